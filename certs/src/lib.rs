@@ -1,0 +1,1 @@
+//! The trust: GSMA roles, chain checking, a whole test PKI from a seed. No I/O.

@@ -1,0 +1,2 @@
+//! The one binary, `landfall`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The arithmetic: ECDSA, key agreement, BSP, Milenage. No I/O.

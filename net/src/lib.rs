@@ -1,0 +1,1 @@
+//! The honest outside: sockets, TLS, OS clock and dice, SQLite, files.

@@ -1,0 +1,1 @@
+//! SM-DP+ (SGP.22). No sockets.

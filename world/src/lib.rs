@@ -1,0 +1,1 @@
+//! The outside, as traits: clock, dice, durable records, links, events; memory versions of each.
