@@ -1,1 +1,11 @@
-//! The arithmetic: ECDSA, key agreement, BSP, Milenage. No I/O.
+//! The arithmetic of remote SIM provisioning: ECDSA and key agreement on the two curves of SGP.22, the key
+//! derivation function of X9.63, BSP, and the authentication algorithms of a USIM. No I/O, no randomness of
+//! its own, no clock: what is random comes in from the caller.
+
+mod curve;
+mod secret;
+mod signature;
+
+pub use curve::{Curve, KeyError, PublicKey, SecretKey, SharedSecret};
+pub use secret::Secret;
+pub use signature::{BadSignature, Signature};

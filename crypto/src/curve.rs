@@ -1,0 +1,303 @@
+//! The two curves of SGP.22 section 2.6.7: ECDSA with SHA-256 and one-pass key agreement, BSI TR-03111.
+//!
+//! Both curves share the traits of `elliptic-curve`, so the arithmetic below is written once, generic over
+//! the curve; the public types are enums over the two.
+
+use std::{fmt, hash};
+
+use bp256::BrainpoolP256r1;
+use ecdsa::{EcdsaCurve, hazmat};
+use elliptic_curve::array::typenum::U32;
+use elliptic_curve::ecdh::diffie_hellman;
+use elliptic_curve::sec1::{FromSec1Point, ToSec1Point};
+use elliptic_curve::{CurveArithmetic, FieldBytes};
+use p256::NistP256;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
+
+use crate::secret::Secret;
+use crate::signature::{BadSignature, Signature};
+
+/// An elliptic curve that RSP certificates and keys may be on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Curve {
+    /// NIST P-256 (secp256r1), FIPS 186.
+    P256,
+    /// brainpoolP256r1, RFC 5639.
+    BrainpoolP256r1,
+}
+
+impl fmt::Display for Curve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::P256 => "NIST P-256",
+            Self::BrainpoolP256r1 => "brainpoolP256r1",
+        })
+    }
+}
+
+/// Octets that are no key, or keys that do not belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A private key is a number from 1 to n - 1.
+    #[error(
+        "the private key is zero or not below the order of {0}; take another one, or check which curve it is on"
+    )]
+    OutOfRange(Curve),
+    /// Neither 04 || X || Y nor 02/03 || X, or a point that does not satisfy the curve's equation.
+    #[error(
+        "the public key is not a point on {0} in SEC 1 encoding; check the curve and that 65 or 33 octets were passed"
+    )]
+    NotAPoint(Curve),
+    /// Key agreement needs two keys on one curve.
+    #[error(
+        "a private key on {own} cannot agree with a public key on {peer}; use the peer's key for the same curve"
+    )]
+    DifferentCurves {
+        /// The curve of the private key.
+        own: Curve,
+        /// The curve of the public key.
+        peer: Curve,
+    },
+}
+
+/// A private key for ECDSA or key agreement; wiped when dropped.
+#[derive(Clone)]
+pub struct SecretKey(
+    OnCurve<elliptic_curve::SecretKey<NistP256>, elliptic_curve::SecretKey<BrainpoolP256r1>>,
+);
+
+impl SecretKey {
+    /// From the big-endian number d. Fails with [`KeyError::OutOfRange`].
+    pub fn from_bytes(curve: Curve, bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        let key = match curve {
+            Curve::P256 => secret_key(bytes).map(OnCurve::P256),
+            Curve::BrainpoolP256r1 => secret_key(bytes).map(OnCurve::BrainpoolP256r1),
+        };
+        key.map(Self).ok_or(KeyError::OutOfRange(curve))
+    }
+
+    /// Draws a key from `fill`, which must fill its argument with octets nobody can foresee.
+    ///
+    /// Draws again while the number is out of range (never in practice on P-256, about every third time on
+    /// brainpoolP256r1). A source that only ever gives such numbers would keep this waiting for ever.
+    pub fn generate(curve: Curve, fill: &mut dyn FnMut(&mut [u8])) -> Self {
+        let mut bytes = [0; 32];
+        loop {
+            fill(&mut bytes);
+            let key = Self::from_bytes(curve, &bytes);
+            bytes.zeroize();
+            if let Ok(key) = key {
+                return key;
+            }
+        }
+    }
+
+    /// The curve this key is on.
+    #[must_use]
+    pub const fn curve(&self) -> Curve {
+        self.0.curve()
+    }
+
+    /// The big-endian number d.
+    #[must_use]
+    pub fn to_bytes(&self) -> Secret<[u8; 32]> {
+        Secret::new(match &self.0 {
+            OnCurve::P256(key) => key.to_bytes().into(),
+            OnCurve::BrainpoolP256r1(key) => key.to_bytes().into(),
+        })
+    }
+
+    /// The public key that belongs to this one; costs a point multiplication.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey(match &self.0 {
+            OnCurve::P256(key) => OnCurve::P256(key.public_key()),
+            OnCurve::BrainpoolP256r1(key) => OnCurve::BrainpoolP256r1(key.public_key()),
+        })
+    }
+
+    /// Signs SHA-256 of the message; the nonce is that of RFC 6979, so the same message has the same signature.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        match &self.0 {
+            OnCurve::P256(key) => sign(key, message),
+            OnCurve::BrainpoolP256r1(key) => sign(key, message),
+        }
+    }
+
+    /// Key agreement with a peer's public key. Fails with [`KeyError::DifferentCurves`].
+    pub fn agree(&self, peer: &PublicKey) -> Result<SharedSecret, KeyError> {
+        match (&self.0, &peer.0) {
+            (OnCurve::P256(own), OnCurve::P256(peer)) => Ok(agree(own, peer)),
+            (OnCurve::BrainpoolP256r1(own), OnCurve::BrainpoolP256r1(peer)) => Ok(agree(own, peer)),
+            _ => Err(KeyError::DifferentCurves { own: self.curve(), peer: peer.curve() }),
+        }
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey({}, ..)", self.curve())
+    }
+}
+
+/// A point on one of the curves; always on it and never the point at infinity.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey(
+    OnCurve<elliptic_curve::PublicKey<NistP256>, elliptic_curve::PublicKey<BrainpoolP256r1>>,
+);
+
+impl PublicKey {
+    /// From SEC 1 section 2.3.4: 04 || X || Y, or 02/03 || X. Fails with [`KeyError::NotAPoint`].
+    pub fn from_sec1(curve: Curve, bytes: &[u8]) -> Result<Self, KeyError> {
+        let key = match curve {
+            Curve::P256 => public_key(bytes).map(OnCurve::P256),
+            Curve::BrainpoolP256r1 => public_key(bytes).map(OnCurve::BrainpoolP256r1),
+        };
+        key.map(Self).ok_or(KeyError::NotAPoint(curve))
+    }
+
+    /// SEC 1 section 2.3.3, uncompressed: 04 || X || Y.
+    #[must_use]
+    pub fn to_sec1(&self) -> [u8; 65] {
+        match &self.0 {
+            OnCurve::P256(key) => to_sec1(key),
+            OnCurve::BrainpoolP256r1(key) => to_sec1(key),
+        }
+    }
+
+    /// The curve this key is on.
+    #[must_use]
+    pub const fn curve(&self) -> Curve {
+        self.0.curve()
+    }
+
+    /// Checks a signature over SHA-256 of the message. Fails with [`BadSignature::Mismatch`].
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+        match &self.0 {
+            OnCurve::P256(key) => verify(key, message, signature),
+            OnCurve::BrainpoolP256r1(key) => verify(key, message, signature),
+        }
+    }
+}
+
+impl hash::Hash for PublicKey {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.curve().hash(state);
+        self.to_sec1().hash(state);
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({}, ", self.curve())?;
+        self.to_sec1().iter().try_for_each(|octet| write!(f, "{octet:02x}"))?;
+        f.write_str(")")
+    }
+}
+
+/// What two parties agreed on: the x coordinate of the common point (Z_AB in TR-03111, ShS in SGP.22).
+#[derive(Debug, Clone)]
+pub struct SharedSecret(Secret<[u8; 32]>);
+
+impl SharedSecret {
+    /// A shared secret found by other means, such as a recorded trace.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Secret::new(bytes))
+    }
+
+    /// The octets, to put into a key derivation function.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+}
+
+/// One kind of thing on either curve.
+#[derive(Clone, PartialEq, Eq)]
+enum OnCurve<P, B> {
+    P256(P),
+    BrainpoolP256r1(B),
+}
+
+impl<P, B> OnCurve<P, B> {
+    const fn curve(&self) -> Curve {
+        match self {
+            Self::P256(_) => Curve::P256,
+            Self::BrainpoolP256r1(_) => Curve::BrainpoolP256r1,
+        }
+    }
+}
+
+/// What a curve must bring along: ECDSA arithmetic, 32-octet fields, points in SEC 1 encoding.
+trait Arithmetic:
+    EcdsaCurve
+    + elliptic_curve::Curve<FieldBytesSize = U32>
+    + CurveArithmetic<AffinePoint: FromSec1Point<Self> + ToSec1Point<Self>>
+{
+}
+
+impl Arithmetic for NistP256 {}
+impl Arithmetic for BrainpoolP256r1 {}
+
+fn secret_key<C: Arithmetic>(bytes: &[u8; 32]) -> Option<elliptic_curve::SecretKey<C>> {
+    elliptic_curve::SecretKey::from_slice(bytes).ok()
+}
+
+fn sign<C: Arithmetic>(key: &elliptic_curve::SecretKey<C>, message: &[u8]) -> Signature {
+    let mut d = key.to_nonzero_scalar();
+    let (signature, _) = hazmat::sign_prehashed_rfc6979::<C, Sha256>(&d, &Sha256::digest(message), &[]);
+    d.zeroize();
+    let (r, s) = signature.split_bytes();
+    let mut bytes = [0; 64];
+    let (r_out, s_out) = bytes.split_at_mut(32);
+    r_out.copy_from_slice(&r);
+    s_out.copy_from_slice(&s);
+    Signature::from_bytes(bytes)
+}
+
+fn agree<C: Arithmetic>(
+    own: &elliptic_curve::SecretKey<C>,
+    peer: &elliptic_curve::PublicKey<C>,
+) -> SharedSecret {
+    let mut d = own.to_nonzero_scalar();
+    let shared = diffie_hellman::<C>(d, peer.as_affine());
+    d.zeroize();
+    SharedSecret::from_bytes((*shared.raw_secret_bytes()).into())
+}
+
+fn public_key<C: Arithmetic>(bytes: &[u8]) -> Option<elliptic_curve::PublicKey<C>> {
+    // The library also reads a compact form (05) that SEC 1 does not have.
+    match (bytes.first(), bytes.len()) {
+        (Some(0x04), 65) | (Some(0x02 | 0x03), 33) => elliptic_curve::PublicKey::from_sec1_bytes(bytes).ok(),
+        _ => None,
+    }
+}
+
+fn to_sec1<C: Arithmetic>(key: &elliptic_curve::PublicKey<C>) -> [u8; 65] {
+    let point = key.to_sec1_point(false);
+    let mut bytes = [0; 65];
+    for (out, octet) in bytes.iter_mut().zip(point.as_bytes()) {
+        *out = *octet;
+    }
+    bytes
+}
+
+fn verify<C: Arithmetic>(
+    key: &elliptic_curve::PublicKey<C>,
+    message: &[u8],
+    signature: &Signature,
+) -> Result<(), BadSignature> {
+    let (r, s) = signature.as_bytes().split_at(32);
+    let scalar = |octets: &[u8]| FieldBytes::<C>::try_from(octets).map_err(|_| BadSignature::Mismatch);
+    ecdsa::Signature::<C>::from_scalars(scalar(r)?, scalar(s)?)
+        .and_then(|signature| {
+            hazmat::verify_prehashed::<C>(&key.to_projective(), &Sha256::digest(message), &signature)
+        })
+        .map_err(|_| BadSignature::Mismatch)
+}
+
+#[cfg(test)]
+mod tests;
