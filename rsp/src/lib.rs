@@ -1,1 +1,6 @@
-//! The words: wire types of SGP.22, identifiers, status codes, bindings. No I/O.
+//! The words: wire types of the GSMA remote provisioning standards, identifiers, status codes and bindings. No I/O.
+//!
+//! A module per standard, a file per interface, a type per ASN.1 type, in the standard's own spelling.
+
+pub mod der;
+pub mod time;

@@ -1,0 +1,187 @@
+//! One description of a type, both directions of the codec.
+
+/// A SEQUENCE: a struct whose fields carry the tags they have on the wire.
+///
+/// ```
+/// rsp::sequence! {
+///     /// Sent by nobody.
+///     #[derive(Debug, Clone, PartialEq)]
+///     pub struct Example = 0xBF7F {
+///         /// A mandatory [2] OCTET STRING (SIZE(3)).
+///         pub version: [u8; 3] = 0x82,
+///         /// An optional element keeps its own universal tag.
+///         pub text: Option<String> = 0x0C,
+///     }
+/// }
+/// use rsp::der::Asn1;
+/// let value = Example { version: [2, 2, 0], text: None };
+/// assert_eq!(value.to_der(), [0xBF, 0x7F, 5, 0x82, 3, 2, 2, 0]);
+/// assert_eq!(Example::from_der(&value.to_der()), Ok(value));
+/// ```
+///
+/// A field of an untagged CHOICE type carries tag `0`. A CHOICE under any other tag is explicitly tagged,
+/// which is what X.680 31.2.7 makes of a tagged CHOICE.
+#[macro_export]
+macro_rules! sequence {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident = $tag:literal {
+            $( $(#[$field_meta:meta])* $field_vis:vis $field:ident : $type:ty = $field_tag:literal ),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        $vis struct $name {
+            $( $(#[$field_meta])* $field_vis $field: $type, )*
+        }
+
+        impl $crate::der::Asn1 for $name {
+            const TAG: $crate::der::Tag = $crate::der::Tag($tag);
+
+            fn encode_as(&self, tag: $crate::der::Tag, out: &mut Vec<u8>) {
+                #[allow(unused_mut, reason = "a SEQUENCE without elements writes nothing")]
+                let mut contents = Vec::new();
+                $( <$type as $crate::der::Asn1>::encode_as(&self.$field, $crate::der::Tag($field_tag), &mut contents); )*
+                $crate::der::write_tlv(tag, &contents, out);
+            }
+
+            fn decode_as(
+                tag: $crate::der::Tag,
+                reader: &mut $crate::der::Reader<'_>,
+            ) -> Result<Self, $crate::der::DecodeError> {
+                let mut inner = reader.enter(tag)?;
+                let value = Self {
+                    $( $field: <$type as $crate::der::Asn1>::decode_as($crate::der::Tag($field_tag), &mut inner)
+                        .map_err(|e| e.within(stringify!($field)))?, )*
+                };
+                inner.skip_unknown()?;
+                Ok(value)
+            }
+        }
+    };
+}
+
+/// A CHOICE: an enum whose variants carry the tags of the alternatives.
+///
+/// `= 0` after the name is an untagged CHOICE; any other tag wraps the alternatives explicitly.
+#[macro_export]
+macro_rules! choice {
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $name:ident = $tag:literal {
+            $( $(#[$variant_meta:meta])* $variant:ident ( $type:ty ) = $variant_tag:literal ),+ $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        $vis enum $name {
+            $( $(#[$variant_meta])* $variant($type), )+
+        }
+
+        impl $crate::der::Asn1 for $name {
+            const TAG: $crate::der::Tag = $crate::der::Tag($tag);
+
+            fn encode_as(&self, tag: $crate::der::Tag, out: &mut Vec<u8>) {
+                let mut alternative = Vec::new();
+                match self {
+                    $( Self::$variant(value) => <$type as $crate::der::Asn1>::encode_as(
+                        value, $crate::der::Tag($variant_tag), &mut alternative), )+
+                }
+                if tag == $crate::der::Tag::CHOICE {
+                    out.extend_from_slice(&alternative);
+                } else {
+                    $crate::der::write_tlv(tag, &alternative, out);
+                }
+            }
+
+            fn decode_as(
+                tag: $crate::der::Tag,
+                reader: &mut $crate::der::Reader<'_>,
+            ) -> Result<Self, $crate::der::DecodeError> {
+                let mut inner;
+                let alternatives = if tag == $crate::der::Tag::CHOICE {
+                    reader
+                } else {
+                    inner = reader.enter(tag)?;
+                    &mut inner
+                };
+                let Some(found) = alternatives.peek()? else {
+                    return Err(alternatives.error($crate::der::Problem::Missing { expected: tag }));
+                };
+                let value = match found {
+                    $( next if <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($variant_tag), next) =>
+                        <$type as $crate::der::Asn1>::decode_as($crate::der::Tag($variant_tag), alternatives)
+                            .map(Self::$variant)
+                            .map_err(|e| e.within(stringify!($variant)))?, )+
+                    _ => return Err(alternatives.error($crate::der::Problem::NoSuchAlternative { found })),
+                };
+                if tag != $crate::der::Tag::CHOICE {
+                    alternatives.finish()?;
+                }
+                Ok(value)
+            }
+
+            fn starts_with(tag: $crate::der::Tag, next: $crate::der::Tag) -> bool {
+                if tag == $crate::der::Tag::CHOICE {
+                    false $( || <$type as $crate::der::Asn1>::starts_with($crate::der::Tag($variant_tag), next) )+
+                } else {
+                    tag == next
+                }
+            }
+        }
+    };
+}
+
+/// An INTEGER with named values; one that has no name survives a round trip.
+#[macro_export]
+macro_rules! codes {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident { $( $(#[$value_meta:meta])* $value:ident = $number:literal ),+ $(,)? }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        $vis struct $name(pub i64);
+
+        impl $name {
+            $( $(#[$value_meta])* pub const $value: Self = Self($number); )+
+
+            /// The standard's name of the value, if it has one.
+            pub fn name(self) -> Option<&'static str> {
+                match self {
+                    $( Self::$value => Some(stringify!($value)), )+
+                    _ => None,
+                }
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self.name() {
+                    Some(name) => write!(f, "{}({})", name.to_lowercase().replace('_', "-"), self.0),
+                    None => write!(f, "{}", self.0),
+                }
+            }
+        }
+
+        impl $crate::der::Asn1 for $name {
+            const TAG: $crate::der::Tag = $crate::der::Tag::INTEGER;
+
+            fn encode_as(&self, tag: $crate::der::Tag, out: &mut Vec<u8>) {
+                self.0.encode_as(tag, out);
+            }
+
+            fn decode_as(
+                tag: $crate::der::Tag,
+                reader: &mut $crate::der::Reader<'_>,
+            ) -> Result<Self, $crate::der::DecodeError> {
+                <i64 as $crate::der::Asn1>::decode_as(tag, reader).map(Self)
+            }
+        }
+    };
+}

@@ -1,0 +1,150 @@
+//! The codec under every ASN.1 type: strict DER, written and read with the tags as the standards print them.
+//!
+//! A type says its shape once, with [`sequence!`](crate::sequence), [`choice!`](crate::choice) or
+//! [`codes!`](crate::codes), and both directions follow from it. Three rules of the house live here:
+//!
+//! - what was received is kept byte for byte where a signature covers it ([`Raw`]);
+//! - an unknown element after the known ones is passed over, as `EXTENSIBILITY IMPLIED` asks,
+//!   unless the type declares a last field of type [`Unknown`], which keeps it;
+//! - anything else that is not DER is refused, with the path and the offset where it stands.
+//!
+//! Why not a derive over a published codec: `docs/decisions/0002-der-codec.md`.
+
+mod error;
+mod macros;
+mod primitive;
+mod raw;
+mod reader;
+mod tag;
+pub mod tlv;
+
+pub use error::{DecodeError, Problem};
+pub use primitive::{BitString, Null, Unknown};
+pub use raw::Raw;
+pub use reader::Reader;
+pub use tag::Tag;
+
+/// An ASN.1 type that can be written and read.
+///
+/// `tag` is where implicit tagging enters: a field carries the tag its SEQUENCE gives it, not its own.
+pub trait Asn1: Sized {
+    /// The type's own tag, or [`Tag::CHOICE`] when it has none because it is an untagged CHOICE.
+    const TAG: Tag;
+
+    /// Appends the whole TLV (or nothing, for an absent optional element) under `tag`.
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>);
+
+    /// Reads the whole TLV under `tag`.
+    ///
+    /// # Errors
+    /// The bytes are not DER of this type.
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// Whether an element that begins with `next` is one of this type under `tag`.
+    fn starts_with(tag: Tag, next: Tag) -> bool {
+        tag == next
+    }
+
+    /// The DER of the value under its own tag.
+    fn to_der(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode_as(Self::TAG, &mut out);
+        out
+    }
+
+    /// Reads exactly one value, all of `bytes`.
+    ///
+    /// # Errors
+    /// The bytes are not DER of this type, or bytes remain after it.
+    fn from_der(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let value = Self::decode_as(Self::TAG, &mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+}
+
+/// Appends `tag`, the length of `contents`, and `contents`.
+pub fn write_tlv(tag: Tag, contents: &[u8], out: &mut Vec<u8>) {
+    tag.write(out);
+    write_length(contents.len(), out);
+    out.extend_from_slice(contents);
+}
+
+/// One TLV on its own.
+pub fn tlv_bytes(tag: Tag, contents: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(contents.len().saturating_add(8));
+    write_tlv(tag, contents, &mut out);
+    out
+}
+
+/// Appends a definite length in its shortest form.
+pub fn write_length(length: usize, out: &mut Vec<u8>) {
+    if let Ok(short @ 0..=0x7F) = u8::try_from(length) {
+        out.push(short);
+        return;
+    }
+    let bytes = length.to_be_bytes();
+    let significant: Vec<u8> = bytes.iter().copied().skip_while(|b| *b == 0).collect();
+    out.push(0x80 | u8::try_from(significant.len()).unwrap_or(0x7F));
+    out.extend(significant);
+}
+
+impl<T: Asn1> Asn1 for Option<T> {
+    const TAG: Tag = T::TAG;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        if let Some(value) = self {
+            value.encode_as(tag, out);
+        }
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.peek()? {
+            Some(next) if T::starts_with(tag, next) => T::decode_as(tag, reader).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<T: Asn1> Asn1 for Box<T> {
+    const TAG: Tag = T::TAG;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        T::encode_as(self, tag, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        T::decode_as(tag, reader).map(Box::new)
+    }
+
+    fn starts_with(tag: Tag, next: Tag) -> bool {
+        T::starts_with(tag, next)
+    }
+}
+
+/// SEQUENCE OF (and SET OF in the order given).
+impl<T: Asn1> Asn1 for Vec<T> {
+    const TAG: Tag = Tag::SEQUENCE;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        let mut contents = Vec::new();
+        for element in self {
+            element.encode_as(T::TAG, &mut contents);
+        }
+        write_tlv(tag, &contents, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut inner = reader.enter(tag)?;
+        let mut elements = Self::new();
+        while !inner.is_empty() {
+            let index = elements.len();
+            elements.push(T::decode_as(T::TAG, &mut inner).map_err(|e| e.within_element(index))?);
+        }
+        Ok(elements)
+    }
+}
+
+#[cfg(test)]
+mod tests;

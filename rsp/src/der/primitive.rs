@@ -1,0 +1,253 @@
+//! The built-in types of ASN.1 that the standards use.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::{Asn1, DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv};
+
+impl Asn1 for bool {
+    const TAG: Tag = Tag::BOOLEAN;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        write_tlv(tag, &[if *self { 0xFF } else { 0x00 }], out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("a BOOLEAN is one octet, FF or 00"));
+        match reader.contents(tag)? {
+            [0xFF] => Ok(true),
+            [0x00] => Ok(false),
+            _ => Err(bad),
+        }
+    }
+}
+
+impl Asn1 for i64 {
+    const TAG: Tag = Tag::INTEGER;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        let bytes = self.to_be_bytes();
+        let redundant = bytes
+            .windows(2)
+            .take_while(|w| {
+                matches!(w, [0x00, next] if next & 0x80 == 0) || matches!(w, [0xFF, next] if next & 0x80 != 0)
+            })
+            .count();
+        write_tlv(tag, bytes.get(redundant..).unwrap_or(&bytes), out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let at = reader.clone();
+        let contents = reader.contents(tag)?;
+        match contents {
+            [] => return Err(at.error(Problem::BadValue("an INTEGER has at least one octet"))),
+            [0x00, next, ..] if next & 0x80 == 0 => return Err(at.error(Problem::NotShortest)),
+            [0xFF, next, ..] if next & 0x80 != 0 => return Err(at.error(Problem::NotShortest)),
+            _ => {}
+        }
+        if contents.len() > 8 {
+            return Err(at.error(Problem::BadValue("an INTEGER of more than 8 octets is not expected here")));
+        }
+        let sign = if contents.first().is_some_and(|b| b & 0x80 != 0) { -1 } else { 0 };
+        Ok(contents.iter().fold(sign, |value, octet| value << 8 | Self::from(*octet)))
+    }
+}
+
+impl Asn1 for u32 {
+    const TAG: Tag = Tag::INTEGER;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        i64::from(*self).encode_as(tag, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("a number from 0 to 4294967295 is expected here"));
+        Self::try_from(i64::decode_as(tag, reader)?).map_err(|_| bad)
+    }
+}
+
+/// OCTET STRING of any length.
+impl Asn1 for Vec<u8> {
+    const TAG: Tag = Tag::OCTET_STRING;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        write_tlv(tag, self, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(reader.contents(tag)?.to_vec())
+    }
+}
+
+/// OCTET STRING of one length.
+impl<const N: usize> Asn1 for [u8; N] {
+    const TAG: Tag = Tag::OCTET_STRING;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        write_tlv(tag, self, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("an octet string of another length is expected here"));
+        reader.contents(tag)?.try_into().map_err(|_| bad)
+    }
+}
+
+impl Asn1 for String {
+    const TAG: Tag = Tag::UTF8_STRING;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        write_tlv(tag, self.as_bytes(), out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("the text is not UTF-8"));
+        Self::from_utf8(reader.contents(tag)?.to_vec()).map_err(|_| bad)
+    }
+}
+
+/// NULL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Null;
+
+impl Serialize for Null {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_none()
+    }
+}
+
+impl Asn1 for Null {
+    const TAG: Tag = Tag::NULL;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        write_tlv(tag, &[], out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("a NULL has no contents"));
+        if reader.contents(tag)?.is_empty() { Ok(Self) } else { Err(bad) }
+    }
+}
+
+/// BIT STRING. Bit 0 is the first, the most significant of the first octet.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct BitString {
+    unused: u8,
+    bytes: Vec<u8>,
+}
+
+impl BitString {
+    /// A named bit list with these bits set; DER drops trailing zero bits.
+    pub fn of(bits: &[usize]) -> Self {
+        let mut list = Self::default();
+        for bit in bits {
+            list.set(*bit);
+        }
+        list
+    }
+
+    /// Whether `bit` is present and set.
+    pub fn has(&self, bit: usize) -> bool {
+        self.bytes.get(bit / 8).is_some_and(|octet| octet & (0x80 >> (bit % 8)) != 0)
+    }
+
+    /// The numbers of the bits that are set, ascending.
+    pub fn ones(&self) -> Vec<usize> {
+        (0..self.len()).filter(|bit| self.has(*bit)).collect()
+    }
+
+    /// How many bits the string has.
+    pub fn len(&self) -> usize {
+        (self.bytes.len() * 8).saturating_sub(usize::from(self.unused))
+    }
+
+    /// Whether the string has no bit at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn set(&mut self, bit: usize) {
+        if self.bytes.len() <= bit / 8 {
+            self.bytes.resize(bit / 8 + 1, 0);
+        }
+        if let Some(octet) = self.bytes.get_mut(bit / 8) {
+            *octet |= 0x80 >> (bit % 8);
+        }
+        let trailing = self.bytes.last().map_or(0, |last| last.trailing_zeros());
+        self.unused = u8::try_from(trailing.min(7)).unwrap_or(0);
+    }
+}
+
+impl fmt::Debug for BitString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("'")?;
+        for bit in 0..self.len() {
+            f.write_str(if self.has(bit) { "1" } else { "0" })?;
+        }
+        f.write_str("'B")
+    }
+}
+
+impl Serialize for BitString {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.ones())
+    }
+}
+
+impl Asn1 for BitString {
+    const TAG: Tag = Tag::BIT_STRING;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        let mut contents = vec![self.unused];
+        contents.extend_from_slice(&self.bytes);
+        write_tlv(tag, &contents, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("the count of unused bits does not fit the BIT STRING"));
+        match reader.contents(tag)?.split_first() {
+            Some((0, bytes)) => Ok(Self { unused: 0, bytes: bytes.to_vec() }),
+            Some((unused @ 1..=7, bytes))
+                if bytes.last().is_some_and(|last| last & ((1 << unused) - 1) == 0) =>
+            {
+                Ok(Self { unused: *unused, bytes: bytes.to_vec() })
+            }
+            _ => Err(bad),
+        }
+    }
+}
+
+/// Elements that a type does not know, kept for those that must hand them on or report them.
+///
+/// As the last field of a `sequence!` it swallows whatever follows the known elements.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Unknown(pub Vec<u8>);
+
+impl Serialize for Unknown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(&self.0))
+    }
+}
+
+impl Asn1 for Unknown {
+    const TAG: Tag = Tag::CHOICE;
+
+    fn encode_as(&self, _: Tag, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn decode_as(_: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut kept = Vec::new();
+        while let Some(_next) = reader.peek()? {
+            kept.extend_from_slice(reader.whole_tlv()?);
+        }
+        Ok(Self(kept))
+    }
+}
+
+/// An element of any type, as one whole TLV; the certificate fields are of this kind.
+pub(crate) fn any_tlv(tag: Tag, reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
+    let contents = reader.contents(tag)?;
+    Ok(tlv_bytes(tag, contents))
+}

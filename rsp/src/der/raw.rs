@@ -1,0 +1,71 @@
+//! Bytes that were signed are the bytes that are checked.
+
+use std::ops::Deref;
+
+use super::{Asn1, DecodeError, Reader, Tag, tlv};
+
+/// A decoded value together with the very octets it was decoded from.
+///
+/// Encoding it emits those octets again; a re-encoding of the value is never made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw<T> {
+    bytes: Vec<u8>,
+    value: T,
+}
+
+impl<T: Asn1> Raw<T> {
+    /// Encodes `value` once; from here on the octets are what counts.
+    pub fn new(value: T) -> Self {
+        Self::tagged(value, T::TAG)
+    }
+
+    /// As [`Raw::new`], under the tag that the enclosing structure gives the value.
+    pub fn tagged(value: T, tag: Tag) -> Self {
+        let mut bytes = Vec::new();
+        value.encode_as(tag, &mut bytes);
+        Self { bytes, value }
+    }
+}
+
+impl<T> Raw<T> {
+    /// The whole TLV as received (or as first encoded).
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The value alone.
+    pub fn into_value(self) -> T {
+        self.value
+    }
+}
+
+impl<T> Deref for Raw<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Asn1> Asn1 for Raw<T> {
+    const TAG: Tag = T::TAG;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        match tlv::split(&self.bytes) {
+            // The same octets under another tag: only the header may differ.
+            Some((own, contents)) if own != tag && tag != Tag::CHOICE => super::write_tlv(tag, contents, out),
+            _ => out.extend_from_slice(&self.bytes),
+        }
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = reader.rest();
+        let value = T::decode_as(tag, reader)?;
+        let length = start.len().saturating_sub(reader.rest().len());
+        Ok(Self { bytes: start.get(..length).unwrap_or_default().to_vec(), value })
+    }
+
+    fn starts_with(tag: Tag, next: Tag) -> bool {
+        T::starts_with(tag, next)
+    }
+}

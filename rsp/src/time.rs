@@ -1,0 +1,77 @@
+//! A point in time, as every record, certificate check and event of Landfall counts it.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Milliseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// From whole seconds since the Unix epoch.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// This time and `later` more; saturates at the end of representable time.
+    #[must_use]
+    pub fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long ago `earlier` was; zero when it lies in the future.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339, to the second when there are no milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .ok()
+            .and_then(|t| t.format(&Rfc3339).ok());
+        match text {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{} ms since the epoch", self.0),
+        }
+    }
+}
+
+/// The text is not an RFC 3339 date and time.
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is not a date and time such as 2026-11-21T08:00:00Z")]
+pub struct NotATime {
+    text: String,
+}
+
+impl FromStr for Timestamp {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime { text: text.to_owned() })?;
+        let millis = parsed.unix_timestamp_nanos().div_euclid(1_000_000);
+        Ok(Self(i64::try_from(millis).map_err(|_| NotATime { text: text.to_owned() })?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_prints_as_it_was_read() {
+        for text in ["2026-11-21T08:00:00Z", "1969-12-31T23:59:59.5Z", "2028-02-29T00:00:00Z"] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
+        assert!("2026-02-30T00:00:00Z".parse::<Timestamp>().is_err());
+    }
+}
