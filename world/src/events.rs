@@ -1,0 +1,190 @@
+//! What happened, told to whoever watches: a timeline, a log, a test.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rsp::time::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// One thing that happened at one party, in the past tense.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// When, on the party's own clock.
+    #[serde(serialize_with = "as_text")]
+    pub at: Timestamp,
+    /// Who tells it: "SM-DP+", "device 1".
+    pub party: Cow<'static, str>,
+    /// With whom; empty when it concerns the party alone.
+    pub peer: Cow<'static, str>,
+    /// The interface in the standard's spelling: "ES9+", "ES10b"; empty when none is concerned.
+    pub interface: Cow<'static, str>,
+    /// The function in the standard's spelling: "AuthenticateClient", or what was done otherwise.
+    pub function: Cow<'static, str>,
+    /// Bytes of message body or APDU that left the party.
+    pub bytes_sent: u64,
+    /// Bytes of message body or APDU that reached the party.
+    pub bytes_received: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What a reader of the timeline should know besides; often empty.
+    pub note: String,
+}
+
+/// How what happened ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "result", content = "why")]
+pub enum Outcome {
+    /// As asked.
+    Done,
+    /// The peer, or we, said no in the protocol's words.
+    Refused(String),
+    /// No answer, a wrong answer, or a fault of our own.
+    Failed(String),
+}
+
+impl Event {
+    /// An event that went well, concerning `party` alone; set the other fields by struct update or the methods below.
+    pub fn new(
+        at: Timestamp,
+        party: impl Into<Cow<'static, str>>,
+        function: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            at,
+            party: party.into(),
+            peer: Cow::Borrowed(""),
+            interface: Cow::Borrowed(""),
+            function: function.into(),
+            bytes_sent: 0,
+            bytes_received: 0,
+            outcome: Outcome::Done,
+            note: String::new(),
+        }
+    }
+
+    /// The same, over `interface` with `peer`.
+    pub fn with_peer(
+        mut self,
+        interface: impl Into<Cow<'static, str>>,
+        peer: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.interface = interface.into();
+        self.peer = peer.into();
+        self
+    }
+
+    /// The same, with the bytes counted.
+    pub fn with_bytes(mut self, sent: usize, received: usize) -> Self {
+        self.bytes_sent = u64::try_from(sent).unwrap_or(u64::MAX);
+        self.bytes_received = u64::try_from(received).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// The same, with this end.
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    /// The same, with a note.
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+}
+
+impl fmt::Display for Event {
+    /// One line: time, party -> peer, interface.function, bytes, how it ended, note.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.at, self.party)?;
+        if !self.peer.is_empty() {
+            write!(f, " -> {}", self.peer)?;
+        }
+        let dot = if self.interface.is_empty() { "" } else { "." };
+        write!(f, " {}{dot}{}", self.interface, self.function)?;
+        if self.bytes_sent != 0 || self.bytes_received != 0 {
+            write!(f, " ({} B sent, {} B received)", self.bytes_sent, self.bytes_received)?;
+        }
+        match &self.outcome {
+            Outcome::Done => {}
+            Outcome::Refused(why) => write!(f, " refused: {why}")?,
+            Outcome::Failed(why) => write!(f, " failed: {why}")?,
+        }
+        if self.note.is_empty() { Ok(()) } else { write!(f, " - {}", self.note) }
+    }
+}
+
+/// Takes events. Telling one never fails and never waits: what happened has happened.
+pub trait Events: Send + Sync {
+    /// Takes one event.
+    fn tell(&self, event: Event);
+}
+
+impl<E: Events + ?Sized> Events for Arc<E> {
+    fn tell(&self, event: Event) {
+        (**self).tell(event);
+    }
+}
+
+/// Keeps every event, in the order told. A clone is the same list.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryEvents(Arc<Mutex<Vec<Event>>>);
+
+impl MemoryEvents {
+    /// Everything told so far.
+    pub fn all(&self) -> Vec<Event> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything told so far; the list starts anew.
+    pub fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Events for MemoryEvents {
+    fn tell(&self, event: Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+}
+
+/// Listens to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullEvents;
+
+impl Events for NullEvents {
+    fn tell(&self, _: Event) {}
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_as_a_line_of_a_timeline_and_as_json() {
+        let events = MemoryEvents::default();
+        let event = Event::new(Timestamp(0), "device", "AuthenticateClient")
+            .with_peer("ES9+", "SM-DP+")
+            .with_bytes(10, 20)
+            .with_outcome(Outcome::Refused("8.2.6 / 3.8".into()))
+            .with_note("wrong MatchingID");
+        events.tell(event.clone());
+        let line = events.all()[0].to_string();
+        assert!(
+            line.ends_with(
+                "device -> SM-DP+ ES9+.AuthenticateClient (10 B sent, 20 B received) refused: 8.2.6 / 3.8 - wrong MatchingID"
+            ),
+            "{line}"
+        );
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["outcome"], serde_json::json!({"result": "refused", "why": "8.2.6 / 3.8"}));
+        assert_eq!(json["at"], Timestamp(0).to_string());
+        assert_eq!(events.take().len(), 1);
+        assert!(events.all().is_empty());
+    }
+}
