@@ -2,5 +2,9 @@
 //!
 //! A module per standard, a file per interface, a type per ASN.1 type, in the standard's own spelling.
 
+pub mod activation_code;
 pub mod der;
+pub mod ids;
+pub mod sgp22;
+pub mod status;
 pub mod time;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Asn1, DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv};
+use super::{Asn1, DecodeError, Problem, Reader, Tag, write_tlv};
 
 impl Asn1 for bool {
     const TAG: Tag = Tag::BOOLEAN;
@@ -244,10 +244,4 @@ impl Asn1 for Unknown {
         }
         Ok(Self(kept))
     }
-}
-
-/// An element of any type, as one whole TLV; the certificate fields are of this kind.
-pub(crate) fn any_tlv(tag: Tag, reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
-    let contents = reader.contents(tag)?;
-    Ok(tlv_bytes(tag, contents))
 }

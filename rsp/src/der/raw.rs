@@ -51,6 +51,9 @@ impl<T: Asn1> Asn1 for Raw<T> {
     const TAG: Tag = T::TAG;
 
     fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        if T::TAG == Tag::CHOICE && tag != Tag::CHOICE {
+            return super::write_tlv(tag, &self.bytes, out);
+        }
         match tlv::split(&self.bytes) {
             // The same octets under another tag: only the header may differ.
             Some((own, contents)) if own != tag && tag != Tag::CHOICE => super::write_tlv(tag, contents, out),
@@ -59,6 +62,13 @@ impl<T: Asn1> Asn1 for Raw<T> {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        // A tag round a CHOICE is a wrapper; the alternative inside is what was signed or is handed on.
+        if T::TAG == Tag::CHOICE && tag != Tag::CHOICE {
+            let mut inner = reader.enter(tag)?;
+            let raw = Self::decode_as(Tag::CHOICE, &mut inner)?;
+            inner.finish()?;
+            return Ok(raw);
+        }
         let start = reader.rest();
         let value = T::decode_as(tag, reader)?;
         let length = start.len().saturating_sub(reader.rest().len());

@@ -1,0 +1,418 @@
+//! Types that several interfaces share: SGP.22 sections 2.4.5, 2.8, 4.3, 5.7.
+
+use serde::Serialize;
+
+use crate::{
+    choice, codes,
+    der::{BitString, Raw},
+    ids::{Aid, CertificateDer, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version},
+    sequence,
+};
+
+/// A signature: ECDSA over SHA-256, r and s of 32 octets each, one after the other.
+pub type SignatureOctets = Vec<u8>;
+
+sequence! {
+    /// EUICCInfo1: section 5.7.8.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct EuiccInfo1 = 0xBF20 {
+        /// Lowest version of SGP.22 that the eUICC speaks.
+        pub svn: Version = 0x82,
+        /// CI keys whose certificates the eUICC can verify, best first.
+        pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9,
+        /// CI keys under which the eUICC can sign, best first.
+        pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA,
+    }
+}
+
+sequence! {
+    /// EUICCInfo2: section 5.7.8.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct EuiccInfo2 = 0xBF22 {
+        /// Version of the TCA profile package that is supported.
+        pub profile_version: Version = 0x81,
+        /// Lowest version of SGP.22 that the eUICC speaks.
+        pub svn: Version = 0x82,
+        /// Firmware version.
+        pub euicc_firmware_ver: Version = 0x83,
+        /// Extended card resources (TS 102 226): 81 applications, 82 non-volatile, 83 volatile memory in octets.
+        pub ext_card_resource: Vec<u8> = 0x84,
+        /// UICCCapability.
+        pub uicc_capability: BitString = 0x85,
+        /// TS 102 241 release.
+        pub ts102241_version: Option<Version> = 0x86,
+        /// GlobalPlatform version.
+        pub globalplatform_version: Option<Version> = 0x87,
+        /// RspCapability.
+        pub rsp_capability: BitString = 0x88,
+        /// As in EUICCInfo1.
+        pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9,
+        /// As in EUICCInfo1.
+        pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA,
+        /// 0 other, 1 basic, 2 medium, 3 contactless.
+        pub euicc_category: Option<i64> = 0x8B,
+        /// Policy rules that the eUICC will not install.
+        pub forbidden_profile_policy_rules: Option<BitString> = 0x99,
+        /// Protection profile version.
+        pub pp_version: Version = 0x04,
+        /// SAS accreditation number.
+        pub sas_accreditation_number: String = 0x0C,
+        /// Where the certification data are.
+        pub certification_data_object: Option<CertificationDataObject> = 0xAC,
+        /// TRE properties: 0 discrete, 1 integrated, 2 uses remote memory.
+        pub tre_properties: Option<BitString> = 0x8D,
+        /// TRE product reference.
+        pub tre_product_reference: Option<String> = 0x8E,
+        /// Further profile package versions.
+        pub additional_profile_package_versions: Option<Vec<Version>> = 0xAF,
+    }
+}
+
+sequence! {
+    /// CertificationDataObject.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct CertificationDataObject = 0x30 {
+        /// Platform label.
+        pub platform_label: String = 0x80,
+        /// Discovery base URL.
+        pub discovery_base_url: String = 0x81,
+    }
+}
+
+/// Bits of RspCapability.
+pub mod rsp_capability {
+    /// One more profile can be installed.
+    pub const ADDITIONAL_PROFILE: usize = 0;
+    /// CRLs are understood.
+    pub const CRL: usize = 1;
+    /// Remote profile management.
+    pub const RPM: usize = 2;
+    /// Test profiles can be installed.
+    pub const TEST_PROFILE: usize = 3;
+    /// DeviceInfo may be extended.
+    pub const DEVICE_INFO_EXTENSIBILITY: usize = 4;
+    /// Service-specific data may be stored.
+    pub const SERVICE_SPECIFIC_DATA: usize = 5;
+}
+
+/// Bits of UICCCapability.
+pub mod uicc_capability {
+    /// USIM.
+    pub const USIM: usize = 1;
+    /// ISIM.
+    pub const ISIM: usize = 2;
+    /// CSIM.
+    pub const CSIM: usize = 3;
+    /// Milenage.
+    pub const AKA_MILENAGE: usize = 4;
+    /// CAVE.
+    pub const AKA_CAVE: usize = 5;
+    /// TUAK with a 128-bit key.
+    pub const AKA_TUAK128: usize = 6;
+    /// TUAK with a 256-bit key.
+    pub const AKA_TUAK256: usize = 7;
+    /// The USIM test algorithm of TS 34.108.
+    pub const USIM_TEST_ALGORITHM: usize = 8;
+    /// Java Card.
+    pub const JAVACARD: usize = 14;
+    /// BER-TLV files.
+    pub const BER_TLV: usize = 19;
+    /// Linked directories.
+    pub const DF_LINK: usize = 20;
+    /// CAT_TP.
+    pub const CAT_TP: usize = 21;
+    /// GET IDENTITY.
+    pub const GET_IDENTITY: usize = 22;
+    /// SUCI profile A.
+    pub const PROFILE_A_X25519: usize = 23;
+    /// SUCI profile B.
+    pub const PROFILE_B_P256: usize = 24;
+}
+
+/// Bits of PprIds.
+pub mod ppr {
+    /// PPRs may be updated over ES6.
+    pub const UPDATE_CONTROL: usize = 0;
+    /// PPR1: disabling is not allowed.
+    pub const PPR1: usize = 1;
+    /// PPR2: deletion is not allowed.
+    pub const PPR2: usize = 2;
+}
+
+sequence! {
+    /// ServerSigned1: section 5.7.13.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ServerSigned1 = 0x30 {
+        /// Chosen by the server.
+        pub transaction_id: TransactionId = 0x80,
+        /// The eUICC's challenge, returned.
+        pub euicc_challenge: [u8; 16] = 0x81,
+        /// The server's address as the eUICC's user gave it.
+        pub server_address: String = 0x83,
+        /// The server's own challenge.
+        pub server_challenge: [u8; 16] = 0x84,
+    }
+}
+
+sequence! {
+    /// EuiccSigned1: section 5.7.13.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EuiccSigned1 = 0x30 {
+        /// The server's transaction.
+        pub transaction_id: TransactionId = 0x80,
+        /// The server's address, returned.
+        pub server_address: String = 0x83,
+        /// The server's challenge, returned.
+        pub server_challenge: [u8; 16] = 0x84,
+        /// What the eUICC can do.
+        pub euicc_info2: Raw<EuiccInfo2> = 0xBF22,
+        /// What the LPA wants.
+        pub ctx_params1: CtxParams1 = 0,
+    }
+}
+
+choice! {
+    /// CtxParams1: what the session is for.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum CtxParams1 = 0 {
+        /// The v2 case.
+        CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication) = 0xA0,
+    }
+}
+
+sequence! {
+    /// CtxParamsForCommonAuthentication.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct CtxParamsForCommonAuthentication = 0x30 {
+        /// Activation code token, event id, or empty.
+        pub matching_id: Option<String> = 0x80,
+        /// The device round the eUICC.
+        pub device_info: DeviceInfo = 0xA1,
+    }
+}
+
+sequence! {
+    /// DeviceInfo.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct DeviceInfo = 0x30 {
+        /// Type allocation code, nibble-swapped, 4 octets.
+        pub tac: [u8; 4] = 0x80,
+        /// Highest release of each technology.
+        pub device_capabilities: DeviceCapabilities = 0xA1,
+        /// IMEI, nibble-swapped, filled with F.
+        pub imei: Option<[u8; 8]> = 0x82,
+    }
+}
+
+sequence! {
+    /// DeviceCapabilities.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct DeviceCapabilities = 0x30 {
+        /// GSM.
+        pub gsm_supported_release: Option<Version> = 0x80,
+        /// UTRAN.
+        pub utran_supported_release: Option<Version> = 0x81,
+        /// cdma2000 1X.
+        pub cdma2000_onex_supported_release: Option<Version> = 0x82,
+        /// cdma2000 HRPD.
+        pub cdma2000_hrpd_supported_release: Option<Version> = 0x83,
+        /// cdma2000 eHRPD.
+        pub cdma2000_ehrpd_supported_release: Option<Version> = 0x84,
+        /// E-UTRAN with EPC.
+        pub eutran_epc_supported_release: Option<Version> = 0x85,
+        /// Contactless.
+        pub contactless_supported_release: Option<Version> = 0x86,
+        /// CRLs.
+        pub rsp_crl_supported_version: Option<Version> = 0x87,
+        /// NR with EPC.
+        pub nr_epc_supported_release: Option<Version> = 0x88,
+        /// NR with 5GC.
+        pub nr_5gc_supported_release: Option<Version> = 0x89,
+        /// E-UTRAN with 5GC.
+        pub eutran_5gc_supported_release: Option<Version> = 0x8A,
+        /// SGP.22 version of the LPA.
+        pub lpa_svn: Option<Version> = 0x8B,
+    }
+}
+
+codes! {
+    /// CancelSessionReason: section 5.7.14.
+    pub struct CancelSessionReason {
+        /// The user said no.
+        END_USER_REJECTION = 0,
+        /// The user said later.
+        POSTPONED = 1,
+        /// The user said nothing.
+        TIMEOUT = 2,
+        /// A policy rule is not allowed on this eUICC or was not consented to.
+        PPR_NOT_ALLOWED = 3,
+        /// The metadata are not what was expected.
+        METADATA_MISMATCH = 4,
+        /// The package could not be loaded.
+        LOAD_BPP_EXECUTION_ERROR = 5,
+        /// Anything else.
+        UNDEFINED_REASON = 127,
+    }
+}
+
+impl CancelSessionReason {
+    /// Whether the order may still be downloaded later (section 5.6.5).
+    pub fn keeps_the_order(self) -> bool {
+        self == Self::POSTPONED || self == Self::TIMEOUT
+    }
+}
+
+sequence! {
+    /// EuiccCancelSessionSigned: section 5.7.14.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EuiccCancelSessionSigned = 0x30 {
+        /// The session that ends.
+        pub transaction_id: TransactionId = 0x80,
+        /// The SM-DP+ as named in CERT.DPauth.
+        pub smdp_oid: Oid = 0x81,
+        /// Why.
+        pub reason: CancelSessionReason = 0x82,
+    }
+}
+
+codes! {
+    /// ProfileState: section 5.7.15.
+    pub struct ProfileState {
+        /// Installed, not in use.
+        DISABLED = 0,
+        /// In use.
+        ENABLED = 1,
+    }
+}
+
+codes! {
+    /// ProfileClass: section 4.4.
+    pub struct ProfileClass {
+        /// For testing the device.
+        TEST = 0,
+        /// For reaching the SM-DP+.
+        PROVISIONING = 1,
+        /// A subscription.
+        OPERATIONAL = 2,
+    }
+}
+
+codes! {
+    /// IconType.
+    pub struct IconType {
+        /// JPEG.
+        JPG = 0,
+        /// PNG.
+        PNG = 1,
+    }
+}
+
+sequence! {
+    /// OperatorID: MCC and MNC as TS 24.008 codes them, and the group identifiers.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct OperatorId = 0x30 {
+        /// Three octets.
+        pub mcc_mnc: [u8; 3] = 0x80,
+        /// EF.GID1.
+        pub gid1: Option<Vec<u8>> = 0x81,
+        /// EF.GID2.
+        pub gid2: Option<Vec<u8>> = 0x82,
+    }
+}
+
+/// NotificationEvent: a BIT STRING, one bit per event.
+pub mod notification_event {
+    /// A profile was installed (or its installation failed).
+    pub const INSTALL: usize = 0;
+    /// A profile was enabled.
+    pub const ENABLE: usize = 1;
+    /// A profile was disabled.
+    pub const DISABLE: usize = 2;
+    /// A profile was deleted.
+    pub const DELETE: usize = 3;
+}
+
+sequence! {
+    /// NotificationConfigurationInformation.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct NotificationConfigurationInformation = 0x30 {
+        /// Which events ([`notification_event`]).
+        pub profile_management_operation: BitString = 0x80,
+        /// To whom, an FQDN.
+        pub notification_address: String = 0x81,
+    }
+}
+
+sequence! {
+    /// DpProprietaryData.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct DpProprietaryData = 0x30 {
+        /// The SM-DP+ that made the profile.
+        pub dp_oid: Oid = 0x80,
+    }
+}
+
+sequence! {
+    /// NotificationMetadata: section 5.7.9.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct NotificationMetadata = 0xBF2F {
+        /// Unique on the eUICC and growing.
+        pub seq_number: i64 = 0x80,
+        /// One bit of [`notification_event`].
+        pub profile_management_operation: BitString = 0x81,
+        /// The recipient's FQDN.
+        pub notification_address: String = 0x0C,
+        /// The profile.
+        pub iccid: Option<Iccid> = 0x5A,
+    }
+}
+
+sequence! {
+    /// OtherSignedNotification: section 5.7.10.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct OtherSignedNotification = 0x30 {
+        /// What is told.
+        pub tbs_other_notification: Raw<NotificationMetadata> = 0xBF2F,
+        /// By the eUICC, over the element before.
+        pub euicc_notification_signature: SignatureOctets = 0x5F37,
+        /// CERT.EUICC.
+        pub euicc_certificate: CertificateDer = 0x30,
+        /// CERT.EUM.
+        pub eum_certificate: CertificateDer = 0x30,
+    }
+}
+
+choice! {
+    /// PendingNotification: section 5.7.10.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum PendingNotification = 0 {
+        /// How an installation ended.
+        ProfileInstallationResult(super::es8plus::ProfileInstallationResult) = 0xBF37,
+        /// Anything else.
+        OtherSignedNotification(OtherSignedNotification) = 0x30,
+    }
+}
+
+choice! {
+    /// How ES10c functions name a profile.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum ProfileIdentifier = 0 {
+        /// By the AID of its ISD-P.
+        IsdpAid(Aid) = 0x4F,
+        /// By its ICCID.
+        Iccid(Iccid) = 0x5A,
+    }
+}
+
+sequence! {
+    /// ProfilePolicyAuthorisationRule: section 2.9.2.3.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct ProfilePolicyAuthorisationRule = 0x30 {
+        /// Which rules ([`ppr`]).
+        pub ppr_ids: BitString = 0x80,
+        /// For which operators; EEEEEE stands for all.
+        pub allowed_operators: Vec<OperatorId> = 0xA1,
+        /// Bit 0: the user must consent.
+        pub ppr_flags: BitString = 0x82,
+    }
+}

@@ -1,0 +1,382 @@
+//! ES10a and ES10b, between the LPA and the eUICC: SGP.22 sections 5.7.1 to 5.7.14.
+
+use super::{
+    CancelSessionReason, CtxParams1, EuiccCancelSessionSigned, EuiccSigned1, NotificationMetadata,
+    PendingNotification, ProfilePolicyAuthorisationRule, ServerSigned1, SignatureOctets,
+};
+use crate::{
+    choice, codes,
+    der::{BitString, Null, Raw},
+    ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
+    sequence,
+};
+
+sequence! {
+    /// GetEuiccChallengeRequest: section 5.7.7.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct GetEuiccChallengeRequest = 0xBF2E {}
+}
+
+sequence! {
+    /// GetEuiccChallengeResponse: section 5.7.7.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct GetEuiccChallengeResponse = 0xBF2E {
+        /// Fresh from the eUICC's generator.
+        pub euicc_challenge: [u8; 16] = 0x80,
+    }
+}
+
+sequence! {
+    /// GetEuiccInfo1Request: section 5.7.8.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct GetEuiccInfo1Request = 0xBF20 {}
+}
+
+sequence! {
+    /// GetEuiccInfo2Request: section 5.7.8.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct GetEuiccInfo2Request = 0xBF22 {}
+}
+
+sequence! {
+    /// AuthenticateServerRequest: section 5.7.13.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct AuthenticateServerRequest = 0xBF38 {
+        /// What the server signed.
+        pub server_signed1: Raw<ServerSigned1> = 0x30,
+        /// By the key of CERT.XXauth, over the element before.
+        pub server_signature1: SignatureOctets = 0x5F37,
+        /// The CI under which the eUICC shall sign.
+        pub euicc_ci_pk_id_to_be_used: SubjectKeyIdentifier = 0x04,
+        /// CERT.DPauth or CERT.DSauth.
+        pub server_certificate: CertificateDer = 0x30,
+        /// Returned signed.
+        pub ctx_params1: CtxParams1 = 0,
+    }
+}
+
+choice! {
+    /// AuthenticateServerResponse: section 5.7.13.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum AuthenticateServerResponse = 0xBF38 {
+        /// The eUICC trusts the server.
+        AuthenticateResponseOk(Box<AuthenticateResponseOk>) = 0xA0,
+        /// It does not.
+        AuthenticateResponseError(AuthenticateResponseError) = 0xA1,
+    }
+}
+
+sequence! {
+    /// AuthenticateResponseOk.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct AuthenticateResponseOk = 0x30 {
+        /// What the eUICC signed.
+        pub euicc_signed1: Raw<EuiccSigned1> = 0x30,
+        /// Over the element before.
+        pub euicc_signature1: SignatureOctets = 0x5F37,
+        /// CERT.EUICC.
+        pub euicc_certificate: CertificateDer = 0x30,
+        /// CERT.EUM.
+        pub eum_certificate: CertificateDer = 0x30,
+    }
+}
+
+sequence! {
+    /// AuthenticateResponseError.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct AuthenticateResponseError = 0x30 {
+        /// The server's transaction.
+        pub transaction_id: TransactionId = 0x80,
+        /// Why not.
+        pub authenticate_error_code: AuthenticateErrorCode = 0x02,
+    }
+}
+
+codes! {
+    /// AuthenticateErrorCode.
+    pub struct AuthenticateErrorCode {
+        /// The server's certificate does not verify.
+        INVALID_CERTIFICATE = 1,
+        /// The signature does not verify.
+        INVALID_SIGNATURE = 2,
+        /// The curve is not supported.
+        UNSUPPORTED_CURVE = 3,
+        /// No challenge was asked for.
+        NO_SESSION_CONTEXT = 4,
+        /// The certificate is not for this role.
+        INVALID_OID = 5,
+        /// The challenge is not the one that was given.
+        EUICC_CHALLENGE_MISMATCH = 6,
+        /// The CI key is not known.
+        CI_PK_UNKNOWN = 7,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+sequence! {
+    /// SmdpSigned2: section 5.7.5.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct SmdpSigned2 = 0x30 {
+        /// The server's transaction.
+        pub transaction_id: TransactionId = 0x80,
+        /// Whether a confirmation code is required.
+        pub cc_required_flag: bool = 0x01,
+        /// otPK.EUICC.ECKA to which the package is already bound.
+        pub bpp_euicc_otpk: Option<Vec<u8>> = 0x5F49,
+    }
+}
+
+sequence! {
+    /// PrepareDownloadRequest: section 5.7.5.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct PrepareDownloadRequest = 0xBF21 {
+        /// What the SM-DP+ signed.
+        pub smdp_signed2: Raw<SmdpSigned2> = 0x30,
+        /// By the key of CERT.DPpb, over the element before and the TLV of euiccSignature1.
+        pub smdp_signature2: SignatureOctets = 0x5F37,
+        /// The LPA's hash of confirmation code and transaction.
+        pub hash_cc: Option<[u8; 32]> = 0x04,
+        /// CERT.DPpb.
+        pub smdp_certificate: CertificateDer = 0x30,
+    }
+}
+
+choice! {
+    /// PrepareDownloadResponse: section 5.7.5.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum PrepareDownloadResponse = 0xBF21 {
+        /// The eUICC is ready.
+        DownloadResponseOk(PrepareDownloadResponseOk) = 0xA0,
+        /// It refuses.
+        DownloadResponseError(PrepareDownloadResponseError) = 0xA1,
+    }
+}
+
+sequence! {
+    /// PrepareDownloadResponseOk.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct PrepareDownloadResponseOk = 0x30 {
+        /// What the eUICC signed.
+        pub euicc_signed2: Raw<EuiccSigned2> = 0x30,
+        /// Over the element before and the TLV of smdpSignature2.
+        pub euicc_signature2: SignatureOctets = 0x5F37,
+    }
+}
+
+sequence! {
+    /// EUICCSigned2.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EuiccSigned2 = 0x30 {
+        /// The server's transaction.
+        pub transaction_id: TransactionId = 0x80,
+        /// otPK.EUICC.ECKA, an uncompressed point.
+        pub euicc_otpk: Vec<u8> = 0x5F49,
+        /// The LPA's hash, returned.
+        pub hash_cc: Option<[u8; 32]> = 0x04,
+    }
+}
+
+sequence! {
+    /// PrepareDownloadResponseError.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct PrepareDownloadResponseError = 0x30 {
+        /// The server's transaction.
+        pub transaction_id: TransactionId = 0x80,
+        /// Why not.
+        pub download_error_code: DownloadErrorCode = 0x02,
+    }
+}
+
+codes! {
+    /// DownloadErrorCode.
+    pub struct DownloadErrorCode {
+        /// CERT.DPpb does not verify or is another server's.
+        INVALID_CERTIFICATE = 1,
+        /// The signature does not verify.
+        INVALID_SIGNATURE = 2,
+        /// The curve is not supported.
+        UNSUPPORTED_CURVE = 3,
+        /// No server is authenticated.
+        NO_SESSION_CONTEXT = 4,
+        /// The transaction is another one.
+        INVALID_TRANSACTION_ID = 5,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+sequence! {
+    /// CancelSessionRequest: section 5.7.14.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct CancelSessionRequest = 0xBF41 {
+        /// The session to end.
+        pub transaction_id: TransactionId = 0x80,
+        /// Why.
+        pub reason: CancelSessionReason = 0x81,
+    }
+}
+
+choice! {
+    /// CancelSessionResponse: section 5.7.14.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum CancelSessionResponse = 0xBF41 {
+        /// The session is ended.
+        CancelSessionResponseOk(CancelSessionResponseOk) = 0xA0,
+        /// 5 invalid transaction, 127 anything else.
+        CancelSessionResponseError(i64) = 0x81,
+    }
+}
+
+sequence! {
+    /// CancelSessionResponseOk.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct CancelSessionResponseOk = 0x30 {
+        /// What the eUICC signed.
+        pub euicc_cancel_session_signed: Raw<EuiccCancelSessionSigned> = 0x30,
+        /// Over the element before.
+        pub euicc_cancel_session_signature: SignatureOctets = 0x5F37,
+    }
+}
+
+sequence! {
+    /// ListNotificationRequest: section 5.7.9.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ListNotificationRequest = 0xBF28 {
+        /// Only these events.
+        pub profile_management_operation: Option<BitString> = 0x81,
+    }
+}
+
+choice! {
+    /// ListNotificationResponse: section 5.7.9.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum ListNotificationResponse = 0xBF28 {
+        /// The metadata of each.
+        NotificationMetadataList(Vec<NotificationMetadata>) = 0xA0,
+        /// 127.
+        ListNotificationsResultError(i64) = 0x81,
+    }
+}
+
+sequence! {
+    /// RetrieveNotificationsListRequest: section 5.7.10.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct RetrieveNotificationsListRequest = 0xBF2B {
+        /// Which; all when absent.
+        pub search_criteria: Option<NotificationSearch> = 0xA0,
+    }
+}
+
+choice! {
+    /// The search criteria of RetrieveNotificationsList.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum NotificationSearch = 0 {
+        /// The one with this number.
+        SeqNumber(i64) = 0x80,
+        /// Those of these events.
+        ProfileManagementOperation(BitString) = 0x81,
+    }
+}
+
+choice! {
+    /// RetrieveNotificationsListResponse: section 5.7.10.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum RetrieveNotificationsListResponse = 0xBF2B {
+        /// Each as it was signed.
+        NotificationList(Vec<Raw<PendingNotification>>) = 0xA0,
+        /// 1 none available, 127 anything else.
+        NotificationsListResultError(i64) = 0x81,
+    }
+}
+
+sequence! {
+    /// NotificationSentRequest (RemoveNotificationFromList): section 5.7.11.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct NotificationSentRequest = 0xBF30 {
+        /// The one that was delivered.
+        pub seq_number: i64 = 0x80,
+    }
+}
+
+codes! {
+    /// deleteNotificationStatus.
+    pub struct DeleteNotificationStatus {
+        /// Removed.
+        OK = 0,
+        /// There is none with this number.
+        NOTHING_TO_DELETE = 1,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+sequence! {
+    /// NotificationSentResponse: section 5.7.11.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct NotificationSentResponse = 0xBF30 {
+        /// What became of it.
+        pub delete_notification_status: DeleteNotificationStatus = 0x80,
+    }
+}
+
+sequence! {
+    /// EuiccConfiguredAddressesRequest (ES10a): section 5.7.3.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EuiccConfiguredAddressesRequest = 0xBF3C {}
+}
+
+sequence! {
+    /// EuiccConfiguredAddressesResponse (ES10a): section 5.7.3.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EuiccConfiguredAddressesResponse = 0xBF3C {
+        /// The default SM-DP+.
+        pub default_dp_address: Option<String> = 0x80,
+        /// The root SM-DS.
+        pub root_ds_address: String = 0x81,
+    }
+}
+
+sequence! {
+    /// SetDefaultDpAddressRequest (ES10a): section 5.7.4.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct SetDefaultDpAddressRequest = 0xBF3F {
+        /// Empty removes it.
+        pub default_dp_address: String = 0x80,
+    }
+}
+
+sequence! {
+    /// SetDefaultDpAddressResponse (ES10a): section 5.7.4.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct SetDefaultDpAddressResponse = 0xBF3F {
+        /// 0 ok, 127 anything else.
+        pub set_default_dp_address_result: i64 = 0x80,
+    }
+}
+
+sequence! {
+    /// GetRatRequest: section 5.7.22.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct GetRatRequest = 0xBF43 {}
+}
+
+sequence! {
+    /// GetRatResponse: section 5.7.22.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct GetRatResponse = 0xBF43 {
+        /// The Rules Authorisation Table.
+        pub rat: Vec<ProfilePolicyAuthorisationRule> = 0xA0,
+    }
+}
+
+choice! {
+    /// LoadCRLResponse: section 5.7.12. The request's CertificateList stays opaque.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum LoadCrlResponse = 0xBF35 {
+        /// Taken.
+        LoadCrlResponseOk(Null) = 0xA0,
+        /// 1 signature, 2 format, 3 memory, 4 key not found, 127 anything else.
+        LoadCrlResponseError(i64) = 0x81,
+    }
+}

@@ -1,0 +1,262 @@
+//! ES10c, local profile management: SGP.22 sections 5.7.15 to 5.7.21.
+
+use serde::Serialize;
+
+use super::{
+    DpProprietaryData, IconType, NotificationConfigurationInformation, OperatorId, ProfileClass,
+    ProfileIdentifier, ProfileState,
+};
+use crate::{
+    choice, codes,
+    der::BitString,
+    ids::{Aid, Eid, Iccid},
+    sequence,
+};
+
+sequence! {
+    /// ProfileInfoListRequest (GetProfilesInfo): section 5.7.15.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ProfileInfoListRequest = 0xBF2D {
+        /// Which profiles; all when absent.
+        pub search_criteria: Option<ProfileSearch> = 0xA0,
+        /// Which tags of each; a default set when absent.
+        pub tag_list: Option<Vec<u8>> = 0x5C,
+    }
+}
+
+choice! {
+    /// The search criteria of GetProfilesInfo.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum ProfileSearch = 0 {
+        /// By the AID of the ISD-P.
+        IsdpAid(Aid) = 0x4F,
+        /// By ICCID.
+        Iccid(Iccid) = 0x5A,
+        /// By class.
+        ProfileClass(ProfileClass) = 0x95,
+    }
+}
+
+choice! {
+    /// ProfileInfoListResponse: section 5.7.15.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum ProfileInfoListResponse = 0xBF2D {
+        /// One entry a profile, possibly none.
+        ProfileInfoListOk(Vec<ProfileInfo>) = 0xA0,
+        /// 1 incorrect input, 127 anything else.
+        ProfileInfoListError(i64) = 0x81,
+    }
+}
+
+sequence! {
+    /// ProfileInfo: section 5.7.15.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+    pub struct ProfileInfo = 0xE3 {
+        /// ICCID.
+        pub iccid: Option<Iccid> = 0x5A,
+        /// AID of the ISD-P.
+        pub isdp_aid: Option<Aid> = 0x4F,
+        /// Enabled or not.
+        pub profile_state: Option<ProfileState> = 0x9F70,
+        /// The user's name for it.
+        pub profile_nickname: Option<String> = 0x90,
+        /// The provider's name.
+        pub service_provider_name: Option<String> = 0x91,
+        /// The profile's name.
+        pub profile_name: Option<String> = 0x92,
+        /// JPEG or PNG.
+        pub icon_type: Option<IconType> = 0x93,
+        /// 64 by 64 pixels.
+        pub icon: Option<Vec<u8>> = 0x94,
+        /// Test, provisioning or operational.
+        pub profile_class: Option<ProfileClass> = 0x95,
+        /// Who is told of what.
+        pub notification_configuration_info: Option<Vec<NotificationConfigurationInformation>> = 0xB6,
+        /// The operator.
+        pub profile_owner: Option<OperatorId> = 0xB7,
+        /// The SM-DP+ that made it.
+        pub dp_proprietary_data: Option<DpProprietaryData> = 0xB8,
+        /// Its policy rules.
+        pub profile_policy_rules: Option<BitString> = 0x99,
+    }
+}
+
+sequence! {
+    /// EnableProfileRequest: section 5.7.16.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EnableProfileRequest = 0xBF31 {
+        /// Which.
+        pub profile_identifier: ProfileIdentifier = 0xA0,
+        /// Whether the eUICC shall issue REFRESH.
+        pub refresh_flag: bool = 0x81,
+    }
+}
+
+codes! {
+    /// enableResult.
+    pub struct EnableResult {
+        /// Enabled.
+        OK = 0,
+        /// There is no such profile.
+        ICCID_OR_AID_NOT_FOUND = 1,
+        /// It is enabled already.
+        PROFILE_NOT_IN_DISABLED_STATE = 2,
+        /// PPR1 of the enabled profile forbids.
+        DISALLOWED_BY_POLICY = 3,
+        /// A test profile was enabled; only the profile before it may follow.
+        WRONG_PROFILE_REENABLING = 4,
+        /// The device is in the middle of a proactive session.
+        CAT_BUSY = 5,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+sequence! {
+    /// EnableProfileResponse: section 5.7.16.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EnableProfileResponse = 0xBF31 {
+        /// What became of it.
+        pub enable_result: EnableResult = 0x80,
+    }
+}
+
+sequence! {
+    /// DisableProfileRequest: section 5.7.17.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct DisableProfileRequest = 0xBF32 {
+        /// Which.
+        pub profile_identifier: ProfileIdentifier = 0xA0,
+        /// Whether the eUICC shall issue REFRESH.
+        pub refresh_flag: bool = 0x81,
+    }
+}
+
+codes! {
+    /// disableResult.
+    pub struct DisableResult {
+        /// Disabled.
+        OK = 0,
+        /// There is no such profile.
+        ICCID_OR_AID_NOT_FOUND = 1,
+        /// It is not enabled.
+        PROFILE_NOT_IN_ENABLED_STATE = 2,
+        /// PPR1 forbids.
+        DISALLOWED_BY_POLICY = 3,
+        /// The device is in the middle of a proactive session.
+        CAT_BUSY = 5,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+sequence! {
+    /// DisableProfileResponse: section 5.7.17.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct DisableProfileResponse = 0xBF32 {
+        /// What became of it.
+        pub disable_result: DisableResult = 0x80,
+    }
+}
+
+choice! {
+    /// DeleteProfileRequest: section 5.7.18.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum DeleteProfileRequest = 0xBF33 {
+        /// By the AID of the ISD-P.
+        IsdpAid(Aid) = 0x4F,
+        /// By ICCID.
+        Iccid(Iccid) = 0x5A,
+    }
+}
+
+codes! {
+    /// deleteResult.
+    pub struct DeleteResult {
+        /// Deleted.
+        OK = 0,
+        /// There is no such profile.
+        ICCID_OR_AID_NOT_FOUND = 1,
+        /// It is enabled.
+        PROFILE_NOT_IN_DISABLED_STATE = 2,
+        /// PPR2 forbids.
+        DISALLOWED_BY_POLICY = 3,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+sequence! {
+    /// DeleteProfileResponse: section 5.7.18.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct DeleteProfileResponse = 0xBF33 {
+        /// What became of it.
+        pub delete_result: DeleteResult = 0x80,
+    }
+}
+
+/// Bits of resetOptions.
+pub mod reset_options {
+    /// Delete the operational profiles.
+    pub const DELETE_OPERATIONAL_PROFILES: usize = 0;
+    /// Delete the test profiles that were loaded in the field.
+    pub const DELETE_FIELD_LOADED_TEST_PROFILES: usize = 1;
+    /// Forget the default SM-DP+ address.
+    pub const RESET_DEFAULT_SMDP_ADDRESS: usize = 2;
+}
+
+sequence! {
+    /// EuiccMemoryResetRequest: section 5.7.19.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EuiccMemoryResetRequest = 0xBF34 {
+        /// What to forget ([`reset_options`]).
+        pub reset_options: BitString = 0x82,
+    }
+}
+
+sequence! {
+    /// EuiccMemoryResetResponse: section 5.7.19.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EuiccMemoryResetResponse = 0xBF34 {
+        /// 0 ok, 1 nothing to delete, 5 CAT busy, 127 anything else.
+        pub reset_result: i64 = 0x80,
+    }
+}
+
+sequence! {
+    /// GetEuiccDataRequest (GetEID): section 5.7.20.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct GetEuiccDataRequest = 0xBF3E {
+        /// Always 5A.
+        pub tag_list: Vec<u8> = 0x5C,
+    }
+}
+
+sequence! {
+    /// GetEuiccDataResponse (GetEID): section 5.7.20.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct GetEuiccDataResponse = 0xBF3E {
+        /// The EID.
+        pub eid_value: Eid = 0x5A,
+    }
+}
+
+sequence! {
+    /// SetNicknameRequest: section 5.7.21.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct SetNicknameRequest = 0xBF29 {
+        /// Which.
+        pub iccid: Iccid = 0x5A,
+        /// At most 64 octets; empty removes it.
+        pub profile_nickname: String = 0x90,
+    }
+}
+
+sequence! {
+    /// SetNicknameResponse: section 5.7.21.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct SetNicknameResponse = 0xBF29 {
+        /// 0 ok, 1 no such profile, 127 anything else.
+        pub set_nickname_result: i64 = 0x80,
+    }
+}

@@ -1,0 +1,300 @@
+//! ES8+, from the SM-DP+ through the LPA to the eUICC: SGP.22 sections 2.5 and 5.5.
+
+use serde::Serialize;
+
+use super::{
+    DpProprietaryData, IconType, NotificationConfigurationInformation, NotificationMetadata, OperatorId,
+    ProfileClass, SignatureOctets,
+};
+use crate::{
+    choice, codes,
+    der::{Asn1, BitString, DecodeError, Raw, Reader, Tag, tlv, write_tlv},
+    ids::{Aid, Iccid, Oid, TransactionId},
+    sequence,
+};
+
+sequence! {
+    /// BoundProfilePackage: section 2.5.4.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct BoundProfilePackage = 0xBF36 {
+        /// Opens the secure channel.
+        pub initialise_secure_channel_request: Raw<InitialiseSecureChannelRequest> = 0xBF23,
+        /// ConfigureISDP, protected.
+        pub first_sequence_of87: Segments<0x87> = 0xA0,
+        /// StoreMetadata, MACed only.
+        pub sequence_of88: Segments<0x88> = 0xA1,
+        /// ReplaceSessionKeys, protected.
+        pub second_sequence_of87: Option<Segments<0x87>> = 0xA2,
+        /// The profile package, protected.
+        pub sequence_of86: Segments<0x86> = 0xA3,
+    }
+}
+
+/// SEQUENCE OF protected TLVs, each kept whole with its tag and MAC.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Segments<const TAG: u32>(pub Vec<Vec<u8>>);
+
+impl<const ELEMENT: u32> Asn1 for Segments<ELEMENT> {
+    const TAG: Tag = Tag::SEQUENCE;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        write_tlv(tag, &self.0.concat(), out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut inner = reader.enter(tag)?;
+        let mut segments = Vec::new();
+        while !inner.is_empty() {
+            let before = inner.rest();
+            inner.contents(Tag(ELEMENT)).map_err(|e| e.within_element(segments.len()))?;
+            let length = before.len().saturating_sub(inner.rest().len());
+            segments.push(before.get(..length).unwrap_or_default().to_vec());
+        }
+        Ok(Self(segments))
+    }
+}
+
+/// Cuts a Bound Profile Package into the pieces in which it is sent to the eUICC (section 5.7.6):
+/// the outer header with InitialiseSecureChannel; the header of each sequence (with the first element where the
+/// standard joins them); each segment alone. Every piece travels as its own chain of STORE DATA.
+///
+/// # Errors
+/// The octets are not a BPP.
+pub fn loading_pieces(bpp: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
+    let mut outer = Reader::new(bpp);
+    let mut inner = outer.enter(BoundProfilePackage::TAG)?;
+    outer.finish()?;
+    let header_length = bpp.len().saturating_sub(inner.rest().len());
+    let mut pieces = Vec::new();
+
+    let mut first = bpp.get(..header_length).unwrap_or_default().to_vec();
+    first.extend_from_slice(inner.whole_tlv()?);
+    pieces.push(first);
+
+    while !inner.is_empty() {
+        let whole = inner.whole_tlv()?;
+        let mut sequence = Reader::new(whole);
+        let (tag, length) = sequence.header()?;
+        let header = whole.get(..whole.len().saturating_sub(length)).unwrap_or_default().to_vec();
+        let elements = tlv::each(sequence.rest())?;
+        match tag {
+            // ConfigureISDP and ReplaceSessionKeys go with the header of their sequence.
+            Tag(0xA0 | 0xA2) => pieces.push([header, elements.concat()].concat()),
+            _ => {
+                pieces.push(header);
+                pieces.extend(elements.into_iter().map(<[u8]>::to_vec));
+            }
+        }
+    }
+    Ok(pieces)
+}
+
+sequence! {
+    /// InitialiseSecureChannelRequest: section 5.5.1.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct InitialiseSecureChannelRequest = 0xBF23 {
+        /// 1: install a Bound Profile Package.
+        pub remote_op_id: i64 = 0x82,
+        /// The session.
+        pub transaction_id: TransactionId = 0x80,
+        /// The keys to agree on.
+        pub control_ref_template: ControlRefTemplate = 0xA6,
+        /// otPK.DP.ECKA, an uncompressed point.
+        pub smdp_otpk: Vec<u8> = 0x5F49,
+        /// By the key of CERT.DPpb ([`InitialiseSecureChannelRequest::signed_octets`]).
+        pub smdp_sign: SignatureOctets = 0x5F37,
+    }
+}
+
+impl InitialiseSecureChannelRequest {
+    /// installBoundProfilePackage.
+    pub const INSTALL_BOUND_PROFILE_PACKAGE: i64 = 1;
+
+    /// What smdpSign covers: the four elements before it and the TLV of otPK.EUICC.ECKA (section 5.5.1).
+    pub fn signed_octets(&self, euicc_otpk: &[u8]) -> Vec<u8> {
+        let mut signed = Vec::new();
+        self.remote_op_id.encode_as(Tag(0x82), &mut signed);
+        self.transaction_id.encode_as(Tag(0x80), &mut signed);
+        self.control_ref_template.encode_as(Tag(0xA6), &mut signed);
+        write_tlv(Tag(0x5F49), &self.smdp_otpk, &mut signed);
+        write_tlv(Tag(0x5F49), euicc_otpk, &mut signed);
+        signed
+    }
+}
+
+sequence! {
+    /// ControlRefTemplate: section 5.5.1.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ControlRefTemplate = 0x30 {
+        /// 88: AES.
+        pub key_type: [u8; 1] = 0x80,
+        /// 10: sixteen octets.
+        pub key_len: [u8; 1] = 0x81,
+        /// Chosen by the SM-DP+, up to 16 octets.
+        pub host_id: Vec<u8> = 0x84,
+    }
+}
+
+sequence! {
+    /// ConfigureISDPRequest: section 5.5.2.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ConfigureIsdpRequest = 0xBF24 {
+        /// Kept with the profile.
+        pub dp_proprietary_data: Option<DpProprietaryData> = 0xB8,
+    }
+}
+
+sequence! {
+    /// StoreMetadataRequest: section 5.5.3.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub struct StoreMetadataRequest = 0xBF25 {
+        /// ICCID.
+        pub iccid: Iccid = 0x5A,
+        /// At most 32 octets.
+        pub service_provider_name: String = 0x91,
+        /// At most 64 octets.
+        pub profile_name: String = 0x92,
+        /// JPEG or PNG.
+        pub icon_type: Option<IconType> = 0x93,
+        /// 64 by 64 pixels, at most 1024 octets.
+        pub icon: Option<Vec<u8>> = 0x94,
+        /// Operational when absent.
+        pub profile_class: Option<ProfileClass> = 0x95,
+        /// Who is told of what.
+        pub notification_configuration_info: Option<Vec<NotificationConfigurationInformation>> = 0xB6,
+        /// The operator; mandatory with policy rules.
+        pub profile_owner: Option<OperatorId> = 0xB7,
+        /// Policy rules.
+        pub profile_policy_rules: Option<BitString> = 0x99,
+    }
+}
+
+sequence! {
+    /// ReplaceSessionKeysRequest: section 5.5.4.
+    #[derive(Clone, PartialEq, Eq)]
+    pub struct ReplaceSessionKeysRequest = 0xBF26 {
+        /// Initial MAC chaining value.
+        pub initial_mac_chaining_value: [u8; 16] = 0x80,
+        /// PPK-ENC.
+        pub ppk_enc: [u8; 16] = 0x81,
+        /// PPK-MAC.
+        pub ppk_cmac: [u8; 16] = 0x82,
+    }
+}
+
+sequence! {
+    /// ProfileInstallationResult: section 2.5.6.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ProfileInstallationResult = 0xBF37 {
+        /// What the eUICC signed.
+        pub profile_installation_result_data: Raw<ProfileInstallationResultData> = 0xBF27,
+        /// Over the element before.
+        pub euicc_sign_pir: SignatureOctets = 0x5F37,
+    }
+}
+
+sequence! {
+    /// ProfileInstallationResultData: section 2.5.6.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ProfileInstallationResultData = 0xBF27 {
+        /// The session.
+        pub transaction_id: TransactionId = 0x80,
+        /// Number, recipient, ICCID.
+        pub notification_metadata: NotificationMetadata = 0xBF2F,
+        /// As in CERT.DPpb.
+        pub smdp_oid: Option<Oid> = 0x06,
+        /// How it ended.
+        pub final_result: FinalResult = 0xA2,
+    }
+}
+
+choice! {
+    /// finalResult.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum FinalResult = 0 {
+        /// Installed.
+        SuccessResult(SuccessResult) = 0xA0,
+        /// Not installed, nothing left behind.
+        ErrorResult(ErrorResult) = 0xA1,
+    }
+}
+
+sequence! {
+    /// SuccessResult.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct SuccessResult = 0x30 {
+        /// AID of the ISD-P.
+        pub aid: Aid = 0x4F,
+        /// EUICCResponse of the profile package.
+        pub sima_response: Vec<u8> = 0x04,
+    }
+}
+
+sequence! {
+    /// ErrorResult.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ErrorResult = 0x30 {
+        /// Where.
+        pub bpp_command_id: BppCommandId = 0x80,
+        /// Why.
+        pub error_reason: ErrorReason = 0x81,
+        /// EUICCResponse of the profile package, when it came that far.
+        pub sima_response: Option<Vec<u8>> = 0x82,
+    }
+}
+
+codes! {
+    /// BppCommandId.
+    pub struct BppCommandId {
+        /// InitialiseSecureChannel.
+        INITIALISE_SECURE_CHANNEL = 0,
+        /// ConfigureISDP.
+        CONFIGURE_ISDP = 1,
+        /// StoreMetadata.
+        STORE_METADATA = 2,
+        /// StoreMetadata, second time.
+        STORE_METADATA2 = 3,
+        /// ReplaceSessionKeys.
+        REPLACE_SESSION_KEYS = 4,
+        /// LoadProfileElements.
+        LOAD_PROFILE_ELEMENTS = 5,
+    }
+}
+
+codes! {
+    /// ErrorReason.
+    pub struct ErrorReason {
+        /// The command has wrong values.
+        INCORRECT_INPUT_VALUES = 1,
+        /// A signature does not verify.
+        INVALID_SIGNATURE = 2,
+        /// The transaction is another one.
+        INVALID_TRANSACTION_ID = 3,
+        /// The control reference template is not understood.
+        UNSUPPORTED_CRT_VALUES = 4,
+        /// The remote operation is not understood.
+        UNSUPPORTED_REMOTE_OPERATION_TYPE = 5,
+        /// The profile class is not supported.
+        UNSUPPORTED_PROFILE_CLASS = 6,
+        /// A protected TLV is malformed.
+        SCP03T_STRUCTURE_ERROR = 7,
+        /// A protected TLV does not verify.
+        SCP03T_SECURITY_ERROR = 8,
+        /// The ICCID is on the card already.
+        INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC = 9,
+        /// No room.
+        INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE = 10,
+        /// The installation was broken off.
+        INSTALL_FAILED_DUE_TO_INTERRUPTION = 11,
+        /// A profile element was refused.
+        INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR = 12,
+        /// Package and metadata disagree.
+        INSTALL_FAILED_DUE_TO_DATA_MISMATCH = 13,
+        /// A test profile with a key that is not a test key.
+        TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY = 14,
+        /// A policy rule is not allowed.
+        PPR_NOT_ALLOWED = 15,
+        /// Anything else.
+        INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR = 127,
+    }
+}

@@ -1,0 +1,368 @@
+//! ES9+, between the LPA and the SM-DP+: SGP.22 sections 5.6 and 6.5.2.
+//!
+//! Each function's request and reply is one type with both bindings: the ASN.1 tags of section 6.6.2
+//! and the JSON names of section 6.5.2.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    EuiccInfo1, PendingNotification, ServerSigned1, SignatureOctets,
+    es8plus::StoreMetadataRequest,
+    es10b::{
+        AuthenticateServerResponse, CancelSessionResponse, PrepareDownloadRequest, PrepareDownloadResponse,
+        SmdpSigned2,
+    },
+    json::{self, base64_der, base64_octets},
+};
+use crate::{
+    codes,
+    der::{Asn1, DecodeError, Raw, Reader, Tag},
+    ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
+    sequence,
+    status::Status,
+};
+
+/// A function of ES9+ in the JSON binding.
+pub trait Function {
+    /// Last part of the path.
+    const NAME: &'static str;
+    /// The LPA's request.
+    type Request;
+    /// The answer when all went well.
+    type Reply;
+}
+
+macro_rules! functions {
+    ($( $(#[$meta:meta])* $name:ident = $path:literal: $request:ty => $reply:ty ),+ $(,)?) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl Function for $name {
+            const NAME: &'static str = $path;
+            type Request = $request;
+            type Reply = $reply;
+        }
+    )+ };
+}
+
+functions! {
+    /// ES9+.InitiateAuthentication: section 5.6.1.
+    InitiateAuthentication = "initiateAuthentication": InitiateAuthenticationRequest => InitiateAuthenticationOk,
+    /// ES9+.AuthenticateClient: section 5.6.3.
+    AuthenticateClient = "authenticateClient": AuthenticateClientRequest => AuthenticateClientOk,
+    /// ES9+.GetBoundProfilePackage: section 5.6.2.
+    GetBoundProfilePackage = "getBoundProfilePackage": GetBoundProfilePackageRequest => GetBoundProfilePackageOk,
+    /// ES9+.CancelSession: section 5.6.5.
+    CancelSession = "cancelSession": CancelSessionRequestEs9 => CancelSessionOk,
+    /// ES9+.HandleNotification: section 5.6.4.
+    HandleNotification = "handleNotification": HandleNotificationRequest => (),
+}
+
+/// Path of a function in the JSON binding, section 6.5.1.
+pub fn path(function: &str) -> String {
+    format!("/gsma/rsp2/es9plus/{function}")
+}
+
+sequence! {
+    /// InitiateAuthenticationRequest.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct InitiateAuthenticationRequest = 0xBF39 {
+        /// Fresh from the eUICC.
+        #[serde(rename = "euiccChallenge", with = "base64_octets")]
+        pub euicc_challenge: [u8; 16] = 0x81,
+        /// The address at which the LPA believes to be.
+        #[serde(rename = "smdpAddress")]
+        pub smdp_address: String = 0x83,
+        /// From the eUICC.
+        #[serde(rename = "euiccInfo1", with = "base64_der")]
+        pub euicc_info1: EuiccInfo1 = 0xBF20,
+    }
+}
+
+sequence! {
+    /// InitiateAuthenticationOkEs9.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct InitiateAuthenticationOk = 0x30 {
+        /// Of the new session.
+        #[serde(rename = "transactionId")]
+        pub transaction_id: TransactionId = 0x80,
+        /// What the server signed.
+        #[serde(rename = "serverSigned1", with = "base64_der")]
+        pub server_signed1: Raw<ServerSigned1> = 0x30,
+        /// By the key of CERT.DPauth.
+        #[serde(rename = "serverSignature1", with = "json::signature")]
+        pub server_signature1: SignatureOctets = 0x5F37,
+        /// Under which CI the eUICC shall sign.
+        #[serde(rename = "euiccCiPKIdToBeUsed", with = "base64_der")]
+        pub euicc_ci_pk_id_to_be_used: SubjectKeyIdentifier = 0x04,
+        /// CERT.DPauth.
+        #[serde(rename = "serverCertificate", with = "base64_der")]
+        pub server_certificate: CertificateDer = 0x30,
+    }
+}
+
+sequence! {
+    /// AuthenticateClientRequest.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct AuthenticateClientRequest = 0xBF3B {
+        /// Of the session.
+        #[serde(rename = "transactionId")]
+        pub transaction_id: TransactionId = 0x80,
+        /// From the eUICC.
+        #[serde(rename = "authenticateServerResponse", with = "base64_der")]
+        pub authenticate_server_response: AuthenticateServerResponse = 0xBF38,
+    }
+}
+
+/// AuthenticateClientOk. In JSON the elements of PrepareDownloadRequest stand side by side with the metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthenticateClientOk {
+    /// Of the session.
+    #[serde(rename = "transactionId")]
+    pub transaction_id: TransactionId,
+    /// What the profile is, in clear.
+    #[serde(rename = "profileMetadata", with = "base64_der")]
+    pub profile_metadata: StoreMetadataRequest,
+    /// What the SM-DP+ signed.
+    #[serde(rename = "smdpSigned2", with = "base64_der")]
+    pub smdp_signed2: Raw<SmdpSigned2>,
+    /// By the key of CERT.DPpb.
+    #[serde(rename = "smdpSignature2", with = "json::signature")]
+    pub smdp_signature2: SignatureOctets,
+    /// CERT.DPpb.
+    #[serde(rename = "smdpCertificate", with = "base64_der")]
+    pub smdp_certificate: CertificateDer,
+}
+
+sequence! {
+    /// The ASN.1 shape of AuthenticateClientOk.
+    struct AuthenticateClientOkAsn1 = 0x30 {
+        transaction_id: TransactionId = 0x80,
+        profile_meta_data: StoreMetadataRequest = 0xBF25,
+        prepare_download_request: PrepareDownloadRequest = 0xBF21,
+    }
+}
+
+impl Asn1 for AuthenticateClientOk {
+    const TAG: Tag = Tag::SEQUENCE;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        let this = self.clone();
+        AuthenticateClientOkAsn1 {
+            transaction_id: this.transaction_id,
+            profile_meta_data: this.profile_metadata,
+            prepare_download_request: PrepareDownloadRequest {
+                smdp_signed2: this.smdp_signed2,
+                smdp_signature2: this.smdp_signature2,
+                hash_cc: None,
+                smdp_certificate: this.smdp_certificate,
+            },
+        }
+        .encode_as(tag, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let shape = AuthenticateClientOkAsn1::decode_as(tag, reader)?;
+        Ok(Self {
+            transaction_id: shape.transaction_id,
+            profile_metadata: shape.profile_meta_data,
+            smdp_signed2: shape.prepare_download_request.smdp_signed2,
+            smdp_signature2: shape.prepare_download_request.smdp_signature2,
+            smdp_certificate: shape.prepare_download_request.smdp_certificate,
+        })
+    }
+}
+
+sequence! {
+    /// GetBoundProfilePackageRequest.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct GetBoundProfilePackageRequest = 0xBF3A {
+        /// Of the session.
+        #[serde(rename = "transactionId")]
+        pub transaction_id: TransactionId = 0x80,
+        /// From the eUICC.
+        #[serde(rename = "prepareDownloadResponse", with = "base64_der")]
+        pub prepare_download_response: PrepareDownloadResponse = 0xBF21,
+    }
+}
+
+sequence! {
+    /// GetBoundProfilePackageOk.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct GetBoundProfilePackageOk = 0x30 {
+        /// Of the session.
+        #[serde(rename = "transactionId")]
+        pub transaction_id: TransactionId = 0x80,
+        /// A BoundProfilePackage, to be handed on as it is.
+        #[serde(rename = "boundProfilePackage", with = "base64_der")]
+        pub bound_profile_package: BoundProfilePackageDer = 0xBF36,
+    }
+}
+
+/// A Bound Profile Package as octets: made once, stored, sent again and cut up, but never re-encoded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BoundProfilePackageDer(pub Vec<u8>);
+
+impl std::fmt::Debug for BoundProfilePackageDer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BoundProfilePackageDer({} octets)", self.0.len())
+    }
+}
+
+impl Asn1 for BoundProfilePackageDer {
+    const TAG: Tag = super::es8plus::BoundProfilePackage::TAG;
+
+    fn encode_as(&self, _: Tag, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = reader.rest();
+        reader.contents(tag)?;
+        let length = start.len().saturating_sub(reader.rest().len());
+        Ok(Self(start.get(..length).unwrap_or_default().to_vec()))
+    }
+}
+
+sequence! {
+    /// CancelSessionRequestEs9.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct CancelSessionRequestEs9 = 0xBF41 {
+        /// Of the session.
+        #[serde(rename = "transactionId")]
+        pub transaction_id: TransactionId = 0x80,
+        /// From the eUICC.
+        #[serde(rename = "cancelSessionResponse", with = "base64_der")]
+        pub cancel_session_response: CancelSessionResponse = 0xA1,
+    }
+}
+
+sequence! {
+    /// CancelSessionOk: nothing.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct CancelSessionOk = 0x30 {}
+}
+
+sequence! {
+    /// HandleNotification.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct HandleNotificationRequest = 0xBF3D {
+        /// From the eUICC.
+        #[serde(rename = "pendingNotification", with = "base64_der")]
+        pub pending_notification: Raw<PendingNotification> = 0xA0,
+    }
+}
+
+codes! {
+    /// initiateAuthenticationError of the ASN.1 binding.
+    pub struct InitiateAuthenticationError {
+        /// The address is not this server's.
+        INVALID_DP_ADDRESS = 1,
+        /// The eUICC's version is not supported.
+        EUICC_VERSION_NOT_SUPPORTED_BY_DP = 2,
+        /// No common CI.
+        CI_PK_NOT_SUPPORTED = 3,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+impl From<Status> for InitiateAuthenticationError {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::SmdpAddressRefused => Self::INVALID_DP_ADDRESS,
+            Status::SvnUnsupported => Self::EUICC_VERSION_NOT_SUPPORTED_BY_DP,
+            Status::CiForSigningUnsupported | Status::CiForVerificationUnavailable => {
+                Self::CI_PK_NOT_SUPPORTED
+            }
+            _ => Self::UNDEFINED_ERROR,
+        }
+    }
+}
+
+codes! {
+    /// authenticateClientError of the ASN.1 binding.
+    pub struct AuthenticateClientError {
+        /// CERT.EUM does not verify.
+        EUM_CERTIFICATE_INVALID = 1,
+        /// CERT.EUM has expired.
+        EUM_CERTIFICATE_EXPIRED = 2,
+        /// CERT.EUICC does not verify.
+        EUICC_CERTIFICATE_INVALID = 3,
+        /// CERT.EUICC has expired.
+        EUICC_CERTIFICATE_EXPIRED = 4,
+        /// The signature does not verify.
+        EUICC_SIGNATURE_INVALID = 5,
+        /// The MatchingID is refused.
+        MATCHING_ID_REFUSED = 6,
+        /// The EID is not the order's.
+        EID_MISMATCH = 7,
+        /// Nothing fits this eUICC.
+        NO_ELIGIBLE_PROFILE = 8,
+        /// The CI is not known.
+        CI_PK_UNKNOWN = 9,
+        /// The transaction is not known.
+        INVALID_TRANSACTION_ID = 10,
+        /// No room on the eUICC.
+        INSUFFICIENT_MEMORY = 11,
+        /// The order has expired.
+        DOWNLOAD_ORDER_EXPIRED = 18,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+impl From<Status> for AuthenticateClientError {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::EumCertificateVerificationFailed => Self::EUM_CERTIFICATE_INVALID,
+            Status::EumCertificateExpired => Self::EUM_CERTIFICATE_EXPIRED,
+            Status::EuiccCertificateVerificationFailed => Self::EUICC_CERTIFICATE_INVALID,
+            Status::EuiccCertificateExpired => Self::EUICC_CERTIFICATE_EXPIRED,
+            Status::EuiccVerificationFailed => Self::EUICC_SIGNATURE_INVALID,
+            Status::MatchingIdRefused => Self::MATCHING_ID_REFUSED,
+            Status::EidNotAllowed => Self::EID_MISMATCH,
+            Status::ProfileNotEligible => Self::NO_ELIGIBLE_PROFILE,
+            Status::CiUnknown => Self::CI_PK_UNKNOWN,
+            Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
+            Status::EuiccInsufficientMemory => Self::INSUFFICIENT_MEMORY,
+            Status::OrderExpired => Self::DOWNLOAD_ORDER_EXPIRED,
+            _ => Self::UNDEFINED_ERROR,
+        }
+    }
+}
+
+codes! {
+    /// getBoundProfilePackageError of the ASN.1 binding.
+    pub struct GetBoundProfilePackageError {
+        /// The signature does not verify.
+        EUICC_SIGNATURE_INVALID = 1,
+        /// A confirmation code is required.
+        CONFIRMATION_CODE_MISSING = 2,
+        /// The confirmation code is wrong.
+        CONFIRMATION_CODE_REFUSED = 3,
+        /// The confirmation code was wrong too often.
+        CONFIRMATION_CODE_RETRIES_EXCEEDED = 4,
+        /// The package is bound already.
+        BPP_REBINDING_REFUSED = 5,
+        /// The transaction is not known.
+        INVALID_TRANSACTION_ID = 95,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+impl From<Status> for GetBoundProfilePackageError {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::EuiccVerificationFailed => Self::EUICC_SIGNATURE_INVALID,
+            Status::ConfirmationCodeMissing => Self::CONFIRMATION_CODE_MISSING,
+            Status::ConfirmationCodeRefused => Self::CONFIRMATION_CODE_REFUSED,
+            Status::ConfirmationCodeRetriesExceeded => Self::CONFIRMATION_CODE_RETRIES_EXCEEDED,
+            Status::ProfileUnavailable => Self::BPP_REBINDING_REFUSED,
+            Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
+            _ => Self::UNDEFINED_ERROR,
+        }
+    }
+}
