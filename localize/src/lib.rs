@@ -1,1 +1,62 @@
 //! The rules that decide which device moves where, and why. No I/O.
+//!
+//! A device that lives for months on a foreign subscription breaks the rules of some countries. This crate holds the rules as
+//! dated data ([`RuleBook`]), a device's record of where it has been for how long ([`History`]), and one function, [`decide`],
+//! from these and what is on the card and on offer to a [`Decision`]:
+//!
+//! - **stay**, and when to ask again,
+//! - **move** to a local profile, by when, and which profile to fall back to,
+//! - **stuck**: a rule is or will be broken, and no local profile is known.
+//!
+//! A decision always carries its [`Reason`]s: the rule, what was counted, the limit, the day of the break, the source. Each
+//! prints as a sentence and serializes as facts.
+//!
+//! # What counts
+//!
+//! A *day* is a calendar day in UTC on which the device was attached, for however short a time, with a subscription whose home
+//! is another country ([`Day`], [`Stay`]). A window of 365 days ends with today and includes it. With a limit of 90 days the
+//! 91st breaks the rule, at its midnight. Days count per device: changing one foreign subscription for another starts no
+//! new count; days on a local subscription do not count. [`next_breach`] gives the day of the break, past or to come.
+//!
+//! # To change a rule
+//!
+//! Edit `data/countries.toml`, whose head describes the fields, or give [`RuleBook::parse`] a text of your own in the same
+//! form: it replaces the rules whole. A rule that cannot be meant is refused with its line and what to do. Which network is in
+//! which country is in `data/networks.toml`; [`RuleBook::place_network`] makes an exception, for a laboratory network that plays
+//! a country's.
+//!
+//! # Example
+//!
+//! ```
+//! use localize::{Decision, Device, Policy, RuleBook, decide};
+//! let book = RuleBook::built_in()?;
+//! let mut device = Device::default();
+//! device.history.observe(book.locate("724-05".parse()?)?, "GB".parse()?, "2026-01-01T08:00:00Z".parse()?)?;
+//! let decision = decide("2026-02-01T00:00:00Z".parse()?, &device, &[], &book, &Policy::default());
+//! let Decision::Stay { next_check, .. } = decision else { panic!("{decision}") };
+//! assert_eq!(next_check.unwrap().to_string(), "2026-03-25T00:00:00Z"); // a week before the 91st day
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod book;
+mod breach;
+mod day;
+mod decide;
+mod device;
+mod history;
+mod network;
+mod reason;
+mod rules;
+
+pub use book::{BUILT_IN_NETWORKS, BUILT_IN_RULES, RuleBook, RuleBookError, UnknownNetwork};
+pub use breach::{Breach, Measurement, measure, next_breach};
+pub use day::{Day, NotADay};
+pub use decide::{Decision, decide};
+pub use device::{
+    Bandwidth, Criticality, Destination, Device, HeldProfile, HeldState, Latency, Needs, Offer, Orderable,
+    Policy, ProfileType, Refused, Role,
+};
+pub use history::{History, HistoryError, Stay};
+pub use network::{Country, Mcc, NotACountry, NotANetwork, Place, Plmn};
+pub use reason::{Citation, Finding, NamedCountry, Reason, Status};
+pub use rules::{Confidence, Counted, Limit, Rule, RuleId, RuleKind, Unit};

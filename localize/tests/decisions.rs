@@ -1,0 +1,442 @@
+//! What is decided about a device, country by country, with the rules that come with Landfall.
+
+use localize::{
+    Criticality, Day, Decision, Destination, Device, HeldProfile, HeldState, History, Latency, Needs, Offer,
+    Orderable, Place, Policy, ProfileType, Reason, Refused, Role, RuleBook, Status, Stay, decide,
+};
+use rsp::time::Timestamp;
+
+fn book() -> RuleBook {
+    RuleBook::built_in().unwrap()
+}
+
+fn place(plmn: &str) -> Place {
+    book().locate(plmn.parse().unwrap()).unwrap()
+}
+
+fn at(text: &str) -> Timestamp {
+    let text = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    text.parse().unwrap()
+}
+
+fn held(iccid: &str, home: &str, role: Role, state: HeldState) -> HeldProfile {
+    HeldProfile { iccid: iccid.parse().unwrap(), home: place(home), role, state }
+}
+
+const BOOTSTRAP: &str = "8944476500001224158";
+const OPERATIONAL: &str = "8901410321111851072";
+const LOCAL: &str = "8955031234567890120";
+
+fn bootstrap() -> HeldProfile {
+    held(BOOTSTRAP, "234-15", Role::Bootstrap, HeldState::Enabled)
+}
+
+fn offer(operator: &str, priority: u32) -> Offer {
+    let order = Orderable::ProfileType(ProfileType(format!("local-{operator}")));
+    Offer { order, operator: place(operator), priority }
+}
+
+/// Stays as (network, home, first day, last day); an empty last day is an open stay. Both days are included.
+fn history(stays: &[(&str, &str, &str, &str)]) -> History {
+    History::from_stays(stays.iter().map(|(plmn, home, first, last)| Stay {
+        country: place(plmn).country,
+        plmn: plmn.parse().unwrap(),
+        home: home.parse().unwrap(),
+        from: Timestamp(at(first).0 + 3_600_000),
+        until: (!last.is_empty()).then(|| Timestamp(at(last).0 + 7_200_000)),
+    }))
+    .unwrap()
+}
+
+fn device(stays: &[(&str, &str, &str, &str)]) -> Device {
+    Device { history: history(stays), held: vec![bootstrap()], ..Device::default() }
+}
+
+/// The break of a rule for this history, as (counted, day, blocked from).
+fn finding(stays: &[(&str, &str, &str, &str)], rule: &str, now: &str) -> Option<(u32, String, String)> {
+    let book = book();
+    let measured = localize::measure(&history(stays), book.rule(rule).unwrap(), at(now))?;
+    Some((measured.measured, measured.breach.day.to_string(), measured.breach.blocked_from.to_string()))
+}
+
+#[test]
+fn each_rule_is_broken_on_its_day() {
+    type Row<'a> =
+        (&'a str, &'a [(&'a str, &'a str, &'a str, &'a str)], &'a str, Option<(u32, &'a str, &'a str)>);
+    let rows: &[Row<'_>] = &[
+        // Brazil: 90 days in 365; 1 January is the first, 1 April the 91st, 31 March in a leap year.
+        (
+            "br-90-in-365",
+            &[("724-05", "GB", "2026-01-01", "")],
+            "2026-01-01T12:00:00Z",
+            Some((1, "2026-04-01", "2026-04-01")),
+        ),
+        (
+            "br-90-in-365",
+            &[("724-05", "GB", "2028-01-01", "")],
+            "2028-01-10",
+            Some((10, "2028-03-31", "2028-03-31")),
+        ),
+        (
+            "br-90-in-365",
+            &[("724-05", "GB", "2026-01-01", "")],
+            "2026-06-01",
+            Some((152, "2026-04-01", "2026-04-01")),
+        ),
+        // 60 days, away, back: 30 more are allowed.
+        (
+            "br-90-in-365",
+            &[("724-05", "GB", "2026-01-01", "2026-03-01"), ("724-05", "GB", "2026-08-01", "")],
+            "2026-08-01T12:00:00Z",
+            Some((61, "2026-08-31", "2026-08-31")),
+        ),
+        // Old days leave the window: on 2 January of the next year the first day is out of it.
+        (
+            "br-90-in-365",
+            &[("724-05", "GB", "2026-01-01", "2026-03-31"), ("724-05", "GB", "2027-01-02", "")],
+            "2027-01-02T12:00:00Z",
+            Some((89, "2027-04-02", "2027-04-02")),
+        ),
+        // Changing the foreign subscription starts no new count; a local one does not count.
+        (
+            "br-90-in-365",
+            &[
+                ("724-05", "GB", "2026-01-01", "2026-01-30"),
+                ("724-05", "BR", "2026-01-31", "2026-02-28"),
+                ("724-02", "US", "2026-03-01", ""),
+            ],
+            "2026-03-01T12:00:00Z",
+            Some((31, "2026-04-30", "2026-04-30")),
+        ),
+        // Not there, at home there, from Chile, or not any more.
+        ("br-90-in-365", &[("730-01", "GB", "2026-01-01", "")], "2026-06-01", None),
+        ("br-90-in-365", &[("724-05", "BR", "2026-01-01", "")], "2026-06-01", None),
+        ("br-90-in-365", &[("724-05", "CL", "2026-01-01", "")], "2026-06-01", None),
+        ("br-90-in-365", &[("724-05", "GB", "2026-01-01", "2026-05-30")], "2026-06-01", None),
+        // Turkiye: the 91st day in 120, and 30 days until the block.
+        (
+            "tr-91-in-120",
+            &[("286-01", "GB", "2026-01-01", "")],
+            "2026-02-01",
+            Some((32, "2026-04-01", "2026-05-01")),
+        ),
+        // 60 days, 40 away, back: the window of 120 holds at most 80, then the old days leave as new ones come, until the
+        // gap leaves as well.
+        (
+            "tr-91-in-120",
+            &[("286-01", "GB", "2026-01-01", "2026-03-01"), ("286-01", "GB", "2026-04-11", "")],
+            "2026-04-12",
+            Some((62, "2026-07-10", "2026-08-09")),
+        ),
+        (
+            "tr-imei-120",
+            &[("286-01", "GB", "2026-01-01", "")],
+            "2026-02-01",
+            Some((32, "2026-05-01", "2026-05-01")),
+        ),
+        // China: the first day is one too many.
+        (
+            "cn-local-only",
+            &[("460-00", "GB", "2026-05-05", "")],
+            "2026-05-05T12:00:00Z",
+            Some((1, "2026-05-05", "2026-05-05")),
+        ),
+        // Brazil and Chile: in a row, and not in a row.
+        (
+            "br-cl-90-consecutive",
+            &[("724-05", "CL", "2026-01-01", "")],
+            "2026-02-01",
+            Some((32, "2026-04-01", "2026-04-01")),
+        ),
+        (
+            "br-cl-90-consecutive",
+            &[("724-05", "CL", "2026-01-01", "2026-03-20"), ("724-05", "CL", "2026-03-22", "")],
+            "2026-03-22T12:00:00Z",
+            Some((1, "2026-06-20", "2026-06-20")),
+        ),
+        (
+            "br-cl-120-in-365",
+            &[("724-05", "CL", "2026-01-01", "2026-03-20"), ("724-05", "CL", "2026-03-22", "")],
+            "2026-03-22T12:00:00Z",
+            Some((80, "2026-05-02", "2026-05-02")),
+        ),
+        (
+            "br-cl-90-consecutive",
+            &[("730-01", "BR", "2026-01-01", "")],
+            "2026-02-01",
+            Some((32, "2026-04-01", "2026-04-01")),
+        ),
+        ("br-cl-90-consecutive", &[("730-01", "GB", "2026-01-01", "")], "2026-02-01", None),
+        // Australia: a day in each of six months, and the seventh month breaks it on its first roaming day.
+        (
+            "au-6-months-in-12",
+            &[("505-01", "GB", "2026-01-31", "")],
+            "2026-02-01",
+            Some((2, "2026-07-01", "2026-07-01")),
+        ),
+        (
+            "au-6-months-in-12",
+            &[("505-01", "GB", "2026-01-31", "2026-06-01"), ("505-01", "GB", "2026-08-20", "")],
+            "2026-09-09",
+            Some((8, "2026-08-20", "2026-08-20")),
+        ),
+        // The window of twelve months moves: January 2026 counts no more in January 2027.
+        (
+            "au-6-months-in-12",
+            &[("505-01", "GB", "2026-01-01", "2026-01-02"), ("505-01", "GB", "2026-12-31", "")],
+            "2026-12-31T12:00:00Z",
+            Some((2, "2027-06-01", "2027-06-01")),
+        ),
+        // The EU: 61 days in 122 away from a home in it, all countries together; a home outside is not meant.
+        (
+            "eu-fair-use",
+            &[
+                ("208-01", "DE", "2026-01-01", "2026-01-31"),
+                ("262-01", "DE", "2026-02-01", "2026-02-10"),
+                ("222-01", "DE", "2026-02-11", ""),
+            ],
+            "2026-02-12",
+            Some((33, "2026-03-13", "2026-03-13")),
+        ),
+        ("eu-fair-use", &[("208-01", "GB", "2026-01-01", "")], "2026-02-12", None),
+        (
+            "in-six-months",
+            &[("404-10", "GB", "2026-01-01", "")],
+            "2026-02-01",
+            Some((32, "2026-07-03", "2026-07-03")),
+        ),
+        (
+            "sa-registration-90",
+            &[("420-01", "GB", "2026-01-01", "")],
+            "2026-02-01",
+            Some((32, "2026-04-01", "2026-04-01")),
+        ),
+        (
+            "ae-presence",
+            &[("424-02", "GB", "2026-01-01", "")],
+            "2026-02-01",
+            Some((32, "2026-01-01", "2026-01-01")),
+        ),
+        (
+            "de-be-four-months",
+            &[("262-01", "GB", "2026-01-01", "")],
+            "2026-02-01",
+            Some((32, "2026-05-03", "2026-05-03")),
+        ),
+        ("us-ca-carrier-terms", &[("310-410", "GB", "2026-01-01", "")], "2026-02-01", None),
+        ("jp-bh-il-permissive", &[("440-10", "GB", "2016-01-01", "")], "2026-02-01", None),
+    ];
+    for (rule, stays, now, expected) in rows {
+        let expected =
+            expected.map(|(measured, day, blocked)| (measured, day.to_owned(), blocked.to_owned()));
+        assert_eq!(finding(stays, rule, now), expected, "{rule} at {now}: {stays:?}");
+    }
+}
+
+#[test]
+fn a_device_moves_when_the_lead_time_begins_and_not_before() {
+    let device = device(&[("724-05", "GB", "2026-01-01", "")]);
+    let (offers, book, policy) = ([offer("724-05", 1)], book(), Policy::default());
+    let Decision::Stay { reasons, next_check } =
+        decide(at("2026-03-24T23:59:59.999Z"), &device, &offers, &book, &policy)
+    else {
+        panic!("moves too early")
+    };
+    assert_eq!(next_check, Some(at("2026-03-25")));
+    assert!(matches!(&reasons[..], [Reason::Rule(finding)] if finding.status == Status::Clear));
+
+    for (now, status) in [
+        ("2026-03-25", Status::Near),
+        ("2026-03-31T23:59:59.999Z", Status::Near),
+        ("2026-04-01", Status::Broken),
+    ] {
+        let decision = decide(at(now), &device, &offers, &book, &policy);
+        let Decision::Move { to, country, fall_back_to, deadline, reasons } = &decision else {
+            panic!("{decision}")
+        };
+        assert_eq!(**to, Destination::Offer(offers[0].clone()));
+        assert_eq!(country.to_string(), "BR");
+        assert_eq!(fall_back_to.as_deref(), Some(&bootstrap()));
+        assert_eq!(*deadline, at("2026-04-01"));
+        assert!(
+            matches!(&reasons[..], [Reason::Rule(finding)] if finding.status == status),
+            "{now}: {decision}"
+        );
+    }
+}
+
+#[test]
+fn a_device_that_is_at_home_or_nowhere_stays() {
+    let book = book();
+    let policy = Policy::default();
+    let now = at("2027-01-01");
+    let mut local = device(&[("724-05", "BR", "2026-01-01", "")]);
+    assert!(matches!(decide(now, &local, &[], &book, &policy).reasons(), [Reason::AtHome { .. }]));
+    local.history.detached(at("2026-12-31")).unwrap();
+    assert!(matches!(decide(now, &local, &[], &book, &policy).reasons(), [Reason::NotAttached]));
+
+    // Already switched to the local profile, not yet seen with it.
+    let mut switched = device(&[("724-05", "GB", "2026-01-01", "")]);
+    assert!(matches!(decide(now, &switched, &[], &book, &policy), Decision::Stuck { .. }));
+    switched.held[0].state = HeldState::Disabled;
+    switched.held.push(held(LOCAL, "724-05", Role::Local, HeldState::Enabled));
+    assert!(matches!(decide(now, &switched, &[], &book, &policy).reasons(), [Reason::AtHome { .. }]));
+}
+
+#[test]
+fn a_permissive_country_and_one_without_a_rule_say_so() {
+    let (book, policy, now) = (book(), Policy::default(), at("2026-11-21"));
+    for (network, words) in [
+        ("440-10", "Japan allows permanent roaming"),
+        ("310-410", "the operators' terms decide"),
+        ("530-01", "no rule is known"),
+    ] {
+        let decision = decide(now, &device(&[(network, "GB", "2020-01-01", "")]), &[], &book, &policy);
+        assert!(matches!(decision, Decision::Stay { next_check: None, .. }), "{decision}");
+        assert!(decision.to_string().contains(words), "{decision}");
+    }
+}
+
+#[test]
+fn a_ban_moves_at_once_and_without_an_offer_the_device_is_stuck() {
+    let (book, policy, now) = (book(), Policy::default(), at("2026-05-05T12:00:00Z"));
+    let device = device(&[("460-00", "GB", "2026-05-05", "")]);
+    let decision = decide(now, &device, &[offer("724-05", 1)], &book, &policy);
+    let Decision::Stuck { deadline, next_check: None, reasons } = &decision else { panic!("{decision}") };
+    assert_eq!(*deadline, at("2026-05-05"));
+    assert!(matches!(&reasons[..], [Reason::Rule(_), Reason::NoLocalProfile { .. }]));
+    assert!(matches!(decide(now, &device, &[offer("460-00", 1)], &book, &policy), Decision::Move { .. }));
+}
+
+#[test]
+fn registration_and_small_numbers_lift_the_rules_that_ask_for_them() {
+    let (book, now) = (book(), at("2026-11-21"));
+    let small = Policy { devices: 500, ..Policy::default() };
+    let large = Policy { devices: 501, ..Policy::default() };
+    let australia = device(&[("505-01", "GB", "2026-01-31", "")]);
+    assert!(matches!(decide(now, &australia, &[], &book, &small).reasons(), [Reason::TooFewDevices { .. }]));
+    assert!(matches!(decide(now, &australia, &[], &book, &large), Decision::Stuck { .. }));
+
+    let emirates = device(&[("424-02", "GB", "2026-01-31", "")]);
+    let registered = Policy { registered_in: ["AE".parse().unwrap()].into(), ..Policy::default() };
+    assert!(matches!(decide(now, &emirates, &[], &book, &registered).reasons(), [Reason::Registered { .. }]));
+    assert!(matches!(decide(now, &emirates, &[], &book, &small), Decision::Stuck { .. }));
+
+    let mut turkiye = device(&[("286-01", "GB", "2026-01-01", "")]);
+    let rules = |device: &Device| {
+        let decision = decide(now, device, &[], &book, &small);
+        decision.reasons().iter().filter_map(|r| r.rule().map(ToString::to_string)).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(&turkiye), ["tr-91-in-120", "tr-imei-120"]);
+    turkiye.imei_registered_in.insert("TR".parse().unwrap());
+    assert_eq!(rules(&turkiye), ["tr-91-in-120"]);
+}
+
+#[test]
+fn the_card_goes_before_an_order_and_a_lower_priority_number_first() {
+    let (book, policy, now) = (book(), Policy::default(), at("2026-04-05"));
+    let mut device = device(&[("724-05", "GB", "2026-01-01", "")]);
+    let offers = [offer("724-02", 2), offer("730-01", 0), offer("724-05", 1)];
+    let destination = |device: &Device, now| match decide(now, device, &offers, &book, &policy) {
+        Decision::Move { to, .. } => to.operator().plmn.to_string(),
+        other => panic!("{other}"),
+    };
+    assert_eq!(destination(&device, now), "724-05");
+    device.refused.push(Refused { operator: "724-05".parse().unwrap(), at: at("2026-04-01") });
+    assert_eq!(destination(&device, now), "724-02");
+    assert_eq!(destination(&device, at("2026-04-08")), "724-05", "seven days later it is tried again");
+    device.refused.push(Refused { operator: "724-02".parse().unwrap(), at: at("2026-04-02") });
+    let decision = decide(now, &device, &offers, &book, &policy);
+    assert!(
+        matches!(decision, Decision::Stuck { next_check: Some(next), .. } if next == at("2026-04-08")),
+        "{decision}"
+    );
+    device.held.push(held(LOCAL, "724-11", Role::Local, HeldState::Disabled));
+    assert_eq!(destination(&device, now), "724-11");
+}
+
+#[test]
+fn the_way_back_is_the_bootstrap_profile_then_the_one_in_use() {
+    let (book, policy, now) = (book(), Policy::default(), at("2026-04-05"));
+    let offers = [offer("724-05", 1)];
+    let operational = held(OPERATIONAL, "310-410", Role::Operational, HeldState::Enabled);
+    let elsewhere = held(LOCAL, "730-01", Role::Local, HeldState::Disabled);
+    let mut asleep = bootstrap();
+    asleep.state = HeldState::Disabled;
+    for (held, expected) in [
+        (vec![operational.clone(), elsewhere.clone(), asleep.clone()], Some(BOOTSTRAP)),
+        (vec![elsewhere.clone(), operational], Some(OPERATIONAL)),
+        (vec![elsewhere], None),
+        (vec![], None),
+    ] {
+        let needs = Needs { criticality: Criticality::High, latency: Latency::Tight, ..Needs::default() };
+        let device = Device { held, needs, ..device(&[("724-05", "GB", "2026-01-01", "")]) };
+        let decision = decide(now, &device, &offers, &book, &policy);
+        let Decision::Move { fall_back_to, reasons, .. } = &decision else { panic!("{decision}") };
+        let expected: Option<rsp::ids::Iccid> = expected.map(|iccid| iccid.parse().unwrap());
+        assert_eq!(fall_back_to.as_ref().map(|held| held.iccid.clone()), expected);
+        assert_eq!(
+            expected.is_none(),
+            decision.to_string().contains("add a bootstrap profile first"),
+            "{decision}"
+        );
+        assert!(reasons.iter().any(|reason| matches!(reason, Reason::ShorterPath { .. })));
+    }
+}
+
+#[test]
+fn a_rule_is_not_broken_before_it_takes_effect() {
+    let rules = "[[rule]]\nid = \"x\"\ncountries = [\"NZ\"]\nkind = \"banned\"\neffective = \"2026-12-01\"\n\
+                 source = \"a carrier's notice\"\nreviewed = \"2026-11-21\"\nconfidence = \"high\"\n";
+    let book = RuleBook::parse(rules).unwrap();
+    let device = device(&[("530-01", "GB", "2026-01-01", "")]);
+    let policy = Policy { lead_time_days: 30, ..Policy::default() };
+    let decision = decide(at("2026-10-31"), &device, &[], &book, &policy);
+    assert!(
+        matches!(decision, Decision::Stay { next_check: Some(next), .. } if next == at("2026-11-01")),
+        "{decision}"
+    );
+    let decision = decide(at("2026-11-01"), &device, &[], &book, &policy);
+    assert!(
+        matches!(decision, Decision::Stuck { deadline, .. } if deadline == at("2026-12-01")),
+        "{decision}"
+    );
+}
+
+#[test]
+fn a_decision_reads_as_sentences_and_survives_json() {
+    let device = device(&[("286-01", "GB", "2026-01-01", "")]);
+    let decision = decide(at("2026-03-30"), &device, &[offer("286-02", 1)], &book(), &Policy::default());
+    assert_eq!(
+        decision.to_string(),
+        format!(
+            "move to a profile of type \"local-286-02\" of network 286-02, to be ordered, in TR, by 2026-04-01T00:00:00Z; \
+             fall back to profile {BOOTSTRAP} of network 234-15\n  - Turkiye allows 90 days in any 120 on a foreign \
+             subscription; counted so far: 89; would be broken on 2026-04-01, cut off from 2026-05-01 \
+             [tr-91-in-120: public descriptions of Turkiye's rules on foreign eSIM, reviewed 2026-11-21, confidence medium]"
+        )
+    );
+    let json = serde_json::to_value(&decision).unwrap();
+    assert_eq!(json["decision"], "move");
+    assert_eq!(json["reasons"][0]["rule"], "tr-91-in-120");
+    assert_eq!(json["reasons"][0]["measured"], 89);
+    assert_eq!(json["reasons"][0]["limit"], 90);
+    assert_eq!(json["reasons"][0]["breach"]["day"], "2026-04-01");
+    assert_eq!(serde_json::from_value::<Decision>(json).unwrap(), decision);
+    let text = serde_json::to_string(&device).unwrap();
+    assert_eq!(serde_json::from_str::<Device>(&text).unwrap(), device);
+}
+
+#[test]
+fn counts_that_may_be_too_low_are_said_to_be() {
+    let mut device =
+        device(&[("724-05", "GB", "2025-01-01", "2025-12-31"), ("724-05", "GB", "2026-02-01", "")]);
+    device.history.forget_before(at("2026-01-15"));
+    let reasons = |now| {
+        let decision = decide(at(now), &device, &[], &book(), &Policy::default());
+        decision.reasons().iter().any(|reason| matches!(reason, Reason::CountsTooLow { .. }))
+    };
+    assert!(reasons("2026-03-01"));
+    assert!(!reasons("2027-01-15"));
+    assert_eq!(Day::of(at("2026-03-01")).to_string(), "2026-03-01");
+}

@@ -1,0 +1,183 @@
+//! The breach day, against a model that walks through every day with a set of days.
+
+use std::collections::HashSet;
+
+use localize::{Day, History, Rule, RuleBook, RuleKind, Stay, Unit, measure};
+use rsp::time::Timestamp;
+
+const HISTORIES: u64 = 3000;
+const DAY: i64 = 86_400_000;
+
+/// SplitMix64: enough to vary histories, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: i64) -> i64 {
+        i64::try_from(self.roll() % u64::try_from(n).unwrap()).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        let n = i64::try_from(from.len()).unwrap();
+        &from[usize::try_from(self.below(n)).unwrap()]
+    }
+}
+
+fn random_history(dice: &mut Dice, book: &RuleBook) -> (History, Timestamp) {
+    let mut stays = Vec::new();
+    // Somewhere from 2023 to 2028, so that leap days lie within.
+    let mut at = (19_400 + dice.below(1800)) * DAY;
+    for _ in 0..1 + dice.below(12) {
+        // Often at midnight exactly, or a millisecond beside it.
+        let later = dice.below(60 * DAY);
+        let from = round(dice, at + later);
+        let longest = *dice.pick(&[2 * DAY, 40 * DAY, 150 * DAY]);
+        let length = dice.below(longest);
+        let until = round(dice, from + length).max(from);
+        let place = book
+            .locate(dice.pick(&["724-05", "730-01", "505-01", "208-01", "262-01"]).parse().unwrap())
+            .unwrap();
+        let home = dice.pick(&["GB", "GB", "GB", "CL", "BR", "DE", "FR"]).parse().unwrap();
+        let (country, plmn) = (place.country, place.plmn);
+        stays.push(Stay { country, plmn, home, from: Timestamp(from), until: Some(Timestamp(until)) });
+        at = until;
+    }
+    // The last stay lasts; sometimes the question is about a time before it.
+    let last = stays.last_mut().unwrap();
+    last.until = None;
+    let now = if dice.below(4) == 0 {
+        last.from.0 - dice.below(90 * DAY)
+    } else {
+        last.from.0 + dice.below(200 * DAY)
+    };
+    let now = round(dice, now);
+    (History::from_stays(stays).unwrap(), Timestamp(now))
+}
+
+fn round(dice: &mut Dice, at: i64) -> i64 {
+    let midnight = at.div_euclid(DAY) * DAY + DAY;
+    *dice.pick(&[at, at, midnight, midnight + 1])
+}
+
+/// Days on which the device was attached under the rule, found by asking each day; and whether it is under the rule now.
+fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
+    let covered = |stay: &Stay| {
+        stay.country != stay.home
+            && rule.countries.contains(&stay.country)
+            && (rule.homes.is_empty() || rule.homes.contains(&stay.home))
+            && !rule.except_homes.contains(&stay.home)
+    };
+    let limit = rule.kind.limit()?;
+    let present = history
+        .stays()
+        .iter()
+        .find(|stay| stay.from <= now && stay.until.is_none_or(|until| now < until))
+        .filter(|stay| covered(stay))?;
+    let together = rule.counted == localize::Counted::Together;
+    let counts = |stay: &&Stay| covered(stay) && (together || stay.country == present.country);
+
+    let today = now.0.div_euclid(DAY);
+    let mut attended = HashSet::new();
+    for stay in history.stays().iter().filter(counts) {
+        for day in stay.from.0.div_euclid(DAY)..=today {
+            let (start, end) = (day * DAY, (day + 1) * DAY);
+            let until = stay.until.map_or(i64::MAX, |until| until.0);
+            // A stay of no length is still a moment of attachment; nothing after `now` is known.
+            let moment = stay.from.0 == until && (start..end).contains(&until);
+            let overlap = stay.from.0 < end && until > start && stay.from.0 < until;
+            if (moment || overlap) && stay.from <= now {
+                attended.insert(day);
+            }
+        }
+    }
+    let month = |day: i64| -> i64 {
+        let text = Day::of(Timestamp(day * DAY)).to_string();
+        let mut parts = text.split('-').map(|part| part.parse::<i64>().unwrap());
+        parts.next().unwrap() * 12 + parts.next().unwrap()
+    };
+    let count = |attended: &HashSet<i64>, day: i64| -> u32 {
+        let found = match (limit.unit, limit.window) {
+            (Unit::Days, None) => (0..).take_while(|back| attended.contains(&(day - back))).count(),
+            (Unit::Days, Some(window)) => {
+                (0..i64::from(window)).filter(|back| attended.contains(&(day - back))).count()
+            }
+            (Unit::Months, window) => {
+                let oldest = month(day) - i64::from(window.unwrap());
+                let months: HashSet<i64> =
+                    attended.iter().filter(|d| **d <= day).map(|d| month(*d)).collect();
+                months.iter().filter(|m| **m > oldest).count()
+            }
+        };
+        u32::try_from(found).unwrap()
+    };
+    let measured = count(&attended, today);
+    let mut day = today;
+    if measured > limit.limit {
+        // Back to the first day of the time over the limit. For months a month is over as a whole, from its first day attended.
+        let over = |day: i64| match limit.unit {
+            Unit::Days => count(&attended, day) > limit.limit,
+            Unit::Months => (day..=day + 31)
+                .filter(|d| month(*d) == month(day))
+                .max()
+                .is_some_and(|end| count(&attended, end.min(today)) > limit.limit),
+        };
+        while over(day - 1) {
+            day -= 1;
+        }
+        while !attended.contains(&day) && limit.unit == Unit::Months {
+            day += 1;
+        }
+    } else {
+        while count(&attended, day) <= limit.limit {
+            day += 1;
+            attended.insert(day);
+        }
+    }
+    let day = Day::of(Timestamp(day * DAY));
+    Some((measured, rule.effective.map_or(day, |effective| day.max(effective))))
+}
+
+#[test]
+fn the_breach_day_is_the_one_that_a_walk_through_the_days_finds() {
+    let seed = match std::env::var("LANDFALL_SEED") {
+        Ok(text) => text.parse().expect("LANDFALL_SEED is a whole number"),
+        Err(_) => 20_261_121,
+    };
+    println!("seed {seed}; LANDFALL_SEED=n runs another");
+    let book = RuleBook::built_in().unwrap();
+    let mut dice = Dice(seed);
+    let (mut compared, mut past, mut future) = (0, 0, 0);
+    for n in 0..HISTORIES {
+        let (history, now) = random_history(&mut dice, &book);
+        for rule in book.rules() {
+            let mut rule = rule.clone();
+            // Other numbers than the real ones as well: short windows, and days that leave them often.
+            match &mut rule.kind {
+                RuleKind::DaysInPeriod { limit_days, window_days } if dice.below(2) == 0 => {
+                    *window_days = u32::try_from(2 + dice.below(100)).unwrap();
+                    *limit_days = u32::try_from(dice.below(i64::from(*window_days))).unwrap();
+                }
+                RuleKind::RoamingMonthsInPeriod { limit_months, window_months, .. } if dice.below(2) == 0 => {
+                    *window_months = u32::try_from(2 + dice.below(12)).unwrap();
+                    *limit_months = u32::try_from(dice.below(i64::from(*window_months))).unwrap();
+                }
+                _ => {}
+            }
+            let ours = measure(&history, &rule, now).map(|found| (found.measured, found.breach.day));
+            let expected = model(&history, &rule, now);
+            assert_eq!(ours, expected, "seed {seed}, history {n}, rule {rule:?}, now {now}: {history:#?}");
+            if let Some((_, day)) = ours {
+                compared += 1;
+                if day <= Day::of(now) { past += 1 } else { future += 1 }
+            }
+        }
+    }
+    println!("{compared} breaches compared: {past} past, {future} to come");
+    assert!(past > 500 && future > 500, "the histories have become too tame");
+}
