@@ -1,0 +1,105 @@
+//! File, Fcp and PE-GenericFileManagement.
+
+use rsp::der::Null;
+use serde::Serialize;
+
+use super::PeHeader;
+use crate::macros::fields;
+use crate::octets::{Fid, Octets};
+
+fields! {
+    /// ProprietaryInfo: what TS 102 222 puts under tag A5 of an EF.
+    #[derive(Default)]
+    pub struct ProprietaryInfo = 0x30 {
+        "specialFileInformation"
+        /// DEFAULT 00; bit 8: updated often, bit 7: readable and updatable while deactivated.
+        special_file_information: Option<Octets> = 0xC0,
+        "fillPattern"
+        /// Filled with this once, its last octet repeated to the end.
+        fill_pattern: Option<Octets> = 0xC1,
+        "repeatPattern"
+        /// Filled with this again and again.
+        repeat_pattern: Option<Octets> = 0xC2,
+        "maximumFileSize"
+        /// BER-TLV files only.
+        maximum_file_size: Option<Octets> = 0x86,
+        "fileDetails"
+        /// DEFAULT 01.
+        file_details: Option<Octets> = 0x84,
+    }
+}
+
+fields! {
+    /// Fcp: the file control parameters with which a file is created.
+    #[derive(Default)]
+    pub struct Fcp = 0x62 {
+        "fileDescriptor"
+        /// File descriptor octet, data coding octet, and the record length of a file with records.
+        file_descriptor: Option<Octets> = 0x82,
+        "fileID"
+        /// For an ADF: the temporary identifier by which paths in this package name it.
+        file_id: Option<Fid> = 0x83,
+        "dfName" df_name: Option<Octets> = 0x84,
+        "lcsi"
+        /// DEFAULT 05, activated.
+        lcsi: Option<Octets> = 0x8A,
+        "securityAttributesReferenced"
+        /// EF.ARR and record number, or the record number alone.
+        security_attributes_referenced: Option<Octets> = 0x8B,
+        "efFileSize" ef_file_size: Option<Octets> = 0x80,
+        "pinStatusTemplateDO" pin_status_template_do: Option<Octets> = 0xC6,
+        "shortEFID"
+        /// In the five high bits; empty for none; absent for the template's, or the identifier's own.
+        short_ef_id: Option<Octets> = 0x88,
+        "proprietaryEFInfo" proprietary_ef_info: Option<ProprietaryInfo> = 0xA5,
+        "linkPath"
+        /// The file of which this one is another name.
+        link_path: Option<Octets> = 0xC7,
+    }
+}
+
+rsp::choice! {
+    /// One step in making a file by template.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub enum FileItem = 0 {
+        /// Not this one.
+        #[serde(rename = "doNotCreate")]
+        DoNotCreate(Null) = 0x80,
+        /// What differs from the template.
+        #[serde(rename = "fileDescriptor")]
+        FileDescriptor(Box<Fcp>) = 0xA1,
+        /// How many octets to leave as they are.
+        #[serde(rename = "fillFileOffset")]
+        FillFileOffset(i64) = 0x82,
+        /// What to write next.
+        #[serde(rename = "fillFileContent")]
+        FillFileContent(Octets) = 0x83,
+    }
+}
+
+rsp::choice! {
+    /// One step in making files by path.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    pub enum FileManagement = 0 {
+        /// The directory or file to go to, from the MF.
+        #[serde(rename = "filePath")]
+        FilePath(Octets) = 0x80,
+        /// The file to create there.
+        #[serde(rename = "createFCP")]
+        CreateFcp(Box<Fcp>) = 0x62,
+        /// How many octets to leave as they are.
+        #[serde(rename = "fillFileOffset")]
+        FillFileOffset(i64) = 0x02,
+        /// What to write next.
+        #[serde(rename = "fillFileContent")]
+        FillFileContent(Octets) = 0x81,
+    }
+}
+
+fields! {
+    /// PE-GenericFileManagement.
+    pub struct GenericFileManagement = 0xA1 {
+        "gfm-header" header: PeHeader = 0xA0,
+        "fileManagementCMD" commands: Vec<Vec<FileManagement>> = 0xA1,
+    }
+}

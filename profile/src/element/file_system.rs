@@ -1,0 +1,186 @@
+//! The PEs that make files by template: one shape for all, the elements named by a table.
+
+use rsp::der::{Asn1, DecodeError, Problem, Reader, Tag, Unknown, write_tlv};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::{FileItem, PeHeader};
+use crate::macros::Present;
+use crate::octets::Oid;
+use crate::template;
+
+/// Which of the file system PEs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each is the alternative of ProfileElement with that name")]
+pub enum FileSystemKind {
+    Mf,
+    Cd,
+    Telecom,
+    Usim,
+    OptUsim,
+    Isim,
+    OptIsim,
+    Phonebook,
+    GsmAccess,
+    Csim,
+    OptCsim,
+    Eap,
+    Df5gs,
+    DfSaip,
+    DfSnpn,
+    Df5gprose,
+    Iot,
+    OptIot,
+}
+
+impl FileSystemKind {
+    /// All of them, in the order of the ASN.1.
+    pub const ALL: [Self; 18] = [
+        Self::Mf,
+        Self::Cd,
+        Self::Telecom,
+        Self::Usim,
+        Self::OptUsim,
+        Self::Isim,
+        Self::OptIsim,
+        Self::Phonebook,
+        Self::GsmAccess,
+        Self::Csim,
+        Self::OptCsim,
+        Self::Eap,
+        Self::Df5gs,
+        Self::DfSaip,
+        Self::DfSnpn,
+        Self::Df5gprose,
+        Self::Iot,
+        Self::OptIot,
+    ];
+
+    /// The tag of the alternative: 16 and up, in the order of the ASN.1.
+    pub fn tag(self) -> Tag {
+        Tag::context(16 + self as u8, true)
+    }
+
+    /// The kind that carries `tag`.
+    pub fn of_tag(tag: Tag) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.tag() == tag)
+    }
+
+    /// The name of the alternative and the name of its header element.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Mf => ("mf", "mf-header"),
+            Self::Cd => ("cd", "cd-header"),
+            Self::Telecom => ("telecom", "telecom-header"),
+            Self::Usim => ("usim", "usim-header"),
+            Self::OptUsim => ("opt-usim", "optusim-header"),
+            Self::Isim => ("isim", "isim-header"),
+            Self::OptIsim => ("opt-isim", "optisim-header"),
+            Self::Phonebook => ("phonebook", "phonebook-header"),
+            Self::GsmAccess => ("gsm-access", "gsm-access-header"),
+            Self::Csim => ("csim", "csim-header"),
+            Self::OptCsim => ("opt-csim", "optcsim-header"),
+            Self::Eap => ("eap", "eap-header"),
+            Self::Df5gs => ("df-5gs", "df-5gs-header"),
+            Self::DfSaip => ("df-saip", "df-saip-header"),
+            Self::DfSnpn => ("df-snpn", "df-snpn-header"),
+            Self::Df5gprose => ("df-5gprose", "df-5g-prose-header"),
+            Self::Iot => ("iot", "iot-header"),
+            Self::OptIot => ("opt-iot", "optiot-header"),
+        }
+    }
+
+    /// The name of the alternative in the ASN.1.
+    pub fn name(self) -> &'static str {
+        self.names().0
+    }
+}
+
+/// A file that the package names, and the steps that make it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The ASN.1 name of the element, such as `ef-imsi`.
+    pub name: &'static str,
+    /// In order.
+    pub items: Vec<FileItem>,
+}
+
+/// A PE that makes files by template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSystemElement {
+    /// Which one.
+    pub kind: FileSystemKind,
+    /// The PE header.
+    pub header: PeHeader,
+    /// The template and its version.
+    pub template_id: Oid,
+    /// The files in the order of the ASN.1.
+    pub files: Vec<NamedFile>,
+    /// Files that this version does not know, as they came.
+    pub unknown: Unknown,
+}
+
+impl FileSystemElement {
+    /// The steps of the file `name`, if the package names it.
+    pub fn file(&self, name: &str) -> Option<&[FileItem]> {
+        self.files.iter().find(|file| file.name == name).map(|file| file.items.as_slice())
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let mut contents = Vec::new();
+        self.header.encode_as(HEADER, &mut contents);
+        self.template_id.encode_as(TEMPLATE_ID, &mut contents);
+        let mut numbered = numbered(self.kind);
+        for file in &self.files {
+            // A name of another PE, or out of order, has no tag here and cannot be written.
+            if let Some((tag, _)) = numbered.find(|(_, name)| *name == file.name) {
+                file.items.encode_as(tag, &mut contents);
+            }
+        }
+        contents.extend_from_slice(&self.unknown.0);
+        write_tlv(self.kind.tag(), &contents, out);
+    }
+
+    pub(super) fn decode(kind: FileSystemKind, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut inner = reader.enter(kind.tag())?;
+        let header = PeHeader::decode_as(HEADER, &mut inner).map_err(|error| error.within(kind.names().1))?;
+        let template_id =
+            Oid::decode_as(TEMPLATE_ID, &mut inner).map_err(|error| error.within("templateID"))?;
+        let mut files = Vec::new();
+        for (tag, name) in numbered(kind) {
+            let items =
+                Option::<Vec<FileItem>>::decode_as(tag, &mut inner).map_err(|error| error.within(name))?;
+            files.extend(items.map(|items| NamedFile { name, items }));
+        }
+        if let Some(next) = inner.peek()?
+            && numbered(kind).any(|(tag, _)| tag == next)
+        {
+            return Err(inner.error(Problem::BadValue("the elements are out of order, or one comes twice")));
+        }
+        let unknown = Unknown::decode_as(Tag::CHOICE, &mut inner)?;
+        Ok(Self { kind, header, template_id, files, unknown })
+    }
+}
+
+const HEADER: Tag = Tag(0xA0);
+const TEMPLATE_ID: Tag = Tag(0x81);
+
+/// The tags and names of the files of `kind`: they follow the header and the template.
+fn numbered(kind: FileSystemKind) -> impl Iterator<Item = (Tag, &'static str)> {
+    (2u8..).zip(template::elements(kind)).map(|(number, element)| (Tag::context(number, true), element.name))
+}
+
+impl Serialize for FileSystemElement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.kind.names().1, &self.header)?;
+        map.serialize_entry("templateID", &self.template_id)?;
+        for file in &self.files {
+            map.serialize_entry(file.name, &file.items)?;
+        }
+        if self.unknown.is_present() {
+            map.serialize_entry("unknown", &self.unknown)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,236 @@
+//! File structure templates: which files a template makes, and what they are unless the package says otherwise.
+//!
+//! TCA "eUICC Profile Package: Interoperable Format", Annex A. One table per PE, one row per file in the order of
+//! the ASN.1 (the tag of an element is its place in the table plus 2); a row says since which version of the
+//! template the file exists and what a later version changed.
+
+use crate::element::FileSystemKind;
+
+mod csim;
+mod iot;
+mod isim;
+mod mf;
+mod telecom;
+mod usim;
+mod usim_dfs;
+
+/// What a file is; a size of 0 must be given by the package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// The master file.
+    Mf,
+    /// An application's directory.
+    Adf,
+    /// A directory; the files that follow in the table are in it.
+    Df,
+    /// Octets.
+    Transparent(u32),
+    /// Records.
+    LinearFixed {
+        /// How many.
+        records: u32,
+        /// In octets.
+        length: u32,
+    },
+    /// Records in a ring.
+    Cyclic {
+        /// How many.
+        records: u32,
+        /// In octets.
+        length: u32,
+    },
+    /// Data objects.
+    BerTlv(u32),
+}
+
+/// One file of a template.
+#[derive(Clone, Copy, Debug)]
+pub struct Element {
+    /// Its ASN.1 name.
+    pub name: &'static str,
+    /// Its identifier; 0 where the package must give one.
+    pub fid: u16,
+    /// What it is.
+    pub shape: Shape,
+    /// The record of EF.ARR with its access rule.
+    pub arr: u8,
+    /// Its short identifier; 0 for none.
+    pub sfi: u8,
+    /// Its contents, or the contents of each record: hex digits, `...` repeating the octet before it to make the
+    /// rest fit, a final `*` repeating all; empty for none, which is FF.
+    pub default: &'static str,
+    /// Whether every package must name it.
+    pub mandatory: bool,
+    /// Whether the package must say its contents.
+    pub content_required: bool,
+    /// Whether it is updated often.
+    pub high_update: bool,
+    /// The first version of the template that has it.
+    pub since: u8,
+    /// What a later version changed: from which on, to what.
+    pub changed: Option<(u8, Shape, &'static str)>,
+}
+
+impl Element {
+    const fn new(name: &'static str, fid: u16, shape: Shape, arr: u8) -> Self {
+        Self {
+            name,
+            fid,
+            shape,
+            arr,
+            sfi: 0,
+            default: "",
+            mandatory: false,
+            content_required: false,
+            high_update: false,
+            since: 1,
+            changed: None,
+        }
+    }
+
+    const fn sfi(mut self, sfi: u8) -> Self {
+        self.sfi = sfi;
+        self
+    }
+
+    const fn default(mut self, pattern: &'static str) -> Self {
+        self.default = pattern;
+        self
+    }
+
+    const fn mandatory(mut self) -> Self {
+        self.mandatory = true;
+        self
+    }
+
+    const fn content_required(mut self) -> Self {
+        self.content_required = true;
+        self
+    }
+
+    const fn high_update(mut self) -> Self {
+        self.high_update = true;
+        self
+    }
+
+    const fn since(mut self, version: u8) -> Self {
+        self.since = version;
+        self
+    }
+
+    const fn changed(mut self, version: u8, shape: Shape, pattern: &'static str) -> Self {
+        self.changed = Some((version, shape, pattern));
+        self
+    }
+
+    /// The row as `version` of the template has it; `None` when the file came later.
+    pub fn at(&self, version: u8) -> Option<Self> {
+        let mut element = *self;
+        if let Some((from, shape, default)) = self.changed
+            && version >= from
+        {
+            element.shape = shape;
+            element.default = default;
+        }
+        (version >= self.since).then_some(element)
+    }
+}
+
+/// The files that a PE can name, in the order of its tags.
+pub fn elements(kind: FileSystemKind) -> &'static [Element] {
+    match kind {
+        FileSystemKind::Mf => mf::MF,
+        FileSystemKind::Cd => mf::CD,
+        FileSystemKind::Telecom => telecom::TELECOM,
+        FileSystemKind::Usim => usim::USIM,
+        FileSystemKind::OptUsim => usim::OPT_USIM,
+        FileSystemKind::Isim => isim::ISIM,
+        FileSystemKind::OptIsim => isim::OPT_ISIM,
+        FileSystemKind::Phonebook => telecom::PHONEBOOK,
+        FileSystemKind::GsmAccess => usim_dfs::GSM_ACCESS,
+        FileSystemKind::Csim => csim::CSIM,
+        FileSystemKind::OptCsim => csim::OPT_CSIM,
+        FileSystemKind::Eap => usim_dfs::EAP,
+        FileSystemKind::Df5gs => usim_dfs::DF_5GS,
+        FileSystemKind::DfSaip => usim_dfs::DF_SAIP,
+        FileSystemKind::DfSnpn => usim_dfs::DF_SNPN,
+        FileSystemKind::Df5gprose => usim_dfs::DF_5GPROSE,
+        FileSystemKind::Iot => iot::IOT,
+        FileSystemKind::OptIot => iot::OPT_IOT,
+    }
+}
+
+/// The number of the template under 2.23.143.1.2 and its newest version here.
+pub fn number(kind: FileSystemKind) -> (u8, u8) {
+    match kind {
+        FileSystemKind::Mf => (1, 1),
+        FileSystemKind::Cd => (2, 1),
+        FileSystemKind::Telecom => (3, 2),
+        FileSystemKind::Usim => (4, 2),
+        FileSystemKind::OptUsim => (5, 3),
+        FileSystemKind::Phonebook => (6, 1),
+        FileSystemKind::GsmAccess => (7, 1),
+        FileSystemKind::Isim => (8, 1),
+        FileSystemKind::OptIsim => (9, 2),
+        FileSystemKind::Csim => (10, 2),
+        FileSystemKind::OptCsim => (11, 2),
+        FileSystemKind::Eap => (12, 1),
+        FileSystemKind::Df5gs => (13, 4),
+        FileSystemKind::DfSaip => (14, 1),
+        FileSystemKind::DfSnpn => (15, 1),
+        FileSystemKind::Df5gprose => (16, 1),
+        FileSystemKind::Iot => (17, 1),
+        FileSystemKind::OptIot => (18, 1),
+    }
+}
+
+/// Whether files that the package does not name are made all the same.
+pub fn created_by_default(kind: FileSystemKind) -> bool {
+    matches!(
+        kind,
+        FileSystemKind::Mf
+            | FileSystemKind::Usim
+            | FileSystemKind::Isim
+            | FileSystemKind::Csim
+            | FileSystemKind::Iot
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_hex_with_one_wildcard_at_most() {
+        for kind in FileSystemKind::ALL {
+            for element in elements(kind) {
+                for pattern in [element.default, element.changed.map_or("", |(_, _, pattern)| pattern)] {
+                    let digits = pattern.trim_end_matches('*').replacen("...", "", 1);
+                    assert!(hex::decode(&digits).is_ok(), "{} {pattern}", element.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_files_of_a_directory_share_an_identifier() {
+        for kind in FileSystemKind::ALL {
+            let mut here: Vec<u16> = Vec::new();
+            for element in elements(kind) {
+                if matches!(element.shape, Shape::Df | Shape::Adf | Shape::Mf) {
+                    here.clear();
+                }
+                assert!(element.fid == 0 || !here.contains(&element.fid), "{} of {kind:?}", element.name);
+                here.push(element.fid);
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_three_file_system_elements_have_long_tags() {
+        assert_eq!(FileSystemKind::Mf.tag().to_string(), "B0");
+        assert_eq!(FileSystemKind::DfSnpn.tag().to_string(), "BE");
+        assert_eq!(FileSystemKind::Df5gprose.tag().to_string(), "BF1F");
+        assert_eq!(FileSystemKind::OptIot.tag().to_string(), "BF21");
+    }
+}

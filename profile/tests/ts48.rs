@@ -1,0 +1,56 @@
+//! The generic test profiles of GSMA TS.48, as published in DER: read, written, cut and damaged.
+
+mod common;
+
+use profile::{Decoder, Package, ProfileElement};
+
+#[test]
+fn every_package_is_read_whole_and_written_back_octet_for_octet() {
+    for (name, bytes) in common::files("der") {
+        let package = Package::decode(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(package.encode(), bytes, "{name}");
+        let json = serde_json::to_string(&package).unwrap();
+        assert!(!json.contains("unknown"), "{name} has elements this version does not know");
+        assert!(matches!(package.elements.last(), Some(ProfileElement::End(_))), "{name}");
+        assert_eq!(package.header().unwrap().iccid.to_string(), "89000123456789012341", "{name}");
+    }
+}
+
+#[test]
+fn pieces_of_any_size_give_the_same_elements() {
+    for (name, bytes) in common::files("der") {
+        let whole = Package::decode(&bytes).unwrap();
+        for size in [1, 7, 1008, 1020] {
+            let mut decoder = Decoder::new();
+            let mut elements = Vec::new();
+            for piece in bytes.chunks(size) {
+                decoder.feed(piece).unwrap();
+                while let Some(element) = decoder.next_element().unwrap() {
+                    elements.push(element);
+                }
+                assert!(decoder.buffered() < bytes.len(), "{name}");
+            }
+            decoder.finish().unwrap();
+            assert_eq!(elements, whole.elements, "{name} in pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_package_is_refused() {
+    for (name, bytes) in common::files("der") {
+        let ends: Vec<usize> = Package::decode(&bytes)
+            .unwrap()
+            .elements
+            .iter()
+            .scan(0, |at, element| {
+                *at += rsp::der::Asn1::to_der(element).len();
+                Some(*at)
+            })
+            .collect();
+        for length in (1..bytes.len()).step_by(13) {
+            let cut = Package::decode(&bytes[..length]);
+            assert_eq!(cut.is_ok(), ends.contains(&length), "{name} cut to {length}");
+        }
+    }
+}
