@@ -3,6 +3,8 @@
 //! its own, no clock: what is random comes in from the caller.
 
 mod curve;
+#[cfg(test)]
+mod hex;
 mod secret;
 mod signature;
 

@@ -1,0 +1,15 @@
+//! Hexadecimal for test vectors.
+
+/// Octets from hexadecimal digits.
+pub(crate) fn unhex(digits: &str) -> Vec<u8> {
+    assert!(digits.len().is_multiple_of(2), "an odd number of digits: {digits}");
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("digits"))
+        .collect()
+}
+
+/// An array from hexadecimal digits.
+pub(crate) fn unhex_array<const N: usize>(digits: &str) -> [u8; N] {
+    unhex(digits).try_into().expect("length")
+}
