@@ -2,12 +2,16 @@
 //! derivation function of X9.63, BSP, and the authentication algorithms of a USIM. No I/O, no randomness of
 //! its own, no clock: what is random comes in from the caller.
 
+pub mod bsp;
+mod confirmation_code;
 mod curve;
 #[cfg(test)]
 mod hex;
 mod secret;
 mod signature;
+pub mod x963;
 
+pub use confirmation_code::hash_cc;
 pub use curve::{Curve, KeyError, PublicKey, SecretKey, SharedSecret};
 pub use secret::Secret;
 pub use signature::{BadSignature, Signature};

@@ -1,0 +1,327 @@
+//! BSP, the protection of a Bound Profile Package: SGP.22 section 2.6.4 (SCP03t until version 2).
+//!
+//! A chain of TLVs, each encrypted and MACed or only MACed, each MAC reaching back over all TLVs before it.
+
+use std::fmt;
+
+use aes::Aes128;
+use aes::cipher::block_padding::Iso7816;
+use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
+use cmac::{Cmac, Mac};
+use elliptic_curve::subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use crate::curve::SharedSecret;
+use crate::x963;
+
+/// Key type in the control reference template: AES.
+pub const KEY_TYPE_AES: u8 = 0x88;
+/// Key length in the control reference template: 16 octets.
+pub const KEY_LENGTH_AES_128: u8 = 0x10;
+
+/// The longest TLV in octets, with tag, length and MAC: SGP.22 section 2.5.3.
+pub const MAX_TLV: usize = 1020;
+/// The longest TLV that pySim's server makes: it forgets that padding may take a whole block more.
+pub const MAX_TLV_OF_PYSIM: usize = 1036;
+/// The most octets that fit into one MACed TLV.
+pub const MAX_MAC_ONLY: usize = MAX_TLV - 4 - MAC_LENGTH;
+/// The most octets that fit into one encrypted TLV: the ciphertext is whole blocks and at least one octet padding.
+pub const MAX_ENCRYPTED: usize = MAX_MAC_ONLY / BLOCK * BLOCK - 1;
+
+const BLOCK: usize = 16;
+const MAC_LENGTH: usize = 8;
+
+/// The keys of one BSP session, or the PPKs that replace them; wiped when dropped.
+#[derive(Clone)]
+pub struct SessionKeys {
+    /// What the first MAC is chained to.
+    pub initial_mac_chaining_value: [u8; 16],
+    /// S-ENC or PPK-ENC.
+    pub s_enc: [u8; 16],
+    /// S-MAC or PPK-MAC.
+    pub s_mac: [u8; 16],
+}
+
+impl SessionKeys {
+    /// Derives the session keys from the key agreement: SGP.22 section 2.6.4.2, annex G in version 2.
+    ///
+    /// `key_type`, `key_len` and `host_id` are those of the control reference template in InitialiseSecureChannel.
+    #[must_use]
+    pub fn derive(shared: &SharedSecret, key_type: u8, key_len: u8, host_id: &[u8], eid: &[u8; 16]) -> Self {
+        let shared_info =
+            [&[key_type, key_len], length(host_id.len()).as_slice(), host_id, &length(eid.len()), eid]
+                .concat();
+        let mut octets = x963::kdf_sha256(shared.expose(), &shared_info, 48);
+        let mut source = octets.iter().copied();
+        let keys =
+            Self::fill_from(&mut |out| out.iter_mut().zip(&mut source).for_each(|(out, octet)| *out = octet));
+        octets.zeroize();
+        keys
+    }
+
+    /// Draws random keys (PPKs) from `fill`, which must fill its argument with octets nobody can foresee.
+    pub fn generate(fill: &mut dyn FnMut(&mut [u8])) -> Self {
+        Self::fill_from(fill)
+    }
+
+    fn fill_from(fill: &mut dyn FnMut(&mut [u8])) -> Self {
+        let mut keys = Self { initial_mac_chaining_value: [0; 16], s_enc: [0; 16], s_mac: [0; 16] };
+        // In the order of the derivation's output.
+        fill(&mut keys.initial_mac_chaining_value);
+        fill(&mut keys.s_enc);
+        fill(&mut keys.s_mac);
+        keys
+    }
+}
+
+impl fmt::Debug for SessionKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKeys(..)")
+    }
+}
+
+impl Drop for SessionKeys {
+    fn drop(&mut self) {
+        self.initial_mac_chaining_value.zeroize();
+        self.s_enc.zeroize();
+        self.s_mac.zeroize();
+    }
+}
+
+/// The sender's end, in an SM-DP+.
+#[derive(Debug, Clone)]
+pub struct Protect(Chain);
+
+impl Protect {
+    /// Begins a session.
+    #[must_use]
+    pub fn new(keys: SessionKeys) -> Self {
+        Self(Chain::new(keys))
+    }
+
+    /// Goes on with other keys, as the TLV that carried ReplaceSessionKeysRequest announced.
+    pub fn replace_session_keys(&mut self, keys: SessionKeys) {
+        self.0 = Chain::new(keys);
+    }
+
+    /// One encrypted and MACed TLV (86, 87).
+    ///
+    /// It is as long as the data need. A receiver refuses it if they are more than [`MAX_ENCRYPTED`]; what may
+    /// be longer goes through [`Self::segments`].
+    pub fn encrypt_and_mac(&mut self, tag: u8, data: &[u8]) -> Vec<u8> {
+        let ciphertext = self.0.encryptor().encrypt_padded_vec::<Iso7816>(data);
+        self.seal(tag, &ciphertext)
+    }
+
+    /// One MACed TLV (88).
+    ///
+    /// It is as long as the data need. A receiver refuses it if they are more than [`MAX_MAC_ONLY`]; what may
+    /// be longer goes through [`Self::mac_only_segments`].
+    pub fn mac_only(&mut self, tag: u8, data: &[u8]) -> Vec<u8> {
+        self.seal(tag, data)
+    }
+
+    /// As few encrypted TLVs as hold the data, none for no data.
+    pub fn segments(&mut self, tag: u8, data: &[u8]) -> Vec<Vec<u8>> {
+        data.chunks(MAX_ENCRYPTED).map(|segment| self.encrypt_and_mac(tag, segment)).collect()
+    }
+
+    /// As few MACed TLVs as hold the data, none for no data.
+    pub fn mac_only_segments(&mut self, tag: u8, data: &[u8]) -> Vec<Vec<u8>> {
+        data.chunks(MAX_MAC_ONLY).map(|segment| self.mac_only(tag, segment)).collect()
+    }
+
+    fn seal(&mut self, tag: u8, payload: &[u8]) -> Vec<u8> {
+        let mut tlv = vec![tag];
+        tlv.extend(length(payload.len() + MAC_LENGTH));
+        tlv.extend_from_slice(payload);
+        let full_mac = self.0.mac(&tlv);
+        tlv.extend(full_mac.iter().take(MAC_LENGTH));
+        self.0.advance(full_mac);
+        tlv
+    }
+}
+
+/// Why a TLV is refused; the two are told apart in the Profile Installation Result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BspError {
+    /// Not a TLV that BSP could have made (scp03tStructureError).
+    #[error("BSP structure error: {0}; end the session and ask for the package again")]
+    Structure(&'static str),
+    /// Not made with these keys, or not the next of the chain (scp03tSecurityError).
+    #[error("BSP security error: {0}; end the session and agree on new keys")]
+    Security(&'static str),
+}
+
+/// The receiver's end, in an eUICC.
+///
+/// The first TLV that is refused ends the session: the keys are wiped, and whatever comes after is refused.
+#[derive(Debug, Clone)]
+pub struct Unprotect {
+    chain: Option<Chain>,
+    longest: usize,
+}
+
+impl Unprotect {
+    /// Begins a session.
+    #[must_use]
+    pub fn new(keys: SessionKeys) -> Self {
+        Self { chain: Some(Chain::new(keys)), longest: MAX_TLV }
+    }
+
+    /// A quirk, off by default: takes TLVs of up to [`MAX_TLV_OF_PYSIM`] octets, which osmo-smdpp sends.
+    #[must_use]
+    pub fn tolerating_long_tlvs(mut self) -> Self {
+        self.longest = MAX_TLV_OF_PYSIM;
+        self
+    }
+
+    /// Goes on with other keys, as ReplaceSessionKeysRequest gave them. A session that has ended stays ended.
+    pub fn replace_session_keys(&mut self, keys: SessionKeys) {
+        self.chain = self.chain.take().map(|_| Chain::new(keys));
+    }
+
+    /// Checks and decrypts the next TLV, which must be one with tag 86 or 87.
+    pub fn decrypt(&mut self, tlv: &[u8]) -> Result<Vec<u8>, BspError> {
+        self.next(tlv, |chain, parts| {
+            if !matches!(parts.tag, 0x86 | 0x87) {
+                return Err(BspError::Structure("an encrypted TLV has tag 86 or 87"));
+            }
+            if parts.payload.is_empty() || !parts.payload.len().is_multiple_of(BLOCK) {
+                return Err(BspError::Structure("the ciphertext is not made of whole blocks"));
+            }
+            let decryptor = chain.decryptor();
+            chain.verify(&parts)?;
+            decryptor
+                .decrypt_padded_vec::<Iso7816>(parts.payload)
+                .map_err(|_| BspError::Security("the decrypted data do not end in padding"))
+        })
+    }
+
+    /// Checks the next TLV, which must be one with tag 88, and gives its data.
+    pub fn verify_mac_only(&mut self, tlv: &[u8]) -> Result<Vec<u8>, BspError> {
+        self.next(tlv, |chain, parts| {
+            if parts.tag != 0x88 {
+                return Err(BspError::Structure("a TLV that is only MACed has tag 88"));
+            }
+            chain.verify(&parts)?;
+            Ok(parts.payload.to_vec())
+        })
+    }
+
+    fn next(
+        &mut self,
+        tlv: &[u8],
+        open: impl FnOnce(&mut Chain, Parts<'_>) -> Result<Vec<u8>, BspError>,
+    ) -> Result<Vec<u8>, BspError> {
+        // Taken out, and put back only if all is well.
+        let mut chain =
+            self.chain.take().ok_or(BspError::Security("the session ended with an earlier refusal"))?;
+        if tlv.len() > self.longest {
+            return Err(BspError::Structure("the TLV is longer than 1020 octets"));
+        }
+        let data = open(&mut chain, Parts::of(tlv)?)?;
+        self.chain = Some(chain);
+        Ok(data)
+    }
+}
+
+/// Where both ends stand in the chain of TLVs.
+#[derive(Clone)]
+struct Chain {
+    keys: SessionKeys,
+    mac_chaining_value: [u8; 16],
+    /// Counts every TLV, also those that are only MACed.
+    block_counter: u128,
+}
+
+impl Chain {
+    fn new(keys: SessionKeys) -> Self {
+        Self { mac_chaining_value: keys.initial_mac_chaining_value, keys, block_counter: 1 }
+    }
+
+    fn encryptor(&self) -> cbc::Encryptor<Aes128> {
+        let (cipher, icv) = self.cipher_and_icv();
+        cbc::Encryptor::inner_iv_init(cipher, &icv)
+    }
+
+    fn decryptor(&self) -> cbc::Decryptor<Aes128> {
+        let (cipher, icv) = self.cipher_and_icv();
+        cbc::Decryptor::inner_iv_init(cipher, &icv)
+    }
+
+    fn cipher_and_icv(&self) -> (Aes128, aes::Block) {
+        let cipher = Aes128::new(&self.keys.s_enc.into());
+        let mut icv = self.block_counter.to_be_bytes().into();
+        cipher.encrypt_block(&mut icv);
+        (cipher, icv)
+    }
+
+    /// The full MAC over a TLV that still lacks its MAC.
+    fn mac(&self, tlv: &[u8]) -> [u8; 16] {
+        let mac = <Cmac<Aes128> as KeyInit>::new(&self.keys.s_mac.into());
+        mac.chain_update(self.mac_chaining_value).chain_update(tlv).finalize().into_bytes().into()
+    }
+
+    fn verify(&mut self, parts: &Parts<'_>) -> Result<(), BspError> {
+        let full_mac = self.mac(parts.maced);
+        let [m0, m1, m2, m3, m4, m5, m6, m7, ..] = full_mac;
+        if !bool::from([m0, m1, m2, m3, m4, m5, m6, m7].as_slice().ct_eq(parts.mac)) {
+            return Err(BspError::Security("the MAC does not match"));
+        }
+        self.advance(full_mac);
+        Ok(())
+    }
+
+    fn advance(&mut self, full_mac: [u8; 16]) {
+        self.mac_chaining_value = full_mac;
+        self.block_counter += 1;
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chain(.., next TLV is number {})", self.block_counter)
+    }
+}
+
+/// A protected TLV taken apart.
+struct Parts<'a> {
+    tag: u8,
+    /// All but the MAC: what the MAC is over.
+    maced: &'a [u8],
+    payload: &'a [u8],
+    mac: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(tlv: &'a [u8]) -> Result<Self, BspError> {
+        let (tag, value) = match *tlv {
+            [tag, l, ref value @ ..] if l < 0x80 && value.len() == usize::from(l) => (tag, value),
+            [tag, 0x81, l, ref value @ ..] if l >= 0x80 && value.len() == usize::from(l) => (tag, value),
+            [tag, 0x82, l1, l2, ref value @ ..]
+                if l1 != 0 && value.len() == usize::from(u16::from_be_bytes([l1, l2])) =>
+            {
+                (tag, value)
+            }
+            _ => return Err(BspError::Structure("the length is not the shortest form of what follows")),
+        };
+        let without_mac = |octets: &'a [u8]| octets.split_at_checked(octets.len().checked_sub(MAC_LENGTH)?);
+        let (payload, mac) = without_mac(value).ok_or(BspError::Structure("too short for a MAC"))?;
+        let (maced, _) = without_mac(tlv).ok_or(BspError::Structure("too short for a MAC"))?;
+        Ok(Self { tag, maced, payload, mac })
+    }
+}
+
+/// A BER length in its shortest form.
+fn length(octets: usize) -> Vec<u8> {
+    let significant: Vec<u8> = octets.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect();
+    match (octets, significant.len()) {
+        (0..0x80, _) => octets.to_be_bytes().last().copied().into_iter().collect(),
+        // At most the eight octets of a usize.
+        (_, count) => [&[0x80 | count as u8], significant.as_slice()].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

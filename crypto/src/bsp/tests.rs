@@ -1,0 +1,327 @@
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::hex::{unhex, unhex_array};
+
+fn keys(mac_chaining_value: &str, s_enc: &str, s_mac: &str) -> SessionKeys {
+    SessionKeys {
+        initial_mac_chaining_value: unhex_array(mac_chaining_value),
+        s_enc: unhex_array(s_enc),
+        s_mac: unhex_array(s_mac),
+    }
+}
+
+/// Session keys as a trace has them: in one piece, in the order of the derivation.
+fn octets(keys: &SessionKeys) -> Vec<u8> {
+    [keys.initial_mac_chaining_value, keys.s_enc, keys.s_mac].concat()
+}
+
+fn some_keys() -> SessionKeys {
+    SessionKeys { initial_mac_chaining_value: [1; 16], s_enc: [2; 16], s_mac: [3; 16] }
+}
+
+fn some_data(octets: usize) -> Vec<u8> {
+    (0..octets).map(|at| (at * 7 + at / 256) as u8).collect()
+}
+
+/// The trace of a commercial SM-DP+ that pySim's tests/unittests/test_esim_bsp.py records (`BSP_Test_mode51`),
+/// from the key agreement over ReplaceSessionKeys to the first two segments of the profile.
+#[test]
+fn trace_of_a_commercial_sm_dp_plus() {
+    let shared = SharedSecret::from_bytes(unhex_array(
+        "c9a993dd4879a8f7161f2085410edd4f9652f1df37be097ba96ba2ca6be528fe",
+    ));
+    let eid = unhex_array("89049032123451234512345678901235");
+    let session_keys = SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, &[0x80; 8], &eid);
+    assert_eq!(
+        octets(&session_keys),
+        octets(&keys(
+            "406d507b448a699e7a36a38494debbde",
+            "472f5bfadd97f21d34f3ce9b51b92751",
+            "9ec07f5b36a13e12a991d66e294e6242",
+        ))
+    );
+
+    let mut protect = Protect::new(session_keys.clone());
+    let mut unprotect = Unprotect::new(session_keys);
+
+    let configure_isdp = protect.encrypt_and_mac(0x87, &unhex("bf2400"));
+    assert_eq!(configure_isdp, unhex("8718f6fe031e4b9cfe87c8e1e62f3fde85c49412d7722a6a2d89"));
+    assert_eq!(unprotect.decrypt(&configure_isdp), Ok(unhex("bf2400")));
+
+    let metadata = unhex(
+        "bf252d5a0a98001032547698103214910947534d415f54455354921147534d415f544553545f50524f46494c45950100",
+    );
+    let store_metadata = protect.mac_only(0x88, &metadata);
+    assert_eq!(store_metadata, [&[0x88, 0x38], metadata.as_slice(), &unhex("8a62cc9adbb5ccbc")].concat());
+    assert_eq!(unprotect.verify_mac_only(&store_metadata), Ok(metadata));
+
+    let request = unhex(
+        "bf26368010000102030405060708090a0b0c0d0e0f8110010102030405060708090a0b0c0d0e0f8210020102030405060708090a0b0c0d0e0f",
+    );
+    let replace_session_keys = protect.encrypt_and_mac(0x87, &request);
+    let expected = "8748a14c800a001992351cd46ad2945654674369701d82b7b46567652bc8fbed234939fc57fba748015525fd6c651e9d\
+                    3d1330652d42a0cfad950e912122af4ec5362d3c0bc535729c40";
+    assert_eq!(replace_session_keys, unhex(expected));
+    assert_eq!(unprotect.decrypt(&replace_session_keys), Ok(request));
+
+    let ppk = keys(
+        "000102030405060708090a0b0c0d0e0f",
+        "010102030405060708090a0b0c0d0e0f",
+        "020102030405060708090a0b0c0d0e0f",
+    );
+    protect.replace_session_keys(ppk.clone());
+    unprotect.replace_session_keys(ppk);
+
+    // Both segments are as long as a segment can be.
+    let plain: [&[u8]; 2] = [include_bytes!("trace_segment_0.bin"), include_bytes!("trace_segment_1.bin")];
+    let protected = protect.segments(0x86, &plain.concat());
+    let expected = [
+        ("629695172969347e09b884d8da9e5896001dddeaae585d653818d2a0adedd1ac", "8b991c8ced12d34c"),
+        ("95b30ddbecfed93d7ea56c741419f04f61f97b3f3674d47d63661a9ac148e452", "482099327006acff"),
+    ];
+    assert_eq!(protected.len(), expected.len());
+    for ((tlv, plain), (digest, mac)) in protected.iter().zip(plain).zip(expected) {
+        assert_eq!(plain.len(), MAX_ENCRYPTED);
+        assert_eq!(tlv.len(), MAX_TLV);
+        assert!(tlv.ends_with(&unhex(mac)));
+        // The trace has the whole TLV; its digest is as good.
+        assert_eq!(Sha256::digest(tlv).as_slice(), unhex(digest));
+        assert_eq!(unprotect.decrypt(tlv).as_deref(), Ok(plain));
+    }
+}
+
+/// The key derivation of pySim's `BSP_Test`.
+#[test]
+fn second_key_derivation_of_pysim() {
+    let shared = SharedSecret::from_bytes(unhex_array(
+        "8902dca391bbb22570fe60c176076246f568b1941265dff1d729e63039658089",
+    ));
+    let eid = unhex_array("89049032123451234512345678901335");
+    let derived = SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, &[0x80; 8], &eid);
+    let expected = keys(
+        "734bc93ddb10c71c5ad13d420dc08b5b",
+        "d782d575b22a38334556a3d9a1e2ae6b",
+        "a35addc192ae8f934e2932116c7e89e7",
+    );
+    assert_eq!(octets(&derived), octets(&expected));
+}
+
+/// A whole Bound Profile Package made by pySim (`TestBSPdecode` of the same file), with its keys. Its segments
+/// are longer than the standard allows, which is the quirk that `tolerating_long_tlvs` is for. In this package,
+/// unlike what osmo-smdpp sends, each protected TLV stands inside another one with the same tag.
+#[test]
+fn a_whole_package_made_by_pysim() {
+    let package = include_bytes!("bpp_by_pysim.der");
+    let mut content = children(children(package)[0].1).into_iter();
+    let [(0xbf23, _), (0xa0, first_sequence_of_87), (0xa1, sequence_of_88), (0xa3, sequence_of_86)] =
+        std::array::from_fn(|_| content.next().expect("four elements"))
+    else {
+        panic!("a package without ReplaceSessionKeys")
+    };
+    let session_keys = keys(
+        "ee3140eafd692b68eff40119b363bc6c",
+        "f11b921c302efb1df6bf218bf2de0dd8",
+        "8cd4d3a761eeac108641d5f4531a137e",
+    );
+    let mut unprotect = Unprotect::new(session_keys);
+    assert_eq!(unprotect.decrypt(children(first_sequence_of_87)[0].1), Ok(unhex("bf2400")));
+    let metadata = unprotect.verify_mac_only(children(sequence_of_88)[0].1);
+    let expected = "bf25285a0a89000123456789012341910a4f736d6f636f6d53504e920e4f736d6f636f6d50726f66696c65";
+    assert_eq!(metadata, Ok(unhex(expected)));
+
+    let ppk = SessionKeys { initial_mac_chaining_value: [0x22; 16], s_enc: [0; 16], s_mac: [0x11; 16] };
+    let mut strict = Unprotect::new(ppk.clone());
+    let mut tolerant = Unprotect::new(ppk).tolerating_long_tlvs();
+    let segments = children(sequence_of_86);
+    let profile: Vec<u8> = segments.iter().flat_map(|(_, tlv)| tolerant.decrypt(tlv).unwrap()).collect();
+    // The unprotected profile in pySim's test has this length and digest.
+    assert_eq!(profile.len(), 12251);
+    let digest = "43af15322855f89e565d6c0d56857ac7e42bd56883f54043b6e96487923720b3";
+    assert_eq!(Sha256::digest(&profile).as_slice(), unhex(digest));
+    let (_, first) = segments[0];
+    assert_eq!(first.len(), MAX_TLV_OF_PYSIM);
+    assert_eq!(strict.decrypt(first), Err(BspError::Structure("the TLV is longer than 1020 octets")));
+}
+
+/// The TLVs in some DER: tag (one octet, or two with BF) and content.
+fn children(mut der: &[u8]) -> Vec<(u16, &[u8])> {
+    let mut found = Vec::new();
+    while !der.is_empty() {
+        let (tag, at) =
+            if der[0] == 0xbf { (u16::from_be_bytes([der[0], der[1]]), 2) } else { (der[0].into(), 1) };
+        let (length, at) = match der[at] {
+            0x82 => (usize::from(u16::from_be_bytes([der[at + 1], der[at + 2]])), at + 3),
+            0x81 => (usize::from(der[at + 1]), at + 2),
+            short => (usize::from(short), at + 1),
+        };
+        found.push((tag, &der[at..at + length]));
+        der = &der[at + length..];
+    }
+    found
+}
+
+/// RFC 4493 section 4, examples 2 to 4: that the MAC is AES-CMAC.
+#[test]
+fn rfc_4493_vectors() {
+    let key: [u8; 16] = unhex_array("2b7e151628aed2a6abf7158809cf4f3c");
+    let message = unhex(
+        "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
+         30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710",
+    );
+    // The chaining value comes first, so that it can be a message's first block.
+    for (octets, mac) in [
+        (16, "070a16b46b4d4144f79bdd9dd04a287c"),
+        (40, "dfa66747de9ae63030ca32611497c827"),
+        (64, "51f0bebf7e3b9d92fc49741779363cfe"),
+    ] {
+        let (first, rest) = message[..octets].split_at(16);
+        let chain = Chain::new(SessionKeys {
+            initial_mac_chaining_value: first.try_into().unwrap(),
+            s_enc: [0; 16],
+            s_mac: key,
+        });
+        assert_eq!(chain.mac(rest), unhex_array(mac));
+    }
+}
+
+#[test]
+fn what_was_segmented_comes_back() {
+    for octets in [0, 1, 15, 16].into_iter().chain(1003..=1012).chain([2014, 2015, 5000]) {
+        let data = some_data(octets);
+        let (mut protect, mut unprotect) = (Protect::new(some_keys()), Unprotect::new(some_keys()));
+
+        let encrypted = protect.segments(0x86, &data);
+        assert_eq!(encrypted.len(), octets.div_ceil(1007));
+        assert!(encrypted.iter().all(|tlv| tlv.len() <= 1020));
+        let back: Vec<u8> = encrypted.iter().flat_map(|tlv| unprotect.decrypt(tlv).unwrap()).collect();
+        assert_eq!(back, data);
+
+        let maced = protect.mac_only_segments(0x88, &data);
+        assert_eq!(maced.len(), octets.div_ceil(1008));
+        assert!(maced.iter().all(|tlv| tlv.len() <= 1020));
+        let back: Vec<u8> = maced.iter().flat_map(|tlv| unprotect.verify_mac_only(tlv).unwrap()).collect();
+        assert_eq!(back, data);
+    }
+}
+
+#[test]
+fn a_tlv_of_one_octet_more_than_fits_is_refused() {
+    let too_long = Err(BspError::Structure("the TLV is longer than 1020 octets"));
+    let tlv = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(MAX_ENCRYPTED + 1));
+    assert_eq!(Unprotect::new(some_keys()).decrypt(&tlv), too_long);
+    let tlv = Protect::new(some_keys()).mac_only(0x88, &some_data(MAX_MAC_ONLY + 1));
+    assert_eq!(Unprotect::new(some_keys()).verify_mac_only(&tlv), too_long);
+}
+
+#[test]
+fn any_bit_flipped_is_refused() {
+    let encrypted = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(300));
+    let maced = Protect::new(some_keys()).mac_only(0x88, &some_data(100));
+    for bit in 0..8 * encrypted.len() {
+        let mut flipped = encrypted.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(Unprotect::new(some_keys()).decrypt(&flipped).is_err(), "bit {bit}");
+    }
+    for bit in 0..8 * maced.len() {
+        let mut flipped = maced.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(Unprotect::new(some_keys()).verify_mac_only(&flipped).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn truncated_and_lengthened_are_refused() {
+    let tlv = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(20));
+    for octets in 0..tlv.len() {
+        let refused = Unprotect::new(some_keys()).decrypt(&tlv[..octets]);
+        assert!(matches!(refused, Err(BspError::Structure(_))), "{octets}");
+    }
+    let refused = Unprotect::new(some_keys()).decrypt(&[tlv.as_slice(), &[0]].concat());
+    assert!(matches!(refused, Err(BspError::Structure(_))));
+}
+
+#[test]
+fn the_right_mac_on_the_wrong_shape_is_refused() {
+    for (data, refusal) in [
+        (some_data(0), BspError::Structure("the ciphertext is not made of whole blocks")),
+        (some_data(17), BspError::Structure("the ciphertext is not made of whole blocks")),
+        (some_data(16), BspError::Security("the decrypted data do not end in padding")),
+    ] {
+        let tlv = Protect::new(some_keys()).mac_only(0x86, &data);
+        assert_eq!(Unprotect::new(some_keys()).decrypt(&tlv), Err(refusal));
+    }
+    let maced = Protect::new(some_keys()).mac_only(0x88, &some_data(16));
+    assert!(matches!(Unprotect::new(some_keys()).decrypt(&maced), Err(BspError::Structure(_))));
+    let encrypted = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(16));
+    assert!(matches!(Unprotect::new(some_keys()).verify_mac_only(&encrypted), Err(BspError::Structure(_))));
+    // A length that is not in its shortest form, under a MAC that is over just that form.
+    let mut long_form = vec![0x88, 0x81, 8];
+    let mac = Chain::new(some_keys()).mac(&long_form);
+    long_form.extend(&mac[..8]);
+    assert!(matches!(Unprotect::new(some_keys()).verify_mac_only(&long_form), Err(BspError::Structure(_))));
+}
+
+#[test]
+fn swapped_left_out_and_repeated_are_refused() {
+    let tlvs = Protect::new(some_keys()).segments(0x86, &some_data(3000));
+    for order in [&[1][..], &[0, 2], &[0, 0], &[1, 0], &[0, 1, 1], &[0, 2, 1]] {
+        let mut unprotect = Unprotect::new(some_keys());
+        let all: Result<Vec<_>, _> = order.iter().map(|at| unprotect.decrypt(&tlvs[*at])).collect();
+        assert_eq!(all, Err(BspError::Security("the MAC does not match")), "{order:?}");
+    }
+}
+
+#[test]
+fn a_refusal_ends_the_session() {
+    let tlvs = Protect::new(some_keys()).segments(0x86, &some_data(2000));
+    let mut unprotect = Unprotect::new(some_keys());
+    assert!(unprotect.decrypt(&tlvs[1]).is_err());
+    let ended = Err(BspError::Security("the session ended with an earlier refusal"));
+    assert_eq!(unprotect.decrypt(&tlvs[0]), ended);
+    unprotect.replace_session_keys(some_keys());
+    assert_eq!(unprotect.decrypt(&tlvs[0]), ended);
+}
+
+#[test]
+fn replaced_keys_begin_anew() {
+    let mut protect =
+        Protect::new(SessionKeys { initial_mac_chaining_value: [9; 16], s_enc: [9; 16], s_mac: [9; 16] });
+    protect.encrypt_and_mac(0x87, b"before");
+    protect.replace_session_keys(some_keys());
+    assert_eq!(
+        protect.encrypt_and_mac(0x86, b"after"),
+        Protect::new(some_keys()).encrypt_and_mac(0x86, b"after")
+    );
+}
+
+#[test]
+fn other_host_or_eid_other_keys() {
+    let shared = SharedSecret::from_bytes([7; 32]);
+    let derive = |host_id: &[u8], eid| {
+        octets(&SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, host_id, &eid))
+    };
+    assert_ne!(derive(b"host", [0; 16]), derive(b"hosts", [0; 16]));
+    assert_ne!(derive(b"host", [0; 16]), derive(b"host", [1; 16]));
+}
+
+#[test]
+fn lengths_are_in_their_shortest_form() {
+    for (octets, expected) in [
+        (0, vec![0]),
+        (0x7f, vec![0x7f]),
+        (0x80, vec![0x81, 0x80]),
+        (0xff, vec![0x81, 0xff]),
+        (0x100, vec![0x82, 1, 0]),
+        (0x1_0000, vec![0x83, 1, 0, 0]),
+    ] {
+        assert_eq!(length(octets), expected);
+    }
+}
+
+#[test]
+fn debug_does_not_show_keys() {
+    let shown =
+        format!("{:?} {:?} {:?}", some_keys(), Protect::new(some_keys()), Unprotect::new(some_keys()));
+    assert!(!shown.contains("[1") && !shown.contains("0101") && shown.contains("SessionKeys(..)"), "{shown}");
+}
