@@ -2,13 +2,16 @@
 //! derivation function of X9.63, BSP, and the authentication algorithms of a USIM. No I/O, no randomness of
 //! its own, no clock: what is random comes in from the caller.
 
+pub mod aka;
 pub mod bsp;
 mod confirmation_code;
 mod curve;
 #[cfg(test)]
 mod hex;
+pub mod milenage;
 mod secret;
 mod signature;
+pub mod usim_test;
 pub mod x963;
 
 pub use confirmation_code::hash_cc;
