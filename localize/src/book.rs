@@ -167,7 +167,7 @@ impl Source<'_> {
             line: error.span().map(|span| self.line(span.start)),
             entry: None,
             what: error.message().trim().replace('\n', ", "),
-            next: "the head of localize/data describes the fields".into(),
+            next: "the head of the file that comes with Landfall describes the fields".into(),
         })
     }
 

@@ -137,9 +137,9 @@ impl FromStr for Plmn {
         let bad = || NotANetwork(text.to_owned());
         let (mcc, mnc) = text.split_once('-').or_else(|| text.split_at_checked(3)).ok_or_else(bad)?;
         let mcc = mcc.parse().map_err(|_| bad())?;
-        match digits(mnc).ok_or_else(bad)?.as_slice() {
-            &[a, b] => Ok(Self { mcc, mnc: [a, b], mnc_third: None }),
-            &[a, b, third] => Ok(Self { mcc, mnc: [a, b], mnc_third: Some(third) }),
+        match *digits(mnc).ok_or_else(bad)? {
+            [a, b] => Ok(Self { mcc, mnc: [a, b], mnc_third: None }),
+            [a, b, third] => Ok(Self { mcc, mnc: [a, b], mnc_third: Some(third) }),
             _ => Err(bad()),
         }
     }

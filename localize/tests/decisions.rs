@@ -1,5 +1,13 @@
 //! What is decided about a device, country by country, with the rules that come with Landfall.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy takes only #[test] functions for tests, not the helpers beside them"
+)]
+
 use localize::{
     Criticality, Day, Decision, Destination, Device, HeldProfile, HeldState, History, Latency, Needs, Offer,
     Orderable, Place, Policy, ProfileType, Reason, Refused, Role, RuleBook, Status, Stay, decide,
@@ -374,7 +382,7 @@ fn the_way_back_is_the_bootstrap_profile_then_the_one_in_use() {
         let decision = decide(now, &device, &offers, &book, &policy);
         let Decision::Move { fall_back_to, reasons, .. } = &decision else { panic!("{decision}") };
         let expected: Option<rsp::ids::Iccid> = expected.map(|iccid| iccid.parse().unwrap());
-        assert_eq!(fall_back_to.as_ref().map(|held| held.iccid.clone()), expected);
+        assert_eq!(fall_back_to.as_ref().map(|held| held.iccid), expected);
         assert_eq!(
             expected.is_none(),
             decision.to_string().contains("add a bootstrap profile first"),

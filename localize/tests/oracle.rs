@@ -1,5 +1,13 @@
 //! The breach day, against a model that walks through every day with a set of days.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy takes only #[test] functions for tests, not the helpers beside them"
+)]
+
 use std::collections::HashSet;
 
 use localize::{Day, History, Rule, RuleBook, RuleKind, Stay, Unit, measure};
