@@ -1,1 +1,26 @@
 //! The honest outside: sockets, TLS, OS clock and dice, SQLite, files.
+//!
+//! Everything here implements a trait of `world`, or turns a socket into one of its seams. No protocol knowledge: what
+//! the bytes mean is for the crates that are handed them.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`os`] | the operating system's clock and dice |
+//! | [`sqlite`] | durable records in one file |
+//! | [`file_memory`] | a card's non-volatile memory in one file |
+//! | [`tls`] | TLS for servers and clients, judged by the world's clock |
+//! | [`http`] | a server that asks a service, a client that is a link |
+//! | [`door`] | doors to a card |
+
+pub mod door;
+pub mod file_memory;
+pub mod http;
+pub mod os;
+pub mod sqlite;
+pub mod tls;
+
+pub use file_memory::FileMemory;
+pub use http::{Client, listen, serve};
+pub use os::{OsClock, OsDice};
+pub use sqlite::SqliteRecords;
+pub use tls::{ClientAuth, ClientTls, Identity, ServerTls};

@@ -1,0 +1,305 @@
+//! The client's side: a [`Link`] over a socket.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use world::{BoxFuture, Fault, Link, LinkFault, LinkFaultKind, link_from};
+
+use crate::tls::ClientTls;
+
+/// The largest answer that is read: a bound profile package with room to spare.
+pub const MAX_ANSWER: usize = 16 << 20;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Shorter than servers usually keep an idle connection, so that a request seldom meets one that is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Makes links to servers.
+#[derive(Clone, Debug)]
+pub struct Client {
+    connect_to: HashMap<String, String>,
+    answer_timeout: Duration,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self { connect_to: HashMap::new(), answer_timeout: ANSWER_TIMEOUT }
+    }
+}
+
+impl Client {
+    /// Connects to `address` (`host:port`) whenever `name` is asked for, whatever its port. The certificate is still
+    /// verified for `name`. For a name such as testsmdpplus1.example.com that is in a certificate but in no DNS.
+    #[must_use]
+    pub fn with_connect_to(mut self, name: &str, address: &str) -> Self {
+        self.connect_to.insert(name.to_ascii_lowercase(), address.to_owned());
+        self
+    }
+
+    /// Waits this long for a whole answer, connecting included.
+    #[must_use]
+    pub fn with_answer_timeout(mut self, answer_timeout: Duration) -> Self {
+        self.answer_timeout = answer_timeout;
+        self
+    }
+
+    /// A link to the server at `address`, `host` or `host:port`: https with `tls`, http without.
+    ///
+    /// Of a request's URI only path and query count. Connections are kept and used again.
+    pub fn link(&self, address: &str, tls: Option<ClientTls>) -> Result<Link, Fault> {
+        let authority: Authority = address.parse().map_err(|error| {
+            Fault::caused_by(
+                error,
+                format!("cannot use {address:?} as the address of a server"),
+                "give host:port, such as 127.0.0.1:8443 or smdp.example.com",
+            )
+        })?;
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
+        let own_address = match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let tls = match tls {
+            None => None,
+            Some(tls) => {
+                let name = ServerName::try_from(host.clone()).map_err(|error| {
+                    Fault::caused_by(
+                        error,
+                        format!("cannot verify a certificate for {host:?}"),
+                        "give a DNS name or an IP address",
+                    )
+                })?;
+                Some((TlsConnector::from(tls.0), name))
+            }
+        };
+        let connect_to = self.connect_to.get(&host.to_ascii_lowercase()).unwrap_or(&own_address).clone();
+        let peer: Arc<str> = match connect_to == own_address {
+            true => own_address.into(),
+            false => format!("{own_address} at {connect_to}").into(),
+        };
+        let connector = Connector { connect_to: connect_to.into(), tls, peer: Arc::clone(&peer) };
+        let pool = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector);
+        let server = Server { pool, scheme, authority, peer, answer_timeout: self.answer_timeout };
+        Ok(link_from(tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { server.ask(request).await }
+        })))
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    pool: legacy::Client<Connector, Full<Bytes>>,
+    scheme: Scheme,
+    authority: Authority,
+    peer: Arc<str>,
+    answer_timeout: Duration,
+}
+
+impl Server {
+    async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        match timeout(self.answer_timeout, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let why = format!("waited {} s", self.answer_timeout.as_secs_f32());
+                Err(self.fault(LinkFaultKind::Timeout, why))
+            }
+        }
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        let (mut head, body) = request.into_parts();
+        head.uri = self.absolute(&head.uri)?;
+        // The client negotiates it; a version set by a caller would only be able to contradict.
+        head.version = http::Version::HTTP_11;
+        let answer = self.pool.request(Request::from_parts(head, Full::new(body))).await;
+        let (head, body) = answer.map_err(|error| self.explain(&error))?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| self.explain(&*error))?.to_bytes();
+        Ok(Response::from_parts(head, body))
+    }
+
+    fn absolute(&self, uri: &Uri) -> Result<Uri, LinkFault> {
+        let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build()
+            .map_err(|error| self.fault(LinkFaultKind::Protocol, error.to_string()))
+    }
+
+    /// Finds in the chain of causes the one that says what happened.
+    fn explain(&self, error: &(dyn Error + 'static)) -> LinkFault {
+        let mut kind = LinkFaultKind::Protocol;
+        let mut why = error.to_string();
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            why = error.to_string();
+            if let Some(fault) = error.downcast_ref::<LinkFault>() {
+                return fault.clone();
+            }
+            if error.is::<LengthLimitError>() {
+                return self.fault(LinkFaultKind::TooLarge, format!("more than {MAX_ANSWER} bytes"));
+            }
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return match tls_error(error) {
+                    Some(error) => self.fault(LinkFaultKind::Tls, error.to_string()),
+                    None => self.fault(kind_of(error), error.to_string()),
+                };
+            }
+            if let Some(error) = error.downcast_ref::<hyper::Error>() {
+                let broken = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+                kind = if broken { LinkFaultKind::Reset } else { LinkFaultKind::Protocol };
+            }
+            cause = error.source();
+        }
+        self.fault(kind, why)
+    }
+
+    fn fault(&self, kind: LinkFaultKind, why: impl Into<String>) -> LinkFault {
+        LinkFault::new(kind, &*self.peer, why)
+    }
+}
+
+/// Under TLS 1.3 a server judges the client's certificate after the client thinks that the handshake is over, so its
+/// refusal may come with the first read.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn kind_of(error: &io::Error) -> LinkFaultKind {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => LinkFaultKind::Refused,
+        io::ErrorKind::TimedOut => LinkFaultKind::Timeout,
+        io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::AddrNotAvailable => LinkFaultKind::Unreachable,
+        _ => LinkFaultKind::Reset,
+    }
+}
+
+/// Opens a connection: the address decided beforehand, the name verified.
+#[derive(Clone)]
+struct Connector {
+    connect_to: Arc<str>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    peer: Arc<str>,
+}
+
+impl Connector {
+    async fn connect(self) -> Result<Stream, LinkFault> {
+        match timeout(CONNECT_TIMEOUT, self.clone().open()).await {
+            Ok(stream) => stream,
+            Err(_) => Err(self.fault(LinkFaultKind::Timeout, "no connection")),
+        }
+    }
+
+    async fn open(self) -> Result<Stream, LinkFault> {
+        let addresses = tokio::net::lookup_host(&*self.connect_to).await;
+        let addresses = addresses.map_err(|error| self.fault(LinkFaultKind::Unresolved, error))?;
+        let addresses: Vec<_> = addresses.collect();
+        let stream = TcpStream::connect(&addresses[..]).await;
+        let stream = stream.map_err(|error| self.fault(kind_of(&error), error))?;
+        // Requests are small and waited for.
+        stream.set_nodelay(true).map_err(|error| self.fault(LinkFaultKind::Reset, error))?;
+        let Some((connector, name)) = &self.tls else {
+            return Ok(Stream::Plain(TokioIo::new(stream)));
+        };
+        match connector.connect(name.clone(), stream).await {
+            Ok(stream) => Ok(Stream::Tls(Box::new(TokioIo::new(stream)))),
+            Err(error) => Err(self.fault(LinkFaultKind::Tls, error)),
+        }
+    }
+
+    fn fault(&self, kind: LinkFaultKind, why: impl ToString) -> LinkFault {
+        LinkFault::new(kind, &*self.peer, why.to_string())
+    }
+}
+
+impl tower::Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = LinkFault;
+    type Future = BoxFuture<'static, Result<Stream, LinkFault>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkFault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// The URI says nothing new: each pool has one server.
+    fn call(&mut self, _: Uri) -> Self::Future {
+        Box::pin(self.clone().connect())
+    }
+}
+
+enum Stream {
+    Plain(TokioIo<TcpStream>),
+    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        match self {
+            Self::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Connected::new().negotiated_h2()
+            }
+            Self::Tls(_) | Self::Plain(_) => Connected::new(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

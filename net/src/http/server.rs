@@ -1,0 +1,208 @@
+//! The server's side: sockets in, requests out to a service.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::{Service, ServiceExt};
+use world::{Fault, PeerCertificate};
+
+use crate::tls::ServerTls;
+
+/// The largest request body that is read. What a card or an operator sends is far below; more is answered with 413.
+pub const MAX_REQUEST: usize = 1 << 20;
+/// How long a connection may take to send a request's head, the idle time before it included.
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many connections are open at a time; the next one waits in the listener's queue. Below the usual limit of 1024
+/// open files, with room for records and logs.
+pub const MAX_CONNECTIONS: usize = 900;
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests that are under way may go on after the shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+/// After a failed accept (mostly: no file descriptor left) another one at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Listens at `address`, `host:port`; port 0 takes a free one.
+pub async fn listen(address: &str) -> Result<TcpListener, Fault> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let next = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
+            std::io::ErrorKind::PermissionDenied => "choose a port above 1023",
+            std::io::ErrorKind::AddrNotAvailable => {
+                "choose an address that this machine has, such as 127.0.0.1"
+            }
+            _ => "give an address as host:port, such as 127.0.0.1:8443",
+        };
+        Fault::caused_by(error, format!("cannot listen on {address}"), next)
+    })
+}
+
+/// Asks `service` for the answer to every request that comes to `listener`, until `shutdown`; then lets the requests
+/// under way finish.
+///
+/// A client certificate that was verified is a [`PeerCertificate`] extension of its requests. An error of the service
+/// breaks the connection off: to the peer it is a link that failed.
+pub async fn serve<S>(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    service: S,
+    shutdown: impl Future<Output = ()> + Send,
+) where
+    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let acceptor = tls.map(|tls| TlsAcceptor::from(tls.0));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (stop, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &places) => accepted,
+            // Only so that finished connections do not pile up in the set.
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let (acceptor, service, stopped) = (acceptor.clone(), service.clone(), stopped.clone());
+                connections.spawn(async move {
+                    let _place = place;
+                    if let Err(error) = serve_stream(stream, acceptor, service, stopped).await {
+                        tracing::debug!(%peer, error = &*error as &dyn Error, "connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    // Nobody to tell is nobody to wait for.
+    let _ = stop.send(true);
+    let all_done = async { while connections.join_next().await.is_some() {} };
+    if timeout(GRACE, all_done).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+/// Takes a place first, so that what there is no place for stays in the listener's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, Place)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+async fn serve_stream<S>(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    service: S,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+{
+    // Answers are small and waited for.
+    stream.set_nodelay(true)?;
+    let Some(acceptor) = acceptor else {
+        return serve_connection(stream, None, service, stopped).await;
+    };
+    let stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let peer = peer.map(|certificate| PeerCertificate(certificate.to_vec()));
+    serve_connection(stream, peer, service, stopped).await
+}
+
+async fn serve_connection<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<PeerCertificate>,
+    service: S,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+{
+    // An io::Error, because with a boxed one the compiler cannot prove this future `Send`.
+    let answer = hyper::service::service_fn(move |request| {
+        let (service, peer) = (service.clone(), peer.clone());
+        async move {
+            let answer = answer(request, peer, service).await;
+            answer.map(|response| response.map(Full::new)).map_err(std::io::Error::other)
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_READ_TIMEOUT);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    tokio::select! {
+        ended = &mut connection => return ended,
+        // An error means that the server itself has gone, which is the same news.
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    connection.await
+}
+
+async fn answer<S>(
+    request: Request<Incoming>,
+    peer: Option<PeerCertificate>,
+    service: S,
+) -> Result<Response<Bytes>, BoxError>
+where
+    S: Service<Request<Bytes>, Response = Response<Bytes>>,
+    S::Error: Into<BoxError>,
+{
+    let (mut head, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(status) => {
+            let mut refusal = Response::new(Bytes::new());
+            *refusal.status_mut() = status;
+            return Ok(refusal);
+        }
+    };
+    // Extensions are ours alone: whatever else hyper put there does not cross the seam.
+    head.extensions.clear();
+    if let Some(peer) = peer {
+        head.extensions.insert(peer);
+    }
+    service.oneshot(Request::from_parts(head, body)).await.map_err(Into::into)
+}
+
+async fn read(body: Incoming) -> Result<Bytes, StatusCode> {
+    match timeout(BODY_READ_TIMEOUT, Limited::new(body, MAX_REQUEST).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}

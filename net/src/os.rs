@@ -1,0 +1,72 @@
+//! The operating system's clock and dice.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rsp::time::Timestamp;
+use rustls::crypto::{SecureRandom, aws_lc_rs};
+use world::{Clock, Dice, Fault};
+
+/// The operating system's clock, UTC.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsClock;
+
+impl Clock for OsClock {
+    #[allow(clippy::disallowed_methods)] // The one place that asks the operating system; all others take a `Clock`.
+    fn now(&self) -> Timestamp {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => Timestamp(millis(after)),
+            Err(before) => Timestamp(-millis(before.duration())),
+        }
+    }
+}
+
+/// Dice of AWS-LC's generator, which seeds itself from the operating system.
+///
+/// It is the generator that TLS here relies on already, so there is no second one whose quality has to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct OsDice(&'static dyn SecureRandom);
+
+impl OsDice {
+    /// Dice that have been thrown once, so that a system without randomness is found at the start.
+    pub fn new() -> Result<Self, Fault> {
+        let random = aws_lc_rs::default_provider().secure_random;
+        random.fill(&mut [0; 32]).map_err(|_| {
+            Fault::new(
+                "cannot throw dice",
+                "the operating system gives no random bytes",
+                "check that getrandom(2) or /dev/urandom works for this process",
+            )
+        })?;
+        Ok(Self(random))
+    }
+}
+
+impl Dice for OsDice {
+    fn fill(&self, bytes: &mut [u8]) {
+        if self.0.fill(bytes).is_err() {
+            // There is no answer worth giving without randomness: a key of known bytes would be worse than none.
+            tracing::error!("the operating system gives no random bytes any more; stopping at once");
+            std::process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_past_the_day_this_was_written() {
+        assert!(OsClock.now() > "2026-11-01T00:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn the_dice_do_not_repeat() {
+        let dice = OsDice::new().unwrap();
+        let (mut a, mut b) = ([0; 32], [0; 32]);
+        dice.fill(&mut a);
+        dice.fill(&mut b);
+        assert_ne!(a, b);
+    }
+}

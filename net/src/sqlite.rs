@@ -1,0 +1,373 @@
+//! Durable records in one SQLite file.
+//!
+//! WAL mode with `synchronous = FULL`: a commit is on the disk when it is answered. One thread writes; it takes every
+//! commit that is waiting into one SQLite transaction, so that they share one fsync, and answers them all when it is
+//! through. Reads have connections of their own and never wait for the writer. Several processes may share the file.
+
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use world::records::after_prefix;
+use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored, Version};
+
+use writer::Writer;
+
+/// "LFLD": says whose file it is, to us and to file(1).
+const APPLICATION_ID: i32 = 0x4c46_4c44;
+/// Raised whenever an older program could not work with the file.
+const SCHEMA_VERSION: i32 = 1;
+const SCHEMA: &str = "
+    CREATE TABLE records (
+        collection TEXT NOT NULL,
+        key        TEXT NOT NULL,
+        version    INTEGER NOT NULL,
+        content    BLOB NOT NULL,
+        PRIMARY KEY (collection, key)
+    ) STRICT;
+    CREATE TABLE last_version (version INTEGER NOT NULL) STRICT;
+    INSERT INTO last_version VALUES (0);
+";
+/// As many reads at a time as a small machine has cores; more would only wait for each other.
+const READERS: usize = 4;
+/// How long to wait for another process that writes to the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// [`Records`] in a SQLite file.
+pub struct SqliteRecords {
+    path: PathBuf,
+    readers: Vec<Mutex<Connection>>,
+    next_reader: AtomicUsize,
+    writer: Writer,
+}
+
+impl SqliteRecords {
+    /// Opens the file, creating it and its folder where needed. A file that is damaged, newer, or somebody else's is refused.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
+        let path = path.into();
+        create_owner_only(&path)?;
+        let connection = connect(&path)?;
+        prepare(&connection, &path)?;
+        let readers = (0..READERS).map(|_| connect(&path).map(Mutex::new)).collect::<Result<_, _>>()?;
+        let writer = Writer::start(connection, path.clone())?;
+        Ok(Self { path, readers, next_reader: AtomicUsize::new(0), writer })
+    }
+
+    /// Runs a query on one of the reading connections, on the caller's thread: a record comes from the page cache in
+    /// microseconds, less than handing the query to another thread and back would take.
+    fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Fault> {
+        let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
+        let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
+        let connection = match (free, self.readers.get(turn)) {
+            (Some(free), _) => free,
+            (None, Some(reader)) => reader.lock().unwrap_or_else(PoisonError::into_inner),
+            (None, None) => return Err(fault(&self.path, "read", rusqlite::Error::InvalidQuery)),
+        };
+        query(&connection).map_err(|error| fault(&self.path, "read", error))
+    }
+}
+
+impl Records for SqliteRecords {
+    fn read<'a>(
+        &'a self,
+        collection: &'static str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
+        Box::pin(async move {
+            self.query(|connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT version, content FROM records WHERE collection = ?1 AND key = ?2",
+                    )?
+                    .query_row(params![collection, key], |row| {
+                        Ok(Stored { version: Version(row.get(0)?), bytes: row.get(1)? })
+                    })
+                    .optional()
+            })
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        Box::pin(async move {
+            self.query(|connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT key, version, content FROM records
+                         WHERE collection = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key",
+                    )?
+                    .query_map(params![collection, prefix, after_prefix(prefix)], |row| {
+                        Ok((row.get(0)?, Stored { version: Version(row.get(1)?), bytes: row.get(2)? }))
+                    })?
+                    .collect()
+            })
+        })
+    }
+
+    fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
+        Box::pin(self.writer.commit(changes))
+    }
+}
+
+/// Creates the file for its owner alone, because records hold keys; SQLite gives its other files the same permissions.
+fn create_owner_only(path: &Path) -> Result<(), Fault> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::fs::create_dir_all(folder).and_then(|()| options.open(path)).map(drop).map_err(|error| {
+        Fault::caused_by(
+            error,
+            format!("cannot open the records in {}", path.display()),
+            "check that the folder exists and is writable, or choose another with --data-dir",
+        )
+    })
+}
+
+fn connect(path: &Path) -> Result<Connection, Fault> {
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        Ok(connection)
+    };
+    open().map_err(|error| fault(path, "open", error))
+}
+
+/// Looks whose file it is before anything is written to it.
+fn prepare(connection: &Connection, path: &Path) -> Result<(), Fault> {
+    let sql = |error| fault(path, "open", error);
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sql);
+    let refused = |why: String, next: &str| {
+        Err(Fault::new(format!("cannot open the records in {}", path.display()), why, next))
+    };
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
+    let (owner, version) = (pragma("application_id")?, pragma("user_version")?);
+    if owner != APPLICATION_ID && (tables != 0 || owner != 0) {
+        return refused(
+            "it is a database of another program".into(),
+            "choose another file, or another folder with --data-dir",
+        );
+    }
+    if version > SCHEMA_VERSION {
+        return refused(
+            format!("it has schema version {version}, and this program knows up to {SCHEMA_VERSION}"),
+            "use the newer program that wrote it, or another folder with --data-dir",
+        );
+    }
+    let mode: String =
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql)?;
+    if mode != "wal" {
+        return refused(
+            format!("its file system allows journal mode {mode} only, not WAL"),
+            "choose a folder on a local disk with --data-dir",
+        );
+    }
+    create_schema(connection).map_err(sql)?;
+    let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sql)?;
+    if health != "ok" { refused(format!("it is damaged: {health}"), RESTORE) } else { Ok(()) }
+}
+
+/// All of it or nothing; looks again inside the transaction, because another process may have been quicker.
+fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let done = connection
+        .pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
+        .and_then(|version| match version {
+            0 => {
+                connection.execute_batch(SCHEMA)?;
+                connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+                connection.pragma_update(None, "user_version", SCHEMA_VERSION)
+            }
+            _ => Ok(()),
+        })
+        .and_then(|()| connection.execute_batch("COMMIT"));
+    if done.is_err() {
+        // The first error is the one to tell; a rollback that fails too adds nothing.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    done
+}
+
+const RESTORE: &str = "restore a copy of it, or move it (with its -wal and -shm files) away to begin anew";
+
+fn fault(path: &Path, verb: &str, error: rusqlite::Error) -> Fault {
+    let next = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => RESTORE,
+        Some(ErrorCode::DiskFull) => "make room on the disk; nothing of this request was written",
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            "check that the file and its folder are writable, or choose another with --data-dir"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process has held the file too long; stop it, or ask again"
+        }
+        Some(_) | None => "check the disk and the system log; nothing of this request was written",
+    };
+    Fault::caused_by(error, format!("cannot {verb} the records in {}", path.display()), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use world::{Collection, Tx, transact};
+
+    use super::*;
+
+    const NOTES: Collection<String> = Collection::new("notes");
+
+    fn new() -> (tempfile::TempDir, PathBuf, SqliteRecords) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/records.db");
+        let records = SqliteRecords::open(&path).unwrap();
+        (folder, path, records)
+    }
+
+    async fn write(records: &SqliteRecords, key: &str, text: &str) -> Result<Committed, Fault> {
+        let mut tx = Tx::begin(records);
+        tx.put(&NOTES, key, &text.to_owned())?;
+        tx.commit().await
+    }
+
+    fn refused(path: &Path) -> Fault {
+        SqliteRecords::open(path).err().expect("the file must be refused")
+    }
+
+    #[tokio::test]
+    async fn sqlite_records_keep_the_contract() {
+        let (_folder, _path, records) = new();
+        world::records::contract::check(Arc::new(records)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn records_outlive_the_store_and_versions_go_on() {
+        let (_folder, path, records) = new();
+        assert_eq!(write(&records, "a", "kept").await.unwrap(), Committed::Yes);
+        let before = records.read("notes", "a").await.unwrap().unwrap();
+        drop(records);
+        let records = SqliteRecords::open(&path).unwrap();
+        assert_eq!(records.read("notes", "a").await.unwrap().unwrap(), before);
+        assert_eq!(write(&records, "a", "again").await.unwrap(), Committed::Yes);
+        assert!(records.read("notes", "a").await.unwrap().unwrap().version > before.version);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_who_count_at_once_lose_no_count() {
+        const COUNTER: Collection<u32> = Collection::new("counter");
+        async fn count(records: Arc<SqliteRecords>) -> Result<u32, Fault> {
+            transact(&records, |tx| {
+                Box::pin(async {
+                    let next = tx.get(&COUNTER, "n").await?.unwrap_or(0) + 1;
+                    tx.put(&COUNTER, "n", &next)?;
+                    Ok(next)
+                })
+            })
+            .await
+        }
+        let (_folder, _path, records) = new();
+        let records = Arc::new(records);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            tasks.spawn(count(Arc::clone(&records)));
+        }
+        let mut answers: Vec<u32> = tasks.join_all().await.into_iter().map(Result::unwrap).collect();
+        answers.sort_unstable();
+        assert_eq!(answers, (1..=20).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn two_stores_on_one_file_see_each_other() {
+        let (_folder, path, ours) = new();
+        let theirs = SqliteRecords::open(&path).unwrap();
+        let mut tx = Tx::begin(&ours);
+        assert_eq!(tx.get(&NOTES, "a").await.unwrap(), None);
+        assert_eq!(write(&theirs, "a", "theirs").await.unwrap(), Committed::Yes);
+        tx.put(&NOTES, "a", &"ours".to_owned()).unwrap();
+        assert_eq!(tx.commit().await.unwrap(), Committed::Conflict);
+        assert_eq!(Tx::begin(&ours).get(&NOTES, "a").await.unwrap().unwrap(), "theirs");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_a_fault_and_loses_nothing() {
+        let (_folder, path, records) = new();
+        assert_eq!(write(&records, "small", "kept").await.unwrap(), Committed::Yes);
+        drop(records);
+        let connection = connect(&path).unwrap();
+        prepare(&connection, &path).unwrap();
+        // SQLite answers at this bound exactly as it does when the disk is full.
+        let _: i64 = connection.query_row("PRAGMA max_page_count = 10", [], |row| row.get(0)).unwrap();
+        let mut records = SqliteRecords::open(&path).unwrap();
+        records.writer = Writer::start(connection, path.clone()).unwrap();
+        let fault = write(&records, "large", &"x".repeat(100_000)).await.unwrap_err();
+        assert!(fault.next.starts_with("make room"), "{fault}");
+        assert_eq!(Tx::begin(&records).get(&NOTES, "large").await.unwrap(), None);
+        assert_eq!(write(&records, "small", "still works").await.unwrap(), Committed::Yes);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_refused_in_words() {
+        let (_folder, path, records) = new();
+        for i in 0..100 {
+            assert_eq!(write(&records, &i.to_string(), &"x".repeat(300)).await.unwrap(), Committed::Yes);
+        }
+        drop(records);
+        let whole = std::fs::read(&path).unwrap();
+        let mut torn_page = whole.clone();
+        torn_page[4096..8192].fill(0x55);
+        let cases = [
+            ("garbage", b"this is not a database, it only looks long enough to be one".repeat(20)),
+            ("cut short", whole[..whole.len() / 2].to_vec()),
+            ("a torn page", torn_page),
+        ];
+        for (name, bytes) in cases {
+            std::fs::write(&path, bytes).unwrap();
+            let fault = refused(&path);
+            assert!(fault.next.starts_with("restore"), "{name}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let (_folder, path, records) = new();
+        drop(records);
+        connect(&path).unwrap().pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+        assert!(refused(&path).why.contains("schema version 2"));
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(refused(&path).why.contains("another program"));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_a_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        assert!(refused(&file.join("records.db")).next.contains("--data-dir"));
+        assert!(refused(folder.path()).next.contains("--data-dir"), "a folder in place of the file");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_folder, path, _records) = new();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+    }
+}

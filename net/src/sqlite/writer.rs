@@ -1,0 +1,176 @@
+//! The one thread that writes.
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::{mpsc, oneshot};
+use world::records::{Change, ExpectedList, ExpectedRecord, after_prefix};
+use world::{ChangeSet, Committed, Fault};
+
+use super::fault;
+
+/// How many commits may wait before those who ask wait too.
+const QUEUE: usize = 1024;
+/// How many commits share one fsync at most. Far above what waits in practice; it bounds how long the first one waits.
+const MAX_GROUP: usize = 256;
+
+/// The handle of the writing thread. Dropping it lets the thread finish what waits and end.
+pub(super) struct Writer {
+    path: PathBuf,
+    queue: Option<mpsc::Sender<Waiting>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Waiting {
+    changes: ChangeSet,
+    answer: oneshot::Sender<Result<Committed, Fault>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, path: PathBuf) -> Result<Self, Fault> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let own_path = path.clone();
+        let thread = std::thread::Builder::new()
+            .name("records-writer".into())
+            .spawn(move || write_until_closed(&connection, &own_path, waiting))
+            .map_err(|error| {
+                Fault::caused_by(
+                    error,
+                    "cannot start the thread that writes the records",
+                    "allow more threads",
+                )
+            })?;
+        Ok(Self { path, queue: Some(queue), thread: Some(thread) })
+    }
+
+    pub(super) async fn commit(&self, changes: ChangeSet) -> Result<Committed, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || {
+            Fault::new(
+                format!("cannot write the records in {}", self.path.display()),
+                "the thread that writes them has ended",
+                "restart the program, and report this",
+            )
+        };
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.send(Waiting { changes, answer }).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to tell; and whoever opens the file next finds it closed.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_until_closed(connection: &Connection, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < MAX_GROUP
+            && let Ok(next) = queue.try_recv()
+        {
+            group.push(next);
+        }
+        let (changes, answers): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|waiting| (waiting.changes, waiting.answer)).unzip();
+        // Whoever has stopped waiting does not hear the answer; what was committed stays committed.
+        match write_group(connection, &changes) {
+            Ok(committed) => {
+                for (answer, committed) in answers.into_iter().zip(committed) {
+                    let _ = answer.send(Ok(committed));
+                }
+            }
+            Err(error) => {
+                let fault = fault(path, "write", error);
+                for answer in answers {
+                    let _ = answer.send(Err(fault.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// All commits of the group in one SQLite transaction: all that do not conflict are durable when it returns, or none is.
+fn write_group(connection: &Connection, group: &[ChangeSet]) -> rusqlite::Result<Vec<Committed>> {
+    // Takes the write lock now: what is compared cannot change before it is set, even by another process.
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let written = write_each(connection, group).and_then(|committed| {
+        connection.execute_batch("COMMIT")?;
+        Ok(committed)
+    });
+    if written.is_err() && !connection.is_autocommit() {
+        // If this fails too, the next BEGIN will say so.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    written
+}
+
+fn write_each(connection: &Connection, group: &[ChangeSet]) -> rusqlite::Result<Vec<Committed>> {
+    let before: u64 = connection.query_row("SELECT version FROM last_version", [], |row| row.get(0))?;
+    let mut version = before;
+    let mut committed = Vec::with_capacity(group.len());
+    for set in group {
+        // Compared in full before anything is set, so a conflict leaves nothing behind in the shared transaction.
+        if !is_as_read(connection, set)? {
+            committed.push(Committed::Conflict);
+            continue;
+        }
+        version += 1;
+        for change in &set.changes {
+            apply(connection, change, version)?;
+        }
+        committed.push(Committed::Yes);
+    }
+    if group.iter().any(|set| !set.changes.is_empty()) {
+        connection.prepare_cached("UPDATE last_version SET version = ?1")?.execute([version])?;
+    }
+    Ok(committed)
+}
+
+fn is_as_read(connection: &Connection, set: &ChangeSet) -> rusqlite::Result<bool> {
+    for ExpectedRecord { collection, key, version } in &set.expected {
+        let found: Option<u64> = connection
+            .prepare_cached("SELECT version FROM records WHERE collection = ?1 AND key = ?2")?
+            .query_row(params![collection, key], |row| row.get(0))
+            .optional()?;
+        if found.unwrap_or(0) != version.0 {
+            return Ok(false);
+        }
+    }
+    for ExpectedList { collection, prefix, count, newest } in &set.expected_lists {
+        let found: (u64, u64) = connection
+            .prepare_cached(
+                "SELECT count(*), coalesce(max(version), 0) FROM records
+                 WHERE collection = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3)",
+            )?
+            .query_row(params![collection, prefix, after_prefix(prefix)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        if found != (*count, newest.0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn apply(connection: &Connection, change: &Change, version: u64) -> rusqlite::Result<()> {
+    let Change { collection, key, content } = change;
+    match content {
+        Some(content) => connection
+            .prepare_cached(
+                "INSERT INTO records (collection, key, version, content) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (collection, key) DO UPDATE SET version = ?3, content = ?4",
+            )?
+            .execute(params![collection, key, version, content])?,
+        None => connection
+            .prepare_cached("DELETE FROM records WHERE collection = ?1 AND key = ?2")?
+            .execute(params![collection, key])?,
+    };
+    Ok(())
+}

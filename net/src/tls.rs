@@ -1,0 +1,178 @@
+//! TLS for servers and clients: versions 1.2 and 1.3, ECDHE only, certificates judged by the world's clock.
+//!
+//! Chains are verified by webpki, which is stricter than the GSMA profile asks for: SAN names only, EKU, path length
+//! and dates on every certificate below the root. The root itself counts as a name and a key, so its own unusual shape
+//! (a registeredID as SAN, a critical policy) does not matter. What webpki refuses, and we with it: a critical
+//! certificate policy below the root, and Brainpool keys, for which rustls has no cipher suite either.
+//!
+//! Sessions are never resumed: a resumed session would skip the verification, and the clock may have moved since.
+
+mod pkcs8;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use world::{Clock, Fault};
+use zeroize::Zeroizing;
+
+pub use pkcs8::pkcs8_p256;
+
+const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// A certificate chain and the key of its first certificate.
+#[derive(Clone)]
+pub struct Identity {
+    /// DER, the own certificate first, then each issuer's; the root can be left out.
+    pub chain: Vec<Vec<u8>>,
+    /// PKCS#8 DER; [`pkcs8_p256`] makes it from a scalar.
+    pub key: Zeroizing<Vec<u8>>,
+}
+
+/// Whether a server asks its clients for a certificate.
+#[derive(Clone, Debug)]
+pub enum ClientAuth {
+    /// It does not.
+    None,
+    /// It asks; whoever shows one must show one that leads to these roots (DER), whoever shows none is let in without.
+    /// The router tells the two apart by [`world::PeerCertificate`], so that ES2+ and ES9+ can share a port.
+    Optional(Vec<Vec<u8>>),
+}
+
+/// A server's side of TLS. A clone is the same.
+#[derive(Clone)]
+pub struct ServerTls(pub(crate) Arc<ServerConfig>);
+
+/// A client's side of TLS. A clone is the same.
+#[derive(Clone)]
+pub struct ClientTls(pub(crate) Arc<ClientConfig>);
+
+impl ServerTls {
+    /// Shows `identity`, asks for client certificates as `client_auth` says, judges them by `clock`.
+    pub fn new(identity: &Identity, client_auth: &ClientAuth, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        let fault = |error| cannot_use(error, "serve TLS with this certificate");
+        let builder = ServerConfig::builder_with_details(provider(), WorldTime::of(clock))
+            .with_protocol_versions(VERSIONS)
+            .map_err(fault)?;
+        let builder = match client_auth {
+            ClientAuth::None => builder.with_no_client_auth(),
+            ClientAuth::Optional(roots) => builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(store(roots)?, provider())
+                    .allow_unauthenticated()
+                    .build()
+                    .map_err(bad_roots)?,
+            ),
+        };
+        let (chain, key) = identity.parts();
+        let mut config = builder.with_single_cert(chain, key).map_err(fault)?;
+        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+impl ClientTls {
+    /// Trusts servers whose certificate leads to `roots` (DER) at the time of `clock`; shows `identity` if asked.
+    pub fn new(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        let fault = |error| cannot_use(error, "use TLS with this certificate");
+        let verifier = WebPkiServerVerifier::builder_with_provider(store(roots)?, provider())
+            .build()
+            .map_err(bad_roots)?;
+        let builder = ClientConfig::builder_with_details(provider(), WorldTime::of(clock))
+            .with_protocol_versions(VERSIONS)
+            .map_err(fault)?
+            .with_webpki_verifier(verifier);
+        let mut config = match identity.map(Identity::parts) {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(fault)?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+        config.resumption = Resumption::disabled();
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+impl Identity {
+    fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let chain = self.chain.iter().cloned().map(CertificateDer::from).collect();
+        (chain, PrivatePkcs8KeyDer::from(self.key.to_vec()).into())
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({} certificates, key redacted)", self.chain.len())
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerTls")
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientTls")
+    }
+}
+
+/// The provider is given explicitly everywhere: a process default would let two users of rustls disagree at run time.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn store(roots: &[Vec<u8>]) -> Result<Arc<RootCertStore>, Fault> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(CertificateDer::from(root.as_slice())).map_err(bad_roots)?;
+    }
+    Ok(Arc::new(store))
+}
+
+fn bad_roots(error: impl std::error::Error + Send + Sync + 'static) -> Fault {
+    Fault::caused_by(
+        error,
+        "cannot trust these root certificates",
+        "give at least one root certificate, in DER",
+    )
+}
+
+fn cannot_use(error: rustls::Error, what: &str) -> Fault {
+    Fault::caused_by(
+        error,
+        format!("cannot {what}"),
+        "check that it is a P-256 certificate in DER, own certificate first, and that the key belongs to it",
+    )
+}
+
+/// The world's clock as rustls asks for it.
+struct WorldTime(Arc<dyn Clock>);
+
+impl WorldTime {
+    fn of(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self(clock))
+    }
+}
+
+impl TimeProvider for WorldTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        // A clock before 1970 has no time to give, and rustls then refuses the handshake.
+        let millis = u64::try_from(self.0.now().0).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(millis)))
+    }
+}
+
+impl fmt::Debug for WorldTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorldTime({})", self.0.now())
+    }
+}
