@@ -1,0 +1,445 @@
+//! A certificate as it was received, and the facts read from it: RFC 5280, profiled by SGP.22 section 4.5.2.
+
+mod parse;
+
+pub(crate) use parse::{ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, named_curve};
+
+use std::fmt;
+use std::ops::Range;
+
+use crypto::{Curve, KeyError, PublicKey, Signature};
+use rsp::der::DecodeError;
+use rsp::time::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::names::ServerName;
+use crate::role::Role;
+use rsp::ids::{Eid, Oid, SubjectKeyIdentifier};
+
+/// A well-formed certificate. Nothing about it is believed before a chain check has said so.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    #[serde(skip)]
+    pub(crate) der: Vec<u8>,
+    #[serde(skip)]
+    pub(crate) tbs: Range<usize>,
+    #[serde(skip)]
+    pub(crate) signature: Signature,
+    pub(crate) serial_number: String,
+    pub(crate) role: Option<Role>,
+    pub(crate) subject: Name,
+    pub(crate) issuer: Name,
+    pub(crate) validity: Validity,
+    #[serde(serialize_with = "as_hex")]
+    pub(crate) public_key: PublicKey,
+    #[serde(serialize_with = "as_text")]
+    pub(crate) curve: Curve,
+    pub(crate) policies: Vec<Oid>,
+    pub(crate) subject_key_id: Option<SubjectKeyIdentifier>,
+    pub(crate) authority_key_id: Option<SubjectKeyIdentifier>,
+    pub(crate) key_usage: Option<KeyUsage>,
+    pub(crate) extended_key_usage: Option<ExtendedKeyUsage>,
+    pub(crate) basic_constraints: Option<BasicConstraints>,
+    pub(crate) eid_range: EidRange,
+    pub(crate) registered_ids: Vec<Oid>,
+    pub(crate) server_names: Vec<ServerName>,
+    pub(crate) extensions: Vec<ExtensionSeen>,
+}
+
+/// The octets are no certificate that RSP could use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// The outer structure is not DER.
+    #[error(
+        "not a certificate: {0}; pass one X.509 certificate in DER (`openssl x509 -outform der` makes it)"
+    )]
+    Der(#[from] DecodeError),
+    /// DER, but not an X.509 version 3 certificate.
+    #[error("not an X.509 version 3 certificate: {0}")]
+    NotX509(String),
+    /// RSP knows ECDSA with SHA-256 only, and both places that name the algorithm must agree.
+    #[error(
+        "the signature algorithm is {0}; RSP certificates are signed by ecdsa-with-SHA256 (1.2.840.10045.4.3.2)"
+    )]
+    SignatureAlgorithm(String),
+    /// The signature is not the DER of one.
+    #[error("the signature value is malformed: {0}")]
+    Signature(String),
+    /// The public key is not on a curve of RSP.
+    #[error(
+        "the public key is {0}; RSP uses EC keys on NIST P-256 or brainpoolP256r1, named, not spelled out"
+    )]
+    UnsupportedKey(String),
+    /// The public key is not a point on its curve.
+    #[error("the public key is unusable: {0}")]
+    PublicKey(#[from] KeyError),
+    /// A critical extension that is not understood must not be passed over (RFC 5280 section 4.2).
+    #[error("extension {0} is critical and not understood; a certificate that needs it cannot be checked")]
+    UnknownCriticalExtension(Oid),
+    /// An extension that is understood has contents that are not.
+    #[error("extension {oid} is malformed: {why}")]
+    Extension {
+        /// Which extension.
+        oid: Oid,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An extension stands there twice (RFC 5280 section 4.2 forbids it).
+    #[error("extension {0} stands there more than once")]
+    DuplicateExtension(Oid),
+    /// A name has an attribute that is not text.
+    #[error("the {0} name has an attribute that is not text")]
+    Name(&'static str),
+    /// The policies name more than one RSP role.
+    #[error("the certificate policies name more than one role ({0} and {1}); a certificate has one")]
+    TwoRoles(Role, Role),
+}
+
+/// A distinguished name: its octets, which are what is compared, and what a person reads.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Name {
+    #[serde(skip)]
+    pub(crate) der: Vec<u8>,
+    #[serde(skip)]
+    pub(crate) attributes: Vec<(Oid, String)>,
+    pub(crate) text: String,
+}
+
+/// From when to when a certificate holds, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Validity {
+    /// `notBefore`.
+    pub from: Timestamp,
+    /// `notAfter`.
+    pub to: Timestamp,
+}
+
+/// `keyUsage`, the bits that RSP looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KeyUsage {
+    /// May sign messages.
+    pub digital_signature: bool,
+    /// May sign certificates.
+    pub key_cert_sign: bool,
+    /// May sign revocation lists.
+    pub crl_sign: bool,
+    /// Any of the other six bits is set.
+    pub other: bool,
+}
+
+/// `extKeyUsage`, the purposes that TLS looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExtendedKeyUsage {
+    /// TLS server.
+    pub server_auth: bool,
+    /// TLS client.
+    pub client_auth: bool,
+}
+
+/// `basicConstraints`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BasicConstraints {
+    /// May issue certificates.
+    pub ca: bool,
+    /// How many CA certificates may stand between this one and a leaf.
+    pub path_length: Option<u32>,
+}
+
+/// Which eUICCs an EUM may issue certificates for: `nameConstraints` in SGP.22 v2, `permittedEins` since v3.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EidRange {
+    /// Permitted subtrees of `nameConstraints`; absent when the extension is.
+    pub permitted_names: Option<Vec<PermittedName>>,
+    /// `permittedEins`; absent when the extension is.
+    pub permitted_eins: Option<Vec<String>>,
+}
+
+/// One permitted subtree: the subject must have all of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PermittedName {
+    /// `organizationName`, to be equal.
+    pub organisation: Option<String>,
+    /// `serialNumber`, which the EID must begin with.
+    pub eid_prefix: Option<String>,
+    /// Attributes besides these two, to be equal.
+    pub others: Vec<(Oid, String)>,
+}
+
+/// An extension that the certificate has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExtensionSeen {
+    /// Which.
+    pub oid: Oid,
+    /// Whether a reader that does not understand it must refuse the certificate.
+    pub critical: bool,
+}
+
+impl Certificate {
+    /// Reads one certificate and keeps its octets.
+    ///
+    /// # Errors
+    /// See [`CertificateError`]; in particular, an unknown critical extension.
+    pub fn from_der(der: Vec<u8>) -> Result<Self, CertificateError> {
+        parse::certificate(der)
+    }
+
+    /// The octets as they were received.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The role that its certificate policies give it; `None` for plain TLS and sub-CA certificates.
+    #[must_use]
+    pub const fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// Every certificate policy.
+    #[must_use]
+    pub fn policies(&self) -> &[Oid] {
+        &self.policies
+    }
+
+    /// The curve its key is on.
+    #[must_use]
+    pub const fn curve(&self) -> Curve {
+        self.curve
+    }
+
+    /// The holder's public key.
+    #[must_use]
+    pub const fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// `subjectKeyIdentifier`.
+    #[must_use]
+    pub const fn subject_key_id(&self) -> Option<&SubjectKeyIdentifier> {
+        self.subject_key_id.as_ref()
+    }
+
+    /// `authorityKeyIdentifier`, its key identifier.
+    #[must_use]
+    pub const fn authority_key_id(&self) -> Option<&SubjectKeyIdentifier> {
+        self.authority_key_id.as_ref()
+    }
+
+    /// Who holds it.
+    #[must_use]
+    pub const fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    /// Who issued it.
+    #[must_use]
+    pub const fn issuer(&self) -> &Name {
+        &self.issuer
+    }
+
+    /// From when to when it holds.
+    #[must_use]
+    pub const fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// The serial number in hexadecimal, as `openssl x509 -serial` prints it.
+    #[must_use]
+    pub fn serial_number(&self) -> &str {
+        &self.serial_number
+    }
+
+    /// `registeredID`s of the subjectAltName, such as the SM-DP+ OID.
+    #[must_use]
+    pub fn registered_ids(&self) -> &[Oid] {
+        &self.registered_ids
+    }
+
+    /// DNS names and IP addresses of the subjectAltName.
+    #[must_use]
+    pub fn server_names(&self) -> &[ServerName] {
+        &self.server_names
+    }
+
+    /// The EID in the subject's `serialNumber`, when this is an eUICC's certificate and it is one.
+    #[must_use]
+    pub fn eid(&self) -> Option<Eid> {
+        match self.role {
+            Some(Role::Euicc) => self.subject.only(SERIAL_NUMBER)?.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// What an EUM may issue for.
+    #[must_use]
+    pub const fn eid_range(&self) -> &EidRange {
+        &self.eid_range
+    }
+
+    /// `keyUsage`.
+    #[must_use]
+    pub const fn key_usage(&self) -> Option<KeyUsage> {
+        self.key_usage
+    }
+
+    /// `extKeyUsage`.
+    #[must_use]
+    pub const fn extended_key_usage(&self) -> Option<ExtendedKeyUsage> {
+        self.extended_key_usage
+    }
+
+    /// `basicConstraints`.
+    #[must_use]
+    pub const fn basic_constraints(&self) -> Option<BasicConstraints> {
+        self.basic_constraints
+    }
+
+    /// Every extension, in the order they stand.
+    #[must_use]
+    pub fn extensions(&self) -> &[ExtensionSeen] {
+        &self.extensions
+    }
+
+    /// Whether the holder of `issuer` signed the octets of this certificate.
+    pub(crate) fn is_signed_by(&self, issuer: &PublicKey) -> bool {
+        self.der.get(self.tbs.clone()).is_some_and(|tbs| issuer.verify(tbs, &self.signature).is_ok())
+    }
+
+    /// Several lines for a person: everything a chain check looks at.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut lines = vec![
+            format!("{self}"),
+            format!("  subject     {}", self.subject.text),
+            format!("  issuer      {}", self.issuer.text),
+            format!("  serial      {}", self.serial_number),
+            format!("  valid       {} to {}", self.validity.from, self.validity.to),
+            format!("  curve       {}", self.curve),
+        ];
+        let mut also = |label: &str, values: Vec<String>| {
+            if !values.is_empty() {
+                lines.push(format!("  {label:<11} {}", values.join(", ")));
+            }
+        };
+        also("key id", self.subject_key_id.iter().map(SubjectKeyIdentifier::to_string).collect());
+        also("issuer key", self.authority_key_id.iter().map(SubjectKeyIdentifier::to_string).collect());
+        also("policies", self.policies.iter().map(Oid::to_string).collect());
+        also("usage", self.usages());
+        also("names", self.server_names.iter().map(ServerName::to_string).collect());
+        also("OID", self.registered_ids.iter().map(Oid::to_string).collect());
+        also("EIDs", self.eid_range.prefixes().map(|prefix| format!("{prefix}...")).collect());
+        lines.join("\n")
+    }
+
+    fn usages(&self) -> Vec<String> {
+        let key = self.key_usage.unwrap_or_default();
+        let extended = self.extended_key_usage.unwrap_or_default();
+        let constraints = self.basic_constraints.unwrap_or(BasicConstraints { ca: false, path_length: None });
+        let named = [
+            (key.digital_signature, "digitalSignature"),
+            (key.key_cert_sign, "keyCertSign"),
+            (key.crl_sign, "cRLSign"),
+            (extended.server_auth, "serverAuth"),
+            (extended.client_auth, "clientAuth"),
+            (constraints.ca, "CA"),
+        ];
+        let mut usages: Vec<String> =
+            named.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned()).collect();
+        usages.extend(constraints.path_length.map(|length| format!("path length {length}")));
+        usages
+    }
+}
+
+impl fmt::Display for Certificate {
+    /// One line: role, subject, curve, last day, key identifier.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Some(role) => write!(f, "{role}")?,
+            None => f.write_str("certificate without RSP role")?,
+        }
+        write!(f, " | {} | {} | until {}", self.subject.text, self.curve, self.validity.to)?;
+        match &self.subject_key_id {
+            Some(id) => write!(f, " | key {id}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({self})")
+    }
+}
+
+/// `organizationName`.
+pub(crate) const ORGANIZATION_NAME: &str = "2.5.4.10";
+/// `commonName`.
+pub(crate) const COMMON_NAME: &str = "2.5.4.3";
+/// `serialNumber`.
+pub(crate) const SERIAL_NUMBER: &str = "2.5.4.5";
+
+impl Name {
+    /// The DER of the whole name.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The `organizationName`, when there is exactly one.
+    #[must_use]
+    pub fn organisation(&self) -> Option<&str> {
+        self.only(ORGANIZATION_NAME)
+    }
+
+    /// The `commonName`, when there is exactly one.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        self.only(COMMON_NAME)
+    }
+
+    /// The value of an attribute that stands there exactly once.
+    pub(crate) fn only(&self, oid: &str) -> Option<&str> {
+        let mut values = self.attributes.iter().filter(|(kind, _)| kind.to_string() == oid);
+        match (values.next(), values.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({})", self.text)
+    }
+}
+
+impl EidRange {
+    /// Every EID prefix that is permitted by either extension.
+    pub fn prefixes(&self) -> impl Iterator<Item = &str> {
+        let names = self.permitted_names.iter().flatten().filter_map(|name| name.eid_prefix.as_deref());
+        names.chain(self.permitted_eins.iter().flatten().map(String::as_str))
+    }
+}
+
+impl Validity {
+    /// Whether `now` lies within.
+    #[must_use]
+    pub fn contains(&self, now: Timestamp) -> bool {
+        self.from <= now && now <= self.to
+    }
+}
+
+fn as_hex<S: Serializer>(key: &PublicKey, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex::encode(key.to_sec1()))
+}
+
+fn as_text<S: Serializer, T: fmt::Display>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}

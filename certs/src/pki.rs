@@ -1,0 +1,502 @@
+//! A whole PKI: certificates with their keys, from a seed or from a folder, that can issue more.
+//!
+//! Certificates are known by what they say and keys by the certificate they fit, never by file names. Every key
+//! below a CI or an EUM is derived from that issuer's private key, so a PKI made from a seed and the same PKI
+//! read back from its folder issue the same certificates.
+
+mod defect;
+mod files;
+mod keys;
+mod seed;
+
+use crypto::{Curve, SecretKey};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::certificate::{Certificate, CertificateError, Validity};
+use crate::chain::{ChainError, TrustAnchors};
+use crate::issue::{self, Particulars, Plan, Signer};
+use crate::names::ServerName;
+use crate::role::Role;
+use rsp::ids::{Eid, InvalidId, Oid};
+
+pub use defect::{BrokenCredential, Defect};
+
+/// A test PKI. Its keys protect nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Pki {
+    entries: Vec<Entry>,
+    keys: Vec<SecretKey>,
+}
+
+/// A certificate of a PKI, and where it lies in the folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Path below the PKI's folder.
+    pub path: String,
+    /// The certificate.
+    pub certificate: Certificate,
+}
+
+/// A certificate together with its private key.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// The key that fits it.
+    pub key: SecretKey,
+}
+
+/// What an SM-DP+ holds below one CI.
+#[derive(Clone, Debug)]
+pub struct DpCredentials {
+    /// CERT.DPauth and its key.
+    pub auth: Credential,
+    /// CERT.DPpb and its key.
+    pub pb: Credential,
+    /// CERT.DP.TLS and its key, always on NIST P-256: TLS stacks do not speak Brainpool.
+    pub tls: Credential,
+}
+
+/// What an SM-DS holds below one CI.
+#[derive(Clone, Debug)]
+pub struct DsCredentials {
+    /// CERT.DSauth and its key.
+    pub auth: Credential,
+    /// CERT.DS.TLS and its key, always on NIST P-256.
+    pub tls: Credential,
+}
+
+/// What an eUICC holds below one CI.
+#[derive(Clone, Debug)]
+pub struct EuiccCredentials {
+    /// Which eUICC.
+    pub eid: Eid,
+    /// CERT.EUICC and its key.
+    pub euicc: Credential,
+    /// CERT.EUM.
+    pub eum: Certificate,
+    /// CERT.CI, whose key identifier goes into the eUICC's lists of CI keys.
+    pub ci: Certificate,
+}
+
+/// What a PKI made from a seed contains. The default is enough for one SM-DP+, SM-DS, SM-SR and two eUICCs.
+#[derive(Clone, Debug)]
+pub struct PkiOptions {
+    /// Curves of the RSP roles; NIST P-256 is always there, because TLS needs it.
+    pub curves: Vec<Curve>,
+    /// From when to when every certificate holds.
+    pub validity: Validity,
+    /// The SM-DP+ OID, in DPauth, DPpb and DP TLS.
+    pub smdp_oid: Oid,
+    /// Names and addresses the SM-DP+ answers to.
+    pub smdp_names: Vec<ServerName>,
+    /// The SM-DS OID.
+    pub smds_oid: Oid,
+    /// Names and addresses the SM-DS answers to.
+    pub smds_names: Vec<ServerName>,
+    /// The SM-SR OID.
+    pub smsr_oid: Oid,
+    /// Names and addresses the SM-SR answers to.
+    pub smsr_names: Vec<ServerName>,
+    /// Organisation of the EUM and its eUICCs.
+    pub eum_organisation: String,
+    /// First digits of the EIDs that the EUM may issue for.
+    pub eid_prefix: String,
+    /// eUICCs that have certificates from the start; more can be issued at any time.
+    pub eids: Vec<Eid>,
+    /// Operators that have ES2+ client certificates from the start.
+    pub operators: Vec<String>,
+}
+
+/// The PKI cannot do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PkiError {
+    /// A certificate or key is not there.
+    #[error("the PKI has no {what}; put it into {file}, or {next}")]
+    Missing {
+        /// What is missing.
+        what: String,
+        /// Where it would be looked for.
+        file: String,
+        /// What else can be done.
+        next: &'static str,
+    },
+    /// A file of the PKI's folder cannot be used.
+    #[error("{file} of the PKI: {why}")]
+    File {
+        /// Which file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The EUM may not issue for this EID.
+    #[error("the EUM of this PKI may not issue for EID {eid}; its EIDs begin with {}", .prefixes.join(" or "))]
+    EidOutsideRange {
+        /// The EID that was asked for.
+        eid: Eid,
+        /// Prefixes of the EIDs it may issue for.
+        prefixes: Vec<String>,
+    },
+    /// A certificate for a TLS server needs a name.
+    #[error(
+        "a TLS server certificate needs at least one name or address; give the one that clients connect to"
+    )]
+    NoServerName,
+    /// The dates cannot be written in a certificate, or end before they begin.
+    #[error("a certificate cannot be valid from {from} to {to}; choose dates from 1950 to 9999, the first before the second",
+        from = .0.from, to = .0.to)]
+    Validity(Validity),
+    /// An identifier is malformed.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// The CIs of this PKI cannot be trusted.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// A certificate that was made here cannot be read: a bug.
+    #[error("the PKI issued a certificate that it cannot read itself: {0}")]
+    Issued(#[from] CertificateError),
+    /// The defect makes no sense for the role.
+    #[error("{defect:?} does not apply to {role} certificates")]
+    DefectDoesNotApply {
+        /// The defect that was asked for.
+        defect: Defect,
+        /// The role it was asked for.
+        role: Role,
+    },
+}
+
+/// The curve that TLS certificates are on.
+const TLS_CURVE: Curve = Curve::P256;
+
+/// A certificate to be issued with a key of its own.
+struct Request<'a> {
+    role: Role,
+    curve: Curve,
+    subject: Vec<u8>,
+    validity: Validity,
+    /// What distinguishes its key from the others of the same issuer.
+    label: String,
+    particulars: Particulars<'a>,
+}
+
+impl Pki {
+    /// Every certificate, roots first.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The CIs, to be trusted.
+    ///
+    /// # Errors
+    /// There is none, or one is not a proper CI.
+    pub fn anchors(&self) -> Result<TrustAnchors, PkiError> {
+        if self.curves().is_empty() {
+            return Err(self.missing(Role::Ci, TLS_CURVE));
+        }
+        let is_ci = |entry: &&Entry| entry.certificate.role() == Some(Role::Ci);
+        Ok(TrustAnchors::new(self.entries.iter().filter(is_ci).map(|entry| entry.certificate.clone()))?)
+    }
+
+    /// The curves for which there is a CI.
+    #[must_use]
+    pub fn curves(&self) -> Vec<Curve> {
+        [Curve::P256, Curve::BrainpoolP256r1]
+            .into_iter()
+            .filter(|curve| self.certificate(Role::Ci, *curve).is_some())
+            .collect()
+    }
+
+    /// What the SM-DP+ holds below the CI of this curve.
+    ///
+    /// # Errors
+    /// A certificate or its key is missing.
+    pub fn dp(&self, curve: Curve) -> Result<DpCredentials, PkiError> {
+        Ok(DpCredentials {
+            auth: self.credential(Role::DpAuth, curve)?,
+            pb: self.credential(Role::DpPb, curve)?,
+            tls: self.credential(Role::DpTls, TLS_CURVE)?,
+        })
+    }
+
+    /// What the SM-DS holds below the CI of this curve.
+    ///
+    /// # Errors
+    /// A certificate or its key is missing.
+    pub fn ds(&self, curve: Curve) -> Result<DsCredentials, PkiError> {
+        Ok(DsCredentials {
+            auth: self.credential(Role::DsAuth, curve)?,
+            tls: self.credential(Role::DsTls, TLS_CURVE)?,
+        })
+    }
+
+    /// The SM-SR's TLS credential.
+    ///
+    /// # Errors
+    /// The certificate or its key is missing.
+    pub fn sm_sr(&self) -> Result<Credential, PkiError> {
+        self.credential(Role::SmSrTls, TLS_CURVE)
+    }
+
+    /// CERT.EUM of this curve.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn eum(&self, curve: Curve) -> Result<&Certificate, PkiError> {
+        self.certificate(Role::Eum, curve).ok_or_else(|| self.missing(Role::Eum, curve))
+    }
+
+    /// CERT.CI of this curve.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn ci(&self, curve: Curve) -> Result<&Certificate, PkiError> {
+        self.certificate(Role::Ci, curve).ok_or_else(|| self.missing(Role::Ci, curve))
+    }
+
+    /// The eUICCs that have a certificate and a key here, on this curve.
+    #[must_use]
+    pub fn eids(&self, curve: Curve) -> Vec<Eid> {
+        let mut eids: Vec<_> =
+            self.held(Role::Euicc, curve).filter_map(|credential| credential.certificate.eid()).collect();
+        eids.dedup();
+        eids
+    }
+
+    /// What this eUICC holds: its certificate if it has one here, else one issued now, as long as its EUM's.
+    ///
+    /// # Errors
+    /// The EUM's certificate or key is missing, or the EID outside its range.
+    pub fn euicc(&self, curve: Curve, eid: Eid) -> Result<EuiccCredentials, PkiError> {
+        let own = self.held(Role::Euicc, curve).filter(|held| held.certificate.eid() == Some(eid)).last();
+        match own {
+            Some(euicc) => self.with_issuers(eid, euicc),
+            None => self.issue_euicc(curve, eid, self.eum(curve)?.validity()),
+        }
+    }
+
+    /// An operator's ES2+ client credential: its certificate if it has one here, else one issued now, as long as
+    /// the CI's.
+    ///
+    /// # Errors
+    /// The CI's certificate or key is missing.
+    pub fn operator(&self, name: &str) -> Result<Credential, PkiError> {
+        let own = self
+            .held(Role::OperatorTls, TLS_CURVE)
+            .filter(|held| held.certificate.subject().organisation() == Some(name))
+            .last();
+        match own {
+            Some(operator) => Ok(operator),
+            None => self.issue_operator(name, self.ci(TLS_CURVE)?.validity()),
+        }
+    }
+
+    /// Issues an eUICC's certificate below the EUM.
+    ///
+    /// # Errors
+    /// The EUM's certificate or key is missing, or the EID outside its range.
+    pub fn issue_euicc(
+        &self,
+        curve: Curve,
+        eid: Eid,
+        validity: Validity,
+    ) -> Result<EuiccCredentials, PkiError> {
+        let eum = self.credential(Role::Eum, curve)?;
+        let prefixes: Vec<_> = eum.certificate.eid_range().prefixes().map(str::to_owned).collect();
+        if !prefixes.iter().any(|prefix| eid.to_string().starts_with(prefix)) {
+            return Err(PkiError::EidOutsideRange { eid, prefixes });
+        }
+        let organisation = eum.certificate.subject().organisation().unwrap_or_default();
+        let euicc = issue_below(
+            &eum,
+            Request {
+                role: Role::Euicc,
+                curve,
+                subject: issue::euicc_name(organisation, &eid.to_string(), "Test eUICC"),
+                validity,
+                label: format!("eUICC {eid}"),
+                particulars: Particulars::default(),
+            },
+        )?;
+        self.with_issuers(eid, euicc)
+    }
+
+    /// Issues an SM-DP+ TLS certificate for these names, with the OID that CERT.DPauth has.
+    ///
+    /// # Errors
+    /// The CI's key or CERT.DPauth is missing, or no name was given.
+    pub fn issue_dp_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
+        let auth =
+            self.certificate(Role::DpAuth, TLS_CURVE).ok_or_else(|| self.missing(Role::DpAuth, TLS_CURVE))?;
+        let organisation = auth.subject().organisation().unwrap_or_default();
+        self.issue_server(
+            Role::DpTls,
+            TLS_CURVE,
+            organisation,
+            auth.registered_ids().first(),
+            names,
+            validity,
+        )
+    }
+
+    /// Issues an operator's ES2+ client certificate. Its OID is 2.999.20 and 32 bits of a digest of the name.
+    ///
+    /// # Errors
+    /// The CI's certificate or key is missing.
+    pub fn issue_operator(&self, name: &str, validity: Validity) -> Result<Credential, PkiError> {
+        let digest = Sha256::digest(name.as_bytes());
+        let number = digest.iter().take(4).fold(0_u32, |number, octet| number << 8 | u32::from(*octet));
+        let oid = format!("2.999.20.{number}").parse()?;
+        issue_below(
+            &self.credential(Role::Ci, TLS_CURVE)?,
+            Request {
+                role: Role::OperatorTls,
+                curve: TLS_CURVE,
+                subject: issue::organisation_name(name, "ES2+ client"),
+                validity,
+                label: format!("Operator {name}"),
+                particulars: Particulars { oid: Some(&oid), ..Particulars::default() },
+            },
+        )
+    }
+
+    /// Issues a certificate for a server's role below the CI; TLS roles need names, the others have none.
+    fn issue_server(
+        &self,
+        role: Role,
+        curve: Curve,
+        organisation: &str,
+        oid: Option<&Oid>,
+        names: &[ServerName],
+        validity: Validity,
+    ) -> Result<Credential, PkiError> {
+        let common_name = match names.first() {
+            Some(name) => name.to_string(),
+            None if role.is_tls_server() => return Err(PkiError::NoServerName),
+            None => role.to_string(),
+        };
+        let joined = names.iter().map(ServerName::to_string).collect::<Vec<_>>().join(" ");
+        issue_below(
+            &self.credential(Role::Ci, curve)?,
+            Request {
+                role,
+                curve,
+                subject: issue::organisation_name(organisation, &common_name),
+                validity,
+                label: format!("{role} {joined}"),
+                particulars: Particulars { oid, names, range: None },
+            },
+        )
+    }
+
+    /// Takes an issued credential into the PKI, in the place of one that would lie in the same file; returns the
+    /// two files (certificate, private key) that are to be written.
+    pub fn add(&mut self, credential: Credential) -> Vec<(String, Vec<u8>)> {
+        let path = files::path_of(&credential.certificate);
+        let written = vec![
+            (path.clone(), credential.certificate.der().to_vec()),
+            (files::key_path(&path), keys::to_pem(&credential.key)),
+        ];
+        self.entries.retain(|entry| entry.path != path);
+        self.entries.push(Entry { path, certificate: credential.certificate });
+        self.keys.push(credential.key);
+        written
+    }
+
+    /// One line per certificate: its path, whether the key is here, and what it is.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let line = |entry: &Entry| {
+            let key = if self.key_of(&entry.certificate).is_some() { "with key" } else { "no key" };
+            format!("{} ({key}): {}\n", entry.path, entry.certificate)
+        };
+        self.entries.iter().map(line).collect()
+    }
+
+    /// Whether the private key of this certificate is here.
+    #[must_use]
+    pub fn has_key(&self, certificate: &Certificate) -> bool {
+        self.key_of(certificate).is_some()
+    }
+
+    fn with_issuers(&self, eid: Eid, euicc: Credential) -> Result<EuiccCredentials, PkiError> {
+        let curve = euicc.certificate.curve();
+        Ok(EuiccCredentials { eid, euicc, eum: self.eum(curve)?.clone(), ci: self.ci(curve)?.clone() })
+    }
+
+    /// Every certificate of this role and curve whose key is here.
+    fn held(&self, role: Role, curve: Curve) -> impl Iterator<Item = Credential> {
+        self.of_role(role, curve).filter_map(|certificate| {
+            Some(Credential { certificate: certificate.clone(), key: self.key_of(certificate)?.clone() })
+        })
+    }
+
+    /// The one that holds longest, with its key.
+    fn credential(&self, role: Role, curve: Curve) -> Result<Credential, PkiError> {
+        self.held(role, curve)
+            .max_by_key(|held| held.certificate.validity().to)
+            .ok_or_else(|| self.missing(role, curve))
+    }
+
+    fn certificate(&self, role: Role, curve: Curve) -> Option<&Certificate> {
+        self.of_role(role, curve).max_by_key(|certificate| certificate.validity().to)
+    }
+
+    fn of_role(&self, role: Role, curve: Curve) -> impl Iterator<Item = &Certificate> {
+        self.entries.iter().map(|entry| &entry.certificate).filter(move |certificate| {
+            certificate.curve() == curve && files::role_of(certificate) == Some(role)
+        })
+    }
+
+    fn key_of(&self, certificate: &Certificate) -> Option<&SecretKey> {
+        self.keys.iter().find(|key| key.public_key() == *certificate.public_key())
+    }
+
+    fn missing(&self, role: Role, curve: Curve) -> PkiError {
+        let has_certificate = self.certificate(role, curve).is_some();
+        let certificate = files::path(role, curve, "");
+        PkiError::Missing {
+            what: match has_certificate {
+                true => format!("private key for its {role} certificate on {curve}"),
+                false => format!("{role} certificate on {curve}"),
+            },
+            file: if has_certificate { files::key_path(&certificate) } else { certificate },
+            next: match role {
+                Role::DpTls | Role::OperatorTls | Role::Euicc => "issue one (`landfall certs issue`)",
+                _ => "make a whole PKI from a seed (`landfall certs init`)",
+            },
+        }
+    }
+}
+
+impl Credential {
+    /// The private key as PKCS#8 (`PrivateKeyInfo`) in DER, as TLS stacks take it.
+    #[must_use]
+    pub fn key_pkcs8(&self) -> Vec<u8> {
+        keys::to_pkcs8(&self.key)
+    }
+
+    /// The private key in PEM (`EC PRIVATE KEY`).
+    #[must_use]
+    pub fn key_pem(&self) -> Vec<u8> {
+        keys::to_pem(&self.key)
+    }
+}
+
+fn issue_below(issuer: &Credential, request: Request<'_>) -> Result<Credential, PkiError> {
+    if !issue::can_be_written(request.validity) {
+        return Err(PkiError::Validity(request.validity));
+    }
+    let key = keys::derive(issuer.key.to_bytes().expose(), &request.label, request.curve);
+    let public_key = key.public_key();
+    let issuer_id = issuer.certificate.subject_key_id().ok_or(ChainError::Ci(crate::Flaw::KeyIdentifier))?;
+    let plan = Plan {
+        subject: request.subject,
+        validity: request.validity,
+        extensions: issue::extensions(request.role, &public_key, issuer_id, &request.particulars),
+        public_key,
+    };
+    let signer = Signer { name: issuer.certificate.subject().der(), key: &issuer.key };
+    Ok(Credential { certificate: Certificate::from_der(plan.sign(&signer))?, key })
+}
