@@ -5,12 +5,18 @@
 
 mod decoder;
 pub mod element;
+mod file_system;
+mod files;
 mod macros;
 mod octets;
 mod package;
+mod response;
 pub mod template;
 
 pub use decoder::{Decoder, MAX_PROFILE_ELEMENT};
 pub use element::ProfileElement;
+pub use file_system::FileSystem;
+pub use files::{AccessRule, File, FileIndex, FileKind, MAX_FILE_MEMORY, MAX_FILES, ProfileFiles};
 pub use octets::{Fid, Octets, Oid, SecretOctets};
 pub use package::Package;
+pub use response::{EuiccResponse, PeStatus, PeStatusCode, Refused};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use profile::{Decoder, Package, ProfileElement};
+use profile::{Decoder, FileSystem, Package, ProfileElement};
 
 #[test]
 fn every_package_is_read_whole_and_written_back_octet_for_octet() {
@@ -52,5 +52,14 @@ fn a_cut_package_is_refused() {
             let cut = Package::decode(&bytes[..length]);
             assert_eq!(cut.is_ok(), ends.contains(&length), "{name} cut to {length}");
         }
+    }
+}
+
+#[test]
+fn the_files_of_every_package_can_be_made() {
+    for (name, bytes) in common::files("der") {
+        let files = FileSystem::build(&Package::decode(&bytes).unwrap())
+            .unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        println!("{name}: {} files, {} octets", files.all().count(), files.memory());
     }
 }

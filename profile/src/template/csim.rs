@@ -1,6 +1,6 @@
 //! Templates of ADF.CSIM: created by default, and optional.
 //!
-//! Identifiers and sizes are those of 3GPP2 C.S0065. The access rules and short identifiers of the TCA tables
+//! Identifiers and sizes are those of 3GPP2 C.S0065 (of EF.OTA, EF.CSSPR and EF.ATC as TS.48 uses them). The access rules and short identifiers of the TCA tables
 //! were not at hand: rule 5 and no short identifier stand in for them, so a package should give its own.
 
 use super::{Element, Shape};
@@ -40,7 +40,7 @@ pub(super) const CSIM: &[Element] = &[
     Element::new("ef-spc", 0x6F33, Shape::Transparent(3), 5).mandatory().content_required(),
     Element::new("ef-otapaspc", 0x6F34, Shape::Transparent(1), 5).mandatory().content_required(),
     Element::new("ef-namlock", 0x6F35, Shape::Transparent(1), 5).mandatory().content_required(),
-    Element::new("ef-ota", 0x6F36, Shape::Transparent(0), 5).mandatory().content_required(),
+    Element::new("ef-ota", 0x6F36, Shape::Transparent(17), 5).mandatory().content_required(),
     Element::new("ef-sp", 0x6F37, Shape::Transparent(1), 5).mandatory().content_required(),
     Element::new("ef-esn-meid-me", 0x6F38, Shape::Transparent(8), 5).mandatory().content_required(),
     Element::new("ef-li", 0x6F3A, Shape::Transparent(0), 5).mandatory().content_required(),
@@ -78,8 +78,8 @@ pub(super) const OPT_CSIM: &[Element] = &[
     Element::new("ef-maxpuzl", 0x6F54, Shape::Transparent(5), 5).content_required(),
     Element::new("ef-hrpdcap", 0x6F56, Shape::Transparent(3), 5).content_required(),
     Element::new("ef-hrpdupp", 0x6F57, Shape::Transparent(0), 5).content_required(),
-    Element::new("ef-csspr", 0x6F58, Shape::Transparent(0), 5).content_required(),
-    Element::new("ef-atc", 0x6F59, Shape::Transparent(5), 5).content_required(),
+    Element::new("ef-csspr", 0x6F58, Shape::Transparent(1), 5).content_required(),
+    Element::new("ef-atc", 0x6F59, Shape::Transparent(1), 5).content_required(),
     Element::new("ef-eprl", 0x6F5A, Shape::Transparent(0), 5).content_required(),
     Element::new("ef-bcsmscfg", 0x6F5B, Shape::Transparent(1), 5).content_required(),
     Element::new("ef-bcsmspref", 0x6F5C, Shape::Transparent(1), 5).content_required(),

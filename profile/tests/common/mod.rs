@@ -1,4 +1,5 @@
 //! The published TS.48 packages, which are not part of the repository.
+#![allow(clippy::unwrap_used, reason = "this is test code, though clippy sees no test here")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,508 @@
+//! From PEs to files: templates, file control parameters, fill patterns, paths and links.
+//!
+//! TCA profile package, 8.3 and Annex A; the file control parameters are those of TS 102 222 6.3.2.2.
+
+use rsp::der::Unknown;
+
+use crate::element::{
+    Fcp, FileItem, FileManagement, FileSystemElement, FileSystemKind, GenericFileManagement, ProfileElement,
+    ProfileHeader,
+};
+use crate::files::{File, FileIndex, FileKind, MAX_FILE_MEMORY, MAX_FILES, ProfileFiles};
+use crate::octets::{Fid, Octets};
+use crate::package::Package;
+use crate::response::{PeStatusCode, Refused};
+use crate::template::{self, Element, Shape};
+
+mod fcp;
+
+use fcp::{access_rule_of, initial_content, kind_of, one_octet, sfi_of};
+
+/// What is wrong, before it is known in which PE.
+pub(crate) type Wrong = (PeStatusCode, String);
+
+pub(crate) fn wrong<T>(code: PeStatusCode, what: impl Into<String>) -> Result<T, Wrong> {
+    Err((code, what.into()))
+}
+
+/// Makes the files of a profile, PE by PE.
+#[derive(Clone, Debug, Default)]
+pub struct FileSystem {
+    files: ProfileFiles,
+    /// The directory to which codes in the next PE belong: the first that the last PE made, if it made one.
+    context: Option<FileIndex>,
+    /// The ADF made last, and the last of each application.
+    adf: Option<FileIndex>,
+    usim: Option<FileIndex>,
+    isim: Option<FileIndex>,
+    csim: Option<FileIndex>,
+    /// What an IoT package leaves to the profile header.
+    iccid: Octets,
+    pix: Option<Octets>,
+}
+
+impl FileSystem {
+    /// The files of a whole package.
+    ///
+    /// # Errors
+    /// The first PE whose files cannot be made.
+    pub fn build(package: &Package) -> Result<ProfileFiles, Refused> {
+        let mut system = Self::default();
+        for element in &package.elements {
+            system.apply(element)?;
+        }
+        Ok(system.files)
+    }
+
+    /// Makes the files of one PE; others pass without effect.
+    ///
+    /// # Errors
+    /// They cannot be made. What was made before the fault remains: an installation is given up as a whole.
+    pub fn apply(&mut self, element: &ProfileElement) -> Result<(), Refused> {
+        let done = match element {
+            ProfileElement::Header(header) => {
+                self.note(header);
+                Ok(())
+            }
+            ProfileElement::FileSystem(element) => self.by_template(element),
+            ProfileElement::GenericFileManagement(element) => self.by_path(element),
+            _ => Ok(()),
+        };
+        done.map_err(|(code, what)| Refused {
+            code,
+            identification: element.identification(),
+            element: element.name(),
+            what,
+        })
+    }
+
+    /// The files made so far.
+    pub fn files(&self) -> &ProfileFiles {
+        &self.files
+    }
+
+    /// The files.
+    pub fn into_files(self) -> ProfileFiles {
+        self.files
+    }
+
+    /// The directory to which PINs belong that come next.
+    pub fn context(&self) -> Option<FileIndex> {
+        self.context
+    }
+
+    /// The ADF to which authentication parameters belong that come next.
+    pub fn adf(&self) -> Option<FileIndex> {
+        self.adf
+    }
+
+    fn note(&mut self, header: &ProfileHeader) {
+        self.iccid = header.iccid.clone();
+        self.pix = header.iot_options.as_ref().map(|options| options.pix.clone());
+    }
+
+    fn by_template(&mut self, element: &FileSystemElement) -> Result<(), Wrong> {
+        let kind = element.kind;
+        let (number, newest) = template::number(kind);
+        let version = match element.template_id.as_template() {
+            Some((found, version)) if found == number && version <= newest => version,
+            _ => {
+                return wrong(
+                    PeStatusCode::TEMPLATE_NOT_SUPPORTED,
+                    format!("template {} is not known here", element.template_id),
+                );
+            }
+        };
+        if element.unknown != Unknown::default() {
+            return wrong(PeStatusCode::INVALID_PARAMETER, "it names files that the template does not have");
+        }
+        let mut base = self.base_of(kind)?;
+        let mut directory = base;
+        let mut first = None;
+        for row in template::elements(kind) {
+            let named = element.file(row.name);
+            let Some(row) = row.at(version) else {
+                if named.is_some() {
+                    return wrong(
+                        PeStatusCode::INVALID_PARAMETER,
+                        format!("{} came with a later version of the template", row.name),
+                    );
+                }
+                continue;
+            };
+            if matches!(row.shape, Shape::Df) {
+                directory = base;
+            }
+            let parent = match row.shape {
+                Shape::Mf => None,
+                Shape::Adf => Some(FileIndex::MF),
+                _ => directory,
+            };
+            let made = match self.items_of(kind, &row, named)? {
+                Some(items) => self
+                    .one_by_template(parent, &row, &items)
+                    .map_err(|(code, what)| (code, format!("{}: {what}", row.name)))?,
+                None => None,
+            };
+            if matches!(row.shape, Shape::Mf | Shape::Adf | Shape::Df) {
+                // Without its directory a file has no place.
+                directory = made;
+                first = first.or(made);
+                if base.is_none()
+                    || matches!(row.shape, Shape::Adf | Shape::Mf)
+                    || heads_its_template(kind, &row)
+                {
+                    base = made;
+                }
+            }
+            if let (Shape::Adf, Some(adf)) = (row.shape, made) {
+                self.note_adf(kind, adf);
+            }
+        }
+        if first.is_some() {
+            self.context = first;
+        }
+        Ok(())
+    }
+
+    /// The directory in which a template starts.
+    fn base_of(&self, kind: FileSystemKind) -> Result<Option<FileIndex>, Wrong> {
+        use FileSystemKind as K;
+        let base = match kind {
+            K::Mf | K::Iot => return Ok(None),
+            K::Cd | K::Telecom | K::Usim | K::Isim | K::Csim => {
+                self.files.file(FileIndex::MF).map(|_| FileIndex::MF)
+            }
+            K::OptUsim
+            | K::Phonebook
+            | K::GsmAccess
+            | K::Df5gs
+            | K::DfSaip
+            | K::DfSnpn
+            | K::Df5gprose
+            | K::OptIot => self.usim,
+            K::OptIsim => self.isim,
+            K::OptCsim => self.csim,
+            K::Eap => self.adf,
+        };
+        match base {
+            Some(base) => Ok(Some(base)),
+            None => wrong(
+                PeStatusCode::INVALID_REQUEST_FORMAT,
+                "the directory in which its files belong is not there yet",
+            ),
+        }
+    }
+
+    fn note_adf(&mut self, kind: FileSystemKind, adf: FileIndex) {
+        self.adf = Some(adf);
+        match kind {
+            FileSystemKind::Usim | FileSystemKind::Iot => self.usim = Some(adf),
+            FileSystemKind::Isim => self.isim = Some(adf),
+            FileSystemKind::Csim => self.csim = Some(adf),
+            _ => {}
+        }
+    }
+
+    /// The steps that make a file of a template; none when it is not to be made.
+    fn items_of(
+        &self,
+        kind: FileSystemKind,
+        row: &Element,
+        named: Option<&[FileItem]>,
+    ) -> Result<Option<Vec<FileItem>>, Wrong> {
+        let by_default = template::created_by_default(kind);
+        if let Some(items) = named {
+            let refused = items.iter().any(|item| matches!(item, FileItem::DoNotCreate(_)));
+            return match (refused, kind) {
+                (false, _) => Ok(Some(items.to_vec())),
+                // It has no effect in the MF.
+                (true, FileSystemKind::Mf) => Ok(Some(items.to_vec())),
+                (true, _) if by_default => Ok(None),
+                (true, _) => wrong(
+                    PeStatusCode::BAD_VALUES,
+                    format!(
+                        "{}: this template makes only what is named, doNotCreate has no place here",
+                        row.name
+                    ),
+                ),
+            };
+        }
+        if row.mandatory {
+            return wrong(PeStatusCode::INVALID_PARAMETER, format!("{} is missing", row.name));
+        }
+        if !by_default {
+            return Ok(None);
+        }
+        if kind == FileSystemKind::Iot {
+            return Ok(self.items_of_iot(row));
+        }
+        Ok((!row.content_required).then(Vec::new))
+    }
+
+    /// What the profile header says of the files that an IoT package leaves out.
+    fn items_of_iot(&self, row: &Element) -> Option<Vec<FileItem>> {
+        match (row.name, &self.pix) {
+            ("mf", _) => Some(Vec::new()),
+            ("ef-iccid", _) => {
+                let swapped: Vec<u8> = self.iccid.iter().map(|octet| octet.rotate_left(4)).collect();
+                Some(vec![FileItem::FillFileContent(swapped.into())])
+            }
+            ("adf-usim", Some(pix)) => {
+                let aid = [&IOT_RID[..], pix].concat();
+                let fcp = Fcp { file_id: Some(IOT_ADF), df_name: Some(aid.into()), ..Fcp::default() };
+                Some(vec![FileItem::FileDescriptor(Box::new(fcp))])
+            }
+            _ => (!row.content_required).then(Vec::new),
+        }
+    }
+
+    fn one_by_template(
+        &mut self,
+        parent: Option<FileIndex>,
+        row: &Element,
+        items: &[FileItem],
+    ) -> Result<Option<FileIndex>, Wrong> {
+        if parent.is_none() && row.shape != Shape::Mf {
+            return wrong(PeStatusCode::INVALID_PARAMETER, "its directory is not made");
+        }
+        let mut descriptors = items.iter().filter_map(|item| match item {
+            FileItem::FileDescriptor(fcp) => Some(fcp.as_ref()),
+            _ => None,
+        });
+        let fcp = descriptors.next().cloned().unwrap_or_default();
+        if descriptors.next().is_some() {
+            return wrong(PeStatusCode::BAD_VALUES, "two file descriptors");
+        }
+        let index = self.create(parent, Some(row), &fcp)?;
+        let mut at = 0;
+        for item in items {
+            match item {
+                FileItem::FillFileOffset(offset) => at = moved(at, *offset)?,
+                FileItem::FillFileContent(content) => at = self.write(index, at, content)?,
+                FileItem::DoNotCreate(_) | FileItem::FileDescriptor(_) => {}
+            }
+        }
+        Ok(Some(index))
+    }
+
+    fn by_path(&mut self, element: &GenericFileManagement) -> Result<(), Wrong> {
+        let mut directory = FileIndex::MF;
+        let mut current: Option<FileIndex> = None;
+        let mut at = 0;
+        let mut first = None;
+        for command in element.commands.iter().flatten() {
+            match command {
+                FileManagement::FilePath(path) => {
+                    let found = self.resolve(path)?;
+                    let file = self.files.file(found);
+                    if file.is_some_and(|file| file.kind.is_directory()) {
+                        (directory, current) = (found, None);
+                    } else {
+                        directory = file.and_then(|file| file.parent).unwrap_or(FileIndex::MF);
+                        current = Some(found);
+                    }
+                    at = 0;
+                }
+                FileManagement::CreateFcp(fcp) => {
+                    let parent = (!self.files.files.is_empty()).then_some(directory);
+                    let made = self.create(parent, None, fcp)?;
+                    let kind = self.files.file(made).map(|file| file.kind.clone());
+                    if let Some(FileKind::Adf { .. }) = kind {
+                        self.adf = Some(made);
+                    }
+                    if kind.is_some_and(|kind| kind.is_directory()) {
+                        // As after CREATE FILE, the new directory is where one is.
+                        (directory, current) = (made, None);
+                        first = first.or(Some(made));
+                    } else {
+                        current = Some(made);
+                    }
+                    at = 0;
+                }
+                FileManagement::FillFileOffset(offset) => at = moved(at, *offset)?,
+                FileManagement::FillFileContent(content) => {
+                    let Some(file) = current else {
+                        return wrong(
+                            PeStatusCode::INVALID_REQUEST_FORMAT,
+                            "contents before any file is created or chosen",
+                        );
+                    };
+                    at = self.write(file, at, content)?;
+                }
+            }
+        }
+        if first.is_some() {
+            self.context = first;
+        }
+        Ok(())
+    }
+
+    /// The file at the end of a path in a package: from the MF, ADFs by their temporary identifiers.
+    pub(crate) fn resolve(&self, path: &Octets) -> Result<FileIndex, Wrong> {
+        let Some(fids) = Fid::path(path) else {
+            return wrong(PeStatusCode::BAD_VALUES, format!("path {path} has half a file identifier"));
+        };
+        match self.files.by_path(&fids) {
+            Some(index) => Ok(index),
+            None => wrong(PeStatusCode::FILE_NOT_FOUND, format!("path {path} leads to no file")),
+        }
+    }
+
+    fn create(
+        &mut self,
+        parent: Option<FileIndex>,
+        row: Option<&Element>,
+        fcp: &Fcp,
+    ) -> Result<FileIndex, Wrong> {
+        if self.files.files.len() >= MAX_FILES {
+            return wrong(PeStatusCode::NOT_ENOUGH_MEMORY, format!("more than {MAX_FILES} files"));
+        }
+        let fid = match (fcp.file_id, row.map(|row| row.fid)) {
+            (Some(fid), _) => fid,
+            (None, Some(fid)) if fid != 0 => Fid(fid),
+            _ => return wrong(PeStatusCode::BAD_VALUES, "the file identifier is missing"),
+        };
+        let (kind, descriptor) = kind_of(fid, row, fcp)?;
+        let parent = match (&kind, parent) {
+            (FileKind::Mf, None) => None,
+            (FileKind::Mf, Some(_)) => {
+                return wrong(PeStatusCode::FILE_ALREADY_EXISTS, "there is an MF already");
+            }
+            (_, None) => return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "there is no MF yet"),
+            (FileKind::Adf { .. }, Some(_)) => Some(FileIndex::MF),
+            (_, Some(parent)) => Some(self.files.file(parent).and_then(|file| file.link).unwrap_or(parent)),
+        };
+        if parent.is_some_and(|parent| self.files.child(parent, fid).is_some()) {
+            return wrong(
+                PeStatusCode::FILE_ALREADY_EXISTS,
+                format!("there is a file {fid} in that directory already"),
+            );
+        }
+        let mut file = File {
+            fid,
+            name: row.map(|row| row.name.to_owned()),
+            parent,
+            sfi: sfi_of(fid, &kind, row, fcp)?,
+            life_cycle: one_octet("lcsi", fcp.lcsi.as_ref(), 0x05)?,
+            access_rule: access_rule_of(parent, &kind, row, fcp)?,
+            descriptor,
+            special_information: one_octet(
+                "specialFileInformation",
+                fcp.proprietary_ef_info.as_ref().and_then(|info| info.special_file_information.as_ref()),
+                row.map_or(0, |row| if row.high_update { 0x80 } else { 0 }),
+            )?,
+            pin_status_template: fcp.pin_status_template_do.clone().unwrap_or_default(),
+            kind,
+            body: None,
+            link: None,
+        };
+        match fcp.link_path.as_ref().filter(|path| !path.is_empty()) {
+            Some(path) => self.link(&mut file, path, fcp)?,
+            None if file.kind.is_directory() => {}
+            None => {
+                let content = initial_content(&file.kind, row, fcp)?;
+                file.body = Some(self.new_body(content)?);
+            }
+        }
+        self.files.files.push(file);
+        Ok(FileIndex(self.files.files.len() - 1))
+    }
+
+    fn link(&self, file: &mut File, path: &Octets, fcp: &Fcp) -> Result<(), Wrong> {
+        let target = self.resolve(path)?;
+        let Some(real) = self.files.file(target) else {
+            return wrong(PeStatusCode::FILE_NOT_FOUND, format!("path {path} leads to no file"));
+        };
+        if file.kind.is_directory() != real.kind.is_directory() || matches!(real.kind, FileKind::Mf) {
+            return wrong(
+                PeStatusCode::BAD_VALUES,
+                format!(
+                    "a {} cannot be a link to the {} at {path}",
+                    file.kind.letters(),
+                    real.kind.letters()
+                ),
+            );
+        }
+        if fcp.ef_file_size.is_some() {
+            return wrong(PeStatusCode::BAD_VALUES, "a link has no size of its own");
+        }
+        if !real.kind.is_directory() {
+            file.kind = real.kind.clone();
+            file.descriptor = real.descriptor.clone();
+        }
+        file.body = real.body;
+        file.link = Some(real.link.unwrap_or(target));
+        Ok(())
+    }
+
+    fn new_body(&mut self, content: Vec<u8>) -> Result<usize, Wrong> {
+        if self.files.memory().saturating_add(content.len()) > MAX_FILE_MEMORY {
+            return wrong(
+                PeStatusCode::NOT_ENOUGH_MEMORY,
+                format!("more than {MAX_FILE_MEMORY} octets in files"),
+            );
+        }
+        self.files.bodies.push(content.into());
+        Ok(self.files.bodies.len() - 1)
+    }
+
+    /// Writes at a position and gives the one after.
+    fn write(&mut self, index: FileIndex, at: usize, content: &[u8]) -> Result<usize, Wrong> {
+        let end = at.saturating_add(content.len());
+        let grows = match self.files.file(index).map(|file| &file.kind) {
+            Some(FileKind::BerTlv { maximum_size }) => {
+                Some(usize::try_from(*maximum_size).unwrap_or(usize::MAX))
+            }
+            _ => None,
+        };
+        let memory = self.files.memory();
+        let Some(body) = self.files.content_mut(index) else {
+            return wrong(PeStatusCode::BAD_VALUES, "a directory has no contents");
+        };
+        if let Some(maximum) = grows
+            && body.len() < end
+        {
+            if maximum != 0 && end > maximum || memory.saturating_add(end) > MAX_FILE_MEMORY {
+                return wrong(
+                    PeStatusCode::NOT_ENOUGH_MEMORY,
+                    format!("{end} octets are more than the file may have"),
+                );
+            }
+            body.resize(end, 0xFF);
+        }
+        let length = body.len();
+        match body.get_mut(at..end) {
+            Some(place) => place.copy_from_slice(content),
+            None => {
+                return wrong(
+                    PeStatusCode::BAD_VALUES,
+                    format!("contents up to octet {end} in a file of {length}"),
+                );
+            }
+        }
+        Ok(end)
+    }
+}
+
+/// The registered provider of 3GPP applications and the code of the USIM are the start of the AID; the header of an
+/// IoT profile has only the rest.
+const IOT_RID: [u8; 5] = [0xA0, 0x00, 0x00, 0x00, 0x87];
+
+/// The temporary identifier of an ADF that the package does not describe.
+const IOT_ADF: Fid = Fid(0x7FF0);
+
+/// Whether a directory is the one in which the others of its template are.
+fn heads_its_template(kind: FileSystemKind, row: &Element) -> bool {
+    template::elements(kind).first().is_some_and(|first| first.name == row.name)
+}
+
+fn moved(at: usize, offset: i64) -> Result<usize, Wrong> {
+    match u16::try_from(offset) {
+        Ok(offset) => Ok(at.saturating_add(usize::from(offset))),
+        Err(_) => wrong(PeStatusCode::BAD_VALUES, format!("fillFileOffset {offset} is not from 0 to 65535")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! EUICCResponse: what the eUICC says of an installation, PE by PE.
+
+use rsp::der::Null;
+use serde::Serialize;
+
+use crate::macros::{always_present, fields};
+
+rsp::codes! {
+    /// The status of a PE. ISO 7816 status words stand for themselves (6xxx and 9xxx hex).
+    pub struct PeStatusCode {
+        /// Installed.
+        OK = 0,
+        /// The PE is not supported.
+        PE_NOT_SUPPORTED = 1,
+        /// The memory failed.
+        MEMORY_FAILURE = 2,
+        /// A value is wrong.
+        BAD_VALUES = 3,
+        /// No room.
+        NOT_ENOUGH_MEMORY = 4,
+        /// Not a PE, or at the wrong place.
+        INVALID_REQUEST_FORMAT = 5,
+        /// An element is missing, or one that does not belong there.
+        INVALID_PARAMETER = 6,
+        /// No such runtime environment.
+        RUNTIME_NOT_SUPPORTED = 7,
+        /// No such library or application.
+        LIB_NOT_SUPPORTED = 8,
+        /// No such template.
+        TEMPLATE_NOT_SUPPORTED = 9,
+        /// No such feature.
+        FEATURE_NOT_SUPPORTED = 10,
+        /// A code that is referred to is not there.
+        PIN_CODE_MISSING = 11,
+        /// The major version is not one that is understood.
+        UNSUPPORTED_PROFILE_VERSION = 31,
+        /// Status word 6A82: the path leads nowhere.
+        FILE_NOT_FOUND = 0x6A82,
+        /// Status word 6A89: there is a file of that identifier.
+        FILE_ALREADY_EXISTS = 0x6A89,
+    }
+}
+
+always_present!(PeStatusCode);
+
+fields! {
+    /// PEStatus.
+    pub struct PeStatus = 0x30 {
+        "status" status: PeStatusCode = 0x80,
+        "identification"
+        /// Of the PE; absent for the whole package.
+        identification: Option<i64> = 0x81,
+        "additional-information" additional_information: Option<i64> = 0x82,
+        "offset"
+        /// Where in the PE.
+        offset: Option<i64> = 0x83,
+    }
+}
+
+impl PeStatus {
+    /// The status of a PE, or of the package.
+    pub fn new(status: PeStatusCode, identification: Option<u16>) -> Self {
+        Self {
+            status,
+            identification: identification.map(i64::from),
+            additional_information: None,
+            offset: None,
+            unknown: rsp::der::Unknown::default(),
+        }
+    }
+}
+
+fields! {
+    /// EUICCResponse.
+    pub struct EuiccResponse = 0x30 {
+        "peStatus" pe_status: Vec<PeStatus> = 0xA0,
+        "profileInstallationAborted" profile_installation_aborted: Option<Null> = 0x81,
+        "statusMessage" status_message: Option<String> = 0x82,
+    }
+}
+
+impl EuiccResponse {
+    /// All went well, with what there is to remark.
+    pub fn installed(warnings: Vec<PeStatus>) -> Self {
+        let pe_status =
+            if warnings.is_empty() { vec![PeStatus::new(PeStatusCode::OK, None)] } else { warnings };
+        Self {
+            pe_status,
+            profile_installation_aborted: None,
+            status_message: None,
+            unknown: rsp::der::Unknown::default(),
+        }
+    }
+
+    /// The installation ended at `refusal`.
+    pub fn aborted(mut warnings: Vec<PeStatus>, refusal: &Refused) -> Self {
+        warnings.push(refusal.status());
+        // 2 to 64 characters.
+        let message: String = refusal.what.chars().filter(char::is_ascii).take(64).collect();
+        Self {
+            pe_status: warnings,
+            profile_installation_aborted: Some(Null),
+            status_message: (message.len() >= 2).then_some(message),
+            unknown: rsp::der::Unknown::default(),
+        }
+    }
+}
+
+/// A PE that cannot be installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// The status to report.
+    pub code: PeStatusCode,
+    /// The identification of the PE, when it has one.
+    pub identification: Option<u16>,
+    /// The name of the PE.
+    pub element: &'static str,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl Refused {
+    /// The entry for EUICCResponse.
+    pub fn status(&self) -> PeStatus {
+        PeStatus::new(self.code, self.identification)
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.element)?;
+        if let Some(identification) = self.identification {
+            write!(f, " (PE {identification})")?;
+        }
+        write!(f, ": {} [{}]", self.what, self.code)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+#[cfg(test)]
+mod tests {
+    use rsp::der::Asn1;
+
+    use super::*;
+
+    #[test]
+    fn all_well_is_nine_octets() {
+        let response = EuiccResponse::installed(Vec::new());
+        assert_eq!(hex::encode(response.to_der()), "3007a0053003800100");
+        assert_eq!(EuiccResponse::from_der(&response.to_der()), Ok(response));
+    }
+
+    #[test]
+    fn a_refusal_names_its_element() {
+        let refused = Refused {
+            code: PeStatusCode::TEMPLATE_NOT_SUPPORTED,
+            identification: Some(9),
+            element: "opt-usim",
+            what: "no such template".to_owned(),
+        };
+        assert_eq!(refused.to_string(), "opt-usim (PE 9): no such template [template-not-supported(9)]");
+        let der = EuiccResponse::aborted(Vec::new(), &refused).to_der();
+        assert_eq!(
+            hex::encode(&der),
+            "301ea008300680010981010981 00 82 10 6e6f20737563682074656d706c617465".replace(' ', "")
+        );
+    }
+}
