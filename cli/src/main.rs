@@ -1,2 +1,53 @@
 //! The one binary, `landfall`.
-fn main() {}
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use cli::{
+    command,
+    settings::{Layer, Settings},
+};
+use world::Fault;
+
+/// Brings devices home: a GSMA eUICC remote provisioning system that fits in a test.
+///
+/// Test keys only. Settings come from flags, then from landfall.toml in the data folder (or --config), then from
+/// LANDFALL_* in the environment.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    layer: Layer,
+    /// File of settings
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    config: Option<PathBuf>,
+    /// Results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Certs(command::certs::Command),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("landfall: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Fault> {
+    let settings = Settings::resolve(cli.layer, cli.config.as_deref())?;
+    match cli.command {
+        Command::Certs(command) => command.run(&settings, cli.json).map(|()| ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,3 @@
+//! The commands of the binary, a file each.
+
+pub mod certs;

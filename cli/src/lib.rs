@@ -1,0 +1,10 @@
+//! The parties put together: what the `landfall` binary starts, and what the end-to-end tests drive.
+//!
+//! Nothing here knows a protocol. Each module composes a party from the crates below it and the sockets of `net`;
+//! a command of the binary is a file in [`command`].
+
+pub mod command;
+pub mod operator;
+pub mod output;
+pub mod pki;
+pub mod settings;

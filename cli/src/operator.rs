@@ -1,0 +1,158 @@
+//! The operator's side of ES2+ (SGP.22 section 5.3): a client over any link.
+
+use bytes::Bytes;
+use http::Request;
+use rsp::{
+    ids::{Eid, Iccid, Version},
+    sgp22::{
+        es2plus::{
+            self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
+            DownloadOrderRequest, FinalProfileStatusIndicator, ReleaseProfileRequest,
+        },
+        json::{self, Answer, RequestHeader},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use world::{Event, Events, Fault, Link, Outcome, World};
+
+/// The version of SGP.22 that our operator names.
+pub const PROTOCOL: Version = Version([2, 5, 0]);
+
+/// An operator with a link to its SM-DP+.
+pub struct Operator {
+    link: Link,
+    /// Its OID, which the SM-DP+ ties to its client certificate.
+    requester: String,
+    world: World,
+    events: std::sync::Arc<dyn Events>,
+    calls: u64,
+}
+
+/// Nothing: the reply of functions that have no output data.
+#[derive(Debug, serde::Deserialize)]
+struct NoOutput {}
+
+impl Operator {
+    /// An operator that is known to the SM-DP+ as `requester`.
+    pub fn new(
+        link: Link,
+        requester: impl Into<String>,
+        world: World,
+        events: std::sync::Arc<dyn Events>,
+    ) -> Self {
+        Self { link, requester: requester.into(), world, events, calls: 0 }
+    }
+
+    /// ES2+.DownloadOrder: reserves a profile, by ICCID or by type.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses or cannot be reached.
+    pub async fn download_order(
+        &mut self,
+        eid: Option<Eid>,
+        iccid: Option<Iccid>,
+        profile_type: Option<String>,
+    ) -> Result<Iccid, Fault> {
+        let request = DownloadOrderRequest { header: self.header(), eid, iccid, profile_type };
+        let reply: DownloadOrderReply = self.call("downloadOrder", &request).await?;
+        Ok(reply.iccid)
+    }
+
+    /// ES2+.ConfirmOrder: makes it ready for download, and says under which MatchingID.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses or cannot be reached.
+    pub async fn confirm_order(
+        &mut self,
+        iccid: Iccid,
+        eid: Option<Eid>,
+        matching_id: Option<String>,
+        confirmation_code: Option<String>,
+        release: bool,
+    ) -> Result<ConfirmOrderReply, Fault> {
+        let request = ConfirmOrderRequest {
+            header: self.header(),
+            iccid,
+            eid,
+            matching_id,
+            confirmation_code,
+            smds_address: None,
+            release_flag: release,
+        };
+        self.call("confirmOrder", &request).await
+    }
+
+    /// ES2+.CancelOrder.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses or cannot be reached.
+    pub async fn cancel_order(
+        &mut self,
+        iccid: Iccid,
+        eid: Option<Eid>,
+        matching_id: Option<String>,
+        final_status: FinalProfileStatusIndicator,
+    ) -> Result<(), Fault> {
+        let request = CancelOrderRequest {
+            header: self.header(),
+            iccid,
+            eid,
+            matching_id,
+            final_profile_status_indicator: final_status,
+        };
+        self.call::<NoOutput>("cancelOrder", &request).await.map(|_| ())
+    }
+
+    /// ES2+.ReleaseProfile.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses or cannot be reached.
+    pub async fn release_profile(&mut self, iccid: Iccid) -> Result<(), Fault> {
+        let request = ReleaseProfileRequest { header: self.header(), iccid };
+        self.call::<NoOutput>("releaseProfile", &request).await.map(|_| ())
+    }
+
+    fn header(&mut self) -> RequestHeader {
+        self.calls += 1;
+        RequestHeader {
+            function_requester_identifier: self.requester.clone(),
+            function_call_identifier: format!("landfall-{}-{}", self.world.clock.now().0, self.calls),
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        function: &'static str,
+        body: &impl Serialize,
+    ) -> Result<T, Fault> {
+        let request: Request<Bytes> = json::request(&es2plus::path(function), PROTOCOL, body);
+        let sent = request.body().len();
+        let response = world::send(&self.link, request).await?;
+        let answer = json::answer::<T>(&response);
+        let outcome = match &answer {
+            Ok(Answer::Done(_)) => Outcome::Done,
+            Ok(Answer::Refused(why)) => Outcome::Refused(why.to_string()),
+            Err(e) => Outcome::Failed(e.to_string()),
+        };
+        let spelled = format!("{}{}", function[..1].to_uppercase(), &function[1..]);
+        self.events.tell(
+            Event::new(self.world.clock.now(), "operator", spelled.clone())
+                .with_peer("ES2+", "SM-DP+")
+                .with_bytes(sent, response.body().len())
+                .with_outcome(outcome),
+        );
+        match answer {
+            Ok(Answer::Done(reply)) => Ok(reply),
+            Ok(Answer::Refused(why)) => Err(Fault::new(
+                format!("the SM-DP+ refused ES2+.{spelled}"),
+                why.to_string(),
+                "correct the order, or look at its state with `landfall operator list`",
+            )),
+            Err(e) => Err(Fault::caused_by(
+                e,
+                format!("no usable answer to ES2+.{spelled}"),
+                "check that the address is an SM-DP+, and that the client certificate is one it accepts",
+            )),
+        }
+    }
+}

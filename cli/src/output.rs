@@ -1,0 +1,98 @@
+//! What people see: tables and timelines. What scripts see is JSON, made by serde from the same values.
+
+use std::fmt::Write;
+
+use rsp::time::Timestamp;
+use world::{Event, Outcome};
+
+/// Columns as wide as their widest cell, numbers to the right.
+pub struct Table {
+    heading: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these columns.
+    pub fn new(heading: &[&str]) -> Self {
+        Self { heading: heading.iter().map(|&h| h.to_owned()).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+
+    /// The table as text.
+    pub fn render(&self) -> String {
+        let all = || std::iter::once(&self.heading).chain(&self.rows);
+        let width = |column: usize| {
+            all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let numeric = |column: usize| {
+            self.rows.iter().filter_map(|row| row.get(column)).all(|cell| {
+                cell.chars().next().is_none_or(|c| c.is_ascii_digit())
+                    && cell.chars().all(|c| c.is_ascii_digit() || ".,".contains(c))
+            })
+        };
+        let widths: Vec<(usize, bool)> =
+            (0..self.heading.len()).map(|column| (width(column), numeric(column))).collect();
+        let mut text = String::new();
+        for (number, row) in all().enumerate() {
+            let mut line = String::new();
+            for (cell, (width, numeric)) in row.iter().zip(&widths) {
+                let gap = if line.is_empty() { "" } else { "  " };
+                // Writing to a String cannot fail.
+                let _ = match numeric {
+                    true => write!(line, "{gap}{cell:>width$}"),
+                    false => write!(line, "{gap}{cell:<width$}"),
+                };
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+            if number == 0 {
+                let rule: Vec<String> = widths.iter().map(|(width, _)| "-".repeat(*width)).collect();
+                text.push_str(&rule.join("  "));
+                text.push('\n');
+            }
+        }
+        text
+    }
+}
+
+/// One line of a timeline: seconds since `start`, who, over which interface, what, how much, how it ended.
+pub fn timeline_line(start: Timestamp, event: &Event) -> String {
+    let elapsed = event.at.since(start);
+    let days = elapsed.as_secs() / 86_400;
+    let clock = if days > 0 { format!("day {days:<4}") } else { format!("{:>7.3}s", elapsed.as_secs_f64()) };
+    let who = match event.peer.is_empty() {
+        true => event.party.to_string(),
+        false => format!("{} > {}", event.party, event.peer),
+    };
+    let what = match event.interface.is_empty() {
+        true => event.function.to_string(),
+        false => format!("{}.{}", event.interface, event.function),
+    };
+    let bytes = match event.bytes_sent + event.bytes_received {
+        0 => String::new(),
+        _ => format!("{}/{}", event.bytes_sent, event.bytes_received),
+    };
+    let end = match &event.outcome {
+        Outcome::Done => event.note.clone(),
+        Outcome::Refused(why) => format!("refused: {why} {}", event.note),
+        Outcome::Failed(why) => format!("failed: {why} {}", event.note),
+    };
+    format!("{clock}  {who:<24}  {what:<38}  {bytes:>12}  {end}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_to_the_right() {
+        let mut table = Table::new(&["name", "bytes"]);
+        table.row(["a", "5"]);
+        table.row(["longer", "1234"]);
+        assert_eq!(table.render(), "name    bytes\n------  -----\na           5\nlonger   1234\n");
+    }
+}

@@ -1,0 +1,184 @@
+//! Settings: from flags, then the TOML file, then the environment; the first that says something counts.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+use world::Fault;
+
+/// Where everything is and where everybody listens, as one command sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// One folder for all that lasts.
+    pub data_dir: PathBuf,
+    /// The folder of certificates and keys.
+    pub pki: PathBuf,
+    /// What the PKI and the cards are made from.
+    pub seed: String,
+    /// Where the SM-DP+ listens, or where it is.
+    pub sm_dp: String,
+    /// Names by which the SM-DP+ is known, beside the one it listens on.
+    pub sm_dp_names: Vec<String>,
+    /// Where the card's door is.
+    pub euicc: String,
+    /// Where the networks and their subscriber server are.
+    pub network: String,
+}
+
+/// The same settings as one source gives them: what it does not say is `None`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Layer {
+    /// Folder for all that lasts: keys, records, cards
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
+    data_dir: Option<PathBuf>,
+    /// Folder of certificates and keys [default: pki below the data folder]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
+    pki: Option<PathBuf>,
+    /// What keys are made from; the same seed gives the same PKI
+    #[arg(long, global = true, help_heading = "Settings")]
+    seed: Option<String>,
+    /// Address of the SM-DP+ [default: 127.0.0.1:8443]
+    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
+    sm_dp: Option<String>,
+    /// A further name by which the SM-DP+ is known; may be repeated
+    #[arg(long = "sm-dp-name", global = true, value_name = "NAME", help_heading = "Settings")]
+    sm_dp_names: Option<Vec<String>>,
+    /// Address of the card's door [default: 127.0.0.1:8431]
+    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
+    euicc: Option<String>,
+    /// Address of the networks [default: 127.0.0.1:8480]
+    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
+    network: Option<String>,
+}
+
+impl Layer {
+    /// This layer, and `below` where it says nothing.
+    fn over(self, below: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(below.data_dir),
+            pki: self.pki.or(below.pki),
+            seed: self.seed.or(below.seed),
+            sm_dp: self.sm_dp.or(below.sm_dp),
+            sm_dp_names: self.sm_dp_names.or(below.sm_dp_names),
+            euicc: self.euicc.or(below.euicc),
+            network: self.network.or(below.network),
+        }
+    }
+
+    /// What the environment says: `LANDFALL_DATA_DIR` and so on; names are separated by commas.
+    fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        Self {
+            data_dir: variable("LANDFALL_DATA_DIR").map(PathBuf::from),
+            pki: variable("LANDFALL_PKI").map(PathBuf::from),
+            seed: variable("LANDFALL_SEED"),
+            sm_dp: variable("LANDFALL_SM_DP"),
+            sm_dp_names: variable("LANDFALL_SM_DP_NAMES")
+                .map(|names| names.split(',').map(|name| name.trim().to_owned()).collect()),
+            euicc: variable("LANDFALL_EUICC"),
+            network: variable("LANDFALL_NETWORK"),
+        }
+    }
+
+    fn from_toml(path: &Path, text: &str) -> Result<Self, Fault> {
+        toml::from_str(text).map_err(|e| {
+            Fault::new(
+                format!("cannot use the settings in {}", path.display()),
+                e.to_string().trim_end().to_owned(),
+                "correct the file; `landfall --help` names the settings, which are spelled the same there",
+            )
+        })
+    }
+}
+
+impl Settings {
+    /// Puts the three sources over each other. `config` is the file that was asked for; without one,
+    /// `landfall.toml` in the data folder is read if it is there.
+    ///
+    /// # Errors
+    /// The file cannot be read or says something that is not a setting.
+    pub fn resolve(flags: Layer, config: Option<&Path>) -> Result<Self, Fault> {
+        Self::from_sources(flags, config, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn from_sources(
+        flags: Layer,
+        config: Option<&Path>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Fault> {
+        let environment = Layer::from_environment(&variable);
+        let default_dir = || default_data_dir(&variable);
+        let file = match config {
+            Some(path) => read_file(path, true)?,
+            None => {
+                let beside =
+                    flags.data_dir.clone().or(environment.data_dir.clone()).unwrap_or_else(default_dir);
+                read_file(&beside.join("landfall.toml"), false)?
+            }
+        };
+        let chosen = flags.over(file).over(environment);
+        let data_dir = chosen.data_dir.unwrap_or_else(default_dir);
+        Ok(Self {
+            pki: chosen.pki.unwrap_or_else(|| data_dir.join("pki")),
+            data_dir,
+            seed: chosen.seed.unwrap_or_else(|| "landfall".to_owned()),
+            sm_dp: chosen.sm_dp.unwrap_or_else(|| "127.0.0.1:8443".to_owned()),
+            sm_dp_names: chosen.sm_dp_names.unwrap_or_default(),
+            euicc: chosen.euicc.unwrap_or_else(|| "127.0.0.1:8431".to_owned()),
+            network: chosen.network.unwrap_or_else(|| "127.0.0.1:8480".to_owned()),
+        })
+    }
+}
+
+fn default_data_dir(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
+    let base = variable("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    base.or_else(home).map_or_else(|| PathBuf::from("landfall-data"), |base| base.join("landfall"))
+}
+
+fn read_file(path: &Path, must_exist: bool) -> Result<Layer, Fault> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Layer::from_toml(path, &text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(Layer::default()),
+        Err(e) => Err(Fault::caused_by(
+            e,
+            format!("cannot read the settings in {}", path.display()),
+            "correct the path, or leave --config out",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(text: &str) -> Layer {
+        Layer::from_toml(Path::new("test.toml"), text).unwrap()
+    }
+
+    #[test]
+    fn flags_go_before_the_file_and_the_file_before_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("landfall.toml");
+        std::fs::write(&file, "seed = 'from the file'\nsm-dp = 'file.example:1'").unwrap();
+        let environment = |name: &str| match name {
+            "LANDFALL_SEED" | "LANDFALL_SM_DP" | "LANDFALL_EUICC" => Some("environment:1".to_owned()),
+            "LANDFALL_SM_DP_NAMES" => Some("a.example, b.example".to_owned()),
+            "LANDFALL_DATA_DIR" => Some(folder.path().display().to_string()),
+            _ => None,
+        };
+        let settings = Settings::from_sources(layer("seed = 'from a flag'"), None, environment).unwrap();
+        assert_eq!(settings.seed, "from a flag");
+        assert_eq!(settings.sm_dp, "file.example:1");
+        assert_eq!(settings.euicc, "environment:1");
+        assert_eq!(settings.network, "127.0.0.1:8480");
+        assert_eq!(settings.sm_dp_names, ["a.example", "b.example"]);
+        assert_eq!(settings.pki, folder.path().join("pki"));
+    }
+
+    #[test]
+    fn an_unknown_setting_is_named() {
+        let fault = Layer::from_toml(Path::new("landfall.toml"), "sm-pd = 'x'").unwrap_err();
+        assert!(fault.to_string().contains("sm-pd"), "{fault}");
+    }
+}
