@@ -14,7 +14,7 @@ mod signature;
 pub mod usim_test;
 pub mod x963;
 
-pub use confirmation_code::hash_cc;
+pub use confirmation_code::{ConfirmationCodeHash, hash_cc};
 pub use curve::{Curve, KeyError, PublicKey, SecretKey, SharedSecret};
 pub use secret::Secret;
 pub use signature::{BadSignature, Signature};
