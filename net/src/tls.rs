@@ -2,8 +2,9 @@
 //!
 //! Chains are verified by webpki, which is stricter than the GSMA profile asks for: SAN names only, EKU, path length
 //! and dates on every certificate below the root. The root itself counts as a name and a key, so its own unusual shape
-//! (a registeredID as SAN, a critical policy) does not matter. What webpki refuses, and we with it: a critical
-//! certificate policy below the root, and Brainpool keys, for which rustls has no cipher suite either.
+//! (a registeredID as SAN, a critical policy) does not matter. What webpki refuses, and we with it, before anybody
+//! connects: a critical certificate policy below the root, and Brainpool keys, for which rustls has no signature
+//! scheme either.
 //!
 //! Sessions are never resumed: a resumed session would skip the verification, and the clock may have moved since.
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -138,6 +139,9 @@ impl Server {
         head.version = http::Version::HTTP_11;
         let answer = self.pool.request(Request::from_parts(head, Full::new(body))).await;
         let (head, body) = answer.map_err(|error| self.explain(&error))?.into_parts();
+        if body.size_hint().lower() > u64::try_from(MAX_ANSWER).unwrap_or(u64::MAX) {
+            return Err(self.too_large());
+        }
         let body = Limited::new(body, MAX_ANSWER).collect().await;
         let body = body.map_err(|error| self.explain(&*error))?.to_bytes();
         Ok(Response::from_parts(head, body))
@@ -164,13 +168,10 @@ impl Server {
                 return fault.clone();
             }
             if error.is::<LengthLimitError>() {
-                return self.fault(LinkFaultKind::TooLarge, format!("more than {MAX_ANSWER} bytes"));
+                return self.too_large();
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {
-                return match tls_error(error) {
-                    Some(error) => self.fault(LinkFaultKind::Tls, error.to_string()),
-                    None => self.fault(kind_of(error), error.to_string()),
-                };
+                return self.fault(kind_of(error), error.to_string());
             }
             if let Some(error) = error.downcast_ref::<hyper::Error>() {
                 let broken = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
@@ -181,15 +182,13 @@ impl Server {
         self.fault(kind, why)
     }
 
+    fn too_large(&self) -> LinkFault {
+        self.fault(LinkFaultKind::TooLarge, format!("more than {MAX_ANSWER} bytes"))
+    }
+
     fn fault(&self, kind: LinkFaultKind, why: impl Into<String>) -> LinkFault {
         LinkFault::new(kind, &*self.peer, why)
     }
-}
-
-/// Under TLS 1.3 a server judges the client's certificate after the client thinks that the handshake is over, so its
-/// refusal may come with the first read.
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
 }
 
 fn kind_of(error: &io::Error) -> LinkFaultKind {
@@ -199,6 +198,9 @@ fn kind_of(error: &io::Error) -> LinkFaultKind {
         io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::AddrNotAvailable => LinkFaultKind::Unreachable,
+        // The kind that rustls gives its errors; no socket has it. Under TLS 1.3 a server judges the client's
+        // certificate after the client thinks that the handshake is over, so its refusal may come with the first read.
+        io::ErrorKind::InvalidData => LinkFaultKind::Tls,
         _ => LinkFaultKind::Reset,
     }
 }

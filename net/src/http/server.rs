@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -23,7 +23,7 @@ use world::{Fault, PeerCertificate};
 use crate::tls::ServerTls;
 
 /// The largest request body that is read. What a card or an operator sends is far below; more is answered with 413.
-pub const MAX_REQUEST: usize = 1 << 20;
+pub const MAX_REQUEST: u64 = 1 << 20;
 /// How long a connection may take to send a request's head, the idle time before it included.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many connections are open at a time; the next one waits in the listener's queue. Below the usual limit of 1024
@@ -32,6 +32,9 @@ pub const MAX_CONNECTIONS: usize = 900;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of what is not wanted is read nevertheless, so that the peer comes to see the answer.
+const MAX_DISCARDED: u64 = 16 << 20;
+const LET_GO_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long requests that are under way may go on after the shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 /// After a failed accept (mostly: no file descriptor left) another one at once would spin.
@@ -134,10 +137,27 @@ where
     let Some(acceptor) = acceptor else {
         return serve_connection(stream, None, service, stopped).await;
     };
-    let stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await? {
+        Ok(stream) => stream,
+        Err((error, stream)) => {
+            let_go(stream).await;
+            return Err(error.into());
+        }
+    };
     let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let peer = peer.map(|certificate| PeerCertificate(certificate.to_vec()));
     serve_connection(stream, peer, service, stopped).await
+}
+
+/// Closes so that the peer reads our alert: closing while its bytes are unread would make the kernel send a reset, which
+/// can overtake the alert.
+async fn let_go(mut stream: TcpStream) {
+    let drain = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut (&mut stream).take(MAX_DISCARDED), &mut tokio::io::sink()).await
+    };
+    // Nothing depends on it: the connection is over either way.
+    let _ = timeout(LET_GO_TIMEOUT, drain).await;
 }
 
 async fn serve_connection<S>(
@@ -199,10 +219,25 @@ where
 }
 
 async fn read(body: Incoming) -> Result<Bytes, StatusCode> {
-    match timeout(BODY_READ_TIMEOUT, Limited::new(body, MAX_REQUEST).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
-        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+    match timeout(BODY_READ_TIMEOUT, read_to_end(body)).await {
+        Ok(read) => read,
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }
+}
+
+/// Of a body that is too large the rest is read and dropped, within bounds: most clients look for an answer only once
+/// they have sent everything.
+async fn read_to_end(mut body: Incoming) -> Result<Bytes, StatusCode> {
+    let mut kept = BytesMut::new();
+    let mut length: u64 = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| StatusCode::BAD_REQUEST)?.into_data() else { continue };
+        length += u64::try_from(data.len()).unwrap_or(u64::MAX);
+        if length <= MAX_REQUEST {
+            kept.extend_from_slice(&data);
+        } else if length > MAX_DISCARDED {
+            break;
+        }
+    }
+    if length <= MAX_REQUEST { Ok(kept.freeze()) } else { Err(StatusCode::PAYLOAD_TOO_LARGE) }
 }

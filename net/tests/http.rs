@@ -1,0 +1,172 @@
+//! The HTTP server and client against each other, and against peers that misbehave, on loopback without TLS.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{post, serve_mirror};
+use http::{Request, Response, StatusCode};
+use net::http::MAX_REQUEST;
+use net::{Client, listen, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use world::{LinkFault, LinkFaultKind, send};
+
+#[tokio::test]
+async fn a_request_reaches_the_service_and_its_answer_comes_back() {
+    let (address, _server) = serve_mirror(None).await;
+    let link = Client::default().link(&address, None).unwrap();
+    for _ in 0..2 {
+        let answer = send(&link, post("/gsma/rsp2/es9plus/x", "abc")).await.unwrap();
+        assert_eq!(answer.body(), "HTTP/1.1 /gsma/rsp2/es9plus/x 3 nobody");
+    }
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_is_answered_with_413() {
+    let (address, _server) = serve_mirror(None).await;
+    let link = Client::default().link(&address, None).unwrap();
+    let limit = usize::try_from(MAX_REQUEST).unwrap();
+    let fits = send(&link, post("/", vec![0; limit])).await.unwrap();
+    assert_eq!(fits.status(), StatusCode::OK);
+    for length in [limit + 1, 8 * limit] {
+        let too_large = send(&link, post("/", vec![0; length])).await.unwrap();
+        assert_eq!(too_large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_port_is_a_fault_that_names_it() {
+    let first = listen("127.0.0.1:0").await.unwrap();
+    let address = first.local_addr().unwrap().to_string();
+    let fault = listen(&address).await.unwrap_err();
+    assert_eq!(fault.what, format!("cannot listen on {address}"));
+    assert_eq!(fault.next, "stop the program that uses it, or choose another port");
+    assert!(listen("not an address").await.unwrap_err().next.contains("host:port"));
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_before_the_server_ends() {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (arrived, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let service = {
+        let (arrived, go_on) = (Arc::clone(&arrived), Arc::clone(&go_on));
+        tower::service_fn(move |_: Request<Bytes>| {
+            let (arrived, go_on) = (Arc::clone(&arrived), Arc::clone(&go_on));
+            async move {
+                arrived.notify_one();
+                go_on.notified().await;
+                Ok::<_, LinkFault>(Response::new(Bytes::from_static(b"finished")))
+            }
+        })
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, None, service, async {
+        let _ = stopped.await;
+    }));
+    let link = Client::default().link(&address, None).unwrap();
+    let answer = tokio::spawn(async move { send(&link, post("/", "")).await });
+    arrived.notified().await;
+    stop.send(()).unwrap();
+    go_on.notify_one();
+    assert_eq!(answer.await.unwrap().unwrap().body(), "finished");
+    server.await.unwrap();
+    assert!(TcpStream::connect(&address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_is_a_broken_connection() {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let service = tower::service_fn(async |_: Request<Bytes>| {
+        Err::<Response<Bytes>, _>(LinkFault::new(LinkFaultKind::Reset, "peer", "made to fail"))
+    });
+    tokio::spawn(serve(listener, None, service, std::future::pending()));
+    assert_eq!(kind(&address).await, LinkFaultKind::Reset);
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        while stream.read(&mut [0; 1000]).await.unwrap() > 0 {
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        }
+    });
+    let link = Client::default().link(&address, None).unwrap();
+    for _ in 0..3 {
+        assert_eq!(send(&link, Request::default()).await.unwrap().status(), StatusCode::NO_CONTENT);
+    }
+}
+
+#[tokio::test]
+async fn faults_of_a_link_are_told_apart() {
+    let nobody = address_of_nobody().await;
+    assert_eq!(kind(&nobody).await, LinkFaultKind::Refused);
+    assert_eq!(kind(&peer_that(Behaviour::ClosesAtOnce).await).await, LinkFaultKind::Reset);
+    assert_eq!(kind(&peer_that(Behaviour::StopsHalfway).await).await, LinkFaultKind::Reset);
+    assert_eq!(kind(&peer_that(Behaviour::TalksNonsense).await).await, LinkFaultKind::Protocol);
+    assert_eq!(kind(&peer_that(Behaviour::PromisesTooMuch).await).await, LinkFaultKind::TooLarge);
+    assert_eq!(kind(&peer_that(Behaviour::SaysNothing).await).await, LinkFaultKind::Timeout);
+    let unresolved =
+        Client::default().with_connect_to("x.example", "no port").link("x.example", None).unwrap();
+    let fault = send(&unresolved, Request::default()).await.unwrap_err();
+    assert_eq!((fault.kind, fault.peer.as_str()), (LinkFaultKind::Unresolved, "x.example:80 at no port"));
+}
+
+#[test]
+fn an_address_that_is_none_is_a_fault() {
+    assert!(Client::default().link("http://x/y", None).unwrap_err().next.contains("host:port"));
+}
+
+async fn kind(address: &str) -> LinkFaultKind {
+    // Long enough for every peer that does anything at all; only the silent one makes it pass.
+    let client = Client::default().with_answer_timeout(Duration::from_secs(1));
+    let link = client.link(address, None).unwrap();
+    send(&link, Request::default()).await.unwrap_err().kind
+}
+
+async fn address_of_nobody() -> String {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+}
+
+#[derive(Clone, Copy)]
+enum Behaviour {
+    ClosesAtOnce,
+    StopsHalfway,
+    TalksNonsense,
+    PromisesTooMuch,
+    SaysNothing,
+}
+
+async fn peer_that(behaviour: Behaviour) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1000]).await.unwrap() > 0);
+            let answer: &[u8] = match behaviour {
+                Behaviour::ClosesAtOnce => b"",
+                Behaviour::StopsHalfway => b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345",
+                Behaviour::TalksNonsense => b"220 mail.example ESMTP\r\n\r\n",
+                Behaviour::PromisesTooMuch => b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n12345",
+                Behaviour::SaysNothing => {
+                    std::future::pending::<()>().await;
+                    b""
+                }
+            };
+            stream.write_all(answer).await.unwrap();
+        }
+    });
+    address
+}

@@ -1,0 +1,103 @@
+//! GSMA's own test certificates (SGP.26, variant O): a live handshake with the published TLS certificate of the SM-DP+.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::{clock, serve_mirror, time};
+use http::Request;
+use net::tls::pkcs8_p256;
+use net::{Client, ClientAuth, ClientTls, Identity, ServerTls};
+use world::{LinkFaultKind, ManualClock, send};
+
+const NAME: &str = "testsmdpplus1.example.com";
+
+#[tokio::test]
+async fn the_published_tls_certificate_is_accepted_under_the_published_root() {
+    let Some(data) = Data::find() else { return };
+    let (address, _server) = serve_mirror(Some(data.server_tls().unwrap())).await;
+    let client = Client::default().with_connect_to(NAME, &address);
+
+    let link = client.link(NAME, Some(data.client_tls(clock()))).unwrap();
+    assert_eq!(send(&link, Request::default()).await.unwrap().body(), "HTTP/2.0 / 0 nobody");
+
+    let late = ManualClock::at(time("2027-02-07T00:00:00Z"));
+    let link = client.link(NAME, Some(data.client_tls(late))).unwrap();
+    assert_eq!(send(&link, Request::default()).await.unwrap_err().kind, LinkFaultKind::Tls, "expired");
+
+    let other = "testsmdpplus2.example.com";
+    let link = Client::default().with_connect_to(other, &address).link(other, Some(data.client_tls(clock())));
+    assert_eq!(
+        send(&link.unwrap(), Request::default()).await.unwrap_err().kind,
+        LinkFaultKind::Tls,
+        "other name"
+    );
+}
+
+/// The same certificate is made for both ends: its extended key usage has serverAuth and clientAuth.
+#[tokio::test]
+async fn the_published_tls_certificate_serves_a_client_too() {
+    let Some(data) = Data::find() else { return };
+    let identity = data.identity();
+    let auth = ClientAuth::Optional(vec![data.root()]);
+    let server_tls = ServerTls::new(&identity, &auth, Arc::new(clock())).unwrap();
+    let (address, _server) = serve_mirror(Some(server_tls)).await;
+    let tls = ClientTls::new(&[data.root()], Some(&identity), Arc::new(clock())).unwrap();
+    let link = Client::default().with_connect_to(NAME, &address).link(NAME, Some(tls)).unwrap();
+    let seen = send(&link, Request::default()).await.unwrap();
+    assert_eq!(*seen.body(), format!("HTTP/2.0 / 0 {}", hex::encode(&identity.chain[0])));
+}
+
+#[test]
+fn a_brainpool_certificate_is_refused_with_the_reason_at_the_start() {
+    let Some(data) = Data::find() else { return };
+    let chain = vec![data.read("DPtls/CERT_S_SM_DP_VARO_TLS_BRP.der")];
+    let identity = Identity { chain, key: data.identity().key };
+    let fault = ServerTls::new(&identity, &ClientAuth::None, Arc::new(clock())).unwrap_err();
+    assert!(fault.next.contains("P-256"), "{fault}");
+}
+
+struct Data(PathBuf);
+
+impl Data {
+    fn find() -> Option<Self> {
+        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/sgp26"));
+        if folder.is_dir() {
+            return Some(Self(folder));
+        }
+        let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+        assert!(!ci, "the SGP.26 test data must be at {} in CI", folder.display());
+        println!("skipped: no SGP.26 test data at {}", folder.display());
+        None
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.0.join(name)).unwrap()
+    }
+
+    fn root(&self) -> Vec<u8> {
+        self.read("CertificateIssuer/CERT_CI_ECDSA_NIST.der")
+    }
+
+    fn identity(&self) -> Identity {
+        let leaf = self.read("DPtls/CERT_S_SM_DP_VARO_TLS_NIST.der");
+        let scalars = String::from_utf8(self.read("test-scalars.csv")).unwrap();
+        let row = scalars.lines().find(|line| line.contains(",SK_S_SM_DP_TLS_NIST,")).unwrap();
+        let scalar = hex::decode(row.rsplit(',').next().unwrap()).unwrap();
+        // The point follows its BIT STRING header, 66 bytes with no unused bits, and is uncompressed.
+        let at = leaf.windows(4).position(|window| window == [0x03, 0x42, 0x00, 0x04]).unwrap() + 3;
+        let point: [u8; 65] = leaf[at..at + 65].try_into().unwrap();
+        Identity { chain: vec![leaf], key: pkcs8_p256(&scalar.try_into().unwrap(), &point) }
+    }
+
+    fn server_tls(&self) -> Result<ServerTls, world::Fault> {
+        ServerTls::new(&self.identity(), &ClientAuth::None, Arc::new(clock()))
+    }
+
+    fn client_tls(&self, clock: ManualClock) -> ClientTls {
+        ClientTls::new(&[self.root()], None, Arc::new(clock)).unwrap()
+    }
+}

@@ -1,0 +1,166 @@
+//! TLS on loopback with throwaway certificates: who is let in, who is not, and what each side is told.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Ca, clock, post, serve_mirror, server_tls, time};
+use http::Request;
+use net::{Client, ClientAuth, ClientTls, Identity, ServerTls};
+use rcgen::CustomExtension;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use world::{LinkFault, LinkFaultKind, send};
+
+const NAME: &str = "smdp.example.com";
+
+/// What the mirror at `address` answers to a client with this TLS, asking for `name`.
+async fn ask(name: &str, address: &str, tls: &ClientTls) -> Result<String, LinkFault> {
+    let link = Client::default().with_connect_to(name, address).link(name, Some(tls.clone())).unwrap();
+    let answer = send(&link, post("/x", "abc")).await?;
+    Ok(String::from_utf8(answer.into_body().to_vec()).unwrap())
+}
+
+async fn refused(name: &str, address: &str, tls: &ClientTls) -> LinkFault {
+    let fault = ask(name, address, tls).await.unwrap_err();
+    assert_eq!(fault.kind, LinkFaultKind::Tls, "{fault}");
+    fault
+}
+
+#[tokio::test]
+async fn https_speaks_http_2_and_verifies_the_name_not_the_address() {
+    let ca = Ca::new("root");
+    for leaf in [ca.leaf(NAME), ca.leaf_below_intermediate(NAME)] {
+        let (address, _server) = serve_mirror(Some(server_tls(&leaf, &ClientAuth::None))).await;
+        assert_eq!(ask(NAME, &address, &ca.client_tls(None)).await.unwrap(), "HTTP/2.0 /x 3 nobody");
+        refused("other.example.com", &address, &ca.client_tls(None)).await;
+        refused("127.0.0.1", &address, &ca.client_tls(None)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_an_ip_address_will_do() {
+    let ca = Ca::new("root");
+    let tls = server_tls(&ca.leaf("127.0.0.1"), &ClientAuth::None);
+    let (address, _server) = serve_mirror(Some(tls)).await;
+    let link = Client::default().link(&address, Some(ca.client_tls(None))).unwrap();
+    assert_eq!(send(&link, Request::default()).await.unwrap().body(), "HTTP/2.0 / 0 nobody");
+}
+
+#[tokio::test]
+async fn a_server_of_another_root_is_refused() {
+    let (address, _server) =
+        serve_mirror(Some(server_tls(&Ca::new("a").leaf(NAME), &ClientAuth::None))).await;
+    let fault = refused(NAME, &address, &Ca::new("b").client_tls(None)).await;
+    assert!(fault.why.contains("UnknownIssuer"), "{fault}");
+}
+
+#[tokio::test]
+async fn dates_are_judged_by_the_worlds_clock_at_every_connection() {
+    let ca = Ca::new("root");
+    let (address, _server) = serve_mirror(Some(server_tls(&ca.leaf(NAME), &ClientAuth::None))).await;
+    let clock = clock();
+    let tls = ClientTls::new(std::slice::from_ref(&ca.root), None, Arc::new(clock.clone())).unwrap();
+    ask(NAME, &address, &tls).await.unwrap();
+    // The same configuration again: a session that was resumed would hide that the certificate has expired.
+    clock.set(time("2027-01-02T00:00:00Z"));
+    let fault = refused(NAME, &address, &tls).await;
+    assert!(fault.why.contains("xpired"), "{fault}");
+    clock.set(time("2025-12-31T00:00:00Z"));
+    refused(NAME, &address, &tls).await;
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_optional_but_must_be_right() {
+    let (servers, operators) = (Ca::new("servers"), Ca::new("operators"));
+    let auth = ClientAuth::Optional(vec![operators.root.clone()]);
+    let (address, _server) = serve_mirror(Some(server_tls(&servers.leaf(NAME), &auth))).await;
+
+    let without = ask(NAME, &address, &servers.client_tls(None)).await.unwrap();
+    assert_eq!(without, "HTTP/2.0 /x 3 nobody");
+
+    let operator = operators.leaf("operator");
+    let with = ask(NAME, &address, &servers.client_tls(Some(&operator))).await.unwrap();
+    assert_eq!(with, format!("HTTP/2.0 /x 3 {}", hex::encode(&operator.chain[0])));
+
+    let stranger = Ca::new("strangers").leaf("operator");
+    refused(NAME, &address, &servers.client_tls(Some(&stranger))).await;
+}
+
+#[tokio::test]
+async fn an_expired_client_certificate_is_refused_by_the_servers_clock() {
+    let ca = Ca::new("root");
+    let late = clock();
+    late.set(time("2027-01-02T00:00:00Z"));
+    let auth = ClientAuth::Optional(vec![ca.root.clone()]);
+    let tls = ServerTls::new(&ca.leaf(NAME), &auth, Arc::new(late)).unwrap();
+    let (address, _server) = serve_mirror(Some(tls)).await;
+    refused(NAME, &address, &ca.client_tls(Some(&ca.leaf("operator")))).await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_ask_sees_nobody() {
+    let ca = Ca::new("root");
+    let (address, _server) = serve_mirror(Some(server_tls(&ca.leaf(NAME), &ClientAuth::None))).await;
+    let answer = ask(NAME, &address, &ca.client_tls(Some(&ca.leaf("operator")))).await.unwrap();
+    assert_eq!(answer, "HTTP/2.0 /x 3 nobody");
+}
+
+/// webpki knows no certificate policies; SGP.22's TLS certificates carry them uncritical.
+#[tokio::test]
+async fn a_policy_is_accepted_and_a_critical_one_is_not() {
+    // CertificatePolicies { id-rspRole-dp-tls 2.23.146.1.2.1.3 }
+    let policies = vec![0x30, 0x0b, 0x30, 0x09, 0x06, 0x07, 0x67, 0x81, 0x12, 0x01, 0x02, 0x01, 0x03];
+    let ca = Ca::new("root");
+    let mut policies = CustomExtension::from_oid_content(&[2, 5, 29, 32], policies);
+    let uncritical = ca.leaf_with(NAME, vec![policies.clone()]);
+    let (address, _server) = serve_mirror(Some(server_tls(&uncritical, &ClientAuth::None))).await;
+    ask(NAME, &address, &ca.client_tls(None)).await.unwrap();
+    policies.set_criticality(true);
+    let critical = ca.leaf_with(NAME, vec![policies]);
+    let fault = ServerTls::new(&critical, &ClientAuth::None, Arc::new(clock())).unwrap_err();
+    assert!(fault.why.contains("UnsupportedCriticalExtension"), "{fault}");
+}
+
+#[tokio::test]
+async fn https_to_a_server_without_tls_is_a_tls_fault() {
+    let (address, _server) = serve_mirror(None).await;
+    refused(NAME, &address, &Ca::new("root").client_tls(None)).await;
+}
+
+#[tokio::test]
+async fn a_client_of_tls_1_2_without_alpn_gets_http_1_1() {
+    let ca = Ca::new("root");
+    let (address, _server) = serve_mirror(Some(server_tls(&ca.leaf(NAME), &ClientAuth::None))).await;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from(ca.root.clone())).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(&address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let mut stream = connector.connect(ServerName::try_from(NAME).unwrap(), stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
+        stream.write_all(b"GET /y HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("HTTP/1.1 /y 0 nobody"), "{answer}");
+    }
+}
+
+#[test]
+fn a_key_that_does_not_belong_is_a_fault_before_anybody_connects() {
+    let ca = Ca::new("root");
+    let mixed = Identity { chain: ca.leaf(NAME).chain, key: ca.leaf(NAME).key };
+    let fault = ServerTls::new(&mixed, &ClientAuth::None, Arc::new(clock())).unwrap_err();
+    assert!(fault.next.contains("the key belongs to it"), "{fault}");
+    assert!(ClientTls::new(&[], None, Arc::new(clock())).is_err(), "no roots");
+    assert!(ClientTls::new(&[vec![1, 2, 3]], None, Arc::new(clock())).is_err(), "a root that is none");
+}
