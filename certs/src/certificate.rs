@@ -2,19 +2,19 @@
 
 mod parse;
 
-pub(crate) use parse::{ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, named_curve};
-
 use std::fmt;
 use std::ops::Range;
 
 use crypto::{Curve, KeyError, PublicKey, Signature};
 use rsp::der::DecodeError;
+use rsp::ids::{Eid, Oid, SubjectKeyIdentifier};
 use rsp::time::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::names::ServerName;
 use crate::role::Role;
-use rsp::ids::{Eid, Oid, SubjectKeyIdentifier};
+
+pub(crate) use parse::{ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, named_curve};
 
 /// A well-formed certificate. Nothing about it is believed before a chain check has said so.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -244,7 +244,7 @@ impl Certificate {
         self.validity
     }
 
-    /// The serial number in hexadecimal, as `openssl x509 -serial` prints it.
+    /// The serial number in hexadecimal, two digits to the octet.
     #[must_use]
     pub fn serial_number(&self) -> &str {
         &self.serial_number

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crypto::PublicKey;
+use rsp::ids::{Eid, Oid, SubjectKeyIdentifier};
 use rsp::time::Timestamp;
 
 use crate::certificate::{Certificate, PermittedName};
 use crate::role::Role;
-use rsp::ids::{Eid, Oid, SubjectKeyIdentifier};
 
 /// CI certificates that are trusted, by key identifier.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crypto::{Curve, PublicKey, SecretKey};
 use rsp::der::{Asn1, BitString, Tag, tlv_bytes};
+use rsp::ids::{Oid, SubjectKeyIdentifier};
 use rsp::time::Timestamp;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -14,7 +15,6 @@ use crate::certificate::{COMMON_NAME, ORGANIZATION_NAME, SERIAL_NUMBER, Validity
 use crate::certificate::{ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, named_curve};
 use crate::names::ServerName;
 use crate::role::Role;
-use rsp::ids::{Oid, SubjectKeyIdentifier};
 
 /// A certificate that is about to be signed.
 pub(crate) struct Plan {

@@ -29,3 +29,6 @@ pub use pki::{
     PkiError, PkiOptions,
 };
 pub use role::Role;
+
+#[cfg(test)]
+mod tests;

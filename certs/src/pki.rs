@@ -10,6 +10,7 @@ mod keys;
 mod seed;
 
 use crypto::{Curve, SecretKey};
+use rsp::ids::{Eid, InvalidId, Oid};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -18,7 +19,6 @@ use crate::chain::{ChainError, TrustAnchors};
 use crate::issue::{self, Particulars, Plan, Signer};
 use crate::names::ServerName;
 use crate::role::Role;
-use rsp::ids::{Eid, InvalidId, Oid};
 
 pub use defect::{BrokenCredential, Defect};
 
@@ -432,8 +432,11 @@ impl Pki {
         })
     }
 
-    /// The one that holds longest, with its key.
-    fn credential(&self, role: Role, curve: Curve) -> Result<Credential, PkiError> {
+    /// The certificate of this role and curve that holds longest, with its key.
+    ///
+    /// # Errors
+    /// The certificate or its key is missing.
+    pub fn credential(&self, role: Role, curve: Curve) -> Result<Credential, PkiError> {
         self.held(role, curve)
             .max_by_key(|held| held.certificate.validity().to)
             .ok_or_else(|| self.missing(role, curve))

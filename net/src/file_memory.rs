@@ -213,6 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_fails_is_a_fault_and_the_old_content_stands() {
+        let (_folder, path) = stored(b"old");
+        let mut memory = FileMemory::open(&path).unwrap();
+        // In the way of the new file.
+        fs::create_dir(beside(&path, ".new")).unwrap();
+        let fault = memory.store(b"new").unwrap_err();
+        assert!(fault.next.contains("the old content still stands"), "{fault}");
+        assert_eq!(memory.load().unwrap().unwrap(), b"old");
+    }
+
+    #[test]
     fn two_at_once_are_refused_and_one_after_the_other_are_not() {
         let (_folder, path) = stored(b"x");
         let first = FileMemory::open(&path).unwrap();

@@ -365,6 +365,19 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn a_folder_without_permission_is_a_fault() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+        if std::fs::write(folder.path().join("probe"), "").is_ok() {
+            println!("skipped: this user may write everywhere");
+            return;
+        }
+        assert!(refused(&folder.path().join("records.db")).next.contains("--data-dir"));
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn the_file_is_for_its_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
         let (_folder, path, _records) = new();

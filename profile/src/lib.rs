@@ -5,8 +5,10 @@
 
 mod decoder;
 pub mod element;
+pub mod facts;
 mod file_system;
 mod files;
+mod install;
 mod macros;
 mod octets;
 mod package;
@@ -15,8 +17,10 @@ pub mod template;
 
 pub use decoder::{Decoder, MAX_PROFILE_ELEMENT};
 pub use element::ProfileElement;
+pub use facts::Facts;
 pub use file_system::FileSystem;
 pub use files::{AccessRule, File, FileIndex, FileKind, MAX_FILE_MEMORY, MAX_FILES, ProfileFiles};
+pub use install::{Capabilities, InstalledProfile, Installer};
 pub use octets::{Fid, Octets, Oid, SecretOctets};
 pub use package::Package;
 pub use response::{EuiccResponse, PeStatus, PeStatusCode, Refused};

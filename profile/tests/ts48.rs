@@ -2,7 +2,7 @@
 
 mod common;
 
-use profile::{Decoder, FileSystem, Package, ProfileElement};
+use profile::{Capabilities, Decoder, FileKind, FileSystem, InstalledProfile, Package, ProfileElement};
 
 #[test]
 fn every_package_is_read_whole_and_written_back_octet_for_octet() {
@@ -61,5 +61,26 @@ fn the_files_of_every_package_can_be_made() {
         let files = FileSystem::build(&Package::decode(&bytes).unwrap())
             .unwrap_or_else(|refused| panic!("{name}: {refused}"));
         println!("{name}: {} files, {} octets", files.all().count(), files.memory());
+    }
+}
+
+#[test]
+fn every_package_can_be_installed_and_stored() {
+    for (name, bytes) in common::files("der") {
+        let package = Package::decode(&bytes).unwrap();
+        let profile = InstalledProfile::of(&package, &Capabilities::default())
+            .unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        let facts = &profile.facts;
+        assert_eq!(facts.puks.len(), 2, "{name}");
+        assert_eq!(facts.pins.len(), 5, "{name}: MF, DF.TELECOM, USIM, CSIM, ISIM");
+        assert_eq!(facts.aka.len(), 2, "{name}: USIM, ISIM");
+        assert_eq!(facts.aka[0].key.expose(), (0..16).collect::<Vec<u8>>(), "{name}");
+        assert_eq!(facts.security_domains.len(), 1, "{name}");
+        for aka in &facts.aka {
+            let FileKind::Adf { aid } = &profile.files.file(aka.adf).unwrap().kind else { panic!("{name}") };
+            assert!(aid.to_string().starts_with("A000000087100"), "{name}");
+        }
+        let stored = serde_json::to_vec(&profile).unwrap();
+        assert_eq!(serde_json::from_slice::<InstalledProfile>(&stored).unwrap(), profile, "{name}");
     }
 }

@@ -19,7 +19,6 @@ pub struct Atr(pub Vec<u8>);
 
 /// No answer came from a card.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum DoorFault {
     /// There is no card behind the door.
     #[error("no card: {0}; insert one, or start the card simulator")]

@@ -50,7 +50,6 @@ pub struct LinkFault {
 
 /// The ways in which a link fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum LinkFaultKind {
     /// The name has no address.
     Unresolved,

@@ -35,7 +35,7 @@ pub trait Records: Send + Sync {
     /// Makes all the changes, durably, or none of them.
     ///
     /// When it answers [`Committed::Yes`], the changes survive a crash. [`Committed::Conflict`] and a fault mean that
-    /// nothing has changed. Whether anything has changed is unknown only if the process dies first.
+    /// nothing has changed. Whoever stops waiting, or dies first, does not know which of them it would have been.
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>>;
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crypto::{Curve, PublicKey, Signature};
 use rsp::der::{Asn1, DecodeError, Problem, Reader, Tag};
+use rsp::ids::{Oid, SubjectKeyIdentifier};
 use rsp::time::Timestamp;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, NameConstraints, ParsedExtension, X509Extension};
@@ -18,7 +19,6 @@ use super::{
 };
 use crate::names::ServerName;
 use crate::role::Role;
-use rsp::ids::{Oid, SubjectKeyIdentifier};
 
 /// `ecdsa-with-SHA256` as AlgorithmIdentifier; RFC 5758 section 3.2 leaves the parameters out.
 pub(crate) const ECDSA_WITH_SHA256: [u8; 12] =
@@ -59,7 +59,7 @@ pub(super) fn certificate(der: Vec<u8>) -> Result<Certificate, CertificateError>
     }
     let public_key = public_key(parsed.public_key())?;
     let mut certificate = Certificate {
-        serial_number: hex::encode(parsed.raw_serial()),
+        serial_number: serial_number(parsed.raw_serial()),
         role: None,
         subject: name(parsed.subject(), "subject")?,
         issuer: name(parsed.issuer(), "issuer")?,
@@ -154,6 +154,14 @@ fn attributes(name: &X509Name<'_>) -> Option<Vec<(Oid, String)>> {
     name.iter_attributes()
         .map(|attribute| Some((oid(attribute.attr_type())?, attribute.as_str().ok()?.to_owned())))
         .collect()
+}
+
+/// Without the zero octet that says that a number beginning with a one bit is positive.
+fn serial_number(integer: &[u8]) -> String {
+    match integer {
+        [0, magnitude @ ..] if !magnitude.is_empty() => hex::encode_upper(magnitude),
+        _ => hex::encode_upper(integer),
+    }
 }
 
 fn oid(parsed: &x509_parser::der_parser::Oid<'_>) -> Option<Oid> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crypto::{Curve, SecretKey};
+use rsp::ids::Oid;
 
 use super::{Credential, Pki, PkiError, PkiOptions, Request, TLS_CURVE, issue_below, keys};
 use crate::certificate::{Certificate, Validity};
@@ -11,7 +12,6 @@ use crate::ids::numbered_eid;
 use crate::issue::{self, Particulars, Plan, Signer};
 use crate::names::ServerName;
 use crate::role::Role;
-use rsp::ids::Oid;
 
 /// Whose servers these are.
 const ORGANISATION: &str = "Landfall Test";

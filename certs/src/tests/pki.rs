@@ -1,0 +1,161 @@
+//! A PKI from a seed, to a folder, and back.
+
+use std::collections::BTreeMap;
+
+use crypto::Curve;
+
+use super::{CURVES, at, now, pki};
+use crate::{Pki, PkiError, PkiOptions, Role, Validity, check_euicc, check_server, numbered_eid};
+
+fn reload(files: Vec<(String, Vec<u8>)>) -> Pki {
+    let files: BTreeMap<_, _> = files.into_iter().collect();
+    let listing: Vec<_> = files.keys().cloned().collect();
+    Pki::from_files(&listing, |path| files.get(path).cloned()).unwrap()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_octets_and_another_seed_others() {
+    let options = PkiOptions::default();
+    let files = |seed: &[u8]| Pki::from_seed(seed, &options).unwrap().files();
+    assert_eq!(files(b"one"), files(b"one"));
+    let (one, two) = (files(b"one"), files(b"two"));
+    assert_eq!(one.len(), two.len());
+    for ((path, one), (same_path, two)) in one.iter().zip(&two) {
+        assert_eq!(path, same_path);
+        assert_ne!(one, two, "{path}");
+    }
+}
+
+/// The octets themselves are promised: what a seed gave once it gives for ever.
+#[test]
+fn a_seed_gives_what_it_gave_when_this_was_written() {
+    use sha2::{Digest, Sha256};
+    let all: Vec<u8> =
+        pki().files().into_iter().flat_map(|(path, bytes)| [path.into_bytes(), bytes].concat()).collect();
+    assert_eq!(
+        hex::encode(Sha256::digest(all)),
+        "d12e286b9ae9624596630bbe0185a9dec3d6228f7c7efdaa4a4f886eccfe0882"
+    );
+}
+
+#[test]
+fn a_pki_read_back_from_its_files_is_the_same_and_issues_the_same() {
+    let pki = pki();
+    let again = reload(pki.files());
+    assert_eq!(again.files().len(), pki.files().len());
+    assert_eq!(
+        again.files().into_iter().collect::<BTreeMap<_, _>>(),
+        pki.files().into_iter().collect::<BTreeMap<_, _>>()
+    );
+    assert_eq!(again.describe(), pki.describe());
+    let eid = numbered_eid("89049032", 77).unwrap();
+    for curve in CURVES {
+        let der = |pki: &Pki| pki.euicc(curve, eid).unwrap().euicc.certificate.der().to_vec();
+        assert_eq!(der(&pki), der(&again));
+    }
+    let der = |pki: &Pki| pki.operator("Somebody").unwrap().certificate.der().to_vec();
+    assert_eq!(der(&pki), der(&again));
+}
+
+#[test]
+fn every_file_is_where_the_sgp26_tree_has_it_and_has_its_key() {
+    let pki = pki();
+    let paths: Vec<_> = pki.files().into_iter().map(|(path, _)| path).collect();
+    for path in [
+        "CertificateIssuer/CERT_CI_ECDSA_NIST.der",
+        "CertificateIssuer/SK_CI_ECDSA_BRP.pem",
+        "EUM/CERT_EUM_ECDSA_BRP.der",
+        "DPauth/CERT_S_SM_DPauth_ECDSA_NIST.der",
+        "DPpb/SK_S_SM_DPpb_ECDSA_BRP.pem",
+        "DPtls/CERT_S_SM_DP_TLS_NIST.der",
+        "Operator/CERT_OPERATOR_Landfall_Test_Operator_TLS_NIST.der",
+    ] {
+        assert!(paths.iter().any(|found| found == path), "{path} is not among {paths:#?}");
+    }
+    assert!(pki.entries().iter().all(|entry| pki.has_key(&entry.certificate)));
+    assert_eq!(paths.len(), 2 * pki.entries().len());
+}
+
+#[test]
+fn eids_are_listed_and_new_ones_issued_in_range_only() {
+    let pki = pki();
+    assert_eq!(pki.eids(Curve::BrainpoolP256r1), PkiOptions::default().eids);
+    let foreign = numbered_eid("89033023", 1).unwrap();
+    assert!(matches!(pki.euicc(Curve::P256, foreign), Err(PkiError::EidOutsideRange { .. })));
+    let fresh = numbered_eid("89049032", 1_000_000).unwrap();
+    let held = pki.euicc(Curve::P256, fresh).unwrap();
+    check_euicc(&pki.anchors().unwrap(), &held.euicc.certificate, &held.eum, now()).unwrap();
+}
+
+#[test]
+fn an_added_certificate_takes_its_place_and_its_two_files() {
+    let mut pki = pki();
+    let names = ["fresh.example".parse().unwrap()];
+    let validity = Validity { from: at("2026-01-01T00:00:00Z"), to: at("2027-01-01T00:00:00Z") };
+    let fresh = pki.issue_dp_tls(&names, validity).unwrap();
+    let written: Vec<_> = pki.add(fresh.clone()).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(written, ["DPtls/CERT_S_SM_DP_TLS_NIST.der", "DPtls/SK_S_SM_DP_TLS_NIST.pem"]);
+    let held = pki.dp(Curve::BrainpoolP256r1).unwrap().tls;
+    assert_eq!(held.certificate.der(), fresh.certificate.der());
+    check_server(&pki.anchors().unwrap(), &held.certificate, &[], Role::DpTls, now()).unwrap();
+    let again = reload(pki.files());
+    assert_eq!(again.dp(Curve::P256).unwrap().tls.certificate.der(), fresh.certificate.der());
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_file() {
+    let files = pki().files();
+    let without =
+        |part: &str| reload(files.iter().filter(|(path, _)| !path.contains(part)).cloned().collect());
+    let said = without("SK_CI").issue_operator("X", PkiOptions::default().validity).unwrap_err().to_string();
+    assert!(
+        said.contains("private key") && said.contains("CertificateIssuer/SK_CI_ECDSA_NIST.pem"),
+        "{said}"
+    );
+    let said = without("DPpb").dp(Curve::P256).unwrap_err().to_string();
+    assert!(said.contains("DPpb/CERT_S_SM_DPpb_ECDSA_NIST.der"), "{said}");
+    let said = without("CERT_CI").anchors().unwrap_err().to_string();
+    assert!(said.contains("CertificateIssuer/CERT_CI_ECDSA_NIST.der"), "{said}");
+    assert!(Pki::default().anchors().is_err());
+}
+
+#[test]
+fn an_unusable_file_is_named_with_its_fault() {
+    let load = |path: &str, bytes: &[u8]| {
+        Pki::from_files(&[path.to_owned()], |_| Some(bytes.to_vec())).map(drop).unwrap_err().to_string()
+    };
+    assert!(load("EUM/CERT_EUM.der", b"no certificate").contains("EUM/CERT_EUM.der"));
+    assert!(load("EUM/SK_EUM.pem", b"nothing").contains("neither a certificate nor a private key"));
+    let unreadable = Pki::from_files(&["a.der".to_owned()], |_| None).map(drop).unwrap_err();
+    assert!(unreadable.to_string().contains("cannot be read"));
+    assert!(Pki::from_files(&["README.md".to_owned()], |_| None).is_ok(), "other files are no concern");
+}
+
+#[test]
+fn impossible_options_are_refused() {
+    let refused = |change: fn(&mut PkiOptions)| {
+        let mut options = PkiOptions::default();
+        change(&mut options);
+        Pki::from_seed(b"x", &options).map(drop).unwrap_err()
+    };
+    assert_eq!(refused(|o| o.smdp_names.clear()), PkiError::NoServerName);
+    assert!(matches!(refused(|o| o.validity.to = at("2019-01-01T00:00:00Z")), PkiError::Validity(_)));
+    assert!(matches!(refused(|o| o.validity.from = at("1900-01-01T00:00:00Z")), PkiError::Validity(_)));
+    assert!(matches!(refused(|o| o.eid_prefix = "89033023".into()), PkiError::EidOutsideRange { .. }));
+}
+
+#[test]
+fn a_certificate_describes_itself_to_people_and_programs() {
+    let pki = pki();
+    let eum = pki.eum(Curve::BrainpoolP256r1).unwrap();
+    let said = eum.describe();
+    for part in ["EUM", "brainpoolP256r1", "2.23.146.1.2.1.2", "89049032...", "path length 0", "keyCertSign"]
+    {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    assert_eq!(said.lines().next().unwrap(), eum.to_string());
+    let json = serde_json::to_value(pki.entries()).unwrap();
+    let tls = json.as_array().unwrap().iter().find(|e| e["certificate"]["role"] == "dp-tls").unwrap();
+    assert_eq!(tls["certificate"]["server_names"][1], "localhost");
+    assert_eq!(tls["certificate"]["registered_ids"][0], "2.999.10");
+}

@@ -1,0 +1,137 @@
+//! The GSMA's published test certificates (SGP.26, variant O): read, checked, imitated, and issued under.
+
+use crypto::Curve;
+
+use super::{CURVES, at, sgp26};
+use crate::{
+    Certificate, ChainError, Flaw, Pki, Role, Validity, check_euicc, check_server, numbered_eid,
+    same_operator,
+};
+
+/// Within the dates of every certificate of the set, its TLS certificates included.
+const WITHIN: &str = "2026-09-01T00:00:00Z";
+
+#[test]
+fn the_published_chains_hold_on_both_curves() {
+    let Some(pki) = sgp26() else { return };
+    let anchors = pki.anchors().unwrap();
+    let now = at(WITHIN);
+    for curve in CURVES {
+        let dp = pki.dp(curve).unwrap();
+        let auth = check_server(&anchors, &dp.auth.certificate, &[], Role::DpAuth, now).unwrap();
+        let pb = check_server(&anchors, &dp.pb.certificate, &[], Role::DpPb, now).unwrap();
+        same_operator(&auth, &pb).unwrap();
+        assert_eq!(auth.oid.to_string(), "2.999.10");
+        let tls = check_server(&anchors, &dp.tls.certificate, &[], Role::DpTls, now).unwrap();
+        assert_eq!(tls.certificate.server_names()[0].to_string(), "testsmdpplus1.example.com");
+        let eid = pki.eids(curve)[0];
+        assert_eq!(eid.to_string(), "89049032123451234512345678901235");
+        let held = pki.euicc(curve, eid).unwrap();
+        assert_eq!(check_euicc(&anchors, &held.euicc.certificate, &held.eum, now).unwrap().eid, eid);
+    }
+}
+
+#[test]
+fn every_published_certificate_has_its_published_key() {
+    let Some(pki) = sgp26() else { return };
+    assert_eq!(pki.entries().len(), 12);
+    for entry in pki.entries() {
+        assert!(pki.has_key(&entry.certificate), "{}", entry.path);
+    }
+}
+
+#[test]
+fn the_published_tls_certificate_expires_on_its_day() {
+    let Some(pki) = sgp26() else { return };
+    let leaf = pki.dp(Curve::P256).unwrap().tls.certificate;
+    let check = |when| check_server(&pki.anchors().unwrap(), &leaf, &[], Role::DpTls, at(when)).map(drop);
+    assert_eq!(check("2027-02-06T13:39:07Z"), Ok(()));
+    assert_eq!(
+        check("2027-02-06T13:39:08Z"),
+        Err(ChainError::Server(Role::DpTls, Flaw::Expired(at("2027-02-06T13:39:07Z"))))
+    );
+}
+
+/// Ours and theirs of one role say the same in every extension, in the same order, with the same criticality, but
+/// for key identifiers, CRL addresses and names, which are somebody's own.
+#[test]
+fn our_certificates_are_built_like_the_published_ones() {
+    let Some(theirs) = sgp26() else { return };
+    let mut options = crate::PkiOptions { smdp_names: Vec::new(), ..Default::default() };
+    options.smdp_names.push("testsmdpplus1.example.com".parse().unwrap());
+    let ours = Pki::from_seed(b"like SGP.26", &options).unwrap();
+    for curve in CURVES {
+        let pairs = |pki: &Pki| {
+            let dp = pki.dp(curve).unwrap();
+            let held = pki.euicc(curve, pki.eids(curve)[0]).unwrap();
+            [
+                held.ci,
+                held.eum,
+                held.euicc.certificate,
+                dp.auth.certificate,
+                dp.pb.certificate,
+                dp.tls.certificate,
+            ]
+        };
+        for (ours, theirs) in pairs(&ours).iter().zip(&pairs(&theirs)) {
+            let what = theirs.to_string();
+            assert_eq!(ours.extensions(), theirs.extensions(), "{what}: identifiers, order, criticality");
+            assert_eq!(ours.role(), theirs.role(), "{what}");
+            assert_eq!(ours.curve(), theirs.curve(), "{what}");
+            assert_eq!(ours.policies(), theirs.policies(), "{what}");
+            assert_eq!(ours.key_usage(), theirs.key_usage(), "{what}");
+            assert_eq!(ours.extended_key_usage(), theirs.extended_key_usage(), "{what}");
+            assert_eq!(ours.basic_constraints(), theirs.basic_constraints(), "{what}");
+            assert_eq!(ours.registered_ids(), theirs.registered_ids(), "{what}");
+            assert_eq!(ours.server_names(), theirs.server_names(), "{what}");
+            assert_eq!(shape(ours), shape(theirs), "{what}: attributes of the subject");
+            let prefixes = |c: &Certificate| c.eid_range().prefixes().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(prefixes(ours), prefixes(theirs), "{what}");
+            let length = |id: Option<&rsp::ids::SubjectKeyIdentifier>| id.map(|id| id.0.len());
+            assert_eq!(length(ours.subject_key_id()), length(theirs.subject_key_id()), "{what}");
+            assert_eq!(length(ours.authority_key_id()), length(theirs.authority_key_id()), "{what}");
+        }
+    }
+}
+
+/// Which attributes a subject has, country and organisational unit aside: the standard leaves those open.
+fn shape(certificate: &Certificate) -> Vec<String> {
+    let mut kinds: Vec<_> =
+        certificate.subject().attributes.iter().map(|(kind, _)| kind.to_string()).collect();
+    kinds.retain(|kind| !matches!(kind.as_str(), "2.5.4.6" | "2.5.4.11"));
+    kinds.sort();
+    kinds
+}
+
+#[test]
+fn fresh_certificates_can_be_issued_below_the_published_ci() {
+    let Some(pki) = sgp26() else { return };
+    let anchors = pki.anchors().unwrap();
+    let now = at("2030-01-01T00:00:00Z");
+    let names = ["smdpp.example".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+    let validity = Validity { from: at("2028-01-01T00:00:00Z"), to: at("2031-01-01T00:00:00Z") };
+    let tls = pki.issue_dp_tls(&names, validity).unwrap();
+    let checked = check_server(&anchors, &tls.certificate, &[], Role::DpTls, now).unwrap();
+    assert_eq!(checked.oid.to_string(), "2.999.10");
+    assert_eq!(checked.certificate.server_names(), names);
+    let operator = pki.operator("An Operator").unwrap();
+    check_server(&anchors, &operator.certificate, &[], Role::OperatorTls, now).unwrap();
+    for curve in CURVES {
+        let eid = numbered_eid("89049032", 4711).unwrap();
+        let held = pki.euicc(curve, eid).unwrap();
+        assert_eq!(check_euicc(&anchors, &held.euicc.certificate, &held.eum, now).unwrap().eid, eid);
+    }
+}
+
+#[test]
+fn broken_certificates_can_be_issued_below_the_published_ci() {
+    let Some(pki) = sgp26() else { return };
+    let anchors = pki.anchors().unwrap();
+    for curve in CURVES {
+        let held = pki.euicc(curve, pki.eids(curve)[0]).unwrap();
+        let broken = pki.issue_with(crate::Defect::NotACa, Role::Eum, curve).unwrap();
+        let eum = Certificate::from_der(broken.der).unwrap();
+        let checked = check_euicc(&anchors, &held.euicc.certificate, &eum, at(WITHIN));
+        assert_eq!(checked.err(), Some(ChainError::Eum(Flaw::NotACa)));
+    }
+}

@@ -1,0 +1,196 @@
+//! lpac's stdio door: lpac runs as a child, asks for APDUs on its standard output, and gets them on its standard input.
+//!
+//! One JSON object a line, as lpac's `docs/backends/stdio.md` describes it. What is not a question for the card
+//! (progress, results) is handed to the caller as it is.
+
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::Command,
+};
+use world::{CardDoor, Fault};
+
+/// A line of lpac that concerns the card.
+#[derive(Deserialize)]
+struct Question {
+    #[serde(rename = "type")]
+    kind: String,
+    payload: Payload,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    func: Option<String>,
+    param: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    payload: Executed,
+}
+
+#[derive(Serialize)]
+struct Executed {
+    ecode: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+}
+
+impl Executed {
+    const fn code(ecode: i32) -> Self {
+        Self { ecode, data: None }
+    }
+}
+
+/// Runs `lpac` (its program, arguments and environment set by the caller) against `card`. Lines that are not for the
+/// card go to `line`. Returns lpac's exit status.
+///
+/// # Errors
+/// lpac cannot be started or its pipes break.
+pub async fn run_lpac(
+    mut lpac: Command,
+    mut card: impl CardDoor,
+    mut line: impl FnMut(&str),
+) -> Result<std::process::ExitStatus, Fault> {
+    let fault = |e| {
+        Fault::caused_by(
+            e,
+            "cannot talk to lpac",
+            "check that lpac is installed, or give its path with --lpac",
+        )
+    };
+    let mut child = lpac
+        .env("LPAC_APDU", "stdio")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(fault)?;
+    let (Some(mut to_lpac), Some(from_lpac)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(Fault::new("cannot talk to lpac", "its pipes are missing", "run it again"));
+    };
+    let mut lines = BufReader::new(from_lpac).lines();
+    while let Some(text) = lines.next_line().await.map_err(fault)? {
+        match serde_json::from_str::<Question>(&text) {
+            Ok(question) if question.kind == "apdu" => {
+                let payload = answer(&mut card, question.payload).await;
+                let mut reply = serde_json::to_vec(&Answer { kind: "apdu", payload }).unwrap_or_default();
+                reply.push(b'\n');
+                to_lpac.write_all(&reply).await.map_err(fault)?;
+            }
+            _ => line(&text),
+        }
+    }
+    child.wait().await.map_err(fault)
+}
+
+async fn answer(card: &mut impl CardDoor, question: Payload) -> Executed {
+    let parameter = question.param.as_deref().and_then(unhex).unwrap_or_default();
+    match question.func.as_deref() {
+        Some("connect") => Executed::code(card.reset().await.map_or(-1, |_| 0)),
+        Some("disconnect") => Executed::code(0),
+        Some("logic_channel_open") => {
+            Executed::code(open_channel(card, &parameter).await.map_or(-1, i32::from))
+        }
+        Some("logic_channel_close") => match parameter.first() {
+            Some(channel) => {
+                let closed = card.transmit(&[0x00, 0x70, 0x80, *channel, 0x00]).await;
+                Executed::code(closed.map_or(-1, |_| 0))
+            }
+            None => Executed::code(-1),
+        },
+        Some("transmit") => match card.transmit(&parameter).await {
+            Ok(response) => Executed { ecode: 0, data: Some(hex(&response)) },
+            Err(_) => Executed::code(-1),
+        },
+        _ => Executed::code(-1),
+    }
+}
+
+/// MANAGE CHANNEL open and SELECT by name, as any driver does it.
+async fn open_channel(card: &mut impl CardDoor, aid: &[u8]) -> Option<u8> {
+    let opened = card.transmit(&[0x00, 0x70, 0x00, 0x00, 0x01]).await.ok()?;
+    let [channel @ 1..=3, 0x90, 0x00] = opened.as_slice() else { return None };
+    let length = u8::try_from(aid.len()).ok()?;
+    let select = [&[*channel, 0xA4, 0x04, 0x00, length], aid].concat();
+    let selected = card.transmit(&select).await.ok()?;
+    matches!(selected.as_slice(), [.., 0x90, 0x00] | [.., 0x61, _]).then_some(*channel)
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use world::{Atr, DoorFault};
+
+    use super::*;
+
+    /// Opens channel 2, knows one AID, echoes the rest.
+    struct Card;
+
+    impl CardDoor for Card {
+        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+            Ok(match command {
+                [0x00, 0x70, 0x00, 0x00, 0x01] => vec![2, 0x90, 0x00],
+                [0x02, 0xA4, 0x04, 0x00, 2, 0xA0, 0x01] => vec![0x61, 0x10],
+                [0x02, 0xA4, ..] => vec![0x6A, 0x82],
+                other => [other, &[0x90, 0x00]].concat(),
+            })
+        }
+
+        async fn reset(&mut self) -> Result<Atr, DoorFault> {
+            Ok(Atr(vec![0x3B]))
+        }
+    }
+
+    /// What lpac would say, said by the shell: each line it asks, then its answers as a result.
+    async fn conversation(questions: &[&str]) -> Vec<String> {
+        let script: String =
+            questions.iter().map(|q| format!("echo '{q}'; read answer; echo \"got $answer\"; ")).collect();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]);
+        let mut lines = Vec::new();
+        let status = run_lpac(shell, Card, |line| lines.push(line.to_owned())).await.unwrap();
+        assert!(status.success());
+        lines
+    }
+
+    #[tokio::test]
+    async fn lpac_is_answered_line_by_line() {
+        let lines = conversation(&[
+            r#"{"type":"apdu","payload":{"func":"connect","param":null}}"#,
+            r#"{"type":"apdu","payload":{"func":"logic_channel_open","param":"A001"}}"#,
+            r#"{"type":"apdu","payload":{"func":"logic_channel_open","param":"A0FF"}}"#,
+            r#"{"type":"apdu","payload":{"func":"transmit","param":"80E2"}}"#,
+        ])
+        .await;
+        assert_eq!(
+            lines,
+            [
+                r#"got {"type":"apdu","payload":{"ecode":0}}"#,
+                r#"got {"type":"apdu","payload":{"ecode":2}}"#,
+                r#"got {"type":"apdu","payload":{"ecode":-1}}"#,
+                r#"got {"type":"apdu","payload":{"ecode":0,"data":"80E29000"}}"#,
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_a_fault() {
+        let fault = run_lpac(Command::new("no-such-lpac"), Card, |_| ()).await.unwrap_err();
+        assert!(fault.next.contains("--lpac"), "{fault}");
+    }
+}

@@ -1,0 +1,312 @@
+//! What a package says beside its files: codes, authentication parameters, security domains, applications.
+
+use serde::{Deserialize, Serialize};
+
+use crate::element::{
+    AkaParameter, AlgoConfiguration, AlgoParameter, AlgorithmId, Application, CdmaParameter,
+    PinConfiguration, PinKeyReference, PukConfiguration, PukKeyReference, Rfm, SecurityDomain,
+};
+use crate::file_system::{Wrong, wrong};
+use crate::files::{FileIndex, ProfileFiles};
+use crate::octets::{Octets, SecretOctets};
+use crate::response::PeStatusCode;
+
+/// Everything that is not a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Major and minor version of the package.
+    pub version: (u8, u8),
+    /// ICCID in reading order, as in the profile header.
+    pub iccid: Octets,
+    /// What the profile calls itself.
+    pub profile_type: Option<String>,
+    /// POL1 of SGP.02.
+    pub pol: Option<Octets>,
+    /// How SGP.02 and SGP.32 reach their servers.
+    pub connectivity_parameters: Option<Octets>,
+    /// Codes by directory.
+    pub pins: Vec<Pins>,
+    /// Unblocking codes of the whole profile.
+    pub puks: Vec<Puk>,
+    /// Authentication parameters by application.
+    pub aka: Vec<Aka>,
+    /// CDMA authentication parameters.
+    #[serde(with = "as_der")]
+    pub cdma: Vec<CdmaParameter>,
+    /// The MNO-SD first.
+    #[serde(with = "as_der")]
+    pub security_domains: Vec<SecurityDomain>,
+    /// Remote file management instances.
+    #[serde(with = "as_der")]
+    pub rfm: Vec<Rfm>,
+    /// Applications.
+    #[serde(with = "as_der")]
+    pub applications: Vec<Application>,
+}
+
+/// The codes of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pins {
+    /// The directory: the MF for global codes.
+    pub directory: FileIndex,
+    /// Its codes.
+    pub codes: PinCodesOf,
+}
+
+/// Own codes or another directory's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinCodesOf {
+    /// Own.
+    Own(Vec<Pin>),
+    /// Those of that directory.
+    SharedWith(FileIndex),
+}
+
+/// A PIN or administrative code with its counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// As in P2 of VERIFY.
+    pub reference: PinKeyReference,
+    /// Eight octets.
+    pub value: SecretOctets,
+    /// The code that unblocks it.
+    pub unblocked_by: Option<PukKeyReference>,
+    /// Bit 1: enabled; bit 2: may not be disabled or enabled by the user; bit 3: may be changed.
+    pub attributes: u8,
+    /// How many attempts there are.
+    pub attempts: u8,
+    /// How many are left.
+    pub attempts_left: u8,
+}
+
+/// An unblocking code with its counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Puk {
+    /// What PINs refer to.
+    pub reference: PukKeyReference,
+    /// Eight octets.
+    pub value: SecretOctets,
+    /// How many attempts there are.
+    pub attempts: u8,
+    /// How many are left.
+    pub attempts_left: u8,
+}
+
+/// The authentication parameters of one application, a mapping already followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aka {
+    /// The ADF.
+    pub adf: FileIndex,
+    /// The AID of the application whose parameters these are, if they are another's.
+    pub mapped_from: Option<Octets>,
+    /// Milenage, TUAK or the test algorithm.
+    pub algorithm: AlgorithmId,
+    /// One octet: the lengths of what the algorithm gives.
+    pub options: u8,
+    /// K.
+    pub key: SecretOctets,
+    /// OPc or TOPc.
+    pub opc: SecretOctets,
+    /// r1 to r5 of Milenage as the package has them (40 00 20 40 60 as a rule).
+    pub rotation_constants: Octets,
+    /// c1 to c5 of Milenage, sixteen octets each.
+    pub xoring_constants: Octets,
+    /// How often one may authenticate.
+    pub authentication_counter_max: Option<u32>,
+    /// Of TUAK.
+    pub keccak_iterations: u8,
+    /// One octet: which of the checks on sequence numbers apply.
+    pub sqn_options: u8,
+    /// How far a sequence number may jump.
+    pub sqn_delta: u64,
+    /// How old it may be.
+    pub sqn_age_limit: u64,
+    /// The 32 sequence numbers, without index.
+    pub sqn: Vec<u64>,
+}
+
+impl Pin {
+    pub(crate) fn of(code: &PinConfiguration) -> Result<Self, Wrong> {
+        let (attempts, attempts_left) = attempts(code.max_attempts_retries_left, 0x33)?;
+        Ok(Self {
+            reference: code.key_reference,
+            value: eight(&code.pin_value)?,
+            unblocked_by: code.unblocking_pin_reference,
+            attributes: small("pinAttributes", code.pin_attributes, 7)?,
+            attempts,
+            attempts_left,
+        })
+    }
+
+    /// Whether the code must be presented.
+    pub fn is_enabled(&self) -> bool {
+        self.attributes & 1 != 0
+    }
+}
+
+impl Puk {
+    pub(crate) fn of(code: &PukConfiguration) -> Result<Self, Wrong> {
+        let (attempts, attempts_left) = attempts(code.max_attempts_retries_left, 0xAA)?;
+        Ok(Self { reference: code.key_reference, value: eight(&code.puk_value)?, attempts, attempts_left })
+    }
+}
+
+impl Aka {
+    pub(crate) fn of(
+        parameter: &AkaParameter,
+        adf: FileIndex,
+        known: &[Self],
+        files: &ProfileFiles,
+    ) -> Result<Self, Wrong> {
+        let mut aka = match &parameter.algo_configuration {
+            AlgoConfiguration::AlgoParameter(own) => Self::own(own, adf)?,
+            AlgoConfiguration::MappingParameter(mapping) => {
+                let aid = &mapping.mapping_source;
+                let source = known.iter().find(|aka| files.adfs(aid).any(|(index, _)| index == aka.adf));
+                match source {
+                    Some(source) => Self { adf, mapped_from: Some(aid.clone()), ..source.clone() },
+                    None => {
+                        return wrong(
+                            PeStatusCode::BAD_VALUES,
+                            format!("no application {aid} has parameters to share"),
+                        );
+                    }
+                }
+            }
+        };
+        if let Some(options) = &parameter.sqn_options {
+            let [octet] = options.0.as_slice() else {
+                return wrong(PeStatusCode::BAD_VALUES, "sqnOptions is one octet");
+            };
+            aka.sqn_options = *octet;
+        }
+        if let Some(delta) = &parameter.sqn_delta {
+            aka.sqn_delta = sequence_number(delta)?;
+        }
+        if let Some(limit) = &parameter.sqn_age_limit {
+            aka.sqn_age_limit = sequence_number(limit)?;
+        }
+        if let Some(numbers) = &parameter.sqn_init {
+            if numbers.len() != SQN_INDICES {
+                return wrong(
+                    PeStatusCode::BAD_VALUES,
+                    format!("sqnInit has {} numbers, not 32", numbers.len()),
+                );
+            }
+            aka.sqn = numbers.iter().map(sequence_number).collect::<Result<_, _>>()?;
+        }
+        Ok(aka)
+    }
+
+    fn own(parameter: &AlgoParameter, adf: FileIndex) -> Result<Self, Wrong> {
+        let [options] = parameter.algorithm_options.0.as_slice() else {
+            return wrong(PeStatusCode::BAD_VALUES, "algorithmOptions is one octet");
+        };
+        let algorithm = parameter.algorithm_id;
+        let lengths = (parameter.key.expose().len(), parameter.opc.expose().len());
+        let right = match algorithm {
+            AlgorithmId::MILENAGE => lengths == (16, 16),
+            AlgorithmId::TUAK => matches!(lengths, (16 | 32, 32)),
+            AlgorithmId::USIM_TEST_ALGORITHM => lengths.0 == 16,
+            _ => {
+                return wrong(
+                    PeStatusCode::FEATURE_NOT_SUPPORTED,
+                    format!("algorithm {algorithm} is not known here"),
+                );
+            }
+        };
+        if !right {
+            return wrong(
+                PeStatusCode::BAD_VALUES,
+                format!("key and opc of {} and {} octets do not fit {algorithm}", lengths.0, lengths.1),
+            );
+        }
+        let rotation_constants = parameter.rotation_constants.clone().unwrap_or(ROTATION_CONSTANTS.into());
+        let xoring_constants = parameter.xoring_constants.clone().unwrap_or_else(default_xoring_constants);
+        if (rotation_constants.len(), xoring_constants.len()) != (5, 80) {
+            return wrong(PeStatusCode::BAD_VALUES, "rotationConstants has 5 octets and xoringConstants 80");
+        }
+        Ok(Self {
+            adf,
+            mapped_from: None,
+            algorithm,
+            options: *options,
+            key: parameter.key.clone(),
+            opc: parameter.opc.clone(),
+            rotation_constants,
+            xoring_constants,
+            authentication_counter_max: parameter
+                .auth_counter_max
+                .as_ref()
+                .map(|octets| octets.iter().take(3).fold(0, |number, octet| number << 8 | u32::from(*octet))),
+            keccak_iterations: small("numberOfKeccak", parameter.number_of_keccak, 1)?,
+            sqn_options: 0x02,
+            sqn_delta: 0x1000_0000,
+            sqn_age_limit: 0x1000_0000,
+            sqn: vec![0; SQN_INDICES],
+        })
+    }
+}
+
+const SQN_INDICES: usize = 32;
+
+const ROTATION_CONSTANTS: [u8; 5] = [0x40, 0x00, 0x20, 0x40, 0x60];
+
+fn default_xoring_constants() -> Octets {
+    let constant = |last: u8| [[0; 15].as_slice(), &[last]].concat();
+    [0, 1, 2, 4, 8].map(constant).concat().into()
+}
+
+fn attempts(value: Option<i64>, default: u8) -> Result<(u8, u8), Wrong> {
+    let value = small("maxNumOfAttemps-retryNumLeft", value, default)?;
+    Ok((value >> 4, value & 0x0F))
+}
+
+fn small(name: &str, value: Option<i64>, default: u8) -> Result<u8, Wrong> {
+    match value.map(u8::try_from) {
+        None => Ok(default),
+        Some(Ok(value)) => Ok(value),
+        Some(Err(_)) => wrong(PeStatusCode::BAD_VALUES, format!("{name} is not from 0 to 255")),
+    }
+}
+
+fn eight(value: &SecretOctets) -> Result<SecretOctets, Wrong> {
+    if value.expose().len() == 8 {
+        Ok(value.clone())
+    } else {
+        wrong(PeStatusCode::BAD_VALUES, "a code has eight octets")
+    }
+}
+
+/// Six octets, at most 43 bits.
+fn sequence_number(octets: &Octets) -> Result<u64, Wrong> {
+    let number = octets.iter().fold(0u64, |number, octet| number << 8 | u64::from(*octet));
+    if octets.len() == 6 && number <= 0x07FF_FFFF_FFFF {
+        Ok(number)
+    } else {
+        wrong(PeStatusCode::BAD_VALUES, format!("{octets} is no sequence number"))
+    }
+}
+
+/// Elements kept as they were sent: in stored form, the hex digits of their DER.
+mod as_der {
+    use rsp::der::Asn1;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::octets::Octets;
+
+    pub(super) fn serialize<T: Asn1, S: Serializer>(
+        elements: &[T],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(elements.iter().map(|element| Octets(element.to_der())))
+    }
+
+    pub(super) fn deserialize<'de, T: Asn1, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<T>, D::Error> {
+        let stored = Vec::<Octets>::deserialize(deserializer)?;
+        stored.iter().map(|der| T::from_der(der).map_err(de::Error::custom)).collect()
+    }
+}

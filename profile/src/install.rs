@@ -1,0 +1,437 @@
+//! Taking in a package as an eUICC does: PE by PE, each one checked before the next.
+//!
+//! TCA profile package, 8.1 to 8.10: the order of PEs, what the eUICC must support, and the status of each refusal.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::element::{FileSystemKind, PeHeader, PinCodesChoice, ProfileElement, ProfileHeader, Service};
+use crate::facts::{Aka, Facts, Pin, PinCodesOf, Pins, Puk};
+use crate::file_system::{FileSystem, Wrong, wrong};
+use crate::files::{FileIndex, ProfileFiles};
+use crate::octets::{Octets, Oid};
+use crate::package::Package;
+use crate::response::{PeStatus, PeStatusCode, Refused};
+use crate::template;
+
+/// What an eUICC offers to profiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Major versions of the package that are understood.
+    pub major_versions: BTreeSet<i64>,
+    /// Services.
+    pub services: BTreeSet<Service>,
+    /// Applications and libraries that are there before any profile.
+    pub aids: BTreeSet<Octets>,
+}
+
+impl Default for Capabilities {
+    /// What can be done without a runtime environment: the three network access applications, Milenage and the
+    /// test algorithm, BER-TLV files and linked directories, SUCI as far as files go.
+    fn default() -> Self {
+        Self {
+            major_versions: BTreeSet::from([2, 3]),
+            services: BTreeSet::from([
+                Service::USIM,
+                Service::ISIM,
+                Service::CSIM,
+                Service::MILENAGE,
+                Service::USIM_TEST_ALGORITHM,
+                Service::MULTIPLE_USIM,
+                Service::BER_TLV,
+                Service::DF_LINK,
+                Service::GET_IDENTITY,
+                Service::PROFILE_A_X25519,
+                Service::PROFILE_B_P256,
+            ]),
+            aids: BTreeSet::new(),
+        }
+    }
+}
+
+impl Capabilities {
+    /// Whether a profile with this header can be installed.
+    ///
+    /// # Errors
+    /// The first thing it needs that is not there.
+    pub fn check(&self, header: &ProfileHeader) -> Result<(), Refused> {
+        self.look(header).map_err(|(code, what)| Refused {
+            code,
+            identification: None,
+            element: "header",
+            what,
+        })
+    }
+
+    /// Whether the files of that template, in that version, can be made.
+    pub fn has_template(&self, oid: &Oid) -> bool {
+        oid.as_template().is_some_and(|(number, version)| {
+            FileSystemKind::ALL.into_iter().any(|kind| {
+                let (own, newest) = template::number(kind);
+                own == number && version <= newest
+            })
+        })
+    }
+
+    fn look(&self, header: &ProfileHeader) -> Result<(), Wrong> {
+        if !self.major_versions.contains(&header.major_version) {
+            return wrong(
+                PeStatusCode::UNSUPPORTED_PROFILE_VERSION,
+                format!(
+                    "version {}.{} of the package is not understood",
+                    header.major_version, header.minor_version
+                ),
+            );
+        }
+        if let Some(service) =
+            header.mandatory_services.services.iter().find(|service| !self.services.contains(service))
+        {
+            return wrong(PeStatusCode::FEATURE_NOT_SUPPORTED, format!("the profile needs {service}"));
+        }
+        if let Some(oid) = header.mandatory_gfste_list.iter().find(|oid| !self.has_template(oid)) {
+            return wrong(PeStatusCode::TEMPLATE_NOT_SUPPORTED, format!("the profile needs template {oid}"));
+        }
+        let mut aids = header.mandatory_aids.iter().flatten();
+        if let Some(missing) = aids.find(|needed| !self.aids.contains(&needed.aid)) {
+            return wrong(
+                PeStatusCode::LIB_NOT_SUPPORTED,
+                format!("the profile needs application {}", missing.aid),
+            );
+        }
+        if header.iccid.len() != 10 {
+            return wrong(PeStatusCode::BAD_VALUES, "the ICCID has ten octets");
+        }
+        Ok(())
+    }
+}
+
+/// A profile, ready for a card.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledProfile {
+    /// Its files.
+    pub files: ProfileFiles,
+    /// All else.
+    pub facts: Facts,
+}
+
+impl InstalledProfile {
+    /// Installs a whole package.
+    ///
+    /// # Errors
+    /// The first PE that cannot be installed.
+    pub fn of(package: &Package, capabilities: &Capabilities) -> Result<Self, Refused> {
+        let mut installer = Installer::new(capabilities.clone());
+        for element in &package.elements {
+            installer.apply(element)?;
+        }
+        installer.finish().map(|(profile, _)| profile)
+    }
+}
+
+/// An installation under way.
+#[derive(Clone, Debug)]
+pub struct Installer {
+    capabilities: Capabilities,
+    expects: Expects,
+    system: FileSystem,
+    facts: Facts,
+    identifications: BTreeSet<u16>,
+    warnings: Vec<PeStatus>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expects {
+    Header,
+    Elements,
+    Nothing,
+}
+
+impl Installer {
+    /// Before the first PE.
+    pub fn new(capabilities: Capabilities) -> Self {
+        Self {
+            capabilities,
+            expects: Expects::Header,
+            system: FileSystem::default(),
+            facts: Facts::default(),
+            identifications: BTreeSet::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Installs one PE.
+    ///
+    /// # Errors
+    /// It cannot be installed; the whole installation has failed.
+    pub fn apply(&mut self, element: &ProfileElement) -> Result<(), Refused> {
+        let refused = |(code, what)| Refused {
+            code,
+            identification: element.identification(),
+            element: element.name(),
+            what,
+        };
+        self.in_order(element).map_err(refused)?;
+        match element {
+            ProfileElement::Header(header) => {
+                self.capabilities.check(header)?;
+                self.note(header);
+                self.system.apply(element)
+            }
+            ProfileElement::FileSystem(_) | ProfileElement::GenericFileManagement(_) => {
+                self.system.apply(element)
+            }
+            _ => self.other(element).map_err(refused),
+        }
+    }
+
+    /// What has been remarked so far without refusing anything.
+    pub fn warnings(&self) -> &[PeStatus] {
+        &self.warnings
+    }
+
+    /// The package is complete.
+    ///
+    /// # Errors
+    /// It did not end with the PE that ends one.
+    pub fn finish(self) -> Result<(InstalledProfile, Vec<PeStatus>), Refused> {
+        if self.expects != Expects::Nothing {
+            return Err(Refused {
+                code: PeStatusCode::INVALID_REQUEST_FORMAT,
+                identification: None,
+                element: "end",
+                what: "the package does not end with it".to_owned(),
+            });
+        }
+        Ok((InstalledProfile { files: self.system.into_files(), facts: self.facts }, self.warnings))
+    }
+
+    fn in_order(&mut self, element: &ProfileElement) -> Result<(), Wrong> {
+        match (self.expects, element) {
+            (Expects::Header, ProfileElement::Header(_)) => self.expects = Expects::Elements,
+            (Expects::Header, _) => {
+                return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "the profile header comes first");
+            }
+            (Expects::Elements, ProfileElement::Header(_)) => {
+                return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "a second profile header");
+            }
+            (Expects::Elements, ProfileElement::End(_)) => self.expects = Expects::Nothing,
+            (Expects::Elements, _) => {}
+            (Expects::Nothing, _) => {
+                return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "nothing comes after the end");
+            }
+        }
+        if let Some(PeHeader { identification, .. }) = element.header() {
+            match u16::try_from(identification).ok().filter(|number| *number <= 0x7FFF) {
+                None => return wrong(PeStatusCode::BAD_VALUES, "the identification is not from 0 to 32767"),
+                Some(number) if !self.identifications.insert(number) => {
+                    return wrong(PeStatusCode::BAD_VALUES, format!("identification {number} comes twice"));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, header: &ProfileHeader) {
+        let version = |number| u8::try_from(number).unwrap_or(u8::MAX);
+        self.facts.version = (version(header.major_version), version(header.minor_version));
+        self.facts.iccid = header.iccid.clone();
+        self.facts.profile_type = header.profile_type.clone();
+        self.facts.pol = header.pol.clone();
+        self.facts.connectivity_parameters = header.connectivity_parameters.clone();
+    }
+
+    fn other(&mut self, element: &ProfileElement) -> Result<(), Wrong> {
+        match element {
+            ProfileElement::PukCodes(codes) => {
+                for code in &codes.puk_codes {
+                    let puk = Puk::of(code)?;
+                    if self.facts.puks.iter().any(|known| known.reference == puk.reference) {
+                        return wrong(PeStatusCode::BAD_VALUES, format!("{} comes twice", puk.reference));
+                    }
+                    self.facts.puks.push(puk);
+                }
+            }
+            ProfileElement::PinCodes(codes) => {
+                let pins = self.pins(&codes.pin_codes)?;
+                self.facts.pins.push(pins);
+            }
+            ProfileElement::AkaParameter(parameter) => {
+                let adf = self.naa()?;
+                if self.facts.aka.iter().any(|known| known.adf == adf) {
+                    return wrong(PeStatusCode::BAD_VALUES, "this application has its parameters already");
+                }
+                let aka = Aka::of(parameter, adf, &self.facts.aka, self.system.files())?;
+                self.facts.aka.push(aka);
+            }
+            ProfileElement::CdmaParameter(parameter) => {
+                self.naa()?;
+                self.facts.cdma.push(parameter.clone());
+            }
+            ProfileElement::SecurityDomain(domain) => {
+                self.facts.security_domains.push(domain.as_ref().clone());
+            }
+            ProfileElement::Rfm(rfm) => self.facts.rfm.push(rfm.clone()),
+            ProfileElement::Application(application) => {
+                if self.capabilities.services.contains(&Service::JAVACARD) {
+                    self.facts.applications.push(application.as_ref().clone());
+                } else {
+                    return self.unsupported(
+                        element,
+                        PeStatusCode::RUNTIME_NOT_SUPPORTED,
+                        "no applications can be loaded",
+                    );
+                }
+            }
+            ProfileElement::NonStandard(other) => {
+                let what = format!("nobody here understands {}", other.issuer_id);
+                return self.unsupported(element, PeStatusCode::PE_NOT_SUPPORTED, &what);
+            }
+            ProfileElement::Unknown(other) => {
+                let what = format!("tag {} is no PE known here", other.tag);
+                return self.unsupported(element, PeStatusCode::PE_NOT_SUPPORTED, &what);
+            }
+            ProfileElement::Header(_)
+            | ProfileElement::End(_)
+            | ProfileElement::FileSystem(_)
+            | ProfileElement::GenericFileManagement(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A PE that nobody insists on is passed over with a remark.
+    fn unsupported(&mut self, element: &ProfileElement, code: PeStatusCode, what: &str) -> Result<(), Wrong> {
+        if element.is_mandated() {
+            return wrong(code, what);
+        }
+        self.warnings.push(PeStatus::new(code, element.identification()));
+        Ok(())
+    }
+
+    fn pins(&self, choice: &PinCodesChoice) -> Result<Pins, Wrong> {
+        let Some(directory) = self.system.context() else {
+            return wrong(PeStatusCode::INVALID_REQUEST_FORMAT, "codes before there is a directory for them");
+        };
+        let codes = match choice {
+            PinCodesChoice::FilePath(path) => PinCodesOf::SharedWith(self.system.resolve(path)?),
+            PinCodesChoice::Pinconfig(codes) => {
+                let mut own: Vec<Pin> = Vec::new();
+                for code in codes {
+                    let pin = Pin::of(code)?;
+                    self.fits(directory, &pin, &own)?;
+                    own.push(pin);
+                }
+                PinCodesOf::Own(own)
+            }
+        };
+        Ok(Pins { directory, codes })
+    }
+
+    fn fits(&self, directory: FileIndex, pin: &Pin, own: &[Pin]) -> Result<(), Wrong> {
+        if own.iter().any(|known| known.reference == pin.reference) {
+            return wrong(PeStatusCode::BAD_VALUES, format!("{} comes twice", pin.reference));
+        }
+        if pin.reference.is_local() == (directory == FileIndex::MF) {
+            let place = if pin.reference.is_local() { "the MF" } else { "an application" };
+            return wrong(PeStatusCode::BAD_VALUES, format!("{} has no place in {place}", pin.reference));
+        }
+        match pin.unblocked_by {
+            Some(puk) if !self.facts.puks.iter().any(|known| known.reference == puk) => wrong(
+                PeStatusCode::PIN_CODE_MISSING,
+                format!("{} is unblocked by {puk}, which is not there", pin.reference),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn naa(&self) -> Result<FileIndex, Wrong> {
+        match self.system.adf() {
+            Some(adf) => Ok(adf),
+            None => wrong(
+                PeStatusCode::INVALID_REQUEST_FORMAT,
+                "authentication parameters before any application",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rsp::der::Unknown;
+
+    use super::*;
+    use crate::element::{End, UnknownElement};
+
+    fn header() -> ProfileHeader {
+        ProfileHeader {
+            major_version: 2,
+            minor_version: 3,
+            profile_type: None,
+            iccid: [0x89; 10].into(),
+            pol: None,
+            mandatory_services: crate::element::ServicesList::default(),
+            mandatory_gfste_list: vec![],
+            connectivity_parameters: None,
+            mandatory_aids: None,
+            iot_options: None,
+            unknown: Unknown::default(),
+        }
+    }
+
+    fn end(identification: u16) -> ProfileElement {
+        ProfileElement::End(End { header: PeHeader::mandated(identification), unknown: Unknown::default() })
+    }
+
+    fn install(elements: Vec<ProfileElement>) -> Result<(InstalledProfile, Vec<PeStatus>), PeStatusCode> {
+        let mut installer = Installer::new(Capabilities::default());
+        for element in elements {
+            installer.apply(&element).map_err(|refused| refused.code)?;
+        }
+        installer.finish().map_err(|refused| refused.code)
+    }
+
+    #[test]
+    fn the_header_comes_first_and_the_end_last() {
+        let header = || ProfileElement::Header(header());
+        assert!(install(vec![header(), end(1)]).is_ok());
+        for elements in
+            [vec![end(1)], vec![header()], vec![header(), header()], vec![header(), end(1), end(2)]]
+        {
+            assert_eq!(install(elements).unwrap_err(), PeStatusCode::INVALID_REQUEST_FORMAT);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_only_when_mandated() {
+        let unknown = |contents: &str| {
+            let contents = Octets::from_hex(contents).unwrap();
+            ProfileElement::Unknown(UnknownElement { tag: rsp::der::Tag(0xAF), contents })
+        };
+        let header = || ProfileElement::Header(header());
+        let (_, warnings) = install(vec![header(), unknown("A003810105"), end(6)]).unwrap();
+        assert_eq!(warnings, [PeStatus::new(PeStatusCode::PE_NOT_SUPPORTED, Some(5))]);
+        let refused = install(vec![header(), unknown("A0058000810105"), end(6)]).unwrap_err();
+        assert_eq!(refused, PeStatusCode::PE_NOT_SUPPORTED);
+    }
+
+    #[test]
+    fn needs_are_checked_before_anything_else() {
+        let capabilities = Capabilities::default();
+        let code = |change: &dyn Fn(&mut ProfileHeader)| {
+            let mut header = header();
+            change(&mut header);
+            capabilities.check(&header).map_err(|refused| refused.code)
+        };
+        assert_eq!(code(&|_| {}), Ok(()));
+        assert_eq!(code(&|h| h.major_version = 4), Err(PeStatusCode::UNSUPPORTED_PROFILE_VERSION));
+        assert_eq!(
+            code(&|h| h.mandatory_services.services.push(Service::JAVACARD)),
+            Err(PeStatusCode::FEATURE_NOT_SUPPORTED)
+        );
+        assert_eq!(
+            code(&|h| h.mandatory_gfste_list.push(Oid::template(4, 9))),
+            Err(PeStatusCode::TEMPLATE_NOT_SUPPORTED)
+        );
+    }
+}
