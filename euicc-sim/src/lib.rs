@@ -1,1 +1,6 @@
-//! The software eUICC (APDU in, APDU out) and the device that holds it (LPA, modem, location). No sockets.
+//! The software eUICC (APDU in, APDU out), the device that holds it (LPA, modem, location) and the networks that it
+//! may see. No sockets.
+
+pub mod card;
+pub mod device;
+pub mod network;

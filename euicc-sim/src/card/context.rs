@@ -1,0 +1,64 @@
+//! What a command sees of the card.
+
+use std::borrow::Cow;
+
+use world::World;
+
+use super::channel::{Channel, Place, Selection};
+use super::description::CardDescription;
+use super::ecasd::Ecasd;
+use super::state::{Persistent, Volatile};
+use super::status_word::StatusWord;
+
+/// The card as one command sees it. What it changes counts only when the card has committed it.
+pub(crate) struct Context<'a> {
+    pub(crate) description: &'a CardDescription,
+    pub(crate) ecasd: &'a Ecasd,
+    pub(crate) world: &'a World,
+    /// Read through it; `to_mut()` begins a change.
+    pub(crate) persistent: Cow<'a, Persistent>,
+    pub(crate) volatile: &'a mut Volatile,
+    /// On which channel the command came.
+    pub(crate) channel: u8,
+}
+
+impl Context<'_> {
+    /// The channel on which the command came; none once the command has closed it.
+    pub(crate) fn channel(&mut self) -> Option<&mut Channel> {
+        self.volatile.channels.get_mut(&self.channel)
+    }
+
+    /// What is selected on the channel.
+    pub(crate) fn selection(&self) -> &Selection {
+        const NOTHING: &Selection = &Selection::Nothing;
+        self.volatile.channels.get(&self.channel).map_or(NOTHING, |channel| &channel.selection)
+    }
+
+    /// Selects something else on the channel.
+    pub(crate) fn select(&mut self, selection: Selection) {
+        if let Some(channel) = self.channel() {
+            channel.selection = selection;
+        }
+    }
+
+    /// Where the channel stands in the file system.
+    pub(crate) fn place(&self) -> Result<Place, StatusWord> {
+        match self.selection() {
+            Selection::Files(place) => Ok(*place),
+            _ => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
+        }
+    }
+
+    /// The enabled profile.
+    pub(crate) fn profile(&self) -> Result<&profile::InstalledProfile, StatusWord> {
+        let profile = self.persistent.enabled_profile().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+        Ok(&profile.content)
+    }
+
+    /// The enabled profile, to change it.
+    pub(crate) fn profile_mut(&mut self) -> Result<&mut profile::InstalledProfile, StatusWord> {
+        let profile =
+            self.persistent.to_mut().enabled_profile_mut().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+        Ok(&mut profile.content)
+    }
+}

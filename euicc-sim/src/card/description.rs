@@ -1,0 +1,204 @@
+//! What a card is before anything happens to it: identity, keys, capabilities.
+
+use certs::EuiccCredentials;
+use profile::{Octets, SecretOctets};
+use rsp::der::BitString;
+use rsp::ids::{Eid, Version};
+use rsp::sgp22::{OperatorId, ProfilePolicyAuthorisationRule, ppr, rsp_capability, uicc_capability};
+use serde::{Deserialize, Serialize};
+
+/// The description of one card; a file of settings holds it as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardDescription {
+    /// EID.
+    pub eid: Eid,
+    /// Answer to reset.
+    pub atr: Octets,
+    /// The card's own certificates and keys, the preferred CI first.
+    pub credentials: Vec<CardCredential>,
+    /// Certificates of the CIs whose servers the card believes, in DER, the preferred first.
+    pub trusted_cis: Vec<Octets>,
+    /// Values of EUICCInfo1 and EUICCInfo2.
+    pub capabilities: Capabilities,
+    /// The root SM-DS.
+    pub root_ds_address: String,
+    /// The default SM-DP+ that the card leaves the factory with.
+    pub default_dp_address: Option<String>,
+    /// The Rules Authorisation Table, first match counts.
+    pub rules_authorisation_table: Vec<AuthorisationRule>,
+    /// Octets of non-volatile memory for profiles.
+    pub memory_size: u32,
+}
+
+/// A key of the card and what vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardCredential {
+    /// CERT.EUICC, DER.
+    pub euicc_certificate: Octets,
+    /// SK.EUICC: the number d in 32 octets, on the curve of the certificate.
+    pub euicc_key: SecretOctets,
+    /// CERT.EUM, DER.
+    pub eum_certificate: Octets,
+}
+
+/// What the card says about itself: SGP.22 section 5.7.8.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Newest version of the TCA profile package that installs.
+    pub profile_version: Version,
+    /// Lowest version of SGP.22.
+    pub svn: Version,
+    /// Firmware.
+    pub firmware_version: Version,
+    /// Bits of UICCCapability, [`uicc_capability`].
+    pub uicc_capability: Vec<usize>,
+    /// TS 102 241 release.
+    pub ts102241_version: Version,
+    /// GlobalPlatform version.
+    pub globalplatform_version: Version,
+    /// Bits of RspCapability, [`rsp_capability`].
+    pub rsp_capability: Vec<usize>,
+    /// Policy rules that the card refuses whatever the RAT says.
+    pub forbidden_profile_policy_rules: Vec<usize>,
+    /// Protection profile.
+    pub pp_version: Version,
+    /// SAS accreditation number.
+    pub sas_accreditation_number: String,
+    /// Octets of volatile memory to report.
+    pub volatile_memory: u32,
+}
+
+/// One line of the RAT: SGP.22 section 2.9.2.3.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorisationRule {
+    /// Bits of PprIds, [`ppr`].
+    pub ppr_ids: Vec<usize>,
+    /// For which operators.
+    pub allowed_operators: Vec<AllowedOperator>,
+    /// Whether the user must consent.
+    pub consent_required: bool,
+}
+
+/// An operator of the RAT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowedOperator {
+    /// MCC and MNC as TS 24.008 codes them; a nibble E stands for any digit.
+    pub mcc_mnc: Octets,
+    /// EF.GID1; absent or empty for any.
+    pub gid1: Option<Octets>,
+    /// EF.GID2; absent or empty for any.
+    pub gid2: Option<Octets>,
+}
+
+/// A UICC with T=0, logical channels, and eUICC functions (TS 102 221 section 6.3, historical bytes of an eUICC).
+const ATR: [u8; 22] = [
+    0x3B, 0x9F, 0x96, 0x80, 0x1F, 0xC7, 0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0x1B, 0x66, 0xD0, 0x01, 0x77,
+    0x97, 0x0D, 0x00, 0x00, 0x63,
+];
+
+impl CardDescription {
+    /// A card with these credentials that trusts the CIs above them, has room for some fifty ordinary profiles, and
+    /// allows both policy rules to every operator, with the user's consent.
+    pub fn default_for(eid: Eid, credentials: &[EuiccCredentials]) -> Self {
+        Self {
+            eid,
+            atr: ATR.to_vec().into(),
+            credentials: credentials.iter().map(CardCredential::from).collect(),
+            trusted_cis: credentials.iter().map(|each| each.ci.der().into()).collect(),
+            capabilities: Capabilities::default(),
+            root_ds_address: "smds.example.com".to_owned(),
+            default_dp_address: None,
+            rules_authorisation_table: vec![AuthorisationRule {
+                ppr_ids: vec![ppr::PPR1, ppr::PPR2],
+                allowed_operators: vec![AllowedOperator {
+                    mcc_mnc: [0xEE; 3].into(),
+                    gid1: None,
+                    gid2: None,
+                }],
+                consent_required: true,
+            }],
+            memory_size: 1 << 20,
+        }
+    }
+
+    /// The RAT as ES10b.GetRAT shows it.
+    pub(crate) fn rat(&self) -> Vec<ProfilePolicyAuthorisationRule> {
+        self.rules_authorisation_table.iter().map(AuthorisationRule::to_wire).collect()
+    }
+}
+
+impl From<&EuiccCredentials> for CardCredential {
+    fn from(credentials: &EuiccCredentials) -> Self {
+        Self {
+            euicc_certificate: credentials.euicc.certificate.der().into(),
+            euicc_key: credentials.euicc.key.to_bytes().expose().as_slice().into(),
+            eum_certificate: credentials.eum.der().into(),
+        }
+    }
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self {
+            profile_version: Version([2, 3, 1]),
+            svn: Version([2, 2, 0]),
+            firmware_version: Version([1, 0, 0]),
+            uicc_capability: vec![
+                uicc_capability::USIM,
+                uicc_capability::ISIM,
+                uicc_capability::CSIM,
+                uicc_capability::AKA_MILENAGE,
+                uicc_capability::USIM_TEST_ALGORITHM,
+                uicc_capability::BER_TLV,
+            ],
+            ts102241_version: Version([9, 2, 0]),
+            globalplatform_version: Version([2, 3, 0]),
+            rsp_capability: vec![rsp_capability::ADDITIONAL_PROFILE, rsp_capability::TEST_PROFILE],
+            forbidden_profile_policy_rules: Vec::new(),
+            pp_version: Version([1, 0, 0]),
+            sas_accreditation_number: "LANDFALL-SIMULATOR".to_owned(),
+            volatile_memory: 16 << 10,
+        }
+    }
+}
+
+impl AuthorisationRule {
+    /// Whether this line lets `operator` use the policy rule with this bit.
+    pub(crate) fn allows(&self, rule: usize, operator: &OperatorId) -> bool {
+        self.ppr_ids.contains(&rule) && self.allowed_operators.iter().any(|allowed| allowed.matches(operator))
+    }
+
+    fn to_wire(&self) -> ProfilePolicyAuthorisationRule {
+        ProfilePolicyAuthorisationRule {
+            ppr_ids: BitString::of(&self.ppr_ids),
+            allowed_operators: self.allowed_operators.iter().map(AllowedOperator::to_wire).collect(),
+            ppr_flags: BitString::of(if self.consent_required { &[0] } else { &[] }),
+        }
+    }
+}
+
+impl AllowedOperator {
+    fn matches(&self, operator: &OperatorId) -> bool {
+        let any_or_equal = |allowed: &Option<Octets>, found: &Option<Vec<u8>>| {
+            allowed.as_deref().is_none_or(|allowed| {
+                allowed.is_empty() || found.as_deref().is_some_and(|found| found == allowed)
+            })
+        };
+        let nibbles =
+            |octets: &[u8]| octets.iter().flat_map(|octet| [octet >> 4, octet & 0x0F]).collect::<Vec<_>>();
+        let (allowed, found) = (nibbles(&self.mcc_mnc), nibbles(&operator.mcc_mnc));
+        allowed.len() == found.len()
+            && allowed.iter().zip(&found).all(|(allowed, found)| *allowed == 0xE || allowed == found)
+            && any_or_equal(&self.gid1, &operator.gid1)
+            && any_or_equal(&self.gid2, &operator.gid2)
+    }
+
+    fn to_wire(&self) -> OperatorId {
+        let [a, b, c] = [0, 1, 2].map(|at| self.mcc_mnc.get(at).copied().unwrap_or(0xEE));
+        OperatorId {
+            mcc_mnc: [a, b, c],
+            gid1: self.gid1.as_ref().map(|gid| gid.to_vec()),
+            gid2: self.gid2.as_ref().map(|gid| gid.to_vec()),
+        }
+    }
+}

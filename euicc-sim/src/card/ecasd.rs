@@ -1,0 +1,144 @@
+//! ECASD, the keeper of the card's own keys and of the CI keys: SGP.22 section 2.4.2.
+
+use certs::{Certificate, TrustAnchors};
+use crypto::{SecretKey, Signature};
+use profile::Octets;
+use rsp::der::Asn1;
+use rsp::ids::{CertificateDer, SubjectKeyIdentifier};
+use world::Fault;
+
+use super::apdu::Command;
+use super::context::Context;
+use super::description::{CardCredential, CardDescription};
+use super::status_word::StatusWord;
+
+/// Keys and certificates, read and found to fit each other.
+#[derive(Debug)]
+pub(crate) struct Ecasd {
+    preferred: Credential,
+    others: Vec<Credential>,
+    anchors: TrustAnchors,
+    /// In the card's order of preference.
+    trusted: Vec<SubjectKeyIdentifier>,
+}
+
+/// One key of the card.
+#[derive(Debug)]
+pub(crate) struct Credential {
+    /// The CI above CERT.EUM.
+    pub(crate) ci: SubjectKeyIdentifier,
+    pub(crate) euicc_certificate: CertificateDer,
+    pub(crate) eum_certificate: CertificateDer,
+    key: SecretKey,
+}
+
+impl Ecasd {
+    /// Reads the keys of a description.
+    ///
+    /// # Errors
+    /// A certificate cannot be read, is another card's, or does not fit its key.
+    pub(crate) fn load(description: &CardDescription) -> Result<Self, Fault> {
+        let cis = description
+            .trusted_cis
+            .iter()
+            .map(|der| certificate(der, "a CI certificate"))
+            .collect::<Result<Vec<_>, _>>()?;
+        let trusted =
+            cis.iter().filter_map(|ci| ci.subject_key_id()).map(|id| SubjectKeyIdentifier(id.0.clone()));
+        let trusted = trusted.collect();
+        let anchors = TrustAnchors::new(cis).map_err(|why| fault("a CI certificate", why.to_string()))?;
+        let eid = description.eid.to_string();
+        let mut credentials =
+            description.credentials.iter().map(|credential| Credential::load(credential, &eid));
+        let preferred = credentials
+            .next()
+            .ok_or_else(|| fault("the card's own certificates", "there are none".to_owned()))??;
+        let others = credentials.collect::<Result<_, _>>()?;
+        Ok(Self { preferred, others, anchors, trusted })
+    }
+
+    /// The CIs whose servers are believed.
+    pub(crate) fn anchors(&self) -> &TrustAnchors {
+        &self.anchors
+    }
+
+    /// euiccCiPKIdListForVerification.
+    pub(crate) fn ids_for_verification(&self) -> Vec<SubjectKeyIdentifier> {
+        self.trusted.clone()
+    }
+
+    /// euiccCiPKIdListForSigning.
+    pub(crate) fn ids_for_signing(&self) -> Vec<SubjectKeyIdentifier> {
+        self.credentials().map(|credential| credential.ci.clone()).collect()
+    }
+
+    /// The key below this CI.
+    pub(crate) fn credential(&self, ci: &SubjectKeyIdentifier) -> Option<&Credential> {
+        self.credentials().find(|credential| credential.ci == *ci)
+    }
+
+    /// The key below this CI; the preferred one if the description has lost that CI since.
+    pub(crate) fn credential_or_preferred(&self, ci: &SubjectKeyIdentifier) -> &Credential {
+        self.credential(ci).unwrap_or(&self.preferred)
+    }
+
+    fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        std::iter::once(&self.preferred).chain(&self.others)
+    }
+}
+
+impl Credential {
+    fn load(description: &CardCredential, eid: &str) -> Result<Self, Fault> {
+        const WHAT: &str = "the card's own certificate";
+        let euicc = certificate(&description.euicc_certificate, WHAT)?;
+        let eum = certificate(&description.eum_certificate, "the EUM certificate")?;
+        if euicc.eid().is_none_or(|found| found.to_string() != eid) {
+            return Err(fault(WHAT, format!("it is not for EID {eid}")));
+        }
+        let octets: [u8; 32] = description
+            .euicc_key
+            .expose()
+            .try_into()
+            .map_err(|_| fault("the card's key", "it does not have 32 octets".to_owned()))?;
+        let key = SecretKey::from_bytes(euicc.curve(), &octets)
+            .map_err(|why| fault("the card's key", why.to_string()))?;
+        if key.public_key() != *euicc.public_key() {
+            return Err(fault(WHAT, "the key does not fit it".to_owned()));
+        }
+        let ci = eum
+            .authority_key_id()
+            .ok_or_else(|| fault("the EUM certificate", "it does not name its CI's key".to_owned()))?;
+        Ok(Self {
+            ci: SubjectKeyIdentifier(ci.0.clone()),
+            euicc_certificate: CertificateDer(euicc.der().to_vec()),
+            eum_certificate: CertificateDer(eum.der().to_vec()),
+            key,
+        })
+    }
+
+    /// The one place where the card signs.
+    pub(crate) fn sign(&self, octets: &[u8]) -> Signature {
+        self.key.sign(octets)
+    }
+}
+
+fn certificate(der: &Octets, what: &str) -> Result<Certificate, Fault> {
+    Certificate::from_der(der.to_vec()).map_err(|why| fault(what, why.to_string()))
+}
+
+fn fault(what: &str, why: String) -> Fault {
+    Fault::new(
+        format!("cannot use {what}"),
+        why,
+        "put right the card's description, or issue its certificates again",
+    )
+}
+
+/// GET DATA to the ECASD: SGP.22 section 4.2.1 has it tell the EID, tag 5A.
+pub(super) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    match (command.p1, command.p2, command.data) {
+        (0x00, 0x5A, []) => Ok(context.description.eid.to_der()),
+        (_, _, []) => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
+        _ => Err(StatusWord::WRONG_LENGTH),
+    }
+}

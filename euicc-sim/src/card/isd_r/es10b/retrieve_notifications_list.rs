@@ -1,0 +1,27 @@
+//! ES10b.RetrieveNotificationsList: SGP.22 section 5.7.10.
+
+use rsp::sgp22::es10b::{
+    NotificationSearch, RetrieveNotificationsListRequest, RetrieveNotificationsListResponse,
+};
+
+use crate::card::context::Context;
+use crate::card::state::StoredNotification;
+
+const NO_RESULT_AVAILABLE: i64 = 1;
+
+pub(crate) fn retrieve_notifications_list(
+    context: &mut Context<'_>,
+    request: RetrieveNotificationsListRequest,
+) -> RetrieveNotificationsListResponse {
+    let wanted = |notification: &&StoredNotification| match &request.search_criteria {
+        None => true,
+        Some(NotificationSearch::SeqNumber(number)) => notification.sequence_number == *number,
+        Some(NotificationSearch::ProfileManagementOperation(events)) => events.has(notification.event),
+    };
+    let found: Vec<_> =
+        context.persistent.notifications.iter().filter(wanted).map(|each| each.signed.0.clone()).collect();
+    if found.is_empty() {
+        return RetrieveNotificationsListResponse::NotificationsListResultError(NO_RESULT_AVAILABLE);
+    }
+    RetrieveNotificationsListResponse::NotificationList(found)
+}

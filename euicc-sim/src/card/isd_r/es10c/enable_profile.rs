@@ -1,0 +1,55 @@
+//! ES10c.EnableProfile: SGP.22 section 5.7.16.
+
+use rsp::sgp22::ProfileClass;
+use rsp::sgp22::es10c::{EnableProfileRequest, EnableProfileResponse, EnableResult};
+
+use super::find;
+use crate::card::context::Context;
+use crate::card::state::{InstalledProfile, ProfileSwitch};
+use crate::card::switch::{self, CatBusy};
+
+pub(crate) fn enable_profile(
+    context: &mut Context<'_>,
+    request: EnableProfileRequest,
+) -> EnableProfileResponse {
+    let enable_result = match decide(context, &request) {
+        Ok(()) => EnableResult::OK,
+        Err(result) => result,
+    };
+    EnableProfileResponse { enable_result }
+}
+
+fn decide(context: &mut Context<'_>, request: &EnableProfileRequest) -> Result<(), EnableResult> {
+    let persistent = &context.persistent;
+    let target = find(persistent, &request.profile_identifier).ok_or(EnableResult::ICCID_OR_AID_NOT_FOUND)?;
+    if persistent.enabled.as_ref() == Some(&target.isd_p) {
+        return Err(EnableResult::PROFILE_NOT_IN_DISABLED_STATE);
+    }
+    if let Some(enabled) = persistent.enabled_profile() {
+        may_give_way(context, enabled, target)?;
+    }
+    let switch = ProfileSwitch::Enable(target.isd_p.clone());
+    switch::request(context, switch, request.refresh_flag).map_err(|CatBusy| EnableResult::CAT_BUSY)
+}
+
+/// Whether the enabled profile may be replaced by the other one.
+fn may_give_way(
+    context: &Context<'_>,
+    enabled: &InstalledProfile,
+    target: &InstalledProfile,
+) -> Result<(), EnableResult> {
+    let to_test = target.class() == ProfileClass::TEST;
+    // A test profile takes the place of any other for a while, whatever the policy rules (section 2.9.2.1).
+    if !enabled.may_be_disabled() && !to_test {
+        return Err(EnableResult::DISALLOWED_BY_POLICY);
+    }
+    if enabled.class() == ProfileClass::TEST && !to_test {
+        match &context.persistent.before_test_profile {
+            Some(before) if *before != target.isd_p && context.persistent.profile(before).is_some() => {
+                return Err(EnableResult::WRONG_PROFILE_REENABLING);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

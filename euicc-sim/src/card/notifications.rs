@@ -1,0 +1,96 @@
+//! Notifications: SGP.22 section 3.5. Numbered, signed, and kept until the LPA removes them.
+
+use rsp::der::{BitString, Raw};
+use rsp::ids::{Aid, Iccid, SubjectKeyIdentifier};
+use rsp::sgp22::es8plus::StoreMetadataRequest;
+use rsp::sgp22::{NotificationMetadata, OtherSignedNotification, PendingNotification};
+
+use super::context::Context;
+use super::state::{InDer, StoredNotification};
+
+/// Tells everybody whom the profile names for this event.
+pub(crate) fn tell(context: &mut Context<'_>, isd_p: &Aid, event: usize) {
+    tell_others(context, isd_p, event, "");
+}
+
+/// Tells everybody whom the profile names for this event, except the one that knows already.
+pub(crate) fn tell_others(context: &mut Context<'_>, isd_p: &Aid, event: usize, knows: &str) {
+    let Some(profile) = context.persistent.profile(isd_p) else { return };
+    let (metadata, ci) = (profile.metadata.0.clone(), profile.ci.clone());
+    for address in receivers(&metadata, event).into_iter().filter(|to| !to.eq_ignore_ascii_case(knows)) {
+        let metadata = next_metadata(context, event, address, Some(metadata.iccid));
+        let notification = signed(context, metadata.clone(), &ci);
+        keep(context, metadata, event, notification);
+    }
+}
+
+/// Whom the metadata name for this event, in their order.
+fn receivers(metadata: &StoreMetadataRequest, event: usize) -> Vec<String> {
+    let configured = metadata.notification_configuration_info.iter().flatten();
+    configured
+        .filter(|configuration| configuration.profile_management_operation.has(event))
+        .map(|configuration| configuration.notification_address.clone())
+        .collect()
+}
+
+/// Takes the next sequence number.
+pub(crate) fn next_metadata(
+    context: &mut Context<'_>,
+    event: usize,
+    address: String,
+    iccid: Option<Iccid>,
+) -> NotificationMetadata {
+    let persistent = context.persistent.to_mut();
+    let seq_number = persistent.next_sequence_number;
+    persistent.next_sequence_number = seq_number.saturating_add(1);
+    NotificationMetadata {
+        seq_number,
+        profile_management_operation: BitString::of(&[event]),
+        notification_address: address,
+        iccid,
+    }
+}
+
+/// Puts a notification into the list.
+pub(crate) fn keep(
+    context: &mut Context<'_>,
+    metadata: NotificationMetadata,
+    event: usize,
+    notification: PendingNotification,
+) {
+    context.persistent.to_mut().notifications.push(StoredNotification {
+        sequence_number: metadata.seq_number,
+        event,
+        address: metadata.notification_address,
+        iccid: metadata.iccid,
+        signed: InDer(Raw::new(notification)),
+    });
+}
+
+fn signed(
+    context: &Context<'_>,
+    metadata: NotificationMetadata,
+    ci: &SubjectKeyIdentifier,
+) -> PendingNotification {
+    let credential = context.ecasd.credential_or_preferred(ci);
+    let tbs_other_notification = Raw::new(metadata);
+    let signature = credential.sign(tbs_other_notification.bytes());
+    PendingNotification::OtherSignedNotification(OtherSignedNotification {
+        euicc_notification_signature: signature.as_bytes().to_vec(),
+        tbs_other_notification,
+        euicc_certificate: credential.euicc_certificate.clone(),
+        eum_certificate: credential.eum_certificate.clone(),
+    })
+}
+
+impl StoredNotification {
+    /// What ListNotification shows of it.
+    pub(crate) fn metadata(&self) -> NotificationMetadata {
+        NotificationMetadata {
+            seq_number: self.sequence_number,
+            profile_management_operation: BitString::of(&[self.event]),
+            notification_address: self.address.clone(),
+            iccid: self.iccid,
+        }
+    }
+}

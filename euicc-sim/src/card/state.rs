@@ -1,0 +1,191 @@
+//! What a card remembers: what survives a power cut, and what does not, as two types.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use profile::element::PinKeyReference;
+use profile::{FileIndex, Octets, SecretOctets};
+use rsp::der::{Asn1, Raw};
+use rsp::ids::{Aid, Eid, Iccid, Oid, SubjectKeyIdentifier};
+use rsp::sgp22::es8plus::StoreMetadataRequest;
+use rsp::sgp22::{PendingNotification, ProfileClass, ppr};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::cat::Cat;
+use super::channel::Channel;
+use super::session::Session;
+
+/// The version of the stored form that this code writes and reads.
+pub(crate) const STORED_FORM: u32 = 1;
+
+/// The non-volatile memory. It changes only as a whole, once a command has been decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Persistent {
+    pub(crate) stored_form: u32,
+    /// Whose memory it is, so that it cannot be put under another card.
+    pub(crate) eid: Eid,
+    /// Numbers of ISD-Ps are never used twice.
+    pub(crate) next_isd_p: u16,
+    pub(crate) next_sequence_number: i64,
+    pub(crate) default_dp_address: Option<String>,
+    pub(crate) profiles: Vec<InstalledProfile>,
+    /// At most one, by construction.
+    pub(crate) enabled: Option<Aid>,
+    /// The operational profile that was enabled before a test profile, to which alone one may go back.
+    pub(crate) before_test_profile: Option<Aid>,
+    /// What the next REFRESH will bring about.
+    pub(crate) switch: Option<ProfileSwitch>,
+    pub(crate) notifications: Vec<StoredNotification>,
+    /// One-time keys given out and not used up, the latest last.
+    pub(crate) one_time_keys: Vec<OneTimeKey>,
+}
+
+/// A change of the enabled profile that waits for a REFRESH or a reset: SGP.22 sections 5.7.16 and 5.7.17.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProfileSwitch {
+    /// This one is to be enabled, in the place of the present one.
+    Enable(Aid),
+    /// The present one is to be disabled.
+    Disable(Aid),
+}
+
+/// An ISD-P and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InstalledProfile {
+    pub(crate) isd_p: Aid,
+    pub(crate) metadata: InDer<StoreMetadataRequest>,
+    pub(crate) nickname: Option<String>,
+    /// From ConfigureISDP.
+    pub(crate) dp_oid: Option<Oid>,
+    /// The CI of the session in which it was installed: its notifications are signed under it.
+    pub(crate) ci: SubjectKeyIdentifier,
+    /// Octets of memory that it takes.
+    pub(crate) memory: u32,
+    /// Its files, codes and keys.
+    pub(crate) content: profile::InstalledProfile,
+}
+
+impl InstalledProfile {
+    pub(crate) fn iccid(&self) -> Iccid {
+        self.metadata.0.iccid
+    }
+
+    /// Operational when the metadata do not say.
+    pub(crate) fn class(&self) -> ProfileClass {
+        self.metadata.0.profile_class.unwrap_or(ProfileClass::OPERATIONAL)
+    }
+
+    pub(crate) fn may_be_disabled(&self) -> bool {
+        !self.has_rule(ppr::PPR1)
+    }
+
+    pub(crate) fn may_be_deleted(&self) -> bool {
+        !self.has_rule(ppr::PPR2)
+    }
+
+    fn has_rule(&self, rule: usize) -> bool {
+        self.metadata.0.profile_policy_rules.as_ref().is_some_and(|rules| rules.has(rule))
+    }
+}
+
+/// A notification that has not been removed yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredNotification {
+    pub(crate) sequence_number: i64,
+    /// A bit of [`rsp::sgp22::notification_event`].
+    pub(crate) event: usize,
+    pub(crate) address: String,
+    pub(crate) iccid: Option<Iccid>,
+    /// As it was signed.
+    pub(crate) signed: InDer<Raw<PendingNotification>>,
+}
+
+/// otSK.EUICC.ECKA and its public half, kept for a retry: SGP.22 section 5.7.5.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OneTimeKey {
+    /// The SM-DP+ it was made for.
+    pub(crate) smdp_oid: Oid,
+    /// 04 || X || Y.
+    pub(crate) public: Octets,
+    pub(crate) secret: SecretOctets,
+}
+
+/// How many one-time keys are kept for retries; the oldest go first.
+pub(crate) const MAX_ONE_TIME_KEYS: usize = 8;
+
+impl Persistent {
+    /// A card fresh from the factory.
+    pub(crate) fn new(eid: Eid, default_dp_address: Option<String>) -> Self {
+        Self {
+            stored_form: STORED_FORM,
+            eid,
+            next_isd_p: 0x10,
+            next_sequence_number: 1,
+            default_dp_address,
+            profiles: Vec::new(),
+            enabled: None,
+            before_test_profile: None,
+            switch: None,
+            notifications: Vec::new(),
+            one_time_keys: Vec::new(),
+        }
+    }
+
+    pub(crate) fn profile(&self, isd_p: &Aid) -> Option<&InstalledProfile> {
+        self.profiles.iter().find(|profile| profile.isd_p == *isd_p)
+    }
+
+    pub(crate) fn enabled_profile(&self) -> Option<&InstalledProfile> {
+        self.profile(self.enabled.as_ref()?)
+    }
+
+    pub(crate) fn enabled_profile_mut(&mut self) -> Option<&mut InstalledProfile> {
+        let enabled = self.enabled.as_ref()?;
+        self.profiles.iter_mut().find(|profile| profile.isd_p == *enabled)
+    }
+
+    pub(crate) fn memory_used(&self) -> u32 {
+        self.profiles.iter().fold(0, |sum, profile| sum.saturating_add(profile.memory))
+    }
+}
+
+/// What a reset clears.
+#[derive(Clone, Debug)]
+pub(crate) struct Volatile {
+    /// Open channels; the basic channel is always there.
+    pub(crate) channels: BTreeMap<u8, Channel>,
+    pub(crate) session: Session,
+    pub(crate) cat: Cat,
+    /// Codes of the enabled profile that were presented since the last reset: whose, and which.
+    pub(crate) verified: BTreeSet<(FileIndex, PinKeyReference)>,
+}
+
+impl Volatile {
+    /// After a reset; `on_basic_channel` is what is selected there without being asked for.
+    pub(crate) fn after_reset(on_basic_channel: Channel) -> Self {
+        Self {
+            channels: BTreeMap::from([(0, on_basic_channel)]),
+            session: Session::Idle,
+            cat: Cat::default(),
+            verified: BTreeSet::new(),
+        }
+    }
+}
+
+/// An ASN.1 value whose stored form is its DER, in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InDer<T>(pub(crate) T);
+
+impl<T: Asn1> Serialize for InDer<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(self.0.to_der()))
+    }
+}
+
+impl<'de, T: Asn1> Deserialize<'de> for InDer<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let octets = hex::decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        T::from_der(&octets).map(Self).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,1 @@
+//! The device that holds the card.
