@@ -196,6 +196,19 @@ impl Certificate {
         self.role
     }
 
+    /// The role, plain TLS included, which only shows in what the certificate may be used for. To list and to find
+    /// certificates by, not to trust them by: for that, a chain is checked for a role.
+    #[must_use]
+    pub fn role_or_tls_use(&self) -> Option<Role> {
+        let usage = self.extended_key_usage.unwrap_or_default();
+        let plain_tls = match (usage.server_auth, usage.client_auth) {
+            (false, true) => Some(Role::OperatorTls),
+            (true, true) => Some(Role::SmSrTls),
+            _ => None,
+        };
+        self.role.or(plain_tls)
+    }
+
     /// Every certificate policy.
     #[must_use]
     pub fn policies(&self) -> &[Oid] {
@@ -354,7 +367,7 @@ impl Certificate {
 impl fmt::Display for Certificate {
     /// One line: role, subject, curve, last day, key identifier.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.role {
+        match self.role_or_tls_use() {
             Some(role) => write!(f, "{role}")?,
             None => f.write_str("certificate without RSP role")?,
         }

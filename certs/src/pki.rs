@@ -448,7 +448,7 @@ impl Pki {
 
     fn of_role(&self, role: Role, curve: Curve) -> impl Iterator<Item = &Certificate> {
         self.entries.iter().map(|entry| &entry.certificate).filter(move |certificate| {
-            certificate.curve() == curve && files::role_of(certificate) == Some(role)
+            certificate.curve() == curve && certificate.role_or_tls_use() == Some(role)
         })
     }
 

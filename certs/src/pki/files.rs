@@ -77,27 +77,14 @@ impl Pki {
     /// Roots first, then as roles are listed, then by path.
     pub(super) fn sort(&mut self) {
         self.entries.sort_by_key(|entry| {
-            (role_of(&entry.certificate).map_or(usize::MAX, |role| role as usize), entry.path.clone())
+            (entry.certificate.role_or_tls_use().map_or(usize::MAX, |role| role as usize), entry.path.clone())
         });
     }
 }
 
-/// The role of a certificate, plain TLS included: that is told by what it may be used for.
-pub(super) fn role_of(certificate: &Certificate) -> Option<Role> {
-    let plain_tls = || {
-        let usage = certificate.extended_key_usage()?;
-        match (usage.server_auth, usage.client_auth) {
-            (false, true) => Some(Role::OperatorTls),
-            (true, true) => Some(Role::SmSrTls),
-            _ => None,
-        }
-    };
-    certificate.role().or_else(plain_tls)
-}
-
 /// Where a certificate lies in the folder.
 pub(super) fn path_of(certificate: &Certificate) -> String {
-    let role = role_of(certificate).unwrap_or(Role::SmSrTls);
+    let role = certificate.role_or_tls_use().unwrap_or(Role::SmSrTls);
     let which = match role {
         Role::Euicc => certificate.eid().map(|eid| eid.to_string()),
         Role::OperatorTls => certificate.subject().organisation().map(file_name),

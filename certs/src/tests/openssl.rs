@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{CURVES, pki, sgp26, write};
-use crate::{Certificate, Credential, Pki, Role};
+use crate::{Certificate, Credential, Defect, Pki, Role};
 
 /// What `openssl` said; `None`, said aloud, when there is no such program.
 fn openssl(arguments: &[&str]) -> Option<(bool, String)> {
@@ -91,8 +91,24 @@ fn openssl_treats_our_euicc_certificates_like_the_published_ones() {
     let ours = pki();
     for curve in CURVES {
         let (Some(ours), Some(theirs)) = (verdict(&ours, curve), verdict(&published, curve)) else { return };
-        println!("{curve}: {ours:?}");
         assert_eq!(ours.1, theirs.1);
+    }
+}
+
+/// With the name constraints out of the way (same EUM, same key), the rest of the chain holds for OpenSSL too.
+#[test]
+fn openssl_verifies_euicc_certificates_below_an_eum_without_name_constraints() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = pki();
+    for curve in CURVES {
+        let eum = pki.issue_with(Defect::NoEidRange, Role::Eum, curve).unwrap();
+        let eum = super::read(eum.der);
+        for eid in pki.eids(curve) {
+            let held = pki.euicc(curve, eid).unwrap();
+            let chain = verify(folder.path(), &held.ci, &[&eum], &held.euicc.certificate);
+            let Some((verified, said)) = chain else { return };
+            assert!(verified, "{eid} on {curve}: {said}");
+        }
     }
 }
 
