@@ -1,1 +1,13 @@
-//! Card conversations.
+//! The card from outside: everything here goes through the APDU door.
+//!
+//! [`bench`] is a reader and the LPA's side of ES10, [`server`] an SM-DP+ written over the same crates as the real
+//! one, but apart from it.
+
+mod bench;
+mod conversations;
+mod download;
+mod files;
+mod hostile;
+mod power_cuts;
+mod profiles;
+mod server;

@@ -1,0 +1,159 @@
+//! A card on the bench: APDUs as text, and the LPA's side of ES10.
+
+use certs::{Pki, PkiOptions};
+use crypto::Curve;
+use rsp::der::Asn1;
+use rsp::ids::{Aid, Iccid};
+use rsp::sgp22::ProfileIdentifier;
+use rsp::sgp22::es10c::{
+    DeleteProfileRequest, DeleteProfileResponse, DeleteResult, DisableProfileRequest, DisableProfileResponse,
+    DisableResult, EnableProfileRequest, EnableProfileResponse, EnableResult, ProfileInfo,
+    ProfileInfoListRequest, ProfileInfoListResponse,
+};
+use world::{ManualClock, Memory, RamMemory, SeededDice, World};
+
+use crate::card::{Card, CardDescription};
+
+/// Blocks of STORE DATA as lpac cuts them.
+const BLOCK: usize = 120;
+
+pub(super) struct Bench {
+    pub(super) card: Card,
+    pub(super) clock: ManualClock,
+    pub(super) pki: Pki,
+    /// Channel on which the ISD-R is selected; opened when it is first needed.
+    isd_r: Option<u8>,
+}
+
+pub(super) fn pki() -> Pki {
+    Pki::from_seed(b"card tests", &PkiOptions::default()).unwrap()
+}
+
+pub(super) fn description(pki: &Pki) -> CardDescription {
+    let eid = pki.eids(Curve::P256)[0];
+    let credentials = [Curve::P256, Curve::BrainpoolP256r1].map(|curve| pki.euicc(curve, eid).unwrap());
+    CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials)
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self::with(pki(), |_| {}, RamMemory::default())
+    }
+
+    pub(super) fn with(
+        pki: Pki,
+        change: impl FnOnce(&mut CardDescription),
+        memory: impl Memory + 'static,
+    ) -> Self {
+        let mut description = description(&pki);
+        change(&mut description);
+        let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
+        let world = World::new(clock.clone(), SeededDice::from_text("card"));
+        let card = Card::open(description, memory, world).unwrap();
+        Self { card, clock, pki, isd_r: None }
+    }
+
+    /// One APDU in hexadecimal, its answer in hexadecimal.
+    pub(super) fn apdu(&mut self, command: &str) -> String {
+        hex::encode_upper(self.card.transmit(&hex::decode(command.replace(' ', "")).unwrap()))
+    }
+
+    /// One APDU whose answer is `expected`.
+    #[track_caller]
+    pub(super) fn expect(&mut self, command: &str, expected: &str) {
+        assert_eq!(self.apdu(command), expected.replace(' ', ""), "answer to {command}");
+    }
+
+    /// One APDU that succeeds; its data, GET RESPONSE included.
+    #[track_caller]
+    pub(super) fn read(&mut self, command: &str) -> String {
+        let mut answer = self.apdu(command);
+        let mut data = String::new();
+        loop {
+            let status = answer.split_off(answer.len() - 4);
+            data.push_str(&answer);
+            match status.split_at(2) {
+                ("61", length) => answer = self.apdu(&format!("{}C00000{length}", &command[..2])),
+                ("90" | "91", _) => return data,
+                _ => panic!("{command} was answered {status}"),
+            }
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.card.reset();
+        self.isd_r = None;
+    }
+
+    /// One command of ES10 to the ISD-R: the response, or the status word that refused it.
+    pub(super) fn es10(&mut self, request: &[u8]) -> Result<Vec<u8>, String> {
+        let channel = self.isd_r_channel();
+        let mut response = Vec::new();
+        let blocks: Vec<_> = request.chunks(BLOCK).collect();
+        for (number, block) in blocks.iter().enumerate() {
+            let p1 = if number + 1 == blocks.len() { 0x91 } else { 0x11 };
+            let mut command = vec![0x80 | channel, 0xE2, p1, u8::try_from(number).unwrap()];
+            command.push(u8::try_from(block.len()).unwrap());
+            command.extend_from_slice(block);
+            let mut answer = self.card.transmit(&command);
+            loop {
+                let status = answer.split_off(answer.len() - 2);
+                response.append(&mut answer);
+                match status[..] {
+                    [0x61, le] => answer = self.card.transmit(&[0x80 | channel, 0xC0, 0, 0, le]),
+                    [0x90 | 0x91, _] => break,
+                    _ => return Err(hex::encode_upper(status)),
+                }
+            }
+        }
+        Ok(response)
+    }
+
+    /// One function of ES10.
+    #[track_caller]
+    pub(super) fn call<Response: Asn1>(&mut self, request: &impl Asn1) -> Response {
+        self.try_call(request).unwrap()
+    }
+
+    pub(super) fn try_call<Response: Asn1>(&mut self, request: &impl Asn1) -> Result<Response, String> {
+        let response = self.es10(&request.to_der())?;
+        Ok(Response::from_der(&response).unwrap())
+    }
+
+    fn isd_r_channel(&mut self) -> u8 {
+        if let Some(channel) = self.isd_r {
+            return channel;
+        }
+        let answer = self.card.transmit(&[0, 0x70, 0, 0, 1]);
+        let [channel, 0x90 | 0x91, _] = answer[..] else { panic!("no channel: {answer:02X?}") };
+        let select = [&[channel, 0xA4, 4, 0, 16][..], &Aid::ISD_R].concat();
+        let answer = self.card.transmit(&select);
+        assert_eq!(answer[0], 0x61, "{answer:02X?}");
+        self.isd_r = Some(channel);
+        channel
+    }
+
+    pub(super) fn profiles(&mut self) -> Vec<ProfileInfo> {
+        let request = ProfileInfoListRequest { search_criteria: None, tag_list: None };
+        match self.call(&request) {
+            ProfileInfoListResponse::ProfileInfoListOk(profiles) => profiles,
+            ProfileInfoListResponse::ProfileInfoListError(code) => panic!("GetProfilesInfo: {code}"),
+        }
+    }
+
+    pub(super) fn enable(&mut self, iccid: Iccid, refresh_flag: bool) -> EnableResult {
+        let profile_identifier = ProfileIdentifier::Iccid(iccid);
+        let request = EnableProfileRequest { profile_identifier, refresh_flag };
+        self.call::<EnableProfileResponse>(&request).enable_result
+    }
+
+    pub(super) fn disable(&mut self, iccid: Iccid, refresh_flag: bool) -> DisableResult {
+        let profile_identifier = ProfileIdentifier::Iccid(iccid);
+        let request = DisableProfileRequest { profile_identifier, refresh_flag };
+        self.call::<DisableProfileResponse>(&request).disable_result
+    }
+
+    pub(super) fn delete(&mut self, iccid: Iccid) -> DeleteResult {
+        self.call::<DeleteProfileResponse>(&DeleteProfileRequest::Iccid(iccid)).delete_result
+    }
+}
