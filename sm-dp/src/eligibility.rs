@@ -1,0 +1,60 @@
+//! Whether a profile fits an eUICC: SGP.22 section 5.6.3, eligibility check.
+
+use rsp::{
+    der::{Reader, Tag},
+    sgp22::{EuiccInfo2, ppr},
+    status::{Refusal, Status},
+};
+
+use crate::records::Profile;
+
+/// What the profile needs against what the eUICC says it has.
+pub(crate) fn check(profile: &Profile, euicc: &EuiccInfo2) -> Result<(), Refusal> {
+    if let Some(bit) = profile.needs.iter().find(|bit| !euicc.uicc_capability.has(**bit)) {
+        return Err(Status::ProfileNotEligible
+            .because(format!(
+                "the profile needs capability {bit} of UICCCapability, which the eUICC does not have"
+            ))
+            .about(profile.iccid));
+    }
+    if let (Some(rules), Some(forbidden)) =
+        (&profile.metadata.profile_policy_rules, &euicc.forbidden_profile_policy_rules)
+        && let Some(rule) =
+            [ppr::PPR1, ppr::PPR2].into_iter().find(|rule| rules.has(*rule) && forbidden.has(*rule))
+    {
+        return Err(Status::ProfileNotEligible
+            .because(format!("the eUICC forbids policy rule PPR{rule}, which the profile has"))
+            .about(profile.iccid));
+    }
+    match free_memory(&euicc.ext_card_resource) {
+        Some(free) if free < profile.memory => Err(Status::EuiccInsufficientMemory
+            .because(format!("the profile needs about {} octets, the eUICC has {free}", profile.memory))),
+        _ => Ok(()),
+    }
+}
+
+/// Free non-volatile memory in Extended Card Resources (TS 102 226 section 8.2.1.7.2), octets.
+fn free_memory(ext_card_resource: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(ext_card_resource);
+    while let Ok(Some(_)) = reader.peek() {
+        let (tag, contents) = reader.tlv().ok()?;
+        if tag == Tag(0x82) {
+            return contents
+                .iter()
+                .try_fold(0u32, |sum, octet| sum.checked_mul(256)?.checked_add((*octet).into()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_the_card_resources() {
+        assert_eq!(free_memory(&[0x81, 1, 0, 0x82, 3, 1, 0, 0, 0x83, 1, 9]), Some(0x10000));
+        assert_eq!(free_memory(&[0x81, 1, 0]), None);
+        assert_eq!(free_memory(&[0x82, 9]), None);
+    }
+}

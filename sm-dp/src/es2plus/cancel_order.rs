@@ -1,0 +1,67 @@
+//! ES2+.CancelOrder: SGP.22 section 5.3.3.
+
+use rsp::{
+    sgp22::es2plus::{CancelOrderRequest, FinalProfileStatusIndicator},
+    status::Status,
+};
+
+use super::{Caller, own_profile};
+use crate::{
+    decision::{Context, Decision},
+    profile_state::ProfileEvent,
+    records::{BINDINGS, MATCHING_IDS, ORDERS_BY_EID, PROFILES, eid_key},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    caller: &Caller,
+    request: &CancelOrderRequest,
+) -> Decision<()> {
+    caller.check(context.config, &request.header)?;
+    let iccid = request.iccid;
+    let mut profile = own_profile(context, iccid, &request.header).await?;
+    let Some(order) = profile.order.clone() else {
+        return Err(Status::IccidUnknown.because("the profile is not ordered").about(iccid).into());
+    };
+    match (order.eid, request.eid) {
+        (Some(_), None) => {
+            return Err(Status::EidMissing
+                .because("the order has an EID, which must be given")
+                .about(iccid)
+                .into());
+        }
+        (ordered, Some(given)) if ordered != Some(given) => {
+            return Err(Status::EidAssociation.because("the order is for another eUICC").about(given).into());
+        }
+        _ => {}
+    }
+    if let Some(given) = &request.matching_id
+        && order.matching_id.as_ref() != Some(given)
+    {
+        return Err(Status::MatchingIdAssociation
+            .because("the order has another MatchingID")
+            .about(given)
+            .into());
+    }
+    let event = match request.final_profile_status_indicator {
+        FinalProfileStatusIndicator::Available => ProfileEvent::OrderCancelled,
+        FinalProfileStatusIndicator::Unavailable => ProfileEvent::OrderCancelledForGood,
+    };
+    let Some(state) = profile.state.after(event) else {
+        return Err(Status::IccidInvalidTransition
+            .because(format!("the profile is {}", profile.state))
+            .about(iccid)
+            .into());
+    };
+    profile.state = state;
+    profile.order = None;
+    if let Some(matching_id) = &order.matching_id {
+        context.tx.delete(&MATCHING_IDS, matching_id);
+    }
+    if let Some(eid) = order.eid {
+        context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, iccid));
+    }
+    context.tx.delete(&BINDINGS, &iccid.to_string());
+    context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
+    Ok(())
+}

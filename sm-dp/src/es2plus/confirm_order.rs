@@ -1,0 +1,120 @@
+//! ES2+.ConfirmOrder: SGP.22 section 5.3.2.
+//!
+//! Completes an order: for whom, under which MatchingID, with which confirmation code, and whether at once.
+
+use crypto::ConfirmationCodeHash;
+use rsp::{
+    ids::Eid,
+    sgp22::es2plus::{ConfirmOrderReply, ConfirmOrderRequest},
+    status::Status,
+};
+
+use super::{Caller, own_profile};
+use crate::{
+    decision::{Context, Decision},
+    profile_state::ProfileEvent,
+    records::{MATCHING_IDS, ORDERS_BY_EID, Octets, PROFILES, Profile, eid_key},
+};
+
+/// MatchingIDs that are made here: five groups of five. 25 symbols of 32 are 125 bits, not to be guessed.
+const GROUPS: usize = 5;
+/// Letters and digits of section 4.1.1 that are not easily taken for one another.
+const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    caller: &Caller,
+    request: &ConfirmOrderRequest,
+) -> Decision<ConfirmOrderReply> {
+    caller.check(context.config, &request.header)?;
+    let mut profile = own_profile(context, request.iccid, &request.header).await?;
+    let event = match request.release_flag {
+        true => ProfileEvent::OrderConfirmedAndReleased,
+        false => ProfileEvent::OrderConfirmed,
+    };
+    let Some(state) = profile.state.after(event) else {
+        return Err(Status::IccidInvalidTransition
+            .because(format!("the profile is {}", profile.state))
+            .about(request.iccid)
+            .into());
+    };
+    let eid = eid_of(&profile, request.eid)?;
+    let matching_id = matching_id(context, request, eid).await?;
+    if request.smds_address.is_some() {
+        return Err(Status::SmdsInaccessible
+            .because("this SM-DP+ has no SM-DS to register the event at")
+            .into());
+    }
+
+    profile.state = state;
+    if let Some(order) = profile.order.as_mut() {
+        order.eid = eid;
+        order.matching_id = Some(matching_id.clone());
+        order.confirmation_code_hash = request
+            .confirmation_code
+            .as_deref()
+            .filter(|code| !code.is_empty())
+            .map(|code| Octets(ConfirmationCodeHash::of(code).expose().to_vec()));
+        order.expires = Some(context.now.plus(context.config.order_lifetime));
+    }
+    if let Some(eid) = eid {
+        context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
+    }
+    if !matching_id.is_empty() {
+        context.tx.put(&MATCHING_IDS, &matching_id, &profile.iccid)?;
+    }
+    context.tx.put(&PROFILES, &profile.iccid.to_string(), &profile)?;
+    Ok(ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.address.to_string()) })
+}
+
+/// The EID of the order and the EID now given must not differ.
+fn eid_of(profile: &Profile, now: Option<Eid>) -> Decision<Option<Eid>> {
+    match (profile.order.as_ref().and_then(|order| order.eid), now) {
+        (Some(ordered), Some(now)) if ordered != now => {
+            Err(Status::EidAssociation.because("the profile is ordered for another eUICC").about(now).into())
+        }
+        (ordered, now) => Ok(now.or(ordered)),
+    }
+}
+
+/// The operator's choice if nobody else has it, or one of our own. Empty: the order is found by its EID alone.
+async fn matching_id(
+    context: &mut Context<'_, '_>,
+    request: &ConfirmOrderRequest,
+    eid: Option<Eid>,
+) -> Decision<String> {
+    let chosen = match &request.matching_id {
+        Some(empty) if empty.is_empty() => {
+            if eid.is_none() {
+                return Err(Status::EidMissing
+                    .because("without MatchingID an order can only be found by its EID, and it has none")
+                    .into());
+            }
+            return Ok(String::new());
+        }
+        Some(chosen) => chosen.clone(),
+        None => generated(context),
+    };
+    if !chosen.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') {
+        return Err(Status::FormatInvalid
+            .because("a MatchingID is of A-Z, 0-9 and - (section 4.1.1)")
+            .about(&chosen)
+            .into());
+    }
+    match context.tx.get(&MATCHING_IDS, &chosen).await? {
+        Some(taken) if taken != request.iccid => {
+            Err(Status::MatchingIdInUse.because("another order has this MatchingID").about(&chosen).into())
+        }
+        _ => Ok(chosen),
+    }
+}
+
+fn generated(context: &Context<'_, '_>) -> String {
+    let drawn = context.world.random::<{ GROUPS * 5 }>();
+    let symbols: Vec<char> = drawn
+        .iter()
+        .filter_map(|octet| ALPHABET.get(usize::from(octet % 32)))
+        .map(|symbol| char::from(*symbol))
+        .collect();
+    symbols.chunks(5).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+}

@@ -1,0 +1,118 @@
+//! ES8+: making the Bound Profile Package, SGP.22 sections 2.5.4 and 5.5.
+
+use crypto::{
+    Curve, PublicKey, SecretKey,
+    bsp::{KEY_LENGTH_AES_128, KEY_TYPE_AES, Protect, SessionKeys},
+};
+use rsp::{
+    der::{Asn1, Raw},
+    ids::{Eid, Oid, TransactionId},
+    sgp22::{
+        DpProprietaryData,
+        es8plus::{
+            BoundProfilePackage, ConfigureIsdpRequest, ControlRefTemplate, InitialiseSecureChannelRequest,
+            ReplaceSessionKeysRequest, Segments, StoreMetadataRequest,
+        },
+    },
+    status::{Refusal, Status},
+};
+use world::{Fault, World};
+
+use crate::stock::Protection;
+
+/// What a package is bound with.
+pub(crate) struct Binder<'a> {
+    /// CERT.DPpb's key.
+    pub(crate) signing_key: &'a SecretKey,
+    /// Of the session.
+    pub(crate) transaction_id: &'a TransactionId,
+    /// Identifies the server in the key derivation.
+    pub(crate) host_id: Vec<u8>,
+    /// Kept with the profile on the eUICC.
+    pub(crate) smdp_oid: Oid,
+    /// For otSK.DP.ECKA and PPKs.
+    pub(crate) world: &'a World,
+}
+
+impl Binder<'_> {
+    /// Binds `package` to an eUICC and its one-time key.
+    pub(crate) fn bind(
+        &self,
+        package: &[u8],
+        metadata: &StoreMetadataRequest,
+        protection: Protection,
+        eid: Eid,
+        euicc_otpk: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let curve: Curve = self.signing_key.curve();
+        let bad_key = |_| {
+            Status::EuiccVerificationFailed.because("otPK.EUICC.ECKA is not a point of the session's curve")
+        };
+        let mut fill = |octets: &mut [u8]| self.world.dice.fill(octets);
+        let otsk = SecretKey::generate(curve, &mut fill);
+        let shared =
+            otsk.agree(&PublicKey::from_sec1(curve, euicc_otpk).map_err(bad_key)?).map_err(bad_key)?;
+        let keys = SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, &self.host_id, &eid.0);
+
+        let mut channel = InitialiseSecureChannelRequest {
+            remote_op_id: InitialiseSecureChannelRequest::INSTALL_BOUND_PROFILE_PACKAGE,
+            transaction_id: self.transaction_id.clone(),
+            control_ref_template: ControlRefTemplate {
+                key_type: [KEY_TYPE_AES],
+                key_len: [KEY_LENGTH_AES_128],
+                host_id: self.host_id.clone(),
+            },
+            smdp_otpk: otsk.public_key().to_sec1().to_vec(),
+            smdp_sign: Vec::new(),
+        };
+        channel.smdp_sign = self.signing_key.sign(&channel.signed_octets(euicc_otpk)).as_bytes().to_vec();
+
+        // The order of protection is the order of loading: the MAC chains through all of it.
+        let mut protect = Protect::new(keys);
+        let configure = ConfigureIsdpRequest {
+            dp_proprietary_data: Some(DpProprietaryData { dp_oid: self.smdp_oid.clone() }),
+        };
+        let first_sequence_of87 = protect.segments(0x87, &configure.to_der());
+        let sequence_of88 = protect.mac_only_segments(0x88, &metadata.to_der());
+        let second_sequence_of87 = match protection {
+            Protection::SessionKeys => None,
+            Protection::ProfileProtectionKeys => {
+                let ppk = SessionKeys::generate(&mut fill);
+                let replace = ReplaceSessionKeysRequest {
+                    initial_mac_chaining_value: ppk.initial_mac_chaining_value,
+                    ppk_enc: ppk.s_enc,
+                    ppk_cmac: ppk.s_mac,
+                };
+                let segments = protect.segments(0x87, &replace.to_der());
+                protect.replace_session_keys(ppk);
+                Some(Segments(segments))
+            }
+        };
+        let sequence_of86 = protect.segments(0x86, package);
+        Ok(BoundProfilePackage {
+            initialise_secure_channel_request: Raw::new(channel),
+            first_sequence_of87: Segments(first_sequence_of87),
+            sequence_of88: Segments(sequence_of88),
+            second_sequence_of87,
+            sequence_of86: Segments(sequence_of86),
+        }
+        .to_der())
+    }
+
+    /// The same package for another session of the same eUICC with the same one-time key: everything but
+    /// InitialiseSecureChannel stays, octet for octet (section 5.6.2).
+    pub(crate) fn bind_to_this_transaction(&self, bound: &[u8], euicc_otpk: &[u8]) -> Result<Vec<u8>, Fault> {
+        let mut package = BoundProfilePackage::from_der(bound).map_err(|e| {
+            Fault::caused_by(
+                e,
+                "cannot use the package that was bound before",
+                "report this: what the server stored cannot be read back",
+            )
+        })?;
+        let mut channel = package.initialise_secure_channel_request.into_value();
+        channel.transaction_id = self.transaction_id.clone();
+        channel.smdp_sign = self.signing_key.sign(&channel.signed_octets(euicc_otpk)).as_bytes().to_vec();
+        package.initialise_secure_channel_request = Raw::new(channel);
+        Ok(package.to_der())
+    }
+}

@@ -1,0 +1,216 @@
+//! ES9+.AuthenticateClient: SGP.22 section 5.6.3.
+//!
+//! The eUICC has proved itself; we check the proof and offer the profile it asked for.
+//! The order of the checks is observable, so keep it.
+
+use certs::{Certificate, ChainError, EuiccCertificate, Flaw, Verified, check_euicc};
+use rsp::{
+    der::Raw,
+    ids::{CertificateDer, Eid, Iccid, TransactionId},
+    sgp22::{
+        CtxParams1,
+        es9plus::{AuthenticateClientOk, AuthenticateClientRequest},
+        es10b::{AuthenticateResponseOk, AuthenticateServerResponse, SmdpSigned2},
+    },
+    status::{Refusal, Status},
+};
+
+use super::{advance, same_transaction, session, unknown, verify, with_signature};
+use crate::{
+    decision::{Context, Decision},
+    eligibility,
+    profile_state::{ProfileEvent, ProfileState},
+    records::{
+        Awaits, BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Octets, Offer, PROFILES, Profile, SESSIONS, Session,
+    },
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    request: &AuthenticateClientRequest,
+) -> Decision<AuthenticateClientOk> {
+    let id = &request.transaction_id;
+    let mut session = session(context, id).await?;
+    let Awaits::AuthenticateClient { server_challenge } = &session.awaits else {
+        return Err(unknown(id).into());
+    };
+    let server_challenge = server_challenge.0.clone();
+    let response = match &request.authenticate_server_response {
+        AuthenticateServerResponse::AuthenticateResponseOk(response) => response,
+        AuthenticateServerResponse::AuthenticateResponseError(error) => {
+            same_transaction(id, &error.transaction_id)?;
+            context.tx.delete(&SESSIONS, &id.to_string());
+            return Err(Status::EuiccVerificationFailed
+                .because(format!("the eUICC refused this server: {}", error.authenticate_error_code))
+                .into());
+        }
+    };
+    let (euicc, offer) = match check_euicc_answer(context, id, &session, &server_challenge, response) {
+        Ok(euicc) => {
+            let offer = offer(context, &euicc, response).await;
+            (euicc, offer)
+        }
+        Err(refusal) => {
+            context.tx.delete(&SESSIONS, &id.to_string());
+            return Err(refusal.into());
+        }
+    };
+    let profile = match offer {
+        Ok(profile) => profile,
+        Err(no) => {
+            context.tx.delete(&SESSIONS, &id.to_string());
+            return Err(no);
+        }
+    };
+
+    let dp = context.credentials.on(session.curve.into()).ok_or_else(|| {
+        Status::CiForVerificationUnavailable.because("the certificates of this session are no longer there")
+    })?;
+    let bound = context.tx.get(&BINDINGS, &profile.iccid.to_string()).await?;
+    let smdp_signed2 = Raw::new(SmdpSigned2 {
+        transaction_id: id.clone(),
+        cc_required_flag: profile.order.as_ref().is_some_and(|order| order.confirmation_code_hash.is_some()),
+        bpp_euicc_otpk: bound.filter(|bound| bound.eid == euicc.eid).map(|bound| bound.euicc_otpk.0),
+    });
+    let signed = with_signature(smdp_signed2.bytes(), &response.euicc_signature1);
+    let smdp_signature2 = dp.pb.key.sign(&signed).as_bytes().to_vec();
+
+    session.expires = context.now.plus(context.config.session_lifetime);
+    session.awaits = Awaits::GetBoundProfilePackage {
+        offer: Offer {
+            iccid: profile.iccid,
+            eid: euicc.eid,
+            euicc_key: Octets(euicc.public_key.to_sec1().to_vec()),
+            euicc_curve: euicc.public_key.curve().into(),
+        },
+        smdp_signature2: Octets(smdp_signature2.clone()),
+    };
+    context.tx.put(&SESSIONS, &id.to_string(), &session)?;
+    Ok(AuthenticateClientOk {
+        transaction_id: id.clone(),
+        profile_metadata: profile.metadata,
+        smdp_signed2,
+        smdp_signature2,
+        smdp_certificate: CertificateDer(dp.pb.certificate.der().to_vec()),
+    })
+}
+
+/// That it is an eUICC of a CI we trust, and that it answers this session's challenge.
+fn check_euicc_answer(
+    context: &Context<'_, '_>,
+    id: &TransactionId,
+    session: &Session,
+    server_challenge: &[u8],
+    response: &AuthenticateResponseOk,
+) -> Result<Verified<EuiccCertificate>, Refusal> {
+    let eum = Certificate::from_der(response.eum_certificate.0.clone())
+        .map_err(|e| Status::EumCertificateVerificationFailed.because(e.to_string()))?;
+    let euicc = Certificate::from_der(response.euicc_certificate.0.clone())
+        .map_err(|e| Status::EuiccCertificateVerificationFailed.because(e.to_string()))?;
+    let euicc = check_euicc(&context.credentials.anchors, &euicc, &eum, context.now).map_err(refusal_of)?;
+    if euicc.ci_key_id != session.euicc_ci {
+        return Err(Status::CiUnknown
+            .because("the eUICC signed under another CI than it was told to")
+            .about(&euicc.ci_key_id));
+    }
+    verify(&euicc.public_key, response.euicc_signed1.bytes(), &response.euicc_signature1, "euiccSignature1")?;
+    let signed = &response.euicc_signed1;
+    same_transaction(id, &signed.transaction_id)?;
+    if signed.server_challenge.as_slice() != server_challenge {
+        return Err(Status::EuiccVerificationFailed.because("serverChallenge is not the one that was given"));
+    }
+    if signed.server_address != session.server_address {
+        return Err(Status::EuiccVerificationFailed.because("the eUICC signed another server address"));
+    }
+    Ok(euicc)
+}
+
+/// A chain that does not hold, in the words of ES9+.
+pub(super) fn refusal_of(error: ChainError) -> Refusal {
+    let status = match &error {
+        ChainError::UnknownCi { .. } | ChainError::Ci(_) => Status::CiUnknown,
+        ChainError::Eum(Flaw::Expired(_)) => Status::EumCertificateExpired,
+        ChainError::Eum(_) => Status::EumCertificateVerificationFailed,
+        ChainError::Euicc(Flaw::Expired(_)) => Status::EuiccCertificateExpired,
+        _ => Status::EuiccCertificateVerificationFailed,
+    };
+    status.because(error.to_string())
+}
+
+/// The profile that waits for this eUICC, and that it may have it. Counts the attempt.
+async fn offer(
+    context: &mut Context<'_, '_>,
+    euicc: &EuiccCertificate,
+    response: &AuthenticateResponseOk,
+) -> Decision<Profile> {
+    let CtxParams1::CtxParamsForCommonAuthentication(wanted) = &response.euicc_signed1.ctx_params1;
+    let matching_id = wanted.matching_id.as_deref().unwrap_or_default();
+    let mut profile = find(context, matching_id, euicc.eid).await?;
+    let iccid = profile.iccid;
+    let refused = |why: &str| Status::MatchingIdRefused.because(why).about(matching_id);
+    let order = match profile.order.as_mut() {
+        Some(order) if !matches!(profile.state, ProfileState::Error | ProfileState::Unavailable) => order,
+        _ => return Err(refused("the order has ended").into()),
+    };
+    if let Some(eid) = order.eid
+        && eid != euicc.eid
+    {
+        return Err(Status::EidNotAllowed.because("the order is for another eUICC").about(euicc.eid).into());
+    }
+    match profile.state {
+        ProfileState::Released | ProfileState::Downloaded => {}
+        ProfileState::Installed => return Err(refused("the profile is installed already").into()),
+        _ => {
+            return Err(Status::ProfileNotReleased
+                .because("the operator has not released the profile")
+                .about(iccid)
+                .into());
+        }
+    }
+    let (attempts, expires) = (order.download_attempts, order.expires);
+    order.download_attempts += 1;
+    eligibility::check(&profile, &response.euicc_signed1.euicc_info2)?;
+    if attempts >= context.config.max_download_attempts {
+        advance(context, &mut profile, ProfileEvent::DownloadEnded)?;
+        return Err(Status::DownloadAttemptsExceeded
+            .because("the download was tried too often")
+            .about(matching_id)
+            .into());
+    }
+    if expires.is_some_and(|expires| expires <= context.now) {
+        return Err(Status::OrderExpired.because("the download order has expired").about(matching_id).into());
+    }
+    context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
+    Ok(profile)
+}
+
+/// By MatchingID; without one, the order that is bound to the EID alone (default SM-DP+, section 3.1.3).
+async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Decision<Profile> {
+    let iccid: Option<Iccid> = if matching_id.is_empty() {
+        let mut found = None;
+        for (_, iccid) in context.tx.list(&ORDERS_BY_EID, &format!("{eid}/")).await? {
+            let waits = context.tx.get(&PROFILES, &iccid.to_string()).await?;
+            if waits.is_some_and(|profile| {
+                matches!(profile.state, ProfileState::Released | ProfileState::Downloaded)
+                    && profile.order.is_some_and(|order| order.matching_id.as_deref() == Some(""))
+            }) {
+                found = Some(iccid);
+                break;
+            }
+        }
+        found
+    } else {
+        context.tx.get(&MATCHING_IDS, matching_id).await?
+    };
+    let profile = match iccid {
+        Some(iccid) => context.tx.get(&PROFILES, &iccid.to_string()).await?,
+        None => None,
+    };
+    profile.ok_or_else(|| {
+        let why = match matching_id.is_empty() {
+            true => "no order without MatchingID waits for this eUICC",
+            false => "no order has this MatchingID",
+        };
+        Status::MatchingIdRefused.because(why).about(matching_id).into()
+    })
+}

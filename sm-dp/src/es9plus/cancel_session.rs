@@ -1,0 +1,58 @@
+//! ES9+.CancelSession: SGP.22 section 5.6.5.
+//!
+//! The LPA gives up. Whether the order lives on depends on the reason, which the eUICC has signed.
+
+use rsp::{
+    sgp22::{
+        es9plus::CancelSessionRequestEs9,
+        es10b::{CancelSessionResponse, CancelSessionResponseOk},
+    },
+    status::Status,
+};
+
+use super::{advance, offered, same_transaction, session, unknown, verify};
+use crate::{
+    decision::{Context, Decision},
+    profile_state::ProfileEvent,
+    records::{Awaits, SESSIONS},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    request: &CancelSessionRequestEs9,
+) -> Decision<()> {
+    let id = &request.transaction_id;
+    let session = session(context, id).await?;
+    let offer = match &session.awaits {
+        Awaits::GetBoundProfilePackage { offer, .. } | Awaits::ProfileInstallationResult { offer, .. } => {
+            offer
+        }
+        // No eUICC is authenticated yet, so nobody could have signed.
+        Awaits::AuthenticateClient { .. } => return Err(unknown(id).into()),
+    };
+    let CancelSessionResponseOk {
+        euicc_cancel_session_signed: signed,
+        euicc_cancel_session_signature: signature,
+    } = match &request.cancel_session_response {
+        CancelSessionResponse::CancelSessionResponseOk(response) => response,
+        CancelSessionResponse::CancelSessionResponseError(code) => {
+            return Err(Status::EuiccVerificationFailed
+                .because(format!("the eUICC did not cancel its side: error {code}"))
+                .into());
+        }
+    };
+    verify(&offer.euicc_public_key()?, signed.bytes(), signature, "euiccCancelSessionSignature")?;
+    same_transaction(id, &signed.transaction_id)?;
+    if context.credentials.smdp_oid() != Some(&signed.smdp_oid) {
+        return Err(Status::SmdpOidMismatch
+            .because("the eUICC cancelled another SM-DP+'s session")
+            .about(&signed.smdp_oid)
+            .into());
+    }
+    if !signed.reason.keeps_the_order() {
+        let mut profile = offered(context, offer.iccid).await?;
+        advance(context, &mut profile, ProfileEvent::DownloadEnded)?;
+    }
+    context.tx.delete(&SESSIONS, &id.to_string());
+    Ok(())
+}

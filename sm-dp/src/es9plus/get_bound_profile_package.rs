@@ -1,0 +1,172 @@
+//! ES9+.GetBoundProfilePackage: SGP.22 section 5.6.2.
+//!
+//! The eUICC has named its one-time key; we bind the package to it. A retry gets the same package.
+//! The order of the checks is observable, so keep it.
+
+use crypto::ConfirmationCodeHash;
+use rsp::{
+    sgp22::{
+        es9plus::{BoundProfilePackageDer, GetBoundProfilePackageOk, GetBoundProfilePackageRequest},
+        es10b::{EuiccSigned2, PrepareDownloadResponse},
+    },
+    status::Status,
+};
+use world::Fault;
+
+use super::{advance, offered, same_transaction, session, unknown, verify, with_signature};
+use crate::{
+    config::HostId,
+    decision::{Context, Decision},
+    es8plus::Binder,
+    profile_state::ProfileEvent,
+    records::{Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, PROFILES, Profile, SESSIONS},
+    stock::Rebinding,
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    request: &GetBoundProfilePackageRequest,
+) -> Decision<GetBoundProfilePackageOk> {
+    let id = &request.transaction_id;
+    let mut session = session(context, id).await?;
+    let (offer, smdp_signature2) = match &session.awaits {
+        Awaits::GetBoundProfilePackage { offer, smdp_signature2 }
+        | Awaits::ProfileInstallationResult { offer, smdp_signature2 } => {
+            (offer.clone(), smdp_signature2.clone())
+        }
+        Awaits::AuthenticateClient { .. } => return Err(unknown(id).into()),
+    };
+    let response = match &request.prepare_download_response {
+        PrepareDownloadResponse::DownloadResponseOk(response) => response,
+        PrepareDownloadResponse::DownloadResponseError(error) => {
+            same_transaction(id, &error.transaction_id)?;
+            context.tx.delete(&SESSIONS, &id.to_string());
+            return Err(Status::EuiccVerificationFailed
+                .because(format!("the eUICC refused to prepare the download: {}", error.download_error_code))
+                .into());
+        }
+    };
+    let signed = with_signature(response.euicc_signed2.bytes(), &smdp_signature2.0);
+    verify(&offer.euicc_public_key()?, &signed, &response.euicc_signature2, "euiccSignature2")?;
+    same_transaction(id, &response.euicc_signed2.transaction_id)?;
+
+    let mut profile = offered(context, offer.iccid).await?;
+    check_confirmation_code(context, &mut profile, &response.euicc_signed2)?;
+    let package =
+        bind(context, id, &session.curve.into(), &profile, &offer, &response.euicc_signed2.euicc_otpk)
+            .await?;
+
+    if !advance(context, &mut profile, ProfileEvent::PackageHandedOut)? {
+        return Err(Status::ProfileUnavailable
+            .because("the order has ended meanwhile")
+            .about(profile.iccid)
+            .into());
+    }
+    session.expires = context.now.plus(context.config.notification_lifetime);
+    session.awaits = Awaits::ProfileInstallationResult { offer, smdp_signature2 };
+    context.tx.put(&SESSIONS, &id.to_string(), &session)?;
+    Ok(GetBoundProfilePackageOk {
+        transaction_id: id.clone(),
+        bound_profile_package: BoundProfilePackageDer(package),
+    })
+}
+
+/// The eUICC returns the LPA's hash of code and transaction; a wrong one counts, and too many end the order.
+fn check_confirmation_code(
+    context: &mut Context<'_, '_>,
+    profile: &mut Profile,
+    signed: &EuiccSigned2,
+) -> Decision<()> {
+    let iccid = profile.iccid;
+    let Some(order) = profile.order.as_mut() else {
+        return Err(Status::ProfileUnavailable.because("the order has ended meanwhile").about(iccid).into());
+    };
+    let Some(kept) = &order.confirmation_code_hash else { return Ok(()) };
+    if order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts {
+        return Err(Status::ConfirmationCodeRetriesExceeded
+            .because("the confirmation code was wrong too often")
+            .into());
+    }
+    let Some(hash_cc) = &signed.hash_cc else {
+        return Err(Status::ConfirmationCodeMissing.because("this order needs a confirmation code").into());
+    };
+    let kept: [u8; 32] = kept.0.as_slice().try_into().map_err(|_| {
+        Fault::new(
+            "cannot check the confirmation code",
+            "its hash in the record does not have 32 octets",
+            "place the order anew",
+        )
+    })?;
+    if ConfirmationCodeHash::from_bytes(kept).matches(hash_cc, &signed.transaction_id.0) {
+        return Ok(());
+    }
+    order.wrong_confirmation_codes += 1;
+    let last = order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts;
+    context.tx.put(&PROFILES, &iccid.to_string(), profile)?;
+    if last {
+        advance(context, profile, ProfileEvent::DownloadEnded)?;
+        return Err(Status::ConfirmationCodeRetriesExceeded
+            .because("the confirmation code was wrong too often; the order has ended")
+            .into());
+    }
+    Err(Status::ConfirmationCodeRefused.because("the confirmation code is wrong").into())
+}
+
+/// The package for this one-time key: the one that was made, or a new one.
+async fn bind(
+    context: &mut Context<'_, '_>,
+    id: &rsp::ids::TransactionId,
+    curve: &crypto::Curve,
+    profile: &Profile,
+    offer: &Offer,
+    euicc_otpk: &[u8],
+) -> Decision<Vec<u8>> {
+    let key = profile.iccid.to_string();
+    let dp = context.credentials.on(*curve);
+    let smdp_oid = context.credentials.smdp_oid();
+    let (Some(dp), Some(smdp_oid)) = (dp, smdp_oid) else {
+        return Err(Status::ProfileUnavailable
+            .because("the certificates of this session are no longer there")
+            .into());
+    };
+    let host_id = context.config.host_id.as_ref().map_or_else(
+        || context.world.random::<{ HostId::MAX_OCTETS }>().to_vec(),
+        |host_id| host_id.octets().to_vec(),
+    );
+    let binder = Binder {
+        signing_key: &dp.pb.key,
+        transaction_id: id,
+        host_id,
+        smdp_oid: smdp_oid.clone(),
+        world: context.world,
+    };
+    let bound = context.tx.get(&BINDINGS, &key).await?;
+    let package = match bound {
+        Some(bound) if bound.eid == offer.eid && bound.euicc_otpk.0 == euicc_otpk => {
+            if bound.transaction_id == *id {
+                return Ok(bound.bound_profile_package.0);
+            }
+            binder.bind_to_this_transaction(&bound.bound_profile_package.0, euicc_otpk)?
+        }
+        Some(_) if profile.rebinding == Rebinding::Refused => {
+            return Err(Status::ProfileUnavailable
+                .because("the profile is bound to another one-time key and may not be bound again")
+                .about(profile.iccid)
+                .into());
+        }
+        _ => {
+            let Some(package) = context.tx.get(&PACKAGES, &key).await? else {
+                return Err(Status::ProfileUnavailable.because("the package is no longer in stock").into());
+            };
+            binder.bind(&package.0, &profile.metadata, profile.protection, offer.eid, euicc_otpk)?
+        }
+    };
+    let binding = Binding {
+        eid: offer.eid,
+        euicc_otpk: Octets(euicc_otpk.to_vec()),
+        transaction_id: id.clone(),
+        bound_profile_package: Octets(package.clone()),
+    };
+    context.tx.put(&BINDINGS, &key, &binding)?;
+    Ok(package)
+}

@@ -1,0 +1,170 @@
+//! ES9+.HandleNotification: SGP.22 section 5.6.4.
+//!
+//! What happened on the eUICC. The function has no answer but HTTP 204 (section 6.5.2.9), so what cannot be believed
+//! is told to the log and to the events, not to the LPA, which would otherwise send it for ever. A notification that
+//! comes again is answered again and changes nothing.
+
+use certs::{Certificate, check_euicc};
+use crypto::PublicKey;
+use rsp::{
+    der::{BitString, Raw},
+    ids::Eid,
+    sgp22::{
+        NotificationMetadata, OtherSignedNotification, PendingNotification,
+        es8plus::{FinalResult, ProfileInstallationResult},
+        es9plus::HandleNotificationRequest,
+        notification_event,
+    },
+    status::{Refusal, Status},
+};
+
+use super::{advance, authenticate_client::refusal_of, offered, session, unknown, verify};
+use crate::{
+    decision::{Context, Decision},
+    profile_state::ProfileEvent,
+    records::{Awaits, NOTIFICATIONS, ORDERS_BY_EID, PROFILES, TakenNotification, eid_key},
+};
+
+/// `Ok(Err(..))`: not believed, nothing changed, and still HTTP 204.
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    request: &HandleNotificationRequest,
+) -> Decision<Result<(), Refusal>> {
+    match &*request.pending_notification {
+        PendingNotification::ProfileInstallationResult(result) => installed(context, result).await,
+        PendingNotification::OtherSignedNotification(notification) => changed(context, notification).await,
+    }
+}
+
+/// How an installation ended. Signed by the eUICC that the session authenticated; no certificate comes with it.
+async fn installed(
+    context: &mut Context<'_, '_>,
+    result: &ProfileInstallationResult,
+) -> Decision<Result<(), Refusal>> {
+    let data = &result.profile_installation_result_data;
+    let id = &data.transaction_id;
+    let session = match session(context, id).await {
+        Ok(session) => session,
+        Err(crate::decision::No::Refusal(refusal)) => return Ok(Err(refusal)),
+        Err(fault) => return Err(fault),
+    };
+    let Awaits::ProfileInstallationResult { offer, .. } = &session.awaits else {
+        return Ok(Err(unknown(id)));
+    };
+    if let Err(refusal) = check_result(context, &offer.euicc_public_key()?, result, offer.iccid) {
+        return Ok(Err(refusal));
+    }
+    if !take(context, offer.eid, &data.notification_metadata, "installation result").await? {
+        return Ok(Ok(()));
+    }
+    let mut profile = offered(context, offer.iccid).await?;
+    match &data.final_result {
+        FinalResult::SuccessResult(_) => {
+            profile.installed_on = Some(offer.eid);
+            advance(context, &mut profile, ProfileEvent::InstallationSucceeded)?;
+            context.tx.delete(&ORDERS_BY_EID, &eid_key(offer.eid, offer.iccid));
+        }
+        FinalResult::ErrorResult(error) => {
+            tracing::info!(iccid = %offer.iccid, eid = %offer.eid, reason = %error.error_reason, "installation failed");
+            advance(context, &mut profile, ProfileEvent::InstallationFailed)?;
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn check_result(
+    context: &Context<'_, '_>,
+    key: &PublicKey,
+    result: &ProfileInstallationResult,
+    iccid: rsp::ids::Iccid,
+) -> Result<(), Refusal> {
+    let data = &result.profile_installation_result_data;
+    verify(key, data.bytes(), &result.euicc_sign_pir, "euiccSignPIR")?;
+    if data.smdp_oid.as_ref().is_some_and(|oid| context.credentials.smdp_oid() != Some(oid)) {
+        return Err(Status::SmdpOidMismatch.because("the result is for another SM-DP+"));
+    }
+    // An installation that broke off before StoreMetadata has no ICCID to name.
+    match data.notification_metadata.iccid {
+        Some(named) if named != iccid => Err(Status::IccidUnknown
+            .because("the result names another profile than the session")
+            .about(named)),
+        _ => Ok(()),
+    }
+}
+
+/// A profile was enabled, disabled or deleted. Signed by the eUICC on which we know it to be.
+async fn changed(
+    context: &mut Context<'_, '_>,
+    notification: &OtherSignedNotification,
+) -> Decision<Result<(), Refusal>> {
+    let eid = match check_notification(context, notification) {
+        Ok(eid) => eid,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let told = &notification.tbs_other_notification;
+    let Some(iccid) = told.iccid else {
+        return Ok(Err(Status::IccidUnknown.because("the notification names no profile")));
+    };
+    let Some(mut profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else {
+        return Ok(Err(Status::IccidUnknown.because("the profile is not one of this SM-DP+").about(iccid)));
+    };
+    if profile.installed_on != Some(eid) {
+        return Ok(Err(Status::EidAssociation
+            .because("the profile was not installed on this eUICC")
+            .about(eid)));
+    }
+    if !take(context, eid, told, event_name(&told.profile_management_operation)).await? {
+        return Ok(Ok(()));
+    }
+    if told.profile_management_operation.has(notification_event::DELETE) {
+        profile.installed_on = None;
+        context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
+    }
+    Ok(Ok(()))
+}
+
+fn check_notification(
+    context: &Context<'_, '_>,
+    notification: &OtherSignedNotification,
+) -> Result<Eid, Refusal> {
+    let invalid =
+        |e: certs::CertificateError| Status::EuiccCertificateVerificationFailed.because(e.to_string());
+    let euicc = Certificate::from_der(notification.euicc_certificate.0.clone()).map_err(invalid)?;
+    let eum = Certificate::from_der(notification.eum_certificate.0.clone()).map_err(invalid)?;
+    let euicc = check_euicc(&context.credentials.anchors, &euicc, &eum, context.now).map_err(refusal_of)?;
+    let tbs: &Raw<NotificationMetadata> = &notification.tbs_other_notification;
+    verify(
+        &euicc.public_key,
+        tbs.bytes(),
+        &notification.euicc_notification_signature,
+        "euiccNotificationSignature",
+    )?;
+    Ok(euicc.eid)
+}
+
+/// Remembers a notification; `false` when it was taken before.
+async fn take(
+    context: &mut Context<'_, '_>,
+    eid: Eid,
+    told: &NotificationMetadata,
+    what: &str,
+) -> Decision<bool> {
+    let iccid = told.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
+    let key = format!("{eid}/{}/{iccid}", told.seq_number);
+    if context.tx.get(&NOTIFICATIONS, &key).await?.is_some() {
+        return Ok(false);
+    }
+    let taken = TakenNotification { at: context.now, told: what.to_owned() };
+    context.tx.put(&NOTIFICATIONS, &key, &taken)?;
+    Ok(true)
+}
+
+fn event_name(operation: &BitString) -> &'static str {
+    match operation.ones().as_slice() {
+        [notification_event::INSTALL] => "install",
+        [notification_event::ENABLE] => "enable",
+        [notification_event::DISABLE] => "disable",
+        [notification_event::DELETE] => "delete",
+        _ => "other",
+    }
+}

@@ -1,0 +1,89 @@
+//! ES9+.InitiateAuthentication: SGP.22 section 5.6.1.
+//!
+//! A device knocks. We check that it meant us and that we have a CI in common, and begin a session.
+//! The order of the checks is observable, so keep it.
+
+use rsp::{
+    der::Raw,
+    ids::{CertificateDer, TransactionId},
+    sgp22::{
+        ServerSigned1,
+        es9plus::{InitiateAuthenticationOk, InitiateAuthenticationRequest},
+    },
+    status::{Refusal, Status},
+};
+
+use crate::{
+    config::Config,
+    decision::{Context, Decision},
+    records::{Awaits, Octets, SESSIONS, Session},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    request: &InitiateAuthenticationRequest,
+) -> Decision<InitiateAuthenticationOk> {
+    if context.config.own_address(&request.smdp_address).is_none() {
+        return Err(Status::SmdpAddressRefused
+            .because(format!("this SM-DP+ is {}", context.config.address))
+            .about(&request.smdp_address)
+            .into());
+    }
+    check_svn(context.config, request)?;
+    let info = &request.euicc_info1;
+    let dp = info
+        .euicc_ci_pk_id_list_for_verification
+        .iter()
+        .find_map(|ci| context.credentials.below(ci))
+        .ok_or_else(|| {
+            Status::CiForVerificationUnavailable
+                .because("this SM-DP+ has no certificate below any CI that the eUICC can verify")
+        })?;
+    // In the eUICC's order of preference.
+    let euicc_ci = info
+        .euicc_ci_pk_id_list_for_signing
+        .iter()
+        .find(|ci| context.credentials.anchors.find(ci).is_some())
+        .ok_or_else(|| {
+            Status::CiForSigningUnsupported.because("this SM-DP+ trusts no CI below which the eUICC can sign")
+        })?;
+
+    let transaction_id = TransactionId(context.world.random::<16>().to_vec());
+    let server_challenge = context.world.random::<16>();
+    let server_signed1 = Raw::new(ServerSigned1 {
+        transaction_id: transaction_id.clone(),
+        euicc_challenge: request.euicc_challenge,
+        // As the LPA wrote it: the eUICC's user sees this address.
+        server_address: request.smdp_address.clone(),
+        server_challenge,
+    });
+    let server_signature1 = dp.auth.key.sign(server_signed1.bytes()).as_bytes().to_vec();
+    let session = Session {
+        server_address: request.smdp_address.clone(),
+        curve: dp.auth.certificate.curve().into(),
+        euicc_ci: euicc_ci.clone(),
+        expires: context.now.plus(context.config.session_lifetime),
+        awaits: Awaits::AuthenticateClient { server_challenge: Octets(server_challenge.to_vec()) },
+    };
+    context.tx.put(&SESSIONS, &transaction_id.to_string(), &session)?;
+    Ok(InitiateAuthenticationOk {
+        transaction_id,
+        server_signed1,
+        server_signature1,
+        euicc_ci_pk_id_to_be_used: euicc_ci.clone(),
+        server_certificate: CertificateDer(dp.auth.certificate.der().to_vec()),
+    })
+}
+
+fn check_svn(config: &Config, request: &InitiateAuthenticationRequest) -> Result<(), Refusal> {
+    let svn = request.euicc_info1.svn;
+    if (config.lowest_svn..=config.highest_svn).contains(&svn) {
+        return Ok(());
+    }
+    Err(Status::SvnUnsupported
+        .because(format!(
+            "this SM-DP+ serves eUICCs of versions {} to {}",
+            config.lowest_svn, config.highest_svn
+        ))
+        .about(svn))
+}

@@ -1,0 +1,83 @@
+//! ES9+, from the LPA: SGP.22 section 5.6. A function a file.
+
+pub(crate) mod authenticate_client;
+pub(crate) mod cancel_session;
+pub(crate) mod get_bound_profile_package;
+pub(crate) mod handle_notification;
+pub(crate) mod initiate_authentication;
+
+use crypto::{PublicKey, Signature};
+use rsp::{
+    der::{Tag, tlv_bytes},
+    ids::{Iccid, TransactionId},
+    status::{Refusal, Status},
+};
+
+use crate::{
+    decision::{Context, Decision},
+    profile_state::ProfileEvent,
+    records::{Offer, PROFILES, Profile, SESSIONS, Session},
+};
+
+/// The session of a transaction; one that has expired is as unknown as one that never was.
+pub(crate) async fn session(context: &mut Context<'_, '_>, id: &TransactionId) -> Decision<Session> {
+    match context.tx.get(&SESSIONS, &id.to_string()).await? {
+        Some(session) if session.expires > context.now => Ok(session),
+        _ => Err(unknown(id).into()),
+    }
+}
+
+/// 8.10.1/3.9: no such session, or not one that waits for this.
+pub(crate) fn unknown(id: &TransactionId) -> Refusal {
+    Status::TransactionUnknown.because("no session with this TransactionID waits for this function").about(id)
+}
+
+/// The TransactionID inside the eUICC's answer must be the one outside.
+pub(crate) fn same_transaction(outside: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
+    if outside == signed {
+        return Ok(());
+    }
+    Err(Status::TransactionUnknown.because("the eUICC's answer names another TransactionID").about(signed))
+}
+
+/// Checks a signature of the eUICC.
+pub(crate) fn verify(key: &PublicKey, signed: &[u8], signature: &[u8], name: &str) -> Result<(), Refusal> {
+    Signature::from_slice(signature)
+        .and_then(|signature| key.verify(signed, &signature))
+        .map_err(|e| Status::EuiccVerificationFailed.because(format!("{name} does not verify: {e}")))
+}
+
+/// `signed` and, as a whole TLV, the signature that the next signature also covers (sections 5.7.5, 5.7.13).
+pub(crate) fn with_signature(signed: &[u8], signature: &[u8]) -> Vec<u8> {
+    [signed, &tlv_bytes(Tag(0x5F37), signature)].concat()
+}
+
+impl Offer {
+    /// The key of the eUICC that was authenticated.
+    pub(crate) fn euicc_public_key(&self) -> Result<PublicKey, Refusal> {
+        PublicKey::from_sec1(self.euicc_curve.into(), &self.euicc_key.0)
+            .map_err(|e| Status::EuiccVerificationFailed.because(format!("the key kept for this eUICC: {e}")))
+    }
+}
+
+/// The profile of an offer, which was there when the offer was made.
+pub(crate) async fn offered(context: &mut Context<'_, '_>, iccid: Iccid) -> Decision<Profile> {
+    match context.tx.get(&PROFILES, &iccid.to_string()).await? {
+        Some(profile) => Ok(profile),
+        None => {
+            Err(Status::ProfileUnavailable.because("the profile is no longer in stock").about(iccid).into())
+        }
+    }
+}
+
+/// Moves a profile on, if it may go there, and writes it.
+pub(crate) fn advance(
+    context: &mut Context<'_, '_>,
+    profile: &mut Profile,
+    event: ProfileEvent,
+) -> Decision<bool> {
+    let Some(next) = profile.state.after(event) else { return Ok(false) };
+    profile.state = next;
+    context.tx.put(&PROFILES, &profile.iccid.to_string(), profile)?;
+    Ok(true)
+}

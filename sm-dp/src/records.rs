@@ -1,0 +1,213 @@
+//! What the server keeps: profiles with their orders, packages, sessions, notifications taken.
+//!
+//! Every record is a value of one of these types, as JSON. Nothing else is remembered between two requests.
+
+use std::fmt;
+
+use crypto::Curve;
+use rsp::{
+    ids::{Eid, Iccid, SubjectKeyIdentifier},
+    sgp22::{
+        es8plus::StoreMetadataRequest,
+        json::{base64_der, base64_octets},
+    },
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use world::Collection;
+
+use crate::{
+    profile_state::ProfileState,
+    stock::{Protection, Rebinding},
+};
+
+/// Profiles by ICCID.
+pub const PROFILES: Collection<Profile> = Collection::new("profiles");
+/// Profile packages (DER) by ICCID. Apart from the profile, which changes often while the package never does.
+pub const PACKAGES: Collection<Octets> = Collection::new("packages");
+/// Which profile a MatchingID leads to.
+pub const MATCHING_IDS: Collection<Iccid> = Collection::new("matching-ids");
+/// Which profiles are ordered for an eUICC: the key is EID/ICCID.
+pub const ORDERS_BY_EID: Collection<Iccid> = Collection::new("orders-by-eid");
+/// Sessions by TransactionID.
+pub const SESSIONS: Collection<Session> = Collection::new("sessions");
+/// The package bound last for a profile, by ICCID.
+pub const BINDINGS: Collection<Binding> = Collection::new("bindings");
+/// Notifications that were taken: the key is EID/sequence number/ICCID.
+pub const NOTIFICATIONS: Collection<TakenNotification> = Collection::new("notifications");
+
+/// The key under which an order is found by its eUICC.
+pub(crate) fn eid_key(eid: Eid, iccid: Iccid) -> String {
+    format!("{eid}/{iccid}")
+}
+
+/// Octets, base64 in the record.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Octets(#[serde(with = "base64_octets")] pub Vec<u8>);
+
+impl fmt::Debug for Octets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Octets({})", self.0.len())
+    }
+}
+
+/// A profile in stock, and its order if it has one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its ICCID.
+    pub iccid: Iccid,
+    /// What operators call its kind.
+    pub profile_type: String,
+    /// Where it stands.
+    pub state: ProfileState,
+    /// What the LPA and the eUICC are told of it.
+    #[serde(with = "base64_der")]
+    pub metadata: StoreMetadataRequest,
+    /// How its package is protected.
+    pub protection: Protection,
+    /// Whether it may be bound to other one-time keys.
+    pub rebinding: Rebinding,
+    /// Bits of UICCCapability that it needs.
+    pub needs: Vec<usize>,
+    /// Octets of non-volatile memory that it needs, about.
+    pub memory: u32,
+    /// The pending or last order.
+    pub order: Option<Order>,
+    /// Where it was installed, once it was.
+    pub installed_on: Option<Eid>,
+}
+
+/// A download order.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Who placed it (functionRequesterIdentifier).
+    pub requester: String,
+    /// The eUICC it is for, if that is known.
+    pub eid: Option<Eid>,
+    /// The MatchingID, once confirmed.
+    pub matching_id: Option<String>,
+    /// SHA-256 of the confirmation code, if one is required.
+    pub confirmation_code_hash: Option<Octets>,
+    /// How often a wrong confirmation code was given.
+    pub wrong_confirmation_codes: u32,
+    /// How often a download began.
+    pub download_attempts: u32,
+    /// When it can no longer be downloaded; set at confirmation.
+    pub expires: Option<Timestamp>,
+}
+
+impl fmt::Debug for Order {
+    /// Without the hash of the confirmation code: a short code is found from it by trying.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Order")
+            .field("requester", &self.requester)
+            .field("eid", &self.eid)
+            .field("matching_id", &self.matching_id)
+            .field("confirmation_code_required", &self.confirmation_code_hash.is_some())
+            .field("download_attempts", &self.download_attempts)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A session of ES9+.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The server address that was signed.
+    pub server_address: String,
+    /// On which curve the server's certificates of this session are.
+    pub curve: SessionCurve,
+    /// The CI under which the eUICC was told to sign.
+    pub euicc_ci: SubjectKeyIdentifier,
+    /// When it is forgotten.
+    pub expires: Timestamp,
+    /// What comes next.
+    pub awaits: Awaits,
+}
+
+/// A [`Curve`] in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionCurve {
+    /// NIST P-256.
+    P256,
+    /// brainpoolP256r1.
+    BrainpoolP256r1,
+}
+
+impl From<Curve> for SessionCurve {
+    fn from(curve: Curve) -> Self {
+        match curve {
+            Curve::P256 => Self::P256,
+            Curve::BrainpoolP256r1 => Self::BrainpoolP256r1,
+        }
+    }
+}
+
+impl From<SessionCurve> for Curve {
+    fn from(curve: SessionCurve) -> Self {
+        match curve {
+            SessionCurve::P256 => Self::P256,
+            SessionCurve::BrainpoolP256r1 => Self::BrainpoolP256r1,
+        }
+    }
+}
+
+/// What a session waits for, with what that point needs and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Awaits {
+    /// ES9+.AuthenticateClient.
+    AuthenticateClient {
+        /// Must come back signed.
+        server_challenge: Octets,
+    },
+    /// ES9+.GetBoundProfilePackage.
+    GetBoundProfilePackage {
+        /// Which profile was offered to whom.
+        offer: Offer,
+        /// The eUICC signs over it.
+        smdp_signature2: Octets,
+    },
+    /// ES9+.HandleNotification with the installation's result; the package may be asked for again meanwhile.
+    ProfileInstallationResult {
+        /// Which profile was handed to whom.
+        offer: Offer,
+        /// The eUICC signs over it.
+        smdp_signature2: Octets,
+    },
+}
+
+/// Which profile a session is about, and the eUICC that was authenticated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The profile.
+    pub iccid: Iccid,
+    /// The eUICC.
+    pub eid: Eid,
+    /// The public key of CERT.EUICC, an uncompressed point.
+    pub euicc_key: Octets,
+    /// On which curve that is.
+    pub euicc_curve: SessionCurve,
+}
+
+/// A Bound Profile Package that was made, kept for retries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// Whom it is bound to.
+    pub eid: Eid,
+    /// otPK.EUICC.ECKA it is bound to.
+    pub euicc_otpk: Octets,
+    /// The transaction it names.
+    pub transaction_id: rsp::ids::TransactionId,
+    /// The whole package.
+    pub bound_profile_package: Octets,
+}
+
+/// A notification that was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenNotification {
+    /// When.
+    pub at: Timestamp,
+    /// What it told.
+    pub told: String,
+}

@@ -1,0 +1,210 @@
+//! The server's shell: one request in, one response out. Load, decide, commit, speak, and nothing spoken before the
+//! commit, because there is one place that does all four.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use certs::{DpCredentials, Pki, PkiError, TrustAnchors};
+use crypto::Curve;
+use http::{Request, Response, StatusCode};
+use rsp::{
+    ids::{Iccid, Oid, SubjectKeyIdentifier},
+    sgp22::json,
+    status::Refusal,
+    time::Timestamp,
+};
+use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, link_from};
+
+use crate::{
+    config::Config,
+    decision::{Context, No},
+    records::{PROFILES, Profile, SESSIONS, Session},
+    router::{self, Call, Spoken},
+    stock::{self, ProfileOptions},
+};
+
+/// What the server signs with, and whom it trusts.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The server's own, by the CI below which they are.
+    by_ci: BTreeMap<SubjectKeyIdentifier, DpCredentials>,
+    /// CIs whose eUICCs it serves.
+    pub(crate) anchors: TrustAnchors,
+}
+
+impl Credentials {
+    /// Everything that the PKI has for an SM-DP+, on every curve.
+    ///
+    /// # Errors
+    /// There is no CI, or no CI has an SM-DP+ below it.
+    pub fn from_pki(pki: &Pki) -> Result<Self, PkiError> {
+        let anchors = pki.anchors()?;
+        let mut by_ci = BTreeMap::new();
+        let mut missing = None;
+        for curve in pki.curves() {
+            match (pki.dp(curve), pki.ci(curve)?.subject_key_id()) {
+                (Ok(dp), Some(ci)) => {
+                    by_ci.insert(ci.clone(), dp);
+                }
+                (Err(e), _) => missing = Some(e),
+                (Ok(_), None) => {}
+            }
+        }
+        match missing {
+            Some(e) if by_ci.is_empty() => Err(e),
+            _ => Ok(Self { by_ci, anchors }),
+        }
+    }
+
+    /// What the server has below a CI.
+    pub(crate) fn below(&self, ci: &SubjectKeyIdentifier) -> Option<&DpCredentials> {
+        self.by_ci.get(ci)
+    }
+
+    /// What the server has on a curve.
+    pub(crate) fn on(&self, curve: Curve) -> Option<&DpCredentials> {
+        self.by_ci.values().find(|dp| dp.auth.certificate.curve() == curve)
+    }
+
+    /// The SM-DP+ OID, as CERT.DPauth and CERT.DPpb have it.
+    pub(crate) fn smdp_oid(&self) -> Option<&Oid> {
+        self.by_ci.values().find_map(|dp| dp.auth.certificate.registered_ids().first())
+    }
+}
+
+/// An SM-DP+. A clone is the same server; so is another one on the same records.
+#[derive(Clone)]
+pub struct SmDpPlus(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    credentials: Credentials,
+    records: Arc<dyn Records>,
+    world: World,
+    events: Arc<dyn Events>,
+}
+
+impl SmDpPlus {
+    /// A server over these records.
+    pub fn new(
+        config: Config,
+        credentials: Credentials,
+        records: Arc<dyn Records>,
+        world: World,
+        events: Arc<dyn Events>,
+    ) -> Self {
+        Self(Arc::new(Inner { config, credentials, records, world, events }))
+    }
+
+    /// Puts a profile package (TCA, DER) into stock.
+    ///
+    /// # Errors
+    /// It is not a package, its ICCID is in stock already, or the records fail.
+    pub async fn add_profile(&self, package: &[u8], options: &ProfileOptions) -> Result<Iccid, Fault> {
+        world::transact(&*self.0.records, |tx| {
+            Box::pin(stock::add(tx, self.0.config.address.as_str(), package, options))
+        })
+        .await
+    }
+
+    /// Every profile in stock with its order.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn orders(&self) -> Result<Vec<Profile>, Fault> {
+        let mut tx = Tx::begin(&*self.0.records);
+        Ok(tx.list(&PROFILES, "").await?.into_iter().map(|(_, profile)| profile).collect())
+    }
+
+    /// Every session that has not expired, by TransactionID.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn sessions(&self) -> Result<Vec<(String, Session)>, Fault> {
+        let now = self.0.world.now();
+        let mut tx = Tx::begin(&*self.0.records);
+        let mut sessions = tx.list(&SESSIONS, "").await?;
+        sessions.retain(|(_, session)| session.expires > now);
+        Ok(sessions)
+    }
+
+    /// The server as a link: what a socket, or a client in the same process, asks.
+    pub fn link(&self) -> Link {
+        let server = self.clone();
+        link_from(tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, LinkFault>(server.handle(request).await) }
+        }))
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let received = request.body().len();
+        let at = self.0.world.now();
+        let (call, response, outcome) = match router::route(&self.0.config, &request) {
+            Err(status) => return router::plain(status),
+            Ok(call) => {
+                let (response, outcome) = self.execute(&call, at).await;
+                (call, response, outcome)
+            }
+        };
+        self.0.events.tell(
+            Event::new(at, "SM-DP+", call.function())
+                .with_peer(call.interface(), call.peer())
+                .with_bytes(response.body().len(), received)
+                .with_outcome(outcome),
+        );
+        response
+    }
+
+    /// Load, decide, commit; again from the start when somebody else was faster.
+    async fn execute(&self, call: &Call, now: Timestamp) -> (Response<Bytes>, Outcome) {
+        let inner = &*self.0;
+        for _ in 0..world::MAX_ATTEMPTS {
+            let mut tx = Tx::begin(&*inner.records);
+            let mut context = Context {
+                tx: &mut tx,
+                config: &inner.config,
+                credentials: &inner.credentials,
+                world: &inner.world,
+                now,
+            };
+            let decision = match call.execute(&mut context).await {
+                Err(No::Fault(fault)) => return self.failed(&fault),
+                Err(No::Refusal(refusal)) => Err(refusal),
+                Ok(spoken) => Ok(spoken),
+            };
+            match tx.commit().await {
+                Ok(Committed::Yes) => return self.speak(decision),
+                Ok(Committed::Conflict) => {}
+                Err(fault) => return self.failed(&fault),
+            }
+        }
+        self.failed(&Fault::new(
+            "cannot write the records of this request",
+            format!("what it read was changed by others {} times in a row", world::MAX_ATTEMPTS),
+            "ask again; if it stays, too many requests change the same record",
+        ))
+    }
+
+    fn speak(&self, decision: Result<Spoken, Refusal>) -> (Response<Bytes>, Outcome) {
+        let version = self.0.config.protocol_version;
+        match decision {
+            Ok(Spoken::Json(reply)) => (json::response(version, Ok(&reply)), Outcome::Done),
+            Ok(Spoken::Nothing) => (json::no_content(version), Outcome::Done),
+            Ok(Spoken::NothingBut(warning)) => {
+                (json::no_content(version), Outcome::Refused(warning.to_string()))
+            }
+            Err(refusal) => {
+                let outcome = Outcome::Refused(refusal.to_string());
+                (json::response::<()>(version, Err(refusal)), outcome)
+            }
+        }
+    }
+
+    /// A fault is ours: it is logged, and the peer learns only that it may ask again.
+    fn failed(&self, fault: &Fault) -> (Response<Bytes>, Outcome) {
+        tracing::error!(%fault, "a request could not be answered");
+        (router::plain(StatusCode::INTERNAL_SERVER_ERROR), Outcome::Failed(fault.to_string()))
+    }
+}

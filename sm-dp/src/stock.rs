@@ -1,0 +1,235 @@
+//! Stock: profile packages that the operator of the bench has put into the server, and what is known of each.
+
+use profile::{Capabilities, InstalledProfile, Package, element::Service};
+use rsp::{
+    der::BitString,
+    ids::Iccid,
+    sgp22::{
+        NotificationConfigurationInformation, OperatorId, ProfileClass, es8plus::StoreMetadataRequest,
+        notification_event, uicc_capability,
+    },
+};
+use serde::{Deserialize, Serialize};
+use world::{Fault, Tx};
+
+use crate::{
+    profile_state::ProfileState,
+    records::{Octets, PACKAGES, PROFILES, Profile},
+};
+
+/// How the segments of a profile package are protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protection {
+    /// Under the session keys of the key agreement.
+    #[default]
+    SessionKeys,
+    /// Under profile protection keys, which ReplaceSessionKeys brings (section 2.5.4).
+    ProfileProtectionKeys,
+}
+
+/// Whether a profile may be bound again to other one-time keys of the same eUICC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rebinding {
+    /// It may.
+    #[default]
+    Allowed,
+    /// It may not: only the package that was bound first is handed out.
+    Refused,
+}
+
+/// What the package does not say, or what shall be said instead.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileOptions {
+    /// What operators call its kind; the package's own profile type when absent.
+    pub profile_type: Option<String>,
+    /// serviceProviderName; EF.SPN when absent.
+    pub service_provider_name: Option<String>,
+    /// profileName; the profile type when absent.
+    pub profile_name: Option<String>,
+    /// Operational when absent.
+    pub profile_class: Option<ProfileClass>,
+    /// Policy rules.
+    pub profile_policy_rules: Option<BitString>,
+    /// Who is told of what; this server, of everything, when absent.
+    pub notifications: Option<Vec<NotificationConfigurationInformation>>,
+    /// How the package is protected.
+    pub protection: Protection,
+    /// Whether it may be bound again.
+    pub rebinding: Rebinding,
+}
+
+/// Puts a package into stock.
+pub(crate) async fn add(
+    tx: &mut Tx<'_>,
+    own_address: &str,
+    package: &[u8],
+    options: &ProfileOptions,
+) -> Result<Iccid, Fault> {
+    let profile = describe(own_address, package, options)?;
+    let key = profile.iccid.to_string();
+    if tx.get(&PROFILES, &key).await?.is_some() {
+        return Err(Fault::new(
+            format!("cannot put profile {key} into stock"),
+            "there is one with this ICCID already",
+            "cancel its order and use it, or give a package with another ICCID",
+        ));
+    }
+    tx.put(&PROFILES, &key, &profile)?;
+    tx.put(&PACKAGES, &key, &Octets(package.to_vec()))?;
+    Ok(profile.iccid)
+}
+
+fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result<Profile, Fault> {
+    let fault = |why: String| {
+        Fault::new(
+            "cannot put the package into stock",
+            why,
+            "give a TCA profile package in DER; `landfall profile show` explains one",
+        )
+    };
+    let package = Package::decode(bytes).map_err(|e| fault(format!("it is not a profile package: {e}")))?;
+    let header = package.header().ok_or_else(|| fault("it has no header".to_owned()))?;
+    let swapped: [u8; 10] = header
+        .iccid
+        .0
+        .clone()
+        .try_into()
+        .map_err(|_| fault("its ICCID does not have ten octets".to_owned()))?;
+    let iccid = Iccid::from_profile_header(&swapped).map_err(|e| fault(e.to_string()))?;
+    let installed = InstalledProfile::of(&package, &Capabilities::default())
+        .map_err(|e| fault(format!("no eUICC that this server knows could install it: {e}")))?;
+    let facts = Subscription::read(&installed);
+
+    let profile_type = options
+        .profile_type
+        .clone()
+        .or_else(|| header.profile_type.clone())
+        .unwrap_or_else(|| "profile".to_owned());
+    let everything = NotificationConfigurationInformation {
+        profile_management_operation: BitString::of(&[
+            notification_event::INSTALL,
+            notification_event::ENABLE,
+            notification_event::DISABLE,
+            notification_event::DELETE,
+        ]),
+        notification_address: own_address.to_owned(),
+    };
+    let metadata = StoreMetadataRequest {
+        iccid,
+        service_provider_name: shortened(
+            options.service_provider_name.clone().or(facts.spn).unwrap_or_else(|| profile_type.clone()),
+            32,
+        ),
+        profile_name: shortened(options.profile_name.clone().unwrap_or_else(|| profile_type.clone()), 64),
+        icon_type: None,
+        icon: None,
+        profile_class: Some(options.profile_class.unwrap_or(ProfileClass::OPERATIONAL)),
+        notification_configuration_info: Some(
+            options.notifications.clone().unwrap_or_else(|| vec![everything]),
+        ),
+        profile_owner: facts.mcc_mnc.map(|mcc_mnc| OperatorId {
+            mcc_mnc,
+            gid1: facts.gid1,
+            gid2: facts.gid2,
+        }),
+        profile_policy_rules: options.profile_policy_rules.clone(),
+    };
+    Ok(Profile {
+        iccid,
+        profile_type,
+        state: ProfileState::Available,
+        metadata,
+        protection: options.protection,
+        rebinding: options.rebinding,
+        needs: header.mandatory_services.services.iter().filter_map(|service| needed_bit(*service)).collect(),
+        memory: u32::try_from(installed.files.memory()).unwrap_or(u32::MAX),
+        order: None,
+        installed_on: None,
+    })
+}
+
+/// The bit of UICCCapability for a service of the profile header. The two lists name the same things in another order;
+/// what has no bit is the eUICC's own business to refuse.
+fn needed_bit(service: Service) -> Option<usize> {
+    Some(match service {
+        Service::USIM => uicc_capability::USIM,
+        Service::ISIM => uicc_capability::ISIM,
+        Service::CSIM => uicc_capability::CSIM,
+        Service::MILENAGE => uicc_capability::AKA_MILENAGE,
+        Service::TUAK128 => uicc_capability::AKA_TUAK128,
+        Service::TUAK256 => uicc_capability::AKA_TUAK256,
+        Service::USIM_TEST_ALGORITHM => uicc_capability::USIM_TEST_ALGORITHM,
+        Service::JAVACARD => uicc_capability::JAVACARD,
+        Service::BER_TLV => uicc_capability::BER_TLV,
+        Service::DF_LINK => uicc_capability::DF_LINK,
+        Service::CAT_TP => uicc_capability::CAT_TP,
+        Service::GET_IDENTITY => uicc_capability::GET_IDENTITY,
+        Service::PROFILE_A_X25519 => uicc_capability::PROFILE_A_X25519,
+        Service::PROFILE_B_P256 => uicc_capability::PROFILE_B_P256,
+        _ => return None,
+    })
+}
+
+/// What the files of the first USIM say of the subscription.
+#[derive(Default)]
+struct Subscription {
+    spn: Option<String>,
+    mcc_mnc: Option<[u8; 3]>,
+    gid1: Option<Vec<u8>>,
+    gid2: Option<Vec<u8>>,
+}
+
+impl Subscription {
+    /// TS 31.102: EF.IMSI 6F07, EF.AD 6FAD, EF.SPN 6F46, EF.GID1 6F3E, EF.GID2 6F3F.
+    fn read(installed: &InstalledProfile) -> Self {
+        const USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
+        let files = &installed.files;
+        let Some((adf, _)) = files.adfs(&USIM).next() else { return Self::default() };
+        let content = |fid: u16| {
+            files.child(adf, profile::Fid(fid)).and_then(|index| files.content(index)).map(<[u8]>::to_vec)
+        };
+        let filled = |fid| content(fid).filter(|octets| octets.iter().any(|octet| *octet != 0xFF));
+        let mnc_digits = content(0x6FAD).and_then(|ad| ad.get(3).map(|octet| octet & 0x0F)).unwrap_or(2);
+        Self {
+            spn: filled(0x6F46).and_then(|octets| {
+                let text: Vec<u8> = octets.into_iter().skip(1).take_while(|octet| *octet != 0xFF).collect();
+                // The default alphabet of TS 23.038 agrees with ASCII for letters, digits and the blank.
+                String::from_utf8(text).ok().filter(|text| text.is_ascii() && !text.is_empty())
+            }),
+            mcc_mnc: filled(0x6F07).and_then(|imsi| mcc_mnc(&imsi, mnc_digits)),
+            gid1: filled(0x6F3E),
+            gid2: filled(0x6F3F),
+        }
+    }
+}
+
+/// MCC and MNC of an EF.IMSI, as TS 24.008 section 10.5.1.3 codes them.
+fn mcc_mnc(ef_imsi: &[u8], mnc_digits: u8) -> Option<[u8; 3]> {
+    // Length, then digit 1 and the parity nibble, then pairs of digits, the first in the low nibble.
+    let [_, first, second, third, fourth, ..] = *ef_imsi else { return None };
+    let digits = [first >> 4, second & 15, second >> 4, third & 15, third >> 4, fourth & 15];
+    let [mcc1, mcc2, mcc3, mnc1, mnc2, mnc3] = digits;
+    let mnc3 = if mnc_digits == 3 { mnc3 } else { 0xF };
+    Some([mcc2 << 4 | mcc1, mnc3 << 4 | mcc3, mnc2 << 4 | mnc1])
+}
+
+/// At most `octets` octets of UTF-8, whole characters.
+fn shortened(mut text: String, octets: usize) -> String {
+    while text.len() > octets {
+        text.pop();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operator_comes_from_the_imsi() {
+        // TS.48: IMSI 001010123456789.
+        let ef_imsi = [0x08, 0x09, 0x10, 0x10, 0x10, 0x32, 0x54, 0x76, 0x98];
+        assert_eq!(mcc_mnc(&ef_imsi, 2), Some([0x00, 0xF1, 0x10]));
+        assert_eq!(mcc_mnc(&ef_imsi, 3), Some([0x00, 0x01, 0x10]));
+    }
+}
