@@ -6,5 +6,6 @@
 pub mod command;
 pub mod operator;
 pub mod output;
+pub mod parties;
 pub mod pki;
 pub mod settings;

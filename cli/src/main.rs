@@ -32,6 +32,10 @@ struct Cli {
 enum Command {
     #[command(subcommand)]
     Certs(command::certs::Command),
+    #[command(subcommand)]
+    SmDp(command::sm_dp::Command),
+    Euicc(command::euicc::Command),
+    Operator(command::operator::Command),
 }
 
 fn main() -> ExitCode {
@@ -45,9 +49,20 @@ fn main() -> ExitCode {
     }
 }
 
+fn wait_for<T>(command: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::caused_by(e, "cannot start", "free some memory or threads, and try again"))?
+        .block_on(command)
+}
+
 fn run(cli: Cli) -> Result<ExitCode, Fault> {
     let settings = Settings::resolve(cli.layer, cli.config.as_deref())?;
     match cli.command {
         Command::Certs(command) => command.run(&settings, cli.json).map(|()| ExitCode::SUCCESS),
+        Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::Euicc(command) => wait_for(command.run(&settings)),
+        Command::Operator(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
     }
 }

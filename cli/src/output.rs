@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use rsp::time::Timestamp;
-use world::{Event, Outcome};
+use world::{Event, Events, Outcome};
 
 /// Columns as wide as their widest cell, numbers to the right.
 pub struct Table {
@@ -82,6 +82,29 @@ pub fn timeline_line(start: Timestamp, event: &Event) -> String {
         Outcome::Failed(why) => format!("failed: {why} {}", event.note),
     };
     format!("{clock}  {who:<24}  {what:<38}  {bytes:>12}  {end}").trim_end().to_owned()
+}
+
+/// Prints each event as it is told: a line of the timeline, or a line of JSON.
+pub struct Lines {
+    start: Timestamp,
+    json: bool,
+}
+
+impl Lines {
+    /// Lines with seconds since `start`.
+    pub fn new(start: Timestamp, json: bool) -> Self {
+        Self { start, json }
+    }
+}
+
+impl Events for Lines {
+    fn tell(&self, event: Event) {
+        let line = match self.json {
+            true => serde_json::to_string(&event).unwrap_or_default(),
+            false => timeline_line(self.start, &event),
+        };
+        println!("{line}");
+    }
 }
 
 #[cfg(test)]

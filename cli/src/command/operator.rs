@@ -1,0 +1,110 @@
+//! `landfall operator`: an operator's calls on ES2+.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use rsp::{
+    ids::{Eid, Iccid},
+    sgp22::es2plus::FinalProfileStatusIndicator,
+};
+use serde::Serialize;
+use world::{Clock, Fault, NullEvents};
+
+use crate::{command::certs::print_json, operator::Operator, parties, settings::Settings};
+
+/// The operator's side of ES2+
+#[derive(Debug, Args)]
+pub struct Command {
+    /// Whose client certificate to show
+    #[arg(long, global = true, default_value = "Landfall Test Operator")]
+    name: String,
+    #[command(subcommand)]
+    function: Function,
+}
+
+/// What to ask of the SM-DP+
+#[derive(Debug, Subcommand)]
+enum Function {
+    /// DownloadOrder, ConfirmOrder and ReleaseProfile at once; prints the activation code
+    Order {
+        /// Which profile; or else --type
+        #[arg(long)]
+        iccid: Option<Iccid>,
+        /// Any profile of this type
+        #[arg(long = "type", value_name = "TYPE")]
+        profile_type: Option<String>,
+        /// For this eUICC only
+        #[arg(long)]
+        eid: Option<Eid>,
+        /// The operator's own MatchingID
+        #[arg(long)]
+        matching_id: Option<String>,
+        /// What the user must type
+        #[arg(long)]
+        confirmation_code: Option<String>,
+        /// Do not release it yet
+        #[arg(long)]
+        hold: bool,
+    },
+    /// ReleaseProfile
+    Release {
+        /// Which profile
+        iccid: Iccid,
+    },
+    /// CancelOrder
+    Cancel {
+        /// Which profile
+        iccid: Iccid,
+        /// The EID of the order, if it has one
+        #[arg(long)]
+        eid: Option<Eid>,
+        /// Not to be ordered again
+        #[arg(long)]
+        for_good: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Ordered {
+    iccid: Iccid,
+    matching_id: String,
+    activation_code: String,
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses or cannot be reached.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let (world, clock) = parties::os_world()?;
+        let pki = crate::pki::load(&settings.pki)?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let (tls, oid) = parties::operator_tls(&pki, &self.name, clock)?;
+        let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
+        let link = client.link(&parties::reachable(settings), Some(tls))?;
+        let mut operator = Operator::new(link, oid, world, Arc::new(NullEvents));
+        match self.function {
+            Function::Order { iccid, profile_type, eid, matching_id, confirmation_code, hold } => {
+                let iccid = operator.download_order(eid, iccid, profile_type).await?;
+                let confirmed =
+                    operator.confirm_order(iccid, eid, matching_id, confirmation_code.clone(), !hold).await?;
+                let code = parties::activation_code(settings, &confirmed, confirmation_code.is_some());
+                if json {
+                    print_json(&Ordered { iccid, matching_id: confirmed.matching_id, activation_code: code });
+                } else {
+                    println!("{code}");
+                }
+            }
+            Function::Release { iccid } => operator.release_profile(iccid).await?,
+            Function::Cancel { iccid, eid, for_good } => {
+                let status = match for_good {
+                    true => FinalProfileStatusIndicator::Unavailable,
+                    false => FinalProfileStatusIndicator::Available,
+                };
+                operator.cancel_order(iccid, eid, None, status).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! `landfall sm-dp`: the SM-DP+ on its own.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Subcommand;
+use world::{Clock, Fault};
+
+use crate::{
+    command::certs::print_json,
+    output::Table,
+    parties::{self, Running, SmDpSetup},
+    settings::Settings,
+};
+
+/// The SM-DP+: run it, or look into its records
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Listen for LPAs (ES9+) and operators (ES2+)
+    Serve {
+        /// Profile package to put into stock first; may be repeated
+        #[arg(long = "profile", value_name = "FILE")]
+        profiles: Vec<PathBuf>,
+    },
+    /// Put a profile package into stock
+    Add {
+        /// TCA profile package, DER
+        file: PathBuf,
+    },
+    /// List profiles and their orders
+    List,
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A file, a record or the socket fails.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let (world, clock) = parties::os_world()?;
+        let (pki, addresses) = parties::pki_and_addresses(settings)?;
+        let setup = SmDpSetup {
+            pki: &pki,
+            addresses,
+            data_dir: &settings.data_dir,
+            world: &world,
+            events: Arc::new(crate::output::Lines::new(world.now(), json)),
+        };
+        let sm_dp = parties::sm_dp(&setup)?;
+        match self {
+            Self::Serve { profiles } => {
+                let listener = net::listen(&settings.sm_dp).await?;
+                for file in &profiles {
+                    let iccid = add(&sm_dp, file).await?;
+                    eprintln!("in stock: {iccid} from {}", file.display());
+                }
+                let clock: Arc<dyn Clock> = Arc::new(clock);
+                let names = crate::pki::server_names(settings)?;
+                let tls = parties::sm_dp_tls(&pki, &names, clock)?;
+                let running = Running::serve(listener, Some(tls), sm_dp.link())?;
+                eprintln!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address);
+                stop_signal().await;
+                running.stop().await;
+            }
+            Self::Add { file } => {
+                let iccid = add(&sm_dp, &file).await?;
+                println!("{iccid}");
+            }
+            Self::List => {
+                let orders = sm_dp.orders().await?;
+                if json {
+                    print_json(&orders);
+                } else {
+                    let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
+                    for profile in orders {
+                        let order = profile.order.as_ref();
+                        table.row([
+                            profile.iccid.to_string(),
+                            profile.profile_type.clone(),
+                            profile.state.to_string(),
+                            order
+                                .and_then(|o| o.eid)
+                                .or(profile.installed_on)
+                                .map(|e| e.to_string())
+                                .unwrap_or_default(),
+                            order.and_then(|o| o.matching_id.clone()).unwrap_or_default(),
+                            order.map(|o| o.download_attempts.to_string()).unwrap_or_default(),
+                        ]);
+                    }
+                    print!("{}", table.render());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a package file into stock; one that is there already is left as it is.
+///
+/// # Errors
+/// The file cannot be read or is no package.
+pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &PathBuf) -> Result<rsp::ids::Iccid, Fault> {
+    let package = read(file)?;
+    sm_dp.add_profile(&package, &sm_dp::ProfileOptions::default()).await
+}
+
+/// A file's octets.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(file: &PathBuf) -> Result<Vec<u8>, Fault> {
+    std::fs::read(file)
+        .map_err(|e| Fault::caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn stop_signal() {
+    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        // Without a handler SIGTERM ends the process at once, which is what it asks for.
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}

@@ -1,0 +1,289 @@
+//! The parties, each with its sockets, its records and its keys.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use certs::{Credential, Pki, ServerName, Validity};
+use crypto::Curve;
+use euicc_sim::card::{Card, CardDescription};
+use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsDice, ServerTls, SqliteRecords};
+use rsp::ids::Eid;
+use sm_dp::{Config, Credentials, SmDpPlus};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use world::{Clock, Events, Fault, Link, ShiftedClock, World};
+
+use crate::{pki, settings::Settings};
+
+/// The world as it is, but for a clock that can be moved ahead.
+///
+/// # Errors
+/// The operating system gives no randomness.
+pub fn os_world() -> Result<(World, ShiftedClock), Fault> {
+    let clock = ShiftedClock::over(Arc::new(OsClock));
+    Ok((World::new(clock.clone(), OsDice::new()?), clock))
+}
+
+/// A party that answers on a socket until it is stopped.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Serves `service` on `listener`.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub fn serve(listener: TcpListener, tls: Option<ServerTls>, service: Link) -> Result<Self, Fault> {
+        let address = local_address(&listener)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            net::serve(listener, tls, service, async {
+                // A dropped sender stops the party as well as a sent word.
+                let _ = stopped.await;
+            })
+            .await;
+        });
+        Ok(Self { address, stop: Some(stop), task })
+    }
+
+    /// Lets the requests under way finish, then stops.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        // The task ends with its last request; if it was aborted there is nothing to wait for.
+        let _ = (&mut self.task).await;
+    }
+}
+
+fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
+    listener
+        .local_addr()
+        .map_err(|e| Fault::caused_by(e, "cannot tell where the party listens", "start it again"))
+}
+
+/// The trusted roots of a PKI, for TLS. Brainpool roots are left out: the TLS stack does not speak that curve.
+pub fn tls_roots(pki: &Pki) -> Vec<Vec<u8>> {
+    pki.ci(Curve::P256).map(|ci| vec![ci.der().to_vec()]).unwrap_or_default()
+}
+
+fn identity(credential: &Credential) -> Identity {
+    Identity { chain: vec![credential.certificate.der().to_vec()], key: credential.key_pkcs8().into() }
+}
+
+/// What the SM-DP+ needs to start.
+pub struct SmDpSetup<'a> {
+    /// Its certificates and keys.
+    pub pki: &'a Pki,
+    /// Names that it answers to, the first one being what operators and devices are told.
+    pub addresses: Vec<String>,
+    /// The folder of its records.
+    pub data_dir: &'a Path,
+    /// Clock and dice.
+    pub world: &'a World,
+    /// Who is told what happens.
+    pub events: Arc<dyn Events>,
+}
+
+/// An SM-DP+ on its records, not listening yet.
+///
+/// # Errors
+/// A certificate is missing, an address is malformed, or the records cannot be opened.
+pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
+    let mut addresses = Vec::new();
+    for address in &setup.addresses {
+        addresses.push(address.parse().map_err(|e| {
+            Fault::caused_by(
+                e,
+                format!("{address:?} cannot be the address of an SM-DP+"),
+                "give a host name, with :port where it is not 443",
+            )
+        })?);
+    }
+    let Some(first) = addresses.first().cloned() else {
+        return Err(Fault::new("the SM-DP+ has no address", "none was given", "give one with --sm-dp"));
+    };
+    let mut config = Config::new(first);
+    config.other_addresses = addresses.split_off(1);
+    let credentials = Credentials::from_pki(setup.pki).map_err(|e| {
+        Fault::caused_by(e, "the SM-DP+ has no certificates", "make a PKI with `landfall certs init`")
+    })?;
+    let records = SqliteRecords::open(setup.data_dir.join("sm-dp.sqlite"))?;
+    Ok(SmDpPlus::new(config, credentials, Arc::new(records), setup.world.clone(), setup.events.clone()))
+}
+
+/// TLS of the SM-DP+: its certificate for `names`, and client certificates of the same PKI where one is shown.
+///
+/// A certificate that does not have all the names, or does not hold now, is replaced by one issued for the occasion when
+/// the CI's key is there; that is what keeps the published test set usable after its leaf has expired.
+///
+/// # Errors
+/// There is no certificate and none can be issued.
+pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
+    let now = clock.now();
+    let fits = |credential: &Credential| {
+        credential.certificate.validity().contains(now)
+            && names.iter().all(|name| credential.certificate.server_names().contains(name))
+    };
+    let year = Duration::from_secs(365 * 86_400);
+    let credential = match pki.dp(Curve::P256).map(|dp| dp.tls) {
+        Ok(kept) if fits(&kept) => Ok(kept),
+        Ok(kept) => pki
+            .issue_dp_tls(
+                names,
+                Validity { from: rsp::time::Timestamp::from_seconds(now.seconds()), to: now_plus(now, year) },
+            )
+            .or(Ok(kept)),
+        Err(e) => Err(e),
+    };
+    let credential = credential.map_err(|e: certs::PkiError| {
+        Fault::caused_by(e, "the SM-DP+ has no TLS certificate", "make a PKI with `landfall certs init`")
+    })?;
+    ServerTls::new(&identity(&credential), &ClientAuth::Optional(tls_roots(pki)), clock)
+}
+
+fn now_plus(now: rsp::time::Timestamp, more: Duration) -> rsp::time::Timestamp {
+    rsp::time::Timestamp::from_seconds(now.plus(more).seconds())
+}
+
+/// TLS of a device: trusts the CI of the PKI, shows no certificate.
+///
+/// # Errors
+/// The PKI has no CI that TLS can use.
+pub fn device_tls(pki: &Pki, clock: Arc<dyn Clock>) -> Result<ClientTls, Fault> {
+    ClientTls::new(&tls_roots(pki), None, clock)
+}
+
+/// TLS of an operator: shows its client certificate.
+///
+/// # Errors
+/// The PKI has no such certificate and cannot issue one.
+pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(ClientTls, String), Fault> {
+    let credential = pki.operator(name).map_err(|e| {
+        Fault::caused_by(
+            e,
+            format!("there is no client certificate for operator {name:?}"),
+            "issue one with `landfall certs issue operator`",
+        )
+    })?;
+    let oid = credential.certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
+    Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
+}
+
+/// A client that connects to the SM-DP+ of the settings whatever name it is asked for: names such as
+/// testsmdpplus1.example.com are in no DNS.
+pub fn client(names: &[String], connect_to: &str) -> Client {
+    names.iter().fold(Client::default(), |client, name| client.with_connect_to(host_of(name), connect_to))
+}
+
+/// The host part of `host[:port]`.
+pub fn host_of(address: &str) -> &str {
+    match address.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host.trim_matches(['[', ']']),
+        _ => address,
+    }
+}
+
+/// A card whose memory is a file of the data folder.
+///
+/// # Errors
+/// The PKI cannot vouch for the EID, or the memory is not this card's.
+pub fn card(pki: &Pki, eid: Eid, data_dir: &Path, world: &World) -> Result<Card, Fault> {
+    let description = card_description(pki, eid)?;
+    Card::open(description, FileMemory::open(card_path(data_dir, eid))?, world.clone())
+}
+
+/// Where the memory of a card lies.
+pub fn card_path(data_dir: &Path, eid: Eid) -> PathBuf {
+    data_dir.join("cards").join(format!("{eid}.card"))
+}
+
+/// A card with a certificate below every EUM of the PKI.
+///
+/// # Errors
+/// No EUM of the PKI may vouch for the EID.
+pub fn card_description(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
+    let mut credentials = Vec::new();
+    let mut why = None;
+    for curve in [Curve::P256, Curve::BrainpoolP256r1] {
+        match pki.euicc(curve, eid) {
+            Ok(credential) => credentials.push(credential),
+            Err(e) => why = why.or(Some(e)),
+        }
+    }
+    match why {
+        Some(e) if credentials.is_empty() => Err(Fault::caused_by(
+            e,
+            format!("no certificate can be had for EID {eid}"),
+            "choose an EID in the EUM's range; `landfall certs show` lists the PKI",
+        )),
+        _ => Ok(CardDescription::default_for(eid, &credentials)),
+    }
+}
+
+/// The EID that a command uses when none is given: the first one of the PKI.
+///
+/// # Errors
+/// The PKI has no eUICC.
+pub fn default_eid(pki: &Pki) -> Result<Eid, Fault> {
+    pki.eids(Curve::P256).first().copied().ok_or_else(|| {
+        Fault::new(
+            "the PKI has no eUICC",
+            "none is in its folder",
+            "issue one with `landfall certs issue euicc --eid EID`",
+        )
+    })
+}
+
+/// The PKI of the settings, and the names of the SM-DP+ with its port where it is not 443.
+///
+/// # Errors
+/// The PKI cannot be read or made.
+pub fn pki_and_addresses(settings: &Settings) -> Result<(Pki, Vec<String>), Fault> {
+    let pki = pki::load_or_init(settings)?;
+    Ok((pki, addresses(settings, &settings.sm_dp)))
+}
+
+/// Every way in which the SM-DP+ may be addressed: where it is, what the settings call it, and the loopback names;
+/// each with the port unless that is 443.
+pub fn addresses(settings: &Settings, listens: &str) -> Vec<String> {
+    let port = listens.rsplit_once(':').map_or("443", |(_, port)| port);
+    let mut all: Vec<String> = Vec::new();
+    let names = settings.sm_dp_names.iter().map(String::as_str);
+    for name in names.chain([host_of(listens), "localhost", "127.0.0.1"]) {
+        let with_port = if port == "443" { name.to_owned() } else { format!("{name}:{port}") };
+        // A client that was told where to connect may use the bare name.
+        for address in [with_port, name.to_owned()] {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+    }
+    all
+}
+
+/// The address under which clients of this host ask for the SM-DP+: the first name that the settings add, or else
+/// where it is.
+pub fn reachable(settings: &Settings) -> String {
+    let port = settings.sm_dp.rsplit_once(':').map_or("443", |(_, port)| port);
+    match settings.sm_dp_names.first() {
+        Some(name) => format!("{}:{port}", host_of(name)),
+        None => settings.sm_dp.clone(),
+    }
+}
+
+/// The activation code for a confirmed order, with the `LPA:` prefix that devices scan.
+pub fn activation_code(
+    settings: &Settings,
+    confirmed: &rsp::sgp22::es2plus::ConfirmOrderReply,
+    confirmation_code_required: bool,
+) -> String {
+    let address = confirmed.smdp_address.clone().unwrap_or_else(|| reachable(settings));
+    let flag = if confirmation_code_required { "$$1" } else { "" };
+    format!("LPA:1${address}${}{flag}", confirmed.matching_id)
+}
