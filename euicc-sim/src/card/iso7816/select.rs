@@ -145,7 +145,11 @@ fn find(files: &ProfileFiles, place: Option<Place>, fid: Fid) -> Option<FileInde
             child(files, place.directory, fid)
                 .or_else(|| Some(place.directory).filter(is_this_or_parent))
                 .or_else(|| here.parent.filter(is_this_or_parent))
-                .or_else(|| child(files, here.parent?, fid).filter(|sibling| is_directory(files, *sibling)))
+                // An ADF has no neighbours: nothing says where it lies.
+                .or_else(|| {
+                    let above = here.parent.filter(|_| !is_adf(files, place.directory))?;
+                    child(files, above, fid).filter(|neighbour| is_directory(files, *neighbour))
+                })
         }
     }
 }

@@ -1,1 +1,311 @@
-//! To come.
+//! Conversations with the card as data: a command, and what it must answer.
+
+use super::bench::Bench;
+use super::files::with_ts48;
+
+#[track_caller]
+fn converse(bench: &mut Bench, conversation: &[(&str, &str)]) {
+    for (number, (command, answer)) in conversation.iter().enumerate() {
+        let found = bench.apdu(command);
+        assert_eq!(found, answer.replace(' ', ""), "line {}: {command}", number + 1);
+    }
+}
+
+const SELECT_ISD_R: &str = "00A4040010 A0000005591010FFFFFFFF8900000100";
+
+#[test]
+fn without_a_profile_there_are_the_isd_r_and_the_ecasd_and_no_files() {
+    let mut bench = Bench::new();
+    let eid = bench.card.eid().to_string();
+    converse(
+        &mut bench,
+        &[
+            ("00A40004023F00", "6A82"),
+            ("00A4040407 A0000000871002", "6A82"),
+            ("00B0000000", "6D00"),
+            ("80AA000005 A903830107", "9000"),
+            ("80AA000005 A903830207", "6A80"),
+            ("80AA000000", "6A80"),
+            (SELECT_ISD_R, "6121"),
+            ("00C0000021", "6F1F 8410 A0000005591010FFFFFFFF8900000100 A504 9F6501FF E005 8203 020200 9000"),
+            // Once only.
+            ("00C0000021", "6985"),
+            ("00A4040C09 A0000005591010FFFF", "9000"),
+            ("00A4040C04 A0000005", "6700"),
+            ("00A4040C10 A0000005591010FFFFFFFF8900000200", "9000"),
+            ("80CA005A00", &format!("5A10{eid}9000")),
+            ("80CA004200", "6A88"),
+            ("80E29100 03 BF3E00", "6D00"),
+            ("00A4040C10 A0000005591010FFFFFFFF8900000300", "6A82"),
+            ("00A4040C0C A00000055910100000000000", "6A82"),
+        ],
+    );
+}
+
+#[test]
+fn store_data_goes_to_the_isd_r_in_its_order_or_not_at_all() {
+    let mut bench = Bench::new();
+    let eid = bench.card.eid().to_string();
+    let answer = format!("BF3E12 5A10{eid} 9000");
+    converse(
+        &mut bench,
+        &[
+            ("80E2910006 BF3E035C015A", "6D00"),
+            (SELECT_ISD_R, "6121"),
+            ("80E2910006 BF3E035C015A", "6115"),
+            ("80C0000010", &format!("BF3E125A10{}6105", &eid[..22])),
+            ("80C0000006", "6C05"),
+            ("80C0000005", &format!("{}9000", &eid[22..])),
+            // With Le, as T=1 has it.
+            ("80E2910006 BF3E035C015A00", &answer),
+            // In two blocks.
+            ("80E2110002 BF3E", "9000"),
+            ("80E2910104 035C015A00", &answer),
+            // The second block without the first, twice the first, a gap.
+            ("80E2910104 035C015A", "6A86"),
+            ("80E2110002 BF3E", "9000"),
+            ("80E2910204 035C015A", "6A86"),
+            ("80E2910104 035C015A", "6A86"),
+            ("80E2110002 BF3E", "9000"),
+            ("80E2910006 BF3E035C015A00", &answer),
+            // Neither 11 nor 91, no data, the wrong class, an interindustry class byte.
+            ("80E2900006 BF3E035C015A", "6A86"),
+            ("80E29100", "6700"),
+            ("00E2910006 BF3E035C015A", "6E00"),
+            // Not a TLV, more than one, less than one, none that is known.
+            ("80E2910001 BF", "6A80"),
+            ("80E2910008 BF3E035C015A0000", "6A80"),
+            ("80E2910005 BF3E035C01", "6A80"),
+            ("80E2910003 BF7F00", "6A88"),
+            ("80E2910004 BF360000", "6985"),
+            ("80E2910002 8600", "6985"),
+            // The EID on one channel says nothing on another.
+            ("0070000001", "01 9000"),
+            ("81E2910006 BF3E035C015A", "6D00"),
+        ],
+    );
+}
+
+#[test]
+fn a_channel_inherits_nothing_and_is_not_there_before_it_is_opened() {
+    let Some(mut bench) = with_ts48() else { return };
+    converse(
+        &mut bench,
+        &[
+            ("01A4000C02 3F00", "6881"),
+            ("4FB0000001", "6881"),
+            ("00A4040C07 A0000000871002", "9000"),
+            ("0070000001", "01 9000"),
+            // The MF, not the USIM of the channel that asked.
+            ("01B0870000", "6A82"),
+            ("01A4000C02 6F07", "6A82"),
+            ("01A4040C10 A0000005591010FFFFFFFF8900000100", "9000"),
+            ("0170000001", "02 9000"),
+            ("82E2910003 BF2E00", "6D00"),
+            ("02A4000C02 2FE2", "9000"),
+            ("00708002", "9000"),
+            ("02A4000C02 2FE2", "6881"),
+            ("0070800200", "6881"),
+            ("0070800000", "6A86"),
+            ("0070000101", "6A86"),
+            ("0070000002", "6C01"),
+            // A channel closes itself.
+            ("0170800100", "9000"),
+            ("01A4000C02 3F00", "6881"),
+            ("00B0870009", "080910101032547698 9000"),
+        ],
+    );
+    // Nineteen besides the basic one.
+    for number in 1..=19 {
+        bench.expect("0070000001", &format!("{number:02X}9000"));
+    }
+    bench.expect("0070000001", "6A81");
+    bench.expect("4FA4000C02 2FE2", "9000");
+}
+
+#[test]
+fn files_are_selected_by_identifier_path_parent_and_name() {
+    let Some(mut bench) = with_ts48() else { return };
+    converse(
+        &mut bench,
+        &[
+            ("00A4000402 2FE2", "611E"),
+            ("00C000001E", "621C 82024121 83022FE2 A503C00140 8A0105 8B032F0603 8002000A 880110 9000"),
+            ("00A4000402 3F00", "6125"),
+            (
+                "00C0000025",
+                "6223 82027821 83023F00 A503800171 8A0105 8B032F0601 C60C 900160 830101 83010A 83010B 9000",
+            ),
+            ("00A4040C07 A0000000871002", "9000"),
+            ("00A4000C02 6F07", "9000"),
+            ("00A4000C02 7F10", "6A82"),
+            // By path from the MF and from here, the application by its common name.
+            ("00A4080C04 7FFF6F07", "9000"),
+            ("00A4080C04 7F106F3A", "9000"),
+            ("00A4080C04 7F106FF0", "6A82"),
+            ("00A4080C02 7F10", "9000"),
+            ("00A4090C02 5F50", "9000"),
+            ("00A4030C", "9000"),
+            ("00A4000C02 7FFF", "9000"),
+            ("00A4000C02 3F00", "9000"),
+            ("00A4030C", "6A82"),
+            // The temporary identifier of an ADF is none.
+            ("00A4000C02 7FD0", "6A82"),
+            ("00A4000C01 7F", "6700"),
+            ("00A4020C02 2FE2", "6A86"),
+            ("00A400FF02 2FE2", "6A86"),
+            ("00A4040C07 A0000000871002", "9000"),
+            // The next USIM is none.
+            ("00A4040E07 A0000000871002", "6A82"),
+            ("00A4040C05 A000000087", "9000"),
+            ("00A4040E05 A000000087", "9000"),
+            ("80F2000100", "840CA0000000871004FF49FF0589 9000"),
+            ("80F2000C00", "9000"),
+            ("80F2000300", "6A86"),
+        ],
+    );
+}
+
+#[test]
+fn octets_and_records_are_read_where_they_are() {
+    let Some(mut bench) = with_ts48() else { return };
+    let usim = "61144F0CA0000000871002FF49FF058950045553494D";
+    let usim = format!("{usim:F<66}9000");
+    let isim = "61144F0CA0000000871004FF49FF058950044953494D";
+    let isim = format!("{isim:F<66}9000");
+    let csim = "61184F10A0000003431002F310FFFF89020000FF50044353494D";
+    let csim = format!("{csim:F<66}9000");
+    converse(
+        &mut bench,
+        &[
+            ("00B0000001", "6986"),
+            ("00A4000C02 2FE2", "9000"),
+            ("00B0000000", "98001032547698103214 9000"),
+            ("00B0000203", "103254 9000"),
+            ("00B0000800", "3214 9000"),
+            ("00B0000803", "6C02"),
+            ("00B0000A01", "6B00"),
+            ("00B2010400", "6981"),
+            ("00B08200 00", "98001032547698103214 9000"),
+            ("00B0A20000", "6A86"),
+            ("00B08900 00", "6A82"),
+            // Records, by number, one after the other, backwards, by short identifier.
+            ("00A4000C02 2F00", "9000"),
+            ("00B0000000", "6981"),
+            ("00B2010421", &usim),
+            ("00B2020400", &isim),
+            ("00B2010420", "6C21"),
+            ("00B2050400", "6A83"),
+            ("00B2000221", &usim),
+            ("00B2000221", &isim),
+            ("00B2000221", &csim),
+            ("00B2000321", &isim),
+            ("00B2000321", &usim),
+            ("00B2000321", "6A83"),
+            ("00B2010221", "6A86"),
+            ("00B2000721", "6A86"),
+            ("00B2 03F421", &csim),
+        ],
+    );
+}
+
+#[test]
+fn rights_are_asked_for_and_codes_are_counted() {
+    let Some(mut bench) = with_ts48() else { return };
+    let adm1 = super::files::VERIFY_ADM1;
+    converse(
+        &mut bench,
+        &[
+            ("00A4040C07 A0000000871002", "9000"),
+            ("00A4000C02 6F07", "9000"),
+            // UPDATE takes ADM1; the PIN is disabled, so READ takes nothing.
+            ("00B0000009", "080910101032547698 9000"),
+            ("00D6000001 08", "6982"),
+            ("0020000A08 3535353535353536", "63C9"),
+            ("0020000A", "63C9"),
+            (adm1, "9000"),
+            ("0020000A", "9000"),
+            ("00D6000001 08", "9000"),
+            ("00D6000901 08", "6B00"),
+            ("00D6000802 9898", "6700"),
+            // PIN 1: disabled, enabled, changed, blocked, unblocked.
+            ("0020000108 30303030FFFFFFFF", "6984"),
+            ("0026000108 30303030FFFFFFFF", "6984"),
+            ("0028000108 31303030FFFFFFFF", "63C2"),
+            ("0028000108 30303030FFFFFFFF", "9000"),
+            ("0028000108 30303030FFFFFFFF", "6984"),
+            ("0024000110 30303030FFFFFFFF 31323334FFFFFFFF", "9000"),
+            ("0024000108 30303030FFFFFFFF", "6700"),
+            ("0020000207 30303030FFFFFF", "6A88"),
+        ],
+    );
+    bench.reset();
+    converse(
+        &mut bench,
+        &[
+            ("00A4040C07 A0000000871002", "9000"),
+            ("00A4000C02 6F07", "9000"),
+            ("00B0000009", "6982"),
+            ("00D6000001 08", "6982"),
+            ("0088008011 10 00112233445566778899AABBCCDDEEFF", "6982"),
+            ("00200001", "63C3"),
+            ("0020000107 31323334FFFFFF", "6700"),
+            ("0020000108 30303030FFFFFFFF", "63C2"),
+            ("0020000108 30303030FFFFFFFF", "63C1"),
+            ("0020000108 30303030FFFFFFFF", "6983"),
+            ("0020000108 31323334FFFFFFFF", "6983"),
+            ("002C0001", "63CA"),
+            ("002C000110 3131313131313130 34333231FFFFFFFF", "63C9"),
+            ("002C000110 3131313131313131 34333231FFFFFFFF", "9000"),
+            ("00B0000009", "080910101032547698 9000"),
+            ("002C0001", "63CA"),
+            // Local codes belong to their application.
+            ("0020008108 39393939FFFFFFFF", "9000"),
+            ("0026008108 39393939FFFFFFFF", "6985"),
+            ("00A4000C02 3F00", "9000"),
+            ("0020008108 39393939FFFFFFFF", "6A88"),
+        ],
+    );
+    bench.reset();
+    // Counted before it is answered, and kept over the reset.
+    converse(&mut bench, &[("00200001", "63C3"), ("0020000108 30303030FFFFFFFF", "63C2")]);
+    bench.reset();
+    bench.expect("00200001", "63C2");
+}
+
+#[test]
+fn a_switch_of_profiles_takes_the_files_from_under_every_channel() {
+    let Some(mut bench) = with_ts48() else { return };
+    let iccid = bench.profiles()[0].iccid.unwrap();
+    bench.expect("00A4000C02 2FE2", "9000");
+    bench.disable(iccid, false);
+    bench.expect("00B0000000", "6D00");
+    bench.expect("00A4000C02 3F00", "6A82");
+    bench.enable(iccid, false);
+    bench.expect("00B0000000", "6D00");
+    bench.expect("00A4000C02 3F00", "9000");
+    bench.expect("00A4000C02 2FE2", "9000");
+}
+
+#[test]
+fn classes_and_instructions_that_do_not_exist_are_refused() {
+    let Some(mut bench) = with_ts48() else { return };
+    converse(
+        &mut bench,
+        &[
+            ("80A4000C02 3F00", "6E00"),
+            ("A0A4000002 3F00", "6E00"),
+            ("00F2000000", "6E00"),
+            ("00FE000000", "6D00"),
+            ("0061000000", "6D00"),
+            ("10A4000C02 3F00", "6884"),
+            ("04A4000C02 3F00", "6882"),
+            ("00A4000C023F", "6700"),
+            ("00", "6700"),
+            ("8012000000", "6985"),
+            ("801400000C 8103010104 82028281 830100", "6985"),
+            ("80100000", "6700"),
+            ("8010000001FF", "9000"),
+        ],
+    );
+}

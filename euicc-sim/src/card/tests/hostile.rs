@@ -339,7 +339,8 @@ fn metadata_that_the_card_may_not_take_are_refused() {
 fn packages_that_are_none_are_refused() {
     let elements = BppCommandId::LOAD_PROFILE_ELEMENTS;
     let processing = ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR;
-    let cases: [(ErrorReason, fn(&mut Goods)); 5] = [
+    type Change = fn(&mut Goods);
+    let cases: [(ErrorReason, Change); 5] = [
         (processing, |goods| goods.package.truncate(goods.package.len() - 1)),
         (processing, |goods| goods.package.extend([0xAA, 0x05, 0xA0, 0x03, 0x81, 0x01, 0x02])),
         (processing, |goods| goods.package = vec![0x55; 700]),
