@@ -150,6 +150,11 @@ impl Default for Capabilities {
                 uicc_capability::AKA_MILENAGE,
                 uicc_capability::USIM_TEST_ALGORITHM,
                 uicc_capability::BER_TLV,
+                uicc_capability::DF_LINK,
+                // The files of 5G privacy are installed and served; GET IDENTITY itself is not answered yet.
+                uicc_capability::GET_IDENTITY,
+                uicc_capability::PROFILE_A_X25519,
+                uicc_capability::PROFILE_B_P256,
             ],
             ts102241_version: Version([9, 2, 0]),
             globalplatform_version: Version([2, 3, 0]),
