@@ -43,6 +43,10 @@ macro_rules! as_text {
     )+ };
 }
 
+mod plmn;
+
+pub use plmn::{Imsi, Mcc, Plmn};
+
 as_text!(Eid, Iccid, TransactionId, Oid, SubjectKeyIdentifier, Aid, Version, SmdpAddress);
 
 /// EID: the identity of an eUICC, 32 decimal digits in 16 octets (SGP.02 section 2.2.2, SGP.29).
