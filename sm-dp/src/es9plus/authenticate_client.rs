@@ -17,7 +17,7 @@ use rsp::{
 
 use super::{advance, same_transaction, session, unknown, verify, with_signature};
 use crate::{
-    decision::{Context, Decision},
+    decision::{Context, Decision, No},
     eligibility,
     profile_state::{ProfileEvent, ProfileState},
     records::{
@@ -30,38 +30,37 @@ pub(crate) async fn execute(
     request: &AuthenticateClientRequest,
 ) -> Decision<AuthenticateClientOk> {
     let id = &request.transaction_id;
-    let mut session = session(context, id).await?;
+    let session = session(context, id).await?;
     let Awaits::AuthenticateClient { server_challenge } = &session.awaits else {
         return Err(unknown(id).into());
     };
     let server_challenge = server_challenge.0.clone();
+    let offered = decide(context, request, session, &server_challenge).await;
+    if let Err(No::Refusal(_)) = &offered {
+        // A challenge is answered once.
+        context.tx.delete(&SESSIONS, &id.to_string());
+    }
+    offered
+}
+
+async fn decide(
+    context: &mut Context<'_, '_>,
+    request: &AuthenticateClientRequest,
+    mut session: Session,
+    server_challenge: &[u8],
+) -> Decision<AuthenticateClientOk> {
+    let id = &request.transaction_id;
     let response = match &request.authenticate_server_response {
         AuthenticateServerResponse::AuthenticateResponseOk(response) => response,
         AuthenticateServerResponse::AuthenticateResponseError(error) => {
             same_transaction(id, &error.transaction_id)?;
-            context.tx.delete(&SESSIONS, &id.to_string());
             return Err(Status::EuiccVerificationFailed
                 .because(format!("the eUICC refused this server: {}", error.authenticate_error_code))
                 .into());
         }
     };
-    let (euicc, offer) = match check_euicc_answer(context, id, &session, &server_challenge, response) {
-        Ok(euicc) => {
-            let offer = offer(context, &euicc, response).await;
-            (euicc, offer)
-        }
-        Err(refusal) => {
-            context.tx.delete(&SESSIONS, &id.to_string());
-            return Err(refusal.into());
-        }
-    };
-    let profile = match offer {
-        Ok(profile) => profile,
-        Err(no) => {
-            context.tx.delete(&SESSIONS, &id.to_string());
-            return Err(no);
-        }
-    };
+    let euicc = check_euicc_answer(context, id, &session, server_challenge, response)?;
+    let profile = offer(context, &euicc, response).await?;
 
     let dp = context.credentials.on(session.curve.into()).ok_or_else(|| {
         Status::CiForVerificationUnavailable.because("the certificates of this session are no longer there")

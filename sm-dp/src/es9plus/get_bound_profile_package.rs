@@ -16,10 +16,10 @@ use world::Fault;
 use super::{advance, offered, same_transaction, session, unknown, verify, with_signature};
 use crate::{
     config::HostId,
-    decision::{Context, Decision},
+    decision::{Context, Decision, No},
     es8plus::Binder,
     profile_state::ProfileEvent,
-    records::{Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, PROFILES, Profile, SESSIONS},
+    records::{Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, PROFILES, Profile, SESSIONS, Session},
     stock::Rebinding,
 };
 
@@ -28,7 +28,22 @@ pub(crate) async fn execute(
     request: &GetBoundProfilePackageRequest,
 ) -> Decision<GetBoundProfilePackageOk> {
     let id = &request.transaction_id;
-    let mut session = session(context, id).await?;
+    let session = session(context, id).await?;
+    let bound = decide(context, request, session).await;
+    if let Err(No::Refusal(_)) = &bound {
+        // The procedure stops here (section 3.1.3): what the LPA cancels afterwards is gone already, and the order,
+        // unless it was ended, can be downloaded in a new session.
+        context.tx.delete(&SESSIONS, &id.to_string());
+    }
+    bound
+}
+
+async fn decide(
+    context: &mut Context<'_, '_>,
+    request: &GetBoundProfilePackageRequest,
+    mut session: Session,
+) -> Decision<GetBoundProfilePackageOk> {
+    let id = &request.transaction_id;
     let (offer, smdp_signature2) = match &session.awaits {
         Awaits::GetBoundProfilePackage { offer, smdp_signature2 }
         | Awaits::ProfileInstallationResult { offer, smdp_signature2 } => {
@@ -40,7 +55,6 @@ pub(crate) async fn execute(
         PrepareDownloadResponse::DownloadResponseOk(response) => response,
         PrepareDownloadResponse::DownloadResponseError(error) => {
             same_transaction(id, &error.transaction_id)?;
-            context.tx.delete(&SESSIONS, &id.to_string());
             return Err(Status::EuiccVerificationFailed
                 .because(format!("the eUICC refused to prepare the download: {}", error.download_error_code))
                 .into());
