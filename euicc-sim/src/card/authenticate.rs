@@ -93,6 +93,11 @@ fn synchronisation_failure(auts: Auts) -> Vec<u8> {
     answer
 }
 
+/// Whether the card has the algorithm that these parameters are for.
+pub(crate) fn supports(aka: &Aka) -> bool {
+    algorithm(aka).is_some()
+}
+
 /// The profile's own keys for an application.
 fn parameters<'a>(context: &'a Context<'_>, adf: FileIndex) -> Result<(&'a Aka, Algorithm), StatusWord> {
     let unsupported = StatusWord::AUTHENTICATION_ERROR_CONTEXT_NOT_SUPPORTED;

@@ -1,6 +1,7 @@
 //! What a card is before anything happens to it: identity, keys, capabilities.
 
 use certs::EuiccCredentials;
+use profile::element::Service;
 use profile::{Octets, SecretOctets};
 use rsp::der::BitString;
 use rsp::ids::{Eid, Version};
@@ -90,11 +91,16 @@ pub struct AllowedOperator {
     pub gid2: Option<Octets>,
 }
 
-/// A UICC with T=0, logical channels, and eUICC functions (TS 102 221 section 6.3, historical bytes of an eUICC).
+/// T=0 and global interface bytes as TS 102 221 section 6.3 has them; the historical bytes say (ISO/IEC 7816-4
+/// section 12.1.1): files by name, path, identifier and short identifier, extended length, channels that the card
+/// assigns, eight or more of them, "LNDFALL".
 const ATR: [u8; 22] = [
-    0x3B, 0x9F, 0x96, 0x80, 0x1F, 0xC7, 0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0x1B, 0x66, 0xD0, 0x01, 0x77,
-    0x97, 0x0D, 0x00, 0x00, 0x63,
+    0x3B, 0x9F, 0x96, 0x80, 0x1F, 0xC7, 0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0x57, 0x57, b'L', b'N', b'D',
+    b'F', b'A', b'L', b'L', TCK,
 ];
+
+/// The exclusive or of everything after the first byte is zero.
+const TCK: u8 = 0xED;
 
 impl CardDescription {
     /// A card with these credentials that trusts the CIs above them, has room for some fifty ordinary profiles, and
@@ -121,11 +127,42 @@ impl CardDescription {
         }
     }
 
+    /// What the card offers to profile packages.
+    pub(crate) fn package_capabilities(&self) -> profile::Capabilities {
+        let services = self.capabilities.uicc_capability.iter().filter_map(|bit| service(*bit)).collect();
+        profile::Capabilities { services, ..profile::Capabilities::default() }
+    }
+
     /// The RAT as ES10b.GetRAT shows it.
     pub(crate) fn rat(&self) -> Vec<ProfilePolicyAuthorisationRule> {
         self.rules_authorisation_table.iter().map(AuthorisationRule::to_wire).collect()
     }
 }
+
+/// The service of a profile package that a bit of UICCCapability stands for.
+fn service(bit: usize) -> Option<Service> {
+    Some(match bit {
+        uicc_capability::USIM => Service::USIM,
+        uicc_capability::ISIM => Service::ISIM,
+        uicc_capability::CSIM => Service::CSIM,
+        uicc_capability::AKA_MILENAGE => Service::MILENAGE,
+        uicc_capability::AKA_TUAK128 => Service::TUAK128,
+        uicc_capability::AKA_TUAK256 => Service::TUAK256,
+        uicc_capability::USIM_TEST_ALGORITHM => Service::USIM_TEST_ALGORITHM,
+        uicc_capability::JAVACARD => Service::JAVACARD,
+        MULTIPLE_USIM => Service::MULTIPLE_USIM,
+        uicc_capability::BER_TLV => Service::BER_TLV,
+        uicc_capability::DF_LINK => Service::DF_LINK,
+        uicc_capability::CAT_TP => Service::CAT_TP,
+        uicc_capability::GET_IDENTITY => Service::GET_IDENTITY,
+        uicc_capability::PROFILE_A_X25519 => Service::PROFILE_A_X25519,
+        uicc_capability::PROFILE_B_P256 => Service::PROFILE_B_P256,
+        _ => return None,
+    })
+}
+
+/// Bit of UICCCapability: more than one USIM.
+const MULTIPLE_USIM: usize = 16;
 
 impl From<&EuiccCredentials> for CardCredential {
     fn from(credentials: &EuiccCredentials) -> Self {
@@ -205,5 +242,35 @@ impl AllowedOperator {
             gid1: self.gid1.as_ref().map(|gid| gid.to_vec()),
             gid2: self.gid2.as_ref().map(|gid| gid.to_vec()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_reset_checks() {
+        assert_eq!(ATR.iter().skip(1).fold(0, |sum, octet| sum ^ octet), 0);
+    }
+
+    #[test]
+    fn an_operator_of_the_rat_may_leave_digits_and_group_open() {
+        let rule = |mcc_mnc: [u8; 3], gid1: Option<&[u8]>| AuthorisationRule {
+            ppr_ids: vec![ppr::PPR1],
+            allowed_operators: vec![AllowedOperator {
+                mcc_mnc: mcc_mnc.into(),
+                gid1: gid1.map(Octets::from),
+                gid2: None,
+            }],
+            consent_required: false,
+        };
+        let operator = OperatorId { mcc_mnc: [0x62, 0xF2, 0x10], gid1: Some(vec![7]), gid2: None };
+        assert!(rule([0xEE; 3], None).allows(ppr::PPR1, &operator));
+        assert!(!rule([0xEE; 3], None).allows(ppr::PPR2, &operator));
+        assert!(rule([0x62, 0xF2, 0xEE], Some(&[])).allows(ppr::PPR1, &operator));
+        assert!(rule([0x62, 0xF2, 0x10], Some(&[7])).allows(ppr::PPR1, &operator));
+        assert!(!rule([0x62, 0xF2, 0x10], Some(&[8])).allows(ppr::PPR1, &operator));
+        assert!(!rule([0x62, 0xF2, 0x20], None).allows(ppr::PPR1, &operator));
     }
 }

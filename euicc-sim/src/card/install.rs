@@ -138,7 +138,11 @@ impl Installation {
             }
             (Expects::ReplaceSessionKeys { mut bsp, outline, mut data }, Part::Segment(segment)) => {
                 if is_profile_element(&segment) {
-                    let expects = Expects::LoadProfileElements { bsp, outline, loading: Box::default() };
+                    let expects = Expects::LoadProfileElements {
+                        bsp,
+                        outline,
+                        loading: Box::new(Loading::new(context)),
+                    };
                     return self.next(context, expects, Part::Segment(segment));
                 }
                 data.extend(bsp.decrypt(&segment).map_err(bsp_failure)?);
@@ -151,7 +155,7 @@ impl Installation {
                     s_enc: request.ppk_enc,
                     s_mac: request.ppk_cmac,
                 });
-                Ok(Expects::LoadProfileElements { bsp, outline, loading: Box::default() })
+                Ok(Expects::LoadProfileElements { bsp, outline, loading: Box::new(Loading::new(context)) })
             }
             (Expects::LoadProfileElements { mut bsp, outline, mut loading }, Part::Segment(segment)) => {
                 let octets = bsp.decrypt(&segment).map_err(bsp_failure)?;

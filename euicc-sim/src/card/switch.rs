@@ -43,7 +43,9 @@ pub(crate) fn make_due(context: &mut Context<'_>) {
 fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
     let before = context.persistent.enabled.clone();
     let after = match switch {
-        ProfileSwitch::Enable(isd_p) => Some(isd_p),
+        ProfileSwitch::Enable(isd_p) if context.persistent.profile(&isd_p).is_some() => Some(isd_p),
+        // A memory reset has taken it away in the meantime.
+        ProfileSwitch::Enable(_) => return,
         ProfileSwitch::Disable(_) => None,
     };
     remember_way_back(context, before.as_ref(), after.as_ref());

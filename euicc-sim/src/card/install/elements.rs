@@ -1,14 +1,13 @@
 //! ES8+.LoadProfileElements: SGP.22 section 5.5.5. The profile package, element by element.
 
-use profile::{
-    Capabilities, Decoder, EuiccResponse, Installer, PeStatus, PeStatusCode, ProfileElement, Refused,
-};
+use profile::{Decoder, EuiccResponse, Installer, PeStatus, PeStatusCode, ProfileElement, Refused};
 use rsp::der::DecodeError;
 use rsp::sgp22::ProfileClass;
 use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, StoreMetadataRequest};
 
 use super::Failure;
 use super::checks::has_test_keys_only;
+use crate::card::authenticate::supports;
 use crate::card::context::Context;
 use crate::card::isd_r::free_memory;
 
@@ -28,13 +27,13 @@ pub(super) struct Loaded {
     pub(super) octets: u32,
 }
 
-impl Default for Loading {
-    fn default() -> Self {
-        Self { decoder: Decoder::new(), installer: Installer::new(Capabilities::default()), octets: 0 }
-    }
-}
-
 impl Loading {
+    /// Before the first element.
+    pub(super) fn new(context: &Context<'_>) -> Self {
+        let installer = Installer::new(context.description.package_capabilities());
+        Self { decoder: Decoder::new(), installer, octets: 0 }
+    }
+
     /// What came next.
     pub(super) fn take(
         &mut self,
@@ -58,6 +57,12 @@ impl Loading {
         self.decoder.finish().map_err(|why| self.malformed(&why))?;
         let warnings = self.installer.warnings().to_vec();
         let (content, warnings) = self.installer.finish().map_err(|refused| failure(warnings, &refused))?;
+        if !content.facts.aka.iter().all(supports) {
+            let what = "no such authentication algorithm".to_owned();
+            let code = PeStatusCode::FEATURE_NOT_SUPPORTED;
+            let refused = Refused { code, identification: None, element: "akaParameter", what };
+            return Err(failure(warnings, &refused));
+        }
         if metadata.profile_class == Some(ProfileClass::TEST) && !has_test_keys_only(&content) {
             let reason = ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY;
             return Err(Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason));

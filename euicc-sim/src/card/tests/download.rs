@@ -1,5 +1,7 @@
 //! Downloads that succeed, and what they leave.
 
+use std::path::Path;
+
 use crypto::{Curve, Signature, hash_cc};
 use profile::EuiccResponse;
 use rsp::der::{Asn1, BitString};
@@ -201,4 +203,27 @@ fn the_same_iccid_does_not_install_twice() {
     let again = outcome(&server.download(&mut bench, &goods)).unwrap_err().1;
     assert_eq!(again, ErrorReason::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC);
     assert_eq!(bench.profiles().len(), 1);
+}
+
+#[test]
+fn a_card_of_the_sgp26_set_downloads_from_its_sm_dp_plus() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/sgp26");
+    if !folder.is_dir() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "SGP.26 must be at {}", folder.display());
+        println!("skipped: no SGP.26 certificates at {}", folder.display());
+        return;
+    }
+    let mut listing = vec!["test-scalars.csv".to_owned()];
+    for role in ["CertificateIssuer", "EUM", "eUICC", "DPauth", "DPpb", "DPtls"] {
+        let files = std::fs::read_dir(folder.join(role)).unwrap();
+        listing.extend(files.map(|file| format!("{role}/{}", file.unwrap().file_name().to_string_lossy())));
+    }
+    listing.sort();
+    for curve in [Curve::P256, Curve::BrainpoolP256r1] {
+        let pki = certs::Pki::from_files(&listing, |path| std::fs::read(folder.join(path)).ok()).unwrap();
+        let mut bench = Bench::with(pki, |_| {}, world::RamMemory::default());
+        assert_eq!(bench.card.eid().to_string(), "89049032123451234512345678901235");
+        let server = Server::new(&bench, curve);
+        assert_eq!(outcome(&server.download(&mut bench, &Goods::small(ICCID))), Ok(()));
+    }
 }

@@ -19,7 +19,7 @@ pub(super) const VERIFY_ADM1: &str = "0020000A08 3535353535353535";
 const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// Every file of TS.48 with this ending; none, and a word about it, where the data are not provided.
-fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
+pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ts48");
     if !folder.is_dir() {
         assert!(

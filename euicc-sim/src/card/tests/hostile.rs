@@ -2,11 +2,13 @@
 
 use certs::{Defect, Role};
 use crypto::Curve;
+use profile::element::{AlgoConfiguration, AlgorithmId, Service};
+use profile::{EuiccResponse, Package, PeStatusCode, ProfileElement};
 use rsp::der::{Asn1, BitString, Raw};
 use rsp::ids::{CertificateDer, SubjectKeyIdentifier, TransactionId};
 use rsp::sgp22::es8plus::{
-    BoundProfilePackage, BppCommandId, ErrorReason, InitialiseSecureChannelRequest, StoreMetadataRequest,
-    loading_pieces,
+    BoundProfilePackage, BppCommandId, ErrorReason, FinalResult, InitialiseSecureChannelRequest,
+    StoreMetadataRequest, loading_pieces,
 };
 use rsp::sgp22::es10b::{
     AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse, DownloadErrorCode,
@@ -18,6 +20,7 @@ use world::{Clock, Dice, RamMemory, SeededDice};
 use super::bench::{Bench, pki};
 use super::download::ICCID;
 use super::server::{Goods, Server, load, outcome, send};
+use crate::card::CardDescription;
 
 fn challenge(bench: &mut Bench) -> [u8; 16] {
     bench.call::<GetEuiccChallengeResponse>(&GetEuiccChallengeRequest {}).euicc_challenge
@@ -351,6 +354,56 @@ fn packages_that_are_none_are_refused() {
     ];
     for (number, (why, change)) in cases.into_iter().enumerate() {
         assert_eq!(load_spoilt(|_| {}, change, |_| {}), Err((elements, why)), "case {number}");
+    }
+}
+
+#[test]
+fn a_package_that_needs_what_the_card_lacks_is_refused() {
+    let lacks = |description: &mut CardDescription| description.capabilities.uicc_capability.clear();
+    let mut bench = Bench::with(pki(), lacks, RamMemory::default());
+    let server = Server::new(&bench, Curve::P256);
+    let mut package = Package::decode(&Goods::small(ICCID).package).unwrap();
+    let Some(ProfileElement::Header(header)) = package.elements.first_mut() else { panic!() };
+    header.mandatory_services.services.push(Service::USIM);
+    let result = server.download(&mut bench, &Goods::of(package.encode()));
+    let why = ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR;
+    assert_eq!(outcome(&result), Err((BppCommandId::LOAD_PROFILE_ELEMENTS, why)));
+    let FinalResult::ErrorResult(error) = &result.profile_installation_result_data.final_result else {
+        panic!()
+    };
+    let response = EuiccResponse::from_der(error.sima_response.as_ref().unwrap()).unwrap();
+    assert_eq!(response.pe_status[0].status, PeStatusCode::FEATURE_NOT_SUPPORTED);
+}
+
+#[test]
+fn a_test_profile_has_test_keys() {
+    let Some((_, package)) = super::files::ts48("der").into_iter().next() else { return };
+    for (algorithm, key, expected) in [
+        (AlgorithmId::USIM_TEST_ALGORITHM, [9; 16], Ok(())),
+        (AlgorithmId::MILENAGE, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], Ok(())),
+        (
+            AlgorithmId::MILENAGE,
+            [9; 16],
+            Err(ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY),
+        ),
+        (AlgorithmId::TUAK, [9; 16], Err(ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR)),
+    ] {
+        let mut package = Package::decode(&package).unwrap();
+        for element in &mut package.elements {
+            if let ProfileElement::AkaParameter(aka) = element
+                && let AlgoConfiguration::AlgoParameter(own) = &mut aka.algo_configuration
+            {
+                own.algorithm_id = algorithm;
+                own.key = key.into();
+                own.opc = if algorithm == AlgorithmId::TUAK { [7; 32].into() } else { [7; 16].into() };
+            }
+        }
+        let mut bench = Bench::new();
+        let server = Server::new(&bench, Curve::P256);
+        let mut goods = Goods::of(package.encode());
+        goods.metadata.profile_class = Some(ProfileClass::TEST);
+        let found = outcome(&server.download(&mut bench, &goods)).map_err(|(_, why)| why);
+        assert_eq!(found, expected, "{algorithm}");
     }
 }
 

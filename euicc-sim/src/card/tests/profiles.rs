@@ -142,3 +142,18 @@ fn a_nickname_is_kept_until_it_is_taken_away() {
     assert_eq!(name(&mut bench, ""), 0);
     assert_eq!(bench.profiles()[0].profile_nickname, None);
 }
+
+#[test]
+fn a_memory_reset_forgets_a_switch_that_is_due() {
+    let (mut bench, one, two) = with_two();
+    bench.enable(one.iccid(), false);
+    bench.enable(two.iccid(), true);
+    bench.expect("8012000000", "D009 8103010104 82028182 9000");
+    bench.expect("801400000C 8103010104 82028281 830120", "9000");
+    let options = BitString::of(&[reset_options::DELETE_OPERATIONAL_PROFILES]);
+    let request = EuiccMemoryResetRequest { reset_options: options };
+    assert_eq!(bench.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);
+    bench.reset();
+    assert!(bench.profiles().is_empty());
+    bench.expect("00A40004023F00", "6A82");
+}

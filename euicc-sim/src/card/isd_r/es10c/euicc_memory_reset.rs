@@ -50,7 +50,9 @@ fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
     let takes_the_enabled =
         context.persistent.enabled.as_ref().is_some_and(|enabled| going.contains(enabled));
     if takes_the_enabled {
-        context.persistent.to_mut().enabled = None;
+        let persistent = context.persistent.to_mut();
+        persistent.enabled = None;
+        persistent.switch = None;
         switch::forget_files(context);
         // The terminal must learn that the UICC under it has changed.
         context.volatile.cat = Cat::Announced;
