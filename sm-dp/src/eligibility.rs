@@ -27,9 +27,11 @@ pub(crate) fn check(profile: &Profile, euicc: &EuiccInfo2) -> Result<(), Refusal
             .about(profile.iccid));
     }
     match free_memory(&euicc.ext_card_resource) {
-        Some(free) if free < profile.memory => Err(Status::EuiccInsufficientMemory
+        Some(free) if free >= profile.memory => Ok(()),
+        Some(free) => Err(Status::EuiccInsufficientMemory
             .because(format!("the profile needs about {} octets, the eUICC has {free}", profile.memory))),
-        _ => Ok(()),
+        None => Err(Status::EuiccInsufficientMemory
+            .because("extCardResource does not say how much non-volatile memory is free")),
     }
 }
 

@@ -182,6 +182,8 @@ pub enum Awaits {
 pub struct Offer {
     /// The profile.
     pub iccid: Iccid,
+    /// The MatchingID of its order, empty for the default SM-DP+ case. Another order is not this session's business.
+    pub matching_id: String,
     /// The eUICC.
     pub eid: Eid,
     /// The public key of CERT.EUICC, an uncompressed point.

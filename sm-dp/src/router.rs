@@ -202,6 +202,11 @@ impl Call {
         }
     }
 
+    /// Whether the caller looks at the HTTP status alone: any 2xx would tell it that its notification was taken.
+    pub(crate) fn is_answered_by_http_status(&self) -> bool {
+        matches!(self, Self::HandleNotification(_) | Self::Misunderstood(_, "handleNotification", _))
+    }
+
     /// The interface in the standard's spelling.
     pub(crate) fn interface(&self) -> &'static str {
         match self.called_over() {

@@ -1,14 +1,20 @@
 //! The server's shell: one request in, one response out. Load, decide, commit, speak, and nothing spoken before the
 //! commit, because there is one place that does all four.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use certs::{DpCredentials, Pki, PkiError, TrustAnchors};
 use crypto::Curve;
 use http::{Request, Response, StatusCode};
 use rsp::{
-    ids::{Iccid, Oid, SubjectKeyIdentifier},
+    ids::{Iccid, Oid, SubjectKeyIdentifier, Version},
     sgp22::json,
     status::Refusal,
     time::Timestamp,
@@ -82,6 +88,8 @@ struct Inner {
     records: Arc<dyn Records>,
     world: World,
     events: Arc<dyn Events>,
+    /// When expired sessions are looked for next, by this server; a forgetful one only looks earlier.
+    next_sweep: AtomicI64,
 }
 
 impl SmDpPlus {
@@ -93,7 +101,7 @@ impl SmDpPlus {
         world: World,
         events: Arc<dyn Events>,
     ) -> Self {
-        Self(Arc::new(Inner { config, credentials, records, world, events }))
+        Self(Arc::new(Inner { config, credentials, records, world, events, next_sweep: AtomicI64::new(0) }))
     }
 
     /// Puts a profile package (TCA, DER) into stock.
@@ -144,7 +152,7 @@ impl SmDpPlus {
         let (call, response, outcome) = match router::route(&self.0.config, &request) {
             Err(status) => return router::plain(status),
             Ok(call) => {
-                let (response, outcome) = self.execute(&call, at).await;
+                let (response, outcome) = self.execute(&call, at, self.version_for(&request)).await;
                 (call, response, outcome)
             }
         };
@@ -154,11 +162,41 @@ impl SmDpPlus {
                 .with_bytes(response.body().len(), received)
                 .with_outcome(outcome),
         );
+        if let Err(fault) = self.sweep(at).await {
+            tracing::warn!(%fault, "expired sessions were left in the records");
+        }
         response
     }
 
+    /// Deletes sessions that have expired, once in a session's lifetime: whoever begins a session need not come back.
+    async fn sweep(&self, now: Timestamp) -> Result<(), Fault> {
+        let inner = &*self.0;
+        let due = inner.next_sweep.load(Ordering::Relaxed);
+        if now.0 < due {
+            return Ok(());
+        }
+        let next = now.plus(inner.config.session_lifetime).0;
+        let is_mine =
+            inner.next_sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if !is_mine {
+            return Ok(());
+        }
+        // Looked through outside of a transaction, so that sessions that go on meanwhile are no conflict.
+        let expired: Vec<_> = Tx::begin(&*inner.records)
+            .list(&SESSIONS, "")
+            .await?
+            .into_iter()
+            .filter(|(_, session)| session.expires <= now)
+            .map(|(id, _)| id)
+            .collect();
+        for id in &expired {
+            world::transact(&*inner.records, |tx| Box::pin(forget_if_expired(tx, id, now))).await?;
+        }
+        Ok(())
+    }
+
     /// Load, decide, commit; again from the start when somebody else was faster.
-    async fn execute(&self, call: &Call, now: Timestamp) -> (Response<Bytes>, Outcome) {
+    async fn execute(&self, call: &Call, now: Timestamp, version: Version) -> (Response<Bytes>, Outcome) {
         let inner = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*inner.records);
@@ -175,7 +213,7 @@ impl SmDpPlus {
                 Ok(spoken) => Ok(spoken),
             };
             match tx.commit().await {
-                Ok(Committed::Yes) => return self.speak(decision),
+                Ok(Committed::Yes) => return speak(call, version, decision),
                 Ok(Committed::Conflict) => {}
                 Err(fault) => return self.failed(&fault),
             }
@@ -187,19 +225,10 @@ impl SmDpPlus {
         ))
     }
 
-    fn speak(&self, decision: Result<Spoken, Refusal>) -> (Response<Bytes>, Outcome) {
-        let version = self.0.config.protocol_version;
-        match decision {
-            Ok(Spoken::Json(reply)) => (json::response(version, Ok(&reply)), Outcome::Done),
-            Ok(Spoken::Nothing) => (json::no_content(version), Outcome::Done),
-            Ok(Spoken::NothingBut(warning)) => {
-                (json::no_content(version), Outcome::Refused(warning.to_string()))
-            }
-            Err(refusal) => {
-                let outcome = Outcome::Refused(refusal.to_string());
-                (json::response::<()>(version, Err(refusal)), outcome)
-            }
-        }
+    /// The version the answer speaks: the client's own when it is older than ours (section 6.2).
+    fn version_for(&self, request: &Request<Bytes>) -> Version {
+        let own = self.0.config.protocol_version;
+        json::protocol_version(request.headers()).map_or(own, |theirs| theirs.min(own))
     }
 
     /// A fault is ours: it is logged, and the peer learns only that it may ask again.
@@ -207,4 +236,27 @@ impl SmDpPlus {
         tracing::error!(%fault, "a request could not be answered");
         (router::plain(StatusCode::INTERNAL_SERVER_ERROR), Outcome::Failed(fault.to_string()))
     }
+}
+
+fn speak(call: &Call, version: Version, decision: Result<Spoken, Refusal>) -> (Response<Bytes>, Outcome) {
+    match decision {
+        Ok(Spoken::Json(reply)) => (json::response(version, Ok(&reply)), Outcome::Done),
+        Ok(Spoken::Nothing) => (json::no_content(version), Outcome::Done),
+        Ok(Spoken::NothingBut(warning)) => (json::no_content(version), Outcome::Refused(warning.to_string())),
+        Err(refusal) => {
+            let outcome = Outcome::Refused(refusal.to_string());
+            let mut response = json::response::<()>(version, Err(refusal));
+            if call.is_answered_by_http_status() {
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+            }
+            (response, outcome)
+        }
+    }
+}
+
+async fn forget_if_expired(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<(), Fault> {
+    if tx.get(&SESSIONS, id).await?.is_some_and(|session| session.expires <= now) {
+        tx.delete(&SESSIONS, id);
+    }
+    Ok(())
 }

@@ -142,7 +142,8 @@ fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result
         protection: options.protection,
         rebinding: options.rebinding,
         needs: header.mandatory_services.services.iter().filter_map(|service| needed_bit(*service)).collect(),
-        memory: u32::try_from(installed.files.memory()).unwrap_or(u32::MAX),
+        // An eUICC needs at the least what the package carries: keys and applications are not files.
+        memory: u32::try_from(installed.files.memory().max(bytes.len())).unwrap_or(u32::MAX),
         order: None,
         installed_on: None,
     })

@@ -5,11 +5,11 @@ use rsp::{
     status::Status,
 };
 
-use super::{Caller, own_profile};
+use super::{Caller, forget, own_profile};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
-    records::{BINDINGS, MATCHING_IDS, ORDERS_BY_EID, PROFILES, eid_key},
+    records::PROFILES,
 };
 
 pub(crate) async fn execute(
@@ -55,13 +55,7 @@ pub(crate) async fn execute(
     };
     profile.state = state;
     profile.order = None;
-    if let Some(matching_id) = &order.matching_id {
-        context.tx.delete(&MATCHING_IDS, matching_id);
-    }
-    if let Some(eid) = order.eid {
-        context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, iccid));
-    }
-    context.tx.delete(&BINDINGS, &iccid.to_string());
+    forget(context, iccid, &order);
     context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
     Ok(())
 }

@@ -7,11 +7,11 @@ use rsp::{
     status::Status,
 };
 
-use super::{Caller, profile};
+use super::{Caller, forget, own_profile};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
-    records::{BINDINGS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key},
+    records::{ORDERS_BY_EID, Order, PROFILES, Profile, eid_key},
 };
 
 pub(crate) async fn execute(
@@ -28,6 +28,9 @@ pub(crate) async fn execute(
             .about(profile.iccid)
             .into());
     };
+    if let Some(ended) = &profile.order {
+        forget(context, profile.iccid, ended);
+    }
     profile.state = state;
     profile.order = Some(Order {
         requester: request.header.function_requester_identifier.clone(),
@@ -39,8 +42,6 @@ pub(crate) async fn execute(
         expires: None,
     });
     let key = profile.iccid.to_string();
-    // What was bound for an earlier order is nobody's any more.
-    context.tx.delete(&BINDINGS, &key);
     if let Some(eid) = request.eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
     }
@@ -55,7 +56,7 @@ async fn find(
 ) -> Decision<Profile> {
     match (request.iccid, &request.profile_type) {
         (Some(iccid), wanted) => {
-            let profile = profile(context, iccid).await?;
+            let profile = own_profile(context, iccid, &request.header).await?;
             if wanted.as_ref().is_some_and(|wanted| *wanted != profile.profile_type) {
                 return Err(Status::ProfileTypeMismatch
                     .because(format!("the profile is of type {:?}", profile.profile_type))
@@ -74,7 +75,10 @@ async fn find(
                     .about(wanted)
                     .into());
             }
-            of_type.find(|profile| profile.state.after(event).is_some()).ok_or_else(|| {
+            let may_be_had = |profile: &Profile| {
+                profile.state.after(event).is_some() && !profile.is_ordered_by_another(&request.header)
+            };
+            of_type.find(may_be_had).ok_or_else(|| {
                 Status::ProfileTypeUnavailable
                     .because("every profile of this type is taken")
                     .about(wanted)

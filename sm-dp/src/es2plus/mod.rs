@@ -16,7 +16,7 @@ use world::PeerCertificate;
 use crate::{
     config::{Config, Requesters},
     decision::{Context, Decision},
-    records::{PROFILES, Profile},
+    records::{BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key},
 };
 
 /// Who called, as TLS has established it.
@@ -64,6 +64,17 @@ pub(crate) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Deci
     }
 }
 
+/// Takes away everything by which an order is found and what was bound for it: its activation code dies with it.
+pub(crate) fn forget(context: &mut Context<'_, '_>, iccid: Iccid, order: &Order) {
+    if let Some(matching_id) = &order.matching_id {
+        context.tx.delete(&MATCHING_IDS, matching_id);
+    }
+    if let Some(eid) = order.eid {
+        context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, iccid));
+    }
+    context.tx.delete(&BINDINGS, &iccid.to_string());
+}
+
 /// The profile with this ICCID, whose order must be the caller's.
 pub(crate) async fn own_profile(
     context: &mut Context<'_, '_>,
@@ -71,13 +82,18 @@ pub(crate) async fn own_profile(
     header: &RequestHeader,
 ) -> Decision<Profile> {
     let profile = profile(context, iccid).await?;
-    match &profile.order {
-        Some(order) if order.requester != header.function_requester_identifier => {
-            Err(Status::IccidNotAllowed
-                .because("the profile is ordered by another operator")
-                .about(iccid)
-                .into())
-        }
-        _ => Ok(profile),
+    if profile.is_ordered_by_another(header) {
+        return Err(Status::IccidNotAllowed
+            .because("the profile is ordered by another operator")
+            .about(iccid)
+            .into());
+    }
+    Ok(profile)
+}
+
+impl Profile {
+    /// Whether its order, pending or ended, is not the caller's.
+    pub(crate) fn is_ordered_by_another(&self, header: &RequestHeader) -> bool {
+        self.order.as_ref().is_some_and(|order| order.requester != header.function_requester_identifier)
     }
 }

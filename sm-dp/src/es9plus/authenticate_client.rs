@@ -78,6 +78,7 @@ async fn decide(
     session.awaits = Awaits::GetBoundProfilePackage {
         offer: Offer {
             iccid: profile.iccid,
+            matching_id: wanted_matching_id(response).to_owned(),
             eid: euicc.eid,
             euicc_key: Octets(euicc.public_key.to_sec1().to_vec()),
             euicc_curve: euicc.public_key.curve().into(),
@@ -136,50 +137,57 @@ pub(super) fn refusal_of(error: ChainError) -> Refusal {
     status.because(error.to_string())
 }
 
+/// What the LPA asks for; none is as good as an empty one.
+fn wanted_matching_id(response: &AuthenticateResponseOk) -> &str {
+    let CtxParams1::CtxParamsForCommonAuthentication(wanted) = &response.euicc_signed1.ctx_params1;
+    wanted.matching_id.as_deref().unwrap_or_default()
+}
+
 /// The profile that waits for this eUICC, and that it may have it. Counts the attempt.
 async fn offer(
     context: &mut Context<'_, '_>,
     euicc: &EuiccCertificate,
     response: &AuthenticateResponseOk,
 ) -> Decision<Profile> {
-    let CtxParams1::CtxParamsForCommonAuthentication(wanted) = &response.euicc_signed1.ctx_params1;
-    let matching_id = wanted.matching_id.as_deref().unwrap_or_default();
+    let matching_id = wanted_matching_id(response);
     let mut profile = find(context, matching_id, euicc.eid).await?;
     let iccid = profile.iccid;
     let refused = |why: &str| Status::MatchingIdRefused.because(why).about(matching_id);
-    let order = match profile.order.as_mut() {
-        Some(order) if !matches!(profile.state, ProfileState::Error | ProfileState::Unavailable) => order,
-        _ => return Err(refused("the order has ended").into()),
-    };
-    if let Some(eid) = order.eid
-        && eid != euicc.eid
-    {
+    let max_attempts = context.config.max_download_attempts;
+    let Some(order) = profile.order.as_mut() else { return Err(refused("the order has ended").into()) };
+    // What was handed to one eUICC is that one's, whether or not the order named it.
+    let bound = context.tx.get(&BINDINGS, &iccid.to_string()).await?;
+    if [order.eid, bound.map(|bound| bound.eid)].into_iter().flatten().any(|eid| eid != euicc.eid) {
         return Err(Status::EidNotAllowed.because("the order is for another eUICC").about(euicc.eid).into());
     }
+    let too_often =
+        || Status::DownloadAttemptsExceeded.because("the download was tried too often").about(iccid);
     match profile.state {
         ProfileState::Released | ProfileState::Downloaded => {}
         ProfileState::Installed => return Err(refused("the profile is installed already").into()),
-        _ => {
+        ProfileState::Error if order.download_attempts > max_attempts => return Err(too_often().into()),
+        ProfileState::Error | ProfileState::Unavailable | ProfileState::Available => {
+            return Err(refused("the order has ended").into());
+        }
+        ProfileState::Allocated | ProfileState::Linked | ProfileState::Confirmed => {
             return Err(Status::ProfileNotReleased
                 .because("the operator has not released the profile")
                 .about(iccid)
                 .into());
         }
     }
+    // Counted whatever comes of it.
+    order.download_attempts = order.download_attempts.saturating_add(1);
     let (attempts, expires) = (order.download_attempts, order.expires);
-    order.download_attempts += 1;
+    context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
     eligibility::check(&profile, &response.euicc_signed1.euicc_info2)?;
-    if attempts >= context.config.max_download_attempts {
+    if attempts > max_attempts {
         advance(context, &mut profile, ProfileEvent::DownloadEnded)?;
-        return Err(Status::DownloadAttemptsExceeded
-            .because("the download was tried too often")
-            .about(matching_id)
-            .into());
+        return Err(too_often().into());
     }
     if expires.is_some_and(|expires| expires <= context.now) {
-        return Err(Status::OrderExpired.because("the download order has expired").about(matching_id).into());
+        return Err(Status::OrderExpired.because("the download order has expired").about(iccid).into());
     }
-    context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
     Ok(profile)
 }
 
@@ -191,7 +199,7 @@ async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Dec
             let waits = context.tx.get(&PROFILES, &iccid.to_string()).await?;
             if waits.is_some_and(|profile| {
                 matches!(profile.state, ProfileState::Released | ProfileState::Downloaded)
-                    && profile.order.is_some_and(|order| order.matching_id.as_deref() == Some(""))
+                    && profile.is_ordered_as("")
             }) {
                 found = Some(iccid);
                 break;
@@ -205,7 +213,7 @@ async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Dec
         Some(iccid) => context.tx.get(&PROFILES, &iccid.to_string()).await?,
         None => None,
     };
-    profile.ok_or_else(|| {
+    profile.filter(|profile| profile.is_ordered_as(matching_id)).ok_or_else(|| {
         let why = match matching_id.is_empty() {
             true => "no order without MatchingID waits for this eUICC",
             false => "no order has this MatchingID",

@@ -12,7 +12,7 @@ use rsp::{
 
 use super::{advance, offered, same_transaction, session, unknown, verify};
 use crate::{
-    decision::{Context, Decision},
+    decision::{Context, Decision, No},
     profile_state::ProfileEvent,
     records::{Awaits, SESSIONS},
 };
@@ -50,8 +50,14 @@ pub(crate) async fn execute(
             .into());
     }
     if !signed.reason.keeps_the_order() {
-        let mut profile = offered(context, offer.iccid).await?;
-        advance(context, &mut profile, ProfileEvent::DownloadEnded)?;
+        match offered(context, offer).await {
+            Ok(mut profile) => {
+                advance(context, &mut profile, ProfileEvent::DownloadEnded)?;
+            }
+            // The order has ended already; there is nothing left to end but the session.
+            Err(No::Refusal(_)) => {}
+            Err(fault) => return Err(fault),
+        }
     }
     context.tx.delete(&SESSIONS, &id.to_string());
     Ok(())

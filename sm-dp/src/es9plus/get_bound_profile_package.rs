@@ -29,8 +29,11 @@ pub(crate) async fn execute(
 ) -> Decision<GetBoundProfilePackageOk> {
     let id = &request.transaction_id;
     let session = session(context, id).await?;
+    // Once a package is out, the session must live to verify what became of it, whatever nonsense is asked meanwhile;
+    // and before the eUICC has proved itself, a stray call is not its doing.
+    let ends_with_a_refusal = matches!(session.awaits, Awaits::GetBoundProfilePackage { .. });
     let bound = decide(context, request, session).await;
-    if let Err(No::Refusal(_)) = &bound {
+    if let (Err(No::Refusal(_)), true) = (&bound, ends_with_a_refusal) {
         // The procedure stops here (section 3.1.3): what the LPA cancels afterwards is gone already, and the order,
         // unless it was ended, can be downloaded in a new session.
         context.tx.delete(&SESSIONS, &id.to_string());
@@ -64,18 +67,19 @@ async fn decide(
     verify(&offer.euicc_public_key()?, &signed, &response.euicc_signature2, "euiccSignature2")?;
     same_transaction(id, &response.euicc_signed2.transaction_id)?;
 
-    let mut profile = offered(context, offer.iccid).await?;
+    let mut profile = offered(context, &offer).await?;
     check_confirmation_code(context, &mut profile, &response.euicc_signed2)?;
-    let package =
-        bind(context, id, &session.curve.into(), &profile, &offer, &response.euicc_signed2.euicc_otpk)
-            .await?;
-
-    if !advance(context, &mut profile, ProfileEvent::PackageHandedOut)? {
+    if profile.state.after(ProfileEvent::PackageHandedOut).is_none() {
         return Err(Status::ProfileUnavailable
             .because("the order has ended meanwhile")
             .about(profile.iccid)
             .into());
     }
+    let package =
+        bind(context, id, &session.curve.into(), &profile, &offer, &response.euicc_signed2.euicc_otpk)
+            .await?;
+
+    advance(context, &mut profile, ProfileEvent::PackageHandedOut)?;
     session.expires = context.now.plus(context.config.notification_lifetime);
     session.awaits = Awaits::ProfileInstallationResult { offer, smdp_signature2 };
     context.tx.put(&SESSIONS, &id.to_string(), &session)?;
@@ -156,7 +160,13 @@ async fn bind(
     };
     let bound = context.tx.get(&BINDINGS, &key).await?;
     let package = match bound {
-        Some(bound) if bound.eid == offer.eid && bound.euicc_otpk.0 == euicc_otpk => {
+        Some(bound) if bound.eid != offer.eid => {
+            return Err(Status::ProfileUnavailable
+                .because("another eUICC was faster")
+                .about(profile.iccid)
+                .into());
+        }
+        Some(bound) if bound.euicc_otpk.0 == euicc_otpk => {
             if bound.transaction_id == *id {
                 return Ok(bound.bound_profile_package.0);
             }

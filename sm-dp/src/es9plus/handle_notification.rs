@@ -20,7 +20,7 @@ use rsp::{
 
 use super::{advance, authenticate_client::refusal_of, offered, session, unknown, verify};
 use crate::{
-    decision::{Context, Decision},
+    decision::{Context, Decision, No},
     profile_state::ProfileEvent,
     records::{Awaits, NOTIFICATIONS, ORDERS_BY_EID, PROFILES, TakenNotification, eid_key},
 };
@@ -45,7 +45,7 @@ async fn installed(
     let id = &data.transaction_id;
     let session = match session(context, id).await {
         Ok(session) => session,
-        Err(crate::decision::No::Refusal(refusal)) => return Ok(Err(refusal)),
+        Err(No::Refusal(refusal)) => return Ok(Err(refusal)),
         Err(fault) => return Err(fault),
     };
     let Awaits::ProfileInstallationResult { offer, .. } = &session.awaits else {
@@ -54,10 +54,14 @@ async fn installed(
     if let Err(refusal) = check_result(context, &offer.euicc_public_key()?, result, offer.iccid) {
         return Ok(Err(refusal));
     }
+    let mut profile = match offered(context, offer).await {
+        Ok(profile) => profile,
+        Err(No::Refusal(refusal)) => return Ok(Err(refusal)),
+        Err(fault) => return Err(fault),
+    };
     if !take(context, offer.eid, &data.notification_metadata, "installation result").await? {
         return Ok(Ok(()));
     }
-    let mut profile = offered(context, offer.iccid).await?;
     match &data.final_result {
         FinalResult::SuccessResult(_) => {
             profile.installed_on = Some(offer.eid);

@@ -9,7 +9,7 @@ pub(crate) mod initiate_authentication;
 use crypto::{PublicKey, Signature};
 use rsp::{
     der::{Tag, tlv_bytes},
-    ids::{Iccid, TransactionId},
+    ids::TransactionId,
     status::{Refusal, Status},
 };
 
@@ -60,13 +60,18 @@ impl Offer {
     }
 }
 
-/// The profile of an offer, which was there when the offer was made.
-pub(crate) async fn offered(context: &mut Context<'_, '_>, iccid: Iccid) -> Decision<Profile> {
-    match context.tx.get(&PROFILES, &iccid.to_string()).await? {
-        Some(profile) => Ok(profile),
-        None => {
-            Err(Status::ProfileUnavailable.because("the profile is no longer in stock").about(iccid).into())
-        }
+/// The profile of an offer, still under the order that it was offered for.
+pub(crate) async fn offered(context: &mut Context<'_, '_>, offer: &Offer) -> Decision<Profile> {
+    let profile = context.tx.get(&PROFILES, &offer.iccid.to_string()).await?;
+    profile.filter(|profile| profile.is_ordered_as(&offer.matching_id)).ok_or_else(|| {
+        Status::ProfileUnavailable.because("the order has ended meanwhile").about(offer.iccid).into()
+    })
+}
+
+impl Profile {
+    /// Whether it has the order with this MatchingID (empty: the order that is found by its EID).
+    pub(crate) fn is_ordered_as(&self, matching_id: &str) -> bool {
+        self.order.as_ref().is_some_and(|order| order.matching_id.as_deref() == Some(matching_id))
     }
 }
 

@@ -1,0 +1,233 @@
+//! A bench round one SM-DP+, and an honest eUICC with its LPA in software, whose every message a test can spoil.
+//!
+//! The eUICC is made from `rsp`, `crypto` and `certs` alone: nothing of `sm-dp` is on this side of the link.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+pub(crate) mod euicc;
+pub(crate) mod operator;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use certs::{Pki, PkiOptions};
+use crypto::Curve;
+use http::{Request, Response};
+use profile::element::{End, PeHeader, ProfileHeader, Service, ServicesList};
+use profile::{Package, ProfileElement};
+use rsp::der::Unknown;
+use rsp::ids::{Iccid, Version};
+use rsp::sgp22::es9plus::{self, Function};
+use rsp::sgp22::json::{self, Answer};
+use rsp::status::Status;
+use rsp::time::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
+use world::{ManualClock, MemoryEvents, MemoryRecords, Records, SeededDice, World};
+
+pub(crate) use euicc::Euicc;
+pub(crate) use operator::Operator;
+
+/// The server's name.
+pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
+/// The version that the LPA and the operator of these tests speak.
+pub(crate) const VERSION: Version = Version([2, 5, 0]);
+/// The profile of the tests.
+pub(crate) const ICCID: &str = "8949000000000000001";
+/// Another one, of the same type.
+pub(crate) const OTHER_ICCID: &str = "8949000000000000027";
+/// Their type.
+pub(crate) const PROFILE_TYPE: &str = "test";
+
+/// One SM-DP+ and what it stands on.
+pub(crate) struct Bench {
+    pub(crate) clock: ManualClock,
+    pub(crate) dice: SeededDice,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) events: MemoryEvents,
+    pub(crate) pki: Pki,
+    pub(crate) server: SmDpPlus,
+}
+
+impl Bench {
+    /// With the defaults.
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With a configuration of its own.
+    pub(crate) fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::over(Arc::new(MemoryRecords::default()), configure)
+    }
+
+    /// Over records of its own.
+    pub(crate) fn over(records: Arc<dyn Records>, configure: impl FnOnce(&mut Config)) -> Self {
+        let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
+        let dice = SeededDice::from_text("sm-dp tests");
+        let events = MemoryEvents::default();
+        let pki = Pki::from_seed(b"sm-dp tests", &PkiOptions::default()).unwrap();
+        let mut config = Config::new(ADDRESS.parse().unwrap());
+        configure(&mut config);
+        let server = SmDpPlus::new(
+            config,
+            Credentials::from_pki(&pki).unwrap(),
+            Arc::clone(&records),
+            World::new(clock.clone(), dice.clone()),
+            Arc::new(events.clone()),
+        );
+        Self { clock, dice, records, events, pki, server }
+    }
+
+    /// Another server on the same records.
+    pub(crate) fn second_server(&self) -> SmDpPlus {
+        SmDpPlus::new(
+            Config::new(ADDRESS.parse().unwrap()),
+            Credentials::from_pki(&self.pki).unwrap(),
+            Arc::clone(&self.records),
+            World::new(self.clock.clone(), self.dice.branch("second")),
+            Arc::new(self.events.clone()),
+        )
+    }
+
+    /// The eUICC with the first EID, on NIST P-256.
+    pub(crate) fn euicc(&self) -> Euicc {
+        self.euicc_on(Curve::P256)
+    }
+
+    /// The eUICC with the first EID.
+    pub(crate) fn euicc_on(&self, curve: Curve) -> Euicc {
+        self.numbered_euicc(curve, 0)
+    }
+
+    /// One of the PKI's eUICCs.
+    pub(crate) fn numbered_euicc(&self, curve: Curve, number: usize) -> Euicc {
+        let eid = self.pki.eids(curve)[number];
+        Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
+    }
+
+    /// The operator, with a client certificate of the PKI.
+    pub(crate) fn operator(&self) -> Operator {
+        Operator::new(&self.pki, "Landfall Test Operator")
+    }
+
+    /// Puts a small package into stock.
+    pub(crate) async fn stock(&self, iccid: &str, options: &ProfileOptions) -> Iccid {
+        self.server.add_profile(&package(iccid, &[]), options).await.unwrap()
+    }
+
+    /// The profile in stock, ordered, confirmed and released for whoever has the MatchingID.
+    pub(crate) async fn released(&self, options: &ProfileOptions) -> String {
+        self.stock(ICCID, options).await;
+        self.order(|_| {}).await
+    }
+
+    /// Orders the profile of the tests; `choose` changes the confirmation before it is sent.
+    pub(crate) async fn order(
+        &self,
+        choose: impl FnOnce(&mut rsp::sgp22::es2plus::ConfirmOrderRequest),
+    ) -> String {
+        let operator = self.operator();
+        let iccid = ICCID.parse().unwrap();
+        operator.download_order(&self.server, Some(iccid), None, None).await.done();
+        let mut confirm = operator.confirmation(iccid);
+        choose(&mut confirm);
+        operator
+            .call::<rsp::sgp22::es2plus::ConfirmOrderReply>(&self.server, "confirmOrder", &confirm)
+            .await
+            .done()
+            .matching_id
+    }
+
+    /// Where the profile of the tests stands.
+    pub(crate) async fn state(&self) -> ProfileState {
+        self.profile().await.state
+    }
+
+    /// The profile of the tests.
+    pub(crate) async fn profile(&self) -> sm_dp::records::Profile {
+        let orders = self.server.orders().await.unwrap();
+        orders.into_iter().find(|profile| profile.iccid.to_string() == ICCID).unwrap()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&self, how_long: Duration) {
+        self.clock.advance(how_long);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        world::Clock::now(&self.clock)
+    }
+}
+
+/// The smallest package there is, needing these services.
+pub(crate) fn package(iccid: &str, services: &[Service]) -> Vec<u8> {
+    let iccid: Iccid = iccid.parse().unwrap();
+    let header = ProfileHeader {
+        major_version: 2,
+        minor_version: 3,
+        profile_type: Some(PROFILE_TYPE.to_owned()),
+        iccid: iccid.to_profile_header().into(),
+        pol: None,
+        mandatory_services: ServicesList { services: services.to_vec(), unknown: Unknown::default() },
+        mandatory_gfste_list: vec![],
+        connectivity_parameters: None,
+        mandatory_aids: None,
+        iot_options: None,
+        unknown: Unknown::default(),
+    };
+    let end = End { header: PeHeader::mandated(1), unknown: Unknown::default() };
+    Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
+}
+
+/// A function of ES9+, called as an LPA does.
+pub(crate) async fn call<F: Function>(server: &SmDpPlus, request: &F::Request) -> Answer<F::Reply>
+where
+    F::Request: Serialize,
+    F::Reply: DeserializeOwned,
+{
+    let response = post(server, &es9plus::path(F::NAME), request).await;
+    json::answer(&response).unwrap()
+}
+
+/// A POST, dressed as the standard wants it.
+pub(crate) async fn post<T: Serialize>(server: &SmDpPlus, path: &str, body: &T) -> Response<Bytes> {
+    server.handle(json::request(path, VERSION, body)).await
+}
+
+/// A request of any kind.
+pub(crate) async fn raw(server: &SmDpPlus, request: Request<Bytes>) -> Response<Bytes> {
+    server.handle(request).await
+}
+
+/// What a test wants of an answer.
+pub(crate) trait Expect<T> {
+    /// The reply; the test fails when there is none.
+    fn done(self) -> T;
+    /// The refusal; the test fails when there is none.
+    fn refused(self) -> Status;
+}
+
+impl<T: std::fmt::Debug> Expect<T> for Answer<T> {
+    #[track_caller]
+    fn done(self) -> T {
+        match self {
+            Self::Done(reply) => reply,
+            Self::Refused(why) => panic!("refused: {why}"),
+        }
+    }
+
+    #[track_caller]
+    fn refused(self) -> Status {
+        match self {
+            Self::Done(reply) => panic!("not refused: {reply:?}"),
+            Self::Refused(why) => why.status().unwrap_or_else(|| panic!("not in the table: {why}")),
+        }
+    }
+}

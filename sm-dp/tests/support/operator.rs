@@ -1,0 +1,107 @@
+//! An operator on ES2+.
+
+use certs::Pki;
+use http::Request;
+use rsp::ids::{Eid, Iccid};
+use rsp::sgp22::es2plus::{
+    self, CancelOrderRequest, ConfirmOrderRequest, DownloadOrderReply, DownloadOrderRequest,
+    FinalProfileStatusIndicator, ReleaseProfileRequest,
+};
+use rsp::sgp22::json::{self, Answer, RequestHeader};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sm_dp::SmDpPlus;
+use world::PeerCertificate;
+
+use super::VERSION;
+
+/// An operator with its client certificate.
+pub(crate) struct Operator {
+    pub(crate) identifier: String,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) oid: rsp::ids::Oid,
+}
+
+/// A reply without fields.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Nothing {}
+
+impl Operator {
+    pub(crate) fn new(pki: &Pki, name: &str) -> Self {
+        let certificate = pki.operator(name).unwrap().certificate;
+        Self {
+            identifier: "2.999.20".to_owned(),
+            oid: certificate.registered_ids()[0].clone(),
+            certificate: certificate.der().to_vec(),
+        }
+    }
+
+    pub(crate) fn header(&self) -> RequestHeader {
+        RequestHeader {
+            function_requester_identifier: self.identifier.clone(),
+            function_call_identifier: "call-1".to_owned(),
+        }
+    }
+
+    pub(crate) fn request<T: Serialize>(&self, function: &str, body: &T) -> Request<bytes::Bytes> {
+        let mut request = json::request(&es2plus::path(function), VERSION, body);
+        request.extensions_mut().insert(PeerCertificate(self.certificate.clone()));
+        request
+    }
+
+    pub(crate) async fn call<R: DeserializeOwned>(
+        &self,
+        server: &SmDpPlus,
+        function: &str,
+        body: &impl Serialize,
+    ) -> Answer<R> {
+        json::answer(&server.handle(self.request(function, body)).await).unwrap()
+    }
+
+    pub(crate) async fn download_order(
+        &self,
+        server: &SmDpPlus,
+        iccid: Option<Iccid>,
+        profile_type: Option<&str>,
+        eid: Option<Eid>,
+    ) -> Answer<DownloadOrderReply> {
+        let request = DownloadOrderRequest {
+            header: self.header(),
+            eid,
+            iccid,
+            profile_type: profile_type.map(str::to_owned),
+        };
+        self.call(server, "downloadOrder", &request).await
+    }
+
+    /// Nothing chosen, to be released at once.
+    pub(crate) fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
+        ConfirmOrderRequest {
+            header: self.header(),
+            iccid,
+            eid: None,
+            matching_id: None,
+            confirmation_code: None,
+            smds_address: None,
+            release_flag: true,
+        }
+    }
+
+    pub(crate) fn cancellation(&self, iccid: Iccid) -> CancelOrderRequest {
+        CancelOrderRequest {
+            header: self.header(),
+            iccid,
+            eid: None,
+            matching_id: None,
+            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
+        }
+    }
+
+    pub(crate) async fn cancel(&self, server: &SmDpPlus, request: &CancelOrderRequest) -> Answer<Nothing> {
+        self.call(server, "cancelOrder", request).await
+    }
+
+    pub(crate) async fn release(&self, server: &SmDpPlus, iccid: Iccid) -> Answer<Nothing> {
+        let request = ReleaseProfileRequest { header: self.header(), iccid };
+        self.call(server, "releaseProfile", &request).await
+    }
+}
