@@ -186,6 +186,7 @@ impl Default for Capabilities {
                 uicc_capability::CSIM,
                 uicc_capability::AKA_MILENAGE,
                 uicc_capability::USIM_TEST_ALGORITHM,
+                MULTIPLE_USIM,
                 uicc_capability::BER_TLV,
                 uicc_capability::DF_LINK,
                 // The files of 5G privacy are installed and served; GET IDENTITY itself is not answered yet.
