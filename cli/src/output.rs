@@ -5,6 +5,22 @@ use std::fmt::Write;
 use rsp::time::Timestamp;
 use world::{Event, Events, Outcome};
 
+/// Prints to standard output. When nobody reads any more (`landfall ... | head`) that is no fault: the rest is not said.
+pub fn say(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    // A full disk behind a redirection shows in the exit status of whoever reads the file; here nothing can be done.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a value as JSON.
+pub fn say_json(value: &impl serde::Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => say(&format!("{text}\n")),
+        Err(e) => eprintln!("landfall: cannot print the result as JSON: {e}"),
+    }
+}
+
 /// Columns as wide as their widest cell, numbers to the right.
 pub struct Table {
     heading: Vec<String>,
@@ -103,7 +119,7 @@ impl Events for Lines {
             true => serde_json::to_string(&event).unwrap_or_default(),
             false => timeline_line(self.start, &event),
         };
-        println!("{line}");
+        say(&format!("{line}\n"));
     }
 }
 

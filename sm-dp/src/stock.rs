@@ -192,17 +192,27 @@ impl Subscription {
         let filled = |fid| content(fid).filter(|octets| octets.iter().any(|octet| *octet != 0xFF));
         let mnc_digits = content(0x6FAD).and_then(|ad| ad.get(3).map(|octet| octet & 0x0F)).unwrap_or(2);
         Self {
-            spn: filled(0x6F46).and_then(|octets| {
-                let text: Vec<u8> = octets.into_iter().skip(1).take_while(|octet| *octet != 0xFF).collect();
-                // The default alphabet of TS 23.038 agrees with ASCII for letters, digits and the blank.
-                String::from_utf8(text).ok().filter(|text| text.is_ascii() && !text.is_empty())
-            }),
+            spn: filled(0x6F46).and_then(|octets| service_provider_name(octets.get(1..)?)),
             mcc_mnc: filled(0x6F07).and_then(|imsi| mcc_mnc(&imsi, mnc_digits)),
             gid1: filled(0x6F3E),
             gid2: filled(0x6F3F),
         }
     }
 }
+
+/// The name in EF.SPN (TS 31.102 section 4.2.12), after the display condition. UCS2 names are left to the options.
+fn service_provider_name(octets: &[u8]) -> Option<String> {
+    let used: Vec<u8> = octets.iter().copied().take_while(|octet| *octet != 0xFF).collect();
+    let name: Option<String> =
+        used.iter().map(|octet| DEFAULT_ALPHABET.chars().nth(usize::from(*octet))).collect();
+    name.filter(|name| !name.is_empty())
+}
+
+/// The default alphabet of TS 23.038 section 6.2.1; the place of the escape is a blank, as it says.
+const DEFAULT_ALPHABET: &str = concat!(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?",
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
+);
 
 /// MCC and MNC of an EF.IMSI, as TS 24.008 section 10.5.1.3 codes them.
 fn mcc_mnc(ef_imsi: &[u8], mnc_digits: u8) -> Option<[u8; 3]> {
@@ -225,6 +235,15 @@ fn shortened(mut text: String, octets: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_read_in_the_default_alphabet() {
+        assert_eq!(DEFAULT_ALPHABET.chars().count(), 128);
+        // TS.48's EF.SPN.
+        assert_eq!(service_provider_name(b"GSMA\x11TEST\xFF\xFF").as_deref(), Some("GSMA_TEST"));
+        assert_eq!(service_provider_name(b"\xFF\xFF"), None);
+        assert_eq!(service_provider_name(b"\x80\x04"), None);
+    }
 
     #[test]
     fn the_operator_comes_from_the_imsi() {

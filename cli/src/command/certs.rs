@@ -9,7 +9,11 @@ use rsp::{ids::Eid, time::Timestamp};
 use serde::Serialize;
 use world::{Clock, Fault};
 
-use crate::{pki, settings::Settings};
+use crate::{
+    output::{say, say_json},
+    pki,
+    settings::Settings,
+};
 
 /// Make, show and extend the test PKI
 #[derive(Debug, Subcommand)]
@@ -74,17 +78,17 @@ impl Command {
             Self::Show | Self::Issue(_) => pki::load(&settings.pki)?,
         };
         match self {
-            Self::Init | Self::Show if json => print_json(&rows(&pki)),
+            Self::Init | Self::Show if json => say_json(&rows(&pki)),
             Self::Init => {
-                println!("made {} certificates in {}", pki.entries().len(), settings.pki.display());
-                print!("{}", pki.describe());
+                say(&format!("made {} certificates in {}\n", pki.entries().len(), settings.pki.display()));
+                say(&pki.describe());
             }
-            Self::Show => print!("{}", pki.describe()),
+            Self::Show => say(&pki.describe()),
             Self::Issue(what) => {
                 for (path, certificate) in what.issue(pki, settings)? {
-                    println!("{}", settings.pki.join(path).display());
+                    say(&format!("{}\n", settings.pki.join(path).display()));
                     if !json && let Some(certificate) = certificate {
-                        println!("  {certificate}");
+                        say(&format!("  {certificate}\n"));
                     }
                 }
             }
@@ -140,12 +144,4 @@ fn rows(pki: &certs::Pki) -> Vec<Row> {
 fn from_now(days: u64) -> Validity {
     let now = Timestamp::from_seconds(net::OsClock.now().seconds());
     Validity { from: now, to: now.plus(Duration::from_secs(days * 86_400)) }
-}
-
-/// Prints a value as JSON.
-pub fn print_json(value: &impl Serialize) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => println!("{text}"),
-        Err(e) => eprintln!("landfall: cannot print the result as JSON: {e}"),
-    }
 }

@@ -70,7 +70,9 @@ impl Command {
                 };
                 let mut command = process::Command::new(lpac);
                 command.args(arguments);
-                let status = net::door::run_lpac(command, door, |line| println!("{line}")).await?;
+                let status =
+                    net::door::run_lpac(command, door, |line| crate::output::say(&format!("{line}\n")))
+                        .await?;
                 Ok(status
                     .code()
                     .and_then(|code| u8::try_from(code).ok())

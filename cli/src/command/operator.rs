@@ -10,7 +10,12 @@ use rsp::{
 use serde::Serialize;
 use world::{Clock, Fault, NullEvents};
 
-use crate::{command::certs::print_json, operator::Operator, parties, settings::Settings};
+use crate::{
+    operator::Operator,
+    output::{say, say_json},
+    parties,
+    settings::Settings,
+};
 
 /// The operator's side of ES2+
 #[derive(Debug, Args)]
@@ -91,9 +96,9 @@ impl Command {
                     operator.confirm_order(iccid, eid, matching_id, confirmation_code.clone(), !hold).await?;
                 let code = parties::activation_code(settings, &confirmed, confirmation_code.is_some());
                 if json {
-                    print_json(&Ordered { iccid, matching_id: confirmed.matching_id, activation_code: code });
+                    say_json(&Ordered { iccid, matching_id: confirmed.matching_id, activation_code: code });
                 } else {
-                    println!("{code}");
+                    say(&format!("{code}\n"));
                 }
             }
             Function::Release { iccid } => operator.release_profile(iccid).await?,

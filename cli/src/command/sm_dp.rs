@@ -6,8 +6,7 @@ use clap::Subcommand;
 use world::{Clock, Fault};
 
 use crate::{
-    command::certs::print_json,
-    output::Table,
+    output::{Table, say, say_json},
     parties::{self, Running, SmDpSetup},
     settings::Settings,
 };
@@ -63,12 +62,12 @@ impl Command {
             }
             Self::Add { file } => {
                 let iccid = add(&sm_dp, &file).await?;
-                println!("{iccid}");
+                say(&format!("{iccid}\n"));
             }
             Self::List => {
                 let orders = sm_dp.orders().await?;
                 if json {
-                    print_json(&orders);
+                    say_json(&orders);
                 } else {
                     let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
                     for profile in orders {
@@ -86,7 +85,7 @@ impl Command {
                             order.map(|o| o.download_attempts.to_string()).unwrap_or_default(),
                         ]);
                     }
-                    print!("{}", table.render());
+                    say(&table.render());
                 }
             }
         }
