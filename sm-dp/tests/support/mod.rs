@@ -13,7 +13,7 @@
 pub(crate) mod euicc;
 pub(crate) mod operator;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +46,9 @@ pub(crate) const OTHER_ICCID: &str = "8949000000000000027";
 /// Their type.
 pub(crate) const PROFILE_TYPE: &str = "test";
 
+/// Issued once: certificates cost more than whole downloads.
+static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"sm-dp tests", &PkiOptions::default()).unwrap());
+
 /// One SM-DP+ and what it stands on.
 pub(crate) struct Bench {
     pub(crate) clock: ManualClock,
@@ -72,7 +75,7 @@ impl Bench {
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
         let dice = SeededDice::from_text("sm-dp tests");
         let events = MemoryEvents::default();
-        let pki = Pki::from_seed(b"sm-dp tests", &PkiOptions::default()).unwrap();
+        let pki = PKI.clone();
         let mut config = Config::new(ADDRESS.parse().unwrap());
         configure(&mut config);
         let server = SmDpPlus::new(

@@ -1,0 +1,451 @@
+//! ES2+ as an operator meets it: SGP.22 section 5.3, and the HTTP dress that both interfaces share (section 6).
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use bytes::Bytes;
+use crypto::Curve;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use rsp::sgp22::es2plus::{
+    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, FinalProfileStatusIndicator,
+};
+use rsp::sgp22::es9plus;
+use rsp::sgp22::json::{self, ExecutionStatus, ResponseHeader};
+use rsp::status::Status;
+use serde_json::{Value, json};
+use sm_dp::{Operator as ListedOperator, ProfileOptions, ProfileState, Requesters};
+use support::operator::Operator;
+use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, VERSION, raw};
+use world::{Outcome, PeerCertificate};
+
+fn options() -> ProfileOptions {
+    ProfileOptions::default()
+}
+
+fn iccid() -> rsp::ids::Iccid {
+    ICCID.parse().unwrap()
+}
+
+async fn confirm(bench: &Bench, request: &ConfirmOrderRequest) -> json::Answer<ConfirmOrderReply> {
+    bench.operator().call(&bench.server, "confirmOrder", request).await
+}
+
+/// A bench with the profile ordered, for nobody in particular.
+async fn ordered() -> (Bench, Operator) {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let operator = bench.operator();
+    operator.download_order(&bench.server, Some(iccid()), None, None).await.done();
+    (bench, operator)
+}
+
+// --- The whole way -------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn an_order_goes_from_stock_to_released_step_by_step() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let operator = bench.operator();
+    assert_eq!(bench.state().await, ProfileState::Available);
+    let reply = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done();
+    assert_eq!(reply.iccid, iccid());
+    assert_eq!(bench.state().await, ProfileState::Allocated);
+    let mut confirmation = operator.confirmation(iccid());
+    confirmation.release_flag = false;
+    let reply = confirm(&bench, &confirmation).await.done();
+    assert_eq!((reply.eid, reply.smdp_address.as_deref()), (None, Some(ADDRESS)));
+    assert!(reply.matching_id.len() >= 16, "{}", reply.matching_id);
+    let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
+    assert!(reply.matching_id.bytes().all(allowed), "{}", reply.matching_id);
+    assert_eq!(bench.state().await, ProfileState::Confirmed);
+    operator.release(&bench.server, iccid()).await.done();
+    assert_eq!(bench.state().await, ProfileState::Released);
+}
+
+#[tokio::test]
+async fn an_eid_given_with_the_order_links_the_profile_and_comes_back_in_the_confirmation() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let operator = bench.operator();
+    let eid = bench.euicc().eid;
+    operator.download_order(&bench.server, Some(iccid()), None, Some(eid)).await.done();
+    assert_eq!(bench.state().await, ProfileState::Linked);
+    assert_eq!(confirm(&bench, &operator.confirmation(iccid())).await.done().eid, Some(eid));
+}
+
+#[tokio::test]
+async fn a_chosen_matching_id_is_kept() {
+    let (bench, operator) = ordered().await;
+    let mut confirmation = operator.confirmation(iccid());
+    confirmation.matching_id = Some("04386-AGYFT-A74Y8-3F815".to_owned());
+    let reply = confirm(&bench, &confirmation).await.done();
+    assert_eq!(reply.matching_id, "04386-AGYFT-A74Y8-3F815");
+    bench.euicc().try_authenticate(&bench.server, &reply.matching_id).await.done();
+}
+
+#[tokio::test]
+async fn each_profile_of_a_type_is_given_out_once() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    bench.stock(OTHER_ICCID, &options()).await;
+    let operator = bench.operator();
+    let first = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done().iccid;
+    let second = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done().iccid;
+    assert_ne!(first, second);
+    let third = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
+    assert_eq!(third.refused(), Status::ProfileTypeUnavailable);
+}
+
+// --- Refusals ------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn download_order_refuses_each_thing_with_its_own_status() {
+    let (bench, operator) = ordered().await;
+    let other = OTHER_ICCID.parse().unwrap();
+    bench.stock(OTHER_ICCID, &ProfileOptions { profile_type: Some("gold".to_owned()), ..options() }).await;
+    for (case, iccid, profile_type, status) in [
+        ("neither ICCID nor type", None, None, Status::ElementMissing),
+        ("unknown ICCID", Some("8949000000000000993".parse().unwrap()), None, Status::IccidUnknown),
+        ("ordered already", Some(iccid()), None, Status::IccidInUse),
+        ("ICCID of another type", Some(other), Some("silver"), Status::ProfileTypeMismatch),
+        ("unknown type", None, Some("silver"), Status::ProfileTypeUnknown),
+        ("none left of the type", None, Some(PROFILE_TYPE), Status::ProfileTypeUnavailable),
+    ] {
+        let answer = operator.download_order(&bench.server, iccid, profile_type, None).await;
+        assert_eq!(answer.refused(), status, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn confirm_order_refuses_each_thing_with_its_own_status_and_changes_nothing() {
+    type Change = fn(&Bench, &mut ConfirmOrderRequest);
+    let cases: [(&str, Status, Change); 7] = [
+        ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
+        ("not ordered", Status::IccidInvalidTransition, |_, it| {
+            it.iccid = "8949000000000000035".parse().unwrap();
+        }),
+        ("another EID than ordered", Status::EidAssociation, |bench, it| {
+            it.eid = Some(bench.numbered_euicc(Curve::P256, 1).eid);
+        }),
+        ("another order's MatchingID", Status::MatchingIdInUse, |_, it| {
+            it.matching_id = Some("TAKEN".to_owned());
+        }),
+        ("a MatchingID in lower case", Status::FormatInvalid, |_, it| {
+            it.matching_id = Some("lower".to_owned());
+        }),
+        ("an SM-DS, which there is none of", Status::SmdsInaccessible, |_, it| {
+            it.smds_address = Some("smds.landfall.example".to_owned());
+        }),
+        ("somebody else's order", Status::IccidNotAllowed, |_, it| {
+            it.header.function_requester_identifier = "2.999.21".to_owned();
+        }),
+    ];
+    for (case, status, change) in cases {
+        let bench = Bench::new();
+        let operator = bench.operator();
+        for iccid in [ICCID, OTHER_ICCID, "8949000000000000035"] {
+            bench.stock(iccid, &options()).await;
+        }
+        let other = OTHER_ICCID.parse().unwrap();
+        operator.download_order(&bench.server, Some(other), None, None).await.done();
+        let mut taken = operator.confirmation(other);
+        taken.matching_id = Some("TAKEN".to_owned());
+        confirm(&bench, &taken).await.done();
+        let eid = Some(bench.euicc().eid);
+        operator.download_order(&bench.server, Some(iccid()), None, eid).await.done();
+        let before = bench.profile().await;
+        let mut request = operator.confirmation(iccid());
+        change(&bench, &mut request);
+        assert_eq!(confirm(&bench, &request).await.refused(), status, "{case}");
+        assert_eq!(bench.profile().await, before, "{case}");
+    }
+    let (bench, operator) = ordered().await;
+    let mut request = operator.confirmation(iccid());
+    request.matching_id = Some(String::new());
+    assert_eq!(confirm(&bench, &request).await.refused(), Status::EidMissing, "found by no EID");
+    confirm(&bench, &operator.confirmation(iccid())).await.done();
+    let again = confirm(&bench, &operator.confirmation(iccid())).await;
+    assert_eq!(again.refused(), Status::IccidInvalidTransition, "confirmed already");
+}
+
+#[tokio::test]
+async fn release_profile_refuses_each_thing_with_its_own_status() {
+    let (bench, operator) = ordered().await;
+    let unknown = "8949000000000000993".parse().unwrap();
+    assert_eq!(operator.release(&bench.server, unknown).await.refused(), Status::IccidUnknown);
+    let early = operator.release(&bench.server, iccid()).await;
+    assert_eq!(early.refused(), Status::IccidInvalidTransition, "not confirmed");
+    confirm(&bench, &operator.confirmation(iccid())).await.done();
+    let late = operator.release(&bench.server, iccid()).await;
+    assert_eq!(late.refused(), Status::IccidInvalidTransition, "released already");
+    let mut other = bench.operator();
+    other.identifier = "2.999.21".to_owned();
+    assert_eq!(other.release(&bench.server, iccid()).await.refused(), Status::IccidNotAllowed);
+}
+
+#[tokio::test]
+async fn cancel_order_refuses_each_thing_with_its_own_status_and_changes_nothing() {
+    type Change = fn(&Bench, &mut CancelOrderRequest);
+    let cases: [(&str, Status, Change); 6] = [
+        ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
+        ("not ordered", Status::IccidUnknown, |_, it| it.iccid = OTHER_ICCID.parse().unwrap()),
+        ("the order has an EID and none is given", Status::EidMissing, |_, it| it.eid = None),
+        ("another EID", Status::EidAssociation, |bench, it| {
+            it.eid = Some(bench.numbered_euicc(Curve::P256, 1).eid);
+        }),
+        ("another MatchingID", Status::MatchingIdAssociation, |_, it| {
+            it.matching_id = Some("ANOTHER".to_owned());
+        }),
+        ("somebody else's order", Status::IccidNotAllowed, |_, it| {
+            it.header.function_requester_identifier = "2.999.21".to_owned();
+        }),
+    ];
+    for (case, status, change) in cases {
+        let bench = Bench::new();
+        bench.stock(ICCID, &options()).await;
+        bench.stock(OTHER_ICCID, &options()).await;
+        let eid = Some(bench.euicc().eid);
+        bench.order(|confirm| confirm.eid = eid).await;
+        let before = bench.profile().await;
+        let operator = bench.operator();
+        let mut request = CancelOrderRequest { eid, ..operator.cancellation(iccid()) };
+        change(&bench, &mut request);
+        assert_eq!(operator.cancel(&bench.server, &request).await.refused(), status, "{case}");
+        assert_eq!(bench.profile().await, before, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_order_leaves_the_profile_as_the_operator_says_and_its_code_is_dead() {
+    for (indicator, after) in [
+        (FinalProfileStatusIndicator::Available, ProfileState::Available),
+        (FinalProfileStatusIndicator::Unavailable, ProfileState::Unavailable),
+    ] {
+        let bench = Bench::new();
+        let code = bench.released(&options()).await;
+        let operator = bench.operator();
+        let request = CancelOrderRequest {
+            final_profile_status_indicator: indicator,
+            matching_id: Some(code.clone()),
+            ..operator.cancellation(iccid())
+        };
+        operator.cancel(&bench.server, &request).await.done();
+        assert_eq!(bench.state().await, after);
+        let answer = bench.euicc().try_authenticate(&bench.server, &code).await;
+        assert_eq!(answer.refused(), Status::MatchingIdRefused);
+        let again = operator.download_order(&bench.server, Some(iccid()), None, None).await;
+        match after {
+            ProfileState::Available => drop(again.done()),
+            _ => assert_eq!(again.refused(), Status::IccidInUse),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_package_that_is_out_cannot_be_cancelled() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let operator = bench.operator();
+    let answer = operator.cancel(&bench.server, &operator.cancellation(iccid())).await;
+    assert_eq!(answer.refused(), Status::IccidInvalidTransition);
+    assert_eq!(bench.state().await, ProfileState::Downloaded);
+}
+
+// --- Who calls -----------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() {
+    let (bench, operator) = ordered().await;
+    for function in ["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"] {
+        let mut request = operator.request(function, &operator.confirmation(iccid()));
+        request.extensions_mut().remove::<PeerCertificate>();
+        assert_eq!(raw(&bench.server, request).await.status(), StatusCode::FORBIDDEN, "{function}");
+        let mut request = operator.request(function, &operator.confirmation(iccid()));
+        request.extensions_mut().insert(PeerCertificate(vec![0x30, 0]));
+        assert_eq!(raw(&bench.server, request).await.status(), StatusCode::FORBIDDEN, "{function}");
+    }
+    assert_eq!(bench.state().await, ProfileState::Allocated);
+    bench.euicc().initiate(&bench.server).await;
+}
+
+#[tokio::test]
+async fn an_identifier_belongs_to_one_certificate_when_the_configuration_says_which() {
+    let certificate_oid = Bench::new().operator().oid;
+    let listed = ListedOperator { identifier: "2.999.20".to_owned(), certificate_oid };
+    let bench = Bench::with(|config| config.requesters = Requesters::Listed(vec![listed]));
+    bench.stock(ICCID, &options()).await;
+    let order =
+        async |operator: &Operator| operator.download_order(&bench.server, Some(iccid()), None, None).await;
+    let mut unknown = bench.operator();
+    unknown.identifier = "2.999.21".to_owned();
+    assert_eq!(order(&unknown).await.refused(), Status::RequesterUnknown);
+    let impostor = Operator::new(&bench.pki, "Another Operator");
+    assert_eq!(order(&impostor).await.refused(), Status::RequesterNotAllowed);
+    order(&bench.operator()).await.done();
+}
+
+#[tokio::test]
+async fn somebody_must_call() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let mut nobody = bench.operator();
+    nobody.identifier = String::new();
+    let answer = nobody.download_order(&bench.server, Some(iccid()), None, None).await;
+    assert_eq!(answer.refused(), Status::RequesterUnknown);
+}
+
+// --- HTTP ----------------------------------------------------------------------------------------------------------
+
+fn initiate(body: impl Into<Bytes>) -> Request<Bytes> {
+    let mut request = json::request(&es9plus::path("initiateAuthentication"), VERSION, &());
+    *request.body_mut() = body.into();
+    request
+}
+
+fn refusal(response: &http::Response<Bytes>) -> (ExecutionStatus, Option<Status>) {
+    let body: Value = serde_json::from_slice(response.body()).unwrap();
+    let header: ResponseHeader = serde_json::from_value(body["header"].clone()).unwrap();
+    let status = header.function_execution_status;
+    (status.status, status.status_code_data.and_then(|data| data.status()))
+}
+
+#[tokio::test]
+async fn only_posts_to_known_paths_are_functions() {
+    let bench = Bench::new();
+    for path in [
+        "/",
+        "/gsma/rsp2/es9plus",
+        "/gsma/rsp2/es9plus/",
+        "/gsma/rsp2/es9plus/unknown",
+        "/gsma/rsp2/es9plus/initiateAuthentication/",
+        "/gsma/rsp2/es9plus/downloadOrder",
+        "/gsma/rsp2/es2plus/initiateAuthentication",
+        "/gsma/rsp2/ES9PLUS/initiateAuthentication",
+        "/gsma/rsp3/es9plus/initiateAuthentication",
+    ] {
+        let request = json::request(path, VERSION, &json!({}));
+        assert_eq!(raw(&bench.server, request).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    for method in [Method::GET, Method::PUT, Method::DELETE, Method::HEAD, Method::OPTIONS] {
+        let mut request = initiate("{}");
+        *request.method_mut() = method.clone();
+        let response = raw(&bench.server, request).await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
+        assert_eq!(response.headers()[header::ALLOW], "POST", "{method}");
+    }
+}
+
+#[tokio::test]
+async fn content_type_and_protocol_are_checked_and_answered() {
+    let bench = Bench::new();
+    let body = || serde_json::to_vec(&bench.euicc().initiation()).unwrap();
+    let with = async |name: &'static str, value: Option<&'static str>| {
+        let mut request = initiate(body());
+        match value {
+            Some(value) => drop(request.headers_mut().insert(name, HeaderValue::from_static(value))),
+            None => drop(request.headers_mut().remove(name)),
+        }
+        let response = raw(&bench.server, request).await;
+        assert_eq!(response.status(), StatusCode::OK, "{name}: {value:?}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json;charset=UTF-8");
+        let version = response.headers()[json::X_ADMIN_PROTOCOL].to_str().unwrap().to_owned();
+        (refusal(&response).1, version)
+    };
+    for good in ["application/json", "application/json;charset=UTF-8", "Application/JSON; charset=utf-8"] {
+        assert_eq!(with("content-type", Some(good)).await.0, None, "{good}");
+    }
+    for bad in [None, Some("text/plain"), Some("application/x-gsma-rsp-asn1"), Some("application/jsonx")] {
+        assert_eq!(with("content-type", bad).await.0, Some(Status::ContentTypeInvalid), "{bad:?}");
+    }
+    for (good, answered) in [
+        ("gsma/rsp/v2.2.2", "gsma/rsp/v2.2.2"),
+        ("gsma/rsp/v2.5.0", "gsma/rsp/v2.5.0"),
+        ("gsma/rsp/v3.1.0", "gsma/rsp/v2.5.0"),
+    ] {
+        assert_eq!(with(json::X_ADMIN_PROTOCOL, Some(good)).await, (None, answered.to_owned()), "{good}");
+    }
+    for bad in [None, Some(""), Some("gsma/rsp/v1.0.0"), Some("gsma/rsp/v2"), Some("v2.2.2")] {
+        let (status, _) = with(json::X_ADMIN_PROTOCOL, bad).await;
+        assert_eq!(status, Some(Status::ProtocolInvalid), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_the_functions_has_an_answer() {
+    let bench = Bench::new();
+    let good = serde_json::to_value(bench.euicc().initiation()).unwrap();
+    let changed = |name: &str, value: Option<Value>| {
+        let mut body = good.clone();
+        match value {
+            Some(value) => body[name] = value,
+            None => drop(body.as_object_mut().unwrap().remove(name)),
+        }
+        body.to_string()
+    };
+    for (body, status) in [
+        (String::new(), Status::FormatInvalid),
+        ("{".to_owned(), Status::FormatInvalid),
+        ("[]".to_owned(), Status::FormatInvalid),
+        ("\u{0}".to_owned(), Status::FormatInvalid),
+        ("[".repeat(100_000), Status::FormatInvalid),
+        (changed("euiccInfo1", None), Status::ElementMissing),
+        (changed("smdpAddress", None), Status::ElementMissing),
+        (changed("euiccChallenge", None), Status::ElementMissing),
+        (changed("euiccInfo1", Some(json!("vyA="))), Status::FormatInvalid),
+        (changed("euiccInfo1", Some(json!("not base64!"))), Status::FormatInvalid),
+        (changed("euiccChallenge", Some(json!("AAAA"))), Status::FormatInvalid),
+        (changed("smdpAddress", Some(json!(7))), Status::FormatInvalid),
+    ] {
+        let response = raw(&bench.server, initiate(body.clone())).await;
+        let short = body.chars().take(60).collect::<String>();
+        assert_eq!(response.status(), StatusCode::OK, "{short}");
+        assert_eq!(refusal(&response), (ExecutionStatus::Failed, Some(status)), "{short}");
+    }
+    // What a later version adds is passed over.
+    let later = changed("lpaRspCapability", Some(json!("gQEA")));
+    assert_eq!(refusal(&raw(&bench.server, initiate(later)).await).0, ExecutionStatus::ExecutedSuccess);
+}
+
+/// An LPA looks at the status alone and forgets its notification on any 2xx.
+#[tokio::test]
+async fn a_notification_that_cannot_be_read_is_a_bad_request() {
+    let bench = Bench::new();
+    for body in ["", "{}", r#"{"pendingNotification":"MAA="}"#] {
+        let mut request = json::request(&es9plus::path("handleNotification"), VERSION, &());
+        *request.body_mut() = Bytes::from_static(body.as_bytes());
+        assert_eq!(raw(&bench.server, request).await.status(), StatusCode::BAD_REQUEST, "{body}");
+    }
+    let events = bench.events.all();
+    assert_eq!(events.len(), 3);
+    assert!(events.iter().all(|event| matches!(event.outcome, Outcome::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_request_of_es2plus_without_header_has_an_answer() {
+    let (bench, operator) = ordered().await;
+    let request = operator.request("releaseProfile", &json!({ "iccid": ICCID }));
+    let response = raw(&bench.server, request).await;
+    assert_eq!(refusal(&response).1, Some(Status::ElementMissing));
+    let path = es2plus::path("releaseProfile");
+    assert!(bench.events.all().iter().any(|event| event.interface == "ES2+"), "{path}");
+}
+
+#[tokio::test]
+async fn stock_takes_whole_packages_only_and_each_iccid_once() {
+    let bench = Bench::new();
+    let package = support::package(ICCID, &[]);
+    for (case, octets) in [
+        ("nothing", &package[..0]),
+        ("a truncated package", &package[..package.len() - 3]),
+        ("no package", &[0x30, 0x03, 1, 1, 0xFF][..]),
+    ] {
+        let fault = bench.server.add_profile(octets, &options()).await.unwrap_err();
+        assert!(!fault.why.is_empty() && !fault.next.is_empty(), "{case}: {fault}");
+    }
+    assert!(bench.server.orders().await.unwrap().is_empty());
+    bench.stock(ICCID, &options()).await;
+    assert!(bench.server.add_profile(&package, &options()).await.unwrap_err().to_string().contains(ICCID));
+}
