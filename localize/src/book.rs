@@ -1,5 +1,6 @@
 //! The rule book: reads and checks the data files.
 
+use rsp::ids::{Mcc, Plmn};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -7,7 +8,7 @@ use toml::Spanned;
 
 use crate::{
     day::Day,
-    network::{Country, Mcc, Place, Plmn},
+    network::{Country, Place},
     rules::{Confidence, Counted, Rule, RuleId, RuleKind},
 };
 

@@ -1,5 +1,6 @@
 //! What a device holds and needs, and what could be ordered for it.
 
+use rsp::ids::Plmn;
 use std::{collections::BTreeSet, fmt};
 
 use rsp::{ids::Iccid, time::Timestamp};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     history::History,
-    network::{Country, Place, Plmn},
+    network::{Country, Place},
 };
 
 /// What a profile is for.

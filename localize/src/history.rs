@@ -1,11 +1,12 @@
 //! Where a device has been, and for how long.
 
+use rsp::ids::Plmn;
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     day::Day,
-    network::{Country, Place, Plmn},
+    network::{Country, Place},
 };
 
 /// One attachment to one network with one subscription, without a break.

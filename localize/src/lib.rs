@@ -57,6 +57,6 @@ pub use device::{
     Policy, ProfileType, Refused, Role,
 };
 pub use history::{History, HistoryError, Stay};
-pub use network::{Country, Mcc, NotACountry, NotANetwork, Place, Plmn};
+pub use network::{Country, NotACountry, Place};
 pub use reason::{Citation, Finding, NamedCountry, Reason, Status};
 pub use rules::{Confidence, Counted, Limit, Rule, RuleId, RuleKind, Unit};

@@ -1,5 +1,6 @@
 //! Why a decision was made: facts for a program, a sentence for a person.
 
+use rsp::ids::Plmn;
 use std::fmt;
 
 use rsp::time::Timestamp;
@@ -9,7 +10,7 @@ use crate::{
     breach::Measurement,
     day::Day,
     device::Criticality,
-    network::{Country, Plmn},
+    network::Country,
     rules::{Confidence, Rule, RuleId, RuleKind, Unit},
 };
 
