@@ -1,0 +1,169 @@
+//! What the answers of ES10 say: one place that knows which number of which function is a refusal.
+
+use std::fmt;
+
+use rsp::sgp22::es8plus::{FinalResult, ProfileInstallationResult};
+use rsp::sgp22::es10b::{
+    AuthenticateServerResponse, CancelSessionResponse, DeleteNotificationStatus,
+    EuiccConfiguredAddressesResponse, GetEuiccChallengeResponse, GetRatResponse, ListNotificationResponse,
+    NotificationSentResponse, PrepareDownloadResponse, RetrieveNotificationsListResponse,
+    SetDefaultDpAddressResponse,
+};
+use rsp::sgp22::es10c::{
+    DeleteProfileResponse, DeleteResult, DisableProfileResponse, DisableResult, EnableProfileResponse,
+    EnableResult, EuiccMemoryResetResponse, GetEuiccDataResponse, ProfileInfoListResponse,
+    SetNicknameResponse,
+};
+use rsp::sgp22::{EuiccInfo1, EuiccInfo2};
+use world::Outcome;
+
+/// A result code that is not "ok".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResultCode {
+    /// As in the standard's ASN.1.
+    pub number: i64,
+    /// The standard's name, where we have one.
+    pub name: Option<&'static str>,
+}
+
+impl fmt::Display for ResultCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => write!(f, "{}({})", name.to_lowercase().replace('_', "-"), self.number),
+            None => write!(f, "error {}", self.number),
+        }
+    }
+}
+
+/// Whether an answer is a refusal.
+pub(super) trait Verdict {
+    /// The result code, if it is one that refuses.
+    fn refusal(&self) -> Option<ResultCode> {
+        None
+    }
+}
+
+impl Verdict for EuiccConfiguredAddressesResponse {}
+impl Verdict for GetEuiccChallengeResponse {}
+impl Verdict for EuiccInfo1 {}
+impl Verdict for EuiccInfo2 {}
+impl Verdict for GetRatResponse {}
+impl Verdict for GetEuiccDataResponse {}
+
+/// Functions whose answer is one number; 0 is ok.
+macro_rules! plain_number {
+    ($($response:ident . $field:ident { $($number:literal: $name:literal),* }),+ $(,)?) => { $(
+        impl Verdict for $response {
+            fn refusal(&self) -> Option<ResultCode> {
+                let name = match self.$field {
+                    0 => return None,
+                    $( $number => Some($name), )*
+                    _ => None,
+                };
+                Some(ResultCode { number: self.$field, name })
+            }
+        }
+    )+ };
+}
+
+plain_number! {
+    SetDefaultDpAddressResponse.set_default_dp_address_result { 127: "UNDEFINED_ERROR" },
+    EuiccMemoryResetResponse.reset_result { 1: "NOTHING_TO_DELETE", 5: "CAT_BUSY", 127: "UNDEFINED_ERROR" },
+    SetNicknameResponse.set_nickname_result { 1: "ICCID_NOT_FOUND", 127: "UNDEFINED_ERROR" },
+}
+
+/// Functions whose answer is one named number.
+macro_rules! named_number {
+    ($($response:ident . $field:ident: $codes:ident),+ $(,)?) => { $(
+        impl Verdict for $response {
+            fn refusal(&self) -> Option<ResultCode> {
+                let code = self.$field;
+                (code != $codes::OK).then(|| ResultCode { number: code.0, name: code.name() })
+            }
+        }
+    )+ };
+}
+
+named_number! {
+    NotificationSentResponse.delete_notification_status: DeleteNotificationStatus,
+    EnableProfileResponse.enable_result: EnableResult,
+    DisableProfileResponse.disable_result: DisableResult,
+    DeleteProfileResponse.delete_result: DeleteResult,
+}
+
+impl Verdict for AuthenticateServerResponse {
+    fn refusal(&self) -> Option<ResultCode> {
+        match self {
+            Self::AuthenticateResponseOk(_) => None,
+            Self::AuthenticateResponseError(error) => {
+                let code = error.authenticate_error_code;
+                Some(ResultCode { number: code.0, name: code.name() })
+            }
+        }
+    }
+}
+
+impl Verdict for PrepareDownloadResponse {
+    fn refusal(&self) -> Option<ResultCode> {
+        match self {
+            Self::DownloadResponseOk(_) => None,
+            Self::DownloadResponseError(error) => {
+                let code = error.download_error_code;
+                Some(ResultCode { number: code.0, name: code.name() })
+            }
+        }
+    }
+}
+
+impl Verdict for CancelSessionResponse {
+    fn refusal(&self) -> Option<ResultCode> {
+        match self {
+            Self::CancelSessionResponseOk(_) => None,
+            Self::CancelSessionResponseError(number) => {
+                let name = (*number == 5).then_some("INVALID_TRANSACTION_ID");
+                Some(ResultCode { number: *number, name })
+            }
+        }
+    }
+}
+
+impl Verdict for ListNotificationResponse {
+    fn refusal(&self) -> Option<ResultCode> {
+        match self {
+            Self::NotificationMetadataList(_) => None,
+            Self::ListNotificationsResultError(number) => Some(ResultCode { number: *number, name: None }),
+        }
+    }
+}
+
+impl Verdict for RetrieveNotificationsListResponse {
+    fn refusal(&self) -> Option<ResultCode> {
+        match self {
+            // "None available" is no refusal.
+            Self::NotificationList(_) | Self::NotificationsListResultError(1) => None,
+            Self::NotificationsListResultError(number) => Some(ResultCode { number: *number, name: None }),
+        }
+    }
+}
+
+impl Verdict for ProfileInfoListResponse {
+    fn refusal(&self) -> Option<ResultCode> {
+        match self {
+            Self::ProfileInfoListOk(_) => None,
+            Self::ProfileInfoListError(number) => {
+                let name = (*number == 1).then_some("INCORRECT_INPUT_VALUES");
+                Some(ResultCode { number: *number, name })
+            }
+        }
+    }
+}
+
+/// How a ProfileInstallationResult reads in a timeline.
+pub(super) fn installation_refused(result: &ProfileInstallationResult) -> Outcome {
+    match &result.profile_installation_result_data.final_result {
+        FinalResult::SuccessResult(_) => Outcome::Done,
+        FinalResult::ErrorResult(error) => {
+            Outcome::Refused(format!("{} at {}", error.error_reason, error.bpp_command_id))
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! ES10a, ES10b and ES10c from the device's side: SGP.22 section 5.7.
+//!
+//! A logical channel is opened when the first function is called and the ISD-R selected on it; each function is one
+//! chain of STORE DATA. A result code other than "ok" is an error here, [`Es10Error::Refused`], so that nobody can
+//! overlook one.
+
+mod answers;
+
+use rsp::der::{Asn1, BitString, DecodeError, Raw};
+use rsp::ids::{Aid, Eid, Iccid, SmdpAddress, TransactionId};
+use rsp::sgp22::es8plus::{ProfileInstallationResult, loading_pieces};
+use rsp::sgp22::es10b::{
+    AuthenticateServerRequest, AuthenticateServerResponse, CancelSessionRequest, CancelSessionResponse,
+    EuiccConfiguredAddressesRequest, EuiccConfiguredAddressesResponse, GetEuiccChallengeRequest,
+    GetEuiccChallengeResponse, GetEuiccInfo1Request, GetEuiccInfo2Request, GetRatRequest, GetRatResponse,
+    ListNotificationRequest, ListNotificationResponse, NotificationSearch, NotificationSentRequest,
+    NotificationSentResponse, PrepareDownloadRequest, PrepareDownloadResponse,
+    RetrieveNotificationsListRequest, RetrieveNotificationsListResponse, SetDefaultDpAddressRequest,
+    SetDefaultDpAddressResponse,
+};
+use rsp::sgp22::es10c::{
+    DeleteProfileRequest, DeleteProfileResponse, DisableProfileRequest, DisableProfileResponse,
+    EnableProfileRequest, EnableProfileResponse, EuiccMemoryResetRequest, EuiccMemoryResetResponse,
+    GetEuiccDataRequest, GetEuiccDataResponse, ProfileInfo, ProfileInfoListRequest, ProfileInfoListResponse,
+    ProfileSearch, SetNicknameRequest, SetNicknameResponse,
+};
+use rsp::sgp22::{
+    CancelSessionReason, EuiccInfo1, EuiccInfo2, NotificationMetadata, PendingNotification,
+    ProfileIdentifier, ProfilePolicyAuthorisationRule,
+};
+use world::{CardDoor, Outcome};
+
+use super::teller::Teller;
+use super::terminal::{CardError, Command, Terminal, Traffic};
+pub use answers::ResultCode;
+use answers::Verdict;
+
+/// Octets of one block of STORE DATA.
+const BLOCK: usize = 255;
+
+/// The ISD-R of a card, spoken to over one logical channel.
+pub struct Es10<D> {
+    terminal: Terminal<D>,
+    channel: Option<u8>,
+    teller: Teller,
+}
+
+/// Why a function of ES10 did not succeed. The variant says who is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Es10Error {
+    /// The door, a status word, or an answer that cannot be understood.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// The eUICC refused, in the words of the function.
+    #[error("{function}: the eUICC answered {code}")]
+    Refused {
+        /// The function.
+        function: &'static str,
+        /// Its result code.
+        code: ResultCode,
+    },
+}
+
+impl Es10Error {
+    /// The result code, if the eUICC gave one.
+    pub fn code(&self) -> Option<i64> {
+        match self {
+            Self::Refused { code, .. } => Some(code.number),
+            Self::Card(_) => None,
+        }
+    }
+
+    /// Whether the eUICC may have acted although we do not know its answer.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Card(error) if error.leaves_doubt())
+    }
+}
+
+/// Why a Bound Profile Package was not loaded to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The octets are not a Bound Profile Package, so nothing was sent.
+    #[error("the SM-DP+ sent something that is no Bound Profile Package: {0}")]
+    Package(DecodeError),
+    /// The card broke off.
+    #[error(transparent)]
+    Card(#[from] CardError),
+}
+
+/// ES10a: addresses.
+const ES10A: &str = "ES10a";
+/// ES10b: downloads and notifications.
+const ES10B: &str = "ES10b";
+/// ES10c: local profile management.
+const ES10C: &str = "ES10c";
+
+impl<D: CardDoor> Es10<D> {
+    /// The ISD-R of the card behind `door`. Nothing is sent yet.
+    pub fn new(door: D, teller: Teller) -> Self {
+        Self { terminal: Terminal::new(door), channel: None, teller }
+    }
+
+    /// What has gone through the door so far.
+    pub fn traffic(&self) -> Traffic {
+        self.terminal.traffic()
+    }
+
+    /// ES10a.GetEuiccConfiguredAddresses: section 5.7.3.
+    pub async fn get_euicc_configured_addresses(
+        &mut self,
+    ) -> Result<EuiccConfiguredAddressesResponse, Es10Error> {
+        self.call(ES10A, "GetEuiccConfiguredAddresses", &EuiccConfiguredAddressesRequest {}).await
+    }
+
+    /// ES10a.SetDefaultDpAddress: section 5.7.4. None removes the address.
+    pub async fn set_default_dp_address(&mut self, address: Option<&SmdpAddress>) -> Result<(), Es10Error> {
+        let default_dp_address = address.map(ToString::to_string).unwrap_or_default();
+        let request = SetDefaultDpAddressRequest { default_dp_address };
+        self.call::<_, SetDefaultDpAddressResponse>(ES10A, "SetDefaultDpAddress", &request).await.map(|_| ())
+    }
+
+    /// ES10b.GetEUICCChallenge: section 5.7.7.
+    pub async fn get_euicc_challenge(&mut self) -> Result<[u8; 16], Es10Error> {
+        let answer: GetEuiccChallengeResponse =
+            self.call(ES10B, "GetEUICCChallenge", &GetEuiccChallengeRequest {}).await?;
+        Ok(answer.euicc_challenge)
+    }
+
+    /// ES10b.GetEUICCInfo, EUICCInfo1: section 5.7.8.
+    pub async fn get_euicc_info1(&mut self) -> Result<EuiccInfo1, Es10Error> {
+        self.call(ES10B, "GetEUICCInfo1", &GetEuiccInfo1Request {}).await
+    }
+
+    /// ES10b.GetEUICCInfo, EUICCInfo2: section 5.7.8.
+    pub async fn get_euicc_info2(&mut self) -> Result<EuiccInfo2, Es10Error> {
+        self.call(ES10B, "GetEUICCInfo2", &GetEuiccInfo2Request {}).await
+    }
+
+    /// ES10b.GetRAT: section 5.7.22.
+    pub async fn get_rat(&mut self) -> Result<Vec<ProfilePolicyAuthorisationRule>, Es10Error> {
+        let answer: GetRatResponse = self.call(ES10B, "GetRAT", &GetRatRequest {}).await?;
+        Ok(answer.rat)
+    }
+
+    /// ES10b.AuthenticateServer: section 5.7.13. The eUICC's refusal is an answer: the server is to hear of it.
+    pub async fn authenticate_server(
+        &mut self,
+        request: &AuthenticateServerRequest,
+    ) -> Result<AuthenticateServerResponse, CardError> {
+        self.ask(ES10B, "AuthenticateServer", request).await
+    }
+
+    /// ES10b.PrepareDownload: section 5.7.5. The eUICC's refusal is an answer: the server is to hear of it.
+    pub async fn prepare_download(
+        &mut self,
+        request: &PrepareDownloadRequest,
+    ) -> Result<PrepareDownloadResponse, CardError> {
+        self.ask(ES10B, "PrepareDownload", request).await
+    }
+
+    /// ES10b.LoadBoundProfilePackage: section 5.7.6. Stops as soon as the eUICC gives its result.
+    pub async fn load_bound_profile_package(
+        &mut self,
+        bound_profile_package: &[u8],
+    ) -> Result<Raw<ProfileInstallationResult>, LoadError> {
+        const FUNCTION: &str = "LoadBoundProfilePackage";
+        let pieces = loading_pieces(bound_profile_package).map_err(LoadError::Package)?;
+        let before = self.traffic();
+        let mut result = Err(CardError::Answer {
+            command: FUNCTION,
+            why: "the whole package is loaded and there is no ProfileInstallationResult".into(),
+        });
+        for piece in &pieces {
+            match self.store_data(FUNCTION, piece).await {
+                Ok(nothing) if nothing.is_empty() => {}
+                Ok(answer) => {
+                    result = Raw::from_der(&answer).map_err(|error| CardError::undecodable(FUNCTION, &error));
+                    break;
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let outcome = match &result {
+            Ok(result) => answers::installation_refused(result),
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        self.tell(ES10B, FUNCTION, before, outcome);
+        Ok(result?)
+    }
+
+    /// ES10b.CancelSession: section 5.7.14. The eUICC's refusal is an answer: the server is to hear of it.
+    pub async fn cancel_session(
+        &mut self,
+        transaction_id: TransactionId,
+        reason: CancelSessionReason,
+    ) -> Result<CancelSessionResponse, CardError> {
+        self.ask(ES10B, "CancelSession", &CancelSessionRequest { transaction_id, reason }).await
+    }
+
+    /// ES10b.ListNotification: section 5.7.9.
+    pub async fn list_notification(&mut self) -> Result<Vec<NotificationMetadata>, Es10Error> {
+        let request = ListNotificationRequest { profile_management_operation: None };
+        match self.call(ES10B, "ListNotification", &request).await? {
+            ListNotificationResponse::NotificationMetadataList(list) => Ok(list),
+            ListNotificationResponse::ListNotificationsResultError(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// ES10b.RetrieveNotificationsList, one notification: section 5.7.10. None when it is gone.
+    pub async fn retrieve_notification(
+        &mut self,
+        seq_number: i64,
+    ) -> Result<Option<Raw<PendingNotification>>, Es10Error> {
+        let search_criteria = Some(NotificationSearch::SeqNumber(seq_number));
+        let request = RetrieveNotificationsListRequest { search_criteria };
+        match self.call(ES10B, "RetrieveNotificationsList", &request).await? {
+            RetrieveNotificationsListResponse::NotificationList(list) => Ok(list.into_iter().next()),
+            RetrieveNotificationsListResponse::NotificationsListResultError(_) => Ok(None),
+        }
+    }
+
+    /// ES10b.RemoveNotificationFromList: section 5.7.11.
+    pub async fn remove_notification_from_list(&mut self, seq_number: i64) -> Result<(), Es10Error> {
+        let request = NotificationSentRequest { seq_number };
+        self.call::<_, NotificationSentResponse>(ES10B, "RemoveNotificationFromList", &request)
+            .await
+            .map(|_| ())
+    }
+
+    /// ES10c.GetProfilesInfo: section 5.7.15. All profiles, or the one with this ICCID; policy rules included.
+    pub async fn get_profiles_info(&mut self, iccid: Option<Iccid>) -> Result<Vec<ProfileInfo>, Es10Error> {
+        // ICCID, AID, state, nickname, names, class, notification addresses, owner, rules: what decisions need; no icon.
+        const TAGS: [u8; 12] = [0x5A, 0x4F, 0x9F, 0x70, 0x90, 0x91, 0x92, 0x95, 0xB6, 0xB7, 0xB8, 0x99];
+        let request = ProfileInfoListRequest {
+            search_criteria: iccid.map(ProfileSearch::Iccid),
+            tag_list: Some(TAGS.to_vec()),
+        };
+        match self.call(ES10C, "GetProfilesInfo", &request).await? {
+            ProfileInfoListResponse::ProfileInfoListOk(list) => Ok(list),
+            // Already an error of `call`.
+            ProfileInfoListResponse::ProfileInfoListError(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// ES10c.EnableProfile: section 5.7.16. With the refresh flag, [`Es10::refresh`] is to follow.
+    pub async fn enable_profile(&mut self, iccid: Iccid, refresh_flag: bool) -> Result<(), Es10Error> {
+        let request =
+            EnableProfileRequest { profile_identifier: ProfileIdentifier::Iccid(iccid), refresh_flag };
+        self.call::<_, EnableProfileResponse>(ES10C, "EnableProfile", &request).await.map(|_| ())
+    }
+
+    /// ES10c.DisableProfile: section 5.7.17. With the refresh flag, [`Es10::refresh`] is to follow.
+    pub async fn disable_profile(&mut self, iccid: Iccid, refresh_flag: bool) -> Result<(), Es10Error> {
+        let request =
+            DisableProfileRequest { profile_identifier: ProfileIdentifier::Iccid(iccid), refresh_flag };
+        self.call::<_, DisableProfileResponse>(ES10C, "DisableProfile", &request).await.map(|_| ())
+    }
+
+    /// ES10c.DeleteProfile: section 5.7.18.
+    pub async fn delete_profile(&mut self, iccid: Iccid) -> Result<(), Es10Error> {
+        let request = DeleteProfileRequest::Iccid(iccid);
+        self.call::<_, DeleteProfileResponse>(ES10C, "DeleteProfile", &request).await.map(|_| ())
+    }
+
+    /// ES10c.eUICCMemoryReset: section 5.7.19; the options are those of `rsp::sgp22::es10c::reset_options`.
+    pub async fn euicc_memory_reset(&mut self, options: &[usize]) -> Result<(), Es10Error> {
+        let request = EuiccMemoryResetRequest { reset_options: BitString::of(options) };
+        self.call::<_, EuiccMemoryResetResponse>(ES10C, "eUICCMemoryReset", &request).await.map(|_| ())
+    }
+
+    /// ES10c.GetEID: section 5.7.20.
+    pub async fn get_eid(&mut self) -> Result<Eid, Es10Error> {
+        let request = GetEuiccDataRequest { tag_list: vec![0x5A] };
+        let answer: GetEuiccDataResponse = self.call(ES10C, "GetEID", &request).await?;
+        Ok(answer.eid_value)
+    }
+
+    /// ES10c.SetNickname: section 5.7.21. The empty text removes it.
+    pub async fn set_nickname(&mut self, iccid: Iccid, nickname: &str) -> Result<(), Es10Error> {
+        let request = SetNicknameRequest { iccid, profile_nickname: nickname.to_owned() };
+        self.call::<_, SetNicknameResponse>(ES10C, "SetNickname", &request).await.map(|_| ())
+    }
+
+    /// Performs the REFRESH that a change of profiles announced. A card that announced none is reset all the same:
+    /// whatever the device knew of the former profile is void.
+    pub async fn refresh(&mut self) -> Result<(), CardError> {
+        let before = self.traffic();
+        let done = match self.terminal.serve_proactive().await {
+            Ok(true) => {
+                self.channel = None;
+                Ok(())
+            }
+            Ok(false) => self.reset().await,
+            Err(error) => Err(error),
+        };
+        let outcome =
+            done.as_ref().map_or_else(|error| Outcome::Failed(error.to_string()), |()| Outcome::Done);
+        self.tell("CAT", "REFRESH", before, outcome);
+        done
+    }
+
+    /// Resets the card.
+    pub async fn reset(&mut self) -> Result<(), CardError> {
+        self.channel = None;
+        self.terminal.reset().await
+    }
+
+    /// Gives the logical channel back, if one is open.
+    pub async fn close(&mut self) -> Result<(), CardError> {
+        let Some(channel) = self.channel.take() else { return Ok(()) };
+        let close = Command {
+            name: "MANAGE CHANNEL",
+            class: 0x00,
+            channel: 0,
+            ins: 0x70,
+            p1: 0x80,
+            p2: channel,
+            data: &[],
+            le: None,
+        };
+        self.terminal.command(close).await.map(drop)
+    }
+
+    /// A function whose result code must be "ok".
+    async fn call<Request: Asn1, Response: Asn1 + Verdict>(
+        &mut self,
+        interface: &'static str,
+        function: &'static str,
+        request: &Request,
+    ) -> Result<Response, Es10Error> {
+        let response: Response = self.ask(interface, function, request).await?;
+        match response.refusal() {
+            None => Ok(response),
+            Some(code) => Err(Es10Error::Refused { function, code }),
+        }
+    }
+
+    /// A function, told to whoever listens.
+    async fn ask<Request: Asn1, Response: Asn1 + Verdict>(
+        &mut self,
+        interface: &'static str,
+        function: &'static str,
+        request: &Request,
+    ) -> Result<Response, CardError> {
+        let before = self.traffic();
+        let answer = self.store_data(function, &request.to_der()).await.and_then(|answer| {
+            Response::from_der(&answer).map_err(|error| CardError::undecodable(function, &error))
+        });
+        let outcome = match &answer {
+            Ok(response) => {
+                response.refusal().map_or(Outcome::Done, |code| Outcome::Refused(code.to_string()))
+            }
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        self.tell(interface, function, before, outcome);
+        answer
+    }
+
+    fn tell(&self, interface: &'static str, function: &'static str, before: Traffic, outcome: Outcome) {
+        let Traffic { apdus, to_card, from_card } = self.traffic() - before;
+        let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
+        let event = self.teller.event(function).with_peer(interface, "eUICC").with_outcome(outcome);
+        let note = format!("{apdus} APDUs");
+        self.teller.tell(event.with_bytes(count(to_card), count(from_card)).with_note(note));
+    }
+
+    /// One chain of STORE DATA: section 5.7.2. Gives what the last block was answered.
+    async fn store_data(&mut self, function: &'static str, command: &[u8]) -> Result<Vec<u8>, CardError> {
+        let channel = self.open().await?;
+        let mut blocks = command.chunks(BLOCK).peekable();
+        let mut number = 0;
+        while let Some(block) = blocks.next() {
+            let is_last = blocks.peek().is_none();
+            let store_data = Command {
+                name: function,
+                class: 0x80,
+                channel,
+                ins: 0xE2,
+                p1: if is_last { 0x91 } else { 0x11 },
+                p2: number,
+                data: block,
+                le: None,
+            };
+            let answer = self.terminal.command(store_data).await;
+            if answer.is_err() {
+                // Whether the channel is still what we think is not worth guessing; the next function opens another.
+                self.forget_channel().await;
+            }
+            let answer = answer?;
+            if is_last {
+                return Ok(answer);
+            }
+            number = u8::checked_add(number, 1).ok_or_else(|| CardError::Answer {
+                command: function,
+                why: "the command needs more than the 256 blocks that STORE DATA can number".into(),
+            })?;
+        }
+        Ok(Vec::new())
+    }
+
+    /// Closes the channel if the card still listens; if it does not, a reset has closed it or will.
+    async fn forget_channel(&mut self) {
+        if let Err(error) = self.close().await {
+            let event = self.teller.event("MANAGE CHANNEL").with_peer("", "eUICC");
+            self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
+        }
+    }
+
+    /// Opens a logical channel and selects the ISD-R on it, unless that has been done (SGP.22 section 5.7.1).
+    async fn open(&mut self) -> Result<u8, CardError> {
+        if let Some(channel) = self.channel {
+            return Ok(channel);
+        }
+        self.terminal.start().await?;
+        const OPEN: &str = "MANAGE CHANNEL";
+        let open =
+            Command { name: OPEN, class: 0x00, channel: 0, ins: 0x70, p1: 0, p2: 0, data: &[], le: Some(1) };
+        let answer = self.terminal.command(open).await?;
+        let [channel @ 1..=19] = answer[..] else {
+            return Err(CardError::Answer {
+                command: OPEN,
+                why: "the answer names no logical channel".into(),
+            });
+        };
+        self.channel = Some(channel);
+        let select = Command {
+            name: "SELECT ISD-R",
+            class: 0x00,
+            channel,
+            ins: 0xA4,
+            p1: 0x04,
+            p2: 0x00,
+            data: &Aid::ISD_R,
+            le: None,
+        };
+        if let Err(error) = self.terminal.command(select).await {
+            self.forget_channel().await;
+            return Err(error);
+        }
+        Ok(channel)
+    }
+}

@@ -1,0 +1,588 @@
+//! Profile download: SGP.22 sections 3.0.1 (common mutual authentication), 3.1.2 and 3.1.3 (download and
+//! installation), 3.0.2 (common cancel session).
+//!
+//! Everything that ends a session before the package is loaded is told to the SM-DP+ with the reason that keeps the
+//! order alive or ends it, as section 5.7.14 has it.
+
+use std::fmt;
+
+use certs::Certificate;
+use rsp::activation_code::ActivationCode;
+use rsp::der::{Asn1, Raw};
+use rsp::ids::{Aid, Iccid, Oid, SmdpAddress, TransactionId};
+use rsp::sgp22::es8plus::{
+    BppCommandId, ErrorReason, FinalResult, ProfileInstallationResult, StoreMetadataRequest,
+};
+use rsp::sgp22::es9plus::{
+    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, CancelSession,
+    CancelSessionRequestEs9, GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
+    InitiateAuthenticationOk, InitiateAuthenticationRequest,
+};
+use rsp::sgp22::es10b::{
+    AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse, DownloadErrorCode,
+    PrepareDownloadRequest, PrepareDownloadResponse,
+};
+use rsp::sgp22::{
+    CancelSessionReason, CtxParams1, CtxParamsForCommonAuthentication, PendingNotification, ppr,
+};
+use rsp::status::Status;
+use world::{CardDoor, Fault, Outcome};
+
+use super::Lpa;
+use super::es9plus::Es9Error;
+use super::notifications::{Delivery, delivery};
+use crate::device::es10::{Es10Error, LoadError};
+use crate::device::terminal::CardError;
+
+/// What the user says to a download.
+#[derive(Default)]
+pub struct DownloadOptions {
+    /// As the operator gave it to the user.
+    pub confirmation_code: Option<String>,
+    /// What the metadata must say; anything else ends the session.
+    pub expected: Expected,
+    /// Who is asked before the profile is downloaded.
+    pub consent: Consent,
+}
+
+/// What the metadata must say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// This profile and no other.
+    pub iccid: Option<Iccid>,
+    /// From this provider.
+    pub service_provider_name: Option<String>,
+}
+
+/// Who is asked before a profile is downloaded: section 3.1.3.
+#[derive(Default)]
+pub enum Consent {
+    /// Nobody: whoever began the download has agreed to it and to what the profile brings.
+    #[default]
+    Given,
+    /// This function.
+    Ask(Box<dyn FnMut(&Offer<'_>) -> Decision + Send>),
+}
+
+/// What the user is asked.
+#[derive(Debug)]
+pub struct Offer<'a> {
+    /// What would be installed.
+    pub metadata: &'a StoreMetadataRequest,
+    /// Whether the profile has policy rules to which the user must agree ("strong confirmation").
+    pub policy_rules_need_consent: bool,
+    /// Whether the SM-DP+ wants a confirmation code.
+    pub confirmation_code_required: bool,
+}
+
+/// What the user answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes.
+    Accept,
+    /// No.
+    Reject,
+    /// Not now.
+    Postpone,
+    /// Nothing.
+    NoAnswer,
+}
+
+/// A profile is on the card, disabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// The profile.
+    pub iccid: Iccid,
+    /// Its ISD-P.
+    pub isdp_aid: Aid,
+    /// What the SM-DP+ said of it.
+    pub metadata: StoreMetadataRequest,
+    /// What became of the ProfileInstallationResult on its way to the SM-DP+.
+    pub notification: Delivery,
+}
+
+/// Why no profile was installed. The variant says who said no.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// No link can be made to the SM-DP+.
+    #[error(transparent)]
+    Setup(#[from] Fault),
+    /// The card could not be asked, or refused a function other than those below.
+    #[error(transparent)]
+    Card(#[from] Es10Error),
+    /// The SM-DP+ did not answer, refused, or answered what is not ES9+.
+    #[error(transparent)]
+    Server(#[from] Es9Error),
+    /// What the SM-DP+ sent does not hold together; the eUICC has not been shown it.
+    #[error("the SM-DP+ is not to be trusted: {0}")]
+    ServerFlaw(ServerFlaw),
+    /// The eUICC does not believe the SM-DP+. The SM-DP+ was told.
+    #[error(
+        "the eUICC refused the SM-DP+: {0}; check that they share a CI and that certificates are in date"
+    )]
+    ServerNotAuthenticated(AuthenticateErrorCode),
+    /// The eUICC refused the offer of the profile. The SM-DP+ was told.
+    #[error("the eUICC refused to prepare the download: {0}")]
+    NotPrepared(DownloadErrorCode),
+    /// The LPA, or its user, ended the session. The SM-DP+ was told, unless it says so here.
+    #[error("{0}")]
+    Cancelled(Cancelled),
+    /// The eUICC did not install the package; the SM-DP+ is told by notification.
+    #[error("the eUICC did not install the package: {reason} at {at}")]
+    NotInstalled {
+        /// Where.
+        at: BppCommandId,
+        /// Why.
+        reason: ErrorReason,
+        /// What became of the notification.
+        notification: Delivery,
+    },
+}
+
+impl From<CardError> for DownloadError {
+    fn from(error: CardError) -> Self {
+        Self::Card(error.into())
+    }
+}
+
+impl DownloadError {
+    /// Whether the same activation code may work another time: nobody has said no for good.
+    pub fn may_be_tried_again(&self) -> bool {
+        match self {
+            Self::Setup(_) | Self::Card(Es10Error::Card(_)) => true,
+            Self::Server(error) => match error {
+                Es9Error::Link { .. } | Es9Error::Answer { .. } => true,
+                Es9Error::Refused { status, .. } => matches!(
+                    status.status(),
+                    Some(
+                        Status::TransactionUnknown
+                            | Status::ProfileNotReleased
+                            | Status::ConfirmationCodeMissing
+                            | Status::ConfirmationCodeRefused
+                    )
+                ),
+            },
+            Self::Cancelled(cancelled) => cancelled.reason.keeps_the_order(),
+            Self::Card(Es10Error::Refused { .. })
+            | Self::ServerFlaw(_)
+            | Self::ServerNotAuthenticated(_)
+            | Self::NotPrepared(_)
+            | Self::NotInstalled { .. } => false,
+        }
+    }
+}
+
+/// What is wrong with what an SM-DP+ sent, before the eUICC has seen it: section 3.0.1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's message says what it is, with the values")]
+pub enum ServerFlaw {
+    /// serverSigned1.
+    #[error("it signed for address {signed}, and was asked as {asked}")]
+    OtherAddress { signed: String, asked: SmdpAddress },
+    /// serverSigned1.
+    #[error("it signed another eUICC challenge than it was given")]
+    OtherChallenge,
+    /// Any function.
+    #[error("{function} speaks of transaction {found}, the session is {expected}")]
+    OtherTransaction { function: &'static str, expected: TransactionId, found: TransactionId },
+    /// CERT.DPauth against the activation code.
+    #[error("its OID is {found}, the activation code names {expected}")]
+    OtherOid { expected: Oid, found: String },
+    /// CERT.DPauth.
+    #[error("its certificate cannot be read: {0}")]
+    Certificate(String),
+}
+
+/// A session that was ended before the package was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancelled {
+    /// As told to eUICC and SM-DP+.
+    pub reason: CancelSessionReason,
+    /// For a person.
+    pub why: String,
+    /// Why the SM-DP+ could not be told, if so.
+    pub not_told: Option<String>,
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the download was cancelled ({}): {}", self.reason, self.why)?;
+        match &self.not_told {
+            Some(not_told) => write!(f, "; the SM-DP+ could not be told: {not_told}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A reason to cancel.
+struct Objection {
+    reason: CancelSessionReason,
+    why: String,
+}
+
+impl<D: CardDoor> Lpa<D> {
+    /// Downloads and installs the profile that an activation code names. The profile is disabled afterwards.
+    ///
+    /// # Errors
+    /// No profile was installed, and why. The eUICC has nothing left of it but a notification.
+    pub async fn download(
+        &mut self,
+        code: &ActivationCode,
+        mut options: DownloadOptions,
+    ) -> Result<Installed, DownloadError> {
+        let mut tries_left = self.settings.download_tries.max(1);
+        loop {
+            tries_left = tries_left.saturating_sub(1);
+            match self.run(code, &mut options).await {
+                Err(error) if tries_left > 0 && is_worth_another_session(&error) => {
+                    let event = self.teller.event("begin the download again");
+                    self.teller.tell(event.with_note(error.to_string()));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn run(
+        &mut self,
+        code: &ActivationCode,
+        options: &mut DownloadOptions,
+    ) -> Result<Installed, DownloadError> {
+        let address = &code.smdp_address;
+        let (transaction_id, offered) = self.authenticate(code).await?;
+        let session = Session { address, transaction_id: &transaction_id };
+
+        let hash_cc = match self.consider(&offered, options, &transaction_id).await? {
+            Ok(hash_cc) => hash_cc,
+            Err(objection) => return Err(self.cancel(session, objection).await),
+        };
+        let metadata = offered.profile_metadata;
+        let prepare = PrepareDownloadRequest {
+            smdp_signed2: offered.smdp_signed2,
+            smdp_signature2: offered.smdp_signature2,
+            hash_cc,
+            smdp_certificate: offered.smdp_certificate,
+        };
+        let prepare_download_response = self.es10.prepare_download(&prepare).await?;
+        let refused = match &prepare_download_response {
+            PrepareDownloadResponse::DownloadResponseOk(_) => None,
+            PrepareDownloadResponse::DownloadResponseError(error) => Some(error.download_error_code),
+        };
+        let request = GetBoundProfilePackageRequest {
+            transaction_id: transaction_id.clone(),
+            prepare_download_response,
+        };
+        let answer = self.es9plus(address)?.call::<GetBoundProfilePackage>(&request).await;
+        if let Some(code) = refused {
+            // The SM-DP+ has been told; whatever it makes of that, the eUICC's no is final.
+            return Err(DownloadError::NotPrepared(code));
+        }
+        let answer = answer?;
+        same_transaction("GetBoundProfilePackage", &transaction_id, &answer.transaction_id)?;
+
+        match self.es10.load_bound_profile_package(&answer.bound_profile_package.0).await {
+            Ok(result) => self.conclude(metadata, result).await,
+            Err(error) => {
+                let objection = Objection {
+                    reason: CancelSessionReason::LOAD_BPP_EXECUTION_ERROR,
+                    why: error.to_string(),
+                };
+                let cancelled = self.cancel(session, objection).await;
+                // A card that does not answer is the cause, and more useful to know than the cancelling.
+                match error {
+                    LoadError::Card(error @ CardError::Door { .. }) => Err(error.into()),
+                    _ => Err(cancelled),
+                }
+            }
+        }
+    }
+
+    /// Section 3.0.1: both sides show who they are.
+    async fn authenticate(
+        &mut self,
+        code: &ActivationCode,
+    ) -> Result<(TransactionId, AuthenticateClientOk), DownloadError> {
+        let address = &code.smdp_address;
+        let offered = self.initiate_authentication(code).await?;
+        let transaction_id = offered.transaction_id.clone();
+        let request = AuthenticateServerRequest {
+            server_signed1: offered.server_signed1,
+            server_signature1: offered.server_signature1,
+            euicc_ci_pk_id_to_be_used: offered.euicc_ci_pk_id_to_be_used,
+            server_certificate: offered.server_certificate,
+            ctx_params1: CtxParams1::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
+                matching_id: Some(code.matching_id.clone()),
+                device_info: self.settings.device_info.clone(),
+            }),
+        };
+        let authenticate_server_response = self.es10.authenticate_server(&request).await?;
+        let refused = match &authenticate_server_response {
+            AuthenticateServerResponse::AuthenticateResponseOk(_) => None,
+            AuthenticateServerResponse::AuthenticateResponseError(error) => {
+                Some(error.authenticate_error_code)
+            }
+        };
+        let request = AuthenticateClientRequest {
+            transaction_id: transaction_id.clone(),
+            authenticate_server_response,
+        };
+        let answer = self.es9plus(address)?.call::<AuthenticateClient>(&request).await;
+        if let Some(code) = refused {
+            return Err(DownloadError::ServerNotAuthenticated(code));
+        }
+        let answer = answer?;
+        for found in [&answer.transaction_id, &answer.smdp_signed2.transaction_id] {
+            same_transaction("AuthenticateClient", &transaction_id, found)?;
+        }
+        Ok((transaction_id, answer))
+    }
+
+    /// ES9+.InitiateAuthentication, and what the LPA itself can check of the answer.
+    async fn initiate_authentication(
+        &mut self,
+        code: &ActivationCode,
+    ) -> Result<InitiateAuthenticationOk, DownloadError> {
+        let address = &code.smdp_address;
+        let euicc_info1 = self.es10.get_euicc_info1().await?;
+        let euicc_challenge = self.es10.get_euicc_challenge().await?;
+        let mut request =
+            InitiateAuthenticationRequest { euicc_challenge, smdp_address: address.to_string(), euicc_info1 };
+        let mut server = self.es9plus(address)?;
+        let mut answer = server.call::<InitiateAuthentication>(&request).await;
+        // Servers behind another port than 443 know themselves with or without it; the standard's FQDN has none.
+        if let (Err(error), Some(host)) = (&answer, without_port(address))
+            && error.status() == Some(Status::SmdpAddressRefused)
+        {
+            request.smdp_address = host;
+            answer = server.call::<InitiateAuthentication>(&request).await;
+        }
+        let answer = answer?;
+        check_initiate_authentication(&request, &answer, code).map_err(DownloadError::ServerFlaw)?;
+        Ok(answer)
+    }
+
+    /// Section 3.1.3: whether this device wants what is offered. Gives hashCc, or the objection.
+    async fn consider(
+        &mut self,
+        offered: &AuthenticateClientOk,
+        options: &mut DownloadOptions,
+        transaction_id: &TransactionId,
+    ) -> Result<Result<Option<[u8; 32]>, Objection>, DownloadError> {
+        let metadata = &offered.profile_metadata;
+        if let Some(objection) = mismatch(metadata, &options.expected) {
+            return Ok(Err(objection));
+        }
+        if !self.es10.get_profiles_info(Some(metadata.iccid)).await?.is_empty() {
+            // The order stays usable: the profile may be deleted, or be the outcome of an earlier attempt.
+            let why =
+                format!("profile {} is on the card already; delete it to download it again", metadata.iccid);
+            return Ok(Err(Objection { reason: CancelSessionReason::POSTPONED, why }));
+        }
+        let policy_rules_need_consent = match self.policy_rules(metadata).await? {
+            Ok(need_consent) => need_consent,
+            Err(objection) => return Ok(Err(objection)),
+        };
+        let confirmation_code_required = offered.smdp_signed2.cc_required_flag;
+        let offer = Offer { metadata, policy_rules_need_consent, confirmation_code_required };
+        if let Some(objection) = refused_by_user(&offer, &mut options.consent) {
+            return Ok(Err(objection));
+        }
+        Ok(match (confirmation_code_required, &options.confirmation_code) {
+            (false, _) => Ok(None),
+            (true, Some(code)) => Ok(Some(crypto::hash_cc(code, &transaction_id.0))),
+            (true, None) => Err(Objection {
+                reason: CancelSessionReason::POSTPONED,
+                why: "the SM-DP+ wants a confirmation code and none was given; ask the operator for it"
+                    .into(),
+            }),
+        })
+    }
+
+    /// Whether the Rules Authorisation Table allows the profile's policy rules, and whether the user must agree to them:
+    /// section 2.9.2.4. For each rule the first line of the table that has it for this operator counts.
+    async fn policy_rules(
+        &mut self,
+        metadata: &StoreMetadataRequest,
+    ) -> Result<Result<bool, Objection>, DownloadError> {
+        const CONSENT_REQUIRED: usize = 0;
+        let rules = metadata.profile_policy_rules.as_ref().map(|rules| rules.ones()).unwrap_or_default();
+        let rules: Vec<_> = rules.into_iter().filter(|rule| *rule != ppr::UPDATE_CONTROL).collect();
+        if rules.is_empty() {
+            return Ok(Ok(false));
+        }
+        let table = self.es10.get_rat().await?;
+        let mut need_consent = false;
+        for rule in rules {
+            let line = table.iter().find(|line| {
+                line.ppr_ids.has(rule)
+                    && line.allowed_operators.iter().any(|allowed| {
+                        metadata.profile_owner.as_ref().is_some_and(|owner| is_allowed(allowed, owner))
+                    })
+            });
+            match line {
+                Some(line) => need_consent |= line.ppr_flags.has(CONSENT_REQUIRED),
+                None => {
+                    let why = format!("the card does not allow policy rule PPR{rule} to the profile's owner");
+                    return Ok(Err(Objection { reason: CancelSessionReason::PPR_NOT_ALLOWED, why }));
+                }
+            }
+        }
+        Ok(Ok(need_consent))
+    }
+
+    /// Section 3.0.2: ends the session on both sides.
+    async fn cancel(&mut self, session: Session<'_>, objection: Objection) -> DownloadError {
+        let Objection { reason, why } = objection;
+        let not_told = self.tell_cancelled(session, reason).await.err().map(|error| error.to_string());
+        DownloadError::Cancelled(Cancelled { reason, why, not_told })
+    }
+
+    async fn tell_cancelled(
+        &mut self,
+        session: Session<'_>,
+        reason: CancelSessionReason,
+    ) -> Result<(), DownloadError> {
+        let transaction_id = session.transaction_id.clone();
+        let cancel_session_response = self.es10.cancel_session(transaction_id.clone(), reason).await?;
+        let request = CancelSessionRequestEs9 { transaction_id, cancel_session_response };
+        self.es9plus(session.address)?.call::<CancelSession>(&request).await?;
+        Ok(())
+    }
+
+    /// The eUICC has given its result: tells the SM-DP+, and says what it means.
+    async fn conclude(
+        &mut self,
+        metadata: StoreMetadataRequest,
+        result: Raw<ProfileInstallationResult>,
+    ) -> Result<Installed, DownloadError> {
+        let data = &result.profile_installation_result_data;
+        let about = data.notification_metadata.clone();
+        let pending = Raw::<PendingNotification>::from_der(result.bytes())
+            .map_err(|error| CardError::undecodable("LoadBoundProfilePackage", &error))?;
+        let handled = self.deliver(&about, pending).await;
+        let notification = delivery(about, handled);
+        match &data.final_result {
+            FinalResult::SuccessResult(success) => {
+                let event = self.teller.event("profile installed");
+                self.teller.tell(event.with_note(metadata.iccid.to_string()));
+                Ok(Installed { iccid: metadata.iccid, isdp_aid: success.aid.clone(), metadata, notification })
+            }
+            FinalResult::ErrorResult(error) => {
+                let event = self.teller.event("profile not installed");
+                self.teller.tell(event.with_outcome(Outcome::Refused(error.error_reason.to_string())));
+                Err(DownloadError::NotInstalled {
+                    at: error.bpp_command_id,
+                    reason: error.error_reason,
+                    notification,
+                })
+            }
+        }
+    }
+}
+
+/// A session that can be cancelled.
+#[derive(Clone, Copy)]
+struct Session<'a> {
+    address: &'a SmdpAddress,
+    transaction_id: &'a TransactionId,
+}
+
+/// The answer was lost on the way, or the repeated request met a session that was over.
+fn is_worth_another_session(error: &DownloadError) -> bool {
+    match error {
+        DownloadError::Server(Es9Error::Link { function, .. }) => {
+            // Before the eUICC is in it, a repeated request is all there is to try.
+            *function != <InitiateAuthentication as rsp::sgp22::es9plus::Function>::NAME
+        }
+        DownloadError::Server(error) => error.status() == Some(Status::TransactionUnknown),
+        _ => false,
+    }
+}
+
+fn check_initiate_authentication(
+    request: &InitiateAuthenticationRequest,
+    answer: &InitiateAuthenticationOk,
+    code: &ActivationCode,
+) -> Result<(), ServerFlaw> {
+    let signed = &answer.server_signed1;
+    if signed.transaction_id != answer.transaction_id {
+        return Err(ServerFlaw::OtherTransaction {
+            function: "InitiateAuthentication",
+            expected: answer.transaction_id.clone(),
+            found: signed.transaction_id.clone(),
+        });
+    }
+    if signed.euicc_challenge != request.euicc_challenge {
+        return Err(ServerFlaw::OtherChallenge);
+    }
+    if !signed.server_address.eq_ignore_ascii_case(&request.smdp_address) {
+        let asked = code.smdp_address.clone();
+        return Err(ServerFlaw::OtherAddress { signed: signed.server_address.clone(), asked });
+    }
+    let Some(expected) = &code.smdp_oid else { return Ok(()) };
+    let certificate = Certificate::from_der(answer.server_certificate.0.clone())
+        .map_err(|error| ServerFlaw::Certificate(error.to_string()))?;
+    let found: Vec<String> = certificate.registered_ids().iter().map(ToString::to_string).collect();
+    if found.contains(&expected.to_string()) {
+        return Ok(());
+    }
+    Err(ServerFlaw::OtherOid { expected: expected.clone(), found: found.join(", ") })
+}
+
+fn same_transaction(
+    function: &'static str,
+    expected: &TransactionId,
+    found: &TransactionId,
+) -> Result<(), DownloadError> {
+    if expected == found {
+        return Ok(());
+    }
+    let (expected, found) = (expected.clone(), found.clone());
+    Err(DownloadError::ServerFlaw(ServerFlaw::OtherTransaction { function, expected, found }))
+}
+
+fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Objection> {
+    let why = match expected {
+        Expected { iccid: Some(iccid), .. } if *iccid != metadata.iccid => {
+            format!("the SM-DP+ offers profile {}, expected was {iccid}", metadata.iccid)
+        }
+        Expected { service_provider_name: Some(name), .. } if *name != metadata.service_provider_name => {
+            format!("the profile is {}'s, expected was {name}'s", metadata.service_provider_name)
+        }
+        _ => return None,
+    };
+    Some(Objection { reason: CancelSessionReason::METADATA_MISMATCH, why })
+}
+
+fn refused_by_user(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection> {
+    let decision = match consent {
+        Consent::Given => Decision::Accept,
+        Consent::Ask(ask) => ask(offer),
+    };
+    let (reason, why) = match decision {
+        Decision::Accept => return None,
+        Decision::Reject => (CancelSessionReason::END_USER_REJECTION, "the user said no"),
+        Decision::Postpone => (CancelSessionReason::POSTPONED, "the user said: later"),
+        Decision::NoAnswer => (CancelSessionReason::TIMEOUT, "the user did not answer"),
+    };
+    Some(Objection { reason, why: why.into() })
+}
+
+/// Whether an entry of the table stands for this operator; E stands for any digit, an empty group identifier for any.
+fn is_allowed(allowed: &rsp::sgp22::OperatorId, owner: &rsp::sgp22::OperatorId) -> bool {
+    let nibbles = |octets: &[u8; 3]| octets.map(|octet| [octet >> 4, octet & 0x0F]).concat();
+    let group = |allowed: &Option<Vec<u8>>, found: &Option<Vec<u8>>| {
+        allowed.as_ref().is_none_or(|allowed| allowed.is_empty() || Some(allowed) == found.as_ref())
+    };
+    nibbles(&allowed.mcc_mnc)
+        .iter()
+        .zip(nibbles(&owner.mcc_mnc))
+        .all(|(allowed, found)| *allowed == 0xE || *allowed == found)
+        && group(&allowed.gid1, &owner.gid1)
+        && group(&allowed.gid2, &owner.gid2)
+}
+
+fn without_port(address: &SmdpAddress) -> Option<String> {
+    let (host, port) = address.as_str().rsplit_once(':')?;
+    (!host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())).then(|| host.to_owned())
+}

@@ -1,0 +1,252 @@
+//! The LPA in the device (LPAd): SGP.22 section 3.
+//!
+//! | file | procedures |
+//! |---|---|
+//! | [`download`] | common mutual authentication and profile download, sections 3.0.1, 3.1.2, 3.1.3; cancelling, 3.0.2 |
+//! | [`notifications`] | section 3.5 |
+//! | here | local profile management, section 3.2; eUICC management, section 3.3 |
+
+mod download;
+mod es9plus;
+mod notifications;
+
+use std::sync::Arc;
+
+use rsp::ids::{Eid, Iccid, SmdpAddress, Version};
+use rsp::sgp22::es10b::EuiccConfiguredAddressesResponse;
+use rsp::sgp22::es10c::{EnableResult, ProfileInfo};
+use rsp::sgp22::{DeviceCapabilities, DeviceInfo, EuiccInfo1, EuiccInfo2, ProfileState};
+use world::{CardDoor, Fault, Link};
+
+pub use download::{
+    Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, Installed, Offer, ServerFlaw,
+};
+use es9plus::Es9Plus;
+pub use es9plus::{Es9Error, HttpTraffic};
+pub use notifications::{Delivery, Handled};
+
+use super::es10::{Es10, Es10Error};
+use super::teller::Teller;
+use super::terminal::{CardError, Traffic};
+
+/// Finds the way to a server by the address that an activation code or a notification names: `host` or `host:port`.
+pub trait Links: Send + Sync {
+    /// A link to the server there.
+    ///
+    /// # Errors
+    /// No link can be made for this address; a server that does not answer shows only when it is asked.
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault>;
+}
+
+impl<F> Links for F
+where
+    F: Fn(&SmdpAddress) -> Result<Link, Fault> + Send + Sync,
+{
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        self(address)
+    }
+}
+
+/// What an LPA says of its device, and how patient it is.
+#[derive(Clone, Debug)]
+pub struct LpaSettings {
+    /// TAC, IMEI, releases.
+    pub device_info: DeviceInfo,
+    /// Version of SGP.22 that goes into `X-Admin-Protocol`.
+    pub version: Version,
+    /// How often one request is sent when no answer comes.
+    pub request_tries: u32,
+    /// How often a download is begun again after the server went away in its middle. The eUICC keeps its one-time
+    /// key, so that an SM-DP+ can send the same package again (section 3.1.3).
+    pub download_tries: u32,
+}
+
+impl Default for LpaSettings {
+    fn default() -> Self {
+        Self {
+            device_info: DeviceInfo {
+                tac: [0x35, 0x29, 0x06, 0x11],
+                device_capabilities: DeviceCapabilities {
+                    eutran_epc_supported_release: Some(Version([15, 0, 0])),
+                    lpa_svn: Some(Version([2, 6, 0])),
+                    ..DeviceCapabilities::default()
+                },
+                imei: None,
+            },
+            version: Version([2, 6, 0]),
+            request_tries: 3,
+            download_tries: 2,
+        }
+    }
+}
+
+/// An LPA, with the card that it manages.
+pub struct Lpa<D> {
+    es10: Es10<D>,
+    links: Arc<dyn Links>,
+    settings: LpaSettings,
+    teller: Teller,
+    http: HttpTraffic,
+}
+
+/// Why a change of profiles did not take place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The eUICC refused, or could not be asked.
+    #[error(transparent)]
+    Es10(#[from] Es10Error),
+    /// The eUICC said yes, and after the REFRESH the profile is not in the state that was asked for.
+    #[error("the eUICC agreed, but afterwards profile {iccid} is {state}; try again, or reset the card")]
+    NotSo {
+        /// The profile.
+        iccid: Iccid,
+        /// What it is.
+        state: &'static str,
+    },
+}
+
+impl From<CardError> for ChangeError {
+    fn from(error: CardError) -> Self {
+        Self::Es10(error.into())
+    }
+}
+
+impl<D: CardDoor> Lpa<D> {
+    /// An LPA for the card behind `door`.
+    pub fn new(door: D, links: impl Links + 'static, settings: LpaSettings, teller: Teller) -> Self {
+        let es10 = Es10::new(door, teller.clone());
+        Self { es10, links: Arc::new(links), settings, teller, http: HttpTraffic::default() }
+    }
+
+    /// APDUs and their octets so far.
+    pub fn card_traffic(&self) -> Traffic {
+        self.es10.traffic()
+    }
+
+    /// Requests to servers and their octets so far.
+    pub fn http_traffic(&self) -> HttpTraffic {
+        self.http
+    }
+
+    /// The functions of the eUICC themselves.
+    pub fn es10(&mut self) -> &mut Es10<D> {
+        &mut self.es10
+    }
+
+    /// The EID.
+    pub async fn eid(&mut self) -> Result<Eid, Es10Error> {
+        self.es10.get_eid().await
+    }
+
+    /// What the eUICC says of itself.
+    pub async fn chip_info(&mut self) -> Result<(EuiccInfo1, EuiccInfo2), Es10Error> {
+        Ok((self.es10.get_euicc_info1().await?, self.es10.get_euicc_info2().await?))
+    }
+
+    /// Section 3.2.4: every profile on the card.
+    pub async fn list(&mut self) -> Result<Vec<ProfileInfo>, Es10Error> {
+        self.es10.get_profiles_info(None).await
+    }
+
+    /// The ICCID of the enabled profile.
+    pub async fn enabled(&mut self) -> Result<Option<Iccid>, Es10Error> {
+        let profiles = self.list().await?;
+        let enabled = profiles.iter().find(|profile| profile.profile_state == Some(ProfileState::ENABLED));
+        Ok(enabled.and_then(|profile| profile.iccid))
+    }
+
+    /// Section 3.2.1: enables a profile, has the card re-read, and looks whether it is so.
+    ///
+    /// Enabling the profile that is enabled succeeds. After a lost answer the card itself says what became of it.
+    pub async fn enable(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
+        match self.es10.enable_profile(iccid, true).await {
+            Ok(()) => self.es10.refresh().await?,
+            Err(error) if error.code() == Some(EnableResult::PROFILE_NOT_IN_DISABLED_STATE.0) => {}
+            Err(error) if error.code() == Some(EnableResult::CAT_BUSY.0) => {
+                // A REFRESH that nobody fetched: the reset takes its place, and then the answer is final.
+                self.es10.reset().await?;
+                match self.es10.enable_profile(iccid, true).await {
+                    Ok(()) => self.es10.refresh().await?,
+                    Err(error) if error.code() == Some(EnableResult::PROFILE_NOT_IN_DISABLED_STATE.0) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) if error.leaves_doubt() => self.es10.reset().await?,
+            Err(error) => return Err(error.into()),
+        }
+        self.must_be(iccid, Some(ProfileState::ENABLED)).await
+    }
+
+    /// Section 3.2.2: disables a profile, has the card re-read, and looks whether it is so.
+    pub async fn disable(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
+        match self.es10.disable_profile(iccid, true).await {
+            Ok(()) => self.es10.refresh().await?,
+            Err(error) if error.leaves_doubt() => self.es10.reset().await?,
+            Err(error) => return Err(error.into()),
+        }
+        self.must_be(iccid, Some(ProfileState::DISABLED)).await
+    }
+
+    /// Section 3.2.3: deletes a disabled profile.
+    pub async fn delete(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
+        match self.es10.delete_profile(iccid).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.leaves_doubt() => {
+                self.es10.reset().await?;
+                self.must_be(iccid, None).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn must_be(&mut self, iccid: Iccid, wanted: Option<ProfileState>) -> Result<(), ChangeError> {
+        let profiles = self.es10.get_profiles_info(Some(iccid)).await?;
+        let found = profiles.first().and_then(|profile| profile.profile_state);
+        if found == wanted {
+            return Ok(());
+        }
+        let state = match found {
+            None => "not on the card",
+            Some(ProfileState::ENABLED) => "enabled",
+            Some(_) => "disabled",
+        };
+        Err(ChangeError::NotSo { iccid, state })
+    }
+
+    /// Section 3.2.6: the user's name for a profile; the empty text removes it.
+    pub async fn set_nickname(&mut self, iccid: Iccid, nickname: &str) -> Result<(), Es10Error> {
+        self.es10.set_nickname(iccid, nickname).await
+    }
+
+    /// Section 3.3.2: deletes what `rsp::sgp22::es10c::reset_options` says, and has the card re-read.
+    pub async fn memory_reset(&mut self, options: &[usize]) -> Result<(), ChangeError> {
+        self.es10.euicc_memory_reset(options).await?;
+        Ok(self.es10.refresh().await?)
+    }
+
+    /// Section 3.3.3: the default SM-DP+; none removes it.
+    pub async fn set_default_smdp_address(&mut self, address: Option<&SmdpAddress>) -> Result<(), Es10Error> {
+        self.es10.set_default_dp_address(address).await
+    }
+
+    /// The default SM-DP+ and the root SM-DS.
+    pub async fn configured_addresses(&mut self) -> Result<EuiccConfiguredAddressesResponse, Es10Error> {
+        self.es10.get_euicc_configured_addresses().await
+    }
+
+    /// Resets the card.
+    pub async fn reset_card(&mut self) -> Result<(), CardError> {
+        self.es10.reset().await
+    }
+
+    fn es9plus(&mut self, address: &SmdpAddress) -> Result<Es9Plus<'_>, Fault> {
+        Ok(Es9Plus {
+            link: self.links.link(address)?,
+            address: address.to_string(),
+            version: self.settings.version,
+            tries: self.settings.request_tries,
+            teller: &self.teller,
+            traffic: &mut self.http,
+        })
+    }
+}

@@ -1,0 +1,344 @@
+//! The modem: which networks it sees, which it chooses (3GPP TS 23.122 section 4.4.3), and how it registers there
+//! (TS 24.301 section 5.5.1, TS 33.102 section 6.3).
+
+use std::fmt;
+use std::sync::Arc;
+
+use rsp::ids::{Iccid, Imsi, Plmn};
+use rsp::time::Timestamp;
+use serde::Serialize;
+use world::{CardDoor, Outcome};
+
+use super::teller::Teller;
+use super::terminal::{CardError, Terminal, Traffic};
+use super::usim::{Usim, UsimError};
+use crate::network::{
+    AttachAccept, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause,
+    NetworkAnswer, Radio, RadioFault,
+};
+
+pub use crate::network::Service;
+
+/// Challenges answered within one attach: the first, one after a resynchronisation, and one to spare.
+const MAX_CHALLENGES: usize = 3;
+
+/// A modem, with the card that it reads.
+pub struct Modem<D> {
+    terminal: Terminal<D>,
+    radio: Arc<dyn Radio>,
+    teller: Teller,
+    pin: Option<String>,
+    visible: Vec<Plmn>,
+    usim: Option<Usim>,
+    registered: Option<Registered>,
+}
+
+/// A registration that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Registered {
+    /// Where.
+    pub plmn: Plmn,
+    /// The network's name.
+    pub network_name: String,
+    /// Two letters after ISO 3166-1.
+    pub country: String,
+    /// At home or abroad.
+    pub service: Service,
+    /// As whom.
+    pub imsi: Imsi,
+    /// With which profile.
+    pub iccid: Iccid,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plmn, network_name, country, service, imsi, .. } = self;
+        write!(f, "IMSI {imsi} on {network_name} ({plmn}, {country}), {service}")
+    }
+}
+
+/// Why there is no registration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct NotRegistered {
+    /// The last word.
+    pub why: NoService,
+    /// What each network said, in the order asked.
+    pub tried: Vec<Tried>,
+}
+
+/// The last word on why there is no registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoService {
+    /// The card has no usable subscription.
+    Card(UsimError),
+    /// No network is heard that may be asked.
+    NoCoverage,
+    /// A network refused, and no other took the device.
+    Refused(EmmCause),
+    /// The networks' host does not answer.
+    Lost(String),
+}
+
+/// What one network said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// Which.
+    pub plmn: Plmn,
+    /// "no coverage", or the cause.
+    pub answer: String,
+}
+
+impl fmt::Display for NotRegistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            NoService::Card(error) => write!(f, "not registered: {error}"),
+            NoService::NoCoverage => f.write_str("not registered: no network is heard"),
+            NoService::Refused(cause) => write!(f, "not registered: refused with {cause}"),
+            NoService::Lost(why) => write!(f, "not registered: {why}"),
+        }?;
+        for Tried { plmn, answer } in &self.tried {
+            write!(f, "; {plmn}: {answer}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How one network answered.
+enum Attempt {
+    Accepted(AttachAccept),
+    /// The cause, and whether it came from the device itself.
+    Refused(EmmCause),
+    NotHeard,
+}
+
+impl<D: CardDoor> Modem<D> {
+    /// A modem for the card behind `door`, on this air. It sees no network yet.
+    pub fn new(door: D, radio: impl Radio + 'static, teller: Teller) -> Self {
+        let radio = Arc::new(radio);
+        let terminal = Terminal::new(door);
+        Self { terminal, radio, teller, pin: None, visible: Vec::new(), usim: None, registered: None }
+    }
+
+    /// The PIN to present when the card asks for one.
+    pub fn set_pin(&mut self, pin: Option<String>) {
+        self.pin = pin;
+    }
+
+    /// Where the device is: the networks whose cells reach this place, strongest first. A registration is lost.
+    pub fn set_visible(&mut self, visible: Vec<Plmn>) {
+        self.visible = visible;
+        self.registered = None;
+    }
+
+    /// The networks whose cells reach this place.
+    pub fn visible(&self) -> &[Plmn] {
+        &self.visible
+    }
+
+    /// The registration, if there is one.
+    pub fn registered(&self) -> Option<&Registered> {
+        self.registered.as_ref()
+    }
+
+    /// What was read of the enabled profile.
+    pub fn usim(&self) -> Option<&Usim> {
+        self.usim.as_ref()
+    }
+
+    /// APDUs and their octets so far.
+    pub fn traffic(&self) -> Traffic {
+        self.terminal.traffic()
+    }
+
+    /// Resets the card.
+    pub async fn reset_card(&mut self) -> Result<(), CardError> {
+        self.forget();
+        self.terminal.reset().await
+    }
+
+    /// The card was switched to another profile, or reset: nothing known of it holds.
+    pub fn forget(&mut self) {
+        self.usim = None;
+        self.registered = None;
+    }
+
+    /// Reads the enabled profile anew.
+    pub async fn read_card(&mut self) -> Result<&Usim, UsimError> {
+        self.forget();
+        let before = self.terminal.traffic();
+        let read = Usim::read(&mut self.terminal, self.pin.as_deref()).await;
+        let outcome = match &read {
+            Ok(_) => Outcome::Done,
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        let note = read.as_ref().map(|usim| format!("IMSI {}, home {}", usim.imsi, usim.home));
+        self.tell_card("read the USIM", before, outcome, note.unwrap_or_default());
+        Ok(self.usim.insert(read?))
+    }
+
+    /// Registers on the best network that is heard: home first, then the others in the order in which they are seen;
+    /// those on the card's forbidden list are passed over.
+    ///
+    /// # Errors
+    /// No network took the device, and what each said.
+    pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
+        let usim = self.ready().await?;
+        let is_home = |plmn: &Plmn| *plmn == usim.home || usim.home_networks.contains(plmn);
+        let (home, others): (Vec<_>, Vec<_>) = self.visible.iter().copied().partition(is_home);
+        let candidates = home
+            .into_iter()
+            .chain(others.into_iter().filter(|plmn| !usim.forbidden.contains(plmn)))
+            .collect();
+        self.register_on(usim, candidates).await
+    }
+
+    /// Registers on this network and no other, forbidden or not: TS 23.122 section 4.4.3.1.2.
+    ///
+    /// # Errors
+    /// It did not take the device.
+    pub async fn register_manually(&mut self, plmn: Plmn) -> Result<Registered, NotRegistered> {
+        let usim = self.ready().await?;
+        let candidates = self.visible.iter().copied().filter(|seen| *seen == plmn).collect();
+        self.register_on(usim, candidates).await
+    }
+
+    async fn ready(&mut self) -> Result<Usim, NotRegistered> {
+        self.registered = None;
+        match &self.usim {
+            Some(usim) => Ok(usim.clone()),
+            None => {
+                let read = self.read_card().await.cloned();
+                read.map_err(|error| NotRegistered { why: NoService::Card(error), tried: Vec::new() })
+            }
+        }
+    }
+
+    async fn register_on(&mut self, usim: Usim, candidates: Vec<Plmn>) -> Result<Registered, NotRegistered> {
+        let mut tried = Vec::new();
+        let mut why = NoService::NoCoverage;
+        for plmn in candidates {
+            match self.attach(&usim, plmn).await {
+                Ok(Attempt::Accepted(accept)) => {
+                    let registered = self.accepted(&usim, accept).await;
+                    self.registered = Some(registered.clone());
+                    return Ok(registered);
+                }
+                Ok(Attempt::NotHeard) => tried.push(Tried { plmn, answer: "no coverage".into() }),
+                Ok(Attempt::Refused(cause)) => {
+                    tried.push(Tried { plmn, answer: cause.to_string() });
+                    why = NoService::Refused(cause);
+                    if cause == EmmCause::PLMN_NOT_ALLOWED {
+                        self.forbid(plmn, &usim).await;
+                    }
+                    if cause.bars_the_usim() {
+                        break;
+                    }
+                }
+                Err(NoService::Lost(lost)) => {
+                    tried.push(Tried { plmn, answer: lost.clone() });
+                    why = NoService::Lost(lost);
+                }
+                Err(error) => return Err(NotRegistered { why: error, tried }),
+            }
+        }
+        Err(NotRegistered { why, tried })
+    }
+
+    /// One attach procedure with one network.
+    async fn attach(&mut self, usim: &Usim, plmn: Plmn) -> Result<Attempt, NoService> {
+        let heard =
+            self.radio.system_information(plmn).await.map_err(|fault| NoService::Lost(fault.to_string()))?;
+        if heard.is_none() {
+            self.tell_radio("search", plmn, Outcome::Failed("no coverage".into()));
+            return Ok(Attempt::NotHeard);
+        }
+        let mut answer = self.radio.attach(plmn, AttachRequest { imsi: usim.imsi }).await;
+        self.tell_radio("ATTACH REQUEST", plmn, Outcome::Done);
+        let mut own_failure = None;
+        for _ in 0..=MAX_CHALLENGES {
+            let request = match answer {
+                Ok(NetworkAnswer::AuthenticationRequest(request)) => request,
+                Ok(NetworkAnswer::AttachAccept(accept)) => {
+                    self.tell_radio("ATTACH ACCEPT", plmn, Outcome::Done);
+                    return Ok(Attempt::Accepted(accept));
+                }
+                Ok(NetworkAnswer::AttachReject(AttachReject { cause })) => {
+                    self.tell_radio("ATTACH REJECT", plmn, Outcome::Refused(cause.to_string()));
+                    // When the card did not believe the network, that is the cause, whatever the network says then.
+                    return Ok(Attempt::Refused(own_failure.unwrap_or(cause)));
+                }
+                Err(RadioFault::NoCoverage(_)) => return Ok(Attempt::NotHeard),
+                Err(RadioFault::Lost(why)) => return Err(NoService::Lost(why)),
+            };
+            let before = self.terminal.traffic();
+            let said = usim.authenticate(&mut self.terminal, &request.rand, &request.autn).await;
+            let (outcome, note) = match &said {
+                Ok(AuthenticationAnswer::Res(_)) => (Outcome::Done, ""),
+                Ok(AuthenticationAnswer::SynchFailure(_)) => (Outcome::Done, "AUTS: resynchronisation"),
+                Ok(AuthenticationAnswer::MacFailure) => {
+                    (Outcome::Refused(EmmCause::MAC_FAILURE.to_string()), "")
+                }
+                Err(error) => (Outcome::Failed(error.to_string()), ""),
+            };
+            self.tell_card("AUTHENTICATE", before, outcome, note.into());
+            let said = said.map_err(NoService::Card)?;
+            own_failure = match &said {
+                AuthenticationAnswer::Res(_) => None,
+                AuthenticationAnswer::MacFailure => Some(EmmCause::MAC_FAILURE),
+                AuthenticationAnswer::SynchFailure(_) => Some(EmmCause::SYNCH_FAILURE),
+            };
+            let response = AuthenticationResponse { attach: request.attach, answer: said };
+            answer = self.radio.authenticate(plmn, response).await;
+        }
+        Ok(Attempt::Refused(own_failure.unwrap_or(EmmCause::NETWORK_FAILURE)))
+    }
+
+    async fn accepted(&mut self, usim: &Usim, accept: AttachAccept) -> Registered {
+        let AttachAccept { plmn, network_name, country, service } = accept;
+        if usim.forbidden.contains(&plmn) {
+            // Chosen by hand, and it took us: it is no longer forbidden.
+            let rest = usim.forbidden.iter().copied().filter(|other| *other != plmn).collect();
+            self.write_forbidden(rest).await;
+        }
+        let (imsi, iccid, at) = (usim.imsi, usim.iccid, self.teller.now());
+        let registered = Registered { plmn, network_name, country, service, imsi, iccid, at };
+        self.teller.tell(self.teller.event("registered").with_note(registered.to_string()));
+        registered
+    }
+
+    /// Cause #11: the network goes on the card's list, unless it is home.
+    async fn forbid(&mut self, plmn: Plmn, usim: &Usim) {
+        let Some(current) = &self.usim else { return };
+        if plmn == usim.home || current.forbidden.contains(&plmn) {
+            return;
+        }
+        let with_it = current.forbidden.iter().copied().chain([plmn]).collect();
+        self.write_forbidden(with_it).await;
+    }
+
+    async fn write_forbidden(&mut self, forbidden: Vec<Plmn>) {
+        let before = self.terminal.traffic();
+        let Some(usim) = &mut self.usim else { return };
+        let outcome = match usim.write_forbidden(&mut self.terminal, forbidden).await {
+            Ok(true) => Outcome::Done,
+            Ok(false) => Outcome::Refused("the profile does not let the device write the file".into()),
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        self.tell_card("UPDATE EF.FPLMN", before, outcome, String::new());
+    }
+
+    fn tell_card(&self, function: &'static str, before: Traffic, outcome: Outcome, note: String) {
+        let Traffic { to_card, from_card, .. } = self.terminal.traffic() - before;
+        let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
+        let event = self.teller.event(function).with_peer("USIM", "card");
+        self.teller
+            .tell(event.with_bytes(count(to_card), count(from_card)).with_outcome(outcome).with_note(note));
+    }
+
+    fn tell_radio(&self, function: &'static str, plmn: Plmn, outcome: Outcome) {
+        let event = self.teller.event(function).with_peer("NAS", plmn.to_string());
+        self.teller.tell(event.with_outcome(outcome));
+    }
+}

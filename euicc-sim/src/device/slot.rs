@@ -1,0 +1,34 @@
+//! One card, used by several parts of its device.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use world::{Atr, CardDoor, DoorFault};
+
+/// The slot of a device: a door that its LPA and its modem share. A clone leads to the same card.
+///
+/// One command at a time goes through; what belongs together is kept apart by logical channels, as on a real device.
+pub struct Slot<D>(Arc<Mutex<D>>);
+
+impl<D: CardDoor> Slot<D> {
+    /// A slot with this card in it.
+    pub fn new(door: D) -> Self {
+        Self(Arc::new(Mutex::new(door)))
+    }
+}
+
+impl<D> Clone for Slot<D> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<D: CardDoor> CardDoor for Slot<D> {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        self.0.lock().await.transmit(command).await
+    }
+
+    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        self.0.lock().await.reset().await
+    }
+}

@@ -1,0 +1,203 @@
+//! The networks over an HTTP link: JSON, ours.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /radio/<plmn>` | 200 [`SystemInformation`](super::SystemInformation), 404 when it is not heard |
+//! | `POST /radio/<plmn>/attach` [`AttachRequest`] | 200 [`NetworkAnswer`], 404 when it is not heard |
+//! | `POST /radio/<plmn>/authenticate` [`AuthenticationResponse`] | the same |
+//! | `PUT /subscribers/<imsi>` [`Subscriber`] | 204; 404 when the IMSI is of no network here |
+//! | `DELETE /subscribers/<imsi>` | 204; 404 when there is none |
+//!
+//! The last two are the operator's, and carry keys: serve them where operators are, over TLS.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use rsp::ids::{Imsi, Plmn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower::Service;
+use world::{BoxFuture, Link, LinkFault};
+
+use super::messages::{AttachRequest, AuthenticationResponse, NetworkAnswer, SystemInformation};
+use super::networks::Networks;
+use super::subscriber_server::Subscriber;
+use super::{Radio, RadioFault};
+
+/// The networks as a service.
+#[derive(Clone)]
+pub struct NetworksService(pub Arc<Networks>);
+
+impl Service<Request<Bytes>> for NetworksService {
+    type Response = Response<Bytes>;
+    type Error = LinkFault;
+    type Future = BoxFuture<'static, Result<Response<Bytes>, LinkFault>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkFault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let networks = Arc::clone(&self.0);
+        Box::pin(async move { Ok(route(&networks, &request).await) })
+    }
+}
+
+async fn route(networks: &Networks, request: &Request<Bytes>) -> Response<Bytes> {
+    let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+    match (request.method(), path.as_slice()) {
+        (&Method::GET, ["radio", plmn]) => match plmn.parse() {
+            Ok(plmn) => match networks.system_information(plmn).await {
+                Ok(Some(heard)) => json(&heard),
+                Ok(None) => says(StatusCode::NOT_FOUND, "no coverage"),
+                Err(fault) => says(StatusCode::NOT_FOUND, &fault.to_string()),
+            },
+            Err(error) => says(StatusCode::BAD_REQUEST, &rsp_error(&error)),
+        },
+        (&Method::POST, ["radio", plmn, "attach"]) => match read(plmn, request.body()) {
+            Ok((plmn, message)) => answer(networks.attach(plmn, message).await),
+            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+        },
+        (&Method::POST, ["radio", plmn, "authenticate"]) => match read(plmn, request.body()) {
+            Ok((plmn, message)) => answer(networks.authenticate(plmn, message).await),
+            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+        },
+        (&Method::PUT, ["subscribers", imsi]) => provision(networks, imsi, request.body()),
+        (&Method::DELETE, ["subscribers", imsi]) => remove(networks, imsi),
+        (_, ["radio", _] | ["radio", _, "attach" | "authenticate"] | ["subscribers", _]) => {
+            says(StatusCode::METHOD_NOT_ALLOWED, "another method is meant here")
+        }
+        _ => says(StatusCode::NOT_FOUND, "there is /radio/<plmn> and /subscribers/<imsi>"),
+    }
+}
+
+fn read<Message: DeserializeOwned>(plmn: &str, body: &Bytes) -> Result<(Plmn, Message), String> {
+    let plmn = plmn.parse().map_err(|error| rsp_error(&error))?;
+    Ok((plmn, serde_json::from_slice(body).map_err(|error| error.to_string())?))
+}
+
+fn rsp_error(error: &rsp::ids::InvalidId) -> String {
+    error.to_string()
+}
+
+fn provision(networks: &Networks, imsi: &str, body: &Bytes) -> Response<Bytes> {
+    let imsi: Imsi = match imsi.parse() {
+        Ok(imsi) => imsi,
+        Err(error) => return says(StatusCode::BAD_REQUEST, &rsp_error(&error)),
+    };
+    let subscriber: Subscriber = match serde_json::from_slice(body) {
+        Ok(subscriber) => subscriber,
+        Err(error) => return says(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let Some(home) = networks.home_of(imsi) else {
+        return says(StatusCode::NOT_FOUND, "no network here has subscribers of this IMSI");
+    };
+    match home.provision(imsi, subscriber) {
+        Ok(()) => says(StatusCode::NO_CONTENT, ""),
+        Err(fault) => says(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
+    }
+}
+
+fn remove(networks: &Networks, imsi: &str) -> Response<Bytes> {
+    let imsi: Imsi = match imsi.parse() {
+        Ok(imsi) => imsi,
+        Err(error) => return says(StatusCode::BAD_REQUEST, &rsp_error(&error)),
+    };
+    match networks.home_of(imsi).map(|home| home.remove(imsi)) {
+        Some(Ok(true)) => says(StatusCode::NO_CONTENT, ""),
+        Some(Ok(false)) | None => says(StatusCode::NOT_FOUND, "no such subscriber"),
+        Some(Err(fault)) => says(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
+    }
+}
+
+fn answer(answer: Result<NetworkAnswer, RadioFault>) -> Response<Bytes> {
+    match answer {
+        Ok(answer) => json(&answer),
+        Err(fault) => says(StatusCode::NOT_FOUND, &fault.to_string()),
+    }
+}
+
+fn json(body: &impl Serialize) -> Response<Bytes> {
+    let mut response = Response::new(serde_json::to_vec(body).unwrap_or_default().into());
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+}
+
+fn says(status: StatusCode, why: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::copy_from_slice(why.as_bytes()));
+    *response.status_mut() = status;
+    response
+}
+
+/// Networks on another host.
+#[derive(Clone)]
+pub struct RemoteNetworks(Link);
+
+impl RemoteNetworks {
+    /// The networks that answer over `link`.
+    pub fn new(link: Link) -> Self {
+        Self(link)
+    }
+
+    /// Gives a home network a subscriber.
+    ///
+    /// # Errors
+    /// The networks do not answer, or do not take it.
+    pub async fn provision(&self, imsi: Imsi, subscriber: &Subscriber) -> Result<(), RadioFault> {
+        let body = serde_json::to_vec(subscriber).map_err(|error| RadioFault::Lost(error.to_string()))?;
+        let response = self.send(Method::PUT, format!("/subscribers/{imsi}"), body).await?;
+        if response.status().is_success() { Ok(()) } else { Err(unexpected(&response)) }
+    }
+
+    async fn send(&self, method: Method, path: String, body: Vec<u8>) -> Result<Response<Bytes>, RadioFault> {
+        let request = Request::builder().method(method).uri(path).body(Bytes::from(body));
+        let request = request.map_err(|error| RadioFault::Lost(error.to_string()))?;
+        world::send(&self.0, request).await.map_err(|fault| RadioFault::Lost(fault.to_string()))
+    }
+
+    async fn post<Message: Serialize>(
+        &self,
+        plmn: Plmn,
+        function: &str,
+        message: Message,
+    ) -> Result<NetworkAnswer, RadioFault> {
+        let body = serde_json::to_vec(&message).map_err(|error| RadioFault::Lost(error.to_string()))?;
+        let response = self.send(Method::POST, format!("/radio/{plmn}/{function}"), body).await?;
+        heard(&response)?.ok_or(RadioFault::NoCoverage(plmn))
+    }
+}
+
+fn heard<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Option<T>, RadioFault> {
+    match response.status() {
+        StatusCode::OK => serde_json::from_slice(response.body())
+            .map(Some)
+            .map_err(|error| RadioFault::Lost(error.to_string())),
+        StatusCode::NOT_FOUND => Ok(None),
+        _ => Err(unexpected(response)),
+    }
+}
+
+fn unexpected(response: &Response<Bytes>) -> RadioFault {
+    RadioFault::Lost(format!("{}: {}", response.status(), String::from_utf8_lossy(response.body())))
+}
+
+impl Radio for RemoteNetworks {
+    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+        Box::pin(async move { heard(&self.send(Method::GET, format!("/radio/{plmn}"), Vec::new()).await?) })
+    }
+
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+        Box::pin(self.post(plmn, "attach", request))
+    }
+
+    fn authenticate(
+        &self,
+        plmn: Plmn,
+        response: AuthenticationResponse,
+    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+        Box::pin(self.post(plmn, "authenticate", response))
+    }
+}

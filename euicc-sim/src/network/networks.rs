@@ -1,0 +1,282 @@
+//! Visited networks: who is let in, and with which cause who is not.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crypto::aka::{Res, Vector};
+use rsp::ids::{Imsi, Plmn};
+use serde::{Deserialize, Serialize};
+use world::{BoxFuture, World};
+
+use super::messages::{
+    AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationRequest,
+    AuthenticationResponse, EmmCause, NetworkAnswer, Service, SystemInformation,
+};
+use super::subscriber_server::SubscriberServer;
+use super::{Radio, RadioFault};
+
+/// Attach procedures that wait for an answer of the device; the oldest gives way. A device that is gone never answers.
+const MAX_PENDING: usize = 10_000;
+
+/// Resynchronisations within one attach. A second one says that the card and its home network will not agree.
+const MAX_RESYNCHRONISATIONS: u8 = 1;
+
+/// A network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Which.
+    pub plmn: Plmn,
+    /// Its name.
+    pub name: String,
+    /// Two letters after ISO 3166-1.
+    pub country: String,
+    /// Whether it is on the air.
+    #[serde(default = "on")]
+    pub coverage: bool,
+    /// Whom it lets in.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// Whom a network lets in, besides its own subscribers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// Whose subscribers may roam here.
+    pub roaming: Roaming,
+    /// Who is refused whatever else is so; the first rule that fits counts.
+    pub refusals: Vec<RefusalRule>,
+}
+
+/// Whose subscribers may roam in a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Roaming {
+    /// Everybody's.
+    #[default]
+    Everybody,
+    /// Those of these networks; others get #11.
+    Partners(BTreeSet<Plmn>),
+    /// Nobody's; cause #13.
+    Nobody,
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalRule {
+    /// IMSIs that begin with these digits; all when empty.
+    #[serde(default)]
+    pub imsi_prefix: String,
+    /// What they are told.
+    pub cause: EmmCause,
+}
+
+impl Network {
+    /// A network on the air that lets everybody in.
+    pub fn new(plmn: Plmn, name: impl Into<String>, country: impl Into<String>) -> Self {
+        let (name, country) = (name.into(), country.into());
+        Self { plmn, name, country, coverage: true, policy: Policy::default() }
+    }
+
+    /// The same with this policy.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+}
+
+impl Policy {
+    /// Refuses everybody with this cause.
+    pub fn refusing_everybody(cause: EmmCause) -> Self {
+        Self { refusals: vec![RefusalRule { imsi_prefix: String::new(), cause }], ..Self::default() }
+    }
+
+    /// Lets in roamers of these networks only.
+    pub fn with_partners(partners: impl IntoIterator<Item = Plmn>) -> Self {
+        Self { roaming: Roaming::Partners(partners.into_iter().collect()), ..Self::default() }
+    }
+
+    fn refusal(&self, imsi: Imsi, home: Option<Plmn>, own: Plmn) -> Option<EmmCause> {
+        let digits = imsi.to_string();
+        let rule = self.refusals.iter().find(|rule| digits.starts_with(&rule.imsi_prefix));
+        if let Some(rule) = rule {
+            return Some(rule.cause);
+        }
+        if home == Some(own) {
+            return None;
+        }
+        match &self.roaming {
+            Roaming::Everybody => None,
+            Roaming::Partners(partners) if home.is_some_and(|home| partners.contains(&home)) => None,
+            Roaming::Partners(_) => Some(EmmCause::PLMN_NOT_ALLOWED),
+            Roaming::Nobody => Some(EmmCause::ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA),
+        }
+    }
+}
+
+/// All networks of a world, and the home networks behind them.
+pub struct Networks {
+    world: World,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    networks: BTreeMap<Plmn, Network>,
+    homes: BTreeMap<Plmn, Arc<SubscriberServer>>,
+    pending: BTreeMap<AttachId, Pending>,
+    /// The keys of `pending`, oldest first; some may be gone.
+    order: VecDeque<AttachId>,
+}
+
+/// An attach procedure that waits for the device's answer to a challenge.
+struct Pending {
+    plmn: Plmn,
+    imsi: Imsi,
+    home: Arc<SubscriberServer>,
+    rand: [u8; 16],
+    xres: Res,
+    resynchronisations: u8,
+}
+
+impl Networks {
+    /// A world without networks.
+    pub fn new(world: World) -> Self {
+        Self { world, state: Mutex::default() }
+    }
+
+    /// Adds a network, or replaces the one with the same identity.
+    pub fn put(&self, network: Network) {
+        self.state().networks.insert(network.plmn, network);
+    }
+
+    /// Switches a network's coverage; says whether there is such a network.
+    pub fn set_coverage(&self, plmn: Plmn, coverage: bool) -> bool {
+        self.state().networks.get_mut(&plmn).map(|network| network.coverage = coverage).is_some()
+    }
+
+    /// Gives a network another policy; says whether there is such a network.
+    pub fn set_policy(&self, plmn: Plmn, policy: Policy) -> bool {
+        self.state().networks.get_mut(&plmn).map(|network| network.policy = policy).is_some()
+    }
+
+    /// Every network.
+    pub fn all(&self) -> Vec<Network> {
+        self.state().networks.values().cloned().collect()
+    }
+
+    /// Adds the home subscriber server of a network.
+    pub fn put_home(&self, home: Arc<SubscriberServer>) {
+        self.state().homes.insert(home.plmn(), home);
+    }
+
+    /// The home subscriber server for an IMSI: the one whose codes it begins with, the longer first.
+    pub fn home_of(&self, imsi: Imsi) -> Option<Arc<SubscriberServer>> {
+        let state = self.state();
+        [3, 2].into_iter().find_map(|digits| state.homes.get(&imsi.plmn(digits)?).cloned())
+    }
+
+    fn heard(&self, plmn: Plmn) -> Result<Network, RadioFault> {
+        let found = self.state().networks.get(&plmn).filter(|network| network.coverage).cloned();
+        found.ok_or(RadioFault::NoCoverage(plmn))
+    }
+
+    fn begin(&self, plmn: Plmn, request: &AttachRequest) -> Result<NetworkAnswer, RadioFault> {
+        let network = self.heard(plmn)?;
+        let home = self.home_of(request.imsi);
+        let home_plmn = home.as_ref().map(|home| home.plmn());
+        if let Some(cause) = network.policy.refusal(request.imsi, home_plmn, plmn) {
+            return Ok(reject(cause));
+        }
+        // A subscriber whose home nobody knows cannot be asked about.
+        let Some(home) = home else { return Ok(reject(EmmCause::PLMN_NOT_ALLOWED)) };
+        Ok(match home.authentication_vector(request.imsi, plmn) {
+            Ok(vector) => self.challenge(plmn, request.imsi, home, vector, 0),
+            Err(cause) => reject(cause),
+        })
+    }
+
+    fn challenge(
+        &self,
+        plmn: Plmn,
+        imsi: Imsi,
+        home: Arc<SubscriberServer>,
+        vector: Vector,
+        resynchronisations: u8,
+    ) -> NetworkAnswer {
+        let attach = AttachId(hex::encode(self.world.random::<8>()));
+        let Vector { rand, autn, xres, .. } = vector;
+        let mut state = self.state();
+        if state.order.len() >= MAX_PENDING
+            && let Some(oldest) = state.order.pop_front()
+        {
+            state.pending.remove(&oldest);
+        }
+        state.order.push_back(attach.clone());
+        state.pending.insert(attach.clone(), Pending { plmn, imsi, home, rand, xres, resynchronisations });
+        NetworkAnswer::AuthenticationRequest(AuthenticationRequest { attach, rand, autn: autn.to_bytes() })
+    }
+
+    fn conclude(&self, plmn: Plmn, response: &AuthenticationResponse) -> Result<NetworkAnswer, RadioFault> {
+        let network = self.heard(plmn)?;
+        let pending = self.state().pending.remove(&response.attach).filter(|pending| pending.plmn == plmn);
+        let Some(pending) = pending else { return Ok(reject(EmmCause::PROTOCOL_ERROR_UNSPECIFIED)) };
+        Ok(match &response.answer {
+            AuthenticationAnswer::Res(res) if pending.xres.matches(res) => {
+                let service = if pending.home.plmn() == plmn { Service::Home } else { Service::Roaming };
+                let Network { name: network_name, country, .. } = network;
+                NetworkAnswer::AttachAccept(AttachAccept { plmn, network_name, country, service })
+            }
+            AuthenticationAnswer::Res(_) | AuthenticationAnswer::MacFailure => reject(EmmCause::ILLEGAL_UE),
+            AuthenticationAnswer::SynchFailure(_) if pending.resynchronisations >= MAX_RESYNCHRONISATIONS => {
+                reject(EmmCause::NETWORK_FAILURE)
+            }
+            AuthenticationAnswer::SynchFailure(auts) => {
+                let Pending { imsi, home, rand, resynchronisations, .. } = pending;
+                let vector = home
+                    .resynchronise(imsi, &rand, *auts)
+                    .and_then(|()| home.authentication_vector(imsi, plmn));
+                match vector {
+                    Ok(vector) => {
+                        self.challenge(plmn, imsi, home, vector, resynchronisations.saturating_add(1))
+                    }
+                    Err(cause) => reject(cause),
+                }
+            }
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Radio for Networks {
+    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+        let heard = self.heard(plmn).ok();
+        let heard =
+            heard.map(|Network { plmn, name, country, .. }| SystemInformation { plmn, name, country });
+        Box::pin(async { Ok(heard) })
+    }
+
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+        Box::pin(async move { self.begin(plmn, &request) })
+    }
+
+    fn authenticate(
+        &self,
+        plmn: Plmn,
+        response: AuthenticationResponse,
+    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+        Box::pin(async move { self.conclude(plmn, &response) })
+    }
+}
+
+fn reject(cause: EmmCause) -> NetworkAnswer {
+    NetworkAnswer::AttachReject(AttachReject { cause })
+}
+
+fn on() -> bool {
+    true
+}
