@@ -116,3 +116,55 @@ impl Binder<'_> {
         Ok(package.to_der())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rsp::{ids::Iccid, time::Timestamp};
+    use world::{ManualClock, SeededDice};
+
+    use super::*;
+
+    /// Made by this code from seeded dice, and opened by pySim: its ASN.1 for every structure, its BSP under the session
+    /// keys and under the PPKs, and Python's `cryptography` for smdpSign.
+    const OPENED_BY_PYSIM: &str = include_str!("es8plus/bpp_opened_by_pysim.hex");
+
+    fn euicc_otsk() -> SecretKey {
+        SecretKey::from_bytes(Curve::P256, &[9; 32]).unwrap()
+    }
+
+    fn bound() -> Vec<u8> {
+        let world = World::new(ManualClock::at(Timestamp(0)), SeededDice::from_text("es8plus"));
+        let binder = Binder {
+            signing_key: &SecretKey::from_bytes(Curve::P256, &[7; 32]).unwrap(),
+            transaction_id: &TransactionId((1..=16).collect()),
+            host_id: b"landfall-host-id".to_vec(),
+            smdp_oid: "2.999.10".parse().unwrap(),
+            world: &world,
+        };
+        let metadata = StoreMetadataRequest {
+            iccid: "8949000000000000001".parse::<Iccid>().unwrap(),
+            service_provider_name: "Landfall".to_owned(),
+            profile_name: "Vector".to_owned(),
+            icon_type: None,
+            icon: None,
+            profile_class: None,
+            notification_configuration_info: None,
+            profile_owner: None,
+            profile_policy_rules: None,
+        };
+        binder
+            .bind(
+                b"not a profile package, but protected as one",
+                &metadata,
+                Protection::ProfileProtectionKeys,
+                "89049032123451234512345678901235".parse().unwrap(),
+                &euicc_otsk().public_key().to_sec1(),
+            )
+            .unwrap()
+    }
+
+    #[test]
+    fn a_package_is_bound_as_pysim_understands_it() {
+        assert_eq!(hex::encode(bound()), OPENED_BY_PYSIM.trim());
+    }
+}

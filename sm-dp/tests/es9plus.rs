@@ -658,6 +658,20 @@ async fn an_order_cancelled_between_offer_and_package_gives_no_package() {
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
 }
 
+#[tokio::test]
+async fn a_second_session_ends_with_the_order_that_the_first_one_ended() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let first = euicc.try_authenticate(&bench.server, &code).await.done();
+    let second = euicc.try_authenticate(&bench.server, &code).await.done();
+    let cancelled = euicc.cancellation(&first.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(cancelled, false)).await.done();
+    let answer = euicc.get(&bench.server, &euicc.prepare(&second, &euicc.one_time_key())).await;
+    assert_eq!(answer.refused(), Status::ProfileUnavailable);
+    assert_eq!(bench.state().await, ProfileState::Error);
+}
+
 // --- Sessions ------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
