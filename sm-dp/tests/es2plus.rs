@@ -243,6 +243,21 @@ async fn a_cancelled_order_leaves_the_profile_as_the_operator_says_and_its_code_
 }
 
 #[tokio::test]
+async fn the_matching_id_of_a_cancelled_order_is_free_for_another() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    bench.stock(OTHER_ICCID, &options()).await;
+    bench.order(|confirm| confirm.matching_id = Some("AGAIN".to_owned())).await;
+    let operator = bench.operator();
+    operator.cancel(&bench.server, &operator.cancellation(iccid())).await.done();
+    let other = OTHER_ICCID.parse().unwrap();
+    operator.download_order(&bench.server, Some(other), None, None).await.done();
+    let mut confirmation = operator.confirmation(other);
+    confirmation.matching_id = Some("AGAIN".to_owned());
+    confirm(&bench, &confirmation).await.done();
+}
+
+#[tokio::test]
 async fn a_package_that_is_out_cannot_be_cancelled() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;

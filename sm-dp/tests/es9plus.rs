@@ -672,6 +672,20 @@ async fn a_second_session_ends_with_the_order_that_the_first_one_ended() {
     assert_eq!(bench.state().await, ProfileState::Error);
 }
 
+#[tokio::test]
+async fn nonsense_after_the_package_is_out_does_not_lose_the_key_for_its_result() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
+    euicc.get(&bench.server, &prepare).await.done();
+    prepare.spoil_signature = true;
+    assert_eq!(euicc.get(&bench.server, &prepare).await.refused(), Status::EuiccVerificationFailed);
+    notify(&bench.server, euicc.signed_result(euicc.result(&ok.transaction_id, iccid(), true))).await;
+    assert_eq!(bench.state().await, ProfileState::Installed);
+}
+
 // --- Sessions ------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
