@@ -15,9 +15,6 @@ pub mod messages;
 mod networks;
 mod subscriber_server;
 
-#[cfg(test)]
-mod tests;
-
 use rsp::ids::Plmn;
 use world::BoxFuture;
 

@@ -1,1 +1,6 @@
-//! stub
+//! The device against doors and networks that are made for it. Against the real card and the real SM-DP+ it stands in
+//! the workspace's `tests/tests/device`.
+
+pub(crate) mod fake_usim;
+mod modem;
+mod terminal;

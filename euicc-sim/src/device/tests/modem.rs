@@ -1,0 +1,205 @@
+//! Registration: the modem, a tiny USIM, and networks that let it in or not.
+
+use std::sync::Arc;
+
+use crypto::aka::Sqn;
+use rsp::ids::Plmn;
+use rsp::time::Timestamp;
+use world::{ManualClock, MemoryEvents, RamMemory, SeededDice, World, link_from};
+
+use super::fake_usim::{FakeUsim, K, OPC};
+use crate::device::modem::{Modem, NoService, Service};
+use crate::device::{Slot, Teller};
+use crate::network::http::{NetworksService, RemoteNetworks};
+use crate::network::{
+    EmmCause, Keys, Network, Networks, Policy, RefusalRule, Roaming, Subscriber, SubscriberServer,
+};
+
+const IMSI: &str = "001010123456789";
+
+fn plmn(text: &str) -> Plmn {
+    text.parse().unwrap()
+}
+
+struct Air {
+    networks: Arc<Networks>,
+    home: Arc<SubscriberServer>,
+    memory: RamMemory,
+    clock: ManualClock,
+}
+
+fn world(clock: &ManualClock) -> World {
+    World::new(clock.clone(), SeededDice::from_text("networks"))
+}
+
+/// 001-01 at home; 262-42 and 310-410 abroad.
+fn air() -> Air {
+    let clock = ManualClock::at(Timestamp(0));
+    let networks = Networks::new(world(&clock));
+    for (code, name, country) in
+        [("001-01", "Home", "XX"), ("262-42", "Away", "DE"), ("310-410", "Far", "US")]
+    {
+        networks.put(Network::new(plmn(code), name, country));
+    }
+    let memory = RamMemory::default();
+    let home = Arc::new(SubscriberServer::open(plmn("001-01"), memory.clone(), world(&clock)).unwrap());
+    home.provision(IMSI.parse().unwrap(), Subscriber::new(Keys::Milenage { k: K, opc: OPC })).unwrap();
+    networks.put_home(Arc::clone(&home));
+    Air { networks: Arc::new(networks), home, memory, clock }
+}
+
+impl Air {
+    fn modem(&self, card: FakeUsim, visible: &[&str]) -> Modem<FakeUsim> {
+        let teller = Teller::new("modem", self.clock.clone(), MemoryEvents::default());
+        let mut modem = Modem::new(card, Arc::clone(&self.networks), teller);
+        modem.set_visible(visible.iter().map(|code| plmn(code)).collect());
+        modem
+    }
+
+    async fn refusal(&self, visible: &[&str]) -> NoService {
+        self.modem(FakeUsim::new(IMSI), visible).register().await.unwrap_err().why
+    }
+}
+
+#[tokio::test]
+async fn home_comes_first_and_roaming_is_called_so() {
+    let air = air();
+    let mut modem = air.modem(FakeUsim::new(IMSI), &["262-42", "001-01"]);
+    let registered = modem.register().await.unwrap();
+    assert_eq!((registered.plmn, registered.service), (plmn("001-01"), Service::Home));
+    assert_eq!(registered.network_name, "Home");
+    assert_eq!(modem.usim().unwrap().service_provider_name.as_deref(), Some("Fake"));
+
+    modem.set_visible(vec![plmn("262-42")]);
+    assert_eq!(modem.registered(), None);
+    let registered = modem.register().await.unwrap();
+    assert_eq!((registered.plmn, registered.service), (plmn("262-42"), Service::Roaming));
+    assert_eq!(registered.imsi.to_string(), IMSI);
+}
+
+#[tokio::test]
+async fn a_sequence_number_that_is_behind_is_made_good_by_auts() {
+    let air = air();
+    let mut card = FakeUsim::new(IMSI);
+    card.sqn_ms = Sqn::from_seq_ind(1000, 3).unwrap();
+    assert!(air.modem(card, &["001-01"]).register().await.is_ok());
+    assert_eq!(air.home.subscriber(IMSI.parse().unwrap()).unwrap().last_seq, 1001);
+    // Written down before it was used: a server that starts anew goes on from there.
+    let restarted = SubscriberServer::open(plmn("001-01"), air.memory.clone(), world(&air.clock)).unwrap();
+    assert_eq!(restarted.subscriber(IMSI.parse().unwrap()).unwrap().last_seq, 1001);
+}
+
+#[tokio::test]
+async fn other_keys_end_in_mac_failure_on_the_card() {
+    let air = air();
+    let subscriber = Subscriber::new(Keys::Milenage { k: [9; 16], opc: OPC });
+    air.home.provision(IMSI.parse().unwrap(), subscriber).unwrap();
+    assert_eq!(air.refusal(&["001-01"]).await, NoService::Refused(EmmCause::MAC_FAILURE));
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_cause() {
+    let air = air();
+    let away = plmn("262-42");
+    let rule = |prefix: &str, cause| RefusalRule { imsi_prefix: prefix.into(), cause };
+    for (policy, cause) in [
+        (Policy::with_partners([plmn("310-410")]), EmmCause::PLMN_NOT_ALLOWED),
+        (Policy { roaming: Roaming::Nobody, ..Policy::default() }, EmmCause(13)),
+        (Policy::refusing_everybody(EmmCause::NO_SUITABLE_CELLS_IN_TRACKING_AREA), EmmCause(15)),
+        (
+            Policy {
+                refusals: vec![rule("99", EmmCause(7)), rule("00101", EmmCause(8))],
+                ..Policy::default()
+            },
+            EmmCause(8),
+        ),
+    ] {
+        air.networks.set_policy(away, policy);
+        assert_eq!(air.refusal(&["262-42"]).await, NoService::Refused(cause));
+    }
+    air.networks.set_policy(away, Policy::with_partners([plmn("001-01")]));
+    assert!(air.modem(FakeUsim::new(IMSI), &["262-42"]).register().await.is_ok());
+
+    air.networks.set_coverage(away, false);
+    assert_eq!(air.refusal(&["262-42"]).await, NoService::NoCoverage);
+    assert_eq!(air.refusal(&[]).await, NoService::NoCoverage);
+
+    let imsi = IMSI.parse().unwrap();
+    let mut subscriber = air.home.subscriber(imsi).unwrap();
+    subscriber.may_roam = false;
+    air.home.provision(imsi, subscriber.clone()).unwrap();
+    assert_eq!(air.refusal(&["310-410"]).await, NoService::Refused(EmmCause::PLMN_NOT_ALLOWED));
+    subscriber.barred = Some(EmmCause::ILLEGAL_UE);
+    air.home.provision(imsi, subscriber).unwrap();
+    assert_eq!(air.refusal(&["001-01"]).await, NoService::Refused(EmmCause::ILLEGAL_UE));
+    assert!(air.home.remove(imsi).unwrap());
+    assert_eq!(air.refusal(&["001-01"]).await, NoService::Refused(EmmCause::IMSI_UNKNOWN_IN_HSS));
+    let stranger = air.modem(FakeUsim::new("999990000000001"), &["262-42"]).register().await;
+    air.networks.set_coverage(away, true);
+    assert_eq!(stranger.unwrap_err().why, NoService::NoCoverage);
+}
+
+#[tokio::test]
+async fn plmn_not_allowed_goes_on_the_forbidden_list_and_manual_selection_takes_it_off() {
+    let air = air();
+    let away = plmn("262-42");
+    air.networks.set_policy(away, Policy::with_partners([]));
+    let mut modem = air.modem(FakeUsim::new(IMSI), &["262-42", "310-410"]);
+    assert_eq!(modem.register().await.unwrap().plmn, plmn("310-410"));
+    assert_eq!(modem.read_card().await.unwrap().forbidden, [away]);
+    // It would be let in now, but is not asked.
+    air.networks.set_policy(away, Policy::default());
+    assert_eq!(modem.register().await.unwrap().plmn, plmn("310-410"));
+    assert_eq!(modem.register_manually(away).await.unwrap().plmn, away);
+    assert_eq!(modem.read_card().await.unwrap().forbidden, []);
+}
+
+#[tokio::test]
+async fn a_cause_that_bars_the_usim_ends_the_search() {
+    let air = air();
+    air.networks.set_policy(plmn("001-01"), Policy::refusing_everybody(EmmCause::ILLEGAL_UE));
+    let not = air.modem(FakeUsim::new(IMSI), &["001-01", "262-42"]).register().await.unwrap_err();
+    assert_eq!(not.why, NoService::Refused(EmmCause::ILLEGAL_UE));
+    assert_eq!(not.tried.len(), 1);
+    assert!(not.to_string().contains("#3 illegal UE"), "{not}");
+}
+
+#[tokio::test]
+async fn a_pin_is_asked_for_and_an_empty_card_is_no_subscription() {
+    let air = air();
+    let mut card = FakeUsim::new(IMSI);
+    card.pin = Some((b"1234\xFF\xFF\xFF\xFF".to_vec(), false));
+    let mut modem = air.modem(card, &["001-01"]);
+    assert!(modem.register().await.unwrap_err().to_string().contains("wants its PIN"));
+    modem.set_pin(Some("9999".into()));
+    assert!(modem.register().await.unwrap_err().to_string().contains("2 attempts are left"));
+    modem.set_pin(Some("1234".into()));
+    assert!(modem.register().await.is_ok());
+
+    let mut card = FakeUsim::new(IMSI);
+    card.has_usim = false;
+    let not = air.modem(card, &["001-01"]).register().await.unwrap_err();
+    assert!(matches!(not.why, NoService::Card(_)), "{not}");
+}
+
+#[tokio::test]
+async fn the_same_over_an_http_link() {
+    let air = air();
+    let remote = RemoteNetworks::new(link_from(NetworksService(Arc::clone(&air.networks))));
+    let imsi = "001010000000002".parse().unwrap();
+    remote.provision(imsi, &Subscriber::new(Keys::Milenage { k: K, opc: OPC })).await.unwrap();
+    assert!(
+        remote
+            .provision("999990000000002".parse().unwrap(), &air.home.subscriber(imsi).unwrap())
+            .await
+            .is_err()
+    );
+    let mut card = FakeUsim::new("001010000000002");
+    card.sqn_ms = Sqn::from_seq_ind(7, 0).unwrap();
+    let teller = Teller::silent(air.clock.clone());
+    let mut modem = Modem::new(Slot::new(card), remote, teller);
+    modem.set_visible(vec![plmn("999-99"), plmn("262-42")]);
+    assert_eq!(modem.register().await.unwrap().service, Service::Roaming);
+    air.networks.set_coverage(plmn("262-42"), false);
+    assert_eq!(modem.register().await.unwrap_err().why, NoService::NoCoverage);
+}
