@@ -4,8 +4,10 @@
 //! a command of the binary is a file in [`command`].
 
 pub mod command;
+pub mod demo;
 pub mod operator;
 pub mod output;
 pub mod parties;
 pub mod pki;
 pub mod settings;
+pub mod subscription;

@@ -30,6 +30,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(command::demo::Command),
     #[command(subcommand)]
     Certs(command::certs::Command),
     #[command(subcommand)]
@@ -60,6 +61,7 @@ fn wait_for<T>(command: impl Future<Output = Result<T, Fault>>) -> Result<T, Fau
 fn run(cli: Cli) -> Result<ExitCode, Fault> {
     let settings = Settings::resolve(cli.layer, cli.config.as_deref())?;
     match cli.command {
+        Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
         Command::Certs(command) => command.run(&settings, cli.json).map(|()| ExitCode::SUCCESS),
         Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Euicc(command) => wait_for(command.run(&settings)),

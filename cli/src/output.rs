@@ -1,9 +1,9 @@
 //! What people see: tables and timelines. What scripts see is JSON, made by serde from the same values.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use rsp::time::Timestamp;
-use world::{Event, Events, Outcome};
+use world::{Clock, Event, Events, Outcome};
 
 /// Prints to standard output. When nobody reads any more (`landfall ... | head`) that is no fault: the rest is not said.
 pub fn say(text: &str) {
@@ -75,11 +75,17 @@ impl Table {
     }
 }
 
-/// One line of a timeline: seconds since `start`, who, over which interface, what, how much, how it ended.
-pub fn timeline_line(start: Timestamp, event: &Event) -> String {
-    let elapsed = event.at.since(start);
-    let days = elapsed.as_secs() / 86_400;
-    let clock = if days > 0 { format!("day {days:<4}") } else { format!("{:>7.3}s", elapsed.as_secs_f64()) };
+/// One line of a timeline: real seconds since the start, the day on the party's clock since `start` when that was moved,
+/// who, over which interface, what, octets sent/received, how it ended. A line of the story stands by itself.
+pub fn timeline_line(elapsed: Duration, start: Timestamp, event: &Event) -> String {
+    if event.party == STORY {
+        return format!("\n  {}\n", event.function);
+    }
+    let day = match event.at.since(start).as_secs() / 86_400 {
+        0 => String::new(),
+        days => format!("day {days}"),
+    };
+    let clock = format!("{:>7.3}s {day:<7}", elapsed.as_secs_f64());
     let who = match event.peer.is_empty() {
         true => event.party.to_string(),
         false => format!("{} > {}", event.party, event.peer),
@@ -97,8 +103,11 @@ pub fn timeline_line(start: Timestamp, event: &Event) -> String {
         Outcome::Refused(why) => format!("refused: {why} {}", event.note),
         Outcome::Failed(why) => format!("failed: {why} {}", event.note),
     };
-    format!("{clock}  {who:<24}  {what:<38}  {bytes:>12}  {end}").trim_end().to_owned()
+    format!("{clock} {who:<20}  {what:<31}  {bytes:>11}  {end}").trim_end().to_owned()
 }
+
+/// The party of events that tell the story rather than a function.
+pub const STORY: &str = "story";
 
 /// Prints each event as it is told: a line of the timeline, or a line of JSON.
 pub struct Lines {
@@ -117,7 +126,7 @@ impl Events for Lines {
     fn tell(&self, event: Event) {
         let line = match self.json {
             true => serde_json::to_string(&event).unwrap_or_default(),
-            false => timeline_line(self.start, &event),
+            false => timeline_line(net::OsClock.now().since(self.start), self.start, &event),
         };
         say(&format!("{line}\n"));
     }

@@ -61,7 +61,11 @@ impl Running {
     }
 }
 
-fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
+/// The address a listener has.
+///
+/// # Errors
+/// It has none.
+pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
     listener
         .local_addr()
         .map_err(|e| Fault::caused_by(e, "cannot tell where the party listens", "start it again"))
@@ -127,7 +131,9 @@ pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let now = clock.now();
     let fits = |credential: &Credential| {
+        // A demonstration moves its clock; half a year covers every rule it waits for.
         credential.certificate.validity().contains(now)
+            && credential.certificate.validity().contains(now_plus(now, HALF_A_YEAR))
             && names.iter().all(|name| credential.certificate.server_names().contains(name))
     };
     let year = Duration::from_secs(365 * 86_400);
@@ -146,6 +152,8 @@ pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Resu
     })?;
     ServerTls::new(&identity(&credential), &ClientAuth::Optional(tls_roots(pki)), clock)
 }
+
+const HALF_A_YEAR: Duration = Duration::from_secs(183 * 86_400);
 
 fn now_plus(now: rsp::time::Timestamp, more: Duration) -> rsp::time::Timestamp {
     rsp::time::Timestamp::from_seconds(now.plus(more).seconds())

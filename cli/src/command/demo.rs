@@ -1,0 +1,153 @@
+//! `landfall demo`: the main job.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Args;
+use serde::Serialize;
+use world::{Clock, Event, Events, Fault, MemoryEvents};
+
+use crate::{
+    demo::{PATIENCE, Stage, Story},
+    output::{Table, say, say_json, timeline_line},
+    settings::Settings,
+};
+
+/// Bring a permanently roaming device home, and another one back
+#[derive(Debug, Args)]
+pub struct Command {
+    /// The local operator's profile package (TCA, DER), in place of one of our own
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// Keep the records and cards in the data folder; otherwise they are made in a temporary one
+    #[arg(long)]
+    keep: bool,
+    /// Every APDU function and the server's side as well
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    success: bool,
+    summary: Vec<Story>,
+    timeline: Vec<Event>,
+}
+
+impl Command {
+    /// Runs the demonstration; the exit status says whether both stories ended as they should.
+    ///
+    /// # Errors
+    /// Something failed that is no part of the story.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
+        let package = self.profile.as_ref().map(super::sm_dp::read).transpose()?;
+        let scratch = Scratch::new(settings, self.keep)?;
+        let mut settings = settings.clone();
+        if !self.keep && !settings.pki.exists() {
+            settings.pki = scratch.folder.join("pki");
+        }
+        let kept = MemoryEvents::default();
+        let shown =
+            Shown { start: net::OsClock.now(), verbose: self.verbose, kept: kept.clone(), quiet: json };
+        let play = async {
+            let mut stage = Stage::start(&settings, &scratch.folder, Arc::new(shown)).await?;
+            let played = stage.play(&scratch.folder, package.as_deref()).await;
+            stage.close().await;
+            played
+        };
+        let summary = tokio::time::timeout(PATIENCE, play).await.map_err(|_| {
+            Fault::new(
+                "the demonstration hangs",
+                "it took longer than two minutes",
+                "run it again with --verbose to see where",
+            )
+        })??;
+        let success = summary.iter().all(|story| story.as_expected);
+        if json {
+            say_json(&Report { success, summary, timeline: kept.all() });
+        } else {
+            say(&format!("\n{}", table(&summary).render()));
+        }
+        Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn table(summary: &[Story]) -> Table {
+    let mut table = Table::new(&[
+        "device",
+        "IMSI before",
+        "network before",
+        "IMSI after",
+        "network after",
+        "seconds",
+        "HTTP bytes",
+        "APDUs",
+        "APDU bytes",
+        "ending",
+    ]);
+    for story in summary {
+        let imsi = |imsi: &Option<rsp::ids::Imsi>| imsi.map(|imsi| imsi.to_string()).unwrap_or_default();
+        table.row([
+            story.device.clone(),
+            imsi(&story.imsi_before),
+            story.network_before.clone(),
+            imsi(&story.imsi_after),
+            story.network_after.clone(),
+            format!("{:.2}", story.seconds),
+            story.http_bytes.to_string(),
+            story.apdus.to_string(),
+            story.card_bytes.to_string(),
+            story.ending.clone(),
+        ]);
+    }
+    table
+}
+
+/// Where the demonstration keeps its records and cards.
+struct Scratch {
+    folder: PathBuf,
+    temporary: bool,
+}
+
+impl Scratch {
+    fn new(settings: &Settings, keep: bool) -> Result<Self, Fault> {
+        let name = format!("demo-{}-{}", net::OsClock.now().seconds(), std::process::id());
+        let base = if keep { settings.data_dir.clone() } else { std::env::temp_dir() };
+        let folder = base.join(if keep { name } else { format!("landfall-{name}") });
+        std::fs::create_dir_all(&folder).map_err(|e| {
+            Fault::caused_by(
+                e,
+                format!("cannot make the folder {}", folder.display()),
+                "give a folder that can be written with --data-dir",
+            )
+        })?;
+        Ok(Self { folder, temporary: !keep })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.temporary {
+            // What cannot be removed now goes with the next clean-up of the temporary folder.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// Keeps every event, and prints those that tell the story.
+struct Shown {
+    start: rsp::time::Timestamp,
+    verbose: bool,
+    quiet: bool,
+    kept: MemoryEvents,
+}
+
+impl Events for Shown {
+    fn tell(&self, event: Event) {
+        self.kept.tell(event.clone());
+        let twice = event.party == "SM-DP+";
+        let small = event.interface.starts_with("ES10");
+        if !self.quiet && (self.verbose || !twice && !small) {
+            say(&format!("{}\n", timeline_line(net::OsClock.now().since(self.start), self.start, &event)));
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! The main job as a story in two acts: a device that has been abroad too long is brought home; another one meets a local
+//! network that will not have it, and comes back by itself.
+//!
+//! Every step crosses a real socket on the loopback. Only the clock is moved, and that is said.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use certs::Pki;
+use crypto::Curve;
+use euicc_sim::{
+    card::Card,
+    device::{Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, MoveReport, Slot, Teller},
+    network::{EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, SubscriberServer},
+};
+use localize::{
+    Country, Decision, Destination, HeldProfile, HeldState, Offer, Orderable, Place, Policy as MovePolicy,
+    Refused, Role, RuleBook,
+};
+use net::{Client, FileMemory};
+use rsp::{
+    activation_code::ActivationCode,
+    ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress},
+    time::Timestamp,
+};
+use serde::Serialize;
+use sm_dp::{ProfileOptions, SmDpPlus};
+use world::{Clock, Event, Events, Fault, ShiftedClock, World};
+
+use crate::{
+    operator::Operator,
+    output::STORY,
+    parties::{self, Running, SmDpSetup},
+    settings::Settings,
+    subscription::Subscription,
+};
+
+/// The operator that made the devices' first profiles, at home in the United Kingdom.
+const BOOTSTRAP: &str = "234-99";
+/// The network in Brazil on which they roam.
+const VISITED: &str = "724-97";
+/// The local operator, when no package of one is given.
+const LOCAL: &str = "724-99";
+/// A local operator that refuses its newest subscriber.
+const REFUSING: &str = "724-98";
+
+/// How a device's story ended, a row of the summary.
+#[derive(Clone, Debug, Serialize)]
+pub struct Story {
+    /// Which device.
+    pub device: String,
+    /// Its card.
+    pub eid: Eid,
+    /// Whether it ended as it should.
+    pub as_expected: bool,
+    /// How it ended, in words.
+    pub ending: String,
+    /// The subscription before the move.
+    pub imsi_before: Option<Imsi>,
+    /// The subscription after it.
+    pub imsi_after: Option<Imsi>,
+    /// The network before the move.
+    pub network_before: String,
+    /// The network after it.
+    pub network_after: String,
+    /// Real seconds from the activation code to the last registration.
+    pub seconds: f64,
+    /// Octets of HTTP bodies, both ways.
+    pub http_bytes: u64,
+    /// APDUs.
+    pub apdus: u64,
+    /// Octets of APDUs, both ways.
+    pub card_bytes: u64,
+}
+
+/// Everybody on the stage.
+pub struct Stage {
+    world: World,
+    clock: ShiftedClock,
+    events: Arc<dyn Events>,
+    pki: Pki,
+    sm_dp: SmDpPlus,
+    operator: Operator,
+    networks: Arc<Networks>,
+    book: RuleBook,
+    /// How to reach the SM-DP+ by any of its names.
+    client: Client,
+    /// Where the SM-DP+ listens.
+    pub sm_dp_running: Running,
+    /// Where the networks listen.
+    pub networks_running: Running,
+}
+
+/// A device and what is known of it.
+struct Actor {
+    name: String,
+    eid: Eid,
+    device: Device<Slot<Card>>,
+    record: localize::Device,
+}
+
+impl Stage {
+    /// Starts the parties on free ports of the loopback, their data below `folder`.
+    ///
+    /// # Errors
+    /// A certificate is missing, the folder cannot be written, or a socket fails.
+    pub async fn start(settings: &Settings, folder: &Path, events: Arc<dyn Events>) -> Result<Self, Fault> {
+        let (world, clock) = parties::os_world()?;
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let pki = crate::pki::load_or_init(settings)?;
+        let listener = net::listen("127.0.0.1:0").await?;
+        let local = parties::local_address(&listener)?.to_string();
+        let setup = SmDpSetup {
+            pki: &pki,
+            addresses: parties::addresses(settings, &local),
+            data_dir: folder,
+            world: &world,
+            events: Arc::clone(&events),
+        };
+        let sm_dp = parties::sm_dp(&setup)?;
+        let names = crate::pki::server_names(settings)?;
+        let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&shared))?;
+        let sm_dp_running = Running::serve(listener, Some(tls), sm_dp.link())?;
+
+        let networks = Arc::new(Networks::new(world.clone()));
+        let service = world::link_from(NetworksService(Arc::clone(&networks)));
+        let networks_running = Running::serve(net::listen("127.0.0.1:0").await?, None, service)?;
+
+        let client = parties::client(&settings.sm_dp_names, &local);
+        let (tls, oid) = parties::operator_tls(&pki, "Landfall Test Operator", shared)?;
+        let reached = setup.addresses.first().cloned().unwrap_or(local);
+        let link = client.link(&reached, Some(tls))?;
+        let operator = Operator::new(link, oid, world.clone(), Arc::clone(&events));
+        let book = RuleBook::built_in()
+            .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"))?;
+        Ok(Self {
+            world,
+            clock,
+            events,
+            pki,
+            sm_dp,
+            operator,
+            networks,
+            book,
+            client,
+            sm_dp_running,
+            networks_running,
+        })
+    }
+
+    /// Stops the parties.
+    pub async fn close(self) {
+        self.sm_dp_running.stop().await;
+        self.networks_running.stop().await;
+    }
+
+    /// The first act, with `package` as the local operator's profile or one of our own, and the second.
+    ///
+    /// # Errors
+    /// Something failed that is no part of the story.
+    pub async fn play(&mut self, folder: &Path, package: Option<&[u8]>) -> Result<Vec<Story>, Fault> {
+        let brazil: Country = country("BR")?;
+        let bootstrap_home: Plmn = plmn(BOOTSTRAP)?;
+        self.networks.put(
+            Network::new(plmn(VISITED)?, "Visited Brasil", "BR")
+                .with_policy(Policy::with_partners([bootstrap_home])),
+        );
+        self.networks.put(Network::new(bootstrap_home, "Bootstrap UK", "GB"));
+        self.networks.put_home(self.home(folder, bootstrap_home)?);
+
+        let local = match package {
+            Some(package) => package.to_vec(),
+            None => own_package(LOCAL, 3, "Local Brasil")?,
+        };
+        let subscription = Subscription::of(&local)?;
+        self.book.place_network(subscription.home, brazil);
+        self.networks.put(Network::new(subscription.home, "Local Brasil", "BR"));
+        self.networks.put_home(self.home(folder, subscription.home)?);
+        let first = self.act(folder, 1, &local, &subscription).await?;
+
+        let refusing = own_package(REFUSING, 4, "Norte Brasil")?;
+        let subscription = Subscription::of(&refusing)?;
+        self.networks.put(
+            Network::new(subscription.home, "Norte Brasil", "BR")
+                .with_policy(Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED)),
+        );
+        self.networks.put_home(self.home(folder, subscription.home)?);
+        let second = self.act(folder, 2, &refusing, &subscription).await?;
+        Ok(vec![
+            first.story(|ending| matches!(ending, Ending::Moved(_))),
+            second.story(|ending| matches!(ending, Ending::CameBack { .. })),
+        ])
+    }
+
+    /// One device: made, sent abroad, kept there, and moved.
+    async fn act(
+        &mut self,
+        folder: &Path,
+        number: u8,
+        local: &[u8],
+        subscription: &Subscription,
+    ) -> Result<Act, Fault> {
+        self.say(format!("device {number} leaves the factory"));
+        let bootstrap = own_package(BOOTSTRAP, number, "Bootstrap UK")?;
+        let bootstrap_subscription = Subscription::of(&bootstrap)?;
+        self.provision(&bootstrap_subscription)?;
+        self.provision(subscription)?;
+        let mut actor = self.device(folder, number)?;
+
+        // The factory: the first profile comes over the air like any other.
+        actor.device.set_visible(vec![bootstrap_subscription.home]);
+        let code = self.order(&bootstrap, &actor, bootstrap_subscription.iccid).await?;
+        let report = actor.device.move_to(&code, DownloadOptions::default(), None).await;
+        registered(&report, "the bootstrap profile")?;
+
+        // Abroad.
+        let place = self.place(plmn(VISITED)?)?;
+        let home = self.place(bootstrap_subscription.home)?;
+        actor.device.set_visible(vec![place.plmn, subscription.home]);
+        self.say(format!("device {number} is shipped to {}", self.book.name(place.country)));
+        let abroad = actor.device.register().await.map_err(|not| {
+            Fault::caused_by(
+                not,
+                "the device found no network abroad",
+                "report this: the demo's own world is wrong",
+            )
+        })?;
+        actor.record.held.push(HeldProfile {
+            iccid: bootstrap_subscription.iccid,
+            home,
+            role: Role::Bootstrap,
+            state: HeldState::Enabled,
+        });
+        actor.record.history.observe(place, home.country, self.world.now()).map_err(history)?;
+
+        // Until a rule says move.
+        let offers = vec![Offer {
+            order: Orderable::Iccid(subscription.iccid),
+            operator: self.place(subscription.home)?,
+            priority: 1,
+        }];
+        let iccid = self.until_it_must_move(&actor, &offers)?;
+        let code = self.order(local, &actor, iccid).await?;
+        let report = actor.device.move_to(&code, DownloadOptions::default(), None).await;
+        if let Ending::CameBack { why, .. } = &report.ending {
+            self.say(format!("device {number} came back by itself: {why}"));
+            actor.record.refused.push(Refused { operator: subscription.home, at: self.world.now() });
+            let decision = self.decide(&actor, &offers);
+            self.say(format!("decision: {}", first_line(&decision)));
+        }
+        Ok(Act { actor, before: (abroad.imsi, abroad.network_name), report })
+    }
+
+    /// Asks the rules, and moves the clock to when they will say otherwise.
+    fn until_it_must_move(&self, actor: &Actor, offers: &[Offer]) -> Result<Iccid, Fault> {
+        loop {
+            let decision = self.decide(actor, offers);
+            self.say(format!("decision: {}", decision.to_string().trim_end().replace('\n', "\n  ")));
+            match decision {
+                Decision::Stay { next_check: Some(at), .. } if at > self.world.now() => {
+                    let ahead = at.since(self.world.now());
+                    self.clock.advance(ahead);
+                    self.say(format!(
+                        "the clock is moved {} days ahead, to {}",
+                        ahead.as_secs().div_ceil(86_400),
+                        Timestamp::from_seconds(self.world.now().seconds())
+                    ));
+                }
+                Decision::Move { to, .. } => match *to {
+                    Destination::Offer(Offer { order: Orderable::Iccid(iccid), .. }) => return Ok(iccid),
+                    other => return Err(unexpected(&format!("{other:?}"))),
+                },
+                other => return Err(unexpected(&other.to_string())),
+            }
+        }
+    }
+
+    fn decide(&self, actor: &Actor, offers: &[Offer]) -> Decision {
+        localize::decide(self.world.now(), &actor.record, offers, &self.book, &MovePolicy::default())
+    }
+
+    /// Stock, DownloadOrder, ConfirmOrder.
+    async fn order(&mut self, package: &[u8], actor: &Actor, iccid: Iccid) -> Result<ActivationCode, Fault> {
+        self.sm_dp.add_profile(package, &ProfileOptions::default()).await?;
+        self.operator.download_order(Some(actor.eid), Some(iccid), None).await?;
+        let confirmed = self.operator.confirm_order(iccid, Some(actor.eid), None, None, true).await?;
+        let code = format!("1${}${}", confirmed.smdp_address.unwrap_or_default(), confirmed.matching_id);
+        code.parse()
+            .map_err(|e| Fault::caused_by(e, "the SM-DP+ gave no usable activation code", "report this"))
+    }
+
+    fn device(&self, folder: &Path, number: u8) -> Result<Actor, Fault> {
+        let eid = nth_eid(&self.pki, number)?;
+        let card = parties::card(&self.pki, eid, folder, &self.world)?;
+        let name = format!("device {number}");
+        let teller = Teller::new(name.clone(), self.clock.clone(), Arc::clone(&self.events));
+        let tls = parties::device_tls(&self.pki, Arc::new(self.clock.clone()))?;
+        let client = self.client.clone();
+        let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
+        let radio = Client::default().link(&self.networks_running.address.to_string(), None)?;
+        let slot = Slot::new(card);
+        let device = Device::new(
+            Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone()),
+            Modem::new(slot, RemoteNetworks::new(radio), teller.clone()),
+            FileMemory::open(folder.join("devices").join(format!("{eid}.device")))?,
+            teller,
+        );
+        Ok(Actor { name, eid, device, record: localize::Device::default() })
+    }
+
+    fn home(&self, folder: &Path, plmn: Plmn) -> Result<Arc<SubscriberServer>, Fault> {
+        let memory = FileMemory::open(folder.join("networks").join(format!("{plmn}.subscribers")))?;
+        Ok(Arc::new(SubscriberServer::open(plmn, memory, self.world.clone())?))
+    }
+
+    fn provision(&self, subscription: &Subscription) -> Result<(), Fault> {
+        match self.networks.home_of(subscription.imsi) {
+            Some(home) => home.provision(subscription.imsi, subscription.subscriber.clone()),
+            None => Err(unexpected(&format!("no network is at home to {}", subscription.imsi))),
+        }
+    }
+
+    fn place(&self, plmn: Plmn) -> Result<Place, Fault> {
+        self.book.locate(plmn).map_err(|e| {
+            Fault::caused_by(
+                e,
+                "cannot tell where a network is",
+                "report this: the demo's own world is wrong",
+            )
+        })
+    }
+
+    fn say(&self, what: String) {
+        self.events.tell(Event::new(self.world.now(), STORY, what));
+    }
+}
+
+/// What one device went through.
+struct Act {
+    actor: Actor,
+    before: (Imsi, String),
+    report: MoveReport,
+}
+
+impl Act {
+    fn story(self, expected: impl Fn(&Ending) -> bool) -> Story {
+        let report = &self.report;
+        let after = report.ending.registered();
+        Story {
+            device: self.actor.name,
+            eid: self.actor.eid,
+            as_expected: expected(&report.ending),
+            ending: in_words(&report.ending),
+            imsi_before: Some(self.before.0),
+            imsi_after: after.map(|registered| registered.imsi),
+            network_before: self.before.1,
+            network_after: after.map(|registered| registered.network_name.clone()).unwrap_or_default(),
+            seconds: report.finished.since(report.started).as_secs_f64(),
+            http_bytes: report.http.sent + report.http.received,
+            apdus: report.card.apdus,
+            card_bytes: report.card.to_card + report.card.from_card,
+        }
+    }
+}
+
+fn in_words(ending: &Ending) -> String {
+    match ending {
+        Ending::Moved(_) => "moved; the bootstrap profile stays as the way back".to_owned(),
+        Ending::CameBack { .. } => "came back to the bootstrap profile".to_owned(),
+        Ending::NotInstalled(error) => format!("nothing was installed: {error}"),
+        Ending::Stranded { why, back } => format!("stranded: {why}; and on the way back: {back}"),
+        Ending::Fault(fault) => fault.to_string(),
+    }
+}
+
+/// A package of our own: subscriber `number` of the network `home`.
+///
+/// # Errors
+/// The identifiers are malformed.
+pub fn own_package(home: &str, number: u8, name: &str) -> Result<Vec<u8>, Fault> {
+    let home = plmn(home)?;
+    let bad = |e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot make a profile package", "report this");
+    let iccid = Iccid::with_luhn(&format!(
+        "89{}{}{number:012}",
+        home.mcc(),
+        format!("{:0<3}", home.mnc()).get(..2).unwrap_or("00")
+    ))
+    .map_err(bad)?;
+    let imsi = format!("{}{}{number:0width$}", home.mcc(), home.mnc(), width = 12 - home.mnc().len());
+    let mut key = [0x4C; 16];
+    key[15] = number;
+    Ok(profile::generic(&profile::generic::Subscription {
+        iccid: iccid.to_profile_header(),
+        imsi,
+        mnc_digits: u8::try_from(home.mnc().len()).unwrap_or(2),
+        key,
+        opc: crypto::milenage::opc(&key, &[0x11; 16]),
+        algorithm: profile::generic::Algorithm::Milenage,
+        operator_name: name.to_owned(),
+        ..profile::generic::Subscription::default()
+    })
+    .encode())
+}
+
+fn nth_eid(pki: &Pki, number: u8) -> Result<Eid, Fault> {
+    let kept = pki.eids(Curve::P256);
+    if let Some(eid) = kept.get(usize::from(number.saturating_sub(1))) {
+        return Ok(*eid);
+    }
+    let prefix = pki
+        .eum(Curve::P256)
+        .ok()
+        .and_then(|eum| eum.eid_range().prefixes().next().map(str::to_owned))
+        .ok_or_else(|| {
+            Fault::new("the PKI has no EUM", "none is in its folder", "make a PKI with `landfall certs init`")
+        })?;
+    certs::numbered_eid(&prefix, number.into())
+        .map_err(|e| Fault::caused_by(e, "cannot number an eUICC", "check the EUM's certificate"))
+}
+
+fn registered(report: &MoveReport, profile: &str) -> Result<(), Fault> {
+    match &report.ending {
+        Ending::Moved(_) => Ok(()),
+        other => Err(Fault::new(
+            format!("the device does not work with {profile}"),
+            in_words(other),
+            "look at the timeline above; the step that failed says why",
+        )),
+    }
+}
+
+fn plmn(text: &str) -> Result<Plmn, Fault> {
+    text.parse()
+        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot lay out the networks", "report this"))
+}
+
+fn country(text: &str) -> Result<Country, Fault> {
+    text.parse().map_err(|e: localize::NotACountry| {
+        Fault::caused_by(e, "cannot lay out the countries", "report this")
+    })
+}
+
+fn history(error: localize::HistoryError) -> Fault {
+    Fault::caused_by(error, "cannot keep the device's history", "set the clock right")
+}
+
+fn first_line(decision: &Decision) -> String {
+    decision.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+fn unexpected(what: &str) -> Fault {
+    Fault::new(
+        "the rules decided otherwise than the story goes",
+        what.to_owned(),
+        "look at localize/data/countries.toml: was a rule for BR changed?",
+    )
+}
+
+/// How long a demonstration may take in real time before something hangs.
+pub const PATIENCE: Duration = Duration::from_secs(120);
