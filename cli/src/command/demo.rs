@@ -147,6 +147,11 @@ impl Events for Shown {
         let twice = event.party == "SM-DP+";
         let small = event.interface.starts_with("ES10");
         if !self.quiet && (self.verbose || !twice && !small) {
+            let mut event = event;
+            if event.interface == "ES9+" && !twice {
+                // There is one; its port says nothing.
+                event.peer = "SM-DP+".into();
+            }
             say(&format!("{}\n", timeline_line(net::OsClock.now().since(self.start), self.start, &event)));
         }
     }

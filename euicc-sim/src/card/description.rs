@@ -29,6 +29,17 @@ pub struct CardDescription {
     pub rules_authorisation_table: Vec<AuthorisationRule>,
     /// Octets of non-volatile memory for profiles.
     pub memory_size: u32,
+    /// Indulgences toward real peers; none unless asked for.
+    #[serde(default)]
+    pub quirks: Vec<Quirk>,
+}
+
+/// Something that the standard refuses and a known peer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quirk {
+    /// Segments of a package longer than 1020 octets (section 2.5.3), as pySim's osmo-smdpp makes them: up to 1036.
+    LongSegments,
 }
 
 /// A key of the card and what vouches for it.
@@ -124,6 +135,7 @@ impl CardDescription {
                 consent_required: true,
             }],
             memory_size: 1 << 20,
+            quirks: Vec::new(),
         }
     }
 

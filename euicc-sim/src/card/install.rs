@@ -20,6 +20,7 @@ use rsp::sgp22::es8plus::{
 };
 
 use super::context::Context;
+use super::description::Quirk;
 use super::session::{PreparedDownload, Session};
 use super::status_word::StatusWord;
 use checks::check_metadata;
@@ -254,7 +255,11 @@ fn initialise_secure_channel(
         &template.host_id,
         &context.description.eid.0,
     );
-    Ok(Unprotect::new(keys))
+    let bsp = Unprotect::new(keys);
+    Ok(match context.description.quirks.contains(&Quirk::LongSegments) {
+        true => bsp.tolerating_long_tlvs(),
+        false => bsp,
+    })
 }
 
 /// The elements before smdpSign as they were received, and the card's own one-time key, which was not sent.

@@ -18,6 +18,7 @@ mod subscriber_server;
 use rsp::ids::Plmn;
 use world::BoxFuture;
 
+pub use http::{NetworksService, RemoteNetworks};
 pub use messages::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationRequest,
     AuthenticationResponse, EmmCause, NetworkAnswer, Service, SystemInformation,

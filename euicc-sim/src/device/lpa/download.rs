@@ -586,3 +586,6 @@ fn without_port(address: &SmdpAddress) -> Option<String> {
     let (host, port) = address.as_str().rsplit_once(':')?;
     (!host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())).then(|| host.to_owned())
 }
+
+#[cfg(test)]
+mod tests;
