@@ -362,7 +362,8 @@ impl Act {
     }
 }
 
-fn in_words(ending: &Ending) -> String {
+/// An ending as a sentence.
+pub fn in_words(ending: &Ending) -> String {
     match ending {
         Ending::Moved(_) => "moved; the bootstrap profile stays as the way back".to_owned(),
         Ending::CameBack { .. } => "came back to the bootstrap profile".to_owned(),

@@ -31,12 +31,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(command::demo::Command),
+    Up(command::up::Command),
     #[command(subcommand)]
     Certs(command::certs::Command),
     #[command(subcommand)]
     SmDp(command::sm_dp::Command),
     Euicc(command::euicc::Command),
     Operator(command::operator::Command),
+    Device(command::device::Command),
+    Network(command::network::Command),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,9 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
     let settings = Settings::resolve(cli.layer, cli.config.as_deref())?;
     match cli.command {
         Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
+        Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::Device(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::Network(command) => wait_for(command.run(&settings)).map(|()| ExitCode::SUCCESS),
         Command::Certs(command) => command.run(&settings, cli.json).map(|()| ExitCode::SUCCESS),
         Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Euicc(command) => wait_for(command.run(&settings)),

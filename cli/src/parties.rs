@@ -9,7 +9,7 @@ use std::{
 
 use certs::{Credential, Pki, ServerName, Validity};
 use crypto::Curve;
-use euicc_sim::card::{Card, CardDescription};
+use euicc_sim::card::{Card, CardDescription, Quirk};
 use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsDice, ServerTls, SqliteRecords};
 use rsp::ids::Eid;
 use sm_dp::{Config, Credentials, SmDpPlus};
@@ -202,7 +202,24 @@ pub fn host_of(address: &str) -> &str {
 /// # Errors
 /// The PKI cannot vouch for the EID, or the memory is not this card's.
 pub fn card(pki: &Pki, eid: Eid, data_dir: &Path, world: &World) -> Result<Card, Fault> {
-    let description = card_description(pki, eid)?;
+    quirky_card(pki, eid, data_dir, world, false)
+}
+
+/// The same, with the indulgences toward osmo-smdpp if they are asked for.
+///
+/// # Errors
+/// As [`card`].
+pub fn quirky_card(
+    pki: &Pki,
+    eid: Eid,
+    data_dir: &Path,
+    world: &World,
+    long_segments: bool,
+) -> Result<Card, Fault> {
+    let mut description = card_description(pki, eid)?;
+    if long_segments {
+        description.quirks.push(Quirk::LongSegments);
+    }
     Card::open(description, FileMemory::open(card_path(data_dir, eid))?, world.clone())
 }
 

@@ -2,6 +2,9 @@
 
 pub mod certs;
 pub mod demo;
+pub mod device;
 pub mod euicc;
+pub mod network;
 pub mod operator;
 pub mod sm_dp;
+pub mod up;

@@ -1,0 +1,195 @@
+//! `landfall device`: the device round a card, a command a procedure.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use euicc_sim::{
+    device::{Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, Slot, Teller},
+    network::RemoteNetworks,
+};
+use net::{Client, FileMemory};
+use rsp::{
+    activation_code::ActivationCode,
+    ids::{Eid, Iccid, Plmn, SmdpAddress},
+    sgp22::ProfileState,
+};
+use world::{BoxCardDoor, Clock, Fault};
+
+use crate::{
+    output::{Lines, Table, say, say_json},
+    parties,
+    settings::Settings,
+};
+
+/// A device: its LPA and its modem
+#[derive(Debug, Args)]
+pub struct Command {
+    /// A card that is served over TCP, in place of one in this process
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    card: Option<String>,
+    /// Which card of this process [default: the first of the PKI]
+    #[arg(long, global = true)]
+    eid: Option<Eid>,
+    /// Take segments of up to 1036 octets, as osmo-smdpp sends them
+    #[arg(long, global = true)]
+    quirk_long_segments: bool,
+    /// A network in reach, strongest first; may be repeated
+    #[arg(long = "visible", global = true, value_name = "PLMN")]
+    visible: Vec<Plmn>,
+    #[command(subcommand)]
+    procedure: Procedure,
+}
+
+/// What the device is to do
+#[derive(Debug, Subcommand)]
+enum Procedure {
+    /// EID and what the card says of itself
+    Info,
+    /// The profiles on the card
+    List,
+    /// Download a profile
+    Download(Download),
+    /// Download, enable and register; come back if that fails
+    Move(Download),
+    /// Enable a profile
+    Enable { iccid: Iccid },
+    /// Disable a profile
+    Disable { iccid: Iccid },
+    /// Delete a profile
+    Delete { iccid: Iccid },
+    /// Deliver what the card has to tell
+    Notifications,
+    /// Register on a network in reach
+    Register,
+}
+
+#[derive(Debug, Args)]
+struct Download {
+    /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID
+    activation_code: ActivationCode,
+    /// What the operator gave the user
+    #[arg(long)]
+    confirmation_code: Option<String>,
+}
+
+impl Download {
+    fn options(&self) -> DownloadOptions {
+        DownloadOptions { confirmation_code: self.confirmation_code.clone(), ..DownloadOptions::default() }
+    }
+}
+
+impl Command {
+    /// Runs the procedure.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let mut device = self.device(settings, json).await?;
+        let failed = |e: &dyn std::fmt::Display, what: &str| {
+            Fault::new(what, e.to_string(), "look at the timeline above; the step that failed says why")
+        };
+        match &self.procedure {
+            Procedure::Info => {
+                let eid = device.lpa.eid().await.map_err(|e| failed(&e, "the card does not tell its EID"))?;
+                let (_, info) = device
+                    .lpa
+                    .chip_info()
+                    .await
+                    .map_err(|e| failed(&e, "the card does not describe itself"))?;
+                if json {
+                    say_json(&serde_json::json!({ "eid": eid, "euiccInfo2": info }));
+                } else {
+                    say(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version));
+                }
+            }
+            Procedure::List => {
+                let profiles =
+                    device.lpa.list().await.map_err(|e| failed(&e, "the card does not list its profiles"))?;
+                if json {
+                    say_json(&profiles);
+                } else {
+                    let mut table = Table::new(&["ICCID", "state", "provider", "name", "nickname"]);
+                    for profile in profiles {
+                        let enabled = profile.profile_state == Some(ProfileState::ENABLED);
+                        table.row([
+                            profile.iccid.map(|iccid| iccid.to_string()).unwrap_or_default(),
+                            if enabled { "enabled" } else { "disabled" }.to_owned(),
+                            profile.service_provider_name.unwrap_or_default(),
+                            profile.profile_name.unwrap_or_default(),
+                            profile.profile_nickname.unwrap_or_default(),
+                        ]);
+                    }
+                    say(&table.render());
+                }
+            }
+            Procedure::Download(download) => {
+                let installed = device.lpa.download(&download.activation_code, download.options()).await;
+                let installed = installed.map_err(|e| failed(&e, "the profile was not downloaded"))?;
+                say(&format!("installed {}\n", installed.iccid));
+            }
+            Procedure::Move(download) => {
+                device
+                    .register()
+                    .await
+                    .map_err(|e| failed(&e, "the device is on no network to begin with"))?;
+                let report = device.move_to(&download.activation_code, download.options(), None).await;
+                match &report.ending {
+                    Ending::Moved(registered) => say(&format!("moved: {registered}\n")),
+                    other => return Err(failed(&crate::demo::in_words(other), "the device did not move")),
+                }
+            }
+            Procedure::Enable { iccid } => {
+                device.lpa.enable(*iccid).await.map_err(|e| failed(&e, "the profile was not enabled"))?;
+            }
+            Procedure::Disable { iccid } => {
+                device.lpa.disable(*iccid).await.map_err(|e| failed(&e, "the profile was not disabled"))?;
+            }
+            Procedure::Delete { iccid } => {
+                device.lpa.delete(*iccid).await.map_err(|e| failed(&e, "the profile was not deleted"))?;
+            }
+            Procedure::Notifications => {
+                let told = device.lpa.process_notifications().await;
+                let told = told.map_err(|e| failed(&e, "the card does not list its notifications"))?;
+                say(&format!("{} notifications\n", told.len()));
+            }
+            Procedure::Register => {
+                let registered =
+                    device.register().await.map_err(|e| failed(&e, "the device did not register"))?;
+                say(&format!("{registered}\n"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn device(&self, settings: &Settings, json: bool) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
+        let (world, clock) = parties::os_world()?;
+        let pki = crate::pki::load_or_init(settings)?;
+        let (door, eid) = match &self.card {
+            Some(address) => {
+                let card = net::door::TcpCard::connect(address).await.map_err(super::euicc::no_card)?;
+                (BoxCardDoor::new(card), address.replace([':', '/'], "-"))
+            }
+            None => {
+                let eid = self.eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
+                let card =
+                    parties::quirky_card(&pki, eid, &settings.data_dir, &world, self.quirk_long_segments)?;
+                (BoxCardDoor::new(card), eid.to_string())
+            }
+        };
+        let teller = Teller::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
+        let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
+        let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
+        let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
+        let radio = Client::default().link(&settings.network, None)?;
+        let slot = Slot::new(door);
+        let memory = FileMemory::open(settings.data_dir.join("devices").join(format!("{eid}.device")))?;
+        let mut device = Device::new(
+            Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone()),
+            Modem::new(slot, RemoteNetworks::new(radio), teller.clone()),
+            memory,
+            teller,
+        );
+        device.set_visible(self.visible.clone());
+        Ok(device)
+    }
+}

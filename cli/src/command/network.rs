@@ -1,0 +1,98 @@
+//! `landfall network`: the networks a device may see, and the subscriber servers behind them.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
+use euicc_sim::network::{Network, Networks, NetworksService, SubscriberServer};
+use net::FileMemory;
+use serde::Deserialize;
+use world::{Fault, World};
+
+use crate::{
+    parties::{self, Running},
+    settings::Settings,
+    subscription::Subscription,
+};
+
+/// The networks, for `landfall device --network` on this host or another
+#[derive(Debug, Args)]
+pub struct Command {
+    /// The networks, as TOML: [[network]] with plmn, name, country, and optionally coverage and policy
+    #[arg(long, value_name = "FILE")]
+    networks: Option<PathBuf>,
+    /// A profile package whose subscriber is at home in its network; may be repeated
+    #[arg(long = "subscriber", value_name = "FILE")]
+    subscribers: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Laid {
+    network: Vec<Network>,
+}
+
+impl Command {
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    /// A file or the socket fails.
+    pub async fn run(self, settings: &Settings) -> Result<(), Fault> {
+        let (world, _) = parties::os_world()?;
+        let listener = net::listen(&settings.network).await?;
+        let networks = Arc::new(Networks::new(world.clone()));
+        if let Some(file) = &self.networks {
+            let text = String::from_utf8_lossy(&super::sm_dp::read(file)?).into_owned();
+            let laid: Laid = toml::from_str(&text).map_err(|e| {
+                Fault::caused_by(
+                    e,
+                    format!("cannot use the networks in {}", file.display()),
+                    "correct the file",
+                )
+            })?;
+            laid.network.into_iter().for_each(|network| networks.put(network));
+        }
+        for file in &self.subscribers {
+            let subscription = serve_at_home(&networks, &super::sm_dp::read(file)?, settings, &world)?;
+            eprintln!("subscriber {} at home in {}", subscription.imsi, subscription.home);
+        }
+        for network in networks.all() {
+            eprintln!("network {} {} ({})", network.plmn, network.name, network.country);
+        }
+        let running = Running::serve(listener, None, world::link_from(NetworksService(networks)))?;
+        eprintln!("networks at {}; Ctrl-C stops them", running.address);
+        super::sm_dp::stop_signal().await;
+        running.stop().await;
+        Ok(())
+    }
+}
+
+/// Makes the subscriber of a package known to its home network, which comes on the air if it is not there yet.
+///
+/// # Errors
+/// The package has no subscriber that a network here could serve, or the record fails.
+pub fn serve_at_home(
+    networks: &Networks,
+    package: &[u8],
+    settings: &Settings,
+    world: &World,
+) -> Result<Subscription, Fault> {
+    let subscription = Subscription::of(package)?;
+    let home = subscription.home;
+    if !networks.all().iter().any(|network| network.plmn == home) {
+        let country = localize::RuleBook::built_in().ok().and_then(|book| book.locate(home).ok());
+        let country = country.map_or_else(|| "XT".to_owned(), |place| place.country.to_string());
+        networks.put(Network::new(home, format!("Network {home}"), country));
+    }
+    let server = match networks.home_of(subscription.imsi) {
+        Some(server) => server,
+        None => {
+            let memory =
+                FileMemory::open(settings.data_dir.join("networks").join(format!("{home}.subscribers")))?;
+            let server = Arc::new(SubscriberServer::open(home, memory, world.clone())?);
+            networks.put_home(Arc::clone(&server));
+            server
+        }
+    };
+    server.provision(subscription.imsi, subscription.subscriber.clone())?;
+    Ok(subscription)
+}
