@@ -90,6 +90,13 @@ pub struct Tried {
     pub answer: String,
 }
 
+impl NotRegistered {
+    /// Whether the answer stands until the card is changed or reset: trying again would be against the rules.
+    pub fn is_final(&self) -> bool {
+        matches!(self.why, NoService::Refused(cause) if cause.bars_the_usim())
+    }
+}
+
 impl fmt::Display for NotRegistered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {
@@ -108,7 +115,7 @@ impl fmt::Display for NotRegistered {
 /// How one network answered.
 enum Attempt {
     Accepted(AttachAccept),
-    /// The cause, and whether it came from the device itself.
+    /// By the network, or by the card that did not believe the network.
     Refused(EmmCause),
     NotHeard,
 }

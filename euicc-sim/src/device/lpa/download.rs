@@ -278,7 +278,10 @@ impl<D: CardDoor> Lpa<D> {
             return Err(DownloadError::NotPrepared(code));
         }
         let answer = answer?;
-        same_transaction("GetBoundProfilePackage", &transaction_id, &answer.transaction_id)?;
+        if let Err(flaw) = same_transaction("GetBoundProfilePackage", &transaction_id, &answer.transaction_id)
+        {
+            return Err(self.distrust(session, flaw).await);
+        }
 
         match self.es10.load_bound_profile_package(&answer.bound_profile_package.0).await {
             Ok(result) => self.conclude(metadata, result).await,
@@ -332,7 +335,10 @@ impl<D: CardDoor> Lpa<D> {
         }
         let answer = answer?;
         for found in [&answer.transaction_id, &answer.smdp_signed2.transaction_id] {
-            same_transaction("AuthenticateClient", &transaction_id, found)?;
+            if let Err(flaw) = same_transaction("AuthenticateClient", &transaction_id, found) {
+                let session = Session { address, transaction_id: &transaction_id };
+                return Err(self.distrust(session, flaw).await);
+            }
         }
         Ok((transaction_id, answer))
     }
@@ -437,6 +443,15 @@ impl<D: CardDoor> Lpa<D> {
         DownloadError::Cancelled(Cancelled { reason, why, not_told })
     }
 
+    /// Ends a session with a server that contradicts itself. What it makes of that does not matter any more.
+    async fn distrust(&mut self, session: Session<'_>, flaw: ServerFlaw) -> DownloadError {
+        if let Err(error) = self.tell_cancelled(session, CancelSessionReason::UNDEFINED_REASON).await {
+            let event = self.teller.event("cancel the session");
+            self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
+        }
+        DownloadError::ServerFlaw(flaw)
+    }
+
     async fn tell_cancelled(
         &mut self,
         session: Session<'_>,
@@ -533,12 +548,12 @@ fn same_transaction(
     function: &'static str,
     expected: &TransactionId,
     found: &TransactionId,
-) -> Result<(), DownloadError> {
+) -> Result<(), ServerFlaw> {
     if expected == found {
         return Ok(());
     }
     let (expected, found) = (expected.clone(), found.clone());
-    Err(DownloadError::ServerFlaw(ServerFlaw::OtherTransaction { function, expected, found }))
+    Err(ServerFlaw::OtherTransaction { function, expected, found })
 }
 
 fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Objection> {
