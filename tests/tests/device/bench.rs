@@ -1,0 +1,322 @@
+//! One device with a real card, one real SM-DP+, an operator, and the networks of two countries, in one process.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use bytes::Bytes;
+use certs::{Pki, PkiOptions};
+use crypto::Curve;
+use euicc_sim::card::{Card, CardDescription};
+use euicc_sim::device::{Device, Lpa, LpaSettings, Modem, Slot, Teller};
+use euicc_sim::network::{Keys, Network, Networks, Subscriber, SubscriberServer};
+use http::{Request, Response};
+use rsp::activation_code::ActivationCode;
+use rsp::ids::{Iccid, Imsi, Plmn, SmdpAddress, Version};
+use rsp::sgp22::es2plus::{
+    self, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply, DownloadOrderRequest,
+};
+use rsp::sgp22::json::{self, Answer, RequestHeader};
+use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
+use tokio::sync::Notify;
+use world::{
+    Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
+    MemoryRecords, PeerCertificate, RamMemory, SeededDice, World, link_from,
+};
+
+pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
+
+/// The profile that the device comes with, and the one of the country that it is in.
+pub(crate) const BOOTSTRAP: (&str, &str) = ("89000123456789012341", "001010123456789");
+pub(crate) const LOCAL: (&str, &str) = ("89494200000000000012", "262420123456789");
+
+static PKI: LazyLock<Pki> =
+    LazyLock::new(|| Pki::from_seed(b"device tests", &PkiOptions::default()).unwrap());
+
+pub(crate) fn plmn(text: &str) -> Plmn {
+    text.parse().unwrap()
+}
+
+pub(crate) fn iccid(profile: (&str, &str)) -> Iccid {
+    profile.0.parse().unwrap()
+}
+
+/// What happens to the next request whose path ends so.
+#[derive(Clone, Copy)]
+pub(crate) enum Mishap {
+    /// It does not arrive.
+    Lost(&'static str),
+    /// It arrives, and the answer does not.
+    AnswerLost(&'static str),
+}
+
+/// The TS.48 profile under another ICCID and IMSI; none when the packages are not there.
+pub(crate) fn package((iccid, imsi): (&str, &str)) -> Option<Vec<u8>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_NoBERTLV.der");
+    let Ok(mut package) = std::fs::read(path) else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{path} is missing");
+        println!("skipped: {path} is missing");
+        return None;
+    };
+    let from: (Iccid, Imsi) = (BOOTSTRAP.0.parse().unwrap(), BOOTSTRAP.1.parse().unwrap());
+    let to: (Iccid, Imsi) = (iccid.parse().unwrap(), imsi.parse().unwrap());
+    replace(&mut package, &from.0.to_profile_header(), &to.0.to_profile_header());
+    replace(&mut package, &from.0.0, &to.0.0);
+    replace(&mut package, &from.1.to_ef(), &to.1.to_ef());
+    Some(package)
+}
+
+fn replace(package: &mut [u8], from: &[u8], to: &[u8]) {
+    let mut found = 0;
+    for at in 0..package.len() - from.len() {
+        if package[at..].starts_with(from) {
+            package[at..at + from.len()].copy_from_slice(to);
+            found += 1;
+        }
+    }
+    assert!(found > 0, "{} is not in the package", hex::encode(from));
+}
+
+/// A card whose power goes after so many more commands, the last of which is still carried out but not answered.
+pub(crate) struct Socket {
+    card: Card,
+    power: Arc<Power>,
+}
+
+/// The power of the card, and perhaps of the whole device.
+pub(crate) struct Power {
+    /// Commands until it goes.
+    pub(crate) commands_left: AtomicI64,
+    /// Whether the device goes with it: nothing that waits for the card will ever go on.
+    pub(crate) is_of_device: AtomicBool,
+    /// Told when the device has gone.
+    pub(crate) gone: Notify,
+}
+
+impl CardDoor for Socket {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        let left = self.power.commands_left.fetch_sub(1, Ordering::SeqCst);
+        if left <= 0 {
+            return Err(DoorFault::Broken("no power".into()));
+        }
+        let answer = self.card.transmit(command);
+        if left > 1 {
+            return Ok(answer);
+        }
+        if self.power.is_of_device.load(Ordering::SeqCst) {
+            self.power.gone.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Err(DoorFault::Broken("the power goes".into()))
+    }
+
+    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        if self.power.commands_left.load(Ordering::SeqCst) <= 0 {
+            return Err(DoorFault::Broken("no power".into()));
+        }
+        Ok(self.card.reset())
+    }
+}
+
+pub(crate) struct Bench {
+    pub(crate) clock: ManualClock,
+    pub(crate) events: MemoryEvents,
+    pub(crate) server: SmDpPlus,
+    pub(crate) networks: Arc<Networks>,
+    pub(crate) mishaps: Arc<Mutex<VecDeque<Mishap>>>,
+    pub(crate) device: Device<Slot<Socket>>,
+    pub(crate) power: Arc<Power>,
+    card_memory: RamMemory,
+    device_memory: RamMemory,
+}
+
+impl Bench {
+    /// The bootstrap profile is installed, enabled, and registered abroad; the local one is in the SM-DP+'s stock.
+    pub(crate) async fn abroad() -> Option<Self> {
+        let mut bench = Self::new().await?;
+        let code = bench.order(BOOTSTRAP, None).await;
+        bench.device.lpa.download(&code, Default::default()).await.unwrap();
+        bench.device.lpa.enable(iccid(BOOTSTRAP)).await.unwrap();
+        bench.device.modem.forget();
+        bench.device.register().await.unwrap();
+        bench.device.lpa.process_notifications().await.unwrap();
+        bench.events.take();
+        Some(bench)
+    }
+
+    /// An empty card; both profiles are in stock.
+    pub(crate) async fn new() -> Option<Self> {
+        let packages = [package(BOOTSTRAP)?, package(LOCAL)?];
+        let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
+        let dice = SeededDice::from_text("device tests");
+        let world = |name: &str| World::new(clock.clone(), dice.branch(name));
+        let events = MemoryEvents::default();
+        let server = SmDpPlus::new(
+            Config::new(ADDRESS.parse().unwrap()),
+            Credentials::from_pki(&PKI).unwrap(),
+            Arc::new(MemoryRecords::default()),
+            world("sm-dp"),
+            Arc::new(events.clone()),
+        );
+        for package in &packages {
+            server.add_profile(package, &ProfileOptions::default()).await.unwrap();
+        }
+        let networks = Networks::new(world("networks"));
+        for (code, name, country) in [("001-01", "Home", "XX"), ("262-42", "Local", "DE")] {
+            networks.put(Network::new(plmn(code), name, country));
+            let home = SubscriberServer::open(plmn(code), RamMemory::default(), world(code)).unwrap();
+            networks.put_home(Arc::new(home));
+        }
+        let k = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        for (_, imsi) in [BOOTSTRAP, LOCAL] {
+            let imsi = imsi.parse().unwrap();
+            let subscriber = Subscriber::new(Keys::UsimTest { k, res_length: 16 });
+            networks.home_of(imsi).unwrap().provision(imsi, subscriber).unwrap();
+        }
+        let (networks, mishaps) = (Arc::new(networks), Arc::default());
+        let (card_memory, device_memory) = (RamMemory::default(), RamMemory::default());
+        let (device, power) =
+            Self::device(&clock, &events, &server, &networks, &mishaps, &card_memory, &device_memory);
+        Some(Self { clock, events, server, networks, mishaps, device, power, card_memory, device_memory })
+    }
+
+    fn device(
+        clock: &ManualClock,
+        events: &MemoryEvents,
+        server: &SmDpPlus,
+        networks: &Arc<Networks>,
+        mishaps: &Arc<Mutex<VecDeque<Mishap>>>,
+        card_memory: &RamMemory,
+        device_memory: &RamMemory,
+    ) -> (Device<Slot<Socket>>, Arc<Power>) {
+        let eid = PKI.eids(Curve::P256)[0];
+        let credentials = [PKI.euicc(Curve::P256, eid).unwrap()];
+        let description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
+        let world = World::new(clock.clone(), SeededDice::from_text("card"));
+        let card = Card::open(description, card_memory.clone(), world).unwrap();
+        let power = Arc::new(Power {
+            commands_left: AtomicI64::new(i64::MAX),
+            is_of_device: AtomicBool::new(false),
+            gone: Notify::new(),
+        });
+        let slot = Slot::new(Socket { card, power: Arc::clone(&power) });
+        let teller = Teller::new("device", clock.clone(), events.clone());
+        let link = unreliable(server.link(), Arc::clone(mishaps));
+        let links = move |address: &SmdpAddress| -> Result<Link, Fault> {
+            assert_eq!(address.to_string(), ADDRESS);
+            Ok(link.clone())
+        };
+        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
+        let modem = Modem::new(slot, Arc::clone(networks), teller.named("modem"));
+        let mut device = Device::new(lpa, modem, device_memory.clone(), teller);
+        device.set_visible(vec![plmn("262-42")]);
+        (device, power)
+    }
+
+    /// Takes the power from card and device, and gives it back.
+    pub(crate) fn power_cycle(&mut self) {
+        (self.device, self.power) = Self::device(
+            &self.clock,
+            &self.events,
+            &self.server,
+            &self.networks,
+            &self.mishaps,
+            &self.card_memory,
+            &self.device_memory,
+        );
+    }
+
+    /// ES2+: orders, confirms and releases a profile.
+    pub(crate) async fn order(
+        &self,
+        profile: (&str, &str),
+        confirmation_code: Option<&str>,
+    ) -> ActivationCode {
+        let iccid = iccid(profile);
+        let header = || RequestHeader {
+            function_requester_identifier: "2.999.20".to_owned(),
+            function_call_identifier: "call-1".to_owned(),
+        };
+        let order =
+            DownloadOrderRequest { header: header(), eid: None, iccid: Some(iccid), profile_type: None };
+        let _: DownloadOrderReply = self.es2plus("downloadOrder", &order).await;
+        let confirm = ConfirmOrderRequest {
+            header: header(),
+            iccid,
+            eid: None,
+            matching_id: None,
+            confirmation_code: confirmation_code.map(str::to_owned),
+            smds_address: None,
+            release_flag: true,
+        };
+        let reply: ConfirmOrderReply = self.es2plus("confirmOrder", &confirm).await;
+        ActivationCode {
+            smdp_address: ADDRESS.parse().unwrap(),
+            matching_id: reply.matching_id,
+            smdp_oid: None,
+            confirmation_code_required: confirmation_code.is_some(),
+        }
+    }
+
+    async fn es2plus<R: serde::de::DeserializeOwned>(
+        &self,
+        function: &str,
+        body: &impl serde::Serialize,
+    ) -> R {
+        let mut request = json::request(&es2plus::path(function), Version([2, 5, 0]), body);
+        let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
+        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
+        match json::answer(&self.server.handle(request).await).unwrap() {
+            Answer::Done(reply) => reply,
+            Answer::Refused(status) => panic!("{function}: {status}"),
+        }
+    }
+
+    /// Where the SM-DP+ has a profile.
+    pub(crate) async fn state(&self, profile: (&str, &str)) -> ProfileState {
+        let orders = self.server.orders().await.unwrap();
+        orders.into_iter().find(|order| order.iccid == iccid(profile)).unwrap().state
+    }
+
+    pub(crate) fn mishap(&self, mishaps: &[Mishap]) {
+        self.mishaps.lock().unwrap().extend(mishaps);
+    }
+
+    /// ICCIDs on the card, and which of them is enabled.
+    pub(crate) async fn profiles(&mut self) -> (Vec<Iccid>, Option<Iccid>) {
+        let list = self.device.lpa.list().await.unwrap();
+        (list.iter().filter_map(|profile| profile.iccid).collect(), self.device.lpa.enabled().await.unwrap())
+    }
+
+    /// The timeline, a line an event.
+    pub(crate) fn timeline(&self) -> Vec<String> {
+        self.events.all().iter().map(ToString::to_string).collect()
+    }
+}
+
+fn unreliable(link: Link, mishaps: Arc<Mutex<VecDeque<Mishap>>>) -> Link {
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (link, mishaps) = (link.clone(), Arc::clone(&mishaps));
+        async move {
+            let next = {
+                let mut mishaps = mishaps.lock().unwrap();
+                let fits = |mishap: &Mishap| match mishap {
+                    Mishap::Lost(function) | Mishap::AnswerLost(function) => {
+                        request.uri().path().ends_with(function)
+                    }
+                };
+                mishaps.front().is_some_and(fits).then(|| mishaps.pop_front()).flatten()
+            };
+            let lost =
+                |kind| Err::<Response<Bytes>, _>(LinkFault::new(kind, ADDRESS, "as the test wants it"));
+            match next {
+                None => world::send(&link, request).await,
+                Some(Mishap::Lost(_)) => lost(LinkFaultKind::Refused),
+                Some(Mishap::AnswerLost(_)) => {
+                    world::send(&link, request).await?;
+                    lost(LinkFaultKind::Reset)
+                }
+            }
+        }
+    }))
+}

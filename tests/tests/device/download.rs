@@ -1,0 +1,182 @@
+//! Downloads that succeed, are refused, are cancelled, or lose the server on the way: SGP.22 sections 3.0.1 to 3.1.3.
+
+use euicc_sim::device::lpa::{
+    Consent, Decision, DownloadError, DownloadOptions, Es9Error, Expected, Handled,
+};
+use rsp::sgp22::CancelSessionReason;
+use rsp::status::Status;
+use sm_dp::ProfileState;
+
+use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid};
+
+fn with_code(code: &str) -> DownloadOptions {
+    DownloadOptions { confirmation_code: Some(code.into()), ..DownloadOptions::default() }
+}
+
+fn deciding(decision: Decision) -> DownloadOptions {
+    DownloadOptions { consent: Consent::Ask(Box::new(move |_| decision)), ..DownloadOptions::default() }
+}
+
+#[tokio::test]
+async fn a_download_installs_and_its_result_reaches_the_server() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let code = bench.order(LOCAL, None).await;
+    let installed = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    assert_eq!(installed.iccid, iccid(LOCAL));
+    assert_eq!(installed.notification.handled, Handled::Delivered);
+    assert_eq!(bench.profiles().await, (vec![iccid(LOCAL)], None));
+    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+    assert_eq!(bench.device.lpa.process_notifications().await.unwrap(), []);
+    let timeline = bench.timeline().join("\n");
+    for function in [
+        "LPA -> eUICC ES10b.GetEUICCChallenge",
+        "LPA -> smdpp.landfall.example ES9+.InitiateAuthentication",
+        "LPA -> eUICC ES10b.AuthenticateServer",
+        "LPA -> smdpp.landfall.example ES9+.AuthenticateClient",
+        "LPA -> eUICC ES10b.PrepareDownload",
+        "LPA -> smdpp.landfall.example ES9+.GetBoundProfilePackage",
+        "LPA -> eUICC ES10b.LoadBoundProfilePackage",
+        "LPA -> smdpp.landfall.example ES9+.HandleNotification",
+        "LPA -> eUICC ES10b.RemoveNotificationFromList",
+    ] {
+        assert!(timeline.contains(function), "{function} in\n{timeline}");
+    }
+}
+
+#[tokio::test]
+async fn a_confirmation_code_is_asked_for_checked_and_may_be_corrected() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let code = bench.order(LOCAL, Some("1234")).await;
+    let lpa = &mut bench.device.lpa;
+    let DownloadError::Cancelled(cancelled) =
+        lpa.download(&code, DownloadOptions::default()).await.unwrap_err()
+    else {
+        panic!()
+    };
+    assert_eq!((cancelled.reason, cancelled.not_told), (CancelSessionReason::POSTPONED, None));
+    let wrong = lpa.download(&code, with_code("4321")).await.unwrap_err();
+    assert!(wrong.may_be_tried_again());
+    let DownloadError::Server(error) = wrong else { panic!("{wrong}") };
+    assert_eq!(error.status(), Some(Status::ConfirmationCodeRefused));
+    lpa.download(&code, with_code("1234")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_user_says_decides_over_the_order() {
+    for (decision, reason, state) in [
+        (Decision::Reject, CancelSessionReason::END_USER_REJECTION, ProfileState::Error),
+        (Decision::Postpone, CancelSessionReason::POSTPONED, ProfileState::Released),
+        (Decision::NoAnswer, CancelSessionReason::TIMEOUT, ProfileState::Released),
+    ] {
+        let Some(mut bench) = Bench::new().await else { return };
+        let code = bench.order(LOCAL, None).await;
+        let error = bench.device.lpa.download(&code, deciding(decision)).await.unwrap_err();
+        assert_eq!(error.may_be_tried_again(), reason.keeps_the_order());
+        let DownloadError::Cancelled(cancelled) = error else { panic!() };
+        assert_eq!((cancelled.reason, cancelled.not_told), (reason, None));
+        assert_eq!(bench.state(LOCAL).await, state, "{reason}");
+        assert_eq!(bench.profiles().await.0, []);
+    }
+}
+
+#[tokio::test]
+async fn another_profile_than_expected_ends_the_session() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let code = bench.order(LOCAL, None).await;
+    let expected = Expected { iccid: Some(iccid(BOOTSTRAP)), ..Expected::default() };
+    let options = DownloadOptions { expected, ..DownloadOptions::default() };
+    let DownloadError::Cancelled(cancelled) = bench.device.lpa.download(&code, options).await.unwrap_err()
+    else {
+        panic!()
+    };
+    assert_eq!(cancelled.reason, CancelSessionReason::METADATA_MISMATCH);
+    assert_eq!(bench.state(LOCAL).await, ProfileState::Error);
+}
+
+#[tokio::test]
+async fn a_matching_id_or_an_oid_that_nobody_has_is_refused() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let mut code = bench.order(LOCAL, None).await;
+    code.smdp_oid = Some("2.999.77".parse().unwrap());
+    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    assert!(matches!(error, DownloadError::ServerFlaw(_)), "{error}");
+    code.smdp_oid = None;
+    code.matching_id = "NOBODYS".into();
+    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    let DownloadError::Server(Es9Error::Refused { function, status }) = &error else { panic!("{error}") };
+    assert_eq!((*function, status.status()), ("authenticateClient", Some(Status::MatchingIdRefused)));
+}
+
+#[tokio::test]
+async fn requests_and_answers_may_be_lost_and_the_profile_is_installed_once() {
+    for mishaps in [
+        &[Mishap::Lost("initiateAuthentication"), Mishap::AnswerLost("initiateAuthentication")][..],
+        &[Mishap::Lost("authenticateClient")],
+        &[Mishap::AnswerLost("authenticateClient")],
+        &[Mishap::Lost("getBoundProfilePackage"), Mishap::Lost("getBoundProfilePackage")],
+        &[Mishap::AnswerLost("getBoundProfilePackage")],
+        &[Mishap::Lost("getBoundProfilePackage"); 3],
+        &[Mishap::AnswerLost("handleNotification")],
+    ] {
+        let Some(mut bench) = Bench::new().await else { return };
+        let code = bench.order(LOCAL, None).await;
+        bench.mishap(mishaps);
+        let result = bench.device.lpa.download(&code, DownloadOptions::default()).await;
+        assert!(result.is_ok(), "{}\n{}", result.unwrap_err(), bench.timeline().join("\n"));
+        assert!(bench.mishaps.lock().unwrap().is_empty());
+        assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+        assert_eq!(bench.profiles().await.0, [iccid(LOCAL)]);
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_cannot_be_delivered_waits_on_the_card() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let code = bench.order(LOCAL, None).await;
+    bench.mishap(&[Mishap::Lost("handleNotification"); 3]);
+    let installed = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    assert!(matches!(installed.notification.handled, Handled::Kept(_)));
+    assert_ne!(bench.state(LOCAL).await, ProfileState::Installed);
+    bench.power_cycle();
+    // Once more in vain: it stays on the card.
+    bench.mishap(&[Mishap::Lost("handleNotification"); 3]);
+    let deliveries = bench.device.lpa.process_notifications().await.unwrap();
+    assert!(matches!(deliveries[..], [ref only] if matches!(only.handled, Handled::Kept(_))));
+    let deliveries = bench.device.lpa.process_notifications().await.unwrap();
+    assert_eq!((deliveries.len(), deliveries[0].event), (1, "install"));
+    assert_eq!(deliveries[0].handled, Handled::Delivered);
+    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+}
+
+#[tokio::test]
+async fn a_server_that_stays_away_is_an_error_and_the_order_can_be_used_later() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let code = bench.order(LOCAL, None).await;
+    bench.mishap(&[Mishap::Lost("getBoundProfilePackage"); 6]);
+    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    assert!(error.may_be_tried_again() && matches!(error, DownloadError::Server(Es9Error::Link { .. })));
+    assert_eq!(bench.profiles().await.0, []);
+    bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn local_profile_management_does_what_it_says() {
+    let Some(mut bench) = Bench::abroad().await else { return };
+    let lpa = &mut bench.device.lpa;
+    let bootstrap = iccid(BOOTSTRAP);
+    lpa.set_nickname(bootstrap, "way back").await.unwrap();
+    assert_eq!(lpa.list().await.unwrap()[0].profile_nickname.as_deref(), Some("way back"));
+    let address = "smdpp.landfall.example".parse().unwrap();
+    lpa.set_default_smdp_address(Some(&address)).await.unwrap();
+    assert!(lpa.configured_addresses().await.unwrap().default_dp_address.is_some());
+    assert!(lpa.delete(bootstrap).await.is_err(), "the enabled profile");
+    lpa.enable(bootstrap).await.unwrap();
+    lpa.disable(bootstrap).await.unwrap();
+    assert_eq!(lpa.enabled().await.unwrap(), None);
+    assert!(lpa.disable(bootstrap).await.is_err(), "a disabled profile");
+    lpa.delete(bootstrap).await.unwrap();
+    assert_eq!(lpa.list().await.unwrap(), []);
+    let events: Vec<_> = lpa.process_notifications().await.unwrap().iter().map(|each| each.event).collect();
+    assert_eq!(events, ["disable", "delete"]);
+    assert!(bench.device.modem.register().await.is_err());
+}

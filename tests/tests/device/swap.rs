@@ -1,0 +1,136 @@
+//! The swap, the way back, and power cuts between.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use euicc_sim::device::lpa::{DownloadOptions, Handled};
+use euicc_sim::device::{Ending, Recovery, Service};
+use euicc_sim::network::{EmmCause, Policy, RefusalRule};
+use sm_dp::ProfileState;
+
+use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, plmn};
+
+fn refusing_the_local_profile(cause: EmmCause) -> Policy {
+    let rule = RefusalRule { imsi_prefix: "26242".into(), cause };
+    Policy { refusals: vec![rule], ..Policy::default() }
+}
+
+#[tokio::test]
+async fn a_device_is_brought_home() {
+    let Some(mut bench) = Bench::abroad().await else { return };
+    let code = bench.order(LOCAL, None).await;
+    let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+    let Ending::Moved(registered) = &report.ending else { panic!("{:?}", report.ending) };
+    assert_eq!((registered.imsi.to_string().as_str(), registered.service), (LOCAL.1, Service::Home));
+    let before = report.before.unwrap();
+    assert_eq!((before.imsi.to_string().as_str(), before.service), (BOOTSTRAP.1, Service::Roaming));
+    assert_eq!(report.bootstrap, Some(iccid(BOOTSTRAP)));
+    assert_eq!(bench.profiles().await, (vec![iccid(BOOTSTRAP), iccid(LOCAL)], Some(iccid(LOCAL))));
+    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+    let deliveries = report.notifications.unwrap();
+    assert_eq!(deliveries.iter().map(|each| each.event).collect::<Vec<_>>(), ["disable", "enable"]);
+    assert!(deliveries.iter().all(|each| each.handled == Handled::Delivered));
+    assert!(report.card.apdus > 50 && report.card.to_card > 10_000, "{:?}", report.card);
+    assert!(report.http.requests >= 6 && report.http.received > 10_000, "{:?}", report.http);
+}
+
+#[tokio::test]
+async fn a_network_that_refuses_sends_the_device_back() {
+    for cause in [EmmCause::PLMN_NOT_ALLOWED, EmmCause::ILLEGAL_UE, EmmCause(15), EmmCause(17)] {
+        let Some(mut bench) = Bench::abroad().await else { return };
+        let code = bench.order(LOCAL, None).await;
+        bench.networks.set_policy(plmn("262-42"), refusing_the_local_profile(cause));
+        let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+        let Ending::CameBack { why, registered } = &report.ending else { panic!("{:?}", report.ending) };
+        assert!(why.to_string().contains(&cause.to_string()), "{why}");
+        assert_eq!(registered.imsi.to_string(), BOOTSTRAP.1);
+        assert_eq!(bench.profiles().await.1, Some(iccid(BOOTSTRAP)));
+        assert!(report.notifications.unwrap().iter().all(|each| each.handled == Handled::Delivered));
+    }
+}
+
+#[tokio::test]
+async fn no_download_changes_nothing() {
+    let Some(mut bench) = Bench::abroad().await else { return };
+    let code = bench.order(LOCAL, None).await;
+    bench.mishap(&[Mishap::Lost("initiateAuthentication"); 3]);
+    let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+    assert!(matches!(report.ending, Ending::NotInstalled(_)));
+    assert_eq!(bench.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
+    bench.power_cycle();
+    let Recovery::Working { interrupted: None, .. } = bench.device.recover().await else { panic!() };
+}
+
+#[tokio::test]
+async fn without_coverage_the_device_is_stranded_and_recovers_when_there_is_some() {
+    let Some(mut bench) = Bench::abroad().await else { return };
+    let code = bench.order(LOCAL, None).await;
+    bench.networks.set_coverage(plmn("262-42"), false);
+    let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+    assert!(matches!(report.ending, Ending::Stranded { .. }), "{:?}", report.ending);
+    assert!(matches!(bench.device.recover().await, Recovery::Stranded(_)));
+    bench.networks.set_coverage(plmn("262-42"), true);
+    bench.power_cycle();
+    let recovery = bench.device.recover().await;
+    let Recovery::Working { registered, interrupted, notifications } = recovery else {
+        panic!("{recovery:?}")
+    };
+    assert_eq!((registered.imsi.to_string().as_str(), interrupted), (BOOTSTRAP.1, Some("the way back")));
+    assert!(notifications.unwrap().iter().all(|each| each.handled == Handled::Delivered));
+}
+
+/// The card's power goes after every single command of a move, one after the other; the device sees its card die.
+#[tokio::test]
+async fn a_card_that_dies_after_any_command_comes_back_working() {
+    cut_after_every_command(false).await;
+}
+
+/// The same, and the device dies with its card: only what it has written down is left.
+#[tokio::test]
+async fn a_device_that_dies_after_any_command_comes_back_working() {
+    let interrupted = cut_after_every_command(true).await;
+    assert!(
+        interrupted.is_none_or(|seen| seen.contains("a download") && seen.contains("a change of profiles"))
+    );
+}
+
+/// Afterwards the device registers, one profile is enabled, none is there twice, and where the local one is missing it
+/// can be downloaded again. Gives what was found interrupted; none when there was nothing to test with.
+async fn cut_after_every_command(is_of_device: bool) -> Option<BTreeSet<&'static str>> {
+    let mut seen = BTreeSet::new();
+    for commands in 1.. {
+        let mut bench = Bench::abroad().await?;
+        let code = bench.order(LOCAL, None).await;
+        let power = Arc::clone(&bench.power);
+        power.is_of_device.store(is_of_device, Ordering::SeqCst);
+        power.commands_left.store(commands, Ordering::SeqCst);
+        let report = tokio::select! {
+            report = bench.device.move_to(&code, DownloadOptions::default(), None) => Some(report),
+            () = power.gone.notified() => None,
+        };
+        if power.commands_left.load(Ordering::SeqCst) > 0 {
+            assert!(matches!(report.unwrap().ending, Ending::Moved(_)));
+            assert!(commands > 50, "{commands}");
+            return Some(seen);
+        }
+        bench.power_cycle();
+        let recovery = bench.device.recover().await;
+        let Recovery::Working { interrupted, registered, .. } = recovery else {
+            panic!("after {commands} commands: {recovery:?}\n{}", bench.timeline().join("\n"))
+        };
+        seen.extend(interrupted);
+        let (profiles, enabled) = bench.profiles().await;
+        assert_eq!(enabled, Some(registered.iccid), "after {commands} commands");
+        match profiles[..] {
+            [first, second] => assert_eq!([first, second], [iccid(BOOTSTRAP), iccid(LOCAL)]),
+            [only] => {
+                assert_eq!(only, iccid(BOOTSTRAP));
+                let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+                assert!(matches!(report.ending, Ending::Moved(_)), "after {commands}: {:?}", report.ending);
+            }
+            _ => panic!("after {commands} commands: {profiles:?}"),
+        }
+    }
+    None
+}
