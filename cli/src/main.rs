@@ -40,6 +40,8 @@ enum Command {
     Operator(command::operator::Command),
     Device(command::device::Command),
     Network(command::network::Command),
+    #[command(subcommand)]
+    Profile(command::profile::Command),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +67,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
     let settings = Settings::resolve(cli.layer, cli.config.as_deref())?;
     match cli.command {
         Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
+        Command::Profile(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Device(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Network(command) => wait_for(command.run(&settings)).map(|()| ExitCode::SUCCESS),

@@ -109,7 +109,7 @@ pub fn timeline_line(elapsed: Duration, start: Timestamp, event: &Event) -> Stri
 /// The party of events that tell the story rather than a function.
 pub const STORY: &str = "story";
 
-/// Prints each event as it is told: a line of the timeline, or a line of JSON.
+/// Prints each event as it is told, to standard error: a line of the timeline, or a line of JSON.
 pub struct Lines {
     start: Timestamp,
     json: bool,
@@ -128,7 +128,7 @@ impl Events for Lines {
             true => serde_json::to_string(&event).unwrap_or_default(),
             false => timeline_line(net::OsClock.now().since(self.start), self.start, &event),
         };
-        say(&format!("{line}\n"));
+        eprintln!("{line}");
     }
 }
 

@@ -6,5 +6,6 @@ pub mod device;
 pub mod euicc;
 pub mod network;
 pub mod operator;
+pub mod profile;
 pub mod sm_dp;
 pub mod up;

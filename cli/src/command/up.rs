@@ -6,7 +6,7 @@ use clap::Args;
 use euicc_sim::network::{Networks, NetworksService};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use sm_dp::ProfileOptions;
-use world::{Clock, Events, Fault};
+use world::{Clock, Events, Fault, NullEvents};
 
 use crate::{
     demo,
@@ -47,13 +47,7 @@ impl Command {
         let card_listener = if self.no_card { None } else { Some(net::listen(&settings.euicc).await?) };
         let (pki, addresses) = parties::pki_and_addresses(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
-        let setup = SmDpSetup {
-            pki: &pki,
-            addresses,
-            data_dir: &settings.data_dir,
-            world: &world,
-            events: Arc::clone(&events),
-        };
+        let setup = SmDpSetup { pki: &pki, addresses, data_dir: &settings.data_dir, world: &world, events };
         let sm_dp = parties::sm_dp(&setup)?;
         let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), sm_dp.link())?;
@@ -76,7 +70,7 @@ impl Command {
                 let (tls, oid) = parties::operator_tls(&pki, "Landfall Test Operator", Arc::clone(&clock))?;
                 let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
                 let link = client.link(&parties::reachable(settings), Some(tls))?;
-                let mut operator = Operator::new(link, oid, world.clone(), events);
+                let mut operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
                 operator.download_order(None, Some(iccid), None).await?;
                 let code = self.confirmation_code.clone();
                 let confirmed = operator.confirm_order(iccid, None, None, code.clone(), true).await?;

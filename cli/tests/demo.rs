@@ -1,0 +1,104 @@
+//! `landfall demo`, as a user runs it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{fail, landfall, succeed};
+use serde_json::Value;
+
+fn demo(arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let out = succeed(landfall(folder.path()).args(["demo", "--json"]).args(arguments));
+    serde_json::from_str(&out).unwrap()
+}
+
+fn both_stories_end_well(report: &Value) {
+    assert_eq!(report["success"], true);
+    let [first, second] = report["summary"].as_array().unwrap().as_slice() else { panic!("{report}") };
+    assert_ne!(first["imsi_before"], first["imsi_after"], "the first device has a new subscription");
+    assert_eq!(first["network_after"], "Local Brasil");
+    assert_eq!(second["imsi_before"], second["imsi_after"], "the second device is on its old subscription");
+    assert_eq!(second["network_after"], "Visited Brasil");
+}
+
+#[test]
+fn a_device_is_brought_home_and_another_comes_back() {
+    let report = demo(&[]);
+    both_stories_end_well(&report);
+    assert_eq!(report["summary"][0]["imsi_after"], "724990000000003");
+    let functions: Vec<&str> = report["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| event["function"].as_str())
+        .collect();
+    for wanted in [
+        "DownloadOrder",
+        "ConfirmOrder",
+        "InitiateAuthentication",
+        "GetBoundProfilePackage",
+        "HandleNotification",
+    ] {
+        assert!(functions.contains(&wanted), "{wanted}");
+    }
+    assert!(functions.iter().any(|said| said.starts_with("the clock is moved")), "a moved clock is said");
+}
+
+#[test]
+fn every_ts48_package_comes_home_as_it_stands() {
+    let Some(data) = shared_data() else { return };
+    let mut tried = 0;
+    for entry in std::fs::read_dir(data.join("ts48")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "der") {
+            both_stories_end_well(&demo(&["--profile", path.to_str().unwrap()]));
+            tried += 1;
+        }
+    }
+    assert!(tried >= 4, "{tried} packages");
+}
+
+#[test]
+fn the_published_test_certificates_do_as_well_as_our_own() {
+    let Some(data) = shared_data() else { return };
+    let pki = data.join("sgp26");
+    both_stories_end_well(&demo(&[
+        "--pki",
+        pki.to_str().unwrap(),
+        "--sm-dp-name",
+        "testsmdpplus1.example.com",
+    ]));
+}
+
+#[test]
+fn a_torn_package_is_refused_in_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole.der");
+    succeed(landfall(folder.path()).arg("profile").arg("new").arg(&whole));
+    let octets = std::fs::read(&whole).unwrap();
+    let torn = folder.path().join("torn.der");
+    std::fs::write(&torn, &octets[..octets.len() / 2]).unwrap();
+    for command in [["demo", "--profile"], ["profile", "show"]] {
+        let errors = fail(landfall(folder.path()).args(command).arg(&torn));
+        assert!(errors.contains("the bytes end too early") && errors.contains("next:"), "{errors}");
+    }
+}
+
+/// The third-party test data beside the checkout. CI must have it; elsewhere its absence is said.
+fn shared_data() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI needs the test data in {}", folder.display());
+    eprintln!("skipped: there is no test data in {}", folder.display());
+    None
+}

@@ -1,0 +1,103 @@
+//! What goes wrong on a user's machine ends in a clear message and a status that is not zero, and loses nothing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
+
+use common::{fail, landfall, succeed};
+
+#[test]
+fn a_busy_port_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let errors = fail(landfall(folder.path()).args(["sm-dp", "serve", "--sm-dp", &address]));
+    assert!(errors.contains(&address) && errors.contains("choose another port"), "{errors}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    let errors = fail(landfall(&file.join("below")).args(["certs", "init"]));
+    assert!(errors.contains("below") && errors.contains("next:"), "{errors}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "in the way");
+}
+
+#[test]
+fn a_damaged_record_file_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("own.der");
+    succeed(landfall(folder.path()).args(["profile", "new"]).arg(&package));
+    succeed(landfall(folder.path()).args(["sm-dp", "add"]).arg(&package));
+    let records = folder.path().join("sm-dp.sqlite");
+    damage(&records);
+    let damaged = std::fs::read(&records).unwrap();
+    let errors = fail(landfall(folder.path()).args(["sm-dp", "list"]));
+    assert!(errors.contains("sm-dp.sqlite") && errors.contains("next:"), "{errors}");
+    assert_eq!(std::fs::read(&records).unwrap(), damaged);
+}
+
+#[test]
+fn a_damaged_card_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(landfall(folder.path()).args(["certs", "init"]));
+    let file = write_something_down(folder.path());
+    damage(&file);
+    let damaged = std::fs::read(&file).unwrap();
+    let errors = fail(landfall(folder.path()).args(["device", "list"]));
+    assert!(errors.contains(".card") && errors.contains("next:"), "{errors}");
+    assert_eq!(std::fs::read(&file).unwrap(), damaged);
+}
+
+/// ES10a.SetDefaultDpAddress on the first card of the folder; where its memory lies.
+fn write_something_down(folder: &Path) -> PathBuf {
+    let (world, _) = cli::parties::os_world().unwrap();
+    let pki = cli::pki::load(&folder.join("pki")).unwrap();
+    let eid = cli::parties::default_eid(&pki).unwrap();
+    let mut card = cli::parties::card(&pki, eid, folder, &world).unwrap();
+    let select = [&[0x01, 0xA4, 0x04, 0x00, 0x10], rsp::ids::Aid::ISD_R.as_slice()].concat();
+    for command in [
+        [0x00, 0x70, 0x00, 0x00, 0x01].as_slice(),
+        &select,
+        &[0x81, 0xE2, 0x91, 0x00, 0x06, 0xBF, 0x3F, 0x03, 0x80, 0x01, b'a'],
+    ] {
+        let answer = card.transmit(command);
+        assert!(matches!(answer.as_slice(), [.., 0x90, 0x00] | [.., 0x61, _]), "{answer:02X?}");
+    }
+    cli::parties::card_path(folder, eid)
+}
+
+#[test]
+fn settings_that_are_none_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("landfall.toml"), "sm-pd = '127.0.0.1:1'").unwrap();
+    let errors = fail(landfall(folder.path()).args(["certs", "show"]));
+    assert!(errors.contains("sm-pd") && errors.contains("landfall.toml"), "{errors}");
+}
+
+#[test]
+fn a_pki_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(landfall(folder.path()).args(["certs", "init"]));
+    let errors = fail(landfall(folder.path()).args(["certs", "init", "--seed", "another"]));
+    assert!(errors.contains("exists already"), "{errors}");
+}
+
+/// Overwrites the beginning.
+fn damage(file: &Path) {
+    let mut octets = std::fs::read(file).unwrap();
+    octets.iter_mut().take(64).for_each(|octet| *octet ^= 0x5A);
+    std::fs::write(file, octets).unwrap();
+}
