@@ -14,6 +14,7 @@ mod macros;
 mod octets;
 mod package;
 mod response;
+pub mod show;
 pub mod template;
 
 pub use decoder::{Decoder, MAX_PROFILE_ELEMENT};

@@ -1,0 +1,235 @@
+//! A package as a person wants to see it, and as a script does.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::element::{PinCodesChoice, ProfileElement};
+use crate::{Capabilities, Fid, FileIndex, InstalledProfile, Package, ProfileFiles};
+
+/// What to show.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShowOptions {
+    /// Keys and codes as well.
+    pub secrets: bool,
+    /// Every file with its contents.
+    pub contents: bool,
+}
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "(hidden)";
+
+/// ASN.1 names of elements that are secret.
+const SECRETS: [&str; 9] = [
+    "key",
+    "opc",
+    "keyData",
+    "pinValue",
+    "pukValue",
+    "authenticationKey",
+    "ssd",
+    "hrpdAccessAuthenticationData",
+    "simpleIPAuthenticationData",
+];
+
+/// The package for a person: the header, the profile elements in order, the files, what is not a file.
+pub fn text(package: &Package, options: &ShowOptions) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = header(package, &mut out);
+    let _ = elements(package, &mut out);
+    match InstalledProfile::of(package, &Capabilities::default()) {
+        Ok(installed) => {
+            let _ = subscription(&installed, &mut out);
+            let _ = files(&installed.files, options, &mut out);
+            let _ = facts(&installed, options, &mut out);
+        }
+        Err(refused) => {
+            let _ = writeln!(out, "\nfiles: cannot be made: {refused}");
+        }
+    }
+    out
+}
+
+/// The package for a script: an array of profile elements under their ASN.1 names.
+pub fn json(package: &Package, options: &ShowOptions) -> Value {
+    let elements = package.elements.iter().map(|element| {
+        let mut value = serde_json::to_value(element).unwrap_or(Value::Null);
+        if !options.secrets {
+            hide(&mut value);
+        }
+        value
+    });
+    Value::Array(elements.collect())
+}
+
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if SECRETS.contains(&name.as_str()) && field.is_string() {
+                    *field = Value::String(HIDDEN.to_owned());
+                } else {
+                    hide(field);
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(hide),
+        _ => {}
+    }
+}
+
+fn header(package: &Package, out: &mut String) -> std::fmt::Result {
+    let Some(header) = package.header() else { return writeln!(out, "no profile header") };
+    writeln!(out, "profile   {}", header.profile_type.as_deref().unwrap_or("(no type)"))?;
+    writeln!(out, "ICCID     {}", header.iccid.to_string().trim_end_matches(['F', 'f']))?;
+    writeln!(out, "version   {}.{}", header.major_version, header.minor_version)?;
+    let services: Vec<String> = header.mandatory_services.services.iter().map(ToString::to_string).collect();
+    writeln!(out, "needs     {}", services.join(", "))
+}
+
+fn elements(package: &Package, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nprofile elements")?;
+    for element in &package.elements {
+        let number =
+            element.identification().map_or_else(|| "   ".to_owned(), |number| format!("{number:>3}"));
+        let mandated = if element.is_mandated() { "mandated" } else { "" };
+        let detail = match element {
+            ProfileElement::FileSystem(files) => {
+                format!("template {}, {} files named", files.template_id, files.files.len())
+            }
+            ProfileElement::GenericFileManagement(gfm) => {
+                format!("{} commands", gfm.commands.iter().map(Vec::len).sum::<usize>())
+            }
+            ProfileElement::PinCodes(pins) => match &pins.pin_codes {
+                PinCodesChoice::Pinconfig(codes) => format!("{} codes", codes.len()),
+                PinCodesChoice::FilePath(_) => "codes of another directory".to_owned(),
+            },
+            ProfileElement::PukCodes(puks) => format!("{} codes", puks.puk_codes.len()),
+            _ => String::new(),
+        };
+        writeln!(out, "  {number}  {:<22} {mandated:<9} {detail}", element.name()).map(|()| ())?;
+    }
+    Ok(())
+}
+
+/// TS 31.102: what identifies the subscription in the first USIM.
+fn subscription(installed: &InstalledProfile, out: &mut String) -> std::fmt::Result {
+    const USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
+    let files = &installed.files;
+    let Some((adf, _)) = files.adfs(&USIM).next() else { return Ok(()) };
+    let content = |fid| files.child(adf, Fid(fid)).and_then(|file| files.content(file));
+    writeln!(out)?;
+    if let Some(imsi) = content(0x6F07).and_then(|ef| rsp::ids::Imsi::from_ef(ef).ok()) {
+        let digits = content(0x6FAD).and_then(|ad| ad.get(3)).map_or(2, |octet| usize::from(octet & 0x0F));
+        let home = imsi.plmn(digits).map(|plmn| format!(", home {plmn}")).unwrap_or_default();
+        writeln!(out, "IMSI      {imsi}{home}")?;
+    }
+    if let Some(spn) = content(0x6F46) {
+        let name: String =
+            spn.iter().skip(1).take_while(|octet| **octet != 0xFF).map(|octet| char::from(*octet)).collect();
+        writeln!(out, "SPN       {}", name.escape_default())?;
+    }
+    Ok(())
+}
+
+fn files(files: &ProfileFiles, options: &ShowOptions, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nfiles ({}, {} octets of contents)", files.all().count(), files.memory())?;
+    branch(files, FileIndex::MF, 1, options, out)
+}
+
+fn branch(
+    files: &ProfileFiles,
+    index: FileIndex,
+    depth: usize,
+    options: &ShowOptions,
+    out: &mut String,
+) -> std::fmt::Result {
+    let Some(file) = files.file(index) else { return Ok(()) };
+    let indent = "  ".repeat(depth);
+    let name = file.name.as_deref().unwrap_or("");
+    let size = match (files.records(index), file.kind.record_length(), files.content(index)) {
+        (Some(count), Some(length), _) => format!("{count} x {length}"),
+        (_, _, Some(content)) => content.len().to_string(),
+        _ => String::new(),
+    };
+    let sfi = file.sfi.map(|sfi| format!("SFI {sfi:02X}")).unwrap_or_default();
+    let line = format!("{indent}{} {:<4} {name:<24} {size:>10}  {sfi}", file.fid, file.kind.letters());
+    writeln!(out, "{}", line.trim_end())?;
+    if options.contents
+        && let Some(content) = files.content(index)
+    {
+        let hex: String = content.iter().map(|octet| format!("{octet:02X}")).collect();
+        writeln!(out, "{indent}     {hex}")?;
+    }
+    let children: Vec<FileIndex> = files.children(index).map(|(child, _)| child).collect();
+    // The limit on nesting is the package's own: a directory is made in one that is there already.
+    children.into_iter().try_for_each(|child| branch(files, child, depth + 1, options, out))
+}
+
+fn facts(installed: &InstalledProfile, options: &ShowOptions, out: &mut String) -> std::fmt::Result {
+    let secret = |value: &crate::SecretOctets| match options.secrets {
+        true => value.expose().iter().map(|octet| format!("{octet:02X}")).collect(),
+        false => HIDDEN.to_owned(),
+    };
+    let facts = &installed.facts;
+    writeln!(out, "\nauthentication")?;
+    for aka in &facts.aka {
+        let adf = installed.files.file(aka.adf).map(|file| file.fid.to_string()).unwrap_or_default();
+        writeln!(out, "  ADF {adf}  {}  K {}  OPc {}", aka.algorithm, secret(&aka.key), secret(&aka.opc))?;
+    }
+    writeln!(out, "\ncodes")?;
+    for pins in &facts.pins {
+        let directory =
+            installed.files.file(pins.directory).map(|file| file.fid.to_string()).unwrap_or_default();
+        if let crate::facts::PinCodesOf::Own(codes) = &pins.codes {
+            for pin in codes {
+                let enabled = if pin.is_enabled() { "enabled" } else { "disabled" };
+                writeln!(
+                    out,
+                    "  {directory}  {:<16} {enabled:<9} {}",
+                    pin.reference.to_string(),
+                    secret(&pin.value)
+                )?;
+            }
+        }
+    }
+    for puk in &facts.puks {
+        writeln!(out, "        {:<26} {}", puk.reference.to_string(), secret(&puk.value))?;
+    }
+    writeln!(
+        out,
+        "\nsecurity domains {}, RFM {}, applications {}",
+        facts.security_domains.len(),
+        facts.rfm.len(),
+        facts.applications.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generic::{Subscription, generic};
+
+    #[test]
+    fn the_subscription_is_shown_and_its_secrets_only_when_asked_for() {
+        let package = generic(&Subscription {
+            imsi: "724990000000012".to_owned(),
+            key: [0xAB; 16],
+            iccid: [0x89, 0x72, 0x49, 0, 0, 0, 0, 0, 0x01, 0x2F],
+            ..Subscription::default()
+        });
+        let shown = text(&package, &ShowOptions::default());
+        for wanted in
+            ["724990000000012, home 724-99", "8972490000000000012", "ef-imsi", "pinAppl1", "milenage"]
+        {
+            assert!(shown.contains(wanted), "{wanted} in\n{shown}");
+        }
+        let key = "AB".repeat(16);
+        let everything = ShowOptions { secrets: true, contents: true };
+        assert!(!shown.contains(&key) && text(&package, &everything).contains(&key));
+        assert!(!json(&package, &ShowOptions::default()).to_string().to_uppercase().contains(&key));
+        assert!(json(&package, &everything).to_string().to_uppercase().contains(&key));
+        assert!(!shown.contains("3030303"), "PINs are secrets");
+    }
+}
