@@ -1,4 +1,6 @@
-//! The binary as a user runs it, and the shared test data.
+//! The binary as a user runs it.
+
+#![allow(dead_code, reason = "each test program uses what it needs")]
 
 use std::{
     path::Path,
