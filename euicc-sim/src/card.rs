@@ -39,7 +39,9 @@ use std::fmt;
 use rsp::ids::Eid;
 use world::{Atr, CardDoor, DoorFault, Fault, Memory, World};
 
-pub use description::{AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Quirk};
+pub use description::{
+    AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Quirk,
+};
 pub use status_word::StatusWord;
 
 use apdu::{Command, Le};

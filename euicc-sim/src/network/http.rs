@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /radio/<plmn>` | 200 [`SystemInformation`](super::SystemInformation), 404 when it is not heard |
+//! | `GET /radio/<plmn>` | 200 [`SystemInformation`], 404 when it is not heard |
 //! | `POST /radio/<plmn>/attach` [`AttachRequest`] | 200 [`NetworkAnswer`], 404 when it is not heard |
 //! | `POST /radio/<plmn>/authenticate` [`AuthenticationResponse`] | the same |
 //! | `PUT /subscribers/<imsi>` [`Subscriber`] | 204; 404 when the IMSI is of no network here |

@@ -2,8 +2,8 @@
 //!
 //! | file | procedures |
 //! |---|---|
-//! | [`download`] | common mutual authentication and profile download, sections 3.0.1, 3.1.2, 3.1.3; cancelling, 3.0.2 |
-//! | [`notifications`] | section 3.5 |
+//! | `download` | common mutual authentication and profile download, sections 3.0.1, 3.1.2, 3.1.3; cancelling, 3.0.2 |
+//! | `notifications` | section 3.5 |
 //! | here | local profile management, section 3.2; eUICC management, section 3.3 |
 
 mod download;
