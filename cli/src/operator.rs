@@ -146,7 +146,7 @@ impl Operator {
             Ok(Answer::Refused(why)) => Err(Fault::new(
                 format!("the SM-DP+ refused ES2+.{spelled}"),
                 why.to_string(),
-                "correct the order, or look at its state with `landfall operator list`",
+                "correct the order, or look at its state with `landfall sm-dp list`",
             )),
             Err(e) => Err(Fault::caused_by(
                 e,
