@@ -71,6 +71,18 @@ pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
         .map_err(|e| Fault::caused_by(e, "cannot tell where the party listens", "start it again"))
 }
 
+/// Listens at an address of the settings; port 0 there becomes the port that was free.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn listen_at(address: &mut String) -> Result<TcpListener, Fault> {
+    let listener = net::listen(address).await?;
+    if let Some(host) = address.strip_suffix(":0") {
+        *address = format!("{host}:{}", local_address(&listener)?.port());
+    }
+    Ok(listener)
+}
+
 /// The trusted roots of a PKI, for TLS. Brainpool roots are left out: the TLS stack does not speak that curve.
 pub fn tls_roots(pki: &Pki) -> Vec<Vec<u8>> {
     pki.ci(Curve::P256).map(|ci| vec![ci.der().to_vec()]).unwrap_or_default()

@@ -36,6 +36,12 @@ impl Command {
     /// A file, a record or the socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
+        let mut settings = settings.clone();
+        let listener = match &self {
+            Self::Serve { .. } => Some(parties::listen_at(&mut settings.sm_dp).await?),
+            Self::Add { .. } | Self::List => None,
+        };
+        let settings = &settings;
         let (pki, addresses) = parties::pki_and_addresses(settings)?;
         let setup = SmDpSetup {
             pki: &pki,
@@ -45,9 +51,8 @@ impl Command {
             events: Arc::new(crate::output::Lines::new(world.now(), json)),
         };
         let sm_dp = parties::sm_dp(&setup)?;
-        match self {
-            Self::Serve { profiles } => {
-                let listener = net::listen(&settings.sm_dp).await?;
+        match (self, listener) {
+            (Self::Serve { profiles }, Some(listener)) => {
                 for file in &profiles {
                     let iccid = add(&sm_dp, file).await?;
                     eprintln!("in stock: {iccid} from {}", file.display());
@@ -60,11 +65,12 @@ impl Command {
                 stop_signal().await;
                 running.stop().await;
             }
-            Self::Add { file } => {
+            (Self::Serve { .. }, None) => {}
+            (Self::Add { file }, _) => {
                 let iccid = add(&sm_dp, &file).await?;
                 say(&format!("{iccid}\n"));
             }
-            Self::List => {
+            (Self::List, _) => {
                 let orders = sm_dp.orders().await?;
                 if json {
                     say_json(&orders);

@@ -42,9 +42,12 @@ impl Command {
         };
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let (sm_dp_listener, network_listener) =
-            (net::listen(&settings.sm_dp).await?, net::listen(&settings.network).await?);
-        let card_listener = if self.no_card { None } else { Some(net::listen(&settings.euicc).await?) };
+        let mut settings = settings.clone();
+        let sm_dp_listener = parties::listen_at(&mut settings.sm_dp).await?;
+        let network_listener = parties::listen_at(&mut settings.network).await?;
+        let card_listener =
+            if self.no_card { None } else { Some(parties::listen_at(&mut settings.euicc).await?) };
+        let settings = &settings;
         let (pki, addresses) = parties::pki_and_addresses(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
         let setup = SmDpSetup { pki: &pki, addresses, data_dir: &settings.data_dir, world: &world, events };

@@ -1,0 +1,68 @@
+//! kill -9 at the SM-DP+ after an acknowledged order: the order is there when it comes back.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+};
+
+use common::{landfall, succeed};
+use serde_json::Value;
+
+/// Starts the SM-DP+ on a free port; returns it with its address.
+fn serve(folder: &Path) -> (Child, String) {
+    let mut child = landfall(folder)
+        .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.find_map(|line| line.unwrap().strip_prefix("SM-DP+ at ").map(str::to_owned)).unwrap();
+    // Somebody must read on, or the server waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    let address = said.split_whitespace().next().unwrap().to_owned();
+    (child, address)
+}
+
+fn kill_9(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn orders(folder: &Path) -> Value {
+    serde_json::from_str(&succeed(landfall(folder).args(["--json", "sm-dp", "list"]))).unwrap()
+}
+
+#[test]
+fn an_acknowledged_order_survives_and_can_be_downloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let package = folder.join("own.der");
+    succeed(landfall(folder).args(["profile", "new"]).arg(&package));
+    succeed(landfall(folder).args(["sm-dp", "add"]).arg(&package));
+    let iccid = orders(folder)[0]["iccid"].as_str().unwrap().to_owned();
+
+    let (server, address) = serve(folder);
+    let code = succeed(landfall(folder).args(["operator", "order", "--iccid", &iccid, "--sm-dp", &address]));
+    kill_9(server);
+    assert_eq!(orders(folder)[0]["state"], "Released");
+
+    let (server, address) = serve(folder);
+    // The address is in the code; the port is another one after the restart.
+    let matching_id = code.trim().rsplit('$').next().unwrap();
+    let code = format!("LPA:1${address}${matching_id}");
+    succeed(landfall(folder).args(["device", "download", &code, "--sm-dp", &address]));
+    kill_9(server);
+    assert_eq!(orders(folder)[0]["state"], "Installed");
+    assert!(succeed(landfall(folder).args(["device", "list"])).contains(&iccid));
+}
