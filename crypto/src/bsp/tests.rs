@@ -25,7 +25,7 @@ fn some_data(octets: usize) -> Vec<u8> {
 }
 
 /// The trace of a commercial SM-DP+ that pySim's tests/unittests/test_esim_bsp.py records (`BSP_Test_mode51`),
-/// from the key agreement over ReplaceSessionKeys to the first two segments of the profile.
+/// from the key agreement over ReplaceSessionKeys; then two segments of our own under the keys of the trace.
 #[test]
 fn trace_of_a_commercial_sm_dp_plus() {
     let shared = SharedSecret::from_bytes(unhex_array(
@@ -73,19 +73,17 @@ fn trace_of_a_commercial_sm_dp_plus() {
     protect.replace_session_keys(ppk.clone());
     unprotect.replace_session_keys(ppk);
 
-    // Both segments are as long as a segment can be.
-    let plain: [&[u8]; 2] = [include_bytes!("trace_segment_0.bin"), include_bytes!("trace_segment_1.bin")];
-    let protected = protect.segments(0x86, &plain.concat());
+    // Both segments are as long as a segment can be. The octets are ours; what pySim makes of them is in the digests.
+    let plain = some_data(2 * MAX_ENCRYPTED);
+    let protected = protect.segments(0x86, &plain);
     let expected = [
-        ("629695172969347e09b884d8da9e5896001dddeaae585d653818d2a0adedd1ac", "8b991c8ced12d34c"),
-        ("95b30ddbecfed93d7ea56c741419f04f61f97b3f3674d47d63661a9ac148e452", "482099327006acff"),
+        ("bb2a8f5e0ea776ce521a5ccdf573f91a4e266bb08a8e919c80c9af5604c8ce70", "b8d2fc55155427ce"),
+        ("7a9c354e32fb77336547649dd8dbe10172c8520540aee9e263cdd51f86345660", "cc727d77286d9f07"),
     ];
     assert_eq!(protected.len(), expected.len());
-    for ((tlv, plain), (digest, mac)) in protected.iter().zip(plain).zip(expected) {
-        assert_eq!(plain.len(), MAX_ENCRYPTED);
+    for ((tlv, plain), (digest, mac)) in protected.iter().zip(plain.chunks(MAX_ENCRYPTED)).zip(expected) {
         assert_eq!(tlv.len(), MAX_TLV);
         assert!(tlv.ends_with(&unhex(mac)));
-        // The trace has the whole TLV; its digest is as good.
         assert_eq!(Sha256::digest(tlv).as_slice(), unhex(digest));
         assert_eq!(unprotect.decrypt(tlv).as_deref(), Ok(plain));
     }
@@ -107,58 +105,23 @@ fn second_key_derivation_of_pysim() {
     assert_eq!(octets(&derived), octets(&expected));
 }
 
-/// A whole Bound Profile Package made by pySim (`TestBSPdecode` of the same file), with its keys. Its segments
-/// are longer than the standard allows, which is the quirk that `tolerating_long_tlvs` is for. In this package,
-/// unlike what osmo-smdpp sends, each protected TLV stands inside another one with the same tag.
+/// pySim cuts a package into pieces of 1008 octets, whose segments are longer than the standard allows: the quirk that
+/// `tolerating_long_tlvs` is for. The digest is that of all the segments that pySim makes of these octets.
 #[test]
-fn a_whole_package_made_by_pysim() {
-    let package = include_bytes!("bpp_by_pysim.der");
-    let mut content = children(children(package)[0].1).into_iter();
-    let [(0xbf23, _), (0xa0, first_sequence_of_87), (0xa1, sequence_of_88), (0xa3, sequence_of_86)] =
-        std::array::from_fn(|_| content.next().expect("four elements"))
-    else {
-        panic!("a package without ReplaceSessionKeys")
-    };
-    let session_keys = keys(
-        "ee3140eafd692b68eff40119b363bc6c",
-        "f11b921c302efb1df6bf218bf2de0dd8",
-        "8cd4d3a761eeac108641d5f4531a137e",
-    );
-    let mut unprotect = Unprotect::new(session_keys);
-    assert_eq!(unprotect.decrypt(children(first_sequence_of_87)[0].1), Ok(unhex("bf2400")));
-    let metadata = unprotect.verify_mac_only(children(sequence_of_88)[0].1);
-    let expected = "bf25285a0a89000123456789012341910a4f736d6f636f6d53504e920e4f736d6f636f6d50726f66696c65";
-    assert_eq!(metadata, Ok(unhex(expected)));
+fn segments_as_long_as_pysim_makes_them() {
+    let plain = some_data(2500);
+    let mut protect = Protect::new(some_keys());
+    let segments: Vec<Vec<u8>> =
+        plain.chunks(1008).map(|piece| protect.encrypt_and_mac(0x86, piece)).collect();
+    let digest = "b7d880cccb4f63baa4fef420f0ae8c292b42acb327b75d887521068b7af913ce";
+    assert_eq!(Sha256::digest(segments.concat()).as_slice(), unhex(digest));
+    assert_eq!(segments[0].len(), MAX_TLV_OF_PYSIM);
 
-    let ppk = SessionKeys { initial_mac_chaining_value: [0x22; 16], s_enc: [0; 16], s_mac: [0x11; 16] };
-    let mut strict = Unprotect::new(ppk.clone());
-    let mut tolerant = Unprotect::new(ppk).tolerating_long_tlvs();
-    let segments = children(sequence_of_86);
-    let profile: Vec<u8> = segments.iter().flat_map(|(_, tlv)| tolerant.decrypt(tlv).unwrap()).collect();
-    // The unprotected profile in pySim's test has this length and digest.
-    assert_eq!(profile.len(), 12251);
-    let digest = "43af15322855f89e565d6c0d56857ac7e42bd56883f54043b6e96487923720b3";
-    assert_eq!(Sha256::digest(&profile).as_slice(), unhex(digest));
-    let (_, first) = segments[0];
-    assert_eq!(first.len(), MAX_TLV_OF_PYSIM);
-    assert_eq!(strict.decrypt(first), Err(BspError::Structure("the TLV is longer than 1020 octets")));
-}
-
-/// The TLVs in some DER: tag (one octet, or two with BF) and content.
-fn children(mut der: &[u8]) -> Vec<(u16, &[u8])> {
-    let mut found = Vec::new();
-    while !der.is_empty() {
-        let (tag, at) =
-            if der[0] == 0xbf { (u16::from_be_bytes([der[0], der[1]]), 2) } else { (der[0].into(), 1) };
-        let (length, at) = match der[at] {
-            0x82 => (usize::from(u16::from_be_bytes([der[at + 1], der[at + 2]])), at + 3),
-            0x81 => (usize::from(der[at + 1]), at + 2),
-            short => (usize::from(short), at + 1),
-        };
-        found.push((tag, &der[at..at + length]));
-        der = &der[at + length..];
-    }
-    found
+    let mut tolerant = Unprotect::new(some_keys()).tolerating_long_tlvs();
+    let read: Vec<u8> = segments.iter().flat_map(|tlv| tolerant.decrypt(tlv).unwrap()).collect();
+    assert_eq!(read, plain);
+    let mut strict = Unprotect::new(some_keys());
+    assert_eq!(strict.decrypt(&segments[0]), Err(BspError::Structure("the TLV is longer than 1020 octets")));
 }
 
 /// RFC 4493 section 4, examples 2 to 4: that the MAC is AES-CMAC.
