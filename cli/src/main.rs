@@ -42,6 +42,8 @@ enum Command {
     Network(command::network::Command),
     #[command(subcommand)]
     Profile(command::profile::Command),
+    #[command(subcommand)]
+    Localize(command::localize::Command),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +73,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
     let settings = Settings::resolve(cli.layer, cli.config.as_deref())?;
     match cli.command {
         Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
+        Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Profile(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Device(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

@@ -2,13 +2,39 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Milliseconds since the Unix epoch, UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// Milliseconds since the Unix epoch, UTC. In JSON a person's date and time; the number is read as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.to_string();
+        // A time that no calendar has (a saturated sum) stays a number, so that it can be read back.
+        if text.parse() == Ok(*self) {
+            serializer.serialize_str(&text)
+        } else {
+            serializer.serialize_i64(self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a date and time such as 2026-11-21T08:00:00Z")]
+        enum Written {
+            Text(String),
+            Milliseconds(i64),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Text(text) => text.parse().map_err(de::Error::custom),
+            Written::Milliseconds(number) => Ok(Self(number)),
+        }
+    }
+}
 
 impl Timestamp {
     /// From whole seconds since the Unix epoch.
@@ -47,7 +73,7 @@ impl fmt::Display for Timestamp {
 }
 
 /// The text is not an RFC 3339 date and time.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a date and time such as 2026-11-21T08:00:00Z")]
 pub struct NotATime {
     text: String,
@@ -66,6 +92,18 @@ impl FromStr for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_has_the_date_and_takes_the_number() {
+        let time: Timestamp = "2026-11-21T08:00:00.5Z".parse().unwrap();
+        assert_eq!(serde_json::to_string(&time).unwrap(), r#""2026-11-21T08:00:00.5Z""#);
+        for time in [time, Timestamp(0), Timestamp(i64::MAX), Timestamp(i64::MIN)] {
+            let text = serde_json::to_string(&time).unwrap();
+            assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), time, "{text}");
+        }
+        assert_eq!(serde_json::from_str::<Timestamp>("1000").unwrap(), Timestamp(1000));
+        assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
+    }
 
     #[test]
     fn a_time_prints_as_it_was_read() {

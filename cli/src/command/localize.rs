@@ -1,0 +1,138 @@
+//! `landfall localize`: the rules, and what they say of a device.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use localize::{Country, Device, Offer, Policy, RuleBook, RuleKind};
+use rsp::time::Timestamp;
+use serde::Deserialize;
+use world::{Clock, Fault};
+
+use crate::output::{Table, say, say_json};
+
+/// Country rules, and what they say of a device
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the rules, as a person reads them or as JSON
+    Rules {
+        /// Of this country only
+        #[arg(long)]
+        country: Option<Country>,
+        /// Rules of your own, in the form of localize/data/countries.toml
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
+    },
+    /// Decide what a device should do, and why
+    Decide {
+        /// The device: JSON with `device` (history, held), and optionally `offers` and `policy`
+        file: PathBuf,
+        /// At this time, such as 2026-11-21T08:00:00Z [default: now]
+        #[arg(long)]
+        at: Option<Timestamp>,
+        /// Rules of your own, in the form of localize/data/countries.toml
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    device: Device,
+    #[serde(default)]
+    offers: Vec<Offer>,
+    #[serde(default)]
+    policy: Policy,
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A file cannot be read or is not what it should be.
+    pub fn run(self, json: bool) -> Result<(), Fault> {
+        match self {
+            Self::Rules { country, rules } => {
+                let book = book(rules)?;
+                let shown: Vec<_> = match country {
+                    Some(country) => book.rules_in(country).collect(),
+                    None => book.rules().iter().collect(),
+                };
+                if json {
+                    say_json(&shown);
+                } else {
+                    let mut table =
+                        Table::new(&["rule", "countries", "kind", "limit", "window", "reviewed", "note"]);
+                    for rule in shown {
+                        let (kind, limit, window) = in_words(&rule.kind);
+                        let countries: Vec<String> = rule.countries.iter().map(ToString::to_string).collect();
+                        table.row([
+                            rule.id.to_string(),
+                            countries.join(" "),
+                            kind.to_owned(),
+                            limit.map(|days| days.to_string()).unwrap_or_default(),
+                            window.map(|days| days.to_string()).unwrap_or_default(),
+                            rule.reviewed.to_string(),
+                            rule.note.clone().unwrap_or_default(),
+                        ]);
+                    }
+                    say(&table.render());
+                }
+            }
+            Self::Decide { file, at, rules } => {
+                let book = book(rules)?;
+                let question: Question = serde_json::from_slice(&super::sm_dp::read(&file)?).map_err(|e| {
+                    Fault::caused_by(
+                        e,
+                        format!("{} does not describe a device", file.display()),
+                        "correct it; the timeline of `landfall demo --json` shows decisions, localize's documentation the fields",
+                    )
+                })?;
+                let now = at.unwrap_or_else(|| net::OsClock.now());
+                let decision =
+                    localize::decide(now, &question.device, &question.offers, &book, &question.policy);
+                if json {
+                    say_json(&decision);
+                } else {
+                    say(&format!("{}\n", decision.to_string().trim_end()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A kind of rule, its limit and its window, in the rule's own unit.
+fn in_words(kind: &RuleKind) -> (&'static str, Option<u32>, Option<u32>) {
+    match *kind {
+        RuleKind::Banned => ("banned", None, None),
+        RuleKind::ConsecutiveDays { limit_days } => ("days in a row", Some(limit_days), None),
+        RuleKind::DaysInPeriod { limit_days, window_days } => {
+            ("days in a period", Some(limit_days), Some(window_days))
+        }
+        RuleKind::RoamingMonthsInPeriod { limit_months, window_months, .. } => {
+            ("months in a period", Some(limit_months), Some(window_months))
+        }
+        RuleKind::ImeiRegistration { limit_days, window_days } => {
+            ("IMEI registration", Some(limit_days), window_days)
+        }
+        RuleKind::LocalPresence { limit_days, window_days } => ("local presence", limit_days, window_days),
+        RuleKind::CarrierTerms { limit_days, window_days } => ("carrier terms", limit_days, window_days),
+        RuleKind::Permissive => ("permissive", None, None),
+    }
+}
+
+fn book(file: Option<PathBuf>) -> Result<RuleBook, Fault> {
+    let Some(file) = file else {
+        return RuleBook::built_in()
+            .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"));
+    };
+    let text = String::from_utf8_lossy(&super::sm_dp::read(&file)?).into_owned();
+    RuleBook::parse(&text).map_err(|e| {
+        Fault::caused_by(
+            e,
+            format!("cannot use the rules in {}", file.display()),
+            "correct the rule that is named",
+        )
+    })
+}
