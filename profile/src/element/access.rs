@@ -46,7 +46,7 @@ fields! {
         "pinValue" pin_value: SecretOctets = 0x81,
         "unblockingPINReference" unblocking_pin_reference: Option<PukKeyReference> = 0x82,
         "pinAttributes"
-        /// DEFAULT 7; bit 1 enabled, bit 2 may not be disabled (inverted sense: may be disabled when 0), bit 3 changeable.
+        /// DEFAULT 7; bit 1 enabled, bit 2 may be changed, bit 3 may be disabled, as the values of the TS.48 profile suggest.
         pin_attributes: Option<i64> = 0x83,
         "maxNumOfAttemps-retryNumLeft"
         /// DEFAULT 51 (33): attempts at most in the high half, left in the low half.
