@@ -72,7 +72,7 @@ pub struct Pin {
     pub value: SecretOctets,
     /// The code that unblocks it.
     pub unblocked_by: Option<PukKeyReference>,
-    /// Bit 1: enabled; bit 2: may not be disabled or enabled by the user; bit 3: may be changed.
+    /// Bit 1: enabled; bit 2: may be changed; bit 3: may be disabled, as the values of the TS.48 profile suggest.
     pub attributes: u8,
     /// How many attempts there are.
     pub attempts: u8,
