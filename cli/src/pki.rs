@@ -69,12 +69,17 @@ pub fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Fault> {
 }
 
 fn write_one(path: &Path, content: &[u8], secret: bool) -> io::Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt};
+    use std::{
+        io::Write as _,
+        os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    };
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     let mode = if secret { 0o600 } else { 0o644 };
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    // The mode above counts only for a new file.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)
 }
 

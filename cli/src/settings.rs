@@ -85,7 +85,7 @@ impl Layer {
             Fault::new(
                 format!("cannot use the settings in {}", path.display()),
                 e.to_string().trim_end().to_owned(),
-                "correct the file; `landfall --help` names the settings, which are spelled the same there",
+                "correct the file; `landfall --help` names the settings; in the file --sm-dp-name is the list sm-dp-names",
             )
         })
     }

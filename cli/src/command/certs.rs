@@ -143,5 +143,5 @@ fn rows(pki: &certs::Pki) -> Vec<Row> {
 
 fn from_now(days: u64) -> Validity {
     let now = Timestamp::from_seconds(net::OsClock.now().seconds());
-    Validity { from: now, to: now.plus(Duration::from_secs(days * 86_400)) }
+    Validity { from: now, to: now.plus(Duration::from_secs(days.saturating_mul(86_400))) }
 }

@@ -63,10 +63,12 @@ impl Command {
         let kept = sm_dp.orders().await?.into_iter().find(|profile| profile.iccid == iccid);
         let waiting = kept.as_ref().and_then(|profile| {
             let order = profile.order.as_ref()?;
-            (profile.state == sm_dp::ProfileState::Released).then(|| order.matching_id.clone())?
+            let flag = if order.confirmation_code_hash.is_some() { "$$1" } else { "" };
+            let matching_id = order.matching_id.as_ref()?;
+            (profile.state == sm_dp::ProfileState::Released).then(|| format!("{matching_id}{flag}"))
         });
         let code = match (kept.is_some(), waiting) {
-            (true, Some(matching_id)) => format!("LPA:1${}${matching_id}", parties::reachable(settings)),
+            (true, Some(waiting)) => format!("LPA:1${}${waiting}", parties::reachable(settings)),
             (true, None) => String::new(),
             (false, _) => {
                 sm_dp.add_profile(&package, &ProfileOptions::default()).await?;

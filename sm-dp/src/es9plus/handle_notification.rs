@@ -87,11 +87,20 @@ fn check_result(
     if data.smdp_oid.as_ref().is_some_and(|oid| context.credentials.smdp_oid() != Some(oid)) {
         return Err(Status::SmdpOidMismatch.because("the result is for another SM-DP+"));
     }
-    // An installation that broke off before StoreMetadata has no ICCID to name.
-    match data.notification_metadata.iccid {
-        Some(named) if named != iccid => Err(Status::IccidUnknown
+    let told = &data.notification_metadata;
+    if !told.profile_management_operation.has(notification_event::INSTALL) {
+        return Err(
+            Status::FormatInvalid.because("an installation result is a notification of an installation")
+        );
+    }
+    match (told.iccid, &data.final_result) {
+        (Some(named), _) if named != iccid => Err(Status::IccidUnknown
             .because("the result names another profile than the session")
             .about(named)),
+        // Only an installation that broke off before StoreMetadata has no ICCID to name.
+        (None, FinalResult::SuccessResult(_)) => {
+            Err(Status::IccidUnknown.because("the result of an installation that succeeded names no profile"))
+        }
         _ => Ok(()),
     }
 }
