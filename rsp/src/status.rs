@@ -141,8 +141,22 @@ statuses! {
     OrderExpired = "8.8.5" / "4.10",
     /// The download was tried too often.
     DownloadAttemptsExceeded = "8.8.5" / "6.4",
+    /// The SM-DS failed to do what it was asked.
+    SmdsExecutionError = "8.9" / "4.2",
     /// The SM-DS could not be reached or its address is invalid.
     SmdsInaccessible = "8.9" / "5.1",
+    /// The SM-DS address is not this server's.
+    SmdsAddressRefused = "8.9.1" / "3.8",
+    /// No CI that the eUICC can sign under is trusted by the SM-DS.
+    SmdsCiForSigningUnsupported = "8.9.2" / "3.1",
+    /// The eUICC's SGP.22 version is not supported by the SM-DS.
+    SmdsSvnUnsupported = "8.9.3" / "3.1",
+    /// The SM-DS has no certificate under a CI that the eUICC can verify.
+    SmdsCiForVerificationUnavailable = "8.9.4" / "3.7",
+    /// An event of this identity is registered already.
+    EventInUse = "8.9.5" / "3.3",
+    /// No event of this identity is registered.
+    EventUnknown = "8.9.5" / "3.9",
     /// The transaction is not known.
     TransactionUnknown = "8.10.1" / "3.9",
     /// The CI is not known.

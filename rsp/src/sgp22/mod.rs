@@ -6,6 +6,8 @@
 pub mod common;
 pub mod es10b;
 pub mod es10c;
+pub mod es11;
+pub mod es12;
 pub mod es2plus;
 pub mod es8plus;
 pub mod es9plus;

@@ -1,0 +1,129 @@
+//! ES11, between the LPA and the SM-DS: SGP.22 sections 5.8 and 6.5.2.
+//!
+//! The functions have the names, the tags and the paths of ES9+: an LPA calls `/gsma/rsp2/es9plus/...` at an SM-DS too.
+//! Only the answer to AuthenticateClient is of another kind.
+
+use serde::{Deserialize, Serialize};
+
+pub use super::es9plus::{AuthenticateClientRequest, InitiateAuthenticationOk};
+use super::{
+    EuiccInfo1,
+    es9plus::Function,
+    json::{base64_der, base64_octets},
+};
+use crate::{choice, codes, ids::TransactionId, sequence, status::Status};
+
+/// Another path that LPAs in the field call, section 6.5.1 read for ES11.
+pub fn path(function: &str) -> String {
+    format!("/gsma/rsp2/es11/{function}")
+}
+
+/// ES11.InitiateAuthentication: section 5.8.1.
+#[derive(Clone, Copy, Debug)]
+pub struct InitiateAuthentication;
+
+impl Function for InitiateAuthentication {
+    const NAME: &'static str = "initiateAuthentication";
+    type Request = InitiateAuthenticationRequest;
+    type Reply = InitiateAuthenticationOk;
+}
+
+/// ES11.AuthenticateClient: section 5.8.2.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthenticateClient;
+
+impl Function for AuthenticateClient {
+    const NAME: &'static str = "authenticateClient";
+    type Request = AuthenticateClientRequest;
+    type Reply = AuthenticateClientOk;
+}
+
+sequence! {
+    /// InitiateAuthenticationRequest, with the address of an SM-DS in the place of the SM-DP+'s.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct InitiateAuthenticationRequest = 0xBF39 {
+        /// Fresh from the eUICC.
+        #[serde(rename = "euiccChallenge", with = "base64_octets")]
+        pub euicc_challenge: [u8; 16] = 0x81,
+        /// The address at which the LPA believes to be. Most LPAs keep the name it has on ES9+.
+        #[serde(rename = "smdpAddress", alias = "smdsAddress")]
+        pub smds_address: String = 0x83,
+        /// From the eUICC.
+        #[serde(rename = "euiccInfo1", with = "base64_der")]
+        pub euicc_info1: EuiccInfo1 = 0xBF20,
+    }
+}
+
+choice! {
+    /// AuthenticateClientResponseEs11.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum AuthenticateClientResponse = 0xBF40 {
+        /// The SM-DS knows the eUICC.
+        AuthenticateClientOk(AuthenticateClientOk) = 0xA0,
+        /// It does not.
+        AuthenticateClientError(AuthenticateClientError) = 0x81,
+    }
+}
+
+sequence! {
+    /// AuthenticateClientOkEs11.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct AuthenticateClientOk = 0x30 {
+        /// Of the session.
+        #[serde(rename = "transactionId")]
+        pub transaction_id: TransactionId = 0x80,
+        /// What waits for the eUICC; nothing may.
+        #[serde(rename = "eventEntries")]
+        pub event_entries: Vec<EventEntries> = 0xA1,
+    }
+}
+
+sequence! {
+    /// EventEntries: one of them, in spite of its name.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct EventEntries = 0x30 {
+        /// What to ask for, as MatchingID.
+        #[serde(rename = "eventId")]
+        pub event_id: String = 0x80,
+        /// Of whom.
+        #[serde(rename = "rspServerAddress")]
+        pub rsp_server_address: String = 0x81,
+    }
+}
+
+codes! {
+    /// authenticateClientError of the ASN.1 binding.
+    pub struct AuthenticateClientError {
+        /// CERT.EUM does not verify.
+        EUM_CERTIFICATE_INVALID = 1,
+        /// CERT.EUM has expired.
+        EUM_CERTIFICATE_EXPIRED = 2,
+        /// CERT.EUICC does not verify.
+        EUICC_CERTIFICATE_INVALID = 3,
+        /// CERT.EUICC has expired.
+        EUICC_CERTIFICATE_EXPIRED = 4,
+        /// The signature does not verify.
+        EUICC_SIGNATURE_INVALID = 5,
+        /// No such event waits for this eUICC.
+        EVENT_ID_UNKNOWN = 6,
+        /// The transaction is not known.
+        INVALID_TRANSACTION_ID = 7,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+impl From<Status> for AuthenticateClientError {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::EumCertificateVerificationFailed => Self::EUM_CERTIFICATE_INVALID,
+            Status::EumCertificateExpired => Self::EUM_CERTIFICATE_EXPIRED,
+            Status::EuiccCertificateVerificationFailed => Self::EUICC_CERTIFICATE_INVALID,
+            Status::EuiccCertificateExpired => Self::EUICC_CERTIFICATE_EXPIRED,
+            Status::EuiccVerificationFailed => Self::EUICC_SIGNATURE_INVALID,
+            Status::EventUnknown => Self::EVENT_ID_UNKNOWN,
+            Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
+            _ => Self::UNDEFINED_ERROR,
+        }
+    }
+}

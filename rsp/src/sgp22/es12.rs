@@ -1,0 +1,68 @@
+//! ES12, between the SM-DP+ and the SM-DS: SGP.22 sections 5.9 and 6.5.2.
+
+use serde::{Deserialize, Serialize};
+
+use super::json::RequestHeader;
+use crate::ids::{Eid, SmdpAddress};
+
+/// Path of a function in the JSON binding, section 6.5.1.
+pub fn path(function: &str) -> String {
+    format!("/gsma/rsp2/es12/{function}")
+}
+
+/// ES12.RegisterEvent: section 5.9.1. The answer is a header alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterEventRequest {
+    /// Who calls.
+    pub header: RequestHeader,
+    /// The eUICC that something waits for.
+    pub eid: Eid,
+    /// Where it waits: the SM-DP+, or the SM-DS that knows more.
+    #[serde(rename = "rspServerAddress")]
+    pub rsp_server_address: SmdpAddress,
+    /// What the LPA shall ask for there, as its MatchingID.
+    #[serde(rename = "eventId")]
+    pub event_id: String,
+    /// Whether an alternative SM-DS shall pass the event on to the root SM-DS.
+    #[serde(rename = "forwardingIndicator")]
+    pub forwarding_indicator: bool,
+}
+
+/// ES12.DeleteEvent: section 5.9.2. The answer is a header alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteEventRequest {
+    /// Who calls.
+    pub header: RequestHeader,
+    /// The eUICC the event is for.
+    pub eid: Eid,
+    /// As it was registered.
+    #[serde(rename = "eventId")]
+    pub event_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_json_binding() {
+        let header = json!({"functionRequesterIdentifier": "2.999.10", "functionCallIdentifier": "1"});
+        let eid = "89049032123451234512345678901235";
+        let register = json!({
+            "header": header, "eid": eid, "rspServerAddress": "smdp.example.com", "eventId": "EV-1",
+            "forwardingIndicator": true,
+        });
+        let read: RegisterEventRequest = serde_json::from_value(register.clone()).unwrap();
+        assert_eq!(read.eid.to_string(), eid);
+        assert_eq!(serde_json::to_value(&read).unwrap(), register);
+
+        let delete = json!({"header": header, "eid": eid, "eventId": "EV-1"});
+        let read: DeleteEventRequest = serde_json::from_value(delete.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), delete);
+        assert_eq!(path("registerEvent"), "/gsma/rsp2/es12/registerEvent");
+    }
+}
