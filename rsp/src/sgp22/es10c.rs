@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     choice, codes,
-    der::BitString,
+    der::{Asn1, BitString, DecodeError, Problem, Reader, Tag, write_tlv},
     ids::{Aid, Eid, Iccid},
     sequence,
 };
@@ -227,8 +227,25 @@ sequence! {
     /// GetEuiccDataRequest (GetEID): section 5.7.20.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct GetEuiccDataRequest = 0xBF3E {
-        /// Always 5A.
-        pub tag_list: Vec<u8> = 0x5C,
+        /// Which element is wanted.
+        pub tag_list: EidTag = 0x5C,
+    }
+}
+
+/// The tag list of GetEuiccDataRequest: 5A, as section 5.7.20 fixes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EidTag;
+
+impl Asn1 for EidTag {
+    const TAG: Tag = Tag::OCTET_STRING;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        write_tlv(tag, &[0x5A], out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("the tag list of GetEID is 5A"));
+        if reader.contents(tag)? == [0x5A] { Ok(Self) } else { Err(bad) }
     }
 }
 

@@ -76,6 +76,10 @@ fn store_data_goes_to_the_isd_r_in_its_order_or_not_at_all() {
             ("80E2910001 BF", "6A80"),
             ("80E2910008 BF3E035C015A0000", "6A80"),
             ("80E2910005 BF3E035C01", "6A80"),
+            // GetEID for another element than the EID, for two, for none.
+            ("80E2910006 BF3E035C014F", "6A80"),
+            ("80E2910007 BF3E045C025A4F", "6A80"),
+            ("80E2910005 BF3E025C00", "6A80"),
             ("80E2910003 BF7F00", "6A88"),
             ("80E2910004 BF360000", "6985"),
             ("80E2910002 8600", "6985"),

@@ -19,7 +19,7 @@ use rsp::sgp22::es10b::{
     SetDefaultDpAddressResponse,
 };
 use rsp::sgp22::es10c::{
-    DeleteProfileRequest, DeleteProfileResponse, DisableProfileRequest, DisableProfileResponse,
+    DeleteProfileRequest, DeleteProfileResponse, DisableProfileRequest, DisableProfileResponse, EidTag,
     EnableProfileRequest, EnableProfileResponse, EuiccMemoryResetRequest, EuiccMemoryResetResponse,
     GetEuiccDataRequest, GetEuiccDataResponse, ProfileInfo, ProfileInfoListRequest, ProfileInfoListResponse,
     ProfileSearch, SetNicknameRequest, SetNicknameResponse,
@@ -273,7 +273,7 @@ impl<D: CardDoor> Es10<D> {
 
     /// ES10c.GetEID: section 5.7.20.
     pub async fn get_eid(&mut self) -> Result<Eid, Es10Error> {
-        let request = GetEuiccDataRequest { tag_list: vec![0x5A] };
+        let request = GetEuiccDataRequest { tag_list: EidTag };
         let answer: GetEuiccDataResponse = self.call(ES10C, "GetEID", &request).await?;
         Ok(answer.eid_value)
     }

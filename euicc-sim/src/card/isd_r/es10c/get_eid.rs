@@ -4,7 +4,6 @@ use rsp::sgp22::es10c::{GetEuiccDataRequest, GetEuiccDataResponse};
 
 use crate::card::context::Context;
 
-/// The tag list is not looked at: there is nothing else to be had.
 pub(crate) fn get_eid(context: &mut Context<'_>, _: GetEuiccDataRequest) -> GetEuiccDataResponse {
     GetEuiccDataResponse { eid_value: context.description.eid }
 }
