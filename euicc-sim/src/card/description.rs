@@ -95,10 +95,10 @@ pub struct AuthorisationRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowedOperator {
     /// MCC and MNC as TS 24.008 codes them; a nibble E stands for any digit.
-    pub mcc_mnc: Octets,
-    /// EF.GID1; absent or empty for any.
+    pub mcc_mnc: [u8; 3],
+    /// EF.GID1; empty for any, absent for owners without one.
     pub gid1: Option<Octets>,
-    /// EF.GID2; absent or empty for any.
+    /// EF.GID2; empty for any, absent for owners without one.
     pub gid2: Option<Octets>,
 }
 
@@ -128,9 +128,9 @@ impl CardDescription {
             rules_authorisation_table: vec![AuthorisationRule {
                 ppr_ids: vec![ppr::PPR1, ppr::PPR2],
                 allowed_operators: vec![AllowedOperator {
-                    mcc_mnc: [0xEE; 3].into(),
-                    gid1: None,
-                    gid2: None,
+                    mcc_mnc: [0xEE; 3],
+                    gid1: Some(Octets::default()),
+                    gid2: Some(Octets::default()),
                 }],
                 consent_required: true,
             }],
@@ -220,7 +220,8 @@ impl Default for Capabilities {
 impl AuthorisationRule {
     /// Whether this line lets `operator` use the policy rule with this bit.
     pub(crate) fn allows(&self, rule: usize, operator: &OperatorId) -> bool {
-        self.ppr_ids.contains(&rule) && self.allowed_operators.iter().any(|allowed| allowed.matches(operator))
+        self.ppr_ids.contains(&rule)
+            && self.allowed_operators.iter().any(|allowed| allowed.to_wire().stands_for(operator))
     }
 
     fn to_wire(&self) -> ProfilePolicyAuthorisationRule {
@@ -233,28 +234,9 @@ impl AuthorisationRule {
 }
 
 impl AllowedOperator {
-    fn matches(&self, operator: &OperatorId) -> bool {
-        let any_or_equal = |allowed: &Option<Octets>, found: &Option<Vec<u8>>| {
-            allowed.as_deref().is_none_or(|allowed| {
-                allowed.is_empty() || found.as_deref().is_some_and(|found| found == allowed)
-            })
-        };
-        let nibbles =
-            |octets: &[u8]| octets.iter().flat_map(|octet| [octet >> 4, octet & 0x0F]).collect::<Vec<_>>();
-        let (allowed, found) = (nibbles(&self.mcc_mnc), nibbles(&operator.mcc_mnc));
-        allowed.len() == found.len()
-            && allowed.iter().zip(&found).all(|(allowed, found)| *allowed == 0xE || allowed == found)
-            && any_or_equal(&self.gid1, &operator.gid1)
-            && any_or_equal(&self.gid2, &operator.gid2)
-    }
-
     fn to_wire(&self) -> OperatorId {
-        let [a, b, c] = [0, 1, 2].map(|at| self.mcc_mnc.get(at).copied().unwrap_or(0xEE));
-        OperatorId {
-            mcc_mnc: [a, b, c],
-            gid1: self.gid1.as_ref().map(|gid| gid.to_vec()),
-            gid2: self.gid2.as_ref().map(|gid| gid.to_vec()),
-        }
+        let group = |group: &Option<Octets>| group.as_ref().map(|octets| octets.to_vec());
+        OperatorId { mcc_mnc: self.mcc_mnc, gid1: group(&self.gid1), gid2: group(&self.gid2) }
     }
 }
 
@@ -268,22 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_of_the_rat_may_leave_digits_and_group_open() {
-        let rule = |mcc_mnc: [u8; 3], gid1: Option<&[u8]>| AuthorisationRule {
-            ppr_ids: vec![ppr::PPR1],
-            allowed_operators: vec![AllowedOperator {
-                mcc_mnc: mcc_mnc.into(),
-                gid1: gid1.map(Octets::from),
-                gid2: None,
-            }],
-            consent_required: false,
-        };
-        let operator = OperatorId { mcc_mnc: [0x62, 0xF2, 0x10], gid1: Some(vec![7]), gid2: None };
-        assert!(rule([0xEE; 3], None).allows(ppr::PPR1, &operator));
-        assert!(!rule([0xEE; 3], None).allows(ppr::PPR2, &operator));
-        assert!(rule([0x62, 0xF2, 0xEE], Some(&[])).allows(ppr::PPR1, &operator));
-        assert!(rule([0x62, 0xF2, 0x10], Some(&[7])).allows(ppr::PPR1, &operator));
-        assert!(!rule([0x62, 0xF2, 0x10], Some(&[8])).allows(ppr::PPR1, &operator));
-        assert!(!rule([0x62, 0xF2, 0x20], None).allows(ppr::PPR1, &operator));
+    fn an_ordinary_card_lets_every_operator_use_both_policy_rules() {
+        let eid = "89049032000000000000000000000196".parse().unwrap();
+        let card = CardDescription::default_for(eid, &[]);
+        let [line] = &card.rules_authorisation_table[..] else { panic!("one line is expected") };
+        for gid1 in [None, Some(vec![]), Some(vec![7])] {
+            let operator = OperatorId { mcc_mnc: [0x62, 0xF2, 0x10], gid1, gid2: None };
+            assert!(line.allows(ppr::PPR1, &operator) && line.allows(ppr::PPR2, &operator));
+            assert!(!line.allows(ppr::UPDATE_CONTROL, &operator));
+        }
     }
 }

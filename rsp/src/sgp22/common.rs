@@ -320,6 +320,24 @@ sequence! {
     }
 }
 
+impl OperatorId {
+    /// As an operator of the Rules Authorisation Table, whether it stands for the owner of a profile: section 2.9.2.1.
+    /// E stands for any digit, an empty group identifier for any; an absent one for owners without one only.
+    pub fn stands_for(&self, owner: &Self) -> bool {
+        let digits = |octets: &[u8; 3]| octets.map(|octet| [octet >> 4, octet & 0x0F]).concat();
+        let group = |allowed: &Option<Vec<u8>>, found: &Option<Vec<u8>>| match allowed.as_deref() {
+            Some([]) => true,
+            allowed => allowed == found.as_deref(),
+        };
+        digits(&self.mcc_mnc)
+            .iter()
+            .zip(digits(&owner.mcc_mnc))
+            .all(|(allowed, found)| *allowed == 0xE || *allowed == found)
+            && group(&self.gid1, &owner.gid1)
+            && group(&self.gid2, &owner.gid2)
+    }
+}
+
 /// NotificationEvent: a BIT STRING, one bit per event.
 pub mod notification_event {
     /// A profile was installed (or its installation failed).
@@ -414,5 +432,39 @@ sequence! {
         pub allowed_operators: Vec<OperatorId> = 0xA1,
         /// Bit 0: the user must consent.
         pub ppr_flags: BitString = 0x82,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_of_the_table_may_leave_digits_and_groups_open() {
+        let operator = |mcc_mnc, gid1: Option<&[u8]>, gid2: Option<&[u8]>| OperatorId {
+            mcc_mnc,
+            gid1: gid1.map(<[u8]>::to_vec),
+            gid2: gid2.map(<[u8]>::to_vec),
+        };
+        let here = [0x62, 0xF2, 0x24];
+        let owner = operator(here, Some(&[1]), None);
+        for allowed in [
+            operator(here, Some(&[1]), None),
+            operator([0x62, 0xE2, 0xEE], Some(&[1]), None),
+            operator([0xEE; 3], Some(&[]), None),
+            operator(here, Some(&[]), Some(&[])),
+        ] {
+            assert!(allowed.stands_for(&owner), "{allowed:?}");
+        }
+        for allowed in [
+            operator(here, Some(&[2]), None),
+            operator(here, Some(&[1, 0]), None),
+            operator(here, None, None),
+            operator(here, Some(&[1]), Some(&[1])),
+            operator([0x62, 0xF2, 0x25], Some(&[1]), None),
+        ] {
+            assert!(!allowed.stands_for(&owner), "{allowed:?}");
+        }
+        assert!(operator([0xEE; 3], None, None).stands_for(&operator(here, None, None)));
     }
 }

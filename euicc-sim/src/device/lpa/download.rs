@@ -422,7 +422,7 @@ impl<D: CardDoor> Lpa<D> {
             let line = table.iter().find(|line| {
                 line.ppr_ids.has(rule)
                     && line.allowed_operators.iter().any(|allowed| {
-                        metadata.profile_owner.as_ref().is_some_and(|owner| is_allowed(allowed, owner))
+                        metadata.profile_owner.as_ref().is_some_and(|owner| allowed.stands_for(owner))
                     })
             });
             match line {
@@ -537,10 +537,10 @@ fn check_initiate_authentication(
     let Some(expected) = &code.smdp_oid else { return Ok(()) };
     let certificate = Certificate::from_der(answer.server_certificate.0.clone())
         .map_err(|error| ServerFlaw::Certificate(error.to_string()))?;
-    let found: Vec<String> = certificate.registered_ids().iter().map(ToString::to_string).collect();
-    if found.contains(&expected.to_string()) {
+    if certificate.registered_ids().contains(expected) {
         return Ok(());
     }
+    let found: Vec<String> = certificate.registered_ids().iter().map(ToString::to_string).collect();
     Err(ServerFlaw::OtherOid { expected: expected.clone(), found: found.join(", ") })
 }
 
@@ -581,20 +581,6 @@ fn refused_by_user(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection
         Decision::NoAnswer => (CancelSessionReason::TIMEOUT, "the user did not answer"),
     };
     Some(Objection { reason, why: why.into() })
-}
-
-/// Whether an entry of the table stands for this operator; E stands for any digit, an empty group identifier for any.
-fn is_allowed(allowed: &rsp::sgp22::OperatorId, owner: &rsp::sgp22::OperatorId) -> bool {
-    let nibbles = |octets: &[u8; 3]| octets.map(|octet| [octet >> 4, octet & 0x0F]).concat();
-    let group = |allowed: &Option<Vec<u8>>, found: &Option<Vec<u8>>| {
-        allowed.as_ref().is_none_or(|allowed| allowed.is_empty() || Some(allowed) == found.as_ref())
-    };
-    nibbles(&allowed.mcc_mnc)
-        .iter()
-        .zip(nibbles(&owner.mcc_mnc))
-        .all(|(allowed, found)| *allowed == 0xE || *allowed == found)
-        && group(&allowed.gid1, &owner.gid1)
-        && group(&allowed.gid2, &owner.gid2)
 }
 
 fn without_port(address: &SmdpAddress) -> Option<String> {

@@ -1,6 +1,6 @@
 use rsp::der::Raw;
 use rsp::ids::{CertificateDer, SubjectKeyIdentifier, Version};
-use rsp::sgp22::{EuiccInfo1, OperatorId, ServerSigned1};
+use rsp::sgp22::{EuiccInfo1, ServerSigned1};
 
 use super::*;
 
@@ -60,18 +60,6 @@ fn an_oid_in_the_activation_code_must_be_in_the_certificate() {
     let code = code("1$smdp.example.com$M$2.999.10");
     let flaw = check_initiate_authentication(&request(), &answer(signed()), &code);
     assert!(matches!(flaw, Err(ServerFlaw::Certificate(_))));
-}
-
-#[test]
-fn the_rules_authorisation_table_has_wildcards() {
-    let operator =
-        |mcc_mnc, gid1: Option<&[u8]>| OperatorId { mcc_mnc, gid1: gid1.map(<[u8]>::to_vec), gid2: None };
-    let owner = operator([0x62, 0xF2, 0x24], Some(&[1]));
-    assert!(is_allowed(&operator([0xEE; 3], None), &owner));
-    assert!(is_allowed(&operator([0x62, 0xE2, 0xEE], Some(&[])), &owner));
-    assert!(is_allowed(&operator([0x62, 0xF2, 0x24], Some(&[1])), &owner));
-    assert!(!is_allowed(&operator([0x62, 0xF2, 0x24], Some(&[2])), &owner));
-    assert!(!is_allowed(&operator([0x62, 0xF2, 0x25], None), &owner));
 }
 
 #[test]
