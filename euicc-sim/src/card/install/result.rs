@@ -86,7 +86,7 @@ fn tell(
     let data = Raw::new(ProfileInstallationResultData {
         transaction_id: prepared.server.transaction_id.clone(),
         notification_metadata: metadata.clone(),
-        smdp_oid: prepared.profile_binding.oid.to_string().parse().ok(),
+        smdp_oid: Some(prepared.profile_binding.oid.clone()),
         final_result,
     });
     let signature = context.ecasd.credential_or_preferred(&prepared.server.ci).sign(data.bytes());

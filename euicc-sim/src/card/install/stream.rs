@@ -140,7 +140,7 @@ mod tests {
         Ok((parts, stream.is_complete()))
     }
 
-    const PACKAGE: &str = "bf3617 bf2300 a00387 0101 a1058801018800 a30386 01ff";
+    const PACKAGE: &str = "bf3614 bf2300 a00387 0101 a1058801018800 a30386 01ff";
 
     #[test]
     fn headers_may_run_ahead_of_their_contents() {
@@ -156,7 +156,6 @@ mod tests {
             Part::EndOfSequence,
         ];
         // Cuts at every border.
-        let package = package.replacen("bf3617", "bf3614", 1);
         for cut in [6, 8, 11, 13, 16, 18, 20] {
             assert_eq!(
                 take_all(&package, cut),

@@ -33,7 +33,7 @@ fn decide(context: &Context<'_>, request: CancelSessionRequest) -> Result<Cancel
     let credential = context.ecasd.credential(&server.ci).ok_or(UNDEFINED_ERROR)?;
     let signed = Raw::new(EuiccCancelSessionSigned {
         transaction_id: request.transaction_id,
-        smdp_oid: server.certificate.oid.to_string().parse().map_err(|_| UNDEFINED_ERROR)?,
+        smdp_oid: server.certificate.oid.clone(),
         reason: request.reason,
     });
     let signature = credential.sign(signed.bytes()).as_bytes().to_vec();

@@ -8,7 +8,7 @@ use certs::{
 };
 use crypto::{Curve, SecretKey, Signature};
 use rsp::der::{Raw, Tag, write_tlv};
-use rsp::ids::{CertificateDer, Oid};
+use rsp::ids::CertificateDer;
 use rsp::sgp22::es10b::{
     DownloadErrorCode, EuiccSigned2, PrepareDownloadRequest, PrepareDownloadResponse,
     PrepareDownloadResponseError, PrepareDownloadResponseOk,
@@ -65,8 +65,7 @@ fn decide(
     let credential = context.ecasd.credential(&server.ci).ok_or(DownloadErrorCode::UNDEFINED_ERROR)?;
 
     let curve = profile_binding.certificate.curve();
-    let one_time_key = one_time_key(context, curve, &profile_binding, signed.bpp_euicc_otpk.as_deref())
-        .ok_or(DownloadErrorCode::UNDEFINED_ERROR)?;
+    let one_time_key = one_time_key(context, curve, &profile_binding, signed.bpp_euicc_otpk.as_deref());
     let euicc_signed2 = Raw::new(EuiccSigned2 {
         transaction_id: signed.transaction_id.clone(),
         euicc_otpk: one_time_key.public.to_vec(),
@@ -110,20 +109,20 @@ fn one_time_key(
     curve: Curve,
     profile_binding: &Verified<ServerCertificate>,
     bound_to: Option<&[u8]>,
-) -> Option<OneTimeKey> {
-    let smdp_oid: Oid = profile_binding.oid.to_string().parse().ok()?;
+) -> OneTimeKey {
+    let smdp_oid = &profile_binding.oid;
     let kept = context.persistent.one_time_keys.iter().find(|key| {
-        key.smdp_oid == smdp_oid && bound_to.is_some_and(|bound_to| bound_to == key.public.0.as_slice())
+        key.smdp_oid == *smdp_oid && bound_to.is_some_and(|bound_to| bound_to == key.public.0.as_slice())
     });
     if let Some(kept) = kept {
-        return Some(kept.clone());
+        return kept.clone();
     }
     let secret = SecretKey::generate(curve, &mut |octets| context.world.dice.fill(octets));
-    Some(OneTimeKey {
-        smdp_oid,
+    OneTimeKey {
+        smdp_oid: smdp_oid.clone(),
         public: secret.public_key().to_sec1().into(),
         secret: secret.to_bytes().expose().as_slice().into(),
-    })
+    }
 }
 
 /// The key outlives a power cut, so that the same package can be sent again.
