@@ -294,8 +294,11 @@ impl fmt::Display for Decision {
                     None => write!(f, "nothing to fall back to")?,
                 }
             }
-            Self::Stuck { deadline, .. } => {
-                write!(f, "stuck: has to leave by {deadline} and has nowhere to go")?
+            Self::Stuck { deadline, next_check, .. } => {
+                write!(f, "stuck: has to leave by {deadline} and has nowhere to go")?;
+                if let Some(at) = next_check {
+                    write!(f, "; to be decided again at {at}")?;
+                }
             }
         }
         self.reasons().iter().try_for_each(|reason| write!(f, "\n  - {reason}"))

@@ -359,6 +359,7 @@ fn the_card_goes_before_an_order_and_a_lower_priority_number_first() {
         matches!(decision, Decision::Stuck { next_check: Some(next), .. } if next == at("2026-04-08")),
         "{decision}"
     );
+    assert!(decision.to_string().contains("nowhere to go; to be decided again at 2026-04-08T"), "{decision}");
     device.held.push(held(LOCAL, "724-11", Role::Local, HeldState::Disabled));
     assert_eq!(destination(&device, now), "724-11");
 }
