@@ -74,6 +74,11 @@ impl LinkFault {
     pub fn new(kind: LinkFaultKind, peer: impl Into<String>, why: impl Into<String>) -> Self {
         Self { kind, peer: peer.into(), why: why.into() }
     }
+
+    /// What the reader can do about it.
+    pub fn next(&self) -> &'static str {
+        self.kind.next()
+    }
 }
 
 impl LinkFaultKind {
@@ -117,7 +122,7 @@ impl From<LinkFault> for Fault {
     fn from(fault: LinkFault) -> Self {
         let what = format!("no answer from {}", fault.peer);
         let why = format!("{} ({})", fault.kind.what(), fault.why);
-        Self::new(what, why, fault.kind.next())
+        Self::new(what, why, fault.next())
     }
 }
 

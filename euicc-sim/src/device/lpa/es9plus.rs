@@ -36,11 +36,11 @@ pub struct HttpTraffic {
     pub received: u64,
 }
 
-/// Why a server did not do what it was asked. The variant says where the fault lies.
+/// Why a server did not do what it was asked, and what can be done. The variant says where the fault lies.
 #[derive(Debug, thiserror::Error)]
 pub enum Es9Error {
     /// No answer came.
-    #[error("{function}: {fault}")]
+    #[error("{function}: {fault}; {}", .fault.next())]
     Link {
         /// What was asked.
         function: &'static str,
@@ -48,7 +48,7 @@ pub enum Es9Error {
         fault: LinkFault,
     },
     /// The server refused.
-    #[error("{function}: the SM-DP+ refused with {status}")]
+    #[error("{function}: the SM-DP+ refused with {status}; {}", after(.status))]
     Refused {
         /// What was asked.
         function: &'static str,
@@ -56,7 +56,7 @@ pub enum Es9Error {
         status: StatusCodeData,
     },
     /// The answer is not one of ES9+.
-    #[error("{function}: {why}")]
+    #[error("{function}: {why}; check that the address is an SM-DP+'s, and look at its log")]
     Answer {
         /// What was asked.
         function: &'static str,
@@ -151,6 +151,35 @@ impl Es9Plus<'_> {
     }
 }
 
+/// What the user of an LPA can do about a refusal.
+fn after(refusal: &StatusCodeData) -> &'static str {
+    match refusal.status() {
+        Some(Status::MatchingIdRefused | Status::SmdpAddressRefused) => {
+            "check the activation code, or ask the operator for another"
+        }
+        Some(Status::EidNotAllowed | Status::EidAssociation) => {
+            "use the device that the profile was ordered for, or have it ordered for this one"
+        }
+        Some(Status::ConfirmationCodeMissing | Status::ConfirmationCodeRefused) => {
+            "try again with the confirmation code that the operator gave"
+        }
+        Some(Status::ProfileNotReleased) => "try again later, or have the operator release the profile",
+        Some(
+            Status::ConfirmationCodeRetriesExceeded
+            | Status::OrderExpired
+            | Status::DownloadAttemptsExceeded
+            | Status::ProfileUnavailable,
+        ) => "have the operator order the profile anew",
+        Some(Status::ProfileNotEligible) => "have the operator order a profile that suits this device",
+        Some(Status::EuiccInsufficientMemory) => "delete a profile from the card, and try again",
+        Some(Status::CiForSigningUnsupported | Status::CiForVerificationUnavailable | Status::CiUnknown) => {
+            "use a card and a server below the same CI"
+        }
+        Some(Status::TransactionUnknown) => "begin the download again",
+        _ => "the SM-DP+'s log says more",
+    }
+}
+
 /// The standard's spelling of a function's name in a path.
 fn spelled(function: &'static str) -> String {
     let mut letters = function.chars();
@@ -169,6 +198,39 @@ impl std::ops::Sub for HttpTraffic {
             requests: self.requests.saturating_sub(other.requests),
             sent: self.sent.saturating_sub(other.sent),
             received: self.received.saturating_sub(other.received),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use world::LinkFaultKind;
+
+    use super::*;
+
+    #[test]
+    fn every_error_says_what_to_do_next() {
+        let function = "authenticateClient";
+        let refused = |code: &str, reason: &str| Es9Error::Refused {
+            function,
+            status: StatusCodeData {
+                subject_code: code.to_owned(),
+                reason_code: reason.to_owned(),
+                subject_identifier: None,
+                message: None,
+            },
+        };
+        let fault = LinkFault::new(LinkFaultKind::Refused, "smdp.example.com", "nobody listens");
+        for (error, next) in [
+            (Es9Error::Link { function, fault: fault.clone() }, fault.next()),
+            (refused("8.2.6", "3.8"), "check the activation code, or ask the operator for another"),
+            (refused("9.9", "9.9"), "the SM-DP+'s log says more"),
+            (
+                Es9Error::Answer { function, why: NotAnAnswer::NoStatusCode },
+                "check that the address is an SM-DP+'s, and look at its log",
+            ),
+        ] {
+            assert!(error.to_string().ends_with(&format!("; {next}")), "{error}");
         }
     }
 }
