@@ -8,23 +8,20 @@ use serde::{Deserialize, Serialize};
 use super::{
     EuiccInfo1, PendingNotification, ServerSigned1, SignatureOctets,
     es8plus::StoreMetadataRequest,
-    es10b::{
-        AuthenticateServerResponse, CancelSessionResponse, PrepareDownloadRequest, PrepareDownloadResponse,
-        SmdpSigned2,
-    },
+    es10b::{AuthenticateServerResponse, CancelSessionResponse, PrepareDownloadResponse, SmdpSigned2},
     json::{self, base64_der, base64_octets},
 };
 use crate::{
     codes,
-    der::{Asn1, DecodeError, Raw, Reader, Tag},
+    der::{Asn1, DecodeError, Raw, Reader, Tag, write_tlv},
     ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
     sequence,
     status::Status,
 };
 
-/// A function of ES9+ in the JSON binding.
+/// A function of ES9+, in either binding.
 pub trait Function {
-    /// Last part of the path.
+    /// Last part of the path in the JSON binding.
     const NAME: &'static str;
     /// The LPA's request.
     type Request;
@@ -115,62 +112,25 @@ sequence! {
     }
 }
 
-/// AuthenticateClientOk. In JSON the elements of PrepareDownloadRequest stand side by side with the metadata.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuthenticateClientOk {
-    /// Of the session.
-    #[serde(rename = "transactionId")]
-    pub transaction_id: TransactionId,
-    /// What the profile is, in clear.
-    #[serde(rename = "profileMetadata", with = "base64_der")]
-    pub profile_metadata: StoreMetadataRequest,
-    /// What the SM-DP+ signed.
-    #[serde(rename = "smdpSigned2", with = "base64_der")]
-    pub smdp_signed2: Raw<SmdpSigned2>,
-    /// By the key of CERT.DPpb.
-    #[serde(rename = "smdpSignature2", with = "json::signature")]
-    pub smdp_signature2: SignatureOctets,
-    /// CERT.DPpb.
-    #[serde(rename = "smdpCertificate", with = "base64_der")]
-    pub smdp_certificate: CertificateDer,
-}
-
 sequence! {
-    /// The ASN.1 shape of AuthenticateClientOk.
-    struct AuthenticateClientOkAsn1 = 0x30 {
-        transaction_id: TransactionId = 0x80,
-        profile_meta_data: StoreMetadataRequest = 0xBF25,
-        prepare_download_request: PrepareDownloadRequest = 0xBF21,
-    }
-}
-
-impl Asn1 for AuthenticateClientOk {
-    const TAG: Tag = Tag::SEQUENCE;
-
-    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
-        let this = self.clone();
-        AuthenticateClientOkAsn1 {
-            transaction_id: this.transaction_id,
-            profile_meta_data: this.profile_metadata,
-            prepare_download_request: PrepareDownloadRequest {
-                smdp_signed2: this.smdp_signed2,
-                smdp_signature2: this.smdp_signature2,
-                hash_cc: None,
-                smdp_certificate: this.smdp_certificate,
-            },
-        }
-        .encode_as(tag, out);
-    }
-
-    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let shape = AuthenticateClientOkAsn1::decode_as(tag, reader)?;
-        Ok(Self {
-            transaction_id: shape.transaction_id,
-            profile_metadata: shape.profile_meta_data,
-            smdp_signed2: shape.prepare_download_request.smdp_signed2,
-            smdp_signature2: shape.prepare_download_request.smdp_signature2,
-            smdp_certificate: shape.prepare_download_request.smdp_certificate,
-        })
+    /// AuthenticateClientOk, as it is since v2.2: the elements of PrepareDownloadRequest stand beside the metadata.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct AuthenticateClientOk = 0x30 {
+        /// Of the session.
+        #[serde(rename = "transactionId")]
+        pub transaction_id: TransactionId = 0x80,
+        /// What the profile is, in clear.
+        #[serde(rename = "profileMetadata", with = "base64_der")]
+        pub profile_metadata: StoreMetadataRequest = 0xBF25,
+        /// What the SM-DP+ signed.
+        #[serde(rename = "smdpSigned2", with = "base64_der")]
+        pub smdp_signed2: Raw<SmdpSigned2> = 0x30,
+        /// By the key of CERT.DPpb.
+        #[serde(rename = "smdpSignature2", with = "json::signature")]
+        pub smdp_signature2: SignatureOctets = 0x5F37,
+        /// CERT.DPpb.
+        #[serde(rename = "smdpCertificate", with = "base64_der")]
+        pub smdp_certificate: CertificateDer = 0x30,
     }
 }
 
@@ -225,16 +185,49 @@ impl Asn1 for BoundProfilePackageDer {
     }
 }
 
-sequence! {
-    /// CancelSessionRequestEs9.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-    pub struct CancelSessionRequestEs9 = 0xBF41 {
-        /// Of the session.
-        #[serde(rename = "transactionId")]
-        pub transaction_id: TransactionId = 0x80,
-        /// From the eUICC.
-        #[serde(rename = "cancelSessionResponse", with = "base64_der")]
-        pub cancel_session_response: CancelSessionResponse = 0xA1,
+/// CancelSessionRequestEs9.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelSessionRequestEs9 {
+    /// Of the session.
+    #[serde(rename = "transactionId")]
+    pub transaction_id: TransactionId,
+    /// From the eUICC.
+    #[serde(rename = "cancelSessionResponse", with = "base64_der")]
+    pub cancel_session_response: CancelSessionResponse,
+}
+
+impl CancelSessionRequestEs9 {
+    const TRANSACTION_ID: Tag = Tag(0x80);
+    const CANCEL_SESSION_RESPONSE: Tag = Tag(0xA1);
+}
+
+/// The automatic tag of cancelSessionResponse replaces the tag that the CHOICE has of its own (X.680 section 31.2.7).
+/// Some compilers put it around instead; that is read too.
+impl Asn1 for CancelSessionRequestEs9 {
+    const TAG: Tag = Tag(0xBF41);
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        let mut contents = Vec::new();
+        self.transaction_id.encode_as(Self::TRANSACTION_ID, &mut contents);
+        self.cancel_session_response.encode_as(Self::CANCEL_SESSION_RESPONSE, &mut contents);
+        write_tlv(tag, &contents, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut inner = reader.enter(tag)?;
+        let transaction_id = TransactionId::decode_as(Self::TRANSACTION_ID, &mut inner)?;
+        let own = CancelSessionResponse::TAG;
+        let mut ahead = inner.clone().enter(Self::CANCEL_SESSION_RESPONSE)?;
+        let cancel_session_response = if ahead.peek()? == Some(own) {
+            inner.tlv()?;
+            let response = CancelSessionResponse::decode_as(own, &mut ahead)?;
+            ahead.finish()?;
+            response
+        } else {
+            CancelSessionResponse::decode_as(Self::CANCEL_SESSION_RESPONSE, &mut inner)?
+        };
+        inner.skip_unknown()?;
+        Ok(Self { transaction_id, cancel_session_response })
     }
 }
 
@@ -362,6 +355,28 @@ impl From<Status> for GetBoundProfilePackageError {
             Status::ConfirmationCodeRetriesExceeded => Self::CONFIRMATION_CODE_RETRIES_EXCEEDED,
             Status::ProfileUnavailable => Self::BPP_REBINDING_REFUSED,
             Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
+            _ => Self::UNDEFINED_ERROR,
+        }
+    }
+}
+
+codes! {
+    /// cancelSessionError of the ASN.1 binding.
+    pub struct CancelSessionError {
+        /// The transaction is not known.
+        INVALID_TRANSACTION_ID = 1,
+        /// The signature does not verify.
+        EUICC_SIGNATURE_INVALID = 2,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+impl From<Status> for CancelSessionError {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::TransactionUnknown => Self::INVALID_TRANSACTION_ID,
+            Status::EuiccVerificationFailed => Self::EUICC_SIGNATURE_INVALID,
             _ => Self::UNDEFINED_ERROR,
         }
     }

@@ -183,7 +183,12 @@ fn to_bytes<T: Serialize>(body: &T) -> Bytes {
 }
 
 fn dress(headers: &mut HeaderMap, version: Version) {
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    dress_as(headers, CONTENT_TYPE, version);
+}
+
+/// The headers that both bindings share, section 6.2 and 6.3.
+pub(super) fn dress_as(headers: &mut HeaderMap, content_type: &'static str, version: Version) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Ok(value) = HeaderValue::from_str(&admin_protocol(version)) {
         headers.insert(X_ADMIN_PROTOCOL, value);
     }

@@ -3,6 +3,7 @@
 //! The ASN.1 module is compiled with AUTOMATIC TAGS, so a structure none of whose elements carries a tag numbers them
 //! itself, and a CHOICE under a tag is tagged explicitly. The tags written here are the ones on the wire.
 
+pub mod asn1;
 pub mod common;
 pub mod es10b;
 pub mod es10c;

@@ -1,0 +1,201 @@
+//! The ASN.1 binding of ES9+ (SGP.22 section 6.6) against messages encoded by pycrate 0.8.1 (Python) from the ASN.1
+//! module of SGP.22 v2 with AuthenticateClientOk as it is since v2.2. Every value in them is made up.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use rsp::{
+    der::Asn1,
+    ids::Version,
+    sgp22::{
+        asn1::{self, Answer, Exchange, NotAnAnswer, RemoteProfileProvisioningRequest as Request},
+        es9plus::{
+            AuthenticateClient, AuthenticateClientError, CancelSession, CancelSessionError,
+            GetBoundProfilePackage, GetBoundProfilePackageError, InitiateAuthentication,
+            InitiateAuthenticationError,
+        },
+        json,
+    },
+    status::Status,
+};
+
+const VERSION: Version = Version([2, 5, 0]);
+
+fn octets(hex_text: &str) -> Bytes {
+    hex::decode(hex_text).unwrap().into()
+}
+
+fn ok(body: Bytes) -> Response<Bytes> {
+    Response::new(body)
+}
+
+#[test]
+fn every_request_is_read_and_written_as_a_foreign_encoder_writes_it() {
+    for text in [INITIATE_REQUEST, AUTHENTICATE_REQUEST, GET_REQUEST, NOTIFICATION] {
+        let request = Request::from_der(&octets(text)).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(hex::encode(request.to_der()), text);
+        let body = match &request {
+            Request::InitiateAuthentication(it) => asn1::request(VERSION, it),
+            Request::AuthenticateClient(it) => asn1::request(VERSION, &**it),
+            Request::GetBoundProfilePackage(it) => asn1::request(VERSION, it),
+            Request::CancelSession(it) => asn1::request(VERSION, it),
+            Request::HandleNotification(it) => asn1::request(VERSION, &**it),
+        };
+        assert_eq!(hex::encode(body.body()), text);
+    }
+}
+
+/// In the module the field has no tag of its own and its type is a tagged CHOICE. X.680 has the automatic tag replace
+/// the CHOICE's; compilers that put it around exist, so both are read.
+#[test]
+fn a_cancellation_is_read_with_the_tag_of_the_choice_replaced_or_kept() {
+    for (kept, replaced) in
+        [(CANCEL_REQUEST, CANCEL_REQUEST_REPLACED), (CANCEL_ERROR_REQUEST, CANCEL_ERROR_REQUEST_REPLACED)]
+    {
+        let request = Request::from_der(&octets(kept)).unwrap();
+        assert_eq!(request, Request::from_der(&octets(replaced)).unwrap());
+        assert_eq!(hex::encode(request.to_der()), replaced);
+    }
+}
+
+fn both_arms<F: Exchange<Reply: Clone + std::fmt::Debug + PartialEq>>(
+    done: &str,
+    refused: &str,
+    because: Status,
+    code: F::Error,
+) {
+    let Answer::Done(reply) = asn1::answer::<F>(&ok(octets(done))).unwrap() else {
+        panic!("{done} is a refusal")
+    };
+    assert_eq!(hex::encode(asn1::response::<F>(VERSION, Ok(&reply)).body()), done);
+    let Answer::Refused(read) = asn1::answer::<F>(&ok(octets(refused))).unwrap() else {
+        panic!("{refused} is none")
+    };
+    assert_eq!(read, code);
+    let written = asn1::response::<F>(VERSION, Err(&because.because("a test")));
+    assert_eq!(hex::encode(written.body()), refused);
+}
+
+#[test]
+fn every_response_has_both_arms() {
+    both_arms::<InitiateAuthentication>(
+        INITIATE_OK,
+        INITIATE_ERROR,
+        Status::CiForSigningUnsupported,
+        InitiateAuthenticationError::CI_PK_NOT_SUPPORTED,
+    );
+    both_arms::<AuthenticateClient>(
+        AUTHENTICATE_OK,
+        AUTHENTICATE_ERROR,
+        Status::MatchingIdRefused,
+        AuthenticateClientError::MATCHING_ID_REFUSED,
+    );
+    both_arms::<GetBoundProfilePackage>(
+        GET_OK,
+        GET_ERROR,
+        Status::OrderExpired,
+        GetBoundProfilePackageError::UNDEFINED_ERROR,
+    );
+    both_arms::<CancelSession>(
+        CANCEL_OK,
+        CANCEL_ERROR,
+        Status::EuiccVerificationFailed,
+        CancelSessionError::EUICC_SIGNATURE_INVALID,
+    );
+}
+
+#[test]
+fn requests_and_responses_wear_the_headers_of_the_binding() {
+    let Request::InitiateAuthentication(request) = Request::from_der(&octets(INITIATE_REQUEST)).unwrap()
+    else {
+        panic!("not what it was made as")
+    };
+    let request = asn1::request(VERSION, &request);
+    assert_eq!((request.method(), request.uri().path()), (&Method::POST, "/gsma/rsp2/asn1"));
+    let response =
+        asn1::response::<InitiateAuthentication>(VERSION, Err(&Status::SvnUnsupported.because("a test")));
+    assert_eq!(response.status(), StatusCode::OK);
+    for headers in [request.headers(), response.headers()] {
+        assert_eq!(headers["content-type"], "application/x-gsma-rsp-asn1");
+        assert_eq!(headers[json::X_ADMIN_PROTOCOL], "gsma/rsp/v2.5.0");
+    }
+}
+
+#[test]
+fn what_is_no_response_of_the_function_is_not_taken_for_one() {
+    let answer = |body: &str| asn1::answer::<InitiateAuthentication>(&ok(octets(body)));
+    for body in [
+        AUTHENTICATE_OK,
+        GET_ERROR,
+        "",
+        "a203bf3900",
+        "a206bf3903820103",
+        "a207bf390381010300",
+        "a208bf390581010381",
+    ] {
+        assert!(matches!(answer(body), Err(NotAnAnswer::Asn1(_))), "{body}: {:?}", answer(body));
+    }
+    let mut failed = ok(octets(INITIATE_ERROR));
+    *failed.status_mut() = StatusCode::BAD_REQUEST;
+    let answer = asn1::answer::<InitiateAuthentication>(&failed);
+    assert!(matches!(answer, Err(NotAnAnswer::HttpStatus(StatusCode::BAD_REQUEST))));
+}
+
+const INITIATE_REQUEST: &str = concat!(
+    "a25fbf395c8110030303030303030303030303030303038310736d64702e6578616d706c652e636f6dbf203582030202",
+    "02a91604141111111111111111111111111111111111111111aa16041411111111111111111111111111111111111111",
+    "11",
+);
+const AUTHENTICATE_REQUEST: &str = concat!(
+    "a22fbf3b2c80100102030405060708090a0b0c0d0e0f10bf3817a11580100102030405060708090a0b0c0d0e0f100201",
+    "02",
+);
+const GET_REQUEST: &str = concat!(
+    "a281b8bf3a81b480100102030405060708090a0b0c0d0e0f10bf21819ea0819b305680100102030405060708090a0b0c",
+    "0d0e0f105f49410405050505050505050505050505050505050505050505050505050505050505050505050505050505",
+    "0505050505050505050505050505050505050505050505055f3740090909090909090909090909090909090909090909",
+    "09090909090909090909090909090909090909090909090909090909090909090909090909090909090909",
+);
+const NOTIFICATION: &str = concat!(
+    "a27dbf3d7aa0783076bf2f2680020082810206400c10736d64702e6578616d706c652e636f6d5a0a9800103254769810",
+    "32145f374009090909090909090909090909090909090909090909090909090909090909090909090909090909090909",
+    "09090909090909090909090909090909090909090930038001053003800105",
+);
+const CANCEL_REQUEST: &str = concat!(
+    "a27bbf417880100102030405060708090a0b0c0d0e0f10a164bf4161a05f301a80100102030405060708090a0b0c0d0e",
+    "0f10810388370a8201015f37400909090909090909090909090909090909090909090909090909090909090909090909",
+    "0909090909090909090909090909090909090909090909090909090909",
+);
+const CANCEL_REQUEST_REPLACED: &str = concat!(
+    "a278bf417580100102030405060708090a0b0c0d0e0f10a161a05f301a80100102030405060708090a0b0c0d0e0f1081",
+    "0388370a8201015f37400909090909090909090909090909090909090909090909090909090909090909090909090909",
+    "0909090909090909090909090909090909090909090909090909",
+);
+const CANCEL_ERROR_REQUEST: &str = "a21dbf411a80100102030405060708090a0b0c0d0e0f10a106bf4103810105";
+const CANCEL_ERROR_REQUEST_REPLACED: &str = "a21abf411780100102030405060708090a0b0c0d0e0f10a103810105";
+const INITIATE_OK: &str = concat!(
+    "a281c1bf3981bda081ba80100102030405060708090a0b0c0d0e0f10304880100102030405060708090a0b0c0d0e0f10",
+    "8110030303030303030303030303030303038310736d64702e6578616d706c652e636f6d841004040404040404040404",
+    "0404040404045f3740090909090909090909090909090909090909090909090909090909090909090909090909090909",
+    "090909090909090909090909090909090909090909090909090414111111111111111111111111111111111111111130",
+    "03800105",
+);
+const INITIATE_ERROR: &str = "a206bf3903810103";
+const AUTHENTICATE_OK: &str = concat!(
+    "a2818ebf3b818aa0818780100102030405060708090a0b0c0d0e0f10bf25135a0a980010325476981032149102737092",
+    "016e301580100102030405060708090a0b0c0d0e0f100101ff5f37400909090909090909090909090909090909090909",
+    "090909090909090909090909090909090909090909090909090909090909090909090909090909090909090930038001",
+    "05",
+);
+const AUTHENTICATE_ERROR: &str = "a206bf3b03810106";
+const GET_OK: &str = concat!(
+    "a281debf3a81daa081d780100102030405060708090a0b0c0d0e0f10bf3681c1bf2381ae820101801001020304050607",
+    "08090a0b0c0d0e0f10a610800188810110840807070707070707075f4941040505050505050505050505050505050505",
+    "05050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505055f",
+    "374009090909090909090909090909090909090909090909090909090909090909090909090909090909090909090909",
+    "090909090909090909090909090909090909a003870101a103880102a303860104",
+);
+const GET_ERROR: &str = "a206bf3a0381017f";
+const CANCEL_OK: &str = "a205bf4102a000";
+const CANCEL_ERROR: &str = "a206bf4103810102";
