@@ -56,7 +56,7 @@ impl Config {
         Self {
             address,
             other_addresses: Vec::new(),
-            requesters: Requesters::AnyCertified,
+            requesters: Requesters::ByCertificate,
             session_lifetime: SESSION_LIFETIME,
             notification_lifetime: NOTIFICATION_LIFETIME,
             order_lifetime: ORDER_LIFETIME,
@@ -79,8 +79,8 @@ impl Config {
 /// Who may call ES2+, among those who have shown a client certificate that TLS has verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requesters {
-    /// Everybody. The functionRequesterIdentifier is believed.
-    AnyCertified,
+    /// Everybody, under an object identifier that is in the subjectAltName of its certificate.
+    ByCertificate,
     /// These, each with the certificate that belongs to its identifier.
     Listed(Vec<Operator>),
 }

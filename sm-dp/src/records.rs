@@ -31,14 +31,21 @@ pub const MATCHING_IDS: Collection<Iccid> = Collection::new("matching-ids");
 pub const ORDERS_BY_EID: Collection<Iccid> = Collection::new("orders-by-eid");
 /// Sessions by TransactionID.
 pub const SESSIONS: Collection<Session> = Collection::new("sessions");
-/// The package bound last for a profile, by ICCID.
+/// The package bound last for a profile and an eUICC: the key is ICCID/EID.
 pub const BINDINGS: Collection<Binding> = Collection::new("bindings");
+/// Which eUICCs have a profile: the key is ICCID/EID.
+pub const INSTALLATIONS: Collection<Installation> = Collection::new("installations");
 /// Notifications that were taken: the key is EID/sequence number/ICCID.
 pub const NOTIFICATIONS: Collection<TakenNotification> = Collection::new("notifications");
 
 /// The key under which an order is found by its eUICC.
 pub(crate) fn eid_key(eid: Eid, iccid: Iccid) -> String {
     format!("{eid}/{iccid}")
+}
+
+/// The key under which stands what a profile and an eUICC have to do with each other.
+pub(crate) fn iccid_key(iccid: Iccid, eid: Eid) -> String {
+    format!("{iccid}/{eid}")
 }
 
 /// Octets, base64 in the record.
@@ -64,9 +71,9 @@ pub struct Profile {
     /// What the LPA and the eUICC are told of it.
     #[serde(with = "base64_der")]
     pub metadata: StoreMetadataRequest,
-    /// How its package is protected.
+    /// How its package is protected, unless an order says otherwise.
     pub protection: Protection,
-    /// Whether it may be bound to other one-time keys.
+    /// Whether it may be bound to other one-time keys, unless an order says otherwise.
     pub rebinding: Rebinding,
     /// Bits of UICCCapability that it needs.
     pub needs: Vec<usize>,
@@ -74,8 +81,6 @@ pub struct Profile {
     pub memory: u32,
     /// The pending or last order.
     pub order: Option<Order>,
-    /// Where it was installed, once it was.
-    pub installed_on: Option<Eid>,
 }
 
 /// A download order.
@@ -93,8 +98,41 @@ pub struct Order {
     pub wrong_confirmation_codes: u32,
     /// How often a download began.
     pub download_attempts: u32,
+    /// How often it may; the server's own limit when absent.
+    pub max_download_attempts: Option<u32>,
     /// When it can no longer be downloaded; set at confirmation.
     pub expires: Option<Timestamp>,
+    /// The eUICC to which the package was handed out. From then on the order is for no other.
+    pub handed_to: Option<Eid>,
+    /// Never used up: any number of eUICCs may have the profile, nothing is counted, and the profile stays as it is.
+    pub reusable: bool,
+    /// How the package is protected.
+    pub protection: Protection,
+    /// Whether it may be bound to other one-time keys.
+    pub rebinding: Rebinding,
+    /// The SM-DS at which an event tells of the order.
+    pub smds_address: Option<String>,
+}
+
+impl Order {
+    /// An order as it begins.
+    pub fn new(requester: String, eid: Option<Eid>, profile: &Profile) -> Self {
+        Self {
+            requester,
+            eid,
+            matching_id: None,
+            confirmation_code_hash: None,
+            wrong_confirmation_codes: 0,
+            download_attempts: 0,
+            max_download_attempts: None,
+            expires: None,
+            handed_to: None,
+            reusable: false,
+            protection: profile.protection,
+            rebinding: profile.rebinding,
+            smds_address: None,
+        }
+    }
 }
 
 impl fmt::Debug for Order {
@@ -107,6 +145,8 @@ impl fmt::Debug for Order {
             .field("confirmation_code_required", &self.confirmation_code_hash.is_some())
             .field("download_attempts", &self.download_attempts)
             .field("expires", &self.expires)
+            .field("handed_to", &self.handed_to)
+            .field("reusable", &self.reusable)
             .finish_non_exhaustive()
     }
 }
@@ -195,14 +235,21 @@ pub struct Offer {
 /// A Bound Profile Package that was made, kept for retries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
-    /// Whom it is bound to.
-    pub eid: Eid,
     /// otPK.EUICC.ECKA it is bound to.
     pub euicc_otpk: Octets,
     /// The transaction it names.
     pub transaction_id: rsp::ids::TransactionId,
     /// The whole package.
     pub bound_profile_package: Octets,
+}
+
+/// A profile on an eUICC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installation {
+    /// The eUICC.
+    pub eid: Eid,
+    /// Since when, as far as we know.
+    pub at: Timestamp,
 }
 
 /// A notification that was taken.

@@ -24,7 +24,7 @@ use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Records, 
 use crate::{
     config::Config,
     decision::{Context, No},
-    records::{PROFILES, Profile, SESSIONS, Session},
+    records::{INSTALLATIONS, Installation, PROFILES, Profile, SESSIONS, Session},
     router::{self, Call, Spoken},
     stock::{self, ProfileOptions},
 };
@@ -122,6 +122,16 @@ impl SmDpPlus {
     pub async fn orders(&self) -> Result<Vec<Profile>, Fault> {
         let mut tx = Tx::begin(&*self.0.records);
         Ok(tx.list(&PROFILES, "").await?.into_iter().map(|(_, profile)| profile).collect())
+    }
+
+    /// The eUICCs that have a profile.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn installations(&self, iccid: Iccid) -> Result<Vec<Installation>, Fault> {
+        let mut tx = Tx::begin(&*self.0.records);
+        let all = tx.list(&INSTALLATIONS, &format!("{iccid}/")).await?;
+        Ok(all.into_iter().map(|(_, installation)| installation).collect())
     }
 
     /// Every session that has not expired, by TransactionID.

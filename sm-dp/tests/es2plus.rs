@@ -120,7 +120,7 @@ async fn download_order_refuses_each_thing_with_its_own_status() {
 #[tokio::test]
 async fn confirm_order_refuses_each_thing_with_its_own_status_and_changes_nothing() {
     type Change = fn(&Bench, &mut ConfirmOrderRequest);
-    let cases: [(&str, Status, Change); 7] = [
+    let cases: [(&str, Status, Change); 6] = [
         ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
         ("not ordered", Status::IccidInvalidTransition, |_, it| {
             it.iccid = "8949000000000000035".parse().unwrap();
@@ -136,9 +136,6 @@ async fn confirm_order_refuses_each_thing_with_its_own_status_and_changes_nothin
         }),
         ("an SM-DS, which there is none of", Status::SmdsInaccessible, |_, it| {
             it.smds_address = Some("smds.landfall.example".to_owned());
-        }),
-        ("somebody else's order", Status::IccidNotAllowed, |_, it| {
-            it.header.function_requester_identifier = "2.999.21".to_owned();
         }),
     ];
     for (case, status, change) in cases {
@@ -179,15 +176,29 @@ async fn release_profile_refuses_each_thing_with_its_own_status() {
     confirm(&bench, &operator.confirmation(iccid())).await.done();
     let late = operator.release(&bench.server, iccid()).await;
     assert_eq!(late.refused(), Status::IccidInvalidTransition, "released already");
-    let mut other = bench.operator();
-    other.identifier = "2.999.21".to_owned();
+}
+
+#[tokio::test]
+async fn nobody_touches_the_order_of_another() {
+    let (bench, operator) = ordered().await;
+    let other = Operator::new(&bench.pki, "Another Operator");
+    let before = bench.profile().await;
+    let answer = other.download_order(&bench.server, Some(iccid()), None, None).await;
+    assert_eq!(answer.refused(), Status::IccidNotAllowed);
+    let answer: json::Answer<ConfirmOrderReply> =
+        other.call(&bench.server, "confirmOrder", &other.confirmation(iccid())).await;
+    assert_eq!(answer.refused(), Status::IccidNotAllowed);
     assert_eq!(other.release(&bench.server, iccid()).await.refused(), Status::IccidNotAllowed);
+    let answer = other.cancel(&bench.server, &other.cancellation(iccid())).await;
+    assert_eq!(answer.refused(), Status::IccidNotAllowed);
+    assert_eq!(bench.profile().await, before);
+    operator.cancel(&bench.server, &operator.cancellation(iccid())).await.done();
 }
 
 #[tokio::test]
 async fn cancel_order_refuses_each_thing_with_its_own_status_and_changes_nothing() {
     type Change = fn(&Bench, &mut CancelOrderRequest);
-    let cases: [(&str, Status, Change); 6] = [
+    let cases: [(&str, Status, Change); 5] = [
         ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
         ("not ordered", Status::IccidUnknown, |_, it| it.iccid = OTHER_ICCID.parse().unwrap()),
         ("the order has an EID and none is given", Status::EidMissing, |_, it| it.eid = None),
@@ -196,9 +207,6 @@ async fn cancel_order_refuses_each_thing_with_its_own_status_and_changes_nothing
         }),
         ("another MatchingID", Status::MatchingIdAssociation, |_, it| {
             it.matching_id = Some("ANOTHER".to_owned());
-        }),
-        ("somebody else's order", Status::IccidNotAllowed, |_, it| {
-            it.header.function_requester_identifier = "2.999.21".to_owned();
         }),
     ];
     for (case, status, change) in cases {
@@ -291,25 +299,30 @@ async fn an_identifier_belongs_to_one_certificate_when_the_configuration_says_wh
     let certificate_oid = Bench::new().operator().oid;
     let listed = ListedOperator { identifier: "2.999.20".to_owned(), certificate_oid };
     let bench = Bench::with(|config| config.requesters = Requesters::Listed(vec![listed]));
+    let listed_operator = || Operator { identifier: "2.999.20".to_owned(), ..bench.operator() };
     bench.stock(ICCID, &options()).await;
     let order =
         async |operator: &Operator| operator.download_order(&bench.server, Some(iccid()), None, None).await;
-    let mut unknown = bench.operator();
+    let mut unknown = listed_operator();
     unknown.identifier = "2.999.21".to_owned();
     assert_eq!(order(&unknown).await.refused(), Status::RequesterUnknown);
-    let impostor = Operator::new(&bench.pki, "Another Operator");
+    let impostor =
+        Operator { identifier: "2.999.20".to_owned(), ..Operator::new(&bench.pki, "Another Operator") };
     assert_eq!(order(&impostor).await.refused(), Status::RequesterNotAllowed);
-    order(&bench.operator()).await.done();
+    order(&listed_operator()).await.done();
 }
 
 #[tokio::test]
-async fn somebody_must_call() {
+async fn an_identifier_is_an_object_identifier_of_the_certificate_when_nothing_else_is_said() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
-    let mut nobody = bench.operator();
-    nobody.identifier = String::new();
-    let answer = nobody.download_order(&bench.server, Some(iccid()), None, None).await;
-    assert_eq!(answer.refused(), Status::RequesterUnknown);
+    for identifier in ["", "2.999.21", "Landfall Test Operator"] {
+        let mut impostor = bench.operator();
+        impostor.identifier = identifier.to_owned();
+        let answer = impostor.download_order(&bench.server, Some(iccid()), None, None).await;
+        assert_eq!(answer.refused(), Status::RequesterNotAllowed, "{identifier:?}");
+    }
+    assert_eq!(bench.state().await, ProfileState::Available);
 }
 
 // --- HTTP ----------------------------------------------------------------------------------------------------------

@@ -118,11 +118,11 @@ fn timed(sm_dp: SmDpPlus, inside: Arc<AtomicU64>) -> Link {
 }
 
 async fn order(sm_dp: &SmDpPlus, pki: &Pki, iccid: Iccid, eid: Eid) -> ActivationCode {
+    let certificate = pki.operator("bench").unwrap().certificate;
     let header = RequestHeader {
-        function_requester_identifier: "2.999.20".to_owned(),
+        function_requester_identifier: certificate.registered_ids()[0].to_string(),
         function_call_identifier: "bench".to_owned(),
     };
-    let certificate = pki.operator("bench").unwrap().certificate.der().to_vec();
     let download = DownloadOrderRequest {
         header: header.clone(),
         eid: Some(eid),
@@ -143,7 +143,7 @@ async fn order(sm_dp: &SmDpPlus, pki: &Pki, iccid: Iccid, eid: Eid) -> Activatio
         json::request(&es2plus::path("downloadOrder"), version, &download),
         json::request(&es2plus::path("confirmOrder"), version, &confirm),
     ] {
-        request.extensions_mut().insert(PeerCertificate(certificate.clone()));
+        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
         let response = sm_dp.handle(request).await;
         assert!(response.body().windows(16).any(|part| part == b"Executed-Success"), "{response:?}");
     }

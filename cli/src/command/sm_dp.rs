@@ -84,7 +84,7 @@ impl Command {
                             profile.state.to_string(),
                             order
                                 .and_then(|o| o.eid)
-                                .or(profile.installed_on)
+                                .or(order.and_then(|o| o.handed_to))
                                 .map(|e| e.to_string())
                                 .unwrap_or_default(),
                             order.and_then(|o| o.matching_id.clone()).unwrap_or_default(),

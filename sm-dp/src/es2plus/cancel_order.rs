@@ -55,7 +55,7 @@ pub(crate) async fn execute(
     };
     profile.state = state;
     profile.order = None;
-    forget(context, iccid, &order);
+    forget(context, iccid, &order).await?;
     context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
     Ok(())
 }

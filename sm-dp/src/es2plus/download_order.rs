@@ -29,18 +29,11 @@ pub(crate) async fn execute(
             .into());
     };
     if let Some(ended) = &profile.order {
-        forget(context, profile.iccid, ended);
+        forget(context, profile.iccid, ended).await?;
     }
     profile.state = state;
-    profile.order = Some(Order {
-        requester: request.header.function_requester_identifier.clone(),
-        eid: request.eid,
-        matching_id: None,
-        confirmation_code_hash: None,
-        wrong_confirmation_codes: 0,
-        download_attempts: 0,
-        expires: None,
-    });
+    let requester = request.header.function_requester_identifier.clone();
+    profile.order = Some(Order::new(requester, request.eid, &profile));
     let key = profile.iccid.to_string();
     if let Some(eid) = request.eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;

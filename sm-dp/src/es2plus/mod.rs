@@ -16,7 +16,7 @@ use world::PeerCertificate;
 use crate::{
     config::{Config, Requesters},
     decision::{Context, Decision},
-    records::{BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key},
+    records::{BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key, iccid_key},
 };
 
 /// Who called, as TLS has established it.
@@ -36,10 +36,10 @@ impl Caller {
     pub(crate) fn check(&self, config: &Config, header: &RequestHeader) -> Result<(), Refusal> {
         let requester = &header.function_requester_identifier;
         match &config.requesters {
-            Requesters::AnyCertified if requester.is_empty() => {
-                Err(Status::RequesterUnknown.because("functionRequesterIdentifier is empty"))
-            }
-            Requesters::AnyCertified => Ok(()),
+            Requesters::ByCertificate if self.oids.iter().any(|oid| oid.to_string() == *requester) => Ok(()),
+            Requesters::ByCertificate => Err(Status::RequesterNotAllowed
+                .because("functionRequesterIdentifier is not an object identifier of the client certificate")
+                .about(requester)),
             Requesters::Listed(operators) => {
                 let operator =
                     operators.iter().find(|operator| operator.identifier == *requester).ok_or_else(|| {
@@ -65,14 +65,21 @@ pub(crate) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Deci
 }
 
 /// Takes away everything by which an order is found and what was bound for it: its activation code dies with it.
-pub(crate) fn forget(context: &mut Context<'_, '_>, iccid: Iccid, order: &Order) {
+pub(crate) async fn forget(context: &mut Context<'_, '_>, iccid: Iccid, order: &Order) -> Decision<()> {
     if let Some(matching_id) = &order.matching_id {
         context.tx.delete(&MATCHING_IDS, matching_id);
     }
     if let Some(eid) = order.eid {
         context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, iccid));
     }
-    context.tx.delete(&BINDINGS, &iccid.to_string());
+    if order.reusable {
+        for (key, _) in context.tx.list(&BINDINGS, &format!("{iccid}/")).await? {
+            context.tx.delete(&BINDINGS, &key);
+        }
+    } else if let Some(eid) = order.handed_to {
+        context.tx.delete(&BINDINGS, &iccid_key(iccid, eid));
+    }
+    Ok(())
 }
 
 /// The profile with this ICCID, whose order must be the caller's.

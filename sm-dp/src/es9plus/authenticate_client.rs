@@ -22,6 +22,7 @@ use crate::{
     profile_state::{ProfileEvent, ProfileState},
     records::{
         Awaits, BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Octets, Offer, PROFILES, Profile, SESSIONS, Session,
+        iccid_key,
     },
 };
 
@@ -65,11 +66,16 @@ async fn decide(
     let dp = context.credentials.on(session.curve.into()).ok_or_else(|| {
         Status::CiForVerificationUnavailable.because("the certificates of this session are no longer there")
     })?;
-    let bound = context.tx.get(&BINDINGS, &profile.iccid.to_string()).await?;
+    let bound = match &profile.order {
+        Some(order) if order.reusable || order.handed_to == Some(euicc.eid) => {
+            context.tx.get(&BINDINGS, &iccid_key(profile.iccid, euicc.eid)).await?
+        }
+        _ => None,
+    };
     let smdp_signed2 = Raw::new(SmdpSigned2 {
         transaction_id: id.clone(),
         cc_required_flag: profile.order.as_ref().is_some_and(|order| order.confirmation_code_hash.is_some()),
-        bpp_euicc_otpk: bound.filter(|bound| bound.eid == euicc.eid).map(|bound| bound.euicc_otpk.0),
+        bpp_euicc_otpk: bound.map(|bound| bound.euicc_otpk.0),
     });
     let signed = with_signature(smdp_signed2.bytes(), &response.euicc_signature1);
     let smdp_signature2 = dp.pb.key.sign(&signed).as_bytes().to_vec();
@@ -153,11 +159,10 @@ async fn offer(
     let mut profile = find(context, matching_id, euicc.eid).await?;
     let iccid = profile.iccid;
     let refused = |why: &str| Status::MatchingIdRefused.because(why).about(matching_id);
-    let max_attempts = context.config.max_download_attempts;
     let Some(order) = profile.order.as_mut() else { return Err(refused("the order has ended").into()) };
     // What was handed to one eUICC is that one's, whether or not the order named it.
-    let bound = context.tx.get(&BINDINGS, &iccid.to_string()).await?;
-    if [order.eid, bound.map(|bound| bound.eid)].into_iter().flatten().any(|eid| eid != euicc.eid) {
+    let max_attempts = order.max_download_attempts.unwrap_or(context.config.max_download_attempts);
+    if [order.eid, order.handed_to].into_iter().flatten().any(|eid| eid != euicc.eid) {
         return Err(Status::EidNotAllowed.because("the order is for another eUICC").about(euicc.eid).into());
     }
     let too_often =
@@ -177,9 +182,13 @@ async fn offer(
         }
     }
     // Counted whatever comes of it.
-    order.download_attempts = order.download_attempts.saturating_add(1);
+    if !order.reusable {
+        order.download_attempts = order.download_attempts.saturating_add(1);
+    }
     let (attempts, expires) = (order.download_attempts, order.expires);
-    context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
+    if !order.reusable {
+        context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
+    }
     eligibility::check(&profile, &response.euicc_signed1.euicc_info2)?;
     if attempts > max_attempts {
         advance(context, &mut profile, ProfileEvent::DownloadEnded)?;

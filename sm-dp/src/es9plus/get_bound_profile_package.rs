@@ -19,7 +19,9 @@ use crate::{
     decision::{Context, Decision, No},
     es8plus::Binder,
     profile_state::ProfileEvent,
-    records::{Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, PROFILES, Profile, SESSIONS, Session},
+    records::{
+        Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, PROFILES, Profile, SESSIONS, Session, iccid_key,
+    },
     stock::Rebinding,
 };
 
@@ -79,6 +81,9 @@ async fn decide(
         bind(context, id, &session.curve.into(), &profile, &offer, &response.euicc_signed2.euicc_otpk)
             .await?;
 
+    if let Some(order) = profile.order.as_mut().filter(|order| !order.reusable) {
+        order.handed_to = Some(offer.eid);
+    }
     advance(context, &mut profile, ProfileEvent::PackageHandedOut)?;
     session.expires = context.now.plus(context.config.notification_lifetime);
     session.awaits = Awaits::ProfileInstallationResult { offer, smdp_signature2 };
@@ -108,6 +113,7 @@ fn check_confirmation_code(
     let Some(hash_cc) = &signed.hash_cc else {
         return Err(Status::ConfirmationCodeMissing.because("this order needs a confirmation code").into());
     };
+    let refused = || Status::ConfirmationCodeRefused.because("the confirmation code is wrong");
     let kept: [u8; 32] = kept.0.as_slice().try_into().map_err(|_| {
         Fault::new(
             "cannot check the confirmation code",
@@ -118,6 +124,9 @@ fn check_confirmation_code(
     if ConfirmationCodeHash::from_bytes(kept).matches(hash_cc, &signed.transaction_id.0) {
         return Ok(());
     }
+    if order.reusable {
+        return Err(refused().into());
+    }
     order.wrong_confirmation_codes += 1;
     let last = order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts;
     context.tx.put(&PROFILES, &iccid.to_string(), profile)?;
@@ -127,7 +136,7 @@ fn check_confirmation_code(
             .because("the confirmation code was wrong too often; the order has ended")
             .into());
     }
-    Err(Status::ConfirmationCodeRefused.because("the confirmation code is wrong").into())
+    Err(refused().into())
 }
 
 /// The package for this one-time key: the one that was made, or a new one.
@@ -139,7 +148,19 @@ async fn bind(
     offer: &Offer,
     euicc_otpk: &[u8],
 ) -> Decision<Vec<u8>> {
-    let key = profile.iccid.to_string();
+    let key = iccid_key(profile.iccid, offer.eid);
+    let Some(order) = &profile.order else {
+        return Err(Status::ProfileUnavailable
+            .because("the order has ended meanwhile")
+            .about(profile.iccid)
+            .into());
+    };
+    if order.handed_to.is_some_and(|eid| eid != offer.eid) {
+        return Err(Status::ProfileUnavailable
+            .because("another eUICC was faster")
+            .about(profile.iccid)
+            .into());
+    }
     let dp = context.credentials.on(*curve);
     let smdp_oid = context.credentials.smdp_oid();
     let (Some(dp), Some(smdp_oid)) = (dp, smdp_oid) else {
@@ -160,33 +181,26 @@ async fn bind(
     };
     let bound = context.tx.get(&BINDINGS, &key).await?;
     let package = match bound {
-        Some(bound) if bound.eid != offer.eid => {
-            return Err(Status::ProfileUnavailable
-                .because("another eUICC was faster")
-                .about(profile.iccid)
-                .into());
-        }
         Some(bound) if bound.euicc_otpk.0 == euicc_otpk => {
             if bound.transaction_id == *id {
                 return Ok(bound.bound_profile_package.0);
             }
             binder.bind_to_this_transaction(&bound.bound_profile_package.0, euicc_otpk)?
         }
-        Some(_) if profile.rebinding == Rebinding::Refused => {
+        Some(_) if order.rebinding == Rebinding::Refused => {
             return Err(Status::ProfileUnavailable
                 .because("the profile is bound to another one-time key and may not be bound again")
                 .about(profile.iccid)
                 .into());
         }
         _ => {
-            let Some(package) = context.tx.get(&PACKAGES, &key).await? else {
+            let Some(package) = context.tx.get(&PACKAGES, &profile.iccid.to_string()).await? else {
                 return Err(Status::ProfileUnavailable.because("the package is no longer in stock").into());
             };
-            binder.bind(&package.0, &profile.metadata, profile.protection, offer.eid, euicc_otpk)?
+            binder.bind(&package.0, &profile.metadata, order.protection, offer.eid, euicc_otpk)?
         }
     };
     let binding = Binding {
-        eid: offer.eid,
         euicc_otpk: Octets(euicc_otpk.to_vec()),
         transaction_id: id.clone(),
         bound_profile_package: Octets(package.clone()),

@@ -22,7 +22,10 @@ use super::{advance, authenticate_client::refusal_of, offered, session, unknown,
 use crate::{
     decision::{Context, Decision, No},
     profile_state::ProfileEvent,
-    records::{Awaits, NOTIFICATIONS, ORDERS_BY_EID, PROFILES, TakenNotification, eid_key},
+    records::{
+        Awaits, BINDINGS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, PROFILES,
+        TakenNotification, eid_key, iccid_key,
+    },
 };
 
 /// `Ok(Err(..))`: not believed, nothing changed, and still HTTP 204.
@@ -62,11 +65,16 @@ async fn installed(
     if !take(context, offer.eid, &data.notification_metadata, "installation result").await? {
         return Ok(Ok(()));
     }
+    // Its key is spent, whatever came of it.
+    context.tx.delete(&BINDINGS, &iccid_key(offer.iccid, offer.eid));
     match &data.final_result {
         FinalResult::SuccessResult(_) => {
-            profile.installed_on = Some(offer.eid);
             advance(context, &mut profile, ProfileEvent::InstallationSucceeded)?;
-            context.tx.delete(&ORDERS_BY_EID, &eid_key(offer.eid, offer.iccid));
+            let installation = Installation { eid: offer.eid, at: context.now };
+            context.tx.put(&INSTALLATIONS, &iccid_key(offer.iccid, offer.eid), &installation)?;
+            if profile.order.as_ref().is_none_or(|order| !order.reusable) {
+                context.tx.delete(&ORDERS_BY_EID, &eid_key(offer.eid, offer.iccid));
+            }
         }
         FinalResult::ErrorResult(error) => {
             tracing::info!(iccid = %offer.iccid, eid = %offer.eid, reason = %error.error_reason, "installation failed");
@@ -118,10 +126,11 @@ async fn changed(
     let Some(iccid) = told.iccid else {
         return Ok(Err(Status::IccidUnknown.because("the notification names no profile")));
     };
-    let Some(mut profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else {
+    let key = iccid_key(iccid, eid);
+    if context.tx.get(&PROFILES, &iccid.to_string()).await?.is_none() {
         return Ok(Err(Status::IccidUnknown.because("the profile is not one of this SM-DP+").about(iccid)));
-    };
-    if profile.installed_on != Some(eid) {
+    }
+    if context.tx.get(&INSTALLATIONS, &key).await?.is_none() {
         return Ok(Err(Status::EidAssociation
             .because("the profile was not installed on this eUICC")
             .about(eid)));
@@ -130,8 +139,7 @@ async fn changed(
         return Ok(Ok(()));
     }
     if told.profile_management_operation.has(notification_event::DELETE) {
-        profile.installed_on = None;
-        context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
+        context.tx.delete(&INSTALLATIONS, &key);
     }
     Ok(Ok(()))
 }

@@ -75,13 +75,16 @@ impl Profile {
     }
 }
 
-/// Moves a profile on, if it may go there, and writes it.
+/// Moves a profile on, if it may go there, and writes it. Under a reusable order it stays where it is.
 pub(crate) fn advance(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,
     event: ProfileEvent,
 ) -> Decision<bool> {
     let Some(next) = profile.state.after(event) else { return Ok(false) };
+    if profile.order.as_ref().is_some_and(|order| order.reusable) {
+        return Ok(true);
+    }
     profile.state = next;
     context.tx.put(&PROFILES, &profile.iccid.to_string(), profile)?;
     Ok(true)

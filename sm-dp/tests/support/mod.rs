@@ -115,6 +115,13 @@ impl Bench {
         Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
     }
 
+    /// An eUICC that is not in the PKI's folder: its certificate is issued now.
+    pub(crate) fn fresh_euicc(&self, curve: Curve, number: usize) -> Euicc {
+        let known = self.pki.eids(curve)[0].to_string();
+        let eid = rsp::ids::Eid::with_check_digits(&format!("{}{number:010}", &known[..20])).unwrap();
+        Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
+    }
+
     /// The operator, with a client certificate of the PKI.
     pub(crate) fn operator(&self) -> Operator {
         Operator::new(&self.pki, "Landfall Test Operator")

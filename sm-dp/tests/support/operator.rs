@@ -28,11 +28,8 @@ pub(crate) struct Nothing {}
 impl Operator {
     pub(crate) fn new(pki: &Pki, name: &str) -> Self {
         let certificate = pki.operator(name).unwrap().certificate;
-        Self {
-            identifier: "2.999.20".to_owned(),
-            oid: certificate.registered_ids()[0].clone(),
-            certificate: certificate.der().to_vec(),
-        }
+        let oid = certificate.registered_ids()[0].clone();
+        Self { identifier: oid.to_string(), oid, certificate: certificate.der().to_vec() }
     }
 
     pub(crate) fn header(&self) -> RequestHeader {

@@ -233,8 +233,9 @@ impl Bench {
         confirmation_code: Option<&str>,
     ) -> ActivationCode {
         let iccid = iccid(profile);
+        let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
         let header = || RequestHeader {
-            function_requester_identifier: "2.999.20".to_owned(),
+            function_requester_identifier: certificate.registered_ids()[0].to_string(),
             function_call_identifier: "call-1".to_owned(),
         };
         let order =
