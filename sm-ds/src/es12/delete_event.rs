@@ -1,0 +1,27 @@
+//! ES12.DeleteEvent: SGP.22 section 5.9.2.
+
+use rsp::{sgp22::es12::DeleteEventRequest, status::Status};
+
+use super::Caller;
+use crate::{
+    decision::{Context, Decision},
+    records::{EVENTS, event_key},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    caller: &Caller,
+    request: &DeleteEventRequest,
+) -> Decision<()> {
+    let owner = caller.identified_by(&request.header)?;
+    let key = event_key(request.eid, &request.event_id);
+    // Another SM-DP+ does not learn that the event exists.
+    if context.tx.get(&EVENTS, &key).await?.is_none_or(|event| event.owner != *owner) {
+        return Err(Status::EventUnknown
+            .because("this SM-DP+ has no such event registered for this eUICC")
+            .about(&request.event_id)
+            .into());
+    }
+    context.tx.delete(&EVENTS, &key);
+    Ok(())
+}
