@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use cli::{
     command,
+    output::{is_unread, remark},
     settings::{Layer, Settings},
 };
 use world::Fault;
@@ -54,12 +55,16 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(cli) {
         Ok(code) => code,
+        Err(fault) if is_unread(&fault) => ExitCode::from(KILLED_BY_SIGPIPE),
         Err(fault) => {
-            eprintln!("landfall: {fault:#}");
+            remark(&format!("landfall: {fault:#}"));
             ExitCode::FAILURE
         }
     }
 }
+
+/// What a shell sees of a program that a closed pipe has ended: 128 and the number of the signal.
+const KILLED_BY_SIGPIPE: u8 = 141;
 
 fn wait_for<T>(command: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     tokio::runtime::Builder::new_multi_thread()

@@ -1,24 +1,56 @@
 //! What people see: tables and timelines. What scripts see is JSON, made by serde from the same values.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write as _, io::Write as _, time::Duration};
 
 use rsp::time::Timestamp;
-use world::{Clock, Event, Events, Outcome};
+use world::{Clock, Event, Events, Fault, Outcome};
 
-/// Prints to standard output. When nobody reads any more (`landfall ... | head`) that is no fault: the rest is not said.
-pub fn say(text: &str) {
-    use std::io::Write as _;
+/// Prints to standard output.
+///
+/// # Errors
+/// The disk behind a redirection is full, or nobody reads any more: see [`is_unread`].
+pub fn say(text: &str) -> Result<(), Fault> {
     let mut out = std::io::stdout().lock();
-    // A full disk behind a redirection shows in the exit status of whoever reads the file; here nothing can be done.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Fault::caused_by(Unread, "cannot print the result", "read it"),
+        _ => Fault::caused_by(
+            error,
+            "cannot print the result to standard output",
+            "make room where the output goes, or redirect it elsewhere",
+        ),
+    })
 }
 
 /// Prints a value as JSON.
-pub fn say_json(value: &impl serde::Serialize) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => say(&format!("{text}\n")),
-        Err(e) => eprintln!("landfall: cannot print the result as JSON: {e}"),
+///
+/// # Errors
+/// As [`say`].
+pub fn say_json(value: &impl serde::Serialize) -> Result<(), Fault> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
+    say(&format!("{text}\n"))
+}
+
+/// Prints a line to standard error. Where that is closed there is nobody left to be told.
+pub fn remark(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The reader of standard output has gone, as `head` does once it has its lines.
+#[derive(Debug)]
+struct Unread;
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("nobody reads standard output any more")
     }
+}
+
+impl std::error::Error for Unread {}
+
+/// Whether the output was cut short by its reader, who knows and need not be told.
+pub fn is_unread(fault: &Fault) -> bool {
+    std::error::Error::source(fault).is_some_and(|cause| cause.is::<Unread>())
 }
 
 /// Columns as wide as their widest cell, numbers to the right.
@@ -128,7 +160,7 @@ impl Events for Lines {
             true => serde_json::to_string(&event).unwrap_or_default(),
             false => timeline_line(net::OsClock.now().since(self.start), self.start, &event),
         };
-        eprintln!("{line}");
+        remark(&line);
     }
 }
 

@@ -10,6 +10,7 @@
 mod common;
 
 use std::{
+    fs::File,
     net::TcpListener,
     path::{Path, PathBuf},
 };
@@ -93,6 +94,53 @@ fn a_pki_is_never_overwritten() {
     succeed(landfall(folder.path()).args(["certs", "init"]));
     let errors = fail(landfall(folder.path()).args(["certs", "init", "--seed", "another"]));
     assert!(errors.contains("exists already"), "{errors}");
+}
+
+/// Commands that print something and need nobody else.
+const PRINTING: [&[&str]; 5] = [
+    &["localize", "rules"],
+    &["--json", "localize", "rules"],
+    &["certs", "show"],
+    &["--json", "device", "info"],
+    &["sm-dp", "list"],
+];
+
+#[test]
+fn a_full_disk_behind_standard_output_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(landfall(folder.path()).args(["certs", "init"]));
+    for command in PRINTING {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = landfall(folder.path()).args(command).stdout(full).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {errors}");
+        assert!(errors.contains("standard output") && errors.contains("next:"), "{command:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_the_command_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(landfall(folder.path()).args(["certs", "init"]));
+    for command in PRINTING {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = landfall(folder.path()).args(command).stdout(writer).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        // What a shell reports of a program that SIGPIPE has ended.
+        assert_eq!(output.status.code(), Some(141), "{command:?}: {errors}");
+        assert!(!errors.contains("landfall:"), "{command:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_closed_standard_error_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let done = landfall(folder.path()).args(["certs", "init"]).stderr(full()).output().unwrap();
+    assert!(done.status.success());
+    let refused = landfall(folder.path()).args(["certs", "init", "--seed", "b"]).stderr(full()).status();
+    assert_eq!(refused.unwrap().code(), Some(1), "and not the status of a panic");
 }
 
 /// Overwrites the beginning.

@@ -78,17 +78,17 @@ impl Command {
             Self::Show | Self::Issue(_) => pki::load(&settings.pki)?,
         };
         match self {
-            Self::Init | Self::Show if json => say_json(&rows(&pki)),
+            Self::Init | Self::Show if json => say_json(&rows(&pki))?,
             Self::Init => {
-                say(&format!("made {} certificates in {}\n", pki.entries().len(), settings.pki.display()));
-                say(&pki.describe());
+                say(&format!("made {} certificates in {}\n", pki.entries().len(), settings.pki.display()))?;
+                say(&pki.describe())?;
             }
-            Self::Show => say(&pki.describe()),
+            Self::Show => say(&pki.describe())?,
             Self::Issue(what) => {
                 for (path, certificate) in what.issue(pki, settings)? {
-                    say(&format!("{}\n", settings.pki.join(path).display()));
+                    say(&format!("{}\n", settings.pki.join(path).display()))?;
                     if !json && let Some(certificate) = certificate {
-                        say(&format!("  {certificate}\n"));
+                        say(&format!("  {certificate}\n"))?;
                     }
                 }
             }

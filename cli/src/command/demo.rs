@@ -63,9 +63,9 @@ impl Command {
         })??;
         let success = summary.iter().all(|story| story.as_expected);
         if json {
-            say_json(&Report { success, summary, timeline: kept.all() });
+            say_json(&Report { success, summary, timeline: kept.all() })?;
         } else {
-            say(&format!("\n{}", table(&summary).render()));
+            say(&format!("\n{}", table(&summary).render()))?;
         }
         Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -152,7 +152,11 @@ impl Events for Shown {
                 // There is one; its port says nothing.
                 event.peer = "SM-DP+".into();
             }
-            say(&format!("{}\n", timeline_line(net::OsClock.now().since(self.start), self.start, &event)));
+            // An event cannot fail; the summary, which goes the same way, will.
+            let _ = say(&format!(
+                "{}\n",
+                timeline_line(net::OsClock.now().since(self.start), self.start, &event)
+            ));
         }
     }
 }

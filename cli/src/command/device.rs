@@ -97,16 +97,16 @@ impl Command {
                     .await
                     .map_err(|e| failed(&e, "the card does not describe itself"))?;
                 if json {
-                    say_json(&serde_json::json!({ "eid": eid, "euiccInfo2": info }));
+                    say_json(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?;
                 } else {
-                    say(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version));
+                    say(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version))?;
                 }
             }
             Procedure::List => {
                 let profiles =
                     device.lpa.list().await.map_err(|e| failed(&e, "the card does not list its profiles"))?;
                 if json {
-                    say_json(&profiles);
+                    say_json(&profiles)?;
                 } else {
                     let mut table = Table::new(&["ICCID", "state", "provider", "name", "nickname"]);
                     for profile in profiles {
@@ -119,13 +119,13 @@ impl Command {
                             profile.profile_nickname.unwrap_or_default(),
                         ]);
                     }
-                    say(&table.render());
+                    say(&table.render())?;
                 }
             }
             Procedure::Download(download) => {
                 let installed = device.lpa.download(&download.activation_code, download.options()).await;
                 let installed = installed.map_err(|e| failed(&e, "the profile was not downloaded"))?;
-                say(&format!("installed {}\n", installed.iccid));
+                say(&format!("installed {}\n", installed.iccid))?;
             }
             Procedure::Move(download) => {
                 device
@@ -134,7 +134,7 @@ impl Command {
                     .map_err(|e| failed(&e, "the device is on no network to begin with"))?;
                 let report = device.move_to(&download.activation_code, download.options(), None).await;
                 match &report.ending {
-                    Ending::Moved(registered) => say(&format!("moved: {registered}\n")),
+                    Ending::Moved(registered) => say(&format!("moved: {registered}\n"))?,
                     other => return Err(failed(&crate::demo::in_words(other), "the device did not move")),
                 }
             }
@@ -150,12 +150,12 @@ impl Command {
             Procedure::Notifications => {
                 let told = device.lpa.process_notifications().await;
                 let told = told.map_err(|e| failed(&e, "the card does not list its notifications"))?;
-                say(&format!("{} notifications\n", told.len()));
+                say(&format!("{} notifications\n", told.len()))?;
             }
             Procedure::Register => {
                 let registered =
                     device.register().await.map_err(|e| failed(&e, "the device did not register"))?;
-                say(&format!("{registered}\n"));
+                say(&format!("{registered}\n"))?;
             }
         }
         Ok(())

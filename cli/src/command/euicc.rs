@@ -7,7 +7,11 @@ use rsp::ids::Eid;
 use tokio::process;
 use world::{BoxCardDoor, Fault};
 
-use crate::{parties, settings::Settings};
+use crate::{
+    output::{remark, say},
+    parties,
+    settings::Settings,
+};
 
 /// The software eUICC
 #[derive(Debug, Args)]
@@ -54,7 +58,7 @@ impl Command {
             Door::Serve => {
                 let card = open()?;
                 let listener = net::listen(&settings.euicc).await?;
-                eprintln!("card {} at {}; Ctrl-C stops it", card.eid(), settings.euicc);
+                remark(&format!("card {} at {}; Ctrl-C stops it", card.eid(), settings.euicc));
                 tokio::select! {
                     () = net::door::serve_card(listener, card) => {}
                     () = super::sm_dp::stop_signal() => {}
@@ -70,9 +74,14 @@ impl Command {
                 };
                 let mut command = process::Command::new(lpac);
                 command.args(arguments);
-                let status =
-                    net::door::run_lpac(command, door, |line| crate::output::say(&format!("{line}\n")))
-                        .await?;
+                let mut said = Ok(());
+                let status = net::door::run_lpac(command, door, |line| {
+                    if said.is_ok() {
+                        said = say(&format!("{line}\n"));
+                    }
+                })
+                .await?;
+                said?;
                 Ok(status
                     .code()
                     .and_then(|code| u8::try_from(code).ok())

@@ -59,7 +59,7 @@ impl Command {
                     None => book.rules().iter().collect(),
                 };
                 if json {
-                    say_json(&shown);
+                    say_json(&shown)?;
                 } else {
                     let mut table =
                         Table::new(&["rule", "countries", "kind", "limit", "window", "reviewed", "note"]);
@@ -76,7 +76,7 @@ impl Command {
                             rule.note.clone().unwrap_or_default(),
                         ]);
                     }
-                    say(&table.render());
+                    say(&table.render())?;
                 }
             }
             Self::Decide { file, at, rules } => {
@@ -92,9 +92,9 @@ impl Command {
                 let decision =
                     localize::decide(now, &question.device, &question.offers, &book, &question.policy);
                 if json {
-                    say_json(&decision);
+                    say_json(&decision)?;
                 } else {
-                    say(&format!("{}\n", decision.to_string().trim_end()));
+                    say(&format!("{}\n", decision.to_string().trim_end()))?;
                 }
             }
         }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use world::{Fault, World};
 
 use crate::{
+    output::remark,
     parties::{self, Running},
     settings::Settings,
     subscription::Subscription,
@@ -53,13 +54,13 @@ impl Command {
         }
         for file in &self.subscribers {
             let subscription = serve_at_home(&networks, &super::sm_dp::read(file)?, settings, &world)?;
-            eprintln!("subscriber {} at home in {}", subscription.imsi, subscription.home);
+            remark(&format!("subscriber {} at home in {}", subscription.imsi, subscription.home));
         }
         for network in networks.all() {
-            eprintln!("network {} {} ({})", network.plmn, network.name, network.country);
+            remark(&format!("network {} {} ({})", network.plmn, network.name, network.country));
         }
         let running = Running::serve(listener, None, world::link_from(NetworksService(networks)))?;
-        eprintln!("networks at {}; Ctrl-C stops them", running.address);
+        remark(&format!("networks at {}; Ctrl-C stops them", running.address));
         super::sm_dp::stop_signal().await;
         running.stop().await;
         Ok(())

@@ -96,9 +96,9 @@ impl Command {
                     operator.confirm_order(iccid, eid, matching_id, confirmation_code.clone(), !hold).await?;
                 let code = parties::activation_code(settings, &confirmed, confirmation_code.is_some());
                 if json {
-                    say_json(&Ordered { iccid, matching_id: confirmed.matching_id, activation_code: code });
+                    say_json(&Ordered { iccid, matching_id: confirmed.matching_id, activation_code: code })?;
                 } else {
-                    say(&format!("{code}\n"));
+                    say(&format!("{code}\n"))?;
                 }
             }
             Function::Release { iccid } => operator.release_profile(iccid).await?,

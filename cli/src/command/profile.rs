@@ -61,9 +61,9 @@ impl Command {
                 })?;
                 let options = ShowOptions { secrets, contents };
                 if json {
-                    say_json(&show::json(&package, &options));
+                    say_json(&show::json(&package, &options))?;
                 } else {
-                    say(&show::text(&package, &options));
+                    say(&show::text(&package, &options))?;
                 }
             }
             Self::New { file, home, number, name } => {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use world::{Clock, Fault};
 
 use crate::{
-    output::{Table, say, say_json},
+    output::{Table, remark, say, say_json},
     parties::{self, Running, SmDpSetup},
     settings::Settings,
 };
@@ -55,25 +55,25 @@ impl Command {
             (Self::Serve { profiles }, Some(listener)) => {
                 for file in &profiles {
                     let iccid = add(&sm_dp, file).await?;
-                    eprintln!("in stock: {iccid} from {}", file.display());
+                    remark(&format!("in stock: {iccid} from {}", file.display()));
                 }
                 let clock: Arc<dyn Clock> = Arc::new(clock);
                 let names = crate::pki::server_names(settings)?;
                 let tls = parties::sm_dp_tls(&pki, &names, clock)?;
                 let running = Running::serve(listener, Some(tls), sm_dp.link())?;
-                eprintln!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address);
+                remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
                 stop_signal().await;
                 running.stop().await;
             }
             (Self::Serve { .. }, None) => {}
             (Self::Add { file }, _) => {
                 let iccid = add(&sm_dp, &file).await?;
-                say(&format!("{iccid}\n"));
+                say(&format!("{iccid}\n"))?;
             }
             (Self::List, _) => {
                 let orders = sm_dp.orders().await?;
                 if json {
-                    say_json(&orders);
+                    say_json(&orders)?;
                 } else {
                     let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
                     for profile in orders {
@@ -91,7 +91,7 @@ impl Command {
                             order.map(|o| o.download_attempts.to_string()).unwrap_or_default(),
                         ]);
                     }
-                    say(&table.render());
+                    say(&table.render())?;
                 }
             }
         }

@@ -83,15 +83,15 @@ impl Command {
             }
         };
 
-        say(&format!("SM-DP+    https://{} (ES9+ and ES2+; root: {})\n", settings.sm_dp, ci_path(settings)));
-        say(&format!("networks  http://{} ({})\n", settings.network, subscription.home));
+        say(&format!("SM-DP+    https://{} (ES9+ and ES2+; root: {})\n", settings.sm_dp, ci_path(settings)))?;
+        say(&format!("networks  http://{} ({})\n", settings.network, subscription.home))?;
         if code.is_empty() {
-            say(&format!("profile {iccid} is taken already; `landfall operator order` orders another\n"));
+            say(&format!("profile {iccid} is taken already; `landfall operator order` orders another\n"))?;
         } else {
-            say(&format!("\n{code}\n\n{}\n", qr(&code)));
+            say(&format!("\n{code}\n\n{}\n", qr(&code)))?;
             say(&format!(
                 "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
-            ));
+            ))?;
         }
         match card_listener {
             Some(listener) => {
@@ -101,7 +101,7 @@ impl Command {
                     card.eid(),
                     settings.euicc,
                     settings.euicc
-                ));
+                ))?;
                 tokio::select! {
                     () = net::door::serve_card(listener, card) => {}
                     () = super::sm_dp::stop_signal() => {}
