@@ -43,3 +43,13 @@ fn rules_of_ones_own_replace_the_built_in_ones_and_are_checked() {
     let rules = succeed(landfall(folder.path()).args(["localize", "rules", "--country", "BR", "--json"]));
     assert!(serde_json::from_str::<Value>(&rules).unwrap().as_array().unwrap().len() >= 2);
 }
+
+#[test]
+fn rules_that_are_not_utf_8_are_refused_and_the_place_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    std::fs::write(&file, b"# Ma\xF1ana\n").unwrap();
+    let errors = fail(landfall(folder.path()).args(["localize", "rules", "--rules"]).arg(&file));
+    assert!(errors.contains("rules.toml") && errors.contains("UTF-8"), "{errors}");
+    assert!(errors.contains("octet 4") && errors.contains("next:"), "{errors}");
+}

@@ -127,8 +127,7 @@ fn book(file: Option<PathBuf>) -> Result<RuleBook, Fault> {
         return RuleBook::built_in()
             .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"));
     };
-    let text = String::from_utf8_lossy(&super::sm_dp::read(&file)?).into_owned();
-    RuleBook::parse(&text).map_err(|e| {
+    RuleBook::parse(&super::sm_dp::read_text(&file)?).map_err(|e| {
         Fault::caused_by(
             e,
             format!("cannot use the rules in {}", file.display()),

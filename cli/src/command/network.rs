@@ -42,7 +42,7 @@ impl Command {
         let listener = net::listen(&settings.network).await?;
         let networks = Arc::new(Networks::new(world.clone()));
         if let Some(file) = &self.networks {
-            let text = String::from_utf8_lossy(&super::sm_dp::read(file)?).into_owned();
+            let text = super::sm_dp::read_text(file)?;
             let laid: Laid = toml::from_str(&text).map_err(|e| {
                 Fault::caused_by(
                     e,

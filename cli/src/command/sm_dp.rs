@@ -117,6 +117,20 @@ pub fn read(file: &PathBuf) -> Result<Vec<u8>, Fault> {
         .map_err(|e| Fault::caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
 }
 
+/// A file's text.
+///
+/// # Errors
+/// The file cannot be read or is not UTF-8.
+pub fn read_text(file: &PathBuf) -> Result<String, Fault> {
+    String::from_utf8(read(file)?).map_err(|e| {
+        Fault::new(
+            format!("cannot read {}", file.display()),
+            format!("it is not UTF-8 text (at octet {})", e.utf8_error().valid_up_to()),
+            "save it as UTF-8",
+        )
+    })
+}
+
 /// Waits for Ctrl-C or SIGTERM.
 pub async fn stop_signal() {
     let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
