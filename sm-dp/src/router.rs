@@ -1,18 +1,22 @@
-//! From an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.5.
+//! From an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.6.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use rsp::{
-    sgp22::{es2plus as es2, es9plus as es9, json},
+    der::Asn1,
+    sgp22::{
+        asn1::{self, RemoteProfileProvisioningRequest},
+        es2plus as es2, es9plus as es9, json,
+    },
     status::{Refusal, Status},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
-use world::PeerCertificate;
+use serde::de::DeserializeOwned;
+use world::{Fault, PeerCertificate};
 
 use crate::{
+    answer::{Binding, Said, Voice},
     config::Config,
-    decision::{Context, Decision},
+    decision::Context,
     es2plus, es9plus,
 };
 
@@ -32,20 +36,40 @@ pub(crate) enum Call {
 }
 
 /// Which interface a call came over.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interface {
     Es9Plus,
     Es2Plus,
+    /// A path at which there is nothing.
+    None,
 }
 
-/// What is said when all went well.
-pub(crate) enum Spoken {
-    /// Executed-Success with these fields.
-    Json(Value),
-    /// HTTP 204.
-    Nothing,
-    /// HTTP 204, because the function has no other answer; what was wrong goes into the log.
-    NothingBut(Refusal),
+impl Interface {
+    /// In the standard's spelling.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Es9Plus => "ES9+",
+            Self::Es2Plus => "ES2+",
+            Self::None => "HTTP",
+        }
+    }
+
+    /// Who calls over it.
+    pub(crate) fn peer(self) -> &'static str {
+        match self {
+            Self::Es9Plus => "LPA",
+            Self::Es2Plus => "operator",
+            Self::None => "client",
+        }
+    }
+}
+
+/// A request that gets an HTTP status and nothing else.
+pub(crate) struct TurnedAway {
+    pub(crate) interface: Interface,
+    pub(crate) function: &'static str,
+    pub(crate) status: StatusCode,
+    pub(crate) why: String,
 }
 
 const ES9PLUS: &[&str] = &[
@@ -56,23 +80,48 @@ const ES9PLUS: &[&str] = &[
     "handleNotification",
 ];
 const ES2PLUS: &[&str] = &["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"];
+/// The function whose caller looks at the HTTP status alone: any 2xx would tell it that its notification was taken.
+const ANSWERED_BY_STATUS: &str = "handleNotification";
+/// The ASN.1 binding names its function inside the body, which may be unreadable.
+const SOME_FUNCTION: &str = "asn1";
+
+/// The binding in which the request asks, and so is answered.
+pub(crate) fn binding(request: &Request<Bytes>) -> Binding {
+    if request.uri().path() == asn1::PATH { Binding::Asn1 } else { Binding::Json }
+}
 
 /// Finds the function. What is not a function of this server, or not allowed to be called, gets that HTTP status.
-pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, StatusCode> {
-    let path = request.uri().path();
-    let (interface, function) = find(path).ok_or(StatusCode::NOT_FOUND)?;
+pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, TurnedAway> {
+    let (interface, function) = find(request.uri().path());
+    let away = |status, why: String| TurnedAway { interface, function, status, why };
+    if interface == Interface::None {
+        let why = format!("there is no function at {}", request.uri().path());
+        return Err(away(StatusCode::NOT_FOUND, why));
+    }
     if request.method() != Method::POST {
-        return Err(StatusCode::METHOD_NOT_ALLOWED);
+        let why = format!("functions are called with POST, not {}", request.method());
+        return Err(away(StatusCode::METHOD_NOT_ALLOWED, why));
+    }
+    if binding(request) == Binding::Asn1 {
+        return route_asn1(config, request).map_err(|(status, why)| away(status, why));
     }
     let caller = match interface {
-        Interface::Es9Plus => None,
         // TLS has verified the certificate; that there is one at all is for us to ask.
         Interface::Es2Plus => {
-            let certificate = request.extensions().get::<PeerCertificate>().ok_or(StatusCode::FORBIDDEN)?;
-            Some(es2plus::Caller::of(certificate).ok_or(StatusCode::FORBIDDEN)?)
+            let certificate = request.extensions().get::<PeerCertificate>();
+            let caller = certificate.and_then(es2plus::Caller::of).ok_or_else(|| {
+                away(
+                    StatusCode::FORBIDDEN,
+                    "the caller shows no client certificate of an operator".to_owned(),
+                )
+            })?;
+            Some(caller)
         }
+        Interface::Es9Plus | Interface::None => None,
     };
-    if let Err(refusal) = check_headers(config, request) {
+    if let Err(refusal) =
+        check_content_type(request, "application/json").and_then(|()| check_protocol(config, request))
+    {
         return Ok(Call::Misunderstood(interface, function, refusal));
     }
     let body = request.body();
@@ -86,28 +135,62 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, S
         ("confirmOrder", Some(caller)) => parse(body).map(|request| Call::ConfirmOrder(caller, request)),
         ("cancelOrder", Some(caller)) => parse(body).map(|request| Call::CancelOrder(caller, request)),
         ("releaseProfile", Some(caller)) => parse(body).map(|request| Call::ReleaseProfile(caller, request)),
-        _ => return Err(StatusCode::NOT_FOUND),
+        _ => return Err(away(StatusCode::NOT_FOUND, format!("{function} is not served"))),
     };
     Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(interface, function, refusal)))
 }
 
-fn find(path: &str) -> Option<(Interface, &'static str)> {
-    let (interface, functions, function) = match path.strip_prefix("/gsma/rsp2/es9plus/") {
-        Some(function) => (Interface::Es9Plus, ES9PLUS, function),
-        None => (Interface::Es2Plus, ES2PLUS, path.strip_prefix("/gsma/rsp2/es2plus/")?),
+fn find(path: &str) -> (Interface, &'static str) {
+    let named = |interface, functions: &[&'static str], function: &str| {
+        functions.iter().find(|known| **known == function).map(|known| (interface, *known))
     };
-    functions.iter().find(|known| **known == function).map(|known| (interface, *known))
+    let found = match path.strip_prefix("/gsma/rsp2/es9plus/") {
+        Some(function) => named(Interface::Es9Plus, ES9PLUS, function),
+        None if path == asn1::PATH => Some((Interface::Es9Plus, SOME_FUNCTION)),
+        None => path
+            .strip_prefix("/gsma/rsp2/es2plus/")
+            .and_then(|function| named(Interface::Es2Plus, ES2PLUS, function)),
+    };
+    found.unwrap_or((Interface::None, "request"))
 }
 
-/// Content-Type and X-Admin-Protocol, section 6.2 and 6.5.1.
-fn check_headers(config: &Config, request: &Request<Bytes>) -> Result<(), Refusal> {
+/// The ASN.1 binding has no status codes of the kind that could say what is wrong with a header or a body: until the
+/// function is understood, HTTP has to say it.
+fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (StatusCode, String)> {
+    check_content_type(request, asn1::CONTENT_TYPE)
+        .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;
+    check_protocol(config, request).map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
+    let request = RemoteProfileProvisioningRequest::from_der(request.body()).map_err(|e| {
+        (StatusCode::BAD_REQUEST, format!("the body is no RemoteProfileProvisioningRequest: {e}"))
+    })?;
+    Ok(match request {
+        RemoteProfileProvisioningRequest::InitiateAuthentication(it) => Call::InitiateAuthentication(it),
+        RemoteProfileProvisioningRequest::AuthenticateClient(it) => Call::AuthenticateClient(it),
+        RemoteProfileProvisioningRequest::GetBoundProfilePackage(it) => Call::GetBoundProfilePackage(it),
+        RemoteProfileProvisioningRequest::CancelSession(it) => Call::CancelSession(it),
+        RemoteProfileProvisioningRequest::HandleNotification(it) => Call::HandleNotification(it),
+    })
+}
+
+/// Content-Type, sections 6.2, 6.5.1 and 6.6.1. A charset may be named, and then it is UTF-8.
+fn check_content_type(request: &Request<Bytes>, wanted: &'static str) -> Result<(), Refusal> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
-        return Err(Status::ContentTypeInvalid
-            .because(format!("Content-Type must be {}", json::CONTENT_TYPE))
-            .about(content_type.unwrap_or("(none)")));
+    let mut parts = content_type.unwrap_or_default().split(';').map(str::trim);
+    let is_wanted = parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case(wanted));
+    let is_utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    if is_wanted && is_utf8 {
+        return Ok(());
     }
+    Err(Status::ContentTypeInvalid
+        .because(format!("Content-Type must be {wanted}, in UTF-8 if a charset is named"))
+        .about(content_type.unwrap_or("(none)")))
+}
+
+/// X-Admin-Protocol, section 6.2. A later version than ours is answered with ours.
+fn check_protocol(config: &Config, request: &Request<Bytes>) -> Result<(), Refusal> {
     match json::protocol_version(request.headers()) {
         Some(version) if version.0.first() >= config.lowest_svn.0.first() => Ok(()),
         Some(version) => {
@@ -128,61 +211,44 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
     })
 }
 
-/// The response to what is no call of a function.
-pub(crate) fn plain(status: StatusCode) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-    }
-    response
-}
-
-fn said<T: Serialize>(reply: &T) -> Decision<Spoken> {
-    serde_json::to_value(reply).map(Spoken::Json).map_err(|e| {
-        world::Fault::caused_by(e, "cannot write the reply as JSON", "report this: a reply does not fit JSON")
-            .into()
-    })
-}
-
 impl Call {
-    /// Decides. May be asked again after a conflict, with a fresh transaction.
-    pub(crate) async fn execute(&self, context: &mut Context<'_, '_>) -> Decision<Spoken> {
+    /// Decides, and says it. May be asked again after a conflict, with a fresh transaction.
+    pub(crate) async fn execute(&self, context: &mut Context<'_, '_>, voice: Voice) -> Result<Said, Fault> {
         match self {
-            Self::InitiateAuthentication(request) => {
-                said(&es9plus::initiate_authentication::execute(context, request).await?)
-            }
-            Self::AuthenticateClient(request) => {
-                said(&es9plus::authenticate_client::execute(context, request).await?)
-            }
-            Self::GetBoundProfilePackage(request) => {
-                said(&es9plus::get_bound_profile_package::execute(context, request).await?)
-            }
+            Self::InitiateAuthentication(request) => voice.say::<es9::InitiateAuthentication>(
+                es9plus::initiate_authentication::execute(context, request).await,
+            ),
+            Self::AuthenticateClient(request) => voice.say::<es9::AuthenticateClient>(
+                es9plus::authenticate_client::execute(context, request).await,
+            ),
+            Self::GetBoundProfilePackage(request) => voice.say::<es9::GetBoundProfilePackage>(
+                es9plus::get_bound_profile_package::execute(context, request).await,
+            ),
             Self::CancelSession(request) => {
-                es9plus::cancel_session::execute(context, request).await?;
-                said(&es9::CancelSessionOk {})
+                voice.say::<es9::CancelSession>(es9plus::cancel_session::execute(context, request).await)
             }
             Self::HandleNotification(request) => {
-                Ok(match es9plus::handle_notification::execute(context, request).await? {
-                    Ok(()) => Spoken::Nothing,
-                    Err(refusal) => Spoken::NothingBut(refusal),
-                })
+                voice.say_nothing(es9plus::handle_notification::execute(context, request).await)
             }
             Self::DownloadOrder(caller, request) => {
-                said(&es2plus::download_order::execute(context, caller, request).await?)
+                voice.say_json(es2plus::download_order::execute(context, caller, request).await)
             }
             Self::ConfirmOrder(caller, request) => {
-                said(&es2plus::confirm_order::execute(context, caller, request).await?)
+                voice.say_json(es2plus::confirm_order::execute(context, caller, request).await)
             }
             Self::CancelOrder(caller, request) => {
-                es2plus::cancel_order::execute(context, caller, request).await?;
-                Ok(Spoken::Json(Value::Null))
+                voice.say_json(es2plus::cancel_order::execute(context, caller, request).await)
             }
             Self::ReleaseProfile(caller, request) => {
-                es2plus::release_profile::execute(context, caller, request).await?;
-                Ok(Spoken::Json(Value::Null))
+                voice.say_json(es2plus::release_profile::execute(context, caller, request).await)
             }
-            Self::Misunderstood(_, _, refusal) => Err(refusal.clone().into()),
+            Self::Misunderstood(_, function, refusal) => {
+                let mut said = voice.say_json::<()>(Err(refusal.clone().into()))?;
+                if *function == ANSWERED_BY_STATUS {
+                    *said.response.status_mut() = StatusCode::BAD_REQUEST;
+                }
+                Ok(said)
+            }
         }
     }
 
@@ -202,28 +268,8 @@ impl Call {
         }
     }
 
-    /// Whether the caller looks at the HTTP status alone: any 2xx would tell it that its notification was taken.
-    pub(crate) fn is_answered_by_http_status(&self) -> bool {
-        matches!(self, Self::HandleNotification(_) | Self::Misunderstood(_, "handleNotification", _))
-    }
-
-    /// The interface in the standard's spelling.
-    pub(crate) fn interface(&self) -> &'static str {
-        match self.called_over() {
-            Interface::Es9Plus => "ES9+",
-            Interface::Es2Plus => "ES2+",
-        }
-    }
-
-    /// Who called.
-    pub(crate) fn peer(&self) -> &'static str {
-        match self.called_over() {
-            Interface::Es9Plus => "LPA",
-            Interface::Es2Plus => "operator",
-        }
-    }
-
-    fn called_over(&self) -> Interface {
+    /// Which interface it came over.
+    pub(crate) fn interface(&self) -> Interface {
         match self {
             Self::DownloadOrder(..)
             | Self::ConfirmOrder(..)

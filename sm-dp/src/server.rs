@@ -16,16 +16,16 @@ use http::{Request, Response, StatusCode};
 use rsp::{
     ids::{Iccid, Oid, SubjectKeyIdentifier, Version},
     sgp22::json,
-    status::Refusal,
     time::Timestamp,
 };
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, link_from};
 
 use crate::{
+    answer::{Said, Voice},
     config::Config,
-    decision::{Context, No},
+    decision::Context,
     records::{INSTALLATIONS, Installation, PROFILES, Profile, SESSIONS, Session},
-    router::{self, Call, Spoken},
+    router::{self, Call},
     stock::{self, ProfileOptions},
 };
 
@@ -159,23 +159,24 @@ impl SmDpPlus {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
-        let (call, response, outcome) = match router::route(&self.0.config, &request) {
-            Err(status) => return router::plain(status),
-            Ok(call) => {
-                let (response, outcome) = self.execute(&call, at, self.version_for(&request)).await;
-                (call, response, outcome)
+        let voice = Voice { binding: router::binding(&request), version: self.version_for(&request) };
+        let (interface, function, said) = match router::route(&self.0.config, &request) {
+            Ok(call) => (call.interface(), call.function(), self.execute(&call, at, voice).await),
+            Err(away) => {
+                let outcome = Outcome::Refused(format!("HTTP {}: {}", away.status, away.why));
+                (away.interface, away.function, Said { response: voice.status(away.status), outcome })
             }
         };
         self.0.events.tell(
-            Event::new(at, "SM-DP+", call.function())
-                .with_peer(call.interface(), call.peer())
-                .with_bytes(response.body().len(), received)
-                .with_outcome(outcome),
+            Event::new(at, "SM-DP+", function)
+                .with_peer(interface.name(), interface.peer())
+                .with_bytes(said.response.body().len(), received)
+                .with_outcome(said.outcome),
         );
         if let Err(fault) = self.sweep(at).await {
             tracing::warn!(%fault, "expired sessions were left in the records");
         }
-        response
+        said.response
     }
 
     /// Deletes sessions that have expired, once in a session's lifetime: whoever begins a session need not come back.
@@ -205,8 +206,8 @@ impl SmDpPlus {
         Ok(())
     }
 
-    /// Load, decide, commit; again from the start when somebody else was faster.
-    async fn execute(&self, call: &Call, now: Timestamp, version: Version) -> (Response<Bytes>, Outcome) {
+    /// Load, decide, commit, and only then let the answer go; again from the start when somebody else was faster.
+    async fn execute(&self, call: &Call, now: Timestamp, voice: Voice) -> Said {
         let inner = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*inner.records);
@@ -217,22 +218,22 @@ impl SmDpPlus {
                 world: &inner.world,
                 now,
             };
-            let decision = match call.execute(&mut context).await {
-                Err(No::Fault(fault)) => return self.failed(&fault),
-                Err(No::Refusal(refusal)) => Err(refusal),
-                Ok(spoken) => Ok(spoken),
+            let said = match call.execute(&mut context, voice).await {
+                Ok(said) => said,
+                Err(fault) => return failed(voice, &fault),
             };
             match tx.commit().await {
-                Ok(Committed::Yes) => return speak(call, version, decision),
+                Ok(Committed::Yes) => return said,
                 Ok(Committed::Conflict) => {}
-                Err(fault) => return self.failed(&fault),
+                Err(fault) => return failed(voice, &fault),
             }
         }
-        self.failed(&Fault::new(
+        let fault = Fault::new(
             "cannot write the records of this request",
             format!("what it read was changed by others {} times in a row", world::MAX_ATTEMPTS),
             "ask again; if it stays, too many requests change the same record",
-        ))
+        );
+        failed(voice, &fault)
     }
 
     /// The version the answer speaks: the client's own when it is older than ours (section 6.2).
@@ -240,27 +241,14 @@ impl SmDpPlus {
         let own = self.0.config.protocol_version;
         json::protocol_version(request.headers()).map_or(own, |theirs| theirs.min(own))
     }
-
-    /// A fault is ours: it is logged, and the peer learns only that it may ask again.
-    fn failed(&self, fault: &Fault) -> (Response<Bytes>, Outcome) {
-        tracing::error!(%fault, "a request could not be answered");
-        (router::plain(StatusCode::INTERNAL_SERVER_ERROR), Outcome::Failed(fault.to_string()))
-    }
 }
 
-fn speak(call: &Call, version: Version, decision: Result<Spoken, Refusal>) -> (Response<Bytes>, Outcome) {
-    match decision {
-        Ok(Spoken::Json(reply)) => (json::response(version, Ok(&reply)), Outcome::Done),
-        Ok(Spoken::Nothing) => (json::no_content(version), Outcome::Done),
-        Ok(Spoken::NothingBut(warning)) => (json::no_content(version), Outcome::Refused(warning.to_string())),
-        Err(refusal) => {
-            let outcome = Outcome::Refused(refusal.to_string());
-            let mut response = json::response::<()>(version, Err(refusal));
-            if call.is_answered_by_http_status() {
-                *response.status_mut() = StatusCode::BAD_REQUEST;
-            }
-            (response, outcome)
-        }
+/// A fault is ours: it is logged, and the peer learns only that it may ask again.
+fn failed(voice: Voice, fault: &Fault) -> Said {
+    tracing::error!(%fault, "a request could not be answered");
+    Said {
+        response: voice.status(StatusCode::INTERNAL_SERVER_ERROR),
+        outcome: Outcome::Failed(fault.to_string()),
     }
 }
 

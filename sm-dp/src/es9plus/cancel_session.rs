@@ -4,7 +4,7 @@
 
 use rsp::{
     sgp22::{
-        es9plus::CancelSessionRequestEs9,
+        es9plus::{CancelSessionOk, CancelSessionRequestEs9},
         es10b::{CancelSessionResponse, CancelSessionResponseOk},
     },
     status::Status,
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
     request: &CancelSessionRequestEs9,
-) -> Decision<()> {
+) -> Decision<CancelSessionOk> {
     let id = &request.transaction_id;
     let session = session(context, id).await?;
     let offer = match &session.awaits {
@@ -60,5 +60,5 @@ pub(crate) async fn execute(
         }
     }
     context.tx.delete(&SESSIONS, &id.to_string());
-    Ok(())
+    Ok(CancelSessionOk {})
 }
