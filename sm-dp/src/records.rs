@@ -14,7 +14,7 @@ use rsp::{
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use world::Collection;
+use world::{Collection, Fault, Tx};
 
 use crate::{
     profile_state::ProfileState,
@@ -25,6 +25,10 @@ use crate::{
 pub const PROFILES: Collection<Profile> = Collection::new("profiles");
 /// Profile packages (DER) by ICCID. Apart from the profile, which changes often while the package never does.
 pub const PACKAGES: Collection<Octets> = Collection::new("packages");
+/// Profiles that can be ordered by their type: the key is the type and the ICCID.
+pub const AVAILABLE: Collection<Iccid> = Collection::new("available");
+/// Types of which there is or was a profile.
+pub const PROFILE_TYPES: Collection<()> = Collection::new("profile-types");
 /// Which profile a MatchingID leads to.
 pub const MATCHING_IDS: Collection<Iccid> = Collection::new("matching-ids");
 /// Which profiles are ordered for an eUICC: the key is EID/ICCID.
@@ -41,6 +45,11 @@ pub const NOTIFICATIONS: Collection<TakenNotification> = Collection::new("notifi
 /// The key under which an order is found by its eUICC.
 pub(crate) fn eid_key(eid: Eid, iccid: Iccid) -> String {
     format!("{eid}/{iccid}")
+}
+
+/// What the keys of [`AVAILABLE`] begin with for a type. The length tells where the type ends, whatever is in it.
+pub(crate) fn type_prefix(profile_type: &str) -> String {
+    format!("{}:{profile_type}/", profile_type.len())
 }
 
 /// The key under which stands what a profile and an eUICC have to do with each other.
@@ -81,6 +90,21 @@ pub struct Profile {
     pub memory: u32,
     /// The pending or last order.
     pub order: Option<Order>,
+}
+
+impl Profile {
+    /// Writes it, and whether it can be had by its type. The only way to write a profile.
+    pub(crate) fn keep(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        match self.state {
+            ProfileState::Available => tx.put(&AVAILABLE, &self.available_key(), &self.iccid)?,
+            _ => tx.delete(&AVAILABLE, &self.available_key()),
+        }
+        tx.put(&PROFILES, &self.iccid.to_string(), self)
+    }
+
+    fn available_key(&self) -> String {
+        format!("{}{}", type_prefix(&self.profile_type), self.iccid)
+    }
 }
 
 /// A download order.

@@ -14,7 +14,7 @@ use world::{Fault, Tx};
 
 use crate::{
     profile_state::ProfileState,
-    records::{Octets, PACKAGES, PROFILES, Profile},
+    records::{Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile},
 };
 
 /// How the segments of a profile package are protected.
@@ -74,7 +74,10 @@ pub(crate) async fn add(
             "cancel its order and use it, or give a package with another ICCID",
         ));
     }
-    tx.put(&PROFILES, &key, &profile)?;
+    profile.keep(tx)?;
+    if tx.get(&PROFILE_TYPES, &profile.profile_type).await?.is_none() {
+        tx.put(&PROFILE_TYPES, &profile.profile_type, &())?;
+    }
     tx.put(&PACKAGES, &key, &Octets(package.to_vec()))?;
     Ok(profile.iccid)
 }

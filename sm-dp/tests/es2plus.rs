@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use crypto::Curve;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -17,7 +19,9 @@ use serde_json::{Value, json};
 use sm_dp::{Operator as ListedOperator, ProfileOptions, ProfileState, Requesters};
 use support::operator::Operator;
 use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, VERSION, raw};
-use world::{Outcome, PeerCertificate};
+use world::{
+    BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Outcome, PeerCertificate, Records, Stored,
+};
 
 fn options() -> ProfileOptions {
     ProfileOptions::default()
@@ -95,6 +99,67 @@ async fn each_profile_of_a_type_is_given_out_once() {
     assert_ne!(first, second);
     let third = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
     assert_eq!(third.refused(), Status::ProfileTypeUnavailable);
+}
+
+#[tokio::test]
+async fn orders_by_type_that_come_at_the_same_time_get_a_profile_each() {
+    const ORDERS: usize = 300;
+    let bench = Bench::over(Arc::new(Interleaved(MemoryRecords::default())), |_| {});
+    for number in 0..ORDERS {
+        bench.stock(&format!("894900000000001{number:04}"), &options()).await;
+    }
+    let mut orders = tokio::task::JoinSet::new();
+    for _ in 0..ORDERS {
+        let (server, operator) = (bench.server.clone(), bench.operator());
+        orders.spawn(async move {
+            operator.download_order(&server, None, Some(PROFILE_TYPE), None).await.done().iccid
+        });
+    }
+    let mut iccids = orders.join_all().await;
+    iccids.sort();
+    iccids.dedup();
+    assert_eq!(iccids.len(), ORDERS);
+    let answer = bench.operator().download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
+    assert_eq!(answer.refused(), Status::ProfileTypeUnavailable);
+    // One comes back, and is to be had again.
+    let operator = bench.operator();
+    operator.cancel(&bench.server, &operator.cancellation(iccids[7])).await.done();
+    let reply = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done();
+    assert_eq!(reply.iccid, iccids[7]);
+}
+
+/// Records in which everybody else has a turn before every answer, so that what is asked at the same time interleaves.
+struct Interleaved(MemoryRecords);
+
+impl Records for Interleaved {
+    fn read<'a>(
+        &'a self,
+        collection: &'static str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.read(collection, key).await
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.list(collection, prefix).await
+        })
+    }
+
+    fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.commit(changes).await
+        })
+    }
 }
 
 // --- Refusals ------------------------------------------------------------------------------------------------------

@@ -167,6 +167,20 @@ impl<'r> Tx<'r> {
             .collect()
     }
 
+    /// What [`list`](Self::list) would give if it were asked by itself: read now, without this transaction's writes, and
+    /// no part of the decision. For choosing one of many, which is then read properly: others may choose meanwhile.
+    pub async fn glance<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, Fault> {
+        let stored = self.records.list(collection.name, prefix).await?;
+        let typed = |(key, stored): (String, Stored)| {
+            from_bytes(collection, &key, &stored.bytes).map(|value| (key, value))
+        };
+        stored.into_iter().map(typed).collect()
+    }
+
     /// Writes a record, at commit.
     pub fn put<T: Serialize>(
         &mut self,
@@ -267,6 +281,19 @@ mod tests {
         assert_eq!(tx.get(&COUNTERS, "a").await.unwrap(), Some(1));
         assert_eq!(tx.list(&COUNTERS, "").await.unwrap(), vec![("a".to_owned(), 1)]);
         assert_eq!(tx.commit().await.unwrap(), Committed::Conflict);
+    }
+
+    #[tokio::test]
+    async fn a_glance_is_no_part_of_the_decision() {
+        let records = records();
+        set(&records, "a1", 1).await;
+        let mut tx = Tx::begin(&records);
+        assert_eq!(tx.glance(&COUNTERS, "a").await.unwrap(), vec![("a1".to_owned(), 1)]);
+        tx.put(&COUNTERS, "b", &1).unwrap();
+        set(&records, "a1", 2).await;
+        set(&records, "a2", 3).await;
+        assert_eq!(tx.get(&COUNTERS, "a1").await.unwrap(), Some(2));
+        assert_eq!(tx.commit().await.unwrap(), Committed::Yes);
     }
 
     #[tokio::test]

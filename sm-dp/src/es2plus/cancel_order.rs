@@ -9,7 +9,6 @@ use super::{Caller, forget, own_profile};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
-    records::PROFILES,
 };
 
 pub(crate) async fn execute(
@@ -56,6 +55,6 @@ pub(crate) async fn execute(
     profile.state = state;
     profile.order = None;
     forget(context, iccid, &order).await?;
-    context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
+    profile.keep(context.tx)?;
     Ok(())
 }

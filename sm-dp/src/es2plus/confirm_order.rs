@@ -13,7 +13,7 @@ use super::{Caller, own_profile};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
-    records::{MATCHING_IDS, ORDERS_BY_EID, Octets, PROFILES, Profile, eid_key},
+    records::{MATCHING_IDS, ORDERS_BY_EID, Octets, Profile, eid_key},
 };
 
 /// MatchingIDs that are made here: five groups of five. 25 symbols of 32 are 125 bits, not to be guessed.
@@ -63,7 +63,7 @@ pub(crate) async fn execute(
     if !matching_id.is_empty() {
         context.tx.put(&MATCHING_IDS, &matching_id, &profile.iccid)?;
     }
-    context.tx.put(&PROFILES, &profile.iccid.to_string(), &profile)?;
+    profile.keep(context.tx)?;
     Ok(ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.address.to_string()) })
 }
 

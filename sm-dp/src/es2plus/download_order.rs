@@ -10,8 +10,8 @@ use rsp::{
 use super::{Caller, forget, own_profile};
 use crate::{
     decision::{Context, Decision},
-    profile_state::ProfileEvent,
-    records::{ORDERS_BY_EID, Order, PROFILES, Profile, eid_key},
+    profile_state::{ProfileEvent, ProfileState},
+    records::{AVAILABLE, ORDERS_BY_EID, Order, PROFILE_TYPES, PROFILES, Profile, eid_key, type_prefix},
 };
 
 pub(crate) async fn execute(
@@ -21,7 +21,7 @@ pub(crate) async fn execute(
 ) -> Decision<DownloadOrderReply> {
     caller.check(context.config, &request.header)?;
     let event = if request.eid.is_some() { ProfileEvent::ReservedForEid } else { ProfileEvent::Reserved };
-    let mut profile = find(context, request, event).await?;
+    let mut profile = find(context, request).await?;
     let Some(state) = profile.state.after(event) else {
         return Err(Status::IccidInUse
             .because(format!("the profile is {}", profile.state))
@@ -34,19 +34,14 @@ pub(crate) async fn execute(
     profile.state = state;
     let requester = request.header.function_requester_identifier.clone();
     profile.order = Some(Order::new(requester, request.eid, &profile));
-    let key = profile.iccid.to_string();
     if let Some(eid) = request.eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
     }
-    context.tx.put(&PROFILES, &key, &profile)?;
+    profile.keep(context.tx)?;
     Ok(DownloadOrderReply { iccid: profile.iccid })
 }
 
-async fn find(
-    context: &mut Context<'_, '_>,
-    request: &DownloadOrderRequest,
-    event: ProfileEvent,
-) -> Decision<Profile> {
+async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> Decision<Profile> {
     match (request.iccid, &request.profile_type) {
         (Some(iccid), wanted) => {
             let profile = own_profile(context, iccid, &request.header).await?;
@@ -59,27 +54,33 @@ async fn find(
             Ok(profile)
         }
         (None, Some(wanted)) => {
-            let all = context.tx.list(&PROFILES, "").await?;
-            let mut of_type =
-                all.into_iter().map(|(_, profile)| profile).filter(|p| p.profile_type == *wanted).peekable();
-            if of_type.peek().is_none() {
+            if context.tx.get(&PROFILE_TYPES, wanted).await?.is_none() {
                 return Err(Status::ProfileTypeUnknown
                     .because("no profile in stock is of this type")
                     .about(wanted)
                     .into());
             }
-            let may_be_had = |profile: &Profile| {
-                profile.state.after(event).is_some() && !profile.is_ordered_by_another(&request.header)
-            };
-            of_type.find(may_be_had).ok_or_else(|| {
-                Status::ProfileTypeUnavailable
-                    .because("every profile of this type is taken")
-                    .about(wanted)
-                    .into()
-            })
+            any_of_type(context, wanted).await
         }
         (None, None) => {
             Err(Status::ElementMissing.because("one of iccid and profileType must be given").into())
         }
     }
+}
+
+/// A profile that is still to be had. Which ones there are is no part of the decision, so that orders that come at the
+/// same time do not hinder each other as long as each takes another one; to that end every order begins elsewhere.
+async fn any_of_type(context: &mut Context<'_, '_>, wanted: &str) -> Decision<Profile> {
+    let mut available = context.tx.glance(&AVAILABLE, &type_prefix(wanted)).await?;
+    let throw = u64::from_be_bytes(context.world.random());
+    let first =
+        throw.checked_rem(available.len() as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
+    available.rotate_left(first);
+    for (_, iccid) in available {
+        let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
+        if let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Available) {
+            return Ok(profile);
+        }
+    }
+    Err(Status::ProfileTypeUnavailable.because("every profile of this type is taken").about(wanted).into())
 }

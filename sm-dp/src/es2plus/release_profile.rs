@@ -6,7 +6,6 @@ use super::{Caller, own_profile};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
-    records::PROFILES,
 };
 
 pub(crate) async fn execute(
@@ -23,6 +22,6 @@ pub(crate) async fn execute(
             .into());
     };
     profile.state = state;
-    context.tx.put(&PROFILES, &profile.iccid.to_string(), &profile)?;
+    profile.keep(context.tx)?;
     Ok(())
 }

@@ -187,7 +187,7 @@ async fn offer(
     }
     let (attempts, expires) = (order.download_attempts, order.expires);
     if !order.reusable {
-        context.tx.put(&PROFILES, &iccid.to_string(), &profile)?;
+        profile.keep(context.tx)?;
     }
     eligibility::check(&profile, &response.euicc_signed1.euicc_info2)?;
     if attempts > max_attempts {

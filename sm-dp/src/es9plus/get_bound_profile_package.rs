@@ -19,9 +19,7 @@ use crate::{
     decision::{Context, Decision, No},
     es8plus::Binder,
     profile_state::ProfileEvent,
-    records::{
-        Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, PROFILES, Profile, SESSIONS, Session, iccid_key,
-    },
+    records::{Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, Profile, SESSIONS, Session, iccid_key},
     stock::Rebinding,
 };
 
@@ -129,7 +127,7 @@ fn check_confirmation_code(
     }
     order.wrong_confirmation_codes += 1;
     let last = order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts;
-    context.tx.put(&PROFILES, &iccid.to_string(), profile)?;
+    profile.keep(context.tx)?;
     if last {
         advance(context, profile, ProfileEvent::DownloadEnded)?;
         return Err(Status::ConfirmationCodeRetriesExceeded

@@ -86,6 +86,6 @@ pub(crate) fn advance(
         return Ok(true);
     }
     profile.state = next;
-    context.tx.put(&PROFILES, &profile.iccid.to_string(), profile)?;
+    profile.keep(context.tx)?;
     Ok(true)
 }
