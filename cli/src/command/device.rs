@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use euicc_sim::{
-    device::{Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, Slot, Teller},
+    device::{
+        Device, DownloadOptions, Ending, Installed, Lpa, LpaSettings, Modem, Registered, Slot, Teller,
+        lpa::Delivery,
+    },
     network::RemoteNetworks,
 };
 use net::{Client, FileMemory};
@@ -13,10 +16,11 @@ use rsp::{
     ids::{Eid, Iccid, Plmn, SmdpAddress},
     sgp22::ProfileState,
 };
+use serde::Serialize;
 use world::{BoxCardDoor, Clock, Fault};
 
 use crate::{
-    output::{Lines, Table, say, say_json},
+    output::{Lines, Table, remark, say, say_json},
     parties,
     settings::Settings,
 };
@@ -78,6 +82,35 @@ impl Download {
     }
 }
 
+/// A move that succeeded.
+#[derive(Serialize)]
+struct Moved<'a> {
+    registered: &'a Registered,
+    before: Option<&'a Registered>,
+    bootstrap: Option<Iccid>,
+    installed: Option<&'a Installed>,
+    seconds: f64,
+    notifications: &'a [Delivery],
+}
+
+/// A result, as JSON or as a line.
+fn show(json: bool, result: &impl Serialize, line: &str) -> Result<(), Fault> {
+    if json { say_json(result) } else { say(&format!("{line}\n")) }
+}
+
+/// Every notification must have been taken and forgotten.
+fn undelivered(told: &[Delivery]) -> Result<(), Fault> {
+    let failures: Vec<String> = told.iter().filter_map(Delivery::failure).collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::new(
+        "not every notification was delivered",
+        failures.join("; "),
+        "see to the recipient, then run `landfall device notifications`; the card keeps them until then",
+    ))
+}
+
 impl Command {
     /// Runs the procedure.
     ///
@@ -125,7 +158,10 @@ impl Command {
             Procedure::Download(download) => {
                 let installed = device.lpa.download(&download.activation_code, download.options()).await;
                 let installed = installed.map_err(|e| failed(&e, "the profile was not downloaded"))?;
-                say(&format!("installed {}\n", installed.iccid))?;
+                show(json, &installed, &format!("installed {}", installed.iccid))?;
+                if let Some(failure) = installed.notification.failure() {
+                    remark(&format!("{failure}; `landfall device notifications` tries again"));
+                }
             }
             Procedure::Move(download) => {
                 device
@@ -133,9 +169,24 @@ impl Command {
                     .await
                     .map_err(|e| failed(&e, "the device is on no network to begin with"))?;
                 let report = device.move_to(&download.activation_code, download.options(), None).await;
-                match &report.ending {
-                    Ending::Moved(registered) => say(&format!("moved: {registered}\n"))?,
-                    other => return Err(failed(&crate::demo::in_words(other), "the device did not move")),
+                let Ending::Moved(registered) = &report.ending else {
+                    return Err(failed(&crate::demo::in_words(&report.ending), "the device did not move"));
+                };
+                let notifications = report.notifications.as_deref();
+                let notifications = notifications.map_err(|e| {
+                    failed(&e, "the device moved, and the card does not list its notifications")
+                })?;
+                let moved = Moved {
+                    registered,
+                    before: report.before.as_ref(),
+                    bootstrap: report.bootstrap,
+                    installed: report.installed.as_ref(),
+                    seconds: report.finished.since(report.started).as_secs_f64(),
+                    notifications,
+                };
+                show(json, &moved, &format!("moved: {registered}"))?;
+                for failure in notifications.iter().filter_map(Delivery::failure) {
+                    remark(&format!("{failure}; `landfall device notifications` tries again"));
                 }
             }
             Procedure::Enable { iccid } => {
@@ -150,12 +201,14 @@ impl Command {
             Procedure::Notifications => {
                 let told = device.lpa.process_notifications().await;
                 let told = told.map_err(|e| failed(&e, "the card does not list its notifications"))?;
-                say(&format!("{} notifications\n", told.len()))?;
+                let delivered = told.iter().filter(|each| each.failure().is_none()).count();
+                show(json, &told, &format!("{delivered} of {} notifications delivered", told.len()))?;
+                undelivered(&told)?;
             }
             Procedure::Register => {
                 let registered =
                     device.register().await.map_err(|e| failed(&e, "the device did not register"))?;
-                say(&format!("{registered}\n"))?;
+                show(json, &registered, &registered.to_string())?;
             }
         }
         Ok(())

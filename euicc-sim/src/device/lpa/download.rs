@@ -26,6 +26,7 @@ use rsp::sgp22::{
     CancelSessionReason, CtxParams1, CtxParamsForCommonAuthentication, PendingNotification, ppr,
 };
 use rsp::status::Status;
+use serde::Serialize;
 use world::{CardDoor, Fault, Outcome};
 
 use super::Lpa;
@@ -89,7 +90,7 @@ pub enum Decision {
 }
 
 /// A profile is on the card, disabled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Installed {
     /// The profile.
     pub iccid: Iccid,

@@ -40,6 +40,22 @@ pub enum Handled {
     Kept(String),
 }
 
+impl Delivery {
+    /// Why the recipient or the card still has to be told, if so.
+    pub fn failure(&self) -> Option<String> {
+        let Self { seq_number, event, address, handled, .. } = self;
+        match handled {
+            Handled::Delivered => None,
+            Handled::DeliveredButKept(why) => Some(format!(
+                "notification {seq_number} ({event}) reached {address} and is still on the card: {why}"
+            )),
+            Handled::Kept(why) => {
+                Some(format!("notification {seq_number} ({event}) did not reach {address}: {why}"))
+            }
+        }
+    }
+}
+
 impl<D: CardDoor> Lpa<D> {
     /// Sends every pending notification to its recipient, in the order in which they arose.
     ///

@@ -1,0 +1,128 @@
+//! `landfall device` against `landfall up`: what scripts read, and when a command has failed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+};
+
+use common::{fail, landfall, succeed};
+use serde_json::Value;
+
+/// A server that is stopped with the test.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    /// Starts it on a free port, which it says after `heading`.
+    fn start(folder: &Path, arguments: &[&str], heading: &str) -> Self {
+        let mut child =
+            landfall(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let said = lines.find_map(|line| line.unwrap().strip_prefix(heading).map(str::to_owned)).unwrap();
+        // Somebody must read on, or the server waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let address = said.split([' ', ';']).next().unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn sm_dp(folder: &Path) -> Self {
+        Self::start(folder, &["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"], "SM-DP+ at ")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to stop.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes the package of a subscriber and puts it into the SM-DP+'s stock; the file and the ICCID.
+fn package(folder: &Path, number: &str, sm_dp: &str) -> (String, String) {
+    let file = folder.join(format!("{number}.der"));
+    let file = file.to_str().unwrap();
+    succeed(landfall(folder).args(["profile", "new", file, "--number", number]));
+    let iccid = succeed(landfall(folder).args(["sm-dp", "add", file, "--sm-dp", sm_dp]));
+    (file.to_owned(), iccid.trim().to_owned())
+}
+
+fn order(folder: &Path, iccid: &str, sm_dp: &str) -> String {
+    let code = succeed(landfall(folder).args(["operator", "order", "--iccid", iccid, "--sm-dp", sm_dp]));
+    code.trim().to_owned()
+}
+
+fn json(out: &str) -> Value {
+    serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}"))
+}
+
+#[test]
+fn every_procedure_prints_its_result_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sm_dp = Server::sm_dp(folder);
+    let (first_file, first) = package(folder, "1", &sm_dp.address);
+    let (second_file, second) = package(folder, "2", &sm_dp.address);
+    let networks = Server::start(
+        folder,
+        &["network", "--network", "127.0.0.1:0", "--subscriber", &first_file, "--subscriber", &second_file],
+        "networks at ",
+    );
+    let run = |arguments: &[&str]| {
+        let addresses = ["--sm-dp", &sm_dp.address, "--network", &networks.address, "--json", "device"];
+        json(&succeed(landfall(folder).args(addresses).args(["--visible", "724-99"]).args(arguments)))
+    };
+
+    let installed = run(&["download", &order(folder, &first, &sm_dp.address)]);
+    assert_eq!(installed["iccid"], first.as_str());
+    assert_eq!(installed["notification"]["handled"]["result"], "delivered");
+    succeed(landfall(folder).args(["device", "enable", &first]));
+
+    let registered = run(&["register"]);
+    assert_eq!((&registered["iccid"], &registered["plmn"]), (&first.as_str().into(), &"724-99".into()));
+
+    let moved = run(&["move", &order(folder, &second, &sm_dp.address)]);
+    assert_eq!(moved["registered"]["iccid"], second.as_str());
+    assert_eq!((&moved["bootstrap"], &moved["installed"]["iccid"]), (&first.into(), &second.into()));
+    assert!(!moved["notifications"].as_array().unwrap().is_empty());
+
+    assert_eq!(run(&["notifications"]), Value::Array(vec![]));
+}
+
+#[test]
+fn a_notification_that_is_not_delivered_is_named_and_the_status_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sm_dp = Server::sm_dp(folder);
+    let address = sm_dp.address.clone();
+    let (_, iccid) = package(folder, "1", &address);
+    succeed(landfall(folder).args([
+        "device",
+        "download",
+        &order(folder, &iccid, &address),
+        "--sm-dp",
+        &address,
+    ]));
+    drop(sm_dp);
+    succeed(landfall(folder).args(["device", "enable", &iccid]));
+
+    let errors = fail(landfall(folder).args(["device", "notifications", "--sm-dp", &address]));
+    assert!(errors.contains("(enable) did not reach") && errors.contains(&address), "{errors}");
+    let output = landfall(folder).args(["--json", "device", "notifications", "--sm-dp", &address]).output();
+    let output = output.unwrap();
+    assert!(!output.status.success());
+    let told = json(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!((&told[0]["event"], &told[0]["handled"]["result"]), (&"enable".into(), &"kept".into()));
+}
