@@ -5,6 +5,7 @@ use crypto::bsp::{SessionKeys, Unprotect};
 use crypto::{Curve, PublicKey, SecretKey, hash_cc};
 use rsp::der::{Asn1, BitString, Raw, Tag, tlv_bytes};
 use rsp::ids::{Aid, CertificateDer, Eid, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version};
+use rsp::sgp22::asn1::Answer;
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ConfigureIsdpRequest, ErrorReason, ErrorResult, FinalResult,
     InitialiseSecureChannelRequest, ProfileInstallationResult, ProfileInstallationResultData,
@@ -19,7 +20,6 @@ use rsp::sgp22::es10b::{
     AuthenticateResponseOk, AuthenticateServerResponse, CancelSessionResponse, CancelSessionResponseOk,
     EuiccSigned2, PrepareDownloadResponse, PrepareDownloadResponseOk,
 };
-use rsp::sgp22::json::Answer;
 use rsp::sgp22::{
     CancelSessionReason, CtxParams1, CtxParamsForCommonAuthentication, DeviceCapabilities, DeviceInfo,
     EuiccCancelSessionSigned, EuiccInfo1, EuiccInfo2, EuiccSigned1, NotificationMetadata,
@@ -28,7 +28,7 @@ use rsp::sgp22::{
 use sm_dp::SmDpPlus;
 use world::{Dice, SeededDice};
 
-use super::{ADDRESS, Expect, call, post};
+use super::{ADDRESS, Expect, No, call, send};
 
 pub(crate) struct Euicc {
     pub(crate) credentials: EuiccCredentials,
@@ -125,7 +125,7 @@ impl Euicc {
         &self,
         server: &SmDpPlus,
         matching_id: &str,
-    ) -> Answer<AuthenticateClientOk> {
+    ) -> Answer<AuthenticateClientOk, No> {
         let ok = self.initiate(server).await;
         call::<es9plus::AuthenticateClient>(server, &self.authenticate(&ok, matching_id).request()).await
     }
@@ -160,7 +160,7 @@ impl Euicc {
         &self,
         server: &SmDpPlus,
         prepare: &Prepare,
-    ) -> Answer<es9plus::GetBoundProfilePackageOk> {
+    ) -> Answer<es9plus::GetBoundProfilePackageOk, No> {
         call::<es9plus::GetBoundProfilePackage>(server, &prepare.request()).await
     }
 
@@ -276,7 +276,7 @@ impl Euicc {
 /// Delivers a notification; the HTTP status is all the answer there is.
 pub(crate) async fn notify(server: &SmDpPlus, notification: PendingNotification) -> u16 {
     let request = HandleNotificationRequest { pending_notification: Raw::new(notification) };
-    post(server, &es9plus::path("handleNotification"), &request).await.status().as_u16()
+    send::<es9plus::HandleNotification>(server, &request).await.status().as_u16()
 }
 
 impl Authenticate {

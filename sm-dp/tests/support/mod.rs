@@ -22,10 +22,10 @@ use crypto::Curve;
 use http::{Request, Response};
 use profile::element::{End, PeHeader, ProfileHeader, Service, ServicesList};
 use profile::{Package, ProfileElement};
-use rsp::der::Unknown;
+use rsp::der::{Asn1, Unknown};
 use rsp::ids::{Iccid, Version};
-use rsp::sgp22::es9plus::{self, Function};
-use rsp::sgp22::json::{self, Answer};
+use rsp::sgp22::asn1::{self, Answer, Exchange};
+use rsp::sgp22::{es9plus, json};
 use rsp::status::Status;
 use rsp::time::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -196,14 +196,60 @@ pub(crate) fn package(iccid: &str, services: &[Service]) -> Vec<u8> {
     Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
 }
 
-/// A function of ES9+, called as an LPA does.
-pub(crate) async fn call<F: Function>(server: &SmDpPlus, request: &F::Request) -> Answer<F::Reply>
+/// Whether this test program speaks the ASN.1 binding: its name says so.
+const ASN1: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), [.., b'_', b'a', b's', b'n', b'1']);
+
+/// A function of ES9+, called as an LPA does, in the binding of this test program.
+pub(crate) async fn call<F: Exchange>(server: &SmDpPlus, request: &F::Request) -> Answer<F::Reply, No>
 where
     F::Request: Serialize,
     F::Reply: DeserializeOwned,
 {
-    let response = post(server, &es9plus::path(F::NAME), request).await;
-    json::answer(&response).unwrap()
+    let response = send::<F>(server, request).await;
+    if ASN1 {
+        return match asn1::answer::<F>(&response).unwrap() {
+            Answer::Done(reply) => Answer::Done(reply),
+            Answer::Refused(code) => Answer::Refused(No::Code {
+                code: code.to_string(),
+                of: |status| F::Error::from(status).to_string(),
+            }),
+        };
+    }
+    match json::answer(&response).unwrap() {
+        json::Answer::Done(reply) => Answer::Done(reply),
+        json::Answer::Refused(why) => Answer::Refused(No::Status(why)),
+    }
+}
+
+/// The same, for whoever wants to see the response.
+pub(crate) async fn send<F: es9plus::Function>(server: &SmDpPlus, request: &F::Request) -> Response<Bytes>
+where
+    F::Request: Serialize + Asn1,
+{
+    let request = match ASN1 {
+        true => asn1::request(VERSION, request),
+        false => json::request(&es9plus::path(F::NAME), VERSION, request),
+    };
+    server.handle(request).await
+}
+
+/// How the server said no.
+#[derive(Debug)]
+pub(crate) enum No {
+    /// In JSON: subject, reason and what else there is.
+    Status(json::StatusCodeData),
+    /// In ASN.1: the function's INTEGER, and what that is for each status.
+    Code { code: String, of: fn(Status) -> String },
+}
+
+/// In ASN.1 several statuses share an INTEGER.
+impl PartialEq<Status> for No {
+    fn eq(&self, status: &Status) -> bool {
+        match self {
+            Self::Status(said) => said.status() == Some(*status),
+            Self::Code { code, of } => *code == of(*status),
+        }
+    }
 }
 
 /// A POST, dressed as the standard wants it.
@@ -218,13 +264,17 @@ pub(crate) async fn raw(server: &SmDpPlus, request: Request<Bytes>) -> Response<
 
 /// What a test wants of an answer.
 pub(crate) trait Expect<T> {
+    /// How a no is said.
+    type No;
     /// The reply; the test fails when there is none.
     fn done(self) -> T;
     /// The refusal; the test fails when there is none.
-    fn refused(self) -> Status;
+    fn refused(self) -> Self::No;
 }
 
-impl<T: std::fmt::Debug> Expect<T> for Answer<T> {
+impl<T: std::fmt::Debug> Expect<T> for json::Answer<T> {
+    type No = Status;
+
     #[track_caller]
     fn done(self) -> T {
         match self {
@@ -238,6 +288,26 @@ impl<T: std::fmt::Debug> Expect<T> for Answer<T> {
         match self {
             Self::Done(reply) => panic!("not refused: {reply:?}"),
             Self::Refused(why) => why.status().unwrap_or_else(|| panic!("not in the table: {why}")),
+        }
+    }
+}
+
+impl<T: std::fmt::Debug> Expect<T> for Answer<T, No> {
+    type No = No;
+
+    #[track_caller]
+    fn done(self) -> T {
+        match self {
+            Self::Done(reply) => reply,
+            Self::Refused(why) => panic!("refused: {why:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn refused(self) -> No {
+        match self {
+            Self::Done(reply) => panic!("not refused: {reply:?}"),
+            Self::Refused(why) => why,
         }
     }
 }

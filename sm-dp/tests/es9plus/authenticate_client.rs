@@ -1,0 +1,288 @@
+//! ES9+.AuthenticateClient: section 5.6.3.
+
+use super::*;
+
+type SpoilAuthenticate = fn(&Bench, &mut Authenticate);
+
+/// One thing wrong in the proof; everything else as it should be.
+const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
+    ("another transaction outside", Status::TransactionUnknown, |_, it| {
+        it.outer = TransactionId(vec![1; 16])
+    }),
+    ("another transaction inside", Status::TransactionUnknown, |_, it| {
+        it.signed.transaction_id = TransactionId(vec![1; 16]);
+    }),
+    ("another challenge", Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
+    ("another server address", Status::EuiccVerificationFailed, |_, it| {
+        it.signed.server_address = "other.landfall.example".to_owned();
+    }),
+    ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
+    ("another eUICC's key", Status::EuiccVerificationFailed, |bench, it| {
+        it.key = bench.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
+    }),
+    ("a chain below another CI than the one to be used", Status::CiUnknown, |bench, it| {
+        let other = bench.euicc_on(Curve::BrainpoolP256r1).credentials;
+        (it.euicc_certificate, it.eum_certificate) =
+            (other.euicc.certificate.der().to_vec(), other.eum.der().to_vec());
+        it.key = other.euicc.key;
+    }),
+    ("the EUM of an unknown CI", Status::CiUnknown, |bench, it| eum(bench, it, Defect::StrangerCi)),
+    ("an expired EUM", Status::EumCertificateExpired, |bench, it| eum(bench, it, Defect::Expired)),
+    ("an EUM that is not yet valid", Status::EumCertificateVerificationFailed, |bench, it| {
+        eum(bench, it, Defect::NotYetValid);
+    }),
+    ("a forged EUM", Status::EumCertificateVerificationFailed, |bench, it| {
+        eum(bench, it, Defect::ForgedSignature);
+    }),
+    ("an EUM of another role", Status::EumCertificateVerificationFailed, |bench, it| {
+        eum(bench, it, Defect::WrongRole);
+    }),
+    ("an EUM that may issue for any EID", Status::EumCertificateVerificationFailed, |bench, it| {
+        eum(bench, it, Defect::NoEidRange);
+    }),
+    ("an expired eUICC certificate", Status::EuiccCertificateExpired, |bench, it| {
+        euicc(bench, it, Defect::Expired);
+    }),
+    ("a forged eUICC certificate", Status::EuiccCertificateVerificationFailed, |bench, it| {
+        euicc(bench, it, Defect::ForgedSignature);
+    }),
+    ("an eUICC certificate of another role", Status::EuiccCertificateVerificationFailed, |bench, it| {
+        euicc(bench, it, Defect::WrongRole);
+    }),
+    ("an EID outside the EUM's range", Status::EuiccCertificateVerificationFailed, |bench, it| {
+        euicc(bench, it, Defect::EidOutsideRange);
+    }),
+    ("an eUICC certificate that is none", Status::EuiccCertificateVerificationFailed, |_, it| {
+        it.euicc_certificate = vec![0x30, 0];
+    }),
+    ("an EUM certificate that is none", Status::EumCertificateVerificationFailed, |_, it| {
+        it.eum_certificate = vec![0x30, 0];
+    }),
+];
+
+fn eum(bench: &Bench, it: &mut Authenticate, defect: Defect) {
+    it.eum_certificate = bench.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap().der;
+}
+
+fn euicc(bench: &Bench, it: &mut Authenticate, defect: Defect) {
+    let broken = bench.pki.issue_with(defect, Role::Euicc, Curve::P256).unwrap();
+    (it.euicc_certificate, it.key) = (broken.der, broken.key);
+}
+
+#[tokio::test]
+async fn authenticate_client_refuses_a_wrong_proof_with_its_own_status_and_changes_nothing() {
+    for (case, status, spoil) in PROOFS {
+        let bench = Bench::new();
+        let code = bench.released(&options()).await;
+        let peer = bench.euicc();
+        let before = bench.profile().await;
+        let first = peer.initiate(&bench.server).await;
+        let mut proof = peer.authenticate(&first, &code);
+        spoil(&bench, &mut proof);
+        let answer = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+        assert_eq!(answer.refused(), *status, "{case}");
+        assert_eq!(bench.profile().await, before, "{case}");
+    }
+}
+
+type Prepared = fn(&mut Euicc, &mut ProfileOptions);
+
+/// One reason in eUICC or profile why the profile is not for this eUICC.
+const UNFIT: &[(&str, Status, Prepared)] = &[
+    ("the eUICC has no Milenage", Status::ProfileNotEligible, |euicc, _| {
+        euicc.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]);
+    }),
+    ("the eUICC forbids PPR1, which the profile has", Status::ProfileNotEligible, |euicc, options| {
+        options.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]));
+        euicc.info2.forbidden_profile_policy_rules = Some(BitString::of(&[ppr::PPR1]));
+    }),
+    ("too little memory", Status::EuiccInsufficientMemory, |euicc, _| {
+        euicc.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0];
+    }),
+];
+
+#[tokio::test]
+async fn authenticate_client_offers_only_what_fits_the_euicc() {
+    for (case, status, spoil) in UNFIT {
+        let bench = Bench::new();
+        let mut euicc = bench.euicc();
+        let mut options = options();
+        spoil(&mut euicc, &mut options);
+        let package = package(ICCID, &[Service::USIM, Service::MILENAGE]);
+        bench.server.add_profile(&package, &options).await.unwrap();
+        let code = bench.order(|_| {}).await;
+        assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), *status, "{case}");
+    }
+    // And the same eUICC, unspoilt, gets it.
+    let bench = Bench::new();
+    bench.server.add_profile(&package(ICCID, &[Service::USIM, Service::MILENAGE]), &options()).await.unwrap();
+    let code = bench.order(|_| {}).await;
+    bench.euicc().try_authenticate(&bench.server, &code).await.done();
+}
+
+#[tokio::test]
+async fn a_matching_id_must_be_that_of_a_pending_order() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    for unknown in ["UNKNOWN", ""] {
+        let answer = euicc.try_authenticate(&bench.server, unknown).await;
+        assert_eq!(answer.refused(), Status::MatchingIdRefused, "{unknown:?}");
+    }
+    // Absent is as good as empty: the default SM-DP+ case, for which there is no order.
+    let first = euicc.initiate(&bench.server).await;
+    let mut proof = euicc.authenticate(&first, &code);
+    proof.matching_id = None;
+    let answer = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+    assert_eq!(answer.refused(), Status::MatchingIdRefused);
+}
+
+#[tokio::test]
+async fn an_order_without_matching_id_is_found_by_its_eid_and_by_nothing_else() {
+    let bench = Bench::new();
+    let (right, wrong) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
+    bench.stock(ICCID, &options()).await;
+    bench
+        .order(|confirm| {
+            confirm.eid = Some(right.eid);
+            confirm.matching_id = Some(String::new());
+        })
+        .await;
+    assert_eq!(wrong.try_authenticate(&bench.server, "").await.refused(), Status::MatchingIdRefused);
+    assert_eq!(right.try_authenticate(&bench.server, "").await.done().profile_metadata.iccid, iccid());
+}
+
+#[tokio::test]
+async fn an_order_for_one_eid_is_not_for_another() {
+    let bench = Bench::new();
+    let (right, wrong) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
+    bench.stock(ICCID, &options()).await;
+    let code = bench.order(|confirm| confirm.eid = Some(right.eid)).await;
+    assert_eq!(wrong.try_authenticate(&bench.server, &code).await.refused(), Status::EidNotAllowed);
+    right.try_authenticate(&bench.server, &code).await.done();
+}
+
+#[tokio::test]
+async fn what_was_handed_to_one_euicc_is_not_for_another_even_if_the_order_names_none() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
+    first.download(&bench.server, &code, &first.one_time_key()).await;
+    assert_eq!(second.try_authenticate(&bench.server, &code).await.refused(), Status::EidNotAllowed);
+    // Nor when both had been offered it before either took it.
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let late = second.try_authenticate(&bench.server, &code).await.done();
+    first.download(&bench.server, &code, &first.one_time_key()).await;
+    let answer = second.get(&bench.server, &second.prepare(&late, &second.one_time_key())).await;
+    assert_eq!(answer.refused(), Status::ProfileUnavailable);
+}
+
+#[tokio::test]
+async fn a_profile_that_is_not_released_is_refused_until_it_is() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let code = bench.order(|confirm| confirm.release_flag = false).await;
+    let euicc = bench.euicc();
+    assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), Status::ProfileNotReleased);
+    bench.operator().release(&bench.server, iccid()).await.done();
+    euicc.try_authenticate(&bench.server, &code).await.done();
+}
+
+#[tokio::test]
+async fn an_order_expires() {
+    let bench = Bench::with(|config| config.order_lifetime = Duration::from_secs(60));
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    bench.wait(Duration::from_secs(59));
+    euicc.try_authenticate(&bench.server, &code).await.done();
+    bench.wait(Duration::from_secs(1));
+    assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), Status::OrderExpired);
+}
+
+#[tokio::test]
+async fn downloads_are_counted_and_one_too_many_ends_the_order() {
+    let bench = Bench::with(|config| config.max_download_attempts = 2);
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    for _ in 0..2 {
+        euicc.try_authenticate(&bench.server, &code).await.done();
+    }
+    for _ in 0..2 {
+        let answer = euicc.try_authenticate(&bench.server, &code).await;
+        assert_eq!(answer.refused(), Status::DownloadAttemptsExceeded);
+        assert_eq!(bench.state().await, ProfileState::Error);
+    }
+}
+
+#[tokio::test]
+async fn an_installed_profile_is_not_offered_again() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), Status::MatchingIdRefused);
+}
+
+#[tokio::test]
+async fn an_activation_code_dies_with_its_order() {
+    let bench = Bench::with(|config| config.max_download_attempts = 0);
+    let old = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    euicc.try_authenticate(&bench.server, &old).await.refused();
+    assert_eq!(bench.state().await, ProfileState::Error);
+    // Ordered anew: under the old code nothing is to be had.
+    let new = bench.order(|_| {}).await;
+    assert_ne!(old, new);
+    assert_eq!(euicc.try_authenticate(&bench.server, &old).await.refused(), Status::MatchingIdRefused);
+}
+
+#[tokio::test]
+async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let first = euicc.initiate(&bench.server).await;
+    let refusal = AuthenticateClientRequest {
+        transaction_id: first.transaction_id.clone(),
+        authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
+            AuthenticateResponseError {
+                transaction_id: first.transaction_id.clone(),
+                authenticate_error_code: AuthenticateErrorCode::INVALID_CERTIFICATE,
+            },
+        ),
+    };
+    let answer = call::<AuthenticateClient>(&bench.server, &refusal).await;
+    assert_eq!(answer.refused(), Status::EuiccVerificationFailed);
+    let late = euicc.authenticate(&first, &code).request();
+    assert_eq!(call::<AuthenticateClient>(&bench.server, &late).await.refused(), Status::TransactionUnknown);
+    assert_eq!(bench.state().await, ProfileState::Released);
+
+    let second = euicc.try_authenticate(&bench.server, &code).await.done();
+    let refusal = GetBoundProfilePackageRequest {
+        transaction_id: second.transaction_id.clone(),
+        prepare_download_response: PrepareDownloadResponse::DownloadResponseError(
+            PrepareDownloadResponseError {
+                transaction_id: second.transaction_id.clone(),
+                download_error_code: DownloadErrorCode::INVALID_CERTIFICATE,
+            },
+        ),
+    };
+    let answer = call::<GetBoundProfilePackage>(&bench.server, &refusal).await;
+    assert_eq!(answer.refused(), Status::EuiccVerificationFailed);
+    let late = euicc.prepare(&second, &euicc.one_time_key());
+    assert_eq!(euicc.get(&bench.server, &late).await.refused(), Status::TransactionUnknown);
+}
+
+#[tokio::test]
+async fn a_challenge_is_good_for_one_answer() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let first = euicc.initiate(&bench.server).await;
+    let wrong = euicc.authenticate(&first, "GUESSED").request();
+    call::<AuthenticateClient>(&bench.server, &wrong).await.refused();
+    let right = euicc.authenticate(&first, &code).request();
+    assert_eq!(call::<AuthenticateClient>(&bench.server, &right).await.refused(), Status::TransactionUnknown);
+}

@@ -1,0 +1,68 @@
+//! ES9+.CancelSession: section 5.6.5.
+
+use super::*;
+
+#[tokio::test]
+async fn postponed_and_timed_out_sessions_keep_the_order_and_every_other_reason_ends_it() {
+    use CancelSessionReason as Reason;
+    for (reason, after) in [
+        (Reason::POSTPONED, ProfileState::Released),
+        (Reason::TIMEOUT, ProfileState::Released),
+        (Reason::END_USER_REJECTION, ProfileState::Error),
+        (Reason::PPR_NOT_ALLOWED, ProfileState::Error),
+        (Reason::METADATA_MISMATCH, ProfileState::Error),
+        (Reason::LOAD_BPP_EXECUTION_ERROR, ProfileState::Error),
+        (Reason::UNDEFINED_REASON, ProfileState::Error),
+        (CancelSessionReason(99), ProfileState::Error),
+    ] {
+        let bench = Bench::new();
+        let code = bench.released(&options()).await;
+        let euicc = bench.euicc();
+        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+        let request = euicc.signed_cancellation(euicc.cancellation(&ok.transaction_id, reason), false);
+        call::<CancelSession>(&bench.server, &request).await.done();
+        assert_eq!(bench.state().await, after, "{reason}");
+        // The session is over.
+        assert_eq!(
+            call::<CancelSession>(&bench.server, &request).await.refused(),
+            Status::TransactionUnknown
+        );
+        let prepare = euicc.prepare(&ok, &euicc.one_time_key());
+        assert_eq!(euicc.get(&bench.server, &prepare).await.refused(), Status::TransactionUnknown);
+    }
+}
+
+#[tokio::test]
+async fn cancel_session_refuses_each_thing_with_its_own_status_and_the_session_goes_on() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let stranger = bench.numbered_euicc(Curve::P256, 1);
+    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let id = &ok.transaction_id;
+    let unknown = TransactionId(vec![1; 16]);
+    let good = || euicc.cancellation(id, CancelSessionReason::END_USER_REJECTION);
+    let mut outside = euicc.signed_cancellation(good(), false);
+    outside.transaction_id = unknown.clone();
+    let mut inside =
+        euicc.signed_cancellation(euicc.cancellation(&unknown, CancelSessionReason::TIMEOUT), false);
+    inside.transaction_id = id.clone();
+    let mut oid = good();
+    oid.smdp_oid = "2.999.11".parse().unwrap();
+    let error = CancelSessionRequestEs9 {
+        transaction_id: id.clone(),
+        cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
+    };
+    for (case, request, status) in [
+        ("unknown transaction", outside, Status::TransactionUnknown),
+        ("another transaction inside", inside, Status::TransactionUnknown),
+        ("a wrong signature", euicc.signed_cancellation(good(), true), Status::EuiccVerificationFailed),
+        ("another eUICC's", stranger.signed_cancellation(good(), false), Status::EuiccVerificationFailed),
+        ("another SM-DP+", euicc.signed_cancellation(oid, false), Status::SmdpOidMismatch),
+        ("the eUICC's own error", error, Status::EuiccVerificationFailed),
+    ] {
+        assert_eq!(call::<CancelSession>(&bench.server, &request).await.refused(), status, "{case}");
+        assert_eq!(bench.state().await, ProfileState::Released, "{case}");
+    }
+    euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key())).await.done();
+}

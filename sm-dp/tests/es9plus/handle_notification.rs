@@ -1,0 +1,123 @@
+//! ES9+.HandleNotification: section 5.6.4.
+
+use super::*;
+
+#[tokio::test]
+async fn a_failed_installation_ends_the_order_which_can_then_be_placed_anew() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let result = euicc.signed_result(euicc.result(&transaction, iccid(), false));
+    assert_eq!(notify(&bench.server, result).await, 204);
+    assert_eq!(bench.state().await, ProfileState::Error);
+    let code = bench.order(|_| {}).await;
+    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+}
+
+type SpoilResult = fn(&Bench, &Euicc, &TransactionId) -> PendingNotification;
+
+/// What is not believed. There is no functional error for it: HTTP 204, an event, and nothing changed.
+const RESULTS: &[(&str, SpoilResult)] = &[
+    ("an unknown transaction", |_, euicc, _| {
+        euicc.signed_result(euicc.result(&TransactionId(vec![1; 16]), iccid(), true))
+    }),
+    ("a wrong signature", |bench, euicc, transaction| {
+        let stranger = bench.numbered_euicc(Curve::P256, 1);
+        stranger.signed_result(euicc.result(transaction, iccid(), true))
+    }),
+    ("another SM-DP+", |_, euicc, transaction| {
+        let mut data = euicc.result(transaction, iccid(), true);
+        data.smdp_oid = Some("2.999.11".parse().unwrap());
+        euicc.signed_result(data)
+    }),
+    ("another profile", |_, euicc, transaction| {
+        euicc.signed_result(euicc.result(transaction, OTHER_ICCID.parse().unwrap(), true))
+    }),
+];
+
+#[tokio::test]
+async fn an_installation_result_that_does_not_verify_is_answered_and_changes_nothing() {
+    for (case, spoil) in RESULTS {
+        let bench = Bench::new();
+        let code = bench.released(&options()).await;
+        let euicc = bench.euicc();
+        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        bench.events.take();
+        assert_eq!(notify(&bench.server, spoil(&bench, &euicc, &transaction)).await, 204, "{case}");
+        assert_eq!(bench.state().await, ProfileState::Downloaded, "{case}");
+        let events = bench.events.take();
+        assert!(
+            matches!(events[..], [ref e] if matches!(e.outcome, Outcome::Refused(_))),
+            "{case}: {events:?}"
+        );
+        // And the true one still counts.
+        notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+        assert_eq!(bench.state().await, ProfileState::Installed, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_notification_that_comes_again_is_answered_again_and_has_no_second_effect() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let taken = async || bench.records.list("notifications", "").await.unwrap();
+    for _ in 0..3 {
+        let result = euicc.signed_result(euicc.result(&transaction, iccid(), true));
+        assert_eq!(notify(&bench.server, result).await, 204);
+    }
+    assert_eq!((bench.state().await, taken().await.len()), (ProfileState::Installed, 1));
+    for _ in 0..3 {
+        let enabled = euicc.notification(2, notification_event::ENABLE, iccid());
+        assert_eq!(notify(&bench.server, enabled).await, 204);
+    }
+    let before = taken().await;
+    assert_eq!(before.len(), 2);
+    assert_eq!(notify(&bench.server, euicc.notification(2, notification_event::ENABLE, iccid())).await, 204);
+    assert_eq!(taken().await, before, "not even rewritten");
+    assert_eq!(notify(&bench.server, euicc.notification(3, notification_event::DISABLE, iccid())).await, 204);
+    assert_eq!(taken().await.len(), 3);
+}
+
+#[tokio::test]
+async fn other_notifications_are_believed_only_from_the_euicc_that_has_the_profile() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    let enabled = || euicc.notification(2, notification_event::ENABLE, iccid());
+    let spoilt = |spoil: &dyn Fn(&mut rsp::sgp22::OtherSignedNotification)| {
+        let PendingNotification::OtherSignedNotification(mut it) = enabled() else { unreachable!() };
+        spoil(&mut it);
+        PendingNotification::OtherSignedNotification(it)
+    };
+    let stranger = bench.numbered_euicc(Curve::P256, 1);
+    let expired = bench.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
+    for (case, notification) in [
+        ("another eUICC", stranger.notification(2, notification_event::ENABLE, iccid())),
+        ("another profile", euicc.notification(2, notification_event::ENABLE, OTHER_ICCID.parse().unwrap())),
+        ("a wrong signature", spoilt(&|it| it.euicc_notification_signature[3] ^= 1)),
+        ("an expired EUM", spoilt(&|it| it.eum_certificate.0 = expired.clone())),
+        (
+            "another sequence number than the signed one",
+            spoilt(&|it| {
+                let mut metadata = it.tbs_other_notification.clone().into_value();
+                metadata.seq_number = 9;
+                it.tbs_other_notification = Raw::new(metadata);
+            }),
+        ),
+    ] {
+        bench.events.take();
+        assert_eq!(notify(&bench.server, notification).await, 204, "{case}");
+        assert!(
+            matches!(bench.events.take()[..], [ref e] if matches!(e.outcome, Outcome::Refused(_))),
+            "{case}"
+        );
+        assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 1, "{case}");
+    }
+    assert_eq!(notify(&bench.server, enabled()).await, 204);
+    assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 2);
+}

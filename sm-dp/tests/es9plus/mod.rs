@@ -1,0 +1,45 @@
+//! ES9+ as an LPA meets it: SGP.22 section 5.6, the cases of SGP.23 section 4.3 that concern the SM-DP+.
+//!
+//! Every test here runs twice: in the JSON binding (`es9plus_json.rs`) and in the ASN.1 binding (`es9plus_asn1.rs`).
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod authenticate_client;
+mod cancel_session;
+mod get_bound_profile_package;
+mod handle_notification;
+mod initiate_authentication;
+mod records;
+mod sessions;
+mod whole_way;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::euicc::{Authenticate, Prepare, notify, smdp_oid};
+use crate::support::{ADDRESS, Bench, Euicc, Expect, ICCID, OTHER_ICCID, call, package, send};
+use certs::{Defect, Role};
+use crypto::Curve;
+use profile::element::Service;
+use rsp::der::{Asn1, BitString, Raw};
+use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
+use rsp::sgp22::es9plus::{
+    AuthenticateClient, AuthenticateClientRequest, CancelSession, CancelSessionRequestEs9,
+    GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
+};
+use rsp::sgp22::es10b::{
+    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionResponse,
+    DownloadErrorCode, PrepareDownloadResponse, PrepareDownloadResponseError,
+};
+use rsp::sgp22::{CancelSessionReason, PendingNotification, notification_event, ppr, uicc_capability};
+use rsp::status::Status;
+use sm_dp::{Config, ProfileOptions, ProfileState, Protection, Rebinding};
+use world::{ChangeSet, Committed, Fault, MemoryRecords, Outcome, Records, Stored};
+
+fn options() -> ProfileOptions {
+    ProfileOptions::default()
+}
+
+fn iccid() -> rsp::ids::Iccid {
+    ICCID.parse().unwrap()
+}

@@ -1,0 +1,107 @@
+//! What the records have to do with it, and the events.
+
+use super::*;
+
+/// A store in which somebody else is faster a given number of times, or which fails.
+struct Contended {
+    records: MemoryRecords,
+    conflicts: std::sync::atomic::AtomicUsize,
+    broken: std::sync::atomic::AtomicBool,
+}
+
+impl Records for Contended {
+    fn read<'a>(
+        &'a self,
+        collection: &'static str,
+        key: &'a str,
+    ) -> world::BoxFuture<'a, Result<Option<Stored>, Fault>> {
+        self.records.read(collection, key)
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+    ) -> world::BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        self.records.list(collection, prefix)
+    }
+
+    fn commit(&self, changes: ChangeSet) -> world::BoxFuture<'_, Result<Committed, Fault>> {
+        use std::sync::atomic::Ordering::SeqCst;
+        if self.broken.load(SeqCst) {
+            return Box::pin(async { Err(Fault::new("cannot write", "the disk is full", "make room")) });
+        }
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.conflicts.fetch_update(SeqCst, SeqCst, one_less).is_ok() {
+            return Box::pin(async { Ok(Committed::Conflict) });
+        }
+        self.records.commit(changes)
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_runs_the_decision_again_and_too_many_are_a_fault() {
+    use std::sync::atomic::Ordering::SeqCst;
+    let records =
+        Arc::new(Contended { records: MemoryRecords::default(), conflicts: 0.into(), broken: false.into() });
+    let bench = Bench::over(records.clone(), |_: &mut Config| {});
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let first = euicc.initiate(&bench.server).await;
+    let request = euicc.authenticate(&first, &code).request();
+    records.conflicts.store(5, SeqCst);
+    call::<AuthenticateClient>(&bench.server, &request).await.done();
+    assert_eq!(records.conflicts.load(SeqCst), 0);
+    assert_eq!(bench.profile().await.order.unwrap().download_attempts, 1, "counted once, not six times");
+
+    // Without end, and with a broken disk: no answer but a 500, and nothing has changed.
+    let first = euicc.initiate(&bench.server).await;
+    let request = euicc.authenticate(&first, &code).request();
+    for (conflicts, broken) in [(usize::MAX, false), (0, true)] {
+        records.conflicts.store(conflicts, SeqCst);
+        records.broken.store(broken, SeqCst);
+        let response = send::<AuthenticateClient>(&bench.server, &request).await;
+        assert_eq!(response.status(), 500);
+        assert!(response.body().is_empty());
+        assert_eq!(bench.profile().await.order.unwrap().download_attempts, 1);
+    }
+    records.broken.store(false, SeqCst);
+    call::<AuthenticateClient>(&bench.server, &request).await.done();
+}
+
+#[tokio::test]
+async fn sessions_that_expired_do_not_stay_in_the_records() {
+    let bench = Bench::with(|config| config.session_lifetime = Duration::from_secs(10));
+    let euicc = bench.euicc();
+    for _ in 0..50 {
+        euicc.initiate(&bench.server).await;
+        bench.wait(Duration::from_secs(3600));
+    }
+    let left = bench.records.list("sessions", "").await.unwrap().len();
+    assert!(left < 10, "{left} sessions are kept");
+}
+
+#[tokio::test]
+async fn every_call_tells_one_event() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    bench.events.take();
+    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    euicc.try_authenticate(&bench.server, "WRONG").await.refused();
+    let events = bench.events.take();
+    let told: Vec<_> = events.iter().map(|event| (&*event.interface, &*event.function)).collect();
+    assert_eq!(
+        told,
+        [
+            ("ES9+", "InitiateAuthentication"),
+            ("ES9+", "AuthenticateClient"),
+            ("ES9+", "GetBoundProfilePackage"),
+            ("ES9+", "InitiateAuthentication"),
+            ("ES9+", "AuthenticateClient"),
+        ]
+    );
+    assert!(events.iter().all(|event| event.bytes_received > 0 && event.bytes_sent > 0));
+    // In ASN.1 too, whoever watches learns the status that the INTEGER stands for.
+    assert!(matches!(&events[4].outcome, Outcome::Refused(why) if why.contains("8.2.6/3.8")));
+}

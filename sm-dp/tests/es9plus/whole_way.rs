@@ -1,0 +1,114 @@
+//! A download from end to end.
+
+use super::*;
+
+#[tokio::test]
+async fn a_download_delivers_the_package_and_ends_in_installed_on_both_curves_with_both_protections() {
+    for curve in [Curve::P256, Curve::BrainpoolP256r1] {
+        for protection in [Protection::SessionKeys, Protection::ProfileProtectionKeys] {
+            let bench = Bench::new();
+            let code = bench.released(&ProfileOptions { protection, ..options() }).await;
+            let euicc = bench.euicc_on(curve);
+            let dp = bench.pki.dp(curve).unwrap();
+
+            let first = euicc.initiate(&bench.server).await;
+            let signature = crypto::Signature::from_slice(&first.server_signature1).unwrap();
+            dp.auth.certificate.public_key().verify(first.server_signed1.bytes(), &signature).unwrap();
+            assert_eq!(first.server_certificate.0, dp.auth.certificate.der());
+            assert_eq!(first.server_signed1.server_address, ADDRESS);
+            assert_eq!(first.server_signed1.transaction_id, first.transaction_id);
+
+            let request = euicc.authenticate(&first, &code).request();
+            let second = call::<AuthenticateClient>(&bench.server, &request).await.done();
+            assert_eq!(second.smdp_certificate.0, dp.pb.certificate.der());
+            assert!(!second.smdp_signed2.cc_required_flag);
+            assert_eq!(second.smdp_signed2.bpp_euicc_otpk, None, "nothing is bound yet");
+
+            let key = euicc.one_time_key();
+            let third = euicc.get(&bench.server, &euicc.prepare(&second, &key)).await.done();
+            let opened = euicc.open(&third.bound_profile_package.0, dp.pb.certificate.public_key(), &key);
+            assert_eq!(opened.channel.transaction_id, first.transaction_id);
+            assert_eq!(opened.configure.dp_proprietary_data.unwrap().dp_oid, smdp_oid());
+            assert_eq!(opened.metadata, second.profile_metadata);
+            assert_eq!(opened.metadata.iccid, iccid());
+            assert_eq!(opened.package, package(ICCID, &[]));
+            assert_eq!(opened.ppk, protection == Protection::ProfileProtectionKeys);
+            assert_eq!(bench.state().await, ProfileState::Downloaded);
+
+            let result = euicc.signed_result(euicc.result(&first.transaction_id, iccid(), true));
+            assert_eq!(notify(&bench.server, result).await, 204);
+            assert_eq!(bench.state().await, ProfileState::Installed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_published_test_profiles_come_out_as_they_went_in() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48");
+    let Ok(folder) = std::fs::read_dir(folder) else {
+        assert!(std::env::var_os("CI").is_none(), "../shared/data/ts48 is missing, and CI needs it");
+        println!("skipped: ../shared/data/ts48 is not there");
+        return;
+    };
+    let mut held = 0;
+    for file in folder.map(|entry| entry.unwrap().path()) {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.starts_with("TS48v7") || !name.ends_with(".der") {
+            continue;
+        }
+        let bench = Bench::new();
+        let package = std::fs::read(&file).unwrap();
+        let iccid = bench.server.add_profile(&package, &options()).await.unwrap();
+        let operator = bench.operator();
+        operator.download_order(&bench.server, Some(iccid), None, None).await.done();
+        let confirmation = operator.confirmation(iccid);
+        let code = operator
+            .call::<rsp::sgp22::es2plus::ConfirmOrderReply>(&bench.server, "confirmOrder", &confirmation)
+            .await
+            .done()
+            .matching_id;
+        let mut euicc = bench.euicc();
+        euicc.info2.uicc_capability = BitString::of(&(0..32).collect::<Vec<_>>());
+        let key = euicc.one_time_key();
+        let (_, bpp) = euicc.download(&bench.server, &code, &key).await;
+        let pb = bench.pki.dp(Curve::P256).unwrap().pb.certificate;
+        assert_eq!(euicc.open(&bpp, pb.public_key(), &key).package, package, "{name}");
+        held += 1;
+    }
+    assert_eq!(held, 4);
+}
+
+#[tokio::test]
+async fn metadata_longer_than_one_segment_travels_in_several() {
+    let bench = Bench::new();
+    let notifications = (0..40)
+        .map(|number| rsp::sgp22::NotificationConfigurationInformation {
+            profile_management_operation: BitString::of(&[notification_event::ENABLE]),
+            notification_address: format!("notify-{number}.landfall.example"),
+        })
+        .collect();
+    let code = bench.released(&ProfileOptions { notifications: Some(notifications), ..options() }).await;
+    let euicc = bench.euicc();
+    let key = euicc.one_time_key();
+    let (_, bpp) = euicc.download(&bench.server, &code, &key).await;
+    let pb = bench.pki.dp(Curve::P256).unwrap().pb.certificate;
+    let opened = euicc.open(&bpp, pb.public_key(), &key);
+    assert!(opened.metadata_segments > 1);
+    assert_eq!(opened.metadata, bench.profile().await.metadata);
+}
+
+#[tokio::test]
+async fn any_number_of_servers_share_one_set_of_records() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let other = bench.second_server();
+    let euicc = bench.euicc();
+    let first = euicc.initiate(&bench.server).await;
+    let second =
+        call::<AuthenticateClient>(&other, &euicc.authenticate(&first, &code).request()).await.done();
+    let key = euicc.one_time_key();
+    euicc.get(&bench.server, &euicc.prepare(&second, &key)).await.done();
+    let result = euicc.signed_result(euicc.result(&first.transaction_id, iccid(), true));
+    assert_eq!(notify(&other, result).await, 204);
+    assert_eq!(bench.state().await, ProfileState::Installed);
+}

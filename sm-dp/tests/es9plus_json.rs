@@ -1,0 +1,4 @@
+//! ES9+ in the JSON binding.
+
+mod es9plus;
+mod support;
