@@ -5,6 +5,7 @@
 //! A request is decoded at the edge ([`server`]), decided in a transaction by the file of its function, committed in
 //! one place, and only then answered. What is kept between requests is in [`records`].
 
+mod admin;
 mod answer;
 pub mod config;
 mod decision;
@@ -12,6 +13,7 @@ mod eligibility;
 mod es2plus;
 mod es8plus;
 mod es9plus;
+mod event_log;
 pub mod profile_state;
 pub mod records;
 mod router;

@@ -102,6 +102,18 @@ impl Profile {
         tx.put(&PROFILES, &self.iccid.to_string(), self)
     }
 
+    /// Takes it away, with its package and what is known of it on eUICCs. Its order is to be forgotten before.
+    pub(crate) async fn discard(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        let key = self.iccid.to_string();
+        for (installation, _) in tx.list(&INSTALLATIONS, &format!("{key}/")).await? {
+            tx.delete(&INSTALLATIONS, &installation);
+        }
+        tx.delete(&AVAILABLE, &self.available_key());
+        tx.delete(&PACKAGES, &key);
+        tx.delete(&PROFILES, &key);
+        Ok(())
+    }
+
     fn available_key(&self) -> String {
         format!("{}{}", type_prefix(&self.profile_type), self.iccid)
     }

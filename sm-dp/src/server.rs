@@ -24,6 +24,7 @@ use crate::{
     answer::{Said, Voice},
     config::Config,
     decision::Context,
+    event_log::EventLog,
     records::{INSTALLATIONS, Installation, PROFILES, Profile, SESSIONS, Session},
     router::{self, Call},
     stock::{self, ProfileOptions},
@@ -80,16 +81,23 @@ impl Credentials {
 
 /// An SM-DP+. A clone is the same server; so is another one on the same records.
 #[derive(Clone)]
-pub struct SmDpPlus(Arc<Inner>);
+pub struct SmDpPlus(pub(crate) Arc<Inner>);
 
-struct Inner {
-    config: Config,
+pub(crate) struct Inner {
+    pub(crate) config: Config,
     credentials: Credentials,
-    records: Arc<dyn Records>,
-    world: World,
-    events: Arc<dyn Events>,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) world: World,
+    pub(crate) events: EventLog,
     /// When expired sessions are looked for next, by this server; a forgetful one only looks earlier.
     next_sweep: AtomicI64,
+}
+
+impl Inner {
+    /// What a function decides with.
+    pub(crate) fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r> {
+        Context { tx, config: &self.config, credentials: &self.credentials, world: &self.world, now }
+    }
 }
 
 impl SmDpPlus {
@@ -101,6 +109,7 @@ impl SmDpPlus {
         world: World,
         events: Arc<dyn Events>,
     ) -> Self {
+        let events = EventLog::over(events);
         Self(Arc::new(Inner { config, credentials, records, world, events, next_sweep: AtomicI64::new(0) }))
     }
 
@@ -211,13 +220,7 @@ impl SmDpPlus {
         let inner = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*inner.records);
-            let mut context = Context {
-                tx: &mut tx,
-                config: &inner.config,
-                credentials: &inner.credentials,
-                world: &inner.world,
-                now,
-            };
+            let mut context = inner.context(&mut tx, now);
             let said = match call.execute(&mut context, voice).await {
                 Ok(said) => said,
                 Err(fault) => return failed(voice, &fault),

@@ -5,10 +5,11 @@ use rsp::{
     der::BitString,
     ids::Iccid,
     sgp22::{
-        NotificationConfigurationInformation, OperatorId, ProfileClass, es8plus::StoreMetadataRequest,
-        notification_event, uicc_capability,
+        IconType, NotificationConfigurationInformation, OperatorId, ProfileClass,
+        es8plus::StoreMetadataRequest, notification_event, uicc_capability,
     },
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx};
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// How the segments of a profile package are protected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Protection {
     /// Under the session keys of the key agreement.
     #[default]
@@ -28,7 +29,7 @@ pub enum Protection {
 }
 
 /// Whether a profile may be bound again to other one-time keys of the same eUICC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Rebinding {
     /// It may.
     #[default]
@@ -50,12 +51,31 @@ pub struct ProfileOptions {
     pub profile_class: Option<ProfileClass>,
     /// Policy rules.
     pub profile_policy_rules: Option<BitString>,
+    /// What users see beside the name.
+    pub icon: Option<Icon>,
     /// Who is told of what; this server, of everything, when absent.
     pub notifications: Option<Vec<NotificationConfigurationInformation>>,
     /// How the package is protected.
     pub protection: Protection,
     /// Whether it may be bound again.
     pub rebinding: Rebinding,
+}
+
+/// An icon of a profile: 64 by 64 pixels, JPEG or PNG (section 5.5.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Icon {
+    kind: IconType,
+    octets: Vec<u8>,
+}
+
+impl Icon {
+    /// The largest icon.
+    pub const MAX_OCTETS: usize = 1024;
+
+    /// `None` for too many octets. Whether they are a picture is for who looks at it.
+    pub fn new(kind: IconType, octets: Vec<u8>) -> Option<Self> {
+        (octets.len() <= Self::MAX_OCTETS).then_some(Self { kind, octets })
+    }
 }
 
 /// Puts a package into stock.
@@ -74,15 +94,31 @@ pub(crate) async fn add(
             "cancel its order and use it, or give a package with another ICCID",
         ));
     }
+    put(tx, &profile, package).await?;
+    Ok(profile.iccid)
+}
+
+/// Writes a profile and its package.
+pub(crate) async fn put(tx: &mut Tx<'_>, profile: &Profile, package: &[u8]) -> Result<(), Fault> {
     profile.keep(tx)?;
     if tx.get(&PROFILE_TYPES, &profile.profile_type).await?.is_none() {
         tx.put(&PROFILE_TYPES, &profile.profile_type, &())?;
     }
-    tx.put(&PACKAGES, &key, &Octets(package.to_vec()))?;
-    Ok(profile.iccid)
+    tx.put(&PACKAGES, &profile.iccid.to_string(), &Octets(package.to_vec()))
 }
 
-fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result<Profile, Fault> {
+/// Every event of a profile's life.
+pub(crate) fn every_event() -> BitString {
+    BitString::of(&[
+        notification_event::INSTALL,
+        notification_event::ENABLE,
+        notification_event::DISABLE,
+        notification_event::DELETE,
+    ])
+}
+
+/// A profile as it comes into stock, from its package.
+pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result<Profile, Fault> {
     let fault = |why: String| {
         Fault::new(
             "cannot put the package into stock",
@@ -109,12 +145,7 @@ fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result
         .or_else(|| header.profile_type.clone())
         .unwrap_or_else(|| "profile".to_owned());
     let everything = NotificationConfigurationInformation {
-        profile_management_operation: BitString::of(&[
-            notification_event::INSTALL,
-            notification_event::ENABLE,
-            notification_event::DISABLE,
-            notification_event::DELETE,
-        ]),
+        profile_management_operation: every_event(),
         notification_address: own_address.to_owned(),
     };
     let metadata = StoreMetadataRequest {
@@ -124,8 +155,8 @@ fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result
             32,
         ),
         profile_name: shortened(options.profile_name.clone().unwrap_or_else(|| profile_type.clone()), 64),
-        icon_type: None,
-        icon: None,
+        icon_type: options.icon.as_ref().map(|icon| icon.kind),
+        icon: options.icon.as_ref().map(|icon| icon.octets.clone()),
         profile_class: Some(options.profile_class.unwrap_or(ProfileClass::OPERATIONAL)),
         notification_configuration_info: Some(
             options.notifications.clone().unwrap_or_else(|| vec![everything]),

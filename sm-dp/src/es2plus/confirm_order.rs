@@ -109,7 +109,8 @@ async fn matching_id(
     }
 }
 
-fn generated(context: &Context<'_, '_>) -> String {
+/// A MatchingID that nobody guesses.
+pub(crate) fn generated(context: &Context<'_, '_>) -> String {
     let drawn = context.world.random::<{ GROUPS * 5 }>();
     let symbols: Vec<char> = drawn
         .iter()

@@ -70,7 +70,7 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
 
 /// A profile that is still to be had. Which ones there are is no part of the decision, so that orders that come at the
 /// same time do not hinder each other as long as each takes another one; to that end every order begins elsewhere.
-async fn any_of_type(context: &mut Context<'_, '_>, wanted: &str) -> Decision<Profile> {
+pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, wanted: &str) -> Decision<Profile> {
     let mut available = context.tx.glance(&AVAILABLE, &type_prefix(wanted)).await?;
     let throw = u64::from_be_bytes(context.world.random());
     let first =

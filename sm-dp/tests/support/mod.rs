@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod euicc;
+pub(crate) mod openapi;
 pub(crate) mod operator;
 
 use std::sync::{Arc, LazyLock};

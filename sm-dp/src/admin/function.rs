@@ -1,0 +1,233 @@
+//! What a function of the admin API is, and how a request finds it.
+
+use std::{
+    fmt::{self, Display},
+    str::FromStr,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use world::{BoxFuture, Fault};
+
+use super::{Context, Problem};
+
+/// A function: where it is found, what it takes and gives, and what it does.
+pub(super) trait Function: Sized + 'static {
+    /// How it is called.
+    const VERB: Verb;
+    /// Where it is found; at most one segment is `{a name}`, which is its [`Id`](Self::Id).
+    const PATH: &'static str;
+    /// What it does, in a line.
+    const SUMMARY: &'static str;
+    /// The ways in which it says no, besides those of every function.
+    const PROBLEMS: &'static [(StatusCode, &'static str)] = &[];
+
+    /// What the path names.
+    type Id: FromStr<Err: Display> + Send + Sync;
+    /// What stands behind the `?`.
+    type Query: DeserializeOwned + JsonSchema + Send + Sync;
+    /// The body of the request, for verbs that have one.
+    type Body: DeserializeOwned + JsonSchema + Send + Sync;
+    /// The body of the response, for verbs that have one.
+    type Reply: Serialize + JsonSchema;
+
+    /// Decides. May be asked again after a conflict, with a fresh transaction.
+    fn execute(
+        context: &mut Context<'_, '_>,
+        asked: &Asked<Self>,
+    ) -> impl Future<Output = Result<Self::Reply, Problem>> + Send;
+}
+
+/// What is asked of a function.
+pub(super) struct Asked<F: Function> {
+    pub(super) id: F::Id,
+    pub(super) query: F::Query,
+    pub(super) body: F::Body,
+}
+
+/// The path names nothing.
+pub(super) struct NoId;
+
+impl FromStr for NoId {
+    type Err = std::convert::Infallible;
+
+    fn from_str(_: &str) -> Result<Self, Self::Err> {
+        Ok(Self)
+    }
+}
+
+/// Nothing stands behind the `?`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoQuery {}
+
+/// A method of HTTP, and with it what kind of function it calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// Looks.
+    Get,
+    /// Makes something new.
+    Post,
+    /// Takes away.
+    Delete,
+}
+
+impl Verb {
+    pub(super) fn has_body(self) -> bool {
+        self == Self::Post
+    }
+
+    /// The status of success.
+    pub(super) fn success(self) -> StatusCode {
+        match self {
+            Self::Get => StatusCode::OK,
+            Self::Post => StatusCode::CREATED,
+            Self::Delete => StatusCode::NO_CONTENT,
+        }
+    }
+
+    /// The response of success.
+    pub(super) fn response(self, reply: Value) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = self.success();
+        if self != Self::Delete {
+            *response.body_mut() = reply.to_string().into();
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        response
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A call, ready to be decided as often as conflicts ask for it.
+pub(super) trait Call: Send + Sync {
+    fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<Value, Problem>>;
+}
+
+impl<F: Function> Call for Asked<F> {
+    fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async move {
+            let reply = F::execute(context, self).await?;
+            serde_json::to_value(reply).map_err(|e| {
+                Fault::caused_by(
+                    e,
+                    "cannot write the reply as JSON",
+                    "report this: a reply does not fit JSON",
+                )
+                .into()
+            })
+        })
+    }
+}
+
+/// A [`Function`] in a table.
+pub(super) struct Route {
+    pub(super) verb: Verb,
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) problems: &'static [(StatusCode, &'static str)],
+    pub(super) query: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) body: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) reply: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) read: Read,
+}
+
+/// A call, from the segment that the path names and the request.
+type Read = fn(&str, &Request<Bytes>) -> Result<Box<dyn Call>, Problem>;
+
+impl Route {
+    pub(super) const fn of<F: Function>() -> Self {
+        Self {
+            verb: F::VERB,
+            path: F::PATH,
+            summary: F::SUMMARY,
+            problems: F::PROBLEMS,
+            query: F::Query::json_schema,
+            body: SchemaGenerator::subschema_for::<F::Body>,
+            reply: SchemaGenerator::subschema_for::<F::Reply>,
+            read: read::<F>,
+        }
+    }
+
+    /// The name of what the path names.
+    pub(super) fn id_name(&self) -> Option<&'static str> {
+        self.path.split_once('{')?.1.split_once('}').map(|(name, _)| name)
+    }
+
+    /// The segment that the path names, empty if none; `None` if this is not the path.
+    fn id<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let Some((before, after)) = self.path.split_once('{') else {
+            return (path == self.path).then_some("");
+        };
+        let (_, after) = after.split_once('}')?;
+        let id = path.strip_prefix(before)?.strip_suffix(after)?;
+        (!id.is_empty() && !id.contains('/')).then_some(id)
+    }
+}
+
+/// The function of a request and the segment that its path names.
+pub(super) fn find(
+    routes: &'static [Route],
+    request: &Request<Bytes>,
+) -> Result<(&'static Route, String), Problem> {
+    let path = request.uri().path();
+    let here: Vec<_> = routes.iter().filter_map(|route| Some((route, route.id(path)?))).collect();
+    let method = request.method().as_str();
+    if let Some((route, id)) = here.iter().find(|(route, _)| route.verb.name() == method) {
+        let id = percent_decode_str(id).decode_utf8().map_err(|e| {
+            Problem::bad_request(
+                format!("cannot read the path {path}"),
+                e.to_string(),
+                "write names in UTF-8, escaped as %XX",
+            )
+        })?;
+        return Ok((route, id.into_owned()));
+    }
+    if here.is_empty() {
+        return Err(Problem::not_found(
+            format!("cannot {method} {path}"),
+            "the admin API has no such path",
+            "GET /openapi.json lists what there is",
+        ));
+    }
+    let allow: Vec<_> = here.iter().map(|(route, _)| route.verb.name()).collect();
+    let mut problem = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("cannot {method} {path}"),
+        format!("the path knows {}", allow.join(", ")),
+        "use one of these methods; GET /openapi.json says what each does",
+    );
+    problem.allow = allow;
+    Err(problem)
+}
+
+fn read<F: Function>(id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call>, Problem> {
+    let next = "GET /openapi.json says what is understood here";
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let unreadable = |part: &str, why: String| {
+        Problem::bad_request(format!("cannot read the {part} of {} {target}", F::VERB), why, next)
+    };
+    let id = id.parse().map_err(|e: <F::Id as FromStr>::Err| unreadable("path", e.to_string()))?;
+    let query = serde_urlencoded::from_str(request.uri().query().unwrap_or_default())
+        .map_err(|e| unreadable("query", e.to_string()))?;
+    let body: &[u8] = if F::VERB.has_body() { request.body() } else { b"null" };
+    let body = serde_json::from_slice(body).map_err(|e| unreadable("body", e.to_string()))?;
+    Ok(Box::new(Asked::<F> { id, query, body }))
+}

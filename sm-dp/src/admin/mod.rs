@@ -1,0 +1,115 @@
+//! The admin API: what the operator of a test bench asks for. HTTP and JSON, on a port of its own; nothing of it can be
+//! reached over ES9+ or ES2+.
+//!
+//! A file a resource. Each function is a [`Function`]; routing and the OpenAPI document are both made from it, so
+//! neither can say what the other does not. The API asks for no password: it is meant for the loopback, and what a
+//! browser brings from elsewhere is refused at the [`door`].
+
+mod document;
+mod door;
+mod events;
+mod function;
+mod orders;
+mod problem;
+mod schema;
+mod sessions;
+mod stock;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
+
+use crate::{decision, event_log::EventLog, server::SmDpPlus};
+use function::{Call, Route, Verb};
+use problem::Problem;
+
+/// Everything there is, in the order of the document.
+const ROUTES: &[Route] = &[
+    Route::of::<document::Document>(),
+    Route::of::<stock::List>(),
+    Route::of::<stock::Add>(),
+    Route::of::<stock::Show>(),
+    Route::of::<stock::Remove>(),
+    Route::of::<orders::List>(),
+    Route::of::<orders::Place>(),
+    Route::of::<orders::Show>(),
+    Route::of::<orders::End>(),
+    Route::of::<sessions::List>(),
+    Route::of::<sessions::Remove>(),
+    Route::of::<events::List>(),
+];
+
+/// What a function of the API has to decide with.
+struct Context<'a, 'r> {
+    /// What every decision has; its transaction is committed if the function changes something and succeeds.
+    decision: decision::Context<'a, 'r>,
+    /// What was told lately.
+    log: &'a EventLog,
+}
+
+impl SmDpPlus {
+    /// The admin API as a link, for a socket of its own.
+    pub fn admin(&self) -> Link {
+        let server = self.clone();
+        link_from(tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, LinkFault>(server.handle_admin(&request).await) }
+        }))
+    }
+
+    async fn handle_admin(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let (route, call) = match self.find(request) {
+            Ok(found) => found,
+            Err(problem) => return problem.response(),
+        };
+        let answer = self.decide(route, &*call).await;
+        let (response, outcome) = match answer {
+            Ok(reply) => (route.verb.response(reply), Outcome::Done),
+            Err(problem) => (problem.response(), problem.outcome()),
+        };
+        // Who only looks changes nothing; and whoever looks at the events would see nothing but himself.
+        if route.verb != Verb::Get {
+            self.0.events.tell(
+                Event::new(self.0.world.now(), "SM-DP+", format!("{} {}", route.verb, request.uri().path()))
+                    .with_peer("admin", "bench")
+                    .with_bytes(response.body().len(), request.body().len())
+                    .with_outcome(outcome),
+            );
+        }
+        response
+    }
+
+    fn find(&self, request: &Request<Bytes>) -> Result<(&'static Route, Box<dyn Call>), Problem> {
+        door::check(&self.0.config, request)?;
+        let (route, id) = function::find(ROUTES, request)?;
+        if route.verb.has_body() {
+            door::check_content_type(request)?;
+        }
+        Ok((route, (route.read)(&id, request)?))
+    }
+
+    /// Load, decide, commit; again from the start when somebody else was faster.
+    async fn decide(&self, route: &Route, call: &dyn Call) -> Result<serde_json::Value, Problem> {
+        let inner = &*self.0;
+        for _ in 0..world::MAX_ATTEMPTS {
+            let mut tx = Tx::begin(&*inner.records);
+            let decision = inner.context(&mut tx, inner.world.now());
+            let mut context = Context { decision, log: &inner.events };
+            let reply = call.execute(&mut context).await?;
+            // A list is right at the moment it was read; held against a busy server it would never be committed.
+            if route.verb == Verb::Get {
+                return Ok(reply);
+            }
+            match tx.commit().await? {
+                Committed::Yes => return Ok(reply),
+                Committed::Conflict => {}
+            }
+        }
+        Err(Fault::new(
+            "cannot write the records of this request",
+            format!("what it read was changed by others {} times in a row", world::MAX_ATTEMPTS),
+            "ask again when the server is less busy",
+        )
+        .into())
+    }
+}

@@ -1,0 +1,123 @@
+//! /admin/v1/sessions: downloads under way.
+
+use rsp::{
+    ids::{Eid, Iccid, SubjectKeyIdentifier, TransactionId},
+    time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    Context, Problem,
+    function::{Asked, Function, NoId, NoQuery, Verb},
+    schema::{EidText, IccidText, MatchingIdText, TimeText, TransactionIdText},
+};
+use crate::records::{Awaits, Offer, SESSIONS, Session};
+
+/// GET /admin/v1/sessions
+pub(super) struct List;
+/// DELETE /admin/v1/sessions/{transactionId}
+pub(super) struct Remove;
+
+/// A session of ES9+.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SessionView {
+    #[schemars(with = "TransactionIdText")]
+    transaction_id: String,
+    /// The server address that was signed.
+    server_address: String,
+    /// SubjectKeyIdentifier of the CI under which the eUICC signs.
+    #[schemars(with = "String")]
+    euicc_ci: SubjectKeyIdentifier,
+    /// The function of ES9+ that comes next.
+    awaits: Awaited,
+    /// The profile that is offered, once it is known.
+    #[schemars(with = "Option<IccidText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iccid: Option<Iccid>,
+    /// The MatchingID that the eUICC asked for.
+    #[schemars(with = "Option<MatchingIdText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matching_id: Option<String>,
+    /// The eUICC, once it is authenticated.
+    #[schemars(with = "Option<EidText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eid: Option<Eid>,
+    /// When it is forgotten.
+    #[schemars(with = "TimeText")]
+    expires: Timestamp,
+}
+
+/// What a session waits for.
+#[derive(Serialize, JsonSchema)]
+enum Awaited {
+    AuthenticateClient,
+    GetBoundProfilePackage,
+    ProfileInstallationResult,
+}
+
+impl Function for List {
+    const VERB: Verb = Verb::Get;
+    const PATH: &'static str = "/admin/v1/sessions";
+    const SUMMARY: &'static str = "Every session that has not expired";
+    type Id = NoId;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = Vec<SessionView>;
+
+    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<SessionView>, Problem> {
+        let decision = &mut context.decision;
+        let sessions = decision.tx.list(&SESSIONS, "").await?;
+        let alive = sessions.into_iter().filter(|(_, session)| session.expires > decision.now);
+        Ok(alive.map(|(id, session)| SessionView::of(id, session)).collect())
+    }
+}
+
+impl Function for Remove {
+    const VERB: Verb = Verb::Delete;
+    const PATH: &'static str = "/admin/v1/sessions/{transactionId}";
+    const SUMMARY: &'static str = "Forgets a session, as if it had expired; the order stays as it is";
+    const PROBLEMS: &'static [(http::StatusCode, &'static str)] =
+        &[(http::StatusCode::NOT_FOUND, "There is no such session")];
+    type Id = TransactionId;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = ();
+
+    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
+        let id = asked.id.to_string();
+        let tx = &mut *context.decision.tx;
+        if tx.get(&SESSIONS, &id).await?.is_none() {
+            return Err(Problem::not_found(
+                format!("cannot forget session {id}"),
+                "there is none with this TransactionID",
+                "GET /admin/v1/sessions lists those there are",
+            ));
+        }
+        tx.delete(&SESSIONS, &id);
+        Ok(())
+    }
+}
+
+impl SessionView {
+    fn of(transaction_id: String, session: Session) -> Self {
+        let (awaits, offer): (_, Option<Offer>) = match session.awaits {
+            Awaits::AuthenticateClient { .. } => (Awaited::AuthenticateClient, None),
+            Awaits::GetBoundProfilePackage { offer, .. } => (Awaited::GetBoundProfilePackage, Some(offer)),
+            Awaits::ProfileInstallationResult { offer, .. } => {
+                (Awaited::ProfileInstallationResult, Some(offer))
+            }
+        };
+        Self {
+            transaction_id,
+            server_address: session.server_address,
+            euicc_ci: session.euicc_ci,
+            awaits,
+            iccid: offer.as_ref().map(|offer| offer.iccid),
+            eid: offer.as_ref().map(|offer| offer.eid),
+            matching_id: offer.map(|offer| offer.matching_id),
+            expires: session.expires,
+        }
+    }
+}

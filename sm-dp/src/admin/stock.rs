@@ -1,0 +1,285 @@
+//! /admin/v1/stock: profiles, whether ordered or not.
+
+use http::StatusCode;
+use rsp::{
+    der::BitString,
+    ids::{Eid, Iccid},
+    sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Context, Problem,
+    function::{Asked, Function, NoId, NoQuery, Verb},
+    orders::OrderView,
+    schema::{Base64Text, EidText, IccidText},
+};
+use crate::{
+    ProfileOptions, ProfileState, Protection, Rebinding, es2plus,
+    records::{INSTALLATIONS, Octets, PROFILES, Profile},
+    stock::{self, Icon},
+};
+
+/// GET /admin/v1/stock
+pub(super) struct List;
+/// POST /admin/v1/stock
+pub(super) struct Add;
+/// GET /admin/v1/stock/{iccid}
+pub(super) struct Show;
+/// DELETE /admin/v1/stock/{iccid}
+pub(super) struct Remove;
+
+/// A profile to put into stock.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct NewProfile {
+    /// TCA profile package, DER.
+    #[schemars(with = "Base64Text")]
+    package: Octets,
+    /// What operators call its kind; the package's own profile type when absent.
+    profile_type: Option<String>,
+    /// EF.SPN of the package when absent.
+    service_provider_name: Option<String>,
+    /// The profile type when absent.
+    profile_name: Option<String>,
+    /// Operational when absent.
+    profile_class: Option<Class>,
+    /// None when absent.
+    profile_policy_rules: Option<Vec<Rule>>,
+    /// 64 by 64 pixels, at most 1024 octets.
+    #[schemars(with = "Option<Base64Text>")]
+    icon: Option<Octets>,
+    /// What the icon is; both or neither.
+    icon_type: Option<Picture>,
+    /// Who is told of every event of the profile's life; this server when absent.
+    notification_address: Option<Vec<String>>,
+    /// How the package is protected unless the order says otherwise.
+    #[serde(default)]
+    protection: Protection,
+    /// Whether it may be bound to other one-time keys of the same eUICC.
+    #[serde(default)]
+    rebinding: Rebinding,
+}
+
+/// ProfileClass.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum Class {
+    Test,
+    Provisioning,
+    Operational,
+}
+
+/// A profile policy rule.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum Rule {
+    /// The profile must not be disabled.
+    Ppr1,
+    /// The profile must not be deleted.
+    Ppr2,
+}
+
+/// IconType.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum Picture {
+    Jpg,
+    Png,
+}
+
+/// A profile in stock, and its order if it has one.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProfileView {
+    #[schemars(with = "IccidText")]
+    iccid: Iccid,
+    profile_type: String,
+    state: ProfileState,
+    service_provider_name: String,
+    profile_name: String,
+    protection: Protection,
+    rebinding: Rebinding,
+    /// On which eUICCs it was installed and not deleted since.
+    #[schemars(with = "Vec<EidText>")]
+    installed_on: Vec<Eid>,
+    /// The pending or last order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<OrderView>,
+}
+
+impl Function for List {
+    const VERB: Verb = Verb::Get;
+    const PATH: &'static str = "/admin/v1/stock";
+    const SUMMARY: &'static str = "Every profile, with its order if it has one";
+    type Id = NoId;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = Vec<ProfileView>;
+
+    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<ProfileView>, Problem> {
+        let profiles = context.decision.tx.list(&PROFILES, "").await?;
+        let mut views = Vec::new();
+        for (_, profile) in profiles {
+            views.push(ProfileView::of(context, profile).await?);
+        }
+        Ok(views)
+    }
+}
+
+impl Function for Add {
+    const VERB: Verb = Verb::Post;
+    const PATH: &'static str = "/admin/v1/stock";
+    const SUMMARY: &'static str = "Puts a profile package into stock";
+    const PROBLEMS: &'static [(StatusCode, &'static str)] = &[
+        (StatusCode::BAD_REQUEST, "The body or the package is malformed"),
+        (StatusCode::CONFLICT, "A profile with this ICCID is in stock already"),
+    ];
+    type Id = NoId;
+    type Query = NoQuery;
+    type Body = NewProfile;
+    type Reply = ProfileView;
+
+    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<ProfileView, Problem> {
+        let options = asked.body.options()?;
+        let address = context.decision.config.address.as_str();
+        let profile = stock::describe(address, &asked.body.package.0, &options)
+            .map_err(|fault| Problem::because(StatusCode::BAD_REQUEST, fault))?;
+        let key = profile.iccid.to_string();
+        if context.decision.tx.get(&PROFILES, &key).await?.is_some() {
+            return Err(Problem::conflict(
+                format!("cannot put profile {key} into stock"),
+                "there is one with this ICCID already",
+                format!("use it, or DELETE /admin/v1/stock/{key} first"),
+            ));
+        }
+        stock::put(context.decision.tx, &profile, &asked.body.package.0).await?;
+        ProfileView::of(context, profile).await
+    }
+}
+
+impl Function for Show {
+    const VERB: Verb = Verb::Get;
+    const PATH: &'static str = "/admin/v1/stock/{iccid}";
+    const SUMMARY: &'static str = "A profile, with its order if it has one";
+    const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
+    type Id = Iccid;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = ProfileView;
+
+    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<ProfileView, Problem> {
+        let profile = profile(context, asked.id).await?;
+        ProfileView::of(context, profile).await
+    }
+}
+
+impl Function for Remove {
+    const VERB: Verb = Verb::Delete;
+    const PATH: &'static str = "/admin/v1/stock/{iccid}";
+    const SUMMARY: &'static str = "Takes a profile out of stock with its order, however far that has come";
+    const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
+    type Id = Iccid;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = ();
+
+    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
+        let profile = profile(context, asked.id).await?;
+        if let Some(order) = &profile.order {
+            es2plus::forget(&mut context.decision, profile.iccid, order).await?;
+        }
+        profile.discard(context.decision.tx).await?;
+        Ok(())
+    }
+}
+
+/// What a function that names a profile says when there is none.
+pub(super) const NO_SUCH_PROFILE: &[(StatusCode, &str)] =
+    &[(StatusCode::NOT_FOUND, "No profile with this ICCID is in stock")];
+
+/// The profile with this ICCID.
+pub(super) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Result<Profile, Problem> {
+    let found = context.decision.tx.get(&PROFILES, &iccid.to_string()).await?;
+    found.ok_or_else(|| {
+        Problem::not_found(
+            format!("there is no profile {iccid}"),
+            "none with this ICCID is in stock",
+            "GET /admin/v1/stock lists those there are; POST there adds one",
+        )
+    })
+}
+
+impl ProfileView {
+    async fn of(context: &mut Context<'_, '_>, profile: Profile) -> Result<Self, Problem> {
+        let order = profile.order.as_ref().map(|order| OrderView::of(context.decision.config, order));
+        let prefix = format!("{}/", profile.iccid);
+        let installations = context.decision.tx.list(&INSTALLATIONS, &prefix).await?;
+        Ok(Self {
+            iccid: profile.iccid,
+            profile_type: profile.profile_type,
+            state: profile.state,
+            service_provider_name: profile.metadata.service_provider_name,
+            profile_name: profile.metadata.profile_name,
+            protection: profile.protection,
+            rebinding: profile.rebinding,
+            installed_on: installations.into_iter().map(|(_, installation)| installation.eid).collect(),
+            order,
+        })
+    }
+}
+
+impl NewProfile {
+    fn options(&self) -> Result<ProfileOptions, Problem> {
+        Ok(ProfileOptions {
+            profile_type: self.profile_type.clone(),
+            service_provider_name: self.service_provider_name.clone(),
+            profile_name: self.profile_name.clone(),
+            profile_class: self.profile_class.map(|class| match class {
+                Class::Test => ProfileClass::TEST,
+                Class::Provisioning => ProfileClass::PROVISIONING,
+                Class::Operational => ProfileClass::OPERATIONAL,
+            }),
+            profile_policy_rules: self.profile_policy_rules.as_ref().map(|rules| {
+                let bits = rules.iter().map(|rule| match rule {
+                    Rule::Ppr1 => ppr::PPR1,
+                    Rule::Ppr2 => ppr::PPR2,
+                });
+                BitString::of(&bits.collect::<Vec<_>>())
+            }),
+            icon: self.icon()?,
+            notifications: self.notification_address.as_ref().map(|addresses| {
+                let told = |address: &String| NotificationConfigurationInformation {
+                    profile_management_operation: stock::every_event(),
+                    notification_address: address.clone(),
+                };
+                addresses.iter().map(told).collect()
+            }),
+            protection: self.protection,
+            rebinding: self.rebinding,
+        })
+    }
+
+    fn icon(&self) -> Result<Option<Icon>, Problem> {
+        let (octets, kind) = match (&self.icon, self.icon_type) {
+            (None, None) => return Ok(None),
+            (Some(octets), Some(Picture::Jpg)) => (octets, IconType::JPG),
+            (Some(octets), Some(Picture::Png)) => (octets, IconType::PNG),
+            _ => {
+                return Err(Problem::bad_request(
+                    "cannot take the icon",
+                    "one of icon and iconType is not there",
+                    "give both or neither",
+                ));
+            }
+        };
+        Icon::new(kind, octets.0.clone()).map(Some).ok_or_else(|| {
+            Problem::bad_request(
+                "cannot take the icon",
+                format!("it has {} octets", octets.0.len()),
+                format!("give one of at most {} octets", Icon::MAX_OCTETS),
+            )
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! An OpenAPI document as the judge of what a client and a server say to each other.
+//!
+//! Just as much of JSON Schema as the document uses; a keyword that is not known here fails the test.
+
+use http::{Method, StatusCode};
+use serde_json::{Map, Value};
+
+/// A document.
+pub(crate) struct OpenApi(pub(crate) Value);
+
+impl OpenApi {
+    /// Every operation, as method and path template.
+    pub(crate) fn operations(&self) -> Vec<(Method, String)> {
+        let paths = self.0["paths"].as_object().unwrap();
+        let all = paths.iter().flat_map(|(path, operations)| {
+            operations.as_object().unwrap().keys().map(move |method| {
+                (Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), path.clone())
+            })
+        });
+        all.collect()
+    }
+
+    /// That the operation is in the document and takes this query and body; `Err` says what is wrong.
+    pub(crate) fn check_request(
+        &self,
+        method: &Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<(), String> {
+        let operation = self.operation(method, target)?;
+        let (_, query) = target.split_once('?').unwrap_or((target, ""));
+        for (name, _) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            let known = operation["parameters"].as_array().unwrap();
+            if !known.iter().any(|parameter| parameter["name"] == name && parameter["in"] == "query") {
+                return Err(format!("parameter {name} is not in the document"));
+            }
+        }
+        match (body, operation.get("requestBody")) {
+            (None, None) => Ok(()),
+            (Some(body), Some(described)) => {
+                self.check(body, &described["content"]["application/json"]["schema"], "body")
+            }
+            _ => Err("a body where the document has none, or none where it has one".to_owned()),
+        }
+    }
+
+    /// That the document knows this answer.
+    pub(crate) fn check_response(
+        &self,
+        method: &Method,
+        target: &str,
+        status: StatusCode,
+        body: Option<&Value>,
+    ) -> Result<(), String> {
+        let responses = &self.operation(method, target)?["responses"];
+        let described = match responses.get(status.as_str()) {
+            Some(described) => described,
+            None if status.is_success() => return Err(format!("{status} is not in the document")),
+            None => &responses["default"],
+        };
+        match (body, described.get("content")) {
+            (None, None) => Ok(()),
+            (Some(body), Some(content)) => self.check(body, &content["application/json"]["schema"], "body"),
+            _ => Err(format!("{status}: a body where the document has none, or none where it has one")),
+        }
+    }
+
+    fn operation(&self, method: &Method, target: &str) -> Result<&Value, String> {
+        let path = target.split('?').next().unwrap();
+        let paths = self.0["paths"].as_object().unwrap();
+        let fits = |template: &str| {
+            let (template, path): (Vec<_>, Vec<_>) =
+                (template.split('/').collect(), path.split('/').collect());
+            template.len() == path.len()
+                && template.iter().zip(&path).all(|(t, p)| t == p || (t.starts_with('{') && !p.is_empty()))
+        };
+        let (_, operations) = paths
+            .iter()
+            .find(|(template, _)| fits(template))
+            .ok_or(format!("{path} is not in the document"))?;
+        let method = method.as_str().to_lowercase();
+        operations.get(&method).ok_or(format!("{method} {path} is not in the document"))
+    }
+
+    fn check(&self, value: &Value, schema: &Value, at: &str) -> Result<(), String> {
+        let Value::Object(keywords) = schema else {
+            assert_eq!(schema, &Value::Bool(true), "a schema that nothing fits, at {at}");
+            return Ok(());
+        };
+        for (keyword, wanted) in keywords {
+            self.check_keyword(value, keywords, keyword, wanted, at)?;
+        }
+        Ok(())
+    }
+
+    fn check_keyword(
+        &self,
+        value: &Value,
+        schema: &Map<String, Value>,
+        keyword: &str,
+        wanted: &Value,
+        at: &str,
+    ) -> Result<(), String> {
+        let no = |why: String| Err(format!("{at}: {value} {why}"));
+        match keyword {
+            "$ref" => {
+                let pointer = wanted.as_str().unwrap().strip_prefix('#').unwrap();
+                let target = self.0.pointer(pointer).unwrap_or_else(|| panic!("{wanted} leads nowhere"));
+                self.check(value, target, at)
+            }
+            "type" => {
+                let types = wanted.as_array().cloned().unwrap_or_else(|| vec![wanted.clone()]);
+                let is = |name: &Value| match name.as_str().unwrap() {
+                    "null" => value.is_null(),
+                    "boolean" => value.is_boolean(),
+                    "integer" => value.is_i64() || value.is_u64(),
+                    "string" => value.is_string(),
+                    "array" => value.is_array(),
+                    "object" => value.is_object(),
+                    other => panic!("type {other} is not known to this test"),
+                };
+                if types.iter().any(is) { Ok(()) } else { no(format!("is not of type {wanted}")) }
+            }
+            "properties" => {
+                let Some(object) = value.as_object() else { return Ok(()) };
+                for (name, schema) in wanted.as_object().unwrap() {
+                    if let Some(value) = object.get(name) {
+                        self.check(value, schema, &format!("{at}.{name}"))?;
+                    }
+                }
+                Ok(())
+            }
+            "required" => {
+                let Some(object) = value.as_object() else { return Ok(()) };
+                let missing =
+                    wanted.as_array().unwrap().iter().find(|n| !object.contains_key(n.as_str().unwrap()));
+                missing.map_or(Ok(()), |name| no(format!("has no {name}")))
+            }
+            "additionalProperties" => {
+                let (Some(object), Some(known)) = (value.as_object(), schema["properties"].as_object())
+                else {
+                    return Ok(());
+                };
+                assert_eq!(wanted, &Value::Bool(false), "only this is known to the test");
+                let other = object.keys().find(|name| !known.contains_key(*name));
+                other.map_or(Ok(()), |name| no(format!("has {name}, which is not in the document")))
+            }
+            "items" => {
+                let items = value.as_array().into_iter().flatten().enumerate();
+                items.into_iter().try_for_each(|(i, item)| self.check(item, wanted, &format!("{at}[{i}]")))
+            }
+            "enum" => {
+                if wanted.as_array().unwrap().contains(value) {
+                    Ok(())
+                } else {
+                    no(format!("is not in {wanted}"))
+                }
+            }
+            "const" => {
+                if wanted == value {
+                    Ok(())
+                } else {
+                    no(format!("is not {wanted}"))
+                }
+            }
+            "oneOf" | "anyOf" => {
+                let fitting =
+                    wanted.as_array().unwrap().iter().filter(|s| self.check(value, s, at).is_ok()).count();
+                let enough = if keyword == "oneOf" { fitting == 1 } else { fitting > 0 };
+                if enough { Ok(()) } else { no(format!("fits {fitting} of {wanted}")) }
+            }
+            "minimum" => {
+                if value.as_f64() < wanted.as_f64() {
+                    no(format!("is less than {wanted}"))
+                } else {
+                    Ok(())
+                }
+            }
+            "maximum" => {
+                if value.as_f64() > wanted.as_f64() {
+                    no(format!("is more than {wanted}"))
+                } else {
+                    Ok(())
+                }
+            }
+            // What patterns and formats say the server's own parsers are held to.
+            "pattern" | "format" | "contentEncoding" | "description" | "title" | "default" => Ok(()),
+            other => panic!("keyword {other} is not known to this test"),
+        }
+    }
+}
