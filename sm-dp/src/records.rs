@@ -192,8 +192,8 @@ impl fmt::Debug for Order {
 pub struct Session {
     /// The server address that was signed.
     pub server_address: String,
-    /// On which curve the server's certificates of this session are.
-    pub curve: SessionCurve,
+    /// The CI below which the server's certificates of this session are.
+    pub server_ci: SubjectKeyIdentifier,
     /// The CI under which the eUICC was told to sign.
     pub euicc_ci: SubjectKeyIdentifier,
     /// When it is forgotten.
@@ -204,14 +204,14 @@ pub struct Session {
 
 /// A [`Curve`] in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SessionCurve {
+pub enum KeyCurve {
     /// NIST P-256.
     P256,
     /// brainpoolP256r1.
     BrainpoolP256r1,
 }
 
-impl From<Curve> for SessionCurve {
+impl From<Curve> for KeyCurve {
     fn from(curve: Curve) -> Self {
         match curve {
             Curve::P256 => Self::P256,
@@ -220,11 +220,11 @@ impl From<Curve> for SessionCurve {
     }
 }
 
-impl From<SessionCurve> for Curve {
-    fn from(curve: SessionCurve) -> Self {
+impl From<KeyCurve> for Curve {
+    fn from(curve: KeyCurve) -> Self {
         match curve {
-            SessionCurve::P256 => Self::P256,
-            SessionCurve::BrainpoolP256r1 => Self::BrainpoolP256r1,
+            KeyCurve::P256 => Self::P256,
+            KeyCurve::BrainpoolP256r1 => Self::BrainpoolP256r1,
         }
     }
 }
@@ -265,7 +265,7 @@ pub struct Offer {
     /// The public key of CERT.EUICC, an uncompressed point.
     pub euicc_key: Octets,
     /// On which curve that is.
-    pub euicc_curve: SessionCurve,
+    pub euicc_curve: KeyCurve,
 }
 
 /// A Bound Profile Package that was made, kept for retries.

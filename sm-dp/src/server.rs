@@ -10,8 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use certs::{DpCredentials, Pki, PkiError, TrustAnchors};
-use crypto::Curve;
+use certs::{ChainError, DpCredentials, Pki, PkiError, TrustAnchors};
 use http::{Request, Response, StatusCode};
 use rsp::{
     ids::{Iccid, Oid, SubjectKeyIdentifier, Version},
@@ -63,19 +62,25 @@ impl Credentials {
         }
     }
 
+    /// These and another PKI's; its CIs are trusted too. Several CIs may be on the same curve.
+    ///
+    /// # Errors
+    /// A CI of either cannot be an anchor.
+    pub fn and(mut self, other: Self) -> Result<Self, ChainError> {
+        let anchors = self.anchors.certificates().chain(other.anchors.certificates()).cloned();
+        self.anchors = TrustAnchors::new(anchors.collect::<Vec<_>>())?;
+        self.by_ci.extend(other.by_ci);
+        Ok(self)
+    }
+
     /// What the server has below a CI.
     pub(crate) fn below(&self, ci: &SubjectKeyIdentifier) -> Option<&DpCredentials> {
         self.by_ci.get(ci)
     }
 
-    /// What the server has on a curve.
-    pub(crate) fn on(&self, curve: Curve) -> Option<&DpCredentials> {
-        self.by_ci.values().find(|dp| dp.auth.certificate.curve() == curve)
-    }
-
-    /// The SM-DP+ OID, as CERT.DPauth and CERT.DPpb have it.
-    pub(crate) fn smdp_oid(&self) -> Option<&Oid> {
-        self.by_ci.values().find_map(|dp| dp.auth.certificate.registered_ids().first())
+    /// The SM-DP+ OID in CERT.DPauth and CERT.DPpb below a CI.
+    pub(crate) fn smdp_oid(&self, ci: &SubjectKeyIdentifier) -> Option<&Oid> {
+        self.below(ci)?.auth.certificate.registered_ids().first()
     }
 }
 

@@ -63,7 +63,7 @@ async fn decide(
     let euicc = check_euicc_answer(context, id, &session, server_challenge, response)?;
     let profile = offer(context, &euicc, response).await?;
 
-    let dp = context.credentials.on(session.curve.into()).ok_or_else(|| {
+    let dp = context.credentials.below(&session.server_ci).ok_or_else(|| {
         Status::CiForVerificationUnavailable.because("the certificates of this session are no longer there")
     })?;
     let bound = match &profile.order {

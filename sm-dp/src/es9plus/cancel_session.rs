@@ -43,7 +43,7 @@ pub(crate) async fn execute(
     };
     verify(&offer.euicc_public_key()?, signed.bytes(), signature, "euiccCancelSessionSignature")?;
     same_transaction(id, &signed.transaction_id)?;
-    if context.credentials.smdp_oid() != Some(&signed.smdp_oid) {
+    if context.credentials.smdp_oid(&session.server_ci) != Some(&signed.smdp_oid) {
         return Err(Status::SmdpOidMismatch
             .because("the eUICC cancelled another SM-DP+'s session")
             .about(&signed.smdp_oid)

@@ -5,6 +5,7 @@
 
 use crypto::ConfirmationCodeHash;
 use rsp::{
+    ids::{SubjectKeyIdentifier, TransactionId},
     sgp22::{
         es9plus::{BoundProfilePackageDer, GetBoundProfilePackageOk, GetBoundProfilePackageRequest},
         es10b::{EuiccSigned2, PrepareDownloadResponse},
@@ -76,8 +77,7 @@ async fn decide(
             .into());
     }
     let package =
-        bind(context, id, &session.curve.into(), &profile, &offer, &response.euicc_signed2.euicc_otpk)
-            .await?;
+        bind(context, id, &session.server_ci, &profile, &offer, &response.euicc_signed2.euicc_otpk).await?;
 
     if let Some(order) = profile.order.as_mut().filter(|order| !order.reusable) {
         order.handed_to = Some(offer.eid);
@@ -140,8 +140,8 @@ fn check_confirmation_code(
 /// The package for this one-time key: the one that was made, or a new one.
 async fn bind(
     context: &mut Context<'_, '_>,
-    id: &rsp::ids::TransactionId,
-    curve: &crypto::Curve,
+    id: &TransactionId,
+    server_ci: &SubjectKeyIdentifier,
     profile: &Profile,
     offer: &Offer,
     euicc_otpk: &[u8],
@@ -159,8 +159,8 @@ async fn bind(
             .about(profile.iccid)
             .into());
     }
-    let dp = context.credentials.on(*curve);
-    let smdp_oid = context.credentials.smdp_oid();
+    let dp = context.credentials.below(server_ci);
+    let smdp_oid = context.credentials.smdp_oid(server_ci);
     let (Some(dp), Some(smdp_oid)) = (dp, smdp_oid) else {
         return Err(Status::ProfileUnavailable
             .because("the certificates of this session are no longer there")

@@ -8,7 +8,7 @@ use certs::{Certificate, check_euicc};
 use crypto::PublicKey;
 use rsp::{
     der::{BitString, Raw},
-    ids::Eid,
+    ids::{Eid, Oid},
     sgp22::{
         NotificationMetadata, OtherSignedNotification, PendingNotification,
         es8plus::{FinalResult, ProfileInstallationResult},
@@ -54,7 +54,8 @@ async fn installed(
     let Awaits::ProfileInstallationResult { offer, .. } = &session.awaits else {
         return Ok(Err(unknown(id)));
     };
-    if let Err(refusal) = check_result(context, &offer.euicc_public_key()?, result, offer.iccid) {
+    let smdp_oid = context.credentials.smdp_oid(&session.server_ci);
+    if let Err(refusal) = check_result(smdp_oid, &offer.euicc_public_key()?, result, offer.iccid) {
         return Ok(Err(refusal));
     }
     let mut profile = match offered(context, offer).await {
@@ -85,14 +86,17 @@ async fn installed(
 }
 
 fn check_result(
-    context: &Context<'_, '_>,
+    smdp_oid: Option<&Oid>,
     key: &PublicKey,
     result: &ProfileInstallationResult,
     iccid: rsp::ids::Iccid,
 ) -> Result<(), Refusal> {
     let data = &result.profile_installation_result_data;
     verify(key, data.bytes(), &result.euicc_sign_pir, "euiccSignPIR")?;
-    if data.smdp_oid.as_ref().is_some_and(|oid| context.credentials.smdp_oid() != Some(oid)) {
+    if data.smdp_oid.is_none() {
+        return Err(Status::ElementMissing.because("the result names no SM-DP+"));
+    }
+    if data.smdp_oid.as_ref() != smdp_oid {
         return Err(Status::SmdpOidMismatch.because("the result is for another SM-DP+"));
     }
     let told = &data.notification_metadata;

@@ -31,10 +31,10 @@ pub(crate) async fn execute(
     }
     check_svn(context.config, request)?;
     let info = &request.euicc_info1;
-    let dp = info
+    let (server_ci, dp) = info
         .euicc_ci_pk_id_list_for_verification
         .iter()
-        .find_map(|ci| context.credentials.below(ci))
+        .find_map(|ci| Some((ci, context.credentials.below(ci)?)))
         .ok_or_else(|| {
             Status::CiForVerificationUnavailable
                 .because("this SM-DP+ has no certificate below any CI that the eUICC can verify")
@@ -60,7 +60,7 @@ pub(crate) async fn execute(
     let server_signature1 = dp.auth.key.sign(server_signed1.bytes()).as_bytes().to_vec();
     let session = Session {
         server_address: request.smdp_address.clone(),
-        curve: dp.auth.certificate.curve().into(),
+        server_ci: server_ci.clone(),
         euicc_ci: euicc_ci.clone(),
         expires: context.now.plus(context.config.session_lifetime),
         awaits: Awaits::AuthenticateClient { server_challenge: Octets(server_challenge.to_vec()) },

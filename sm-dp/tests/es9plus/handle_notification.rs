@@ -31,6 +31,11 @@ const RESULTS: &[(&str, SpoilResult)] = &[
         data.smdp_oid = Some("2.999.11".parse().unwrap());
         euicc.signed_result(data)
     }),
+    ("no SM-DP+", |_, euicc, transaction| {
+        let mut data = euicc.result(transaction, iccid(), true);
+        data.smdp_oid = None;
+        euicc.signed_result(data)
+    }),
     ("another profile", |_, euicc, transaction| {
         euicc.signed_result(euicc.result(transaction, OTHER_ICCID.parse().unwrap(), true))
     }),

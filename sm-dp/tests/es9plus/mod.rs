@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::support::euicc::{Authenticate, Prepare, notify, smdp_oid};
 use crate::support::{ADDRESS, Bench, Euicc, Expect, ICCID, OTHER_ICCID, call, package, send};
-use certs::{Defect, Role};
+use certs::{Defect, Pki, PkiOptions, Role};
 use crypto::Curve;
 use profile::element::Service;
 use rsp::der::{Asn1, BitString, Raw};
@@ -33,8 +33,8 @@ use rsp::sgp22::es10b::{
 };
 use rsp::sgp22::{CancelSessionReason, PendingNotification, notification_event, ppr, uicc_capability};
 use rsp::status::Status;
-use sm_dp::{Config, ProfileOptions, ProfileState, Protection, Rebinding};
-use world::{ChangeSet, Committed, Fault, MemoryRecords, Outcome, Records, Stored};
+use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, Protection, Rebinding, SmDpPlus};
+use world::{ChangeSet, Committed, Fault, MemoryRecords, Outcome, Records, Stored, World};
 
 fn options() -> ProfileOptions {
     ProfileOptions::default()

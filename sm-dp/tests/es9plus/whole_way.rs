@@ -112,3 +112,39 @@ async fn any_number_of_servers_share_one_set_of_records() {
     assert_eq!(notify(&other, result).await, 204);
     assert_eq!(bench.state().await, ProfileState::Installed);
 }
+
+#[tokio::test]
+async fn a_session_keeps_to_its_ci_where_several_are_on_the_same_curve() {
+    let pki = |seed: &[u8], oid: &str| {
+        let options = PkiOptions { smdp_oid: oid.parse().unwrap(), ..PkiOptions::default() };
+        Pki::from_seed(seed, &options).unwrap()
+    };
+    let pkis = [pki(b"one CI", "2.999.10"), pki(b"another CI", "2.999.12")];
+    let [one, another] = pkis.each_ref().map(|pki| Credentials::from_pki(pki).unwrap());
+    for (pki, oid) in pkis.iter().zip(["2.999.10", "2.999.12"]) {
+        let mut bench = Bench::new();
+        bench.pki = pki.clone();
+        bench.server = SmDpPlus::new(
+            Config::new(ADDRESS.parse().unwrap()),
+            one.clone().and(another.clone()).unwrap(),
+            Arc::clone(&bench.records),
+            World::new(bench.clock.clone(), bench.dice.branch("two CIs")),
+            Arc::new(bench.events.clone()),
+        );
+        let code = bench.released(&options()).await;
+        let (euicc, dp) = (bench.euicc(), pki.dp(Curve::P256).unwrap());
+        let first = euicc.initiate(&bench.server).await;
+        assert_eq!(first.server_certificate.0, dp.auth.certificate.der());
+        let request = euicc.authenticate(&first, &code).request();
+        let second = call::<AuthenticateClient>(&bench.server, &request).await.done();
+        assert_eq!(second.smdp_certificate.0, dp.pb.certificate.der());
+        let key = euicc.one_time_key();
+        let third = euicc.get(&bench.server, &euicc.prepare(&second, &key)).await.done();
+        let opened = euicc.open(&third.bound_profile_package.0, dp.pb.certificate.public_key(), &key);
+        assert_eq!(opened.configure.dp_proprietary_data.unwrap().dp_oid, oid.parse().unwrap());
+        let mut result = euicc.result(&first.transaction_id, iccid(), true);
+        result.smdp_oid = Some(oid.parse().unwrap());
+        assert_eq!(notify(&bench.server, euicc.signed_result(result)).await, 204);
+        assert_eq!(bench.state().await, ProfileState::Installed);
+    }
+}
