@@ -1,7 +1,7 @@
 //! What a profile package says of its subscription: enough to serve it as its home network.
 
 use euicc_sim::network::{Keys, Subscriber};
-use profile::{Capabilities, Fid, InstalledProfile, Package, element::AlgorithmId};
+use profile::{Capabilities, InstalledProfile, Package, element::AlgorithmId};
 use rsp::ids::{Iccid, Imsi, Plmn};
 use world::Fault;
 
@@ -17,10 +17,6 @@ pub struct Subscription {
     /// Algorithm and keys, for the subscriber server.
     pub subscriber: Subscriber,
 }
-
-const USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
-const EF_IMSI: Fid = Fid(0x6F07);
-const EF_AD: Fid = Fid(0x6FAD);
 
 impl Subscription {
     /// Reads a package (TCA, DER).
@@ -46,16 +42,12 @@ impl Subscription {
         let iccid = Iccid::from_profile_header(&digits).map_err(|e| bad(e.to_string()))?;
         let installed =
             InstalledProfile::of(&package, &Capabilities::default()).map_err(|e| bad(e.to_string()))?;
-        let files = &installed.files;
-        let (adf, _) = files.adfs(&USIM).next().ok_or_else(|| bad("it has no USIM".to_owned()))?;
-        let content = |fid| files.child(adf, fid).and_then(|file| files.content(file));
-        let imsi = content(EF_IMSI).ok_or_else(|| bad("its USIM has no EF.IMSI".to_owned()))?;
-        let imsi = Imsi::from_ef(imsi).map_err(|e| bad(e.to_string()))?;
-        let mnc_digits = content(EF_AD).and_then(|ad| ad.get(3)).map_or(2, |octet| usize::from(octet & 0x0F));
-        let home = imsi
-            .plmn(mnc_digits)
-            .ok_or_else(|| bad(format!("EF.AD says {mnc_digits} digits of network code")))?;
-        let aka = installed.facts.aka.iter().find(|aka| aka.adf == adf);
+        let usim = installed.usim().ok_or_else(|| bad("it has no USIM".to_owned()))?;
+        let imsi = usim.imsi().ok_or_else(|| bad("its USIM has no IMSI in EF.IMSI".to_owned()))?;
+        let home = usim.home().ok_or_else(|| {
+            bad(format!("its EF.AD gives the network code in IMSI {imsi} neither 2 nor 3 digits"))
+        })?;
+        let aka = installed.facts.aka.iter().find(|aka| aka.adf == usim.adf());
         let aka = aka.ok_or_else(|| bad("its USIM has no authentication parameters".to_owned()))?;
         let key = |secret: &profile::SecretOctets| {
             secret

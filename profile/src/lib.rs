@@ -16,6 +16,7 @@ mod package;
 mod response;
 pub mod show;
 pub mod template;
+mod usim;
 
 pub use decoder::{Decoder, MAX_PROFILE_ELEMENT};
 pub use element::ProfileElement;
@@ -27,3 +28,4 @@ pub use install::{Capabilities, InstalledProfile, Installer};
 pub use octets::{Fid, Octets, Oid, SecretOctets};
 pub use package::Package;
 pub use response::{EuiccResponse, PeStatus, PeStatusCode, Refused};
+pub use usim::Usim;

@@ -1,6 +1,6 @@
 //! Stock: profile packages that the operator of the bench has put into the server, and what is known of each.
 
-use profile::{Capabilities, InstalledProfile, Package, element::Service};
+use profile::{Capabilities, InstalledProfile, Package, Usim, element::Service};
 use rsp::{
     der::BitString,
     ids::Iccid,
@@ -137,7 +137,7 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
     let iccid = Iccid::from_profile_header(&swapped).map_err(|e| fault(e.to_string()))?;
     let installed = InstalledProfile::of(&package, &Capabilities::default())
         .map_err(|e| fault(format!("no eUICC that this server knows could install it: {e}")))?;
-    let facts = Subscription::read(&installed);
+    let usim = installed.usim();
 
     let profile_type = options
         .profile_type
@@ -151,7 +151,11 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
     let metadata = StoreMetadataRequest {
         iccid,
         service_provider_name: shortened(
-            options.service_provider_name.clone().or(facts.spn).unwrap_or_else(|| profile_type.clone()),
+            options
+                .service_provider_name
+                .clone()
+                .or_else(|| usim?.service_provider_name())
+                .unwrap_or_else(|| profile_type.clone()),
             32,
         ),
         profile_name: shortened(options.profile_name.clone().unwrap_or_else(|| profile_type.clone()), 64),
@@ -161,11 +165,7 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         notification_configuration_info: Some(
             options.notifications.clone().unwrap_or_else(|| vec![everything]),
         ),
-        profile_owner: facts.mcc_mnc.map(|mcc_mnc| OperatorId {
-            mcc_mnc,
-            gid1: facts.gid1,
-            gid2: facts.gid2,
-        }),
+        profile_owner: usim.and_then(owner),
         profile_policy_rules: options.profile_policy_rules.clone(),
     };
     Ok(Profile {
@@ -204,57 +204,11 @@ fn needed_bit(service: Service) -> Option<usize> {
     })
 }
 
-/// What the files of the first USIM say of the subscription.
-#[derive(Default)]
-struct Subscription {
-    spn: Option<String>,
-    mcc_mnc: Option<[u8; 3]>,
-    gid1: Option<Vec<u8>>,
-    gid2: Option<Vec<u8>>,
-}
-
-impl Subscription {
-    /// TS 31.102: EF.IMSI 6F07, EF.AD 6FAD, EF.SPN 6F46, EF.GID1 6F3E, EF.GID2 6F3F.
-    fn read(installed: &InstalledProfile) -> Self {
-        const USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
-        let files = &installed.files;
-        let Some((adf, _)) = files.adfs(&USIM).next() else { return Self::default() };
-        let content = |fid: u16| {
-            files.child(adf, profile::Fid(fid)).and_then(|index| files.content(index)).map(<[u8]>::to_vec)
-        };
-        let filled = |fid| content(fid).filter(|octets| octets.iter().any(|octet| *octet != 0xFF));
-        let mnc_digits = content(0x6FAD).and_then(|ad| ad.get(3).map(|octet| octet & 0x0F)).unwrap_or(2);
-        Self {
-            spn: filled(0x6F46).and_then(|octets| service_provider_name(octets.get(1..)?)),
-            mcc_mnc: filled(0x6F07).and_then(|imsi| mcc_mnc(&imsi, mnc_digits)),
-            gid1: filled(0x6F3E),
-            gid2: filled(0x6F3F),
-        }
-    }
-}
-
-/// The name in EF.SPN (TS 31.102 section 4.2.12), after the display condition. UCS2 names are left to the options.
-fn service_provider_name(octets: &[u8]) -> Option<String> {
-    let used: Vec<u8> = octets.iter().copied().take_while(|octet| *octet != 0xFF).collect();
-    let name: Option<String> =
-        used.iter().map(|octet| DEFAULT_ALPHABET.chars().nth(usize::from(*octet))).collect();
-    name.filter(|name| !name.is_empty())
-}
-
-/// The default alphabet of TS 23.038 section 6.2.1; the place of the escape is a blank, as it says.
-const DEFAULT_ALPHABET: &str = concat!(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?",
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
-);
-
-/// MCC and MNC of an EF.IMSI, as TS 24.008 section 10.5.1.3 codes them.
-fn mcc_mnc(ef_imsi: &[u8], mnc_digits: u8) -> Option<[u8; 3]> {
-    // Length, then digit 1 and the parity nibble, then pairs of digits, the first in the low nibble.
-    let [_, first, second, third, fourth, ..] = *ef_imsi else { return None };
-    let digits = [first >> 4, second & 15, second >> 4, third & 15, third >> 4, fourth & 15];
-    let [mcc1, mcc2, mcc3, mnc1, mnc2, mnc3] = digits;
-    let mnc3 = if mnc_digits == 3 { mnc3 } else { 0xF };
-    Some([mcc2 << 4 | mcc1, mnc3 << 4 | mcc3, mnc2 << 4 | mnc1])
+/// profileOwner, as the files of the USIM have it: section 5.5.3.
+fn owner(usim: Usim<'_>) -> Option<OperatorId> {
+    let group = |octets: Option<&[u8]>| octets.map(<[u8]>::to_vec);
+    let mcc_mnc = usim.home()?.to_bytes();
+    Some(OperatorId { mcc_mnc, gid1: group(usim.gid1()), gid2: group(usim.gid2()) })
 }
 
 /// At most `octets` octets of UTF-8, whole characters.
@@ -267,22 +221,22 @@ fn shortened(mut text: String, octets: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use profile::generic::{Subscription, generic};
+
     use super::*;
 
     #[test]
-    fn a_name_is_read_in_the_default_alphabet() {
-        assert_eq!(DEFAULT_ALPHABET.chars().count(), 128);
-        // TS.48's EF.SPN.
-        assert_eq!(service_provider_name(b"GSMA\x11TEST\xFF\xFF").as_deref(), Some("GSMA_TEST"));
-        assert_eq!(service_provider_name(b"\xFF\xFF"), None);
-        assert_eq!(service_provider_name(b"\x80\x04"), None);
-    }
-
-    #[test]
-    fn the_operator_comes_from_the_imsi() {
-        // TS.48: IMSI 001010123456789.
-        let ef_imsi = [0x08, 0x09, 0x10, 0x10, 0x10, 0x32, 0x54, 0x76, 0x98];
-        assert_eq!(mcc_mnc(&ef_imsi, 2), Some([0x00, 0xF1, 0x10]));
-        assert_eq!(mcc_mnc(&ef_imsi, 3), Some([0x00, 0x01, 0x10]));
+    fn the_metadata_come_from_the_files_of_the_usim() {
+        let subscription = Subscription {
+            iccid: "89000123456789012341".parse::<Iccid>().unwrap().to_profile_header(),
+            imsi: "310410123456789".to_owned(),
+            mnc_digits: 3,
+            ..Subscription::default()
+        };
+        let package = generic(&subscription).encode();
+        let metadata = describe("smdp.example.com", &package, &ProfileOptions::default()).unwrap().metadata;
+        let owner = OperatorId { mcc_mnc: [0x13, 0x00, 0x14], gid1: None, gid2: None };
+        assert_eq!(metadata.profile_owner, Some(owner));
+        assert_eq!(metadata.service_provider_name, "Landfall");
     }
 }

@@ -1,0 +1,134 @@
+//! What the files of a USIM say of the subscription: TS 31.102 section 4.2.
+
+use rsp::ids::{Imsi, Plmn};
+
+use crate::files::{FileIndex, ProfileFiles};
+use crate::install::InstalledProfile;
+use crate::octets::Fid;
+
+/// RID of 3GPP and the application code of the USIM: TS 101 220 Annex E.
+const AID: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
+
+const EF_IMSI: Fid = Fid(0x6F07);
+const EF_AD: Fid = Fid(0x6FAD);
+const EF_SPN: Fid = Fid(0x6F46);
+const EF_GID1: Fid = Fid(0x6F3E);
+const EF_GID2: Fid = Fid(0x6F3F);
+
+/// The files of one USIM.
+#[derive(Clone, Copy, Debug)]
+pub struct Usim<'a> {
+    files: &'a ProfileFiles,
+    adf: FileIndex,
+}
+
+impl InstalledProfile {
+    /// The first USIM of the profile.
+    pub fn usim(&self) -> Option<Usim<'_>> {
+        let (adf, _) = self.files.adfs(&AID).next()?;
+        Some(Usim { files: &self.files, adf })
+    }
+}
+
+impl<'a> Usim<'a> {
+    /// Its directory.
+    pub fn adf(self) -> FileIndex {
+        self.adf
+    }
+
+    /// EF.IMSI (section 4.2.2); none when it holds no IMSI.
+    pub fn imsi(self) -> Option<Imsi> {
+        Imsi::from_ef(self.content(EF_IMSI)?).ok()
+    }
+
+    /// The home network: the IMSI begins with it, and EF.AD (section 4.2.18) says how long it is. An EF.AD too short to
+    /// say so stems from the time when every network code had two digits.
+    pub fn home(self) -> Option<Plmn> {
+        let mnc_digits = self.content(EF_AD).and_then(|ad| ad.get(3)).map_or(2, |octet| octet & 0x0F);
+        self.imsi()?.plmn(mnc_digits.into())
+    }
+
+    /// The name in EF.SPN (section 4.2.12), when it is in the default alphabet: names in UCS2 are not read here.
+    pub fn service_provider_name(self) -> Option<String> {
+        // The first octet says when the name is displayed.
+        in_default_alphabet(self.content(EF_SPN)?.get(1..)?)
+    }
+
+    /// EF.GID1 (section 4.2.10); none when it is empty.
+    pub fn gid1(self) -> Option<&'a [u8]> {
+        self.filled(EF_GID1)
+    }
+
+    /// EF.GID2 (section 4.2.11); none when it is empty.
+    pub fn gid2(self) -> Option<&'a [u8]> {
+        self.filled(EF_GID2)
+    }
+
+    fn content(self, fid: Fid) -> Option<&'a [u8]> {
+        self.files.child(self.adf, fid).and_then(|file| self.files.content(file))
+    }
+
+    fn filled(self, fid: Fid) -> Option<&'a [u8]> {
+        self.content(fid).filter(|octets| octets.iter().any(|octet| *octet != 0xFF))
+    }
+}
+
+fn in_default_alphabet(octets: &[u8]) -> Option<String> {
+    let used = octets.iter().take_while(|octet| **octet != 0xFF);
+    let name: Option<String> = used.map(|octet| DEFAULT_ALPHABET.chars().nth(usize::from(*octet))).collect();
+    name.filter(|name| !name.is_empty())
+}
+
+/// The default alphabet of TS 23.038 section 6.2.1; the place of the escape is a blank, as it says.
+const DEFAULT_ALPHABET: &str = concat!(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?",
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generic::{Subscription, generic};
+    use crate::install::Capabilities;
+
+    fn installed(imsi: &str, mnc_digits: u8) -> InstalledProfile {
+        let package = generic(&Subscription { imsi: imsi.to_owned(), mnc_digits, ..Subscription::default() });
+        InstalledProfile::of(&package, &Capabilities::default()).unwrap()
+    }
+
+    /// The same profile with other contents of one file.
+    fn with(mut profile: InstalledProfile, fid: Fid, content: &[u8]) -> InstalledProfile {
+        let file = profile.files.child(profile.usim().unwrap().adf(), fid).unwrap();
+        *profile.files.content_mut(file).unwrap() = content.to_vec();
+        profile
+    }
+
+    #[test]
+    fn the_home_network_is_as_long_as_ef_ad_says() {
+        let home = |profile: InstalledProfile| Some(profile.usim()?.home()?.to_string());
+        assert_eq!(home(installed("001010123456789", 2)).as_deref(), Some("001-01"));
+        assert_eq!(home(installed("310410123456789", 3)).as_deref(), Some("310-410"));
+        let three = || installed("310410123456789", 3);
+        assert_eq!(home(with(three(), EF_AD, &[0, 0, 0])).as_deref(), Some("310-41"));
+        assert_eq!(home(with(three(), EF_AD, &[0, 0, 0, 0])), None, "a reserved value");
+        assert_eq!(home(with(three(), EF_IMSI, &[0xFF; 9])), None);
+    }
+
+    #[test]
+    fn an_empty_group_identifier_is_none() {
+        let profile = installed("001010123456789", 2);
+        let usim = profile.usim().unwrap();
+        assert_eq!((usim.gid1(), usim.gid2()), (None, None));
+        assert_eq!(usim.imsi().unwrap().to_string(), "001010123456789");
+        assert_eq!(usim.service_provider_name().as_deref(), Some("Landfall"));
+    }
+
+    #[test]
+    fn a_name_is_read_in_the_default_alphabet() {
+        assert_eq!(DEFAULT_ALPHABET.chars().count(), 128);
+        // TS.48's EF.SPN.
+        assert_eq!(in_default_alphabet(b"GSMA\x11TEST\xFF\xFF").as_deref(), Some("GSMA_TEST"));
+        assert_eq!(in_default_alphabet(b"\xFF\xFF"), None);
+        assert_eq!(in_default_alphabet(b"\x80\x04"), None);
+    }
+}
