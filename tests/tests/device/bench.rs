@@ -12,12 +12,14 @@ use euicc_sim::device::{Device, Lpa, LpaSettings, Modem, Slot, Teller};
 use euicc_sim::network::{Keys, Network, Networks, Subscriber, SubscriberServer};
 use http::{Request, Response};
 use rsp::activation_code::ActivationCode;
-use rsp::ids::{Iccid, Imsi, Plmn, SmdpAddress, Version};
+use rsp::ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress, Version};
 use rsp::sgp22::es2plus::{
     self, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply, DownloadOrderRequest,
 };
+use rsp::sgp22::es12::{self, RegisterEventRequest};
 use rsp::sgp22::json::{self, Answer, RequestHeader};
 use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
+use sm_ds::SmDs;
 use tokio::sync::Notify;
 use world::{
     Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
@@ -25,6 +27,10 @@ use world::{
 };
 
 pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
+
+/// The SM-DS that the card knows, and another one.
+pub(crate) const ROOT_SM_DS: &str = "smds.landfall.example";
+pub(crate) const OTHER_SM_DS: &str = "other-smds.landfall.example";
 
 /// The profile that the device comes with, and the one of the country that it is in.
 pub(crate) const BOOTSTRAP: (&str, &str) = ("89000123456789012341", "001010123456789");
@@ -122,6 +128,7 @@ pub(crate) struct Bench {
     pub(crate) clock: ManualClock,
     pub(crate) events: MemoryEvents,
     pub(crate) server: SmDpPlus,
+    pub(crate) sm_ds: [(&'static str, SmDs); 2],
     pub(crate) networks: Arc<Networks>,
     pub(crate) mishaps: Arc<Mutex<VecDeque<Mishap>>>,
     pub(crate) device: Device<Slot<Socket>>,
@@ -161,6 +168,12 @@ impl Bench {
         for package in &packages {
             server.add_profile(package, &ProfileOptions::default()).await.unwrap();
         }
+        let sm_ds = [ROOT_SM_DS, OTHER_SM_DS].map(|address| {
+            let config = sm_ds::Config::new(address.parse().unwrap());
+            let credentials = sm_ds::Credentials::from_pki(&PKI).unwrap();
+            let records = Arc::new(MemoryRecords::default());
+            (address, SmDs::new(config, credentials, records, world(address), Arc::new(events.clone())))
+        });
         let networks = Networks::new(world("networks"));
         for (code, name, country) in [("001-01", "Home", "XX"), ("262-42", "Local", "DE")] {
             networks.put(Network::new(plmn(code), name, country));
@@ -175,15 +188,33 @@ impl Bench {
         }
         let (networks, mishaps) = (Arc::new(networks), Arc::default());
         let (card_memory, device_memory) = (RamMemory::default(), RamMemory::default());
-        let (device, power) =
-            Self::device(&clock, &events, &server, &networks, &mishaps, &card_memory, &device_memory);
-        Some(Self { clock, events, server, networks, mishaps, device, power, card_memory, device_memory })
+        let (device, power) = Self::device(
+            &clock,
+            &events,
+            (&server, &sm_ds),
+            &networks,
+            &mishaps,
+            &card_memory,
+            &device_memory,
+        );
+        Some(Self {
+            clock,
+            events,
+            server,
+            sm_ds,
+            networks,
+            mishaps,
+            device,
+            power,
+            card_memory,
+            device_memory,
+        })
     }
 
     fn device(
         clock: &ManualClock,
         events: &MemoryEvents,
-        server: &SmDpPlus,
+        (server, sm_ds): (&SmDpPlus, &[(&'static str, SmDs)]),
         networks: &Arc<Networks>,
         mishaps: &Arc<Mutex<VecDeque<Mishap>>>,
         card_memory: &RamMemory,
@@ -191,7 +222,8 @@ impl Bench {
     ) -> (Device<Slot<Socket>>, Arc<Power>) {
         let eid = PKI.eids(Curve::P256)[0];
         let credentials = [PKI.euicc(Curve::P256, eid).unwrap()];
-        let description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
+        let mut description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
+        description.root_ds_address = ROOT_SM_DS.to_owned();
         let world = World::new(clock.clone(), SeededDice::from_text("card"));
         let card = Card::open(description, card_memory.clone(), world).unwrap();
         let power = Arc::new(Power {
@@ -201,10 +233,13 @@ impl Bench {
         });
         let slot = Slot::new(Socket { card, power: Arc::clone(&power) });
         let teller = Teller::new("device", clock.clone(), events.clone());
-        let link = unreliable(server.link(), Arc::clone(mishaps));
-        let links = move |address: &SmdpAddress| -> Result<Link, Fault> {
-            assert_eq!(address.to_string(), ADDRESS);
-            Ok(link.clone())
+        let servers = sm_ds.iter().map(|(address, sm_ds)| (*address, sm_ds.link()));
+        let servers: Vec<_> = servers
+            .chain([(ADDRESS, server.link())])
+            .map(|(address, link)| (address, unreliable(link, Arc::clone(mishaps))))
+            .collect();
+        let links = move |asked: &SmdpAddress| -> Result<Link, Fault> {
+            Ok(servers.iter().find(|(address, _)| asked.as_str() == *address).unwrap().1.clone())
         };
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
         let modem = Modem::new(slot, Arc::clone(networks), teller.named("modem"));
@@ -218,7 +253,7 @@ impl Bench {
         (self.device, self.power) = Self::device(
             &self.clock,
             &self.events,
-            &self.server,
+            (&self.server, &self.sm_ds),
             &self.networks,
             &self.mishaps,
             &self.card_memory,
@@ -232,6 +267,16 @@ impl Bench {
         profile: (&str, &str),
         confirmation_code: Option<&str>,
     ) -> ActivationCode {
+        self.order_as(profile, |confirm| confirm.confirmation_code = confirmation_code.map(str::to_owned))
+            .await
+    }
+
+    /// The same; `choose` changes the confirmation before it is sent.
+    pub(crate) async fn order_as(
+        &self,
+        profile: (&str, &str),
+        choose: impl FnOnce(&mut ConfirmOrderRequest),
+    ) -> ActivationCode {
         let iccid = iccid(profile);
         let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
         let header = || RequestHeader {
@@ -241,21 +286,22 @@ impl Bench {
         let order =
             DownloadOrderRequest { header: header(), eid: None, iccid: Some(iccid), profile_type: None };
         let _: DownloadOrderReply = self.es2plus("downloadOrder", &order).await;
-        let confirm = ConfirmOrderRequest {
+        let mut confirm = ConfirmOrderRequest {
             header: header(),
             iccid,
             eid: None,
             matching_id: None,
-            confirmation_code: confirmation_code.map(str::to_owned),
+            confirmation_code: None,
             smds_address: None,
             release_flag: true,
         };
+        choose(&mut confirm);
         let reply: ConfirmOrderReply = self.es2plus("confirmOrder", &confirm).await;
         ActivationCode {
             smdp_address: ADDRESS.parse().unwrap(),
             matching_id: reply.matching_id,
             smdp_oid: None,
-            confirmation_code_required: confirmation_code.is_some(),
+            confirmation_code_required: confirm.confirmation_code.is_some(),
         }
     }
 
@@ -271,6 +317,31 @@ impl Bench {
             Answer::Done(reply) => reply,
             Answer::Refused(status) => panic!("{function}: {status}"),
         }
+    }
+
+    /// The EID of the card.
+    pub(crate) fn eid(&self) -> Eid {
+        PKI.eids(Curve::P256)[0]
+    }
+
+    /// ES12: the SM-DP+ leaves word at an SM-DS.
+    pub(crate) async fn register_event(&self, sm_ds: &str, event_id: &str, address: &str) {
+        let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate;
+        let event = RegisterEventRequest {
+            header: RequestHeader {
+                function_requester_identifier: certificate.registered_ids()[0].to_string(),
+                function_call_identifier: event_id.to_owned(),
+            },
+            eid: self.eid(),
+            rsp_server_address: address.parse().unwrap(),
+            event_id: event_id.to_owned(),
+            forwarding_indicator: false,
+        };
+        let mut request = json::request(&es12::path("registerEvent"), Version([2, 5, 0]), &event);
+        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
+        let (_, sm_ds) = self.sm_ds.iter().find(|(address, _)| *address == sm_ds).unwrap();
+        let response = sm_ds.handle(request).await;
+        assert!(matches!(json::answer::<serde_json::Value>(&response), Ok(Answer::Done(_))));
     }
 
     /// Where the SM-DP+ has a profile.

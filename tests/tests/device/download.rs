@@ -1,7 +1,7 @@
 //! Downloads that succeed, are refused, are cancelled, or lose the server on the way: SGP.22 sections 3.0.1 to 3.1.3.
 
 use euicc_sim::device::lpa::{
-    Consent, Decision, DownloadError, DownloadOptions, Es9Error, Expected, Handled,
+    Consent, Decision, DownloadError, DownloadOptions, Es9Error, Expected, Handled, SessionError,
 };
 use rsp::sgp22::CancelSessionReason;
 use rsp::status::Status;
@@ -56,7 +56,7 @@ async fn a_confirmation_code_is_asked_for_checked_and_may_be_corrected() {
     assert_eq!((cancelled.reason, cancelled.not_told), (CancelSessionReason::POSTPONED, None));
     let wrong = lpa.download(&code, with_code("4321")).await.unwrap_err();
     assert!(wrong.may_be_tried_again());
-    let DownloadError::Server(error) = wrong else { panic!("{wrong}") };
+    let DownloadError::Session(SessionError::Server(error)) = wrong else { panic!("{wrong}") };
     assert_eq!(error.status(), Some(Status::ConfirmationCodeRefused));
     lpa.download(&code, with_code("1234")).await.unwrap();
 }
@@ -99,11 +99,13 @@ async fn a_matching_id_or_an_oid_that_nobody_has_is_refused() {
     let mut code = bench.order(LOCAL, None).await;
     code.smdp_oid = Some("2.999.77".parse().unwrap());
     let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
-    assert!(matches!(error, DownloadError::ServerFlaw(_)), "{error}");
+    assert!(matches!(error, DownloadError::Session(SessionError::ServerFlaw(_))), "{error}");
     code.smdp_oid = None;
     code.matching_id = "NOBODYS".into();
     let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
-    let DownloadError::Server(Es9Error::Refused { function, status }) = &error else { panic!("{error}") };
+    let DownloadError::Session(SessionError::Server(Es9Error::Refused { function, status })) = &error else {
+        panic!("{error}")
+    };
     assert_eq!((*function, status.status()), ("authenticateClient", Some(Status::MatchingIdRefused)));
 }
 
@@ -154,7 +156,10 @@ async fn a_server_that_stays_away_is_an_error_and_the_order_can_be_used_later() 
     let code = bench.order(LOCAL, None).await;
     bench.mishap(&[Mishap::Lost("getBoundProfilePackage"); 6]);
     let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
-    assert!(error.may_be_tried_again() && matches!(error, DownloadError::Server(Es9Error::Link { .. })));
+    assert!(
+        error.may_be_tried_again()
+            && matches!(error, DownloadError::Session(SessionError::Server(Es9Error::Link { .. })))
+    );
     assert_eq!(bench.profiles().await.0, []);
     bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
 }

@@ -8,5 +8,6 @@
 )]
 
 mod bench;
+mod discovery;
 mod download;
 mod swap;

@@ -1,35 +1,29 @@
-//! Profile download: SGP.22 sections 3.0.1 (common mutual authentication), 3.1.2 and 3.1.3 (download and
-//! installation), 3.0.2 (common cancel session).
+//! Profile download: SGP.22 sections 3.1.2 and 3.1.3 (download and installation), 3.0.2 (common cancel session).
 //!
 //! Everything that ends a session before the package is loaded is told to the SM-DP+ with the reason that keeps the
 //! order alive or ends it, as section 5.7.14 has it.
 
 use std::fmt;
 
-use certs::Certificate;
 use rsp::activation_code::ActivationCode;
 use rsp::der::{Asn1, Raw};
-use rsp::ids::{Aid, Iccid, Oid, SmdpAddress, TransactionId};
+use rsp::ids::{Aid, Iccid, SmdpAddress, TransactionId};
 use rsp::sgp22::es8plus::{
     BppCommandId, ErrorReason, FinalResult, ProfileInstallationResult, StoreMetadataRequest,
 };
 use rsp::sgp22::es9plus::{
-    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, CancelSession,
-    CancelSessionRequestEs9, GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
-    InitiateAuthenticationOk, InitiateAuthenticationRequest,
+    AuthenticateClientOk, CancelSession, CancelSessionRequestEs9, Function, GetBoundProfilePackage,
+    GetBoundProfilePackageRequest, InitiateAuthentication,
 };
-use rsp::sgp22::es10b::{
-    AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse, DownloadErrorCode,
-    PrepareDownloadRequest, PrepareDownloadResponse,
-};
-use rsp::sgp22::{
-    CancelSessionReason, CtxParams1, CtxParamsForCommonAuthentication, PendingNotification, ppr,
-};
+use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadRequest, PrepareDownloadResponse};
+use rsp::sgp22::es11::EventEntries;
+use rsp::sgp22::{CancelSessionReason, PendingNotification, ppr};
 use rsp::status::Status;
 use serde::Serialize;
 use world::{CardDoor, Fault, Outcome};
 
 use super::Lpa;
+use super::authenticate::{AuthenticateClientAnywhere, ServerFlaw, SessionError, Waiting, same_transaction};
 use super::es9plus::Es9Error;
 use super::notifications::{Delivery, delivery};
 use crate::device::es10::{Es10Error, LoadError};
@@ -105,23 +99,9 @@ pub struct Installed {
 /// Why no profile was installed. The variant says who said no.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// No link can be made to the SM-DP+.
+    /// The session with the SM-DP+ came to nothing.
     #[error(transparent)]
-    Setup(#[from] Fault),
-    /// The card could not be asked, or refused a function other than those below.
-    #[error(transparent)]
-    Card(#[from] Es10Error),
-    /// The SM-DP+ did not answer, refused, or answered what is not ES9+.
-    #[error(transparent)]
-    Server(#[from] Es9Error),
-    /// What the SM-DP+ sent does not hold together; the eUICC has not been shown it.
-    #[error("the SM-DP+ is not to be trusted: {0}")]
-    ServerFlaw(ServerFlaw),
-    /// The eUICC does not believe the SM-DP+. The SM-DP+ was told.
-    #[error(
-        "the eUICC refused the SM-DP+: {0}; check that they share a CI and that certificates are in date"
-    )]
-    ServerNotAuthenticated(AuthenticateErrorCode),
+    Session(#[from] SessionError),
     /// The eUICC refused the offer of the profile. The SM-DP+ was told.
     #[error("the eUICC refused to prepare the download: {0}")]
     NotPrepared(DownloadErrorCode),
@@ -140,58 +120,36 @@ pub enum DownloadError {
     },
 }
 
-impl From<CardError> for DownloadError {
-    fn from(error: CardError) -> Self {
-        Self::Card(error.into())
-    }
+/// What ends any session ends a download.
+macro_rules! session_errors {
+    ($($error:ty),+) => { $(
+        impl From<$error> for DownloadError {
+            fn from(error: $error) -> Self {
+                Self::Session(error.into())
+            }
+        }
+    )+ };
 }
+
+session_errors!(Fault, Es10Error, Es9Error, ServerFlaw, CardError);
 
 impl DownloadError {
     /// Whether the same activation code may work another time: nobody has said no for good.
     pub fn may_be_tried_again(&self) -> bool {
         match self {
-            Self::Setup(_) | Self::Card(Es10Error::Card(_)) => true,
-            Self::Server(error) => match error {
-                Es9Error::Link { .. } | Es9Error::Answer { .. } => true,
-                Es9Error::Refused { status, .. } => matches!(
-                    status.status(),
-                    Some(
-                        Status::TransactionUnknown
-                            | Status::ProfileNotReleased
-                            | Status::ConfirmationCodeMissing
-                            | Status::ConfirmationCodeRefused
-                    )
-                ),
-            },
+            Self::Session(error) => error.may_be_tried_again(),
             Self::Cancelled(cancelled) => cancelled.reason.keeps_the_order(),
-            Self::Card(Es10Error::Refused { .. })
-            | Self::ServerFlaw(_)
-            | Self::ServerNotAuthenticated(_)
-            | Self::NotPrepared(_)
-            | Self::NotInstalled { .. } => false,
+            Self::NotPrepared(_) | Self::NotInstalled { .. } => false,
         }
     }
 }
 
-/// What is wrong with what an SM-DP+ sent, before the eUICC has seen it: section 3.0.1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "each variant's message says what it is, with the values")]
-pub enum ServerFlaw {
-    /// serverSigned1.
-    #[error("it signed for address {signed}, and was asked as {asked}")]
-    OtherAddress { signed: String, asked: SmdpAddress },
-    /// serverSigned1.
-    #[error("it signed another eUICC challenge than it was given")]
-    OtherChallenge,
-    /// Any function.
-    #[error("{function} speaks of transaction {found}, the session is {expected}")]
-    OtherTransaction { function: &'static str, expected: TransactionId, found: TransactionId },
-    /// CERT.DPauth against the activation code.
-    #[error("its OID is {found}, the activation code names {expected}")]
-    OtherOid { expected: Oid, found: String },
-    /// CERT.DPauth.
-    #[error("its certificate cannot be read: {0}")]
-    Certificate(String),
+/// What there was at a server.
+pub(super) enum Fetched {
+    /// A profile. It is on the card.
+    Profile(Box<Installed>),
+    /// Word of other servers.
+    Events(Vec<EventEntries>),
 }
 
 /// A session that was ended before the package was loaded.
@@ -231,10 +189,22 @@ impl<D: CardDoor> Lpa<D> {
         code: &ActivationCode,
         mut options: DownloadOptions,
     ) -> Result<Installed, DownloadError> {
+        match self.fetch(code, &mut options).await? {
+            Fetched::Profile(installed) => Ok(*installed),
+            Fetched::Events(_) => Err(ServerFlaw::SmDs.into()),
+        }
+    }
+
+    /// The same at a server that may be an SM-DS. A session that was cut off is begun again.
+    pub(super) async fn fetch(
+        &mut self,
+        code: &ActivationCode,
+        options: &mut DownloadOptions,
+    ) -> Result<Fetched, DownloadError> {
         let mut tries_left = self.settings.download_tries.max(1);
         loop {
             tries_left = tries_left.saturating_sub(1);
-            match self.run(code, &mut options).await {
+            match self.run(code, options).await {
                 Err(error) if tries_left > 0 && is_worth_another_session(&error) => {
                     let event = self.teller.event("begin the download again");
                     self.teller.tell(event.with_note(error.to_string()));
@@ -248,12 +218,35 @@ impl<D: CardDoor> Lpa<D> {
         &mut self,
         code: &ActivationCode,
         options: &mut DownloadOptions,
-    ) -> Result<Installed, DownloadError> {
-        let address = &code.smdp_address;
-        let (transaction_id, offered) = self.authenticate(code).await?;
-        let session = Session { address, transaction_id: &transaction_id };
+    ) -> Result<Fetched, DownloadError> {
+        let (transaction_id, answer) = self.authenticate::<AuthenticateClientAnywhere>(code).await?;
+        match answer {
+            Waiting::Events(events) => {
+                same_transaction("AuthenticateClient", &transaction_id, &events.transaction_id)?;
+                Ok(Fetched::Events(events.event_entries))
+            }
+            Waiting::Profile(offered) => {
+                let session = Session { address: &code.smdp_address, transaction_id: &transaction_id };
+                let installed = self.take(session, *offered, options).await?;
+                Ok(Fetched::Profile(Box::new(installed)))
+            }
+        }
+    }
 
-        let hash_cc = match self.consider(&offered, options, &transaction_id).await? {
+    /// Section 3.1.3: from the offer of a profile to its result.
+    async fn take(
+        &mut self,
+        session: Session<'_>,
+        offered: AuthenticateClientOk,
+        options: &mut DownloadOptions,
+    ) -> Result<Installed, DownloadError> {
+        let Session { address, transaction_id } = session;
+        for found in [&offered.transaction_id, &offered.smdp_signed2.transaction_id] {
+            if let Err(flaw) = same_transaction("AuthenticateClient", transaction_id, found) {
+                return Err(self.distrust(session, flaw).await);
+            }
+        }
+        let hash_cc = match self.consider(&offered, options, transaction_id).await? {
             Ok(hash_cc) => hash_cc,
             Err(objection) => return Err(self.cancel(session, objection).await),
         };
@@ -279,7 +272,7 @@ impl<D: CardDoor> Lpa<D> {
             return Err(DownloadError::NotPrepared(code));
         }
         let answer = answer?;
-        if let Err(flaw) = same_transaction("GetBoundProfilePackage", &transaction_id, &answer.transaction_id)
+        if let Err(flaw) = same_transaction("GetBoundProfilePackage", transaction_id, &answer.transaction_id)
         {
             return Err(self.distrust(session, flaw).await);
         }
@@ -299,73 +292,6 @@ impl<D: CardDoor> Lpa<D> {
                 }
             }
         }
-    }
-
-    /// Section 3.0.1: both sides show who they are.
-    async fn authenticate(
-        &mut self,
-        code: &ActivationCode,
-    ) -> Result<(TransactionId, AuthenticateClientOk), DownloadError> {
-        let address = &code.smdp_address;
-        let offered = self.initiate_authentication(code).await?;
-        let transaction_id = offered.transaction_id.clone();
-        let request = AuthenticateServerRequest {
-            server_signed1: offered.server_signed1,
-            server_signature1: offered.server_signature1,
-            euicc_ci_pk_id_to_be_used: offered.euicc_ci_pk_id_to_be_used,
-            server_certificate: offered.server_certificate,
-            ctx_params1: CtxParams1::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
-                matching_id: Some(code.matching_id.clone()),
-                device_info: self.settings.device_info.clone(),
-            }),
-        };
-        let authenticate_server_response = self.es10.authenticate_server(&request).await?;
-        let refused = match &authenticate_server_response {
-            AuthenticateServerResponse::AuthenticateResponseOk(_) => None,
-            AuthenticateServerResponse::AuthenticateResponseError(error) => {
-                Some(error.authenticate_error_code)
-            }
-        };
-        let request = AuthenticateClientRequest {
-            transaction_id: transaction_id.clone(),
-            authenticate_server_response,
-        };
-        let answer = self.es9plus(address)?.call::<AuthenticateClient>(&request).await;
-        if let Some(code) = refused {
-            return Err(DownloadError::ServerNotAuthenticated(code));
-        }
-        let answer = answer?;
-        for found in [&answer.transaction_id, &answer.smdp_signed2.transaction_id] {
-            if let Err(flaw) = same_transaction("AuthenticateClient", &transaction_id, found) {
-                let session = Session { address, transaction_id: &transaction_id };
-                return Err(self.distrust(session, flaw).await);
-            }
-        }
-        Ok((transaction_id, answer))
-    }
-
-    /// ES9+.InitiateAuthentication, and what the LPA itself can check of the answer.
-    async fn initiate_authentication(
-        &mut self,
-        code: &ActivationCode,
-    ) -> Result<InitiateAuthenticationOk, DownloadError> {
-        let address = &code.smdp_address;
-        let euicc_info1 = self.es10.get_euicc_info1().await?;
-        let euicc_challenge = self.es10.get_euicc_challenge().await?;
-        let mut request =
-            InitiateAuthenticationRequest { euicc_challenge, smdp_address: address.to_string(), euicc_info1 };
-        let mut server = self.es9plus(address)?;
-        let mut answer = server.call::<InitiateAuthentication>(&request).await;
-        // Servers behind another port than 443 know themselves with or without it; the standard's FQDN has none.
-        if let (Err(error), Some(host)) = (&answer, without_port(address))
-            && error.status() == Some(Status::SmdpAddressRefused)
-        {
-            request.smdp_address = host;
-            answer = server.call::<InitiateAuthentication>(&request).await;
-        }
-        let answer = answer?;
-        check_initiate_authentication(&request, &answer, code).map_err(DownloadError::ServerFlaw)?;
-        Ok(answer)
     }
 
     /// Section 3.1.3: whether this device wants what is offered. Gives hashCc, or the objection.
@@ -450,7 +376,7 @@ impl<D: CardDoor> Lpa<D> {
             let event = self.teller.event("cancel the session");
             self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
         }
-        DownloadError::ServerFlaw(flaw)
+        flaw.into()
     }
 
     async fn tell_cancelled(
@@ -506,55 +432,15 @@ struct Session<'a> {
 /// The answer was lost on the way, or the repeated request met a session that was over.
 fn is_worth_another_session(error: &DownloadError) -> bool {
     match error {
-        DownloadError::Server(Es9Error::Link { function, .. }) => {
+        DownloadError::Session(SessionError::Server(Es9Error::Link { function, .. })) => {
             // Before the eUICC is in it, a repeated request is all there is to try.
-            *function != <InitiateAuthentication as rsp::sgp22::es9plus::Function>::NAME
+            *function != InitiateAuthentication::NAME
         }
-        DownloadError::Server(error) => error.status() == Some(Status::TransactionUnknown),
+        DownloadError::Session(SessionError::Server(error)) => {
+            error.status() == Some(Status::TransactionUnknown)
+        }
         _ => false,
     }
-}
-
-fn check_initiate_authentication(
-    request: &InitiateAuthenticationRequest,
-    answer: &InitiateAuthenticationOk,
-    code: &ActivationCode,
-) -> Result<(), ServerFlaw> {
-    let signed = &answer.server_signed1;
-    if signed.transaction_id != answer.transaction_id {
-        return Err(ServerFlaw::OtherTransaction {
-            function: "InitiateAuthentication",
-            expected: answer.transaction_id.clone(),
-            found: signed.transaction_id.clone(),
-        });
-    }
-    if signed.euicc_challenge != request.euicc_challenge {
-        return Err(ServerFlaw::OtherChallenge);
-    }
-    if !signed.server_address.eq_ignore_ascii_case(&request.smdp_address) {
-        let asked = code.smdp_address.clone();
-        return Err(ServerFlaw::OtherAddress { signed: signed.server_address.clone(), asked });
-    }
-    let Some(expected) = &code.smdp_oid else { return Ok(()) };
-    let certificate = Certificate::from_der(answer.server_certificate.0.clone())
-        .map_err(|error| ServerFlaw::Certificate(error.to_string()))?;
-    if certificate.registered_ids().contains(expected) {
-        return Ok(());
-    }
-    let found: Vec<String> = certificate.registered_ids().iter().map(ToString::to_string).collect();
-    Err(ServerFlaw::OtherOid { expected: expected.clone(), found: found.join(", ") })
-}
-
-fn same_transaction(
-    function: &'static str,
-    expected: &TransactionId,
-    found: &TransactionId,
-) -> Result<(), ServerFlaw> {
-    if expected == found {
-        return Ok(());
-    }
-    let (expected, found) = (expected.clone(), found.clone());
-    Err(ServerFlaw::OtherTransaction { function, expected, found })
 }
 
 fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Objection> {
@@ -583,11 +469,3 @@ fn refused_by_user(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection
     };
     Some(Objection { reason, why: why.into() })
 }
-
-fn without_port(address: &SmdpAddress) -> Option<String> {
-    let (host, port) = address.as_str().rsplit_once(':')?;
-    (!host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())).then(|| host.to_owned())
-}
-
-#[cfg(test)]
-mod tests;

@@ -14,7 +14,7 @@ use crate::device::Teller;
 /// How an LPA in the device names itself: SGP.22 section 6.2.
 const LPAD: HeaderValue = HeaderValue::from_static("gsma-rsp-lpad");
 
-/// One SM-DP+, asked over one link.
+/// One SM-DP+ or SM-DS, asked over one link.
 pub(super) struct Es9Plus<'a> {
     pub(super) link: Link,
     pub(super) address: String,
@@ -48,7 +48,7 @@ pub enum Es9Error {
         fault: LinkFault,
     },
     /// The server refused.
-    #[error("{function}: the SM-DP+ refused with {status}; {}", after(.status))]
+    #[error("{function}: the server refused with {status}; {}", after(.status))]
     Refused {
         /// What was asked.
         function: &'static str,
@@ -56,7 +56,7 @@ pub enum Es9Error {
         status: StatusCodeData,
     },
     /// The answer is not one of ES9+.
-    #[error("{function}: {why}; check that the address is an SM-DP+'s, and look at its log")]
+    #[error("{function}: {why}; check that the address is an SM-DP+'s or SM-DS's, and look at its log")]
     Answer {
         /// What was asked.
         function: &'static str,
@@ -172,11 +172,17 @@ fn after(refusal: &StatusCodeData) -> &'static str {
         ) => "have the operator order the profile anew",
         Some(Status::ProfileNotEligible) => "have the operator order a profile that suits this device",
         Some(Status::EuiccInsufficientMemory) => "delete a profile from the card, and try again",
-        Some(Status::CiForSigningUnsupported | Status::CiForVerificationUnavailable | Status::CiUnknown) => {
-            "use a card and a server below the same CI"
-        }
+        Some(
+            Status::CiForSigningUnsupported
+            | Status::CiForVerificationUnavailable
+            | Status::SmdsCiForSigningUnsupported
+            | Status::SmdsCiForVerificationUnavailable
+            | Status::CiUnknown,
+        ) => "use a card and a server below the same CI",
+        Some(Status::SmdsAddressRefused) => "check the address of the SM-DS",
+        Some(Status::EventUnknown) => "ask the SM-DS for everything that waits",
         Some(Status::TransactionUnknown) => "begin the download again",
-        _ => "the SM-DP+'s log says more",
+        _ => "the server's log says more",
     }
 }
 
@@ -224,10 +230,10 @@ mod tests {
         for (error, next) in [
             (Es9Error::Link { function, fault: fault.clone() }, fault.next()),
             (refused("8.2.6", "3.8"), "check the activation code, or ask the operator for another"),
-            (refused("9.9", "9.9"), "the SM-DP+'s log says more"),
+            (refused("9.9", "9.9"), "the server's log says more"),
             (
                 Es9Error::Answer { function, why: NotAnAnswer::NoStatusCode },
-                "check that the address is an SM-DP+'s, and look at its log",
+                "check that the address is an SM-DP+'s or SM-DS's, and look at its log",
             ),
         ] {
             assert!(error.to_string().ends_with(&format!("; {next}")), "{error}");

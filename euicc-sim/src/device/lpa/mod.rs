@@ -2,10 +2,14 @@
 //!
 //! | file | procedures |
 //! |---|---|
-//! | `download` | common mutual authentication and profile download, sections 3.0.1, 3.1.2, 3.1.3; cancelling, 3.0.2 |
+//! | `authenticate` | common mutual authentication, section 3.0.1 |
+//! | `download` | profile download, sections 3.1.2, 3.1.3; cancelling, 3.0.2 |
+//! | `discovery` | event retrieval, section 3.6.2; the default SM-DP+ |
 //! | `notifications` | section 3.5 |
 //! | here | local profile management, section 3.2; eUICC management, section 3.3 |
 
+mod authenticate;
+mod discovery;
 mod download;
 mod es9plus;
 mod notifications;
@@ -18,8 +22,10 @@ use rsp::sgp22::es10c::{EnableResult, ProfileInfo};
 use rsp::sgp22::{DeviceCapabilities, DeviceInfo, EuiccInfo1, EuiccInfo2, ProfileState};
 use world::{CardDoor, Fault, Link};
 
+pub use authenticate::{ServerFlaw, SessionError};
+pub use discovery::{Discovered, MAX_EVENTS};
 pub use download::{
-    Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, Installed, Offer, ServerFlaw,
+    Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, Installed, Offer,
 };
 use es9plus::Es9Plus;
 pub use es9plus::{Es9Error, HttpTraffic};

@@ -1,0 +1,128 @@
+//! Profiles that nobody gave an activation code for: event retrieval from the SM-DS, SGP.22 section 3.6.2, and the
+//! default SM-DP+.
+
+use euicc_sim::device::DownloadOptions;
+use euicc_sim::device::lpa::{DownloadError, Installed, ServerFlaw, SessionError};
+use rsp::activation_code::ActivationCode;
+use rsp::ids::Iccid;
+use rsp::status::Status;
+use sm_dp::ProfileState;
+
+use crate::bench::{ADDRESS, BOOTSTRAP, Bench, LOCAL, Mishap, OTHER_SM_DS, ROOT_SM_DS, iccid};
+
+/// What came of each event: its id, and the profile or how the SM-DP+ refused.
+async fn discover(bench: &mut Bench) -> Vec<(String, Result<Iccid, Option<Status>>)> {
+    let discovered = bench.device.lpa.discover(None, DownloadOptions::default()).await.unwrap();
+    let status = |error: DownloadError| match error {
+        DownloadError::Session(SessionError::Server(error)) => error.status(),
+        other => panic!("{other}"),
+    };
+    discovered
+        .into_iter()
+        .map(|each| (each.event.event_id, each.outcome.map(|it: Installed| it.iccid).map_err(status)))
+        .collect()
+}
+
+#[tokio::test]
+async fn nothing_waits_and_nothing_is_installed() {
+    let Some(mut bench) = Bench::new().await else { return };
+    assert_eq!(discover(&mut bench).await, []);
+}
+
+#[tokio::test]
+async fn every_event_of_the_root_sm_ds_is_downloaded() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let ids = [bench.order(LOCAL, None).await.matching_id, bench.order(BOOTSTRAP, None).await.matching_id];
+    for id in &ids {
+        bench.register_event(ROOT_SM_DS, id, ADDRESS).await;
+        bench.clock.advance(std::time::Duration::from_secs(1));
+    }
+    let found = discover(&mut bench).await;
+    assert_eq!(found, [(ids[0].clone(), Ok(iccid(LOCAL))), (ids[1].clone(), Ok(iccid(BOOTSTRAP)))]);
+    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+    assert_eq!(bench.state(BOOTSTRAP).await, ProfileState::Installed);
+    assert_eq!(bench.profiles().await.0.len(), 2);
+}
+
+#[tokio::test]
+async fn an_event_may_lead_to_another_sm_ds_first() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let id = bench.order(LOCAL, None).await.matching_id;
+    bench.register_event(ROOT_SM_DS, &id, OTHER_SM_DS).await;
+    bench.register_event(OTHER_SM_DS, &id, ADDRESS).await;
+    // The other one is asked for this event, not for all it has.
+    bench.register_event(OTHER_SM_DS, "ANOTHER", ADDRESS).await;
+    assert_eq!(discover(&mut bench).await, [(id, Ok(iccid(LOCAL)))]);
+}
+
+#[tokio::test]
+async fn sm_dss_that_name_each_other_are_each_asked_once() {
+    let Some(mut bench) = Bench::new().await else { return };
+    bench.register_event(ROOT_SM_DS, "ROUND", OTHER_SM_DS).await;
+    bench.register_event(OTHER_SM_DS, "ROUND", ROOT_SM_DS).await;
+    bench.events.take();
+    assert_eq!(discover(&mut bench).await, []);
+    let asked =
+        bench.timeline().iter().filter(|line| line.contains("SM-DS -> LPA ES11.AuthenticateClient")).count();
+    assert_eq!(asked, 3, "for everything, at the other for the event, and at the root for the event");
+}
+
+#[tokio::test]
+async fn a_profile_that_cannot_be_had_does_not_keep_the_others_away() {
+    let Some(mut bench) = Bench::new().await else { return };
+    bench.register_event(ROOT_SM_DS, "NOBODY-ORDERED-IT", ADDRESS).await;
+    bench.clock.advance(std::time::Duration::from_secs(1));
+    let id = bench.order(LOCAL, None).await.matching_id;
+    bench.register_event(ROOT_SM_DS, &id, ADDRESS).await;
+    let refused = Err(Some(Status::MatchingIdRefused));
+    let expected = [("NOBODY-ORDERED-IT".to_owned(), refused), (id, Ok(iccid(LOCAL)))];
+    assert_eq!(discover(&mut bench).await, expected);
+}
+
+#[tokio::test]
+async fn an_answer_of_the_sm_ds_that_is_lost_is_asked_for_in_a_new_session() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let id = bench.order(LOCAL, None).await.matching_id;
+    bench.register_event(ROOT_SM_DS, &id, ADDRESS).await;
+    for mishap in [Mishap::AnswerLost("initiateAuthentication"), Mishap::AnswerLost("authenticateClient")] {
+        bench.mishap(&[mishap]);
+    }
+    assert_eq!(discover(&mut bench).await, [(id, Ok(iccid(LOCAL)))]);
+}
+
+#[tokio::test]
+async fn an_activation_code_does_not_lead_to_an_sm_ds() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let code = ActivationCode { smdp_address: ROOT_SM_DS.parse().unwrap(), ..bench.order(LOCAL, None).await };
+    bench.register_event(ROOT_SM_DS, &code.matching_id, ADDRESS).await;
+    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    let flaw = matches!(error, DownloadError::Session(SessionError::ServerFlaw(ServerFlaw::SmDs)));
+    assert!(flaw, "{error}");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_events_may_turn_out_to_be_an_sm_dp_plus_with_a_profile() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let eid = bench.eid();
+    bench
+        .order_as(LOCAL, |confirm| (confirm.eid, confirm.matching_id) = (Some(eid), Some(String::new())))
+        .await;
+    let address = ADDRESS.parse().unwrap();
+    let found = bench.device.lpa.discover(Some(&address), DownloadOptions::default()).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].outcome.as_ref().unwrap().iccid, iccid(LOCAL));
+}
+
+#[tokio::test]
+async fn the_default_sm_dp_plus_is_asked_for_what_waits_for_the_eid() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let eid = bench.eid();
+    let error = bench.device.lpa.download_from_default(DownloadOptions::default()).await.unwrap_err();
+    assert!(matches!(error, DownloadError::Session(SessionError::Setup(_))), "no address: {error}");
+    bench.device.lpa.set_default_smdp_address(Some(&ADDRESS.parse().unwrap())).await.unwrap();
+    bench
+        .order_as(LOCAL, |confirm| (confirm.eid, confirm.matching_id) = (Some(eid), Some(String::new())))
+        .await;
+    let installed = bench.device.lpa.download_from_default(DownloadOptions::default()).await.unwrap();
+    assert_eq!(installed.iccid, iccid(LOCAL));
+}
