@@ -1,0 +1,190 @@
+//! Getting an order to wait at the server, by whatever way there is.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use profile::element::{End, PeHeader, ProfileHeader, Service, ServicesList};
+use profile::{Package, ProfileElement};
+use rsp::der::Unknown;
+use rsp::ids::{Eid, Iccid};
+use rsp::sgp22::es2plus::ConfirmOrderRequest;
+use serde_json::json;
+
+use crate::admin::{Admin, object};
+use crate::bench::Bench;
+use crate::operator::Operator;
+use crate::order::{Found, Order, Ready, Standing, Wanted, Whose};
+use crate::verdict::{During, Stop};
+
+/// A MatchingID that waits already is used over and over, in turn with the others.
+#[derive(Debug, Default)]
+pub(crate) struct Codes(std::sync::atomic::AtomicUsize);
+
+/// Puts an order at the server.
+///
+/// # Errors
+/// There is no way to get such an order there.
+pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> Result<Ready, Stop> {
+    if let Some(admin) = &bench.server.admin {
+        return through_admin(bench, &Admin(admin), order).await.during("arranging the order");
+    }
+    if let (Some(operator), Some(profile_type)) = (&bench.server.operator, &bench.server.profile_type) {
+        return match order.beyond_es2plus() {
+            Some(beyond) => Err(Stop::needs(format!("{beyond}: give the admin API"))),
+            None => {
+                let ready = through_es2plus(bench, operator, profile_type, order).await;
+                // An order that cannot be had is no verdict on what the case is about.
+                ready.map_err(|stop| match stop {
+                    Stop::Failed(why) | Stop::NotRun(why) => Stop::needs(format!("an order on ES2+: {why}")),
+                })
+            }
+        };
+    }
+    let given = &bench.server.codes;
+    let next = codes.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed).checked_rem(given.len());
+    match (order.beyond_a_given_code(), next.and_then(|next| given.get(next))) {
+        (None, Some(matching_id)) => Ok(Ready {
+            iccid: None,
+            matching_id: matching_id.clone(),
+            confirmation_code: None,
+            package: None,
+        }),
+        (Some(beyond), _) => Err(Stop::needs(format!("{beyond}: give the admin API or ES2+"))),
+        (None, None) => Err(Stop::needs("an order: give the admin API, ES2+ or a MatchingID")),
+    }
+}
+
+async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
+    let iccid = fresh_iccid(bench)?;
+    let package = package(iccid, &order.profile);
+    let protection = if order.ppk { "ProfileProtectionKeys" } else { "SessionKeys" };
+    let rebinding = if order.bound_once { "Refused" } else { "Allowed" };
+    let icon = order.profile.icon.then(|| BASE64_STANDARD.encode(icon()));
+    admin
+        .stock(&object(json!({
+            "package": BASE64_STANDARD.encode(&package),
+            "profileType": PROFILE_TYPE,
+            "serviceProviderName": "Landfall",
+            "profileName": "SGP.23",
+            "profilePolicyRules": order.profile.ppr1.then_some(["PPR1"]),
+            "icon": icon,
+            "iconType": order.profile.icon.then_some("png"),
+            "protection": protection,
+            "rebinding": rebinding,
+        })))
+        .await?;
+    let mut ready = Ready {
+        iccid: Some(iccid),
+        matching_id: String::new(),
+        confirmation_code: order.confirmation_code,
+        package: Some(package),
+    };
+    if order.standing == Standing::Available {
+        return Ok(ready);
+    }
+    let yesterday = bench.server.world.now().seconds() - 86_400;
+    let made = admin
+        .order(&object(json!({
+            "iccid": iccid.to_string(),
+            "requester": bench.server.operator.as_ref().map(|operator| operator.identifier.clone()),
+            "eid": eid_of(bench, order).map(|eid| eid.to_string()),
+            "matchingId": (order.found == Found::ByEid).then_some(""),
+            "confirmationCode": order.confirmation_code,
+            "state": if order.standing == Standing::Confirmed { "Confirmed" } else { "Released" },
+            "expires": order.expired.then(|| rsp::time::Timestamp::from_seconds(yesterday).to_string()),
+            "downloadAttempts": order.attempts.map(|(begun, _)| begun),
+            "maxDownloadAttempts": order.attempts.map(|(_, most)| most),
+            "wrongConfirmationCodes": (order.wrong_confirmation_codes > 0)
+                .then_some(order.wrong_confirmation_codes),
+            "reusable": order.reusable.then_some(true),
+            "smdsAddress": smds_of(bench, order)?,
+        })))
+        .await?;
+    ready.matching_id = made.matching_id;
+    Ok(ready)
+}
+
+async fn through_es2plus(
+    bench: &Bench<'_>,
+    operator: &Operator,
+    profile_type: &str,
+    order: &Order,
+) -> Result<Ready, Stop> {
+    let eid = eid_of(bench, order);
+    let reserved =
+        operator.download_order(None, Some(profile_type), eid).await?.done().during("DownloadOrder")?;
+    let iccid = reserved.iccid;
+    let mut ready = Ready {
+        iccid: Some(iccid),
+        matching_id: String::new(),
+        confirmation_code: order.confirmation_code,
+        package: None,
+    };
+    if order.standing == Standing::Available {
+        operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
+        return Ok(ready);
+    }
+    let request = ConfirmOrderRequest {
+        eid,
+        matching_id: (order.found == Found::ByEid).then(String::new),
+        confirmation_code: order.confirmation_code.map(str::to_owned),
+        smds_address: smds_of(bench, order)?,
+        release_flag: order.standing == Standing::Released,
+        ..operator.confirmation(iccid)
+    };
+    ready.matching_id = operator.confirm(&request).await?.done().during("ConfirmOrder")?.matching_id;
+    Ok(ready)
+}
+
+fn eid_of(bench: &Bench<'_>, order: &Order) -> Option<Eid> {
+    match order.whose {
+        Whose::Anybody => None,
+        Whose::Mine => Some(bench.euicc.eid),
+        Whose::Anothers => Some(bench.other_euicc.eid),
+    }
+}
+
+fn smds_of(bench: &Bench<'_>, order: &Order) -> Result<Option<String>, Stop> {
+    match (order.found, &bench.server.smds_address) {
+        (Found::ByEvent, None) => Err(Stop::needs("an SM-DS at which the server registers events")),
+        (Found::ByEvent, Some(address)) => Ok(Some(address.clone())),
+        _ => Ok(None),
+    }
+}
+
+/// The type of the profiles that the tester puts into stock.
+pub const PROFILE_TYPE: &str = "SGP.23";
+
+/// One that no other run has put into stock.
+///
+/// # Errors
+/// Never: digits are digits.
+pub(crate) fn fresh_iccid(bench: &Bench<'_>) -> Result<Iccid, Stop> {
+    let number = u64::from_be_bytes(bench.server.world.random::<8>()) % 100_000_000_000_000;
+    Iccid::with_luhn(&format!("8900{number:014}")).map_err(|e| Stop::needs(format!("an ICCID: {e}")))
+}
+
+/// The smallest package there is.
+pub fn package(iccid: Iccid, wanted: &Wanted) -> Vec<u8> {
+    let services = if wanted.usim { vec![Service::USIM, Service::MILENAGE] } else { Vec::new() };
+    let header = ProfileHeader {
+        major_version: 2,
+        minor_version: 3,
+        profile_type: Some(PROFILE_TYPE.to_owned()),
+        iccid: iccid.to_profile_header().into(),
+        pol: None,
+        mandatory_services: ServicesList { services, unknown: Unknown::default() },
+        mandatory_gfste_list: vec![],
+        connectivity_parameters: None,
+        mandatory_aids: None,
+        iot_options: None,
+        unknown: Unknown::default(),
+    };
+    let end = End { header: PeHeader::mandated(1), unknown: Unknown::default() };
+    Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
+}
+
+/// As long as an icon may be; no program looks at it on the way.
+fn icon() -> Vec<u8> {
+    let mut icon = b"\x89PNG\r\n\x1a\n".to_vec();
+    icon.resize(1024, 0x5A);
+    icon
+}

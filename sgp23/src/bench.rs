@@ -1,0 +1,416 @@
+//! One case's surroundings: the server, the binding, an eUICC of its own, and every step of a download with all that
+//! the standard says of its answer.
+
+use bytes::Bytes;
+use certs::{Certificate, Role, ServerCertificate, Verified, check_server, numbered_eid, same_operator};
+use crypto::{Curve, SecretKey, Signature};
+use http::{Request, Response};
+use rsp::der::{Asn1, Raw, tlv_bytes};
+use rsp::ids::{CertificateDer, Iccid, Oid, TransactionId};
+use rsp::sgp22::PendingNotification;
+use rsp::sgp22::es9plus::{
+    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, CancelSession, Function,
+    GetBoundProfilePackage, GetBoundProfilePackageOk, GetBoundProfilePackageRequest, HandleNotification,
+    HandleNotificationRequest, InitiateAuthentication, InitiateAuthenticationOk,
+    InitiateAuthenticationRequest,
+};
+use rsp::sgp22::es10b::AuthenticateServerResponse;
+use rsp::status::Status;
+use serde::{Serialize, de::DeserializeOwned};
+use world::{Dice, Link, SeededDice};
+
+use crate::admin::{Admin, ProfileView};
+use crate::binding::{Answer, Binding};
+use crate::bpp::{self, Opened};
+use crate::euicc::{Cancel, Euicc, Prepare, SIGNATURE};
+use crate::operator::Operator;
+use crate::order::Ready;
+use crate::server::Server;
+use crate::verdict::{During, Stop, Verdict, ensure, equal};
+
+/// One case's surroundings.
+pub struct Bench<'a> {
+    /// The server.
+    pub server: &'a Server,
+    /// How the functions of ES9+ travel.
+    pub binding: Binding,
+    /// On which curve the eUICC's certificate is.
+    pub curve: Curve,
+    /// The eUICC of the case, which no other case has.
+    pub euicc: Euicc,
+    /// Another one.
+    pub other_euicc: Euicc,
+    /// What was asked to wait at the server.
+    pub ready: Option<Ready>,
+}
+
+/// What InitiateAuthentication gave, verified.
+pub struct Started {
+    /// The answer.
+    pub ok: InitiateAuthenticationOk,
+    /// CERT.DPauth.
+    pub auth: Verified<ServerCertificate>,
+}
+
+/// What AuthenticateClient gave, verified.
+pub struct Offered {
+    /// The answer.
+    pub ok: AuthenticateClientOk,
+    /// CERT.DPauth.
+    pub auth: Verified<ServerCertificate>,
+    /// CERT.DPpb.
+    pub pb: Verified<ServerCertificate>,
+}
+
+/// What GetBoundProfilePackage gave, opened.
+pub struct Bound {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// The answer's package.
+    pub octets: Vec<u8>,
+    /// What is in it.
+    pub opened: Opened,
+    /// The SM-DP+ OID.
+    pub smdp_oid: Oid,
+}
+
+impl<'a> Bench<'a> {
+    /// With two eUICCs that come from these dice.
+    ///
+    /// # Errors
+    /// The PKI cannot issue their certificates.
+    pub fn new(server: &'a Server, binding: Binding, curve: Curve, dice: &SeededDice) -> Result<Self, Stop> {
+        Ok(Self {
+            server,
+            binding,
+            curve,
+            euicc: euicc(server, curve, dice.branch("eUICC"))?,
+            other_euicc: euicc(server, curve, dice.branch("other eUICC"))?,
+            ready: None,
+        })
+    }
+
+    /// What waits at the server.
+    ///
+    /// # Errors
+    /// The case asked for nothing.
+    pub fn ready(&self) -> Result<&Ready, Stop> {
+        self.ready.as_ref().ok_or_else(|| Stop::needs("an order"))
+    }
+
+    /// The ICCID of what waits.
+    ///
+    /// # Errors
+    /// It is not known.
+    pub fn iccid(&self) -> Result<Iccid, Stop> {
+        self.ready()?.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))
+    }
+
+    /// The operator.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn operator(&self) -> Result<&Operator, Stop> {
+        self.server.operator.as_ref().ok_or_else(|| Stop::needs("an operator with a client certificate"))
+    }
+
+    /// The second operator.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn second_operator(&self) -> Result<&Operator, Stop> {
+        let second = self.server.second_operator.as_ref();
+        second.ok_or_else(|| Stop::needs("a second operator with a client certificate"))
+    }
+
+    /// The way with a strange client certificate.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn stranger(&self) -> Result<&Link, Stop> {
+        let link = self.server.stranger.as_ref();
+        link.ok_or_else(|| Stop::needs("a client certificate of a CI that the server does not trust"))
+    }
+
+    /// The admin API.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn admin(&self) -> Result<Admin<'_>, Stop> {
+        self.server.admin.as_ref().map(Admin).ok_or_else(|| Stop::needs("the admin API"))
+    }
+
+    /// Where the profile of the case stands.
+    ///
+    /// # Errors
+    /// Nobody tells.
+    pub async fn profile(&self) -> Result<ProfileView, Stop> {
+        self.admin()?.profile(self.iccid()?).await
+    }
+
+    /// That the profile of the case stands there.
+    ///
+    /// # Errors
+    /// It stands elsewhere, or nobody tells.
+    pub async fn expect_state(&self, state: &str) -> Verdict {
+        equal("the profile's state", &self.profile().await?.state.as_str(), &state)
+    }
+
+    /// Sends a request as an LPA.
+    ///
+    /// # Errors
+    /// Nothing came back.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Stop> {
+        Ok(world::send(&self.server.lpa, request).await?)
+    }
+
+    /// Calls a function of ES9+ in the binding of the case.
+    ///
+    /// # Errors
+    /// There is no proper answer.
+    pub async fn call<F: Function>(&self, request: &F::Request) -> Result<Answer<F::Reply>, Stop>
+    where
+        F::Request: Serialize + Asn1,
+        F::Reply: DeserializeOwned + Asn1,
+    {
+        let request = self.binding.request::<F>(self.server.version, request);
+        self.binding.answer::<F>(&self.send(request).await?)
+    }
+
+    /// That a call is refused with this status.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn refused<F: Function>(&self, request: &F::Request, status: Status) -> Verdict
+    where
+        F::Request: Serialize + Asn1,
+        F::Reply: DeserializeOwned + Asn1,
+    {
+        self.call::<F>(request).await?.refused(F::NAME, status).during(F::NAME)
+    }
+
+    /// What the eUICC of the case begins with.
+    pub fn initiation(&self) -> InitiateAuthenticationRequest {
+        self.euicc.initiation(&self.server.address)
+    }
+
+    /// InitiateAuthentication, with the answer verified.
+    ///
+    /// # Errors
+    /// The answer is not as the standard says.
+    pub async fn initiate(&self) -> Result<Started, Stop> {
+        self.initiate_with(&self.initiation()).await
+    }
+
+    /// The same with a request that was changed.
+    ///
+    /// # Errors
+    /// The answer is not as the standard says.
+    pub async fn initiate_with(&self, request: &InitiateAuthenticationRequest) -> Result<Started, Stop> {
+        let ok =
+            self.call::<InitiateAuthentication>(request).await?.done().during("InitiateAuthentication")?;
+        self.check_start(request, ok).during("the answer to InitiateAuthentication")
+    }
+
+    fn check_start(
+        &self,
+        request: &InitiateAuthenticationRequest,
+        ok: InitiateAuthenticationOk,
+    ) -> Result<Started, Stop> {
+        let auth = self.certificate(&ok.server_certificate, Role::DpAuth)?;
+        verify("serverSignature1", &auth, ok.server_signed1.bytes(), &ok.server_signature1)?;
+        equal("serverSigned1.transactionId", &ok.server_signed1.transaction_id, &ok.transaction_id)?;
+        equal("serverSigned1.euiccChallenge", &ok.server_signed1.euicc_challenge, &request.euicc_challenge)?;
+        ensure(ok.server_signed1.server_address.eq_ignore_ascii_case(&request.smdp_address), || {
+            format!(
+                "serverSigned1.serverAddress is {:?}, expected {:?}",
+                ok.server_signed1.server_address, request.smdp_address
+            )
+        })?;
+        let info = &request.euicc_info1;
+        ensure(info.euicc_ci_pk_id_list_for_verification.contains(&auth.ci_key_id), || {
+            format!("CERT.DPauth is below CI {}, under which the eUICC cannot verify", auth.ci_key_id)
+        })?;
+        ensure(info.euicc_ci_pk_id_list_for_signing.contains(&ok.euicc_ci_pk_id_to_be_used), || {
+            format!("euiccCiPKIdToBeUsed is {}, which the eUICC did not offer", ok.euicc_ci_pk_id_to_be_used)
+        })?;
+        Ok(Started { ok, auth })
+    }
+
+    /// AuthenticateClient of the case's eUICC for the order that waits, in a session of its own.
+    ///
+    /// # Errors
+    /// An answer is not as the standard says.
+    pub async fn offered(&self) -> Result<Offered, Stop> {
+        let started = self.initiate().await?;
+        let request = self.euicc.authenticate(&started.ok, &self.ready()?.matching_id).request()?;
+        self.authenticate(started, &request).await
+    }
+
+    /// AuthenticateClient, with the answer verified.
+    ///
+    /// # Errors
+    /// The answer is not as the standard says.
+    pub async fn authenticate(
+        &self,
+        started: Started,
+        request: &AuthenticateClientRequest,
+    ) -> Result<Offered, Stop> {
+        let ok = self.call::<AuthenticateClient>(request).await?.done().during("AuthenticateClient")?;
+        self.check_offer(started, request, ok).during("the answer to AuthenticateClient")
+    }
+
+    fn check_offer(
+        &self,
+        started: Started,
+        request: &AuthenticateClientRequest,
+        ok: AuthenticateClientOk,
+    ) -> Result<Offered, Stop> {
+        equal("transactionId", &ok.transaction_id, &started.ok.transaction_id)?;
+        equal("smdpSigned2.transactionId", &ok.smdp_signed2.transaction_id, &started.ok.transaction_id)?;
+        let pb = self.certificate(&ok.smdp_certificate, Role::DpPb)?;
+        same_operator(&started.auth, &pb).map_err(|e| Stop::failed(format!("CERT.DPpb: {e}")))?;
+        let AuthenticateServerResponse::AuthenticateResponseOk(response) =
+            &request.authenticate_server_response
+        else {
+            return Err(Stop::failed("the eUICC's error was answered with success"));
+        };
+        let signed = [ok.smdp_signed2.bytes(), &tlv_bytes(SIGNATURE, &response.euicc_signature1)].concat();
+        verify("smdpSignature2", &pb, &signed, &ok.smdp_signature2)?;
+        let ready = self.ready()?;
+        equal(
+            "smdpSigned2.ccRequiredFlag",
+            &ok.smdp_signed2.cc_required_flag,
+            &ready.confirmation_code.is_some(),
+        )?;
+        if let Some(iccid) = ready.iccid {
+            equal("profileMetadata.iccid", &ok.profile_metadata.iccid, &iccid)?;
+        }
+        Ok(Offered { ok, auth: started.auth, pb })
+    }
+
+    /// The request for the package with what the user must know.
+    ///
+    /// # Errors
+    /// The case asked for no order.
+    pub fn prepare(&self, offered: &Offered, one_time: &SecretKey) -> Result<Prepare, Stop> {
+        Ok(self.euicc.prepare(&offered.ok, one_time).code(self.ready()?.confirmation_code))
+    }
+
+    /// GetBoundProfilePackage, with the package opened and compared.
+    ///
+    /// # Errors
+    /// The answer is not as the standard says.
+    pub async fn bound(&self, offered: &Offered, one_time: &SecretKey) -> Result<Bound, Stop> {
+        let request = self.prepare(offered, one_time)?.request();
+        self.bound_with(offered, &request, one_time).await
+    }
+
+    async fn bound_with(
+        &self,
+        offered: &Offered,
+        request: &GetBoundProfilePackageRequest,
+        one_time: &SecretKey,
+    ) -> Result<Bound, Stop> {
+        let answer = self.call::<GetBoundProfilePackage>(request).await?;
+        let ok = answer.done().during("GetBoundProfilePackage")?;
+        self.check_package(offered, &ok, one_time).during("the answer to GetBoundProfilePackage")
+    }
+
+    fn check_package(
+        &self,
+        offered: &Offered,
+        ok: &GetBoundProfilePackageOk,
+        one_time: &SecretKey,
+    ) -> Result<Bound, Stop> {
+        let octets = ok.bound_profile_package.0.clone();
+        let opened = bpp::open(&octets, self.euicc.eid, offered.pb.certificate.public_key(), one_time)?;
+        equal("transactionId", &ok.transaction_id, &offered.ok.transaction_id)?;
+        equal(
+            "transactionId of InitialiseSecureChannel",
+            &opened.channel.transaction_id,
+            &offered.ok.transaction_id,
+        )?;
+        equal("the metadata of StoreMetadata", &opened.metadata, &offered.ok.profile_metadata)?;
+        if let Some(data) = &opened.configure.dp_proprietary_data {
+            equal("dpOid of ConfigureISDP", &data.dp_oid, &offered.auth.oid)?;
+        }
+        if let Some(package) = &self.ready()?.package {
+            ensure(opened.package == *package, || {
+                "the profile package is not the one that was put into stock".to_owned()
+            })?;
+        }
+        Ok(Bound {
+            transaction_id: ok.transaction_id.clone(),
+            octets,
+            opened,
+            smdp_oid: offered.auth.oid.clone(),
+        })
+    }
+
+    /// A whole download up to the package, with a one-time key of its own.
+    ///
+    /// # Errors
+    /// An answer is not as the standard says.
+    pub async fn download(&self) -> Result<Bound, Stop> {
+        let offered = self.offered().await?;
+        self.bound(&offered, &self.euicc.one_time_key()).await
+    }
+
+    /// CancelSession.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn cancel(&self, cancel: &Cancel) -> Verdict {
+        self.call::<CancelSession>(&cancel.request()).await?.done().during("CancelSession").map(|_| ())
+    }
+
+    /// Delivers a notification, which is answered with HTTP 204 and nothing else whatever is in it.
+    ///
+    /// # Errors
+    /// The answer is another one.
+    pub async fn notify(&self, notification: PendingNotification) -> Verdict {
+        let request = HandleNotificationRequest { pending_notification: Raw::new(notification) };
+        let request = self.binding.request::<HandleNotification>(self.server.version, &request);
+        let response = self.send(request).await?;
+        equal("the HTTP status of HandleNotification", &response.status().as_u16(), &204)?;
+        equal("the body of HandleNotification", &response.body().len(), &0)
+    }
+
+    /// The result of an installation that succeeded, for a package that was handed out.
+    ///
+    /// # Errors
+    /// The profile's ICCID is not known.
+    pub fn installed(&self, bound: &Bound) -> PendingNotification {
+        self.euicc.signed_result(self.euicc.installed(
+            &bound.transaction_id,
+            &bound.smdp_oid,
+            &self.server.address,
+            bound.opened.metadata.iccid,
+        ))
+    }
+
+    fn certificate(&self, der: &CertificateDer, role: Role) -> Result<Verified<ServerCertificate>, Stop> {
+        let bad = |why: String| Stop::failed(format!("the certificate for {role}: {why}"));
+        let certificate = Certificate::from_der(der.0.clone()).map_err(|e| bad(e.to_string()))?;
+        check_server(&self.server.anchors()?, &certificate, &[], role, self.server.world.now())
+            .map_err(|e| bad(e.to_string()))
+    }
+}
+
+/// An eUICC that nobody has met.
+fn euicc(server: &Server, curve: Curve, dice: SeededDice) -> Result<Euicc, Stop> {
+    let eum = server.pki.eum(curve)?;
+    let prefix = eum.eid_range().prefixes().next().map(str::to_owned);
+    let mut number = [0; 8];
+    dice.fill(&mut number);
+    let eid = numbered_eid(&prefix.unwrap_or_default(), u64::from_be_bytes(number) >> 16)
+        .map_err(|e| Stop::needs(format!("an EUM that may issue for EIDs: {e}")))?;
+    Euicc::new(server.pki.issue_euicc(curve, eid, eum.validity())?, dice)
+}
+
+fn verify(name: &str, by: &ServerCertificate, signed: &[u8], signature: &[u8]) -> Verdict {
+    Signature::from_slice(signature)
+        .and_then(|signature| by.certificate.public_key().verify(signed, &signature))
+        .map_err(|e| Stop::failed(format!("{name}: {e}")))
+}

@@ -1,0 +1,226 @@
+//! The two bindings of ES9+ as an LPA writes and reads them: SGP.22 sections 6.5 (JSON) and 6.6 (ASN.1).
+//!
+//! Written apart from the server's side on purpose: what both get wrong alike, no test would notice.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use rsp::der::{Asn1, Reader, Tag, tlv, tlv_bytes};
+use rsp::ids::Version;
+use rsp::sgp22::es9plus::{self, Function};
+use rsp::sgp22::json::{self, StatusCodeData};
+use rsp::status::Status;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::verdict::{Stop, Verdict, ensure};
+
+/// How the functions of ES9+ travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// A path and a JSON object for each function.
+    Json,
+    /// One path, RemoteProfileProvisioningRequest in DER.
+    Asn1,
+}
+
+/// Path of every function in the ASN.1 binding, section 6.6.1.
+pub(crate) const ASN1_PATH: &str = "/gsma/rsp2/asn1";
+/// Media type of the ASN.1 binding, section 6.6.1.
+pub(crate) const ASN1_CONTENT_TYPE: &str = "application/x-gsma-rsp-asn1";
+/// How an LPAd calls itself, section 6.2.
+pub(crate) const USER_AGENT: &str = "gsma-rsp-lpad";
+
+/// RemoteProfileProvisioningRequest and -Response.
+const REMOTE_PROFILE_PROVISIONING: Tag = Tag(0xA2);
+const OK: Tag = Tag(0xA0);
+const ERROR: Tag = Tag(0x81);
+
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "JSON",
+            Self::Asn1 => "ASN.1",
+        })
+    }
+}
+
+/// What the server answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer<T> {
+    /// The function was executed.
+    Done(T),
+    /// It was not.
+    Refused(Refused),
+}
+
+/// A refusal as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Subject and reason.
+    Json(StatusCodeData),
+    /// The function's error code.
+    Asn1(i64),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(status) => status.fmt(f),
+            Self::Asn1(code) => write!(f, "error {code}"),
+        }
+    }
+}
+
+impl Binding {
+    /// The request for a function.
+    pub fn request<F: Function>(self, version: Version, body: &F::Request) -> Request<Bytes>
+    where
+        F::Request: Serialize + Asn1,
+    {
+        match self {
+            Self::Json => self.post(&es9plus::path(F::NAME), version, json_bytes(body)),
+            Self::Asn1 => {
+                self.post(ASN1_PATH, version, tlv_bytes(REMOTE_PROFILE_PROVISIONING, &body.to_der()).into())
+            }
+        }
+    }
+
+    /// A POST with the headers of the binding.
+    pub fn post(self, path: &str, version: Version, body: Bytes) -> Request<Bytes> {
+        let mut request = json::request(path, version, &());
+        *request.body_mut() = body;
+        let headers = request.headers_mut();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if self == Self::Asn1 {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(ASN1_CONTENT_TYPE));
+        }
+        request
+    }
+
+    /// Reads the answer to a function.
+    ///
+    /// # Errors
+    /// It is none of this binding.
+    pub fn answer<F: Function>(self, response: &Response<Bytes>) -> Result<Answer<F::Reply>, Stop>
+    where
+        F::Request: Asn1,
+        F::Reply: DeserializeOwned + Asn1,
+    {
+        match self {
+            Self::Json => match json::answer::<F::Reply>(response) {
+                Ok(json::Answer::Done(reply)) => Ok(Answer::Done(reply)),
+                Ok(json::Answer::Refused(status)) => Ok(Answer::Refused(Refused::Json(status))),
+                Err(error) => Err(Stop::failed(format!("{}: {error}", F::NAME))),
+            },
+            Self::Asn1 => asn1_answer::<F>(response)
+                .map_err(|stop| stop.during(&format!("{} in the ASN.1 binding", F::NAME))),
+        }
+    }
+}
+
+fn json_bytes(body: &impl Serialize) -> Bytes {
+    // Types of maps and strings cannot fail to be written.
+    serde_json::to_vec(body).unwrap_or_default().into()
+}
+
+fn asn1_answer<F: Function>(response: &Response<Bytes>) -> Result<Answer<F::Reply>, Stop>
+where
+    F::Request: Asn1,
+    F::Reply: Asn1,
+{
+    ensure(response.status() == StatusCode::OK, || format!("HTTP status {}", response.status()))?;
+    let unlike = |what: &str| Stop::failed(format!("the answer {what}"));
+    let inner = match tlv::split(response.body()) {
+        Some((REMOTE_PROFILE_PROVISIONING, inner)) => inner,
+        _ => return Err(unlike("is no RemoteProfileProvisioningResponse (one TLV with tag A2)")),
+    };
+    let alternatives = match tlv::split(inner) {
+        // Request and response of a function have the same tag.
+        Some((tag, alternatives)) if tag == F::Request::TAG => alternatives,
+        Some((tag, _)) => return Err(unlike(&format!("has tag {tag}, expected {}", F::Request::TAG))),
+        None => return Err(unlike("is not one function's response")),
+    };
+    match tlv::split(alternatives) {
+        Some((OK, _)) => {
+            let mut reader = Reader::new(alternatives);
+            let reply = F::Reply::decode_as(OK, &mut reader).and_then(|reply| {
+                reader.finish()?;
+                Ok(reply)
+            });
+            reply.map(Answer::Done).map_err(|error| unlike(&format!("is not DER of the function: {error}")))
+        }
+        Some((ERROR, _)) => i64::decode_as(ERROR, &mut Reader::new(alternatives))
+            .map(|code| Answer::Refused(Refused::Asn1(code)))
+            .map_err(|error| unlike(&format!("has no proper error code: {error}"))),
+        _ => Err(unlike("is neither OK (A0) nor an error code (81)")),
+    }
+}
+
+/// The error code of a function in the ASN.1 binding for a refusal, section 6.6.2; what has none is undefinedError.
+pub(crate) fn error_code(function: &str, status: Status) -> i64 {
+    const UNDEFINED_ERROR: i64 = 127;
+    match (function, status) {
+        ("initiateAuthentication", Status::SmdpAddressRefused) => 1,
+        ("initiateAuthentication", Status::SvnUnsupported) => 2,
+        (
+            "initiateAuthentication",
+            Status::CiForSigningUnsupported | Status::CiForVerificationUnavailable,
+        ) => 3,
+        ("authenticateClient", Status::EumCertificateVerificationFailed) => 1,
+        ("authenticateClient", Status::EumCertificateExpired) => 2,
+        ("authenticateClient", Status::EuiccCertificateVerificationFailed) => 3,
+        ("authenticateClient", Status::EuiccCertificateExpired) => 4,
+        ("authenticateClient", Status::EuiccVerificationFailed) => 5,
+        ("authenticateClient", Status::MatchingIdRefused) => 6,
+        ("authenticateClient", Status::EidNotAllowed) => 7,
+        ("authenticateClient", Status::ProfileNotEligible) => 8,
+        ("authenticateClient", Status::CiUnknown) => 9,
+        ("authenticateClient", Status::TransactionUnknown) => 10,
+        ("authenticateClient", Status::EuiccInsufficientMemory) => 11,
+        ("authenticateClient", Status::OrderExpired) => 18,
+        ("getBoundProfilePackage", Status::EuiccVerificationFailed) => 1,
+        ("getBoundProfilePackage", Status::ConfirmationCodeMissing) => 2,
+        ("getBoundProfilePackage", Status::ConfirmationCodeRefused) => 3,
+        ("getBoundProfilePackage", Status::ConfirmationCodeRetriesExceeded) => 4,
+        ("getBoundProfilePackage", Status::ProfileUnavailable) => 5,
+        ("getBoundProfilePackage", Status::TransactionUnknown) => 95,
+        ("cancelSession", Status::TransactionUnknown) => 1,
+        ("cancelSession", Status::EuiccVerificationFailed) => 2,
+        _ => UNDEFINED_ERROR,
+    }
+}
+
+impl<T> Answer<T> {
+    /// The reply.
+    ///
+    /// # Errors
+    /// The server refused.
+    pub fn done(self) -> Result<T, Stop> {
+        match self {
+            Self::Done(reply) => Ok(reply),
+            Self::Refused(why) => Err(Stop::failed(format!("refused with {why}, expected success"))),
+        }
+    }
+
+    /// That the server refused, with this status.
+    ///
+    /// # Errors
+    /// It did not, or with another.
+    pub fn refused(self, function: &str, status: Status) -> Verdict {
+        match self {
+            Self::Done(_) => Err(Stop::failed(format!("succeeded, expected {status}"))),
+            Self::Refused(Refused::Json(came)) => {
+                ensure(came.subject_code == status.subject() && came.reason_code == status.reason(), || {
+                    format!("refused with {came}, expected {status}")
+                })
+            }
+            Self::Refused(Refused::Asn1(came)) => {
+                let expected = error_code(function, status);
+                ensure(came == expected, || {
+                    format!("refused with error {came}, expected {expected} (for {status})")
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,625 @@
+//! ES9+.AuthenticateClient: SGP.22 section 5.6.3, SGP.23 section 4.3.14.
+
+use certs::{Defect, Role};
+use rsp::der::{BitString, Tag, tlv_bytes};
+use rsp::ids::TransactionId;
+use rsp::sgp22::es9plus::{AuthenticateClient, AuthenticateClientRequest, InitiateAuthentication};
+use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse};
+use rsp::sgp22::{ppr, uicc_capability};
+use rsp::status::Status;
+
+use super::CODE;
+use crate::bench::{Bench, Offered};
+use crate::binding::Answer;
+use crate::case::{Case, Run, run};
+use crate::euicc::{Authenticate, Euicc};
+use crate::order::{Found, Order, Standing, Wanted, Whose};
+use crate::verdict::{During, Stop, Verdict, ensure, equal};
+
+const FUNCTION: &str = "ES9+.AuthenticateClient";
+const CLAUSE: &str = "5.6.3";
+
+const ANYBODYS: Order = Order {
+    whose: Whose::Anybody,
+    found: Found::ByMatchingId,
+    confirmation_code: None,
+    standing: Standing::Released,
+    expired: false,
+    attempts: None,
+    wrong_confirmation_codes: 0,
+    reusable: false,
+    ppk: false,
+    bound_once: false,
+    profile: Wanted { usim: false, ppr1: false, icon: false },
+};
+const MINE: Order = Order { whose: Whose::Mine, ..ANYBODYS };
+const BY_EID: Order = Order { found: Found::ByEid, ..MINE };
+const BY_EVENT: Order = Order { found: Found::ByEvent, ..MINE };
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = nominal_cases();
+    cases.extend(proofs());
+    cases.extend(orders());
+    cases.extend(retries());
+    cases
+}
+
+fn case(title: &str, order: Order, run: Run) -> Case {
+    Case::new(FUNCTION, CLAUSE, title, run).order(order)
+}
+
+// --- What is to be offered -----------------------------------------------------------------------------------------
+
+type Change = fn(&Bench<'_>, &mut Authenticate);
+
+/// Identifier, title, what waits, how the eUICC asks for it.
+const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #01"),
+        "default SM-DP+: an order for the EID is found with an empty MatchingID",
+        BY_EID,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #02"),
+        "default SM-DP+, with confirmation code",
+        Order { confirmation_code: Some(CODE), ..BY_EID },
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #05"),
+        "SM-DS: the order is found with the EventID",
+        BY_EVENT,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #06"),
+        "SM-DS, with confirmation code",
+        Order { confirmation_code: Some(CODE), ..BY_EVENT },
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #08"),
+        "activation code: the order for the EID is found with its MatchingID",
+        MINE,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #09"),
+        "activation code for the EID, with confirmation code",
+        Order { confirmation_code: Some(CODE), ..MINE },
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #11"),
+        "activation code: an order for no EID in particular is anybody's",
+        ANYBODYS,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #12"),
+        "activation code for no EID in particular, with confirmation code",
+        Order { confirmation_code: Some(CODE), ..ANYBODYS },
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #14"),
+        "default SM-DP+: the MatchingID may be left out",
+        BY_EID,
+        |_, it| it.matching_id = None,
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #19"),
+        "bits of UICCCapability that a later version adds are passed over",
+        ANYBODYS,
+        |_, it| {
+            let mut bits = it.info2.uicc_capability.ones();
+            bits.extend([40, 61]);
+            it.info2.uicc_capability = BitString::of(&bits);
+        },
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #20"),
+        "elements of deviceInfo that a later version adds are passed over",
+        ANYBODYS,
+        |_, it| {
+            let device_info = vec![Tag(0xA0), Tag(0xA1)];
+            it.later.push((device_info.clone(), tlv_bytes(Tag(0x9D), &[1, 2, 3])));
+            it.later.push(([device_info, vec![Tag(0xA1)]].concat(), tlv_bytes(Tag(0x9C), &[17, 0, 0])));
+        },
+    ),
+    (
+        Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #21"),
+        "elements of euiccInfo2 that a later version adds are passed over",
+        ANYBODYS,
+        |_, it| {
+            // highestSvn and an element nobody knows.
+            it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0x93), &[3, 1, 0])));
+            it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0xBF7E), &[0x80, 1, 1])));
+        },
+    ),
+    (None, "bits of RspCapability that a later version adds are passed over", ANYBODYS, |_, it| {
+        it.info2.rsp_capability = BitString::of(&[0, 1, 2, 3, 4, 5, 14, 23]);
+    }),
+    (None, "elements after ctxParams1 that a later version adds are passed over", ANYBODYS, |_, it| {
+        it.later.push((vec![], tlv_bytes(Tag(0x9E), &[1])));
+        it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x9D), &[1])));
+    }),
+    (None, "a device that tells its IMEI and every release it supports is served", ANYBODYS, |_, it| {
+        let release = Some(rsp::ids::Version([15, 0, 0]));
+        it.device_info.imei = Some([0x53, 0x92, 0x60, 0x11, 0x32, 0x54, 0x76, 0xF8]);
+        it.device_info.device_capabilities.gsm_supported_release = release;
+        it.device_info.device_capabilities.eutran_epc_supported_release = release;
+        it.device_info.device_capabilities.nr_5gc_supported_release = release;
+    }),
+];
+
+fn nominal_cases() -> Vec<Case> {
+    let mut cases: Vec<_> = OFFERS
+        .iter()
+        .map(|(id, title, order, change)| {
+            let change = *change;
+            let run = run!(|bench| {
+                let started = bench.initiate().await?;
+                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+                change(bench, &mut proof);
+                let offered = bench.authenticate(started, &proof.request()?).await?;
+                equal("smdpSigned2.bppEuiccOtpk", &offered.ok.smdp_signed2.bpp_euicc_otpk, &None)
+            });
+            Case { id: *id, ..case(title, *order, run) }
+        })
+        .collect();
+    cases.push(
+        case("default SM-DP+: after a wrong MatchingID the right one is taken", BY_EID, second_attempt())
+            .id("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #03"),
+    );
+    cases
+}
+
+fn second_attempt() -> Run {
+    run!(|bench| {
+        ask(bench, &bench.euicc, "WRONG").await?.refused("authenticateClient", Status::MatchingIdRefused)?;
+        bench.offered().await.map(|_| ())
+    })
+}
+
+/// AuthenticateClient of this eUICC in a session of its own, with whatever comes of it.
+async fn ask(
+    bench: &Bench<'_>,
+    euicc: &Euicc,
+    matching_id: &str,
+) -> Result<Answer<rsp::sgp22::es9plus::AuthenticateClientOk>, Stop> {
+    let started = bench.initiate_with(&euicc.initiation(&bench.server.address)).await?;
+    bench.call::<AuthenticateClient>(&euicc.authenticate(&started.ok, matching_id).request()?).await
+}
+
+// --- Proofs that do not hold ---------------------------------------------------------------------------------------
+
+type Spoil = fn(&Bench<'_>, &mut Authenticate) -> Verdict;
+
+/// Identifier, what is wrong with the proof, what is answered.
+const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #2"),
+        "the EUM's certificate has expired",
+        Status::EumCertificateExpired,
+        |bench, it| eum(bench, it, Defect::Expired),
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #4"),
+        "the eUICC's certificate has expired",
+        Status::EuiccCertificateExpired,
+        |bench, it| euicc(bench, it, Defect::Expired),
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #5"),
+        "euiccSignature1 does not verify",
+        Status::EuiccVerificationFailed,
+        |_, it| {
+            it.spoil_signature = true;
+            Ok(())
+        },
+    ),
+    (None, "euiccSignature1 is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
+        it.key = bench.other_euicc.credentials.euicc.key.clone();
+        Ok(())
+    }),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #6"),
+        "serverChallenge is not the one that was given",
+        Status::EuiccVerificationFailed,
+        |_, it| {
+            it.server_challenge = it.server_challenge.map(|octet| octet ^ 1);
+            Ok(())
+        },
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #7"),
+        "the EUM's certificate is below an unknown CI",
+        Status::CiUnknown,
+        |bench, it| eum(bench, it, Defect::StrangerCi),
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #9"),
+        "the TransactionID outside of what is signed is unknown",
+        Status::TransactionUnknown,
+        |_, it| {
+            it.outer = TransactionId(vec![1; 16]);
+            Ok(())
+        },
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #10"),
+        "the TransactionID in euiccSigned1 is another one",
+        Status::TransactionUnknown,
+        |_, it| {
+            it.inner = TransactionId(vec![1; 16]);
+            Ok(())
+        },
+    ),
+    (None, "the EUM's certificate is none", Status::EumCertificateVerificationFailed, |_, it| {
+        it.eum_certificate = vec![0x30, 0];
+        Ok(())
+    }),
+    (None, "the eUICC's certificate is none", Status::EuiccCertificateVerificationFailed, |_, it| {
+        it.euicc_certificate = vec![0x30, 0];
+        Ok(())
+    }),
+];
+
+const EUM_DEFECTS: &[(&str, Defect)] = &[
+    ("is not yet valid", Defect::NotYetValid),
+    ("is of another role", Defect::WrongRole),
+    ("has no certificate policies", Defect::NoRole),
+    ("was signed by somebody else", Defect::ForgedSignature),
+    ("was changed after it was signed", Defect::Tampered),
+    ("has the key usage of a leaf", Defect::WrongKeyUsage),
+    ("has no key usage", Defect::NoKeyUsage),
+    ("is not a CA's", Defect::NotACa),
+    ("says of no EID that it may issue for it", Defect::NoEidRange),
+    ("has a critical extension that nobody knows", Defect::UnknownCriticalExtension),
+];
+
+const EUICC_DEFECTS: &[(&str, Defect)] = &[
+    ("is not yet valid", Defect::NotYetValid),
+    ("is of another role", Defect::WrongRole),
+    ("has no certificate policies", Defect::NoRole),
+    ("was signed by somebody else", Defect::ForgedSignature),
+    ("was changed after it was signed", Defect::Tampered),
+    ("has the key usage of a CA", Defect::WrongKeyUsage),
+    ("has no key usage", Defect::NoKeyUsage),
+    ("names another issuer than the EUM", Defect::StrangerCi),
+    ("is for an EID outside of its EUM's range", Defect::EidOutsideRange),
+    ("is of another organisation than its EUM", Defect::OtherOrganisation),
+    ("has a critical extension that nobody knows", Defect::UnknownCriticalExtension),
+];
+
+fn eum(bench: &Bench<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
+    it.eum_certificate = bench.server.pki.issue_with(defect, Role::Eum, bench.curve)?.der;
+    Ok(())
+}
+
+fn euicc(bench: &Bench<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
+    let broken = bench.server.pki.issue_with(defect, Role::Euicc, bench.curve)?;
+    (it.euicc_certificate, it.key) = (broken.der, broken.key);
+    Ok(())
+}
+
+fn proofs() -> Vec<Case> {
+    let mut cases: Vec<_> = PROOFS
+        .iter()
+        .map(|(id, title, status, spoil)| {
+            let (status, spoil) = (*status, *spoil);
+            let run = run!(|bench| refused_proof(bench, status, |it| spoil(bench, it)).await);
+            Case { id: *id, ..case(title, ANYBODYS, run) }
+        })
+        .collect();
+    for (what, defect) in EUM_DEFECTS {
+        let defect = *defect;
+        let status = Status::EumCertificateVerificationFailed;
+        let run = run!(|bench| refused_proof(bench, status, |it| eum(bench, it, defect)).await);
+        cases.push(
+            case(&format!("the EUM's certificate {what}"), ANYBODYS, run)
+                .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #1"),
+        );
+    }
+    for (what, defect) in EUICC_DEFECTS {
+        let defect = *defect;
+        let status = Status::EuiccCertificateVerificationFailed;
+        let run = run!(|bench| refused_proof(bench, status, |it| euicc(bench, it, defect)).await);
+        cases.push(
+            case(&format!("the eUICC's certificate {what}"), ANYBODYS, run)
+                .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #3"),
+        );
+    }
+    cases.push(case(
+        "a chain below another CI than the one that was to be used is refused",
+        ANYBODYS,
+        other_ci(),
+    ));
+    cases.push(case(
+        "a challenge is answered once: after a refusal the transaction is over",
+        ANYBODYS,
+        once(),
+    ));
+    cases.push(case(
+        "the eUICC's own refusal ends the session and leaves the order",
+        ANYBODYS,
+        own_refusal(),
+    ));
+    cases
+}
+
+/// The proof is refused, and the order is as it was: the same eUICC gets its offer afterwards.
+async fn refused_proof(
+    bench: &Bench<'_>,
+    status: Status,
+    spoil: impl Fn(&mut Authenticate) -> Verdict,
+) -> Verdict {
+    let started = bench.initiate().await?;
+    let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+    spoil(&mut proof)?;
+    bench.refused::<AuthenticateClient>(&proof.request()?, status).await?;
+    bench.offered().await.during("afterwards, with nothing wrong").map(|_| ())
+}
+
+/// The eUICC can sign under both CIs, was told one and signs under the other.
+fn other_ci() -> Run {
+    use crypto::Curve;
+    run!(|bench| {
+        let other = match bench.curve {
+            Curve::P256 => Curve::BrainpoolP256r1,
+            Curve::BrainpoolP256r1 => Curve::P256,
+        };
+        let eid = bench.euicc.eid;
+        let other = bench.server.pki.issue_euicc(other, eid, bench.server.pki.eum(other)?.validity())?;
+        let other_ci = other.ci.subject_key_id().cloned().into_iter();
+        let mut request = bench.initiation();
+        request.euicc_info1.euicc_ci_pk_id_list_for_signing.extend(other_ci);
+        let started = bench.initiate_with(&request).await?;
+        let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+        proof.euicc_certificate = other.euicc.certificate.der().to_vec();
+        proof.eum_certificate = other.eum.der().to_vec();
+        proof.key = other.euicc.key;
+        bench.refused::<AuthenticateClient>(&proof.request()?, Status::CiUnknown).await
+    })
+}
+
+fn once() -> Run {
+    run!(|bench| {
+        let started = bench.initiate().await?;
+        let wrong = bench.euicc.authenticate(&started.ok, "GUESSED").request()?;
+        bench.refused::<AuthenticateClient>(&wrong, Status::MatchingIdRefused).await?;
+        let right = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id).request()?;
+        bench.refused::<AuthenticateClient>(&right, Status::TransactionUnknown).await
+    })
+}
+
+fn own_refusal() -> Run {
+    run!(|bench| {
+        let ok = bench.call::<InitiateAuthentication>(&bench.initiation()).await?.done()?;
+        let refusal = AuthenticateClientRequest {
+            transaction_id: ok.transaction_id.clone(),
+            authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
+                AuthenticateResponseError {
+                    transaction_id: ok.transaction_id.clone(),
+                    authenticate_error_code: AuthenticateErrorCode::INVALID_CERTIFICATE,
+                },
+            ),
+        };
+        // The standard has no status of its own for it; that it is no success is what counts.
+        let answer = bench.call::<AuthenticateClient>(&refusal).await?;
+        ensure(matches!(answer, Answer::Refused(_)), || {
+            "the eUICC's error was answered with success".to_owned()
+        })?;
+        let late = bench.euicc.authenticate(&ok, &bench.ready()?.matching_id).request()?;
+        bench.refused::<AuthenticateClient>(&late, Status::TransactionUnknown).await?;
+        bench.offered().await.during("afterwards, in another session").map(|_| ())
+    })
+}
+
+// --- Orders that are not to be had ---------------------------------------------------------------------------------
+
+/// Identifier, title, what waits, what the eUICC says, what is answered.
+const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #8"),
+        "a profile that is not released is refused",
+        Order { standing: Standing::Confirmed, ..ANYBODYS },
+        Status::ProfileNotReleased,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #11"),
+        "default SM-DP+: a MatchingID that no order has is refused",
+        BY_EID,
+        Status::MatchingIdRefused,
+        |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #12"),
+        "activation code for the EID: a MatchingID that no order has is refused",
+        MINE,
+        Status::MatchingIdRefused,
+        |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #13"),
+        "SM-DS: an EventID that no order has is refused",
+        BY_EVENT,
+        Status::MatchingIdRefused,
+        |_, it| it.matching_id = Some("UNKNOWN-EVENT-ID".to_owned()),
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #14"),
+        "default SM-DP+: an EID for which no order waits is refused",
+        Order { whose: Whose::Anothers, ..BY_EID },
+        Status::EidNotAllowed,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #15"),
+        "an eUICC without the capability that the profile needs is refused",
+        Order { profile: Wanted { usim: true, ppr1: false, icon: false }, ..ANYBODYS },
+        Status::ProfileNotEligible,
+        |_, it| it.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]),
+    ),
+    (
+        None,
+        "an eUICC that forbids the profile's policy rule is refused",
+        Order { profile: Wanted { usim: false, ppr1: true, icon: false }, ..ANYBODYS },
+        Status::ProfileNotEligible,
+        |_, it| it.info2.forbidden_profile_policy_rules = Some(BitString::of(&[ppr::PPR1])),
+    ),
+    (
+        None,
+        "an eUICC without memory for the profile is refused",
+        ANYBODYS,
+        Status::EuiccInsufficientMemory,
+        |_, it| it.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0],
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #16"),
+        "an order that has expired is refused",
+        Order { expired: true, ..ANYBODYS },
+        Status::OrderExpired,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #17"),
+        "an order whose downloads are used up is refused",
+        Order { attempts: Some((3, 3)), ..ANYBODYS },
+        Status::DownloadAttemptsExceeded,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #19"),
+        "SM-DS: an EID that the order is not for is refused",
+        Order { whose: Whose::Anothers, ..BY_EVENT },
+        Status::EidNotAllowed,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #20"),
+        "activation code: an EID that the order is not for is refused",
+        Order { whose: Whose::Anothers, ..ANYBODYS },
+        Status::EidNotAllowed,
+        |_, _| {},
+    ),
+    (
+        Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #21"),
+        "activation code for no EID in particular: a MatchingID that no order has is refused",
+        ANYBODYS,
+        Status::MatchingIdRefused,
+        |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
+    ),
+];
+
+fn orders() -> Vec<Case> {
+    let mut cases: Vec<_> = ORDERS
+        .iter()
+        .map(|(id, title, order, status, change)| {
+            let (status, change) = (*status, *change);
+            let run = run!(|bench| {
+                let started = bench.initiate().await?;
+                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+                change(bench, &mut proof);
+                bench.refused::<AuthenticateClient>(&proof.request()?, status).await
+            });
+            Case { id: *id, ..case(title, *order, run) }
+        })
+        .collect();
+    let last_one = Order { attempts: Some((2, 3)), ..ANYBODYS };
+    cases.push(case(
+        "the last download of an order may begin, the one after it not",
+        last_one,
+        last_attempt(),
+    ));
+    cases.push(case("a profile that is installed is not offered again", ANYBODYS, not_again()));
+    cases.push(case("a package that is out is not for another eUICC", ANYBODYS, handed_out()));
+    let for_all = Order { reusable: true, ..ANYBODYS };
+    cases.push(case(
+        "an order that is never used up serves one eUICC after the other",
+        for_all,
+        one_after_another(),
+    ));
+    cases
+}
+
+fn last_attempt() -> Run {
+    run!(|bench| {
+        bench.offered().await?;
+        let answer = ask(bench, &bench.euicc, &bench.ready()?.matching_id).await?;
+        answer.refused("authenticateClient", Status::DownloadAttemptsExceeded)
+    })
+}
+
+fn not_again() -> Run {
+    run!(|bench| {
+        let bound = bench.download().await?;
+        bench.notify(bench.installed(&bound)).await?;
+        let answer = ask(bench, &bench.euicc, &bench.ready()?.matching_id).await?;
+        answer.refused("authenticateClient", Status::MatchingIdRefused)
+    })
+}
+
+fn handed_out() -> Run {
+    run!(|bench| {
+        bench.download().await?;
+        let answer = ask(bench, &bench.other_euicc, &bench.ready()?.matching_id).await?;
+        answer.refused("authenticateClient", Status::EidNotAllowed)
+    })
+}
+
+fn one_after_another() -> Run {
+    run!(|bench| {
+        let matching_id = &bench.ready()?.matching_id;
+        let bound = bench.download().await?;
+        bench.notify(bench.installed(&bound)).await?;
+        ask(bench, &bench.other_euicc, matching_id).await?.done().during("the other eUICC")?;
+        ask(bench, &bench.euicc, matching_id).await?.done().during("the first eUICC again").map(|_| ())
+    })
+}
+
+// --- Retries -------------------------------------------------------------------------------------------------------
+
+fn retries() -> Vec<Case> {
+    [
+        (
+            "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #01",
+            "default SM-DP+: a retry is told the one-time key of the package that was bound",
+            BY_EID,
+        ),
+        (
+            "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #02",
+            "SM-DS: a retry is told the one-time key of the package that was bound",
+            BY_EVENT,
+        ),
+        (
+            "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #03",
+            "activation code for the EID: a retry is told the one-time key of the package that was bound",
+            MINE,
+        ),
+        (
+            "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #04",
+            "activation code for no EID: a retry is told the one-time key of the package that was bound",
+            ANYBODYS,
+        ),
+    ]
+    .into_iter()
+    .map(|(id, title, order)| {
+        let run = run!(|bench| {
+            let key = bench.euicc.one_time_key();
+            let offered = bench.offered().await?;
+            bench.bound(&offered, &key).await?;
+            told(&bench.offered().await.during("the retry")?, &key)
+        });
+        case(title, order, run).id(id)
+    })
+    .collect()
+}
+
+fn told(offered: &Offered, key: &crypto::SecretKey) -> Verdict {
+    let expected = Some(key.public_key().to_sec1().to_vec());
+    equal("smdpSigned2.bppEuiccOtpk", &offered.ok.smdp_signed2.bpp_euicc_otpk, &expected)
+}

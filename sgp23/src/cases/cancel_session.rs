@@ -1,0 +1,185 @@
+//! ES9+.CancelSession: SGP.22 section 5.6.5, SGP.23 section 4.3.16.
+
+use rsp::ids::TransactionId;
+use rsp::sgp22::CancelSessionReason as Reason;
+use rsp::sgp22::es9plus::{CancelSession, CancelSessionRequestEs9, GetBoundProfilePackage};
+use rsp::sgp22::es10b::CancelSessionResponse;
+use rsp::status::Status;
+
+use crate::bench::Bench;
+use crate::binding::Answer;
+use crate::case::{Case, Need, Run, run};
+use crate::euicc::Cancel;
+use crate::order::Order;
+use crate::verdict::{During, Stop, Verdict, ensure};
+
+const FUNCTION: &str = "ES9+.CancelSession";
+const CLAUSE: &str = "5.6.5";
+
+fn case(title: &str, run: Run) -> Case {
+    Case::new(FUNCTION, CLAUSE, title, run).order(Order::default())
+}
+
+/// Reason, its name, and the identifiers after AuthenticateClient and after GetBoundProfilePackage.
+const REASONS: &[(Reason, &str, Option<&str>, Option<&str>)] = &[
+    (
+        Reason::END_USER_REJECTION,
+        "endUserRejection",
+        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #01"),
+        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #01"),
+    ),
+    (
+        Reason::POSTPONED,
+        "postponed",
+        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #02"),
+        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #02"),
+    ),
+    (
+        Reason::TIMEOUT,
+        "timeout",
+        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #03"),
+        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #03"),
+    ),
+    (
+        Reason::PPR_NOT_ALLOWED,
+        "pprNotAllowed",
+        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #04"),
+        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #04"),
+    ),
+    (
+        Reason::METADATA_MISMATCH,
+        "metadataMismatch",
+        None,
+        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #05"),
+    ),
+    (
+        Reason::LOAD_BPP_EXECUTION_ERROR,
+        "loadBppExecutionError",
+        None,
+        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #06"),
+    ),
+    (
+        Reason::UNDEFINED_REASON,
+        "undefinedReason",
+        Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #05"),
+        Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #07"),
+    ),
+    (Reason(99), "a reason of a later version", None, None),
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (reason, name, after_authenticate, after_package) in REASONS {
+        let reason = *reason;
+        let effect = if reason.keeps_the_order() { "keeps the order" } else { "ends the order" };
+        let run = run!(|bench| {
+            let offered = bench.offered().await?;
+            let id = &offered.ok.transaction_id;
+            bench.cancel(&bench.euicc.cancel(id, &offered.auth.oid, reason)).await?;
+            let late = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
+            bench
+                .refused::<GetBoundProfilePackage>(&late, Status::TransactionUnknown)
+                .await
+                .during("in the cancelled session")?;
+            effect_of(bench, reason).await
+        });
+        let case_of = |when: &str, run| case(&format!("{name} after {when} {effect}"), run);
+        cases.push(Case { id: *after_authenticate, ..case_of("AuthenticateClient", run) });
+        let run = run!(|bench| {
+            let bound = bench.download().await?;
+            let cancel = bench.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, reason);
+            bench.cancel(&cancel).await?;
+            effect_of(bench, reason).await
+        });
+        cases.push(Case { id: *after_package, ..case_of("GetBoundProfilePackage", run) });
+    }
+    cases.extend(refusals());
+    cases.push(ended_state());
+    cases
+}
+
+/// Whether the same eUICC can download afterwards.
+async fn effect_of(bench: &Bench<'_>, reason: Reason) -> Verdict {
+    if reason.keeps_the_order() {
+        return bench.download().await.during("afterwards").map(|_| ());
+    }
+    let started = bench.initiate().await?;
+    let proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id).request()?;
+    bench
+        .refused::<rsp::sgp22::es9plus::AuthenticateClient>(&proof, Status::MatchingIdRefused)
+        .await
+        .during("afterwards")
+}
+
+fn ended_state() -> Case {
+    let run = run!(|bench| {
+        let offered = bench.offered().await?;
+        let id = &offered.ok.transaction_id;
+        bench.cancel(&bench.euicc.cancel(id, &offered.auth.oid, Reason::END_USER_REJECTION)).await?;
+        bench.expect_state("Error").await
+    });
+    case("the profile of an order that was ended is in state Error", run).need(Need::Admin)
+}
+
+type Spoil = fn(&Bench<'_>, &mut Cancel) -> Verdict;
+
+const REFUSALS: &[(&str, Status, Spoil)] = &[
+    ("the TransactionID outside of what is signed is unknown", Status::TransactionUnknown, |_, it| {
+        it.outer = TransactionId(vec![1; 16]);
+        Ok(())
+    }),
+    ("the TransactionID in euiccCancelSessionSigned is another one", Status::TransactionUnknown, |_, it| {
+        it.signed.transaction_id = TransactionId(vec![1; 16]);
+        Ok(())
+    }),
+    ("euiccCancelSessionSignature does not verify", Status::EuiccVerificationFailed, |_, it| {
+        it.spoil_signature = true;
+        Ok(())
+    }),
+    ("euiccCancelSessionSignature is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
+        it.key = bench.other_euicc.credentials.euicc.key.clone();
+        Ok(())
+    }),
+    ("the SM-DP+ OID is another server's", Status::SmdpOidMismatch, |_, it| {
+        it.signed.smdp_oid = "2.999.11".parse().map_err(|_| Stop::needs("an OID"))?;
+        Ok(())
+    }),
+];
+
+/// Each after AuthenticateClient and after GetBoundProfilePackage; the session and the order stay as they are.
+fn refusals() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (title, status, spoil) in REFUSALS {
+        let (status, spoil) = (*status, *spoil);
+        let run = run!(|bench| {
+            let offered = bench.offered().await?;
+            let id = &offered.ok.transaction_id;
+            let mut cancel = bench.euicc.cancel(id, &offered.auth.oid, Reason::END_USER_REJECTION);
+            spoil(bench, &mut cancel)?;
+            bench.refused::<CancelSession>(&cancel.request(), status).await?;
+            bench.bound(&offered, &bench.euicc.one_time_key()).await.during("afterwards").map(|_| ())
+        });
+        cases.push(case(&format!("after AuthenticateClient: {title}"), run));
+        let run = run!(|bench| {
+            let bound = bench.download().await?;
+            let mut cancel =
+                bench.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, Reason::END_USER_REJECTION);
+            spoil(bench, &mut cancel)?;
+            bench.refused::<CancelSession>(&cancel.request(), status).await?;
+            bench.download().await.during("afterwards").map(|_| ())
+        });
+        cases.push(case(&format!("after GetBoundProfilePackage: {title}"), run));
+    }
+    let run = run!(|bench| {
+        let offered = bench.offered().await?;
+        let error = CancelSessionRequestEs9 {
+            transaction_id: offered.ok.transaction_id.clone(),
+            cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
+        };
+        let answer = bench.call::<CancelSession>(&error).await?;
+        ensure(matches!(answer, Answer::Refused(_)), || "the eUICC's error ended the session".to_owned())?;
+        bench.bound(&offered, &bench.euicc.one_time_key()).await.during("afterwards").map(|_| ())
+    });
+    cases.push(case("the eUICC's own error ends nothing", run));
+    cases
+}

@@ -1,0 +1,365 @@
+//! ES9+.GetBoundProfilePackage and, in what it gives, ES8+: SGP.22 sections 5.6.2 and 5.5, SGP.23 section 4.3.13.
+
+use rsp::ids::TransactionId;
+use rsp::sgp22::es9plus::{GetBoundProfilePackage, GetBoundProfilePackageRequest};
+use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadResponse, PrepareDownloadResponseError};
+use rsp::status::Status;
+
+use super::CODE;
+use crate::bench::Bench;
+use crate::binding::Answer;
+use crate::bpp::protected_part;
+use crate::case::{Case, Need, Run, Scope, run};
+use crate::euicc::Prepare;
+use crate::order::{Order, Wanted};
+use crate::verdict::{During, Verdict, ensure, equal};
+
+const FUNCTION: &str = "ES9+.GetBoundProfilePackage";
+const CLAUSE: &str = "5.6.2";
+
+fn case(title: &str, order: Order, run: Run) -> Case {
+    Case::new(FUNCTION, CLAUSE, title, run).order(order)
+}
+
+fn plain() -> Order {
+    Order::default()
+}
+
+fn with_code() -> Order {
+    Order { confirmation_code: Some(CODE), ..plain() }
+}
+
+fn ppk() -> Order {
+    Order { ppk: true, ..plain() }
+}
+
+fn ppk_with_code() -> Order {
+    Order { ppk: true, ..with_code() }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    [packages(), retries(), refusals(), confirmation_codes(), sessions()].concat()
+}
+
+// --- Packages ------------------------------------------------------------------------------------------------------
+
+fn packages() -> Vec<Case> {
+    let icon = Wanted { icon: true, ..Wanted::default() };
+    [
+        (
+            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #01"),
+            "the package opens with the session keys and is the one in stock",
+            plain(),
+        ),
+        (
+            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #02"),
+            "with session keys and confirmation code",
+            with_code(),
+        ),
+        (
+            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #03"),
+            "with profile protection keys: ReplaceSessionKeys comes before the package",
+            ppk(),
+        ),
+        (
+            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #04"),
+            "with profile protection keys and confirmation code",
+            ppk_with_code(),
+        ),
+        (
+            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #05"),
+            "with session keys and metadata in two segments",
+            Order { profile: icon, ..plain() },
+        ),
+        (
+            Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #06"),
+            "with profile protection keys and metadata in two segments",
+            Order { profile: icon, ..ppk() },
+        ),
+    ]
+    .into_iter()
+    .map(|(id, title, order)| {
+        let segments = if order.profile.icon { 2 } else { 1 };
+        let run = run!(|bench| {
+            let bound = bench.download().await?;
+            if bench.server.admin.is_some() {
+                equal("whether profile protection keys are used", &bound.opened.ppk, &order.ppk)?;
+                equal("the number of segments of the metadata", &bound.opened.metadata_segments, &segments)?;
+            }
+            Ok(())
+        });
+        Case { id, ..case(title, order, run) }
+    })
+    .collect()
+}
+
+// --- Retries -------------------------------------------------------------------------------------------------------
+
+fn retries() -> Vec<Case> {
+    const SAME: [&str; 4] = [
+        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #01",
+        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #02",
+        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #03",
+        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #04",
+    ];
+    const OTHER: [&str; 4] = [
+        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #05",
+        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #06",
+        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #07",
+        "4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #08",
+    ];
+    let ways = [
+        ("with session keys", plain()),
+        ("with session keys and confirmation code", with_code()),
+        ("with profile protection keys", ppk()),
+        ("with profile protection keys and confirmation code", ppk_with_code()),
+    ];
+    let mut cases = Vec::new();
+    for ((id, other), (what, order)) in SAME.into_iter().zip(OTHER).zip(ways) {
+        let title = format!("{what}: the same one-time key gets the same package in another session");
+        cases.push(case(&title, order, same_key()).id(id));
+        let title =
+            format!("{what}: an eUICC that has lost its one-time key gets a package bound to another");
+        cases.push(case(&title, order, other_key()).id(other));
+    }
+    cases.push(
+        case("after a wrong confirmation code the right one is taken", with_code(), code_again())
+            .id("4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #09"),
+    );
+    cases.push(case(
+        "asked twice in one session the package is the same, octet for octet",
+        plain(),
+        asked_twice(),
+    ));
+    let bound_once = Order { bound_once: true, ..plain() };
+    cases.push(case(
+        "a package that may be bound only once is refused to another one-time key",
+        bound_once,
+        refused_to_another_key(),
+    ));
+    cases
+}
+
+fn same_key() -> Run {
+    run!(|bench| {
+        let key = bench.euicc.one_time_key();
+        let first = bench.bound(&bench.offered().await?, &key).await?;
+        let offered = bench.offered().await.during("the retry")?;
+        let second = bench.bound(&offered, &key).await.during("the retry")?;
+        let (first, second) = (protected_part(&first.octets)?, protected_part(&second.octets)?);
+        ensure(first == second, || "the retry got other segments under the same one-time key".to_owned())
+    })
+}
+
+fn other_key() -> Run {
+    run!(|bench| {
+        let first = bench.download().await?;
+        let second = bench.download().await.during("the retry")?;
+        ensure(first.opened.channel.smdp_otpk != second.opened.channel.smdp_otpk, || {
+            "the retry got the same otPK.DP.ECKA for another one-time key".to_owned()
+        })?;
+        equal("the metadata of the retry", &second.opened.metadata, &first.opened.metadata)?;
+        ensure(first.opened.package == second.opened.package, || "the retry got another package".to_owned())
+    })
+}
+
+fn code_again() -> Run {
+    run!(|bench| {
+        let key = bench.euicc.one_time_key();
+        let offered = bench.offered().await?;
+        let wrong = bench.prepare(&offered, &key)?.code(Some("0000"));
+        bench.refused::<GetBoundProfilePackage>(&wrong.request(), Status::ConfirmationCodeRefused).await?;
+        bench.bound(&bench.offered().await?, &key).await.map(|_| ())
+    })
+}
+
+fn asked_twice() -> Run {
+    run!(|bench| {
+        let key = bench.euicc.one_time_key();
+        let offered = bench.offered().await?;
+        let first = bench.bound(&offered, &key).await?;
+        let second = bench.bound(&offered, &key).await.during("the second time")?;
+        ensure(first.octets == second.octets, || "the second answer is another package".to_owned())
+    })
+}
+
+fn refused_to_another_key() -> Run {
+    run!(|bench| {
+        bench.download().await?;
+        let offered = bench.offered().await.during("the retry")?;
+        let request = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
+        bench.refused::<GetBoundProfilePackage>(&request, Status::ProfileUnavailable).await
+    })
+}
+
+// --- Refusals ------------------------------------------------------------------------------------------------------
+
+type Spoil = fn(&Bench<'_>, &mut Prepare);
+
+const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
+    (
+        Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #01"),
+        "euiccSignature2 does not verify",
+        Status::EuiccVerificationFailed,
+        |_, it| it.spoil_signature = true,
+    ),
+    (
+        Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #02"),
+        "the TransactionID outside of what is signed is unknown",
+        Status::TransactionUnknown,
+        |_, it| it.outer = TransactionId(vec![1; 16]),
+    ),
+    (
+        Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #03"),
+        "the TransactionID in euiccSigned2 is another one",
+        Status::TransactionUnknown,
+        |_, it| it.signed.transaction_id = TransactionId(vec![1; 16]),
+    ),
+    (None, "euiccSignature2 does not cover smdpSignature2", Status::EuiccVerificationFailed, |_, it| {
+        it.smdp_signature2.clear();
+    }),
+    (None, "euiccSignature2 is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
+        it.key = bench.other_euicc.credentials.euicc.key.clone();
+    }),
+    (None, "the one-time key is no point of the curve", Status::EuiccVerificationFailed, |_, it| {
+        if let Some(octet) = it.signed.euicc_otpk.get_mut(40) {
+            *octet ^= 1;
+        }
+    }),
+];
+
+fn refusals() -> Vec<Case> {
+    REFUSALS
+        .iter()
+        .map(|(id, title, status, spoil)| {
+            let (status, spoil) = (*status, *spoil);
+            let run = run!(|bench| {
+                let offered = bench.offered().await?;
+                let mut prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?;
+                spoil(bench, &mut prepare);
+                bench.refused::<GetBoundProfilePackage>(&prepare.request(), status).await?;
+                bench.download().await.during("afterwards, with nothing wrong").map(|_| ())
+            });
+            Case { id: *id, ..case(title, plain(), run) }
+        })
+        .collect()
+}
+
+// --- Confirmation codes --------------------------------------------------------------------------------------------
+
+fn confirmation_codes() -> Vec<Case> {
+    let used_up = Order { wrong_confirmation_codes: 2, ..with_code() };
+    vec![
+        case(
+            "a confirmation code that is needed and missing is asked for",
+            with_code(),
+            run!(|bench| refused_code(bench, None, Status::ConfirmationCodeMissing).await),
+        )
+        .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #04"),
+        case(
+            "a wrong confirmation code is refused",
+            with_code(),
+            run!(|bench| refused_code(bench, Some("0000"), Status::ConfirmationCodeRefused).await),
+        )
+        .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #05"),
+        case(
+            "the confirmation code is hashed with this session's TransactionID",
+            with_code(),
+            run!(|bench| {
+                let offered = bench.offered().await?;
+                let mut prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?;
+                prepare.signed.hash_cc = Some(crypto::hash_cc(CODE, &[1; 16]));
+                bench
+                    .refused::<GetBoundProfilePackage>(&prepare.request(), Status::ConfirmationCodeRefused)
+                    .await
+            }),
+        ),
+        case(
+            "the last wrong confirmation code ends the order, even for the right one",
+            used_up,
+            run!(|bench| {
+                refused_code(bench, Some("0000"), Status::ConfirmationCodeRetriesExceeded).await?;
+                bench.expect_state("Error").await
+            }),
+        )
+        .need(Need::Admin),
+        case(
+            "a session that was open all the time has no use of the right code either",
+            used_up,
+            run!(|bench| {
+                let early = bench.offered().await?;
+                refused_code(bench, Some("0000"), Status::ConfirmationCodeRetriesExceeded).await?;
+                let right = bench.prepare(&early, &bench.euicc.one_time_key())?.request();
+                bench.refused::<GetBoundProfilePackage>(&right, Status::ConfirmationCodeRetriesExceeded).await
+            }),
+        ),
+    ]
+}
+
+async fn refused_code(bench: &Bench<'_>, code: Option<&str>, status: Status) -> Verdict {
+    let offered = bench.offered().await?;
+    let prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?.code(code);
+    bench.refused::<GetBoundProfilePackage>(&prepare.request(), status).await
+}
+
+// --- Sessions ------------------------------------------------------------------------------------------------------
+
+fn sessions() -> Vec<Case> {
+    vec![
+        case(
+            "before AuthenticateClient there is nothing to be had",
+            plain(),
+            run!(|bench| {
+                let offered = bench.offered().await?;
+                let started = bench.initiate().await?;
+                let mut early = bench.prepare(&offered, &bench.euicc.one_time_key())?;
+                early.outer = started.ok.transaction_id.clone();
+                early.signed.transaction_id = started.ok.transaction_id;
+                bench.refused::<GetBoundProfilePackage>(&early.request(), Status::TransactionUnknown).await
+            }),
+        ),
+        case(
+            "the eUICC's own refusal gets no package and leaves the order",
+            plain(),
+            run!(|bench| {
+                let offered = bench.offered().await?;
+                let transaction_id = offered.ok.transaction_id;
+                let refusal = GetBoundProfilePackageRequest {
+                    transaction_id: transaction_id.clone(),
+                    prepare_download_response: PrepareDownloadResponse::DownloadResponseError(
+                        PrepareDownloadResponseError {
+                            transaction_id,
+                            download_error_code: DownloadErrorCode::INVALID_SIGNATURE,
+                        },
+                    ),
+                };
+                // The standard has no status of its own for it; that it is no success is what counts.
+                let answer = bench.call::<GetBoundProfilePackage>(&refusal).await?;
+                ensure(matches!(answer, Answer::Refused(_)), || {
+                    "the eUICC's error was answered with a package".to_owned()
+                })?;
+                bench.download().await.during("afterwards, in another session").map(|_| ())
+            }),
+        ),
+        case(
+            "an order that is cancelled between offer and package gives no package",
+            plain(),
+            run!(|bench| {
+                let offered = bench.offered().await?;
+                let operator = bench.operator()?;
+                operator
+                    .cancel(&operator.cancellation(bench.iccid()?))
+                    .await?
+                    .done()
+                    .during("CancelOrder")?;
+                let request = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
+                let answer = bench.call::<GetBoundProfilePackage>(&request).await?;
+                ensure(matches!(answer, Answer::Refused(_)), || {
+                    "the package of a cancelled order was handed out".to_owned()
+                })
+            }),
+        )
+        .need(Need::Operator)
+        .scope(Scope::Json),
+    ]
+}

@@ -1,0 +1,331 @@
+//! ES9+.HandleNotification: SGP.22 section 5.6.4, SGP.23 section 4.3.15.
+//!
+//! The function has no answer but HTTP 204, so what a server made of a notification shows in what it does afterwards, or
+//! in the admin API.
+
+use certs::{Defect, Role};
+use rsp::der::Raw;
+use rsp::ids::TransactionId;
+use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, ProfileInstallationResultData};
+use rsp::sgp22::es9plus::AuthenticateClient;
+use rsp::sgp22::{OtherSignedNotification, PendingNotification, notification_event};
+use rsp::status::Status;
+
+use crate::bench::{Bench, Bound};
+use crate::case::{Case, Need, Run, run};
+use crate::order::Order;
+use crate::verdict::{During, Stop, Verdict, equal};
+
+const FUNCTION: &str = "ES9+.HandleNotification";
+const CLAUSE: &str = "5.6.4";
+
+fn case(title: &str, run: Run) -> Case {
+    Case::new(FUNCTION, CLAUSE, title, run).order(Order::default())
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        case("the result of an installation and everything after it are taken", all_notifications())
+            .id("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #01"),
+        case("after the result of an installation an enable notification is taken", installed_and_enabled())
+            .id("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #02"),
+        case("an installation that succeeded leaves the profile Installed", installed_state())
+            .need(Need::Admin),
+        case("what comes again is answered again and has no second effect", repeated()).need(Need::Admin),
+        case("a deletion is believed from the eUICC that has the profile", deleted()).need(Need::Admin),
+    ];
+    cases.extend(failed_installations());
+    cases.extend(results_not_believed());
+    cases.extend(notifications_not_believed());
+    cases
+}
+
+impl Bench<'_> {
+    fn told(&self, number: i64, event: usize, bound: &Bound) -> OtherSignedNotification {
+        let iccid = bound.opened.metadata.iccid;
+        self.euicc.notification(number, event, &self.server.address, iccid)
+    }
+
+    async fn tell(&self, number: i64, event: usize, bound: &Bound) -> Verdict {
+        let notification = self.told(number, event, bound);
+        self.notify(PendingNotification::OtherSignedNotification(notification)).await
+    }
+
+    /// The profile is the eUICC's: whoever asks for it again is refused.
+    async fn expect_used_up(&self) -> Verdict {
+        let started = self.initiate().await?;
+        let proof = self.euicc.authenticate(&started.ok, &self.ready()?.matching_id).request()?;
+        self.refused::<AuthenticateClient>(&proof, Status::MatchingIdRefused).await.during("afterwards")
+    }
+}
+
+fn all_notifications() -> Run {
+    run!(|bench| {
+        let bound = bench.download().await?;
+        bench.notify(bench.installed(&bound)).await?;
+        bench.tell(2, notification_event::ENABLE, &bound).await.during("enable")?;
+        bench.tell(3, notification_event::DISABLE, &bound).await.during("disable")?;
+        bench.expect_used_up().await?;
+        bench.tell(4, notification_event::DELETE, &bound).await.during("delete")
+    })
+}
+
+fn installed_and_enabled() -> Run {
+    run!(|bench| {
+        let bound = bench.download().await?;
+        bench.notify(bench.installed(&bound)).await?;
+        bench.tell(3, notification_event::ENABLE, &bound).await?;
+        bench.expect_used_up().await
+    })
+}
+
+fn installed_state() -> Run {
+    run!(|bench| {
+        let bound = bench.download().await?;
+        bench.expect_state("Downloaded").await.during("before the result")?;
+        bench.notify(bench.installed(&bound)).await?;
+        bench.expect_state("Installed").await?;
+        equal("installedOn", &bench.profile().await?.installed_on, &vec![bench.euicc.eid.to_string()])
+    })
+}
+
+fn repeated() -> Run {
+    run!(|bench| {
+        let bound = bench.download().await?;
+        for _ in 0..3 {
+            bench.notify(bench.installed(&bound)).await?;
+        }
+        bench.expect_state("Installed").await?;
+        for _ in 0..2 {
+            bench.tell(4, notification_event::DELETE, &bound).await?;
+        }
+        // A result that was delayed on the way does not bring the profile back.
+        bench.notify(bench.installed(&bound)).await?;
+        equal("installedOn", &bench.profile().await?.installed_on, &Vec::new())
+    })
+}
+
+fn deleted() -> Run {
+    run!(|bench| {
+        let bound = bench.download().await?;
+        bench.notify(bench.installed(&bound)).await?;
+        bench.tell(2, notification_event::DELETE, &bound).await?;
+        equal("installedOn", &bench.profile().await?.installed_on, &Vec::new())
+    })
+}
+
+// --- Installations that failed -------------------------------------------------------------------------------------
+
+const REASONS: &[(&str, BppCommandId, ErrorReason, &str)] = &[
+    ("04", BppCommandId::CONFIGURE_ISDP, ErrorReason::INCORRECT_INPUT_VALUES, "incorrectInputValues"),
+    ("05", BppCommandId::INITIALISE_SECURE_CHANNEL, ErrorReason::INVALID_SIGNATURE, "invalidSignature"),
+    (
+        "06",
+        BppCommandId::INITIALISE_SECURE_CHANNEL,
+        ErrorReason::UNSUPPORTED_CRT_VALUES,
+        "unsupportedCrtValues",
+    ),
+    (
+        "07",
+        BppCommandId::INITIALISE_SECURE_CHANNEL,
+        ErrorReason::UNSUPPORTED_REMOTE_OPERATION_TYPE,
+        "unsupportedRemoteOperationType",
+    ),
+    ("08", BppCommandId::STORE_METADATA, ErrorReason::UNSUPPORTED_PROFILE_CLASS, "unsupportedProfileClass"),
+    ("09", BppCommandId::CONFIGURE_ISDP, ErrorReason::SCP03T_STRUCTURE_ERROR, "scp03tStructureError"),
+    ("10", BppCommandId::CONFIGURE_ISDP, ErrorReason::SCP03T_SECURITY_ERROR, "scp03tSecurityError"),
+    (
+        "11",
+        BppCommandId::STORE_METADATA,
+        ErrorReason::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC,
+        "installFailedDueToIccidAlreadyExistsOnEuicc",
+    ),
+    (
+        "12",
+        BppCommandId::LOAD_PROFILE_ELEMENTS,
+        ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE,
+        "installFailedDueToInsufficientMemoryForProfile",
+    ),
+    (
+        "13",
+        BppCommandId::LOAD_PROFILE_ELEMENTS,
+        ErrorReason::INSTALL_FAILED_DUE_TO_INTERRUPTION,
+        "installFailedDueToInterruption",
+    ),
+    (
+        "14",
+        BppCommandId::LOAD_PROFILE_ELEMENTS,
+        ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR,
+        "installFailedDueToPEProcessingError",
+    ),
+    (
+        "15",
+        BppCommandId::LOAD_PROFILE_ELEMENTS,
+        ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH,
+        "installFailedDueToDataMismatch",
+    ),
+    (
+        "16",
+        BppCommandId::LOAD_PROFILE_ELEMENTS,
+        ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY,
+        "testProfileInstallFailedDueToInvalidNaaKey",
+    ),
+    ("17", BppCommandId::STORE_METADATA, ErrorReason::PPR_NOT_ALLOWED, "pprNotAllowed"),
+    (
+        "18",
+        BppCommandId::LOAD_PROFILE_ELEMENTS,
+        ErrorReason::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR,
+        "installFailedDueToUnknownError",
+    ),
+];
+
+fn failed_installations() -> Vec<Case> {
+    let mut cases: Vec<_> = REASONS
+        .iter()
+        .map(|(number, command, reason, name)| {
+            let id = identifier(number);
+            let run = failed_installation(*command, *reason);
+            Case { id, ..case(&format!("an installation that failed with {name} ends the order"), run) }
+        })
+        .collect();
+    let run = failed_installation(BppCommandId(9), ErrorReason(77));
+    cases.push(case("an installation that failed with a reason of a later version ends the order", run));
+    cases
+}
+
+/// The rows of one test case, whose identifiers are constants.
+fn identifier(number: &str) -> Option<&'static str> {
+    const IDS: &[&str] = &[
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #04",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #05",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #06",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #07",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #08",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #09",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #10",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #11",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #12",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #13",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #14",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #15",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #16",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #17",
+        "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #18",
+    ];
+    IDS.iter().find(|id| id.ends_with(number)).copied()
+}
+
+fn failed_installation(command: BppCommandId, reason: ErrorReason) -> Run {
+    run!(|bench| {
+        let bound = bench.download().await?;
+        let data = bench.euicc.not_installed(
+            &bound.transaction_id,
+            &bound.smdp_oid,
+            &bench.server.address,
+            bound.opened.metadata.iccid,
+            (command, reason),
+        );
+        bench.notify(bench.euicc.signed_result(data)).await?;
+        bench.expect_used_up().await?;
+        if bench.server.admin.is_some() { bench.expect_state("Error").await } else { Ok(()) }
+    })
+}
+
+// --- What is not believed ------------------------------------------------------------------------------------------
+
+type SpoilResult = fn(&Bench<'_>, &mut ProfileInstallationResultData) -> Verdict;
+
+const RESULTS: &[(Option<&str>, &str, SpoilResult)] = &[
+    (
+        Some("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #03"),
+        "a result of an unknown transaction changes nothing",
+        |_, it| {
+            it.transaction_id = TransactionId(vec![1; 16]);
+            Ok(())
+        },
+    ),
+    (None, "a result for another SM-DP+ changes nothing", |_, it| {
+        it.smdp_oid = Some("2.999.11".parse().map_err(|_| Stop::needs("an OID"))?);
+        Ok(())
+    }),
+    (None, "a result that names another profile changes nothing", |bench, it| {
+        it.notification_metadata.iccid = Some(crate::arrange::fresh_iccid(bench)?);
+        Ok(())
+    }),
+];
+
+fn results_not_believed() -> Vec<Case> {
+    let mut cases: Vec<_> = RESULTS
+        .iter()
+        .map(|(id, title, spoil)| {
+            let spoil = *spoil;
+            let run = run!(|bench| {
+                let bound = bench.download().await?;
+                let mut data = result_of(bench, &bound);
+                spoil(bench, &mut data)?;
+                bench.notify(bench.euicc.signed_result(data)).await?;
+                bench.download().await.during("afterwards, the order is still there").map(|_| ())
+            });
+            Case { id: *id, ..case(title, run) }
+        })
+        .collect();
+    let run = run!(|bench| {
+        let bound = bench.download().await?;
+        bench.notify(bench.other_euicc.signed_result(result_of(bench, &bound))).await?;
+        bench.download().await.during("afterwards, the order is still there").map(|_| ())
+    });
+    cases.push(case("a result that another eUICC signed changes nothing", run));
+    cases
+}
+
+fn result_of(bench: &Bench<'_>, bound: &Bound) -> ProfileInstallationResultData {
+    let iccid = bound.opened.metadata.iccid;
+    bench.euicc.installed(&bound.transaction_id, &bound.smdp_oid, &bench.server.address, iccid)
+}
+
+type SpoilNotification = fn(&Bench<'_>, &mut OtherSignedNotification) -> Verdict;
+
+const NOTIFICATIONS: &[(&str, SpoilNotification)] = &[
+    ("a deletion that another eUICC signed", |bench, it| {
+        let told = it.tbs_other_notification.clone();
+        let iccid = told.iccid.ok_or_else(|| Stop::needs("an ICCID"))?;
+        let event = notification_event::DELETE;
+        *it = bench.other_euicc.notification(told.seq_number, event, &told.notification_address, iccid);
+        Ok(())
+    }),
+    ("a deletion whose signature does not verify", |_, it| {
+        if let Some(octet) = it.euicc_notification_signature.get_mut(3) {
+            *octet ^= 1;
+        }
+        Ok(())
+    }),
+    ("a deletion with another sequence number than was signed", |_, it| {
+        let mut metadata = it.tbs_other_notification.clone().into_value();
+        metadata.seq_number = 99;
+        it.tbs_other_notification = Raw::new(metadata);
+        Ok(())
+    }),
+    ("a deletion with an expired EUM certificate", |bench, it| {
+        it.eum_certificate.0 = bench.server.pki.issue_with(Defect::Expired, Role::Eum, bench.curve)?.der;
+        Ok(())
+    }),
+];
+
+fn notifications_not_believed() -> Vec<Case> {
+    NOTIFICATIONS
+        .iter()
+        .map(|(what, spoil)| {
+            let spoil = *spoil;
+            let run = run!(|bench| {
+                let bound = bench.download().await?;
+                bench.notify(bench.installed(&bound)).await?;
+                let mut told = bench.told(2, notification_event::DELETE, &bound);
+                spoil(bench, &mut told)?;
+                bench.notify(PendingNotification::OtherSignedNotification(told)).await?;
+                let installed_on = bench.profile().await?.installed_on;
+                equal("installedOn", &installed_on, &vec![bench.euicc.eid.to_string()])
+            });
+            case(&format!("{what} is answered and changes nothing"), run).need(Need::Admin)
+        })
+        .collect()
+}

@@ -1,0 +1,204 @@
+//! How functions travel over HTTP: SGP.22 section 6, SGP.23 section 4.3.17.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use rsp::der::tlv;
+use rsp::sgp22::es9plus::{self, InitiateAuthentication};
+use rsp::sgp22::json::{self, X_ADMIN_PROTOCOL};
+
+use crate::bench::Bench;
+use crate::binding::{ASN1_CONTENT_TYPE, ASN1_PATH, Answer, Binding};
+use crate::case::{Case, Run, run};
+use crate::verdict::{During, Stop, Verdict, ensure};
+
+const FUNCTION: &str = "HTTP";
+
+fn case(clause: &'static str, title: &str, run: Run) -> Case {
+    Case::new(FUNCTION, clause, title, run)
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case(
+            "6.2, 6.5.1",
+            "the answer has the binding's Content-Type and X-Admin-Protocol",
+            answer_headers(),
+        ),
+        case("6.2", "parameters of the Content-Type may be left out or spelled otherwise", content_types()),
+        case("6.2", "another Content-Type is not executed", other_content_type()),
+        case("6.2", "without X-Admin-Protocol nothing is executed", no_protocol()),
+        case("6.2", "a client of version 3 is answered in a version of X-Admin-Protocol", version_3()),
+        case("6.5.1", "a path that is no function's is not found", unknown_path()),
+        case("6.5.1", "a function is called with POST and nothing else", other_methods()),
+        case("6.5.1, 6.6.1", "a body that is not the function's is not executed", nonsense()),
+        case(
+            "2.6.6",
+            "ES9+ asks an LPA for no client certificate",
+            run!(|bench| bench.initiate().await.map(|_| ())),
+        ),
+    ]
+}
+
+impl Bench<'_> {
+    fn post(&self) -> http::Request<Bytes> {
+        self.binding.request::<InitiateAuthentication>(self.server.version, &self.initiation())
+    }
+}
+
+/// That a function was not executed: an HTTP error, or the function's own refusal.
+async fn not_executed(bench: &Bench<'_>, request: http::Request<Bytes>) -> Verdict {
+    let response = bench.send(request).await?;
+    if response.status().is_client_error() {
+        return Ok(());
+    }
+    match bench.binding.answer::<InitiateAuthentication>(&response)? {
+        Answer::Refused(_) => Ok(()),
+        Answer::Done(_) => Err(Stop::failed("the function was executed, expected a refusal")),
+    }
+}
+
+fn answer_headers() -> Run {
+    run!(|bench| {
+        let response = bench.send(bench.post()).await?;
+        let text = |name: &str| {
+            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let expected = match bench.binding {
+            Binding::Json => "application/json",
+            Binding::Asn1 => ASN1_CONTENT_TYPE,
+        };
+        let content_type = text("content-type");
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        ensure(media_type.eq_ignore_ascii_case(expected), || {
+            format!("Content-Type is {content_type:?}, expected {expected}")
+        })?;
+        ensure(json::protocol_version(response.headers()).is_some(), || {
+            format!("X-Admin-Protocol is {:?}, expected gsma/rsp/v and a version", text(X_ADMIN_PROTOCOL))
+        })
+    })
+}
+
+fn content_types() -> Run {
+    run!(|bench| {
+        let types: &[&'static str] = match bench.binding {
+            Binding::Json => &["application/json", "Application/JSON; charset=utf-8"],
+            Binding::Asn1 => &["application/x-gsma-rsp-asn1", "Application/X-GSMA-RSP-ASN1"],
+        };
+        for content_type in types {
+            let mut request = bench.post();
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            let response = bench.send(request).await?;
+            bench.binding.answer::<InitiateAuthentication>(&response)?.done().during(content_type)?;
+        }
+        Ok(())
+    })
+}
+
+fn other_content_type() -> Run {
+    run!(|bench| {
+        for content_type in ["text/plain", "application/octet-stream"] {
+            let mut request = bench.post();
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            not_executed(bench, request).await.during(content_type)?;
+        }
+        Ok(())
+    })
+}
+
+fn no_protocol() -> Run {
+    run!(|bench| {
+        let mut request = bench.post();
+        request.headers_mut().remove(X_ADMIN_PROTOCOL);
+        not_executed(bench, request).await
+    })
+}
+
+fn version_3() -> Run {
+    run!(|bench| {
+        for version in ["gsma/rsp/v3.0.0", "gsma/rsp/v3.1.0"] {
+            let mut request = bench.post();
+            let name = HeaderName::from_static(X_ADMIN_PROTOCOL);
+            request.headers_mut().insert(name, HeaderValue::from_static(version));
+            let response = bench.send(request).await?;
+            bench.binding.answer::<InitiateAuthentication>(&response)?.done().during(version)?;
+            ensure(json::protocol_version(response.headers()).is_some(), || {
+                format!("{version} is answered without a version in X-Admin-Protocol")
+            })?;
+        }
+        Ok(())
+    })
+}
+
+fn unknown_path() -> Run {
+    run!(|bench| {
+        let paths: &[&str] = match bench.binding {
+            Binding::Json => &["/gsma/rsp2/es9plus/unknownFunction", "/gsma/rsp2/es9plus"],
+            Binding::Asn1 => &["/gsma/rsp2/asn1/initiateAuthentication", "/gsma/rsp2/asn"],
+        };
+        for path in paths {
+            let mut request = bench.post();
+            *request.uri_mut() = path.parse().unwrap_or_default();
+            let status = bench.send(request).await?.status();
+            ensure(status == StatusCode::NOT_FOUND, || {
+                format!("{path}: HTTP status {status}, expected 404")
+            })?;
+        }
+        Ok(())
+    })
+}
+
+fn other_methods() -> Run {
+    run!(|bench| {
+        for method in [Method::GET, Method::PUT, Method::DELETE] {
+            let mut request = bench.post();
+            *request.method_mut() = method.clone();
+            let status = bench.send(request).await?.status();
+            let is_refused = status == StatusCode::METHOD_NOT_ALLOWED || status == StatusCode::NOT_FOUND;
+            ensure(is_refused, || format!("{method}: HTTP status {status}, expected 405"))?;
+        }
+        Ok(())
+    })
+}
+
+fn nonsense() -> Run {
+    run!(|bench| {
+        let path = match bench.binding {
+            Binding::Json => es9plus::path("initiateAuthentication"),
+            Binding::Asn1 => ASN1_PATH.to_owned(),
+        };
+        let half = |octets: &[u8]| Bytes::copy_from_slice(octets.get(..octets.len() / 2).unwrap_or_default());
+        let whole = bench.post().into_body();
+        let bodies = [
+            ("nothing", Bytes::new()),
+            ("half a request", half(&whole)),
+            ("an empty object", Bytes::from_static(b"{}")),
+            ("an empty RemoteProfileProvisioningRequest", Bytes::from_static(&[0xA2, 0])),
+            ("a later function", Bytes::from_static(&[0xA2, 5, 0xBF, 0x7E, 2, 0x80, 0])),
+        ];
+        for (what, body) in bodies {
+            let request = bench.binding.post(&path, bench.server.version, body);
+            let response = bench.send(request).await.during(what)?;
+            ensure(!response.status().is_server_error(), || {
+                format!("{what}: HTTP status {}, expected a refusal", response.status())
+            })?;
+            let refused = response.status().is_client_error() || is_refusal(bench.binding, response.body());
+            ensure(refused, || format!("{what} was executed"))?;
+        }
+        // And the server is still there.
+        bench.initiate().await.during("afterwards").map(|_| ())
+    })
+}
+
+/// A refusal of whatever function it may have been.
+fn is_refusal(binding: Binding, body: &[u8]) -> bool {
+    match binding {
+        Binding::Json => serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|answer| {
+            answer.pointer("/header/functionExecutionStatus/status").is_some_and(|status| status == "Failed")
+        }),
+        Binding::Asn1 => tlv::split(body)
+            .and_then(|(_, function)| tlv::split(function))
+            .and_then(|(_, alternative)| tlv::split(alternative))
+            .is_some_and(|(tag, _)| tag.0 == 0x81),
+    }
+}

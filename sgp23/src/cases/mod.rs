@@ -1,0 +1,40 @@
+//! The table: a file for each function.
+
+mod authenticate_client;
+mod cancel_session;
+mod get_bound_profile_package;
+mod handle_notification;
+mod http;
+mod initiate_authentication;
+
+use crate::case::Case;
+
+/// The confirmation code of every order that has one.
+const CODE: &str = "12345678";
+
+/// Every case, in the order of SGP.23.
+pub fn table() -> Vec<Case> {
+    [
+        initiate_authentication::cases(),
+        get_bound_profile_package::cases(),
+        authenticate_client::cases(),
+        handle_notification::cases(),
+        cancel_session::cases(),
+        http::cases(),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_rows_are_called_alike() {
+        let names: Vec<_> = table().into_iter().map(|case| (case.function, case.title)).collect();
+        let distinct: BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+    }
+}

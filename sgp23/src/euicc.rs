@@ -1,0 +1,411 @@
+//! A tester's eUICC. It is honest; each message is first a value that a case may change, then signed.
+
+use certs::EuiccCredentials;
+use crypto::{Curve, SecretKey, hash_cc};
+use rsp::der::{Asn1, BitString, Raw, Reader, Tag, tlv, tlv_bytes};
+use rsp::ids::{Aid, CertificateDer, Eid, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version};
+use rsp::sgp22::es8plus::{
+    BppCommandId, ErrorReason, ErrorResult, FinalResult, ProfileInstallationResult,
+    ProfileInstallationResultData, SuccessResult,
+};
+use rsp::sgp22::es9plus::{
+    AuthenticateClientOk, AuthenticateClientRequest, CancelSessionRequestEs9, GetBoundProfilePackageRequest,
+    InitiateAuthenticationOk, InitiateAuthenticationRequest,
+};
+use rsp::sgp22::es10b::{
+    AuthenticateResponseOk, AuthenticateServerResponse, CancelSessionResponse, CancelSessionResponseOk,
+    EuiccSigned2, PrepareDownloadResponse, PrepareDownloadResponseOk,
+};
+use rsp::sgp22::{
+    CancelSessionReason, CtxParams1, CtxParamsForCommonAuthentication, DeviceCapabilities, DeviceInfo,
+    EuiccCancelSessionSigned, EuiccInfo1, EuiccInfo2, EuiccSigned1, NotificationMetadata,
+    OtherSignedNotification, PendingNotification, notification_event, rsp_capability, uicc_capability,
+};
+use world::{Dice, SeededDice};
+
+use crate::verdict::Stop;
+
+/// An eUICC with its certificate and what it says of itself.
+#[derive(Clone)]
+pub struct Euicc {
+    /// Certificate, key, and those above it.
+    pub credentials: EuiccCredentials,
+    /// Which one it is.
+    pub eid: Eid,
+    /// What it can do.
+    pub info2: EuiccInfo2,
+    dice: SeededDice,
+}
+
+/// euiccSigned1 and what goes with it, to be signed by [`Authenticate::request`].
+pub struct Authenticate {
+    /// The TransactionID outside of what is signed.
+    pub outer: TransactionId,
+    /// The one inside.
+    pub inner: TransactionId,
+    /// serverAddress, returned.
+    pub server_address: String,
+    /// serverChallenge, returned.
+    pub server_challenge: [u8; 16],
+    /// euiccInfo2.
+    pub info2: EuiccInfo2,
+    /// matchingId.
+    pub matching_id: Option<String>,
+    /// deviceInfo.
+    pub device_info: DeviceInfo,
+    /// Elements of a later version, each put at the end of the element that the tags lead to.
+    pub later: Vec<(Vec<Tag>, Vec<u8>)>,
+    /// CERT.EUICC.
+    pub euicc_certificate: Vec<u8>,
+    /// CERT.EUM.
+    pub eum_certificate: Vec<u8>,
+    /// What it is signed with.
+    pub key: SecretKey,
+    /// Whether an octet of the signature is changed afterwards.
+    pub spoil_signature: bool,
+}
+
+/// euiccSigned2 and what goes with it, to be signed by [`Prepare::request`].
+pub struct Prepare {
+    /// The TransactionID outside of what is signed.
+    pub outer: TransactionId,
+    /// euiccSigned2.
+    pub signed: EuiccSigned2,
+    /// Signed along.
+    pub smdp_signature2: Vec<u8>,
+    /// What it is signed with.
+    pub key: SecretKey,
+    /// Whether an octet of the signature is changed afterwards.
+    pub spoil_signature: bool,
+}
+
+/// euiccCancelSessionSigned and what goes with it, to be signed by [`Cancel::request`].
+pub struct Cancel {
+    /// The TransactionID outside of what is signed.
+    pub outer: TransactionId,
+    /// euiccCancelSessionSigned.
+    pub signed: EuiccCancelSessionSigned,
+    /// What it is signed with.
+    pub key: SecretKey,
+    /// Whether an octet of the signature is changed afterwards.
+    pub spoil_signature: bool,
+}
+
+impl Euicc {
+    /// A card with room, a USIM and Milenage.
+    ///
+    /// # Errors
+    /// The CI has no key identifier.
+    pub fn new(credentials: EuiccCredentials, dice: SeededDice) -> Result<Self, Stop> {
+        let ci = credentials.ci.subject_key_id().cloned();
+        let ci = ci.ok_or_else(|| Stop::needs("a CI certificate with a subject key identifier"))?;
+        Ok(Self { eid: credentials.eid, info2: info2(vec![ci]), credentials, dice })
+    }
+
+    /// The curve of its certificate.
+    pub fn curve(&self) -> Curve {
+        self.credentials.euicc.key.curve()
+    }
+
+    /// A fresh otSK.EUICC.ECKA.
+    pub fn one_time_key(&self) -> SecretKey {
+        SecretKey::generate(self.curve(), &mut |octets| self.dice.fill(octets))
+    }
+
+    /// The same card, speaking another version of SGP.22.
+    #[must_use]
+    pub fn of_version(mut self, svn: [u8; 3]) -> Self {
+        self.info2.svn = Version(svn);
+        self
+    }
+
+    /// With a fresh challenge.
+    pub fn initiation(&self, address: &str) -> InitiateAuthenticationRequest {
+        let mut euicc_challenge = [0; 16];
+        self.dice.fill(&mut euicc_challenge);
+        InitiateAuthenticationRequest {
+            euicc_challenge,
+            smdp_address: address.to_owned(),
+            euicc_info1: EuiccInfo1 {
+                svn: self.info2.svn,
+                euicc_ci_pk_id_list_for_verification: self.info2.euicc_ci_pk_id_list_for_verification.clone(),
+                euicc_ci_pk_id_list_for_signing: self.info2.euicc_ci_pk_id_list_for_signing.clone(),
+            },
+        }
+    }
+
+    /// The answer to the server's challenge.
+    pub fn authenticate(&self, ok: &InitiateAuthenticationOk, matching_id: &str) -> Authenticate {
+        Authenticate {
+            outer: ok.transaction_id.clone(),
+            inner: ok.transaction_id.clone(),
+            server_address: ok.server_signed1.server_address.clone(),
+            server_challenge: ok.server_signed1.server_challenge,
+            info2: self.info2.clone(),
+            matching_id: Some(matching_id.to_owned()),
+            device_info: DeviceInfo {
+                tac: [0x53, 0x92, 0x60, 0x11],
+                device_capabilities: DeviceCapabilities::default(),
+                imei: None,
+            },
+            later: Vec::new(),
+            euicc_certificate: self.credentials.euicc.certificate.der().to_vec(),
+            eum_certificate: self.credentials.eum.der().to_vec(),
+            key: self.credentials.euicc.key.clone(),
+            spoil_signature: false,
+        }
+    }
+
+    /// The request for the package, bound to a one-time key.
+    pub fn prepare(&self, ok: &AuthenticateClientOk, one_time: &SecretKey) -> Prepare {
+        Prepare {
+            outer: ok.transaction_id.clone(),
+            signed: EuiccSigned2 {
+                transaction_id: ok.transaction_id.clone(),
+                euicc_otpk: one_time.public_key().to_sec1().to_vec(),
+                hash_cc: None,
+            },
+            smdp_signature2: ok.smdp_signature2.clone(),
+            key: self.credentials.euicc.key.clone(),
+            spoil_signature: false,
+        }
+    }
+
+    /// The end of a session with this server.
+    pub fn cancel(&self, id: &TransactionId, smdp_oid: &Oid, reason: CancelSessionReason) -> Cancel {
+        Cancel {
+            outer: id.clone(),
+            signed: EuiccCancelSessionSigned {
+                transaction_id: id.clone(),
+                smdp_oid: smdp_oid.clone(),
+                reason,
+            },
+            key: self.credentials.euicc.key.clone(),
+            spoil_signature: false,
+        }
+    }
+
+    /// The result of an installation that succeeded.
+    pub fn installed(
+        &self,
+        id: &TransactionId,
+        smdp_oid: &Oid,
+        address: &str,
+        iccid: Iccid,
+    ) -> ProfileInstallationResultData {
+        ProfileInstallationResultData {
+            transaction_id: id.clone(),
+            notification_metadata: metadata(1, notification_event::INSTALL, address, iccid),
+            smdp_oid: Some(smdp_oid.clone()),
+            final_result: FinalResult::SuccessResult(SuccessResult {
+                aid: Aid::isd_p(0x10),
+                // EUICCResponse: one status, "ok", and no warning.
+                sima_response: vec![0x30, 0x07, 0xA0, 0x05, 0x30, 0x03, 0x80, 0x01, 0x00],
+            }),
+        }
+    }
+
+    /// The result of one that did not.
+    pub fn not_installed(
+        &self,
+        id: &TransactionId,
+        smdp_oid: &Oid,
+        address: &str,
+        iccid: Iccid,
+        (command, reason): (BppCommandId, ErrorReason),
+    ) -> ProfileInstallationResultData {
+        ProfileInstallationResultData {
+            final_result: FinalResult::ErrorResult(ErrorResult {
+                bpp_command_id: command,
+                error_reason: reason,
+                sima_response: None,
+            }),
+            ..self.installed(id, smdp_oid, address, iccid)
+        }
+    }
+
+    /// A result, signed.
+    pub fn signed_result(&self, data: ProfileInstallationResultData) -> PendingNotification {
+        let data = Raw::new(data);
+        PendingNotification::ProfileInstallationResult(ProfileInstallationResult {
+            euicc_sign_pir: sign(&self.credentials.euicc.key, data.bytes(), false),
+            profile_installation_result_data: data,
+        })
+    }
+
+    /// That a profile was enabled, disabled or deleted, signed.
+    pub fn notification(
+        &self,
+        seq_number: i64,
+        event: usize,
+        address: &str,
+        iccid: Iccid,
+    ) -> OtherSignedNotification {
+        let tbs = Raw::new(metadata(seq_number, event, address, iccid));
+        OtherSignedNotification {
+            euicc_notification_signature: sign(&self.credentials.euicc.key, tbs.bytes(), false),
+            tbs_other_notification: tbs,
+            euicc_certificate: CertificateDer(self.credentials.euicc.certificate.der().to_vec()),
+            eum_certificate: CertificateDer(self.credentials.eum.der().to_vec()),
+        }
+    }
+}
+
+impl Authenticate {
+    /// Signed.
+    ///
+    /// # Errors
+    /// What was changed makes it something that cannot be written.
+    pub fn request(&self) -> Result<AuthenticateClientRequest, Stop> {
+        let signed = EuiccSigned1 {
+            transaction_id: self.inner.clone(),
+            server_address: self.server_address.clone(),
+            server_challenge: self.server_challenge,
+            euicc_info2: Raw::new(self.info2.clone()),
+            ctx_params1: CtxParams1::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
+                matching_id: self.matching_id.clone(),
+                device_info: self.device_info.clone(),
+            }),
+        };
+        let mut der = signed.to_der();
+        for (path, element) in &self.later {
+            der = extended(&der, path, element)?;
+        }
+        let signed = Raw::<EuiccSigned1>::from_der(&der)
+            .map_err(|e| Stop::needs(format!("a euiccSigned1 that can be written: {e}")))?;
+        Ok(AuthenticateClientRequest {
+            transaction_id: self.outer.clone(),
+            authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseOk(Box::new(
+                AuthenticateResponseOk {
+                    euicc_signature1: sign(&self.key, signed.bytes(), self.spoil_signature),
+                    euicc_signed1: signed,
+                    euicc_certificate: CertificateDer(self.euicc_certificate.clone()),
+                    eum_certificate: CertificateDer(self.eum_certificate.clone()),
+                },
+            )),
+        })
+    }
+}
+
+impl Prepare {
+    /// With the confirmation code that the user typed.
+    #[must_use]
+    pub fn code(mut self, code: Option<&str>) -> Self {
+        self.signed.hash_cc = code.map(|code| hash_cc(code, &self.signed.transaction_id.0));
+        self
+    }
+
+    /// Signed.
+    pub fn request(&self) -> GetBoundProfilePackageRequest {
+        let signed = Raw::new(self.signed.clone());
+        let covered = [signed.bytes(), &tlv_bytes(SIGNATURE, &self.smdp_signature2)].concat();
+        GetBoundProfilePackageRequest {
+            transaction_id: self.outer.clone(),
+            prepare_download_response: PrepareDownloadResponse::DownloadResponseOk(
+                PrepareDownloadResponseOk {
+                    euicc_signature2: sign(&self.key, &covered, self.spoil_signature),
+                    euicc_signed2: signed,
+                },
+            ),
+        }
+    }
+}
+
+impl Cancel {
+    /// Signed.
+    pub fn request(&self) -> CancelSessionRequestEs9 {
+        let signed = Raw::new(self.signed.clone());
+        CancelSessionRequestEs9 {
+            transaction_id: self.outer.clone(),
+            cancel_session_response: CancelSessionResponse::CancelSessionResponseOk(
+                CancelSessionResponseOk {
+                    euicc_cancel_session_signature: sign(&self.key, signed.bytes(), self.spoil_signature),
+                    euicc_cancel_session_signed: signed,
+                },
+            ),
+        }
+    }
+}
+
+/// The tag of every signature.
+pub(crate) const SIGNATURE: Tag = Tag(0x5F37);
+
+fn sign(key: &SecretKey, octets: &[u8], spoil: bool) -> Vec<u8> {
+    let mut signature = key.sign(octets).as_bytes().to_vec();
+    if let Some(octet) = signature.get_mut(40).filter(|_| spoil) {
+        *octet ^= 1;
+    }
+    signature
+}
+
+/// The element with `addition` at the end of the element inside it that the tags lead to.
+///
+/// # Errors
+/// It is no element, or the tags lead nowhere.
+pub(crate) fn extended(element: &[u8], path: &[Tag], addition: &[u8]) -> Result<Vec<u8>, Stop> {
+    let lost = || Stop::needs("an element that can be extended");
+    let (tag, contents) = tlv::split(element).ok_or_else(lost)?;
+    let Some((next, rest)) = path.split_first() else {
+        return Ok(tlv_bytes(tag, &[contents, addition].concat()));
+    };
+    let mut inner = Vec::new();
+    let mut found = false;
+    let mut reader = Reader::new(contents);
+    while let Ok(Some(tag)) = reader.peek() {
+        let whole = reader.whole_tlv().map_err(|_| lost())?;
+        if tag == *next && !found {
+            found = true;
+            inner.extend(extended(whole, rest, addition)?);
+        } else {
+            inner.extend_from_slice(whole);
+        }
+    }
+    if found { Ok(tlv_bytes(tag, &inner)) } else { Err(lost()) }
+}
+
+fn metadata(seq_number: i64, event: usize, address: &str, iccid: Iccid) -> NotificationMetadata {
+    NotificationMetadata {
+        seq_number,
+        profile_management_operation: BitString::of(&[event]),
+        notification_address: address.to_owned(),
+        iccid: Some(iccid),
+    }
+}
+
+fn info2(cis: Vec<SubjectKeyIdentifier>) -> EuiccInfo2 {
+    EuiccInfo2 {
+        profile_version: Version([2, 3, 1]),
+        svn: Version([2, 2, 2]),
+        euicc_firmware_ver: Version([1, 0, 0]),
+        // 0 applications, 512 KiB of non-volatile and 8 KiB of volatile memory.
+        ext_card_resource: vec![0x81, 1, 0, 0x82, 3, 8, 0, 0, 0x83, 2, 0x20, 0],
+        uicc_capability: BitString::of(&[uicc_capability::USIM, uicc_capability::AKA_MILENAGE]),
+        ts102241_version: None,
+        globalplatform_version: None,
+        rsp_capability: BitString::of(&[rsp_capability::ADDITIONAL_PROFILE]),
+        euicc_ci_pk_id_list_for_verification: cis.clone(),
+        euicc_ci_pk_id_list_for_signing: cis,
+        euicc_category: None,
+        forbidden_profile_policy_rules: None,
+        pp_version: Version([0, 0, 1]),
+        sas_accreditation_number: "LF-XX-UP-0000".to_owned(),
+        certification_data_object: None,
+        tre_properties: None,
+        tre_product_reference: None,
+        additional_profile_package_versions: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_element_goes_where_the_tags_lead() {
+        let element = [0x30, 7, 0x80, 1, 1, 0xA1, 2, 0x82, 0];
+        let path = [Tag(0xA1)];
+        let longer = [0x30, 10, 0x80, 1, 1, 0xA1, 5, 0x82, 0, 0x9E, 1, 7];
+        assert_eq!(extended(&element, &path, &[0x9E, 1, 7]).unwrap(), longer);
+        assert!(extended(&element, &[Tag(0xA2)], &[0x9E, 1, 7]).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! A tester's operator on ES2+: SGP.22 sections 5.3 and 6.5.
+
+use http::Response;
+use rsp::ids::{Eid, Iccid, Version};
+use rsp::sgp22::es2plus::{
+    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
+    DownloadOrderRequest, FinalProfileStatusIndicator, ReleaseProfileRequest,
+};
+use rsp::sgp22::json::{self, RequestHeader};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use world::Link;
+
+use crate::binding::{Answer, Refused};
+use crate::verdict::Stop;
+
+/// An operator: a link with its client certificate, and its functionRequesterIdentifier.
+#[derive(Clone)]
+pub struct Operator {
+    /// The way to the SM-DP+.
+    pub link: Link,
+    /// What it calls itself.
+    pub identifier: String,
+    /// The version of SGP.22 it speaks.
+    pub version: Version,
+}
+
+/// A reply without fields.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Nothing {}
+
+impl Operator {
+    /// The header of a request.
+    pub fn header(&self, call: &str) -> RequestHeader {
+        RequestHeader {
+            function_requester_identifier: self.identifier.clone(),
+            function_call_identifier: call.to_owned(),
+        }
+    }
+
+    /// Sends a body to a function and gives what came.
+    ///
+    /// # Errors
+    /// Nothing came.
+    pub async fn post(&self, function: &str, body: &impl Serialize) -> Result<Response<bytes::Bytes>, Stop> {
+        let request = json::request(&es2plus::path(function), self.version, body);
+        Ok(world::send(&self.link, request).await?)
+    }
+
+    /// Calls a function.
+    ///
+    /// # Errors
+    /// There is no proper answer.
+    pub async fn call<R: DeserializeOwned>(
+        &self,
+        function: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<R>, Stop> {
+        match json::answer::<R>(&self.post(function, body).await?) {
+            Ok(json::Answer::Done(reply)) => Ok(Answer::Done(reply)),
+            Ok(json::Answer::Refused(status)) => Ok(Answer::Refused(Refused::Json(status))),
+            Err(error) => Err(Stop::failed(format!("{function}: {error}"))),
+        }
+    }
+
+    /// ES2+.DownloadOrder.
+    ///
+    /// # Errors
+    /// There is no proper answer.
+    pub async fn download_order(
+        &self,
+        iccid: Option<Iccid>,
+        profile_type: Option<&str>,
+        eid: Option<Eid>,
+    ) -> Result<Answer<DownloadOrderReply>, Stop> {
+        let profile_type = profile_type.map(str::to_owned);
+        let request = DownloadOrderRequest { header: self.header("order"), eid, iccid, profile_type };
+        self.call("downloadOrder", &request).await
+    }
+
+    /// Nothing chosen, to be released at once.
+    pub fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
+        ConfirmOrderRequest {
+            header: self.header("confirm"),
+            iccid,
+            eid: None,
+            matching_id: None,
+            confirmation_code: None,
+            smds_address: None,
+            release_flag: true,
+        }
+    }
+
+    /// ES2+.ConfirmOrder.
+    ///
+    /// # Errors
+    /// There is no proper answer.
+    pub async fn confirm(&self, request: &ConfirmOrderRequest) -> Result<Answer<ConfirmOrderReply>, Stop> {
+        self.call("confirmOrder", request).await
+    }
+
+    /// For an order without EID, whose profile may be ordered again.
+    pub fn cancellation(&self, iccid: Iccid) -> CancelOrderRequest {
+        CancelOrderRequest {
+            header: self.header("cancel"),
+            iccid,
+            eid: None,
+            matching_id: None,
+            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
+        }
+    }
+
+    /// ES2+.CancelOrder.
+    ///
+    /// # Errors
+    /// There is no proper answer.
+    pub async fn cancel(&self, request: &CancelOrderRequest) -> Result<Answer<Nothing>, Stop> {
+        self.call("cancelOrder", request).await
+    }
+
+    /// ES2+.ReleaseProfile.
+    ///
+    /// # Errors
+    /// There is no proper answer.
+    pub async fn release(&self, iccid: Iccid) -> Result<Answer<Nothing>, Stop> {
+        let request = ReleaseProfileRequest { header: self.header("release"), iccid };
+        self.call("releaseProfile", &request).await
+    }
+}

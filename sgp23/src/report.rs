@@ -1,0 +1,190 @@
+//! What came of a run: a table for a person, JSON and JUnit for programs.
+
+use std::fmt::Write;
+
+use crypto::Curve;
+use serde::Serialize;
+
+use crate::binding::Binding;
+use crate::case::{Case, Scope};
+use crate::verdict::{Stop, Verdict};
+
+/// How a case ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "result", content = "why")]
+pub enum Ended {
+    /// Everything was as the standard says.
+    Passed,
+    /// Something was not.
+    Failed(String),
+    /// It was not tried.
+    NotRun(String),
+}
+
+/// One case in one binding on one curve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Identifier in SGP.23.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'static str>,
+    /// Clause of SGP.22.
+    pub clause: &'static str,
+    /// The function.
+    pub function: &'static str,
+    /// What was asked.
+    pub title: String,
+    /// The way it was run, empty when there is one way only.
+    pub way: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub ended: Ended,
+}
+
+/// Every case that was selected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// In the order in which they were run.
+    pub entries: Vec<Entry>,
+}
+
+impl Entry {
+    /// The entry of a case.
+    pub fn new(case: &Case, binding: Binding, curve: Curve, verdict: Verdict) -> Self {
+        let way = match case.scope {
+            Scope::Es9Plus => format!("{binding}, {curve}"),
+            Scope::Json | Scope::Asn1 => binding.to_string(),
+            Scope::Once => String::new(),
+        };
+        let ended = match verdict {
+            Ok(()) => Ended::Passed,
+            Err(Stop::Failed(why)) => Ended::Failed(why),
+            Err(Stop::NotRun(why)) => Ended::NotRun(why),
+        };
+        Self {
+            id: case.id,
+            clause: case.clause,
+            function: case.function,
+            title: case.title.clone(),
+            way,
+            ended,
+        }
+    }
+
+    /// Identifier or clause, function, sentence and way.
+    pub fn name(&self) -> String {
+        let way = if self.way.is_empty() { String::new() } else { format!(" [{}]", self.way) };
+        format!("{}: {}{way}", self.function, self.title)
+    }
+
+    /// One line for a person.
+    pub fn line(&self) -> String {
+        match &self.ended {
+            Ended::Passed => format!("passed   {}", self.name()),
+            Ended::Failed(why) => {
+                let from = self.id.unwrap_or(self.clause);
+                format!("FAILED   {}\n         {from}: {why}", self.name())
+            }
+            Ended::NotRun(why) => format!("not run  {}: {why}", self.name()),
+        }
+    }
+}
+
+impl Report {
+    /// How many passed, failed, were not run.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count = |is: fn(&Ended) -> bool| self.entries.iter().filter(|entry| is(&entry.ended)).count();
+        (
+            count(|ended| *ended == Ended::Passed),
+            count(|ended| matches!(ended, Ended::Failed(_))),
+            count(|ended| matches!(ended, Ended::NotRun(_))),
+        )
+    }
+
+    /// Whether nothing failed.
+    pub fn nothing_failed(&self) -> bool {
+        self.counts().1 == 0
+    }
+
+    /// The last line: what it comes to.
+    pub fn summary(&self) -> String {
+        let (passed, failed, not_run) = self.counts();
+        format!("{passed} passed, {failed} failed, {not_run} not run")
+    }
+
+    /// For a CI system: JUnit's XML.
+    pub fn junit(&self) -> String {
+        let (_, failed, not_run) = self.counts();
+        let mut xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"SGP.23\" tests=\"{}\" failures=\"{failed}\" skipped=\"{not_run}\">\n",
+            self.entries.len()
+        );
+        for entry in &self.entries {
+            let way = if entry.way.is_empty() { String::new() } else { format!(" [{}]", entry.way) };
+            let outcome = match &entry.ended {
+                Ended::Passed => String::new(),
+                Ended::Failed(why) => format!("<failure message=\"{}\"/>", escaped(why)),
+                Ended::NotRun(why) => format!("<skipped message=\"{}\"/>", escaped(why)),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                xml,
+                "  <testcase classname=\"{}\" name=\"{}{}\">{outcome}</testcase>",
+                escaped(entry.function),
+                escaped(&entry.title),
+                escaped(&way)
+            );
+        }
+        xml.push_str("</testsuite>\n");
+        xml
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '>' => "&gt;".to_owned(),
+            '"' => "&quot;".to_owned(),
+            c if c.is_control() => " ".to_owned(),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(ended: Ended) -> Entry {
+        Entry {
+            id: None,
+            clause: "5.6.1",
+            function: "ES9+.InitiateAuthentication",
+            title: "a title with <angles> & \"quotes\"".to_owned(),
+            way: "JSON, NIST P-256".to_owned(),
+            ended,
+        }
+    }
+
+    #[test]
+    fn each_end_is_counted_as_itself() {
+        let report = Report {
+            entries: vec![
+                entry(Ended::Passed),
+                entry(Ended::Failed("expected <a>".to_owned())),
+                entry(Ended::NotRun("needs more".to_owned())),
+            ],
+        };
+        assert_eq!(report.counts(), (1, 1, 1));
+        assert!(!report.nothing_failed());
+        assert_eq!(report.summary(), "1 passed, 1 failed, 1 not run");
+        let xml = report.junit();
+        assert!(xml.contains("tests=\"3\" failures=\"1\" skipped=\"1\""), "{xml}");
+        assert!(xml.contains("<failure message=\"expected &lt;a&gt;\"/>"), "{xml}");
+        assert!(
+            xml.contains("a title with &lt;angles&gt; &amp; &quot;quotes&quot; [JSON, NIST P-256]"),
+            "{xml}"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! Holding the table against a server.
+
+use crypto::Curve;
+use world::SeededDice;
+
+use crate::arrange::{Codes, arrange};
+use crate::bench::Bench;
+use crate::binding::Binding;
+use crate::case::{Case, Need, Scope};
+use crate::report::{Entry, Report};
+use crate::server::Server;
+use crate::verdict::{Stop, Verdict};
+
+/// What of the table is run, and how.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Cases that have this in identifier, clause, function or title; all when empty.
+    pub filter: String,
+    /// Bindings of ES9+.
+    pub bindings: Vec<Binding>,
+    /// Curves of the eUICC's certificates.
+    pub curves: Vec<Curve>,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self {
+            filter: String::new(),
+            bindings: vec![Binding::Json, Binding::Asn1],
+            curves: vec![Curve::P256, Curve::BrainpoolP256r1],
+        }
+    }
+}
+
+impl Selection {
+    /// The ways in which a case is run.
+    fn ways(&self, scope: Scope) -> Vec<(Binding, Curve)> {
+        let mut ways = Vec::new();
+        for curve in &self.curves {
+            ways.extend(self.bindings.iter().map(|binding| (*binding, *curve)));
+        }
+        match scope {
+            Scope::Es9Plus => ways,
+            Scope::Json => {
+                ways.into_iter().find(|(binding, _)| *binding == Binding::Json).into_iter().collect()
+            }
+            Scope::Asn1 => {
+                ways.into_iter().find(|(binding, _)| *binding == Binding::Asn1).into_iter().collect()
+            }
+            Scope::Once => ways.into_iter().next().into_iter().collect(),
+        }
+    }
+}
+
+/// Runs the selected cases one after the other; each is told to `progress` when it has ended.
+pub async fn run(
+    server: &Server,
+    table: &[Case],
+    selection: &Selection,
+    mut progress: impl FnMut(&Entry),
+) -> Report {
+    let codes = Codes::default();
+    let dice = SeededDice::new(server.world.random::<32>());
+    let mut report = Report::default();
+    for case in table.iter().filter(|case| selection.filter.is_empty() || case.matches(&selection.filter)) {
+        for (binding, curve) in selection.ways(case.scope) {
+            let dice = dice.branch(&format!("{} {} {binding} {curve}", case.function, case.title));
+            let verdict = run_one(server, case, binding, curve, &dice, &codes).await;
+            let entry = Entry::new(case, binding, curve, verdict);
+            progress(&entry);
+            report.entries.push(entry);
+        }
+    }
+    report
+}
+
+async fn run_one(
+    server: &Server,
+    case: &Case,
+    binding: Binding,
+    curve: Curve,
+    dice: &SeededDice,
+    codes: &Codes,
+) -> Verdict {
+    for need in &case.needs {
+        let (is_there, what) = match need {
+            Need::Operator => (server.operator.is_some(), "an operator with a client certificate"),
+            Need::SecondOperator => {
+                (server.second_operator.is_some(), "a second operator with a client certificate")
+            }
+            Need::StrangersCertificate => {
+                (server.stranger.is_some(), "a client certificate of a CI that the server does not trust")
+            }
+            Need::Admin => (server.admin.is_some(), "the admin API"),
+        };
+        if !is_there {
+            return Err(Stop::needs(what));
+        }
+    }
+    let mut bench = Bench::new(server, binding, curve, dice)?;
+    if let Some(order) = &case.order {
+        bench.ready = Some(arrange(&bench, order, codes).await?);
+    }
+    (case.run)(&bench).await
+}
