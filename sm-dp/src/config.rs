@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use rsp::ids::{Oid, SmdpAddress, Version};
+use rsp::ids::{SmdpAddress, Version};
 
 /// How long an LPA may take from one step of a session to the next: time for a person to read and to confirm.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -76,22 +76,14 @@ impl Config {
     }
 }
 
-/// Who may call ES2+, among those who have shown a client certificate that TLS has verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who may call ES2+, among those who have shown a client certificate that TLS has verified. An operator in the records
+/// has an identifier that belongs to its certificate alone, in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requesters {
     /// Everybody, under an object identifier that is in the subjectAltName of its certificate.
     ByCertificate,
-    /// These, each with the certificate that belongs to its identifier.
-    Listed(Vec<Operator>),
-}
-
-/// An operator that may call ES2+.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operator {
-    /// Its functionRequesterIdentifier.
-    pub identifier: String,
-    /// The registeredID in the subjectAltName of its client certificate.
-    pub certificate_oid: Oid,
+    /// The operators in the records, and nobody else.
+    Listed,
 }
 
 /// HostID of the control reference template: 1 to 16 octets (section 5.5.1).

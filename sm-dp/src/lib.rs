@@ -14,13 +14,15 @@ mod es2plus;
 mod es8plus;
 mod es9plus;
 mod event_log;
+mod operators;
 pub mod profile_state;
 pub mod records;
 mod router;
 pub mod server;
 pub mod stock;
 
-pub use config::{Config, HostId, Operator, Requesters};
+pub use config::{Config, HostId, Requesters};
 pub use profile_state::{ProfileEvent, ProfileState};
+pub use records::Operator;
 pub use server::{Credentials, SmDpPlus};
 pub use stock::{ProfileOptions, Protection, Rebinding};

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crypto::Curve;
 use rsp::{
-    ids::{Eid, Iccid, SubjectKeyIdentifier},
+    ids::{Eid, Iccid, Oid, SmdpAddress, SubjectKeyIdentifier},
     sgp22::{
         es8plus::StoreMetadataRequest,
         json::{base64_der, base64_octets},
@@ -39,6 +39,10 @@ pub const SESSIONS: Collection<Session> = Collection::new("sessions");
 pub const BINDINGS: Collection<Binding> = Collection::new("bindings");
 /// Which eUICCs have a profile: the key is ICCID/EID.
 pub const INSTALLATIONS: Collection<Installation> = Collection::new("installations");
+/// Operators that are known by name, by that name.
+pub const OPERATORS: Collection<Operator> = Collection::new("operators");
+/// The profile that a call was given which did not name one: the key is the requester and the call's identifier.
+pub const CALLS: Collection<Iccid> = Collection::new("calls");
 /// Notifications that were taken: the key is EID/sequence number/ICCID.
 pub const NOTIFICATIONS: Collection<TakenNotification> = Collection::new("notifications");
 
@@ -90,6 +94,32 @@ pub struct Profile {
     pub memory: u32,
     /// The pending or last order.
     pub order: Option<Order>,
+    /// The call of ES2+ that changed it last.
+    pub last_call: Option<LastCall>,
+}
+
+/// A call of ES2+ and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastCall {
+    /// functionRequesterIdentifier.
+    pub requester: String,
+    /// functionCallIdentifier.
+    pub identifier: String,
+    /// SHA-256 of function and request.
+    pub digest: Octets,
+    /// The reply, as JSON.
+    pub reply: serde_json::Value,
+}
+
+/// An operator that is known by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// Its functionRequesterIdentifier.
+    pub identifier: String,
+    /// The registeredID in the subjectAltName of its client certificate.
+    pub certificate_oid: Oid,
+    /// Where it answers ES2+.HandleDownloadProgressInfo; it is not told when there is none.
+    pub es2plus_address: Option<SmdpAddress>,
 }
 
 impl Profile {

@@ -118,6 +118,10 @@ impl SmDpPlus {
         Self(Arc::new(Inner { config, credentials, records, world, events, next_sweep: AtomicI64::new(0) }))
     }
 
+    pub(crate) fn records(&self) -> &dyn Records {
+        &*self.0.records
+    }
+
     /// Puts a profile package (TCA, DER) into stock.
     ///
     /// # Errors

@@ -179,6 +179,7 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         // An eUICC needs at the least what the package carries: keys and applications are not files.
         memory: u32::try_from(installed.files.memory().max(bytes.len())).unwrap_or(u32::MAX),
         order: None,
+        last_call: None,
     })
 }
 

@@ -10,14 +10,15 @@ use bytes::Bytes;
 use crypto::Curve;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use rsp::sgp22::es2plus::{
-    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, FinalProfileStatusIndicator,
+    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
+    DownloadOrderRequest, FinalProfileStatusIndicator, ReleaseProfileRequest,
 };
 use rsp::sgp22::es9plus;
-use rsp::sgp22::json::{self, ExecutionStatus, ResponseHeader};
+use rsp::sgp22::json::{self, ExecutionStatus, RequestHeader, ResponseHeader};
 use rsp::status::Status;
 use serde_json::{Value, json};
 use sm_dp::{Operator as ListedOperator, ProfileOptions, ProfileState, Requesters};
-use support::operator::Operator;
+use support::operator::{Nothing, Operator};
 use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, VERSION, raw};
 use world::{
     BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Outcome, PeerCertificate, Records, Stored,
@@ -108,9 +109,10 @@ async fn orders_by_type_that_come_at_the_same_time_get_a_profile_each() {
     for number in 0..ORDERS {
         bench.stock(&format!("894900000000001{number:04}"), &options()).await;
     }
+    let operator = Arc::new(bench.operator());
     let mut orders = tokio::task::JoinSet::new();
     for _ in 0..ORDERS {
-        let (server, operator) = (bench.server.clone(), bench.operator());
+        let (server, operator) = (bench.server.clone(), Arc::clone(&operator));
         orders.spawn(async move {
             operator.download_order(&server, None, Some(PROFILE_TYPE), None).await.done().iccid
         });
@@ -119,10 +121,9 @@ async fn orders_by_type_that_come_at_the_same_time_get_a_profile_each() {
     iccids.sort();
     iccids.dedup();
     assert_eq!(iccids.len(), ORDERS);
-    let answer = bench.operator().download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
+    let answer = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
     assert_eq!(answer.refused(), Status::ProfileTypeUnavailable);
     // One comes back, and is to be had again.
-    let operator = bench.operator();
     operator.cancel(&bench.server, &operator.cancellation(iccids[7])).await.done();
     let reply = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done();
     assert_eq!(reply.iccid, iccids[7]);
@@ -360,11 +361,17 @@ async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() 
 }
 
 #[tokio::test]
-async fn an_identifier_belongs_to_one_certificate_when_the_configuration_says_which() {
+async fn an_identifier_belongs_to_one_certificate_when_the_records_say_which() {
     let certificate_oid = Bench::new().operator().oid;
-    let listed = ListedOperator { identifier: "2.999.20".to_owned(), certificate_oid };
-    let bench = Bench::with(|config| config.requesters = Requesters::Listed(vec![listed]));
-    let listed_operator = || Operator { identifier: "2.999.20".to_owned(), ..bench.operator() };
+    let listed = ListedOperator {
+        identifier: "ACME".to_owned(),
+        certificate_oid,
+        es2plus_address: Some("acme.example:8443".parse().unwrap()),
+    };
+    let bench = Bench::with(|config| config.requesters = Requesters::Listed);
+    bench.server.register_operator(&listed).await.unwrap();
+    assert_eq!(bench.server.operators().await.unwrap(), [listed]);
+    let listed_operator = || Operator { identifier: "ACME".to_owned(), ..bench.operator() };
     bench.stock(ICCID, &options()).await;
     let order =
         async |operator: &Operator| operator.download_order(&bench.server, Some(iccid()), None, None).await;
@@ -372,7 +379,7 @@ async fn an_identifier_belongs_to_one_certificate_when_the_configuration_says_wh
     unknown.identifier = "2.999.21".to_owned();
     assert_eq!(order(&unknown).await.refused(), Status::RequesterUnknown);
     let impostor =
-        Operator { identifier: "2.999.20".to_owned(), ..Operator::new(&bench.pki, "Another Operator") };
+        Operator { identifier: "ACME".to_owned(), ..Operator::new(&bench.pki, "Another Operator") };
     assert_eq!(order(&impostor).await.refused(), Status::RequesterNotAllowed);
     order(&listed_operator()).await.done();
 }
@@ -388,6 +395,120 @@ async fn an_identifier_is_an_object_identifier_of_the_certificate_when_nothing_e
         assert_eq!(answer.refused(), Status::RequesterNotAllowed, "{identifier:?}");
     }
     assert_eq!(bench.state().await, ProfileState::Available);
+}
+
+#[tokio::test]
+async fn a_listed_identifier_belongs_to_its_certificate_even_where_others_may_come_by_theirs() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let (operator, other) = (bench.operator(), Operator::new(&bench.pki, "Another Operator"));
+    // The other one's own object identifier, given to the first.
+    let listed = ListedOperator {
+        identifier: other.identifier.clone(),
+        certificate_oid: operator.oid.clone(),
+        es2plus_address: None,
+    };
+    bench.server.register_operator(&listed).await.unwrap();
+    let answer = other.download_order(&bench.server, Some(iccid()), None, None).await;
+    assert_eq!(answer.refused(), Status::RequesterNotAllowed);
+    operator.download_order(&bench.server, Some(iccid()), None, None).await.done();
+}
+
+// --- Calls that come again -----------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_call_that_comes_again_gets_the_same_answer_and_changes_nothing() {
+    let bench = Bench::new();
+    for iccid in [ICCID, OTHER_ICCID] {
+        bench.stock(iccid, &options()).await;
+    }
+    let operator = bench.operator();
+    let by_type = DownloadOrderRequest {
+        header: operator.header(),
+        eid: None,
+        iccid: None,
+        profile_type: Some(PROFILE_TYPE.to_owned()),
+    };
+    let mut replies: Vec<DownloadOrderReply> = Vec::new();
+    for _ in 0..3 {
+        replies.push(operator.call(&bench.server, "downloadOrder", &by_type).await.done());
+    }
+    assert_eq!((&replies[1], &replies[2]), (&replies[0], &replies[0]));
+    let iccid = replies[0].iccid;
+    let mut confirmation = operator.confirmation(iccid);
+    confirmation.release_flag = false;
+    confirmation.confirmation_code = Some("1234".to_owned());
+    let first = confirm(&bench, &confirmation).await.done();
+    assert_eq!(confirm(&bench, &confirmation).await.done(), first);
+    let release = ReleaseProfileRequest { header: operator.header(), iccid };
+    for _ in 0..2 {
+        let _: Nothing = operator.call(&bench.server, "releaseProfile", &release).await.done();
+    }
+    let cancellation = operator.cancellation(iccid);
+    for _ in 0..2 {
+        operator.cancel(&bench.server, &cancellation).await.done();
+    }
+    // What has been overtaken is a call of its own again: these would have to begin with an order.
+    assert_eq!(confirm(&bench, &confirmation).await.refused(), Status::IccidInvalidTransition);
+    let answer = operator.call::<Nothing>(&bench.server, "releaseProfile", &release).await;
+    assert_eq!(answer.refused(), Status::IccidInvalidTransition);
+    assert!(
+        bench.records.list("calls", "").await.unwrap().is_empty(),
+        "nothing is kept of what was overtaken"
+    );
+}
+
+/// Many operators give every call the same identifier, or none.
+#[tokio::test]
+async fn another_call_under_the_same_identifier_is_another_call() {
+    for identifier in ["TX-567", ""] {
+        let bench = Bench::new();
+        for iccid in [ICCID, OTHER_ICCID] {
+            bench.stock(iccid, &options()).await;
+        }
+        let operator = bench.operator();
+        let header =
+            || RequestHeader { function_call_identifier: identifier.to_owned(), ..operator.header() };
+        let order = |iccid| DownloadOrderRequest { header: header(), eid: None, iccid, profile_type: None };
+        for iccid in [ICCID, OTHER_ICCID] {
+            let iccid = iccid.parse().unwrap();
+            let reply: DownloadOrderReply =
+                operator.call(&bench.server, "downloadOrder", &order(Some(iccid))).await.done();
+            assert_eq!(reply.iccid, iccid);
+            let confirmation = ConfirmOrderRequest { header: header(), ..operator.confirmation(iccid) };
+            confirm(&bench, &confirmation).await.done();
+        }
+        // Again, but long overtaken.
+        let answer =
+            operator.call::<DownloadOrderReply>(&bench.server, "downloadOrder", &order(Some(iccid()))).await;
+        assert_eq!(answer.refused(), Status::IccidInUse, "{identifier:?}");
+    }
+    // A call that names no identifier is never taken for another one.
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let operator = bench.operator();
+    let header = RequestHeader { function_call_identifier: String::new(), ..operator.header() };
+    let order = DownloadOrderRequest { header, eid: None, iccid: Some(iccid()), profile_type: None };
+    operator.call::<DownloadOrderReply>(&bench.server, "downloadOrder", &order).await.done();
+    let answer = operator.call::<DownloadOrderReply>(&bench.server, "downloadOrder", &order).await;
+    assert_eq!(answer.refused(), Status::IccidInUse);
+}
+
+#[tokio::test]
+async fn the_answer_to_one_operator_is_not_for_another_nor_for_another_body() {
+    let (bench, operator) = ordered().await;
+    let confirmation = operator.confirmation(iccid());
+    confirm(&bench, &confirmation).await.done();
+    let other = Operator::new(&bench.pki, "Another Operator");
+    let header = RequestHeader {
+        function_requester_identifier: other.identifier.clone(),
+        ..confirmation.header.clone()
+    };
+    let theirs = ConfirmOrderRequest { header, ..confirmation.clone() };
+    let answer = other.call::<ConfirmOrderReply>(&bench.server, "confirmOrder", &theirs).await;
+    assert_eq!(answer.refused(), Status::IccidNotAllowed);
+    let changed = ConfirmOrderRequest { confirmation_code: Some("1234".to_owned()), ..confirmation };
+    assert_eq!(confirm(&bench, &changed).await.refused(), Status::IccidInvalidTransition);
 }
 
 // --- HTTP ----------------------------------------------------------------------------------------------------------

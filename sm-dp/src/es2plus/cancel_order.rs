@@ -5,7 +5,7 @@ use rsp::{
     status::Status,
 };
 
-use super::{Caller, forget, own_profile};
+use super::{Caller, forget, own_profile, retry::CallId};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
@@ -16,9 +16,13 @@ pub(crate) async fn execute(
     caller: &Caller,
     request: &CancelOrderRequest,
 ) -> Decision<()> {
-    caller.check(context.config, &request.header)?;
+    caller.check(context, &request.header).await?;
     let iccid = request.iccid;
+    let call = CallId::of("CancelOrder", &request.header, request)?;
     let mut profile = own_profile(context, iccid, &request.header).await?;
+    if let Some(answer) = call.answer(&profile)? {
+        return Ok(answer);
+    }
     let Some(order) = profile.order.clone() else {
         return Err(Status::IccidUnknown.because("the profile is not ordered").about(iccid).into());
     };
@@ -55,6 +59,7 @@ pub(crate) async fn execute(
     profile.state = state;
     profile.order = None;
     forget(context, iccid, &order).await?;
+    call.keep(context, &mut profile, &())?;
     profile.keep(context.tx)?;
     Ok(())
 }

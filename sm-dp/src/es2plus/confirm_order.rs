@@ -9,7 +9,7 @@ use rsp::{
     status::Status,
 };
 
-use super::{Caller, own_profile};
+use super::{Caller, own_profile, retry::CallId};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
@@ -26,8 +26,12 @@ pub(crate) async fn execute(
     caller: &Caller,
     request: &ConfirmOrderRequest,
 ) -> Decision<ConfirmOrderReply> {
-    caller.check(context.config, &request.header)?;
+    caller.check(context, &request.header).await?;
+    let call = CallId::of("ConfirmOrder", &request.header, request)?;
     let mut profile = own_profile(context, request.iccid, &request.header).await?;
+    if let Some(answer) = call.answer(&profile)? {
+        return Ok(answer);
+    }
     let event = match request.release_flag {
         true => ProfileEvent::OrderConfirmedAndReleased,
         false => ProfileEvent::OrderConfirmed,
@@ -63,8 +67,11 @@ pub(crate) async fn execute(
     if !matching_id.is_empty() {
         context.tx.put(&MATCHING_IDS, &matching_id, &profile.iccid)?;
     }
+    let reply =
+        ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.address.to_string()) };
+    call.keep(context, &mut profile, &reply)?;
     profile.keep(context.tx)?;
-    Ok(ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.address.to_string()) })
+    Ok(reply)
 }
 
 /// The EID of the order and the EID now given must not differ.

@@ -7,7 +7,7 @@ use rsp::{
     status::Status,
 };
 
-use super::{Caller, forget, own_profile};
+use super::{Caller, forget, own_profile, retry::CallId};
 use crate::{
     decision::{Context, Decision},
     profile_state::{ProfileEvent, ProfileState},
@@ -19,9 +19,19 @@ pub(crate) async fn execute(
     caller: &Caller,
     request: &DownloadOrderRequest,
 ) -> Decision<DownloadOrderReply> {
-    caller.check(context.config, &request.header)?;
+    caller.check(context, &request.header).await?;
     let event = if request.eid.is_some() { ProfileEvent::ReservedForEid } else { ProfileEvent::Reserved };
+    let call = CallId::of("DownloadOrder", &request.header, request)?;
+    if request.iccid.is_none()
+        && let Some(given) = call.profile(context).await?
+        && let Some(answer) = call.answer(&given)?
+    {
+        return Ok(answer);
+    }
     let mut profile = find(context, request).await?;
+    if let Some(answer) = call.answer(&profile)? {
+        return Ok(answer);
+    }
     let Some(state) = profile.state.after(event) else {
         return Err(Status::IccidInUse
             .because(format!("the profile is {}", profile.state))
@@ -37,8 +47,13 @@ pub(crate) async fn execute(
     if let Some(eid) = request.eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
     }
+    let reply = DownloadOrderReply { iccid: profile.iccid };
+    if request.iccid.is_none() {
+        call.keep_profile(context, profile.iccid)?;
+    }
+    call.keep(context, &mut profile, &reply)?;
     profile.keep(context.tx)?;
-    Ok(DownloadOrderReply { iccid: profile.iccid })
+    Ok(reply)
 }
 
 async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> Decision<Profile> {

@@ -4,19 +4,22 @@ pub(crate) mod cancel_order;
 pub(crate) mod confirm_order;
 pub(crate) mod download_order;
 pub(crate) mod release_profile;
+mod retry;
 
 use certs::Certificate;
 use rsp::{
     ids::{Iccid, Oid},
     sgp22::json::RequestHeader,
-    status::{Refusal, Status},
+    status::Status,
 };
 use world::PeerCertificate;
 
 use crate::{
-    config::{Config, Requesters},
+    config::Requesters,
     decision::{Context, Decision},
-    records::{BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key, iccid_key},
+    records::{
+        BINDINGS, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key, iccid_key,
+    },
 };
 
 /// Who called, as TLS has established it.
@@ -33,26 +36,26 @@ impl Caller {
     }
 
     /// That the functionRequesterIdentifier is the caller's own.
-    pub(crate) fn check(&self, config: &Config, header: &RequestHeader) -> Result<(), Refusal> {
+    pub(crate) async fn check(&self, context: &mut Context<'_, '_>, header: &RequestHeader) -> Decision<()> {
         let requester = &header.function_requester_identifier;
-        match &config.requesters {
-            Requesters::ByCertificate if self.oids.iter().any(|oid| oid.to_string() == *requester) => Ok(()),
-            Requesters::ByCertificate => Err(Status::RequesterNotAllowed
-                .because("functionRequesterIdentifier is not an object identifier of the client certificate")
-                .about(requester)),
-            Requesters::Listed(operators) => {
-                let operator =
-                    operators.iter().find(|operator| operator.identifier == *requester).ok_or_else(|| {
-                        Status::RequesterUnknown.because("no operator has this identifier").about(requester)
-                    })?;
-                if self.oids.contains(&operator.certificate_oid) {
+        let operator = context.tx.get(&OPERATORS, requester).await?;
+        let why = match (operator, context.config.requesters) {
+            (Some(operator), _) if self.oids.contains(&operator.certificate_oid) => return Ok(()),
+            (Some(_), _) => "the client certificate is another operator's",
+            (None, Requesters::Listed) => {
+                return Err(Status::RequesterUnknown
+                    .because("no operator has this identifier")
+                    .about(requester)
+                    .into());
+            }
+            (None, Requesters::ByCertificate) => {
+                if self.oids.iter().any(|oid| oid.to_string() == *requester) {
                     return Ok(());
                 }
-                Err(Status::RequesterNotAllowed
-                    .because("the client certificate is another operator's")
-                    .about(requester))
+                "functionRequesterIdentifier is not an object identifier of the client certificate"
             }
-        }
+        };
+        Err(Status::RequesterNotAllowed.because(why).about(requester).into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rsp::{sgp22::es2plus::ReleaseProfileRequest, status::Status};
 
-use super::{Caller, own_profile};
+use super::{Caller, own_profile, retry::CallId};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
@@ -13,8 +13,12 @@ pub(crate) async fn execute(
     caller: &Caller,
     request: &ReleaseProfileRequest,
 ) -> Decision<()> {
-    caller.check(context.config, &request.header)?;
+    caller.check(context, &request.header).await?;
+    let call = CallId::of("ReleaseProfile", &request.header, request)?;
     let mut profile = own_profile(context, request.iccid, &request.header).await?;
+    if let Some(answer) = call.answer(&profile)? {
+        return Ok(answer);
+    }
     let Some(state) = profile.state.after(ProfileEvent::ProfileReleased) else {
         return Err(Status::IccidInvalidTransition
             .because(format!("the profile is {}", profile.state))
@@ -22,6 +26,7 @@ pub(crate) async fn execute(
             .into());
     };
     profile.state = state;
+    call.keep(context, &mut profile, &())?;
     profile.keep(context.tx)?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! An operator on ES2+.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use certs::Pki;
 use http::Request;
 use rsp::ids::{Eid, Iccid};
@@ -19,6 +21,8 @@ pub(crate) struct Operator {
     pub(crate) identifier: String,
     pub(crate) certificate: Vec<u8>,
     pub(crate) oid: rsp::ids::Oid,
+    /// How many calls were made under an identifier of their own.
+    pub(crate) calls: AtomicU32,
 }
 
 /// A reply without fields.
@@ -29,13 +33,20 @@ impl Operator {
     pub(crate) fn new(pki: &Pki, name: &str) -> Self {
         let certificate = pki.operator(name).unwrap().certificate;
         let oid = certificate.registered_ids()[0].clone();
-        Self { identifier: oid.to_string(), oid, certificate: certificate.der().to_vec() }
+        Self {
+            identifier: oid.to_string(),
+            oid,
+            calls: AtomicU32::new(0),
+            certificate: certificate.der().to_vec(),
+        }
     }
 
+    /// Of a call of its own.
     pub(crate) fn header(&self) -> RequestHeader {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         RequestHeader {
             function_requester_identifier: self.identifier.clone(),
-            function_call_identifier: "call-1".to_owned(),
+            function_call_identifier: format!("call-{number}"),
         }
     }
 
