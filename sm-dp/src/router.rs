@@ -10,7 +10,6 @@ use rsp::{
     },
     status::{Refusal, Status},
 };
-use serde::de::DeserializeOwned;
 use world::{Fault, PeerCertificate};
 
 use crate::{
@@ -126,15 +125,23 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
     }
     let body = request.body();
     let call = match (function, caller) {
-        ("initiateAuthentication", _) => parse(body).map(Call::InitiateAuthentication),
-        ("authenticateClient", _) => parse(body).map(|request| Call::AuthenticateClient(Box::new(request))),
-        ("getBoundProfilePackage", _) => parse(body).map(Call::GetBoundProfilePackage),
-        ("cancelSession", _) => parse(body).map(Call::CancelSession),
-        ("handleNotification", _) => parse(body).map(|request| Call::HandleNotification(Box::new(request))),
-        ("downloadOrder", Some(caller)) => parse(body).map(|request| Call::DownloadOrder(caller, request)),
-        ("confirmOrder", Some(caller)) => parse(body).map(|request| Call::ConfirmOrder(caller, request)),
-        ("cancelOrder", Some(caller)) => parse(body).map(|request| Call::CancelOrder(caller, request)),
-        ("releaseProfile", Some(caller)) => parse(body).map(|request| Call::ReleaseProfile(caller, request)),
+        ("initiateAuthentication", _) => json::read(body).map(Call::InitiateAuthentication),
+        ("authenticateClient", _) => {
+            json::read(body).map(|request| Call::AuthenticateClient(Box::new(request)))
+        }
+        ("getBoundProfilePackage", _) => json::read(body).map(Call::GetBoundProfilePackage),
+        ("cancelSession", _) => json::read(body).map(Call::CancelSession),
+        ("handleNotification", _) => {
+            json::read(body).map(|request| Call::HandleNotification(Box::new(request)))
+        }
+        ("downloadOrder", Some(caller)) => {
+            json::read(body).map(|request| Call::DownloadOrder(caller, request))
+        }
+        ("confirmOrder", Some(caller)) => json::read(body).map(|request| Call::ConfirmOrder(caller, request)),
+        ("cancelOrder", Some(caller)) => json::read(body).map(|request| Call::CancelOrder(caller, request)),
+        ("releaseProfile", Some(caller)) => {
+            json::read(body).map(|request| Call::ReleaseProfile(caller, request))
+        }
         _ => return Err(away(StatusCode::NOT_FOUND, format!("{function} is not served"))),
     };
     Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(interface, function, refusal)))
@@ -199,16 +206,6 @@ fn check_protocol(config: &Config, request: &Request<Bytes>) -> Result<(), Refus
         None => Err(Status::ProtocolInvalid
             .because("X-Admin-Protocol must be gsma/rsp/v and a version such as 2.2.0")),
     }
-}
-
-/// The function's request, or why the body is none.
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|e| {
-        let why = e.to_string();
-        let status =
-            if why.starts_with("missing field") { Status::ElementMissing } else { Status::FormatInvalid };
-        status.because(why)
-    })
 }
 
 impl Call {

@@ -1,5 +1,7 @@
 //! The JSON binding and its HTTP dress: SGP.22 sections 6.2 to 6.5.
 
+mod read;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -11,6 +13,8 @@ use crate::{
     ids::Version,
     status::{Refusal, Status},
 };
+
+pub use read::read;
 
 /// Content type of the JSON binding, section 6.5.1.
 pub const CONTENT_TYPE: &str = "application/json;charset=UTF-8";

@@ -1,0 +1,177 @@
+//! Reading a request, and telling what is missing from what is wrong: the standard has a reason code for each.
+
+use std::fmt;
+
+use serde::{
+    Deserializer,
+    de::{
+        self, DeserializeOwned, IntoDeserializer, Visitor,
+        value::{MapDeserializer, SeqDeserializer},
+    },
+    forward_to_deserialize_any,
+};
+use serde_json::Value;
+
+use crate::status::{Refusal, Status};
+
+/// A function's request from the body of an HTTP request.
+///
+/// # Errors
+/// 1.3.1/2.2 when a mandatory element is absent and nothing before it is wrong; 1.3.1/2.1 for anything else, among it
+/// an element that is given twice and one that is `null`.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // A derived reader would take an array for the elements in order of declaration.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Status::FormatInvalid.because("the body is not a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|wrong| match missing::<T>(body) {
+        Some(element) => Status::ElementMissing.because(format!("{element} is missing")).about(element),
+        None => Status::FormatInvalid.because(wrong.to_string()),
+    })
+}
+
+/// The mandatory element whose absence stops the reading, if that is what does.
+fn missing<T: DeserializeOwned>(body: &[u8]) -> Option<&'static str> {
+    let value = serde_json::from_slice(body).ok()?;
+    match T::deserialize(Read(value)) {
+        Err(Trouble::Missing(element)) => Some(element),
+        Err(Trouble::Other) | Ok(_) => None,
+    }
+}
+
+/// What stops the reading: serde's own error types tell it in prose only.
+#[derive(Debug)]
+enum Trouble {
+    Missing(&'static str),
+    Other,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+impl de::Error for Trouble {
+    fn custom<M: fmt::Display>(_: M) -> Self {
+        Self::Other
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::Missing(field)
+    }
+}
+
+/// A value that is read with [`Trouble`] for an error, down to the last element.
+struct Read(Value);
+
+impl IntoDeserializer<'_, Trouble> for Read {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Read {
+    type Error = Trouble;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Trouble> {
+        match self.0 {
+            Value::Object(fields) => {
+                let fields = fields.into_iter().map(|(name, value)| (name, Self(value)));
+                visitor.visit_map(MapDeserializer::new(fields))
+            }
+            Value::Array(elements) => visitor.visit_seq(SeqDeserializer::new(elements.into_iter().map(Self))),
+            other => other.deserialize_any(visitor).map_err(de::Error::custom),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Trouble> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Trouble> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Trouble> {
+        self.0.deserialize_enum(name, variants, visitor).map_err(de::Error::custom)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    #[allow(dead_code, reason = "only whether it can be read matters")]
+    struct Example {
+        header: Inner,
+        kind: Kind,
+        optional: Option<String>,
+        many: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code, reason = "only whether it can be read matters")]
+    struct Inner {
+        name: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Kind {
+        Some,
+    }
+
+    #[test]
+    fn what_is_missing_is_named_at_any_depth_and_what_is_wrong_is_not_called_missing() {
+        let status =
+            |body: &str| read::<Example>(body.as_bytes()).map_err(|e| (e.status, e.subject_identifier));
+        let missing = |element: &str| Some((Status::ElementMissing, Some(element.to_owned())));
+        let wrong = Some((Status::FormatInvalid, None));
+        for (body, expected) in [
+            (r#" {"header":{"name":"a"},"kind":"Some","many":[{"name":"b"}],"later":{"x":[null]}}"#, None),
+            (r#"{"header":{"name":"a"},"kind":"Some","optional":null,"many":[]}"#, None),
+            (r#"{"header":{"name":"a"},"kind":"Some"}"#, missing("many")),
+            (r#"{"header":{},"kind":"Some","many":[]}"#, missing("name")),
+            (r#"{"header":{"name":"a"},"kind":"Some","many":[{"name":"b"},{}]}"#, missing("name")),
+            ("{}", missing("header")),
+            (r#"{"header":{"name":null},"kind":"Some","many":[]}"#, wrong.clone()),
+            (r#"{"header":null,"kind":"Some","many":[]}"#, wrong.clone()),
+            (r#"{"header":{"name":7},"kind":"Some","many":[]}"#, wrong.clone()),
+            (r#"{"header":{"name":"missing field"},"kind":"missing field","many":[]}"#, wrong.clone()),
+            (r#"{"header":{"name":"a","name":"b"},"kind":"Some","many":[]}"#, wrong.clone()),
+            (r#"{"header":{"name":"a"},"kind":"Other","many":[]}"#, wrong.clone()),
+            (r#"[{"name":"a"},"Some",null,[]]"#, wrong.clone()),
+            (r#"{"header":{"name":"a"},"#, wrong.clone()),
+            ("null", wrong.clone()),
+            ("", wrong),
+        ] {
+            assert_eq!(status(body).err(), expected, "{body}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The HTTP dress of ES9+ in both bindings: SGP.22 sections 6.2 to 6.6. That of ES2+ is in `es2plus.rs`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use rsp::ids::Version;
+use rsp::sgp22::asn1::{self, Answer};
+use rsp::sgp22::es9plus::{InitiateAuthentication, path};
+use rsp::sgp22::json::{self, X_ADMIN_PROTOCOL};
+use rsp::status::Status;
+use serde_json::{Value, json};
+use support::{Bench, VERSION, raw};
+use world::Outcome;
+
+fn asn1_request(bench: &Bench) -> Request<Bytes> {
+    asn1::request(VERSION, &bench.euicc().initiation())
+}
+
+fn json_request(body: impl Into<Bytes>) -> Request<Bytes> {
+    let mut request = json::request(&path("initiateAuthentication"), VERSION, &());
+    *request.body_mut() = body.into();
+    request
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: Option<&'static str>) {
+    match value {
+        Some(value) => drop(headers.insert(name, HeaderValue::from_static(value))),
+        None => drop(headers.remove(name)),
+    }
+}
+
+async fn json_status(bench: &Bench, request: Request<Bytes>) -> Option<Status> {
+    match json::answer::<Value>(&raw(&bench.server, request).await).unwrap() {
+        json::Answer::Done(_) => None,
+        json::Answer::Refused(why) => Some(why.status().unwrap()),
+    }
+}
+
+// --- The ASN.1 binding ---------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn the_asn1_binding_checks_content_type_and_protocol_by_http_status() {
+    let bench = Bench::new();
+    let with = async |name: &'static str, value: Option<&'static str>| {
+        let mut request = asn1_request(&bench);
+        set(request.headers_mut(), name, value);
+        let response = raw(&bench.server, request).await;
+        let version = response.headers()[X_ADMIN_PROTOCOL].to_str().unwrap().to_owned();
+        if response.status() == StatusCode::OK {
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-gsma-rsp-asn1");
+            let answer = asn1::answer::<InitiateAuthentication>(&response).unwrap();
+            assert!(matches!(answer, Answer::Done(_)), "{name}: {value:?}");
+        }
+        (response.status(), version)
+    };
+    for good in [
+        "application/x-gsma-rsp-asn1",
+        "Application/X-GSMA-RSP-ASN1",
+        "application/x-gsma-rsp-asn1; charset=UTF-8",
+    ] {
+        assert_eq!(with("content-type", Some(good)).await.0, StatusCode::OK, "{good}");
+    }
+    for bad in [None, Some(""), Some("application/json"), Some("application/x-gsma-rsp-asn1x")] {
+        let (status, _) = with("content-type", bad).await;
+        assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{bad:?}");
+    }
+    for (good, answered) in [
+        ("gsma/rsp/v2.0.0", "gsma/rsp/v2.0.0"),
+        ("gsma/rsp/v2.2.1", "gsma/rsp/v2.2.1"),
+        ("gsma/rsp/v2.5.0", "gsma/rsp/v2.5.0"),
+        ("gsma/rsp/v2.6.1", "gsma/rsp/v2.5.0"),
+        ("gsma/rsp/v3.0.0", "gsma/rsp/v2.5.0"),
+        ("gsma/rsp/v3.1.0", "gsma/rsp/v2.5.0"),
+    ] {
+        let expected = (StatusCode::OK, answered.to_owned());
+        assert_eq!(with(X_ADMIN_PROTOCOL, Some(good)).await, expected, "{good}");
+    }
+    for bad in [None, Some(""), Some("gsma/rsp/v1.9.0"), Some("gsma/rsp/v2.2"), Some("gsma/rsp/vx.y.z")] {
+        assert_eq!(with(X_ADMIN_PROTOCOL, bad).await.0, StatusCode::BAD_REQUEST, "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_of_the_asn1_binding_is_a_bad_request() {
+    let bench = Bench::new();
+    let good = asn1_request(&bench).into_body().to_vec();
+    let inner = good[2..].to_vec();
+    for (case, body) in [
+        ("nothing", vec![]),
+        ("less than all", good[..good.len() - 1].to_vec()),
+        ("more than all", [&good[..], &[0]].concat()),
+        ("without the outer tag", inner),
+        ("a function of v3 that is not served: ConfirmDeviceChange", vec![0xA2, 3, 0xBF, 0x4C, 0]),
+        ("a request without its elements", vec![0xA2, 3, 0xBF, 0x39, 0]),
+        ("a notification that is none", vec![0xA2, 5, 0xBF, 0x3D, 2, 0xA0, 0]),
+        ("JSON", b"{}".to_vec()),
+    ] {
+        let mut request = asn1_request(&bench);
+        *request.body_mut() = body.into();
+        let response = raw(&bench.server, request).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{case}");
+        assert!(response.body().is_empty(), "{case}");
+    }
+    assert!(bench.server.sessions().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn elements_of_later_versions_are_passed_over_in_the_asn1_binding() {
+    let bench = Bench::new();
+    let good = asn1_request(&bench).into_body().to_vec();
+    let lpa_rsp_capability = [0x85, 2, 4, 0x10];
+    let contents = [&good[5..], &lpa_rsp_capability].concat();
+    let length = |octets: usize| u8::try_from(octets).unwrap();
+    let mut request = asn1_request(&bench);
+    assert!(good.starts_with(&[0xA2, length(good.len() - 2), 0xBF, 0x39]), "short lengths throughout");
+    let header = [0xA2, length(contents.len() + 3), 0xBF, 0x39, length(contents.len())];
+    *request.body_mut() = [&header[..], &contents].concat().into();
+    let answer = asn1::answer::<InitiateAuthentication>(&raw(&bench.server, request).await).unwrap();
+    assert!(matches!(answer, Answer::Done(_)));
+}
+
+// --- The JSON binding ----------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_charset_other_than_utf_8_is_refused() {
+    let bench = Bench::new();
+    for (content_type, status) in [
+        ("application/json; charset=\"utf-8\"", None),
+        ("application/json;version=1", None),
+        ("application/json;charset=iso-8859-1", Some(Status::ContentTypeInvalid)),
+    ] {
+        let mut request = json_request(serde_json::to_vec(&bench.euicc().initiation()).unwrap());
+        set(request.headers_mut(), "content-type", Some(content_type));
+        assert_eq!(json_status(&bench, request).await, status, "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn an_element_that_is_null_twice_there_or_of_another_type_is_wrong_and_one_that_is_not_there_is_missing()
+ {
+    let bench = Bench::new();
+    let good = serde_json::to_value(bench.euicc().initiation()).unwrap();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut body = good.clone();
+        change(&mut body);
+        body.to_string()
+    };
+    let twice = good.to_string().replacen('{', r#"{"smdpAddress":"other.landfall.example","#, 1);
+    let positional = Value::Array(good.as_object().unwrap().values().cloned().collect()).to_string();
+    for (case, body, status) in [
+        ("null", with(&|it| it["smdpAddress"] = Value::Null), Status::FormatInvalid),
+        ("a list", with(&|it| it["euiccInfo1"] = json!([])), Status::FormatInvalid),
+        ("twice", twice, Status::FormatInvalid),
+        ("an array instead of an object", positional, Status::FormatInvalid),
+        (
+            "the words of an error message",
+            with(&|it| it["euiccChallenge"] = json!("missing field")),
+            Status::FormatInvalid,
+        ),
+        (
+            "absent",
+            with(&|it| drop(it.as_object_mut().unwrap().remove("euiccChallenge"))),
+            Status::ElementMissing,
+        ),
+    ] {
+        assert_eq!(json_status(&bench, json_request(body)).await, Some(status), "{case}");
+    }
+}
+
+// --- Both ----------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn whoever_is_turned_away_leaves_an_event() {
+    let bench = Bench::new();
+    let get = |mut request: Request<Bytes>| {
+        *request.method_mut() = Method::GET;
+        request
+    };
+    let text = |mut request: Request<Bytes>| {
+        set(request.headers_mut(), "content-type", Some("text/plain"));
+        request
+    };
+    let garbage = |mut request: Request<Bytes>| {
+        *request.body_mut() = Bytes::from_static(b"garbage");
+        request
+    };
+    for (request, status, interface) in [
+        (json::request("/gsma/rsp2/es9plus/unknown", VERSION, &()), StatusCode::NOT_FOUND, "HTTP"),
+        (json::request("/gsma/rsp2/asn1/", VERSION, &()), StatusCode::NOT_FOUND, "HTTP"),
+        (get(json_request("")), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
+        (get(asn1_request(&bench)), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
+        (json::request("/gsma/rsp2/es2plus/downloadOrder", VERSION, &()), StatusCode::FORBIDDEN, "ES2+"),
+        (text(asn1_request(&bench)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+"),
+        (garbage(asn1_request(&bench)), StatusCode::BAD_REQUEST, "ES9+"),
+    ] {
+        let asked = format!("{} {}", request.method(), request.uri());
+        let response = raw(&bench.server, request).await;
+        assert_eq!(response.status(), status, "{asked}");
+        let events = bench.events.take();
+        let [event] = &events[..] else { panic!("{asked}: {events:?}") };
+        assert_eq!(event.interface, interface, "{asked}");
+        assert!(
+            matches!(&event.outcome, Outcome::Refused(why) if why.starts_with(&format!("HTTP {status}"))),
+            "{asked}: {:?}",
+            event.outcome
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_any_version_that_we_know_gets_a_session_in_its_own_words() {
+    let bench = Bench::new();
+    for (svn, spoken) in [
+        ([2, 2, 1], [2, 2, 1]),
+        ([2, 3, 0], [2, 3, 0]),
+        ([2, 4, 0], [2, 4, 0]),
+        ([2, 5, 0], [2, 5, 0]),
+        ([2, 6, 0], [2, 5, 0]),
+        ([3, 1, 0], [2, 5, 0]),
+    ] {
+        let euicc = bench.euicc();
+        let mut initiation = euicc.initiation();
+        // An eUICC of v3 names the lowest version that it speaks, and the highest in an element of its own.
+        initiation.euicc_info1.svn = Version(if svn[0] == 3 { [2, 2, 2] } else { svn });
+        for request in [
+            asn1::request(Version(svn), &initiation),
+            json::request(&path("initiateAuthentication"), Version(svn), &initiation),
+        ] {
+            let response = raw(&bench.server, request).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(json::protocol_version(response.headers()), Some(Version(spoken)), "{svn:?}");
+        }
+    }
+    assert_eq!(bench.server.sessions().await.unwrap().len(), 12);
+}
