@@ -141,8 +141,9 @@ pub enum Flaw {
     NoRegisteredId,
 }
 
-/// No chain of SGP.22 has more certificates between leaf and root (variant C: CI sub-CA, SM-DP+ sub-CA).
-const MAX_SUB_CAS: usize = 3;
+/// The longest chain of a server in SGP.22 has two certificates between leaf and root (variant C: the sub-CA of the CI and
+/// that of the SM-DP+ or SM-DS). The limit also ends a chain that leads back to itself.
+const MAX_SUB_CAS: usize = 2;
 
 /// Checks a server's chain: `leaf` for `role` (any but CI, EUM, eUICC), `intermediates` in any order, up to a CI.
 ///

@@ -227,7 +227,19 @@ fn made(
     validity: Validity,
     change: impl FnOnce(&mut Vec<Extension>),
 ) -> Credential {
-    let key = crypto::SecretKey::from_bytes(issuer.key.curve(), &[0x42; 32]).unwrap();
+    made_with_key(0x42, issuer, role, subject, validity, change)
+}
+
+/// The same, for chains in which every certificate needs a key of its own.
+fn made_with_key(
+    key: u8,
+    issuer: &Credential,
+    role: Role,
+    subject: Vec<u8>,
+    validity: Validity,
+    change: impl FnOnce(&mut Vec<Extension>),
+) -> Credential {
+    let key = crypto::SecretKey::from_bytes(issuer.key.curve(), &[key; 32]).unwrap();
     let public_key = key.public_key();
     let oid = "2.999.10".parse().unwrap();
     let particulars = Particulars { oid: Some(&oid), ..Particulars::default() };
@@ -288,26 +300,45 @@ fn a_path_length_of_zero_ends_the_chain_of_cas() {
             extension.value = issue::certificate_policies("2.23.146.1.2.1.0.0");
         }
     };
-    let upper = made(&ci, Role::Eum, issue::organisation_name("T", "upper"), validity, policy);
-    let mut lower_issuer = upper.clone();
-    let lower = {
-        // Another key than `made` gives, or the chain would be a loop.
-        let lower = pki.credential(Role::Eum, Curve::P256).unwrap();
-        let particulars = Particulars::default();
-        let id = upper.certificate.subject_key_id().unwrap();
-        let mut extensions = issue::extensions(Role::Eum, &lower.key.public_key(), id, &particulars);
-        policy(&mut extensions);
-        let subject = issue::organisation_name("T", "lower");
-        let plan = Plan { subject, validity, public_key: lower.key.public_key(), extensions };
-        let signer = Signer { name: upper.certificate.subject().der(), key: &upper.key };
-        lower_issuer.certificate = read(plan.sign(&signer));
-        lower_issuer.key = lower.key;
-        lower_issuer
-    };
-    let leaf = made(&lower, Role::DpAuth, issue::organisation_name("T", "leaf"), validity, |_| {});
+    let name = |text| issue::organisation_name("T", text);
+    let upper = made(&ci, Role::Eum, name("upper"), validity, policy);
+    let lower = made_with_key(0x43, &upper, Role::Eum, name("lower"), validity, policy);
+    let leaf = made_with_key(0x44, &lower, Role::DpAuth, name("leaf"), validity, |_| {});
     let sub_cas = [upper.certificate, lower.certificate];
     let checked = check_server(&anchors, &leaf.certificate, &sub_cas, Role::DpAuth, now());
     assert_eq!(checked.err(), Some(ChainError::SubCa(Flaw::PathLength)));
+}
+
+/// SGP.26 variant C has two; nothing has three, whatever the path lengths say.
+#[test]
+fn two_sub_cas_are_the_most_that_a_chain_has() {
+    let pki = pki();
+    let anchors = pki.anchors().unwrap();
+    let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
+    let validity = ci.certificate.validity();
+    let name = |text| issue::organisation_name("T", text);
+    let mut issuer = ci;
+    let mut sub_cas = Vec::new();
+    for number in 1..=3u8 {
+        let policy = if number == 1 { "2.23.146.1.2.1.0.0" } else { "2.23.146.1.2.1.0.0.1" };
+        issuer = made_with_key(number, &issuer, Role::Eum, name("sub-CA"), validity, |extensions| {
+            for extension in extensions {
+                match extension.oid {
+                    issue::CERTIFICATE_POLICIES => extension.value = issue::certificate_policies(policy),
+                    issue::BASIC_CONSTRAINTS => extension.value = issue::basic_constraints(None),
+                    _ => {}
+                }
+            }
+        });
+        sub_cas.insert(0, issuer.certificate.clone());
+        let leaf = made_with_key(0x42, &issuer, Role::DpAuth, name("leaf"), validity, |_| {}).certificate;
+        let checked = check_server(&anchors, &leaf, &sub_cas, Role::DpAuth, now()).map(drop);
+        if number <= 2 {
+            assert_eq!(checked, Ok(()), "{number}");
+        } else {
+            assert!(matches!(checked, Err(ChainError::UnknownCi { .. })), "{checked:?}");
+        }
+    }
 }
 
 #[test]
