@@ -5,7 +5,7 @@
 //! A request is decoded at the edge ([`server`]), decided in a transaction by the file of its function, committed in
 //! one place, and only then answered. What is kept between requests is in [`records`].
 
-mod admin;
+pub mod admin;
 mod answer;
 pub mod config;
 mod decision;

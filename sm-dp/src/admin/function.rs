@@ -10,7 +10,6 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use world::{BoxFuture, Fault};
 
 use super::{Context, Problem};
@@ -91,11 +90,11 @@ impl Verb {
     }
 
     /// The response of success.
-    pub(super) fn response(self, reply: Value) -> Response<Bytes> {
+    pub(super) fn response(self, reply: Bytes) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = self.success();
         if self != Self::Delete {
-            *response.body_mut() = reply.to_string().into();
+            *response.body_mut() = reply;
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         response
@@ -117,15 +116,15 @@ impl Display for Verb {
 }
 
 /// A call, ready to be decided as often as conflicts ask for it.
-pub(super) trait Call: Send + Sync {
-    fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<Value, Problem>>;
+pub(super) trait Call<T>: Send + Sync {
+    fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<T, Problem>>;
 }
 
-impl<F: Function> Call for Asked<F> {
-    fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<Value, Problem>> {
+impl<F: Function> Call<Bytes> for Asked<F> {
+    fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<Bytes, Problem>> {
         Box::pin(async move {
             let reply = F::execute(context, self).await?;
-            serde_json::to_value(reply).map_err(|e| {
+            serde_json::to_vec(&reply).map(Bytes::from).map_err(|e| {
                 Fault::caused_by(
                     e,
                     "cannot write the reply as JSON",
@@ -150,7 +149,7 @@ pub(super) struct Route {
 }
 
 /// A call, from the segment that the path names and the request.
-type Read = fn(&str, &Request<Bytes>) -> Result<Box<dyn Call>, Problem>;
+type Read = fn(&str, &Request<Bytes>) -> Result<Box<dyn Call<Bytes>>, Problem>;
 
 impl Route {
     pub(super) const fn of<F: Function>() -> Self {
@@ -218,7 +217,7 @@ pub(super) fn find(
     Err(problem)
 }
 
-fn read<F: Function>(id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call>, Problem> {
+fn read<F: Function>(id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<Bytes>>, Problem> {
     let next = "GET /openapi.json says what is understood here";
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let unreadable = |part: &str, why: String| {

@@ -10,6 +10,7 @@ mod door;
 mod events;
 mod function;
 mod orders;
+pub mod preset;
 mod problem;
 mod schema;
 mod sessions;
@@ -62,13 +63,13 @@ impl SmDpPlus {
             Ok(found) => found,
             Err(problem) => return problem.response(),
         };
-        let answer = self.decide(route, &*call).await;
-        let (response, outcome) = match answer {
+        let only_looks = route.verb == Verb::Get;
+        let (response, outcome) = match self.decide(only_looks, &*call).await {
             Ok(reply) => (route.verb.response(reply), Outcome::Done),
             Err(problem) => (problem.response(), problem.outcome()),
         };
         // Who only looks changes nothing; and whoever looks at the events would see nothing but himself.
-        if route.verb != Verb::Get {
+        if !only_looks {
             self.0.events.tell(
                 Event::new(self.0.world.now(), "SM-DP+", format!("{} {}", route.verb, request.uri().path()))
                     .with_peer("admin", "bench")
@@ -79,7 +80,7 @@ impl SmDpPlus {
         response
     }
 
-    fn find(&self, request: &Request<Bytes>) -> Result<(&'static Route, Box<dyn Call>), Problem> {
+    fn find(&self, request: &Request<Bytes>) -> Result<(&'static Route, Box<dyn Call<Bytes>>), Problem> {
         door::check(&self.0.config, request)?;
         let (route, id) = function::find(ROUTES, request)?;
         if route.verb.has_body() {
@@ -88,16 +89,15 @@ impl SmDpPlus {
         Ok((route, (route.read)(&id, request)?))
     }
 
-    /// Load, decide, commit; again from the start when somebody else was faster.
-    async fn decide(&self, route: &Route, call: &dyn Call) -> Result<serde_json::Value, Problem> {
+    /// Load, decide, commit; again from the start when somebody else was faster. Who only looks has nothing to commit,
+    /// and a list is right at the moment it was read: held against a busy server it never would be.
+    async fn decide<T>(&self, only_looks: bool, call: &dyn Call<T>) -> Result<T, Problem> {
         let inner = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*inner.records);
             let decision = inner.context(&mut tx, inner.world.now());
-            let mut context = Context { decision, log: &inner.events };
-            let reply = call.execute(&mut context).await?;
-            // A list is right at the moment it was read; held against a busy server it would never be committed.
-            if route.verb == Verb::Get {
+            let reply = call.execute(&mut Context { decision, log: &inner.events }).await?;
+            if only_looks {
                 return Ok(reply);
             }
             match tx.commit().await? {

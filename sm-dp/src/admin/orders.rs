@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Context, Problem,
     function::{Asked, Function, NoId, NoQuery, Verb},
+    preset::Ensured,
     schema::{EidText, IccidText, MatchingIdText, TimeText},
     stock::{NO_SUCH_PROFILE, profile},
 };
@@ -39,7 +40,7 @@ pub(super) struct End;
 /// An order to place: for one profile, or for any that is left of a type.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct NewOrder {
+pub struct NewOrder {
     /// This profile; either this or `profileType`.
     #[schemars(with = "Option<IccidText>")]
     iccid: Option<Iccid>,
@@ -162,18 +163,7 @@ impl Function for Place {
     type Reply = OrderedProfile;
 
     async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OrderedProfile, Problem> {
-        let new = &asked.body;
-        let state = new.state.unwrap_or(ProfileState::Released);
-        new.check(state)?;
-        let mut profile = new.profile(context).await?;
-        if let Some(ended) = profile.order.take() {
-            es2plus::forget(&mut context.decision, profile.iccid, &ended).await?;
-        }
-        let order = new.order(context, &profile, state).await?;
-        write_what_finds(context, profile.iccid, state, &order)?;
-        profile.state = state;
-        profile.order = Some(order);
-        profile.keep(context.decision.tx)?;
+        let profile = asked.body.place(context).await?;
         ordered(context.decision.config, &profile)
     }
 }
@@ -216,6 +206,46 @@ impl Function for End {
 }
 
 impl NewOrder {
+    /// Places the order unless it is there: the profile has one, or the MatchingID leads to one.
+    pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
+        let tx = &mut *context.decision.tx;
+        let named = self.matching_id.as_ref().filter(|matching_id| !matching_id.is_empty());
+        let iccid = match (self.iccid, named) {
+            (Some(iccid), _) => Some(iccid),
+            (None, Some(matching_id)) => tx.get(&MATCHING_IDS, matching_id).await?,
+            (None, None) => {
+                return Err(Problem::bad_request(
+                    "cannot place the order",
+                    "it would be placed again at every start, because nothing in it tells whether it is there",
+                    "give iccid or matchingId",
+                ));
+            }
+        };
+        let kept = match iccid {
+            Some(iccid) => tx.get(&PROFILES, &iccid.to_string()).await?,
+            None => None,
+        };
+        match kept.filter(|profile| profile.order.is_some()) {
+            Some(kept) => Ok(Ensured::Kept(kept)),
+            None => Ok(Ensured::Made(self.place(context).await?)),
+        }
+    }
+
+    async fn place(&self, context: &mut Context<'_, '_>) -> Result<Profile, Problem> {
+        let state = self.state.unwrap_or(ProfileState::Released);
+        self.check(state)?;
+        let mut profile = self.profile(context).await?;
+        if let Some(ended) = profile.order.take() {
+            es2plus::forget(&mut context.decision, profile.iccid, &ended).await?;
+        }
+        let order = self.order(context, &profile, state).await?;
+        write_what_finds(context, profile.iccid, state, &order)?;
+        profile.state = state;
+        profile.order = Some(order);
+        profile.keep(context.decision.tx)?;
+        Ok(profile)
+    }
+
     /// That the state and the rest of the order go together.
     fn check(&self, state: ProfileState) -> Result<(), Problem> {
         use ProfileState as Is;

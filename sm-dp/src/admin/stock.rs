@@ -13,6 +13,7 @@ use super::{
     Context, Problem,
     function::{Asked, Function, NoId, NoQuery, Verb},
     orders::OrderView,
+    preset::Ensured,
     schema::{Base64Text, EidText, IccidText},
 };
 use crate::{
@@ -33,7 +34,7 @@ pub(super) struct Remove;
 /// A profile to put into stock.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct NewProfile {
+pub struct NewProfile {
     /// TCA profile package, DER.
     #[schemars(with = "Base64Text")]
     package: Octets,
@@ -142,20 +143,14 @@ impl Function for Add {
     type Reply = ProfileView;
 
     async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<ProfileView, Problem> {
-        let options = asked.body.options()?;
-        let address = context.decision.config.address.as_str();
-        let profile = stock::describe(address, &asked.body.package.0, &options)
-            .map_err(|fault| Problem::because(StatusCode::BAD_REQUEST, fault))?;
-        let key = profile.iccid.to_string();
-        if context.decision.tx.get(&PROFILES, &key).await?.is_some() {
-            return Err(Problem::conflict(
-                format!("cannot put profile {key} into stock"),
+        match asked.body.ensure(context).await? {
+            Ensured::Made(profile) => ProfileView::of(context, profile).await,
+            Ensured::Kept(Profile { iccid, .. }) => Err(Problem::conflict(
+                format!("cannot put profile {iccid} into stock"),
                 "there is one with this ICCID already",
-                format!("use it, or DELETE /admin/v1/stock/{key} first"),
-            ));
+                format!("use it, or DELETE /admin/v1/stock/{iccid} first"),
+            )),
         }
-        stock::put(context.decision.tx, &profile, &asked.body.package.0).await?;
-        ProfileView::of(context, profile).await
     }
 }
 
@@ -231,6 +226,36 @@ impl ProfileView {
 }
 
 impl NewProfile {
+    /// A package without anything said of it.
+    pub(super) fn of(package: Vec<u8>) -> Self {
+        Self {
+            package: Octets(package),
+            profile_type: None,
+            service_provider_name: None,
+            profile_name: None,
+            profile_class: None,
+            profile_policy_rules: None,
+            icon: None,
+            icon_type: None,
+            notification_address: None,
+            protection: Protection::default(),
+            rebinding: Rebinding::default(),
+        }
+    }
+
+    /// Puts it into stock unless its ICCID is there.
+    pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
+        let address = context.decision.config.address.as_str();
+        let profile = stock::describe(address, &self.package.0, &self.options()?)
+            .map_err(|fault| Problem::because(StatusCode::BAD_REQUEST, fault))?;
+        let tx = &mut *context.decision.tx;
+        if let Some(kept) = tx.get(&PROFILES, &profile.iccid.to_string()).await? {
+            return Ok(Ensured::Kept(kept));
+        }
+        stock::put(tx, &profile, &self.package.0).await?;
+        Ok(Ensured::Made(profile))
+    }
+
     fn options(&self) -> Result<ProfileOptions, Problem> {
         Ok(ProfileOptions {
             profile_type: self.profile_type.clone(),
