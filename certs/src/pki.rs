@@ -327,17 +327,27 @@ impl Pki {
     /// # Errors
     /// The CI's key or CERT.DPauth is missing, or no name was given.
     pub fn issue_dp_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
-        let auth =
-            self.certificate(Role::DpAuth, TLS_CURVE).ok_or_else(|| self.missing(Role::DpAuth, TLS_CURVE))?;
+        self.issue_tls_beside(Role::DpAuth, Role::DpTls, names, validity)
+    }
+
+    /// Issues an SM-DS TLS certificate for these names, with the OID that CERT.DSauth has.
+    ///
+    /// # Errors
+    /// The CI's key or CERT.DSauth is missing, or no name was given.
+    pub fn issue_ds_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
+        self.issue_tls_beside(Role::DsAuth, Role::DsTls, names, validity)
+    }
+
+    fn issue_tls_beside(
+        &self,
+        auth: Role,
+        tls: Role,
+        names: &[ServerName],
+        validity: Validity,
+    ) -> Result<Credential, PkiError> {
+        let auth = self.certificate(auth, TLS_CURVE).ok_or_else(|| self.missing(auth, TLS_CURVE))?;
         let organisation = auth.subject().organisation().unwrap_or_default();
-        self.issue_server(
-            Role::DpTls,
-            TLS_CURVE,
-            organisation,
-            auth.registered_ids().first(),
-            names,
-            validity,
-        )
+        self.issue_server(tls, TLS_CURVE, organisation, auth.registered_ids().first(), names, validity)
     }
 
     /// Issues an operator's ES2+ client certificate. Its OID is 2.999.20 and 32 bits of a digest of the name.

@@ -111,7 +111,7 @@ impl Stage {
         let local = parties::local_address(&listener)?.to_string();
         let setup = SmDpSetup {
             pki: &pki,
-            addresses: parties::addresses(settings, &local),
+            addresses: parties::addresses(&settings.sm_dp_names, &local),
             data_dir: folder,
             world: &world,
             events: Arc::clone(&events),

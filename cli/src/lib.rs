@@ -9,5 +9,6 @@ pub mod operator;
 pub mod output;
 pub mod parties;
 pub mod pki;
+pub mod preset;
 pub mod settings;
 pub mod subscription;

@@ -37,6 +37,8 @@ enum Command {
     Certs(command::certs::Command),
     #[command(subcommand)]
     SmDp(command::sm_dp::Command),
+    #[command(subcommand)]
+    SmDs(command::sm_ds::Command),
     Euicc(command::euicc::Command),
     Operator(command::operator::Command),
     Device(command::device::Command),
@@ -85,6 +87,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Network(command) => wait_for(command.run(&settings)).map(|()| ExitCode::SUCCESS),
         Command::Certs(command) => command.run(&settings, cli.json).map(|()| ExitCode::SUCCESS),
         Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::SmDs(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Euicc(command) => wait_for(command.run(&settings)),
         Command::Operator(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
     }

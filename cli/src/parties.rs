@@ -7,16 +7,20 @@ use std::{
     time::Duration,
 };
 
-use certs::{Credential, Pki, ServerName, Validity};
+use certs::{Credential, Pki, PkiError, ServerName, Validity};
 use crypto::Curve;
 use euicc_sim::card::{Card, CardDescription, Quirk};
 use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsDice, ServerTls, SqliteRecords};
-use rsp::ids::Eid;
+use rsp::ids::{Eid, SmdpAddress};
 use sm_dp::{Config, Credentials, SmDpPlus};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use world::{Clock, Events, Fault, Link, ShiftedClock, World};
 
 use crate::{pki, settings::Settings};
+
+mod sm_ds;
+
+pub use sm_ds::{serve_sm_ds, sm_ds};
 
 /// The world as it is, but for a clock that can be moved ahead.
 ///
@@ -83,6 +87,19 @@ pub async fn listen_at(address: &mut String) -> Result<TcpListener, Fault> {
     Ok(listener)
 }
 
+/// Listens where the settings want the admin API, if they do.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn listen_for_admin(settings: &mut Settings) -> Result<Option<TcpListener>, Fault> {
+    let Some(address) = &mut settings.admin else { return Ok(None) };
+    let listener = listen_at(address).await.map_err(|mut fault| {
+        fault.next.push_str("; --admin says where the admin API listens, --admin none leaves it out");
+        fault
+    })?;
+    Ok(Some(listener))
+}
+
 /// The trusted roots of a PKI, for TLS. Brainpool roots are left out: the TLS stack does not speak that curve.
 pub fn tls_roots(pki: &Pki) -> Vec<Vec<u8>> {
     pki.ci(Curve::P256).map(|ci| vec![ci.der().to_vec()]).unwrap_or_default()
@@ -111,26 +128,31 @@ pub struct SmDpSetup<'a> {
 /// # Errors
 /// A certificate is missing, an address is malformed, or the records cannot be opened.
 pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
-    let mut addresses = Vec::new();
-    for address in &setup.addresses {
-        addresses.push(address.parse().map_err(|e| {
-            Fault::caused_by(
-                e,
-                format!("{address:?} cannot be the address of an SM-DP+"),
-                "give a host name, with :port where it is not 443",
-            )
-        })?);
-    }
-    let Some(first) = addresses.first().cloned() else {
-        return Err(Fault::new("the SM-DP+ has no address", "none was given", "give one with --sm-dp"));
-    };
+    let (first, others) = parsed(&setup.addresses)?;
     let mut config = Config::new(first);
-    config.other_addresses = addresses.split_off(1);
+    config.other_addresses = others;
     let credentials = Credentials::from_pki(setup.pki).map_err(|e| {
         Fault::caused_by(e, "the SM-DP+ has no certificates", "make a PKI with `landfall certs init`")
     })?;
     let records = SqliteRecords::open(setup.data_dir.join("sm-dp.sqlite"))?;
     Ok(SmDpPlus::new(config, credentials, Arc::new(records), setup.world.clone(), setup.events.clone()))
+}
+
+/// The address that others are told, and the others that are answered to.
+fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), Fault> {
+    let mut parsed = addresses.iter().map(|address| {
+        address.parse().map_err(|e| {
+            Fault::caused_by(
+                e,
+                format!("{address:?} cannot be the address of a server"),
+                "give a host name, with :port where it is not 443",
+            )
+        })
+    });
+    let first = parsed.next().unwrap_or_else(|| {
+        Err(Fault::new("the server has no address", "none was given", "give one with --sm-dp or --sm-ds"))
+    })?;
+    Ok((first, parsed.collect::<Result<_, _>>()?))
 }
 
 /// TLS of the SM-DP+: its certificate for `names`, and client certificates of the same PKI where one is shown.
@@ -141,6 +163,18 @@ pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
 /// # Errors
 /// There is no certificate and none can be issued.
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
+    let kept = pki.dp(Curve::P256).map(|dp| dp.tls);
+    server_tls("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), pki, names, clock)
+}
+
+fn server_tls(
+    who: &str,
+    kept: Result<Credential, PkiError>,
+    issue: impl FnOnce(Validity) -> Result<Credential, PkiError>,
+    pki: &Pki,
+    names: &[ServerName],
+    clock: Arc<dyn Clock>,
+) -> Result<ServerTls, Fault> {
     let now = clock.now();
     let fits = |credential: &Credential| {
         // A demonstration moves its clock; half a year covers every rule it waits for.
@@ -149,18 +183,17 @@ pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Resu
             && names.iter().all(|name| credential.certificate.server_names().contains(name))
     };
     let year = Duration::from_secs(365 * 86_400);
-    let credential = match pki.dp(Curve::P256).map(|dp| dp.tls) {
+    let credential = match kept {
         Ok(kept) if fits(&kept) => Ok(kept),
-        Ok(kept) => pki
-            .issue_dp_tls(
-                names,
-                Validity { from: rsp::time::Timestamp::from_seconds(now.seconds()), to: now_plus(now, year) },
-            )
-            .or(Ok(kept)),
+        Ok(kept) => {
+            let from = rsp::time::Timestamp::from_seconds(now.seconds());
+            issue(Validity { from, to: now_plus(now, year) }).or(Ok(kept))
+        }
         Err(e) => Err(e),
     };
-    let credential = credential.map_err(|e: certs::PkiError| {
-        Fault::caused_by(e, "the SM-DP+ has no TLS certificate", "make a PKI with `landfall certs init`")
+    let credential = credential.map_err(|e: PkiError| {
+        let what = format!("the {who} has no TLS certificate");
+        Fault::caused_by(e, what, "make a PKI with `landfall certs init`")
     })?;
     ServerTls::new(&identity(&credential), &ClientAuth::Optional(tls_roots(pki)), clock)
 }
@@ -195,6 +228,13 @@ pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(Cli
     Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
 }
 
+/// The device's client: it finds SM-DP+ and SM-DS of the settings by all their names.
+pub fn device_client(settings: &Settings) -> Client {
+    settings.sm_ds_names.iter().fold(client(&settings.sm_dp_names, &settings.sm_dp), |client, name| {
+        client.with_connect_to(host_of(name), &settings.sm_ds)
+    })
+}
+
 /// A client that connects to the SM-DP+ of the settings whatever name it is asked for: names such as
 /// testsmdpplus1.example.com are in no DNS.
 pub fn client(names: &[String], connect_to: &str) -> Client {
@@ -214,25 +254,29 @@ pub fn host_of(address: &str) -> &str {
 /// # Errors
 /// The PKI cannot vouch for the EID, or the memory is not this card's.
 pub fn card(pki: &Pki, eid: Eid, data_dir: &Path, world: &World) -> Result<Card, Fault> {
-    quirky_card(pki, eid, data_dir, world, false)
+    open_card(card_description(pki, eid)?, data_dir, world)
 }
 
-/// The same, with the indulgences toward osmo-smdpp if they are asked for.
+/// A card of the settings: its root SM-DS is theirs. With these quirks.
 ///
 /// # Errors
 /// As [`card`].
-pub fn quirky_card(
+pub fn card_of(
+    settings: &Settings,
     pki: &Pki,
     eid: Eid,
-    data_dir: &Path,
     world: &World,
-    long_segments: bool,
+    quirks: Vec<Quirk>,
 ) -> Result<Card, Fault> {
     let mut description = card_description(pki, eid)?;
-    if long_segments {
-        description.quirks.push(Quirk::LongSegments);
-    }
-    Card::open(description, FileMemory::open(card_path(data_dir, eid))?, world.clone())
+    description.root_ds_address = root_sm_ds(settings);
+    description.quirks.extend(quirks);
+    open_card(description, &settings.data_dir, world)
+}
+
+fn open_card(description: CardDescription, data_dir: &Path, world: &World) -> Result<Card, Fault> {
+    let memory = FileMemory::open(card_path(data_dir, description.eid))?;
+    Card::open(description, memory, world.clone())
 }
 
 /// Where the memory of a card lies.
@@ -283,16 +327,15 @@ pub fn default_eid(pki: &Pki) -> Result<Eid, Fault> {
 /// The PKI cannot be read or made.
 pub fn pki_and_addresses(settings: &Settings) -> Result<(Pki, Vec<String>), Fault> {
     let pki = pki::load_or_init(settings)?;
-    Ok((pki, addresses(settings, &settings.sm_dp)))
+    Ok((pki, addresses(&settings.sm_dp_names, &settings.sm_dp)))
 }
 
-/// Every way in which the SM-DP+ may be addressed: where it is, what the settings call it, and the loopback names;
+/// Every way in which a server may be addressed: where it is, what the settings call it, and the loopback names;
 /// each with the port unless that is 443.
-pub fn addresses(settings: &Settings, listens: &str) -> Vec<String> {
+pub fn addresses(names: &[String], listens: &str) -> Vec<String> {
     let port = listens.rsplit_once(':').map_or("443", |(_, port)| port);
     let mut all: Vec<String> = Vec::new();
-    let names = settings.sm_dp_names.iter().map(String::as_str);
-    for name in names.chain([host_of(listens), "localhost", "127.0.0.1"]) {
+    for name in names.iter().map(String::as_str).chain([host_of(listens), "localhost", "127.0.0.1"]) {
         let with_port = if port == "443" { name.to_owned() } else { format!("{name}:{port}") };
         // A client that was told where to connect may use the bare name.
         for address in [with_port, name.to_owned()] {
@@ -307,10 +350,19 @@ pub fn addresses(settings: &Settings, listens: &str) -> Vec<String> {
 /// The address under which clients of this host ask for the SM-DP+: the first name that the settings add, or else
 /// where it is.
 pub fn reachable(settings: &Settings) -> String {
-    let port = settings.sm_dp.rsplit_once(':').map_or("443", |(_, port)| port);
-    match settings.sm_dp_names.first() {
+    reachable_at(&settings.sm_dp_names, &settings.sm_dp)
+}
+
+/// The same for the SM-DS: this is what the cards are told.
+pub fn root_sm_ds(settings: &Settings) -> String {
+    reachable_at(&settings.sm_ds_names, &settings.sm_ds)
+}
+
+fn reachable_at(names: &[String], listens: &str) -> String {
+    let port = listens.rsplit_once(':').map_or("443", |(_, port)| port);
+    match names.first() {
         Some(name) => format!("{}:{port}", host_of(name)),
-        None => settings.sm_dp.clone(),
+        None => listens.to_owned(),
     }
 }
 

@@ -88,10 +88,17 @@ fn write_one(path: &Path, content: &[u8], secret: bool) -> io::Result<()> {
 /// # Errors
 /// One of them is neither a host name nor an address.
 pub fn server_names(settings: &Settings) -> Result<Vec<ServerName>, Fault> {
-    let host = settings.sm_dp.rsplit_once(':').map_or(settings.sm_dp.as_str(), |(host, _)| host);
+    names_of(&settings.sm_dp, &settings.sm_dp_names)
+}
+
+/// The names by which a server is reached that listens there and is known by further names.
+///
+/// # Errors
+/// One of them is neither a host name nor an address.
+pub fn names_of(listens: &str, further: &[String]) -> Result<Vec<ServerName>, Fault> {
+    let host = listens.rsplit_once(':').map_or(listens, |(host, _)| host);
     let mut names: Vec<ServerName> = Vec::new();
-    let all =
-        ["localhost", "127.0.0.1", host].into_iter().chain(settings.sm_dp_names.iter().map(String::as_str));
+    let all = ["localhost", "127.0.0.1", host].into_iter().chain(further.iter().map(String::as_str));
     for name in all {
         let name = name.trim_matches(['[', ']']).parse().map_err(|e| {
             Fault::caused_by(
@@ -108,7 +115,11 @@ pub fn server_names(settings: &Settings) -> Result<Vec<ServerName>, Fault> {
 }
 
 fn options(settings: &Settings) -> Result<PkiOptions, Fault> {
-    Ok(PkiOptions { smdp_names: server_names(settings)?, ..PkiOptions::default() })
+    Ok(PkiOptions {
+        smdp_names: server_names(settings)?,
+        smds_names: names_of(&settings.sm_ds, &settings.sm_ds_names)?,
+        ..PkiOptions::default()
+    })
 }
 
 fn list(folder: &Path, prefix: &str, listing: &mut Vec<String>) -> io::Result<()> {

@@ -19,10 +19,16 @@ pub struct Settings {
     pub sm_dp: String,
     /// Names by which the SM-DP+ is known, beside the one it listens on.
     pub sm_dp_names: Vec<String>,
+    /// Where the SM-DS listens, or where it is.
+    pub sm_ds: String,
+    /// Names by which the SM-DS is known, beside the one it listens on.
+    pub sm_ds_names: Vec<String>,
     /// Where the card's door is.
     pub euicc: String,
     /// Where the networks and their subscriber server are.
     pub network: String,
+    /// Where the SM-DP+ listens for the operator of the bench, if it does.
+    pub admin: Option<String>,
 }
 
 /// The same settings as one source gives them: what it does not say is `None`.
@@ -44,12 +50,21 @@ pub struct Layer {
     /// A further name by which the SM-DP+ is known; may be repeated
     #[arg(long = "sm-dp-name", global = true, value_name = "NAME", help_heading = "Settings")]
     sm_dp_names: Option<Vec<String>>,
+    /// Address of the SM-DS [default: 127.0.0.1:8444]
+    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
+    sm_ds: Option<String>,
+    /// A further name by which the SM-DS is known; may be repeated
+    #[arg(long = "sm-ds-name", global = true, value_name = "NAME", help_heading = "Settings")]
+    sm_ds_names: Option<Vec<String>>,
     /// Address of the card's door [default: 127.0.0.1:8431]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     euicc: Option<String>,
     /// Address of the networks [default: 127.0.0.1:8480]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     network: Option<String>,
+    /// Address of the admin API of the SM-DP+, or none [default: 127.0.0.1:8490]
+    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
+    admin: Option<String>,
 }
 
 impl Layer {
@@ -61,22 +76,30 @@ impl Layer {
             seed: self.seed.or(below.seed),
             sm_dp: self.sm_dp.or(below.sm_dp),
             sm_dp_names: self.sm_dp_names.or(below.sm_dp_names),
+            sm_ds: self.sm_ds.or(below.sm_ds),
+            sm_ds_names: self.sm_ds_names.or(below.sm_ds_names),
             euicc: self.euicc.or(below.euicc),
             network: self.network.or(below.network),
+            admin: self.admin.or(below.admin),
         }
     }
 
     /// What the environment says: `LANDFALL_DATA_DIR` and so on; names are separated by commas.
     fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let names = |name: &str| {
+            variable(name).map(|names| names.split(',').map(|name| name.trim().to_owned()).collect())
+        };
         Self {
             data_dir: variable("LANDFALL_DATA_DIR").map(PathBuf::from),
             pki: variable("LANDFALL_PKI").map(PathBuf::from),
             seed: variable("LANDFALL_SEED"),
             sm_dp: variable("LANDFALL_SM_DP"),
-            sm_dp_names: variable("LANDFALL_SM_DP_NAMES")
-                .map(|names| names.split(',').map(|name| name.trim().to_owned()).collect()),
+            sm_dp_names: names("LANDFALL_SM_DP_NAMES"),
+            sm_ds: variable("LANDFALL_SM_DS"),
+            sm_ds_names: names("LANDFALL_SM_DS_NAMES"),
             euicc: variable("LANDFALL_EUICC"),
             network: variable("LANDFALL_NETWORK"),
+            admin: variable("LANDFALL_ADMIN"),
         }
     }
 
@@ -85,7 +108,7 @@ impl Layer {
             Fault::new(
                 format!("cannot use the settings in {}", path.display()),
                 e.to_string().trim_end().to_owned(),
-                "correct the file; `landfall --help` names the settings; in the file --sm-dp-name is the list sm-dp-names",
+                "correct the file; `landfall --help` names the settings; in the file --sm-dp-name is the list sm-dp-names, and so for the SM-DS",
             )
         })
     }
@@ -124,8 +147,12 @@ impl Settings {
             seed: chosen.seed.unwrap_or_else(|| "landfall".to_owned()),
             sm_dp: chosen.sm_dp.unwrap_or_else(|| "127.0.0.1:8443".to_owned()),
             sm_dp_names: chosen.sm_dp_names.unwrap_or_default(),
+            sm_ds: chosen.sm_ds.unwrap_or_else(|| "127.0.0.1:8444".to_owned()),
+            sm_ds_names: chosen.sm_ds_names.unwrap_or_default(),
             euicc: chosen.euicc.unwrap_or_else(|| "127.0.0.1:8431".to_owned()),
             network: chosen.network.unwrap_or_else(|| "127.0.0.1:8480".to_owned()),
+            admin: Some(chosen.admin.unwrap_or_else(|| "127.0.0.1:8490".to_owned()))
+                .filter(|admin| admin != "none"),
         })
     }
 }
@@ -172,8 +199,15 @@ mod tests {
         assert_eq!(settings.sm_dp, "file.example:1");
         assert_eq!(settings.euicc, "environment:1");
         assert_eq!(settings.network, "127.0.0.1:8480");
+        assert_eq!(settings.admin.as_deref(), Some("127.0.0.1:8490"));
         assert_eq!(settings.sm_dp_names, ["a.example", "b.example"]);
         assert_eq!(settings.pki, folder.path().join("pki"));
+    }
+
+    #[test]
+    fn the_admin_api_can_be_left_out() {
+        let settings = Settings::from_sources(layer("admin = 'none'"), None, |_| None).unwrap();
+        assert_eq!(settings.admin, None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use euicc_sim::{
+    card::Quirk,
     device::{
         Device, DownloadOptions, Ending, Installed, Lpa, LpaSettings, Modem, Registered, Slot, Teller,
         lpa::Delivery,
@@ -224,14 +225,14 @@ impl Command {
             }
             None => {
                 let eid = self.eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
-                let card =
-                    parties::quirky_card(&pki, eid, &settings.data_dir, &world, self.quirk_long_segments)?;
+                let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
+                let card = parties::card_of(settings, &pki, eid, &world, quirks)?;
                 (BoxCardDoor::new(card), eid.to_string())
             }
         };
         let teller = Teller::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
-        let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
+        let client = parties::device_client(settings);
         let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
         let radio = Client::default().link(&settings.network, None)?;
         let slot = Slot::new(door);

@@ -52,7 +52,7 @@ impl Command {
             let (world, _) = parties::os_world()?;
             let pki = crate::pki::load_or_init(settings)?;
             let eid = self.eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
-            parties::card(&pki, eid, &settings.data_dir, &world)
+            parties::card_of(settings, &pki, eid, &world, vec![])
         };
         match &self.door {
             Door::Serve => {

@@ -9,4 +9,5 @@ pub mod network;
 pub mod operator;
 pub mod profile;
 pub mod sm_dp;
+pub mod sm_ds;
 pub mod up;

@@ -3,11 +3,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
+use sm_dp::admin::preset::Entry;
 use world::{Clock, Fault};
 
 use crate::{
     output::{Table, remark, say, say_json},
     parties::{self, Running, SmDpSetup},
+    preset::Preset,
     settings::Settings,
 };
 
@@ -16,9 +18,12 @@ use crate::{
 pub enum Command {
     /// Listen for LPAs (ES9+) and operators (ES2+)
     Serve {
-        /// Profile package to put into stock first; may be repeated
+        /// Profile package to put into stock first, unless it is there; may be repeated
         #[arg(long = "profile", value_name = "FILE")]
         profiles: Vec<PathBuf>,
+        /// Profiles and orders to begin with (TOML), as far as they are not there
+        #[arg(long, value_name = "FILE")]
+        preset: Option<PathBuf>,
     },
     /// Put a profile package into stock
     Add {
@@ -37,8 +42,11 @@ impl Command {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let mut settings = settings.clone();
-        let listener = match &self {
-            Self::Serve { .. } => Some(parties::listen_at(&mut settings.sm_dp).await?),
+        let listeners = match &self {
+            Self::Serve { .. } => Some((
+                parties::listen_at(&mut settings.sm_dp).await?,
+                parties::listen_for_admin(&mut settings).await?,
+            )),
             Self::Add { .. } | Self::List => None,
         };
         let settings = &settings;
@@ -51,24 +59,42 @@ impl Command {
             events: Arc::new(crate::output::Lines::new(world.now(), json)),
         };
         let sm_dp = parties::sm_dp(&setup)?;
-        match (self, listener) {
-            (Self::Serve { profiles }, Some(listener)) => {
+        match (self, listeners) {
+            (Self::Serve { profiles, preset }, Some((listener, admin))) => {
                 for file in &profiles {
-                    let iccid = add(&sm_dp, file).await?;
-                    remark(&format!("in stock: {iccid} from {}", file.display()));
+                    let ensured = sm_dp.ensure(&Entry::package(read(file)?)).await?;
+                    remark(&format!("{}: {ensured}", file.display()));
+                }
+                if let Some(file) = &preset {
+                    for line in Preset::read(file)?.apply(&sm_dp).await? {
+                        remark(&line);
+                    }
                 }
                 let clock: Arc<dyn Clock> = Arc::new(clock);
                 let names = crate::pki::server_names(settings)?;
                 let tls = parties::sm_dp_tls(&pki, &names, clock)?;
+                let admin = match admin {
+                    Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
+                    None => None,
+                };
                 let running = Running::serve(listener, Some(tls), sm_dp.link())?;
+                if let Some(admin) = &admin {
+                    remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
+                }
                 remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
                 stop_signal().await;
                 running.stop().await;
+                if let Some(admin) = admin {
+                    admin.stop().await;
+                }
             }
             (Self::Serve { .. }, None) => {}
             (Self::Add { file }, _) => {
                 let iccid = add(&sm_dp, &file).await?;
-                say(&format!("{iccid}\n"))?;
+                match json {
+                    true => say_json(&serde_json::json!({ "iccid": iccid }))?,
+                    false => say(&format!("{iccid}\n"))?,
+                }
             }
             (Self::List, _) => {
                 let orders = sm_dp.orders().await?;
@@ -99,10 +125,10 @@ impl Command {
     }
 }
 
-/// Puts a package file into stock; one that is there already is left as it is.
+/// Puts a package file into stock.
 ///
 /// # Errors
-/// The file cannot be read or is no package.
+/// The file cannot be read or is no package, or there is a profile with its ICCID.
 pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &PathBuf) -> Result<rsp::ids::Iccid, Fault> {
     let package = read(file)?;
     sm_dp.add_profile(&package, &sm_dp::ProfileOptions::default()).await

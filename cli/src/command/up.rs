@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use euicc_sim::network::{Networks, NetworksService};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
-use sm_dp::ProfileOptions;
+use sm_dp::{ProfileState, admin::preset::Entry, records::Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     operator::Operator,
     output::{Lines, say},
     parties::{self, Running, SmDpSetup},
+    preset::Preset,
     settings::Settings,
 };
 
@@ -25,6 +26,9 @@ pub struct Command {
     /// Ask the user for this code
     #[arg(long)]
     confirmation_code: Option<String>,
+    /// Profiles and orders to begin with (TOML), as far as they are not there
+    #[arg(long, value_name = "FILE")]
+    preset: Option<PathBuf>,
     /// No card: the device is somebody else's
     #[arg(long)]
     no_card: bool,
@@ -44,58 +48,74 @@ impl Command {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let mut settings = settings.clone();
         let sm_dp_listener = parties::listen_at(&mut settings.sm_dp).await?;
+        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await?;
         let network_listener = parties::listen_at(&mut settings.network).await?;
         let card_listener =
             if self.no_card { None } else { Some(parties::listen_at(&mut settings.euicc).await?) };
+        let admin_listener = parties::listen_for_admin(&mut settings).await?;
         let settings = &settings;
         let (pki, addresses) = parties::pki_and_addresses(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
-        let setup = SmDpSetup { pki: &pki, addresses, data_dir: &settings.data_dir, world: &world, events };
+        let setup = SmDpSetup {
+            pki: &pki,
+            addresses,
+            data_dir: &settings.data_dir,
+            world: &world,
+            events: Arc::clone(&events),
+        };
         let sm_dp = parties::sm_dp(&setup)?;
         let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), sm_dp.link())?;
+        let sm_ds_running =
+            parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events))?;
         let networks = Arc::new(Networks::new(world.clone()));
         let subscription = super::network::serve_at_home(&networks, &package, settings, &world)?;
         let service = world::link_from(NetworksService(networks));
         let network_running = Running::serve(network_listener, None, service)?;
 
-        let iccid = subscription.iccid;
-        let kept = sm_dp.orders().await?.into_iter().find(|profile| profile.iccid == iccid);
-        let waiting = kept.as_ref().and_then(|profile| {
-            let order = profile.order.as_ref()?;
-            let flag = if order.confirmation_code_hash.is_some() { "$$1" } else { "" };
-            let matching_id = order.matching_id.as_ref()?;
-            (profile.state == sm_dp::ProfileState::Released).then(|| format!("{matching_id}{flag}"))
-        });
-        let code = match (kept.is_some(), waiting) {
-            (true, Some(waiting)) => format!("LPA:1${}${waiting}", parties::reachable(settings)),
-            (true, None) => String::new(),
-            (false, _) => {
-                sm_dp.add_profile(&package, &ProfileOptions::default()).await?;
-                let (tls, oid) = parties::operator_tls(&pki, "Landfall Test Operator", Arc::clone(&clock))?;
-                let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
-                let link = client.link(&parties::reachable(settings), Some(tls))?;
-                let mut operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
-                operator.download_order(None, Some(iccid), None).await?;
-                let code = self.confirmation_code.clone();
-                let confirmed = operator.confirm_order(iccid, None, None, code.clone(), true).await?;
-                parties::activation_code(settings, &confirmed, code.is_some())
-            }
+        let admin_running = match admin_listener {
+            Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
+            None => None,
         };
+        let mut begun_with = Vec::new();
+        if let Some(file) = &self.preset {
+            begun_with = Preset::read(file)?.apply(&sm_dp).await?;
+        }
+
+        let iccid = subscription.iccid;
+        let in_stock = Entry::package(package);
+        let mut profile = sm_dp.ensure(&in_stock).await?.into_inner();
+        if profile.state == ProfileState::Available {
+            let (tls, oid) = parties::operator_tls(&pki, "Landfall Test Operator", Arc::clone(&clock))?;
+            let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
+            let link = client.link(&parties::reachable(settings), Some(tls))?;
+            let mut operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
+            operator.download_order(None, Some(iccid), None).await?;
+            operator.confirm_order(iccid, None, None, self.confirmation_code, true).await?;
+            profile = sm_dp.ensure(&in_stock).await?.into_inner();
+        }
 
         say(&format!("SM-DP+    https://{} (ES9+ and ES2+; root: {})\n", settings.sm_dp, ci_path(settings)))?;
+        say(&format!("SM-DS     https://{} (ES11 and ES12)\n", settings.sm_ds))?;
         say(&format!("networks  http://{} ({})\n", settings.network, subscription.home))?;
-        if code.is_empty() {
-            say(&format!("profile {iccid} is taken already; `landfall operator order` orders another\n"))?;
-        } else {
-            say(&format!("\n{code}\n\n{}\n", qr(&code)))?;
-            say(&format!(
-                "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
-            ))?;
+        if let Some(admin) = &admin_running {
+            say(&format!("admin     http://{} (GET /openapi.json)\n", admin.address))?;
+        }
+        for line in begun_with {
+            say(&format!("preset    {line}\n"))?;
+        }
+        match waiting(&profile, settings) {
+            Ok(code) => {
+                say(&format!("\n{code}\n\n{}\n", qr(&code)))?;
+                say(&format!(
+                    "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
+                ))?;
+            }
+            Err(standing) => say(&format!("profile   {iccid} {standing}\n"))?,
         }
         match card_listener {
             Some(listener) => {
-                let card = parties::card(&pki, parties::default_eid(&pki)?, &settings.data_dir, &world)?;
+                let card = parties::card_of(settings, &pki, parties::default_eid(&pki)?, &world, vec![])?;
                 say(&format!(
                     "card      {} at {} (landfall device --card {})\n",
                     card.eid(),
@@ -110,9 +130,56 @@ impl Command {
             None => super::sm_dp::stop_signal().await,
         }
         sm_dp_running.stop().await;
+        sm_ds_running.stop().await;
         network_running.stop().await;
+        if let Some(admin) = admin_running {
+            admin.stop().await;
+        }
         Ok(())
     }
+}
+
+/// The activation code of a profile that waits to be downloaded, or else how it stands and what to do.
+fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
+    let Profile { iccid, state, order, .. } = profile;
+    let admin = settings.admin.as_deref().unwrap_or("the admin API (--admin)");
+    let anew =
+        format!("curl -X DELETE http://{admin}/admin/v1/orders/{iccid}, and `landfall up` orders it again");
+    let order = order.as_ref();
+    Err(match state {
+        ProfileState::Released => match order.and_then(|order| order.matching_id.as_deref()) {
+            Some(matching_id) if !matching_id.is_empty() => {
+                let required = order.is_some_and(|order| order.confirmation_code_hash.is_some());
+                let flag = if required { "$$1" } else { "" };
+                return Ok(format!("LPA:1${}${matching_id}{flag}", parties::reachable(settings)));
+            }
+            _ => {
+                let eid = order.and_then(|order| order.eid).map(|eid| eid.to_string()).unwrap_or_default();
+                format!("is Released without MatchingID: it waits for eUICC {eid}")
+            }
+        },
+        ProfileState::Available => "is in stock; `landfall operator order` orders it".to_owned(),
+        ProfileState::Allocated | ProfileState::Linked => {
+            format!("is {state}: its order is not confirmed yet; to begin anew: {anew}")
+        }
+        ProfileState::Confirmed => {
+            format!("is ordered but not released; `landfall operator release {iccid}` releases it")
+        }
+        ProfileState::Downloaded => {
+            let eid = order.and_then(|order| order.handed_to).map(|eid| eid.to_string()).unwrap_or_default();
+            format!(
+                "was handed to eUICC {eid}, which has not said yet what came of it; to begin anew: {anew}"
+            )
+        }
+        ProfileState::Installed => {
+            let eid = order.and_then(|order| order.handed_to).map(|eid| eid.to_string()).unwrap_or_default();
+            format!("is installed on eUICC {eid}; to have it downloaded once more: {anew}")
+        }
+        ProfileState::Error => {
+            format!("was not installed: the order has ended; to begin anew: {anew}")
+        }
+        ProfileState::Unavailable => format!("is not to be ordered again; if it is after all: {anew}"),
+    })
 }
 
 fn ci_path(settings: &Settings) -> String {

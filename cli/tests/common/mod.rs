@@ -13,6 +13,8 @@ pub(crate) fn landfall(data_dir: &Path) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LANDFALL_")) {
         command.env_remove(name);
     }
+    // Test programs run side by side: the default port is one for all.
+    command.env("LANDFALL_ADMIN", "127.0.0.1:0");
     command.arg("--data-dir").arg(data_dir);
     command
 }

@@ -1,0 +1,63 @@
+//! `landfall sm-ds`: the SM-DS on its own.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use world::Fault;
+
+use crate::{
+    output::{Lines, Table, remark, say, say_json},
+    parties,
+    settings::Settings,
+};
+
+/// The SM-DS: run it, or look into its records
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Listen for LPAs (ES11) and SM-DP+s (ES12)
+    Serve,
+    /// List the events that wait
+    List,
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A file, a record or the socket fails.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let (world, _) = parties::os_world()?;
+        let events = Arc::new(Lines::new(world.now(), json));
+        let mut settings = settings.clone();
+        match self {
+            Self::Serve => {
+                let listener = parties::listen_at(&mut settings.sm_ds).await?;
+                let pki = crate::pki::load_or_init(&settings)?;
+                let running = parties::serve_sm_ds(listener, &settings, &pki, &world, events)?;
+                remark(&format!("SM-DS at {} (ES11 and ES12); Ctrl-C stops it", running.address));
+                super::sm_dp::stop_signal().await;
+                running.stop().await;
+            }
+            Self::List => {
+                let pki = crate::pki::load_or_init(&settings)?;
+                let sm_ds = parties::sm_ds(&settings, &pki, &world, events)?;
+                let waiting = sm_ds.registered_events().await?;
+                if json {
+                    return say_json(&waiting);
+                }
+                let mut table = Table::new(&["EID", "event", "server", "SM-DP+", "since"]);
+                for event in waiting {
+                    table.row([
+                        event.eid.to_string(),
+                        event.event_id,
+                        event.rsp_server_address.to_string(),
+                        event.owner.to_string(),
+                        event.registered.to_string(),
+                    ]);
+                }
+                say(&table.render())?;
+            }
+        }
+        Ok(())
+    }
+}

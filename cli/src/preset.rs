@@ -1,0 +1,120 @@
+//! A preset: what an SM-DP+ begins with, as a file. Its entries are the bodies of the admin API; a profile may also be
+//! named by the file of its package, or be one of our own.
+
+use std::path::{Path, PathBuf};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, de::DeserializeOwned};
+use sm_dp::{SmDpPlus, admin::preset::Entry};
+use toml::{Table, Value};
+use world::Fault;
+
+use crate::{command::sm_dp as files, demo};
+
+/// A preset that was read and understood.
+pub struct Preset {
+    file: PathBuf,
+    /// With the name of each in the file.
+    entries: Vec<(String, Entry)>,
+}
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    stock: Vec<Table>,
+    #[serde(default)]
+    orders: Vec<Table>,
+}
+
+const NEXT: &str = "correct the file; docs/preset.md says what may stand in it";
+
+impl Preset {
+    /// Reads a preset and the packages it names. Nothing is applied unless all of it can be understood.
+    ///
+    /// # Errors
+    /// A file cannot be read, or an entry is malformed.
+    pub fn read(file: &Path) -> Result<Self, Fault> {
+        let text = files::read_text(&file.to_owned())?;
+        let read: File = toml::from_str(&text).map_err(|e| {
+            Fault::new(format!("cannot use the preset {}", file.display()), e.to_string().trim_end(), NEXT)
+        })?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut entries = Vec::new();
+        for (number, table) in read.stock.into_iter().enumerate() {
+            let name = format!("stock entry {}", number + 1);
+            let entry = with_package(table, folder).and_then(typed).map(|new| Entry::Stock(Box::new(new)));
+            entries.push((name.clone(), entry.map_err(|fault| named(file, &name, fault))?));
+        }
+        for (number, table) in read.orders.into_iter().enumerate() {
+            let name = format!("orders entry {}", number + 1);
+            let entry = typed(table).map(|new| Entry::Orders(Box::new(new)));
+            entries.push((name.clone(), entry.map_err(|fault| named(file, &name, fault))?));
+        }
+        Ok(Self { file: file.to_owned(), entries })
+    }
+
+    /// Makes what is not there yet; for each entry a line that says what came of it.
+    ///
+    /// # Errors
+    /// The server cannot do what an entry says. The entries before it stay.
+    pub async fn apply(&self, sm_dp: &SmDpPlus) -> Result<Vec<String>, Fault> {
+        let mut lines = Vec::new();
+        for (name, entry) in &self.entries {
+            let ensured = sm_dp.ensure(entry).await.map_err(|fault| named(&self.file, name, fault))?;
+            lines.push(format!("{name}: {ensured}"));
+        }
+        Ok(lines)
+    }
+}
+
+/// The entry with `package` in place of `file` or `subscription`.
+fn with_package(mut table: Table, folder: &Path) -> Result<Table, Fault> {
+    let bad = |why: String, next: &str| Fault::new("cannot find the profile package", why, next);
+    let one_way = "give one of file, subscription and package";
+    let (file, subscription) = (table.remove("file"), table.remove("subscription"));
+    let number = table.remove("number");
+    let package = match (&file, &subscription) {
+        _ if number.is_some() && subscription.is_none() => {
+            return Err(bad(
+                "number is the subscriber of a subscription, and there is none".to_owned(),
+                one_way,
+            ));
+        }
+        (None, None) if table.contains_key("package") => return Ok(table),
+        (Some(Value::String(file)), None) => files::read(&folder.join(file))?,
+        (None, Some(Value::String(home))) => {
+            let number = match &number {
+                None => 1,
+                Some(number) => number.clone().try_into::<u8>().map_err(|e| {
+                    bad(format!("number {number} is none: {}", e.message()), "give one from 0 to 255")
+                })?,
+            };
+            demo::own_package(home, number, &format!("Network {home}"))?
+        }
+        (None, None) => return Err(bad("nothing in the entry names one".to_owned(), one_way)),
+        (Some(_), Some(_)) => return Err(bad("the entry names two".to_owned(), one_way)),
+        _ => return Err(bad("file and subscription are texts".to_owned(), "write them in quotes")),
+    };
+    if table.insert("package".to_owned(), BASE64_STANDARD.encode(package).into()).is_some() {
+        return Err(bad("the entry names two".to_owned(), one_way));
+    }
+    Ok(table)
+}
+
+/// As the admin API reads it. TOML has dates of its own; here they are the texts they look like.
+fn typed<T: DeserializeOwned>(mut table: Table) -> Result<T, Fault> {
+    for (_, value) in &mut table {
+        if let Value::Datetime(time) = value {
+            *value = Value::String(time.to_string());
+        }
+    }
+    table.try_into().map_err(|e| Fault::new("cannot understand it", e.to_string().trim_end(), NEXT))
+}
+
+/// The fault, with where in the file it is.
+fn named(file: &Path, entry: &str, mut fault: Fault) -> Fault {
+    fault.what = format!("{}, {entry}: {}", file.display(), fault.what);
+    fault
+}

@@ -1,0 +1,164 @@
+//! The preset of docs/preset.md, applied by the binary, and applied again.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+};
+
+use common::{fail, landfall, succeed};
+use serde_json::Value;
+
+/// The example of the document.
+fn example() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/preset.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+/// What a server says at its start, until it listens; then it is killed.
+fn serve(folder: &Path, arguments: &[&str]) -> Vec<String> {
+    let mut child = landfall(folder)
+        .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"])
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut said = Vec::new();
+    for line in lines {
+        said.push(line);
+        if said.last().unwrap().starts_with("SM-DP+ at ") {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said.last().unwrap().starts_with("SM-DP+ at "), "{said:?}");
+    said
+}
+
+fn stock(folder: &Path) -> Vec<(String, String, String)> {
+    let listed: Value =
+        serde_json::from_str(&succeed(landfall(folder).args(["--json", "sm-dp", "list"]))).unwrap();
+    let row = |profile: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&profile["iccid"]), text(&profile["state"]), text(&profile["order"]["matching_id"]))
+    };
+    listed.as_array().unwrap().iter().map(row).collect()
+}
+
+#[test]
+fn the_example_is_applied_once_however_often_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let preset = folder.join("preset.toml");
+    std::fs::write(&preset, example()).unwrap();
+    succeed(landfall(folder).args(["profile", "new", "--home", "234-99"]).arg(folder.join("own.der")));
+    let arguments = ["--preset", preset.to_str().unwrap()];
+    let said = serve(folder, &arguments);
+    let entries = |said: &[String]| said.iter().filter(|line| line.contains(" entry ")).count();
+    assert_eq!(entries(&said), 6, "{said:?}");
+    assert!(said.iter().all(|line| !line.contains("left as it was")), "{said:?}");
+    assert!(said.iter().any(|line| line.starts_with("admin API at http://127.0.0.1:")), "{said:?}");
+    let made = stock(folder);
+    for (iccid, state, matching_id) in [
+        ("89724990000000000019", "Released", "ALWAYS"),
+        ("89724990000000000027", "Released", "TOO-LATE"),
+        ("89234990000000000019", "Confirmed", "NOT-YET"),
+    ] {
+        let found =
+            made.iter().any(|(i, s, m)| (iccid.is_empty() || i == iccid) && s == state && m == matching_id);
+        assert!(found, "{iccid} {state} {matching_id} in {made:?}");
+    }
+    assert_eq!(made.len(), 3);
+
+    let again = serve(folder, &arguments);
+    let kept = again.iter().filter(|line| line.ends_with("left as it was")).count();
+    assert_eq!(kept, 6, "{again:?}");
+    assert_eq!(stock(folder), made);
+}
+
+#[test]
+fn a_profile_given_at_every_start_is_put_into_stock_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("own.der");
+    succeed(landfall(folder.path()).args(["profile", "new"]).arg(&package));
+    let arguments = ["--profile", package.to_str().unwrap()];
+    let first = serve(folder.path(), &arguments);
+    assert!(first[0].ends_with("is Available"), "{first:?}");
+    let second = serve(folder.path(), &arguments);
+    assert!(second[0].ends_with("is Available, left as it was"), "{second:?}");
+    let added = landfall(folder.path()).args(["--json", "sm-dp", "add"]).arg(&package).output().unwrap();
+    assert!(String::from_utf8_lossy(&added.stderr).contains("ICCID already"), "{added:?}");
+}
+
+#[test]
+fn a_package_that_is_added_is_named_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("own.der");
+    succeed(landfall(folder.path()).args(["profile", "new"]).arg(&package));
+    let added = succeed(landfall(folder.path()).args(["--json", "sm-dp", "add"]).arg(&package));
+    let added: Value = serde_json::from_str(&added).unwrap();
+    assert_eq!(added["iccid"], stock(folder.path())[0].0);
+}
+
+/// File, entry, what, why and what to do; and nothing of the file is applied.
+#[test]
+fn what_is_wrong_in_a_preset_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let preset = folder.path().join("preset.toml");
+    let good = "[[stock]]\nsubscription = '724-99'\n";
+    for (bad, named) in [
+        ("[[stok]]\n", "stok"),
+        ("[[stock]\n", "line"),
+        ("[[stock]]\n", "stock entry 2"),
+        ("[[stock]]\nsubscription = '724-99'\nfile = 'x.der'\n", "two"),
+        ("[[stock]]\nsubscription = '724-99'\npackage = 'MAA='\n", "two"),
+        ("[[stock]]\nsubscription = 'Brazil'\n", "Brazil"),
+        ("[[stock]]\nsubscription = '724-99'\nnumber = 256\n", "256"),
+        ("[[stock]]\nfile = 'nowhere.der'\n", "nowhere.der"),
+        ("[[stock]]\nfile = 7\n", "quotes"),
+        ("[[stock]]\nsubscription = '724-99'\nprofileTyp = 'x'\n", "profileTyp"),
+        ("[[orders]]\nicid = '1'\n", "orders entry 1"),
+        ("[[orders]]\niccid = '1'\n", "ICCID"),
+    ] {
+        std::fs::write(&preset, format!("{good}{bad}")).unwrap();
+        let errors = fail(
+            landfall(folder.path())
+                .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0", "--preset"])
+                .arg(&preset),
+        );
+        let complete = ["preset.toml", "why:", "next:", named].iter().all(|part| errors.contains(part));
+        assert!(complete, "{bad}: {errors}");
+        assert!(stock(folder.path()).is_empty(), "{bad}");
+    }
+    // Understood, but not to be done.
+    for (bad, named) in [
+        ("[[orders]]\nprofileType = 'gold'\n", "matchingId"),
+        ("[[orders]]\nprofileType = 'gold'\nmatchingId = 'X'\n", "gold"),
+        ("[[orders]]\niccid = '89724990000000000019'\nstate = 'Linked'\n", "eid"),
+    ] {
+        std::fs::write(&preset, format!("{good}{bad}")).unwrap();
+        let errors = fail(
+            landfall(folder.path())
+                .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0", "--preset"])
+                .arg(&preset),
+        );
+        let complete = ["preset.toml", "orders entry 1", "why:", "next:", named]
+            .iter()
+            .all(|part| errors.contains(part));
+        assert!(complete, "{bad}: {errors}");
+    }
+}
