@@ -45,6 +45,7 @@ pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> 
             iccid: None,
             matching_id: matching_id.clone(),
             confirmation_code: None,
+            profile_type: None,
             package: None,
         }),
         (Some(beyond), _) => Err(Stop::needs(format!("{beyond}: give the admin API or ES2+"))),
@@ -52,16 +53,21 @@ pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> 
     }
 }
 
-async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
+/// A profile that nobody has ordered, of a type of its own, in stock.
+///
+/// # Errors
+/// The server does not take it.
+pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
     let iccid = fresh_iccid(bench)?;
     let package = package(iccid, &order.profile);
+    let profile_type = format!("{PROFILE_TYPE} {iccid}");
     let protection = if order.ppk { "ProfileProtectionKeys" } else { "SessionKeys" };
     let rebinding = if order.bound_once { "Refused" } else { "Allowed" };
     let icon = order.profile.icon.then(|| BASE64_STANDARD.encode(icon()));
     admin
         .stock(&object(json!({
             "package": BASE64_STANDARD.encode(&package),
-            "profileType": PROFILE_TYPE,
+            "profileType": profile_type,
             "serviceProviderName": "Landfall",
             "profileName": "SGP.23",
             "profilePolicyRules": order.profile.ppr1.then_some(["PPR1"]),
@@ -71,19 +77,24 @@ async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> R
             "rebinding": rebinding,
         })))
         .await?;
-    let mut ready = Ready {
+    Ok(Ready {
         iccid: Some(iccid),
         matching_id: String::new(),
         confirmation_code: order.confirmation_code,
+        profile_type: Some(profile_type),
         package: Some(package),
-    };
+    })
+}
+
+async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
+    let mut ready = stock(bench, admin, order).await?;
     if order.standing == Standing::Available {
         return Ok(ready);
     }
     let yesterday = bench.server.world.now().seconds() - 86_400;
     let made = admin
         .order(&object(json!({
-            "iccid": iccid.to_string(),
+            "iccid": ready.iccid.map(|iccid| iccid.to_string()),
             "requester": bench.server.operator.as_ref().map(|operator| operator.identifier.clone()),
             "eid": eid_of(bench, order).map(|eid| eid.to_string()),
             "matchingId": (order.found == Found::ByEid).then_some(""),
@@ -116,6 +127,7 @@ async fn through_es2plus(
         iccid: Some(iccid),
         matching_id: String::new(),
         confirmation_code: order.confirmation_code,
+        profile_type: Some(profile_type.to_owned()),
         package: None,
     };
     if order.standing == Standing::Available {

@@ -24,7 +24,7 @@ use crate::binding::{Answer, Binding};
 use crate::bpp::{self, Opened};
 use crate::euicc::{Cancel, Euicc, Prepare, SIGNATURE};
 use crate::operator::Operator;
-use crate::order::Ready;
+use crate::order::{Order, Ready};
 use crate::server::Server;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
@@ -104,6 +104,33 @@ impl<'a> Bench<'a> {
     /// It is not known.
     pub fn iccid(&self) -> Result<Iccid, Stop> {
         self.ready()?.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))
+    }
+
+    /// The type of the profile that waits.
+    ///
+    /// # Errors
+    /// It is not known.
+    pub fn profile_type(&self) -> Result<&str, Stop> {
+        self.ready()?.profile_type.as_deref().ok_or_else(|| Stop::needs("a profile whose type is known"))
+    }
+
+    /// The same eUICC before something else that waits.
+    pub fn following(&self, ready: Ready) -> Bench<'_> {
+        Bench {
+            euicc: self.euicc.clone(),
+            other_euicc: self.other_euicc.clone(),
+            ready: Some(ready),
+            ..*self
+        }
+    }
+
+    /// Another profile in stock.
+    ///
+    /// # Errors
+    /// There is no admin API to put it there.
+    pub async fn second_profile(&self) -> Result<Iccid, Stop> {
+        let ready = crate::arrange::stock(self, &self.admin()?, &Order::default()).await?;
+        ready.iccid.ok_or_else(|| Stop::needs("a second profile"))
     }
 
     /// The operator.

@@ -96,7 +96,6 @@ impl Order {
             (profile.usim, "a profile that needs a USIM with Milenage"),
             (profile.ppr1, "a profile with PPR1"),
             (profile.icon, "a profile with an icon"),
-            (self.standing == Standing::Available, "a profile in stock whose ICCID is known"),
         ]
         .into_iter()
         .find_map(|(wanted, what)| wanted.then_some(what))
@@ -135,7 +134,7 @@ impl fmt::Display for Order {
         if self.confirmation_code.is_some() {
             parts.push("with confirmation code".to_owned());
         }
-        if let (Some(what), true) = (self.beyond_es2plus(), self.standing != Standing::Available) {
+        if let Some(what) = self.beyond_es2plus() {
             parts.push(format!("({what})"));
         }
         f.write_str(&parts.join(" "))
@@ -151,6 +150,8 @@ pub struct Ready {
     pub matching_id: String,
     /// What the user must know.
     pub confirmation_code: Option<&'static str>,
+    /// What operators call its kind, where that is known.
+    pub profile_type: Option<String>,
     /// The package that was put into stock, where the tester did it.
     pub package: Option<Vec<u8>>,
 }

@@ -2,6 +2,7 @@
 
 mod authenticate_client;
 mod cancel_session;
+mod es2plus;
 mod get_bound_profile_package;
 mod handle_notification;
 mod http;
@@ -15,6 +16,7 @@ const CODE: &str = "12345678";
 /// Every case, in the order of SGP.23.
 pub fn table() -> Vec<Case> {
     [
+        es2plus::cases(),
         initiate_authentication::cases(),
         get_bound_profile_package::cases(),
         authenticate_client::cases(),

@@ -1,0 +1,634 @@
+//! ES2+: SGP.22 section 5.3, SGP.23 sections 4.3.1 to 4.3.6.
+
+use rsp::ids::{Iccid, TransactionId};
+use rsp::sgp22::es2plus::{CancelOrderRequest, ConfirmOrderRequest, FinalProfileStatusIndicator};
+use rsp::status::Status;
+
+use super::CODE;
+use crate::arrange::fresh_iccid;
+use crate::bench::Bench;
+use crate::binding::{Answer, Refused};
+use crate::case::{Case, Need, Run, Scope, run};
+use crate::operator::{Nothing, Operator};
+use crate::order::{Order, Ready, Standing, Whose};
+use crate::verdict::{During, Stop, Verdict, ensure, equal};
+
+const STOCK: Order = Order {
+    standing: Standing::Available,
+    whose: Whose::Anybody,
+    found: crate::order::Found::ByMatchingId,
+    confirmation_code: None,
+    expired: false,
+    attempts: None,
+    wrong_confirmation_codes: 0,
+    reusable: false,
+    ppk: false,
+    bound_once: false,
+    profile: crate::order::Wanted { usim: false, ppr1: false, icon: false },
+};
+
+fn case(function: &'static str, clause: &'static str, title: &str, run: Run) -> Case {
+    Case::new(function, clause, title, run).scope(Scope::Once).order(STOCK).need(Need::Operator)
+}
+
+fn download_order_case(title: &str, run: Run) -> Case {
+    case("ES2+.DownloadOrder", "5.3.1", title, run)
+}
+
+fn confirm_order_case(title: &str, run: Run) -> Case {
+    case("ES2+.ConfirmOrder", "5.3.2", title, run)
+}
+
+fn cancel_order_case(title: &str, run: Run) -> Case {
+    case("ES2+.CancelOrder", "5.3.3", title, run)
+}
+
+fn release_profile_case(title: &str, run: Run) -> Case {
+    case("ES2+.ReleaseProfile", "5.3.4", title, run)
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    [download_order(), confirm_order(), cancel_order(), release_profile(), callers()].concat()
+}
+
+impl Bench<'_> {
+    /// The profile in stock, ordered.
+    async fn ordered(&self) -> Result<(&Operator, Iccid), Stop> {
+        let (operator, iccid) = (self.operator()?, self.iccid()?);
+        operator.download_order(Some(iccid), None, None).await?.done().during("DownloadOrder")?;
+        Ok((operator, iccid))
+    }
+
+    /// The profile in stock, ordered and confirmed; gives the MatchingID.
+    async fn confirmed(&self, release_flag: bool) -> Result<(&Operator, Iccid, String), Stop> {
+        let (operator, iccid) = self.ordered().await?;
+        let request = ConfirmOrderRequest { release_flag, ..operator.confirmation(iccid) };
+        let reply = operator.confirm(&request).await?.done().during("ConfirmOrder")?;
+        Ok((operator, iccid, reply.matching_id))
+    }
+
+    /// Downloads what was ordered here.
+    async fn download_under(
+        &self,
+        matching_id: &str,
+        code: Option<&'static str>,
+    ) -> Result<TransactionId, Stop> {
+        let ready =
+            Ready { matching_id: matching_id.to_owned(), confirmation_code: code, ..self.ready()?.clone() };
+        Ok(self.following(ready).download().await.during("the download")?.transaction_id)
+    }
+
+    /// That nothing is to be had under a MatchingID.
+    async fn nothing_under(&self, matching_id: &str, status: Status) -> Verdict {
+        use rsp::sgp22::es9plus::AuthenticateClient;
+        let started = self.initiate().await?;
+        let proof = self.euicc.authenticate(&started.ok, matching_id).request()?;
+        self.refused::<AuthenticateClient>(&proof, status).await
+    }
+}
+
+// --- DownloadOrder -------------------------------------------------------------------------------------------------
+
+fn download_order() -> Vec<Case> {
+    let one_of_a_kind = |title, run| download_order_case(title, run).need(Need::Admin);
+    vec![
+        download_order_case(
+            "a profile is reserved by its ICCID",
+            run!(|bench| {
+                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+                let reply = operator.download_order(Some(iccid), None, None).await?.done()?;
+                equal("iccid", &reply.iccid, &iccid)
+            }),
+        ),
+        one_of_a_kind(
+            "a profile reserved without EID is Allocated",
+            run!(|bench| {
+                bench.ordered().await?;
+                bench.expect_state("Allocated").await
+            }),
+        ),
+        one_of_a_kind(
+            "a profile reserved for an EID is Linked",
+            run!(|bench| {
+                let operator = bench.operator()?;
+                let eid = Some(bench.euicc.eid);
+                operator.download_order(Some(bench.iccid()?), None, eid).await?.done()?;
+                bench.expect_state("Linked").await
+            }),
+        ),
+        one_of_a_kind(
+            "any profile of a type is reserved, the last one once",
+            run!(|bench| {
+                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+                let profile_type = bench.profile_type()?;
+                let reply = operator.download_order(None, Some(profile_type), None).await?.done()?;
+                equal("iccid", &reply.iccid, &iccid)?;
+                let again = operator.download_order(None, Some(profile_type), None).await?;
+                again.refused("downloadOrder", Status::ProfileTypeUnavailable).during("the second time")
+            }),
+        ),
+        download_order_case(
+            "ICCID and profile type that belong together are taken",
+            run!(|bench| {
+                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+                let profile_type = bench.profile_type()?;
+                let reply = operator.download_order(Some(iccid), Some(profile_type), None).await?.done()?;
+                equal("iccid", &reply.iccid, &iccid)
+            }),
+        ),
+        download_order_case(
+            "one of ICCID and profile type must be given",
+            run!(|bench| {
+                let answer = bench.operator()?.download_order(None, None, None).await?;
+                expect_refusal(answer, "1.3.1")
+            }),
+        ),
+        download_order_case(
+            "an ICCID that is not in stock is refused",
+            run!(|bench| {
+                let answer = bench.operator()?.download_order(Some(fresh_iccid(bench)?), None, None).await?;
+                answer.refused("downloadOrder", Status::IccidUnknown)
+            }),
+        ),
+        download_order_case(
+            "an ICCID that is ordered already is refused",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                let answer = operator.download_order(Some(iccid), None, None).await?;
+                answer.refused("downloadOrder", Status::IccidInUse)
+            }),
+        ),
+        download_order_case(
+            "a profile type that is not the ICCID's is refused",
+            run!(|bench| {
+                let answer = bench
+                    .operator()?
+                    .download_order(Some(bench.iccid()?), Some("another type"), None)
+                    .await?;
+                answer.refused("downloadOrder", Status::ProfileTypeMismatch)
+            }),
+        ),
+        download_order_case(
+            "a profile type that nobody has heard of is refused",
+            run!(|bench| {
+                let answer = bench.operator()?.download_order(None, Some("unheard of"), None).await?;
+                answer.refused("downloadOrder", Status::ProfileTypeUnknown)
+            }),
+        ),
+    ]
+}
+
+// --- ConfirmOrder --------------------------------------------------------------------------------------------------
+
+fn confirm_order() -> Vec<Case> {
+    let mut cases = vec![
+        confirm_order_case(
+            "the server makes a MatchingID and the profile can be downloaded under it",
+            run!(|bench| {
+                let (_, _, matching_id) = bench.confirmed(true).await?;
+                let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
+                ensure(!matching_id.is_empty() && matching_id.bytes().all(allowed), || {
+                    format!("matchingId is {matching_id:?}, expected A-Z, 0-9 and -")
+                })?;
+                bench.download_under(&matching_id, None).await.map(|_| ())
+            }),
+        ),
+        confirm_order_case(
+            "the answer tells the address of the SM-DP+, and no EID when there is none",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                let reply = operator.confirm(&operator.confirmation(iccid)).await?.done()?;
+                equal("eid", &reply.eid, &None)?;
+                if let Some(address) = reply.smdp_address {
+                    ensure(!address.is_empty(), || "smdpAddress is empty".to_owned())?;
+                }
+                Ok(())
+            }),
+        ),
+        confirm_order_case(
+            "a MatchingID that the operator chose is kept",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                let chosen = chosen_matching_id(bench)?;
+                let request =
+                    ConfirmOrderRequest { matching_id: Some(chosen.clone()), ..operator.confirmation(iccid) };
+                let reply = operator.confirm(&request).await?.done()?;
+                equal("matchingId", &reply.matching_id, &chosen)?;
+                bench.download_under(&chosen, None).await.map(|_| ())
+            }),
+        ),
+        confirm_order_case(
+            "an EID given with the order comes back, and the order is for it alone",
+            run!(|bench| {
+                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+                let eid = bench.other_euicc.eid;
+                operator.download_order(Some(iccid), None, Some(eid)).await?.done()?;
+                let reply = operator.confirm(&operator.confirmation(iccid)).await?.done()?;
+                equal("eid", &reply.eid, &Some(eid))?;
+                bench.nothing_under(&reply.matching_id, Status::EidNotAllowed).await
+            }),
+        ),
+        confirm_order_case(
+            "an EID given with the confirmation comes back, and the order is for it alone",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                let eid = Some(bench.other_euicc.eid);
+                let request = ConfirmOrderRequest { eid, ..operator.confirmation(iccid) };
+                let reply = operator.confirm(&request).await?.done()?;
+                equal("eid", &reply.eid, &eid)?;
+                bench.nothing_under(&reply.matching_id, Status::EidNotAllowed).await
+            }),
+        ),
+        confirm_order_case(
+            "an empty MatchingID makes an order that is found by its EID",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                let request = ConfirmOrderRequest {
+                    eid: Some(bench.euicc.eid),
+                    matching_id: Some(String::new()),
+                    ..operator.confirmation(iccid)
+                };
+                let reply = operator.confirm(&request).await?.done()?;
+                equal("matchingId", &reply.matching_id.as_str(), &"")?;
+                bench.download_under("", None).await.map(|_| ())
+            }),
+        ),
+        confirm_order_case(
+            "a confirmation code is asked of the user",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                let request = ConfirmOrderRequest {
+                    confirmation_code: Some(CODE.to_owned()),
+                    ..operator.confirmation(iccid)
+                };
+                let reply = operator.confirm(&request).await?.done()?;
+                bench.download_under(&reply.matching_id, Some(CODE)).await.map(|_| ())
+            }),
+        ),
+        confirm_order_case(
+            "without the release flag the profile cannot be downloaded yet",
+            run!(|bench| {
+                let (_, _, matching_id) = bench.confirmed(false).await?;
+                bench.nothing_under(&matching_id, Status::ProfileNotReleased).await
+            }),
+        ),
+    ];
+    cases.extend(CONFIRMATIONS.iter().map(|(title, status, change)| {
+        let (status, change) = (*status, *change);
+        confirm_order_case(
+            title,
+            run!(|bench| {
+                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+                let eid = Some(bench.euicc.eid);
+                operator.download_order(Some(iccid), None, eid).await?.done().during("DownloadOrder")?;
+                let mut request = operator.confirmation(iccid);
+                change(bench, &mut request)?;
+                operator.confirm(&request).await?.refused("confirmOrder", status)?;
+                // The order is as it was.
+                operator.confirm(&operator.confirmation(iccid)).await?.done().during("afterwards").map(|_| ())
+            }),
+        )
+    }));
+    cases.extend(conflicts());
+    cases
+}
+
+type ChangeConfirmation = fn(&Bench<'_>, &mut ConfirmOrderRequest) -> Verdict;
+
+/// The profile is ordered for the eUICC of the case.
+const CONFIRMATIONS: &[(&str, Status, ChangeConfirmation)] = &[
+    ("an ICCID that is not in stock cannot be confirmed", Status::IccidUnknown, |bench, it| {
+        it.iccid = fresh_iccid(bench)?;
+        Ok(())
+    }),
+    ("another EID than the order's is refused", Status::EidAssociation, |bench, it| {
+        it.eid = Some(bench.other_euicc.eid);
+        Ok(())
+    }),
+    ("an SM-DS that cannot be reached is refused", Status::SmdsInaccessible, |_, it| {
+        // Port 9 discards; nobody speaks TLS there.
+        it.smds_address = Some("localhost:9".to_owned());
+        Ok(())
+    }),
+];
+
+fn conflicts() -> Vec<Case> {
+    vec![
+        confirm_order_case(
+            "a MatchingID that another order has is refused",
+            run!(|bench| {
+                // The second profile is the first one's cancelled sister: any profile of the same server will do.
+                let (operator, iccid, taken) = bench.confirmed(true).await?;
+                let other = bench.second_profile().await?;
+                operator.download_order(Some(other), None, None).await?.done().during("DownloadOrder")?;
+                let request =
+                    ConfirmOrderRequest { matching_id: Some(taken.clone()), ..operator.confirmation(other) };
+                operator.confirm(&request).await?.refused("confirmOrder", Status::MatchingIdInUse)?;
+                // Once the first is cancelled, it is free.
+                operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
+                operator.confirm(&request).await?.done().during("afterwards").map(|_| ())
+            }),
+        )
+        .need(Need::Admin),
+        confirm_order_case(
+            "a profile that is not ordered cannot be confirmed",
+            run!(|bench| {
+                let operator = bench.operator()?;
+                let answer = operator.confirm(&operator.confirmation(bench.iccid()?)).await?;
+                expect_refusal(answer, "8.2.1")
+            }),
+        ),
+        confirm_order_case(
+            "an order is confirmed once",
+            run!(|bench| {
+                let (operator, iccid, _) = bench.confirmed(true).await?;
+                let request = ConfirmOrderRequest {
+                    header: operator.header("another call"),
+                    ..operator.confirmation(iccid)
+                };
+                expect_refusal(operator.confirm(&request).await?, "8.2.1")
+            }),
+        ),
+        confirm_order_case(
+            "an empty MatchingID needs an EID",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                let request =
+                    ConfirmOrderRequest { matching_id: Some(String::new()), ..operator.confirmation(iccid) };
+                operator.confirm(&request).await?.refused("confirmOrder", Status::EidMissing)
+            }),
+        ),
+        confirm_order_case(
+            "a MatchingID with other characters than A-Z, 0-9 and - is refused",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                let matching_id = Some("lower case".to_owned());
+                let request = ConfirmOrderRequest { matching_id, ..operator.confirmation(iccid) };
+                let answer = operator.confirm(&request).await?;
+                ensure(matches!(answer, Answer::Refused(_)), || "it was taken".to_owned())
+            }),
+        ),
+    ]
+}
+
+/// A MatchingID that no other order has.
+fn chosen_matching_id(bench: &Bench<'_>) -> Result<String, Stop> {
+    Ok(format!("SGP23-{}", fresh_iccid(bench)?))
+}
+
+// --- CancelOrder ---------------------------------------------------------------------------------------------------
+
+fn cancel_order() -> Vec<Case> {
+    let mut cases = vec![
+        cancel_order_case(
+            "a cancelled order cannot be downloaded, and its profile can be ordered again",
+            run!(|bench| {
+                let (operator, iccid, matching_id) = bench.confirmed(true).await?;
+                let request = CancelOrderRequest {
+                    matching_id: Some(matching_id.clone()),
+                    ..operator.cancellation(iccid)
+                };
+                operator.cancel(&request).await?.done()?;
+                bench.nothing_under(&matching_id, Status::MatchingIdRefused).await?;
+                operator
+                    .download_order(Some(iccid), None, None)
+                    .await?
+                    .done()
+                    .during("ordered again")
+                    .map(|_| ())
+            }),
+        ),
+        cancel_order_case(
+            "a profile that is cancelled for good cannot be ordered again",
+            run!(|bench| {
+                let (operator, iccid, matching_id) = bench.confirmed(true).await?;
+                let request = CancelOrderRequest {
+                    final_profile_status_indicator: FinalProfileStatusIndicator::Unavailable,
+                    ..operator.cancellation(iccid)
+                };
+                operator.cancel(&request).await?.done()?;
+                bench.nothing_under(&matching_id, Status::MatchingIdRefused).await?;
+                let again = operator.download_order(Some(iccid), None, None).await?;
+                again.refused("downloadOrder", Status::IccidInUse)
+            }),
+        ),
+        cancel_order_case(
+            "an order can be cancelled before it is confirmed",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                operator.cancel(&operator.cancellation(iccid)).await?.done().map(|_| ())
+            }),
+        ),
+        cancel_order_case(
+            "an order whose download has failed can be cancelled",
+            run!(|bench| {
+                let (operator, iccid, matching_id) = bench.confirmed(true).await?;
+                let ready = Ready { matching_id, ..bench.ready()?.clone() };
+                let under = bench.following(ready);
+                let offered = under.offered().await?;
+                let reason = rsp::sgp22::CancelSessionReason::END_USER_REJECTION;
+                let id = &offered.ok.transaction_id;
+                under.cancel(&under.euicc.cancel(id, &offered.auth.oid, reason)).await?;
+                operator.cancel(&operator.cancellation(iccid)).await?.done().map(|_| ())
+            }),
+        ),
+        cancel_order_case(
+            "a package that is out cannot be cancelled",
+            run!(|bench| {
+                let (operator, iccid, matching_id) = bench.confirmed(true).await?;
+                bench.download_under(&matching_id, None).await?;
+                expect_refusal(operator.cancel(&operator.cancellation(iccid)).await?, "8.2.1")
+            }),
+        ),
+        cancel_order_case(
+            "a profile that is not ordered cannot be cancelled",
+            run!(|bench| {
+                let operator = bench.operator()?;
+                expect_refusal(operator.cancel(&operator.cancellation(bench.iccid()?)).await?, "8.2.1")
+            }),
+        ),
+    ];
+    cases.extend(CANCELLATIONS.iter().map(|(title, status, change)| {
+        let (status, change) = (*status, *change);
+        cancel_order_case(
+            title,
+            run!(|bench| {
+                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+                let eid = Some(bench.euicc.eid);
+                operator.download_order(Some(iccid), None, eid).await?.done().during("DownloadOrder")?;
+                let reply =
+                    operator.confirm(&operator.confirmation(iccid)).await?.done().during("ConfirmOrder")?;
+                let mut request = CancelOrderRequest { eid, ..operator.cancellation(iccid) };
+                change(bench, &mut request)?;
+                operator.cancel(&request).await?.refused("cancelOrder", status)?;
+                bench.download_under(&reply.matching_id, None).await.during("afterwards").map(|_| ())
+            }),
+        )
+    }));
+    cases
+}
+
+type ChangeCancellation = fn(&Bench<'_>, &mut CancelOrderRequest) -> Verdict;
+
+/// The order is for the eUICC of the case.
+const CANCELLATIONS: &[(&str, Status, ChangeCancellation)] = &[
+    ("an ICCID that is not in stock cannot be cancelled", Status::IccidUnknown, |bench, it| {
+        it.iccid = fresh_iccid(bench)?;
+        Ok(())
+    }),
+    ("the EID of the order must be given", Status::EidMissing, |_, it| {
+        it.eid = None;
+        Ok(())
+    }),
+    ("another EID than the order's cancels nothing", Status::EidAssociation, |bench, it| {
+        it.eid = Some(bench.other_euicc.eid);
+        Ok(())
+    }),
+    ("another MatchingID than the order's cancels nothing", Status::MatchingIdAssociation, |_, it| {
+        it.matching_id = Some("ANOTHER".to_owned());
+        Ok(())
+    }),
+];
+
+// --- ReleaseProfile ------------------------------------------------------------------------------------------------
+
+fn release_profile() -> Vec<Case> {
+    vec![
+        release_profile_case(
+            "a confirmed profile is released and can be downloaded",
+            run!(|bench| {
+                let (operator, iccid, matching_id) = bench.confirmed(false).await?;
+                operator.release(iccid).await?.done()?;
+                bench.download_under(&matching_id, None).await.map(|_| ())
+            }),
+        ),
+        release_profile_case(
+            "an ICCID that is not in stock cannot be released",
+            run!(|bench| {
+                let answer = bench.operator()?.release(fresh_iccid(bench)?).await?;
+                answer.refused("releaseProfile", Status::IccidUnknown)
+            }),
+        ),
+        release_profile_case(
+            "an order that is not confirmed cannot be released",
+            run!(|bench| {
+                let (operator, iccid) = bench.ordered().await?;
+                operator.release(iccid).await?.refused("releaseProfile", Status::IccidInvalidTransition)
+            }),
+        ),
+        release_profile_case(
+            "a profile is released once",
+            run!(|bench| {
+                let (operator, iccid, _) = bench.confirmed(true).await?;
+                operator.release(iccid).await?.refused("releaseProfile", Status::IccidInvalidTransition)
+            }),
+        ),
+    ]
+}
+
+// --- Who calls -----------------------------------------------------------------------------------------------------
+
+const FUNCTIONS: [&str; 4] = ["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"];
+
+fn callers() -> Vec<Case> {
+    let caller_case = |title: &str, run| case("ES2+", "2.6.6, 6.5.1", title, run);
+    vec![
+        caller_case(
+            "another operator's order is not to be confirmed, released or cancelled",
+            run!(|bench| {
+                let (_, iccid) = bench.ordered().await?;
+                let second = bench.second_operator()?;
+                let not_allowed = Status::IccidNotAllowed;
+                second.confirm(&second.confirmation(iccid)).await?.refused("confirmOrder", not_allowed)?;
+                second.release(iccid).await?.refused("releaseProfile", not_allowed)?;
+                second.cancel(&second.cancellation(iccid)).await?.refused("cancelOrder", not_allowed)
+            }),
+        )
+        .need(Need::SecondOperator),
+        caller_case(
+            "a functionRequesterIdentifier that is not of the client certificate is refused",
+            run!(|bench| {
+                let mut impostor = bench.operator()?.clone();
+                impostor.identifier.clone_from(&bench.second_operator()?.identifier);
+                let answer = impostor.download_order(Some(bench.iccid()?), None, None).await?;
+                expect_refusal(answer, "1.1").during("the second operator's")?;
+                impostor.identifier.clear();
+                expect_refusal(impostor.download_order(Some(bench.iccid()?), None, None).await?, "1.1")
+                    .during("an empty one")
+            }),
+        )
+        .need(Need::SecondOperator),
+        caller_case(
+            "without client certificate no function is executed",
+            run!(|bench| {
+                let link = bench.server.lpa.clone();
+                turned_away(bench, &Operator { link, ..bench.operator()?.clone() }).await
+            }),
+        ),
+        caller_case(
+            "with a client certificate of an unknown CI no function is executed",
+            run!(|bench| {
+                let link = bench.stranger()?.clone();
+                turned_away(bench, &Operator { link, ..bench.operator()?.clone() }).await
+            }),
+        )
+        .need(Need::StrangersCertificate),
+        caller_case(
+            "a request without header is not executed",
+            run!(|bench| {
+                let body = serde_json::json!({ "iccid": bench.iccid()?.to_string() });
+                let answer = bench.operator()?.call::<Nothing>("downloadOrder", &body).await?;
+                ensure(matches!(answer, Answer::Refused(_)), || "it was executed".to_owned())
+            }),
+        ),
+        caller_case(
+            "fields that a later version adds are passed over",
+            run!(|bench| {
+                let operator = bench.operator()?;
+                let body = serde_json::json!({
+                    "header": operator.header("order"),
+                    "iccid": bench.iccid()?.to_string(),
+                    "eidList": [],
+                    "operatorId": { "mccMnc": "99970" },
+                });
+                operator.call::<Nothing>("downloadOrder", &body).await?.done().map(|_| ())
+            }),
+        ),
+    ]
+}
+
+/// Every function is refused by TLS or with an HTTP status, and the profile is still to be had.
+async fn turned_away(bench: &Bench<'_>, caller: &Operator) -> Verdict {
+    let iccid = bench.iccid()?;
+    for function in FUNCTIONS {
+        let request = rsp::sgp22::json::request(
+            &rsp::sgp22::es2plus::path(function),
+            caller.version,
+            &caller.confirmation(iccid),
+        );
+        match world::send(&caller.link, request).await {
+            // The handshake failed, at once or (TLS 1.3) with the first read.
+            Err(_) => {}
+            Ok(response) => {
+                let status = response.status().as_u16();
+                ensure(status == 403 || status == 401, || {
+                    format!("{function}: HTTP status {status}, expected a failed handshake or 403")
+                })?;
+            }
+        }
+    }
+    bench.ordered().await.during("afterwards, with the right certificate").map(|_| ())
+}
+
+/// That it is refused, with whatever reason, about this subject.
+fn expect_refusal<T>(answer: Answer<T>, subject: &str) -> Verdict {
+    match answer {
+        Answer::Refused(Refused::Json(why)) => ensure(why.subject_code == subject, || {
+            format!("refused with {why}, expected one about {subject}")
+        }),
+        Answer::Refused(why) => {
+            Err(Stop::failed(format!("refused with {why}, expected one about {subject}")))
+        }
+        Answer::Done(_) => Err(Stop::failed(format!("succeeded, expected a refusal about {subject}"))),
+    }
+}
