@@ -27,7 +27,16 @@ struct Up {
 impl Up {
     fn start(folder: &Path) -> Self {
         let mut child = landfall(folder)
-            .args(["up", "--no-card", "--sm-dp", "127.0.0.1:0", "--network", "127.0.0.1:0"])
+            .args([
+                "up",
+                "--no-card",
+                "--sm-dp",
+                "127.0.0.1:0",
+                "--network",
+                "127.0.0.1:0",
+                "--sm-ds",
+                "127.0.0.1:0",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

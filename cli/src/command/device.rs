@@ -7,7 +7,7 @@ use euicc_sim::{
     card::Quirk,
     device::{
         Device, DownloadOptions, Ending, Installed, Lpa, LpaSettings, Modem, Registered, Slot, Teller,
-        lpa::Delivery,
+        lpa::{Delivery, Discovered},
     },
     network::RemoteNetworks,
 };
@@ -15,7 +15,7 @@ use net::{Client, FileMemory};
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Plmn, SmdpAddress},
-    sgp22::ProfileState,
+    sgp22::{ProfileState, es11::EventEntries},
 };
 use serde::Serialize;
 use world::{BoxCardDoor, Clock, Fault};
@@ -53,9 +53,28 @@ enum Procedure {
     /// The profiles on the card
     List,
     /// Download a profile
-    Download(Download),
+    Download {
+        /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID [default: what waits at the card's default SM-DP+]
+        activation_code: Option<ActivationCode>,
+        #[command(flatten)]
+        user: User,
+    },
+    /// Ask the SM-DS what waits for the card, and download all of it
+    Discover {
+        /// The SM-DS [default: the root SM-DS that the card knows]
+        sm_ds: Option<SmdpAddress>,
+        #[command(flatten)]
+        user: User,
+    },
+    /// Set the card's default SM-DP+, or none
+    DefaultSmDp { address: Option<SmdpAddress> },
     /// Download, enable and register; come back if that fails
-    Move(Download),
+    Move {
+        /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID
+        activation_code: ActivationCode,
+        #[command(flatten)]
+        user: User,
+    },
     /// Enable a profile
     Enable { iccid: Iccid },
     /// Disable a profile
@@ -68,16 +87,15 @@ enum Procedure {
     Register,
 }
 
+/// What the user says to a download.
 #[derive(Debug, Args)]
-struct Download {
-    /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID
-    activation_code: ActivationCode,
+struct User {
     /// What the operator gave the user
     #[arg(long)]
     confirmation_code: Option<String>,
 }
 
-impl Download {
+impl User {
     fn options(&self) -> DownloadOptions {
         DownloadOptions { confirmation_code: self.confirmation_code.clone(), ..DownloadOptions::default() }
     }
@@ -92,6 +110,50 @@ struct Moved<'a> {
     installed: Option<&'a Installed>,
     seconds: f64,
     notifications: &'a [Delivery],
+}
+
+/// What became of an event.
+#[derive(Serialize)]
+struct Found<'a> {
+    event: &'a EventEntries,
+    installed: Option<&'a Installed>,
+    why: Option<String>,
+}
+
+/// Every event with its profile, and a failure when one is without.
+fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
+    let all: Vec<Found<'_>> = discovered
+        .iter()
+        .map(|Discovered { event, outcome }| Found {
+            event,
+            installed: outcome.as_ref().ok(),
+            why: outcome.as_ref().err().map(ToString::to_string),
+        })
+        .collect();
+    if json {
+        say_json(&all)?;
+    } else if all.is_empty() {
+        say("nothing waits\n")?;
+    }
+    for Found { event, installed, why } in &all {
+        let EventEntries { event_id, rsp_server_address } = event;
+        match (installed, why) {
+            (Some(installed), _) if !json => {
+                say(&format!("installed {} (event {event_id} at {rsp_server_address})\n", installed.iccid))?;
+            }
+            (None, Some(why)) => remark(&format!("event {event_id} at {rsp_server_address}: {why}")),
+            _ => {}
+        }
+    }
+    let missing = all.iter().filter(|each| each.installed.is_none()).count();
+    if missing == 0 {
+        return Ok(());
+    }
+    Err(Fault::new(
+        format!("{missing} of {} profiles were not downloaded", all.len()),
+        "see above, event by event",
+        "mend what is named there, and run `landfall device discover` again; the SM-DS keeps the events",
+    ))
 }
 
 /// A result, as JSON or as a line.
@@ -156,20 +218,31 @@ impl Command {
                     say(&table.render())?;
                 }
             }
-            Procedure::Download(download) => {
-                let installed = device.lpa.download(&download.activation_code, download.options()).await;
+            Procedure::Download { activation_code, user } => {
+                let installed = match activation_code {
+                    Some(code) => device.lpa.download(code, user.options()).await,
+                    None => device.lpa.download_from_default(user.options()).await,
+                };
                 let installed = installed.map_err(|e| failed(&e, "the profile was not downloaded"))?;
                 show(json, &installed, &format!("installed {}", installed.iccid))?;
                 if let Some(failure) = installed.notification.failure() {
                     remark(&format!("{failure}; `landfall device notifications` tries again"));
                 }
             }
-            Procedure::Move(download) => {
+            Procedure::Discover { sm_ds, user } => {
+                let discovered = device.lpa.discover(sm_ds.as_ref(), user.options()).await;
+                found(&discovered.map_err(|e| failed(&e, "the SM-DS did not say what waits"))?, json)?;
+            }
+            Procedure::DefaultSmDp { address } => {
+                let set = device.lpa.set_default_smdp_address(address.as_ref()).await;
+                set.map_err(|e| failed(&e, "the default SM-DP+ was not set"))?;
+            }
+            Procedure::Move { activation_code, user } => {
                 device
                     .register()
                     .await
                     .map_err(|e| failed(&e, "the device is on no network to begin with"))?;
-                let report = device.move_to(&download.activation_code, download.options(), None).await;
+                let report = device.move_to(activation_code, user.options(), None).await;
                 let Ending::Moved(registered) = &report.ending else {
                     return Err(failed(&crate::demo::in_words(&report.ending), "the device did not move"));
                 };
