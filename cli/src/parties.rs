@@ -228,6 +228,18 @@ pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(Cli
     Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
 }
 
+/// TLS of the SM-DP+ where it is the client (ES12): shows CERT.DP.TLS. Its OID is what it calls itself there.
+///
+/// # Errors
+/// The PKI has no such certificate.
+pub fn sm_dp_client_tls(pki: &Pki, clock: Arc<dyn Clock>) -> Result<(ClientTls, String), Fault> {
+    let credential = pki.dp(Curve::P256).map(|dp| dp.tls).map_err(|e| {
+        Fault::caused_by(e, "the SM-DP+ has no TLS certificate", "make a PKI with `landfall certs init`")
+    })?;
+    let oid = credential.certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
+    Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
+}
+
 /// The device's client: it finds SM-DP+ and SM-DS of the settings by all their names.
 pub fn device_client(settings: &Settings) -> Client {
     settings.sm_ds_names.iter().fold(client(&settings.sm_dp_names, &settings.sm_dp), |client, name| {
