@@ -5,7 +5,7 @@
 //!
 //! | module | what it gives |
 //! |---|---|
-//! | [`os`] | the operating system's clock and dice |
+//! | [`os`] | the operating system's clock, dice and limits |
 //! | [`sqlite`] | durable records in one file |
 //! | [`file_memory`] | a card's non-volatile memory in one file |
 //! | [`tls`] | TLS for servers and clients, judged by the world's clock |
@@ -21,6 +21,6 @@ pub mod tls;
 
 pub use file_memory::FileMemory;
 pub use http::{Client, listen, serve};
-pub use os::{OsClock, OsDice};
+pub use os::{OsClock, OsDice, raise_open_files};
 pub use sqlite::SqliteRecords;
 pub use tls::{ClientAuth, ClientTls, Identity, ServerTls};

@@ -1,8 +1,9 @@
-//! The operating system's clock and dice.
+//! The operating system's clock, dice and limits.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rsp::time::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::crypto::{SecureRandom, aws_lc_rs};
 use world::{Clock, Dice, Fault};
 
@@ -52,9 +53,30 @@ impl Dice for OsDice {
     }
 }
 
+/// Allows this process as many open files, sockets among them, as it may allow itself; gives their number.
+///
+/// The usual limit of 1024 is there for programs that count files in a bit set of that size; these do not.
+pub fn raise_open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    // What cannot be raised stays as it is.
+    let holds = if raised.is_ok() { limit.maximum } else { limit.current };
+    // No number is no limit.
+    holds.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn open_files_are_raised_once_and_for_all() {
+        let raised = raise_open_files();
+        assert!(raised > 3, "{raised}");
+        assert_eq!(raise_open_files(), raised);
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
 
     #[test]
     fn the_clock_is_past_the_day_this_was_written() {

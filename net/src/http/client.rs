@@ -234,7 +234,8 @@ impl Connector {
         };
         match connector.connect(name.clone(), stream).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(TokioIo::new(stream)))),
-            Err(error) => Err(self.fault(LinkFaultKind::Tls, error)),
+            // A server that went away in the middle has refused nothing.
+            Err(error) => Err(self.fault(kind_of(&error), error)),
         }
     }
 

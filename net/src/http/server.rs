@@ -1,6 +1,7 @@
 //! The server's side: sockets in, requests out to a service.
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,15 +21,16 @@ use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 use world::{Fault, PeerCertificate};
 
+use crate::os::raise_open_files;
 use crate::tls::ServerTls;
 
 /// The largest request body that is read. What a card or an operator sends is far below; more is answered with 413.
 pub const MAX_REQUEST: u64 = 1 << 20;
 /// How long a connection may take to send a request's head, the idle time before it included.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many connections are open at a time; the next one waits in the listener's queue. Below the usual limit of 1024
-/// open files, with room for records and logs.
-pub const MAX_CONNECTIONS: usize = 900;
+/// How many connections are open at a time, where the process may open as many files; the next one waits in the
+/// listener's queue. A connection takes some 50 KiB with its TLS, so this is 200 MiB.
+pub const MAX_CONNECTIONS: usize = 4096;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,22 +39,45 @@ const MAX_DISCARDED: u64 = 16 << 20;
 const LET_GO_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long requests that are under way may go on after the shutdown.
 const GRACE: Duration = Duration::from_secs(5);
+/// Connections whose handshake the kernel has finished and nobody has accepted yet. A thousand devices may call at the
+/// same moment, and one that finds the queue full comes back a second later; the kernel has a bound of its own.
+const BACKLOG: u32 = 4096;
+/// Files that the process has open beside its connections: records, logs, listeners, peers that it calls itself.
+const OTHER_FILES: usize = 124;
 /// After a failed accept (mostly: no file descriptor left) another one at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Listens at `address`, `host:port`; port 0 takes a free one.
 pub async fn listen(address: &str) -> Result<TcpListener, Fault> {
-    TcpListener::bind(address).await.map_err(|error| {
+    bind(address).await.map_err(|error| {
         let next = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
-            std::io::ErrorKind::PermissionDenied => "choose a port above 1023",
-            std::io::ErrorKind::AddrNotAvailable => {
-                "choose an address that this machine has, such as 127.0.0.1"
-            }
+            io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
+            io::ErrorKind::PermissionDenied => "choose a port above 1023",
+            io::ErrorKind::AddrNotAvailable => "choose an address that this machine has, such as 127.0.0.1",
             _ => "give an address as host:port, such as 127.0.0.1:8443",
         };
         Fault::caused_by(error, format!("cannot listen on {address}"), next)
     })
+}
+
+/// The first of the addresses that can be had.
+async fn bind(address: &str) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+    for address in tokio::net::lookup_host(address).await? {
+        match listen_on(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that is started again need not wait until the connections of the last one are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Asks `service` for the answer to every request that comes to `listener`, until `shutdown`; then lets the requests
@@ -71,7 +96,8 @@ pub async fn serve<S>(
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let acceptor = tls.map(|tls| TlsAcceptor::from(tls.0));
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = raise_open_files().saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
+    let places = Arc::new(Semaphore::new(places));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -113,8 +139,8 @@ type Place = tokio::sync::OwnedSemaphorePermit;
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, Place)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+) -> io::Result<(TcpStream, SocketAddr, Place)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
 }
@@ -176,7 +202,7 @@ where
         let (service, peer) = (service.clone(), peer.clone());
         async move {
             let answer = answer(request, peer, service).await;
-            answer.map(|response| response.map(Full::new)).map_err(std::io::Error::other)
+            answer.map(|response| response.map(Full::new)).map_err(io::Error::other)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
