@@ -200,7 +200,7 @@ impl Stage {
         subscription: &Subscription,
     ) -> Result<Act, Fault> {
         self.say(format!("device {number} leaves the factory"));
-        let bootstrap = own_package(BOOTSTRAP, number, "Bootstrap UK")?;
+        let bootstrap = own_package(BOOTSTRAP, number.into(), "Bootstrap UK")?;
         let bootstrap_subscription = Subscription::of(&bootstrap)?;
         self.provision(&bootstrap_subscription)?;
         self.provision(subscription)?;
@@ -377,7 +377,7 @@ pub fn in_words(ending: &Ending) -> String {
 ///
 /// # Errors
 /// The identifiers are malformed.
-pub fn own_package(home: &str, number: u8, name: &str) -> Result<Vec<u8>, Fault> {
+pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
     let home = plmn(home)?;
     let bad = |e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot make a profile package", "report this");
     let iccid = Iccid::with_luhn(&format!(
@@ -388,7 +388,9 @@ pub fn own_package(home: &str, number: u8, name: &str) -> Result<Vec<u8>, Fault>
     .map_err(bad)?;
     let imsi = format!("{}{}{number:0width$}", home.mcc(), home.mnc(), width = 12 - home.mnc().len());
     let mut key = [0x4C; 16];
-    key[15] = number;
+    if let Some(end) = key.last_chunk_mut() {
+        *end = number.to_be_bytes();
+    }
     Ok(profile::generic(&profile::generic::Subscription {
         iccid: iccid.to_profile_header(),
         imsi,

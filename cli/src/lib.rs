@@ -3,8 +3,10 @@
 //! Nothing here knows a protocol. Each module composes a party from the crates below it and the sockets of `net`;
 //! a command of the binary is a file in [`command`].
 
+pub mod admin;
 pub mod command;
 pub mod demo;
+pub mod load;
 pub mod operator;
 pub mod output;
 pub mod parties;

@@ -46,6 +46,8 @@ enum Command {
     #[command(subcommand)]
     Profile(command::profile::Command),
     #[command(subcommand)]
+    Load(command::load::Command),
+    #[command(subcommand)]
     Localize(command::localize::Command),
 }
 
@@ -80,6 +82,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
     let settings = Settings::resolve(cli.layer, cli.config.as_deref())?;
     match cli.command {
         Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
+        Command::Load(command) => wait_for(command.run(&settings, cli.json)),
         Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Profile(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

@@ -91,7 +91,7 @@ fn with_package(mut table: Table, folder: &Path) -> Result<Table, Fault> {
                     bad(format!("number {number} is none: {}", e.message()), "give one from 0 to 255")
                 })?,
             };
-            demo::own_package(home, number, &format!("Network {home}"))?
+            demo::own_package(home, number.into(), &format!("Network {home}"))?
         }
         (None, None) => return Err(bad("nothing in the entry names one".to_owned(), one_way)),
         (Some(_), Some(_)) => return Err(bad("the entry names two".to_owned(), one_way)),

@@ -4,6 +4,7 @@ pub mod certs;
 pub mod demo;
 pub mod device;
 pub mod euicc;
+pub mod load;
 pub mod localize;
 pub mod network;
 pub mod operator;

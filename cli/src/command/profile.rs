@@ -67,7 +67,7 @@ impl Command {
                 }
             }
             Self::New { file, home, number, name } => {
-                let package = demo::own_package(&home, number, &name)?;
+                let package = demo::own_package(&home, number.into(), &name)?;
                 std::fs::write(&file, package).map_err(|e| {
                     Fault::caused_by(
                         e,

@@ -1,0 +1,259 @@
+//! `landfall load`: many devices at once.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::{Args, Subcommand};
+use rsp::activation_code::ActivationCode;
+use serde::Serialize;
+use tokio::time::Instant;
+use world::{Clock, Fault};
+
+use crate::{
+    admin::Admin,
+    load::{self, Bench, Ending, Figures, Fleet, FleetOptions, Patience, Row, Verdict},
+    output::{say, say_json},
+    parties,
+    settings::Settings,
+};
+
+/// Files that this process has open beside its connections.
+const OTHER_FILES: usize = 64;
+/// More endings than this that are alike tell nothing new.
+const SHOWN: usize = 10;
+
+/// Many devices at once
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Devices download from an SM-DP+ over TLS, each with a card of its own, from InitiateAuthentication to
+    /// HandleNotification; prints how long each function took
+    ///
+    /// Orders are placed over ES2+, out of a stock that is filled over the admin API; or codes are given.
+    Es9plus(Es9plus),
+}
+
+/// Which devices, whose orders, how many at a time.
+#[derive(Debug, Args)]
+pub struct Es9plus {
+    /// How many devices
+    #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
+    devices: usize,
+    /// How many of them at a time [default: all]
+    #[arg(long, value_name = "NUMBER")]
+    concurrency: Option<usize>,
+    /// One code for every device: an order that is never used up
+    #[arg(long, value_name = "CODE", conflicts_with = "codes")]
+    activation_code: Option<ActivationCode>,
+    /// A code for each device, one in a line
+    #[arg(long, value_name = "FILE")]
+    codes: Option<PathBuf>,
+    /// Whose client certificate to show on ES2+
+    #[arg(long, default_value = "Landfall Test Operator", value_name = "NAME")]
+    operator: String,
+    /// How long to wait for a server that was there and went away
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    patience: u64,
+    /// Take segments of up to 1036 octets, as osmo-smdpp sends them
+    #[arg(long)]
+    quirk_long_segments: bool,
+}
+
+/// What the run came to.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    server: String,
+    devices: usize,
+    concurrency: usize,
+    installed: usize,
+    seconds: f64,
+    /// Requests that were sent again because the server had gone away.
+    repeated: usize,
+    functions: Vec<Row>,
+    /// Only where the orders are known.
+    orders: Option<Verdict>,
+    failed: Vec<Ending>,
+}
+
+impl Command {
+    /// Runs the load; the exit status says whether every device has its profile and every order is where it should be.
+    ///
+    /// # Errors
+    /// It cannot begin.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
+        let Self::Es9plus(options) = self;
+        let summary = options.run(settings).await?;
+        if json {
+            say_json(&summary)?;
+        } else {
+            say(&summary.render())?;
+        }
+        Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl Es9plus {
+    async fn run(&self, settings: &Settings) -> Result<Summary, Fault> {
+        let at_once = self.concurrency.unwrap_or(self.devices).clamp(1, self.devices.max(1));
+        must_be_able_to_open(at_once)?;
+        let (world, clock) = parties::os_world()?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let pki = crate::pki::load(&settings.pki)?;
+        let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
+        let (figures, patience) = (Figures::default(), Patience::of(Duration::from_secs(self.patience)));
+        let fleet = Fleet::new(
+            &FleetOptions {
+                pki: &pki,
+                tls: parties::device_tls(&pki, Arc::clone(&clock))?,
+                client: client.clone(),
+                world: world.clone(),
+                patience: patience.clone(),
+                figures: figures.clone(),
+                long_segments: self.quirk_long_segments,
+            },
+            self.devices,
+        )?;
+        let mut bench = None;
+        let codes = match self.given_codes()? {
+            Some(codes) => codes,
+            None => {
+                let (tls, requester) = parties::operator_tls(&pki, &self.operator, clock)?;
+                let own = Bench {
+                    admin: Admin::at(admin_of(settings)?)?,
+                    es2plus: client.link(&parties::reachable(settings), Some(tls))?,
+                    requester,
+                    world,
+                    patience: patience.clone(),
+                    figures: figures.clone(),
+                };
+                let orders =
+                    own.order(self.devices, |matching_id, address| code(settings, matching_id, address));
+                let orders = orders.await?;
+                let codes = orders.iter().map(|order| order.code.clone()).collect();
+                bench = Some((own, orders));
+                codes
+            }
+        };
+        let server = codes.first().map(|code| code.smdp_address.to_string()).unwrap_or_default();
+        let began = Instant::now();
+        let endings = fleet.download(&codes, at_once).await;
+        let seconds = began.elapsed().as_secs_f64();
+        let orders = match &bench {
+            Some((bench, orders)) => Some(bench.check(orders, &endings).await?),
+            None => None,
+        };
+        let failed: Vec<Ending> = endings.into_iter().filter(|ending| !ending.has_its_profile()).collect();
+        Ok(Summary {
+            server,
+            devices: self.devices,
+            concurrency: at_once,
+            installed: self.devices.saturating_sub(failed.len()),
+            seconds,
+            repeated: patience.repeated(),
+            functions: figures.rows(),
+            orders,
+            failed,
+        })
+    }
+
+    /// The codes of the command line, one for each device.
+    fn given_codes(&self) -> Result<Option<Vec<ActivationCode>>, Fault> {
+        if let Some(code) = &self.activation_code {
+            return Ok(Some(vec![code.clone(); self.devices]));
+        }
+        let Some(file) = &self.codes else { return Ok(None) };
+        let text = String::from_utf8_lossy(&super::sm_dp::read(file)?).into_owned();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let codes = lines.map(str::parse).collect::<Result<Vec<ActivationCode>, _>>().map_err(|e| {
+            Fault::caused_by(
+                e,
+                format!("cannot use {}", file.display()),
+                "give an activation code in each line",
+            )
+        })?;
+        match codes.get(..self.devices) {
+            Some(codes) => Ok(Some(codes.to_vec())),
+            None => Err(Fault::new(
+                format!("{} is too short", file.display()),
+                format!("it has {} codes for {} devices", codes.len(), self.devices),
+                format!("add codes, or give --devices {}", codes.len()),
+            )),
+        }
+    }
+}
+
+fn admin_of(settings: &Settings) -> Result<&str, Fault> {
+    settings.admin.as_deref().ok_or_else(|| {
+        Fault::new(
+            "cannot order profiles",
+            "the admin API, over which they come into stock, is left out",
+            "say where it is with --admin, or give --activation-code or --codes",
+        )
+    })
+}
+
+fn code(settings: &Settings, matching_id: &str, address: Option<&str>) -> Result<ActivationCode, Fault> {
+    let own = parties::reachable(settings);
+    format!("1${}${matching_id}", address.unwrap_or(&own)).parse().map_err(|e| {
+        Fault::caused_by(e, "the SM-DP+ gave no usable activation code", "check its address with --sm-dp")
+    })
+}
+
+/// A connection is a file, and a process may open so many.
+fn must_be_able_to_open(at_once: usize) -> Result<(), Fault> {
+    let may = net::raise_open_files();
+    if at_once.saturating_add(OTHER_FILES) <= may {
+        return Ok(());
+    }
+    let needed = at_once.saturating_add(OTHER_FILES);
+    Err(Fault::new(
+        format!("cannot have {at_once} devices connected at once"),
+        format!("this process may open {may} files, and that takes {needed}"),
+        format!(
+            "raise the hard limit (`ulimit -Hn {needed}` as root), or give --concurrency {}",
+            may.saturating_sub(OTHER_FILES).max(1)
+        ),
+    ))
+}
+
+impl Ending {
+    fn has_its_profile(&self) -> bool {
+        self.failure.is_none() && self.on_card.len() == 1
+    }
+}
+
+impl Summary {
+    fn is_well(&self) -> bool {
+        self.failed.is_empty() && self.orders.as_ref().is_none_or(|orders| orders.wrong.is_empty())
+    }
+
+    fn render(&self) -> String {
+        let Self { server, devices, concurrency, installed, seconds, repeated, .. } = self;
+        let mut text = format!("\n{}\n", load::table(&self.functions));
+        text += &format!(
+            "{installed} of {devices} devices have their profile from {server}, {concurrency} at a time, in {seconds:.2} s"
+        );
+        text += &match repeated {
+            0 => "\n".to_owned(),
+            repeated => format!("; {repeated} requests were sent again while it was away\n"),
+        };
+        if let Some(orders) = &self.orders {
+            text += &format!("{} of {devices} orders are where they should be\n", orders.right);
+            text += &some(&orders.wrong);
+        }
+        let failures = self.failed.iter().map(|ending| {
+            let why = ending.failure.clone();
+            let why = why.unwrap_or_else(|| format!("the card has {} profiles", ending.on_card.len()));
+            format!("device {}: {why}", ending.eid)
+        });
+        text + &some(&failures.collect::<Vec<_>>())
+    }
+}
+
+/// The first lines, and how many more there are.
+fn some(lines: &[String]) -> String {
+    let mut text: String = lines.iter().take(SHOWN).map(|line| format!("  {line}\n")).collect();
+    if lines.len() > SHOWN {
+        text += &format!("  and {} more\n", lines.len() - SHOWN);
+    }
+    text
+}

@@ -1,0 +1,162 @@
+//! Layers round a link: one that measures, one that waits for a server that has gone away.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use rsp::sgp22::json::{self, Answer};
+use serde::de::IgnoredAny;
+use tokio::time::Instant;
+use world::{Link, LinkFault, LinkFaultKind, link_from};
+
+use super::Figures;
+
+/// How long to wait before a server that did not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a server that has been there may be away. A clone counts along.
+///
+/// One that has never answered is not waited for: its address is wrong, or it has not been started.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    lasts: Duration,
+    has_answered: Arc<AtomicBool>,
+    repeated: Arc<AtomicUsize>,
+}
+
+impl Patience {
+    /// Patience that lasts so long at a time.
+    pub fn of(lasts: Duration) -> Self {
+        Self { lasts, has_answered: Arc::default(), repeated: Arc::default() }
+    }
+
+    /// How many requests were repeated.
+    pub fn repeated(&self) -> usize {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// A link that asks again while the server is away, the same octets each time.
+    pub fn round(&self, link: Link) -> Link {
+        let patience = self.clone();
+        link_from(tower::service_fn(move |request| {
+            let (patience, link) = (patience.clone(), link.clone());
+            async move { patience.send(&link, request).await }
+        }))
+    }
+
+    async fn send(&self, link: &Link, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        let began = Instant::now();
+        loop {
+            match world::send(link, copy(&request)).await {
+                Ok(answer) => {
+                    self.has_answered.store(true, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(fault)
+                    if is_away(fault.kind)
+                        && self.has_answered.load(Ordering::Relaxed)
+                        && began.elapsed() < self.lasts =>
+                {
+                    self.repeated.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+}
+
+fn is_away(kind: LinkFaultKind) -> bool {
+    matches!(kind, LinkFaultKind::Refused | LinkFaultKind::Reset | LinkFaultKind::Timeout)
+}
+
+/// The request without its extensions, which do not leave this process anyway.
+fn copy(request: &Request<Bytes>) -> Request<Bytes> {
+    let mut copy = Request::new(request.body().clone());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// A link whose calls are noted under `interface` and the function at the end of their path.
+pub(super) fn measured(link: Link, interface: &'static str, figures: &Figures) -> Link {
+    let figures = figures.clone();
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (link, figures) = (link.clone(), figures.clone());
+        async move {
+            let function = format!("{interface}.{}", spelled(request.uri().path()));
+            let began = Instant::now();
+            let answer = world::send(&link, request).await;
+            figures.note(&function, began, answer.as_ref().is_ok_and(is_done));
+            answer
+        }
+    }))
+}
+
+/// The function that a path names, as the standard spells it.
+fn spelled(path: &str) -> String {
+    let mut letters = path.rsplit('/').next().unwrap_or_default().chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+fn is_done(answer: &Response<Bytes>) -> bool {
+    match answer.status() {
+        StatusCode::NO_CONTENT => true,
+        StatusCode::OK if answer.body().is_empty() => true,
+        _ => matches!(json::answer::<IgnoredAny>(answer), Ok(Answer::Done(_))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that is away for the first `away` calls after the one call that it answers.
+    fn server(away: usize) -> Link {
+        let calls = Arc::new(AtomicUsize::new(0));
+        link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let call = calls.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match (1..=away).contains(&call) {
+                    true => Err(LinkFault::new(LinkFaultKind::Refused, "server", "away")),
+                    false => Ok(Response::new(request.into_body())),
+                }
+            }
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_comes_back_in_time_was_never_away() {
+        let patience = Patience::of(Duration::from_secs(1));
+        let link = patience.round(server(3));
+        for word in ["before", "after"] {
+            let answer = world::send(&link, Request::new(Bytes::from_static(word.as_bytes()))).await.unwrap();
+            assert_eq!(answer.body(), word);
+        }
+        assert_eq!(patience.repeated(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends() {
+        let link = Patience::of(Duration::from_secs(1)).round(server(usize::MAX));
+        assert!(world::send(&link, Request::default()).await.is_ok());
+        assert_eq!(world::send(&link, Request::default()).await.unwrap_err().kind, LinkFaultKind::Refused);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_was_never_there_is_not_waited_for() {
+        let patience = Patience::of(Duration::from_secs(1));
+        let link = patience.round(link_from(tower::service_fn(async |_: Request<Bytes>| {
+            Err::<Response<Bytes>, _>(LinkFault::new(LinkFaultKind::Refused, "server", "away"))
+        })));
+        assert!(world::send(&link, Request::default()).await.is_err());
+        assert_eq!(patience.repeated(), 0);
+    }
+}

@@ -1,0 +1,239 @@
+//! Orders at our own SM-DP+: a profile into stock for each, ES2+ by type, and afterwards what became of it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rsp::{activation_code::ActivationCode, ids::Iccid};
+use serde::Serialize;
+use tokio::{sync::Semaphore, task::JoinSet};
+use world::{Fault, Link, NullEvents, World};
+
+use super::{Ending, Figures, Patience, Progress, link::measured};
+use crate::{
+    admin::{Admin, Profile},
+    demo,
+    operator::Operator,
+};
+
+/// What the profiles of a load are called.
+const PROFILE_TYPE: &str = "landfall-load";
+/// The test network of ITU-T E.212.
+const HOME: &str = "001-01";
+/// How many requests are under way while orders are prepared: enough to share a write to the disk.
+const AT_ONCE: usize = 32;
+/// An order whose confirmation was acted upon but not answered cannot be confirmed again; another one is placed.
+const TRIES: usize = 3;
+
+/// The bench's side of our own SM-DP+.
+pub struct Bench {
+    /// Its admin API.
+    pub admin: Admin,
+    /// ES2+, with the operator's certificate.
+    pub es2plus: Link,
+    /// The operator's OID.
+    pub requester: String,
+    /// Clock and dice.
+    pub world: World,
+    /// How long to wait for a server that went away.
+    pub patience: Patience,
+    /// Where calls are noted.
+    pub figures: Figures,
+}
+
+/// An order that the SM-DP+ has acknowledged.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// For which profile.
+    pub iccid: Iccid,
+    /// How to download it.
+    pub code: ActivationCode,
+}
+
+/// Whether orders and cards tell the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// Orders that are where they should be.
+    pub right: usize,
+    /// The others, in words.
+    pub wrong: Vec<String>,
+}
+
+impl Bench {
+    /// Orders `number` profiles; what is missing in stock is put there first. `code` makes an activation code of a
+    /// MatchingID and the address that the SM-DP+ gave, if it did.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses, or was away for too long.
+    pub async fn order(
+        &self,
+        number: usize,
+        code: impl Fn(&str, Option<&str>) -> Result<ActivationCode, Fault>,
+    ) -> Result<Vec<Order>, Fault> {
+        self.fill_stock(number).await?;
+        let es2plus = self.patience.round(measured(self.es2plus.clone(), "ES2+", &self.figures));
+        let progress = Arc::new(Progress::new("orders", number));
+        let placed = at_once(number, |_| {
+            let operator = Operator::new(
+                es2plus.clone(),
+                self.requester.clone(),
+                self.world.clone(),
+                Arc::new(NullEvents),
+            );
+            let progress = Arc::clone(&progress);
+            async move {
+                let placed = place(operator).await;
+                progress.step(placed.is_ok());
+                placed
+            }
+        })
+        .await?;
+        placed
+            .into_iter()
+            .map(|(iccid, matching_id, address)| {
+                Ok(Order { iccid, code: code(&matching_id, address.as_deref())? })
+            })
+            .collect()
+    }
+
+    async fn fill_stock(&self, number: usize) -> Result<(), Fault> {
+        let stock = self.admin.stock().await?;
+        let ours = stock.iter().filter(|profile| profile.profile_type == PROFILE_TYPE);
+        let available = ours.clone().filter(|profile| profile.state == "Available").count();
+        let missing = number.saturating_sub(available);
+        // Numbered on, so that no ICCID comes twice.
+        let first = u64::try_from(ours.count()).unwrap_or(u64::MAX).saturating_add(1);
+        let progress = Arc::new(Progress::new("stock", missing));
+        at_once(missing, |offset| {
+            let (admin, progress) = (self.admin.clone(), Arc::clone(&progress));
+            async move {
+                let number = first.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX));
+                let package = demo::own_package(HOME, number, "Landfall Load")?;
+                let added = admin.add(&package, PROFILE_TYPE).await;
+                progress.step(added.is_ok());
+                added
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Holds what the SM-DP+ says of each order against what is on each card.
+    ///
+    /// # Errors
+    /// The admin API does not answer.
+    pub async fn check(&self, orders: &[Order], endings: &[Ending]) -> Result<Verdict, Fault> {
+        Ok(judge(&self.admin.stock().await?, orders, endings))
+    }
+}
+
+/// An acknowledged order is installed on the card that was given its code, there alone, and on that card nothing else.
+fn judge(stock: &[Profile], orders: &[Order], endings: &[Ending]) -> Verdict {
+    let stock: BTreeMap<Iccid, &Profile> = stock.iter().map(|profile| (profile.iccid, profile)).collect();
+    let mut verdict = Verdict::default();
+    for (order, ending) in orders.iter().zip(endings) {
+        let (iccid, eid) = (order.iccid, ending.eid);
+        let cards: Vec<_> = endings.iter().filter(|ending| ending.on_card.contains(&iccid)).collect();
+        let wrong = match stock.get(&iccid) {
+            None => Some("acknowledged, and the SM-DP+ does not know it".to_owned()),
+            Some(profile) if profile.state != "Installed" => {
+                Some(format!("the SM-DP+ has it {}", profile.state))
+            }
+            Some(profile) if profile.installed_on != [eid] => {
+                Some(format!("the SM-DP+ has it on {:?}", profile.installed_on))
+            }
+            Some(_) if cards.len() != 1 => Some(format!("it is on {} cards", cards.len())),
+            Some(_) if ending.on_card != [iccid] => Some(format!("the card has {:?}", ending.on_card)),
+            Some(_) => None,
+        };
+        match wrong {
+            None => verdict.right += 1,
+            Some(wrong) => verdict.wrong.push(format!("order {iccid} for card {eid}: {wrong}")),
+        }
+    }
+    verdict
+}
+
+async fn place(mut operator: Operator) -> Result<(Iccid, String, Option<String>), Fault> {
+    let mut tries_left = TRIES;
+    loop {
+        tries_left -= 1;
+        let iccid = operator.download_order(None, None, Some(PROFILE_TYPE.to_owned())).await?;
+        match operator.confirm_order(iccid, None, None, None, true).await {
+            Ok(confirmed) => return Ok((iccid, confirmed.matching_id, confirmed.smdp_address)),
+            Err(_) if tries_left > 0 => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+/// Does something `number` times, [`AT_ONCE`] at a time; the results in order, or the first fault.
+async fn at_once<T, F>(number: usize, work: impl Fn(usize) -> F) -> Result<Vec<T>, Fault>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Fault>> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut under_way = JoinSet::new();
+    for position in 0..number {
+        let (places, work) = (Arc::clone(&places), work(position));
+        under_way.spawn(async move {
+            let _place = places.acquire_owned().await;
+            (position, work.await)
+        });
+    }
+    let done: BTreeMap<usize, Result<T, Fault>> = under_way.join_all().await.into_iter().collect();
+    done.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rsp::ids::Eid;
+
+    use super::*;
+
+    fn iccid(number: u64) -> Iccid {
+        Iccid::with_luhn(&format!("89001010{number:010}")).unwrap()
+    }
+
+    fn eid(number: u64) -> Eid {
+        Eid::with_check_digits(&format!("{number:030}")).unwrap()
+    }
+
+    /// Two orders that went well.
+    fn well() -> (Vec<Profile>, Vec<Order>, Vec<Ending>) {
+        let profile = |number| Profile {
+            iccid: iccid(number),
+            profile_type: PROFILE_TYPE.to_owned(),
+            state: "Installed".to_owned(),
+            installed_on: vec![eid(number)],
+        };
+        let order = |number| Order { iccid: iccid(number), code: "1$smdp.example.com$X".parse().unwrap() };
+        let ending = |number| Ending { eid: eid(number), on_card: vec![iccid(number)], failure: None };
+        ([1, 2].map(profile).to_vec(), [1, 2].map(order).to_vec(), [1, 2].map(ending).to_vec())
+    }
+
+    #[test]
+    fn what_went_well_is_right() {
+        let (stock, orders, endings) = well();
+        assert_eq!(judge(&stock, &orders, &endings), Verdict { right: 2, wrong: Vec::new() });
+    }
+
+    #[test]
+    fn whatever_went_wrong_is_found() {
+        type Spoil = fn(&mut Vec<Profile>, &mut Vec<Ending>);
+        let cases: [(Spoil, &str); 6] = [
+            (|stock, _| drop(stock.remove(0)), "does not know it"),
+            (|stock, _| stock[0].state = "Released".to_owned(), "has it Released"),
+            (|stock, _| stock[0].installed_on.clear(), "has it on []"),
+            (|_, endings| endings[0].on_card.clear(), "on 0 cards"),
+            (|_, endings| endings[1].on_card.push(iccid(1)), "on 2 cards"),
+            (|_, endings| endings[0].on_card.push(iccid(3)), "the card has"),
+        ];
+        for (spoil, found) in cases {
+            let (mut stock, orders, mut endings) = well();
+            spoil(&mut stock, &mut endings);
+            let verdict = judge(&stock, &orders, &endings);
+            assert!(verdict.wrong.iter().any(|wrong| wrong.contains(found)), "{found}: {verdict:?}");
+        }
+    }
+}

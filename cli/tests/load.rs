@@ -1,0 +1,154 @@
+//! `landfall load es9plus` against the SM-DP+, which is killed in the middle of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Lines},
+    path::Path,
+    process::{Child, ChildStderr, Stdio},
+};
+
+use common::{fail, landfall, succeed};
+use serde_json::Value;
+
+/// Enough that the server is killed with some done, some under way and some not begun.
+const DEVICES: usize = 30;
+
+/// An SM-DP+ in a process of its own. Without it the process ends.
+struct Server {
+    process: Child,
+    sm_dp: String,
+    admin: String,
+}
+
+impl Server {
+    /// At these addresses; port 0 takes a free one.
+    fn start(folder: &Path, sm_dp: &str, admin: &str) -> Self {
+        let mut process = landfall(folder)
+            .args(["sm-dp", "serve", "--sm-dp", sm_dp, "--admin", admin])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut said = |start: &str| {
+            let line = lines.find_map(|line| line.unwrap().strip_prefix(start).map(str::to_owned)).unwrap();
+            line.split_whitespace().next().unwrap().to_owned()
+        };
+        let (admin, sm_dp) = (said("admin API at http://"), said("SM-DP+ at "));
+        // Somebody must read on, or the server waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, sm_dp, admin }
+    }
+
+    fn kill_9(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill_9();
+    }
+}
+
+fn load<'a>(server: &'a Server, devices: &'a str) -> [&'a str; 9] {
+    ["load", "es9plus", "--json", "--devices", devices, "--sm-dp", &server.sm_dp, "--admin", &server.admin]
+}
+
+fn until(lines: &mut Lines<BufReader<ChildStderr>>, start: &str) {
+    assert!(lines.any(|line| line.unwrap().starts_with(start)), "{start} is said");
+}
+
+fn row<'a>(summary: &'a Value, function: &str) -> &'a Value {
+    let rows = summary["functions"].as_array().unwrap();
+    rows.iter().find(|row| row["function"] == function).unwrap_or_else(|| panic!("{function}: {summary}"))
+}
+
+#[test]
+fn a_server_killed_twice_under_load_loses_no_order_and_installs_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut server = Server::start(folder, "127.0.0.1:0", "127.0.0.1:0");
+    let devices = DEVICES.to_string();
+    let mut load = landfall(folder)
+        .args(load(&server, &devices))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(load.stderr.take().unwrap()).lines();
+    // Ten lines each, a tenth at a time: once while orders are placed, once while they are downloaded.
+    for moment in ["orders: 3 of", "downloads: 3 of"] {
+        until(&mut said, moment);
+        server.kill_9();
+        server = Server::start(folder, &server.sm_dp.clone(), &server.admin.clone());
+    }
+    let rest = std::thread::spawn(move || said.map(Result::unwrap).collect::<Vec<_>>().join("\n"));
+    let output = load.wait_with_output().unwrap();
+    let rest = rest.join().unwrap();
+    assert!(output.status.success(), "{rest}\n{}", String::from_utf8_lossy(&output.stdout));
+
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["installed"], DEVICES, "{summary}");
+    assert_eq!(summary["orders"]["right"], DEVICES, "{summary}");
+    assert_ne!(summary["repeated"], 0, "the server was away, and nobody noticed: {summary}");
+    assert!(row(&summary, "ES9+.HandleNotification")["count"].as_u64().unwrap() >= DEVICES as u64);
+
+    // The records, read from the disk: an EID for every profile that is installed, and none twice.
+    server.kill_9();
+    let listed: Value =
+        serde_json::from_str(&succeed(landfall(folder).args(["--json", "sm-dp", "list"]))).unwrap();
+    let installed: Vec<&Value> =
+        listed.as_array().unwrap().iter().filter(|profile| profile["state"] == "Installed").collect();
+    assert_eq!(installed.len(), DEVICES);
+    let iccids: BTreeSet<&str> = installed.iter().map(|profile| profile["iccid"].as_str().unwrap()).collect();
+    assert_eq!(iccids.len(), DEVICES);
+}
+
+#[test]
+fn a_summary_for_people_and_codes_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let server = Server::start(folder, "127.0.0.1:0", "127.0.0.1:0");
+    let at = ["--sm-dp", &server.sm_dp, "--admin", &server.admin];
+    let said = succeed(landfall(folder).args(["load", "es9plus", "--devices", "2"]).args(at));
+    for wanted in ["function", "p99 ms", "ES2+.ConfirmOrder", "ES9+.GetBoundProfilePackage", "2 of 2 orders"]
+    {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    // Nobody has ordered these.
+    let codes = folder.join("codes");
+    let code = format!("LPA:1${}$UNKNOWN\n", server.sm_dp);
+    std::fs::write(&codes, code.repeat(2)).unwrap();
+    let codes = codes.to_str().unwrap();
+    let refused = landfall(folder)
+        .args(["load", "es9plus", "--devices", "2", "--concurrency", "1", "--codes", codes])
+        .args(at)
+        .output()
+        .unwrap();
+    assert!(!refused.status.success(), "a load with failures fails");
+    let said = String::from_utf8_lossy(&refused.stdout);
+    assert!(said.contains("0 of 2 devices") && said.contains("8.2.6"), "{said}");
+    let short = fail(landfall(folder).args(["load", "es9plus", "--devices", "3", "--codes", codes]).args(at));
+    assert!(short.contains("2 codes for 3 devices"), "{short}");
+}
+
+#[test]
+fn more_devices_than_files_is_said_before_anything_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    // A shell sets the limit, for itself and what it becomes.
+    let load = r#"ulimit -n 100 && exec "$0" --data-dir "$1" load es9plus --devices 100"#;
+    let program = env!("CARGO_BIN_EXE_landfall");
+    let errors = fail(std::process::Command::new("sh").args(["-c", load, program]).arg(folder.path()));
+    assert!(errors.contains("100 files") && errors.contains("--concurrency 36"), "{errors}");
+}
