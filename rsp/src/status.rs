@@ -75,6 +75,8 @@ statuses! {
     RequesterNotAllowed = "1.1" / "1.2",
     /// No room on the eUICC.
     EuiccInsufficientMemory = "8.1" / "4.8",
+    /// The eUICC could not do it.
+    EuiccExecutionError = "8.1" / "4.2",
     /// The eUICC's signature or challenge does not verify.
     EuiccVerificationFailed = "8.1" / "6.1",
     /// An EID is needed and absent.
@@ -93,6 +95,8 @@ statuses! {
     EuiccCertificateExpired = "8.1.3" / "6.3",
     /// The profile has not been released.
     ProfileNotReleased = "8.2" / "1.2",
+    /// The profile was refused.
+    ProfileRefused = "8.2" / "3.8",
     /// The profile cannot be bound again.
     ProfileUnavailable = "8.2" / "3.7",
     /// The caller may not touch this ICCID.

@@ -15,6 +15,15 @@ pub const NOTIFICATION_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long a confirmed order may be downloaded.
 pub const ORDER_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
+/// How long a message to an operator or an SM-DS is tried. After a week without it the peer has other ways to ask.
+pub const DELIVERY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long to wait after the first failed delivery; each further failure doubles it.
+pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
+
+/// The longest wait between two attempts: a peer that comes back has its messages within this.
+pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(5 * 60);
+
 /// How often a download may begin. Bad radio needs a few; more is somebody trying.
 pub const MAX_DOWNLOAD_ATTEMPTS: u32 = 10;
 
@@ -36,6 +45,8 @@ pub struct Config {
     pub notification_lifetime: Duration,
     /// See [`ORDER_LIFETIME`].
     pub order_lifetime: Duration,
+    /// See [`DELIVERY_LIFETIME`].
+    pub delivery_lifetime: Duration,
     /// See [`MAX_DOWNLOAD_ATTEMPTS`].
     pub max_download_attempts: u32,
     /// See [`MAX_CONFIRMATION_CODE_ATTEMPTS`].
@@ -60,6 +71,7 @@ impl Config {
             session_lifetime: SESSION_LIFETIME,
             notification_lifetime: NOTIFICATION_LIFETIME,
             order_lifetime: ORDER_LIFETIME,
+            delivery_lifetime: DELIVERY_LIFETIME,
             max_download_attempts: MAX_DOWNLOAD_ATTEMPTS,
             max_confirmation_code_attempts: MAX_CONFIRMATION_CODE_ATTEMPTS,
             host_id: None,

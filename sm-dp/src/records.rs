@@ -8,6 +8,7 @@ use crypto::Curve;
 use rsp::{
     ids::{Eid, Iccid, Oid, SmdpAddress, SubjectKeyIdentifier},
     sgp22::{
+        es2plus::HandleDownloadProgressInfoRequest,
         es8plus::StoreMetadataRequest,
         json::{base64_der, base64_octets},
     },
@@ -43,6 +44,10 @@ pub const INSTALLATIONS: Collection<Installation> = Collection::new("installatio
 pub const OPERATORS: Collection<Operator> = Collection::new("operators");
 /// The profile that a call was given which did not name one: the key is the requester and the call's identifier.
 pub const CALLS: Collection<Iccid> = Collection::new("calls");
+/// What waits to be delivered to operators: the key is the addressee, the time, the profile, the eUICC and a number.
+pub const OUTBOX: Collection<Message> = Collection::new("outbox");
+/// To whom there ever was something to deliver, and when it is tried next.
+pub const ADDRESSEES: Collection<Addressee> = Collection::new("addressees");
 /// Notifications that were taken: the key is EID/sequence number/ICCID.
 pub const NOTIFICATIONS: Collection<TakenNotification> = Collection::new("notifications");
 
@@ -307,6 +312,40 @@ pub struct Binding {
     pub transaction_id: rsp::ids::TransactionId,
     /// The whole package.
     pub bound_profile_package: Octets,
+}
+
+/// What a peer is to be told, written with what it tells of and sent after that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// What is to be called at the peer.
+    pub call: Outgoing,
+}
+
+/// A function of a peer, with its request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outgoing {
+    /// ES2+.HandleDownloadProgressInfo of an operator.
+    HandleDownloadProgressInfo(HandleDownloadProgressInfoRequest),
+}
+
+/// Somebody to whom something is delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addressee {
+    /// Who.
+    pub peer: Peer,
+    /// How often in a row it could not be reached or did not take what was sent.
+    pub failures: u32,
+    /// Not before.
+    pub next_attempt: Timestamp,
+}
+
+/// Whom a message is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Peer {
+    /// The operator with this identifier; where, is read from its record when the message is sent.
+    Operator(String),
 }
 
 /// A profile on an eUICC.

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -23,8 +23,9 @@ use crate::{
     answer::{Said, Voice},
     config::Config,
     decision::Context,
+    delivery::Peers,
     event_log::EventLog,
-    records::{INSTALLATIONS, Installation, PROFILES, Profile, SESSIONS, Session},
+    records::{INSTALLATIONS, Installation, OUTBOX, PROFILES, Profile, SESSIONS, Session},
     router::{self, Call},
     stock::{self, ProfileOptions},
 };
@@ -78,6 +79,11 @@ impl Credentials {
         self.by_ci.get(ci)
     }
 
+    /// The SM-DP+ OID by which it is known to operators and SM-DSs.
+    pub(crate) fn own_oid(&self) -> Option<&Oid> {
+        self.by_ci.values().find_map(|dp| dp.auth.certificate.registered_ids().first())
+    }
+
     /// The SM-DP+ OID in CERT.DPauth and CERT.DPpb below a CI.
     pub(crate) fn smdp_oid(&self, ci: &SubjectKeyIdentifier) -> Option<&Oid> {
         self.below(ci)?.auth.certificate.registered_ids().first()
@@ -94,6 +100,8 @@ pub(crate) struct Inner {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) world: World,
     pub(crate) events: EventLog,
+    /// The way to operators and SM-DSs, once there is one.
+    pub(crate) peers: OnceLock<Arc<dyn Peers>>,
     /// When expired sessions are looked for next, by this server; a forgetful one only looks earlier.
     next_sweep: AtomicI64,
 }
@@ -115,7 +123,15 @@ impl SmDpPlus {
         events: Arc<dyn Events>,
     ) -> Self {
         let events = EventLog::over(events);
-        Self(Arc::new(Inner { config, credentials, records, world, events, next_sweep: AtomicI64::new(0) }))
+        Self(Arc::new(Inner {
+            config,
+            credentials,
+            records,
+            world,
+            events,
+            peers: OnceLock::new(),
+            next_sweep: AtomicI64::new(0),
+        }))
     }
 
     pub(crate) fn records(&self) -> &dyn Records {
@@ -234,8 +250,14 @@ impl SmDpPlus {
                 Ok(said) => said,
                 Err(fault) => return failed(voice, &fault),
             };
+            let has_posted = tx.has_written(&OUTBOX);
             match tx.commit().await {
-                Ok(Committed::Yes) => return said,
+                Ok(Committed::Yes) => {
+                    if has_posted {
+                        self.wake();
+                    }
+                    return said;
+                }
                 Ok(Committed::Conflict) => {}
                 Err(fault) => return failed(voice, &fault),
             }

@@ -204,6 +204,11 @@ impl<'r> Tx<'r> {
         self.written.insert((collection.name, key.to_owned()), None);
     }
 
+    /// Whether it writes or deletes any record of the collection.
+    pub fn has_written<T>(&self, collection: &Collection<T>) -> bool {
+        self.written.keys().any(|(name, _)| *name == collection.name)
+    }
+
     /// What this transaction has read and wants changed.
     pub fn into_change_set(self) -> ChangeSet {
         let expected = self.read.into_iter().map(|((collection, key), stored)| ExpectedRecord {

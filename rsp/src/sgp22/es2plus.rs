@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::RequestHeader;
-use crate::ids::{Eid, Iccid};
+use super::json::{FunctionExecutionStatus, RequestHeader, base64_octets};
+use crate::{
+    codes,
+    ids::{Eid, Iccid},
+    time::Timestamp,
+};
 
 /// Path of a function in the JSON binding, section 6.5.1.
 pub fn path(function: &str) -> String {
@@ -105,6 +109,57 @@ pub struct ReleaseProfileRequest {
     pub header: RequestHeader,
     /// The profile.
     pub iccid: Iccid,
+}
+
+codes! {
+    /// notificationPointId: how far a download has come, section 5.3.5.
+    pub struct NotificationPointId {
+        /// Eligibility and retry limit were checked.
+        ELIGIBILITY_AND_RETRY_LIMIT_CHECK = 1,
+        /// The confirmation code was not the right one.
+        CONFIRMATION_FAILURE = 2,
+        /// The Bound Profile Package was handed out, or will not be.
+        BPP_DOWNLOAD = 3,
+        /// The eUICC has told how the installation ended.
+        BPP_INSTALLATION = 4,
+    }
+}
+
+/// ES2+.HandleDownloadProgressInfo, from the SM-DP+ to the operator: section 5.3.5. The answer is HTTP 204.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandleDownloadProgressInfoRequest {
+    /// Who calls: the SM-DP+.
+    pub header: RequestHeader,
+    /// The eUICC that downloads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eid: Option<Eid>,
+    /// The profile.
+    pub iccid: Iccid,
+    /// Its type.
+    #[serde(rename = "profileType")]
+    pub profile_type: String,
+    /// When it happened, in whole seconds.
+    pub timestamp: Timestamp,
+    /// What happened.
+    #[serde(rename = "notificationPointId")]
+    pub notification_point_id: NotificationPointId,
+    /// How it ended.
+    #[serde(rename = "notificationPointStatus")]
+    pub notification_point_status: FunctionExecutionStatus,
+    /// The ProfileInstallationResult of the eUICC, DER, at the last point.
+    #[serde(rename = "resultData", default, skip_serializing_if = "Option::is_none")]
+    pub result_data: Option<ResultData>,
+}
+
+/// Octets, base64 in JSON.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ResultData(#[serde(with = "base64_octets")] pub Vec<u8>);
+
+impl std::fmt::Debug for ResultData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ResultData({})", self.0.len())
+    }
 }
 
 impl std::fmt::Debug for ConfirmOrderRequest {

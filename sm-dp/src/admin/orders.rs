@@ -200,6 +200,7 @@ impl Function for End {
             es2plus::forget(&mut context.decision, profile.iccid, &order).await?;
         }
         profile.state = ProfileState::Available;
+        profile.last_call = None;
         profile.keep(context.decision.tx)?;
         Ok(())
     }
@@ -242,6 +243,7 @@ impl NewOrder {
         write_what_finds(context, profile.iccid, state, &order)?;
         profile.state = state;
         profile.order = Some(order);
+        profile.last_call = None;
         profile.keep(context.decision.tx)?;
         Ok(profile)
     }

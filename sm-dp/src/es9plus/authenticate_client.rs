@@ -9,6 +9,7 @@ use rsp::{
     ids::{CertificateDer, Eid, Iccid, TransactionId},
     sgp22::{
         CtxParams1,
+        es2plus::NotificationPointId,
         es9plus::{AuthenticateClientOk, AuthenticateClientRequest},
         es10b::{AuthenticateResponseOk, AuthenticateServerResponse, SmdpSigned2},
     },
@@ -18,7 +19,7 @@ use rsp::{
 use super::{advance, same_transaction, session, unknown, verify, with_signature};
 use crate::{
     decision::{Context, Decision, No},
-    eligibility,
+    eligibility, outbox,
     profile_state::{ProfileEvent, ProfileState},
     records::{
         Awaits, BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Octets, Offer, PROFILES, Profile, SESSIONS, Session,
@@ -149,14 +150,27 @@ fn wanted_matching_id(response: &AuthenticateResponseOk) -> &str {
     wanted.matching_id.as_deref().unwrap_or_default()
 }
 
-/// The profile that waits for this eUICC, and that it may have it. Counts the attempt.
+/// The profile that waits for this eUICC, if it may have it.
 async fn offer(
     context: &mut Context<'_, '_>,
     euicc: &EuiccCertificate,
     response: &AuthenticateResponseOk,
 ) -> Decision<Profile> {
+    let mut profile = find(context, wanted_matching_id(response), euicc.eid).await?;
+    let checked = check(context, &mut profile, euicc, response).await;
+    let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
+    outbox::tell_decision(context, &profile, euicc.eid, point, &checked).await?;
+    checked.map(|()| profile)
+}
+
+/// That this eUICC may have the profile now. Counts the attempt.
+async fn check(
+    context: &mut Context<'_, '_>,
+    profile: &mut Profile,
+    euicc: &EuiccCertificate,
+    response: &AuthenticateResponseOk,
+) -> Decision<()> {
     let matching_id = wanted_matching_id(response);
-    let mut profile = find(context, matching_id, euicc.eid).await?;
     let iccid = profile.iccid;
     let refused = |why: &str| Status::MatchingIdRefused.because(why).about(matching_id);
     let Some(order) = profile.order.as_mut() else { return Err(refused("the order has ended").into()) };
@@ -189,15 +203,15 @@ async fn offer(
     if !order.reusable {
         profile.keep(context.tx)?;
     }
-    eligibility::check(&profile, &response.euicc_signed1.euicc_info2)?;
+    eligibility::check(profile, &response.euicc_signed1.euicc_info2)?;
     if attempts > max_attempts {
-        advance(context, &mut profile, ProfileEvent::DownloadEnded)?;
+        advance(context, profile, ProfileEvent::DownloadEnded)?;
         return Err(too_often().into());
     }
     if expires.is_some_and(|expires| expires <= context.now) {
         return Err(Status::OrderExpired.because("the download order has expired").about(iccid).into());
     }
-    Ok(profile)
+    Ok(())
 }
 
 /// By MatchingID; without one, the order that is bound to the EID alone (default SM-DP+, section 3.1.3).

@@ -3,7 +3,10 @@
 //! The LPA gives up. Whether the order lives on depends on the reason, which the eUICC has signed.
 
 use rsp::{
+    ids::Eid,
     sgp22::{
+        CancelSessionReason,
+        es2plus::NotificationPointId,
         es9plus::{CancelSessionOk, CancelSessionRequestEs9},
         es10b::{CancelSessionResponse, CancelSessionResponseOk},
     },
@@ -13,8 +16,9 @@ use rsp::{
 use super::{advance, offered, same_transaction, session, unknown, verify};
 use crate::{
     decision::{Context, Decision, No},
+    outbox::{self, Progress},
     profile_state::ProfileEvent,
-    records::{Awaits, SESSIONS},
+    records::{Awaits, Profile, SESSIONS},
 };
 
 pub(crate) async fn execute(
@@ -53,6 +57,7 @@ pub(crate) async fn execute(
         match offered(context, offer).await {
             Ok(mut profile) => {
                 advance(context, &mut profile, ProfileEvent::DownloadEnded)?;
+                tell_operator(context, &profile, offer.eid, signed.reason).await?;
             }
             // The order has ended already; there is nothing left to end but the session.
             Err(No::Refusal(_)) => {}
@@ -61,4 +66,25 @@ pub(crate) async fn execute(
     }
     context.tx.delete(&SESSIONS, &id.to_string());
     Ok(CancelSessionOk {})
+}
+
+/// Why the download comes to nothing. The standard does not say in which status; these are the nearest.
+async fn tell_operator(
+    context: &mut Context<'_, '_>,
+    profile: &Profile,
+    eid: Eid,
+    reason: CancelSessionReason,
+) -> Decision<()> {
+    let (point, status) = match reason {
+        CancelSessionReason::LOAD_BPP_EXECUTION_ERROR => {
+            (NotificationPointId::BPP_INSTALLATION, Status::EuiccExecutionError)
+        }
+        CancelSessionReason::UNDEFINED_REASON => {
+            (NotificationPointId::BPP_DOWNLOAD, Status::EuiccExecutionError)
+        }
+        _ => (NotificationPointId::BPP_DOWNLOAD, Status::ProfileRefused),
+    };
+    let refusal = status.because(format!("the session was cancelled: {reason}")).about(profile.iccid);
+    let progress = Progress { point, eid, outcome: Err(&refusal), result_data: None };
+    outbox::tell_operator(context, profile, progress).await
 }

@@ -7,6 +7,7 @@ use crypto::ConfirmationCodeHash;
 use rsp::{
     ids::{SubjectKeyIdentifier, TransactionId},
     sgp22::{
+        es2plus::NotificationPointId,
         es9plus::{BoundProfilePackageDer, GetBoundProfilePackageOk, GetBoundProfilePackageRequest},
         es10b::{EuiccSigned2, PrepareDownloadResponse},
     },
@@ -19,6 +20,7 @@ use crate::{
     config::HostId,
     decision::{Context, Decision, No},
     es8plus::Binder,
+    outbox,
     profile_state::ProfileEvent,
     records::{Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, Profile, SESSIONS, Session, iccid_key},
     stock::Rebinding,
@@ -69,7 +71,12 @@ async fn decide(
     same_transaction(id, &response.euicc_signed2.transaction_id)?;
 
     let mut profile = offered(context, &offer).await?;
-    check_confirmation_code(context, &mut profile, &response.euicc_signed2)?;
+    let confirmed = check_confirmation_code(context, &mut profile, &response.euicc_signed2);
+    if confirmed.is_err() {
+        let point = NotificationPointId::CONFIRMATION_FAILURE;
+        outbox::tell_decision(context, &profile, offer.eid, point, &confirmed).await?;
+    }
+    confirmed?;
     if profile.state.after(ProfileEvent::PackageHandedOut).is_none() {
         return Err(Status::ProfileUnavailable
             .because("the order has ended meanwhile")
@@ -77,7 +84,13 @@ async fn decide(
             .into());
     }
     let package =
-        bind(context, id, &session.server_ci, &profile, &offer, &response.euicc_signed2.euicc_otpk).await?;
+        bind(context, id, &session.server_ci, &profile, &offer, &response.euicc_signed2.euicc_otpk).await;
+    // Asked again in the same session, it is the same package and no news.
+    if matches!(session.awaits, Awaits::GetBoundProfilePackage { .. }) {
+        let point = NotificationPointId::BPP_DOWNLOAD;
+        outbox::tell_decision(context, &profile, offer.eid, point, &package).await?;
+    }
+    let package = package?;
 
     if let Some(order) = profile.order.as_mut().filter(|order| !order.reusable) {
         order.handed_to = Some(offer.eid);

@@ -11,7 +11,8 @@ use rsp::{
     ids::{Eid, Oid},
     sgp22::{
         NotificationMetadata, OtherSignedNotification, PendingNotification,
-        es8plus::{FinalResult, ProfileInstallationResult},
+        es2plus::{NotificationPointId, ResultData},
+        es8plus::{ErrorReason, FinalResult, ProfileInstallationResult},
         es9plus::HandleNotificationRequest,
         notification_event,
     },
@@ -21,9 +22,10 @@ use rsp::{
 use super::{advance, authenticate_client::refusal_of, offered, session, unknown, verify};
 use crate::{
     decision::{Context, Decision, No},
+    outbox::{self, Progress},
     profile_state::ProfileEvent,
     records::{
-        Awaits, BINDINGS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, PROFILES,
+        Awaits, BINDINGS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, PROFILES, Profile,
         TakenNotification, eid_key, iccid_key,
     },
 };
@@ -34,7 +36,9 @@ pub(crate) async fn execute(
     request: &HandleNotificationRequest,
 ) -> Decision<Result<(), Refusal>> {
     match &*request.pending_notification {
-        PendingNotification::ProfileInstallationResult(result) => installed(context, result).await,
+        PendingNotification::ProfileInstallationResult(result) => {
+            installed(context, result, request.pending_notification.bytes()).await
+        }
         PendingNotification::OtherSignedNotification(notification) => changed(context, notification).await,
     }
 }
@@ -43,6 +47,7 @@ pub(crate) async fn execute(
 async fn installed(
     context: &mut Context<'_, '_>,
     result: &ProfileInstallationResult,
+    octets: &[u8],
 ) -> Decision<Result<(), Refusal>> {
     let data = &result.profile_installation_result_data;
     let id = &data.transaction_id;
@@ -70,6 +75,7 @@ async fn installed(
     context.tx.delete(&BINDINGS, &iccid_key(offer.iccid, offer.eid));
     match &data.final_result {
         FinalResult::SuccessResult(_) => {
+            tell_operator(context, &profile, offer.eid, Ok(()), octets).await?;
             advance(context, &mut profile, ProfileEvent::InstallationSucceeded)?;
             let installation = Installation { eid: offer.eid, at: context.now };
             context.tx.put(&INSTALLATIONS, &iccid_key(offer.iccid, offer.eid), &installation)?;
@@ -79,10 +85,30 @@ async fn installed(
         }
         FinalResult::ErrorResult(error) => {
             tracing::info!(iccid = %offer.iccid, eid = %offer.eid, reason = %error.error_reason, "installation failed");
+            let status = match error.error_reason {
+                ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE => {
+                    Status::EuiccInsufficientMemory
+                }
+                _ => Status::EuiccExecutionError,
+            };
+            let why = status.because(error.error_reason.to_string()).about(offer.iccid);
+            tell_operator(context, &profile, offer.eid, Err(&why), octets).await?;
             advance(context, &mut profile, ProfileEvent::InstallationFailed)?;
         }
     }
     Ok(Ok(()))
+}
+
+async fn tell_operator(
+    context: &mut Context<'_, '_>,
+    profile: &Profile,
+    eid: Eid,
+    outcome: Result<(), &Refusal>,
+    result: &[u8],
+) -> Decision<()> {
+    let point = NotificationPointId::BPP_INSTALLATION;
+    let progress = Progress { point, eid, outcome, result_data: Some(ResultData(result.to_vec())) };
+    outbox::tell_operator(context, profile, progress).await
 }
 
 fn check_result(

@@ -1,0 +1,192 @@
+//! Sends what waits in the outbox, each addressee's messages in their order, and again until they are taken.
+//!
+//! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
+//! under the same functionCallIdentifier.
+
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use rsp::{
+    ids::SmdpAddress,
+    sgp22::{es2plus, json},
+    time::Timestamp,
+};
+use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Tx};
+
+use crate::{
+    config::{FIRST_REDELIVERY, SLOWEST_REDELIVERY},
+    records::{ADDRESSEES, Addressee, Message, OPERATORS, OUTBOX, Outgoing, Peer},
+    server::SmDpPlus,
+};
+
+/// The way from the SM-DP+ to others. It shows its own TLS certificate as the client's.
+pub trait Peers: Send + Sync {
+    /// A link to an operator's ES2+.
+    ///
+    /// # Errors
+    /// There can be none to this address.
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault>;
+
+    /// Something has been put into the outbox: [`SmDpPlus::deliver_due`] has something to do.
+    fn wake(&self) {}
+}
+
+/// What became of a message.
+enum Delivered {
+    /// The peer has taken it, or there is nobody any more to take it.
+    Done,
+    /// It must be tried again.
+    Not(String),
+}
+
+impl SmDpPlus {
+    /// Gives the server its way to others. The first one stays.
+    #[must_use]
+    pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
+        // A second one would have to be told of what the first one was woken for.
+        let _ = self.0.peers.set(peers);
+        self
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(peers) = self.0.peers.get() {
+            peers.wake();
+        }
+    }
+
+    /// Everything that waits to be delivered, by addressee and time.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn outbox(&self) -> Result<Vec<(String, Message)>, Fault> {
+        Tx::begin(self.records()).glance(&OUTBOX, "").await
+    }
+
+    /// Delivers what is due, to all addressees at the same time. Says when something is due next; `None` when nothing
+    /// waits.
+    ///
+    /// # Errors
+    /// The records fail. What was taken before that may be sent again.
+    pub async fn deliver_due(&self) -> Result<Option<Timestamp>, Fault> {
+        let addressees = Tx::begin(self.records()).glance(&ADDRESSEES, "").await?;
+        let deliveries = addressees.into_iter().map(|(key, addressee)| -> BoxFuture<'_, _> {
+            Box::pin(async move { self.deliver_to(&key, addressee).await })
+        });
+        let mut next = None;
+        for due in together(deliveries.collect()).await {
+            next = [next, due?].into_iter().flatten().min();
+        }
+        Ok(next)
+    }
+
+    async fn deliver_to(&self, to: &str, mut addressee: Addressee) -> Result<Option<Timestamp>, Fault> {
+        loop {
+            let waiting = Tx::begin(self.records()).glance(&OUTBOX, to).await?;
+            if waiting.is_empty() {
+                return Ok(None);
+            }
+            for (key, message) in waiting {
+                let now = self.0.world.now();
+                if addressee.next_attempt > now {
+                    return Ok(Some(addressee.next_attempt));
+                }
+                match self.deliver(&addressee.peer, &message).await? {
+                    Delivered::Done => {
+                        addressee.failures = 0;
+                        self.delete(&key, to, &addressee).await?;
+                    }
+                    Delivered::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
+                        tracing::warn!(%why, to, "a message was given up; its peer has not taken it for too long");
+                        self.delete(&key, to, &addressee).await?;
+                    }
+                    Delivered::Not(_) => {
+                        addressee.next_attempt = now.plus(wait_after(addressee.failures));
+                        addressee.failures = addressee.failures.saturating_add(1);
+                        self.put(to, &addressee).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries once.
+    async fn deliver(&self, peer: &Peer, message: &Message) -> Result<Delivered, Fault> {
+        let Peer::Operator(identifier) = peer;
+        let operator = Tx::begin(self.records()).get(&OPERATORS, identifier).await?;
+        let Some(address) = operator.and_then(|operator| operator.es2plus_address) else {
+            return Ok(Delivered::Done);
+        };
+        let Outgoing::HandleDownloadProgressInfo(body) = &message.call;
+        let path = es2plus::path("handleDownloadProgressInfo");
+        let request = json::request(&path, self.0.config.protocol_version, body);
+        let sent = request.body().len();
+        let outcome = match self.send(&address, request).await {
+            Ok(status) if status.is_success() => Outcome::Done,
+            Ok(status) => Outcome::Failed(format!("HTTP {status}")),
+            Err(fault) => Outcome::Failed(fault.to_string()),
+        };
+        self.0.events.tell(
+            Event::new(self.0.world.now(), "SM-DP+", "HandleDownloadProgressInfo")
+                .with_peer("ES2+", identifier.clone())
+                .with_bytes(sent, 0)
+                .with_outcome(outcome.clone())
+                .with_note(format!("{} {}", body.notification_point_id, body.iccid)),
+        );
+        Ok(match outcome {
+            Outcome::Failed(why) | Outcome::Refused(why) => Delivered::Not(why),
+            Outcome::Done => Delivered::Done,
+        })
+    }
+
+    async fn send(&self, address: &SmdpAddress, request: Request<Bytes>) -> Result<StatusCode, Fault> {
+        let peers = self.0.peers.get().ok_or_else(|| {
+            Fault::new(
+                format!("cannot reach {address}"),
+                "this server was given no way to others",
+                "serve it with one",
+            )
+        })?;
+        let link = peers.link(address)?;
+        Ok(world::send(&link, request).await?.status())
+    }
+
+    async fn delete(&self, key: &str, to: &str, addressee: &Addressee) -> Result<(), Fault> {
+        world::transact(self.records(), |tx| {
+            Box::pin(async move {
+                tx.delete(&OUTBOX, key);
+                if tx.get(&ADDRESSEES, to).await?.is_some_and(|kept| kept != *addressee) {
+                    tx.put(&ADDRESSEES, to, addressee)?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn put(&self, to: &str, addressee: &Addressee) -> Result<(), Fault> {
+        world::transact(self.records(), |tx| Box::pin(async move { tx.put(&ADDRESSEES, to, addressee) }))
+            .await
+    }
+}
+
+/// How long to wait after that many failures before.
+fn wait_after(failures: u32) -> Duration {
+    FIRST_REDELIVERY.saturating_mul(2u32.saturating_pow(failures)).min(SLOWEST_REDELIVERY)
+}
+
+/// Runs all of them at the same time, so that one that waits for its peer does not hold up the others.
+async fn together<T>(mut running: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    let mut done = Vec::new();
+    poll_fn(move |cx| {
+        running.retain_mut(|future| match future.as_mut().poll(cx) {
+            Poll::Ready(it) => {
+                done.push(it);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if running.is_empty() { Poll::Ready(std::mem::take(&mut done)) } else { Poll::Pending }
+    })
+    .await
+}

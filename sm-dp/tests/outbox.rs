@@ -1,0 +1,388 @@
+//! What operators are told: ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5), and that none of it is lost.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crypto::Curve;
+use http::{Request, Response, StatusCode};
+use rsp::der::Raw;
+use rsp::ids::SmdpAddress;
+use rsp::sgp22::es2plus::{self, HandleDownloadProgressInfoRequest, NotificationPointId};
+use rsp::sgp22::es9plus::CancelSession;
+use rsp::sgp22::json::{self, ExecutionStatus};
+use rsp::sgp22::{CancelSessionReason, uicc_capability};
+use rsp::status::Status;
+use sm_dp::{Operator as KnownOperator, Peers, ProfileOptions};
+use support::euicc::notify;
+use support::{Bench, Expect, ICCID, OTHER_ICCID, Operator, PROFILE_TYPE, call};
+use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
+
+use NotificationPointId as Point;
+
+/// Where the operator of the tests listens.
+const LISTENS: &str = "bss.operator.example:8443";
+
+/// Requests, each with the address it came to.
+type Heard = Vec<(String, Request<Bytes>)>;
+
+/// Operators that take what they are sent, or not.
+#[derive(Clone, Default)]
+struct Listeners {
+    heard: Arc<Mutex<Heard>>,
+    down: Arc<Mutex<Vec<(String, Trouble)>>>,
+    woken: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Trouble {
+    /// Nobody listens.
+    Down,
+    /// An answer that is none.
+    Broken,
+    /// It is heard, but the answer does not come back.
+    AnswerLost,
+}
+
+impl Peers for Listeners {
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        let (listeners, address) = (self.clone(), address.to_string());
+        Ok(link_from(tower::service_fn(move |request| {
+            let answer = listeners.hear(&address, request);
+            async move { answer }
+        })))
+    }
+
+    fn wake(&self) {
+        self.woken.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Listeners {
+    fn hear(&self, address: &str, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        let trouble = self.down.lock().unwrap().iter().find(|(it, _)| it == address).map(|(_, it)| *it);
+        let fault = |kind| Err(LinkFault::new(kind, address, "as the test wants it"));
+        if trouble == Some(Trouble::Down) {
+            return fault(LinkFaultKind::Refused);
+        }
+        if trouble != Some(Trouble::Broken) {
+            self.heard.lock().unwrap().push((address.to_owned(), request));
+        }
+        let mut response = Response::new(Bytes::new());
+        match trouble {
+            Some(Trouble::AnswerLost) => return fault(LinkFaultKind::Reset),
+            Some(Trouble::Broken) => *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE,
+            _ => *response.status_mut() = StatusCode::NO_CONTENT,
+        }
+        Ok(response)
+    }
+
+    fn trouble(&self, address: &str, trouble: Option<Trouble>) {
+        let mut down = self.down.lock().unwrap();
+        down.retain(|(it, _)| it != address);
+        down.extend(trouble.map(|trouble| (address.to_owned(), trouble)));
+    }
+
+    /// What one operator was told since this was asked last.
+    fn told(&self, address: &str) -> Vec<HandleDownloadProgressInfoRequest> {
+        let mut heard = self.heard.lock().unwrap();
+        let (told, others) = std::mem::take(&mut *heard).into_iter().partition(|(to, _)| to == address);
+        *heard = others;
+        told.into_iter()
+            .map(|(_, request): (String, Request<Bytes>)| {
+                assert_eq!(request.uri().path(), es2plus::path("handleDownloadProgressInfo"));
+                assert_eq!(request.method(), http::Method::POST);
+                assert!(json::protocol_version(request.headers()).is_some());
+                serde_json::from_slice(request.body()).unwrap()
+            })
+            .collect()
+    }
+
+    fn points(&self) -> Vec<(Point, ExecutionStatus)> {
+        let point = |it: &HandleDownloadProgressInfoRequest| {
+            (it.notification_point_id, it.notification_point_status.status)
+        };
+        self.told(LISTENS).iter().map(point).collect()
+    }
+}
+
+/// A bench whose operator listens.
+async fn bench() -> (Bench, Listeners) {
+    let bench = Bench::new();
+    let listeners = Listeners::default();
+    let bench = Bench { server: bench.server.clone().with_peers(Arc::new(listeners.clone())), ..bench };
+    known(&bench, &bench.operator(), LISTENS).await;
+    (bench, listeners)
+}
+
+async fn known(bench: &Bench, operator: &Operator, address: &str) {
+    let known = KnownOperator {
+        identifier: operator.identifier.clone(),
+        certificate_oid: operator.oid.clone(),
+        es2plus_address: Some(address.parse().unwrap()),
+    };
+    bench.server.register_operator(&known).await.unwrap();
+}
+
+fn iccid() -> rsp::ids::Iccid {
+    ICCID.parse().unwrap()
+}
+
+const DONE: ExecutionStatus = ExecutionStatus::ExecutedSuccess;
+const FAILED: ExecutionStatus = ExecutionStatus::Failed;
+
+// --- What is told --------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn an_operator_hears_of_every_step_of_a_download() {
+    let (bench, listeners) = bench().await;
+    let code = bench.released(&ProfileOptions::default()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let result = euicc.signed_result(euicc.result(&transaction, iccid(), true));
+    let octets = Raw::new(result.clone()).bytes().to_vec();
+    notify(&bench.server, result).await;
+    assert_eq!(bench.server.outbox().await.unwrap().len(), 3);
+    assert_eq!(listeners.woken.load(Ordering::Relaxed), 3, "once for each request that left something");
+
+    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+    let told = listeners.told(LISTENS);
+    let points: Vec<_> = told.iter().map(|it| it.notification_point_id).collect();
+    assert_eq!(
+        points,
+        [Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, Point::BPP_DOWNLOAD, Point::BPP_INSTALLATION]
+    );
+    for it in &told {
+        assert_eq!((it.eid, it.iccid), (Some(euicc.eid), iccid()));
+        assert_eq!(it.profile_type, PROFILE_TYPE);
+        assert_eq!(it.timestamp, bench.now());
+        assert_eq!(it.notification_point_status.status, DONE);
+        assert_eq!(it.header.function_requester_identifier, "2.999.10");
+    }
+    assert_eq!(told[0].result_data, None);
+    assert_eq!(told[1].result_data, None);
+    assert_eq!(told[2].result_data.as_ref().unwrap().0, octets);
+    let mut identifiers: Vec<_> = told.iter().map(|it| &it.header.function_call_identifier).collect();
+    identifiers.dedup();
+    assert_eq!(identifiers.len(), 3);
+    assert!(bench.server.outbox().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_step_is_told_with_its_status() {
+    let (bench, listeners) = bench().await;
+    bench.stock(ICCID, &ProfileOptions::default()).await;
+    let code = bench
+        .order(|confirm| {
+            confirm.confirmation_code = Some("1234".to_owned());
+            confirm.release_flag = false;
+        })
+        .await;
+    let euicc = bench.euicc();
+    euicc.try_authenticate(&bench.server, &code).await.refused();
+    bench.operator().release(&bench.server, iccid()).await.done();
+    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("9999")).await.refused();
+    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let rejection = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(rejection, false)).await.done();
+    bench.server.deliver_due().await.unwrap();
+    let told: Vec<_> = listeners
+        .told(LISTENS)
+        .iter()
+        .map(|it| {
+            let status = it.notification_point_status.status_code_data.as_ref();
+            (it.notification_point_id, status.map(|data| data.status().unwrap()))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, Some(Status::ProfileNotReleased)),
+            (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
+            (Point::CONFIRMATION_FAILURE, Some(Status::ConfirmationCodeRefused)),
+            (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
+            (Point::BPP_DOWNLOAD, Some(Status::ProfileRefused)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_profile_that_does_not_fit_and_an_installation_that_failed_are_told() {
+    let (bench, listeners) = bench().await;
+    let code = bench.released(&ProfileOptions::default()).await;
+    let mut small = bench.euicc();
+    small.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0];
+    small.info2.uicc_capability = rsp::der::BitString::of(&[uicc_capability::USIM]);
+    small.try_authenticate(&bench.server, &code).await.refused();
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), false))).await;
+    bench.server.deliver_due().await.unwrap();
+    let told = listeners.told(LISTENS);
+    let failed: Vec<_> = told
+        .iter()
+        .filter(|it| it.notification_point_status.status == FAILED)
+        .map(|it| it.notification_point_id)
+        .collect();
+    assert_eq!(failed, [Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, Point::BPP_INSTALLATION]);
+    assert!(told.last().unwrap().result_data.is_some());
+}
+
+#[tokio::test]
+async fn the_same_package_asked_for_again_and_a_postponed_session_are_no_news() {
+    let (bench, listeners) = bench().await;
+    let code = bench.released(&ProfileOptions::default()).await;
+    let euicc = bench.euicc();
+    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let prepare = euicc.prepare(&ok, &euicc.one_time_key());
+    for _ in 0..3 {
+        euicc.get(&bench.server, &prepare).await.done();
+    }
+    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let later = euicc.cancellation(&ok.transaction_id, CancelSessionReason::POSTPONED);
+    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(later, false)).await.done();
+    bench.server.deliver_due().await.unwrap();
+    let check = (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE);
+    assert_eq!(listeners.points(), [check, (Point::BPP_DOWNLOAD, DONE), check]);
+}
+
+#[tokio::test]
+async fn an_operator_without_an_address_is_told_nothing() {
+    let bench = Bench::new();
+    let code = bench.released(&ProfileOptions::default()).await;
+    let euicc = bench.euicc();
+    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    assert!(bench.server.outbox().await.unwrap().is_empty());
+    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+}
+
+// --- That it arrives -----------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn what_is_not_taken_is_sent_again_later_and_later_in_its_order() {
+    for trouble in [Trouble::Down, Trouble::Broken] {
+        let (bench, listeners) = bench().await;
+        let code = bench.released(&ProfileOptions::default()).await;
+        let euicc = bench.euicc();
+        listeners.trouble(LISTENS, Some(trouble));
+        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let next = bench.server.deliver_due().await.unwrap().unwrap();
+            // Asked too early, nothing is tried.
+            assert_eq!(bench.server.deliver_due().await.unwrap(), Some(next));
+            let wait = Duration::from_millis(u64::try_from(next.0 - bench.now().0).unwrap());
+            waits.push(wait.as_secs());
+            bench.wait(wait);
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        // Another message meanwhile waits behind the others.
+        notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+        listeners.trouble(LISTENS, None);
+        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        let check = (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE);
+        assert_eq!(listeners.points(), [check, (Point::BPP_DOWNLOAD, DONE), (Point::BPP_INSTALLATION, DONE)]);
+        // The next failure is the first one again.
+        listeners.trouble(LISTENS, Some(trouble));
+        bench.order_other().await;
+        let next = bench.server.deliver_due().await.unwrap().unwrap();
+        assert_eq!(next, bench.now().plus(Duration::from_secs(1)));
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_taken_is_sent_again_under_the_same_identifier() {
+    let (bench, listeners) = bench().await;
+    let code = bench.released(&ProfileOptions::default()).await;
+    listeners.trouble(LISTENS, Some(Trouble::AnswerLost));
+    bench.euicc().try_authenticate(&bench.server, &code).await.done();
+    let next = bench.server.deliver_due().await.unwrap().unwrap();
+    listeners.trouble(LISTENS, None);
+    bench.clock.set(next);
+    bench.server.deliver_due().await.unwrap();
+    let told = listeners.told(LISTENS);
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[0], told[1]);
+}
+
+#[tokio::test]
+async fn what_waits_survives_a_restart() {
+    let (bench, listeners) = bench().await;
+    let code = bench.released(&ProfileOptions::default()).await;
+    listeners.trouble(LISTENS, Some(Trouble::Down));
+    bench.euicc().try_authenticate(&bench.server, &code).await.done();
+    let next = bench.server.deliver_due().await.unwrap().unwrap();
+    let restarted = bench.second_server().with_peers(Arc::new(listeners.clone()));
+    listeners.trouble(LISTENS, None);
+    // The new one, too, leaves the operator alone until then.
+    assert_eq!(restarted.deliver_due().await.unwrap(), Some(next));
+    bench.clock.set(next);
+    assert_eq!(restarted.deliver_due().await.unwrap(), None);
+    assert_eq!(listeners.points(), [(Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE)]);
+}
+
+#[tokio::test]
+async fn what_nobody_takes_is_given_up_at_last_and_the_rest_goes_on() {
+    let lifetime = Duration::from_secs(3600);
+    let (bench, listeners) = bench().await;
+    let code = bench.released(&ProfileOptions::default()).await;
+    listeners.trouble(LISTENS, Some(Trouble::Down));
+    let euicc = bench.euicc();
+    euicc.try_authenticate(&bench.server, &code).await.done();
+    bench.server.deliver_due().await.unwrap();
+    bench.wait(sm_dp::config::DELIVERY_LIFETIME.checked_sub(lifetime).unwrap());
+    euicc.try_authenticate(&bench.server, &code).await.done();
+    bench.server.deliver_due().await.unwrap();
+    assert_eq!(bench.server.outbox().await.unwrap().len(), 2, "not yet");
+    bench.wait(lifetime);
+    let next = bench.server.deliver_due().await.unwrap();
+    assert_eq!(bench.server.outbox().await.unwrap().len(), 1, "the first one is too old");
+    listeners.trouble(LISTENS, None);
+    bench.clock.set(next.unwrap());
+    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+    assert_eq!(listeners.points().len(), 1);
+}
+
+#[tokio::test]
+async fn one_operator_that_is_down_does_not_hold_up_another() {
+    const OTHER: &str = "bss.other.example";
+    let (bench, listeners) = bench().await;
+    let code = bench.released(&ProfileOptions::default()).await;
+    let other = Operator::new(&bench.pki, "Another Operator");
+    known(&bench, &other, OTHER).await;
+    let theirs = bench.stock(OTHER_ICCID, &ProfileOptions::default()).await;
+    other.download_order(&bench.server, Some(theirs), None, None).await.done();
+    let reply: es2plus::ConfirmOrderReply =
+        other.call(&bench.server, "confirmOrder", &other.confirmation(theirs)).await.done();
+    let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
+    first.try_authenticate(&bench.server, &code).await.done();
+    second.try_authenticate(&bench.server, &reply.matching_id).await.done();
+    listeners.trouble(LISTENS, Some(Trouble::Down));
+    assert!(bench.server.deliver_due().await.unwrap().is_some());
+    let told = listeners.told(OTHER);
+    assert_eq!((told.len(), told[0].iccid), (1, theirs));
+    assert!(listeners.told(LISTENS).is_empty());
+}
+
+impl Bench {
+    /// Another profile, of which an eUICC asks for the download.
+    async fn order_other(&self) {
+        let operator = self.operator();
+        let iccid = self.stock(OTHER_ICCID, &ProfileOptions::default()).await;
+        operator.download_order(&self.server, Some(iccid), None, None).await.done();
+        let reply: es2plus::ConfirmOrderReply =
+            operator.call(&self.server, "confirmOrder", &operator.confirmation(iccid)).await.done();
+        self.euicc().try_authenticate(&self.server, &reply.matching_id).await.done();
+    }
+}
