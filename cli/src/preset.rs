@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, de::DeserializeOwned};
-use sm_dp::{SmDpPlus, admin::preset::Entry};
+use sm_dp::{
+    SmDpPlus,
+    admin::preset::{NewOperator, NewOrder, NewProfile},
+};
 use toml::{Table, Value};
 use world::Fault;
 
@@ -26,6 +29,15 @@ struct File {
     stock: Vec<Table>,
     #[serde(default)]
     orders: Vec<Table>,
+    #[serde(default)]
+    operators: Vec<Table>,
+}
+
+/// Something that the server is to have.
+enum Entry {
+    Stock(Box<NewProfile>),
+    Orders(Box<NewOrder>),
+    Operators(NewOperator),
 }
 
 const NEXT: &str = "correct the file; docs/preset.md says what may stand in it";
@@ -41,17 +53,16 @@ impl Preset {
             Fault::new(format!("cannot use the preset {}", file.display()), e.to_string().trim_end(), NEXT)
         })?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        let mut entries = Vec::new();
-        for (number, table) in read.stock.into_iter().enumerate() {
-            let name = format!("stock entry {}", number + 1);
-            let entry = with_package(table, folder).and_then(typed).map(|new| Entry::Stock(Box::new(new)));
-            entries.push((name.clone(), entry.map_err(|fault| named(file, &name, fault))?));
-        }
-        for (number, table) in read.orders.into_iter().enumerate() {
-            let name = format!("orders entry {}", number + 1);
-            let entry = typed(table).map(|new| Entry::Orders(Box::new(new)));
-            entries.push((name.clone(), entry.map_err(|fault| named(file, &name, fault))?));
-        }
+        // In this order: an order needs its profile.
+        let operators =
+            section(file, "operators", read.operators, |table| typed(table).map(Entry::Operators))?;
+        let stock = section(file, "stock", read.stock, |table| {
+            with_package(table, folder).and_then(typed).map(|new| Entry::Stock(Box::new(new)))
+        })?;
+        let orders = section(file, "orders", read.orders, |table| {
+            typed(table).map(|new| Entry::Orders(Box::new(new)))
+        })?;
+        let entries = operators.into_iter().chain(stock).chain(orders).collect();
         Ok(Self { file: file.to_owned(), entries })
     }
 
@@ -62,11 +73,33 @@ impl Preset {
     pub async fn apply(&self, sm_dp: &SmDpPlus) -> Result<Vec<String>, Fault> {
         let mut lines = Vec::new();
         for (name, entry) in &self.entries {
-            let ensured = sm_dp.ensure(entry).await.map_err(|fault| named(&self.file, name, fault))?;
+            let ensured = match entry {
+                Entry::Stock(new) => sm_dp.ensure_profile(new).await.map(|ensured| ensured.to_string()),
+                Entry::Orders(new) => sm_dp.ensure_order(new).await.map(|ensured| ensured.to_string()),
+                Entry::Operators(new) => sm_dp.ensure_operator(new).await.map(|ensured| ensured.to_string()),
+            };
+            let ensured = ensured.map_err(|fault| named(&self.file, name, fault))?;
             lines.push(format!("{name}: {ensured}"));
         }
         Ok(lines)
     }
+}
+
+/// The entries of a section, each with its name.
+fn section(
+    file: &Path,
+    name: &str,
+    tables: Vec<Table>,
+    read: impl Fn(Table) -> Result<Entry, Fault>,
+) -> Result<Vec<(String, Entry)>, Fault> {
+    let entry = |(number, table)| {
+        let name = format!("{name} entry {number}");
+        match read(table) {
+            Ok(entry) => Ok((name, entry)),
+            Err(fault) => Err(named(file, &name, fault)),
+        }
+    };
+    (1..).zip(tables).map(entry).collect()
 }
 
 /// The entry with `package` in place of `file` or `subscription`.

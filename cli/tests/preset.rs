@@ -69,7 +69,7 @@ fn the_example_is_applied_once_however_often_it_is_given() {
     let arguments = ["--preset", preset.to_str().unwrap()];
     let said = serve(folder, &arguments);
     let entries = |said: &[String]| said.iter().filter(|line| line.contains(" entry ")).count();
-    assert_eq!(entries(&said), 6, "{said:?}");
+    assert_eq!(entries(&said), 7, "{said:?}");
     assert!(said.iter().all(|line| !line.contains("left as it was")), "{said:?}");
     assert!(said.iter().any(|line| line.starts_with("admin API at http://127.0.0.1:")), "{said:?}");
     let made = stock(folder);
@@ -86,7 +86,7 @@ fn the_example_is_applied_once_however_often_it_is_given() {
 
     let again = serve(folder, &arguments);
     let kept = again.iter().filter(|line| line.ends_with("left as it was")).count();
-    assert_eq!(kept, 6, "{again:?}");
+    assert_eq!(kept, 7, "{again:?}");
     assert_eq!(stock(folder), made);
 }
 
@@ -133,6 +133,7 @@ fn what_is_wrong_in_a_preset_is_named() {
         ("[[stock]]\nsubscription = '724-99'\nprofileTyp = 'x'\n", "profileTyp"),
         ("[[orders]]\nicid = '1'\n", "orders entry 1"),
         ("[[orders]]\niccid = '1'\n", "ICCID"),
+        ("[[operators]]\nidentifier = 'ACME'\n", "certificateOid"),
     ] {
         std::fs::write(&preset, format!("{good}{bad}")).unwrap();
         let errors = fail(

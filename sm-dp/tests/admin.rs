@@ -98,6 +98,12 @@ fn new_profile(iccid: &str) -> Value {
     json!({ "package": base64(&package(iccid, &[])) })
 }
 
+fn put(target: &str, body: &str) -> Request<Bytes> {
+    let mut request = post(target, body);
+    *request.method_mut() = Method::PUT;
+    request
+}
+
 fn post(target: &str, body: &str) -> Request<Bytes> {
     Request::post(target)
         .header(header::CONTENT_TYPE, "application/json")
@@ -126,7 +132,10 @@ async fn every_operation_of_the_document_is_served_and_every_served_one_is_in_th
     let api = Api::of(&bench).await;
     let operations = api.document.operations();
     for (_, template) in &operations {
-        let path = template.replace("{iccid}", ICCID).replace("{transactionId}", "00");
+        let path = template
+            .replace("{iccid}", ICCID)
+            .replace("{transactionId}", "00")
+            .replace("{identifier}", "ACME");
         assert!(!path.contains('{'), "no value for {path}");
         let of_path = |method: &Method| operations.contains(&(method.clone(), template.clone()));
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS]
@@ -462,6 +471,57 @@ async fn events_are_numbered_and_asked_for_in_pages() {
     assert_eq!(bench.events.all().len(), 3);
 }
 
+// --- Operators and notifications ----------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn an_operator_is_made_known_by_a_name_that_is_then_its_alone() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    let named = support::Operator { identifier: "ACME & Söhne/1".to_owned(), ..bench.operator() };
+    let target = "/admin/v1/operators/ACME%20&%20S%C3%B6hne%2F1";
+    let order = || async {
+        let iccid = Some(ICCID.parse().unwrap());
+        named.download_order(&bench.server, iccid, None, None).await
+    };
+    assert_eq!(order().await.refused(), Status::RequesterNotAllowed);
+    let (status, _) = api.ask(Method::GET, target, None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let facts = json!({ "certificateOid": named.oid.to_string(), "es2plusAddress": "acme.example:8443" });
+    let (status, made) = api.ask(Method::PUT, target, Some(facts.clone())).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    assert_eq!(
+        (&made["identifier"], &made["certificateOid"]),
+        (&json!(named.identifier), &facts["certificateOid"])
+    );
+    assert_eq!(api.get(target).await, made);
+    assert_eq!(api.get("/admin/v1/operators").await, json!([made]));
+    order().await.done();
+    let (_, made) = api.ask(Method::PUT, target, Some(json!({ "certificateOid": "2.999.1" }))).await;
+    assert_eq!(made.get("es2plusAddress"), None);
+    assert_eq!(order().await.refused(), Status::RequesterNotAllowed);
+    api.delete(target).await;
+    let (status, _) = api.ask(Method::DELETE, target, None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(api.get("/admin/v1/operators").await, json!([]));
+}
+
+#[tokio::test]
+async fn notifications_are_listed() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    assert_eq!(api.get("/admin/v1/notifications").await, json!([]));
+    let code = bench.released(&ProfileOptions::default()).await;
+    let euicc = bench.euicc();
+    let (download, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let result = euicc.result(&download, ICCID.parse().unwrap(), true);
+    assert_eq!(support::euicc::notify(&bench.server, euicc.signed_result(result)).await, 204);
+    let all = api.get("/admin/v1/notifications").await;
+    let [told] = all.as_array().unwrap().as_slice() else { panic!("{all}") };
+    assert_eq!((&told["eid"], &told["iccid"]), (&json!(euicc.eid.to_string()), &json!(ICCID)));
+    assert_eq!(told["told"], "installation result");
+}
+
 // --- What is turned down -------------------------------------------------------------------------------------------
 
 #[tokio::test]
@@ -484,6 +544,9 @@ async fn bad_input_is_answered_with_what_why_and_next() {
         (get("/admin/v1/stock/12"), bad, "12"),
         (get("/admin/v1/stock/%FF"), bad, "utf-8"),
         (get("/admin/v1/stock?x=1"), bad, "x"),
+        (put("/admin/v1/operators/A", "{}"), bad, "certificateOid"),
+        (put("/admin/v1/operators/A", "{\"certificateOid\":\"x\"}"), bad, "x"),
+        (put("/admin/v1/operators/", "{}"), StatusCode::NOT_FOUND, "openapi.json"),
         (get("/admin/v1/events?after=-1"), bad, "after"),
         (get("/admin/v1/events?aftr=1"), bad, "aftr"),
         (get("/admin/v1/stocks"), StatusCode::NOT_FOUND, "openapi.json"),

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Subcommand;
-use sm_dp::admin::preset::Entry;
+use sm_dp::admin::preset::NewProfile;
 use world::{Clock, Fault};
 
 use crate::{
@@ -62,7 +62,7 @@ impl Command {
         match (self, listeners) {
             (Self::Serve { profiles, preset }, Some((listener, admin))) => {
                 for file in &profiles {
-                    let ensured = sm_dp.ensure(&Entry::package(read(file)?)).await?;
+                    let ensured = sm_dp.ensure_profile(&NewProfile::of(read(file)?)).await?;
                     remark(&format!("{}: {ensured}", file.display()));
                 }
                 if let Some(file) = &preset {

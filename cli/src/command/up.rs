@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use euicc_sim::network::{Networks, NetworksService};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
-use sm_dp::{ProfileState, admin::preset::Entry, records::Profile};
+use sm_dp::{ProfileState, admin::preset::NewProfile, records::Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
 use crate::{
@@ -83,8 +83,8 @@ impl Command {
         }
 
         let iccid = subscription.iccid;
-        let in_stock = Entry::package(package);
-        let mut profile = sm_dp.ensure(&in_stock).await?.into_inner();
+        let in_stock = NewProfile::of(package);
+        let mut profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
         if profile.state == ProfileState::Available {
             let (tls, oid) = parties::operator_tls(&pki, "Landfall Test Operator", Arc::clone(&clock))?;
             let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
@@ -92,7 +92,7 @@ impl Command {
             let mut operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
             operator.download_order(None, Some(iccid), None).await?;
             operator.confirm_order(iccid, None, None, self.confirmation_code, true).await?;
-            profile = sm_dp.ensure(&in_stock).await?.into_inner();
+            profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
         }
 
         say(&format!("SM-DP+    https://{} (ES9+ and ES2+; root: {})\n", settings.sm_dp, ci_path(settings)))?;

@@ -71,19 +71,21 @@ pub(super) enum Verb {
     Get,
     /// Makes something new.
     Post,
+    /// Makes something, or puts it in the place of what has its name.
+    Put,
     /// Takes away.
     Delete,
 }
 
 impl Verb {
     pub(super) fn has_body(self) -> bool {
-        self == Self::Post
+        matches!(self, Self::Post | Self::Put)
     }
 
     /// The status of success.
     pub(super) fn success(self) -> StatusCode {
         match self {
-            Self::Get => StatusCode::OK,
+            Self::Get | Self::Put => StatusCode::OK,
             Self::Post => StatusCode::CREATED,
             Self::Delete => StatusCode::NO_CONTENT,
         }
@@ -104,6 +106,7 @@ impl Verb {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Delete => "DELETE",
         }
     }

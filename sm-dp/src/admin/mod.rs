@@ -9,6 +9,8 @@ mod document;
 mod door;
 mod events;
 mod function;
+mod notifications;
+mod operators;
 mod orders;
 pub mod preset;
 mod problem;
@@ -37,7 +39,12 @@ const ROUTES: &[Route] = &[
     Route::of::<orders::End>(),
     Route::of::<sessions::List>(),
     Route::of::<sessions::Remove>(),
+    Route::of::<notifications::List>(),
     Route::of::<events::List>(),
+    Route::of::<operators::List>(),
+    Route::of::<operators::Register>(),
+    Route::of::<operators::Show>(),
+    Route::of::<operators::Remove>(),
 ];
 
 /// What a function of the API has to decide with.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Config, ProfileState, Protection, Rebinding,
     decision::No,
-    es2plus::{self, confirm_order, download_order},
+    es2plus::{self, confirm_order, download_order, retry},
     profile_state::ProfileEvent,
     records::{
         INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, PROFILES, Profile, eid_key,
@@ -199,6 +199,7 @@ impl Function for End {
         if let Some(order) = profile.order.take() {
             es2plus::forget(&mut context.decision, profile.iccid, &order).await?;
         }
+        retry::forget_last(&mut context.decision, &mut profile);
         profile.state = ProfileState::Available;
         profile.last_call = None;
         profile.keep(context.decision.tx)?;
@@ -241,6 +242,7 @@ impl NewOrder {
         }
         let order = self.order(context, &profile, state).await?;
         write_what_finds(context, profile.iccid, state, &order)?;
+        retry::forget_last(&mut context.decision, &mut profile);
         profile.state = state;
         profile.order = Some(order);
         profile.last_call = None;

@@ -34,6 +34,8 @@ text! {
     TransactionIdText: pattern = "^([0-9A-F]{2}){1,16}$";
     /// MatchingID.
     MatchingIdText: pattern = "^[A-Z0-9-]*$";
+    /// OBJECT IDENTIFIER.
+    OidText: pattern = "^[0-9]+(\\.[0-9]+)+$";
     /// RFC 3339.
     TimeText: format = "date-time";
     /// Octets.

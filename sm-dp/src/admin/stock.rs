@@ -17,7 +17,8 @@ use super::{
     schema::{Base64Text, EidText, IccidText},
 };
 use crate::{
-    ProfileOptions, ProfileState, Protection, Rebinding, es2plus,
+    ProfileOptions, ProfileState, Protection, Rebinding,
+    es2plus::{self, retry},
     records::{INSTALLATIONS, Octets, PROFILES, Profile},
     stock::{self, Icon},
 };
@@ -181,10 +182,11 @@ impl Function for Remove {
     type Reply = ();
 
     async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let profile = profile(context, asked.id).await?;
+        let mut profile = profile(context, asked.id).await?;
         if let Some(order) = &profile.order {
             es2plus::forget(&mut context.decision, profile.iccid, order).await?;
         }
+        retry::forget_last(&mut context.decision, &mut profile);
         profile.discard(context.decision.tx).await?;
         Ok(())
     }
@@ -227,7 +229,7 @@ impl ProfileView {
 
 impl NewProfile {
     /// A package without anything said of it.
-    pub(super) fn of(package: Vec<u8>) -> Self {
+    pub fn of(package: Vec<u8>) -> Self {
         Self {
             package: Octets(package),
             profile_type: None,

@@ -4,7 +4,7 @@ pub(crate) mod cancel_order;
 pub(crate) mod confirm_order;
 pub(crate) mod download_order;
 pub(crate) mod release_profile;
-mod retry;
+pub(crate) mod retry;
 
 use certs::Certificate;
 use rsp::{

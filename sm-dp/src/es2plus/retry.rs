@@ -67,7 +67,11 @@ impl CallId {
         profile: &mut Profile,
         reply: &R,
     ) -> Decision<()> {
-        self.forget_last(context, profile);
+        if let Some(last) = &profile.last_call
+            && (&last.requester, &last.identifier) != (&self.requester, &self.identifier)
+        {
+            forget_last(context, profile);
+        }
         profile.last_call = Some(LastCall {
             requester: self.requester,
             identifier: self.identifier,
@@ -81,14 +85,12 @@ impl CallId {
     pub(crate) fn keep_profile(&self, context: &mut Context<'_, '_>, iccid: Iccid) -> Decision<()> {
         Ok(context.tx.put(&CALLS, &key(&self.requester, &self.identifier), &iccid)?)
     }
+}
 
-    /// What was kept of the call before this one goes with it.
-    fn forget_last(&self, context: &mut Context<'_, '_>, profile: &Profile) {
-        if let Some(last) = &profile.last_call
-            && (&last.requester, &last.identifier) != (&self.requester, &self.identifier)
-        {
-            context.tx.delete(&CALLS, &key(&last.requester, &last.identifier));
-        }
+/// What was kept of the last call goes: something else has changed the profile.
+pub(crate) fn forget_last(context: &mut Context<'_, '_>, profile: &mut Profile) {
+    if let Some(last) = profile.last_call.take() {
+        context.tx.delete(&CALLS, &key(&last.requester, &last.identifier));
     }
 }
 

@@ -1,0 +1,158 @@
+//! /admin/v1/operators: operators that are known by name.
+
+use http::StatusCode;
+use rsp::ids::{Oid, SmdpAddress};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Context, Problem,
+    function::{Asked, Function, NoId, NoQuery, Verb},
+    preset::Ensured,
+    schema::OidText,
+};
+use crate::records::{OPERATORS, Operator};
+
+/// GET /admin/v1/operators
+pub(super) struct List;
+/// PUT /admin/v1/operators/{identifier}
+pub(super) struct Register;
+/// GET /admin/v1/operators/{identifier}
+pub(super) struct Show;
+/// DELETE /admin/v1/operators/{identifier}
+pub(super) struct Remove;
+
+/// What is known of an operator besides its name.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct OperatorFacts {
+    /// The registeredID in the subjectAltName of its client certificate.
+    #[schemars(with = "OidText")]
+    certificate_oid: Oid,
+    /// Where it answers ES2+.HandleDownloadProgressInfo; it is not told when absent.
+    #[schemars(with = "Option<String>")]
+    es2plus_address: Option<SmdpAddress>,
+}
+
+/// An operator that is known by name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewOperator {
+    identifier: String,
+    certificate_oid: Oid,
+    es2plus_address: Option<SmdpAddress>,
+}
+
+/// An operator that is known by name.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OperatorView {
+    /// functionRequesterIdentifier.
+    identifier: String,
+    /// The registeredID in the subjectAltName of its client certificate.
+    #[schemars(with = "OidText")]
+    certificate_oid: Oid,
+    /// Where it answers ES2+.HandleDownloadProgressInfo.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    es2plus_address: Option<SmdpAddress>,
+}
+
+const UNKNOWN: &[(StatusCode, &str)] = &[(StatusCode::NOT_FOUND, "No operator is known by this name")];
+
+impl Function for List {
+    const VERB: Verb = Verb::Get;
+    const PATH: &'static str = "/admin/v1/operators";
+    const SUMMARY: &'static str = "Every operator that is known by name";
+    type Id = NoId;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = Vec<OperatorView>;
+
+    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<OperatorView>, Problem> {
+        let operators = context.decision.tx.list(&OPERATORS, "").await?;
+        Ok(operators.into_iter().map(|(_, operator)| OperatorView::from(operator)).collect())
+    }
+}
+
+impl Function for Register {
+    const VERB: Verb = Verb::Put;
+    const PATH: &'static str = "/admin/v1/operators/{identifier}";
+    const SUMMARY: &'static str = "Makes an operator known by a functionRequesterIdentifier, which then belongs to its certificate alone";
+    const PROBLEMS: &'static [(StatusCode, &'static str)] =
+        &[(StatusCode::BAD_REQUEST, "The body is malformed")];
+    type Id = String;
+    type Query = NoQuery;
+    type Body = OperatorFacts;
+    type Reply = OperatorView;
+
+    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OperatorView, Problem> {
+        let OperatorFacts { certificate_oid, es2plus_address } = asked.body.clone();
+        let operator = Operator { identifier: asked.id.clone(), certificate_oid, es2plus_address };
+        context.decision.tx.put(&OPERATORS, &operator.identifier, &operator)?;
+        Ok(operator.into())
+    }
+}
+
+impl Function for Show {
+    const VERB: Verb = Verb::Get;
+    const PATH: &'static str = "/admin/v1/operators/{identifier}";
+    const SUMMARY: &'static str = "An operator that is known by name";
+    const PROBLEMS: &'static [(StatusCode, &'static str)] = UNKNOWN;
+    type Id = String;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = OperatorView;
+
+    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OperatorView, Problem> {
+        operator(context, &asked.id).await.map(OperatorView::from)
+    }
+}
+
+impl Function for Remove {
+    const VERB: Verb = Verb::Delete;
+    const PATH: &'static str = "/admin/v1/operators/{identifier}";
+    const SUMMARY: &'static str = "Forgets the name of an operator; its orders stay";
+    const PROBLEMS: &'static [(StatusCode, &'static str)] = UNKNOWN;
+    type Id = String;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = ();
+
+    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
+        let operator = operator(context, &asked.id).await?;
+        context.decision.tx.delete(&OPERATORS, &operator.identifier);
+        Ok(())
+    }
+}
+
+async fn operator(context: &mut Context<'_, '_>, identifier: &str) -> Result<Operator, Problem> {
+    context.decision.tx.get(&OPERATORS, identifier).await?.ok_or_else(|| {
+        Problem::not_found(
+            format!("there is no operator {identifier:?}"),
+            "none is known by this name",
+            "GET /admin/v1/operators lists them; PUT makes one known",
+        )
+    })
+}
+
+impl NewOperator {
+    /// Makes it known unless its name is.
+    pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Operator>, Problem> {
+        let Self { identifier, certificate_oid, es2plus_address } = self.clone();
+        let tx = &mut *context.decision.tx;
+        if let Some(kept) = tx.get(&OPERATORS, &identifier).await? {
+            return Ok(Ensured::Kept(kept));
+        }
+        let operator = Operator { identifier, certificate_oid, es2plus_address };
+        tx.put(&OPERATORS, &operator.identifier, &operator)?;
+        Ok(Ensured::Made(operator))
+    }
+}
+
+impl From<Operator> for OperatorView {
+    fn from(operator: Operator) -> Self {
+        let Operator { identifier, certificate_oid, es2plus_address } = operator;
+        Self { identifier, certificate_oid, es2plus_address }
+    }
+}
