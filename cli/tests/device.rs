@@ -102,6 +102,27 @@ fn every_procedure_prints_its_result_as_json() {
 }
 
 #[test]
+fn what_waits_for_the_card_is_found_without_an_activation_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sm_dp = Server::sm_dp(folder);
+    let sm_ds = Server::start(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
+    let addresses = ["--sm-dp", &sm_dp.address, "--sm-ds", &sm_ds.address];
+    let device = |arguments: &[&str]| succeed(landfall(folder).args(addresses).arg("device").args(arguments));
+    assert_eq!(device(&["discover"]), "nothing waits\n");
+    assert_eq!(json(&device(&["discover", &sm_ds.address, "--json"])), Value::Array(vec![]));
+    let errors = fail(landfall(folder).args(addresses).args(["device", "download"]));
+    assert!(errors.contains("default SM-DP+") && errors.contains("set one"), "{errors}");
+
+    let (_, iccid) = package(folder, "1", &sm_dp.address);
+    let eid = json(&device(&["info", "--json"]))["eid"].as_str().unwrap().to_owned();
+    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--matching-id", ""];
+    succeed(landfall(folder).args(addresses).args(order));
+    device(&["default-sm-dp", &sm_dp.address]);
+    assert_eq!(device(&["download"]), format!("installed {iccid}\n"));
+}
+
+#[test]
 fn a_notification_that_is_not_delivered_is_named_and_the_status_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -62,7 +62,8 @@ enum Procedure {
     /// Ask the SM-DS what waits for the card, and download all of it
     Discover {
         /// The SM-DS [default: the root SM-DS that the card knows]
-        sm_ds: Option<SmdpAddress>,
+        #[arg(value_name = "SM-DS")]
+        address: Option<SmdpAddress>,
         #[command(flatten)]
         user: User,
     },
@@ -229,8 +230,8 @@ impl Command {
                     remark(&format!("{failure}; `landfall device notifications` tries again"));
                 }
             }
-            Procedure::Discover { sm_ds, user } => {
-                let discovered = device.lpa.discover(sm_ds.as_ref(), user.options()).await;
+            Procedure::Discover { address, user } => {
+                let discovered = device.lpa.discover(address.as_ref(), user.options()).await;
                 found(&discovered.map_err(|e| failed(&e, "the SM-DS did not say what waits"))?, json)?;
             }
             Procedure::DefaultSmDp { address } => {
