@@ -48,12 +48,33 @@ pub(crate) fn iccid(profile: (&str, &str)) -> Iccid {
 }
 
 /// What happens to the next request whose path ends so.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Mishap {
     /// It does not arrive.
     Lost(&'static str),
     /// It arrives, and the answer does not.
     AnswerLost(&'static str),
+    /// It does not arrive, nor does anything after it until [`Bench::reconnect`].
+    CutBefore(&'static str),
+    /// It arrives, the answer does not, nor does anything after it until [`Bench::reconnect`].
+    CutAfter(&'static str),
+    /// The answer is changed on its way.
+    Garbled(&'static str, fn(&mut serde_json::Value)),
+    /// What a cut leaves: nothing arrives.
+    Gone,
+}
+
+impl Mishap {
+    fn concerns(&self, path: &str) -> bool {
+        match self {
+            Self::Lost(function)
+            | Self::AnswerLost(function)
+            | Self::CutBefore(function)
+            | Self::CutAfter(function)
+            | Self::Garbled(function, _) => path.ends_with(function),
+            Self::Gone => true,
+        }
+    }
 }
 
 /// The TS.48 profile under another ICCID and IMSI; none when the packages are not there.
@@ -354,6 +375,11 @@ impl Bench {
         self.mishaps.lock().unwrap().extend(mishaps);
     }
 
+    /// The connection is back after a cut.
+    pub(crate) fn reconnect(&self) {
+        assert!(matches!(self.mishaps.lock().unwrap().pop_front(), Some(Mishap::Gone)), "nothing was cut");
+    }
+
     /// ICCIDs on the card, and which of them is enabled.
     pub(crate) async fn profiles(&mut self) -> (Vec<Iccid>, Option<Iccid>) {
         let list = self.device.lpa.list().await.unwrap();
@@ -372,21 +398,28 @@ fn unreliable(link: Link, mishaps: Arc<Mutex<VecDeque<Mishap>>>) -> Link {
         async move {
             let next = {
                 let mut mishaps = mishaps.lock().unwrap();
-                let fits = |mishap: &Mishap| match mishap {
-                    Mishap::Lost(function) | Mishap::AnswerLost(function) => {
-                        request.uri().path().ends_with(function)
-                    }
-                };
-                mishaps.front().is_some_and(fits).then(|| mishaps.pop_front()).flatten()
+                let next = mishaps.front().copied().filter(|mishap| mishap.concerns(request.uri().path()));
+                match next {
+                    Some(Mishap::CutBefore(_) | Mishap::CutAfter(_)) => mishaps[0] = Mishap::Gone,
+                    Some(Mishap::Gone) | None => {}
+                    Some(_) => drop(mishaps.pop_front()),
+                }
+                next
             };
             let lost =
                 |kind| Err::<Response<Bytes>, _>(LinkFault::new(kind, ADDRESS, "as the test wants it"));
             match next {
                 None => world::send(&link, request).await,
-                Some(Mishap::Lost(_)) => lost(LinkFaultKind::Refused),
-                Some(Mishap::AnswerLost(_)) => {
+                Some(Mishap::Lost(_) | Mishap::CutBefore(_) | Mishap::Gone) => lost(LinkFaultKind::Refused),
+                Some(Mishap::AnswerLost(_) | Mishap::CutAfter(_)) => {
                     world::send(&link, request).await?;
                     lost(LinkFaultKind::Reset)
+                }
+                Some(Mishap::Garbled(_, change)) => {
+                    let answer = world::send(&link, request).await?;
+                    let mut body = serde_json::from_slice(answer.body()).unwrap();
+                    change(&mut body);
+                    Ok(answer.map(|_| serde_json::to_vec(&body).unwrap().into()))
                 }
             }
         }

@@ -1,8 +1,6 @@
 //! Downloads that succeed, are refused, are cancelled, or lose the server on the way: SGP.22 sections 3.0.1 to 3.1.3.
 
-use euicc_sim::device::lpa::{
-    Consent, Decision, DownloadError, DownloadOptions, Es9Error, Expected, Handled, SessionError,
-};
+use euicc_sim::device::lpa::{DownloadError, DownloadOptions, Es9Error, Handled, SessionError};
 use rsp::sgp22::CancelSessionReason;
 use rsp::status::Status;
 use sm_dp::ProfileState;
@@ -11,10 +9,6 @@ use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid};
 
 fn with_code(code: &str) -> DownloadOptions {
     DownloadOptions { confirmation_code: Some(code.into()), ..DownloadOptions::default() }
-}
-
-fn deciding(decision: Decision) -> DownloadOptions {
-    DownloadOptions { consent: Consent::Ask(Box::new(move |_| decision)), ..DownloadOptions::default() }
 }
 
 #[tokio::test]
@@ -59,38 +53,6 @@ async fn a_confirmation_code_is_asked_for_checked_and_may_be_corrected() {
     let DownloadError::Session(SessionError::Server(error)) = wrong else { panic!("{wrong}") };
     assert_eq!(error.status(), Some(Status::ConfirmationCodeRefused));
     lpa.download(&code, with_code("1234")).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_the_user_says_decides_over_the_order() {
-    for (decision, reason, state) in [
-        (Decision::Reject, CancelSessionReason::END_USER_REJECTION, ProfileState::Error),
-        (Decision::Postpone, CancelSessionReason::POSTPONED, ProfileState::Released),
-        (Decision::NoAnswer, CancelSessionReason::TIMEOUT, ProfileState::Released),
-    ] {
-        let Some(mut bench) = Bench::new().await else { return };
-        let code = bench.order(LOCAL, None).await;
-        let error = bench.device.lpa.download(&code, deciding(decision)).await.unwrap_err();
-        assert_eq!(error.may_be_tried_again(), reason.keeps_the_order());
-        let DownloadError::Cancelled(cancelled) = error else { panic!() };
-        assert_eq!((cancelled.reason, cancelled.not_told), (reason, None));
-        assert_eq!(bench.state(LOCAL).await, state, "{reason}");
-        assert_eq!(bench.profiles().await.0, []);
-    }
-}
-
-#[tokio::test]
-async fn another_profile_than_expected_ends_the_session() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    let expected = Expected { iccid: Some(iccid(BOOTSTRAP)), ..Expected::default() };
-    let options = DownloadOptions { expected, ..DownloadOptions::default() };
-    let DownloadError::Cancelled(cancelled) = bench.device.lpa.download(&code, options).await.unwrap_err()
-    else {
-        panic!()
-    };
-    assert_eq!(cancelled.reason, CancelSessionReason::METADATA_MISMATCH);
-    assert_eq!(bench.state(LOCAL).await, ProfileState::Error);
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@
 )]
 
 mod bench;
+mod cancel;
+mod cuts;
 mod discovery;
 mod download;
 mod swap;

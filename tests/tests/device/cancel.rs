@@ -1,0 +1,154 @@
+//! Sessions that the device ends, with every reason there is, and what that does to the order: SGP.22 sections 3.0.2,
+//! 5.6.5 and 5.7.14.
+
+use euicc_sim::device::lpa::{
+    Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, ServerFlaw, SessionError,
+};
+use rsp::der::BitString;
+use rsp::sgp22::CancelSessionReason;
+use rsp::status::Status;
+use serde_json::Value;
+use sm_dp::{ProfileOptions, ProfileState};
+
+use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, package};
+
+fn deciding(decision: Decision) -> DownloadOptions {
+    DownloadOptions { consent: Consent::Ask(Box::new(move |_| decision)), ..DownloadOptions::default() }
+}
+
+fn expecting(expected: Expected) -> DownloadOptions {
+    DownloadOptions { expected, ..DownloadOptions::default() }
+}
+
+/// How a download with these options ends, after these mishaps, for this profile.
+async fn ending(
+    bench: &mut Bench,
+    profile: (&str, &str),
+    options: DownloadOptions,
+    mishaps: &[Mishap],
+) -> DownloadError {
+    let code = bench.order(profile, None).await;
+    bench.mishap(mishaps);
+    bench.device.lpa.download(&code, options).await.unwrap_err()
+}
+
+/// The session was cancelled for `reason`, the SM-DP+ knows it, and the order stands or has ended accordingly.
+async fn is_cancelled(
+    bench: &mut Bench,
+    profile: (&str, &str),
+    reason: CancelSessionReason,
+    error: &DownloadError,
+) {
+    let DownloadError::Cancelled(Cancelled { reason: found, not_told, .. }) = error else {
+        panic!("{error}")
+    };
+    assert_eq!((*found, not_told.as_deref()), (reason, None), "{error}");
+    has_its_consequence(bench, profile, reason).await;
+}
+
+async fn has_its_consequence(bench: &mut Bench, profile: (&str, &str), reason: CancelSessionReason) {
+    assert_eq!(bench.server.sessions().await.unwrap().len(), 0, "{reason}: no session is left");
+    assert_eq!(bench.profiles().await.0, [], "{reason}");
+    let orders = bench.server.orders().await.unwrap();
+    let order = orders.into_iter().find(|order| order.iccid == iccid(profile)).unwrap().order.unwrap();
+    let code = rsp::activation_code::ActivationCode {
+        smdp_address: crate::bench::ADDRESS.parse().unwrap(),
+        matching_id: order.matching_id.unwrap(),
+        smdp_oid: None,
+        confirmation_code_required: false,
+    };
+    let again = bench.device.lpa.download(&code, DownloadOptions::default()).await;
+    match (reason, again) {
+        (CancelSessionReason::POSTPONED | CancelSessionReason::TIMEOUT, again) => {
+            assert_eq!(again.unwrap().iccid, iccid(profile), "{reason}");
+            assert_eq!(bench.state(profile).await, ProfileState::Installed, "{reason}");
+        }
+        (_, Err(DownloadError::Session(SessionError::Server(error)))) => {
+            assert_eq!(error.status(), Some(Status::MatchingIdRefused), "{reason}");
+            assert_eq!(bench.state(profile).await, ProfileState::Error, "{reason}");
+        }
+        (_, again) => panic!("{reason}: {again:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_user_says_decides_over_the_order() {
+    for (decision, reason) in [
+        (Decision::Reject, CancelSessionReason::END_USER_REJECTION),
+        (Decision::Postpone, CancelSessionReason::POSTPONED),
+        (Decision::NoAnswer, CancelSessionReason::TIMEOUT),
+    ] {
+        let Some(mut bench) = Bench::new().await else { return };
+        let error = ending(&mut bench, LOCAL, deciding(decision), &[]).await;
+        assert_eq!(error.may_be_tried_again(), decision != Decision::Reject);
+        is_cancelled(&mut bench, LOCAL, reason, &error).await;
+    }
+}
+
+#[tokio::test]
+async fn another_profile_or_provider_than_expected_ends_the_order() {
+    for expected in [
+        Expected { iccid: Some(iccid(BOOTSTRAP)), ..Expected::default() },
+        Expected { service_provider_name: Some("Somebody else".into()), ..Expected::default() },
+    ] {
+        let Some(mut bench) = Bench::new().await else { return };
+        let error = ending(&mut bench, LOCAL, expecting(expected), &[]).await;
+        is_cancelled(&mut bench, LOCAL, CancelSessionReason::METADATA_MISMATCH, &error).await;
+    }
+}
+
+#[tokio::test]
+async fn a_policy_rule_that_the_card_does_not_allow_ends_the_order() {
+    const RULED: (&str, &str) = ("89494200000000000020", "262420123456780");
+    let Some(mut bench) = Bench::new().await else { return };
+    // PPR3 of older versions: no line of the table has it.
+    let options =
+        ProfileOptions { profile_policy_rules: Some(BitString::of(&[3])), ..ProfileOptions::default() };
+    bench.server.add_profile(&package(RULED).unwrap(), &options).await.unwrap();
+    let error = ending(&mut bench, RULED, DownloadOptions::default(), &[]).await;
+    is_cancelled(&mut bench, RULED, CancelSessionReason::PPR_NOT_ALLOWED, &error).await;
+}
+
+#[tokio::test]
+async fn a_package_that_cannot_be_loaded_ends_the_order() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let torn = |answer: &mut Value| answer["boundProfilePackage"] = "vzYDvyMF".into();
+    let mishap = Mishap::Garbled("getBoundProfilePackage", torn);
+    let error = ending(&mut bench, LOCAL, DownloadOptions::default(), &[mishap]).await;
+    is_cancelled(&mut bench, LOCAL, CancelSessionReason::LOAD_BPP_EXECUTION_ERROR, &error).await;
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_of_another_transaction_is_left_for_an_undefined_reason() {
+    for function in ["authenticateClient", "getBoundProfilePackage"] {
+        let Some(mut bench) = Bench::new().await else { return };
+        let other = |answer: &mut Value| answer["transactionId"] = "00".into();
+        let mishap = Mishap::Garbled(function, other);
+        let error = ending(&mut bench, LOCAL, DownloadOptions::default(), &[mishap]).await;
+        assert!(
+            matches!(
+                error,
+                DownloadError::Session(SessionError::ServerFlaw(ServerFlaw::OtherTransaction { .. }))
+            ),
+            "{function}: {error}"
+        );
+        has_its_consequence(&mut bench, LOCAL, CancelSessionReason::UNDEFINED_REASON).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancellation_that_is_cut_off_says_so_and_the_order_stays() {
+    for (cut, state) in [
+        (Mishap::CutBefore("cancelSession"), ProfileState::Released),
+        (Mishap::CutAfter("cancelSession"), ProfileState::Error),
+    ] {
+        let Some(mut bench) = Bench::new().await else { return };
+        let error = ending(&mut bench, LOCAL, deciding(Decision::Reject), &[cut]).await;
+        let DownloadError::Cancelled(cancelled) = &error else { panic!("{error}") };
+        assert_eq!(cancelled.reason, CancelSessionReason::END_USER_REJECTION);
+        assert!(cancelled.not_told.is_some(), "{error}");
+        assert_eq!(bench.state(LOCAL).await, state, "{cut:?}");
+        bench.reconnect();
+        assert_eq!(bench.profiles().await.0, []);
+    }
+}
