@@ -17,9 +17,9 @@ use rsp::sgp22::es10b::{
     EuiccSigned2, PrepareDownloadResponse, PrepareDownloadResponseOk,
 };
 use rsp::sgp22::{
-    CancelSessionReason, CtxParams1, CtxParamsForCommonAuthentication, DeviceCapabilities, DeviceInfo,
-    EuiccCancelSessionSigned, EuiccInfo1, EuiccInfo2, EuiccSigned1, NotificationMetadata,
-    OtherSignedNotification, PendingNotification, notification_event, rsp_capability, uicc_capability,
+    CancelSessionReason, CtxParams1, DeviceCapabilities, DeviceInfo, EuiccCancelSessionSigned, EuiccInfo1,
+    EuiccInfo2, EuiccSigned1, NotificationMetadata, OtherSignedNotification, PendingNotification,
+    notification_event, rsp_capability, uicc_capability,
 };
 use world::{Dice, SeededDice};
 
@@ -262,10 +262,7 @@ impl Authenticate {
             server_address: self.server_address.clone(),
             server_challenge: self.server_challenge,
             euicc_info2: Raw::new(self.info2.clone()),
-            ctx_params1: CtxParams1::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
-                matching_id: self.matching_id.clone(),
-                device_info: self.device_info.clone(),
-            }),
+            ctx_params1: CtxParams1::download(self.matching_id.clone(), self.device_info.clone()),
         };
         let mut der = signed.to_der();
         for (path, element) in &self.later {

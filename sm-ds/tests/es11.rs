@@ -144,6 +144,9 @@ const PROOFS: &[(&str, Status, Spoil)] = &[
         it.signed.server_address = "other.landfall.example".to_owned();
     }),
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
+    ("a push service (v3)", Status::FunctionUnsupported, |_, it| {
+        it.signed.ctx_params1 = rsp::sgp22::CtxParams1::CtxParamsForPushServiceRegistration(vec![]);
+    }),
     ("another eUICC's key", Status::EuiccVerificationFailed, |bench, it| {
         it.key = bench.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
     }),

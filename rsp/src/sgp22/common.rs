@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     choice, codes,
-    der::{BitString, Raw},
+    der::{BitString, Null, Raw},
     ids::{Aid, CertificateDer, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version},
     sequence,
 };
@@ -175,8 +175,27 @@ choice! {
     /// CtxParams1: what the session is for.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum CtxParams1 = 0 {
-        /// The v2 case.
+        /// A download, or the list of events; the one case of v2.
         CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication) = 0xA0,
+        /// v3: moving a profile to another device. Not read any further.
+        CtxParamsForDeviceChange(Vec<u8>) = 0xA1,
+        /// v3: a profile that was deleted is wanted back. Not read any further.
+        CtxParamsForProfileRecovery(Vec<u8>) = 0xA2,
+        /// v3: a push service for events. Not read any further.
+        CtxParamsForPushServiceRegistration(Vec<u8>) = 0xA3,
+    }
+}
+
+impl CtxParams1 {
+    /// A download as v2 asks for it.
+    pub fn download(matching_id: Option<String>, device_info: DeviceInfo) -> Self {
+        Self::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
+            matching_id,
+            device_info,
+            operation_type: None,
+            iccid: None,
+            matching_id_source: None,
+        })
     }
 }
 
@@ -188,6 +207,33 @@ sequence! {
         pub matching_id: Option<String> = 0x80,
         /// The device round the eUICC.
         pub device_info: DeviceInfo = 0xA1,
+        /// v3: what may come of it ([`operation_type`]); a download when absent.
+        pub operation_type: Option<BitString> = 0x82,
+        /// v3: the profile that remote management is asked for.
+        pub iccid: Option<Iccid> = 0x5A,
+        /// v3: where the MatchingID comes from.
+        pub matching_id_source: Option<MatchingIdSource> = 0xA3,
+    }
+}
+
+/// Bits of OperationType (v3).
+pub mod operation_type {
+    /// A profile download.
+    pub const PROFILE_DOWNLOAD: usize = 0;
+    /// Remote profile management.
+    pub const RPM: usize = 1;
+}
+
+choice! {
+    /// MatchingIdSource (v3).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum MatchingIdSource = 0 {
+        /// There is none.
+        None(Null) = 0x80,
+        /// An activation code.
+        ActivationCode(Null) = 0x81,
+        /// An event of the SM-DS with this OID.
+        SmdsOid(Oid) = 0x82,
     }
 }
 
@@ -250,6 +296,34 @@ codes! {
         METADATA_MISMATCH = 4,
         /// The package could not be loaded.
         LOAD_BPP_EXECUTION_ERROR = 5,
+        /// v3: the LPA or the device broke off.
+        SESSION_ABORTED = 16,
+        /// v3: enterprise profiles are not supported.
+        ENTERPRISE_PROFILES_NOT_SUPPORTED = 17,
+        /// v3: enterprise rules are not allowed.
+        ENTERPRISE_RULES_NOT_ALLOWED = 18,
+        /// v3: the user allows no enterprise profile.
+        ENTERPRISE_PROFILE_NOT_ALLOWED = 19,
+        /// v3: a profile of another enterprise is installed.
+        ENTERPRISE_OID_MISMATCH = 20,
+        /// v3: the enterprise rules contradict what is installed.
+        ENTERPRISE_RULES_ERROR = 21,
+        /// v3: only enterprise profiles may be installed.
+        ENTERPRISE_PROFILES_ONLY = 22,
+        /// v3: the device has no LPA proxy.
+        LPR_NOT_SUPPORTED = 23,
+        /// v3: the user allows the LPA proxy no data.
+        LPR_NETWORK_DATA_NOT_ALLOWED = 24,
+        /// v3: the profile or its provider has no name to show.
+        EMPTY_PROFILE_OR_SP_NAME = 25,
+        /// v3: remote management is switched off.
+        RPM_DISABLED = 27,
+        /// v3: the RPM package is not one.
+        INVALID_RPM_PACKAGE = 28,
+        /// v3: the RPM package could not be loaded.
+        LOAD_RPM_PACKAGE_ERROR = 29,
+        /// v3: the operation was given up.
+        OPERATION_ABANDONED = 30,
         /// Anything else.
         UNDEFINED_REASON = 127,
     }
@@ -258,7 +332,7 @@ codes! {
 impl CancelSessionReason {
     /// Whether the order may still be downloaded later (section 5.6.5).
     pub fn keeps_the_order(self) -> bool {
-        self == Self::POSTPONED || self == Self::TIMEOUT
+        [Self::POSTPONED, Self::TIMEOUT, Self::SESSION_ABORTED].contains(&self)
     }
 }
 

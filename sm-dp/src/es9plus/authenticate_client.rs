@@ -12,6 +12,7 @@ use rsp::{
         es2plus::NotificationPointId,
         es9plus::{AuthenticateClientOk, AuthenticateClientRequest},
         es10b::{AuthenticateResponseOk, AuthenticateServerResponse, SmdpSigned2},
+        operation_type,
     },
     status::{Refusal, Status},
 };
@@ -26,6 +27,9 @@ use crate::{
         iccid_key,
     },
 };
+
+/// An activation code has no more characters than this, its MatchingID being one part of it (section 4.1).
+const MAX_MATCHING_ID: usize = 255;
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -85,7 +89,7 @@ async fn decide(
     session.awaits = Awaits::GetBoundProfilePackage {
         offer: Offer {
             iccid: profile.iccid,
-            matching_id: wanted_matching_id(response).to_owned(),
+            matching_id: wanted_matching_id(response)?.to_owned(),
             eid: euicc.eid,
             euicc_key: Octets(euicc.public_key.to_sec1().to_vec()),
             euicc_curve: euicc.public_key.curve().into(),
@@ -144,10 +148,25 @@ pub(super) fn refusal_of(error: ChainError) -> Refusal {
     status.because(error.to_string())
 }
 
-/// What the LPA asks for; none is as good as an empty one.
-fn wanted_matching_id(response: &AuthenticateResponseOk) -> &str {
-    let CtxParams1::CtxParamsForCommonAuthentication(wanted) = &response.euicc_signed1.ctx_params1;
-    wanted.matching_id.as_deref().unwrap_or_default()
+/// The MatchingID of the download that the LPA asks for; none is as good as an empty one.
+fn wanted_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal> {
+    let unsupported = |what| Status::FunctionUnsupported.because(format!("this SM-DP+ does no {what}"));
+    let wanted = match &response.euicc_signed1.ctx_params1 {
+        CtxParams1::CtxParamsForCommonAuthentication(wanted) => wanted,
+        CtxParams1::CtxParamsForDeviceChange(_) => return Err(unsupported("device change")),
+        CtxParams1::CtxParamsForProfileRecovery(_) => return Err(unsupported("profile recovery")),
+        CtxParams1::CtxParamsForPushServiceRegistration(_) => return Err(unsupported("push service")),
+    };
+    let matching_id = wanted.matching_id.as_deref().unwrap_or_default();
+    if matching_id.len() > MAX_MATCHING_ID {
+        return Err(Status::MatchingIdRefused.because("no MatchingID is as long as this"));
+    }
+    if wanted.operation_type.as_ref().is_some_and(|may_be| !may_be.has(operation_type::PROFILE_DOWNLOAD)) {
+        return Err(Status::MatchingIdRefused
+            .because("no remote profile management waits here, and a download is not wanted")
+            .about(matching_id));
+    }
+    Ok(matching_id)
 }
 
 /// The profile that waits for this eUICC, if it may have it.
@@ -156,7 +175,7 @@ async fn offer(
     euicc: &EuiccCertificate,
     response: &AuthenticateResponseOk,
 ) -> Decision<Profile> {
-    let mut profile = find(context, wanted_matching_id(response), euicc.eid).await?;
+    let mut profile = find(context, wanted_matching_id(response)?, euicc.eid).await?;
     let checked = check(context, &mut profile, euicc, response).await;
     let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
     outbox::tell_decision(context, &profile, euicc.eid, point, &checked).await?;
@@ -170,7 +189,7 @@ async fn check(
     euicc: &EuiccCertificate,
     response: &AuthenticateResponseOk,
 ) -> Decision<()> {
-    let matching_id = wanted_matching_id(response);
+    let matching_id = wanted_matching_id(response)?;
     let iccid = profile.iccid;
     let refused = |why: &str| Status::MatchingIdRefused.because(why).about(matching_id);
     let Some(order) = profile.order.as_mut() else { return Err(refused("the order has ended").into()) };

@@ -52,6 +52,18 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
     ("an EID outside the EUM's range", Status::EuiccCertificateVerificationFailed, |bench, it| {
         euicc(bench, it, Defect::EidOutsideRange);
     }),
+    ("a device change (v3)", Status::FunctionUnsupported, |_, it| {
+        it.ctx_params1 = Some(CtxParams1::CtxParamsForDeviceChange(vec![]));
+    }),
+    ("a profile recovery (v3)", Status::FunctionUnsupported, |_, it| {
+        it.ctx_params1 = Some(CtxParams1::CtxParamsForProfileRecovery(vec![]));
+    }),
+    ("a push service (v3)", Status::FunctionUnsupported, |_, it| {
+        it.ctx_params1 = Some(CtxParams1::CtxParamsForPushServiceRegistration(vec![]));
+    }),
+    ("remote profile management and nothing else (v3)", Status::MatchingIdRefused, |_, it| {
+        it.ctx_params1 = Some(v3(it, &[operation_type::RPM]));
+    }),
     ("an eUICC certificate that is none", Status::EuiccCertificateVerificationFailed, |_, it| {
         it.euicc_certificate = vec![0x30, 0];
     }),
@@ -59,6 +71,17 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
         it.eum_certificate = vec![0x30, 0];
     }),
 ];
+
+/// A download as v3 asks for it.
+fn v3(it: &Authenticate, operations: &[usize]) -> CtxParams1 {
+    let mut params = context(it.matching_id.clone());
+    if let CtxParams1::CtxParamsForCommonAuthentication(params) = &mut params {
+        params.operation_type = Some(BitString::of(operations));
+        params.iccid = Some(iccid());
+        params.matching_id_source = Some(MatchingIdSource::ActivationCode(Null));
+    }
+    params
+}
 
 fn eum(bench: &Bench, it: &mut Authenticate, defect: Defect) {
     it.eum_certificate = bench.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap().der;
@@ -285,4 +308,32 @@ async fn a_challenge_is_good_for_one_answer() {
     call::<AuthenticateClient>(&bench.server, &wrong).await.refused();
     let right = euicc.authenticate(&first, &code).request();
     assert_eq!(call::<AuthenticateClient>(&bench.server, &right).await.refused(), Status::TransactionUnknown);
+}
+
+#[tokio::test]
+async fn a_download_as_v3_asks_for_it_is_a_download() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    for operations in
+        [&[operation_type::PROFILE_DOWNLOAD][..], &[operation_type::PROFILE_DOWNLOAD, operation_type::RPM]]
+    {
+        let mut proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code);
+        proof.ctx_params1 = Some(v3(&proof, operations));
+        call::<AuthenticateClient>(&bench.server, &proof.request()).await.done();
+    }
+}
+
+#[tokio::test]
+async fn a_matching_id_that_no_activation_code_can_hold_is_refused_and_not_repeated() {
+    let bench = Bench::new();
+    let euicc = bench.euicc();
+    let absurd = euicc.authenticate(&euicc.initiate(&bench.server).await, &"A".repeat(4096)).request();
+    let response = send::<AuthenticateClient>(&bench.server, &absurd).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.body().len() < 400, "{:?}", response.body());
+    let events = bench.events.take();
+    assert!(
+        matches!(&events[1].outcome, Outcome::Refused(why) if why.contains("8.2.6/3.8") && why.len() < 200)
+    );
 }

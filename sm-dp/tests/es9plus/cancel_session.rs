@@ -8,11 +8,16 @@ async fn postponed_and_timed_out_sessions_keep_the_order_and_every_other_reason_
     for (reason, after) in [
         (Reason::POSTPONED, ProfileState::Released),
         (Reason::TIMEOUT, ProfileState::Released),
+        (Reason::SESSION_ABORTED, ProfileState::Released),
         (Reason::END_USER_REJECTION, ProfileState::Error),
         (Reason::PPR_NOT_ALLOWED, ProfileState::Error),
         (Reason::METADATA_MISMATCH, ProfileState::Error),
         (Reason::LOAD_BPP_EXECUTION_ERROR, ProfileState::Error),
         (Reason::UNDEFINED_REASON, ProfileState::Error),
+        (Reason::ENTERPRISE_RULES_ERROR, ProfileState::Error),
+        (Reason::LPR_NOT_SUPPORTED, ProfileState::Error),
+        (Reason::EMPTY_PROFILE_OR_SP_NAME, ProfileState::Error),
+        (Reason::OPERATION_ABANDONED, ProfileState::Error),
         (CancelSessionReason(99), ProfileState::Error),
     ] {
         let bench = Bench::new();

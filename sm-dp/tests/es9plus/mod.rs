@@ -16,22 +16,26 @@ mod whole_way;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::euicc::{Authenticate, Prepare, notify, smdp_oid};
+use crate::support::euicc::{Authenticate, Prepare, context, notify, sign, smdp_oid, with_later_elements};
 use crate::support::{ADDRESS, Bench, Euicc, Expect, ICCID, OTHER_ICCID, call, package, send};
 use certs::{Defect, Pki, PkiOptions, Role};
 use crypto::Curve;
 use profile::element::Service;
-use rsp::der::{Asn1, BitString, Raw};
+use rsp::der::{Asn1, BitString, Null, Raw};
 use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
+use rsp::sgp22::es8plus::ProfileInstallationResult;
 use rsp::sgp22::es9plus::{
     AuthenticateClient, AuthenticateClientRequest, CancelSession, CancelSessionRequestEs9,
     GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
 };
 use rsp::sgp22::es10b::{
     AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionResponse,
-    DownloadErrorCode, PrepareDownloadResponse, PrepareDownloadResponseError,
+    CancelSessionResponseOk, DownloadErrorCode, PrepareDownloadResponse, PrepareDownloadResponseError,
 };
-use rsp::sgp22::{CancelSessionReason, PendingNotification, notification_event, ppr, uicc_capability};
+use rsp::sgp22::{
+    CancelSessionReason, CtxParams1, MatchingIdSource, PendingNotification, notification_event,
+    operation_type, ppr, uicc_capability,
+};
 use rsp::status::Status;
 use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, Protection, Rebinding, SmDpPlus};
 use world::{ChangeSet, Committed, Fault, MemoryRecords, Outcome, Records, Stored, World};

@@ -148,3 +148,49 @@ async fn a_session_keeps_to_its_ci_where_several_are_on_the_same_curve() {
         assert_eq!(bench.state().await, ProfileState::Installed);
     }
 }
+
+#[tokio::test]
+async fn elements_and_bits_of_later_versions_are_passed_over_and_count_for_the_signatures() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let mut euicc = bench.euicc();
+    euicc.info2.uicc_capability = BitString::of(&(0..70).collect::<Vec<_>>());
+    euicc.info2.rsp_capability = BitString::of(&(0..40).collect::<Vec<_>>());
+    let key = euicc.credentials.euicc.key.clone();
+
+    let mut proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code);
+    proof.later = true;
+    let ok = call::<AuthenticateClient>(&bench.server, &proof.request()).await.done();
+    let signed = with_later_elements(&euicc.cancellation(&ok.transaction_id, CancelSessionReason::POSTPONED));
+    let cancellation = CancelSessionRequestEs9 {
+        transaction_id: ok.transaction_id.clone(),
+        cancel_session_response: CancelSessionResponse::CancelSessionResponseOk(CancelSessionResponseOk {
+            euicc_cancel_session_signature: sign(&key, signed.bytes(), false),
+            euicc_cancel_session_signed: signed,
+        }),
+    };
+    call::<CancelSession>(&bench.server, &cancellation).await.done();
+
+    let mut proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code);
+    proof.later = true;
+    let ok = call::<AuthenticateClient>(&bench.server, &proof.request()).await.done();
+    let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
+    prepare.later = true;
+    euicc.get(&bench.server, &prepare).await.done();
+    let data = with_later_elements(&euicc.result(&ok.transaction_id, iccid(), true));
+    let result = PendingNotification::ProfileInstallationResult(ProfileInstallationResult {
+        euicc_sign_pir: sign(&key, data.bytes(), false),
+        profile_installation_result_data: data,
+    });
+    assert_eq!(notify(&bench.server, result).await, 204);
+    assert_eq!(bench.state().await, ProfileState::Installed);
+    let PendingNotification::OtherSignedNotification(mut enabled) =
+        euicc.notification(2, notification_event::ENABLE, iccid())
+    else {
+        unreachable!()
+    };
+    enabled.tbs_other_notification = with_later_elements(&*enabled.tbs_other_notification);
+    enabled.euicc_notification_signature = sign(&key, enabled.tbs_other_notification.bytes(), false);
+    notify(&bench.server, PendingNotification::OtherSignedNotification(enabled)).await;
+    assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 2);
+}

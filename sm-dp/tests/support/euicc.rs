@@ -3,7 +3,7 @@
 use certs::EuiccCredentials;
 use crypto::bsp::{SessionKeys, Unprotect};
 use crypto::{Curve, PublicKey, SecretKey, hash_cc};
-use rsp::der::{Asn1, BitString, Raw, Tag, tlv_bytes};
+use rsp::der::{Asn1, BitString, Raw, Reader, Tag, tlv_bytes};
 use rsp::ids::{Aid, CertificateDer, Eid, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version};
 use rsp::sgp22::asn1::Answer;
 use rsp::sgp22::es8plus::{
@@ -21,9 +21,9 @@ use rsp::sgp22::es10b::{
     EuiccSigned2, PrepareDownloadResponse, PrepareDownloadResponseOk,
 };
 use rsp::sgp22::{
-    CancelSessionReason, CtxParams1, CtxParamsForCommonAuthentication, DeviceCapabilities, DeviceInfo,
-    EuiccCancelSessionSigned, EuiccInfo1, EuiccInfo2, EuiccSigned1, NotificationMetadata,
-    OtherSignedNotification, PendingNotification, notification_event, uicc_capability,
+    CancelSessionReason, CtxParams1, DeviceCapabilities, DeviceInfo, EuiccCancelSessionSigned, EuiccInfo1,
+    EuiccInfo2, EuiccSigned1, NotificationMetadata, OtherSignedNotification, PendingNotification,
+    notification_event, uicc_capability,
 };
 use sm_dp::SmDpPlus;
 use world::{Dice, SeededDice};
@@ -43,6 +43,10 @@ pub(crate) struct Authenticate {
     pub(crate) signed: EuiccSigned1,
     pub(crate) info2: EuiccInfo2,
     pub(crate) matching_id: Option<String>,
+    /// Instead of an ordinary download under the MatchingID.
+    pub(crate) ctx_params1: Option<CtxParams1>,
+    /// With elements of a later version in everything that is signed.
+    pub(crate) later: bool,
     pub(crate) euicc_certificate: Vec<u8>,
     pub(crate) eum_certificate: Vec<u8>,
     pub(crate) key: SecretKey,
@@ -54,6 +58,8 @@ pub(crate) struct Prepare {
     pub(crate) outer: TransactionId,
     pub(crate) signed: EuiccSigned2,
     pub(crate) smdp_signature2: Vec<u8>,
+    /// With elements of a later version in everything that is signed.
+    pub(crate) later: bool,
     pub(crate) key: SecretKey,
     pub(crate) spoil_signature: bool,
 }
@@ -113,6 +119,8 @@ impl Euicc {
             },
             info2: self.info2.clone(),
             matching_id: Some(matching_id.to_owned()),
+            ctx_params1: None,
+            later: false,
             euicc_certificate: self.credentials.euicc.certificate.der().to_vec(),
             eum_certificate: self.credentials.eum.der().to_vec(),
             key: self.credentials.euicc.key.clone(),
@@ -139,6 +147,7 @@ impl Euicc {
                 hash_cc: None,
             },
             smdp_signature2: ok.smdp_signature2.clone(),
+            later: false,
             key: self.credentials.euicc.key.clone(),
             spoil_signature: false,
         }
@@ -283,8 +292,8 @@ impl Authenticate {
     pub(crate) fn request(&self) -> AuthenticateClientRequest {
         let mut signed = self.signed.clone();
         signed.euicc_info2 = Raw::new(self.info2.clone());
-        signed.ctx_params1 = context(self.matching_id.clone());
-        let signed = Raw::new(signed);
+        signed.ctx_params1 = self.ctx_params1.clone().unwrap_or_else(|| context(self.matching_id.clone()));
+        let signed = if self.later { with_later_elements(&signed) } else { Raw::new(signed) };
         AuthenticateClientRequest {
             transaction_id: self.outer.clone(),
             authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseOk(Box::new(
@@ -307,7 +316,8 @@ impl Prepare {
     }
 
     pub(crate) fn request(&self) -> GetBoundProfilePackageRequest {
-        let signed = Raw::new(self.signed.clone());
+        let signed =
+            if self.later { with_later_elements(&self.signed) } else { Raw::new(self.signed.clone()) };
         let covered = [signed.bytes(), &tlv_bytes(Tag(0x5F37), &self.smdp_signature2)].concat();
         GetBoundProfilePackageRequest {
             transaction_id: self.outer.clone(),
@@ -321,7 +331,26 @@ impl Prepare {
     }
 }
 
-fn sign(key: &SecretKey, octets: &[u8], spoil: bool) -> Vec<u8> {
+/// The same with an element that no version has yet at the end of every SEQUENCE.
+pub(crate) fn with_later_elements<T: Asn1>(value: &T) -> Raw<T> {
+    /// finalResult is a CHOICE, and the others are lists.
+    const NO_STRUCTURE: [Tag; 4] = [Tag(0xA2), Tag(0xA9), Tag(0xAA), Tag(0xAF)];
+    fn later(der: &[u8]) -> Vec<u8> {
+        let (tag, contents) = Reader::new(der).tlv().unwrap();
+        if der[0] & 0x20 == 0 || NO_STRUCTURE.contains(&tag) {
+            return der.to_vec();
+        }
+        let (mut elements, mut extended) = (Reader::new(contents), Vec::new());
+        while !elements.is_empty() {
+            extended.extend(later(elements.whole_tlv().unwrap()));
+        }
+        extended.extend([0x9F, 0x7E, 2, 0xAB, 0xCD]);
+        tlv_bytes(tag, &extended)
+    }
+    Raw::from_der(&later(&value.to_der())).unwrap()
+}
+
+pub(crate) fn sign(key: &SecretKey, octets: &[u8], spoil: bool) -> Vec<u8> {
     let mut signature = key.sign(octets).as_bytes().to_vec();
     if spoil {
         signature[40] ^= 1;
@@ -333,15 +362,13 @@ pub(crate) fn smdp_oid() -> Oid {
     "2.999.10".parse().unwrap()
 }
 
-fn context(matching_id: Option<String>) -> CtxParams1 {
-    CtxParams1::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
-        matching_id,
-        device_info: DeviceInfo {
-            tac: [0x53, 0x92, 0x60, 0x11],
-            device_capabilities: DeviceCapabilities::default(),
-            imei: None,
-        },
-    })
+pub(crate) fn context(matching_id: Option<String>) -> CtxParams1 {
+    let device_info = DeviceInfo {
+        tac: [0x53, 0x92, 0x60, 0x11],
+        device_capabilities: DeviceCapabilities::default(),
+        imei: None,
+    };
+    CtxParams1::download(matching_id, device_info)
 }
 
 fn metadata(seq_number: i64, event: usize, iccid: Iccid) -> NotificationMetadata {

@@ -43,7 +43,7 @@ pub(crate) async fn execute(
     let euicc = check_euicc_answer(context, id, &session, response)?;
     Ok(AuthenticateClientOk {
         transaction_id: id.clone(),
-        event_entries: waiting(context, &euicc, wanted(response)).await?,
+        event_entries: waiting(context, &euicc, wanted(response)?).await?,
     })
 }
 
@@ -101,9 +101,13 @@ fn refusal_of(error: ChainError) -> Refusal {
 }
 
 /// The event that the LPA asks for; none is as good as an empty one.
-fn wanted(response: &AuthenticateResponseOk) -> &str {
-    let CtxParams1::CtxParamsForCommonAuthentication(wanted) = &response.euicc_signed1.ctx_params1;
-    wanted.matching_id.as_deref().unwrap_or_default()
+fn wanted(response: &AuthenticateResponseOk) -> Result<&str, Refusal> {
+    match &response.euicc_signed1.ctx_params1 {
+        CtxParams1::CtxParamsForCommonAuthentication(wanted) => {
+            Ok(wanted.matching_id.as_deref().unwrap_or_default())
+        }
+        _ => Err(Status::FunctionUnsupported.because("this SM-DS lists events and does nothing else")),
+    }
 }
 
 /// The event with this id, or everything that waits for the eUICC, longest first.

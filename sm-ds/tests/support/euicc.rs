@@ -11,10 +11,7 @@ use rsp::sgp22::es11::{
     InitiateAuthenticationOk, InitiateAuthenticationRequest,
 };
 use rsp::sgp22::json::{self, Answer};
-use rsp::sgp22::{
-    CtxParams1, CtxParamsForCommonAuthentication, DeviceCapabilities, DeviceInfo, EuiccInfo1, EuiccInfo2,
-    EuiccSigned1,
-};
+use rsp::sgp22::{CtxParams1, DeviceCapabilities, DeviceInfo, EuiccInfo1, EuiccInfo2, EuiccSigned1};
 use serde::{Serialize, de::DeserializeOwned};
 use sm_ds::SmDs;
 use world::{Dice, SeededDice};
@@ -90,14 +87,14 @@ impl Euicc {
                 server_address: ok.server_signed1.server_address.clone(),
                 server_challenge: ok.server_signed1.server_challenge,
                 euicc_info2: Raw::new(self.info2.clone()),
-                ctx_params1: CtxParams1::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
-                    matching_id: event_id.map(str::to_owned),
-                    device_info: DeviceInfo {
+                ctx_params1: CtxParams1::download(
+                    event_id.map(str::to_owned),
+                    DeviceInfo {
                         tac: [0x53, 0x92, 0x60, 0x11],
                         device_capabilities: DeviceCapabilities::default(),
                         imei: None,
                     },
-                }),
+                ),
             },
             euicc_certificate: self.credentials.euicc.certificate.der().to_vec(),
             eum_certificate: self.credentials.eum.der().to_vec(),

@@ -14,7 +14,7 @@ use rsp::sgp22::es10b::{
     AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse, DownloadErrorCode,
     GetEuiccChallengeRequest, GetEuiccChallengeResponse, PrepareDownloadRequest, PrepareDownloadResponse,
 };
-use rsp::sgp22::{EuiccInfo2, IconType, ProfileClass, ppr};
+use rsp::sgp22::{CtxParams1, EuiccInfo2, IconType, ProfileClass, ppr};
 use world::{Clock, Dice, RamMemory, SeededDice};
 
 use super::bench::{Bench, pki};
@@ -60,6 +60,21 @@ fn servers_that_cannot_prove_themselves_are_refused() {
         assert_eq!(authenticate(&mut bench, &request), Err(expected));
         // The challenge is used up: the right request comes too late.
         assert_eq!(authenticate(&mut bench, &request), Err(Code::NO_SESSION_CONTEXT));
+    }
+}
+
+#[test]
+fn what_v3_has_besides_a_download_is_not_signed_for() {
+    let mut bench = Bench::new();
+    let server = Server::new(&bench, Curve::P256);
+    for other in [
+        CtxParams1::CtxParamsForDeviceChange(vec![]),
+        CtxParams1::CtxParamsForProfileRecovery(vec![]),
+        CtxParams1::CtxParamsForPushServiceRegistration(vec![]),
+    ] {
+        let mut request = server.authenticate_server(challenge(&mut bench));
+        request.ctx_params1 = other;
+        assert_eq!(authenticate(&mut bench, &request), Err(AuthenticateErrorCode::UNDEFINED_ERROR));
     }
 }
 

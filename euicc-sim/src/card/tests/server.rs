@@ -18,8 +18,8 @@ use rsp::sgp22::es10b::{
     SmdpSigned2,
 };
 use rsp::sgp22::{
-    CtxParams1, CtxParamsForCommonAuthentication, DeviceCapabilities, DeviceInfo,
-    NotificationConfigurationInformation, ServerSigned1, notification_event,
+    CtxParams1, DeviceCapabilities, DeviceInfo, NotificationConfigurationInformation, ServerSigned1,
+    notification_event,
 };
 use world::{Dice, SeededDice};
 
@@ -127,14 +127,14 @@ impl Server {
             server_signed1: signed,
             euicc_ci_pk_id_to_be_used: self.ci.clone(),
             server_certificate: CertificateDer(self.dp.auth.certificate.der().to_vec()),
-            ctx_params1: CtxParams1::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
-                matching_id: Some("M".to_owned()),
-                device_info: DeviceInfo {
+            ctx_params1: CtxParams1::download(
+                Some("M".to_owned()),
+                DeviceInfo {
                     tac: [0x35, 0x29, 0x06, 0x11],
                     device_capabilities: DeviceCapabilities::default(),
                     imei: None,
                 },
-            }),
+            ),
         }
     }
 

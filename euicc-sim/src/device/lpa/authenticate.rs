@@ -8,7 +8,7 @@ use rsp::sgp22::es9plus::{
     InitiateAuthenticationOk, InitiateAuthenticationRequest,
 };
 use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse};
-use rsp::sgp22::{CtxParams1, CtxParamsForCommonAuthentication, es11};
+use rsp::sgp22::{CtxParams1, es11};
 use rsp::status::Status;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -146,10 +146,10 @@ impl<D: CardDoor> Lpa<D> {
             server_signature1: offered.server_signature1,
             euicc_ci_pk_id_to_be_used: offered.euicc_ci_pk_id_to_be_used,
             server_certificate: offered.server_certificate,
-            ctx_params1: CtxParams1::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
-                matching_id: Some(code.matching_id.clone()),
-                device_info: self.settings.device_info.clone(),
-            }),
+            ctx_params1: CtxParams1::download(
+                Some(code.matching_id.clone()),
+                self.settings.device_info.clone(),
+            ),
         };
         let authenticate_server_response = self.es10.authenticate_server(&request).await?;
         let refused = match &authenticate_server_response {

@@ -9,11 +9,11 @@ use certs::{
 use crypto::Signature;
 use rsp::der::Raw;
 use rsp::ids::CertificateDer;
-use rsp::sgp22::EuiccSigned1;
 use rsp::sgp22::es10b::{
     AuthenticateErrorCode, AuthenticateResponseError, AuthenticateResponseOk, AuthenticateServerRequest,
     AuthenticateServerResponse,
 };
+use rsp::sgp22::{CtxParams1, EuiccSigned1};
 
 use super::get_euicc_info::euicc_info2;
 use crate::card::context::Context;
@@ -52,6 +52,10 @@ fn decide(
         .map_err(|_| AuthenticateErrorCode::INVALID_SIGNATURE)?;
     if signed.euicc_challenge != challenge {
         return Err(AuthenticateErrorCode::EUICC_CHALLENGE_MISMATCH);
+    }
+    // What v3 has besides, this card does not do, so it does not sign for it.
+    if !matches!(request.ctx_params1, CtxParams1::CtxParamsForCommonAuthentication(_)) {
+        return Err(AuthenticateErrorCode::UNDEFINED_ERROR);
     }
 
     let euicc_signed1 = Raw::new(EuiccSigned1 {
