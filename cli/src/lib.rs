@@ -4,6 +4,7 @@
 //! a command of the binary is a file in [`command`].
 
 pub mod admin;
+pub mod check;
 pub mod command;
 pub mod demo;
 pub mod load;

@@ -49,6 +49,8 @@ enum Command {
     Load(command::load::Command),
     #[command(subcommand)]
     Localize(command::localize::Command),
+    #[command(subcommand)]
+    Check(command::check::Command),
 }
 
 fn main() -> ExitCode {
@@ -92,6 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::SmDs(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Euicc(command) => wait_for(command.run(&settings)),
+        Command::Check(command) => wait_for(command.run(&settings, cli.json)),
         Command::Operator(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
     }
 }

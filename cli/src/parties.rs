@@ -105,7 +105,8 @@ pub fn tls_roots(pki: &Pki) -> Vec<Vec<u8>> {
     pki.ci(Curve::P256).map(|ci| vec![ci.der().to_vec()]).unwrap_or_default()
 }
 
-fn identity(credential: &Credential) -> Identity {
+/// What a party shows in TLS.
+pub fn identity(credential: &Credential) -> Identity {
     Identity { chain: vec![credential.certificate.der().to_vec()], key: credential.key_pkcs8().into() }
 }
 
@@ -139,7 +140,10 @@ pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
 }
 
 /// The address that others are told, and the others that are answered to.
-fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), Fault> {
+///
+/// # Errors
+/// There is none, or one is malformed.
+pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), Fault> {
     let mut parsed = addresses.iter().map(|address| {
         address.parse().map_err(|e| {
             Fault::caused_by(

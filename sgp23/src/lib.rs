@@ -29,7 +29,7 @@ pub use case::{Case, Need, Run, Scope};
 pub use cases::table;
 pub use operator::Operator;
 pub use order::{Found, Order, Standing, Wanted, Whose};
-pub use report::{Ended, Entry, Report};
+pub use report::{Ended, Entry, Report, Row};
 pub use runner::{Selection, run};
 pub use server::Server;
 pub use verdict::{Stop, Verdict};

@@ -1,5 +1,8 @@
 //! A tester's operator on ES2+: SGP.22 sections 5.3 and 6.5.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use http::Response;
 use rsp::ids::{Eid, Iccid, Version};
 use rsp::sgp22::es2plus::{
@@ -22,6 +25,10 @@ pub struct Operator {
     pub identifier: String,
     /// The version of SGP.22 it speaks.
     pub version: Version,
+    /// What its functionCallIdentifiers begin with, so that no two runs have one in common: a server may answer a call
+    /// that it knows as it did the first time.
+    run: String,
+    calls: Arc<AtomicU64>,
 }
 
 /// A reply without fields.
@@ -29,11 +36,23 @@ pub struct Operator {
 pub struct Nothing {}
 
 impl Operator {
-    /// The header of a request.
-    pub fn header(&self, call: &str) -> RequestHeader {
+    /// An operator whose calls of this run begin with `run`.
+    pub fn new(link: Link, identifier: String, version: Version, run: String) -> Self {
+        Self { link, identifier, version, run, calls: Arc::default() }
+    }
+
+    /// The same operator over another way.
+    #[must_use]
+    pub fn over(&self, link: Link) -> Self {
+        Self { link, ..self.clone() }
+    }
+
+    /// The header of another call.
+    pub fn header(&self) -> RequestHeader {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         RequestHeader {
             function_requester_identifier: self.identifier.clone(),
-            function_call_identifier: call.to_owned(),
+            function_call_identifier: format!("{}-{number}", self.run),
         }
     }
 
@@ -73,14 +92,14 @@ impl Operator {
         eid: Option<Eid>,
     ) -> Result<Answer<DownloadOrderReply>, Stop> {
         let profile_type = profile_type.map(str::to_owned);
-        let request = DownloadOrderRequest { header: self.header("order"), eid, iccid, profile_type };
+        let request = DownloadOrderRequest { header: self.header(), eid, iccid, profile_type };
         self.call("downloadOrder", &request).await
     }
 
     /// Nothing chosen, to be released at once.
     pub fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
         ConfirmOrderRequest {
-            header: self.header("confirm"),
+            header: self.header(),
             iccid,
             eid: None,
             matching_id: None,
@@ -101,7 +120,7 @@ impl Operator {
     /// For an order without EID, whose profile may be ordered again.
     pub fn cancellation(&self, iccid: Iccid) -> CancelOrderRequest {
         CancelOrderRequest {
-            header: self.header("cancel"),
+            header: self.header(),
             iccid,
             eid: None,
             matching_id: None,
@@ -122,7 +141,7 @@ impl Operator {
     /// # Errors
     /// There is no proper answer.
     pub async fn release(&self, iccid: Iccid) -> Result<Answer<Nothing>, Stop> {
-        let request = ReleaseProfileRequest { header: self.header("release"), iccid };
+        let request = ReleaseProfileRequest { header: self.header(), iccid };
         self.call("releaseProfile", &request).await
     }
 }

@@ -6,7 +6,7 @@ use crypto::Curve;
 use serde::Serialize;
 
 use crate::binding::Binding;
-use crate::case::{Case, Scope};
+use crate::case::{Case, Need, Scope};
 use crate::verdict::{Stop, Verdict};
 
 /// How a case ended.
@@ -38,6 +38,43 @@ pub struct Entry {
     /// How it ended.
     #[serde(flatten)]
     pub ended: Ended,
+}
+
+/// A row of the table as it is documented.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Identifier in SGP.23.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'static str>,
+    /// Clause of SGP.22.
+    pub clause: &'static str,
+    /// The function.
+    pub function: &'static str,
+    /// What is asked.
+    pub title: String,
+    /// What must wait at the server, and what else is needed.
+    pub needs: String,
+}
+
+impl Row {
+    /// The row of a case.
+    pub fn of(case: &Case) -> Self {
+        let needs = case.needs.iter().map(|need| match need {
+            Need::Operator => "an operator",
+            Need::SecondOperator => "a second operator",
+            Need::StrangersCertificate => "a stranger's client certificate",
+            Need::Admin => "the admin API",
+        });
+        let order = case.order.map(|order| order.to_string());
+        let needs: Vec<_> = order.into_iter().chain(needs.map(str::to_owned)).collect();
+        Self {
+            id: case.id,
+            clause: case.clause,
+            function: case.function,
+            title: case.title.clone(),
+            needs: needs.join(", "),
+        }
+    }
 }
 
 /// Every case that was selected.

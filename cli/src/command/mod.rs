@@ -1,6 +1,7 @@
 //! The commands of the binary, a file each.
 
 pub mod certs;
+pub mod check;
 pub mod demo;
 pub mod device;
 pub mod euicc;

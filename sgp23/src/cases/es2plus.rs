@@ -342,11 +342,7 @@ fn conflicts() -> Vec<Case> {
             "an order is confirmed once",
             run!(|bench| {
                 let (operator, iccid, _) = bench.confirmed(true).await?;
-                let request = ConfirmOrderRequest {
-                    header: operator.header("another call"),
-                    ..operator.confirmation(iccid)
-                };
-                expect_refusal(operator.confirm(&request).await?, "8.2.1")
+                expect_refusal(operator.confirm(&operator.confirmation(iccid)).await?, "8.2.1")
             }),
         ),
         confirm_order_case(
@@ -562,14 +558,14 @@ fn callers() -> Vec<Case> {
             "without client certificate no function is executed",
             run!(|bench| {
                 let link = bench.server.lpa.clone();
-                turned_away(bench, &Operator { link, ..bench.operator()?.clone() }).await
+                turned_away(bench, &bench.operator()?.over(link)).await
             }),
         ),
         caller_case(
             "with a client certificate of an unknown CI no function is executed",
             run!(|bench| {
                 let link = bench.stranger()?.clone();
-                turned_away(bench, &Operator { link, ..bench.operator()?.clone() }).await
+                turned_away(bench, &bench.operator()?.over(link)).await
             }),
         )
         .need(Need::StrangersCertificate),
@@ -582,11 +578,30 @@ fn callers() -> Vec<Case> {
             }),
         ),
         caller_case(
+            "a call that is repeated, as after a lost answer, is answered as it was",
+            run!(|bench| {
+                use rsp::sgp22::es2plus::{ConfirmOrderReply, DownloadOrderReply};
+                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+                let order = serde_json::json!({ "header": operator.header(), "iccid": iccid.to_string() });
+                for _ in 0..2 {
+                    operator
+                        .call::<DownloadOrderReply>("downloadOrder", &order)
+                        .await?
+                        .done()
+                        .during("DownloadOrder")?;
+                }
+                let confirm = operator.confirmation(iccid);
+                let confirm = || operator.call::<ConfirmOrderReply>("confirmOrder", &confirm);
+                let first = confirm().await?.done().during("ConfirmOrder")?;
+                equal("the second answer", &confirm().await?.done().during("ConfirmOrder again")?, &first)
+            }),
+        ),
+        caller_case(
             "fields that a later version adds are passed over",
             run!(|bench| {
                 let operator = bench.operator()?;
                 let body = serde_json::json!({
-                    "header": operator.header("order"),
+                    "header": operator.header(),
                     "iccid": bench.iccid()?.to_string(),
                     "eidList": [],
                     "operatorId": { "mccMnc": "99970" },
