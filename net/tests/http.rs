@@ -37,6 +37,8 @@ async fn a_body_above_the_limit_is_answered_with_413() {
     for length in [limit + 1, 8 * limit] {
         let too_large = send(&link, post("/", vec![0; length])).await.unwrap();
         assert_eq!(too_large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let words = String::from_utf8(too_large.body().to_vec()).unwrap();
+        assert!(words.contains(&MAX_REQUEST.to_string()), "{words}");
     }
 }
 

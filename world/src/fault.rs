@@ -4,10 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 /// Something of ours failed: a disk, a socket, a configuration. Not a protocol's refusal, and not a peer's bad bytes.
 ///
 /// It says what could not be done, why, and what to do next. `{}` puts that on one line, `{:#}` on three.
-#[derive(Clone, Debug)]
+/// As JSON it is an object of the three.
+#[derive(Clone, Debug, Serialize)]
 pub struct Fault {
     /// What could not be done: "cannot listen on 127.0.0.1:8443".
     pub what: String,
@@ -15,6 +18,7 @@ pub struct Fault {
     pub why: String,
     /// What the reader can do about it: "stop the other program, or choose another port".
     pub next: String,
+    #[serde(skip)]
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -76,6 +80,9 @@ mod tests {
         let fault = Fault::caused_by(cause, "cannot open x", "create it");
         assert_eq!(fault.to_string(), "cannot open x: no such thing; create it");
         assert_eq!(format!("{fault:#}"), "cannot open x\n  why:  no such thing\n  next: create it");
+        let json =
+            serde_json::json!({ "what": "cannot open x", "why": "no such thing", "next": "create it" });
+        assert_eq!(serde_json::to_value(&fault).unwrap(), json);
         assert!(fault.source().is_some());
         assert!(Fault::new("a", "b", "c").source().is_none());
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -230,11 +230,7 @@ where
     let (mut head, body) = request.into_parts();
     let body = match read(body).await {
         Ok(body) => body,
-        Err(status) => {
-            let mut refusal = Response::new(Bytes::new());
-            *refusal.status_mut() = status;
-            return Ok(refusal);
-        }
+        Err(unread) => return Ok(unread.response()),
     };
     // Extensions are ours alone: whatever else hyper put there does not cross the seam.
     head.extensions.clear();
@@ -244,20 +240,53 @@ where
     service.oneshot(Request::from_parts(head, body)).await.map_err(Into::into)
 }
 
-async fn read(body: Incoming) -> Result<Bytes, StatusCode> {
+/// Why there is no body to ask the service with.
+enum Unread {
+    TooLarge,
+    TooSlow,
+    BrokenOff,
+}
+
+impl Unread {
+    fn response(&self) -> Response<Bytes> {
+        let (status, why, next) = match self {
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("its body has more than {MAX_REQUEST} octets"),
+                "send less at a time",
+            ),
+            Self::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                format!("its body did not come within {} seconds", BODY_READ_TIMEOUT.as_secs()),
+                "send it again, faster",
+            ),
+            Self::BrokenOff => {
+                (StatusCode::BAD_REQUEST, "its body broke off".to_owned(), "send it again, whole")
+            }
+        };
+        // Whatever the service speaks: these are words for the person who looks why it was not asked.
+        let fault = Fault::new("cannot take the request", why, next);
+        let mut response = Response::new(serde_json::to_vec(&fault).unwrap_or_default().into());
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Unread> {
     match timeout(BODY_READ_TIMEOUT, read_to_end(body)).await {
         Ok(read) => read,
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        Err(_) => Err(Unread::TooSlow),
     }
 }
 
 /// Of a body that is too large the rest is read and dropped, within bounds: most clients look for an answer only once
 /// they have sent everything.
-async fn read_to_end(mut body: Incoming) -> Result<Bytes, StatusCode> {
+async fn read_to_end(mut body: Incoming) -> Result<Bytes, Unread> {
     let mut kept = BytesMut::new();
     let mut length: u64 = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| StatusCode::BAD_REQUEST)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| Unread::BrokenOff)?.into_data() else { continue };
         length += u64::try_from(data.len()).unwrap_or(u64::MAX);
         if length <= MAX_REQUEST {
             kept.extend_from_slice(&data);
@@ -265,5 +294,5 @@ async fn read_to_end(mut body: Incoming) -> Result<Bytes, StatusCode> {
             break;
         }
     }
-    if length <= MAX_REQUEST { Ok(kept.freeze()) } else { Err(StatusCode::PAYLOAD_TOO_LARGE) }
+    if length <= MAX_REQUEST { Ok(kept.freeze()) } else { Err(Unread::TooLarge) }
 }
