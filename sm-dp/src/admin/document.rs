@@ -68,7 +68,7 @@ fn document() -> OpenApi {
 fn operation(generator: &mut SchemaGenerator, route: &Route, problem: &Schema) -> Value {
     let mut parameters = Vec::new();
     if let Some(name) = route.id_name() {
-        let schema = json!({ "type": "string" });
+        let schema = (route.id)(generator);
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
     }
     let query = (route.query)(generator);

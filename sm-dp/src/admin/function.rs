@@ -12,7 +12,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use world::{BoxFuture, Fault};
 
-use super::{Context, Problem};
+use rsp::ids::{Iccid, TransactionId};
+
+use super::{
+    Context, Problem,
+    schema::{IccidText, TransactionIdText},
+};
 
 /// A function: where it is found, what it takes and gives, and what it does.
 pub(super) trait Function: Sized + 'static {
@@ -26,7 +31,7 @@ pub(super) trait Function: Sized + 'static {
     const PROBLEMS: &'static [(StatusCode, &'static str)] = &[];
 
     /// What the path names.
-    type Id: FromStr<Err: Display> + Send + Sync;
+    type Id: PathId;
     /// What stands behind the `?`.
     type Query: DeserializeOwned + JsonSchema + Send + Sync;
     /// The body of the request, for verbs that have one.
@@ -48,8 +53,30 @@ pub(super) struct Asked<F: Function> {
     pub(super) body: F::Body,
 }
 
+/// What a path can name, and what it looks like there.
+pub(super) trait PathId: FromStr<Err: Display> + Send + Sync {
+    /// Its shape in the document.
+    type Text: JsonSchema;
+}
+
+impl PathId for Iccid {
+    type Text = IccidText;
+}
+
+impl PathId for TransactionId {
+    type Text = TransactionIdText;
+}
+
+impl PathId for String {
+    type Text = Self;
+}
+
 /// The path names nothing.
 pub(super) struct NoId;
+
+impl PathId for NoId {
+    type Text = ();
+}
 
 impl FromStr for NoId {
     type Err = std::convert::Infallible;
@@ -145,6 +172,7 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) summary: &'static str,
     pub(super) problems: &'static [(StatusCode, &'static str)],
+    pub(super) id: fn(&mut SchemaGenerator) -> Schema,
     pub(super) query: fn(&mut SchemaGenerator) -> Schema,
     pub(super) body: fn(&mut SchemaGenerator) -> Schema,
     pub(super) reply: fn(&mut SchemaGenerator) -> Schema,
@@ -161,6 +189,7 @@ impl Route {
             path: F::PATH,
             summary: F::SUMMARY,
             problems: F::PROBLEMS,
+            id: <F::Id as PathId>::Text::json_schema,
             query: F::Query::json_schema,
             body: SchemaGenerator::subschema_for::<F::Body>,
             reply: SchemaGenerator::subschema_for::<F::Reply>,
@@ -174,7 +203,7 @@ impl Route {
     }
 
     /// The segment that the path names, empty if none; `None` if this is not the path.
-    fn id<'p>(&self, path: &'p str) -> Option<&'p str> {
+    fn id_in<'p>(&self, path: &'p str) -> Option<&'p str> {
         let Some((before, after)) = self.path.split_once('{') else {
             return (path == self.path).then_some("");
         };
@@ -190,7 +219,7 @@ pub(super) fn find(
     request: &Request<Bytes>,
 ) -> Result<(&'static Route, String), Problem> {
     let path = request.uri().path();
-    let here: Vec<_> = routes.iter().filter_map(|route| Some((route, route.id(path)?))).collect();
+    let here: Vec<_> = routes.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
     let method = request.method().as_str();
     if let Some((route, id)) = here.iter().find(|(route, _)| route.verb.name() == method) {
         let id = percent_decode_str(id).decode_utf8().map_err(|e| {

@@ -9,7 +9,7 @@ use super::{
     Context, Problem,
     function::{Asked, Function, NoId, NoQuery, Verb},
     preset::Ensured,
-    schema::OidText,
+    schema::{AddressText, OidText},
 };
 use crate::records::{OPERATORS, Operator};
 
@@ -30,7 +30,7 @@ pub(super) struct OperatorFacts {
     #[schemars(with = "OidText")]
     certificate_oid: Oid,
     /// Where it answers ES2+.HandleDownloadProgressInfo; it is not told when absent.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<AddressText>")]
     es2plus_address: Option<SmdpAddress>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct OperatorView {
     #[schemars(with = "OidText")]
     certificate_oid: Oid,
     /// Where it answers ES2+.HandleDownloadProgressInfo.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<AddressText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     es2plus_address: Option<SmdpAddress>,
 }

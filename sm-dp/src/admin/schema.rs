@@ -31,11 +31,13 @@ text! {
     /// EID.
     EidText: pattern = "^[0-9]{32}$";
     /// TransactionID.
-    TransactionIdText: pattern = "^([0-9A-F]{2}){1,16}$";
+    TransactionIdText: pattern = "^([0-9A-Fa-f]{2}){1,16}$";
     /// MatchingID.
     MatchingIdText: pattern = "^[A-Z0-9-]*$";
     /// OBJECT IDENTIFIER.
     OidText: pattern = "^[0-9]+(\\.[0-9]+)+$";
+    /// Host name, with :port where it is not 443.
+    AddressText: pattern = "^[0-9A-Za-z._:\\[\\]-]{1,255}$";
     /// RFC 3339.
     TimeText: format = "date-time";
     /// Octets.
