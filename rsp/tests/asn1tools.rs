@@ -117,13 +117,6 @@ foreign! {
         "bf3921811003030303030303030303030303030303830161bf20098203020200a900aa00";
     initiate_authentication_request_es11: es11::InitiateAuthenticationRequest =
         "bf3921811003030303030303030303030303030303830161bf20098203020200a900aa00";
-    authenticate_client_response_es11: es11::AuthenticateClientResponse =
-        "bf403da03b80100102030405060708090a0b0c0d0e0f10a1273018800445562d318110736d64702e6578616d706c652e"
-        "636f6d300b800445562d328103647332";
-    authenticate_client_response_es11_without_events: es11::AuthenticateClientResponse =
-        "bf4016a01480100102030405060708090a0b0c0d0e0f10a100";
-    authenticate_client_response_es11_refused: es11::AuthenticateClientResponse =
-        "bf4003810106";
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //!
 //! It is a root SM-DS: nobody registers events here on behalf of another SM-DS (ES15), and none are passed on.
 
+mod answer;
 pub mod config;
 mod decision;
 mod es11;

@@ -1,27 +1,30 @@
-//! From an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.5.
+//! From an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.6.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use rsp::{
-    sgp22::{es9plus, es11 as es11_types, es12 as es12_types, json},
+    der::Asn1,
+    sgp22::{
+        asn1::{self, RemoteProfileProvisioningRequest},
+        es9plus, es11 as ds11, es12 as ds12, json,
+    },
     status::{Refusal, Status},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use world::{Fault, PeerCertificate};
 
 use crate::{
+    answer::{Binding, Said, Voice},
     config::Config,
-    decision::{Context, Decision},
+    decision::Context,
     es11, es12,
 };
 
 /// A function with its request, ready to be decided as often as conflicts ask for it.
 pub(crate) enum Call {
-    InitiateAuthentication(es11_types::InitiateAuthenticationRequest),
-    AuthenticateClient(Box<es11_types::AuthenticateClientRequest>),
-    RegisterEvent(es12::Caller, es12_types::RegisterEventRequest),
-    DeleteEvent(es12::Caller, es12_types::DeleteEventRequest),
+    InitiateAuthentication(ds11::InitiateAuthenticationRequest),
+    AuthenticateClient(Box<ds11::AuthenticateClientRequest>),
+    RegisterEvent(es12::Caller, ds12::RegisterEventRequest),
+    DeleteEvent(es12::Caller, ds12::DeleteEventRequest),
     /// A call of that function that cannot be understood; answered in the function's own form.
     Misunderstood(Function, Refusal),
 }
@@ -35,45 +38,133 @@ pub(crate) enum Function {
     DeleteEvent,
 }
 
-/// Finds the function. What is not a function of this server, or not allowed to be called, gets that HTTP status.
-pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, StatusCode> {
-    let function = Function::at(request.uri().path()).ok_or(StatusCode::NOT_FOUND)?;
-    if request.method() != Method::POST {
-        return Err(StatusCode::METHOD_NOT_ALLOWED);
+/// Which interface a call came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interface {
+    Es11,
+    Es12,
+    /// A path at which there is nothing.
+    None,
+}
+
+impl Interface {
+    /// In the standard's spelling.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Es11 => "ES11",
+            Self::Es12 => "ES12",
+            Self::None => "HTTP",
+        }
     }
+
+    /// Who calls over it.
+    pub(crate) fn peer(self) -> &'static str {
+        match self {
+            Self::Es11 => "LPA",
+            Self::Es12 => "SM-DP+",
+            Self::None => "client",
+        }
+    }
+}
+
+/// A request that gets an HTTP status and nothing else.
+pub(crate) struct TurnedAway {
+    pub(crate) interface: Interface,
+    pub(crate) function: &'static str,
+    pub(crate) status: StatusCode,
+    pub(crate) why: String,
+}
+
+/// The binding in which the request asks, and so is answered.
+pub(crate) fn binding(request: &Request<Bytes>) -> Binding {
+    if request.uri().path() == asn1::PATH { Binding::Asn1 } else { Binding::Json }
+}
+
+/// Finds the function. What is not a function of this server, or not allowed to be called, gets that HTTP status.
+pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, TurnedAway> {
+    let path = request.uri().path();
+    let function = Function::at(path);
+    let (interface, name) = match function {
+        Some(function) => (function.interface(), function.name()),
+        // The ASN.1 binding names its function inside the body, which may be unreadable.
+        None if binding(request) == Binding::Asn1 => (Interface::Es11, "asn1"),
+        None => (Interface::None, "request"),
+    };
+    let away = |status, why: String| TurnedAway { interface, function: name, status, why };
+    if interface == Interface::None {
+        return Err(away(StatusCode::NOT_FOUND, format!("there is no function at {path}")));
+    }
+    if request.method() != Method::POST {
+        let why = format!("functions are called with POST, not {}", request.method());
+        return Err(away(StatusCode::METHOD_NOT_ALLOWED, why));
+    }
+    let Some(function) = function else {
+        return route_asn1(config, request).map_err(|(status, why)| away(status, why));
+    };
     // TLS has verified the certificate, if there is one; that it is an SM-DP+'s is for us to ask.
     let caller = || {
         let certificate = request.extensions().get::<PeerCertificate>();
-        certificate.and_then(es12::Caller::of).ok_or(StatusCode::FORBIDDEN)
+        certificate.and_then(es12::Caller::of).ok_or_else(|| {
+            away(StatusCode::FORBIDDEN, "the caller shows no TLS certificate of an SM-DP+".to_owned())
+        })
     };
     let body = request.body();
     let call = match function {
-        Function::InitiateAuthentication => parse(body).map(Call::InitiateAuthentication),
+        Function::InitiateAuthentication => json::read(body).map(Call::InitiateAuthentication),
         Function::AuthenticateClient => {
-            parse(body).map(|request| Call::AuthenticateClient(Box::new(request)))
+            json::read(body).map(|request| Call::AuthenticateClient(Box::new(request)))
         }
         Function::RegisterEvent => {
             let caller = caller()?;
-            parse(body).map(|request| Call::RegisterEvent(caller, request))
+            json::read(body).map(|request| Call::RegisterEvent(caller, request))
         }
         Function::DeleteEvent => {
             let caller = caller()?;
-            parse(body).map(|request| Call::DeleteEvent(caller, request))
+            json::read(body).map(|request| Call::DeleteEvent(caller, request))
         }
     };
-    let call = check_headers(config, request).and(call);
+    let headers = check_content_type(request, "application/json");
+    let call = headers.and_then(|()| check_protocol(config, request)).and(call);
     Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(function, refusal)))
 }
 
-/// Content-Type and X-Admin-Protocol, section 6.2 and 6.5.1.
-fn check_headers(config: &Config, request: &Request<Bytes>) -> Result<(), Refusal> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
-        return Err(Status::ContentTypeInvalid
-            .because(format!("Content-Type must be {}", json::CONTENT_TYPE))
-            .about(content_type.unwrap_or("(none)")));
+/// The ASN.1 binding has no status codes of the kind that could say what is wrong with a header or a body: until the
+/// function is understood, HTTP has to say it.
+fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (StatusCode, String)> {
+    check_content_type(request, asn1::CONTENT_TYPE)
+        .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;
+    check_protocol(config, request).map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
+    match RemoteProfileProvisioningRequest::from_der(request.body()) {
+        Ok(RemoteProfileProvisioningRequest::InitiateAuthentication(it)) => {
+            Ok(Call::InitiateAuthentication(it.into()))
+        }
+        Ok(RemoteProfileProvisioningRequest::AuthenticateClient(it)) => Ok(Call::AuthenticateClient(it)),
+        Ok(_) => Err((StatusCode::BAD_REQUEST, "an SM-DS has no such function".to_owned())),
+        Err(e) => {
+            Err((StatusCode::BAD_REQUEST, format!("the body is no RemoteProfileProvisioningRequest: {e}")))
+        }
     }
+}
+
+/// Content-Type, sections 6.2, 6.5.1 and 6.6.1. A charset may be named, and then it is UTF-8.
+fn check_content_type(request: &Request<Bytes>, wanted: &'static str) -> Result<(), Refusal> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut parts = content_type.unwrap_or_default().split(';').map(str::trim);
+    let is_wanted = parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case(wanted));
+    let is_utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    if is_wanted && is_utf8 {
+        return Ok(());
+    }
+    Err(Status::ContentTypeInvalid
+        .because(format!("Content-Type must be {wanted}, in UTF-8 if a charset is named"))
+        .about(content_type.unwrap_or("(none)")))
+}
+
+/// X-Admin-Protocol, section 6.2. A later version than ours is answered with ours.
+fn check_protocol(config: &Config, request: &Request<Bytes>) -> Result<(), Refusal> {
     match json::protocol_version(request.headers()) {
         Some(version) if version.0.first() >= config.lowest_svn.0.first() => Ok(()),
         Some(version) => {
@@ -84,52 +175,22 @@ fn check_headers(config: &Config, request: &Request<Bytes>) -> Result<(), Refusa
     }
 }
 
-/// The function's request, or why the body is none.
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|e| {
-        let why = e.to_string();
-        let status =
-            if why.starts_with("missing field") { Status::ElementMissing } else { Status::FormatInvalid };
-        status.because(why)
-    })
-}
-
-/// The response to what is no call of a function.
-pub(crate) fn plain(status: StatusCode) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-    }
-    response
-}
-
-fn said<T: Serialize>(reply: &T) -> Decision<Value> {
-    serde_json::to_value(reply).map_err(|e| {
-        Fault::caused_by(e, "cannot write the reply as JSON", "report this: a reply does not fit JSON").into()
-    })
-}
-
 impl Call {
-    /// Decides, and says what is in the reply besides its header. May be asked again after a conflict, with a fresh
-    /// transaction.
-    pub(crate) async fn execute(&self, context: &mut Context<'_, '_>) -> Decision<Value> {
+    /// Decides, and says it. May be asked again after a conflict, with a fresh transaction.
+    pub(crate) async fn execute(&self, context: &mut Context<'_, '_>, voice: Voice) -> Result<Said, Fault> {
         match self {
-            Self::InitiateAuthentication(request) => {
-                said(&es11::initiate_authentication::execute(context, request).await?)
-            }
-            Self::AuthenticateClient(request) => {
-                said(&es11::authenticate_client::execute(context, request).await?)
-            }
+            Self::InitiateAuthentication(request) => voice.say::<ds11::InitiateAuthentication>(
+                es11::initiate_authentication::execute(context, request).await,
+            ),
+            Self::AuthenticateClient(request) => voice
+                .say::<ds11::AuthenticateClient>(es11::authenticate_client::execute(context, request).await),
             Self::RegisterEvent(caller, request) => {
-                es12::register_event::execute(context, caller, request).await?;
-                Ok(Value::Null)
+                voice.say_done(es12::register_event::execute(context, caller, request).await)
             }
             Self::DeleteEvent(caller, request) => {
-                es12::delete_event::execute(context, caller, request).await?;
-                Ok(Value::Null)
+                voice.say_done(es12::delete_event::execute(context, caller, request).await)
             }
-            Self::Misunderstood(_, refusal) => Err(refusal.clone().into()),
+            Self::Misunderstood(_, refusal) => voice.say_done(Err(refusal.clone().into())),
         }
     }
 
@@ -152,10 +213,10 @@ impl Function {
     /// The function at a path of the JSON binding.
     fn at(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|function| match function {
-            Self::InitiateAuthentication => is_es11::<es11_types::InitiateAuthentication>(path),
-            Self::AuthenticateClient => is_es11::<es11_types::AuthenticateClient>(path),
-            Self::RegisterEvent => path == es12_types::path("registerEvent"),
-            Self::DeleteEvent => path == es12_types::path("deleteEvent"),
+            Self::InitiateAuthentication => is_es11::<ds11::InitiateAuthentication>(path),
+            Self::AuthenticateClient => is_es11::<ds11::AuthenticateClient>(path),
+            Self::RegisterEvent => path == ds12::path("registerEvent"),
+            Self::DeleteEvent => path == ds12::path("deleteEvent"),
         })
     }
 
@@ -169,15 +230,15 @@ impl Function {
         }
     }
 
-    /// The interface in the standard's spelling, and who calls over it.
-    pub(crate) fn interface_and_peer(self) -> (&'static str, &'static str) {
+    /// Which interface it is of.
+    pub(crate) fn interface(self) -> Interface {
         match self {
-            Self::InitiateAuthentication | Self::AuthenticateClient => ("ES11", "LPA"),
-            Self::RegisterEvent | Self::DeleteEvent => ("ES12", "SM-DP+"),
+            Self::InitiateAuthentication | Self::AuthenticateClient => Interface::Es11,
+            Self::RegisterEvent | Self::DeleteEvent => Interface::Es12,
         }
     }
 }
 
 fn is_es11<F: es9plus::Function>(path: &str) -> bool {
-    path == es9plus::path(F::NAME) || path == es11_types::path(F::NAME)
+    path == es9plus::path(F::NAME) || path == ds11::path(F::NAME)
 }

@@ -20,8 +20,9 @@ use rsp::{
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, link_from};
 
 use crate::{
+    answer::{Said, Voice},
     config::Config,
-    decision::{Context, No},
+    decision::Context,
     records::{EVENTS, RegisteredEvent, SESSIONS, Session},
     router::{self, Call},
 };
@@ -121,22 +122,27 @@ impl SmDs {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
-        let call = match router::route(&self.0.config, &request) {
-            Err(status) => return router::plain(status),
-            Ok(call) => call,
+        let voice = Voice { binding: router::binding(&request), version: self.version_for(&request) };
+        let (interface, function, said) = match router::route(&self.0.config, &request) {
+            Ok(call) => {
+                let function = call.function();
+                (function.interface(), function.name(), self.execute(&call, at, voice).await)
+            }
+            Err(away) => {
+                let outcome = Outcome::Refused(format!("HTTP {}: {}", away.status, away.why));
+                (away.interface, away.function, Said { response: voice.status(away.status), outcome })
+            }
         };
-        let (response, outcome) = self.execute(&call, at, self.version_for(&request)).await;
-        let (interface, peer) = call.function().interface_and_peer();
         self.0.events.tell(
-            Event::new(at, "SM-DS", call.function().name())
-                .with_peer(interface, peer)
-                .with_bytes(response.body().len(), received)
-                .with_outcome(outcome),
+            Event::new(at, "SM-DS", function)
+                .with_peer(interface.name(), interface.peer())
+                .with_bytes(said.response.body().len(), received)
+                .with_outcome(said.outcome),
         );
         if let Err(fault) = self.sweep(at).await {
             tracing::warn!(%fault, "expired sessions were left in the records");
         }
-        response
+        said.response
     }
 
     /// Deletes sessions that have expired, once in a session's lifetime: whoever begins a session need not come back.
@@ -161,8 +167,8 @@ impl SmDs {
         tx.commit().await.map(|_| ())
     }
 
-    /// Load, decide, commit; again from the start when somebody else was faster.
-    async fn execute(&self, call: &Call, now: Timestamp, version: Version) -> (Response<Bytes>, Outcome) {
+    /// Load, decide, commit, and only then let the answer go; again from the start when somebody else was faster.
+    async fn execute(&self, call: &Call, now: Timestamp, voice: Voice) -> Said {
         let inner = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*inner.records);
@@ -173,28 +179,22 @@ impl SmDs {
                 world: &inner.world,
                 now,
             };
-            let decision = match call.execute(&mut context).await {
-                Err(No::Fault(fault)) => return failed(&fault),
-                Err(No::Refusal(refusal)) => Err(refusal),
-                Ok(reply) => Ok(reply),
+            let said = match call.execute(&mut context, voice).await {
+                Ok(said) => said,
+                Err(fault) => return failed(voice, &fault),
             };
             match tx.commit().await {
-                Ok(Committed::Yes) => {
-                    let outcome = match &decision {
-                        Ok(_) => Outcome::Done,
-                        Err(refusal) => Outcome::Refused(refusal.to_string()),
-                    };
-                    return (json::response(version, decision.as_ref().map_err(Clone::clone)), outcome);
-                }
+                Ok(Committed::Yes) => return said,
                 Ok(Committed::Conflict) => {}
-                Err(fault) => return failed(&fault),
+                Err(fault) => return failed(voice, &fault),
             }
         }
-        failed(&Fault::new(
+        let fault = Fault::new(
             "cannot write the records of this request",
             format!("what it read was changed by others {} times in a row", world::MAX_ATTEMPTS),
             "ask again; if it stays, too many requests change the same record",
-        ))
+        );
+        failed(voice, &fault)
     }
 
     /// The version the answer speaks: the client's own when it is older than ours (section 6.2).
@@ -205,7 +205,8 @@ impl SmDs {
 }
 
 /// A fault is ours: it is logged, and the peer learns only that it may ask again.
-fn failed(fault: &Fault) -> (Response<Bytes>, Outcome) {
+fn failed(voice: Voice, fault: &Fault) -> Said {
     tracing::error!(%fault, "a request could not be answered");
-    (router::plain(StatusCode::INTERNAL_SERVER_ERROR), Outcome::Failed(fault.to_string()))
+    let response = voice.status(StatusCode::INTERNAL_SERVER_ERROR);
+    Said { response, outcome: Outcome::Failed(fault.to_string()) }
 }

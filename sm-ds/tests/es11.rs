@@ -1,21 +1,32 @@
 //! ES11 from outside, function by function: SGP.22 section 5.8.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use bytes::Bytes;
 use certs::{Defect, Role};
 use crypto::{Curve, Signature};
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, StatusCode};
 use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
-use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse};
-use rsp::sgp22::es11::{
-    self, AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, InitiateAuthentication,
-    InitiateAuthenticationOk,
+use rsp::sgp22::es9plus::CancelSessionRequestEs9;
+use rsp::sgp22::es10b::{
+    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionResponse,
 };
-use rsp::sgp22::json;
+use rsp::sgp22::es11::{
+    self, AuthenticateClient, AuthenticateClientError, AuthenticateClientOk, AuthenticateClientRequest,
+    InitiateAuthentication, InitiateAuthenticationError, InitiateAuthenticationOk,
+};
+use rsp::sgp22::{asn1, json};
 use rsp::status::Status;
 use support::{ADDRESS, Bench, Expect, SMDP_ADDRESS, VERSION, euicc::Proof, euicc::call};
 use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
@@ -127,6 +138,66 @@ async fn both_paths_and_both_names_of_the_address_are_understood() {
     let request = json::request(&es11::path("authenticateClient"), VERSION, &body);
     let second: AuthenticateClientOk = json::answer(&bench.server.handle(request).await).unwrap().done();
     assert_eq!(second.event_entries.len(), 1);
+}
+
+#[tokio::test]
+async fn the_asn1_binding_says_the_same() {
+    let bench = Bench::new();
+    bench.register("EV-1").await;
+    let euicc = bench.euicc();
+    // To an LPA the request is that of ES9+: the tags do not tell whom it is for.
+    let request = asn1::request(VERSION, &euicc.initiation());
+    let response = bench.server.handle(request).await;
+    assert_eq!(response.headers()["content-type"], asn1::CONTENT_TYPE);
+    let Ok(asn1::Answer::Done(first)) = asn1::answer::<InitiateAuthentication>(&response) else { panic!() };
+    let request = asn1::request(VERSION, &euicc.proof(&first, Some("EV-1")).request());
+    let response = bench.server.handle(request).await;
+    let Ok(asn1::Answer::Done(second)) = asn1::answer::<AuthenticateClient>(&response) else { panic!() };
+    assert_eq!(second.event_entries[0].event_id, "EV-1");
+
+    let mut elsewhere = euicc.initiation();
+    elsewhere.smds_address = "other.landfall.example".to_owned();
+    let response = bench.server.handle(asn1::request(VERSION, &elsewhere)).await;
+    let refused = asn1::answer::<InitiateAuthentication>(&response).unwrap();
+    assert_eq!(refused, asn1::Answer::Refused(InitiateAuthenticationError::INVALID_DP_ADDRESS));
+    let first = euicc.initiate(&bench.server).await;
+    let request = asn1::request(VERSION, &euicc.proof(&first, Some("EV-2")).request());
+    let refused = asn1::answer::<AuthenticateClient>(&bench.server.handle(request).await).unwrap();
+    assert_eq!(refused, asn1::Answer::Refused(AuthenticateClientError::EVENT_ID_UNKNOWN));
+}
+
+#[tokio::test]
+async fn what_the_asn1_binding_cannot_say_is_an_http_status() {
+    let bench = Bench::new();
+    let with = |spoil: &dyn Fn(&mut Request<Bytes>)| {
+        let mut request = asn1::request(VERSION, &bench.euicc().initiation());
+        spoil(&mut request);
+        request
+    };
+    let json_type = with(&|request| {
+        drop(request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap()))
+    });
+    let no_version = with(&|request| drop(request.headers_mut().remove(json::X_ADMIN_PROTOCOL)));
+    let nonsense = with(&|request| *request.body_mut() = Bytes::from_static(&[0xA2, 1]));
+    let not_of_an_sm_ds = with(&|request| {
+        let cancel = CancelSessionRequestEs9 {
+            transaction_id: TransactionId(vec![1; 16]),
+            cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
+        };
+        *request = asn1::request(VERSION, &cancel);
+    });
+    let get = with(&|request| *request.method_mut() = Method::GET);
+    bench.events.take();
+    for (case, request, status) in [
+        ("JSON's Content-Type", json_type, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("no X-Admin-Protocol", no_version, StatusCode::BAD_REQUEST),
+        ("nonsense", nonsense, StatusCode::BAD_REQUEST),
+        ("a function of an SM-DP+", not_of_an_sm_ds, StatusCode::BAD_REQUEST),
+        ("GET", get, StatusCode::METHOD_NOT_ALLOWED),
+    ] {
+        assert_eq!(bench.server.handle(request).await.status(), status, "{case}");
+        assert_eq!(bench.events.take().len(), 1, "{case}: whoever is turned away is seen in the timeline");
+    }
 }
 
 type Spoil = fn(&Bench, &mut Proof);

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 pub use super::es9plus::{AuthenticateClientRequest, InitiateAuthenticationOk};
 use super::{
     EuiccInfo1,
-    es9plus::Function,
+    asn1::Exchange,
+    es9plus::{self, Function},
     json::{base64_der, base64_octets},
 };
-use crate::{choice, codes, ids::TransactionId, sequence, status::Status};
+use crate::{codes, der::Tag, ids::TransactionId, sequence, status::Status};
 
 /// Another path that LPAs in the field call, section 6.5.1 read for ES11.
 pub fn path(function: &str) -> String {
@@ -54,14 +55,14 @@ sequence! {
     }
 }
 
-choice! {
-    /// AuthenticateClientResponseEs11.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum AuthenticateClientResponse = 0xBF40 {
-        /// The SM-DS knows the eUICC.
-        AuthenticateClientOk(AuthenticateClientOk) = 0xA0,
-        /// It does not.
-        AuthenticateClientError(AuthenticateClientError) = 0x81,
+impl From<es9plus::InitiateAuthenticationRequest> for InitiateAuthenticationRequest {
+    /// The same octets in the ASN.1 binding, which does not tell whom they are for.
+    fn from(request: es9plus::InitiateAuthenticationRequest) -> Self {
+        Self {
+            euicc_challenge: request.euicc_challenge,
+            smds_address: request.smdp_address,
+            euicc_info1: request.euicc_info1,
+        }
     }
 }
 
@@ -88,6 +89,44 @@ sequence! {
         /// Of whom.
         #[serde(rename = "rspServerAddress")]
         pub rsp_server_address: String = 0x81,
+    }
+}
+
+impl Exchange for InitiateAuthentication {
+    const RESPONSE: Tag = Tag(0xBF39);
+    type Error = InitiateAuthenticationError;
+}
+
+/// AuthenticateClientResponseEs11.
+impl Exchange for AuthenticateClient {
+    const RESPONSE: Tag = Tag(0xBF40);
+    type Error = AuthenticateClientError;
+}
+
+codes! {
+    /// initiateAuthenticationError of the ASN.1 binding, whose names are those of ES9+.
+    pub struct InitiateAuthenticationError {
+        /// The address is not this server's.
+        INVALID_DP_ADDRESS = 1,
+        /// The eUICC's version is not supported.
+        EUICC_VERSION_NOT_SUPPORTED_BY_DP = 2,
+        /// No common CI.
+        CI_PK_NOT_SUPPORTED = 3,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
+    }
+}
+
+impl From<Status> for InitiateAuthenticationError {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::SmdsAddressRefused => Self::INVALID_DP_ADDRESS,
+            Status::SmdsSvnUnsupported => Self::EUICC_VERSION_NOT_SUPPORTED_BY_DP,
+            Status::SmdsCiForSigningUnsupported | Status::SmdsCiForVerificationUnavailable => {
+                Self::CI_PK_NOT_SUPPORTED
+            }
+            _ => Self::UNDEFINED_ERROR,
+        }
     }
 }
 
