@@ -1,0 +1,182 @@
+//! Downloads on either curve, and on both at once, between the device and a listening SM-DP+: SGP.22 sections 2.6.7.2 and
+//! 3.0.1. The TLS below is on NIST P-256 in every case; decision 0003 says why.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use certs::{Certificate, Pki, PkiOptions, Role};
+use cli::operator::Operator;
+use cli::parties::{self, Running};
+use crypto::Curve;
+use euicc_sim::card::{Card, CardDescription};
+use euicc_sim::device::{DownloadOptions, Lpa, LpaSettings, Teller};
+use http::{Request, Response};
+use net::{Client, OsClock};
+use rsp::ids::{Eid, Iccid, SmdpAddress, SubjectKeyIdentifier};
+use rsp::sgp22::ProfileState;
+use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
+use world::{Clock, Link, MemoryRecords, NullEvents, RamMemory, World, link_from};
+
+use Curve::{BrainpoolP256r1, P256};
+
+/// A listening SM-DP+ with one profile in stock.
+struct Server {
+    pki: Pki,
+    world: World,
+    clock: Arc<dyn Clock>,
+    sm_dp: SmDpPlus,
+    address: String,
+    iccid: Iccid,
+    /// Of every answer to InitiateAuthentication.
+    chosen: Arc<Mutex<Vec<Chosen>>>,
+    _running: Running,
+}
+
+/// What an SM-DP+ decides at the beginning of a session.
+#[derive(Debug, PartialEq, Eq)]
+struct Chosen {
+    /// Of CERT.DPauth.
+    server: Curve,
+    /// The CI below which the eUICC is to sign.
+    euicc: SubjectKeyIdentifier,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let pki = Pki::from_seed(b"curves", &PkiOptions::default()).unwrap();
+        let (world, clock) = parties::os_world().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let listener = net::listen("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let sm_dp = SmDpPlus::new(
+            Config::new(address.parse().unwrap()),
+            Credentials::from_pki(&pki).unwrap(),
+            Arc::new(MemoryRecords::default()),
+            world.clone(),
+            Arc::new(NullEvents),
+        );
+        let package = cli::demo::own_package("724-99", 1, "Local").unwrap();
+        let iccid = sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap();
+        let tls = parties::sm_dp_tls(&pki, &[], Arc::clone(&clock)).unwrap();
+        let running = Running::serve(listener, Some(tls), sm_dp.link()).unwrap();
+        Self { pki, world, clock, sm_dp, address, iccid, chosen: Arc::default(), _running: running }
+    }
+
+    fn eid(&self) -> Eid {
+        self.pki.eids(P256)[0]
+    }
+
+    fn ci(&self, curve: Curve) -> SubjectKeyIdentifier {
+        self.pki.ci(curve).unwrap().subject_key_id().unwrap().clone()
+    }
+
+    /// A card with credentials on these curves, the preferred first.
+    fn card(&self, curves: &[Curve]) -> CardDescription {
+        let credentials: Vec<_> =
+            curves.iter().map(|curve| self.pki.euicc(*curve, self.eid()).unwrap()).collect();
+        CardDescription::default_for(self.eid(), &credentials)
+    }
+
+    /// Orders the profile over ES2+, downloads it to the card over ES9+, and says what the SM-DP+ chose.
+    async fn download_to(&self, card: CardDescription) -> Chosen {
+        let (tls, oid) =
+            parties::operator_tls(&self.pki, "Landfall Test Operator", Arc::clone(&self.clock)).unwrap();
+        let link = Client::default().link(&self.address, Some(tls)).unwrap();
+        let mut operator = Operator::new(link, oid, self.world.clone(), Arc::new(NullEvents));
+        operator.download_order(None, Some(self.iccid), None).await.unwrap();
+        let confirmed = operator.confirm_order(self.iccid, None, None, None, true).await.unwrap();
+        let code = format!("LPA:1${}${}", self.address, confirmed.matching_id).parse().unwrap();
+
+        let card = Card::open(card, RamMemory::default(), self.world.clone()).unwrap();
+        let tls = parties::device_tls(&self.pki, Arc::clone(&self.clock)).unwrap();
+        let chosen = Arc::clone(&self.chosen);
+        let links = move |address: &SmdpAddress| {
+            let link = Client::default().link(address.as_str(), Some(tls.clone()))?;
+            Ok(overheard(link, Arc::clone(&chosen)))
+        };
+        let mut lpa = Lpa::new(card, links, LpaSettings::default(), Teller::silent(OsClock));
+        let installed = lpa.download(&code, DownloadOptions::default()).await.unwrap();
+        assert_eq!(installed.iccid, self.iccid);
+        assert_eq!(installed.notification.failure(), None);
+        // Its notification is signed with the certificate's own key, and is believed too.
+        lpa.enable(self.iccid).await.unwrap();
+        for delivery in lpa.process_notifications().await.unwrap() {
+            assert_eq!(delivery.failure(), None);
+        }
+        assert_eq!(lpa.list().await.unwrap()[0].profile_state, Some(ProfileState::ENABLED));
+        assert_eq!(self.sm_dp.orders().await.unwrap()[0].state, sm_dp::ProfileState::Installed);
+        self.chosen.lock().unwrap().pop().unwrap()
+    }
+}
+
+/// The link, and a note of what the answers to InitiateAuthentication choose.
+fn overheard(link: Link, chosen: Arc<Mutex<Vec<Chosen>>>) -> Link {
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (link, chosen) = (link.clone(), Arc::clone(&chosen));
+        async move {
+            let is_first = request.uri().path().ends_with("initiateAuthentication");
+            let response: Response<Bytes> = world::send(&link, request).await?;
+            if is_first {
+                let answer: rsp::sgp22::es9plus::InitiateAuthenticationOk =
+                    serde_json::from_slice(response.body()).unwrap();
+                let certificate = Certificate::from_der(answer.server_certificate.0).unwrap();
+                assert_eq!(certificate.role(), Some(Role::DpAuth));
+                let euicc = answer.euicc_ci_pk_id_to_be_used;
+                chosen.lock().unwrap().push(Chosen { server: certificate.curve(), euicc });
+            }
+            Ok(response)
+        }
+    }))
+}
+
+#[tokio::test]
+async fn a_card_on_one_curve_downloads_on_that_curve() {
+    for curve in [P256, BrainpoolP256r1] {
+        let server = Server::start().await;
+        let expected = Chosen { server: curve, euicc: server.ci(curve) };
+        assert_eq!(server.download_to(server.card(&[curve])).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn of_two_common_curves_the_card_prefers_one() {
+    for preferred in [[P256, BrainpoolP256r1], [BrainpoolP256r1, P256]] {
+        let server = Server::start().await;
+        let expected = Chosen { server: preferred[0], euicc: server.ci(preferred[0]) };
+        assert_eq!(server.download_to(server.card(&preferred)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn of_two_curves_the_sm_dp_plus_chooses_the_one_whose_ci_it_knows() {
+    // The other curve's CI, which the card prefers, is another one than the SM-DP+'s.
+    let strangers = Pki::from_seed(b"strangers", &PkiOptions::default()).unwrap();
+    for (common, strange) in [(P256, BrainpoolP256r1), (BrainpoolP256r1, P256)] {
+        let server = Server::start().await;
+        let credentials = [
+            strangers.euicc(strange, server.eid()).unwrap(),
+            server.pki.euicc(common, server.eid()).unwrap(),
+        ];
+        let expected = Chosen { server: common, euicc: server.ci(common) };
+        let card = CardDescription::default_for(server.eid(), &credentials);
+        assert_eq!(server.download_to(card).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_card_may_verify_on_one_curve_and_sign_on_the_other() {
+    for (verifies, signs) in [(P256, BrainpoolP256r1), (BrainpoolP256r1, P256)] {
+        let server = Server::start().await;
+        let mut card = server.card(&[signs]);
+        card.trusted_cis = server.card(&[verifies]).trusted_cis;
+        let expected = Chosen { server: verifies, euicc: server.ci(signs) };
+        assert_eq!(server.download_to(card).await, expected);
+    }
+}
