@@ -83,6 +83,8 @@ pub const TRANSITIONS: &[(ProfileState, ProfileEvent, ProfileState)] = &[
     (Is::Downloaded, On::PackageHandedOut, Is::Downloaded),
     (Is::Downloaded, On::InstallationSucceeded, Is::Installed),
     (Is::Downloaded, On::InstallationFailed, Is::Error),
+    // The message took long; meanwhile a retry was given up.
+    (Is::Error, On::InstallationSucceeded, Is::Installed),
     (Is::Released, On::DownloadEnded, Is::Error),
     (Is::Downloaded, On::DownloadEnded, Is::Error),
     (Is::Allocated, On::OrderCancelled, Is::Available),

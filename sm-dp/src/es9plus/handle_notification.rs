@@ -63,22 +63,27 @@ async fn installed(
     if let Err(refusal) = check_result(smdp_oid, &offer.euicc_public_key()?, result, offer.iccid) {
         return Ok(Err(refusal));
     }
-    let mut profile = match offered(context, offer).await {
-        Ok(profile) => profile,
-        Err(No::Refusal(refusal)) => return Ok(Err(refusal)),
-        Err(fault) => return Err(fault),
-    };
-    if !take(context, offer.eid, &data.notification_metadata, "installation result").await? {
+    let notification = notification_key(offer.eid, &data.notification_metadata);
+    if was_taken(context, &notification).await? {
         return Ok(Ok(()));
     }
+    take(context, &notification, "installation result")?;
     // Its key is spent, whatever came of it.
     context.tx.delete(&BINDINGS, &iccid_key(offer.iccid, offer.eid));
+    // What is on the eUICC is there, however long its message took and whatever became of the order.
+    if let FinalResult::SuccessResult(_) = &data.final_result {
+        let installation = Installation { eid: offer.eid, at: context.now };
+        context.tx.put(&INSTALLATIONS, &iccid_key(offer.iccid, offer.eid), &installation)?;
+    }
+    let mut profile = match offered(context, offer).await {
+        Ok(profile) => profile,
+        Err(No::Refusal(_)) => return Ok(Ok(())),
+        Err(fault) => return Err(fault),
+    };
     match &data.final_result {
         FinalResult::SuccessResult(_) => {
             tell_operator(context, &profile, offer.eid, Ok(()), octets).await?;
             advance(context, &mut profile, ProfileEvent::InstallationSucceeded)?;
-            let installation = Installation { eid: offer.eid, at: context.now };
-            context.tx.put(&INSTALLATIONS, &iccid_key(offer.iccid, offer.eid), &installation)?;
             if profile.order.as_ref().is_none_or(|order| !order.reusable) {
                 context.tx.delete(&ORDERS_BY_EID, &eid_key(offer.eid, offer.iccid));
             }
@@ -156,6 +161,10 @@ async fn changed(
     let Some(iccid) = told.iccid else {
         return Ok(Err(Status::IccidUnknown.because("the notification names no profile")));
     };
+    let notification = notification_key(eid, told);
+    if was_taken(context, &notification).await? {
+        return Ok(Ok(()));
+    }
     let key = iccid_key(iccid, eid);
     if context.tx.get(&PROFILES, &iccid.to_string()).await?.is_none() {
         return Ok(Err(Status::IccidUnknown.because("the profile is not one of this SM-DP+").about(iccid)));
@@ -165,9 +174,7 @@ async fn changed(
             .because("the profile was not installed on this eUICC")
             .about(eid)));
     }
-    if !take(context, eid, told, event_name(&told.profile_management_operation)).await? {
-        return Ok(Ok(()));
-    }
+    take(context, &notification, event_name(&told.profile_management_operation))?;
     if told.profile_management_operation.has(notification_event::DELETE) {
         context.tx.delete(&INSTALLATIONS, &key);
     }
@@ -193,21 +200,19 @@ fn check_notification(
     Ok(euicc.eid)
 }
 
-/// Remembers a notification; `false` when it was taken before.
-async fn take(
-    context: &mut Context<'_, '_>,
-    eid: Eid,
-    told: &NotificationMetadata,
-    what: &str,
-) -> Decision<bool> {
+/// The key of a notification among those that were taken.
+fn notification_key(eid: Eid, told: &NotificationMetadata) -> String {
     let iccid = told.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
-    let key = format!("{eid}/{}/{iccid}", told.seq_number);
-    if context.tx.get(&NOTIFICATIONS, &key).await?.is_some() {
-        return Ok(false);
-    }
+    format!("{eid}/{}/{iccid}", told.seq_number)
+}
+
+async fn was_taken(context: &mut Context<'_, '_>, key: &str) -> Decision<bool> {
+    Ok(context.tx.get(&NOTIFICATIONS, key).await?.is_some())
+}
+
+fn take(context: &mut Context<'_, '_>, key: &str, what: &str) -> Decision<()> {
     let taken = TakenNotification { at: context.now, told: what.to_owned() };
-    context.tx.put(&NOTIFICATIONS, &key, &taken)?;
-    Ok(true)
+    Ok(context.tx.put(&NOTIFICATIONS, key, &taken)?)
 }
 
 fn event_name(operation: &BitString) -> &'static str {

@@ -126,3 +126,93 @@ async fn other_notifications_are_believed_only_from_the_euicc_that_has_the_profi
     assert_eq!(notify(&bench.server, enabled()).await, 204);
     assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn every_reason_for_a_failed_installation_is_taken_and_ends_the_order() {
+    let reasons = (1..=32).chain([127, 200]);
+    let commands = (0..=5).cycle();
+    for (reason, command) in reasons.zip(commands) {
+        let bench = Bench::new();
+        let code = bench.released(&options()).await;
+        let euicc = bench.euicc();
+        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let mut data = euicc.result(&transaction, iccid(), false);
+        data.final_result = FinalResult::ErrorResult(ErrorResult {
+            bpp_command_id: BppCommandId(command),
+            error_reason: ErrorReason(reason),
+            sima_response: None,
+        });
+        bench.events.take();
+        assert_eq!(notify(&bench.server, euicc.signed_result(data)).await, 204, "{reason}");
+        assert_eq!(bench.events.take()[0].outcome, Outcome::Done, "{reason}");
+        assert_eq!(bench.state().await, ProfileState::Error, "{reason}");
+        assert!(bench.server.installations(iccid()).await.unwrap().is_empty(), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_installation_that_failed_before_the_metadata_has_no_iccid_to_name() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    for (success, state) in [(true, ProfileState::Downloaded), (false, ProfileState::Error)] {
+        let mut data = euicc.result(&transaction, iccid(), success);
+        data.notification_metadata.iccid = None;
+        assert_eq!(notify(&bench.server, euicc.signed_result(data)).await, 204);
+        assert_eq!(bench.state().await, state, "success: {success}");
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_comes_late_is_taken_whatever_became_of_the_order() {
+    // A retry was given up while the message of the first installation was on its way.
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let retry = euicc.try_authenticate(&bench.server, &code).await.done();
+    let gone = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(gone, false)).await.done();
+    assert_eq!(bench.state().await, ProfileState::Error);
+    bench.wait(Duration::from_secs(60 * 24 * 3600));
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    assert_eq!(bench.state().await, ProfileState::Installed);
+
+    // And even the order was placed anew: that one stays, and the eUICC is known to have the profile.
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let retry = euicc.try_authenticate(&bench.server, &code).await.done();
+    let gone = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(gone, false)).await.done();
+    bench.order(|_| {}).await;
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    assert_eq!(bench.state().await, ProfileState::Released);
+    assert_eq!(bench.server.installations(iccid()).await.unwrap()[0].eid, euicc.eid);
+    notify(&bench.server, euicc.notification(2, notification_event::ENABLE, iccid())).await;
+    assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_deleted_profile_is_no_longer_known_to_be_there() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    assert_eq!(bench.server.installations(iccid()).await.unwrap().len(), 1);
+    for _ in 0..2 {
+        let deleted = euicc.notification(2, notification_event::DELETE, iccid());
+        bench.events.take();
+        assert_eq!(notify(&bench.server, deleted).await, 204);
+        assert_eq!(bench.events.take()[0].outcome, Outcome::Done);
+        assert!(bench.server.installations(iccid()).await.unwrap().is_empty());
+    }
+    assert_eq!(notify(&bench.server, euicc.notification(3, notification_event::ENABLE, iccid())).await, 204);
+    assert_eq!(
+        bench.records.list("notifications", "").await.unwrap().len(),
+        2,
+        "enabled after it was deleted"
+    );
+}

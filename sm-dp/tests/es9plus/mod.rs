@@ -23,7 +23,7 @@ use crypto::Curve;
 use profile::element::Service;
 use rsp::der::{Asn1, BitString, Null, Raw};
 use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
-use rsp::sgp22::es8plus::ProfileInstallationResult;
+use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, ErrorResult, FinalResult, ProfileInstallationResult};
 use rsp::sgp22::es9plus::{
     AuthenticateClient, AuthenticateClientRequest, CancelSession, CancelSessionRequestEs9,
     GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
