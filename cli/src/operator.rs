@@ -25,7 +25,6 @@ pub struct Operator {
     requester: String,
     world: World,
     events: std::sync::Arc<dyn Events>,
-    calls: u64,
 }
 
 /// Nothing: the reply of functions that have no output data.
@@ -40,7 +39,7 @@ impl Operator {
         world: World,
         events: std::sync::Arc<dyn Events>,
     ) -> Self {
-        Self { link, requester: requester.into(), world, events, calls: 0 }
+        Self { link, requester: requester.into(), world, events }
     }
 
     /// ES2+.DownloadOrder: reserves a profile, by ICCID or by type.
@@ -48,7 +47,7 @@ impl Operator {
     /// # Errors
     /// The SM-DP+ refuses or cannot be reached.
     pub async fn download_order(
-        &mut self,
+        &self,
         eid: Option<Eid>,
         iccid: Option<Iccid>,
         profile_type: Option<String>,
@@ -63,7 +62,7 @@ impl Operator {
     /// # Errors
     /// The SM-DP+ refuses or cannot be reached.
     pub async fn confirm_order(
-        &mut self,
+        &self,
         iccid: Iccid,
         eid: Option<Eid>,
         matching_id: Option<String>,
@@ -87,7 +86,7 @@ impl Operator {
     /// # Errors
     /// The SM-DP+ refuses or cannot be reached.
     pub async fn cancel_order(
-        &mut self,
+        &self,
         iccid: Iccid,
         eid: Option<Eid>,
         matching_id: Option<String>,
@@ -107,16 +106,17 @@ impl Operator {
     ///
     /// # Errors
     /// The SM-DP+ refuses or cannot be reached.
-    pub async fn release_profile(&mut self, iccid: Iccid) -> Result<(), Fault> {
+    pub async fn release_profile(&self, iccid: Iccid) -> Result<(), Fault> {
         let request = ReleaseProfileRequest { header: self.header(), iccid };
         self.call::<NoOutput>("releaseProfile", &request).await.map(|_| ())
     }
 
-    fn header(&mut self) -> RequestHeader {
-        self.calls += 1;
+    /// An SM-DP+ takes a call with an identifier that it knows for a repetition, so that no two may share one, whoever
+    /// makes them.
+    fn header(&self) -> RequestHeader {
         RequestHeader {
             function_requester_identifier: self.requester.clone(),
-            function_call_identifier: format!("landfall-{}-{}", self.world.clock.now().0, self.calls),
+            function_call_identifier: format!("landfall-{:032x}", u128::from_be_bytes(self.world.random())),
         }
     }
 

@@ -88,7 +88,7 @@ impl Command {
         let (tls, oid) = parties::operator_tls(&pki, &self.name, clock)?;
         let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
         let link = client.link(&parties::reachable(settings), Some(tls))?;
-        let mut operator = Operator::new(link, oid, world, Arc::new(NullEvents));
+        let operator = Operator::new(link, oid, world, Arc::new(NullEvents));
         match self.function {
             Function::Order { iccid, profile_type, eid, matching_id, confirmation_code, hold } => {
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;

@@ -89,7 +89,7 @@ impl Command {
             let (tls, oid) = parties::operator_tls(&pki, "Landfall Test Operator", Arc::clone(&clock))?;
             let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
             let link = client.link(&parties::reachable(settings), Some(tls))?;
-            let mut operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
+            let operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
             operator.download_order(None, Some(iccid), None).await?;
             operator.confirm_order(iccid, None, None, self.confirmation_code, true).await?;
             profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();

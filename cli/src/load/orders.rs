@@ -20,8 +20,6 @@ const PROFILE_TYPE: &str = "landfall-load";
 const HOME: &str = "001-01";
 /// How many requests are under way while orders are prepared: enough to share a write to the disk.
 const AT_ONCE: usize = 32;
-/// An order whose confirmation was acted upon but not answered cannot be confirmed again; another one is placed.
-const TRIES: usize = 3;
 
 /// The bench's side of our own SM-DP+.
 pub struct Bench {
@@ -153,17 +151,10 @@ fn judge(stock: &[Profile], orders: &[Order], endings: &[Ending]) -> Verdict {
     verdict
 }
 
-async fn place(mut operator: Operator) -> Result<(Iccid, String, Option<String>), Fault> {
-    let mut tries_left = TRIES;
-    loop {
-        tries_left -= 1;
-        let iccid = operator.download_order(None, None, Some(PROFILE_TYPE.to_owned())).await?;
-        match operator.confirm_order(iccid, None, None, None, true).await {
-            Ok(confirmed) => return Ok((iccid, confirmed.matching_id, confirmed.smdp_address)),
-            Err(_) if tries_left > 0 => {}
-            Err(fault) => return Err(fault),
-        }
-    }
+async fn place(operator: Operator) -> Result<(Iccid, String, Option<String>), Fault> {
+    let iccid = operator.download_order(None, None, Some(PROFILE_TYPE.to_owned())).await?;
+    let confirmed = operator.confirm_order(iccid, None, None, None, true).await?;
+    Ok((iccid, confirmed.matching_id, confirmed.smdp_address))
 }
 
 /// Does something `number` times, [`AT_ONCE`] at a time; the results in order, or the first fault.
