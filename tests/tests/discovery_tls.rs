@@ -100,7 +100,7 @@ async fn an_order_becomes_an_event_and_the_event_a_profile() {
     let (tls, oid) =
         parties::operator_tls(&bench.pki, "Landfall Test Operator", Arc::clone(&bench.clock)).unwrap();
     let link = Client::default().link(&bench.settings.sm_dp, Some(tls)).unwrap();
-    let mut operator = Operator::new(link, oid, bench.world.clone(), Arc::new(NullEvents));
+    let operator = Operator::new(link, oid, bench.world.clone(), Arc::new(NullEvents));
     operator.download_order(Some(eid), Some(iccid), None).await.unwrap();
     let event_id = operator.confirm_order(iccid, Some(eid), None, None, true).await.unwrap().matching_id;
 
