@@ -3,16 +3,21 @@
 //! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
 //! under the same functionCallIdentifier.
 
+mod events;
+
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response};
 use rsp::{
     ids::SmdpAddress,
-    sgp22::{es2plus, json},
+    sgp22::{
+        es2plus::{self, HandleDownloadProgressInfoRequest},
+        json,
+    },
     time::Timestamp,
 };
-use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Tx};
+use world::{BoxFuture, Event, Events, Fault, Link, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use crate::{
     config::{FIRST_REDELIVERY, SLOWEST_REDELIVERY},
@@ -22,7 +27,7 @@ use crate::{
 
 /// The way from the SM-DP+ to others. It shows its own TLS certificate as the client's.
 pub trait Peers: Send + Sync {
-    /// A link to an operator's ES2+.
+    /// A link to an operator's ES2+ or to the ES12 of an SM-DS.
     ///
     /// # Errors
     /// There can be none to this address.
@@ -81,15 +86,23 @@ impl SmDpPlus {
     }
 
     async fn deliver_to(&self, to: &str, mut addressee: Addressee) -> Result<Option<Timestamp>, Fault> {
+        let mut held = None;
         loop {
+            let now = self.0.world.now();
             let waiting = Tx::begin(self.records()).glance(&OUTBOX, to).await?;
-            if waiting.is_empty() {
-                return Ok(None);
+            let is_held = |message: &Message| message.held_until.filter(|until| *until > now);
+            held = [held, waiting.iter().filter_map(|(_, message)| is_held(message)).min()]
+                .into_iter()
+                .flatten()
+                .min();
+            let due: Vec<_> = waiting.into_iter().filter(|(_, message)| is_held(message).is_none()).collect();
+            if due.is_empty() {
+                return Ok(held);
             }
-            for (key, message) in waiting {
+            for (key, message) in due {
                 let now = self.0.world.now();
                 if addressee.next_attempt > now {
-                    return Ok(Some(addressee.next_attempt));
+                    return Ok([Some(addressee.next_attempt), held].into_iter().flatten().min());
                 }
                 match self.deliver(&addressee.peer, &message).await? {
                     Delivered::Done => {
@@ -98,6 +111,7 @@ impl SmDpPlus {
                     }
                     Delivered::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
                         tracing::warn!(%why, to, "a message was given up; its peer has not taken it for too long");
+                        self.give_up(&message).await?;
                         self.delete(&key, to, &addressee).await?;
                     }
                     Delivered::Not(_) => {
@@ -112,23 +126,36 @@ impl SmDpPlus {
 
     /// Tries once.
     async fn deliver(&self, peer: &Peer, message: &Message) -> Result<Delivered, Fault> {
-        let Peer::Operator(identifier) = peer;
+        match (peer, &message.call) {
+            (Peer::Operator(identifier), Outgoing::HandleDownloadProgressInfo(body)) => {
+                self.tell_operator(identifier, body).await
+            }
+            (Peer::SmDs(address), call) => self.tell_sm_ds(address, call).await,
+            // Nobody writes one.
+            (Peer::Operator(_), _) => Ok(Delivered::Done),
+        }
+    }
+
+    async fn tell_operator(
+        &self,
+        identifier: &str,
+        body: &HandleDownloadProgressInfoRequest,
+    ) -> Result<Delivered, Fault> {
         let operator = Tx::begin(self.records()).get(&OPERATORS, identifier).await?;
         let Some(address) = operator.and_then(|operator| operator.es2plus_address) else {
             return Ok(Delivered::Done);
         };
-        let Outgoing::HandleDownloadProgressInfo(body) = &message.call;
         let path = es2plus::path("handleDownloadProgressInfo");
         let request = json::request(&path, self.0.config.protocol_version, body);
         let sent = request.body().len();
         let outcome = match self.send(&address, request).await {
-            Ok(status) if status.is_success() => Outcome::Done,
-            Ok(status) => Outcome::Failed(format!("HTTP {status}")),
+            Ok(response) if response.status().is_success() => Outcome::Done,
+            Ok(response) => Outcome::Failed(format!("HTTP {}", response.status())),
             Err(fault) => Outcome::Failed(fault.to_string()),
         };
         self.0.events.tell(
             Event::new(self.0.world.now(), "SM-DP+", "HandleDownloadProgressInfo")
-                .with_peer("ES2+", identifier.clone())
+                .with_peer("ES2+", identifier.to_owned())
                 .with_bytes(sent, 0)
                 .with_outcome(outcome.clone())
                 .with_note(format!("{} {}", body.notification_point_id, body.iccid)),
@@ -139,16 +166,16 @@ impl SmDpPlus {
         })
     }
 
-    async fn send(&self, address: &SmdpAddress, request: Request<Bytes>) -> Result<StatusCode, Fault> {
-        let peers = self.0.peers.get().ok_or_else(|| {
-            Fault::new(
-                format!("cannot reach {address}"),
-                "this server was given no way to others",
-                "serve it with one",
-            )
-        })?;
-        let link = peers.link(address)?;
-        Ok(world::send(&link, request).await?.status())
+    async fn send(
+        &self,
+        address: &SmdpAddress,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, LinkFault> {
+        let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, address.to_string(), why);
+        let peers = self.0.peers.get();
+        let peers = peers.ok_or_else(|| unreachable("this server was given no way to others".to_owned()))?;
+        let link = peers.link(address).map_err(|fault| unreachable(fault.to_string()))?;
+        world::send(&link, request).await
     }
 
     async fn delete(&self, key: &str, to: &str, addressee: &Addressee) -> Result<(), Fault> {

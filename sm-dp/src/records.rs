@@ -10,6 +10,7 @@ use rsp::{
     sgp22::{
         es2plus::HandleDownloadProgressInfoRequest,
         es8plus::StoreMetadataRequest,
+        es12::{DeleteEventRequest, RegisterEventRequest},
         json::{base64_der, base64_octets},
     },
     time::Timestamp,
@@ -44,7 +45,7 @@ pub const INSTALLATIONS: Collection<Installation> = Collection::new("installatio
 pub const OPERATORS: Collection<Operator> = Collection::new("operators");
 /// The profile that a call was given which did not name one: the key is the requester and the call's identifier.
 pub const CALLS: Collection<Iccid> = Collection::new("calls");
-/// What waits to be delivered to operators: the key is the addressee, the time, the profile, the eUICC and a number.
+/// What waits to be delivered to operators and SM-DSs: the key is the addressee, the time, the profile, the eUICC and a number.
 pub const OUTBOX: Collection<Message> = Collection::new("outbox");
 /// To whom there ever was something to deliver, and when it is tried next.
 pub const ADDRESSEES: Collection<Addressee> = Collection::new("addressees");
@@ -114,6 +115,8 @@ pub struct LastCall {
     pub digest: Octets,
     /// The reply, as JSON.
     pub reply: serde_json::Value,
+    /// The message that must be delivered before the reply may be given.
+    pub event: Option<String>,
 }
 
 /// An operator that is known by name.
@@ -183,6 +186,8 @@ pub struct Order {
     pub rebinding: Rebinding,
     /// The SM-DS at which an event tells of the order.
     pub smds_address: Option<String>,
+    /// Whether the event is there, or on its way there.
+    pub event_registered: bool,
 }
 
 impl Order {
@@ -202,6 +207,7 @@ impl Order {
             protection: profile.protection,
             rebinding: profile.rebinding,
             smds_address: None,
+            event_registered: false,
         }
     }
 }
@@ -319,6 +325,8 @@ pub struct Binding {
 pub struct Message {
     /// Since when it waits.
     pub since: Timestamp,
+    /// Until then it is left to whoever put it here, who delivers it at once.
+    pub held_until: Option<Timestamp>,
     /// What is to be called at the peer.
     pub call: Outgoing,
 }
@@ -328,6 +336,30 @@ pub struct Message {
 pub enum Outgoing {
     /// ES2+.HandleDownloadProgressInfo of an operator.
     HandleDownloadProgressInfo(HandleDownloadProgressInfoRequest),
+    /// ES12.RegisterEvent of an SM-DS.
+    RegisterEvent {
+        /// Where.
+        at: SmdpAddress,
+        /// The event.
+        request: RegisterEventRequest,
+        /// How the order stood before; if the SM-DS does not take the event, it stands so again.
+        before: Box<Before>,
+    },
+    /// ES12.DeleteEvent of an SM-DS.
+    DeleteEvent(DeleteEventRequest),
+}
+
+/// A profile's order as it stood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// The profile.
+    pub iccid: Iccid,
+    /// Where it stood.
+    pub state: ProfileState,
+    /// Its order.
+    pub order: Option<Order>,
+    /// The call that had changed it last.
+    pub last_call: Option<LastCall>,
 }
 
 /// Somebody to whom something is delivered.
@@ -346,6 +378,8 @@ pub struct Addressee {
 pub enum Peer {
     /// The operator with this identifier; where, is read from its record when the message is sent.
     Operator(String),
+    /// The SM-DS at this address.
+    SmDs(SmdpAddress),
 }
 
 /// A profile on an eUICC.

@@ -250,13 +250,19 @@ impl SmDpPlus {
                 Ok(said) => said,
                 Err(fault) => return failed(voice, &fault),
             };
-            let has_posted = tx.has_written(&OUTBOX);
+            let posted = tx.written_keys(&OUTBOX);
             match tx.commit().await {
+                Ok(Committed::Yes) if posted.is_empty() => return said,
                 Ok(Committed::Yes) => {
-                    if has_posted {
-                        self.wake();
-                    }
-                    return said;
+                    let registered = self.register_events(&posted).await;
+                    self.wake();
+                    return match registered {
+                        Ok(None) => said,
+                        Ok(Some(refusal)) => voice
+                            .say_json::<()>(Err(refusal.into()))
+                            .unwrap_or_else(|fault| failed(voice, &fault)),
+                        Err(fault) => failed(voice, &fault),
+                    };
                 }
                 Ok(Committed::Conflict) => {}
                 Err(fault) => return failed(voice, &fault),

@@ -204,9 +204,11 @@ impl<'r> Tx<'r> {
         self.written.insert((collection.name, key.to_owned()), None);
     }
 
-    /// Whether it writes or deletes any record of the collection.
-    pub fn has_written<T>(&self, collection: &Collection<T>) -> bool {
-        self.written.keys().any(|(name, _)| *name == collection.name)
+    /// The keys of the records of the collection that it writes, and not those that it deletes.
+    pub fn written_keys<T>(&self, collection: &Collection<T>) -> Vec<String> {
+        let mine =
+            self.written.iter().filter(|((name, _), content)| *name == collection.name && content.is_some());
+        mine.map(|((_, key), _)| key.clone()).collect()
     }
 
     /// What this transaction has read and wants changed.

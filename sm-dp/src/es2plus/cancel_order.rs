@@ -20,7 +20,7 @@ pub(crate) async fn execute(
     let iccid = request.iccid;
     let call = CallId::of("CancelOrder", &request.header, request)?;
     let mut profile = own_profile(context, iccid, &request.header).await?;
-    if let Some(answer) = call.answer(&profile)? {
+    if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
     let Some(order) = profile.order.clone() else {

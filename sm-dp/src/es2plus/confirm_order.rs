@@ -4,16 +4,16 @@
 
 use crypto::ConfirmationCodeHash;
 use rsp::{
-    ids::Eid,
+    ids::{Eid, SmdpAddress},
     sgp22::es2plus::{ConfirmOrderReply, ConfirmOrderRequest},
-    status::Status,
+    status::{Refusal, Status},
 };
 
-use super::{Caller, own_profile, retry::CallId};
+use super::{Caller, own_profile, register_event, retry::CallId};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
-    records::{MATCHING_IDS, ORDERS_BY_EID, Octets, Profile, eid_key},
+    records::{Before, MATCHING_IDS, ORDERS_BY_EID, Octets, Profile, eid_key},
 };
 
 /// MatchingIDs that are made here: five groups of five. 25 symbols of 32 are 125 bits, not to be guessed.
@@ -29,7 +29,7 @@ pub(crate) async fn execute(
     caller.check(context, &request.header).await?;
     let call = CallId::of("ConfirmOrder", &request.header, request)?;
     let mut profile = own_profile(context, request.iccid, &request.header).await?;
-    if let Some(answer) = call.answer(&profile)? {
+    if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
     let event = match request.release_flag {
@@ -44,12 +44,9 @@ pub(crate) async fn execute(
     };
     let eid = eid_of(&profile, request.eid)?;
     let matching_id = matching_id(context, request, eid).await?;
-    if request.smds_address.is_some() {
-        return Err(Status::SmdsInaccessible
-            .because("this SM-DP+ has no SM-DS to register the event at")
-            .into());
-    }
+    check_event(request, eid, &matching_id)?;
 
+    let before = Before::of(&profile);
     profile.state = state;
     if let Some(order) = profile.order.as_mut() {
         order.eid = eid;
@@ -60,6 +57,7 @@ pub(crate) async fn execute(
             .filter(|code| !code.is_empty())
             .map(|code| Octets(ConfirmationCodeHash::of(code).expose().to_vec()));
         order.expires = Some(context.now.plus(context.config.order_lifetime));
+        order.smds_address.clone_from(&request.smds_address);
     }
     if let Some(eid) = eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
@@ -70,8 +68,27 @@ pub(crate) async fn execute(
     let reply =
         ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.address.to_string()) };
     call.keep(context, &mut profile, &reply)?;
+    if request.release_flag {
+        register_event(context, &mut profile, before).await?;
+    }
     profile.keep(context.tx)?;
     Ok(reply)
+}
+
+/// An event is for one eUICC, and its EventID is the MatchingID.
+fn check_event(request: &ConfirmOrderRequest, eid: Option<Eid>, matching_id: &str) -> Result<(), Refusal> {
+    let Some(address) = &request.smds_address else { return Ok(()) };
+    if address.parse::<SmdpAddress>().is_err() {
+        return Err(Status::SmdsInaccessible.because("this is no address of an SM-DS").about(address));
+    }
+    if eid.is_none() {
+        return Err(Status::EidMissing.because("an event at an SM-DS is for an EID, and the order has none"));
+    }
+    if matching_id.is_empty() {
+        return Err(Status::MatchingIdRefused
+            .because("an event at an SM-DS needs a MatchingID, and none is to be had"));
+    }
+    Ok(())
 }
 
 /// The EID of the order and the EID now given must not differ.

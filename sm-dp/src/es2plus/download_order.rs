@@ -24,12 +24,12 @@ pub(crate) async fn execute(
     let call = CallId::of("DownloadOrder", &request.header, request)?;
     if request.iccid.is_none()
         && let Some(given) = call.profile(context).await?
-        && let Some(answer) = call.answer(&given)?
+        && let Some(answer) = call.answer(context, &given).await?
     {
         return Ok(answer);
     }
     let mut profile = find(context, request).await?;
-    if let Some(answer) = call.answer(&profile)? {
+    if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
     let Some(state) = profile.state.after(event) else {

@@ -17,8 +17,10 @@ use world::PeerCertificate;
 use crate::{
     config::Requesters,
     decision::{Context, Decision},
+    outbox,
     records::{
-        BINDINGS, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key, iccid_key,
+        BINDINGS, Before, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key,
+        iccid_key,
     },
 };
 
@@ -75,6 +77,7 @@ pub(crate) async fn forget(context: &mut Context<'_, '_>, iccid: Iccid, order: &
     if let Some(eid) = order.eid {
         context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, iccid));
     }
+    outbox::delete_event(context, order)?;
     if order.reusable {
         for (key, _) in context.tx.list(&BINDINGS, &format!("{iccid}/")).await? {
             context.tx.delete(&BINDINGS, &key);
@@ -99,6 +102,19 @@ pub(crate) async fn own_profile(
             .into());
     }
     Ok(profile)
+}
+
+/// Has the event registered that tells an LPA of a released order, if the order has an SM-DS. The caller is answered
+/// when the SM-DS has been.
+async fn register_event(
+    context: &mut Context<'_, '_>,
+    profile: &mut Profile,
+    before: Before,
+) -> Decision<()> {
+    if let Some(event) = outbox::register_event(context, profile, before).await? {
+        retry::CallId::keep_event(profile, event);
+    }
+    Ok(())
 }
 
 impl Profile {

@@ -2,10 +2,11 @@
 
 use rsp::{sgp22::es2plus::ReleaseProfileRequest, status::Status};
 
-use super::{Caller, own_profile, retry::CallId};
+use super::{Caller, own_profile, register_event, retry::CallId};
 use crate::{
     decision::{Context, Decision},
     profile_state::ProfileEvent,
+    records::Before,
 };
 
 pub(crate) async fn execute(
@@ -16,7 +17,7 @@ pub(crate) async fn execute(
     caller.check(context, &request.header).await?;
     let call = CallId::of("ReleaseProfile", &request.header, request)?;
     let mut profile = own_profile(context, request.iccid, &request.header).await?;
-    if let Some(answer) = call.answer(&profile)? {
+    if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
     let Some(state) = profile.state.after(ProfileEvent::ProfileReleased) else {
@@ -25,8 +26,10 @@ pub(crate) async fn execute(
             .about(request.iccid)
             .into());
     };
+    let before = Before::of(&profile);
     profile.state = state;
     call.keep(context, &mut profile, &())?;
+    register_event(context, &mut profile, before).await?;
     profile.keep(context.tx)?;
     Ok(())
 }

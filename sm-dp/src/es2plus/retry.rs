@@ -11,6 +11,7 @@ use world::Fault;
 
 use crate::{
     decision::{Context, Decision},
+    outbox,
     records::{CALLS, LastCall, Octets, PROFILES, Profile},
 };
 
@@ -34,7 +35,11 @@ impl CallId {
     }
 
     /// The answer that was given, if this call is the last that changed the profile.
-    pub(crate) fn answer<R: DeserializeOwned>(&self, profile: &Profile) -> Decision<Option<R>> {
+    pub(crate) async fn answer<R: DeserializeOwned>(
+        &self,
+        context: &mut Context<'_, '_>,
+        profile: &Profile,
+    ) -> Decision<Option<R>> {
         let is_this = |last: &&LastCall| {
             !self.identifier.is_empty()
                 && last.requester == self.requester
@@ -42,6 +47,9 @@ impl CallId {
                 && last.digest == self.digest
         };
         let Some(last) = profile.last_call.as_ref().filter(is_this) else { return Ok(None) };
+        if let Some(event) = &last.event {
+            outbox::hold_again(context, event).await?;
+        }
         let reply = serde_json::from_value(last.reply.clone()).map_err(|e| {
             Fault::caused_by(
                 e,
@@ -77,8 +85,16 @@ impl CallId {
             identifier: self.identifier,
             digest: self.digest,
             reply: serde_json::to_value(reply).map_err(not_json)?,
+            event: None,
         });
         Ok(())
+    }
+
+    /// Keeps, too, the event that must have reached the SM-DS before the answer is true.
+    pub(crate) fn keep_event(profile: &mut Profile, event: String) {
+        if let Some(last) = profile.last_call.as_mut() {
+            last.event = Some(event);
+        }
     }
 
     /// Keeps, too, which profile it was, as the call does not name one.

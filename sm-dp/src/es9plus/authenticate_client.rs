@@ -228,7 +228,18 @@ async fn check(
         return Err(too_often().into());
     }
     if expires.is_some_and(|expires| expires <= context.now) {
+        delete_event(context, profile)?;
         return Err(Status::OrderExpired.because("the download order has expired").about(iccid).into());
+    }
+    Ok(())
+}
+
+/// An order that has expired is not to be heard of at an SM-DS any more.
+fn delete_event(context: &mut Context<'_, '_>, profile: &mut Profile) -> Decision<()> {
+    if let Some(order) = profile.order.as_mut().filter(|order| order.event_registered) {
+        outbox::delete_event(context, order)?;
+        order.event_registered = false;
+        profile.keep(context.tx)?;
     }
     Ok(())
 }

@@ -15,7 +15,8 @@ use rsp::{
 
 use crate::{
     decision::{Context, Decision},
-    profile_state::ProfileEvent,
+    outbox,
+    profile_state::{ProfileEvent, ProfileState},
     records::{Offer, PROFILES, Profile, SESSIONS, Session},
 };
 
@@ -86,6 +87,12 @@ pub(crate) fn advance(
         return Ok(true);
     }
     profile.state = next;
+    if matches!(next, ProfileState::Installed | ProfileState::Error)
+        && let Some(order) = profile.order.as_mut()
+    {
+        outbox::delete_event(context, order)?;
+        order.event_registered = false;
+    }
     profile.keep(context.tx)?;
     Ok(true)
 }

@@ -1,0 +1,370 @@
+//! Orders that an SM-DS tells of: ES12.RegisterEvent and DeleteEvent (SGP.22 section 5.9), as the SM-DP+ calls them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use rsp::ids::{Eid, Iccid, SmdpAddress};
+use rsp::sgp22::es2plus::{ConfirmOrderReply, ConfirmOrderRequest, ReleaseProfileRequest};
+use rsp::sgp22::es9plus::CancelSession;
+use rsp::sgp22::es12::{self, DeleteEventRequest, RegisterEventRequest};
+use rsp::sgp22::{CancelSessionReason, json};
+use rsp::status::Status;
+use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
+use support::euicc::notify;
+use support::operator::Nothing;
+use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, VERSION, call};
+use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
+
+/// Where the SM-DS is.
+const SM_DS: &str = "smds.landfall.example";
+
+/// An SM-DS that does as a test says.
+#[derive(Clone, Default)]
+struct SmDs {
+    asked: Arc<Mutex<Vec<Request<Bytes>>>>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Mood {
+    #[default]
+    Takes,
+    Refuses(Status),
+    Down,
+    /// It hears, and its answer is lost.
+    AnswerLost,
+    Broken,
+    /// It never answers.
+    Silent,
+}
+
+/// What an SM-DS was asked.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Register(RegisterEventRequest),
+    Delete(DeleteEventRequest),
+}
+
+impl Peers for SmDs {
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        assert_eq!(address.as_str(), SM_DS);
+        let sm_ds = self.clone();
+        Ok(link_from(tower::service_fn(move |request| {
+            let sm_ds = sm_ds.clone();
+            async move { sm_ds.answer(request).await }
+        })))
+    }
+}
+
+impl SmDs {
+    async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        let mood = *self.mood.lock().unwrap();
+        let fault = |kind| Err(LinkFault::new(kind, SM_DS, "as the test wants it"));
+        if mood == Mood::Down {
+            return fault(LinkFaultKind::Refused);
+        }
+        self.asked.lock().unwrap().push(request);
+        match mood {
+            Mood::Takes | Mood::Down => Ok(json::response(VERSION, Ok(&()))),
+            Mood::Refuses(status) => Ok(json::response::<()>(VERSION, Err(status.because("so it is")))),
+            Mood::AnswerLost => fault(LinkFaultKind::Timeout),
+            Mood::Silent => std::future::pending().await,
+            Mood::Broken => {
+                let mut response = Response::new(Bytes::new());
+                *response.status_mut() = StatusCode::BAD_GATEWAY;
+                Ok(response)
+            }
+        }
+    }
+
+    fn is(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    /// Since this was asked last.
+    fn asked(&self) -> Vec<Asked> {
+        let read = |request: Request<Bytes>| match request.uri().path() {
+            path if path == es12::path("registerEvent") => {
+                Asked::Register(serde_json::from_slice(request.body()).unwrap())
+            }
+            path if path == es12::path("deleteEvent") => {
+                Asked::Delete(serde_json::from_slice(request.body()).unwrap())
+            }
+            path => panic!("{path}"),
+        };
+        std::mem::take(&mut *self.asked.lock().unwrap()).into_iter().map(read).collect()
+    }
+
+    /// That it was asked to delete this event, and nothing else.
+    fn deleted(&self, eid: Eid, event_id: &str) {
+        let asked = self.asked();
+        let [Asked::Delete(request)] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!((request.eid, &*request.event_id), (eid, event_id));
+    }
+}
+
+fn iccid() -> Iccid {
+    ICCID.parse().unwrap()
+}
+
+/// A bench with an SM-DS and a profile ordered for the first eUICC.
+async fn bench() -> (Bench, SmDs) {
+    let bench = Bench::new();
+    let sm_ds = SmDs::default();
+    let bench = Bench { server: bench.server.clone().with_peers(Arc::new(sm_ds.clone())), ..bench };
+    bench.stock(ICCID, &ProfileOptions::default()).await;
+    let eid = Some(bench.euicc().eid);
+    bench.operator().download_order(&bench.server, Some(iccid()), None, eid).await.done();
+    (bench, sm_ds)
+}
+
+fn confirmation(bench: &Bench) -> ConfirmOrderRequest {
+    ConfirmOrderRequest { smds_address: Some(SM_DS.to_owned()), ..bench.operator().confirmation(iccid()) }
+}
+
+async fn confirm(
+    server: &SmDpPlus,
+    bench: &Bench,
+    request: &ConfirmOrderRequest,
+) -> json::Answer<ConfirmOrderReply> {
+    bench.operator().call(server, "confirmOrder", request).await
+}
+
+#[tokio::test]
+async fn a_released_order_is_registered_before_its_operator_is_answered() {
+    let (bench, sm_ds) = bench().await;
+    let reply = confirm(&bench.server, &bench, &confirmation(&bench)).await.done();
+    let asked = sm_ds.asked();
+    let [Asked::Register(event)] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(event.eid, bench.euicc().eid);
+    assert_eq!(event.event_id, reply.matching_id);
+    assert_eq!(event.rsp_server_address.as_str(), ADDRESS);
+    assert_eq!(event.header.function_requester_identifier, "2.999.10");
+    assert!(!event.header.function_call_identifier.is_empty());
+    assert!(bench.server.outbox().await.unwrap().is_empty());
+    // It leads to the profile.
+    bench.euicc().try_authenticate(&bench.server, &event.event_id).await.done();
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_released_is_registered_when_it_is() {
+    let (bench, sm_ds) = bench().await;
+    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&bench) };
+    let reply = confirm(&bench.server, &bench, &request).await.done();
+    assert_eq!(sm_ds.asked(), []);
+    sm_ds.is(Mood::Down);
+    let answer = bench.operator().release(&bench.server, iccid()).await;
+    assert_eq!(answer.refused(), Status::SmdsInaccessible);
+    assert_eq!(bench.state().await, ProfileState::Confirmed);
+    sm_ds.is(Mood::Takes);
+    bench.operator().release(&bench.server, iccid()).await.done();
+    let asked = sm_ds.asked();
+    assert!(matches!(&asked[..], [Asked::Register(event)] if event.event_id == reply.matching_id));
+    bench.euicc().try_authenticate(&bench.server, &reply.matching_id).await.done();
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_an_event_is_refused_and_unchanged() {
+    let (bench, sm_ds) = bench().await;
+    let before = bench.profile().await;
+    for (case, change, status) in [
+        (
+            "not an address",
+            ConfirmOrderRequest { smds_address: Some("not an address".to_owned()), ..confirmation(&bench) },
+            Status::SmdsInaccessible,
+        ),
+        (
+            "no MatchingID",
+            ConfirmOrderRequest { matching_id: Some(String::new()), ..confirmation(&bench) },
+            Status::MatchingIdRefused,
+        ),
+    ] {
+        assert_eq!(confirm(&bench.server, &bench, &change).await.refused(), status, "{case}");
+        assert_eq!(bench.profile().await, before, "{case}");
+    }
+    // For nobody in particular.
+    let other = bench.stock(OTHER_ICCID, &ProfileOptions::default()).await;
+    bench.operator().download_order(&bench.server, Some(other), None, None).await.done();
+    for release_flag in [true, false] {
+        let request = ConfirmOrderRequest { iccid: other, release_flag, ..confirmation(&bench) };
+        assert_eq!(confirm(&bench.server, &bench, &request).await.refused(), Status::EidMissing);
+    }
+    assert_eq!(sm_ds.asked(), []);
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_taken_takes_the_order_back() {
+    for (mood, status, deletes) in [
+        (Mood::Refuses(Status::EventInUse), Status::SmdsExecutionError, 0),
+        (Mood::Refuses(Status::RequesterNotAllowed), Status::SmdsExecutionError, 0),
+        (Mood::Broken, Status::SmdsExecutionError, 1),
+        (Mood::AnswerLost, Status::SmdsExecutionError, 1),
+        (Mood::Down, Status::SmdsInaccessible, 0),
+    ] {
+        let (bench, sm_ds) = bench().await;
+        let before = bench.profile().await;
+        sm_ds.is(mood);
+        let request = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
+        assert_eq!(confirm(&bench.server, &bench, &request).await.refused(), status);
+        assert_eq!(bench.profile().await, before);
+        let answer = bench.euicc().try_authenticate(&bench.server, "EVENT-1").await;
+        assert_eq!(answer.refused(), Status::MatchingIdRefused);
+        // What it may have is deleted there when it is back; then the order can be confirmed as if nothing had been.
+        assert_eq!(bench.server.outbox().await.unwrap().len(), deletes);
+        sm_ds.is(Mood::Takes);
+        sm_ds.asked();
+        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        assert_eq!(sm_ds.asked().len(), deletes);
+        confirm(&bench.server, &bench, &request).await.done();
+        bench.euicc().try_authenticate(&bench.server, "EVENT-1").await.done();
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_deleted_when_its_order_ends_however_that_is() {
+    for end in ["installed", "failed", "rejected", "cancelled", "expired"] {
+        let (bench, sm_ds) = bench().await;
+        let code = confirm(&bench.server, &bench, &confirmation(&bench)).await.done().matching_id;
+        sm_ds.asked();
+        let euicc = bench.euicc();
+        match end {
+            "installed" | "failed" => {
+                let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+                assert_eq!(sm_ds.asked(), []);
+                let result = euicc.result(&transaction, iccid(), end == "installed");
+                notify(&bench.server, euicc.signed_result(result)).await;
+            }
+            "rejected" => {
+                let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+                let no = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
+                call::<CancelSession>(&bench.server, &euicc.signed_cancellation(no, false)).await.done();
+            }
+            "cancelled" => {
+                let operator = bench.operator();
+                let mut request = operator.cancellation(iccid());
+                request.eid = Some(euicc.eid);
+                operator.cancel(&bench.server, &request).await.done();
+            }
+            _ => {
+                bench.wait(sm_dp::config::ORDER_LIFETIME);
+                let answer = euicc.try_authenticate(&bench.server, &code).await;
+                assert_eq!(answer.refused(), Status::OrderExpired);
+                euicc.try_authenticate(&bench.server, &code).await.refused();
+            }
+        }
+        // Whenever the SM-DS can be reached.
+        sm_ds.is(Mood::Down);
+        let next = bench.server.deliver_due().await.unwrap().unwrap();
+        bench.clock.set(next);
+        // What is not there any more need not be deleted.
+        sm_ds.is(if end == "failed" { Mood::Refuses(Status::EventUnknown) } else { Mood::Takes });
+        assert_eq!(bench.server.deliver_due().await.unwrap(), None, "{end}");
+        sm_ds.deleted(euicc.eid, &code);
+        assert!(bench.server.outbox().await.unwrap().is_empty());
+    }
+}
+
+/// The request is dropped while the SM-DS is silent: the process is gone, the order is committed.
+async fn crash(bench: &Bench, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
+    sm_ds.is(Mood::Silent);
+    let asking = confirm(&bench.server, bench, request);
+    tokio::select! {
+        biased;
+        _ = asking => panic!("the SM-DS has not answered"),
+        () = async {
+            while sm_ds.asked.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    assert_eq!(bench.state().await, ProfileState::Released);
+    assert_eq!(bench.server.outbox().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_that_was_cut_off_is_registered_after_a_restart() {
+    for (mood, state) in [
+        (Mood::Takes, ProfileState::Released),
+        // As it was registered before the cut.
+        (Mood::Refuses(Status::EventInUse), ProfileState::Released),
+        (Mood::Refuses(Status::RequesterNotAllowed), ProfileState::Linked),
+    ] {
+        let (bench, sm_ds) = bench().await;
+        crash(&bench, &sm_ds, &confirmation(&bench)).await;
+        let first = sm_ds.asked();
+        sm_ds.is(mood);
+        let restarted = bench.second_server().with_peers(Arc::new(sm_ds.clone()));
+        // At first it is left to the request, which might live.
+        let next = restarted.deliver_due().await.unwrap().unwrap();
+        assert_eq!(sm_ds.asked(), []);
+        bench.clock.set(next);
+        assert_eq!(restarted.deliver_due().await.unwrap(), None);
+        assert_eq!(sm_ds.asked(), first, "the same call, under the same identifier");
+        assert_eq!(bench.state().await, state);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_cut_off_is_finished_when_it_comes_again() {
+    for (mood, refused) in [(Mood::Takes, None), (Mood::Down, Some(Status::SmdsInaccessible))] {
+        let (bench, sm_ds) = bench().await;
+        let request = confirmation(&bench);
+        crash(&bench, &sm_ds, &request).await;
+        let first = sm_ds.asked();
+        sm_ds.is(mood);
+        let answer = confirm(&bench.server, &bench, &request).await;
+        match refused {
+            None => {
+                let reply = answer.done();
+                assert_eq!(sm_ds.asked(), first);
+                // Answered once more, nothing is registered again.
+                assert_eq!(confirm(&bench.server, &bench, &request).await.done(), reply);
+                assert_eq!(sm_ds.asked(), []);
+            }
+            Some(status) => {
+                assert_eq!(answer.refused(), status);
+                assert_eq!(bench.state().await, ProfileState::Linked);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_waited_for_an_order_that_has_gone_is_not_registered() {
+    let (bench, sm_ds) = bench().await;
+    crash(&bench, &sm_ds, &confirmation(&bench)).await;
+    let operator = bench.operator();
+    let mut request = operator.cancellation(iccid());
+    request.eid = Some(bench.euicc().eid);
+    operator.cancel(&bench.server, &request).await.done();
+    sm_ds.asked();
+    sm_ds.is(Mood::Takes);
+    bench.wait(Duration::from_secs(3600));
+    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+    let asked = sm_ds.asked();
+    assert!(matches!(asked[..], [Asked::Delete(_)]), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_release_that_comes_again_is_not_registered_twice() {
+    let (bench, sm_ds) = bench().await;
+    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&bench) };
+    confirm(&bench.server, &bench, &request).await.done();
+    let operator = bench.operator();
+    let release = ReleaseProfileRequest { header: operator.header(), iccid: iccid() };
+    for _ in 0..2 {
+        let _: Nothing = operator.call(&bench.server, "releaseProfile", &release).await.done();
+    }
+    assert_eq!(sm_ds.asked().len(), 1);
+}
