@@ -9,6 +9,7 @@ mod cancel_session;
 mod get_bound_profile_package;
 mod handle_notification;
 mod initiate_authentication;
+mod order_of_checks;
 mod records;
 mod sessions;
 mod whole_way;

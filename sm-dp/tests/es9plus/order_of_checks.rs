@@ -1,0 +1,131 @@
+//! What is said first when several things are wrong. Each test puts every defect in at once, then leaves them out one
+//! after the other from the front: each time the next one speaks.
+
+use super::*;
+
+#[tokio::test]
+async fn initiate_authentication_address_version_verification_signing() {
+    type Spoil = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
+    let defects: [(Status, Spoil); 4] = [
+        (Status::SmdpAddressRefused, |it| it.smdp_address = "other.landfall.example".to_owned()),
+        (Status::SvnUnsupported, |it| it.euicc_info1.svn = Version([9, 0, 0])),
+        (Status::CiForVerificationUnavailable, |it| {
+            it.euicc_info1.euicc_ci_pk_id_list_for_verification.clear();
+        }),
+        (Status::CiForSigningUnsupported, |it| it.euicc_info1.euicc_ci_pk_id_list_for_signing.clear()),
+    ];
+    let bench = Bench::new();
+    for first in 0..defects.len() {
+        let mut request = bench.euicc().initiation();
+        defects[first..].iter().for_each(|(_, spoil)| spoil(&mut request));
+        let answer = call::<InitiateAuthentication>(&bench.server, &request).await;
+        assert_eq!(answer.refused(), defects[first].0);
+    }
+}
+
+#[tokio::test]
+async fn authenticate_client_transaction_eum_euicc_signature_transaction_challenge_matching_id() {
+    type Spoil = fn(&Bench, &mut Authenticate);
+    let defects: [(Status, Spoil); 7] = [
+        (Status::TransactionUnknown, |_, it| it.outer = TransactionId(vec![1; 16])),
+        (Status::EumCertificateExpired, |bench, it| {
+            it.eum_certificate = bench.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
+        }),
+        (Status::EuiccCertificateVerificationFailed, |bench, it| {
+            let forged = bench.pki.issue_with(Defect::ForgedSignature, Role::Euicc, Curve::P256).unwrap();
+            it.euicc_certificate = forged.der;
+        }),
+        (Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
+        (Status::TransactionUnknown, |_, it| it.signed.transaction_id = TransactionId(vec![1; 16])),
+        (Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
+        (Status::MatchingIdRefused, |_, it| it.matching_id = Some("UNKNOWN".to_owned())),
+    ];
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    for first in 0..defects.len() {
+        let mut proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code);
+        defects[first..].iter().for_each(|(_, spoil)| spoil(&bench, &mut proof));
+        let answer = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+        assert_eq!(answer.refused(), defects[first].0, "defect {first}");
+    }
+}
+
+#[tokio::test]
+async fn authenticate_client_eid_release_eligibility_attempts_expiry() {
+    let statuses = [
+        Status::EidNotAllowed,
+        Status::ProfileNotReleased,
+        Status::ProfileNotEligible,
+        Status::DownloadAttemptsExceeded,
+        Status::OrderExpired,
+    ];
+    for (first, status) in statuses.into_iter().enumerate() {
+        let bench = Bench::with(|config| {
+            config.order_lifetime = Duration::from_secs(60);
+            config.max_download_attempts = if first <= 3 { 0 } else { 10 };
+        });
+        bench.server.add_profile(&package(ICCID, &[Service::MILENAGE]), &options()).await.unwrap();
+        let other = bench.numbered_euicc(Curve::P256, 1).eid;
+        let code = bench
+            .order(|confirm| {
+                confirm.eid = (first == 0).then_some(other);
+                confirm.release_flag = first > 1;
+            })
+            .await;
+        let mut euicc = bench.euicc();
+        if first <= 2 {
+            euicc.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]);
+        }
+        bench.wait(Duration::from_secs(61));
+        assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), status, "defect {first}");
+    }
+}
+
+#[tokio::test]
+async fn get_bound_profile_package_transaction_signature_transaction_confirmation_code_binding() {
+    type Spoil = fn(&mut Prepare);
+    let defects: [(Status, Spoil); 4] = [
+        (Status::TransactionUnknown, |it| it.outer = TransactionId(vec![1; 16])),
+        (Status::EuiccVerificationFailed, |it| it.spoil_signature = true),
+        (Status::TransactionUnknown, |it| it.signed.transaction_id = TransactionId(vec![1; 16])),
+        (Status::ConfirmationCodeMissing, |it| it.signed.hash_cc = None),
+    ];
+    let bench = Bench::new();
+    bench.stock(ICCID, &ProfileOptions { rebinding: Rebinding::Refused, ..options() }).await;
+    let code = bench.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
+    let euicc = bench.euicc();
+    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("1234")).await.done();
+    for first in 0..=defects.len() {
+        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+        // Another one-time key than the package is bound to.
+        let mut prepare = euicc.prepare(&ok, &euicc.one_time_key()).code("1234");
+        defects[first..].iter().for_each(|(_, spoil)| spoil(&mut prepare));
+        let status = defects.get(first).map_or(Status::ProfileUnavailable, |(status, _)| *status);
+        assert_eq!(euicc.get(&bench.server, &prepare).await.refused(), status, "defect {first}");
+    }
+}
+
+#[tokio::test]
+async fn cancel_session_transaction_signature_transaction_oid() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let unknown = TransactionId(vec![1; 16]);
+    let statuses = [
+        Status::TransactionUnknown,
+        Status::EuiccVerificationFailed,
+        Status::TransactionUnknown,
+        Status::SmdpOidMismatch,
+    ];
+    for (first, status) in statuses.into_iter().enumerate() {
+        let inside = if first <= 2 { &unknown } else { &ok.transaction_id };
+        let mut cancelled = euicc.cancellation(inside, CancelSessionReason::END_USER_REJECTION);
+        cancelled.smdp_oid = "2.999.11".parse().unwrap();
+        let mut request = euicc.signed_cancellation(cancelled, first <= 1);
+        request.transaction_id = if first == 0 { unknown.clone() } else { ok.transaction_id.clone() };
+        assert_eq!(call::<CancelSession>(&bench.server, &request).await.refused(), status, "defect {first}");
+    }
+}
