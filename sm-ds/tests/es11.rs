@@ -18,7 +18,7 @@ use crypto::{Curve, Signature};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
 use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
-use rsp::sgp22::es9plus::CancelSessionRequestEs9;
+use rsp::sgp22::es9plus::{self, CancelSessionRequestEs9};
 use rsp::sgp22::es10b::{
     AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse, CancelSessionResponse,
 };
@@ -26,7 +26,7 @@ use rsp::sgp22::es11::{
     self, AuthenticateClient, AuthenticateClientError, AuthenticateClientOk, AuthenticateClientRequest,
     InitiateAuthentication, InitiateAuthenticationError, InitiateAuthenticationOk,
 };
-use rsp::sgp22::{asn1, json};
+use rsp::sgp22::{CtxParams1, asn1, json};
 use rsp::status::Status;
 use support::{ADDRESS, Bench, Expect, SMDP_ADDRESS, VERSION, euicc::Proof, euicc::call};
 use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
@@ -200,6 +200,17 @@ async fn what_the_asn1_binding_cannot_say_is_an_http_status() {
     }
 }
 
+#[tokio::test]
+async fn the_answer_names_the_clients_version_or_the_servers_if_that_is_older() {
+    let bench = Bench::new();
+    for (asked, answered) in [([2, 2, 0], "gsma/rsp/v2.2.0"), ([3, 1, 0], "gsma/rsp/v2.5.0")] {
+        let path = es9plus::path("initiateAuthentication");
+        let request = json::request(&path, Version(asked), &bench.euicc().initiation());
+        let response = bench.server.handle(request).await;
+        assert_eq!(response.headers()[json::X_ADMIN_PROTOCOL], answered);
+    }
+}
+
 type Spoil = fn(&Bench, &mut Proof);
 
 /// One thing wrong in the proof; everything else as it should be.
@@ -213,6 +224,9 @@ const PROOFS: &[(&str, Status, Spoil)] = &[
     ("another challenge", Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
     ("another server address", Status::EuiccVerificationFailed, |_, it| {
         it.signed.server_address = "other.landfall.example".to_owned();
+    }),
+    ("what v3 has besides", Status::FunctionUnsupported, |_, it| {
+        it.signed.ctx_params1 = CtxParams1::CtxParamsForDeviceChange(vec![]);
     }),
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
     ("a push service (v3)", Status::FunctionUnsupported, |_, it| {

@@ -97,11 +97,20 @@ fn a_challenge_counts_once_and_only_while_it_is_the_latest() {
 
 #[test]
 fn every_defect_of_dpauth_is_refused() {
+    every_defect_is_refused(Role::DpAuth);
+}
+
+#[test]
+fn every_defect_of_dsauth_is_refused() {
+    every_defect_is_refused(Role::DsAuth);
+}
+
+fn every_defect_is_refused(role: Role) {
     for curve in [Curve::P256, Curve::BrainpoolP256r1] {
-        for defect in Defect::ALL.into_iter().filter(|defect| defect.applies_to(Role::DpAuth)) {
+        for defect in Defect::ALL.into_iter().filter(|defect| defect.applies_to(role)) {
             let mut bench = Bench::new();
             let mut server = Server::new(&bench, curve);
-            let broken = bench.pki.issue_with(defect, Role::DpAuth, curve).unwrap();
+            let broken = bench.pki.issue_with(defect, role, curve).unwrap();
             server.dp.auth.key = broken.key;
             let mut request = server.authenticate_server(challenge(&mut bench));
             request.server_certificate = CertificateDer(broken.der);
