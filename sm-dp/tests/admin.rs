@@ -9,15 +9,24 @@
 
 mod support;
 
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
 use bytes::Bytes;
 use crypto::Curve;
 use http::{Method, Request, StatusCode, header};
-use rsp::sgp22::{es2plus::ConfirmOrderReply, json::base64_octets};
+use rsp::ids::SmdpAddress;
+use rsp::sgp22::{
+    es2plus::ConfirmOrderReply,
+    json::{self, base64_octets},
+};
 use rsp::status::Status;
 use serde_json::{Value, json};
-use sm_dp::{ProfileOptions, ProfileState};
+use sm_dp::{Peers, ProfileOptions, ProfileState};
 use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, openapi::OpenApi, package};
-use world::Link;
+use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
 /// A client that believes the document.
 struct Api {
@@ -398,6 +407,18 @@ async fn an_order_that_contradicts_itself_or_another_is_refused() {
         (json!({ "iccid": ICCID, "state": "Error", "reusable": true }), bad, "reusable"),
         (json!({ "iccid": ICCID, "matchingId": "" }), bad, "eid"),
         (json!({ "iccid": ICCID, "matchingId": "a b" }), bad, "a b"),
+        (json!({ "iccid": ICCID, "smdsAddress": "smds.example" }), bad, "eid"),
+        (
+            json!({ "iccid": ICCID, "smdsAddress": "smds.example", "eid": eid, "matchingId": "" }),
+            bad,
+            "matchingId",
+        ),
+        (
+            json!({ "iccid": ICCID, "smdsAddress": "smds.example", "eid": eid, "state": "Linked" }),
+            bad,
+            "Linked",
+        ),
+        (json!({ "iccid": ICCID, "smdsAddress": "not an address", "eid": eid }), bad, "not an address"),
         (json!({ "iccid": ICCID, "expires": "tomorrow" }), bad, "tomorrow"),
         (json!({ "iccid": ICCID, "downloadAttempts": -1 }), bad, "-1"),
         (json!({ "iccid": "8949000000000000043" }), StatusCode::NOT_FOUND, "8949000000000000043"),
@@ -520,6 +541,68 @@ async fn notifications_are_listed() {
     let [told] = all.as_array().unwrap().as_slice() else { panic!("{all}") };
     assert_eq!((&told["eid"], &told["iccid"]), (&json!(euicc.eid.to_string()), &json!(ICCID)));
     assert_eq!(told["told"], "installation result");
+}
+
+// --- Others who are told -------------------------------------------------------------------------------------------
+
+/// An SM-DS that does what it is asked, once it is there.
+#[derive(Clone, Default)]
+struct SmDs {
+    is_there: Arc<AtomicBool>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Peers for SmDs {
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        let (sm_ds, address) = (self.clone(), address.to_string());
+        Ok(link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let answer = match sm_ds.is_there.load(Ordering::Relaxed) {
+                true => Ok(json::response(support::VERSION, Ok(&()))),
+                false => Err(LinkFault::new(LinkFaultKind::Refused, address.clone(), "not there")),
+            };
+            if answer.is_ok() {
+                let function = request.uri().path().rsplit('/').next().unwrap().to_owned();
+                sm_ds.asked.lock().unwrap().push(function);
+            }
+            async move { answer }
+        })))
+    }
+}
+
+#[tokio::test]
+async fn an_order_with_an_sm_ds_has_its_event_registered_and_deleted() {
+    let mut bench = Bench::new();
+    let sm_ds = SmDs::default();
+    bench.server = bench.server.with_peers(Arc::new(sm_ds.clone()));
+    let api = Api::of(&bench).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    let eid = bench.euicc().eid.to_string();
+    let wanted = json!({ "iccid": ICCID, "eid": eid, "matchingId": "EVENT", "smdsAddress": "smds.example" });
+    let (status, problem) = api.ask(Method::POST, "/admin/v1/orders", Some(wanted.clone())).await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY, "{problem}");
+    assert!(problem["why"].as_str().unwrap().contains("not there"), "{problem}");
+    assert_eq!(bench.state().await, ProfileState::Available);
+
+    sm_ds.is_there.store(true, Ordering::Relaxed);
+    let placed = api.post("/admin/v1/orders", wanted).await;
+    assert_eq!((&placed["smdsAddress"], &placed["eventRegistered"]), (&json!("smds.example"), &json!(true)));
+    assert_eq!(api.get("/admin/v1/outbox").await, json!([]));
+
+    sm_ds.is_there.store(false, Ordering::Relaxed);
+    api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    bench.server.deliver_due().await.unwrap();
+    let waiting = api.get("/admin/v1/outbox").await;
+    assert_eq!(waiting[0]["peer"], json!({ "smds": "smds.example" }));
+    assert_eq!(waiting[0]["failures"], 1);
+    let message = &waiting[0]["messages"][0];
+    assert_eq!((&message["function"], &message["eventId"]), (&json!("DeleteEvent"), &json!("EVENT")));
+    assert_eq!(message["eid"], eid);
+
+    sm_ds.is_there.store(true, Ordering::Relaxed);
+    bench.wait(std::time::Duration::from_secs(3600));
+    bench.server.deliver_due().await.unwrap();
+    assert_eq!(api.get("/admin/v1/outbox").await, json!([]));
+    assert_eq!(*sm_ds.asked.lock().unwrap(), ["registerEvent", "deleteEvent"]);
 }
 
 // --- What is turned down -------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ mod function;
 mod notifications;
 mod operators;
 mod orders;
+mod outbox;
 pub mod preset;
 mod problem;
 mod schema;
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
-use crate::{decision, event_log::EventLog, server::SmDpPlus};
+use crate::{decision, event_log::EventLog, records::OUTBOX, server::SmDpPlus};
 use function::{Call, Route, Verb};
 use problem::Problem;
 
@@ -40,6 +41,7 @@ const ROUTES: &[Route] = &[
     Route::of::<sessions::List>(),
     Route::of::<sessions::Remove>(),
     Route::of::<notifications::List>(),
+    Route::of::<outbox::List>(),
     Route::of::<events::List>(),
     Route::of::<operators::List>(),
     Route::of::<operators::Register>(),
@@ -107,8 +109,14 @@ impl SmDpPlus {
             if only_looks {
                 return Ok(reply);
             }
+            let posted = tx.written_keys(&OUTBOX);
             match tx.commit().await? {
-                Committed::Yes => return Ok(reply),
+                Committed::Yes if posted.is_empty() => return Ok(reply),
+                Committed::Yes => {
+                    let refusal = self.register_events(&posted).await?;
+                    self.wake();
+                    return refusal.map_or(Ok(reply), |refusal| Err(Problem::of_the_sm_ds(&refusal)));
+                }
                 Committed::Conflict => {}
             }
         }

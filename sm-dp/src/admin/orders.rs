@@ -4,7 +4,7 @@ use crypto::ConfirmationCodeHash;
 use http::StatusCode;
 use rsp::{
     activation_code::ActivationCode,
-    ids::{Eid, Iccid},
+    ids::{Eid, Iccid, SmdpAddress},
     time::Timestamp,
 };
 use schemars::JsonSchema;
@@ -14,17 +14,18 @@ use super::{
     Context, Problem,
     function::{Asked, Function, NoId, NoQuery, Verb},
     preset::Ensured,
-    schema::{EidText, IccidText, MatchingIdText, TimeText},
+    schema::{AddressText, EidText, IccidText, MatchingIdText, TimeText},
     stock::{NO_SUCH_PROFILE, profile},
 };
 use crate::{
     Config, ProfileState, Protection, Rebinding,
     decision::No,
     es2plus::{self, confirm_order, download_order, retry},
+    outbox,
     profile_state::ProfileEvent,
     records::{
-        INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, PROFILES, Profile, eid_key,
-        iccid_key,
+        Before, INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, PROFILES, Profile,
+        eid_key, iccid_key,
     },
 };
 
@@ -76,6 +77,9 @@ pub struct NewOrder {
     protection: Option<Protection>,
     /// Whether the package may be bound to other one-time keys; as the profile says when absent.
     rebinding: Option<Rebinding>,
+    /// The SM-DS at which an event tells of the order, as soon as it is released.
+    #[schemars(with = "Option<AddressText>")]
+    smds_address: Option<SmdpAddress>,
 }
 
 /// An order and the profile it is for.
@@ -127,6 +131,8 @@ pub(super) struct OrderView {
     /// The SM-DS at which an event tells of the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     smds_address: Option<String>,
+    /// Whether the event is there, or on its way there.
+    event_registered: bool,
 }
 
 const NOT_ORDERED: &[(StatusCode, &str)] =
@@ -156,6 +162,7 @@ impl Function for Place {
         (StatusCode::BAD_REQUEST, "The body is malformed or contradicts itself"),
         (StatusCode::NOT_FOUND, "There is no such profile in stock"),
         (StatusCode::CONFLICT, "The profile or the MatchingID is taken, or no profile of the type is left"),
+        (StatusCode::BAD_GATEWAY, "The SM-DS did not take the event; the profile stands as before"),
     ];
     type Id = NoId;
     type Query = NoQuery;
@@ -201,7 +208,6 @@ impl Function for End {
         }
         retry::forget_last(&mut context.decision, &mut profile);
         profile.state = ProfileState::Available;
-        profile.last_call = None;
         profile.keep(context.decision.tx)?;
         Ok(())
     }
@@ -237,15 +243,18 @@ impl NewOrder {
         let state = self.state.unwrap_or(ProfileState::Released);
         self.check(state)?;
         let mut profile = self.profile(context).await?;
+        retry::forget_last(&mut context.decision, &mut profile);
+        let before = Before::of(&profile);
         if let Some(ended) = profile.order.take() {
             es2plus::forget(&mut context.decision, profile.iccid, &ended).await?;
         }
         let order = self.order(context, &profile, state).await?;
         write_what_finds(context, profile.iccid, state, &order)?;
-        retry::forget_last(&mut context.decision, &mut profile);
         profile.state = state;
         profile.order = Some(order);
-        profile.last_call = None;
+        if state == ProfileState::Released {
+            outbox::register_event(&mut context.decision, &mut profile, before).await?;
+        }
         profile.keep(context.decision.tx)?;
         Ok(profile)
     }
@@ -272,6 +281,20 @@ impl NewOrder {
                 ),
                 "leave matchingId and confirmationCode out, or give state Confirmed",
             );
+        }
+        if self.smds_address.is_some() {
+            if !matches!(state, Is::Confirmed | Is::Released) {
+                return no(
+                    &format!("an event tells of what is released, and this is {state}"),
+                    "leave state or smdsAddress out",
+                );
+            }
+            if self.eid.is_none() || self.matching_id.as_deref() == Some("") {
+                return no(
+                    "an event at an SM-DS is for an EID and names a MatchingID",
+                    "give eid, and no empty matchingId",
+                );
+            }
         }
         if self.reusable && !matches!(state, Is::Confirmed | Is::Released) {
             return no("what is never used up is Confirmed or Released", "leave state or reusable out");
@@ -362,6 +385,7 @@ impl NewOrder {
             expires: self.expires.or_else(|| Some(now.plus(context.decision.config.order_lifetime))),
             handed_to: self.eid.filter(|_| handed_out),
             reusable: self.reusable,
+            smds_address: self.smds_address.as_ref().map(ToString::to_string),
             ..begun
         })
     }
@@ -439,6 +463,7 @@ impl OrderView {
             protection: order.protection,
             rebinding: order.rebinding,
             smds_address: order.smds_address.clone(),
+            event_registered: order.event_registered,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use rsp::status::Refusal;
 use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Fault, Outcome};
@@ -68,6 +69,16 @@ impl Problem {
     /// What is there already is in the way.
     pub(super) fn conflict(what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, what, why, next)
+    }
+
+    /// The SM-DS has not taken the event of an order, which stands as before.
+    pub(super) fn of_the_sm_ds(refusal: &Refusal) -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "cannot have the event registered",
+            refusal.to_string(),
+            "look at the SM-DS, or leave smdsAddress out; the profile stands as before",
+        )
     }
 
     pub(super) fn response(&self) -> Response<Bytes> {

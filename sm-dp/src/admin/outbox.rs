@@ -1,0 +1,116 @@
+//! /admin/v1/outbox: what others are still to be told.
+
+use rsp::{
+    ids::{Eid, Iccid},
+    time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    Context, Problem,
+    function::{Asked, Function, NoId, NoQuery, Verb},
+    schema::{EidText, IccidText, TimeText},
+};
+use crate::records::{ADDRESSEES, Addressee, Message, OUTBOX, Outgoing, Peer};
+
+/// GET /admin/v1/outbox
+pub(super) struct List;
+
+/// Everything that waits for one peer, in the order in which it is sent.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PeerView {
+    peer: PeerName,
+    /// How often in a row the peer could not be reached or did not take what was sent.
+    failures: u32,
+    /// It is not tried before.
+    #[schemars(with = "TimeText")]
+    next_attempt: Timestamp,
+    messages: Vec<MessageView>,
+}
+
+/// Whom a message is for.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum PeerName {
+    /// The operator that is known by this name.
+    Operator(String),
+    /// The SM-DS at this address.
+    #[serde(rename = "smds")]
+    SmDs(String),
+}
+
+/// A call that waits.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct MessageView {
+    /// "HandleDownloadProgressInfo", "RegisterEvent" or "DeleteEvent".
+    function: &'static str,
+    /// About which eUICC.
+    #[schemars(with = "Option<EidText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eid: Option<Eid>,
+    /// About which profile.
+    #[schemars(with = "Option<IccidText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iccid: Option<Iccid>,
+    /// About which event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
+    #[schemars(with = "TimeText")]
+    since: Timestamp,
+}
+
+impl Function for List {
+    const VERB: Verb = Verb::Get;
+    const PATH: &'static str = "/admin/v1/outbox";
+    const SUMMARY: &'static str = "What operators and SM-DSs are still to be told, by peer";
+    type Id = NoId;
+    type Query = NoQuery;
+    type Body = ();
+    type Reply = Vec<PeerView>;
+
+    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<PeerView>, Problem> {
+        let tx = &mut *context.decision.tx;
+        let mut views = Vec::new();
+        for (to, addressee) in tx.list(&ADDRESSEES, "").await? {
+            let messages = tx.list(&OUTBOX, &to).await?;
+            if !messages.is_empty() {
+                views.push(PeerView::of(addressee, messages));
+            }
+        }
+        Ok(views)
+    }
+}
+
+impl PeerView {
+    fn of(addressee: Addressee, messages: Vec<(String, Message)>) -> Self {
+        Self {
+            peer: match addressee.peer {
+                Peer::Operator(identifier) => PeerName::Operator(identifier),
+                Peer::SmDs(address) => PeerName::SmDs(address.to_string()),
+            },
+            failures: addressee.failures,
+            next_attempt: addressee.next_attempt,
+            messages: messages.into_iter().map(|(_, message)| MessageView::of(message)).collect(),
+        }
+    }
+}
+
+impl MessageView {
+    fn of(message: Message) -> Self {
+        let (function, eid, iccid, event_id) = match message.call {
+            Outgoing::HandleDownloadProgressInfo(request) => {
+                ("HandleDownloadProgressInfo", request.eid, Some(request.iccid), None)
+            }
+            Outgoing::RegisterEvent { request, before, .. } => {
+                ("RegisterEvent", Some(request.eid), Some(before.iccid), Some(request.event_id))
+            }
+            Outgoing::DeleteEvent(request) => {
+                ("DeleteEvent", Some(request.eid), None, Some(request.event_id))
+            }
+        };
+        Self { function, eid, iccid, event_id, since: message.since }
+    }
+}
