@@ -14,11 +14,12 @@ use http::{Request, Response};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress, Version};
 use rsp::sgp22::es2plus::{
-    self, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply, DownloadOrderRequest,
+    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
+    DownloadOrderRequest, FinalProfileStatusIndicator,
 };
 use rsp::sgp22::es12::{self, RegisterEventRequest};
 use rsp::sgp22::json::{self, Answer, RequestHeader};
-use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
+use sm_dp::{Config, Credentials, Peers, ProfileOptions, ProfileState, SmDpPlus};
 use sm_ds::SmDs;
 use tokio::sync::Notify;
 use world::{
@@ -186,16 +187,18 @@ impl Bench {
             world("sm-dp"),
             Arc::new(events.clone()),
         );
-        for package in &packages {
-            server.add_profile(package, &ProfileOptions::default()).await.unwrap();
-        }
         let sm_ds = [ROOT_SM_DS, OTHER_SM_DS].map(|address| {
             let config = sm_ds::Config::new(address.parse().unwrap());
             let credentials = sm_ds::Credentials::from_pki(&PKI).unwrap();
             let records = Arc::new(MemoryRecords::default());
             (address, SmDs::new(config, credentials, records, world(address), Arc::new(events.clone())))
         });
-        let networks = Networks::new(world("networks"));
+        let (networks, mishaps) = (Networks::new(world("networks")), Arc::default());
+        let server =
+            server.with_peers(Arc::new(ToSmDs { sm_ds: sm_ds.clone(), mishaps: Arc::clone(&mishaps) }));
+        for package in &packages {
+            server.add_profile(package, &ProfileOptions::default()).await.unwrap();
+        }
         for (code, name, country) in [("001-01", "Home", "XX"), ("262-42", "Local", "DE")] {
             networks.put(Network::new(plmn(code), name, country));
             let home = SubscriberServer::open(plmn(code), RamMemory::default(), world(code)).unwrap();
@@ -207,7 +210,7 @@ impl Bench {
             let subscriber = Subscriber::new(Keys::UsimTest { k, res_length: 16 });
             networks.home_of(imsi).unwrap().provision(imsi, subscriber).unwrap();
         }
-        let (networks, mishaps) = (Arc::new(networks), Arc::default());
+        let networks = Arc::new(networks);
         let (card_memory, device_memory) = (RamMemory::default(), RamMemory::default());
         let (device, power) = Self::device(
             &clock,
@@ -299,16 +302,15 @@ impl Bench {
         choose: impl FnOnce(&mut ConfirmOrderRequest),
     ) -> ActivationCode {
         let iccid = iccid(profile);
-        let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
-        let header = || RequestHeader {
-            function_requester_identifier: certificate.registered_ids()[0].to_string(),
-            function_call_identifier: "call-1".to_owned(),
+        let order = DownloadOrderRequest {
+            header: header("order"),
+            eid: None,
+            iccid: Some(iccid),
+            profile_type: None,
         };
-        let order =
-            DownloadOrderRequest { header: header(), eid: None, iccid: Some(iccid), profile_type: None };
         let _: DownloadOrderReply = self.es2plus("downloadOrder", &order).await;
         let mut confirm = ConfirmOrderRequest {
-            header: header(),
+            header: header("confirm"),
             iccid,
             eid: None,
             matching_id: None,
@@ -324,6 +326,18 @@ impl Bench {
             smdp_oid: None,
             confirmation_code_required: confirm.confirmation_code.is_some(),
         }
+    }
+
+    /// ES2+: cancels the order of a profile for this card.
+    pub(crate) async fn cancel(&self, profile: (&str, &str)) {
+        let cancel = CancelOrderRequest {
+            header: header("cancel"),
+            iccid: iccid(profile),
+            eid: Some(self.eid()),
+            matching_id: None,
+            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
+        };
+        let _: serde_json::Value = self.es2plus("cancelOrder", &cancel).await;
     }
 
     async fn es2plus<R: serde::de::DeserializeOwned>(
@@ -343,6 +357,12 @@ impl Bench {
     /// The EID of the card.
     pub(crate) fn eid(&self) -> Eid {
         PKI.eids(Curve::P256)[0]
+    }
+
+    /// The ids of the events that wait at the root SM-DS.
+    pub(crate) async fn waiting(&self) -> Vec<String> {
+        let events = self.sm_ds[0].1.registered_events().await.unwrap();
+        events.into_iter().map(|event| event.event_id).collect()
     }
 
     /// ES12: the SM-DP+ leaves word at an SM-DS.
@@ -389,6 +409,37 @@ impl Bench {
     /// The timeline, a line an event.
     pub(crate) fn timeline(&self) -> Vec<String> {
         self.events.all().iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Who the operator is, and what it calls this call.
+fn header(call: &str) -> RequestHeader {
+    let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
+    RequestHeader {
+        function_requester_identifier: certificate.registered_ids()[0].to_string(),
+        function_call_identifier: call.to_owned(),
+    }
+}
+
+/// The way from the SM-DP+ to the SM-DSs.
+struct ToSmDs {
+    sm_ds: [(&'static str, SmDs); 2],
+    mishaps: Arc<Mutex<VecDeque<Mishap>>>,
+}
+
+impl Peers for ToSmDs {
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate.der().to_vec();
+        let sm_ds = self.sm_ds.iter().find(|(name, _)| address.as_str() == *name);
+        let (_, sm_ds) =
+            sm_ds.ok_or_else(|| Fault::new("no link", "nobody is there", "correct the address"))?;
+        let link = sm_ds.link();
+        let shown = link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+            request.extensions_mut().insert(PeerCertificate(certificate.clone()));
+            let link = link.clone();
+            async move { world::send(&link, request).await }
+        }));
+        Ok(unreliable(shown, Arc::clone(&self.mishaps)))
     }
 }
 

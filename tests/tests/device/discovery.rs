@@ -5,6 +5,7 @@ use euicc_sim::device::DownloadOptions;
 use euicc_sim::device::lpa::{DownloadError, Installed, ServerFlaw, SessionError};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::Iccid;
+use rsp::sgp22::es2plus::ConfirmOrderRequest;
 use rsp::status::Status;
 use sm_dp::ProfileState;
 
@@ -42,6 +43,44 @@ async fn every_event_of_the_root_sm_ds_is_downloaded() {
     assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
     assert_eq!(bench.state(BOOTSTRAP).await, ProfileState::Installed);
     assert_eq!(bench.profiles().await.0.len(), 2);
+}
+
+/// Sections 3.6.1 to 3.6.3: the operator names the SM-DS in its order, and nobody else does anything by hand.
+#[tokio::test]
+async fn an_order_with_an_sm_ds_address_reaches_the_device_and_leaves_no_event() {
+    for mishap in [None, Some(Mishap::AnswerLost("deleteEvent")), Some(Mishap::Lost("deleteEvent"))] {
+        let Some(mut bench) = Bench::new().await else { return };
+        let id = order_event(&bench).await;
+        assert_eq!(bench.waiting().await, std::slice::from_ref(&id));
+        bench.mishap(mishap.as_slice());
+        assert_eq!(discover(&mut bench).await, [(id, Ok(iccid(LOCAL)))]);
+        assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+        bench.server.deliver_due().await.unwrap();
+        // A message that did not arrive is sent again, some time.
+        bench.clock.advance(std::time::Duration::from_secs(24 * 3600));
+        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        assert_eq!(bench.waiting().await, Vec::<String>::new());
+        assert_eq!(discover(&mut bench).await, []);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_order_takes_its_event_away() {
+    let Some(mut bench) = Bench::new().await else { return };
+    order_event(&bench).await;
+    bench.cancel(LOCAL).await;
+    bench.server.deliver_due().await.unwrap();
+    assert_eq!(bench.waiting().await, Vec::<String>::new());
+    assert_eq!(discover(&mut bench).await, []);
+}
+
+/// The local profile, for this card, with an event at the root SM-DS; the event's id.
+async fn order_event(bench: &Bench) -> String {
+    let eid = bench.eid();
+    let choose = |confirm: &mut ConfirmOrderRequest| {
+        (confirm.eid, confirm.smds_address) = (Some(eid), Some(ROOT_SM_DS.to_owned()));
+    };
+    bench.order_as(LOCAL, choose).await.matching_id
 }
 
 #[tokio::test]
