@@ -42,6 +42,11 @@ impl Operator {
         Self { link, requester: requester.into(), world, events }
     }
 
+    /// As what it is known to the SM-DP+.
+    pub fn identifier(&self) -> &str {
+        &self.requester
+    }
+
     /// ES2+.DownloadOrder: reserves a profile, by ICCID or by type.
     ///
     /// # Errors
@@ -69,13 +74,29 @@ impl Operator {
         confirmation_code: Option<String>,
         release: bool,
     ) -> Result<ConfirmOrderReply, Fault> {
+        self.confirm_event(iccid, eid, matching_id, confirmation_code, None, release).await
+    }
+
+    /// ES2+.ConfirmOrder of an order that an SM-DS tells of, if one is named.
+    ///
+    /// # Errors
+    /// The SM-DP+ refuses or cannot be reached, or the SM-DS.
+    pub async fn confirm_event(
+        &self,
+        iccid: Iccid,
+        eid: Option<Eid>,
+        matching_id: Option<String>,
+        confirmation_code: Option<String>,
+        smds_address: Option<String>,
+        release: bool,
+    ) -> Result<ConfirmOrderReply, Fault> {
         let request = ConfirmOrderRequest {
             header: self.header(),
             iccid,
             eid,
             matching_id,
             confirmation_code,
-            smds_address: None,
+            smds_address,
             release_flag: release,
         };
         self.call("confirmOrder", &request).await

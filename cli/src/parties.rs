@@ -171,6 +171,19 @@ pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Resu
     server_tls("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), pki, names, clock)
 }
 
+/// TLS of an operator that listens. The certificate shows the OID of the SM-DP+, because the PKI has no role of an
+/// operator's server; an SM-DP+ looks at its name and its CI.
+///
+/// # Errors
+/// The CI's key is missing.
+pub fn operator_server_tls(
+    pki: &Pki,
+    names: &[ServerName],
+    clock: Arc<dyn Clock>,
+) -> Result<ServerTls, Fault> {
+    sm_dp_tls(pki, names, clock)
+}
+
 fn server_tls(
     who: &str,
     kept: Result<Credential, PkiError>,

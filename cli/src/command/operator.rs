@@ -11,9 +11,10 @@ use serde::Serialize;
 use world::{Clock, Fault, NullEvents};
 
 use crate::{
+    listener::listener,
     operator::Operator,
-    output::{say, say_json},
-    parties,
+    output::{remark, say, say_json},
+    parties::{self, Running},
     settings::Settings,
 };
 
@@ -47,6 +48,9 @@ enum Function {
         /// What the user must type
         #[arg(long)]
         confirmation_code: Option<String>,
+        /// The SM-DS that shall tell the eUICC of it
+        #[arg(long, value_name = "HOST[:PORT]")]
+        event_at: Option<String>,
         /// Do not release it yet
         #[arg(long)]
         hold: bool,
@@ -55,6 +59,12 @@ enum Function {
     Release {
         /// Which profile
         iccid: Iccid,
+    },
+    /// Hear how downloads go: ES2+.HandleDownloadProgressInfo, a line each, until it is stopped
+    Listen {
+        /// Where to listen
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
+        address: String,
     },
     /// CancelOrder
     Cancel {
@@ -85,21 +95,34 @@ impl Command {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load(&settings.pki)?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let (tls, oid) = parties::operator_tls(&pki, &self.name, clock)?;
+        let (tls, oid) = parties::operator_tls(&pki, &self.name, Arc::clone(&clock))?;
         let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
         let link = client.link(&parties::reachable(settings), Some(tls))?;
         let operator = Operator::new(link, oid, world, Arc::new(NullEvents));
         match self.function {
-            Function::Order { iccid, profile_type, eid, matching_id, confirmation_code, hold } => {
+            Function::Order { iccid, profile_type, eid, matching_id, confirmation_code, event_at, hold } => {
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
+                let code = confirmation_code.clone();
                 let confirmed =
-                    operator.confirm_order(iccid, eid, matching_id, confirmation_code.clone(), !hold).await?;
+                    operator.confirm_event(iccid, eid, matching_id, code, event_at, !hold).await?;
                 let code = parties::activation_code(settings, &confirmed, confirmation_code.is_some());
                 if json {
                     say_json(&Ordered { iccid, matching_id: confirmed.matching_id, activation_code: code })?;
                 } else {
                     say(&format!("{code}\n"))?;
                 }
+            }
+            Function::Listen { mut address } => {
+                let socket = parties::listen_at(&mut address).await?;
+                let names = crate::pki::names_of(&address, &[])?;
+                let tls = parties::operator_server_tls(&pki, &names, clock)?;
+                let running = Running::serve(socket, Some(tls), listener(json))?;
+                remark(&format!(
+                    "listening; an SM-DP+ tells it with --operator {}@{address}",
+                    operator.identifier()
+                ));
+                super::sm_dp::stop_signal().await;
+                running.stop().await;
             }
             Function::Release { iccid } => operator.release_profile(iccid).await?,
             Function::Cancel { iccid, eid, for_good } => {

@@ -9,6 +9,7 @@ use world::{Clock, Fault};
 use crate::{
     output::{Table, remark, say, say_json},
     parties::{self, Running, SmDpSetup},
+    peers::{self, Operators},
     preset::Preset,
     settings::Settings,
 };
@@ -24,6 +25,9 @@ pub enum Command {
         /// Profiles and orders to begin with (TOML), as far as they are not there
         #[arg(long, value_name = "FILE")]
         preset: Option<PathBuf>,
+        /// Operators that are known by name
+        #[command(flatten)]
+        operators: Operators,
     },
     /// Put a profile package into stock
     Add {
@@ -60,7 +64,7 @@ impl Command {
         };
         let sm_dp = parties::sm_dp(&setup)?;
         match (self, listeners) {
-            (Self::Serve { profiles, preset }, Some((listener, admin))) => {
+            (Self::Serve { profiles, preset, operators }, Some((listener, admin))) => {
                 for file in &profiles {
                     let ensured = sm_dp.ensure_profile(&NewProfile::of(read(file)?)).await?;
                     remark(&format!("{}: {ensured}", file.display()));
@@ -72,7 +76,8 @@ impl Command {
                 }
                 let clock: Arc<dyn Clock> = Arc::new(clock);
                 let names = crate::pki::server_names(settings)?;
-                let tls = parties::sm_dp_tls(&pki, &names, clock)?;
+                let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
+                let (sm_dp, _delivery) = peers::connect(sm_dp, &operators, &pki, settings, &clock).await?;
                 let admin = match admin {
                     Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
                     None => None,

@@ -13,6 +13,7 @@ use crate::{
     operator::Operator,
     output::{Lines, say},
     parties::{self, Running, SmDpSetup},
+    peers::{self, Operators},
     preset::Preset,
     settings::Settings,
 };
@@ -29,6 +30,8 @@ pub struct Command {
     /// Profiles and orders to begin with (TOML), as far as they are not there
     #[arg(long, value_name = "FILE")]
     preset: Option<PathBuf>,
+    #[command(flatten)]
+    operators: Operators,
     /// No card: the device is somebody else's
     #[arg(long)]
     no_card: bool,
@@ -64,6 +67,7 @@ impl Command {
             events: Arc::clone(&events),
         };
         let sm_dp = parties::sm_dp(&setup)?;
+        let (sm_dp, _delivery) = peers::connect(sm_dp, &self.operators, &pki, settings, &clock).await?;
         let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), sm_dp.link())?;
         let sm_ds_running =

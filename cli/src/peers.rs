@@ -1,0 +1,149 @@
+//! The SM-DP+'s way to others: to operators with what is to be told them, to SM-DSs with events.
+
+use std::{
+    collections::HashMap,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use certs::Pki;
+use clap::Args;
+use net::{Client, ClientTls};
+use rsp::ids::{InvalidId, Oid, SmdpAddress};
+use sm_dp::{Peers, SmDpPlus};
+use tokio::{sync::Notify, task::JoinHandle};
+use world::{Clock, Fault, Link};
+
+use crate::{output::remark, parties, settings::Settings};
+
+/// How long to wait when the records have failed.
+const AFTER_A_FAULT: Duration = Duration::from_secs(10);
+
+/// Operators that are known by name
+#[derive(Args, Clone, Debug, Default)]
+pub struct Operators {
+    /// An operator that is told how its downloads go, and where: its OID, or a name for it and that; may be repeated
+    #[arg(long = "operator", value_name = "[NAME=]OID@HOST:PORT")]
+    operators: Vec<KnownOperator>,
+}
+
+/// What the flag says of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownOperator(sm_dp::Operator);
+
+impl FromStr for KnownOperator {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (who, address) = text.rsplit_once('@').ok_or("there is no @ before its address")?;
+        let (name, oid) = who.split_once('=').unwrap_or((who, who));
+        let no = |e: InvalidId| e.to_string();
+        Ok(Self(sm_dp::Operator {
+            identifier: name.to_owned(),
+            certificate_oid: oid.parse::<Oid>().map_err(no)?,
+            es2plus_address: Some(address.parse::<SmdpAddress>().map_err(no)?),
+        }))
+    }
+}
+
+/// Delivers until it is dropped.
+pub struct Delivery(JoinHandle<()>);
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Gives the SM-DP+ its way to others and these operators, and delivers what waits, now and from then on.
+///
+/// # Errors
+/// There is no certificate to show, or the records fail.
+pub async fn connect(
+    sm_dp: SmDpPlus,
+    operators: &Operators,
+    pki: &Pki,
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<(SmDpPlus, Delivery), Fault> {
+    for KnownOperator(operator) in &operators.operators {
+        sm_dp.register_operator(operator).await?;
+    }
+    let woken = Arc::new(Notify::new());
+    let peers = TlsPeers {
+        client: parties::device_client(settings),
+        tls: parties::sm_dp_client_tls(pki, Arc::clone(clock))?.0,
+        links: Mutex::default(),
+        woken: Arc::clone(&woken),
+    };
+    let sm_dp = sm_dp.with_peers(Arc::new(peers));
+    let delivery = tokio::spawn(deliver(sm_dp.clone(), woken, Arc::clone(clock)));
+    Ok((sm_dp, Delivery(delivery)))
+}
+
+async fn deliver(sm_dp: SmDpPlus, woken: Arc<Notify>, clock: Arc<dyn Clock>) {
+    loop {
+        let wait = match sm_dp.deliver_due().await {
+            Ok(next) => next.map(|next| {
+                Duration::from_millis(u64::try_from(next.0.saturating_sub(clock.now().0)).unwrap_or(0))
+            }),
+            Err(fault) => {
+                remark(&format!("what waits for operators and SM-DSs was not delivered: {fault}"));
+                Some(AFTER_A_FAULT)
+            }
+        };
+        let due = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = woken.notified() => {}
+            () = due => {}
+        }
+    }
+}
+
+/// Peers over TLS, each connection kept for the next message.
+struct TlsPeers {
+    client: Client,
+    tls: ClientTls,
+    links: Mutex<HashMap<String, Link>>,
+    woken: Arc<Notify>,
+}
+
+impl Peers for TlsPeers {
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.get(address.as_str()) {
+            return Ok(link.clone());
+        }
+        let link = self.client.link(address.as_str(), Some(self.tls.clone()))?;
+        links.insert(address.as_str().to_owned(), link.clone());
+        Ok(link)
+    }
+
+    fn wake(&self) {
+        self.woken.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_is_named_by_its_oid_or_by_a_name_for_it() {
+        let read = |text: &str| text.parse::<KnownOperator>().map(|operator| operator.0);
+        let operator = read("ACME=2.999.20.1@127.0.0.1:8445").unwrap();
+        assert_eq!(operator.identifier, "ACME");
+        assert_eq!(operator.certificate_oid.to_string(), "2.999.20.1");
+        assert_eq!(operator.es2plus_address.unwrap().as_str(), "127.0.0.1:8445");
+        assert_eq!(read("2.999.20.1@bss.example").unwrap().identifier, "2.999.20.1");
+        for bad in ["2.999.20.1", "ACME@bss.example", "ACME=2.999.20.1@", ""] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+    }
+}

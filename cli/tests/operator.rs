@@ -1,0 +1,135 @@
+//! `landfall operator listen`: an operator hears, over mutual TLS, how its downloads go; also of what happened while it
+//! was away.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader, Lines},
+    path::Path,
+    process::{Child, ChildStdout, Stdio},
+};
+
+use common::{landfall, succeed};
+use serde_json::Value;
+
+/// A server that is stopped with the test, and what it prints.
+struct Server {
+    child: Child,
+    /// What it said after the heading that was waited for.
+    said: String,
+    prints: Option<Lines<BufReader<ChildStdout>>>,
+}
+
+impl Server {
+    fn start(folder: &Path, arguments: &[&str], heading: &str) -> Self {
+        let mut child =
+            landfall(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let prints = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let said = lines.find_map(|line| line.unwrap().strip_prefix(heading).map(str::to_owned)).unwrap();
+        // Somebody must read on, or the server waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, said, prints: Some(prints) }
+    }
+
+    /// One whose prints nobody looks at; `said` is its address.
+    fn of_a_party(folder: &Path, arguments: &[&str], heading: &str) -> Self {
+        let mut server = Self::start(folder, arguments, heading);
+        server.said = server.said.split(' ').next().unwrap().to_owned();
+        // Somebody must read on, here too.
+        let prints = server.prints.take().unwrap();
+        std::thread::spawn(move || prints.for_each(drop));
+        server
+    }
+
+    fn sm_dp(folder: &Path, operator: &str) -> Self {
+        let arguments = ["sm-dp", "serve", "--sm-dp", "127.0.0.1:0", "--operator", operator];
+        Self::of_a_party(folder, &arguments, "SM-DP+ at ")
+    }
+
+    fn listener(folder: &Path, address: &str) -> Self {
+        let arguments = ["--json", "operator", "listen", "--address", address];
+        Self::start(folder, &arguments, "listening; an SM-DP+ tells it with --operator ")
+    }
+
+    /// notificationPointId and status of the next message.
+    fn hears(&mut self) -> (i64, String) {
+        let line: Value =
+            serde_json::from_str(&self.prints.as_mut().unwrap().next().unwrap().unwrap()).unwrap();
+        let status = line["notificationPointStatus"]["status"].as_str().unwrap();
+        (line["notificationPointId"].as_i64().unwrap(), status.to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to stop.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Orders a profile of its own; the activation code.
+fn order(folder: &Path, number: &str, sm_dp: &str, further: &[&str]) -> String {
+    let file = folder.join(format!("{number}.der"));
+    let file = file.to_str().unwrap();
+    succeed(landfall(folder).args(["profile", "new", file, "--number", number]));
+    let iccid = succeed(landfall(folder).args(["sm-dp", "add", file, "--sm-dp", sm_dp]));
+    succeed(
+        landfall(folder).args(["operator", "order", "--iccid", iccid.trim(), "--sm-dp", sm_dp]).args(further),
+    )
+}
+
+#[test]
+fn an_operator_hears_how_its_downloads_go_and_what_it_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(landfall(folder).args(["certs", "init"]));
+    let done = |point| (point, "Executed-Success".to_owned());
+    let mut listener = Server::listener(folder, "127.0.0.1:0");
+    let operator = listener.said.clone();
+    let sm_dp = Server::sm_dp(folder, &operator);
+    let download = |number: &str| {
+        let code = order(folder, number, &sm_dp.said, &[]);
+        succeed(landfall(folder).args(["device", "download", code.trim(), "--sm-dp", &sm_dp.said]));
+    };
+    download("1");
+    assert_eq!([listener.hears(), listener.hears(), listener.hears()], [done(1), done(3), done(4)]);
+    drop(listener);
+    download("2");
+    let (_, address) = operator.rsplit_once('@').unwrap();
+    let mut listener = Server::listener(folder, address);
+    assert_eq!([listener.hears(), listener.hears(), listener.hears()], [done(1), done(3), done(4)]);
+}
+
+#[test]
+fn an_order_is_found_through_the_sm_ds_that_the_operator_names_until_it_is_fulfilled() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    succeed(landfall(folder).args(["certs", "init"]));
+    let sm_ds = Server::of_a_party(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
+    let sm_dp = Server::sm_dp(folder, "2.999.20.1@127.0.0.1:1");
+    let list = || {
+        let list = succeed(landfall(folder).args(["--json", "sm-ds", "list", "--sm-ds", &sm_ds.said]));
+        serde_json::from_str::<Value>(&list).unwrap().as_array().unwrap().len()
+    };
+    let eid = {
+        let info = succeed(landfall(folder).args(["--json", "device", "info"]));
+        serde_json::from_str::<Value>(&info).unwrap()["eid"].as_str().unwrap().to_owned()
+    };
+    order(folder, "1", &sm_dp.said, &["--eid", &eid, "--event-at", &sm_ds.said]);
+    assert_eq!(list(), 1);
+    let discover = ["device", "discover", &sm_ds.said, "--sm-ds", &sm_ds.said, "--sm-dp", &sm_dp.said];
+    succeed(landfall(folder).args(discover));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while list() > 0 {
+        assert!(std::time::Instant::now() < deadline, "the event is still there");
+    }
+}
