@@ -1,12 +1,14 @@
 //! From an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.6.
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode};
 use rsp::{
     der::Asn1,
     sgp22::{
         asn1::{self, RemoteProfileProvisioningRequest},
-        es2plus as es2, es9plus as es9, json,
+        es2plus as es2, es9plus as es9,
+        headers::{check_content_type, check_protocol},
+        json,
     },
     status::{Refusal, Status},
 };
@@ -118,8 +120,8 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
         }
         Interface::Es9Plus | Interface::None => None,
     };
-    if let Err(refusal) =
-        check_content_type(request, "application/json").and_then(|()| check_protocol(config, request))
+    if let Err(refusal) = check_content_type(request.headers(), "application/json")
+        .and_then(|()| check_protocol(request.headers(), config.lowest_svn))
     {
         return Ok(Call::Misunderstood(interface, function, refusal));
     }
@@ -164,9 +166,10 @@ fn find(path: &str) -> (Interface, &'static str) {
 /// The ASN.1 binding has no status codes of the kind that could say what is wrong with a header or a body: until the
 /// function is understood, HTTP has to say it.
 fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (StatusCode, String)> {
-    check_content_type(request, asn1::CONTENT_TYPE)
+    check_content_type(request.headers(), asn1::CONTENT_TYPE)
         .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;
-    check_protocol(config, request).map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
+    check_protocol(request.headers(), config.lowest_svn)
+        .map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
     let request = RemoteProfileProvisioningRequest::from_der(request.body()).map_err(|e| {
         (StatusCode::BAD_REQUEST, format!("the body is no RemoteProfileProvisioningRequest: {e}"))
     })?;
@@ -177,35 +180,6 @@ fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (Status
         RemoteProfileProvisioningRequest::CancelSession(it) => Call::CancelSession(it),
         RemoteProfileProvisioningRequest::HandleNotification(it) => Call::HandleNotification(it),
     })
-}
-
-/// Content-Type, sections 6.2, 6.5.1 and 6.6.1. A charset may be named, and then it is UTF-8.
-fn check_content_type(request: &Request<Bytes>, wanted: &'static str) -> Result<(), Refusal> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let mut parts = content_type.unwrap_or_default().split(';').map(str::trim);
-    let is_wanted = parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case(wanted));
-    let is_utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-        !name.trim().eq_ignore_ascii_case("charset")
-            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-    });
-    if is_wanted && is_utf8 {
-        return Ok(());
-    }
-    Err(Status::ContentTypeInvalid
-        .because(format!("Content-Type must be {wanted}, in UTF-8 if a charset is named"))
-        .about(content_type.unwrap_or("(none)")))
-}
-
-/// X-Admin-Protocol, section 6.2. A later version than ours is answered with ours.
-fn check_protocol(config: &Config, request: &Request<Bytes>) -> Result<(), Refusal> {
-    match json::protocol_version(request.headers()) {
-        Some(version) if version.0.first() >= config.lowest_svn.0.first() => Ok(()),
-        Some(version) => {
-            Err(Status::ProtocolInvalid.because("this version is not spoken here").about(version))
-        }
-        None => Err(Status::ProtocolInvalid
-            .because("X-Admin-Protocol must be gsma/rsp/v and a version such as 2.2.0")),
-    }
 }
 
 impl Call {

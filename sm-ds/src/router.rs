@@ -1,14 +1,16 @@
 //! From an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.6.
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode};
 use rsp::{
     der::Asn1,
     sgp22::{
         asn1::{self, RemoteProfileProvisioningRequest},
-        es9plus, es11 as ds11, es12 as ds12, json,
+        es9plus, es11 as ds11, es12 as ds12,
+        headers::{check_content_type, check_protocol},
+        json,
     },
-    status::{Refusal, Status},
+    status::Refusal,
 };
 use world::{Fault, PeerCertificate};
 
@@ -123,17 +125,18 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
             json::read(body).map(|request| Call::DeleteEvent(caller, request))
         }
     };
-    let headers = check_content_type(request, "application/json");
-    let call = headers.and_then(|()| check_protocol(config, request)).and(call);
+    let headers = check_content_type(request.headers(), "application/json");
+    let call = headers.and_then(|()| check_protocol(request.headers(), config.lowest_svn)).and(call);
     Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(function, refusal)))
 }
 
 /// The ASN.1 binding has no status codes of the kind that could say what is wrong with a header or a body: until the
 /// function is understood, HTTP has to say it.
 fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (StatusCode, String)> {
-    check_content_type(request, asn1::CONTENT_TYPE)
+    check_content_type(request.headers(), asn1::CONTENT_TYPE)
         .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;
-    check_protocol(config, request).map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
+    check_protocol(request.headers(), config.lowest_svn)
+        .map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
     match RemoteProfileProvisioningRequest::from_der(request.body()) {
         Ok(RemoteProfileProvisioningRequest::InitiateAuthentication(it)) => {
             Ok(Call::InitiateAuthentication(it.into()))
@@ -143,35 +146,6 @@ fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (Status
         Err(e) => {
             Err((StatusCode::BAD_REQUEST, format!("the body is no RemoteProfileProvisioningRequest: {e}")))
         }
-    }
-}
-
-/// Content-Type, sections 6.2, 6.5.1 and 6.6.1. A charset may be named, and then it is UTF-8.
-fn check_content_type(request: &Request<Bytes>, wanted: &'static str) -> Result<(), Refusal> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let mut parts = content_type.unwrap_or_default().split(';').map(str::trim);
-    let is_wanted = parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case(wanted));
-    let is_utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-        !name.trim().eq_ignore_ascii_case("charset")
-            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-    });
-    if is_wanted && is_utf8 {
-        return Ok(());
-    }
-    Err(Status::ContentTypeInvalid
-        .because(format!("Content-Type must be {wanted}, in UTF-8 if a charset is named"))
-        .about(content_type.unwrap_or("(none)")))
-}
-
-/// X-Admin-Protocol, section 6.2. A later version than ours is answered with ours.
-fn check_protocol(config: &Config, request: &Request<Bytes>) -> Result<(), Refusal> {
-    match json::protocol_version(request.headers()) {
-        Some(version) if version.0.first() >= config.lowest_svn.0.first() => Ok(()),
-        Some(version) => {
-            Err(Status::ProtocolInvalid.because("this version is not spoken here").about(version))
-        }
-        None => Err(Status::ProtocolInvalid
-            .because("X-Admin-Protocol must be gsma/rsp/v and a version such as 2.2.0")),
     }
 }
 

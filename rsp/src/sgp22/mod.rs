@@ -12,6 +12,7 @@ pub mod es12;
 pub mod es2plus;
 pub mod es8plus;
 pub mod es9plus;
+pub mod headers;
 pub mod json;
 
 pub use common::*;
