@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rsp::time::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustls::crypto::{SecureRandom, aws_lc_rs};
 use world::{Clock, Dice, Fault};
 
 /// The operating system's clock, UTC.
@@ -22,30 +21,30 @@ impl Clock for OsClock {
     }
 }
 
-/// Dice of AWS-LC's generator, which seeds itself from the operating system.
+/// The operating system's dice: a system call for each throw.
 ///
-/// It is the generator that TLS here relies on already, so there is no second one whose quality has to be judged.
+/// TLS has a generator of its own (AWS-LC's), which gathers jitter of the processor's clock before its first throw. That
+/// takes longer than everything else that a server does until it listens, so it is left to the first handshake.
 #[derive(Clone, Copy, Debug)]
-pub struct OsDice(&'static dyn SecureRandom);
+pub struct OsDice(());
 
 impl OsDice {
     /// Dice that have been thrown once, so that a system without randomness is found at the start.
     pub fn new() -> Result<Self, Fault> {
-        let random = aws_lc_rs::default_provider().secure_random;
-        random.fill(&mut [0; 32]).map_err(|_| {
-            Fault::new(
+        getrandom::fill(&mut [0; 32]).map_err(|error| {
+            Fault::caused_by(
+                error,
                 "cannot throw dice",
-                "the operating system gives no random bytes",
                 "check that getrandom(2) or /dev/urandom works for this process",
             )
         })?;
-        Ok(Self(random))
+        Ok(Self(()))
     }
 }
 
 impl Dice for OsDice {
     fn fill(&self, bytes: &mut [u8]) {
-        if self.0.fill(bytes).is_err() {
+        if getrandom::fill(bytes).is_err() {
             // There is no answer worth giving without randomness: a key of known bytes would be worse than none.
             tracing::error!("the operating system gives no random bytes any more; stopping at once");
             std::process::abort();
