@@ -35,11 +35,13 @@ pub struct Known {
 /// The PKI cannot be used, or nothing answers at the address.
 pub async fn server(settings: &Settings, pki: Pki, world: World, known: Known) -> Result<Server, Fault> {
     let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
-    let address = parties::reachable(settings);
+    // As the user spelled it: a server on another port than 443 need not know that it is.
+    let address = settings.sm_dp_names.first().unwrap_or(&settings.sm_dp).clone();
+    let reachable = parties::reachable(settings);
     let mut roots = parties::tls_roots(&pki);
     roots.extend(known.roots);
     let link = |identity: Option<&Identity>| {
-        client.link(&address, Some(ClientTls::new(&roots, identity, Arc::clone(&world.clock))?))
+        client.link(&reachable, Some(ClientTls::new(&roots, identity, Arc::clone(&world.clock))?))
     };
     let lpa = link(None)?;
     world::send(&lpa, get("/gsma/rsp2/es9plus")).await?;

@@ -48,13 +48,18 @@ impl Bench<'_> {
 /// That a function was not executed: an HTTP error, or the function's own refusal.
 async fn not_executed(bench: &Bench<'_>, request: http::Request<Bytes>) -> Verdict {
     let response = bench.send(request).await?;
-    if response.status().is_client_error() {
+    if is_http_refusal(response.status()) {
         return Ok(());
     }
     match bench.binding.answer::<InitiateAuthentication>(&response)? {
         Answer::Refused(_) => Ok(()),
         Answer::Done(_) => Err(Stop::failed("the function was executed, expected a refusal")),
     }
+}
+
+/// That the request is at fault; a server that does not know the path has not looked at it.
+fn is_http_refusal(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::NOT_FOUND && status != StatusCode::METHOD_NOT_ALLOWED
 }
 
 fn answer_headers() -> Run {
@@ -136,6 +141,7 @@ fn unknown_path() -> Run {
             Binding::Json => &["/gsma/rsp2/es9plus/unknownFunction", "/gsma/rsp2/es9plus"],
             Binding::Asn1 => &["/gsma/rsp2/asn1/initiateAuthentication", "/gsma/rsp2/asn"],
         };
+        bench.initiate().await.during("with the right path")?;
         for path in paths {
             let mut request = bench.post();
             *request.uri_mut() = path.parse().unwrap_or_default();
@@ -150,6 +156,7 @@ fn unknown_path() -> Run {
 
 fn other_methods() -> Run {
     run!(|bench| {
+        bench.initiate().await.during("with POST")?;
         for method in [Method::GET, Method::PUT, Method::DELETE] {
             let mut request = bench.post();
             *request.method_mut() = method.clone();
@@ -182,7 +189,7 @@ fn nonsense() -> Run {
             ensure(!response.status().is_server_error(), || {
                 format!("{what}: HTTP status {}, expected a refusal", response.status())
             })?;
-            let refused = response.status().is_client_error() || is_refusal(bench.binding, response.body());
+            let refused = is_http_refusal(response.status()) || is_refusal(bench.binding, response.body());
             ensure(refused, || format!("{what} was executed"))?;
         }
         // And the server is still there.
