@@ -88,6 +88,7 @@ pub async fn server(settings: &Settings, pki: Pki, world: World, known: Known) -
         admin,
         profile_type: known.profile_type,
         codes: known.codes,
+        inbox: None,
         smds_address: None,
         version: VERSION,
         world,
@@ -139,6 +140,10 @@ impl Own {
             admin: Some("127.0.0.1:0".to_owned()),
             ..settings.clone()
         };
+        if settings.sm_dp_names.is_empty() {
+            // A name, so that upper and lower case make a difference.
+            settings.sm_dp_names.push("smdpp.landfall.example".to_owned());
+        }
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
         let mut admin = "127.0.0.1:0".to_owned();
         let admin_listener = parties::listen_at(&mut admin).await?;

@@ -57,12 +57,13 @@ impl Admin<'_> {
         self.call(Method::GET, &format!("/admin/v1/stock/{iccid}"), None).await
     }
 
-    /// Takes a profile out of stock.
+    /// Says where an operator is called, whose name is the OID of its client certificate.
     ///
     /// # Errors
-    /// The server does not do it.
-    pub async fn remove(&self, iccid: Iccid) -> Result<(), Stop> {
-        self.ask(Method::DELETE, &format!("/admin/v1/stock/{iccid}"), None).await.map(|_| ())
+    /// The server does not take it.
+    pub async fn register(&self, identifier: &str, address: &str) -> Result<(), Stop> {
+        let body = json!({ "certificateOid": identifier, "es2plusAddress": address });
+        self.ask(Method::PUT, &format!("/admin/v1/operators/{identifier}"), Some(&body)).await.map(|_| ())
     }
 
     async fn call<T: DeserializeOwned>(

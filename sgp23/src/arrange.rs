@@ -88,8 +88,21 @@ pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -
 
 async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
     let mut ready = stock(bench, admin, order).await?;
+    if let (Some(operator), Some(inbox)) = (&bench.server.operator, &bench.server.inbox) {
+        admin.register(&operator.identifier, &inbox.address()).await?;
+    }
     if order.standing == Standing::Available {
         return Ok(ready);
+    }
+    if order.found == Found::ByEvent {
+        // The SM-DS is told when an operator says so.
+        let operator = bench.operator()?;
+        operator
+            .download_order(ready.iccid, None, eid_of(bench, order))
+            .await?
+            .done()
+            .during("DownloadOrder")?;
+        return confirm(bench, operator, order, ready).await;
     }
     let yesterday = bench.server.world.now().seconds() - 86_400;
     let made = admin
@@ -106,7 +119,6 @@ async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> R
             "wrongConfirmationCodes": (order.wrong_confirmation_codes > 0)
                 .then_some(order.wrong_confirmation_codes),
             "reusable": order.reusable.then_some(true),
-            "smdsAddress": smds_of(bench, order)?,
         })))
         .await?;
     ready.matching_id = made.matching_id;
@@ -123,7 +135,7 @@ async fn through_es2plus(
     let reserved =
         operator.download_order(None, Some(profile_type), eid).await?.done().during("DownloadOrder")?;
     let iccid = reserved.iccid;
-    let mut ready = Ready {
+    let ready = Ready {
         iccid: Some(iccid),
         matching_id: String::new(),
         confirmation_code: order.confirmation_code,
@@ -134,8 +146,19 @@ async fn through_es2plus(
         operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
         return Ok(ready);
     }
+    confirm(bench, operator, order, ready).await
+}
+
+/// ES2+.ConfirmOrder for what was reserved.
+async fn confirm(
+    bench: &Bench<'_>,
+    operator: &Operator,
+    order: &Order,
+    mut ready: Ready,
+) -> Result<Ready, Stop> {
+    let iccid = ready.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))?;
     let request = ConfirmOrderRequest {
-        eid,
+        eid: eid_of(bench, order),
         matching_id: (order.found == Found::ByEid).then(String::new),
         confirmation_code: order.confirmation_code.map(str::to_owned),
         smds_address: smds_of(bench, order)?,

@@ -25,7 +25,7 @@ use crate::bpp::{self, Opened};
 use crate::euicc::{Cancel, Euicc, Prepare, SIGNATURE};
 use crate::operator::Operator;
 use crate::order::{Order, Ready};
-use crate::server::Server;
+use crate::server::{Inbox, Server};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 /// One case's surroundings.
@@ -157,6 +157,15 @@ impl<'a> Bench<'a> {
     pub fn stranger(&self) -> Result<&Link, Stop> {
         let link = self.server.stranger.as_ref();
         link.ok_or_else(|| Stop::needs("a client certificate of a CI that the server does not trust"))
+    }
+
+    /// Where the server calls the operator.
+    ///
+    /// # Errors
+    /// There is no such place.
+    pub fn inbox(&self) -> Result<&dyn Inbox, Stop> {
+        let inbox = self.server.inbox.as_deref();
+        inbox.ok_or_else(|| Stop::needs("a place where the server can call the operator"))
     }
 
     /// The admin API.

@@ -35,6 +35,8 @@ pub enum Need {
     StrangersCertificate,
     /// The admin API.
     Admin,
+    /// A place where the server can call the operator.
+    Inbox,
 }
 
 /// One requirement and how it is held against a server.

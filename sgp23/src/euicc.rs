@@ -53,6 +53,8 @@ pub struct Authenticate {
     pub matching_id: Option<String>,
     /// deviceInfo.
     pub device_info: DeviceInfo,
+    /// ctxParams1 of another kind in place of MatchingID and deviceInfo.
+    pub instead: Option<CtxParams1>,
     /// Elements of a later version, each put at the end of the element that the tags lead to.
     pub later: Vec<(Vec<Tag>, Vec<u8>)>,
     /// CERT.EUICC.
@@ -148,6 +150,7 @@ impl Euicc {
                 device_capabilities: DeviceCapabilities::default(),
                 imei: None,
             },
+            instead: None,
             later: Vec::new(),
             euicc_certificate: self.credentials.euicc.certificate.der().to_vec(),
             eum_certificate: self.credentials.eum.der().to_vec(),
@@ -262,7 +265,10 @@ impl Authenticate {
             server_address: self.server_address.clone(),
             server_challenge: self.server_challenge,
             euicc_info2: Raw::new(self.info2.clone()),
-            ctx_params1: CtxParams1::download(self.matching_id.clone(), self.device_info.clone()),
+            ctx_params1: self
+                .instead
+                .clone()
+                .unwrap_or_else(|| CtxParams1::download(self.matching_id.clone(), self.device_info.clone())),
         };
         let mut der = signed.to_der();
         for (path, element) in &self.later {

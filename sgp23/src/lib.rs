@@ -31,5 +31,5 @@ pub use operator::Operator;
 pub use order::{Found, Order, Standing, Wanted, Whose};
 pub use report::{Ended, Entry, Report, Row};
 pub use runner::{Selection, run};
-pub use server::Server;
+pub use server::{Inbox, Server};
 pub use verdict::{Stop, Verdict};

@@ -64,6 +64,7 @@ impl Row {
             Need::SecondOperator => "a second operator",
             Need::StrangersCertificate => "a stranger's client certificate",
             Need::Admin => "the admin API",
+            Need::Inbox => "a place to be called at",
         });
         let order = case.order.map(|order| order.to_string());
         let needs: Vec<_> = order.into_iter().chain(needs.map(str::to_owned)).collect();

@@ -92,6 +92,7 @@ async fn run_one(
                 (server.stranger.is_some(), "a client certificate of a CI that the server does not trust")
             }
             Need::Admin => (server.admin.is_some(), "the admin API"),
+            Need::Inbox => (server.inbox.is_some(), "a place where the server can call the operator"),
         };
         if !is_there {
             return Err(Stop::needs(what));

@@ -1,11 +1,25 @@
 //! The server that is held against the table, and the ways to it.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use certs::{Pki, TrustAnchors};
+use http::Request;
 use rsp::ids::Version;
-use world::{Link, World};
+use world::{BoxFuture, Link, World};
 
 use crate::operator::Operator;
 use crate::verdict::Stop;
+
+/// Where the SM-DP+ calls the operator (ES2+.HandleDownloadProgressInfo). Every call is answered with HTTP 204.
+pub trait Inbox: Send + Sync {
+    /// `host:port`, over TLS with a certificate below a CI that the server trusts.
+    fn address(&self) -> String;
+
+    /// The calls in whose body this text stands, in the order in which they came: waits, as long as is reasonable, until
+    /// there are so many.
+    fn about<'a>(&'a self, text: &'a str, count: usize) -> BoxFuture<'a, Vec<Request<Bytes>>>;
+}
 
 /// An SM-DP+ under test. What is `None` or empty is not to be had, and the cases that need it are not run.
 pub struct Server {
@@ -27,6 +41,8 @@ pub struct Server {
     pub profile_type: Option<String>,
     /// MatchingIDs that wait already, used in turn.
     pub codes: Vec<String>,
+    /// Where the server can call the operator.
+    pub inbox: Option<Arc<dyn Inbox>>,
     /// The SM-DS at which the server can register events.
     pub smds_address: Option<String>,
     /// The version of SGP.22 that the LPA says it speaks.

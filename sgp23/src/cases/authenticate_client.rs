@@ -5,7 +5,7 @@ use rsp::der::{BitString, Tag, tlv_bytes};
 use rsp::ids::TransactionId;
 use rsp::sgp22::es9plus::{AuthenticateClient, AuthenticateClientRequest, InitiateAuthentication};
 use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateResponseError, AuthenticateServerResponse};
-use rsp::sgp22::{ppr, uicc_capability};
+use rsp::sgp22::{CtxParams1, ppr, uicc_capability};
 use rsp::status::Status;
 
 use super::CODE;
@@ -145,6 +145,15 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
         it.later.push((vec![], tlv_bytes(Tag(0x9E), &[1])));
         it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x9D), &[1])));
     }),
+    (
+        None,
+        "version 3: operationType may ask for a download, and matchingIdSource say whence",
+        ANYBODYS,
+        |_, it| {
+            it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x82), &[0x06, 0xC0])));
+            it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0xA3), &[0x81, 0x00])));
+        },
+    ),
     (None, "a device that tells its IMEI and every release it supports is served", ANYBODYS, |_, it| {
         let release = Some(rsp::ids::Version([15, 0, 0]));
         it.device_info.imei = Some([0x53, 0x92, 0x60, 0x11, 0x32, 0x54, 0x76, 0xF8]);
@@ -536,6 +545,7 @@ fn orders() -> Vec<Case> {
         last_attempt(),
     ));
     cases.push(case("a profile that is installed is not offered again", ANYBODYS, not_again()));
+    cases.extend(version_3());
     cases.push(case("a package that is out is not for another eUICC", ANYBODYS, handed_out()));
     let for_all = Order { reusable: true, ..ANYBODYS };
     cases.push(case(
@@ -544,6 +554,35 @@ fn orders() -> Vec<Case> {
         one_after_another(),
     ));
     cases
+}
+
+/// What version 3 can ask for besides and this server may refuse, as long as it does.
+fn version_3() -> Vec<Case> {
+    type Ask = fn(&mut Authenticate);
+    let asks: [(&str, Ask); 3] = [
+        ("version 3: remote profile management alone is refused", |it| {
+            it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x82), &[0x06, 0x40])));
+        }),
+        ("version 3: device change is refused", |it| {
+            it.instead = Some(CtxParams1::CtxParamsForDeviceChange(vec![]));
+        }),
+        ("version 3: profile recovery is refused", |it| {
+            it.instead = Some(CtxParams1::CtxParamsForProfileRecovery(vec![]));
+        }),
+    ];
+    asks.into_iter()
+        .map(|(title, ask)| {
+            let run = run!(|bench| {
+                let started = bench.initiate().await?;
+                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+                ask(&mut proof);
+                let answer = bench.call::<AuthenticateClient>(&proof.request()?).await?;
+                ensure(matches!(answer, Answer::Refused(_)), || "a download was offered".to_owned())?;
+                bench.offered().await.during("afterwards, asking for a download").map(|_| ())
+            });
+            case(title, ANYBODYS, run)
+        })
+        .collect()
 }
 
 fn last_attempt() -> Run {

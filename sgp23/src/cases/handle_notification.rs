@@ -41,13 +41,13 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 impl Bench<'_> {
-    fn told(&self, number: i64, event: usize, bound: &Bound) -> OtherSignedNotification {
+    fn changed(&self, number: i64, event: usize, bound: &Bound) -> OtherSignedNotification {
         let iccid = bound.opened.metadata.iccid;
         self.euicc.notification(number, event, &self.server.address, iccid)
     }
 
     async fn tell(&self, number: i64, event: usize, bound: &Bound) -> Verdict {
-        let notification = self.told(number, event, bound);
+        let notification = self.changed(number, event, bound);
         self.notify(PendingNotification::OtherSignedNotification(notification)).await
     }
 
@@ -319,7 +319,7 @@ fn notifications_not_believed() -> Vec<Case> {
             let run = run!(|bench| {
                 let bound = bench.download().await?;
                 bench.notify(bench.installed(&bound)).await?;
-                let mut told = bench.told(2, notification_event::DELETE, &bound);
+                let mut told = bench.changed(2, notification_event::DELETE, &bound);
                 spoil(bench, &mut told)?;
                 bench.notify(PendingNotification::OtherSignedNotification(told)).await?;
                 let installed_on = bench.profile().await?.installed_on;

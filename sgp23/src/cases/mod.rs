@@ -4,6 +4,7 @@ mod authenticate_client;
 mod cancel_session;
 mod es2plus;
 mod get_bound_profile_package;
+mod handle_download_progress_info;
 mod handle_notification;
 mod http;
 mod initiate_authentication;
@@ -17,6 +18,7 @@ const CODE: &str = "12345678";
 pub fn table() -> Vec<Case> {
     [
         es2plus::cases(),
+        handle_download_progress_info::cases(),
         initiate_authentication::cases(),
         get_bound_profile_package::cases(),
         authenticate_client::cases(),

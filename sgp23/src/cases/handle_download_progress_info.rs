@@ -1,0 +1,168 @@
+//! ES2+.HandleDownloadProgressInfo, from the SM-DP+ to the operator: SGP.22 section 5.3.5, SGP.23 section 4.3.5.
+
+use http::header;
+use rsp::der::Asn1;
+use rsp::sgp22::PendingNotification;
+use rsp::sgp22::es2plus::{HandleDownloadProgressInfoRequest, NotificationPointId};
+use rsp::sgp22::es8plus::{BppCommandId, ErrorReason};
+use rsp::sgp22::es9plus::{AuthenticateClient, GetBoundProfilePackage};
+use rsp::sgp22::json::{self, ExecutionStatus};
+use rsp::status::Status;
+
+use super::CODE;
+use crate::bench::Bench;
+use crate::case::{Case, Need, Run, Scope, run};
+use crate::euicc::Authenticate;
+use crate::order::{Order, Wanted};
+use crate::verdict::{During, Stop, Verdict, ensure, equal};
+
+fn case(title: &str, order: Order, run: Run) -> Case {
+    Case::new("ES2+.HandleDownloadProgressInfo", "5.3.5", title, run)
+        .scope(Scope::Once)
+        .order(order)
+        .need(Need::Operator)
+        .need(Need::Inbox)
+        .need(Need::Admin)
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let with_code = Order { confirmation_code: Some(CODE), ..Order::default() };
+    let milenage = Order { profile: Wanted { usim: true, ..Wanted::default() }, ..Order::default() };
+    vec![
+        case(
+            "a download that goes well is told step by step, with the eUICC's result",
+            Order::default(),
+            run!(|bench| {
+                let bound = bench.download().await?;
+                let result = bench.installed(&bound);
+                bench.notify(result.clone()).await?;
+                let told = bench.told(3).await?;
+                check_steps(
+                    &told,
+                    &[
+                        (NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
+                        (NotificationPointId::BPP_DOWNLOAD, None),
+                        (NotificationPointId::BPP_INSTALLATION, None),
+                    ],
+                )?;
+                check_result(&told, &result)
+            }),
+        ),
+        case(
+            "an installation that failed is told with the eUICC's result",
+            Order::default(),
+            run!(|bench| {
+                let bound = bench.download().await?;
+                let why =
+                    (BppCommandId::LOAD_PROFILE_ELEMENTS, ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH);
+                let result = bench.euicc.signed_result(bench.euicc.not_installed(
+                    &bound.transaction_id,
+                    &bound.smdp_oid,
+                    &bench.server.address,
+                    bound.opened.metadata.iccid,
+                    why,
+                ));
+                bench.notify(result.clone()).await?;
+                let told = bench.told(3).await?;
+                let last = told.last().ok_or_else(|| Stop::failed("nothing was told"))?;
+                equal(
+                    "notificationPointId",
+                    &last.notification_point_id,
+                    &NotificationPointId::BPP_INSTALLATION,
+                )?;
+                equal("status", &last.notification_point_status.status, &ExecutionStatus::Failed)?;
+                check_result(&told, &result)
+            }),
+        ),
+        case(
+            "a wrong confirmation code is told",
+            with_code,
+            run!(|bench| {
+                let offered = bench.offered().await?;
+                let wrong = bench.prepare(&offered, &bench.euicc.one_time_key())?.code(Some("0000"));
+                let refused = Status::ConfirmationCodeRefused;
+                bench.refused::<GetBoundProfilePackage>(&wrong.request(), refused).await?;
+                check_steps(
+                    &bench.told(2).await?,
+                    &[
+                        (NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
+                        (NotificationPointId::CONFIRMATION_FAILURE, Some(refused)),
+                    ],
+                )
+            }),
+        ),
+        case(
+            "an eUICC that the profile is not for is told",
+            milenage,
+            run!(|bench| {
+                let started = bench.initiate().await?;
+                let mut proof: Authenticate =
+                    bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+                proof.info2.uicc_capability = rsp::der::BitString::of(&[]);
+                let refused = Status::ProfileNotEligible;
+                bench.refused::<AuthenticateClient>(&proof.request()?, refused).await?;
+                let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
+                check_steps(&bench.told(1).await?, &[(point, Some(refused))])
+            }),
+        ),
+    ]
+}
+
+impl Bench<'_> {
+    /// What was told of the profile of the case, once so much has come.
+    async fn told(&self, count: usize) -> Result<Vec<HandleDownloadProgressInfoRequest>, Stop> {
+        let iccid = self.iccid()?;
+        let calls = self.inbox()?.about(&iccid.to_string(), count).await;
+        let mut told = Vec::new();
+        for call in calls {
+            let step = told.len() + 1;
+            check_dress(&call).during(&format!("call {step}"))?;
+            let body: HandleDownloadProgressInfoRequest = serde_json::from_slice(call.body())
+                .map_err(|e| Stop::failed(format!("call {step} is none of the function: {e}")))?;
+            equal("iccid", &body.iccid, &iccid)?;
+            equal("eid", &body.eid, &Some(self.euicc.eid))?;
+            equal("profileType", &body.profile_type.as_str(), &self.profile_type()?)?;
+            told.push(body);
+        }
+        equal("the number of calls", &told.len(), &count)?;
+        Ok(told)
+    }
+}
+
+fn check_dress(call: &http::Request<bytes::Bytes>) -> Verdict {
+    equal("method", call.method(), &http::Method::POST)?;
+    equal("path", &call.uri().path(), &"/gsma/rsp2/es2plus/handleDownloadProgressInfo")?;
+    let content_type = call.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    ensure(content_type.is_some_and(|value| value.starts_with("application/json")), || {
+        format!("Content-Type is {content_type:?}, expected application/json")
+    })?;
+    ensure(json::protocol_version(call.headers()).is_some(), || {
+        "X-Admin-Protocol is missing or names no version".to_owned()
+    })
+}
+
+/// The points in their order, each done or refused so.
+fn check_steps(
+    told: &[HandleDownloadProgressInfoRequest],
+    expected: &[(NotificationPointId, Option<Status>)],
+) -> Verdict {
+    for (step, (point, refused)) in told.iter().zip(expected) {
+        equal("notificationPointId", &step.notification_point_id, point)?;
+        let status = &step.notification_point_status;
+        match refused {
+            None => equal("status", &status.status, &ExecutionStatus::ExecutedSuccess)?,
+            Some(refused) => {
+                equal("status", &status.status, &ExecutionStatus::Failed)?;
+                let why = status.status_code_data.as_ref().and_then(|data| data.status());
+                equal("statusCodeData", &why, &Some(*refused))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The eUICC's result comes with the last point, octet for octet.
+fn check_result(told: &[HandleDownloadProgressInfoRequest], result: &PendingNotification) -> Verdict {
+    let came = told.last().and_then(|last| last.result_data.as_ref()).map(|data| data.0.clone());
+    equal("resultData", &came, &Some(result.to_der()))
+}
