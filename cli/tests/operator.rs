@@ -128,8 +128,6 @@ fn an_order_is_found_through_the_sm_ds_that_the_operator_names_until_it_is_fulfi
     assert_eq!(list(), 1);
     let discover = ["device", "discover", &sm_ds.said, "--sm-ds", &sm_ds.said, "--sm-dp", &sm_dp.said];
     succeed(landfall(folder).args(discover));
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while list() > 0 {
-        assert!(std::time::Instant::now() < deadline, "the event is still there");
-    }
+    // Deleting it is not waited for; each look takes a process.
+    assert!((0..200).any(|_| list() == 0), "the event is still there");
 }

@@ -233,6 +233,174 @@ async fn confirm_order_refuses_each_thing_with_its_own_status_and_changes_nothin
 }
 
 #[tokio::test]
+async fn a_matching_id_is_as_long_as_an_activation_code_allows() {
+    // 1$ADDRESS$MATCHINGID, and $$1 behind it when a confirmation code is asked for.
+    let room = 255 - "1$$".len() - ADDRESS.len();
+    for (length, confirmation_code, fits) in [
+        (room, None, true),
+        (room + 1, None, false),
+        (room, Some("1234"), false),
+        (room - 3, Some("1234"), true),
+        (room, Some(""), true),
+    ] {
+        let (bench, operator) = ordered().await;
+        let mut request = operator.confirmation(iccid());
+        request.matching_id = Some("A".repeat(length));
+        request.confirmation_code = confirmation_code.map(str::to_owned);
+        let answer = confirm(&bench, &request).await;
+        match fits {
+            true => drop(answer.done()),
+            false => assert_eq!(answer.refused(), Status::FormatInvalid, "{length}, {confirmation_code:?}"),
+        }
+    }
+}
+
+/// When several things are wrong, the first in the order of the standard's text is answered.
+#[tokio::test]
+async fn the_first_of_several_things_that_are_wrong_is_answered() {
+    let bench = Bench::new();
+    for iccid in [ICCID, OTHER_ICCID] {
+        bench.stock(iccid, &options()).await;
+    }
+    let (operator, other) = (bench.operator(), Operator::new(&bench.pki, "Another Operator"));
+    let unknown = "8949000000000000993".parse().unwrap();
+    let (right, wrong) = (bench.euicc().eid, bench.numbered_euicc(Curve::P256, 1).eid);
+    operator.download_order(&bench.server, Some(iccid()), None, Some(right)).await.done();
+    let taken = ConfirmOrderRequest {
+        matching_id: Some("TAKEN".to_owned()),
+        ..operator.confirmation(OTHER_ICCID.parse().unwrap())
+    };
+    operator.download_order(&bench.server, Some(taken.iccid), None, None).await.done();
+    confirm(&bench, &taken).await.done();
+
+    // Who asks, which profile, whose, of which type, in which state.
+    let impostor = Operator { identifier: "2.999.1".to_owned(), ..bench.operator() };
+    for (case, operator, iccid, status) in [
+        ("requester, ICCID", &impostor, unknown, Status::RequesterNotAllowed),
+        ("ICCID, type", &operator, unknown, Status::IccidUnknown),
+        ("whose, type", &other, iccid(), Status::IccidNotAllowed),
+        ("type, state", &operator, iccid(), Status::ProfileTypeMismatch),
+    ] {
+        let answer = operator.download_order(&bench.server, Some(iccid), Some("gold"), None).await;
+        assert_eq!(answer.refused(), status, "DownloadOrder: {case}");
+    }
+    // Which profile, in which state, for whom, under which MatchingID, at which SM-DS.
+    let everything = ConfirmOrderRequest {
+        iccid: unknown,
+        eid: Some(wrong),
+        matching_id: Some("TAKEN".to_owned()),
+        smds_address: Some("not an address".to_owned()),
+        ..operator.confirmation(iccid())
+    };
+    let less = ConfirmOrderRequest { iccid: taken.iccid, ..everything.clone() };
+    let still_less = ConfirmOrderRequest { iccid: iccid(), ..everything.clone() };
+    let little = ConfirmOrderRequest { eid: None, ..still_less.clone() };
+    let least = ConfirmOrderRequest { matching_id: None, ..little.clone() };
+    for (request, status) in [
+        (everything, Status::IccidUnknown),
+        (less, Status::IccidInvalidTransition),
+        (still_less, Status::EidAssociation),
+        (little, Status::MatchingIdInUse),
+        (least, Status::SmdsInaccessible),
+    ] {
+        assert_eq!(confirm(&bench, &request).await.refused(), status, "ConfirmOrder");
+    }
+    // Which profile, for whom, under which MatchingID, in which state.
+    let euicc = bench.euicc();
+    let confirmation = operator.confirmation(iccid());
+    let code = confirm(&bench, &confirmation).await.done().matching_id;
+    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let everything = CancelOrderRequest {
+        iccid: unknown,
+        eid: Some(wrong),
+        matching_id: Some("ANOTHER".to_owned()),
+        ..operator.cancellation(iccid())
+    };
+    let less = CancelOrderRequest { iccid: iccid(), ..everything.clone() };
+    let little = CancelOrderRequest { eid: Some(right), ..less.clone() };
+    let least = CancelOrderRequest { matching_id: None, ..little.clone() };
+    for (request, status) in [
+        (everything, Status::IccidUnknown),
+        (less, Status::EidAssociation),
+        (little, Status::MatchingIdAssociation),
+        (least, Status::IccidInvalidTransition),
+    ] {
+        assert_eq!(operator.cancel(&bench.server, &request).await.refused(), status, "CancelOrder");
+    }
+}
+
+/// Version 3 has added fields to these functions, and will add more.
+#[tokio::test]
+async fn fields_of_later_versions_are_passed_over_and_identifiers_come_in_every_form() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let operator = bench.operator();
+    let header = || serde_json::to_value(operator.header()).unwrap();
+    // With the filler of an ICCID of 19 digits, as older operators write it.
+    let padded = format!("{ICCID}F");
+    let eid = bench.euicc().eid.to_string();
+    let order = json!({
+        "header": header(), "iccid": padded, "eid": eid, "profileType": PROFILE_TYPE,
+        "laterField": {"a": [1, 2]}, "dpiEnabled": true,
+    });
+    let reply: Value = operator.call(&bench.server, "downloadOrder", &order).await.done();
+    assert_eq!(reply["iccid"].as_str().unwrap().trim_end_matches('F'), ICCID);
+    let confirmation = json!({
+        "header": header(), "iccid": ICCID, "releaseFlag": false, "rootSmdsAddress": "x", "smdsAddress": null,
+        "eid": null,
+    });
+    let reply: Value = operator.call(&bench.server, "confirmOrder", &confirmation).await.done();
+    assert_eq!(reply["eid"], eid);
+    let release = json!({"header": header(), "iccid": ICCID, "later": 1});
+    operator.call::<Nothing>(&bench.server, "releaseProfile", &release).await.done();
+    let cancellation = json!({
+        "header": header(), "iccid": ICCID, "eid": eid, "finalProfileStatusIndicator": "Available", "later": 1,
+    });
+    operator.call::<Nothing>(&bench.server, "cancelOrder", &cancellation).await.done();
+}
+
+#[tokio::test]
+async fn what_is_no_identifier_and_what_is_missing_are_told_apart() {
+    let bench = Bench::new();
+    bench.stock(ICCID, &options()).await;
+    let operator = bench.operator();
+    let good = |function: &str| {
+        let header = serde_json::to_value(operator.header()).unwrap();
+        match function {
+            "downloadOrder" => json!({"header": header, "iccid": ICCID}),
+            "confirmOrder" => json!({"header": header, "iccid": ICCID, "releaseFlag": true}),
+            "cancelOrder" => {
+                json!({"header": header, "iccid": ICCID, "finalProfileStatusIndicator": "Available"})
+            }
+            _ => json!({"header": header, "iccid": ICCID}),
+        }
+    };
+    for (function, field, value, status) in [
+        ("downloadOrder", "header", None, Status::ElementMissing),
+        ("downloadOrder", "iccid", Some(json!("89490")), Status::FormatInvalid),
+        ("downloadOrder", "iccid", Some(json!("894900000000000000A")), Status::FormatInvalid),
+        ("downloadOrder", "eid", Some(json!("1234")), Status::FormatInvalid),
+        ("confirmOrder", "iccid", None, Status::ElementMissing),
+        ("confirmOrder", "releaseFlag", None, Status::ElementMissing),
+        ("confirmOrder", "releaseFlag", Some(json!("true")), Status::FormatInvalid),
+        ("cancelOrder", "iccid", None, Status::ElementMissing),
+        ("cancelOrder", "finalProfileStatusIndicator", None, Status::ElementMissing),
+        ("cancelOrder", "finalProfileStatusIndicator", Some(json!("Released")), Status::FormatInvalid),
+        ("releaseProfile", "iccid", None, Status::ElementMissing),
+        ("releaseProfile", "header", Some(json!({})), Status::ElementMissing),
+    ] {
+        let mut body = good(function);
+        match value {
+            Some(value) => body[field] = value,
+            None => drop(body.as_object_mut().unwrap().remove(field)),
+        }
+        let answer = operator.call::<Nothing>(&bench.server, function, &body).await;
+        assert_eq!(answer.refused(), status, "{function}: {field}");
+    }
+    assert_eq!(bench.state().await, ProfileState::Available);
+}
+
+#[tokio::test]
 async fn release_profile_refuses_each_thing_with_its_own_status() {
     let (bench, operator) = ordered().await;
     let unknown = "8949000000000000993".parse().unwrap();

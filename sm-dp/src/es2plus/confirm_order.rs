@@ -4,6 +4,7 @@
 
 use crypto::ConfirmationCodeHash;
 use rsp::{
+    activation_code::ActivationCode,
     ids::{Eid, SmdpAddress},
     sgp22::es2plus::{ConfirmOrderReply, ConfirmOrderRequest},
     status::{Refusal, Status},
@@ -20,6 +21,9 @@ use crate::{
 const GROUPS: usize = 5;
 /// Letters and digits of section 4.1.1 that are not easily taken for one another.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// The longest activation code (section 4.1): whatever the operator chooses must fit into one.
+const MAX_ACTIVATION_CODE: usize = 255;
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -75,6 +79,11 @@ pub(crate) async fn execute(
     Ok(reply)
 }
 
+/// Whether the user must know a confirmation code; an empty one is none.
+fn is_asked_for(request: &ConfirmOrderRequest) -> bool {
+    request.confirmation_code.as_ref().is_some_and(|code| !code.is_empty())
+}
+
 /// An event is for one eUICC, and its EventID is the MatchingID.
 fn check_event(request: &ConfirmOrderRequest, eid: Option<Eid>, matching_id: &str) -> Result<(), Refusal> {
     let Some(address) = &request.smds_address else { return Ok(()) };
@@ -122,6 +131,18 @@ async fn matching_id(
     if !chosen.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') {
         return Err(Status::FormatInvalid
             .because("a MatchingID is of A-Z, 0-9 and - (section 4.1.1)")
+            .about(&chosen)
+            .into());
+    }
+    let code = ActivationCode {
+        smdp_address: context.config.address.clone(),
+        matching_id: chosen.clone(),
+        smdp_oid: None,
+        confirmation_code_required: is_asked_for(request),
+    };
+    if code.to_string().len() > MAX_ACTIVATION_CODE {
+        return Err(Status::FormatInvalid
+            .because(format!("an activation code has at most {MAX_ACTIVATION_CODE} characters"))
             .about(&chosen)
             .into());
     }
