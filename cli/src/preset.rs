@@ -19,6 +19,7 @@ pub struct Preset {
     file: PathBuf,
     /// With the name of each in the file.
     entries: Vec<(String, Entry)>,
+    subscriptions: Vec<Vec<u8>>,
 }
 
 /// The file.
@@ -40,6 +41,9 @@ enum Entry {
     Operators(NewOperator),
 }
 
+/// As many digits as an IMSI has after a network code of three.
+const LAST_SUBSCRIBER: u64 = 999_999_999;
+
 const NEXT: &str = "correct the file; docs/preset.md says what may stand in it";
 
 impl Preset {
@@ -56,14 +60,21 @@ impl Preset {
         // In this order: an order needs its profile.
         let operators =
             section(file, "operators", read.operators, |table| typed(table).map(Entry::Operators))?;
+        let mut subscriptions = Vec::new();
         let stock = section(file, "stock", read.stock, |table| {
-            with_package(table, folder).and_then(typed).map(|new| Entry::Stock(Box::new(new)))
+            let table = with_package(table, folder, &mut subscriptions)?;
+            typed(table).map(|new| Entry::Stock(Box::new(new)))
         })?;
         let orders = section(file, "orders", read.orders, |table| {
             typed(table).map(|new| Entry::Orders(Box::new(new)))
         })?;
         let entries = operators.into_iter().chain(stock).chain(orders).collect();
-        Ok(Self { file: file.to_owned(), entries })
+        Ok(Self { file: file.to_owned(), entries, subscriptions })
+    }
+
+    /// The packages of our own that it names, for their home networks.
+    pub fn subscriptions(&self) -> &[Vec<u8>] {
+        &self.subscriptions
     }
 
     /// Makes what is not there yet; for each entry a line that says what came of it.
@@ -90,7 +101,7 @@ fn section(
     file: &Path,
     name: &str,
     tables: Vec<Table>,
-    read: impl Fn(Table) -> Result<Entry, Fault>,
+    mut read: impl FnMut(Table) -> Result<Entry, Fault>,
 ) -> Result<Vec<(String, Entry)>, Fault> {
     let entry = |(number, table)| {
         let name = format!("{name} entry {number}");
@@ -102,8 +113,8 @@ fn section(
     (1..).zip(tables).map(entry).collect()
 }
 
-/// The entry with `package` in place of `file` or `subscription`.
-fn with_package(mut table: Table, folder: &Path) -> Result<Table, Fault> {
+/// The entry with `package` in place of `file` or `subscription`; one of our own goes to the subscriptions as well.
+fn with_package(mut table: Table, folder: &Path, subscriptions: &mut Vec<Vec<u8>>) -> Result<Table, Fault> {
     let bad = |why: String, next: &str| Fault::new("cannot find the profile package", why, next);
     let one_way = "give one of file, subscription and package";
     let (file, subscription) = (table.remove("file"), table.remove("subscription"));
@@ -120,11 +131,18 @@ fn with_package(mut table: Table, folder: &Path) -> Result<Table, Fault> {
         (None, Some(Value::String(home))) => {
             let number = match &number {
                 None => 1,
-                Some(number) => number.clone().try_into::<u8>().map_err(|e| {
-                    bad(format!("number {number} is none: {}", e.message()), "give one from 0 to 255")
-                })?,
+                Some(number) => number
+                    .as_integer()
+                    .and_then(|number| u64::try_from(number).ok())
+                    .filter(|number| *number <= LAST_SUBSCRIBER)
+                    .ok_or_else(|| {
+                        let next = format!("give one from 0 to {LAST_SUBSCRIBER}");
+                        bad(format!("number {number} is no subscriber's"), &next)
+                    })?,
             };
-            demo::own_package(home, number.into(), &format!("Network {home}"))?
+            let package = demo::own_package(home, number, &format!("Network {home}"))?;
+            subscriptions.push(package.clone());
+            package
         }
         (None, None) => return Err(bad("nothing in the entry names one".to_owned(), one_way)),
         (Some(_), Some(_)) => return Err(bad("the entry names two".to_owned(), one_way)),

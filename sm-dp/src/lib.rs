@@ -3,7 +3,8 @@
 //! [`SmDpPlus`] answers HTTP requests: ES9+ for LPAs, ES2+ for operators. Directory = interface, file = function.
 //!
 //! A request is decoded at the edge ([`server`]), decided in a transaction by the file of its function, committed in
-//! one place, and only then answered. What is kept between requests is in [`records`].
+//! one place, and only then answered. What is kept between requests is in [`records`]. For the operator of a test bench
+//! there is the [`admin`] API, apart from the protocol.
 
 pub mod admin;
 mod answer;

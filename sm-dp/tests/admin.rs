@@ -24,6 +24,7 @@ use rsp::sgp22::{
 };
 use rsp::status::Status;
 use serde_json::{Value, json};
+use sm_dp::admin::preset::{Ensured, NewOrder, NewProfile};
 use sm_dp::{Peers, ProfileOptions, ProfileState};
 use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, openapi::OpenApi, package};
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
@@ -490,6 +491,39 @@ async fn events_are_numbered_and_asked_for_in_pages() {
     assert_eq!(page["events"][0]["interface"], "admin");
     assert_eq!(page["events"][0]["outcome"]["result"], "refused");
     assert_eq!(bench.events.all().len(), 3);
+}
+
+// --- What a bench begins with --------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn what_is_there_is_left_in_whatever_state_it_has_come_to() {
+    let bench = Bench::new();
+    let server = &bench.server;
+    let new: NewProfile = serde_json::from_value(new_profile(ICCID)).unwrap();
+    assert!(matches!(server.ensure_profile(&new).await.unwrap(), Ensured::Made(_)));
+    let order: NewOrder = serde_json::from_value(json!({ "iccid": ICCID, "matchingId": "A" })).unwrap();
+    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
+    let by_name = json!({ "profileType": PROFILE_TYPE, "matchingId": "A" });
+    let by_name: NewOrder = serde_json::from_value(by_name).unwrap();
+    for kept in [
+        server.ensure_profile(&new).await.unwrap(),
+        server.ensure_order(&order).await.unwrap(),
+        server.ensure_order(&by_name).await.unwrap(),
+    ] {
+        assert_eq!(
+            kept.to_string(),
+            format!("profile {ICCID} is Released under MatchingID \"A\", left as it was")
+        );
+    }
+    // Somebody has it cancelled for good.
+    let api = Api::of(&bench).await;
+    api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    api.post("/admin/v1/orders", json!({ "iccid": ICCID, "state": "Unavailable" })).await;
+    let kept = server.ensure_order(&order).await.unwrap();
+    assert!(matches!(kept, Ensured::Kept(profile) if profile.state == ProfileState::Unavailable));
+    // Or it is free again.
+    api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
 }
 
 // --- Operators and notifications ----------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ impl Command {
             Some(file) => super::sm_dp::read(file)?,
             None => demo::own_package("724-99", 1, "Local Brasil")?,
         };
+        let preset = self.preset.as_deref().map(Preset::read).transpose()?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let mut settings = settings.clone();
@@ -74,6 +75,9 @@ impl Command {
             parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events))?;
         let networks = Arc::new(Networks::new(world.clone()));
         let subscription = super::network::serve_at_home(&networks, &package, settings, &world)?;
+        for package in preset.iter().flat_map(Preset::subscriptions) {
+            super::network::serve_at_home(&networks, package, settings, &world)?;
+        }
         let service = world::link_from(NetworksService(networks));
         let network_running = Running::serve(network_listener, None, service)?;
 
@@ -82,8 +86,8 @@ impl Command {
             None => None,
         };
         let mut begun_with = Vec::new();
-        if let Some(file) = &self.preset {
-            begun_with = Preset::read(file)?.apply(&sm_dp).await?;
+        if let Some(preset) = &preset {
+            begun_with = preset.apply(&sm_dp).await?;
         }
 
         let iccid = subscription.iccid;

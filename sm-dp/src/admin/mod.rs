@@ -1,9 +1,9 @@
 //! The admin API: what the operator of a test bench asks for. HTTP and JSON, on a port of its own; nothing of it can be
 //! reached over ES9+ or ES2+.
 //!
-//! A file a resource. Each function is a [`Function`]; routing and the OpenAPI document are both made from it, so
+//! A file a resource. Each function is a type; routing and the OpenAPI document are both made from it, so
 //! neither can say what the other does not. The API asks for no password: it is meant for the loopback, and what a
-//! browser brings from elsewhere is refused at the [`door`].
+//! browser brings from elsewhere is refused at the door.
 
 mod document;
 mod door;

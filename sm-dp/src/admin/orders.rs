@@ -214,7 +214,7 @@ impl Function for End {
 }
 
 impl NewOrder {
-    /// Places the order unless it is there: the profile has one, or the MatchingID leads to one.
+    /// Places the order unless it is there, or was: the profile is no longer Available, or the MatchingID leads to one.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
         let tx = &mut *context.decision.tx;
         let named = self.matching_id.as_ref().filter(|matching_id| !matching_id.is_empty());
@@ -233,7 +233,7 @@ impl NewOrder {
             Some(iccid) => tx.get(&PROFILES, &iccid.to_string()).await?,
             None => None,
         };
-        match kept.filter(|profile| profile.order.is_some()) {
+        match kept.filter(|profile| profile.state != ProfileState::Available) {
             Some(kept) => Ok(Ensured::Kept(kept)),
             None => Ok(Ensured::Made(self.place(context).await?)),
         }
