@@ -10,7 +10,7 @@ use rsp::{
         headers::{check_content_type, check_protocol},
         json,
     },
-    status::{Refusal, Status},
+    status::Refusal,
 };
 use world::{Fault, PeerCertificate};
 
