@@ -120,6 +120,31 @@ fn what_waits_for_the_card_is_found_without_an_activation_code() {
     succeed(landfall(folder).args(addresses).args(order));
     device(&["default-sm-dp", &sm_dp.address]);
     assert_eq!(device(&["download"]), format!("installed {iccid}\n"));
+
+    let (_, iccid) = package(folder, "2", &sm_dp.address);
+    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--event-at", &sm_ds.address];
+    succeed(landfall(folder).args(addresses).args(order));
+    let found = json(&device(&["discover", "--json"]));
+    assert_eq!((found[0]["installed"]["iccid"].as_str(), &found[0]["why"]), (Some(&*iccid), &Value::Null));
+}
+
+#[test]
+fn an_event_whose_profile_cannot_be_had_is_named_and_the_status_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sm_dp = Server::sm_dp(folder);
+    let sm_ds = Server::start(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
+    let address = sm_dp.address.clone();
+    let addresses = ["--sm-dp", &address, "--sm-ds", &sm_ds.address];
+    let info = succeed(landfall(folder).args(addresses).args(["--json", "device", "info"]));
+    let eid = json(&info)["eid"].as_str().unwrap().to_owned();
+    let (_, iccid) = package(folder, "1", &address);
+    let order = ["operator", "order", "--iccid", &iccid, "--eid", &eid, "--event-at", &sm_ds.address];
+    succeed(landfall(folder).args(addresses).args(order));
+    assert!(succeed(landfall(folder).args(["sm-ds", "list"])).contains(&eid));
+    drop(sm_dp);
+    let errors = fail(landfall(folder).args(addresses).args(["device", "discover"]));
+    assert!(errors.contains("1 of 1 profiles were not downloaded") && errors.contains(&address), "{errors}");
 }
 
 #[test]

@@ -13,14 +13,14 @@ use std::sync::Arc;
 use certs::Pki;
 use cli::operator::Operator;
 use cli::parties::{self, Running, SmDpSetup};
+use cli::peers::{self, Delivery, Operators};
 use cli::settings::{Layer, Settings};
 use euicc_sim::device::{DownloadOptions, Lpa, LpaSettings, Teller};
 use http::StatusCode;
-use net::{Client, ClientTls};
+use net::Client;
 use rsp::ids::{Eid, SmdpAddress, Version};
-use rsp::sgp22::es12::{self, DeleteEventRequest, RegisterEventRequest};
-use rsp::sgp22::json::{self, Answer, RequestHeader};
-use serde::Serialize;
+use rsp::sgp22::es12::{self, RegisterEventRequest};
+use rsp::sgp22::json::{self, RequestHeader};
 use sm_dp::{ProfileOptions, ProfileState};
 use world::{Clock, MemoryEvents, NullEvents, World};
 
@@ -33,6 +33,7 @@ struct Bench {
     events: MemoryEvents,
     sm_dp: sm_dp::SmDpPlus,
     running: Vec<Running>,
+    _delivery: Delivery,
 }
 
 impl Bench {
@@ -59,25 +60,22 @@ impl Bench {
             events: Arc::clone(&told) as Arc<dyn world::Events>,
         };
         let sm_dp = parties::sm_dp(&setup).unwrap();
+        let nobody = Operators::default();
+        let (sm_dp, delivery) = peers::connect(sm_dp, &nobody, &pki, &settings, &clock).await.unwrap();
         let names = cli::pki::server_names(&settings).unwrap();
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock)).unwrap();
         let running = vec![
             Running::serve(sm_dp_listener, Some(tls), sm_dp.link()).unwrap(),
             parties::serve_sm_ds(sm_ds_listener, &settings, &pki, &world, told).unwrap(),
         ];
-        Self { settings, pki, world, clock, events, sm_dp, running }
+        Self { settings, pki, world, clock, events, sm_dp, running, _delivery: delivery }
     }
 
-    /// A function of ES12, over a connection of its own.
-    async fn es12(
-        &self,
-        tls: ClientTls,
-        function: &str,
-        body: &impl Serialize,
-    ) -> http::Response<bytes::Bytes> {
-        let link = Client::default().link(&self.settings.sm_ds, Some(tls)).unwrap();
-        let request = json::request(&es12::path(function), Version([2, 5, 0]), body);
-        world::send(&link, request).await.unwrap()
+    fn operator(&self) -> Operator {
+        let clock = Arc::clone(&self.clock);
+        let (tls, oid) = parties::operator_tls(&self.pki, "Landfall Test Operator", clock).unwrap();
+        let link = Client::default().link(&self.settings.sm_dp, Some(tls)).unwrap();
+        Operator::new(link, oid, self.world.clone(), Arc::new(NullEvents))
     }
 
     fn lpa(&self, eid: Eid) -> Lpa<euicc_sim::card::Card> {
@@ -97,47 +95,63 @@ async fn an_order_becomes_an_event_and_the_event_a_profile() {
     let eid = parties::default_eid(&bench.pki).unwrap();
     let package = cli::demo::own_package("724-99", 1, "Local").unwrap();
     let iccid = bench.sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap();
-    let (tls, oid) =
-        parties::operator_tls(&bench.pki, "Landfall Test Operator", Arc::clone(&bench.clock)).unwrap();
-    let link = Client::default().link(&bench.settings.sm_dp, Some(tls)).unwrap();
-    let operator = Operator::new(link, oid, bench.world.clone(), Arc::new(NullEvents));
-    operator.download_order(Some(eid), Some(iccid), None).await.unwrap();
-    let event_id = operator.confirm_order(iccid, Some(eid), None, None, true).await.unwrap().matching_id;
-
-    let (tls, oid) = parties::sm_dp_client_tls(&bench.pki, Arc::clone(&bench.clock)).unwrap();
-    let header = |call: &str| RequestHeader {
-        function_requester_identifier: oid.clone(),
-        function_call_identifier: call.to_owned(),
-    };
-    let event = RegisterEventRequest {
-        header: header("1"),
-        eid,
-        rsp_server_address: bench.settings.sm_dp.parse().unwrap(),
-        event_id: event_id.clone(),
-        forwarding_indicator: false,
-    };
-    // Who shows no certificate, or an operator's, has no business on ES12.
-    let nobody = parties::device_tls(&bench.pki, Arc::clone(&bench.clock)).unwrap();
-    let (other, _) =
-        parties::operator_tls(&bench.pki, "Landfall Test Operator", Arc::clone(&bench.clock)).unwrap();
-    for tls in [nobody, other] {
-        assert_eq!(bench.es12(tls, "registerEvent", &event).await.status(), StatusCode::FORBIDDEN);
-    }
     let mut lpa = bench.lpa(eid);
     assert!(lpa.discover(None, DownloadOptions::default()).await.unwrap().is_empty());
 
-    let registered = bench.es12(tls.clone(), "registerEvent", &event).await;
-    assert!(matches!(json::answer::<serde_json::Value>(&registered), Ok(Answer::Done(_))));
+    let operator = bench.operator();
+    operator.download_order(Some(eid), Some(iccid), None).await.unwrap();
+    let at = Some(parties::root_sm_ds(&bench.settings));
+    let confirmed = operator.confirm_event(iccid, Some(eid), None, None, at, true).await.unwrap();
+
     let discovered = lpa.discover(None, DownloadOptions::default()).await.unwrap();
     assert_eq!(discovered.len(), 1);
-    assert_eq!(discovered[0].event.event_id, event_id);
+    assert_eq!(discovered[0].event.event_id, confirmed.matching_id);
     assert_eq!(discovered[0].outcome.as_ref().unwrap().iccid, iccid);
     assert_eq!(bench.sm_dp.orders().await.unwrap()[0].state, ProfileState::Installed);
-
-    let deletion = DeleteEventRequest { header: header("2"), eid, event_id };
-    let deleted = bench.es12(tls, "deleteEvent", &deletion).await;
-    assert!(matches!(json::answer::<serde_json::Value>(&deleted), Ok(Answer::Done(_))));
+    // It is under way already; this waits for the end of it.
+    bench.sm_dp.deliver_due().await.unwrap();
     assert!(lpa.discover(None, DownloadOptions::default()).await.unwrap().is_empty());
+    let told: Vec<String> = bench.events.all().iter().map(ToString::to_string).collect();
+    for call in ["SM-DS -> SM-DP+ ES12.RegisterEvent", "SM-DS -> SM-DP+ ES12.DeleteEvent"] {
+        assert!(told.iter().any(|line| line.contains(call)), "{call} in {told:#?}");
+    }
+    for running in bench.running {
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn es12_is_for_sm_dp_pluses_and_es11_on_the_same_port_for_everybody() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::start(folder.path()).await;
+    let clock = || Arc::clone(&bench.clock);
+    let (sm_dp_plus, oid) = parties::sm_dp_client_tls(&bench.pki, clock()).unwrap();
+    let nobody = parties::device_tls(&bench.pki, clock()).unwrap();
+    let (operator, _) = parties::operator_tls(&bench.pki, "Landfall Test Operator", clock()).unwrap();
+    let event = RegisterEventRequest {
+        header: RequestHeader {
+            function_requester_identifier: oid,
+            function_call_identifier: "1".to_owned(),
+        },
+        eid: parties::default_eid(&bench.pki).unwrap(),
+        rsp_server_address: bench.settings.sm_dp.parse().unwrap(),
+        event_id: "EV-1".to_owned(),
+        forwarding_indicator: false,
+    };
+    let cases = [
+        ("no certificate", nobody, StatusCode::FORBIDDEN),
+        ("an operator's", operator, StatusCode::FORBIDDEN),
+        ("an SM-DP+'s", sm_dp_plus, StatusCode::OK),
+    ];
+    for (case, tls, status) in cases {
+        let link = Client::default().link(&bench.settings.sm_ds, Some(tls)).unwrap();
+        let request = json::request(&es12::path("registerEvent"), Version([2, 5, 0]), &event);
+        assert_eq!(world::send(&link, request).await.unwrap().status(), status, "{case}");
+    }
+    // The LPA shows no certificate, and gets as far as the event, which nobody has ordered.
+    let discovered = bench.lpa(event.eid).discover(None, DownloadOptions::default()).await.unwrap();
+    assert_eq!(discovered[0].event.event_id, "EV-1");
+    assert!(discovered[0].outcome.is_err());
     for running in bench.running {
         running.stop().await;
     }
