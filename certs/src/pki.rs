@@ -327,7 +327,20 @@ impl Pki {
     /// # Errors
     /// The CI's key or CERT.DPauth is missing, or no name was given.
     pub fn issue_dp_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
-        self.issue_tls_beside(Role::DpAuth, Role::DpTls, names, validity)
+        self.issue_dp_tls_on(TLS_CURVE, names, validity)
+    }
+
+    /// The same on another curve than TLS stacks are sure to speak.
+    ///
+    /// # Errors
+    /// As [`Pki::issue_dp_tls`].
+    pub fn issue_dp_tls_on(
+        &self,
+        curve: Curve,
+        names: &[ServerName],
+        validity: Validity,
+    ) -> Result<Credential, PkiError> {
+        self.issue_tls_beside(Role::DpAuth, Role::DpTls, curve, names, validity)
     }
 
     /// Issues an SM-DS TLS certificate for these names, with the OID that CERT.DSauth has.
@@ -335,19 +348,20 @@ impl Pki {
     /// # Errors
     /// The CI's key or CERT.DSauth is missing, or no name was given.
     pub fn issue_ds_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
-        self.issue_tls_beside(Role::DsAuth, Role::DsTls, names, validity)
+        self.issue_tls_beside(Role::DsAuth, Role::DsTls, TLS_CURVE, names, validity)
     }
 
     fn issue_tls_beside(
         &self,
         auth: Role,
         tls: Role,
+        curve: Curve,
         names: &[ServerName],
         validity: Validity,
     ) -> Result<Credential, PkiError> {
-        let auth = self.certificate(auth, TLS_CURVE).ok_or_else(|| self.missing(auth, TLS_CURVE))?;
+        let auth = self.certificate(auth, curve).ok_or_else(|| self.missing(auth, curve))?;
         let organisation = auth.subject().organisation().unwrap_or_default();
-        self.issue_server(tls, TLS_CURVE, organisation, auth.registered_ids().first(), names, validity)
+        self.issue_server(tls, curve, organisation, auth.registered_ids().first(), names, validity)
     }
 
     /// Issues an operator's ES2+ client certificate. Its OID is 2.999.20 and 32 bits of a digest of the name.

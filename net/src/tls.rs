@@ -8,6 +8,7 @@
 //!
 //! Sessions are never resumed: a resumed session would skip the verification, and the clock may have moved since.
 
+mod brainpool;
 mod pkcs8;
 
 use std::fmt;
@@ -128,7 +129,7 @@ impl fmt::Debug for ClientTls {
 
 /// The provider is given explicitly everywhere: a process default would let two users of rustls disagree at run time.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+    Arc::new(brainpool::beside(aws_lc_rs::default_provider()))
 }
 
 fn store(roots: &[Vec<u8>]) -> Result<Arc<RootCertStore>, Fault> {
