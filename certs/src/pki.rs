@@ -54,7 +54,7 @@ pub struct DpCredentials {
     pub auth: Credential,
     /// CERT.DPpb and its key.
     pub pb: Credential,
-    /// CERT.DP.TLS and its key, always on NIST P-256: TLS stacks do not speak Brainpool.
+    /// CERT.DP.TLS and its key, always on NIST P-256, which every TLS stack speaks.
     pub tls: Credential,
 }
 

@@ -7,11 +7,14 @@ use std::{
     time::Duration,
 };
 
-use certs::{Credential, Pki, PkiError, ServerName, Validity};
+use certs::{Credential, Pki, PkiError, Role, ServerName, Validity};
 use crypto::Curve;
 use euicc_sim::card::{Card, CardDescription, Quirk};
 use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsDice, ServerTls, SqliteRecords};
-use rsp::ids::{Eid, SmdpAddress};
+use rsp::{
+    ids::{Eid, SmdpAddress},
+    time::Timestamp,
+};
 use sm_dp::{Config, Credentials, SmDpPlus};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use world::{Clock, Events, Fault, Link, ShiftedClock, World};
@@ -100,9 +103,9 @@ pub async fn listen_for_admin(settings: &mut Settings) -> Result<Option<TcpListe
     Ok(Some(listener))
 }
 
-/// The trusted roots of a PKI, for TLS. Brainpool roots are left out: the TLS stack does not speak that curve.
+/// The trusted roots of a PKI, for TLS.
 pub fn tls_roots(pki: &Pki) -> Vec<Vec<u8>> {
-    pki.ci(Curve::P256).map(|ci| vec![ci.der().to_vec()]).unwrap_or_default()
+    pki.curves().into_iter().filter_map(|curve| pki.ci(curve).ok()).map(|ci| ci.der().to_vec()).collect()
 }
 
 /// What a party shows in TLS.
@@ -159,7 +162,8 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
     Ok((first, parsed.collect::<Result<_, _>>()?))
 }
 
-/// TLS of the SM-DP+: its certificate for `names`, and client certificates of the same PKI where one is shown.
+/// TLS of the SM-DP+: its certificate for `names`, and client certificates of the same PKI where one is shown. Clients that
+/// speak only Brainpool are shown a certificate on that curve, if there is one or the CI's key is there to issue it.
 ///
 /// A certificate that does not have all the names, or does not hold now, is replaced by one issued for the occasion when
 /// the CI's key is there; that is what keeps the published test set usable after its leaf has expired.
@@ -167,8 +171,17 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
 /// # Errors
 /// There is no certificate and none can be issued.
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
+    let now = clock.now();
     let kept = pki.dp(Curve::P256).map(|dp| dp.tls);
-    server_tls("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), pki, names, clock)
+    let nist = server_credential("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), names, now)?;
+    let auth = ClientAuth::Optional(tls_roots(pki));
+    let names = nist.certificate.server_names();
+    let issue = |validity| pki.issue_dp_tls_on(Curve::BrainpoolP256r1, names, validity);
+    let kept = pki.credential(Role::DpTls, Curve::BrainpoolP256r1).or_else(|_| issue(year_from(now)));
+    match server_credential("SM-DP+", kept, issue, names, now) {
+        Ok(brainpool) => ServerTls::on_both_curves(&identity(&nist), &identity(&brainpool), &auth, clock),
+        Err(_) => ServerTls::new(&identity(&nist), &auth, clock),
+    }
 }
 
 /// TLS of an operator that listens. The certificate shows the OID of the SM-DP+, because the PKI has no role of an
@@ -184,41 +197,39 @@ pub fn operator_server_tls(
     sm_dp_tls(pki, names, clock)
 }
 
-fn server_tls(
+/// The certificate that is kept if it fits, or else one issued for the occasion, or else the kept one all the same.
+fn server_credential(
     who: &str,
     kept: Result<Credential, PkiError>,
     issue: impl FnOnce(Validity) -> Result<Credential, PkiError>,
-    pki: &Pki,
     names: &[ServerName],
-    clock: Arc<dyn Clock>,
-) -> Result<ServerTls, Fault> {
-    let now = clock.now();
+    now: Timestamp,
+) -> Result<Credential, Fault> {
     let fits = |credential: &Credential| {
         // A demonstration moves its clock; half a year covers every rule it waits for.
         credential.certificate.validity().contains(now)
             && credential.certificate.validity().contains(now_plus(now, HALF_A_YEAR))
             && names.iter().all(|name| credential.certificate.server_names().contains(name))
     };
-    let year = Duration::from_secs(365 * 86_400);
-    let credential = match kept {
+    match kept {
         Ok(kept) if fits(&kept) => Ok(kept),
-        Ok(kept) => {
-            let from = rsp::time::Timestamp::from_seconds(now.seconds());
-            issue(Validity { from, to: now_plus(now, year) }).or(Ok(kept))
+        Ok(kept) => Ok(issue(year_from(now)).unwrap_or(kept)),
+        Err(e) => {
+            let what = format!("the {who} has no TLS certificate");
+            Err(Fault::caused_by(e, what, "make a PKI with `landfall certs init`"))
         }
-        Err(e) => Err(e),
-    };
-    let credential = credential.map_err(|e: PkiError| {
-        let what = format!("the {who} has no TLS certificate");
-        Fault::caused_by(e, what, "make a PKI with `landfall certs init`")
-    })?;
-    ServerTls::new(&identity(&credential), &ClientAuth::Optional(tls_roots(pki)), clock)
+    }
+}
+
+fn year_from(now: Timestamp) -> Validity {
+    let year = Duration::from_secs(365 * 86_400);
+    Validity { from: Timestamp::from_seconds(now.seconds()), to: now_plus(now, year) }
 }
 
 const HALF_A_YEAR: Duration = Duration::from_secs(183 * 86_400);
 
-fn now_plus(now: rsp::time::Timestamp, more: Duration) -> rsp::time::Timestamp {
-    rsp::time::Timestamp::from_seconds(now.plus(more).seconds())
+fn now_plus(now: Timestamp, more: Duration) -> Timestamp {
+    Timestamp::from_seconds(now.plus(more).seconds())
 }
 
 /// TLS of a device: trusts the CI of the PKI, shows no certificate.

@@ -3,8 +3,7 @@
 //! Chains are verified by webpki, which is stricter than the GSMA profile asks for: SAN names only, EKU, path length
 //! and dates on every certificate below the root. The root itself counts as a name and a key, so its own unusual shape
 //! (a registeredID as SAN, a critical policy) does not matter. What webpki refuses, and we with it, before anybody
-//! connects: a critical certificate policy below the root, and Brainpool keys, for which rustls has no signature
-//! scheme either.
+//! connects: a critical certificate policy below the root.
 //!
 //! Sessions are never resumed: a resumed session would skip the verification, and the clock may have moved since.
 
@@ -17,13 +16,15 @@ use std::time::Duration;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use world::{Clock, Fault};
 use zeroize::Zeroizing;
 
+use brainpool::ByCurve;
 pub use pkcs8::pkcs8_p256;
 
 const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -37,6 +38,8 @@ pub struct Identity {
     /// PKCS#8 DER; [`pkcs8_p256`] makes it from a scalar.
     pub key: Zeroizing<Vec<u8>>,
 }
+
+const SERVE: &str = "serve TLS with this certificate";
 
 /// Whether a server asks its clients for a certificate.
 #[derive(Clone, Debug)]
@@ -58,8 +61,39 @@ pub struct ClientTls(pub(crate) Arc<ClientConfig>);
 
 impl ServerTls {
     /// Shows `identity`, asks for client certificates as `client_auth` says, judges them by `clock`.
+    ///
+    /// # Errors
+    /// The certificate, its key or a root cannot be used.
     pub fn new(identity: &Identity, client_auth: &ClientAuth, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
-        let fault = |error| cannot_use(error, "serve TLS with this certificate");
+        let fault = |error| cannot_use(error, SERVE);
+        let certified = Arc::new(identity.certified().map_err(fault)?);
+        Self::showing(Arc::new(SingleCertAndKey::from(certified)), client_auth, clock)
+    }
+
+    /// The same for clients on either curve: whoever can verify NIST P-256 is shown `identity`, whoever speaks only
+    /// Brainpool `brainpool`.
+    ///
+    /// # Errors
+    /// A certificate, its key or a root cannot be used.
+    pub fn on_both_curves(
+        identity: &Identity,
+        brainpool: &Identity,
+        client_auth: &ClientAuth,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Fault> {
+        let certified = |identity: &Identity| {
+            identity.certified().map(Arc::new).map_err(|error| cannot_use(error, SERVE))
+        };
+        let both = ByCurve { nist: certified(identity)?, brainpool: certified(brainpool)? };
+        Self::showing(Arc::new(both), client_auth, clock)
+    }
+
+    fn showing(
+        certificates: Arc<dyn ResolvesServerCert>,
+        client_auth: &ClientAuth,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Fault> {
+        let fault = |error| cannot_use(error, SERVE);
         let builder = ServerConfig::builder_with_details(provider(), WorldTime::of(clock))
             .with_protocol_versions(VERSIONS)
             .map_err(fault)?;
@@ -72,8 +106,7 @@ impl ServerTls {
                     .map_err(bad_roots)?,
             ),
         };
-        let (chain, key) = identity.parts();
-        let mut config = builder.with_single_cert(chain, key).map_err(fault)?;
+        let mut config = builder.with_cert_resolver(certificates);
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -103,6 +136,11 @@ impl ClientTls {
 }
 
 impl Identity {
+    fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
+        let (chain, key) = self.parts();
+        CertifiedKey::from_der(chain, key, &provider())
+    }
+
     fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let chain = self.chain.iter().cloned().map(CertificateDer::from).collect();
         (chain, PrivatePkcs8KeyDer::from(self.key.to_vec()).into())
@@ -152,7 +190,7 @@ fn cannot_use(error: rustls::Error, what: &str) -> Fault {
     Fault::caused_by(
         error,
         format!("cannot {what}"),
-        "check that it is a P-256 certificate in DER, own certificate first, and that the key belongs to it",
+        "check that it is a certificate on P-256 or brainpoolP256r1 in DER, own certificate first, and that the key belongs to it",
     )
 }
 

@@ -7,7 +7,9 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use certs::{Pki, Role};
 use common::{clock, serve_mirror, time};
+use crypto::Curve;
 use http::Request;
 use net::tls::pkcs8_p256;
 use net::{Client, ClientAuth, ClientTls, Identity, ServerTls};
@@ -51,13 +53,36 @@ async fn the_published_tls_certificate_serves_a_client_too() {
     assert_eq!(*seen.body(), format!("HTTP/2.0 / 0 {}", hex::encode(&identity.chain[0])));
 }
 
+#[tokio::test]
+async fn the_published_brainpool_certificate_is_accepted_under_its_root() {
+    let Some(data) = Data::find() else { return };
+    let listing = [
+        "CertificateIssuer/CERT_CI_ECDSA_NIST.der",
+        "CertificateIssuer/CERT_CI_ECDSA_BRP.der",
+        "DPtls/CERT_S_SM_DP_VARO_TLS_BRP.der",
+        "test-scalars.csv",
+    ];
+    let pki = Pki::from_files(&listing.map(str::to_owned), |name| Some(data.read(name))).unwrap();
+    let credential = pki.credential(Role::DpTls, Curve::BrainpoolP256r1).unwrap();
+    let identity =
+        Identity { chain: vec![credential.certificate.der().to_vec()], key: credential.key_pkcs8().into() };
+    let root = data.read("CertificateIssuer/CERT_CI_ECDSA_BRP.der");
+    let tls = ServerTls::new(&identity, &ClientAuth::None, Arc::new(clock())).unwrap();
+    let (address, _server) = serve_mirror(Some(tls)).await;
+    for (root, accepted) in [(root, true), (data.root(), false)] {
+        let tls = ClientTls::new(&[root], None, Arc::new(clock())).unwrap();
+        let link = Client::default().with_connect_to(NAME, &address).link(NAME, Some(tls)).unwrap();
+        assert_eq!(send(&link, Request::default()).await.is_ok(), accepted);
+    }
+}
+
 #[test]
-fn a_brainpool_certificate_is_refused_with_the_reason_at_the_start() {
+fn a_certificate_with_another_certificates_key_is_refused_at_the_start() {
     let Some(data) = Data::find() else { return };
     let chain = vec![data.read("DPtls/CERT_S_SM_DP_VARO_TLS_BRP.der")];
     let identity = Identity { chain, key: data.identity().key };
     let fault = ServerTls::new(&identity, &ClientAuth::None, Arc::new(clock())).unwrap_err();
-    assert!(fault.next.contains("P-256"), "{fault}");
+    assert!(fault.next.contains("the key belongs to it"), "{fault}");
 }
 
 struct Data(PathBuf);

@@ -1,5 +1,5 @@
 //! Downloads on either curve, and on both at once, between the device and a listening SM-DP+: SGP.22 sections 2.6.7.2 and
-//! 3.0.1. The TLS below is on NIST P-256 in every case; decision 0003 says why.
+//! 3.0.1. The TLS below is on NIST P-256, but for one test.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use crypto::Curve;
 use euicc_sim::card::{Card, CardDescription};
 use euicc_sim::device::{DownloadOptions, Lpa, LpaSettings, Teller};
 use http::{Request, Response};
-use net::{Client, OsClock};
+use net::{Client, ClientAuth, ClientTls, Identity, OsClock, ServerTls};
 use rsp::ids::{Eid, Iccid, SmdpAddress, SubjectKeyIdentifier};
 use rsp::sgp22::ProfileState;
 use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
@@ -34,6 +34,7 @@ struct Server {
     sm_dp: SmDpPlus,
     address: String,
     iccid: Iccid,
+    device_tls: ClientTls,
     /// Of every answer to InitiateAuthentication.
     chosen: Arc<Mutex<Vec<Chosen>>>,
     _running: Running,
@@ -49,7 +50,17 @@ struct Chosen {
 }
 
 impl Server {
+    /// TLS as `landfall up` has it.
     async fn start() -> Self {
+        let tls = |pki: &Pki, clock: &Arc<dyn Clock>| {
+            let device = parties::device_tls(pki, Arc::clone(clock)).unwrap();
+            (parties::sm_dp_tls(pki, &[], Arc::clone(clock)).unwrap(), device)
+        };
+        Self::start_with(tls).await
+    }
+
+    /// `tls` makes the server's side and the device's.
+    async fn start_with(tls: impl FnOnce(&Pki, &Arc<dyn Clock>) -> (ServerTls, ClientTls)) -> Self {
         let pki = Pki::from_seed(b"curves", &PkiOptions::default()).unwrap();
         let (world, clock) = parties::os_world().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(clock);
@@ -64,9 +75,10 @@ impl Server {
         );
         let package = cli::demo::own_package("724-99", 1, "Local").unwrap();
         let iccid = sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap();
-        let tls = parties::sm_dp_tls(&pki, &[], Arc::clone(&clock)).unwrap();
-        let running = Running::serve(listener, Some(tls), sm_dp.link()).unwrap();
-        Self { pki, world, clock, sm_dp, address, iccid, chosen: Arc::default(), _running: running }
+        let (server, device_tls) = tls(&pki, &clock);
+        let running = Running::serve(listener, Some(server), sm_dp.link()).unwrap();
+        let chosen = Arc::default();
+        Self { pki, world, clock, sm_dp, address, iccid, device_tls, chosen, _running: running }
     }
 
     fn eid(&self) -> Eid {
@@ -89,13 +101,13 @@ impl Server {
         let (tls, oid) =
             parties::operator_tls(&self.pki, "Landfall Test Operator", Arc::clone(&self.clock)).unwrap();
         let link = Client::default().link(&self.address, Some(tls)).unwrap();
-        let mut operator = Operator::new(link, oid, self.world.clone(), Arc::new(NullEvents));
+        let operator = Operator::new(link, oid, self.world.clone(), Arc::new(NullEvents));
         operator.download_order(None, Some(self.iccid), None).await.unwrap();
         let confirmed = operator.confirm_order(self.iccid, None, None, None, true).await.unwrap();
         let code = format!("LPA:1${}${}", self.address, confirmed.matching_id).parse().unwrap();
 
         let card = Card::open(card, RamMemory::default(), self.world.clone()).unwrap();
-        let tls = parties::device_tls(&self.pki, Arc::clone(&self.clock)).unwrap();
+        let tls = self.device_tls.clone();
         let chosen = Arc::clone(&self.chosen);
         let links = move |address: &SmdpAddress| {
             let link = Client::default().link(address.as_str(), Some(tls.clone()))?;
@@ -179,4 +191,24 @@ async fn a_card_may_verify_on_one_curve_and_sign_on_the_other() {
         let expected = Chosen { server: verifies, euicc: server.ci(signs) };
         assert_eq!(server.download_to(card).await, expected);
     }
+}
+
+#[tokio::test]
+async fn everything_may_be_on_brainpool_tls_too() {
+    let tls = |pki: &Pki, clock: &Arc<dyn Clock>| {
+        let names = ["127.0.0.1".parse().unwrap()];
+        let ci = pki.ci(BrainpoolP256r1).unwrap();
+        let credential = pki.issue_dp_tls_on(BrainpoolP256r1, &names, ci.validity()).unwrap();
+        let identity = Identity {
+            chain: vec![credential.certificate.der().to_vec()],
+            key: credential.key_pkcs8().into(),
+        };
+        let auth = ClientAuth::Optional(parties::tls_roots(pki));
+        let server = ServerTls::new(&identity, &auth, Arc::clone(clock)).unwrap();
+        let device = ClientTls::new(&[ci.der().to_vec()], None, Arc::clone(clock)).unwrap();
+        (server, device)
+    };
+    let server = Server::start_with(tls).await;
+    let expected = Chosen { server: BrainpoolP256r1, euicc: server.ci(BrainpoolP256r1) };
+    assert_eq!(server.download_to(server.card(&[BrainpoolP256r1])).await, expected);
 }

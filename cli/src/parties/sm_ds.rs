@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use certs::Pki;
 use crypto::Curve;
-use net::SqliteRecords;
+use net::{ClientAuth, ServerTls, SqliteRecords};
 use sm_ds::{Config, Credentials, SmDs};
 use tokio::net::TcpListener;
 use world::{Events, Fault, World};
@@ -42,6 +42,8 @@ pub fn serve_sm_ds(
     let names = pki::names_of(&settings.sm_ds, &settings.sm_ds_names)?;
     let kept = pki.ds(Curve::P256).map(|ds| ds.tls);
     let issue = |validity| pki.issue_ds_tls(&names, validity);
-    let tls = super::server_tls("SM-DS", kept, issue, pki, &names, Arc::clone(&world.clock))?;
+    let credential = super::server_credential("SM-DS", kept, issue, &names, world.now())?;
+    let auth = ClientAuth::Optional(super::tls_roots(pki));
+    let tls = ServerTls::new(&super::identity(&credential), &auth, Arc::clone(&world.clock))?;
     Running::serve(listener, Some(tls), server.link())
 }

@@ -11,7 +11,8 @@ use rustls::crypto::{
     ActiveKeyExchange, CryptoProvider, GetRandomFailed, KeyProvider, SharedSecret, SupportedKxGroup,
     WebPkiSupportedAlgorithms, aws_lc_rs,
 };
-use rustls::sign::{Signer, SigningKey, public_key_to_spki};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, Signer, SigningKey, public_key_to_spki};
 use rustls::{Error, NamedGroup, PeerMisbehaved, ProtocolVersion, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::{
     AlgorithmIdentifier, InvalidSignature, PrivateKeyDer, SignatureVerificationAlgorithm,
@@ -101,7 +102,26 @@ impl ActiveKeyExchange for Exchange {
     }
 }
 
-/// What AWS-LC verifies, and Brainpool. Made once: rustls wants it to live for ever.
+/// A server's certificates on both curves.
+#[derive(Debug)]
+pub(super) struct ByCurve {
+    pub(super) nist: Arc<CertifiedKey>,
+    pub(super) brainpool: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for ByCurve {
+    /// The schemes tell what a client of TLS 1.3 can verify; in TLS 1.2 its groups are those of certificates too
+    /// (RFC 8422 section 5.1.1).
+    fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let groups = client.named_groups().unwrap_or_default();
+        let verifies_nist = client.signature_schemes().contains(&TLS12_SCHEME)
+            && (groups.contains(&NamedGroup::secp256r1) || !groups.contains(&TLS12_GROUP.0));
+        Some(Arc::clone(if verifies_nist { &self.nist } else { &self.brainpool }))
+    }
+}
+
+/// What AWS-LC verifies, and Brainpool with SHA-256. That hash is named first, or a peer would choose a longer one in
+/// TLS 1.2; SGP.22 section 2.6.6 asks for no other. Made once: rustls wants it to live for ever.
 static VERIFICATION: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     let own: &'static dyn SignatureVerificationAlgorithm = &Verification;
     let theirs = aws_lc_rs::default_provider().signature_verification_algorithms;
@@ -114,6 +134,7 @@ static VERIFICATION: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
         }
     }
     mapping.push((TLS13_SCHEME, vec![own].leak()));
+    mapping.sort_by_key(|(scheme, _)| *scheme != TLS12_SCHEME);
     WebPkiSupportedAlgorithms { all: all.leak(), mapping: mapping.leak() }
 });
 
