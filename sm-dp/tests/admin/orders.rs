@@ -1,0 +1,272 @@
+//! Orders in any state, and what a bench begins with.
+
+use crypto::Curve;
+use http::{Method, StatusCode};
+use rsp::sgp22::es2plus::{ConfirmOrderReply, DownloadOrderReply, DownloadOrderRequest};
+use rsp::status::Status;
+use serde_json::{Value, json};
+use sm_dp::ProfileState;
+use sm_dp::admin::preset::{Ensured, NewOrder, NewProfile};
+
+use crate::support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE};
+use crate::{Api, new_profile, post};
+
+/// The order of the tests' profile, as asked for.
+async fn order(api: &Api, body: Value) -> Value {
+    let mut order = json!({ "iccid": ICCID });
+    order.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+    api.post("/admin/v1/orders", order).await
+}
+
+#[tokio::test]
+async fn an_order_is_released_at_once_found_by_its_code_and_ended() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    let target = format!("/admin/v1/orders/{ICCID}");
+    let (status, _) = api.ask(Method::GET, &target, None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let placed = order(&api, json!({})).await;
+    assert_eq!((&placed["iccid"], &placed["state"]), (&json!(ICCID), &json!("Released")));
+    let matching_id = placed["matchingId"].as_str().unwrap();
+    assert_eq!(placed["activationCode"], format!("LPA:1${ADDRESS}${matching_id}"));
+    assert_eq!(placed["expires"], bench.now().plus(sm_dp::config::ORDER_LIFETIME).to_string());
+    assert_eq!(api.get(&target).await, placed);
+    assert_eq!(api.get("/admin/v1/orders").await, json!([placed]));
+    let shown = &api.get(&format!("/admin/v1/stock/{ICCID}")).await["order"];
+    assert_eq!(shown["matchingId"], placed["matchingId"]);
+    bench.euicc().try_authenticate(&bench.server, matching_id).await.done();
+    assert_eq!(api.get(&target).await["downloadAttempts"], 1);
+    api.delete(&target).await;
+    assert_eq!(bench.state().await, ProfileState::Available);
+    let refused = bench.euicc().try_authenticate(&bench.server, matching_id).await.refused();
+    assert_eq!(refused, Status::MatchingIdRefused);
+    // The MatchingID is free again.
+    order(&api, json!({ "matchingId": matching_id })).await;
+    bench.euicc().try_authenticate(&bench.server, matching_id).await.done();
+}
+
+#[tokio::test]
+async fn an_lpa_meets_the_state_that_was_asked_for() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    let (euicc, other) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
+    let (eid, other) = (euicc.eid.to_string(), other.eid.to_string());
+    for (body, refusal) in [
+        (json!({ "state": "Confirmed" }), Some(Status::ProfileNotReleased)),
+        (json!({ "state": "Error" }), Some(Status::MatchingIdRefused)),
+        (json!({ "state": "Unavailable" }), Some(Status::MatchingIdRefused)),
+        (json!({ "state": "Installed", "eid": eid }), Some(Status::MatchingIdRefused)),
+        (json!({ "state": "Downloaded", "eid": other }), Some(Status::EidNotAllowed)),
+        (json!({ "state": "Downloaded", "eid": eid }), None),
+        (json!({ "eid": other }), Some(Status::EidNotAllowed)),
+        (json!({ "eid": eid }), None),
+        (json!({ "expires": "2026-11-21T07:59:59Z" }), Some(Status::OrderExpired)),
+        (json!({ "expires": "2026-11-21T08:00:01Z" }), None),
+        (json!({ "downloadAttempts": 3, "maxDownloadAttempts": 3 }), Some(Status::DownloadAttemptsExceeded)),
+        (json!({ "downloadAttempts": 2, "maxDownloadAttempts": 3 }), None),
+        (json!({ "confirmationCode": "1234" }), None),
+    ] {
+        let mut body = body;
+        body["matchingId"] = json!("OF-THE-TEST");
+        order(&api, body.clone()).await;
+        let answer = euicc.try_authenticate(&bench.server, "OF-THE-TEST").await;
+        match refusal {
+            Some(refusal) => assert_eq!(answer.refused(), refusal, "{body}"),
+            None => {
+                let asked_for_code = answer.done().smdp_signed2.cc_required_flag;
+                assert_eq!(asked_for_code, body.get("confirmationCode").is_some(), "{body}");
+            }
+        }
+        api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    }
+    order(&api, json!({ "eid": eid, "matchingId": "" })).await;
+    euicc.try_authenticate(&bench.server, "").await.done();
+}
+
+/// An operator goes on where the API has put the order.
+#[tokio::test]
+async fn an_order_of_an_operator_is_the_operators() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    let operator = bench.operator();
+    let iccid = ICCID.parse().unwrap();
+    order(&api, json!({ "state": "Allocated", "requester": operator.identifier })).await;
+    assert_eq!(bench.state().await, ProfileState::Allocated);
+    let mut confirmation = operator.confirmation(iccid);
+    confirmation.release_flag = false;
+    let confirmed: ConfirmOrderReply =
+        operator.call(&bench.server, "confirmOrder", &confirmation).await.done();
+    assert_eq!(bench.state().await, ProfileState::Confirmed);
+    operator.release(&bench.server, iccid).await.done();
+    bench.euicc().try_authenticate(&bench.server, &confirmed.matching_id).await.done();
+    api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    order(&api, json!({})).await;
+    let refused = operator.release(&bench.server, iccid).await.refused();
+    assert_eq!(refused, Status::IccidNotAllowed);
+}
+
+#[tokio::test]
+async fn a_reusable_order_is_never_used_up() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    order(&api, json!({ "reusable": true, "matchingId": "AGAIN", "protection": "ProfileProtectionKeys" }))
+        .await;
+    for number in [0, 1] {
+        let euicc = bench.numbered_euicc(Curve::P256, number);
+        let one_time = euicc.one_time_key();
+        euicc.download(&bench.server, "AGAIN", &one_time).await;
+        assert_eq!(api.get(&format!("/admin/v1/orders/{ICCID}")).await["state"], "Released");
+    }
+}
+
+#[tokio::test]
+async fn a_type_gives_each_of_its_profiles_once() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    for iccid in [ICCID, OTHER_ICCID] {
+        api.post("/admin/v1/stock", new_profile(iccid)).await;
+    }
+    let by_type = json!({ "profileType": PROFILE_TYPE });
+    let mut ordered = Vec::new();
+    for _ in 0..2 {
+        ordered.push(api.post("/admin/v1/orders", by_type.clone()).await["iccid"].clone());
+    }
+    ordered.sort_by_key(|iccid| iccid.to_string());
+    assert_eq!(ordered, [ICCID, OTHER_ICCID]);
+    let (status, problem) = api.ask(Method::POST, "/admin/v1/orders", Some(by_type)).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+}
+
+#[tokio::test]
+async fn an_order_that_contradicts_itself_or_another_is_refused() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    for iccid in [ICCID, OTHER_ICCID] {
+        api.post("/admin/v1/stock", new_profile(iccid)).await;
+    }
+    let eid = bench.euicc().eid.to_string();
+    let bad = StatusCode::BAD_REQUEST;
+    for (body, status, named) in [
+        (json!({}), bad, "profileType"),
+        (json!({ "iccid": ICCID, "profileType": "test" }), bad, "either"),
+        (json!({ "iccid": ICCID, "state": "Available" }), bad, "Available"),
+        (json!({ "iccid": ICCID, "state": "Open" }), bad, "Open"),
+        (json!({ "iccid": ICCID, "state": "Allocated", "eid": eid }), bad, "Linked"),
+        (json!({ "iccid": ICCID, "state": "Allocated", "matchingId": "A" }), bad, "matchingId"),
+        (json!({ "iccid": ICCID, "state": "Linked" }), bad, "eid"),
+        (json!({ "iccid": ICCID, "state": "Downloaded" }), bad, "eid"),
+        (json!({ "iccid": ICCID, "state": "Installed" }), bad, "eid"),
+        (json!({ "iccid": ICCID, "state": "Error", "reusable": true }), bad, "reusable"),
+        (json!({ "iccid": ICCID, "matchingId": "" }), bad, "eid"),
+        (json!({ "iccid": ICCID, "matchingId": "a b" }), bad, "a b"),
+        (json!({ "iccid": ICCID, "smdsAddress": "smds.example" }), bad, "eid"),
+        (
+            json!({ "iccid": ICCID, "smdsAddress": "smds.example", "eid": eid, "matchingId": "" }),
+            bad,
+            "matchingId",
+        ),
+        (
+            json!({ "iccid": ICCID, "smdsAddress": "smds.example", "eid": eid, "state": "Linked" }),
+            bad,
+            "Linked",
+        ),
+        (json!({ "iccid": ICCID, "smdsAddress": "not an address", "eid": eid }), bad, "not an address"),
+        (json!({ "iccid": ICCID, "expires": "tomorrow" }), bad, "tomorrow"),
+        (json!({ "iccid": ICCID, "downloadAttempts": -1 }), bad, "-1"),
+        (json!({ "iccid": "8949000000000000043" }), StatusCode::NOT_FOUND, "8949000000000000043"),
+        (json!({ "profileType": "gold" }), StatusCode::CONFLICT, "gold"),
+    ] {
+        let why = api.refused(post("/admin/v1/orders", &body.to_string()), status).await;
+        assert!(why.contains(named), "{body}: {why}");
+    }
+    assert_eq!(api.get("/admin/v1/orders").await, json!([]));
+    order(&api, json!({ "matchingId": "TAKEN" })).await;
+    for taken in [json!({ "iccid": ICCID }), json!({ "iccid": OTHER_ICCID, "matchingId": "TAKEN" })] {
+        let (status, problem) = api.ask(Method::POST, "/admin/v1/orders", Some(taken)).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn installations_are_shown_with_the_profile() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    let eid = bench.euicc().eid.to_string();
+    order(&api, json!({ "state": "Installed", "eid": eid })).await;
+    let shown = api.get(&format!("/admin/v1/stock/{ICCID}")).await;
+    assert_eq!((&shown["state"], &shown["installedOn"]), (&json!("Installed"), &json!([eid])));
+}
+
+/// The same call again is not answered from memory: the order that it made is gone.
+#[tokio::test]
+async fn what_the_api_has_ended_an_operator_can_order_again_with_the_same_call() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    let operator = bench.operator();
+    let call = DownloadOrderRequest {
+        header: operator.header(),
+        eid: None,
+        iccid: Some(ICCID.parse().unwrap()),
+        profile_type: None,
+    };
+    for _ in 0..2 {
+        let _: DownloadOrderReply = operator.call(&bench.server, "downloadOrder", &call).await.done();
+        assert_eq!(bench.state().await, ProfileState::Allocated);
+        api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_goes_out_of_stock_with_its_profile() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    let eid = bench.euicc().eid.to_string();
+    for _ in 0..2 {
+        api.post("/admin/v1/stock", new_profile(ICCID)).await;
+        let placed = order(&api, json!({ "matchingId": "A", "eid": eid, "state": "Downloaded" })).await;
+        assert_eq!(placed["handedTo"], eid);
+        assert_eq!(api.get("/admin/v1/orders").await, json!([placed]));
+        api.delete(&format!("/admin/v1/stock/{ICCID}")).await;
+        assert_eq!(api.get("/admin/v1/orders").await, json!([]));
+        // Nothing leads to it any more.
+        let refused = bench.euicc().try_authenticate(&bench.server, "A").await.refused();
+        assert_eq!(refused, Status::MatchingIdRefused);
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_is_left_in_whatever_state_it_has_come_to() {
+    let bench = Bench::new();
+    let server = &bench.server;
+    let new: NewProfile = serde_json::from_value(new_profile(ICCID)).unwrap();
+    assert!(matches!(server.ensure_profile(&new).await.unwrap(), Ensured::Made(_)));
+    let order: NewOrder = serde_json::from_value(json!({ "iccid": ICCID, "matchingId": "A" })).unwrap();
+    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
+    let by_name = json!({ "profileType": PROFILE_TYPE, "matchingId": "A" });
+    let by_name: NewOrder = serde_json::from_value(by_name).unwrap();
+    for kept in [
+        server.ensure_profile(&new).await.unwrap(),
+        server.ensure_order(&order).await.unwrap(),
+        server.ensure_order(&by_name).await.unwrap(),
+    ] {
+        assert_eq!(
+            kept.to_string(),
+            format!("profile {ICCID} is Released under MatchingID \"A\", left as it was")
+        );
+    }
+    // Somebody has it cancelled for good.
+    let api = Api::of(&bench).await;
+    api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    api.post("/admin/v1/orders", json!({ "iccid": ICCID, "state": "Unavailable" })).await;
+    let kept = server.ensure_order(&order).await.unwrap();
+    assert!(matches!(kept, Ensured::Kept(profile) if profile.state == ProfileState::Unavailable));
+    // Or it is free again.
+    api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
+    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
+}

@@ -1,0 +1,80 @@
+//! Profiles in stock.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Bench, ICCID, PROFILE_TYPE};
+use crate::{Api, base64, new_profile, post};
+
+#[tokio::test]
+async fn a_profile_goes_into_stock_is_shown_and_taken_out() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    assert_eq!(api.get("/admin/v1/stock").await, json!([]));
+    let made = api.post("/admin/v1/stock", new_profile(ICCID)).await;
+    assert_eq!(made["iccid"], ICCID);
+    assert_eq!(made["state"], "Available");
+    assert_eq!(made["profileType"], PROFILE_TYPE);
+    assert_eq!(api.get("/admin/v1/stock").await, json!([made]));
+    assert_eq!(api.get(&format!("/admin/v1/stock/{ICCID}")).await, made);
+    // It is in the same stock as any other.
+    assert_eq!(bench.profile().await.iccid.to_string(), ICCID);
+    let (status, problem) = api.ask(Method::POST, "/admin/v1/stock", Some(new_profile(ICCID))).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(problem["what"].as_str().unwrap().contains(ICCID), "{problem}");
+    api.delete(&format!("/admin/v1/stock/{ICCID}")).await;
+    for method in [Method::GET, Method::DELETE] {
+        let (status, _) = api.ask(method, &format!("/admin/v1/stock/{ICCID}"), None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+    }
+    api.post("/admin/v1/stock", new_profile(ICCID)).await;
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_new_profile_stands_in_its_metadata() {
+    let bench = Bench::new();
+    let api = Api::of(&bench).await;
+    let mut new = new_profile(ICCID);
+    let said = json!({
+        "profileType": "gold",
+        "serviceProviderName": "Provider",
+        "profileName": "Name",
+        "profileClass": "test",
+        "profilePolicyRules": ["PPR1", "PPR2"],
+        "icon": base64(b"a picture"),
+        "iconType": "png",
+        "notificationAddress": ["one.example", "two.example"],
+        "protection": "ProfileProtectionKeys",
+        "rebinding": "Refused",
+    });
+    new.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    let made = api.post("/admin/v1/stock", new).await;
+    for name in ["profileType", "serviceProviderName", "profileName", "protection", "rebinding"] {
+        assert_eq!(made[name], said[name], "{name}");
+    }
+    let metadata = bench.profile().await.metadata;
+    assert_eq!(metadata.profile_class, Some(rsp::sgp22::ProfileClass::TEST));
+    assert_eq!(metadata.profile_policy_rules.unwrap().ones(), [1, 2]);
+    assert_eq!(metadata.icon_type, Some(rsp::sgp22::IconType::PNG));
+    assert_eq!(metadata.icon.as_deref(), Some(b"a picture".as_slice()));
+    let told = metadata.notification_configuration_info.unwrap();
+    let told: Vec<_> = told.iter().map(|told| told.notification_address.as_str()).collect();
+    assert_eq!(told, ["one.example", "two.example"]);
+}
+
+#[tokio::test]
+async fn a_package_that_is_none_and_an_icon_that_is_too_large_are_refused() {
+    let api = Api::of(&Bench::new()).await;
+    let add = |body: Value| post("/admin/v1/stock", &body.to_string());
+    let why = api.refused(add(json!({ "package": "MAA=" })), StatusCode::BAD_REQUEST).await;
+    assert!(why.contains("package"), "{why}");
+    let mut new = new_profile(ICCID);
+    new["icon"] = base64(&[0; 1025]);
+    let why = api.refused(add(new.clone()), StatusCode::BAD_REQUEST).await;
+    assert!(why.contains("iconType"), "{why}");
+    new["iconType"] = json!("jpg");
+    let why = api.refused(add(new.clone()), StatusCode::BAD_REQUEST).await;
+    assert!(why.contains("1025") && why.contains("1024"), "{why}");
+    new["icon"] = base64(&[0; 1024]);
+    api.post("/admin/v1/stock", new).await;
+}
