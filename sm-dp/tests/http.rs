@@ -17,6 +17,7 @@ use rsp::sgp22::es9plus::{InitiateAuthentication, path};
 use rsp::sgp22::json::{self, X_ADMIN_PROTOCOL};
 use rsp::status::Status;
 use serde_json::{Value, json};
+use sm_dp::ProfileOptions;
 use support::{Bench, VERSION, raw};
 use world::Outcome;
 
@@ -154,7 +155,7 @@ async fn an_element_that_is_null_twice_there_or_of_another_type_is_wrong_and_one
         body.to_string()
     };
     let twice = good.to_string().replacen('{', r#"{"smdpAddress":"other.landfall.example","#, 1);
-    let positional = Value::Array(good.as_object().unwrap().values().cloned().collect()).to_string();
+    let positional = json!([good["euiccChallenge"], good["smdpAddress"], good["euiccInfo1"]]).to_string();
     for (case, body, status) in [
         ("null", with(&|it| it["smdpAddress"] = Value::Null), Status::FormatInvalid),
         ("a list", with(&|it| it["euiccInfo1"] = json!([])), Status::FormatInvalid),
@@ -173,6 +174,20 @@ async fn an_element_that_is_null_twice_there_or_of_another_type_is_wrong_and_one
     ] {
         assert_eq!(json_status(&bench, json_request(body)).await, Some(status), "{case}");
     }
+}
+
+#[tokio::test]
+async fn fields_that_later_versions_put_beside_the_proof_are_passed_over() {
+    let bench = Bench::new();
+    let code = bench.released(&ProfileOptions::default()).await;
+    let euicc = bench.euicc();
+    let proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code).request();
+    let mut body = serde_json::to_value(&proof).unwrap();
+    body["useMatchingIdForAcr"] = json!(true);
+    body["deleteNotificationForDc"] = json!("v2MA");
+    let mut request = json::request(&path("authenticateClient"), Version([3, 1, 0]), &body);
+    set(request.headers_mut(), "user-agent", Some("gsma-rsp-lpad"));
+    assert_eq!(json_status(&bench, request).await, None);
 }
 
 // --- Both ----------------------------------------------------------------------------------------------------------

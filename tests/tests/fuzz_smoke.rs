@@ -17,13 +17,15 @@ use http::{Request, StatusCode};
 use profile::{Capabilities, InstalledProfile, Package};
 use rsp::{
     der::Asn1,
-    ids::Aid,
+    ids::{Aid, Version},
     sgp22::{
-        EuiccInfo1, PendingNotification,
+        EuiccInfo1, PendingNotification, asn1,
         es8plus::{BoundProfilePackage, loading_pieces},
+        es9plus,
         es10b::{AuthenticateServerRequest, AuthenticateServerResponse, PrepareDownloadResponse},
     },
 };
+use serde::de::DeserializeOwned;
 use sm_dp::{Config, Credentials, SmDpPlus};
 use world::{Dice, ManualClock, MemoryRecords, NullEvents, RamMemory, SeededDice, World};
 
@@ -162,7 +164,7 @@ async fn the_sm_dp_plus_answers_every_request() {
     let server =
         SmDpPlus::new(config, credentials, Arc::new(MemoryRecords::default()), world, Arc::new(NullEvents));
     let bodies = [
-        r#"{"euiccChallenge":"AAAAAAAAAAAAAAAAAAAAAA==","euiccInfo1":"vyANggMCAgCpA6oDBAEA","smdpAddress":"smdp.example.com"}"#,
+        r#"{"euiccChallenge":"AAAAAAAAAAAAAAAAAAAAAA==","euiccInfo1":"vyAJggMCAgCpAKoA","smdpAddress":"smdp.example.com"}"#,
         r#"{"transactionId":"0102","authenticateServerResponse":"vzgXoRWAEAECAwQFBgcICQoLDA0ODxACAX8="}"#,
         r#"{"transactionId":"0102","prepareDownloadResponse":"vyEXoRWAEAECAwQFBgcICQoLDA0ODxACAQQ="}"#,
         r#"{"transactionId":"0102","cancelSessionResponse":"v0EDgQEF"}"#,
@@ -187,6 +189,29 @@ async fn the_sm_dp_plus_answers_every_request() {
             [StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::BAD_REQUEST].contains(&status),
             "{status} to {}",
             functions[which]
+        );
+    }
+
+    // The same four in the ASN.1 binding.
+    fn asn1_body<T: DeserializeOwned + Asn1>(json: &str) -> Bytes {
+        asn1::request(Version([2, 2, 0]), &serde_json::from_str::<T>(json).unwrap()).into_body()
+    }
+    let bodies = [
+        asn1_body::<es9plus::InitiateAuthenticationRequest>(bodies[0]),
+        asn1_body::<es9plus::AuthenticateClientRequest>(bodies[1]),
+        asn1_body::<es9plus::GetBoundProfilePackageRequest>(bodies[2]),
+        asn1_body::<es9plus::CancelSessionRequestEs9>(bodies[3]),
+    ];
+    for _ in 0..rounds() {
+        let request = Request::post(asn1::PATH)
+            .header("content-type", asn1::CONTENT_TYPE)
+            .header("x-admin-protocol", "gsma/rsp/v2.2.0")
+            .body(Bytes::from(hand.spoil(&bodies[hand.number(bodies.len())])))
+            .unwrap();
+        let status = server.handle(request).await.status();
+        assert!(
+            [StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::BAD_REQUEST].contains(&status),
+            "{status}"
         );
     }
 }

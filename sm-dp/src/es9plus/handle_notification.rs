@@ -25,7 +25,7 @@ use crate::{
     outbox::{self, Progress},
     profile_state::ProfileEvent,
     records::{
-        Awaits, BINDINGS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, PROFILES, Profile,
+        Awaits, BINDINGS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, Profile,
         TakenNotification, eid_key, iccid_key,
     },
 };
@@ -166,9 +166,6 @@ async fn changed(
         return Ok(Ok(()));
     }
     let key = iccid_key(iccid, eid);
-    if context.tx.get(&PROFILES, &iccid.to_string()).await?.is_none() {
-        return Ok(Err(Status::IccidUnknown.because("the profile is not one of this SM-DP+").about(iccid)));
-    }
     if context.tx.get(&INSTALLATIONS, &key).await?.is_none() {
         return Ok(Err(Status::EidAssociation
             .because("the profile was not installed on this eUICC")

@@ -266,36 +266,40 @@ async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
-    let first = euicc.initiate(&bench.server).await;
-    let refusal = AuthenticateClientRequest {
-        transaction_id: first.transaction_id.clone(),
-        authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
-            AuthenticateResponseError {
-                transaction_id: first.transaction_id.clone(),
-                authenticate_error_code: AuthenticateErrorCode::INVALID_CERTIFICATE,
-            },
-        ),
-    };
-    let answer = call::<AuthenticateClient>(&bench.server, &refusal).await;
-    assert_eq!(answer.refused(), Status::EuiccVerificationFailed);
-    let late = euicc.authenticate(&first, &code).request();
-    assert_eq!(call::<AuthenticateClient>(&bench.server, &late).await.refused(), Status::TransactionUnknown);
-    assert_eq!(bench.state().await, ProfileState::Released);
+    let another = TransactionId(vec![1; 16]);
+    for (inside, status) in
+        [(None, Status::EuiccVerificationFailed), (Some(&another), Status::TransactionUnknown)]
+    {
+        let first = euicc.initiate(&bench.server).await;
+        let refusal = AuthenticateClientRequest {
+            transaction_id: first.transaction_id.clone(),
+            authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
+                AuthenticateResponseError {
+                    transaction_id: inside.unwrap_or(&first.transaction_id).clone(),
+                    authenticate_error_code: AuthenticateErrorCode::INVALID_CERTIFICATE,
+                },
+            ),
+        };
+        assert_eq!(call::<AuthenticateClient>(&bench.server, &refusal).await.refused(), status);
+        let late = euicc.authenticate(&first, &code).request();
+        let answer = call::<AuthenticateClient>(&bench.server, &late).await;
+        assert_eq!(answer.refused(), Status::TransactionUnknown);
+        assert_eq!(bench.state().await, ProfileState::Released);
 
-    let second = euicc.try_authenticate(&bench.server, &code).await.done();
-    let refusal = GetBoundProfilePackageRequest {
-        transaction_id: second.transaction_id.clone(),
-        prepare_download_response: PrepareDownloadResponse::DownloadResponseError(
-            PrepareDownloadResponseError {
-                transaction_id: second.transaction_id.clone(),
-                download_error_code: DownloadErrorCode::INVALID_CERTIFICATE,
-            },
-        ),
-    };
-    let answer = call::<GetBoundProfilePackage>(&bench.server, &refusal).await;
-    assert_eq!(answer.refused(), Status::EuiccVerificationFailed);
-    let late = euicc.prepare(&second, &euicc.one_time_key());
-    assert_eq!(euicc.get(&bench.server, &late).await.refused(), Status::TransactionUnknown);
+        let second = euicc.try_authenticate(&bench.server, &code).await.done();
+        let refusal = GetBoundProfilePackageRequest {
+            transaction_id: second.transaction_id.clone(),
+            prepare_download_response: PrepareDownloadResponse::DownloadResponseError(
+                PrepareDownloadResponseError {
+                    transaction_id: inside.unwrap_or(&second.transaction_id).clone(),
+                    download_error_code: DownloadErrorCode::INVALID_CERTIFICATE,
+                },
+            ),
+        };
+        assert_eq!(call::<GetBoundProfilePackage>(&bench.server, &refusal).await.refused(), status);
+        let late = euicc.prepare(&second, &euicc.one_time_key());
+        assert_eq!(euicc.get(&bench.server, &late).await.refused(), Status::TransactionUnknown);
+    }
 }
 
 #[tokio::test]

@@ -36,6 +36,12 @@ const RESULTS: &[(&str, SpoilResult)] = &[
         data.smdp_oid = None;
         euicc.signed_result(data)
     }),
+    ("no installation", |_, euicc, transaction| {
+        let mut data = euicc.result(transaction, iccid(), true);
+        data.notification_metadata.profile_management_operation =
+            BitString::of(&[notification_event::ENABLE]);
+        euicc.signed_result(data)
+    }),
     ("another profile", |_, euicc, transaction| {
         euicc.signed_result(euicc.result(transaction, OTHER_ICCID.parse().unwrap(), true))
     }),
