@@ -1,17 +1,23 @@
 //! A tester's ways to an SM-DP+, and an SM-DP+ of our own to try them on.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use certs::{Pki, PkiOptions};
 use net::{Client, ClientTls, Identity};
 use rsp::ids::Version;
 use sgp23::{Operator, Server};
 use sm_dp::{Config, Credentials, SmDpPlus};
-use world::{Events, Fault, Link, MemoryRecords, World};
+use sm_ds::SmDs;
+use tokio::sync::Notify;
+use world::{Events, Fault, Link, LinkFault, MemoryRecords, World};
 
 use crate::{
     output::remark,
     parties::{self, Running},
+    peers::{self, Delivery, Operators},
     settings::Settings,
 };
 
@@ -27,6 +33,8 @@ pub struct Known {
     pub profile_type: Option<String>,
     /// MatchingIDs that wait already.
     pub codes: Vec<String>,
+    /// The SM-DS at which it can register events.
+    pub smds_address: Option<String>,
 }
 
 /// The server of the settings as a tester meets it: what does not answer there is not used.
@@ -88,8 +96,8 @@ pub async fn server(settings: &Settings, pki: Pki, world: World, known: Known) -
         admin,
         profile_type: known.profile_type,
         codes: known.codes,
-        inbox: None,
-        smds_address: None,
+        inbox: Some(Arc::new(Listening::start(&pki, &world).await?)),
+        smds_address: known.smds_address,
         version: VERSION,
         world,
         pki,
@@ -120,13 +128,81 @@ fn get(path: &'static str) -> http::Request<bytes::Bytes> {
     request
 }
 
-/// An SM-DP+ of our own on sockets of its own, its records in memory.
+/// An operator's own ES2+, where it hears how its downloads go.
+struct Listening {
+    address: String,
+    calls: Arc<Mutex<Vec<http::Request<bytes::Bytes>>>>,
+    came: Arc<Notify>,
+    /// Stops when it is dropped.
+    _running: Running,
+}
+
+/// How long a call is waited for; it comes within milliseconds, or after the retry that follows the first failure.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl Listening {
+    async fn start(pki: &Pki, world: &World) -> Result<Self, Fault> {
+        let mut address = "127.0.0.1:0".to_owned();
+        let listener = parties::listen_at(&mut address).await?;
+        let names = crate::pki::names_of(&address, &[])?;
+        let tls = parties::operator_server_tls(pki, &names, Arc::clone(&world.clock))?;
+        let calls: Arc<Mutex<Vec<_>>> = Arc::default();
+        let came = Arc::new(Notify::new());
+        let (kept, told) = (Arc::clone(&calls), Arc::clone(&came));
+        let take = world::link_from(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            told.notify_waiters();
+            let mut taken = http::Response::new(bytes::Bytes::new());
+            *taken.status_mut() = http::StatusCode::NO_CONTENT;
+            std::future::ready(Ok::<_, LinkFault>(taken))
+        }));
+        Ok(Self { address, calls, came, _running: Running::serve(listener, Some(tls), take)? })
+    }
+
+    fn so_far(&self, text: &str) -> Vec<http::Request<bytes::Bytes>> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_about =
+            |call: &&http::Request<bytes::Bytes>| String::from_utf8_lossy(call.body()).contains(text);
+        calls.iter().filter(is_about).cloned().collect()
+    }
+}
+
+impl sgp23::Inbox for Listening {
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    fn about<'a>(
+        &'a self,
+        text: &'a str,
+        count: usize,
+    ) -> world::BoxFuture<'a, Vec<http::Request<bytes::Bytes>>> {
+        Box::pin(async move {
+            let enough = async {
+                loop {
+                    // Registered before looking, so that nothing comes unnoticed in between.
+                    let came = self.came.notified();
+                    if self.so_far(text).len() >= count {
+                        return;
+                    }
+                    came.await;
+                }
+            };
+            // What has come until then is the answer, also when it is too little.
+            let _ = tokio::time::timeout(CALL_TIMEOUT, enough).await;
+            self.so_far(text)
+        })
+    }
+}
+
+/// An SM-DP+ of our own and an SM-DS on sockets of their own, their records in memory.
 pub struct Own {
     /// Where it is.
     pub settings: Settings,
     /// Its certificates, and everybody else's.
     pub pki: Pki,
-    running: [Running; 2],
+    running: [Running; 3],
+    _delivery: Delivery,
 }
 
 impl Own {
@@ -137,6 +213,7 @@ impl Own {
     pub async fn start(settings: &Settings, world: &World, events: Arc<dyn Events>) -> Result<Self, Fault> {
         let mut settings = Settings {
             sm_dp: "127.0.0.1:0".to_owned(),
+            sm_ds: "127.0.0.1:0".to_owned(),
             admin: Some("127.0.0.1:0".to_owned()),
             ..settings.clone()
         };
@@ -145,6 +222,7 @@ impl Own {
             settings.sm_dp_names.push("smdpp.landfall.example".to_owned());
         }
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
+        let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await?;
         let mut admin = "127.0.0.1:0".to_owned();
         let admin_listener = parties::listen_at(&mut admin).await?;
         settings.admin = Some(admin);
@@ -161,14 +239,30 @@ impl Own {
             Credentials::from_pki(&pki).map_err(cannot)?,
             Arc::new(MemoryRecords::default()),
             world.clone(),
+            Arc::clone(&events),
+        );
+        let sm_ds = SmDs::new(
+            sm_ds::Config::new(parties::parsed(std::slice::from_ref(&settings.sm_ds))?.0),
+            sm_ds::Credentials::from_pki(&pki).map_err(cannot)?,
+            Arc::new(MemoryRecords::default()),
+            world.clone(),
             events,
         );
+        let clock = Arc::clone(&world.clock);
+        let (sm_dp, delivery) = peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock).await?;
+        let sm_ds_tls = parties::sm_ds_tls(&settings, &pki, Arc::clone(&clock))?;
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&world.clock))?;
         let running = [
             Running::serve(listener, Some(tls), sm_dp.link())?,
+            Running::serve(sm_ds_listener, Some(sm_ds_tls), sm_ds.link())?,
             Running::serve(admin_listener, None, sm_dp.admin())?,
         ];
-        Ok(Self { settings, pki, running })
+        Ok(Self { settings, pki, running, _delivery: delivery })
+    }
+
+    /// What a tester has to know of it.
+    pub fn known(&self) -> Known {
+        Known { smds_address: Some(self.settings.sm_ds.clone()), ..Known::default() }
     }
 
     /// Stops it.

@@ -23,7 +23,7 @@ use crate::{pki, settings::Settings};
 
 mod sm_ds;
 
-pub use sm_ds::{serve_sm_ds, sm_ds};
+pub use sm_ds::{serve_sm_ds, sm_ds, sm_ds_tls};
 
 /// The world as it is, but for a clock that can be moved ahead.
 ///

@@ -57,12 +57,12 @@ impl Admin<'_> {
         self.call(Method::GET, &format!("/admin/v1/stock/{iccid}"), None).await
     }
 
-    /// Says where an operator is called, whose name is the OID of its client certificate.
+    /// Names an operator by the OID of its client certificate, and says where it is called.
     ///
     /// # Errors
     /// The server does not take it.
-    pub async fn register(&self, identifier: &str, address: &str) -> Result<(), Stop> {
-        let body = json!({ "certificateOid": identifier, "es2plusAddress": address });
+    pub async fn register(&self, identifier: &str, oid: &str, address: Option<&str>) -> Result<(), Stop> {
+        let body = object(json!({ "certificateOid": oid, "es2plusAddress": address }));
         self.ask(Method::PUT, &format!("/admin/v1/operators/{identifier}"), Some(&body)).await.map(|_| ())
     }
 

@@ -89,7 +89,8 @@ pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -
 async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
     let mut ready = stock(bench, admin, order).await?;
     if let (Some(operator), Some(inbox)) = (&bench.server.operator, &bench.server.inbox) {
-        admin.register(&operator.identifier, &inbox.address()).await?;
+        let own = &operator.identifier;
+        admin.register(own, own, Some(&inbox.address())).await?;
     }
     if order.standing == Standing::Available {
         return Ok(ready);

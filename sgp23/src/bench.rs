@@ -124,6 +124,16 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// The two eUICCs in each other's place, before the same that waits.
+    pub fn with_the_other_euicc(&self) -> Bench<'_> {
+        Bench {
+            euicc: self.other_euicc.clone(),
+            other_euicc: self.euicc.clone(),
+            ready: self.ready.clone(),
+            ..*self
+        }
+    }
+
     /// Another profile in stock.
     ///
     /// # Errors

@@ -47,6 +47,12 @@ impl Operator {
         Self { link, ..self.clone() }
     }
 
+    /// The same operator under another identifier.
+    #[must_use]
+    pub fn called(&self, identifier: &str) -> Self {
+        Self { identifier: identifier.to_owned(), ..self.clone() }
+    }
+
     /// The header of another call.
     pub fn header(&self) -> RequestHeader {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);

@@ -45,6 +45,9 @@ pub struct SmDp {
     /// Without either: a MatchingID that waits; may be repeated, used in turn
     #[arg(long = "matching-id", value_name = "ID")]
     codes: Vec<String>,
+    /// SM-DS at which the server registers events
+    #[arg(long, value_name = "HOST:PORT")]
+    smds: Option<String>,
     /// Also write the results as JUnit's XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -78,7 +81,12 @@ impl Command {
             return list(&command.filter, json).map(|()| ExitCode::SUCCESS);
         }
         let (world, _) = parties::os_world()?;
-        let mut known = Known { roots: Vec::new(), profile_type: command.profile_type, codes: command.codes };
+        let mut known = Known {
+            roots: Vec::new(),
+            profile_type: command.profile_type,
+            codes: command.codes,
+            smds_address: command.smds,
+        };
         for file in &command.ca {
             known.roots.push(super::sm_dp::read(file)?);
         }
@@ -87,7 +95,7 @@ impl Command {
             false => None,
         };
         let server = match &own {
-            Some(own) => check::server(&own.settings, own.pki.clone(), world, known).await?,
+            Some(own) => check::server(&own.settings, own.pki.clone(), world, own.known()).await?,
             None => check::server(settings, crate::pki::load(&settings.pki)?, world, known).await?,
         };
         let selection = Selection {

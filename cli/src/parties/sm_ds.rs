@@ -7,7 +7,7 @@ use crypto::Curve;
 use net::{ClientAuth, ServerTls, SqliteRecords};
 use sm_ds::{Config, Credentials, SmDs};
 use tokio::net::TcpListener;
-use world::{Events, Fault, World};
+use world::{Clock, Events, Fault, World};
 
 use super::Running;
 use crate::{pki, settings::Settings};
@@ -39,11 +39,18 @@ pub fn serve_sm_ds(
     events: Arc<dyn Events>,
 ) -> Result<Running, Fault> {
     let server = sm_ds(settings, pki, world, events)?;
+    Running::serve(listener, Some(sm_ds_tls(settings, pki, Arc::clone(&world.clock))?), server.link())
+}
+
+/// TLS of the SM-DS; see [`super::sm_dp_tls`].
+///
+/// # Errors
+/// There is no certificate and none can be issued.
+pub fn sm_ds_tls(settings: &Settings, pki: &Pki, clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let names = pki::names_of(&settings.sm_ds, &settings.sm_ds_names)?;
     let kept = pki.ds(Curve::P256).map(|ds| ds.tls);
     let issue = |validity| pki.issue_ds_tls(&names, validity);
-    let credential = super::server_credential("SM-DS", kept, issue, &names, world.now())?;
+    let credential = super::server_credential("SM-DS", kept, issue, &names, clock.now())?;
     let auth = ClientAuth::Optional(super::tls_roots(pki));
-    let tls = ServerTls::new(&super::identity(&credential), &auth, Arc::clone(&world.clock))?;
-    Running::serve(listener, Some(tls), server.link())
+    ServerTls::new(&super::identity(&credential), &auth, clock)
 }

@@ -298,6 +298,7 @@ const EUICC_DEFECTS: &[(&str, Defect)] = &[
     ("has the key usage of a CA", Defect::WrongKeyUsage),
     ("has no key usage", Defect::NoKeyUsage),
     ("names another issuer than the EUM", Defect::StrangerCi),
+    ("does not say who issued it", Defect::NoAuthorityKeyId),
     ("is for an EID outside of its EUM's range", Defect::EidOutsideRange),
     ("is of another organisation than its EUM", Defect::OtherOrganisation),
     ("has a critical extension that nobody knows", Defect::UnknownCriticalExtension),

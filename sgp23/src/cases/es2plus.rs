@@ -555,6 +555,22 @@ fn callers() -> Vec<Case> {
         )
         .need(Need::SecondOperator),
         caller_case(
+            "an operator that is known by name is that only with its own certificate",
+            run!(|bench| {
+                let (first, second) = (bench.operator()?, bench.second_operator()?);
+                let name = format!("SGP23-{}", bench.iccid()?);
+                bench.admin()?.register(&name, &second.identifier, None).await?;
+                let named = |operator: &Operator| operator.called(&name);
+                let order = async |operator: &Operator| {
+                    named(operator).download_order(Some(bench.iccid()?), None, None).await
+                };
+                expect_refusal(order(first).await?, "1.1")?;
+                order(second).await?.done().during("with its own certificate").map(|_| ())
+            }),
+        )
+        .need(Need::SecondOperator)
+        .need(Need::Admin),
+        caller_case(
             "without client certificate no function is executed",
             run!(|bench| {
                 let link = bench.server.lpa.clone();

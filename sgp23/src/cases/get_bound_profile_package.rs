@@ -304,8 +304,33 @@ async fn refused_code(bench: &Bench<'_>, code: Option<&str>, status: Status) -> 
 
 // --- Sessions ------------------------------------------------------------------------------------------------------
 
+async fn no_package(bench: &Bench<'_>, prepare: &Prepare) -> Verdict {
+    let answer = bench.call::<GetBoundProfilePackage>(&prepare.request()).await?;
+    ensure(matches!(answer, Answer::Refused(_)), || "a package was handed out".to_owned())
+}
+
 fn sessions() -> Vec<Case> {
     vec![
+        case(
+            "an order that another session has ended gives no package",
+            plain(),
+            run!(|bench| {
+                let (late, other) = (bench.offered().await?, bench.offered().await?);
+                let reason = rsp::sgp22::CancelSessionReason::END_USER_REJECTION;
+                bench.cancel(&bench.euicc.cancel(&other.ok.transaction_id, &other.auth.oid, reason)).await?;
+                no_package(bench, &bench.prepare(&late, &bench.euicc.one_time_key())?).await
+            }),
+        ),
+        case(
+            "a package that was handed to another eUICC meanwhile is not handed out again",
+            plain(),
+            run!(|bench| {
+                let second = bench.with_the_other_euicc();
+                let late = second.offered().await?;
+                bench.download().await?;
+                no_package(&second, &second.prepare(&late, &second.euicc.one_time_key())?).await
+            }),
+        ),
         case(
             "before AuthenticateClient there is nothing to be had",
             plain(),

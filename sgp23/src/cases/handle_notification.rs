@@ -248,6 +248,11 @@ const RESULTS: &[(Option<&str>, &str, SpoilResult)] = &[
         it.smdp_oid = Some("2.999.11".parse().map_err(|_| Stop::needs("an OID"))?);
         Ok(())
     }),
+    (None, "a result that is no notification of an installation changes nothing", |_, it| {
+        it.notification_metadata.profile_management_operation =
+            rsp::der::BitString::of(&[notification_event::ENABLE]);
+        Ok(())
+    }),
     (None, "a result that names another profile changes nothing", |bench, it| {
         it.notification_metadata.iccid = Some(crate::arrange::fresh_iccid(bench)?);
         Ok(())

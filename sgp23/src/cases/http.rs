@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("6.2", "parameters of the Content-Type may be left out or spelled otherwise", content_types()),
         case("6.2", "another Content-Type is not executed", other_content_type()),
         case("6.2", "without X-Admin-Protocol nothing is executed", no_protocol()),
+        case("6.2", "for a client of version 1 nothing is executed", version_1()),
         case("6.2", "a client of version 3 is answered in a version of X-Admin-Protocol", version_3()),
         case("6.5.1", "a path that is no function's is not found", unknown_path()),
         case("6.5.1", "a function is called with POST and nothing else", other_methods()),
@@ -115,6 +116,15 @@ fn no_protocol() -> Run {
     run!(|bench| {
         let mut request = bench.post();
         request.headers_mut().remove(X_ADMIN_PROTOCOL);
+        not_executed(bench, request).await
+    })
+}
+
+fn version_1() -> Run {
+    run!(|bench| {
+        let mut request = bench.post();
+        let name = HeaderName::from_static(X_ADMIN_PROTOCOL);
+        request.headers_mut().insert(name, HeaderValue::from_static("gsma/rsp/v1.0.0"));
         not_executed(bench, request).await
     })
 }
