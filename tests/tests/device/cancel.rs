@@ -5,7 +5,7 @@ use euicc_sim::device::lpa::{
     Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, ServerFlaw, SessionError,
 };
 use rsp::der::BitString;
-use rsp::sgp22::CancelSessionReason;
+use rsp::sgp22::{CancelSessionReason, ppr};
 use rsp::status::Status;
 use serde_json::Value;
 use sm_dp::{ProfileOptions, ProfileState};
@@ -107,6 +107,26 @@ async fn a_policy_rule_that_the_card_does_not_allow_ends_the_order() {
     bench.server.add_profile(&package(RULED).unwrap(), &options).await.unwrap();
     let error = ending(&mut bench, RULED, DownloadOptions::default(), &[]).await;
     is_cancelled(&mut bench, RULED, CancelSessionReason::PPR_NOT_ALLOWED, &error).await;
+}
+
+#[tokio::test]
+async fn a_profile_that_may_not_be_disabled_must_be_the_only_operational_one() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let options = ProfileOptions {
+        profile_policy_rules: Some(BitString::of(&[ppr::PPR1])),
+        ..ProfileOptions::default()
+    };
+    let others = [("89494200000000000020", "262420123456780"), ("89494200000000000038", "262420123456781")];
+    for profile in others {
+        bench.server.add_profile(&package(profile).unwrap(), &options).await.unwrap();
+    }
+    let code = bench.order(others[0], None).await;
+    bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    let error = ending(&mut bench, others[1], DownloadOptions::default(), &[]).await;
+    let DownloadError::Cancelled(cancelled) = &error else { panic!("{error}") };
+    assert_eq!(cancelled.reason, CancelSessionReason::PPR_NOT_ALLOWED);
+    assert_eq!(bench.state(others[1]).await, ProfileState::Error);
+    assert_eq!(bench.profiles().await.0, [iccid(others[0])]);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use rsp::sgp22::es9plus::{
 };
 use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadRequest, PrepareDownloadResponse};
 use rsp::sgp22::es11::EventEntries;
-use rsp::sgp22::{CancelSessionReason, PendingNotification, ppr};
+use rsp::sgp22::{CancelSessionReason, PendingNotification, ProfileClass, ppr};
 use rsp::status::Status;
 use serde::Serialize;
 use world::{CardDoor, Fault, Outcome};
@@ -332,7 +332,8 @@ impl<D: CardDoor> Lpa<D> {
     }
 
     /// Whether the Rules Authorisation Table allows the profile's policy rules, and whether the user must agree to them:
-    /// section 2.9.2.4. For each rule the first line of the table that has it for this operator counts.
+    /// section 2.9.2.4. For each rule the first line of the table that has it for this operator counts. A profile that may
+    /// not be disabled must be the only operational one: section 3.1.3.
     async fn policy_rules(
         &mut self,
         metadata: &StoreMetadataRequest,
@@ -342,6 +343,13 @@ impl<D: CardDoor> Lpa<D> {
         let rules: Vec<_> = rules.into_iter().filter(|rule| *rule != ppr::UPDATE_CONTROL).collect();
         if rules.is_empty() {
             return Ok(Ok(false));
+        }
+        let operational = |class| matches!(class, None | Some(ProfileClass::OPERATIONAL));
+        if rules.contains(&ppr::PPR1) && self.list().await?.iter().any(|held| operational(held.profile_class))
+        {
+            let why =
+                "the profile may not be disabled (PPR1), and there is another on the card; delete that first";
+            return Ok(Err(Objection { reason: CancelSessionReason::PPR_NOT_ALLOWED, why: why.into() }));
         }
         let table = self.es10.get_rat().await?;
         let mut need_consent = false;
