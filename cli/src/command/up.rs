@@ -150,9 +150,11 @@ impl Command {
 /// The activation code of a profile that waits to be downloaded, or else how it stands and what to do.
 fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
     let Profile { iccid, state, order, .. } = profile;
-    let admin = settings.admin.as_deref().unwrap_or("the admin API (--admin)");
-    let anew =
-        format!("curl -X DELETE http://{admin}/admin/v1/orders/{iccid}, and `landfall up` orders it again");
+    let anew = match &settings.admin {
+        Some(admin) => format!("curl -X DELETE http://{admin}/admin/v1/orders/{iccid}"),
+        None => format!("serve the admin API (--admin) and DELETE /admin/v1/orders/{iccid} there"),
+    };
+    let anew = format!("{anew}, and `landfall up` orders it again");
     let order = order.as_ref();
     Err(match state {
         ProfileState::Released => match order.and_then(|order| order.matching_id.as_deref()) {
