@@ -77,7 +77,7 @@ impl Config {
             host_id: None,
             lowest_svn: Version([2, 0, 0]),
             highest_svn: Version([2, 7, 255]),
-            protocol_version: Version([2, 5, 0]),
+            protocol_version: Version([2, 6, 0]),
         }
     }
 

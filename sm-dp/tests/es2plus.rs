@@ -745,7 +745,7 @@ async fn content_type_and_protocol_are_checked_and_answered() {
     for (good, answered) in [
         ("gsma/rsp/v2.2.2", "gsma/rsp/v2.2.2"),
         ("gsma/rsp/v2.5.0", "gsma/rsp/v2.5.0"),
-        ("gsma/rsp/v3.1.0", "gsma/rsp/v2.5.0"),
+        ("gsma/rsp/v3.1.0", "gsma/rsp/v2.6.0"),
     ] {
         assert_eq!(with(json::X_ADMIN_PROTOCOL, Some(good)).await, (None, answered.to_owned()), "{good}");
     }

@@ -77,9 +77,9 @@ async fn the_asn1_binding_checks_content_type_and_protocol_by_http_status() {
         ("gsma/rsp/v2.0.0", "gsma/rsp/v2.0.0"),
         ("gsma/rsp/v2.2.1", "gsma/rsp/v2.2.1"),
         ("gsma/rsp/v2.5.0", "gsma/rsp/v2.5.0"),
-        ("gsma/rsp/v2.6.1", "gsma/rsp/v2.5.0"),
-        ("gsma/rsp/v3.0.0", "gsma/rsp/v2.5.0"),
-        ("gsma/rsp/v3.1.0", "gsma/rsp/v2.5.0"),
+        ("gsma/rsp/v2.6.1", "gsma/rsp/v2.6.0"),
+        ("gsma/rsp/v3.0.0", "gsma/rsp/v2.6.0"),
+        ("gsma/rsp/v3.1.0", "gsma/rsp/v2.6.0"),
     ] {
         let expected = (StatusCode::OK, answered.to_owned());
         assert_eq!(with(X_ADMIN_PROTOCOL, Some(good)).await, expected, "{good}");
@@ -238,8 +238,8 @@ async fn a_client_of_any_version_that_we_know_gets_a_session_in_its_own_words() 
         ([2, 3, 0], [2, 3, 0]),
         ([2, 4, 0], [2, 4, 0]),
         ([2, 5, 0], [2, 5, 0]),
-        ([2, 6, 0], [2, 5, 0]),
-        ([3, 1, 0], [2, 5, 0]),
+        ([2, 6, 0], [2, 6, 0]),
+        ([3, 1, 0], [2, 6, 0]),
     ] {
         let euicc = bench.euicc();
         let mut initiation = euicc.initiation();

@@ -42,7 +42,7 @@ impl Config {
             max_events_per_euicc: MAX_EVENTS_PER_EUICC,
             lowest_svn: Version([2, 0, 0]),
             highest_svn: Version([2, 7, 255]),
-            protocol_version: Version([2, 5, 0]),
+            protocol_version: Version([2, 6, 0]),
         }
     }
 

@@ -203,7 +203,7 @@ async fn what_the_asn1_binding_cannot_say_is_an_http_status() {
 #[tokio::test]
 async fn the_answer_names_the_clients_version_or_the_servers_if_that_is_older() {
     let bench = Bench::new();
-    for (asked, answered) in [([2, 2, 0], "gsma/rsp/v2.2.0"), ([3, 1, 0], "gsma/rsp/v2.5.0")] {
+    for (asked, answered) in [([2, 2, 0], "gsma/rsp/v2.2.0"), ([3, 1, 0], "gsma/rsp/v2.6.0")] {
         let path = es9plus::path("initiateAuthentication");
         let request = json::request(&path, Version(asked), &bench.euicc().initiation());
         let response = bench.server.handle(request).await;

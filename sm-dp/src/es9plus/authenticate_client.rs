@@ -267,10 +267,12 @@ async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Dec
         None => None,
     };
     profile.filter(|profile| profile.is_ordered_as(matching_id)).ok_or_else(|| {
-        let why = match matching_id.is_empty() {
-            true => "no order without MatchingID waits for this eUICC",
-            false => "no order has this MatchingID",
-        };
-        Status::MatchingIdRefused.because(why).about(matching_id).into()
+        match matching_id.is_empty() {
+            true => {
+                Status::EidNotAllowed.because("no order without MatchingID waits for this eUICC").about(eid)
+            }
+            false => Status::MatchingIdRefused.because("no order has this MatchingID").about(matching_id),
+        }
+        .into()
     })
 }
