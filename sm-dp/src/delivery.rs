@@ -104,14 +104,14 @@ impl SmDpPlus {
                 if addressee.next_attempt > now {
                     return Ok([Some(addressee.next_attempt), held].into_iter().flatten().min());
                 }
-                match self.deliver(&addressee.peer, &message).await? {
+                match self.deliver(&key, &addressee.peer, &message).await? {
                     Delivered::Done => {
                         addressee.failures = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
                     Delivered::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
                         tracing::warn!(%why, to, "a message was given up; its peer has not taken it for too long");
-                        self.give_up(&message).await?;
+                        self.give_up(&key, &message).await?;
                         self.delete(&key, to, &addressee).await?;
                     }
                     Delivered::Not(_) => {
@@ -125,12 +125,12 @@ impl SmDpPlus {
     }
 
     /// Tries once.
-    async fn deliver(&self, peer: &Peer, message: &Message) -> Result<Delivered, Fault> {
+    async fn deliver(&self, key: &str, peer: &Peer, message: &Message) -> Result<Delivered, Fault> {
         match (peer, &message.call) {
             (Peer::Operator(identifier), Outgoing::HandleDownloadProgressInfo(body)) => {
                 self.tell_operator(identifier, body).await
             }
-            (Peer::SmDs(address), call) => self.tell_sm_ds(address, call).await,
+            (Peer::SmDs(address), call) => self.tell_sm_ds(key, address, call).await,
             // Nobody writes one.
             (Peer::Operator(_), _) => Ok(Delivered::Done),
         }

@@ -104,6 +104,16 @@ pub(crate) fn delete_event(context: &mut Context<'_, '_>, order: &Order) -> Deci
         return Ok(());
     }
     let Some((at, eid, event_id)) = event_of(order) else { return Ok(()) };
+    delete_event_at(context, at, eid, event_id)
+}
+
+/// Has an event deleted, whether or not an order knows of it.
+pub(crate) fn delete_event_at(
+    context: &mut Context<'_, '_>,
+    at: SmdpAddress,
+    eid: Eid,
+    event_id: String,
+) -> Decision<()> {
     let request = DeleteEventRequest { header: header(context), eid, event_id };
     let key = format!(
         "{}{:015}/{}",
@@ -117,7 +127,7 @@ pub(crate) fn delete_event(context: &mut Context<'_, '_>, order: &Order) -> Deci
 }
 
 /// Where and under what an order's event is.
-fn event_of(order: &Order) -> Option<(SmdpAddress, Eid, String)> {
+pub(crate) fn event_of(order: &Order) -> Option<(SmdpAddress, Eid, String)> {
     let address = order.smds_address.as_ref()?.parse().ok()?;
     let event_id = order.matching_id.clone().filter(|matching_id| !matching_id.is_empty())?;
     Some((address, order.eid?, event_id))

@@ -24,6 +24,7 @@ use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
 use support::euicc::notify;
 use support::operator::Nothing;
 use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, VERSION, call};
+use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
 /// Where the SM-DS is.
@@ -34,6 +35,8 @@ const SM_DS: &str = "smds.landfall.example";
 struct SmDs {
     asked: Arc<Mutex<Vec<Request<Bytes>>>>,
     mood: Arc<Mutex<Mood>>,
+    /// Ends a silence.
+    speaks: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -47,6 +50,8 @@ enum Mood {
     Broken,
     /// It never answers.
     Silent,
+    /// It answers as its mood is when it is told to speak.
+    Waits,
 }
 
 /// What an SM-DS was asked.
@@ -75,8 +80,15 @@ impl SmDs {
             return fault(LinkFaultKind::Refused);
         }
         self.asked.lock().unwrap().push(request);
+        let mood = match mood {
+            Mood::Waits => {
+                self.speaks.notified().await;
+                *self.mood.lock().unwrap()
+            }
+            mood => mood,
+        };
         match mood {
-            Mood::Takes | Mood::Down => Ok(json::response(VERSION, Ok(&()))),
+            Mood::Takes | Mood::Down | Mood::Waits => Ok(json::response(VERSION, Ok(&()))),
             Mood::Refuses(status) => Ok(json::response::<()>(VERSION, Err(status.because("so it is")))),
             Mood::AnswerLost => fault(LinkFaultKind::Timeout),
             Mood::Silent => std::future::pending().await,
@@ -367,4 +379,105 @@ async fn a_release_that_comes_again_is_not_registered_twice() {
         let _: Nothing = operator.call(&bench.server, "releaseProfile", &release).await.done();
     }
     assert_eq!(sm_ds.asked().len(), 1);
+}
+
+impl SmDs {
+    /// Until it has been asked that often since this was asked last.
+    async fn was_asked(&self, times: usize) {
+        while self.asked.lock().unwrap().len() < times {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_ends_while_its_event_is_registered_leaves_none() {
+    for mood in [Mood::Takes, Mood::AnswerLost] {
+        let (bench, sm_ds) = bench().await;
+        sm_ds.is(Mood::Waits);
+        let request = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
+        let meanwhile = async {
+            sm_ds.was_asked(1).await;
+            let operator = bench.operator();
+            let mut request = operator.cancellation(iccid());
+            request.eid = Some(bench.euicc().eid);
+            operator.cancel(&bench.server, &request).await.done();
+            // The deletion overtakes the event.
+            sm_ds.asked();
+            sm_ds.is(Mood::Refuses(Status::EventUnknown));
+            bench.server.deliver_due().await.unwrap();
+            sm_ds.deleted(bench.euicc().eid, "EVENT-1");
+            let cancelled = bench.profile().await;
+            sm_ds.is(mood);
+            sm_ds.speaks.notify_one();
+            cancelled
+        };
+        let (answer, cancelled) = tokio::join!(confirm(&bench.server, &bench, &request), meanwhile);
+        answer.refused();
+        assert_eq!(bench.profile().await, cancelled);
+        sm_ds.is(Mood::Takes);
+        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        sm_ds.deleted(bench.euicc().eid, "EVENT-1");
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_took_the_place_of_another_is_not_taken_back_with_it() {
+    let (bench, sm_ds) = bench().await;
+    let operator = bench.operator();
+    let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
+    let second = ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&bench) };
+    sm_ds.is(Mood::Waits);
+    let meanwhile = async {
+        sm_ds.was_asked(1).await;
+        let eid = Some(bench.euicc().eid);
+        let mut request = operator.cancellation(iccid());
+        request.eid = eid;
+        operator.cancel(&bench.server, &request).await.done();
+        operator.download_order(&bench.server, Some(iccid()), None, eid).await.done();
+        sm_ds.is(Mood::Takes);
+        confirm(&bench.server, &bench, &second).await.done();
+        sm_ds.is(Mood::Refuses(Status::RequesterNotAllowed));
+        sm_ds.speaks.notify_one();
+    };
+    let (answer, ()) = tokio::join!(confirm(&bench.server, &bench, &first), meanwhile);
+    answer.refused();
+    assert_eq!(bench.state().await, ProfileState::Released);
+    bench.euicc().try_authenticate(&bench.server, "EVENT-2").await.done();
+}
+
+#[tokio::test]
+async fn a_retry_that_was_told_of_success_is_not_undone_by_the_first_call() {
+    let (bench, sm_ds) = bench().await;
+    let request = confirmation(&bench);
+    sm_ds.is(Mood::Waits);
+    let retry = async {
+        sm_ds.was_asked(1).await;
+        sm_ds.is(Mood::Takes);
+        let reply = confirm(&bench.server, &bench, &request).await.done();
+        sm_ds.is(Mood::AnswerLost);
+        sm_ds.speaks.notify_one();
+        reply
+    };
+    let (first, reply) = tokio::join!(confirm(&bench.server, &bench, &request), retry);
+    assert_eq!(first.done(), reply);
+    assert_eq!(bench.state().await, ProfileState::Released);
+    assert!(bench.server.outbox().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_deletion_is_tried_until_the_event_is_gone() {
+    let (bench, sm_ds) = bench().await;
+    confirm(&bench.server, &bench, &confirmation(&bench)).await.done();
+    let operator = bench.operator();
+    let mut request = operator.cancellation(iccid());
+    request.eid = Some(bench.euicc().eid);
+    operator.cancel(&bench.server, &request).await.done();
+    sm_ds.is(Mood::Refuses(Status::SmdsExecutionError));
+    let next = bench.server.deliver_due().await.unwrap();
+    assert_eq!(bench.server.outbox().await.unwrap().len(), 1);
+    bench.clock.set(next.unwrap());
+    sm_ds.is(Mood::Refuses(Status::EventUnknown));
+    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+    assert!(bench.server.outbox().await.unwrap().is_empty());
 }

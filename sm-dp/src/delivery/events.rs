@@ -1,14 +1,15 @@
 //! Events at an SM-DS: ES12.RegisterEvent and DeleteEvent, SGP.22 section 5.9.
 //!
 //! The operator is answered after the SM-DS. Order and message are committed first, so that a crash between leaves
-//! something that is tried again; when the SM-DS says no or nothing, the order is taken back to where it stood.
+//! something that is tried again; when the SM-DS says no or nothing, the order is taken back to where it stood. The order
+//! may end while the SM-DS is asked: what it has then taken is deleted there again.
 
 use bytes::Bytes;
 use http::Response;
 use rsp::{
     ids::SmdpAddress,
     sgp22::{
-        es12,
+        es12::{self, RegisterEventRequest},
         json::{self, Answer, StatusCodeData},
     },
     status::{Refusal, Status},
@@ -19,9 +20,9 @@ use world::{Event, Events, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 use super::Delivered;
 use crate::{
     decision::{Context, Decision, No},
-    es2plus,
+    es2plus, outbox,
     profile_state::ProfileState,
-    records::{Before, MATCHING_IDS, Message, ORDERS_BY_EID, OUTBOX, Outgoing, PROFILES, eid_key},
+    records::{Before, MATCHING_IDS, Message, ORDERS_BY_EID, OUTBOX, Outgoing, PROFILES, Profile, eid_key},
     server::SmDpPlus,
 };
 
@@ -35,40 +36,51 @@ enum Word {
     Unreachable(LinkFault),
 }
 
-/// Whether the SM-DS may have an event that is not to be.
+/// Whether the SM-DS has an event that it was asked to register.
 #[derive(Clone, Copy, PartialEq)]
-enum Remains {
+enum AtSmDs {
+    Yes,
     Maybe,
     No,
 }
 
+/// A RegisterEvent, with the key of its message.
+#[derive(Clone, Copy)]
+struct Registration<'a> {
+    key: &'a str,
+    at: &'a SmdpAddress,
+    request: &'a RegisterEventRequest,
+    before: &'a Before,
+}
+
 impl SmDpPlus {
     /// Registers at once the events that a request has just committed. What is given is the answer to the request when
-    /// an SM-DS has not taken its event; the order then stands as before.
+    /// its order does not stand: an SM-DS has not taken the event, or the order ended meanwhile.
     pub(crate) async fn register_events(&self, posted: &[String]) -> Result<Option<Refusal>, Fault> {
         for key in posted {
             let Some(message) = Tx::begin(self.records()).get(&OUTBOX, key).await? else { continue };
             let Outgoing::RegisterEvent { at, request, before } = message.call else { continue };
-            let (refusal, remains) = match self.ask(&at, "registerEvent", &request).await {
+            let (refusal, at_sm_ds) = match self.ask(&at, "registerEvent", &request).await {
                 Word::Done => {
-                    self.discard(key).await?;
-                    continue;
+                    let why = "the order ended while the SM-DS was asked to register its event";
+                    (Status::IccidInvalidTransition.because(why).about(before.iccid), AtSmDs::Yes)
                 }
                 Word::Refused(why) => {
                     let why = format!("the SM-DS refused the event: {why}");
-                    (Status::SmdsExecutionError.because(why), Remains::No)
+                    (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::No)
                 }
                 Word::Unclear(why) => {
                     let why = format!("the SM-DS gave no usable answer: {why}");
-                    (Status::SmdsExecutionError.because(why), Remains::Maybe)
+                    (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::Maybe)
                 }
                 Word::Unreachable(fault) => {
-                    (Status::SmdsInaccessible.because(fault.to_string()), Remains::No)
+                    (Status::SmdsInaccessible.because(fault.to_string()).about(&at), AtSmDs::No)
                 }
             };
-            let is_as_before = self.take_back(&before, remains).await?;
-            self.discard(key).await?;
-            return Ok(is_as_before.then(|| refusal.about(at)));
+            let registration = Registration { key, at: &at, request: &request, before: &before };
+            if !self.settle(registration, at_sm_ds).await? {
+                return Ok(Some(refusal));
+            }
         }
         Ok(None)
     }
@@ -76,46 +88,54 @@ impl SmDpPlus {
     /// An event that was left behind by a crash, or one to delete.
     pub(super) async fn tell_sm_ds(
         &self,
+        key: &str,
         address: &SmdpAddress,
         call: &Outgoing,
     ) -> Result<Delivered, Fault> {
-        let word = match call {
-            Outgoing::RegisterEvent { request, before, .. } => {
-                let profile = Tx::begin(self.records()).get(&PROFILES, &before.iccid.to_string()).await?;
-                let is_wanted = profile.and_then(|profile| profile.order).is_some_and(|order| {
-                    order.event_registered && order.matching_id.as_ref() == Some(&request.event_id)
-                });
-                if !is_wanted {
-                    return Ok(Delivered::Done);
-                }
-                self.ask(address, "registerEvent", request).await
+        match call {
+            Outgoing::RegisterEvent { at, request, before } => {
+                self.register_late(Registration { key, at, request, before }).await
             }
-            Outgoing::DeleteEvent(request) => self.ask(address, "deleteEvent", request).await,
-            Outgoing::HandleDownloadProgressInfo(_) => Word::Done,
-        };
-        Ok(match (word, call) {
-            (Word::Done, _) => Delivered::Done,
-            (Word::Unclear(why), _) => Delivered::Not(why),
-            (Word::Unreachable(fault), _) => Delivered::Not(fault.to_string()),
+            Outgoing::DeleteEvent(request) => {
+                Ok(match self.ask(address, "deleteEvent", request).await {
+                    Word::Done => Delivered::Done,
+                    // What is not there need not be deleted.
+                    Word::Refused(why) if why.status() == Some(Status::EventUnknown) => Delivered::Done,
+                    Word::Refused(why) => Delivered::Not(why.to_string()),
+                    Word::Unclear(why) => Delivered::Not(why),
+                    Word::Unreachable(fault) => Delivered::Not(fault.to_string()),
+                })
+            }
+            // Nobody writes one.
+            Outgoing::HandleDownloadProgressInfo(_) => Ok(Delivered::Done),
+        }
+    }
+
+    async fn register_late(&self, registration: Registration<'_>) -> Result<Delivered, Fault> {
+        let iccid = registration.before.iccid.to_string();
+        let profile = Tx::begin(self.records()).get(&PROFILES, &iccid).await?;
+        if !profile.is_some_and(|profile| registration.is_wanted(&profile)) {
+            return Ok(Delivered::Done);
+        }
+        let at_sm_ds = match self.ask(registration.at, "registerEvent", registration.request).await {
+            Word::Done => AtSmDs::Yes,
             // It was there before the crash.
-            (Word::Refused(why), Outgoing::RegisterEvent { .. })
-                if why.status() == Some(Status::EventInUse) =>
-            {
-                Delivered::Done
-            }
-            (Word::Refused(_), Outgoing::RegisterEvent { before, .. }) => {
-                self.take_back(before, Remains::No).await?;
-                Delivered::Done
-            }
-            // What cannot be deleted is not there, and asking again would not change it.
-            (Word::Refused(_), _) => Delivered::Done,
-        })
+            Word::Refused(why) if why.status() == Some(Status::EventInUse) => AtSmDs::Yes,
+            Word::Refused(_) => AtSmDs::No,
+            Word::Unclear(why) => return Ok(Delivered::Not(why)),
+            Word::Unreachable(fault) => return Ok(Delivered::Not(fault.to_string())),
+        };
+        self.settle(registration, at_sm_ds).await?;
+        Ok(Delivered::Done)
     }
 
     /// What is to be undone when a message was tried for too long.
-    pub(super) async fn give_up(&self, message: &Message) -> Result<(), Fault> {
+    pub(super) async fn give_up(&self, key: &str, message: &Message) -> Result<(), Fault> {
         match &message.call {
-            Outgoing::RegisterEvent { before, .. } => self.take_back(before, Remains::Maybe).await.map(drop),
+            Outgoing::RegisterEvent { at, request, before } => {
+                let registration = Registration { key, at, request, before };
+                self.settle(registration, AtSmDs::Maybe).await.map(drop)
+            }
             Outgoing::DeleteEvent(_) | Outgoing::HandleDownloadProgressInfo(_) => Ok(()),
         }
     }
@@ -145,22 +165,14 @@ impl SmDpPlus {
         word
     }
 
-    async fn discard(&self, key: &str) -> Result<(), Fault> {
-        world::transact(self.records(), |tx| {
-            tx.delete(&OUTBOX, key);
-            Box::pin(async { Ok(()) })
-        })
-        .await
-    }
-
-    /// Puts the order back to where it stood, unless it has gone on since: a device that knew its code was faster. Whether it stands so now.
-    async fn take_back(&self, before: &Before, remains: Remains) -> Result<bool, Fault> {
+    /// Ends a registration by what is known of it. Says whether the order stands.
+    async fn settle(&self, registration: Registration<'_>, at_sm_ds: AtSmDs) -> Result<bool, Fault> {
         let now = self.0.world.now();
         world::transact(self.records(), |tx| {
             Box::pin(async move {
                 let mut context = self.0.context(tx, now);
-                match take_back(&mut context, before, remains).await {
-                    Ok(taken_back) => Ok(taken_back),
+                match registration.settle(&mut context, at_sm_ds).await {
+                    Ok(stands) => Ok(stands),
                     Err(No::Fault(fault)) => Err(fault),
                     // Nothing here refuses.
                     Err(No::Refusal(_)) => Ok(false),
@@ -171,18 +183,67 @@ impl SmDpPlus {
     }
 }
 
-async fn take_back(context: &mut Context<'_, '_>, before: &Before, remains: Remains) -> Decision<bool> {
-    let Some(mut profile) = context.tx.get(&PROFILES, &before.iccid.to_string()).await? else {
-        return Ok(false);
-    };
-    let Some(mut order) = profile.order.take().filter(|order| order.event_registered) else {
-        return Ok(false);
-    };
-    if profile.state != ProfileState::Released {
-        return Ok(false);
+impl Registration<'_> {
+    async fn settle(self, context: &mut Context<'_, '_>, at_sm_ds: AtSmDs) -> Decision<bool> {
+        // Whoever asked for the same event at the same time may have settled it, and told so: that is not undone.
+        let is_pending = context.tx.get(&OUTBOX, self.key).await?.is_some();
+        context.tx.delete(&OUTBOX, self.key);
+        let profile = context.tx.get(&PROFILES, &self.before.iccid.to_string()).await?;
+        let is_wanted = profile.as_ref().is_some_and(|profile| self.is_wanted(profile));
+        let is_own = profile.as_ref().is_some_and(|profile| self.is_of(profile));
+        // Gone on is what a device that knew its code was faster with.
+        let stands =
+            is_own && (is_wanted || profile.as_ref().is_some_and(|it| it.state != ProfileState::Confirmed));
+        if is_pending
+            && is_own
+            && is_wanted
+            && at_sm_ds != AtSmDs::Yes
+            && let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Released)
+        {
+            take_back(context, profile, self.before, at_sm_ds).await?;
+            return Ok(false);
+        }
+        // The DeleteEvent of what ended meanwhile may have come before the event did.
+        if !is_wanted && at_sm_ds != AtSmDs::No {
+            outbox::delete_event_at(
+                context,
+                self.at.clone(),
+                self.request.eid,
+                self.request.event_id.clone(),
+            )?;
+        }
+        Ok(stands)
     }
+
+    /// Whether an order of the profile wants this very event at the SM-DS.
+    fn is_wanted(&self, profile: &Profile) -> bool {
+        self.is_named_by(profile) && profile.order.as_ref().is_some_and(|order| order.event_registered)
+    }
+
+    /// Whether the profile's order is the one that the event was to tell of, and not a later one.
+    fn is_of(&self, profile: &Profile) -> bool {
+        let last = profile.last_call.as_ref().and_then(|last| last.event.as_deref());
+        self.is_named_by(profile) && last.is_none_or(|last| last == self.key)
+    }
+
+    fn is_named_by(&self, profile: &Profile) -> bool {
+        let event = profile.order.as_ref().and_then(outbox::event_of);
+        event.is_some_and(|(at, eid, event_id)| {
+            at == *self.at && eid == self.request.eid && event_id == self.request.event_id
+        })
+    }
+}
+
+/// Puts the order back to where it stood.
+async fn take_back(
+    context: &mut Context<'_, '_>,
+    mut profile: Profile,
+    before: &Before,
+    at_sm_ds: AtSmDs,
+) -> Decision<()> {
+    let Some(mut order) = profile.order.take() else { return Ok(()) };
     // Who was not reached has nothing to delete.
-    order.event_registered = remains == Remains::Maybe;
+    order.event_registered = at_sm_ds != AtSmDs::No;
     es2plus::forget(context, profile.iccid, &order).await?;
     if let Some(order) = &before.order {
         if let Some(eid) = order.eid {
@@ -196,7 +257,7 @@ async fn take_back(context: &mut Context<'_, '_>, before: &Before, remains: Rema
     profile.order.clone_from(&before.order);
     profile.last_call.clone_from(&before.last_call);
     profile.keep(context.tx)?;
-    Ok(true)
+    Ok(())
 }
 
 fn read(response: &Response<Bytes>) -> Word {
