@@ -108,7 +108,7 @@ impl Entry {
         }
     }
 
-    /// Identifier or clause, function, sentence and way.
+    /// Function, sentence and way.
     pub fn name(&self) -> String {
         let way = if self.way.is_empty() { String::new() } else { format!(" [{}]", self.way) };
         format!("{}: {}{way}", self.function, self.title)
@@ -138,9 +138,10 @@ impl Report {
         )
     }
 
-    /// Whether nothing failed.
-    pub fn nothing_failed(&self) -> bool {
-        self.counts().1 == 0
+    /// Whether nothing failed and something passed: a run of nothing is no success.
+    pub fn is_good(&self) -> bool {
+        let (passed, failed, _) = self.counts();
+        failed == 0 && passed > 0
     }
 
     /// The last line: what it comes to.
@@ -206,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn a_run_in_which_nothing_ran_is_not_good() {
+        let not_run = || entry(Ended::NotRun("needs more".to_owned()));
+        assert!(!Report::default().is_good());
+        assert!(!Report { entries: vec![not_run()] }.is_good());
+        assert!(Report { entries: vec![not_run(), entry(Ended::Passed)] }.is_good());
+    }
+
+    #[test]
     fn each_end_is_counted_as_itself() {
         let report = Report {
             entries: vec![
@@ -215,7 +224,7 @@ mod tests {
             ],
         };
         assert_eq!(report.counts(), (1, 1, 1));
-        assert!(!report.nothing_failed());
+        assert!(!report.is_good());
         assert_eq!(report.summary(), "1 passed, 1 failed, 1 not run");
         let xml = report.junit();
         assert!(xml.contains("tests=\"3\" failures=\"1\" skipped=\"1\""), "{xml}");

@@ -129,9 +129,7 @@ impl Command {
             true => say_json(&report)?,
             false => say(&format!("{}\n", report.summary()))?,
         }
-        // A run of nothing is no success.
-        let good = report.nothing_failed() && report.counts().0 > 0;
-        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
