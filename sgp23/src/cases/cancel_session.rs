@@ -20,58 +20,71 @@ fn case(title: &str, run: Run) -> Case {
     Case::new(FUNCTION, CLAUSE, title, run).order(Order::default())
 }
 
-/// Reason, its name, and the identifiers after AuthenticateClient and after GetBoundProfilePackage.
-const REASONS: &[(Reason, &str, Option<&str>, Option<&str>)] = &[
+/// The profile may still be downloaded.
+const KEEPS: bool = true;
+/// The profile is not downloaded any more.
+const ENDS: bool = false;
+
+/// Reason, its name, what becomes of the order, and the identifiers after AuthenticateClient and after
+/// GetBoundProfilePackage.
+const REASONS: &[(Reason, &str, bool, Option<&str>, Option<&str>)] = &[
     (
         Reason::END_USER_REJECTION,
         "endUserRejection",
+        ENDS,
         Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #01"),
         Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #01"),
     ),
     (
         Reason::POSTPONED,
         "postponed",
+        KEEPS,
         Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #02"),
         Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #02"),
     ),
     (
         Reason::TIMEOUT,
         "timeout",
+        KEEPS,
         Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #03"),
         Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #03"),
     ),
     (
         Reason::PPR_NOT_ALLOWED,
         "pprNotAllowed",
+        ENDS,
         Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #04"),
         Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #04"),
     ),
     (
         Reason::METADATA_MISMATCH,
         "metadataMismatch",
+        ENDS,
         None,
         Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #05"),
     ),
     (
         Reason::LOAD_BPP_EXECUTION_ERROR,
         "loadBppExecutionError",
+        ENDS,
         None,
         Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #06"),
     ),
     (
         Reason::UNDEFINED_REASON,
         "undefinedReason",
+        ENDS,
         Some("4.3.16.2.1 TC_SM-DP+_ES9+.CancelSession_After_AuthenticateClientNIST #05"),
         Some("4.3.16.2.2 TC_SM-DP+_ES9+.CancelSession_After_GetBoundProfilePackageNIST #07"),
     ),
-    (Reason(99), "a reason of a later version", None, None),
+    (Reason(99), "a reason of a later version", ENDS, None, None),
 ];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (reason, name, after_authenticate, after_package) in REASONS {
-        let reason = *reason;
-        let effect = if reason.keeps_the_order() { "keeps the order" } else { "ends the order" };
+    for (reason, name, keeps, after_authenticate, after_package) in REASONS {
+        let (reason, keeps) = (*reason, *keeps);
+        let effect = if keeps { "keeps the order" } else { "ends the order" };
         let run = run!(|bench| {
             let offered = bench.offered().await?;
             let id = &offered.ok.transaction_id;
@@ -81,7 +94,7 @@ pub(super) fn cases() -> Vec<Case> {
                 .refused::<GetBoundProfilePackage>(&late, Status::TransactionUnknown)
                 .await
                 .during("in the cancelled session")?;
-            effect_of(bench, reason).await
+            expect_order(bench, keeps).await
         });
         let case_of = |when: &str, run| case(&format!("{name} after {when} {effect}"), run);
         cases.push(Case { id: *after_authenticate, ..case_of("AuthenticateClient", run) });
@@ -89,7 +102,7 @@ pub(super) fn cases() -> Vec<Case> {
             let bound = bench.download().await?;
             let cancel = bench.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, reason);
             bench.cancel(&cancel).await?;
-            effect_of(bench, reason).await
+            expect_order(bench, keeps).await
         });
         cases.push(Case { id: *after_package, ..case_of("GetBoundProfilePackage", run) });
     }
@@ -98,9 +111,9 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Whether the same eUICC can download afterwards.
-async fn effect_of(bench: &Bench<'_>, reason: Reason) -> Verdict {
-    if reason.keeps_the_order() {
+/// The same eUICC can download afterwards if the order was kept, and not otherwise.
+async fn expect_order(bench: &Bench<'_>, kept: bool) -> Verdict {
+    if kept {
         return bench.download().await.during("afterwards").map(|_| ());
     }
     let started = bench.initiate().await?;
