@@ -278,7 +278,15 @@ fn confirmation_codes() -> Vec<Case> {
             "the last wrong confirmation code ends the order, even for the right one",
             used_up,
             run!(|bench| {
-                refused_code(bench, Some("0000"), Status::ConfirmationCodeRetriesExceeded).await?;
+                let offered = bench.offered().await?;
+                let one_time = bench.euicc.one_time_key();
+                let wrong = bench.prepare(&offered, &one_time)?.code(Some("0000")).request();
+                bench
+                    .refused::<GetBoundProfilePackage>(&wrong, Status::ConfirmationCodeRetriesExceeded)
+                    .await?;
+                no_package(bench, &bench.prepare(&offered, &one_time)?)
+                    .await
+                    .during("with the right code")?;
                 bench.expect_state("Error").await
             }),
         )
