@@ -317,7 +317,6 @@ fn conflicts() -> Vec<Case> {
         confirm_order_case(
             "a MatchingID that another order has is refused",
             run!(|bench| {
-                // The second profile is the first one's cancelled sister: any profile of the same server will do.
                 let (operator, iccid, taken) = bench.confirmed(true).await?;
                 let other = bench.second_profile().await?;
                 operator.download_order(Some(other), None, None).await?.done().during("DownloadOrder")?;
@@ -326,7 +325,8 @@ fn conflicts() -> Vec<Case> {
                 operator.confirm(&request).await?.refused("confirmOrder", Status::MatchingIdInUse)?;
                 // Once the first is cancelled, it is free.
                 operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
-                operator.confirm(&request).await?.done().during("afterwards").map(|_| ())
+                let again = ConfirmOrderRequest { header: operator.header(), ..request };
+                operator.confirm(&again).await?.done().during("afterwards").map(|_| ())
             }),
         )
         .need(Need::Admin),
