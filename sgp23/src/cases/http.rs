@@ -34,7 +34,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("6.5.1, 6.6.1", "a body that is not the function's is not executed", nonsense()),
         case(
             "2.6.6",
-            "ES9+ asks an LPA for no client certificate",
+            "serves an LPA that shows no client certificate",
             run!(|bench| bench.initiate().await.map(|_| ())),
         ),
     ]
