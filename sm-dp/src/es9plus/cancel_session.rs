@@ -56,15 +56,19 @@ pub(crate) async fn execute(
     if !signed.reason.keeps_the_order() {
         match offered(context, offer).await {
             Ok(mut profile) => {
-                advance(context, &mut profile, ProfileEvent::DownloadEnded)?;
-                tell_operator(context, &profile, offer.eid, signed.reason).await?;
+                if advance(context, &mut profile, ProfileEvent::DownloadEnded)? {
+                    tell_operator(context, &profile, offer.eid, signed.reason).await?;
+                }
             }
             // The order has ended already; there is nothing left to end but the session.
             Err(No::Refusal(_)) => {}
             Err(fault) => return Err(fault),
         }
     }
-    context.tx.delete(&SESSIONS, &id.to_string());
+    // Once a package is out, its result may still come, and only the session can verify it.
+    if let Awaits::GetBoundProfilePackage { .. } = session.awaits {
+        context.tx.delete(&SESSIONS, &id.to_string());
+    }
     Ok(CancelSessionOk {})
 }
 

@@ -38,6 +38,24 @@ async fn postponed_and_timed_out_sessions_keep_the_order_and_every_other_reason_
 }
 
 #[tokio::test]
+async fn a_session_cancelled_after_its_package_is_out_still_takes_the_result() {
+    for (reason, success, after) in [
+        (CancelSessionReason::LOAD_BPP_EXECUTION_ERROR, false, ProfileState::Error),
+        (CancelSessionReason::POSTPONED, true, ProfileState::Installed),
+    ] {
+        let bench = Bench::new();
+        let code = bench.released(&options()).await;
+        let euicc = bench.euicc();
+        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let request = euicc.signed_cancellation(euicc.cancellation(&transaction, reason), false);
+        call::<CancelSession>(&bench.server, &request).await.done();
+        notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), success))).await;
+        assert_eq!(bench.state().await, after, "{reason}");
+        assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 1, "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn cancel_session_refuses_each_thing_with_its_own_status_and_the_session_goes_on() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
