@@ -56,7 +56,7 @@ impl Function for List {
 }
 
 impl NotificationView {
-    /// The key is EID/sequence number/ICCID.
+    /// The key is EID/sequence number/ICCID, with more behind it for the result of an installation.
     fn of(key: &str, taken: TakenNotification) -> Option<Self> {
         let mut parts = key.split('/');
         Some(Self {

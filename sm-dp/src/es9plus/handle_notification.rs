@@ -63,7 +63,8 @@ async fn installed(
     if let Err(refusal) = check_result(smdp_oid, &offer.euicc_public_key()?, result, offer.iccid) {
         return Ok(Err(refusal));
     }
-    let notification = notification_key(offer.eid, &data.notification_metadata);
+    // A card that was made anew counts from the beginning again; a transaction never comes twice.
+    let notification = format!("{}/{id}", notification_key(offer.eid, &data.notification_metadata));
     if was_taken(context, &notification).await? {
         return Ok(Ok(()));
     }

@@ -201,6 +201,19 @@ async fn a_success_that_comes_late_is_taken_whatever_became_of_the_order() {
 }
 
 #[tokio::test]
+async fn a_card_that_was_made_anew_and_counts_from_one_again_is_believed() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), false))).await;
+    let code = bench.order(|_| {}).await;
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    assert_eq!(bench.state().await, ProfileState::Installed);
+}
+
+#[tokio::test]
 async fn a_deleted_profile_is_no_longer_known_to_be_there() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
