@@ -16,7 +16,7 @@ use rsp::{
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use world::{Collection, Fault, Tx};
+use world::{Collection, Fault, Tx, World};
 
 use crate::{
     profile_state::ProfileState,
@@ -49,7 +49,8 @@ pub const CALLS: Collection<Iccid> = Collection::new("calls");
 pub const OUTBOX: Collection<Message> = Collection::new("outbox");
 /// To whom there ever was something to deliver, and when it is tried next.
 pub const ADDRESSEES: Collection<Addressee> = Collection::new("addressees");
-/// Notifications that were taken: the key is EID/sequence number/ICCID.
+/// Notifications that were taken: the key is EID/sequence number/ICCID, and for the result of an installation
+/// /TransactionID besides.
 pub const NOTIFICATIONS: Collection<TakenNotification> = Collection::new("notifications");
 
 /// The key under which an order is found by its eUICC.
@@ -157,9 +158,23 @@ impl Profile {
     }
 }
 
+/// Tells an order from every other one, also of the same profile under the same MatchingID.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrderId(Octets);
+
+impl OrderId {
+    /// A fresh one.
+    pub fn drawn(world: &World) -> Self {
+        Self(Octets(world.random::<16>().to_vec()))
+    }
+}
+
 /// A download order.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
+    /// Its own, as long as it lives.
+    pub id: OrderId,
     /// Who placed it (functionRequesterIdentifier).
     pub requester: String,
     /// The eUICC it is for, if that is known.
@@ -192,8 +207,9 @@ pub struct Order {
 
 impl Order {
     /// An order as it begins.
-    pub fn new(requester: String, eid: Option<Eid>, profile: &Profile) -> Self {
+    pub fn new(id: OrderId, requester: String, eid: Option<Eid>, profile: &Profile) -> Self {
         Self {
+            id,
             requester,
             eid,
             matching_id: None,
@@ -299,7 +315,9 @@ pub enum Awaits {
 pub struct Offer {
     /// The profile.
     pub iccid: Iccid,
-    /// The MatchingID of its order, empty for the default SM-DP+ case. Another order is not this session's business.
+    /// Under which order. Another one is not this session's business.
+    pub order: OrderId,
+    /// The MatchingID that was asked for, empty for the default SM-DP+ case.
     pub matching_id: String,
     /// The eUICC.
     pub eid: Eid,

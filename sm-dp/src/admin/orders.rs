@@ -24,8 +24,8 @@ use crate::{
     outbox,
     profile_state::ProfileEvent,
     records::{
-        Before, INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, PROFILES, Profile,
-        eid_key, iccid_key,
+        Before, INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderId, PROFILES,
+        Profile, eid_key, iccid_key,
     },
 };
 
@@ -351,7 +351,7 @@ impl NewOrder {
         state: ProfileState,
     ) -> Result<Order, Problem> {
         let requester = self.requester.clone().unwrap_or_else(|| "admin".to_owned());
-        let begun = Order::new(requester, self.eid, profile);
+        let begun = Order::new(OrderId::drawn(context.decision.world), requester, self.eid, profile);
         let begun = Order {
             protection: self.protection.unwrap_or(begun.protection),
             rebinding: self.rebinding.unwrap_or(begun.rebinding),

@@ -11,7 +11,9 @@ use super::{Caller, forget, own_profile, retry::CallId};
 use crate::{
     decision::{Context, Decision},
     profile_state::{ProfileEvent, ProfileState},
-    records::{AVAILABLE, ORDERS_BY_EID, Order, PROFILE_TYPES, PROFILES, Profile, eid_key, type_prefix},
+    records::{
+        AVAILABLE, ORDERS_BY_EID, Order, OrderId, PROFILE_TYPES, PROFILES, Profile, eid_key, type_prefix,
+    },
 };
 
 pub(crate) async fn execute(
@@ -43,7 +45,7 @@ pub(crate) async fn execute(
     }
     profile.state = state;
     let requester = request.header.function_requester_identifier.clone();
-    profile.order = Some(Order::new(requester, request.eid, &profile));
+    profile.order = Some(Order::new(OrderId::drawn(context.world), requester, request.eid, &profile));
     if let Some(eid) = request.eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
     }

@@ -6,7 +6,7 @@
 use certs::{Certificate, ChainError, EuiccCertificate, Flaw, Verified, check_euicc};
 use rsp::{
     der::Raw,
-    ids::{CertificateDer, Eid, Iccid, TransactionId},
+    ids::{CertificateDer, Eid, TransactionId},
     sgp22::{
         CtxParams1,
         es2plus::NotificationPointId,
@@ -85,10 +85,14 @@ async fn decide(
     let signed = with_signature(smdp_signed2.bytes(), &response.euicc_signature1);
     let smdp_signature2 = dp.pb.key.sign(&signed).as_bytes().to_vec();
 
+    let Some(order) = profile.order.as_ref().map(|order| order.id.clone()) else {
+        return Err(Status::MatchingIdRefused.because("the order has ended").into());
+    };
     session.expires = context.now.plus(context.config.session_lifetime);
     session.awaits = Awaits::GetBoundProfilePackage {
         offer: Offer {
             iccid: profile.iccid,
+            order,
             matching_id: wanted_matching_id(response)?.to_owned(),
             eid: euicc.eid,
             euicc_key: Octets(euicc.public_key.to_sec1().to_vec()),
@@ -193,8 +197,8 @@ async fn check(
     let iccid = profile.iccid;
     let refused = |why: &str| Status::MatchingIdRefused.because(why).about(matching_id);
     let Some(order) = profile.order.as_mut() else { return Err(refused("the order has ended").into()) };
-    // What was handed to one eUICC is that one's, whether or not the order named it.
     let max_attempts = order.max_download_attempts.unwrap_or(context.config.max_download_attempts);
+    // What was handed to one eUICC is that one's, whether or not the order named it.
     if [order.eid, order.handed_to].into_iter().flatten().any(|eid| eid != euicc.eid) {
         return Err(Status::EidNotAllowed.because("the order is for another eUICC").about(euicc.eid).into());
     }
@@ -246,33 +250,34 @@ fn delete_event(context: &mut Context<'_, '_>, profile: &mut Profile) -> Decisio
 
 /// By MatchingID; without one, the order that is bound to the EID alone (default SM-DP+, section 3.1.3).
 async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Decision<Profile> {
-    let iccid: Option<Iccid> = if matching_id.is_empty() {
-        let mut found = None;
-        for (_, iccid) in context.tx.list(&ORDERS_BY_EID, &format!("{eid}/")).await? {
-            let waits = context.tx.get(&PROFILES, &iccid.to_string()).await?;
-            if waits.is_some_and(|profile| {
-                matches!(profile.state, ProfileState::Released | ProfileState::Downloaded)
-                    && profile.is_ordered_as("")
-            }) {
-                found = Some(iccid);
-                break;
-            }
-        }
-        found
-    } else {
-        context.tx.get(&MATCHING_IDS, matching_id).await?
-    };
-    let profile = match iccid {
+    if matching_id.is_empty() {
+        return find_by_eid(context, eid).await?.ok_or_else(|| {
+            let why = "no order without MatchingID waits for this eUICC";
+            Status::EidNotAllowed.because(why).about(eid).into()
+        });
+    }
+    let profile = match context.tx.get(&MATCHING_IDS, matching_id).await? {
         Some(iccid) => context.tx.get(&PROFILES, &iccid.to_string()).await?,
         None => None,
     };
-    profile.filter(|profile| profile.is_ordered_as(matching_id)).ok_or_else(|| {
-        match matching_id.is_empty() {
-            true => {
-                Status::EidNotAllowed.because("no order without MatchingID waits for this eUICC").about(eid)
-            }
-            false => Status::MatchingIdRefused.because("no order has this MatchingID").about(matching_id),
-        }
-        .into()
+    profile.ok_or_else(|| {
+        Status::MatchingIdRefused.because("no order has this MatchingID").about(matching_id).into()
     })
+}
+
+/// The order without MatchingID for this eUICC; one that has expired only when there is no other.
+async fn find_by_eid(context: &mut Context<'_, '_>, eid: Eid) -> Decision<Option<Profile>> {
+    let mut expired = None;
+    for (_, iccid) in context.tx.list(&ORDERS_BY_EID, &format!("{eid}/")).await? {
+        let Some(profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else { continue };
+        let Some(order) = &profile.order else { continue };
+        let waits = matches!(profile.state, ProfileState::Released | ProfileState::Downloaded)
+            && order.matching_id.as_deref() == Some("");
+        match (waits, order.expires) {
+            (true, Some(expires)) if expires <= context.now => expired = expired.or(Some(profile)),
+            (true, _) => return Ok(Some(profile)),
+            (false, _) => {}
+        }
+    }
+    Ok(expired)
 }

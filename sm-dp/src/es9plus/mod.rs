@@ -64,16 +64,10 @@ impl Offer {
 /// The profile of an offer, still under the order that it was offered for.
 pub(crate) async fn offered(context: &mut Context<'_, '_>, offer: &Offer) -> Decision<Profile> {
     let profile = context.tx.get(&PROFILES, &offer.iccid.to_string()).await?;
-    profile.filter(|profile| profile.is_ordered_as(&offer.matching_id)).ok_or_else(|| {
+    let is_the_same = |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == offer.order);
+    profile.filter(is_the_same).ok_or_else(|| {
         Status::ProfileUnavailable.because("the order has ended meanwhile").about(offer.iccid).into()
     })
-}
-
-impl Profile {
-    /// Whether it has the order with this MatchingID (empty: the order that is found by its EID).
-    pub(crate) fn is_ordered_as(&self, matching_id: &str) -> bool {
-        self.order.as_ref().is_some_and(|order| order.matching_id.as_deref() == Some(matching_id))
-    }
 }
 
 /// Moves a profile on, if it may go there, and writes it. Under a reusable order it stays where it is.

@@ -175,6 +175,30 @@ async fn an_order_without_matching_id_is_found_by_its_eid_and_by_nothing_else() 
 }
 
 #[tokio::test]
+async fn an_expired_order_without_matching_id_does_not_hide_a_good_one() {
+    let bench = Bench::new();
+    let euicc = bench.euicc();
+    let operator = bench.operator();
+    let order = async |iccid: &str| {
+        let iccid = bench.stock(iccid, &options()).await;
+        operator.download_order(&bench.server, Some(iccid), None, None).await.done();
+        let mut confirm = operator.confirmation(iccid);
+        confirm.eid = Some(euicc.eid);
+        confirm.matching_id = Some(String::new());
+        operator
+            .call::<rsp::sgp22::es2plus::ConfirmOrderReply>(&bench.server, "confirmOrder", &confirm)
+            .await
+            .done();
+    };
+    order(ICCID).await;
+    bench.wait(sm_dp::config::ORDER_LIFETIME);
+    assert_eq!(euicc.try_authenticate(&bench.server, "").await.refused(), Status::OrderExpired);
+    order(OTHER_ICCID).await;
+    let ok = euicc.try_authenticate(&bench.server, "").await.done();
+    assert_eq!(ok.profile_metadata.iccid.to_string(), OTHER_ICCID);
+}
+
+#[tokio::test]
 async fn an_order_for_one_eid_is_not_for_another() {
     let bench = Bench::new();
     let (right, wrong) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));

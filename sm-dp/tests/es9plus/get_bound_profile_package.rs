@@ -164,6 +164,31 @@ async fn an_order_cancelled_between_offer_and_package_gives_no_package() {
 }
 
 #[tokio::test]
+async fn an_order_placed_anew_for_another_euicc_under_the_same_matching_id_is_another_order() {
+    for matching_id in ["THE-SAME", ""] {
+        let bench = Bench::new();
+        let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
+        let for_euicc = |eid| {
+            move |confirm: &mut rsp::sgp22::es2plus::ConfirmOrderRequest| {
+                confirm.eid = Some(eid);
+                confirm.matching_id = Some(matching_id.to_owned());
+            }
+        };
+        bench.stock(ICCID, &options()).await;
+        bench.order(for_euicc(first.eid)).await;
+        let ok = first.try_authenticate(&bench.server, matching_id).await.done();
+        let operator = bench.operator();
+        let mut cancellation = operator.cancellation(iccid());
+        cancellation.eid = Some(first.eid);
+        operator.cancel(&bench.server, &cancellation).await.done();
+        bench.order(for_euicc(second.eid)).await;
+        let answer = first.get(&bench.server, &first.prepare(&ok, &first.one_time_key())).await;
+        assert_eq!(answer.refused(), Status::ProfileUnavailable, "{matching_id:?}");
+        second.try_authenticate(&bench.server, matching_id).await.done();
+    }
+}
+
+#[tokio::test]
 async fn a_second_session_ends_with_the_order_that_the_first_one_ended() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
