@@ -8,7 +8,7 @@ mod events;
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use rsp::{
     ids::SmdpAddress,
     sgp22::{
@@ -39,7 +39,7 @@ pub trait Peers: Send + Sync {
 
 /// What became of a message.
 enum Delivered {
-    /// The peer has taken it, or there is nobody any more to take it.
+    /// The peer has taken it or never will, or there is nobody any more to take it.
     Done,
     /// It must be tried again.
     Not(String),
@@ -150,6 +150,10 @@ impl SmDpPlus {
         let sent = request.body().len();
         let outcome = match self.send(&address, request).await {
             Ok(response) if response.status().is_success() => Outcome::Done,
+            // It would say the same of the same again, and the messages behind this one would wait for it.
+            Ok(response) if is_final(response.status()) => {
+                Outcome::Refused(format!("HTTP {}; the message is given up", response.status()))
+            }
             Ok(response) => Outcome::Failed(format!("HTTP {}", response.status())),
             Err(fault) => Outcome::Failed(fault.to_string()),
         };
@@ -161,8 +165,8 @@ impl SmDpPlus {
                 .with_note(format!("{} {}", body.notification_point_id, body.iccid)),
         );
         Ok(match outcome {
-            Outcome::Failed(why) | Outcome::Refused(why) => Delivered::Not(why),
-            Outcome::Done => Delivered::Done,
+            Outcome::Failed(why) => Delivered::Not(why),
+            Outcome::Done | Outcome::Refused(_) => Delivered::Done,
         })
     }
 
@@ -195,6 +199,11 @@ impl SmDpPlus {
         world::transact(self.records(), |tx| Box::pin(async move { tx.put(&ADDRESSEES, to, addressee) }))
             .await
     }
+}
+
+/// Whether a status is about the request itself, and not about the time at which it came.
+fn is_final(status: StatusCode) -> bool {
+    status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// How long to wait after that many failures before.

@@ -26,7 +26,7 @@ use rsp::status::Status;
 use sm_dp::{Operator as KnownOperator, Peers, ProfileOptions};
 use support::euicc::notify;
 use support::{Bench, Expect, ICCID, OTHER_ICCID, Operator, PROFILE_TYPE, call};
-use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
+use world::{Fault, Link, LinkFault, LinkFaultKind, Outcome, link_from};
 
 use NotificationPointId as Point;
 
@@ -50,6 +50,8 @@ enum Trouble {
     Down,
     /// An answer that is none.
     Broken,
+    /// It hears, and answers with this.
+    Says(StatusCode),
     /// It is heard, but the answer does not come back.
     AnswerLost,
 }
@@ -81,6 +83,7 @@ impl Listeners {
         let mut response = Response::new(Bytes::new());
         match trouble {
             Some(Trouble::AnswerLost) => return fault(LinkFaultKind::Reset),
+            Some(Trouble::Says(status)) => *response.status_mut() = status,
             Some(Trouble::Broken) => *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE,
             _ => *response.status_mut() = StatusCode::NO_CONTENT,
         }
@@ -352,6 +355,30 @@ async fn what_nobody_takes_is_given_up_at_last_and_the_rest_goes_on() {
     bench.clock.set(next.unwrap());
     assert_eq!(bench.server.deliver_due().await.unwrap(), None);
     assert_eq!(listeners.points().len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_for_good_does_not_hold_up_those_behind_it() {
+    for (status, waits) in [
+        (StatusCode::BAD_REQUEST, 0),
+        (StatusCode::NOT_FOUND, 0),
+        (StatusCode::REQUEST_TIMEOUT, 2),
+        (StatusCode::TOO_MANY_REQUESTS, 2),
+        (StatusCode::INTERNAL_SERVER_ERROR, 2),
+    ] {
+        let (bench, listeners) = bench().await;
+        let code = bench.released(&ProfileOptions::default()).await;
+        let euicc = bench.euicc();
+        euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        listeners.trouble(LISTENS, Some(Trouble::Says(status)));
+        bench.server.deliver_due().await.unwrap();
+        assert_eq!(bench.server.outbox().await.unwrap().len(), waits, "{status}");
+        assert_eq!(listeners.told(LISTENS).len(), if waits == 0 { 2 } else { 1 }, "{status}");
+        let told = bench.events.all();
+        let told = told.iter().rfind(|event| event.function == "HandleDownloadProgressInfo").unwrap();
+        let is_given_up = matches!(&told.outcome, Outcome::Refused(why) if why.contains("given up"));
+        assert_eq!(is_given_up, waits == 0, "{status}");
+    }
 }
 
 #[tokio::test]
