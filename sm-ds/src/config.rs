@@ -7,7 +7,7 @@ use rsp::ids::{SmdpAddress, Version};
 /// How long an LPA may take from one step of a session to the next. No person is asked anything meanwhile.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// How many events may wait for one eUICC: more than that is an SM-DP+ that never deletes.
+/// How many events of one SM-DP+ may wait for one eUICC: more than that is an SM-DP+ that never deletes.
 pub const MAX_EVENTS_PER_EUICC: usize = 100;
 
 /// The longest event id, in octets: that of the activation code it stands for (section 4.1).

@@ -130,7 +130,7 @@ async fn event_ids_have_1_to_255_octets() {
 }
 
 #[tokio::test]
-async fn no_more_events_wait_for_one_euicc_than_the_configuration_says() {
+async fn no_more_events_of_one_sm_dp_plus_wait_for_one_euicc_than_the_configuration_says() {
     let bench = Bench::with(|config| config.max_events_per_euicc = 2);
     let own = bench.sm_dp_plus();
     let eid = bench.euicc().eid;
@@ -141,6 +141,10 @@ async fn no_more_events_wait_for_one_euicc_than_the_configuration_says() {
     assert_eq!(answer.refused(), Status::SmdsExecutionError);
     let other = own.registration(bench.numbered_euicc(Curve::P256, 1).eid, "EV-3");
     own.register(&bench.server, &other).await.done();
+    // Another SM-DP+ is not locked out.
+    let another = bench.other_sm_dp_plus();
+    another.register(&bench.server, &another.registration(eid, "EV-3")).await.done();
+    another.delete(&bench.server, &another.deletion(eid, "EV-3")).await.done();
     own.delete(&bench.server, &own.deletion(eid, "EV-1")).await.done();
     own.register(&bench.server, &own.registration(eid, "EV-3")).await.done();
 }

@@ -41,9 +41,11 @@ pub(crate) async fn execute(
             .about(&event.event_id)
             .into());
     }
-    if waiting.len() >= context.config.max_events_per_euicc {
+    // Each SM-DP+ has a share of its own, so that none can lock out the others.
+    let own = waiting.iter().filter(|(_, other)| other.owner == event.owner).count();
+    if own >= context.config.max_events_per_euicc {
         return Err(Status::SmdsExecutionError
-            .because(format!("{} events wait for this eUICC already", waiting.len()))
+            .because(format!("{own} events of this SM-DP+ wait for this eUICC already"))
             .about(event.eid)
             .into());
     }
