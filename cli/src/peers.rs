@@ -20,6 +20,9 @@ use crate::{output::remark, parties, settings::Settings};
 /// How long to wait when the records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
+/// How many connections are kept. Addresses come from operators: without a limit they could name ever more.
+const MAX_LINKS: usize = 256;
+
 /// Operators that are known by name
 #[derive(Args, Clone, Debug, Default)]
 pub struct Operators {
@@ -121,6 +124,10 @@ impl Peers for TlsPeers {
             return Ok(link.clone());
         }
         let link = self.client.link(address.as_str(), Some(self.tls.clone()))?;
+        // Seldom, and all it costs is a handshake each.
+        if links.len() >= MAX_LINKS {
+            links.clear();
+        }
         links.insert(address.as_str().to_owned(), link.clone());
         Ok(link)
     }
