@@ -29,7 +29,7 @@ pub const MAX_REQUEST: u64 = 1 << 20;
 /// How long a connection may take to send a request's head, the idle time before it included.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many connections are open at a time, where the process may open as many files; the next one waits in the
-/// listener's queue. A connection takes some 50 KiB with its TLS, so this is 200 MiB.
+/// listener's queue. A connection takes some 35 KiB with its TLS, so this is 140 MiB.
 pub const MAX_CONNECTIONS: usize = 4096;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
