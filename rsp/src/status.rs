@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+/// The longest subject identifier, in octets. A subject may be text of a peer's, as long as a body may be.
+pub const MAX_SUBJECT_OCTETS: usize = 255;
+
+/// The longest message, in octets. One may quote a peer's.
+pub const MAX_MESSAGE_OCTETS: usize = 1024;
+
 /// A protocol's "no": the answer a peer gets, and a reason a person can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -14,12 +20,21 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Names the subject.
+    /// Names the subject, by its first [`MAX_SUBJECT_OCTETS`].
     #[must_use]
     pub fn about(mut self, subject: impl fmt::Display) -> Self {
-        self.subject_identifier = Some(subject.to_string());
+        self.subject_identifier = Some(cut(subject.to_string(), MAX_SUBJECT_OCTETS));
         self
     }
+}
+
+/// As much of the text as `octets` hold; no character is cut in two.
+pub fn cut(mut text: String, octets: usize) -> String {
+    if text.len() > octets {
+        text.truncate(text.floor_char_boundary(octets));
+        text.shrink_to_fit();
+    }
+    text
 }
 
 impl fmt::Display for Refusal {
@@ -168,9 +183,9 @@ statuses! {
 }
 
 impl Status {
-    /// A refusal for this reason.
+    /// A refusal for this reason, in the first [`MAX_MESSAGE_OCTETS`] of these words.
     pub fn because(self, message: impl Into<String>) -> Refusal {
-        Refusal { status: self, subject_identifier: None, message: message.into() }
+        Refusal { status: self, subject_identifier: None, message: cut(message.into(), MAX_MESSAGE_OCTETS) }
     }
 
     /// The row for two codes, if the table has it.
@@ -194,5 +209,15 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(Status::from_codes(status.subject(), status.reason()), Some(*status));
         }
+    }
+
+    #[test]
+    fn a_refusal_does_not_carry_all_that_a_peer_has_said() {
+        let long = "é".repeat(MAX_MESSAGE_OCTETS);
+        let refusal = Status::EidMissing.because(format!("x{long}")).about(&long);
+        assert_eq!(refusal.subject_identifier, Some("é".repeat(127)));
+        assert_eq!(refusal.message, format!("x{}", "é".repeat(511)));
+        let whole = "x".repeat(MAX_SUBJECT_OCTETS);
+        assert_eq!(Status::EidMissing.because("").about(&whole).subject_identifier, Some(whole));
     }
 }

@@ -1,14 +1,19 @@
 //! What the server has told lately, numbered, for those who ask afterwards.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use world::{Event, Events};
+use rsp::status::cut;
+use world::{Event, Events, Outcome};
 
-/// How many events are kept. Some hundred downloads, at about a megabyte; who wants more asks more often.
+/// How many events are kept. Some hundred downloads, as a rule at about a megabyte; who wants more asks more often.
 pub(crate) const MAX_EVENTS: usize = 4096;
+
+/// How much is kept of each text of an event that may be a peer's: of 4096 at the worst, some 12 MiB.
+const MAX_TEXT_OCTETS: usize = 1024;
 
 /// Tells events on to whom the server was given, and keeps the latest.
 pub(crate) struct EventLog {
@@ -65,10 +70,28 @@ impl Events for EventLog {
             if kept.events.len() == MAX_EVENTS {
                 kept.events.pop_front();
             }
-            kept.events.push_back(event.clone());
+            kept.events.push_back(short(&event));
             kept.newest += 1;
         }
         self.told.tell(event);
+    }
+}
+
+/// The event with at most [`MAX_TEXT_OCTETS`] of each text that a peer may have a say in.
+fn short(event: &Event) -> Event {
+    let cut = |text: &String| cut(text.clone(), MAX_TEXT_OCTETS);
+    Event {
+        peer: match &event.peer {
+            Cow::Borrowed(peer) => Cow::Borrowed(peer),
+            Cow::Owned(peer) => Cow::Owned(cut(peer)),
+        },
+        outcome: match &event.outcome {
+            Outcome::Done => Outcome::Done,
+            Outcome::Refused(why) => Outcome::Refused(cut(why)),
+            Outcome::Failed(why) => Outcome::Failed(cut(why)),
+        },
+        note: cut(&event.note),
+        ..event.clone()
     }
 }
 
@@ -102,5 +125,20 @@ mod tests {
         assert_eq!((numbers(&page), page.next, page.lost), (vec![], newest, 0));
         // A number from before a restart.
         assert_eq!(numbers(&log.after(newest + 1, 1)), [3]);
+    }
+
+    #[test]
+    fn no_more_is_kept_of_what_a_peer_said_than_a_person_reads() {
+        let log = EventLog::over(Arc::new(MemoryEvents::default()));
+        let long = || "x".repeat(1 << 20);
+        for outcome in [Outcome::Refused(long()), Outcome::Failed(long())] {
+            let event = Event::new(Timestamp(0), "SM-DP+", "GetBoundProfilePackage");
+            log.tell(event.with_peer("ES9+", long()).with_outcome(outcome).with_note(long()));
+        }
+        let text = "x".repeat(MAX_TEXT_OCTETS);
+        let kept: Vec<_> = log.after(0, 2).events.into_iter().map(|(_, event)| event).collect();
+        assert!(kept.iter().all(|event| event.peer == text && event.note == text));
+        assert_eq!(kept[0].outcome, Outcome::Refused(text.clone()));
+        assert_eq!(kept[1].outcome, Outcome::Failed(text));
     }
 }
