@@ -27,7 +27,9 @@ const ENDS: bool = false;
 
 /// Reason, its name, what becomes of the order, and the identifiers after AuthenticateClient and after
 /// GetBoundProfilePackage.
-const REASONS: &[(Reason, &str, bool, Option<&str>, Option<&str>)] = &[
+type Row = (Reason, &'static str, bool, Option<&'static str>, Option<&'static str>);
+
+const REASONS: &[Row] = &[
     (
         Reason::END_USER_REJECTION,
         "endUserRejection",
