@@ -34,7 +34,7 @@ pub struct SmDp {
     #[arg(long, value_enum, default_value = "both")]
     curve: Curves,
     /// Start an SM-DP+ of our own for it
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["ca", "profile_type", "codes", "smds"])]
     own: bool,
     /// Root certificate of the server's TLS (DER), if it is not in the PKI
     #[arg(long, value_name = "FILE")]
@@ -71,7 +71,7 @@ enum Curves {
 }
 
 impl Command {
-    /// Runs the cases; the exit status is 1 when one of them failed.
+    /// Runs the cases; the exit status is 1 when one of them failed, or none ran.
     ///
     /// # Errors
     /// The PKI cannot be used, or nothing answers at the address.
