@@ -172,8 +172,7 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
 /// There is no certificate and none can be issued.
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let now = clock.now();
-    let kept = pki.dp(Curve::P256).map(|dp| dp.tls);
-    let nist = server_credential("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), names, now)?;
+    let nist = sm_dp_credential(pki, names, now)?;
     let auth = ClientAuth::Optional(tls_roots(pki));
     let names = nist.certificate.server_names();
     let issue = |validity| pki.issue_dp_tls_on(Curve::BrainpoolP256r1, names, validity);
@@ -195,6 +194,12 @@ pub fn operator_server_tls(
     clock: Arc<dyn Clock>,
 ) -> Result<ServerTls, Fault> {
     sm_dp_tls(pki, names, clock)
+}
+
+/// CERT.DP.TLS that the SM-DP+ shows, as a server and as a client.
+fn sm_dp_credential(pki: &Pki, names: &[ServerName], now: Timestamp) -> Result<Credential, Fault> {
+    let kept = pki.dp(Curve::P256).map(|dp| dp.tls);
+    server_credential("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), names, now)
 }
 
 /// The certificate that is kept if it fits, or else one issued for the occasion, or else the kept one all the same.
@@ -256,14 +261,14 @@ pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(Cli
     Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
 }
 
-/// TLS of the SM-DP+ where it is the client (ES12): shows CERT.DP.TLS. Its OID is what it calls itself there.
+/// TLS of the SM-DP+ where it is the client (ES12): shows CERT.DP.TLS, or one issued for the occasion as in
+/// [`sm_dp_tls`]. Its OID is what it calls itself there.
 ///
 /// # Errors
 /// The PKI has no such certificate.
 pub fn sm_dp_client_tls(pki: &Pki, clock: Arc<dyn Clock>) -> Result<(ClientTls, String), Fault> {
-    let credential = pki.dp(Curve::P256).map(|dp| dp.tls).map_err(|e| {
-        Fault::caused_by(e, "the SM-DP+ has no TLS certificate", "make a PKI with `landfall certs init`")
-    })?;
+    let kept = pki.dp(Curve::P256).map(|dp| dp.tls.certificate.server_names().to_vec()).unwrap_or_default();
+    let credential = sm_dp_credential(pki, &kept, clock.now())?;
     let oid = credential.certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
     Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
 }
