@@ -68,6 +68,11 @@ impl Command {
             events: Arc::clone(&events),
         };
         let sm_dp = parties::sm_dp(&setup)?;
+        // Before anybody can come in: whoever does finds what it says.
+        let mut begun_with = Vec::new();
+        if let Some(preset) = &preset {
+            begun_with = preset.apply(&sm_dp).await?;
+        }
         let (sm_dp, _delivery) = peers::connect(sm_dp, &self.operators, &pki, settings, &clock).await?;
         let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
         let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), sm_dp.link())?;
@@ -85,10 +90,6 @@ impl Command {
             Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
             None => None,
         };
-        let mut begun_with = Vec::new();
-        if let Some(preset) = &preset {
-            begun_with = preset.apply(&sm_dp).await?;
-        }
 
         let iccid = subscription.iccid;
         let in_stock = NewProfile::of(package);
