@@ -69,7 +69,7 @@ struct Summary {
     /// Requests that were sent again because the server had gone away.
     repeated: usize,
     functions: Vec<Row>,
-    /// Only where the orders are known.
+    /// Only where the orders are known and could be checked.
     orders: Option<Verdict>,
     failed: Vec<Ending>,
 }
@@ -78,21 +78,23 @@ impl Command {
     /// Runs the load; the exit status says whether every device has its profile and every order is where it should be.
     ///
     /// # Errors
-    /// It cannot begin.
+    /// It cannot begin, or what became of the orders cannot be asked.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let Self::Es9plus(options) = self;
-        let summary = options.run(settings).await?;
+        let (summary, checked) = options.run(settings).await?;
         if json {
             say_json(&summary)?;
         } else {
             say(&summary.render())?;
         }
+        checked?;
         Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
 impl Es9plus {
-    async fn run(&self, settings: &Settings) -> Result<Summary, Fault> {
+    /// What was measured, and whether the orders could be checked afterwards: what was measured is told all the same.
+    async fn run(&self, settings: &Settings) -> Result<(Summary, Result<(), Fault>), Fault> {
         let at_once = self.concurrency.unwrap_or(self.devices).clamp(1, self.devices.max(1));
         must_be_able_to_open(at_once)?;
         let (world, clock) = parties::os_world()?;
@@ -137,12 +139,15 @@ impl Es9plus {
         let began = Instant::now();
         let endings = fleet.download(&codes, at_once).await;
         let seconds = began.elapsed().as_secs_f64();
-        let orders = match &bench {
-            Some((bench, orders)) => Some(bench.check(orders, &endings).await?),
-            None => None,
+        let (orders, checked) = match &bench {
+            Some((bench, orders)) => match bench.check(orders, &endings).await {
+                Ok(verdict) => (Some(verdict), Ok(())),
+                Err(fault) => (None, Err(fault)),
+            },
+            None => (None, Ok(())),
         };
         let failed: Vec<Ending> = endings.into_iter().filter(|ending| !ending.has_its_profile()).collect();
-        Ok(Summary {
+        let summary = Summary {
             server,
             devices: self.devices,
             concurrency: at_once,
@@ -152,7 +157,8 @@ impl Es9plus {
             functions: figures.rows(),
             orders,
             failed,
-        })
+        };
+        Ok((summary, checked))
     }
 
     /// The codes of the command line, one for each device.
