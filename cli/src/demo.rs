@@ -378,14 +378,8 @@ pub fn in_words(ending: &Ending) -> String {
 /// # Errors
 /// The identifiers are malformed.
 pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
+    let iccid = own_iccid(home, number)?;
     let home = plmn(home)?;
-    let bad = |e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot make a profile package", "report this");
-    let iccid = Iccid::with_luhn(&format!(
-        "89{}{}{number:012}",
-        home.mcc(),
-        format!("{:0<3}", home.mnc()).get(..2).unwrap_or("00")
-    ))
-    .map_err(bad)?;
     let imsi = format!("{}{}{number:0width$}", home.mcc(), home.mnc(), width = 12 - home.mnc().len());
     let mut key = [0x4C; 16];
     if let Some(end) = key.last_chunk_mut() {
@@ -402,6 +396,31 @@ pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault
         ..profile::generic::Subscription::default()
     })
     .encode())
+}
+
+/// The ICCID of subscriber `number` of the network `home`.
+///
+/// # Errors
+/// The identifiers are malformed.
+pub fn own_iccid(home: &str, number: u64) -> Result<Iccid, Fault> {
+    Iccid::with_luhn(&format!("{}{number:012}", own_series(home)?))
+        .map_err(|e| Fault::caused_by(e, "cannot make a profile package", "report this"))
+}
+
+/// Which subscriber of the network `home` has an ICCID, if one of them has.
+///
+/// # Errors
+/// The network is malformed.
+pub fn own_number(home: &str, iccid: Iccid) -> Result<Option<u64>, Fault> {
+    let digits = iccid.to_string();
+    let rest = digits.strip_prefix(&own_series(home)?).filter(|rest| rest.len() == 13); // And the check digit.
+    Ok(rest.and_then(|rest| rest.get(..12)).and_then(|number| number.parse().ok()))
+}
+
+/// The digits with which the ICCIDs of a network begin.
+fn own_series(home: &str) -> Result<String, Fault> {
+    let home = plmn(home)?;
+    Ok(format!("89{}{}", home.mcc(), format!("{:0<3}", home.mnc()).get(..2).unwrap_or("00")))
 }
 
 fn nth_eid(pki: &Pki, number: u8) -> Result<Eid, Fault> {

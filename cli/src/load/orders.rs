@@ -96,10 +96,9 @@ impl Bench {
     async fn fill_stock(&self, number: usize) -> Result<(), Fault> {
         let stock = self.admin.stock().await?;
         let ours = stock.iter().filter(|profile| profile.profile_type == PROFILE_TYPE);
-        let available = ours.clone().filter(|profile| profile.state == "Available").count();
+        let available = ours.filter(|profile| profile.state == "Available").count();
         let missing = number.saturating_sub(available);
-        // Numbered on, so that no ICCID comes twice.
-        let first = u64::try_from(ours.count()).unwrap_or(u64::MAX).saturating_add(1);
+        let first = first_free(&stock)?;
         let progress = Arc::new(Progress::new("stock", missing));
         at_once(missing, |offset| {
             let (admin, progress) = (self.admin.clone(), Arc::clone(&progress));
@@ -122,6 +121,13 @@ impl Bench {
     pub async fn check(&self, orders: &[Order], endings: &[Ending]) -> Result<Verdict, Fault> {
         Ok(judge(&self.admin.stock().await?, orders, endings))
     }
+}
+
+/// The number from which on no ICCID of our series is taken, whatever the profiles that have one are called.
+fn first_free(stock: &[Profile]) -> Result<u64, Fault> {
+    let numbers = stock.iter().filter_map(|profile| demo::own_number(HOME, profile.iccid).transpose());
+    let highest = numbers.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(0);
+    Ok(highest.saturating_add(1))
 }
 
 /// An acknowledged order is installed on the card that was given its code, there alone, and on that card nothing else.
@@ -201,6 +207,17 @@ mod tests {
         let order = |number| Order { iccid: iccid(number), code: "1$smdp.example.com$X".parse().unwrap() };
         let ending = |number| Ending { eid: eid(number), on_card: vec![iccid(number)], failure: None };
         ([1, 2].map(profile).to_vec(), [1, 2].map(order).to_vec(), [1, 2].map(ending).to_vec())
+    }
+
+    #[test]
+    fn numbers_go_on_after_the_highest_that_is_taken() {
+        let (mut stock, ..) = well();
+        assert_eq!(first_free(&stock).unwrap(), 1, "of another series");
+        for (number, kind) in [(7, PROFILE_TYPE), (9, "another type"), (8, PROFILE_TYPE)] {
+            let iccid = demo::own_iccid(HOME, number).unwrap();
+            stock.push(Profile { iccid, profile_type: kind.to_owned(), ..stock[0].clone() });
+        }
+        assert_eq!(first_free(&stock).unwrap(), 10);
     }
 
     #[test]
