@@ -16,6 +16,7 @@ use std::{
     process::{Child, ChildStderr, Stdio},
 };
 
+use cli::admin::Admin;
 use common::{fail, landfall, succeed};
 use serde_json::Value;
 
@@ -106,13 +107,14 @@ fn a_server_killed_twice_under_load_loses_no_order_and_installs_nothing_twice() 
 
     // The records, read from the disk: an EID for every profile that is installed, and none twice.
     server.kill_9();
-    let listed: Value =
-        serde_json::from_str(&succeed(landfall(folder).args(["--json", "sm-dp", "list"]))).unwrap();
-    let installed: Vec<&Value> =
-        listed.as_array().unwrap().iter().filter(|profile| profile["state"] == "Installed").collect();
+    let server = Server::start(folder, "127.0.0.1:0", "127.0.0.1:0");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stock = runtime.block_on(async { Admin::at(&server.admin).unwrap().stock().await }).unwrap();
+    let installed: Vec<_> = stock.iter().filter(|profile| profile.state == "Installed").collect();
     assert_eq!(installed.len(), DEVICES);
-    let iccids: BTreeSet<&str> = installed.iter().map(|profile| profile["iccid"].as_str().unwrap()).collect();
-    assert_eq!(iccids.len(), DEVICES);
+    assert!(installed.iter().all(|profile| profile.installed_on.len() == 1), "{installed:?}");
+    let eids: BTreeSet<_> = installed.iter().flat_map(|profile| &profile.installed_on).collect();
+    assert_eq!(eids.len(), DEVICES);
 }
 
 #[test]
