@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::es11::EventEntries;
-use world::{CardDoor, Fault};
+use world::{CardDoor, Fault, Outcome};
 
 use super::Lpa;
 use super::authenticate::{ServerFlaw, SessionError};
@@ -23,7 +23,8 @@ pub const MAX_EVENTS: usize = 100;
 pub struct Discovered {
     /// As the SM-DS named it.
     pub event: EventEntries,
-    /// The profile that waited there, or why none was installed. Its SM-DP+ takes the event away once it is installed.
+    /// The profile that waited there, or why none was installed: an event beyond [`MAX_EVENTS`] was not even followed.
+    /// Its SM-DP+ takes the event away once it is installed.
     pub outcome: Result<Installed, DownloadError>,
 }
 
@@ -42,8 +43,8 @@ impl<D: CardDoor> Lpa<D> {
             Some(address) => address.clone(),
             None => parse(&self.configured_addresses().await?.root_ds_address, "root SM-DS")?,
         };
-        let mut to_ask = match self.fetch(&whatever_waits_at(sm_ds.clone()), &mut options).await? {
-            Fetched::Events(events) => VecDeque::from(events),
+        let waiting = match self.fetch(&whatever_waits_at(sm_ds.clone()), &mut options).await? {
+            Fetched::Events(events) => events,
             // What was asked is an SM-DP+, and had a profile for this eUICC.
             Fetched::Profile(installed) => {
                 let event = EventEntries { event_id: String::new(), rsp_server_address: sm_ds.to_string() };
@@ -51,20 +52,24 @@ impl<D: CardDoor> Lpa<D> {
             }
         };
         let mut discovered = Vec::new();
-        let mut seen = HashSet::new();
-        while let Some(event) = to_ask.pop_front() {
-            let key = (event.rsp_server_address.to_ascii_lowercase(), event.event_id.clone());
-            if seen.len() >= MAX_EVENTS || !seen.insert(key) {
-                continue;
-            }
+        let mut agenda = Agenda { to_follow: VecDeque::from(waiting), seen: HashSet::new() };
+        for _ in 0..MAX_EVENTS {
+            let Some(event) = agenda.next() else { break };
             match self.retrieve(&event, &mut options).await {
-                Ok(Fetched::Events(events)) => to_ask.extend(events),
+                Ok(Fetched::Events(events)) => agenda.to_follow.extend(events),
                 Ok(Fetched::Profile(installed)) => {
                     discovered.push(Discovered { event, outcome: Ok(*installed) });
                 }
                 Err(error) => discovered.push(Discovered { event, outcome: Err(error) }),
             }
         }
+        let left: Vec<_> = agenda.collect();
+        if !left.is_empty() {
+            let why = format!("{} events were left: one discovery follows {MAX_EVENTS}", left.len());
+            self.teller.tell(self.teller.event("discover").with_outcome(Outcome::Refused(why)));
+        }
+        discovered
+            .extend(left.into_iter().map(|event| Discovered { event, outcome: Err(too_many().into()) }));
         Ok(discovered)
     }
 
@@ -97,6 +102,33 @@ impl<D: CardDoor> Lpa<D> {
         let code = ActivationCode { matching_id: event.event_id.clone(), ..whatever_waits_at(smdp_address) };
         self.fetch(&code, options).await
     }
+}
+
+/// Events in the order in which they were named, each once.
+struct Agenda {
+    to_follow: VecDeque<EventEntries>,
+    seen: HashSet<(String, String)>,
+}
+
+impl Iterator for Agenda {
+    type Item = EventEntries;
+
+    fn next(&mut self) -> Option<EventEntries> {
+        loop {
+            let event = self.to_follow.pop_front()?;
+            if self.seen.insert((event.rsp_server_address.to_ascii_lowercase(), event.event_id.clone())) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+fn too_many() -> Fault {
+    Fault::new(
+        "the event was not followed",
+        format!("one discovery follows no more than {MAX_EVENTS} events"),
+        "discover again once the others are out of the way",
+    )
 }
 
 /// An empty MatchingID stands for whatever waits for this eUICC.
