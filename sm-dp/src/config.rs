@@ -18,6 +18,9 @@ pub const ORDER_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long a message to an operator or an SM-DS is tried. After a week without it the peer has other ways to ask.
 pub const DELIVERY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// How many messages may wait for an operator that takes none. Later ones are lost: it has long stopped listening.
+pub const MAX_WAITING_MESSAGES: usize = 10_000;
+
 /// How long to wait after the first failed delivery; each further failure doubles it.
 pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,8 @@ pub struct Config {
     pub order_lifetime: Duration,
     /// See [`DELIVERY_LIFETIME`].
     pub delivery_lifetime: Duration,
+    /// See [`MAX_WAITING_MESSAGES`].
+    pub max_waiting_messages: usize,
     /// See [`MAX_DOWNLOAD_ATTEMPTS`].
     pub max_download_attempts: u32,
     /// See [`MAX_CONFIRMATION_CODE_ATTEMPTS`].
@@ -72,6 +77,7 @@ impl Config {
             notification_lifetime: NOTIFICATION_LIFETIME,
             order_lifetime: ORDER_LIFETIME,
             delivery_lifetime: DELIVERY_LIFETIME,
+            max_waiting_messages: MAX_WAITING_MESSAGES,
             max_download_attempts: MAX_DOWNLOAD_ATTEMPTS,
             max_confirmation_code_attempts: MAX_CONFIRMATION_CODE_ATTEMPTS,
             host_id: None,

@@ -90,6 +90,7 @@ impl SmDpPlus {
         loop {
             let now = self.0.world.now();
             let waiting = Tx::begin(self.records()).glance(&OUTBOX, to).await?;
+            let count = waiting.len();
             let is_held = |message: &Message| message.held_until.filter(|until| *until > now);
             held = [held, waiting.iter().filter_map(|(_, message)| is_held(message)).min()]
                 .into_iter()
@@ -107,16 +108,20 @@ impl SmDpPlus {
                 match self.deliver(&key, &addressee.peer, &message).await? {
                     Delivered::Done => {
                         addressee.failures = 0;
+                        addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
                     Delivered::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
                         tracing::warn!(%why, to, "a message was given up; its peer has not taken it for too long");
                         self.give_up(&key, &message).await?;
+                        // It has room again, as far as is known; the next failure counts anew.
+                        addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
                     Delivered::Not(_) => {
                         addressee.next_attempt = now.plus(wait_after(addressee.failures));
                         addressee.failures = addressee.failures.saturating_add(1);
+                        addressee.waiting = count;
                         self.put(to, &addressee).await?;
                     }
                 }

@@ -86,7 +86,7 @@ pub(crate) async fn register_event(
     let held_until = Some(context.now.plus(HELD));
     let peer = Peer::SmDs(at.clone());
     let call = Outgoing::RegisterEvent { at, request, before: Box::new(before) };
-    post(context, peer, &format!("{iccid}/{eid}"), held_until, call).await.map(Some)
+    post(context, peer, &format!("{iccid}/{eid}"), held_until, call).await
 }
 
 /// Whoever asks again delivers it again, if it still waits.
@@ -151,20 +151,30 @@ pub(crate) async fn tell_decision<T>(
 }
 
 /// Puts a message after all others for the same peer. Those about one thing come in the order in which they were put,
-/// those of the same millisecond about different things in any.
+/// those of the same millisecond about different things in any. What is for an operator that has let too many wait is
+/// not put, and there is no key.
 async fn post(
     context: &mut Context<'_, '_>,
     peer: Peer,
     about: &str,
     held_until: Option<Timestamp>,
     call: Outgoing,
-) -> Decision<String> {
+) -> Decision<Option<String>> {
     let to = peer.key();
     // Read without making it part of the decision, because it is there from the first message on and only failures
     // change it.
-    if context.tx.glance(&ADDRESSEES, &to).await?.is_empty() {
-        let addressee = Addressee { peer, failures: 0, next_attempt: context.now };
-        context.tx.put(&ADDRESSEES, &to, &addressee)?;
+    let known = context.tx.glance(&ADDRESSEES, &to).await?.into_iter().next();
+    match (known, &peer) {
+        (None, _) => {
+            let addressee = Addressee { peer, failures: 0, next_attempt: context.now, waiting: 0 };
+            context.tx.put(&ADDRESSEES, &to, &addressee)?;
+        }
+        // An SM-DS has no more than there are orders.
+        (Some((_, known)), Peer::Operator(_)) if known.waiting >= context.config.max_waiting_messages => {
+            tracing::warn!(to, waiting = known.waiting, "a message is lost; too many wait for this operator");
+            return Ok(None);
+        }
+        (Some(_), _) => {}
     }
     let mut number = 0;
     let key = loop {
@@ -175,7 +185,7 @@ async fn post(
         number += 1;
     };
     context.tx.put(&OUTBOX, &key, &Message { since: context.now, held_until, call })?;
-    Ok(key)
+    Ok(Some(key))
 }
 
 /// Of a call to a peer, under an identifier that stays the same however often it is sent.

@@ -389,6 +389,10 @@ pub struct Addressee {
     pub failures: u32,
     /// Not before.
     pub next_attempt: Timestamp,
+    /// How many messages waited when it failed last; 0 once one has gone. Counted by whoever delivers, so that those
+    /// who post at the same time have nothing to write in common.
+    #[serde(default)]
+    pub waiting: usize,
 }
 
 /// Whom a message is for.

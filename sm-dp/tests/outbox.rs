@@ -121,7 +121,10 @@ impl Listeners {
 
 /// A bench whose operator listens.
 async fn bench() -> (Bench, Listeners) {
-    let bench = Bench::new();
+    listened_to(Bench::new()).await
+}
+
+async fn listened_to(bench: Bench) -> (Bench, Listeners) {
     let listeners = Listeners::default();
     let bench = Bench { server: bench.server.clone().with_peers(Arc::new(listeners.clone())), ..bench };
     known(&bench, &bench.operator(), LISTENS).await;
@@ -378,6 +381,32 @@ async fn a_message_that_is_refused_for_good_does_not_hold_up_those_behind_it() {
         let told = told.iter().rfind(|event| event.function == "HandleDownloadProgressInfo").unwrap();
         let is_given_up = matches!(&told.outcome, Outcome::Refused(why) if why.contains("given up"));
         assert_eq!(is_given_up, waits == 0, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_operator_that_is_down_does_not_fill_the_outbox() {
+    for comes_back in [true, false] {
+        let (bench, listeners) = listened_to(Bench::with(|config| config.max_waiting_messages = 2)).await;
+        let code = bench.released(&ProfileOptions::default()).await;
+        let euicc = bench.euicc();
+        let try_once = async || euicc.try_authenticate(&bench.server, &code).await.done();
+        listeners.trouble(LISTENS, Some(Trouble::Down));
+        for waiting in [1, 2, 2, 2] {
+            try_once().await;
+            let next = bench.server.deliver_due().await.unwrap().unwrap();
+            assert_eq!(bench.server.outbox().await.unwrap().len(), waiting);
+            bench.clock.set(next);
+        }
+        if comes_back {
+            listeners.trouble(LISTENS, None);
+        } else {
+            bench.wait(sm_dp::config::DELIVERY_LIFETIME);
+        }
+        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        assert_eq!(listeners.points().len(), if comes_back { 2 } else { 0 });
+        try_once().await;
+        assert_eq!(bench.server.outbox().await.unwrap().len(), 1, "there is room again");
     }
 }
 
