@@ -44,7 +44,7 @@ impl Up {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut said = Vec::new();
         for line in lines.by_ref() {
-            let last = line.starts_with("profile ") || line.starts_with("  landfall device download");
+            let last = line.starts_with("profile ") || line.starts_with("  landfall device ");
             said.push(line);
             if last {
                 break;

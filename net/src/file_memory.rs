@@ -40,7 +40,7 @@ impl FileMemory {
             Err(TryLockError::WouldBlock) => Err(Fault::new(
                 format!("cannot use {}", path.display()),
                 "another process holds it",
-                "stop that process, or give this one another file",
+                "stop that process, or reach the card through it: `landfall up` and `landfall euicc serve` say where, for --card",
             )),
             Err(TryLockError::Error(error)) => Err(unusable(&path, error)),
         }

@@ -1,6 +1,6 @@
 //! `landfall load`: many devices at once.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use rsp::activation_code::ActivationCode;
@@ -35,8 +35,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Es9plus {
     /// How many devices
-    #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
-    devices: usize,
+    #[arg(long, default_value = "1000", value_name = "NUMBER")]
+    devices: NonZeroUsize,
     /// How many of them at a time [default: all]
     #[arg(long, value_name = "NUMBER")]
     concurrency: Option<usize>,
@@ -95,8 +95,9 @@ impl Command {
 impl Es9plus {
     /// What was measured, and whether the orders could be checked afterwards: what was measured is told all the same.
     async fn run(&self, settings: &Settings) -> Result<(Summary, Result<(), Fault>), Fault> {
-        let at_once = self.concurrency.unwrap_or(self.devices).clamp(1, self.devices.max(1));
+        let at_once = self.concurrency.unwrap_or(self.devices.get()).clamp(1, self.devices.get());
         must_be_able_to_open(at_once)?;
+        let given_codes = self.given_codes()?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let pki = crate::pki::load(&settings.pki)?;
@@ -112,10 +113,10 @@ impl Es9plus {
                 figures: figures.clone(),
                 long_segments: self.quirk_long_segments,
             },
-            self.devices,
+            self.devices.get(),
         )?;
         let mut bench = None;
-        let codes = match self.given_codes()? {
+        let codes = match given_codes {
             Some(codes) => codes,
             None => {
                 let (tls, requester) = parties::operator_tls(&pki, &self.operator, clock)?;
@@ -127,8 +128,8 @@ impl Es9plus {
                     patience: patience.clone(),
                     figures: figures.clone(),
                 };
-                let orders =
-                    own.order(self.devices, |matching_id, address| code(settings, matching_id, address));
+                let orders = own
+                    .order(self.devices.get(), |matching_id, address| code(settings, matching_id, address));
                 let orders = orders.await?;
                 let codes = orders.iter().map(|order| order.code.clone()).collect();
                 bench = Some((own, orders));
@@ -149,9 +150,9 @@ impl Es9plus {
         let failed: Vec<Ending> = endings.into_iter().filter(|ending| !ending.has_its_profile()).collect();
         let summary = Summary {
             server,
-            devices: self.devices,
+            devices: self.devices.get(),
             concurrency: at_once,
-            installed: self.devices.saturating_sub(failed.len()),
+            installed: self.devices.get().saturating_sub(failed.len()),
             seconds,
             repeated: patience.repeated(),
             functions: figures.rows(),
@@ -164,7 +165,7 @@ impl Es9plus {
     /// The codes of the command line, one for each device.
     fn given_codes(&self) -> Result<Option<Vec<ActivationCode>>, Fault> {
         if let Some(code) = &self.activation_code {
-            return Ok(Some(vec![code.clone(); self.devices]));
+            return Ok(Some(vec![code.clone(); self.devices.get()]));
         }
         let Some(file) = &self.codes else { return Ok(None) };
         let text = String::from_utf8_lossy(&super::sm_dp::read(file)?).into_owned();
@@ -176,7 +177,7 @@ impl Es9plus {
                 "give an activation code in each line",
             )
         })?;
-        match codes.get(..self.devices) {
+        match codes.get(..self.devices.get()) {
             Some(codes) => Ok(Some(codes.to_vec())),
             None => Err(Fault::new(
                 format!("{} is too short", file.display()),

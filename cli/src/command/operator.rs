@@ -34,7 +34,7 @@ enum Function {
     /// DownloadOrder, ConfirmOrder and ReleaseProfile at once; prints the activation code
     Order {
         /// Which profile; or else --type
-        #[arg(long)]
+        #[arg(long, required_unless_present = "profile_type")]
         iccid: Option<Iccid>,
         /// Any profile of this type
         #[arg(long = "type", value_name = "TYPE")]

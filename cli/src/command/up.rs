@@ -116,9 +116,14 @@ impl Command {
         match waiting(&profile, settings) {
             Ok(code) => {
                 say(&format!("\n{code}\n\n{}\n", qr(&code)))?;
-                say(&format!(
-                    "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
-                ))?;
+                // While this runs, its card is held by it and by nobody else.
+                let how = match &card_listener {
+                    Some(_) => format!("  landfall device --card {} download '{code}'\n\n", settings.euicc),
+                    None => format!(
+                        "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
+                    ),
+                };
+                say(&how)?;
             }
             Err(standing) => say(&format!("profile   {iccid} {standing}\n"))?,
         }

@@ -30,7 +30,7 @@ pub fn sm_ds(settings: &Settings, pki: &Pki, world: &World, events: Arc<dyn Even
 /// The same, serving over TLS; see [`super::sm_dp_tls`].
 ///
 /// # Errors
-/// As [`sm_ds`]; or there is no TLS certificate and none can be issued.
+/// As [`sm_ds()`]; or there is no TLS certificate and none can be issued.
 pub fn serve_sm_ds(
     listener: TcpListener,
     settings: &Settings,
