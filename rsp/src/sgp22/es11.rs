@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use super::es9plus::{AuthenticateClientRequest, InitiateAuthenticationOk};
+pub use super::es9plus::{AuthenticateClientRequest, InitiateAuthenticationError, InitiateAuthenticationOk};
 use super::{
     EuiccInfo1,
     asn1::Exchange,
@@ -101,33 +101,6 @@ impl Exchange for InitiateAuthentication {
 impl Exchange for AuthenticateClient {
     const RESPONSE: Tag = Tag(0xBF40);
     type Error = AuthenticateClientError;
-}
-
-codes! {
-    /// initiateAuthenticationError of the ASN.1 binding, whose names are those of ES9+.
-    pub struct InitiateAuthenticationError {
-        /// The address is not this server's.
-        INVALID_DP_ADDRESS = 1,
-        /// The eUICC's version is not supported.
-        EUICC_VERSION_NOT_SUPPORTED_BY_DP = 2,
-        /// No common CI.
-        CI_PK_NOT_SUPPORTED = 3,
-        /// Anything else.
-        UNDEFINED_ERROR = 127,
-    }
-}
-
-impl From<Status> for InitiateAuthenticationError {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::SmdsAddressRefused => Self::INVALID_DP_ADDRESS,
-            Status::SmdsSvnUnsupported => Self::EUICC_VERSION_NOT_SUPPORTED_BY_DP,
-            Status::SmdsCiForSigningUnsupported | Status::SmdsCiForVerificationUnavailable => {
-                Self::CI_PK_NOT_SUPPORTED
-            }
-            _ => Self::UNDEFINED_ERROR,
-        }
-    }
 }
 
 codes! {

@@ -248,7 +248,7 @@ sequence! {
 }
 
 codes! {
-    /// initiateAuthenticationError of the ASN.1 binding.
+    /// initiateAuthenticationError of the ASN.1 binding, of an SM-DP+ and of an SM-DS.
     pub struct InitiateAuthenticationError {
         /// The address is not this server's.
         INVALID_DP_ADDRESS = 1,
@@ -264,11 +264,12 @@ codes! {
 impl From<Status> for InitiateAuthenticationError {
     fn from(status: Status) -> Self {
         match status {
-            Status::SmdpAddressRefused => Self::INVALID_DP_ADDRESS,
-            Status::SvnUnsupported => Self::EUICC_VERSION_NOT_SUPPORTED_BY_DP,
-            Status::CiForSigningUnsupported | Status::CiForVerificationUnavailable => {
-                Self::CI_PK_NOT_SUPPORTED
-            }
+            Status::SmdpAddressRefused | Status::SmdsAddressRefused => Self::INVALID_DP_ADDRESS,
+            Status::SvnUnsupported | Status::SmdsSvnUnsupported => Self::EUICC_VERSION_NOT_SUPPORTED_BY_DP,
+            Status::CiForSigningUnsupported
+            | Status::CiForVerificationUnavailable
+            | Status::SmdsCiForSigningUnsupported
+            | Status::SmdsCiForVerificationUnavailable => Self::CI_PK_NOT_SUPPORTED,
             _ => Self::UNDEFINED_ERROR,
         }
     }
