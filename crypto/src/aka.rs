@@ -9,6 +9,7 @@ use elliptic_curve::subtle::ConstantTimeEq;
 
 use crate::milenage::Milenage;
 use crate::secret::Secret;
+use crate::tuak::Tuak;
 use crate::usim_test::UsimTest;
 
 /// The functions f1 to f5*, f1* of a subscriber: the algorithm together with its keys.
@@ -16,6 +17,8 @@ use crate::usim_test::UsimTest;
 pub enum Algorithm {
     /// TS 35.206.
     Milenage(Milenage),
+    /// TS 35.231.
+    Tuak(Tuak),
     /// TS 34.108 section 8.1.2.
     UsimTest(UsimTest),
 }
@@ -136,6 +139,7 @@ impl Algorithm {
     pub fn f1(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
         match self {
             Self::Milenage(algorithm) => algorithm.f1(rand, sqn, amf),
+            Self::Tuak(algorithm) => algorithm.f1(rand, sqn, amf),
             Self::UsimTest(algorithm) => algorithm.f1(rand, sqn, amf),
         }
     }
@@ -145,6 +149,7 @@ impl Algorithm {
     pub fn f1_star(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
         match self {
             Self::Milenage(algorithm) => algorithm.f1_star(rand, sqn, amf),
+            Self::Tuak(algorithm) => algorithm.f1_star(rand, sqn, amf),
             Self::UsimTest(algorithm) => algorithm.f1_star(rand, sqn, amf),
         }
     }
@@ -154,6 +159,7 @@ impl Algorithm {
     pub fn f2345(&self, rand: &[u8; 16]) -> KeySet {
         match self {
             Self::Milenage(algorithm) => algorithm.f2345(rand),
+            Self::Tuak(algorithm) => algorithm.f2345(rand),
             Self::UsimTest(algorithm) => algorithm.f2345(rand),
         }
     }
@@ -163,6 +169,7 @@ impl Algorithm {
     pub fn f5_star(&self, rand: &[u8; 16]) -> Ak {
         match self {
             Self::Milenage(algorithm) => algorithm.f5_star(rand),
+            Self::Tuak(algorithm) => algorithm.f5_star(rand),
             Self::UsimTest(algorithm) => algorithm.f5_star(rand),
         }
     }
@@ -350,7 +357,7 @@ impl PartialEq for Mac {
     }
 }
 
-/// RES or XRES, 4 to 16 octets; compared in constant time.
+/// RES or XRES, 4 to 16 octets (TUAK has 32 also); compared in constant time.
 #[derive(Debug, Clone, Eq)]
 pub struct Res(Vec<u8>);
 

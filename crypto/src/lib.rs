@@ -11,6 +11,7 @@ mod hex;
 pub mod milenage;
 mod secret;
 mod signature;
+pub mod tuak;
 pub mod usim_test;
 pub mod x963;
 

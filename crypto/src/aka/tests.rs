@@ -1,6 +1,7 @@
 use super::*;
 use crate::hex::{unhex, unhex_array};
 use crate::milenage;
+use crate::tuak::TuakKey;
 
 /// Test set 1 of TS 35.208, whose AUTN and AUTS follow from TS 33.102.
 fn set_1() -> (Algorithm, [u8; 16], Sqn, Amf) {
@@ -16,6 +17,25 @@ fn test_profile() -> (Algorithm, [u8; 16], Sqn, Amf) {
     let k = std::array::from_fn(|at| at as u8);
     let sqn = Sqn::from_seq_ind(9, 3).unwrap();
     (Algorithm::UsimTest(UsimTest::new(k)), [0x5c; 16], sqn, Amf::from_bytes([0x80, 0]))
+}
+
+/// Test set 1 of TS 35.233, with RES of 64 bits.
+fn tuak() -> (Algorithm, [u8; 16], Sqn, Amf) {
+    let topc = unhex_array("bd04d9530e87513c5d837ac2ad954623a8e2330c115305a73eb45d1f40cccbff");
+    let algorithm = Tuak::new(TuakKey::from_bytes(&[0xab; 16]).unwrap(), topc);
+    (Algorithm::Tuak(algorithm), [0x42; 16], Sqn::from_bytes([0x11; 6]), Amf::from_bytes([0xff, 0xff]))
+}
+
+/// AUTN and AUTS follow from the values of the set by TS 33.102.
+#[test]
+fn vector_of_tuak_test_set_1() {
+    let (algorithm, rand, sqn, amf) = tuak();
+    let autn = algorithm.vector(rand, sqn, amf).autn;
+    assert_eq!(autn.to_bytes(), unhex_array("608e0f8a8145fffff9a54e6aeaa8618d"));
+    // f1* of the set is for AMF ffff; AUTS takes 0000.
+    let auts = algorithm.make_auts(&rand, sqn).to_bytes();
+    assert_eq!(auts[..6], unhex("f6be7a2c1f29"));
+    assert_eq!(algorithm.f1_star(&rand, sqn, amf).to_bytes(), unhex_array("e94b4dc6c7297df3"));
 }
 
 #[test]
@@ -65,7 +85,7 @@ fn sres_of_a_res_that_is_not_whole_words() {
 
 #[test]
 fn the_card_reads_what_the_network_wrote() {
-    for (algorithm, rand, sqn, amf) in [set_1(), test_profile()] {
+    for (algorithm, rand, sqn, amf) in [set_1(), test_profile(), tuak()] {
         let vector = algorithm.vector(rand, sqn, amf);
         let checked = algorithm.check_autn(&rand, &Autn::from_bytes(vector.autn.to_bytes())).unwrap();
         assert_eq!((checked.sqn, checked.amf), (sqn, amf));

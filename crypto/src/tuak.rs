@@ -1,0 +1,275 @@
+//! TUAK: 3GPP TS 35.231, the second example algorithm set for f1, f1*, f2, f3, f4, f5 and f5*, made of Keccak-f\[1600\].
+
+use std::num::NonZeroU8;
+
+use keccak::{Keccak, State1600};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::aka::{Ak, Amf, KeySet, Mac, Res, Sqn};
+use crate::secret::Secret;
+
+/// A subscriber's TUAK instance: K, TOPc, how long RES is and how often the permutation is applied.
+///
+/// AUTN, AUTS and the keys of TS 33.102 have room for MACs of 64 bits and keys of 128: f1 to f5* give these. What
+/// else TS 35.231 allows, [`Tuak::mac_a`], [`Tuak::mac_s`] and [`Tuak::keys`] give.
+#[derive(Debug, Clone)]
+pub struct Tuak {
+    k: TuakKey,
+    topc: Secret<[u8; 32]>,
+    res_length: ResLength,
+    iterations: NonZeroU8,
+}
+
+/// K of TUAK.
+#[derive(Debug, Clone)]
+pub enum TuakKey {
+    /// 128 bits.
+    Bits128(Secret<[u8; 16]>),
+    /// 256 bits.
+    Bits256(Secret<[u8; 32]>),
+}
+
+/// The length of a MAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacLength {
+    /// 64 bits, the only length that AUTN and AUTS have room for.
+    Bits64 = 8,
+    /// 128 bits.
+    Bits128 = 16,
+    /// 256 bits.
+    Bits256 = 32,
+}
+
+/// The length of RES.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResLength {
+    /// 32 bits.
+    Bits32 = 4,
+    /// 64 bits.
+    Bits64 = 8,
+    /// 128 bits.
+    Bits128 = 16,
+    /// 256 bits, more than TS 33.102 has.
+    Bits256 = 32,
+}
+
+impl ResLength {
+    /// From a number of octets; none that TS 35.231 does not have.
+    #[must_use]
+    pub const fn from_octets(octets: u8) -> Option<Self> {
+        match octets {
+            4 => Some(Self::Bits32),
+            8 => Some(Self::Bits64),
+            16 => Some(Self::Bits128),
+            32 => Some(Self::Bits256),
+            _ => None,
+        }
+    }
+}
+
+/// The length of CK or IK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyLength {
+    /// 128 bits.
+    Bits128 = 16,
+    /// 256 bits.
+    Bits256 = 32,
+}
+
+/// What f2, f3, f4 and f5 give when CK and IK need not be those of TS 33.102.
+#[derive(Debug, Clone)]
+pub struct TuakKeys {
+    /// f2.
+    pub res: Res,
+    /// f3.
+    pub ck: Secret<Vec<u8>>,
+    /// f4.
+    pub ik: Secret<Vec<u8>>,
+    /// f5.
+    pub ak: Ak,
+}
+
+impl Tuak {
+    /// RES of 64 bits and one iteration, the least that TS 35.231 allows.
+    #[must_use]
+    pub const fn new(k: TuakKey, topc: [u8; 32]) -> Self {
+        Self { k, topc: Secret::new(topc), res_length: ResLength::Bits64, iterations: NonZeroU8::MIN }
+    }
+
+    /// With another RES.
+    #[must_use]
+    pub const fn with_res_length(mut self, length: ResLength) -> Self {
+        self.res_length = length;
+        self
+    }
+
+    /// With the permutation applied so often.
+    #[must_use]
+    pub const fn with_iterations(mut self, iterations: NonZeroU8) -> Self {
+        self.iterations = iterations;
+        self
+    }
+
+    /// f1: MAC-A of 64 bits.
+    #[must_use]
+    pub fn f1(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
+        Mac::from_bytes(self.out1(F1, MacLength::Bits64, rand, sqn, amf).first(0))
+    }
+
+    /// f1*: MAC-S of 64 bits.
+    #[must_use]
+    pub fn f1_star(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
+        Mac::from_bytes(self.out1(F1_STAR, MacLength::Bits64, rand, sqn, amf).first(0))
+    }
+
+    /// f2, f3, f4 and f5: RES, CK and IK of 128 bits, AK.
+    #[must_use]
+    pub fn f2345(&self, rand: &[u8; 16]) -> KeySet {
+        let out = self.out2345(KeyLength::Bits128, KeyLength::Bits128, rand);
+        KeySet { res: self.res(&out), ck: out.first(CK).into(), ik: out.first(IK).into(), ak: out.ak() }
+    }
+
+    /// f5*: the anonymity key that hides SQN in AUTS.
+    #[must_use]
+    pub fn f5_star(&self, rand: &[u8; 16]) -> Ak {
+        self.k.out(self.iterations, self.topc.expose(), F5_STAR, rand, &[0; 2], &[0; 6]).ak()
+    }
+
+    /// f1 of any length.
+    #[must_use]
+    pub fn mac_a(&self, length: MacLength, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Vec<u8> {
+        self.out1(F1, length, rand, sqn, amf).octets(0, length as usize)
+    }
+
+    /// f1* of any length.
+    #[must_use]
+    pub fn mac_s(&self, length: MacLength, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Vec<u8> {
+        self.out1(F1_STAR, length, rand, sqn, amf).octets(0, length as usize)
+    }
+
+    /// f2, f3, f4 and f5 with CK and IK of any length.
+    #[must_use]
+    pub fn keys(&self, ck: KeyLength, ik: KeyLength, rand: &[u8; 16]) -> TuakKeys {
+        let out = self.out2345(ck, ik, rand);
+        TuakKeys {
+            res: self.res(&out),
+            ck: out.octets(CK, ck as usize).into(),
+            ik: out.octets(IK, ik as usize).into(),
+            ak: out.ak(),
+        }
+    }
+
+    fn out1(&self, function: u8, length: MacLength, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Out {
+        let instance = function | length as u8;
+        self.k.out(self.iterations, self.topc.expose(), instance, rand, &amf.to_bytes(), &sqn.to_bytes())
+    }
+
+    fn out2345(&self, ck: KeyLength, ik: KeyLength, rand: &[u8; 16]) -> Out {
+        let res = match self.res_length {
+            ResLength::Bits32 => 0,
+            length => length as u8,
+        };
+        let ck = if ck == KeyLength::Bits256 { CK_256 } else { 0 };
+        let ik = if ik == KeyLength::Bits256 { IK_256 } else { 0 };
+        let instance = F2345 | res | ck | ik;
+        self.k.out(self.iterations, self.topc.expose(), instance, rand, &[0; 2], &[0; 6])
+    }
+
+    fn res(&self, out: &Out) -> Res {
+        Res::new(out.octets(0, self.res_length as usize))
+    }
+}
+
+/// TOPc from TOP: TS 35.231 section 6.1. TOP is the operator's, TOPc the subscriber's.
+#[must_use]
+pub fn topc(k: &TuakKey, top: &[u8; 32], iterations: NonZeroU8) -> [u8; 32] {
+    k.out(iterations, top, 0, &[0; 16], &[0; 2], &[0; 6]).first(0)
+}
+
+/// INSTANCE: which function, the length of MAC or RES in octets (0 for RES of 4), and these bits.
+const F1: u8 = 0x00;
+const F1_STAR: u8 = 0x80;
+const F2345: u8 = 0x40;
+const F5_STAR: u8 = 0xC0;
+const CK_256: u8 = 0x04;
+const IK_256: u8 = 0x02;
+const K_256: u8 = 0x01;
+
+const ALGONAME: &[u8] = b"TUAK1.0";
+
+/// Where in OUT, in octets, the outputs are beside MAC and RES.
+const CK: usize = 32;
+const IK: usize = 64;
+const AK: usize = 96;
+
+impl TuakKey {
+    /// From 16 or 32 octets; none of another length.
+    #[must_use]
+    pub fn from_bytes(octets: &[u8]) -> Option<Self> {
+        match octets.len() {
+            16 => octets.try_into().ok().map(|k| Self::Bits128(Secret::new(k))),
+            _ => octets.try_into().ok().map(|k| Self::Bits256(Secret::new(k))),
+        }
+    }
+
+    /// TS 35.231 section 6.2: IN is filled, and the permutation applied. The standard numbers bits from the other
+    /// end than Keccak does, so every field goes in, and comes out, with its octets in reverse.
+    fn out(
+        &self,
+        iterations: NonZeroU8,
+        topc: &[u8; 32],
+        instance: u8,
+        rand: &[u8; 16],
+        amf: &[u8; 2],
+        sqn: &[u8; 6],
+    ) -> Out {
+        let (k, instance): (&[u8], u8) = match self {
+            Self::Bits128(k) => (k.expose(), instance),
+            Self::Bits256(k) => (k.expose(), instance | K_256),
+        };
+        let fields: [&[u8]; 7] = [topc, &[instance], ALGONAME, rand, amf, sqn, k];
+        let mut wiped = Zeroizing::new([0; 200]);
+        let block: &mut [u8; 200] = &mut wiped;
+        for (place, octet) in block.iter_mut().zip(fields.iter().flat_map(|field| field.iter().rev())) {
+            *place = *octet;
+        }
+        // The padding of Keccak after 96 octets, in a rate of 136.
+        block[96] = 0x1F;
+        block[135] = 0x80;
+        let (lanes, _) = block.as_chunks::<8>();
+        let mut state: State1600 = [0; 25];
+        for (lane, octets) in state.iter_mut().zip(lanes) {
+            *lane = u64::from_le_bytes(*octets);
+        }
+        Keccak::new().with_f1600(|f1600| (0..iterations.get()).for_each(|_| f1600(&mut state)));
+        for (octets, lane) in block.as_chunks_mut::<8>().0.iter_mut().zip(state) {
+            *octets = lane.to_le_bytes();
+        }
+        state.zeroize();
+        Out(wiped)
+    }
+}
+
+/// OUT, as the permutation leaves it.
+struct Out(Zeroizing<[u8; 200]>);
+
+impl Out {
+    fn octets(&self, at: usize, length: usize) -> Vec<u8> {
+        let mut octets: Vec<u8> = self.0.iter().skip(at).take(length).copied().collect();
+        octets.reverse();
+        octets
+    }
+
+    fn first<const N: usize>(&self, at: usize) -> [u8; N] {
+        let mut octets = [0; N];
+        octets.iter_mut().rev().zip(self.0.iter().skip(at)).for_each(|(octet, out)| *octet = *out);
+        octets
+    }
+
+    fn ak(&self) -> Ak {
+        Ak::from_bytes(self.first(AK))
+    }
+}
+
+#[cfg(test)]
+mod tests;
