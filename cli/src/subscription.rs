@@ -1,5 +1,7 @@
 //! What a profile package says of its subscription: enough to serve it as its home network.
 
+use std::num::NonZeroU8;
+
 use euicc_sim::network::{Keys, Subscriber};
 use profile::{Capabilities, InstalledProfile, Package, element::AlgorithmId};
 use rsp::ids::{Iccid, Imsi, Plmn};
@@ -55,9 +57,19 @@ impl Subscription {
                 .try_into()
                 .map_err(|_| bad("a key of its USIM does not have 16 octets".to_owned()))
         };
+        let res_length = aka.res_length().ok_or_else(|| {
+            bad(format!("what algorithmOptions {:02X} of its USIM asks for is not known", aka.options))
+        })?;
         let keys = match aka.algorithm {
             AlgorithmId::MILENAGE => Keys::Milenage { k: key(&aka.key)?, opc: key(&aka.opc)? },
-            AlgorithmId::USIM_TEST_ALGORITHM => Keys::UsimTest { k: key(&aka.key)?, res_length: 16 },
+            AlgorithmId::TUAK => Keys::Tuak {
+                k: aka.key.expose().to_vec(),
+                topc: (aka.opc.expose().try_into())
+                    .map_err(|_| bad("TOPc of its USIM does not have 32 octets".to_owned()))?,
+                res_length,
+                iterations: NonZeroU8::new(aka.keccak_iterations).unwrap_or(NonZeroU8::MIN),
+            },
+            AlgorithmId::USIM_TEST_ALGORITHM => Keys::UsimTest { k: key(&aka.key)?, res_length },
             other => return Err(bad(format!("no network here knows algorithm {other:?}"))),
         };
         Ok(Self { iccid, imsi, home, subscriber: Subscriber::new(keys) })

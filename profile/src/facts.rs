@@ -126,6 +126,21 @@ pub struct Aka {
     pub sqn: Vec<u64>,
 }
 
+impl Aka {
+    /// Octets of RES that algorithmOptions asks for; none for a value of which only its creator knows what it asks.
+    ///
+    /// Packages in use have 01 for 64 bits and 02 for 128; 00 for 32 bits is as INSTANCE of TS 35.231 has it.
+    /// Milenage knows no choice: TS 35.206 section 4.1.
+    pub fn res_length(&self) -> Option<u8> {
+        match (self.algorithm, self.options) {
+            (AlgorithmId::MILENAGE, _) | (_, 0x01) => Some(8),
+            (_, 0x00) => Some(4),
+            (_, 0x02) => Some(16),
+            _ => None,
+        }
+    }
+}
+
 impl Pin {
     pub(crate) fn of(code: &PinConfiguration) -> Result<Self, Wrong> {
         let (attempts, attempts_left) = attempts(code.max_attempts_retries_left, 0x33)?;
@@ -222,6 +237,10 @@ impl Aka {
                 format!("key and opc of {} and {} octets do not fit {algorithm}", lengths.0, lengths.1),
             );
         }
+        let keccak_iterations = small("numberOfKeccak", parameter.number_of_keccak, 1)?;
+        if algorithm == AlgorithmId::TUAK && keccak_iterations == 0 {
+            return wrong(PeStatusCode::BAD_VALUES, "numberOfKeccak is at least 1");
+        }
         let rotation_constants = parameter.rotation_constants.clone().unwrap_or(ROTATION_CONSTANTS.into());
         let xoring_constants = parameter.xoring_constants.clone().unwrap_or_else(default_xoring_constants);
         if (rotation_constants.len(), xoring_constants.len()) != (5, 80) {
@@ -240,7 +259,7 @@ impl Aka {
                 .auth_counter_max
                 .as_ref()
                 .map(|octets| octets.iter().take(3).fold(0, |number, octet| number << 8 | u32::from(*octet))),
-            keccak_iterations: small("numberOfKeccak", parameter.number_of_keccak, 1)?,
+            keccak_iterations,
             sqn_options: 0x02,
             sqn_delta: 0x1000_0000,
             sqn_age_limit: 0x1000_0000,

@@ -27,7 +27,7 @@ pub struct Capabilities {
 }
 
 impl Default for Capabilities {
-    /// What can be done without a runtime environment: the three network access applications, Milenage and the
+    /// What can be done without a runtime environment: the three network access applications, Milenage, TUAK and the
     /// test algorithm, BER-TLV files and linked directories, SUCI as far as files go.
     fn default() -> Self {
         Self {
@@ -37,6 +37,8 @@ impl Default for Capabilities {
                 Service::ISIM,
                 Service::CSIM,
                 Service::MILENAGE,
+                Service::TUAK128,
+                Service::TUAK256,
                 Service::USIM_TEST_ALGORITHM,
                 Service::MULTIPLE_USIM,
                 Service::BER_TLV,

@@ -197,6 +197,8 @@ impl Default for Capabilities {
                 uicc_capability::ISIM,
                 uicc_capability::CSIM,
                 uicc_capability::AKA_MILENAGE,
+                uicc_capability::AKA_TUAK128,
+                uicc_capability::AKA_TUAK256,
                 uicc_capability::USIM_TEST_ALGORITHM,
                 MULTIPLE_USIM,
                 uicc_capability::BER_TLV,

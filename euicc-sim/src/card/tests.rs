@@ -3,6 +3,7 @@
 //! [`bench`] is a reader and the LPA's side of ES10, [`server`] an SM-DP+ written over the same crates as the real
 //! one, but apart from it.
 
+mod authenticate;
 mod bench;
 mod conversations;
 mod download;

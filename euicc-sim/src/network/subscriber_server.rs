@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU8;
 use std::sync::{Mutex, PoisonError};
 
 use crypto::aka::{Algorithm, Amf, Auts, Sqn, Vector};
 use crypto::milenage::Milenage;
+use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use rsp::ids::{Imsi, Plmn};
 use serde::{Deserialize, Serialize};
@@ -59,6 +61,19 @@ pub enum Keys {
         #[serde(with = "hex_octets")]
         opc: [u8; 16],
     },
+    /// TS 35.231.
+    Tuak {
+        /// K, 16 or 32 octets.
+        #[serde(with = "hex_octets")]
+        k: Vec<u8>,
+        /// TOPc.
+        #[serde(with = "hex_octets")]
+        topc: [u8; 32],
+        /// Octets of RES: 4, 8 or 16.
+        res_length: u8,
+        /// How often the permutation is applied.
+        iterations: NonZeroU8,
+    },
     /// TS 34.108 section 8.1.2, for test cards.
     UsimTest {
         /// K.
@@ -73,6 +88,7 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Milenage { .. } => "Milenage(..)",
+            Self::Tuak { .. } => "Tuak(..)",
             Self::UsimTest { .. } => "UsimTest(..)",
         })
     }
@@ -82,6 +98,12 @@ impl Keys {
     fn algorithm(&self) -> Result<Algorithm, EmmCause> {
         match self {
             Self::Milenage { k, opc } => Ok(Algorithm::Milenage(Milenage::new(*k, *opc))),
+            Self::Tuak { k, topc, res_length, iterations } => {
+                let k = TuakKey::from_bytes(k).ok_or(EmmCause::NETWORK_FAILURE)?;
+                let res_length = ResLength::from_octets(*res_length).ok_or(EmmCause::NETWORK_FAILURE)?;
+                let tuak = Tuak::new(k, *topc).with_res_length(res_length).with_iterations(*iterations);
+                Ok(Algorithm::Tuak(tuak))
+            }
             Self::UsimTest { k, res_length } => {
                 let algorithm = UsimTest::new(*k).with_res_length(*res_length);
                 algorithm.map(Algorithm::UsimTest).map_err(|_| EmmCause::NETWORK_FAILURE)

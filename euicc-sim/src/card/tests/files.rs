@@ -1,13 +1,9 @@
-//! The TS.48 profiles on the card: installed, enabled, read back over APDUs, authenticated.
+//! The TS.48 profiles on the card: installed, enabled, read back over APDUs.
 
 use std::path::Path;
 
 use crypto::Curve;
-use crypto::aka::{Algorithm, Amf, Auts, Sqn};
-use crypto::milenage::Milenage;
-use crypto::usim_test::UsimTest;
-use profile::element::{AlgoConfiguration, AlgorithmId};
-use profile::{FileKind, FileSystem, Package, ProfileElement};
+use profile::{FileKind, FileSystem, Package};
 use rsp::sgp22::es10c::EnableResult;
 
 use super::bench::Bench;
@@ -15,8 +11,6 @@ use super::server::{Goods, Server, outcome};
 
 pub(super) const SELECT_USIM: &str = "00A4040C07 A0000000871002";
 pub(super) const VERIFY_ADM1: &str = "0020000A08 3535353535353535";
-
-const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// Every file of TS.48 with this ending; none, and a word about it, where the data are not provided.
 pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
@@ -42,7 +36,7 @@ pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A card with this profile enabled, after a reset.
-fn with_enabled(goods: &Goods) -> Bench {
+pub(super) fn with_enabled(goods: &Goods) -> Bench {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     assert_eq!(outcome(&server.download(&mut bench, goods)), Ok(()));
@@ -143,84 +137,6 @@ fn every_file_of_every_profile_reads_back_as_its_package_says() {
         }
         assert!(seen > 140, "{name}: {seen} files");
     }
-}
-
-fn challenge(algorithm: &Algorithm, rand: [u8; 16], sqn: Sqn) -> String {
-    let autn = algorithm.build_autn(&rand, sqn, Amf::from_bytes([0x80, 0]));
-    format!("0088008122 10{} 10{}", hex::encode(rand), hex::encode(autn.to_bytes()))
-}
-
-/// What a USIM with these keys must do.
-fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
-    let rand = [0x5A; 16];
-    let sqn = |seq, ind| Sqn::from_seq_ind(seq, ind).unwrap();
-    let vector = algorithm.vector(rand, sqn(1, 0), Amf::from_bytes([0x80, 0]));
-    let kc = crypto::aka::kc(&vector.ck, &vector.ik);
-    let mut expected = vec![0xDB];
-    for part in [vector.xres.as_bytes(), vector.ck.expose(), vector.ik.expose(), kc.expose()] {
-        expected.push(u8::try_from(part.len()).unwrap());
-        expected.extend_from_slice(part);
-    }
-    let expected = hex::encode_upper(expected);
-    let fresh = challenge(algorithm, rand, sqn(1, 0));
-    bench.expect(&fresh, "6985");
-    bench.read(SELECT_USIM);
-    assert_eq!(bench.read(&fresh), expected);
-
-    // Replayed, also after a power cut: the card tells its own number.
-    bench.reset();
-    bench.read(SELECT_USIM);
-    let auts = hex::decode(bench.read(&fresh)).unwrap();
-    assert_eq!(auts[..2], [0xDC, 14]);
-    let auts = Auts::from_bytes(auts[2..].try_into().unwrap());
-    assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(sqn(1, 0)));
-
-    // Another index has a row of its own; too far ahead is not fresh.
-    assert!(bench.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DB"));
-    assert!(bench.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DC"));
-    assert!(bench.read(&challenge(algorithm, rand, sqn(1 + 0x1000_0000, 2))).starts_with("DB"));
-    assert!(bench.read(&challenge(algorithm, rand, sqn(3 + 2 * 0x1000_0000, 3))).starts_with("DC"));
-    assert!(bench.read(&challenge(algorithm, rand, sqn(2, 0))).starts_with("DB"));
-
-    // Not made with these keys.
-    let mut forged = fresh.clone();
-    forged.replace_range(fresh.len() - 1.., if fresh.ends_with('0') { "1" } else { "0" });
-    bench.expect(&forged, "9862");
-    bench.expect(&fresh.replacen("00880081", "00880084", 1), "9864");
-    bench.expect("0088008110 00112233445566778899AABBCCDDEEFF", "6700");
-
-    let triplet = algorithm.triplet(&rand);
-    assert_eq!(
-        bench.read(&format!("0088008011 10{}", hex::encode(rand))),
-        hex::encode_upper([&[4][..], &triplet.sres, &[8], triplet.kc.expose()].concat())
-    );
-}
-
-#[test]
-fn every_profile_authenticates_with_the_test_algorithm_it_names() {
-    for (name, package) in ts48("der") {
-        println!("{name}");
-        check_authentication(
-            &mut with_enabled(&Goods::of(package)),
-            &Algorithm::UsimTest(UsimTest::new(KEY)),
-        );
-    }
-}
-
-#[test]
-fn a_profile_with_milenage_authenticates_with_milenage() {
-    let Some((_, package)) = ts48("der").into_iter().next() else { return };
-    let mut package = Package::decode(&package).unwrap();
-    for element in &mut package.elements {
-        if let ProfileElement::AkaParameter(aka) = element
-            && let AlgoConfiguration::AlgoParameter(own) = &mut aka.algo_configuration
-        {
-            own.algorithm_id = AlgorithmId::MILENAGE;
-            own.opc = [0x77; 16].into();
-        }
-    }
-    let mut bench = with_enabled(&Goods::of(package.encode()));
-    check_authentication(&mut bench, &Algorithm::Milenage(Milenage::new(KEY, [0x77; 16])));
 }
 
 #[test]

@@ -410,7 +410,8 @@ fn a_test_profile_has_test_keys() {
             [9; 16],
             Err(ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY),
         ),
-        (AlgorithmId::TUAK, [9; 16], Err(ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR)),
+        (AlgorithmId::TUAK, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], Ok(())),
+        (AlgorithmId::TUAK, [9; 16], Err(ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY)),
     ] {
         let mut package = Package::decode(&package).unwrap();
         for element in &mut package.elements {
