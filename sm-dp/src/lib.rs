@@ -7,9 +7,8 @@
 //! there is the [`admin`] API, apart from the protocol.
 
 pub mod admin;
-mod answer;
 pub mod config;
-mod decision;
+mod context;
 mod delivery;
 mod eligibility;
 mod es2plus;

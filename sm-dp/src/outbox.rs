@@ -17,9 +17,10 @@ use rsp::{
     status::Refusal,
     time::Timestamp,
 };
+use rsp_server::{Decision, No};
 
 use crate::{
-    decision::{Context, Decision, No},
+    context::Context,
     records::{ADDRESSEES, Addressee, Before, Message, OPERATORS, OUTBOX, Order, Outgoing, Peer, Profile},
 };
 

@@ -6,20 +6,17 @@ use rsp::{
     der::Asn1,
     sgp22::{
         asn1::{self, RemoteProfileProvisioningRequest},
-        es2plus as es2, es9plus as es9,
+        es2plus as es2,
+        es9plus::{self as es9, Function as _},
         headers::{check_content_type, check_protocol},
         json,
     },
     status::Refusal,
 };
+use rsp_server::{Binding, Said, Voice};
 use world::{Fault, PeerCertificate};
 
-use crate::{
-    answer::{Binding, Said, Voice},
-    config::Config,
-    decision::Context,
-    es2plus, es9plus,
-};
+use crate::{config::Config, context::Context, es2plus, es9plus};
 
 /// A function with its request, ready to be decided as often as conflicts ask for it.
 pub(crate) enum Call {
@@ -33,7 +30,21 @@ pub(crate) enum Call {
     CancelOrder(es2plus::Caller, es2::CancelOrderRequest),
     ReleaseProfile(es2plus::Caller, es2::ReleaseProfileRequest),
     /// A call of that function that cannot be understood; answered in the function's own form.
-    Misunderstood(Interface, &'static str, Refusal),
+    Misunderstood(Function, Refusal),
+}
+
+/// A function of this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Function {
+    InitiateAuthentication,
+    AuthenticateClient,
+    GetBoundProfilePackage,
+    CancelSession,
+    HandleNotification,
+    DownloadOrder,
+    ConfirmOrder,
+    CancelOrder,
+    ReleaseProfile,
 }
 
 /// Which interface a call came over.
@@ -73,94 +84,65 @@ pub(crate) struct TurnedAway {
     pub(crate) why: String,
 }
 
-const ES9PLUS: &[&str] = &[
-    "initiateAuthentication",
-    "authenticateClient",
-    "getBoundProfilePackage",
-    "cancelSession",
-    "handleNotification",
-];
-const ES2PLUS: &[&str] = &["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"];
-/// The function whose caller looks at the HTTP status alone: any 2xx would tell it that its notification was taken.
-const ANSWERED_BY_STATUS: &str = "handleNotification";
-/// The ASN.1 binding names its function inside the body, which may be unreadable.
-const SOME_FUNCTION: &str = "asn1";
-
-/// The binding in which the request asks, and so is answered.
-pub(crate) fn binding(request: &Request<Bytes>) -> Binding {
-    if request.uri().path() == asn1::PATH { Binding::Asn1 } else { Binding::Json }
-}
-
 /// Finds the function. What is not a function of this server, or not allowed to be called, gets that HTTP status.
 pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, TurnedAway> {
-    let (interface, function) = find(request.uri().path());
-    let away = |status, why: String| TurnedAway { interface, function, status, why };
+    let path = request.uri().path();
+    let function = Function::at(path);
+    let (interface, name) = match function {
+        Some(function) => (function.interface(), function.name()),
+        // The ASN.1 binding names its function inside the body, which may be unreadable.
+        None if Binding::of(request) == Binding::Asn1 => (Interface::Es9Plus, "asn1"),
+        None => (Interface::None, "request"),
+    };
+    let away = |status, why: String| TurnedAway { interface, function: name, status, why };
     if interface == Interface::None {
-        let why = format!("there is no function at {}", request.uri().path());
-        return Err(away(StatusCode::NOT_FOUND, why));
+        return Err(away(StatusCode::NOT_FOUND, format!("there is no function at {path}")));
     }
     if request.method() != Method::POST {
         let why = format!("functions are called with POST, not {}", request.method());
         return Err(away(StatusCode::METHOD_NOT_ALLOWED, why));
     }
-    if binding(request) == Binding::Asn1 {
+    let Some(function) = function else {
         return route_asn1(config, request).map_err(|(status, why)| away(status, why));
-    }
-    let caller = match interface {
-        // TLS has verified the certificate; that there is one at all is for us to ask.
-        Interface::Es2Plus => {
-            let certificate = request.extensions().get::<PeerCertificate>();
-            let caller = certificate.and_then(es2plus::Caller::of).ok_or_else(|| {
-                away(
-                    StatusCode::FORBIDDEN,
-                    "the caller shows no client certificate of an operator".to_owned(),
-                )
-            })?;
-            Some(caller)
-        }
-        Interface::Es9Plus | Interface::None => None,
     };
-    if let Err(refusal) = check_content_type(request.headers(), "application/json")
-        .and_then(|()| check_protocol(request.headers(), config.lowest_svn))
-    {
-        return Ok(Call::Misunderstood(interface, function, refusal));
-    }
+    // TLS has verified the certificate; that there is one at all is for us to ask.
+    let caller = || {
+        let certificate = request.extensions().get::<PeerCertificate>();
+        certificate.and_then(es2plus::Caller::of).ok_or_else(|| {
+            away(StatusCode::FORBIDDEN, "the caller shows no client certificate of an operator".to_owned())
+        })
+    };
     let body = request.body();
-    let call = match (function, caller) {
-        ("initiateAuthentication", _) => json::read(body).map(Call::InitiateAuthentication),
-        ("authenticateClient", _) => {
+    let call = match function {
+        Function::InitiateAuthentication => json::read(body).map(Call::InitiateAuthentication),
+        Function::AuthenticateClient => {
             json::read(body).map(|request| Call::AuthenticateClient(Box::new(request)))
         }
-        ("getBoundProfilePackage", _) => json::read(body).map(Call::GetBoundProfilePackage),
-        ("cancelSession", _) => json::read(body).map(Call::CancelSession),
-        ("handleNotification", _) => {
+        Function::GetBoundProfilePackage => json::read(body).map(Call::GetBoundProfilePackage),
+        Function::CancelSession => json::read(body).map(Call::CancelSession),
+        Function::HandleNotification => {
             json::read(body).map(|request| Call::HandleNotification(Box::new(request)))
         }
-        ("downloadOrder", Some(caller)) => {
+        Function::DownloadOrder => {
+            let caller = caller()?;
             json::read(body).map(|request| Call::DownloadOrder(caller, request))
         }
-        ("confirmOrder", Some(caller)) => json::read(body).map(|request| Call::ConfirmOrder(caller, request)),
-        ("cancelOrder", Some(caller)) => json::read(body).map(|request| Call::CancelOrder(caller, request)),
-        ("releaseProfile", Some(caller)) => {
+        Function::ConfirmOrder => {
+            let caller = caller()?;
+            json::read(body).map(|request| Call::ConfirmOrder(caller, request))
+        }
+        Function::CancelOrder => {
+            let caller = caller()?;
+            json::read(body).map(|request| Call::CancelOrder(caller, request))
+        }
+        Function::ReleaseProfile => {
+            let caller = caller()?;
             json::read(body).map(|request| Call::ReleaseProfile(caller, request))
         }
-        _ => return Err(away(StatusCode::NOT_FOUND, format!("{function} is not served"))),
     };
-    Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(interface, function, refusal)))
-}
-
-fn find(path: &str) -> (Interface, &'static str) {
-    let named = |interface, functions: &[&'static str], function: &str| {
-        functions.iter().find(|known| **known == function).map(|known| (interface, *known))
-    };
-    let found = match path.strip_prefix("/gsma/rsp2/es9plus/") {
-        Some(function) => named(Interface::Es9Plus, ES9PLUS, function),
-        None if path == asn1::PATH => Some((Interface::Es9Plus, SOME_FUNCTION)),
-        None => path
-            .strip_prefix("/gsma/rsp2/es2plus/")
-            .and_then(|function| named(Interface::Es2Plus, ES2PLUS, function)),
-    };
-    found.unwrap_or((Interface::None, "request"))
+    let headers = check_content_type(request.headers(), "application/json");
+    let call = headers.and_then(|()| check_protocol(request.headers(), config.lowest_svn)).and(call);
+    Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(function, refusal)))
 }
 
 /// The ASN.1 binding has no status codes of the kind that could say what is wrong with a header or a body: until the
@@ -213,9 +195,10 @@ impl Call {
             Self::ReleaseProfile(caller, request) => {
                 voice.say_json(es2plus::release_profile::execute(context, caller, request).await)
             }
-            Self::Misunderstood(_, function, refusal) => {
+            Self::Misunderstood(function, refusal) => {
                 let mut said = voice.say_json::<()>(Err(refusal.clone().into()))?;
-                if *function == ANSWERED_BY_STATUS {
+                // Its caller looks at the HTTP status alone: any 2xx would tell it that its notification was taken.
+                if *function == Function::HandleNotification {
                     *said.response.status_mut() = StatusCode::BAD_REQUEST;
                 }
                 Ok(said)
@@ -223,30 +206,77 @@ impl Call {
         }
     }
 
-    /// The function in the standard's spelling.
-    pub(crate) fn function(&self) -> &'static str {
+    /// Which function is called.
+    pub(crate) fn function(&self) -> Function {
         match self {
-            Self::InitiateAuthentication(_) => "InitiateAuthentication",
-            Self::AuthenticateClient(_) => "AuthenticateClient",
-            Self::GetBoundProfilePackage(_) => "GetBoundProfilePackage",
-            Self::CancelSession(_) => "CancelSession",
-            Self::HandleNotification(_) => "HandleNotification",
-            Self::DownloadOrder(..) => "DownloadOrder",
-            Self::ConfirmOrder(..) => "ConfirmOrder",
-            Self::CancelOrder(..) => "CancelOrder",
-            Self::ReleaseProfile(..) => "ReleaseProfile",
-            Self::Misunderstood(_, function, _) => function,
+            Self::InitiateAuthentication(_) => Function::InitiateAuthentication,
+            Self::AuthenticateClient(_) => Function::AuthenticateClient,
+            Self::GetBoundProfilePackage(_) => Function::GetBoundProfilePackage,
+            Self::CancelSession(_) => Function::CancelSession,
+            Self::HandleNotification(_) => Function::HandleNotification,
+            Self::DownloadOrder(..) => Function::DownloadOrder,
+            Self::ConfirmOrder(..) => Function::ConfirmOrder,
+            Self::CancelOrder(..) => Function::CancelOrder,
+            Self::ReleaseProfile(..) => Function::ReleaseProfile,
+            Self::Misunderstood(function, _) => *function,
+        }
+    }
+}
+
+impl Function {
+    const ALL: [Self; 9] = [
+        Self::InitiateAuthentication,
+        Self::AuthenticateClient,
+        Self::GetBoundProfilePackage,
+        Self::CancelSession,
+        Self::HandleNotification,
+        Self::DownloadOrder,
+        Self::ConfirmOrder,
+        Self::CancelOrder,
+        Self::ReleaseProfile,
+    ];
+
+    /// The function at a path of the JSON binding.
+    fn at(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.path() == path)
+    }
+
+    /// Where the JSON binding has it.
+    fn path(self) -> String {
+        match self {
+            Self::InitiateAuthentication => es9::path(es9::InitiateAuthentication::NAME),
+            Self::AuthenticateClient => es9::path(es9::AuthenticateClient::NAME),
+            Self::GetBoundProfilePackage => es9::path(es9::GetBoundProfilePackage::NAME),
+            Self::CancelSession => es9::path(es9::CancelSession::NAME),
+            Self::HandleNotification => es9::path(es9::HandleNotification::NAME),
+            Self::DownloadOrder => es2::path("downloadOrder"),
+            Self::ConfirmOrder => es2::path("confirmOrder"),
+            Self::CancelOrder => es2::path("cancelOrder"),
+            Self::ReleaseProfile => es2::path("releaseProfile"),
         }
     }
 
-    /// Which interface it came over.
-    pub(crate) fn interface(&self) -> Interface {
+    /// In the standard's spelling.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::DownloadOrder(..)
-            | Self::ConfirmOrder(..)
-            | Self::CancelOrder(..)
-            | Self::ReleaseProfile(..) => Interface::Es2Plus,
-            Self::Misunderstood(interface, ..) => *interface,
+            Self::InitiateAuthentication => "InitiateAuthentication",
+            Self::AuthenticateClient => "AuthenticateClient",
+            Self::GetBoundProfilePackage => "GetBoundProfilePackage",
+            Self::CancelSession => "CancelSession",
+            Self::HandleNotification => "HandleNotification",
+            Self::DownloadOrder => "DownloadOrder",
+            Self::ConfirmOrder => "ConfirmOrder",
+            Self::CancelOrder => "CancelOrder",
+            Self::ReleaseProfile => "ReleaseProfile",
+        }
+    }
+
+    /// Which interface it is of.
+    pub(crate) fn interface(self) -> Interface {
+        match self {
+            Self::DownloadOrder | Self::ConfirmOrder | Self::CancelOrder | Self::ReleaseProfile => {
+                Interface::Es2Plus
+            }
             _ => Interface::Es9Plus,
         }
     }

@@ -3,26 +3,25 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 use certs::{ChainError, DpCredentials, Pki, PkiError, TrustAnchors};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use rsp::{
-    ids::{Iccid, Oid, SubjectKeyIdentifier, Version},
-    sgp22::json,
+    ids::{Iccid, Oid, SubjectKeyIdentifier},
     time::Timestamp,
 };
-use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, link_from};
+use rsp_server::{
+    Said, Voice,
+    sessions::{Expires, Sweep},
+};
+use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, link_from};
 
 use crate::{
-    answer::{Said, Voice},
     config::Config,
-    decision::Context,
+    context::Context,
     delivery::Peers,
     event_log::EventLog,
     records::{INSTALLATIONS, Installation, OUTBOX, PROFILES, Profile, SESSIONS, Session},
@@ -102,8 +101,7 @@ pub(crate) struct Inner {
     pub(crate) events: EventLog,
     /// The way to operators and SM-DSs, once there is one.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
-    /// When expired sessions are looked for next, by this server; a forgetful one only looks earlier.
-    next_sweep: AtomicI64,
+    sweep: Sweep,
 }
 
 impl Inner {
@@ -130,7 +128,7 @@ impl SmDpPlus {
             world,
             events,
             peers: OnceLock::new(),
-            next_sweep: AtomicI64::new(0),
+            sweep: Sweep::default(),
         }))
     }
 
@@ -193,9 +191,14 @@ impl SmDpPlus {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
-        let voice = Voice { binding: router::binding(&request), version: self.version_for(&request) };
+        let voice = Voice::to(&request, self.0.config.protocol_version);
         let (interface, function, said) = match router::route(&self.0.config, &request) {
-            Ok(call) => (call.interface(), call.function(), self.execute(&call, at, voice).await),
+            Ok(call) => {
+                let function = call.function();
+                let said = self.execute(&call, at, voice).await;
+                let said = said.unwrap_or_else(|fault| voice.failed(&fault));
+                (function.interface(), function.name(), said)
+            }
             Err(away) => {
                 let outcome = Outcome::Refused(format!("HTTP {}: {}", away.status, away.why));
                 (away.interface, away.function, Said { response: voice.status(away.status), outcome })
@@ -207,94 +210,37 @@ impl SmDpPlus {
                 .with_bytes(said.response.body().len(), received)
                 .with_outcome(said.outcome),
         );
-        if let Err(fault) = self.sweep(at).await {
+        let Inner { records, config, sweep, .. } = &*self.0;
+        if let Err(fault) = sweep.run(&**records, &SESSIONS, config.session_lifetime, at).await {
             tracing::warn!(%fault, "expired sessions were left in the records");
         }
         said.response
     }
 
-    /// Deletes sessions that have expired, once in a session's lifetime: whoever begins a session need not come back.
-    async fn sweep(&self, now: Timestamp) -> Result<(), Fault> {
-        let inner = &*self.0;
-        let due = inner.next_sweep.load(Ordering::Relaxed);
-        if now.0 < due {
-            return Ok(());
-        }
-        let next = now.plus(inner.config.session_lifetime).0;
-        let is_mine =
-            inner.next_sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if !is_mine {
-            return Ok(());
-        }
-        // Looked through outside of a transaction, so that sessions that go on meanwhile are no conflict.
-        let expired: Vec<_> = Tx::begin(&*inner.records)
-            .list(&SESSIONS, "")
-            .await?
-            .into_iter()
-            .filter(|(_, session)| session.expires <= now)
-            .map(|(id, _)| id)
-            .collect();
-        for id in &expired {
-            world::transact(&*inner.records, |tx| Box::pin(forget_if_expired(tx, id, now))).await?;
-        }
-        Ok(())
-    }
-
     /// Load, decide, commit, and only then let the answer go; again from the start when somebody else was faster.
-    async fn execute(&self, call: &Call, now: Timestamp, voice: Voice) -> Said {
+    async fn execute(&self, call: &Call, now: Timestamp, voice: Voice) -> Result<Said, Fault> {
         let inner = &*self.0;
-        for _ in 0..world::MAX_ATTEMPTS {
-            let mut tx = Tx::begin(&*inner.records);
-            let mut context = inner.context(&mut tx, now);
-            let said = match call.execute(&mut context, voice).await {
-                Ok(said) => said,
-                Err(fault) => return failed(voice, &fault),
-            };
-            let posted = tx.written_keys(&OUTBOX);
-            match tx.commit().await {
-                Ok(Committed::Yes) if posted.is_empty() => return said,
-                Ok(Committed::Yes) => {
-                    let registered = self.register_events(&posted).await;
-                    self.wake();
-                    return match registered {
-                        Ok(None) => said,
-                        Ok(Some(refusal)) => voice
-                            .say_json::<()>(Err(refusal.into()))
-                            .unwrap_or_else(|fault| failed(voice, &fault)),
-                        Err(fault) => failed(voice, &fault),
-                    };
-                }
-                Ok(Committed::Conflict) => {}
-                Err(fault) => return failed(voice, &fault),
-            }
+        let (said, posted) = world::transact(&*inner.records, |tx| {
+            Box::pin(async move {
+                let said = call.execute(&mut inner.context(tx, now), voice).await?;
+                Ok((said, tx.written_keys(&OUTBOX)))
+            })
+        })
+        .await?;
+        if posted.is_empty() {
+            return Ok(said);
         }
-        let fault = Fault::new(
-            "cannot write the records of this request",
-            format!("what it read was changed by others {} times in a row", world::MAX_ATTEMPTS),
-            "ask again; if it stays, too many requests change the same record",
-        );
-        failed(voice, &fault)
-    }
-
-    /// The version the answer speaks: the client's own when it is older than ours (section 6.2).
-    fn version_for(&self, request: &Request<Bytes>) -> Version {
-        let own = self.0.config.protocol_version;
-        json::protocol_version(request.headers()).map_or(own, |theirs| theirs.min(own))
+        let registered = self.register_events(&posted).await;
+        self.wake();
+        match registered? {
+            None => Ok(said),
+            Some(refusal) => voice.say_json::<()>(Err(refusal.into())),
+        }
     }
 }
 
-/// A fault is ours: it is logged, and the peer learns only that it may ask again.
-fn failed(voice: Voice, fault: &Fault) -> Said {
-    tracing::error!(%fault, "a request could not be answered");
-    Said {
-        response: voice.status(StatusCode::INTERNAL_SERVER_ERROR),
-        outcome: Outcome::Failed(fault.to_string()),
+impl Expires for Session {
+    fn expires(&self) -> Timestamp {
+        self.expires
     }
-}
-
-async fn forget_if_expired(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<(), Fault> {
-    if tx.get(&SESSIONS, id).await?.is_some_and(|session| session.expires <= now) {
-        tx.delete(&SESSIONS, id);
-    }
-    Ok(())
 }

@@ -7,9 +7,8 @@
 //!
 //! It is a root SM-DS: nobody registers events here on behalf of another SM-DS (ES15), and none are passed on.
 
-mod answer;
 pub mod config;
-mod decision;
+mod context;
 mod es11;
 mod es12;
 pub mod records;

@@ -12,14 +12,10 @@ use rsp::{
     },
     status::Refusal,
 };
+use rsp_server::{Binding, Said, Voice};
 use world::{Fault, PeerCertificate};
 
-use crate::{
-    answer::{Binding, Said, Voice},
-    config::Config,
-    decision::Context,
-    es11, es12,
-};
+use crate::{config::Config, context::Context, es11, es12};
 
 /// A function with its request, ready to be decided as often as conflicts ask for it.
 pub(crate) enum Call {
@@ -77,11 +73,6 @@ pub(crate) struct TurnedAway {
     pub(crate) why: String,
 }
 
-/// The binding in which the request asks, and so is answered.
-pub(crate) fn binding(request: &Request<Bytes>) -> Binding {
-    if request.uri().path() == asn1::PATH { Binding::Asn1 } else { Binding::Json }
-}
-
 /// Finds the function. What is not a function of this server, or not allowed to be called, gets that HTTP status.
 pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, TurnedAway> {
     let path = request.uri().path();
@@ -89,7 +80,7 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
     let (interface, name) = match function {
         Some(function) => (function.interface(), function.name()),
         // The ASN.1 binding names its function inside the body, which may be unreadable.
-        None if binding(request) == Binding::Asn1 => (Interface::Es11, "asn1"),
+        None if Binding::of(request) == Binding::Asn1 => (Interface::Es11, "asn1"),
         None => (Interface::None, "request"),
     };
     let away = |status, why: String| TurnedAway { interface, function: name, status, why };
@@ -159,12 +150,12 @@ impl Call {
             Self::AuthenticateClient(request) => voice
                 .say::<ds11::AuthenticateClient>(es11::authenticate_client::execute(context, request).await),
             Self::RegisterEvent(caller, request) => {
-                voice.say_done(es12::register_event::execute(context, caller, request).await)
+                voice.say_json(es12::register_event::execute(context, caller, request).await)
             }
             Self::DeleteEvent(caller, request) => {
-                voice.say_done(es12::delete_event::execute(context, caller, request).await)
+                voice.say_json(es12::delete_event::execute(context, caller, request).await)
             }
-            Self::Misunderstood(_, refusal) => voice.say_done(Err(refusal.clone().into())),
+            Self::Misunderstood(_, refusal) => voice.say_json::<()>(Err(refusal.clone().into())),
         }
     }
 

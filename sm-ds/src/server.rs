@@ -1,28 +1,21 @@
 //! The server's shell: one request in, one response out. Load, decide, commit, speak, and nothing spoken before the
 //! commit, because there is one place that does all four.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use certs::{Credential, Pki, PkiError, TrustAnchors};
-use http::{Request, Response, StatusCode};
-use rsp::{
-    ids::{SubjectKeyIdentifier, Version},
-    sgp22::json,
-    time::Timestamp,
+use http::{Request, Response};
+use rsp::{ids::SubjectKeyIdentifier, time::Timestamp};
+use rsp_server::{
+    Said, Voice,
+    sessions::{Expires, Sweep},
 };
-use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, link_from};
+use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, link_from};
 
 use crate::{
-    answer::{Said, Voice},
     config::Config,
-    decision::Context,
+    context::Context,
     records::{EVENTS, RegisteredEvent, SESSIONS, Session},
     router::{self, Call},
 };
@@ -76,8 +69,7 @@ struct Inner {
     records: Arc<dyn Records>,
     world: World,
     events: Arc<dyn Events>,
-    /// When expired sessions are looked for next, by this server; a forgetful one only looks earlier.
-    next_sweep: AtomicI64,
+    sweep: Sweep,
 }
 
 impl SmDs {
@@ -89,7 +81,7 @@ impl SmDs {
         world: World,
         events: Arc<dyn Events>,
     ) -> Self {
-        Self(Arc::new(Inner { config, credentials, records, world, events, next_sweep: AtomicI64::new(0) }))
+        Self(Arc::new(Inner { config, credentials, records, world, events, sweep: Sweep::default() }))
     }
 
     /// Every event that waits, eUICC by eUICC.
@@ -122,11 +114,13 @@ impl SmDs {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
-        let voice = Voice { binding: router::binding(&request), version: self.version_for(&request) };
+        let voice = Voice::to(&request, self.0.config.protocol_version);
         let (interface, function, said) = match router::route(&self.0.config, &request) {
             Ok(call) => {
                 let function = call.function();
-                (function.interface(), function.name(), self.execute(&call, at, voice).await)
+                let said = self.execute(&call, at, voice).await;
+                let said = said.unwrap_or_else(|fault| voice.failed(&fault));
+                (function.interface(), function.name(), said)
             }
             Err(away) => {
                 let outcome = Outcome::Refused(format!("HTTP {}: {}", away.status, away.why));
@@ -139,74 +133,27 @@ impl SmDs {
                 .with_bytes(said.response.body().len(), received)
                 .with_outcome(said.outcome),
         );
-        if let Err(fault) = self.sweep(at).await {
+        let Inner { records, config, sweep, .. } = &*self.0;
+        if let Err(fault) = sweep.run(&**records, &SESSIONS, config.session_lifetime, at).await {
             tracing::warn!(%fault, "expired sessions were left in the records");
         }
         said.response
     }
 
-    /// Deletes sessions that have expired, once in a session's lifetime: whoever begins a session need not come back.
-    async fn sweep(&self, now: Timestamp) -> Result<(), Fault> {
-        let inner = &*self.0;
-        let due = inner.next_sweep.load(Ordering::Relaxed);
-        if now.0 < due {
-            return Ok(());
-        }
-        let next = now.plus(inner.config.session_lifetime).0;
-        if inner.next_sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            return Ok(());
-        }
-        // Looked through outside of a transaction, so that sessions that begin meanwhile are no conflict; and a session
-        // never comes back to life, so those found need no second look.
-        let mut expired = Tx::begin(&*inner.records).list(&SESSIONS, "").await?;
-        expired.retain(|(_, session)| session.expires <= now);
-        let mut tx = Tx::begin(&*inner.records);
-        for (id, _) in &expired {
-            tx.delete(&SESSIONS, id);
-        }
-        tx.commit().await.map(|_| ())
-    }
-
     /// Load, decide, commit, and only then let the answer go; again from the start when somebody else was faster.
-    async fn execute(&self, call: &Call, now: Timestamp, voice: Voice) -> Said {
-        let inner = &*self.0;
-        for _ in 0..world::MAX_ATTEMPTS {
-            let mut tx = Tx::begin(&*inner.records);
-            let mut context = Context {
-                tx: &mut tx,
-                config: &inner.config,
-                credentials: &inner.credentials,
-                world: &inner.world,
-                now,
-            };
-            let said = match call.execute(&mut context, voice).await {
-                Ok(said) => said,
-                Err(fault) => return failed(voice, &fault),
-            };
-            match tx.commit().await {
-                Ok(Committed::Yes) => return said,
-                Ok(Committed::Conflict) => {}
-                Err(fault) => return failed(voice, &fault),
-            }
-        }
-        let fault = Fault::new(
-            "cannot write the records of this request",
-            format!("what it read was changed by others {} times in a row", world::MAX_ATTEMPTS),
-            "ask again; if it stays, too many requests change the same record",
-        );
-        failed(voice, &fault)
-    }
-
-    /// The version the answer speaks: the client's own when it is older than ours (section 6.2).
-    fn version_for(&self, request: &Request<Bytes>) -> Version {
-        let own = self.0.config.protocol_version;
-        json::protocol_version(request.headers()).map_or(own, |theirs| theirs.min(own))
+    async fn execute(&self, call: &Call, now: Timestamp, voice: Voice) -> Result<Said, Fault> {
+        let Inner { config, credentials, world, records, .. } = &*self.0;
+        world::transact(&**records, |tx| {
+            Box::pin(async move {
+                call.execute(&mut Context { tx, config, credentials, world, now }, voice).await
+            })
+        })
+        .await
     }
 }
 
-/// A fault is ours: it is logged, and the peer learns only that it may ask again.
-fn failed(voice: Voice, fault: &Fault) -> Said {
-    tracing::error!(%fault, "a request could not be answered");
-    let response = voice.status(StatusCode::INTERNAL_SERVER_ERROR);
-    Said { response, outcome: Outcome::Failed(fault.to_string()) }
+impl Expires for Session {
+    fn expires(&self) -> Timestamp {
+        self.expires
+    }
 }

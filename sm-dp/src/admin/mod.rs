@@ -23,7 +23,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use world::{Committed, Event, Events, Fault, Link, LinkFault, Outcome, Tx, link_from};
 
-use crate::{decision, event_log::EventLog, records::OUTBOX, server::SmDpPlus};
+use crate::{context, event_log::EventLog, records::OUTBOX, server::SmDpPlus};
 use function::{Call, Route, Verb};
 use problem::Problem;
 
@@ -52,7 +52,7 @@ const ROUTES: &[Route] = &[
 /// What a function of the API has to decide with.
 struct Context<'a, 'r> {
     /// What every decision has; its transaction is committed if the function changes something and succeeds.
-    decision: decision::Context<'a, 'r>,
+    decision: context::Context<'a, 'r>,
     /// What was told lately.
     log: &'a EventLog,
 }

@@ -7,6 +7,7 @@ use rsp::{
     ids::{Eid, Iccid, SmdpAddress},
     time::Timestamp,
 };
+use rsp_server::No;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,6 @@ use super::{
 };
 use crate::{
     Config, ProfileState, Protection, Rebinding,
-    decision::No,
     es2plus::{self, confirm_order, download_order, retry},
     outbox,
     profile_state::ProfileEvent,

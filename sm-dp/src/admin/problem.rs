@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Fault, Outcome};
 
-use crate::decision::No;
+use rsp_server::No;
 
 /// The answer when nothing was done.
 #[derive(Clone, Debug)]

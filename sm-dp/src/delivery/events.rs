@@ -14,12 +14,13 @@ use rsp::{
     },
     status::{Refusal, Status},
 };
+use rsp_server::{Decision, No};
 use serde::Serialize;
 use world::{Event, Events, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use super::Delivered;
 use crate::{
-    decision::{Context, Decision, No},
+    context::Context,
     es2plus, outbox,
     profile_state::ProfileState,
     records::{Before, MATCHING_IDS, Message, ORDERS_BY_EID, OUTBOX, Outgoing, PROFILES, Profile, eid_key},

@@ -4,12 +4,10 @@ use rsp::{
     sgp22::es2plus::{CancelOrderRequest, FinalProfileStatusIndicator},
     status::Status,
 };
+use rsp_server::Decision;
 
 use super::{Caller, forget, own_profile, retry::CallId};
-use crate::{
-    decision::{Context, Decision},
-    profile_state::ProfileEvent,
-};
+use crate::{context::Context, profile_state::ProfileEvent};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,

@@ -9,10 +9,11 @@ use rsp::{
     sgp22::es2plus::{ConfirmOrderReply, ConfirmOrderRequest},
     status::{Refusal, Status},
 };
+use rsp_server::Decision;
 
 use super::{Caller, own_profile, register_event, retry::CallId};
 use crate::{
-    decision::{Context, Decision},
+    context::Context,
     profile_state::ProfileEvent,
     records::{Before, MATCHING_IDS, ORDERS_BY_EID, Octets, Profile, eid_key},
 };

@@ -6,10 +6,11 @@ use rsp::{
     sgp22::es2plus::{DownloadOrderReply, DownloadOrderRequest},
     status::Status,
 };
+use rsp_server::Decision;
 
 use super::{Caller, forget, own_profile, retry::CallId};
 use crate::{
-    decision::{Context, Decision},
+    context::Context,
     profile_state::{ProfileEvent, ProfileState},
     records::{
         AVAILABLE, ORDERS_BY_EID, Order, OrderId, PROFILE_TYPES, PROFILES, Profile, eid_key, type_prefix,

@@ -12,11 +12,12 @@ use rsp::{
     sgp22::json::RequestHeader,
     status::Status,
 };
+use rsp_server::Decision;
 use world::PeerCertificate;
 
 use crate::{
     config::Requesters,
-    decision::{Context, Decision},
+    context::Context,
     outbox,
     records::{
         BINDINGS, Before, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key,

@@ -1,13 +1,10 @@
 //! ES2+.ReleaseProfile: SGP.22 section 5.3.4.
 
 use rsp::{sgp22::es2plus::ReleaseProfileRequest, status::Status};
+use rsp_server::Decision;
 
 use super::{Caller, own_profile, register_event, retry::CallId};
-use crate::{
-    decision::{Context, Decision},
-    profile_state::ProfileEvent,
-    records::Before,
-};
+use crate::{context::Context, profile_state::ProfileEvent, records::Before};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,

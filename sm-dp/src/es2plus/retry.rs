@@ -5,12 +5,13 @@
 //! that, and with another body, the call is a new one: many an operator gives every call the same identifier.
 
 use rsp::{ids::Iccid, sgp22::json::RequestHeader};
+use rsp_server::Decision;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use world::Fault;
 
 use crate::{
-    decision::{Context, Decision},
+    context::Context,
     outbox,
     records::{CALLS, LastCall, Octets, PROFILES, Profile},
 };

@@ -3,23 +3,24 @@
 //! The eUICC has proved itself; we check the proof and offer the profile it asked for.
 //! The order of the checks is observable, so keep it.
 
-use certs::{Certificate, ChainError, EuiccCertificate, Flaw, Verified, check_euicc};
+use certs::EuiccCertificate;
 use rsp::{
     der::Raw,
-    ids::{CertificateDer, Eid, TransactionId},
+    ids::{CertificateDer, Eid},
     sgp22::{
         CtxParams1,
         es2plus::NotificationPointId,
         es9plus::{AuthenticateClientOk, AuthenticateClientRequest},
-        es10b::{AuthenticateResponseOk, AuthenticateServerResponse, SmdpSigned2},
+        es10b::{AuthenticateResponseOk, SmdpSigned2},
         operation_type,
     },
     status::{Refusal, Status},
 };
+use rsp_server::{Decision, No, mutual_authentication::Challenged};
 
-use super::{advance, same_transaction, session, unknown, verify, with_signature};
+use super::{advance, session, unknown, with_signature};
 use crate::{
-    decision::{Context, Decision, No},
+    context::Context,
     eligibility, outbox,
     profile_state::{ProfileEvent, ProfileState},
     records::{
@@ -56,16 +57,14 @@ async fn decide(
     server_challenge: &[u8],
 ) -> Decision<AuthenticateClientOk> {
     let id = &request.transaction_id;
-    let response = match &request.authenticate_server_response {
-        AuthenticateServerResponse::AuthenticateResponseOk(response) => response,
-        AuthenticateServerResponse::AuthenticateResponseError(error) => {
-            same_transaction(id, &error.transaction_id)?;
-            return Err(Status::EuiccVerificationFailed
-                .because(format!("the eUICC refused this server: {}", error.authenticate_error_code))
-                .into());
-        }
+    let challenged = Challenged {
+        transaction_id: id,
+        server_challenge,
+        server_address: &session.server_address,
+        euicc_ci: &session.euicc_ci,
     };
-    let euicc = check_euicc_answer(context, id, &session, server_challenge, response)?;
+    let answer = &request.authenticate_server_response;
+    let (euicc, response) = challenged.check(&context.credentials.anchors, context.now, answer)?;
     let profile = offer(context, &euicc, response).await?;
 
     let dp = context.credentials.below(&session.server_ci).ok_or_else(|| {
@@ -108,48 +107,6 @@ async fn decide(
         smdp_signature2,
         smdp_certificate: CertificateDer(dp.pb.certificate.der().to_vec()),
     })
-}
-
-/// That it is an eUICC of a CI we trust, and that it answers this session's challenge.
-fn check_euicc_answer(
-    context: &Context<'_, '_>,
-    id: &TransactionId,
-    session: &Session,
-    server_challenge: &[u8],
-    response: &AuthenticateResponseOk,
-) -> Result<Verified<EuiccCertificate>, Refusal> {
-    let eum = Certificate::from_der(response.eum_certificate.0.clone())
-        .map_err(|e| Status::EumCertificateVerificationFailed.because(e.to_string()))?;
-    let euicc = Certificate::from_der(response.euicc_certificate.0.clone())
-        .map_err(|e| Status::EuiccCertificateVerificationFailed.because(e.to_string()))?;
-    let euicc = check_euicc(&context.credentials.anchors, &euicc, &eum, context.now).map_err(refusal_of)?;
-    if euicc.ci_key_id != session.euicc_ci {
-        return Err(Status::CiUnknown
-            .because("the eUICC signed under another CI than it was told to")
-            .about(&euicc.ci_key_id));
-    }
-    verify(&euicc.public_key, response.euicc_signed1.bytes(), &response.euicc_signature1, "euiccSignature1")?;
-    let signed = &response.euicc_signed1;
-    same_transaction(id, &signed.transaction_id)?;
-    if signed.server_challenge.as_slice() != server_challenge {
-        return Err(Status::EuiccVerificationFailed.because("serverChallenge is not the one that was given"));
-    }
-    if signed.server_address != session.server_address {
-        return Err(Status::EuiccVerificationFailed.because("the eUICC signed another server address"));
-    }
-    Ok(euicc)
-}
-
-/// A chain that does not hold, in the words of ES9+.
-pub(super) fn refusal_of(error: ChainError) -> Refusal {
-    let status = match &error {
-        ChainError::UnknownCi { .. } | ChainError::Ci(_) => Status::CiUnknown,
-        ChainError::Eum(Flaw::Expired(_)) => Status::EumCertificateExpired,
-        ChainError::Eum(_) => Status::EumCertificateVerificationFailed,
-        ChainError::Euicc(Flaw::Expired(_)) => Status::EuiccCertificateExpired,
-        _ => Status::EuiccCertificateVerificationFailed,
-    };
-    status.because(error.to_string())
 }
 
 /// The MatchingID of the download that the LPA asks for; none is as good as an empty one.

@@ -12,10 +12,14 @@ use rsp::{
     },
     status::Status,
 };
+use rsp_server::{
+    Decision, No,
+    mutual_authentication::{same_transaction, verify},
+};
 
-use super::{advance, offered, same_transaction, session, unknown, verify};
+use super::{advance, offered, session, unknown};
 use crate::{
-    decision::{Context, Decision, No},
+    context::Context,
     outbox::{self, Progress},
     profile_state::ProfileEvent,
     records::{Awaits, Profile, SESSIONS},

@@ -13,12 +13,16 @@ use rsp::{
     },
     status::Status,
 };
+use rsp_server::{
+    Decision, No,
+    mutual_authentication::{same_transaction, verify},
+};
 use world::Fault;
 
-use super::{advance, offered, same_transaction, session, unknown, verify, with_signature};
+use super::{advance, offered, session, unknown, with_signature};
 use crate::{
     config::HostId,
-    decision::{Context, Decision, No},
+    context::Context,
     es8plus::Binder,
     outbox,
     profile_state::ProfileEvent,

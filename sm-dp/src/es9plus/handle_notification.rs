@@ -18,10 +18,14 @@ use rsp::{
     },
     status::{Refusal, Status},
 };
+use rsp_server::{
+    Decision, No,
+    mutual_authentication::{refusal_of, verify},
+};
 
-use super::{advance, authenticate_client::refusal_of, offered, session, unknown, verify};
+use super::{advance, offered, session, unknown};
 use crate::{
-    decision::{Context, Decision, No},
+    context::Context,
     outbox::{self, Progress},
     profile_state::ProfileEvent,
     records::{

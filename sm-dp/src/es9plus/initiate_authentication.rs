@@ -4,18 +4,15 @@
 //! The order of the checks is observable, so keep it.
 
 use rsp::{
-    der::Raw,
-    ids::{CertificateDer, TransactionId},
-    sgp22::{
-        ServerSigned1,
-        es9plus::{InitiateAuthenticationOk, InitiateAuthenticationRequest},
-    },
+    ids::CertificateDer,
+    sgp22::es9plus::{InitiateAuthenticationOk, InitiateAuthenticationRequest},
     status::{Refusal, Status},
 };
+use rsp_server::{Decision, mutual_authentication::Challenge};
 
 use crate::{
     config::Config,
-    decision::{Context, Decision},
+    context::Context,
     records::{Awaits, Octets, SESSIONS, Session},
 };
 
@@ -48,28 +45,20 @@ pub(crate) async fn execute(
             Status::CiForSigningUnsupported.because("this SM-DP+ trusts no CI below which the eUICC can sign")
         })?;
 
-    let transaction_id = TransactionId(context.world.random::<16>().to_vec());
-    let server_challenge = context.world.random::<16>();
-    let server_signed1 = Raw::new(ServerSigned1 {
-        transaction_id: transaction_id.clone(),
-        euicc_challenge: request.euicc_challenge,
-        // As the LPA wrote it: the eUICC's user sees this address.
-        server_address: request.smdp_address.clone(),
-        server_challenge,
-    });
-    let server_signature1 = dp.auth.key.sign(server_signed1.bytes()).as_bytes().to_vec();
+    let challenge =
+        Challenge::new(context.world, &dp.auth.key, request.euicc_challenge, &request.smdp_address);
     let session = Session {
         server_address: request.smdp_address.clone(),
         server_ci: server_ci.clone(),
         euicc_ci: euicc_ci.clone(),
         expires: context.now.plus(context.config.session_lifetime),
-        awaits: Awaits::AuthenticateClient { server_challenge: Octets(server_challenge.to_vec()) },
+        awaits: Awaits::AuthenticateClient { server_challenge: Octets(challenge.server_challenge.to_vec()) },
     };
-    context.tx.put(&SESSIONS, &transaction_id.to_string(), &session)?;
+    context.tx.put(&SESSIONS, &challenge.transaction_id.to_string(), &session)?;
     Ok(InitiateAuthenticationOk {
-        transaction_id,
-        server_signed1,
-        server_signature1,
+        transaction_id: challenge.transaction_id,
+        server_signed1: challenge.server_signed1,
+        server_signature1: challenge.server_signature1,
         euicc_ci_pk_id_to_be_used: euicc_ci.clone(),
         server_certificate: CertificateDer(dp.auth.certificate.der().to_vec()),
     })

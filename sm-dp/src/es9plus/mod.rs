@@ -6,15 +6,16 @@ pub(crate) mod get_bound_profile_package;
 pub(crate) mod handle_notification;
 pub(crate) mod initiate_authentication;
 
-use crypto::{PublicKey, Signature};
+use crypto::PublicKey;
 use rsp::{
     der::{Tag, tlv_bytes},
     ids::TransactionId,
     status::{Refusal, Status},
 };
+use rsp_server::Decision;
 
 use crate::{
-    decision::{Context, Decision},
+    context::Context,
     outbox,
     profile_state::{ProfileEvent, ProfileState},
     records::{Offer, PROFILES, Profile, SESSIONS, Session},
@@ -31,21 +32,6 @@ pub(crate) async fn session(context: &mut Context<'_, '_>, id: &TransactionId) -
 /// 8.10.1/3.9: no such session, or not one that waits for this.
 pub(crate) fn unknown(id: &TransactionId) -> Refusal {
     Status::TransactionUnknown.because("no session with this TransactionID waits for this function").about(id)
-}
-
-/// The TransactionID inside the eUICC's answer must be the one outside.
-pub(crate) fn same_transaction(outside: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
-    if outside == signed {
-        return Ok(());
-    }
-    Err(Status::TransactionUnknown.because("the eUICC's answer names another TransactionID").about(signed))
-}
-
-/// Checks a signature of the eUICC.
-pub(crate) fn verify(key: &PublicKey, signed: &[u8], signature: &[u8], name: &str) -> Result<(), Refusal> {
-    Signature::from_slice(signature)
-        .and_then(|signature| key.verify(signed, &signature))
-        .map_err(|e| Status::EuiccVerificationFailed.because(format!("{name} does not verify: {e}")))
 }
 
 /// `signed` and, as a whole TLV, the signature that the next signature also covers (sections 5.7.5, 5.7.13).

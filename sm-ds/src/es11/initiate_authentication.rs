@@ -3,17 +3,14 @@
 //! The order of the checks is observable, so keep it.
 
 use rsp::{
-    der::Raw,
-    ids::{CertificateDer, TransactionId},
-    sgp22::{
-        ServerSigned1,
-        es11::{InitiateAuthenticationOk, InitiateAuthenticationRequest},
-    },
+    ids::CertificateDer,
+    sgp22::es11::{InitiateAuthenticationOk, InitiateAuthenticationRequest},
     status::Status,
 };
+use rsp_server::{Decision, mutual_authentication::Challenge};
 
 use crate::{
-    decision::{Context, Decision},
+    context::Context,
     records::{SESSIONS, Session},
 };
 
@@ -56,25 +53,18 @@ pub(crate) async fn execute(
                 .because("this SM-DS trusts no CI below which the eUICC can sign")
         })?;
 
-    let transaction_id = TransactionId(context.world.random::<16>().to_vec());
-    let server_challenge = context.world.random::<16>();
-    let server_signed1 = Raw::new(ServerSigned1 {
-        transaction_id: transaction_id.clone(),
-        euicc_challenge: request.euicc_challenge,
-        server_address: request.smds_address.clone(),
-        server_challenge,
-    });
+    let challenge = Challenge::new(context.world, &auth.key, request.euicc_challenge, &request.smds_address);
     let session = Session {
         server_address: request.smds_address.clone(),
         euicc_ci: euicc_ci.clone(),
-        server_challenge,
+        server_challenge: challenge.server_challenge,
         expires: context.now.plus(config.session_lifetime),
     };
-    context.tx.put(&SESSIONS, &transaction_id.to_string(), &session)?;
+    context.tx.put(&SESSIONS, &challenge.transaction_id.to_string(), &session)?;
     Ok(InitiateAuthenticationOk {
-        server_signature1: auth.key.sign(server_signed1.bytes()).as_bytes().to_vec(),
-        transaction_id,
-        server_signed1,
+        transaction_id: challenge.transaction_id,
+        server_signed1: challenge.server_signed1,
+        server_signature1: challenge.server_signature1,
         euicc_ci_pk_id_to_be_used: euicc_ci.clone(),
         server_certificate: CertificateDer(auth.certificate.der().to_vec()),
     })

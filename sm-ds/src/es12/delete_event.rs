@@ -1,10 +1,11 @@
 //! ES12.DeleteEvent: SGP.22 section 5.9.2.
 
 use rsp::{sgp22::es12::DeleteEventRequest, status::Status};
+use rsp_server::Decision;
 
 use super::Caller;
 use crate::{
-    decision::{Context, Decision},
+    context::Context,
     records::{EVENTS, event_key},
 };
 

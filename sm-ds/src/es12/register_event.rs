@@ -7,11 +7,12 @@ use rsp::{
     sgp22::es12::RegisterEventRequest,
     status::{Refusal, Status},
 };
+use rsp_server::Decision;
 
 use super::Caller;
 use crate::{
     config::MAX_EVENT_ID_OCTETS,
-    decision::{Context, Decision},
+    context::Context,
     records::{EVENTS, RegisteredEvent, event_key, events_of},
 };
 

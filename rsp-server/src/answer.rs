@@ -1,7 +1,7 @@
 //! A decision in the words of the binding that it was asked in: SGP.22 sections 6.3, 6.5 and 6.6.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::{
     der::Asn1,
     ids::Version,
@@ -14,32 +14,55 @@ use rsp::{
 use serde::Serialize;
 use world::{Fault, Outcome};
 
-use crate::decision::{Decision, No};
+use crate::decision::{Decision, without_fault};
 
 /// How the caller put its question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Binding {
+pub enum Binding {
+    /// Section 6.5.
     Json,
+    /// Section 6.6.
     Asn1,
+}
+
+impl Binding {
+    /// That of a request, by its path.
+    pub fn of(request: &Request<Bytes>) -> Self {
+        if request.uri().path() == asn1::PATH { Self::Asn1 } else { Self::Json }
+    }
 }
 
 /// How the caller is answered.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Voice {
-    pub(crate) binding: Binding,
+pub struct Voice {
+    /// As it asked.
+    pub binding: Binding,
     /// The version that the answer names in `X-Admin-Protocol`.
-    pub(crate) version: Version,
+    pub version: Version,
 }
 
 /// An answer that is ready to leave, and what the timeline says of it.
-pub(crate) struct Said {
-    pub(crate) response: Response<Bytes>,
-    pub(crate) outcome: Outcome,
+#[derive(Debug)]
+pub struct Said {
+    /// To the caller.
+    pub response: Response<Bytes>,
+    /// To the timeline.
+    pub outcome: Outcome,
 }
 
 impl Voice {
+    /// For the caller of a request; `own` is the version that the server speaks.
+    pub fn to(request: &Request<Bytes>, own: Version) -> Self {
+        // The client's own version when it is older than ours (section 6.2).
+        let version = json::protocol_version(request.headers()).map_or(own, |theirs| theirs.min(own));
+        Self { binding: Binding::of(request), version }
+    }
+
     /// A function that both bindings have.
-    pub(crate) fn say<F>(self, decision: Decision<F::Reply>) -> Result<Said, Fault>
+    ///
+    /// # Errors
+    /// The decision's own fault.
+    pub fn say<F>(self, decision: Decision<F::Reply>) -> Result<Said, Fault>
     where
         F: Exchange,
         F::Reply: Serialize + Asn1,
@@ -57,7 +80,10 @@ impl Voice {
     }
 
     /// A function that the JSON binding alone has.
-    pub(crate) fn say_json<T: Serialize>(self, decision: Decision<T>) -> Result<Said, Fault> {
+    ///
+    /// # Errors
+    /// The decision's own fault.
+    pub fn say_json<T: Serialize>(self, decision: Decision<T>) -> Result<Said, Fault> {
         let decision = without_fault(decision)?;
         let outcome = outcome(decision.as_ref().err());
         let response = match &decision {
@@ -68,13 +94,25 @@ impl Voice {
     }
 
     /// A function that has no answer but HTTP 204: what could not be believed is told to the log, not to the caller.
-    pub(crate) fn say_nothing(self, decision: Decision<Result<(), Refusal>>) -> Result<Said, Fault> {
+    ///
+    /// # Errors
+    /// The decision's own fault.
+    pub fn say_nothing(self, decision: Decision<Result<(), Refusal>>) -> Result<Said, Fault> {
         let disbelieved = without_fault(decision)?.and_then(|believed| believed).err();
         Ok(Said { response: json::no_content(self.version), outcome: outcome(disbelieved.as_ref()) })
     }
 
+    /// A fault is ours: it is logged, and the peer learns only that it may ask again.
+    pub fn failed(self, fault: &Fault) -> Said {
+        tracing::error!(%fault, "a request could not be answered");
+        Said {
+            response: self.status(StatusCode::INTERNAL_SERVER_ERROR),
+            outcome: Outcome::Failed(fault.to_string()),
+        }
+    }
+
     /// What is no call of a function, or cannot be answered as one: an HTTP status alone.
-    pub(crate) fn status(self, status: StatusCode) -> Response<Bytes> {
+    pub fn status(self, status: StatusCode) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = status;
         if let Ok(version) = HeaderValue::from_str(&json::admin_protocol(self.version)) {
@@ -84,15 +122,6 @@ impl Voice {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
         response
-    }
-}
-
-/// A refusal is an answer; a fault is none.
-fn without_fault<T>(decision: Decision<T>) -> Result<Result<T, Refusal>, Fault> {
-    match decision {
-        Ok(reply) => Ok(Ok(reply)),
-        Err(No::Refusal(refusal)) => Ok(Err(refusal)),
-        Err(No::Fault(fault)) => Err(fault),
     }
 }
 

@@ -1,0 +1,136 @@
+//! Common mutual authentication, the server's half: SGP.22 sections 3.0.1, 5.6.1, 5.6.3, 5.8.1 and 5.8.2.
+
+use certs::{Certificate, ChainError, EuiccCertificate, Flaw, TrustAnchors, Verified, check_euicc};
+use crypto::{PublicKey, SecretKey, Signature};
+use rsp::{
+    der::Raw,
+    ids::{SubjectKeyIdentifier, TransactionId},
+    sgp22::{
+        ServerSigned1,
+        es10b::{AuthenticateResponseOk, AuthenticateServerResponse},
+    },
+    status::{Refusal, Status},
+    time::Timestamp,
+};
+use world::World;
+
+/// A challenge as InitiateAuthentication answers it.
+#[derive(Clone, Debug)]
+pub struct Challenge {
+    /// Names the session.
+    pub transaction_id: TransactionId,
+    /// Must come back signed.
+    pub server_challenge: [u8; 16],
+    /// What the server says.
+    pub server_signed1: Raw<ServerSigned1>,
+    /// Over it.
+    pub server_signature1: Vec<u8>,
+}
+
+impl Challenge {
+    /// Begins a session: answers the eUICC's challenge with `key` and makes one of our own.
+    ///
+    /// `server_address` is as the LPA wrote it: the eUICC's user sees this address.
+    pub fn new(world: &World, key: &SecretKey, euicc_challenge: [u8; 16], server_address: &str) -> Self {
+        let transaction_id = TransactionId(world.random::<16>().to_vec());
+        let server_challenge = world.random::<16>();
+        let server_signed1 = Raw::new(ServerSigned1 {
+            transaction_id: transaction_id.clone(),
+            euicc_challenge,
+            server_address: server_address.to_owned(),
+            server_challenge,
+        });
+        let server_signature1 = key.sign(server_signed1.bytes()).as_bytes().to_vec();
+        Self { transaction_id, server_challenge, server_signed1, server_signature1 }
+    }
+}
+
+/// What the session's challenge was, as the server remembers it.
+#[derive(Clone, Copy, Debug)]
+pub struct Challenged<'a> {
+    /// Of the session.
+    pub transaction_id: &'a TransactionId,
+    /// That was sent.
+    pub server_challenge: &'a [u8],
+    /// That was signed.
+    pub server_address: &'a str,
+    /// Under which the eUICC was told to sign.
+    pub euicc_ci: &'a SubjectKeyIdentifier,
+}
+
+impl Challenged<'_> {
+    /// That an eUICC of a CI we trust has answered, and has answered this challenge: the eUICC and its answer.
+    ///
+    /// # Errors
+    /// In the order of section 5.6.3, which can be observed: the eUICC's own error, the chain, the CI, the signature,
+    /// and what was signed.
+    pub fn check<'r>(
+        &self,
+        anchors: &TrustAnchors,
+        now: Timestamp,
+        answer: &'r AuthenticateServerResponse,
+    ) -> Result<(Verified<EuiccCertificate>, &'r AuthenticateResponseOk), Refusal> {
+        let answer = match answer {
+            AuthenticateServerResponse::AuthenticateResponseOk(answer) => answer,
+            AuthenticateServerResponse::AuthenticateResponseError(error) => {
+                same_transaction(self.transaction_id, &error.transaction_id)?;
+                return Err(Status::EuiccVerificationFailed
+                    .because(format!("the eUICC refused this server: {}", error.authenticate_error_code)));
+            }
+        };
+        let eum = Certificate::from_der(answer.eum_certificate.0.clone())
+            .map_err(|e| Status::EumCertificateVerificationFailed.because(e.to_string()))?;
+        let euicc = Certificate::from_der(answer.euicc_certificate.0.clone())
+            .map_err(|e| Status::EuiccCertificateVerificationFailed.because(e.to_string()))?;
+        let euicc = check_euicc(anchors, &euicc, &eum, now).map_err(refusal_of)?;
+        if euicc.ci_key_id != *self.euicc_ci {
+            return Err(Status::CiUnknown
+                .because("the eUICC signed under another CI than it was told to")
+                .about(&euicc.ci_key_id));
+        }
+        let signed = &answer.euicc_signed1;
+        verify(&euicc.public_key, signed.bytes(), &answer.euicc_signature1, "euiccSignature1")?;
+        same_transaction(self.transaction_id, &signed.transaction_id)?;
+        let wrong = |what| Err(Status::EuiccVerificationFailed.because(what));
+        if signed.server_challenge.as_slice() != self.server_challenge {
+            return wrong("serverChallenge is not the one that was given");
+        }
+        if signed.server_address != self.server_address {
+            return wrong("the eUICC signed another server address");
+        }
+        Ok((euicc, answer))
+    }
+}
+
+/// The TransactionID inside the eUICC's answer must be the one outside.
+///
+/// # Errors
+/// It is not.
+pub fn same_transaction(outside: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
+    if outside == signed {
+        return Ok(());
+    }
+    Err(Status::TransactionUnknown.because("the eUICC's answer names another TransactionID").about(signed))
+}
+
+/// Checks a signature of the eUICC; `name` is that of the element which holds it.
+///
+/// # Errors
+/// It is no signature, or not this key's over `signed`.
+pub fn verify(key: &PublicKey, signed: &[u8], signature: &[u8], name: &str) -> Result<(), Refusal> {
+    Signature::from_slice(signature)
+        .and_then(|signature| key.verify(signed, &signature))
+        .map_err(|e| Status::EuiccVerificationFailed.because(format!("{name} does not verify: {e}")))
+}
+
+/// A chain that does not hold, in the words of ES9+ and ES11.
+pub fn refusal_of(error: ChainError) -> Refusal {
+    let status = match &error {
+        ChainError::UnknownCi { .. } | ChainError::Ci(_) => Status::CiUnknown,
+        ChainError::Eum(Flaw::Expired(_)) => Status::EumCertificateExpired,
+        ChainError::Eum(_) => Status::EumCertificateVerificationFailed,
+        ChainError::Euicc(Flaw::Expired(_)) => Status::EuiccCertificateExpired,
+        _ => Status::EuiccCertificateVerificationFailed,
+    };
+    status.because(error.to_string())
+}
