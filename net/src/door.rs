@@ -2,6 +2,8 @@
 
 pub mod lpac;
 pub mod tcp;
+pub mod vpcd;
 
 pub use lpac::run_lpac;
 pub use tcp::{TcpCard, serve_card};
+pub use vpcd::{Insertion, VPCD_PORT, insert_into_vpcd};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use net::door::Insertion;
 use rsp::ids::Eid;
 use tokio::process;
 use world::{BoxCardDoor, Fault};
@@ -12,6 +13,9 @@ use crate::{
     parties,
     settings::Settings,
 };
+
+/// Where Debian's vpcd listens for the card of its first slot.
+const VPCD: &str = "127.0.0.1:35963";
 
 /// The software eUICC
 #[derive(Debug, Args)]
@@ -26,8 +30,12 @@ pub struct Command {
 /// How the card is reached
 #[derive(Debug, Subcommand)]
 enum Door {
-    /// Over TCP, for `landfall device --card` on this host or another
-    Serve,
+    /// Over TCP, for `landfall device --card` on this host or another; or in a reader of PC/SC
+    Serve {
+        /// Put the card into the virtual reader vpcd, where every PC/SC program finds it
+        #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = VPCD)]
+        vpcd: Option<String>,
+    },
     /// By lpac, which is started with these arguments and talks to the card over its stdio driver
     Lpac {
         /// The program
@@ -55,7 +63,18 @@ impl Command {
             parties::card_of(settings, &pki, eid, &world, vec![])
         };
         match &self.door {
-            Door::Serve => {
+            Door::Serve { vpcd: Some(address) } => {
+                let card = open()?;
+                remark(&format!("card {}; Ctrl-C takes it away", card.eid()));
+                tokio::select! {
+                    () = net::door::insert_into_vpcd(address, card, |insertion| {
+                        remark(&told(address, &insertion));
+                    }) => {}
+                    () = super::sm_dp::stop_signal() => {}
+                }
+                Ok(std::process::ExitCode::SUCCESS)
+            }
+            Door::Serve { vpcd: None } => {
                 let card = open()?;
                 let listener = net::listen(&settings.euicc).await?;
                 remark(&format!("card {} at {}; Ctrl-C stops it", card.eid(), settings.euicc));
@@ -88,6 +107,17 @@ impl Command {
                     .map_or(std::process::ExitCode::FAILURE, Into::into))
             }
         }
+    }
+}
+
+/// What is said of a card in a reader of PC/SC.
+fn told(address: &str, insertion: &Insertion) -> String {
+    match insertion {
+        Insertion::Inserted => format!("the card is in the reader at {address}"),
+        Insertion::Withdrawn => {
+            format!("the reader at {address} has gone; the card waits for it to come back")
+        }
+        Insertion::NoReader(fault) => format!("{fault:#}\nthe card waits for the reader"),
     }
 }
 

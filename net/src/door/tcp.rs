@@ -120,7 +120,7 @@ impl CardDoor for TcpCard {
     }
 }
 
-async fn send(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+pub(super) async fn send(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     // One write, so that it leaves in one segment.
     let mut framed = length.to_be_bytes().to_vec();
@@ -128,14 +128,14 @@ async fn send(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
     stream.write_all(&framed).await
 }
 
-async fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut message = vec![0; stream.read_u16().await?.into()];
     stream.read_exact(&mut message).await?;
     Ok(message)
 }
 
 /// The end is proper only between messages.
-async fn receive_or_end(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+pub(super) async fn receive_or_end(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
     let mut first = [0];
     if stream.read(&mut first).await? == 0 {
         return Ok(None);

@@ -1,0 +1,226 @@
+//! A card in a virtual reader: PC/SC through vpcd, the virtual smart card reader of the vsmartcard project.
+//!
+//! vpcd is a reader driver of pcscd. It listens, on a port for each slot, and the card connects: a connection is a card
+//! in the slot, its end is the card taken out. Each message is two bytes of length, big-endian, and as many bytes:
+//!
+//! | reader -> card | card -> reader |
+//! |---|---|
+//! | 00: power off, 01: power on, 02: reset | nothing |
+//! | 04: the answer to reset is wanted | the answer to reset |
+//! | two bytes or more: command APDU | response APDU |
+//!
+//! Debian: packages pcscd and vsmartcard-vpcd; the reader and its port are in `/etc/reader.conf.d/vpcd`.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use world::{Atr, CardDoor, Fault};
+
+use super::tcp::{receive_or_end, send};
+
+/// The port of vpcd's first slot; the others follow.
+pub const VPCD_PORT: u16 = 35963;
+
+/// While pcscd is not there. It comes back with the next program that asks for a reader, which then waits for the card.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How a card and its reader stand.
+#[derive(Debug)]
+pub enum Insertion {
+    /// The card is in the slot.
+    Inserted,
+    /// The reader has gone, as pcscd does when it is stopped or nobody uses it. The card waits for it.
+    Withdrawn,
+    /// There is no reader yet. The card waits for it.
+    NoReader(Fault),
+}
+
+/// Puts a card into the slot of vpcd at `address` (`host:port`), and again whenever the reader comes back. `tell` hears
+/// of every change. Ends only when it is dropped.
+pub async fn insert_into_vpcd(address: &str, mut card: impl CardDoor, mut tell: impl FnMut(Insertion)) {
+    let mut said_no_reader = false;
+    loop {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                tell(Insertion::Inserted);
+                match serve_reader(stream, &mut card).await {
+                    Ok(()) => tracing::debug!(address, "the reader let go of the card"),
+                    Err(error) => tracing::debug!(address, %error, "the connection to the reader ended"),
+                }
+                tell(Insertion::Withdrawn);
+                said_no_reader = true;
+            }
+            Err(error) if !said_no_reader => {
+                tell(Insertion::NoReader(no_reader(address, error)));
+                said_no_reader = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+fn no_reader(address: &str, error: io::Error) -> Fault {
+    Fault::caused_by(
+        error,
+        format!("no virtual reader at {address}"),
+        "install pcscd and vsmartcard-vpcd and start pcscd (`systemctl start pcscd`, or `pcscd -f`); a port that is \
+         free for the slot is in /etc/reader.conf.d/vpcd",
+    )
+}
+
+/// One connection: the card is in the slot until it ends.
+async fn serve_reader(mut stream: TcpStream, card: &mut impl CardDoor) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // The reader wants to know the answer to reset before it gives power.
+    let Atr(mut atr) = card.reset().await.map_err(io::Error::other)?;
+    while let Some(message) = receive_or_end(&mut stream).await? {
+        match message.as_slice() {
+            // What power off takes away is gone when power comes back, at the latest.
+            [] | [control::POWER_OFF] => {}
+            [control::POWER_ON | control::RESET] => {
+                Atr(atr) = card.reset().await.map_err(io::Error::other)?;
+            }
+            [control::ATR] => send(&mut stream, &atr).await?,
+            [unknown] => tracing::debug!(unknown, "vpcd sent a control byte that is not known"),
+            command => {
+                let response = card.transmit(command).await.map_err(io::Error::other)?;
+                send(&mut stream, &response).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the reader says in one byte.
+mod control {
+    pub(super) const POWER_OFF: u8 = 0;
+    pub(super) const POWER_ON: u8 = 1;
+    pub(super) const RESET: u8 = 2;
+    pub(super) const ATR: u8 = 4;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+    use world::DoorFault;
+
+    use super::super::tcp::receive;
+    use super::*;
+
+    /// Counts its commands since the reset, and its resets in the answer to reset; fails at INS FF.
+    #[derive(Default)]
+    struct Counter {
+        commands: u8,
+        resets: u8,
+    }
+
+    impl CardDoor for Counter {
+        async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+            if command.get(1) == Some(&0xff) {
+                return Err(DoorFault::Card("told to".into()));
+            }
+            self.commands += 1;
+            Ok([command, &[self.commands, 0x90, 0x00]].concat())
+        }
+
+        async fn reset(&mut self) -> Result<Atr, DoorFault> {
+            self.commands = 0;
+            self.resets += 1;
+            Ok(Atr(vec![0x3b, self.resets]))
+        }
+    }
+
+    /// vpcd with one slot, and what the card's side tells.
+    struct Reader {
+        listener: TcpListener,
+        told: mpsc::UnboundedReceiver<Insertion>,
+    }
+
+    impl Reader {
+        async fn new() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            Self { listener, told: card_for(address) }
+        }
+
+        async fn card(&mut self) -> TcpStream {
+            let (card, _) = self.listener.accept().await.unwrap();
+            assert!(matches!(self.told.recv().await, Some(Insertion::Inserted)));
+            card
+        }
+    }
+
+    fn card_for(address: String) -> mpsc::UnboundedReceiver<Insertion> {
+        let (tell, told) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            insert_into_vpcd(&address, Counter::default(), |insertion| tell.send(insertion).unwrap()).await;
+        });
+        told
+    }
+
+    async fn ask(card: &mut TcpStream, message: &[u8]) -> Vec<u8> {
+        send(card, message).await.unwrap();
+        receive(card).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn power_answer_to_reset_and_commands_cross_the_door() {
+        let mut reader = Reader::new().await;
+        let mut card = reader.card().await;
+        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 1]);
+        // To ask whether the card is there is not to reset it.
+        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 1]);
+        send(&mut card, &[control::POWER_ON]).await.unwrap();
+        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 2]);
+        assert_eq!(ask(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
+        assert_eq!(ask(&mut card, &[7; 300]).await[300..], [2, 0x90, 0]);
+        send(&mut card, &[control::RESET]).await.unwrap();
+        assert_eq!(ask(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
+        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 3]);
+        send(&mut card, &[control::POWER_OFF]).await.unwrap();
+        send(&mut card, &[0x55]).await.unwrap();
+        send(&mut card, &[control::POWER_ON]).await.unwrap();
+        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_card_comes_back_with_the_reader() {
+        let mut reader = Reader::new().await;
+        let mut card = reader.card().await;
+        ask(&mut card, &[0, 0xa4]).await;
+        // Even in the middle of a message.
+        tokio::io::AsyncWriteExt::write_all(&mut card, &[0, 5, 1]).await.unwrap();
+        drop(card);
+        assert!(matches!(reader.told.recv().await, Some(Insertion::Withdrawn)));
+        let mut card = reader.card().await;
+        assert_eq!(ask(&mut card, &[0, 0xa4]).await, [0, 0xa4, 1, 0x90, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_card_that_fails_is_out_of_the_reader_and_comes_back() {
+        let mut reader = Reader::new().await;
+        let mut card = reader.card().await;
+        send(&mut card, &[0, 0xff]).await.unwrap();
+        assert!(receive(&mut card).await.is_err());
+        assert!(matches!(reader.told.recv().await, Some(Insertion::Withdrawn)));
+        let mut card = reader.card().await;
+        assert_eq!(ask(&mut card, &[control::ATR]).await, [0x3b, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_there_is_said_once_with_what_to_do_and_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let mut told = card_for(address.to_string());
+        let Some(Insertion::NoReader(fault)) = told.recv().await else { panic!("not told") };
+        assert!(fault.what.contains(&address.to_string()), "{fault}");
+        assert!(fault.next.contains("vsmartcard-vpcd"), "{fault}");
+        let listener = TcpListener::bind(address).await.unwrap();
+        let (_card, _) = listener.accept().await.unwrap();
+        assert!(matches!(told.recv().await, Some(Insertion::Inserted)));
+    }
+}
