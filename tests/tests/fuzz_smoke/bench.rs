@@ -1,0 +1,319 @@
+//! A card on the bench: what must hold of every answer, and the honest LPA that looks at the card in between.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use certs::{Pki, PkiOptions};
+use euicc_sim::card::{Card, CardDescription};
+use profile::Package;
+use rsp::der::{Asn1, Tag, tlv};
+use rsp::ids::{Aid, Iccid};
+use rsp::sgp22::es8plus::{FinalResult, ProfileInstallationResult};
+use rsp::sgp22::es10b::{
+    GetEuiccChallengeRequest, GetEuiccChallengeResponse, GetEuiccInfo2Request, ListNotificationRequest,
+    ListNotificationResponse, NotificationSentRequest,
+};
+use rsp::sgp22::es10c::{
+    DeleteProfileRequest, DeleteProfileResponse, DeleteResult, DisableProfileRequest, DisableProfileResponse,
+    DisableResult, EnableProfileRequest, EnableProfileResponse, EnableResult, ProfileInfo,
+    ProfileInfoListRequest, ProfileInfoListResponse,
+};
+use rsp::sgp22::{EuiccInfo2, ProfileIdentifier, ProfileState};
+use world::{ManualClock, Memory, RamMemory, SeededDice, World};
+
+use crate::run::Round;
+use crate::server::Server;
+
+/// The most that a card may have stored, in octets, beside what its profiles take.
+const MOST_STORED: usize = 4 << 20;
+
+static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"fuzz", &PkiOptions::default()).unwrap());
+
+pub(crate) struct Bench {
+    pub(crate) round: Round,
+    pub(crate) card: Card,
+    memory: RamMemory,
+    description: CardDescription,
+    free_when_empty: u32,
+    /// What each profile was charged for when it was installed.
+    charged: BTreeMap<Iccid, u32>,
+}
+
+impl Bench {
+    /// A new card.
+    pub(crate) fn new(round: Round) -> Self {
+        let eid = PKI.eids(crypto::Curve::P256)[0];
+        let credentials =
+            [crypto::Curve::P256, crypto::Curve::BrainpoolP256r1].map(|curve| PKI.euicc(curve, eid).unwrap());
+        let description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
+        let memory = RamMemory::default();
+        let card = open(&description, &memory, &round);
+        let mut bench =
+            Self { round, card, memory, description, free_when_empty: 0, charged: BTreeMap::new() };
+        bench.free_when_empty = bench.free();
+        bench
+    }
+
+    /// The card is pulled out and put in again.
+    pub(crate) fn power_cycle(&mut self) {
+        self.card = open(&self.description, &self.memory, &self.round);
+    }
+
+    /// One command, whose answer is what an answer may be.
+    pub(crate) fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
+        let card = &mut self.card;
+        let answer = self.round.step(hex::encode_upper(command), || card.transmit(command));
+        let shown = hex::encode_upper(&answer);
+        self.round.note(&shown);
+        let [data @ .., sw1, sw2] = &answer[..] else { panic!("no status word") };
+        let status = u16::from_be_bytes([*sw1, *sw2]);
+        match *sw1 {
+            0x90 => assert_eq!(*sw2, 0, "{shown}"),
+            0x61 | 0x91 => {}
+            0x62 | 0x63 => {}
+            0x64..=0x6E | 0x93 | 0x94 | 0x98 => {
+                assert!(data.is_empty(), "data beside a refusal: {shown}");
+                assert_ne!(status, 0x6581, "there is nothing wrong with the memory");
+            }
+            _ => panic!("status word {status:04X}"),
+        }
+        let most = expected_length(command).unwrap_or_default();
+        assert!(data.len() <= most, "{} octets where {most} were asked for", data.len());
+        answer
+    }
+
+    /// One command that `61XX` and `6CXX` may ask to be followed up; everything that is answered, and the last status.
+    pub(crate) fn whole(&mut self, command: &[u8]) -> (Vec<u8>, u16) {
+        let mut answer = self.transmit(command);
+        if let [0x6C, le] = answer[..] {
+            let mut again = command.to_vec();
+            match case(command) {
+                Some((false, has_le)) => {
+                    again.truncate(command.len() - usize::from(has_le));
+                    again.push(le);
+                }
+                Some((true, has_le)) => {
+                    again.truncate(command.len() - if has_le { 2 } else { 0 });
+                    again.extend([u8::from(le == 0), le]);
+                }
+                None => panic!("6CXX to lengths that do not add up"),
+            }
+            answer = self.transmit(&again);
+            assert_ne!(answer[0], 0x6C, "6CXX told the length already");
+        }
+        let mut data = Vec::new();
+        loop {
+            let status = answer.split_off(answer.len() - 2);
+            data.append(&mut answer);
+            match status[..] {
+                [0x61, le] => {
+                    answer = self.transmit(&[command[0], 0xC0, 0, 0, le]);
+                    let expected = if le == 0 { 256 } else { usize::from(le) };
+                    assert_eq!(answer.len(), expected + 2, "61{le:02X} promised as much");
+                }
+                _ => return (data, u16::from_be_bytes([status[0], status[1]])),
+            }
+        }
+    }
+
+    /// After a reset: the ISD-R is there.
+    pub(crate) fn isd_r(&mut self) {
+        let atr = self.card.reset();
+        assert_eq!(atr.0, self.description.atr.0, "the answer to reset");
+        assert_eq!(self.transmit(&[0, 0x70, 0, 0, 1]), [1, 0x90, 0]);
+        let select = [&[1, 0xA4, 4, 0, 16][..], &Aid::ISD_R].concat();
+        let (_, status) = self.whole(&select);
+        assert_eq!(status, 0x9000, "the ISD-R is selected");
+    }
+
+    /// One function of ES10 on channel 1.
+    pub(crate) fn es10(&mut self, request: &[u8]) -> Result<Vec<u8>, u16> {
+        let mut response = Vec::new();
+        let blocks: Vec<_> = request.chunks(255).collect();
+        for (number, block) in blocks.iter().enumerate() {
+            let p1 = if number + 1 == blocks.len() { 0x91 } else { 0x11 };
+            let header = [0x81, 0xE2, p1, u8::try_from(number).unwrap(), u8::try_from(block.len()).unwrap()];
+            let (mut data, status) = self.whole(&[&header[..], block].concat());
+            response.append(&mut data);
+            if !matches!(status >> 8, 0x90 | 0x91) {
+                return Err(status);
+            }
+        }
+        Ok(response)
+    }
+
+    pub(crate) fn call<Response: Asn1>(&mut self, request: &impl Asn1) -> Response {
+        let answer = self.es10(&request.to_der()).unwrap();
+        Response::from_der(&answer).unwrap()
+    }
+
+    pub(crate) fn profiles(&mut self) -> Vec<ProfileInfo> {
+        match self.call(&ProfileInfoListRequest { search_criteria: None, tag_list: None }) {
+            ProfileInfoListResponse::ProfileInfoListOk(profiles) => profiles,
+            ProfileInfoListResponse::ProfileInfoListError(code) => panic!("GetProfilesInfo: {code}"),
+        }
+    }
+
+    /// Octets of non-volatile memory that the card says are free.
+    pub(crate) fn free(&mut self) -> u32 {
+        self.isd_r();
+        let info: EuiccInfo2 = self.call(&GetEuiccInfo2Request {});
+        let free = tlv::find(&info.ext_card_resource, Tag(0x82)).unwrap().unwrap();
+        u32::from_be_bytes(free[2..].try_into().unwrap())
+    }
+
+    /// The card is reset, and what must always hold of it is looked at. Its profiles.
+    pub(crate) fn check(&mut self) -> Vec<ProfileInfo> {
+        let free = self.free();
+        let profiles = self.profiles();
+        let enabled = profiles.iter().filter(|each| each.profile_state == Some(ProfileState::ENABLED));
+        assert!(enabled.count() <= 1, "{profiles:?}");
+        let listed = profiles.iter().map(|each| each.iccid.unwrap());
+        let charged: u32 = listed.map(|iccid| self.charged[&iccid]).sum();
+        assert_eq!(free + charged, self.free_when_empty, "memory that belongs to no profile is free");
+        let stored = self.memory.load().unwrap().unwrap_or_default().len();
+        assert!(stored <= MOST_STORED, "{stored} octets stored");
+        profiles
+    }
+
+    /// A whole honest download of a package, well made or not: whether it was installed. A refusal leaves nothing.
+    pub(crate) fn download(&mut self, package: &[u8], iccid: Iccid) -> Result<(), String> {
+        let free = self.free();
+        let before = self.profiles();
+        let server = Server::new(&PKI, &self.round.hand);
+        let challenge: GetEuiccChallengeResponse = self.call(&GetEuiccChallengeRequest {});
+        let answer = self.es10(&server.authenticate_server(challenge.euicc_challenge)).unwrap();
+        let request = server.prepare_download(&answer).expect("the card authenticates itself");
+        let answer = self.es10(&request).unwrap();
+        let pieces = server.bind(&self.round.hand, self.card.eid(), &answer, iccid, package);
+        let mut result = Vec::new();
+        for piece in pieces.expect("the card is ready") {
+            result = self.es10(&piece).unwrap();
+            if !result.is_empty() {
+                break;
+            }
+        }
+        let result = ProfileInstallationResult::from_der(&result).expect("a package ends with a result");
+        match &result.profile_installation_result_data.final_result {
+            FinalResult::SuccessResult(_) => {
+                let left = self.free();
+                self.charged.insert(iccid, free - left);
+                assert_eq!(self.profiles().len(), before.len() + 1);
+                Ok(())
+            }
+            FinalResult::ErrorResult(error) => {
+                assert_eq!(self.profiles(), before, "a refused package leaves no profile");
+                assert_eq!(self.free(), free, "a refused package takes no memory");
+                Err(format!("{error:?}"))
+            }
+        }
+    }
+
+    /// The server of a download that somebody interferes with.
+    pub(crate) fn server(&self) -> Server {
+        Server::new(&PKI, &self.round.hand)
+    }
+
+    /// After a download that may have been interfered with: what a profile takes is what is missing.
+    pub(crate) fn note_installed(&mut self, iccid: Iccid) {
+        let free = self.free();
+        let listed: Vec<_> = self.profiles().iter().map(|each| each.iccid.unwrap()).collect();
+        if listed.contains(&iccid) {
+            let others: u32 =
+                listed.iter().filter(|each| **each != iccid).map(|each| self.charged[each]).sum();
+            self.charged.insert(iccid, self.free_when_empty - free - others);
+        }
+    }
+
+    pub(crate) fn enable(&mut self, iccid: Iccid) -> EnableResult {
+        let request =
+            EnableProfileRequest { profile_identifier: ProfileIdentifier::Iccid(iccid), refresh_flag: false };
+        self.call::<EnableProfileResponse>(&request).enable_result
+    }
+
+    pub(crate) fn disable(&mut self, iccid: Iccid) -> DisableResult {
+        let request = DisableProfileRequest {
+            profile_identifier: ProfileIdentifier::Iccid(iccid),
+            refresh_flag: false,
+        };
+        self.call::<DisableProfileResponse>(&request).disable_result
+    }
+
+    pub(crate) fn delete(&mut self, iccid: Iccid) -> DeleteResult {
+        self.call::<DeleteProfileResponse>(&DeleteProfileRequest::Iccid(iccid)).delete_result
+    }
+
+    /// The LPA delivers the notifications and removes them.
+    pub(crate) fn deliver_notifications(&mut self) {
+        let list = self.call(&ListNotificationRequest { profile_management_operation: None });
+        let ListNotificationResponse::NotificationMetadataList(list) = list else { panic!("{list:?}") };
+        for each in list {
+            self.es10(&NotificationSentRequest { seq_number: each.seq_number }.to_der()).unwrap();
+        }
+    }
+}
+
+fn open(description: &CardDescription, memory: &RamMemory, round: &Round) -> Card {
+    let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
+    let world = World::new(clock, SeededDice::from_text(&format!("card {}", round.number)));
+    Card::open(description.clone(), memory.clone(), world).unwrap()
+}
+
+/// The most octets of data that a command lets the card answer; none for what is no command.
+fn expected_length(command: &[u8]) -> Option<usize> {
+    match case(command)? {
+        (_, false) => Some(0),
+        (false, true) => match command[command.len() - 1] {
+            0 => Some(256),
+            le => Some(usize::from(le)),
+        },
+        (true, true) => match u16::from_be_bytes(*command.last_chunk().unwrap()) {
+            0 => Some(65536),
+            le => Some(usize::from(le)),
+        },
+    }
+}
+
+/// ISO/IEC 7816-4 section 5.2: whether the lengths are extended, and whether there is an Le.
+fn case(command: &[u8]) -> Option<(bool, bool)> {
+    let body = command.get(4..)?;
+    match body {
+        [] => Some((false, false)),
+        [_] => Some((false, true)),
+        [0, _, _] => Some((true, true)),
+        [0, high, low, rest @ ..] => {
+            let lc = usize::from(u16::from_be_bytes([*high, *low]));
+            match rest.len().checked_sub(lc)? {
+                0 => Some((true, false)),
+                2 => Some((true, true)),
+                _ => None,
+            }
+        }
+        [lc, rest @ ..] => match rest.len().checked_sub(usize::from(*lc))? {
+            0 => Some((false, false)),
+            1 => Some((false, true)),
+            _ => None,
+        },
+    }
+}
+
+/// Packages to begin with: our own, and those of TS.48 when they are there.
+pub(crate) fn packages() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48");
+    let mut packages = vec![cli::demo::own_package("724-99", 1, "Smoke").unwrap()];
+    let Ok(files) = std::fs::read_dir(folder) else {
+        println!("without TS.48: there are no packages at {folder}");
+        return packages;
+    };
+    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|ending| ending == "der")) {
+        packages.push(std::fs::read(path).unwrap());
+    }
+    packages
+}
+
+/// The ICCID in the header of a package, if it has one that metadata can have.
+pub(crate) fn iccid_of(package: &Package) -> Option<Iccid> {
+    Iccid::from_profile_header(&package.header()?.iccid.0.as_slice().try_into().ok()?).ok()
+}

@@ -1,0 +1,155 @@
+//! Mutated octets at every door. Nothing panics, nothing hangs, everything is answered and nothing is left behind.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `LANDFALL_SEED` | any text, printed; the same one gives the same rounds |
+//! | `LANDFALL_FUZZ_ROUNDS` | how many of the cheapest rounds; of the others fewer, in proportion to what they cost |
+//! | `LANDFALL_FUZZ_SECONDS` | how long each target runs instead |
+//! | `LANDFALL_FUZZ_ROUND` | this round only: a failing one is repeated so |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod apdus;
+mod bench;
+mod hand;
+mod packages;
+mod run;
+mod server;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use certs::{Pki, PkiOptions};
+use http::{Request, StatusCode};
+use profile::{Capabilities, InstalledProfile, Package};
+use rsp::{
+    der::Asn1,
+    ids::Version,
+    sgp22::{
+        EuiccInfo1, PendingNotification, asn1,
+        es8plus::{BoundProfilePackage, loading_pieces},
+        es9plus,
+        es10b::{AuthenticateServerRequest, AuthenticateServerResponse, PrepareDownloadResponse},
+    },
+};
+use run::Run;
+use serde::de::DeserializeOwned;
+use sm_dp::{Config, Credentials, SmDpPlus};
+use world::{ManualClock, MemoryRecords, NullEvents, SeededDice, World};
+
+fn own_package() -> Vec<u8> {
+    cli::demo::own_package("724-99", 1, "Smoke").unwrap()
+}
+
+#[test]
+fn a_spoiled_package_is_read_or_refused() {
+    let mut run = Run::of("a_spoiled_package_is_read_or_refused", 500, 1);
+    let whole = own_package();
+    let (mut rounds, mut read) = (0, 0);
+    while let Some(mut round) = run.round() {
+        let spoiled = round.hand.spoil(&whole);
+        rounds += 1;
+        let package = round.step(hex::encode(&spoiled), || Package::decode(&spoiled));
+        if let Ok(package) = package {
+            assert_eq!(package.encode(), spoiled, "what was read is written again octet for octet");
+            read += usize::from(InstalledProfile::of(&package, &Capabilities::default()).is_ok());
+        }
+    }
+    run.end();
+    assert!(read < rounds, "some of them must be refused");
+    assert!(InstalledProfile::of(&Package::decode(&whole).unwrap(), &Capabilities::default()).is_ok());
+}
+
+#[test]
+fn spoiled_messages_are_read_or_refused() {
+    let mut run = Run::of("spoiled_messages_are_read_or_refused", 500, 1);
+    let octets = [&[0x30, 0x82, 0x01, 0x00], own_package().as_slice()].concat();
+    while let Some(mut round) = run.round() {
+        let spoiled = round.hand.spoil(&octets[round.hand.number(64)..]);
+        round.step(hex::encode(&spoiled), || read_as_any_message(&spoiled));
+    }
+    run.end();
+}
+
+fn read_as_any_message(spoiled: &[u8]) {
+    for tag in [[0xBF, 0x36], [0xBF, 0x38], [0xBF, 0x21], [0xBF, 0x20], [0xBF, 0x37]] {
+        let message = [&tag, spoiled].concat();
+        let _ = BoundProfilePackage::from_der(&message);
+        let _ = loading_pieces(&message);
+        let _ = AuthenticateServerRequest::from_der(&message);
+        let _ = AuthenticateServerResponse::from_der(&message);
+        let _ = PrepareDownloadResponse::from_der(&message);
+        let _ = EuiccInfo1::from_der(&message);
+        let _ = PendingNotification::from_der(&message);
+    }
+}
+#[test]
+fn the_sm_dp_plus_answers_every_request() {
+    let mut run = Run::of("the_sm_dp_plus_answers_every_request", 500, 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let pki = Pki::from_seed(b"smoke", &PkiOptions::default()).unwrap();
+    let world = World::new(
+        ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()),
+        SeededDice::from_text("transaction"),
+    );
+    let config = Config::new("smdp.example.com".parse().unwrap());
+    let credentials = Credentials::from_pki(&pki).unwrap();
+    let server =
+        SmDpPlus::new(config, credentials, Arc::new(MemoryRecords::default()), world, Arc::new(NullEvents));
+    let bodies = [
+        r#"{"euiccChallenge":"AAAAAAAAAAAAAAAAAAAAAA==","euiccInfo1":"vyAJggMCAgCpAKoA","smdpAddress":"smdp.example.com"}"#,
+        r#"{"transactionId":"0102","authenticateServerResponse":"vzgXoRWAEAECAwQFBgcICQoLDA0ODxACAX8="}"#,
+        r#"{"transactionId":"0102","prepareDownloadResponse":"vyEXoRWAEAECAwQFBgcICQoLDA0ODxACAQQ="}"#,
+        r#"{"transactionId":"0102","cancelSessionResponse":"v0EDgQEF"}"#,
+        r#"{"pendingNotification":"MAA="}"#,
+    ];
+    let functions = [
+        "initiateAuthentication",
+        "authenticateClient",
+        "getBoundProfilePackage",
+        "cancelSession",
+        "handleNotification",
+    ];
+    // The same four in the ASN.1 binding.
+    fn asn1_body<T: DeserializeOwned + Asn1>(json: &str) -> Bytes {
+        asn1::request(Version([2, 2, 0]), &serde_json::from_str::<T>(json).unwrap()).into_body()
+    }
+    let asn1_bodies = [
+        asn1_body::<es9plus::InitiateAuthenticationRequest>(bodies[0]),
+        asn1_body::<es9plus::AuthenticateClientRequest>(bodies[1]),
+        asn1_body::<es9plus::GetBoundProfilePackageRequest>(bodies[2]),
+        asn1_body::<es9plus::CancelSessionRequestEs9>(bodies[3]),
+    ];
+    while let Some(mut round) = run.round() {
+        let hand = &round.hand;
+        let (path, content_type, body) = if hand.chance(50) {
+            let path = format!("/gsma/rsp2/es9plus/{}", hand.pick(&functions));
+            (path, "application/json", hand.spoil(bodies[hand.number(bodies.len())].as_bytes()))
+        } else {
+            (
+                asn1::PATH.to_owned(),
+                asn1::CONTENT_TYPE,
+                hand.spoil(&asn1_bodies[hand.number(asn1_bodies.len())]),
+            )
+        };
+        let shown = format!("{path}: {}", String::from_utf8_lossy(&body));
+        let request = Request::post(path)
+            .header("content-type", content_type)
+            .header("x-admin-protocol", "gsma/rsp/v2.2.0")
+            .body(Bytes::from(body))
+            .unwrap();
+        let answering = server.handle(request);
+        let status = round.step(shown, || runtime.block_on(answering)).status();
+        assert!(
+            [StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::BAD_REQUEST].contains(&status),
+            "{status}"
+        );
+    }
+    run.end();
+}

@@ -1,0 +1,227 @@
+//! How long a target runs, what it tells meanwhile, and how a failure is repeated.
+//!
+//! Every round is thrown from the seed and its own number, and begins with everything new: a failing one is repeated
+//! alone.
+
+#![allow(clippy::disallowed_methods, reason = "it is the machine's own time that a run takes")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use world::SeededDice;
+
+use crate::hand::Hand;
+
+/// A command that takes so long hangs.
+const HANG: Duration = Duration::from_secs(120);
+
+/// How often a long run says where it is.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// The last steps of a round that are shown when it fails.
+const SHOWN_STEPS: usize = 12;
+
+pub(crate) fn seed() -> String {
+    std::env::var("LANDFALL_SEED").unwrap_or_else(|_| "smoke".to_owned())
+}
+
+fn number(variable: &str) -> Option<usize> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
+}
+
+/// One target under way.
+pub(crate) struct Run {
+    target: &'static str,
+    dice: SeededDice,
+    rounds: Option<usize>,
+    only: Option<usize>,
+    time: Option<Duration>,
+    began: Instant,
+    told: Instant,
+    done: usize,
+    watch: Watch,
+    warm: Option<usize>,
+}
+
+impl Run {
+    /// `ordinary` rounds when the environment says nothing. `LANDFALL_FUZZ_ROUNDS` is the number of the cheapest rounds;
+    /// one of these takes as long as `cost` of them.
+    pub(crate) fn of(target: &'static str, ordinary: usize, cost: usize) -> Self {
+        let time = number("LANDFALL_FUZZ_SECONDS").map(|seconds| Duration::from_secs(seconds as u64));
+        let asked = number("LANDFALL_FUZZ_ROUNDS").map(|rounds| rounds.div_ceil(cost));
+        let rounds = asked.or(time.is_none().then_some(ordinary));
+        println!("{target}: LANDFALL_SEED={}", seed());
+        let now = Instant::now();
+        Self {
+            target,
+            dice: SeededDice::from_text(&seed()).branch(target),
+            rounds,
+            only: number("LANDFALL_FUZZ_ROUND"),
+            time,
+            began: now,
+            told: now,
+            done: 0,
+            watch: Watch::over(target),
+            warm: None,
+        }
+    }
+
+    /// The next round, until there have been enough.
+    pub(crate) fn round(&mut self) -> Option<Round> {
+        self.tell(false);
+        let number = match self.only {
+            Some(_) if self.done > 0 => return None,
+            Some(only) => only,
+            None => self.done,
+        };
+        let late = self.time.is_some_and(|time| self.began.elapsed() >= time);
+        if self.only.is_none() && (late || self.rounds.is_some_and(|rounds| number >= rounds)) {
+            return None;
+        }
+        self.done += 1;
+        let hand = Hand(self.dice.branch(&number.to_string()));
+        Some(Round { target: self.target, number, hand, watch: self.watch.clone(), steps: VecDeque::new() })
+    }
+
+    /// The last words; the process must not have grown since it was warm.
+    pub(crate) fn end(mut self) {
+        self.tell(true);
+        if let (Some(warm), Some(now)) = (self.warm, resident_kib()) {
+            let most = 2 * warm + (64 << 10);
+            assert!(now <= most, "{}: {now} KiB in memory after {warm} KiB when warm", self.target);
+        }
+    }
+
+    fn tell(&mut self, last: bool) {
+        if self.warm.is_none() && self.began.elapsed() > 2 * PROGRESS {
+            self.warm = resident_kib();
+        }
+        if !last && self.told.elapsed() < PROGRESS {
+            return;
+        }
+        self.told = Instant::now();
+        let memory = resident_kib().unwrap_or_default() >> 10;
+        let warm = self.warm.map(|warm| format!(" ({} MiB when warm)", warm >> 10)).unwrap_or_default();
+        let state = self.watch.0.lock().unwrap_or_else(PoisonError::into_inner);
+        println!(
+            "{}: {} rounds, {} steps in {} s; slowest {} ms: {}; {memory} MiB in memory{warm}",
+            self.target,
+            self.done,
+            state.steps,
+            self.began.elapsed().as_secs(),
+            state.slowest.0.as_millis(),
+            shortened(&state.slowest.1),
+        );
+    }
+}
+
+/// One round. When it fails it says how to repeat it, and what came last.
+pub(crate) struct Round {
+    target: &'static str,
+    pub(crate) number: usize,
+    pub(crate) hand: Hand,
+    watch: Watch,
+    steps: VecDeque<String>,
+}
+
+impl Round {
+    /// One step, which `what` describes: timed, and shown if the round fails in it or soon after.
+    pub(crate) fn step<T>(&mut self, what: String, step: impl FnOnce() -> T) -> T {
+        if self.steps.len() == SHOWN_STEPS {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(what.clone());
+        self.watch.begin(self.number, what);
+        let result = step();
+        self.watch.end();
+        result
+    }
+
+    /// A remark on the last step.
+    pub(crate) fn note(&mut self, what: &str) {
+        if let Some(step) = self.steps.back_mut() {
+            step.push_str(" -> ");
+            step.push_str(what);
+        }
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}: round {} failed; the last steps:", self.target, self.number);
+            for step in &self.steps {
+                eprintln!("  {step}");
+            }
+            eprintln!("{}", replay(self.target, self.number));
+        }
+    }
+}
+
+fn replay(target: &str, round: usize) -> String {
+    let seed = seed();
+    format!(
+        "repeat it with: LANDFALL_SEED={seed} LANDFALL_FUZZ_ROUND={round} cargo test -p tests --test fuzz_smoke {target} -- --nocapture"
+    )
+}
+
+fn shortened(text: &str) -> &str {
+    text.get(..100).unwrap_or(text)
+}
+
+/// The time of the steps, and what keeps a hanging one from hanging the run.
+#[derive(Clone)]
+struct Watch(Arc<Mutex<Watched>>);
+
+#[derive(Default)]
+struct Watched {
+    steps: usize,
+    now: Option<(Instant, usize, String)>,
+    slowest: (Duration, String),
+}
+
+impl Watch {
+    fn over(target: &'static str) -> Self {
+        let watched = Arc::new(Mutex::new(Watched::default()));
+        let weak = Arc::downgrade(&watched);
+        std::thread::spawn(move || {
+            while let Some(watched) = weak.upgrade() {
+                let state = watched.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((since, round, what)) = &state.now
+                    && since.elapsed() > HANG
+                {
+                    eprintln!("{target}: round {round} hangs in {what}\n{}", replay(target, *round));
+                    // A thread that hangs cannot be ended otherwise.
+                    std::process::exit(101);
+                }
+                drop(state);
+                drop(watched);
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        Self(watched)
+    }
+
+    fn begin(&self, round: usize, what: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).now = Some((Instant::now(), round, what));
+    }
+
+    fn end(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.steps += 1;
+        if let Some((since, _, what)) = state.now.take()
+            && since.elapsed() > state.slowest.0
+        {
+            state.slowest = (since.elapsed(), what);
+        }
+    }
+}
+
+/// What the process has in memory, where the system says so.
+fn resident_kib() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
