@@ -1,9 +1,9 @@
 //! The card: a software eUICC. An APDU goes in, an APDU comes out, and there is no other way in.
 //!
 //! [`Card::transmit`] takes a command apart, lets the selected application decide, commits what it
-//! changed, and only then answers. What survives a power cut is one value, `Persistent`, stored as a whole;
-//! a cut between any two writes leaves the card before a command or after it. What a reset clears is another,
-//! `Volatile`.
+//! changed, and only then answers. What survives a power cut is one value, `Persistent`; what a command changed in it is
+//! stored in one batch, so that a cut at any moment leaves the card before a command or after it. What a reset clears is
+//! another, `Volatile`.
 //!
 //! | part | clause |
 //! |---|---|
@@ -14,6 +14,7 @@
 //! | `install` | SGP.22 sections 2.5 and 5.5 (ES8+) |
 //! | `ecasd` | SGP.22 section 2.4.2 |
 //! | `notifications` | SGP.22 section 3.5 |
+//! | `state`, `stored`, `shared` | what a card remembers, in which cells of its memory, and what cards have in common |
 
 mod apdu;
 mod authenticate;
@@ -27,14 +28,17 @@ mod isd_r;
 mod iso7816;
 mod notifications;
 mod session;
+mod shared;
 mod state;
 mod status_word;
+mod stored;
 mod switch;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::fmt;
+use std::sync::Arc;
+use std::{fmt, mem};
 
 use rsp::ids::Eid;
 use world::{Atr, CardDoor, DoorFault, Fault, Memory, World};
@@ -42,20 +46,24 @@ use world::{Atr, CardDoor, DoorFault, Fault, Memory, World};
 pub use description::{
     AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Quirk,
 };
+pub use shared::Shared;
 pub use status_word::StatusWord;
 
 use apdu::{Command, Le};
 use channel::Channel;
 use context::Context;
 use ecasd::Ecasd;
-use state::{Persistent, STORED_FORM, Volatile};
+use state::{Persistent, Volatile};
 
 /// A card in its reader.
 pub struct Card {
     description: CardDescription,
     ecasd: Ecasd,
     world: World,
+    shared: Arc<Shared>,
     memory: Box<dyn Memory>,
+    /// Whether the memory holds the card at all: a new one is not written before something has changed.
+    is_stored: bool,
     persistent: Persistent,
     volatile: Volatile,
 }
@@ -72,10 +80,24 @@ impl Card {
         memory: impl Memory + 'static,
         world: World,
     ) -> Result<Self, Fault> {
+        Self::open_among(description, memory, world, &Arc::default())
+    }
+
+    /// As [`open`](Self::open): one of many cards, which hold once what is equal among them.
+    pub fn open_among(
+        description: CardDescription,
+        memory: impl Memory + 'static,
+        world: World,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, Fault> {
         let ecasd = Ecasd::load(&description)?;
-        let persistent = load(&memory, &description)?;
+        let stored = stored::load(memory.load()?, description.eid, shared)?;
+        let is_stored = stored.is_some();
+        let persistent = stored
+            .unwrap_or_else(|| Persistent::new(description.eid, description.default_dp_address.clone()));
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
-        let mut card = Self { description, ecasd, world, memory: Box::new(memory), persistent, volatile };
+        let (shared, memory) = (Arc::clone(shared), Box::new(memory));
+        let mut card = Self { description, ecasd, world, shared, memory, is_stored, persistent, volatile };
         card.power_on();
         Ok(card)
     }
@@ -108,7 +130,10 @@ impl Card {
             Ok(command) => command,
             Err(status) => return status.to_bytes().to_vec(),
         };
+        // A session is not kept twice, it can be as large as a profile: if the memory fails, it ends.
+        let session = mem::take(&mut self.volatile.session);
         let before = self.volatile.clone();
+        self.volatile.session = session;
         match self.commit(|context| run(context, command)) {
             Ok(answer) => answer,
             Err(fault) => {
@@ -131,37 +156,17 @@ impl Card {
         };
         let result = decide(&mut context);
         match context.persistent {
-            Cow::Owned(changed) if changed != self.persistent => {
-                let stored = serde_json::to_vec(&changed).map_err(|why| {
-                    Fault::caused_by(why, "cannot write down the card's memory", "report this as a bug")
-                })?;
-                self.memory.store(&stored)?;
-                self.persistent = changed;
+            Cow::Owned(mut changed) if changed != self.persistent => {
+                self.shared.share(&mut changed, &self.persistent);
+                let before = self.is_stored.then_some(&self.persistent);
+                self.memory.commit(stored::changes(before, &changed, &self.shared)?)?;
+                (self.persistent, self.is_stored) = (changed, true);
             }
             // Nothing changed: no wear.
             Cow::Owned(_) | Cow::Borrowed(_) => {}
         }
         Ok(result)
     }
-}
-
-fn load(memory: &impl Memory, description: &CardDescription) -> Result<Persistent, Fault> {
-    let what = || format!("cannot use the memory of card {}", description.eid);
-    let Some(stored) = memory.load()? else {
-        return Ok(Persistent::new(description.eid, description.default_dp_address.clone()));
-    };
-    let persistent: Persistent = serde_json::from_slice(&stored).map_err(|why| {
-        Fault::caused_by(why, what(), "restore it from a copy, or remove it to begin with a new card")
-    })?;
-    if persistent.stored_form != STORED_FORM {
-        let why = format!("it is in form {}, this program knows form {STORED_FORM}", persistent.stored_form);
-        return Err(Fault::new(what(), why, "use the program that wrote it"));
-    }
-    if persistent.eid != description.eid {
-        let why = format!("it is that of card {}", persistent.eid);
-        return Err(Fault::new(what(), why, "give each card a memory of its own"));
-    }
-    Ok(persistent)
 }
 
 /// One command, from the channel to the answer.

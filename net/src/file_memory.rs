@@ -1,49 +1,76 @@
-//! A card's or a device's non-volatile memory in one file.
-//!
-//! The file is one header line and the content:
+//! A card's or a device's non-volatile memory in one file: a journal of batches.
 //!
 //! ```text
-//! landfall-memory 1 <SHA-256 of the content, hex> <length of the content>\n<content>
+//! journal    = "landfall-memory 2 begun\n" batch*
+//! batch      = "LFb\n", number (8), length of the changes (4), checksum (16), change*
+//! change     = length of the name (2), name, and 0: the cell is gone; or 1, length (4), content: the cell is this
 //! ```
 //!
-//! A store writes a new file beside the old one, brings it to the disk, and renames it over the old one; after a power
-//! cut at any moment there is the old content or the new. The hash tells a file that was damaged by anything else.
+//! Integers are big endian; batches are numbered one by one; the checksum is the first half of SHA-256 over number,
+//! length and changes. A commit appends one batch and brings it to the disk before it returns. What a power cut left of
+//! a batch at the end was promised to nobody and is dropped; anything else that does not check is damage, and said so.
+//!
+//! When what is outdated outweighs what is not, a new file with one batch is written beside the old one, brought to the
+//! disk, and renamed over it. Its first line ends in `compacted`: its first batch was whole before the file had its
+//! name, so that it cannot be one that was cut off.
+
+mod journal;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-use world::{Fault, Memory};
+use world::{Batch, Cells, Fault, Memory};
 
-const MAGIC: &str = "landfall-memory";
-const VERSION: u32 = 1;
+use journal::{BEGUN, COMPACTED, Replay, batch_octets, header, live_octets, replay};
+
+/// A journal shorter than this is not worth compacting.
+const MIN_JOURNAL: usize = 32 << 10;
 
 /// [`Memory`] in a file. While it lives, no other process can open the same one.
 #[derive(Debug)]
 pub struct FileMemory {
     path: PathBuf,
-    /// Locked as long as it is open. The state file itself cannot carry the lock: each store replaces it.
+    /// Locked as long as it is open. The journal itself cannot carry the lock: a compacted one replaces it.
     _lock: File,
+    /// How much of the file counts; what is behind it was never committed.
+    length: usize,
+    /// The number of the next batch.
+    next: u64,
+    /// At which length the outdated octets are counted.
+    count_at: usize,
+    /// Whether the file's name has been brought to the disk.
+    is_named: bool,
 }
 
 impl FileMemory {
     /// Opens the memory at `path`, creating its folder where needed. A file that is not there is a memory that is new.
+    ///
+    /// # Errors
+    /// Another process holds it, it cannot be read, or it is damaged.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
         let path = path.into();
         fs::create_dir_all(folder(&path)).map_err(|error| unusable(&path, error))?;
         let lock_path = beside(&path, ".lock");
         let lock = owner_only().open(&lock_path).map_err(|error| unusable(&path, error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Fault::new(
-                format!("cannot use {}", path.display()),
-                "another process holds it",
-                "stop that process, or reach the card through it: `landfall up` and `landfall euicc serve` say where, for --card",
-            )),
-            Err(TryLockError::Error(error)) => Err(unusable(&path, error)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Fault::new(
+                    format!("cannot use {}", path.display()),
+                    "another process holds it",
+                    "stop that process, or reach the card through it: `landfall up` and `landfall euicc serve` say where, for --card",
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(&path, error)),
         }
+        let Replay { cells, length, next, dropped } = read(&path)?;
+        if dropped > 0 {
+            tracing::warn!(path = %path.display(), octets = dropped, "dropped what a power cut left of a commit");
+        }
+        let count_at = count_at(live_octets(&cells));
+        Ok(Self { path, _lock: lock, length, next, count_at, is_named: false })
     }
 
     /// Where the memory lies.
@@ -51,66 +78,99 @@ impl FileMemory {
         &self.path
     }
 
-    fn replace(&self, content: &[u8]) -> io::Result<()> {
+    /// Appends octets to what counts, durably.
+    fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+        let mut file = owner_only().open(&self.path)?;
+        let length = self.length as u64;
+        if file.metadata()?.len() != length {
+            file.set_len(length)?;
+        }
+        file.seek(SeekFrom::Start(length))?;
+        file.write_all(octets)?;
+        file.sync_data()?;
+        if !self.is_named {
+            sync_folder(&self.path)?;
+            self.is_named = true;
+        }
+        Ok(())
+    }
+
+    /// Takes away what a commit that failed has left. If that fails too, the next commit does it.
+    fn take_back(&self) {
+        let file = OpenOptions::new().write(true).open(&self.path);
+        let taken_back = file.and_then(|file| {
+            file.set_len(self.length as u64)?;
+            file.sync_all()
+        });
+        if let Err(error) = taken_back {
+            tracing::warn!(path = %self.path.display(), %error, "could not take back a commit that failed");
+        }
+    }
+
+    /// Puts a new file in the place of one that is outdated for the greater part.
+    fn compact(&mut self) -> Result<(), Fault> {
+        let cells = read(&self.path)?.cells;
+        let live = live_octets(&cells);
+        self.count_at = count_at(live.max(self.length / 2));
+        if self.length.saturating_sub(live) <= live {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        cells.into_iter().for_each(|(cell, content)| batch.put(cell, content));
+        let unwritable = |error| unwritable(&self.path, error);
+        let octets = [header(COMPACTED), batch_octets(self.next, &batch).map_err(unwritable)?].concat();
+        self.replace(&octets).map_err(unwritable)?;
+        (self.length, self.count_at) = (octets.len(), count_at(live));
+        self.next = self.next.saturating_add(1);
+        // The next commit brings the name to the disk before it returns; until then the old file says the same.
+        self.is_named = false;
+        Ok(())
+    }
+
+    fn replace(&self, octets: &[u8]) -> io::Result<()> {
         let new = beside(&self.path, ".new");
         let mut file = owner_only().truncate(true).open(&new)?;
-        file.write_all(header(content).as_bytes())?;
-        file.write_all(content)?;
+        file.write_all(octets)?;
         file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        // The rename itself must reach the disk too.
-        File::open(folder(&self.path))?.sync_all()
+        fs::rename(&new, &self.path)
     }
 }
 
 impl Memory for FileMemory {
-    fn load(&self) -> Result<Option<Vec<u8>>, Fault> {
-        let mut bytes = Vec::new();
-        match File::open(&self.path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-            Ok(_) => content_of(&bytes)
-                .map(|content| Some(content.to_vec()))
-                .map_err(|why| damaged(&self.path, &why)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unusable(&self.path, error)),
+    fn load(&self) -> Result<Cells, Fault> {
+        Ok(read(&self.path)?.cells)
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
+        let start = if self.length == 0 { header(BEGUN) } else { Vec::new() };
+        let octets = batch_octets(self.next, &batch).map(|octets| [start, octets].concat());
+        let written = octets.and_then(|octets| self.append(&octets).map(|()| octets.len()));
+        let written = written.map_err(|error| {
+            self.take_back();
+            unwritable(&self.path, error)
+        })?;
+        self.length = self.length.saturating_add(written);
+        self.next = self.next.saturating_add(1);
+        if self.length >= self.count_at
+            && let Err(fault) = self.compact()
+        {
+            tracing::warn!(%fault, "a memory could not be compacted; what was committed stands");
         }
-    }
-
-    fn store(&mut self, content: &[u8]) -> Result<(), Fault> {
-        self.replace(content).map_err(|error| {
-            Fault::caused_by(
-                error,
-                format!("cannot write {}", self.path.display()),
-                "check that the folder is writable and the disk is not full; the old content still stands",
-            )
-        })
+        Ok(())
     }
 }
 
-fn header(content: &[u8]) -> String {
-    format!("{MAGIC} {VERSION} {} {}\n", hex::encode(Sha256::digest(content)), content.len())
+/// Twice what is live: then the outdated octets may outweigh it.
+fn count_at(live: usize) -> usize {
+    live.saturating_mul(2).max(MIN_JOURNAL)
 }
 
-fn content_of(file: &[u8]) -> Result<&[u8], String> {
-    let line_end = file.iter().position(|byte| *byte == b'\n').ok_or("it has no header line")?;
-    let (line, rest) = file.split_at(line_end);
-    let content = rest.get(1..).unwrap_or_default();
-    let line = str::from_utf8(line).map_err(|_| "its header is not text")?;
-    let [magic, version, hash, length] = line.split(' ').collect::<Vec<_>>()[..] else {
-        return Err("its header does not have four parts".into());
-    };
-    if magic != MAGIC {
-        return Err("it is not a memory file".into());
+fn read(path: &Path) -> Result<Replay, Fault> {
+    match fs::read(path) {
+        Ok(octets) => replay(&octets).map_err(|why| damaged(path, &why)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Replay { next: 1, ..Replay::default() }),
+        Err(error) => Err(unusable(path, error)),
     }
-    if version != VERSION.to_string() {
-        return Err(format!("it has version {version}, and this program knows version {VERSION}"));
-    }
-    if length != content.len().to_string() {
-        return Err(format!("it should hold {length} bytes and holds {}", content.len()));
-    }
-    if hash != hex::encode(Sha256::digest(content)) {
-        return Err("its content does not match its hash".into());
-    }
-    Ok(content)
 }
 
 fn damaged(path: &Path, why: &str) -> Fault {
@@ -129,6 +189,14 @@ fn unusable(path: &Path, error: io::Error) -> Fault {
     )
 }
 
+fn unwritable(path: &Path, error: io::Error) -> Fault {
+    Fault::caused_by(
+        error,
+        format!("cannot write {}", path.display()),
+        "check that the folder is writable and the disk is not full; the old content still stands",
+    )
+}
+
 /// The content is secret: keys of a card.
 fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -136,6 +204,10 @@ fn owner_only() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder(path))?.sync_all()
 }
 
 fn folder(path: &Path) -> &Path {
@@ -149,93 +221,4 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stored(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/card.state");
-        FileMemory::open(&path).unwrap().store(content).unwrap();
-        (folder, path)
-    }
-
-    fn load(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
-        FileMemory::open(path).unwrap().load()
-    }
-
-    #[test]
-    fn what_was_stored_last_is_loaded() {
-        let (_folder, path) = stored(b"one");
-        let mut memory = FileMemory::open(&path).unwrap();
-        memory.store(b"two\nlines \xff").unwrap();
-        drop(memory);
-        assert_eq!(load(&path).unwrap().unwrap(), b"two\nlines \xff");
-        assert_eq!(load(&path.with_extension("other")).unwrap(), None);
-    }
-
-    #[test]
-    fn a_file_cut_anywhere_is_refused() {
-        let (_folder, path) = stored(b"some content");
-        let whole = fs::read(&path).unwrap();
-        for length in 0..whole.len() {
-            fs::write(&path, &whole[..length]).unwrap();
-            assert!(load(&path).unwrap_err().next.contains("restore"), "cut to {length} bytes");
-        }
-    }
-
-    #[test]
-    fn a_file_with_any_bit_wrong_is_refused() {
-        let (_folder, path) = stored(b"some content");
-        let whole = fs::read(&path).unwrap();
-        for at in 0..whole.len() {
-            let mut wrong = whole.clone();
-            wrong[at] ^= 0x10;
-            fs::write(&path, &wrong).unwrap();
-            assert!(load(&path).is_err(), "bit flipped in byte {at}");
-        }
-    }
-
-    #[test]
-    fn a_file_of_a_newer_version_is_refused_by_its_version() {
-        let (_folder, path) = stored(b"x");
-        let text = fs::read_to_string(&path).unwrap().replacen("memory 1", "memory 2", 1);
-        fs::write(&path, text).unwrap();
-        assert!(load(&path).unwrap_err().why.contains("version 2"));
-    }
-
-    #[test]
-    fn a_store_that_was_cut_off_leaves_the_old_content() {
-        let (_folder, path) = stored(b"old");
-        fs::write(beside(&path, ".new"), "landfall-memory 1 torn").unwrap();
-        assert_eq!(load(&path).unwrap().unwrap(), b"old");
-        FileMemory::open(&path).unwrap().store(b"new").unwrap();
-        assert_eq!(load(&path).unwrap().unwrap(), b"new");
-    }
-
-    #[test]
-    fn a_store_that_fails_is_a_fault_and_the_old_content_stands() {
-        let (_folder, path) = stored(b"old");
-        let mut memory = FileMemory::open(&path).unwrap();
-        // In the way of the new file.
-        fs::create_dir(beside(&path, ".new")).unwrap();
-        let fault = memory.store(b"new").unwrap_err();
-        assert!(fault.next.contains("the old content still stands"), "{fault}");
-        assert_eq!(memory.load().unwrap().unwrap(), b"old");
-    }
-
-    #[test]
-    fn two_at_once_are_refused_and_one_after_the_other_are_not() {
-        let (_folder, path) = stored(b"x");
-        let first = FileMemory::open(&path).unwrap();
-        assert!(FileMemory::open(&path).unwrap_err().why.contains("another process"));
-        drop(first);
-        FileMemory::open(&path).unwrap();
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_made_is_a_fault() {
-        let (_folder, path) = stored(b"x");
-        let fault = FileMemory::open(path.join("below a file/card")).unwrap_err();
-        assert!(fault.what.starts_with("cannot use"), "{fault}");
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! What a package says beside its files: codes, authentication parameters, security domains, applications.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::element::{
@@ -32,16 +34,16 @@ pub struct Facts {
     pub aka: Vec<Aka>,
     /// CDMA authentication parameters.
     #[serde(with = "as_der")]
-    pub cdma: Vec<CdmaParameter>,
+    pub cdma: Arc<Vec<CdmaParameter>>,
     /// The MNO-SD first.
     #[serde(with = "as_der")]
-    pub security_domains: Vec<SecurityDomain>,
+    pub security_domains: Arc<Vec<SecurityDomain>>,
     /// Remote file management instances.
     #[serde(with = "as_der")]
-    pub rfm: Vec<Rfm>,
+    pub rfm: Arc<Vec<Rfm>>,
     /// Applications.
     #[serde(with = "as_der")]
-    pub applications: Vec<Application>,
+    pub applications: Arc<Vec<Application>>,
 }
 
 /// The codes of a directory.
@@ -310,6 +312,8 @@ fn sequence_number(octets: &Octets) -> Result<u64, Wrong> {
 
 /// Elements kept as they were sent: in stored form, the hex digits of their DER.
 mod as_der {
+    use std::sync::Arc;
+
     use rsp::der::Asn1;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -324,8 +328,9 @@ mod as_der {
 
     pub(super) fn deserialize<'de, T: Asn1, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Vec<T>, D::Error> {
+    ) -> Result<Arc<Vec<T>>, D::Error> {
         let stored = Vec::<Octets>::deserialize(deserializer)?;
-        stored.iter().map(|der| T::from_der(der).map_err(de::Error::custom)).collect()
+        let elements = stored.iter().map(|der| T::from_der(der).map_err(de::Error::custom));
+        elements.collect::<Result<_, _>>().map(Arc::new)
     }
 }

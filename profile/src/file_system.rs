@@ -305,7 +305,7 @@ impl FileSystem {
                     at = 0;
                 }
                 FileManagement::CreateFcp(fcp) => {
-                    let parent = (!self.files.files.is_empty()).then_some(directory);
+                    let parent = (self.files.len() > 0).then_some(directory);
                     let made = self.create(parent, None, fcp)?;
                     let kind = self.files.file(made).map(|file| file.kind.clone());
                     if let Some(FileKind::Adf { .. }) = kind {
@@ -355,7 +355,7 @@ impl FileSystem {
         row: Option<&Element>,
         fcp: &Fcp,
     ) -> Result<FileIndex, Wrong> {
-        if self.files.files.len() >= MAX_FILES {
+        if self.files.len() >= MAX_FILES {
             return wrong(PeStatusCode::NOT_ENOUGH_MEMORY, format!("more than {MAX_FILES} files"));
         }
         let fid = match (fcp.file_id, row.map(|row| row.fid)) {
@@ -405,8 +405,7 @@ impl FileSystem {
                 file.body = Some(self.new_body(content)?);
             }
         }
-        self.files.files.push(file);
-        Ok(FileIndex(self.files.files.len() - 1))
+        Ok(self.files.make(file))
     }
 
     fn link(&self, file: &mut File, path: &Octets, fcp: &Fcp) -> Result<(), Wrong> {
@@ -443,8 +442,7 @@ impl FileSystem {
                 format!("more than {MAX_FILE_MEMORY} octets in files"),
             );
         }
-        self.files.bodies.push(content.into());
-        Ok(self.files.bodies.len() - 1)
+        Ok(self.files.make_content(content))
     }
 
     /// Writes at a position and gives the one after.
@@ -457,7 +455,7 @@ impl FileSystem {
             _ => None,
         };
         let memory = self.files.memory();
-        let Some(body) = self.files.content_mut(index) else {
+        let Some(body) = self.files.made_content(index) else {
             return wrong(PeStatusCode::BAD_VALUES, "a directory has no contents");
         };
         if let Some(maximum) = grows

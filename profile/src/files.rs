@@ -1,7 +1,11 @@
 //! The files of an installed profile, as the card serves them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::interner::Interner;
 use crate::octets::{Fid, Octets};
 
 /// How many files a profile may have; the richest known packages have some hundreds.
@@ -18,10 +22,15 @@ pub struct FileIndex(pub(crate) usize);
 impl FileIndex {
     /// The master file.
     pub const MF: Self = Self(0);
+
+    /// The place of the file among all, from 0.
+    pub fn number(self) -> usize {
+        self.0
+    }
 }
 
 /// What a file is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileKind {
     /// The master file.
@@ -83,7 +92,7 @@ impl FileKind {
 }
 
 /// Where the access rule of a file is: tag 8B of its FCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AccessRule {
     /// The EF.ARR, looked for from the file's directory upwards.
     pub arr: Fid,
@@ -100,7 +109,7 @@ impl AccessRule {
 }
 
 /// One file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct File {
     /// Its identifier; of an ADF the temporary one.
     pub fid: Fid,
@@ -139,28 +148,83 @@ fn is_empty(octets: &Octets) -> bool {
     octets.0.is_empty()
 }
 
-/// All files of a profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// All files of a profile: as they were installed, and what has changed since.
+///
+/// A clone shares everything with its original; a change makes a copy of what it changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfileFiles {
+    image: Image,
+    changes: Changes,
+}
+
+/// The files as the package made them. Cards with the same package have nearly all of it in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
     /// The MF first, a directory before what is in it.
-    pub(crate) files: Vec<File>,
-    pub(crate) bodies: Vec<Octets>,
+    pub files: Arc<Vec<File>>,
+    /// The contents of EFs; each file knows which are its own.
+    pub contents: Arc<Vec<Arc<Vec<u8>>>>,
+}
+
+/// What is no longer as the package made it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Files whose state has changed.
+    pub files: BTreeMap<FileIndex, Arc<File>>,
+    /// Contents that have changed, by their place in [`Image::contents`].
+    pub contents: BTreeMap<usize, Arc<Vec<u8>>>,
+}
+
+impl Image {
+    /// Holds what is equal to something seen before only once.
+    pub fn share(&mut self, files: &Interner<Vec<File>>, contents: &Interner<Vec<u8>>) {
+        self.files = files.share(std::mem::take(&mut self.files));
+        let own = self.contents.iter().map(|content| contents.share(Arc::clone(content)));
+        self.contents = Arc::new(own.collect());
+    }
 }
 
 impl ProfileFiles {
+    /// The files of an image with changes to them.
+    pub fn new(image: Image, changes: Changes) -> Self {
+        Self { image, changes }
+    }
+
+    /// The files as they were installed.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The files as they were installed, to share them with others.
+    pub fn image_mut(&mut self) -> &mut Image {
+        &mut self.image
+    }
+
+    /// What has changed since.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     /// Every file, the MF first and a directory before what is in it.
     pub fn all(&self) -> impl Iterator<Item = (FileIndex, &File)> {
-        self.files.iter().enumerate().map(|(index, file)| (FileIndex(index), file))
+        let current = |(index, file)| {
+            let index = FileIndex(index);
+            (index, self.changes.files.get(&index).map_or(file, AsRef::as_ref))
+        };
+        self.image.files.iter().enumerate().map(current)
     }
 
     /// One file.
     pub fn file(&self, index: FileIndex) -> Option<&File> {
-        self.files.get(index.0)
+        let changed = self.changes.files.get(&index).map(AsRef::as_ref);
+        changed.or_else(|| self.image.files.get(index.0))
     }
 
     /// One file, to change its state.
     pub fn file_mut(&mut self, index: FileIndex) -> Option<&mut File> {
-        self.files.get_mut(index.0)
+        let Self { image, changes } = self;
+        let original = image.files.get(index.0)?;
+        Some(Arc::make_mut(changes.files.entry(index).or_insert_with(|| Arc::new(original.clone()))))
     }
 
     /// The files in a directory; those of the other one if it is a link.
@@ -208,13 +272,20 @@ impl ProfileFiles {
 
     /// The contents of an EF.
     pub fn content(&self, index: FileIndex) -> Option<&[u8]> {
-        self.bodies.get(self.file(index)?.body?).map(|body| body.0.as_slice())
+        let body = self.file(index)?.body?;
+        self.changes
+            .contents
+            .get(&body)
+            .or_else(|| self.image.contents.get(body))
+            .map(|content| content.as_slice())
     }
 
     /// The contents of an EF, to change them; a file with records must keep their number and length.
     pub fn content_mut(&mut self, index: FileIndex) -> Option<&mut Vec<u8>> {
         let body = self.file(index)?.body?;
-        self.bodies.get_mut(body).map(|body| &mut body.0)
+        let Self { image, changes } = self;
+        let original = image.contents.get(body)?;
+        Some(Arc::make_mut(changes.contents.entry(body).or_insert_with(|| Arc::clone(original))))
     }
 
     /// Record `number`, from 1.
@@ -231,6 +302,33 @@ impl ProfileFiles {
 
     /// The octets of the contents of all files together.
     pub fn memory(&self) -> usize {
-        self.bodies.iter().map(|body| body.len()).sum()
+        let changed = |body| self.changes.contents.get(&body);
+        let contents = self.image.contents.iter().enumerate();
+        contents.map(|(body, content)| changed(body).unwrap_or(content).len()).sum()
+    }
+
+    /// How many files there are.
+    pub(crate) fn len(&self) -> usize {
+        self.image.files.len()
+    }
+
+    /// Adds a file to the image.
+    pub(crate) fn make(&mut self, file: File) -> FileIndex {
+        let files = Arc::make_mut(&mut self.image.files);
+        files.push(file);
+        FileIndex(files.len().saturating_sub(1))
+    }
+
+    /// Adds contents to the image, and says where they are.
+    pub(crate) fn make_content(&mut self, content: Vec<u8>) -> usize {
+        let contents = Arc::make_mut(&mut self.image.contents);
+        contents.push(Arc::new(content));
+        contents.len().saturating_sub(1)
+    }
+
+    /// The contents of an EF in the image.
+    pub(crate) fn made_content(&mut self, index: FileIndex) -> Option<&mut Vec<u8>> {
+        let body = self.image.files.get(index.0)?.body?;
+        Arc::make_mut(&mut self.image.contents).get_mut(body).map(Arc::make_mut)
     }
 }

@@ -3,8 +3,7 @@
 //! TCA profile package, 8.1 to 8.10: the order of PEs, what the eUICC must support, and the status of each refusal.
 
 use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use crate::element::{FileSystemKind, PeHeader, PinCodesChoice, ProfileElement, ProfileHeader, Service};
 use crate::facts::{Aka, Facts, Pin, PinCodesOf, Pins, Puk};
@@ -109,7 +108,7 @@ impl Capabilities {
 }
 
 /// A profile, ready for a card.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstalledProfile {
     /// Its files.
     pub files: ProfileFiles,
@@ -269,15 +268,15 @@ impl Installer {
             }
             ProfileElement::CdmaParameter(parameter) => {
                 self.naa()?;
-                self.facts.cdma.push(parameter.clone());
+                Arc::make_mut(&mut self.facts.cdma).push(parameter.clone());
             }
             ProfileElement::SecurityDomain(domain) => {
-                self.facts.security_domains.push(domain.as_ref().clone());
+                Arc::make_mut(&mut self.facts.security_domains).push(domain.as_ref().clone());
             }
-            ProfileElement::Rfm(rfm) => self.facts.rfm.push(rfm.clone()),
+            ProfileElement::Rfm(rfm) => Arc::make_mut(&mut self.facts.rfm).push(rfm.clone()),
             ProfileElement::Application(application) => {
                 if self.capabilities.services.contains(&Service::JAVACARD) {
-                    self.facts.applications.push(application.as_ref().clone());
+                    Arc::make_mut(&mut self.facts.applications).push(application.as_ref().clone());
                 } else {
                     return self.unsupported(
                         element,

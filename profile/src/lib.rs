@@ -10,6 +10,7 @@ mod file_system;
 mod files;
 pub mod generic;
 mod install;
+mod interner;
 mod macros;
 mod octets;
 mod package;
@@ -22,9 +23,12 @@ pub use decoder::{Decoder, MAX_PROFILE_ELEMENT};
 pub use element::ProfileElement;
 pub use facts::Facts;
 pub use file_system::FileSystem;
-pub use files::{AccessRule, File, FileIndex, FileKind, MAX_FILE_MEMORY, MAX_FILES, ProfileFiles};
+pub use files::{
+    AccessRule, Changes, File, FileIndex, FileKind, Image, MAX_FILE_MEMORY, MAX_FILES, ProfileFiles,
+};
 pub use generic::generic;
 pub use install::{Capabilities, InstalledProfile, Installer};
+pub use interner::Interner;
 pub use octets::{Fid, Octets, Oid, SecretOctets};
 pub use package::Package;
 pub use response::{EuiccResponse, PeStatus, PeStatusCode, Refused};

@@ -46,7 +46,7 @@ macro_rules! fields {
     ) => {
         rsp::sequence! {
             $(#[$meta])*
-            #[derive(Clone, Debug, PartialEq, Eq)]
+            #[derive(Clone, Debug, PartialEq, Eq, Hash)]
             pub struct $name = $tag {
                 $( #[doc = concat!("`", $asn1, "`")] #[doc = ""] $(#[$field_meta])* pub $field: $type = $field_tag, )*
                 /// Elements of a later version of the specification, kept as they came.

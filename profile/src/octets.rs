@@ -83,7 +83,7 @@ impl<'de> Deserialize<'de> for Octets {
 }
 
 /// OCTET STRING that holds a key or a code: never in `Debug`, wiped when dropped.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct SecretOctets(Vec<u8>);
 
 impl SecretOctets {

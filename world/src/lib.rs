@@ -9,7 +9,7 @@
 //! | time | [`Clock`] | [`ManualClock`] | `net::OsClock` |
 //! | randomness | [`Dice`] | [`SeededDice`] | `net::OsDice` |
 //! | durable records | [`Records`], used through [`Tx`] and [`transact`] | [`MemoryRecords`] | `net::SqliteRecords` |
-//! | non-volatile memory of a card | [`Memory`] | [`RamMemory`] | `net::FileMemory` |
+//! | non-volatile memory of a card or a device | [`Memory`] | [`RamMemory`] | `net::FileMemory` |
 //! | HTTP between two parties | [`Link`] | the other party's router | `net::Client::link` |
 //! | APDUs between device and card | [`CardDoor`] | the card itself | `net::door::TcpCard` |
 //! | what happened | [`Events`] | [`MemoryEvents`], [`NullEvents`] | the timeline of `cli` |
@@ -30,7 +30,7 @@ pub use door::{Atr, BoxCardDoor, CardDoor, DoorFault};
 pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
 pub use fault::Fault;
 pub use link::{Link, LinkFault, LinkFaultKind, PeerCertificate, link_from, send};
-pub use memory::{Memory, RamMemory};
+pub use memory::{Batch, Cells, Content, Memory, RamMemory};
 pub use records::{ChangeSet, Committed, MemoryRecords, Records, Stored, Version};
 pub use tx::{Collection, MAX_ATTEMPTS, Tx, transact};
 

@@ -1,5 +1,7 @@
 //! Notifications: SGP.22 section 3.5. Numbered, signed, and kept until the LPA removes them.
 
+use std::sync::Arc;
+
 use rsp::der::{BitString, Raw};
 use rsp::ids::{Aid, Iccid, SubjectKeyIdentifier};
 use rsp::sgp22::es8plus::StoreMetadataRequest;
@@ -58,13 +60,13 @@ pub(crate) fn keep(
     event: usize,
     notification: PendingNotification,
 ) {
-    context.persistent.to_mut().notifications.push(StoredNotification {
+    context.persistent.to_mut().notifications.push(Arc::new(StoredNotification {
         sequence_number: metadata.seq_number,
         event,
         address: metadata.notification_address,
         iccid: metadata.iccid,
         signed: InDer(Raw::new(notification)),
-    });
+    }));
 }
 
 fn signed(

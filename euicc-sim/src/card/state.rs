@@ -1,6 +1,7 @@
 //! What a card remembers: what survives a power cut, and what does not, as two types.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use profile::element::PinKeyReference;
 use profile::{FileIndex, Octets, SecretOctets};
@@ -16,9 +17,10 @@ use super::channel::Channel;
 use super::session::Session;
 
 /// The version of the stored form that this code writes and reads.
-pub(crate) const STORED_FORM: u32 = 1;
+pub(crate) const STORED_FORM: u32 = 2;
 
-/// The non-volatile memory. It changes only as a whole, once a command has been decided.
+/// What survives a power cut. It changes only as a whole, once a command has been decided; `stored` says in which cells
+/// of the memory it is kept. What is left out of the serialised form has cells of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Persistent {
     pub(crate) stored_form: u32,
@@ -28,15 +30,20 @@ pub(crate) struct Persistent {
     pub(crate) next_isd_p: u16,
     pub(crate) next_sequence_number: i64,
     pub(crate) default_dp_address: Option<String>,
-    pub(crate) profiles: Vec<InstalledProfile>,
+    /// In the order of their numbers. A change makes a copy of the one profile: `Arc::make_mut`.
+    #[serde(skip)]
+    pub(crate) profiles: Vec<Arc<InstalledProfile>>,
     /// At most one, by construction.
     pub(crate) enabled: Option<Aid>,
     /// The operational profile that was enabled before a test profile, to which alone one may go back.
     pub(crate) before_test_profile: Option<Aid>,
     /// What the next REFRESH will bring about.
     pub(crate) switch: Option<ProfileSwitch>,
-    pub(crate) notifications: Vec<StoredNotification>,
+    /// In the order of their numbers.
+    #[serde(skip)]
+    pub(crate) notifications: Vec<Arc<StoredNotification>>,
     /// One-time keys given out and not used up, the latest last.
+    #[serde(skip)]
     pub(crate) one_time_keys: Vec<OneTimeKey>,
 }
 
@@ -63,6 +70,7 @@ pub(crate) struct InstalledProfile {
     /// Octets of memory that it takes.
     pub(crate) memory: u32,
     /// Its files, codes and keys.
+    #[serde(skip)]
     pub(crate) content: profile::InstalledProfile,
 }
 
@@ -133,7 +141,7 @@ impl Persistent {
     }
 
     pub(crate) fn profile(&self, isd_p: &Aid) -> Option<&InstalledProfile> {
-        self.profiles.iter().find(|profile| profile.isd_p == *isd_p)
+        self.profiles.iter().find(|profile| profile.isd_p == *isd_p).map(AsRef::as_ref)
     }
 
     pub(crate) fn enabled_profile(&self) -> Option<&InstalledProfile> {
@@ -142,7 +150,7 @@ impl Persistent {
 
     pub(crate) fn enabled_profile_mut(&mut self) -> Option<&mut InstalledProfile> {
         let enabled = self.enabled.as_ref()?;
-        self.profiles.iter_mut().find(|profile| profile.isd_p == *enabled)
+        self.profiles.iter_mut().find(|profile| profile.isd_p == *enabled).map(Arc::make_mut)
     }
 
     pub(crate) fn memory_used(&self) -> u32 {

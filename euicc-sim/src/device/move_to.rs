@@ -8,13 +8,16 @@ use rsp::activation_code::ActivationCode;
 use rsp::ids::{Iccid, Plmn};
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use world::{BoxFuture, CardDoor, Fault, Memory, Outcome};
+use world::{Batch, BoxFuture, CardDoor, Content, Fault, Memory, Outcome};
 
 use super::es10::Es10Error;
 use super::lpa::{ChangeError, Delivery, DownloadError, DownloadOptions, HttpTraffic, Installed, Lpa};
 use super::modem::{Modem, NotRegistered, Registered};
 use super::teller::Teller;
 use super::terminal::Traffic;
+
+/// The cell of a device's memory.
+const INTENTION: &str = "intention";
 
 /// A device: a card, an LPA and a modem that share it, and a memory of its own.
 pub struct Device<D> {
@@ -383,8 +386,9 @@ impl<D: CardDoor> Device<D> {
     }
 
     fn written(&self) -> Result<Intention, Fault> {
-        let Some(stored) = self.memory.load()? else { return Ok(Intention::None) };
-        serde_json::from_slice(&stored).map_err(|error| {
+        let cells = self.memory.load()?;
+        let Some(cell) = cells.get(INTENTION) else { return Ok(Intention::None) };
+        cell.from_json().map_err(|error| {
             Fault::caused_by(
                 error,
                 "cannot use the device's memory",
@@ -394,10 +398,7 @@ impl<D: CardDoor> Device<D> {
     }
 
     fn intend(&mut self, intention: Intention) -> Result<(), Fault> {
-        let stored = serde_json::to_vec(&intention).map_err(|error| {
-            Fault::caused_by(error, "cannot write the device's memory", "report this as a bug")
-        })?;
-        self.memory.store(&stored)
+        self.memory.commit(Batch::of(INTENTION, Content::json(&intention)?))
     }
 
     /// Nothing is open any more. If that cannot be written down, a recovery will find the profile that works.

@@ -13,7 +13,7 @@ use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use rsp::ids::{Imsi, Plmn};
 use serde::{Deserialize, Serialize};
-use world::{Fault, Memory, World};
+use world::{Batch, Content, Fault, Memory, World};
 
 use super::messages::{EmmCause, hex_octets};
 
@@ -133,16 +133,17 @@ impl SubscriberServer {
     /// # Errors
     /// The memory cannot be read or does not hold subscribers.
     pub fn open(plmn: Plmn, memory: impl Memory + 'static, world: World) -> Result<Self, Fault> {
-        let subscribers = match memory.load()? {
-            None => BTreeMap::new(),
-            Some(stored) => serde_json::from_slice(&stored).map_err(|error| {
-                Fault::caused_by(
-                    error,
-                    format!("cannot use the subscribers of {plmn}"),
-                    "restore the file from a copy, or remove it to begin with no subscribers",
-                )
-            })?,
+        let bad = |why: String| {
+            let what = format!("cannot use the subscribers of {plmn}");
+            Fault::new(what, why, "restore the file from a copy, or remove it to begin with no subscribers")
         };
+        let mut subscribers = BTreeMap::new();
+        for (imsi, cell) in memory.load()? {
+            let number = imsi.parse().map_err(|_| bad(format!("its cell {imsi} is no subscriber's")))?;
+            let subscriber: Subscriber =
+                cell.from_json().map_err(|why| bad(format!("subscriber {imsi} cannot be read: {why}")))?;
+            subscribers.insert(number, subscriber);
+        }
         Ok(Self { plmn, world, state: Mutex::new(State { subscribers, memory: Box::new(memory) }) })
     }
 
@@ -156,11 +157,11 @@ impl SubscriberServer {
     /// # Errors
     /// The change cannot be written down; nothing has changed.
     pub fn provision(&self, imsi: Imsi, mut subscriber: Subscriber) -> Result<(), Fault> {
-        self.change(|subscribers| {
-            if let Some(known) = subscribers.get(&imsi) {
+        self.change(imsi, |place| {
+            if let Some(known) = place {
                 subscriber.last_seq = subscriber.last_seq.max(known.last_seq);
             }
-            subscribers.insert(imsi, subscriber);
+            *place = Some(subscriber);
         })
     }
 
@@ -169,7 +170,7 @@ impl SubscriberServer {
     /// # Errors
     /// The change cannot be written down; nothing has changed.
     pub fn remove(&self, imsi: Imsi) -> Result<bool, Fault> {
-        self.change(|subscribers| subscribers.remove(&imsi).is_some())
+        self.change(imsi, |place| place.take().is_some())
     }
 
     /// The subscriber, if it is one of this network.
@@ -183,8 +184,8 @@ impl SubscriberServer {
     /// The subscriber is unknown, barred, or may not roam; or the sequence number cannot be written down.
     pub fn authentication_vector(&self, imsi: Imsi, serving: Plmn) -> Result<Vector, EmmCause> {
         let (algorithm, sqn) = self
-            .change(|subscribers| {
-                let subscriber = subscribers.get_mut(&imsi).ok_or(EmmCause::IMSI_UNKNOWN_IN_HSS)?;
+            .change(imsi, |place| {
+                let subscriber = place.as_mut().ok_or(EmmCause::IMSI_UNKNOWN_IN_HSS)?;
                 if let Some(cause) = subscriber.barred {
                     return Err(cause);
                 }
@@ -202,8 +203,8 @@ impl SubscriberServer {
     /// # Errors
     /// AUTS was not made with this subscriber's keys, or the sequence number cannot be written down.
     pub fn resynchronise(&self, imsi: Imsi, rand: &[u8; 16], auts: [u8; 14]) -> Result<(), EmmCause> {
-        self.change(|subscribers| {
-            let subscriber = subscribers.get_mut(&imsi).ok_or(EmmCause::IMSI_UNKNOWN_IN_HSS)?;
+        self.change(imsi, |place| {
+            let subscriber = place.as_mut().ok_or(EmmCause::IMSI_UNKNOWN_IN_HSS)?;
             let sqn_ms = subscriber
                 .keys
                 .algorithm()?
@@ -215,17 +216,22 @@ impl SubscriberServer {
         .map_err(|fault| network_failure(&fault))?
     }
 
-    /// Changes the subscribers, writes them down, and only then says so.
-    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<Imsi, Subscriber>) -> T) -> Result<T, Fault> {
+    /// Changes one subscriber, writes it down in a cell of its own, and only then says so.
+    fn change<T>(&self, imsi: Imsi, change: impl FnOnce(&mut Option<Subscriber>) -> T) -> Result<T, Fault> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = state.subscribers.clone();
-        let result = change(&mut changed);
-        if changed != state.subscribers {
-            let stored = serde_json::to_vec(&changed).map_err(|error| {
-                Fault::caused_by(error, "cannot write down subscribers", "report this as a bug")
-            })?;
-            state.memory.store(&stored)?;
-            state.subscribers = changed;
+        let mut subscriber = state.subscribers.get(&imsi).cloned();
+        let result = change(&mut subscriber);
+        if subscriber.as_ref() != state.subscribers.get(&imsi) {
+            let mut batch = Batch::default();
+            match &subscriber {
+                Some(subscriber) => batch.put(imsi.to_string(), Content::json(subscriber)?),
+                None => batch.remove(imsi.to_string()),
+            }
+            state.memory.commit(batch)?;
+            match subscriber {
+                Some(subscriber) => drop(state.subscribers.insert(imsi, subscriber)),
+                None => drop(state.subscribers.remove(&imsi)),
+            }
         }
         Ok(result)
     }

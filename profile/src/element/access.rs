@@ -64,7 +64,7 @@ fields! {
 
 rsp::choice! {
     /// Codes of their own, or those of another directory.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
     pub enum PinCodesChoice = 0 {
         /// The codes.
         #[serde(rename = "pinconfig")]

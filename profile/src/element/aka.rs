@@ -47,7 +47,7 @@ fields! {
 
 rsp::choice! {
     /// Own keys or another application's.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
     pub enum AlgoConfiguration = 0 {
         /// Another application's.
         #[serde(rename = "mappingParameter")]

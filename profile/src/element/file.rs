@@ -60,7 +60,7 @@ fields! {
 
 rsp::choice! {
     /// One step in making a file by template.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
     pub enum FileItem = 0 {
         /// Not this one.
         #[serde(rename = "doNotCreate")]
@@ -79,7 +79,7 @@ rsp::choice! {
 
 rsp::choice! {
     /// One step in making files by path.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
     pub enum FileManagement = 0 {
         /// The directory or file to go to, from the MF.
         #[serde(rename = "filePath")]

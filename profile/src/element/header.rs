@@ -107,7 +107,7 @@ impl fmt::Debug for Service {
 }
 
 /// The services that the eUICC must have for this profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServicesList {
     /// In ascending order.
     pub services: Vec<Service>,

@@ -108,7 +108,7 @@ impl Asn1 for String {
 }
 
 /// NULL.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Null;
 
 impl Serialize for Null {
@@ -221,7 +221,7 @@ impl Asn1 for BitString {
 /// Elements that a type does not know, kept for those that must hand them on or report them.
 ///
 /// As the last field of a `sequence!` it swallows whatever follows the known elements.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 pub struct Unknown(pub Vec<u8>);
 
 impl Serialize for Unknown {

@@ -1,5 +1,7 @@
 //! ProfileInstallationResult: SGP.22 section 2.5.6. What became of an installation, signed, told and kept.
 
+use std::sync::Arc;
+
 use profile::EuiccResponse;
 use rsp::der::{Asn1, Raw};
 use rsp::ids::{Aid, Iccid};
@@ -38,7 +40,7 @@ pub(super) fn installed(
     };
     let isd_p = Aid::isd_p(number);
     persistent.next_isd_p = next;
-    persistent.profiles.push(InstalledProfile {
+    persistent.profiles.push(Arc::new(InstalledProfile {
         isd_p: isd_p.clone(),
         metadata: InDer(outline.metadata),
         nickname: None,
@@ -46,7 +48,7 @@ pub(super) fn installed(
         ci: prepared.server.ci.clone(),
         memory: loaded.octets,
         content: loaded.content,
-    });
+    }));
     // The package will not be sent again.
     persistent.one_time_keys.retain(|key| *key != prepared.one_time_key);
 

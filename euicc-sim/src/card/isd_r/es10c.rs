@@ -14,8 +14,9 @@ use crate::card::state::{InstalledProfile, Persistent};
 
 /// The profile that a request names.
 fn find<'a>(persistent: &'a Persistent, identifier: &ProfileIdentifier) -> Option<&'a InstalledProfile> {
-    persistent.profiles.iter().find(|profile| match identifier {
+    let found = persistent.profiles.iter().find(|profile| match identifier {
         ProfileIdentifier::IsdpAid(aid) => profile.isd_p == *aid,
         ProfileIdentifier::Iccid(iccid) => profile.iccid() == *iccid,
-    })
+    });
+    found.map(AsRef::as_ref)
 }

@@ -9,7 +9,7 @@ use rsp::sgp22::es10c::{
     EnableProfileRequest, EnableProfileResponse,
 };
 use rsp::sgp22::{ProfileIdentifier, ProfileState};
-use world::{Fault, Memory, RamMemory};
+use world::{Batch, Cells, Content, Fault, Memory, RamMemory};
 
 use super::bench::{Bench, pki};
 use super::download::ICCID;
@@ -32,14 +32,14 @@ impl FailingMemory {
 }
 
 impl Memory for FailingMemory {
-    fn load(&self) -> Result<Option<Vec<u8>>, Fault> {
+    fn load(&self) -> Result<Cells, Fault> {
         self.inner.load()
     }
 
-    fn store(&mut self, content: &[u8]) -> Result<(), Fault> {
+    fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
         let number = self.writes.fetch_add(1, Ordering::SeqCst);
         if number < self.fails_at || self.after && number == self.fails_at {
-            self.inner.store(content)?;
+            self.inner.commit(batch)?;
         }
         if number >= self.fails_at {
             Err(Fault::new("cannot write", "no power", "try later"))
@@ -107,7 +107,7 @@ fn a_memory_that_cannot_be_written_refuses_the_command_and_changes_nothing() {
     );
     let addresses = bench.es10(&[0xBF, 0x3C, 0]).unwrap();
     assert_eq!(hex::encode(addresses), format!("bf3c128110{}", hex::encode("smds.example.com")));
-    assert_eq!(memory.inner.load().unwrap(), None);
+    assert!(memory.inner.load().unwrap().is_empty());
 }
 
 #[test]
@@ -122,20 +122,21 @@ fn what_does_not_change_is_not_written() {
 
 #[test]
 fn a_memory_of_another_card_or_of_no_card_is_not_used() {
-    use crate::card::Card;
-    let open = |content: &[u8]| {
-        let mut memory = RamMemory::default();
-        memory.store(content).unwrap();
+    use crate::card::{Card, state::Persistent};
+    let open = |cell: &str, content: Content| {
+        let memory = RamMemory::of(Cells::from([(cell.to_owned(), content)]));
         let world = world::World::new(
             world::ManualClock::at(rsp::time::Timestamp(0)),
             world::SeededDice::from_text("x"),
         );
         Card::open(super::bench::description(&pki()), memory, world).map(drop).unwrap_err().to_string()
     };
-    assert!(open(b"{").contains("restore it from a copy"));
-    let mut other =
-        crate::card::state::Persistent::new("89001012012341234012345678901224".parse().unwrap(), None);
-    assert!(open(&serde_json::to_vec(&other).unwrap()).contains("that of card 8900101"));
+    let json = |persistent: &Persistent| Content::json(persistent).unwrap();
+    assert!(open("card", b"{".to_vec().into()).contains("restore it from a copy"));
+    let own = super::bench::description(&pki()).eid;
+    assert!(open("cart", json(&Persistent::new(own, None))).contains("its cell card is missing"));
+    let mut other = Persistent::new("89001012012341234012345678901224".parse().unwrap(), None);
+    assert!(open("card", json(&other)).contains("that of card 8900101"));
     other.stored_form = 99;
-    assert!(open(&serde_json::to_vec(&other).unwrap()).contains("form 99"));
+    assert!(open("card", json(&other)).contains("form 99"));
 }

@@ -18,8 +18,14 @@ pub(crate) fn retrieve_notifications_list(
         Some(NotificationSearch::SeqNumber(number)) => notification.sequence_number == *number,
         Some(NotificationSearch::ProfileManagementOperation(events)) => events.has(notification.event),
     };
-    let found: Vec<_> =
-        context.persistent.notifications.iter().filter(wanted).map(|each| each.signed.0.clone()).collect();
+    let found: Vec<_> = context
+        .persistent
+        .notifications
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(wanted)
+        .map(|each| each.signed.0.clone())
+        .collect();
     if found.is_empty() {
         return RetrieveNotificationsListResponse::NotificationsListResultError(NO_RESULT_AVAILABLE);
     }

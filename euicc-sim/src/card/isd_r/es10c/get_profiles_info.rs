@@ -28,7 +28,7 @@ pub(crate) fn get_profiles_info(
         Some(ProfileSearch::Iccid(iccid)) => profile.iccid() == *iccid,
         Some(ProfileSearch::ProfileClass(class)) => profile.class() == *class,
     };
-    let found = context.persistent.profiles.iter().filter(wanted);
+    let found = context.persistent.profiles.iter().map(AsRef::as_ref).filter(wanted);
     ProfileInfoListResponse::ProfileInfoListOk(
         found
             .map(|profile| {

@@ -1,5 +1,7 @@
 //! ES10c.SetNickname: SGP.22 section 5.7.21.
 
+use std::sync::Arc;
+
 use rsp::sgp22::es10c::{SetNicknameRequest, SetNicknameResponse};
 
 use crate::card::context::Context;
@@ -25,7 +27,7 @@ fn decide(context: &mut Context<'_>, request: SetNicknameRequest) -> i64 {
     let nickname = Some(request.profile_nickname).filter(|nickname| !nickname.is_empty());
     for profile in &mut context.persistent.to_mut().profiles {
         if profile.iccid() == request.iccid {
-            profile.nickname.clone_from(&nickname);
+            Arc::make_mut(profile).nickname.clone_from(&nickname);
         }
     }
     OK

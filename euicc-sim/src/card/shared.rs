@@ -1,0 +1,39 @@
+//! What the cards of one process have in common, held once.
+
+use std::sync::Arc;
+
+use profile::element::{Application, Rfm, SecurityDomain};
+use profile::{File, Interner};
+
+use super::state::Persistent;
+
+/// What the cards that were opened among each other hold once, as long as one of them needs it: the file tables and
+/// contents that packages made, their security domains and applications. No card sees of another whether it is there.
+#[derive(Debug, Default)]
+pub struct Shared {
+    octets: Interner<Vec<u8>>,
+    files: Interner<Vec<File>>,
+    security_domains: Interner<Vec<SecurityDomain>>,
+    rfm: Interner<Vec<Rfm>>,
+    applications: Interner<Vec<Application>>,
+}
+
+impl Shared {
+    /// Shares what is new in `changed` since `before`: the profiles.
+    pub(super) fn share(&self, changed: &mut Persistent, before: &Persistent) {
+        let new = changed.profiles.iter_mut().filter(|profile| before.profile(&profile.isd_p).is_none());
+        for profile in new {
+            let content = &mut Arc::make_mut(profile).content;
+            content.files.image_mut().share(&self.files, &self.octets);
+            let facts = &mut content.facts;
+            facts.security_domains = self.security_domains.share(std::mem::take(&mut facts.security_domains));
+            facts.rfm = self.rfm.share(std::mem::take(&mut facts.rfm));
+            facts.applications = self.applications.share(std::mem::take(&mut facts.applications));
+        }
+    }
+
+    /// Octets that other cards have too.
+    pub(super) fn octets(&self, octets: Vec<u8>) -> Arc<Vec<u8>> {
+        self.octets.share(Arc::new(octets))
+    }
+}

@@ -1,0 +1,302 @@
+//! The stored form: which cells of the memory hold what a card remembers.
+//!
+//! | cell | what |
+//! |---|---|
+//! | `card` | numbers, addresses, which profile is enabled |
+//! | `one-time-keys` | otSK.EUICC.ECKA kept for retries |
+//! | `notification/<number>` | a notification |
+//! | `profile/<ISD-P>` | metadata, nickname, memory |
+//! | `profile/<ISD-P>/facts`, `/domains` | what the package says beside its files |
+//! | `profile/<ISD-P>/codes`, `/aka` | PINs with their counters; authentication keys with their sequence numbers |
+//! | `profile/<ISD-P>/files`, `/contents` | the file table and all contents as they were installed |
+//! | `profile/<ISD-P>/file/<n>`, `/content/<n>` | one file, the contents of one, changed since |
+//!
+//! Contents are octets, all else is JSON. A change of a file's contents is one cell, and those of the profile stay as
+//! they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use profile::facts::{Aka, Facts, Pins, Puk};
+use profile::{Changes, File, Image, ProfileFiles};
+use rsp::ids::Eid;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use world::{Batch, Cells, Content, Fault};
+
+use super::shared::Shared;
+use super::state::{InstalledProfile, OneTimeKey, Persistent, STORED_FORM, StoredNotification};
+
+const CARD: &str = "card";
+const ONE_TIME_KEYS: &str = "one-time-keys";
+const NOTIFICATION: &str = "notification/";
+const PROFILE: &str = "profile/";
+
+/// PINs and the codes that unblock them.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Codes {
+    pins: Vec<Pins>,
+    puks: Vec<Puk>,
+}
+
+/// The file table, and how long the contents are that follow each other in the cell of contents.
+#[derive(Serialize, Deserialize)]
+struct Table<Files> {
+    files: Files,
+    lengths: Vec<usize>,
+}
+
+/// What has to be written when `new` follows `old`; all of it when nothing is written yet.
+pub(super) fn changes(old: Option<&Persistent>, new: &Persistent, shared: &Shared) -> Result<Batch, Fault> {
+    let mut batch = Batch::default();
+    put_json(&mut batch, CARD, old, new)?;
+    let (was, is) = (old.map(|old| &old.one_time_keys), &new.one_time_keys);
+    if was.map_or(!is.is_empty(), |was| was != is) {
+        batch.put(ONE_TIME_KEYS, Content::json(is)?);
+    }
+    notifications(&mut batch, old, new)?;
+    let known = |profile: &InstalledProfile| old.and_then(|old| old.profile(&profile.isd_p));
+    for gone in old.iter().flat_map(|old| &old.profiles).filter(|old| new.profile(&old.isd_p).is_none()) {
+        cells_of(gone).into_iter().for_each(|cell| batch.remove(cell));
+    }
+    for profile in &new.profiles {
+        profile_changes(&mut batch, known(profile), profile, shared)?;
+    }
+    Ok(batch)
+}
+
+fn notifications(batch: &mut Batch, old: Option<&Persistent>, new: &Persistent) -> Result<(), Fault> {
+    let by_number = |persistent: &Persistent| -> BTreeMap<i64, Arc<StoredNotification>> {
+        let all = persistent.notifications.iter();
+        all.map(|each| (each.sequence_number, Arc::clone(each))).collect()
+    };
+    let (was, is) = (old.map(by_number).unwrap_or_default(), by_number(new));
+    for number in was.keys().filter(|number| !is.contains_key(number)) {
+        batch.remove(format!("{NOTIFICATION}{number}"));
+    }
+    for (number, notification) in is {
+        if was.get(&number) != Some(&notification) {
+            batch.put(format!("{NOTIFICATION}{number}"), Content::json(&*notification)?);
+        }
+    }
+    Ok(())
+}
+
+fn profile_changes(
+    batch: &mut Batch,
+    old: Option<&InstalledProfile>,
+    new: &InstalledProfile,
+    shared: &Shared,
+) -> Result<(), Fault> {
+    if old.is_some_and(|old| std::ptr::eq(old, new)) {
+        return Ok(());
+    }
+    let name = name_of(new);
+    put_json(batch, &name, old, new)?;
+    let facts = &new.content.facts;
+    let was = old.map(|old| &old.content.facts);
+    if was != Some(facts) {
+        put_json(batch, &format!("{name}/facts"), was.map(rest_of).as_ref(), &rest_of(facts))?;
+        put_json(batch, &format!("{name}/codes"), was.map(codes_of).as_ref(), &codes_of(facts))?;
+        put_json(batch, &format!("{name}/aka"), was.map(|was| &was.aka), &facts.aka)?;
+        let domains = domains_of(facts);
+        if was.map(domains_of).as_ref() != Some(&domains) {
+            batch.put(format!("{name}/domains"), shared.octets(Content::json(&domains)?.to_vec()));
+        }
+    }
+    file_changes(batch, &name, old.map(|old| &old.content.files), &new.content.files, shared)
+}
+
+fn file_changes(
+    batch: &mut Batch,
+    name: &str,
+    old: Option<&ProfileFiles>,
+    new: &ProfileFiles,
+    shared: &Shared,
+) -> Result<(), Fault> {
+    let image = new.image();
+    if old.map(ProfileFiles::image) != Some(image) {
+        let lengths = image.contents.iter().map(|content| content.len()).collect();
+        let table = Content::json(&Table { files: &*image.files, lengths })?;
+        batch.put(format!("{name}/files"), shared.octets(table.to_vec()));
+        batch.put(format!("{name}/contents"), Arc::clone(&image.contents));
+    }
+    let (was, is) = (old.map(ProfileFiles::changes), new.changes());
+    for (index, file) in &is.files {
+        if was.and_then(|was| was.files.get(index)) != Some(file) {
+            batch.put(format!("{name}/file/{}", index.number()), Content::json(&**file)?);
+        }
+    }
+    for (index, content) in &is.contents {
+        if was.and_then(|was| was.contents.get(index)) != Some(content) {
+            batch.put(format!("{name}/content/{index}"), Arc::clone(content));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the cell if it is new or says something else than before.
+fn put_json<T: Serialize>(batch: &mut Batch, cell: &str, old: Option<&T>, new: &T) -> Result<(), Fault> {
+    let content = Content::json(new)?;
+    if old.map(Content::json).transpose()?.as_ref() != Some(&content) {
+        batch.put(cell, content);
+    }
+    Ok(())
+}
+
+fn name_of(profile: &InstalledProfile) -> String {
+    format!("{PROFILE}{}", profile.isd_p)
+}
+
+fn cells_of(profile: &InstalledProfile) -> Vec<String> {
+    let name = name_of(profile);
+    let changes = profile.content.files.changes();
+    let parts = ["/facts", "/domains", "/codes", "/aka", "/files", "/contents"].map(str::to_owned);
+    let files = changes.files.keys().map(|index| format!("/file/{}", index.number()));
+    let contents = changes.contents.keys().map(|index| format!("/content/{index}"));
+    let parts = parts.into_iter().chain(files).chain(contents).map(|part| format!("{name}{part}"));
+    std::iter::once(name.clone()).chain(parts).collect()
+}
+
+/// What has no cell of its own.
+fn rest_of(facts: &Facts) -> Facts {
+    Facts {
+        pins: Vec::new(),
+        puks: Vec::new(),
+        aka: Vec::new(),
+        security_domains: Arc::default(),
+        rfm: Arc::default(),
+        applications: Arc::default(),
+        ..facts.clone()
+    }
+}
+
+fn codes_of(facts: &Facts) -> Codes {
+    Codes { pins: facts.pins.clone(), puks: facts.puks.clone() }
+}
+
+/// What many cards have in common.
+fn domains_of(facts: &Facts) -> Facts {
+    Facts {
+        security_domains: Arc::clone(&facts.security_domains),
+        rfm: Arc::clone(&facts.rfm),
+        applications: Arc::clone(&facts.applications),
+        ..Facts::default()
+    }
+}
+
+/// What the cells hold; nothing if there are none.
+///
+/// # Errors
+/// They are not a card's, another card's, or not whole.
+pub(super) fn load(cells: Cells, eid: Eid, shared: &Shared) -> Result<Option<Persistent>, Fault> {
+    if cells.is_empty() {
+        return Ok(None);
+    }
+    let mut cells = Stored { cells, eid };
+    let mut persistent: Persistent = cells.form_checked()?;
+    persistent.one_time_keys = match cells.cells.contains_key(ONE_TIME_KEYS) {
+        true => cells.json::<Vec<OneTimeKey>>(ONE_TIME_KEYS)?,
+        false => Vec::new(),
+    };
+    for cell in cells.names(NOTIFICATION) {
+        persistent.notifications.push(Arc::new(cells.json(&cell)?));
+    }
+    persistent.notifications.sort_by_key(|notification| notification.sequence_number);
+    for cell in cells.names(PROFILE).into_iter().filter(|name| name.matches('/').count() == 1) {
+        let profile = cells.profile(&cell)?;
+        persistent.profiles.push(Arc::new(profile));
+    }
+    if let Some(unknown) = cells.cells.keys().next() {
+        return Err(cells.fault(format!("nobody knows what its cell {unknown} is")));
+    }
+    let nothing = Persistent::new(eid, None);
+    shared.share(&mut persistent, &nothing);
+    Ok(Some(persistent))
+}
+
+/// The cells that have not been understood yet.
+struct Stored {
+    cells: Cells,
+    eid: Eid,
+}
+
+/// What every stored form says first.
+#[derive(Deserialize)]
+struct Form {
+    stored_form: u32,
+    eid: Eid,
+}
+
+impl Stored {
+    fn form_checked(&mut self) -> Result<Persistent, Fault> {
+        let Form { stored_form, eid } = match self.cells.get(CARD) {
+            Some(cell) => cell.from_json().map_err(|why| self.unreadable(CARD, &why))?,
+            None => return Err(self.fault(format!("its cell {CARD} is missing"))),
+        };
+        if stored_form != STORED_FORM {
+            let why = format!("it is in form {stored_form}, this program knows form {STORED_FORM}");
+            return Err(Fault::new(self.what(), why, "use the program that wrote it"));
+        }
+        if eid != self.eid {
+            let why = format!("it is that of card {eid}");
+            return Err(Fault::new(self.what(), why, "give each card a memory of its own"));
+        }
+        self.json(CARD)
+    }
+
+    fn profile(&mut self, name: &str) -> Result<InstalledProfile, Fault> {
+        let mut profile: InstalledProfile = self.json(name)?;
+        let Codes { pins, puks } = self.json(&format!("{name}/codes"))?;
+        let aka: Vec<Aka> = self.json(&format!("{name}/aka"))?;
+        let domains: Facts = self.json(&format!("{name}/domains"))?;
+        let facts: Facts = self.json(&format!("{name}/facts"))?;
+        let Facts { security_domains, rfm, applications, .. } = domains;
+        profile.content.facts = Facts { pins, puks, aka, security_domains, rfm, applications, ..facts };
+        let Table::<Vec<File>> { files, lengths } = self.json(&format!("{name}/files"))?;
+        let cell = format!("{name}/contents");
+        let contents = self.take(&cell)?.cut(&lengths);
+        let contents = contents.ok_or_else(|| self.fault(format!("its cell {cell} has another length")))?;
+        let mut changes = Changes::default();
+        for cell in self.names(&format!("{name}/file/")) {
+            changes.files.insert(self.number(&cell)?, Arc::new(self.json(&cell)?));
+        }
+        for cell in self.names(&format!("{name}/content/")) {
+            changes.contents.insert(self.number(&cell)?, self.take(&cell)?.whole());
+        }
+        profile.content.files = ProfileFiles::new(Image { files: Arc::new(files), contents }, changes);
+        Ok(profile)
+    }
+
+    /// Cells whose names begin so.
+    fn names(&self, start: &str) -> Vec<String> {
+        self.cells.keys().filter(|name| name.starts_with(start)).cloned().collect()
+    }
+
+    /// The number at the end of a name.
+    fn number<T: DeserializeOwned>(&self, cell: &str) -> Result<T, Fault> {
+        let number = cell.rsplit('/').next().unwrap_or_default();
+        serde_json::from_str(number).map_err(|why| self.unreadable(cell, &why))
+    }
+
+    fn json<T: DeserializeOwned>(&mut self, cell: &str) -> Result<T, Fault> {
+        let content = self.take(cell)?;
+        content.from_json().map_err(|why| self.unreadable(cell, &why))
+    }
+
+    fn take(&mut self, cell: &str) -> Result<Content, Fault> {
+        self.cells.remove(cell).ok_or_else(|| self.fault(format!("its cell {cell} is missing")))
+    }
+
+    fn unreadable(&self, cell: &str, why: &serde_json::Error) -> Fault {
+        self.fault(format!("its cell {cell} cannot be read: {why}"))
+    }
+
+    fn fault(&self, why: String) -> Fault {
+        Fault::new(self.what(), why, "restore it from a copy, or remove it to begin with a new card")
+    }
+
+    fn what(&self) -> String {
+        format!("cannot use the memory of card {}", self.eid)
+    }
+}

@@ -1,0 +1,80 @@
+//! What many profiles have in common, held once.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Values that were seen and are still in use, each held once.
+///
+/// Whoever has a value asks for [`the one`](Self::share) that is equal to it. A value that nobody else holds any more
+/// is forgotten before the number of values has doubled.
+#[derive(Debug)]
+pub struct Interner<T>(Mutex<Known<T>>);
+
+#[derive(Debug)]
+struct Known<T> {
+    values: HashSet<Arc<T>>,
+    /// At how many values those that nobody holds are looked for.
+    sweep_at: usize,
+}
+
+/// Below this it is not worth looking.
+const MIN_SWEEP: usize = 64;
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Known { values: HashSet::new(), sweep_at: MIN_SWEEP }))
+    }
+}
+
+impl<T: Eq + Hash> Interner<T> {
+    /// The value that is equal to this one: one that was seen before, if there is one.
+    pub fn share(&self, value: Arc<T>) -> Arc<T> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = known.values.get(&*value) {
+            return Arc::clone(seen);
+        }
+        if known.values.len() >= known.sweep_at {
+            known.values.retain(|value| Arc::strong_count(value) > 1);
+            known.sweep_at = known.values.len().saturating_mul(2).max(MIN_SWEEP);
+        }
+        known.values.insert(Arc::clone(&value));
+        value
+    }
+
+    /// How many values are held, forgotten ones included that have not been looked for yet.
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values.len()
+    }
+
+    /// Whether no value is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_become_one_and_others_stay() {
+        let interner = Interner::default();
+        let [first, second, other] = [vec![1], vec![1], vec![2]].map(|value| interner.share(Arc::new(value)));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(*other, [2]);
+    }
+
+    #[test]
+    fn what_nobody_holds_is_forgotten_and_what_somebody_holds_is_not() {
+        let interner = Interner::default();
+        let held: Vec<_> = (0..100).map(|number| interner.share(Arc::new(number))).collect();
+        for number in 100..100_000 {
+            interner.share(Arc::new(number));
+        }
+        assert!(interner.len() <= 2 * (held.len() + MIN_SWEEP), "{}", interner.len());
+        for value in &held {
+            assert!(Arc::ptr_eq(value, &interner.share(Arc::new(**value))));
+        }
+    }
+}
