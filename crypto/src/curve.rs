@@ -167,6 +167,17 @@ impl PublicKey {
         }
     }
 
+    /// SEC 1 section 2.3.3, compressed: 02 or 03 || X.
+    #[must_use]
+    pub fn to_sec1_compressed(&self) -> [u8; 33] {
+        let [_, x_and_y @ ..] = self.to_sec1();
+        let mut bytes = [0; 33];
+        for (out, octet) in bytes.iter_mut().zip([0x02 | x_and_y[63] & 1].iter().chain(&x_and_y)) {
+            *out = *octet;
+        }
+        bytes
+    }
+
     /// The curve this key is on.
     #[must_use]
     pub const fn curve(&self) -> Curve {

@@ -1,5 +1,5 @@
 //! The arithmetic of remote SIM provisioning: ECDSA and key agreement on the two curves of SGP.22, the key
-//! derivation function of X9.63, BSP, and the authentication algorithms of a USIM. No I/O, no randomness of
+//! derivation function of X9.63, BSP, and the authentication algorithms and the SUCI of a USIM. No I/O, no randomness of
 //! its own, no clock: what is random comes in from the caller.
 
 pub mod aka;
@@ -11,6 +11,7 @@ mod hex;
 pub mod milenage;
 mod secret;
 mod signature;
+pub mod suci;
 pub mod tuak;
 pub mod usim_test;
 pub mod x963;
