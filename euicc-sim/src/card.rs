@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `apdu`, `channel`, `iso7816` | ISO/IEC 7816-4, TS 102 221 section 11 |
 //! | `authenticate` | TS 31.102 section 7.1 |
+//! | `get_identity` | TS 31.102 section 7.5 |
 //! | `cat` | TS 102 223: REFRESH only |
 //! | `isd_r` | SGP.22 sections 5.7.1 to 5.7.22 (ES10a, ES10b, ES10c) |
 //! | `install` | SGP.22 sections 2.5 and 5.5 (ES8+) |
@@ -23,6 +24,7 @@ mod channel;
 mod context;
 mod description;
 mod ecasd;
+mod get_identity;
 mod install;
 mod isd_r;
 mod iso7816;

@@ -27,7 +27,7 @@ pub struct Capabilities {
 
 impl Default for Capabilities {
     /// What can be done without a runtime environment: the three network access applications, Milenage, TUAK and the
-    /// test algorithm, BER-TLV files and linked directories, SUCI as far as files go.
+    /// test algorithm, BER-TLV files and linked directories, SUCI by the USIM.
     fn default() -> Self {
         Self {
             major_versions: BTreeSet::from([2, 3]),

@@ -32,4 +32,4 @@ pub use interner::Interner;
 pub use octets::{Fid, Octets, Oid, SecretOctets};
 pub use package::Package;
 pub use response::{EuiccResponse, PeStatus, PeStatusCode, Refused};
-pub use usim::Usim;
+pub use usim::{HomeNetworkKey, ProtectionScheme, SuciCalcInfo, Usim};

@@ -1,15 +1,23 @@
 //! What the files of a USIM say of the subscription: TS 31.102 section 4.2.
 
+mod suci;
+
 use rsp::ids::{Imsi, Plmn};
 
-use crate::files::{FileIndex, ProfileFiles};
+use crate::files::{FileIndex, FileKind, ProfileFiles};
 use crate::install::InstalledProfile;
 use crate::octets::Fid;
+
+pub use suci::{HomeNetworkKey, ProtectionScheme, SuciCalcInfo};
 
 /// RID of 3GPP and the application code of the USIM: TS 101 220 Annex E.
 const AID: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
 
+/// The same of a USIM without IMSI: TS 31.102 annex N.
+const AID_NON_IMSI: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x0B];
+
 const EF_IMSI: Fid = Fid(0x6F07);
+const EF_UST: Fid = Fid(0x6F38);
 const EF_AD: Fid = Fid(0x6FAD);
 const EF_SPN: Fid = Fid(0x6F46);
 const EF_GID1: Fid = Fid(0x6F3E);
@@ -28,12 +36,29 @@ impl InstalledProfile {
         let (adf, _) = self.files.adfs(&AID).next()?;
         Some(Usim { files: &self.files, adf })
     }
+
+    /// The USIM in this directory, with or without IMSI; none if it is another application's.
+    pub fn usim_in(&self, adf: FileIndex) -> Option<Usim<'_>> {
+        match &self.files.file(adf)?.kind {
+            FileKind::Adf { aid } if aid.starts_with(&AID) || aid.starts_with(&AID_NON_IMSI) => {
+                Some(Usim { files: &self.files, adf })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Usim<'a> {
     /// Its directory.
     pub fn adf(self) -> FileIndex {
         self.adf
+    }
+
+    /// Whether EF.UST (section 4.2.8) has a service, counted from 1, as available.
+    pub fn has_service(self, number: usize) -> bool {
+        let bit = number.saturating_sub(1);
+        let octet = self.content(EF_UST).and_then(|table| table.get(bit / 8));
+        number > 0 && octet.is_some_and(|octet| octet >> (bit % 8) & 1 == 1)
     }
 
     /// EF.IMSI (section 4.2.2); none when it holds no IMSI.
@@ -112,6 +137,14 @@ mod tests {
         assert_eq!(home(with(three(), EF_AD, &[0, 0, 0])).as_deref(), Some("310-41"));
         assert_eq!(home(with(three(), EF_AD, &[0, 0, 0, 0])), None, "a reserved value");
         assert_eq!(home(with(three(), EF_IMSI, &[0xFF; 9])), None);
+    }
+
+    #[test]
+    fn services_are_counted_from_one() {
+        let profile = with(installed("001010123456789", 2), EF_UST, &[0x81, 0x00, 0x02]);
+        let usim = profile.usim().unwrap();
+        let available: Vec<usize> = (0..100).filter(|number| usim.has_service(*number)).collect();
+        assert_eq!(available, [1, 8, 18]);
     }
 
     #[test]

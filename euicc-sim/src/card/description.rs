@@ -203,7 +203,6 @@ impl Default for Capabilities {
                 MULTIPLE_USIM,
                 uicc_capability::BER_TLV,
                 uicc_capability::DF_LINK,
-                // The files of 5G privacy are installed and served; GET IDENTITY itself is not answered yet.
                 uicc_capability::GET_IDENTITY,
                 uicc_capability::PROFILE_A_X25519,
                 uicc_capability::PROFILE_B_P256,

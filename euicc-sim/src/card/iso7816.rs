@@ -11,6 +11,7 @@ use super::apdu::{ClassKind, Command};
 use super::authenticate::authenticate;
 use super::channel::{Selection, manage_channel};
 use super::context::Context;
+use super::get_identity::get_identity;
 use super::isd_r::store_data::store_data;
 use super::status_word::StatusWord;
 use super::{cat, ecasd};
@@ -60,6 +61,7 @@ fn in_files(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>,
         (Interindustry, 0x28) => pin::enable(context, command),
         (Interindustry, 0x2C) => pin::unblock(context, command),
         (Interindustry, 0x88) => authenticate(context, command),
+        (Proprietary, 0x78) => get_identity(context, command),
         (Proprietary, 0xF2) => select::status(context, command),
         _ => Err(unknown(command)),
     }
@@ -68,7 +70,7 @@ fn in_files(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>,
 /// The class byte is wrong for an instruction that exists, or the instruction does not exist here.
 fn unknown(command: &Command<'_>) -> StatusWord {
     const INTERINDUSTRY: [u8; 12] = [0xA4, 0x70, 0xB0, 0xD6, 0xB2, 0xDC, 0x20, 0x24, 0x26, 0x28, 0x2C, 0x88];
-    const PROPRIETARY: [u8; 6] = [0xAA, 0x10, 0x12, 0x14, 0xF2, 0xE2];
+    const PROPRIETARY: [u8; 7] = [0xAA, 0x10, 0x12, 0x14, 0x78, 0xF2, 0xE2];
     let exists_elsewhere = match command.class.kind {
         ClassKind::Interindustry => PROPRIETARY.contains(&command.ins),
         ClassKind::Proprietary => INTERINDUSTRY.contains(&command.ins),

@@ -8,6 +8,7 @@ mod bench;
 mod conversations;
 mod download;
 mod files;
+mod get_identity;
 mod hostile;
 mod power_cuts;
 mod profiles;

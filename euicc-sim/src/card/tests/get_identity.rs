@@ -1,0 +1,160 @@
+//! GET IDENTITY: TS 31.102 section 7.5.
+
+use crypto::suci::{Concealed, HomeNetworkPrivateKey, HomeNetworkPublicKey, Profile};
+use crypto::{Curve, Secret, SecretKey};
+
+use super::bench::Bench;
+use super::files::{SELECT_USIM, VERIFY_ADM1, ts48, with_enabled};
+use super::server::Goods;
+
+const GET_IDENTITY: &str = "8078000100";
+
+/// The home networks of these tests.
+fn key_a() -> HomeNetworkPrivateKey {
+    HomeNetworkPrivateKey::A(Secret::new([0x3A; 32]))
+}
+
+fn key_b() -> HomeNetworkPrivateKey {
+    HomeNetworkPrivateKey::B(SecretKey::from_bytes(Curve::P256, &[0x3B; 32]).unwrap())
+}
+
+fn public(key: &HomeNetworkPrivateKey) -> Vec<u8> {
+    match key.public_key() {
+        HomeNetworkPublicKey::A(octets) => octets.to_vec(),
+        HomeNetworkPublicKey::B(key) => key.to_sec1_compressed().to_vec(),
+    }
+}
+
+/// The TS.48 packages whose USIM calculates a SUCI, installed and enabled, with the USIM selected.
+fn with_suci() -> Vec<Bench> {
+    let packages = ts48("der").into_iter().filter(|(name, _)| name.contains("SUCI"));
+    let benches = packages.map(|(name, package)| {
+        println!("{name}");
+        let mut bench = with_enabled(&Goods::of(package));
+        bench.read(SELECT_USIM);
+        bench
+    });
+    benches.collect()
+}
+
+/// Schemes (identifier and key index) and keys (identifier and octets) into EF.SUCI_Calc_Info_USIM, by the operator.
+fn provision(bench: &mut Bench, schemes: &[u8], keys: &[(u8, Vec<u8>)]) {
+    let mut list = Vec::new();
+    for (identifier, key) in keys {
+        list.extend([0x80, 1, *identifier, 0x81, key.len() as u8]);
+        list.extend(key);
+    }
+    let mut content = vec![0xA0, schemes.len() as u8];
+    content.extend(schemes);
+    if !keys.is_empty() {
+        content.extend([0xA1, list.len() as u8]);
+        content.extend(list);
+    }
+    content.resize(0x76, 0xFF);
+    update(bench, "7FFF5FD04F01", &content);
+}
+
+fn update(bench: &mut Bench, path: &str, content: &[u8]) {
+    bench.expect(VERIFY_ADM1, "9000");
+    bench.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
+    bench.expect(&format!("00D60000{:02X}{}", content.len(), hex::encode(content)), "9000");
+    bench.read(SELECT_USIM);
+}
+
+/// The MSIN of a subscription of 001-01: EF.IMSI has ten digits of it in its last five octets, as the SUCI has them.
+fn msin(bench: &mut Bench) -> String {
+    bench.expect("00A4000C02 6F07", "9000");
+    let imsi = bench.read("00B0000009");
+    assert!(imsi.starts_with("08091010"), "{imsi}");
+    imsi[8..].to_owned()
+}
+
+/// Everything before the scheme output: IMSI, 001-01, routing indicator, scheme, key.
+fn split(answer: &str) -> (String, Vec<u8>) {
+    let answer = hex::decode(answer).unwrap();
+    let [0xA1, length, suci @ ..] = &answer[..] else { panic!("no SUCI: {answer:02X?}") };
+    assert_eq!(usize::from(*length), suci.len());
+    let (head, output) = suci.split_at(8);
+    (hex::encode_upper(head), output.to_vec())
+}
+
+#[test]
+fn a_package_with_the_null_scheme_says_its_msin() {
+    for mut bench in with_suci() {
+        let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut bench));
+        bench.expect(GET_IDENTITY, &suci);
+        // Without Le the answer waits, as it does for every command.
+        bench.expect("80780001", "610F");
+        bench.expect("80C000000F", &suci);
+    }
+}
+
+#[test]
+fn the_home_network_reveals_what_the_usim_concealed() {
+    for mut bench in with_suci() {
+        let msin = hex::decode(msin(&mut bench)).unwrap();
+        let keys = [(7, public(&key_a())), (0xFE, public(&key_b()))];
+        for (schemes, profile, key, identifiers) in [
+            (&[1, 1, 2, 2, 0, 0][..], Profile::A, key_a(), "0107"),
+            (&[2, 2, 1, 1, 0, 0][..], Profile::B, key_b(), "02FE"),
+            // A scheme of the operator's own, and keys that are not there or of another scheme, are passed over.
+            (&[0x0C, 1, 1, 3, 2, 1, 2, 2], Profile::B, key_b(), "02FE"),
+        ] {
+            provision(&mut bench, schemes, &keys);
+            update(&mut bench, "7FFF5FC04F0A", &[0x21, 0xF3]);
+            let mut seen = Vec::new();
+            for _ in 0..3 {
+                let (head, output) = split(&bench.read(GET_IDENTITY));
+                assert_eq!(head, format!("0100F11021F3{identifiers}"));
+                let concealed = Concealed::from_bytes(profile, &output).unwrap();
+                assert_eq!(key.reveal(&concealed).unwrap(), msin);
+                assert!(!seen.contains(&concealed.ephemeral_key), "an ephemeral key came twice");
+                seen.push(concealed.ephemeral_key);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_answered_is_refused() {
+    let Some(mut bench) = with_suci().pop() else { return };
+    for (command, status) in [
+        // Another context, 5G NSWO among them; P1; data; the other class; a channel that is not open.
+        ("8078000000", "6A86"),
+        ("8078000200", "6A81"),
+        ("8078000300", "6A86"),
+        ("8078010100", "6A86"),
+        ("80780001015500", "6700"),
+        ("0078000100", "6E00"),
+        ("8178000100", "6881"),
+    ] {
+        bench.expect(command, status);
+    }
+    // No key for any scheme, and nothing in the file at all.
+    provision(&mut bench, &[1, 1], &[]);
+    bench.expect(GET_IDENTITY, "6A88");
+    provision(&mut bench, &[1, 1], &[(1, vec![0; 32])]);
+    bench.expect(GET_IDENTITY, "6A88");
+    update(&mut bench, "7FFF5FD04F01", &[0xFF; 0x76]);
+    bench.expect(GET_IDENTITY, "6A88");
+    provision(&mut bench, &[0, 0], &[]);
+    let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut bench));
+    bench.expect(GET_IDENTITY, &suci);
+    // The user's PIN first.
+    bench.expect("0028000108 30303030FFFFFFFF", "9000");
+    bench.reset();
+    bench.read(SELECT_USIM);
+    bench.expect(GET_IDENTITY, "6982");
+    bench.expect("0020000108 30303030FFFFFFFF", "9000");
+    bench.expect(GET_IDENTITY, &suci);
+    // The operator takes service 125 back; then 124.
+    for table in ["9EFFBF1DFF3E0083410310010400402E39", "9EFFBF1DFF3E0083410310010400403639"] {
+        update(&mut bench, "7FFF6F38", &hex::decode(table).unwrap());
+        bench.expect(GET_IDENTITY, "6A81");
+    }
+    // Of no application, and of an application that is no USIM.
+    bench.read("00A4040C07 A0000000871004");
+    bench.expect(GET_IDENTITY, "6A81");
+    bench.reset();
+    bench.expect(GET_IDENTITY, "6985");
+}
