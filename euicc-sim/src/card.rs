@@ -51,8 +51,8 @@ pub use description::{
 pub use shared::Shared;
 pub use status_word::StatusWord;
 
-use apdu::{Command, Le};
-use channel::Channel;
+use apdu::{Command, Le, SHORT_MAXIMUM};
+use channel::{Channel, Waiting};
 use context::Context;
 use ecasd::Ecasd;
 use state::{Persistent, Volatile};
@@ -155,6 +155,7 @@ impl Card {
             persistent: Cow::Borrowed(&self.persistent),
             volatile: &mut self.volatile,
             channel: 0,
+            warning: None,
         };
         let result = decide(&mut context);
         match context.persistent {
@@ -174,66 +175,87 @@ impl Card {
 /// One command, from the channel to the answer.
 fn run(context: &mut Context<'_>, command: Command<'_>) -> Vec<u8> {
     context.channel = command.class.channel;
-    let Some(channel) = context.volatile.channels.get_mut(&command.class.channel) else {
+    if !context.volatile.channels.contains_key(&command.class.channel) {
         return StatusWord::LOGICAL_CHANNEL_NOT_SUPPORTED.to_bytes().to_vec();
-    };
-    let waiting = std::mem::take(&mut channel.waiting);
+    }
+    let waiting = take_waiting(context);
     let outcome = match command.ins {
-        iso7816::GET_RESPONSE => get_response(&command, waiting),
-        _ => iso7816::dispatch(context, &command).map(|data| (data, Rest::Asked)),
+        iso7816::GET_RESPONSE => get_response(context, &command, waiting),
+        _ => iso7816::dispatch(context, &command).map(|data| answer(context, &command, data)),
     };
-    let (data, rest) = match outcome {
-        Ok(outcome) => outcome,
-        Err(status) => return status.to_bytes().to_vec(),
-    };
-    answer(context, &command, data, rest)
+    outcome.unwrap_or_else(|status| status.to_bytes().to_vec())
 }
 
-/// Who asked for the data: the command itself, or GET RESPONSE after it.
-enum Rest {
-    Asked,
-    Waiting,
+/// A response waits for the next command only, on whatever channel that comes (TS 102 221 section 12.1.1).
+fn take_waiting(context: &mut Context<'_>) -> Waiting {
+    let mut own = Waiting::default();
+    for (number, channel) in &mut context.volatile.channels {
+        let waiting = std::mem::take(&mut channel.waiting);
+        if *number == context.channel {
+            own = waiting;
+        }
+    }
+    own
 }
 
-/// GET RESPONSE: TS 102 221 section 11.1.20 and ISO/IEC 7816-4 section 11.2.
-fn get_response(command: &Command<'_>, waiting: Vec<u8>) -> Result<(Vec<u8>, Rest), StatusWord> {
+/// GET RESPONSE: TS 102 221 section 12.1.1 and ISO/IEC 7816-4 section 11.2.
+fn get_response(
+    context: &mut Context<'_>,
+    command: &Command<'_>,
+    mut waiting: Waiting,
+) -> Result<Vec<u8>, StatusWord> {
     if command.p1 != 0 || command.p2 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
     if !command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
-    if waiting.is_empty() {
-        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
-    }
-    Ok((waiting, Rest::Waiting))
-}
-
-/// Puts data and status word together; what does not fit waits for GET RESPONSE.
-fn answer(context: &mut Context<'_>, command: &Command<'_>, mut data: Vec<u8>, rest: Rest) -> Vec<u8> {
-    let available = data.len();
+    // Out of sequence: the status word is that of section 12.1.1.1.
+    let available =
+        Some(waiting.data.len()).filter(|octets| *octets > 0).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
     let taken = match command.le {
-        // T=0 carries no Le beside a data field, so its absence says nothing: 61xx offers the data.
-        None => 0,
-        Some(Le::Exactly(asked)) if asked > available => {
-            if matches!(rest, Rest::Waiting) {
-                keep_waiting(context, data);
-                return StatusWord::wrong_le(available).to_bytes().to_vec();
-            }
-            available
+        None => return Err(StatusWord::WRONG_LENGTH),
+        // 00 is 256 and no octet fewer, as everywhere in T=0: a terminal learns the number from 6Cxx.
+        Some(Le::Maximum(SHORT_MAXIMUM) | Le::Exactly(_)) if command.le_limit() > available => {
+            keep_waiting(context, waiting);
+            return Err(StatusWord::wrong_le(available));
         }
         Some(le) => le.limit().min(available),
     };
-    let left = data.split_off(taken);
-    let status = if left.is_empty() { context.volatile.cat.status() } else { StatusWord::more(left.len()) };
-    keep_waiting(context, left);
+    let left = waiting.data.split_off(taken);
+    let mut answer = waiting.data;
+    let status = match left.len() {
+        0 => waiting.status.unwrap_or(context.volatile.cat.status()),
+        octets => StatusWord::more(octets),
+    };
+    keep_waiting(context, Waiting { data: left, status: waiting.status });
+    answer.extend(status.to_bytes());
+    Ok(answer)
+}
+
+/// Puts data and status word together; what does not fit waits for GET RESPONSE.
+///
+/// The card offers T=0 alone, as eUICCs do, and learns from the command whether a door has taken the work of
+/// T=0 off the terminal: in T=0 no Le stands beside a data field, so its absence says nothing, and 61xx offers the
+/// data; where there is one, as in every APDU of T=1, the data come at once.
+fn answer(context: &mut Context<'_>, command: &Command<'_>, mut data: Vec<u8>) -> Vec<u8> {
+    let warning = context.warning;
+    let left = data.split_off(command.le_limit().min(data.len()));
+    let status = match (left.len(), warning) {
+        (0, warning) => warning.unwrap_or(context.volatile.cat.status()),
+        // Said at once; the data come after it (TS 102 221 section 7.3.1.1.4, case 4).
+        (_, Some(warning)) => warning,
+        (octets, None) => StatusWord::more(octets),
+    };
+    let status_of_rest = warning.filter(|warning| warning.is_repeated_with_data());
+    keep_waiting(context, Waiting { data: left, status: status_of_rest });
     data.extend(status.to_bytes());
     data
 }
 
-fn keep_waiting(context: &mut Context<'_>, data: Vec<u8>) {
+fn keep_waiting(context: &mut Context<'_>, waiting: Waiting) {
     if let Some(channel) = context.channel() {
-        channel.waiting = data;
+        channel.waiting = waiting;
     }
 }
 

@@ -58,7 +58,15 @@ impl Le {
     }
 }
 
+/// What an Le of 00 stands for.
+pub(crate) const SHORT_MAXIMUM: usize = 256;
+
 impl<'a> Command<'a> {
+    /// The most octets that may be in the answer; none where no Le is given.
+    pub(crate) fn le_limit(&self) -> usize {
+        self.le.map_or(0, Le::limit)
+    }
+
     /// Takes a command apart.
     ///
     /// # Errors
@@ -102,7 +110,7 @@ fn split_body(body: &[u8]) -> Option<(&[u8], Option<Le>)> {
 }
 
 fn short_le(le: u8) -> Le {
-    if le == 0 { Le::Maximum(256) } else { Le::Exactly(usize::from(le)) }
+    if le == 0 { Le::Maximum(SHORT_MAXIMUM) } else { Le::Exactly(usize::from(le)) }
 }
 
 fn extended_le(high: u8, low: u8) -> Le {
@@ -128,11 +136,6 @@ impl Class {
             return Err(StatusWord::COMMAND_CHAINING_NOT_SUPPORTED);
         }
         Ok(Self { kind, channel })
-    }
-
-    /// Whether the class byte is ISO/IEC 7816-4's.
-    pub(crate) fn is_interindustry(self) -> bool {
-        self.kind == ClassKind::Interindustry
     }
 }
 

@@ -3,7 +3,7 @@
 //! The one proactive command is REFRESH with "UICC reset". It is announced by `91xx` whether or not the terminal
 //! sent a profile of its own: the tools that manage eUICCs do not, and understand the answer all the same.
 
-use super::apdu::{Class, Command, Le};
+use super::apdu::{Command, Le};
 use super::context::Context;
 use super::status_word::StatusWord;
 use super::switch;
@@ -33,6 +33,11 @@ impl Cat {
             Self::Announced => StatusWord::proactive(REFRESH.len()),
             Self::Quiet | Self::Fetched => StatusWord::OK,
         }
+    }
+
+    /// Whether a proactive command waits for FETCH.
+    pub(crate) fn is_announced(self) -> bool {
+        self == Self::Announced
     }
 
     /// Whether another proactive command has to wait.
@@ -110,9 +115,4 @@ fn general_result(data: &[u8]) -> Option<u8> {
     let (_, details) = find(0x01)?;
     let (_, result) = find(0x03)?;
     (details == COMMAND_DETAILS).then_some(result.first().copied()).flatten()
-}
-
-/// Whether the class byte is that of TS 102 221's own commands on the basic channel.
-pub(crate) fn is_toolkit_class(class: Class) -> bool {
-    !class.is_interindustry() && class.channel == 0
 }

@@ -5,6 +5,7 @@ use profile::FileIndex;
 use super::apdu::{CHANNELS, Command, Le};
 use super::context::Context;
 use super::isd_r::store_data::Chain;
+use super::iso7816::Transfer;
 use super::state::Persistent;
 use super::status_word::StatusWord;
 
@@ -12,8 +13,17 @@ use super::status_word::StatusWord;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Channel {
     pub(crate) selection: Selection,
-    /// What GET RESPONSE would give.
-    pub(crate) waiting: Vec<u8>,
+    pub(crate) waiting: Waiting,
+    /// A data object of the current EF that is passed on in blocks.
+    pub(crate) transfer: Option<Transfer>,
+}
+
+/// What GET RESPONSE would give.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) data: Vec<u8>,
+    /// What the data end with, where it is not the ordinary end.
+    pub(crate) status: Option<StatusWord>,
 }
 
 /// What is selected on a channel.
@@ -63,7 +73,7 @@ impl Channel {
             }
             _ => Selection::Nothing,
         };
-        Self { selection, waiting: Vec::new() }
+        Self { selection, ..Self::default() }
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Context<'a> {
     pub(crate) volatile: &'a mut Volatile,
     /// On which channel the command came.
     pub(crate) channel: u8,
+    /// What the answer ends with, where the command was done but there is something to be said about it.
+    pub(crate) warning: Option<StatusWord>,
 }
 
 impl Context<'_> {
@@ -34,10 +36,11 @@ impl Context<'_> {
         self.volatile.channels.get(&self.channel).map_or(NOTHING, |channel| &channel.selection)
     }
 
-    /// Selects something else on the channel.
+    /// Selects something else on the channel; a transfer of blocks does not outlive that (TS 102 221 section 11.3).
     pub(crate) fn select(&mut self, selection: Selection) {
         if let Some(channel) = self.channel() {
             channel.selection = selection;
+            channel.transfer = None;
         }
     }
 

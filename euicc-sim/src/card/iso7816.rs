@@ -2,84 +2,146 @@
 
 mod access;
 mod binary;
+mod data_object;
 mod fcp;
+mod increase;
+mod life_cycle;
 mod pin;
 mod record;
+mod search;
 mod select;
+
+use profile::{FileIndex, FileKind};
 
 use super::apdu::{ClassKind, Command};
 use super::authenticate::authenticate;
-use super::channel::{Selection, manage_channel};
+use super::channel::{CurrentEf, Place, Selection, manage_channel};
 use super::context::Context;
 use super::get_identity::get_identity;
 use super::isd_r::store_data::store_data;
 use super::status_word::StatusWord;
 use super::{cat, ecasd};
 
+pub(crate) use data_object::Transfer;
+
 /// GET RESPONSE, which is answered before anything else is looked at.
 pub(super) const GET_RESPONSE: u8 = 0xC0;
 
+/// What answers a command.
+type Function = fn(&mut Context<'_>, &Command<'_>) -> Result<Vec<u8>, StatusWord>;
+
+/// With what selected a command is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum With {
+    /// The card itself answers, whatever is selected.
+    Anything,
+    /// So does the toolkit, on the basic channel.
+    BasicChannel,
+    /// The ISD-R.
+    IsdR,
+    /// The ECASD.
+    Ecasd,
+    /// The MF, a DF or an application of the enabled profile.
+    Files,
+}
+
+/// Every instruction there is: class, INS, where it is understood, what answers it.
+const INSTRUCTIONS: [(ClassKind, u8, With, Function); 27] = {
+    use ClassKind::{Interindustry, Proprietary};
+    [
+        (Interindustry, 0xA4, With::Anything, select::select),
+        (Interindustry, 0x70, With::Anything, manage_channel),
+        (Proprietary, 0xAA, With::Anything, |_, command| cat::terminal_capability(command)),
+        (Proprietary, 0x10, With::BasicChannel, |_, command| cat::terminal_profile(command)),
+        (Proprietary, 0x12, With::BasicChannel, cat::fetch),
+        (Proprietary, 0x14, With::BasicChannel, cat::terminal_response),
+        (Proprietary, 0xE2, With::IsdR, store_data),
+        (Interindustry, 0xCA, With::Ecasd, |context, command| ecasd::get_data(context, command)),
+        (Proprietary, 0xCA, With::Ecasd, |context, command| ecasd::get_data(context, command)),
+        (Proprietary, 0xF2, With::Files, select::status),
+        (Interindustry, 0xB0, With::Files, binary::read_binary),
+        (Interindustry, 0xD6, With::Files, binary::update_binary),
+        (Interindustry, 0xB2, With::Files, record::read_record),
+        (Interindustry, 0xDC, With::Files, record::update_record),
+        (Interindustry, 0xA2, With::Files, search::search_record),
+        (Proprietary, 0x32, With::Files, increase::increase),
+        (Proprietary, 0xCB, With::Files, data_object::retrieve_data),
+        (Proprietary, 0xDB, With::Files, data_object::set_data),
+        (Interindustry, 0x04, With::Files, life_cycle::deactivate_file),
+        (Interindustry, 0x44, With::Files, life_cycle::activate_file),
+        (Interindustry, 0x20, With::Files, pin::verify),
+        (Interindustry, 0x24, With::Files, pin::change),
+        (Interindustry, 0x26, With::Files, pin::disable),
+        (Interindustry, 0x28, With::Files, pin::enable),
+        (Interindustry, 0x2C, With::Files, pin::unblock),
+        (Interindustry, 0x88, With::Files, authenticate),
+        (Proprietary, 0x78, With::Files, |context, command| get_identity(context, command)),
+    ]
+};
+
 /// Lets the right function run: by class, instruction and what is selected on the channel.
 pub(super) fn dispatch(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    use ClassKind::{Interindustry, Proprietary};
-    match (command.class.kind, command.ins) {
-        (Interindustry, 0xA4) => select::select(context, command),
-        (Interindustry, 0x70) => manage_channel(context, command),
-        (Proprietary, 0xAA) => cat::terminal_capability(command),
-        (Proprietary, 0x10) if cat::is_toolkit_class(command.class) => cat::terminal_profile(command),
-        (Proprietary, 0x12) if cat::is_toolkit_class(command.class) => cat::fetch(context, command),
-        (Proprietary, 0x14) if cat::is_toolkit_class(command.class) => {
-            cat::terminal_response(context, command)
+    let mut known = INSTRUCTIONS.iter().filter(|(_, ins, ..)| *ins == command.ins);
+    let found =
+        known.clone().find(|(class, _, with, _)| *class == command.class.kind && is_there(context, *with));
+    match found {
+        Some((.., function)) => function(context, command),
+        // The class byte is wrong for an instruction that exists, or the instruction does not exist here.
+        None if known.any(|(class, ..)| *class != command.class.kind) => Err(StatusWord::CLASS_NOT_SUPPORTED),
+        None => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
+    }
+}
+
+fn is_there(context: &Context<'_>, with: With) -> bool {
+    match (with, context.selection()) {
+        (With::Anything, _)
+        | (With::IsdR, Selection::IsdR(_))
+        | (With::Ecasd, Selection::Ecasd)
+        | (With::Files, Selection::Files(_)) => true,
+        (With::BasicChannel, _) => context.channel == 0,
+        _ => false,
+    }
+}
+
+/// The EF that a command is for: the one with this short identifier in the current directory, or the current EF if
+/// that is 0. It becomes the current EF when the command has been carried out.
+fn addressed(context: &Context<'_>, sfi: u8) -> Result<CurrentEf, StatusWord> {
+    let place = context.place()?;
+    match sfi {
+        0 => place.ef.ok_or(StatusWord::NO_EF_SELECTED),
+        1..=30 => {
+            let found = context.profile()?.files.by_sfi(place.directory, sfi);
+            Ok(CurrentEf { file: found.ok_or(StatusWord::FILE_NOT_FOUND)?, record: 0 })
         }
-        _ => match context.selection().clone() {
-            Selection::Nothing => Err(unknown(command)),
-            Selection::IsdR(chain) => match (command.class.kind, command.ins) {
-                (Proprietary, 0xE2) => store_data(context, command, chain),
-                (Interindustry, 0xE2) => Err(StatusWord::CLASS_NOT_SUPPORTED),
-                _ => Err(unknown(command)),
-            },
-            Selection::Ecasd => match (command.class.kind, command.ins) {
-                (Proprietary | Interindustry, 0xCA) => ecasd::get_data(context, command),
-                _ => Err(unknown(command)),
-            },
-            Selection::Files(_) => in_files(context, command),
-        },
+        _ => Err(StatusWord::INCORRECT_P1_P2),
     }
 }
 
-/// With the MF, a DF or an application of the enabled profile selected.
-fn in_files(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    use ClassKind::{Interindustry, Proprietary};
-    match (command.class.kind, command.ins) {
-        (Interindustry, 0xB0) => binary::read_binary(context, command),
-        (Interindustry, 0xD6) => binary::update_binary(context, command),
-        (Interindustry, 0xB2) => record::read_record(context, command),
-        (Interindustry, 0xDC) => record::update_record(context, command),
-        (Interindustry, 0x20) => pin::verify(context, command),
-        (Interindustry, 0x24) => pin::change(context, command),
-        (Interindustry, 0x26) => pin::disable(context, command),
-        (Interindustry, 0x28) => pin::enable(context, command),
-        (Interindustry, 0x2C) => pin::unblock(context, command),
-        (Interindustry, 0x88) => authenticate(context, command),
-        (Proprietary, 0x78) => get_identity(context, command),
-        (Proprietary, 0xF2) => select::status(context, command),
-        _ => Err(unknown(command)),
+/// Bits of P1 or P2 that name an EF: bit 8 with bits 7 and 6 clear a short identifier, nothing the current EF.
+fn sfi_in(parameter: u8) -> Result<u8, StatusWord> {
+    match (parameter & 0xE0, parameter & 0x1F) {
+        (0x80, sfi @ 1..) => Ok(sfi),
+        (0x00, 0) => Ok(0),
+        _ => Err(StatusWord::INCORRECT_P1_P2),
     }
 }
 
-/// The class byte is wrong for an instruction that exists, or the instruction does not exist here.
-fn unknown(command: &Command<'_>) -> StatusWord {
-    const INTERINDUSTRY: [u8; 12] = [0xA4, 0x70, 0xB0, 0xD6, 0xB2, 0xDC, 0x20, 0x24, 0x26, 0x28, 0x2C, 0x88];
-    const PROPRIETARY: [u8; 7] = [0xAA, 0x10, 0x12, 0x14, 0x78, 0xF2, 0xE2];
-    let exists_elsewhere = match command.class.kind {
-        ClassKind::Interindustry => PROPRIETARY.contains(&command.ins),
-        ClassKind::Proprietary => INTERINDUSTRY.contains(&command.ins),
-    };
-    if exists_elsewhere { StatusWord::CLASS_NOT_SUPPORTED } else { StatusWord::INSTRUCTION_NOT_SUPPORTED }
+/// Makes an EF and a record in it the current ones.
+fn stand_at(context: &mut Context<'_>, ef: CurrentEf) {
+    if let Ok(place) = context.place()
+        && place.ef != Some(ef)
+    {
+        context.select(Selection::Files(Place { ef: Some(ef), ..place }));
+    }
+}
+
+/// What a file is.
+fn kind_of<'a>(context: &'a Context<'_>, file: FileIndex) -> Result<&'a FileKind, StatusWord> {
+    Ok(&context.profile()?.files.file(file).ok_or(StatusWord::FILE_NOT_FOUND)?.kind)
 }
 
 /// Whether the user has presented the PIN of an application, if it has one: TS 31.102 section 7.1.1.
-pub(super) fn may_authenticate(context: &Context<'_>, adf: profile::FileIndex) -> Result<bool, StatusWord> {
+pub(super) fn may_authenticate(context: &Context<'_>, adf: FileIndex) -> Result<bool, StatusWord> {
     /// PIN of application 1, the one whose verification the USIM asks for.
     const PIN_APPL1: u8 = 0x01;
     let profile = context.profile()?;

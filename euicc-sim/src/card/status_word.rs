@@ -9,8 +9,20 @@ pub struct StatusWord(pub u16);
 impl StatusWord {
     /// Done.
     pub const OK: Self = Self(0x9000);
+    /// No record has what was searched for.
+    pub const UNSUCCESSFUL_SEARCH: Self = Self(0x6282);
     /// The file or application is deactivated.
     pub const SELECTED_FILE_INVALIDATED: Self = Self(0x6283);
+    /// The file or application is terminated.
+    pub const SELECTED_FILE_IN_TERMINATION_STATE: Self = Self(0x6285);
+    /// Another block of the data object can be retrieved.
+    pub const MORE_DATA_AVAILABLE: Self = Self(0x62F1);
+    /// Another block can be retrieved, and a proactive command waits.
+    pub const MORE_DATA_AVAILABLE_AND_PROACTIVE: Self = Self(0x62F2);
+    /// The data object is not complete yet.
+    pub const MORE_DATA_EXPECTED: Self = Self(0x63F1);
+    /// The data object is not complete yet, and a proactive command waits.
+    pub const MORE_DATA_EXPECTED_AND_PROACTIVE: Self = Self(0x63F2);
     /// The memory could not be written; nothing has changed.
     pub const MEMORY_PROBLEM: Self = Self(0x6581);
     /// The lengths do not add up.
@@ -55,6 +67,8 @@ impl StatusWord {
     pub const CLASS_NOT_SUPPORTED: Self = Self(0x6E00);
     /// No explanation.
     pub const TECHNICAL_PROBLEM: Self = Self(0x6F00);
+    /// The value would not fit its record any more.
+    pub const MAX_VALUE_REACHED: Self = Self(0x9850);
     /// The network's MAC is wrong.
     pub const AUTHENTICATION_ERROR_INCORRECT_MAC: Self = Self(0x9862);
     /// No such security context.
@@ -78,6 +92,11 @@ impl StatusWord {
     /// `91xx`: done, and a proactive command of so many octets waits.
     pub fn proactive(octets: usize) -> Self {
         Self(0x9100 | short(octets))
+    }
+
+    /// Whether the warning says something about the data themselves, so that they carry it too when they come after it.
+    pub(crate) fn is_repeated_with_data(self) -> bool {
+        matches!(self, Self::MORE_DATA_AVAILABLE | Self::MORE_DATA_AVAILABLE_AND_PROACTIVE)
     }
 
     /// SW1 and SW2 as they go out.

@@ -5,6 +5,7 @@
 
 mod authenticate;
 mod bench;
+mod commands;
 mod conversations;
 mod download;
 mod files;

@@ -20,12 +20,12 @@ const MAX_COMMAND: usize = 256 * 255;
 const MORE_BLOCKS: u8 = 0x11;
 const LAST_BLOCK: u8 = 0x91;
 
-/// STORE DATA to the ISD-R; `chain` is what came before on this channel.
-pub(crate) fn store_data(
-    context: &mut Context<'_>,
-    command: &Command<'_>,
-    chain: Option<Chain>,
-) -> Result<Vec<u8>, StatusWord> {
+/// STORE DATA to the ISD-R.
+pub(crate) fn store_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    // What came before on this channel.
+    let Selection::IsdR(chain) = context.selection().clone() else {
+        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+    };
     // A block that is refused takes the whole chain with it.
     context.select(Selection::IsdR(None));
     let is_last = match command.p1 {

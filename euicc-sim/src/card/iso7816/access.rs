@@ -7,30 +7,94 @@ use super::pin;
 use crate::card::context::Context;
 use crate::card::status_word::StatusWord;
 
-/// What is to be done with an EF, as its access mode octet counts it.
+/// What is to be done with an EF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    Read = 0x01,
-    Update = 0x02,
+pub(super) enum Operation {
+    /// READ, SEARCH, RETRIEVE DATA.
+    Read,
+    /// UPDATE, SET DATA.
+    Update,
+    /// INCREASE.
+    Increase,
+    /// DEACTIVATE FILE.
+    Deactivate,
+    /// ACTIVATE FILE.
+    Activate,
+}
+
+impl Operation {
+    /// The bit of the access mode octet, for what has one (table 9.3 for EFs).
+    fn mode(self) -> u8 {
+        match self {
+            Self::Read => 0x01,
+            Self::Update => 0x02,
+            Self::Deactivate => 0x08,
+            Self::Activate => 0x10,
+            Self::Increase => 0,
+        }
+    }
+
+    /// The command header by which rules name what has no bit: CLA, INS, P1, P2, as far as they are the same always.
+    fn header(self) -> [Option<u8>; 4] {
+        match self {
+            Self::Increase => [Some(0x80), Some(0x32), None, Some(0x00)],
+            Self::Deactivate => [Some(0x00), Some(0x04), None, Some(0x00)],
+            Self::Activate => [Some(0x00), Some(0x44), None, Some(0x00)],
+            Self::Read | Self::Update => [None; 4],
+        }
+    }
 }
 
 /// Whether the rule of the file lets it be done now. No rule that says so means no.
-pub(super) fn check(context: &Context<'_>, file: FileIndex, access: Access) -> Result<(), StatusWord> {
+pub(super) fn check(context: &Context<'_>, file: FileIndex, operation: Operation) -> Result<(), StatusWord> {
     let files = &context.profile()?.files;
     let own = files.file(file).ok_or(StatusWord::FILE_NOT_FOUND)?;
-    check_life_cycle(own)?;
+    check_life_cycle(own, operation)?;
     let directory = own.parent.unwrap_or(FileIndex::MF);
     let rule = rule(files, own, directory).unwrap_or_default();
-    let granted = condition_for(rule, access as u8)
-        .is_some_and(|(tag, contents)| is_met(context, directory, tag, contents, 0));
+    let granted = conditions_for(rule, operation)
+        .into_iter()
+        .any(|(tag, contents)| is_met(context, directory, tag, contents, 0));
     if granted { Ok(()) } else { Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED) }
 }
 
-fn check_life_cycle(file: &File) -> Result<(), StatusWord> {
-    // Bit 7 of the special file information lets a deactivated file be used.
-    let usable = match file.life_cycle {
-        0x05 | 0x07 => true,
-        0x04 | 0x06 => file.special_information & 0x40 != 0,
+/// Life cycle status integers: TS 102 221 section 11.1.1.4.9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LifeCycle {
+    Activated,
+    Deactivated,
+    Terminated,
+    /// Creation, initialisation: not in use yet.
+    Earlier,
+}
+
+impl LifeCycle {
+    fn of(file: &File) -> Self {
+        match file.life_cycle {
+            0x05 | 0x07 => Self::Activated,
+            0x04 | 0x06 => Self::Deactivated,
+            0x0C..=0x0F => Self::Terminated,
+            _ => Self::Earlier,
+        }
+    }
+}
+
+/// What there is to be said about a file that is selected.
+pub(super) fn warning(file: &File) -> Option<StatusWord> {
+    match LifeCycle::of(file) {
+        LifeCycle::Activated | LifeCycle::Earlier => None,
+        LifeCycle::Deactivated => Some(StatusWord::SELECTED_FILE_INVALIDATED),
+        LifeCycle::Terminated => Some(StatusWord::SELECTED_FILE_IN_TERMINATION_STATE),
+    }
+}
+
+fn check_life_cycle(file: &File, operation: Operation) -> Result<(), StatusWord> {
+    // Special file information, bit 7: readable and updatable while deactivated.
+    let usable = match (LifeCycle::of(file), operation) {
+        (LifeCycle::Activated, _) | (LifeCycle::Deactivated, Operation::Activate | Operation::Deactivate) => {
+            true
+        }
+        (LifeCycle::Deactivated, Operation::Read | Operation::Update) => file.special_information & 0x40 != 0,
         _ => false,
     };
     if usable { Ok(()) } else { Err(StatusWord::REFERENCED_DATA_INVALIDATED) }
@@ -54,24 +118,51 @@ fn nearest(files: &ProfileFiles, directory: FileIndex, fid: Fid) -> Option<FileI
     None
 }
 
-/// The security condition after the first access mode that has the bit; records are filled up with FF.
-fn condition_for(rule: &[u8], access_bit: u8) -> Option<(Tag, &[u8])> {
+/// The security conditions after the first access modes that cover the operation, one of which has to be met; records
+/// are filled up with FF.
+fn conditions_for(rule: &[u8], operation: Operation) -> Vec<(Tag, &[u8])> {
     let filling = rule.iter().rev().take_while(|octet| **octet == 0xFF).count();
-    let mut reader = Reader::new(rule.get(..rule.len().saturating_sub(filling))?);
-    let mut applies = false;
+    let mut reader = Reader::new(rule.get(..rule.len().saturating_sub(filling)).unwrap_or_default());
+    let mut conditions = Vec::new();
+    // Modes that stand together share the conditions that follow them.
+    let (mut applies, mut after_mode) = (false, false);
     while !reader.is_empty() {
-        let (tag, contents) = reader.tlv().ok()?;
-        match tag {
-            Tag(0x80) => {
-                applies = contents.first().is_some_and(|mode| mode & 0x80 == 0 && mode & access_bit != 0)
+        // A rule that cannot be read to its end gives no right at all.
+        let Ok((tag, contents)) = reader.tlv() else { return Vec::new() };
+        match covers(tag, contents, operation) {
+            Some(_) if !conditions.is_empty() => break,
+            Some(covered) => {
+                applies = covered || (after_mode && applies);
+                after_mode = true;
             }
-            // By command: none of these is READ or UPDATE.
-            Tag(0x81..=0x8F | 0x9C) => applies = false,
-            _ if applies => return Some((tag, contents)),
-            _ => {}
+            None => {
+                after_mode = false;
+                conditions.extend(applies.then_some((tag, contents)));
+            }
         }
     }
-    None
+    conditions
+}
+
+/// Whether an access mode covers the operation; nothing if the element is a security condition.
+fn covers(tag: Tag, contents: &[u8], operation: Operation) -> Option<bool> {
+    match tag {
+        Tag(0x80) => {
+            Some(contents.first().is_some_and(|mode| mode & 0x80 == 0 && mode & operation.mode() != 0))
+        }
+        // Parts of command headers one after another; bits 4 to 1 of the tag say which: CLA, INS, P1, P2.
+        Tag(parts @ 0x81..=0x8F) => {
+            let bits = [0x08, 0x04, 0x02, 0x01];
+            let named: Vec<_> =
+                bits.iter().zip(operation.header()).filter(|(bit, _)| parts & **bit != 0).collect();
+            let is_it =
+                |header: &[u8]| named.iter().zip(header).all(|((_, own), octet)| *own == Some(*octet));
+            Some(contents.chunks_exact(named.len()).any(is_it))
+        }
+        // A state machine of somebody's own.
+        Tag(0x9C) => Some(false),
+        _ => None,
+    }
 }
 
 /// Conditions are not nested deeper than this in any profile.
@@ -100,6 +191,13 @@ fn is_met(context: &Context<'_>, directory: FileIndex, tag: Tag, contents: &[u8]
 
 /// User authentication: the code with this reference was presented, or need not be.
 fn is_presented(context: &Context<'_>, directory: FileIndex, contents: &[u8]) -> bool {
+    /// Usage qualifier: bit 4, verification of a code.
+    const BY_CODE: u8 = 0x08;
+    if let Ok(Some(usage)) = tlv::find(contents, Tag(0x95))
+        && !matches!(tlv::split(usage), Some((_, [usage])) if usage & BY_CODE != 0)
+    {
+        return false;
+    }
     let Ok(Some(reference)) = tlv::find(contents, Tag(0x83)) else { return false };
     let Some((_, [reference])) = tlv::split(reference) else { return false };
     let Ok(profile) = context.profile() else { return false };
@@ -119,10 +217,23 @@ mod tests {
         );
         let rule = rule.unwrap();
         let pin = hex::decode("830101950108").unwrap();
-        assert_eq!(condition_for(&rule, 0x01), Some((Tag(0xA4), pin.as_slice())));
-        assert_eq!(condition_for(&rule, 0x02), Some((Tag(0xA4), pin.as_slice())));
-        assert_eq!(condition_for(&rule, 0x40), None);
-        assert_eq!(condition_for(&[0xFF; 8], 0x01), None);
-        assert_eq!(condition_for(&[0x80, 0x01], 0x01), None);
+        let adm = hex::decode("83010A950108").unwrap();
+        assert_eq!(conditions_for(&rule, Operation::Read), [(Tag(0xA4), pin.as_slice())]);
+        assert_eq!(conditions_for(&rule, Operation::Update), [(Tag(0xA4), pin.as_slice())]);
+        let pin2 = hex::decode("830181950108").unwrap();
+        assert_eq!(conditions_for(&rule, Operation::Activate), [(Tag(0xA4), pin2.as_slice())]);
+        assert_eq!(conditions_for(&rule, Operation::Increase), []);
+        assert_eq!(conditions_for(&[0xFF; 8], Operation::Read), []);
+        assert_eq!(conditions_for(&[0x80, 0x01], Operation::Read), []);
+        // By INS, by CLA and INS of one command or another, and with conditions of which one is enough.
+        for modes in ["840132", "84021432", "8C0480318032", "8C028032"] {
+            let rule = hex::decode(format!("8001019000{modes}A40683010A9501089700")).unwrap();
+            let expected = [(Tag(0xA4), adm.as_slice()), (Tag(0x97), &[][..])];
+            assert_eq!(conditions_for(&rule, Operation::Increase), expected, "{modes}");
+        }
+        // What follows two modes is for both.
+        let rule = hex::decode("8001018401329000").unwrap();
+        assert_eq!(conditions_for(&rule, Operation::Read), [(Tag(0x90), &[][..])]);
+        assert_eq!(conditions_for(&rule, Operation::Increase), [(Tag(0x90), &[][..])]);
     }
 }

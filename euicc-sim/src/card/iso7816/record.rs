@@ -2,10 +2,10 @@
 
 use profile::{FileIndex, FileKind};
 
-use super::access::{self, Access};
-use super::binary::by_sfi;
+use super::access::{self, Operation};
+use super::{addressed, kind_of, stand_at};
 use crate::card::apdu::{Command, Le};
-use crate::card::channel::{CurrentEf, Place, Selection};
+use crate::card::channel::CurrentEf;
 use crate::card::context::Context;
 use crate::card::status_word::StatusWord;
 
@@ -30,7 +30,7 @@ pub(super) fn read_record(context: &mut Context<'_>, command: &Command<'_>) -> R
         return Err(StatusWord::WRONG_LENGTH);
     }
     let record = named(context, command)?;
-    access::check(context, record.file, Access::Read)?;
+    access::check(context, record.file, Operation::Read)?;
     match command.le {
         Some(Le::Maximum(_)) => {}
         Some(Le::Exactly(asked)) if asked == record.length => {}
@@ -39,7 +39,7 @@ pub(super) fn read_record(context: &mut Context<'_>, command: &Command<'_>) -> R
     }
     let files = &context.profile()?.files;
     let data = files.record(record.file, record.number).ok_or(StatusWord::RECORD_NOT_FOUND)?.to_vec();
-    point_to(context, &record);
+    stand_at(context, CurrentEf { file: record.file, record: record.pointer });
     Ok(data)
 }
 
@@ -53,42 +53,52 @@ pub(super) fn update_record(context: &mut Context<'_>, command: &Command<'_>) ->
     if record.is_cyclic && (command.p2 & 0x07) != PREVIOUS {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
-    access::check(context, record.file, Access::Update)?;
+    access::check(context, record.file, Operation::Update)?;
     if command.data.len() != record.length {
         return Err(StatusWord::WRONG_LENGTH);
     }
-    let content = context.profile_mut()?.files.content_mut(record.file).ok_or(StatusWord::FILE_NOT_FOUND)?;
     if record.is_cyclic {
-        let turn = record.length.min(content.len());
-        content.rotate_right(turn);
-    }
-    let number = if record.is_cyclic { 1 } else { record.number };
-    let target = content.chunks_mut(record.length).nth(number.saturating_sub(1));
-    if let Some(target) = target.filter(|target| target.len() == command.data.len()) {
+        write_newest(context, record.file, command.data)?;
+    } else if context.profile()?.files.record(record.file, record.number) != Some(command.data) {
+        let content = context.profile_mut()?.files.content_mut(record.file);
+        let mut records = content.ok_or(StatusWord::FILE_NOT_FOUND)?.chunks_exact_mut(record.length);
+        let target = records.nth(record.number.saturating_sub(1)).ok_or(StatusWord::RECORD_NOT_FOUND)?;
         target.copy_from_slice(command.data);
     }
-    point_to(context, &Record { pointer: if record.is_cyclic { 1 } else { record.pointer }, ..record });
+    let pointer = if record.is_cyclic { 1 } else { record.pointer };
+    stand_at(context, CurrentEf { file: record.file, record: pointer });
     Ok(Vec::new())
 }
 
+/// The length and the number of the records of an EF.
+pub(super) fn shape(context: &Context<'_>, file: FileIndex) -> Result<(usize, usize), StatusWord> {
+    let length = kind_of(context, file)?.record_length();
+    let count = context.profile()?.files.records(file);
+    length.zip(count).ok_or(StatusWord::COMMAND_INCOMPATIBLE_WITH_FILE_STRUCTURE)
+}
+
+/// Writes the oldest record of a ring, which then is the newest, number 1.
+pub(super) fn write_newest(
+    context: &mut Context<'_>,
+    file: FileIndex,
+    record: &[u8],
+) -> Result<(), StatusWord> {
+    let content = context.profile_mut()?.files.content_mut(file).ok_or(StatusWord::FILE_NOT_FOUND)?;
+    let turn = record.len().min(content.len());
+    content.rotate_right(turn);
+    content.get_mut(..record.len()).ok_or(StatusWord::WRONG_LENGTH)?.copy_from_slice(record);
+    Ok(())
+}
+
 /// The record that P1 and P2 name.
-fn named(context: &mut Context<'_>, command: &Command<'_>) -> Result<Record, StatusWord> {
-    let place = context.place()?;
-    let sfi = command.p2 >> 3;
+fn named(context: &Context<'_>, command: &Command<'_>) -> Result<Record, StatusWord> {
     let mode = command.p2 & 0x07;
     if !matches!(mode, NEXT | PREVIOUS | ABSOLUTE) || mode != ABSOLUTE && command.p1 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
-    let current = match sfi {
-        0 => place.ef.ok_or(StatusWord::NO_EF_SELECTED)?,
-        _ => CurrentEf { file: by_sfi(context, place, sfi)?, record: 0 },
-    };
-    let files = &context.profile()?.files;
-    let kind = &files.file(current.file).ok_or(StatusWord::FILE_NOT_FOUND)?.kind;
-    let wrong_structure = StatusWord::COMMAND_INCOMPATIBLE_WITH_FILE_STRUCTURE;
-    let length = kind.record_length().ok_or(wrong_structure)?;
-    let count = files.records(current.file).ok_or(wrong_structure)?;
-    let is_cyclic = matches!(kind, FileKind::Cyclic { .. });
+    let current = addressed(context, command.p2 >> 3)?;
+    let (length, count) = shape(context, current.file)?;
+    let is_cyclic = matches!(kind_of(context, current.file)?, FileKind::Cyclic { .. });
     let (number, pointer) = match (mode, command.p1) {
         // The pointer is not moved by naming a record outright.
         (ABSOLUTE, 0) => (current.record, current.record),
@@ -111,11 +121,4 @@ fn named(context: &mut Context<'_>, command: &Command<'_>) -> Result<Record, Sta
         return Err(StatusWord::RECORD_NOT_FOUND);
     }
     Ok(Record { file: current.file, number, length, is_cyclic, pointer })
-}
-
-fn point_to(context: &mut Context<'_>, record: &Record) {
-    if let Ok(place) = context.place() {
-        let ef = Some(CurrentEf { file: record.file, record: record.pointer });
-        context.select(Selection::Files(Place { ef, ..place }));
-    }
 }

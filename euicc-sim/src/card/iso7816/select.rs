@@ -4,6 +4,7 @@ use profile::{Fid, FileIndex, FileKind, ProfileFiles};
 use rsp::der::{Tag, tlv_bytes};
 use rsp::ids::Aid;
 
+use super::access;
 use super::fcp::fcp;
 use crate::card::apdu::Command;
 use crate::card::channel::{CurrentEf, Place, Selection};
@@ -32,11 +33,16 @@ pub(super) fn select(context: &mut Context<'_>, command: &Command<'_>) -> Result
     let answer = match command.p1 {
         0x04 => by_aid(context, command.data, command.p2)?,
         _ if command.p2 & 0b0110_0011 != 0 => return Err(StatusWord::INCORRECT_P1_P2),
-        0x00 => by_fid(context, command.data)?,
-        0x03 => parent(context, command.data)?,
-        0x08 => by_path(context, command.data, PathFrom::Mf)?,
-        0x09 => by_path(context, command.data, PathFrom::Here)?,
-        _ => return Err(StatusWord::INCORRECT_P1_P2),
+        p1 => {
+            let found = match p1 {
+                0x00 => by_fid(context, command.data)?,
+                0x03 => parent(context, command.data)?,
+                0x08 => by_path(context, command.data, PathFrom::Mf)?,
+                0x09 => by_path(context, command.data, PathFrom::Here)?,
+                _ => return Err(StatusWord::INCORRECT_P1_P2),
+            };
+            enter(context, found)?
+        }
     };
     Ok(if answers { answer } else { Vec::new() })
 }
@@ -94,6 +100,7 @@ fn by_aid(context: &mut Context<'_>, aid: &[u8], p2: u8) -> Result<Vec<u8>, Stat
         }
         Application::Adf(adf) => {
             let answer = fcp(context.profile()?, adf)?;
+            context.warning = files(context)?.file(adf).and_then(access::warning);
             context.select(Selection::Files(Place { directory: adf, adf: Some(adf), ef: None }));
             Ok(answer)
         }
@@ -122,13 +129,11 @@ fn isd_r_template(context: &Context<'_>) -> Vec<u8> {
     tlv_bytes(Tag(0xE0), &tlv_bytes(Tag(0x82), &context.description.capabilities.svn.0))
 }
 
-fn by_fid(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+/// The file with an identifier that can be reached from here.
+pub(super) fn by_fid(context: &Context<'_>, data: &[u8]) -> Result<FileIndex, StatusWord> {
     let [high, low] = data else { return Err(StatusWord::WRONG_LENGTH) };
     let fid = Fid(u16::from_be_bytes([*high, *low]));
-    let files = files(context)?;
-    let place = context.place().ok();
-    let found = find(files, place, fid).ok_or(StatusWord::FILE_NOT_FOUND)?;
-    enter(context, place.and_then(|place| place.adf), found)
+    find(files(context)?, context.place().ok(), fid).ok_or(StatusWord::FILE_NOT_FOUND)
 }
 
 /// Where an identifier is looked for: section 8.4.1.
@@ -170,36 +175,39 @@ fn is_directory(files: &ProfileFiles, index: FileIndex) -> bool {
     files.file(index).is_some_and(|file| file.kind.is_directory())
 }
 
-fn parent(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn parent(context: &Context<'_>, data: &[u8]) -> Result<FileIndex, StatusWord> {
     if !data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
     let place = context.place().map_err(|_| StatusWord::FILE_NOT_FOUND)?;
     let above = files(context)?.file(place.directory).and_then(|file| file.parent);
-    enter(context, place.adf, above.ok_or(StatusWord::FILE_NOT_FOUND)?)
+    above.ok_or(StatusWord::FILE_NOT_FOUND)
 }
 
-enum PathFrom {
+#[derive(Clone, Copy)]
+pub(super) enum PathFrom {
     Mf,
     Here,
 }
 
-fn by_path(context: &mut Context<'_>, data: &[u8], from: PathFrom) -> Result<Vec<u8>, StatusWord> {
+/// The file at the end of a path.
+pub(super) fn by_path(context: &Context<'_>, data: &[u8], from: PathFrom) -> Result<FileIndex, StatusWord> {
     let path = Fid::path(data).filter(|path| !path.is_empty()).ok_or(StatusWord::WRONG_LENGTH)?;
     let place = context.place().ok();
-    let adf = place.and_then(|place| place.adf);
     let files = files(context)?;
     let start = match from {
         PathFrom::Mf => FileIndex::MF,
         PathFrom::Here => place.ok_or(StatusWord::FILE_NOT_FOUND)?.directory,
     };
     let (start, steps) = match (path.as_slice(), from) {
-        ([CURRENT_ADF, rest @ ..], PathFrom::Mf) => (adf.ok_or(StatusWord::FILE_NOT_FOUND)?, rest),
+        ([CURRENT_ADF, rest @ ..], PathFrom::Mf) => {
+            (place.and_then(|place| place.adf).ok_or(StatusWord::FILE_NOT_FOUND)?, rest)
+        }
         // The MF's own identifier is not part of a path (section 8.4.2).
         (steps, _) => (start, steps),
     };
     let found = steps.iter().try_fold(start, |directory, fid| child(files, directory, *fid));
-    enter(context, adf, found.ok_or(StatusWord::FILE_NOT_FOUND)?)
+    found.ok_or(StatusWord::FILE_NOT_FOUND)
 }
 
 fn files<'a>(context: &'a Context<'_>) -> Result<&'a ProfileFiles, StatusWord> {
@@ -209,7 +217,8 @@ fn files<'a>(context: &'a Context<'_>) -> Result<&'a ProfileFiles, StatusWord> {
 }
 
 /// Makes a file or directory the current one.
-fn enter(context: &mut Context<'_>, adf: Option<FileIndex>, found: FileIndex) -> Result<Vec<u8>, StatusWord> {
+fn enter(context: &mut Context<'_>, found: FileIndex) -> Result<Vec<u8>, StatusWord> {
+    let adf = context.place().ok().and_then(|place| place.adf);
     let answer = fcp(context.profile()?, found)?;
     let file = files(context)?.file(found).ok_or(StatusWord::FILE_NOT_FOUND)?;
     let place = if file.kind.is_directory() {
@@ -218,6 +227,7 @@ fn enter(context: &mut Context<'_>, adf: Option<FileIndex>, found: FileIndex) ->
         let directory = file.parent.ok_or(StatusWord::FILE_NOT_FOUND)?;
         Place { directory, adf, ef: Some(CurrentEf { file: found, record: 0 }) }
     };
+    context.warning = access::warning(file);
     context.select(Selection::Files(place));
     Ok(answer)
 }

@@ -4,7 +4,7 @@ use super::bench::Bench;
 use super::files::with_ts48;
 
 #[track_caller]
-fn converse(bench: &mut Bench, conversation: &[(&str, &str)]) {
+pub(super) fn converse(bench: &mut Bench, conversation: &[(&str, &str)]) {
     for (number, (command, answer)) in conversation.iter().enumerate() {
         let found = bench.apdu(command);
         assert_eq!(found, answer.replace(' ', ""), "line {}: {command}", number + 1);
@@ -29,7 +29,7 @@ fn without_a_profile_there_are_the_isd_r_and_the_ecasd_and_no_files() {
             (SELECT_ISD_R, "6121"),
             ("00C0000021", "6F1F 8410 A0000005591010FFFFFFFF8900000100 A504 9F6501FF E005 8203 020200 9000"),
             // Once only.
-            ("00C0000021", "6985"),
+            ("00C0000021", "6F00"),
             ("00A4040C09 A0000005591010FFFF", "9000"),
             ("00A4040C04 A0000005", "6700"),
             ("00A4040C10 A0000005591010FFFFFFFF8900000200", "9000"),

@@ -1,0 +1,381 @@
+//! Commands on files that no known package has: searches, counters, data objects, files that are not in use.
+
+use profile::element::{Fcp, FileManagement, GenericFileManagement, PeHeader, ProprietaryInfo};
+use profile::generic::Subscription;
+use profile::{Fid, Octets, ProfileElement, generic};
+use rsp::der::Unknown;
+
+use super::bench::Bench;
+use super::conversations::converse;
+use super::files::with_enabled;
+use super::server::Goods;
+
+fn octets(digits: &str) -> Octets {
+    Octets::from_hex(&digits.replace(' ', "")).unwrap()
+}
+
+/// CREATE FILE in the MF with the rule of that record in EF.ARR 2F10, without a short identifier.
+fn create(fid: u16, descriptor: &str, rule: u8, change: impl FnOnce(&mut Fcp)) -> FileManagement {
+    let mut fcp = Fcp {
+        file_id: Some(Fid(fid)),
+        file_descriptor: Some(octets(descriptor)),
+        security_attributes_referenced: Some([0x2F, 0x10, rule].into()),
+        short_ef_id: Some(Octets::default()),
+        ..Fcp::default()
+    };
+    change(&mut fcp);
+    FileManagement::CreateFcp(Box::new(fcp))
+}
+
+fn size(digits: &str) -> impl FnOnce(&mut Fcp) {
+    let size = octets(digits);
+    move |fcp| fcp.ef_file_size = Some(size)
+}
+
+fn content(digits: &str) -> FileManagement {
+    FileManagement::FillFileContent(octets(digits))
+}
+
+/// A card whose profile has these files beside those of the generic one, under these access rules.
+fn with_files(rules: &[&str], files: Vec<FileManagement>) -> Bench {
+    const RULE: usize = 0x40;
+    let rules: String =
+        rules.iter().map(|rule| format!("{:F<1$}", rule.replace(' ', ""), 2 * RULE)).collect();
+    let mut commands = vec![
+        create(0x2F10, "42210040", 1, |fcp| {
+            fcp.ef_file_size = Some(octets(&format!("{:04X}", rules.len() / 2)))
+        }),
+        content(&rules),
+    ];
+    commands.extend(files);
+    let header = PeHeader::mandated(99);
+    let element = GenericFileManagement { header, commands: vec![commands], unknown: Unknown::default() };
+    let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
+    let mut package = generic(&Subscription { iccid, ..Subscription::default() });
+    let end = package.elements.len() - 1;
+    package.elements.insert(end, ProfileElement::GenericFileManagement(element));
+    with_enabled(&Goods::of(package.encode()))
+}
+
+/// Every operation, to anybody.
+const ANYTHING: &str = "80015B 9000 840132 9000";
+
+#[test]
+fn records_are_searched_for_what_they_hold() {
+    let files = vec![
+        create(0x2F20, "42210004", 1, |fcp| {
+            fcp.ef_file_size = Some(octets("18"));
+            fcp.short_ef_id = Some(octets("A0"));
+        }),
+        content("01020304 02010304 01020401 FFFFFFFF 01020304 04040102"),
+        create(0x2F21, "4121", 1, size("04")),
+    ];
+    converse(
+        &mut with_files(&[ANYTHING], files),
+        &[
+            ("00A2010402 0102", "6986"),
+            ("00A4000C02 2F20", "9000"),
+            // From record 1 forward, from record 6 backward; the first that is found is the current one then.
+            ("00A2010402 0102", "6103"),
+            ("00C0000003", "010305 9000"),
+            ("00A2060502 0102 00", "050301 9000"),
+            ("00B2000400", "01020304 9000"),
+            ("00A2000404 01020304 00", "05 9000"),
+            ("00A2000504 01020304 00", "0501 9000"),
+            ("00B2000202", "6C04"),
+            ("00B2000204", "04040102 9000"),
+            // Nothing found: the current record stays.
+            ("00A2010403 020202 00", "6282"),
+            ("00B2000400", "04040102 9000"),
+            ("00A2010405 0102030405 00", "6282"),
+            ("00A2070401 01 00", "6A83"),
+            // By short identifier, with the record pointer new: a search from nowhere begins at an end.
+            ("00A200A402 0102 00", "010305 9000"),
+            ("00A4000C02 2F21", "9000"),
+            ("00A200A502 0102 00", "050301 9000"),
+            ("00A4000C02 2F20", "9000"),
+            // Enhanced: at an offset, after a value; from a record, beyond it.
+            ("00A2010604 0402 0102 00", "06 9000"),
+            ("00A2010604 0401 0203 00", "0105 9000"),
+            ("00A2010604 0C01 0203 00", "0105 9000"),
+            ("00A2010604 0C02 0103 00", "02 9000"),
+            ("00A2010604 0E01 0203 00", "05 9000"),
+            ("00A2050604 0F01 0203 00", "01 9000"),
+            ("00A2050604 0D01 0203 00", "0501 9000"),
+            ("00A2060603 0600 04 00", "6282"),
+            ("00A2010603 0700 01 00", "6282"),
+            ("00A2010603 0000 01 00", "6A80"),
+            ("00A2010603 1400 01 00", "6A80"),
+            ("00A2010602 0400", "6700"),
+            ("00A2010400", "6700"),
+            ("00A2010701 01", "6A86"),
+            ("00A2010201 01", "6A86"),
+            ("80A2010401 01", "6E00"),
+            ("00A4000C02 2F21", "9000"),
+            ("00A2010401 01", "6981"),
+        ],
+    );
+}
+
+#[test]
+fn a_counter_is_increased_up_to_its_end() {
+    let files = vec![
+        create(0x2F21, "46210003", 1, |fcp| {
+            fcp.ef_file_size = Some(octets("09"));
+            fcp.short_ef_id = Some(octets("08"));
+        }),
+        content("0000FE 000002 000001"),
+        create(0x2F22, "42210003", 1, size("03")),
+        create(0x2F23, "46210003", 2, size("03")),
+    ];
+    let mut bench = with_files(&[ANYTHING, "800101 9000"], files);
+    converse(
+        &mut bench,
+        &[
+            ("8032000001 01", "6986"),
+            ("8032810003 000001", "6106"),
+            ("00C0000006", "0000FF 000001 9000"),
+            // The file is the current one, its newest record the current record.
+            ("00B2000400", "0000FF 9000"),
+            ("8032000001 02 00", "000101 02 9000"),
+            ("00B2010400", "000101 9000"),
+            ("00B2020400", "0000FF 9000"),
+            ("00B2030400", "0000FE 9000"),
+            ("8032000003 FFFEFE 00", "FFFFFF FFFEFE 9000"),
+            ("8032000001 01 00", "9850"),
+            ("8032000003 000000 00", "FFFFFF 000000 9000"),
+            ("00B2030400", "000101 9000"),
+            ("8032000004 00000001", "6700"),
+            ("8032000000", "6700"),
+            ("8032000101 01", "6A86"),
+            ("8032200001 01", "6A86"),
+            ("80329F0001 01", "6A86"),
+            ("8032820001 01", "6A82"),
+            ("0032000001 01", "6E00"),
+            ("00A4000C02 2F22", "9000"),
+            ("8032000001 01", "6981"),
+            // Who may update may not therefore increase.
+            ("00A4000C02 2F23", "9000"),
+            ("8032000001 01", "6982"),
+        ],
+    );
+    bench.reset();
+    bench.expect("00B2010C00", "FFFFFF 9000");
+}
+
+#[test]
+fn data_objects_are_set_retrieved_listed_and_deleted() {
+    let ber_tlv = |fid, maximum: &str| {
+        let info =
+            ProprietaryInfo { maximum_file_size: Octets::from_hex(maximum), ..ProprietaryInfo::default() };
+        create(fid, "7921", 1, |fcp| {
+            fcp.proprietary_ef_info = Some(info);
+            fcp.short_ef_id = Some([((fid & 0x1F) as u8) << 3].into());
+        })
+    };
+    let files = vec![ber_tlv(0x2F21, "20"), ber_tlv(0x2F22, "0400"), create(0x2F23, "4121", 1, size("02"))];
+    let mut bench = with_files(&[ANYTHING], files);
+    converse(
+        &mut bench,
+        &[
+            ("80CB008001 5C", "6986"),
+            ("80CB008101 5C 00", "5C00 9000"),
+            ("80CB008001 80 00", "6A88"),
+            ("80DB008004 80021122", "9000"),
+            ("80DB008006 9F1F03 AABBCC", "9000"),
+            ("80DB008002 A000", "9000"),
+            ("80CB008001 80 00", "80021122 9000"),
+            ("80CB008002 9F1F", "6106"),
+            ("00C0000006", "9F1F03AABBCC 9000"),
+            ("80CB008001 5C 00", "5C04 80 9F1F A0 9000"),
+            // Replaced in its place, and deleted by its tag alone.
+            ("80DB008003 800133", "9000"),
+            ("80CB008001 80 00", "800133 9000"),
+            ("80DB008002 9F1F", "9000"),
+            ("80DB008002 9F1F", "6A88"),
+            ("80CB008001 5C 00", "5C02 80 A0 9000"),
+            // 32 octets at most: 3 and 2 are taken.
+            ("80DB00801B 8119 00000000000000000000000000000000000000000000000000", "9000"),
+            ("80DB008003 820101", "6A84"),
+            ("80DB008001 81", "9000"),
+            ("80DB00801C 811A 0000000000000000000000000000000000000000000000000000", "6A84"),
+            // A first block that announces too much is refused at once.
+            ("80DB008003 817F00", "6A84"),
+            // No tag, a tag of another class, a length that is not DER, more than was announced.
+            ("80DB008001 9F", "6A80"),
+            ("80DB008003 5C0100", "6A80"),
+            ("80DB008003 040100", "6A80"),
+            ("80DB008004 83810100", "6A80"),
+            ("80DB008004 83010000", "6A80"),
+            ("80DB0080", "6700"),
+            ("80DB018003 830100", "6A86"),
+            ("80DB00A003 830100", "6A86"),
+            ("80DB009D03 830100", "6A82"),
+            ("00CB008001 83 00", "6E00"),
+            ("00B0810000", "6981"),
+            ("00A4000C02 2F23", "9000"),
+            ("80DB008003 830100", "6981"),
+            ("80CB008001 83 00", "6981"),
+        ],
+    );
+    bench.reset();
+    converse(&mut bench, &[("80CB008101 5C 00", "5C0280A0 9000"), ("80CB008001 80 00", "800133 9000")]);
+}
+
+#[test]
+fn a_data_object_comes_and_goes_in_blocks() {
+    let files = vec![create(0x2F21, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("08")))];
+    let mut bench = with_files(&[ANYTHING], files);
+    let value = |octet: &str, count| octet.repeat(count);
+    let ff = value("FF", 300);
+    converse(
+        &mut bench,
+        &[
+            // 80 82 01 2C and 300 octets, in blocks of 4 and none, 100, 100 and 100.
+            ("80DB000003 112233", "6985"),
+            ("80DB008104 8082012C", "63F1"),
+            (&format!("80DB000064{}", value("11", 100)), "63F1"),
+            // What came last was garbled: the sender sends it again.
+            (&format!("80DB000064{}", value("EE", 100)), "63F1"),
+            (&format!("80DB004064{}", value("22", 100)), "63F1"),
+            // Nothing is written yet; reading on the way is another transfer and ends this one.
+            (&format!("80DB000064{}", value("33", 100)), "9000"),
+            (&format!("80DB000064{}", value("33", 100)), "6A80"),
+            ("80DB000003 112233", "6985"),
+        ],
+    );
+    let object = format!("8082012C{}{}{}", value("11", 100), value("22", 100), value("33", 100));
+    // In T=0 the warning comes first, the data after it, with the warning again until the last block.
+    bench.expect("80CB008001 80", "62F1");
+    bench.expect("80C0000000", &format!("{}62F1", &object[..512]));
+    bench.expect("80CB000000", &format!("{}9000", &object[512..]));
+    bench.expect("80CB004000", &format!("{}9000", &object[512..]));
+    bench.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
+    bench.expect("80CB004064", &format!("{}62F1", &object[..200]));
+    bench.expect("80CB000064", &format!("{}62F1", &object[200..400]));
+    // Another channel has transfers of its own.
+    bench.expect("0070000001", "019000");
+    bench.expect("81CB000064", "6985");
+    bench.expect("81CB008101 80 10", &format!("{}62F1", &object[..32]));
+    bench.expect("80CB000064", &format!("{}62F1", &object[400..600]));
+    // In extended length it comes at once.
+    bench.expect("80CB0080 000001 80 0000", &format!("{object}9000"));
+    // Another EF, or the same one again, ends what was under way.
+    bench.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
+    bench.expect("00A4000C02 2F21", "9000");
+    bench.expect("80CB000064", "6985");
+    // An object that never came to its end has changed nothing, also not by a reset.
+    bench.expect("80DB008104 8082012C", "63F1");
+    bench.expect(&format!("80DB0000FF{}", &ff[..510]), "63F1");
+    bench.reset();
+    bench.expect("80CB0081 000001 80 0000", &format!("{object}9000"));
+}
+
+#[test]
+fn memory_for_data_objects_ends_where_the_card_ends() {
+    let files = vec![create(0x2F21, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("08")))];
+    let mut bench = with_files(&[ANYTHING], files);
+    let free = |bench: &mut Bench| {
+        let info = bench.es10(&[0xBF, 0x22, 0x00]).unwrap();
+        let at = info.windows(2).position(|window| window == [0x82, 0x04]).unwrap() + 2;
+        u32::from_be_bytes(info[at..at + 4].try_into().unwrap())
+    };
+    let before = free(&mut bench);
+    bench.expect(&format!("80DB0081 00 8008 8083 FFFFF0{}", "00".repeat(0x8003)), "6A84");
+    assert_eq!(free(&mut bench), before);
+    bench.expect(&format!("80DB0081 00 8004 8082 8000{}", "00".repeat(0x8000)), "9000");
+    assert_eq!(free(&mut bench), before - 0x8004);
+    bench.expect("80DB008101 80", "9000");
+    assert_eq!(free(&mut bench), before);
+}
+
+#[test]
+fn a_file_that_is_not_in_use_is_selected_with_a_warning_and_not_used() {
+    let transparent = |fid, life_cycle: u8, special: u8| {
+        create(fid, "4121", 1, |fcp| {
+            fcp.ef_file_size = Some(octets("02"));
+            fcp.lcsi = Some([life_cycle].into());
+            let special_file_information = Some([special].into());
+            fcp.proprietary_ef_info =
+                Some(ProprietaryInfo { special_file_information, ..ProprietaryInfo::default() });
+        })
+    };
+    let files = vec![
+        transparent(0x2F21, 0x05, 0x00),
+        transparent(0x2F22, 0x04, 0x40),
+        transparent(0x2F23, 0x0C, 0x40),
+        create(0x2F24, "4121", 2, size("02")),
+    ];
+    let mut bench = with_files(&[ANYTHING, "800103 9000 800118 A406 83010A 950108"], files);
+    converse(
+        &mut bench,
+        &[
+            ("0004000000", "6986"),
+            ("00A4000C02 2F21", "9000"),
+            ("00B0000000", "FFFF 9000"),
+            ("0004000000", "9000"),
+            ("00B0000000", "6984"),
+            ("00D6000001 00", "6984"),
+            // T=0: the warning first, then the data; with Le all at once.
+            ("00A4000402 2F21", "6283"),
+            ("00C0000000", "6C1D"),
+            ("00C000001D", "621B 82024121 83022F21 A503C00100 8A0104 8B032F1001 80020002 8800 9000"),
+            ("00A4000402 2F21 00", "621B 82024121 83022F21 A503C00100 8A0104 8B032F1001 80020002 8800 6283"),
+            ("00A4000C02 2F21", "6283"),
+            // Not in use, but to be read and updated all the same; not to be increased and the like.
+            ("00A4000C02 2F22", "6283"),
+            ("00D6000001 11", "9000"),
+            ("00B0000000", "11FF 9000"),
+            ("00A4000C02 2F23", "6285"),
+            ("00B0000000", "6984"),
+            ("0044000000", "6984"),
+            // By identifier and path; it becomes the current EF.
+            ("0044000002 2F21", "9000"),
+            ("00B0000000", "FFFF 9000"),
+            ("0004080002 2F22", "9000"),
+            ("0044090002 2F22", "9000"),
+            ("00B0000000", "11FF 9000"),
+            ("0044000002 2FFF", "6A82"),
+            ("0044010002 2F21", "6A86"),
+            ("0044000102 2F21", "6A86"),
+            ("0044000002 3F00", "6981"),
+            ("8044000002 2F21", "6E00"),
+            // The rule may ask for more than reading takes.
+            ("00A4000C02 2F24", "9000"),
+            ("0004000000", "6982"),
+            ("0020000A08 3535353535353535", "9000"),
+            ("0004000000", "9000"),
+            ("00B0000000", "6984"),
+        ],
+    );
+    // It stays so over a reset.
+    bench.reset();
+    bench.expect("00A4000C02 2F24", "6283");
+}
+
+#[test]
+fn a_response_waits_for_the_next_command_only() {
+    let Some(mut bench) = super::files::with_ts48() else { return };
+    converse(
+        &mut bench,
+        &[
+            ("00A4000402 2FE2", "611E"),
+            // Part of it, too much, and the rest.
+            ("00C0000008", "621C820241218302 6116"),
+            ("00C0000017", "6C16"),
+            ("00C0000000", "6C16"),
+            ("00C0000100", "6A86"),
+            ("00C0000016", "6F00"),
+            ("00A4000402 2FE2", "611E"),
+            ("00C0000001 00", "6700"),
+            ("00C000001E", "6F00"),
+            // Another channel's command takes it away.
+            ("0070000001", "01 9000"),
+            ("00A4000402 2FE2", "611E"),
+            ("01A4000C02 2FE2", "9000"),
+            ("00C000001E", "6F00"),
+            ("01C000001E", "6F00"),
+            ("4FA4000C02 2FE2", "6881"),
+        ],
+    );
+}
