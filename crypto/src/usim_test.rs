@@ -20,6 +20,9 @@ pub struct UsimTest {
 pub struct BadResLength(pub u8);
 
 impl UsimTest {
+    /// The AMF by which a tester asks a test USIM for resynchronisation, whatever the sequence number.
+    pub const AMF_RESYNCH: Amf = Amf::from_bytes([0xFF, 0xFF]);
+
     /// With RES of 16 octets, the length that TS 34.108 suggests.
     #[must_use]
     pub const fn new(k: [u8; 16]) -> Self {

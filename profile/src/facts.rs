@@ -114,11 +114,11 @@ pub struct Aka {
     pub rotation_constants: Octets,
     /// c1 to c5 of Milenage, sixteen octets each.
     pub xoring_constants: Octets,
-    /// How often one may authenticate.
+    /// How often one may authenticate; the test algorithm knows no such limit.
     pub authentication_counter_max: Option<u32>,
     /// Of TUAK.
     pub keccak_iterations: u8,
-    /// One octet: which of the checks on sequence numbers apply.
+    /// One octet: which of the checks on sequence numbers apply; none with the test algorithm.
     pub sqn_options: u8,
     /// How far a sequence number may jump.
     pub sqn_delta: u64,
@@ -126,6 +126,13 @@ pub struct Aka {
     pub sqn_age_limit: u64,
     /// The 32 sequence numbers, without index.
     pub sqn: Vec<u64>,
+    /// How often one has authenticated.
+    #[serde(default)]
+    pub authentications: u32,
+    /// The application with which the sequence numbers and the counter above are shared: keys in common must not let
+    /// a challenge be used twice. None where they are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_with: Option<FileIndex>,
 }
 
 impl Aka {
@@ -170,6 +177,8 @@ impl Puk {
 }
 
 impl Aka {
+    /// The parameters of a package for the application of `adf`. What mappingOptions says beside the keys is not
+    /// public; sequence numbers are in common unless the package gives some of their own.
     pub(crate) fn of(
         parameter: &AkaParameter,
         adf: FileIndex,
@@ -182,7 +191,12 @@ impl Aka {
                 let aid = &mapping.mapping_source;
                 let source = known.iter().find(|aka| files.adfs(aid).any(|(index, _)| index == aka.adf));
                 match source {
-                    Some(source) => Self { adf, mapped_from: Some(aid.clone()), ..source.clone() },
+                    Some(source) => Self {
+                        adf,
+                        mapped_from: Some(aid.clone()),
+                        counts_with: Some(source.counts_with.unwrap_or(source.adf)),
+                        ..source.clone()
+                    },
                     None => {
                         return wrong(
                             PeStatusCode::BAD_VALUES,
@@ -212,6 +226,7 @@ impl Aka {
                 );
             }
             aka.sqn = numbers.iter().map(sequence_number).collect::<Result<_, _>>()?;
+            aka.counts_with = None;
         }
         Ok(aka)
     }
@@ -266,6 +281,8 @@ impl Aka {
             sqn_delta: 0x1000_0000,
             sqn_age_limit: 0x1000_0000,
             sqn: vec![0; SQN_INDICES],
+            authentications: 0,
+            counts_with: None,
         })
     }
 }

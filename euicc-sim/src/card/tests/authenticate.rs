@@ -6,11 +6,11 @@ use crypto::aka::{Algorithm, Amf, Auts, Sqn};
 use crypto::milenage::Milenage;
 use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
-use profile::element::{AkaParameter, AlgoConfiguration, AlgoParameter, AlgorithmId};
+use profile::element::{AkaParameter, AlgoConfiguration, AlgoParameter, AlgorithmId, MappingParameter};
 use profile::{Package, ProfileElement};
 
 use super::bench::Bench;
-use super::files::{SELECT_USIM, ts48, with_enabled};
+use super::files::{SELECT_USIM, VERIFY_ADM1, ts48, with_enabled, with_ts48};
 use super::server::Goods;
 
 const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -45,11 +45,13 @@ fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
     let auts = Auts::from_bytes(auts[2..].try_into().unwrap());
     assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(sqn(1, 0)));
 
-    // Another index has a row of its own; too far ahead is not fresh.
+    // Another index has a row of its own; too far ahead is not fresh, save for the test algorithm.
+    let has_delta = !matches!(algorithm, Algorithm::UsimTest(_));
     assert!(bench.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DB"));
     assert!(bench.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DC"));
     assert!(bench.read(&challenge(algorithm, rand, sqn(1 + 0x1000_0000, 2))).starts_with("DB"));
-    assert!(bench.read(&challenge(algorithm, rand, sqn(3 + 2 * 0x1000_0000, 3))).starts_with("DC"));
+    let far = bench.read(&challenge(algorithm, rand, sqn(2 + 2 * 0x1000_0000, 3)));
+    assert!(far.starts_with(if has_delta { "DC" } else { "DB" }), "{far}");
     assert!(bench.read(&challenge(algorithm, rand, sqn(2, 0))).starts_with("DB"));
 
     // Not made with these keys.
@@ -57,7 +59,12 @@ fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
     forged.replace_range(fresh.len() - 1.., if fresh.ends_with('0') { "1" } else { "0" });
     bench.expect(&forged, "9862");
     bench.expect(&fresh.replacen("00880081", "00880084", 1), "9864");
-    bench.expect("0088008110 00112233445566778899AABBCCDDEEFF", "6700");
+    for context in ["80", "81"] {
+        bench.expect(&format!("008800{context}10 00112233445566778899AABBCCDDEEFF"), "6700");
+    }
+    bench.expect(&fresh.replacen("00880081", "00880082", 1), "9864");
+    bench.expect(&fresh.replacen("00880081", "00880083", 1), "6A86");
+    bench.expect(&fresh.replacen("00880081", "00880181", 1), "6A86");
 
     let triplet = algorithm.triplet(&rand);
     assert_eq!(
@@ -131,4 +138,156 @@ fn a_profile_with_tuak_authenticates_with_tuak() {
             .with_iterations(NonZeroU8::new(iterations).unwrap());
         check_authentication(&mut with_enabled(&goods), &Algorithm::Tuak(algorithm));
     }
+}
+
+const SELECT_ISIM: &str = "00A4040C07 A0000000871004";
+
+/// A challenge and what becomes of it: DB, DC, or the status word.
+fn outcome_of(bench: &mut Bench, challenge: &str) -> String {
+    let answer = bench.apdu(challenge);
+    match answer.strip_prefix("61") {
+        Some(length) => bench.apdu(&format!("00C00000{length}"))[..2].to_owned(),
+        None => answer,
+    }
+}
+
+/// USIM and ISIM with Milenage, the ISIM with the parameters of the USIM.
+fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
+    let usim = "A0000000871002FF49FF0589";
+    package_with(|aka| {
+        let AlgoConfiguration::AlgoParameter(own) = &mut aka.algo_configuration else { panic!("own keys") };
+        own.algorithm_id = AlgorithmId::MILENAGE;
+        own.opc = [0x77; 16].into();
+        aka.sqn_init = None;
+        // The second of the package is that of the ISIM.
+        if aka.header.identification > 15 {
+            aka.algo_configuration = AlgoConfiguration::MappingParameter(MappingParameter {
+                mapping_options: [0x06].into(),
+                mapping_source: hex::decode(usim).unwrap().into(),
+                unknown: Default::default(),
+            });
+        }
+        change(aka);
+    })
+}
+
+#[test]
+fn usim_and_isim_with_keys_in_common_count_together() {
+    let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
+    let sqn = |seq, ind| Sqn::from_seq_ind(seq, ind).unwrap();
+    let Some(goods) = with_mapping(|_| {}) else { return };
+    let mut bench = with_enabled(&goods);
+    bench.read(SELECT_USIM);
+    let first = challenge(&algorithm, [0x5A; 16], sqn(4, 0));
+    assert_eq!(outcome_of(&mut bench, &first), "DB");
+    // What the USIM has accepted is used up for the ISIM, and the other way round.
+    bench.read(SELECT_ISIM);
+    assert_eq!(outcome_of(&mut bench, &first), "DC");
+    let second = challenge(&algorithm, [0x5A; 16], sqn(5, 1));
+    assert_eq!(outcome_of(&mut bench, &second), "DB");
+    bench.reset();
+    bench.read(SELECT_USIM);
+    assert_eq!(outcome_of(&mut bench, &second), "DC");
+
+    // With numbers of its own the ISIM counts for itself.
+    let init: Vec<_> = (0..32).map(|_| [0, 0, 0, 0, 0, 9].into()).collect();
+    let Some(goods) = with_mapping(|aka| {
+        if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
+            aka.sqn_init = Some(init.clone());
+        }
+    }) else {
+        return;
+    };
+    let mut bench = with_enabled(&goods);
+    for (select, seq, expected) in
+        [(SELECT_USIM, 9, "DB"), (SELECT_ISIM, 9, "DC"), (SELECT_ISIM, 10, "DB"), (SELECT_USIM, 10, "DB")]
+    {
+        bench.read(select);
+        assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, [0x5A; 16], sqn(seq, 0))), expected);
+    }
+}
+
+#[test]
+fn an_isim_has_no_gsm_values() {
+    let Some(goods) = with_mapping(|_| {}) else { return };
+    let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
+    let mut bench = with_enabled(&goods);
+    bench.read(SELECT_ISIM);
+    let rand = [0x5A; 16];
+    let sqn = Sqn::from_seq_ind(1, 0).unwrap();
+    let vector = algorithm.vector(rand, sqn, Amf::from_bytes([0x80, 0]));
+    let mut expected = vec![0xDB];
+    for part in [vector.xres.as_bytes(), vector.ck.expose(), vector.ik.expose()] {
+        expected.push(u8::try_from(part.len()).unwrap());
+        expected.extend_from_slice(part);
+    }
+    assert_eq!(bench.read(&challenge(&algorithm, rand, sqn)), hex::encode_upper(expected));
+    bench.expect(&format!("0088008011 10{}", hex::encode(rand)), "6A86");
+    // HTTP digest and GBA.
+    bench.expect(&challenge(&algorithm, rand, sqn).replacen("00880081", "00880082", 1), "9864");
+    bench.expect(&challenge(&algorithm, rand, sqn).replacen("00880081", "00880084", 1), "9864");
+}
+
+#[test]
+fn services_of_ef_ust_say_what_gsm_gets() {
+    let Some(mut bench) = with_ts48() else { return };
+    let algorithm = Algorithm::UsimTest(UsimTest::new(KEY));
+    let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
+    // TS.48 has service 27 (octet 4, bit 3) and service 38 (octet 5, bit 6).
+    for (seq, table, length, gsm_outcome) in [
+        (1, "9EFFBF1DFF", 1 + 3 * 17 + 9, "610E"),
+        (2, "9EFFBF19FF", 1 + 3 * 17, "610E"),
+        (3, "9EFFBF1DDF", 1 + 3 * 17 + 9, "9864"),
+    ] {
+        bench.read(SELECT_USIM);
+        bench.expect(VERIFY_ADM1, "9000");
+        bench.expect("00A4000C02 6F38", "9000");
+        bench.expect(&format!("00D6000005 {table}"), "9000");
+        let sqn = Sqn::from_seq_ind(seq, 0).unwrap();
+        assert_eq!(bench.read(&challenge(&algorithm, [0x5A; 16], sqn)).len(), 2 * length, "{table}");
+        bench.expect(&gsm, gsm_outcome);
+    }
+}
+
+#[test]
+fn authentications_are_counted_where_the_package_says_so() {
+    let Some(goods) = with_algorithm(|own| {
+        own.algorithm_id = AlgorithmId::MILENAGE;
+        own.opc = [0x77; 16].into();
+        own.auth_counter_max = Some([0, 0, 4].into());
+    }) else {
+        return;
+    };
+    let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
+    let mut bench = with_enabled(&goods);
+    bench.read(SELECT_USIM);
+    let fresh = challenge(&algorithm, [0x5A; 16], Sqn::from_seq_ind(1, 0).unwrap());
+    let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
+    // Whatever comes of it, and also over a reset.
+    assert_eq!(outcome_of(&mut bench, &fresh), "DB");
+    assert_eq!(outcome_of(&mut bench, &fresh), "DC");
+    bench.expect(&fresh.replacen("5a", "5b", 1), "9862");
+    bench.reset();
+    bench.read(SELECT_USIM);
+    bench.expect(&gsm, "610E");
+    bench.expect(&gsm, "6985");
+    bench.expect(&fresh, "6985");
+}
+
+#[test]
+fn a_test_usim_resynchronises_when_the_tester_asks() {
+    let Some(mut bench) = with_ts48() else { return };
+    let algorithm = Algorithm::UsimTest(UsimTest::new(KEY));
+    bench.read(SELECT_USIM);
+    let rand = [0x5A; 16];
+    let sqn = |seq| Sqn::from_seq_ind(seq, 0).unwrap();
+    assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, rand, sqn(6))), "DB");
+    let autn = algorithm.build_autn(&rand, sqn(7), UsimTest::AMF_RESYNCH).to_bytes();
+    let asked = format!("0088008122 10{} 10{}", hex::encode(rand), hex::encode(autn));
+    let auts = hex::decode(bench.read(&asked)).unwrap();
+    assert_eq!(auts[..2], [0xDC, 14]);
+    let auts = Auts::from_bytes(auts[2..].try_into().unwrap());
+    assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(sqn(6)));
+    // It has not been used up.
+    assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, rand, sqn(7))), "DB");
 }
