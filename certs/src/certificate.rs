@@ -14,7 +14,9 @@ use serde::{Serialize, Serializer};
 use crate::names::ServerName;
 use crate::role::Role;
 
-pub(crate) use parse::{ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, named_curve};
+pub(crate) use parse::{
+    ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, envelope, named_curve, serial_number,
+};
 
 /// A well-formed certificate. Nothing about it is believed before a chain check has said so.
 #[derive(Clone, PartialEq, Eq, Serialize)]

@@ -165,7 +165,7 @@ pub(crate) fn extension(oid: &'static str, critical: bool, value: Vec<u8>) -> Ex
 }
 
 impl Extension {
-    fn to_der(&self) -> Vec<u8> {
+    pub(crate) fn to_der(&self) -> Vec<u8> {
         let critical = if self.critical { true.to_der() } else { Vec::new() };
         sequence(&[oid(self.oid), critical, self.value.to_der()])
     }
@@ -285,7 +285,7 @@ pub(crate) fn can_be_written(validity: Validity) -> bool {
 }
 
 /// UTCTime until 2049, GeneralizedTime from then on (RFC 5280 section 4.1.2.5); whole seconds.
-fn time(at: Timestamp) -> Vec<u8> {
+pub(crate) fn time(at: Timestamp) -> Vec<u8> {
     // `can_be_written` has been asked, so the fallback is never reached.
     let at = OffsetDateTime::from_unix_timestamp(at.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let rest = format!(

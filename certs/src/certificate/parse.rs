@@ -94,7 +94,7 @@ pub(super) fn certificate(der: Vec<u8>) -> Result<Certificate, CertificateError>
 
 /// Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue }, strictly: where the signed
 /// octets are, and the signature. What follows from here on is covered by that signature.
-fn envelope(der: &[u8]) -> Result<(Range<usize>, Signature), CertificateError> {
+pub(crate) fn envelope(der: &[u8]) -> Result<(Range<usize>, Signature), CertificateError> {
     let mut outer = Reader::new(der);
     let mut inside = outer.enter(Tag::SEQUENCE)?;
     outer.finish()?;
@@ -157,7 +157,7 @@ fn attributes(name: &X509Name<'_>) -> Option<Vec<(Oid, String)>> {
 }
 
 /// Without the zero octet that says that a number beginning with a one bit is positive.
-fn serial_number(integer: &[u8]) -> String {
+pub(crate) fn serial_number(integer: &[u8]) -> String {
     match integer {
         [0, magnitude @ ..] if !magnitude.is_empty() => hex::encode_upper(magnitude),
         _ => hex::encode_upper(integer),
