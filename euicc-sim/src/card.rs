@@ -46,7 +46,8 @@ use rsp::ids::Eid;
 use world::{Atr, CardDoor, DoorFault, Fault, Memory, World};
 
 pub use description::{
-    AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Quirk,
+    AllowedOperator, AuthorisationRule, Capabilities, CardCredential, CardDescription, Preset, Quirk,
+    V3Elements,
 };
 pub use shared::Shared;
 pub use status_word::StatusWord;

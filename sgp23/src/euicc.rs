@@ -260,16 +260,16 @@ impl Authenticate {
     /// # Errors
     /// What was changed makes it something that cannot be written.
     pub fn request(&self) -> Result<AuthenticateClientRequest, Stop> {
-        let signed = EuiccSigned1 {
-            transaction_id: self.inner.clone(),
-            server_address: self.server_address.clone(),
-            server_challenge: self.server_challenge,
-            euicc_info2: Raw::new(self.info2.clone()),
-            ctx_params1: self
-                .instead
-                .clone()
-                .unwrap_or_else(|| CtxParams1::download(self.matching_id.clone(), self.device_info.clone())),
-        };
+        let signed =
+            EuiccSigned1 {
+                transaction_id: self.inner.clone(),
+                server_address: self.server_address.clone(),
+                server_challenge: self.server_challenge,
+                euicc_info2: Raw::new(self.info2.clone()),
+                ctx_params1: Raw::new(self.instead.clone().unwrap_or_else(|| {
+                    CtxParams1::download(self.matching_id.clone(), self.device_info.clone())
+                })),
+            };
         let mut der = signed.to_der();
         for (path, element) in &self.later {
             der = extended(&der, path, element)?;
@@ -396,6 +396,10 @@ fn info2(cis: Vec<SubjectKeyIdentifier>) -> EuiccInfo2 {
         tre_properties: None,
         tre_product_reference: None,
         additional_profile_package_versions: None,
+        lpa_mode: None,
+        euicc_ci_pk_id_list_for_signing_v3: None,
+        additional_euicc_info: None,
+        highest_svn: None,
     }
 }
 

@@ -17,6 +17,7 @@ use certs::{Defect, Role};
 use crypto::{Curve, Signature};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
+use rsp::der::Raw;
 use rsp::ids::{SubjectKeyIdentifier, TransactionId, Version};
 use rsp::sgp22::es9plus::{self, CancelSessionRequestEs9};
 use rsp::sgp22::es10b::{
@@ -226,11 +227,11 @@ const PROOFS: &[(&str, Status, Spoil)] = &[
         it.signed.server_address = "other.landfall.example".to_owned();
     }),
     ("what v3 has besides", Status::FunctionUnsupported, |_, it| {
-        it.signed.ctx_params1 = CtxParams1::CtxParamsForDeviceChange(vec![]);
+        it.signed.ctx_params1 = Raw::new(CtxParams1::CtxParamsForDeviceChange(vec![]));
     }),
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
     ("a push service (v3)", Status::FunctionUnsupported, |_, it| {
-        it.signed.ctx_params1 = rsp::sgp22::CtxParams1::CtxParamsForPushServiceRegistration(vec![]);
+        it.signed.ctx_params1 = Raw::new(CtxParams1::CtxParamsForPushServiceRegistration(vec![]));
     }),
     ("another eUICC's key", Status::EuiccVerificationFailed, |bench, it| {
         it.key = bench.numbered_euicc(Curve::P256, 1).credentials.euicc.key;

@@ -1,11 +1,15 @@
 //! What a card is before anything happens to it: identity, keys, capabilities.
 
+mod capabilities;
+
+pub use capabilities::{Capabilities, Preset, V3Elements};
+
 use certs::EuiccCredentials;
 use profile::element::Service;
 use profile::{Octets, SecretOctets};
 use rsp::der::BitString;
-use rsp::ids::{Eid, Version};
-use rsp::sgp22::{OperatorId, ProfilePolicyAuthorisationRule, ppr, rsp_capability, uicc_capability};
+use rsp::ids::Eid;
+use rsp::sgp22::{OperatorId, ProfilePolicyAuthorisationRule, ppr, uicc_capability};
 use serde::{Deserialize, Serialize};
 
 /// The description of one card; a file of settings holds it as it is.
@@ -20,6 +24,7 @@ pub struct CardDescription {
     /// Certificates of the CIs whose servers the card believes, in DER, the preferred first.
     pub trusted_cis: Vec<Octets>,
     /// Values of EUICCInfo1 and EUICCInfo2.
+    #[serde(default)]
     pub capabilities: Capabilities,
     /// The root SM-DS.
     pub root_ds_address: String,
@@ -53,37 +58,11 @@ pub struct CardCredential {
     pub eum_certificate: Octets,
 }
 
-/// What the card says about itself: SGP.22 section 5.7.8.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Capabilities {
-    /// Newest version of the TCA profile package that installs.
-    pub profile_version: Version,
-    /// Lowest version of SGP.22.
-    pub svn: Version,
-    /// Firmware.
-    pub firmware_version: Version,
-    /// Bits of UICCCapability, [`uicc_capability`].
-    pub uicc_capability: Vec<usize>,
-    /// TS 102 241 release.
-    pub ts102241_version: Version,
-    /// GlobalPlatform version.
-    pub globalplatform_version: Version,
-    /// Bits of RspCapability, [`rsp_capability`].
-    pub rsp_capability: Vec<usize>,
-    /// Policy rules that the card refuses whatever the RAT says.
-    pub forbidden_profile_policy_rules: Vec<usize>,
-    /// Protection profile.
-    pub pp_version: Version,
-    /// SAS accreditation number.
-    pub sas_accreditation_number: String,
-    /// Octets of volatile memory to report.
-    pub volatile_memory: u32,
-}
-
 /// One line of the RAT: SGP.22 section 2.9.2.3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorisationRule {
     /// Bits of PprIds, [`ppr`].
+    #[serde(with = "capabilities::ppr_by_name")]
     pub ppr_ids: Vec<usize>,
     /// For which operators.
     pub allowed_operators: Vec<AllowedOperator>,
@@ -94,7 +73,8 @@ pub struct AuthorisationRule {
 /// An operator of the RAT.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowedOperator {
-    /// MCC and MNC as TS 24.008 codes them; a nibble E stands for any digit.
+    /// MCC and MNC as TS 24.008 codes them, six digits in hexadecimal; E stands for any digit.
+    #[serde(with = "mcc_mnc_in_hexadecimal")]
     pub mcc_mnc: [u8; 3],
     /// EF.GID1; empty for any, absent for owners without one.
     pub gid1: Option<Octets>,
@@ -162,7 +142,7 @@ fn service(bit: usize) -> Option<Service> {
         uicc_capability::AKA_TUAK256 => Service::TUAK256,
         uicc_capability::USIM_TEST_ALGORITHM => Service::USIM_TEST_ALGORITHM,
         uicc_capability::JAVACARD => Service::JAVACARD,
-        MULTIPLE_USIM => Service::MULTIPLE_USIM,
+        uicc_capability::MULTIPLE_USIM => Service::MULTIPLE_USIM,
         uicc_capability::BER_TLV => Service::BER_TLV,
         uicc_capability::DF_LINK => Service::DF_LINK,
         uicc_capability::CAT_TP => Service::CAT_TP,
@@ -173,47 +153,12 @@ fn service(bit: usize) -> Option<Service> {
     })
 }
 
-/// Bit of UICCCapability: more than one USIM.
-const MULTIPLE_USIM: usize = 16;
-
 impl From<&EuiccCredentials> for CardCredential {
     fn from(credentials: &EuiccCredentials) -> Self {
         Self {
             euicc_certificate: credentials.euicc.certificate.der().into(),
             euicc_key: credentials.euicc.key.to_bytes().expose().as_slice().into(),
             eum_certificate: credentials.eum.der().into(),
-        }
-    }
-}
-
-impl Default for Capabilities {
-    fn default() -> Self {
-        Self {
-            profile_version: Version([2, 3, 1]),
-            svn: Version([2, 2, 0]),
-            firmware_version: Version([1, 0, 0]),
-            uicc_capability: vec![
-                uicc_capability::USIM,
-                uicc_capability::ISIM,
-                uicc_capability::CSIM,
-                uicc_capability::AKA_MILENAGE,
-                uicc_capability::AKA_TUAK128,
-                uicc_capability::AKA_TUAK256,
-                uicc_capability::USIM_TEST_ALGORITHM,
-                MULTIPLE_USIM,
-                uicc_capability::BER_TLV,
-                uicc_capability::DF_LINK,
-                uicc_capability::GET_IDENTITY,
-                uicc_capability::PROFILE_A_X25519,
-                uicc_capability::PROFILE_B_P256,
-            ],
-            ts102241_version: Version([9, 2, 0]),
-            globalplatform_version: Version([2, 3, 0]),
-            rsp_capability: vec![rsp_capability::ADDITIONAL_PROFILE, rsp_capability::TEST_PROFILE],
-            forbidden_profile_policy_rules: Vec::new(),
-            pp_version: Version([1, 0, 0]),
-            sas_accreditation_number: "LANDFALL-SIMULATOR".to_owned(),
-            volatile_memory: 16 << 10,
         }
     }
 }
@@ -238,6 +183,22 @@ impl AllowedOperator {
     fn to_wire(&self) -> OperatorId {
         let group = |group: &Option<Octets>| group.as_ref().map(|octets| octets.to_vec());
         OperatorId { mcc_mnc: self.mcc_mnc, gid1: group(&self.gid1), gid2: group(&self.gid2) }
+    }
+}
+
+mod mcc_mnc_in_hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(octets: &[u8; 3], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode_upper(octets))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 3], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut octets = [0; 3];
+        hex::decode_to_slice(&text, &mut octets)
+            .map_err(|_| D::Error::custom(format!("{text:?} does not have six hexadecimal digits")))?;
+        Ok(octets)
     }
 }
 

@@ -134,7 +134,8 @@ fn fault(what: &str, why: String) -> Fault {
     )
 }
 
-/// GET DATA to the ECASD: SGP.22 section 4.2.1 has it tell the EID, tag 5A.
+/// GET DATA to the ECASD: SGP.22 section 4.2.1 has it tell the EID, tag 5A. Its certificates are X.509, which no data
+/// object of GlobalPlatform holds: they go out with ES10b.AuthenticateServer only.
 pub(super) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     match (command.p1, command.p2, command.data) {
         (0x00, 0x5A, []) => Ok(context.description.eid.to_der()),

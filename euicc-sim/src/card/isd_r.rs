@@ -1,7 +1,7 @@
 //! ISD-R: the functions of ES10a, ES10b and ES10c, SGP.22 section 5.7.
 //!
 //! One file for each function, under its name. A function decides and answers; the card commits before the answer
-//! leaves. Whoever cannot be understood gets 6A80, an unknown function 6A88.
+//! leaves. Whoever cannot be understood gets 6A80, an unknown function 6A88: that of v3 and of SGP.32 among them.
 
 mod es10a;
 mod es10b;
@@ -15,13 +15,14 @@ use rsp::sgp22::es8plus::BoundProfilePackage;
 use rsp::sgp22::es10b::{
     AuthenticateServerRequest, CancelSessionRequest, EuiccConfiguredAddressesRequest,
     GetEuiccChallengeRequest, GetEuiccInfo1Request, GetEuiccInfo2Request, GetRatRequest,
-    ListNotificationRequest, NotificationSentRequest, PrepareDownloadRequest,
+    ListNotificationRequest, LoadCrlRequest, NotificationSentRequest, PrepareDownloadRequest,
     RetrieveNotificationsListRequest, SetDefaultDpAddressRequest,
 };
 use rsp::sgp22::es10c::{
     DeleteProfileRequest, DisableProfileRequest, EnableProfileRequest, EuiccMemoryResetRequest,
     GetEuiccDataRequest, ProfileInfoListRequest, SetNicknameRequest,
 };
+use rsp::sgp22::rsp_capability;
 
 use super::context::Context;
 use super::install;
@@ -53,6 +54,11 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &[u8]) -> Result<Vec<
         }
         NotificationSentRequest::TAG => {
             run(context, command, es10b::remove_notification_from_list::remove_notification_from_list)
+        }
+        LoadCrlRequest::TAG
+            if context.description.capabilities.rsp_capability.contains(&rsp_capability::CRL) =>
+        {
+            run(context, command, es10b::load_crl::load_crl)
         }
         GetRatRequest::TAG => run(context, command, es10b::get_rat::get_rat),
         ProfileInfoListRequest::TAG => run(context, command, es10c::get_profiles_info::get_profiles_info),

@@ -1,4 +1,12 @@
 //! Notifications: SGP.22 section 3.5. Numbered, signed, and kept until the LPA removes them.
+//!
+//! - A number is never used again: not after a power cut, a removal, or eUICCMemoryReset. A command whose change was not
+//!   stored has used up none.
+//! - A notification that gets lost on its way to the server is still here: only RemoveNotificationFromList ends it. One
+//!   that is sent twice is the same octets, number and signature; the server tells by the number.
+//! - One may be removed before it was ever retrieved, and again after that: the second time there is nothing to delete.
+//! - They are listed and retrieved by ascending number, which is the order in which things happened.
+//! - When there is no room for another, the oldest goes, as the section says, and the log tells of it.
 
 use std::sync::Arc;
 
@@ -9,6 +17,10 @@ use rsp::sgp22::{NotificationMetadata, OtherSignedNotification, PendingNotificat
 
 use super::context::Context;
 use super::state::{InDer, StoredNotification};
+
+/// Notifications that there is room for. An LPA delivers them within seconds; a card that cannot be reached for months
+/// sees fewer changes than this.
+pub(crate) const MAX_NOTIFICATIONS: usize = 100;
 
 /// Tells everybody whom the profile names for this event.
 pub(crate) fn tell(context: &mut Context<'_>, isd_p: &Aid, event: usize) {
@@ -60,13 +72,19 @@ pub(crate) fn keep(
     event: usize,
     notification: PendingNotification,
 ) {
-    context.persistent.to_mut().notifications.push(Arc::new(StoredNotification {
+    let kept = &mut context.persistent.to_mut().notifications;
+    kept.push(Arc::new(StoredNotification {
         sequence_number: metadata.seq_number,
         event,
         address: metadata.notification_address,
         iccid: metadata.iccid,
         signed: InDer(Raw::new(notification)),
     }));
+    let surplus = kept.len().saturating_sub(MAX_NOTIFICATIONS);
+    for lost in kept.drain(..surplus) {
+        let (number, to) = (lost.sequence_number, &lost.address);
+        tracing::warn!(number, to, "no room for another notification: the oldest has been given up");
+    }
 }
 
 fn signed(

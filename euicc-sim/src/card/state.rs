@@ -45,6 +45,9 @@ pub(crate) struct Persistent {
     /// One-time keys given out and not used up, the latest last.
     #[serde(skip)]
     pub(crate) one_time_keys: Vec<OneTimeKey>,
+    /// What each CI has revoked, at most one list of each.
+    #[serde(skip)]
+    pub(crate) crls: Vec<StoredCrl>,
 }
 
 /// A change of the enabled profile that waits for a REFRESH or a reset: SGP.22 sections 5.7.16 and 5.7.17.
@@ -119,6 +122,26 @@ pub(crate) struct OneTimeKey {
     pub(crate) secret: SecretOctets,
 }
 
+/// What a CI has revoked: SGP.22 section 5.7.12.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredCrl {
+    pub(crate) ci: SubjectKeyIdentifier,
+    /// cRLNumber.
+    pub(crate) number: i64,
+    /// In how many parts the list comes; 1 when it comes whole.
+    pub(crate) parts: i64,
+    /// Which of them are here, from 1.
+    pub(crate) loaded: BTreeSet<i64>,
+    /// Serial numbers of certificates.
+    pub(crate) revoked: BTreeSet<String>,
+}
+
+impl StoredCrl {
+    pub(crate) fn is_whole(&self) -> bool {
+        (1..=self.parts).all(|part| self.loaded.contains(&part))
+    }
+}
+
 /// How many one-time keys are kept for retries; the oldest go first.
 pub(crate) const MAX_ONE_TIME_KEYS: usize = 8;
 
@@ -137,6 +160,7 @@ impl Persistent {
             switch: None,
             notifications: Vec::new(),
             one_time_keys: Vec::new(),
+            crls: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `card` | numbers, addresses, which profile is enabled |
 //! | `one-time-keys` | otSK.EUICC.ECKA kept for retries |
+//! | `revoked` | what the CIs have revoked |
 //! | `notification/<number>` | a notification |
 //! | `profile/<ISD-P>` | metadata, nickname, memory |
 //! | `profile/<ISD-P>/facts`, `/domains` | what the package says beside its files |
@@ -25,10 +26,11 @@ use serde::{Deserialize, Serialize};
 use world::{Batch, Cells, Content, Fault};
 
 use super::shared::Shared;
-use super::state::{InstalledProfile, OneTimeKey, Persistent, STORED_FORM, StoredNotification};
+use super::state::{InstalledProfile, Persistent, STORED_FORM, StoredNotification};
 
 const CARD: &str = "card";
 const ONE_TIME_KEYS: &str = "one-time-keys";
+const REVOKED: &str = "revoked";
 const NOTIFICATION: &str = "notification/";
 const PROFILE: &str = "profile/";
 
@@ -50,10 +52,8 @@ struct Table<Files> {
 pub(super) fn changes(old: Option<&Persistent>, new: &Persistent, shared: &Shared) -> Result<Batch, Fault> {
     let mut batch = Batch::default();
     put_json(&mut batch, CARD, old, new)?;
-    let (was, is) = (old.map(|old| &old.one_time_keys), &new.one_time_keys);
-    if was.map_or(!is.is_empty(), |was| was != is) {
-        batch.put(ONE_TIME_KEYS, Content::json(is)?);
-    }
+    put_list(&mut batch, ONE_TIME_KEYS, old.map(|old| &old.one_time_keys), &new.one_time_keys)?;
+    put_list(&mut batch, REVOKED, old.map(|old| &old.crls), &new.crls)?;
     notifications(&mut batch, old, new)?;
     let known = |profile: &InstalledProfile| old.and_then(|old| old.profile(&profile.isd_p));
     for gone in old.iter().flat_map(|old| &old.profiles).filter(|old| new.profile(&old.isd_p).is_none()) {
@@ -144,6 +144,19 @@ fn put_json<T: Serialize>(batch: &mut Batch, cell: &str, old: Option<&T>, new: &
     Ok(())
 }
 
+/// Writes a list that has changed, if there ever was anything in it.
+fn put_list<T: Serialize + PartialEq>(
+    batch: &mut Batch,
+    cell: &str,
+    old: Option<&Vec<T>>,
+    new: &Vec<T>,
+) -> Result<(), Fault> {
+    if old.map_or(!new.is_empty(), |old| old != new) {
+        batch.put(cell, Content::json(new)?);
+    }
+    Ok(())
+}
+
 fn name_of(profile: &InstalledProfile) -> String {
     format!("{PROFILE}{}", profile.isd_p)
 }
@@ -195,10 +208,8 @@ pub(super) fn load(cells: Cells, eid: Eid, shared: &Shared) -> Result<Option<Per
     }
     let mut cells = Stored { cells, eid };
     let mut persistent: Persistent = cells.form_checked()?;
-    persistent.one_time_keys = match cells.cells.contains_key(ONE_TIME_KEYS) {
-        true => cells.json::<Vec<OneTimeKey>>(ONE_TIME_KEYS)?,
-        false => Vec::new(),
-    };
+    persistent.one_time_keys = cells.list(ONE_TIME_KEYS)?;
+    persistent.crls = cells.list(REVOKED)?;
     for cell in cells.names(NOTIFICATION) {
         persistent.notifications.push(Arc::new(cells.json(&cell)?));
     }
@@ -282,6 +293,11 @@ impl Stored {
     fn json<T: DeserializeOwned>(&mut self, cell: &str) -> Result<T, Fault> {
         let content = self.take(cell)?;
         content.from_json().map_err(|why| self.unreadable(cell, &why))
+    }
+
+    /// Empty when it was never written.
+    fn list<T: DeserializeOwned>(&mut self, cell: &str) -> Result<Vec<T>, Fault> {
+        if self.cells.contains_key(cell) { self.json(cell) } else { Ok(Vec::new()) }
     }
 
     fn take(&mut self, cell: &str) -> Result<Content, Fault> {

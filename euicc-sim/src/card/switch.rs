@@ -46,7 +46,8 @@ fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
         ProfileSwitch::Enable(isd_p) if context.persistent.profile(&isd_p).is_some() => Some(isd_p),
         // A memory reset has taken it away in the meantime.
         ProfileSwitch::Enable(_) => return,
-        ProfileSwitch::Disable(_) => None,
+        // Leaving a test profile brings back the one before it (SGP.21 TPRO10); otherwise there is none to bring back.
+        ProfileSwitch::Disable(_) => context.persistent.before_test_profile.clone(),
     };
     remember_way_back(context, before.as_ref(), after.as_ref());
     context.persistent.to_mut().enabled.clone_from(&after);

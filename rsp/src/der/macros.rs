@@ -185,3 +185,20 @@ macro_rules! codes {
         }
     };
 }
+
+/// The named bits of a BIT STRING: a module with a constant for each, and `NAMES` with the standard's identifiers.
+#[macro_export]
+macro_rules! bits {
+    (
+        $(#[$meta:meta])*
+        $vis:vis mod $name:ident { $( $(#[$bit_meta:meta])* $bit:ident = $number:literal $identifier:literal ),+ $(,)? }
+    ) => {
+        $(#[$meta])*
+        $vis mod $name {
+            $( $(#[$bit_meta])* pub const $bit: usize = $number; )+
+
+            /// Each bit by the standard's identifier.
+            pub const NAMES: &[(&str, usize)] = &[ $( ($identifier, $number) ),+ ];
+        }
+    };
+}

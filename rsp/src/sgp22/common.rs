@@ -1,9 +1,9 @@
 //! Types that several interfaces share: SGP.22 sections 2.4.5, 2.8, 4.3, 5.7.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    choice, codes,
+    bits, choice, codes,
     der::{BitString, Null, Raw},
     ids::{Aid, CertificateDer, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version},
     sequence,
@@ -65,12 +65,20 @@ sequence! {
         pub tre_product_reference: Option<String> = 0x8E,
         /// Further profile package versions.
         pub additional_profile_package_versions: Option<Vec<Version>> = 0xAF,
+        /// v3: 0 the LPA is in the device, 1 in the eUICC.
+        pub lpa_mode: Option<i64> = 0x90,
+        /// v3: CI keys under which the eUICC can sign as v3 has it.
+        pub euicc_ci_pk_id_list_for_signing_v3: Option<Vec<SubjectKeyIdentifier>> = 0xB1,
+        /// v3: at most 32 octets of the manufacturer's own.
+        pub additional_euicc_info: Option<Vec<u8>> = 0x92,
+        /// v3: highest version of SGP.22.
+        pub highest_svn: Option<Version> = 0x93,
     }
 }
 
 sequence! {
     /// CertificationDataObject.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct CertificationDataObject = 0x30 {
         /// Platform label.
         pub platform_label: String = 0x80,
@@ -79,64 +87,102 @@ sequence! {
     }
 }
 
-/// Bits of RspCapability.
-pub mod rsp_capability {
-    /// One more profile can be installed.
-    pub const ADDITIONAL_PROFILE: usize = 0;
-    /// CRLs are understood.
-    pub const CRL: usize = 1;
-    /// Remote profile management.
-    pub const RPM: usize = 2;
-    /// Test profiles can be installed.
-    pub const TEST_PROFILE: usize = 3;
-    /// DeviceInfo may be extended.
-    pub const DEVICE_INFO_EXTENSIBILITY: usize = 4;
-    /// Service-specific data may be stored.
-    pub const SERVICE_SPECIFIC_DATA: usize = 5;
+bits! {
+    /// Bits of RspCapability.
+    pub mod rsp_capability {
+        /// One more profile can be installed.
+        ADDITIONAL_PROFILE = 0 "additionalProfile",
+        /// CRLs are understood.
+        CRL = 1 "crlSupport",
+        /// Remote profile management.
+        RPM = 2 "rpmSupport",
+        /// Test profiles can be installed.
+        TEST_PROFILE = 3 "testProfileSupport",
+        /// DeviceInfo may be extended.
+        DEVICE_INFO_EXTENSIBILITY = 4 "deviceInfoExtensibilitySupport",
+        /// Service-specific data may be stored.
+        SERVICE_SPECIFIC_DATA = 5 "serviceSpecificDataSupport",
+    }
 }
 
-/// Bits of UICCCapability.
-pub mod uicc_capability {
-    /// USIM.
-    pub const USIM: usize = 1;
-    /// ISIM.
-    pub const ISIM: usize = 2;
-    /// CSIM.
-    pub const CSIM: usize = 3;
-    /// Milenage.
-    pub const AKA_MILENAGE: usize = 4;
-    /// CAVE.
-    pub const AKA_CAVE: usize = 5;
-    /// TUAK with a 128-bit key.
-    pub const AKA_TUAK128: usize = 6;
-    /// TUAK with a 256-bit key.
-    pub const AKA_TUAK256: usize = 7;
-    /// The USIM test algorithm of TS 34.108.
-    pub const USIM_TEST_ALGORITHM: usize = 8;
-    /// Java Card.
-    pub const JAVACARD: usize = 14;
-    /// BER-TLV files.
-    pub const BER_TLV: usize = 19;
-    /// Linked directories.
-    pub const DF_LINK: usize = 20;
-    /// CAT_TP.
-    pub const CAT_TP: usize = 21;
-    /// GET IDENTITY.
-    pub const GET_IDENTITY: usize = 22;
-    /// SUCI profile A.
-    pub const PROFILE_A_X25519: usize = 23;
-    /// SUCI profile B.
-    pub const PROFILE_B_P256: usize = 24;
+bits! {
+    /// Bits of UICCCapability.
+    pub mod uicc_capability {
+        /// Contactless.
+        CONTACTLESS = 0 "contactlessSupport",
+        /// USIM.
+        USIM = 1 "usimSupport",
+        /// ISIM.
+        ISIM = 2 "isimSupport",
+        /// CSIM.
+        CSIM = 3 "csimSupport",
+        /// Milenage.
+        AKA_MILENAGE = 4 "akaMilenage",
+        /// CAVE.
+        AKA_CAVE = 5 "akaCave",
+        /// TUAK with a 128-bit key.
+        AKA_TUAK128 = 6 "akaTuak128",
+        /// TUAK with a 256-bit key.
+        AKA_TUAK256 = 7 "akaTuak256",
+        /// The USIM test algorithm of TS 34.108.
+        USIM_TEST_ALGORITHM = 8 "usimTestAlgorithm",
+        /// GBA in the USIM.
+        GBA_AUTHEN_USIM = 10 "gbaAuthenUsim",
+        /// GBA in the ISIM.
+        GBA_AUTHEN_ISIM = 11 "gbaAuthenISim",
+        /// MBMS in the USIM.
+        MBMS_AUTHEN_USIM = 12 "mbmsAuthenUsim",
+        /// EAP.
+        EAP_CLIENT = 13 "eapClient",
+        /// Java Card.
+        JAVACARD = 14 "javacard",
+        /// Multos.
+        MULTOS = 15 "multos",
+        /// More than one USIM in a profile.
+        MULTIPLE_USIM = 16 "multipleUsimSupport",
+        /// More than one ISIM in a profile.
+        MULTIPLE_ISIM = 17 "multipleIsimSupport",
+        /// More than one CSIM in a profile.
+        MULTIPLE_CSIM = 18 "multipleCsimSupport",
+        /// BER-TLV files.
+        BER_TLV = 19 "berTlvFileSupport",
+        /// Linked directories.
+        DF_LINK = 20 "dfLinkSupport",
+        /// CAT_TP.
+        CAT_TP = 21 "catTp",
+        /// GET IDENTITY.
+        GET_IDENTITY = 22 "getIdentity",
+        /// SUCI profile A.
+        PROFILE_A_X25519 = 23 "profile-a-x25519",
+        /// SUCI profile B.
+        PROFILE_B_P256 = 24 "profile-b-p256",
+        /// The programming interface for SUCI.
+        SUCI_CALCULATOR_API = 25 "suciCalculatorApi",
+    }
 }
 
-/// Bits of PprIds.
-pub mod ppr {
-    /// PPRs may be updated over ES6.
-    pub const UPDATE_CONTROL: usize = 0;
-    /// PPR1: disabling is not allowed.
-    pub const PPR1: usize = 1;
-    /// PPR2: deletion is not allowed.
-    pub const PPR2: usize = 2;
+bits! {
+    /// Bits of treProperties.
+    pub mod tre_properties {
+        /// A chip of its own.
+        IS_DISCRETE = 0 "isDiscrete",
+        /// Part of another chip.
+        IS_INTEGRATED = 1 "isIntegrated",
+        /// With memory outside it.
+        USES_REMOTE_MEMORY = 2 "usesRemoteMemory",
+    }
+}
+
+bits! {
+    /// Bits of PprIds.
+    pub mod ppr {
+        /// PPRs may be updated over ES6.
+        UPDATE_CONTROL = 0 "pprUpdateControl",
+        /// PPR1: disabling is not allowed.
+        PPR1 = 1 "ppr1",
+        /// PPR2: deletion is not allowed.
+        PPR2 = 2 "ppr2",
+    }
 }
 
 sequence! {
@@ -167,7 +213,7 @@ sequence! {
         /// What the eUICC can do.
         pub euicc_info2: Raw<EuiccInfo2> = 0xBF22,
         /// What the LPA wants.
-        pub ctx_params1: CtxParams1 = 0,
+        pub ctx_params1: Raw<CtxParams1> = 0,
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     choice, codes,
-    der::{BitString, Null, Raw},
+    der::{Asn1, BitString, DecodeError, Raw, Reader, Tag, tlv, tlv_bytes, write_tlv},
     ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
     sequence,
 };
@@ -51,7 +51,7 @@ sequence! {
         /// CERT.DPauth or CERT.DSauth.
         pub server_certificate: CertificateDer = 0x30,
         /// Returned signed.
-        pub ctx_params1: CtxParams1 = 0,
+        pub ctx_params1: Raw<CtxParams1> = 0,
     }
 }
 
@@ -370,13 +370,67 @@ sequence! {
     }
 }
 
+sequence! {
+    /// LoadCRLRequest: section 5.7.12.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct LoadCrlRequest = 0xBF35 {
+        /// A CertificateList.
+        pub crl: CertificateList = 0xA0,
+    }
+}
+
+/// CertificateList of X.509, kept as the octets that its issuer signed; here it carries another tag than its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateList(pub Vec<u8>);
+
+impl Asn1 for CertificateList {
+    const TAG: Tag = Tag::SEQUENCE;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        write_tlv(tag, tlv::split(&self.0).map(|(_, contents)| contents).unwrap_or_default(), out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.contents(tag).map(|contents| Self(tlv_bytes(Tag::SEQUENCE, contents)))
+    }
+}
+
 choice! {
-    /// LoadCRLResponse: section 5.7.12. The request's CertificateList stays opaque.
+    /// LoadCRLResponse: section 5.7.12.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum LoadCrlResponse = 0xBF35 {
         /// Taken.
-        LoadCrlResponseOk(Null) = 0xA0,
-        /// 1 signature, 2 format, 3 memory, 4 key not found, 127 anything else.
-        LoadCrlResponseError(i64) = 0x81,
+        LoadCrlResponseOk(LoadCrlResponseOk) = 0xA0,
+        /// Not taken.
+        LoadCrlResponseError(LoadCrlError) = 0x81,
+    }
+}
+
+sequence! {
+    /// LoadCRLResponseOk.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct LoadCrlResponseOk = 0x30 {
+        /// Numbers of the partial CRLs that are still to come; absent when the CRL is whole.
+        pub missing_parts: Option<Vec<i64>> = 0xA0,
+    }
+}
+
+codes! {
+    /// LoadCRLResponseError.
+    pub struct LoadCrlError {
+        /// The CI did not sign it.
+        INVALID_SIGNATURE = 1,
+        /// It is no CRL.
+        INVALID_CRL_FORMAT = 2,
+        /// No room.
+        NOT_ENOUGH_MEMORY_SPACE = 3,
+        /// No such CI.
+        VERIFICATION_KEY_NOT_FOUND = 4,
+        /// A later one is here.
+        FRESHER_CRL_ALREADY_LOADED = 5,
+        /// The CRL that this one adds to is not here.
+        BASE_CRL_MISSING = 6,
+        /// Anything else.
+        UNDEFINED_ERROR = 127,
     }
 }

@@ -81,6 +81,26 @@ sequence! {
     }
 }
 
+/// refreshFlag: a BOOLEAN, read as BER has it. Tools in use send 01 for true, and no signature covers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshFlag(pub bool);
+
+impl Asn1 for RefreshFlag {
+    const TAG: Tag = Tag::BOOLEAN;
+
+    fn encode_as(&self, tag: Tag, out: &mut Vec<u8>) {
+        self.0.encode_as(tag, out);
+    }
+
+    fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("a BOOLEAN is one octet"));
+        match reader.contents(tag)? {
+            [octet] => Ok(Self(*octet != 0)),
+            _ => Err(bad),
+        }
+    }
+}
+
 sequence! {
     /// EnableProfileRequest: section 5.7.16.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +108,7 @@ sequence! {
         /// Which.
         pub profile_identifier: ProfileIdentifier = 0xA0,
         /// Whether the eUICC shall issue REFRESH.
-        pub refresh_flag: bool = 0x81,
+        pub refresh_flag: RefreshFlag = 0x81,
     }
 }
 
@@ -128,7 +148,7 @@ sequence! {
         /// Which.
         pub profile_identifier: ProfileIdentifier = 0xA0,
         /// Whether the eUICC shall issue REFRESH.
-        pub refresh_flag: bool = 0x81,
+        pub refresh_flag: RefreshFlag = 0x81,
     }
 }
 

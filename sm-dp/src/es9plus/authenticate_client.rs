@@ -112,7 +112,7 @@ async fn decide(
 /// The MatchingID of the download that the LPA asks for; none is as good as an empty one.
 fn wanted_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal> {
     let unsupported = |what| Status::FunctionUnsupported.because(format!("this SM-DP+ does no {what}"));
-    let wanted = match &response.euicc_signed1.ctx_params1 {
+    let wanted = match &*response.euicc_signed1.ctx_params1 {
         CtxParams1::CtxParamsForCommonAuthentication(wanted) => wanted,
         CtxParams1::CtxParamsForDeviceChange(_) => return Err(unsupported("device change")),
         CtxParams1::CtxParamsForProfileRecovery(_) => return Err(unsupported("profile recovery")),

@@ -115,7 +115,7 @@ impl Euicc {
                 server_address: ok.server_signed1.server_address.clone(),
                 server_challenge: ok.server_signed1.server_challenge,
                 euicc_info2: Raw::new(self.info2.clone()),
-                ctx_params1: context(None),
+                ctx_params1: Raw::new(context(None)),
             },
             info2: self.info2.clone(),
             matching_id: Some(matching_id.to_owned()),
@@ -292,7 +292,8 @@ impl Authenticate {
     pub(crate) fn request(&self) -> AuthenticateClientRequest {
         let mut signed = self.signed.clone();
         signed.euicc_info2 = Raw::new(self.info2.clone());
-        signed.ctx_params1 = self.ctx_params1.clone().unwrap_or_else(|| context(self.matching_id.clone()));
+        signed.ctx_params1 =
+            Raw::new(self.ctx_params1.clone().unwrap_or_else(|| context(self.matching_id.clone())));
         let signed = if self.later { with_later_elements(&signed) } else { Raw::new(signed) };
         AuthenticateClientRequest {
             transaction_id: self.outer.clone(),
@@ -401,5 +402,9 @@ fn info2(cis: Vec<SubjectKeyIdentifier>) -> EuiccInfo2 {
         tre_properties: None,
         tre_product_reference: None,
         additional_profile_package_versions: None,
+        lpa_mode: None,
+        euicc_ci_pk_id_list_for_signing_v3: None,
+        additional_euicc_info: None,
+        highest_svn: None,
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn execute(
 
 /// The event that the LPA asks for; none is as good as an empty one.
 fn wanted(answer: &AuthenticateResponseOk) -> Result<&str, Refusal> {
-    match &answer.euicc_signed1.ctx_params1 {
+    match &*answer.euicc_signed1.ctx_params1 {
         CtxParams1::CtxParamsForCommonAuthentication(wanted) => {
             Ok(wanted.matching_id.as_deref().unwrap_or_default())
         }

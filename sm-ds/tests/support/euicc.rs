@@ -57,6 +57,10 @@ impl Euicc {
             tre_properties: None,
             tre_product_reference: None,
             additional_profile_package_versions: None,
+            lpa_mode: None,
+            euicc_ci_pk_id_list_for_signing_v3: None,
+            additional_euicc_info: None,
+            highest_svn: None,
         };
         Self { eid: credentials.eid, info2, credentials, dice }
     }
@@ -87,14 +91,14 @@ impl Euicc {
                 server_address: ok.server_signed1.server_address.clone(),
                 server_challenge: ok.server_signed1.server_challenge,
                 euicc_info2: Raw::new(self.info2.clone()),
-                ctx_params1: CtxParams1::download(
+                ctx_params1: Raw::new(CtxParams1::download(
                     event_id.map(str::to_owned),
                     DeviceInfo {
                         tac: [0x53, 0x92, 0x60, 0x11],
                         device_capabilities: DeviceCapabilities::default(),
                         imei: None,
                     },
-                ),
+                )),
             },
             euicc_certificate: self.credentials.euicc.certificate.der().to_vec(),
             eum_certificate: self.credentials.eum.der().to_vec(),

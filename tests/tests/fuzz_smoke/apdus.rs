@@ -12,7 +12,7 @@ use rsp::sgp22::es10b::{
 };
 use rsp::sgp22::es10c::{
     DeleteProfileRequest, DisableProfileRequest, EidTag, EnableProfileRequest, EuiccMemoryResetRequest,
-    GetEuiccDataRequest, ProfileInfoListRequest, ProfileSearch, SetNicknameRequest,
+    GetEuiccDataRequest, ProfileInfoListRequest, ProfileSearch, RefreshFlag, SetNicknameRequest,
 };
 use rsp::sgp22::{CancelSessionReason, ProfileClass, ProfileIdentifier};
 
@@ -453,14 +453,16 @@ impl<'a> Life<'a> {
             false => ProfileIdentifier::IsdpAid(aid.clone()),
         };
         match hand.number(24) {
-            0..3 => {
-                EnableProfileRequest { profile_identifier: identifier(hand), refresh_flag: hand.chance(50) }
-                    .to_der()
+            0..3 => EnableProfileRequest {
+                profile_identifier: identifier(hand),
+                refresh_flag: RefreshFlag(hand.chance(50)),
             }
-            3..5 => {
-                DisableProfileRequest { profile_identifier: identifier(hand), refresh_flag: hand.chance(50) }
-                    .to_der()
+            .to_der(),
+            3..5 => DisableProfileRequest {
+                profile_identifier: identifier(hand),
+                refresh_flag: RefreshFlag(hand.chance(50)),
             }
+            .to_der(),
             5 if hand.chance(40) => DeleteProfileRequest::Iccid(iccid).to_der(),
             6 if hand.chance(15) => {
                 let reset_options = BitString::of(&[hand.number(3), hand.number(4)]);

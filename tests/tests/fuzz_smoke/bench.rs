@@ -16,7 +16,7 @@ use rsp::sgp22::es10b::{
 use rsp::sgp22::es10c::{
     DeleteProfileRequest, DeleteProfileResponse, DeleteResult, DisableProfileRequest, DisableProfileResponse,
     DisableResult, EnableProfileRequest, EnableProfileResponse, EnableResult, ProfileInfo,
-    ProfileInfoListRequest, ProfileInfoListResponse,
+    ProfileInfoListRequest, ProfileInfoListResponse, RefreshFlag,
 };
 use rsp::sgp22::{EuiccInfo2, ProfileIdentifier, ProfileState};
 use world::{ManualClock, Memory, RamMemory, SeededDice, World};
@@ -226,15 +226,17 @@ impl Bench {
     }
 
     pub(crate) fn enable(&mut self, iccid: Iccid) -> EnableResult {
-        let request =
-            EnableProfileRequest { profile_identifier: ProfileIdentifier::Iccid(iccid), refresh_flag: false };
+        let request = EnableProfileRequest {
+            profile_identifier: ProfileIdentifier::Iccid(iccid),
+            refresh_flag: RefreshFlag(false),
+        };
         self.call::<EnableProfileResponse>(&request).enable_result
     }
 
     pub(crate) fn disable(&mut self, iccid: Iccid) -> DisableResult {
         let request = DisableProfileRequest {
             profile_identifier: ProfileIdentifier::Iccid(iccid),
-            refresh_flag: false,
+            refresh_flag: RefreshFlag(false),
         };
         self.call::<DisableProfileResponse>(&request).disable_result
     }

@@ -54,7 +54,7 @@ impl Server {
             server_signed1: signed,
             euicc_ci_pk_id_to_be_used: self.ci.clone(),
             server_certificate: CertificateDer(self.dp.auth.certificate.der().to_vec()),
-            ctx_params1: CtxParams1::download(Some("M".to_owned()), device_info),
+            ctx_params1: Raw::new(CtxParams1::download(Some("M".to_owned()), device_info)),
         };
         request.to_der()
     }

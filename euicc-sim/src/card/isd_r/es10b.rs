@@ -6,6 +6,7 @@ pub(super) mod get_euicc_challenge;
 pub(super) mod get_euicc_info;
 pub(super) mod get_rat;
 pub(super) mod list_notification;
+pub(super) mod load_crl;
 pub(super) mod prepare_download;
 pub(super) mod remove_notification_from_list;
 pub(super) mod retrieve_notifications_list;

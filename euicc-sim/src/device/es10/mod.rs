@@ -22,7 +22,7 @@ use rsp::sgp22::es10c::{
     DeleteProfileRequest, DeleteProfileResponse, DisableProfileRequest, DisableProfileResponse, EidTag,
     EnableProfileRequest, EnableProfileResponse, EuiccMemoryResetRequest, EuiccMemoryResetResponse,
     GetEuiccDataRequest, GetEuiccDataResponse, ProfileInfo, ProfileInfoListRequest, ProfileInfoListResponse,
-    ProfileSearch, SetNicknameRequest, SetNicknameResponse,
+    ProfileSearch, RefreshFlag, SetNicknameRequest, SetNicknameResponse,
 };
 use rsp::sgp22::{
     CancelSessionReason, EuiccInfo1, EuiccInfo2, NotificationMetadata, PendingNotification,
@@ -247,15 +247,19 @@ impl<D: CardDoor> Es10<D> {
 
     /// ES10c.EnableProfile: section 5.7.16. With the refresh flag, [`Es10::refresh`] is to follow.
     pub async fn enable_profile(&mut self, iccid: Iccid, refresh_flag: bool) -> Result<(), Es10Error> {
-        let request =
-            EnableProfileRequest { profile_identifier: ProfileIdentifier::Iccid(iccid), refresh_flag };
+        let request = EnableProfileRequest {
+            profile_identifier: ProfileIdentifier::Iccid(iccid),
+            refresh_flag: RefreshFlag(refresh_flag),
+        };
         self.call::<_, EnableProfileResponse>(ES10C, "EnableProfile", &request).await.map(|_| ())
     }
 
     /// ES10c.DisableProfile: section 5.7.17. With the refresh flag, [`Es10::refresh`] is to follow.
     pub async fn disable_profile(&mut self, iccid: Iccid, refresh_flag: bool) -> Result<(), Es10Error> {
-        let request =
-            DisableProfileRequest { profile_identifier: ProfileIdentifier::Iccid(iccid), refresh_flag };
+        let request = DisableProfileRequest {
+            profile_identifier: ProfileIdentifier::Iccid(iccid),
+            refresh_flag: RefreshFlag(refresh_flag),
+        };
         self.call::<_, DisableProfileResponse>(ES10C, "DisableProfile", &request).await.map(|_| ())
     }
 

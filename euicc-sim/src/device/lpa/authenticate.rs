@@ -2,6 +2,7 @@
 
 use certs::Certificate;
 use rsp::activation_code::ActivationCode;
+use rsp::der::Raw;
 use rsp::ids::{Oid, SmdpAddress, TransactionId};
 use rsp::sgp22::es9plus::{
     AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, Function, InitiateAuthentication,
@@ -146,10 +147,10 @@ impl<D: CardDoor> Lpa<D> {
             server_signature1: offered.server_signature1,
             euicc_ci_pk_id_to_be_used: offered.euicc_ci_pk_id_to_be_used,
             server_certificate: offered.server_certificate,
-            ctx_params1: CtxParams1::download(
+            ctx_params1: Raw::new(CtxParams1::download(
                 Some(code.matching_id.clone()),
                 self.settings.device_info.clone(),
-            ),
+            )),
         };
         let authenticate_server_response = self.es10.authenticate_server(&request).await?;
         let refused = match &authenticate_server_response {

@@ -16,6 +16,7 @@ use rsp::sgp22::es10b::{
 use rsp::sgp22::{CtxParams1, EuiccSigned1};
 
 use super::get_euicc_info::euicc_info2;
+use super::load_crl::is_revoked;
 use crate::card::context::Context;
 use crate::card::session::{AuthenticatedServer, Session};
 
@@ -54,7 +55,7 @@ fn decide(
         return Err(AuthenticateErrorCode::EUICC_CHALLENGE_MISMATCH);
     }
     // What v3 has besides, this card does not do, so it does not sign for it.
-    if !matches!(request.ctx_params1, CtxParams1::CtxParamsForCommonAuthentication(_)) {
+    if !matches!(*request.ctx_params1, CtxParams1::CtxParamsForCommonAuthentication(_)) {
         return Err(AuthenticateErrorCode::UNDEFINED_ERROR);
     }
 
@@ -63,6 +64,7 @@ fn decide(
         server_address: signed.server_address.clone(),
         server_challenge: signed.server_challenge,
         euicc_info2: Raw::new(euicc_info2(context)),
+        // As it was received: elements of later versions are signed and passed on (deviceInfoExtensibilitySupport).
         ctx_params1: request.ctx_params1,
     });
     let euicc_signature1 = credential.sign(euicc_signed1.bytes()).as_bytes().to_vec();
@@ -96,12 +98,15 @@ fn check_certificate(
         // Any other role is refused as not being this one.
         _ => Role::DpAuth,
     };
-    check_server(context.ecasd.anchors(), &certificate, &[], role, context.world.now()).map_err(|why| {
-        match why {
+    let verified = check_server(context.ecasd.anchors(), &certificate, &[], role, context.world.now())
+        .map_err(|why| match why {
             ChainError::UnknownCi { .. } => AuthenticateErrorCode::CI_PK_UNKNOWN,
             ChainError::Server(_, Flaw::WrongRole { .. }) => AuthenticateErrorCode::INVALID_OID,
             ChainError::Server(_, Flaw::CurveMismatch) => AuthenticateErrorCode::UNSUPPORTED_CURVE,
             _ => AuthenticateErrorCode::INVALID_CERTIFICATE,
-        }
-    })
+        })?;
+    if is_revoked(context, &verified) {
+        return Err(AuthenticateErrorCode::INVALID_CERTIFICATE);
+    }
+    Ok(verified)
 }

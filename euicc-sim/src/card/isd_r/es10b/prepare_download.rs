@@ -14,6 +14,7 @@ use rsp::sgp22::es10b::{
     PrepareDownloadResponseError, PrepareDownloadResponseOk,
 };
 
+use super::load_crl::is_revoked;
 use crate::card::context::Context;
 use crate::card::session::{AuthenticatedServer, PreparedDownload, Session};
 use crate::card::state::{MAX_ONE_TIME_KEYS, OneTimeKey};
@@ -99,6 +100,9 @@ fn check_certificate(
             ChainError::Server(_, Flaw::CurveMismatch) => DownloadErrorCode::UNSUPPORTED_CURVE,
             _ => DownloadErrorCode::INVALID_CERTIFICATE,
         })?;
+    if is_revoked(context, &verified) {
+        return Err(DownloadErrorCode::INVALID_CERTIFICATE);
+    }
     same_operator(&server.certificate, &verified).map_err(|_| DownloadErrorCode::INVALID_CERTIFICATE)?;
     Ok(verified)
 }

@@ -29,5 +29,5 @@ fn decide(context: &mut Context<'_>, request: &DisableProfileRequest) -> Result<
         return Err(DisableResult::DISALLOWED_BY_POLICY);
     }
     let switch = ProfileSwitch::Disable(target.isd_p.clone());
-    switch::request(context, switch, request.refresh_flag).map_err(|CatBusy| DisableResult::CAT_BUSY)
+    switch::request(context, switch, request.refresh_flag.0).map_err(|CatBusy| DisableResult::CAT_BUSY)
 }

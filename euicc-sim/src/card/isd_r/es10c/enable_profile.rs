@@ -29,7 +29,7 @@ fn decide(context: &mut Context<'_>, request: &EnableProfileRequest) -> Result<(
         may_give_way(context, enabled, target)?;
     }
     let switch = ProfileSwitch::Enable(target.isd_p.clone());
-    switch::request(context, switch, request.refresh_flag).map_err(|CatBusy| EnableResult::CAT_BUSY)
+    switch::request(context, switch, request.refresh_flag.0).map_err(|CatBusy| EnableResult::CAT_BUSY)
 }
 
 /// Whether the enabled profile may be replaced by the other one.
@@ -39,8 +39,10 @@ fn may_give_way(
     target: &InstalledProfile,
 ) -> Result<(), EnableResult> {
     let to_test = target.class() == ProfileClass::TEST;
-    // A test profile takes the place of any other for a while, whatever the policy rules (section 2.9.2.1).
-    if !enabled.may_be_disabled() && !to_test {
+    // A test profile, or one for provisioning, takes the place of any other for a while, whatever its policy rules
+    // (sections 2.4.5.2 and 2.9.3).
+    let for_a_while = to_test || target.class() == ProfileClass::PROVISIONING;
+    if !enabled.may_be_disabled() && !for_a_while {
         return Err(EnableResult::DISALLOWED_BY_POLICY);
     }
     if enabled.class() == ProfileClass::TEST && !to_test {
