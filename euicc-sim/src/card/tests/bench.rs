@@ -1,17 +1,19 @@
 //! A card on the bench: APDUs as text, and the LPA's side of ES10.
 
 use certs::{Pki, PkiOptions};
-use crypto::Curve;
+use crypto::{Curve, PublicKey, Signature};
 use rsp::der::Asn1;
 use rsp::ids::{Aid, Iccid};
 use rsp::sgp22::ProfileIdentifier;
+use rsp::sgp22::es8plus::ProfileInstallationResult;
 use rsp::sgp22::es10c::{
     DeleteProfileRequest, DeleteProfileResponse, DeleteResult, DisableProfileRequest, DisableProfileResponse,
     DisableResult, EnableProfileRequest, EnableProfileResponse, EnableResult, ProfileInfo,
-    ProfileInfoListRequest, ProfileInfoListResponse,
+    ProfileInfoListRequest, ProfileInfoListResponse, RefreshFlag,
 };
 use world::{ManualClock, Memory, RamMemory, SeededDice, World};
 
+use crate::card::state::{Persistent, Volatile};
 use crate::card::{Card, CardDescription};
 
 /// Blocks of STORE DATA as lpac cuts them.
@@ -21,7 +23,16 @@ pub(super) struct Bench {
     pub(super) card: Card,
     pub(super) clock: ManualClock,
     pub(super) pki: Pki,
+    /// Octets of a block of STORE DATA.
+    pub(super) block: usize,
     /// Channel on which the ISD-R is selected; opened when it is first needed.
+    isd_r: Option<u8>,
+}
+
+/// All that a card remembers, with power and without.
+pub(super) struct Moment {
+    persistent: Persistent,
+    volatile: Volatile,
     isd_r: Option<u8>,
 }
 
@@ -50,7 +61,7 @@ impl Bench {
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
         let world = World::new(clock.clone(), SeededDice::from_text("card"));
         let card = Card::open(description, memory, world).unwrap();
-        Self { card, clock, pki, isd_r: None }
+        Self { card, clock, pki, block: BLOCK, isd_r: None }
     }
 
     /// One APDU in hexadecimal, its answer in hexadecimal.
@@ -89,7 +100,7 @@ impl Bench {
     pub(super) fn es10(&mut self, request: &[u8]) -> Result<Vec<u8>, String> {
         let channel = self.isd_r_channel();
         let mut response = Vec::new();
-        let blocks: Vec<_> = request.chunks(BLOCK).collect();
+        let blocks: Vec<_> = request.chunks(self.block).collect();
         for (number, block) in blocks.iter().enumerate() {
             let p1 = if number + 1 == blocks.len() { 0x91 } else { 0x11 };
             let mut command = vec![0x80 | channel, 0xE2, p1, u8::try_from(number).unwrap()];
@@ -133,6 +144,64 @@ impl Bench {
         channel
     }
 
+    /// The same as text: the response in hexadecimal, or the status word.
+    pub(super) fn es10_text(&mut self, request: &str) -> String {
+        let answer = self.es10(&hex::decode(request.replace(' ', "")).unwrap());
+        answer.map_or_else(|status| status, hex::encode_upper)
+    }
+
+    /// What survives a power cut, but for what a refusal may leave: the notification of it with its number, and the
+    /// key with which the download can be tried again.
+    pub(super) fn memory(&self) -> Persistent {
+        let mut memory = self.card.persistent.clone();
+        memory.notifications.clear();
+        memory.next_sequence_number = 0;
+        memory.one_time_keys.clear();
+        memory
+    }
+
+    pub(super) fn next_sequence_number(&self) -> i64 {
+        self.card.persistent.next_sequence_number
+    }
+
+    /// The card as it is now, to come back to.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            persistent: self.card.persistent.clone(),
+            volatile: self.card.volatile.clone(),
+            isd_r: self.isd_r,
+        }
+    }
+
+    pub(super) fn back_to(&mut self, moment: &Moment) {
+        self.card.persistent.clone_from(&moment.persistent);
+        self.card.volatile.clone_from(&moment.volatile);
+        self.isd_r = moment.isd_r;
+    }
+
+    /// As if 65520 profiles had been installed before.
+    pub(super) fn use_up_isd_ps(&mut self) {
+        self.card.persistent.next_isd_p = u16::MAX;
+    }
+
+    /// A result of an installation is the card's own word, and kept as it was answered.
+    #[track_caller]
+    pub(super) fn check_result(&self, result: &ProfileInstallationResult) {
+        let data = &result.profile_installation_result_data;
+        let signature = Signature::from_slice(&result.euicc_sign_pir).unwrap();
+        let keys = [Curve::P256, Curve::BrainpoolP256r1].map(|curve| self.public_key(curve));
+        assert!(keys.iter().any(|key| key.verify(data.bytes(), &signature).is_ok()));
+        let number = data.notification_metadata.seq_number;
+        let kept = self.card.persistent.notifications.iter().find(|each| each.sequence_number == number);
+        assert_eq!(kept.unwrap().signed.0.bytes(), result.to_der());
+    }
+
+    /// What the card signs with, below the CI on this curve.
+    pub(super) fn public_key(&self, curve: Curve) -> PublicKey {
+        let eid = self.pki.eids(Curve::P256)[0];
+        self.pki.euicc(curve, eid).unwrap().euicc.certificate.public_key().clone()
+    }
+
     pub(super) fn profiles(&mut self) -> Vec<ProfileInfo> {
         let request = ProfileInfoListRequest { search_criteria: None, tag_list: None };
         match self.call(&request) {
@@ -143,13 +212,13 @@ impl Bench {
 
     pub(super) fn enable(&mut self, iccid: Iccid, refresh_flag: bool) -> EnableResult {
         let profile_identifier = ProfileIdentifier::Iccid(iccid);
-        let request = EnableProfileRequest { profile_identifier, refresh_flag };
+        let request = EnableProfileRequest { profile_identifier, refresh_flag: RefreshFlag(refresh_flag) };
         self.call::<EnableProfileResponse>(&request).enable_result
     }
 
     pub(super) fn disable(&mut self, iccid: Iccid, refresh_flag: bool) -> DisableResult {
         let profile_identifier = ProfileIdentifier::Iccid(iccid);
-        let request = DisableProfileRequest { profile_identifier, refresh_flag };
+        let request = DisableProfileRequest { profile_identifier, refresh_flag: RefreshFlag(refresh_flag) };
         self.call::<DisableProfileResponse>(&request).disable_result
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crypto::Curve;
 use rsp::sgp22::es10c::{
     DeleteProfileRequest, DeleteProfileResponse, DisableProfileRequest, DisableProfileResponse,
-    EnableProfileRequest, EnableProfileResponse,
+    EnableProfileRequest, EnableProfileResponse, RefreshFlag,
 };
 use rsp::sgp22::{ProfileIdentifier, ProfileState};
 use world::{Batch, Cells, Content, Fault, Memory, RamMemory};
@@ -52,8 +52,12 @@ impl Memory for FailingMemory {
 /// A whole life of a profile; ends with the first command that the memory fails.
 fn live(bench: &mut Bench, goods: &Goods) -> Result<(), String> {
     let by_iccid = || ProfileIdentifier::Iccid(goods.iccid());
-    let enable = |refresh_flag| EnableProfileRequest { profile_identifier: by_iccid(), refresh_flag };
-    let disable = |refresh_flag| DisableProfileRequest { profile_identifier: by_iccid(), refresh_flag };
+    let enable =
+        |refresh| EnableProfileRequest { profile_identifier: by_iccid(), refresh_flag: RefreshFlag(refresh) };
+    let disable = |refresh| DisableProfileRequest {
+        profile_identifier: by_iccid(),
+        refresh_flag: RefreshFlag(refresh),
+    };
     Server::new(bench, Curve::P256).try_download(bench, goods)?;
     bench.try_call::<EnableProfileResponse>(&enable(true))?;
     bench.reset();

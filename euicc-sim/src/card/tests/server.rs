@@ -3,10 +3,10 @@
 use certs::{Certificate, DpCredentials, check_euicc};
 use crypto::bsp::{Protect, SessionKeys};
 use crypto::{Curve, PublicKey, SecretKey, Signature};
-use profile::element::{End, PeHeader, ProfileHeader, ServicesList};
+use profile::element::{End, PeHeader, ProfileHeader, ServicesList, UnknownElement};
 use profile::{Package, ProfileElement};
-use rsp::der::{Asn1, BitString, Raw, Tag, write_tlv};
-use rsp::ids::{CertificateDer, Iccid, SubjectKeyIdentifier, TransactionId};
+use rsp::der::{Asn1, BitString, Raw, Tag, tlv_bytes, write_tlv};
+use rsp::ids::{CertificateDer, Iccid, Oid, SubjectKeyIdentifier, TransactionId};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ConfigureIsdpRequest, ControlRefTemplate, ErrorReason, FinalResult,
     InitialiseSecureChannelRequest, ProfileInstallationResult, ReplaceSessionKeysRequest, Segments,
@@ -18,8 +18,8 @@ use rsp::sgp22::es10b::{
     SmdpSigned2,
 };
 use rsp::sgp22::{
-    CtxParams1, DeviceCapabilities, DeviceInfo, NotificationConfigurationInformation, ServerSigned1,
-    notification_event,
+    CtxParams1, DeviceCapabilities, DeviceInfo, DpProprietaryData, NotificationConfigurationInformation,
+    ServerSigned1, notification_event,
 };
 use world::{Dice, SeededDice};
 
@@ -42,6 +42,8 @@ pub(super) struct Server {
 pub(super) struct Goods {
     pub(super) metadata: StoreMetadataRequest,
     pub(super) package: Vec<u8>,
+    /// What ConfigureISDP leaves in the ISD-P.
+    pub(super) dp_oid: Option<Oid>,
 }
 
 impl Goods {
@@ -63,14 +65,24 @@ impl Goods {
         });
         let end = End { header: PeHeader::mandated(1), unknown: rsp::der::Unknown::default() };
         let package = Package { elements: vec![header, ProfileElement::End(end)] };
-        Self { metadata: metadata(iccid), package: package.encode() }
+        Self { metadata: metadata(iccid), package: package.encode(), dp_oid: None }
     }
 
     /// A package as it stands, under its own ICCID.
     pub(super) fn of(package: Vec<u8>) -> Self {
         let decoded = Package::decode(&package).unwrap();
         let octets: [u8; 10] = decoded.header().unwrap().iccid.0.as_slice().try_into().unwrap();
-        Self { metadata: metadata(Iccid::from_profile_header(&octets).unwrap()), package }
+        let metadata = metadata(Iccid::from_profile_header(&octets).unwrap());
+        Self { metadata, package, dp_oid: None }
+    }
+
+    /// Made larger, by a PE that nobody understands and nobody insists on.
+    pub(super) fn pad(&mut self, octets: usize) {
+        let mut package = Package::decode(&self.package).unwrap();
+        let contents = tlv_bytes(Tag(0x80), &vec![0; octets]);
+        let unknown = UnknownElement { tag: Tag(0xAB), contents: contents.into() };
+        package.elements.insert(1, ProfileElement::Unknown(unknown));
+        self.package = package.encode();
     }
 
     pub(super) fn iccid(&self) -> Iccid {
@@ -127,14 +139,14 @@ impl Server {
             server_signed1: signed,
             euicc_ci_pk_id_to_be_used: self.ci.clone(),
             server_certificate: CertificateDer(self.dp.auth.certificate.der().to_vec()),
-            ctx_params1: CtxParams1::download(
+            ctx_params1: Raw::new(CtxParams1::download(
                 Some("M".to_owned()),
                 DeviceInfo {
                     tac: [0x35, 0x29, 0x06, 0x11],
                     device_capabilities: DeviceCapabilities::default(),
                     imei: None,
                 },
-            ),
+            )),
         }
     }
 
@@ -208,7 +220,9 @@ impl Server {
         change(&mut request);
         request.smdp_sign = self.dp.pb.key.sign(&request.signed_octets(euicc_otpk)).as_bytes().to_vec();
 
-        let configure = ConfigureIsdpRequest { dp_proprietary_data: None };
+        let configure = ConfigureIsdpRequest {
+            dp_proprietary_data: goods.dp_oid.clone().map(|dp_oid| DpProprietaryData { dp_oid }),
+        };
         let first = bsp.segments(0x87, &configure.to_der());
         let metadata = bsp.mac_only_segments(0x88, &goods.metadata.to_der());
         let second = self.own_keys.then(|| {

@@ -1,0 +1,208 @@
+//! AuthenticateServer and PrepareDownload refuse what they should: SGP.22 sections 5.7.5 and 5.7.13.
+
+use certs::{Defect, Role};
+use crypto::Curve;
+use rsp::der::Raw;
+use rsp::ids::{CertificateDer, SubjectKeyIdentifier, TransactionId};
+use rsp::sgp22::CtxParams1;
+use rsp::sgp22::es10b::{
+    AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse, DownloadErrorCode,
+    GetEuiccChallengeRequest, GetEuiccChallengeResponse, PrepareDownloadRequest, PrepareDownloadResponse,
+};
+use world::Clock;
+
+use super::bench::Bench;
+use super::server::Server;
+
+pub(super) fn challenge(bench: &mut Bench) -> [u8; 16] {
+    bench.call::<GetEuiccChallengeResponse>(&GetEuiccChallengeRequest {}).euicc_challenge
+}
+
+fn authenticate(bench: &mut Bench, request: &AuthenticateServerRequest) -> Result<(), AuthenticateErrorCode> {
+    match bench.call(request) {
+        AuthenticateServerResponse::AuthenticateResponseOk(_) => Ok(()),
+        AuthenticateServerResponse::AuthenticateResponseError(error) => Err(error.authenticate_error_code),
+    }
+}
+
+#[test]
+fn servers_that_cannot_prove_themselves_are_refused() {
+    use AuthenticateErrorCode as Code;
+    type Spoil = fn(&mut AuthenticateServerRequest, &mut Server);
+    let cases: [(Code, Spoil); 5] = [
+        (Code::INVALID_SIGNATURE, |request, _| request.server_signature1[5] ^= 1),
+        (Code::INVALID_SIGNATURE, |request, _| {
+            let mut signed = request.server_signed1.clone().into_value();
+            signed.server_address = "elsewhere.example.com".to_owned();
+            request.server_signed1 = Raw::new(signed);
+        }),
+        (Code::CI_PK_UNKNOWN, |request, _| {
+            request.euicc_ci_pk_id_to_be_used = SubjectKeyIdentifier(vec![1; 20])
+        }),
+        (Code::INVALID_OID, |request, server| {
+            request.server_certificate = CertificateDer(server.dp.pb.certificate.der().to_vec());
+        }),
+        (Code::INVALID_CERTIFICATE, |request, _| request.server_certificate = CertificateDer(vec![0x30, 0])),
+    ];
+    for (expected, spoil) in cases {
+        let mut bench = Bench::new();
+        let mut server = Server::new(&bench, Curve::P256);
+        let mut request = server.authenticate_server(challenge(&mut bench));
+        spoil(&mut request, &mut server);
+        assert_eq!(authenticate(&mut bench, &request), Err(expected));
+        // The challenge is used up: the right request comes too late.
+        assert_eq!(authenticate(&mut bench, &request), Err(Code::NO_SESSION_CONTEXT));
+    }
+}
+
+#[test]
+fn what_v3_has_besides_a_download_is_not_signed_for() {
+    let mut bench = Bench::new();
+    let server = Server::new(&bench, Curve::P256);
+    for other in [
+        CtxParams1::CtxParamsForDeviceChange(vec![]),
+        CtxParams1::CtxParamsForProfileRecovery(vec![]),
+        CtxParams1::CtxParamsForPushServiceRegistration(vec![]),
+    ] {
+        let mut request = server.authenticate_server(challenge(&mut bench));
+        request.ctx_params1 = Raw::new(other);
+        assert_eq!(authenticate(&mut bench, &request), Err(AuthenticateErrorCode::UNDEFINED_ERROR));
+    }
+}
+
+#[test]
+fn a_challenge_counts_once_and_only_while_it_is_the_latest() {
+    let mut bench = Bench::new();
+    let server = Server::new(&bench, Curve::P256);
+    let request = server.authenticate_server([0; 16]);
+    assert_eq!(authenticate(&mut bench, &request), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
+    let first = server.authenticate_server(challenge(&mut bench));
+    challenge(&mut bench);
+    assert_eq!(authenticate(&mut bench, &first), Err(AuthenticateErrorCode::EUICC_CHALLENGE_MISMATCH));
+    let fresh = server.authenticate_server(challenge(&mut bench));
+    assert_eq!(authenticate(&mut bench, &fresh), Ok(()));
+    assert_eq!(authenticate(&mut bench, &fresh), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
+    let fresh = server.authenticate_server(challenge(&mut bench));
+    bench.reset();
+    assert_eq!(authenticate(&mut bench, &fresh), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
+}
+
+#[test]
+fn every_defect_of_dpauth_is_refused() {
+    every_defect_is_refused(Role::DpAuth);
+}
+
+#[test]
+fn every_defect_of_dsauth_is_refused() {
+    every_defect_is_refused(Role::DsAuth);
+}
+
+fn every_defect_is_refused(role: Role) {
+    for curve in [Curve::P256, Curve::BrainpoolP256r1] {
+        for defect in Defect::ALL.into_iter().filter(|defect| defect.applies_to(role)) {
+            let mut bench = Bench::new();
+            let mut server = Server::new(&bench, curve);
+            let broken = bench.pki.issue_with(defect, role, curve).unwrap();
+            server.dp.auth.key = broken.key;
+            let mut request = server.authenticate_server(challenge(&mut bench));
+            request.server_certificate = CertificateDer(broken.der);
+            let outcome = authenticate(&mut bench, &request);
+            let expected = match defect {
+                // Another OID is an honest certificate of another SM-DP+; PrepareDownload compares.
+                Defect::OtherOid => Ok(()),
+                Defect::StrangerCi | Defect::NoAuthorityKeyId => Err(AuthenticateErrorCode::CI_PK_UNKNOWN),
+                Defect::WrongRole | Defect::NoRole => Err(AuthenticateErrorCode::INVALID_OID),
+                Defect::OtherCurve => Err(AuthenticateErrorCode::UNSUPPORTED_CURVE),
+                _ => Err(AuthenticateErrorCode::INVALID_CERTIFICATE),
+            };
+            assert_eq!(outcome, expected, "{defect:?} on {curve}");
+        }
+    }
+}
+
+#[test]
+fn certificates_hold_at_the_cards_time_only() {
+    let mut bench = Bench::new();
+    let server = Server::new(&bench, Curve::P256);
+    bench.clock.set("2050-01-01T00:00:00Z".parse().unwrap());
+    assert!(bench.clock.now() > "2049-12-31T23:59:59Z".parse().unwrap());
+    let request = server.authenticate_server(challenge(&mut bench));
+    assert_eq!(authenticate(&mut bench, &request), Err(AuthenticateErrorCode::INVALID_CERTIFICATE));
+}
+
+fn prepare_spoilt(
+    spoil: impl FnOnce(&mut Bench, &mut Server, &mut PrepareDownloadRequest),
+) -> Result<(), DownloadErrorCode> {
+    let mut bench = Bench::new();
+    let mut server = Server::new(&bench, Curve::P256);
+    let request = server.authenticate_server(challenge(&mut bench));
+    let answer = bench.call(&request);
+    let mut request = server.prepare_download(&bench, &answer, None);
+    spoil(&mut bench, &mut server, &mut request);
+    match bench.call(&request) {
+        PrepareDownloadResponse::DownloadResponseOk(_) => Ok(()),
+        PrepareDownloadResponse::DownloadResponseError(error) => Err(error.download_error_code),
+    }
+}
+
+#[test]
+fn every_defect_of_dppb_is_refused() {
+    assert_eq!(prepare_spoilt(|_, _, _| {}), Ok(()));
+    for defect in Defect::ALL.into_iter().filter(|defect| defect.applies_to(Role::DpPb)) {
+        let outcome = prepare_spoilt(|bench, _, request| {
+            let broken = bench.pki.issue_with(defect, Role::DpPb, Curve::P256).unwrap();
+            request.smdp_certificate = CertificateDer(broken.der);
+        });
+        let expected = match defect {
+            Defect::OtherCurve => DownloadErrorCode::UNSUPPORTED_CURVE,
+            _ => DownloadErrorCode::INVALID_CERTIFICATE,
+        };
+        assert_eq!(outcome, Err(expected), "{defect:?}");
+    }
+    let dp_auth = prepare_spoilt(|_, server, request| {
+        request.smdp_certificate = CertificateDer(server.dp.auth.certificate.der().to_vec());
+    });
+    assert_eq!(dp_auth, Err(DownloadErrorCode::INVALID_CERTIFICATE));
+    let other_ci = prepare_spoilt(|bench, _, request| {
+        let other = bench.pki.dp(Curve::BrainpoolP256r1).unwrap();
+        request.smdp_certificate = CertificateDer(other.pb.certificate.der().to_vec());
+    });
+    assert_eq!(other_ci, Err(DownloadErrorCode::INVALID_CERTIFICATE));
+}
+
+#[test]
+fn a_download_that_was_not_agreed_on_is_refused() {
+    let spoilt = prepare_spoilt(|_, _, request| request.smdp_signature2[9] ^= 0x80);
+    assert_eq!(spoilt, Err(DownloadErrorCode::INVALID_SIGNATURE));
+    let wrong_transaction = prepare_spoilt(|_, _, request| {
+        let mut signed = request.smdp_signed2.clone().into_value();
+        signed.transaction_id = TransactionId(vec![8; 4]);
+        request.smdp_signed2 = Raw::new(signed);
+    });
+    assert_eq!(wrong_transaction, Err(DownloadErrorCode::INVALID_TRANSACTION_ID));
+    let without_the_cards_signature = prepare_spoilt(|_, server, request| {
+        let signature = server.dp.pb.key.sign(request.smdp_signed2.bytes());
+        request.smdp_signature2 = signature.as_bytes().to_vec();
+    });
+    assert_eq!(without_the_cards_signature, Err(DownloadErrorCode::INVALID_SIGNATURE));
+    let code_nobody_asked_for = prepare_spoilt(|_, _, request| request.hash_cc = Some([1; 32]));
+    assert_eq!(code_nobody_asked_for, Err(DownloadErrorCode::UNDEFINED_ERROR));
+    let after_reset = prepare_spoilt(|bench, _, _| bench.reset());
+    assert_eq!(after_reset, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
+    let stale = prepare_spoilt(|bench, _, _| {
+        challenge(bench);
+    });
+    assert_eq!(stale, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
+}
+
+#[test]
+fn an_sm_ds_has_no_profiles() {
+    let mut bench = Bench::new();
+    let mut server = Server::new(&bench, Curve::P256);
+    server.dp.auth = bench.pki.ds(Curve::P256).unwrap().auth;
+    let request = server.authenticate_server(challenge(&mut bench));
+    let answer = bench.call(&request);
+    let request = server.prepare_download(&bench, &answer, None);
+    let PrepareDownloadResponse::DownloadResponseError(error) = bench.call(&request) else { panic!() };
+    assert_eq!(error.download_error_code, DownloadErrorCode::NO_SESSION_CONTEXT);
+}
