@@ -7,12 +7,14 @@
 //! | [`lpa`] | download, local profile management, notifications | SGP.22 sections 3.1 to 3.5 |
 //! | [`usim`] | what a modem reads from the enabled profile | TS 31.102 |
 //! | [`modem`] | network selection and registration | TS 23.122, TS 24.301, TS 33.102 |
+//! | [`at`] | the modem on its serial port | V.250, TS 27.007 |
 //! | [`device`](self) | the swap of one profile for another, and the way back | |
 //!
 //! [`Device::move_to`] is the main job: download, enable, register; and if the new network does not take the device,
 //! enable what was there before. What it is about to do is written down first, so that [`Device::recover`] finishes
 //! after a power cut what was begun.
 
+pub mod at;
 pub mod es10;
 pub mod lpa;
 pub mod modem;

@@ -14,7 +14,7 @@ use super::terminal::{CardError, Terminal, Traffic};
 use super::usim::{Usim, UsimError};
 use crate::network::{
     AttachAccept, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause,
-    NetworkAnswer, Radio, RadioFault,
+    NetworkAnswer, Radio, RadioFault, SystemInformation,
 };
 
 pub use crate::network::Service;
@@ -157,6 +157,25 @@ impl<D: CardDoor> Modem<D> {
     /// APDUs and their octets so far.
     pub fn traffic(&self) -> Traffic {
         self.terminal.traffic()
+    }
+
+    /// The card, for those who speak to it through the modem.
+    pub(super) fn terminal(&mut self) -> &mut Terminal<D> {
+        &mut self.terminal
+    }
+
+    /// The networks that are heard here, strongest first.
+    pub(super) async fn heard(&mut self) -> Result<Vec<SystemInformation>, RadioFault> {
+        let mut heard = Vec::new();
+        for plmn in &self.visible {
+            heard.extend(self.radio.system_information(*plmn).await?);
+        }
+        Ok(heard)
+    }
+
+    /// Leaves the network. It is not told: a simulated one forgets nobody and misses nobody.
+    pub(super) fn deregister(&mut self) {
+        self.registered = None;
     }
 
     /// Resets the card.

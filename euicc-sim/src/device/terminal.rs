@@ -231,6 +231,23 @@ impl<D: CardDoor> Terminal<D> {
         Ok(answer)
     }
 
+    /// Sends octets as they are and gives the octets of the answer: for somebody else, who knows what they mean.
+    ///
+    /// A proactive command that is announced in the answer is remembered all the same.
+    pub(crate) async fn raw(&mut self, apdu: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        self.traffic.apdus = self.traffic.apdus.saturating_add(1);
+        self.traffic.to_card = self.traffic.to_card.saturating_add(octets(apdu));
+        let answer = self.door.transmit(apdu).await?;
+        self.traffic.from_card = self.traffic.from_card.saturating_add(octets(&answer));
+        match (apdu, answer.as_slice()) {
+            (_, [.., 0x91, length]) => self.proactive = Some(*length),
+            // FETCH: somebody else sees to it.
+            ([0x80, 0x12, ..], _) => self.proactive = None,
+            _ => {}
+        }
+        Ok(answer)
+    }
+
     async fn transmit(
         &mut self,
         command: &'static str,
@@ -337,9 +354,18 @@ impl ProactiveCommand {
 }
 
 fn header(class: u8, channel: u8, ins: u8, p1: u8, p2: u8) -> Vec<u8> {
-    // Channels from 4 on have class bytes of their own: TS 102 221 section 10.1.1.
-    let class = if channel < 4 { class | channel } else { class | 0x40 | channel.saturating_sub(4) };
-    vec![class, ins, p1, p2]
+    vec![on_channel(class, channel), ins, p1, p2]
+}
+
+/// The class byte with this channel in place of its own: channels from 4 on have class bytes of another form (TS 102 221
+/// section 10.1.1), in which secure messaging is said otherwise and is not carried over.
+pub(crate) fn on_channel(class: u8, channel: u8) -> u8 {
+    const FURTHER: u8 = 0x40;
+    match (class & FURTHER != 0, channel < 4) {
+        (false, true) => class & 0xFC | channel,
+        (true, true) => class & 0x90 | channel,
+        (_, false) => class & 0x90 | FURTHER | channel.saturating_sub(4) & 0x0F,
+    }
 }
 
 fn octets(bytes: &[u8]) -> u64 {

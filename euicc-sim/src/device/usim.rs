@@ -83,12 +83,7 @@ impl Usim {
         pin: Option<&str>,
     ) -> Result<Self, UsimError> {
         terminal.start().await?;
-        select_mf(terminal).await?;
-        let iccid = read_file(terminal, "EF.ICCID", EF_ICCID).await?.ok_or(UsimError::NoUsim)?;
-        let iccid = <[u8; 10]>::try_from(iccid)
-            .ok()
-            .and_then(|octets| Iccid(octets).to_string().parse().ok())
-            .ok_or_else(|| bad("EF.ICCID", "not the swapped digits of an ICCID"))?;
+        let iccid = read_iccid(terminal).await?;
         let aid = find_usim(terminal).await?.ok_or(UsimError::NoUsim)?;
         select_adf(terminal, &aid).await?;
         let imsi = match read_file(terminal, "EF.IMSI", EF_IMSI).await {
@@ -177,7 +172,14 @@ impl Usim {
     }
 }
 
-fn basic<'a>(name: &'static str, ins: u8, p1: u8, p2: u8, data: &'a [u8], le: Option<u8>) -> Command<'a> {
+pub(crate) fn basic<'a>(
+    name: &'static str,
+    ins: u8,
+    p1: u8,
+    p2: u8,
+    data: &'a [u8],
+    le: Option<u8>,
+) -> Command<'a> {
     Command { name, class: 0x00, channel: 0, ins, p1, p2, data, le }
 }
 
@@ -192,6 +194,23 @@ async fn select_mf<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<(), UsimEr
         Err(CardError::Status { .. }) => Err(UsimError::NoUsim),
         Err(error) => Err(error.into()),
     }
+}
+
+/// EF.ICCID, which can be read without a PIN. Leaves the MF selected.
+pub(crate) async fn read_iccid<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Iccid, UsimError> {
+    select_mf(terminal).await?;
+    let iccid = read_file(terminal, "EF.ICCID", EF_ICCID).await?.ok_or(UsimError::NoUsim)?;
+    <[u8; 10]>::try_from(iccid)
+        .ok()
+        .and_then(|octets| Iccid(octets).to_string().parse().ok())
+        .ok_or_else(|| bad("EF.ICCID", "not the swapped digits of an ICCID"))
+}
+
+/// Selects the USIM and gives its FCP template.
+pub(crate) async fn select_usim<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Vec<u8>, UsimError> {
+    select_mf(terminal).await?;
+    let aid = find_usim(terminal).await?.ok_or(UsimError::NoUsim)?;
+    Ok(terminal.command(basic("SELECT ADF.USIM", 0xA4, 0x04, 0x04, &aid, Some(0))).await?)
 }
 
 async fn select_adf<D: CardDoor>(terminal: &mut Terminal<D>, aid: &[u8]) -> Result<(), UsimError> {

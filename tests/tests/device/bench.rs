@@ -155,6 +155,8 @@ pub(crate) struct Bench {
     pub(crate) mishaps: Arc<Mutex<VecDeque<Mishap>>>,
     pub(crate) device: Device<Slot<Socket>>,
     pub(crate) power: Arc<Power>,
+    /// The card, for another modem in the place of the device's.
+    pub(crate) slot: Slot<Socket>,
     card_memory: RamMemory,
     device_memory: RamMemory,
 }
@@ -212,7 +214,7 @@ impl Bench {
         }
         let networks = Arc::new(networks);
         let (card_memory, device_memory) = (RamMemory::default(), RamMemory::default());
-        let (device, power) = Self::device(
+        let (device, power, slot) = Self::device(
             &clock,
             &events,
             (&server, &sm_ds),
@@ -230,6 +232,7 @@ impl Bench {
             mishaps,
             device,
             power,
+            slot,
             card_memory,
             device_memory,
         })
@@ -243,7 +246,7 @@ impl Bench {
         mishaps: &Arc<Mutex<VecDeque<Mishap>>>,
         card_memory: &RamMemory,
         device_memory: &RamMemory,
-    ) -> (Device<Slot<Socket>>, Arc<Power>) {
+    ) -> (Device<Slot<Socket>>, Arc<Power>, Slot<Socket>) {
         let eid = PKI.eids(Curve::P256)[0];
         let credentials = [PKI.euicc(Curve::P256, eid).unwrap()];
         let mut description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
@@ -266,15 +269,15 @@ impl Bench {
             Ok(servers.iter().find(|(address, _)| asked.as_str() == *address).unwrap().1.clone())
         };
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
-        let modem = Modem::new(slot, Arc::clone(networks), teller.named("modem"));
+        let modem = Modem::new(slot.clone(), Arc::clone(networks), teller.named("modem"));
         let mut device = Device::new(lpa, modem, device_memory.clone(), teller);
         device.set_visible(vec![plmn("262-42")]);
-        (device, power)
+        (device, power, slot)
     }
 
     /// Takes the power from card and device, and gives it back.
     pub(crate) fn power_cycle(&mut self) {
-        (self.device, self.power) = Self::device(
+        (self.device, self.power, self.slot) = Self::device(
             &self.clock,
             &self.events,
             (&self.server, &self.sm_ds),

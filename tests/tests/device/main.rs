@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod at;
 mod bench;
 mod cancel;
 mod cuts;

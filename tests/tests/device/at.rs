@@ -1,0 +1,193 @@
+//! A modem on its serial port, with a card that holds TS.48 profiles, between two networks: AT text in, AT text out.
+
+use std::sync::Arc;
+
+use euicc_sim::device::at::{AtModem, Identity, Quirk};
+use euicc_sim::device::{Modem, Slot, Teller};
+use rsp::der::Asn1;
+use rsp::ids::Aid;
+use rsp::sgp22::ProfileIdentifier;
+use rsp::sgp22::es10c::{EnableProfileRequest, RefreshFlag};
+
+use crate::bench::{BOOTSTRAP, Bench, LOCAL, Socket, iccid, plmn};
+
+struct Port(AtModem<Slot<Socket>>);
+
+impl Port {
+    /// Another modem round the card of the device, where only the network of the local profile is heard.
+    fn new(bench: &Bench, quirks: &[Quirk]) -> Self {
+        let teller = Teller::silent(bench.clock.clone());
+        let mut modem = Modem::new(bench.slot.clone(), Arc::clone(&bench.networks), teller);
+        modem.set_visible(vec![plmn("262-42"), plmn("001-01")]);
+        Self(AtModem::new(modem, Identity::numbered(1), quirks.to_vec()))
+    }
+
+    async fn lines(&mut self, command: &str) -> Vec<String> {
+        let answer = self.0.receive(format!("{command}\r").as_bytes()).await;
+        lines(answer).into_iter().filter(|line| line != &format!("{command}\r")).collect()
+    }
+
+    /// What the modem says by itself.
+    async fn unasked(&mut self) -> Vec<String> {
+        lines(self.0.settle().await)
+    }
+
+    async fn expect(&mut self, command: &str, expected: &[&str]) {
+        assert_eq!(self.lines(command).await, expected, "{command}");
+    }
+}
+
+fn lines(octets: Vec<u8>) -> Vec<String> {
+    let text = String::from_utf8(octets).unwrap();
+    text.split("\r\n").filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// The bootstrap profile is enabled, and the local one is on the card too.
+async fn with_two() -> Option<Bench> {
+    let mut bench = Bench::abroad().await?;
+    let code = bench.order(LOCAL, None).await;
+    bench.device.lpa.download(&code, Default::default()).await.unwrap();
+    Some(bench)
+}
+
+#[tokio::test]
+async fn the_subscription_is_read_and_registered() {
+    let Some(bench) = Bench::abroad().await else { return };
+    let mut port = Port::new(&bench, &[]);
+    port.expect("ATE0+CMEE=1;+CREG=1;+CEREG=2", &["OK"]).await;
+    // Home before the network that is heard better.
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,,,7"]);
+    port.expect(
+        "AT+CPIN?;+CIMI;+CCID;+QCCID",
+        &[
+            "+CPIN: READY",
+            BOOTSTRAP.1,
+            &format!("+CCID: {}", BOOTSTRAP.0),
+            &format!("+QCCID: {}", BOOTSTRAP.0),
+            "OK",
+        ],
+    )
+    .await;
+    port.expect("AT+COPS?;+COPS=3,2;+COPS?", &["+COPS: 0,0,\"Home\",7", "+COPS: 0,2,\"00101\",7", "OK"])
+        .await;
+    port.expect(
+        "AT+COPS=?",
+        &["+COPS: (1,\"Local\",\"Local\",\"26242\",7),(2,\"Home\",\"Home\",\"00101\",7),,(0-4),(0-2)", "OK"],
+    )
+    .await;
+    port.expect("AT+CSQ;+CREG?", &["+CSQ: 31,99", "+CREG: 1,1", "OK"]).await;
+
+    port.expect("AT+COPS=1,2,\"26242\"", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 5", "+CEREG: 5,,,7"]);
+    port.expect("AT+COPS?", &["+COPS: 1,2,\"26242\",7", "OK"]).await;
+    port.expect("AT+COPS=1,0,\"Nobody\"", &["+CME ERROR: 30"]).await;
+    port.expect("AT+COPS=2", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 0", "+CEREG: 0"]);
+    port.expect("AT+COPS=0", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,,,7"]);
+    port.expect("AT+CFUN=4;+CFUN?;+COPS?", &["+CFUN: 4", "+COPS: 0", "OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 0", "+CEREG: 0"]);
+}
+
+#[tokio::test]
+async fn a_network_that_refuses_is_a_registration_denied() {
+    let Some(bench) = Bench::abroad().await else { return };
+    for code in ["001-01", "262-42"] {
+        let policy = euicc_sim::network::Policy::refusing_everybody(euicc_sim::network::EmmCause(15));
+        bench.networks.set_policy(plmn(code), policy);
+    }
+    let mut port = Port::new(&bench, &[]);
+    port.expect("ATE0+CMEE=2;+CREG=1", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 3"]);
+    port.expect("AT+COPS=1,2,\"00101\"", &["+CME ERROR: network not allowed - emergency calls only"]).await;
+}
+
+#[tokio::test]
+async fn a_profile_that_is_enabled_through_the_modem_is_on_the_air_after_the_refresh() {
+    let Some(bench) = with_two().await else { return };
+    let mut port = Port::new(&bench, &[Quirk::TellsSimState]);
+    // The device's own LPA has left a channel open.
+    port.expect("ATE0+CFUN=1,1;E0+CREG=1", &["OK"]).await;
+    port.unasked().await;
+    port.expect(&format!("AT+CCHO=\"{}\"", hex::encode_upper(Aid::ISD_R)), &["+CCHO: 1", "OK"]).await;
+    let enable = EnableProfileRequest {
+        profile_identifier: ProfileIdentifier::Iccid(iccid(LOCAL)),
+        refresh_flag: RefreshFlag(true),
+    };
+    let enable = enable.to_der();
+    let length = enable.len();
+    let apdu = format!("80E29100{length:02X}{}", hex::encode_upper(&enable));
+    let answer = port.lines(&format!("AT+CGLA=1,{},\"{apdu}\"", apdu.len())).await;
+    assert!(answer[0].starts_with("+CGLA: 4,\"61"), "{answer:?}");
+    let answer = port.lines("AT+CGLA=1,10,\"80C0000000\"").await;
+    // EnableProfileResponse: ok, and REFRESH waits.
+    assert_eq!(answer, ["+CGLA: 16,\"BF3103800100910B\"", "OK"]);
+    assert_eq!(port.unasked().await, ["+CPIN: NOT READY", "+CREG: 2", "+CPIN: READY", "+CREG: 1"]);
+    port.expect("AT+CIMI;+COPS?", &[LOCAL.1, "+COPS: 0,0,\"Local\",7", "OK"]).await;
+    // The reset has closed the channel.
+    port.expect("AT+CMEE=1;+CGLA=1,10,\"80E2910000\"", &["+CME ERROR: 22"]).await;
+}
+
+#[tokio::test]
+async fn files_are_read_and_written_by_path_or_without() {
+    let Some(bench) = Bench::abroad().await else { return };
+    let mut port = Port::new(&bench, &[]);
+    port.expect("ATE0+CMEE=1", &["OK"]).await;
+    // EF.ICCID below the MF, EF.IMSI in the USIM, EF.MSISDN's first record with its path.
+    port.expect("AT+CRSM=176,12258,0,0,10", &["+CRSM: 144,0,\"98001032547698103214\"", "OK"]).await;
+    port.expect("AT+CRSM=176,28423,0,0,9", &["+CRSM: 144,0,\"080910101032547698\"", "OK"]).await;
+    port.expect("AT+CRSM=176,28423,0,0,9,,\"3F007FFF\"", &["+CRSM: 144,0,\"080910101032547698\"", "OK"])
+        .await;
+    port.expect("AT+CRSM=176,28423,0,0,9,,\"7F10\"", &["+CRSM: 106,130", "OK"]).await;
+    let fcp = port.lines("AT+CRSM=192,28423").await;
+    assert!(fcp[0].starts_with("+CRSM: 144,0,\"62"), "{fcp:?}");
+    let status = port.lines("AT+CRSM=242").await;
+    assert!(status[0].starts_with("+CRSM: 144,0,\"62"), "{status:?}");
+    // EF.FPLMN may be written with the PIN, which is disabled.
+    port.expect("AT+CRSM=214,28539,0,0,3,\"62F224\"", &["+CRSM: 144,0", "OK"]).await;
+    port.expect("AT+CRSM=176,28539,0,0,3", &["+CRSM: 144,0,\"62F224\"", "OK"]).await;
+    // EF.IMSI may not.
+    port.expect("AT+CRSM=214,28423,0,0,1,\"08\"", &["+CRSM: 105,130", "OK"]).await;
+    let dir = port.lines("AT+CRSM=178,12032,1,4,34").await;
+    assert!(dir[0].starts_with("+CRSM: 144,0,\"61144F0CA0000000871002"), "{dir:?}");
+    for wrong in ["176", "214,28539,0,0,4,\"62F224\"", "1,28539,0,0,0", "176,70000,0,0,0"] {
+        let answer = port.lines(&format!("AT+CRSM={wrong}")).await;
+        assert!(answer == ["+CME ERROR: 50"] || answer == ["ERROR"], "{wrong}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pin_is_locked_blocked_and_unblocked() {
+    let Some(bench) = Bench::abroad().await else { return };
+    let mut port = Port::new(&bench, &[]);
+    port.expect("ATE0+CMEE=1;+CREG=1", &["OK"]).await;
+    port.unasked().await;
+    port.expect("AT+CLCK=\"SC\",2", &["+CLCK: 0", "OK"]).await;
+    port.expect("AT+CPIN=\"0000\"", &["+CME ERROR: 3"]).await;
+    port.expect("AT+CLCK=\"SC\",1,\"9999\"", &["+CME ERROR: 16"]).await;
+    port.expect("AT+CLCK=\"SC\",1,\"0000\"", &["OK"]).await;
+    port.expect("AT+CPWD=\"SC\",\"0000\",\"4321\"", &["OK"]).await;
+    port.expect("AT+CLCK=\"SC\",2;+CPIN?", &["+CLCK: 1", "+CPIN: READY", "OK"]).await;
+
+    // The next session begins with the PIN.
+    port.expect("AT+CFUN=1,1", &["OK"]).await;
+    port.unasked().await;
+    port.expect("AT+CMEE=1;+CREG=1;+CPIN?;+CREG?", &["+CPIN: SIM PIN", "+CREG: 1,0", "OK"]).await;
+    port.expect("AT+CIMI", &["+CME ERROR: 11"]).await;
+    let retries = port.lines("AT+CPINR=\"SIM PIN\";+CPINR").await;
+    assert_eq!(retries[..3], ["+CPINR: SIM PIN,3", "+CPINR: SIM PIN,3", "+CPINR: SIM PUK,10"]);
+    port.expect("AT+CPIN=\"1111\"", &["+CME ERROR: 16"]).await;
+    port.expect("AT+CPIN=12345678,4321", &["+CME ERROR: 3"]).await;
+    port.expect("AT+CPIN=4321;+CPIN?;+CIMI", &["+CPIN: READY", BOOTSTRAP.1, "OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 1"]);
+
+    port.expect("AT+CFUN=1,1;+CMEE=1;+CPIN=1111", &["+CME ERROR: 16"]).await;
+    port.expect("AT+CPIN=1111", &["+CME ERROR: 16"]).await;
+    port.expect("AT+CPIN=1111", &["+CME ERROR: 12"]).await;
+    port.expect("AT+CPIN?", &["+CPIN: SIM PUK", "OK"]).await;
+    port.expect("AT+CPIN=4321", &["+CME ERROR: 12"]).await;
+    port.expect("AT+CPIN=\"00000000\",\"2222\"", &["+CME ERROR: 16"]).await;
+    port.expect("AT+CPIN=\"11111111\",\"2222\";+CPIN?", &["+CPIN: READY", "OK"]).await;
+    port.expect("AT+CLCK=\"SC\",0,2222;+CLCK=\"SC\",2", &["+CLCK: 0", "OK"]).await;
+    port.expect("AT+CLCK=\"AO\",2", &["+CME ERROR: 50"]).await;
+}
