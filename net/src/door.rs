@@ -1,9 +1,11 @@
 //! Doors to a card: each module is one kind.
 
 pub mod lpac;
+pub mod pty;
 pub mod tcp;
 pub mod vpcd;
 
 pub use lpac::run_lpac;
+pub use pty::Pty;
 pub use tcp::{TcpCard, serve_card};
 pub use vpcd::{Insertion, VPCD_PORT, insert_into_vpcd};

@@ -56,20 +56,19 @@ pub async fn run_lpac(
     mut card: impl CardDoor,
     mut line: impl FnMut(&str),
 ) -> Result<std::process::ExitStatus, Fault> {
-    let fault = |e| {
-        Fault::caused_by(
-            e,
-            "cannot talk to lpac",
-            "check that lpac is installed, or give its path with --lpac",
-        )
-    };
+    let fault =
+        |e| Fault::caused_by(e, "cannot talk to lpac", "see what lpac said of it above, and run it again");
+    let program = lpac.as_std().get_program().display().to_string();
     let mut child = lpac
         .env("LPAC_APDU", "stdio")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(fault)?;
+        .map_err(|e| {
+            let next = "install lpac 2.3 or later, or say where it is with --lpac";
+            Fault::caused_by(e, format!("cannot start {program}"), next)
+        })?;
     let (Some(mut to_lpac), Some(from_lpac)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(Fault::new("cannot talk to lpac", "its pipes are missing", "run it again"));
     };
@@ -191,6 +190,6 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_is_not_there_is_a_fault() {
         let fault = run_lpac(Command::new("no-such-lpac"), Card, |_| ()).await.unwrap_err();
-        assert!(fault.next.contains("--lpac"), "{fault}");
+        assert!(fault.what.contains("no-such-lpac") && fault.next.contains("--lpac"), "{fault}");
     }
 }
