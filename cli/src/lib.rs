@@ -4,6 +4,7 @@
 //! a command of the binary is a file in [`command`].
 
 pub mod admin;
+pub mod cards;
 pub mod check;
 pub mod command;
 pub mod demo;

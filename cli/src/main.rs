@@ -93,7 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Certs(command) => command.run(&settings, cli.json).map(|()| ExitCode::SUCCESS),
         Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::SmDs(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
-        Command::Euicc(command) => wait_for(command.run(&settings)),
+        Command::Euicc(command) => wait_for(command.run(&settings, cli.json)),
         Command::Check(command) => wait_for(command.run(&settings, cli.json)),
         Command::Operator(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
     }

@@ -313,10 +313,17 @@ pub fn card_of(
     world: &World,
     quirks: Vec<Quirk>,
 ) -> Result<Card, Fault> {
-    let mut description = card_description(pki, eid)?;
-    description.root_ds_address = root_sm_ds(settings);
+    let mut description = described(settings, pki, eid)?;
     description.quirks.extend(quirks);
     open_card(description, &settings.data_dir, world)
+}
+
+/// A card as the settings have it: its root SM-DS is theirs.
+///
+/// # Errors
+/// No EUM of the PKI may vouch for the EID.
+pub fn described(settings: &Settings, pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
+    Ok(CardDescription { root_ds_address: root_sm_ds(settings), ..card_description(pki, eid)? })
 }
 
 fn open_card(description: CardDescription, data_dir: &Path, world: &World) -> Result<Card, Fault> {
@@ -364,6 +371,24 @@ pub fn default_eid(pki: &Pki) -> Result<Eid, Fault> {
             "issue one with `landfall certs issue euicc --eid EID`",
         )
     })
+}
+
+/// The EID with this serial number in the range of the EUM.
+///
+/// # Errors
+/// The PKI has no EUM.
+pub fn eid_of_serial(pki: &Pki, serial: u64) -> Result<Eid, Fault> {
+    let cannot = |why: String| {
+        Fault::new(
+            "cannot make a card",
+            why,
+            "use a PKI that has an EUM with its key; `landfall certs init` makes one",
+        )
+    };
+    let eum = pki.eum(Curve::P256).map_err(|e| cannot(e.to_string()))?;
+    let prefix = eum.eid_range().prefixes().next().unwrap_or_default();
+    let width = 30_usize.saturating_sub(prefix.len());
+    Eid::with_check_digits(&format!("{prefix}{serial:0width$}")).map_err(|e| cannot(e.to_string()))
 }
 
 /// The PKI of the settings, and the names of the SM-DP+ with its port where it is not 443.

@@ -25,6 +25,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use world::{Atr, CardDoor, DoorFault, Fault, Link, RamMemory, World};
 
 use super::{Figures, Patience, Progress, link::measured};
+use crate::parties;
 
 /// The serial number of the first card: far from those of the cards that other commands use.
 const FIRST_SERIAL: u64 = 1_000_001;
@@ -79,22 +80,10 @@ impl Fleet {
     /// # Errors
     /// The PKI cannot issue cards.
     pub fn new(options: &FleetOptions<'_>, number: usize) -> Result<Self, Fault> {
-        let cannot = |why: String| {
-            Fault::new(
-                "cannot make the cards",
-                why,
-                "use a PKI that has an EUM with its key; `landfall certs init` makes one",
-            )
-        };
-        let eum = options.pki.eum(Curve::P256).map_err(|e| cannot(e.to_string()))?;
-        let prefix = eum.eid_range().prefixes().next().unwrap_or_default();
-        let mut devices = Vec::with_capacity(number);
-        for serial in (FIRST_SERIAL..).take(number) {
-            let width = 30_usize.saturating_sub(prefix.len());
-            let eid = Eid::with_check_digits(&format!("{prefix}{serial:0width$}"))
-                .map_err(|e| cannot(e.to_string()))?;
-            devices.push(device(options, eid).map_err(|e| cannot(e.to_string()))?);
-        }
+        let serials = (FIRST_SERIAL..).take(number);
+        let devices = serials
+            .map(|serial| device(options, parties::eid_of_serial(options.pki, serial)?))
+            .collect::<Result<_, _>>()?;
         Ok(Self { devices, figures: options.figures.clone() })
     }
 

@@ -1,0 +1,252 @@
+//! Which cards a command serves, and by which doors: so many of one kind, or a list in a file.
+
+use std::path::{Path, PathBuf};
+
+use certs::Pki;
+use crypto::Curve;
+use euicc_sim::{
+    card::{Card, CardDescription},
+    device::at,
+};
+use net::FileMemory;
+use rsp::ids::{Eid, Plmn};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use world::{Fault, RamMemory, World};
+
+use crate::{parties, settings::Settings};
+
+/// Serial numbers of cards that the PKI has no certificate for yet: far from those that other commands use.
+const FIRST_SERIAL: u64 = 100_001;
+
+/// One card that is to be served.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CardEntry {
+    /// Its EID; without one, the next of the PKI, and then the next that its EUM can give.
+    pub eid: Option<Eid>,
+    /// How it is reached.
+    pub door: Door,
+    /// Where: the address of a TCP door or of a reader's slot, the path of a serial port.
+    pub address: Option<String>,
+    /// Where its memory is.
+    pub memory: MemoryPlace,
+    /// What its modem does otherwise.
+    pub at_quirks: Vec<at::Quirk>,
+    /// The networks that its modem may see, strongest first.
+    pub visible: Vec<Plmn>,
+    /// What is other about it than about the card that everybody gets: keys of [`CardDescription`].
+    pub description: toml::Table,
+}
+
+/// How a card is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Door {
+    /// By our own protocol over TCP.
+    #[default]
+    Tcp,
+    /// As a card in a reader of PC/SC.
+    Vpcd,
+    /// As the card of a modem, by AT commands on a serial port.
+    At,
+}
+
+impl std::fmt::Display for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Vpcd => "vpcd",
+            Self::At => "at",
+        })
+    }
+}
+
+/// Where a card's memory is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryPlace {
+    /// In the data folder.
+    #[default]
+    File,
+    /// Nowhere: with the process the card is gone.
+    Ram,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    card: Vec<CardEntry>,
+}
+
+/// The list in a file.
+///
+/// # Errors
+/// The file cannot be read or is not such a list.
+pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
+    let text = crate::command::sm_dp::read_text(&file.to_owned())?;
+    let list: List = toml::from_str(&text).map_err(|e| {
+        Fault::new(
+            format!("cannot use the cards in {}", file.display()),
+            e.to_string().trim_end().to_owned(),
+            "correct the file: each [[card]] may have eid, door, address, memory, at-quirks, visible and description",
+        )
+    })?;
+    Ok(list.card)
+}
+
+/// The EIDs of these cards, in their order; no two are the same.
+///
+/// # Errors
+/// Two cards want the same EID, or the PKI cannot give another one.
+pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
+    let mut taken: Vec<Eid> = Vec::new();
+    for eid in entries.iter().filter_map(|entry| entry.eid) {
+        if taken.contains(&eid) {
+            let next = "give each card an EID of its own, or leave it out";
+            return Err(Fault::new("cannot make the cards", format!("two of them have EID {eid}"), next));
+        }
+        taken.push(eid);
+    }
+    let mut given = pki.eids(Curve::P256).into_iter();
+    let mut serials = FIRST_SERIAL..;
+    let mut next = || match given.next() {
+        Some(eid) => Ok(eid),
+        None => parties::eid_of_serial(pki, serials.next().unwrap_or_default()),
+    };
+    let mut eids = Vec::with_capacity(entries.len());
+    for entry in entries {
+        eids.push(match entry.eid {
+            Some(eid) => eid,
+            None => loop {
+                let eid = next()?;
+                if !taken.contains(&eid) {
+                    break eid;
+                }
+            },
+        });
+    }
+    Ok(eids)
+}
+
+impl CardEntry {
+    /// The card, with its memory.
+    ///
+    /// # Errors
+    /// The PKI cannot vouch for the EID, the description says what no card is, or the memory cannot be used.
+    pub fn open(&self, eid: Eid, settings: &Settings, pki: &Pki, world: &World) -> Result<Card, Fault> {
+        let description = changed(parties::described(settings, pki, eid)?, &self.description)?;
+        match self.memory {
+            MemoryPlace::File => {
+                let memory = FileMemory::open(parties::card_path(&settings.data_dir, eid))?;
+                Card::open(description, memory, world.clone())
+            }
+            MemoryPlace::Ram => Card::open(description, RamMemory::default(), world.clone()),
+        }
+    }
+
+    /// The path of its serial port, if it is to have one of its own choice.
+    pub fn link(&self) -> Option<PathBuf> {
+        self.address.as_ref().map(PathBuf::from)
+    }
+}
+
+/// The description with these values in the place of its own.
+fn changed(description: CardDescription, changes: &toml::Table) -> Result<CardDescription, Fault> {
+    if changes.is_empty() {
+        return Ok(description);
+    }
+    let fault = |why: String| {
+        let next = "correct the keys below [card.description]; they are those of a card's description";
+        Fault::new(format!("card {} cannot be as it is described", description.eid), why, next)
+    };
+    let mut whole = serde_json::to_value(&description).map_err(|e| fault(e.to_string()))?;
+    let changes = serde_json::to_value(changes).map_err(|e| fault(e.to_string()))?;
+    lay_over(&mut whole, changes, "").map_err(fault)?;
+    serde_json::from_value(whole).map_err(|e| fault(e.to_string()))
+}
+
+/// Tables are changed key by key, everything else as a whole.
+fn lay_over(whole: &mut Value, changes: Value, path: &str) -> Result<(), String> {
+    match (whole, changes) {
+        (Value::Object(whole), Value::Object(changes)) => {
+            for (key, change) in changes {
+                let path = format!("{path}{key}");
+                let at = whole.get_mut(&key).ok_or_else(|| format!("there is no {path}"))?;
+                lay_over(at, change, &format!("{path}."))?;
+            }
+        }
+        (whole, change) => *whole = change,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use certs::PkiOptions;
+
+    use super::*;
+
+    fn pki() -> Pki {
+        Pki::from_seed(b"cards", &PkiOptions::default()).unwrap()
+    }
+
+    fn entries(text: &str) -> Vec<CardEntry> {
+        toml::from_str::<List>(text).unwrap().card
+    }
+
+    #[test]
+    fn every_card_has_an_eid_of_its_own_that_the_eum_can_vouch_for() {
+        let pki = pki();
+        let first = pki.eids(Curve::P256)[0];
+        let mut entries = vec![CardEntry::default(); 5];
+        entries[2].eid = Some(first);
+        let eids = eids(&pki, &entries).unwrap();
+        assert_eq!(eids[2], first);
+        for (at, eid) in eids.iter().enumerate() {
+            assert!(!eids[..at].contains(eid) && eid.has_valid_check_digits(), "{eids:?}");
+            assert!(parties::card_description(&pki, *eid).is_ok());
+        }
+        entries[4].eid = Some(first);
+        assert!(super::eids(&pki, &entries).unwrap_err().why.contains("two of them"));
+    }
+
+    #[test]
+    fn a_list_says_what_is_other_about_each_card() {
+        let list = entries(
+            "[[card]]\ndoor = 'at'\naddress = 'modem'\nmemory = 'ram'\nat-quirks = ['unquoted-hex']\nvisible = ['001-01']\n\
+             [card.description]\nmemory_size = 4096\ncapabilities.firmware_version = '9.8.7'\n[[card]]\n",
+        );
+        assert_eq!((list[0].door, list[0].memory), (Door::At, MemoryPlace::Ram));
+        assert_eq!(list[0].at_quirks, [at::Quirk::UnquotedHex]);
+        assert_eq!(list[1], CardEntry::default());
+        let pki = pki();
+        let description = parties::card_description(&pki, pki.eids(Curve::P256)[0]).unwrap();
+        let other = changed(description.clone(), &list[0].description).unwrap();
+        assert_eq!(
+            (other.memory_size, other.capabilities.firmware_version.to_string()),
+            (4096, "9.8.7".into())
+        );
+        assert_eq!(other.credentials, description.credentials);
+        for (text, why) in
+            [("colour = 1", "no colour"), ("capabilities.svm = '2.0.0'", "no capabilities.svm")]
+        {
+            let fault = changed(description.clone(), &toml::from_str(text).unwrap()).unwrap_err();
+            assert!(fault.why.contains(why), "{fault}");
+        }
+        assert!(changed(description, &toml::from_str("memory_size = 'much'").unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_can_be_served() {
+        let page = include_str!("../../docs/cards.md");
+        let (_, rest) = page.split_once("```toml\n").unwrap();
+        let list = entries(rest.split_once("```").unwrap().0);
+        let pki = pki();
+        for (entry, eid) in list.iter().zip(eids(&pki, &list).unwrap()) {
+            let description = parties::card_description(&pki, eid).unwrap();
+            changed(description, &entry.description).unwrap();
+        }
+        assert_eq!(list.iter().map(|entry| entry.door).collect::<Vec<_>>(), [Door::Vpcd, Door::At]);
+    }
+}

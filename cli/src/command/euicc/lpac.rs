@@ -1,0 +1,55 @@
+//! `landfall euicc lpac`: somebody else's LPA against the card.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use rsp::ids::Eid;
+use tokio::process;
+use world::{BoxCardDoor, Fault};
+
+use crate::{output::say, parties, settings::Settings};
+
+/// Which lpac, which card, and what is to be done.
+#[derive(Debug, Args)]
+pub(super) struct Lpac {
+    /// The program
+    #[arg(long, default_value = "lpac", value_name = "FILE")]
+    lpac: PathBuf,
+    /// A card that is served over TCP, in place of one in this process
+    #[arg(long, value_name = "HOST:PORT")]
+    card: Option<String>,
+    /// What lpac is to do, such as `profile list`
+    #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+impl Lpac {
+    /// Runs lpac to its end; its exit status is ours.
+    ///
+    /// # Errors
+    /// The card or lpac fails.
+    pub(super) async fn run(self, eid: Option<Eid>, settings: &Settings) -> Result<ExitCode, Fault> {
+        let door = match &self.card {
+            Some(address) => {
+                BoxCardDoor::new(net::door::TcpCard::connect(address).await.map_err(super::no_card)?)
+            }
+            None => {
+                let (world, _) = parties::os_world()?;
+                let pki = crate::pki::load_or_init(settings)?;
+                let eid = eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
+                BoxCardDoor::new(parties::card_of(settings, &pki, eid, &world, vec![])?)
+            }
+        };
+        let mut command = process::Command::new(&self.lpac);
+        command.args(&self.arguments);
+        let mut said = Ok(());
+        let status = net::door::run_lpac(command, door, |line| {
+            if said.is_ok() {
+                said = say(&format!("{line}\n"));
+            }
+        })
+        .await?;
+        said?;
+        Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
+    }
+}

@@ -1,0 +1,260 @@
+//! `landfall euicc serve`: cards, each behind a door.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use euicc_sim::{
+    card::Card,
+    device::{Modem, Teller, at},
+    network::RemoteNetworks,
+};
+use net::{
+    Client, OsClock,
+    door::{Insertion, Pty},
+};
+use rsp::ids::{Eid, Plmn};
+use serde::Serialize;
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use world::Fault;
+
+use crate::{
+    cards::{self, CardEntry, Door, MemoryPlace},
+    output::{Table, remark, say, say_json},
+    parties,
+    settings::Settings,
+};
+
+/// Where Debian's vpcd listens for the card of its first slot.
+const VPCD: &str = "127.0.0.1:35963";
+
+/// How often a modem without service looks for a network.
+const SEARCH: Duration = Duration::from_secs(10);
+
+/// Which cards, and by which door.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// So many cards, each with an EID, a memory and an address of its own: ports one after the other, links with a
+    /// number at the end
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["cards", "eid"])]
+    count: u16,
+    /// The cards, as TOML: [[card]] with eid, door, address, memory, description, ...; see docs/cards.md
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["vpcd", "at", "eid"])]
+    cards: Option<PathBuf>,
+    /// In the virtual reader vpcd, where every PC/SC program finds the card [default: 127.0.0.1:35963, the first slot]
+    #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = VPCD, conflicts_with = "at")]
+    vpcd: Option<String>,
+    /// In a modem with AT commands on a serial port, a pseudo-terminal; LINK is made to lead to it
+    #[arg(long, value_name = "LINK", num_args = 0..=1, default_missing_value = "")]
+    at: Option<String>,
+    /// Something that the modem does as those of other makes; may be repeated. NAME help lists them
+    #[arg(long = "at-quirk", value_name = "NAME", requires = "at", value_parser = quirk)]
+    at_quirks: Vec<at::Quirk>,
+    /// A network in reach of the modem, strongest first; may be repeated. `landfall network` has them
+    #[arg(long = "visible", value_name = "PLMN", requires = "at")]
+    visible: Vec<Plmn>,
+    /// Forget the cards at the end, and write nothing
+    #[arg(long, conflicts_with = "cards")]
+    ram: bool,
+}
+
+/// The name of a quirk, or what there is.
+fn quirk(name: &str) -> Result<at::Quirk, String> {
+    name.parse().map_err(|_| {
+        let all = at::Quirk::ALL.iter().map(|(quirk, what)| format!("\n  {quirk:<18}{what}"));
+        format!("there are{}", all.collect::<String>())
+    })
+}
+
+/// A card that is served, as the table has it.
+#[derive(Serialize)]
+struct Served {
+    eid: Eid,
+    door: Door,
+    address: String,
+}
+
+/// A door that is open.
+enum Opened {
+    Tcp(TcpListener),
+    Vpcd(String),
+    At(Pty),
+}
+
+impl Serve {
+    /// Serves until it is stopped. Without other word the card is this one.
+    ///
+    /// # Errors
+    /// A card, a socket or a serial port fails.
+    pub(super) async fn run(self, eid: Option<Eid>, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let (world, _) = parties::os_world()?;
+        let pki = crate::pki::load_or_init(settings)?;
+        let entries = match &self.cards {
+            Some(file) => cards::read(file)?,
+            None => self.entries(eid, settings)?,
+        };
+        net::raise_open_files();
+        let mut served = Vec::with_capacity(entries.len());
+        let mut tasks = JoinSet::new();
+        for (number, (entry, eid)) in entries.iter().zip(cards::eids(&pki, &entries)?).enumerate() {
+            let card = entry.open(eid, settings, &pki, &world)?;
+            let (door, address) = open(entry, settings).await?;
+            served.push(Served { eid, door: entry.door, address: address.clone() });
+            match door {
+                Opened::Tcp(listener) => {
+                    tasks.spawn(async move {
+                        net::door::serve_card(listener, card).await;
+                        Ok(())
+                    });
+                }
+                Opened::Vpcd(address) => {
+                    tasks.spawn(async move {
+                        let tell = |insertion| remark(&told(eid, &address, &insertion));
+                        net::door::insert_into_vpcd(&address, card, tell).await;
+                        Ok(())
+                    });
+                }
+                Opened::At(port) => {
+                    let modem = modem(card, number, entry, settings)?;
+                    tasks.spawn(serve_modem(port, modem));
+                }
+            }
+        }
+        show(&served, json)?;
+        tokio::select! {
+            Some(ended) = tasks.join_next() => ended.unwrap_or(Ok(())),
+            () = super::super::sm_dp::stop_signal() => Ok(()),
+        }
+    }
+
+    /// As many as were asked for, with addresses one after the other.
+    fn entries(&self, eid: Option<Eid>, settings: &Settings) -> Result<Vec<CardEntry>, Fault> {
+        let memory = if self.ram { MemoryPlace::Ram } else { MemoryPlace::File };
+        let (door, first) = match (&self.vpcd, &self.at) {
+            (Some(address), _) => (Door::Vpcd, address),
+            (None, Some(link)) => (Door::At, link),
+            (None, None) => (Door::Tcp, &settings.euicc),
+        };
+        (0..self.count)
+            .map(|number| {
+                let address = match door {
+                    Door::At if first.is_empty() => None,
+                    Door::At if self.count == 1 => Some(first.clone()),
+                    Door::At => Some(format!("{first}{number}")),
+                    Door::Tcp | Door::Vpcd => Some(nth_port(first, number)?),
+                };
+                let (at_quirks, visible) = (self.at_quirks.clone(), self.visible.clone());
+                Ok(CardEntry { eid, door, address, memory, at_quirks, visible, ..CardEntry::default() })
+            })
+            .collect()
+    }
+}
+
+/// The address with a port so much higher; port 0 is any free one every time.
+fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
+    let next = "give an address as HOST:PORT, with enough ports above it";
+    let fault = |why: &str| Fault::new(format!("no address beside {address:?}"), why, next);
+    let (host, port) = address.rsplit_once(':').ok_or_else(|| fault("it has no port"))?;
+    let port: u16 = port.parse().map_err(|_| fault("its port is no number up to 65535"))?;
+    match port {
+        0 => Ok(address.to_owned()),
+        port => {
+            let port = port.checked_add(number).ok_or_else(|| fault("there are no more ports"))?;
+            Ok(format!("{host}:{port}"))
+        }
+    }
+}
+
+async fn open(entry: &CardEntry, settings: &Settings) -> Result<(Opened, String), Fault> {
+    Ok(match entry.door {
+        Door::Tcp => {
+            let mut address = entry.address.clone().unwrap_or_else(|| settings.euicc.clone());
+            let listener = parties::listen_at(&mut address).await?;
+            (Opened::Tcp(listener), address)
+        }
+        Door::Vpcd => {
+            let address = entry.address.clone().unwrap_or_else(|| VPCD.to_owned());
+            (Opened::Vpcd(address.clone()), address)
+        }
+        Door::At => {
+            let port = Pty::open(entry.link().as_deref())?;
+            let address = port.path().display().to_string();
+            (Opened::At(port), address)
+        }
+    })
+}
+
+fn modem(
+    card: Card,
+    number: usize,
+    entry: &CardEntry,
+    settings: &Settings,
+) -> Result<at::AtModem<Card>, Fault> {
+    let radio = Client::default().link(&settings.network, None)?;
+    let mut modem = Modem::new(card, RemoteNetworks::new(radio), Teller::silent(OsClock));
+    modem.set_visible(entry.visible.clone());
+    let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+    Ok(at::AtModem::new(modem, at::Identity::numbered(number), entry.at_quirks.clone()))
+}
+
+/// Lets a modem speak on a serial port. Ends only when the port breaks.
+async fn serve_modem(port: Pty, mut modem: at::AtModem<Card>) -> Result<(), Fault> {
+    let broken = |error| {
+        let what = format!("the serial port {} has broken", port.path().display());
+        Fault::caused_by(error, what, "start the command again")
+    };
+    loop {
+        port.write(&modem.settle().await).await.map_err(broken)?;
+        match timeout(SEARCH, port.read()).await {
+            Ok(octets) => {
+                let answer = modem.receive(&octets.map_err(broken)?).await;
+                port.write(&answer).await.map_err(broken)?;
+            }
+            Err(_nobody_speaks) => modem.search_again(),
+        }
+    }
+}
+
+fn show(served: &[Served], json: bool) -> Result<(), Fault> {
+    if json {
+        say_json(&served)?;
+    } else {
+        let mut table = Table::new(&["EID", "door", "address"]);
+        for Served { eid, door, address } in served {
+            table.row([eid.to_string(), door.to_string(), address.clone()]);
+        }
+        say(&table.render())?;
+    }
+    remark("Ctrl-C takes the cards away");
+    Ok(())
+}
+
+/// What is said of a card in a reader of PC/SC.
+fn told(eid: Eid, address: &str, insertion: &Insertion) -> String {
+    match insertion {
+        Insertion::Inserted => format!("card {eid} is in the reader at {address}"),
+        Insertion::Withdrawn => {
+            format!("the reader at {address} has gone; card {eid} waits for it to come back")
+        }
+        Insertion::NoReader(fault) => format!("{fault:#}\ncard {eid} waits for the reader"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_follow_one_another() {
+        assert_eq!(nth_port("127.0.0.1:8431", 2).unwrap(), "127.0.0.1:8433");
+        assert_eq!(nth_port("[::1]:0", 2).unwrap(), "[::1]:0");
+        for address in ["localhost", "localhost:x", "localhost:65535"] {
+            assert!(nth_port(address, 1).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_quirk_that_is_not_known_is_answered_with_those_that_are() {
+        assert_eq!(quirk("bare-session"), Ok(at::Quirk::BareSession));
+        assert!(quirk("help").unwrap_err().contains("unquoted-hex"));
+    }
+}
