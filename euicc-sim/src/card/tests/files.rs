@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crypto::Curve;
-use profile::{FileKind, FileSystem, Package};
 use rsp::sgp22::es10c::EnableResult;
 
 use super::bench::Bench;
@@ -49,94 +48,6 @@ pub(super) fn with_enabled(goods: &Goods) -> Bench {
 pub(super) fn with_ts48() -> Option<Bench> {
     let (_, package) = ts48("der").into_iter().find(|(name, _)| name == "TS48v7_SAIP2.3_NoBERTLV")?;
     Some(with_enabled(&Goods::of(package)))
-}
-
-#[test]
-fn what_the_card_reads_is_what_the_value_notation_says() {
-    for (name, text) in ts48("txt") {
-        let (_, package) = ts48("der").into_iter().find(|(other, _)| *other == name).unwrap();
-        let mut bench = with_enabled(&Goods::of(package));
-        let text = String::from_utf8(text).unwrap();
-        let usim = text.split_once("usim-header").unwrap().1;
-        let hex = |text: &str, file: &str, element: &str| {
-            let file = text.split_once(&format!("  {file} {{")).unwrap().1;
-            let value = file.split_once(&format!("{element} ")).unwrap().1.trim_start_matches(": ");
-            value.trim_start_matches('\'').split_once('\'').unwrap().0.to_owned()
-        };
-        bench.expect("00A4000C02 2FE2", "9000");
-        assert_eq!(bench.read("00B000000A"), hex(&text, "ef-iccid", "fillFileContent"), "{name}");
-        bench.read(SELECT_USIM);
-        bench.expect("00A4000C02 6F07", "9000");
-        assert_eq!(bench.read("00B0000009"), hex(usim, "ef-imsi", "fillFileContent"), "{name}");
-        bench.expect("00A4000C02 6FAD", "9000");
-        assert_eq!(bench.read("00B0000000"), hex(usim, "ef-ad", "fillFileContent"), "{name}");
-        bench.expect("00A4000C02 6F46", "9000");
-        let spn = hex(usim, "ef-spn", "fillPattern");
-        assert_eq!(bench.read("00B0000000"), format!("{spn:F<34}"), "{name}");
-    }
-}
-
-#[test]
-fn every_file_of_every_profile_reads_back_as_its_package_says() {
-    for (name, package) in ts48("der") {
-        let expected = FileSystem::build(&Package::decode(&package).unwrap()).unwrap();
-        let mut bench = with_enabled(&Goods::of(package));
-        let mut seen = 0;
-        for (index, file) in expected.all() {
-            let Some(content) = expected.content(index) else { continue };
-            // From the application or from the MF, by path.
-            let mut steps: Vec<String> = Vec::new();
-            let mut at = index;
-            let adf = loop {
-                let here = expected.file(at).unwrap();
-                match (&here.kind, here.parent) {
-                    (FileKind::Adf { aid }, _) => break Some(aid.to_string()),
-                    (_, None) => break None,
-                    (_, Some(parent)) => {
-                        steps.insert(0, here.fid.to_string());
-                        at = parent;
-                    }
-                }
-            };
-            let path = match adf {
-                Some(aid) => {
-                    bench.read(&format!("00A4040C{:02X}{aid}", aid.len() / 2));
-                    format!("7FFF{}", steps.concat())
-                }
-                None => steps.concat(),
-            };
-            for verify in [VERIFY_ADM1, "0020000B08 3636363636363636"] {
-                bench.expect(verify, "9000");
-            }
-            bench.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
-            let what = format!("{name} {path} {:?}", file.name);
-            match file.kind.record_length() {
-                _ if matches!(file.kind, FileKind::BerTlv { .. }) => bench.expect("00B0000000", "6981"),
-                Some(length) => {
-                    for (number, record) in content.chunks(length).enumerate() {
-                        let answer = bench.apdu(&format!("00B2{:02X}04{length:02X}", number + 1));
-                        assert_eq!(answer, format!("{}9000", hex::encode_upper(record)), "{what}");
-                    }
-                }
-                None => {
-                    let mut read = String::new();
-                    for offset in (0..content.len()).step_by(0xFF) {
-                        let length = 0xFF.min(content.len() - offset);
-                        let answer = bench.apdu(&format!("00B0{offset:04X}{length:02X}"));
-                        // PIN2 and the like are nobody's to read here.
-                        if answer == "6982" {
-                            read = hex::encode_upper(content);
-                            break;
-                        }
-                        read.push_str(answer.strip_suffix("9000").expect(&what));
-                    }
-                    assert_eq!(read, hex::encode_upper(content), "{what}");
-                }
-            }
-            seen += 1;
-        }
-        assert!(seen > 140, "{name}: {seen} files");
-    }
 }
 
 #[test]

@@ -1,0 +1,236 @@
+//! Every file of every TS.48 profile, over APDUs: where it is, what its FCP says, what is in it.
+
+use std::collections::BTreeSet;
+
+use profile::{FileKind, FileSystem, Package, ProfileFiles};
+use rsp::der::{Tag, tlv};
+
+use super::bench::Bench;
+use super::files::{VERIFY_ADM1, ts48, with_enabled};
+use super::server::Goods;
+use super::value_notation::{ExpectedFile, ExpectedFiles};
+
+/// What is open to whoever knows every code of the TS.48 profile.
+const CODES: [&str; 3] = [VERIFY_ADM1, "0020000B08 3636363636363636", "0020008108 39393939FFFFFFFF"];
+
+/// Bits of an access mode.
+const READ: u8 = 0x01;
+const UPDATE: u8 = 0x02;
+
+/// What a package has, as its value notation says; where there is none, as the package itself says.
+fn expected(name: &str, package: &[u8]) -> (ExpectedFiles, &'static str) {
+    match ts48("txt").into_iter().find(|(other, _)| other == name) {
+        Some((_, text)) => (ExpectedFiles::read(&String::from_utf8(text).unwrap()), "its value notation"),
+        None => {
+            let files = FileSystem::build(&Package::decode(package).unwrap()).unwrap();
+            (ExpectedFiles::of(&files), "the decoded package")
+        }
+    }
+}
+
+#[test]
+fn every_file_of_every_profile_reads_back_as_its_package_says() {
+    for (name, package) in ts48("der") {
+        let (expected, source) = expected(&name, &package);
+        let mut walk = Walk { bench: with_enabled(&Goods::of(package)), expected: &expected, name: &name };
+        for file in &expected.files {
+            walk.check(file);
+        }
+        let directories = walk.list();
+        let files = expected.files.len();
+        let links = expected.files.iter().filter(|file| file.link.is_some()).count();
+        let ber_tlv = expected.files.iter().filter(|file| file.is_ber_tlv()).count();
+        let closed = expected.files.iter().filter(|file| !expected.allows(file, READ)).count();
+        println!(
+            "{name}: {files} EFs in {directories} directories are as {source} says, {links} of them links, \
+             {ber_tlv} of BER-TLV structure, {closed} that nobody may read"
+        );
+        assert!(files > 200, "{name}: {files} files");
+    }
+}
+
+struct Walk<'a> {
+    bench: Bench,
+    expected: &'a ExpectedFiles,
+    name: &'a str,
+}
+
+impl Walk<'_> {
+    /// Selects the application of a path, if it is in one, and gives the path as SELECT takes it.
+    fn path(&mut self, path: &[u16]) -> String {
+        let digits = |fids: &[u16]| fids.iter().map(|fid| format!("{fid:04X}")).collect::<String>();
+        match path {
+            [first, rest @ ..] if self.expected.applications.contains_key(first) => {
+                let aid = &self.expected.applications[first];
+                self.bench.expect(&format!("00A4040C{:02X}{aid}", aid.len() / 2), "9000");
+                format!("7FFF{}", digits(rest))
+            }
+            _ => digits(path),
+        }
+    }
+
+    fn select(&mut self, path: &[u16]) {
+        if path.is_empty() {
+            return self.bench.expect("00A4000C023F00", "9000");
+        }
+        let path = self.path(path);
+        self.bench.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
+    }
+
+    fn check(&mut self, file: &ExpectedFile) {
+        let what = format!("{} {:04X?} {}", self.name, file.path(), file.name);
+        // By path.
+        let path = self.path(&file.path());
+        let fcp = self.bench.read(&format!("00A40804{:02X}{path}", path.len() / 2));
+        let size = self.check_fcp(file, &hex::decode(fcp).unwrap(), &what);
+        for code in CODES {
+            let answer = self.bench.apdu(code);
+            // PIN2 belongs to applications and to DF.TELECOM.
+            assert!(answer == "9000" || answer == "6A88" && code == CODES[2], "{what}: {code} {answer}");
+        }
+        let content = self.expected.real(file).content(size);
+        self.check_content(file, &content, &what);
+        // From directory to directory.
+        let steps = self.path(&file.path());
+        let (first, rest) = steps.split_at(4);
+        self.bench.expect(&format!("00A4000C02{}", if first == "7FFF" { first } else { "3F00" }), "9000");
+        let steps = if first == "7FFF" { rest } else { steps.as_str() };
+        for step in steps.as_bytes().chunks(4) {
+            self.bench.expect(&format!("00A4000C02{}", String::from_utf8_lossy(step)), "9000");
+        }
+        self.check_content(file, &content, &what);
+        // By short identifier.
+        if let Some(Some(sfi)) = file.sfi
+            && self.expected.allows(file, READ)
+        {
+            self.select(&file.directory);
+            match file.record_length() {
+                _ if file.is_ber_tlv() => {
+                    self.bench.expect(&format!("80CB00{:02X}015C00", 0x80 | sfi), "5C009000")
+                }
+                Some(length) => {
+                    let record = hex::encode_upper(&content[..length]);
+                    self.bench.expect(&format!("00B201{:02X}00", sfi << 3 | 4), &format!("{record}9000"));
+                }
+                None => {
+                    let start = hex::encode_upper(&content[..size.min(0x10)]);
+                    let read = self.bench.apdu(&format!("00B0{:02X}00{:02X}", 0x80 | sfi, size.min(0x10)));
+                    assert_eq!(read, format!("{start}9000"), "{what} by short identifier {sfi}");
+                }
+            }
+        }
+    }
+
+    /// The size that the FCP tells; what else it tells must be what the package says.
+    fn check_fcp(&self, file: &ExpectedFile, fcp: &[u8], what: &str) -> usize {
+        let (tag, template) = tlv::split(fcp).unwrap();
+        assert_eq!(tag, Tag(0x62), "{what}");
+        let find = |tag| tlv::split(tlv::find(template, Tag(tag)).unwrap().unwrap()).unwrap().1;
+        let size = find(0x80).iter().fold(0, |size, octet| size << 8 | usize::from(*octet));
+        let real = self.expected.real(file);
+        if let Some(expected) = real.size
+            && !file.is_ber_tlv()
+        {
+            assert_eq!(size, expected, "{what}: size");
+        }
+        let mut descriptor = real.descriptor.clone();
+        if let Some(length) = real.record_length() {
+            descriptor.push(u8::try_from(size / length).unwrap());
+        }
+        assert_eq!(find(0x82), descriptor, "{what}: descriptor");
+        assert_eq!(find(0x83), file.fid.to_be_bytes(), "{what}: identifier");
+        assert_eq!(find(0x8A), [5], "{what}: life cycle");
+        if let Some(rule) = &file.access_rule {
+            assert_eq!(find(0x8B), rule, "{what}: access rule");
+        }
+        if let Some(special) = file.special_information {
+            let info = find(0xA5);
+            let found = tlv::find(info, Tag(0xC0)).unwrap().unwrap();
+            assert_eq!(tlv::split(found).unwrap().1, [special], "{what}: special file information");
+        }
+        match file.sfi {
+            Some(Some(sfi)) => assert_eq!(find(0x88), [sfi << 3], "{what}: short identifier"),
+            Some(None) => assert_eq!(find(0x88), [0; 0], "{what}: short identifier"),
+            None => {}
+        }
+        size
+    }
+
+    /// The current EF must have this content.
+    fn check_content(&mut self, file: &ExpectedFile, content: &[u8], what: &str) {
+        if !self.expected.allows(file, READ) {
+            let command = match file.record_length() {
+                _ if file.is_ber_tlv() => "80CB0080015C00",
+                Some(_) => "00B2010400",
+                None => "00B0000000",
+            };
+            return self.bench.expect(command, "6982");
+        }
+        if file.is_ber_tlv() {
+            // None of the packages puts an object into a file: one is written, listed, read and taken away.
+            assert!(content.is_empty(), "{what}");
+            assert_eq!(self.bench.apdu("80CB0080015C00"), "5C009000", "{what}");
+            if !self.expected.allows(file, UPDATE) {
+                return self.bench.expect("80DB0080048002CAFE", "6982");
+            }
+            self.bench.expect("80DB0080048002CAFE", "9000");
+            self.bench.expect("80CB0080015C00", "5C01809000");
+            self.bench.expect("80CB0080018000", "8002CAFE9000");
+            self.bench.expect("80DB00800180", "9000");
+            return;
+        }
+        let (length, commands): (_, Vec<String>) = match self.expected.real(file).record_length() {
+            Some(length) => {
+                let numbers = 1..=content.len() / length;
+                (length, numbers.map(|number| format!("00B2{number:02X}04{length:02X}")).collect())
+            }
+            None => {
+                let offsets = (0..content.len()).step_by(0xF0);
+                let command = |at| format!("00B0{at:04X}{:02X}", 0xF0.min(content.len() - at));
+                (0xF0, offsets.map(command).collect())
+            }
+        };
+        for (command, expected) in commands.iter().zip(content.chunks(length)) {
+            let answer = self.bench.apdu(command);
+            assert_eq!(answer, format!("{}9000", hex::encode_upper(expected)), "{what}: {command}");
+        }
+    }
+
+    /// In every directory there are the files that the package puts there, and no other; gives how many directories.
+    fn list(&mut self) -> usize {
+        let directories: Vec<Vec<u16>> = self.expected.directories.iter().cloned().chain([vec![]]).collect();
+        for directory in &directories {
+            let here = self.expected.files.iter().filter(|file| file.directory == *directory);
+            let expected: BTreeSet<u16> = here.map(|file| file.fid).collect();
+            self.select(directory);
+            let candidates = (0x2F00..=0x2FFF).chain(0x4F00..=0x4FFF).chain(0x6F00..=0x6FFF);
+            let is_there = |fid: &u16| self.bench.apdu(&format!("00A4000C02{fid:04X}")) == "9000";
+            let found: BTreeSet<u16> = candidates.filter(is_there).collect();
+            assert_eq!(found, expected, "{} {directory:04X?}", self.name);
+        }
+        directories.len()
+    }
+}
+
+impl ExpectedFiles {
+    /// The same of a package without value notation: only the way to the card is checked then.
+    fn of(files: &ProfileFiles) -> Self {
+        let path = |index| files.path_of(index).iter().skip(1).map(|fid| fid.0).collect::<Vec<_>>();
+        let mut expected = Self::default();
+        for (index, file) in files.all() {
+            let mut directory = path(index);
+            if file.kind.is_directory() {
+                if let FileKind::Adf { aid } = &file.kind {
+                    expected.applications.insert(file.fid.0, aid.to_string());
+                }
+                if !directory.is_empty() {
+                    expected.directories.insert(directory);
+                }
+                continue;
+            }
+            directory.pop();
+            expected.files.push(ExpectedFile::read_from(directory, file, files.content(index).unwrap()));
+        }
+        expected
+    }
+}
