@@ -449,7 +449,7 @@ impl FileSystem {
     fn write(&mut self, index: FileIndex, at: usize, content: &[u8]) -> Result<usize, Wrong> {
         let end = at.saturating_add(content.len());
         let grows = match self.files.file(index).map(|file| &file.kind) {
-            Some(FileKind::BerTlv { maximum_size }) => {
+            Some(FileKind::BerTlv { maximum_size, .. }) => {
                 Some(usize::try_from(*maximum_size).unwrap_or(usize::MAX))
             }
             _ => None,

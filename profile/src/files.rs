@@ -58,6 +58,9 @@ pub enum FileKind {
     BerTlv {
         /// How many octets they may have together; 0 for as many as there is room.
         maximum_size: u32,
+        /// For how many octets there is to be room in any case.
+        #[serde(default)]
+        reserved_size: u32,
     },
 }
 

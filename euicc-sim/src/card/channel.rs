@@ -83,7 +83,8 @@ pub(crate) fn manage_channel(
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
     match (command.p1, command.p2, command.data) {
-        (0x00, 0x00, []) => open(context, command.le),
+        (0x00, 0x00, []) => open_any(context, command.le),
+        (0x00, number @ 1..CHANNELS, []) => open(context, number),
         (0x80, number @ 1..CHANNELS, []) => {
             let closed = context.volatile.channels.remove(&number);
             closed.map(|_| Vec::new()).ok_or(StatusWord::LOGICAL_CHANNEL_NOT_SUPPORTED)
@@ -94,15 +95,23 @@ pub(crate) fn manage_channel(
     }
 }
 
-fn open(context: &mut Context<'_>, le: Option<Le>) -> Result<Vec<u8>, StatusWord> {
+fn open_any(context: &mut Context<'_>, le: Option<Le>) -> Result<Vec<u8>, StatusWord> {
     match le {
         Some(Le::Exactly(1) | Le::Maximum(_)) => {}
         _ => return Err(StatusWord::wrong_le(1)),
     }
     let free = (1..CHANNELS).find(|number| !context.volatile.channels.contains_key(number));
     let number = free.ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)?;
-    // Nothing of the channel on which the command came is passed on.
+    open(context, number)?;
+    Ok(vec![number])
+}
+
+/// Nothing of the channel on which the command came is passed on, be it the basic one or another.
+fn open(context: &mut Context<'_>, number: u8) -> Result<Vec<u8>, StatusWord> {
+    if context.volatile.channels.contains_key(&number) {
+        return Err(StatusWord::INCORRECT_P1_P2);
+    }
     let channel = Channel::fresh(&context.persistent);
     context.volatile.channels.insert(number, channel);
-    Ok(vec![number])
+    Ok(Vec::new())
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod binary;
+mod challenge;
 mod data_object;
 mod fcp;
 mod increase;
@@ -46,7 +47,7 @@ enum With {
 }
 
 /// Every instruction there is: class, INS, where it is understood, what answers it.
-const INSTRUCTIONS: [(ClassKind, u8, With, Function); 27] = {
+const INSTRUCTIONS: [(ClassKind, u8, With, Function); 28] = {
     use ClassKind::{Interindustry, Proprietary};
     [
         (Interindustry, 0xA4, With::Anything, select::select),
@@ -74,6 +75,7 @@ const INSTRUCTIONS: [(ClassKind, u8, With, Function); 27] = {
         (Interindustry, 0x26, With::Files, pin::disable),
         (Interindustry, 0x28, With::Files, pin::enable),
         (Interindustry, 0x2C, With::Files, pin::unblock),
+        (Interindustry, 0x84, With::Files, challenge::get_challenge),
         (Interindustry, 0x88, With::Files, authenticate),
         (Proprietary, 0x78, With::Files, |context, command| get_identity(context, command)),
     ]
@@ -81,13 +83,13 @@ const INSTRUCTIONS: [(ClassKind, u8, With, Function); 27] = {
 
 /// Lets the right function run: by class, instruction and what is selected on the channel.
 pub(super) fn dispatch(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    let mut known = INSTRUCTIONS.iter().filter(|(_, ins, ..)| *ins == command.ins);
-    let found =
-        known.clone().find(|(class, _, with, _)| *class == command.class.kind && is_there(context, *with));
-    match found {
+    let mut known = INSTRUCTIONS.iter().filter(|(_, ins, ..)| *ins == command.ins).peekable();
+    let exists = known.peek().is_some();
+    let mut of_class = known.filter(|(class, ..)| *class == command.class.kind).peekable();
+    let exists_in_class = of_class.peek().is_some();
+    match of_class.find(|(_, _, with, _)| is_there(context, *with)) {
         Some((.., function)) => function(context, command),
-        // The class byte is wrong for an instruction that exists, or the instruction does not exist here.
-        None if known.any(|(class, ..)| *class != command.class.kind) => Err(StatusWord::CLASS_NOT_SUPPORTED),
+        None if exists && !exists_in_class => Err(StatusWord::CLASS_NOT_SUPPORTED),
         None => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }
 }

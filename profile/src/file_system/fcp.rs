@@ -65,6 +65,10 @@ pub(super) fn kind_of(fid: Fid, row: Option<&Element>, fcp: &Fcp) -> Result<(Fil
                     _ => 0,
                 },
             },
+            reserved_size: match &fcp.ef_file_size {
+                Some(size) => number_of("efFileSize", size)?,
+                None => 0,
+            },
         },
         (structure, _) if structure & 0x30 == 0 => match structure & 0x07 {
             1 => FileKind::Transparent,

@@ -217,7 +217,9 @@ fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, 
     };
     let (replaced, others) = (length(true), length(false));
     let maximum = match kind_of(context, file)? {
-        FileKind::BerTlv { maximum_size: maximum @ 1.. } => usize::try_from(*maximum).unwrap_or(usize::MAX),
+        FileKind::BerTlv { maximum_size: maximum @ 1.., .. } => {
+            usize::try_from(*maximum).unwrap_or(usize::MAX)
+        }
         _ => MAX_FILE_MEMORY,
     };
     let free = usize::try_from(free_memory(context)).unwrap_or(usize::MAX);

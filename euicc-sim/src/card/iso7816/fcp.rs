@@ -26,7 +26,7 @@ pub(super) fn fcp(profile: &InstalledProfile, index: FileIndex) -> Result<Vec<u8
     if file.kind.is_directory() {
         put(0xC6, &pin_status_template(profile, index, &file.pin_status_template));
     } else {
-        put(0x80, &be_octets(size.unwrap_or(0)));
+        put(0x80, &be_octets(u32::try_from(size.unwrap_or(0)).unwrap_or(u32::MAX)));
         // Present and empty says that there is none (section 11.1.1.4.8).
         put(0x88, file.sfi.map(|sfi| sfi << 3).as_slice());
     }
@@ -42,14 +42,29 @@ fn descriptor(kind: &FileKind, own: &Octets, records: Option<usize>) -> Vec<u8> 
     descriptor
 }
 
-/// Proprietary information: UICC characteristics of a directory (clock stop allowed, 3 V and 1.8 V), special file
-/// information of an EF.
+/// Proprietary information (section 11.1.1.4.6): UICC characteristics of a directory (clock stop allowed, 3 V and
+/// 1.8 V), in the MF also that TERMINAL CAPABILITY is understood; special file information of an EF, and of one of
+/// BER-TLV structure also that its objects are in DER, and the sizes that are kept free for it and that it may have.
 fn proprietary(kind: &FileKind, special_information: u8) -> Vec<u8> {
+    const CHARACTERISTICS: [u8; 3] = [0x80, 0x01, 0x71];
+    let special = tlv_bytes(Tag(0xC0), &[special_information]);
     match kind {
-        FileKind::Mf | FileKind::Df | FileKind::Adf { .. } => tlv_bytes(Tag(0x80), &[0x71]),
-        _ => tlv_bytes(Tag(0xC0), &[special_information]),
+        FileKind::Mf => [&CHARACTERISTICS[..], &[0x87, 0x01, 0x01]].concat(),
+        FileKind::Df | FileKind::Adf { .. } => CHARACTERISTICS.to_vec(),
+        FileKind::BerTlv { reserved_size, maximum_size } => {
+            let mut information = [special, tlv_bytes(Tag(0x84), &[0x01])].concat();
+            information.extend(tlv_bytes(Tag(0x85), &be_octets(*reserved_size)));
+            if *maximum_size != 0 {
+                information.extend(tlv_bytes(Tag(0x86), &be_octets(*maximum_size)));
+            }
+            information
+        }
+        _ => special,
     }
 }
+
+/// The code that stands in for those of several applications (section 9.5.1).
+const UNIVERSAL_PIN: u8 = 0x11;
 
 /// PIN status template DO: which codes apply in a directory and which are enabled (section 11.1.1.4.10).
 fn pin_status_template(profile: &InstalledProfile, directory: FileIndex, references: &[u8]) -> Vec<u8> {
@@ -60,13 +75,17 @@ fn pin_status_template(profile: &InstalledProfile, directory: FileIndex, referen
         if let (true, Some(octet)) = (is_enabled, enabled.get_mut(position / 8)) {
             *octet |= 0x80 >> (position % 8);
         }
+        if *reference == UNIVERSAL_PIN {
+            // Whether it is to be presented.
+            keys.extend(tlv_bytes(Tag(0x95), &[if is_enabled { 0x08 } else { 0x00 }]));
+        }
         keys.extend(tlv_bytes(Tag(0x83), &[*reference]));
     }
     [tlv_bytes(Tag(0x90), &enabled), keys].concat()
 }
 
 /// Two octets at least, as terminals expect of a file size.
-fn be_octets(number: usize) -> Vec<u8> {
+fn be_octets(number: u32) -> Vec<u8> {
     let octets = number.to_be_bytes();
     let significant = octets.iter().skip_while(|octet| **octet == 0).count().max(2);
     octets.iter().skip(octets.len().saturating_sub(significant)).copied().collect()

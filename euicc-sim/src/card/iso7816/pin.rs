@@ -27,13 +27,8 @@ pub(super) type PinPlace = (FileIndex, PinKeyReference);
 pub(super) fn verify(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     let place = addressed(context, command)?;
     if command.data.is_empty() {
-        // A question only.
-        let pin = pin(context, place)?;
-        return match (pin.attempts_left, context.volatile.verified.contains(&place)) {
-            (0, _) => Err(StatusWord::AUTHENTICATION_METHOD_BLOCKED),
-            (_, true) => Ok(Vec::new()),
-            (left, false) => Err(StatusWord::attempts_left(left)),
-        };
+        // A question, answered with the counter whether or not the code has been presented.
+        return Err(refused(pin(context, place)?.attempts_left));
     }
     let (code, []) = codes(command.data)? else { return Err(StatusWord::WRONG_LENGTH) };
     if !pin(context, place)?.is_enabled() {

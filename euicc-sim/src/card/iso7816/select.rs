@@ -7,12 +7,19 @@ use rsp::ids::Aid;
 use super::access;
 use super::fcp::fcp;
 use crate::card::apdu::Command;
-use crate::card::channel::{CurrentEf, Place, Selection};
+use crate::card::channel::{Channel, CurrentEf, Place, Selection};
 use crate::card::context::Context;
 use crate::card::status_word::StatusWord;
 
 /// The application of the channel, whatever its identifier.
 const CURRENT_ADF: Fid = Fid(0x7FFF);
+
+/// A file, and the directory in which it was found, which may be a link to the one it is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) directory: FileIndex,
+    pub(super) file: FileIndex,
+}
 
 /// Something with an AID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +38,16 @@ pub(super) fn select(context: &mut Context<'_>, command: &Command<'_>) -> Result
         _ => return Err(StatusWord::INCORRECT_P1_P2),
     };
     let answer = match command.p1 {
-        0x04 => by_aid(context, command.data, command.p2)?,
+        0x04 => match command.p2 & 0b0110_0000 {
+            0x00 => by_aid(context, command.data, command.p2)?,
+            0x40 => terminate(context, command.data)?,
+            _ => return Err(StatusWord::INCORRECT_P1_P2),
+        },
         _ if command.p2 & 0b0110_0011 != 0 => return Err(StatusWord::INCORRECT_P1_P2),
         p1 => {
             let found = match p1 {
                 0x00 => by_fid(context, command.data)?,
+                0x01 => child_directory(context, command.data)?,
                 0x03 => parent(context, command.data)?,
                 0x08 => by_path(context, command.data, PathFrom::Mf)?,
                 0x09 => by_path(context, command.data, PathFrom::Here)?,
@@ -66,6 +78,27 @@ pub(super) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result
         0x0C => Ok(Vec::new()),
         _ => Err(StatusWord::INCORRECT_P1_P2),
     }
+}
+
+/// Ends the session of the application of this channel (section 11.1.1.2, P2): what was presented to it alone is
+/// forgotten, unless another channel is in it.
+fn terminate(context: &mut Context<'_>, aid: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    if !(5..=16).contains(&aid.len()) {
+        return Err(StatusWord::WRONG_LENGTH);
+    }
+    let active = context.place().ok().and_then(|place| place.adf).ok_or(StatusWord::FILE_NOT_FOUND)?;
+    let is_named = files(context)?.adfs(aid).any(|(adf, _)| adf == active);
+    if !is_named {
+        return Err(StatusWord::FILE_NOT_FOUND);
+    }
+    let answer = fcp(context.profile()?, active)?;
+    context.select(Selection::Files(Place::MF));
+    let is_active =
+        |channel: &Channel| matches!(channel.selection, Selection::Files(place) if place.adf == Some(active));
+    if !context.volatile.channels.values().any(is_active) {
+        context.volatile.verified.retain(|(owner, _)| *owner != active);
+    }
+    Ok(answer)
 }
 
 fn by_aid(context: &mut Context<'_>, aid: &[u8], p2: u8) -> Result<Vec<u8>, StatusWord> {
@@ -130,10 +163,25 @@ fn isd_r_template(context: &Context<'_>) -> Vec<u8> {
 }
 
 /// The file with an identifier that can be reached from here.
-pub(super) fn by_fid(context: &Context<'_>, data: &[u8]) -> Result<FileIndex, StatusWord> {
+pub(super) fn by_fid(context: &Context<'_>, data: &[u8]) -> Result<Found, StatusWord> {
+    let place = context.place().ok();
+    let file = find(files(context)?, place, fid(data)?).ok_or(StatusWord::FILE_NOT_FOUND)?;
+    // An EF is only ever found in the current directory.
+    Ok(Found { directory: place.map_or(file, |place| place.directory), file })
+}
+
+fn fid(data: &[u8]) -> Result<Fid, StatusWord> {
     let [high, low] = data else { return Err(StatusWord::WRONG_LENGTH) };
-    let fid = Fid(u16::from_be_bytes([*high, *low]));
-    find(files(context)?, context.place().ok(), fid).ok_or(StatusWord::FILE_NOT_FOUND)
+    Ok(Fid(u16::from_be_bytes([*high, *low])))
+}
+
+/// A DF that lies in the current directory.
+fn child_directory(context: &Context<'_>, data: &[u8]) -> Result<Found, StatusWord> {
+    let fid = fid(data)?;
+    let directory = context.place().map_err(|_| StatusWord::FILE_NOT_FOUND)?.directory;
+    let files = files(context)?;
+    let found = child(files, directory, fid).filter(|found| is_directory(files, *found));
+    Ok(Found { directory, file: found.ok_or(StatusWord::FILE_NOT_FOUND)? })
 }
 
 /// Where an identifier is looked for: section 8.4.1.
@@ -175,13 +223,14 @@ fn is_directory(files: &ProfileFiles, index: FileIndex) -> bool {
     files.file(index).is_some_and(|file| file.kind.is_directory())
 }
 
-fn parent(context: &Context<'_>, data: &[u8]) -> Result<FileIndex, StatusWord> {
+fn parent(context: &Context<'_>, data: &[u8]) -> Result<Found, StatusWord> {
     if !data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
     let place = context.place().map_err(|_| StatusWord::FILE_NOT_FOUND)?;
     let above = files(context)?.file(place.directory).and_then(|file| file.parent);
-    above.ok_or(StatusWord::FILE_NOT_FOUND)
+    let file = above.ok_or(StatusWord::FILE_NOT_FOUND)?;
+    Ok(Found { directory: file, file })
 }
 
 #[derive(Clone, Copy)]
@@ -191,7 +240,7 @@ pub(super) enum PathFrom {
 }
 
 /// The file at the end of a path.
-pub(super) fn by_path(context: &Context<'_>, data: &[u8], from: PathFrom) -> Result<FileIndex, StatusWord> {
+pub(super) fn by_path(context: &Context<'_>, data: &[u8], from: PathFrom) -> Result<Found, StatusWord> {
     let path = Fid::path(data).filter(|path| !path.is_empty()).ok_or(StatusWord::WRONG_LENGTH)?;
     let place = context.place().ok();
     let files = files(context)?;
@@ -206,8 +255,9 @@ pub(super) fn by_path(context: &Context<'_>, data: &[u8], from: PathFrom) -> Res
         // The MF's own identifier is not part of a path (section 8.4.2).
         (steps, _) => (start, steps),
     };
-    let found = steps.iter().try_fold(start, |directory, fid| child(files, directory, *fid));
-    found.ok_or(StatusWord::FILE_NOT_FOUND)
+    let start = Found { directory: start, file: start };
+    let step = |at: Found, fid: &Fid| Some(Found { directory: at.file, file: child(files, at.file, *fid)? });
+    steps.iter().try_fold(start, step).ok_or(StatusWord::FILE_NOT_FOUND)
 }
 
 fn files<'a>(context: &'a Context<'_>) -> Result<&'a ProfileFiles, StatusWord> {
@@ -217,15 +267,14 @@ fn files<'a>(context: &'a Context<'_>) -> Result<&'a ProfileFiles, StatusWord> {
 }
 
 /// Makes a file or directory the current one.
-fn enter(context: &mut Context<'_>, found: FileIndex) -> Result<Vec<u8>, StatusWord> {
+fn enter(context: &mut Context<'_>, found: Found) -> Result<Vec<u8>, StatusWord> {
     let adf = context.place().ok().and_then(|place| place.adf);
-    let answer = fcp(context.profile()?, found)?;
-    let file = files(context)?.file(found).ok_or(StatusWord::FILE_NOT_FOUND)?;
+    let answer = fcp(context.profile()?, found.file)?;
+    let file = files(context)?.file(found.file).ok_or(StatusWord::FILE_NOT_FOUND)?;
     let place = if file.kind.is_directory() {
-        Place { directory: found, adf, ef: None }
+        Place { directory: found.file, adf, ef: None }
     } else {
-        let directory = file.parent.ok_or(StatusWord::FILE_NOT_FOUND)?;
-        Place { directory, adf, ef: Some(CurrentEf { file: found, record: 0 }) }
+        Place { directory: found.directory, adf, ef: Some(CurrentEf { file: found.file, record: 0 }) }
     };
     context.warning = access::warning(file);
     context.select(Selection::Files(place));

@@ -1,6 +1,9 @@
 //! Commands on files that no known package has: searches, counters, data objects, files that are not in use.
 
-use profile::element::{Fcp, FileManagement, GenericFileManagement, PeHeader, ProprietaryInfo};
+use profile::element::{
+    Fcp, FileManagement, GenericFileManagement, PeHeader, PinCodes, PinCodesChoice, PinConfiguration,
+    PinKeyReference, ProprietaryInfo, PukKeyReference,
+};
 use profile::generic::Subscription;
 use profile::{Fid, Octets, ProfileElement, generic};
 use rsp::der::Unknown;
@@ -38,6 +41,10 @@ fn content(digits: &str) -> FileManagement {
 
 /// A card whose profile has these files beside those of the generic one, under these access rules.
 fn with_files(rules: &[&str], files: Vec<FileManagement>) -> Bench {
+    with_files_and_codes(rules, files, vec![])
+}
+
+fn with_files_and_codes(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Bench {
     const RULE: usize = 0x40;
     let rules: String =
         rules.iter().map(|rule| format!("{:F<1$}", rule.replace(' ', ""), 2 * RULE)).collect();
@@ -52,6 +59,15 @@ fn with_files(rules: &[&str], files: Vec<FileManagement>) -> Bench {
     let element = GenericFileManagement { header, commands: vec![commands], unknown: Unknown::default() };
     let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
     let mut package = generic(&Subscription { iccid, ..Subscription::default() });
+    let mut own = package.elements.iter_mut().find_map(|element| match element {
+        ProfileElement::PinCodes(PinCodes { pin_codes: PinCodesChoice::Pinconfig(own), .. }) => Some(own),
+        _ => None,
+    });
+    for code in codes {
+        let own = &mut *own.as_mut().unwrap();
+        own.retain(|other| other.key_reference != code.key_reference);
+        own.push(code);
+    }
     let end = package.elements.len() - 1;
     package.elements.insert(end, ProfileElement::GenericFileManagement(element));
     with_enabled(&Goods::of(package.encode()))
@@ -180,6 +196,11 @@ fn data_objects_are_set_retrieved_listed_and_deleted() {
         &[
             ("80CB008001 5C", "6986"),
             ("80CB008101 5C 00", "5C00 9000"),
+            ("80CA000000", "6D00"),
+            (
+                "00A4000402 2F21 00",
+                "6227 82027921 83022F21 A50E C00100 840101 85020000 86020020 8A0105 8B032F1001 80020000 880108 9000",
+            ),
             ("80CB008001 80 00", "6A88"),
             ("80DB008004 80021122", "9000"),
             ("80DB008006 9F1F03 AABBCC", "9000"),
@@ -377,5 +398,152 @@ fn a_response_waits_for_the_next_command_only() {
             ("01C000001E", "6F00"),
             ("4FA4000C02 2FE2", "6881"),
         ],
+    );
+}
+
+/// An enabled code of eight equal digits.
+fn code(reference: u8, digit: u8, unblocking_pin_reference: Option<PukKeyReference>) -> PinConfiguration {
+    PinConfiguration {
+        key_reference: PinKeyReference(reference),
+        pin_value: [digit; 8].into(),
+        unblocking_pin_reference,
+        pin_attributes: Some(7),
+        max_attempts_retries_left: Some(0x33),
+        unknown: Unknown::default(),
+    }
+}
+
+/// With PIN 1, a universal PIN, ADM 1 and ADM 6.
+fn codes() -> Vec<PinConfiguration> {
+    let unblocked_by = Some(PukKeyReference::PUK_APPL1);
+    vec![
+        code(0x01, b'1', unblocked_by),
+        code(0x11, b'2', None),
+        code(0x0A, b'3', None),
+        code(0x8A, b'4', None),
+    ]
+}
+
+#[test]
+fn a_rule_gives_the_right_that_it_says_and_no_other() {
+    const PIN: &str = "A406 830101 950108";
+    const ADM: &str = "A406 83010A 950108";
+    // Who may read: nobody in particular, who knows PIN 1, also ADM 1, also the universal PIN, also ADM 6.
+    let table = [
+        ("800101 9000".to_owned(), "11111"),
+        ("800101 9700".to_owned(), "00000"),
+        ("800102 9000".to_owned(), "00000"),
+        ("800181 9000".to_owned(), "00000"),
+        ("8401B0 9000".to_owned(), "00000"),
+        (String::new(), "00000"),
+        (format!("800101 {PIN}"), "01111"),
+        (format!("800101 {ADM}"), "00111"),
+        ("800101 A406 830111 950108".to_owned(), "00011"),
+        ("800101 A406 83018A 950108".to_owned(), "00001"),
+        ("800101 A403 830101".to_owned(), "01111"),
+        ("800101 A406 830101 950180".to_owned(), "00000"),
+        ("800101 A406 830102 950108".to_owned(), "00000"),
+        ("800101 B406 830101 950108".to_owned(), "00000"),
+        (format!("800101 A010 {PIN} {ADM}"), "01111"),
+        (format!("800101 AF10 {PIN} {ADM}"), "00111"),
+        (format!("800101 AF0A {PIN} 9700"), "00000"),
+        ("800101 AF00".to_owned(), "00000"),
+        ("800101 A000".to_owned(), "00000"),
+        (format!("800101 A708 {PIN}"), "10000"),
+        (format!("800101 AF12 {PIN} A708 {ADM}"), "01000"),
+        (format!("800101 A012 A708 {PIN} {ADM}"), "10111"),
+        // Several conditions are alternatives; the first mode with the bit counts.
+        (format!("800101 {ADM} {PIN}"), "01111"),
+        (format!("800102 9000 800101 {ADM} 800101 9000"), "00111"),
+        (format!("800103 {PIN} 800158 {ADM}"), "01111"),
+        // Cut off in the middle.
+        ("800101 9000 8001".to_owned(), "00000"),
+    ];
+    let rules: Vec<&str> =
+        std::iter::once(ANYTHING).chain(table.iter().map(|(rule, _)| rule.as_str())).collect();
+    let numbers = 2..;
+    let files =
+        numbers.zip(&table).map(|(rule, _)| create(0x2F60 + u16::from(rule), "4121", rule, size("01")));
+    let mut bench = with_files_and_codes(&rules, files.collect(), codes());
+    let presented =
+        ["", "0020000108 3131313131313131", "0020000A08 3333333333333333", "0020001108 3232323232323232"];
+    let presented = presented.into_iter().chain(["0020008A08 3434343434343434"]);
+    for (state, verify) in presented.enumerate() {
+        if !verify.is_empty() {
+            bench.expect(verify, "9000");
+        }
+        for (rule, (text, who)) in (2..).zip(&table) {
+            bench.expect(&format!("00A4000C02{:04X}", 0x2F60 + rule), "9000");
+            let expected = if who.as_bytes()[state] == b'1' { "FF9000" } else { "6982" };
+            assert_eq!(bench.apdu("00B0000000"), expected, "{text} in state {state}");
+        }
+    }
+    // A code that need not be presented is as good as presented.
+    bench.expect("0026000108 3131313131313131", "9000");
+    bench.reset();
+    bench.expect("00A4000C02 2F68", "9000");
+    bench.expect("00B0000000", "FF9000");
+    bench.expect("00A4000C02 2F75", "9000");
+    bench.expect("00B0000000", "6982");
+}
+
+#[test]
+fn codes_are_the_cards_and_their_state_is_told() {
+    let rules = [ANYTHING, "800101 A406 830101 950108"];
+    let mut bench = with_files_and_codes(&rules, vec![create(0x2F21, "4121", 2, size("01"))], codes());
+    let wrong = "002C000110 3939393939393939 3535353535353535";
+    converse(
+        &mut bench,
+        &[
+            // Presented on one channel, presented on all.
+            ("0070000001", "01 9000"),
+            ("01A4000C02 2F21", "9000"),
+            ("01B0000000", "6982"),
+            ("0020000108 3131313131313131", "9000"),
+            ("01B0000000", "FF 9000"),
+            // A wrong one takes the right away again.
+            ("0120000108 3030303030303030", "63C2"),
+            ("01B0000000", "6982"),
+            ("0020000100", "63C2"),
+            ("0020000108 3131313131313131", "9000"),
+            ("0020000100", "63C3"),
+            ("0020010100", "6A86"),
+            ("8020000100", "6E00"),
+            // Blocked: neither VERIFY nor CHANGE nor DISABLE, but UNBLOCK, ten times.
+            ("0024000110 3030303030303030 3030303030303030", "63C2"),
+            ("0026000108 3030303030303030", "63C1"),
+            ("0020000108 3030303030303030", "6983"),
+            ("0020000100", "6983"),
+            ("0024000110 3131313131313131 3030303030303030", "6983"),
+            ("0026000108 3131313131313131", "6983"),
+            ("002C000100", "63CA"),
+            (wrong, "63C9"),
+            (wrong, "63C8"),
+            ("002C000110 3131313131313131 3535353535353535", "9000"),
+            ("002C000100", "63CA"),
+            ("0020000108 3535353535353535", "9000"),
+            ("002C000108 3131313131313131", "6700"),
+            // No code unblocks the universal PIN.
+            ("002C001110 3131313131313131 3535353535353535", "6A88"),
+        ],
+    );
+    for left in (0..10).rev() {
+        let expected = if left == 0 { "6983".to_owned() } else { format!("63C{left:X}") };
+        bench.expect(wrong, &expected);
+    }
+    bench.expect("002C000110 3131313131313131 3535353535353535", "6983");
+    bench.expect("002C000100", "6983");
+}
+
+#[test]
+fn a_challenge_is_as_long_as_asked_and_never_the_same() {
+    let mut bench = with_files(&[ANYTHING], vec![]);
+    let (one, two) = (bench.read("0084000008"), bench.read("0084000008"));
+    assert_eq!(one.len(), 16);
+    assert_ne!(one, two);
+    assert_eq!(bench.read("0084000000").len(), 512);
+    converse(
+        &mut bench,
+        &[("0084000108", "6A86"), ("00840000", "6700"), ("008400000100", "6700"), ("8084000008", "6E00")],
     );
 }
