@@ -47,15 +47,16 @@ enum With {
 }
 
 /// Every instruction there is: class, INS, where it is understood, what answers it.
-const INSTRUCTIONS: [(ClassKind, u8, With, Function); 28] = {
+const INSTRUCTIONS: [(ClassKind, u8, With, Function); 29] = {
     use ClassKind::{Interindustry, Proprietary};
     [
         (Interindustry, 0xA4, With::Anything, select::select),
         (Interindustry, 0x70, With::Anything, manage_channel),
         (Proprietary, 0xAA, With::Anything, |_, command| cat::terminal_capability(command)),
-        (Proprietary, 0x10, With::BasicChannel, |_, command| cat::terminal_profile(command)),
+        (Proprietary, 0x10, With::BasicChannel, cat::terminal_profile),
         (Proprietary, 0x12, With::BasicChannel, cat::fetch),
         (Proprietary, 0x14, With::BasicChannel, cat::terminal_response),
+        (Proprietary, 0xC2, With::BasicChannel, |_, command| cat::envelope(command)),
         (Proprietary, 0xE2, With::IsdR, store_data),
         (Interindustry, 0xCA, With::Ecasd, |context, command| ecasd::get_data(context, command)),
         (Proprietary, 0xCA, With::Ecasd, |context, command| ecasd::get_data(context, command)),

@@ -3,7 +3,6 @@
 use rsp::ids::Aid;
 use rsp::sgp22::{ProfileClass, notification_event};
 
-use super::cat::Cat;
 use super::channel::Selection;
 use super::context::Context;
 use super::notifications;
@@ -24,7 +23,7 @@ pub(crate) fn request(
     }
     if refresh {
         context.persistent.to_mut().switch = Some(switch);
-        context.volatile.cat = Cat::Announced;
+        context.volatile.cat.announce_change();
     } else {
         context.persistent.to_mut().switch = None;
         make(context, switch);

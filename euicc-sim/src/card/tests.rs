@@ -5,6 +5,7 @@
 
 mod authenticate;
 mod bench;
+mod cat;
 mod commands;
 mod conversations;
 mod download;

@@ -96,6 +96,11 @@ impl Bench {
         self.isd_r = None;
     }
 
+    /// The card has closed its channels.
+    pub(super) fn forget_channel(&mut self) {
+        self.isd_r = None;
+    }
+
     /// One command of ES10 to the ISD-R: the response, or the status word that refused it.
     pub(super) fn es10(&mut self, request: &[u8]) -> Result<Vec<u8>, String> {
         let channel = self.isd_r_channel();

@@ -14,11 +14,14 @@ use super::server::{Goods, Server, outcome};
 
 const OTHER: &str = "8900012345678901242";
 
-fn states(bench: &mut Bench) -> Vec<bool> {
+/// TERMINAL PROFILE of a terminal that performs REFRESH by a reset.
+pub(super) const REFRESHES: &str = "8010000003 010080";
+
+pub(super) fn states(bench: &mut Bench) -> Vec<bool> {
     bench.profiles().iter().map(|profile| profile.profile_state == Some(ProfileState::ENABLED)).collect()
 }
 
-fn with_two() -> (Bench, Goods, Goods) {
+pub(super) fn with_two() -> (Bench, Goods, Goods) {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let (one, two) = (Goods::small(ICCID), Goods::small(OTHER));
@@ -49,11 +52,12 @@ fn without_refresh_a_profile_takes_the_others_place_at_once() {
 #[test]
 fn with_refresh_the_switch_waits_for_the_terminal() {
     let (mut bench, one, two) = with_two();
+    bench.expect(REFRESHES, "9000");
     assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
     assert_eq!(states(&mut bench), [false, false]);
     // Announced until fetched, and nothing else may be asked of the terminal meanwhile.
     assert_eq!(bench.enable(two.iccid(), true), EnableResult::CAT_BUSY);
-    bench.expect("8010000001FF", "910B");
+    bench.expect(REFRESHES, "910B");
     bench.expect("8012000009", "6C0B");
     bench.expect("801200000B", "D009 8103010104 82028182 9000");
     bench.expect("801200000B", "6985");
@@ -69,9 +73,10 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
     assert_eq!(states(&mut bench), [false, true]);
 
     // It could not: the next reset makes it good.
+    bench.expect(REFRESHES, "9000");
     assert_eq!(bench.disable(two.iccid(), true), DisableResult::OK);
     bench.expect("8012000000", "D009 8103010104 82028182 9000");
-    bench.expect("801400000C 8103010104 82028281 830120", "9000");
+    bench.expect("801400000C 8103010104 82028281 830130", "9000");
     assert_eq!(states(&mut bench), [false, true]);
     bench.reset();
     assert_eq!(states(&mut bench), [false, false]);
@@ -114,6 +119,7 @@ fn a_test_profile_gives_way_only_to_the_one_before_it() {
 #[test]
 fn memory_reset_takes_what_it_is_told_to() {
     let (mut bench, one, _) = with_two();
+    bench.expect(REFRESHES, "9000");
     bench.enable(one.iccid(), false);
     let reset = |bench: &mut Bench, option| {
         let request = EuiccMemoryResetRequest { reset_options: BitString::of(&[option]) };
@@ -146,10 +152,11 @@ fn a_nickname_is_kept_until_it_is_taken_away() {
 #[test]
 fn a_memory_reset_forgets_a_switch_that_is_due() {
     let (mut bench, one, two) = with_two();
+    bench.expect(REFRESHES, "9000");
     bench.enable(one.iccid(), false);
     bench.enable(two.iccid(), true);
     bench.expect("8012000000", "D009 8103010104 82028182 9000");
-    bench.expect("801400000C 8103010104 82028281 830120", "9000");
+    bench.expect("801400000C 8103010104 82028281 830130", "9000");
     let options = BitString::of(&[reset_options::DELETE_OPERATIONAL_PROFILES]);
     let request = EuiccMemoryResetRequest { reset_options: options };
     assert_eq!(bench.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);

@@ -5,7 +5,6 @@ use rsp::sgp22::ProfileClass;
 use rsp::sgp22::es10c::{EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset_options};
 
 use super::delete_profile::delete;
-use crate::card::cat::Cat;
 use crate::card::context::Context;
 use crate::card::session::Session;
 use crate::card::switch;
@@ -55,7 +54,7 @@ fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
         persistent.switch = None;
         switch::forget_files(context);
         // The terminal must learn that the UICC under it has changed.
-        context.volatile.cat = Cat::Announced;
+        context.volatile.cat.announce_reset();
     }
     for isd_p in &going {
         delete(context, isd_p);

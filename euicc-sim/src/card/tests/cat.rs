@@ -1,0 +1,159 @@
+//! The card application toolkit: TS 102 221 section 11.2, TS 102 223.
+
+use crypto::Curve;
+use rsp::der::BitString;
+use rsp::sgp22::es10c::{EnableResult, EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset_options};
+
+use super::bench::Bench;
+use super::files::with_ts48;
+use super::profiles::{REFRESHES, states, with_two};
+use super::server::{Goods, Server, outcome};
+
+const FETCH: &str = "8012000000";
+const UICC_RESET: &str = "D009 8103010104 82028182 9000";
+const PROFILE_STATE_CHANGE: &str = "D009 8103010109 82028182 9000";
+
+/// TERMINAL PROFILE with these octets (counted from 1) beside REFRESH; all else is not supported.
+fn terminal_profile(octets: &[(usize, u8)]) -> String {
+    let mut profile = vec![0; octets.iter().map(|(octet, _)| *octet).max().unwrap_or(3).max(3)];
+    profile[2] = 0x80;
+    for (octet, bits) in octets {
+        profile[octet - 1] |= bits;
+    }
+    format!("80100000{:02X}{}", profile.len(), hex::encode(profile))
+}
+
+/// TERMINAL RESPONSE to REFRESH in a mode.
+fn response(mode: &str, result: &str) -> String {
+    format!("801400000C 81030101{mode} 82028281 8301{result}")
+}
+
+#[test]
+fn the_mode_is_what_the_terminal_knows() {
+    let (mut bench, one, two) = with_two();
+    for (octets, expected) in [
+        (&[][..], UICC_RESET),
+        (&[(34, 0x20)], PROFILE_STATE_CHANGE),
+        // The bits and octets beside it say something else.
+        (&[(34, 0xDF)], UICC_RESET),
+        (&[(33, 0x20)], UICC_RESET),
+        (&[(35, 0x20)], UICC_RESET),
+    ] {
+        bench.reset();
+        bench.expect(&terminal_profile(octets), "9000");
+        let next = if states(&mut bench)[0] { two.iccid() } else { one.iccid() };
+        assert_eq!(bench.enable(next, true), EnableResult::OK);
+        bench.expect(FETCH, expected);
+    }
+}
+
+#[test]
+fn a_terminal_that_does_not_refresh_is_told_nothing() {
+    for profile in [None, Some("8010000001FF"), Some("8010000003 FFFF7F")] {
+        let (mut bench, one, two) = with_two();
+        if let Some(profile) = profile {
+            bench.expect(profile, "9000");
+        }
+        assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
+        bench.expect("80AA000005 A903830107", "9000");
+        bench.expect(FETCH, "6985");
+        bench.expect(&response("04", "00"), "6985");
+        // It is no session that others would have to wait for.
+        assert_eq!(bench.enable(two.iccid(), true), EnableResult::OK);
+        assert_eq!(states(&mut bench), [false, false]);
+        bench.reset();
+        assert_eq!(states(&mut bench), [false, true]);
+    }
+}
+
+#[test]
+fn after_a_profile_state_change_the_card_is_as_after_a_reset() {
+    let Some(mut bench) = with_ts48() else { return };
+    let server = Server::new(&bench, Curve::P256);
+    let other = Goods::small("8900012345678901242");
+    assert_eq!(outcome(&server.download(&mut bench, &other)), Ok(()));
+    bench.expect(&terminal_profile(&[(34, 0x20)]), "9000");
+    assert_eq!(bench.enable(other.iccid(), true), EnableResult::OK);
+    bench.expect("0020000A08 3535353535353535", "910B");
+    bench.expect("00A4000C02 2FE2", "910B");
+    bench.expect(FETCH, PROFILE_STATE_CHANGE);
+    // An answer to another command, or to this one in another mode, is none.
+    bench.expect(&response("04", "00"), "6A80");
+    bench.expect("801400000C 8103012109 82028281 830100", "6A80");
+    bench.expect("8014000005 8103010109", "6A80");
+    bench.expect(&response("09", "00"), "9000");
+    // Every channel but the basic one is closed; there the file, the code and the terminal's profile are forgotten.
+    bench.expect("0181000000", "6881");
+    bench.expect("00A4000C02 2FE2", "6A82");
+    bench.forget_channel();
+    assert_eq!(states(&mut bench), [false, true]);
+    let with_files = bench.profiles()[0].iccid.unwrap();
+    assert_eq!(bench.enable(with_files, true), EnableResult::OK);
+    bench.expect(FETCH, "6985");
+
+    // And the other way: the MF of the profile that has one is selected, its code not presented.
+    bench.expect("80F2000C", "6D00");
+    bench.expect(&terminal_profile(&[(34, 0x20)]), "910B");
+    bench.expect(FETCH, PROFILE_STATE_CHANGE);
+    bench.expect(&response("09", "00"), "9000");
+    bench.expect("80F2000C", "9000");
+    bench.expect("0020000A", "63CA");
+}
+
+#[test]
+fn what_the_terminal_cannot_do_now_is_asked_again() {
+    let (mut bench, one, _) = with_two();
+    bench.expect(REFRESHES, "9000");
+    assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
+    for busy in ["20", "21", "2F"] {
+        bench.expect(FETCH, UICC_RESET);
+        // Not with this answer, or it would be asked again and again.
+        bench.expect(&response("04", busy), "9000");
+        bench.expect("80AA000005 A903830107", "910B");
+        assert_eq!(states(&mut bench), [false, false]);
+    }
+    bench.expect(FETCH, UICC_RESET);
+    bench.expect(&response("04", "30"), "9000");
+    bench.expect("80AA000005 A903830107", "9000");
+    bench.expect(FETCH, "6985");
+    bench.reset();
+    assert_eq!(states(&mut bench), [true, false]);
+}
+
+#[test]
+fn a_memory_reset_asks_for_a_reset() {
+    let (mut bench, one, _) = with_two();
+    assert_eq!(bench.enable(one.iccid(), false), EnableResult::OK);
+    bench.expect(&terminal_profile(&[(34, 0x20)]), "9000");
+    let options = BitString::of(&[reset_options::DELETE_OPERATIONAL_PROFILES]);
+    let request = EuiccMemoryResetRequest { reset_options: options };
+    assert_eq!(bench.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);
+    bench.expect(FETCH, UICC_RESET);
+}
+
+#[test]
+fn envelopes_are_read() {
+    let mut bench = Bench::new();
+    for (envelope, status) in [
+        // Menu selection, timer expiration, event download (user activity), call control: nobody waits for them.
+        ("80C2000009 D307 82020181 900101", "9000"),
+        ("80C200000C D70A 82028281 A40101 A50100", "9000"),
+        ("80C2000009 D607 990104 82028281", "9000"),
+        ("80C200000A D408 82028281 8602FFFF", "9000"),
+        // SMS-PP and cell broadcast download: for an application that is not there.
+        ("80C2000006 D104 82028381", "6A81"),
+        ("80C2000006 D204 82028381", "6A81"),
+        // No envelope; cut short; more than one; no TLVs within.
+        ("80C2000004 D0028281", "6A80"),
+        ("80C2000005 D307 820201", "6A80"),
+        ("80C2000004 D300 D300", "6A80"),
+        ("80C2000004 D302 8202", "6A80"),
+        ("80C20000", "6700"),
+        ("80C2010002 D300", "6A86"),
+        ("80C2000102 D300", "6A86"),
+        ("00C2000002 D300", "6E00"),
+        ("8010010001 FF", "6A86"),
+    ] {
+        bench.expect(envelope, status);
+    }
+}
