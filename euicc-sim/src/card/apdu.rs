@@ -62,6 +62,15 @@ impl Le {
 pub(crate) const SHORT_MAXIMUM: usize = 256;
 
 impl<'a> Command<'a> {
+    /// CLA as on the basic channel, INS, P1 and P2.
+    pub(crate) fn header(&self) -> [u8; 4] {
+        let class = match self.class.kind {
+            ClassKind::Interindustry => 0x00,
+            ClassKind::Proprietary => 0x80,
+        };
+        [class, self.ins, self.p1, self.p2]
+    }
+
     /// The most octets that may be in the answer; none where no Le is given.
     pub(crate) fn le_limit(&self) -> usize {
         self.le.map_or(0, Le::limit)

@@ -4,6 +4,7 @@ use profile::{Fid, File, FileIndex, ProfileFiles};
 use rsp::der::{Reader, Tag, tlv};
 
 use super::pin;
+use crate::card::apdu::Command;
 use crate::card::context::Context;
 use crate::card::status_word::StatusWord;
 
@@ -23,7 +24,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// The bit of the access mode octet, for what has one (table 9.3 for EFs).
+    /// The bit of the access mode octet (table 9.3 for EFs); INCREASE has none and is named by its header.
     fn mode(self) -> u8 {
         match self {
             Self::Read => 0x01,
@@ -33,26 +34,21 @@ impl Operation {
             Self::Increase => 0,
         }
     }
-
-    /// The command header by which rules name what has no bit: CLA, INS, P1, P2, as far as they are the same always.
-    fn header(self) -> [Option<u8>; 4] {
-        match self {
-            Self::Increase => [Some(0x80), Some(0x32), None, Some(0x00)],
-            Self::Deactivate => [Some(0x00), Some(0x04), None, Some(0x00)],
-            Self::Activate => [Some(0x00), Some(0x44), None, Some(0x00)],
-            Self::Read | Self::Update => [None; 4],
-        }
-    }
 }
 
 /// Whether the rule of the file lets it be done now. No rule that says so means no.
-pub(super) fn check(context: &Context<'_>, file: FileIndex, operation: Operation) -> Result<(), StatusWord> {
+pub(super) fn check(
+    context: &Context<'_>,
+    command: &Command<'_>,
+    file: FileIndex,
+    operation: Operation,
+) -> Result<(), StatusWord> {
     let files = &context.profile()?.files;
     let own = files.file(file).ok_or(StatusWord::FILE_NOT_FOUND)?;
     check_life_cycle(own, operation)?;
     let directory = own.parent.unwrap_or(FileIndex::MF);
     let rule = rule(files, own, directory).unwrap_or_default();
-    let granted = conditions_for(rule, operation)
+    let granted = conditions_for(rule, operation, command.header())
         .into_iter()
         .any(|(tag, contents)| is_met(context, directory, tag, contents, 0));
     if granted { Ok(()) } else { Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED) }
@@ -120,7 +116,7 @@ fn nearest(files: &ProfileFiles, directory: FileIndex, fid: Fid) -> Option<FileI
 
 /// The security conditions after the first access modes that cover the operation, one of which has to be met; records
 /// are filled up with FF.
-fn conditions_for(rule: &[u8], operation: Operation) -> Vec<(Tag, &[u8])> {
+fn conditions_for(rule: &[u8], operation: Operation, header: [u8; 4]) -> Vec<(Tag, &[u8])> {
     let filling = rule.iter().rev().take_while(|octet| **octet == 0xFF).count();
     let mut reader = Reader::new(rule.get(..rule.len().saturating_sub(filling)).unwrap_or_default());
     let mut conditions = Vec::new();
@@ -129,7 +125,7 @@ fn conditions_for(rule: &[u8], operation: Operation) -> Vec<(Tag, &[u8])> {
     while !reader.is_empty() {
         // A rule that cannot be read to its end gives no right at all.
         let Ok((tag, contents)) = reader.tlv() else { return Vec::new() };
-        match covers(tag, contents, operation) {
+        match covers(tag, contents, operation, header) {
             Some(_) if !conditions.is_empty() => break,
             Some(covered) => {
                 applies = covered || (after_mode && applies);
@@ -145,7 +141,7 @@ fn conditions_for(rule: &[u8], operation: Operation) -> Vec<(Tag, &[u8])> {
 }
 
 /// Whether an access mode covers the operation; nothing if the element is a security condition.
-fn covers(tag: Tag, contents: &[u8], operation: Operation) -> Option<bool> {
+fn covers(tag: Tag, contents: &[u8], operation: Operation, header: [u8; 4]) -> Option<bool> {
     match tag {
         Tag(0x80) => {
             Some(contents.first().is_some_and(|mode| mode & 0x80 == 0 && mode & operation.mode() != 0))
@@ -153,11 +149,9 @@ fn covers(tag: Tag, contents: &[u8], operation: Operation) -> Option<bool> {
         // Parts of command headers one after another; bits 4 to 1 of the tag say which: CLA, INS, P1, P2.
         Tag(parts @ 0x81..=0x8F) => {
             let bits = [0x08, 0x04, 0x02, 0x01];
-            let named: Vec<_> =
-                bits.iter().zip(operation.header()).filter(|(bit, _)| parts & **bit != 0).collect();
-            let is_it =
-                |header: &[u8]| named.iter().zip(header).all(|((_, own), octet)| *own == Some(*octet));
-            Some(contents.chunks_exact(named.len()).any(is_it))
+            let named = bits.iter().zip(header).filter(|(bit, _)| parts & **bit != 0);
+            let own: Vec<u8> = named.map(|(_, octet)| octet).collect();
+            Some(contents.chunks_exact(own.len()).any(|named| named == own))
         }
         // A state machine of somebody's own.
         Tag(0x9C) => Some(false),
@@ -211,6 +205,8 @@ mod tests {
 
     #[test]
     fn the_first_mode_with_the_bit_counts() {
+        const READ: [u8; 4] = [0x00, 0xB0, 0x00, 0x00];
+        const INCREASE: [u8; 4] = [0x80, 0x32, 0x00, 0x00];
         // Record 5 of EF.ARR in the TS.48 profile, and its filling.
         let rule = hex::decode(
             "800103A406830101950108800118A40683018195010884 01D4A40683010A950108FFFF".replace(' ', ""),
@@ -218,22 +214,22 @@ mod tests {
         let rule = rule.unwrap();
         let pin = hex::decode("830101950108").unwrap();
         let adm = hex::decode("83010A950108").unwrap();
-        assert_eq!(conditions_for(&rule, Operation::Read), [(Tag(0xA4), pin.as_slice())]);
-        assert_eq!(conditions_for(&rule, Operation::Update), [(Tag(0xA4), pin.as_slice())]);
+        assert_eq!(conditions_for(&rule, Operation::Read, READ), [(Tag(0xA4), pin.as_slice())]);
+        assert_eq!(conditions_for(&rule, Operation::Update, READ), [(Tag(0xA4), pin.as_slice())]);
         let pin2 = hex::decode("830181950108").unwrap();
-        assert_eq!(conditions_for(&rule, Operation::Activate), [(Tag(0xA4), pin2.as_slice())]);
-        assert_eq!(conditions_for(&rule, Operation::Increase), []);
-        assert_eq!(conditions_for(&[0xFF; 8], Operation::Read), []);
-        assert_eq!(conditions_for(&[0x80, 0x01], Operation::Read), []);
+        assert_eq!(conditions_for(&rule, Operation::Activate, READ), [(Tag(0xA4), pin2.as_slice())]);
+        assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), []);
+        assert_eq!(conditions_for(&[0xFF; 8], Operation::Read, READ), []);
+        assert_eq!(conditions_for(&[0x80, 0x01], Operation::Read, READ), []);
         // By INS, by CLA and INS of one command or another, and with conditions of which one is enough.
         for modes in ["840132", "84021432", "8C0480318032", "8C028032"] {
             let rule = hex::decode(format!("8001019000{modes}A40683010A9501089700")).unwrap();
             let expected = [(Tag(0xA4), adm.as_slice()), (Tag(0x97), &[][..])];
-            assert_eq!(conditions_for(&rule, Operation::Increase), expected, "{modes}");
+            assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), expected, "{modes}");
         }
         // What follows two modes is for both.
         let rule = hex::decode("8001018401329000").unwrap();
-        assert_eq!(conditions_for(&rule, Operation::Read), [(Tag(0x90), &[][..])]);
-        assert_eq!(conditions_for(&rule, Operation::Increase), [(Tag(0x90), &[][..])]);
+        assert_eq!(conditions_for(&rule, Operation::Read, READ), [(Tag(0x90), &[][..])]);
+        assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), [(Tag(0x90), &[][..])]);
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn read_binary(context: &mut Context<'_>, command: &Command<'_>) -> R
     }
     let le = command.le.ok_or(StatusWord::WRONG_LENGTH)?;
     let (current, offset) = transparent(context, command)?;
-    access::check(context, current.file, Operation::Read)?;
+    access::check(context, command, current.file, Operation::Read)?;
     let content = context.profile()?.files.content(current.file).ok_or(StatusWord::FILE_NOT_FOUND)?;
     let rest = content.get(offset..).filter(|rest| !rest.is_empty()).ok_or(StatusWord::WRONG_P1_P2)?;
     let data = match le {
@@ -34,7 +34,7 @@ pub(super) fn update_binary(context: &mut Context<'_>, command: &Command<'_>) ->
         return Err(StatusWord::WRONG_LENGTH);
     }
     let (current, offset) = transparent(context, command)?;
-    access::check(context, current.file, Operation::Update)?;
+    access::check(context, command, current.file, Operation::Update)?;
     let end = offset.saturating_add(command.data.len());
     let content = context.profile()?.files.content(current.file).ok_or(StatusWord::FILE_NOT_FOUND)?;
     let is_new = match content.get(offset..end) {

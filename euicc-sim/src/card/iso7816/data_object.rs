@@ -61,7 +61,7 @@ const TAG_LIST: Tag = Tag(0x5C);
 pub(super) fn retrieve_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     let mut transfer = match Block::named(command)? {
         Block::First { sfi } => {
-            let file = opened(context, sfi, Operation::Read)?;
+            let file = opened(context, command, sfi, Operation::Read)?;
             let object = object(context, file, tag_alone(command.data)?)?;
             Transfer { file, way: Way::Out, object, last: 0, next: 0 }
         }
@@ -95,7 +95,7 @@ pub(super) fn set_data(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     }
     let mut transfer = match Block::named(command)? {
         Block::First { sfi } => {
-            let file = opened(context, sfi, Operation::Update)?;
+            let file = opened(context, command, sfi, Operation::Update)?;
             if let Ok(tag) = tag_alone(command.data) {
                 delete(context, file, tag)?;
                 return Ok(Vec::new());
@@ -131,12 +131,17 @@ pub(super) fn set_data(context: &mut Context<'_>, command: &Command<'_>) -> Resu
 }
 
 /// The EF of a first block, made the current one.
-fn opened(context: &mut Context<'_>, sfi: u8, operation: Operation) -> Result<FileIndex, StatusWord> {
+fn opened(
+    context: &mut Context<'_>,
+    command: &Command<'_>,
+    sfi: u8,
+    operation: Operation,
+) -> Result<FileIndex, StatusWord> {
     let current = addressed(context, sfi)?;
     if !matches!(kind_of(context, current.file)?, FileKind::BerTlv { .. }) {
         return Err(StatusWord::COMMAND_INCOMPATIBLE_WITH_FILE_STRUCTURE);
     }
-    access::check(context, current.file, operation)?;
+    access::check(context, command, current.file, operation)?;
     stand_at(context, CurrentEf { record: 0, ..current });
     if let Some(channel) = context.channel() {
         channel.transfer = None;

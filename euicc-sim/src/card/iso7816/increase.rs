@@ -25,7 +25,7 @@ pub(super) fn increase(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     if command.data.is_empty() || command.data.len() > length.min(MAX_VALUE) {
         return Err(StatusWord::WRONG_LENGTH);
     }
-    access::check(context, current.file, Operation::Increase)?;
+    access::check(context, command, current.file, Operation::Increase)?;
     let newest = context.profile()?.files.record(current.file, 1).ok_or(StatusWord::RECORD_NOT_FOUND)?;
     let sum = sum(newest, command.data).ok_or(StatusWord::MAX_VALUE_REACHED)?;
     record::write_newest(context, current.file, &sum)?;

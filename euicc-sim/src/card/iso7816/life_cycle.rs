@@ -36,7 +36,7 @@ fn set(
         return Err(StatusWord::INCORRECT_P1_P2);
     }
     let (directory, ef) = named(context, command)?;
-    access::check(context, ef.file, operation)?;
+    access::check(context, command, ef.file, operation)?;
     let present = context.profile()?.files.file(ef.file).map(|file| file.life_cycle);
     if present != Some(life_cycle) {
         let file = context.profile_mut()?.files.file_mut(ef.file).ok_or(StatusWord::FILE_NOT_FOUND)?;

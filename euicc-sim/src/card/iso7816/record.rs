@@ -30,7 +30,7 @@ pub(super) fn read_record(context: &mut Context<'_>, command: &Command<'_>) -> R
         return Err(StatusWord::WRONG_LENGTH);
     }
     let record = named(context, command)?;
-    access::check(context, record.file, Operation::Read)?;
+    access::check(context, command, record.file, Operation::Read)?;
     match command.le {
         Some(Le::Maximum(_)) => {}
         Some(Le::Exactly(asked)) if asked == record.length => {}
@@ -53,7 +53,7 @@ pub(super) fn update_record(context: &mut Context<'_>, command: &Command<'_>) ->
     if record.is_cyclic && (command.p2 & 0x07) != PREVIOUS {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
-    access::check(context, record.file, Operation::Update)?;
+    access::check(context, command, record.file, Operation::Update)?;
     if command.data.len() != record.length {
         return Err(StatusWord::WRONG_LENGTH);
     }

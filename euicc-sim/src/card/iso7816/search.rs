@@ -37,7 +37,7 @@ pub(super) fn search_record(context: &mut Context<'_>, command: &Command<'_>) ->
     let (pattern, direction, beyond) = what(command)?;
     let current = addressed(context, command.p2 >> 3)?;
     let (_, count) = record::shape(context, current.file)?;
-    access::check(context, current.file, Operation::Read)?;
+    access::check(context, command, current.file, Operation::Read)?;
     let first = first(command.p1, current.record, count, direction, beyond)?;
     let files = &context.profile()?.files;
     let has =

@@ -1,5 +1,6 @@
 //! Commands on files that no known package has: searches, counters, data objects, files that are not in use.
 
+use crypto::Curve;
 use profile::element::{
     Fcp, FileManagement, GenericFileManagement, PeHeader, PinCodes, PinCodesChoice, PinConfiguration,
     PinKeyReference, ProprietaryInfo, PukKeyReference,
@@ -7,11 +8,13 @@ use profile::element::{
 use profile::generic::Subscription;
 use profile::{Fid, Octets, ProfileElement, generic};
 use rsp::der::Unknown;
+use rsp::sgp22::es10c::EnableResult;
+use world::RamMemory;
 
-use super::bench::Bench;
+use super::bench::{Bench, pki};
 use super::conversations::converse;
 use super::files::with_enabled;
-use super::server::Goods;
+use super::server::{Goods, Server, outcome};
 
 fn octets(digits: &str) -> Octets {
     Octets::from_hex(&digits.replace(' ', "")).unwrap()
@@ -45,6 +48,10 @@ fn with_files(rules: &[&str], files: Vec<FileManagement>) -> Bench {
 }
 
 fn with_files_and_codes(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Bench {
+    with_enabled(&goods(rules, files, codes))
+}
+
+fn goods(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Goods {
     const RULE: usize = 0x40;
     let rules: String =
         rules.iter().map(|rule| format!("{:F<1$}", rule.replace(' ', ""), 2 * RULE)).collect();
@@ -70,7 +77,7 @@ fn with_files_and_codes(rules: &[&str], files: Vec<FileManagement>, codes: Vec<P
     }
     let end = package.elements.len() - 1;
     package.elements.insert(end, ProfileElement::GenericFileManagement(element));
-    with_enabled(&Goods::of(package.encode()))
+    Goods::of(package.encode())
 }
 
 /// Every operation, to anybody.
@@ -434,7 +441,12 @@ fn a_rule_gives_the_right_that_it_says_and_no_other() {
         ("800101 9700".to_owned(), "00000"),
         ("800102 9000".to_owned(), "00000"),
         ("800181 9000".to_owned(), "00000"),
-        ("8401B0 9000".to_owned(), "00000"),
+        // A command by its header: this one, another, with a part that is different.
+        ("8401B0 9000".to_owned(), "11111"),
+        ("8401B2 9000".to_owned(), "00000"),
+        ("8C0400B200B0 9000".to_owned(), "11111"),
+        ("8F0400B00000 9000".to_owned(), "11111"),
+        ("8702B001 9000".to_owned(), "00000"),
         (String::new(), "00000"),
         (format!("800101 {PIN}"), "01111"),
         (format!("800101 {ADM}"), "00111"),
@@ -478,12 +490,14 @@ fn a_rule_gives_the_right_that_it_says_and_no_other() {
             assert_eq!(bench.apdu("00B0000000"), expected, "{text} in state {state}");
         }
     }
+    let number_of = |who| table.iter().position(|(_, other)| *other == who).unwrap();
+    let (pin, not_pin) = (number_of("01111"), number_of("10000"));
     // A code that need not be presented is as good as presented.
     bench.expect("0026000108 3131313131313131", "9000");
     bench.reset();
-    bench.expect("00A4000C02 2F68", "9000");
+    bench.expect(&format!("00A4000C02 {:04X}", 0x2F62 + pin), "9000");
     bench.expect("00B0000000", "FF9000");
-    bench.expect("00A4000C02 2F75", "9000");
+    bench.expect(&format!("00A4000C02 {:04X}", 0x2F62 + not_pin), "9000");
     bench.expect("00B0000000", "6982");
 }
 
@@ -545,5 +559,81 @@ fn a_challenge_is_as_long_as_asked_and_never_the_same() {
     converse(
         &mut bench,
         &[("0084000108", "6A86"), ("00840000", "6700"), ("008400000100", "6700"), ("8084000008", "6E00")],
+    );
+}
+
+#[test]
+fn what_a_command_has_changed_is_there_under_another_card() {
+    let files = vec![
+        create(0x2F21, "46210003", 1, size("03")),
+        FileManagement::FillFileContent([0, 0, 5].into()),
+        create(0x2F22, "7921", 1, |_| {}),
+        create(0x2F23, "4121", 1, size("01")),
+    ];
+    let goods = goods(&[ANYTHING], files, codes());
+    let memory = RamMemory::default();
+    let mut bench = Bench::with(pki(), |_| {}, memory.clone());
+    let server = Server::new(&bench, Curve::P256);
+    assert_eq!(outcome(&server.download(&mut bench, &goods)), Ok(()));
+    assert_eq!(bench.enable(goods.iccid(), false), EnableResult::OK);
+    converse(
+        &mut bench,
+        &[
+            ("00A4000C02 3F00", "9000"),
+            ("00A4000C02 2F21", "9000"),
+            ("8032000001 02 00", "000007 02 9000"),
+            ("00A4000C02 2F22", "9000"),
+            ("80DB008003 8001AA", "9000"),
+            ("0004000002 2F23", "9000"),
+            ("0020000108 3030303030303030", "63C2"),
+            ("0024000A10 3333333333333333 3636363636363636", "9000"),
+        ],
+    );
+    converse(
+        &mut Bench::with(pki(), |_| {}, memory),
+        &[
+            ("00A4000C02 2F21", "9000"),
+            ("00B2010400", "000007 9000"),
+            ("00A4000C02 2F22", "9000"),
+            ("80CB008001 80 00", "8001AA 9000"),
+            ("00A4000C02 2F23", "6283"),
+            ("0020000100", "63C2"),
+            ("0020000A08 3636363636363636", "9000"),
+        ],
+    );
+}
+
+#[test]
+fn a_directory_that_is_a_link_is_a_place_of_its_own() {
+    let directory = |fid, link: &str| {
+        create(fid, "7821", 1, |fcp| fcp.link_path = Some(octets(link)).filter(|link| !link.is_empty()))
+    };
+    let to = |path: &str| FileManagement::FilePath(octets(path));
+    let files = vec![
+        directory(0x7F30, ""),
+        directory(0x5F30, ""),
+        create(0x4F01, "4121", 1, size("01")),
+        to(""),
+        directory(0x7F31, ""),
+        directory(0x5F31, "7F305F30"),
+    ];
+    converse(
+        &mut with_files(&[ANYTHING], files),
+        &[
+            // One way in, and out again by the same.
+            ("00A4080C06 7F315F314F01", "9000"),
+            ("00D6000001 77", "9000"),
+            ("00A4030C", "9000"),
+            ("00A4000C02 5F31", "9000"),
+            ("00A4000C02 4F01", "9000"),
+            ("00B0000000", "77 9000"),
+            ("00A4000C02 7F31", "9000"),
+            ("00A4000C02 5F30", "6A82"),
+            // The other way.
+            ("00A4080C06 7F305F304F01", "9000"),
+            ("00B0000000", "77 9000"),
+            ("00A4000C02 5F31", "6A82"),
+            ("00A4000C02 7F30", "9000"),
+        ],
     );
 }

@@ -61,3 +61,17 @@ fn a_write_is_there_after_a_reset() {
     bench.expect("00A4000C02 6F7E", "9000");
     assert!(bench.read("00B0000000").starts_with("112233"));
 }
+
+#[test]
+fn what_is_written_to_a_link_is_read_in_the_file_itself() {
+    let mut packages = ts48("der").into_iter().filter(|(name, _)| name.starts_with("TS48v7")).peekable();
+    assert!(packages.peek().is_some() || ts48("der").is_empty());
+    for (name, package) in packages {
+        let mut bench = with_enabled(&Goods::of(package));
+        bench.expect("00A4080C04 7F106F3A", "9000");
+        let record = "5A".repeat(28);
+        bench.expect(&format!("00DC01041C{record}"), "9000");
+        bench.expect("00A4080C06 7F105F3A4F3A", "9000");
+        assert_eq!(bench.read("00B201041C"), record, "{name}");
+    }
+}
