@@ -75,6 +75,8 @@ impl Bench {
                 assert!(data.is_empty(), "data beside a refusal: {shown}");
                 assert_ne!(status, 0x6581, "there is nothing wrong with the memory");
             }
+            // TS 102 221 has no other word for GET RESPONSE when nothing waits.
+            0x6F if command.get(1) == Some(&0xC0) => assert_eq!(answer, [0x6F, 0x00]),
             _ => panic!("status word {status:04X}"),
         }
         let most = expected_length(command).unwrap_or_default();
@@ -99,7 +101,7 @@ impl Bench {
                 None => panic!("6CXX to lengths that do not add up"),
             }
             answer = self.transmit(&again);
-            assert_ne!(answer[0], 0x6C, "6CXX told the length already");
+            assert!(!matches!(answer[..], [0x6C, _]), "6CXX told the length already");
         }
         let mut data = Vec::new();
         loop {
