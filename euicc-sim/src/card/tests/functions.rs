@@ -23,6 +23,7 @@ use world::RamMemory;
 use super::bench::{Bench, pki};
 use super::download::ICCID;
 use super::mutual_authentication::challenge;
+use super::profiles::REFRESHES;
 use super::server::{Goods, Server, outcome};
 use crate::card::{CardDescription, Preset};
 
@@ -329,7 +330,7 @@ fn a_memory_reset_does_what_each_of_its_bits_says() {
         assert_eq!(addresses.default_dp_address.is_none(), bits.contains(&2), "{bits:?}");
         // The terminal learns of it when its profile has gone, and only then.
         let status = if takes_the_enabled { "910B" } else { "9000" };
-        bench.expect("8010000001FF", status);
+        bench.expect(REFRESHES, status);
     }
     // v3's bits are not understood: nothing to delete.
     let mut bench = Bench::new();
