@@ -123,6 +123,9 @@ impl Installation {
             }
             (Expects::ConfigureIsdp { bsp, data }, Part::EndOfSequence) => {
                 let request: ConfigureIsdpRequest = decoded(command, &data)?;
+                if !is_small(&data) {
+                    return Err(Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES));
+                }
                 let dp_oid = request.dp_proprietary_data.map(|data| data.dp_oid);
                 Ok(Expects::StoreMetadata { bsp, dp_oid, data: Vec::new() })
             }
@@ -211,6 +214,13 @@ fn reason_of(error: BspError) -> ErrorReason {
 
 fn decoded<T: Asn1>(command: BppCommandId, data: &[u8]) -> Result<T, Failure> {
     T::from_der(data).map_err(|_| Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES))
+}
+
+/// dpProprietaryData take no more than 128 octets, tag and length included: section 5.5.2.
+fn is_small(configure_isdp: &[u8]) -> bool {
+    let contents = tlv::split(configure_isdp).map(|(_, contents)| contents).unwrap_or_default();
+    let data = tlv::find(contents, Tag(0xB8)).ok().flatten().unwrap_or_default();
+    data.len() <= 128
 }
 
 fn is_profile_element(segment: &[u8]) -> bool {

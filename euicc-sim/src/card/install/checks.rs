@@ -1,6 +1,7 @@
 //! What a profile must be to be let in: SGP.22 sections 2.9.2, 4.4 and 5.5.3.
 
 use profile::element::AlgorithmId;
+use profile::{Fid, FileIndex};
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::es8plus::{ErrorReason, StoreMetadataRequest};
 use rsp::sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, ppr, rsp_capability};
@@ -58,7 +59,7 @@ fn check_policy_rules(context: &Context<'_>, metadata: &StoreMetadataRequest) ->
     if rules.is_empty() {
         return Ok(());
     }
-    let owner = metadata.profile_owner.as_ref().ok_or(ErrorReason::INCORRECT_INPUT_VALUES)?;
+    let owner = metadata.profile_owner.as_ref().ok_or(ErrorReason::PPR_NOT_ALLOWED)?;
     let forbidden = &context.description.capabilities.forbidden_profile_policy_rules;
     let table = &context.description.rules_authorisation_table;
     let is_allowed = |rule: &usize| match *rule {
@@ -68,6 +69,27 @@ fn check_policy_rules(context: &Context<'_>, metadata: &StoreMetadataRequest) ->
     };
     if rules.iter().all(is_allowed) { Ok(()) } else { Err(ErrorReason::PPR_NOT_ALLOWED) }
 }
+
+/// Whether the metadata speak of this profile: section 5.5.5. EF.ICCID must hold the ICCID; an owner must be the home
+/// network of the IMSI, and have the groups of EF.GID1 and EF.GID2 if it has any.
+pub(super) fn is_described_by(content: &profile::InstalledProfile, metadata: &StoreMetadataRequest) -> bool {
+    let files = &content.files;
+    let ef_iccid = files.child(FileIndex::MF, EF_ICCID).and_then(|file| files.content(file));
+    if ef_iccid.is_some_and(|iccid| *iccid != metadata.iccid.0) {
+        return false;
+    }
+    let (Some(owner), Some(usim)) = (&metadata.profile_owner, content.usim()) else { return true };
+    let is_home = usim.home().is_none_or(|home| home.to_bytes() == owner.mcc_mnc);
+    let has_group = |told: &Option<Vec<u8>>, file: Option<&[u8]>| {
+        told.as_deref().is_none_or(|told| {
+            let rest = file.and_then(|file| file.strip_prefix(told));
+            rest.is_some_and(|rest| rest.iter().all(|octet| *octet == 0xFF))
+        })
+    };
+    is_home && has_group(&owner.gid1, usim.gid1()) && has_group(&owner.gid2, usim.gid2())
+}
+
+const EF_ICCID: Fid = Fid(0x2FE2);
 
 /// The key of TS 34.108 section 8.2, which every tester knows.
 const TEST_KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];

@@ -6,7 +6,7 @@ use rsp::sgp22::ProfileClass;
 use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, StoreMetadataRequest};
 
 use super::Failure;
-use super::checks::has_test_keys_only;
+use super::checks::{has_test_keys_only, is_described_by};
 use crate::card::authenticate::supports;
 use crate::card::context::Context;
 use crate::card::isd_r::free_memory;
@@ -62,6 +62,10 @@ impl Loading {
             let code = PeStatusCode::FEATURE_NOT_SUPPORTED;
             let refused = Refused { code, identification: None, element: "akaParameter", what };
             return Err(failure(warnings, &refused));
+        }
+        if !is_described_by(&content, metadata) {
+            let reason = ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH;
+            return Err(Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason));
         }
         if metadata.profile_class == Some(ProfileClass::TEST) && !has_test_keys_only(&content) {
             let reason = ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY;

@@ -151,9 +151,8 @@ fn metadata_that_the_card_may_not_take_are_refused() {
             receivers[0].notification_address = "not an address".to_owned();
         }),
         (Why::UNSUPPORTED_PROFILE_CLASS, |metadata| metadata.profile_class = Some(ProfileClass(3))),
-        (Why::INCORRECT_INPUT_VALUES, |metadata| {
-            metadata.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]))
-        }),
+        // Nobody to ask the RAT about.
+        (Why::PPR_NOT_ALLOWED, |metadata| metadata.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]))),
         (Why::PPR_NOT_ALLOWED, |metadata| {
             metadata.profile_policy_rules = Some(BitString::of(&[3]));
             metadata.profile_owner =

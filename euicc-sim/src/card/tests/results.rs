@@ -6,11 +6,11 @@ use profile::generic::Subscription;
 use profile::{EuiccResponse, Package, PeStatus, PeStatusCode, ProfileElement};
 use rsp::der::{Asn1, BitString, Raw, Unknown};
 use rsp::ids::{Iccid, TransactionId};
-use rsp::sgp22::ProfileClass;
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId as Id, ErrorReason as Why, FinalResult, InitialiseSecureChannelRequest,
 };
 use rsp::sgp22::es10b::PrepareDownloadResponse;
+use rsp::sgp22::{OperatorId, ProfileClass};
 use world::RamMemory;
 
 use super::bench::{Bench, pki};
@@ -254,6 +254,44 @@ fn install_test_usim() -> Result<(), (Id, Why)> {
     let result = server.download(&mut bench, &goods);
     assert_eq!(bench.memory(), before);
     outcome(&result)
+}
+
+#[test]
+fn metadata_that_speak_of_another_profile_are_refused() {
+    let install = |profile_owner: Option<OperatorId>| {
+        let mut bench = Bench::new();
+        let server = Server::new(&bench, Curve::P256);
+        let mut goods = Goods::of(usim().encode());
+        goods.metadata.profile_owner = profile_owner;
+        let before = bench.memory();
+        let found = outcome(&server.download(&mut bench, &goods));
+        assert!(found.is_ok() || bench.memory() == before);
+        found
+    };
+    let mismatch = Err((Id::LOAD_PROFILE_ELEMENTS, Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH));
+    let owner = |mcc_mnc, gid1| Some(OperatorId { mcc_mnc, gid1, gid2: None });
+    assert_eq!(install(None), Ok(()));
+    // 001-01 is the home of the IMSI; there is no EF.GID1.
+    assert_eq!(install(owner([0x00, 0xF1, 0x10], None)), Ok(()));
+    assert_eq!(install(owner([0x62, 0xF2, 0x10], None)), mismatch);
+    assert_eq!(install(owner([0x00, 0xF1, 0x10], Some(vec![7]))), mismatch);
+    // EF.ICCID is another's than the header's.
+    let mut goods = Goods::of(usim().encode());
+    let other: Iccid = "8900012345678901242".parse().unwrap();
+    with_header(&mut goods, |header| header.iccid = other.to_profile_header().into());
+    goods.metadata.iccid = other;
+    let mut bench = Bench::new();
+    assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), mismatch);
+}
+
+#[test]
+fn what_the_sm_dp_plus_leaves_in_the_isd_p_has_128_octets() {
+    for (arcs, expected) in [(40, Ok(())), (140, Err((Id::CONFIGURE_ISDP, Why::INCORRECT_INPUT_VALUES)))] {
+        let mut goods = Goods::small(ICCID);
+        goods.dp_oid = Some(format!("2.999{}", ".1".repeat(arcs)).parse().unwrap());
+        let mut bench = Bench::new();
+        assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), expected);
+    }
 }
 
 #[test]
