@@ -36,6 +36,8 @@ pub(crate) enum Selection {
     IsdR(Option<Chain>),
     /// The ECASD.
     Ecasd,
+    /// A security domain of the enabled profile, by its place among them.
+    SecurityDomain(usize),
     /// A place in the file system of the enabled profile.
     Files(Place),
 }

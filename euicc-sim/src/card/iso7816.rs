@@ -10,6 +10,7 @@ mod life_cycle;
 mod pin;
 mod record;
 mod search;
+mod security_domain;
 mod select;
 
 use profile::{FileIndex, FileKind};
@@ -42,12 +43,14 @@ enum With {
     IsdR,
     /// The ECASD.
     Ecasd,
+    /// A security domain of the enabled profile.
+    SecurityDomain,
     /// The MF, a DF or an application of the enabled profile.
     Files,
 }
 
 /// Every instruction there is: class, INS, where it is understood, what answers it.
-const INSTRUCTIONS: [(ClassKind, u8, With, Function); 29] = {
+const INSTRUCTIONS: [(ClassKind, u8, With, Function); 37] = {
     use ClassKind::{Interindustry, Proprietary};
     [
         (Interindustry, 0xA4, With::Anything, select::select),
@@ -60,6 +63,14 @@ const INSTRUCTIONS: [(ClassKind, u8, With, Function); 29] = {
         (Proprietary, 0xE2, With::IsdR, store_data),
         (Interindustry, 0xCA, With::Ecasd, |context, command| ecasd::get_data(context, command)),
         (Proprietary, 0xCA, With::Ecasd, |context, command| ecasd::get_data(context, command)),
+        (Interindustry, 0xCA, With::SecurityDomain, security_domain::get_data),
+        (Proprietary, 0xCA, With::SecurityDomain, security_domain::get_data),
+        (Proprietary, 0xD8, With::SecurityDomain, security_domain::unauthenticated),
+        (Proprietary, 0xE2, With::SecurityDomain, security_domain::unauthenticated),
+        (Proprietary, 0xE4, With::SecurityDomain, security_domain::unauthenticated),
+        (Proprietary, 0xE6, With::SecurityDomain, security_domain::unauthenticated),
+        (Proprietary, 0xF0, With::SecurityDomain, security_domain::unauthenticated),
+        (Proprietary, 0xF2, With::SecurityDomain, security_domain::unauthenticated),
         (Proprietary, 0xF2, With::Files, select::status),
         (Interindustry, 0xB0, With::Files, binary::read_binary),
         (Interindustry, 0xD6, With::Files, binary::update_binary),
@@ -100,6 +111,7 @@ fn is_there(context: &Context<'_>, with: With) -> bool {
         (With::Anything, _)
         | (With::IsdR, Selection::IsdR(_))
         | (With::Ecasd, Selection::Ecasd)
+        | (With::SecurityDomain, Selection::SecurityDomain(_))
         | (With::Files, Selection::Files(_)) => true,
         (With::BasicChannel, _) => context.channel == 0,
         _ => false,

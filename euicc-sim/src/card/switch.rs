@@ -79,7 +79,7 @@ fn remember_way_back(context: &mut Context<'_>, before: Option<&Aid>, after: Opt
 pub(crate) fn forget_files(context: &mut Context<'_>) {
     context.volatile.verified.clear();
     for channel in context.volatile.channels.values_mut() {
-        if matches!(channel.selection, Selection::Files(_)) {
+        if matches!(channel.selection, Selection::Files(_) | Selection::SecurityDomain(_)) {
             channel.selection = Selection::Nothing;
         }
     }

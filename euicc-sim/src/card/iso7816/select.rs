@@ -26,6 +26,7 @@ pub(super) struct Found {
 enum Application {
     IsdR,
     Ecasd,
+    SecurityDomain(usize),
     Adf(FileIndex),
 }
 
@@ -109,6 +110,7 @@ fn by_aid(context: &mut Context<'_>, aid: &[u8], p2: u8) -> Result<Vec<u8>, Stat
     let current = match context.selection() {
         Selection::IsdR(_) => Some(Application::IsdR),
         Selection::Ecasd => Some(Application::Ecasd),
+        Selection::SecurityDomain(number) => Some(Application::SecurityDomain(*number)),
         Selection::Files(Place { adf, .. }) => adf.map(Application::Adf),
         Selection::Nothing => None,
     };
@@ -131,6 +133,12 @@ fn by_aid(context: &mut Context<'_>, aid: &[u8], p2: u8) -> Result<Vec<u8>, Stat
             context.select(Selection::Ecasd);
             Ok(security_domain(&Aid::ECASD, &[]))
         }
+        Application::SecurityDomain(number) => {
+            let domain = context.profile()?.facts.security_domains.get(number);
+            let answer = domain.map(|domain| security_domain(&domain.instance.instance_aid, &[]));
+            context.select(Selection::SecurityDomain(number));
+            answer.ok_or(StatusWord::FILE_NOT_FOUND)
+        }
         Application::Adf(adf) => {
             let answer = fcp(context.profile()?, adf)?;
             context.warning = files(context)?.file(adf).and_then(access::warning);
@@ -144,11 +152,12 @@ fn by_aid(context: &mut Context<'_>, aid: &[u8], p2: u8) -> Result<Vec<u8>, Stat
 fn applications(context: &Context<'_>, aid: &[u8]) -> Vec<Application> {
     let own = [(Aid::ISD_R, Application::IsdR), (Aid::ECASD, Application::Ecasd)];
     let own = own.into_iter().filter(|(own, _)| own.starts_with(aid)).map(|(_, application)| application);
-    let adfs = context
-        .profile()
-        .ok()
-        .map(|profile| profile.files.adfs(aid).map(|(index, _)| Application::Adf(index)).collect::<Vec<_>>());
-    adfs.unwrap_or_default().into_iter().chain(own).collect()
+    let Ok(profile) = context.profile() else { return own.collect() };
+    let adfs = profile.files.adfs(aid).map(|(index, _)| Application::Adf(index));
+    let domains = profile.facts.security_domains.iter().enumerate();
+    let domains = domains.filter(|(_, domain)| domain.instance.instance_aid.starts_with(aid));
+    let domains = domains.map(|(number, _)| Application::SecurityDomain(number));
+    adfs.chain(domains).chain(own).collect()
 }
 
 /// FCI of a security domain: GlobalPlatform section 11.9.3.1, with the longest data field of a command.

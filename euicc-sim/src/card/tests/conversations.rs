@@ -352,3 +352,30 @@ fn classes_and_instructions_that_do_not_exist_are_refused() {
         ],
     );
 }
+
+#[test]
+fn the_mno_sd_is_there_with_its_profile_and_lets_nobody_in() {
+    let Some(mut bench) = with_ts48() else { return };
+    let iccid = bench.profiles()[0].iccid.unwrap();
+    converse(
+        &mut bench,
+        &[
+            ("00A4040408 A000000151000000 00", "6F10 8408 A000000151000000 A504 9F6501FF 9000"),
+            ("80CA006600", "6A88"),
+            ("80F28000024F00", "6982"),
+            ("80E60200024F00", "6982"),
+            ("80E2910003BF2E00", "6982"),
+            ("8050000008 0102030405060708", "6D00"),
+            ("00B0000000", "6D00"),
+            ("00A4000C02 3F00", "9000"),
+            ("80CA00E000", "6D00"),
+            ("00A4040C08 A000000151000000", "9000"),
+        ],
+    );
+    let keys = bench.read("80CA00E000");
+    // Key 1 of version 1, DES of sixteen octets, comes first.
+    assert!(keys.starts_with("E0") && keys.contains("C00401018010"), "{keys}");
+    bench.disable(iccid, false);
+    bench.expect("80CA00E000", "6D00");
+    bench.expect("00A4040C08 A000000151000000", "6A82");
+}
