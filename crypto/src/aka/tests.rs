@@ -1,7 +1,7 @@
 use super::*;
 use crate::hex::{unhex, unhex_array};
 use crate::milenage;
-use crate::tuak::TuakKey;
+use crate::tuak::{ResLength, TuakKey};
 
 /// Test set 1 of TS 35.208, whose AUTN and AUTS follow from TS 33.102.
 fn set_1() -> (Algorithm, [u8; 16], Sqn, Amf) {
@@ -19,10 +19,11 @@ fn test_profile() -> (Algorithm, [u8; 16], Sqn, Amf) {
     (Algorithm::UsimTest(UsimTest::new(k)), [0x5c; 16], sqn, Amf::from_bytes([0x80, 0]))
 }
 
-/// Test set 1 of TS 35.233, with RES of 64 bits.
+/// Test set 1 of TS 35.233. The length of RES goes into AK too.
 fn tuak() -> (Algorithm, [u8; 16], Sqn, Amf) {
     let topc = unhex_array("bd04d9530e87513c5d837ac2ad954623a8e2330c115305a73eb45d1f40cccbff");
     let algorithm = Tuak::new(TuakKey::from_bytes(&[0xab; 16]).unwrap(), topc);
+    let algorithm = algorithm.with_res_length(ResLength::Bits32);
     (Algorithm::Tuak(algorithm), [0x42; 16], Sqn::from_bytes([0x11; 6]), Amf::from_bytes([0xff, 0xff]))
 }
 
