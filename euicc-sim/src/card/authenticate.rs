@@ -36,7 +36,7 @@ pub(super) fn authenticate(context: &mut Context<'_>, command: &Command<'_>) -> 
     if command.p1 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
-    let adf = context.place()?.adf.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+    let adf = current_application(context)?;
     if !may_authenticate(context, adf)? {
         return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
     }
@@ -63,6 +63,21 @@ pub(super) fn authenticate(context: &mut Context<'_>, command: &Command<'_>) -> 
         (0x82 | 0x84..=0x86, _) => Err(StatusWord::AUTHENTICATION_ERROR_CONTEXT_NOT_SUPPORTED),
         _ => Err(StatusWord::INCORRECT_P1_P2),
     }
+}
+
+/// The application of the channel, as long as the current directory is its own or one below.
+pub(super) fn current_application(context: &Context<'_>) -> Result<FileIndex, StatusWord> {
+    let place = context.place()?;
+    let adf = place.adf.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+    let files = &context.profile()?.files;
+    let mut directory = Some(place.directory);
+    while let Some(at) = directory {
+        if at == adf {
+            return Ok(adf);
+        }
+        directory = files.file(at).and_then(|file| file.parent);
+    }
+    Err(StatusWord::CONDITIONS_NOT_SATISFIED)
 }
 
 /// SRES and Kc.

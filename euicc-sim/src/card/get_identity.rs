@@ -7,6 +7,7 @@ use rsp::ids::{Imsi, Plmn};
 use world::World;
 
 use super::apdu::Command;
+use super::authenticate::current_application;
 use super::context::Context;
 use super::iso7816::may_authenticate;
 use super::status_word::StatusWord;
@@ -40,7 +41,7 @@ pub(super) fn get_identity(context: &Context<'_>, command: &Command<'_>) -> Resu
     if !command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
-    let adf = context.place()?.adf.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+    let adf = current_application(context)?;
     let usim = context.profile()?.usim_in(adf).ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)?;
     let is_offered =
         usim.has_service(SUBSCRIPTION_IDENTIFIER_PRIVACY) && usim.has_service(SUCI_CALCULATION_BY_THE_USIM);

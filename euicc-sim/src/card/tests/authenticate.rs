@@ -3,7 +3,7 @@
 use std::num::NonZeroU8;
 
 use crypto::aka::{Algorithm, Amf, Auts, Sqn};
-use crypto::milenage::Milenage;
+use crypto::milenage::{Constants, Milenage};
 use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use profile::element::{AkaParameter, AlgoConfiguration, AlgoParameter, AlgorithmId, MappingParameter};
@@ -115,6 +115,41 @@ fn a_profile_with_milenage_authenticates_with_milenage() {
     };
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
     check_authentication(&mut with_enabled(&goods), &algorithm);
+}
+
+#[test]
+fn the_operators_own_constants_are_used() {
+    let constants =
+        Constants { r: [8, 24, 40, 104, 120], c: std::array::from_fn(|at| [0x10 + at as u8; 16]) };
+    let Some(goods) = with_algorithm(|own| {
+        own.algorithm_id = AlgorithmId::MILENAGE;
+        own.opc = [0x77; 16].into();
+        own.rotation_constants = Some(constants.r.into());
+        own.xoring_constants = Some(constants.c.concat().into());
+    }) else {
+        return;
+    };
+    let algorithm = Milenage::with_constants(KEY, [0x77; 16], constants);
+    check_authentication(&mut with_enabled(&goods), &Algorithm::Milenage(algorithm));
+}
+
+#[test]
+fn an_application_authenticates_only_while_it_is_the_current_one() {
+    let Some(mut bench) = with_ts48() else { return };
+    let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
+    bench.read(SELECT_USIM);
+    // In its directory, with a file of it, and in a directory of it; not in another.
+    for (select, status) in [
+        ("00A4000C02 7FFF", "610E"),
+        ("00A4000C02 6F07", "610E"),
+        ("00A4080C04 7FFF5FC0", "610E"),
+        ("00A4000C02 3F00", "6985"),
+        ("00A4080C02 7F10", "6985"),
+        ("00A4000C02 7FFF", "610E"),
+    ] {
+        bench.expect(select, "9000");
+        bench.expect(&gsm, status);
+    }
 }
 
 #[test]

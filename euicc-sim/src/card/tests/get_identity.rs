@@ -155,6 +155,9 @@ fn what_cannot_be_answered_is_refused() {
     // Of no application, and of an application that is no USIM.
     bench.read("00A4040C07 A0000000871004");
     bench.expect(GET_IDENTITY, "6A81");
+    bench.read(SELECT_USIM);
+    bench.expect("00A4000C02 3F00", "9000");
+    bench.expect(GET_IDENTITY, "6985");
     bench.reset();
     bench.expect(GET_IDENTITY, "6985");
 }

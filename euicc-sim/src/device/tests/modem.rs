@@ -1,8 +1,11 @@
 //! Registration: the modem, a tiny USIM, and networks that let it in or not.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use crypto::aka::Sqn;
+use crypto::aka::{Algorithm, Sqn};
+use crypto::tuak::{ResLength, Tuak, TuakKey};
+use crypto::usim_test::UsimTest;
 use rsp::ids::Plmn;
 use rsp::time::Timestamp;
 use world::{ManualClock, MemoryEvents, RamMemory, SeededDice, World, link_from};
@@ -87,6 +90,32 @@ async fn a_sequence_number_that_is_behind_is_made_good_by_auts() {
     // Written down before it was used: a server that starts anew goes on from there.
     let restarted = SubscriberServer::open(plmn("001-01"), air.memory.clone(), world(&air.clock)).unwrap();
     assert_eq!(restarted.subscriber(IMSI.parse().unwrap()).unwrap().last_seq, 1001);
+}
+
+#[tokio::test]
+async fn subscribers_of_every_algorithm_are_served() {
+    let k = TuakKey::from_bytes(&[0x31; 32]).unwrap();
+    let iterations = NonZeroU8::new(3).unwrap();
+    let tuak = Tuak::new(k, [0x32; 32]).with_res_length(ResLength::Bits128).with_iterations(iterations);
+    for (algorithm, keys) in [
+        (
+            Algorithm::Tuak(tuak),
+            Keys::Tuak { k: vec![0x31; 32], topc: [0x32; 32], res_length: 16, iterations },
+        ),
+        (
+            Algorithm::UsimTest(UsimTest::new(K).with_res_length(8).unwrap()),
+            Keys::UsimTest { k: K, res_length: 8 },
+        ),
+    ] {
+        let air = air();
+        air.home.provision(IMSI.parse().unwrap(), Subscriber::new(keys.clone())).unwrap();
+        let mut card = FakeUsim::new(IMSI);
+        card.algorithm = algorithm;
+        air.modem(card, &["001-01"]).register().await.unwrap();
+        let restarted =
+            SubscriberServer::open(plmn("001-01"), air.memory.clone(), world(&air.clock)).unwrap();
+        assert_eq!(restarted.subscriber(IMSI.parse().unwrap()).unwrap().keys, keys);
+    }
 }
 
 #[tokio::test]
