@@ -540,7 +540,6 @@ impl<'a> Life<'a> {
                 self.interfered(bench, piece, 1);
             }
         }
-        bench.note_installed(goods.iccid);
         bench.card.reset();
         self.channel = 0;
     }

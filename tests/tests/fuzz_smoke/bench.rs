@@ -1,6 +1,5 @@
 //! A card on the bench: what must hold of every answer, and the honest LPA that looks at the card in between.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use certs::{Pki, PkiOptions};
@@ -19,7 +18,7 @@ use rsp::sgp22::es10c::{
     ProfileInfoListRequest, ProfileInfoListResponse, RefreshFlag,
 };
 use rsp::sgp22::{EuiccInfo2, ProfileIdentifier, ProfileState};
-use world::{ManualClock, Memory, RamMemory, SeededDice, World};
+use world::{Cells, ManualClock, Memory, RamMemory, SeededDice, World};
 
 use crate::run::Round;
 use crate::server::Server;
@@ -35,8 +34,6 @@ pub(crate) struct Bench {
     memory: RamMemory,
     description: CardDescription,
     free_when_empty: u32,
-    /// What each profile was charged for when it was installed.
-    charged: BTreeMap<Iccid, u32>,
 }
 
 impl Bench {
@@ -48,8 +45,7 @@ impl Bench {
         let description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
         let memory = RamMemory::default();
         let card = open(&description, &memory, &round);
-        let mut bench =
-            Self { round, card, memory, description, free_when_empty: 0, charged: BTreeMap::new() };
+        let mut bench = Self { round, card, memory, description, free_when_empty: 0 };
         bench.free_when_empty = bench.free();
         bench
     }
@@ -170,10 +166,11 @@ impl Bench {
         let profiles = self.profiles();
         let enabled = profiles.iter().filter(|each| each.profile_state == Some(ProfileState::ENABLED));
         assert!(enabled.count() <= 1, "{profiles:?}");
-        let listed = profiles.iter().map(|each| each.iccid.unwrap());
-        let charged: u32 = listed.map(|iccid| self.charged[&iccid]).sum();
-        assert_eq!(free + charged, self.free_when_empty, "memory that belongs to no profile is free");
-        let stored = self.memory.load().unwrap().values().map(world::Content::len).sum::<usize>();
+        let cells = self.memory.load().unwrap();
+        let taken = |each: &ProfileInfo| memory_of(&cells, each.isdp_aid.as_ref().unwrap());
+        let taken: u32 = profiles.iter().map(taken).sum();
+        assert_eq!(free + taken, self.free_when_empty, "memory that belongs to no profile is free");
+        let stored = cells.values().map(world::Content::len).sum::<usize>();
         assert!(stored <= MOST_STORED, "{stored} octets stored");
         profiles
     }
@@ -198,8 +195,7 @@ impl Bench {
         let result = ProfileInstallationResult::from_der(&result).expect("a package ends with a result");
         match &result.profile_installation_result_data.final_result {
             FinalResult::SuccessResult(_) => {
-                let left = self.free();
-                self.charged.insert(iccid, free - left);
+                assert!(self.free() < free, "a profile takes memory");
                 assert_eq!(self.profiles().len(), before.len() + 1);
                 Ok(())
             }
@@ -214,17 +210,6 @@ impl Bench {
     /// The server of a download that somebody interferes with.
     pub(crate) fn server(&self) -> Server {
         Server::new(&PKI, &self.round.hand)
-    }
-
-    /// After a download that may have been interfered with: what a profile takes is what is missing.
-    pub(crate) fn note_installed(&mut self, iccid: Iccid) {
-        let free = self.free();
-        let listed: Vec<_> = self.profiles().iter().map(|each| each.iccid.unwrap()).collect();
-        if listed.contains(&iccid) {
-            let others: u32 =
-                listed.iter().filter(|each| **each != iccid).map(|each| self.charged[each]).sum();
-            self.charged.insert(iccid, self.free_when_empty - free - others);
-        }
     }
 
     pub(crate) fn enable(&mut self, iccid: Iccid) -> EnableResult {
@@ -255,6 +240,12 @@ impl Bench {
             self.es10(&NotificationSentRequest { seq_number: each.seq_number }.to_der()).unwrap();
         }
     }
+}
+
+/// What a profile takes, as the card has written it down.
+fn memory_of(cells: &Cells, isd_p: &Aid) -> u32 {
+    let profile: serde_json::Value = cells[&format!("profile/{isd_p}")].from_json().unwrap();
+    profile["memory"].as_u64().unwrap().try_into().unwrap()
 }
 
 fn open(description: &CardDescription, memory: &RamMemory, round: &Round) -> Card {
