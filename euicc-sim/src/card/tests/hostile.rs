@@ -100,7 +100,7 @@ const DEEDS: [(&str, &str, Deed); 33] = [
     ("a server certificate that its CI did not sign", "invalid-certificate(1)", |bench, server| {
         authenticate_with(bench, server, Defect::ForgedSignature)
     }),
-    // By the card's clock, if it is given one; a card in a device has none and takes the certificate's word.
+    // A chip has no clock; this card goes by that of its world (the test cases of SGP.23 have expired ones refused).
     ("a server certificate that has expired", "invalid-certificate(1)", |bench, server| {
         authenticate_with(bench, server, Defect::Expired)
     }),
