@@ -9,44 +9,26 @@
 
 mod common;
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Stdio},
-};
+use std::path::Path;
 
-use common::{fail, landfall, succeed};
+use common::{Running, fail, landfall, succeed};
 use serde_json::Value;
 
 /// A server that is stopped with the test.
 struct Server {
-    child: Child,
+    _running: Running,
     address: String,
 }
 
 impl Server {
     /// Starts it on a free port, which it says after `heading`.
     fn start(folder: &Path, arguments: &[&str], heading: &str) -> Self {
-        let mut child =
-            landfall(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let said = lines.find_map(|line| line.unwrap().strip_prefix(heading).map(str::to_owned)).unwrap();
-        // Somebody must read on, or the server waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        let address = said.split([' ', ';']).next().unwrap().to_owned();
-        Self { child, address }
+        let running = Running::start(landfall(folder).args(arguments));
+        Self { address: running.err.word_after(heading), _running: running }
     }
 
     fn sm_dp(folder: &Path) -> Self {
         Self::start(folder, &["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"], "SM-DP+ at ")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to stop.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -9,34 +9,16 @@
 
 mod common;
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Stdio},
-};
+use std::path::Path;
 
-use common::{landfall, succeed};
+use common::{Running, landfall, succeed};
 use serde_json::Value;
 
 /// Starts the SM-DP+ on a free port; returns it with its address.
-fn serve(folder: &Path) -> (Child, String) {
-    let mut child = landfall(folder)
-        .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let said = lines.find_map(|line| line.unwrap().strip_prefix("SM-DP+ at ").map(str::to_owned)).unwrap();
-    // Somebody must read on, or the server waits for a reader.
-    std::thread::spawn(move || lines.for_each(drop));
-    let address = said.split_whitespace().next().unwrap().to_owned();
-    (child, address)
-}
-
-fn kill_9(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
+fn serve(folder: &Path) -> (Running, String) {
+    let running = Running::start(landfall(folder).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
+    let address = running.err.word_after("SM-DP+ at ");
+    (running, address)
 }
 
 fn orders(folder: &Path) -> Value {
@@ -54,7 +36,7 @@ fn an_acknowledged_order_survives_and_can_be_downloaded() {
 
     let (server, address) = serve(folder);
     let code = succeed(landfall(folder).args(["operator", "order", "--iccid", &iccid, "--sm-dp", &address]));
-    kill_9(server);
+    drop(server);
     assert_eq!(orders(folder)[0]["state"], "Released");
 
     let (server, address) = serve(folder);
@@ -62,7 +44,7 @@ fn an_acknowledged_order_survives_and_can_be_downloaded() {
     let matching_id = code.trim().rsplit('$').next().unwrap();
     let code = format!("LPA:1${address}${matching_id}");
     succeed(landfall(folder).args(["device", "download", &code, "--sm-dp", &address]));
-    kill_9(server);
+    drop(server);
     assert_eq!(orders(folder)[0]["state"], "Installed");
     assert!(succeed(landfall(folder).args(["device", "list"])).contains(&iccid));
 }

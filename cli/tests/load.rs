@@ -13,11 +13,11 @@ use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Lines},
     path::Path,
-    process::{Child, ChildStderr, Stdio},
+    process::{ChildStderr, Stdio},
 };
 
 use cli::admin::Admin;
-use common::{fail, landfall, succeed};
+use common::{Running, fail, landfall, succeed};
 use serde_json::Value;
 
 /// Enough that the server is killed with some done, some under way and some not begun.
@@ -25,7 +25,7 @@ const DEVICES: usize = 30;
 
 /// An SM-DP+ in a process of its own. Without it the process ends.
 struct Server {
-    process: Child,
+    process: Running,
     sm_dp: String,
     admin: String,
 }
@@ -33,32 +33,14 @@ struct Server {
 impl Server {
     /// At these addresses; port 0 takes a free one.
     fn start(folder: &Path, sm_dp: &str, admin: &str) -> Self {
-        let mut process = landfall(folder)
-            .args(["sm-dp", "serve", "--sm-dp", sm_dp, "--admin", admin])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let mut said = |start: &str| {
-            let line = lines.find_map(|line| line.unwrap().strip_prefix(start).map(str::to_owned)).unwrap();
-            line.split_whitespace().next().unwrap().to_owned()
-        };
-        let (admin, sm_dp) = (said("admin API at http://"), said("SM-DP+ at "));
-        // Somebody must read on, or the server waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, sm_dp, admin }
+        let arguments = ["sm-dp", "serve", "--sm-dp", sm_dp, "--admin", admin];
+        let process = Running::start(landfall(folder).args(arguments));
+        let admin = process.err.word_after("admin API at http://");
+        Self { sm_dp: process.err.word_after("SM-DP+ at "), process, admin }
     }
 
     fn kill_9(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill_9();
+        self.process.kill();
     }
 }
 

@@ -10,42 +10,28 @@
 
 mod common;
 
-use std::{
-    io::{BufRead, BufReader, Lines},
-    path::Path,
-    process::{Child, ChildStdout, Stdio},
-};
+use std::path::Path;
 
-use common::{landfall, succeed};
+use common::{Running, landfall, succeed};
 use serde_json::Value;
 
 /// A server that is stopped with the test, and what it prints.
 struct Server {
-    child: Child,
+    running: Running,
     /// What it said after the heading that was waited for.
     said: String,
-    prints: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Server {
     fn start(folder: &Path, arguments: &[&str], heading: &str) -> Self {
-        let mut child =
-            landfall(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let prints = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let said = lines.find_map(|line| line.unwrap().strip_prefix(heading).map(str::to_owned)).unwrap();
-        // Somebody must read on, or the server waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, said, prints: Some(prints) }
+        let running = Running::start(landfall(folder).args(arguments));
+        Self { said: running.err.after(heading), running }
     }
 
-    /// One whose prints nobody looks at; `said` is its address.
+    /// One whose `said` is its address.
     fn of_a_party(folder: &Path, arguments: &[&str], heading: &str) -> Self {
         let mut server = Self::start(folder, arguments, heading);
         server.said = server.said.split(' ').next().unwrap().to_owned();
-        // Somebody must read on, here too.
-        let prints = server.prints.take().unwrap();
-        std::thread::spawn(move || prints.for_each(drop));
         server
     }
 
@@ -60,9 +46,8 @@ impl Server {
     }
 
     /// The next three messages of a profile: notificationPointId and status of each.
-    fn hears_of(&mut self, iccid: &str) -> Vec<(i64, String)> {
-        let prints = self.prints.as_mut().unwrap();
-        let messages = prints.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    fn hears_of(&self, iccid: &str) -> Vec<(i64, String)> {
+        let messages = self.running.out.lines().map(|line| serde_json::from_str::<Value>(&line).unwrap());
         // What was heard but not answered, because the listener was stopped, comes again.
         let of_the_profile = messages.filter(|message| message["iccid"] == iccid).take(3);
         let told = |message: Value| {
@@ -70,14 +55,6 @@ impl Server {
             (message["notificationPointId"].as_i64().unwrap(), status)
         };
         of_the_profile.map(told).collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to stop.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -99,7 +76,7 @@ fn an_operator_hears_how_its_downloads_go_and_what_it_missed() {
     let folder = folder.path();
     succeed(landfall(folder).args(["certs", "init"]));
     let done = |point| (point, "Executed-Success".to_owned());
-    let mut listener = Server::listener(folder, "127.0.0.1:0");
+    let listener = Server::listener(folder, "127.0.0.1:0");
     let operator = listener.said.clone();
     let sm_dp = Server::sm_dp(folder, &operator);
     let download = |number: &str| {
@@ -112,7 +89,7 @@ fn an_operator_hears_how_its_downloads_go_and_what_it_missed() {
     drop(listener);
     let second = download("2");
     let (_, address) = operator.rsplit_once('@').unwrap();
-    let mut listener = Server::listener(folder, address);
+    let listener = Server::listener(folder, address);
     assert_eq!(listener.hears_of(&second), [done(1), done(3), done(4)]);
 }
 

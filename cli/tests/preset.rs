@@ -9,13 +9,9 @@
 
 mod common;
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::Stdio,
-};
+use std::path::Path;
 
-use common::{fail, landfall, succeed};
+use common::{Running, fail, landfall, succeed};
 use serde_json::Value;
 
 /// The example of the document.
@@ -28,25 +24,9 @@ fn example() -> String {
 
 /// What a server says at its start, until it listens; then it is killed.
 fn serve(folder: &Path, arguments: &[&str]) -> Vec<String> {
-    let mut child = landfall(folder)
-        .args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"])
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let mut said = Vec::new();
-    for line in lines {
-        said.push(line);
-        if said.last().unwrap().starts_with("SM-DP+ at ") {
-            break;
-        }
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(said.last().unwrap().starts_with("SM-DP+ at "), "{said:?}");
-    said
+    let serve = ["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"];
+    let running = Running::start(landfall(folder).args(serve).args(arguments));
+    running.err.up_to(&["SM-DP+ at "])
 }
 
 fn stock(folder: &Path) -> Vec<(String, String, String)> {

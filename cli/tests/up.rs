@@ -9,50 +9,23 @@
 
 mod common;
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Stdio},
-};
+use std::path::Path;
 
-use common::{landfall, succeed};
+use common::{Running, landfall, succeed};
 
 /// A bench without a card, on free ports.
 struct Up {
-    child: Child,
+    running: Running,
     /// Everything it says, up to what it says of its profile.
     said: Vec<String>,
 }
 
 impl Up {
     fn start(folder: &Path) -> Self {
-        let mut child = landfall(folder)
-            .args([
-                "up",
-                "--no-card",
-                "--sm-dp",
-                "127.0.0.1:0",
-                "--network",
-                "127.0.0.1:0",
-                "--sm-ds",
-                "127.0.0.1:0",
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let mut said = Vec::new();
-        for line in lines.by_ref() {
-            let last = line.starts_with("profile ") || line.starts_with("  landfall device ");
-            said.push(line);
-            if last {
-                break;
-            }
-        }
-        // Somebody must read on, or the server waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, said }
+        let free = "127.0.0.1:0";
+        let up = ["up", "--no-card", "--sm-dp", free, "--network", free, "--sm-ds", free];
+        let running = Running::start(landfall(folder).args(up));
+        Self { said: running.out.up_to(&["profile ", "  landfall device "]), running }
     }
 
     /// Where it says its SM-DP+ is.
@@ -67,8 +40,7 @@ impl Up {
     }
 
     fn stop(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.running.kill();
     }
 }
 
