@@ -12,6 +12,7 @@
 //! | [`http`] | a server that asks a service, a client that is a link |
 //! | [`door`] | doors to a card |
 
+mod claim;
 pub mod door;
 pub mod file_memory;
 pub mod http;
@@ -19,6 +20,7 @@ pub mod os;
 pub mod sqlite;
 pub mod tls;
 
+pub use claim::Claim;
 pub use file_memory::FileMemory;
 pub use http::{Client, listen, serve};
 pub use os::{OsClock, OsDice, raise_open_files};

@@ -46,6 +46,11 @@ impl Command {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let mut settings = settings.clone();
+        let _claim = match &self {
+            Self::Serve { .. } => Some(net::Claim::take(&settings.data_dir, "sm-dp")?),
+            // These may do so beside a server.
+            Self::Add { .. } | Self::List => None,
+        };
         let listeners = match &self {
             Self::Serve { .. } => Some((
                 parties::listen_at(&mut settings.sm_dp).await?,

@@ -31,6 +31,7 @@ impl Command {
         let mut settings = settings.clone();
         match self {
             Self::Serve => {
+                let _claim = net::Claim::take(&settings.data_dir, "sm-ds")?;
                 let listener = parties::listen_at(&mut settings.sm_ds).await?;
                 let pki = crate::pki::load_or_init(&settings)?;
                 let running = parties::serve_sm_ds(listener, &settings, &pki, &world, events)?;

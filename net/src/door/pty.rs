@@ -13,6 +13,8 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use world::Fault;
 
+use crate::Claim;
+
 /// For how long a modem waits for a program to read; then octets are lost, as on a line without flow control. A program
 /// that has gone must not hold up the next one.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -30,6 +32,7 @@ pub struct Pty {
     _port: OwnedFd,
     path: PathBuf,
     link: Option<PathBuf>,
+    _claim: Option<Claim>,
 }
 
 impl Pty {
@@ -43,6 +46,9 @@ impl Pty {
             Fault::caused_by(error, "cannot make a serial port", next)
         })?;
         if let Some(link) = link {
+            let folder = link.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let name = link.file_name().unwrap_or_default().to_string_lossy();
+            pty._claim = Some(Claim::take(folder.unwrap_or(Path::new(".")), &name)?);
             make_link(link, &pty.path)?;
             pty.link = Some(link.to_owned());
         }
@@ -53,7 +59,7 @@ impl Pty {
         let (modem, port, path) = pair()?;
         let from_program = pipe::Receiver::from_owned_fd_unchecked(modem.try_clone()?)?;
         let to_program = pipe::Sender::from_owned_fd_unchecked(modem)?;
-        Ok(Self { from_program, to_program, _port: port, path, link: None })
+        Ok(Self { from_program, to_program, _port: port, path, link: None, _claim: None })
     }
 
     /// What a program opens: the link, or the port itself.
@@ -126,17 +132,15 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd, PathBuf)> {
 
 fn make_link(link: &Path, port: &Path) -> Result<(), Fault> {
     let what = || format!("cannot make {} a link to the serial port", link.display());
-    // One that leads nowhere was left by a modem that was killed.
-    if fs::read_link(link).is_ok_and(|target| !target.exists())
+    // One that nobody claims was left by a modem that was killed; where it leads is somebody else's by now.
+    if link.is_symlink()
         && let Err(error) = fs::remove_file(link)
     {
         return Err(Fault::caused_by(error, what(), "remove the old link, or choose another path"));
     }
     std::os::unix::fs::symlink(port, link).map_err(|error| {
         let next = match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                "remove what is there, stop the modem whose port it is, or choose another path"
-            }
+            io::ErrorKind::AlreadyExists => "remove what is there, or choose another path",
             _ => "choose a path in a folder that exists and can be written",
         };
         Fault::caused_by(error, what(), next)
@@ -196,7 +200,7 @@ mod tests {
         program(&link).write_all(b"AT\r").unwrap();
         assert_eq!(pty.read().await.unwrap(), b"AT\r");
         let fault = Pty::open(Some(&link)).unwrap_err();
-        assert!(fault.next.contains("stop the modem"), "{fault}");
+        assert!(fault.why.contains("another process"), "{fault}");
         drop(pty);
         assert!(link.symlink_metadata().is_err());
 
@@ -205,7 +209,7 @@ mod tests {
         fs::write(&link, "a file of somebody's").unwrap();
         Pty::open(Some(&link)).unwrap_err();
         assert_eq!(fs::read_to_string(&link).unwrap(), "a file of somebody's");
-        let fault = Pty::open(Some(&folder.path().join("no/such/folder"))).unwrap_err();
+        let fault = Pty::open(Some(&link.join("below a file"))).unwrap_err();
         assert!(fault.next.contains("folder"), "{fault}");
     }
 }
