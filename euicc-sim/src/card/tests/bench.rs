@@ -27,6 +27,8 @@ pub(super) struct Bench {
     pub(super) block: usize,
     /// Channel on which the ISD-R is selected; opened when it is first needed.
     isd_r: Option<u8>,
+    /// For how many more commands and resets there is power; without end if nothing is said.
+    pub(super) power: Option<usize>,
 }
 
 /// All that a card remembers, with power and without.
@@ -61,12 +63,23 @@ impl Bench {
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
         let world = World::new(clock.clone(), SeededDice::from_text("card"));
         let card = Card::open(description, memory, world).unwrap();
-        Self { card, clock, pki, block: BLOCK, isd_r: None }
+        Self { card, clock, pki, block: BLOCK, isd_r: None, power: None }
     }
 
     /// One APDU in hexadecimal, its answer in hexadecimal.
     pub(super) fn apdu(&mut self, command: &str) -> String {
-        hex::encode_upper(self.card.transmit(&hex::decode(command.replace(' ', "")).unwrap()))
+        hex::encode_upper(self.transmit(&hex::decode(command.replace(' ', "")).unwrap()))
+    }
+
+    /// One APDU and its answer, which is nothing when the power is gone.
+    fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
+        if self.has_power() { self.card.transmit(command) } else { Vec::new() }
+    }
+
+    fn has_power(&mut self) -> bool {
+        let left = self.power;
+        self.power = left.map(|left| left.saturating_sub(1));
+        left != Some(0)
     }
 
     /// One APDU whose answer is `expected`.
@@ -92,7 +105,9 @@ impl Bench {
     }
 
     pub(super) fn reset(&mut self) {
-        self.card.reset();
+        if self.has_power() {
+            self.card.reset();
+        }
         self.isd_r = None;
     }
 
@@ -103,7 +118,7 @@ impl Bench {
 
     /// One command of ES10 to the ISD-R: the response, or the status word that refused it.
     pub(super) fn es10(&mut self, request: &[u8]) -> Result<Vec<u8>, String> {
-        let channel = self.isd_r_channel();
+        let channel = self.isd_r_channel()?;
         let mut response = Vec::new();
         let blocks: Vec<_> = request.chunks(self.block).collect();
         for (number, block) in blocks.iter().enumerate() {
@@ -111,12 +126,12 @@ impl Bench {
             let mut command = vec![0x80 | channel, 0xE2, p1, u8::try_from(number).unwrap()];
             command.push(u8::try_from(block.len()).unwrap());
             command.extend_from_slice(block);
-            let mut answer = self.card.transmit(&command);
+            let mut answer = self.transmit(&command);
             loop {
-                let status = answer.split_off(answer.len() - 2);
+                let status = answer.split_off(answer.len().saturating_sub(2));
                 response.append(&mut answer);
                 match status[..] {
-                    [0x61, le] => answer = self.card.transmit(&[0x80 | channel, 0xC0, 0, 0, le]),
+                    [0x61, le] => answer = self.transmit(&[0x80 | channel, 0xC0, 0, 0, le]),
                     [0x90 | 0x91, _] => break,
                     _ => return Err(hex::encode_upper(status)),
                 }
@@ -136,17 +151,17 @@ impl Bench {
         Ok(Response::from_der(&response).unwrap())
     }
 
-    fn isd_r_channel(&mut self) -> u8 {
+    fn isd_r_channel(&mut self) -> Result<u8, String> {
         if let Some(channel) = self.isd_r {
-            return channel;
+            return Ok(channel);
         }
-        let answer = self.card.transmit(&[0, 0x70, 0, 0, 1]);
-        let [channel, 0x90 | 0x91, _] = answer[..] else { panic!("no channel: {answer:02X?}") };
+        let answer = self.transmit(&[0, 0x70, 0, 0, 1]);
+        let [channel, 0x90 | 0x91, _] = answer[..] else { return Err(hex::encode_upper(answer)) };
         let select = [&[channel, 0xA4, 4, 0, 16][..], &Aid::ISD_R].concat();
-        let answer = self.card.transmit(&select);
-        assert_eq!(answer[0], 0x61, "{answer:02X?}");
+        let answer = self.transmit(&select);
+        let [0x61, _] = answer[..] else { return Err(hex::encode_upper(answer)) };
         self.isd_r = Some(channel);
-        channel
+        Ok(channel)
     }
 
     /// The same as text: the response in hexadecimal, or the status word.

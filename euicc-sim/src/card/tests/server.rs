@@ -250,7 +250,7 @@ impl Server {
         self.try_prepare(bench).unwrap()
     }
 
-    fn try_prepare(&self, bench: &mut Bench) -> Result<PrepareDownloadResponse, String> {
+    pub(super) fn try_prepare(&self, bench: &mut Bench) -> Result<PrepareDownloadResponse, String> {
         let challenge: GetEuiccChallengeResponse = bench.try_call(&GetEuiccChallengeRequest {})?;
         let answer = bench.try_call(&self.authenticate_server(challenge.euicc_challenge))?;
         let request = self.prepare_download(bench, &answer, None);
@@ -284,7 +284,10 @@ pub(super) fn send(bench: &mut Bench, pieces: &[Vec<u8>]) -> Option<ProfileInsta
     try_send(bench, pieces).unwrap()
 }
 
-fn try_send(bench: &mut Bench, pieces: &[Vec<u8>]) -> Result<Option<ProfileInstallationResult>, String> {
+pub(super) fn try_send(
+    bench: &mut Bench,
+    pieces: &[Vec<u8>],
+) -> Result<Option<ProfileInstallationResult>, String> {
     for piece in pieces {
         let answer = bench.es10(piece)?;
         if !answer.is_empty() {

@@ -1,0 +1,464 @@
+//! Everything that a card can be asked: what writes, how often, and what is answered when it is asked again.
+
+use certs::CrlPlan;
+use crypto::Curve;
+use crypto::aka::{Algorithm, Amf, Sqn};
+use crypto::milenage::{Milenage, opc};
+use profile::element::{Fcp, FileManagement, GenericFileManagement, PeHeader, ProprietaryInfo};
+use profile::generic::Subscription;
+use profile::{Fid, Octets, Package, ProfileElement, generic};
+use rsp::der::{Asn1, BitString, Raw, Unknown};
+use rsp::ids::{Iccid, TransactionId};
+use rsp::sgp22::es8plus::{
+    BoundProfilePackage, InitialiseSecureChannelRequest, ProfileInstallationResult, StoreMetadataRequest,
+    loading_pieces,
+};
+use rsp::sgp22::es10b::{
+    CancelSessionRequest, CancelSessionResponse, CertificateList, LoadCrlRequest, LoadCrlResponse,
+    NotificationSentRequest, NotificationSentResponse, PrepareDownloadResponse, SetDefaultDpAddressRequest,
+    SetDefaultDpAddressResponse,
+};
+use rsp::sgp22::es10c::{
+    DeleteProfileRequest, DeleteProfileResponse, DisableProfileRequest, DisableProfileResponse,
+    EnableProfileRequest, EnableProfileResponse, EuiccMemoryResetRequest, EuiccMemoryResetResponse,
+    RefreshFlag, SetNicknameRequest, SetNicknameResponse, reset_options,
+};
+use rsp::sgp22::{CancelSessionReason, ProfileIdentifier};
+
+use super::super::bench::Bench;
+use super::super::profiles::REFRESHES;
+use super::super::server::{Server, outcome, try_send};
+use super::goods;
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Function {
+    /// A function of ES10, by its tag.
+    Es10(u16),
+    /// ES10b.LoadBoundProfilePackage, which has no tag of its own.
+    Loading,
+    /// A command of the UICC, by its instruction.
+    Uicc(u8),
+}
+
+/// A conversation, and what it leaves.
+#[derive(Clone)]
+pub(super) struct Row {
+    pub(super) function: Function,
+    pub(super) name: &'static str,
+    /// How many times the memory is written.
+    pub(super) writes: usize,
+    /// The conversation: its last answer, or where the memory or the power failed.
+    pub(super) act: fn(&mut Bench) -> Result<String, String>,
+    /// What it is answered on the card of [`super::START`].
+    pub(super) answer: &'static str,
+    /// What else may be answered when it is asked again.
+    pub(super) again: &'static [&'static str],
+}
+
+/// The profile that the rows download.
+pub(super) const DOWNLOADED: u8 = 4;
+
+pub(super) const SELECT_USIM: &str = "00A4040C07A0000000871002";
+
+use Function::{Es10, Loading, Uicc};
+
+/// What reads only, or changes what a reset clears anyway: it writes nothing.
+pub(super) const EXISTING: &[Function] = &[
+    // EuiccConfiguredAddresses, GetEUICCInfo1 and 2, ListNotification, RetrieveNotificationsList.
+    Es10(0xBF3C),
+    Es10(0xBF20),
+    Es10(0xBF22),
+    Es10(0xBF28),
+    Es10(0xBF2B),
+    // GetProfilesInfo, GetEUICCChallenge, AuthenticateServer, GetRAT, GetEID.
+    Es10(0xBF2D),
+    Es10(0xBF2E),
+    Es10(0xBF38),
+    Es10(0xBF43),
+    Es10(0xBF3E),
+    // SELECT, STATUS, MANAGE CHANNEL, GET RESPONSE.
+    Uicc(0xA4),
+    Uicc(0xF2),
+    Uicc(0x70),
+    Uicc(0xC0),
+    // READ BINARY, READ RECORD, SEARCH RECORD, RETRIEVE DATA.
+    Uicc(0xB0),
+    Uicc(0xB2),
+    Uicc(0xA2),
+    Uicc(0xCB),
+    // TERMINAL CAPABILITY, TERMINAL PROFILE, FETCH; TERMINAL RESPONSE writes in rows of ES10.
+    Uicc(0xAA),
+    Uicc(0x10),
+    Uicc(0x12),
+    Uicc(0x14),
+    // GET IDENTITY, GET CHALLENGE, ENVELOPE.
+    Uicc(0x78),
+    Uicc(0x84),
+    Uicc(0xC2),
+];
+
+const fn row(
+    function: Function,
+    name: &'static str,
+    writes: usize,
+    answer: &'static str,
+    again: &'static [&'static str],
+    act: fn(&mut Bench) -> Result<String, String>,
+) -> Row {
+    Row { function, name, writes, act, answer, again }
+}
+
+/// Everything that writes.
+pub(super) static ROWS: &[Row] = &[
+    row(Es10(0xBF3F), "SetDefaultDpAddress", 1, "0", &[], |bench| {
+        set_default_dp_address(bench, "new.example.com")
+    }),
+    row(Es10(0xBF3F), "SetDefaultDpAddress, none", 1, "0", &[], |bench| set_default_dp_address(bench, "")),
+    row(Es10(0xBF29), "SetNickname", 1, "0", &[], |bench| set_nickname(bench, "Work")),
+    row(Es10(0xBF29), "SetNickname, and none", 2, "0", &[], |bench| {
+        set_nickname(bench, "Work")?;
+        set_nickname(bench, "")
+    }),
+    row(Es10(0xBF31), "EnableProfile", 1, "0", &["2"], |bench| enable(bench, 2, false)),
+    row(Es10(0xBF31), "EnableProfile, then REFRESH", 2, "9000", &["2", "9000"], |bench| {
+        command_at(bench, REFRESHES)?;
+        then(enable(bench, 2, true)?, |_| refresh(bench))
+    }),
+    row(Es10(0xBF31), "EnableProfile, then a reset", 2, "0", &["2"], |bench| {
+        then(enable(bench, 2, true)?, |answer| reset(bench, answer))
+    }),
+    row(Es10(0xBF31), "EnableProfile of a test profile and back", 2, "0", &["2", "3"], |bench| {
+        enable(bench, 3, false)?;
+        enable(bench, 1, false)
+    }),
+    row(Es10(0xBF32), "DisableProfile", 1, "0", &["2"], |bench| disable(bench, 1, false)),
+    row(Es10(0xBF32), "DisableProfile, then REFRESH", 2, "9000", &["2"], |bench| {
+        command_at(bench, REFRESHES)?;
+        then(disable(bench, 1, true)?, |_| refresh(bench))
+    }),
+    row(Es10(0xBF32), "DisableProfile, then a reset", 2, "0", &["2"], |bench| {
+        then(disable(bench, 1, true)?, |answer| reset(bench, answer))
+    }),
+    row(Es10(0xBF33), "DeleteProfile", 1, "0", &["1"], |bench| delete(bench, 2)),
+    row(Es10(0xBF33), "DeleteProfile of all, one after the other", 4, "0", &["1", "2"], |bench| {
+        disable(bench, 1, false)?;
+        delete(bench, 1)?;
+        delete(bench, 2)?;
+        delete(bench, 3)
+    }),
+    row(Es10(0xBF34), "eUICCMemoryReset, operational", 1, "0", &["1"], |bench| memory_reset(bench, &[0])),
+    row(Es10(0xBF34), "eUICCMemoryReset, test", 1, "0", &["1"], |bench| memory_reset(bench, &[1])),
+    row(Es10(0xBF34), "eUICCMemoryReset, address", 1, "0", &["1"], |bench| memory_reset(bench, &[2])),
+    row(Es10(0xBF34), "eUICCMemoryReset, profiles", 1, "0", &["1"], |bench| memory_reset(bench, &[0, 1])),
+    row(Es10(0xBF34), "eUICCMemoryReset, operational and address", 1, "0", &["1"], |bench| {
+        memory_reset(bench, &[0, 2])
+    }),
+    row(Es10(0xBF34), "eUICCMemoryReset, test and address", 1, "0", &["1"], |bench| {
+        memory_reset(bench, &[1, 2])
+    }),
+    row(Es10(0xBF34), "eUICCMemoryReset, everything", 1, "0", &["1"], |bench| {
+        const {
+            assert!(reset_options::DELETE_OPERATIONAL_PROFILES == 0);
+            assert!(reset_options::DELETE_FIELD_LOADED_TEST_PROFILES == 1);
+            assert!(reset_options::RESET_DEFAULT_SMDP_ADDRESS == 2);
+        }
+        memory_reset(bench, &[0, 1, 2])
+    }),
+    row(Es10(0xBF30), "RemoveNotificationFromList", 1, "0", &["1"], |bench| {
+        let request = NotificationSentRequest { seq_number: 1 };
+        let response: NotificationSentResponse = bench.try_call(&request)?;
+        Ok(response.delete_notification_status.0.to_string())
+    }),
+    row(Es10(0xBF21), "PrepareDownload", 1, "prepared", &[], |bench| {
+        prepare(bench).map(|_| "prepared".to_owned())
+    }),
+    row(Es10(0xBF35), "LoadCRL", 1, "loaded", &[], |bench| {
+        let plan = CrlPlan { number: 2, ..CrlPlan::default() };
+        let crl = CertificateList(bench.pki.crl(Curve::P256, &plan).unwrap());
+        match bench.try_call(&LoadCrlRequest { crl })? {
+            LoadCrlResponse::LoadCrlResponseOk(_) => Ok("loaded".to_owned()),
+            LoadCrlResponse::LoadCrlResponseError(error) => Ok(format!("{error:?}")),
+        }
+    }),
+    row(Es10(0xBF41), "CancelSession", 1, "cancelled", &[], |bench| {
+        prepare(bench)?;
+        let transaction_id = server(bench).transaction_id;
+        let request = CancelSessionRequest { transaction_id, reason: CancelSessionReason::POSTPONED };
+        match bench.try_call(&request)? {
+            CancelSessionResponse::CancelSessionResponseOk(_) => Ok("cancelled".to_owned()),
+            CancelSessionResponse::CancelSessionResponseError(code) => Ok(code.to_string()),
+        }
+    }),
+    // The one-time key, and the profile with its notification.
+    row(Loading, "LoadBoundProfilePackage", 2, "installed", &["2 9"], |bench| {
+        load(bench, |_| {}, |_| {}, |_| {})
+    }),
+    row(Loading, "LoadBoundProfilePackage, another session's", 2, "0 3", &[], |bench| {
+        load(bench, |request| request.transaction_id = TransactionId(vec![7]), |_| {}, |_| {})
+    }),
+    row(Loading, "LoadBoundProfilePackage, forged", 2, "0 2", &[], |bench| {
+        load(
+            bench,
+            |_| {},
+            |_| {},
+            |package| {
+                let mut request = package.initialise_secure_channel_request.clone().into_value();
+                request.smdp_sign[0] ^= 1;
+                package.initialise_secure_channel_request = Raw::new(request);
+            },
+        )
+    }),
+    row(Loading, "LoadBoundProfilePackage, a touched first part", 2, "1 8", &[], |bench| {
+        load(bench, |_| {}, |_| {}, |package| touch(&mut package.first_sequence_of87.0[0]))
+    }),
+    row(Loading, "LoadBoundProfilePackage, touched metadata", 2, "2 8", &[], |bench| {
+        load(bench, |_| {}, |_| {}, |package| touch(&mut package.sequence_of88.0[0]))
+    }),
+    row(Loading, "LoadBoundProfilePackage, metadata too long", 2, "2 1", &[], |bench| {
+        load(bench, |_| {}, |metadata| metadata.profile_name = "x".repeat(65), |_| {})
+    }),
+    row(Loading, "LoadBoundProfilePackage, an ICCID that is there", 2, "2 9", &[], |bench| {
+        load(bench, |_| {}, |metadata| metadata.iccid = goods(1).iccid(), |_| {})
+    }),
+    row(Loading, "LoadBoundProfilePackage, touched keys", 2, "4 8", &[], |bench| {
+        load(bench, |_| {}, |_| {}, |package| touch(&mut package.second_sequence_of87.as_mut().unwrap().0[0]))
+    }),
+    row(Loading, "LoadBoundProfilePackage, a touched last part", 2, "5 8", &[], |bench| {
+        load(bench, |_| {}, |_| {}, |package| touch(package.sequence_of86.0.last_mut().unwrap()))
+    }),
+    row(Loading, "LoadBoundProfilePackage, another profile", 2, "5 13", &[], |bench| {
+        load(bench, |_| {}, |metadata| metadata.iccid = goods(5).iccid(), |_| {})
+    }),
+    row(Uicc(0xD6), "UPDATE BINARY", 1, "9000", &[], |bench| {
+        commands(bench, &["00A4000C022F20", "00D6000203112233"])
+    }),
+    row(Uicc(0xD6), "UPDATE BINARY twice, and back", 3, "9000", &[], |bench| {
+        commands(bench, &["00A4000C022F20", "00D6000001AA", "00D6000701BB", "00D6000001FF"])
+    }),
+    row(Uicc(0xDC), "UPDATE RECORD", 1, "9000", &[], |bench| {
+        commands(bench, &["00A4000C022F22", "00DC02040401020304"])
+    }),
+    row(Uicc(0xDC), "UPDATE RECORD of a ring", 2, "9000", &[], |bench| {
+        commands(bench, &["00A4000C022F21", "00DC000303000005", "00DC000303000006"])
+    }),
+    row(Uicc(0x32), "INCREASE", 2, "0000030000019000", &["0000040000019000", "0000050000019000"], |bench| {
+        commands(bench, &["00A4000C022F21", "803200000300000100", "803200000300000100"])
+    }),
+    row(Uicc(0xDB), "SET DATA, replaced and deleted", 3, "9000", &[], |bench| {
+        commands(bench, &["00A4000C022F23", "80DB00800480021122", "80DB008003800133", "80DB00800180"])
+    }),
+    row(Uicc(0x04), "DEACTIVATE FILE", 1, "9000", &[], |bench| commands(bench, &["00040000022F20"])),
+    row(Uicc(0x44), "ACTIVATE FILE", 2, "9000", &[], |bench| {
+        commands(bench, &["00040000022F20", "00440000022F20"])
+    }),
+    // PIN1 is disabled, with three attempts; the administrator's code has ten.
+    row(Uicc(0x20), "VERIFY, wrong and then right", 2, "9000", &[], |bench| {
+        let refused = command(bench, "0020000A083131313131313131")?;
+        assert!(refused.starts_with("63C"), "{refused}");
+        command(bench, "0020000A083535353535353535")
+    }),
+    row(Uicc(0x20), "VERIFY, wrong", 1, "63C9", &["63C8"], |bench| {
+        command(bench, "0020000A083131313131313131")
+    }),
+    row(Uicc(0x24), "CHANGE PIN", 1, "9000", &["63C9"], |bench| {
+        command(bench, "0024000A1035353535353535353131313131313131")
+    }),
+    row(Uicc(0x28), "ENABLE PIN", 1, "9000", &["6984"], |bench| command(bench, "002800010830303030FFFFFFFF")),
+    row(Uicc(0x26), "DISABLE PIN", 2, "9000", &[], |bench| {
+        commands(bench, &["!002800010830303030FFFFFFFF", "002600010830303030FFFFFFFF"])
+    }),
+    row(Uicc(0x2C), "UNBLOCK PIN", 1, "9000", &[], |bench| {
+        command(bench, "002C000110313131313131313134343434FFFFFFFF")
+    }),
+    row(Uicc(0x2C), "UNBLOCK PIN, wrong", 1, "63C9", &["63C8"], |bench| {
+        command(bench, "002C000110323232323232323234343434FFFFFFFF")
+    }),
+    // The same RAND and AUTN again is a synchronisation failure.
+    row(Uicc(0x88), "AUTHENTICATE", 1, "DB", &["DC"], |bench| authenticate(bench, 33)),
+    row(Uicc(0x88), "AUTHENTICATE twice", 2, "DB", &["DC"], |bench| {
+        authenticate(bench, 33)?;
+        authenticate(bench, 66)
+    }),
+];
+
+/// A package of ours, with files of every structure that anybody may change.
+pub(super) fn package(number: u8) -> Package {
+    let key = key(number);
+    let mut package = generic(&Subscription {
+        iccid: iccid(number).to_profile_header(),
+        imsi: format!("0010100000000{number:02}"),
+        key,
+        opc: opc(&key, &[0x11; 16]),
+        ..Subscription::default()
+    });
+    let rule = "80015B9000840132900084015A9000";
+    let commands = vec![
+        create(0x2F10, "42210020", "20", |_| {}),
+        FileManagement::FillFileContent(Octets::from_hex(&format!("{rule:F<64}")).unwrap()),
+        create(0x2F20, "4121", "08", |_| {}),
+        create(0x2F21, "46210003", "09", |_| {}),
+        FileManagement::FillFileContent(Octets::from_hex("000001000000000000").unwrap()),
+        create(0x2F22, "42210004", "08", |_| {}),
+        create(0x2F23, "7921", "", |fcp| {
+            let maximum_file_size = Octets::from_hex("40");
+            fcp.proprietary_ef_info =
+                Some(ProprietaryInfo { maximum_file_size, ..ProprietaryInfo::default() });
+        }),
+    ];
+    let header = PeHeader::mandated(99);
+    let element = GenericFileManagement { header, commands: vec![commands], unknown: Unknown::default() };
+    let end = package.elements.len() - 1;
+    package.elements.insert(end, ProfileElement::GenericFileManagement(element));
+    package
+}
+
+fn create(fid: u16, descriptor: &str, size: &str, change: impl FnOnce(&mut Fcp)) -> FileManagement {
+    let mut fcp = Fcp {
+        file_id: Some(Fid(fid)),
+        file_descriptor: Octets::from_hex(descriptor),
+        ef_file_size: Octets::from_hex(size).filter(|size| !size.is_empty()),
+        security_attributes_referenced: Some([0x2F, 0x10, 1].into()),
+        short_ef_id: Some(Octets::default()),
+        ..Fcp::default()
+    };
+    change(&mut fcp);
+    FileManagement::CreateFcp(Box::new(fcp))
+}
+
+fn iccid(number: u8) -> Iccid {
+    Iccid::with_luhn(&format!("8900012345678901{number:02}")).unwrap()
+}
+
+/// Number 3 is a test profile's, whose key every tester knows.
+fn key(number: u8) -> [u8; 16] {
+    if number == 3 { std::array::from_fn(|octet| u8::try_from(octet).unwrap()) } else { [number; 16] }
+}
+
+/// Goes on if the card agreed.
+fn then(answer: String, next: impl FnOnce(String) -> Result<String, String>) -> Result<String, String> {
+    if answer == "0" { next(answer) } else { Ok(answer) }
+}
+
+fn set_default_dp_address(bench: &mut Bench, address: &str) -> Result<String, String> {
+    let request = SetDefaultDpAddressRequest { default_dp_address: address.to_owned() };
+    let response: SetDefaultDpAddressResponse = bench.try_call(&request)?;
+    Ok(response.set_default_dp_address_result.to_string())
+}
+
+fn set_nickname(bench: &mut Bench, nickname: &str) -> Result<String, String> {
+    let request = SetNicknameRequest { iccid: iccid(1), profile_nickname: nickname.to_owned() };
+    let response: SetNicknameResponse = bench.try_call(&request)?;
+    Ok(response.set_nickname_result.to_string())
+}
+
+fn enable(bench: &mut Bench, number: u8, refresh_flag: bool) -> Result<String, String> {
+    let profile_identifier = ProfileIdentifier::Iccid(iccid(number));
+    let response: EnableProfileResponse = bench
+        .try_call(&EnableProfileRequest { profile_identifier, refresh_flag: RefreshFlag(refresh_flag) })?;
+    Ok(response.enable_result.0.to_string())
+}
+
+fn disable(bench: &mut Bench, number: u8, refresh_flag: bool) -> Result<String, String> {
+    let profile_identifier = ProfileIdentifier::Iccid(iccid(number));
+    let response: DisableProfileResponse = bench
+        .try_call(&DisableProfileRequest { profile_identifier, refresh_flag: RefreshFlag(refresh_flag) })?;
+    Ok(response.disable_result.0.to_string())
+}
+
+fn delete(bench: &mut Bench, number: u8) -> Result<String, String> {
+    let response: DeleteProfileResponse = bench.try_call(&DeleteProfileRequest::Iccid(iccid(number)))?;
+    Ok(response.delete_result.0.to_string())
+}
+
+fn memory_reset(bench: &mut Bench, options: &[usize]) -> Result<String, String> {
+    let request = EuiccMemoryResetRequest { reset_options: BitString::of(options) };
+    let response: EuiccMemoryResetResponse = bench.try_call(&request)?;
+    Ok(response.reset_result.to_string())
+}
+
+/// The terminal performs the REFRESH that was announced.
+fn refresh(bench: &mut Bench) -> Result<String, String> {
+    command_at(bench, "801200000B")?;
+    command_at(bench, "801400000C810301010482028281830100")
+}
+
+/// The terminal resets the card instead.
+fn reset(bench: &mut Bench, answer: String) -> Result<String, String> {
+    if bench.power == Some(0) {
+        return Err("no power".to_owned());
+    }
+    bench.reset();
+    Ok(answer)
+}
+
+fn server(bench: &Bench) -> Server {
+    Server::new(bench, Curve::P256)
+}
+
+fn prepare(bench: &mut Bench) -> Result<PrepareDownloadResponse, String> {
+    let server = server(bench);
+    server.try_prepare(bench)
+}
+
+/// A whole download of one more profile, with something about it spoilt.
+fn load(
+    bench: &mut Bench,
+    request: impl FnOnce(&mut InitialiseSecureChannelRequest),
+    metadata: impl FnOnce(&mut StoreMetadataRequest),
+    package: impl FnOnce(&mut BoundProfilePackage),
+) -> Result<String, String> {
+    let PrepareDownloadResponse::DownloadResponseOk(prepared) = prepare(bench)? else {
+        return Ok("not prepared".to_owned());
+    };
+    let mut goods = goods(DOWNLOADED);
+    metadata(&mut goods.metadata);
+    let mut bound = server(bench).bind_to(bench, &prepared, &goods, request);
+    package(&mut bound);
+    let result: Option<ProfileInstallationResult> =
+        try_send(bench, &loading_pieces(&bound.to_der()).unwrap())?;
+    Ok(match outcome(&result.unwrap()) {
+        Ok(()) => "installed".to_owned(),
+        Err((command, reason)) => format!("{} {}", command.0, reason.0),
+    })
+}
+
+fn touch(segment: &mut [u8]) {
+    *segment.last_mut().unwrap() ^= 1;
+}
+
+/// A command to the USIM; a refusal is an answer, a memory that fails is not.
+fn command(bench: &mut Bench, command: &str) -> Result<String, String> {
+    command_at(bench, SELECT_USIM)?;
+    command_at(bench, command)
+}
+
+/// Commands to the MF, all of which succeed but those that begin with `!`; the last one's answer.
+fn commands(bench: &mut Bench, commands: &[&str]) -> Result<String, String> {
+    let mut answer = command_at(bench, "00A4000C023F00")?;
+    for command in commands {
+        answer = command_at(bench, command.trim_start_matches('!'))?;
+        assert!(command.starts_with('!') || answer.ends_with("9000"), "{command}: {answer}");
+    }
+    Ok(answer)
+}
+
+fn command_at(bench: &mut Bench, command: &str) -> Result<String, String> {
+    match bench.apdu(command) {
+        answer if answer.is_empty() || answer == "6581" => Err(answer),
+        answer => Ok(answer),
+    }
+}
+
+/// An authentication with this sequence number: the tag of the answer.
+fn authenticate(bench: &mut Bench, sqn: u64) -> Result<String, String> {
+    let key = key(1);
+    let algorithm = Algorithm::Milenage(Milenage::new(key, opc(&key, &[0x11; 16])));
+    let ind = u8::try_from(sqn % 32).unwrap();
+    let vector =
+        algorithm.vector([0x23; 16], Sqn::from_seq_ind(sqn / 32, ind).unwrap(), Amf::from_bytes([0x80, 0]));
+    let data = format!("10{}10{}", hex::encode(vector.rand), hex::encode(vector.autn.to_bytes()));
+    let mut answer = command(bench, &format!("0088008122{data}00"))?;
+    answer.truncate(2);
+    Ok(answer)
+}
