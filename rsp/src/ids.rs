@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::der::{Asn1, DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv};
+use crate::der::{Asn1, DecodeError, Problem, Reader, Shape, Tag, tlv_bytes, write_tlv};
 
 /// The text is not an identifier of the kind that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -265,6 +265,10 @@ impl Asn1 for Oid {
         let bad = reader.error(Problem::BadValue("the octets are not an OBJECT IDENTIFIER"));
         Self::from_der_contents(reader.contents(tag)?).map_err(|_| bad)
     }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
+    }
 }
 
 /// Subject key identifier: how SGP.22 names a CI public key.
@@ -392,6 +396,10 @@ macro_rules! octet_string {
             fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 Asn1::decode_as(tag, reader).map(Self)
             }
+
+            fn shape() -> Shape {
+                Shape::displayed::<Self>()
+            }
         }
     )+ };
 }
@@ -410,6 +418,10 @@ impl Asn1 for TransactionId {
         let octets = reader.contents(tag)?;
         if (1..=16).contains(&octets.len()) { Ok(Self(octets.to_vec())) } else { Err(bad) }
     }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
+    }
 }
 
 impl Asn1 for Iccid {
@@ -425,6 +437,10 @@ impl Asn1 for Iccid {
         let octets = <[u8; 10]>::decode_as(tag, reader)?;
         Self(octets).to_string().parse().map_err(|_| bad)
     }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
+    }
 }
 
 impl Asn1 for Eid {
@@ -436,6 +452,10 @@ impl Asn1 for Eid {
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         <[u8; 16]>::decode_as(tag, reader).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
     }
 }
 
@@ -461,6 +481,12 @@ impl Asn1 for CertificateDer {
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self(tlv_bytes(Tag::SEQUENCE, reader.contents(tag)?)))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text(|contents| {
+            Some(format!("certificate of {} octets", tlv_bytes(Tag::SEQUENCE, contents).len()))
+        })
     }
 }
 

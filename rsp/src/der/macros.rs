@@ -56,6 +56,15 @@ macro_rules! sequence {
                 inner.skip_unknown()?;
                 Ok(value)
             }
+
+            fn shape() -> $crate::der::Shape {
+                const FIELDS: &[$crate::der::Field] = &[ $( $crate::der::Field {
+                    name: stringify!($field),
+                    tag: $crate::der::Tag($field_tag),
+                    shape: <$type as $crate::der::Asn1>::shape,
+                }, )* ];
+                $crate::der::Shape::Sequence(FIELDS)
+            }
         }
     };
 }
@@ -126,6 +135,15 @@ macro_rules! choice {
                     tag == next
                 }
             }
+
+            fn shape() -> $crate::der::Shape {
+                const ALTERNATIVES: &[$crate::der::Field] = &[ $( $crate::der::Field {
+                    name: stringify!($variant),
+                    tag: $crate::der::Tag($variant_tag),
+                    shape: <$type as $crate::der::Asn1>::shape,
+                }, )+ ];
+                $crate::der::Shape::Choice(ALTERNATIVES)
+            }
         }
     };
 }
@@ -181,6 +199,10 @@ macro_rules! codes {
                 reader: &mut $crate::der::Reader<'_>,
             ) -> Result<Self, $crate::der::DecodeError> {
                 <i64 as $crate::der::Asn1>::decode_as(tag, reader).map(Self)
+            }
+
+            fn shape() -> $crate::der::Shape {
+                $crate::der::Shape::displayed::<Self>()
             }
         }
     };

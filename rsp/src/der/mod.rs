@@ -15,6 +15,7 @@ mod macros;
 mod primitive;
 mod raw;
 mod reader;
+mod shape;
 mod tag;
 pub mod tlv;
 
@@ -22,6 +23,7 @@ pub use error::{DecodeError, Problem};
 pub use primitive::{BitString, Null, Unknown};
 pub use raw::Raw;
 pub use reader::Reader;
+pub use shape::{Field, Shape, Shown};
 pub use tag::Tag;
 
 /// An ASN.1 type that can be written and read.
@@ -43,6 +45,11 @@ pub trait Asn1: Sized {
     /// Whether an element that begins with `next` is one of this type under `tag`.
     fn starts_with(tag: Tag, next: Tag) -> bool {
         tag == next
+    }
+
+    /// What a value looks like on the wire.
+    fn shape() -> Shape {
+        Shape::Octets
     }
 
     /// The DER of the value under its own tag.
@@ -105,6 +112,10 @@ impl<T: Asn1> Asn1 for Option<T> {
             _ => Ok(None),
         }
     }
+
+    fn shape() -> Shape {
+        T::shape()
+    }
 }
 
 impl<T: Asn1> Asn1 for Box<T> {
@@ -120,6 +131,10 @@ impl<T: Asn1> Asn1 for Box<T> {
 
     fn starts_with(tag: Tag, next: Tag) -> bool {
         T::starts_with(tag, next)
+    }
+
+    fn shape() -> Shape {
+        T::shape()
     }
 }
 
@@ -143,6 +158,10 @@ impl<T: Asn1> Asn1 for Vec<T> {
             elements.push(T::decode_as(T::TAG, &mut inner).map_err(|e| e.within_element(index))?);
         }
         Ok(elements)
+    }
+
+    fn shape() -> Shape {
+        Shape::SequenceOf(T::TAG, T::shape)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Asn1, DecodeError, Problem, Reader, Tag, write_tlv};
+use super::{Asn1, DecodeError, Problem, Reader, Shape, Tag, write_tlv};
 
 impl Asn1 for bool {
     const TAG: Tag = Tag::BOOLEAN;
@@ -20,6 +20,10 @@ impl Asn1 for bool {
             [0x00] => Ok(false),
             _ => Err(bad),
         }
+    }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
     }
 }
 
@@ -52,6 +56,10 @@ impl Asn1 for i64 {
         let sign = if contents.first().is_some_and(|b| b & 0x80 != 0) { -1 } else { 0 };
         Ok(contents.iter().fold(sign, |value, octet| value << 8 | Self::from(*octet)))
     }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
+    }
 }
 
 impl Asn1 for u32 {
@@ -64,6 +72,10 @@ impl Asn1 for u32 {
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = reader.error(Problem::BadValue("a number from 0 to 4294967295 is expected here"));
         Self::try_from(i64::decode_as(tag, reader)?).map_err(|_| bad)
+    }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
     }
 }
 
@@ -105,6 +117,10 @@ impl Asn1 for String {
         let bad = reader.error(Problem::BadValue("the text is not UTF-8"));
         Self::from_utf8(reader.contents(tag)?.to_vec()).map_err(|_| bad)
     }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
+    }
 }
 
 /// NULL.
@@ -127,6 +143,10 @@ impl Asn1 for Null {
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = reader.error(Problem::BadValue("a NULL has no contents"));
         if reader.contents(tag)?.is_empty() { Ok(Self) } else { Err(bad) }
+    }
+
+    fn shape() -> Shape {
+        Shape::debugged::<Self>()
     }
 }
 
@@ -215,6 +235,10 @@ impl Asn1 for BitString {
             }
             _ => Err(bad),
         }
+    }
+
+    fn shape() -> Shape {
+        Shape::debugged::<Self>()
     }
 }
 

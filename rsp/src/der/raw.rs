@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{Asn1, DecodeError, Reader, Tag, tlv};
+use super::{Asn1, DecodeError, Reader, Shape, Tag, tlv};
 
 /// A decoded value together with the very octets it was decoded from.
 ///
@@ -77,5 +77,9 @@ impl<T: Asn1> Asn1 for Raw<T> {
 
     fn starts_with(tag: Tag, next: Tag) -> bool {
         T::starts_with(tag, next)
+    }
+
+    fn shape() -> Shape {
+        T::shape()
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     choice, codes,
-    der::{Asn1, BitString, DecodeError, Raw, Reader, Tag, tlv, tlv_bytes, write_tlv},
+    der::{Asn1, BitString, DecodeError, Raw, Reader, Shape, Tag, tlv, tlv_bytes, write_tlv},
     ids::{CertificateDer, SubjectKeyIdentifier, TransactionId},
     sequence,
 };
@@ -392,6 +392,10 @@ impl Asn1 for CertificateList {
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         reader.contents(tag).map(|contents| Self(tlv_bytes(Tag::SEQUENCE, contents)))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text(|contents| Some(format!("list of {} octets", tlv_bytes(Tag::SEQUENCE, contents).len())))
     }
 }
 

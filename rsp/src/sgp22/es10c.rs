@@ -1,5 +1,7 @@
 //! ES10c, local profile management: SGP.22 sections 5.7.15 to 5.7.21.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{
     choice, codes,
-    der::{Asn1, BitString, DecodeError, Problem, Reader, Tag, write_tlv},
+    der::{Asn1, BitString, DecodeError, Problem, Reader, Shape, Tag, write_tlv},
     ids::{Aid, Eid, Iccid},
     sequence,
 };
@@ -85,6 +87,12 @@ sequence! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshFlag(pub bool);
 
+impl fmt::Display for RefreshFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 impl Asn1 for RefreshFlag {
     const TAG: Tag = Tag::BOOLEAN;
 
@@ -98,6 +106,10 @@ impl Asn1 for RefreshFlag {
             [octet] => Ok(Self(*octet != 0)),
             _ => Err(bad),
         }
+    }
+
+    fn shape() -> Shape {
+        Shape::displayed::<Self>()
     }
 }
 
