@@ -18,3 +18,4 @@ pub mod pki;
 pub mod preset;
 pub mod settings;
 pub mod subscription;
+pub mod trace;

@@ -45,6 +45,7 @@ enum Command {
     Network(command::network::Command),
     #[command(subcommand)]
     Profile(command::profile::Command),
+    Trace(command::trace::Command),
     #[command(subcommand)]
     Load(command::load::Command),
     #[command(subcommand)]
@@ -87,6 +88,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Load(command) => wait_for(command.run(&settings, cli.json)),
         Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Profile(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
+        Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Device(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Network(command) => wait_for(command.run(&settings)).map(|()| ExitCode::SUCCESS),

@@ -4,3 +4,4 @@
 pub mod card;
 pub mod device;
 pub mod network;
+pub mod trace;

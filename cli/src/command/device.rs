@@ -24,6 +24,7 @@ use crate::{
     output::{Lines, Table, remark, say, say_json},
     parties,
     settings::Settings,
+    trace::TraceOptions,
 };
 
 /// A device: its LPA and its modem
@@ -41,6 +42,8 @@ pub struct Command {
     /// A network in reach, strongest first; may be repeated
     #[arg(long = "visible", global = true, value_name = "PLMN")]
     visible: Vec<Plmn>,
+    #[command(flatten)]
+    trace: TraceOptions,
     #[command(subcommand)]
     procedure: Procedure,
 }
@@ -292,16 +295,17 @@ impl Command {
     async fn device(&self, settings: &Settings, json: bool) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
+        let trace = self.trace.begin()?;
         let (door, eid) = match &self.card {
             Some(address) => {
                 let card = net::door::TcpCard::connect(address).await.map_err(super::euicc::no_card)?;
-                (BoxCardDoor::new(card), address.replace([':', '/'], "-"))
+                (trace.over(card, address, &world.clock), address.replace([':', '/'], "-"))
             }
             None => {
                 let eid = self.eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
                 let card = parties::card_of(settings, &pki, eid, &world, quirks)?;
-                (BoxCardDoor::new(card), eid.to_string())
+                (trace.over(card, eid.to_string(), &world.clock), eid.to_string())
             }
         };
         let teller = Teller::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));

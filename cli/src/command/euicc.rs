@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use rsp::ids::Eid;
 use world::Fault;
 
-use crate::settings::Settings;
+use crate::{settings::Settings, trace::TraceOptions};
 
 /// The software eUICC
 #[derive(Debug, Args)]
@@ -17,6 +17,8 @@ pub struct Command {
     /// Which card [default: the first of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
+    #[command(flatten)]
+    trace: TraceOptions,
     #[command(subcommand)]
     what: What,
 }
@@ -36,9 +38,12 @@ impl Command {
     /// # Errors
     /// The card, its door or lpac fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
+        let trace = self.trace.begin()?;
         match self.what {
-            What::Serve(serve) => serve.run(self.eid, settings, json).await.map(|()| ExitCode::SUCCESS),
-            What::Lpac(lpac) => lpac.run(self.eid, settings).await,
+            What::Serve(serve) => {
+                serve.run(self.eid, &trace, settings, json).await.map(|()| ExitCode::SUCCESS)
+            }
+            What::Lpac(lpac) => lpac.run(self.eid, &trace, settings).await,
         }
     }
 }

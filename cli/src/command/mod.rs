@@ -12,4 +12,5 @@ pub mod operator;
 pub mod profile;
 pub mod sm_dp;
 pub mod sm_ds;
+pub mod trace;
 pub mod up;

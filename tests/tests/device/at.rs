@@ -9,9 +9,9 @@ use rsp::ids::Aid;
 use rsp::sgp22::ProfileIdentifier;
 use rsp::sgp22::es10c::{EnableProfileRequest, RefreshFlag};
 
-use crate::bench::{BOOTSTRAP, Bench, LOCAL, Socket, iccid, plmn};
+use crate::bench::{BOOTSTRAP, Bench, Door, LOCAL, iccid, plmn};
 
-struct Port(AtModem<Slot<Socket>>);
+struct Port(AtModem<Slot<Door>>);
 
 impl Port {
     /// Another modem round the card of the device, where only the network of the local profile is heard.

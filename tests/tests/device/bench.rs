@@ -10,6 +10,7 @@ use crypto::Curve;
 use euicc_sim::card::{Card, CardDescription};
 use euicc_sim::device::{Device, Lpa, LpaSettings, Modem, Slot, Teller};
 use euicc_sim::network::{Keys, Network, Networks, Subscriber, SubscriberServer};
+use euicc_sim::trace::{Exchange, Traced};
 use http::{Request, Response};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress, Version};
@@ -111,6 +112,10 @@ pub(crate) struct Socket {
     power: Arc<Power>,
 }
 
+/// The card's door, and everything that went through it.
+pub(crate) type Door = Traced<Socket, Box<dyn FnMut(&Exchange) + Send>>;
+pub(crate) type Exchanges = Arc<Mutex<Vec<Exchange>>>;
+
 /// The power of the card, and perhaps of the whole device.
 pub(crate) struct Power {
     /// Commands until it goes.
@@ -153,10 +158,12 @@ pub(crate) struct Bench {
     pub(crate) sm_ds: [(&'static str, SmDs); 2],
     pub(crate) networks: Arc<Networks>,
     pub(crate) mishaps: Arc<Mutex<VecDeque<Mishap>>>,
-    pub(crate) device: Device<Slot<Socket>>,
+    pub(crate) device: Device<Slot<Door>>,
     pub(crate) power: Arc<Power>,
     /// The card, for another modem in the place of the device's.
-    pub(crate) slot: Slot<Socket>,
+    pub(crate) slot: Slot<Door>,
+    /// Since the card was put in.
+    pub(crate) exchanges: Exchanges,
     card_memory: RamMemory,
     device_memory: RamMemory,
 }
@@ -214,7 +221,7 @@ impl Bench {
         }
         let networks = Arc::new(networks);
         let (card_memory, device_memory) = (RamMemory::default(), RamMemory::default());
-        let (device, power, slot) = Self::device(
+        let (device, power, slot, exchanges) = Self::device(
             &clock,
             &events,
             (&server, &sm_ds),
@@ -233,6 +240,7 @@ impl Bench {
             device,
             power,
             slot,
+            exchanges,
             card_memory,
             device_memory,
         })
@@ -246,7 +254,7 @@ impl Bench {
         mishaps: &Arc<Mutex<VecDeque<Mishap>>>,
         card_memory: &RamMemory,
         device_memory: &RamMemory,
-    ) -> (Device<Slot<Socket>>, Arc<Power>, Slot<Socket>) {
+    ) -> (Device<Slot<Door>>, Arc<Power>, Slot<Door>, Exchanges) {
         let eid = PKI.eids(Curve::P256)[0];
         let credentials = [PKI.euicc(Curve::P256, eid).unwrap()];
         let mut description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
@@ -258,7 +266,11 @@ impl Bench {
             is_of_device: AtomicBool::new(false),
             gone: Notify::new(),
         });
-        let slot = Slot::new(Socket { card, power: Arc::clone(&power) });
+        let exchanges = Exchanges::default();
+        let told = Arc::clone(&exchanges);
+        let sink = Box::new(move |exchange: &Exchange| told.lock().unwrap().push(exchange.clone()));
+        let socket = Socket { card, power: Arc::clone(&power) };
+        let slot = Slot::new(Traced::new(socket, eid.to_string(), Arc::new(clock.clone()), sink as _));
         let teller = Teller::new("device", clock.clone(), events.clone());
         let servers = sm_ds.iter().map(|(address, sm_ds)| (*address, sm_ds.link()));
         let servers: Vec<_> = servers
@@ -272,12 +284,12 @@ impl Bench {
         let modem = Modem::new(slot.clone(), Arc::clone(networks), teller.named("modem"));
         let mut device = Device::new(lpa, modem, device_memory.clone(), teller);
         device.set_visible(vec![plmn("262-42")]);
-        (device, power, slot)
+        (device, power, slot, exchanges)
     }
 
     /// Takes the power from card and device, and gives it back.
     pub(crate) fn power_cycle(&mut self) {
-        (self.device, self.power, self.slot) = Self::device(
+        (self.device, self.power, self.slot, self.exchanges) = Self::device(
             &self.clock,
             &self.events,
             (&self.server, &self.sm_ds),

@@ -14,3 +14,4 @@ mod cuts;
 mod discovery;
 mod download;
 mod swap;
+mod trace;

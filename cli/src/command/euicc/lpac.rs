@@ -5,9 +5,9 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 use rsp::ids::Eid;
 use tokio::process;
-use world::{BoxCardDoor, Fault};
+use world::Fault;
 
-use crate::{output::say, parties, settings::Settings};
+use crate::{output::say, parties, settings::Settings, trace::Trace};
 
 /// Which lpac, which card, and what is to be done.
 #[derive(Debug, Args)]
@@ -28,16 +28,23 @@ impl Lpac {
     ///
     /// # Errors
     /// The card or lpac fails.
-    pub(super) async fn run(self, eid: Option<Eid>, settings: &Settings) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(
+        self,
+        eid: Option<Eid>,
+        trace: &Trace,
+        settings: &Settings,
+    ) -> Result<ExitCode, Fault> {
+        let (world, _) = parties::os_world()?;
         let door = match &self.card {
             Some(address) => {
-                BoxCardDoor::new(net::door::TcpCard::connect(address).await.map_err(super::no_card)?)
+                let card = net::door::TcpCard::connect(address).await.map_err(super::no_card)?;
+                trace.over(card, address, &world.clock)
             }
             None => {
-                let (world, _) = parties::os_world()?;
                 let pki = crate::pki::load_or_init(settings)?;
                 let eid = eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
-                BoxCardDoor::new(parties::card_of(settings, &pki, eid, &world, vec![])?)
+                let card = parties::card_of(settings, &pki, eid, &world, vec![])?;
+                trace.over(card, eid.to_string(), &world.clock)
             }
         };
         let mut command = process::Command::new(&self.lpac);

@@ -4,7 +4,6 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use euicc_sim::{
-    card::Card,
     device::{Modem, Teller, at},
     network::RemoteNetworks,
 };
@@ -15,13 +14,14 @@ use net::{
 use rsp::ids::{Eid, Plmn};
 use serde::Serialize;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
-use world::Fault;
+use world::{BoxCardDoor, Fault};
 
 use crate::{
     cards::{self, CardEntry, Door, MemoryPlace},
     output::{Table, remark, say, say_json},
     parties,
     settings::Settings,
+    trace::Trace,
 };
 
 /// Where Debian's vpcd listens for the card of its first slot.
@@ -85,7 +85,13 @@ impl Serve {
     ///
     /// # Errors
     /// A card, a socket or a serial port fails.
-    pub(super) async fn run(self, eid: Option<Eid>, settings: &Settings, json: bool) -> Result<(), Fault> {
+    pub(super) async fn run(
+        self,
+        eid: Option<Eid>,
+        trace: &Trace,
+        settings: &Settings,
+        json: bool,
+    ) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let entries = match &self.cards {
@@ -97,6 +103,7 @@ impl Serve {
         let mut tasks = JoinSet::new();
         for (number, (entry, eid)) in entries.iter().zip(cards::eids(&pki, &entries)?).enumerate() {
             let card = entry.open(eid, settings, &pki, &world)?;
+            let card = trace.over(card, eid.to_string(), &world.clock);
             let (door, address) = open(entry, settings).await?;
             served.push(Served { eid, door: entry.door, address: address.clone() });
             match door {
@@ -184,11 +191,11 @@ async fn open(entry: &CardEntry, settings: &Settings) -> Result<(Opened, String)
 }
 
 fn modem(
-    card: Card,
+    card: BoxCardDoor,
     number: usize,
     entry: &CardEntry,
     settings: &Settings,
-) -> Result<at::AtModem<Card>, Fault> {
+) -> Result<at::AtModem<BoxCardDoor>, Fault> {
     let radio = Client::default().link(&settings.network, None)?;
     let mut modem = Modem::new(card, RemoteNetworks::new(radio), Teller::silent(OsClock));
     modem.set_visible(entry.visible.clone());
@@ -197,7 +204,7 @@ fn modem(
 }
 
 /// Lets a modem speak on a serial port. Ends only when the port breaks.
-async fn serve_modem(port: Pty, mut modem: at::AtModem<Card>) -> Result<(), Fault> {
+async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardDoor>) -> Result<(), Fault> {
     let broken = |error| {
         let what = format!("the serial port {} has broken", port.path().display());
         Fault::caused_by(error, what, "start the command again")

@@ -1,0 +1,52 @@
+//! `landfall trace`: a trace again, in another form.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use euicc_sim::trace::{Form, Recorder, read_line};
+use world::Fault;
+
+use crate::{output::say, trace::unwritten};
+
+/// Show a trace of a card: JSON lines of --trace, or lines of hex digits, COMMAND > ANSWER
+#[derive(Debug, Args)]
+pub struct Command {
+    /// The trace
+    file: PathBuf,
+    /// Write it to this file in the form that its ending asks for (.txt, .jsonl, .pcapng), in place of showing it
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// PINs and keys as well
+    #[arg(long)]
+    secrets: bool,
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A line is neither, or a file cannot be read or written.
+    pub fn run(self, json: bool) -> Result<(), Fault> {
+        let octets = super::sm_dp::read(&self.file)?;
+        let shown = if json { Form::JsonLines } else { Form::Text };
+        let mut recorder = Recorder::new(self.to.as_deref().map_or(shown, Form::of), self.secrets);
+        let mut trace = Vec::new();
+        for (number, line) in String::from_utf8_lossy(&octets).lines().enumerate() {
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let exchange = read_line(line).map_err(|why| {
+                Fault::new(
+                    format!("line {} of {} is not of a trace", number.saturating_add(1), self.file.display()),
+                    why,
+                    "give a .jsonl file of --trace, or lines such as 00A40004023F00 > 9000",
+                )
+            })?;
+            trace.extend(recorder.record(&exchange));
+        }
+        match &self.to {
+            Some(path) => std::fs::write(path, &trace).map_err(|why| unwritten(why, path)),
+            None => say(&String::from_utf8_lossy(&trace)),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `--trace`: everything that goes through a card's door, decoded, into a file.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use clap::Args;
+use euicc_sim::trace::{Exchange, Form, Recorder, Traced};
+use world::{BoxCardDoor, CardDoor, Clock, Fault};
+
+use crate::output::remark;
+
+/// Whether a trace is wanted, and of what form.
+#[derive(Clone, Debug, Args)]
+pub struct TraceOptions {
+    /// Write every exchange with the card to this file: decoded text, JSON lines (.jsonl), or for Wireshark (.pcapng)
+    #[arg(long, global = true, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// PINs and keys in the trace as well
+    #[arg(long, global = true)]
+    trace_secrets: bool,
+}
+
+impl TraceOptions {
+    /// Begins the trace, if one is wanted. An older file of that name is replaced.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn begin(&self) -> Result<Trace, Fault> {
+        let Some(path) = self.trace.clone() else { return Ok(Trace(None)) };
+        let file = File::create(&path).map_err(|why| unwritten(why, &path))?;
+        let recorder = Recorder::new(Form::of(&path), self.trace_secrets);
+        Ok(Trace(Some(Arc::new(Mutex::new(Open { path, file: Some(file), recorder })))))
+    }
+}
+
+/// A trace under way, or none. A clone is the same one: cards may have theirs in common.
+#[derive(Clone, Debug)]
+pub struct Trace(Option<Arc<Mutex<Open>>>);
+
+#[derive(Debug)]
+struct Open {
+    path: PathBuf,
+    /// Gone after a failure: a trace has no holes that nobody sees, and the card does not suffer from a full disk.
+    file: Option<File>,
+    recorder: Recorder,
+}
+
+impl Trace {
+    /// The door to `card`, with its exchanges in the trace.
+    pub fn over(
+        &self,
+        door: impl CardDoor + 'static,
+        card: impl Into<String>,
+        clock: &Arc<dyn Clock>,
+    ) -> BoxCardDoor {
+        let Some(open) = self.0.clone() else { return BoxCardDoor::new(door) };
+        let sink = move |exchange: &Exchange| {
+            open.lock().unwrap_or_else(PoisonError::into_inner).write(exchange);
+        };
+        BoxCardDoor::new(Traced::new(door, card, Arc::clone(clock), sink))
+    }
+}
+
+impl Open {
+    fn write(&mut self, exchange: &Exchange) {
+        let Some(file) = &mut self.file else { return };
+        if let Err(why) = file.write_all(&self.recorder.record(exchange)) {
+            self.file = None;
+            remark(&format!("{:#}", unwritten(why, &self.path)));
+        }
+    }
+}
+
+pub(crate) fn unwritten(why: std::io::Error, path: &Path) -> Fault {
+    Fault::caused_by(
+        why,
+        format!("cannot write the trace to {}", path.display()),
+        "make room there, or give another file",
+    )
+}

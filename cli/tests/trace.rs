@@ -1,0 +1,60 @@
+//! `--trace` in its three forms, and `landfall trace` that reads it again.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use common::{fail, landfall, succeed};
+
+#[test]
+fn a_trace_has_the_form_of_its_ending_and_can_be_shown_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["trace.txt", "trace.jsonl", "trace.pcapng"] {
+        succeed(landfall(folder.path()).args(["device", "info", "--trace", &path(name)]));
+    }
+    let text = std::fs::read_to_string(path("trace.txt")).unwrap();
+    assert!(text.contains("SELECT by name A0000005591010FFFFFFFF8900000100: ISD-R -> 61"), "{text}");
+    assert!(text.contains("STORE DATA ES10b.GetEUICCInfo2, last block 0 -> 61"), "{text}");
+    assert!(std::fs::read(path("trace.pcapng")).unwrap().starts_with(&[0x0A, 0x0D, 0x0D, 0x0A]));
+
+    let shown = succeed(landfall(folder.path()).args(["trace", &path("trace.jsonl")]));
+    let without_times = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split_once("Z ").map_or(line, |(_, rest)| rest).to_owned()).collect()
+    };
+    // The challenges differ from run to run, the functions do not.
+    let functions = |text: &str| -> Vec<String> {
+        without_times(text).into_iter().filter(|line| !line.starts_with(' ')).collect()
+    };
+    assert_eq!(functions(&shown), functions(&text));
+    succeed(landfall(folder.path()).args(["trace", &path("trace.jsonl"), "--to", &path("again.txt")]));
+    assert_eq!(std::fs::read_to_string(path("again.txt")).unwrap(), shown);
+}
+
+#[test]
+fn lines_of_hex_digits_are_shown_and_others_are_refused_with_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.hex");
+    std::fs::write(
+        &file,
+        "# a card\nreset > 3B00\n00A4040007A0000000871002 > 6121\n0020000108 31323334FFFFFFFF>63C2\n",
+    )
+    .unwrap();
+    let shown = succeed(landfall(folder.path()).arg("trace").arg(&file));
+    assert!(
+        shown.contains("[0] SELECT by name A0000000871002: ADF.USIM -> 6121 ok, 33 octets wait"),
+        "{shown}"
+    );
+    assert!(shown.contains("VERIFY PIN PIN 1 (P2 01) -> 63C2") && !shown.contains("31323334"), "{shown}");
+    let shown = succeed(landfall(folder.path()).arg("trace").arg(&file).arg("--secrets"));
+    assert!(shown.contains("31323334"), "{shown}");
+
+    std::fs::write(&file, "00A40004023F00 > 9000\n00A4\n").unwrap();
+    let errors = fail(landfall(folder.path()).arg("trace").arg(&file));
+    assert!(errors.contains("line 2 of ") && errors.contains("no > between"), "{errors}");
+}

@@ -1,0 +1,282 @@
+//! Commands and status words by name: TS 102 221 sections 10.1.2 and 10.2, TS 102 222, ISO/IEC 7816-4, GlobalPlatform.
+
+/// A command APDU, taken apart as far as it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Apdu<'a> {
+    pub(super) cla: u8,
+    pub(super) ins: u8,
+    pub(super) p1: u8,
+    pub(super) p2: u8,
+    /// The data field.
+    pub(super) data: &'a [u8],
+    /// Where the data field begins.
+    pub(super) data_at: usize,
+    /// Ne; none when no data are expected.
+    pub(super) expected: Option<usize>,
+}
+
+impl<'a> Apdu<'a> {
+    /// `None` when the lengths do not add up: ISO/IEC 7816-4 section 5.2.
+    pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
+        let [cla, ins, p1, p2, body @ ..] = octets else { return None };
+        let extended = |high: u8, low: u8| match u16::from_be_bytes([high, low]) {
+            0 => 65536,
+            le => usize::from(le),
+        };
+        let short = |le: u8| if le == 0 { 256 } else { usize::from(le) };
+        let (data, data_at, expected) = match body {
+            [] => (&[][..], 4, None),
+            [le] => (&[][..], 4, Some(short(*le))),
+            [0, high, low] => (&[][..], 4, Some(extended(*high, *low))),
+            [0, high, low, rest @ ..] => {
+                let (data, le) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+                match le {
+                    [] => (data, 7, None),
+                    [high, low] => (data, 7, Some(extended(*high, *low))),
+                    _ => return None,
+                }
+            }
+            [lc, rest @ ..] => {
+                let (data, le) = rest.split_at_checked(usize::from(*lc))?;
+                match le {
+                    [] => (data, 5, None),
+                    [le] => (data, 5, Some(short(*le))),
+                    _ => return None,
+                }
+            }
+        };
+        Some(Self { cla: *cla, ins: *ins, p1: *p1, p2: *p2, data, data_at, expected })
+    }
+
+    /// TS 102 221 section 10.1.1.
+    pub(super) fn channel(self) -> u8 {
+        match self.cla {
+            0x40..=0x7F | 0xC0..=0xFE => 4 + (self.cla & 0x0F),
+            _ => self.cla & 0x03,
+        }
+    }
+
+    fn is_proprietary(self) -> bool {
+        self.cla & 0x80 != 0
+    }
+
+    /// The command's name in its standard.
+    pub(super) fn name(self) -> &'static str {
+        match (self.is_proprietary(), self.ins) {
+            (_, 0x04) => "DEACTIVATE FILE",
+            (_, 0x0E) => "ERASE BINARY",
+            (true, 0x10) => "TERMINAL PROFILE",
+            (true, 0x12) => "FETCH",
+            (true, 0x14) => "TERMINAL RESPONSE",
+            (_, 0x20) => "VERIFY PIN",
+            (_, 0x24) => "CHANGE PIN",
+            (_, 0x26) => "DISABLE PIN",
+            (_, 0x28) => "ENABLE PIN",
+            (_, 0x2C) => "UNBLOCK PIN",
+            (_, 0x32) => "INCREASE",
+            (_, 0x44) => "ACTIVATE FILE",
+            (_, 0x70) => "MANAGE CHANNEL",
+            (_, 0x73) => "MANAGE SECURE CHANNEL",
+            (_, 0x75) => "TRANSACT DATA",
+            (_, 0x76) => "SUSPEND UICC",
+            (true, 0x78) => "GET IDENTITY",
+            (_, 0x82) => "EXTERNAL AUTHENTICATE",
+            (_, 0x84) => "GET CHALLENGE",
+            (_, 0x88 | 0x89) => "AUTHENTICATE",
+            (_, 0xA2) => "SEARCH RECORD",
+            (_, 0xA4) => "SELECT",
+            (_, 0xAA) => "TERMINAL CAPABILITY",
+            (_, 0xB0) => "READ BINARY",
+            (_, 0xB2) => "READ RECORD",
+            (_, 0xC0) => "GET RESPONSE",
+            (true, 0xC2) => "ENVELOPE",
+            (_, 0xCA) => "GET DATA",
+            (_, 0xCB) => "RETRIEVE DATA",
+            (_, 0xD4) => "RESIZE FILE",
+            (_, 0xD6) => "UPDATE BINARY",
+            (_, 0xD8) => "PUT KEY",
+            (_, 0xDA) => "PUT DATA",
+            (_, 0xDB) => "SET DATA",
+            (_, 0xDC) => "UPDATE RECORD",
+            (_, 0xE0) => "CREATE FILE",
+            (true, 0xE2) => "STORE DATA",
+            (_, 0xE4) => "DELETE FILE",
+            (_, 0xE6) => "INSTALL",
+            (_, 0xE8) => "TERMINATE",
+            (true, 0xF0) => "SET STATUS",
+            (true, 0xF2) => "STATUS",
+            _ => "unknown command",
+        }
+    }
+
+    /// What P1 and P2 say; empty where there is nothing to say or the decoder says it itself.
+    pub(super) fn parameters(self) -> String {
+        let Self { p1, p2, .. } = self;
+        match self.ins {
+            0x20 | 0x24 | 0x26 | 0x28 | 0x2C => format!("{} (P2 {p2:02X})", code(p2)),
+            0x70 if p1 == 0 && p2 == 0 => "open".to_owned(),
+            0x70 if p1 == 0 => format!("open {p2}"),
+            0x70 if p1 == 0x80 => format!("close {p2}"),
+            0x88 | 0x89 => match p2 {
+                0x80 => "GSM context".to_owned(),
+                0x81 => "3G context".to_owned(),
+                0x82 => "VGCS/VBS context".to_owned(),
+                0x84 => "GBA context".to_owned(),
+                0x85 => "MBMS context".to_owned(),
+                0x86 => "local key establishment".to_owned(),
+                _ => format!("context {p2:02X}"),
+            },
+            0x78 => match p2 & 0x1F {
+                0x01 => "SUCI".to_owned(),
+                0x02 => "SUCI, 5G NSWO".to_owned(),
+                _ => format!("P2 {p2:02X}"),
+            },
+            0xB2 | 0xDC | 0xA2 => match p2 & 0x07 {
+                2 => "next record".to_owned(),
+                3 => "previous record".to_owned(),
+                4 if p1 == 0 => "current record".to_owned(),
+                4 => format!("record {p1}"),
+                5 => format!("backward from record {p1}"),
+                6 => "enhanced".to_owned(),
+                _ => format!("P1 {p1:02X} P2 {p2:02X}"),
+            },
+            0xB0 | 0xD6 if p1 & 0x80 == 0 => format!("offset {}", u16::from_be_bytes([p1, p2])),
+            0xB0 | 0xD6 => format!("offset {p2}"),
+            0xCA => format!("tag {p1:02X}{p2:02X}"),
+            0xCB | 0xDB => match p2 & 0xC0 {
+                0x80 => "first block".to_owned(),
+                0x00 => "next block".to_owned(),
+                0x40 => "previous block".to_owned(),
+                _ => "last block again".to_owned(),
+            },
+            0xE2 => {
+                let which = if p1 & 0x80 == 0 { "block" } else { "last block" };
+                format!("{which} {p2}")
+            }
+            0xF2 => match p1 {
+                1 => "the application has begun".to_owned(),
+                2 => "the application ends".to_owned(),
+                _ => String::new(),
+            },
+            0xA4 | 0xC0 | 0x10 | 0x12 | 0x14 | 0xAA | 0xC2 | 0x44 | 0x04 | 0x32 => String::new(),
+            _ => format!("P1 {p1:02X} P2 {p2:02X}"),
+        }
+    }
+
+    /// The short identifier of the file that the command names, 0 for the current one.
+    pub(super) fn short_identifier(self) -> u8 {
+        match self.ins {
+            0xB0 | 0xD6 if self.p1 & 0x80 != 0 => self.p1 & 0x1F,
+            0xB2 | 0xDC | 0xA2 => self.p2 >> 3,
+            0x32 if self.p1 & 0x80 != 0 => self.p1 & 0x1F,
+            0xCB | 0xDB => self.p2 & 0x1F,
+            _ => 0,
+        }
+    }
+
+    /// Whether the command concerns the current EF, or one that it names.
+    pub(super) fn is_for_file(self) -> bool {
+        matches!(self.ins, 0xB0 | 0xD6 | 0xB2 | 0xDC | 0xA2 | 0x32 | 0xCB | 0xDB | 0x04 | 0x44 | 0x0E)
+    }
+
+    /// Whether the data field holds codes: VERIFY PIN and its like.
+    pub(super) fn holds_codes(self) -> bool {
+        matches!(self.ins, 0x20 | 0x24 | 0x26 | 0x28 | 0x2C)
+    }
+}
+
+/// TS 102 221 section 9.5.1.
+fn code(reference: u8) -> String {
+    match reference {
+        0x01..=0x08 => format!("PIN {reference}"),
+        0x0A..=0x0E => format!("ADM {}", reference - 9),
+        0x11 => "universal PIN".to_owned(),
+        0x81..=0x88 => format!("second PIN {}", reference - 0x80),
+        0x8A..=0x8E => format!("ADM {}", reference - 0x84),
+        _ => "a code".to_owned(),
+    }
+}
+
+/// What a status word means: TS 102 221 section 10.2.1.
+pub(super) fn status(sw1: u8, sw2: u8) -> String {
+    let octets = if sw2 == 0 { 256 } else { u16::from(sw2) };
+    let fixed = match (sw1, sw2) {
+        (0x90, 0x00) => "ok",
+        (0x61, _) => return format!("ok, {octets} octets wait"),
+        (0x91, _) => return format!("ok, a proactive command of {octets} octets waits"),
+        (0x92, 0x00..=0x0F) => return format!("ok after {sw2} attempts"),
+        (0x93, 0x00) => "the toolkit is busy",
+        (0x62, 0x00) => "warning, nothing is changed",
+        (0x62, 0x81) => "part of the data may be corrupted",
+        (0x62, 0x82) => "the end was reached before Le octets, or nothing was found",
+        (0x62, 0x83) => "the selected file is deactivated",
+        (0x62, 0x85) => "the selected file is terminated",
+        (0x62, 0xF1 | 0xF3) => "more data wait",
+        (0x63, 0xC0..=0xCF) => return format!("wrong, {} attempts left", sw2 & 0x0F),
+        (0x63, 0xF1) => "more data are expected",
+        (0x64, _) => "not executed, nothing is changed",
+        (0x65, 0x00) => "not executed, memory has changed",
+        (0x65, 0x81) => "memory problem",
+        (0x67, 0x00) => "wrong length",
+        (0x67, _) => "wrong length, for this command",
+        (0x68, 0x81) => "no such logical channel",
+        (0x68, 0x82) => "no secure messaging",
+        (0x68, 0x84) => "no command chaining",
+        (0x69, 0x81) => "not for a file of this structure",
+        (0x69, 0x82) => "security status not satisfied",
+        (0x69, 0x83) => "the code is blocked",
+        (0x69, 0x84) => "the referenced data are not usable",
+        (0x69, 0x85) => "conditions of use not satisfied",
+        (0x69, 0x86) => "no EF is selected",
+        (0x69, 0x89) => "not from this terminal",
+        (0x6A, 0x80) => "wrong data",
+        (0x6A, 0x81) => "not supported",
+        (0x6A, 0x82) => "file not found",
+        (0x6A, 0x83) => "record not found",
+        (0x6A, 0x84) => "not enough memory",
+        (0x6A, 0x86) => "wrong P1 or P2",
+        (0x6A, 0x87) => "Lc does not fit P1 and P2",
+        (0x6A, 0x88) => "referenced data not found",
+        (0x6A, 0x89) => "the file exists already",
+        (0x6B, 0x00) => "wrong P1 or P2",
+        (0x6C, _) => return format!("Le is {octets}"),
+        (0x6D, 0x00) => "no such instruction",
+        (0x6E, 0x00) => "no such class",
+        (0x6F, 0x00) => "a technical problem",
+        (0x98, 0x50) => "the counter has reached its maximum",
+        (0x98, 0x62) => "authentication error: wrong MAC",
+        (0x98, 0x63) => "security session invalid",
+        (0x98, 0x64) => "authentication error: security context not supported",
+        (0x98, 0x65) => "key freshness failure",
+        _ => "a status of unknown meaning",
+    };
+    fixed.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_read_short_and_extended() {
+        let parse = |hex: &str| {
+            let octets = hex::decode(hex).unwrap();
+            Apdu::parse(&octets).map(|apdu| (apdu.data.len(), apdu.data_at, apdu.expected))
+        };
+        assert_eq!(parse("00A40400"), Some((0, 4, None)));
+        assert_eq!(parse("00B0000000"), Some((0, 4, Some(256))));
+        assert_eq!(parse("00A40004023F00"), Some((2, 5, None)));
+        assert_eq!(parse("00A40004023F0010"), Some((2, 5, Some(16))));
+        assert_eq!(parse("00A400040000023F000000"), Some((2, 7, Some(65536))));
+        assert_eq!(parse("00A40004033F00"), None);
+        assert_eq!(parse("00A4"), None);
+    }
+
+    #[test]
+    fn status_words_are_told_with_their_numbers() {
+        assert_eq!(status(0x61, 0x00), "ok, 256 octets wait");
+        assert_eq!(status(0x63, 0xC2), "wrong, 2 attempts left");
+        assert_eq!(status(0x91, 0x0B), "ok, a proactive command of 11 octets waits");
+        assert_eq!(status(0x98, 0x62), "authentication error: wrong MAC");
+    }
+}

@@ -1,0 +1,401 @@
+//! What an exchange means, given what went before it on the same card.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rsp::der::{Reader, Shape, Shown, Tag, tlv};
+
+use super::command::{self, Apdu};
+use super::files::{Application, holds_keys};
+use super::{Event, es10, toolkit};
+
+/// The longest answer or request that is put together; a card that sends more is not followed.
+const MAX_TOGETHER: usize = 1 << 20;
+
+/// An exchange with its meaning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// The logical channel, if it was a command.
+    pub channel: Option<u8>,
+    /// The command's name in its standard.
+    pub name: String,
+    /// What it is about: the file, the function, the code. May be empty.
+    pub what: String,
+    /// What the status word means, or why nothing was answered.
+    pub status: String,
+    /// Parts of command and answer by their names.
+    pub details: Vec<(String, Shown)>,
+    /// Where in the command stand octets that are not to be shown.
+    pub secret_in_command: Range<usize>,
+    /// The same of the answer.
+    pub secret_in_answer: Range<usize>,
+}
+
+/// Follows one card.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    with_secrets: bool,
+    channels: BTreeMap<u8, Channel>,
+}
+
+/// What is known of a channel.
+#[derive(Clone, Debug, Default)]
+struct Channel {
+    /// The application whose files are named now; the MF's are those of every other directory.
+    application: Application,
+    /// The one that 7FFF names.
+    adf: Application,
+    /// The current directory in it; 0 for itself.
+    directory: u16,
+    /// The current EF.
+    file: Option<String>,
+    /// Blocks of STORE DATA so far.
+    request: Vec<u8>,
+    /// The answer that GET RESPONSE continues.
+    unfinished: Option<Answer>,
+}
+
+/// The data of an answer as far as they have come.
+#[derive(Clone, Debug)]
+struct Answer {
+    of: String,
+    kind: AnswerKind,
+    is_secret: bool,
+    data: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AnswerKind {
+    ControlParameters,
+    Es10,
+    Authentication,
+    ProactiveCommand,
+    Other,
+}
+
+impl Decoder {
+    /// Before the first exchange. Codes and keys are hidden unless it is `with_secrets`.
+    pub fn new(with_secrets: bool) -> Self {
+        Self { with_secrets, channels: BTreeMap::new() }
+    }
+
+    /// What the next exchange means.
+    pub fn decode(&mut self, event: &Event) -> Decoded {
+        match event {
+            Event::Reset { atr } => {
+                self.channels.clear();
+                let details = vec![("atr".to_owned(), Shown::Octets(atr.clone()))];
+                Decoded { name: "reset".to_owned(), details, ..Decoded::default() }
+            }
+            Event::Fault { command, why } => {
+                let apdu = Apdu::parse(command);
+                let codes = apdu.filter(|apdu| apdu.holds_codes() && !self.with_secrets);
+                Decoded {
+                    channel: apdu.map(Apdu::channel),
+                    name: apdu.map_or("reset", Apdu::name).to_owned(),
+                    status: why.clone(),
+                    secret_in_command: codes.map(data_field).unwrap_or_default(),
+                    ..Decoded::default()
+                }
+            }
+            Event::Command { command, answer } => self.command(command, answer),
+        }
+    }
+
+    fn command(&mut self, command: &[u8], answer: &[u8]) -> Decoded {
+        let (data, status) =
+            answer.split_last_chunk::<2>().map_or((answer, None), |(data, sw)| (data, Some(*sw)));
+        let status_text = status.map_or("no status word".to_owned(), |[sw1, sw2]| command::status(sw1, sw2));
+        let Some(apdu) = Apdu::parse(command) else {
+            let name = "not an APDU".to_owned();
+            return Decoded { name, status: status_text, ..Decoded::default() };
+        };
+        let sw1 = status.map_or(0, |[sw1, _]| sw1);
+        let mut decoded = Decoded {
+            channel: Some(apdu.channel()),
+            name: apdu.name().to_owned(),
+            what: apdu.parameters(),
+            status: status_text,
+            ..Decoded::default()
+        };
+        let channel = self.channels.entry(apdu.channel()).or_default();
+        let unfinished = channel.unfinished.take();
+        let mut whole = match (apdu.ins, unfinished) {
+            (0xC0, Some(answer)) => {
+                decoded.what = format!("to {}", answer.of);
+                answer
+            }
+            _ => channel.begin(&apdu, sw1, &mut decoded),
+        };
+        whole.is_secret |= whole.kind == AnswerKind::Authentication
+            && data.first().is_some_and(|tag| *tag != SYNCHRONISATION_FAILURE);
+        if !self.with_secrets {
+            if apdu.holds_codes() || whole.is_secret && apdu.ins != 0xC0 && is_update(apdu.ins) {
+                decoded.secret_in_command = data_field(apdu);
+            }
+            if whole.is_secret {
+                decoded.secret_in_answer = 0..data.len();
+            }
+        }
+        whole.data.extend_from_slice(data);
+        whole.data.truncate(MAX_TOGETHER);
+        if sw1 == 0x61 {
+            channel.unfinished = Some(whole);
+        } else if !whole.data.is_empty() {
+            let hidden = whole.is_secret && !self.with_secrets;
+            decoded.details.extend(whole.shown(hidden));
+        }
+        if apdu.ins == 0x70 && sw1 & 0xFE == 0x90 {
+            self.manage_channel(&apdu, data);
+        }
+        decoded
+    }
+
+    /// A channel that is opened or closed knows nothing of what was there before.
+    fn manage_channel(&mut self, apdu: &Apdu<'_>, data: &[u8]) {
+        let number = if apdu.p1 == 0x80 { apdu.p2 } else { data.first().copied().unwrap_or(apdu.p2) };
+        self.channels.remove(&number);
+    }
+}
+
+/// The tag of an authentication that fails because of the sequence number: what follows is AUTS, which goes over the air.
+const SYNCHRONISATION_FAILURE: u8 = 0xDC;
+
+fn is_update(ins: u8) -> bool {
+    matches!(ins, 0xD6 | 0xDC | 0xDB)
+}
+
+fn data_field(apdu: Apdu<'_>) -> Range<usize> {
+    apdu.data_at..apdu.data_at.saturating_add(apdu.data.len())
+}
+
+impl Channel {
+    /// A command that is not GET RESPONSE: what it is about, and what its answer will be.
+    fn begin(&mut self, apdu: &Apdu<'_>, sw1: u8, decoded: &mut Decoded) -> Answer {
+        let is_done = matches!(sw1, 0x90..=0x92 | 0x61..=0x63);
+        let mut answer = Answer {
+            of: apdu.name().to_owned(),
+            kind: AnswerKind::Other,
+            is_secret: false,
+            data: Vec::new(),
+        };
+        match apdu.ins {
+            0xA4 => {
+                answer.kind = AnswerKind::ControlParameters;
+                let before = self.clone();
+                decoded.what = self.select(apdu);
+                if !is_done {
+                    *self = before;
+                }
+            }
+            0xE2 if self.application == Application::IsdR => {
+                answer.kind = AnswerKind::Es10;
+                answer.of = self.store_data(apdu, decoded);
+            }
+            0x88 | 0x89 => {
+                answer.kind = AnswerKind::Authentication;
+                if let [16, rand @ ..] = apdu.data
+                    && let Some((rand, rest)) = rand.split_at_checked(16)
+                {
+                    decoded.details.push(("RAND".to_owned(), Shown::Octets(rand.to_vec())));
+                    if let [16, autn @ ..] = rest {
+                        decoded.details.push(("AUTN".to_owned(), Shown::Octets(autn.to_vec())));
+                    }
+                }
+            }
+            0x12 => answer.kind = AnswerKind::ProactiveCommand,
+            0x14 => {
+                if let Some((what, shown)) = toolkit::terminal_response(apdu.data) {
+                    decoded.what = what;
+                    decoded.details.push(("terminalResponse".to_owned(), shown));
+                }
+            }
+            0xC2 => {
+                decoded.what = toolkit::envelope(apdu.data).to_owned();
+                decoded.details.push(("envelope".to_owned(), Shown::Octets(apdu.data.to_vec())));
+            }
+            0xF2 => answer.kind = AnswerKind::ControlParameters,
+            _ if apdu.holds_codes() => {}
+            _ => {
+                let hidden = self.file_command(apdu, decoded, &mut answer);
+                if !apdu.data.is_empty() && !hidden {
+                    decoded.details.push(("data".to_owned(), Shown::Octets(apdu.data.to_vec())));
+                }
+            }
+        }
+        answer
+    }
+
+    /// A command for an EF, the current one or one that it names; whether what it writes is a key.
+    fn file_command(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded, answer: &mut Answer) -> bool {
+        if !apdu.is_for_file() {
+            return false;
+        }
+        let name = match apdu.short_identifier() {
+            0 => self.file.clone(),
+            sfi => {
+                let named = self.application.short_file(self.directory, sfi);
+                Some(named.unwrap_or_else(|| format!("the file with SFI {sfi:02X}")))
+            }
+        };
+        let Some(name) = name else { return false };
+        answer.is_secret = holds_keys(&name);
+        decoded.what = if decoded.what.is_empty() { name } else { format!("{name}, {}", decoded.what) };
+        answer.is_secret && is_update(apdu.ins)
+    }
+
+    fn select(&mut self, apdu: &Apdu<'_>) -> String {
+        let digits = hex::encode_upper(apdu.data);
+        match apdu.p1 {
+            0x04 => {
+                let application = Application::of(apdu.data);
+                *self = Self { application, adf: application, ..Self::default() };
+                format!("by name {digits}: {}", application.name())
+            }
+            0x03 => {
+                (self.directory, self.file) = (0, None);
+                "the parent".to_owned()
+            }
+            0x08 | 0x09 => {
+                if apdu.p1 == 0x08 {
+                    (self.application, self.directory, self.file) = (Application::Mf, 0, None);
+                }
+                let (steps, _) = apdu.data.as_chunks::<2>();
+                let mut name = String::new();
+                for step in steps {
+                    name = self.step(u16::from_be_bytes(*step));
+                }
+                let steps: Vec<String> = steps.iter().map(hex::encode_upper).collect();
+                format!("by path {}: {name}", steps.join("/"))
+            }
+            _ => match apdu.data {
+                [high, low] => {
+                    let name = self.step(u16::from_be_bytes([*high, *low]));
+                    format!("by identifier {digits}: {name}")
+                }
+                [] => {
+                    let name = self.step(0x3F00);
+                    format!("without identifier: {name}")
+                }
+                _ => format!("by identifier {digits}"),
+            },
+        }
+    }
+
+    /// To the file with that identifier; its name.
+    fn step(&mut self, fid: u16) -> String {
+        let name = self.application.file(self.directory, fid).unwrap_or_else(|| "unknown file".to_owned());
+        match fid {
+            0x3F00 => (self.application, self.directory, self.file) = (Application::Mf, 0, None),
+            0x7FFF => {
+                (self.application, self.directory, self.file) = (self.adf, 0, None);
+                return self.adf.name().to_owned();
+            }
+            0x7F00..0x7FFF => (self.application, self.directory, self.file) = (Application::Mf, fid, None),
+            0x5F00..=0x5FFF => (self.directory, self.file) = (fid, None),
+            _ => self.file = Some(name.clone()),
+        }
+        name
+    }
+
+    /// A block of a function of ES10; the last one is where the function is told whole. Its name.
+    fn store_data(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded) -> String {
+        if apdu.p2 == 0 {
+            self.request.clear();
+        }
+        self.request.extend_from_slice(apdu.data);
+        self.request.truncate(MAX_TOGETHER);
+        let (name, shown) = es10::request(&self.request);
+        decoded.what = format!("{name}, {}", decoded.what);
+        if apdu.p1 & 0x80 != 0 {
+            decoded.details.extend(shown.map(|shown| ("request".to_owned(), shown)));
+            self.request.clear();
+        }
+        name
+    }
+}
+
+impl Answer {
+    /// The data of the whole answer by their names.
+    fn shown(&self, hidden: bool) -> Option<(String, Shown)> {
+        let data = &self.data;
+        let octets = || Some(("answer".to_owned(), Shown::Octets(data.clone())));
+        if hidden {
+            let text = format!("{} octets, hidden", data.len());
+            return Some(("answer".to_owned(), Shown::Text(text)));
+        }
+        match self.kind {
+            AnswerKind::Es10 => {
+                es10::response(data).map(|(_, shown)| ("response".to_owned(), shown)).or_else(octets)
+            }
+            AnswerKind::ControlParameters => {
+                control_parameters(data).map(|shown| ("controlParameters".to_owned(), shown)).or_else(octets)
+            }
+            AnswerKind::ProactiveCommand => toolkit::proactive_command(data).or_else(octets),
+            AnswerKind::Authentication if data.first() == Some(&SYNCHRONISATION_FAILURE) => {
+                Some(("AUTS".to_owned(), Shown::Octets(data.get(2..).unwrap_or_default().to_vec())))
+            }
+            AnswerKind::Authentication => octets(),
+            AnswerKind::Other => match tlv::split(data) {
+                Some((tag, _)) if tag.is_constructed() => {
+                    Some((format!("answer [{tag}]"), Shape::Octets.show(tag, data)))
+                }
+                _ => octets(),
+            },
+        }
+    }
+}
+
+/// What SELECT and STATUS answer: TS 102 221 section 11.1.1.3.
+fn control_parameters(octets: &[u8]) -> Option<Shown> {
+    let (Tag(0x62 | 0x6F), contents) = tlv::split(octets)? else { return None };
+    let elements = tlv::each(contents).ok()?;
+    let shown = elements.into_iter().map(|element| {
+        let mut reader = Reader::new(element);
+        let (Tag(tag), value) = reader.tlv().unwrap_or((Tag::CHOICE, element));
+        let octets = Shown::Octets(value.to_vec());
+        let (name, shown) = match tag {
+            0x80 => ("fileSize", Shown::Text(number(value))),
+            0x81 => ("totalFileSize", Shown::Text(number(value))),
+            0x82 => ("fileDescriptor", Shown::Text(file_descriptor(value))),
+            0x83 => ("fileIdentifier", octets),
+            0x84 => ("dfName", octets),
+            0x88 => ("shortFileIdentifier", octets),
+            0x8A => ("lifeCycleStatus", octets),
+            0x8B => ("securityAttributesReferenced", octets),
+            0x8C => ("securityAttributesCompact", octets),
+            0xA5 => ("proprietaryInformation", Shape::Octets.show(Tag(tag), element)),
+            0xAB => ("securityAttributesExpanded", octets),
+            0xC6 => ("pinStatusTemplate", octets),
+            0xE0 => ("isdrProprietaryApplicationTemplate", octets),
+            _ => return (format!("[{}]", Tag(tag)), octets),
+        };
+        (name.to_owned(), shown)
+    });
+    Some(Shown::Fields(shown.collect()))
+}
+
+fn number(octets: &[u8]) -> String {
+    octets.iter().fold(0u64, |value, octet| value << 8 | u64::from(*octet)).to_string()
+}
+
+/// TS 102 221 section 11.1.1.4.3.
+fn file_descriptor(octets: &[u8]) -> String {
+    let kind = match octets.first().map(|octet| octet & 0x7F) {
+        Some(0x38 | 0x78) => "directory",
+        Some(0x39 | 0x79) => "BER-TLV",
+        Some(octet) => match octet & 0x07 {
+            1 => "transparent",
+            2 => "linear fixed",
+            6 => "cyclic",
+            _ => "unknown structure",
+        },
+        None => "unknown structure",
+    };
+    match octets {
+        [_, _, high, low, records] => {
+            format!("{kind}, {records} records of {}", u16::from_be_bytes([*high, *low]))
+        }
+        _ => kind.to_owned(),
+    }
+}

@@ -1,0 +1,132 @@
+//! A trace for a script: a JSON object a line.
+//!
+//! | field | value |
+//! |---|---|
+//! | `time` | when the answer was there, RFC 3339 |
+//! | `card` | which card |
+//! | `event` | `command`, `reset` or `fault` |
+//! | `channel` | logical channel, of a command |
+//! | `name`, `what` | the command in its standard's words, and what it is about |
+//! | `command`, `answer` | hex digits without the status word; `**` for an octet that is hidden |
+//! | `sw`, `status` | the status word, and what it means; of a fault why there is none |
+//! | `atr` | of a reset |
+//! | `details` | parts by the standard's names: objects, arrays, texts; octets in hex digits |
+
+use rsp::der::Shown;
+use rsp::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::text::octets;
+use super::{Decoded, Event, Exchange, read};
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    time: Timestamp,
+    card: String,
+    event: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<u8>,
+    #[serde(default)]
+    name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    what: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sw: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    atr: Option<String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    details: Map<String, Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Command,
+    Reset,
+    Fault,
+}
+
+/// The exchange as one line.
+pub(super) fn line(exchange: &Exchange, decoded: &Decoded) -> String {
+    let mut line = Line {
+        time: exchange.at,
+        card: exchange.card.clone(),
+        event: Kind::Reset,
+        channel: decoded.channel,
+        name: decoded.name.clone(),
+        what: decoded.what.clone(),
+        command: None,
+        answer: None,
+        sw: None,
+        status: decoded.status.clone(),
+        atr: None,
+        details: object(&decoded.details),
+    };
+    match &exchange.event {
+        Event::Reset { atr } => {
+            line.atr = Some(hex::encode_upper(atr));
+            line.details.clear();
+        }
+        Event::Fault { command, .. } => {
+            line.event = Kind::Fault;
+            line.command = Some(octets(command, &decoded.secret_in_command));
+        }
+        Event::Command { command, answer } => {
+            let (data, status) = answer.split_at_checked(answer.len().saturating_sub(2)).unwrap_or_default();
+            line.event = Kind::Command;
+            line.command = Some(octets(command, &decoded.secret_in_command));
+            line.answer = Some(octets(data, &decoded.secret_in_answer));
+            line.sw = Some(hex::encode_upper(status));
+        }
+    }
+    // Nothing in it can fail to be written as JSON.
+    let mut text = serde_json::to_string(&line).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The exchange that such a line tells.
+pub(super) fn read(line: &str) -> Result<Exchange, String> {
+    let line: Line = serde_json::from_str(line).map_err(|why| why.to_string())?;
+    let octets = |digits: &Option<String>| read::octets(digits.as_deref().unwrap_or_default());
+    let command = octets(&line.command)?;
+    let event = match line.event {
+        Kind::Reset => Event::Reset { atr: octets(&line.atr)? },
+        Kind::Fault => Event::Fault { command, why: line.status },
+        Kind::Command => {
+            let answer = [octets(&line.answer)?, octets(&line.sw)?].concat();
+            Event::Command { command, answer }
+        }
+    };
+    Ok(Exchange { at: line.time, card: line.card, event })
+}
+
+fn object(fields: &[(String, Shown)]) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        let value = json(value);
+        // An element that comes again, against the standard, is still told.
+        let mut key = name.clone();
+        while object.contains_key(&key) {
+            key.push('\'');
+        }
+        object.insert(key, value);
+    }
+    object
+}
+
+fn json(value: &Shown) -> Value {
+    match value {
+        Shown::Text(text) => Value::String(text.clone()),
+        Shown::Octets(octets) => Value::String(hex::encode_upper(octets)),
+        Shown::Fields(fields) => Value::Object(object(fields)),
+        Shown::List(elements) => Value::Array(elements.iter().map(json).collect()),
+    }
+}

@@ -1,0 +1,230 @@
+//! What is told of single exchanges; a whole download is traced with the devices' tests.
+
+use rsp::der::Shown;
+use rsp::time::Timestamp;
+use world::{Atr, CardDoor, DoorFault, ManualClock};
+
+use super::{Decoded, Decoder, Event, Exchange, Form, Recorder, Traced, pcapng, text};
+
+fn octets(hex: &str) -> Vec<u8> {
+    hex::decode(hex.replace(' ', "")).unwrap()
+}
+
+fn command(command: &str, answer: &str) -> Event {
+    Event::Command { command: octets(command), answer: octets(answer) }
+}
+
+fn exchange(event: Event) -> Exchange {
+    Exchange { at: Timestamp(1_000), card: "card".to_owned(), event }
+}
+
+/// The exchanges of a card, one after the other, as text.
+fn told(with_secrets: bool, events: Vec<Event>) -> String {
+    let mut recorder = Recorder::new(Form::Text, with_secrets);
+    let lines = events.into_iter().flat_map(|event| recorder.record(&exchange(event)));
+    String::from_utf8(lines.collect()).unwrap()
+}
+
+#[track_caller]
+fn holds(text: &str, expected: &[&str]) {
+    for expected in expected {
+        assert!(text.contains(expected), "{expected:?} is missing:\n{text}");
+    }
+}
+
+/// On the channel, in the USIM.
+const USIM: (&str, &str) = ("01A4040C07A0000000871002", "9000");
+
+#[test]
+fn a_file_is_followed_by_path_identifier_and_short_identifier() {
+    let text = told(
+        false,
+        vec![
+            command(USIM.0, USIM.1),
+            command("01A40804047FFF6F07", "6116"),
+            command("01C0000016", "6214 8202 4121 8302 6F07 8A01 05 8B03 6F06 02 8002 0009 9000"),
+            // What cannot be selected leaves the file that was.
+            command("01A4000C026F08", "6A82"),
+            command("01B0000009", "082926240000000010 9000"),
+            command("01B2010400", "6981"),
+            command("01A40804047FFF5FC0", "9000"),
+            command("01D6810001 00", "6982"),
+            command("00B0000000", "6986"),
+        ],
+    );
+    holds(
+        &text,
+        &[
+            "[1] SELECT by name A0000000871002: ADF.USIM -> 9000 ok\n",
+            "[1] SELECT by path 7FFF/6F07: EF.IMSI -> 6116 ok, 22 octets wait\n",
+            "[1] GET RESPONSE to SELECT -> 9000 ok\n",
+            "      fileDescriptor: transparent\n      fileIdentifier: 6F07\n",
+            "      fileSize: 9\n",
+            "[1] SELECT by identifier 6F08: EF.KEYS -> 6A82 file not found\n",
+            "[1] READ BINARY EF.IMSI, offset 0 -> 9000 ok\n",
+            "[1] READ RECORD EF.IMSI, record 1 -> 6981 not for a file of this structure\n",
+            ": DF.5GS -> 9000",
+            "UPDATE BINARY EF.5GS3GPPLOCI, offset 0 -> 6982 security status not satisfied",
+            "[0] READ BINARY offset 0 -> 6986 no EF is selected",
+        ],
+    );
+}
+
+#[test]
+fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
+    let events = vec![
+        command("0020000108 31323334FFFFFFFF", "63C2"),
+        command("002C000110 3837363534333231 31323334FFFFFFFF", "9000"),
+        Event::Fault { command: octets("0020000108 31323334FFFFFFFF"), why: "no power".to_owned() },
+        command(USIM.0, USIM.1),
+        command("01A4000C026F08", "9000"),
+        command("01B0000004", "07C0FFEE 9000"),
+        command("01D6000004 07C0FFEE", "9000"),
+        command(&format!("01880081 22 10{0} 10{0}", "5A".repeat(16)), "6108"),
+        command("01C0000008", "DB02C0FFEE00C0FF 9000"),
+    ];
+    let hidden = told(false, events.clone());
+    holds(
+        &hidden,
+        &[
+            "[0] VERIFY PIN PIN 1 (P2 01) -> 63C2 wrong, 2 attempts left\n    > 0020000108****************\n",
+            "[0] VERIFY PIN -> no answer: no power\n    > 0020000108****************\n",
+            "    < ********9000\n    answer: 4 octets, hidden\n",
+            "    > 01D6000004********\n",
+            "    < ****************9000\n    answer: 8 octets, hidden\n",
+        ],
+    );
+    for secret in ["31323334", "38373635", "C0FFEE"] {
+        assert!(!hidden.contains(secret), "{hidden}");
+        assert!(told(true, events.clone()).contains(secret));
+    }
+    // Nor are they in the other forms.
+    for form in [Form::JsonLines, Form::Pcapng] {
+        let mut recorder = Recorder::new(form, false);
+        let all: Vec<u8> =
+            events.iter().flat_map(|event| recorder.record(&exchange(event.clone()))).collect();
+        let text = String::from_utf8_lossy(&all);
+        assert!(!text.contains("C0FFEE") && !text.contains("1234"), "{text}");
+        assert!(!all.windows(3).any(|octets| octets == [0xC0, 0xFF, 0xEE]));
+    }
+}
+
+#[test]
+fn a_synchronisation_failure_and_the_toolkit_are_told() {
+    let text = told(
+        false,
+        vec![
+            command(
+                &format!("00880081 22 10{0} 10{0} 00", "5A".repeat(16)),
+                "DC0E 0102030405060708090A0B0C0D0E 9000",
+            ),
+            command("801200000B", "D009 8103010104 82028182 9000"),
+            command("801400000C 8103010104 82028281 830100", "9000"),
+            command("80C2000004 D6020000", "9000"),
+        ],
+    );
+    holds(
+        &text,
+        &[
+            "    AUTS: 0102030405060708090A0B0C0D0E\n",
+            "    REFRESH, UICC reset\n      commandDetails: 010104\n",
+            "TERMINAL RESPONSE REFRESH: performed -> 9000",
+            "ENVELOPE event download -> 9000",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_apdu_and_what_nobody_knows_is_told_as_it_is() {
+    let text = told(
+        false,
+        vec![
+            command("00A4", "6700"),
+            command("00EE0102", "6D00"),
+            command("81E2910005 BF7F020102", "6A88"),
+            command("01A4040010 A0000005591010FFFFFFFF8900000100", "9000"),
+            command("81E2910005 BF7F020102", "6A88"),
+            Event::Command { command: vec![], answer: vec![] },
+        ],
+    );
+    holds(
+        &text,
+        &[
+            "not an APDU -> 6700 wrong length",
+            "unknown command P1 01 P2 02 -> 6D00",
+            "STORE DATA a function with tag BF7F, last block 0 -> 6A88",
+            "not an APDU ->  no status word",
+        ],
+    );
+}
+
+#[test]
+fn data_both_ways_are_two_packets_and_long_answers_more() {
+    /// The payloads of the GSMTAP packets, by what stands before them.
+    fn payloads(file: &[u8]) -> Vec<Vec<u8>> {
+        let start = [2, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let packets = (0..file.len()).filter(|at| file[*at..].starts_with(&start));
+        let length = |at: usize| usize::from(u16::from_be_bytes([file[at - 4], file[at - 3]])) - 8 - 16;
+        packets.map(|at| file[at + 16..at + 16 + length(at)].to_vec()).collect()
+    }
+    let packets = |event: Event| {
+        let decoded = Decoder::new(true).decode(&event);
+        payloads(&pcapng::Writer::default().packets(&exchange(event), &decoded))
+    };
+    assert_eq!(packets(command("00A40004023F00", "6120")), [octets("00A40004023F006120")]);
+    assert_eq!(
+        packets(command("00A40004023F0000", "62009000")),
+        [octets("00A40004023F006102"), octets("00C000000262009000")]
+    );
+    assert_eq!(packets(command("00B0000000", "CAFE9000")), [octets("00B0000002CAFE9000")]);
+    assert_eq!(packets(command("00B0000004", "6C02")), [octets("00B00000046C02")]);
+    let long = packets(command("00B00000000000", &format!("{}9000", "AB".repeat(300))));
+    assert_eq!(long.len(), 2);
+    assert_eq!((long[0].len(), &long[0][..5]), (5 + 256 + 2, &octets("00B0000000")[..]));
+    assert_eq!(long[0][261..], [0x61, 44]);
+    assert_eq!((long[1].len(), &long[1][..5]), (5 + 44 + 2, &octets("00C000002C")[..]));
+    assert_eq!(packets(Event::Reset { atr: octets("3B00") }), [octets("3B00")]);
+}
+
+#[test]
+fn a_command_that_is_not_decoded_shows_nothing_twice() {
+    let decoded = Decoder::new(false).decode(&command("00DA010202CAFE", "9000"));
+    let details = vec![("data".to_owned(), Shown::Octets(vec![0xCA, 0xFE]))];
+    assert_eq!(decoded.details, details);
+    assert_eq!(text::details(&Decoded { details, ..Decoded::default() }), "    data: CAFE\n");
+}
+
+/// Answers once, and then is gone.
+struct Once(bool);
+
+impl CardDoor for Once {
+    async fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        if std::mem::replace(&mut self.0, true) {
+            return Err(DoorFault::Broken("gone".to_owned()));
+        }
+        Ok(vec![0x90, 0x00])
+    }
+
+    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        Ok(Atr(vec![0x3B, 0x00]))
+    }
+}
+
+#[tokio::test]
+async fn a_traced_door_is_the_same_door_and_tells_everything_in_order() {
+    let clock = ManualClock::at(Timestamp(5));
+    let mut told = Vec::new();
+    {
+        let sink = |exchange: &Exchange| told.push(exchange.clone());
+        let mut door = Traced::new(Once(false), "card", std::sync::Arc::new(clock.clone()), sink);
+        assert_eq!(door.reset().await, Ok(Atr(vec![0x3B, 0x00])));
+        clock.set(Timestamp(7));
+        assert_eq!(door.transmit(&[0, 1, 2, 3]).await, Ok(vec![0x90, 0x00]));
+        assert_eq!(door.transmit(&[4]).await, Err(DoorFault::Broken("gone".to_owned())));
+    }
+    let [reset, command, fault] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((reset.at, &reset.event), (Timestamp(5), &Event::Reset { atr: vec![0x3B, 0x00] }));
+    let event = Event::Command { command: vec![0, 1, 2, 3], answer: vec![0x90, 0x00] };
+    assert_eq!((command.at, &command.event), (Timestamp(7), &event));
+    assert!(matches!(&fault.event, Event::Fault { command, why } if *command == [4] && why.contains("gone")));
+}
