@@ -1,0 +1,150 @@
+# The sections of docs/strangers.md; read by record.sh.
+
+# Profiles that wait: one of ours, and the GSMA's test profile, of which an SM-DS knows too.
+landfall profile new own.der --number 1 >/dev/null 2>&1
+until="SM-DP+ at" serve landfall sm-dp serve --profile own.der --profile "$package"
+until="SM-DS at" serve landfall sm-ds serve
+until="networks at" serve landfall network --subscriber own.der --subscriber "$package"
+until="is in the reader" serve landfall euicc serve --vpcd
+card=${started[-1]}
+eid=$(grep -m1 -oE '[0-9]{32}' served)
+own=89724990000000000019
+test_profile=89000123456789012341
+landfall operator order --iccid $own --matching-id FIRST >/dev/null 2>&1
+waits=$(landfall operator order --iccid $test_profile --eid "$eid" --matching-id SECOND --event-at 127.0.0.1:7444 2>/dev/null)
+
+section "The card in a reader" "It was put there with \`landfall euicc serve --vpcd\`."
+if has opensc-tool; then
+    opensc() {
+        run opensc-tool -l
+        run opensc-tool --atr
+        run opensc-tool --name
+        run opensc-tool -s 00:A4:04:00:10:A0:00:00:05:59:10:10:FF:FF:FF:FF:89:00:00:01:00:00 -s 80:E2:91:00:06:BF:3E:03:5C:01:5A:00
+    }
+    console opensc
+fi
+if has scriptor; then
+    scriptor_says() {
+        run "echo '00 70 00 00 01' | scriptor"
+    }
+    console scriptor_says
+fi
+
+if has lpac; then
+    export LPAC_APDU=pcsc
+    section "lpac: the chip" "Through PC/SC."
+    chip() {
+        run "lpac chip info | jq .payload"
+        run lpac chip defaultsmdp smdp.example.com
+        run "lpac chip info | jq .payload.data.EuiccConfiguredAddresses"
+    }
+    lines=70 console chip
+
+    section "lpac: a profile, from activation code to deletion" "The notifications go to the SM-DP+, which then knows how the download ended."
+    profile() {
+        run lpac profile download -a "'LPA:1\$127.0.0.1:7443\$FIRST'"
+        run lpac profile nickname $own Office
+        run lpac profile enable $own
+        run "lpac profile list | jq '.payload.data[]'"
+        run "lpac notification list | jq -c '.payload.data[]'"
+        run "lpac notification dump 1 | cut -c1-120"
+        run lpac notification process 1
+        run lpac notification remove 1
+        run lpac notification process -a -r
+        run lpac notification list
+        run landfall sm-dp list
+        run lpac profile disable $own
+        run lpac profile delete $own
+        run lpac profile list
+        run lpac notification process -a -r
+    }
+    console profile
+
+    section "lpac: what waits at an SM-DS" "An operator has ordered a profile for this EID and had it announced; lpac asks the SM-DS where."
+    discovery() {
+        run lpac profile discovery -s 127.0.0.1:7444
+        run lpac profile download -a "'$waits'"
+        run lpac profile enable $test_profile
+        run lpac notification process -a -r
+    }
+    console discovery
+fi
+
+if has pySim-shell.py; then
+    pysim() {
+        run "pySim-shell.py -p 0 --noprompt --script $1 2>&1 | sed '1,/ADF.ISD-R: a0/d'"
+    }
+    script() {
+        printf '%s\n' "${@:2}" >"$1"
+    }
+    section "pySim-shell: the eUICC" "The commands stand in the script; what it prints of each follows in their order."
+    script euicc.pysim "select ADF.ISD-R" get_eid get_euicc_info1 get_euicc_info2 get_euicc_challenge get_euicc_configured_addresses \
+        get_profiles_info list_notification "set_nickname $test_profile --profile-nickname Test" \
+        "disable_profile --iccid $test_profile" get_profiles_info "enable_profile --iccid $test_profile" get_profiles_info \
+        list_notification "remove_notification_from_list 99"
+    euicc() {
+        run cat euicc.pysim
+        lines=190 pysim euicc.pysim
+    }
+    console euicc
+
+    section "pySim-shell: files, records and codes of the test profile" "The PIN is disabled in this profile: it is enabled, verified, changed and disabled again. The \
+network of the last command does not know the key, which the card notices."
+    script files.pysim "select EF.ICCID" read_binary_decoded "select MF" "select EF.DIR" read_records_decoded "select ADF.USIM" "select EF.IMSI" \
+        read_binary_decoded "select EF.AD" read_binary_decoded "select EF.ECC" "read_record_decoded 1" "select EF.FPLMN" \
+        "update_binary 62f224ffffffffffffffffff" read_binary_decoded "select ADF.USIM" "enable_chv 0000" "verify_chv 9999" "verify_chv 0000" \
+        "change_chv 1234 0000" "verify_chv 1234" "change_chv 0000 1234" "disable_chv 0000" \
+        "authenticate 00112233445566778899aabbccddeeff 00000000000000000000000000000000"
+    files() {
+        run cat files.pysim
+        run "pySim-shell.py -p 0 --noprompt --script files.pysim 2>&1 | sed '1,/ADF.ISD-R: a0/d' | jq -R -s -r 'gsub(\"\\\\{\\n    \\\"file_descriptor\\\".*?\\n}\\n\"; \"(FCP)\\n\"; \"m\")'"
+    }
+    lines=120 console files
+
+    section "pySim-shell: the whole file system" "\`export\` reads every file that pySim knows. What the profile does not have is not there, and what only an \
+administrator may read is refused."
+    whole() {
+        run "pySim-shell.py -p 0 --noprompt export > export.txt 2>&1; grep -c '^update_' export.txt"
+        run "grep -c 'File not found' export.txt"
+        run "grep -E 'SW match failed' export.txt | grep -v 'File not found' | sort -u"
+        run "grep -A12 'ADF.USIM/EF.SPN\$' export.txt | head -14"
+    }
+    console whole
+fi
+
+kill "$card"
+wait "$card" 2>/dev/null
+
+section "A modem" "The same card in a modem: \`landfall euicc serve --at modem --visible 724-99 --visible 001-01\`."
+until="at *$work/modem" serve landfall euicc serve --at "$work/modem" --visible 724-99 --visible 001-01
+if has socat; then
+    modem() {
+        local command
+        for command in "$@"; do
+            printf '%s\r' "$command"
+            sleep 0.4
+        done | timeout 20 socat -t1 - "$work/modem,raw,echo=0" | tr -d '\r' | grep -v '^$'
+    }
+    by_hand() {
+        modem ATI "AT+CMEE=2;+CREG=1;+CEREG=2" "AT+CPIN?;+CIMI;+CCID" "AT+COPS?;+CREG?" "AT+COPS=?" "AT+CRSM=176,28423,0,0,9" \
+            'AT+CCHO="A0000005591010FFFFFFFF8900000100"' 'AT+CGLA=1,22,"80E2910006BF3E035C015A"' 'AT+CGLA=1,10,"80C0000015"' "AT+CCHC=1" ATZ
+    }
+    console by_hand
+fi
+if has lpac; then
+    export LPAC_APDU=at LPAC_APDU_AT_DEVICE=$work/modem
+    section "lpac: through the modem" "By its driver at (+CCHO, +CGLA) and by at_csim (+CSIM). After the switch the modem has done the REFRESH, and is on the air with \
+the other profile. (lpac waits for OK or ERROR, and knows no +CME ERROR: +CMEE is 0, as ATZ leaves it.)"
+    through() {
+        run "LPAC_APDU=at lpac chip info | jq -c .payload.data.eidValue"
+        run "LPAC_APDU=at_csim lpac chip info | jq -c .payload.data.eidValue"
+        run "LPAC_APDU=at lpac profile disable $test_profile"
+        run "LPAC_APDU=at lpac profile list | jq -c '.payload.data[] | [.iccid, .profileState]'"
+        run "LPAC_APDU=at lpac profile enable $test_profile"
+        run "LPAC_APDU=at lpac notification process -a -r | tail -n 1"
+        modem "AT+CREG?;+COPS?;+CIMI"
+        run "LPAC_APDU=at lpac chip purge yes"
+        run "LPAC_APDU=at lpac profile list"
+    }
+    console through
+fi
