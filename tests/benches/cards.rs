@@ -333,6 +333,7 @@ fn enable(card: &mut Card, iccid: Iccid) {
 }
 
 fn read(card: &mut Card, fid: &str, length: usize) -> Vec<u8> {
+    ok(card, "00A4000C023F00");
     ok(card, &format!("00A4000C02{fid}"));
     let mut answer = ok(card, &format!("00B00000{length:02X}"));
     answer.truncate(length);
