@@ -86,15 +86,10 @@ impl Usim {
         let iccid = read_iccid(terminal).await?;
         let aid = find_usim(terminal).await?.ok_or(UsimError::NoUsim)?;
         select_adf(terminal, &aid).await?;
-        let imsi = match read_file(terminal, "EF.IMSI", EF_IMSI).await {
-            Err(UsimError::Card(error))
-                if error.status() == Some(StatusWord::SECURITY_STATUS_NOT_SATISFIED) =>
-            {
-                verify_pin(terminal, pin).await?;
-                read_file(terminal, "EF.IMSI", EF_IMSI).await?
-            }
-            read => read?,
-        };
+        if wants_pin(terminal).await? {
+            verify_pin(terminal, pin).await?;
+        }
+        let imsi = read_file(terminal, "EF.IMSI", EF_IMSI).await?;
         let imsi = imsi.ok_or_else(|| bad("EF.IMSI", "missing"))?;
         let imsi = Imsi::from_ef(&imsi).map_err(|error| bad("EF.IMSI", error))?;
         let administrative = read_file(terminal, "EF.AD", EF_AD).await?.unwrap_or_default();
@@ -122,6 +117,8 @@ impl Usim {
         autn: &[u8; 16],
     ) -> Result<AuthenticationAnswer, UsimError> {
         const AUTHENTICATE: &str = "AUTHENTICATE";
+        // It is for the current application, and files of others may have been looked at meanwhile.
+        select_adf(terminal, &self.aid).await?;
         let data = [&[16], rand.as_slice(), &[16], autn.as_slice()].concat();
         let command = basic(AUTHENTICATE, 0x88, 0x00, 0x81, &data, Some(0));
         let Answer { data, status } = terminal.exchange(command).await?;
@@ -204,6 +201,17 @@ pub(crate) async fn read_iccid<D: CardDoor>(terminal: &mut Terminal<D>) -> Resul
         .ok()
         .and_then(|octets| Iccid(octets).to_string().parse().ok())
         .ok_or_else(|| bad("EF.ICCID", "not the swapped digits of an ICCID"))
+}
+
+/// Whether the PIN is enabled and has not been presented: nothing else on the card says so (VERIFY PIN without data tells
+/// the counter in either case, TS 102 221 section 11.1.9.1.2). With the USIM selected.
+pub(crate) async fn wants_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<bool, UsimError> {
+    match read_file(terminal, "EF.IMSI", EF_IMSI).await {
+        Err(UsimError::Card(error)) if error.status() == Some(StatusWord::SECURITY_STATUS_NOT_SATISFIED) => {
+            Ok(true)
+        }
+        read => read.map(|_| false),
+    }
 }
 
 /// Selects the USIM and gives its FCP template.

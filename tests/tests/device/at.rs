@@ -118,8 +118,8 @@ async fn a_profile_that_is_enabled_through_the_modem_is_on_the_air_after_the_ref
     let length = enable.len();
     let apdu = format!("80E29100{length:02X}{}", hex::encode_upper(&enable));
     let answer = port.lines(&format!("AT+CGLA=1,{},\"{apdu}\"", apdu.len())).await;
-    assert!(answer[0].starts_with("+CGLA: 4,\"61"), "{answer:?}");
-    let answer = port.lines("AT+CGLA=1,10,\"80C0000000\"").await;
+    assert_eq!(answer, ["+CGLA: 4,\"6106\"", "OK"]);
+    let answer = port.lines("AT+CGLA=1,10,\"80C0000006\"").await;
     // EnableProfileResponse: ok, and REFRESH waits.
     assert_eq!(answer, ["+CGLA: 16,\"BF3103800100910B\"", "OK"]);
     assert_eq!(port.unasked().await, ["+CPIN: NOT READY", "+CREG: 2", "+CPIN: READY", "+CREG: 1"]);

@@ -64,8 +64,8 @@ impl<D: CardDoor> AtModem<D> {
         }
         match attempts_left(self.card().await?, VERIFY, PIN1).await? {
             Attempts::Left(0) => {}
-            Attempts::Left(_) => return Ok(PinState::Pin),
-            Attempts::NotWanted => return Ok(PinState::Ready),
+            Attempts::Left(_) if usim::wants_pin(self.card().await?).await? => return Ok(PinState::Pin),
+            Attempts::Left(_) | Attempts::NotWanted => return Ok(PinState::Ready),
         }
         match attempts_left(self.card().await?, UNBLOCK, PIN1).await? {
             Attempts::Left(0) | Attempts::NotWanted => Err(self.card_refuses(CmeError::SIM_FAILURE)),
@@ -94,7 +94,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![])
     }
 
-    /// Remaining PIN retries: section 8.65. A code that the card has been given already is not listed: it does not say.
+    /// Remaining PIN retries: section 8.65.
     pub(super) async fn cpinr(&mut self, verb: &Verb) -> Answer {
         let wanted = match verb {
             Verb::Execute => None,
@@ -180,7 +180,7 @@ impl<D: CardDoor> AtModem<D> {
 /// What the card says of a code that was not presented with the command.
 enum Attempts {
     Left(u16),
-    /// It has been presented, or is disabled, or there is none.
+    /// It is disabled, or there is none.
     NotWanted,
 }
 
