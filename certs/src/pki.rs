@@ -9,7 +9,7 @@ mod files;
 mod keys;
 mod seed;
 
-use crypto::{Curve, SecretKey};
+use crypto::{Curve, PublicKey, SecretKey};
 use rsp::ids::{Eid, InvalidId, Oid};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -26,7 +26,8 @@ pub use defect::{BrokenCredential, Defect};
 #[derive(Clone, Debug, Default)]
 pub struct Pki {
     entries: Vec<Entry>,
-    keys: Vec<SecretKey>,
+    /// Each beside its public half, which is dear to compute and asked for whenever a credential is.
+    keys: Vec<(PublicKey, SecretKey)>,
 }
 
 /// A certificate of a PKI, and where it lies in the folder.
@@ -424,7 +425,7 @@ impl Pki {
         ];
         self.entries.retain(|entry| entry.path != path);
         self.entries.push(Entry { path, certificate: credential.certificate });
-        self.keys.push(credential.key);
+        self.add_key(credential.key);
         written
     }
 
@@ -477,7 +478,12 @@ impl Pki {
     }
 
     fn key_of(&self, certificate: &Certificate) -> Option<&SecretKey> {
-        self.keys.iter().find(|key| key.public_key() == *certificate.public_key())
+        let fitting = self.keys.iter().find(|(public, _)| public == certificate.public_key());
+        fitting.map(|(_, key)| key)
+    }
+
+    fn add_key(&mut self, key: SecretKey) {
+        self.keys.push((key.public_key(), key));
     }
 
     fn missing(&self, role: Role, curve: Curve) -> PkiError {

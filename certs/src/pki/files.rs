@@ -32,12 +32,11 @@ impl Pki {
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
         let certificates =
             self.entries.iter().map(|entry| (entry.path.clone(), entry.certificate.der().to_vec()));
-        let keys = self.keys.iter().map(|key| {
-            let public_key = key.public_key();
-            let fits = |entry: &&Entry| *entry.certificate.public_key() == public_key;
+        let keys = self.keys.iter().map(|(public_key, key)| {
+            let fits = |entry: &&Entry| entry.certificate.public_key() == public_key;
             let path = match self.entries.iter().find(fits) {
                 Some(entry) => key_path(&entry.path),
-                None => format!("SK_{}.pem", key_id(&public_key)),
+                None => format!("SK_{}.pem", key_id(public_key)),
             };
             (path, keys::to_pem(key))
         });
@@ -52,11 +51,11 @@ impl Pki {
         }
         let bytes = read(path).ok_or("cannot be read; check that it is there and its permissions")?;
         match kind {
-            "csv" => keys::from_csv(&bytes)?.into_iter().for_each(|key| self.keys.push(key)),
+            "csv" => keys::from_csv(&bytes)?.into_iter().for_each(|key| self.add_key(key)),
             _ if bytes.starts_with(b"-----BEGIN ") || kind == "pem" => {
                 for item in keys::from_pem(&bytes)? {
                     match item {
-                        PemItem::Key(key) => self.keys.push(key),
+                        PemItem::Key(key) => self.add_key(key),
                         PemItem::Certificate(der) => self.take_certificate(path, der)?,
                     }
                 }
