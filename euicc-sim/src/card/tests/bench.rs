@@ -1,5 +1,7 @@
 //! A card on the bench: APDUs as text, and the LPA's side of ES10.
 
+use std::sync::{Arc, LazyLock};
+
 use certs::{Pki, PkiOptions};
 use crypto::{Curve, PublicKey, Signature};
 use rsp::der::Asn1;
@@ -14,10 +16,13 @@ use rsp::sgp22::es10c::{
 use world::{ManualClock, Memory, RamMemory, SeededDice, World};
 
 use crate::card::state::{Persistent, Volatile};
-use crate::card::{Card, CardDescription};
+use crate::card::{Card, CardDescription, Shared};
 
 /// Blocks of STORE DATA as lpac cuts them.
 const BLOCK: usize = 120;
+
+/// Of all cards of these tests, which must not notice: the CIs are read and checked once.
+static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
 
 pub(super) struct Bench {
     pub(super) card: Card,
@@ -62,7 +67,7 @@ impl Bench {
         change(&mut description);
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
         let world = World::new(clock.clone(), SeededDice::from_text("card"));
-        let card = Card::open(description, memory, world).unwrap();
+        let card = Card::open_among(description, memory, world, &SHARED).unwrap();
         Self { card, clock, pki, block: BLOCK, isd_r: None, power: None }
     }
 
