@@ -1,11 +1,14 @@
 //! Which cards a command serves, and by which doors: so many of one kind, or a list in a file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use certs::Pki;
 use crypto::Curve;
 use euicc_sim::{
-    card::{Card, CardDescription},
+    card::{Card, CardDescription, Shared},
     device::at,
 };
 use net::FileMemory;
@@ -130,18 +133,25 @@ pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
 }
 
 impl CardEntry {
-    /// The card, with its memory.
+    /// The card, with its memory; what it has in common with the others is held once.
     ///
     /// # Errors
     /// The PKI cannot vouch for the EID, the description says what no card is, or the memory cannot be used.
-    pub fn open(&self, eid: Eid, settings: &Settings, pki: &Pki, world: &World) -> Result<Card, Fault> {
+    pub fn open(
+        &self,
+        eid: Eid,
+        settings: &Settings,
+        pki: &Pki,
+        world: &World,
+        shared: &Arc<Shared>,
+    ) -> Result<Card, Fault> {
         let description = changed(parties::described(settings, pki, eid)?, &self.description)?;
         match self.memory {
             MemoryPlace::File => {
                 let memory = FileMemory::open(parties::card_path(&settings.data_dir, eid))?;
-                Card::open(description, memory, world.clone())
+                Card::open_among(description, memory, world.clone(), shared)
             }
-            MemoryPlace::Ram => Card::open(description, RamMemory::default(), world.clone()),
+            MemoryPlace::Ram => Card::open_among(description, RamMemory::default(), world.clone(), shared),
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 use certs::Pki;
 use crypto::Curve;
 use euicc_sim::{
-    card::{Card, CardDescription, Quirk},
+    card::{Card, CardDescription, Quirk, Shared},
     device::{DownloadOptions, Lpa, LpaSettings, Teller, lpa::Handled},
 };
 use net::{Client, ClientTls};
@@ -81,8 +81,9 @@ impl Fleet {
     /// The PKI cannot issue cards.
     pub fn new(options: &FleetOptions<'_>, number: usize) -> Result<Self, Fault> {
         let serials = (FIRST_SERIAL..).take(number);
+        let shared = Arc::new(Shared::default());
         let devices = serials
-            .map(|serial| device(options, parties::eid_of_serial(options.pki, serial)?))
+            .map(|serial| device(options, parties::eid_of_serial(options.pki, serial)?, &shared))
             .collect::<Result<_, _>>()?;
         Ok(Self { devices, figures: options.figures.clone() })
     }
@@ -112,7 +113,7 @@ impl Fleet {
     }
 }
 
-fn device(options: &FleetOptions<'_>, eid: Eid) -> Result<Device, Fault> {
+fn device(options: &FleetOptions<'_>, eid: Eid, shared: &Arc<Shared>) -> Result<Device, Fault> {
     let credentials = options
         .pki
         .euicc(Curve::P256, eid)
@@ -121,7 +122,7 @@ fn device(options: &FleetOptions<'_>, eid: Eid) -> Result<Device, Fault> {
     if options.long_segments {
         description.quirks.push(Quirk::LongSegments);
     }
-    let card = Card::open(description, RamMemory::default(), options.world.clone())?;
+    let card = Card::open_among(description, RamMemory::default(), options.world.clone(), shared)?;
     let busy = Arc::new(AtomicU64::new(0));
     let links = OwnConnections {
         client: options.client.clone(),

@@ -1,9 +1,10 @@
 //! `landfall euicc serve`: cards, each behind a door.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use euicc_sim::{
+    card::Shared,
     device::{Modem, Teller, at},
     network::RemoteNetworks,
 };
@@ -99,10 +100,11 @@ impl Serve {
             None => self.entries(eid, settings)?,
         };
         net::raise_open_files();
+        let shared = Arc::new(Shared::default());
         let mut served = Vec::with_capacity(entries.len());
         let mut tasks = JoinSet::new();
         for (number, (entry, eid)) in entries.iter().zip(cards::eids(&pki, &entries)?).enumerate() {
-            let card = entry.open(eid, settings, &pki, &world)?;
+            let card = entry.open(eid, settings, &pki, &world, &shared)?;
             let card = trace.over(card, eid.to_string(), &world.clock);
             let (door, address) = open(entry, settings).await?;
             served.push(Served { eid, door: entry.door, address: address.clone() });
