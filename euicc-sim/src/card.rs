@@ -60,6 +60,7 @@ use state::{Persistent, Volatile};
 
 /// A card in its reader.
 pub struct Card {
+    /// Without keys and certificates, which are the ECASD's.
     description: CardDescription,
     ecasd: Ecasd,
     world: World,
@@ -88,12 +89,12 @@ impl Card {
 
     /// As [`open`](Self::open): one of many cards, which hold once what is equal among them.
     pub fn open_among(
-        description: CardDescription,
+        mut description: CardDescription,
         memory: impl Memory + 'static,
         world: World,
         shared: &Arc<Shared>,
     ) -> Result<Self, Fault> {
-        let ecasd = Ecasd::load(&description)?;
+        let ecasd = Ecasd::take(&mut description, shared)?;
         let stored = stored::load(memory.load()?, description.eid, shared)?;
         let is_stored = stored.is_some();
         let persistent = stored

@@ -1,5 +1,8 @@
 //! ECASD, the keeper of the card's own keys and of the CI keys: SGP.22 section 2.4.2.
 
+use std::mem;
+use std::sync::Arc;
+
 use certs::{Certificate, TrustAnchors};
 use crypto::{SecretKey, Signature};
 use profile::Octets;
@@ -10,6 +13,7 @@ use world::Fault;
 use super::apdu::Command;
 use super::context::Context;
 use super::description::{CardCredential, CardDescription};
+use super::shared::Shared;
 use super::status_word::StatusWord;
 
 /// Keys and certificates, read and found to fit each other.
@@ -17,9 +21,15 @@ use super::status_word::StatusWord;
 pub(crate) struct Ecasd {
     preferred: Credential,
     others: Vec<Credential>,
+    trust: Arc<Trust>,
+}
+
+/// The CIs whose servers are believed, which many cards have in common.
+#[derive(Debug)]
+pub(crate) struct Trust {
     anchors: TrustAnchors,
     /// In the card's order of preference.
-    trusted: Vec<SubjectKeyIdentifier>,
+    ids: Vec<SubjectKeyIdentifier>,
 }
 
 /// One key of the card.
@@ -27,44 +37,37 @@ pub(crate) struct Ecasd {
 pub(crate) struct Credential {
     /// The CI above CERT.EUM.
     pub(crate) ci: SubjectKeyIdentifier,
-    pub(crate) euicc_certificate: CertificateDer,
-    pub(crate) eum_certificate: CertificateDer,
+    euicc_certificate: Octets,
+    eum_certificate: Arc<Vec<u8>>,
     key: SecretKey,
 }
 
 impl Ecasd {
-    /// Reads the keys of a description.
+    /// Takes the keys and certificates out of a description.
     ///
     /// # Errors
     /// A certificate cannot be read, is another card's, or does not fit its key.
-    pub(crate) fn load(description: &CardDescription) -> Result<Self, Fault> {
-        let cis = description
-            .trusted_cis
-            .iter()
-            .map(|der| certificate(der, "a CI certificate"))
-            .collect::<Result<Vec<_>, _>>()?;
-        let trusted =
-            cis.iter().filter_map(|ci| ci.subject_key_id()).map(|id| SubjectKeyIdentifier(id.0.clone()));
-        let trusted = trusted.collect();
-        let anchors = TrustAnchors::new(cis).map_err(|why| fault("a CI certificate", why.to_string()))?;
+    pub(crate) fn take(description: &mut CardDescription, shared: &Shared) -> Result<Self, Fault> {
+        let trust = shared.trust(mem::take(&mut description.trusted_cis), Trust::load)?;
         let eid = description.eid.to_string();
+        let credentials = mem::take(&mut description.credentials);
         let mut credentials =
-            description.credentials.iter().map(|credential| Credential::load(credential, &eid));
+            credentials.into_iter().map(|credential| Credential::load(credential, &eid, shared));
         let preferred = credentials
             .next()
             .ok_or_else(|| fault("the card's own certificates", "there are none".to_owned()))??;
         let others = credentials.collect::<Result<_, _>>()?;
-        Ok(Self { preferred, others, anchors, trusted })
+        Ok(Self { preferred, others, trust })
     }
 
     /// The CIs whose servers are believed.
     pub(crate) fn anchors(&self) -> &TrustAnchors {
-        &self.anchors
+        &self.trust.anchors
     }
 
     /// euiccCiPKIdListForVerification.
     pub(crate) fn ids_for_verification(&self) -> Vec<SubjectKeyIdentifier> {
-        self.trusted.clone()
+        self.trust.ids.clone()
     }
 
     /// euiccCiPKIdListForSigning.
@@ -87,8 +90,20 @@ impl Ecasd {
     }
 }
 
+impl Trust {
+    fn load(cis: &[Octets]) -> Result<Self, Fault> {
+        let cis =
+            cis.iter().map(|der| certificate(der, "a CI certificate")).collect::<Result<Vec<_>, _>>()?;
+        let ids =
+            cis.iter().filter_map(|ci| ci.subject_key_id()).map(|id| SubjectKeyIdentifier(id.0.clone()));
+        let ids = ids.collect();
+        let anchors = TrustAnchors::new(cis).map_err(|why| fault("a CI certificate", why.to_string()))?;
+        Ok(Self { anchors, ids })
+    }
+}
+
 impl Credential {
-    fn load(description: &CardCredential, eid: &str) -> Result<Self, Fault> {
+    fn load(description: CardCredential, eid: &str, shared: &Shared) -> Result<Self, Fault> {
         const WHAT: &str = "the card's own certificate";
         let euicc = certificate(&description.euicc_certificate, WHAT)?;
         let eum = certificate(&description.eum_certificate, "the EUM certificate")?;
@@ -110,10 +125,20 @@ impl Credential {
             .ok_or_else(|| fault("the EUM certificate", "it does not name its CI's key".to_owned()))?;
         Ok(Self {
             ci: SubjectKeyIdentifier(ci.0.clone()),
-            euicc_certificate: CertificateDer(euicc.der().to_vec()),
-            eum_certificate: CertificateDer(eum.der().to_vec()),
+            euicc_certificate: description.euicc_certificate,
+            eum_certificate: shared.octets(description.eum_certificate.0),
             key,
         })
+    }
+
+    /// CERT.EUICC.ECDSA.
+    pub(crate) fn euicc_certificate(&self) -> CertificateDer {
+        CertificateDer(self.euicc_certificate.to_vec())
+    }
+
+    /// CERT.EUM.ECDSA.
+    pub(crate) fn eum_certificate(&self) -> CertificateDer {
+        CertificateDer(self.eum_certificate.to_vec())
     }
 
     /// The one place where the card signs.
@@ -141,5 +166,38 @@ pub(super) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<V
         (0x00, 0x5A, []) => Ok(context.description.eid.to_der()),
         (_, _, []) => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
         _ => Err(StatusWord::WRONG_LENGTH),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use certs::{Pki, PkiOptions};
+    use crypto::Curve;
+
+    use super::*;
+
+    #[test]
+    fn cards_have_the_certificates_of_their_cis_and_eums_in_common_and_forget_them_together() {
+        let pki = Pki::from_seed(b"ecasd", &PkiOptions::default()).unwrap();
+        let credentials = [Curve::P256, Curve::BrainpoolP256r1]
+            .map(|curve| pki.euicc(curve, pki.eids(Curve::P256)[0]).unwrap());
+        let shared = Shared::default();
+        let [one, other, believes_one] = [2, 2, 1].map(|cis| {
+            let mut description = CardDescription::default_for(pki.eids(Curve::P256)[0], &credentials);
+            description.trusted_cis.truncate(cis);
+            Ecasd::take(&mut description, &shared).unwrap()
+        });
+        assert!(Arc::ptr_eq(&one.trust, &other.trust));
+        assert!(Arc::ptr_eq(&one.preferred.eum_certificate, &other.preferred.eum_certificate));
+        assert_eq!(one.preferred.eum_certificate().0, credentials[0].eum.der());
+        assert_eq!(one.preferred.euicc_certificate().0, credentials[0].euicc.certificate.der());
+
+        assert_eq!(one.ids_for_verification().len(), 2);
+        assert_eq!(believes_one.ids_for_verification(), one.ids_for_verification()[..1]);
+        assert!(believes_one.anchors().find(&one.ids_for_verification()[1]).is_none());
+
+        let trust = Arc::downgrade(&one.trust);
+        drop([one, other]);
+        assert!(trust.upgrade().is_none());
     }
 }

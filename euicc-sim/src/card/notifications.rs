@@ -98,8 +98,8 @@ fn signed(
     PendingNotification::OtherSignedNotification(OtherSignedNotification {
         euicc_notification_signature: signature.as_bytes().to_vec(),
         tbs_other_notification,
-        euicc_certificate: credential.euicc_certificate.clone(),
-        eum_certificate: credential.eum_certificate.clone(),
+        euicc_certificate: credential.euicc_certificate(),
+        eum_certificate: credential.eum_certificate(),
     })
 }
 

@@ -1,14 +1,18 @@
 //! What the cards of one process have in common, held once.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use profile::element::{Application, Rfm, SecurityDomain};
-use profile::{File, Interner};
+use profile::{File, Interner, Octets};
+use world::Fault;
 
+use super::ecasd::Trust;
 use super::state::Persistent;
 
 /// What the cards that were opened among each other hold once, as long as one of them needs it: the file tables and
-/// contents that packages made, their security domains and applications. No card sees of another whether it is there.
+/// contents that packages made, their security domains and applications, the certificates of CIs and EUMs. No card sees of
+/// another whether it is there.
 #[derive(Debug, Default)]
 pub struct Shared {
     octets: Interner<Vec<u8>>,
@@ -16,6 +20,8 @@ pub struct Shared {
     security_domains: Interner<Vec<SecurityDomain>>,
     rfm: Interner<Vec<Rfm>>,
     applications: Interner<Vec<Application>>,
+    /// By the certificates of the CIs.
+    trust: Mutex<HashMap<Vec<Octets>, Weak<Trust>>>,
 }
 
 impl Shared {
@@ -30,6 +36,22 @@ impl Shared {
             facts.rfm = self.rfm.share(std::mem::take(&mut facts.rfm));
             facts.applications = self.applications.share(std::mem::take(&mut facts.applications));
         }
+    }
+
+    /// Trust in these CIs; what `load` reads, if no other card has them.
+    pub(super) fn trust(
+        &self,
+        cis: Vec<Octets>,
+        load: impl FnOnce(&[Octets]) -> Result<Trust, Fault>,
+    ) -> Result<Arc<Trust>, Fault> {
+        let mut known = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trust) = known.get(&cis).and_then(Weak::upgrade) {
+            return Ok(trust);
+        }
+        let trust = Arc::new(load(&cis)?);
+        known.retain(|_, trust| trust.strong_count() > 0);
+        known.insert(cis, Arc::downgrade(&trust));
+        Ok(trust)
     }
 
     /// Octets that other cards have too.

@@ -71,8 +71,8 @@ fn decide(
     let answer = AuthenticateResponseOk {
         euicc_signed1,
         euicc_signature1: euicc_signature1.clone(),
-        euicc_certificate: credential.euicc_certificate.clone(),
-        eum_certificate: credential.eum_certificate.clone(),
+        euicc_certificate: credential.euicc_certificate(),
+        eum_certificate: credential.eum_certificate(),
     };
     context.volatile.session = Session::ExpectPrepareDownload(Box::new(AuthenticatedServer {
         transaction_id: signed.transaction_id.clone(),
