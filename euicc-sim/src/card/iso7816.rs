@@ -155,11 +155,8 @@ fn kind_of<'a>(context: &'a Context<'_>, file: FileIndex) -> Result<&'a FileKind
     Ok(&context.profile()?.files.file(file).ok_or(StatusWord::FILE_NOT_FOUND)?.kind)
 }
 
-/// Whether the user has presented the PIN of an application, if it has one: TS 31.102 section 7.1.1.
+/// Whether the user has presented the PIN of an application, if it has one that is enabled: TS 31.102 section 7.1.1.1.
 pub(super) fn may_authenticate(context: &Context<'_>, adf: FileIndex) -> Result<bool, StatusWord> {
-    /// PIN of application 1, the one whose verification the USIM asks for.
-    const PIN_APPL1: u8 = 0x01;
-    let profile = context.profile()?;
-    Ok(pin::find(profile, adf, PIN_APPL1)
-        .is_none_or(|(place, pin)| !pin.is_enabled() || context.volatile.verified.contains(&place)))
+    let asked = pin::asked_by(context.profile()?, adf);
+    Ok(asked.iter().all(|place| context.volatile.verified.contains(place)))
 }

@@ -63,9 +63,6 @@ fn proprietary(kind: &FileKind, special_information: u8) -> Vec<u8> {
     }
 }
 
-/// The code that stands in for those of several applications (section 9.5.1).
-const UNIVERSAL_PIN: u8 = 0x11;
-
 /// PIN status template DO: which codes apply in a directory and which are enabled (section 11.1.1.4.10).
 fn pin_status_template(profile: &InstalledProfile, directory: FileIndex, references: &[u8]) -> Vec<u8> {
     let mut enabled = vec![0; references.len().div_ceil(8).max(1)];
@@ -75,7 +72,7 @@ fn pin_status_template(profile: &InstalledProfile, directory: FileIndex, referen
         if let (true, Some(octet)) = (is_enabled, enabled.get_mut(position / 8)) {
             *octet |= 0x80 >> (position % 8);
         }
-        if *reference == UNIVERSAL_PIN {
+        if *reference == pin::UNIVERSAL_PIN {
             // Whether it is to be presented.
             keys.extend(tlv_bytes(Tag(0x95), &[if is_enabled { 0x08 } else { 0x00 }]));
         }

@@ -140,6 +140,28 @@ pub(super) fn find(
     None
 }
 
+/// The code that stands in for those of several applications: TS 102 221 section 9.4.1.
+pub(super) const UNIVERSAL_PIN: u8 = 0x11;
+
+/// The codes that an application asks of its user: those of the PINs of applications (level 1 of table 9.2) in its PIN
+/// status template that are enabled, and where none is, the universal PIN if the template has it (sections 9.4 and
+/// 9.5.2). A template that names nothing stands for the PIN that a card with one application has.
+pub(super) fn asked_by(profile: &InstalledProfile, adf: FileIndex) -> Vec<PinPlace> {
+    const SINGLE: &[u8] = &[0x01];
+    let named = profile.files.file(adf).map(|file| &*file.pin_status_template);
+    let named = named.filter(|named| !named.is_empty()).unwrap_or(SINGLE);
+    let enabled = |reference: &u8| {
+        let (place, pin) = find(profile, adf, *reference)?;
+        pin.is_enabled().then_some(place)
+    };
+    let own = named.iter().filter(|reference| (0x01..=0x08).contains(*reference));
+    let asked: Vec<_> = own.filter_map(enabled).collect();
+    if !asked.is_empty() {
+        return asked;
+    }
+    named.iter().filter(|reference| **reference == UNIVERSAL_PIN).filter_map(enabled).collect()
+}
+
 /// The directory whose codes apply: the directory itself, or the one with which it shares.
 fn owner_of(profile: &InstalledProfile, directory: FileIndex) -> Option<FileIndex> {
     let pins = profile.facts.pins.iter().find(|pins| pins.directory == directory)?;

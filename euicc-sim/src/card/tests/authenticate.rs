@@ -6,8 +6,12 @@ use crypto::aka::{Algorithm, Amf, Auts, Sqn};
 use crypto::milenage::{Constants, Milenage};
 use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
-use profile::element::{AkaParameter, AlgoConfiguration, AlgoParameter, AlgorithmId, MappingParameter};
-use profile::{Package, ProfileElement};
+use profile::element::{
+    AkaParameter, AlgoConfiguration, AlgoParameter, AlgorithmId, FileItem, MappingParameter, PinCodes,
+    PinCodesChoice, PinConfiguration, PinKeyReference,
+};
+use profile::generic::Subscription;
+use profile::{Package, ProfileElement, generic};
 
 use super::bench::Bench;
 use super::files::{SELECT_USIM, VERIFY_ADM1, ts48, with_enabled, with_ts48};
@@ -131,6 +135,79 @@ fn the_operators_own_constants_are_used() {
     };
     let algorithm = Milenage::with_constants(KEY, [0x77; 16], constants);
     check_authentication(&mut with_enabled(&goods), &Algorithm::Milenage(algorithm));
+}
+
+/// The PINs of a profile of our own: those whose keyReference stands in the first list, each with a code of its digit,
+/// enabled; the second is the PIN status template of the USIM.
+fn with_pins(references: &[u8], template: &[u8]) -> Bench {
+    let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
+    let mut package = generic(&Subscription { iccid, ..Subscription::default() });
+    let pins = package.elements.iter_mut().find_map(|element| match element {
+        ProfileElement::PinCodes(PinCodes { pin_codes: PinCodesChoice::Pinconfig(pins), .. }) => Some(pins),
+        _ => None,
+    });
+    let own = references.iter().map(|reference| PinConfiguration {
+        key_reference: PinKeyReference(*reference),
+        pin_value: [b'0' + reference % 10; 8].into(),
+        unblocking_pin_reference: None,
+        pin_attributes: Some(7),
+        max_attempts_retries_left: None,
+        unknown: Default::default(),
+    });
+    *pins.unwrap() = own.collect();
+    for element in &mut package.elements {
+        let ProfileElement::FileSystem(element) = element else { continue };
+        for file in element.files.iter_mut().filter(|file| file.name == "adf-usim") {
+            let [FileItem::FileDescriptor(fcp)] = &mut file.items[..] else { panic!("one descriptor") };
+            fcp.pin_status_template_do = Some(template.into());
+        }
+    }
+    let mut bench = with_enabled(&Goods::of(package.encode()));
+    bench.read(SELECT_USIM);
+    bench
+}
+
+/// VERIFY, with a code as `with_pins` makes it.
+fn verify(reference: u8) -> String {
+    format!("002000{reference:02X}08 {}", format!("3{}", reference % 10).repeat(8))
+}
+
+#[test]
+fn an_application_asks_for_the_pin_of_its_own() {
+    // The codes there are, the template of the USIM, the codes presented one after another, and for each whether the
+    // USIM authenticates before it; the last after all of them.
+    for (codes, template, presented, before, after) in [
+        (&[1][..], &[1, 0x81, 0x0A][..], &[1][..], "6982", true),
+        (&[1, 2], &[2, 0x82, 0x0A], &[1, 2], "6982", true),
+        (&[1, 2], &[2, 0x82, 0x0A], &[1], "6982", false),
+        (&[1, 2, 8], &[2, 8], &[1, 2, 8], "6982", true),
+        (&[1, 2, 8], &[2, 8], &[1, 2], "6982", false),
+        // The universal PIN stands in where the application has none that is enabled.
+        (&[1, 2, 17], &[2, 17], &[2], "6982", true),
+        (&[1, 2, 17], &[2, 17], &[17], "6982", false),
+        (&[1, 17], &[2, 17], &[1, 17], "6982", true),
+        (&[1, 17], &[2, 17], &[1], "6982", false),
+        (&[1, 17], &[1], &[1], "6982", true),
+        // No template: the PIN that a card with one application has.
+        (&[1, 17], &[], &[1], "6982", true),
+        (&[1, 17], &[], &[], "6982", false),
+    ] {
+        let mut bench = with_pins(codes, template);
+        let challenge = format!("0088008122 10{} 10{}", "5A".repeat(16), "00".repeat(16));
+        for reference in presented {
+            bench.expect(&challenge, before);
+            bench.expect(&verify(*reference), "9000");
+        }
+        // Past the PIN the challenge is found to be forged.
+        let expected = if after { "9862" } else { before };
+        assert_eq!(bench.apdu(&challenge), expected, "{codes:?} {template:?} {presented:?}");
+    }
+    // Disabled, the USIM asks for nothing.
+    let mut bench = with_pins(&[2], &[2]);
+    bench.expect(&verify(2).replacen("0020", "0026", 1), "9000");
+    bench.reset();
+    bench.read(SELECT_USIM);
+    bench.expect(&format!("0088008122 10{} 10{}", "5A".repeat(16), "00".repeat(16)), "9862");
 }
 
 #[test]
