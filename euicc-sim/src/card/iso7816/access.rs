@@ -143,9 +143,11 @@ fn conditions_for(rule: &[u8], operation: Operation, header: [u8; 4]) -> Vec<(Ta
 /// Whether an access mode covers the operation; nothing if the element is a security condition.
 fn covers(tag: Tag, contents: &[u8], operation: Operation, header: [u8; 4]) -> Option<bool> {
     match tag {
-        Tag(0x80) => {
-            Some(contents.first().is_some_and(|mode| mode & 0x80 == 0 && mode & operation.mode() != 0))
-        }
+        // With bit 8, bits 7 to 4 are somebody's own.
+        Tag(0x80) => Some(contents.first().is_some_and(|mode| {
+            let known = if mode & 0x80 == 0 { 0x7F } else { 0x07 };
+            mode & known & operation.mode() != 0
+        })),
         // Parts of command headers one after another; bits 4 to 1 of the tag say which: CLA, INS, P1, P2.
         Tag(parts @ 0x81..=0x8F) => {
             let bits = [0x08, 0x04, 0x02, 0x01];
@@ -220,6 +222,16 @@ mod tests {
         assert_eq!(conditions_for(&rule, Operation::Activate, READ), [(Tag(0xA4), pin2.as_slice())]);
         assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), []);
         assert_eq!(conditions_for(&[0xFF; 8], Operation::Read, READ), []);
+        // Bit 8 makes bits 7 to 4 somebody's own, and leaves the others as they are.
+        let rule = hex::decode("80019B9000").unwrap();
+        for (operation, is_covered) in [
+            (Operation::Read, true),
+            (Operation::Update, true),
+            (Operation::Deactivate, false),
+            (Operation::Activate, false),
+        ] {
+            assert_eq!(conditions_for(&rule, operation, READ).len(), usize::from(is_covered), "{operation:?}");
+        }
         assert_eq!(conditions_for(&[0x80, 0x01], Operation::Read, READ), []);
         // By INS, by CLA and INS of one command or another, and with conditions of which one is enough.
         for modes in ["840132", "84021432", "8C0480318032", "8C028032"] {

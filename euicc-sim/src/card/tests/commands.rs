@@ -440,7 +440,9 @@ fn a_rule_gives_the_right_that_it_says_and_no_other() {
         ("800101 9000".to_owned(), "11111"),
         ("800101 9700".to_owned(), "00000"),
         ("800102 9000".to_owned(), "00000"),
-        ("800181 9000".to_owned(), "00000"),
+        ("800181 9000".to_owned(), "11111"),
+        ("800182 9000".to_owned(), "00000"),
+        ("8001F8 9000".to_owned(), "00000"),
         // A command by its header: this one, another, with a part that is different.
         ("8401B0 9000".to_owned(), "11111"),
         ("8401B2 9000".to_owned(), "00000"),
