@@ -402,7 +402,7 @@ impl FileSystem {
             None if file.kind.is_directory() => {}
             None => {
                 let content = initial_content(&file.kind, row, fcp)?;
-                file.body = Some(self.new_body(content)?);
+                file.body = Some(self.new_body(&file.kind, content)?);
             }
         }
         Ok(self.files.make(file))
@@ -435,8 +435,8 @@ impl FileSystem {
         Ok(())
     }
 
-    fn new_body(&mut self, content: Vec<u8>) -> Result<usize, Wrong> {
-        if self.files.memory().saturating_add(content.len()) > MAX_FILE_MEMORY {
+    fn new_body(&mut self, kind: &FileKind, content: Vec<u8>) -> Result<usize, Wrong> {
+        if self.files.memory().saturating_add(kind.charged(content.len())) > MAX_FILE_MEMORY {
             return wrong(
                 PeStatusCode::NOT_ENOUGH_MEMORY,
                 format!("more than {MAX_FILE_MEMORY} octets in files"),
@@ -449,8 +449,10 @@ impl FileSystem {
     fn write(&mut self, index: FileIndex, at: usize, content: &[u8]) -> Result<usize, Wrong> {
         let end = at.saturating_add(content.len());
         let grows = match self.files.file(index).map(|file| &file.kind) {
-            Some(FileKind::BerTlv { maximum_size, .. }) => {
-                Some(usize::try_from(*maximum_size).unwrap_or(usize::MAX))
+            Some(kind @ FileKind::BerTlv { maximum_size, .. }) => {
+                let before = self.files.content(index).map_or(0, <[u8]>::len);
+                let more = kind.charged(end).saturating_sub(kind.charged(before));
+                Some((usize::try_from(*maximum_size).unwrap_or(usize::MAX), more))
             }
             _ => None,
         };
@@ -458,10 +460,10 @@ impl FileSystem {
         let Some(body) = self.files.made_content(index) else {
             return wrong(PeStatusCode::BAD_VALUES, "a directory has no contents");
         };
-        if let Some(maximum) = grows
+        if let Some((maximum, more)) = grows
             && body.len() < end
         {
-            if maximum != 0 && end > maximum || memory.saturating_add(end) > MAX_FILE_MEMORY {
+            if maximum != 0 && end > maximum || memory.saturating_add(more) > MAX_FILE_MEMORY {
                 return wrong(
                     PeStatusCode::NOT_ENOUGH_MEMORY,
                     format!("{end} octets are more than the file may have"),

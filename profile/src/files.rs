@@ -80,6 +80,16 @@ impl FileKind {
         }
     }
 
+    /// How many octets an EF takes whose contents have this length: what is reserved for it, in any case.
+    pub fn charged(&self, length: usize) -> usize {
+        match self {
+            Self::BerTlv { reserved_size, .. } => {
+                length.max(usize::try_from(*reserved_size).unwrap_or(usize::MAX))
+            }
+            _ => length,
+        }
+    }
+
     /// The letters that TCA's tables use.
     pub fn letters(&self) -> &'static str {
         match self {
@@ -303,11 +313,18 @@ impl ProfileFiles {
         Some(self.content(index)?.len() / length.max(1))
     }
 
-    /// The octets of the contents of all files together.
+    /// The octets that all files take together: those of their contents, and what is kept free for files of BER-TLV
+    /// structure.
     pub fn memory(&self) -> usize {
         let changed = |body| self.changes.contents.get(&body);
         let contents = self.image.contents.iter().enumerate();
-        contents.map(|(body, content)| changed(body).unwrap_or(content).len()).sum()
+        let contents = contents.map(|(body, content)| changed(body).unwrap_or(content).len());
+        let files = self.all().filter(|(_, file)| file.link.is_none());
+        let kept_free = files.map(|(index, file)| {
+            let length = self.content(index).map_or(0, <[u8]>::len);
+            file.kind.charged(length).saturating_sub(length)
+        });
+        contents.chain(kept_free).fold(0, usize::saturating_add)
     }
 
     /// How many files there are.

@@ -176,7 +176,7 @@ impl Installation {
         let Self { prepared, expects, iccid, .. } = self;
         let finished = match expects {
             Expects::LoadProfileElements { outline, loading, .. } => {
-                loading.finish(&outline.metadata).map(|loaded| (outline, loaded))
+                loading.finish(context, &outline.metadata).map(|loaded| (outline, loaded))
             }
             other => Err(Failure::new(other.command(), ErrorReason::INCORRECT_INPUT_VALUES)),
         };

@@ -53,7 +53,11 @@ impl Loading {
     }
 
     /// The package is complete.
-    pub(super) fn finish(self, metadata: &StoreMetadataRequest) -> Result<Loaded, Failure> {
+    pub(super) fn finish(
+        self,
+        context: &Context<'_>,
+        metadata: &StoreMetadataRequest,
+    ) -> Result<Loaded, Failure> {
         self.decoder.finish().map_err(|why| self.malformed(&why))?;
         let warnings = self.installer.warnings().to_vec();
         let (content, warnings) = self.installer.finish().map_err(|refused| failure(warnings, &refused))?;
@@ -71,7 +75,11 @@ impl Loading {
             let reason = ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY;
             return Err(Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason));
         }
+        // Files can be larger than what was sent to make them.
         let octets = self.octets.max(u32::try_from(content.files.memory()).unwrap_or(u32::MAX));
+        if octets > free_memory(context) {
+            return Err(failure(warnings, &no_room()));
+        }
         Ok(Loaded { content, warnings, octets })
     }
 
@@ -90,11 +98,11 @@ impl Loading {
         if needed <= free_memory(context) {
             return Ok(());
         }
-        Err(self.refused(&self.whole(PeStatusCode::NOT_ENOUGH_MEMORY, "no room for the profile")))
+        Err(self.refused(&no_room()))
     }
 
     fn malformed(&self, why: &DecodeError) -> Failure {
-        let mut refused = self.whole(PeStatusCode::INVALID_REQUEST_FORMAT, &why.to_string());
+        let mut refused = whole(PeStatusCode::INVALID_REQUEST_FORMAT, &why.to_string());
         refused.identification = self.decoder.identification();
         self.refused(&refused)
     }
@@ -102,10 +110,14 @@ impl Loading {
     fn refused(&self, refused: &Refused) -> Failure {
         failure(self.installer.warnings().to_vec(), refused)
     }
+}
 
-    fn whole(&self, code: PeStatusCode, what: &str) -> Refused {
-        Refused { code, identification: None, element: "package", what: what.to_owned() }
-    }
+fn no_room() -> Refused {
+    whole(PeStatusCode::NOT_ENOUGH_MEMORY, "no room for the profile")
+}
+
+fn whole(code: PeStatusCode, what: &str) -> Refused {
+    Refused { code, identification: None, element: "package", what: what.to_owned() }
 }
 
 fn failure(warnings: Vec<PeStatus>, refused: &Refused) -> Failure {

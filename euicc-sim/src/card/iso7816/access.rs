@@ -230,7 +230,11 @@ mod tests {
             (Operation::Deactivate, false),
             (Operation::Activate, false),
         ] {
-            assert_eq!(conditions_for(&rule, operation, READ).len(), usize::from(is_covered), "{operation:?}");
+            assert_eq!(
+                conditions_for(&rule, operation, READ).len(),
+                usize::from(is_covered),
+                "{operation:?}"
+            );
         }
         assert_eq!(conditions_for(&[0x80, 0x01], Operation::Read, READ), []);
         // By INS, by CLA and INS of one command or another, and with conditions of which one is enough.

@@ -216,19 +216,18 @@ fn object(context: &Context<'_>, file: FileIndex, wanted: Tag) -> Result<Vec<u8>
 fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, StatusWord> {
     let tag = Reader::new(object).peek().ok().flatten();
     let objects = objects(context, file)?;
-    let length = |replaced: bool| -> usize {
-        let same = objects.iter().filter(|(own, _)| (Some(*own) == tag) == replaced);
-        same.map(|(_, object)| object.len()).sum()
-    };
-    let (replaced, others) = (length(true), length(false));
-    let maximum = match kind_of(context, file)? {
+    let others: usize =
+        objects.iter().filter(|(own, _)| Some(*own) != tag).map(|(_, object)| object.len()).sum();
+    let kind = kind_of(context, file)?;
+    let maximum = match kind {
         FileKind::BerTlv { maximum_size: maximum @ 1.., .. } => {
             usize::try_from(*maximum).unwrap_or(usize::MAX)
         }
         _ => MAX_FILE_MEMORY,
     };
     let free = usize::try_from(free_memory(context)).unwrap_or(usize::MAX);
-    Ok(maximum.saturating_sub(others).min(free.saturating_add(replaced)))
+    let charged = kind.charged(context.profile()?.files.content(file).map_or(0, <[u8]>::len));
+    Ok(maximum.min(free.saturating_add(charged)).saturating_sub(others))
 }
 
 fn put(context: &mut Context<'_>, file: FileIndex, object: &[u8]) -> Result<(), StatusWord> {
@@ -258,7 +257,8 @@ fn replace(
     if before == content {
         return Ok(());
     }
-    let octets = |content: &[u8]| u32::try_from(content.len()).unwrap_or(u32::MAX);
+    let kind = kind_of(context, file)?;
+    let octets = |content: &[u8]| u32::try_from(kind.charged(content.len())).unwrap_or(u32::MAX);
     let (before, after) = (octets(before), octets(&content));
     *context.profile_mut()?.files.content_mut(file).ok_or(StatusWord::FILE_NOT_FOUND)? = content;
     if let Some(profile) = context.persistent.to_mut().enabled_profile_mut() {

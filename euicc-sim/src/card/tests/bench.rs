@@ -147,6 +147,13 @@ impl Bench {
 
     /// One function of ES10.
     #[track_caller]
+    /// Octets of non-volatile memory that EUICCInfo2 says are free.
+    pub(super) fn free_memory(&mut self) -> u32 {
+        let info = self.es10(&[0xBF, 0x22, 0x00]).unwrap();
+        let at = info.windows(2).position(|window| window == [0x82, 0x04]).unwrap() + 2;
+        u32::from_be_bytes(info[at..at + 4].try_into().unwrap())
+    }
+
     pub(super) fn call<Response: Asn1>(&mut self, request: &impl Asn1) -> Response {
         self.try_call(request).unwrap()
     }

@@ -303,11 +303,7 @@ fn a_data_object_comes_and_goes_in_blocks() {
 fn memory_for_data_objects_ends_where_the_card_ends() {
     let files = vec![create(0x2F21, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("08")))];
     let mut bench = with_files(&[ANYTHING], files);
-    let free = |bench: &mut Bench| {
-        let info = bench.es10(&[0xBF, 0x22, 0x00]).unwrap();
-        let at = info.windows(2).position(|window| window == [0x82, 0x04]).unwrap() + 2;
-        u32::from_be_bytes(info[at..at + 4].try_into().unwrap())
-    };
+    let free = |bench: &mut Bench| bench.free_memory();
     let before = free(&mut bench);
     bench.expect(&format!("80DB0081 00 8008 8083 FFFFF0{}", "00".repeat(0x8003)), "6A84");
     assert_eq!(free(&mut bench), before);
@@ -315,6 +311,38 @@ fn memory_for_data_objects_ends_where_the_card_ends() {
     assert_eq!(free(&mut bench), before - 0x8004);
     bench.expect("80DB008101 80", "9000");
     assert_eq!(free(&mut bench), before);
+}
+
+#[test]
+fn what_is_reserved_for_data_objects_is_there_for_them_alone() {
+    let reserved = create(0x2F21, "7921", 1, |fcp| {
+        fcp.short_ef_id = Some(octets("08"));
+        fcp.ef_file_size = Some(octets("4000"));
+    });
+    let other = create(0x2F22, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("10")));
+    let mut bench = with_files(&[ANYTHING], vec![reserved, other]);
+    assert!(bench.read("00A4000402 2F21").contains("85024000"));
+    let free = |bench: &mut Bench| bench.free_memory();
+    let before = free(&mut bench);
+    // As much as is reserved costs nothing more, what goes beyond does, and all of it comes back.
+    bench.expect(&format!("80DB0081 00 4000 8082 3FFC{}", "00".repeat(0x3FFC)), "9000");
+    assert_eq!(free(&mut bench), before);
+    bench.expect("80DB008104 81021122", "9000");
+    assert_eq!(free(&mut bench), before - 4);
+    bench.expect("80DB008101 80", "9000");
+    assert_eq!(free(&mut bench), before);
+    // Whoever fills the card with another file leaves it.
+    let rest = before - 5;
+    bench.expect(&format!("80DB0082 00 0005 8083 {rest:06X}"), "63F1");
+    for _ in 0..rest / 0x8000 {
+        bench.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
+    }
+    let last = rest % 0x8000;
+    bench.expect(&format!("80DB0000 00 {last:04X} {}", "00".repeat(last as usize)), "9000");
+    assert_eq!(free(&mut bench), 0);
+    bench.expect("80DB008203 8101 00", "6A84");
+    bench.expect(&format!("80DB0081 00 3FFC 8082 3FF8{}", "00".repeat(0x3FF8)), "9000");
+    bench.expect("80DB008103 8201 00", "6A84");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! LoadBoundProfilePackage refuses what it should, says why, and leaves nothing behind: SGP.22 sections 2.5.6 and 5.7.6.
 
 use crypto::Curve;
-use profile::element::{AlgoConfiguration, AlgorithmId, Service};
-use profile::{EuiccResponse, Package, PeStatusCode, ProfileElement};
+use profile::element::{
+    AlgoConfiguration, AlgorithmId, Fcp, FileManagement, GenericFileManagement, PeHeader, Service,
+};
+use profile::generic::Subscription;
+use profile::{EuiccResponse, Fid, Octets, Package, PeStatusCode, ProfileElement, generic};
 use rsp::der::{Asn1, BitString, Raw};
 use rsp::ids::TransactionId;
 use rsp::sgp22::es8plus::{
@@ -242,6 +245,35 @@ fn a_profile_needs_room() {
     let result = server.download(&mut bench, &Goods::small(ICCID));
     let why = ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE;
     assert_eq!(outcome(&result), Err((BppCommandId::LOAD_PROFILE_ELEMENTS, why)));
+}
+
+/// A few octets of package make a large file, or reserve room for one.
+#[test]
+fn files_need_room_too() {
+    for descriptor in ["4121", "7921"] {
+        let octets = |digits| Octets::from_hex(digits).unwrap();
+        let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
+        let mut package = generic(&Subscription { iccid, ..Subscription::default() });
+        let large = FileManagement::CreateFcp(Box::new(Fcp {
+            file_id: Some(Fid(0x2F21)),
+            file_descriptor: Some(octets(descriptor)),
+            security_attributes_referenced: Some(octets("2F0601")),
+            ef_file_size: Some(octets("4000")),
+            ..Fcp::default()
+        }));
+        let header = PeHeader::mandated(99);
+        let element =
+            GenericFileManagement { header, commands: vec![vec![large]], unknown: Default::default() };
+        package.elements.insert(package.elements.len() - 1, ProfileElement::GenericFileManagement(element));
+        let goods = Goods::of(package.encode());
+        let full = ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE;
+        let full = Err((BppCommandId::LOAD_PROFILE_ELEMENTS, full));
+        for (size, expected) in [(0x4000, full), (0x8000, Ok(()))] {
+            let mut bench = Bench::with(pki(), |card| card.memory_size = size, RamMemory::default());
+            let server = Server::new(&bench, Curve::P256);
+            assert_eq!(outcome(&server.download(&mut bench, &goods)), expected, "{descriptor} {size:X}");
+        }
+    }
 }
 
 #[test]
