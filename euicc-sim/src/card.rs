@@ -134,10 +134,7 @@ impl Card {
             Ok(command) => command,
             Err(status) => return status.to_bytes().to_vec(),
         };
-        // A session is not kept twice, it can be as large as a profile: if the memory fails, it ends.
-        let session = mem::take(&mut self.volatile.session);
-        let before = self.volatile.clone();
-        self.volatile.session = session;
+        let before = at_rest(&mut self.volatile);
         match self.commit(|context| run(context, command)) {
             Ok(answer) => answer,
             Err(fault) => {
@@ -172,6 +169,19 @@ impl Card {
         }
         Ok(result)
     }
+}
+
+/// A copy, but for what is on its way in pieces: a session or a data object can be as large as a profile, and each
+/// command brings a piece. If the memory fails, it ends.
+fn at_rest(volatile: &mut Volatile) -> Volatile {
+    let session = mem::take(&mut volatile.session);
+    let transfers: Vec<_> = volatile.channels.values_mut().map(|channel| channel.transfer.take()).collect();
+    let copy = volatile.clone();
+    volatile.session = session;
+    for (channel, transfer) in volatile.channels.values_mut().zip(transfers) {
+        channel.transfer = transfer;
+    }
+    copy
 }
 
 /// One command, from the channel to the answer.

@@ -212,7 +212,8 @@ fn object(context: &Context<'_>, file: FileIndex, wanted: Tag) -> Result<Vec<u8>
     found.map(|(_, object)| object.to_vec()).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }
 
-/// How many octets an object may have that takes the place of the one with its tag.
+/// How many octets an object may have that takes the place of the one with its tag. What other channels have under way
+/// takes its room already: the card has no other memory to keep it in.
 fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, StatusWord> {
     let tag = Reader::new(object).peek().ok().flatten();
     let objects = objects(context, file)?;
@@ -225,7 +226,16 @@ fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, 
         }
         _ => MAX_FILE_MEMORY,
     };
+    let under_way_elsewhere: usize = context
+        .volatile
+        .channels
+        .iter()
+        .filter(|(number, _)| **number != context.channel)
+        .filter_map(|(_, channel)| channel.transfer.as_ref().filter(|transfer| transfer.way == Way::In))
+        .map(|transfer| transfer.object.len())
+        .sum();
     let free = usize::try_from(free_memory(context)).unwrap_or(usize::MAX);
+    let free = free.saturating_sub(under_way_elsewhere);
     let charged = kind.charged(context.profile()?.files.content(file).map_or(0, <[u8]>::len));
     Ok(maximum.min(free.saturating_add(charged)).saturating_sub(others))
 }

@@ -314,6 +314,26 @@ fn memory_for_data_objects_ends_where_the_card_ends() {
 }
 
 #[test]
+fn objects_on_their_way_share_the_room_there_is() {
+    let file = |fid, sfi| create(fid, "7921", 1, move |fcp| fcp.short_ef_id = Some(octets(sfi)));
+    let mut bench = with_files(&[ANYTHING], vec![file(0x2F21, "08"), file(0x2F22, "10")]);
+    bench.expect("0070000001", "019000");
+    let free = bench.free_memory();
+    // Half of it is here, nothing written, when the other channel asks for more than the rest.
+    let half = free / 2;
+    bench.expect(&format!("80DB0081 00 0005 8083 {:06X}", free - 5), "63F1");
+    for _ in 0..half / 0x8000 {
+        bench.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
+    }
+    assert_eq!(bench.free_memory(), free);
+    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "6A84");
+    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4), "63F1");
+    // The object is whole again on the way it came; nothing of the other is left once it is given up.
+    bench.expect("00A4000C02 2F21", "9000");
+    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "63F1");
+}
+
+#[test]
 fn what_is_reserved_for_data_objects_is_there_for_them_alone() {
     let reserved = create(0x2F21, "7921", 1, |fcp| {
         fcp.short_ef_id = Some(octets("08"));
