@@ -45,7 +45,7 @@ pub(crate) struct Persistent {
     /// One-time keys given out and not used up, the latest last.
     #[serde(skip)]
     pub(crate) one_time_keys: Vec<OneTimeKey>,
-    /// What each CI has revoked, at most one list of each.
+    /// What each CI has revoked: of each at most one list that is whole and one that is not yet.
     #[serde(skip)]
     pub(crate) crls: Vec<StoredCrl>,
 }
@@ -122,23 +122,36 @@ pub(crate) struct OneTimeKey {
     pub(crate) secret: SecretOctets,
 }
 
-/// What a CI has revoked: SGP.22 section 5.7.12.
+/// What a CI has revoked: SGP.22 section 5.7.12. Serial numbers of certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredCrl {
     pub(crate) ci: SubjectKeyIdentifier,
     /// cRLNumber.
     pub(crate) number: i64,
+    /// deltaCRLIndicator.
+    pub(crate) base: Option<i64>,
     /// In how many parts the list comes; 1 when it comes whole.
     pub(crate) parts: i64,
     /// Which of them are here, from 1.
     pub(crate) loaded: BTreeSet<i64>,
-    /// Serial numbers of certificates.
+    /// Those of the list that is added to among them, once the addition is whole.
     pub(crate) revoked: BTreeSet<String>,
+    /// What an addition takes off the list once it is whole.
+    pub(crate) removed: BTreeSet<String>,
 }
 
 impl StoredCrl {
     pub(crate) fn is_whole(&self) -> bool {
-        (1..=self.parts).all(|part| self.loaded.contains(&part))
+        self.missing_parts().is_empty()
+    }
+
+    pub(crate) fn missing_parts(&self) -> Vec<i64> {
+        (1..=self.parts).filter(|part| !self.loaded.contains(part)).collect()
+    }
+
+    /// Whether both are parts of the same.
+    pub(crate) fn is_of_the_list_of(&self, other: &Self) -> bool {
+        (self.number, self.base, self.parts) == (other.number, other.base, other.parts)
     }
 }
 

@@ -89,6 +89,42 @@ fn a_list_may_come_in_parts_and_additions() {
 }
 
 #[test]
+fn an_addition_may_come_in_parts() {
+    let mut bench = Bench::new();
+    let server = Server::new(&bench, CURVE);
+    let auth = server.dp.auth.certificate.clone();
+    let part = |number| CrlPlan {
+        number: 9,
+        base: Some(8),
+        part: Some(Part { number, total: 2 }),
+        ..CrlPlan::default()
+    };
+    assert_eq!(load(&mut bench, &part(1)), Err(LoadCrlError::BASE_CRL_MISSING));
+    assert_eq!(load(&mut bench, &CrlPlan { number: 8, revoked: &[&auth], ..CrlPlan::default() }), Ok(None));
+    for (number, missing) in [(1, Some(vec![2])), (1, Some(vec![2])), (2, None), (1, None)] {
+        assert_eq!(load(&mut bench, &part(number)), Ok(missing));
+        assert_eq!(authenticates(&mut bench, &server), Err(AuthenticateErrorCode::INVALID_CERTIFICATE));
+    }
+}
+
+#[test]
+fn a_later_list_in_parts_takes_the_place_of_an_earlier_one_when_it_is_whole() {
+    let mut bench = Bench::new();
+    let server = Server::new(&bench, CURVE);
+    let (auth, pb) = (server.dp.auth.certificate.clone(), server.dp.pb.certificate.clone());
+    let part =
+        |number, list| CrlPlan { number: list, part: Some(Part { number, total: 2 }), ..CrlPlan::default() };
+    assert_eq!(load(&mut bench, &CrlPlan { number: 5, revoked: &[&auth], ..CrlPlan::default() }), Ok(None));
+    // Overtaken before it was whole: what it revoked does not count any more.
+    assert_eq!(load(&mut bench, &CrlPlan { revoked: &[&pb], ..part(1, 6) }), Ok(Some(vec![2])));
+    assert_eq!(load(&mut bench, &part(2, 7)), Ok(Some(vec![1])));
+    assert_eq!(load(&mut bench, &part(2, 6)), Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED));
+    assert_eq!(authenticates(&mut bench, &server), Err(AuthenticateErrorCode::INVALID_CERTIFICATE));
+    assert_eq!(load(&mut bench, &part(1, 7)), Ok(None));
+    assert_eq!(outcome(&server.download(&mut bench, &Goods::small(ICCID))), Ok(()));
+}
+
+#[test]
 fn what_is_no_list_of_a_known_ci_is_refused_and_changes_nothing() {
     let mut bench = Bench::new();
     load(&mut bench, &CrlPlan { number: 1, ..CrlPlan::default() }).unwrap();

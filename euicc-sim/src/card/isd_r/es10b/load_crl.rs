@@ -1,7 +1,8 @@
 //! ES10b.LoadCRL: SGP.22 section 5.7.12, in v2 up to v2.7; v3 has withdrawn it. What a CI has revoked, kept for
 //! AuthenticateServer and PrepareDownload.
 //!
-//! A list may come in parts, and what an earlier list revoked stays revoked until the later one is whole.
+//! A list may come in parts. The last whole list stays in force until the later one is whole, and what has come of the
+//! later one counts already; parts that a still later list overtakes are forgotten.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use rsp::sgp22::es10b::{LoadCrlError, LoadCrlRequest, LoadCrlResponse, LoadCrlRe
 use crate::card::context::Context;
 use crate::card::state::StoredCrl;
 
-/// Certificates of one CI that can be remembered as revoked. GSMA has issued fewer to servers altogether.
+/// Certificates that one list can name. Two lists of a CI are held at most.
 const MAX_REVOKED: usize = 4096;
 
 /// Parts of a list: as many as there would be if each named sixteen certificates.
@@ -20,7 +21,7 @@ const MAX_PARTS: i64 = 256;
 pub(crate) fn load_crl(context: &mut Context<'_>, request: LoadCrlRequest) -> LoadCrlResponse {
     match decide(context, request) {
         Ok(crl) => {
-            let missing: Vec<i64> = (1..=crl.parts).filter(|part| !crl.loaded.contains(part)).collect();
+            let missing = crl.missing_parts();
             keep(context, crl);
             let missing_parts = (!missing.is_empty()).then_some(missing);
             LoadCrlResponse::LoadCrlResponseOk(LoadCrlResponseOk { missing_parts })
@@ -46,37 +47,49 @@ fn decide(context: &Context<'_>, request: LoadCrlRequest) -> Result<StoredCrl, L
     if total > MAX_PARTS {
         return Err(LoadCrlError::INVALID_CRL_FORMAT);
     }
-    let held = context.persistent.crls.iter().find(|held| held.ci == crl.issuer_key_id);
-    if held.is_some_and(|held| held.number > crl.number) {
+    let held = || context.persistent.crls.iter().filter(|held| held.ci == crl.issuer_key_id);
+    if held().any(|held| held.number > crl.number) {
         return Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED);
     }
-    if let Some(base) = crl.base
-        && held.is_none_or(|held| held.number < base || !held.is_whole())
-    {
+    let whole = held().find(|held| held.is_whole());
+    // A list and an addition under the same number say the same: RFC 5280 section 5.2.4.
+    if let Some(whole) = whole.filter(|whole| whole.number == crl.number) {
+        return Ok(whole.clone());
+    }
+    if crl.base.is_some_and(|base| whole.is_none_or(|whole| whole.number < base)) {
         return Err(LoadCrlError::BASE_CRL_MISSING);
     }
-    let mut loaded = BTreeSet::from([number]);
-    let mut revoked = crl.revoked;
-    if let Some(held) = held {
-        if held.number == crl.number && held.parts == total {
-            loaded.extend(&held.loaded);
-        }
-        // A list in one piece takes the place of the one before; a part or an addition does not.
-        if total > 1 || crl.base.is_some() {
-            revoked.extend(held.revoked.difference(&crl.removed).cloned());
-        }
+    let mut list = StoredCrl {
+        ci: crl.issuer_key_id.clone(),
+        number: crl.number,
+        base: crl.base,
+        parts: total,
+        loaded: BTreeSet::from([number]),
+        revoked: crl.revoked,
+        removed: crl.removed,
+    };
+    if let Some(earlier) = held().find(|held| list.is_of_the_list_of(held)) {
+        list.loaded.extend(&earlier.loaded);
+        list.revoked.extend(earlier.revoked.iter().cloned());
+        list.removed.extend(earlier.removed.iter().cloned());
     }
-    if revoked.len() > MAX_REVOKED {
+    if let (true, Some(_), Some(whole)) = (list.is_whole(), list.base, whole) {
+        let removed = std::mem::take(&mut list.removed);
+        list.revoked.extend(whole.revoked.difference(&removed).cloned());
+    }
+    if list.revoked.len().saturating_add(list.removed.len()) > MAX_REVOKED {
         return Err(LoadCrlError::NOT_ENOUGH_MEMORY_SPACE);
     }
-    Ok(StoredCrl { ci: crl.issuer_key_id, number: crl.number, parts: total, loaded, revoked })
+    Ok(list)
 }
 
+/// A whole list takes the place of all of its CI; a part, that of parts.
 fn keep(context: &mut Context<'_>, crl: StoredCrl) {
     if context.persistent.crls.contains(&crl) {
         return;
     }
+    let is_whole = crl.is_whole();
     let crls = &mut context.persistent.to_mut().crls;
-    crls.retain(|held| held.ci != crl.ci);
+    crls.retain(|held| held.ci != crl.ci || (held.is_whole() && !is_whole));
     crls.push(crl);
 }
