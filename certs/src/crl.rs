@@ -14,11 +14,13 @@ use x509_parser::x509::{ReasonCode, X509Version};
 
 use crate::certificate::{ECDSA_WITH_SHA256, envelope, serial_number};
 use crate::issue::{self, AUTHORITY_KEY_ID, bit_string, extension, sequence};
-use crate::{Certificate, Pki, PkiError, Role};
+use crate::{Certificate, Credential, Pki, PkiError, Role};
 
 const CRL_NUMBER: &str = "2.5.29.20";
 const DELTA_CRL_INDICATOR: &str = "2.5.29.27";
 const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
+const REASON_CODE: &str = "2.5.29.21";
+const INVALIDITY_DATE: &str = "2.5.29.24";
 const TOTAL_PARTIAL_CRL_NUMBER: &str = "2.23.146.1.2.0.2";
 const PARTIAL_CRL_NUMBER: &str = "2.23.146.1.2.0.3";
 
@@ -73,8 +75,9 @@ impl Crl {
     /// Reads one list and keeps its octets.
     ///
     /// # Errors
-    /// It is not an X.509 version 2 list signed with ECDSA, has no authorityKeyIdentifier or cRLNumber, or has a critical
-    /// extension that is not understood.
+    /// It is not an X.509 version 2 list signed with ECDSA, has no authorityKeyIdentifier or cRLNumber, does not speak of
+    /// its issuer's certificates for every reason (section 5.2.5), or it or an entry has an extension twice or a critical
+    /// one that is not understood.
     pub fn from_der(der: Vec<u8>) -> Result<Self, NotACrl> {
         let (tbs, signature) = envelope(&der).map_err(|why| NotACrl(why.to_string()))?;
         let (_, parsed) =
@@ -86,6 +89,7 @@ impl Crl {
         let mut revoked = BTreeSet::new();
         let mut removed = BTreeSet::new();
         for entry in parsed.iter_revoked_certificates() {
+            check_entry(entry.extensions())?;
             let is_removed = entry.reason_code().is_some_and(|(_, why)| why == ReasonCode::RemoveFromCRL);
             let list = if is_removed { &mut removed } else { &mut revoked };
             list.insert(serial_number(entry.raw_serial()));
@@ -114,6 +118,7 @@ impl Extensions {
     fn read(extensions: &[X509Extension<'_>]) -> Result<Self, NotACrl> {
         let (mut issuer_key_id, mut number, mut base) = (None, None, None);
         let (mut part, mut total) = (None, None);
+        check_once(extensions)?;
         for extension in extensions {
             match extension.oid.to_id_string().as_str() {
                 AUTHORITY_KEY_ID => {
@@ -126,10 +131,8 @@ impl Extensions {
                 DELTA_CRL_INDICATOR => base = Some(integer(extension)?),
                 PARTIAL_CRL_NUMBER => part = Some(integer(extension)?),
                 TOTAL_PARTIAL_CRL_NUMBER => total = Some(integer(extension)?),
-                ISSUING_DISTRIBUTION_POINT => {}
-                other if extension.critical => {
-                    return Err(NotACrl(format!("extension {other} is critical and not understood")));
-                }
+                ISSUING_DISTRIBUTION_POINT => check_scope(extension)?,
+                other if extension.critical => return Err(not_understood(other)),
                 _ => {}
             }
         }
@@ -147,6 +150,54 @@ impl Extensions {
     }
 }
 
+/// Sections 5.3.1 and 5.3.2: of the extensions of an entry only certificateIssuer says something that a reader must know,
+/// and it is for indirect lists.
+fn check_entry(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
+    check_once(extensions)?;
+    let understood = |oid: &str| [REASON_CODE, INVALIDITY_DATE].contains(&oid);
+    let mut critical = extensions
+        .iter()
+        .filter(|extension| extension.critical)
+        .map(|extension| extension.oid.to_id_string());
+    match critical.find(|oid| !understood(oid)) {
+        Some(other) => Err(not_understood(&other)),
+        None => Ok(()),
+    }
+}
+
+/// RFC 5280 section 4.2.
+fn check_once(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
+    let mut seen = BTreeSet::new();
+    match extensions
+        .iter()
+        .map(|extension| extension.oid.to_id_string())
+        .find(|oid| !seen.insert(oid.clone()))
+    {
+        Some(twice) => Err(NotACrl(format!("extension {twice} is there twice"))),
+        None => Ok(()),
+    }
+}
+
+/// issuingDistributionPoint: section 5.2.5. Servers' certificates are those of users; a list that leaves some of them out,
+/// or some reasons, would pass for one on which they are not.
+fn check_scope(extension: &X509Extension<'_>) -> Result<(), NotACrl> {
+    let ParsedExtension::IssuingDistributionPoint(point) = extension.parsed_extension() else {
+        return Err(NotACrl("its issuingDistributionPoint cannot be read".to_owned()));
+    };
+    let is_partial = point.only_contains_ca_certs
+        || point.only_contains_attribute_certs
+        || point.only_some_reasons.is_some();
+    match (point.indirect_crl, is_partial) {
+        (false, false) => Ok(()),
+        (true, _) => Err(NotACrl("it is an indirect one".to_owned())),
+        (_, true) => Err(NotACrl("it does not speak of all certificates of servers".to_owned())),
+    }
+}
+
+fn not_understood(oid: &str) -> NotACrl {
+    NotACrl(format!("extension {oid} is critical and not understood"))
+}
+
 fn integer(extension: &X509Extension<'_>) -> Result<i64, NotACrl> {
     let number = <i64 as Asn1>::from_der(extension.value).ok().filter(|number| *number >= 0);
     number.ok_or_else(|| NotACrl(format!("extension {} is no number", extension.oid)))
@@ -159,11 +210,8 @@ impl Pki {
     /// The CI's certificate or key is missing.
     pub fn crl(&self, curve: Curve, plan: &CrlPlan<'_>) -> Result<Vec<u8>, PkiError> {
         let ci = self.credential(Role::Ci, curve)?;
-        let key_id = ci.certificate.subject_key_id().cloned();
-        let key_id = key_id.unwrap_or_else(|| issue::key_id(ci.certificate.public_key()));
-        let since = issue::time(ci.certificate.validity().from);
         let mut extensions = vec![
-            extension(AUTHORITY_KEY_ID, false, issue::authority_key_id(&key_id)),
+            extension(AUTHORITY_KEY_ID, false, issue::authority_key_id(&key_id(&ci))),
             extension(CRL_NUMBER, false, plan.number.to_der()),
         ];
         extensions.extend(plan.base.map(|base| extension(DELTA_CRL_INDICATOR, true, base.to_der())));
@@ -171,24 +219,41 @@ impl Pki {
             extensions.push(extension(TOTAL_PARTIAL_CRL_NUMBER, false, part.total.to_der()));
             extensions.push(extension(PARTIAL_CRL_NUMBER, false, part.number.to_der()));
         }
-        let extensions: Vec<_> = extensions.iter().map(issue::Extension::to_der).collect();
-        let entries: Vec<_> = plan
-            .revoked
-            .iter()
-            .map(|certificate| sequence(&[serial_number_in_der(certificate), since.clone()]))
-            .collect();
-        let entries = if entries.is_empty() { Vec::new() } else { sequence(&entries) };
-        let tbs = sequence(&[
-            1_i64.to_der(),
-            ECDSA_WITH_SHA256.to_vec(),
-            ci.certificate.subject().der().to_vec(),
-            since,
-            entries,
-            tlv_bytes(Tag::context(0, true), &sequence(&extensions)),
-        ]);
-        let signature = ci.key.sign(&tbs).to_der();
-        Ok(sequence(&[tbs, ECDSA_WITH_SHA256.to_vec(), bit_string(&signature)]))
+        Ok(signed_list(&ci, plan.revoked, &[], &extensions))
     }
+}
+
+fn key_id(ci: &Credential) -> SubjectKeyIdentifier {
+    let certificate = &ci.certificate;
+    certificate.subject_key_id().cloned().unwrap_or_else(|| issue::key_id(certificate.public_key()))
+}
+
+/// `of_entry` are the extensions of every entry.
+fn signed_list(
+    ci: &Credential,
+    revoked: &[&Certificate],
+    of_entry: &[issue::Extension],
+    extensions: &[issue::Extension],
+) -> Vec<u8> {
+    let all = |extensions: &[issue::Extension]| -> Vec<Vec<u8>> {
+        extensions.iter().map(issue::Extension::to_der).collect()
+    };
+    let or_nothing = |list: &[Vec<u8>]| if list.is_empty() { Vec::new() } else { sequence(list) };
+    let since = issue::time(ci.certificate.validity().from);
+    let entry = |certificate: &&Certificate| {
+        sequence(&[serial_number_in_der(certificate), since.clone(), or_nothing(&all(of_entry))])
+    };
+    let entries: Vec<_> = revoked.iter().map(entry).collect();
+    let tbs = sequence(&[
+        1_i64.to_der(),
+        ECDSA_WITH_SHA256.to_vec(),
+        ci.certificate.subject().der().to_vec(),
+        since.clone(),
+        or_nothing(&entries),
+        tlv_bytes(Tag::context(0, true), &sequence(&all(extensions))),
+    ]);
+    let signature = ci.key.sign(&tbs).to_der();
+    sequence(&[tbs, ECDSA_WITH_SHA256.to_vec(), bit_string(&signature)])
 }
 
 fn serial_number_in_der(certificate: &Certificate) -> Vec<u8> {
@@ -237,5 +302,47 @@ mod tests {
         for length in 0..good.len() {
             assert!(Crl::from_der(good[..length].to_vec()).is_err(), "{length} octets");
         }
+    }
+
+    /// What becomes of a list with one entry and, besides what every list has, these extensions.
+    fn read(of_entry: &[issue::Extension], more: &[issue::Extension]) -> Result<Crl, NotACrl> {
+        let pki = Pki::from_seed(b"lists", &PkiOptions::default()).unwrap();
+        let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
+        let always = [
+            extension(AUTHORITY_KEY_ID, false, issue::authority_key_id(&key_id(&ci))),
+            extension(CRL_NUMBER, false, 7_i64.to_der()),
+        ];
+        let revoked = &[&pki.dp(Curve::P256).unwrap().auth.certificate];
+        Crl::from_der(signed_list(&ci, revoked, of_entry, &[&always[..], more].concat()))
+    }
+
+    #[test]
+    fn a_list_that_leaves_out_certificates_of_servers_is_refused() {
+        let scope = |tag, contents: &[u8]| {
+            let field = tlv_bytes(Tag::context(tag, tag == 0), contents);
+            read(&[], &[extension(ISSUING_DISTRIBUTION_POINT, true, sequence(&[field]))]).is_ok()
+        };
+        let name =
+            tlv_bytes(Tag::context(0, true), &tlv_bytes(Tag::context(6, false), b"http://ci.example/crl"));
+        assert!(scope(0, &name), "where it is found");
+        assert!(scope(1, &[0xFF]), "onlyContainsUserCerts");
+        assert!(!scope(2, &[0xFF]), "onlyContainsCACerts");
+        assert!(!scope(3, &[6, 0x40]), "onlySomeReasons");
+        assert!(!scope(4, &[0xFF]), "indirectCRL");
+        assert!(!scope(5, &[0xFF]), "onlyContainsAttributeCerts");
+        assert!(read(&[], &[extension(ISSUING_DISTRIBUTION_POINT, true, vec![4, 0])]).is_err());
+    }
+
+    #[test]
+    fn extensions_that_are_not_understood_or_come_twice_are_refused() {
+        const OTHER: &str = "2.5.29.29";
+        let of = |oid, critical| extension(oid, critical, vec![0x30, 0]);
+        let reason = |critical| extension(REASON_CODE, critical, vec![0x0A, 1, 1]);
+        assert!(read(&[of(OTHER, false)], &[of(OTHER, false)]).is_ok());
+        assert!(read(&[reason(true)], &[]).is_ok());
+        assert!(read(&[of(OTHER, true)], &[]).is_err());
+        assert!(read(&[], &[of(OTHER, true)]).is_err());
+        assert!(read(&[reason(false), reason(false)], &[]).is_err());
+        assert!(read(&[], &[extension(CRL_NUMBER, false, 8_i64.to_der())]).is_err());
     }
 }
