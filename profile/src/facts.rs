@@ -124,15 +124,27 @@ pub struct Aka {
     pub sqn_delta: u64,
     /// How old it may be.
     pub sqn_age_limit: u64,
+    /// What it has counted.
+    pub counts: CountsOf,
+}
+
+/// Own counts or another application's: keys in common must not let a challenge be used twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CountsOf {
+    /// Own.
+    Own(Counts),
+    /// Those of the application with that ADF.
+    SharedWith(FileIndex),
+}
+
+/// What changes with every authentication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
     /// The 32 sequence numbers, without index.
     pub sqn: Vec<u64>,
-    /// How often one has authenticated.
-    #[serde(default)]
+    /// How often one has authenticated, where there is a limit to it.
     pub authentications: u32,
-    /// The application with which the sequence numbers and the counter above are shared: keys in common must not let
-    /// a challenge be used twice. None where they are its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts_with: Option<FileIndex>,
 }
 
 impl Aka {
@@ -194,7 +206,10 @@ impl Aka {
                     Some(source) => Self {
                         adf,
                         mapped_from: Some(aid.clone()),
-                        counts_with: Some(source.counts_with.unwrap_or(source.adf)),
+                        counts: CountsOf::SharedWith(match source.counts {
+                            CountsOf::Own(_) => source.adf,
+                            CountsOf::SharedWith(other) => other,
+                        }),
                         ..source.clone()
                     },
                     None => {
@@ -225,8 +240,8 @@ impl Aka {
                     format!("sqnInit has {} numbers, not 32", numbers.len()),
                 );
             }
-            aka.sqn = numbers.iter().map(sequence_number).collect::<Result<_, _>>()?;
-            aka.counts_with = None;
+            let sqn = numbers.iter().map(sequence_number).collect::<Result<_, _>>()?;
+            aka.counts = CountsOf::Own(Counts { sqn, authentications: 0 });
         }
         Ok(aka)
     }
@@ -280,9 +295,7 @@ impl Aka {
             sqn_options: 0x02,
             sqn_delta: 0x1000_0000,
             sqn_age_limit: 0x1000_0000,
-            sqn: vec![0; SQN_INDICES],
-            authentications: 0,
-            counts_with: None,
+            counts: CountsOf::Own(Counts { sqn: vec![0; SQN_INDICES], authentications: 0 }),
         })
     }
 }

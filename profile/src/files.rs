@@ -59,7 +59,6 @@ pub enum FileKind {
         /// How many octets they may have together; 0 for as many as there is room.
         maximum_size: u32,
         /// For how many octets there is to be room in any case.
-        #[serde(default)]
         reserved_size: u32,
     },
 }

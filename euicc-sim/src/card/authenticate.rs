@@ -8,7 +8,7 @@ use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use profile::FileIndex;
 use profile::element::AlgorithmId;
-use profile::facts::Aka;
+use profile::facts::{Aka, Counts, CountsOf};
 
 use super::apdu::Command;
 use super::context::Context;
@@ -98,9 +98,9 @@ fn in_3g_context(
     let algorithm = begin(context, adf)?;
     let checked =
         algorithm.check_autn(rand, autn).map_err(|_| StatusWord::AUTHENTICATION_ERROR_INCORRECT_MAC)?;
-    let counts = parameters(context, counts_of(context, adf)).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
-    if !is_fresh(counts, checked.sqn, checked.amf) {
-        let auts = algorithm.make_auts(rand, highest(counts));
+    let (aka, counts) = parameters(context, adf).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
+    if !is_fresh(aka, &counts.sqn, checked.sqn, checked.amf) {
+        let auts = algorithm.make_auts(rand, highest(&counts.sqn));
         return answer(vec![SYNCHRONISATION_FAILURE], &[&auts.to_bytes()]);
     }
     let place = counts_mut(context, adf)?.sqn.get_mut(usize::from(checked.sqn.ind()));
@@ -131,10 +131,10 @@ pub(crate) fn supports(aka: &Aka) -> bool {
 /// The application's algorithm with its keys; one authentication more is counted, whatever comes of it.
 fn begin(context: &mut Context<'_>, adf: FileIndex) -> Result<Algorithm, StatusWord> {
     let unsupported = StatusWord::AUTHENTICATION_ERROR_CONTEXT_NOT_SUPPORTED;
-    let algorithm = algorithm(parameters(context, adf).ok_or(unsupported)?).ok_or(unsupported)?;
-    let counts = parameters(context, counts_of(context, adf)).ok_or(unsupported)?;
-    if let Some(most) = counts.authentication_counter_max
-        && counts.algorithm != AlgorithmId::USIM_TEST_ALGORITHM
+    let (aka, counts) = parameters(context, adf).ok_or(unsupported)?;
+    let algorithm = algorithm(aka).ok_or(unsupported)?;
+    if let Some(most) = aka.authentication_counter_max
+        && aka.algorithm != AlgorithmId::USIM_TEST_ALGORITHM
     {
         if counts.authentications >= most {
             return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
@@ -144,19 +144,30 @@ fn begin(context: &mut Context<'_>, adf: FileIndex) -> Result<Algorithm, StatusW
     Ok(algorithm)
 }
 
-fn parameters<'a>(context: &'a Context<'_>, adf: FileIndex) -> Option<&'a Aka> {
-    context.profile().ok()?.facts.aka.iter().find(|aka| aka.adf == adf)
+/// The parameters of an application, and the counts that go with them.
+fn parameters<'a>(context: &'a Context<'_>, adf: FileIndex) -> Option<(&'a Aka, &'a Counts)> {
+    let all = &context.profile().ok()?.facts.aka;
+    let of = |adf| all.iter().find(|aka| aka.adf == adf);
+    let own = of(adf)?;
+    match &own.counts {
+        CountsOf::Own(counts) => Some((own, counts)),
+        CountsOf::SharedWith(other) => match &of(*other)?.counts {
+            CountsOf::Own(counts) => Some((own, counts)),
+            CountsOf::SharedWith(_) => None,
+        },
+    }
 }
 
-/// The application that counts sequence numbers and authentications for this one.
-fn counts_of(context: &Context<'_>, adf: FileIndex) -> FileIndex {
-    parameters(context, adf).and_then(|aka| aka.counts_with).unwrap_or(adf)
-}
-
-fn counts_mut<'a>(context: &'a mut Context<'_>, adf: FileIndex) -> Result<&'a mut Aka, StatusWord> {
-    let adf = counts_of(context, adf);
-    let mut aka = context.profile_mut()?.facts.aka.iter_mut();
-    aka.find(|aka| aka.adf == adf).ok_or(StatusWord::TECHNICAL_PROBLEM)
+fn counts_mut<'a>(context: &'a mut Context<'_>, adf: FileIndex) -> Result<&'a mut Counts, StatusWord> {
+    let all = &mut context.profile_mut()?.facts.aka;
+    let owner = match all.iter().find(|aka| aka.adf == adf).map(|aka| &aka.counts) {
+        Some(CountsOf::SharedWith(other)) => *other,
+        _ => adf,
+    };
+    match all.iter_mut().find(|aka| aka.adf == owner).map(|aka| &mut aka.counts) {
+        Some(CountsOf::Own(counts)) => Ok(counts),
+        _ => Err(StatusWord::TECHNICAL_PROBLEM),
+    }
 }
 
 fn algorithm(aka: &Aka) -> Option<Algorithm> {
@@ -188,21 +199,21 @@ fn algorithm(aka: &Aka) -> Option<Algorithm> {
 /// TS 33.102 annex C.2: no jump of more than delta, none older than the limit, higher than the last of its index.
 ///
 /// The test algorithm has neither delta nor limit, and a challenge by which a tester asks for resynchronisation.
-fn is_fresh(aka: &Aka, sqn: Sqn, amf: Amf) -> bool {
-    let last = aka.sqn.get(usize::from(sqn.ind())).copied().unwrap_or(u64::MAX);
+fn is_fresh(aka: &Aka, numbers: &[u64], sqn: Sqn, amf: Amf) -> bool {
+    let last = numbers.get(usize::from(sqn.ind())).copied().unwrap_or(u64::MAX);
     let is_new = sqn.seq() > last;
     if aka.algorithm == AlgorithmId::USIM_TEST_ALGORITHM {
         return is_new && amf != UsimTest::AMF_RESYNCH;
     }
-    let seq_ms = highest(aka).seq();
+    let seq_ms = highest(numbers).seq();
     let too_far = aka.sqn_options & CHECK_DELTA != 0 && sqn.seq().saturating_sub(seq_ms) > aka.sqn_delta;
     let too_old = aka.sqn_options & CHECK_AGE != 0 && seq_ms.saturating_sub(sqn.seq()) >= aka.sqn_age_limit;
     is_new && !too_far && !too_old
 }
 
 /// SQN_MS: the highest sequence number accepted so far.
-fn highest(aka: &Aka) -> Sqn {
-    let numbers = (0u8..=31).zip(&aka.sqn);
+fn highest(numbers: &[u64]) -> Sqn {
+    let numbers = (0u8..=31).zip(numbers);
     numbers.filter_map(|(ind, seq)| Sqn::from_seq_ind(*seq, ind)).max().unwrap_or_default()
 }
 
@@ -212,12 +223,16 @@ mod tests {
 
     const HIGHEST_SEQ: u64 = (1 << 43) - 1;
 
-    /// Milenage, with the numbers of the indices 0, 1, 2 and 31; the others are 0.
-    fn aka(options: u8, numbers: [u64; 4]) -> Aka {
-        let [first, second, third, last] = numbers;
+    /// The numbers of the indices 0, 1, 2 and 31; the others are 0.
+    fn sqn([first, second, third, last]: [u64; 4]) -> Vec<u64> {
         let mut sqn = vec![0; 32];
         sqn[..3].copy_from_slice(&[first, second, third]);
         sqn[31] = last;
+        sqn
+    }
+
+    /// Milenage.
+    fn aka(options: u8) -> Aka {
         Aka {
             adf: FileIndex::MF,
             mapped_from: None,
@@ -232,9 +247,7 @@ mod tests {
             sqn_options: options,
             sqn_delta: 1000,
             sqn_age_limit: 100,
-            sqn,
-            authentications: 0,
-            counts_with: None,
+            counts: CountsOf::SharedWith(FileIndex::MF),
         }
     }
 
@@ -271,10 +284,11 @@ mod tests {
             ("after which there is nothing", BOTH, [HIGHEST_SEQ, 0, 0, 0], (HIGHEST_SEQ, 0), false),
             ("not even by beginning anew", BOTH, [HIGHEST_SEQ, 0, 0, 0], (1, 1), false),
         ] {
-            let sqn = Sqn::from_seq_ind(seq, ind).unwrap();
+            let received = Sqn::from_seq_ind(seq, ind).unwrap();
             // AMF with and without the separation bit, and what asks a test USIM only: it makes no difference here.
             for amf in [[0x80, 0], [0, 0], [0xFF, 0xFF]] {
-                assert_eq!(is_fresh(&aka(options, numbers), sqn, Amf::from_bytes(amf)), expected, "{case}");
+                let fresh = is_fresh(&aka(options), &sqn(numbers), received, Amf::from_bytes(amf));
+                assert_eq!(fresh, expected, "{case}");
             }
         }
     }
@@ -290,13 +304,13 @@ mod tests {
             ([HIGHEST_SEQ; 4], (HIGHEST_SEQ, 31)),
         ] {
             let (seq, ind) = expected;
-            assert_eq!(highest(&aka(0, numbers)), Sqn::from_seq_ind(seq, ind).unwrap(), "{numbers:?}");
+            assert_eq!(highest(&sqn(numbers)), Sqn::from_seq_ind(seq, ind).unwrap(), "{numbers:?}");
         }
     }
 
     #[test]
     fn a_tester_may_ask_for_resynchronisation() {
-        let mut aka = aka(CHECK_AGE | CHECK_DELTA, [500, 0, 0, 0]);
+        let mut aka = aka(CHECK_AGE | CHECK_DELTA);
         aka.algorithm = AlgorithmId::USIM_TEST_ALGORITHM;
         for (seq, ind, amf, expected) in [
             (501, 0, [0x80, 0], true),
@@ -307,8 +321,9 @@ mod tests {
             (HIGHEST_SEQ, 0, [0x80, 0], true),
             (1, 1, [0x80, 0], true),
         ] {
-            let sqn = Sqn::from_seq_ind(seq, ind).unwrap();
-            assert_eq!(is_fresh(&aka, sqn, Amf::from_bytes(amf)), expected, "{seq} {ind} {amf:02X?}");
+            let received = Sqn::from_seq_ind(seq, ind).unwrap();
+            let fresh = is_fresh(&aka, &sqn([500, 0, 0, 0]), received, Amf::from_bytes(amf));
+            assert_eq!(fresh, expected, "{seq} {ind} {amf:02X?}");
         }
     }
 }

@@ -17,7 +17,7 @@ use super::channel::Channel;
 use super::session::Session;
 
 /// The version of the stored form that this code writes and reads.
-pub(crate) const STORED_FORM: u32 = 2;
+pub(crate) const STORED_FORM: u32 = 3;
 
 /// What survives a power cut. It changes only as a whole, once a command has been decided; `stored` says in which cells
 /// of the memory it is kept. What is left out of the serialised form has cells of its own.

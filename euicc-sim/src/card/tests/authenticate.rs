@@ -301,6 +301,22 @@ fn usim_and_isim_with_keys_in_common_count_together() {
     bench.read(SELECT_USIM);
     assert_eq!(outcome_of(&mut bench, &second), "DC");
 
+    // Limits of its own the ISIM has beside numbers in common: SEQ may not go so far ahead there.
+    let Some(goods) = with_mapping(|aka| {
+        if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
+            aka.sqn_delta = Some([0, 0, 0, 0, 0, 5].into());
+        }
+    }) else {
+        return;
+    };
+    let mut bench = with_enabled(&goods);
+    for (select, seq, expected) in
+        [(SELECT_USIM, 50, "DB"), (SELECT_ISIM, 56, "DC"), (SELECT_ISIM, 55, "DB"), (SELECT_USIM, 100, "DB")]
+    {
+        bench.read(select);
+        assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, [0x5A; 16], sqn(seq, 0))), expected);
+    }
+
     // With numbers of its own the ISIM counts for itself.
     let init: Vec<_> = (0..32).map(|_| [0, 0, 0, 0, 0, 9].into()).collect();
     let Some(goods) = with_mapping(|aka| {
