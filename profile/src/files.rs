@@ -271,14 +271,16 @@ impl ProfileFiles {
             .filter(move |(_, file)| matches!(&file.kind, FileKind::Adf { aid: own } if own.starts_with(aid)))
     }
 
+    /// A file and the directories above it, from itself up to the MF.
+    pub fn ancestors(&self, index: FileIndex) -> impl Iterator<Item = FileIndex> {
+        std::iter::successors(Some(index), |index| self.file(*index)?.parent)
+    }
+
     /// The identifiers from the MF down to a file, both included.
     pub fn path_of(&self, index: FileIndex) -> Vec<Fid> {
-        let mut path = Vec::new();
-        let mut at = Some(index);
-        while let Some(file) = at.and_then(|index| self.file(index)) {
-            path.insert(0, file.fid);
-            at = file.parent;
-        }
+        let files = self.ancestors(index).filter_map(|index| self.file(index));
+        let mut path: Vec<_> = files.map(|file| file.fid).collect();
+        path.reverse();
         path
     }
 

@@ -69,15 +69,8 @@ pub(super) fn authenticate(context: &mut Context<'_>, command: &Command<'_>) -> 
 pub(super) fn current_application(context: &Context<'_>) -> Result<FileIndex, StatusWord> {
     let place = context.place()?;
     let adf = place.adf.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
-    let files = &context.profile()?.files;
-    let mut directory = Some(place.directory);
-    while let Some(at) = directory {
-        if at == adf {
-            return Ok(adf);
-        }
-        directory = files.file(at).and_then(|file| file.parent);
-    }
-    Err(StatusWord::CONDITIONS_NOT_SATISFIED)
+    let mut here = context.profile()?.files.ancestors(place.directory);
+    here.find(|directory| *directory == adf).ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)
 }
 
 /// SRES and Kc.

@@ -1,8 +1,9 @@
 //! Access rules: TS 102 221 section 9.2.7, in the expanded format that EF.ARR holds.
 
-use profile::{Fid, File, FileIndex, ProfileFiles};
+use profile::{File, FileIndex, ProfileFiles};
 use rsp::der::{Reader, Tag, tlv};
 
+use super::life_cycle::LifeCycle;
 use super::pin;
 use crate::card::apdu::Command;
 use crate::card::context::Context;
@@ -54,27 +55,6 @@ pub(super) fn check(
     if granted { Ok(()) } else { Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED) }
 }
 
-/// Life cycle status integers: TS 102 221 section 11.1.1.4.9.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LifeCycle {
-    Activated,
-    Deactivated,
-    Terminated,
-    /// Creation, initialisation: not in use yet.
-    Earlier,
-}
-
-impl LifeCycle {
-    fn of(file: &File) -> Self {
-        match file.life_cycle {
-            0x05 | 0x07 => Self::Activated,
-            0x04 | 0x06 => Self::Deactivated,
-            0x0C..=0x0F => Self::Terminated,
-            _ => Self::Earlier,
-        }
-    }
-}
-
 /// What there is to be said about a file that is selected.
 pub(super) fn warning(file: &File) -> Option<StatusWord> {
     match LifeCycle::of(file) {
@@ -99,19 +79,8 @@ fn check_life_cycle(file: &File, operation: Operation) -> Result<(), StatusWord>
 /// The record of the EF.ARR that the file refers to, looked for from its directory upwards.
 fn rule<'a>(files: &'a ProfileFiles, file: &File, directory: FileIndex) -> Option<&'a [u8]> {
     let reference = file.access_rule?;
-    let arr = nearest(files, directory, reference.arr)?;
+    let arr = files.ancestors(directory).find_map(|directory| files.child(directory, reference.arr))?;
     files.record(arr, usize::from(reference.record))
-}
-
-fn nearest(files: &ProfileFiles, directory: FileIndex, fid: Fid) -> Option<FileIndex> {
-    let mut at = Some(directory);
-    while let Some(directory) = at {
-        if let Some(found) = files.child(directory, fid) {
-            return Some(found);
-        }
-        at = files.file(directory)?.parent;
-    }
-    None
 }
 
 /// The security conditions after the first access modes that cover the operation, one of which has to be met; records

@@ -1,6 +1,6 @@
-//! DEACTIVATE FILE and ACTIVATE FILE: TS 102 221 sections 11.1.14 and 11.1.15.
+//! Whether a file is in use: DEACTIVATE FILE and ACTIVATE FILE, TS 102 221 sections 11.1.14 and 11.1.15.
 
-use profile::FileIndex;
+use profile::{File, FileIndex};
 
 use super::access::{self, Operation};
 use super::select;
@@ -9,9 +9,31 @@ use crate::card::channel::{CurrentEf, Place, Selection};
 use crate::card::context::Context;
 use crate::card::status_word::StatusWord;
 
-/// Life cycle status integers of a file that works and of one that does not for the time being.
+/// Life cycle status integers of a file that works and of one that does not for the time being; the last bit but one
+/// says nothing (section 11.1.1.4.9).
 const ACTIVATED: u8 = 0x05;
 const DEACTIVATED: u8 = 0x04;
+
+/// What a life cycle status integer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LifeCycle {
+    Activated,
+    Deactivated,
+    Terminated,
+    /// Creation, initialisation: not in use yet.
+    Earlier,
+}
+
+impl LifeCycle {
+    pub(super) fn of(file: &File) -> Self {
+        match file.life_cycle {
+            ACTIVATED | 0x07 => Self::Activated,
+            DEACTIVATED | 0x06 => Self::Deactivated,
+            0x0C..=0x0F => Self::Terminated,
+            _ => Self::Earlier,
+        }
+    }
+}
 
 /// DEACTIVATE FILE.
 pub(super) fn deactivate_file(

@@ -128,16 +128,11 @@ pub(super) fn find(
     reference: u8,
 ) -> Option<(PinPlace, &Pin)> {
     let reference = PinKeyReference(reference);
-    let mut at = Some(directory);
-    while let Some(directory) = at {
-        if let Some(owner) = owner_of(profile, directory)
-            && let Some(pin) = own_pins(profile, owner).find(|pin| pin.reference == reference)
-        {
-            return Some(((owner, reference), pin));
-        }
-        at = profile.files.file(directory)?.parent;
-    }
-    None
+    profile.files.ancestors(directory).find_map(|directory| {
+        let owner = owner_of(profile, directory)?;
+        let pin = own_pins(profile, owner).find(|pin| pin.reference == reference)?;
+        Some(((owner, reference), pin))
+    })
 }
 
 /// The code that stands in for those of several applications: TS 102 221 section 9.4.1.
