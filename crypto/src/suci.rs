@@ -183,8 +183,8 @@ impl Keys {
     /// SharedInfo2 is empty.
     fn mac(&self, ciphertext: &[u8]) -> [u8; 8] {
         let tag = Hmac::<Sha256>::new((&*self.mac).into()).chain_update(ciphertext).finalize().into_bytes();
-        let [mac @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _]: [u8; 32] =
-            tag.into();
+        let mut mac = [0; 8];
+        mac.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
         mac
     }
 }

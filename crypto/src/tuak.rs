@@ -10,8 +10,8 @@ use crate::secret::Secret;
 
 /// A subscriber's TUAK instance: K, TOPc, how long RES is and how often the permutation is applied.
 ///
-/// AUTN, AUTS and the keys of TS 33.102 have room for MACs of 64 bits and keys of 128: f1 to f5* give these. What
-/// else TS 35.231 allows, [`Tuak::mac_a`], [`Tuak::mac_s`] and [`Tuak::keys`] give.
+/// AUTN, AUTS and the keys of TS 33.102 have room for MACs of 64 bits and keys of 128: f1 to f5* give these, of what
+/// TS 35.231 allows.
 #[derive(Debug, Clone)]
 pub struct Tuak {
     k: TuakKey,
@@ -27,17 +27,6 @@ pub enum TuakKey {
     Bits128(Secret<[u8; 16]>),
     /// 256 bits.
     Bits256(Secret<[u8; 32]>),
-}
-
-/// The length of a MAC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MacLength {
-    /// 64 bits, the only length that AUTN and AUTS have room for.
-    Bits64 = 8,
-    /// 128 bits.
-    Bits128 = 16,
-    /// 256 bits.
-    Bits256 = 32,
 }
 
 /// The length of RES.
@@ -67,28 +56,6 @@ impl ResLength {
     }
 }
 
-/// The length of CK or IK.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyLength {
-    /// 128 bits.
-    Bits128 = 16,
-    /// 256 bits.
-    Bits256 = 32,
-}
-
-/// What f2, f3, f4 and f5 give when CK and IK need not be those of TS 33.102.
-#[derive(Debug, Clone)]
-pub struct TuakKeys {
-    /// f2.
-    pub res: Res,
-    /// f3.
-    pub ck: Secret<Vec<u8>>,
-    /// f4.
-    pub ik: Secret<Vec<u8>>,
-    /// f5.
-    pub ak: Ak,
-}
-
 impl Tuak {
     /// RES of 64 bits and one iteration, the least that TS 35.231 allows.
     #[must_use]
@@ -113,19 +80,19 @@ impl Tuak {
     /// f1: MAC-A of 64 bits.
     #[must_use]
     pub fn f1(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
-        Mac::from_bytes(self.out1(F1, MacLength::Bits64, rand, sqn, amf).first(0))
+        Mac::from_bytes(self.out1(F1, MAC, rand, sqn, amf).first(0))
     }
 
     /// f1*: MAC-S of 64 bits.
     #[must_use]
     pub fn f1_star(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
-        Mac::from_bytes(self.out1(F1_STAR, MacLength::Bits64, rand, sqn, amf).first(0))
+        Mac::from_bytes(self.out1(F1_STAR, MAC, rand, sqn, amf).first(0))
     }
 
     /// f2, f3, f4 and f5: RES, CK and IK of 128 bits, AK.
     #[must_use]
     pub fn f2345(&self, rand: &[u8; 16]) -> KeySet {
-        let out = self.out2345(KeyLength::Bits128, KeyLength::Bits128, rand);
+        let out = self.out2345(KEYS_OF_128_BITS, rand);
         KeySet { res: self.res(&out), ck: out.first(CK).into(), ik: out.first(IK).into(), ak: out.ak() }
     }
 
@@ -135,43 +102,17 @@ impl Tuak {
         self.k.out(self.iterations, self.topc.expose(), F5_STAR, rand, &[0; 2], &[0; 6]).ak()
     }
 
-    /// f1 of any length.
-    #[must_use]
-    pub fn mac_a(&self, length: MacLength, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Vec<u8> {
-        self.out1(F1, length, rand, sqn, amf).octets(0, length as usize)
-    }
-
-    /// f1* of any length.
-    #[must_use]
-    pub fn mac_s(&self, length: MacLength, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Vec<u8> {
-        self.out1(F1_STAR, length, rand, sqn, amf).octets(0, length as usize)
-    }
-
-    /// f2, f3, f4 and f5 with CK and IK of any length.
-    #[must_use]
-    pub fn keys(&self, ck: KeyLength, ik: KeyLength, rand: &[u8; 16]) -> TuakKeys {
-        let out = self.out2345(ck, ik, rand);
-        TuakKeys {
-            res: self.res(&out),
-            ck: out.octets(CK, ck as usize).into(),
-            ik: out.octets(IK, ik as usize).into(),
-            ak: out.ak(),
-        }
-    }
-
-    fn out1(&self, function: u8, length: MacLength, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Out {
-        let instance = function | length as u8;
+    fn out1(&self, function: u8, mac_length: u8, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Out {
+        let instance = function | mac_length;
         self.k.out(self.iterations, self.topc.expose(), instance, rand, &amf.to_bytes(), &sqn.to_bytes())
     }
 
-    fn out2345(&self, ck: KeyLength, ik: KeyLength, rand: &[u8; 16]) -> Out {
+    fn out2345(&self, key_lengths: u8, rand: &[u8; 16]) -> Out {
         let res = match self.res_length {
             ResLength::Bits32 => 0,
             length => length as u8,
         };
-        let ck = if ck == KeyLength::Bits256 { CK_256 } else { 0 };
-        let ik = if ik == KeyLength::Bits256 { IK_256 } else { 0 };
-        let instance = F2345 | res | ck | ik;
+        let instance = F2345 | res | key_lengths;
         self.k.out(self.iterations, self.topc.expose(), instance, rand, &[0; 2], &[0; 6])
     }
 
@@ -191,9 +132,11 @@ const F1: u8 = 0x00;
 const F1_STAR: u8 = 0x80;
 const F2345: u8 = 0x40;
 const F5_STAR: u8 = 0xC0;
-const CK_256: u8 = 0x04;
-const IK_256: u8 = 0x02;
+const KEYS_OF_128_BITS: u8 = 0x00;
 const K_256: u8 = 0x01;
+
+/// Octets of a MAC of 64 bits.
+const MAC: u8 = 8;
 
 const ALGONAME: &[u8] = b"TUAK1.0";
 
