@@ -121,7 +121,7 @@ impl Decoder {
         let channel = self.channels.entry(apdu.channel()).or_default();
         let unfinished = channel.unfinished.take();
         let mut whole = match (apdu.ins, unfinished) {
-            (0xC0, Some(answer)) => {
+            (GET_RESPONSE, Some(answer)) => {
                 decoded.what = format!("to {}", answer.of);
                 answer
             }
@@ -130,7 +130,7 @@ impl Decoder {
         whole.is_secret |= whole.kind == AnswerKind::Authentication
             && data.first().is_some_and(|tag| *tag != SYNCHRONISATION_FAILURE);
         if !self.with_secrets {
-            if apdu.holds_codes() || whole.is_secret && apdu.ins != 0xC0 && is_update(apdu.ins) {
+            if apdu.holds_codes() || whole.is_secret && is_update(apdu.ins) {
                 decoded.secret_in_command = data_field(apdu);
             }
             if whole.is_secret {
@@ -139,7 +139,8 @@ impl Decoder {
         }
         whole.data.extend_from_slice(data);
         whole.data.truncate(MAX_TOGETHER);
-        if sw1 == 0x61 {
+        // GET RESPONSE with another length than there is does not lose the answer: ISO/IEC 7816-4 section 5.6.
+        if sw1 == 0x61 || (apdu.ins, sw1) == (GET_RESPONSE, 0x6C) {
             channel.unfinished = Some(whole);
         } else if !whole.data.is_empty() {
             let hidden = whole.is_secret && !self.with_secrets;
@@ -160,6 +161,8 @@ impl Decoder {
 
 /// The tag of an authentication that fails because of the sequence number: what follows is AUTS, which goes over the air.
 const SYNCHRONISATION_FAILURE: u8 = 0xDC;
+
+const GET_RESPONSE: u8 = 0xC0;
 
 fn is_update(ins: u8) -> bool {
     matches!(ins, 0xD6 | 0xDC | 0xDB)
@@ -203,6 +206,8 @@ impl Channel {
                     }
                 }
             }
+            // The command that it belongs to was not followed: what comes may be anything.
+            GET_RESPONSE => answer.is_secret = true,
             0x12 => answer.kind = AnswerKind::ProactiveCommand,
             0x14 => {
                 if let Some((what, shown)) = toolkit::terminal_response(apdu.data) {

@@ -81,7 +81,15 @@ fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
         command("01B0000004", "07C0FFEE 9000"),
         command("01D6000004 07C0FFEE", "9000"),
         command(&format!("01880081 22 10{0} 10{0}", "5A".repeat(16)), "6108"),
+        // A terminal that asks with Le 00 first is told how much there is, and asks again.
+        command("01C0000000", "6C08"),
         command("01C0000008", "DB02C0FFEE00C0FF 9000"),
+        command("01B0000000", "6104"),
+        command("01C0000000", "6C04"),
+        command("01C0000002", "07C0 6102"),
+        command("01C0000002", "FFEE 9000"),
+        // What it belongs to is not known.
+        command("02C0000004", "07C0FFEE 9000"),
     ];
     let hidden = told(false, events.clone());
     holds(
@@ -91,7 +99,11 @@ fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
             "[0] VERIFY PIN -> no answer: no power\n    > 0020000108****************\n",
             "    < ********9000\n    answer: 4 octets, hidden\n",
             "    > 01D6000004********\n",
-            "    < ****************9000\n    answer: 8 octets, hidden\n",
+            "[1] GET RESPONSE to AUTHENTICATE -> 6C08 Le is 8\n",
+            "[1] GET RESPONSE to AUTHENTICATE -> 9000 ok\n    > 01C0000008\n    < ****************9000\n    answer: 8 octets, hidden\n",
+            "[1] GET RESPONSE to READ BINARY -> 6102 ok, 2 octets wait\n    > 01C0000002\n    < ****6102\n",
+            "[1] GET RESPONSE to READ BINARY -> 9000 ok\n    > 01C0000002\n    < ****9000\n    answer: 4 octets, hidden\n",
+            "[2] GET RESPONSE -> 9000 ok\n    > 02C0000004\n    < ********9000\n",
         ],
     );
     for secret in ["31323334", "38373635", "C0FFEE"] {
