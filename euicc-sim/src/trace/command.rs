@@ -178,11 +178,11 @@ impl<'a> Apdu<'a> {
     pub(super) fn is_for_file(self) -> bool {
         matches!(self.ins, 0xB0 | 0xD6 | 0xB2 | 0xDC | 0xA2 | 0x32 | 0xCB | 0xDB | 0x04 | 0x44 | 0x0E)
     }
+}
 
-    /// Whether the data field holds codes: VERIFY PIN and its like.
-    pub(super) fn holds_codes(self) -> bool {
-        matches!(self.ins, 0x20 | 0x24 | 0x26 | 0x28 | 0x2C)
-    }
+/// Whether the data field of an instruction holds codes: VERIFY PIN and its like.
+pub(super) fn holds_codes(ins: u8) -> bool {
+    matches!(ins, 0x20 | 0x24 | 0x26 | 0x28 | 0x2C)
 }
 
 /// TS 102 221 section 9.5.1.

@@ -89,12 +89,12 @@ impl Decoder {
             }
             Event::Fault { command, why } => {
                 let apdu = Apdu::parse(command);
-                let codes = apdu.filter(|apdu| apdu.holds_codes() && !self.with_secrets);
+                let no_apdu = if command.is_empty() { "reset" } else { NO_APDU };
                 Decoded {
                     channel: apdu.map(Apdu::channel),
-                    name: apdu.map_or("reset", Apdu::name).to_owned(),
+                    name: apdu.map_or(no_apdu, Apdu::name).to_owned(),
                     status: why.clone(),
-                    secret_in_command: codes.map(data_field).unwrap_or_default(),
+                    secret_in_command: self.secret_in_command(command),
                     ..Decoded::default()
                 }
             }
@@ -106,9 +106,10 @@ impl Decoder {
         let (data, status) =
             answer.split_last_chunk::<2>().map_or((answer, None), |(data, sw)| (data, Some(*sw)));
         let status_text = status.map_or("no status word".to_owned(), |[sw1, sw2]| command::status(sw1, sw2));
+        let secret_in_command = self.secret_in_command(command);
         let Some(apdu) = Apdu::parse(command) else {
-            let name = "not an APDU".to_owned();
-            return Decoded { name, status: status_text, ..Decoded::default() };
+            let name = NO_APDU.to_owned();
+            return Decoded { name, status: status_text, secret_in_command, ..Decoded::default() };
         };
         let sw1 = status.map_or(0, |[sw1, _]| sw1);
         let mut decoded = Decoded {
@@ -116,6 +117,7 @@ impl Decoder {
             name: apdu.name().to_owned(),
             what: apdu.parameters(),
             status: status_text,
+            secret_in_command,
             ..Decoded::default()
         };
         let channel = self.channels.entry(apdu.channel()).or_default();
@@ -129,13 +131,8 @@ impl Decoder {
         };
         whole.is_secret |= whole.kind == AnswerKind::Authentication
             && data.first().is_some_and(|tag| *tag != SYNCHRONISATION_FAILURE);
-        if !self.with_secrets {
-            if apdu.holds_codes() || whole.is_secret && is_update(apdu.ins) {
-                decoded.secret_in_command = data_field(apdu);
-            }
-            if whole.is_secret {
-                decoded.secret_in_answer = 0..data.len();
-            }
+        if whole.is_secret && !self.with_secrets {
+            decoded.secret_in_answer = 0..data.len();
         }
         whole.data.extend_from_slice(data);
         whole.data.truncate(MAX_TOGETHER);
@@ -152,6 +149,24 @@ impl Decoder {
         decoded
     }
 
+    /// Where in a command stand codes, or what is written to a file with keys. Where the lengths do not add up nothing
+    /// says which file it is, nor where its data begin.
+    fn secret_in_command(&self, command: &[u8]) -> Range<usize> {
+        let is_secret = |apdu: &Apdu<'_>| {
+            let channel = self.channels.get(&apdu.channel());
+            let file = channel.filter(|_| is_update(apdu.ins)).and_then(|channel| channel.file_of(apdu));
+            command::holds_codes(apdu.ins) || file.is_some_and(|file| holds_keys(&file))
+        };
+        match (Apdu::parse(command), command) {
+            _ if self.with_secrets => 0..0,
+            (Some(apdu), _) if is_secret(&apdu) => apdu.data_at..apdu.data_at.saturating_add(apdu.data.len()),
+            (None, [_, ins, _, _, _, ..]) if command::holds_codes(*ins) || is_update(*ins) => {
+                4..command.len()
+            }
+            _ => 0..0,
+        }
+    }
+
     /// A channel that is opened or closed knows nothing of what was there before.
     fn manage_channel(&mut self, apdu: &Apdu<'_>, data: &[u8]) {
         let number = if apdu.p1 == 0x80 { apdu.p2 } else { data.first().copied().unwrap_or(apdu.p2) };
@@ -164,12 +179,10 @@ const SYNCHRONISATION_FAILURE: u8 = 0xDC;
 
 const GET_RESPONSE: u8 = 0xC0;
 
+const NO_APDU: &str = "not an APDU";
+
 fn is_update(ins: u8) -> bool {
     matches!(ins, 0xD6 | 0xDC | 0xDB)
-}
-
-fn data_field(apdu: Apdu<'_>) -> Range<usize> {
-    apdu.data_at..apdu.data_at.saturating_add(apdu.data.len())
 }
 
 impl Channel {
@@ -220,7 +233,7 @@ impl Channel {
                 decoded.details.push(("envelope".to_owned(), Shown::Octets(apdu.data.to_vec())));
             }
             0xF2 => answer.kind = AnswerKind::ControlParameters,
-            _ if apdu.holds_codes() => {}
+            _ if command::holds_codes(apdu.ins) => {}
             _ => {
                 let hidden = self.file_command(apdu, decoded, &mut answer);
                 if !apdu.data.is_empty() && !hidden {
@@ -233,20 +246,24 @@ impl Channel {
 
     /// A command for an EF, the current one or one that it names; whether what it writes is a key.
     fn file_command(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded, answer: &mut Answer) -> bool {
+        let Some(name) = self.file_of(apdu) else { return false };
+        answer.is_secret = holds_keys(&name);
+        decoded.what = if decoded.what.is_empty() { name } else { format!("{name}, {}", decoded.what) };
+        answer.is_secret && is_update(apdu.ins)
+    }
+
+    /// The EF that a command is for; none when it is not for an EF, or none is known.
+    fn file_of(&self, apdu: &Apdu<'_>) -> Option<String> {
         if !apdu.is_for_file() {
-            return false;
+            return None;
         }
-        let name = match apdu.short_identifier() {
+        match apdu.short_identifier() {
             0 => self.file.clone(),
             sfi => {
                 let named = self.application.short_file(self.directory, sfi);
                 Some(named.unwrap_or_else(|| format!("the file with SFI {sfi:02X}")))
             }
-        };
-        let Some(name) = name else { return false };
-        answer.is_secret = holds_keys(&name);
-        decoded.what = if decoded.what.is_empty() { name } else { format!("{name}, {}", decoded.what) };
-        answer.is_secret && is_update(apdu.ins)
+        }
     }
 
     fn select(&mut self, apdu: &Apdu<'_>) -> String {

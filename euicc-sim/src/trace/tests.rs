@@ -88,6 +88,12 @@ fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
         command("01C0000000", "6C04"),
         command("01C0000002", "07C0 6102"),
         command("01C0000002", "FFEE 9000"),
+        // Lengths that do not add up.
+        command("0020000107 31323334FFFFFFFFFF", "6700"),
+        command("00200001 31323334", "6700"),
+        command("01D6000002 07C0FFEE", "6700"),
+        Event::Fault { command: octets("0020000107 31323334FFFFFFFFFF"), why: "no power".to_owned() },
+        Event::Fault { command: octets("01D6000004 07C0FFEE"), why: "no power".to_owned() },
         // What it belongs to is not known.
         command("02C0000004", "07C0FFEE 9000"),
     ];
@@ -103,6 +109,11 @@ fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
             "[1] GET RESPONSE to AUTHENTICATE -> 9000 ok\n    > 01C0000008\n    < ****************9000\n    answer: 8 octets, hidden\n",
             "[1] GET RESPONSE to READ BINARY -> 6102 ok, 2 octets wait\n    > 01C0000002\n    < ****6102\n",
             "[1] GET RESPONSE to READ BINARY -> 9000 ok\n    > 01C0000002\n    < ****9000\n    answer: 4 octets, hidden\n",
+            "not an APDU -> 6700 wrong length\n    > 00200001********************\n",
+            "not an APDU -> 6700 wrong length\n    > 00200001********\n",
+            "not an APDU -> 6700 wrong length\n    > 01D60000**********\n",
+            "not an APDU -> no answer: no power\n    > 00200001********************\n",
+            "[1] UPDATE BINARY -> no answer: no power\n    > 01D6000004********\n",
             "[2] GET RESPONSE -> 9000 ok\n    > 02C0000004\n    < ********9000\n",
         ],
     );
