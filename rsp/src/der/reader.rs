@@ -3,7 +3,7 @@
 use super::{DecodeError, Problem, Tag};
 
 /// No type of SGP.22 or of the profile package comes near this depth.
-const MAX_DEPTH: u8 = 32;
+pub(super) const MAX_DEPTH: u8 = 32;
 
 /// A position in a run of TLVs.
 #[derive(Clone, Debug)]

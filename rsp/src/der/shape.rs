@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::reader::MAX_DEPTH;
 use super::{Asn1, Reader, Tag, tlv_bytes};
 
 /// The shape of a type; it follows from the same description as the codec.
@@ -43,36 +44,45 @@ impl Shape {
         })
     }
 
-    /// Shows the TLV that `tlv` is: what it is, as far as its octets are what the type says.
+    /// Shows the TLV that `tlv` is: what it is, as far as its octets are what the type says. What is nested deeper than
+    /// a codec reads is shown as octets.
     pub fn show(self, own: Tag, tlv: &[u8]) -> Shown {
+        self.show_at(0, own, tlv)
+    }
+
+    fn show_at(self, depth: u8, own: Tag, tlv: &[u8]) -> Shown {
         let mut reader = Reader::new(tlv);
         match reader.tlv() {
-            Ok((tag, contents)) if reader.is_empty() => self.show_contents(own, tag, tlv, contents),
+            Ok((_, contents)) if reader.is_empty() && depth >= MAX_DEPTH => Shown::Octets(contents.to_vec()),
+            Ok((tag, contents)) if reader.is_empty() => {
+                self.show_contents(depth.saturating_add(1), own, tag, tlv, contents)
+            }
             _ => Shown::Octets(tlv.to_vec()),
         }
     }
 
-    fn show_contents(self, own: Tag, tag: Tag, tlv: &[u8], contents: &[u8]) -> Shown {
+    /// `depth` is that of the elements.
+    fn show_contents(self, depth: u8, own: Tag, tag: Tag, tlv: &[u8], contents: &[u8]) -> Shown {
         match self {
             Self::Text(text) => text(contents).map_or_else(|| Shown::Octets(contents.to_vec()), Shown::Text),
             Self::Sequence(fields) => match super::tlv::each(contents) {
-                Ok(elements) => Shown::Fields(in_order(fields, &elements)),
+                Ok(elements) => Shown::Fields(in_order(depth, fields, &elements)),
                 Err(_) => Shown::Octets(contents.to_vec()),
             },
             // Untagged, the alternative stands here itself; tagged, it stands inside.
             Self::Choice(fields) => {
-                Shown::Fields(vec![named(fields, if own == Tag::CHOICE { tlv } else { contents })])
+                Shown::Fields(vec![named(depth, fields, if own == Tag::CHOICE { tlv } else { contents })])
             }
             Self::SequenceOf(of, shape) => match super::tlv::each(contents) {
                 Ok(elements) => {
-                    Shown::List(elements.into_iter().map(|each| shape().show(of, each)).collect())
+                    Shown::List(elements.into_iter().map(|each| shape().show_at(depth, of, each)).collect())
                 }
                 Err(_) => Shown::Octets(contents.to_vec()),
             },
             Self::Octets if tag.is_constructed() && !contents.is_empty() => {
                 match super::tlv::each(contents) {
                     Ok(elements) => {
-                        Shown::Fields(elements.into_iter().map(|each| named(&[], each)).collect())
+                        Shown::Fields(elements.into_iter().map(|each| named(depth, &[], each)).collect())
                     }
                     Err(_) => Shown::Octets(contents.to_vec()),
                 }
@@ -104,11 +114,11 @@ fn first_tag(tlv: &[u8]) -> Option<Tag> {
 }
 
 /// The elements of a SEQUENCE: a tag that comes more than once stands for one field after the other.
-fn in_order(fields: &[Field], elements: &[&[u8]]) -> Vec<(String, Shown)> {
+fn in_order(depth: u8, fields: &[Field], elements: &[&[u8]]) -> Vec<(String, Shown)> {
     let mut left = fields;
     let mut shown = Vec::new();
     for element in elements {
-        shown.push(named(left, element));
+        shown.push(named(depth, left, element));
         let found = left.iter().position(|field| field.fits(element));
         left = found.and_then(|at| left.get(at + 1..)).unwrap_or(left);
     }
@@ -116,12 +126,12 @@ fn in_order(fields: &[Field], elements: &[&[u8]]) -> Vec<(String, Shown)> {
 }
 
 /// One TLV under the name that `fields` have for it; an element that they do not know is named by its tag.
-fn named(fields: &[Field], tlv: &[u8]) -> (String, Shown) {
+fn named(depth: u8, fields: &[Field], tlv: &[u8]) -> (String, Shown) {
     match fields.iter().find(|field| field.fits(tlv)) {
-        Some(field) => (standard_name(field.name), (field.shape)().show(field.tag, tlv)),
+        Some(field) => (standard_name(field.name), (field.shape)().show_at(depth, field.tag, tlv)),
         None => {
             let tag = first_tag(tlv).unwrap_or(Tag::CHOICE);
-            (format!("[{tag}]"), Shape::Octets.show(tag, tlv))
+            (format!("[{tag}]"), Shape::Octets.show_at(depth, tag, tlv))
         }
     }
 }
@@ -227,5 +237,24 @@ mod tests {
         let broken = "BF310480010002";
         assert_eq!(show::<EnableProfileResponse>(broken), Shown::Octets(hex::decode("80010002").unwrap()));
         assert_eq!(show::<EnableProfileResponse>("BF31"), Shown::Octets(vec![0xBF, 0x31]));
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_shown_as_octets() {
+        // 64 KiB of SEQUENCEs, each the only element of the one before.
+        let mut nested = Vec::new();
+        for left in (256..=u16::MAX - 4).rev().step_by(4) {
+            nested.extend([[0x30, 0x82], left.to_be_bytes()].concat());
+        }
+        nested.resize(usize::from(u16::MAX), 0);
+        let mut shown = &Shape::Octets.show(Tag::SEQUENCE, &nested);
+        let mut depth = 0;
+        while let Shown::Fields(fields) = shown {
+            let [(_, inside)] = &fields[..] else { panic!("{fields:?}") };
+            (shown, depth) = (inside, depth + 1);
+        }
+        assert_eq!(depth, MAX_DEPTH);
+        let headers = 4 * (usize::from(MAX_DEPTH) + 1);
+        assert_eq!(*shown, Shown::Octets(nested[headers..].to_vec()));
     }
 }
