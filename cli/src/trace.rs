@@ -1,8 +1,9 @@
 //! `--trace`: everything that goes through a card's door, decoded, into a file.
 
 use std::{
-    fs::File,
-    io::Write,
+    fs::{File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -28,10 +29,13 @@ impl TraceOptions {
     /// Begins the trace, if one is wanted. An older file of that name is replaced.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written, or there is none that the secrets could be in.
     pub fn begin(&self) -> Result<Trace, Fault> {
-        let Some(path) = self.trace.clone() else { return Ok(Trace(None)) };
-        let file = File::create(&path).map_err(|why| unwritten(why, &path))?;
+        let Some(path) = self.trace.clone() else {
+            // Not left to the parser: it does not see an option that stands on the other side of a subcommand.
+            return if self.trace_secrets { Err(no_trace()) } else { Ok(Trace(None)) };
+        };
+        let file = create(&path, self.trace_secrets).map_err(|why| unwritten(why, &path))?;
         let recorder = Recorder::new(Form::of(&path), self.trace_secrets);
         Ok(Trace(Some(Arc::new(Mutex::new(Open { path, file: Some(file), recorder })))))
     }
@@ -75,7 +79,31 @@ impl Open {
     }
 }
 
-pub(crate) fn unwritten(why: std::io::Error, path: &Path) -> Fault {
+/// The file for a trace, empty. One `with_secrets` is for its owner alone.
+pub(crate) fn create(path: &Path, with_secrets: bool) -> io::Result<File> {
+    const OWNER_ONLY: u32 = 0o600;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    if with_secrets {
+        options.mode(OWNER_ONLY);
+    }
+    let file = options.open(path)?;
+    // The mode above counts only for a new file. A terminal or a pipe keeps what it has.
+    if with_secrets && file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
+    }
+    Ok(file)
+}
+
+fn no_trace() -> Fault {
+    Fault::new(
+        "--trace-secrets is given without --trace",
+        "there is no trace that the secrets could be in",
+        "name a file with --trace, or leave --trace-secrets out",
+    )
+}
+
+pub(crate) fn unwritten(why: io::Error, path: &Path) -> Fault {
     Fault::caused_by(
         why,
         format!("cannot write the trace to {}", path.display()),

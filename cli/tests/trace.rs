@@ -9,6 +9,8 @@
 
 mod common;
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
 use common::{fail, landfall, succeed};
 
 #[test]
@@ -34,6 +36,32 @@ fn a_trace_has_the_form_of_its_ending_and_can_be_shown_again() {
     assert_eq!(functions(&shown), functions(&text));
     succeed(landfall(folder.path()).args(["trace", &path("trace.jsonl"), "--to", &path("again.txt")]));
     assert_eq!(std::fs::read_to_string(path("again.txt")).unwrap(), shown);
+}
+
+#[test]
+fn a_trace_with_secrets_is_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mode = |name: &str| std::fs::metadata(path(name)).unwrap().permissions().mode() & 0o777;
+    for name in ["older.jsonl", "plain.txt"] {
+        std::fs::write(path(name), "an older one").unwrap();
+        std::fs::set_permissions(path(name), Permissions::from_mode(0o644)).unwrap();
+    }
+    for name in ["older.jsonl", "new.jsonl"] {
+        let arguments = ["device", "--trace-secrets", "info", "--trace", &path(name)];
+        succeed(landfall(folder.path()).args(arguments));
+        assert_eq!(mode(name), 0o600);
+    }
+    let again = |name: &str, more: &[&str]| {
+        let arguments = ["trace", &path("new.jsonl"), "--to", &path(name)];
+        succeed(landfall(folder.path()).args(arguments).args(more));
+        mode(name)
+    };
+    assert_eq!(again("again.txt", &["--secrets"]), 0o600);
+    assert_eq!(again("plain.txt", &[]), 0o644);
+
+    let errors = fail(landfall(folder.path()).args(["device", "info", "--trace-secrets"]));
+    assert!(errors.contains("--trace-secrets is given without --trace"), "{errors}");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! `landfall trace`: a trace again, in another form.
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 use euicc_sim::trace::{Form, Recorder, read_line};
 use world::Fault;
 
-use crate::{output::say, trace::unwritten};
+use crate::{
+    output::say,
+    trace::{create, unwritten},
+};
 
 /// Show a trace of a card: JSON lines of --trace, or lines of hex digits, COMMAND > ANSWER
 #[derive(Debug, Args)]
@@ -45,7 +48,9 @@ impl Command {
             trace.extend(recorder.record(&exchange));
         }
         match &self.to {
-            Some(path) => std::fs::write(path, &trace).map_err(|why| unwritten(why, path)),
+            Some(path) => create(path, self.secrets)
+                .and_then(|mut file| file.write_all(&trace))
+                .map_err(|why| unwritten(why, path)),
             None => say(&String::from_utf8_lossy(&trace)),
         }
     }
