@@ -82,6 +82,13 @@ fn lines_of_hex_digits_are_shown_and_others_are_refused_with_their_number() {
     let shown = succeed(landfall(folder.path()).arg("trace").arg(&file).arg("--secrets"));
     assert!(shown.contains("31323334"), "{shown}");
 
+    // What a trace does not have is not made up.
+    std::fs::write(&file, "00A40004023F00 > 9000\n0020000108****************>63C2\n").unwrap();
+    let shown = succeed(landfall(folder.path()).arg("trace").arg(&file));
+    assert!(shown.contains("> 0020000108****************\n"), "{shown}");
+    let errors = fail(landfall(folder.path()).arg("trace").arg(&file).arg("--secrets"));
+    assert!(errors.contains("line 2 of ") && errors.contains("hides codes or keys"), "{errors}");
+
     std::fs::write(&file, "00A40004023F00 > 9000\n00A4\n").unwrap();
     let errors = fail(landfall(folder.path()).arg("trace").arg(&file));
     assert!(errors.contains("line 2 of ") && errors.contains("no > between"), "{errors}");

@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use clap::Args;
-use euicc_sim::trace::{Form, Recorder, read_line};
+use euicc_sim::trace::{Form, LineError, Recorder, read_line};
 use world::Fault;
 
 use crate::{
@@ -38,12 +38,20 @@ impl Command {
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
-            let exchange = read_line(line).map_err(|why| {
-                Fault::new(
-                    format!("line {} of {} is not of a trace", number.saturating_add(1), self.file.display()),
-                    why,
-                    "give a .jsonl file of --trace, or lines such as 00A40004023F00 > 9000",
-                )
+            let exchange = read_line(line, self.secrets).map_err(|error| {
+                let line = format!("line {} of {}", number.saturating_add(1), self.file.display());
+                match error {
+                    LineError::Malformed(why) => Fault::new(
+                        format!("{line} is not of a trace"),
+                        why,
+                        "give a .jsonl file of --trace, or lines such as 00A40004023F00 > 9000",
+                    ),
+                    LineError::Hidden => Fault::new(
+                        format!("{line} hides codes or keys"),
+                        "the trace was made without --trace-secrets and does not have them",
+                        "leave --secrets out, or make the trace again",
+                    ),
+                }
             })?;
             trace.extend(recorder.record(&exchange));
         }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::text::octets;
-use super::{Decoded, Event, Exchange, read};
+use super::{Decoded, Event, Exchange, LineError, read};
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -93,9 +93,9 @@ pub(super) fn line(exchange: &Exchange, decoded: &Decoded) -> String {
 }
 
 /// The exchange that such a line tells.
-pub(super) fn read(line: &str) -> Result<Exchange, String> {
-    let line: Line = serde_json::from_str(line).map_err(|why| why.to_string())?;
-    let octets = |digits: &Option<String>| read::octets(digits.as_deref().unwrap_or_default());
+pub(super) fn read(line: &str, with_secrets: bool) -> Result<Exchange, LineError> {
+    let line: Line = serde_json::from_str(line).map_err(|why| LineError::Malformed(why.to_string()))?;
+    let octets = |digits: &Option<String>| read::octets(digits.as_deref().unwrap_or_default(), with_secrets);
     let command = octets(&line.command)?;
     let event = match line.event {
         Kind::Reset => Event::Reset { atr: octets(&line.atr)? },

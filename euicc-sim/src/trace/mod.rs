@@ -33,7 +33,7 @@ use rsp::time::Timestamp;
 use world::{Atr, CardDoor, Clock, DoorFault};
 
 pub use decode::{Decoded, Decoder};
-pub use read::read_line;
+pub use read::{LineError, read_line};
 
 /// What went through a door once.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -64,11 +64,11 @@ async fn a_text_tells_functions_files_and_status_words() {
 async fn json_lines_are_read_back_and_tell_the_same() {
     let Some(exchanges) = exchanges().await else { return };
     let lines = String::from_utf8(recorded(&exchanges, Form::JsonLines, true)).unwrap();
-    let read: Vec<Exchange> = lines.lines().map(|line| read_line(line).unwrap()).collect();
+    let read: Vec<Exchange> = lines.lines().map(|line| read_line(line, true).unwrap()).collect();
     assert_eq!(read, exchanges);
 
     let lines = String::from_utf8(recorded(&exchanges, Form::JsonLines, false)).unwrap();
-    let read: Vec<Exchange> = lines.lines().map(|line| read_line(line).unwrap()).collect();
+    let read: Vec<Exchange> = lines.lines().map(|line| read_line(line, false).unwrap()).collect();
     assert_eq!(recorded(&read, Form::JsonLines, false), lines.as_bytes(), "what is hidden stays hidden");
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let enabled = lines
