@@ -100,11 +100,15 @@ impl<'a> Apdu<'a> {
             (_, 0xDC) => "UPDATE RECORD",
             (_, 0xE0) => "CREATE FILE",
             (true, 0xE2) => "STORE DATA",
-            (_, 0xE4) => "DELETE FILE",
-            (_, 0xE6) => "INSTALL",
-            (_, 0xE8) => "TERMINATE",
+            (false, 0xE4) => "DELETE FILE",
+            (true, 0xE4) => "DELETE",
+            (false, 0xE6) => "TERMINATE DF",
+            (true, 0xE6) => "INSTALL",
+            (false, 0xE8) => "TERMINATE EF",
+            (true, 0xE8) => "LOAD",
             (true, 0xF0) => "SET STATUS",
             (true, 0xF2) => "STATUS",
+            (false, 0xFE) => "TERMINATE CARD USAGE",
             _ => "unknown command",
         }
     }
@@ -131,13 +135,20 @@ impl<'a> Apdu<'a> {
                 0x02 => "SUCI, 5G NSWO".to_owned(),
                 _ => format!("P2 {p2:02X}"),
             },
-            0xB2 | 0xDC | 0xA2 => match p2 & 0x07 {
+            0xA2 => {
+                let from = if p1 == 0 { "the current record".to_owned() } else { format!("record {p1}") };
+                match p2 & 0x07 {
+                    4 => format!("forward from {from}"),
+                    5 => format!("backward from {from}"),
+                    6 => format!("enhanced, P1 {p1:02X}"),
+                    _ => format!("P1 {p1:02X} P2 {p2:02X}"),
+                }
+            }
+            0xB2 | 0xDC => match p2 & 0x07 {
                 2 => "next record".to_owned(),
                 3 => "previous record".to_owned(),
                 4 if p1 == 0 => "current record".to_owned(),
                 4 => format!("record {p1}"),
-                5 => format!("backward from record {p1}"),
-                6 => "enhanced".to_owned(),
                 _ => format!("P1 {p1:02X} P2 {p2:02X}"),
             },
             0xB0 | 0xD6 if p1 & 0x80 == 0 => format!("offset {}", u16::from_be_bytes([p1, p2])),
@@ -211,9 +222,12 @@ pub(super) fn status(sw1: u8, sw2: u8) -> String {
         (0x62, 0x82) => "the end was reached before Le octets, or nothing was found",
         (0x62, 0x83) => "the selected file is deactivated",
         (0x62, 0x85) => "the selected file is terminated",
-        (0x62, 0xF1 | 0xF3) => "more data wait",
+        (0x62, 0xF1) => "more data wait",
+        (0x62, 0xF2) => "more data wait, and a proactive command",
+        (0x62, 0xF3) => "response data wait",
         (0x63, 0xC0..=0xCF) => return format!("wrong, {} attempts left", sw2 & 0x0F),
         (0x63, 0xF1) => "more data are expected",
+        (0x63, 0xF2) => "more data are expected, and a proactive command waits",
         (0x64, _) => "not executed, nothing is changed",
         (0x65, 0x00) => "not executed, memory has changed",
         (0x65, 0x81) => "memory problem",
@@ -278,5 +292,27 @@ mod tests {
         assert_eq!(status(0x63, 0xC2), "wrong, 2 attempts left");
         assert_eq!(status(0x91, 0x0B), "ok, a proactive command of 11 octets waits");
         assert_eq!(status(0x98, 0x62), "authentication error: wrong MAC");
+        assert_eq!(status(0x62, 0xF2), "more data wait, and a proactive command");
+        assert_eq!(status(0x63, 0xF2), "more data are expected, and a proactive command waits");
+    }
+
+    #[test]
+    fn a_command_is_named_by_its_class_too() {
+        let name = |cla, ins| Apdu::parse(&[cla, ins, 0, 0]).unwrap().name();
+        assert_eq!((name(0x00, 0xE4), name(0x80, 0xE4)), ("DELETE FILE", "DELETE"));
+        assert_eq!((name(0x00, 0xE6), name(0x80, 0xE6)), ("TERMINATE DF", "INSTALL"));
+        assert_eq!((name(0x00, 0xE8), name(0x80, 0xE8)), ("TERMINATE EF", "LOAD"));
+        assert_eq!(name(0x00, 0xFE), "TERMINATE CARD USAGE");
+    }
+
+    #[test]
+    fn a_record_is_named_as_the_command_means_it() {
+        let parameters = |ins, p1, p2| Apdu::parse(&[0x00, ins, p1, p2]).unwrap().parameters();
+        assert_eq!(parameters(0xB2, 3, 0x04), "record 3");
+        assert_eq!(parameters(0xDC, 0, 0x04), "current record");
+        assert_eq!(parameters(0xB2, 0, 0x02), "next record");
+        assert_eq!(parameters(0xA2, 3, 0x04), "forward from record 3");
+        assert_eq!(parameters(0xA2, 0, 0x05), "backward from the current record");
+        assert_eq!(parameters(0xA2, 3, 0x06), "enhanced, P1 03");
     }
 }

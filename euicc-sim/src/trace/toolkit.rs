@@ -83,7 +83,7 @@ fn command_name(kind: u8) -> &'static str {
     }
 }
 
-/// TS 102 223 section 8.6.
+/// TS 102 223 section 8.6, which leaves 7 and 8 to 3GPP: TS 31.111 section 8.6.
 fn refresh_mode(qualifier: u8) -> &'static str {
     match qualifier & 0x0F {
         0 => "NAA initialization and full file change",
@@ -93,7 +93,10 @@ fn refresh_mode(qualifier: u8) -> &'static str {
         4 => "UICC reset",
         5 => "NAA application reset",
         6 => "NAA session reset",
+        7 => "steering of roaming",
+        8 => "steering of roaming for I-WLAN",
         9 => "eUICC profile state change",
+        10 => "application update",
         _ => "reserved mode",
     }
 }
@@ -128,4 +131,23 @@ fn shown(parts: &[(u8, &[u8])]) -> Shown {
         _ => format!("[{tag:02X}]"),
     };
     Shown::Fields(parts.iter().map(|(tag, value)| (name(*tag), Shown::Octets(value.to_vec()))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_is_named_by_its_qualifier() {
+        let name = |qualifier: u8| {
+            let command = [0xD0, 0x09, 0x81, 0x03, 0x01, REFRESH, qualifier, 0x82, 0x02, 0x81, 0x82];
+            proactive_command(&command).unwrap().0
+        };
+        assert_eq!(name(0x04), "REFRESH, UICC reset");
+        assert_eq!(name(0x07), "REFRESH, steering of roaming");
+        assert_eq!(name(0x08), "REFRESH, steering of roaming for I-WLAN");
+        assert_eq!(name(0x09), "REFRESH, eUICC profile state change");
+        assert_eq!(name(0x0A), "REFRESH, application update");
+        assert_eq!(name(0x0B), "REFRESH, reserved mode");
+    }
 }
