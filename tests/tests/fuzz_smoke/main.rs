@@ -62,7 +62,8 @@ fn a_spoiled_package_is_read_or_refused() {
         }
     }
     run.end();
-    assert!(read < rounds, "some of them must be refused");
+    // A single round, such as a failing one that is repeated, may well be read.
+    assert!(rounds == 1 || read < rounds, "some of them must be refused");
     assert!(InstalledProfile::of(&Package::decode(&whole).unwrap(), &Capabilities::default()).is_ok());
 }
 
