@@ -88,14 +88,21 @@ struct List {
 /// The file cannot be read or is not such a list.
 pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
     let text = crate::command::sm_dp::read_text(&file.to_owned())?;
-    let list: List = toml::from_str(&text).map_err(|e| {
+    entries(&text).map_err(|why| {
         Fault::new(
             format!("cannot use the cards in {}", file.display()),
-            e.to_string().trim_end().to_owned(),
+            why,
             "correct the file: each [[card]] may have eid, door, address, memory, at-quirks, visible and description",
         )
-    })?;
-    Ok(list.card)
+    })
+}
+
+fn entries(text: &str) -> Result<Vec<CardEntry>, String> {
+    let list: List = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+    match list.card.as_slice() {
+        [] => Err("there is no card in it".to_owned()),
+        _ => Ok(list.card),
+    }
 }
 
 /// The EIDs of these cards, in their order; no two are the same.
@@ -201,10 +208,6 @@ mod tests {
         Pki::from_seed(b"cards", &PkiOptions::default()).unwrap()
     }
 
-    fn entries(text: &str) -> Vec<CardEntry> {
-        toml::from_str::<List>(text).unwrap().card
-    }
-
     #[test]
     fn every_card_has_an_eid_of_its_own_that_the_eum_can_vouch_for() {
         let pki = pki();
@@ -226,7 +229,8 @@ mod tests {
         let list = entries(
             "[[card]]\ndoor = 'at'\naddress = 'modem'\nmemory = 'ram'\nat-quirks = ['unquoted-hex']\nvisible = ['001-01']\n\
              [card.description]\nmemory_size = 4096\ncapabilities.firmware_version = '9.8.7'\n[[card]]\n",
-        );
+        )
+        .unwrap();
         assert_eq!((list[0].door, list[0].memory), (Door::At, MemoryPlace::Ram));
         assert_eq!(list[0].at_quirks, [at::Quirk::UnquotedHex]);
         assert_eq!(list[1], CardEntry::default());
@@ -248,10 +252,16 @@ mod tests {
     }
 
     #[test]
+    fn a_list_without_cards_is_refused() {
+        assert!(entries("card = []").unwrap_err().contains("no card"));
+        assert!(entries("").is_err());
+    }
+
+    #[test]
     fn the_example_of_the_documentation_can_be_served() {
         let page = include_str!("../../docs/cards.md");
         let (_, rest) = page.split_once("```toml\n").unwrap();
-        let list = entries(rest.split_once("```").unwrap().0);
+        let list = entries(rest.split_once("```").unwrap().0).unwrap();
         let pki = pki();
         for (entry, eid) in list.iter().zip(eids(&pki, &list).unwrap()) {
             let description = parties::card_description(&pki, eid).unwrap();

@@ -14,7 +14,11 @@ use net::{
 };
 use rsp::ids::{Eid, Plmn};
 use serde::Serialize;
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
 use world::{BoxCardDoor, Fault};
 
 use crate::{
@@ -130,7 +134,7 @@ impl Serve {
         }
         show(&served, json)?;
         tokio::select! {
-            Some(ended) = tasks.join_next() => ended.unwrap_or(Ok(())),
+            Some(ended) = tasks.join_next() => ended.unwrap_or_else(|panic| Err(broken_off(panic))),
             () = super::super::sm_dp::stop_signal() => Ok(()),
         }
     }
@@ -223,6 +227,15 @@ async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardDoor>) -> Result<(
     }
 }
 
+/// A card is served until somebody takes it away; one that stops by itself is not the end that was asked for.
+fn broken_off(panic: JoinError) -> Fault {
+    Fault::caused_by(
+        panic,
+        "a card is served no longer",
+        "start the command again; this is a mistake of this program",
+    )
+}
+
 fn show(served: &[Served], json: bool) -> Result<(), Fault> {
     if json {
         say_json(&served)?;
@@ -259,6 +272,12 @@ mod tests {
         for address in ["localhost", "localhost:x", "localhost:65535"] {
             assert!(nth_port(address, 1).is_err(), "{address}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_card_that_panics_is_a_fault() {
+        let panic = tokio::spawn(async { panic!("told to") }).await.unwrap_err();
+        assert!(broken_off(panic).why.contains("told to"));
     }
 
     #[test]
