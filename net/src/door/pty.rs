@@ -132,8 +132,7 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd, PathBuf)> {
 
 fn make_link(link: &Path, port: &Path) -> Result<(), Fault> {
     let what = || format!("cannot make {} a link to the serial port", link.display());
-    // One that nobody claims was left by a modem that was killed; where it leads is somebody else's by now.
-    if link.is_symlink()
+    if was_left_behind(link, port)
         && let Err(error) = fs::remove_file(link)
     {
         return Err(Fault::caused_by(error, what(), "remove the old link, or choose another path"));
@@ -145,6 +144,13 @@ fn make_link(link: &Path, port: &Path) -> Result<(), Fault> {
         };
         Fault::caused_by(error, what(), next)
     })
+}
+
+/// Whether a modem that was killed has left the link. Nobody claims it, and it leads to where ports are, to one that may be
+/// somebody else's by now, or to nothing; a link to anything else is not ours to remove.
+fn was_left_behind(link: &Path, port: &Path) -> bool {
+    let leads_to_a_port = |target: PathBuf| port.parent().is_some_and(|ports| target.starts_with(ports));
+    fs::read_link(link).is_ok_and(|target| leads_to_a_port(target) || !link.exists())
 }
 
 #[cfg(test)]
@@ -204,8 +210,17 @@ mod tests {
         drop(pty);
         assert!(link.symlink_metadata().is_err());
 
-        std::os::unix::fs::symlink(folder.path().join("gone"), &link).unwrap();
-        drop(Pty::open(Some(&link)).unwrap());
+        let elsewhere = folder.path().join("elsewhere");
+        let other_port = Pty::open(None).unwrap();
+        for left_behind in [elsewhere.as_path(), other_port.path()] {
+            std::os::unix::fs::symlink(left_behind, &link).unwrap();
+            drop(Pty::open(Some(&link)).unwrap());
+        }
+        fs::write(&elsewhere, "").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        Pty::open(Some(&link)).unwrap_err();
+        assert_eq!(fs::read_link(&link).unwrap(), elsewhere);
+        fs::remove_file(&link).unwrap();
         fs::write(&link, "a file of somebody's").unwrap();
         Pty::open(Some(&link)).unwrap_err();
         assert_eq!(fs::read_to_string(&link).unwrap(), "a file of somebody's");
