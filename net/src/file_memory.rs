@@ -80,12 +80,10 @@ impl FileMemory {
 
     /// Appends octets to what counts, durably.
     fn append(&mut self, octets: &[u8]) -> io::Result<()> {
-        let mut file = owner_only().open(&self.path)?;
-        let length = self.length as u64;
-        if file.metadata()?.len() != length {
-            file.set_len(length)?;
-        }
-        file.seek(SeekFrom::Start(length))?;
+        // One that is not there although something was committed has been removed: a new one would have lost it.
+        let mut file = owner_only().create(self.length == 0).open(&self.path)?;
+        self.cut_off_the_rest(&file)?;
+        file.seek(SeekFrom::Start(self.length as u64))?;
         file.write_all(octets)?;
         file.sync_data()?;
         if !self.is_named {
@@ -95,11 +93,24 @@ impl FileMemory {
         Ok(())
     }
 
+    /// Leaves what counts. A file that is shorter has lost some of it, and is left as it is.
+    fn cut_off_the_rest(&self, file: &File) -> io::Result<()> {
+        let length = self.length as u64;
+        match file.metadata()?.len() {
+            found if found < length => {
+                let why = format!("it has {found} octets, and had {length}");
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, why))
+            }
+            found if found > length => file.set_len(length),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes away what a commit that failed has left. If that fails too, the next commit does it.
     fn take_back(&self) {
         let file = OpenOptions::new().write(true).open(&self.path);
         let taken_back = file.and_then(|file| {
-            file.set_len(self.length as u64)?;
+            self.cut_off_the_rest(&file)?;
             file.sync_all()
         });
         if let Err(error) = taken_back {
@@ -190,11 +201,13 @@ fn unusable(path: &Path, error: io::Error) -> Fault {
 }
 
 fn unwritable(path: &Path, error: io::Error) -> Fault {
-    Fault::caused_by(
-        error,
-        format!("cannot write {}", path.display()),
-        "check that the folder is writable and the disk is not full; the old content still stands",
-    )
+    let next = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => {
+            "somebody else has removed or shortened it while it was in use: restore a copy of it, and start again"
+        }
+        _ => "check that the folder is writable and the disk is not full; the old content still stands",
+    };
+    Fault::caused_by(error, format!("cannot write {}", path.display()), next)
 }
 
 /// The content is secret: keys of a card.

@@ -230,6 +230,28 @@ fn two_at_once_are_refused_and_one_after_the_other_are_not() {
 }
 
 #[test]
+fn a_commit_on_top_of_what_somebody_else_has_removed_is_a_fault() {
+    let journal = Journal::new([cell(10, 1)]);
+    let whole = journal.octets();
+    let mut memory = journal.open().unwrap();
+    for shorter in [&whole[..whole.len() - 1], &[]] {
+        fs::write(&journal.path, shorter).unwrap();
+        let fault = memory.commit(cell(10, 2)).unwrap_err();
+        assert!(fault.next.contains("somebody else"), "{fault}");
+        assert_eq!(journal.octets(), shorter);
+    }
+    fs::remove_file(&journal.path).unwrap();
+    let fault = memory.commit(cell(10, 2)).unwrap_err();
+    assert!(fault.next.contains("somebody else"), "{fault}");
+    assert!(!journal.path.exists());
+    // Longer is what a commit leaves that was cut off.
+    fs::write(&journal.path, [whole, vec![0; 5]].concat()).unwrap();
+    memory.commit(cell(10, 2)).unwrap();
+    drop(memory);
+    assert_eq!(journal.cells().unwrap()["cell"].to_vec(), [2; 10]);
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_a_fault() {
     let journal = Journal::new([cell(1, 1)]);
     let fault = FileMemory::open(journal.path.join("below a file/card")).unwrap_err();
