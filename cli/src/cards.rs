@@ -1,6 +1,7 @@
 //! Which cards a command serves, and by which doors: so many of one kind, or a list in a file.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -30,7 +31,8 @@ pub struct CardEntry {
     pub eid: Option<Eid>,
     /// How it is reached.
     pub door: Door,
-    /// Where: the address of a TCP door or of a reader's slot, the path of a serial port.
+    /// Where: `host:port` of a TCP door or of a reader's slot, the path of a link to a serial port. Without it,
+    /// [`places`] gives one.
     pub address: Option<String>,
     /// Where its memory is.
     pub memory: MemoryPlace,
@@ -139,6 +141,75 @@ pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
     Ok(eids)
 }
 
+/// Where a card is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Listens at this `host:port`.
+    Tcp(String),
+    /// In the slot at this `host:port`.
+    Vpcd(String),
+    /// A serial port, and the link that is to lead to it.
+    At(Option<PathBuf>),
+}
+
+/// The address of the first card without one, by its door; others have the next ports.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstAddresses<'a> {
+    /// Where it listens.
+    pub tcp: &'a str,
+    /// The first slot.
+    pub vpcd: &'a str,
+}
+
+/// Where these cards are, in their order; no two are at the same place.
+///
+/// # Errors
+/// An address is no `host:port`, two cards have the same, or there are no more ports.
+pub fn places(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<Place>, Fault> {
+    // Port 0 is any free one every time.
+    let is_any = |address: &str| address.ends_with(":0");
+    let mut taken: HashSet<String> = HashSet::new();
+    for address in entries.iter().filter(|entry| entry.door != Door::At).flat_map(|entry| &entry.address) {
+        nth_port(address, 0)?;
+        if !taken.insert(address.clone()) && !is_any(address) {
+            let next = "give each card an address of its own, or leave it out";
+            return Err(Fault::new("cannot make the cards", format!("two of them are at {address}"), next));
+        }
+    }
+    let free = |address: &Result<String, Fault>| {
+        address.as_ref().map_or(true, |address| is_any(address) || !taken.contains(address))
+    };
+    let [mut tcp, mut vpcd] = [first.tcp, first.vpcd]
+        .map(|first| (0..=u16::MAX).map(move |number| nth_port(first, number)).filter(free));
+    let none = || Fault::new("cannot make the cards", "there are no more ports", "serve fewer cards");
+    let mut places = Vec::with_capacity(entries.len());
+    for CardEntry { door, address, .. } in entries {
+        places.push(match (door, address.clone()) {
+            (Door::At, address) => Place::At(address.map(PathBuf::from)),
+            (Door::Tcp, Some(address)) => Place::Tcp(address),
+            (Door::Vpcd, Some(address)) => Place::Vpcd(address),
+            (Door::Tcp, None) => Place::Tcp(tcp.next().ok_or_else(none)??),
+            (Door::Vpcd, None) => Place::Vpcd(vpcd.next().ok_or_else(none)??),
+        });
+    }
+    Ok(places)
+}
+
+/// The address with a port so much higher.
+fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
+    let next = "give an address as HOST:PORT, with enough ports above it";
+    let fault = |why: &str| Fault::new(format!("cannot use the address {address:?} of a card"), why, next);
+    let (host, port) = address.rsplit_once(':').ok_or_else(|| fault("it is no HOST:PORT"))?;
+    let port: u16 = port.parse().map_err(|_| fault("its port is no number up to 65535"))?;
+    match port {
+        0 => Ok(address.to_owned()),
+        port => {
+            let port = port.checked_add(number).ok_or_else(|| fault("there are no more ports"))?;
+            Ok(format!("{host}:{port}"))
+        }
+    }
+}
+
 impl CardEntry {
     /// The card, with its memory; what it has in common with the others is held once.
     ///
@@ -160,11 +231,6 @@ impl CardEntry {
             }
             MemoryPlace::Ram => Card::open_among(description, RamMemory::default(), world.clone(), shared),
         }
-    }
-
-    /// The path of its serial port, if it is to have one of its own choice.
-    pub fn link(&self) -> Option<PathBuf> {
-        self.address.as_ref().map(PathBuf::from)
     }
 }
 
@@ -222,6 +288,45 @@ mod tests {
         }
         entries[4].eid = Some(first);
         assert!(super::eids(&pki, &entries).unwrap_err().why.contains("two of them"));
+    }
+
+    const FIRST: FirstAddresses<'static> = FirstAddresses { tcp: "[::1]:0", vpcd: "localhost:35963" };
+
+    #[test]
+    fn every_card_has_a_place_of_its_own() {
+        let list = entries(
+            "[[card]]\ndoor = 'vpcd'\n[[card]]\ndoor = 'vpcd'\naddress = 'localhost:35964'\n[[card]]\ndoor = 'vpcd'\n\
+             [[card]]\n[[card]]\n[[card]]\ndoor = 'at'\n[[card]]\ndoor = 'at'\naddress = 'modem'\n",
+        )
+        .unwrap();
+        let vpcd = |port: u16| Place::Vpcd(format!("localhost:{port}"));
+        let any = Place::Tcp("[::1]:0".into());
+        assert_eq!(
+            places(&list, FIRST).unwrap(),
+            [
+                vpcd(35963),
+                vpcd(35964),
+                vpcd(35965),
+                any.clone(),
+                any,
+                Place::At(None),
+                Place::At(Some("modem".into()))
+            ]
+        );
+        let twice = vec![list[1].clone(); 2];
+        assert!(places(&twice, FIRST).unwrap_err().why.contains("two of them"));
+        let last = FirstAddresses { vpcd: "localhost:65535", ..FIRST };
+        assert!(places(&[list[0].clone(), list[2].clone()], last).unwrap_err().why.contains("no more ports"));
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_told() {
+        for address in ["35964", "localhost", "localhost:", "localhost:x", "localhost:65536"] {
+            for door in [Door::Tcp, Door::Vpcd] {
+                let entry = CardEntry { door, address: Some(address.into()), ..CardEntry::default() };
+                assert!(places(&[entry], FIRST).unwrap_err().next.contains("HOST:PORT"), "{address}");
+            }
+        }
     }
 
     #[test]

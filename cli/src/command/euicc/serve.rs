@@ -22,7 +22,7 @@ use tokio::{
 use world::{BoxCardDoor, Fault};
 
 use crate::{
-    cards::{self, CardEntry, Door, MemoryPlace},
+    cards::{self, CardEntry, Door, FirstAddresses, MemoryPlace, Place},
     output::{Table, remark, say, say_json},
     parties,
     settings::Settings,
@@ -101,16 +101,18 @@ impl Serve {
         let pki = crate::pki::load_or_init(settings)?;
         let entries = match &self.cards {
             Some(file) => cards::read(file)?,
-            None => self.entries(eid, settings)?,
+            None => self.entries(eid),
         };
+        let places = cards::places(&entries, self.first_addresses(settings))?;
         net::raise_open_files();
         let shared = Arc::new(Shared::default());
         let mut served = Vec::with_capacity(entries.len());
         let mut tasks = JoinSet::new();
-        for (number, (entry, eid)) in entries.iter().zip(cards::eids(&pki, &entries)?).enumerate() {
+        let cards = entries.iter().zip(cards::eids(&pki, &entries)?).zip(places);
+        for (number, ((entry, eid), place)) in cards.enumerate() {
             let card = entry.open(eid, settings, &pki, &world, &shared)?;
             let card = trace.over(card, eid.to_string(), &world.clock);
-            let (door, address) = open(entry, settings).await?;
+            let (door, address) = open(place).await?;
             served.push(Served { eid, door: entry.door, address: address.clone() });
             match door {
                 Opened::Tcp(listener) => {
@@ -139,57 +141,41 @@ impl Serve {
         }
     }
 
-    /// As many as were asked for, with addresses one after the other.
-    fn entries(&self, eid: Option<Eid>, settings: &Settings) -> Result<Vec<CardEntry>, Fault> {
+    /// As many as were asked for; where those without an address are, [`cards::places`] says.
+    fn entries(&self, eid: Option<Eid>) -> Vec<CardEntry> {
         let memory = if self.ram { MemoryPlace::Ram } else { MemoryPlace::File };
-        let (door, first) = match (&self.vpcd, &self.at) {
-            (Some(address), _) => (Door::Vpcd, address),
-            (None, Some(link)) => (Door::At, link),
-            (None, None) => (Door::Tcp, &settings.euicc),
+        let door = match (&self.vpcd, &self.at) {
+            (Some(_), _) => Door::Vpcd,
+            (None, Some(_)) => Door::At,
+            (None, None) => Door::Tcp,
         };
+        let link = self.at.as_ref().filter(|link| !link.is_empty());
         (0..self.count)
             .map(|number| {
-                let address = match door {
-                    Door::At if first.is_empty() => None,
-                    Door::At if self.count == 1 => Some(first.clone()),
-                    Door::At => Some(format!("{first}{number}")),
-                    Door::Tcp | Door::Vpcd => Some(nth_port(first, number)?),
-                };
+                let address = link.map(|link| match self.count {
+                    1 => link.clone(),
+                    _ => format!("{link}{number}"),
+                });
                 let (at_quirks, visible) = (self.at_quirks.clone(), self.visible.clone());
-                Ok(CardEntry { eid, door, address, memory, at_quirks, visible, ..CardEntry::default() })
+                CardEntry { eid, door, address, memory, at_quirks, visible, ..CardEntry::default() }
             })
             .collect()
     }
-}
 
-/// The address with a port so much higher; port 0 is any free one every time.
-fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
-    let next = "give an address as HOST:PORT, with enough ports above it";
-    let fault = |why: &str| Fault::new(format!("no address beside {address:?}"), why, next);
-    let (host, port) = address.rsplit_once(':').ok_or_else(|| fault("it has no port"))?;
-    let port: u16 = port.parse().map_err(|_| fault("its port is no number up to 65535"))?;
-    match port {
-        0 => Ok(address.to_owned()),
-        port => {
-            let port = port.checked_add(number).ok_or_else(|| fault("there are no more ports"))?;
-            Ok(format!("{host}:{port}"))
-        }
+    fn first_addresses<'a>(&'a self, settings: &'a Settings) -> FirstAddresses<'a> {
+        FirstAddresses { tcp: &settings.euicc, vpcd: self.vpcd.as_deref().unwrap_or(VPCD) }
     }
 }
 
-async fn open(entry: &CardEntry, settings: &Settings) -> Result<(Opened, String), Fault> {
-    Ok(match entry.door {
-        Door::Tcp => {
-            let mut address = entry.address.clone().unwrap_or_else(|| settings.euicc.clone());
+async fn open(place: Place) -> Result<(Opened, String), Fault> {
+    Ok(match place {
+        Place::Tcp(mut address) => {
             let listener = parties::listen_at(&mut address).await?;
             (Opened::Tcp(listener), address)
         }
-        Door::Vpcd => {
-            let address = entry.address.clone().unwrap_or_else(|| VPCD.to_owned());
-            (Opened::Vpcd(address.clone()), address)
-        }
-        Door::At => {
-            let port = Pty::open(entry.link().as_deref())?;
+        Place::Vpcd(address) => (Opened::Vpcd(address.clone()), address),
+        Place::At(link) => {
+            let port = Pty::open(link.as_deref())?;
             let address = port.path().display().to_string();
             (Opened::At(port), address)
         }
@@ -264,15 +250,6 @@ fn told(eid: Eid, address: &str, insertion: &Insertion) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ports_follow_one_another() {
-        assert_eq!(nth_port("127.0.0.1:8431", 2).unwrap(), "127.0.0.1:8433");
-        assert_eq!(nth_port("[::1]:0", 2).unwrap(), "[::1]:0");
-        for address in ["localhost", "localhost:x", "localhost:65535"] {
-            assert!(nth_port(address, 1).is_err(), "{address}");
-        }
-    }
 
     #[tokio::test]
     async fn a_card_that_panics_is_a_fault() {
