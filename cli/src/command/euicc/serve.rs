@@ -244,6 +244,7 @@ fn told(eid: Eid, address: &str, insertion: &Insertion) -> String {
             format!("the reader at {address} has gone; card {eid} waits for it to come back")
         }
         Insertion::NoReader(fault) => format!("{fault:#}\ncard {eid} waits for the reader"),
+        Insertion::CardFailed(fault) => format!("{fault:#}\ncard {eid} is out of the reader"),
     }
 }
 
