@@ -32,6 +32,23 @@ impl Port {
         lines(self.0.settle().await)
     }
 
+    /// What an LPA sends. REFRESH waits after that.
+    async fn enable(&mut self, profile: (&str, &str)) {
+        self.expect(&format!("AT+CCHO=\"{}\"", hex::encode_upper(Aid::ISD_R)), &["+CCHO: 1", "OK"]).await;
+        let enable = EnableProfileRequest {
+            profile_identifier: ProfileIdentifier::Iccid(iccid(profile)),
+            refresh_flag: RefreshFlag(true),
+        };
+        let enable = enable.to_der();
+        let length = enable.len();
+        let apdu = format!("80E29100{length:02X}{}", hex::encode_upper(&enable));
+        let answer = self.lines(&format!("AT+CGLA=1,{},\"{apdu}\"", apdu.len())).await;
+        assert_eq!(answer, ["+CGLA: 4,\"6106\"", "OK"]);
+        let answer = self.lines("AT+CGLA=1,10,\"80C0000006\"").await;
+        // EnableProfileResponse: ok, and REFRESH waits.
+        assert_eq!(answer, ["+CGLA: 16,\"BF3103800100910B\"", "OK"]);
+    }
+
     async fn expect(&mut self, command: &str, expected: &[&str]) {
         assert_eq!(self.lines(command).await, expected, "{command}");
     }
@@ -109,23 +126,33 @@ async fn a_profile_that_is_enabled_through_the_modem_is_on_the_air_after_the_ref
     // The device's own LPA has left a channel open.
     port.expect("ATE0+CFUN=1,1;E0+CREG=1", &["OK"]).await;
     port.unasked().await;
-    port.expect(&format!("AT+CCHO=\"{}\"", hex::encode_upper(Aid::ISD_R)), &["+CCHO: 1", "OK"]).await;
-    let enable = EnableProfileRequest {
-        profile_identifier: ProfileIdentifier::Iccid(iccid(LOCAL)),
-        refresh_flag: RefreshFlag(true),
-    };
-    let enable = enable.to_der();
-    let length = enable.len();
-    let apdu = format!("80E29100{length:02X}{}", hex::encode_upper(&enable));
-    let answer = port.lines(&format!("AT+CGLA=1,{},\"{apdu}\"", apdu.len())).await;
-    assert_eq!(answer, ["+CGLA: 4,\"6106\"", "OK"]);
-    let answer = port.lines("AT+CGLA=1,10,\"80C0000006\"").await;
-    // EnableProfileResponse: ok, and REFRESH waits.
-    assert_eq!(answer, ["+CGLA: 16,\"BF3103800100910B\"", "OK"]);
+    port.enable(LOCAL).await;
     assert_eq!(port.unasked().await, ["+CPIN: NOT READY", "+CREG: 2", "+CPIN: READY", "+CREG: 1"]);
     port.expect("AT+CIMI;+COPS?", &[LOCAL.1, "+COPS: 0,0,\"Local\",7", "OK"]).await;
     // The reset has closed the channel.
     port.expect("AT+CMEE=1;+CGLA=1,10,\"80E2910000\"", &["+CME ERROR: 22"]).await;
+}
+
+#[tokio::test]
+async fn a_modem_that_is_to_be_off_the_air_stays_so_whatever_happens_to_its_card() {
+    let Some(bench) = with_two().await else { return };
+    let mut port = Port::new(&bench, &[Quirk::TellsSimState]);
+    port.expect("ATE0+CFUN=1,1;E0+CREG=1", &["OK"]).await;
+    port.unasked().await;
+    port.expect("AT+COPS=2", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 0"]);
+    port.enable(LOCAL).await;
+    assert_eq!(port.unasked().await, ["+CPIN: NOT READY", "+CPIN: READY"]);
+    port.expect("AT+CFUN=0;+CFUN=1;+CREG?", &["+CREG: 1,0", "OK"]).await;
+    assert_eq!(port.unasked().await, [""; 0]);
+    port.expect("AT+COPS=0", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 1"]);
+    port.expect("AT+CFUN=4", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 0"]);
+    port.enable(BOOTSTRAP).await;
+    assert_eq!(port.unasked().await, ["+CPIN: NOT READY", "+CPIN: READY"]);
+    port.expect("AT+CFUN=1", &["OK"]).await;
+    assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 1"]);
 }
 
 #[tokio::test]

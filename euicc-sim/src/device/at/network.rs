@@ -31,12 +31,12 @@ pub(super) enum Selection {
     Deregistered,
 }
 
-/// How a modem stands that is not registered.
+/// How a modem stands that is not registered and is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// `<stat>` 0: and does not try.
-    Idle,
-    /// 2: and would like to be.
+    /// `<stat>` 0: it does not try, because the card does not let it.
+    NoCard,
+    /// 2: it looks for a network.
     Searching,
     /// 3: because a network refused.
     Denied,
@@ -53,11 +53,7 @@ impl<D: CardDoor> AtModem<D> {
     }
 
     pub(super) async fn register_if_due(&mut self) {
-        if !std::mem::take(&mut self.is_due) {
-            return;
-        }
-        if self.functionality != Functionality::Full {
-            self.standing = Standing::Idle;
+        if !std::mem::take(&mut self.is_due) || self.functionality != Functionality::Full {
             return;
         }
         let registered = match self.selection {
@@ -74,14 +70,14 @@ impl<D: CardDoor> AtModem<D> {
         self.standing = match &not.why {
             NoService::Refused(_) => Standing::Denied,
             NoService::NoCoverage | NoService::Lost(_) => Standing::Searching,
-            NoService::Card(_) => Standing::Idle,
+            NoService::Card(_) => Standing::NoCard,
         };
     }
 
     /// Leaves the network, or stops looking for one.
     fn deregister(&mut self) {
         self.modem.deregister();
-        self.standing = Standing::Idle;
+        self.standing = Standing::Searching;
         self.is_due = false;
     }
 
@@ -275,10 +271,12 @@ impl<D: CardDoor> AtModem<D> {
 
     /// `<stat>`
     fn stat(&self) -> u8 {
+        let is_off = self.functionality != Functionality::Full || self.selection == Selection::Deregistered;
         match (self.modem.registered().map(|registered| registered.service), self.standing) {
             (Some(Service::Home), _) => 1,
             (Some(Service::Roaming), _) => 5,
-            (None, Standing::Idle) => 0,
+            (None, _) if is_off => 0,
+            (None, Standing::NoCard) => 0,
             (None, Standing::Searching) => 2,
             (None, Standing::Denied) => 3,
         }
