@@ -156,6 +156,19 @@ async fn a_modem_that_is_to_be_off_the_air_stays_so_whatever_happens_to_its_card
 }
 
 #[tokio::test]
+async fn a_channel_that_was_closed_behind_the_modems_back_has_one_session_when_it_is_opened_again() {
+    let Some(bench) = Bench::abroad().await else { return };
+    let mut port = Port::new(&bench, &[Quirk::CountedSessions]);
+    port.expect("ATE0+CFUN=1,1;E0+CMEE=1", &["OK"]).await;
+    let open = format!("AT+CCHO=\"{}\"", hex::encode_upper(Aid::ISD_R));
+    port.expect(&open, &["+CCHO: 1", "OK"]).await;
+    port.expect("AT+CSIM=8,\"00708001\"", &["+CSIM: 4,\"9000\"", "OK"]).await;
+    port.expect(&open, &["+CCHO: 2", "OK"]).await;
+    port.expect("AT+CCHC=1", &["+CME ERROR: 22"]).await;
+    port.expect("AT+CCHC=2", &["+CCHC", "OK"]).await;
+}
+
+#[tokio::test]
 async fn files_are_read_and_written_by_path_or_without() {
     let Some(bench) = Bench::abroad().await else { return };
     let mut port = Port::new(&bench, &[]);

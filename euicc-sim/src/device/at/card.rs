@@ -63,6 +63,8 @@ impl<D: CardDoor> AtModem<D> {
         }
         self.sessions_so_far = self.sessions_so_far.saturating_add(1);
         let id = if self.has(Quirk::CountedSessions) { self.sessions_so_far } else { u32::from(channel) };
+        // What had this channel before was closed by somebody's own MANAGE CHANNEL.
+        self.sessions.retain(|session| session.channel != channel);
         self.sessions.push(Session { id, channel });
         let prefix = if self.has(Quirk::BareSession) { "" } else { "+CCHO: " };
         Ok(vec![format!("{prefix}{id}")])
