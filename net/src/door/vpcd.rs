@@ -157,7 +157,7 @@ mod control {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
     use tokio::sync::mpsc;
 
     use super::super::tcp::receive;
@@ -296,14 +296,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_there_is_said_once_with_what_to_do_and_waited_for() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        // A port that is taken, and where nobody listens.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
         let mut told = card_for(address.to_string(), Counter::default());
         let Some(Insertion::NoReader(fault)) = told.recv().await else { panic!("not told") };
         assert!(fault.what.contains(&address.to_string()), "{fault}");
         assert!(fault.next.contains("vsmartcard-vpcd"), "{fault}");
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = socket.listen(1).unwrap();
         let (mut card, _) = listener.accept().await.unwrap();
         ask(&mut card, &[control::ATR]).await;
         assert!(matches!(told.recv().await, Some(Insertion::Inserted)));
