@@ -28,11 +28,10 @@ impl<D: CardDoor> AtModem<D> {
     /// The card, which knows what this terminal can do.
     pub(super) async fn card(&mut self) -> Result<&mut Terminal<D>, Refusal> {
         if self.functionality == Functionality::Minimum {
-            return Err(self.card_refuses(CmeError::SIM_FAILURE));
+            return Err(Refusal::Card(CmeError::SIM_FAILURE));
         }
-        let mute = self.card_refuses(CmeError::SIM_FAILURE);
         let terminal = self.modem.terminal();
-        terminal.start().await.map_err(|_| mute)?;
+        terminal.start().await?;
         Ok(terminal)
     }
 
@@ -49,17 +48,15 @@ impl<D: CardDoor> AtModem<D> {
         let Some(parameters) = set_or_test(verb)? else { return Ok(vec![]) };
         let df_name = parameters.octets(0)?.filter(|name| (1..=16).contains(&name.len()));
         let df_name = df_name.ok_or(CmeError::INCORRECT_PARAMETERS)?;
-        let (full, not_found) =
-            (self.card_refuses(CmeError::MEMORY_FULL), self.card_refuses(CmeError::NOT_FOUND));
         let card = self.card().await?;
         let opened = card.command(usim::basic("MANAGE CHANNEL", MANAGE_CHANNEL, 0, 0, &[], Some(1))).await;
-        let Ok([channel]) = opened.as_deref() else { return Err(full) };
+        let Ok([channel]) = opened.as_deref() else { return Err(Refusal::Card(CmeError::MEMORY_FULL)) };
         let channel = *channel;
         let select = terminal::Command { channel, ..usim::basic("SELECT", SELECT, 4, 0, &df_name, None) };
         if card.command(select).await.is_err() {
             // The channel is of no use to anybody; if it cannot be closed either, a reset closes it.
             let _ = close(card, channel).await;
-            return Err(not_found);
+            return Err(Refusal::Card(CmeError::NOT_FOUND));
         }
         self.sessions_so_far = self.sessions_so_far.saturating_add(1);
         let id = if self.has(Quirk::CountedSessions) { self.sessions_so_far } else { u32::from(channel) };
@@ -91,10 +88,9 @@ impl<D: CardDoor> AtModem<D> {
         let Some(parameters) = set_or_test(verb)? else { return Ok(vec![]) };
         let id = parameters.number::<u32>(0)?.ok_or(CmeError::INCORRECT_PARAMETERS)?;
         let at = self.sessions.iter().position(|session| session.id == id);
-        let at = at.ok_or_else(|| self.card_refuses(CmeError::NOT_FOUND))?;
+        let at = at.ok_or(Refusal::Card(CmeError::NOT_FOUND))?;
         let Session { channel, .. } = self.sessions.swap_remove(at);
-        let closed = close(self.card().await?, channel).await;
-        closed.map_err(|_| self.card_refuses(CmeError::SIM_FAILURE))?;
+        close(self.card().await?, channel).await?;
         Ok(vec!["+CCHC".to_owned()])
     }
 
@@ -103,7 +99,7 @@ impl<D: CardDoor> AtModem<D> {
         match self.sessions.iter().find(|session| session.id == id) {
             Some(session) => Ok(session.channel),
             None if id == 0 && self.has(Quirk::SessionZero) => Ok(0),
-            None => Err(self.card_refuses(CmeError::NOT_FOUND)),
+            None => Err(Refusal::Card(CmeError::NOT_FOUND)),
         }
     }
 
@@ -135,14 +131,12 @@ impl<D: CardDoor> AtModem<D> {
     }
 
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let mute = self.card_refuses(CmeError::SIM_FAILURE);
         let gets_response = self.has(Quirk::OwnGetResponse);
         let card = self.card().await?;
-        let response = card.raw(command).await.map_err(|_| mute)?;
+        let response = card.raw(command).await?;
         match (response.as_slice(), command) {
             ([data @ .., 0x61, waiting], [class, ..]) if gets_response => {
-                let more =
-                    card.raw(&[*class & 0x4F, GET_RESPONSE, 0, 0, *waiting]).await.map_err(|_| mute)?;
+                let more = card.raw(&[*class & 0x4F, GET_RESPONSE, 0, 0, *waiting]).await?;
                 // Whatever is left after that, nobody is told of.
                 let more = match more.as_slice() {
                     [more @ .., 0x61, _] => [more, &[0x90, 0x00]].concat(),
@@ -164,10 +158,9 @@ impl<D: CardDoor> AtModem<D> {
             .map(Option::unwrap_or_default);
         let data = parameters.octets(5)?.unwrap_or_default();
         let path = parameters.octets(6)?.unwrap_or_default();
-        let mute = self.card_refuses(CmeError::SIM_FAILURE);
         let card = self.card().await?;
         let selected = match fid {
-            Some(fid) => select_file(card, fid, &path).await.map_err(|_| mute)?,
+            Some(fid) => select_file(card, fid, &path).await?,
             None if ins == STATUS => terminal::Answer { data: vec![], status: StatusWord::OK },
             None => return Err(incorrect()),
         };
@@ -178,11 +171,11 @@ impl<D: CardDoor> AtModem<D> {
             (0xB0 | 0xB2 | 0xCB | STATUS, _) => {
                 let class = if ins == STATUS { 0x80 } else { 0x00 };
                 let read = usim::basic("+CRSM", ins, p1, p2, &data, Some(p3));
-                card.exchange(terminal::Command { class, ..read }).await.map_err(|_| mute)?
+                card.exchange(terminal::Command { class, ..read }).await?
             }
             // UPDATE BINARY, UPDATE RECORD, SET DATA
             (0xD6 | 0xDC | 0xDB, _) if usize::from(p3) == data.len() => {
-                card.exchange(usim::basic("+CRSM", ins, p1, p2, &data, None)).await.map_err(|_| mute)?
+                card.exchange(usim::basic("+CRSM", ins, p1, p2, &data, None)).await?
             }
             _ => return Err(incorrect()),
         };

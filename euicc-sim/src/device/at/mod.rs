@@ -213,15 +213,15 @@ impl<D: CardDoor> AtModem<D> {
         self.quirks.contains(&quirk)
     }
 
-    /// Why the card could not do it, in the words of this make.
-    fn card_refuses(&self, error: CmeError) -> Refusal {
-        if self.has(Quirk::PlainErrors) {
-            Refusal::Error
-        } else if self.has(Quirk::SimFailure) {
-            CmeError::SIM_FAILURE.into()
-        } else {
-            error.into()
+    /// `<err>`, if it is told, in the words of this make.
+    fn told_error(&self, refusal: Refusal) -> Option<CmeError> {
+        match refusal {
+            Refusal::Error => None,
+            Refusal::Card(_) if self.has(Quirk::PlainErrors) => None,
+            Refusal::Card(_) if self.has(Quirk::SimFailure) => Some(CmeError::SIM_FAILURE),
+            Refusal::Card(error) | Refusal::MobileTermination(error) => Some(error),
         }
+        .filter(|_| self.settings.cmee > 0)
     }
 
     /// Information text: V.250 section 5.7.1.
@@ -246,9 +246,10 @@ impl<D: CardDoor> AtModem<D> {
         if self.settings.quiet {
             return;
         }
-        let (number, text) = match result {
-            Ok(()) => ("0", "OK".to_owned()),
-            Err(Refusal::MobileTermination(error)) if self.settings.cmee > 0 => {
+        let (number, text) = match result.map_err(|refusal| self.told_error(refusal)) {
+            Ok(()) => ("0", "OK"),
+            Err(None) => ("4", "ERROR"),
+            Err(Some(error)) => {
                 let text = match self.settings.cmee {
                     1 => error.0.to_string(),
                     _ => error.text().to_owned(),
@@ -256,10 +257,9 @@ impl<D: CardDoor> AtModem<D> {
                 // ATV says nothing of this one: TS 27.007 section 9.2.0.
                 return self.say(&format!("+CME ERROR: {text}"), out);
             }
-            Err(_) => ("4", "ERROR".to_owned()),
         };
         if self.settings.verbose {
-            self.say(&text, out);
+            self.say(text, out);
         } else {
             let [end, _] = self.settings.framing();
             out.extend_from_slice(number.as_bytes());

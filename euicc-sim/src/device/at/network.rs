@@ -114,8 +114,7 @@ impl<D: CardDoor> AtModem<D> {
             self.selection = Selection::Automatic;
         }
         if is_reset || !had_card {
-            let mute = self.card_refuses(CmeError::SIM_FAILURE);
-            self.modem.reset_card().await.map_err(|_| mute)?;
+            self.modem.reset_card().await?;
             self.forget_card();
         }
         match wanted {

@@ -48,9 +48,9 @@ impl<D: CardDoor> AtModem<D> {
     pub(super) async fn must_be_ready(&mut self) -> Result<(), Refusal> {
         match self.pin_state().await? {
             PinState::Ready => Ok(()),
-            PinState::Pin => Err(CmeError::SIM_PIN_REQUIRED.into()),
-            PinState::Puk => Err(CmeError::SIM_PUK_REQUIRED.into()),
-            PinState::Empty => Err(self.card_refuses(CmeError::SIM_NOT_INSERTED)),
+            PinState::Pin => Err(Refusal::Card(CmeError::SIM_PIN_REQUIRED)),
+            PinState::Puk => Err(Refusal::Card(CmeError::SIM_PUK_REQUIRED)),
+            PinState::Empty => Err(Refusal::Card(CmeError::SIM_NOT_INSERTED)),
         }
     }
 
@@ -68,7 +68,7 @@ impl<D: CardDoor> AtModem<D> {
             Attempts::Left(_) | Attempts::NotWanted => return Ok(PinState::Ready),
         }
         match attempts_left(self.card().await?, UNBLOCK, PIN1).await? {
-            Attempts::Left(0) | Attempts::NotWanted => Err(self.card_refuses(CmeError::SIM_FAILURE)),
+            Attempts::Left(0) | Attempts::NotWanted => Err(Refusal::Card(CmeError::SIM_FAILURE)),
             Attempts::Left(_) => Ok(PinState::Puk),
         }
     }
@@ -87,7 +87,7 @@ impl<D: CardDoor> AtModem<D> {
                 let codes = [code(parameters, 0)?, code(parameters, 1)?].concat();
                 self.present(UNBLOCK, PIN1, &codes).await?;
             }
-            (PinState::Puk, _) => return Err(CmeError::SIM_PUK_REQUIRED.into()),
+            (PinState::Puk, _) => return Err(Refusal::Card(CmeError::SIM_PUK_REQUIRED)),
             _ => return Err(CmeError::OPERATION_NOT_ALLOWED.into()),
         }
         self.is_due = true;
@@ -149,7 +149,7 @@ impl<D: CardDoor> AtModem<D> {
             return Err(CmeError::INCORRECT_PARAMETERS.into());
         }
         let fcp = usim::select_usim(self.card().await?).await?;
-        let is_enabled = is_enabled(&fcp, PIN1).ok_or_else(|| self.card_refuses(CmeError::SIM_FAILURE))?;
+        let is_enabled = is_enabled(&fcp, PIN1).ok_or(Refusal::Card(CmeError::SIM_FAILURE))?;
         let ins = match parameters.number::<u8>(1)? {
             Some(2) => return Ok(vec![format!("+CLCK: {}", u8::from(is_enabled))]),
             Some(1) => ENABLE,
@@ -164,15 +164,17 @@ impl<D: CardDoor> AtModem<D> {
     async fn present(&mut self, ins: u8, reference: u8, codes: &[u8]) -> Result<(), Refusal> {
         let command = usim::basic("PIN", ins, 0, reference, codes, None);
         let presented = self.card().await?.command(command).await;
-        presented.map(drop).map_err(|error| match error.status() {
-            Some(status) if status.0 & 0xFFF0 == 0x63C0 => CmeError::INCORRECT_PASSWORD.into(),
-            Some(StatusWord::AUTHENTICATION_METHOD_BLOCKED) if ins != UNBLOCK => {
-                CmeError::SIM_PUK_REQUIRED.into()
-            }
-            Some(StatusWord::REFERENCED_DATA_INVALIDATED | StatusWord::CONDITIONS_NOT_SATISFIED) => {
-                CmeError::OPERATION_NOT_ALLOWED.into()
-            }
-            _ => self.card_refuses(CmeError::SIM_FAILURE),
+        presented.map(drop).map_err(|error| {
+            Refusal::Card(match error.status() {
+                Some(status) if status.0 & 0xFFF0 == 0x63C0 => CmeError::INCORRECT_PASSWORD,
+                Some(StatusWord::AUTHENTICATION_METHOD_BLOCKED) if ins != UNBLOCK => {
+                    CmeError::SIM_PUK_REQUIRED
+                }
+                Some(StatusWord::REFERENCED_DATA_INVALIDATED | StatusWord::CONDITIONS_NOT_SATISFIED) => {
+                    CmeError::OPERATION_NOT_ALLOWED
+                }
+                _ => CmeError::SIM_FAILURE,
+            })
         })
     }
 }

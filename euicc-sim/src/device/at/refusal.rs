@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use world::DoorFault;
+
 use super::line::Malformed;
 use crate::device::terminal::CardError;
 use crate::device::usim::UsimError;
@@ -11,8 +13,10 @@ use crate::device::usim::UsimError;
 pub(super) enum Refusal {
     /// The line or its parameters are not understood.
     Error,
-    /// The modem or its card could not do it.
+    /// The modem could not do it.
     MobileTermination(CmeError),
+    /// The card could not do it, or wants a code first. Modems differ in what they say then.
+    Card(CmeError),
 }
 
 /// `<err>` of +CME ERROR.
@@ -69,18 +73,23 @@ impl From<Malformed> for Refusal {
 
 impl From<CardError> for Refusal {
     fn from(_: CardError) -> Self {
-        CmeError::SIM_FAILURE.into()
+        Self::Card(CmeError::SIM_FAILURE)
+    }
+}
+
+impl From<DoorFault> for Refusal {
+    fn from(_: DoorFault) -> Self {
+        Self::Card(CmeError::SIM_FAILURE)
     }
 }
 
 impl From<UsimError> for Refusal {
     fn from(error: UsimError) -> Self {
-        match error {
+        Self::Card(match error {
             UsimError::PinRequired => CmeError::SIM_PIN_REQUIRED,
             UsimError::WrongPin { .. } => CmeError::INCORRECT_PASSWORD,
             UsimError::NoUsim => CmeError::SIM_NOT_INSERTED,
             UsimError::Card(_) | UsimError::BadFile { .. } => CmeError::SIM_FAILURE,
-        }
-        .into()
+        })
     }
 }

@@ -220,6 +220,13 @@ async fn a_card_without_a_profile_is_told_from_one_that_wants_its_pin() {
     let mut port = Port::new(empty(), &[]);
     port.expect("AT+CMEE=1;+CPIN?", &["+CME ERROR: 10"]).await;
     port.expect("AT+CIMI", &["+CME ERROR: 10"]).await;
+    for (quirk, answer) in [(Quirk::PlainErrors, "ERROR"), (Quirk::SimFailure, "+CME ERROR: 13")] {
+        let mut port = Port::new(empty(), &[quirk]);
+        port.expect("AT+CMEE=1;+CPIN?", &[answer]).await;
+        port.expect("AT+CIMI", &[answer]).await;
+        // What the modem itself refuses.
+        port.expect("AT+CPWD=\"XX\"", &["+CME ERROR: 50"]).await;
+    }
     let mut port = Port::new(empty(), &[Quirk::EmptyEuicc]);
     port.expect("AT+CPIN?", &["+CPIN: EMPTY_EUICC", "OK"]).await;
 }
