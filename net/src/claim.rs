@@ -1,39 +1,53 @@
 //! One server at a time on a folder.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::Path;
 
 use world::Fault;
 
-/// A claim on the records of a party. As long as it lives no other process gets the same one; with the process it ends,
-/// however that ends.
+/// A claim on a file or on the records of a party. As long as it lives no other process gets the same one; with the
+/// process it ends, however that ends.
 #[derive(Debug)]
 pub struct Claim {
     _lock: File,
 }
 
 impl Claim {
-    /// Claims what `party` ("sm-dp") has in `folder`, which is made if it is not there. A lock file is left in it.
+    /// Claims what `party` ("sm-dp") has in `folder`, which is made if it is not there.
     ///
     /// # Errors
     /// Another process has it, or the folder cannot be written.
     pub fn take(folder: &Path, party: &str) -> Result<Self, Fault> {
-        let path = folder.join(format!("{party}.lock"));
-        let unusable = |error| {
-            let next = "choose a folder that can be written (--data-dir, or another path)";
-            Fault::caused_by(error, format!("cannot use {}", path.display()), next)
-        };
-        fs::create_dir_all(folder).map_err(unusable)?;
-        let lock =
-            OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
+        let path = folder.join(party);
+        let what = || format!("cannot use {}", path.display());
+        let claim = fs::create_dir_all(folder).and_then(|()| Self::of(&path)).map_err(|error| {
+            Fault::caused_by(error, what(), "choose a folder that can be written (--data-dir)")
+        })?;
+        claim.ok_or_else(|| {
+            let next = "stop that process, or give this one a folder of its own (--data-dir)";
+            Fault::new(what(), "another process does already", next)
+        })
+    }
+
+    /// Claims what is at `path`, by a file beside it whose name ends in `.lock`; none if another process has it. The file
+    /// stays: who removed it would take it from one that has just opened it.
+    ///
+    /// # Errors
+    /// The lock file cannot be written.
+    pub fn of(path: &Path) -> io::Result<Option<Self>> {
+        let mut lock = OsString::from(path);
+        lock.push(".lock");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let lock = options.open(lock)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Fault::new(
-                format!("cannot use {}", folder.join(party).display()),
-                "another process does already",
-                "stop that process, or give this one a place of its own (--data-dir, or another path)",
-            )),
-            Err(TryLockError::Error(error)) => Err(unusable(error)),
+            Ok(()) => Ok(Some(Self { _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }

@@ -17,12 +17,13 @@
 mod journal;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use world::{Batch, Cells, Fault, Memory};
 
+use crate::Claim;
 use journal::{BEGUN, COMPACTED, Replay, batch_octets, header, live_octets, replay};
 
 /// A journal shorter than this is not worth compacting.
@@ -32,8 +33,8 @@ const MIN_JOURNAL: usize = 32 << 10;
 #[derive(Debug)]
 pub struct FileMemory {
     path: PathBuf,
-    /// Locked as long as it is open. The journal itself cannot carry the lock: a compacted one replaces it.
-    _lock: File,
+    /// The journal itself cannot carry the lock: a compacted one replaces it.
+    _claim: Claim,
     /// How much of the file counts; what is behind it was never committed.
     length: usize,
     /// The number of the next batch.
@@ -52,25 +53,20 @@ impl FileMemory {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Fault> {
         let path = path.into();
         fs::create_dir_all(folder(&path)).map_err(|error| unusable(&path, error))?;
-        let lock_path = beside(&path, ".lock");
-        let lock = owner_only().open(&lock_path).map_err(|error| unusable(&path, error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Fault::new(
-                    format!("cannot use {}", path.display()),
-                    "another process holds it",
-                    "stop that process, or reach the card through it: `landfall up` and `landfall euicc serve` say where, for --card",
-                ));
-            }
-            Err(TryLockError::Error(error)) => return Err(unusable(&path, error)),
-        }
+        let claim = Claim::of(&path).map_err(|error| unusable(&path, error))?;
+        let claim = claim.ok_or_else(|| {
+            Fault::new(
+                format!("cannot use {}", path.display()),
+                "another process holds it",
+                "stop that process, or reach the card through it: `landfall up` and `landfall euicc serve` say where, for --card",
+            )
+        })?;
         let Replay { cells, length, next, dropped } = read(&path)?;
         if dropped > 0 {
             tracing::warn!(path = %path.display(), octets = dropped, "dropped what a power cut left of a commit");
         }
         let count_at = count_at(live_octets(&cells));
-        Ok(Self { path, _lock: lock, length, next, count_at, is_named: false })
+        Ok(Self { path, _claim: claim, length, next, count_at, is_named: false })
     }
 
     /// Where the memory lies.

@@ -46,9 +46,11 @@ impl Pty {
             Fault::caused_by(error, "cannot make a serial port", next)
         })?;
         if let Some(link) = link {
-            let folder = link.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let name = link.file_name().unwrap_or_default().to_string_lossy();
-            pty._claim = Some(Claim::take(folder.unwrap_or(Path::new(".")), &name)?);
+            let claim = Claim::of(link).map_err(|error| no_link(link, error))?;
+            pty._claim = Some(claim.ok_or_else(|| {
+                let what = format!("cannot make {} a link to the serial port", link.display());
+                Fault::new(what, "another process has one there", "stop that process, or choose another path")
+            })?);
             make_link(link, &pty.path)?;
             pty.link = Some(link.to_owned());
         }
@@ -131,19 +133,16 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd, PathBuf)> {
 }
 
 fn make_link(link: &Path, port: &Path) -> Result<(), Fault> {
-    let what = || format!("cannot make {} a link to the serial port", link.display());
-    if was_left_behind(link, port)
-        && let Err(error) = fs::remove_file(link)
-    {
-        return Err(Fault::caused_by(error, what(), "remove the old link, or choose another path"));
-    }
-    std::os::unix::fs::symlink(port, link).map_err(|error| {
-        let next = match error.kind() {
-            io::ErrorKind::AlreadyExists => "remove what is there, or choose another path",
-            _ => "choose a path in a folder that exists and can be written",
-        };
-        Fault::caused_by(error, what(), next)
-    })
+    let replaced = if was_left_behind(link, port) { fs::remove_file(link) } else { Ok(()) };
+    replaced.and_then(|()| std::os::unix::fs::symlink(port, link)).map_err(|error| no_link(link, error))
+}
+
+fn no_link(link: &Path, error: io::Error) -> Fault {
+    let next = match error.kind() {
+        io::ErrorKind::AlreadyExists => "remove what is there, or choose another path",
+        _ => "choose a path in a folder that exists and can be written",
+    };
+    Fault::caused_by(error, format!("cannot make {} a link to the serial port", link.display()), next)
 }
 
 /// Whether a modem that was killed has left the link. Nobody claims it, and it leads to where ports are, to one that may be
@@ -226,5 +225,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&link).unwrap(), "a file of somebody's");
         let fault = Pty::open(Some(&link.join("below a file"))).unwrap_err();
         assert!(fault.next.contains("folder"), "{fault}");
+        Pty::open(Some(&folder.path().join("missing/modem"))).unwrap_err();
+        assert!(!folder.path().join("missing").exists());
     }
 }
