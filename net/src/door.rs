@@ -8,4 +8,4 @@ pub mod vpcd;
 pub use lpac::run_lpac;
 pub use pty::Pty;
 pub use tcp::{TcpCard, serve_card};
-pub use vpcd::{Insertion, VPCD_PORT, insert_into_vpcd};
+pub use vpcd::{Insertion, VPCD, insert_into_vpcd};

@@ -19,8 +19,8 @@ use world::{Atr, CardDoor, DoorFault, Fault};
 
 use super::tcp::{receive_or_end, send};
 
-/// The port of vpcd's first slot; the others follow.
-pub const VPCD_PORT: u16 = 35963;
+/// Where vpcd listens for the card of its first slot, unless told otherwise; the ports of the others follow.
+pub const VPCD: &str = "127.0.0.1:35963";
 
 /// While pcscd is not there. It comes back with the next program that asks for a reader, which then waits for the card.
 const RETRY: Duration = Duration::from_millis(500);

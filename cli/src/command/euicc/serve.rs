@@ -10,7 +10,7 @@ use euicc_sim::{
 };
 use net::{
     Client, OsClock,
-    door::{Insertion, Pty},
+    door::{Insertion, Pty, VPCD},
 };
 use rsp::ids::{Eid, Plmn};
 use serde::Serialize;
@@ -28,9 +28,6 @@ use crate::{
     settings::Settings,
     trace::Trace,
 };
-
-/// Where Debian's vpcd listens for the card of its first slot.
-const VPCD: &str = "127.0.0.1:35963";
 
 /// How often a modem without service looks for a network.
 const SEARCH: Duration = Duration::from_secs(10);
@@ -52,7 +49,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "LINK", num_args = 0..=1, default_missing_value = "")]
     at: Option<String>,
     /// Something that the modem does as those of other makes; may be repeated. NAME help lists them
-    #[arg(long = "at-quirk", value_name = "NAME", requires = "at", value_parser = quirk)]
+    #[arg(long = "at-quirk", value_name = "NAME", requires = "at")]
     at_quirks: Vec<at::Quirk>,
     /// A network in reach of the modem, strongest first; may be repeated. `landfall network` has them
     #[arg(long = "visible", value_name = "PLMN", requires = "at")]
@@ -60,14 +57,6 @@ pub(super) struct Serve {
     /// Forget the cards at the end, and write nothing
     #[arg(long, conflicts_with = "cards")]
     ram: bool,
-}
-
-/// The name of a quirk, or what there is.
-fn quirk(name: &str) -> Result<at::Quirk, String> {
-    name.parse().map_err(|_| {
-        let all = at::Quirk::ALL.iter().map(|(quirk, what)| format!("\n  {quirk:<18}{what}"));
-        format!("there are{}", all.collect::<String>())
-    })
 }
 
 /// A card that is served, as the table has it.
@@ -256,11 +245,5 @@ mod tests {
     async fn a_card_that_panics_is_a_fault() {
         let panic = tokio::spawn(async { panic!("told to") }).await.unwrap_err();
         assert!(broken_off(panic).why.contains("told to"));
-    }
-
-    #[test]
-    fn a_quirk_that_is_not_known_is_answered_with_those_that_are() {
-        assert_eq!(quirk("bare-session"), Ok(at::Quirk::BareSession));
-        assert!(quirk("help").unwrap_err().contains("unquoted-hex"));
     }
 }

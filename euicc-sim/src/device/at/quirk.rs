@@ -64,13 +64,19 @@ quirks! {
     TellsSimState = "tells-sim-state",
 }
 
-/// There is no quirk of this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no quirk of a modem; there are {all}", all = all())]
+/// There is no quirk of this name. The message lists those that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownQuirk(String);
 
-fn all() -> String {
-    Quirk::ALL.iter().map(|(quirk, _)| quirk.to_string()).collect::<Vec<_>>().join(", ")
+impl std::error::Error for UnknownQuirk {}
+
+impl fmt::Display for UnknownQuirk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no quirk of a modem; there are", self.0)?;
+        Quirk::ALL
+            .iter()
+            .try_for_each(|(quirk, what)| write!(f, "\n  {:<18}{}", quirk.to_string(), what.trim()))
+    }
 }
 
 #[cfg(test)]
