@@ -227,7 +227,8 @@ fn get_response(
         Some(waiting.data.len()).filter(|octets| *octets > 0).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
     let taken = match command.le {
         None => return Err(StatusWord::WRONG_LENGTH),
-        // 00 is 256 and no octet fewer, as everywhere in T=0: a terminal learns the number from 6Cxx.
+        // 00 asks for 256 octets and no fewer, where READ BINARY and its like give all there is: a terminal learns the
+        // number from 6Cxx.
         Some(Le::Maximum(SHORT_MAXIMUM) | Le::Exactly(_)) if command.le_limit() > available => {
             keep_waiting(context, waiting);
             return Err(StatusWord::wrong_le(available));

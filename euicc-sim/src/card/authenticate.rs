@@ -27,7 +27,7 @@ const GSM_ACCESS: usize = 27;
 const GSM_SECURITY_CONTEXT: usize = 38;
 
 /// Bits of sqnOptions: which checks of annex C.2 apply besides "greater than the last of this index". That 02, the
-/// default, is the protection against wrap around is what users of TS.48 are told; 01 is what is left for the age.
+/// default, is the protection against wrap around is what users of TS.48 are told; that 01 is the age is assumed.
 const CHECK_AGE: u8 = 0x01;
 const CHECK_DELTA: u8 = 0x02;
 
