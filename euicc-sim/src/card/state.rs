@@ -35,8 +35,8 @@ pub(crate) struct Persistent {
     pub(crate) profiles: Vec<Arc<InstalledProfile>>,
     /// At most one, by construction.
     pub(crate) enabled: Option<Aid>,
-    /// The operational profile that was enabled before a test profile, to which alone one may go back.
-    pub(crate) before_test_profile: Option<Aid>,
+    /// The profile before a test profile, or before one for provisioning if PPR1 keeps it: to it alone one may go back.
+    pub(crate) way_back: Option<Aid>,
     /// What the next REFRESH will bring about.
     pub(crate) switch: Option<ProfileSwitch>,
     /// In the order of their numbers.
@@ -57,7 +57,7 @@ pub(crate) enum ProfileSwitch {
     /// This one is to be enabled, in the place of the present one.
     Enable(Aid),
     /// The present one is to be disabled.
-    Disable(Aid),
+    Disable,
 }
 
 /// An ISD-P and what is in it.
@@ -169,7 +169,7 @@ impl Persistent {
             default_dp_address,
             profiles: Vec::new(),
             enabled: None,
-            before_test_profile: None,
+            way_back: None,
             switch: None,
             notifications: Vec::new(),
             one_time_keys: Vec::new(),

@@ -6,7 +6,7 @@ use rsp::sgp22::{ProfileClass, notification_event};
 use super::channel::Selection;
 use super::context::Context;
 use super::notifications;
-use super::state::ProfileSwitch;
+use super::state::{InstalledProfile, ProfileSwitch};
 
 /// The terminal is in the middle of a proactive session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
         // A memory reset has taken it away in the meantime.
         ProfileSwitch::Enable(_) => return,
         // Leaving a test profile brings back the one before it (SGP.21 TPRO10); otherwise there is none to bring back.
-        ProfileSwitch::Disable(_) => context.persistent.before_test_profile.clone(),
+        ProfileSwitch::Disable => context.persistent.way_back.clone(),
     };
     remember_way_back(context, before.as_ref(), after.as_ref());
     context.persistent.to_mut().enabled.clone_from(&after);
@@ -59,20 +59,30 @@ fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
     forget_files(context);
 }
 
-/// A test profile gives way only to the operational profile that was enabled before it.
+/// A test profile gives way only to the profile that was enabled before it, and so does one for provisioning that took the
+/// place of a profile that may not be disabled.
 fn remember_way_back(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
-    let is_test = |isd_p: Option<&Aid>| {
-        isd_p.and_then(|isd_p| context.persistent.profile(isd_p)).map(|profile| profile.class())
-            == Some(ProfileClass::TEST)
+    let persistent = &context.persistent;
+    let profile = |isd_p: Option<&Aid>| isd_p.and_then(|isd_p| persistent.profile(isd_p));
+    let known = persistent.way_back.as_ref().filter(|way_back| Some(*way_back) != after);
+    let way_back = match profile(after).map(InstalledProfile::class) {
+        // From one such profile to the next it stays the same.
+        Some(ProfileClass::TEST | ProfileClass::PROVISIONING) if known.is_some() => known,
+        Some(ProfileClass::TEST) => before.filter(|_| !is_of(profile(before), ProfileClass::TEST)),
+        Some(ProfileClass::PROVISIONING) => before.filter(|_| {
+            is_of(profile(before), ProfileClass::OPERATIONAL)
+                && profile(before).is_some_and(|before| !before.may_be_disabled())
+        }),
+        _ => None,
     };
-    let way_back = match (is_test(before), is_test(after)) {
-        (false, true) => before.cloned(),
-        (true, true) => context.persistent.before_test_profile.clone(),
-        (_, false) => None,
-    };
-    if context.persistent.before_test_profile != way_back {
-        context.persistent.to_mut().before_test_profile = way_back;
+    let way_back = way_back.cloned();
+    if context.persistent.way_back != way_back {
+        context.persistent.to_mut().way_back = way_back;
     }
+}
+
+fn is_of(profile: Option<&InstalledProfile>, class: ProfileClass) -> bool {
+    profile.is_some_and(|profile| profile.class() == class)
 }
 
 /// Whatever was selected or presented belonged to the profile that is gone.

@@ -374,6 +374,22 @@ fn ppr1_gives_way_to_provisioning() {
     bench.enable(goods[0].iccid(), false);
     assert_eq!(bench.enable(goods[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
     assert_eq!(bench.enable(goods[1].iccid(), false), EnableResult::OK);
+    // For a while: nothing else takes the place, and leaving it empty brings back what it was lent by.
+    assert_eq!(bench.enable(goods[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
+    assert_eq!(bench.disable(goods[1].iccid(), false), DisableResult::OK);
+    assert_eq!(bench.disable(goods[0].iccid(), false), DisableResult::DISALLOWED_BY_POLICY);
+    assert_eq!(bench.enable(goods[1].iccid(), false), EnableResult::OK);
+    assert_eq!(bench.enable(goods[0].iccid(), false), EnableResult::OK);
+}
+
+#[test]
+fn provisioning_gives_way_to_any_profile_when_no_rule_keeps_the_one_before() {
+    let mut bench = Bench::new();
+    let goods = [Goods::small(ICCID), of_class(OTHER, ProfileClass::PROVISIONING), Goods::small(THIRD)];
+    for each in &goods {
+        install(&mut bench, each);
+        assert_eq!(bench.enable(each.iccid(), false), EnableResult::OK);
+    }
 }
 
 #[test]

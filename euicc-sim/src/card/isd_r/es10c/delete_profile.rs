@@ -47,7 +47,7 @@ pub(super) fn delete(context: &mut Context<'_>, isd_p: &Aid) {
     notifications::tell(context, isd_p, notification_event::DELETE);
     let persistent = context.persistent.to_mut();
     persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
-    if persistent.before_test_profile.as_ref() == Some(isd_p) {
-        persistent.before_test_profile = None;
+    if persistent.way_back.as_ref() == Some(isd_p) {
+        persistent.way_back = None;
     }
 }

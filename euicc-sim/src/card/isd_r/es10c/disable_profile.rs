@@ -28,6 +28,6 @@ fn decide(context: &mut Context<'_>, request: &DisableProfileRequest) -> Result<
     if !target.may_be_disabled() {
         return Err(DisableResult::DISALLOWED_BY_POLICY);
     }
-    let switch = ProfileSwitch::Disable(target.isd_p.clone());
-    switch::request(context, switch, request.refresh_flag.0).map_err(|CatBusy| DisableResult::CAT_BUSY)
+    switch::request(context, ProfileSwitch::Disable, request.refresh_flag.0)
+        .map_err(|CatBusy| DisableResult::CAT_BUSY)
 }

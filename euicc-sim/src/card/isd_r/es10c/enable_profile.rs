@@ -45,13 +45,15 @@ fn may_give_way(
     if !enabled.may_be_disabled() && !for_a_while {
         return Err(EnableResult::DISALLOWED_BY_POLICY);
     }
-    if enabled.class() == ProfileClass::TEST && !to_test {
-        match &context.persistent.before_test_profile {
-            Some(before) if *before != target.isd_p && context.persistent.profile(before).is_some() => {
-                return Err(EnableResult::WRONG_PROFILE_REENABLING);
-            }
-            _ => {}
+    let persistent = &context.persistent;
+    let way_back = persistent.way_back.as_ref().filter(|isd_p| persistent.profile(isd_p).is_some());
+    let leads_elsewhere = way_back.is_some_and(|way_back| *way_back != target.isd_p);
+    match enabled.class() {
+        ProfileClass::TEST if leads_elsewhere && !to_test => Err(EnableResult::WRONG_PROFILE_REENABLING),
+        // What PPR1 keeps has only lent its place.
+        ProfileClass::PROVISIONING if leads_elsewhere && !for_a_while => {
+            Err(EnableResult::DISALLOWED_BY_POLICY)
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
