@@ -49,8 +49,8 @@ sequence! {
         pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9,
         /// As in EUICCInfo1.
         pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA,
-        /// 0 other, 1 basic, 2 medium, 3 contactless.
-        pub euicc_category: Option<i64> = 0x8B,
+        /// What kind of eUICC it is.
+        pub euicc_category: Option<EuiccCategory> = 0x8B,
         /// Policy rules that the eUICC will not install.
         pub forbidden_profile_policy_rules: Option<BitString> = 0x99,
         /// Protection profile version.
@@ -65,8 +65,8 @@ sequence! {
         pub tre_product_reference: Option<String> = 0x8E,
         /// Further profile package versions.
         pub additional_profile_package_versions: Option<Vec<Version>> = 0xAF,
-        /// v3: 0 the LPA is in the device, 1 in the eUICC.
-        pub lpa_mode: Option<i64> = 0x90,
+        /// v3: which LPA is in use.
+        pub lpa_mode: Option<LpaMode> = 0x90,
         /// v3: CI keys under which the eUICC can sign as v3 has it.
         pub euicc_ci_pk_id_list_for_signing_v3: Option<Vec<SubjectKeyIdentifier>> = 0xB1,
         /// v3: at most 32 octets of the manufacturer's own.
@@ -324,6 +324,30 @@ sequence! {
         pub eutran_5gc_supported_release: Option<Version> = 0x8A,
         /// SGP.22 version of the LPA.
         pub lpa_svn: Option<Version> = 0x8B,
+    }
+}
+
+codes! {
+    /// euiccCategory: section 4.3.
+    pub struct EuiccCategory {
+        /// None of the others.
+        OTHER = 0,
+        /// basicEuicc.
+        BASIC = 1,
+        /// mediumEuicc.
+        MEDIUM = 2,
+        /// contactlessEuicc.
+        CONTACTLESS = 3,
+    }
+}
+
+codes! {
+    /// LpaMode of v3.
+    pub struct LpaMode {
+        /// In the device.
+        LPAD = 0,
+        /// In the eUICC.
+        LPAE = 1,
     }
 }
 

@@ -5,8 +5,11 @@ use std::str::FromStr;
 
 use profile::Octets;
 use rsp::ids::Version;
-use rsp::sgp22::{CertificationDataObject, rsp_capability, tre_properties, uicc_capability};
-use serde::{Deserialize, Serialize};
+use rsp::sgp22::{
+    CertificationDataObject, EuiccCategory, LpaMode, rsp_capability, tre_properties, uicc_capability,
+};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Values of EUICCInfo1 and EUICCInfo2. What is left out of a file of settings is as in [`Preset::V2_6`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,14 +33,15 @@ pub struct Capabilities {
     /// Bits of RspCapability, [`rsp_capability`]. `additionalProfile` is told only while there is room.
     #[serde(with = "rsp_capability_by_name")]
     pub rsp_capability: Vec<usize>,
-    /// 0 other, 1 basic, 2 medium, 3 contactless.
-    pub euicc_category: Option<i64>,
+    /// euiccCategory.
+    pub euicc_category: Option<EuiccCategory>,
     /// Policy rules that the card refuses whatever the RAT says.
     #[serde(with = "ppr_by_name")]
     pub forbidden_profile_policy_rules: Vec<usize>,
     /// Protection profile.
     pub pp_version: Version,
     /// SAS accreditation number, at most 64 octets.
+    #[serde(deserialize_with = "sas_accreditation_number")]
     pub sas_accreditation_number: String,
     /// Where the certification of the card is told of.
     pub certification_data_object: Option<CertificationDataObject>,
@@ -58,11 +62,12 @@ pub struct Capabilities {
 pub struct V3Elements {
     /// highestSvn.
     pub highest_svn: Version,
-    /// lpaMode: 0 the LPA is in the device, 1 in the eUICC.
-    pub lpa_mode: Option<i64>,
+    /// lpaMode.
+    pub lpa_mode: Option<LpaMode>,
     /// Whether the signing keys are listed under euiccCiPKIdListForSigningV3 too.
     pub ci_pk_id_list_for_signing: bool,
     /// additionalEuiccInfo, at most 32 octets.
+    #[serde(default, deserialize_with = "additional_euicc_info")]
     pub additional_euicc_info: Option<Octets>,
 }
 
@@ -81,6 +86,10 @@ pub enum Preset {
     V3Elements,
 }
 
+/// Later than v2.2.
+const OF_5G: [usize; 3] =
+    [uicc_capability::GET_IDENTITY, uicc_capability::PROFILE_A_X25519, uicc_capability::PROFILE_B_P256];
+
 impl Preset {
     /// Every preset.
     pub const ALL: [Self; 3] = [Self::V2_2, Self::V2_6, Self::V3Elements];
@@ -93,6 +102,12 @@ impl Preset {
                 profile_version: Version([2, 1, 0]),
                 additional_profile_package_versions: Vec::new(),
                 svn: Version([2, 2, 0]),
+                uicc_capability: v2_6
+                    .uicc_capability
+                    .iter()
+                    .copied()
+                    .filter(|bit| !OF_5G.contains(bit))
+                    .collect(),
                 rsp_capability: vec![rsp_capability::ADDITIONAL_PROFILE, rsp_capability::TEST_PROFILE],
                 certification_data_object: None,
                 tre_properties: Vec::new(),
@@ -103,7 +118,7 @@ impl Preset {
             Self::V3Elements => Capabilities {
                 v3: Some(V3Elements {
                     highest_svn: Version([3, 1, 0]),
-                    lpa_mode: Some(0),
+                    lpa_mode: Some(LpaMode::LPAD),
                     ci_pk_id_list_for_signing: true,
                     additional_euicc_info: None,
                 }),
@@ -185,6 +200,23 @@ impl Default for Capabilities {
     }
 }
 
+/// Twice as many bits as any of these BIT STRINGs has.
+const MAX_BITS: usize = 64;
+
+/// UTF8String (SIZE(0..64)).
+fn sas_accreditation_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let fits = text.len() <= 64;
+    if fits { Ok(text) } else { Err(D::Error::custom("it takes more than 64 octets")) }
+}
+
+/// OCTET STRING (SIZE(0..32)).
+fn additional_euicc_info<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Octets>, D::Error> {
+    let octets = Option::<Octets>::deserialize(deserializer)?;
+    let fits = octets.as_ref().is_none_or(|octets| octets.0.len() <= 32);
+    if fits { Ok(octets) } else { Err(D::Error::custom("it takes more than 32 octets")) }
+}
+
 /// A module for `serde(with)` that writes the bits of a BIT STRING by name.
 macro_rules! by_name {
     ($module:ident, $names:expr) => {
@@ -207,7 +239,12 @@ macro_rules! by_name {
             ) -> Result<Vec<usize>, D::Error> {
                 let bit = |text: String| {
                     let known = $names.iter().find(|(name, _)| *name == text).map(|(_, number)| *number);
-                    known.or_else(|| text.parse().ok()).ok_or_else(|| {
+                    let number = || {
+                        text.parse()
+                            .ok()
+                            .filter(|bit| *bit < $crate::card::description::capabilities::MAX_BITS)
+                    };
+                    known.or_else(number).ok_or_else(|| {
                         let names: Vec<_> = $names.iter().map(|(name, _)| *name).collect();
                         D::Error::custom(format!("{text:?} is none of {}", names.join(", ")))
                     })
@@ -249,6 +286,31 @@ mod tests {
         let error = serde_json::from_str::<Capabilities>(r#"{"rsp_capability": ["crl"]}"#).unwrap_err();
         assert!(error.to_string().contains("additionalProfile, crlSupport"), "{error}");
         assert!(serde_json::from_str::<Capabilities>(r#"{"swn": "2.4.0"}"#).is_err());
+    }
+
+    #[test]
+    fn what_would_not_fit_is_refused() {
+        let reads = |text: &str| serde_json::from_str::<Capabilities>(text).is_ok();
+        assert!(reads(r#"{"rsp_capability": ["63"]}"#));
+        assert!(!reads(r#"{"rsp_capability": ["64"]}"#));
+        assert!(!reads(r#"{"uicc_capability": ["40000000000"]}"#));
+        let sas = |octets| format!(r#"{{"sas_accreditation_number": "{}"}}"#, "x".repeat(octets));
+        assert!(reads(&sas(64)) && !reads(&sas(65)));
+        let info = |octets| {
+            let info = "00".repeat(octets);
+            let v3 = r#""highest_svn": "3.1.0", "ci_pk_id_list_for_signing": true"#;
+            format!(r#"{{"v3": {{{v3}, "additional_euicc_info": "{info}"}}}}"#)
+        };
+        assert!(reads(&info(32)) && !reads(&info(33)));
+    }
+
+    #[test]
+    fn a_card_of_v2_2_knows_nothing_of_5g() {
+        let early = Preset::V2_2.capabilities().uicc_capability;
+        assert!(
+            !early.is_empty() && early.iter().all(|bit| *bit < uicc_capability::GET_IDENTITY),
+            "{early:?}"
+        );
     }
 
     #[test]
