@@ -83,7 +83,8 @@ sequence! {
     }
 }
 
-/// refreshFlag: a BOOLEAN, read as BER has it. Tools in use send 01 for true, and no signature covers it.
+/// refreshFlag of sections 5.7.16 and 5.7.17: a BOOLEAN, read as BER has it, where any octet but 00 is true (X.690 section
+/// 8.2.2), not as DER, where it is FF. LPAs in use send 01, cards in use take it, and no signature covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshFlag(pub bool);
 
