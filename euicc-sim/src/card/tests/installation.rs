@@ -1,4 +1,5 @@
 //! LoadBoundProfilePackage refuses what it should, says why, and leaves nothing behind: SGP.22 sections 2.5.6 and 5.7.6.
+//! One case of every reason is in `results`, what is done to a package on its way in `hostile`; here is what else there is.
 
 use crypto::Curve;
 use profile::element::{
@@ -6,8 +7,7 @@ use profile::element::{
 };
 use profile::generic::Subscription;
 use profile::{EuiccResponse, Fid, Octets, Package, PeStatusCode, ProfileElement, generic};
-use rsp::der::{Asn1, BitString, Raw};
-use rsp::ids::TransactionId;
+use rsp::der::{Asn1, BitString};
 use rsp::sgp22::es8plus::{
     BoundProfilePackage, BppCommandId, ErrorReason, FinalResult, InitialiseSecureChannelRequest,
     StoreMetadataRequest, loading_pieces,
@@ -59,27 +59,14 @@ fn a_first_request_that_does_not_fit_is_refused() {
     use BppCommandId as Id;
     use ErrorReason as Why;
     type Change = fn(&mut InitialiseSecureChannelRequest);
-    let signed: [(Why, Change); 6] = [
-        (Why::INVALID_TRANSACTION_ID, |request| request.transaction_id = TransactionId(vec![7])),
-        (Why::UNSUPPORTED_REMOTE_OPERATION_TYPE, |request| request.remote_op_id = 2),
+    let signed: [(Why, Change); 3] = [
         (Why::UNSUPPORTED_CRT_VALUES, |request| request.control_ref_template.key_type = [0x80]),
-        (Why::UNSUPPORTED_CRT_VALUES, |request| request.control_ref_template.key_len = [0x20]),
         (Why::UNSUPPORTED_CRT_VALUES, |request| request.control_ref_template.host_id = vec![1; 17]),
         (Why::INCORRECT_INPUT_VALUES, |request| request.smdp_otpk = vec![4; 65]),
     ];
     for (why, change) in signed {
         assert_eq!(load_spoilt(change, |_| {}, |_| {}), Err((Id::INITIALISE_SECURE_CHANNEL, why)));
     }
-    let forged = load_spoilt(
-        |_| {},
-        |_| {},
-        |package| {
-            let mut request = package.initialise_secure_channel_request.clone().into_value();
-            request.smdp_sign[0] ^= 1;
-            package.initialise_secure_channel_request = Raw::new(request);
-        },
-    );
-    assert_eq!(forged, Err((Id::INITIALISE_SECURE_CHANNEL, Why::INVALID_SIGNATURE)));
 }
 
 #[test]
@@ -89,22 +76,12 @@ fn segments_that_were_touched_are_refused() {
         *segment.last_mut().unwrap() ^= 1;
     }
     type Change = fn(&mut BoundProfilePackage);
-    let cases: [(Id, ErrorReason, Change); 6] = [
+    let cases: [(Id, ErrorReason, Change); 3] = [
         (Id::CONFIGURE_ISDP, ErrorReason::SCP03T_SECURITY_ERROR, |package| {
             last_octet(&mut package.first_sequence_of87.0[0])
         }),
         (Id::STORE_METADATA, ErrorReason::SCP03T_SECURITY_ERROR, |package| {
             last_octet(&mut package.sequence_of88.0[0])
-        }),
-        (Id::REPLACE_SESSION_KEYS, ErrorReason::SCP03T_SECURITY_ERROR, |package| {
-            last_octet(&mut package.second_sequence_of87.as_mut().unwrap().0[0]);
-        }),
-        (Id::LOAD_PROFILE_ELEMENTS, ErrorReason::SCP03T_SECURITY_ERROR, |package| {
-            last_octet(&mut package.sequence_of86.0[0])
-        }),
-        // Without the new keys what follows does not verify.
-        (Id::LOAD_PROFILE_ELEMENTS, ErrorReason::SCP03T_SECURITY_ERROR, |package| {
-            package.second_sequence_of87 = None
         }),
         (Id::CONFIGURE_ISDP, ErrorReason::INCORRECT_INPUT_VALUES, |package| {
             package.first_sequence_of87.0.clear()
@@ -116,30 +93,11 @@ fn segments_that_were_touched_are_refused() {
 }
 
 #[test]
-fn segments_out_of_order_are_refused() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let mut goods = Goods::small(ICCID);
-    // Too much for one segment.
-    goods.package.extend(std::iter::repeat_n(0u8, 3000));
-    let prepared = server.prepare(&mut bench);
-    let mut package = server.bind(&bench, &prepared, &goods);
-    package.sequence_of86.0.swap(0, 1);
-    let result = load(&mut bench, &package.to_der()).unwrap();
-    assert_eq!(
-        outcome(&result),
-        Err((BppCommandId::LOAD_PROFILE_ELEMENTS, ErrorReason::SCP03T_SECURITY_ERROR))
-    );
-    assert!(bench.profiles().is_empty());
-}
-
-#[test]
 fn metadata_that_the_card_may_not_take_are_refused() {
     use ErrorReason as Why;
     type Change = fn(&mut StoreMetadataRequest);
-    let cases: [(Why, Change); 9] = [
+    let cases: [(Why, Change); 6] = [
         (Why::INCORRECT_INPUT_VALUES, |metadata| metadata.service_provider_name = "x".repeat(33)),
-        (Why::INCORRECT_INPUT_VALUES, |metadata| metadata.profile_name = "x".repeat(65)),
         (Why::INCORRECT_INPUT_VALUES, |metadata| metadata.icon = Some(vec![0x89, 0x50, 0x4E, 0x47])),
         (Why::INCORRECT_INPUT_VALUES, |metadata| {
             metadata.icon_type = Some(IconType::PNG);
@@ -153,14 +111,8 @@ fn metadata_that_the_card_may_not_take_are_refused() {
             let receivers = metadata.notification_configuration_info.as_mut().unwrap();
             receivers[0].notification_address = "not an address".to_owned();
         }),
-        (Why::UNSUPPORTED_PROFILE_CLASS, |metadata| metadata.profile_class = Some(ProfileClass(3))),
         // Nobody to ask the RAT about.
         (Why::PPR_NOT_ALLOWED, |metadata| metadata.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]))),
-        (Why::PPR_NOT_ALLOWED, |metadata| {
-            metadata.profile_policy_rules = Some(BitString::of(&[3]));
-            metadata.profile_owner =
-                Some(rsp::sgp22::OperatorId { mcc_mnc: [0, 0xF1, 0x10], gid1: None, gid2: None });
-        }),
     ];
     for (why, change) in cases {
         let outcome = load_spoilt(|_| {}, |goods| change(&mut goods.metadata), |_| {});
@@ -173,17 +125,12 @@ fn packages_that_are_none_are_refused() {
     let elements = BppCommandId::LOAD_PROFILE_ELEMENTS;
     let processing = ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR;
     type Change = fn(&mut Goods);
-    let cases: [(ErrorReason, Change); 5] = [
-        (processing, |goods| goods.package.truncate(goods.package.len() - 1)),
-        (processing, |goods| goods.package.extend([0xAA, 0x05, 0xA0, 0x03, 0x81, 0x01, 0x02])),
-        (processing, |goods| goods.package = vec![0x55; 700]),
-        (processing, |goods| goods.package = goods.package[..goods.package.len() - 9].to_vec()),
-        (ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH, |goods| {
-            goods.metadata.iccid = "8988888888888888888".parse().unwrap();
-        }),
+    let cases: [Change; 2] = [
+        |goods| goods.package.extend([0xAA, 0x05, 0xA0, 0x03, 0x81, 0x01, 0x02]),
+        |goods| goods.package = goods.package[..goods.package.len() - 9].to_vec(),
     ];
-    for (number, (why, change)) in cases.into_iter().enumerate() {
-        assert_eq!(load_spoilt(|_| {}, change, |_| {}), Err((elements, why)), "case {number}");
+    for (number, change) in cases.into_iter().enumerate() {
+        assert_eq!(load_spoilt(|_| {}, change, |_| {}), Err((elements, processing)), "case {number}");
     }
 }
 
@@ -238,16 +185,6 @@ fn a_test_profile_has_test_keys() {
     }
 }
 
-#[test]
-fn a_profile_needs_room() {
-    let mut bench = Bench::with(pki(), |description| description.memory_size = 20, RamMemory::default());
-    let server = Server::new(&bench, Curve::P256);
-    let result = server.download(&mut bench, &Goods::small(ICCID));
-    let why = ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE;
-    assert_eq!(outcome(&result), Err((BppCommandId::LOAD_PROFILE_ELEMENTS, why)));
-}
-
-/// A few octets of package make a large file, or reserve room for one.
 #[test]
 fn files_need_room_too() {
     for descriptor in ["4121", "7921"] {

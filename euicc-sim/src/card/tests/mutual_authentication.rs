@@ -1,9 +1,10 @@
-//! AuthenticateServer and PrepareDownload refuse what they should: SGP.22 sections 5.7.5 and 5.7.13.
+//! AuthenticateServer and PrepareDownload refuse what they should, besides what `hostile` has: SGP.22 sections 5.7.5 and
+//! 5.7.13.
 
 use certs::{Defect, Role};
 use crypto::Curve;
 use rsp::der::Raw;
-use rsp::ids::{CertificateDer, SubjectKeyIdentifier, TransactionId};
+use rsp::ids::CertificateDer;
 use rsp::sgp22::CtxParams1;
 use rsp::sgp22::es10b::{
     AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse, DownloadErrorCode,
@@ -29,16 +30,8 @@ fn authenticate(bench: &mut Bench, request: &AuthenticateServerRequest) -> Resul
 fn servers_that_cannot_prove_themselves_are_refused() {
     use AuthenticateErrorCode as Code;
     type Spoil = fn(&mut AuthenticateServerRequest, &mut Server);
-    let cases: [(Code, Spoil); 5] = [
+    let cases: [(Code, Spoil); 3] = [
         (Code::INVALID_SIGNATURE, |request, _| request.server_signature1[5] ^= 1),
-        (Code::INVALID_SIGNATURE, |request, _| {
-            let mut signed = request.server_signed1.clone().into_value();
-            signed.server_address = "elsewhere.example.com".to_owned();
-            request.server_signed1 = Raw::new(signed);
-        }),
-        (Code::CI_PK_UNKNOWN, |request, _| {
-            request.euicc_ci_pk_id_to_be_used = SubjectKeyIdentifier(vec![1; 20])
-        }),
         (Code::INVALID_OID, |request, server| {
             request.server_certificate = CertificateDer(server.dp.pb.certificate.der().to_vec());
         }),
@@ -71,17 +64,9 @@ fn what_v3_has_besides_a_download_is_not_signed_for() {
 }
 
 #[test]
-fn a_challenge_counts_once_and_only_while_it_is_the_latest() {
+fn a_challenge_does_not_outlive_a_reset() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
-    let request = server.authenticate_server([0; 16]);
-    assert_eq!(authenticate(&mut bench, &request), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
-    let first = server.authenticate_server(challenge(&mut bench));
-    challenge(&mut bench);
-    assert_eq!(authenticate(&mut bench, &first), Err(AuthenticateErrorCode::EUICC_CHALLENGE_MISMATCH));
-    let fresh = server.authenticate_server(challenge(&mut bench));
-    assert_eq!(authenticate(&mut bench, &fresh), Ok(()));
-    assert_eq!(authenticate(&mut bench, &fresh), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
     let fresh = server.authenticate_server(challenge(&mut bench));
     bench.reset();
     assert_eq!(authenticate(&mut bench, &fresh), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
@@ -159,10 +144,6 @@ fn every_defect_of_dppb_is_refused() {
         };
         assert_eq!(outcome, Err(expected), "{defect:?}");
     }
-    let dp_auth = prepare_spoilt(|_, server, request| {
-        request.smdp_certificate = CertificateDer(server.dp.auth.certificate.der().to_vec());
-    });
-    assert_eq!(dp_auth, Err(DownloadErrorCode::INVALID_CERTIFICATE));
     let other_ci = prepare_spoilt(|bench, _, request| {
         let other = bench.pki.dp(Curve::BrainpoolP256r1).unwrap();
         request.smdp_certificate = CertificateDer(other.pb.certificate.der().to_vec());
@@ -172,14 +153,6 @@ fn every_defect_of_dppb_is_refused() {
 
 #[test]
 fn a_download_that_was_not_agreed_on_is_refused() {
-    let spoilt = prepare_spoilt(|_, _, request| request.smdp_signature2[9] ^= 0x80);
-    assert_eq!(spoilt, Err(DownloadErrorCode::INVALID_SIGNATURE));
-    let wrong_transaction = prepare_spoilt(|_, _, request| {
-        let mut signed = request.smdp_signed2.clone().into_value();
-        signed.transaction_id = TransactionId(vec![8; 4]);
-        request.smdp_signed2 = Raw::new(signed);
-    });
-    assert_eq!(wrong_transaction, Err(DownloadErrorCode::INVALID_TRANSACTION_ID));
     let without_the_cards_signature = prepare_spoilt(|_, server, request| {
         let signature = server.dp.pb.key.sign(request.smdp_signed2.bytes());
         request.smdp_signature2 = signature.as_bytes().to_vec();
