@@ -9,7 +9,7 @@ use std::{
 use certs::Pki;
 use crypto::Curve;
 use euicc_sim::{
-    card::{Card, CardDescription, Shared},
+    card::{Card, CardDescription, Preset, Shared},
     device::at,
 };
 use net::FileMemory;
@@ -40,6 +40,8 @@ pub struct CardEntry {
     pub at_quirks: Vec<at::Quirk>,
     /// The networks that its modem may see, strongest first.
     pub visible: Vec<Plmn>,
+    /// Which kind of card it says that it is.
+    pub preset: Option<Preset>,
     /// What is other about it than about the card that everybody gets: keys of [`CardDescription`].
     pub description: toml::Table,
 }
@@ -94,7 +96,7 @@ pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
         Fault::new(
             format!("cannot use the cards in {}", file.display()),
             why,
-            "correct the file: each [[card]] may have eid, door, address, memory, at-quirks, visible and description",
+            "correct the file: each [[card]] may have eid, door, address, memory, at-quirks, visible, preset and description",
         )
     })
 }
@@ -223,7 +225,7 @@ impl CardEntry {
         world: &World,
         shared: &Arc<Shared>,
     ) -> Result<Card, Fault> {
-        let description = changed(parties::described(settings, pki, eid)?, &self.description)?;
+        let description = self.described(parties::described(settings, pki, eid)?)?;
         match self.memory {
             MemoryPlace::File => {
                 let memory = FileMemory::open(parties::card_path(&settings.data_dir, eid))?;
@@ -231,6 +233,14 @@ impl CardEntry {
             }
             MemoryPlace::Ram => Card::open_among(description, RamMemory::default(), world.clone(), shared),
         }
+    }
+
+    /// What is said of this card, beginning from what is said of any.
+    fn described(&self, mut description: CardDescription) -> Result<CardDescription, Fault> {
+        if let Some(preset) = self.preset {
+            description.capabilities = preset.capabilities();
+        }
+        changed(description, &self.description)
     }
 }
 
@@ -370,7 +380,11 @@ mod tests {
         let pki = pki();
         for (entry, eid) in list.iter().zip(eids(&pki, &list).unwrap()) {
             let description = parties::card_description(&pki, eid).unwrap();
-            changed(description, &entry.description).unwrap();
+            let described = entry.described(description).unwrap();
+            if entry.door == Door::At {
+                assert_eq!(described.capabilities.svn, Preset::V2_2.capabilities().svn);
+                assert_eq!(described.capabilities.firmware_version.to_string(), "2.0.1");
+            }
         }
         assert_eq!(list.iter().map(|entry| entry.door).collect::<Vec<_>>(), [Door::Vpcd, Door::At]);
     }
