@@ -128,7 +128,7 @@ fn the_values_are_where_they_belong() {
         info.rsp_capability,
         BitString::of(&[rsp_capability::ADDITIONAL_PROFILE, rsp_capability::TEST_PROFILE])
     );
-    assert_eq!(info.euicc_category, Some(2));
+    assert_eq!(info.euicc_category.map(|category| category.0), Some(2));
     assert_eq!(info.sas_accreditation_number, "SAS-1");
     assert_eq!(info.certification_data_object.unwrap().discovery_base_url, "u");
 
