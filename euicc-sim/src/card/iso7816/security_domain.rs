@@ -24,7 +24,9 @@ pub(super) fn get_data(context: &mut Context<'_>, command: &Command<'_>) -> Resu
                 let mut information = [key.key_identifier.0.as_slice(), &key.key_version_number].concat();
                 for component in &key.key_components {
                     information.extend_from_slice(&component.key_type);
-                    information.push(u8::try_from(component.key_data.expose().len()).unwrap_or(u8::MAX));
+                    // The lengths of this form have one octet.
+                    let length = u8::try_from(component.key_data.expose().len());
+                    information.push(length.map_err(|_| StatusWord::REFERENCED_DATA_NOT_FOUND)?);
                 }
                 template.extend(tlv_bytes(Tag(0xC0), &information));
             }

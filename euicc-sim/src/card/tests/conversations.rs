@@ -1,7 +1,11 @@
 //! Conversations with the card as data: a command, and what it must answer.
 
+use profile::ProfileElement;
+use profile::generic::Subscription;
+
 use super::bench::Bench;
-use super::files::with_ts48;
+use super::files::{own_package, with_enabled, with_ts48};
+use super::server::Goods;
 
 #[track_caller]
 pub(super) fn converse(bench: &mut Bench, conversation: &[(&str, &str)]) {
@@ -378,4 +382,23 @@ fn the_mno_sd_is_there_with_its_profile_and_lets_nobody_in() {
     bench.disable(iccid, false);
     bench.expect("80CA00E000", "6D00");
     bench.expect("00A4040C08 A000000151000000", "6A82");
+}
+
+#[test]
+fn a_key_too_long_for_its_template_is_not_told_under_another_length() {
+    for (octets, expected) in [(0xFF, "E008 C006 0101 A1FF 88FF 9000"), (0x100, "6A88")] {
+        let mut package = own_package(Subscription::default(), &[]);
+        for element in &mut package.elements {
+            let ProfileElement::SecurityDomain(domain) = element else { continue };
+            let keys = domain.key_list.as_mut().unwrap();
+            keys.truncate(1);
+            let mut modulus = keys[0].key_components[0].clone();
+            keys[0].key_components[0].key_data = vec![0x5A; 0xFF].as_slice().into();
+            (modulus.key_type, modulus.key_data) = ([0xA1].into(), vec![0x5A; octets].as_slice().into());
+            keys[0].key_components.insert(0, modulus);
+        }
+        let mut bench = with_enabled(&Goods::of(package.encode()));
+        bench.expect("00A4040C08 A000000151000000", "9000");
+        bench.expect("80CA00E000", expected);
+    }
 }
