@@ -14,7 +14,7 @@ use profile::generic::Subscription;
 use profile::{Package, ProfileElement, generic};
 
 use super::bench::Bench;
-use super::files::{SELECT_USIM, VERIFY_ADM1, ts48, with_enabled, with_ts48};
+use super::files::{SELECT_USIM, VERIFY_ADM1, own_package, ts48, with_enabled, with_ts48};
 use super::server::Goods;
 
 const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -122,6 +122,20 @@ fn a_profile_with_milenage_authenticates_with_milenage() {
 }
 
 #[test]
+fn a_profile_of_our_own_authenticates() {
+    // GSM access and the GSM security context.
+    let services = [27, 38];
+    let subscription = Subscription { key: KEY, opc: [0x77; 16], ..Subscription::default() };
+    let package = own_package(subscription.clone(), &services);
+    let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
+    check_authentication(&mut with_enabled(&Goods::of(package.encode())), &algorithm);
+    let with_test = Subscription { algorithm: generic::Algorithm::UsimTest, ..subscription };
+    let package = own_package(with_test, &services);
+    let algorithm = UsimTest::new(KEY).with_res_length(16).unwrap();
+    check_authentication(&mut with_enabled(&Goods::of(package.encode())), &Algorithm::UsimTest(algorithm));
+}
+
+#[test]
 fn the_operators_own_constants_are_used() {
     let constants =
         Constants { r: [8, 24, 40, 104, 120], c: std::array::from_fn(|at| [0x10 + at as u8; 16]) };
@@ -140,8 +154,7 @@ fn the_operators_own_constants_are_used() {
 /// The PINs of a profile of our own: those whose keyReference stands in the first list, each with a code of its digit,
 /// enabled; the second is the PIN status template of the USIM.
 fn with_pins(references: &[u8], template: &[u8]) -> Bench {
-    let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
-    let mut package = generic(&Subscription { iccid, ..Subscription::default() });
+    let mut package = own_package(Subscription::default(), &[]);
     let pins = package.elements.iter_mut().find_map(|element| match element {
         ProfileElement::PinCodes(PinCodes { pin_codes: PinCodesChoice::Pinconfig(pins), .. }) => Some(pins),
         _ => None,

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use crypto::Curve;
+use profile::element::{Fcp, FileItem};
+use profile::generic::Subscription;
+use profile::{Package, ProfileElement, generic};
 use rsp::sgp22::es10c::EnableResult;
 
 use super::bench::Bench;
@@ -32,6 +35,23 @@ pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
     found.sort();
     assert!(!found.is_empty());
     found
+}
+
+/// A profile of our own, whose EF.UST has these services beside its own.
+pub(super) fn own_package(subscription: Subscription, services: &[usize]) -> Package {
+    let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
+    let mut package = generic(&Subscription { iccid, ..subscription });
+    for element in &mut package.elements {
+        let ProfileElement::FileSystem(element) = element else { continue };
+        for file in element.files.iter_mut().filter(|file| file.name == "ef-ust") {
+            let [FileItem::FillFileContent(table)] = &mut file.items[..] else { panic!("one table") };
+            table.0.resize(17, 0);
+            services.iter().for_each(|service| table.0[(service - 1) / 8] |= 1 << ((service - 1) % 8));
+            let fcp = Fcp { ef_file_size: Some([17].into()), ..Fcp::default() };
+            file.items.insert(0, FileItem::FileDescriptor(Box::new(fcp)));
+        }
+    }
+    package
 }
 
 /// A card with this profile enabled, after a reset.

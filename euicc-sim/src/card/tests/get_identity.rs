@@ -2,9 +2,12 @@
 
 use crypto::suci::{Concealed, HomeNetworkPrivateKey, HomeNetworkPublicKey, Profile};
 use crypto::{Curve, Secret, SecretKey};
+use profile::element::{Fcp, FileManagement, GenericFileManagement, PeHeader};
+use profile::generic::Subscription;
+use profile::{Fid, Octets, ProfileElement};
 
 use super::bench::Bench;
-use super::files::{SELECT_USIM, VERIFY_ADM1, ts48, with_enabled};
+use super::files::{SELECT_USIM, VERIFY_ADM1, own_package, ts48, with_enabled};
 use super::server::Goods;
 
 const GET_IDENTITY: &str = "8078000100";
@@ -87,6 +90,40 @@ fn a_package_with_the_null_scheme_says_its_msin() {
         bench.expect("80780001", "610F");
         bench.expect("80C000000F", &suci);
     }
+}
+
+/// A profile of our own, with its keys in DF.SAIP.
+#[test]
+fn the_home_network_reveals_what_a_usim_of_our_own_concealed() {
+    let file = |fid, descriptor: &[u8], size: Option<Octets>| {
+        FileManagement::CreateFcp(Box::new(Fcp {
+            file_id: Some(Fid(fid)),
+            file_descriptor: Some(descriptor.into()),
+            security_attributes_referenced: Some([0x2F, 0x06, 0x03].into()),
+            ef_file_size: size,
+            ..Fcp::default()
+        }))
+    };
+    let key = public(&key_a());
+    let list = [&[0x80, 1, 7, 0x81, 0x20], key.as_slice()].concat();
+    let info = [&[0xA0, 2, 1, 1, 0xA1, 0x25], list.as_slice()].concat();
+    let commands = vec![
+        FileManagement::FilePath([0x7F, 0xD0].into()),
+        file(0x5FD0, &[0x78, 0x21], None),
+        file(0x4F01, &[0x41, 0x21], Some([info.len() as u8].into())),
+        FileManagement::FillFileContent(info.into()),
+    ];
+    let header = PeHeader::mandated(99);
+    let files = GenericFileManagement { header, commands: vec![commands], unknown: Default::default() };
+    let subscription = Subscription { imsi: "001010123456789".to_owned(), ..Subscription::default() };
+    let mut package = own_package(subscription, &[124, 125]);
+    package.elements.insert(package.elements.len() - 1, ProfileElement::GenericFileManagement(files));
+    let mut bench = with_enabled(&Goods::of(package.encode()));
+    bench.read(SELECT_USIM);
+    let (head, output) = split(&bench.read(GET_IDENTITY));
+    assert_eq!(head, "0100F110F0FF0107");
+    let concealed = Concealed::from_bytes(Profile::A, &output).unwrap();
+    assert_eq!(key_a().reveal(&concealed).unwrap(), [0x10, 0x32, 0x54, 0x76, 0x98]);
 }
 
 #[test]
