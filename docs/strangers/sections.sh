@@ -89,17 +89,20 @@ if has pySim-shell.py; then
     console euicc
 
     section "pySim-shell: files, records and codes of the test profile" "The PIN is disabled in this profile: it is enabled, verified, changed and disabled again. The \
-network of the last command does not know the key, which the card notices."
+first network that wants to authenticate does not know the key, which the card notices. The second does (test algorithm of TS 34.108, K 000102...0F, \
+SEQ 1); the same challenge again is answered with AUTS."
     script files.pysim "select EF.ICCID" read_binary_decoded "select MF" "select EF.DIR" read_records_decoded "select ADF.USIM" "select EF.IMSI" \
         read_binary_decoded "select EF.AD" read_binary_decoded "select EF.ECC" "read_record_decoded 1" "select EF.FPLMN" \
         "update_binary 62f224ffffffffffffffffff" read_binary_decoded "select ADF.USIM" "enable_chv 0000" "verify_chv 9999" "verify_chv 0000" \
         "change_chv 1234 0000" "verify_chv 1234" "change_chv 0000 1234" "disable_chv 0000" \
-        "authenticate 00112233445566778899aabbccddeeff 00000000000000000000000000000000"
+        "authenticate 00112233445566778899aabbccddeeff 00000000000000000000000000000000" \
+        "authenticate 23553cbe9637a89d218ae64dae47bf35 bd9232ae9a09000023543ebd9212ae9a" \
+        "authenticate 23553cbe9637a89d218ae64dae47bf35 bd9232ae9a09000023543ebd9212ae9a"
     files() {
         run cat files.pysim
         run "pySim-shell.py -p 0 --noprompt --script files.pysim 2>&1 | sed '1,/ADF.ISD-R: a0/d' | jq -R -s -r 'gsub(\"\\\\{\\n    \\\"file_descriptor\\\".*?\\n}\\n\"; \"(FCP)\\n\"; \"m\")'"
     }
-    lines=120 console files
+    lines=140 console files
 
     section "pySim-shell: the whole file system" "\`export\` reads every file that pySim knows. What the profile does not have is not there, and what only an \
 administrator may read is refused."
