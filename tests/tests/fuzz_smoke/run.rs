@@ -95,7 +95,9 @@ impl Run {
     }
 
     fn tell(&mut self, last: bool) {
-        if self.warm.is_none() && self.began.elapsed() > 2 * PROGRESS {
+        // Other targets of this process run beside the first half of this one, or have failed in it and said why.
+        let warm_after = self.time.map_or(2 * PROGRESS, |time| time / 2);
+        if self.warm.is_none() && self.began.elapsed() > warm_after {
             self.warm = resident_kib();
         }
         if !last && self.told.elapsed() < PROGRESS {
