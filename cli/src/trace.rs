@@ -17,7 +17,7 @@ use crate::output::remark;
 /// Whether a trace is wanted, and of what form.
 #[derive(Clone, Debug, Args)]
 pub struct TraceOptions {
-    /// Write every exchange with the card to this file: decoded text, JSON lines (.jsonl), or for Wireshark (.pcapng)
+    /// Write every exchange with the card to this file, replacing it: decoded text (.txt), JSON lines (.jsonl), or for Wireshark (.pcapng)
     #[arg(long, global = true, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// PINs and keys in the trace as well
@@ -35,8 +35,8 @@ impl TraceOptions {
             // Not left to the parser: it does not see an option that stands on the other side of a subcommand.
             return if self.trace_secrets { Err(no_trace()) } else { Ok(Trace(None)) };
         };
+        let recorder = Recorder::new(form_of(&path)?, self.trace_secrets);
         let file = create(&path, self.trace_secrets).map_err(|why| unwritten(why, &path))?;
-        let recorder = Recorder::new(Form::of(&path), self.trace_secrets);
         Ok(Trace(Some(Arc::new(Mutex::new(Open { path, file: Some(file), recorder })))))
     }
 }
@@ -93,6 +93,17 @@ pub(crate) fn create(path: &Path, with_secrets: bool) -> io::Result<File> {
         file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
     }
     Ok(file)
+}
+
+/// The form that a file's name asks for.
+pub(crate) fn form_of(path: &Path) -> Result<Form, Fault> {
+    Form::of(path).ok_or_else(|| {
+        Fault::new(
+            format!("cannot write a trace to {}", path.display()),
+            "no form of a trace has this ending",
+            "name it .txt, .jsonl or .pcapng",
+        )
+    })
 }
 
 fn no_trace() -> Fault {

@@ -62,6 +62,8 @@ fn a_trace_with_secrets_is_for_its_owner_alone() {
 
     let errors = fail(landfall(folder.path()).args(["device", "info", "--trace-secrets"]));
     assert!(errors.contains("--trace-secrets is given without --trace"), "{errors}");
+    let errors = fail(landfall(folder.path()).args(["trace", &path("new.jsonl"), "--to", &path("new.pcap")]));
+    assert!(errors.contains("name it .txt, .jsonl or .pcapng"), "{errors}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use world::Fault;
 
 use crate::{
     output::say,
-    trace::{create, unwritten},
+    trace::{create, form_of, unwritten},
 };
 
 /// Show a trace of a card: JSON lines of --trace, or lines of hex digits, COMMAND > ANSWER
@@ -32,7 +32,8 @@ impl Command {
     pub fn run(self, json: bool) -> Result<(), Fault> {
         let octets = super::sm_dp::read(&self.file)?;
         let shown = if json { Form::JsonLines } else { Form::Text };
-        let mut recorder = Recorder::new(self.to.as_deref().map_or(shown, Form::of), self.secrets);
+        let form = self.to.as_deref().map_or(Ok(shown), form_of)?;
+        let mut recorder = Recorder::new(form, self.secrets);
         let mut trace = Vec::new();
         for (number, line) in String::from_utf8_lossy(&octets).lines().enumerate() {
             if line.trim().is_empty() || line.starts_with('#') {

@@ -122,12 +122,14 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that the ending of a file's name asks for: `.jsonl`, `.pcapng`, or text.
-    pub fn of(path: &std::path::Path) -> Self {
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("jsonl") => Self::JsonLines,
-            Some("pcapng") => Self::Pcapng,
-            _ => Self::Text,
+    /// The form that the ending of a file's name asks for: `.jsonl`, `.pcapng`, `.txt`; text where there is none, and
+    /// no form where the ending is another.
+    pub fn of(path: &std::path::Path) -> Option<Self> {
+        match path.extension().map(|ending| ending.to_str()) {
+            Some(Some("jsonl")) => Some(Self::JsonLines),
+            Some(Some("pcapng")) => Some(Self::Pcapng),
+            Some(Some("txt")) | None => Some(Self::Text),
+            Some(_) => None,
         }
     }
 }
