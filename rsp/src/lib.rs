@@ -5,6 +5,8 @@
 pub mod activation_code;
 pub mod der;
 pub mod ids;
+pub mod ota;
+pub mod sgp02;
 pub mod sgp22;
 pub mod status;
 pub mod time;

@@ -1,0 +1,1 @@
+//! What goes over the air to a card: TS 102 225, TS 102 226, TS 23.040, TS 102 223, GlobalPlatform Amendment B.

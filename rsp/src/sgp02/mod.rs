@@ -1,0 +1,1 @@
+//! SGP.02: remote provisioning of M2M devices.

@@ -1,0 +1,1 @@
+//! SM-SR: the subscription-routing server of SGP.02. No sockets.
