@@ -12,9 +12,12 @@
 //! | non-volatile memory of a card or a device | [`Memory`] | [`RamMemory`] | `net::FileMemory` |
 //! | HTTP between two parties | [`Link`] | the other party's router | `net::Client::link` |
 //! | APDUs between device and card | [`CardDoor`] | the card itself | `net::door::TcpCard` |
+//! | octets between a card's channel and a server | [`Dial`] | [`MemoryHosts`] | `net::TcpDial` |
+//! | short messages to and from a message centre | [`ShortMessages`], [`ShortMessageSink`], [`MessageCentre`] | `euicc_sim::network::Smsc` | `net::smpp` |
 //! | what happened | [`Events`] | [`MemoryEvents`], [`NullEvents`] | the timeline of `cli` |
 
 mod clock;
+mod datagram;
 mod dice;
 mod door;
 mod events;
@@ -22,9 +25,15 @@ mod fault;
 mod link;
 mod memory;
 pub mod records;
+mod stream;
 mod tx;
 
 pub use clock::{Clock, ManualClock, ShiftedClock};
+pub use datagram::{
+    Arrived, CentreRefusal, DeliveryTicket, MessageCentre, MessageId, MessageState, PhoneNumber,
+    QueuedDelivery, Receipt, Receipts, ShortMessage, ShortMessageSink, ShortMessages, Submission,
+    SubmitFault,
+};
 pub use dice::{Dice, SeededDice};
 pub use door::{Atr, BoxCardDoor, CardDoor, DoorFault};
 pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
@@ -32,6 +41,7 @@ pub use fault::Fault;
 pub use link::{Link, LinkFault, LinkFaultKind, PeerCertificate, link_from, send};
 pub use memory::{Batch, Cells, Content, Memory, RamMemory};
 pub use records::{ChangeSet, Committed, MemoryRecords, Records, Stored, Version};
+pub use stream::{BoxByteStream, ByteStream, Dial, MemoryHosts, MemoryListener, NoDial};
 pub use tx::{Collection, MAX_ATTEMPTS, Tx, transact};
 
 use std::pin::Pin;
