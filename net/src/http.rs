@@ -4,7 +4,7 @@
 //! hundred kilobytes, and a signature can only be checked over all of it.
 
 mod client;
-mod server;
+pub(crate) mod server;
 
 pub use client::{Client, MAX_ANSWER};
 pub use server::{HEADER_READ_TIMEOUT, MAX_CONNECTIONS, MAX_REQUEST, listen, serve};

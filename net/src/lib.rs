@@ -9,6 +9,7 @@
 //! | [`sqlite`] | durable records in one file |
 //! | [`file_memory`] | a card's non-volatile memory in one file |
 //! | [`tls`] | TLS for servers and clients, judged by the world's clock |
+//! | [`psk`] | TLS with pre-shared keys for cards |
 //! | [`http`] | a server that asks a service, a client that is a link |
 //! | [`door`] | doors to a card |
 
@@ -17,6 +18,7 @@ pub mod door;
 pub mod file_memory;
 pub mod http;
 pub mod os;
+pub mod psk;
 pub mod sqlite;
 pub mod tls;
 
@@ -24,5 +26,6 @@ pub use claim::Claim;
 pub use file_memory::FileMemory;
 pub use http::{Client, listen, serve};
 pub use os::{OsClock, OsDice, raise_open_files};
+pub use psk::{PskKeys, serve_psk};
 pub use sqlite::SqliteRecords;
 pub use tls::{ClientAuth, ClientTls, Identity, ServerTls};

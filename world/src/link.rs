@@ -35,6 +35,12 @@ pub async fn send(link: &Link, request: Request<Bytes>) -> Result<Response<Bytes
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate(pub Vec<u8>);
 
+/// Request extension: the peer has shown in the TLS handshake that it holds the pre-shared key of this identity.
+///
+/// Whoever accepts the connection puts it in; a router that needs one refuses a request without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PskIdentity(pub String);
+
 /// No answer came over a link.
 ///
 /// An HTTP error status is an answer, not a fault of the link.

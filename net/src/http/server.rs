@@ -32,7 +32,7 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// listener's queue. A connection takes some 35 KiB with its TLS, so this is 140 MiB.
 pub const MAX_CONNECTIONS: usize = 4096;
 
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of what is not wanted is read nevertheless, so that the peer comes to see the answer.
 const MAX_DISCARDED: u64 = 16 << 20;
@@ -96,6 +96,19 @@ pub async fn serve<S>(
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let acceptor = tls.map(|tls| TlsAcceptor::from(tls.0));
+    let each = move |stream, stopped| serve_stream(stream, acceptor.clone(), service.clone(), stopped);
+    serve_each(listener, each, shutdown).await;
+}
+
+/// Gives every connection that comes to `listener` to `each`, together with what tells it of the end; until `shutdown`.
+pub(crate) async fn serve_each<E, F>(
+    listener: TcpListener,
+    each: E,
+    shutdown: impl Future<Output = ()> + Send,
+) where
+    E: Fn(TcpStream, watch::Receiver<bool>) -> F,
+    F: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
     let places = raise_open_files().saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
     let places = Arc::new(Semaphore::new(places));
     let (stop, stopped) = watch::channel(false);
@@ -110,10 +123,10 @@ pub async fn serve<S>(
         };
         match accepted {
             Ok((stream, peer, place)) => {
-                let (acceptor, service, stopped) = (acceptor.clone(), service.clone(), stopped.clone());
+                let connection = each(stream, stopped.clone());
                 connections.spawn(async move {
                     let _place = place;
-                    if let Err(error) = serve_stream(stream, acceptor, service, stopped).await {
+                    if let Err(error) = connection.await {
                         tracing::debug!(%peer, error = &*error as &dyn Error, "connection ended");
                     }
                 });
@@ -145,7 +158,7 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-type BoxError = Box<dyn Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 async fn serve_stream<S>(
     stream: TcpStream,
@@ -165,8 +178,8 @@ where
     };
     let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await? {
         Ok(stream) => stream,
-        Err((error, stream)) => {
-            let_go(stream).await;
+        Err((error, mut stream)) => {
+            let_go(&mut stream).await;
             return Err(error.into());
         }
     };
@@ -177,10 +190,10 @@ where
 
 /// Closes so that the peer reads our alert: closing while its bytes are unread would make the kernel send a reset, which
 /// can overtake the alert.
-async fn let_go(mut stream: TcpStream) {
+pub(crate) async fn let_go(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let drain = async {
         stream.shutdown().await?;
-        tokio::io::copy(&mut (&mut stream).take(MAX_DISCARDED), &mut tokio::io::sink()).await
+        tokio::io::copy(&mut stream.take(MAX_DISCARDED), &mut tokio::io::sink()).await
     };
     // Nothing depends on it: the connection is over either way.
     let _ = timeout(LET_GO_TIMEOUT, drain).await;
@@ -218,12 +231,14 @@ where
     connection.await
 }
 
-async fn answer<S>(
+/// Asks `service`, who is told of the `peer` as an extension of its request.
+pub(crate) async fn answer<P, S>(
     request: Request<Incoming>,
-    peer: Option<PeerCertificate>,
+    peer: Option<P>,
     service: S,
 ) -> Result<Response<Bytes>, BoxError>
 where
+    P: Clone + Send + Sync + 'static,
     S: Service<Request<Bytes>, Response = Response<Bytes>>,
     S::Error: Into<BoxError>,
 {

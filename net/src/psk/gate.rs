@@ -1,0 +1,247 @@
+//! Reads along in the handshake until the client has named itself: RFC 4279 section 2, RFC 5246 sections 6.2 and 7.4.
+//!
+//! ClientKeyExchange is the only message that is looked at, and it comes before anything is enciphered. What the gate
+//! reads wrongly opens nothing: OpenSSL reads the same octets itself and is given a key only for the identity that it
+//! has read.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use crypto::Secret;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use world::BoxFuture;
+
+use super::PskKeys;
+
+const HANDSHAKE_RECORD: u8 = 22;
+const CLIENT_KEY_EXCHANGE: u8 = 16;
+/// How much a client may say before it names itself. A ClientHello has some hundred octets; OpenSSL takes 128 KiB.
+const MAX_BEFORE_IDENTITY: usize = 16 << 10;
+
+/// What is known of the client of one connection. A clone is the same knowledge.
+#[derive(Clone, Default)]
+pub(super) struct Known(Arc<Mutex<Option<(String, Secret<Vec<u8>>)>>>);
+
+impl Known {
+    fn learn(&self, identity: String, key: Secret<Vec<u8>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((identity, key));
+    }
+
+    /// Who it is.
+    pub(super) fn identity(&self) -> Option<String> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().map(|(identity, _)| identity.clone())
+    }
+
+    /// Copies the key of this identity into `to`, if it is the one that was looked up; gives its length.
+    pub(super) fn copy_key(&self, identity: &[u8], to: &mut [u8]) -> Option<usize> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, key) = known.as_ref().filter(|(known, _)| known.as_bytes() == identity)?;
+        to.get_mut(..key.expose().len())?.copy_from_slice(key.expose());
+        Some(key.expose().len())
+    }
+}
+
+/// A stream whose reader does not see the identity before its key has been looked up.
+pub(super) struct Gate<S> {
+    inner: S,
+    keys: Arc<dyn PskKeys>,
+    known: Known,
+    state: State,
+}
+
+enum State {
+    /// Holds what the client has said so far.
+    ReadsAlong(Vec<u8>),
+    /// Holds back what the client has said last.
+    LooksUp(BoxFuture<'static, ()>, Vec<u8>),
+    /// Still has something of it.
+    LetsOut(Vec<u8>),
+    Open,
+}
+
+impl<S> Gate<S> {
+    pub(super) fn new(inner: S, keys: Arc<dyn PskKeys>, known: Known) -> Self {
+        Self { inner, keys, known, state: State::ReadsAlong(Vec::new()) }
+    }
+
+    fn look_up(&self, identity: Vec<u8>) -> BoxFuture<'static, ()> {
+        let (keys, known) = (Arc::clone(&self.keys), self.known.clone());
+        Box::pin(async move {
+            let Ok(identity) = String::from_utf8(identity) else { return };
+            match keys.key(&identity).await {
+                Ok(Some(key)) => known.learn(identity, key),
+                Ok(None) => {}
+                // To the client it is the same as an unknown identity; it comes back.
+                Err(fault) => tracing::error!(%fault, "the key of a card could not be looked up"),
+            }
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let gate = self.get_mut();
+        loop {
+            match &mut gate.state {
+                State::ReadsAlong(said) => {
+                    let before = buf.filled().len();
+                    ready!(Pin::new(&mut gate.inner).poll_read(cx, buf))?;
+                    let new = buf.filled().get(before..).unwrap_or_default().to_vec();
+                    said.extend_from_slice(&new);
+                    match identity_in(said) {
+                        Identity::NotYet if said.len() <= MAX_BEFORE_IDENTITY => {}
+                        Identity::NotYet | Identity::Never => gate.state = State::Open,
+                        Identity::Is(identity) => {
+                            buf.set_filled(before);
+                            gate.state = State::LooksUp(gate.look_up(identity), new);
+                            continue;
+                        }
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                State::LooksUp(lookup, held) => {
+                    ready!(lookup.as_mut().poll(cx));
+                    gate.state = State::LetsOut(std::mem::take(held));
+                }
+                State::LetsOut(held) => {
+                    let rest = held.split_off(held.len().min(buf.remaining()));
+                    buf.put_slice(held);
+                    gate.state = if rest.is_empty() { State::Open } else { State::LetsOut(rest) };
+                    return Poll::Ready(Ok(()));
+                }
+                State::Open => return Pin::new(&mut gate.inner).poll_read(cx, buf),
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, octets)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Identity {
+    Is(Vec<u8>),
+    NotYet,
+    /// This is no handshake in which one comes.
+    Never,
+}
+
+/// The identity in what a client has said from the beginning of its connection on.
+fn identity_in(said: &[u8]) -> Identity {
+    // Messages may be cut into records and joined in them as the client likes.
+    let mut messages = Vec::new();
+    let mut rest = said;
+    while let Some((header, body)) = rest.split_first_chunk::<5>() {
+        let [kind, _, _, high, low] = *header;
+        if kind != HANDSHAKE_RECORD {
+            return Identity::Never;
+        }
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let (fragment, next) = body.split_at(length.min(body.len()));
+        messages.extend_from_slice(fragment);
+        rest = next;
+    }
+    if rest.first().is_some_and(|kind| *kind != HANDSHAKE_RECORD) {
+        return Identity::Never;
+    }
+    let mut rest = messages.as_slice();
+    while let Some((header, body)) = rest.split_first_chunk::<4>() {
+        let [kind, a, b, c] = *header;
+        let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX);
+        let Some((message, next)) = body.split_at_checked(length) else { break };
+        if kind == CLIENT_KEY_EXCHANGE {
+            let identity = message.split_first_chunk::<2>().and_then(|(length, identity)| {
+                identity.get(..usize::from(u16::from_be_bytes(*length))).map(<[u8]>::to_vec)
+            });
+            return identity.map_or(Identity::Never, Identity::Is);
+        }
+        rest = next;
+    }
+    Identity::NotYet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(fragment: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(fragment.len()).unwrap().to_be_bytes();
+        [&[22, 3, 3], &length[..], fragment].concat()
+    }
+
+    fn hello_and_identity() -> Vec<u8> {
+        [&[1, 0, 0, 3, 9, 9, 9][..], &[16, 0, 0, 5, 0, 3], b"abc"].concat()
+    }
+
+    #[test]
+    fn the_identity_is_found_however_the_messages_are_cut_and_not_before_it_is_whole() {
+        let messages = hello_and_identity();
+        for size in 1..=messages.len() {
+            let said: Vec<u8> = messages.chunks(size).flat_map(record).collect();
+            assert_eq!(identity_in(&said), Identity::Is(b"abc".to_vec()), "records of {size}");
+            for length in 0..said.len() {
+                assert_eq!(identity_in(&said[..length]), Identity::NotYet, "{length} of records of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_handshake_is_let_through() {
+        assert_eq!(identity_in(b"GET / HTTP/1.1"), Identity::Never);
+        assert_eq!(identity_in(&[21]), Identity::Never);
+        assert_eq!(identity_in(&record(&[16, 0, 0, 3, 0, 9, 1])), Identity::Never);
+    }
+
+    struct Slow(tokio::sync::Semaphore);
+
+    impl PskKeys for Slow {
+        fn key<'a>(
+            &'a self,
+            identity: &'a str,
+        ) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, world::Fault>> {
+            Box::pin(async move {
+                let _wait = self.0.acquire().await;
+                Ok((identity == "abc").then(|| vec![7; 16].into()))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_reads_the_identity_before_its_key_is_there() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let said = [record(&hello_and_identity()), b"and more".to_vec()].concat();
+        let (mut client, server) = tokio::io::duplex(1024);
+        client.write_all(&said).await.unwrap();
+        let keys = Arc::new(Slow(tokio::sync::Semaphore::new(0)));
+        let known = Known::default();
+        let mut gate = Gate::new(server, keys.clone(), known.clone());
+        let mut first = [0; 5];
+        let mut read = Box::pin(gate.read_exact(&mut first));
+        assert!(std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_pending())).await);
+        assert_eq!(known.identity(), None);
+        keys.0.add_permits(1);
+        read.await.unwrap();
+        assert_eq!(known.identity().as_deref(), Some("abc"));
+        let mut rest = vec![0; said.len() - 5];
+        gate.read_exact(&mut rest).await.unwrap();
+        assert_eq!([&first[..], &rest].concat(), said);
+        let mut key = [0; 32];
+        assert_eq!(known.copy_key(b"abc", &mut key), Some(16));
+        assert_eq!(key[..17], [[7; 16].as_slice(), &[0]].concat());
+        assert_eq!(known.copy_key(b"abd", &mut key), None);
+    }
+}
