@@ -1,1 +1,28 @@
 //! SGP.02: remote provisioning of M2M devices.
+//!
+//! | module | clause |
+//! |---|---|
+//! | [`xml`], [`soap`], [`addressing`] | Annex B: how a message is written and read, its envelope and its headers |
+//! | [`common`], [`status`] | section 5.1: what all messages share, and how a function ends |
+//! | [`eis`], [`signature`] | section 5.1.1.3 and Annex E: the eUICC information set, and the EUM's signature on it |
+//! | [`es1`] to [`es7`] | sections 5.2 to 5.6: the functions |
+
+pub mod addressing;
+pub mod common;
+pub mod eis;
+pub mod es1;
+pub mod es2;
+pub mod es3;
+pub mod es4;
+pub mod es7;
+mod macros;
+pub mod signature;
+pub mod soap;
+pub mod status;
+pub mod xml;
+
+pub use common::{
+    BaseNotification, BaseRequest, BaseResponse, ExecutionStatus, Function, FunctionExecutionStatus, Message,
+    Msisdn, Notification, Pattern, Request, Response, StatusCodeData, SubscriptionAddress,
+};
+pub use xml::{Namespace, Octets};

@@ -1,0 +1,381 @@
+//! What all messages share: SGP.02 sections 5.1.1 to 5.1.5 and Annex B, the base types and the leaf types of the schema.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{
+    macros::structure,
+    status::{Refusal, Status},
+    xml::{Children, Name, Namespace, Parts, Prefix, Problem, Text, Writer, XmlError},
+};
+use crate::{ids::Imsi, time::Timestamp};
+
+/// A message: one element in the body of an envelope.
+pub trait Message: Parts {
+    /// The element's name, the same in both namespaces.
+    const ELEMENT: &'static str;
+
+    /// Writes the element.
+    fn write(&self, out: &mut Writer) {
+        out.element(Prefix::Rps, Self::ELEMENT, &[], |out| self.write_parts(out));
+    }
+
+    /// Reads the element, whatever it is called.
+    ///
+    /// # Errors
+    /// It is not of this type.
+    fn read(node: roxmltree::Node<'_, '_>, namespace: Namespace) -> Result<Self, XmlError> {
+        Children::of(node, namespace).and_then(Self::read_all).map_err(|e| e.within(node.tag_name().name()))
+    }
+
+    /// The element by itself, as text.
+    fn to_xml(&self, namespace: Namespace) -> String {
+        let mut out = Writer::new(namespace);
+        self.write(&mut out);
+        out.into_text()
+    }
+
+    /// The message in a text that is the element by itself.
+    ///
+    /// # Errors
+    /// It is another element, or not of this type.
+    fn from_xml(text: &str) -> Result<(Namespace, Self), XmlError> {
+        let document = super::xml::parse(text)?;
+        let root = document.root_element();
+        let found = root.tag_name();
+        let namespace = found.namespace().and_then(Namespace::from_uri);
+        match namespace {
+            Some(namespace) if super::xml::tolerated::spelt(found.name()) == Self::ELEMENT => {
+                Self::read(root, namespace).map(|message| (namespace, message))
+            }
+            _ => {
+                let what = format!("the element {} where {} belongs", found.name(), Self::ELEMENT);
+                Err(XmlError::at(root, Problem::Unexpected(what)))
+            }
+        }
+    }
+}
+
+/// A request of a function.
+pub trait Request: Message {
+    /// What every request has.
+    fn base(&self) -> &BaseRequest;
+
+    /// The same, to be changed.
+    fn base_mut(&mut self) -> &mut BaseRequest;
+}
+
+/// A response of a function.
+pub trait Response: Message {
+    /// What every response has.
+    fn base(&self) -> &BaseResponse;
+
+    /// The same, to be changed.
+    fn base_mut(&mut self) -> &mut BaseResponse;
+
+    /// One that says no more than how the function ended.
+    fn only(base: BaseResponse) -> Self;
+}
+
+/// How a function is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// In the answer to the HTTP request.
+    Synchronous,
+    /// By a call in the other direction, later.
+    Asynchronous,
+}
+
+/// A function that is answered.
+pub trait Function {
+    /// What it is asked with.
+    type Request: Request;
+    /// What it answers.
+    type Response: Response;
+    /// Of which interface, such as `ES3`.
+    const INTERFACE: &'static str;
+    /// The group of functions in its Action, such as `ProfileManagement`.
+    const GROUP: &'static str;
+    /// The group in the Action of its callback, without `CallBack`.
+    const CALLBACK_GROUP: &'static str;
+    /// Its name, such as `ES3-GetEIS`.
+    const NAME: &'static str;
+    /// How it is answered.
+    const PATTERN: Pattern;
+
+    /// The Action of its request.
+    fn request_action() -> String {
+        let suffix = if Self::PATTERN == Pattern::Synchronous { "Request" } else { "" };
+        format!("http://gsma.com/{}/{}/{}{suffix}", Self::INTERFACE, Self::GROUP, Self::NAME)
+    }
+
+    /// The Action of its response, or of its callback.
+    fn response_action() -> String {
+        match Self::PATTERN {
+            Pattern::Synchronous => {
+                format!("http://gsma.com/{}/{}/{}Response", Self::INTERFACE, Self::GROUP, Self::NAME)
+            }
+            Pattern::Asynchronous => {
+                format!("http://gsma.com/{}/{}CallBack/{}", Self::INTERFACE, Self::CALLBACK_GROUP, Self::NAME)
+            }
+        }
+    }
+}
+
+/// A message that is not answered.
+pub trait Notification: Message {
+    /// Of which interface, such as `ES3`.
+    const INTERFACE: &'static str;
+    /// The group of functions in its Action, such as `PlatformManagement`.
+    const GROUP: &'static str;
+
+    /// Its Action.
+    fn action() -> String {
+        format!("http://gsma.com/{}/{}/{}", Self::INTERFACE, Self::GROUP, Self::ELEMENT)
+    }
+}
+
+structure! {
+    /// What every request has.
+    pub struct BaseRequest {
+        /// The caller's; the same when it asks again.
+        function_call_identifier: String = "functionCallIdentifier" / "FunctionCallIdentifier",
+        /// Seconds from reception.
+        validity_period: Option<u64> = "validityPeriod" / "ValidityPeriod",
+    }
+}
+
+structure! {
+    /// What every response has.
+    #[derive(Default)]
+    pub struct BaseResponse {
+        processing_start: Option<Timestamp> = "processingStart" / "ProcessingStart",
+        processing_end: Option<Timestamp> = "processingEnd" / "ProcessingEnd",
+        /// Seconds. Only with [`ExecutionStatus::Expired`].
+        acceptable_validity_period: Option<u64> = "acceptableValidityPeriod" / "AcceptableValidityPeriod",
+        function_execution_status: FunctionExecutionStatus = "functionExecutionStatus" / "FunctionExecutionStatus",
+    }
+}
+
+structure! {
+    /// What every notification has: nothing.
+    #[derive(Copy, Default)]
+    pub struct BaseNotification {}
+}
+
+structure! {
+    /// How a function ended. By default, well.
+    #[derive(Default)]
+    pub struct FunctionExecutionStatus {
+        status: ExecutionStatus = "status" / "Status",
+        status_code_data: Option<StatusCodeData> = "statusCodeData" / "StatusCodeData",
+    }
+}
+
+structure! {
+    /// Why it did not end well.
+    pub struct StatusCodeData {
+        subject: String = "subject" / "Subject",
+        reason: String = "reason" / "Reason",
+        subject_identifier: Option<String> = "subjectIdentifier" / "SubjectIdentifier",
+        message: Option<String> = "message" / "Message",
+    }
+}
+
+impl BaseRequest {
+    pub(crate) const PARTS: &'static [Name] = first(Self::NAMES);
+
+    /// A call of this identifier without an end.
+    pub fn new(function_call_identifier: impl Into<String>) -> Self {
+        Self { function_call_identifier: function_call_identifier.into(), validity_period: None }
+    }
+}
+
+impl BaseNotification {
+    pub(crate) const PARTS: &'static [Name] = first(Self::NAMES);
+}
+
+impl BaseResponse {
+    pub(crate) const PARTS: &'static [Name] = first(Self::NAMES);
+
+    /// That the function has failed.
+    pub fn failed(refusal: &Refusal) -> Self {
+        Self { function_execution_status: refusal.to_status(ExecutionStatus::Failed), ..Self::default() }
+    }
+
+    /// That the function was done, but.
+    pub fn with_warning(refusal: &Refusal) -> Self {
+        Self {
+            function_execution_status: refusal.to_status(ExecutionStatus::ExecutedWithWarning),
+            ..Self::default()
+        }
+    }
+
+    /// That the validity period has run out, or is too short; with one that would do, if there is one.
+    pub fn expired(acceptable_validity_period: Option<u64>, message: impl Into<String>) -> Self {
+        let refusal = Status::FunctionExpired.because(message);
+        Self {
+            acceptable_validity_period,
+            function_execution_status: refusal.to_status(ExecutionStatus::Expired),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the function was done.
+    pub fn is_done(&self) -> bool {
+        matches!(
+            self.function_execution_status.status,
+            ExecutionStatus::ExecutedSuccess | ExecutionStatus::ExecutedWithWarning
+        )
+    }
+}
+
+const fn first(names: &'static [&'static [Name]]) -> &'static [Name] {
+    match names {
+        [first, ..] => first,
+        [] => &[],
+    }
+}
+
+impl fmt::Display for FunctionExecutionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.status.name())?;
+        let Some(data) = &self.status_code_data else { return Ok(()) };
+        write!(f, " {}/{}", data.subject, data.reason)?;
+        if let Some(subject) = &data.subject_identifier {
+            write!(f, " {subject}")?;
+        }
+        match &data.message {
+            Some(message) => write!(f, ": {message}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An enumeration of the schema: the same words in both namespaces, in XML and in records.
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)? }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )+ }
+
+        impl $name {
+            /// Every one.
+            pub const ALL: &[Self] = &[ $( Self::$variant, )+ ];
+
+            /// As the schema spells it.
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$variant => $word, )+ }
+            }
+        }
+
+        impl $crate::sgp02::xml::Text for $name {
+            fn to_text(&self) -> String {
+                self.name().to_owned()
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                let text = text.trim();
+                Self::ALL.iter().copied().find(|value| value.name() == text).ok_or_else(|| {
+                    let all: Vec<_> = Self::ALL.iter().map(|value| value.name()).collect();
+                    format!("{text:?} is none of {}", all.join(", "))
+                })
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+pub(crate) use words;
+
+words! {
+    /// How a function ended. The spelling is not that of SGP.22.
+    #[derive(Default)]
+    pub enum ExecutionStatus {
+        /// Well.
+        #[default]
+        ExecutedSuccess = "EXECUTED_SUCCESS",
+        /// Well, but.
+        ExecutedWithWarning = "EXECUTED_WITHWARNING",
+        /// Not at all.
+        Failed = "FAILED",
+        /// Not in its time.
+        Expired = "EXPIRED",
+    }
+}
+
+/// MSISDN: 3 to 15 digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Msisdn(String);
+
+impl Msisdn {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Msisdn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Msisdn({})", self.0)
+    }
+}
+
+impl fmt::Display for Msisdn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for Msisdn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_number = (3..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        if is_number {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("{text:?} is not an MSISDN (3 to 15 digits)"))
+        }
+    }
+}
+
+impl Text for Msisdn {
+    fn to_text(&self) -> String {
+        self.0.clone()
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.trim().parse()
+    }
+}
+
+impl Serialize for Msisdn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Msisdn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+structure! {
+    /// By which a subscription is reached.
+    #[derive(Default)]
+    pub struct SubscriptionAddress {
+        imsi: Option<Imsi> = "imsi" / "Imsi",
+        msisdn: Option<Msisdn> = "msisdn" / "Msisdn",
+    }
+}

@@ -1,0 +1,24 @@
+//! ES1, EUM to SM-SR: SGP.02 section 5.2.
+
+use super::{
+    eis::{AdditionalProperties, Eis},
+    macros::function,
+};
+use crate::ids::Eid;
+
+function! {
+    /// ES1.RegisterEIS: an eUICC that was made is put under the management of the SM-SR.
+    RegisterEis = "ES1" "eUICCManagement" "RegisterEIS", Synchronous;
+    RegisterEisRequest { eis: Eis = "eis" / "Eis" }
+    RegisterEisResponse {}
+}
+
+function! {
+    /// ES1.UpdateEISAdditionalProperties, of version 4 (from one source, elements after the pattern of the others).
+    UpdateEisAdditionalProperties = "ES1" "eUICCManagement" "UpdateEISAdditionalProperties", Synchronous;
+    UpdateEisAdditionalPropertiesRequest {
+        eid: Eid = "eid" / "Eid",
+        additional_properties: AdditionalProperties = "additionalProperties" / "AdditionalProperties",
+    }
+    UpdateEisAdditionalPropertiesResponse {}
+}

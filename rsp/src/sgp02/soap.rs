@@ -1,0 +1,261 @@
+//! The SOAP 1.2 envelope, document/literal: SGP.02 Annex B.
+
+use roxmltree::{Document, Node};
+
+use super::{
+    addressing::Header,
+    common::Message,
+    xml::{MAX_OCTETS, Namespace, Prefix, Problem, Writer, XmlError, text_of, tolerated},
+};
+
+const SOAP_1_2: &str = "http://www.w3.org/2003/05/soap-envelope";
+const SOAP_1_1: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+
+/// The media type of SOAP 1.2.
+pub const MEDIA_TYPE: &str = "application/soap+xml";
+
+/// The Content-Type of a message with this Action.
+pub fn content_type(action: &str) -> String {
+    format!("{MEDIA_TYPE}; charset=utf-8; action=\"{action}\"")
+}
+
+/// Whether a Content-Type can be that of a message: SOAP 1.2's, or plain XML, which some send.
+pub fn is_content_type(value: &str) -> bool {
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    [MEDIA_TYPE, "text/xml", "application/xml"].iter().any(|known| known.eq_ignore_ascii_case(media_type))
+}
+
+/// The text of a body of octets.
+///
+/// # Errors
+/// There are too many of them, or they are not UTF-8.
+pub fn text(octets: &[u8]) -> Result<&str, XmlError> {
+    if octets.len() > MAX_OCTETS {
+        return Err(XmlError::of(Problem::TooLarge("octets")));
+    }
+    let octets = octets.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(octets);
+    std::str::from_utf8(octets).map_err(|_| XmlError::of(Problem::NotUtf8))
+}
+
+/// A message in its envelope, as text.
+pub fn envelope<M: Message>(header: &Header, namespace: Namespace, message: &M) -> String {
+    let mut out = Writer::new(namespace);
+    out.element(Prefix::Soap, "Envelope", &[], |out| {
+        out.element(Prefix::Soap, "Header", &[], |out| header.write(out));
+        out.element(Prefix::Soap, "Body", &[], |out| message.write(out));
+    });
+    out.into_text()
+}
+
+/// Why a text is no message for us, as a SOAP fault says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoapFault {
+    /// Whose fault it is.
+    pub code: FaultCode,
+    /// In words.
+    pub reason: String,
+}
+
+/// The codes of SOAP 1.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultCode {
+    /// The envelope is of another version.
+    VersionMismatch,
+    /// A header that we do not understand must be understood.
+    MustUnderstand,
+    /// The message is not right.
+    Sender,
+    /// The message may be right; we could not do it.
+    Receiver,
+}
+
+impl FaultCode {
+    const ALL: [Self; 4] = [Self::VersionMismatch, Self::MustUnderstand, Self::Sender, Self::Receiver];
+
+    /// As SOAP spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::VersionMismatch => "VersionMismatch",
+            Self::MustUnderstand => "MustUnderstand",
+            Self::Sender => "Sender",
+            Self::Receiver => "Receiver",
+        }
+    }
+}
+
+impl std::fmt::Display for SoapFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SOAP fault {}: {}", self.code.name(), self.reason)
+    }
+}
+
+impl std::error::Error for SoapFault {}
+
+impl From<XmlError> for SoapFault {
+    fn from(error: XmlError) -> Self {
+        Self { code: FaultCode::Sender, reason: error.to_string() }
+    }
+}
+
+impl SoapFault {
+    /// Of the sender.
+    pub fn sender(reason: impl Into<String>) -> Self {
+        Self { code: FaultCode::Sender, reason: reason.into() }
+    }
+
+    /// Of ours.
+    pub fn receiver(reason: impl Into<String>) -> Self {
+        Self { code: FaultCode::Receiver, reason: reason.into() }
+    }
+
+    /// In its envelope, as text.
+    pub fn to_xml(&self) -> String {
+        let mut out = Writer::new(Namespace::default());
+        out.element(Prefix::Soap, "Envelope", &[], |out| {
+            out.element(Prefix::Soap, "Body", &[], |out| {
+                out.element(Prefix::Soap, "Fault", &[], |out| {
+                    out.element(Prefix::Soap, "Code", &[], |out| {
+                        let value = format!("soap:{}", self.code.name());
+                        out.element(Prefix::Soap, "Value", &[], |out| out.text(&value));
+                    });
+                    out.element(Prefix::Soap, "Reason", &[], |out| {
+                        out.element(Prefix::Soap, "Text", &[("xml:lang", "en")], |out| {
+                            out.text(&self.reason)
+                        });
+                    });
+                });
+            });
+        });
+        out.into_text()
+    }
+
+    /// Of the element of a fault; what it does not say is left empty.
+    fn of(fault: Node<'_, '_>) -> Self {
+        let text = |name| {
+            let found = fault.descendants().find(|node| node.has_tag_name((SOAP_1_2, name)));
+            found.and_then(|node| text_of(node).ok()).unwrap_or_default()
+        };
+        let value = text("Value");
+        let local = value.trim().rsplit(':').next().unwrap_or_default().to_owned();
+        let code =
+            FaultCode::ALL.into_iter().find(|code| code.name() == local).unwrap_or(FaultCode::Receiver);
+        Self { code, reason: text("Text").trim().to_owned() }
+    }
+}
+
+/// An envelope that was received, its body not read yet.
+#[derive(Clone, Debug)]
+pub struct Envelope<'a, 'i> {
+    /// Its WS-Addressing headers.
+    pub header: Header,
+    /// That of the body.
+    pub namespace: Namespace,
+    body: Node<'a, 'i>,
+}
+
+/// What came in an envelope.
+#[derive(Clone, Debug)]
+pub enum Received<'a, 'i> {
+    /// A message.
+    Message(Envelope<'a, 'i>),
+    /// The word that ours was none.
+    Fault(SoapFault),
+}
+
+impl<'a, 'i> Envelope<'a, 'i> {
+    /// The envelope of a message.
+    ///
+    /// # Errors
+    /// It is none, or that of a fault.
+    pub fn read(document: &'a Document<'i>) -> Result<Self, SoapFault> {
+        match Self::receive(document)? {
+            Received::Message(envelope) => Ok(envelope),
+            Received::Fault(fault) => {
+                Err(SoapFault::sender(format!("a fault where a message belongs: {fault}")))
+            }
+        }
+    }
+
+    /// The envelope of a message or of a fault.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn receive(document: &'a Document<'i>) -> Result<Received<'a, 'i>, SoapFault> {
+        let root = document.root_element();
+        match (root.tag_name().namespace(), root.tag_name().name()) {
+            (Some(SOAP_1_2), "Envelope") => {}
+            (Some(SOAP_1_1), "Envelope") => {
+                let reason = "the envelope is one of SOAP 1.1; this is SOAP 1.2".to_owned();
+                return Err(SoapFault { code: FaultCode::VersionMismatch, reason });
+            }
+            (_, other) => {
+                let what = format!("the element {other} where the Envelope of SOAP 1.2 belongs");
+                return Err(XmlError::at(root, Problem::Unexpected(what)).into());
+            }
+        }
+        let mut parts = root.children().filter(Node::is_element);
+        let first = parts.next();
+        let (header, body) = match first {
+            Some(node) if node.has_tag_name((SOAP_1_2, "Header")) => (Some(node), parts.next()),
+            other => (None, other),
+        };
+        let body = body.filter(|node| node.has_tag_name((SOAP_1_2, "Body")));
+        let body =
+            body.ok_or_else(|| XmlError::at(root, Problem::Missing("the Body of the envelope".to_owned())))?;
+        if let Some(more) = parts.next() {
+            let what = format!("the element {} after the Body", more.tag_name().name());
+            return Err(XmlError::at(more, Problem::Unexpected(what)).into());
+        }
+        let mut contents = body.children().filter(Node::is_element);
+        let content = contents
+            .next()
+            .ok_or_else(|| XmlError::at(body, Problem::Missing("the message in the Body".to_owned())))?;
+        if let Some(more) = contents.next() {
+            return Err(XmlError::at(more, Problem::Twice("the message in the Body".to_owned())).into());
+        }
+        if content.has_tag_name((SOAP_1_2, "Fault")) {
+            return Ok(Received::Fault(SoapFault::of(content)));
+        }
+        let header = header
+            .ok_or_else(|| XmlError::at(root, Problem::Missing("the Header of the envelope".to_owned())))?;
+        all_understood(header)?;
+        let uri = content.tag_name().namespace().unwrap_or_default();
+        let namespace = Namespace::from_uri(uri).ok_or_else(|| {
+            let what = format!(
+                "the element {} of namespace {uri:?}, where a message of {} or {} belongs",
+                content.tag_name().name(),
+                Namespace::V1.uri(),
+                Namespace::V3.uri(),
+            );
+            XmlError::at(content, Problem::Unexpected(what))
+        })?;
+        let header = Header::read(header).map_err(|e| e.within("Header"))?;
+        Ok(Received::Message(Self { header, namespace, body: content }))
+    }
+
+    /// The name of the message's element, as the schema spells it.
+    pub fn element(&self) -> &str {
+        tolerated::spelt(self.body.tag_name().name())
+    }
+
+    /// The message, as one of a type; that its element is the right one is for the caller to see.
+    ///
+    /// # Errors
+    /// It is not of the type.
+    pub fn message<M: Message>(&self) -> Result<M, XmlError> {
+        M::read(self.body, self.namespace)
+    }
+}
+
+/// A header that must be understood and is not ours ends it (SOAP 1.2 part 1, section 5.2.3).
+fn all_understood(header: Node<'_, '_>) -> Result<(), SoapFault> {
+    for block in header.children().filter(Node::is_element) {
+        let must = block.attribute((SOAP_1_2, "mustUnderstand")).map(str::trim);
+        let is_ours = tolerated::is_addressing(block.tag_name().namespace());
+        if matches!(must, Some("true" | "1")) && !is_ours {
+            let reason = format!("the header {} is not understood here", block.tag_name().name());
+            return Err(SoapFault { code: FaultCode::MustUnderstand, reason });
+        }
+    }
+    Ok(())
+}

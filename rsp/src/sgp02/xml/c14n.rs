@@ -1,0 +1,89 @@
+//! Exclusive XML Canonicalization 1.0 of an element that was received (without comments, no prefix list).
+//!
+//! What an EUM has signed is kept in this form: it stands by itself, and it is what the signature is over.
+
+use std::collections::BTreeMap;
+
+use roxmltree::{Node, NodeType};
+
+use super::write::{escape_attribute, escape_text};
+
+/// The canonical form of an element with all that is in it.
+///
+/// It descends as deep as the element is; [`parse`](super::parse) has bounded that.
+pub fn exclusive(element: Node<'_, '_>) -> String {
+    let mut out = String::new();
+    write(element, &BTreeMap::new(), &mut out);
+    out
+}
+
+/// `declared` is what the output has in scope: prefix to namespace, "" for the default one.
+fn write<'a>(element: Node<'a, '_>, declared: &BTreeMap<&'a str, &'a str>, out: &mut String) {
+    let source = element.document().input_text();
+    let name = source.get(element.range()).map(qualified_name).unwrap_or_default();
+    let namespace = element.tag_name().namespace().unwrap_or_default();
+
+    let mut used = BTreeMap::from([(prefix_of(name), namespace)]);
+    let mut attributes = Vec::new();
+    for attribute in element.attributes() {
+        let name = source.get(attribute.range_qname()).unwrap_or_default();
+        let uri = attribute.namespace().unwrap_or_default();
+        if name.contains(':') {
+            used.insert(prefix_of(name), uri);
+        }
+        attributes.push((uri, attribute.name(), name, attribute.value()));
+    }
+    // By namespace and then by name, those without a namespace first.
+    attributes.sort_unstable();
+
+    let mut declared = declared.clone();
+    out.push('<');
+    out.push_str(name);
+    for (prefix, uri) in used {
+        // The prefix xml is declared everywhere; an absent default namespace need not be taken back where none is.
+        if prefix == "xml" || declared.get(prefix).copied().unwrap_or_default() == uri {
+            continue;
+        }
+        match prefix {
+            "" => out.push_str(" xmlns=\""),
+            prefix => out.extend([" xmlns:", prefix, "=\""]),
+        }
+        escape_attribute(uri, out);
+        out.push('"');
+        declared.insert(prefix, uri);
+    }
+    for (_, _, name, value) in attributes {
+        out.extend([" ", name, "=\""]);
+        escape_attribute(value, out);
+        out.push('"');
+    }
+    out.push('>');
+    for child in element.children() {
+        match child.node_type() {
+            NodeType::Element => write(child, &declared, out),
+            NodeType::Text => escape_text(child.text().unwrap_or_default(), out),
+            NodeType::PI => {
+                if let Some(pi) = child.pi() {
+                    out.extend(["<?", pi.target]);
+                    if let Some(value) = pi.value {
+                        out.extend([" ", value]);
+                    }
+                    out.push_str("?>");
+                }
+            }
+            NodeType::Comment | NodeType::Root => {}
+        }
+    }
+    out.extend(["</", name, ">"]);
+}
+
+/// The name in a start tag.
+fn qualified_name(tag: &str) -> &str {
+    let name = tag.trim_start_matches('<');
+    let end = name.find(|c: char| c.is_ascii_whitespace() || c == '>' || c == '/').unwrap_or(name.len());
+    name.get(..end).unwrap_or_default()
+}
+
+fn prefix_of(qualified: &str) -> &str {
+    qualified.split_once(':').map_or("", |(prefix, _)| prefix)
+}

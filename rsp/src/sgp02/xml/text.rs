@@ -1,0 +1,167 @@
+//! Types whose value is the text of an element or an attribute.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{Children, Element, Name, Problem, Writer, XmlError, text_of};
+use crate::{
+    ids::{Aid, Eid, Iccid, Imsi, Oid, Version},
+    time::Timestamp,
+};
+
+/// A value that is written as text.
+pub trait Text: Sized {
+    /// In the schema's lexical form.
+    fn to_text(&self) -> String;
+
+    /// From the text as it was found; only `String` minds white space around it.
+    ///
+    /// # Errors
+    /// Why it is no such value.
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+impl<T: Text> Element for T {
+    fn write_as(&self, name: Name, out: &mut Writer) {
+        let text = self.to_text();
+        out.part(name, |out| out.text(&text));
+    }
+
+    fn read_as(name: Name, from: &mut Children<'_, '_>) -> Result<Self, XmlError> {
+        let node = from.take(name)?;
+        text_of(node)
+            .and_then(|text| T::from_text(&text).map_err(|why| XmlError::at(node, Problem::BadValue(why))))
+            .map_err(|e| e.within(node.tag_name().name()))
+    }
+}
+
+macro_rules! by_display {
+    ($($type:ty),+) => { $(
+        impl Text for $type {
+            fn to_text(&self) -> String {
+                self.to_string()
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                text.trim().parse().map_err(|e: <$type as FromStr>::Err| e.to_string())
+            }
+        }
+    )+ };
+}
+
+by_display!(Aid, Eid, Iccid, Imsi, Oid, Version);
+
+macro_rules! integers {
+    ($($type:ty),+) => { $(
+        impl Text for $type {
+            fn to_text(&self) -> String {
+                self.to_string()
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                let text = text.trim();
+                text.parse().map_err(|_| {
+                    format!("{text:?} is not a whole number from {} to {}", <$type>::MIN, <$type>::MAX)
+                })
+            }
+        }
+    )+ };
+}
+
+integers!(u8, u32, u64);
+
+impl Text for String {
+    fn to_text(&self) -> String {
+        self.clone()
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl Text for bool {
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            other => Err(format!("{other:?} is neither true nor false")),
+        }
+    }
+}
+
+impl Text for Timestamp {
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    /// A dateTime without a time zone is UTC.
+    fn from_text(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        text.parse()
+            .or_else(|e: crate::time::NotATime| format!("{text}Z").parse().map_err(|_| e))
+            .map_err(|e| e.to_string())
+    }
+}
+
+/// Octets that are hexadecimal in XML and in records.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Octets(pub Vec<u8>);
+
+impl Octets {
+    /// As a slice.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Octets {
+    fn from(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+}
+
+impl From<&[u8]> for Octets {
+    fn from(octets: &[u8]) -> Self {
+        Self(octets.to_vec())
+    }
+}
+
+impl fmt::Display for Octets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode_upper(&self.0))
+    }
+}
+
+impl fmt::Debug for Octets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Octets({self})")
+    }
+}
+
+impl Text for Octets {
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        hex::decode(text.trim()).map(Self).map_err(|e| format!("not hexadecimal octets: {e}"))
+    }
+}
+
+impl Serialize for Octets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_text(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,3 @@
+//! The messages of SGP.02: written and read in both namespaces, shapes of real peers, hostile XML.
+
+mod captured;
