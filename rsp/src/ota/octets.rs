@@ -1,0 +1,184 @@
+//! Reading octets that are not DER: packets of fixed fields, lengths of one octet, COMPREHENSION-TLVs, DGIs.
+
+use crate::der::{DecodeError, Problem};
+
+/// A position in a run of octets; every error tells where.
+#[derive(Clone, Copy, Debug)]
+pub struct Octets<'a> {
+    rest: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Octets<'a> {
+    /// At the start of `octets`.
+    pub const fn new(octets: &'a [u8]) -> Self {
+        Self { rest: octets, offset: 0 }
+    }
+
+    /// At the start of `octets`, which themselves begin at `offset` of something larger.
+    pub const fn at(octets: &'a [u8], offset: usize) -> Self {
+        Self { rest: octets, offset }
+    }
+
+    /// Octets read so far, those before the start included.
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Whether all has been read.
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// What has not been read yet, without moving.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The next octet, without moving.
+    pub fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// The next `count` octets.
+    ///
+    /// # Errors
+    /// There are fewer.
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(self.error(Problem::Truncated))?;
+        self.rest = rest;
+        self.offset = self.offset.saturating_add(count);
+        Ok(taken)
+    }
+
+    /// All that is left.
+    pub fn take_rest(&mut self) -> &'a [u8] {
+        let taken = self.rest;
+        self.offset = self.offset.saturating_add(taken.len());
+        self.rest = &[];
+        taken
+    }
+
+    /// The next octets, as many as the array has.
+    ///
+    /// # Errors
+    /// There are fewer.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let truncated = self.error(Problem::Truncated);
+        self.take(N)?.try_into().map_err(|_| truncated)
+    }
+
+    /// The next octet.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn octet(&mut self) -> Result<u8, DecodeError> {
+        self.array::<1>().map(|[octet]| octet)
+    }
+
+    /// The next two octets, the more significant first.
+    ///
+    /// # Errors
+    /// There are fewer.
+    pub fn number16(&mut self) -> Result<u16, DecodeError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// A field that is preceded by its length in one octet.
+    ///
+    /// # Errors
+    /// The octets end before it does.
+    pub fn field(&mut self) -> Result<Octets<'a>, DecodeError> {
+        let length = usize::from(self.octet()?);
+        let offset = self.offset;
+        Ok(Octets { rest: self.take(length)?, offset })
+    }
+
+    /// A length as TS 102 223 and GlobalPlatform code it: one octet up to 7F, then 81, 82 or 83 and as many octets.
+    ///
+    /// # Errors
+    /// The octets end too early, or the form is not the shortest.
+    pub fn ber_length(&mut self) -> Result<usize, DecodeError> {
+        let not_shortest = self.error(Problem::NotShortest);
+        let octets = match self.octet()? {
+            short @ 0..=0x7F => return Ok(usize::from(short)),
+            long @ 0x81..=0x83 => self.take(usize::from(long & 0x7F))?,
+            _ => return Err(not_shortest),
+        };
+        let length = octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+        let shortest = if octets.len() == 1 { length >= 0x80 } else { octets.first() != Some(&0) };
+        if shortest { Ok(length) } else { Err(not_shortest) }
+    }
+
+    /// Nothing may remain.
+    ///
+    /// # Errors
+    /// Octets remain.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            count => Err(self.error(Problem::TrailingBytes { count })),
+        }
+    }
+
+    /// `problem` at the present position.
+    pub fn error(&self, problem: Problem) -> DecodeError {
+        DecodeError::new(self.offset, problem)
+    }
+
+    /// A value that cannot be, at the present position.
+    pub fn bad(&self, what: &'static str) -> DecodeError {
+        self.error(Problem::BadValue(what))
+    }
+}
+
+/// Serde of octets as hexadecimal text, for records.
+pub mod hex_text {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes the digits.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode_upper(octets))
+    }
+
+    /// Reads the digits.
+    ///
+    /// # Errors
+    /// The text is not hexadecimal.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        hex::decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_have_one_form() {
+        for (octets, length) in
+            [(&[0x7F][..], 0x7F), (&[0x81, 0x80], 0x80), (&[0x82, 1, 0], 0x100), (&[0x83, 1, 0, 0], 0x1_0000)]
+        {
+            assert_eq!(Octets::new(octets).ber_length(), Ok(length));
+        }
+        for octets in [&[0x81, 0x7F][..], &[0x82, 0, 0x80], &[0x80], &[0x84, 1, 0, 0, 0], &[0xFF]] {
+            assert_eq!(
+                Octets::at(octets, 7).ber_length().map_err(|e| (e.offset, e.problem)),
+                Err((7, Problem::NotShortest))
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_tells_where() {
+        let mut octets = Octets::new(&[2, 1]);
+        assert_eq!(octets.octet(), Ok(2));
+        assert_eq!(octets.take(2), Err(DecodeError::new(1, Problem::Truncated)));
+        assert_eq!(octets.finish(), Err(DecodeError::new(1, Problem::TrailingBytes { count: 1 })));
+        assert_eq!(octets.take_rest(), [1]);
+        assert_eq!((octets.offset(), octets.finish()), (2, Ok(())));
+    }
+}

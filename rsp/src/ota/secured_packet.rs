@@ -1,0 +1,533 @@
+//! Secured packets for a card: TS 102 225 section 5, on SMS as TS 31.115 section 4 has them.
+//!
+//! Only the form: the header in clear, and what may be ciphered kept as it came. `crypto::scp80` makes and opens the
+//! rest. CAT_TP's form (CPI, lengths of BER) is deliberately absent.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::octets::Octets;
+use crate::der::{DecodeError, Problem};
+
+/// Toolkit application reference: to which application of the card a packet goes (TS 101 220).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Tar(pub [u8; 3]);
+
+impl Tar {
+    /// The one that an AID has in its octets 13 to 15 (SGP.02 section 2.2.3); `None` for a shorter AID.
+    pub fn of_aid(aid: &[u8]) -> Option<Self> {
+        aid.get(12..15)?.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Tar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode_upper(self.0))
+    }
+}
+
+impl fmt::Debug for Tar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tar({self})")
+    }
+}
+
+/// CNTR: 5 octets, one count per key set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Counter(u64);
+
+impl Counter {
+    /// The counter of a packet that has none.
+    pub const ZERO: Self = Self(0);
+    /// The last one; a key set that has reached it is blocked.
+    pub const MAX: Self = Self(0xFF_FFFF_FFFF);
+
+    /// From a number; `None` when it does not fit 5 octets.
+    pub fn new(value: u64) -> Option<Self> {
+        (value <= Self::MAX.0).then_some(Self(value))
+    }
+
+    /// The number.
+    pub const fn value(self) -> u64 {
+        self.0
+    }
+
+    /// The one after this; `None` at the end.
+    pub fn next(self) -> Option<Self> {
+        Self::new(self.0.saturating_add(1))
+    }
+
+    /// As a packet carries it.
+    pub const fn to_bytes(self) -> [u8; 5] {
+        let [_, _, _, a, b, c, d, e] = self.0.to_be_bytes();
+        [a, b, c, d, e]
+    }
+
+    /// As a packet carries it.
+    pub fn from_bytes(octets: [u8; 5]) -> Self {
+        Self(octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet)))
+    }
+}
+
+/// What vouches for a packet: b1 b2 of SPI's first octet, b3 b4 of the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Integrity {
+    /// Nothing.
+    None,
+    /// RC: a CRC.
+    RedundancyCheck,
+    /// CC: a MAC.
+    CryptographicChecksum,
+    /// DS: a signature.
+    DigitalSignature,
+}
+
+/// What the card does with the counter: b4 b5 of SPI's first octet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CounterRule {
+    /// There is none.
+    None,
+    /// There is one, and it is not looked at.
+    Unchecked,
+    /// It must be higher than the last one.
+    Higher,
+    /// It must be the last one and 1.
+    Next,
+}
+
+/// When the card answers: b1 b2 of SPI's second octet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PorRule {
+    /// Never.
+    Never,
+    /// Always.
+    Always,
+    /// When it has a refusal to tell.
+    OnError,
+}
+
+/// How the card answers on SMS: b6 of SPI's second octet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PorBearer {
+    /// In the report of the delivery.
+    DeliverReport,
+    /// In a message of its own.
+    Submit,
+}
+
+/// SPI: TS 102 225 section 5.1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Spi {
+    /// What vouches for the command.
+    pub integrity: Integrity,
+    /// Whether the command is ciphered.
+    pub ciphered: bool,
+    /// What the card does with the counter.
+    pub counter: CounterRule,
+    /// When the card answers.
+    pub por: PorRule,
+    /// What vouches for the answer.
+    pub por_integrity: Integrity,
+    /// Whether the answer is ciphered.
+    pub por_ciphered: bool,
+    /// How the answer comes.
+    pub por_bearer: PorBearer,
+}
+
+impl Spi {
+    /// `16 39`: as SGP.02 asks (section 2.4), answered by a message of the card's own.
+    pub const COMMAND_ANSWERED_BY_SUBMIT: Self = Self {
+        integrity: Integrity::CryptographicChecksum,
+        ciphered: true,
+        counter: CounterRule::Higher,
+        por: PorRule::Always,
+        por_integrity: Integrity::CryptographicChecksum,
+        por_ciphered: true,
+        por_bearer: PorBearer::Submit,
+    };
+    /// `16 19`: the same, answered in the report of the delivery.
+    pub const COMMAND_ANSWERED_IN_REPORT: Self =
+        Self { por_bearer: PorBearer::DeliverReport, ..Self::COMMAND_ANSWERED_BY_SUBMIT };
+    /// `16 00`: no answer wanted. For triggers.
+    pub const UNANSWERED: Self = Self {
+        por: PorRule::Never,
+        por_integrity: Integrity::None,
+        por_ciphered: false,
+        por_bearer: PorBearer::DeliverReport,
+        ..Self::COMMAND_ANSWERED_BY_SUBMIT
+    };
+    /// `06 00`: what a card sends on its own, as its default notification: no counter, no answer.
+    /// That there is no counter has several sources; the rest of these two octets is one choice among those possible.
+    pub const NOTIFICATION: Self = Self { counter: CounterRule::None, ..Self::UNANSWERED };
+
+    /// The two octets.
+    pub const fn to_bytes(self) -> [u8; 2] {
+        let first = self.integrity as u8 | (self.ciphered as u8) << 2 | (self.counter as u8) << 3;
+        let second = self.por as u8
+            | (self.por_integrity as u8) << 2
+            | (self.por_ciphered as u8) << 4
+            | (self.por_bearer as u8) << 5;
+        [first, second]
+    }
+
+    /// From the two octets; `None` when a reserved bit or value stands in them.
+    pub const fn from_bytes([first, second]: [u8; 2]) -> Option<Self> {
+        if first & 0xE0 != 0 || second & 0xC0 != 0 {
+            return None;
+        }
+        Some(Self {
+            integrity: Integrity::of(first),
+            ciphered: first & 0x04 != 0,
+            counter: match first >> 3 & 0x03 {
+                0 => CounterRule::None,
+                1 => CounterRule::Unchecked,
+                2 => CounterRule::Higher,
+                _ => CounterRule::Next,
+            },
+            por: match second & 0x03 {
+                0 => PorRule::Never,
+                1 => PorRule::Always,
+                2 => PorRule::OnError,
+                _ => return None,
+            },
+            por_integrity: Integrity::of(second >> 2),
+            por_ciphered: second & 0x10 != 0,
+            por_bearer: if second & 0x20 != 0 { PorBearer::Submit } else { PorBearer::DeliverReport },
+        })
+    }
+}
+
+impl Integrity {
+    const fn of(bits: u8) -> Self {
+        match bits & 0x03 {
+            0 => Self::None,
+            1 => Self::RedundancyCheck,
+            2 => Self::CryptographicChecksum,
+            _ => Self::DigitalSignature,
+        }
+    }
+}
+
+/// KIc or KID: the version of the key set in the high nibble, the algorithm in the low one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeyReference(pub u8);
+
+/// What a low nibble of KIc or KID stands for: TS 102 225 sections 5.1.2 and 5.1.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// What both sides know without being told.
+    Implicit,
+    /// DES in CBC mode.
+    Des,
+    /// AES: CBC in KIc, CMAC in KID.
+    Aes,
+    /// Triple DES with two keys.
+    TripleDesTwoKeys,
+    /// Triple DES with three keys.
+    TripleDesThreeKeys,
+}
+
+impl KeyReference {
+    /// AES with the key set of this version (1 to 15).
+    pub const fn aes(version: u8) -> Self {
+        Self(version << 4 | 0x02)
+    }
+
+    /// The version of the key set; 0 stands for the one that both sides know without being told.
+    pub const fn version(self) -> u8 {
+        self.0 >> 4
+    }
+
+    /// The algorithm; `None` for one that is reserved or proprietary.
+    pub const fn algorithm(self) -> Option<Algorithm> {
+        match self.0 & 0x0F {
+            0x0 => Some(Algorithm::Implicit),
+            0x1 => Some(Algorithm::Des),
+            0x2 => Some(Algorithm::Aes),
+            0x5 => Some(Algorithm::TripleDesTwoKeys),
+            0x9 => Some(Algorithm::TripleDesThreeKeys),
+            _ => None,
+        }
+    }
+}
+
+/// What a command packet says in clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CommandHeader {
+    /// How the packet is secured, and how its answer is to be.
+    pub spi: Spi,
+    /// The key and algorithm of ciphering.
+    pub kic: KeyReference,
+    /// The key and algorithm of what vouches for the packet.
+    pub kid: KeyReference,
+    /// To whom it goes.
+    pub tar: Tar,
+}
+
+impl CommandHeader {
+    /// SPI, KIc, KID, TAR.
+    pub const fn to_bytes(self) -> [u8; 7] {
+        let [spi1, spi2] = self.spi.to_bytes();
+        let [t1, t2, t3] = self.tar.0;
+        [spi1, spi2, self.kic.0, self.kid.0, t1, t2, t3]
+    }
+}
+
+/// Octets of CHL that are there without RC, CC or DS: SPI to TAR, CNTR, PCNTR.
+const COMMAND_HEADER: usize = 13;
+/// Octets of RHL that are there without RC, CC or DS: TAR, CNTR, PCNTR, the status.
+const RESPONSE_HEADER: usize = 10;
+/// CNTR and PCNTR.
+const COUNTERS: usize = 6;
+
+/// A command packet on SMS, from CPL on: what follows the user data header `02 70 00`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandPacket<'a> {
+    /// What stands in clear.
+    pub header: CommandHeader,
+    /// How many octets RC, CC or DS has, as CHL says.
+    pub check_length: usize,
+    /// The whole packet.
+    pub octets: &'a [u8],
+    /// CNTR to the end, ciphered if [`Spi::ciphered`].
+    pub body: &'a [u8],
+}
+
+impl<'a> CommandPacket<'a> {
+    /// Takes a packet apart, without opening it.
+    ///
+    /// # Errors
+    /// The lengths do not add up, or SPI has reserved values.
+    pub fn parse(octets: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Octets::new(octets);
+        let check_length = lengths(&mut reader, COMMAND_HEADER).map_err(|e| e.within("CHL"))?;
+        let reserved = reader.bad("SPI has a reserved value").within("SPI");
+        let spi = Spi::from_bytes(reader.array()?).ok_or(reserved)?;
+        let header = CommandHeader {
+            spi,
+            kic: KeyReference(reader.octet()?),
+            kid: KeyReference(reader.octet()?),
+            tar: Tar(reader.array()?),
+        };
+        if reader.rest().len() < check_length.saturating_add(COUNTERS) {
+            return Err(reader.error(Problem::Truncated).within("CNTR"));
+        }
+        Ok(Self { header, check_length, octets, body: reader.rest() })
+    }
+}
+
+/// A response packet on SMS, from RPL on: what follows the user data header `02 71 00`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponsePacket<'a> {
+    /// Who answers.
+    pub tar: Tar,
+    /// How many octets RC, CC or DS has, as RHL says.
+    pub check_length: usize,
+    /// The whole packet.
+    pub octets: &'a [u8],
+    /// CNTR to the end, ciphered if the command asked so.
+    pub body: &'a [u8],
+}
+
+impl<'a> ResponsePacket<'a> {
+    /// Takes a packet apart, without opening it.
+    ///
+    /// # Errors
+    /// The lengths do not add up.
+    pub fn parse(octets: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Octets::new(octets);
+        let check_length = lengths(&mut reader, RESPONSE_HEADER).map_err(|e| e.within("RHL"))?;
+        let tar = Tar(reader.array()?);
+        if reader.rest().len() < check_length.saturating_add(COUNTERS + 1) {
+            return Err(reader.error(Problem::Truncated).within("CNTR"));
+        }
+        Ok(Self { tar, check_length, octets, body: reader.rest() })
+    }
+}
+
+/// The length of the packet in two octets, that of the header in one; gives the octets that the header has more than
+/// `least`.
+fn lengths(reader: &mut Octets<'_>, least: usize) -> Result<usize, DecodeError> {
+    let begin = reader.bad("the packet's length is not that of what follows");
+    let packet = usize::from(reader.number16()?);
+    match packet.cmp(&reader.rest().len()) {
+        std::cmp::Ordering::Equal => {}
+        std::cmp::Ordering::Greater => return Err(reader.error(Problem::Truncated)),
+        std::cmp::Ordering::Less => return Err(begin),
+    }
+    let short = reader.bad("the header is shorter than its fields");
+    usize::from(reader.octet()?).checked_sub(least).ok_or(short)
+}
+
+/// Response status code: TS 102 225 section 5.2, table 5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ResponseStatus {
+    /// PoR OK.
+    Ok,
+    /// RC, CC or DS is wrong.
+    CheckFailed,
+    /// The counter is too low: seen before.
+    CounterLow,
+    /// The counter is too high: some were left out.
+    CounterHigh,
+    /// The counter has come to its end.
+    CounterBlocked,
+    /// What was deciphered is not a packet.
+    CipheringError,
+    /// Refused for a reason that is not told.
+    UnidentifiedSecurityError,
+    /// No room.
+    InsufficientMemory,
+    /// Working on it.
+    MoreTime,
+    /// Nobody here has this TAR.
+    TarUnknown,
+    /// The application wants more security than the packet has.
+    InsufficientSecurityLevel,
+    /// The response itself comes in a message of its own.
+    ActualResponseBySubmit,
+    /// The response itself comes by USSD.
+    ActualResponseByUssd,
+    /// A code that is reserved.
+    Reserved(u8),
+}
+
+impl ResponseStatus {
+    /// The codes that have a name, in their order from 00 on.
+    const NAMED: [Self; 13] = [
+        Self::Ok,
+        Self::CheckFailed,
+        Self::CounterLow,
+        Self::CounterHigh,
+        Self::CounterBlocked,
+        Self::CipheringError,
+        Self::UnidentifiedSecurityError,
+        Self::InsufficientMemory,
+        Self::MoreTime,
+        Self::TarUnknown,
+        Self::InsufficientSecurityLevel,
+        Self::ActualResponseBySubmit,
+        Self::ActualResponseByUssd,
+    ];
+
+    /// The octet.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Reserved(code) => code,
+            named => (0..).zip(Self::NAMED).find(|(_, each)| *each == named).map_or(0xFF, |(code, _)| code),
+        }
+    }
+
+    /// From the octet.
+    pub fn of(code: u8) -> Self {
+        Self::NAMED.get(usize::from(code)).copied().unwrap_or(Self::Reserved(code))
+    }
+}
+
+impl fmt::Display for ResponseStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "PoR OK",
+            Self::CheckFailed => "the checksum is wrong",
+            Self::CounterLow => "the counter is too low",
+            Self::CounterHigh => "the counter is too high",
+            Self::CounterBlocked => "the counter is blocked",
+            Self::CipheringError => "the packet could not be deciphered",
+            Self::UnidentifiedSecurityError => "security error",
+            Self::InsufficientMemory => "no memory for the message",
+            Self::MoreTime => "more time is needed",
+            Self::TarUnknown => "the TAR is not known",
+            Self::InsufficientSecurityLevel => "the packet is secured too little",
+            Self::ActualResponseBySubmit => "the response comes in a message of its own",
+            Self::ActualResponseByUssd => "the response comes by USSD",
+            Self::Reserved(code) => return write!(f, "reserved status {code:02X}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spi_as_seen_in_the_field() {
+        assert_eq!(Spi::COMMAND_ANSWERED_BY_SUBMIT.to_bytes(), [0x16, 0x39]);
+        assert_eq!(Spi::COMMAND_ANSWERED_IN_REPORT.to_bytes(), [0x16, 0x19]);
+        assert_eq!(Spi::UNANSWERED.to_bytes(), [0x16, 0x00]);
+        let spi = Spi::from_bytes([0x06, 0x19]).unwrap();
+        assert_eq!((spi.counter, spi.por_bearer), (CounterRule::None, PorBearer::DeliverReport));
+        let spi = Spi::from_bytes([0x16, 0x21]).unwrap();
+        assert_eq!((spi.por_integrity, spi.por_ciphered), (Integrity::None, false));
+    }
+
+    #[test]
+    fn every_spi_comes_back_or_is_refused() {
+        for octets in 0..=u16::MAX {
+            let [first, second] = octets.to_be_bytes();
+            let reserved = first & 0xE0 != 0 || second & 0xC0 != 0 || second & 3 == 3;
+            match Spi::from_bytes([first, second]) {
+                Some(spi) => assert_eq!(spi.to_bytes(), [first, second]),
+                None => assert!(reserved, "{octets:04X}"),
+            }
+        }
+    }
+
+    /// The AES vector of pySim's tests/unittests/test_ota.py (`AES128-SJA5-CIPHERED-CC`).
+    #[test]
+    fn a_command_packet_of_pysim() {
+        let octets = hex::decode(
+            "00281506192222b00011e87cceebb2d93083011ce294f93fc4d8de80da1abae8c37ca3e72ec4432e5058",
+        )
+        .unwrap();
+        let packet = CommandPacket::parse(&octets).unwrap();
+        assert_eq!(packet.header.to_bytes(), octets[3..10]);
+        assert_eq!(packet.header.tar, Tar([0xB0, 0x00, 0x11]));
+        assert_eq!((packet.header.kic, packet.header.kid.version()), (KeyReference::aes(2), 2));
+        assert_eq!(packet.header.kic.algorithm(), Some(Algorithm::Aes));
+        assert_eq!((packet.check_length, packet.body.len()), (8, 32));
+    }
+
+    #[test]
+    fn packets_whose_lengths_do_not_add_up_are_refused() {
+        let octets = hex::decode("000e0ab0001100000000000000016132").unwrap();
+        let packet = ResponsePacket::parse(&octets).unwrap();
+        assert_eq!((packet.tar, packet.check_length), (Tar([0xB0, 0x00, 0x11]), 0));
+        for cut in 0..octets.len() {
+            assert!(ResponsePacket::parse(&octets[..cut]).is_err(), "{cut}");
+        }
+        let longer = [octets.as_slice(), &[0]].concat();
+        assert_eq!(
+            ResponsePacket::parse(&longer).unwrap_err().to_string(),
+            "RHL: the packet's length is not that of what follows (at octet 0)"
+        );
+        let mut short_header = octets.clone();
+        short_header[2] = 9;
+        assert!(ResponsePacket::parse(&short_header).is_err());
+        let mut long_header = octets;
+        long_header[2] = 18;
+        assert!(ResponsePacket::parse(&long_header).is_err());
+    }
+
+    #[test]
+    fn counters_have_five_octets() {
+        assert_eq!(Counter::from_bytes([1, 2, 3, 4, 5]).to_bytes(), [1, 2, 3, 4, 5]);
+        assert_eq!(Counter::MAX.next(), None);
+        assert_eq!(Counter::ZERO.next(), Counter::new(1));
+        assert_eq!(Counter::new(1 << 40), None);
+    }
+
+    #[test]
+    fn every_status_has_its_code() {
+        for code in 0..=0xFF {
+            assert_eq!(ResponseStatus::of(code).code(), code);
+        }
+        assert_eq!(ResponseStatus::of(0x09), ResponseStatus::TarUnknown);
+    }
+
+    #[test]
+    fn the_tar_is_in_the_aid() {
+        assert_eq!(Tar::of_aid(&crate::ids::Aid::ISD_R), Some(Tar([0, 0, 1])));
+        assert_eq!(Tar::of_aid(&[0; 14]), None);
+    }
+}
