@@ -4,3 +4,4 @@
 
 pub mod octets;
 pub mod secured_packet;
+pub mod sms;

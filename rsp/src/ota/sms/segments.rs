@@ -1,0 +1,214 @@
+//! A secured packet in one message or several: TS 31.115 section 4.1, concatenation as TS 23.040 section 9.2.3.24.1.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Address, InformationElement, MAX_USER_DATA, UserData};
+use crate::der::{DecodeError, Problem};
+
+/// Which secured packet a message carries: the information element that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PacketKind {
+    /// Element 70: a command packet.
+    Command,
+    /// Element 71: a response packet.
+    Response,
+}
+
+impl PacketKind {
+    /// The identifier of the element.
+    pub const fn identifier(self) -> u8 {
+        match self {
+            Self::Command => 0x70,
+            Self::Response => 0x71,
+        }
+    }
+
+    /// The user data header of a packet in one message, which a response's checksum covers.
+    pub const fn header(self) -> [u8; 3] {
+        [0x02, self.identifier(), 0x00]
+    }
+}
+
+/// The reference that segments of one packet share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Reference {
+    /// Element 00.
+    Short(u8),
+    /// Element 08.
+    Long(u16),
+}
+
+const CONCATENATION_8: u8 = 0x00;
+const CONCATENATION_16: u8 = 0x08;
+
+impl Reference {
+    fn element(self, total: u8, number: u8) -> InformationElement {
+        match self {
+            Self::Short(reference) => {
+                InformationElement { identifier: CONCATENATION_8, data: vec![reference, total, number] }
+            }
+            Self::Long(reference) => {
+                let [high, low] = reference.to_be_bytes();
+                InformationElement { identifier: CONCATENATION_16, data: vec![high, low, total, number] }
+            }
+        }
+    }
+}
+
+/// A packet that does not fit 255 segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a secured packet of {0} octets does not fit 255 short messages; send it over another bearer")]
+pub struct TooLong(pub usize);
+
+/// Cuts a packet (from CPL or RPL on) into as few messages as hold it. The reference is used when there are several.
+///
+/// # Errors
+/// There would be more than 255.
+pub fn segments(packet: &[u8], kind: PacketKind, reference: Reference) -> Result<Vec<UserData>, TooLong> {
+    let kind_element = InformationElement { identifier: kind.identifier(), data: Vec::new() };
+    let one = UserData { header: vec![kind_element.clone()], octets: packet.to_vec(), septets: None };
+    if packet.len() <= MAX_USER_DATA - kind.header().len() {
+        return Ok(vec![one]);
+    }
+    let header = match reference {
+        Reference::Short(_) => 6,
+        Reference::Long(_) => 7,
+    };
+    // The first has the element that names the kind besides.
+    let (first, rest) = packet.split_at_checked(MAX_USER_DATA - header - 2).ok_or(TooLong(packet.len()))?;
+    let parts: Vec<&[u8]> = std::iter::once(first).chain(rest.chunks(MAX_USER_DATA - header)).collect();
+    let total = u8::try_from(parts.len()).map_err(|_| TooLong(packet.len()))?;
+    let segment = |(number, part): (u8, &[u8])| UserData {
+        header: std::iter::once(reference.element(total, number))
+            .chain((number == 1).then(|| kind_element.clone()))
+            .collect(),
+        octets: part.to_vec(),
+        septets: None,
+    };
+    Ok((1..=u8::MAX).zip(parts).map(segment).collect())
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It completed a packet, or was one.
+    Whole(PacketKind, Vec<u8>),
+    /// More segments are missing.
+    Waiting {
+        /// How many have come.
+        have: u8,
+        /// How many there are.
+        of: u8,
+    },
+    /// A segment that was there already, the same octets.
+    Doubled,
+    /// No secured packet: somebody else's message.
+    Foreign,
+}
+
+/// Packets of which some segments have come. A plain value: it can stand in a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reassembler {
+    /// The one that was touched last at the end.
+    partial: Vec<Partial>,
+}
+
+/// A packet of which some segments have come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    from: Address,
+    reference: Reference,
+    total: u8,
+    segments: BTreeMap<u8, UserData>,
+}
+
+/// Packets that may wait for segments at a time; a further one takes the place of the one that has waited longest. A
+/// packet has at most 255 segments of 140 octets, so this also bounds the memory.
+pub const MAX_PARTIAL: usize = 4;
+
+impl Reassembler {
+    /// Takes a message in, whoever it is from and in whatever order.
+    ///
+    /// # Errors
+    /// Its concatenation element cannot be: nothing has changed then.
+    pub fn accept(&mut self, from: &Address, message: UserData) -> Result<Accepted, DecodeError> {
+        let Some((reference, total, number)) = concatenation(&message)? else {
+            return Ok(match kind(&message) {
+                Some(kind) => Accepted::Whole(kind, message.octets),
+                None => Accepted::Foreign,
+            });
+        };
+        let is_same = |each: &Partial| each.from == *from && each.reference == reference;
+        let known = self.partial.iter().position(is_same).map(|at| self.partial.remove(at));
+        // With another total, or other octets in the place of a segment, the reference has been taken for another packet.
+        let known = known.filter(|known| {
+            known.total == total && known.segments.get(&number).is_none_or(|there| *there == message)
+        });
+        let mut partial = known.unwrap_or_else(|| Partial {
+            from: from.clone(),
+            reference,
+            total,
+            segments: BTreeMap::new(),
+        });
+        let doubled = partial.segments.insert(number, message).is_some();
+        if partial.segments.len() == usize::from(total) {
+            return Ok(partial.whole());
+        }
+        let have = u8::try_from(partial.segments.len()).unwrap_or(total);
+        if self.partial.len() == MAX_PARTIAL {
+            self.partial.remove(0);
+        }
+        self.partial.push(partial);
+        Ok(if doubled { Accepted::Doubled } else { Accepted::Waiting { have, of: total } })
+    }
+
+    /// Whether nothing waits.
+    pub const fn is_empty(&self) -> bool {
+        self.partial.is_empty()
+    }
+}
+
+impl Partial {
+    fn whole(self) -> Accepted {
+        let kind = self.segments.get(&1).and_then(kind);
+        match kind {
+            Some(kind) => {
+                Accepted::Whole(kind, self.segments.into_values().flat_map(|each| each.octets).collect())
+            }
+            None => Accepted::Foreign,
+        }
+    }
+}
+
+/// An element 70 or 71 may carry a value in other uses; a secured packet's is empty.
+fn kind(message: &UserData) -> Option<PacketKind> {
+    [PacketKind::Command, PacketKind::Response]
+        .into_iter()
+        .find(|kind| message.element(kind.identifier()) == Some(&[]))
+}
+
+fn concatenation(message: &UserData) -> Result<Option<(Reference, u8, u8)>, DecodeError> {
+    let (reference, total, number) =
+        match (message.element(CONCATENATION_8), message.element(CONCATENATION_16)) {
+            (None, None) => return Ok(None),
+            (Some([reference, total, number]), None) => (Reference::Short(*reference), *total, *number),
+            (None, Some([high, low, total, number])) => {
+                (Reference::Long(u16::from_be_bytes([*high, *low])), *total, *number)
+            }
+            _ => {
+                return Err(DecodeError::new(
+                    1,
+                    Problem::BadValue("the concatenation element has another length"),
+                )
+                .within("TP-UDH"));
+            }
+        };
+    // Section 9.2.3.24.1: the receiver shall ignore such an element; a message that then makes no sense is refused here.
+    if number == 0 || number > total {
+        return Err(DecodeError::new(1, Problem::BadValue("the segment's number is 0 or above their count"))
+            .within("TP-UDH"));
+    }
+    Ok(Some((reference, total, number)))
+}
