@@ -2,6 +2,7 @@
 //!
 //! Types and their codecs in both directions; no arithmetic (that is in `crypto`) and no I/O.
 
+pub mod cat;
 pub mod octets;
 pub mod secured_packet;
 pub mod sms;

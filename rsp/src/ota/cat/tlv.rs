@@ -1,0 +1,163 @@
+//! COMPREHENSION-TLV data objects: TS 101 220 section 7.1.1, tags of table 7.23.
+
+use crate::der::{DecodeError, Problem};
+use crate::ota::octets::Octets;
+
+/// A tag without its comprehension bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(pub u8);
+
+impl Tag {
+    /// Command details.
+    pub const COMMAND_DETAILS: Self = Self(0x01);
+    /// Device identities.
+    pub const DEVICE_IDENTITIES: Self = Self(0x02);
+    /// Result.
+    pub const RESULT: Self = Self(0x03);
+    /// Duration.
+    pub const DURATION: Self = Self(0x04);
+    /// Alpha identifier.
+    pub const ALPHA_IDENTIFIER: Self = Self(0x05);
+    /// Address.
+    pub const ADDRESS: Self = Self(0x06);
+    /// SMS TPDU.
+    pub const SMS_TPDU: Self = Self(0x0B);
+    /// Text string.
+    pub const TEXT_STRING: Self = Self(0x0D);
+    /// File list.
+    pub const FILE_LIST: Self = Self(0x12);
+    /// Location information.
+    pub const LOCATION_INFORMATION: Self = Self(0x13);
+    /// IMEI.
+    pub const IMEI: Self = Self(0x14);
+    /// Event list.
+    pub const EVENT_LIST: Self = Self(0x19);
+    /// Location status.
+    pub const LOCATION_STATUS: Self = Self(0x1B);
+    /// Timer identifier.
+    pub const TIMER_IDENTIFIER: Self = Self(0x24);
+    /// Timer value.
+    pub const TIMER_VALUE: Self = Self(0x25);
+    /// AID.
+    pub const AID: Self = Self(0x2F);
+    /// Bearer description.
+    pub const BEARER_DESCRIPTION: Self = Self(0x35);
+    /// Channel data.
+    pub const CHANNEL_DATA: Self = Self(0x36);
+    /// Channel data length.
+    pub const CHANNEL_DATA_LENGTH: Self = Self(0x37);
+    /// Channel status.
+    pub const CHANNEL_STATUS: Self = Self(0x38);
+    /// Buffer size.
+    pub const BUFFER_SIZE: Self = Self(0x39);
+    /// UICC/terminal interface transport level.
+    pub const TRANSPORT_LEVEL: Self = Self(0x3C);
+    /// Other address.
+    pub const OTHER_ADDRESS: Self = Self(0x3E);
+    /// Access technology.
+    pub const ACCESS_TECHNOLOGY: Self = Self(0x3F);
+    /// Network access name.
+    pub const NETWORK_ACCESS_NAME: Self = Self(0x47);
+    /// IMEISV.
+    pub const IMEISV: Self = Self(0x62);
+    /// MEID.
+    pub const MEID: Self = Self(0x6D);
+}
+
+/// Whether the receiver must understand an object, or else refuse the whole: b8 of the tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Required {
+    /// It must.
+    Yes,
+    /// It may pass it over.
+    No,
+}
+
+/// Appends an object.
+pub fn write(tag: Tag, required: Required, value: &[u8], out: &mut Vec<u8>) {
+    out.push(tag.0 | if required == Required::Yes { 0x80 } else { 0 });
+    crate::der::write_length(value.len(), out);
+    out.extend_from_slice(value);
+}
+
+/// The objects of a command, a response or an envelope, found by their tag whatever their order.
+///
+/// Objects come in a fixed order by the standard; receivers find them by tag, and so does this.
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    elements: Vec<(Tag, Octets<'a>)>,
+    end: usize,
+}
+
+impl<'a> Elements<'a> {
+    /// Takes a run of objects apart.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn parse(mut reader: Octets<'a>) -> Result<Self, DecodeError> {
+        let mut elements = Vec::new();
+        while !reader.is_empty() {
+            let reserved = reader.bad("this tag is reserved, or has three octets, which none of ours has");
+            let tag = match reader.octet()? {
+                0x00 | 0x7F | 0x80 | 0xFF => return Err(reserved),
+                octet => Tag(octet & 0x7F),
+            };
+            let length = reader.ber_length()?;
+            let offset = reader.offset();
+            elements.push((tag, Octets::at(reader.take(length)?, offset)));
+        }
+        Ok(Self { elements, end: reader.offset() })
+    }
+
+    /// The first object with this tag.
+    pub fn find(&self, tag: Tag) -> Option<Octets<'a>> {
+        self.all(tag).next()
+    }
+
+    /// Every object with this tag, in their order.
+    pub fn all(&self, tag: Tag) -> impl Iterator<Item = Octets<'a>> {
+        self.elements.iter().filter(move |(each, _)| *each == tag).map(|(_, value)| *value)
+    }
+
+    /// The first object with this tag, which must be there.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn require(&self, tag: Tag) -> Result<Octets<'a>, DecodeError> {
+        let expected = crate::der::Tag(u32::from(tag.0 | 0x80));
+        self.find(tag).ok_or(DecodeError::new(self.end, Problem::Missing { expected }))
+    }
+
+    /// Reads the object with this tag, if there is one, to its end.
+    ///
+    /// # Errors
+    /// `read` refuses it, or leaves something of it.
+    pub fn optional<T>(
+        &self,
+        tag: Tag,
+        read: impl FnOnce(&mut Octets<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        self.find(tag).map(|value| whole(value, read)).transpose()
+    }
+
+    /// Reads the object with this tag to its end.
+    ///
+    /// # Errors
+    /// There is none, `read` refuses it, or leaves something of it.
+    pub fn mandatory<T>(
+        &self,
+        tag: Tag,
+        read: impl FnOnce(&mut Octets<'a>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        whole(self.require(tag)?, read)
+    }
+}
+
+fn whole<'a, T>(
+    mut value: Octets<'a>,
+    read: impl FnOnce(&mut Octets<'a>) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
+    let read = read(&mut value)?;
+    value.finish()?;
+    Ok(read)
+}
