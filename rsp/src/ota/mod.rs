@@ -4,5 +4,6 @@
 
 pub mod cat;
 pub mod octets;
+pub mod script;
 pub mod secured_packet;
 pub mod sms;
