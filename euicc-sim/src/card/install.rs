@@ -6,6 +6,7 @@
 
 mod checks;
 mod elements;
+pub(crate) mod package;
 mod result;
 mod stream;
 

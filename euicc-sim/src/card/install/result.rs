@@ -11,7 +11,7 @@ use rsp::sgp22::es8plus::{
 };
 use rsp::sgp22::{PendingNotification, notification_event};
 
-use super::elements::Loaded;
+use super::package::Loaded;
 use super::{Failure, Outline};
 use crate::card::context::Context;
 use crate::card::notifications;
@@ -91,7 +91,11 @@ fn tell(
         smdp_oid: Some(prepared.profile_binding.oid.clone()),
         final_result,
     });
-    let signature = context.ecasd.credential_or_preferred(&prepared.server.ci).sign(data.bytes());
+    // A card without such a key has no session with an SM-DP+ either.
+    let Some(credential) = context.ecasd.credential_or_preferred(&prepared.server.ci) else {
+        return Vec::new();
+    };
+    let signature = credential.sign(data.bytes());
     let result = ProfileInstallationResult {
         profile_installation_result_data: data,
         euicc_sign_pir: signature.as_bytes().to_vec(),
