@@ -15,6 +15,7 @@
 //! | `install` | SGP.22 sections 2.5 and 5.5 (ES8+) |
 //! | `ecasd` | SGP.22 section 2.4.2 |
 //! | `notifications` | SGP.22 section 3.5 |
+//! | `m2m` | SGP.02, of a card that is an M2M eUICC |
 //! | `state`, `stored`, `shared` | what a card remembers, in which cells of its memory, and what cards have in common |
 
 mod apdu;
@@ -28,6 +29,7 @@ mod get_identity;
 mod install;
 mod isd_r;
 mod iso7816;
+pub mod m2m;
 mod notifications;
 mod session;
 mod shared;
@@ -97,8 +99,12 @@ impl Card {
         let ecasd = Ecasd::take(&mut description, shared)?;
         let stored = stored::load(memory.load()?, description.eid, shared)?;
         let is_stored = stored.is_some();
-        let persistent = stored
-            .unwrap_or_else(|| Persistent::new(description.eid, description.default_dp_address.clone()));
+        let persistent = match (stored, &description.m2m) {
+            (Some(stored), m2m) if stored.m2m.is_some() == m2m.is_some() => stored,
+            (Some(_), _) => return Err(another_kind(description.eid)),
+            (None, Some(m2m)) => m2m::factory::persistent(&description, m2m)?,
+            (None, None) => Persistent::new(description.eid, description.default_dp_address.clone()),
+        };
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
         let (shared, memory) = (Arc::clone(shared), Box::new(memory));
         let mut card = Self { description, ecasd, world, shared, memory, is_stored, persistent, volatile };
@@ -171,13 +177,22 @@ impl Card {
     }
 }
 
+fn another_kind(eid: Eid) -> Fault {
+    Fault::new(
+        format!("cannot use the memory of card {eid}"),
+        "of the memory and the description one is a consumer card's, the other an M2M eUICC's",
+        "give the card the description it was made with, or another memory",
+    )
+}
+
 /// A copy, but for what is on its way in pieces: a session or a data object can be as large as a profile, and each
 /// command brings a piece. If the memory fails, it ends.
 fn at_rest(volatile: &mut Volatile) -> Volatile {
     let session = mem::take(&mut volatile.session);
+    let scripts = mem::take(&mut volatile.m2m);
     let transfers: Vec<_> = volatile.channels.values_mut().map(|channel| channel.transfer.take()).collect();
     let copy = volatile.clone();
-    volatile.session = session;
+    (volatile.session, volatile.m2m) = (session, scripts);
     for (channel, transfer) in volatile.channels.values_mut().zip(transfers) {
         channel.transfer = transfer;
     }

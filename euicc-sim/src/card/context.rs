@@ -7,6 +7,7 @@ use world::World;
 use super::channel::{Channel, Place, Selection};
 use super::description::CardDescription;
 use super::ecasd::Ecasd;
+use super::m2m;
 use super::state::{Persistent, Volatile};
 use super::status_word::StatusWord;
 
@@ -50,6 +51,27 @@ impl Context<'_> {
             Selection::Files(place) => Ok(*place),
             _ => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         }
+    }
+
+    /// What an M2M eUICC remembers; a consumer card has nothing of it.
+    pub(crate) fn m2m(&self) -> Result<&m2m::state::State, StatusWord> {
+        self.persistent.m2m.as_deref().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
+    }
+
+    /// The same, to change it.
+    pub(crate) fn m2m_mut(&mut self) -> Result<&mut m2m::state::State, StatusWord> {
+        self.m2m()?;
+        self.persistent.to_mut().m2m.as_deref_mut().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
+    }
+
+    /// What an M2M eUICC was made of, without its key.
+    pub(crate) fn m2m_description(&self) -> Result<&m2m::M2mDescription, StatusWord> {
+        self.description.m2m.as_deref().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
+    }
+
+    /// The ECASD of an M2M eUICC.
+    pub(crate) fn keeper(&self) -> Result<&m2m::ecasd::Keeper, StatusWord> {
+        self.ecasd.m2m().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
     }
 
     /// The enabled profile.

@@ -12,6 +12,8 @@ use rsp::ids::Eid;
 use rsp::sgp22::{OperatorId, ProfilePolicyAuthorisationRule, ppr, uicc_capability};
 use serde::{Deserialize, Serialize};
 
+use super::m2m::M2mDescription;
+
 /// The description of one card; a file of settings holds it as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardDescription {
@@ -37,6 +39,9 @@ pub struct CardDescription {
     /// Indulgences toward real peers; none unless asked for.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
+    /// What makes the card an M2M eUICC (SGP.02) in the place of a consumer one: it needs no `credentials` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub m2m: Option<Box<M2mDescription>>,
 }
 
 /// Something that the standard refuses and a known peer does.
@@ -116,6 +121,7 @@ impl CardDescription {
             }],
             memory_size: 1 << 20,
             quirks: Vec::new(),
+            m2m: None,
         }
     }
 

@@ -13,15 +13,18 @@ use world::Fault;
 use super::apdu::Command;
 use super::context::Context;
 use super::description::{CardCredential, CardDescription};
+use super::m2m::ecasd::Keeper;
 use super::shared::Shared;
 use super::status_word::StatusWord;
 
 /// Keys and certificates, read and found to fit each other.
 #[derive(Debug)]
 pub(crate) struct Ecasd {
-    preferred: Credential,
+    preferred: Option<Credential>,
     others: Vec<Credential>,
     trust: Arc<Trust>,
+    /// Of an M2M eUICC.
+    m2m: Option<Keeper>,
 }
 
 /// The CIs whose servers are believed, which many cards have in common.
@@ -53,11 +56,18 @@ impl Ecasd {
         let credentials = mem::take(&mut description.credentials);
         let mut credentials =
             credentials.into_iter().map(|credential| Credential::load(credential, &eid, shared));
-        let preferred = credentials
-            .next()
-            .ok_or_else(|| fault("the card's own certificates", "there are none".to_owned()))??;
+        let preferred = credentials.next().transpose()?;
         let others = credentials.collect::<Result<_, _>>()?;
-        Ok(Self { preferred, others, trust })
+        let m2m = description.m2m.as_deref_mut().map(Keeper::take).transpose()?;
+        if preferred.is_none() && m2m.is_none() {
+            return Err(fault("the card's own certificates", "there are none".to_owned()));
+        }
+        Ok(Self { preferred, others, trust, m2m })
+    }
+
+    /// What an M2M eUICC keeps in its ECASD.
+    pub(crate) fn m2m(&self) -> Option<&Keeper> {
+        self.m2m.as_ref()
     }
 
     /// The CIs whose servers are believed.
@@ -80,13 +90,13 @@ impl Ecasd {
         self.credentials().find(|credential| credential.ci == *ci)
     }
 
-    /// The key below this CI; the preferred one if the description has lost that CI since.
-    pub(crate) fn credential_or_preferred(&self, ci: &SubjectKeyIdentifier) -> &Credential {
-        self.credential(ci).unwrap_or(&self.preferred)
+    /// The key below this CI; the preferred one if the description has lost that CI since. None in an M2M eUICC.
+    pub(crate) fn credential_or_preferred(&self, ci: &SubjectKeyIdentifier) -> Option<&Credential> {
+        self.credential(ci).or(self.preferred.as_ref())
     }
 
     fn credentials(&self) -> impl Iterator<Item = &Credential> {
-        std::iter::once(&self.preferred).chain(&self.others)
+        self.preferred.iter().chain(&self.others)
     }
 }
 
@@ -176,6 +186,10 @@ mod tests {
 
     use super::*;
 
+    fn own(ecasd: &Ecasd) -> &Credential {
+        ecasd.preferred.as_ref().unwrap()
+    }
+
     #[test]
     fn cards_have_the_certificates_of_their_cis_and_eums_in_common_and_forget_them_together() {
         let pki = Pki::from_seed(b"ecasd", &PkiOptions::default()).unwrap();
@@ -188,9 +202,9 @@ mod tests {
             Ecasd::take(&mut description, &shared).unwrap()
         });
         assert!(Arc::ptr_eq(&one.trust, &other.trust));
-        assert!(Arc::ptr_eq(&one.preferred.eum_certificate, &other.preferred.eum_certificate));
-        assert_eq!(one.preferred.eum_certificate().0, credentials[0].eum.der());
-        assert_eq!(one.preferred.euicc_certificate().0, credentials[0].euicc.certificate.der());
+        assert!(Arc::ptr_eq(&own(&one).eum_certificate, &own(&other).eum_certificate));
+        assert_eq!(own(&one).eum_certificate().0, credentials[0].eum.der());
+        assert_eq!(own(&one).euicc_certificate().0, credentials[0].euicc.certificate.der());
 
         assert_eq!(one.ids_for_verification().len(), 2);
         assert_eq!(believes_one.ids_for_verification(), one.ids_for_verification()[..1]);

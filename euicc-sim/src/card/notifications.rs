@@ -33,7 +33,7 @@ pub(crate) fn tell_others(context: &mut Context<'_>, isd_p: &Aid, event: usize, 
     let (metadata, ci) = (profile.metadata.0.clone(), profile.ci.clone());
     for address in receivers(&metadata, event).into_iter().filter(|to| !to.eq_ignore_ascii_case(knows)) {
         let metadata = next_metadata(context, event, address, Some(metadata.iccid));
-        let notification = signed(context, metadata.clone(), &ci);
+        let Some(notification) = signed(context, metadata.clone(), &ci) else { return };
         keep(context, metadata, event, notification);
     }
 }
@@ -91,16 +91,16 @@ fn signed(
     context: &Context<'_>,
     metadata: NotificationMetadata,
     ci: &SubjectKeyIdentifier,
-) -> PendingNotification {
-    let credential = context.ecasd.credential_or_preferred(ci);
+) -> Option<PendingNotification> {
+    let credential = context.ecasd.credential_or_preferred(ci)?;
     let tbs_other_notification = Raw::new(metadata);
     let signature = credential.sign(tbs_other_notification.bytes());
-    PendingNotification::OtherSignedNotification(OtherSignedNotification {
+    Some(PendingNotification::OtherSignedNotification(OtherSignedNotification {
         euicc_notification_signature: signature.as_bytes().to_vec(),
         tbs_other_notification,
         euicc_certificate: credential.euicc_certificate(),
         eum_certificate: credential.eum_certificate(),
-    })
+    }))
 }
 
 impl StoredNotification {

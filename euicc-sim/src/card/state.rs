@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::cat::Cat;
 use super::channel::Channel;
+use super::m2m;
 use super::session::Session;
 
 /// The version of the stored form that this code writes and reads.
@@ -48,6 +49,9 @@ pub(crate) struct Persistent {
     /// What each CI has revoked: of each at most one list that is whole and one that is not yet.
     #[serde(skip)]
     pub(crate) crls: Vec<StoredCrl>,
+    /// What makes it an M2M eUICC; none in a consumer card.
+    #[serde(skip)]
+    pub(crate) m2m: Option<Box<m2m::state::State>>,
 }
 
 /// A change of the enabled profile that waits for a REFRESH or a reset: SGP.22 sections 5.7.16 and 5.7.17.
@@ -174,6 +178,7 @@ impl Persistent {
             notifications: Vec::new(),
             one_time_keys: Vec::new(),
             crls: Vec::new(),
+            m2m: None,
         }
     }
 
@@ -191,7 +196,10 @@ impl Persistent {
     }
 
     pub(crate) fn memory_used(&self) -> u32 {
-        self.profiles.iter().fold(0, |sum, profile| sum.saturating_add(profile.memory))
+        match &self.m2m {
+            None => self.profiles.iter().fold(0, |sum, profile| sum.saturating_add(profile.memory)),
+            Some(m2m) => m2m.isd_ps.iter().fold(0, |sum, isd_p| sum.saturating_add(self.taken_by(isd_p))),
+        }
     }
 }
 
@@ -201,6 +209,8 @@ pub(crate) struct Volatile {
     /// Open channels; the basic channel is always there.
     pub(crate) channels: BTreeMap<u8, Channel>,
     pub(crate) session: Session,
+    /// What scripts have begun.
+    pub(crate) m2m: m2m::session::Sessions,
     pub(crate) cat: Cat,
     /// Codes of the enabled profile that were presented since the last reset: whose, and which.
     pub(crate) verified: BTreeSet<(FileIndex, PinKeyReference)>,
@@ -212,6 +222,7 @@ impl Volatile {
         Self {
             channels: BTreeMap::from([(0, on_basic_channel)]),
             session: Session::Idle,
+            m2m: m2m::session::Sessions::default(),
             cat: Cat::default(),
             verified: BTreeSet::new(),
         }

@@ -43,6 +43,10 @@ impl StatusWord {
     pub const REFERENCED_DATA_INVALIDATED: Self = Self(0x6984);
     /// Not now.
     pub const CONDITIONS_NOT_SATISFIED: Self = Self(0x6985);
+    /// Another part of the list comes with the next GET STATUS.
+    pub const MORE_STATUS_AVAILABLE: Self = Self(0x6310);
+    /// POL1 of a profile does not allow it.
+    pub const POL1_PREVENTS: Self = Self(0x69E1);
     /// No EF is selected.
     pub const NO_EF_SELECTED: Self = Self(0x6986);
     /// The data are not what the command needs.

@@ -5,6 +5,7 @@
 //! | `card` | numbers, addresses, which profile is enabled |
 //! | `one-time-keys` | otSK.EUICC.ECKA kept for retries |
 //! | `revoked` | what the CIs have revoked |
+//! | `m2m` | keys, ISD-Ps and addresses of an M2M eUICC |
 //! | `notification/<number>` | a notification |
 //! | `profile/<ISD-P>` | metadata, nickname, memory |
 //! | `profile/<ISD-P>/facts`, `/domains` | what the package says beside its files |
@@ -31,6 +32,7 @@ use super::state::{InstalledProfile, Persistent, STORED_FORM, StoredNotification
 const CARD: &str = "card";
 const ONE_TIME_KEYS: &str = "one-time-keys";
 const REVOKED: &str = "revoked";
+const M2M: &str = "m2m";
 const NOTIFICATION: &str = "notification/";
 const PROFILE: &str = "profile/";
 
@@ -54,6 +56,9 @@ pub(super) fn changes(old: Option<&Persistent>, new: &Persistent, shared: &Share
     put_json(&mut batch, CARD, old, new)?;
     put_list(&mut batch, ONE_TIME_KEYS, old.map(|old| &old.one_time_keys), &new.one_time_keys)?;
     put_list(&mut batch, REVOKED, old.map(|old| &old.crls), &new.crls)?;
+    if let Some(m2m) = &new.m2m {
+        put_json(&mut batch, M2M, old.and_then(|old| old.m2m.as_ref()), m2m)?;
+    }
     notifications(&mut batch, old, new)?;
     let known = |profile: &InstalledProfile| old.and_then(|old| old.profile(&profile.isd_p));
     for gone in old.iter().flat_map(|old| &old.profiles).filter(|old| new.profile(&old.isd_p).is_none()) {
@@ -210,6 +215,9 @@ pub(super) fn load(cells: Cells, eid: Eid, shared: &Shared) -> Result<Option<Per
     let mut persistent: Persistent = cells.form_checked()?;
     persistent.one_time_keys = cells.list(ONE_TIME_KEYS)?;
     persistent.crls = cells.list(REVOKED)?;
+    if cells.cells.contains_key(M2M) {
+        persistent.m2m = Some(cells.json(M2M)?);
+    }
     for cell in cells.names(NOTIFICATION) {
         persistent.notifications.push(Arc::new(cells.json(&cell)?));
     }

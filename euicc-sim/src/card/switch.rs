@@ -5,6 +5,7 @@ use rsp::sgp22::{ProfileClass, notification_event};
 
 use super::channel::Selection;
 use super::context::Context;
+use super::m2m;
 use super::notifications;
 use super::state::{InstalledProfile, ProfileSwitch};
 
@@ -50,11 +51,14 @@ fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
     };
     remember_way_back(context, before.as_ref(), after.as_ref());
     context.persistent.to_mut().enabled.clone_from(&after);
-    if let Some(disabled) = before {
-        notifications::tell(context, &disabled, notification_event::DISABLE);
+    if let Some(disabled) = &before {
+        notifications::tell(context, disabled, notification_event::DISABLE);
     }
-    if let Some(enabled) = after {
-        notifications::tell(context, &enabled, notification_event::ENABLE);
+    if let Some(enabled) = &after {
+        notifications::tell(context, enabled, notification_event::ENABLE);
+    }
+    if context.persistent.m2m.is_some() {
+        m2m::notification::switched(context, before.as_ref(), after.as_ref());
     }
     forget_files(context);
 }

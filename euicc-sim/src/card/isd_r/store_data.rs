@@ -22,6 +22,10 @@ const LAST_BLOCK: u8 = 0x91;
 
 /// STORE DATA to the ISD-R.
 pub(crate) fn store_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    // To an M2M eUICC only its SM-SR speaks of profiles, over the air.
+    if context.persistent.m2m.is_some() {
+        return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
+    }
     // What came before on this channel.
     let Selection::IsdR(chain) = context.selection().clone() else {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);

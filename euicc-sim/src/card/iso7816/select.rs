@@ -166,8 +166,12 @@ fn security_domain(aid: &[u8], more: &[u8]) -> Vec<u8> {
     tlv_bytes(Tag(0x6F), &[tlv_bytes(Tag(0x84), aid), proprietary, more.to_vec()].concat())
 }
 
-/// ISDRProprietaryApplicationTemplate: SGP.22 section 5.7.1. No LPAe in this card.
+/// ISDRProprietaryApplicationTemplate: SGP.22 section 5.7.1. No LPAe in this card, and none for an M2M eUICC, which an LPA
+/// has nothing to ask.
 fn isd_r_template(context: &Context<'_>) -> Vec<u8> {
+    if context.persistent.m2m.is_some() {
+        return Vec::new();
+    }
     tlv_bytes(Tag(0xE0), &tlv_bytes(Tag(0x82), &context.description.capabilities.svn.0))
 }
 

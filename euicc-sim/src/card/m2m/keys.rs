@@ -1,0 +1,136 @@
+//! Keys of security domains by version and number: SGP.02 section 2.2.3 and annex E, GlobalPlatform section 11.1.8.
+
+use profile::SecretOctets;
+use serde::{Deserialize, Serialize};
+
+/// Keys of one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySet {
+    /// Key version number: 01 to 0F for SCP80, 30 to 3F for SCP03, 40 to 4F for SCP81, 70 for tokens.
+    pub version: u8,
+    /// In the order of their numbers.
+    pub keys: Vec<Key>,
+    /// The counter that belongs to them: of SCP80 the highest that was taken (5 octets), of SCP03 the sequence counter
+    /// of the latest session (3 octets).
+    #[serde(default)]
+    pub counter: u64,
+}
+
+/// One key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Key identifier. SCP80: 1 KIc, 2 KID, 3 DEK. SCP03: 1 ENC, 2 MAC, 3 DEK. SCP81: 1 PSK, 2 DEK.
+    pub id: u8,
+    /// What it is for.
+    #[serde(default)]
+    pub kind: KeyKind,
+    /// The key.
+    pub value: SecretOctets,
+}
+
+/// Key types: GlobalPlatform section 11.1.8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// AES, 16 octets.
+    #[default]
+    Aes,
+    /// A pre-shared key for TLS.
+    TlsPsk,
+}
+
+/// Octets of an AES key here.
+pub const AES_KEY: usize = 16;
+
+/// What the keys of a version are for: annex E of SGP.02.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// 01 to 0F.
+    Scp80,
+    /// 30 to 3F.
+    Scp03,
+    /// 40 to 4F.
+    Scp81,
+    /// 70.
+    Token,
+}
+
+impl Purpose {
+    /// What the keys of this version are for, if there may be any.
+    #[must_use]
+    pub fn of(version: u8) -> Option<Self> {
+        match version {
+            0x01..=0x0F => Some(Self::Scp80),
+            0x30..=0x3F => Some(Self::Scp03),
+            0x40..=0x4F => Some(Self::Scp81),
+            0x70 => Some(Self::Token),
+            _ => None,
+        }
+    }
+}
+
+impl KeyKind {
+    /// From its octet.
+    pub(crate) fn of(octet: u8) -> Option<Self> {
+        match octet {
+            0x88 => Some(Self::Aes),
+            0x85 => Some(Self::TlsPsk),
+            _ => None,
+        }
+    }
+
+    /// As the key information template shows it.
+    pub(crate) fn octet(self) -> u8 {
+        match self {
+            Self::Aes => 0x88,
+            Self::TlsPsk => 0x85,
+        }
+    }
+}
+
+impl KeySet {
+    /// Three AES keys, numbered from 1.
+    #[must_use]
+    pub fn of_three(version: u8, keys: [[u8; AES_KEY]; 3], counter: u64) -> Self {
+        let key = |(id, value): (u8, [u8; AES_KEY])| Key { id, kind: KeyKind::Aes, value: value.into() };
+        Self { version, keys: (1..).zip(keys).map(key).collect(), counter }
+    }
+
+    /// The octets of a key.
+    pub(crate) fn key(&self, id: u8) -> Option<&[u8]> {
+        self.keys.iter().find(|key| key.id == id).map(|key| key.value.expose())
+    }
+
+    /// An AES key.
+    pub(crate) fn aes(&self, id: u8) -> Option<[u8; AES_KEY]> {
+        self.key(id)?.try_into().ok()
+    }
+
+    /// The key under which others are sent: the third of SCP80 and SCP03, the second of SCP81.
+    pub(crate) fn dek(&self) -> Option<[u8; AES_KEY]> {
+        match Purpose::of(self.version)? {
+            Purpose::Scp80 | Purpose::Scp03 => self.aes(3),
+            Purpose::Scp81 => self.aes(2),
+            Purpose::Token => None,
+        }
+    }
+
+    /// The key gets this value, whether or not it was there.
+    pub(crate) fn put(&mut self, key: Key) {
+        self.keys.retain(|known| known.id != key.id);
+        self.keys.push(key);
+        self.keys.sort_by_key(|key| key.id);
+    }
+}
+
+/// The set of this version among others.
+pub(crate) fn find(sets: &[KeySet], version: u8) -> Option<&KeySet> {
+    sets.iter().find(|set| set.version == version)
+}
+
+/// The set takes the place of the one of its version.
+pub(crate) fn replace(sets: &mut Vec<KeySet>, set: KeySet) {
+    sets.retain(|known| known.version != set.version);
+    sets.push(set);
+    sets.sort_by_key(|set| set.version);
+}

@@ -1,0 +1,35 @@
+//! The card as an M2M eUICC: SGP.02. Pushed to by its SM-SR, and asked by nobody.
+//!
+//! A card is one by its description. Its ISD-R takes no STORE DATA from the terminal; what comes over the air is taken
+//! out of its secured packet or its HTTPS session and run as a script, for the ISD-R, the ECASD or an ISD-P.
+//!
+//! | part | clause of SGP.02 |
+//! |---|---|
+//! | `script` | TS 102 226 section 5.2.1.2, annex K |
+//! | `isd_r` | ES5: section 4.1.1, a file for each function |
+//! | `establish`, `ecasd` | key establishment of an ISD-P (4.1.3.1) and of the ISD-R (4.1.1.8): scenario 3 |
+//! | `isd_p` | ES8: sections 4.1.3.2 to 4.1.3.4 (SCP03, SCP03t, installation) |
+//! | `switch` | which profile is enabled: sections 3.2 to 3.4 |
+//! | `state`, `keys` | what is remembered |
+//! | `description`, `factory` | what such a card is made of |
+//! | `toolkit`, `notification`, `fallback` | what the card does of its own accord |
+
+pub(crate) mod arithmetic;
+pub(crate) mod description;
+pub(crate) mod ecasd;
+pub(crate) mod establish;
+pub(crate) mod factory;
+pub(crate) mod fallback;
+pub(crate) mod isd_p;
+pub(crate) mod isd_r;
+pub mod keys;
+pub(crate) mod notification;
+pub(crate) mod script;
+pub(crate) mod session;
+pub(crate) mod state;
+pub(crate) mod switch;
+#[cfg(test)]
+mod tests;
+pub mod toolkit;
+
+pub use description::{Addressing, FactoryProfile, M2mDescription};

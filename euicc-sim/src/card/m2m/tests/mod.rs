@@ -1,0 +1,1 @@
+//! The M2M eUICC from outside: scripts in, answers out.
