@@ -6,6 +6,7 @@
 //! | [`common`], [`status`] | section 5.1: what all messages share, and how a function ends |
 //! | [`eis`], [`signature`] | section 5.1.1.3 and Annex E: the eUICC information set, and the EUM's signature on it |
 //! | [`es1`] to [`es7`] | sections 5.2 to 5.6: the functions |
+//! | [`es5`], [`notification`] | section 4.1: what the SM-SR says to the eUICC, and the eUICC to it |
 
 pub mod addressing;
 pub mod common;
@@ -14,8 +15,10 @@ pub mod es1;
 pub mod es2;
 pub mod es3;
 pub mod es4;
+pub mod es5;
 pub mod es7;
 mod macros;
+pub mod notification;
 pub mod signature;
 pub mod soap;
 pub mod status;

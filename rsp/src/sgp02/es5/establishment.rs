@@ -1,0 +1,184 @@
+//! Key establishment, "scenario 3": SGP.02 sections 4.1.1.8 and 4.1.3.1, GlobalPlatform Amendments A and E.
+//!
+//! The same for the ISD-R (with an SM-SR) and, after INSTALL [for personalization], for an ISD-P (with an SM-DP). Which
+//! octets are sent, which are signed and which are under the receipt; the arithmetic is the caller's.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LAST_WITH_ANSWER, MORE_WITH_ANSWER, apdu, data_group, group};
+use crate::{
+    der::{DecodeError, Problem, Tag, tlv, tlv_bytes},
+    sgp02::Octets,
+};
+
+/// The card's challenge, and what it adds to the derivation.
+pub const DERIVATION_RANDOM_TAG: Tag = Tag(0x85);
+/// The card's receipt.
+pub const RECEIPT_TAG: Tag = Tag(0x86);
+
+const CERTIFICATE: Tag = Tag(0x7F21);
+const PUBLIC_KEY: Tag = Tag(0x7F49);
+const SIGNATURE: Tag = Tag(0x5F37);
+const CONTROL_REFERENCE: Tag = Tag(0xA6);
+
+/// The first STORE DATA: a certificate (the whole TLV 7F21). The answer is [`random_challenge`]'s.
+pub fn store_certificate(certificate: &[u8]) -> Vec<u8> {
+    apdu([0x80, 0xE2, MORE_WITH_ANSWER, 0x00], &data_group(group::CERTIFICATE, certificate), true)
+}
+
+/// Whether the octets are one certificate in GlobalPlatform's format.
+pub fn is_certificate(octets: &[u8]) -> bool {
+    matches!(tlv::split(octets), Some((CERTIFICATE, _)))
+}
+
+/// The card's challenge, 16 or 32 octets.
+///
+/// # Errors
+/// The answer is something else.
+pub fn random_challenge(answer: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    match tlv::split(answer) {
+        Some((DERIVATION_RANDOM_TAG, challenge)) if matches!(challenge.len(), 16 | 32) => {
+            Ok(challenge.to_vec())
+        }
+        _ => Err(DecodeError::new(0, Problem::BadValue("a challenge is a TLV 85 of 16 or 32 octets"))),
+    }
+}
+
+/// What is agreed upon: the control reference template A6.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyAgreement {
+    /// Bits of [`parameter`](Self::DELETE_EXISTING).
+    pub scenario_parameter: u8,
+    /// The version number of the new key set.
+    pub key_version: u8,
+    /// Its first counter, in as many octets as the card has for it (5 with SCP80); empty for the card's own choice.
+    pub counter: Octets,
+    /// Security domain provider identifier, where it is part of the derivation.
+    pub sdin: Option<Octets>,
+    /// Identifier of the one who asks, where it is part of the derivation.
+    pub host_id: Option<Octets>,
+}
+
+impl KeyAgreement {
+    /// A key set of that version goes first.
+    pub const DELETE_EXISTING: u8 = 0x01;
+    /// The card adds a number of its own to the derivation.
+    pub const DERIVATION_RANDOM: u8 = 0x02;
+    /// HostID, SIN and SDIN are part of the derivation.
+    pub const IDENTITIES: u8 = 0x04;
+    /// A certificate has come before.
+    pub const CERTIFICATE: u8 = 0x08;
+
+    /// Three keys: encryption, MAC and wrapping.
+    pub const KEY_USAGE: u8 = 0x10;
+    /// AES.
+    pub const KEY_TYPE: u8 = 0x88;
+    /// Octets of each.
+    pub const KEY_LENGTH: u8 = 0x10;
+
+    /// Of a key set for secured packets, from this counter on.
+    pub fn scp80(scenario_parameter: u8, key_version: u8, counter: u64) -> Self {
+        let [_, _, _, counter @ ..] = counter.to_be_bytes();
+        Self { scenario_parameter, key_version, counter: Octets(counter.to_vec()), sdin: None, host_id: None }
+    }
+
+    /// The template.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut contents = Vec::new();
+        let mut put = |tag, value: &[u8]| contents.extend(tlv_bytes(Tag(tag), value));
+        put(0x90, &[0x03, self.scenario_parameter]);
+        put(0x95, &[Self::KEY_USAGE]);
+        put(0x80, &[Self::KEY_TYPE]);
+        put(0x81, &[Self::KEY_LENGTH]);
+        put(0x82, &[0x01]);
+        put(0x83, &[self.key_version]);
+        put(0x91, self.counter.as_slice());
+        if let Some(sdin) = &self.sdin {
+            put(0x45, sdin.as_slice());
+        }
+        if let Some(host_id) = &self.host_id {
+            put(0x84, host_id.as_slice());
+        }
+        tlv_bytes(CONTROL_REFERENCE, &contents)
+    }
+
+    /// The data group and the one-time key: what is sent, and what is signed first.
+    fn with_key(&self, ephemeral_key: &[u8]) -> Vec<u8> {
+        let mut octets = data_group(group::KEY_ESTABLISHMENT, &self.to_bytes());
+        octets.extend(tlv_bytes(PUBLIC_KEY, ephemeral_key));
+        octets
+    }
+
+    /// What the signature is over: what is sent, and then the card's challenge as if it stood in a group of its own.
+    pub fn signed(&self, ephemeral_key: &[u8], challenge: &[u8]) -> Vec<u8> {
+        let mut octets = self.with_key(ephemeral_key);
+        octets.extend([0x00, 0x85, u8::try_from(challenge.len()).unwrap_or(u8::MAX)]);
+        octets.extend_from_slice(challenge);
+        octets
+    }
+
+    /// The second STORE DATA: `ephemeral_key` in the [`EphemeralKeyForm`] that was signed. The answer is [`Receipt::parse`]'s.
+    pub fn store_data(&self, ephemeral_key: &[u8], signature: &[u8]) -> Vec<u8> {
+        let mut data = self.with_key(ephemeral_key);
+        data.extend(tlv_bytes(SIGNATURE, signature));
+        apdu([0x80, 0xE2, LAST_WITH_ANSWER, 0x01], &data, true)
+    }
+}
+
+/// In which form the one-time public key stands in 7F49: sources do not agree, so whoever sends it chooses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EphemeralKeyForm {
+    /// 04 || X || Y.
+    #[default]
+    Point,
+    /// X || Y.
+    Coordinates,
+    /// As in certificates: `B0` the point, `F0` the curve.
+    Nested,
+}
+
+impl EphemeralKeyForm {
+    /// The contents of 7F49 for a point 04 || X || Y on NIST P-256.
+    pub fn contents(self, point: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Point => point.to_vec(),
+            Self::Coordinates => point.get(1..).unwrap_or_default().to_vec(),
+            Self::Nested => [tlv_bytes(Tag(0xB0), point), tlv_bytes(Tag(0xF0), &[0x00])].concat(),
+        }
+    }
+}
+
+/// That the card has made the key set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// What the card has added to the derivation.
+    pub derivation_random: Option<Vec<u8>>,
+    /// A MAC by the first of the derived keys.
+    pub receipt: Vec<u8>,
+}
+
+impl Receipt {
+    /// From the card's answer.
+    ///
+    /// # Errors
+    /// The answer is something else.
+    pub fn parse(answer: &[u8]) -> Result<Self, DecodeError> {
+        let bad = || DecodeError::new(0, Problem::BadValue("a receipt is a TLV 86, after an 85 or alone"));
+        let elements: Vec<_> = tlv::each(answer)?.into_iter().filter_map(tlv::split).collect();
+        let (derivation_random, receipt) = match elements.as_slice() {
+            [(DERIVATION_RANDOM_TAG, random), (RECEIPT_TAG, receipt)] => (Some(random.to_vec()), receipt),
+            [(RECEIPT_TAG, receipt)] => (None, receipt),
+            _ => return Err(bad()),
+        };
+        Ok(Self { derivation_random, receipt: receipt.to_vec() })
+    }
+
+    /// What the receipt is over: the template, and what the card has added.
+    pub fn covered(agreement: &KeyAgreement, derivation_random: Option<&[u8]>) -> Vec<u8> {
+        let mut octets = agreement.to_bytes();
+        if let Some(random) = derivation_random {
+            octets.extend(tlv_bytes(DERIVATION_RANDOM_TAG, random));
+        }
+        octets
+    }
+}

@@ -1,0 +1,85 @@
+//! The audit trail: SGP.02 section 5.1.1.3.12. What was done with a card, for whom and how it ended, and what it told.
+
+use rsp::{
+    ids::{Aid, Eid, Iccid, Oid},
+    sgp02::{
+        FunctionExecutionStatus,
+        eis::{AuditTrailRecord, OperationType},
+        notification::DefaultNotification,
+    },
+};
+use world::Fault;
+
+use crate::{
+    context::Context,
+    records::{AUDIT, Card, numbered, of_card},
+};
+
+/// What no source has a value for, in the order of the others.
+pub(crate) const SET_EMERGENCY_PROFILE_ATTRIBUTE: OperationType = OperationType(0x0A00);
+/// See [`SET_EMERGENCY_PROFILE_ATTRIBUTE`].
+pub(crate) const UPDATE_CONNECTIVITY_PARAMETERS: OperationType = OperationType(0x0B00);
+
+/// What was done.
+pub(crate) struct Done<'a> {
+    pub(crate) what: OperationType,
+    pub(crate) requester: Option<&'a Oid>,
+    pub(crate) status: &'a FunctionExecutionStatus,
+    pub(crate) isd_p: Option<&'a Aid>,
+    pub(crate) iccid: Option<Iccid>,
+}
+
+/// Writes down what was done with a card. The card is to be kept after it.
+pub(crate) fn done(context: &mut Context<'_, '_>, card: &mut Card, done: &Done<'_>) -> Result<(), Fault> {
+    let record = AuditTrailRecord {
+        requester_id: done.requester.cloned(),
+        operation_execution_status: Some(done.status.clone()),
+        isd_p_aid: done.isd_p.cloned(),
+        iccid: done.iccid,
+        ..blank(context, card, done.what)
+    };
+    keep(context, card, &record)
+}
+
+/// Writes down what a card has told. The card is to be kept after it.
+pub(crate) fn told(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    notification: &DefaultNotification,
+) -> Result<(), Fault> {
+    let record = AuditTrailRecord {
+        isd_p_aid: Some(notification.isd_p_aid.clone()),
+        iccid: card.profile_in(&notification.isd_p_aid).map(|profile| profile.iccid),
+        imei: notification.imei.clone(),
+        meid: notification.meid.clone(),
+        ..blank(context, card, OperationType::notification(notification.kind.code()))
+    };
+    keep(context, card, &record)
+}
+
+/// All of it.
+pub(crate) async fn trail(context: &mut Context<'_, '_>, eid: Eid) -> Result<Vec<AuditTrailRecord>, Fault> {
+    let records = context.tx.list(&AUDIT, &of_card(eid)).await?;
+    Ok(records.into_iter().map(|(_, record)| record).collect())
+}
+
+fn blank(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTrailRecord {
+    AuditTrailRecord {
+        eid: card.eid(),
+        smsr_id: context.config.id.clone(),
+        operation_date: context.now,
+        operation_type: what,
+        requester_id: None,
+        operation_execution_status: None,
+        isd_p_aid: None,
+        iccid: None,
+        imei: None,
+        meid: None,
+    }
+}
+
+fn keep(context: &mut Context<'_, '_>, card: &mut Card, record: &AuditTrailRecord) -> Result<(), Fault> {
+    context.tx.put(&AUDIT, &numbered(card.eid(), card.next_record), record)?;
+    card.next_record = card.next_record.saturating_add(1);
+    Ok(())
+}

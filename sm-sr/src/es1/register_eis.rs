@@ -1,0 +1,145 @@
+//! ES1.RegisterEIS: SGP.02 section 5.2. A card that was made is managed here from now on.
+//!
+//! The EUM must be the one that has signed; the values of the keys come under the key that it has agreed with this SM-SR
+//! (AES-128, ECB; from one source).
+
+use rsp::{
+    ids::{Aid, Oid},
+    sgp02::{
+        BaseResponse,
+        eis::{Eis, Keyset, KeysetType, ProfileState},
+        es1,
+        status::{Refusal, Status},
+    },
+};
+use rsp_server::Decision;
+
+use crate::{
+    check_eis,
+    context::Context,
+    records::{Card, Key, KeySet, Keys, PeerRole, SCP80_VERSIONS, SCP81_VERSIONS},
+    router::{Answer, Call},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es1::RegisterEisRequest,
+) -> Decision<Answer<es1::RegisterEisResponse>> {
+    call.check(context, |role| matches!(role, PeerRole::Eum { .. })).await?;
+    let eis = &request.eis;
+    let eid = eis.eum_signed_info.eid;
+    if eis.eum_signed_info.eum_id != call.caller {
+        return Err(Status::EumVerificationFailed
+            .because("the EIS names another EUM than the one that registers it")
+            .about(&eis.eum_signed_info.eum_id)
+            .into());
+    }
+    if context.card(eid).await?.is_some() {
+        return Err(Status::EidInUse.because("the card is registered already").about(eid).into());
+    }
+    check_eis::check(context, eis)?;
+    check_contents(eis, &context.config.id)?;
+    let transport = match context.peer(&call.caller).await?.map(|peer| peer.role) {
+        Some(PeerRole::Eum { transport_key }) => transport_key,
+        _ => None,
+    };
+    let keys = key_sets(eis, transport.as_ref())?;
+    let mut eis = eis.clone();
+    eis.isd_r = eis.isd_r.map(rsp::sgp02::eis::SecurityDomain::without_key_values);
+    eis.audit_trail = None;
+    let card = Card { keys, ..Card::new(eis) };
+    card.keep_addresses(context.tx)?;
+    card.keep(context.tx)?;
+    Ok(Answer::Now(es1::RegisterEisResponse { base: BaseResponse::default() }))
+}
+
+/// What an EIS must say for a card to be managed by it.
+fn check_contents(eis: &Eis, own: &Oid) -> Result<(), Refusal> {
+    let invalid = |why: &str| Err(Status::EisInvalid.because(why).about(eis.eum_signed_info.eid));
+    if eis.smsr_id != *own {
+        return Err(Status::SmsrRefused.because("by the EIS another SM-SR manages the card").about(&eis.smsr_id));
+    }
+    match &eis.isd_r {
+        None => return invalid("the EIS has no ISD-R"),
+        Some(isd_r) if isd_r.aid.0 != Aid::ISD_R => return invalid("the ISD-R has another AID"),
+        Some(_) => {}
+    }
+    let profiles = &eis.profile_info;
+    if profiles.iter().filter(|profile| profile.state == ProfileState::Enabled).count() > 1 {
+        return invalid("more than one profile is enabled");
+    }
+    if profiles.iter().filter(|profile| profile.fallback_attribute).count() > 1 {
+        return invalid("more than one profile has the fall-back attribute");
+    }
+    for (position, profile) in profiles.iter().enumerate() {
+        let again = |other: &rsp::sgp02::eis::ProfileInfo| {
+            other.iccid == profile.iccid || other.isd_p_aid == profile.isd_p_aid
+        };
+        if profiles.iter().skip(position.saturating_add(1)).any(again) {
+            return invalid("two profiles have the same ICCID or the same ISD-P");
+        }
+    }
+    Ok(())
+}
+
+/// The key sets by which the ISD-R is reached.
+fn key_sets(eis: &Eis, transport: Option<&Key>) -> Result<Vec<KeySet>, Refusal> {
+    let mut sets = Vec::new();
+    for set in eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset) {
+        if let Some(set) = key_set(set, transport)? {
+            sets.push(set);
+        }
+    }
+    if !sets.iter().any(|set| matches!(set.keys, Keys::Scp80 { .. })) {
+        return Err(Status::EisInvalid.because("the ISD-R has no key set of SCP80, so nothing can be sent to it"));
+    }
+    Ok(sets)
+}
+
+/// By its version number, or by what it says that it is for; none for what this SM-SR does not use.
+fn key_set(set: &Keyset, transport: Option<&Key>) -> Result<Option<KeySet>, Refusal> {
+    let version = set.version;
+    let is = |kind, versions: &std::ops::RangeInclusive<u8>| {
+        set.r#type.map_or(versions.contains(&version), |said| said == kind)
+    };
+    let keys = if is(KeysetType::Scp80, &SCP80_VERSIONS) {
+        Keys::Scp80 {
+            kic: value(set, 1, transport)?,
+            kid: value(set, 2, transport)?,
+            dek: value(set, 3, transport)?,
+            counter: set.cntr.unwrap_or(0),
+        }
+    } else if is(KeysetType::Scp81, &SCP81_VERSIONS) {
+        let has_dek = set.key.iter().any(|key| key.index == 2);
+        let dek = if has_dek { Some(value(set, 2, transport)?) } else { None };
+        Keys::Scp81 { psk: value(set, 1, transport)?, dek }
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(KeySet { version, keys }))
+}
+
+/// The value of a key, out of its transport encryption, and against its check value where there is one.
+fn value(set: &Keyset, index: u8, transport: Option<&Key>) -> Result<Key, Refusal> {
+    let invalid = |why: String| {
+        Status::EisInvalid.because(format!("key {index} of key set {:02X} {why}", set.version))
+    };
+    let key = set.key.iter().find(|key| key.index == index).ok_or_else(|| invalid("is missing".to_owned()))?;
+    let [component] = key.key_components.as_slice() else {
+        return Err(invalid("is not of one component".to_owned()));
+    };
+    let octets = match transport {
+        Some(transport) => crate::transport::decipher(transport, component.value.as_slice())
+            .map_err(invalid)?,
+        None => component.value.0.clone(),
+    };
+    if octets.len() != 16 {
+        return Err(invalid(format!("has {} octets, and those of AES-128 have 16", octets.len())));
+    }
+    let check = crate::transport::check_value(&octets);
+    if !key.kcv.0.is_empty() && !check.starts_with(key.kcv.as_slice()) {
+        return Err(invalid("does not fit its check value".to_owned()));
+    }
+    Ok(Key::new(octets))
+}

@@ -1,0 +1,22 @@
+//! ES3.EnableProfile: SGP.02 section 5.4. The profile in use is another one from then on, if the card says so over its network.
+
+use rsp::sgp02::{BaseResponse, es3};
+use rsp_server::Decision;
+
+use crate::{
+    context::Context,
+    procedures::{Function, Outcome},
+    router::{Answer, Call},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::EnableProfileRequest,
+) -> Decision<Answer<es3::EnableProfileResponse>> {
+    super::later(context, call, &request.base, request.eid, Function::EnableProfile(request.iccid)).await
+}
+
+pub(crate) fn response(base: BaseResponse, outcome: Outcome) -> es3::EnableProfileResponse {
+    es3::EnableProfileResponse { base, euicc_response_data: outcome.data }
+}

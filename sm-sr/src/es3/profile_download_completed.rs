@@ -1,0 +1,38 @@
+//! ES3.ProfileDownloadCompleted: SGP.02 section 5.4. The profile is in its ISD-P, and this is what it is.
+
+use rsp::sgp02::{BaseResponse, eis::ProfileState, es3, status::Status};
+use rsp_server::Decision;
+
+use crate::{
+    context::Context,
+    notifications::{self, News},
+    procedures::Interface,
+    router::{Answer, Call},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::ProfileDownloadCompletedRequest,
+) -> Decision<Answer<es3::ProfileDownloadCompletedResponse>> {
+    let mut card = super::own_profile(context, call, request.eid, request.iccid).await?;
+    if let Some(profile) = card.profile_mut(request.iccid) {
+        if profile.state != ProfileState::Created {
+            return Err(Status::IccidInvalidTransition
+                .because(format!("the profile is {}", profile.state))
+                .about(request.iccid)
+                .into());
+        }
+        profile.state = ProfileState::Disabled;
+        profile.profile_type.clone_from(&request.profile_type);
+        profile.subscription_address = request.subscription_address.clone().unwrap_or_default();
+        profile.pol2 = request.pol2.clone().unwrap_or_default();
+    }
+    card.keep_addresses(context.tx)?;
+    card.keep(context.tx)?;
+    if let Some(profile) = card.profile(request.iccid) {
+        let asker = Some(call.by(Interface::Es3));
+        notifications::tell_owner(context, request.eid, profile, News::Downloaded, asker).await?;
+    }
+    Ok(Answer::Now(es3::ProfileDownloadCompletedResponse { base: BaseResponse::default() }))
+}

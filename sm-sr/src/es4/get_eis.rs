@@ -1,0 +1,22 @@
+//! ES4.GetEIS: SGP.02 section 5.5. What this SM-SR knows of a card, as far as it is the caller's business.
+
+use rsp::sgp02::{BaseResponse, es4};
+use rsp_server::Decision;
+
+use crate::{
+    context::Context,
+    router::{Answer, Call},
+    visibility::{self, Showing},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es4::GetEisRequest,
+) -> Decision<Answer<es4::GetEisResponse>> {
+    super::known(context, call).await?;
+    let card = super::card(context, request.eid).await?;
+    let why = Showing::GetEisToOperator;
+    let eis = visibility::shown(&card.eis, Vec::new(), &call.caller, why, &[]);
+    Ok(Answer::Now(es4::GetEisResponse { base: BaseResponse::default(), eis: Some(eis) }))
+}

@@ -1,0 +1,41 @@
+//! ES4.PrepareSMSRChange, to the SM-SR that gets the card: SGP.02 sections 3.8 and 5.5. Whether it is ready; from then on it
+//! waits for the other one.
+
+use rsp::sgp02::{BaseResponse, es4, status::Status};
+use rsp_server::Decision;
+
+use crate::{
+    context::Context,
+    records::{Deadline, PREPARED, PeerRole, Prepared},
+    router::{Answer, Call},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es4::PrepareSmsrChangeRequest,
+) -> Decision<Answer<es4::PrepareSmsrChangeResponse>> {
+    super::known(context, call).await?;
+    let (eid, current) = (request.eid, &request.current_smsr_id);
+    if context.card(eid).await?.is_some() {
+        return Err(Status::EidInUse.because("this SM-SR manages the card already").about(eid).into());
+    }
+    let peer = context.peer(current).await?;
+    if !peer.is_some_and(|peer| matches!(peer.role, PeerRole::SmSr) && peer.endpoint.is_some()) {
+        return Err(Status::SmsrUnknown.because("this SM-SR is not known here").about(current).into());
+    }
+    if let Some(prepared) = context.tx.get(&PREPARED, &eid.to_string()).await?
+        && prepared.until > context.now
+        && (&prepared.operator, &prepared.current) != (&call.caller, current)
+    {
+        return Err(Status::EuiccUnavailable
+            .because("this SM-SR waits for the card already, as another has asked")
+            .about(eid)
+            .into());
+    }
+    let until = context.now.plus(context.config.prepared_time);
+    let prepared = Prepared { operator: call.caller.clone(), current: current.clone(), until };
+    context.tx.put(&PREPARED, &eid.to_string(), &prepared)?;
+    context.set_deadline(until, &Deadline::Prepared(eid))?;
+    Ok(Answer::Now(es4::PrepareSmsrChangeResponse { base: BaseResponse::default() }))
+}

@@ -1,0 +1,29 @@
+//! ES4.UpdatePolicyRules: SGP.02 section 5.5. POL2 of a profile, as it is from now on; without any, it has no rule.
+
+use rsp::sgp02::{BaseResponse, es4};
+use rsp_server::Decision;
+
+use crate::{
+    context::Context,
+    notifications::{self, News},
+    procedures::Interface,
+    router::{Answer, Call},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es4::UpdatePolicyRulesRequest,
+) -> Decision<Answer<es4::UpdatePolicyRulesResponse>> {
+    let mut card = super::own_profile(context, call, request.eid, request.iccid).await?;
+    if let Some(profile) = card.profile_mut(request.iccid) {
+        profile.pol2 = request.pol2.clone().unwrap_or_default();
+    }
+    card.keep(context.tx)?;
+    if let Some(profile) = card.profile(request.iccid) {
+        let news = News::Pol2Updated(profile.pol2.clone());
+        let by = Some(call.by(Interface::Es4));
+        notifications::tell_owner(context, request.eid, profile, news, by).await?;
+    }
+    Ok(Answer::Now(es4::UpdatePolicyRulesResponse { base: BaseResponse::default() }))
+}

@@ -1,0 +1,25 @@
+//! ES7.AuthenticateSMSR, to the SM-SR that has the card: SGP.02 section 5.6. The card checks the other one's certificate and
+//! challenges it.
+
+use rsp::sgp02::{es7, status::Status};
+use rsp_server::Decision;
+
+use crate::{
+    context::Context,
+    procedures::handover,
+    router::{Answer, Call},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es7::AuthenticateSmsrRequest,
+) -> Decision<Answer<es7::AuthenticateSmsrResponse>> {
+    super::known(context, call).await?;
+    let Some(eid) = request.target() else {
+        return Err(Status::ConditionalElementMissing.because("there is neither an Eid nor an Eis").into());
+    };
+    let certificate = request.smsr_certificate.as_slice();
+    handover::authenticate(context, &call.caller, call.ticket.clone(), eid, certificate).await?;
+    Ok(Answer::Later)
+}

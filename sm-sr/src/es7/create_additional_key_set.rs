@@ -1,0 +1,21 @@
+//! ES7.CreateAdditionalKeySet, to the SM-SR that has the card: SGP.02 section 5.6. The card makes a key set with the other
+//! one, and proves it with a receipt.
+
+use rsp::sgp02::es7;
+use rsp_server::Decision;
+
+use crate::{
+    context::Context,
+    procedures::handover,
+    router::{Answer, Call},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es7::CreateAdditionalKeySetRequest,
+) -> Decision<Answer<es7::CreateAdditionalKeySetResponse>> {
+    super::known(context, call).await?;
+    handover::create_key_set(context, &call.caller, call.ticket.clone(), request).await?;
+    Ok(Answer::Later)
+}

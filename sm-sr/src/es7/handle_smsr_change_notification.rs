@@ -1,0 +1,16 @@
+//! ES7.HandleSMSRChangeNotification, to the SM-SR that had the card: SGP.02 section 5.6.
+
+use rsp::sgp02::es7;
+use rsp_server::Decision;
+
+use crate::{context::Context, procedures::handover, router::Call};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    notification: &es7::HandleSmsrChangeNotification,
+) -> Decision<()> {
+    super::known(context, call).await?;
+    let eid = notification.eis.eum_signed_info.eid;
+    Ok(handover::changed(context, &call.caller, eid).await?)
+}

@@ -1,0 +1,20 @@
+//! ES7.HandoverEUICC, to the SM-SR that gets the card: SGP.02 section 5.6. Answered when the card is here, or will not be.
+
+use rsp::sgp02::es7;
+use rsp_server::Decision;
+
+use crate::{
+    context::Context,
+    procedures::takeover,
+    router::{Answer, Call},
+};
+
+pub(crate) async fn execute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es7::HandoverEuiccRequest,
+) -> Decision<Answer<es7::HandoverEuiccResponse>> {
+    super::known(context, call).await?;
+    takeover::begin(context, &call.caller, call.ticket.clone(), request.eis.clone()).await?;
+    Ok(Answer::Later)
+}

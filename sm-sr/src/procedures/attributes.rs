@@ -1,0 +1,123 @@
+//! The fall-back attribute and the emergency profile attribute: SGP.02 sections 3.12, 3.16 and 4.1.1.3, and version 4.
+
+use rsp::{
+    ids::Iccid,
+    ota::script::{Script, ScriptResponse},
+    sgp02::{
+        eis::{ProfileInfo, ProfileState},
+        es5,
+        status::Status,
+    },
+};
+use rsp_server::No;
+use world::Fault;
+
+use super::{
+    Operation, Started, ToCard,
+    answer::{self, Outcome},
+    card_status::{Answers, Command},
+    check,
+};
+use crate::{
+    context::Context,
+    es5::Effect,
+    notifications::{self, News},
+    records::Card,
+};
+
+/// The attribute moves to this profile; exactly one has it at any time.
+pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+    let profile = check::own_profile(card, operation, iccid)?;
+    check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
+    if card.emergency == Some(iccid) {
+        return Err(exclusive("the profile has the emergency profile attribute", iccid));
+    }
+    if profile.fallback_attribute {
+        return Ok(Started::Done(Outcome::done()));
+    }
+    let aid = &profile.isd_p_aid;
+    let script = one(es5::set_fallback_attribute(aid));
+    Ok(Started::AtCard(ToCard::isd_r(script, Effect::SetFallBack(aid.clone()))))
+}
+
+fn exclusive(why: &str, iccid: Iccid) -> No {
+    Status::IccidRefused.because(why).about(iccid).into()
+}
+
+pub(super) async fn fallback_answered(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+    iccid: Iccid,
+    response: &ScriptResponse,
+    found_done: bool,
+) -> Result<Outcome, Fault> {
+    let data = answer::octets_of(response);
+    if !found_done && let Err(refusal) = Answers::of(response).only(Command::SetAttribute) {
+        return Ok(Outcome::refused(refusal).with_data(data));
+    }
+    let mut changed: Vec<(ProfileInfo, News)> = Vec::new();
+    for profile in &mut card.eis.profile_info {
+        let has_it = profile.iccid == iccid;
+        if has_it != profile.fallback_attribute {
+            profile.fallback_attribute = has_it;
+            let news = if has_it { News::FallBackAttributeSet } else { News::FallBackAttributeUnset };
+            changed.push((profile.clone(), news));
+        }
+    }
+    for (profile, news) in changed {
+        notifications::tell_owner(context, operation.eid, &profile, news, operation.asker.as_ref()).await?;
+    }
+    Ok(Outcome::done().with_data(data))
+}
+
+/// At most one profile has it, never the one that has the other attribute, and it must be disabled.
+pub(super) fn start_emergency(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+    let profile = check::own_profile(card, operation, iccid)?;
+    check::state(profile, &[ProfileState::Disabled])?;
+    if profile.fallback_attribute {
+        return Err(exclusive("the profile has the fall-back attribute", iccid));
+    }
+    match card.emergency {
+        Some(has_it) if has_it == iccid => return Ok(Started::Done(Outcome::done())),
+        // Its owner would have to agree (PLMA), which cannot be said here.
+        Some(_) if !owns_the_other(card, operation) => {
+            return Err(Status::IccidNotAllowed
+                .because("another operator's profile has the emergency profile attribute")
+                .about(iccid)
+                .into());
+        }
+        _ => {}
+    }
+    let aid = &profile.isd_p_aid;
+    let script = one(es5::set_emergency_profile_attribute(aid));
+    Ok(Started::AtCard(ToCard::isd_r(script, Effect::KeySet)))
+}
+
+fn owns_the_other(card: &Card, operation: &Operation) -> bool {
+    card.emergency.is_none_or(|iccid| check::own_profile(card, operation, iccid).is_ok())
+}
+
+pub(super) async fn emergency_answered(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+    iccid: Iccid,
+    response: &ScriptResponse,
+) -> Result<Outcome, Fault> {
+    let data = answer::octets_of(response);
+    if let Err(refusal) = Answers::of(response).only(Command::SetAttribute) {
+        return Ok(Outcome::refused(refusal).with_data(data));
+    }
+    let before = card.emergency.replace(iccid);
+    let asker = operation.asker.as_ref();
+    for (iccid, news) in [
+        (before, News::EmergencyProfileAttributeUnset),
+        (Some(iccid), News::EmergencyProfileAttributeSet),
+    ] {
+        if let Some(profile) = iccid.and_then(|iccid| card.profile(iccid)).cloned() {
+            notifications::tell_owner(context, operation.eid, &profile, news, asker).await?;
+        }
+    }
+    Ok(Outcome::done().with_data(data))
+}

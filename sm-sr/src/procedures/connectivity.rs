@@ -1,0 +1,44 @@
+//! ES3.UpdateConnectivityParameters: SGP.02 sections 3.14 and 4.1.3.4.
+//!
+//! The keys of the ISD-P are the SM-DP's, so what comes is a command script that it has protected (SCP03), and the SM-SR
+//! carries it to the ISD-P.
+
+use rsp::{
+    ota::script::ScriptResponse,
+    sgp02::{eis::ProfileState, status::Status},
+};
+use rsp_server::No;
+
+use super::{
+    Function, Operation, Started, ToCard,
+    answer::{self, Outcome},
+    card_status::{Answers, Command},
+    check, send_data,
+};
+use crate::{es5::Effect, records::Card};
+
+pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, No> {
+    let Function::UpdateConnectivityParameters { iccid, parameters } = &operation.function else {
+        return Err(Status::FunctionUnsupported.because("this is another function").into());
+    };
+    let profile = check::own_profile(card, operation, *iccid)?;
+    check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
+    let script = send_data::script_of(parameters.as_slice())
+        .map_err(|e| Status::ConnectivityParametersInvalid.because(format!("they are no command script: {e}")))?;
+    Ok(Started::AtCard(ToCard {
+        target: profile.isd_p_aid.clone(),
+        script,
+        more_to_do: false,
+        effect: Effect::Data,
+    }))
+}
+
+pub(super) fn answered(response: &ScriptResponse) -> Outcome {
+    let data = answer::octets_of(response);
+    let answers = Answers::of(response);
+    let wrong = answers.commands.iter().position(|(_, word)| !word.is_success());
+    match wrong.map(|position| answers.nth(position, Command::Personalise)) {
+        Some(Err(refusal)) => Outcome::refused(refusal).with_data(data),
+        _ => Outcome::done().with_data(data),
+    }
+}

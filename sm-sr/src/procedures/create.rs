@@ -1,0 +1,117 @@
+//! Creating an ISD-P: SGP.02 sections 3.1.1 and 4.1.1.1.
+//!
+//! The SM-SR chooses the AID. The profile stands in the EIS from the moment the card is asked, so that neither the ICCID
+//! nor the AID nor the memory is given to anybody else.
+
+use rsp::{
+    ids::{Aid, Iccid},
+    ota::script::{Script, ScriptResponse},
+    sgp02::{
+        SubscriptionAddress,
+        eis::{Pol2, ProfileInfo, ProfileState},
+        es5,
+        status::Status,
+    },
+};
+use rsp_server::No;
+use world::Fault;
+
+use super::{
+    Function, Operation, Started, ToCard,
+    answer::{self, Outcome},
+    card_status::{Answers, Command},
+    queue::submit,
+};
+use crate::{
+    context::Context,
+    es5::Effect,
+    records::{Card, Deadline},
+};
+
+/// Numbers of the ISD-Ps of profiles: SGP.02 section 2.2.3. Lower ones are of the ISD-R, the ECASD and what they are
+/// made of.
+const NUMBERS: std::ops::RangeInclusive<u16> = 0x0010..=0xFFFF;
+
+pub(super) fn start(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+) -> Result<Started, No> {
+    let Function::CreateIsdP { iccid, mno_id, required_memory, more_to_do } = &operation.function else {
+        return Err(Status::FunctionUnsupported.because("this is another function").into());
+    };
+    if card.profile(*iccid).is_some() {
+        return Err(Status::IccidInUse.because("the profile is on the card already").about(iccid).into());
+    }
+    let memory = *required_memory;
+    if memory > card.eis.available_memory_for_profiles {
+        let free = card.eis.available_memory_for_profiles;
+        return Err(Status::EuiccInsufficientMemory
+            .because(format!("{memory} octets are asked for, and {free} are free"))
+            .into());
+    }
+    let taken = |aid: &Aid| card.eis.profile_info.iter().any(|profile| profile.isd_p_aid == *aid);
+    let Some(isd_p) = NUMBERS.map(Aid::isd_p).find(|aid| !taken(aid)) else {
+        return Err(Status::EuiccInsufficientMemory.because("every ISD-P has a profile").into());
+    };
+    card.eis.available_memory_for_profiles -= memory;
+    card.eis.profile_info.push(ProfileInfo {
+        iccid: *iccid,
+        isd_p_aid: isd_p.clone(),
+        mno_id: mno_id.clone(),
+        fallback_attribute: false,
+        subscription_address: SubscriptionAddress::default(),
+        state: ProfileState::Created,
+        smdp_id: operation.asker_id().cloned(),
+        profile_type: None,
+        allocated_memory: memory,
+        free_memory: None,
+        pol2: Pol2::default(),
+    });
+    let until = context.now.plus(context.config.download_time);
+    let deadline = Deadline::Download { eid: operation.eid, iccid: *iccid, isd_p: isd_p.clone() };
+    context.set_deadline(until, &deadline)?;
+    let signed = &card.eis.eum_signed_info;
+    let script =
+        one(es5::create_isd_p(&signed.isd_p_loadfile_aid, &signed.isd_p_module_aid, &isd_p, *required_memory));
+    Ok(Started::AtCard(ToCard { more_to_do: *more_to_do, ..ToCard::isd_r(script, Effect::CreateIsdP(isd_p)) }))
+}
+
+pub(super) fn answered(
+    card: &mut Card,
+    iccid: Iccid,
+    response: &ScriptResponse,
+    found_done: bool,
+) -> Outcome {
+    let data = answer::octets_of(response);
+    if !found_done && let Err(refusal) = Answers::of(response).only(Command::Create) {
+        undone(card, iccid);
+        return Outcome::refused(refusal).with_data(data);
+    }
+    match card.profile(iccid) {
+        Some(profile) => Outcome::done().with_data(data).in_isd_p(profile.isd_p_aid.clone()),
+        None => Outcome::refused(Status::IccidUnknown.because("the profile was deleted meanwhile").about(iccid)),
+    }
+}
+
+/// The card does not have it.
+pub(super) fn undone(card: &mut Card, iccid: Iccid) {
+    // Its memory is free again.
+    let _ = card.remove(iccid);
+}
+
+/// The time for a download is over: an ISD-P that is still empty is deleted.
+pub(super) async fn given_up(
+    context: &mut Context<'_, '_>,
+    eid: rsp::ids::Eid,
+    iccid: Iccid,
+    isd_p: &Aid,
+) -> Result<(), Fault> {
+    let Some(card) = context.card(eid).await? else { return Ok(()) };
+    let is_empty = |profile: &ProfileInfo| profile.isd_p_aid == *isd_p && profile.state == ProfileState::Created;
+    if !card.profile(iccid).is_some_and(is_empty) {
+        return Ok(());
+    }
+    let until = context.now.plus(context.config.own_function_time);
+    submit(context, eid, Function::DeleteProfile(iccid), None, until).await
+}

@@ -1,0 +1,364 @@
+//! Handing a card over to another SM-SR, as the one that has it: SGP.02 section 3.8, ES4.SMSRChange and ES7.
+//!
+//! From the moment the function begins, nothing else happens to the card. The other SM-SR asks twice for something to be
+//! done by the card, and at last says that the card is its own; then it is forgotten here.
+
+use rsp::{
+    ids::{Eid, Oid},
+    ota::script::Script,
+    sgp02::{
+        common::{BaseRequest, BaseResponse, Response as _},
+        es5, es7,
+        status::{Refusal, Status},
+    },
+};
+use rsp_server::{No, soap::Ticket};
+use serde::{Deserialize, Serialize};
+use world::Fault;
+
+use super::{
+    AtCard, Operation, Started, Step, ToCard,
+    answer::{self, Outcome},
+    card_status::{Answers, Command},
+    queue::{self, end, under_way},
+};
+use crate::{
+    audit,
+    context::Context,
+    es5::{self as bearer, Effect, JobOutcome},
+    outward::{self, Answered, Continuation},
+    records::{AUDIT, CARDS, Card, Peer, PeerRole, of_card},
+    visibility::{self, Showing},
+};
+
+/// A card that is being handed over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HandingOver {
+    /// To whom.
+    pub target: Oid,
+    /// How many jobs it has had at the card.
+    pub jobs: u32,
+    /// What is awaited.
+    pub awaits: Awaits,
+}
+
+/// What a handover waits for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Awaits {
+    /// The other SM-SR: its next call, or its answer.
+    Target,
+    /// The card, which checks the other SM-SR's certificate.
+    Challenge {
+        /// The call that is answered with it.
+        ticket: Ticket,
+        /// At the card.
+        at_card: AtCard,
+    },
+    /// The card, which makes a key set with the other SM-SR.
+    Receipt {
+        /// The call that is answered with it.
+        ticket: Ticket,
+        /// At the card.
+        at_card: AtCard,
+    },
+}
+
+impl HandingOver {
+    pub(super) fn at_card(&self) -> Option<&AtCard> {
+        match &self.awaits {
+            Awaits::Target => None,
+            Awaits::Challenge { at_card, .. } | Awaits::Receipt { at_card, .. } => Some(at_card),
+        }
+    }
+}
+
+pub(super) async fn start(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+    target: &Oid,
+) -> Result<Started, No> {
+    let is_operators = |asker: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *asker);
+    if !operation.asker_id().is_some_and(is_operators) {
+        return Err(Status::EidNotAllowed
+            .because("only an operator with a profile on the card has it handed over")
+            .about(operation.eid)
+            .into());
+    }
+    let target = target_peer(context, target).await?;
+    let trail = audit::trail(context, operation.eid).await?;
+    let request = es7::HandoverEuiccRequest {
+        base: BaseRequest {
+            validity_period: Some(operation.expires.since(context.now).as_secs()),
+            ..outward::call(context)
+        },
+        eis: visibility::shown(&card.eis, trail, &target.id, Showing::HandoverToSmSr, &[]),
+    };
+    let continuation = Continuation::Handover { eid: operation.eid, number: operation.number };
+    outward::ask::<es7::HandoverEuicc>(context, &target, request, continuation, operation.expires).await?;
+    Ok(Started::Step(Step::HandingOver(HandingOver { target: target.id, jobs: 0, awaits: Awaits::Target })))
+}
+
+/// The SM-SR that gets the card must be known, reachable, and another one.
+async fn target_peer(context: &mut Context<'_, '_>, target: &Oid) -> Result<Peer, No> {
+    if *target == context.config.id {
+        return Err(Status::SmsrRefused.because("the card is here already").about(target).into());
+    }
+    let peer = context.peer(target).await?;
+    let can_be_asked = |peer: &Peer| matches!(peer.role, PeerRole::SmSr) && peer.endpoint.is_some();
+    match peer.filter(can_be_asked) {
+        Some(peer) => Ok(peer),
+        None => Err(Status::SmsrUnknown.because("this SM-SR is not known here").about(target).into()),
+    }
+}
+
+/// The function by which the card is being handed over to the caller.
+async fn handed_to(
+    context: &mut Context<'_, '_>,
+    eid: Eid,
+    caller: &Oid,
+) -> Result<(Card, Operation, HandingOver), No> {
+    let Some(card) = context.card(eid).await? else {
+        return Err(Status::EidUnknown.because("this SM-SR manages no such card").about(eid).into());
+    };
+    let operation = under_way(context, eid).await?;
+    if let Some(operation) = operation
+        && let Step::HandingOver(handing_over) = &operation.step
+        && handing_over.target == *caller
+    {
+        if handing_over.at_card().is_some() {
+            return Err(Status::FunctionUnavailable
+                .because("the card has not answered the call before this one")
+                .about(eid)
+                .into());
+        }
+        let handing_over = handing_over.clone();
+        return Ok((card, operation, handing_over));
+    }
+    Err(Status::EidNotAllowed.because("the card is not being handed over to you").about(eid).into())
+}
+
+/// ES7.AuthenticateSMSR: the card is to check the other SM-SR's certificate. The call is answered when it has.
+pub(crate) async fn authenticate(
+    context: &mut Context<'_, '_>,
+    caller: &Oid,
+    ticket: Ticket,
+    eid: Eid,
+    certificate: &[u8],
+) -> Result<(), No> {
+    let (_, mut operation, mut handing_over) = handed_to(context, eid, caller).await?;
+    let script = Script::first_of_chain(es5::store_certificate(certificate));
+    let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
+    handing_over.awaits = Awaits::Challenge { ticket, at_card };
+    operation.step = Step::HandingOver(handing_over);
+    Ok(operation.keep(context)?)
+}
+
+/// ES7.CreateAdditionalKeySet: the card is to make a key set with the other SM-SR.
+pub(crate) async fn create_key_set(
+    context: &mut Context<'_, '_>,
+    caller: &Oid,
+    ticket: Ticket,
+    request: &es7::CreateAdditionalKeySetRequest,
+) -> Result<(), No> {
+    let (_, mut operation, mut handing_over) = handed_to(context, request.eid, caller).await?;
+    let script = Script::last_of_chain(establishment(request)?);
+    let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
+    handing_over.awaits = Awaits::Receipt { ticket, at_card };
+    operation.step = Step::HandingOver(handing_over);
+    Ok(operation.keep(context)?)
+}
+
+async fn send(
+    context: &mut Context<'_, '_>,
+    operation: &Operation,
+    handing_over: &mut HandingOver,
+    ticket: &Ticket,
+    script: Script,
+) -> Result<AtCard, Fault> {
+    let part = handing_over.jobs;
+    handing_over.jobs = part.saturating_add(1);
+    let until = ticket.expires.map_or(operation.expires, |until| until.min(operation.expires));
+    let job = operation.send_until(context, until, part, ToCard::isd_r(script, Effect::KeySet)).await?;
+    Ok(AtCard { job, part })
+}
+
+/// The card has answered, or has not: so has the other SM-SR's call.
+pub(super) async fn answered(
+    context: &mut Context<'_, '_>,
+    mut card: Card,
+    mut operation: Operation,
+    outcome: JobOutcome,
+) -> Result<(), Fault> {
+    let Step::HandingOver(handing_over) = &mut operation.step else { return Ok(()) };
+    let target = handing_over.target.clone();
+    let awaited = std::mem::replace(&mut handing_over.awaits, Awaits::Target);
+    let response = match outcome {
+        JobOutcome::Answered(response) | JobOutcome::FoundDone(response) => Ok(response),
+        JobOutcome::Expired => Err(BaseResponse::expired(None, "the card did not answer in time")),
+        other => Err(BaseResponse::failed(&answer::undelivered(other))),
+    };
+    let data = response.and_then(|response| {
+        let answers = Answers::of(&response);
+        let data = answers.only(Command::EstablishKeySet).map(<[u8]>::to_vec);
+        data.map_err(|refusal| BaseResponse::failed(&refusal))
+    });
+    let unreadable = |why: String| {
+        let refusal = Status::IsdRExecutionError.because(format!("the card's answer cannot be read: {why}"));
+        BaseResponse::failed(&refusal)
+    };
+    match awaited {
+        Awaits::Target => return Ok(()),
+        Awaits::Challenge { ticket, .. } => {
+            let challenge = data.and_then(|data| {
+                RandomChallenge::parse(&data).map_err(|e| unreadable(e.to_string()))
+            });
+            let response = match challenge {
+                Ok(challenge) => es7::AuthenticateSmsrResponse {
+                    base: BaseResponse::default(),
+                    random_challenge: Some(Octets(challenge.0)),
+                },
+                Err(base) => es7::AuthenticateSmsrResponse::only(base),
+            };
+            outward::reply::<es7::AuthenticateSmsr>(context, &ticket, response).await?;
+        }
+        Awaits::Receipt { ticket, .. } => {
+            let receipt =
+                data.and_then(|data| KeySetReceipt::parse(&data).map_err(|e| unreadable(e.to_string())));
+            let response = match receipt {
+                Ok(receipt) => {
+                    // From here on the other SM-SR may have the card, whatever we hear of it.
+                    card.handed_to = Some(target);
+                    es7::CreateAdditionalKeySetResponse {
+                        base: BaseResponse::default(),
+                        derivation_random: receipt.derivation_random.map(Octets),
+                        receipt: Some(Octets(receipt.receipt.to_vec())),
+                    }
+                }
+                Err(base) => es7::CreateAdditionalKeySetResponse::only(base),
+            };
+            let status = response.base.function_execution_status.clone();
+            let done = audit::Done {
+                what: OperationType::ESTABLISH_ISDR_KEYSET,
+                requester: operation.asker_id(),
+                status: &status,
+                isd_p: None,
+                iccid: None,
+            };
+            audit::done(context, &mut card, &done)?;
+            outward::reply::<es7::CreateAdditionalKeySet>(context, &ticket, response).await?;
+        }
+    }
+    card.keep(context.tx)?;
+    operation.keep(context)
+}
+
+/// The other SM-SR has answered HandoverEUICC, or never will.
+pub(super) async fn resumed(
+    context: &mut Context<'_, '_>,
+    eid: Eid,
+    number: u64,
+    answer: Result<es7::HandoverEuiccResponse, NoAnswer>,
+) -> Result<(), Fault> {
+    let Some(operation) = context.tx.get(&OPERATIONS, &numbered(eid, number)).await? else { return Ok(()) };
+    let Some(card) = context.card(eid).await? else { return Ok(()) };
+    let Step::HandingOver(handing_over) = &operation.step else { return Ok(()) };
+    match answer {
+        Ok(response) if response.base.is_done() => {
+            let status = response.base.function_execution_status;
+            return gone(context, &card, Some((operation, Outcome::as_told(status)))).await;
+        }
+        Ok(response) => {
+            abandon(context, handing_over).await?;
+            let status = response.base.function_execution_status;
+            end(context, card, operation, Outcome::as_told(status)).await?;
+        }
+        Err(no) => {
+            abandon(context, handing_over).await?;
+            let refusal = Status::SmsrInaccessible
+                .because(format!("the other SM-SR did not answer: {no}"))
+                .about(&handing_over.target);
+            end(context, card, operation, Outcome::refused(refusal)).await?;
+        }
+    }
+    queue::advance(context, eid).await
+}
+
+/// ES7.HandleSMSRChangeNotification: the other SM-SR has the card. Its answer to HandoverEUICC says the same, unless it
+/// was lost or came too late.
+pub(crate) async fn changed(
+    context: &mut Context<'_, '_>,
+    caller: &Oid,
+    eid: Eid,
+) -> Result<(), Fault> {
+    let Some(card) = context.card(eid).await? else { return Ok(()) };
+    if card.handed_to.as_ref() != Some(caller) {
+        tracing::warn!(%eid, %caller, "an SM-SR claims a card that was not handed over to it");
+        return Ok(());
+    }
+    let handed_over = under_way(context, eid).await?.filter(|operation| {
+        matches!(&operation.step, Step::HandingOver(handing_over) if handing_over.target == *caller)
+    });
+    gone(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await
+}
+
+/// The card is the other SM-SR's: here it is forgotten.
+async fn gone(
+    context: &mut Context<'_, '_>,
+    card: &Card,
+    ended: Option<(Operation, Outcome)>,
+) -> Result<(), Fault> {
+    let eid = card.eid();
+    context.tx.delete(&CARDS, &eid.to_string());
+    for (key, _) in context.tx.list(&AUDIT, &of_card(eid)).await? {
+        context.tx.delete(&AUDIT, &key);
+    }
+    if let Some((operation, outcome)) = ended {
+        if let Step::HandingOver(handing_over) = &operation.step {
+            abandon(context, handing_over).await?;
+        }
+        operation.forget(context);
+        answer::answer(context, None, &operation, outcome).await?;
+    }
+    queue::advance(context, eid).await
+}
+
+/// What is at the card for it is called back, and whoever waits for that is told.
+pub(super) async fn abandon(
+    context: &mut Context<'_, '_>,
+    handing_over: &HandingOver,
+) -> Result<(), Fault> {
+    let over = || BaseResponse::failed(&Status::FunctionUnavailable.because("the handover has ended"));
+    match &handing_over.awaits {
+        Awaits::Target => Ok(()),
+        Awaits::Challenge { ticket, at_card } => {
+            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            let response = es7::AuthenticateSmsrResponse::only(over());
+            outward::reply::<es7::AuthenticateSmsr>(context, ticket, response).await
+        }
+        Awaits::Receipt { ticket, at_card } => {
+            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            let response = es7::CreateAdditionalKeySetResponse::only(over());
+            outward::reply::<es7::CreateAdditionalKeySet>(context, ticket, response).await
+        }
+    }
+}
+
+/// The second STORE DATA of the key establishment, from what the other SM-SR has signed.
+fn establishment(request: &es7::CreateAdditionalKeySetRequest) -> Result<Vec<u8>, Refusal> {
+    let bad = |why: String| Status::FormatInvalid.because(why);
+    let version = request.key_version_number;
+    if !SCP80_VERSIONS.contains(&version) {
+        return Err(bad(format!("KeyVersionNumber {version} is none of SCP80")));
+    }
+    if request.ecc_key_length != es7::EccKeyLength::Ecc256 {
+        return Err(bad(format!("keys of {} are not known here", request.ecc_key_length)));
+    }
+    let agreement = agreement(
+        version,
+        request.initial_sequence_counter,
+        request.scenario_parameter,
+        request.host_id.as_slice(),
+    );
+    Ok(es5::store_one_time_key(&agreement, request.ephemeral_public_key.as_slice(), request.signature.as_slice()))
+}

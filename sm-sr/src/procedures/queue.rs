@@ -1,0 +1,363 @@
+//! The queue of one card: who is next, and what ends a function.
+
+use rsp::{
+    ids::{Eid, Oid},
+    sgp02::status::{Refusal, Status},
+    time::Timestamp,
+};
+use rsp_server::No;
+use world::Fault;
+
+use super::{
+    Asker, AtCard, Function, Operation, Purpose, Started, Step, answer, answer::Outcome, attributes, connectivity,
+    create, delete, euicc_audit, handover, notification, send_data, switch, takeover,
+};
+use crate::{
+    audit::{self, Done},
+    context::Context,
+    es5::{self, Job, JobOutcome},
+    records::{CARDS, Card, Deadline, Held, OPERATIONS, PREPARED, numbered, of_card},
+};
+
+/// Takes a function in. It begins at once if nothing else is at the card.
+///
+/// Whatever is wrong with it is its answer, which goes the way of every answer.
+pub(crate) async fn submit(
+    context: &mut Context<'_, '_>,
+    eid: Eid,
+    function: Function,
+    asker: Option<Asker>,
+    expires: Timestamp,
+) -> Result<(), Fault> {
+    let mut operation = Operation {
+        eid,
+        number: 0,
+        function,
+        asker,
+        received: context.now,
+        expires,
+        step: Step::Waiting,
+    };
+    let Some(mut card) = context.card(eid).await? else {
+        let refusal = Status::EidUnknown.because("this SM-SR manages no such card").about(eid);
+        return answer::answer(context, None, &operation, Outcome::refused(refusal)).await;
+    };
+    operation.number = card.next_operation;
+    card.next_operation = card.next_operation.saturating_add(1);
+    let waiting: Vec<Operation> = operations(context, eid).await?;
+    if let Some(refusal) = cannot_wait(context, &waiting) {
+        return answer::answer(context, Some(&card), &operation, Outcome::refused(refusal)).await;
+    }
+    card.keep(context.tx)?;
+    operation.keep(context)?;
+    context.set_deadline(operation.expires, &operation.deadline())?;
+    advance(context, eid).await
+}
+
+/// While the card is handed over nobody else gets at it; and a queue has an end.
+fn cannot_wait(context: &Context<'_, '_>, waiting: &[Operation]) -> Option<Refusal> {
+    if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
+        return Some(Status::ProviderBusy.because("the card is being handed over to another SM-SR"));
+    }
+    (waiting.len() >= context.config.longest_queue).then(|| {
+        Status::ProviderBusy.because(format!("{} functions wait for this card already", waiting.len()))
+    })
+}
+
+/// The functions of a card in the order in which they came.
+pub(crate) async fn operations(context: &mut Context<'_, '_>, eid: Eid) -> Result<Vec<Operation>, Fault> {
+    let all = context.tx.list(&OPERATIONS, &of_card(eid)).await?;
+    Ok(all.into_iter().map(|(_, operation)| operation).collect())
+}
+
+/// The function that is at the card.
+pub(crate) async fn under_way(
+    context: &mut Context<'_, '_>,
+    eid: Eid,
+) -> Result<Option<Operation>, Fault> {
+    let all = operations(context, eid).await?;
+    Ok(all.into_iter().find(|operation| !matches!(operation.step, Step::Waiting)))
+}
+
+/// Begins what may begin: the first in the queue, unless one is under way. One that is refused ends, and the next begins.
+pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
+    loop {
+        let Some(card) = context.card(eid).await? else { return refuse_all(context, eid).await };
+        let waiting = operations(context, eid).await?;
+        if waiting.iter().any(|operation| !matches!(operation.step, Step::Waiting)) {
+            return Ok(());
+        }
+        let Some(operation) = next(context, &card, waiting)? else { return Ok(()) };
+        if begin(context, card, operation).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Who is next: the first, unless somebody has a series of functions to finish and the time for it is not over.
+fn next(
+    context: &mut Context<'_, '_>,
+    card: &Card,
+    waiting: Vec<Operation>,
+) -> Result<Option<Operation>, Fault> {
+    let held = card.held.as_ref().filter(|held| held.until > context.now);
+    let may = |operation: &Operation| {
+        held.is_none_or(|held| operation.asker_id() == Some(&held.by))
+    };
+    Ok(waiting.into_iter().find(may))
+}
+
+/// Whether the function is under way now; otherwise it has ended.
+async fn begin(
+    context: &mut Context<'_, '_>,
+    mut card: Card,
+    mut operation: Operation,
+) -> Result<bool, Fault> {
+    match start(context, &mut card, &operation).await {
+        Ok(Started::AtCard(what)) => {
+            let job = operation.send(context, 0, what).await?;
+            operation.step = switch::first_step(&card, &operation.function, AtCard { job, part: 0 });
+            card.keep(context.tx)?;
+            operation.keep(context)?;
+            Ok(true)
+        }
+        Ok(Started::Step(step)) => {
+            operation.step = step;
+            card.keep(context.tx)?;
+            operation.keep(context)?;
+            Ok(true)
+        }
+        Ok(Started::Done(outcome)) => {
+            end(context, card, operation, outcome).await?;
+            Ok(false)
+        }
+        Err(No::Refusal(refusal)) => {
+            end(context, card, operation, Outcome::refused(refusal)).await?;
+            Ok(false)
+        }
+        Err(No::Fault(fault)) => Err(fault),
+    }
+}
+
+async fn start(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+) -> Result<Started, No> {
+    match &operation.function {
+        Function::CreateIsdP { .. } => create::start(context, card, operation),
+        Function::SendData { .. } => send_data::start(context, card, operation),
+        Function::UpdateConnectivityParameters { .. } => connectivity::start(card, operation),
+        Function::EnableProfile(iccid) => switch::start_enable(card, operation, *iccid),
+        Function::DisableProfile(iccid) => switch::start_disable(card, operation, *iccid),
+        Function::DeleteProfile(iccid) => delete::start(card, operation, *iccid),
+        Function::MasterDelete { iccid, token } => delete::start_master(card, operation, *iccid, token),
+        Function::SetFallBackAttribute(iccid) => attributes::start_fallback(card, operation, *iccid),
+        Function::SetEmergencyProfileAttribute(iccid) => {
+            attributes::start_emergency(card, operation, *iccid)
+        }
+        Function::AuditEis(iccids) => euicc_audit::start(card, operation, iccids),
+        Function::SmsrChange(target) => handover::start(context, card, operation, target).await,
+    }
+}
+
+/// Ends a function: its answer, the audit trail, and its place in the queue. Who is next is for [`advance`].
+pub(crate) async fn end(
+    context: &mut Context<'_, '_>,
+    mut card: Card,
+    operation: Operation,
+    outcome: Outcome,
+) -> Result<(), Fault> {
+    if let Some(what) = operation.function.audited_as() {
+        let isd_p = outcome.isd_p.clone().or_else(|| {
+            let profile = operation.function.iccid().and_then(|iccid| card.profile(iccid));
+            profile.map(|profile| profile.isd_p_aid.clone())
+        });
+        let done = Done {
+            what,
+            requester: operation.asker_id(),
+            status: &outcome.status(),
+            isd_p: isd_p.as_ref(),
+            iccid: operation.function.iccid(),
+        };
+        audit::done(context, &mut card, &done)?;
+    }
+    hold(context, &mut card, &operation, &outcome)?;
+    card.keep(context.tx)?;
+    operation.forget(context);
+    answer::answer(context, Some(&card), &operation, outcome).await
+}
+
+/// Whoever has more to do keeps the card to itself for a while: the ISD-R forgets a half-made key set when others come
+/// between.
+fn hold(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+    outcome: &Outcome,
+) -> Result<(), Fault> {
+    let more_to_do = match &operation.function {
+        Function::CreateIsdP { more_to_do, .. } | Function::SendData { more_to_do, .. } => *more_to_do,
+        _ => false,
+    };
+    match operation.asker_id() {
+        Some(by) if more_to_do && outcome.is_success() => {
+            let until = context.now.plus(context.config.hold_time);
+            context.set_deadline(until, &Deadline::Held(operation.eid))?;
+            card.held = Some(Held { by: by.clone(), until });
+        }
+        by if card.held.as_ref().is_some_and(|held| Some(&held.by) == by) => card.held = None,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The card has gone: what still waits for it has nothing to wait for.
+async fn refuse_all(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
+    for operation in operations(context, eid).await? {
+        operation.forget(context);
+        let refusal = Status::EidUnknown.because("this SM-SR has handed the card over").about(eid);
+        answer::answer(context, None, &operation, Outcome::refused(refusal)).await?;
+    }
+    Ok(())
+}
+
+/// A job at the card has ended. What nobody waits for any more is let pass.
+pub(crate) async fn job_ended(
+    context: &mut Context<'_, '_>,
+    job: &Job,
+    outcome: JobOutcome,
+) -> Result<(), Fault> {
+    match &job.purpose {
+        Purpose::Operation { number, part } => {
+            operation_answered(context, job.eid, *number, *part, outcome).await
+        }
+        Purpose::Confirmation { sequence } => {
+            notification::confirmed(context, job.eid, *sequence, outcome).await
+        }
+        Purpose::Takeover => takeover::finalised(context, job.eid, outcome).await,
+    }
+}
+
+async fn operation_answered(
+    context: &mut Context<'_, '_>,
+    eid: Eid,
+    number: u64,
+    part: u32,
+    outcome: JobOutcome,
+) -> Result<(), Fault> {
+    let Some(operation) = context.tx.get(&OPERATIONS, &numbered(eid, number)).await? else { return Ok(()) };
+    let Some(card) = context.card(eid).await? else { return Ok(()) };
+    let is_this = |at_card: &AtCard| at_card.part == part;
+    match &operation.step {
+        Step::AtCard(at_card) if is_this(at_card) => {
+            answered(context, card, operation, outcome).await?;
+        }
+        Step::Switching(switching) if switching.at_card().is_some_and(is_this) => {
+            switch::answered(context, card, operation, outcome).await?;
+        }
+        Step::HandingOver(handing_over) if handing_over.at_card().is_some_and(is_this) => {
+            handover::answered(context, card, operation, outcome).await?;
+        }
+        _ => return Ok(()),
+    }
+    advance(context, eid).await
+}
+
+/// The card has done what one job asks, or not.
+async fn answered(
+    context: &mut Context<'_, '_>,
+    mut card: Card,
+    operation: Operation,
+    outcome: JobOutcome,
+) -> Result<(), Fault> {
+    let response = match outcome {
+        JobOutcome::Answered(response) => response,
+        JobOutcome::Expired => return expire(context, card, operation).await,
+        other => {
+            let refusal = answer::undelivered(other);
+            not_done(context, &mut card, &operation)?;
+            return end(context, card, operation, Outcome::refused(refusal)).await;
+        }
+    };
+    let outcome = match &operation.function {
+        Function::CreateIsdP { iccid, .. } => create::answered(context, &mut card, *iccid, &response)?,
+        Function::SendData { .. } => send_data::answered(&response),
+        Function::UpdateConnectivityParameters { .. } => connectivity::answered(&response),
+        Function::DeleteProfile(iccid) | Function::MasterDelete { iccid, .. } => {
+            delete::answered(context, &mut card, &operation, *iccid, &response).await?
+        }
+        Function::SetFallBackAttribute(iccid) => {
+            attributes::fallback_answered(context, &mut card, &operation, *iccid, &response).await?
+        }
+        Function::SetEmergencyProfileAttribute(iccid) => {
+            attributes::emergency_answered(context, &mut card, &operation, *iccid, &response).await?
+        }
+        Function::AuditEis(_) => {
+            return euicc_audit::answered(context, card, operation, &response).await;
+        }
+        // They are never in this step.
+        Function::EnableProfile(_) | Function::DisableProfile(_) | Function::SmsrChange(_) => return Ok(()),
+    };
+    end(context, card, operation, outcome).await
+}
+
+/// Takes back what was done to the EIS in expectation of the card's doing.
+fn not_done(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+) -> Result<(), Fault> {
+    match operation.function {
+        Function::CreateIsdP { iccid, .. } => create::undone(context, card, iccid),
+        _ => Ok(()),
+    }
+}
+
+/// The validity period is over. The card may or may not have done it.
+async fn expire(context: &mut Context<'_, '_>, mut card: Card, operation: Operation) -> Result<(), Fault> {
+    match &operation.step {
+        Step::Waiting => {}
+        Step::AtCard(at_card) => es5::cancel(context.tx, &at_card.job).await?,
+        Step::Switching(switching) => switch::abandon(context, &mut card, switching).await?,
+        Step::HandingOver(handing_over) => handover::abandon(context, handing_over).await?,
+    }
+    let uncertain = match operation.function {
+        Function::CreateIsdP { iccid, .. } if !matches!(operation.step, Step::Waiting) => Some(iccid),
+        _ => None,
+    };
+    let eid = operation.eid;
+    end(context, card, operation, Outcome::expired()).await?;
+    // Nobody knows whether the ISD-P is there; after this it is not.
+    match uncertain {
+        Some(iccid) => {
+            let until = context.now.plus(context.config.own_function_time);
+            Box::pin(submit(context, eid, Function::DeleteProfile(iccid), None, until)).await
+        }
+        None => Ok(()),
+    }
+}
+
+/// Something's time is over.
+pub(crate) async fn run_deadline(context: &mut Context<'_, '_>, deadline: &Deadline) -> Result<(), Fault> {
+    match deadline {
+        Deadline::Operation { eid, number } => {
+            let Some(operation) = context.tx.get(&OPERATIONS, &numbered(*eid, *number)).await? else {
+                return Ok(());
+            };
+            let Some(card) = context.card(*eid).await? else { return Ok(()) };
+            expire(context, card, operation).await?;
+            advance(context, *eid).await
+        }
+        Deadline::Download { eid, iccid, isd_p } => create::given_up(context, *eid, *iccid, isd_p).await,
+        Deadline::Held(eid) => advance(context, *eid).await,
+        Deadline::Prepared(eid) => {
+            let eid = eid.to_string();
+            if context.tx.get(&PREPARED, &eid).await?.is_some_and(|prepared| prepared.until <= context.now) {
+                context.tx.delete(&PREPARED, &eid);
+            }
+            Ok(())
+        }
+        Deadline::Takeover(eid) => takeover::expired(context, *eid).await,
+    }
+}

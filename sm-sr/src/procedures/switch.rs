@@ -1,0 +1,261 @@
+//! Enabling and disabling: SGP.02 sections 3.2 to 3.5 and 4.1.1.2, 4.1.1.3.
+//!
+//! The card says yes and answers before it changes its profile; whether the change holds is known when its notification
+//! comes over the network of the new one, and it stays only if that notification is confirmed. So the asker is answered
+//! when the card has answered the confirmation, or has gone back.
+
+use rsp::{
+    ids::{Aid, Iccid},
+    ota::script::{Script, ScriptResponse},
+    sgp02::{
+        eis::{Pol2Action, ProfileState},
+        es5,
+        notification::NotificationType,
+        status::{Refusal, Status},
+    },
+};
+use rsp_server::No;
+use serde::{Deserialize, Serialize};
+use world::Fault;
+
+use super::{
+    AtCard, Function, Operation, Started, Step, ToCard,
+    answer::{self, Outcome},
+    card_status::{Answers, Command},
+    check,
+    queue::{self, end},
+};
+use crate::{
+    context::Context,
+    es5::{self as bearer, Effect, JobOutcome},
+    notifications::{self, News},
+    policy,
+    records::Card,
+};
+
+/// A change of the enabled profile.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Switching {
+    /// The ISD-P that is enabled if the change holds.
+    pub expected: Aid,
+    /// The profile that was enabled before.
+    pub leaving: Option<Iccid>,
+    /// Where it stands.
+    pub at: SwitchStep,
+}
+
+/// What a change of the enabled profile waits for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum SwitchStep {
+    /// The card's answer.
+    Answer(AtCard),
+    /// Its notification over the new profile's network.
+    Notification {
+        /// What it answered.
+        data: Octets,
+    },
+    /// Its answer to the confirmation of that notification.
+    Confirmation {
+        /// What it answered first, unless that was lost.
+        data: Option<Octets>,
+        /// Of the notification.
+        sequence: u16,
+    },
+}
+
+impl Switching {
+    pub(super) fn at_card(&self) -> Option<&AtCard> {
+        match &self.at {
+            SwitchStep::Answer(at_card) => Some(at_card),
+            _ => None,
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self.at {
+            SwitchStep::Answer(_) => "at the card",
+            SwitchStep::Notification { .. } => "waiting for the card's notification",
+            SwitchStep::Confirmation { .. } => "waiting for the card to take the confirmation",
+        }
+    }
+}
+
+pub(super) fn start_enable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+    let profile = check::own_profile(card, operation, iccid)?;
+    check::state(profile, &[ProfileState::Disabled])?;
+    policy::check(profile, Pol2Action::Enable)?;
+    if let Some(enabled) = card.enabled() {
+        policy::check(enabled, Pol2Action::Disable)?;
+    }
+    let aid = &profile.isd_p_aid;
+    let script = one(es5::enable_profile(aid));
+    Ok(Started::AtCard(ToCard::isd_r(script, Effect::Enable(aid.clone()))))
+}
+
+pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+    let profile = check::own_profile(card, operation, iccid)?;
+    check::state(profile, &[ProfileState::Enabled])?;
+    check::not_fallback(profile)?;
+    policy::check(profile, Pol2Action::Disable)?;
+    if card.fallback().is_none() {
+        return Err(Status::IccidInvalidTransition
+            .because("no profile has the fall-back attribute, so none would be enabled instead")
+            .about(iccid)
+            .into());
+    }
+    let aid = &profile.isd_p_aid;
+    let script = one(es5::disable_profile(aid));
+    Ok(Started::AtCard(ToCard::isd_r(script, Effect::Disable(aid.clone()))))
+}
+
+/// The step in which a function is once its script is on its way.
+pub(super) fn first_step(card: &Card, function: &Function, at_card: AtCard) -> Step {
+    let expected = match function {
+        Function::EnableProfile(iccid) => card.profile(*iccid),
+        Function::DisableProfile(_) => card.fallback(),
+        _ => return Step::AtCard(at_card),
+    };
+    match expected {
+        Some(expected) => Step::Switching(Switching {
+            expected: expected.isd_p_aid.clone(),
+            leaving: card.enabled().map(|profile| profile.iccid),
+            at: SwitchStep::Answer(at_card),
+        }),
+        // Both have been looked for when the function began.
+        None => Step::AtCard(at_card),
+    }
+}
+
+/// The card has answered the script.
+pub(super) async fn answered(
+    context: &mut Context<'_, '_>,
+    card: Card,
+    mut operation: Operation,
+    outcome: JobOutcome,
+) -> Result<(), Fault> {
+    let Step::Switching(mut switching) = operation.step.clone() else { return Ok(()) };
+    let data = match outcome {
+        JobOutcome::Answered(response) => {
+            let command = match operation.function {
+                Function::DisableProfile(_) => Command::Disable,
+                _ => Command::Enable,
+            };
+            let data = answer::octets_of(&response);
+            if let Err(refusal) = Answers::of(&response).only(command) {
+                return end(context, card, operation, Outcome::refused(refusal).with_data(data)).await;
+            }
+            data
+        }
+        // The audit has found the change, which the notification will tell as well.
+        JobOutcome::FoundDone(_) => Vec::new(),
+        JobOutcome::Expired => return queue::expire(context, card, operation).await,
+        other => {
+            let refusal = answer::undelivered(other);
+            return end(context, card, operation, Outcome::refused(refusal)).await;
+        }
+    };
+    switching.at = SwitchStep::Notification { data: Octets(data) };
+    operation.step = Step::Switching(switching);
+    operation.keep(context)
+}
+
+/// The card tells that it has changed its profile, has gone back, or has fallen back: what that is to the function that
+/// is under way.
+pub(super) async fn notified(
+    context: &mut Context<'_, '_>,
+    card: &Card,
+    mut operation: Operation,
+    kind: NotificationType,
+    enabled: &Aid,
+    sequence: u16,
+) -> Result<Told, Fault> {
+    let Step::Switching(mut switching) = operation.step.clone() else { return Ok(Told::Nothing) };
+    if let Some(at_card) = switching.at_card() {
+        // Its answer was lost or is late. The card has done it, and says how it went.
+        bearer::cancel(context.tx, context.now, &at_card.job).await?;
+    }
+    match kind {
+        NotificationType::ProfileChangeSucceeded if *enabled == switching.expected => {
+            let data = match switching.at {
+                SwitchStep::Notification { data } => Some(data),
+                SwitchStep::Answer(_) => None,
+                SwitchStep::Confirmation { data, .. } => data,
+            };
+            switching.at = SwitchStep::Confirmation { data, sequence };
+            operation.step = Step::Switching(switching);
+            operation.keep(context)?;
+            Ok(Told::Confirming)
+        }
+        NotificationType::ProfileChangeFailed => {
+            let why = Status::EuiccExecutionError
+                .because("the card could not use the network of the profile, or was not confirmed, and has gone back");
+            end(context, card.clone(), operation, Outcome::refused(why)).await?;
+            Ok(Told::Ended)
+        }
+        NotificationType::ProfileChangeAfterFallback => {
+            let why = Status::EuiccExecutionError
+                .because("the card lost the network meanwhile and has enabled the profile with the fall-back attribute");
+            end(context, card.clone(), operation, Outcome::refused(why)).await?;
+            Ok(Told::Ended)
+        }
+        // It changed to something else than was asked for.
+        NotificationType::ProfileChangeSucceeded => {
+            let why = Status::EuiccExecutionError.because(format!("the card has enabled ISD-P {enabled} instead"));
+            end(context, card.clone(), operation, Outcome::refused(why)).await?;
+            Ok(Told::Ended)
+        }
+        _ => Ok(Told::Nothing),
+    }
+}
+
+/// What a notification was to the function under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It has nothing to do with one.
+    Nothing,
+    /// It goes on when the confirmation has been taken.
+    Confirming,
+    /// It has ended.
+    Ended,
+}
+
+/// The card has taken the confirmation: the change holds, and the owners of both profiles learn it.
+pub(super) async fn confirmed(
+    context: &mut Context<'_, '_>,
+    card: Card,
+    operation: Operation,
+    confirmed: u16,
+) -> Result<(), Fault> {
+    let Step::Switching(switching) = &operation.step else { return Ok(()) };
+    let data = match &switching.at {
+        SwitchStep::Confirmation { sequence, data } if *sequence == confirmed => data.clone(),
+        _ => return Ok(()),
+    };
+    let left = switching.leaving.and_then(|iccid| card.profile(iccid)).cloned();
+    let entered = card.profile_in(&switching.expected).cloned();
+    for (profile, news) in [(left, News::Disabled), (entered, News::Enabled)] {
+        if let Some(profile) = profile {
+            let asker = operation.asker.as_ref();
+            notifications::tell_owner(context, operation.eid, &profile, news, asker).await?;
+        }
+    }
+    end(context, card, operation, Outcome::done().with_data(data.map(|data| data.0).unwrap_or_default())).await
+}
+
+/// Nobody waits for the change any more: the card is to go back, which it does when its notification is not confirmed.
+pub(super) async fn abandon(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    switching: &Switching,
+) -> Result<(), Fault> {
+    match &switching.at {
+        SwitchStep::Answer(at_card) => {
+            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            card.abandoned = Some(switching.expected.clone());
+        }
+        SwitchStep::Notification { .. } => card.abandoned = Some(switching.expected.clone()),
+        // The confirmation is on its way and may have arrived: the card's next word decides.
+        SwitchStep::Confirmation { .. } => {}
+    }
+    Ok(())
+}

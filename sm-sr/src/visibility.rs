@@ -1,0 +1,109 @@
+//! What of an EIS who sees: SGP.02 Annex E, as one table.
+//!
+//! The rows are from one open implementation that cites Annex E of version 3.1 and from memory; the annex itself was not
+//! at hand. They can be corrected here and nowhere else. What the EUM has signed is shown whole to everybody, because a
+//! part of it cannot be verified.
+
+use rsp::{
+    ids::{Iccid, Oid},
+    sgp02::eis::{AuditTrail, AuditTrailRecord, Eis, ProfileInfo},
+};
+
+/// Why an EIS is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Showing {
+    /// ES3.GetEIS, to an SM-DP.
+    GetEisToSmDp,
+    /// ES4.GetEIS, to an operator.
+    GetEisToOperator,
+    /// ES3.AuditEIS.
+    AuditEisToSmDp,
+    /// ES4.AuditEIS.
+    AuditEisToOperator,
+    /// ES7.HandoverEUICC, to the SM-SR that takes over.
+    HandoverToSmSr,
+    /// HandleSMSRChangeNotification, to an operator or its SM-DP.
+    SmsrChanged,
+}
+
+/// Which profiles are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Profiles {
+    All,
+    OfSmDp,
+    OfOperator,
+}
+
+/// Which key sets of the ISD-R are shown. Key values never are, to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IsdR {
+    /// Version numbers, types and counters.
+    Sets,
+    /// Only which domain it is.
+    NoKeySets,
+}
+
+struct Row {
+    profiles: Profiles,
+    isd_r: IsdR,
+    last_audit: bool,
+    audit_trail: bool,
+    additional_properties: bool,
+}
+
+impl Showing {
+    const fn row(self) -> Row {
+        use IsdR::{NoKeySets, Sets};
+        use Profiles::{All, OfOperator, OfSmDp};
+        let row = |profiles, isd_r, last_audit, audit_trail, additional_properties| Row {
+            profiles,
+            isd_r,
+            last_audit,
+            audit_trail,
+            additional_properties,
+        };
+        match self {
+            //                          profiles, ISD-R, last audit, audit trail, additional properties
+            Self::GetEisToSmDp => row(OfSmDp, NoKeySets, false, false, true),
+            Self::GetEisToOperator => row(OfOperator, NoKeySets, false, false, true),
+            Self::AuditEisToSmDp => row(OfSmDp, NoKeySets, true, false, true),
+            Self::AuditEisToOperator => row(OfOperator, NoKeySets, true, false, true),
+            Self::HandoverToSmSr => row(All, Sets, true, true, true),
+            Self::SmsrChanged => row(OfOperator, NoKeySets, false, false, false),
+        }
+    }
+}
+
+/// The EIS as `to` sees it. `only` these profiles, where an audit named some.
+pub(crate) fn shown(
+    eis: &Eis,
+    trail: Vec<AuditTrailRecord>,
+    to: &Oid,
+    why: Showing,
+    only: &[Iccid],
+) -> Eis {
+    let row = why.row();
+    let sees = |profile: &ProfileInfo| match row.profiles {
+        Profiles::All => true,
+        Profiles::OfSmDp => profile.smdp_id.as_ref() == Some(to),
+        Profiles::OfOperator => profile.mno_id == *to,
+    };
+    let mut eis = eis.clone();
+    eis.profile_info
+        .retain(|profile| sees(profile) && (only.is_empty() || only.contains(&profile.iccid)));
+    eis.isd_r = eis.isd_r.map(|isd_r| {
+        let mut isd_r = isd_r.without_key_values();
+        if row.isd_r == IsdR::NoKeySets {
+            isd_r.keyset.clear();
+        }
+        isd_r
+    });
+    if !row.last_audit {
+        eis.last_audit_date = None;
+    }
+    eis.audit_trail = row.audit_trail.then_some(AuditTrail { record: trail });
+    if !row.additional_properties {
+        eis.additional_properties = None;
+    }
+    eis
+}
