@@ -4,8 +4,11 @@ use roxmltree::{Document, Node};
 
 use super::{
     addressing::Header,
-    common::Message,
-    xml::{MAX_OCTETS, Namespace, Prefix, Problem, Writer, XmlError, text_of, tolerated},
+    common::{BaseRequest, BaseResponse, Message},
+    xml::{
+        Children, MAX_OCTETS, Namespace, Parts, Prefix, Problem, Writer, XmlError, exclusive, text_of,
+        tolerated,
+    },
 };
 
 const SOAP_1_2: &str = "http://www.w3.org/2003/05/soap-envelope";
@@ -39,10 +42,16 @@ pub fn text(octets: &[u8]) -> Result<&str, XmlError> {
 
 /// A message in its envelope, as text.
 pub fn envelope<M: Message>(header: &Header, namespace: Namespace, message: &M) -> String {
-    let mut out = Writer::new(namespace);
+    enclose(header, &message.to_xml(namespace))
+}
+
+/// A message that is text already ([`Message::to_xml`]) in its envelope.
+pub fn enclose(header: &Header, message: &str) -> String {
+    // What is written here beside the message is the same in both namespaces.
+    let mut out = Writer::new(Namespace::default());
     out.element(Prefix::Soap, "Envelope", &[], |out| {
         out.element(Prefix::Soap, "Header", &[], |out| header.write(out));
-        out.element(Prefix::Soap, "Body", &[], |out| message.write(out));
+        out.element(Prefix::Soap, "Body", &[], |out| out.canonical(message));
     });
     out.into_text()
 }
@@ -236,6 +245,31 @@ impl<'a, 'i> Envelope<'a, 'i> {
     /// The name of the message's element, as the schema spells it.
     pub fn element(&self) -> &str {
         tolerated::spelt(self.body.tag_name().name())
+    }
+
+    /// The message's element by itself, in exclusive canonical form.
+    pub fn canonical(&self) -> String {
+        exclusive(self.body)
+    }
+
+    /// Only what every request has.
+    ///
+    /// # Errors
+    /// It is no request.
+    pub fn base_request(&self) -> Result<BaseRequest, XmlError> {
+        Children::of(self.body, self.namespace)
+            .and_then(BaseRequest::read_all)
+            .map_err(|e| e.within(self.body.tag_name().name()))
+    }
+
+    /// Only what every response has.
+    ///
+    /// # Errors
+    /// It is no response.
+    pub fn base_response(&self) -> Result<BaseResponse, XmlError> {
+        Children::of(self.body, self.namespace)
+            .and_then(BaseResponse::read_all)
+            .map_err(|e| e.within(self.body.tag_name().name()))
     }
 
     /// The message, as one of a type; that its element is the right one is for the caller to see.

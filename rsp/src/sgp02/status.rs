@@ -87,6 +87,8 @@ statuses! {
     RequesterNotAllowed = "1.1" / "1.2",
     /// The function provider is another than the one that was asked.
     ProviderUnknown = "1.2" / "1.1",
+    /// The function provider is busy with the eUICC, such as with a handover.
+    ProviderBusy = "1.2" / "4.4",
     /// The message is not of the function's format.
     FormatInvalid = "1.3.1" / "2.1",
     /// A mandatory element is missing.
@@ -101,8 +103,6 @@ statuses! {
     FunctionExpired = "1.6" / "5.3",
     /// The validity period that was offered is too short to try (low).
     ValidityPeriodRefused = "1.6" / "3.8",
-    /// A function call of this identifier is known, and was another one (low).
-    FunctionCallInUse = "1.6" / "3.3",
     /// No room on the eUICC.
     EuiccInsufficientMemory = "8.1" / "4.8",
     /// The eUICC could not do it.
@@ -125,6 +125,8 @@ statuses! {
     EidInUse = "8.1.1" / "3.3",
     /// The EID is not one.
     EidInvalid = "8.1.1" / "2.1",
+    /// The EUM is not known.
+    EumUnknown = "8.1.2" / "3.9",
     /// The EUM certificate, or a signature made with it, does not verify.
     EumVerificationFailed = "8.1.2" / "6.1",
     /// The EUM certificate has expired.
@@ -178,7 +180,9 @@ statuses! {
     /// The eUICC answered an error; the status word is in the message.
     IsdRExecutionError = "8.4" / "4.2",
     /// The ECASD's certificate does not verify.
-    EcasdVerificationFailed = "8.5.1" / "6.1",
+    EcasdCertificateVerificationFailed = "8.5.2" / "6.1",
+    /// The ECASD's certificate has expired.
+    EcasdCertificateExpired = "8.5.2" / "6.3",
     /// The ECASD refused what it was to do.
     EcasdExecutionError = "8.5" / "4.2",
     /// The EIS is none.
@@ -195,14 +199,16 @@ statuses! {
     SmsrInaccessible = "8.7" / "5.1",
     /// The SM-SR failed to do what it was asked.
     SmsrExecutionError = "8.7" / "4.2",
-    /// The SM-SR's certificate was rejected, or its receipt does not verify (low).
-    SmsrVerificationFailed = "8.7.1" / "6.1",
+    /// The SM-SR may not have the eUICC.
+    SmsrNotAllowed = "8.7" / "1.2",
+    /// The SM-SR's certificate was rejected by the ECASD, or its receipt does not verify (low).
+    SmsrCertificateRefused = "8.7.1" / "6.1",
     /// The SM-DP is not known.
     SmdpUnknown = "8.8" / "3.9",
     /// The SM-DP cannot be reached.
     SmdpInaccessible = "8.8" / "5.1",
     /// The SM-DP's certificate was rejected by the ECASD (low).
-    SmdpVerificationFailed = "8.8.1" / "6.1",
+    SmdpCertificateRefused = "8.8.1" / "6.1",
 }
 
 impl Status {

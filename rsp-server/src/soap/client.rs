@@ -1,0 +1,50 @@
+//! Asking a peer at once, without a record: for functions that are relayed while their caller waits.
+
+use rsp::sgp02::{
+    BaseResponse, Function, Message as _, Namespace, Request as _, soap,
+    xml::{Parts as _, Prefix, Writer},
+};
+
+use super::{
+    delivery::read_response,
+    party::{NoAnswer, Peer},
+    shell::Soap,
+};
+
+impl Soap {
+    /// Asks a peer for a synchronous function, once.
+    ///
+    /// # Errors
+    /// There is no response.
+    pub async fn call<F: Function>(
+        &self,
+        peer: &Peer,
+        mut request: F::Request,
+    ) -> Result<F::Response, NoAnswer> {
+        let sender = &self.0.sender;
+        let unique = sender.unique();
+        let identifier = &mut request.base_mut().function_call_identifier;
+        if identifier.is_empty() {
+            identifier.clone_from(&unique);
+        }
+        let now = sender.world.now();
+        let mut header = sender.header(now, peer, F::request_action(), &unique);
+        header.message_id.transaction_id = Some(unique.clone());
+        let text = soap::envelope(&header, peer.namespace, &request);
+        let response = self.0.send(&peer.endpoint, &header.action, text).await;
+        let response = response.map_err(|fault| NoAnswer::Unreachable(fault.to_string()))?;
+        match read_response(&response, Some(F::Response::ELEMENT), Some(&unique)) {
+            Some(message) => F::Response::from_xml(&message?)
+                .map(|(_, response)| response)
+                .map_err(|e| NoAnswer::Malformed(e.to_string())),
+            None => Err(NoAnswer::Malformed(format!("HTTP {} without a message", response.status()))),
+        }
+    }
+}
+
+/// The response of a function that is known by name only, with no more than the base.
+pub(super) fn bare_response(function: &str, namespace: Namespace, base: &BaseResponse) -> String {
+    let mut out = Writer::new(namespace);
+    out.element(Prefix::Rps, &format!("{function}Response"), &[], |out| base.write_parts(out));
+    out.into_text()
+}

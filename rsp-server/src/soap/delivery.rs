@@ -1,0 +1,348 @@
+//! Sends what waits in the outbox, each address's messages in their order, and again until they are taken; ends what
+//! has run out of time.
+//!
+//! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
+//! as the same message.
+
+use std::{future::poll_fn, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use rsp::{
+    sgp02::{
+        BaseResponse,
+        addressing::MessageId,
+        soap::{self, Envelope, FaultCode, Received},
+        xml,
+    },
+    time::Timestamp,
+};
+use world::{BoxFuture, Event, Events as _, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
+
+use super::{
+    client::bare_response,
+    party::NoAnswer,
+    records::{ADDRESSEES, ASKED, Addressee, CALLS, DUE, Due, OUTBOX, Outgoing, Said, State},
+    sender::addressee,
+    shell::{Inner, Soap},
+};
+
+/// How long to wait after the first failed delivery; each further failure doubles it.
+pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
+
+/// The longest wait between two attempts: a peer that comes back has its messages within this.
+pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(60);
+
+/// What became of a message.
+enum Delivered {
+    /// The peer has taken it, and answers later if at all.
+    Taken,
+    /// The peer has answered.
+    Answered(String),
+    /// The peer never will.
+    Never(NoAnswer),
+    /// It must be tried again.
+    Not(String),
+}
+
+impl Soap {
+    /// Everything that waits to be sent, by address and time.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn outbox(&self) -> Result<Vec<(String, Outgoing)>, Fault> {
+        Tx::begin(&*self.0.records).glance(&OUTBOX, "").await
+    }
+
+    /// Does what is due: sends what waits, to all addresses at the same time, and ends what has run out of time. Says
+    /// when something is due next; `None` when nothing is. To be run by one task, after every wake and at that time.
+    ///
+    /// # Errors
+    /// The records fail. What was taken before that may be sent again.
+    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
+        let inner = &*self.0;
+        inner.end_due().await?;
+        let waiting = Tx::begin(&*inner.records).glance(&OUTBOX, "").await?;
+        let mut addresses: Vec<String> = waiting.into_iter().map(|(_, message)| message.endpoint).collect();
+        addresses.dedup();
+        let deliveries = addresses.into_iter().map(|endpoint| -> BoxFuture<'_, _> {
+            Box::pin(async move { self.deliver_to(&endpoint).await })
+        });
+        let mut next = None;
+        for due in together(deliveries.collect()).await {
+            next = earlier(next, due?);
+        }
+        Ok(earlier(next, inner.end_due().await?))
+    }
+
+    async fn deliver_to(&self, endpoint: &str) -> Result<Option<Timestamp>, Fault> {
+        let inner = &*self.0;
+        let to = addressee(endpoint);
+        let known = Tx::begin(&*inner.records).get(&ADDRESSEES, &to).await?;
+        let was_known = known.is_some();
+        let fresh = Addressee { failures: 0, next_attempt: Timestamp::default() };
+        let mut state = known.unwrap_or(fresh);
+        loop {
+            let waiting = Tx::begin(&*inner.records).glance(&OUTBOX, &to).await?;
+            let Some((key, message)) = waiting.into_iter().next() else {
+                if was_known {
+                    inner.change(|tx| tx.delete(&ADDRESSEES, &to)).await?;
+                }
+                return Ok(None);
+            };
+            let now = inner.sender.world.now();
+            if state.next_attempt > now {
+                return Ok(Some(state.next_attempt));
+            }
+            match inner.deliver(&message).await? {
+                Delivered::Not(why) if now < message.until => {
+                    tracing::debug!(%why, endpoint, "a message was not taken");
+                    state.next_attempt = now.plus(wait_after(state.failures));
+                    state.failures = state.failures.saturating_add(1);
+                    let kept = state.clone();
+                    world::transact(&*inner.records, |tx| {
+                        let put = tx.put(&ADDRESSEES, &to, &kept);
+                        Box::pin(async { put })
+                    })
+                    .await?;
+                }
+                Delivered::Not(why) => {
+                    inner.settle(&key, &message, Some(Err(NoAnswer::Unreachable(why)))).await?;
+                }
+                Delivered::Taken => {
+                    state.failures = 0;
+                    inner.settle(&key, &message, None).await?;
+                }
+                Delivered::Answered(text) => {
+                    state.failures = 0;
+                    inner.settle(&key, &message, Some(Ok(text))).await?;
+                    self.wake();
+                }
+                Delivered::Never(why) => {
+                    state.failures = 0;
+                    inner.settle(&key, &message, Some(Err(why))).await?;
+                }
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Ends what has run out of time, and says when the next thing does.
+    async fn end_due(&self) -> Result<Option<Timestamp>, Fault> {
+        for (key, due) in Tx::begin(&*self.records).glance(&DUE, "").await? {
+            let now = self.sender.world.now();
+            match Due::at(&key) {
+                Some(at) if at > now => return Ok(Some(at)),
+                _ => {}
+            }
+            let (key, due) = (&key, &due);
+            world::transact(&*self.records, |tx| Box::pin(self.end_one(tx, now, key, due))).await?;
+        }
+        Ok(None)
+    }
+
+    async fn end_one(&self, tx: &mut Tx<'_>, now: Timestamp, at: &str, due: &Due) -> Result<(), Fault> {
+        if tx.get(&DUE, at).await?.is_none() {
+            return Ok(());
+        }
+        tx.delete(&DUE, at);
+        match due {
+            Due::Forget(key) => tx.delete(&CALLS, key),
+            Due::GiveUp(unique) => self.end(tx, now, unique, Err(NoAnswer::Expired)).await?,
+            Due::Expires(key) => {
+                let Some(taken) = tx.get(&CALLS, key).await? else { return Ok(()) };
+                let State::Pending(ticket) = taken.state else { return Ok(()) };
+                if self.party.expired(tx, now, &ticket).await? {
+                    let mut base = BaseResponse::expired(None, "the validity period has run out");
+                    base.processing_start = Some(ticket.received);
+                    base.processing_end = Some(now);
+                    let message = bare_response(&ticket.function, ticket.namespace, &base);
+                    let said = Said { action: ticket.response_action.clone(), message };
+                    self.sender.answer_with(tx, now, &ticket, said).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries once.
+    async fn deliver(&self, message: &Outgoing) -> Result<Delivered, Fault> {
+        let asked = match &message.asked {
+            Some(unique) => match Tx::begin(&*self.records).get(&ASKED, unique).await? {
+                Some(asked) => Some(asked),
+                // Answered meanwhile, or given up.
+                None => return Ok(Delivered::Taken),
+            },
+            None => None,
+        };
+        let sent = self.send(&message.endpoint, &message.action, message.text.clone()).await;
+        let delivered = match &sent {
+            Err(fault) => Delivered::Not(fault.to_string()),
+            Ok(response) => {
+                let expected = asked.as_ref().map(|asked| format!("{}Response", asked.function));
+                let is_synchronous = asked.as_ref().is_some_and(|asked| asked.is_synchronous);
+                judge(response, expected.as_deref(), is_synchronous, message.asked.as_deref())
+            }
+        };
+        let outcome = match &delivered {
+            Delivered::Taken | Delivered::Answered(_) => Outcome::Done,
+            Delivered::Never(why) => Outcome::Refused(why.to_string()),
+            Delivered::Not(why) => Outcome::Failed(why.clone()),
+        };
+        let (interface, function) = message.element.split_once('-').unwrap_or(("", &message.element));
+        let received = sent.map_or(0, |response| response.body().len());
+        self.events.tell(
+            Event::new(self.sender.world.now(), self.name, function.to_owned())
+                .with_peer(interface.to_owned(), message.to.to_string())
+                .with_bytes(message.text.len(), received)
+                .with_outcome(outcome),
+        );
+        Ok(delivered)
+    }
+
+    /// Posts an envelope.
+    pub(super) async fn send(
+        &self,
+        endpoint: &str,
+        action: &str,
+        text: String,
+    ) -> Result<Response<Bytes>, LinkFault> {
+        let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, endpoint.to_owned(), why);
+        let uri: Uri = endpoint.parse().map_err(|_| unreachable("its address is no URI".to_owned()))?;
+        let authority = uri.authority().ok_or_else(|| unreachable("its address names no host".to_owned()))?;
+        let peers = self.peers.get();
+        let peers = peers.ok_or_else(|| unreachable("this server was given no way to others".to_owned()))?;
+        let link = peers.link(authority.as_str()).map_err(|fault| unreachable(fault.to_string()))?;
+        let mut request = Request::new(Bytes::from(text));
+        *request.method_mut() = Method::POST;
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        *request.uri_mut() = path.parse().unwrap_or_default();
+        if let Ok(content_type) = HeaderValue::from_str(&soap::content_type(action)) {
+            request.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        }
+        world::send(&link, request).await
+    }
+
+    /// Takes a message out of the outbox, and tells the party if it was a call that has ended with it.
+    async fn settle(
+        &self,
+        key: &str,
+        message: &Outgoing,
+        end: Option<Result<String, NoAnswer>>,
+    ) -> Result<(), Fault> {
+        if let (None, Some(Err(why))) = (&message.asked, &end) {
+            tracing::warn!(%why, element = message.element, endpoint = message.endpoint, "a message is given up");
+        }
+        world::transact(&*self.records, |tx| {
+            let end = end.clone();
+            Box::pin(async move {
+                tx.delete(&OUTBOX, key);
+                match (&message.asked, end) {
+                    (Some(unique), Some(outcome)) => {
+                        self.end(tx, self.sender.world.now(), unique, outcome).await
+                    }
+                    _ => Ok(()),
+                }
+            })
+        })
+        .await
+    }
+
+    async fn change(&self, mut change: impl FnMut(&mut Tx<'_>) + Send) -> Result<(), Fault> {
+        world::transact(&*self.records, |tx| {
+            change(tx);
+            Box::pin(async { Ok(()) })
+        })
+        .await
+    }
+}
+
+/// What an HTTP response says about a message of ours.
+fn judge(
+    response: &Response<Bytes>,
+    expected: Option<&str>,
+    is_synchronous: bool,
+    unique: Option<&str>,
+) -> Delivered {
+    let status = response.status();
+    match read_response(response, expected, unique) {
+        Some(Err(NoAnswer::Fault(fault))) if fault.code == FaultCode::Receiver => {
+            Delivered::Not(fault.to_string())
+        }
+        Some(Err(why)) if !status.is_success() && !is_final(status) => Delivered::Not(why.to_string()),
+        Some(Err(why)) => Delivered::Never(why),
+        Some(Ok(text)) if expected.is_some() => Delivered::Answered(text),
+        Some(Ok(_)) => Delivered::Taken,
+        None if status.is_success() && is_synchronous => {
+            Delivered::Never(NoAnswer::Malformed(format!("HTTP {status} without a message")))
+        }
+        None if status.is_success() => Delivered::Taken,
+        None if is_final(status) => Delivered::Never(NoAnswer::Malformed(format!("HTTP {status}"))),
+        None => Delivered::Not(format!("HTTP {status}")),
+    }
+}
+
+/// The message, or the fault, in the answer to an HTTP request; `None` when its body is empty.
+pub(super) fn read_response(
+    response: &Response<Bytes>,
+    expected: Option<&str>,
+    unique: Option<&str>,
+) -> Option<Result<String, NoAnswer>> {
+    if response.body().is_empty() {
+        return None;
+    }
+    // Who only wants to say that it has taken a message may say it with anything.
+    let wanted = expected?;
+    let read = || {
+        let malformed = |why: String| NoAnswer::Malformed(format!("HTTP {}: {why}", response.status()));
+        let text = soap::text(response.body()).map_err(|e| malformed(e.to_string()))?;
+        let document = xml::parse(text).map_err(|e| malformed(e.to_string()))?;
+        match Envelope::receive(&document).map_err(|e| malformed(e.to_string()))? {
+            Received::Fault(fault) => Err(NoAnswer::Fault(fault)),
+            Received::Message(envelope) if envelope.element() == wanted => {
+                let related = envelope.header.relates_to.as_deref().map(MessageId::key);
+                match (related.and_then(|uri| uri.rsplit('/').next()), unique) {
+                    (Some(theirs), Some(ours)) if theirs != ours => {
+                        Err(malformed("it relates to another message".to_owned()))
+                    }
+                    _ => Ok(envelope.canonical()),
+                }
+            }
+            Received::Message(envelope) => {
+                Err(malformed(format!("{} where {wanted} belongs", envelope.element())))
+            }
+        }
+    };
+    Some(read())
+}
+
+/// Whether a status is about the message itself, and not about the time at which it came.
+fn is_final(status: StatusCode) -> bool {
+    status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
+}
+
+/// How long to wait after that many failures before.
+fn wait_after(failures: u32) -> Duration {
+    FIRST_REDELIVERY.saturating_mul(2u32.saturating_pow(failures)).min(SLOWEST_REDELIVERY)
+}
+
+/// Runs all of them at the same time, so that one that waits for its peer does not hold up the others.
+async fn together<T>(mut running: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    let mut done = Vec::new();
+    poll_fn(move |cx| {
+        running.retain_mut(|future| match future.as_mut().poll(cx) {
+            Poll::Ready(it) => {
+                done.push(it);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if running.is_empty() { Poll::Ready(std::mem::take(&mut done)) } else { Poll::Pending }
+    })
+    .await
+}

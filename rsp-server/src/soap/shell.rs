@@ -1,0 +1,392 @@
+//! The shell: one request in, one response out. Load, decide, commit, speak; nothing is said before the commit.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use rsp::sgp02::{
+    addressing::{Endpoint, MessageId},
+    soap::{self, SoapFault},
+};
+use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, link_from};
+
+use super::{
+    call::{Call, Kind, Reply, Turned},
+    party::{Ended, Party, Peers},
+    records::{ASKED, CALLS, DUE, Due, OUTBOX, Said, State, Taken},
+    sender::{Sender, call_key, keep},
+};
+
+/// A party's web services. A clone is the same; so is another one on the same records.
+#[derive(Clone)]
+pub struct Soap(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) sender: Sender,
+    pub(super) records: Arc<dyn Records>,
+    pub(super) events: Arc<dyn Events>,
+    pub(super) party: Arc<dyn Party>,
+    /// What the events call it.
+    pub(super) name: &'static str,
+    pub(super) peers: OnceLock<Arc<dyn Peers>>,
+}
+
+/// What a call is answered with.
+enum Spoken {
+    /// HTTP 200 with a message.
+    Said(Said, Outcome),
+    /// HTTP 202 without one.
+    Accepted(Outcome),
+    /// A SOAP fault.
+    Turned(Turned),
+}
+
+impl Soap {
+    /// The web services of `party`, which the events call `name`.
+    pub fn new(
+        sender: Sender,
+        records: Arc<dyn Records>,
+        events: Arc<dyn Events>,
+        party: Arc<dyn Party>,
+        name: &'static str,
+    ) -> Self {
+        Self(Arc::new(Inner { sender, records, events, party, name, peers: OnceLock::new() }))
+    }
+
+    /// Gives it its way to others. The first one stays.
+    #[must_use]
+    pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
+        // A second one would have to be told of what the first one was woken for.
+        let _ = self.0.peers.set(peers);
+        self
+    }
+
+    /// Who writes: for what the party puts into the outbox in transactions of its own. It calls [`wake`](Self::wake)
+    /// after them.
+    pub fn sender(&self) -> &Sender {
+        &self.0.sender
+    }
+
+    /// Something may have been put into the outbox.
+    pub fn wake(&self) {
+        if let Some(peers) = self.0.peers.get() {
+            peers.wake();
+        }
+    }
+
+    /// As a link: what a socket, or a client in the same process, asks.
+    pub fn link(&self) -> Link {
+        let soap = self.clone();
+        link_from(tower::service_fn(move |request| {
+            let soap = soap.clone();
+            async move { Ok::<_, LinkFault>(soap.handle(request).await) }
+        }))
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        match self.open(&request) {
+            Ok(call) => self.execute(call).await,
+            Err(response) => *response,
+        }
+    }
+
+    /// Reads a request, for a party that answers some functions without a transaction: with [`say`](Self::say), or all
+    /// the others with [`execute`](Self::execute).
+    ///
+    /// # Errors
+    /// It is no call, and this is what is said to that.
+    pub fn open(&self, request: &Request<Bytes>) -> Result<Call, Box<Response<Bytes>>> {
+        let now = self.0.sender.world.now();
+        Call::read(&self.0.sender.own, request, now).map_err(|turned| {
+            let response = fault_response(&turned);
+            self.0.events.tell(
+                Event::new(now, self.0.name, "what is no message")
+                    .with_bytes(response.body().len(), request.body().len())
+                    .with_outcome(Outcome::Refused(turned.fault.to_string())),
+            );
+            Box::new(response)
+        })
+    }
+
+    /// Has the party decide on a call, and answers it.
+    pub async fn execute(&self, call: Call) -> Response<Bytes> {
+        let inner = &*self.0;
+        let decided = world::transact(&*inner.records, |tx| {
+            let call = call.clone();
+            Box::pin(async move {
+                let spoken = inner.decide(tx, call).await?;
+                Ok((spoken, !tx.written_keys(&OUTBOX).is_empty()))
+            })
+        })
+        .await;
+        if matches!(decided, Ok((_, true))) {
+            self.wake();
+        }
+        self.speak(&call, decided.map(|(spoken, _)| spoken))
+    }
+
+    /// Answers a call with a reply that was found without a transaction. Such a call is not remembered: who asks again
+    /// is answered anew.
+    pub fn say(&self, call: &Call, reply: Result<Reply, Fault>) -> Response<Bytes> {
+        let spoken = reply.map(|Reply(kind)| match kind {
+            Kind::Now(said, outcome) => Spoken::Said(said, outcome),
+            Kind::Taken(outcome) => Spoken::Accepted(outcome),
+            Kind::Fault(fault) => Spoken::Turned(fault.into()),
+            Kind::CallBack(..) | Kind::Later(_) => Spoken::Turned(
+                SoapFault::receiver(format!("{} cannot be answered without a record", call.element)).into(),
+            ),
+        });
+        self.speak(call, spoken)
+    }
+
+    fn speak(&self, call: &Call, spoken: Result<Spoken, Fault>) -> Response<Bytes> {
+        let (response, outcome) = match spoken {
+            Ok(Spoken::Said(said, outcome)) => (self.said(call, &said), outcome),
+            Ok(Spoken::Accepted(outcome)) => (accepted(), outcome),
+            Ok(Spoken::Turned(turned)) => {
+                (fault_response(&turned), Outcome::Refused(turned.fault.to_string()))
+            }
+            Err(fault) => {
+                tracing::error!(%fault, "a call could not be answered");
+                let said = SoapFault::receiver("the server cannot answer now; ask again");
+                (fault_response(&said.into()), Outcome::Failed(fault.to_string()))
+            }
+        };
+        let (interface, function) = call.element.split_once('-').unwrap_or(("", &call.element));
+        self.0.events.tell(
+            Event::new(call.received, self.0.name, function.to_owned())
+                .with_peer(interface.to_owned(), call.caller.to_string())
+                .with_bytes(response.body().len(), call.length())
+                .with_outcome(outcome),
+        );
+        response
+    }
+
+    /// A message in the answer to the HTTP request.
+    fn said(&self, call: &Call, said: &Said) -> Response<Bytes> {
+        let sender = &self.0.sender;
+        let from = &call.header.from;
+        let to = Endpoint::new(from.address.clone(), Some(call.caller.clone()));
+        let mut header = sender.header_to(call.received, to, said.action.clone(), &sender.unique());
+        header.relates_to = Some(call.header.message_id.to_uri());
+        header.message_id.transaction_id.clone_from(&call.header.message_id.transaction_id);
+        xml_response(StatusCode::OK, &said.action, soap::enclose(&header, &said.message))
+    }
+}
+
+impl Inner {
+    async fn decide(&self, tx: &mut Tx<'_>, call: Call) -> Result<Spoken, Fault> {
+        let Some(peer) = self.party.peer(tx, &call.caller).await? else {
+            let reason = format!("the function requester {} is not known here", call.caller);
+            let fault = SoapFault::sender(reason);
+            return Ok(Spoken::Turned(Turned { status: StatusCode::FORBIDDEN, fault }));
+        };
+        let call = call.known(&peer);
+        if call.element.ends_with("Response") {
+            self.called_back(tx, &call).await
+        } else if let Some((identifier, expires)) = &call.request {
+            let key = call_key(&call.caller, identifier);
+            match tx.get(&CALLS, &key).await? {
+                Some(taken) => self.asked_again(tx, &call, &key, taken).await,
+                None => {
+                    let due =
+                        expires.map(|at| (Due::Expires(key.clone()).key(at), Due::Expires(key.clone())));
+                    if let Some((at, due)) = &due {
+                        tx.put(&DUE, at, due)?;
+                    }
+                    let taken = Taken {
+                        element: call.element.clone(),
+                        digest: call.digest.clone(),
+                        state: State::Pending(call.ticket()),
+                        due: due.map(|(at, _)| at),
+                    };
+                    // Before the decision, which may well answer by the ticket.
+                    tx.put(&CALLS, &key, &taken)?;
+                    self.asked(tx, &call, &key, taken).await
+                }
+            }
+        } else {
+            self.told(tx, &call).await
+        }
+    }
+
+    /// A function is asked for the first time.
+    async fn asked(
+        &self,
+        tx: &mut Tx<'_>,
+        call: &Call,
+        key: &str,
+        mut taken: Taken,
+    ) -> Result<Spoken, Fault> {
+        let Reply(kind) = self.party.decide(tx, call).await?;
+        match kind {
+            Kind::Now(said, outcome) => {
+                taken.state = State::Answered(said.clone());
+                keep(tx, call.received, key, taken)?;
+                Ok(Spoken::Said(said, outcome))
+            }
+            Kind::CallBack(said, outcome) => {
+                let ticket = call.ticket();
+                self.sender.call_back(tx, call.received, &ticket, &said).await?;
+                taken.state = State::CalledBack(ticket, said);
+                keep(tx, call.received, key, taken)?;
+                Ok(Spoken::Accepted(outcome))
+            }
+            Kind::Later(action) => {
+                // Unless the decision has answered by the ticket already.
+                if let Some(Taken { state: State::Pending(mut ticket), .. }) = tx.get(&CALLS, key).await? {
+                    ticket.response_action = action;
+                    taken.state = State::Pending(ticket);
+                    tx.put(&CALLS, key, &taken)?;
+                }
+                Ok(Spoken::Accepted(Outcome::Done))
+            }
+            Kind::Taken(outcome) => {
+                forget(tx, key, &taken);
+                Ok(Spoken::Accepted(outcome))
+            }
+            Kind::Fault(fault) => {
+                forget(tx, key, &taken);
+                Ok(Spoken::Turned(fault.into()))
+            }
+        }
+    }
+
+    /// A function is asked for again: it is answered as before.
+    async fn asked_again(
+        &self,
+        tx: &mut Tx<'_>,
+        call: &Call,
+        key: &str,
+        mut taken: Taken,
+    ) -> Result<Spoken, Fault> {
+        if taken.element != call.element || taken.digest != call.digest {
+            let reason = "the functionCallIdentifier is that of another call";
+            return Ok(Spoken::Turned(SoapFault::sender(reason).into()));
+        }
+        match taken.state {
+            State::Answered(said) => Ok(Spoken::Said(said, Outcome::Done)),
+            State::Pending(_) => {
+                taken.state = State::Pending(again(taken.state, call));
+                tx.put(&CALLS, key, &taken)?;
+                Ok(Spoken::Accepted(Outcome::Done))
+            }
+            State::CalledBack(_, ref said) => {
+                let said = said.clone();
+                let ticket = again(taken.state, call);
+                self.sender.call_back(tx, call.received, &ticket, &said).await?;
+                Ok(Spoken::Accepted(Outcome::Done))
+            }
+        }
+    }
+
+    /// A notification. The same message again is not told again.
+    async fn told(&self, tx: &mut Tx<'_>, call: &Call) -> Result<Spoken, Fault> {
+        let key = call_key(&call.caller, MessageId::key(&call.header.message_id.uri));
+        let known = tx.get(&CALLS, &key).await?;
+        if known.as_ref().is_some_and(|known| known.digest == call.digest) {
+            return Ok(Spoken::Accepted(Outcome::Done));
+        }
+        let Reply(kind) = self.party.decide(tx, call).await?;
+        match kind {
+            Kind::Taken(outcome) => {
+                let taken = Taken {
+                    element: call.element.clone(),
+                    digest: call.digest.clone(),
+                    state: State::Answered(Said { action: String::new(), message: String::new() }),
+                    due: known.and_then(|known| known.due),
+                };
+                keep(tx, call.received, &key, taken)?;
+                Ok(Spoken::Accepted(outcome))
+            }
+            Kind::Fault(fault) => Ok(Spoken::Turned(fault.into())),
+            Kind::Now(..) | Kind::CallBack(..) | Kind::Later(_) => {
+                let reason = format!("{} was taken for a function", call.element);
+                Ok(Spoken::Turned(SoapFault::receiver(reason).into()))
+            }
+        }
+    }
+
+    /// The answer to a call of ours.
+    async fn called_back(&self, tx: &mut Tx<'_>, call: &Call) -> Result<Spoken, Fault> {
+        for unique in call.answers() {
+            let Some(asked) = tx.get(&ASKED, unique).await?.filter(|asked| asked.peer == call.caller) else {
+                continue;
+            };
+            if asked.function != call.function() {
+                let reason = format!("{} does not answer {}", call.element, asked.function);
+                return Ok(Spoken::Turned(SoapFault::sender(reason).into()));
+            }
+            if let Err(error) = call.response() {
+                return Ok(Spoken::Turned(error.into()));
+            }
+            self.end(tx, call.received, unique, Ok(call.canonical())).await?;
+            return Ok(Spoken::Accepted(Outcome::Done));
+        }
+        // Answered already, or given up: nothing hangs on it any more, and the peer need not send it again.
+        Ok(Spoken::Accepted(Outcome::Refused("nobody waits for it".to_owned())))
+    }
+
+    /// Tells the party how a call of ours has ended, if it still waits.
+    pub(super) async fn end(
+        &self,
+        tx: &mut Tx<'_>,
+        now: rsp::time::Timestamp,
+        unique: &str,
+        outcome: Result<String, super::NoAnswer>,
+    ) -> Result<(), Fault> {
+        let Some(asked) = tx.get(&ASKED, unique).await? else { return Ok(()) };
+        tx.delete(&ASKED, unique);
+        tx.delete(&DUE, &asked.due);
+        tx.delete(&OUTBOX, &asked.outgoing);
+        let ended =
+            Ended { continuation: asked.continuation, function: asked.function, peer: asked.peer, outcome };
+        self.party.resumed(tx, now, &ended).await
+    }
+}
+
+/// The ticket of a call that was made again: it is answered to where it came from last.
+fn again(state: State, call: &Call) -> super::Ticket {
+    let ticket = call.ticket();
+    match state {
+        State::Pending(first) | State::CalledBack(first, _) => super::Ticket {
+            reply_to: ticket.reply_to,
+            message_id: ticket.message_id,
+            transaction_id: ticket.transaction_id,
+            namespace: ticket.namespace,
+            ..first
+        },
+        State::Answered(_) => ticket,
+    }
+}
+
+fn forget(tx: &mut Tx<'_>, key: &str, taken: &Taken) {
+    tx.delete(&CALLS, key);
+    if let Some(due) = &taken.due {
+        tx.delete(&DUE, due);
+    }
+}
+
+fn accepted() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
+fn fault_response(turned: &Turned) -> Response<Bytes> {
+    let mut response = xml_response(turned.status, super::FAULT_ACTION, turned.fault.to_xml());
+    if turned.status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
+    response
+}
+
+fn xml_response(status: StatusCode, action: &str, text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    if let Ok(content_type) = HeaderValue::from_str(&soap::content_type(action)) {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
+    response
+}
