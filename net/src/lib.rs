@@ -12,6 +12,8 @@
 //! | [`psk`] | TLS with pre-shared keys for cards |
 //! | [`http`] | a server that asks a service, a client that is a link |
 //! | [`door`] | doors to a card |
+//! | [`stream`] | connections that a device opens for its card |
+//! | [`smpp`] | short messages between hosts: a door to a message centre, and the writer's end |
 
 mod claim;
 pub mod door;
@@ -19,7 +21,9 @@ pub mod file_memory;
 pub mod http;
 pub mod os;
 pub mod psk;
+pub mod smpp;
 pub mod sqlite;
+pub mod stream;
 pub mod tls;
 
 pub use claim::Claim;
@@ -28,4 +32,5 @@ pub use http::{Client, listen, serve};
 pub use os::{OsClock, OsDice, raise_open_files};
 pub use psk::{PskKeys, serve_psk};
 pub use sqlite::SqliteRecords;
+pub use stream::TcpDial;
 pub use tls::{ClientAuth, ClientTls, Identity, ServerTls};

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{BoxFuture, Fault};
@@ -258,6 +259,10 @@ pub struct Receipt {
     pub from: PhoneNumber,
     /// How it ended.
     pub state: MessageState,
+    /// When the centre took it.
+    pub submitted: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
     /// In words, where something is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,

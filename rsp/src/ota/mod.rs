@@ -2,8 +2,10 @@
 //!
 //! Types and their codecs in both directions; no arithmetic (that is in `crypto`) and no I/O.
 
+pub mod admin;
 pub mod cat;
 pub mod octets;
 pub mod script;
 pub mod secured_packet;
 pub mod sms;
+pub mod trigger;

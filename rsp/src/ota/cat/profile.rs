@@ -18,7 +18,7 @@ impl Facility {
     /// Short messages for the card.
     pub const SMS_PP_DOWNLOAD: Self = Self(1, 2);
     /// Timers that run out are told.
-    pub const TIMER_EXPIRATION: Self = Self(1, 5);
+    pub const TIMER_EXPIRATION: Self = Self(1, 6);
     /// MORE TIME.
     pub const MORE_TIME: Self = Self(3, 4);
     /// POLL INTERVAL.

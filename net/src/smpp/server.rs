@@ -1,0 +1,371 @@
+//! A message centre for writers elsewhere: SMPP 3.4 sections 2.2 (states of a session), 2.3 and 4.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use world::{CentreRefusal, Clock, DeliveryTicket, MessageCentre, MessageId, QueuedDelivery};
+
+use super::connection::{Connection, Incoming};
+use super::pdu::{
+    Bind, CommandId, Frame, Sm, Status, bind_answer, message_id, query_answer, read_named_message,
+};
+use super::{ENQUIRE_AFTER, RESPONSE_TIMEOUT, translate};
+
+/// Sessions at a time; the next one waits in the listener's queue.
+const MAX_SESSIONS: usize = 256;
+/// Who has connected has this long to bind: section 7.2, session_init_timer.
+const BIND_TIMEOUT: Duration = Duration::from_secs(10);
+/// As after a failed accept of the HTTP server: another one at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How a centre shows itself.
+#[derive(Clone)]
+pub struct CentreSettings {
+    /// What it calls itself in answers to a bind, at most 15 characters.
+    pub system_id: String,
+    /// By which absolute validity periods are understood.
+    pub clock: Arc<dyn Clock>,
+    /// How many messages a session may submit in a second; any number if none.
+    pub submits_per_second: Option<u32>,
+    /// After how long a writer that could not take a message is brought it again.
+    pub retry_after: Duration,
+}
+
+impl CentreSettings {
+    /// A centre of this name and clock that takes what comes.
+    pub fn new(system_id: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            system_id: system_id.into(),
+            clock,
+            submits_per_second: None,
+            retry_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Lets writers in until `shutdown` is done, then unbinds them.
+pub async fn serve_centre(
+    listener: TcpListener,
+    centre: Arc<dyn MessageCentre>,
+    settings: CentreSettings,
+    shutdown: impl Future<Output = ()>,
+) {
+    let door = Arc::new(Door { centre, settings, leases: Mutex::default() });
+    let places = Arc::new(Semaphore::new(MAX_SESSIONS));
+    let (stop, stopped) = watch::channel(false);
+    let mut sessions = JoinSet::new();
+    let accept = async {
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let (door, stopped) = (Arc::clone(&door), stopped.clone());
+                    sessions.spawn(async move {
+                        match serve(stream, &door, stopped).await {
+                            Ok(()) => tracing::debug!(%peer, "an SMPP session has ended"),
+                            Err(error) => tracing::debug!(%peer, %error, "an SMPP session broke off"),
+                        }
+                        drop(place);
+                    });
+                    while sessions.try_join_next().is_some() {}
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept an SMPP connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = shutdown => {}
+    }
+    // Nobody left to hear it is as good as told.
+    let _ = stop.send(true);
+    while sessions.join_next().await.is_some() {}
+}
+
+struct Door {
+    centre: Arc<dyn MessageCentre>,
+    settings: CentreSettings,
+    /// One session of an account at a time is brought messages, so that none is brought twice without need.
+    leases: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Door {
+    fn lease(&self, account: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(leases.entry(account.to_owned()).or_default())
+    }
+}
+
+/// What a session is good for.
+struct Bound {
+    account: String,
+    may_submit: bool,
+    deliveries: Option<Deliveries>,
+}
+
+/// Messages to the writer, one at a time.
+struct Deliveries {
+    lease: Arc<tokio::sync::Mutex<()>>,
+    held: Option<OwnedMutexGuard<()>>,
+    /// What was sent and is not answered.
+    outstanding: Option<(u32, DeliveryTicket, Instant)>,
+    not_before: Option<Instant>,
+}
+
+impl Deliveries {
+    /// The next message, when there is one and the writer may have it. Can be given up at any time.
+    async fn next(&mut self, centre: &dyn MessageCentre, account: &str) -> QueuedDelivery {
+        if self.outstanding.is_some() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(at) = self.not_before {
+            sleep_until(at).await;
+        }
+        if self.held.is_none() {
+            self.held = Some(Arc::clone(&self.lease).lock_owned().await);
+        }
+        centre.next(account).await
+    }
+}
+
+async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+    let now = Instant::now();
+    let mut session = Session {
+        connection: Connection::new(stream)?,
+        door,
+        bound: None,
+        heard: now,
+        began: now,
+        enquired: None,
+        window: (now, 0),
+    };
+    loop {
+        let deadline = session.deadline();
+        tokio::select! {
+            incoming = session.connection.next() => match incoming? {
+                Incoming::Frame(frame) => {
+                    session.heard = Instant::now();
+                    session.enquired = None;
+                    if !session.take(frame).await? {
+                        return Ok(());
+                    }
+                }
+                Incoming::OutOfStep(wrong) => {
+                    let nack = Frame::generic_nack(wrong.sequence, Status::INVALID_COMMAND_LENGTH);
+                    return session.connection.send(&nack).await;
+                }
+                Incoming::End => return Ok(()),
+            },
+            delivery = next_delivery(&mut session.bound, &*door.centre) => session.deliver(delivery).await?,
+            () = sleep_until(deadline) => if !session.time_is_up().await? { return Ok(()) },
+            // An error says that nobody can stop it any more.
+            _ = stopped.changed() => {
+                let sequence = session.connection.sequence();
+                return session.connection.send(&Frame::request(CommandId::UNBIND, sequence, vec![])).await;
+            }
+        }
+    }
+}
+
+async fn next_delivery(bound: &mut Option<Bound>, centre: &dyn MessageCentre) -> QueuedDelivery {
+    match bound {
+        Some(Bound { account, deliveries: Some(deliveries), .. }) => deliveries.next(centre, account).await,
+        _ => std::future::pending().await,
+    }
+}
+
+struct Session<'a> {
+    connection: Connection,
+    door: &'a Door,
+    bound: Option<Bound>,
+    began: Instant,
+    heard: Instant,
+    /// When the peer was asked whether it is there.
+    enquired: Option<Instant>,
+    /// Since when, and how many messages were submitted.
+    window: (Instant, u32),
+}
+
+impl Session<'_> {
+    fn deadline(&self) -> Instant {
+        let Some(bound) = &self.bound else { return self.began + BIND_TIMEOUT };
+        let silence = self.enquired.map_or(self.heard + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
+        let outstanding = bound.deliveries.as_ref().and_then(|deliveries| deliveries.outstanding.as_ref());
+        outstanding.map_or(silence, |(.., since)| silence.min(*since + RESPONSE_TIMEOUT))
+    }
+
+    /// Whether the session goes on.
+    async fn time_is_up(&mut self) -> io::Result<bool> {
+        let now = Instant::now();
+        let is_overdue = self.bound.as_ref().is_none_or(|bound| {
+            bound
+                .deliveries
+                .as_ref()
+                .and_then(|deliveries| deliveries.outstanding.as_ref())
+                .is_some_and(|(.., since)| now >= *since + RESPONSE_TIMEOUT)
+        });
+        if is_overdue || self.enquired.is_some() {
+            return Ok(false);
+        }
+        self.enquired = Some(now);
+        let sequence = self.connection.sequence();
+        self.connection.send(&Frame::request(CommandId::ENQUIRE_LINK, sequence, vec![])).await?;
+        Ok(true)
+    }
+
+    async fn deliver(&mut self, delivery: QueuedDelivery) -> io::Result<()> {
+        let QueuedDelivery { ticket, arrived } = delivery;
+        let sequence = self.connection.sequence();
+        if let Some(deliveries) = self.bound.as_mut().and_then(|bound| bound.deliveries.as_mut()) {
+            deliveries.outstanding = Some((sequence, ticket, Instant::now()));
+            deliveries.not_before = None;
+        }
+        let body = translate::deliver_sm(&arrived).to_bytes();
+        self.connection.send(&Frame::request(CommandId::DELIVER_SM, sequence, body)).await
+    }
+
+    /// Answers a PDU; whether the session goes on.
+    async fn take(&mut self, frame: Frame) -> io::Result<bool> {
+        if frame.command.is_answer() {
+            self.answered(&frame);
+            return Ok(true);
+        }
+        let (answer, goes_on) = match frame.command {
+            CommandId::BIND_RECEIVER | CommandId::BIND_TRANSMITTER | CommandId::BIND_TRANSCEIVER => {
+                (self.bind(&frame), true)
+            }
+            CommandId::ENQUIRE_LINK => (Frame::answer(&frame, Status::OK, vec![]), true),
+            CommandId::UNBIND => (Frame::answer(&frame, Status::OK, vec![]), false),
+            CommandId::SUBMIT_SM => (self.submit(&frame).await, true),
+            CommandId::QUERY_SM | CommandId::CANCEL_SM => (self.named_message(&frame), true),
+            _ => (Frame::generic_nack(frame.sequence, Status::INVALID_COMMAND_ID), true),
+        };
+        self.connection.send(&answer).await?;
+        Ok(goes_on)
+    }
+
+    fn bind(&mut self, frame: &Frame) -> Frame {
+        if self.bound.is_some() {
+            return Frame::answer(frame, Status::ALREADY_BOUND, vec![]);
+        }
+        let admitted = Bind::parse(&frame.body).and_then(|bind| {
+            match self.door.centre.admit(&bind.system_id, &bind.password) {
+                Ok(()) => Ok(bind.system_id),
+                Err(CentreRefusal::UnknownAccount) => Err(Status::INVALID_SYSTEM_ID),
+                Err(CentreRefusal::WrongPassword) => Err(Status::INVALID_PASSWORD),
+            }
+        });
+        match admitted {
+            Ok(account) => {
+                let may_submit = frame.command != CommandId::BIND_RECEIVER;
+                let deliveries = (frame.command != CommandId::BIND_TRANSMITTER).then(|| Deliveries {
+                    lease: self.door.lease(&account),
+                    held: None,
+                    outstanding: None,
+                    not_before: None,
+                });
+                tracing::debug!(account, "an SMPP session is bound");
+                self.bound = Some(Bound { account, may_submit, deliveries });
+                Frame::answer(frame, Status::OK, bind_answer(&self.door.settings.system_id))
+            }
+            Err(status) => Frame::answer(frame, status, vec![]),
+        }
+    }
+
+    async fn submit(&mut self, frame: &Frame) -> Frame {
+        let account = match &self.bound {
+            Some(bound) if bound.may_submit => bound.account.clone(),
+            _ => return Frame::answer(frame, Status::INCORRECT_BIND_STATUS, vec![]),
+        };
+        if !self.is_in_window() {
+            return Frame::answer(frame, Status::THROTTLED, vec![]);
+        }
+        let now = self.door.settings.clock.now();
+        let submission = Sm::parse(&frame.body).and_then(|sm| translate::submission(&sm, now));
+        let taken = match submission {
+            Ok(submission) => {
+                let submitted = self.door.centre.submit(&account, submission).await;
+                submitted.map_err(|fault| {
+                    tracing::debug!(account, %fault, "a message was not taken");
+                    translate::status_of(&fault)
+                })
+            }
+            Err(status) => Err(status),
+        };
+        match taken {
+            Ok(id) => Frame::answer(frame, Status::OK, message_id(&id.0)),
+            Err(status) => Frame::answer(frame, status, vec![]),
+        }
+    }
+
+    fn is_in_window(&mut self) -> bool {
+        let Some(most) = self.door.settings.submits_per_second else { return true };
+        let now = Instant::now();
+        let (since, count) = self.window;
+        self.window = if now >= since + SECOND { (now, 1) } else { (since, count.saturating_add(1)) };
+        self.window.1 <= most
+    }
+
+    fn named_message(&self, frame: &Frame) -> Frame {
+        let account = match &self.bound {
+            Some(bound) if bound.may_submit => &bound.account,
+            _ => return Frame::answer(frame, Status::INCORRECT_BIND_STATUS, vec![]),
+        };
+        let id = match read_named_message(frame.command, &frame.body) {
+            Ok(id) => MessageId(id),
+            Err(status) => return Frame::answer(frame, status, vec![]),
+        };
+        let centre = &self.door.centre;
+        let (status, body) = if frame.command == CommandId::QUERY_SM {
+            match centre.state(account, &id) {
+                Some(state) => (Status::OK, query_answer(&id.0, translate::state_number(state))),
+                None => (Status::INVALID_MESSAGE_ID, vec![]),
+            }
+        } else {
+            match centre.cancel(account, &id) {
+                Ok(true) => (Status::OK, vec![]),
+                Ok(false) => (Status::CANCEL_FAILED, vec![]),
+                Err(fault) => {
+                    tracing::warn!(%fault, "a message could not be cancelled");
+                    (Status::SYSTEM_ERROR, vec![])
+                }
+            }
+        };
+        Frame::answer(frame, status, body)
+    }
+
+    /// An answer of the writer. One that belongs to nothing is passed over.
+    fn answered(&mut self, frame: &Frame) {
+        let Some(Bound { account, deliveries: Some(deliveries), .. }) = &mut self.bound else { return };
+        let is_answer = matches!(frame.command, CommandId::GENERIC_NACK)
+            || frame.command == CommandId::DELIVER_SM.answer();
+        let ticket = match deliveries.outstanding.take() {
+            Some((sequence, ticket, _)) if is_answer && sequence == frame.sequence => ticket,
+            outstanding => {
+                deliveries.outstanding = outstanding;
+                return;
+            }
+        };
+        match frame.status {
+            Status::OK | Status::PERMANENT_RECEIVER_ERROR => {
+                if let Err(fault) = self.door.centre.taken(account, &ticket) {
+                    tracing::warn!(%fault, "a delivery could not be written down; it will be repeated");
+                }
+            }
+            status => {
+                tracing::debug!(account, %status, "the writer did not take a message; it will be repeated");
+                deliveries.not_before = Some(Instant::now() + self.door.settings.retry_after);
+            }
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! Sessions over loopback, and our PDUs against another's.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rsp::time::Timestamp;
+use rusmpp::tokio_codec::CommandCodec;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, oneshot};
+use world::{
+    Arrived, BoxFuture, CentreRefusal, DeliveryTicket, Fault, ManualClock, MessageCentre, MessageId,
+    MessageState, QueuedDelivery, Receipts, ShortMessage, ShortMessageSink, ShortMessages, Submission,
+    SubmitFault,
+};
+
+use super::pdu::{Bind, CommandId, Frame, HEADER, Sm, Status, Tag, VERSION, message_id, read_message_id};
+use super::{CentreSettings, Esme, EsmeSettings, serve_centre, translate};
+
+/// A centre that keeps what it is given. Refuses messages to 666, has too much to do for 429.
+#[derive(Default)]
+struct FakeCentre {
+    submitted: Mutex<Vec<(String, Submission)>>,
+    queue: Mutex<VecDeque<QueuedDelivery>>,
+    taken: Mutex<Vec<DeliveryTicket>>,
+    states: Mutex<BTreeMap<MessageId, MessageState>>,
+    changed: Notify,
+}
+
+impl FakeCentre {
+    fn bring(&self, ticket: &str, arrived: Arrived) {
+        let ticket = DeliveryTicket(ticket.into());
+        self.queue.lock().unwrap().push_back(QueuedDelivery { ticket, arrived });
+        self.changed.notify_waiters();
+    }
+}
+
+impl MessageCentre for FakeCentre {
+    fn admit(&self, account: &str, password: &str) -> Result<(), CentreRefusal> {
+        match (account, password) {
+            ("sm-sr", "secret") => Ok(()),
+            ("sm-sr", _) => Err(CentreRefusal::WrongPassword),
+            _ => Err(CentreRefusal::UnknownAccount),
+        }
+    }
+
+    fn submit(&self, account: &str, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
+        let answer = match submission.message.to.digits() {
+            "666" => Err(SubmitFault::Refused("nobody".into())),
+            "429" => Err(SubmitFault::Throttled),
+            _ => {
+                let mut submitted = self.submitted.lock().unwrap();
+                submitted.push((account.into(), submission));
+                let id = MessageId(format!("m{}", submitted.len()));
+                self.states.lock().unwrap().insert(id.clone(), MessageState::Enroute);
+                Ok(id)
+            }
+        };
+        Box::pin(async { answer })
+    }
+
+    fn state(&self, _: &str, id: &MessageId) -> Option<MessageState> {
+        self.states.lock().unwrap().get(id).copied()
+    }
+
+    fn cancel(&self, _: &str, id: &MessageId) -> Result<bool, Fault> {
+        Ok(self.states.lock().unwrap().remove(id).is_some())
+    }
+
+    fn next<'a>(&'a self, _: &'a str) -> BoxFuture<'a, QueuedDelivery> {
+        Box::pin(async {
+            loop {
+                let changed = self.changed.notified();
+                if let Some(first) = self.queue.lock().unwrap().front() {
+                    return first.clone();
+                }
+                changed.await;
+            }
+        })
+    }
+
+    fn taken(&self, _: &str, ticket: &DeliveryTicket) -> Result<(), Fault> {
+        self.queue.lock().unwrap().retain(|each| each.ticket != *ticket);
+        self.taken.lock().unwrap().push(ticket.clone());
+        self.changed.notify_waiters();
+        Ok(())
+    }
+}
+
+/// What a writer hears; says no as often as told.
+struct Sink {
+    heard: mpsc::UnboundedSender<Arrived>,
+    refusals: Mutex<u32>,
+}
+
+impl ShortMessageSink for Sink {
+    fn take(&self, arrived: Arrived) -> BoxFuture<'_, Result<(), Fault>> {
+        let mut refusals = self.refusals.lock().unwrap();
+        let answer = if *refusals > 0 {
+            *refusals -= 1;
+            Err(Fault::new("cannot", "told so", "wait"))
+        } else {
+            self.heard.send(arrived).unwrap();
+            Ok(())
+        };
+        Box::pin(async { answer })
+    }
+}
+
+struct Bench {
+    centre: Arc<FakeCentre>,
+    address: String,
+    stop: Option<oneshot::Sender<()>>,
+    served: tokio::task::JoinHandle<()>,
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Timestamp(1_795_000_000_000)))
+}
+
+async fn serve_at(address: &str, centre: Arc<FakeCentre>, submits_per_second: Option<u32>) -> Bench {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let retry_after = Duration::from_millis(1);
+    let settings = CentreSettings { submits_per_second, retry_after, ..CentreSettings::new("SMSC", clock()) };
+    let door: Arc<dyn MessageCentre> = Arc::<FakeCentre>::clone(&centre);
+    let served = tokio::spawn(serve_centre(listener, door, settings, async {
+        let _ = stopped.await;
+    }));
+    Bench { centre, address, stop: Some(stop), served }
+}
+
+async fn bench() -> Bench {
+    serve_at("127.0.0.1:0", Arc::default(), None).await
+}
+
+impl Bench {
+    async fn stop(mut self) -> (Arc<FakeCentre>, String) {
+        drop(self.stop.take());
+        self.served.await.unwrap();
+        (self.centre, self.address)
+    }
+
+    fn esme(&self, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Arrived>) {
+        let settings = EsmeSettings {
+            address: self.address.clone(),
+            system_id: "sm-sr".into(),
+            password: "secret".into(),
+            system_type: String::new(),
+        };
+        let (heard, hears) = mpsc::unbounded_channel();
+        let sink = Sink { heard, refusals: Mutex::new(refusals) };
+        (Esme::start(settings, Arc::new(sink), clock()), hears)
+    }
+
+    async fn raw(&self) -> Raw {
+        Raw { stream: TcpStream::connect(&self.address).await.unwrap(), buffer: vec![], sequence: 0 }
+    }
+}
+
+/// A peer that says what it likes.
+struct Raw {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    sequence: u32,
+}
+
+impl Raw {
+    async fn send(&mut self, command: CommandId, body: Vec<u8>) -> Frame {
+        self.sequence += 1;
+        let frame = Frame::request(command, self.sequence, body);
+        self.stream.write_all(&frame.to_bytes()).await.unwrap();
+        let answer = self.receive().await.unwrap();
+        assert_eq!(answer.sequence, self.sequence);
+        answer
+    }
+
+    async fn status(&mut self, command: CommandId, body: Vec<u8>) -> Status {
+        self.send(command, body).await.status
+    }
+
+    /// None when the peer has closed.
+    async fn receive(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = Frame::take(&mut self.buffer).unwrap() {
+                return Some(frame);
+            }
+            if self.stream.read_buf(&mut self.buffer).await.unwrap() == 0 {
+                return None;
+            }
+        }
+    }
+
+    async fn bind(&mut self, command: CommandId) {
+        assert_eq!(self.status(command, bind("sm-sr", "secret")).await, Status::OK);
+    }
+}
+
+fn bind(system_id: &str, password: &str) -> Vec<u8> {
+    let bind = Bind {
+        system_id: system_id.into(),
+        password: password.into(),
+        system_type: "EC".into(),
+        interface_version: VERSION,
+    };
+    bind.to_bytes()
+}
+
+fn submission(to: &str) -> Submission {
+    let message = ShortMessage::to_card("1000".parse().unwrap(), to.parse().unwrap(), vec![2, 0x70, 0, 7]);
+    Submission { message, validity: None, receipts: Receipts::Always }
+}
+
+fn from_device(octets: &[u8]) -> Arrived {
+    let (from, to) = ("+491".parse().unwrap(), "1000".parse().unwrap());
+    Arrived::Message(ShortMessage::to_card(from, to, octets.to_vec()))
+}
+
+#[tokio::test]
+async fn a_writer_submits_and_is_brought_what_comes() {
+    let bench = bench().await;
+    let (esme, mut hears) = bench.esme(0);
+    let id = esme.submit(submission("+492")).await.unwrap();
+    assert_eq!(id, MessageId("m1".into()));
+    assert_eq!(*bench.centre.submitted.lock().unwrap(), [("sm-sr".to_owned(), submission("+492"))]);
+    assert!(matches!(esme.submit(submission("666")).await, Err(SubmitFault::Refused(_))));
+    assert_eq!(esme.submit(submission("429")).await, Err(SubmitFault::Throttled));
+    for octets in [[2, 0x71, 0, 1], [2, 0x71, 0, 2], [2, 0x71, 0, 3]] {
+        bench.centre.bring(&octets[3].to_string(), from_device(&octets));
+    }
+    for octets in [[2, 0x71, 0, 1], [2, 0x71, 0, 2], [2, 0x71, 0, 3]] {
+        assert_eq!(hears.recv().await.unwrap(), from_device(&octets));
+    }
+    let (centre, _) = bench.stop().await;
+    assert_eq!(centre.taken.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_is_opened_again_and_nothing_is_lost() {
+    let bench = bench().await;
+    let (esme, mut hears) = bench.esme(0);
+    esme.bound().await;
+    let (centre, address) = bench.stop().await;
+    centre.bring("1", from_device(&[1]));
+    let bench = serve_at(&address, centre, None).await;
+    assert_eq!(hears.recv().await.unwrap(), from_device(&[1]));
+    assert!(esme.is_bound());
+    esme.submit(submission("+492")).await.unwrap();
+    assert_eq!(bench.centre.submitted.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_writer_cannot_take_stays_in_the_centre() {
+    let bench = bench().await;
+    let mut raw = bench.raw().await;
+    raw.bind(CommandId::BIND_RECEIVER).await;
+    bench.centre.bring("1", from_device(&[1]));
+    let delivery = raw.receive().await.unwrap();
+    let refusal = Frame::answer(&delivery, Status::TEMPORARY_RECEIVER_ERROR, message_id(""));
+    raw.stream.write_all(&refusal.to_bytes()).await.unwrap();
+    // It comes again, here or, when this session has ended, elsewhere.
+    let again = raw.receive().await.unwrap();
+    assert_eq!(again.body, delivery.body);
+    assert!(bench.centre.taken.lock().unwrap().is_empty());
+    drop(raw);
+    let mut raw = bench.raw().await;
+    raw.bind(CommandId::BIND_TRANSCEIVER).await;
+    let again = raw.receive().await.unwrap();
+    assert_eq!(again.body, delivery.body);
+    raw.stream.write_all(&Frame::answer(&again, Status::OK, message_id("")).to_bytes()).await.unwrap();
+    assert_eq!(raw.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
+    assert_eq!(*bench.centre.taken.lock().unwrap(), [DeliveryTicket("1".into())]);
+}
+
+#[tokio::test]
+async fn each_session_is_good_for_what_it_is_bound_for() {
+    let bench = bench().await;
+    let body = || translate::submit_sm(&submission("+492")).to_bytes();
+    let mut raw = bench.raw().await;
+    assert_eq!(raw.status(CommandId::SUBMIT_SM, body()).await, Status::INCORRECT_BIND_STATUS);
+    assert_eq!(raw.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
+    for (account, password, status) in [
+        ("sm-sr", "wrong", Status::INVALID_PASSWORD),
+        ("other", "secret", Status::INVALID_SYSTEM_ID),
+        ("much-too-long-an-account", "secret", Status::INVALID_SYSTEM_ID),
+        ("sm-sr", "toolongone", Status::INVALID_PASSWORD),
+    ] {
+        assert_eq!(raw.status(CommandId::BIND_TRANSMITTER, bind(account, password)).await, status);
+    }
+    let bound = raw.send(CommandId::BIND_TRANSMITTER, bind("sm-sr", "secret")).await;
+    assert_eq!(read_message_id(&bound.body).as_deref(), Some("SMSC"));
+    assert_eq!(raw.status(CommandId::BIND_RECEIVER, bind("sm-sr", "secret")).await, Status::ALREADY_BOUND);
+    let submitted = raw.send(CommandId::SUBMIT_SM, body()).await;
+    assert_eq!(read_message_id(&submitted.body).as_deref(), Some("m1"));
+    // query_sm: state ENROUTE; cancel_sm; and then it is gone.
+    let named = [message_id("m1"), vec![0, 0, 0]].concat();
+    let state = raw.send(CommandId::QUERY_SM, named.clone()).await;
+    assert_eq!((state.status, state.body), (Status::OK, b"m1\0\0\x01\0".to_vec()));
+    let cancel = [vec![0], named.clone(), vec![0, 0, 0]].concat();
+    assert_eq!(raw.status(CommandId::CANCEL_SM, cancel.clone()).await, Status::OK);
+    assert_eq!(raw.status(CommandId::CANCEL_SM, cancel).await, Status::CANCEL_FAILED);
+    assert_eq!(raw.status(CommandId::QUERY_SM, named).await, Status::INVALID_MESSAGE_ID);
+    assert_eq!(raw.status(CommandId::UNBIND, vec![]).await, Status::OK);
+    assert_eq!(raw.receive().await, None);
+
+    let mut raw = bench.raw().await;
+    raw.bind(CommandId::BIND_RECEIVER).await;
+    assert_eq!(raw.status(CommandId::SUBMIT_SM, body()).await, Status::INCORRECT_BIND_STATUS);
+}
+
+#[tokio::test]
+async fn hostile_pdus_are_answered_and_the_session_goes_on_where_it_can() {
+    let bench = bench().await;
+    let good = translate::submit_sm(&submission("+492"));
+    let mut raw = bench.raw().await;
+    raw.bind(CommandId::BIND_TRANSCEIVER).await;
+    let nack = raw.send(CommandId(0x0000_0ABC), vec![1, 2, 3]).await;
+    assert_eq!((nack.command, nack.status), (CommandId::GENERIC_NACK, Status::INVALID_COMMAND_ID));
+    // Every prefix of a good body is refused, and none ends the session.
+    let whole = good.to_bytes();
+    for length in 0..whole.len() {
+        assert_ne!(raw.status(CommandId::SUBMIT_SM, whole[..length].to_vec()).await, Status::OK, "{length}");
+    }
+    // Optional parameters that do not add up, a message without end, a text that is not one.
+    for (tail, status) in [
+        (&[0x04][..], Status::INVALID_OPTIONAL_PART),
+        (&[0x04, 0x24, 0xFF, 0xFF], Status::INVALID_PARAMETER_LENGTH),
+        (&[0x04, 0x24, 0x00, 0x00], Status::INVALID_MESSAGE_LENGTH),
+        (&[0x13; 4 * 0x1317], Status::OK),
+    ] {
+        let body = [whole.as_slice(), tail].concat();
+        assert_eq!(raw.status(CommandId::SUBMIT_SM, body).await, status);
+    }
+    let many = (0..65).map(|number| (Tag(0x1400 + number), vec![])).collect();
+    let too_many = Sm { parameters: many, ..good.clone() };
+    assert_eq!(raw.status(CommandId::SUBMIT_SM, too_many.to_bytes()).await, Status::INVALID_OPTIONAL_PART);
+    let long = Sm {
+        short_message: vec![],
+        parameters: vec![(Tag::MESSAGE_PAYLOAD, vec![0; 0xFFFF])],
+        ..good.clone()
+    };
+    assert_eq!(raw.status(CommandId::SUBMIT_SM, long.to_bytes()).await, Status::INVALID_MESSAGE_LENGTH);
+    // Answers to nothing are passed over.
+    for command in [CommandId::DELIVER_SM.answer(), CommandId::GENERIC_NACK, CommandId(0xFFFF_FFFF)] {
+        raw.stream.write_all(&Frame::request(command, 99, vec![0xFF; 40]).to_bytes()).await.unwrap();
+    }
+    assert_eq!(raw.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
+    assert_eq!(bench.centre.submitted.lock().unwrap().len(), 1);
+
+    for length in [0_u32, 15, 70_001, u32::MAX] {
+        let mut raw = bench.raw().await;
+        let header = [length.to_be_bytes(), 4_u32.to_be_bytes(), [0; 4], 7_u32.to_be_bytes()].concat();
+        raw.stream.write_all(&header).await.unwrap();
+        let nack = raw.receive().await.unwrap();
+        assert_eq!((nack.status, nack.command), (Status::INVALID_COMMAND_LENGTH, CommandId::GENERIC_NACK));
+        assert_eq!(raw.receive().await, None, "the session is over");
+    }
+    // Half a PDU and the end.
+    let mut raw = bench.raw().await;
+    raw.stream.write_all(&[0, 0, 0, 32, 0]).await.unwrap();
+    raw.stream.shutdown().await.unwrap();
+    assert_eq!(raw.receive().await, None);
+}
+
+#[tokio::test]
+async fn whoever_submits_too_fast_is_throttled() {
+    let bench = serve_at("127.0.0.1:0", Arc::default(), Some(2)).await;
+    let mut raw = bench.raw().await;
+    raw.bind(CommandId::BIND_TRANSMITTER).await;
+    let body = translate::submit_sm(&submission("+492")).to_bytes();
+    // More than two windows' worth in far less than a second: at least one is refused whenever the second ends.
+    let mut refused = 0;
+    for _ in 0..9 {
+        let status = raw.status(CommandId::SUBMIT_SM, body.clone()).await;
+        refused += u32::from(status == Status::THROTTLED);
+    }
+    assert!(refused >= 1);
+    assert_eq!(bench.centre.submitted.lock().unwrap().len(), 9 - refused as usize);
+}
+
+#[tokio::test]
+async fn two_sessions_of_a_writer_are_not_brought_the_same() {
+    let bench = bench().await;
+    let (mut first, mut second) = (bench.raw().await, bench.raw().await);
+    first.bind(CommandId::BIND_RECEIVER).await;
+    bench.centre.bring("1", from_device(&[1]));
+    let delivery = first.receive().await.unwrap();
+    second.bind(CommandId::BIND_RECEIVER).await;
+    assert_eq!(second.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
+    // The first goes without having answered: now the second is brought it.
+    drop(first);
+    assert_eq!(second.receive().await.unwrap().body, delivery.body);
+}
+
+#[tokio::test]
+async fn a_refused_delivery_comes_again_to_the_same_writer() {
+    let bench = bench().await;
+    let (esme, mut hears) = bench.esme(2);
+    let delivery = from_device(&[1]);
+    bench.centre.bring("1", delivery.clone());
+    assert_eq!(hears.recv().await.unwrap(), delivery);
+    drop(esme);
+    let (centre, _) = bench.stop().await;
+    assert!(centre.taken.lock().unwrap().len() <= 1);
+}
+
+/// Another's codec reads what we write, field by field, and writes what we read.
+#[test]
+fn another_codec_agrees_with_ours() {
+    use rusmpp::pdus::{BindTransceiver, SubmitSm};
+    use rusmpp::types::{COctetString, OctetString};
+    use rusmpp::values::{DataCoding, EsmClass, InterfaceVersion, Npi, RegisteredDelivery, Ton};
+    use rusmpp::{Command, CommandStatus, Pdu};
+    use tokio_util::codec::{Decoder, Encoder};
+
+    let ours = Frame::request(CommandId::SUBMIT_SM, 7, translate::submit_sm(&submission("+492")).to_bytes());
+    let mut octets = bytes::BytesMut::from(ours.to_bytes().as_slice());
+    let read = CommandCodec::new().decode(&mut octets).unwrap().unwrap();
+    let Some(Pdu::SubmitSm(theirs)) = read.pdu() else { panic!("{read:?}") };
+    assert_eq!(theirs.destination_addr.to_string(), "492");
+    assert_eq!(theirs.short_message().as_ref(), [2, 0x70, 0, 7]);
+    assert_eq!((theirs.protocol_id, theirs.dest_addr_ton), (0x7F, Ton::International));
+
+    let written = SubmitSm::builder()
+        .source_addr(COctetString::from_slice(b"1000\0").unwrap())
+        .dest_addr_ton(Ton::International)
+        .dest_addr_npi(Npi::Isdn)
+        .destination_addr(COctetString::from_slice(b"492\0").unwrap())
+        .esm_class(EsmClass::from(0x40))
+        .protocol_id(0x7F)
+        .registered_delivery(RegisteredDelivery::from(1))
+        .data_coding(DataCoding::from(0xF6))
+        .short_message(OctetString::from_slice(&[2, 0x70, 0, 7]).unwrap())
+        .build();
+    let mut octets = bytes::BytesMut::new();
+    CommandCodec::new().encode(Command::new(CommandStatus::EsmeRok, 7, written), &mut octets).unwrap();
+    let frame = Frame::take(&mut octets.to_vec()).unwrap().unwrap();
+    let sm = Sm::parse(&frame.body).unwrap();
+    let mut expected = translate::submit_sm(&submission("+492"));
+    expected.source.npi = sm.source.npi;
+    assert_eq!((frame.sequence, sm), (7, expected));
+
+    let theirs = BindTransceiver::builder()
+        .system_id(COctetString::from_slice(b"sm-sr\0").unwrap())
+        .password(COctetString::from_slice(b"secret\0").unwrap())
+        .system_type(COctetString::from_slice(b"EC\0").unwrap())
+        .interface_version(InterfaceVersion::Smpp3_4)
+        .build();
+    let mut octets = bytes::BytesMut::new();
+    CommandCodec::new().encode(Command::new(CommandStatus::EsmeRok, 1, theirs), &mut octets).unwrap();
+    assert_eq!(octets[HEADER..], bind("sm-sr", "secret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_centre_that_is_not_there_is_a_passing_fault() {
+    let settings = EsmeSettings {
+        address: "127.0.0.1:1".into(),
+        system_id: "sm-sr".into(),
+        password: "secret".into(),
+        system_type: String::new(),
+    };
+    let (heard, _hears) = mpsc::unbounded_channel();
+    let esme = Esme::start(settings, Arc::new(Sink { heard, refusals: Mutex::new(0) }), clock());
+    let fault = esme.submit(submission("+492")).await.unwrap_err();
+    assert!(fault.is_passing(), "{fault}");
+    assert!(!esme.is_bound());
+    // As long as nobody is there, there is nothing to wait for.
+    assert!(tokio::time::timeout(Duration::from_secs(60), esme.bound()).await.is_err());
+}

@@ -1,0 +1,442 @@
+//! Short messages as PDUs: SMPP 3.4 sections 5.2 and appendix B, against the types of `world`.
+
+use std::time::Duration;
+
+use rsp::time::Timestamp;
+use world::{
+    Arrived, MessageId, MessageState, PhoneNumber, Receipt, Receipts, ShortMessage, Submission, SubmitFault,
+};
+
+use super::pdu::{Address, Sm, Status, Tag};
+
+/// `esm_class`: section 5.2.12.
+const MESSAGE_TYPE: u8 = 0x3C;
+const DELIVERY_RECEIPT: u8 = 0x04;
+/// What a card gave in its delivery report has no type of its own; this one is "from the SME itself, on delivery".
+const SME_DELIVERY_ACKNOWLEDGEMENT: u8 = 0x08;
+const HAS_HEADER: u8 = 0x40;
+/// Messaging modes: default and store and forward are what this is; datagram and transaction are not.
+const MODE: u8 = 0x03;
+const STORE_AND_FORWARD: u8 = 0x03;
+
+/// User data: TS 23.040 section 9.2.3.24. Of text in the default alphabet one octet is one character here.
+const MAX_OCTETS: usize = 140;
+const MAX_CHARACTERS: usize = 160;
+
+/// What a writer submits.
+///
+/// # Errors
+/// What is wrong, as the status of the answer.
+pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, Status> {
+    if !matches!(sm.esm_class & MODE, 0 | STORE_AND_FORWARD) || sm.esm_class & MESSAGE_TYPE != 0 {
+        return Err(Status::INVALID_ESM_CLASS);
+    }
+    if !sm.schedule_delivery_time.is_empty() {
+        return Err(Status::INVALID_SCHEDULE);
+    }
+    let receipts = match sm.registered_delivery & 0x03 {
+        0 => Receipts::None,
+        1 => Receipts::Always,
+        2 => Receipts::OnFailure,
+        _ => return Err(Status::INVALID_PARAMETER_VALUE),
+    };
+    let validity = match sm.validity_period.as_str() {
+        "" => None,
+        text => Some(period(text, now).ok_or(Status::INVALID_EXPIRY)?),
+    };
+    let message = short_message(sm)?;
+    if message.to.digits().is_empty() {
+        return Err(Status::INVALID_DESTINATION_ADDRESS);
+    }
+    Ok(Submission { message, validity, receipts })
+}
+
+/// A message in either direction.
+///
+/// # Errors
+/// What is wrong, as the status of the answer.
+pub(super) fn short_message(sm: &Sm) -> Result<ShortMessage, Status> {
+    let message = sm.message()?;
+    let data_coding = to_dcs(sm.data_coding);
+    let most = if is_default_alphabet(data_coding) { MAX_CHARACTERS } else { MAX_OCTETS };
+    if message.len() > most {
+        return Err(Status::INVALID_MESSAGE_LENGTH);
+    }
+    let number = |address: &Address, bad| {
+        PhoneNumber::new(address.ton, address.npi, address.digits.as_str()).map_err(|_| bad)
+    };
+    Ok(ShortMessage {
+        from: number(&sm.source, Status::INVALID_SOURCE_ADDRESS)?,
+        to: number(&sm.destination, Status::INVALID_DESTINATION_ADDRESS)?,
+        protocol_identifier: sm.protocol_id,
+        data_coding,
+        has_header: sm.esm_class & HAS_HEADER != 0,
+        user_data: message.to_vec(),
+    })
+}
+
+/// `data_coding` (section 5.2.19) as TP-DCS: the groups from C0 on are the same; below, SMPP numbers alphabets.
+/// IA5 and Latin 1 go as the default alphabet, which has their letters and digits in the same places.
+fn to_dcs(data_coding: u8) -> u8 {
+    match data_coding {
+        0x01 | 0x03 => 0x00,
+        0x02 => 0x04,
+        same => same,
+    }
+}
+
+fn is_default_alphabet(dcs: u8) -> bool {
+    match dcs >> 4 {
+        0x0..=0x7 => dcs & 0x2C == 0,
+        0xF => dcs & 0x04 == 0,
+        _ => false,
+    }
+}
+
+/// A submission as a writer sends it.
+pub(super) fn submit_sm(submission: &Submission) -> Sm {
+    let mut sm = body_of(&submission.message);
+    sm.registered_delivery = match submission.receipts {
+        Receipts::None => 0,
+        Receipts::Always => 1,
+        Receipts::OnFailure => 2,
+    };
+    sm.validity_period = submission.validity.map(relative).unwrap_or_default();
+    sm
+}
+
+fn body_of(message: &ShortMessage) -> Sm {
+    Sm {
+        source: address(&message.from),
+        destination: address(&message.to),
+        esm_class: if message.has_header { HAS_HEADER } else { 0 },
+        protocol_id: message.protocol_identifier,
+        data_coding: message.data_coding,
+        short_message: message.user_data.clone(),
+        ..Sm::default()
+    }
+}
+
+fn address(number: &PhoneNumber) -> Address {
+    Address { ton: number.ton(), npi: number.npi(), digits: number.digits().to_owned() }
+}
+
+/// What the centre brings to a writer.
+pub(super) fn deliver_sm(arrived: &Arrived) -> Sm {
+    match arrived {
+        Arrived::Message(message) => body_of(message),
+        Arrived::Report(id, message) => {
+            let mut sm = body_of(message);
+            sm.esm_class |= SME_DELIVERY_ACKNOWLEDGEMENT;
+            sm.parameters.push((Tag::RECEIPTED_MESSAGE_ID, text(&id.0)));
+            sm
+        }
+        Arrived::Receipt(receipt) => Sm {
+            source: address(&receipt.to),
+            destination: address(&receipt.from),
+            esm_class: DELIVERY_RECEIPT,
+            short_message: receipt_text(receipt).into_bytes(),
+            parameters: vec![
+                (Tag::RECEIPTED_MESSAGE_ID, text(&receipt.id.0)),
+                (Tag::MESSAGE_STATE, vec![state_number(receipt.state)]),
+            ],
+            ..Sm::default()
+        },
+    }
+}
+
+/// What a centre has brought.
+///
+/// # Errors
+/// What is wrong, as the status of the answer.
+pub(super) fn arrived(sm: &Sm, now: Timestamp) -> Result<Arrived, Status> {
+    match sm.esm_class & MESSAGE_TYPE {
+        DELIVERY_RECEIPT => receipt(sm, now).map(Arrived::Receipt),
+        SME_DELIVERY_ACKNOWLEDGEMENT => {
+            let message = short_message(sm)?;
+            Ok(match sm.parameter(Tag::RECEIPTED_MESSAGE_ID).and_then(untext) {
+                Some(id) => Arrived::Report(MessageId(id), message),
+                None => Arrived::Message(message),
+            })
+        }
+        _ => short_message(sm).map(Arrived::Message),
+    }
+}
+
+/// Appendix B: the text that every vendor's receipt has, more or less.
+fn receipt_text(receipt: &Receipt) -> String {
+    let delivered = u8::from(receipt.state == MessageState::Delivered);
+    let excerpt: String =
+        receipt.why.chars().filter(|each| each.is_ascii_graphic() || *each == ' ').take(20).collect();
+    format!(
+        "id:{} sub:001 dlvrd:00{delivered} submit date:{} done date:{} stat:{} err:000 text:{excerpt}",
+        receipt.id,
+        short_time(receipt.submitted),
+        short_time(receipt.ended),
+        state_word(receipt.state),
+    )
+}
+
+/// A receipt: by its optional parameters where there are any, else by its text.
+fn receipt(sm: &Sm, now: Timestamp) -> Result<Receipt, Status> {
+    let said = String::from_utf8_lossy(sm.message()?).into_owned();
+    let word = |name: &str| {
+        let (_, rest) = said.split_once(name)?;
+        rest.split_whitespace().next().map(str::to_owned)
+    };
+    let id = sm.parameter(Tag::RECEIPTED_MESSAGE_ID).and_then(untext).or_else(|| word("id:"));
+    let state = match sm.parameter(Tag::MESSAGE_STATE) {
+        Some([number]) => state_of_number(*number),
+        _ => word("stat:").and_then(|word| state_of_word(&word)),
+    };
+    let time = |name: &str| word(name).and_then(|text| long_time(&text)).unwrap_or(now);
+    let number = |address: &Address, bad| {
+        PhoneNumber::new(address.ton, address.npi, address.digits.as_str()).map_err(|_| bad)
+    };
+    let why = said.split_once("ext:").map(|(_, why)| why.trim().to_owned()).unwrap_or_default();
+    Ok(Receipt {
+        id: MessageId(id.ok_or(Status::MISSING_PARAMETER)?),
+        to: number(&sm.source, Status::INVALID_SOURCE_ADDRESS)?,
+        from: number(&sm.destination, Status::INVALID_DESTINATION_ADDRESS)?,
+        state: state.unwrap_or(MessageState::Unknown),
+        submitted: time("submit date:"),
+        ended: time("done date:"),
+        why,
+    })
+}
+
+/// The status of a submission that the centre did not take.
+pub(super) fn status_of(fault: &SubmitFault) -> Status {
+    match fault {
+        SubmitFault::Unreachable(_) => Status::SYSTEM_ERROR,
+        SubmitFault::Throttled => Status::THROTTLED,
+        SubmitFault::Refused(_) => Status::SUBMIT_FAILED,
+    }
+}
+
+/// Why a centre elsewhere did not take a submission.
+pub(super) fn fault_of(status: Status) -> SubmitFault {
+    match status {
+        Status::THROTTLED | Status::QUEUE_FULL => SubmitFault::Throttled,
+        Status::SYSTEM_ERROR => SubmitFault::Unreachable(status.to_string()),
+        refused => SubmitFault::Refused(refused.to_string()),
+    }
+}
+
+/// Section 5.2.28: number, word of appendix B.
+const STATES: [(MessageState, u8, &str); 7] = [
+    (MessageState::Enroute, 1, "ENROUTE"),
+    (MessageState::Delivered, 2, "DELIVRD"),
+    (MessageState::Expired, 3, "EXPIRED"),
+    (MessageState::Deleted, 4, "DELETED"),
+    (MessageState::Undeliverable, 5, "UNDELIV"),
+    (MessageState::Unknown, 7, "UNKNOWN"),
+    (MessageState::Rejected, 8, "REJECTD"),
+];
+
+pub(super) fn state_number(state: MessageState) -> u8 {
+    STATES.iter().find(|(each, ..)| *each == state).map_or(7, |(_, number, _)| *number)
+}
+
+fn state_word(state: MessageState) -> &'static str {
+    STATES.iter().find(|(each, ..)| *each == state).map_or("UNKNOWN", |(.., word)| word)
+}
+
+fn state_of_number(number: u8) -> Option<MessageState> {
+    STATES.iter().find(|(_, each, _)| *each == number).map(|(state, ..)| *state)
+}
+
+fn state_of_word(word: &str) -> Option<MessageState> {
+    STATES.iter().find(|(.., each)| word.eq_ignore_ascii_case(each)).map(|(state, ..)| *state)
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [text.as_bytes(), &[0]].concat()
+}
+
+fn untext(octets: &[u8]) -> Option<String> {
+    let text = octets.split(|octet| *octet == 0).next()?;
+    String::from_utf8(text.to_vec()).ok().filter(|text| !text.is_empty())
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+/// What a relative period means by a month and a year depends on today; nobody notices.
+const MONTH: u64 = 30 * DAY;
+const YEAR: u64 = 365 * DAY;
+
+/// Section 7.1.1.2: YYMMDDhhmmss000R.
+fn relative(period: Duration) -> String {
+    // Rounded up: no time at all would be the centre's own choice.
+    let seconds = period.as_secs().saturating_add(u64::from(period.subsec_nanos() > 0)).max(1);
+    let part = |of: u64, below: u64| seconds % below / of;
+    let years = (seconds / YEAR).min(99);
+    let rest = seconds % YEAR;
+    let (months, days) = (rest / MONTH, rest % MONTH / DAY);
+    // Twelve months of 30 days leave five days that would be a month 12.
+    let (months, days) = if months > 11 { (11, days.saturating_add(30)) } else { (months, days) };
+    let (hours, minutes, seconds) = (part(HOUR, DAY), part(MINUTE, HOUR), part(1, MINUTE));
+    format!("{years:02}{months:02}{days:02}{hours:02}{minutes:02}{seconds:02}000R")
+}
+
+/// Section 7.1.1: how long from now; none if it is no time, or not after now.
+fn period(text: &str, now: Timestamp) -> Option<Duration> {
+    if text.len() != 16 || !text.is_ascii() || !text.get(..15)?.bytes().all(|each| each.is_ascii_digit()) {
+        return None;
+    }
+    let two = |at: usize| text.get(at..at.checked_add(2)?)?.parse::<u64>().ok();
+    let [years, months, days, hours, minutes, seconds] =
+        [two(0)?, two(2)?, two(4)?, two(6)?, two(8)?, two(10)?];
+    let period = if text.ends_with('R') {
+        let total =
+            [(years, YEAR), (months, MONTH), (days, DAY), (hours, HOUR), (minutes, MINUTE), (seconds, 1)];
+        Duration::from_secs(total.iter().map(|(count, of)| count.saturating_mul(*of)).sum())
+    } else {
+        let sign = text.get(15..)?;
+        let quarters =
+            two(13)?.checked_mul(15).filter(|minutes| matches!(sign, "+" | "-") && *minutes <= 14 * 60)?;
+        let (zone_hours, zone_minutes) = (quarters / 60, quarters % 60);
+        let at: Timestamp = format!(
+            "20{years:02}-{months:02}-{days:02}T{hours:02}:{minutes:02}:{seconds:02}{sign}{zone_hours:02}:{zone_minutes:02}"
+        )
+        .parse()
+        .ok()?;
+        at.since(now)
+    };
+    (!period.is_zero()).then_some(period)
+}
+
+/// Appendix B: YYMMDDhhmm.
+fn short_time(time: Timestamp) -> String {
+    let digits: String = time.to_string().chars().filter(char::is_ascii_digit).collect();
+    digits.get(2..12).unwrap_or("0000000000").to_owned()
+}
+
+fn long_time(text: &str) -> Option<Timestamp> {
+    let two = |at: usize| text.get(at..at.checked_add(2)?);
+    let [years, months, days, hours, minutes] = [two(0)?, two(2)?, two(4)?, two(6)?, two(8)?];
+    format!("20{years}-{months}-{days}T{hours}:{minutes}:00Z").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    fn number(text: &str) -> PhoneNumber {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_message_for_a_card_keeps_class_header_and_identifier() {
+        let message = ShortMessage::to_card(number("+491"), number("+492"), vec![2, 0x70, 0, 0, 1]);
+        let validity = Some(Duration::from_secs(3661));
+        let sent = Submission { message, validity, receipts: Receipts::Always };
+        let sm = submit_sm(&sent);
+        assert_eq!((sm.esm_class, sm.protocol_id, sm.data_coding), (0x40, 0x7F, 0xF6));
+        assert_eq!(sm.validity_period, "000000010101000R");
+        assert_eq!(Sm::parse(&sm.to_bytes()).unwrap(), sm);
+        assert_eq!(submission(&sm, NOW).unwrap(), sent);
+        // The payload in its other place is the same message.
+        let elsewhere = Sm {
+            short_message: vec![],
+            parameters: vec![(Tag::MESSAGE_PAYLOAD, sm.short_message.clone())],
+            ..sm.clone()
+        };
+        assert_eq!(submission(&elsewhere, NOW).unwrap(), sent);
+        let in_both = Sm { short_message: vec![1], ..elsewhere };
+        assert_eq!(submission(&in_both, NOW), Err(Status::INVALID_MESSAGE_LENGTH));
+    }
+
+    #[test]
+    fn what_a_centre_brings_comes_back_as_it_was() {
+        let message = ShortMessage::to_card(number("+491"), number("1000"), vec![2, 0x71, 0, 9]);
+        let minute = Timestamp(NOW.0 / 60_000 * 60_000);
+        let receipt = Receipt {
+            id: MessageId("00ab".into()),
+            to: number("+491"),
+            from: number("1000"),
+            state: MessageState::Expired,
+            submitted: minute,
+            ended: minute.plus(Duration::from_secs(60)),
+            why: "never reached".into(),
+        };
+        for brought in [
+            Arrived::Message(message.clone()),
+            Arrived::Report(MessageId("7".into()), message),
+            Arrived::Receipt(receipt.clone()),
+        ] {
+            let sm = Sm::parse(&deliver_sm(&brought).to_bytes()).unwrap();
+            assert_eq!(arrived(&sm, NOW).unwrap(), brought);
+        }
+        // As centres have it that know no optional parameters, or write their text in capitals.
+        let mut plain = deliver_sm(&Arrived::Receipt(receipt.clone()));
+        plain.parameters.clear();
+        assert_eq!(arrived(&plain, NOW).unwrap(), Arrived::Receipt(receipt));
+        plain.short_message = b"something else".to_vec();
+        assert_eq!(arrived(&plain, NOW), Err(Status::MISSING_PARAMETER));
+    }
+
+    #[test]
+    fn validity_periods_are_relative_or_absolute() {
+        for (text, seconds) in
+            [("000000000001000R", 1), ("000001000000000R", 86_400), ("010000000000000R", 31_536_000)]
+        {
+            assert_eq!(period(text, NOW), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for seconds in [1, 59, 3600, 86_399, 29 * 86_400, 40 * 86_400, 364 * 86_400, 500 * 86_400] {
+            let period_of = Duration::from_secs(seconds);
+            assert_eq!(period(&relative(period_of), NOW), Some(period_of), "{seconds}");
+        }
+        let hour: Timestamp = "2026-11-22T11:00:00Z".parse().unwrap();
+        for absolute in ["261122120000000+", "261122130000004+", "261122110000004-"] {
+            assert_eq!(period(absolute, hour), Some(Duration::from_secs(3600)), "{absolute}");
+        }
+        for wrong in [
+            "1",
+            "000000000000000R",
+            "26112212000000xR",
+            "261122100000000+",
+            "261322120000000+",
+            "2611221200000é",
+        ] {
+            assert_eq!(period(wrong, hour), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_no_centre_does_here_is_refused_by_name() {
+        let good = submit_sm(&Submission {
+            message: ShortMessage::to_card(number("1"), number("+492"), vec![0; 140]),
+            validity: None,
+            receipts: Receipts::None,
+        });
+        let changed = |change: fn(&mut Sm)| {
+            let mut sm = good.clone();
+            change(&mut sm);
+            submission(&sm, NOW).err()
+        };
+        assert_eq!(changed(|_| {}), None);
+        for (change, status) in [
+            ((|sm| sm.esm_class |= 1) as fn(&mut Sm), Status::INVALID_ESM_CLASS),
+            (|sm| sm.esm_class |= 4, Status::INVALID_ESM_CLASS),
+            (|sm| sm.schedule_delivery_time = "000001000000000R".into(), Status::INVALID_SCHEDULE),
+            (|sm| sm.validity_period = "soon".into(), Status::INVALID_EXPIRY),
+            (|sm| sm.registered_delivery = 3, Status::INVALID_PARAMETER_VALUE),
+            (|sm| sm.short_message.push(0), Status::INVALID_MESSAGE_LENGTH),
+            (|sm| sm.destination.digits.clear(), Status::INVALID_DESTINATION_ADDRESS),
+            (|sm| sm.destination.digits = "+4".into(), Status::INVALID_DESTINATION_ADDRESS),
+            (|sm| sm.source.ton = 9, Status::INVALID_SOURCE_ADDRESS),
+        ] {
+            assert_eq!(changed(change), Some(status));
+        }
+        // Text in the default alphabet: an octet a character, 160 of them.
+        assert_eq!(changed(|sm| (sm.data_coding, sm.short_message) = (0, vec![b'a'; 160])), None);
+        assert_eq!(
+            changed(|sm| (sm.data_coding, sm.short_message) = (8, vec![0; 142])),
+            Some(Status::INVALID_MESSAGE_LENGTH)
+        );
+    }
+}

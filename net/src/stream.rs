@@ -1,0 +1,85 @@
+//! Connections that a device opens for its card: TCP, and nothing on top of it.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind};
+
+/// A card gives up after its device does; cards that open channels are used to mobile networks, and to seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Dials over TCP. Names that are in no DNS can be told where they are.
+#[derive(Clone, Debug, Default)]
+pub struct TcpDial {
+    connect_to: Vec<(String, String)>,
+}
+
+impl TcpDial {
+    /// The same, connecting to `address` (`host:port`) whenever `host` is dialled, whatever the port.
+    #[must_use]
+    pub fn with_connect_to(mut self, host: impl Into<String>, address: impl Into<String>) -> Self {
+        self.connect_to.push((host.into(), address.into()));
+        self
+    }
+
+    async fn connect(&self, host: &str, port: u16) -> Result<BoxByteStream, LinkFault> {
+        let told = self.connect_to.iter().find(|(name, _)| name.eq_ignore_ascii_case(host));
+        let bracketed =
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let address = told.map_or(bracketed, |(_, address)| address.clone());
+        let fault = |kind, why: String| LinkFault::new(kind, address.clone(), why);
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(|error| fault(LinkFaultKind::Reset, error.to_string()))?;
+                Ok(Box::new(stream))
+            }
+            Ok(Err(error)) => Err(fault(kind_of(&error), error.to_string())),
+            Err(_) => Err(fault(LinkFaultKind::Timeout, format!("no connection within {CONNECT_TIMEOUT:?}"))),
+        }
+    }
+}
+
+fn kind_of(error: &io::Error) -> LinkFaultKind {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => LinkFaultKind::Refused,
+        io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::AddrNotAvailable => LinkFaultKind::Unreachable,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => LinkFaultKind::Reset,
+        io::ErrorKind::TimedOut => LinkFaultKind::Timeout,
+        _ => LinkFaultKind::Unresolved,
+    }
+}
+
+impl Dial for TcpDial {
+    fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<BoxByteStream, LinkFault>> {
+        Box::pin(self.connect(host, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_is_dialled_where_it_is_said_to_be() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let dial = TcpDial::default().with_connect_to("sm-sr.example.com", address.to_string());
+        let mut own = dial.dial("SM-SR.example.com", 443).await.unwrap();
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        own.write_all(b"hello").await.unwrap();
+        own.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        theirs.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"hello");
+        drop(listener);
+        let refused = dial.dial("127.0.0.1", address.port()).await.err().map(|fault| fault.kind);
+        assert_eq!(refused, Some(LinkFaultKind::Refused));
+    }
+}

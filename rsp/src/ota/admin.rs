@@ -1,0 +1,421 @@
+//! Remote administration over HTTP: GlobalPlatform Amendment B section 3, as SGP.02 section 2.4.4 profiles it.
+//!
+//! The card is the client. It has no HTTP library, so its side is octets out ([`Post::to_bytes`]) and octets in
+//! ([`ReplyReader`]); the server's side is `http`'s types.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::der::{DecodeError, Problem};
+use crate::ids::{Aid, Eid, InvalidId};
+
+/// X-Admin-Protocol.
+pub const PROTOCOL: &str = "globalplatform-remote-admin/1.0";
+/// Content-Type of a command script.
+pub const COMMANDS: &str = "application/vnd.globalplatform.card-content-mgt;version=1.0";
+/// Content-Type of a response script.
+pub const RESPONSES: &str = "application/vnd.globalplatform.card-content-mgt-response;version=1.0";
+
+/// X-Admin-Protocol: [`PROTOCOL`].
+pub const X_PROTOCOL: &str = "x-admin-protocol";
+/// X-Admin-From: an [`AgentId`].
+pub const X_FROM: &str = "x-admin-from";
+/// X-Admin-Resume: `true`.
+pub const X_RESUME: &str = "x-admin-resume";
+/// X-Admin-Script-Status: a [`ScriptStatus`].
+pub const X_SCRIPT_STATUS: &str = "x-admin-script-status";
+/// X-Admin-Next-URI.
+pub const X_NEXT_URI: &str = "x-admin-next-uri";
+/// X-Admin-Targeted-Application: see [`application_path`].
+pub const X_TARGETED_APPLICATION: &str = "x-admin-targeted-application";
+
+/// Who asks: X-Admin-From, in the form that SGP.02 gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AgentId {
+    /// The card.
+    pub eid: Eid,
+}
+
+/// ISD-R in the form of X-Admin-From and X-Admin-Targeted-Application.
+const AGENT_OF_EID: &str = "//se-id/eid/";
+const AGENT_IS_ISD_R: &str = ";//aa-id/aid/A000000559/1010FFFFFFFF8900000100";
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{AGENT_OF_EID}{}{AGENT_IS_ISD_R}", self.eid)
+    }
+}
+
+impl FromStr for AgentId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bad =
+            || InvalidId::new(text, "an administration agent such as //se-id/eid/8904...;//aa-id/aid/...");
+        let (eid, agent) =
+            text.strip_prefix(AGENT_OF_EID).and_then(|rest| rest.split_once(';')).ok_or_else(bad)?;
+        let is_isd_r =
+            AGENT_IS_ISD_R.strip_prefix(';').is_some_and(|isd_r| agent.eq_ignore_ascii_case(isd_r));
+        if !is_isd_r {
+            return Err(bad());
+        }
+        eid.parse().map(|eid| Self { eid }).map_err(|_| bad())
+    }
+}
+
+/// An application as X-Admin-Targeted-Application names it: `//aid/<RID>/<PIX>`.
+pub fn application_path(aid: &Aid) -> String {
+    let (rid, pix) = aid.0.split_at_checked(5).unwrap_or((&aid.0, &[]));
+    format!("//aid/{}/{}", hex::encode_upper(rid), hex::encode_upper(pix))
+}
+
+/// The application that X-Admin-Targeted-Application names.
+///
+/// # Errors
+/// The text is of another form.
+pub fn application_of_path(path: &str) -> Result<Aid, InvalidId> {
+    let bad = || InvalidId::new(path, "an application such as //aid/A000000559/1010FFFFFFFF8900000100");
+    let (rid, pix) = path.strip_prefix("//aid/").and_then(|rest| rest.split_once('/')).ok_or_else(bad)?;
+    if rid.len() != 10 {
+        return Err(bad());
+    }
+    format!("{rid}{pix}").parse().map_err(|_| bad())
+}
+
+/// X-Admin-Script-Status: how the script before went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ScriptStatus {
+    /// It was processed; the body tells how.
+    Ok,
+    /// There is no such application.
+    UnknownApplication,
+    /// The application is no security domain.
+    NotASecurityDomain,
+    /// The security is not sufficient.
+    SecurityError,
+}
+
+impl ScriptStatus {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Ok, "ok"),
+        (Self::UnknownApplication, "unknown-application"),
+        (Self::NotASecurityDomain, "not-a-security-domain"),
+        (Self::SecurityError, "security-error"),
+    ];
+}
+
+impl fmt::Display for ScriptStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = Self::ALL.iter().find(|(status, _)| status == self).map_or("", |(_, text)| text);
+        f.write_str(text)
+    }
+}
+
+impl FromStr for ScriptStatus {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Self::ALL
+            .into_iter()
+            .find(|(_, each)| *each == text)
+            .map(|(status, _)| status)
+            .ok_or_else(|| InvalidId::new(text, "a script status such as ok"))
+    }
+}
+
+/// A request of the card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Path and query.
+    pub uri: String,
+    /// Host.
+    pub host: String,
+    /// X-Admin-From.
+    pub agent: String,
+    /// X-Admin-Resume: what was left unanswered in an earlier session is sent again.
+    pub resume: bool,
+    /// How the script before went, and its response script; absent in the first request.
+    pub result: Option<(ScriptStatus, Vec<u8>)>,
+}
+
+impl Post {
+    /// The request, its body in one chunk.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut head = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nX-Admin-Protocol: {PROTOCOL}\r\nX-Admin-From: {}\r\n",
+            self.uri, self.host, self.agent
+        );
+        if self.resume {
+            head.push_str("X-Admin-Resume: true\r\n");
+        }
+        let Some((status, body)) = &self.result else {
+            // A request without a body needs to say so, or some servers wait for one.
+            return format!("{head}Content-Length: 0\r\n\r\n").into_bytes();
+        };
+        head.push_str(&format!(
+            "Content-Type: {RESPONSES}\r\nX-Admin-Script-Status: {status}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
+        [head.as_bytes(), &chunked(body)].concat()
+    }
+
+    /// From a request that a server got.
+    ///
+    /// # Errors
+    /// It is not one of remote administration; the path of the error names the header.
+    pub fn of_http(request: &http::Request<Bytes>) -> Result<Self, DecodeError> {
+        let headers = request.headers();
+        if request.method() != http::Method::POST {
+            return Err(bad("a card's request is a POST").within("method"));
+        }
+        check_protocol(headers)?;
+        let agent =
+            header(headers, X_FROM)?.ok_or_else(|| bad("the header is missing").within("X-Admin-From"))?;
+        let status = header(headers, X_SCRIPT_STATUS)?
+            .map(|text| text.parse().map_err(|_| bad("no such status").within("X-Admin-Script-Status")))
+            .transpose()?;
+        if status.is_some() && !request.body().is_empty() {
+            check_content_type(headers, RESPONSES)?;
+        }
+        if status.is_none() && !request.body().is_empty() {
+            return Err(bad("a request with a body has a script status").within("X-Admin-Script-Status"));
+        }
+        Ok(Self {
+            uri: request.uri().path_and_query().map_or("/", |each| each.as_str()).to_owned(),
+            host: header(headers, HOST.as_str())?.unwrap_or_default().to_owned(),
+            agent: agent.to_owned(),
+            resume: header(headers, X_RESUME)?.is_some_and(|text| text.eq_ignore_ascii_case("true")),
+            result: status.map(|status| (status, request.body().to_vec())),
+        })
+    }
+}
+
+/// What the server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// 200: a command script.
+    Commands {
+        /// For whom; the ISD-R when absent.
+        target: Option<Aid>,
+        /// Where the response script goes; when absent it is not wanted, and the session ends.
+        next_uri: Option<String>,
+        /// The command script.
+        script: Vec<u8>,
+    },
+    /// 204: nothing more; the session ends.
+    End,
+    /// Another status: a refusal.
+    Refused(u16),
+}
+
+impl Reply {
+    /// For the server to send; whoever sends it puts the body into chunks.
+    ///
+    /// # Errors
+    /// The next URI is not one that can be put into a header.
+    pub fn to_http(&self) -> Result<http::Response<Bytes>, http::Error> {
+        let response = http::Response::builder().header("X-Admin-Protocol", PROTOCOL);
+        match self {
+            Self::Commands { target, next_uri, script } => {
+                let mut response = response.status(StatusCode::OK).header(CONTENT_TYPE, COMMANDS);
+                if let Some(next_uri) = next_uri {
+                    response = response.header("X-Admin-Next-URI", next_uri);
+                }
+                if let Some(target) = target {
+                    response = response.header("X-Admin-Targeted-Application", application_path(target));
+                }
+                response.body(script.clone().into())
+            }
+            Self::End => response.status(StatusCode::NO_CONTENT).body(Bytes::new()),
+            Self::Refused(status) => response.status(*status).body(Bytes::new()),
+        }
+    }
+
+    fn of(status: u16, headers: &HeaderMap, body: Vec<u8>) -> Result<Self, DecodeError> {
+        match status {
+            204 => Ok(Self::End),
+            200 => {
+                check_protocol(headers)?;
+                check_content_type(headers, COMMANDS)?;
+                let target = header(headers, X_TARGETED_APPLICATION)?
+                    .map(|path| {
+                        application_of_path(path)
+                            .map_err(|_| bad("no application").within("X-Admin-Targeted-Application"))
+                    })
+                    .transpose()?;
+                let next_uri = header(headers, X_NEXT_URI)?.map(str::to_owned);
+                Ok(Self::Commands { target, next_uri, script: body })
+            }
+            other => Ok(Self::Refused(other)),
+        }
+    }
+}
+
+fn bad(what: &'static str) -> DecodeError {
+    DecodeError::new(0, Problem::BadValue(what))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, DecodeError> {
+    headers
+        .get(name)
+        .map(|value| value.to_str().map_err(|_| bad("the header is not ASCII text").within(name)))
+        .transpose()
+}
+
+fn check_protocol(headers: &HeaderMap) -> Result<(), DecodeError> {
+    match header(headers, X_PROTOCOL)? {
+        Some(PROTOCOL) => Ok(()),
+        _ => Err(bad("the protocol is globalplatform-remote-admin/1.0").within("X-Admin-Protocol")),
+    }
+}
+
+/// Compared without spaces, which some put after the semicolon.
+fn check_content_type(headers: &HeaderMap, expected: &str) -> Result<(), DecodeError> {
+    let found = header(headers, CONTENT_TYPE.as_str())?.unwrap_or_default().replace(' ', "");
+    if found.eq_ignore_ascii_case(expected) {
+        Ok(())
+    } else {
+        Err(bad("another content type than remote administration has").within("Content-Type"))
+    }
+}
+
+/// One chunk and the end: RFC 9112 section 7.1.
+fn chunked(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len().saturating_add(16));
+    if !body.is_empty() {
+        out.extend_from_slice(format!("{:X}\r\n", body.len()).as_bytes());
+        out.extend_from_slice(body);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"0\r\n\r\n");
+    out
+}
+
+/// The longest head of an answer that a card takes.
+pub const MAX_HEAD: usize = 2048;
+/// The longest body of an answer that a card takes: scripts of a profile come in many.
+pub const MAX_BODY: usize = 32 * 1024;
+
+/// Reads answers of a server from octets as they come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyReader {
+    received: Vec<u8>,
+}
+
+/// How long the body is.
+enum Length {
+    Known(usize),
+    Chunked,
+}
+
+impl ReplyReader {
+    /// Takes further octets in; gives the answer when it is whole. What comes after it is kept for the next.
+    ///
+    /// # Errors
+    /// It is no answer of remote administration, or too long. The connection is of no use then.
+    pub fn push(&mut self, octets: &[u8]) -> Result<Option<Reply>, DecodeError> {
+        self.received.extend_from_slice(octets);
+        let Some(head) = find(&self.received, b"\r\n\r\n") else {
+            return if self.received.len() > MAX_HEAD {
+                Err(bad("the answer's head is too long"))
+            } else {
+                Ok(None)
+            };
+        };
+        let (head, rest) = self.received.split_at_checked(head).unwrap_or_default();
+        if head.len() > MAX_HEAD {
+            return Err(bad("the answer's head is too long"));
+        }
+        let body = rest.get(4..).unwrap_or_default();
+        let (status, headers) = parse_head(head)?;
+        let taken = match length(status, &headers)? {
+            Length::Known(length) if length > MAX_BODY => return Err(bad("the answer's body is too long")),
+            Length::Known(length) => body.get(..length).map(|body| (body.to_vec(), length)),
+            Length::Chunked => unchunked(body)?,
+        };
+        let Some((contents, length)) = taken else { return Ok(None) };
+        let reply = Reply::of(status, &headers, contents)?;
+        let end = head.len().saturating_add(4).saturating_add(length);
+        self.received.drain(..end.min(self.received.len()));
+        Ok(Some(reply))
+    }
+}
+
+fn find(octets: &[u8], what: &[u8]) -> Option<usize> {
+    octets.windows(what.len()).position(|window| window == what)
+}
+
+fn parse_head(head: &[u8]) -> Result<(u16, HeaderMap), DecodeError> {
+    let text = std::str::from_utf8(head).map_err(|_| bad("the answer's head is not text"))?;
+    let mut lines = text.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 ")))
+        .and_then(|line| line.get(..3))
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| bad("the answer does not begin as HTTP/1.1 does"))?;
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':').ok_or_else(|| bad("a header without a colon"))?;
+        let name = http::HeaderName::try_from(name).map_err(|_| bad("no header's name"))?;
+        let value = http::HeaderValue::try_from(value.trim()).map_err(|_| bad("no header's value"))?;
+        headers.append(name, value);
+    }
+    Ok((status, headers))
+}
+
+fn length(status: u16, headers: &HeaderMap) -> Result<Length, DecodeError> {
+    if status == 204 {
+        return Ok(Length::Known(0));
+    }
+    match (header(headers, TRANSFER_ENCODING.as_str())?, header(headers, CONTENT_LENGTH.as_str())?) {
+        (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => Ok(Length::Chunked),
+        (None, Some(length)) => {
+            length.parse().map(Length::Known).map_err(|_| bad("no length").within("Content-Length"))
+        }
+        (None, None) => Ok(Length::Known(0)),
+        _ => Err(bad("the body has no length that can be known").within("Transfer-Encoding")),
+    }
+}
+
+/// The contents of a chunked body and how many octets it takes; `None` while it is not whole.
+fn unchunked(mut octets: &[u8]) -> Result<Option<(Vec<u8>, usize)>, DecodeError> {
+    let all = octets.len();
+    let mut contents = Vec::new();
+    loop {
+        let Some(end) = find(octets, b"\r\n") else {
+            // A size has at most 8 digits; extensions are of no use here.
+            return if octets.len() > 64 { Err(bad("no chunk's size")) } else { Ok(None) };
+        };
+        let (line, rest) = octets.split_at_checked(end).unwrap_or_default();
+        let size = std::str::from_utf8(line)
+            .ok()
+            .and_then(|line| line.split(';').next())
+            .and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok())
+            .filter(|size| *size <= MAX_BODY)
+            .ok_or_else(|| bad("no chunk's size, or one that is too large"))?;
+        let Some(chunk) = rest.get(2..size.saturating_add(2)) else { return Ok(None) };
+        let Some(after) = rest.get(size.saturating_add(2)..) else { return Ok(None) };
+        match after {
+            [b'\r', b'\n', next @ ..] => octets = next,
+            // Trailers are of no use here.
+            [_, _, ..] if size > 0 => return Err(bad("a chunk is followed by a line's end")),
+            [_, _, ..] => return Err(bad("no trailers are taken")),
+            _ => return Ok(None),
+        }
+        if size == 0 {
+            return Ok(Some((contents, all.saturating_sub(octets.len()))));
+        }
+        contents.extend_from_slice(chunk);
+        if contents.len() > MAX_BODY {
+            return Err(bad("the answer's body is too long"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

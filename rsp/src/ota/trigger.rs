@@ -1,0 +1,413 @@
+//! The short message that makes a card open an administration session: GlobalPlatform Amendment B section 3.7 and table
+//! 3-3, DNS as SGP.02 adds it.
+//!
+//! The same parameters, without what they are wrapped in, are what a card keeps for sessions it opens on its own.
+
+use serde::{Deserialize, Serialize};
+
+use super::cat::{ChannelParameters, TimerValue};
+use super::octets::{Octets, hex_text};
+use crate::der::{DecodeError, Problem, Reader, Tag, write_tlv};
+
+const TRIGGER: Tag = Tag(0x81);
+const SESSION: Tag = Tag(0x83);
+const CONNECTION: Tag = Tag(0x84);
+const SECURITY: Tag = Tag(0x85);
+const RETRY: Tag = Tag(0x86);
+const HTTP: Tag = Tag(0x89);
+const HOST: Tag = Tag(0x8A);
+const AGENT_ID: Tag = Tag(0x8B);
+const URI: Tag = Tag(0x8C);
+/// These three are one source's (pySim, naming table 3-3 and section 3.11).
+const DNS: Tag = Tag(0xB3);
+const DNS_NAME: Tag = Tag(0xD6);
+const DNS_SERVER: Tag = Tag(0xFA);
+
+/// COMPREHENSION-TLV timer value, in the retry policy.
+const RETRY_DELAY: [u8; 2] = [0xA5, 0x03];
+
+/// Administration session triggering parameters. All absent (`81 00`) stands for what the card has stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SessionTrigger {
+    /// What is given for this session.
+    pub session: Option<SessionParameters>,
+    /// How the host's name is resolved.
+    pub dns: Option<DnsResolution>,
+}
+
+/// Administration session parameters; what is absent is taken from what the card has stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SessionParameters {
+    /// The channel.
+    pub connection: Option<ChannelParameters>,
+    /// The key.
+    pub security: Option<SecurityParameters>,
+    /// What to do when it fails.
+    pub retry: Option<RetryPolicy>,
+    /// The first request.
+    pub http: Option<HttpParameters>,
+}
+
+/// Which key of which identity opens TLS: section 3.8.2.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SecurityParameters {
+    /// PSK identity.
+    #[serde(with = "hex_text")]
+    pub psk_identity: Vec<u8>,
+    /// Key version number.
+    pub key_version: u8,
+    /// Key identifier.
+    pub key_identifier: u8,
+}
+
+/// What to do when a session fails: section 3.8.3.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// How many more attempts.
+    pub attempts: u16,
+    /// How long to wait between them.
+    pub delay: TimerValue,
+    /// What to send when all have failed, as it is.
+    #[serde(with = "hex_text")]
+    pub failure_report: Vec<u8>,
+}
+
+/// The first request: section 3.8.4 to 3.8.6.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HttpParameters {
+    /// Value of the header Host.
+    pub host: Option<String>,
+    /// Value of the header X-Admin-From.
+    pub agent_id: Option<String>,
+    /// Path and query.
+    pub uri: Option<String>,
+}
+
+/// DNS resolution.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DnsResolution {
+    /// The name.
+    pub name: String,
+    /// The channels to servers that know it.
+    pub servers: Vec<ChannelParameters>,
+}
+
+impl SessionTrigger {
+    /// The octets: the secured data of a command packet to the ISD-R.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut contents = Vec::new();
+        if let Some(session) = &self.session {
+            write_tlv(SESSION, &session.to_bytes(), &mut contents);
+        }
+        if let Some(dns) = &self.dns {
+            write_tlv(DNS, &dns.to_bytes(), &mut contents);
+        }
+        let mut out = Vec::new();
+        write_tlv(TRIGGER, &contents, &mut out);
+        out
+    }
+
+    /// Whether octets begin as a trigger does, and not as a command script.
+    pub fn is_one(octets: &[u8]) -> bool {
+        octets.first().is_some_and(|first| u32::from(*first) == TRIGGER.0)
+    }
+
+    /// From the octets. What stands after the known parameters is passed over.
+    ///
+    /// # Errors
+    /// They are no trigger.
+    pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
+        let mut outer = Reader::new(octets);
+        let mut reader = outer.enter(TRIGGER)?;
+        outer.finish()?;
+        let session = optional(&mut reader, SESSION, SessionParameters::read)?;
+        let dns = optional(&mut reader, DNS, DnsResolution::read)?;
+        reader.skip_unknown()?;
+        Ok(Self { session, dns })
+    }
+}
+
+fn optional<T>(
+    reader: &mut Reader<'_>,
+    tag: Tag,
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
+    if reader.peek()? != Some(tag) {
+        return Ok(None);
+    }
+    let mut inner = reader.enter(tag)?;
+    let value = read(&mut inner).map_err(|e| e.within(&tag.to_string()))?;
+    inner.skip_unknown()?;
+    Ok(Some(value))
+}
+
+/// All that is left in the reader, as fields that are not TLVs.
+fn fields<'a>(reader: &mut Reader<'a>) -> Octets<'a> {
+    let octets = Octets::at(reader.rest(), reader.offset());
+    *reader = Reader::new(&[]);
+    octets
+}
+
+impl SessionParameters {
+    /// The contents of tag 83.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(connection) = &self.connection {
+            let mut objects = Vec::new();
+            connection.write(&mut objects);
+            write_tlv(CONNECTION, &objects, &mut out);
+        }
+        if let Some(security) = &self.security {
+            let length = u8::try_from(security.psk_identity.len()).unwrap_or(u8::MAX);
+            let key = [2, security.key_version, security.key_identifier];
+            write_tlv(SECURITY, &[&[length], security.psk_identity.as_slice(), &key].concat(), &mut out);
+        }
+        if let Some(retry) = &self.retry {
+            let [high, low] = retry.attempts.to_be_bytes();
+            let policy = [&[high, low], &RETRY_DELAY[..], &retry.delay.to_bytes(), &retry.failure_report];
+            write_tlv(RETRY, &policy.concat(), &mut out);
+        }
+        if let Some(http) = &self.http {
+            let mut contents = Vec::new();
+            for (tag, text) in [(HOST, &http.host), (AGENT_ID, &http.agent_id), (URI, &http.uri)] {
+                if let Some(text) = text {
+                    write_tlv(tag, text.as_bytes(), &mut contents);
+                }
+            }
+            write_tlv(HTTP, &contents, &mut out);
+        }
+        out
+    }
+
+    /// From the contents of tag 83.
+    ///
+    /// # Errors
+    /// They are malformed.
+    pub fn parse(contents: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(contents);
+        let parameters = Self::read(&mut reader)?;
+        reader.skip_unknown()?;
+        Ok(parameters)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            connection: optional(reader, CONNECTION, |reader| ChannelParameters::parse(fields(reader)))?,
+            security: optional(reader, SECURITY, |reader| SecurityParameters::read(fields(reader)))?,
+            retry: optional(reader, RETRY, |reader| RetryPolicy::read(fields(reader)))?,
+            http: optional(reader, HTTP, HttpParameters::read)?,
+        })
+    }
+
+    /// What is given here, completed by what is stored.
+    #[must_use]
+    pub fn or(self, stored: &Self) -> Self {
+        let http = match (self.http, &stored.http) {
+            (Some(given), Some(stored)) => Some(HttpParameters {
+                host: given.host.or_else(|| stored.host.clone()),
+                agent_id: given.agent_id.or_else(|| stored.agent_id.clone()),
+                uri: given.uri.or_else(|| stored.uri.clone()),
+            }),
+            (given, stored) => given.or_else(|| stored.clone()),
+        };
+        Self {
+            connection: self.connection.or_else(|| stored.connection.clone()),
+            security: self.security.or_else(|| stored.security.clone()),
+            retry: self.retry.or_else(|| stored.retry.clone()),
+            http,
+        }
+    }
+}
+
+impl SecurityParameters {
+    fn read(mut reader: Octets<'_>) -> Result<Self, DecodeError> {
+        let psk_identity = reader.field()?.rest().to_vec();
+        let bad = reader.bad("the key is told by its version and its identifier");
+        let mut key = reader.field()?;
+        let [key_version, key_identifier] = key.array()?;
+        // A third octet may name the hash of an extended identity; there is one only.
+        if key.rest().len() > 1 || !reader.is_empty() {
+            return Err(bad);
+        }
+        Ok(Self { psk_identity, key_version, key_identifier })
+    }
+}
+
+impl RetryPolicy {
+    fn read(mut reader: Octets<'_>) -> Result<Self, DecodeError> {
+        let attempts = reader.number16()?;
+        let bad = reader.bad("the retry waiting delay is A5 03 and hours, minutes, seconds");
+        if reader.array()? != RETRY_DELAY {
+            return Err(bad);
+        }
+        let octets: [u8; 3] = reader.array()?;
+        // TS 102 223 section 8.38 has swapped digits. One server writes plain numbers (`00 00 1E` for half a minute): read
+        // where they cannot be digits.
+        let delay = TimerValue::of(octets).or_else(|| plain(octets)).ok_or(bad)?;
+        Ok(Self { attempts, delay, failure_report: reader.take_rest().to_vec() })
+    }
+}
+
+fn plain([hours, minutes, seconds]: [u8; 3]) -> Option<TimerValue> {
+    let seconds_of_day = u64::from(hours) * 3600 + u64::from(minutes) * 60 + u64::from(seconds);
+    (hours < 24 && minutes < 60 && seconds < 60).then(|| TimerValue::of_seconds(seconds_of_day))
+}
+
+impl HttpParameters {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut text = |tag| {
+            if reader.peek()? != Some(tag) {
+                return Ok(None);
+            }
+            // They become parts of a request: no control characters, no spaces.
+            let bad = reader.error(Problem::BadValue("a visible ASCII text is expected here"));
+            match std::str::from_utf8(reader.contents(tag)?) {
+                Ok(text) if text.bytes().all(|b| b.is_ascii_graphic()) => Ok(Some(text.to_owned())),
+                _ => Err(bad),
+            }
+        };
+        Ok(Self { host: text(HOST)?, agent_id: text(AGENT_ID)?, uri: text(URI)? })
+    }
+}
+
+impl DnsResolution {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_tlv(DNS_NAME, self.name.as_bytes(), &mut out);
+        for server in &self.servers {
+            let mut objects = Vec::new();
+            server.write(&mut objects);
+            write_tlv(DNS_SERVER, &objects, &mut out);
+        }
+        out
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad = reader.error(Problem::BadValue("a host name is expected here"));
+        let name = std::str::from_utf8(reader.contents(DNS_NAME)?).map_err(|_| bad)?.to_owned();
+        let mut servers = Vec::new();
+        while reader.peek()? == Some(DNS_SERVER) {
+            let inner = reader.enter(DNS_SERVER)?;
+            servers.push(ChannelParameters::parse(Octets::at(inner.rest(), inner.offset()))?);
+        }
+        Ok(Self { name, servers })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ota::cat::{Bearer, TransportLevel, TransportProtocol};
+
+    fn unhex(digits: &str) -> Vec<u8> {
+        hex::decode(digits.replace(' ', "")).unwrap()
+    }
+
+    fn whole() -> SessionTrigger {
+        SessionTrigger {
+            session: Some(SessionParameters {
+                connection: Some(ChannelParameters {
+                    bearer: Some(Bearer::default_bearer()),
+                    buffer_size: Some(1400),
+                    transport: Some(TransportLevel { protocol: TransportProtocol::TcpClient, port: 443 }),
+                    destination: Some([192, 0, 2, 1].into()),
+                    ..ChannelParameters::default()
+                }),
+                security: Some(SecurityParameters {
+                    psk_identity: unhex("DEADBEEF"),
+                    key_version: 0x40,
+                    key_identifier: 1,
+                }),
+                retry: Some(RetryPolicy {
+                    attempts: 3,
+                    delay: TimerValue::of_seconds(30),
+                    failure_report: Vec::new(),
+                }),
+                http: Some(HttpParameters {
+                    host: Some("admin.host".to_owned()),
+                    agent_id: Some("//se-id/eid/89".to_owned()),
+                    uri: Some("/gsma/adminagent".to_owned()),
+                }),
+            }),
+            dns: None,
+        }
+    }
+
+    #[test]
+    fn a_trigger_goes_both_ways() {
+        let trigger = whole();
+        assert_eq!(SessionTrigger::parse(&trigger.to_bytes()), Ok(trigger.clone()));
+        let written = hex::encode_upper(trigger.to_bytes());
+        for part in [
+            "8508 04DEADBEEF 02 40 01",
+            "8607 0003 A503000003",
+            "8A0A61646D696E2E686F7374",
+            "B50103 B9020578 BC030201BB BE0521C0000201",
+        ] {
+            assert!(written.contains(&part.replace(' ', "")), "{part}: {written}");
+        }
+        assert!(SessionTrigger::is_one(&trigger.to_bytes()));
+        assert!(!SessionTrigger::is_one(&[0xAA, 0]));
+    }
+
+    #[test]
+    fn an_empty_trigger_takes_everything_from_the_card() {
+        assert_eq!(SessionTrigger::parse(&[0x81, 0]), Ok(SessionTrigger::default()));
+        assert_eq!(SessionTrigger::default().to_bytes(), [0x81, 0]);
+        let stored = whole().session.unwrap();
+        assert_eq!(SessionParameters::default().or(&stored), stored);
+        let given = SessionParameters {
+            http: Some(HttpParameters { uri: Some("/other".to_owned()), ..HttpParameters::default() }),
+            ..SessionParameters::default()
+        };
+        let both = given.or(&stored).http.unwrap();
+        assert_eq!((both.host.as_deref(), both.uri.as_deref()), (Some("admin.host"), Some("/other")));
+    }
+
+    /// The beginning of a trigger seen from a server, its host completed.
+    #[test]
+    fn a_retry_delay_in_plain_numbers_is_read() {
+        let trigger =
+            SessionTrigger::parse(&unhex("811A 8318 8607 0000A50300001E 890D 8A0B6D326D2E6578616D706C65"))
+                .unwrap();
+        let session = trigger.session.unwrap();
+        assert_eq!(session.retry.unwrap().delay, TimerValue::of_seconds(30));
+        assert_eq!(session.http.unwrap().host.as_deref(), Some("m2m.example"));
+    }
+
+    /// Of pySim's pySim/global_platform/http.py, key version 0 and identifier 40.
+    #[test]
+    fn objects_of_pysim() {
+        let found = SessionParameters::parse(&unhex("850804deadbeef020040")).unwrap().security.unwrap();
+        assert_eq!((found.key_version, found.key_identifier), (0, 0x40));
+        let http = SessionParameters::parse(&unhex("89188c1668747470733a2f2f61646d696e2e686f73742f757269"));
+        assert_eq!(http.unwrap().http.unwrap().uri.as_deref(), Some("https://admin.host/uri"));
+    }
+
+    #[test]
+    fn names_are_resolved_by_servers() {
+        let server = ChannelParameters { buffer_size: Some(512), ..ChannelParameters::default() };
+        let dns = DnsResolution { name: "m2m.example".to_owned(), servers: vec![server.clone(), server] };
+        let trigger = SessionTrigger { session: None, dns: Some(dns) };
+        assert_eq!(SessionTrigger::parse(&trigger.to_bytes()), Ok(trigger));
+    }
+
+    #[test]
+    fn malformed_triggers_are_refused() {
+        let octets = whole().to_bytes();
+        for cut in 0..octets.len() {
+            assert!(SessionTrigger::parse(&octets[..cut]).is_err(), "{cut}");
+        }
+        for octets in [
+            "8100 00",
+            "8302 8400",
+            "8108 8306 8504 04DEADBE",
+            "8108 8306 8504 00 02 40 01 00",
+            "810B 8309 8607 0003 A503 60003C",
+            "810A 8308 8906 8A04 41 0D 0A 42",
+            "8106 8304 8602 0000",
+        ] {
+            assert!(SessionTrigger::parse(&unhex(octets)).is_err(), "{octets}");
+        }
+    }
+}
