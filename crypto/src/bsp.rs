@@ -314,7 +314,7 @@ impl<'a> Parts<'a> {
 }
 
 /// A BER length in its shortest form.
-fn length(octets: usize) -> Vec<u8> {
+pub(crate) fn length(octets: usize) -> Vec<u8> {
     let significant: Vec<u8> = octets.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect();
     match (octets, significant.len()) {
         (0..0x80, _) => octets.to_be_bytes().last().copied().into_iter().collect(),

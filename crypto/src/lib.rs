@@ -1,14 +1,19 @@
 //! The arithmetic of remote SIM provisioning: ECDSA and key agreement on the two curves of SGP.22, the key
-//! derivation function of X9.63, BSP, and the authentication algorithms and the SUCI of a USIM. No I/O, no randomness of
+//! derivation function of X9.63, BSP, the secure channels SCP03, SCP03t and SCP80, and the authentication algorithms and the SUCI of a USIM. No I/O, no randomness of
 //! its own, no clock: what is random comes in from the caller.
 
+mod aes_key;
 pub mod aka;
 pub mod bsp;
 mod confirmation_code;
 mod curve;
 #[cfg(test)]
 mod hex;
+pub mod key_establishment;
 pub mod milenage;
+pub mod scp03;
+pub mod scp03t;
+pub mod scp80;
 mod secret;
 mod signature;
 pub mod suci;
@@ -16,6 +21,7 @@ pub mod tuak;
 pub mod usim_test;
 pub mod x963;
 
+pub use aes_key::{AesKey, BadKeyLength, is_equal};
 pub use confirmation_code::{ConfirmationCodeHash, hash_cc};
 pub use curve::{Curve, KeyError, PublicKey, SecretKey, SharedSecret};
 pub use secret::Secret;

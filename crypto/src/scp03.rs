@@ -1,0 +1,390 @@
+//! Secure Channel Protocol 03 on APDUs: GlobalPlatform Card Specification Amendment D, with MACs of eight octets and
+//! i = 70 (pseudo-random card challenge, response MAC and response encryption).
+//!
+//! Either end. State can be taken out and put back ([`Chain`]), for procedures that outlive a process.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+use crate::aes_key::{AesKey, BLOCK, is_equal};
+use crate::secret::Secret;
+
+/// Octets of a challenge, a cryptogram and a MAC.
+pub const LENGTH: usize = 8;
+
+/// Implementation option: pseudo-random card challenge, R-MAC and R-ENC.
+pub const OPTION: u8 = 0x70;
+
+/// The static keys of a key set.
+#[derive(Debug, Clone)]
+pub struct StaticKeys {
+    /// Key-ENC.
+    pub enc: AesKey,
+    /// Key-MAC.
+    pub mac: AesKey,
+    /// Key-DEK.
+    pub dek: AesKey,
+}
+
+impl StaticKeys {
+    /// The card's challenge: section 6.2.2.1. `aid` is the application that was asked.
+    #[must_use]
+    pub fn card_challenge(&self, sequence_counter: [u8; 3], aid: &[u8]) -> [u8; LENGTH] {
+        short(&self.enc, Constant::CardChallenge, &[&sequence_counter, aid])
+    }
+}
+
+/// The keys of one session.
+#[derive(Debug, Clone)]
+pub struct SessionKeys {
+    /// S-ENC.
+    pub enc: AesKey,
+    /// S-MAC.
+    pub mac: AesKey,
+    /// S-RMAC.
+    pub rmac: AesKey,
+    context: [u8; 2 * LENGTH],
+}
+
+/// Data derivation constants: table 4-1.
+#[derive(Clone, Copy)]
+enum Constant {
+    CardCryptogram = 0x00,
+    HostCryptogram = 0x01,
+    CardChallenge = 0x02,
+    Enc = 0x04,
+    Mac = 0x06,
+    Rmac = 0x07,
+}
+
+impl SessionKeys {
+    /// Section 6.2.1.
+    #[must_use]
+    pub fn derive(keys: &StaticKeys, host_challenge: [u8; LENGTH], card_challenge: [u8; LENGTH]) -> Self {
+        let mut context = [0; 2 * LENGTH];
+        for (out, octet) in context.iter_mut().zip(host_challenge.iter().chain(&card_challenge)) {
+            *out = *octet;
+        }
+        Self {
+            enc: derive_key(&keys.enc, Constant::Enc, &context),
+            mac: derive_key(&keys.mac, Constant::Mac, &context),
+            rmac: derive_key(&keys.mac, Constant::Rmac, &context),
+            context,
+        }
+    }
+
+    /// What the card shows that it has the keys.
+    #[must_use]
+    pub fn card_cryptogram(&self) -> [u8; LENGTH] {
+        short(&self.mac, Constant::CardCryptogram, &[&self.context])
+    }
+
+    /// What the host shows that it has the keys.
+    #[must_use]
+    pub fn host_cryptogram(&self) -> [u8; LENGTH] {
+        short(&self.mac, Constant::HostCryptogram, &[&self.context])
+    }
+
+    /// The ICV of a command or response: section 6.2.6 and 6.2.7.
+    pub(crate) fn icv(&self, counter: u32, direction: Direction) -> [u8; BLOCK] {
+        let mut block = u128::from(counter).to_be_bytes();
+        if direction == Direction::Response {
+            block[0] = 0x80;
+        }
+        self.enc.encrypt_block(block)
+    }
+
+    /// Pads and encrypts.
+    pub(crate) fn encrypt(&self, counter: u32, direction: Direction, data: &[u8]) -> Vec<u8> {
+        let mut padded = data.to_vec();
+        padded.push(0x80);
+        padded.resize(padded.len().next_multiple_of(BLOCK), 0);
+        let encrypted = self.enc.encrypt_cbc(self.icv(counter, direction), &padded).unwrap_or_default();
+        padded.zeroize();
+        encrypted
+    }
+
+    /// Decrypts and takes the padding off.
+    pub(crate) fn decrypt(
+        &self,
+        counter: u32,
+        direction: Direction,
+        data: &[u8],
+    ) -> Result<Vec<u8>, ChannelError> {
+        let mut plain = self
+            .enc
+            .decrypt_cbc(self.icv(counter, direction), data)
+            .filter(|plain| !plain.is_empty())
+            .ok_or(ChannelError::Structure("the ciphertext is not made of whole blocks"))?;
+        let zeros = plain.iter().rev().take_while(|octet| **octet == 0).count();
+        let padded = plain.len().checked_sub(zeros.saturating_add(1)).filter(|_| zeros < BLOCK);
+        match padded.and_then(|at| Some((at, plain.get(at)?))) {
+            Some((at, 0x80)) => {
+                plain.truncate(at);
+                Ok(plain)
+            }
+            _ => Err(ChannelError::Security("the decrypted data do not end in padding")),
+        }
+    }
+}
+
+/// Whether octets go to the card or come from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Command,
+    Response,
+}
+
+/// The key derivation function: NIST SP 800-108 in counter mode over CMAC, section 4.1.5.
+fn kdf(key: &AesKey, constant: Constant, context: &[&[u8]], octets: usize) -> Secret<Vec<u8>> {
+    let mut out = Vec::with_capacity(octets.next_multiple_of(BLOCK));
+    let [.., high, low] = (octets * 8).to_be_bytes();
+    for counter in 1_u8.. {
+        if out.len() >= octets {
+            break;
+        }
+        let label = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, constant as u8, 0, high, low, counter];
+        let parts: Vec<&[u8]> = std::iter::once(label.as_slice()).chain(context.iter().copied()).collect();
+        let mut block = key.cmac(&parts);
+        out.extend_from_slice(&block);
+        block.zeroize();
+    }
+    out.truncate(octets);
+    Secret::new(out)
+}
+
+/// A session key has the length of the static one.
+fn derive_key(key: &AesKey, constant: Constant, context: &[u8]) -> AesKey {
+    let octets = kdf(key, constant, &[context], key.octets());
+    // Of the length of a key, so it is one.
+    AesKey::from_slice(octets.expose()).unwrap_or_else(|_| key.clone())
+}
+
+fn short(key: &AesKey, constant: Constant, context: &[&[u8]]) -> [u8; LENGTH] {
+    let octets = kdf(key, constant, context, LENGTH);
+    octets.expose().as_slice().try_into().unwrap_or([0; LENGTH])
+}
+
+/// What of commands and responses is protected: table 7-6.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SecurityLevel(u8);
+
+impl SecurityLevel {
+    /// Commands are MACed.
+    pub const C_MAC: Self = Self(0x01);
+    /// Commands are MACed and encrypted.
+    pub const C_MAC_C_ENC: Self = Self(0x03);
+    /// Everything: what SGP.02 asks for.
+    pub const FULL: Self = Self(0x33);
+
+    /// From the octet; `None` for a combination that does not exist.
+    #[must_use]
+    pub const fn of(level: u8) -> Option<Self> {
+        match level {
+            0x00 | 0x01 | 0x03 | 0x11 | 0x13 | 0x33 => Some(Self(level)),
+            _ => None,
+        }
+    }
+
+    /// The octet.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self.0
+    }
+
+    const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+impl fmt::Debug for SecurityLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecurityLevel({:02X})", self.0)
+    }
+}
+
+const C_ENC: u8 = 0x02;
+const C_MAC: u8 = 0x01;
+const R_MAC: u8 = 0x10;
+const R_ENC: u8 = 0x20;
+
+/// Secure messaging of GlobalPlatform in the class byte.
+const SECURE_MESSAGING: u8 = 0x04;
+const EXTERNAL_AUTHENTICATE: u8 = 0x82;
+
+/// Why a command or a response is refused. The session is of no use then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChannelError {
+    /// Not octets that the other end could have made.
+    #[error("the secured message is malformed: {0}; begin a new session")]
+    Structure(&'static str),
+    /// Not made with these keys, or not the next of the session.
+    #[error(
+        "the secured message is not what the keys make: {0}; begin a new session, and compare the keys on both ends"
+    )]
+    Security(&'static str),
+}
+
+/// How far a session has come; with the session's keys it is all there is to know of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// The MAC chaining value.
+    pub mac_chaining_value: [u8; BLOCK],
+    /// Commands since EXTERNAL AUTHENTICATE.
+    pub counter: u32,
+}
+
+/// A session, at either end.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    keys: SessionKeys,
+    level: SecurityLevel,
+    chain: Chain,
+}
+
+impl Channel {
+    /// A session that begins; the next is EXTERNAL AUTHENTICATE.
+    #[must_use]
+    pub fn new(keys: SessionKeys, level: SecurityLevel) -> Self {
+        Self::resumed(keys, level, Chain::default())
+    }
+
+    /// A session that has come so far.
+    #[must_use]
+    pub const fn resumed(keys: SessionKeys, level: SecurityLevel, chain: Chain) -> Self {
+        Self { keys, level, chain }
+    }
+
+    /// How far the session has come.
+    #[must_use]
+    pub const fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// The host's EXTERNAL AUTHENTICATE, whole.
+    pub fn external_authenticate(&mut self) -> Vec<u8> {
+        let header = [0x80 | SECURE_MESSAGING, EXTERNAL_AUTHENTICATE, self.level.code(), 0];
+        let cryptogram = self.keys.host_cryptogram();
+        let mac = self.next_mac(header, &cryptogram);
+        [header.as_slice(), &[2 * LENGTH as u8], &cryptogram, &mac].concat()
+    }
+
+    /// The card's check of EXTERNAL AUTHENTICATE: of its header and its data.
+    pub fn check_external_authenticate(&mut self, header: [u8; 4], data: &[u8]) -> Result<(), ChannelError> {
+        let (cryptogram, mac) = data
+            .split_at_checked(LENGTH)
+            .filter(|(_, mac)| mac.len() == LENGTH)
+            .ok_or(ChannelError::Structure("a cryptogram and a MAC are 16 octets"))?;
+        if !is_equal(&self.next_mac(header, cryptogram), mac) {
+            return Err(ChannelError::Security("the MAC does not match"));
+        }
+        if !is_equal(&self.keys.host_cryptogram(), cryptogram) {
+            return Err(ChannelError::Security("the host cryptogram does not match"));
+        }
+        Ok(())
+    }
+
+    /// A command for the card: its header and data as they are sent, without Lc and Le. Of data, at most 239 octets fit
+    /// a short command when they are encrypted.
+    pub fn protect(&mut self, header: [u8; 4], data: &[u8]) -> ([u8; 4], Vec<u8>) {
+        self.chain.counter = self.chain.counter.saturating_add(1);
+        if !self.level.has(C_MAC) {
+            return (header, data.to_vec());
+        }
+        let [cla, ins, p1, p2] = header;
+        let header = [cla & 0xF0 | SECURE_MESSAGING, ins, p1, p2];
+        let mut data = match self.level.has(C_ENC) && !data.is_empty() {
+            true => self.keys.encrypt(self.chain.counter, Direction::Command, data),
+            false => data.to_vec(),
+        };
+        let mac = self.next_mac(header, &data);
+        data.extend(mac);
+        (header, data)
+    }
+
+    /// The data of a command that the host sent.
+    pub fn unprotect(&mut self, header: [u8; 4], data: &[u8]) -> Result<Vec<u8>, ChannelError> {
+        self.chain.counter = self.chain.counter.saturating_add(1);
+        if !self.level.has(C_MAC) {
+            return Ok(data.to_vec());
+        }
+        let [cla, ..] = header;
+        let (data, mac) = without_mac(data)?;
+        if cla & SECURE_MESSAGING == 0 {
+            return Err(ChannelError::Security("the command says that it is not secured"));
+        }
+        if !is_equal(&self.next_mac(header, data), mac) {
+            return Err(ChannelError::Security("the MAC does not match"));
+        }
+        match self.level.has(C_ENC) && !data.is_empty() {
+            true => self.keys.decrypt(self.chain.counter, Direction::Command, data),
+            false => Ok(data.to_vec()),
+        }
+    }
+
+    /// The data of the card's response as they are sent.
+    #[must_use]
+    pub fn protect_response(&self, status: u16, data: &[u8]) -> Vec<u8> {
+        if !self.level.has(R_MAC) || !is_protected(status) {
+            return data.to_vec();
+        }
+        let mut data = match self.level.has(R_ENC) && !data.is_empty() {
+            true => self.keys.encrypt(self.chain.counter, Direction::Response, data),
+            false => data.to_vec(),
+        };
+        let mac = self.response_mac(status, &data);
+        data.extend(mac);
+        data
+    }
+
+    /// The data of a response that the card sent.
+    pub fn unprotect_response(&self, status: u16, data: &[u8]) -> Result<Vec<u8>, ChannelError> {
+        if !self.level.has(R_MAC) || !is_protected(status) {
+            return Ok(data.to_vec());
+        }
+        let (data, mac) = without_mac(data)?;
+        if !is_equal(&self.response_mac(status, data), mac) {
+            return Err(ChannelError::Security("the response MAC does not match"));
+        }
+        match self.level.has(R_ENC) && !data.is_empty() {
+            true => self.keys.decrypt(self.chain.counter, Direction::Response, data),
+            false => Ok(data.to_vec()),
+        }
+    }
+
+    fn next_mac(&mut self, header: [u8; 4], data: &[u8]) -> [u8; LENGTH] {
+        let length = data.len().saturating_add(LENGTH);
+        // Short commands as they are; longer ones with Lc in three octets.
+        let lc = match u8::try_from(length) {
+            Ok(lc) => vec![lc],
+            Err(_) => std::iter::once(0).chain(u16::try_from(length).unwrap_or(0).to_be_bytes()).collect(),
+        };
+        let mac = self.keys.mac.cmac(&[&self.chain.mac_chaining_value, &header, &lc, data]);
+        self.chain.mac_chaining_value = mac;
+        first_half(mac)
+    }
+
+    fn response_mac(&self, status: u16, data: &[u8]) -> [u8; LENGTH] {
+        first_half(self.keys.rmac.cmac(&[&self.chain.mac_chaining_value, data, &status.to_be_bytes()]))
+    }
+}
+
+/// Section 6.2.5: errors are not protected.
+const fn is_protected(status: u16) -> bool {
+    matches!(status >> 8, 0x90 | 0x62 | 0x63)
+}
+
+fn without_mac(data: &[u8]) -> Result<(&[u8], &[u8]), ChannelError> {
+    data.len()
+        .checked_sub(LENGTH)
+        .and_then(|at| data.split_at_checked(at))
+        .ok_or(ChannelError::Structure("too short for a MAC"))
+}
+
+pub(crate) const fn first_half([a, b, c, d, e, f, g, h, ..]: [u8; BLOCK]) -> [u8; LENGTH] {
+    [a, b, c, d, e, f, g, h]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The security of over-the-air packets, SCP80: TS 102 225 section 5 with AES, as SGP.02 section 2.4.3 asks for it.
+//!
+//! Octets only. What stands in front of the ciphered part and what it means is `rsp::ota::secured_packet`.
+//!
+//! A command is `CPL CHL SPI KIc KID TAR {CNTR PCNTR CC data padding}`, a response `RPL RHL TAR {CNTR PCNTR STS CC data
+//! padding}`, braces for what is ciphered. CC covers everything but itself, padding included, and in a response the user
+//! data header in front as well.
+
+use crate::aes_key::AesKey;
+pub use crate::aes_key::{BLOCK, is_equal};
+
+/// Octets of a cryptographic checksum.
+pub const CC_LENGTH: usize = 8;
+
+/// AES in CBC mode from an IV of zeros; `None` unless the data are whole blocks.
+#[must_use]
+pub fn encrypt(key: &[u8; 16], data: &[u8]) -> Option<Vec<u8>> {
+    AesKey::new(*key).encrypt_cbc([0; BLOCK], data)
+}
+
+/// The way back; `None` unless the data are whole blocks.
+#[must_use]
+pub fn decrypt(key: &[u8; 16], data: &[u8]) -> Option<Vec<u8>> {
+    AesKey::new(*key).decrypt_cbc([0; BLOCK], data)
+}
+
+/// CC: the first eight octets of a CMAC over the parts, one after the other.
+#[must_use]
+pub fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; CC_LENGTH] {
+    let [a, b, c, d, e, f, g, h, ..] = AesKey::new(*key).cmac(parts);
+    [a, b, c, d, e, f, g, h]
+}
+
+/// KIc and KID of a key set.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Ciphers.
+    pub kic: AesKey,
+    /// Vouches.
+    pub kid: AesKey,
+}
+
+/// What is done to a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    /// Whether it has a CC.
+    pub checksum: bool,
+    /// Whether it is ciphered.
+    pub ciphered: bool,
+}
+
+impl Protection {
+    /// Both, as SGP.02 asks.
+    pub const FULL: Self = Self { checksum: true, ciphered: true };
+}
+
+/// A packet in parts, before it is sealed or after it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// CNTR.
+    pub counter: [u8; 5],
+    /// The response status in a response, 0 in a command.
+    pub status: u8,
+    /// The secured data without padding.
+    pub data: Vec<u8>,
+}
+
+/// Which of the two packets it is, with what stands in clear between the lengths and CNTR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head<'a> {
+    /// SPI, KIc, KID, TAR.
+    Command(&'a [u8; 7]),
+    /// TAR, and the user data header that CC covers (`02 71 00`).
+    Response(&'a [u8; 3], &'a [u8]),
+}
+
+impl<'a> Head<'a> {
+    const fn clear(self) -> &'a [u8] {
+        match self {
+            Self::Command(head) => head,
+            Self::Response(tar, _) => tar,
+        }
+    }
+
+    const fn covered(self) -> &'a [u8] {
+        match self {
+            Self::Command(_) => &[],
+            Self::Response(_, header) => header,
+        }
+    }
+
+    /// Octets of the status.
+    const fn status(self) -> usize {
+        match self {
+            Self::Command(_) => 0,
+            Self::Response(..) => 1,
+        }
+    }
+}
+
+/// Octets of CNTR and PCNTR.
+const COUNTERS: usize = 6;
+/// Octets of the two lengths.
+const LENGTHS: usize = 3;
+
+/// Why a packet is not opened; what a card answers to each has a status of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PacketError {
+    /// The packet is too short, its lengths are wrong, or its padding is longer than its data.
+    #[error(
+        "the lengths of the packet do not add up: it was cut, or deciphered with another key than it was ciphered with"
+    )]
+    Structure,
+    /// The ciphered part is not made of whole blocks.
+    #[error("the ciphered part of the packet is not made of whole blocks: it was cut on its way")]
+    Ciphering,
+    /// CC is wrong.
+    #[error(
+        "the checksum does not match: the packet was altered, or made with other keys; compare the key set's version and keys on both ends"
+    )]
+    Checksum,
+}
+
+/// Makes a packet, from its length on. It must stay below 65536 octets, else the length in it is wrong and nobody takes it.
+#[must_use]
+pub fn seal(head: Head<'_>, packet: &Opened, protection: Protection, keys: &Keys) -> Vec<u8> {
+    let checksum = if protection.checksum { CC_LENGTH } else { 0 };
+    let unpadded = COUNTERS + head.status() + checksum + packet.data.len();
+    let padding = if protection.ciphered { unpadded.next_multiple_of(BLOCK) - unpadded } else { 0 };
+    let header = head.clear().len() + COUNTERS + head.status() + checksum;
+    let length = 1 + head.clear().len() + unpadded + padding;
+
+    let mut clear = length.to_be_bytes().last_chunk::<2>().copied().unwrap_or_default().to_vec();
+    clear.extend(header.to_be_bytes().last());
+    clear.extend_from_slice(head.clear());
+    let mut counters = packet.counter.to_vec();
+    counters.extend(padding.to_be_bytes().last());
+    counters.extend(std::iter::repeat_n(packet.status, head.status()));
+    let data = [packet.data.as_slice(), &[0; BLOCK][..padding.min(BLOCK)]].concat();
+
+    let mut body = counters.clone();
+    if protection.checksum {
+        body.extend(cc(&keys.kid, &[head.covered(), &clear, &counters, &data]));
+    }
+    body.extend_from_slice(&data);
+    if protection.ciphered {
+        // Padded to whole blocks above.
+        body = keys.kic.encrypt_cbc([0; BLOCK], &body).unwrap_or_default();
+    }
+    [clear, body].concat()
+}
+
+/// Opens a packet, from its length on. What `head` says is compared with what the packet has.
+pub fn open(
+    head: Head<'_>,
+    packet: &[u8],
+    protection: Protection,
+    keys: &Keys,
+) -> Result<Opened, PacketError> {
+    let clear = LENGTHS + head.clear().len();
+    let (clear, body) = packet.split_at_checked(clear).ok_or(PacketError::Structure)?;
+    let checksum = if protection.checksum { CC_LENGTH } else { 0 };
+    let header = head.clear().len() + COUNTERS + head.status() + checksum;
+    let lengths_fit = match clear {
+        [high, low, length, rest @ ..] => {
+            usize::from(u16::from_be_bytes([*high, *low])) == packet.len() - 2
+                && usize::from(*length) == header
+                && rest == head.clear()
+        }
+        _ => false,
+    };
+    if !lengths_fit {
+        return Err(PacketError::Structure);
+    }
+    let body = match protection.ciphered {
+        true if body.is_empty() => return Err(PacketError::Ciphering),
+        true => keys.kic.decrypt_cbc([0; BLOCK], body).ok_or(PacketError::Ciphering)?,
+        false => body.to_vec(),
+    };
+    let (counters, rest) = body.split_at_checked(COUNTERS + head.status()).ok_or(PacketError::Structure)?;
+    let (check, data) = rest.split_at_checked(checksum).ok_or(PacketError::Structure)?;
+    // Checked before anything in the body is believed.
+    if protection.checksum && !is_equal(check, &cc(&keys.kid, &[head.covered(), clear, counters, data])) {
+        return Err(PacketError::Checksum);
+    }
+    let [c1, c2, c3, c4, c5, padding, status @ ..] = counters else { return Err(PacketError::Structure) };
+    let padding = usize::from(*padding);
+    let unpadded = data.len().checked_sub(padding).ok_or(PacketError::Structure)?;
+    if padding >= BLOCK {
+        return Err(PacketError::Structure);
+    }
+    Ok(Opened {
+        counter: [*c1, *c2, *c3, *c4, *c5],
+        status: status.first().copied().unwrap_or(0),
+        data: data.get(..unpadded).unwrap_or_default().to_vec(),
+    })
+}
+
+fn cc(kid: &AesKey, parts: &[&[u8]]) -> [u8; CC_LENGTH] {
+    let [a, b, c, d, e, f, g, h, ..] = kid.cmac(parts);
+    [a, b, c, d, e, f, g, h]
+}
+
+#[cfg(test)]
+mod tests;
