@@ -13,8 +13,8 @@ use super::teller::Teller;
 use super::terminal::{CardError, Terminal, Traffic};
 use super::usim::{Usim, UsimError};
 use crate::network::{
-    AttachAccept, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause,
-    NetworkAnswer, Radio, RadioFault, SystemInformation,
+    AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationResponse,
+    EmmCause, NetworkAnswer, Radio, RadioFault, SystemInformation,
 };
 
 pub use crate::network::Service;
@@ -31,6 +31,8 @@ pub struct Modem<D> {
     visible: Vec<Plmn>,
     usim: Option<Usim>,
     registered: Option<Registered>,
+    /// By which the network knows the device; outlives the registration until the network is told.
+    attach: Option<AttachId>,
 }
 
 /// A registration that holds.
@@ -125,7 +127,16 @@ impl<D: CardDoor> Modem<D> {
     pub fn new(door: D, radio: impl Radio + 'static, teller: Teller) -> Self {
         let radio = Arc::new(radio);
         let terminal = Terminal::new(door);
-        Self { terminal, radio, teller, pin: None, visible: Vec::new(), usim: None, registered: None }
+        Self {
+            terminal,
+            radio,
+            teller,
+            pin: None,
+            visible: Vec::new(),
+            usim: None,
+            registered: None,
+            attach: None,
+        }
     }
 
     /// The PIN to present when the card asks for one.
@@ -295,7 +306,7 @@ impl<D: CardDoor> Modem<D> {
                     // When the card did not believe the network, that is the cause, whatever the network says then.
                     return Ok(Attempt::Refused(own_failure.unwrap_or(cause)));
                 }
-                Err(RadioFault::NoCoverage(_)) => return Ok(Attempt::NotHeard),
+                Err(RadioFault::NoCoverage(_) | RadioFault::Detached) => return Ok(Attempt::NotHeard),
                 Err(RadioFault::Lost(why)) => return Err(NoService::Lost(why)),
             };
             let before = self.terminal.traffic();
@@ -322,7 +333,8 @@ impl<D: CardDoor> Modem<D> {
     }
 
     async fn accepted(&mut self, usim: &Usim, accept: AttachAccept) -> Registered {
-        let AttachAccept { plmn, network_name, country, service } = accept;
+        let AttachAccept { attach, plmn, network_name, country, service } = accept;
+        self.attach = Some(attach);
         if usim.forbidden.contains(&plmn) {
             // Chosen by hand, and it took us: it is no longer forbidden.
             let rest = usim.forbidden.iter().copied().filter(|other| *other != plmn).collect();

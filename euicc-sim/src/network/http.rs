@@ -5,6 +5,10 @@
 //! | `GET /radio/<plmn>` | 200 [`SystemInformation`], 404 when it is not heard |
 //! | `POST /radio/<plmn>/attach` [`AttachRequest`] | 200 [`NetworkAnswer`], 404 when it is not heard |
 //! | `POST /radio/<plmn>/authenticate` [`AuthenticationResponse`] | the same |
+//! | `POST /radio/<plmn>/detach` [`AttachId`] | 204 |
+//! | `POST /radio/<plmn>/short-messages` [`MobileOriginated`] | 200 [`RpAnswer`], 404, 410 when not attached |
+//! | `POST /radio/<plmn>/short-messages/next` [`AttachId`] | 200 [`MobileTerminated`], 204 when none came for a while, 404, 410 |
+//! | `POST /radio/<plmn>/short-messages/report` [`RpReport`] | 204, 404, 410 |
 //! | `PUT /subscribers/<imsi>` [`Subscriber`] | 204; 404 when the IMSI is of no network here |
 //! | `DELETE /subscribers/<imsi>` | 204; 404 when there is none |
 //!
@@ -12,19 +16,25 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use rsp::ids::{Imsi, Plmn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use tower::Service;
 use world::{BoxFuture, Link, LinkFault};
 
-use super::messages::{AttachRequest, AuthenticationResponse, NetworkAnswer, SystemInformation};
+use super::messages::{AttachId, AttachRequest, AuthenticationResponse, NetworkAnswer, SystemInformation};
 use super::networks::Networks;
+use super::short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpReport};
 use super::subscriber_server::Subscriber;
 use super::{Radio, RadioFault};
+
+/// How long a request for the next short message waits for one: below what any HTTP client has for patience.
+const WAIT: Duration = Duration::from_secs(20);
 
 /// The networks as a service.
 #[derive(Clone)]
@@ -64,11 +74,34 @@ async fn route(networks: &Networks, request: &Request<Bytes>) -> Response<Bytes>
             Ok((plmn, message)) => answer(networks.authenticate(plmn, message).await),
             Err(why) => says(StatusCode::BAD_REQUEST, &why),
         },
+        (&Method::POST, ["radio", plmn, "detach"]) => match read(plmn, request.body()) {
+            Ok((plmn, attach)) => done(networks.detach(plmn, attach).await),
+            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+        },
+        (&Method::POST, ["radio", plmn, "short-messages"]) => match read(plmn, request.body()) {
+            Ok((plmn, message)) => told(networks.submit_short_message(plmn, message).await),
+            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+        },
+        (&Method::POST, ["radio", plmn, "short-messages", "next"]) => match read(plmn, request.body()) {
+            Ok((plmn, attach)) => match timeout(WAIT, networks.next_short_message(plmn, attach)).await {
+                Ok(message) => told(message),
+                Err(_) => says(StatusCode::NO_CONTENT, ""),
+            },
+            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+        },
+        (&Method::POST, ["radio", plmn, "short-messages", "report"]) => match read(plmn, request.body()) {
+            Ok((plmn, report)) => done(networks.report_short_message(plmn, report).await),
+            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+        },
         (&Method::PUT, ["subscribers", imsi]) => provision(networks, imsi, request.body()),
         (&Method::DELETE, ["subscribers", imsi]) => remove(networks, imsi),
-        (_, ["radio", _] | ["radio", _, "attach" | "authenticate"] | ["subscribers", _]) => {
-            says(StatusCode::METHOD_NOT_ALLOWED, "another method is meant here")
-        }
+        (
+            _,
+            ["radio", _]
+            | ["radio", _, "attach" | "authenticate" | "detach" | "short-messages"]
+            | ["radio", _, "short-messages", "next" | "report"]
+            | ["subscribers", _],
+        ) => says(StatusCode::METHOD_NOT_ALLOWED, "another method is meant here"),
         _ => says(StatusCode::NOT_FOUND, "there is /radio/<plmn> and /subscribers/<imsi>"),
     }
 }
@@ -119,6 +152,21 @@ fn answer(answer: Result<NetworkAnswer, RadioFault>) -> Response<Bytes> {
     }
 }
 
+fn told(answer: Result<impl Serialize, RadioFault>) -> Response<Bytes> {
+    match answer {
+        Ok(answer) => json(&answer),
+        Err(RadioFault::Detached) => says(StatusCode::GONE, "not attached"),
+        Err(fault) => says(StatusCode::NOT_FOUND, &fault.to_string()),
+    }
+}
+
+fn done(done: Result<(), RadioFault>) -> Response<Bytes> {
+    match done {
+        Ok(()) => says(StatusCode::NO_CONTENT, ""),
+        fault => told(fault),
+    }
+}
+
 fn json(body: &impl Serialize) -> Response<Bytes> {
     let mut response = Response::new(serde_json::to_vec(body).unwrap_or_default().into());
     let json = http::HeaderValue::from_static("application/json");
@@ -158,15 +206,26 @@ impl RemoteNetworks {
         world::send(&self.0, request).await.map_err(|fault| RadioFault::Lost(fault.to_string()))
     }
 
-    async fn post<Message: Serialize>(
+    async fn post<Message: Serialize, Answer: DeserializeOwned>(
         &self,
         plmn: Plmn,
         function: &str,
         message: Message,
-    ) -> Result<NetworkAnswer, RadioFault> {
+    ) -> Result<Answer, RadioFault> {
         let body = serde_json::to_vec(&message).map_err(|error| RadioFault::Lost(error.to_string()))?;
         let response = self.send(Method::POST, format!("/radio/{plmn}/{function}"), body).await?;
         heard(&response)?.ok_or(RadioFault::NoCoverage(plmn))
+    }
+
+    async fn tell(&self, plmn: Plmn, function: &str, message: impl Serialize) -> Result<(), RadioFault> {
+        let body = serde_json::to_vec(&message).map_err(|error| RadioFault::Lost(error.to_string()))?;
+        let response = self.send(Method::POST, format!("/radio/{plmn}/{function}"), body).await?;
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(()),
+            StatusCode::NOT_FOUND => Err(RadioFault::NoCoverage(plmn)),
+            StatusCode::GONE => Err(RadioFault::Detached),
+            _ => Err(unexpected(&response)),
+        }
     }
 }
 
@@ -176,6 +235,7 @@ fn heard<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Option<T>, R
             .map(Some)
             .map_err(|error| RadioFault::Lost(error.to_string())),
         StatusCode::NOT_FOUND => Ok(None),
+        StatusCode::GONE => Err(RadioFault::Detached),
         _ => Err(unexpected(response)),
     }
 }
@@ -199,5 +259,38 @@ impl Radio for RemoteNetworks {
         response: AuthenticationResponse,
     ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
         Box::pin(self.post(plmn, "authenticate", response))
+    }
+
+    fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+        Box::pin(self.tell(plmn, "detach", attach))
+    }
+
+    fn submit_short_message(
+        &self,
+        plmn: Plmn,
+        message: MobileOriginated,
+    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+        Box::pin(self.post(plmn, "short-messages", message))
+    }
+
+    fn next_short_message(
+        &self,
+        plmn: Plmn,
+        attach: AttachId,
+    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+        Box::pin(async move {
+            let body = serde_json::to_vec(&attach).map_err(|error| RadioFault::Lost(error.to_string()))?;
+            loop {
+                let path = format!("/radio/{plmn}/short-messages/next");
+                let response = self.send(Method::POST, path, body.clone()).await?;
+                if response.status() != StatusCode::NO_CONTENT {
+                    return heard(&response)?.ok_or(RadioFault::NoCoverage(plmn));
+                }
+            }
+        })
+    }
+
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+        Box::pin(self.tell(plmn, "short-messages/report", report))
     }
 }

@@ -79,6 +79,8 @@ pub enum AuthenticationAnswer {
 /// ATTACH ACCEPT: section 8.2.1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachAccept {
+    /// By which the network knows the device from now on, as by a GUTI.
+    pub attach: AttachId,
     /// The network.
     pub plmn: Plmn,
     /// Its name (EMM INFORMATION).

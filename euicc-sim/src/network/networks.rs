@@ -1,17 +1,20 @@
 //! Visited networks: who is let in, and with which cause who is not.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crypto::aka::{Res, Vector};
 use rsp::ids::{Imsi, Plmn};
+use rsp::ota::sms::Address;
 use serde::{Deserialize, Serialize};
-use world::{BoxFuture, World};
+use world::{BoxFuture, PhoneNumber, World};
 
 use super::messages::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationRequest,
     AuthenticationResponse, EmmCause, NetworkAnswer, Service, SystemInformation,
 };
+use super::reach::{Absent, Attachments};
+use super::short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpCause, RpReport, ServiceCentre};
 use super::subscriber_server::SubscriberServer;
 use super::{Radio, RadioFault};
 
@@ -119,6 +122,8 @@ impl Policy {
 pub struct Networks {
     world: World,
     state: Mutex<State>,
+    attachments: Attachments,
+    service_centre: Mutex<Option<Weak<dyn ServiceCentre>>>,
 }
 
 #[derive(Default)]
@@ -143,7 +148,12 @@ struct Pending {
 impl Networks {
     /// A world without networks.
     pub fn new(world: World) -> Self {
-        Self { world, state: Mutex::default() }
+        Self {
+            world,
+            state: Mutex::default(),
+            attachments: Attachments::default(),
+            service_centre: Mutex::default(),
+        }
     }
 
     /// Adds a network, or replaces the one with the same identity.
@@ -153,7 +163,10 @@ impl Networks {
 
     /// Switches a network's coverage; says whether there is such a network.
     pub fn set_coverage(&self, plmn: Plmn, coverage: bool) -> bool {
-        self.state().networks.get_mut(&plmn).map(|network| network.coverage = coverage).is_some()
+        let is_there =
+            self.state().networks.get_mut(&plmn).map(|network| network.coverage = coverage).is_some();
+        self.attachments.look_again();
+        is_there
     }
 
     /// Gives a network another policy; says whether there is such a network.
@@ -175,6 +188,64 @@ impl Networks {
     pub fn home_of(&self, imsi: Imsi) -> Option<Arc<SubscriberServer>> {
         let state = self.state();
         [3, 2].into_iter().find_map(|digits| state.homes.get(&imsi.plmn(digits)?).cloned())
+    }
+
+    /// The subscriber with this telephone number, or this IMSI.
+    pub fn by_number(&self, number: &PhoneNumber) -> Option<Imsi> {
+        let homes: Vec<_> = self.state().homes.values().cloned().collect();
+        homes.iter().find_map(|home| home.by_number(number))
+    }
+
+    /// What others see as the sender of this subscriber's messages: the telephone number, or else the IMSI (numbering plan
+    /// 6, E.212).
+    pub fn number_of(&self, imsi: Imsi) -> Option<PhoneNumber> {
+        let msisdn = self.home_of(imsi)?.subscriber(imsi)?.msisdn;
+        msisdn.or_else(|| PhoneNumber::new(0, 6, imsi.to_string()).ok())
+    }
+
+    /// Who takes the messages of devices. It is not kept alive by this.
+    pub fn set_service_centre(&self, centre: Weak<dyn ServiceCentre>) {
+        *self.service_centre.lock().unwrap_or_else(PoisonError::into_inner) = Some(centre);
+    }
+
+    /// Brings a short message to a subscriber, wherever attached.
+    ///
+    /// # Errors
+    /// The subscriber is not reached.
+    pub async fn page(&self, imsi: Imsi, service_centre: Address, tpdu: Vec<u8>) -> Result<RpAnswer, Absent> {
+        match self.attachments.plmn_of(imsi) {
+            Some(plmn) if self.heard(plmn).is_err() => {
+                self.attachments.missed(imsi);
+                Err(Absent::NoPagingResponse)
+            }
+            Some(_) => self.attachments.page(imsi, service_centre, tpdu).await,
+            None => Err(Absent::NotAttached),
+        }
+    }
+
+    /// The next subscriber who can be reached (again). For the one service centre.
+    pub async fn next_reachable(&self) -> Imsi {
+        self.attachments.next_reachable().await
+    }
+
+    async fn mobile_originated(&self, plmn: Plmn, message: MobileOriginated) -> Result<RpAnswer, RadioFault> {
+        self.heard(plmn)?;
+        let Some((imsi, _)) = self.attachments.of(&message.attach).filter(|(_, own)| *own == plmn) else {
+            return Err(RadioFault::Detached);
+        };
+        let centre = self.service_centre.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(match centre.and_then(|centre| centre.upgrade()) {
+            Some(centre) => centre.submitted(imsi, message.tpdu).await,
+            None => RpAnswer::Error(RpCause::PROTOCOL_ERROR, Vec::new()),
+        })
+    }
+
+    async fn mobile_terminated(&self, plmn: Plmn, attach: AttachId) -> Result<MobileTerminated, RadioFault> {
+        match self.attachments.next(&attach, |own| own == plmn && self.heard(plmn).is_ok()).await {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => Err(RadioFault::NoCoverage(plmn)),
+            Err(_) => Err(RadioFault::Detached),
+        }
     }
 
     fn heard(&self, plmn: Plmn) -> Result<Network, RadioFault> {
@@ -226,7 +297,9 @@ impl Networks {
             AuthenticationAnswer::Res(res) if pending.xres.matches(res) => {
                 let service = if pending.home.plmn() == plmn { Service::Home } else { Service::Roaming };
                 let Network { name: network_name, country, .. } = network;
-                NetworkAnswer::AttachAccept(AttachAccept { plmn, network_name, country, service })
+                let attach = response.attach.clone();
+                self.attachments.attached(&attach, pending.imsi, plmn);
+                NetworkAnswer::AttachAccept(AttachAccept { attach, plmn, network_name, country, service })
             }
             AuthenticationAnswer::Res(_) | AuthenticationAnswer::MacFailure => reject(EmmCause::ILLEGAL_UE),
             AuthenticationAnswer::SynchFailure(_) if pending.resynchronisations >= MAX_RESYNCHRONISATIONS => {
@@ -270,6 +343,35 @@ impl Radio for Networks {
         response: AuthenticationResponse,
     ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
         Box::pin(async move { self.conclude(plmn, &response) })
+    }
+
+    fn detach(&self, _: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+        self.attachments.detached(&attach);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn submit_short_message(
+        &self,
+        plmn: Plmn,
+        message: MobileOriginated,
+    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+        Box::pin(self.mobile_originated(plmn, message))
+    }
+
+    fn next_short_message(
+        &self,
+        plmn: Plmn,
+        attach: AttachId,
+    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+        Box::pin(self.mobile_terminated(plmn, attach))
+    }
+
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+        let RpReport { attach, reference, answer } = report;
+        let reported = self.heard(plmn).and_then(|_| {
+            self.attachments.report(&attach, reference, answer).map_err(|_| RadioFault::Detached)
+        });
+        Box::pin(async { reported })
     }
 }
 

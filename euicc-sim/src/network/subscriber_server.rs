@@ -13,7 +13,7 @@ use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use rsp::ids::{Imsi, Plmn};
 use serde::{Deserialize, Serialize};
-use world::{Batch, Content, Fault, Memory, World};
+use world::{Batch, Content, Fault, Memory, PhoneNumber, World};
 
 use super::messages::{EmmCause, hex_octets};
 
@@ -46,6 +46,9 @@ pub struct Subscriber {
     /// Whether the home network lets the subscriber roam.
     #[serde(default = "yes")]
     pub may_roam: bool,
+    /// The telephone number, by which short messages find the subscriber.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub msisdn: Option<PhoneNumber>,
 }
 
 /// Algorithm and keys of a subscriber. Not shown by `Debug`.
@@ -115,7 +118,14 @@ impl Keys {
 impl Subscriber {
     /// A subscriber with these keys that has never been seen, may roam and is not barred.
     pub fn new(keys: Keys) -> Self {
-        Self { keys, last_seq: 0, barred: None, may_roam: true }
+        Self { keys, last_seq: 0, barred: None, may_roam: true, msisdn: None }
+    }
+
+    /// The same with this telephone number.
+    #[must_use]
+    pub fn with_msisdn(mut self, msisdn: PhoneNumber) -> Self {
+        self.msisdn = Some(msisdn);
+        self
     }
 
     /// The sequence number after the last: SEQ one higher, IND one further round.
@@ -160,6 +170,8 @@ impl SubscriberServer {
         self.change(imsi, |place| {
             if let Some(known) = place {
                 subscriber.last_seq = subscriber.last_seq.max(known.last_seq);
+                // Whoever brings other keys need not know the number.
+                subscriber.msisdn = subscriber.msisdn.or(known.msisdn.take());
             }
             *place = Some(subscriber);
         })
@@ -176,6 +188,16 @@ impl SubscriberServer {
     /// The subscriber, if it is one of this network.
     pub fn subscriber(&self, imsi: Imsi) -> Option<Subscriber> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).subscribers.get(&imsi).cloned()
+    }
+
+    /// The subscriber with this telephone number, or with this IMSI for a number.
+    pub fn by_number(&self, number: &PhoneNumber) -> Option<Imsi> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_its = |(imsi, subscriber): &(&Imsi, &Subscriber)| {
+            subscriber.msisdn.as_ref().is_some_and(|msisdn| msisdn.is_same(number))
+                || imsi.to_string() == number.digits()
+        };
+        state.subscribers.iter().find(is_its).map(|(imsi, _)| *imsi)
     }
 
     /// A fresh vector for a subscriber who is at `serving`.

@@ -1,0 +1,82 @@
+//! What passes between a device and a service centre: the TPDUs of 3GPP TS 23.040, in the RP messages of TS 24.011.
+//!
+//! In JSON, octets are hexadecimal text.
+
+use rsp::ids::Imsi;
+use rsp::ota::sms::Address;
+use serde::{Deserialize, Serialize};
+use world::BoxFuture;
+
+use super::messages::{AttachId, hex_octets};
+
+/// RP-DATA from a device: TS 24.011 section 7.3.1.2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MobileOriginated {
+    /// Which device.
+    pub attach: AttachId,
+    /// RP-Destination Address. A simulated network has one service centre, whatever it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_centre: Option<Address>,
+    /// SMS-SUBMIT.
+    #[serde(with = "hex_octets")]
+    pub tpdu: Vec<u8>,
+}
+
+/// RP-DATA to a device: TS 24.011 section 7.3.1.1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MobileTerminated {
+    /// RP-Message Reference, by which it is answered.
+    pub reference: u32,
+    /// RP-Originator Address.
+    pub service_centre: Address,
+    /// SMS-DELIVER.
+    #[serde(with = "hex_octets")]
+    pub tpdu: Vec<u8>,
+}
+
+/// A device's answer to RP-DATA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RpReport {
+    /// Which device.
+    pub attach: AttachId,
+    /// That of the message.
+    pub reference: u32,
+    /// What it says.
+    pub answer: RpAnswer,
+}
+
+/// RP-ACK or RP-ERROR, with a TPDU if there is one: TS 24.011 sections 7.3.3 and 7.3.4.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RpAnswer {
+    /// Taken.
+    Ack(#[serde(with = "hex_octets")] Vec<u8>),
+    /// Not taken.
+    Error(RpCause, #[serde(with = "hex_octets")] Vec<u8>),
+}
+
+/// RP-Cause: TS 24.011 section 8.2.5.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RpCause(pub u8);
+
+impl RpCause {
+    /// The number is nobody's.
+    pub const UNASSIGNED_NUMBER: Self = Self(1);
+    /// The device's memory is full.
+    pub const MEMORY_CAPACITY_EXCEEDED: Self = Self(22);
+    /// Not known in the network, or has no number.
+    pub const UNKNOWN_SUBSCRIBER: Self = Self(30);
+    /// The network cannot just now.
+    pub const TEMPORARY_FAILURE: Self = Self(41);
+    /// The message does not add up.
+    pub const INVALID_MESSAGE: Self = Self(95);
+    /// There is nobody here who does that.
+    pub const PROTOCOL_ERROR: Self = Self(111);
+}
+
+/// What the networks hand the messages of devices to.
+pub trait ServiceCentre: Send + Sync {
+    /// Takes the SMS-SUBMIT of this subscriber. After RP-ACK it is written down.
+    fn submitted(&self, imsi: Imsi, tpdu: Vec<u8>) -> BoxFuture<'_, RpAnswer>;
+}
