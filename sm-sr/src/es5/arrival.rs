@@ -1,0 +1,240 @@
+//! What comes in over short messages: answers to secured packets, in a message of the card's own or in a delivery report;
+//! what became of a message; default notifications.
+
+use rsp::{
+    ids::Eid,
+    ota::{
+        script::ScriptResponse,
+        secured_packet::ResponseStatus,
+        sms::{Accepted, Address, PacketKind, UserData},
+    },
+};
+use world::{Arrived, Event, Fault, MessageId, MessageState, Outcome, PhoneNumber, Receipt, ShortMessage};
+
+use super::{
+    Bearer, CardRefusal, JobId, JobOutcome,
+    engine::Context,
+    packet::{self, Response},
+    policy::COUNTER_JUMP,
+    records::{Awaits, By, JOBS, MESSAGES, Pending, What},
+};
+
+impl Context<'_, '_> {
+    pub(super) async fn arrived(&mut self, arrived: &Arrived) -> Result<(), Fault> {
+        match arrived {
+            Arrived::Message(message) => {
+                let eid = self.procedures.card_at(self.tx, &message.from).await?;
+                self.message(eid, message).await
+            }
+            Arrived::Report(id, message) => {
+                let eid = match self.tx.get(&MESSAGES, &id.0).await? {
+                    Some(job) => Some(job.eid()),
+                    None => self.procedures.card_at(self.tx, &message.from).await?,
+                };
+                self.message(eid, message).await
+            }
+            Arrived::Receipt(receipt) => self.receipt(receipt).await,
+        }
+    }
+
+    async fn message(&mut self, eid: Option<Eid>, message: &ShortMessage) -> Result<(), Fault> {
+        let Some(eid) = eid else {
+            self.ignore(message.from.to_string(), "it is from a number that no card has");
+            return Ok(());
+        };
+        let user_data = match UserData::parse(&message.user_data, message.has_header) {
+            Ok(user_data) => user_data,
+            Err(error) => {
+                self.ignore(eid, format!("its user data are none: {error}"));
+                return Ok(());
+            }
+        };
+        let Some(from) = address(&message.from) else {
+            self.ignore(eid, "its sender is no number");
+            return Ok(());
+        };
+        let mut card = self.card(eid).await?;
+        let before = card.partial.clone();
+        let accepted = card.partial.accept(&from, user_data);
+        if card.partial != before {
+            self.put_card(eid, &card)?;
+        }
+        match accepted {
+            Ok(Accepted::Whole(PacketKind::Response, octets)) => self.response(eid, &octets).await,
+            Ok(Accepted::Whole(PacketKind::Command, octets)) => {
+                self.said_by_packet(eid, &octets, &message.from).await
+            }
+            Ok(Accepted::Waiting { .. } | Accepted::Doubled) => Ok(()),
+            Ok(Accepted::Foreign) => {
+                self.ignore(eid, "it carries no secured packet");
+                Ok(())
+            }
+            Err(error) => {
+                self.ignore(eid, format!("its parts do not fit together: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// An answer to a secured packet. It is known by its counter and its TAR, whenever and by whichever way it comes.
+    async fn response(&mut self, eid: Eid, octets: &[u8]) -> Result<(), Fault> {
+        let Some(access) = self.procedures.card(self.tx, eid).await? else {
+            self.ignore(eid, "the card is not managed here any more");
+            return Ok(());
+        };
+        let response = match packet::open_response(&access.scp80, octets) {
+            Ok(response) => response,
+            Err(why) => {
+                self.ignore(eid, why.to_string());
+                return Ok(());
+            }
+        };
+        let answers = |by: &By| {
+            matches!(by, By::Packet { kvn, counter, tar, .. }
+                if (*kvn, *counter, *tar) == (response.kvn, response.counter, response.tar))
+        };
+        let found = self.jobs(eid).await?.into_iter().find_map(|(id, pending)| {
+            let at = pending.sent.iter().position(|sent| answers(&sent.by))?;
+            Some((id, pending, at))
+        });
+        let Some((id, pending, at)) = found else {
+            self.ignore(eid, "what it answers is over");
+            return Ok(());
+        };
+        self.heard_of(eid).await?;
+        self.answered_by_packet(&id, pending, at, &response).await?;
+        self.step(eid).await
+    }
+
+    async fn answered_by_packet(
+        &mut self,
+        id: &JobId,
+        mut pending: Pending,
+        at: usize,
+        response: &Response,
+    ) -> Result<(), Fault> {
+        let Some(what) = pending.sent.get(at).map(|sent| sent.what) else { return Ok(()) };
+        match response.status {
+            ResponseStatus::Ok => match ScriptResponse::parse(&response.data) {
+                Ok(script) => self.answered(id, pending, at, script).await,
+                Err(error) => {
+                    // It ran: again would be another time.
+                    let why = format!("the card's answer cannot be read: {error}");
+                    self.end(id, &pending, JobOutcome::NotDelivered(why)).await
+                }
+            },
+            ResponseStatus::MoreTime => {
+                let until = self.now.plus(self.config.slowest);
+                pending.awaits = Awaits::Answer { until };
+                self.put(id, &pending)
+            }
+            // The answer itself is still to come.
+            ResponseStatus::ActualResponseBySubmit | ResponseStatus::ActualResponseByUssd => Ok(()),
+            ResponseStatus::CounterLow => self.counter_low(id, pending, at, response).await,
+            status => match (what, pending.doubt.clone()) {
+                (What::Audit, Some(doubt)) => self.end(id, &pending, JobOutcome::Answered(doubt)).await,
+                _ => {
+                    let refusal = CardRefusal::Packet(status);
+                    self.end(id, &pending, JobOutcome::Refused(refusal)).await
+                }
+            },
+        }
+    }
+
+    /// The packet came twice, or after a later one, or our counter has fallen behind the card's. In the first case the
+    /// answer is still to come, or lost; in the others the card has not run it. The next one is sent with a counter that is
+    /// high enough at any rate, in its time.
+    async fn counter_low(
+        &mut self,
+        id: &JobId,
+        mut pending: Pending,
+        at: usize,
+        response: &Response,
+    ) -> Result<(), Fault> {
+        let mut is_new = false;
+        if let Some(By::Packet { low, .. }) = pending.sent.get_mut(at).map(|sent| &mut sent.by) {
+            is_new = !*low;
+            *low = true;
+        }
+        pending.trouble = Some(ResponseStatus::CounterLow.to_string());
+        self.put(id, &pending)?;
+        let mut card = self.card(id.eid()).await?;
+        if let Some(counter) = card.counters.get_mut(&response.kvn)
+            && is_new
+            && *counter == response.counter
+        {
+            let ahead = rsp::ota::secured_packet::Counter::new(counter.value().saturating_add(COUNTER_JUMP));
+            *counter = ahead.unwrap_or(*counter);
+            self.put_card(id.eid(), &card)?;
+        }
+        Ok(())
+    }
+
+    /// What became of a message. That it was delivered says little; that it was not lets it be sent again sooner.
+    async fn receipt(&mut self, receipt: &Receipt) -> Result<(), Fault> {
+        let MessageId(name) = &receipt.id;
+        let Some(id) = self.tx.get(&MESSAGES, name).await? else { return Ok(()) };
+        self.tx.delete(&MESSAGES, name);
+        let Some(mut pending) = self.tx.get(&JOBS, &id.to_string()).await? else { return Ok(()) };
+        let is_lost = match receipt.state {
+            MessageState::Expired
+            | MessageState::Deleted
+            | MessageState::Undeliverable
+            | MessageState::Rejected => true,
+            MessageState::Delivered | MessageState::Enroute | MessageState::Unknown => false,
+        };
+        // Only what was sent last is still waited for.
+        let is_last = matches!(pending.sent.last().map(|sent| &sent.by),
+            Some(By::Packet { messages, .. }) if messages.contains(&receipt.id));
+        if !is_lost || !is_last {
+            return Ok(());
+        }
+        let soon = self.now.plus(self.config.answer_within);
+        let (Awaits::Answer { until } | Awaits::Session { until }) = &mut pending.awaits else {
+            return Ok(());
+        };
+        *until = (*until).min(soon);
+        pending.trouble = Some(match receipt.why.as_str() {
+            "" => format!("the message centre could not deliver a message ({:?})", receipt.state),
+            why => format!("the message centre could not deliver a message: {why}"),
+        });
+        self.put(&id, &pending)?;
+        self.step(id.eid()).await
+    }
+
+    pub(super) fn ignore(&mut self, peer: impl ToString, why: impl Into<String>) {
+        self.tell(
+            Event::new(self.now, "SM-SR", "message ignored")
+                .with_peer("ES5", peer.to_string())
+                .with_outcome(Outcome::Refused(why.into())),
+        );
+    }
+
+    async fn said_by_packet(&mut self, eid: Eid, octets: &[u8], from: &PhoneNumber) -> Result<(), Fault> {
+        let Some(access) = self.procedures.card(self.tx, eid).await? else {
+            self.ignore(eid, "the card is not managed here any more");
+            return Ok(());
+        };
+        match packet::open_command(&access.scp80, octets) {
+            Ok(said) => {
+                self.notification(eid, &said.data, Bearer::Sms, Some(from)).await?;
+                self.step(eid).await
+            }
+            Err(why) => {
+                self.ignore(eid, why.to_string());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// By which the parts of one sender are told from another's: a card may have sent the first ones from another profile.
+fn address(number: &PhoneNumber) -> Option<Address> {
+    let type_of_address = 0x80 | number.ton() << 4 | number.npi();
+    let of_digits = || Address::new(type_of_address, number.digits());
+    // Of an alphanumeric one what fits, in hexadecimal.
+    let of_text = || Address::new(ALPHANUMERIC, &hex::encode(number.digits().as_bytes().get(..10)?));
+    of_digits().or_else(of_text)
+}
+
+const ALPHANUMERIC: u8 = 0xD0;

@@ -1,0 +1,103 @@
+//! Requests that are kept waiting for a script to come. Volatile: a request does not survive its server either.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use rsp::time::Timestamp;
+
+#[derive(Default)]
+pub(super) struct Held(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Grows with every [`Held::wake`]: whoever has seen a lower one looks again.
+    generation: u64,
+    next: u64,
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+struct Waiting {
+    until: Timestamp,
+    is_over: bool,
+    waker: Option<Waker>,
+}
+
+impl Held {
+    /// To be read before one looks whether there is something.
+    pub(super) fn generation(&self) -> u64 {
+        self.lock().generation
+    }
+
+    /// Lets everybody look.
+    pub(super) fn wake(&self) {
+        let mut state = self.lock();
+        state.generation = state.generation.wrapping_add(1);
+        let wakers: Vec<Waker> = state.waiting.values_mut().filter_map(|each| each.waker.take()).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Sends those away whose time is over; says when the next one's is.
+    pub(super) fn tick(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut state = self.lock();
+        let mut wakers = Vec::new();
+        let mut next = None;
+        for each in state.waiting.values_mut() {
+            if each.until <= now {
+                each.is_over = true;
+                wakers.extend(each.waker.take());
+            } else {
+                next = [next, Some(each.until)].into_iter().flatten().min();
+            }
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        next
+    }
+
+    /// Waits until somebody was woken since `generation`, or [`tick`](Self::tick) was told a time after `until`.
+    pub(super) fn wait(&self, generation: u64, until: Timestamp) -> Wait<'_> {
+        let mut state = self.lock();
+        let number = state.next;
+        state.next = state.next.wrapping_add(1);
+        state.waiting.insert(number, Waiting { until, is_over: false, waker: None });
+        drop(state);
+        Wait { held: self, number, generation }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Wait<'a> {
+    held: &'a Held,
+    number: u64,
+    generation: u64,
+}
+
+impl Future for Wait<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.held.lock();
+        let is_woken = state.generation != self.generation;
+        match state.waiting.get_mut(&self.number) {
+            Some(waiting) if !is_woken && !waiting.is_over => {
+                waiting.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.held.lock().waiting.remove(&self.number);
+    }
+}

@@ -1,0 +1,125 @@
+//! Default notifications: SGP.02 section 4.1.1.11, and their confirmation, section 4.1.1.12.
+//!
+//! A card repeats a notification until it is confirmed, under the same sequence number. A repetition is confirmed again, as
+//! often as it comes, and told to nobody twice. What carries it has no counter, so an old one could be played back: a
+//! number that lies behind the last one is not believed.
+
+use rsp::{ids::Eid, sgp02::notification::DefaultNotification};
+use world::{Event, Fault, Outcome, PhoneNumber};
+
+use super::{
+    Bearer, Job,
+    engine::Context,
+    enqueue,
+    records::{Awaits, Card, Noticed},
+};
+
+/// How long the repeated confirmation of a notification is worth sending: as long as a card may wait for it.
+const CONFIRMATION_LIFETIME: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// What a notification's number says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    New,
+    Repeated,
+    Old,
+}
+
+impl Context<'_, '_> {
+    /// Takes the octets of a notification (tag E1) of a card that was proved to be this one.
+    pub(super) async fn notification(
+        &mut self,
+        eid: Eid,
+        octets: &[u8],
+        via: Bearer,
+        from: Option<&PhoneNumber>,
+    ) -> Result<(), Fault> {
+        let notification = match DefaultNotification::parse(octets) {
+            Ok(notification) => notification,
+            Err(error) => {
+                self.ignore(eid, format!("it is no notification: {error}"));
+                return Ok(());
+            }
+        };
+        if notification.eid != eid {
+            self.ignore(eid, format!("it speaks for another card, {}", notification.eid));
+            return Ok(());
+        }
+        let number = notification.sequence_number;
+        let mut card = self.card(eid).await?;
+        let age = age(&card, number);
+        let event = Event::new(self.now, "SM-SR", "HandleDefaultNotification")
+            .with_peer("ES5", eid.to_string())
+            .with_bytes(0, octets.len());
+        if age == Age::Old {
+            let why = format!("number {number} lies behind the last one");
+            self.tell(event.with_outcome(Outcome::Refused(why)));
+            return Ok(());
+        }
+        let again = if age == Age::Repeated { ", again" } else { "" };
+        self.tell(event.with_note(format!("{:?}, number {number}{again}, by {via:?}", notification.kind)));
+        let confirmation = match (age, card.notification.take()) {
+            (Age::Repeated, Some(noticed)) => noticed.confirmation,
+            _ => None,
+        };
+        card.notification = Some(Noticed {
+            sequence_number: number,
+            from: from.cloned(),
+            confirmation: confirmation.clone(),
+        });
+        self.put_card(eid, &card)?;
+        self.heard_of(eid).await?;
+        match (age, confirmation) {
+            (Age::New, _) => self.procedures.notified(self.tx, self.now, eid, notification, via).await,
+            (_, Some(confirmation)) => self.confirm_again(confirmation, via).await,
+            // Nobody wanted it confirmed.
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// The card has not got the confirmation, or has got it too late.
+    async fn confirm_again(&mut self, confirmation: Job, via: Bearer) -> Result<(), Fault> {
+        for (id, mut pending) in self.jobs(confirmation.eid).await? {
+            if pending.job.effect == confirmation.effect {
+                pending.job.via = Some(via);
+                pending.awaits = Awaits::Turn;
+                pending.tries = 0;
+                return self.put(&id, &pending);
+            }
+        }
+        let valid_until = self.now.plus(CONFIRMATION_LIFETIME);
+        let job = Job { valid_until, via: Some(via), urgent: true, more_to_do: false, ..confirmation };
+        enqueue(self.tx, self.now, job).await.map(|_| ())
+    }
+}
+
+/// Numbers go round after 65535.
+fn age(card: &Card, number: u16) -> Age {
+    let Some(last) = card.notification.as_ref().map(|noticed| noticed.sequence_number) else {
+        return Age::New;
+    };
+    match number.wrapping_sub(last) {
+        0 => Age::Repeated,
+        1..0x8000 => Age::New,
+        _ => Age::Old,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_new_repeated_or_old_also_where_they_go_round() {
+        let age_after = |last: Option<u16>, number| {
+            let noticed = |sequence_number| Noticed { sequence_number, from: None, confirmation: None };
+            age(&Card { notification: last.map(noticed), ..Card::default() }, number)
+        };
+        assert_eq!(age_after(None, 0), Age::New);
+        assert_eq!(age_after(Some(7), 7), Age::Repeated);
+        assert_eq!(age_after(Some(7), 8), Age::New);
+        assert_eq!(age_after(Some(7), 6), Age::Old);
+        assert_eq!(age_after(Some(0xFFFF), 0), Age::New);
+        assert_eq!(age_after(Some(0), 0xFFFF), Age::Old);
+    }
+}

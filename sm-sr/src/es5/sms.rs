@@ -1,0 +1,266 @@
+//! The way out over short messages: scripts in secured packets, and the triggers of HTTPS sessions (GlobalPlatform
+//! Amendment B section 3.7, SGP.02 section 2.4.3).
+
+use rsp::ota::{
+    script::Form,
+    secured_packet::{Counter, Tar},
+    sms::{PacketKind, Reference, segments},
+};
+use rsp::{ids::Aid, sgp02::es5};
+use world::{Event, Fault, MessageId, PhoneNumber, Receipts, ShortMessage, Submission, SubmitFault};
+
+use super::{
+    Bearer, CardAccess, Effect, JobId, JobOutcome, Scp80KeySet,
+    engine::{Context, Packet},
+    packet,
+    policy::{self, Repetition},
+    queue::Left,
+    records::{Awaits, By, JOBS, MESSAGES, Pending, Sent, What},
+};
+
+/// What there is to bring a job to its card with.
+struct Means {
+    keys: Scp80KeySet,
+    address: PhoneNumber,
+}
+
+/// A command that is to be secured.
+struct Command {
+    what: What,
+    tar: Tar,
+    data: Vec<u8>,
+}
+
+impl Context<'_, '_> {
+    /// Sends what a job has to have sent now: for the first time, or again.
+    pub(super) async fn bring(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
+        if let Some(why) = ran_but_lost(&pending) {
+            self.end(id, &pending, JobOutcome::NotDelivered(why)).await?;
+            return Ok(Left::Ended);
+        }
+        if pending.tries >= self.config.tries {
+            pending.trouble.get_or_insert_with(|| "the card does not answer".into());
+            return self.leave_to_card(id, pending);
+        }
+        let Some(card) = self.procedures.card(self.tx, id.eid()).await? else {
+            return self.give_up(id, &pending, "the card is not managed here any more").await;
+        };
+        let Some(keys) = card.scp80.first().cloned() else {
+            return self.give_up(id, &pending, "the card has no SCP80 key set").await;
+        };
+        let Some(address) = self.address(id, &pending, &card).await? else {
+            pending.trouble = Some("the card has no number for short messages".into());
+            return self.leave_to_card(id, pending);
+        };
+        let (script, target) = pending.script_now();
+        let Some(tar) = Tar::of_aid(&target.0) else {
+            return self.give_up(id, &pending, "the target's AID is too short to have a TAR").await;
+        };
+        let data = script.in_form(Form::Definite).to_bytes();
+        let bearer = policy::bearer(self.config, &card, &pending.job, packet::messages(data.len()));
+        let means = Means { keys, address };
+        match (bearer, &self.config.https) {
+            (Ok(Bearer::Https), Some(door)) => {
+                // The agent that opens sessions is the ISD-R's.
+                let tar = Tar::of_aid(&Aid::ISD_R).unwrap_or(tar);
+                let command = Command { what: What::Trigger, tar, data: door.trigger.to_bytes() };
+                self.send_command(id, pending, &means, command).await
+            }
+            (Ok(_), _) => {
+                let command = Command { what: Self::what(&pending), tar, data };
+                self.send_command(id, pending, &means, command).await
+            }
+            (Err(why), _) => self.give_up(id, &pending, &why).await,
+        }
+    }
+
+    async fn give_up(&mut self, id: &JobId, pending: &Pending, why: &str) -> Result<Left, Fault> {
+        self.end(id, pending, JobOutcome::NotDelivered(why.to_owned())).await?;
+        Ok(Left::Ended)
+    }
+
+    /// It waits until the card is heard of, or its validity ends it.
+    fn leave_to_card(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
+        let why = pending.trouble.clone().unwrap_or_default();
+        self.tell(
+            Event::new(self.now, "SM-SR", pending.job.effect.name())
+                .with_peer("ES5", id.eid().to_string())
+                .with_note(format!("waits until the card is heard of: {why}")),
+        );
+        pending.awaits = Awaits::Card;
+        self.put(id, &pending)?;
+        Ok(Left::Waiting)
+    }
+
+    /// What confirms a notification goes where it came from: the card may have changed its profile, and its number, since
+    /// anybody was told.
+    async fn address(
+        &mut self,
+        id: &JobId,
+        pending: &Pending,
+        card: &CardAccess,
+    ) -> Result<Option<PhoneNumber>, Fault> {
+        if let Effect::ConfirmNotification(number) = pending.job.effect
+            && let Some(noticed) = self.card(id.eid()).await?.notification
+            && noticed.sequence_number == number
+            && noticed.from.is_some()
+        {
+            return Ok(noticed.from);
+        }
+        Ok(card.address.clone())
+    }
+
+    /// Takes a counter, writes down that it is used, and has the packet sent after the commit.
+    async fn send_command(
+        &mut self,
+        id: &JobId,
+        mut pending: Pending,
+        means: &Means,
+        command: Command,
+    ) -> Result<Left, Fault> {
+        let row = policy::row(&pending.job.effect);
+        let spi = match command.what {
+            What::Trigger => policy::TRIGGER,
+            What::Script | What::Audit => match self.config.por_bearer {
+                Some(por_bearer) => rsp::ota::secured_packet::Spi { por_bearer, ..row.spi },
+                None => row.spi,
+            },
+        };
+        let kvn = means.keys.kvn;
+        let mut card = self.card(id.eid()).await?;
+        let used = card.counters.get(&kvn).copied().unwrap_or(means.keys.initial_counter);
+        let same = pending.same_again(command.what, row.repetition, kvn, used);
+        let counter = match same {
+            Some(times) => {
+                *times = times.saturating_add(1);
+                used
+            }
+            None => {
+                let Some(counter) = used.next() else {
+                    return self
+                        .give_up(id, &pending, "the counter of the card's key set has come to its end")
+                        .await;
+                };
+                card.counters.insert(kvn, counter);
+                let by =
+                    By::Packet { kvn, counter, tar: command.tar, times: 1, messages: Vec::new(), low: false };
+                pending.sent.push(Sent { at: self.now, what: command.what, by });
+                counter
+            }
+        };
+        self.put_card(id.eid(), &card)?;
+        let sealed = packet::seal(&means.keys, spi, command.tar, counter, &command.data);
+        // Low octet of the counter: parts of different packets do not mix, and the same packet has the same again.
+        let [.., reference] = counter.to_bytes();
+        let parts = match segments(&sealed, PacketKind::Command, Reference::Short(reference)) {
+            Ok(parts) => parts,
+            Err(too_long) => return self.give_up(id, &pending, &too_long.to_string()).await,
+        };
+        pending.tries = pending.tries.saturating_add(1);
+        let tries = pending.tries;
+        pending.awaits = match command.what {
+            What::Trigger => {
+                Awaits::Session { until: self.now.plus(self.config.wait(self.config.session_within, tries)) }
+            }
+            What::Script | What::Audit => {
+                Awaits::Answer { until: self.now.plus(self.config.wait(self.config.answer_within, tries)) }
+            }
+        };
+        self.put(id, &pending)?;
+        let count = parts.len();
+        let name = match command.what {
+            What::Trigger => "SessionTrigger",
+            What::Audit => Effect::Audit.name(),
+            What::Script => pending.job.effect.name(),
+        };
+        self.tell(
+            Event::new(self.now, "SM-SR", name)
+                .with_peer("ES5", id.eid().to_string())
+                .with_bytes(sealed.len(), 0)
+                .with_note(format!("SMS x {count}, counter {}, try {tries}", counter.value())),
+        );
+        let submission = |user_data: Vec<u8>| Submission {
+            message: ShortMessage::to_card(self.config.address.clone(), means.address.clone(), user_data),
+            validity: None,
+            receipts: Receipts::Always,
+        };
+        let parts = parts.iter().map(|part| submission(part.to_bytes())).collect();
+        self.send(Packet { id: id.clone(), kvn, counter }, parts);
+        Ok(Left::Waiting)
+    }
+
+    /// The message centre has taken the parts of a packet, or has not.
+    pub(super) async fn submitted(
+        &mut self,
+        packet: &Packet,
+        results: &[Result<MessageId, SubmitFault>],
+    ) -> Result<(), Fault> {
+        let Some(mut pending) = self.tx.get(&JOBS, &packet.id.to_string()).await? else { return Ok(()) };
+        for message in results.iter().flatten() {
+            self.tx.put(&MESSAGES, &message.0, &packet.id)?;
+        }
+        let is_it = |by: &By| matches!(by, By::Packet { kvn, counter, .. } if (*kvn, *counter) == (packet.kvn, packet.counter));
+        if let Some(By::Packet { messages, .. }) =
+            pending.sent.iter_mut().map(|sent| &mut sent.by).find(|by| is_it(by))
+        {
+            messages.extend(results.iter().flatten().cloned());
+        }
+        match results.iter().find_map(|result| result.as_ref().err()) {
+            Some(fault) if !fault.is_passing() => {
+                self.end(&packet.id, &pending, JobOutcome::NotDelivered(fault.to_string())).await?;
+                self.step(packet.id.eid()).await
+            }
+            fault => {
+                // It is sent again in its time, whatever became of it.
+                if let Some(fault) = fault {
+                    pending.trouble = Some(fault.to_string());
+                }
+                self.put(&packet.id, &pending)
+            }
+        }
+    }
+}
+
+/// That a command was run whose answer will not come any more: the card has said to its repetition that it has seen the
+/// counter before, and has had its time to say more.
+fn ran_but_lost(pending: &Pending) -> Option<String> {
+    let has_run = pending.sent.iter().any(|sent| {
+        sent.what == What::Script && matches!(sent.by, By::Packet { low: true, times, .. } if times > 1)
+    });
+    (has_run && policy::row(&pending.job.effect).repetition == Repetition::Same)
+        .then(|| "the card has run the script, but its answer is lost".to_owned())
+}
+
+impl Pending {
+    /// How often the packet was sent that is to be sent again as it was; `None` if a new one is to be made. It must still be
+    /// the last one that the card has been sent: what came after it would have made its counter too low.
+    fn same_again(
+        &mut self,
+        what: What,
+        repetition: Repetition,
+        of_kvn: u8,
+        used: Counter,
+    ) -> Option<&mut u32> {
+        if what != What::Script || repetition != Repetition::Same {
+            return None;
+        }
+        let last = self.sent.iter_mut().rfind(|sent| sent.what == What::Script)?;
+        match &mut last.by {
+            By::Packet { kvn, counter, times, low: false, .. } if (*kvn, *counter) == (of_kvn, used) => {
+                Some(times)
+            }
+            _ => None,
+        }
+    }
+
+    /// What the card is to run now, and who there: the script, or what shows whether it was run.
+    pub(super) fn script_now(&self) -> (rsp::ota::script::Script, Aid) {
+        match (&self.doubt, self.job.effect.sign()) {
+            (Some(_), Some((aid, _))) => {
+                let audit = rsp::ota::script::Script::of_apdus([es5::get_status(Some(aid))]);
+                (audit, Aid(Aid::ISD_R.to_vec()))
+            }
+            _ => (self.job.script.clone(), self.job.target.clone()),
+        }
+    }
+}

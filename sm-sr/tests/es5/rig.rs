@@ -1,0 +1,450 @@
+//! An engine with a message centre that is only a list, procedures that only write down, and a clock that stands still.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use rsp::{
+    ids::{Aid, Eid},
+    ota::{script::Script, secured_packet::Counter, trigger::SessionTrigger},
+    sgp02::notification::DefaultNotification,
+    time::Timestamp,
+};
+use sm_sr::es5::{
+    self, Bearer, CardAccess, Effect, Engine, Es5Config, HttpsDoor, Identity, Job, JobId, JobOutcome,
+    Procedures, PskKey, Scp80KeySet,
+};
+use world::{
+    Arrived, BoxFuture, Collection, Events, Fault, ManualClock, MemoryEvents, MemoryRecords, MessageId,
+    PhoneNumber, PskIdentity, Records, SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, Tx,
+    World,
+};
+
+use super::card::{self, Card, EID, KIC, KID, Says};
+
+/// Everything that was told to the procedures, in order.
+const TOLD: Collection<Vec<String>> = Collection::new("test-told");
+pub(crate) const SM_SR: &str = "+49100";
+pub(crate) const NUMBER: &str = "+491511";
+/// That of the card's other profile.
+pub(crate) const OTHER_NUMBER: &str = "+491522";
+pub(crate) const PSK: [u8; 16] = [0x33; 16];
+
+pub(crate) struct Rig {
+    pub(crate) clock: ManualClock,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) centre: Arc<Centre>,
+    pub(crate) notes: Arc<Notes>,
+    pub(crate) events: MemoryEvents,
+    pub(crate) config: Es5Config,
+    pub(crate) engine: Engine,
+}
+
+/// The message centre.
+#[derive(Default)]
+pub(crate) struct Centre {
+    pub(crate) sent: Mutex<Vec<(MessageId, Submission)>>,
+    next: AtomicU64,
+    /// Why it takes nothing.
+    pub(crate) fault: Mutex<Option<SubmitFault>>,
+    /// Of the process that submits: at 0 it is dead, and nothing comes from it.
+    pub(crate) lives: Mutex<Option<Arc<AtomicI64>>>,
+}
+
+impl ShortMessages for Centre {
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
+        Box::pin(async move {
+            if self.lives.lock().unwrap().as_ref().is_some_and(|lives| lives.load(Ordering::SeqCst) == 0) {
+                return Err(SubmitFault::Unreachable("nobody asked".into()));
+            }
+            if let Some(fault) = self.fault.lock().unwrap().clone() {
+                return Err(fault);
+            }
+            let id = MessageId(format!("m{}", self.next.fetch_add(1, Ordering::SeqCst)));
+            self.sent.lock().unwrap().push((id.clone(), submission));
+            Ok(id)
+        })
+    }
+}
+
+/// The procedures.
+pub(crate) struct Notes {
+    pub(crate) https: AtomicBool,
+    pub(crate) confirms: AtomicBool,
+    pub(crate) has_number: AtomicBool,
+    /// A script that is enqueued when the one before has ended, as the next function call of an SM-DP would.
+    pub(crate) follows: Mutex<Vec<Job>>,
+}
+
+async fn tell(tx: &mut Tx<'_>, what: String) -> Result<(), Fault> {
+    let mut told = tx.get(&TOLD, "all").await?.unwrap_or_default();
+    told.push(what);
+    tx.put(&TOLD, "all", &told)
+}
+
+impl Procedures for Notes {
+    fn card<'a>(&'a self, _: &'a mut Tx<'_>, eid: Eid) -> BoxFuture<'a, Result<Option<CardAccess>, Fault>> {
+        let access = CardAccess {
+            address: self.has_number.load(Ordering::SeqCst).then(|| number(NUMBER)),
+            scp80: vec![Scp80KeySet {
+                kvn: 1,
+                kic: KIC.into(),
+                kid: KID.into(),
+                initial_counter: Counter::ZERO,
+            }],
+            scp81: vec![PskKey { kvn: 0x40, key_id: 1, key: PSK.to_vec().into() }],
+            https: self.https.load(Ordering::SeqCst),
+        };
+        Box::pin(async move { Ok((eid == eid_of_card()).then_some(access)) })
+    }
+
+    fn card_at<'a>(
+        &'a self,
+        _: &'a mut Tx<'_>,
+        address: &'a PhoneNumber,
+    ) -> BoxFuture<'a, Result<Option<Eid>, Fault>> {
+        let known = [NUMBER, OTHER_NUMBER].iter().any(|known| number(known).is_same(address));
+        Box::pin(async move { Ok(known.then(eid_of_card)) })
+    }
+
+    fn job_ended<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        now: Timestamp,
+        _: &'a JobId,
+        job: &'a Job,
+        outcome: JobOutcome,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let how = match outcome {
+                JobOutcome::Answered(response) => {
+                    let statuses: Vec<String> =
+                        response.apdus().map(|apdu| apdu.status.to_string()).collect();
+                    format!("answered {}", statuses.join(" "))
+                }
+                JobOutcome::FoundDone(_) => "found done".into(),
+                JobOutcome::Refused(refusal) => format!("refused: {refusal}"),
+                JobOutcome::Expired => "expired".into(),
+                JobOutcome::NotDelivered(why) => format!("not delivered: {why}"),
+            };
+            tell(tx, format!("{} {how}", job.purpose)).await?;
+            let next =
+                self.follows.lock().unwrap().iter().find(|next| next.purpose == after(&job.purpose)).cloned();
+            if let Some(next) = next {
+                es5::enqueue(tx, now, next).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn notified<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        now: Timestamp,
+        eid: Eid,
+        notification: DefaultNotification,
+        via: Bearer,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let number = notification.sequence_number;
+            tell(tx, format!("notified {number} by {via:?}")).await?;
+            if self.confirms.load(Ordering::SeqCst) {
+                es5::enqueue(tx, now, confirmation(eid, number, via, now)).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// `a1` is followed by `a2`.
+fn after(purpose: &str) -> String {
+    let (name, number) = purpose.split_at(purpose.len() - 1);
+    number.parse::<u32>().map_or(String::new(), |number| format!("{name}{}", number + 1))
+}
+
+pub(crate) fn confirmation(eid: Eid, number: u16, via: Bearer, now: Timestamp) -> Job {
+    let [high, low] = number.to_be_bytes();
+    Job {
+        eid,
+        target: Aid(Aid::ISD_R.to_vec()),
+        script: Script::of_apdus([vec![0x80, 0xE2, 0x89, 0, 7, 0x3A, 0x08, 4, 0x4E, 2, high, low, 0]]),
+        valid_until: now.plus(Duration::from_secs(600)),
+        more_to_do: false,
+        urgent: true,
+        via: Some(via),
+        effect: Effect::ConfirmNotification(number),
+        purpose: format!("confirm {number}"),
+    }
+}
+
+pub(crate) fn number(text: &str) -> PhoneNumber {
+    text.parse().unwrap()
+}
+
+pub(crate) fn eid_of_card() -> Eid {
+    EID.parse().unwrap()
+}
+
+pub(crate) fn start() -> Timestamp {
+    Timestamp::from_seconds(1_800_000_000)
+}
+
+pub(crate) fn config() -> Es5Config {
+    Es5Config {
+        https: Some(HttpsDoor { trigger: SessionTrigger::default(), path: "/es5".into() }),
+        ..Es5Config::at(number(SM_SR))
+    }
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self::over(Arc::new(MemoryRecords::default()), config())
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Es5Config)) -> Self {
+        let mut config = config();
+        change(&mut config);
+        Self::over(Arc::new(MemoryRecords::default()), config)
+    }
+
+    pub(crate) fn over(records: Arc<dyn Records>, config: Es5Config) -> Self {
+        let notes = Arc::new(Notes {
+            https: AtomicBool::new(true),
+            confirms: AtomicBool::new(true),
+            has_number: AtomicBool::new(true),
+            follows: Mutex::default(),
+        });
+        let (clock, centre, events) =
+            (ManualClock::at(start()), Arc::new(Centre::default()), MemoryEvents::default());
+        let engine = engine(&records, &clock, &centre, &notes, &events, &config);
+        Self { clock, records, centre, notes, events, config, engine }
+    }
+
+    /// Another engine over the same records, as after a restart.
+    pub(crate) fn restart(&mut self) {
+        self.engine =
+            engine(&self.records, &self.clock, &self.centre, &self.notes, &self.events, &self.config);
+    }
+
+    pub(crate) async fn enqueue(&self, job: Job) -> JobId {
+        let now = self.clock_now();
+        let id =
+            world::transact(&*self.records, |tx| Box::pin(es5::enqueue(tx, now, job.clone()))).await.unwrap();
+        self.engine.wake();
+        id
+    }
+
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        use world::Clock;
+        self.clock.now()
+    }
+
+    pub(crate) async fn run(&self) -> Option<Timestamp> {
+        self.engine.run_due().await.unwrap()
+    }
+
+    /// Moves the clock and does what is due then.
+    pub(crate) async fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+        self.run().await;
+    }
+
+    /// What was submitted since the last time.
+    pub(crate) fn take(&self) -> Vec<Vec<u8>> {
+        let sent = std::mem::take(&mut *self.centre.sent.lock().unwrap());
+        sent.into_iter()
+            .map(|(_, submission)| {
+                let message = submission.message;
+                assert_eq!(
+                    (message.protocol_identifier, message.data_coding, message.has_header),
+                    (0x7F, 0xF6, true)
+                );
+                assert_eq!(message.from, number(SM_SR));
+                message.user_data
+            })
+            .collect()
+    }
+
+    /// Lets the card have these messages; what it says to them.
+    pub(crate) fn give(&self, card: &mut Card, messages: Vec<Vec<u8>>) -> Vec<Says> {
+        messages.iter().map(|message| card.receive(message)).filter(|says| *says != Says::Nothing).collect()
+    }
+
+    pub(crate) async fn says(&self, says: &Says) {
+        match says {
+            Says::Nothing => {}
+            Says::Submit(parts) => {
+                for part in parts {
+                    self.from_card(NUMBER, part).await;
+                }
+            }
+            Says::Report(data) => {
+                let report = message(NUMBER, data);
+                self.arrives(Arrived::Report(MessageId("nobody's".into()), report)).await;
+            }
+        }
+    }
+
+    pub(crate) async fn from_card(&self, from: &str, user_data: &[u8]) {
+        self.arrives(Arrived::Message(message(from, user_data))).await;
+    }
+
+    pub(crate) async fn arrives(&self, arrived: Arrived) {
+        self.engine.short_message(arrived).await.unwrap();
+    }
+
+    /// Everything that is due is sent, reaches the card, and is answered, until nothing is left to be sent.
+    pub(crate) async fn pump(&self, card: &mut Card) {
+        loop {
+            self.run().await;
+            let sent = self.take();
+            if sent.is_empty() {
+                return;
+            }
+            for says in self.give(card, sent) {
+                self.says(&says).await;
+            }
+        }
+    }
+
+    pub(crate) async fn told(&self) -> Vec<String> {
+        Tx::begin(&*self.records).get(&TOLD, "all").await.unwrap().unwrap_or_default()
+    }
+
+    pub(crate) async fn waiting(&self) -> usize {
+        Tx::begin(&*self.records).glance(&es5::JOBS, "").await.unwrap().len()
+    }
+
+    /// What the timeline has against something, since the last time.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        let refused = |event: world::Event| match event.outcome {
+            world::Outcome::Refused(why) => Some(why),
+            _ => None,
+        };
+        self.events.take().into_iter().filter_map(refused).collect()
+    }
+
+    pub(crate) async fn post(&self, uri: &str, answer: Option<Vec<u8>>) -> Response<Bytes> {
+        self.engine.https(request(uri, answer, "ok")).await
+    }
+
+    /// A session of the card: the first POST to `uri`, then every script, until the end. Gives how many scripts it was given.
+    pub(crate) async fn session(&self, card: &mut Card, uri: &str) -> usize {
+        let mut response = self.post(uri, None).await;
+        let mut scripts = 0;
+        while response.status() == 200 {
+            scripts += 1;
+            let (next, answer) = run(card, &response);
+            response = self.post(&next, Some(answer)).await;
+        }
+        assert_eq!(response.status(), 204);
+        assert!(response.body().is_empty());
+        assert_eq!(response.headers()["connection"], "close");
+        scripts
+    }
+}
+
+/// Runs the script that a card was given; where the answer goes, and the answer.
+pub(crate) fn run(card: &mut Card, response: &Response<Bytes>) -> (String, Vec<u8>) {
+    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap());
+    assert_eq!(response.status(), 200);
+    assert_eq!(header("x-admin-protocol"), Some("globalplatform-remote-admin/1.0"));
+    assert_eq!(header("content-type"), Some("application/vnd.globalplatform.card-content-mgt;version=1.0"));
+    let target = card::target(header("x-admin-targeted-application"));
+    assert_eq!(response.body()[0], 0xAE);
+    (header("x-admin-next-uri").unwrap().to_owned(), card.script(response.body(), &target))
+}
+
+pub(crate) fn request(uri: &str, answer: Option<Vec<u8>>, status: &str) -> Request<Bytes> {
+    let mut request = Request::post(uri)
+        .header("host", "sm-sr.example")
+        .header("x-admin-protocol", "globalplatform-remote-admin/1.0")
+        .header("x-admin-from", format!("//se-id/eid/{EID};//aa-id/aid/A000000559/1010FFFFFFFF8900000100"))
+        .extension(PskIdentity(identity().to_string()));
+    if answer.is_some() {
+        request = request
+            .header("x-admin-script-status", status)
+            .header("content-type", "application/vnd.globalplatform.card-content-mgt-response;version=1.0");
+    }
+    request.body(answer.unwrap_or_default().into()).unwrap()
+}
+
+pub(crate) fn identity() -> Identity {
+    Identity { eid: eid_of_card(), key_id: 1, kvn: 0x40 }
+}
+
+fn engine(
+    records: &Arc<dyn Records>,
+    clock: &ManualClock,
+    centre: &Arc<Centre>,
+    notes: &Arc<Notes>,
+    events: &MemoryEvents,
+    config: &Es5Config,
+) -> Engine {
+    let world = World::new(clock.clone(), SeededDice::from_text("es5"));
+    let events: Arc<dyn Events> = Arc::new(events.clone());
+    let procedures: Arc<dyn Procedures> = notes.clone();
+    Engine::new(Arc::clone(records), world, events, config.clone(), procedures)
+        .with_short_messages(centre.clone())
+}
+
+fn message(from: &str, user_data: &[u8]) -> ShortMessage {
+    ShortMessage {
+        from: number(from),
+        to: number(SM_SR),
+        protocol_identifier: 0,
+        data_coding: 0xF6,
+        has_header: true,
+        user_data: user_data.to_vec(),
+    }
+}
+
+pub(crate) fn job(effect: Effect, apdu: Vec<u8>, purpose: &str) -> Job {
+    Job {
+        eid: eid_of_card(),
+        target: Aid(Aid::ISD_R.to_vec()),
+        script: Script::of_apdus([apdu]),
+        valid_until: start().plus(Duration::from_secs(3600)),
+        more_to_do: false,
+        urgent: false,
+        via: None,
+        effect,
+        purpose: purpose.into(),
+    }
+}
+
+fn store_data(group: u8, isd_p: &str) -> Vec<u8> {
+    let isd_p = hex::decode(isd_p).unwrap();
+    [&[0x80, 0xE2, 0x88, 0, 0x15, 0x3A, group, 0x12, 0x4F, 0x10][..], &isd_p].concat()
+}
+
+pub(crate) fn enable(number: u16) -> Job {
+    job(Effect::Enable(Aid::isd_p(number)), store_data(3, &card::isd_p(number)), "enable")
+}
+
+pub(crate) fn disable(number: u16) -> Job {
+    job(Effect::Disable(Aid::isd_p(number)), store_data(4, &card::isd_p(number)), "disable")
+}
+
+pub(crate) fn delete(number: u16) -> Job {
+    let isd_p = hex::decode(card::isd_p(number)).unwrap();
+    let apdu = [&[0x80, 0xE4, 0, 0x40, 0x12, 0x4F, 0x10][..], &isd_p].concat();
+    job(Effect::Delete(Aid::isd_p(number)), apdu, "delete")
+}
+
+/// As long as it is said, for an ISD-P.
+pub(crate) fn data(length: usize, purpose: &str) -> Job {
+    let chunk = |part: &[u8]| [&[0x80, 0xE2, 0x88, 0, part.len() as u8], part].concat();
+    let all = vec![0x5A; length];
+    Job {
+        target: Aid::isd_p(0x12),
+        script: Script::of_apdus(all.chunks(200).map(chunk)),
+        ..job(Effect::Data, Vec::new(), purpose)
+    }
+}
