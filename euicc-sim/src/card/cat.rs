@@ -1,92 +1,74 @@
-//! The card application toolkit, as far as a change of profiles needs it: TS 102 221 section 11.2, TS 102 223 sections
-//! 5.2, 6.4.7 and 6.6.13.
+//! The card application toolkit: TS 102 221 section 11.2, TS 102 223.
 //!
-//! The one proactive command is REFRESH: "eUICC Profile State Change" to a terminal whose profile says that it knows
-//! this mode, "UICC Reset" to another. To a terminal that has not said that it performs REFRESH, as most tools that
-//! manage eUICCs have not, nothing is announced: the change of profiles waits for the next reset.
+//! To what a consumer's card does only REFRESH belongs (sections 5.2, 6.4.7 and 6.6.13): "eUICC Profile State Change" to a
+//! terminal whose profile says that it knows this mode, "UICC Reset" to another. To a terminal that has not said that it
+//! performs REFRESH, as most tools that manage eUICCs have not, nothing is announced: the change of profiles waits for
+//! the next reset.
+//!
+//! A card for M2M asks for more (`queue`), one thing at a time, each for an owner that is told how it went; a REFRESH
+//! waits until all else has been done. What the terminal has not said that it can do it is not asked.
+
+mod known;
+mod queue;
+mod refresh;
+
+use std::mem;
+
+use rsp::ota::cat::{self as toolkit_words, Facility, TerminalProfile};
 
 use super::apdu::{Command, Le};
 use super::channel::Channel;
 use super::context::Context;
+use super::iso7816;
+use super::m2m::toolkit;
 use super::state::Volatile;
 use super::status_word::StatusWord;
 use super::switch;
 
-/// What is known of the terminal, and how far the proactive command has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) use known::{has_streams, tells};
+pub(crate) use queue::{Owner, is_performed};
+
+use queue::{Answered, Queue};
+use refresh::{REFRESH_LENGTH, Refresh, RefreshMode};
+
+/// What is known of the terminal, and what is wanted of it.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Cat {
     terminal: TerminalProfile,
     refresh: Refresh,
-}
-
-/// What of TERMINAL PROFILE makes a difference to this card.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct TerminalProfile {
-    refresh: bool,
-    profile_state_change: bool,
-}
-
-/// How far REFRESH has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Refresh {
-    /// There is none.
-    #[default]
-    None,
-    /// It waits for FETCH, in this mode if the terminal knows it.
-    Waiting(RefreshMode),
-    /// It was fetched and waits for TERMINAL RESPONSE.
-    Fetched(RefreshMode),
-}
-
-/// The command qualifier of REFRESH: TS 102 223 section 8.6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RefreshMode {
-    /// The terminal resets the card; that is its answer.
-    UiccReset = 0x04,
-    /// The terminal forgets what it knew of the profile, answers, and begins anew without a reset.
-    ProfileStateChange = 0x09,
-}
-
-/// Length of REFRESH in either mode.
-const REFRESH_LENGTH: usize = 11;
-
-impl RefreshMode {
-    /// Command details: number 1, REFRESH, the mode.
-    const fn details(self) -> [u8; 3] {
-        [0x01, 0x01, self as u8]
-    }
-
-    /// The command: details and device identities (UICC to terminal).
-    const fn command(self) -> [u8; REFRESH_LENGTH] {
-        let [number, kind, qualifier] = self.details();
-        [0xD0, 0x09, 0x81, 0x03, number, kind, qualifier, 0x82, 0x02, 0x81, 0x82]
-    }
-}
-
-impl TerminalProfile {
-    /// TS 102 223 section 5.2: octets and bits are counted from 1, what is not sent is not supported.
-    fn of(octets: &[u8]) -> Self {
-        let has = |octet: usize, bit: u32| {
-            octets.get(octet.saturating_sub(1)).is_some_and(|octet| octet >> bit.saturating_sub(1) & 1 == 1)
-        };
-        Self { refresh: has(3, 8), profile_state_change: has(34, 6) }
-    }
+    queue: Queue,
+    /// The terminal is told of a change of profiles only when this is over.
+    refresh_is_held: bool,
+    /// What a card for M2M is about.
+    pub(crate) toolkit: toolkit::Toolkit,
 }
 
 impl Cat {
     /// What a command that succeeded ends with.
-    pub(crate) fn status(self) -> StatusWord {
-        if self.is_announced() { StatusWord::proactive(REFRESH_LENGTH) } else { StatusWord::OK }
+    pub(crate) fn status(&self) -> StatusWord {
+        self.announced_length().map_or(StatusWord::OK, StatusWord::proactive)
     }
 
     /// Whether a proactive command waits for FETCH.
-    pub(crate) fn is_announced(self) -> bool {
-        matches!(self.refresh, Refresh::Waiting(_)) && self.terminal.refresh
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced_length().is_some()
+    }
+
+    fn announced_length(&self) -> Option<usize> {
+        let refresh = || self.refresh_is_announced().then_some(REFRESH_LENGTH);
+        self.queue.announced().map(<[u8]>::len).or_else(refresh)
+    }
+
+    fn refresh_is_announced(&self) -> bool {
+        matches!(self.refresh, Refresh::Waiting(_))
+            && self.terminal.can(Facility::REFRESH)
+            && self.queue.is_empty()
+            && !self.refresh_is_held
     }
 
     /// Whether another proactive command has to wait.
-    pub(crate) fn is_busy(self) -> bool {
-        self.refresh != Refresh::None && self.terminal.refresh
+    pub(crate) fn is_busy(&self) -> bool {
+        self.refresh != Refresh::None && self.terminal.can(Facility::REFRESH)
     }
 
     /// The terminal is to be told that the enabled profile is about to change.
@@ -98,6 +80,37 @@ impl Cat {
     pub(crate) fn announce_reset(&mut self) {
         self.refresh = Refresh::Waiting(RefreshMode::UiccReset);
     }
+
+    /// Whether a REFRESH has to wait although nothing else is asked of the terminal.
+    pub(crate) fn hold_refresh(&mut self, held: bool) {
+        self.refresh_is_held = held;
+    }
+
+    /// What the terminal has said that it can do.
+    pub(crate) fn terminal(&self) -> &TerminalProfile {
+        &self.terminal
+    }
+
+    /// The terminal begins anew: nothing is asked or known any more but what it can do and that a REFRESH is due.
+    pub(crate) fn forget(&mut self) {
+        let (terminal, refresh) = (mem::take(&mut self.terminal), self.refresh);
+        *self = Self { terminal, refresh, ..Self::default() };
+    }
+
+    /// Asks the terminal for something. `false` when it has said that it cannot, and then nothing comes of it.
+    pub(crate) fn ask(&mut self, owner: Owner, command: toolkit_words::Command) -> bool {
+        known::is_known(&command, &self.terminal) && self.queue.push(owner, command)
+    }
+
+    /// Takes back what the owner asked for and the terminal has not fetched.
+    pub(crate) fn withdraw(&mut self, owner: Owner) {
+        self.queue.withdraw(owner);
+    }
+
+    /// Whether the owner waits for the terminal.
+    pub(crate) fn is_asking(&self, owner: Owner) -> bool {
+        self.queue.has(owner)
+    }
 }
 
 /// TERMINAL PROFILE: TS 102 221 section 11.2.1.
@@ -108,7 +121,10 @@ pub(crate) fn terminal_profile(
     match (command.p1, command.p2, command.data) {
         (0, 0, []) => Err(StatusWord::WRONG_LENGTH),
         (0, 0, octets) => {
-            context.volatile.cat.terminal = TerminalProfile::of(octets);
+            context.volatile.cat.terminal = TerminalProfile(octets.to_vec());
+            if context.m2m().is_ok() {
+                toolkit::begin(context);
+            }
             Ok(Vec::new())
         }
         _ => Err(StatusWord::INCORRECT_P1_P2),
@@ -126,18 +142,37 @@ pub(crate) fn terminal_capability(command: &Command<'_>) -> Result<Vec<u8>, Stat
     }
 }
 
-/// ENVELOPE: TS 102 221 section 11.2.2. No application here waits for an event, a timer or a choice, or has a say in
-/// calls: these pass without an answer. What is sent for an application to act on, nobody takes.
-pub(crate) fn envelope(command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    /// SMS-PP and cell broadcast download: TS 31.111 section 9.1.
-    const DOWNLOADS: [u32; 2] = [0xD1, 0xD2];
+/// STATUS: TS 102 221 section 11.1.2. Its regular coming is what a card has instead of a clock.
+pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    let answer = iso7816::status(context, command);
+    if context.m2m().is_ok() && context.channel == 0 {
+        context.volatile.cat.queue.release();
+        toolkit::polled(context);
+    }
+    answer
+}
+
+/// ENVELOPE: TS 102 221 section 11.2.2.
+pub(crate) fn envelope(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     if (command.p1, command.p2) != (0, 0) {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
     if command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
-    match rsp::der::tlv::split(command.data) {
+    if context.m2m().is_ok() {
+        context.volatile.cat.queue.release();
+        return toolkit::envelope(context, command.data);
+    }
+    unheard_envelope(command.data)
+}
+
+/// No application here waits for an event, a timer or a choice, or has a say in calls: these pass without an answer. What
+/// is sent for an application to act on, nobody takes.
+fn unheard_envelope(data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    /// SMS-PP and cell broadcast download: TS 31.111 section 9.1.
+    const DOWNLOADS: [u32; 2] = [0xD1, 0xD2];
+    match rsp::der::tlv::split(data) {
         Some((tag, contents)) if (0xD1..=0xDF).contains(&tag.0) && rsp::der::tlv::each(contents).is_ok() => {
             if DOWNLOADS.contains(&tag.0) {
                 Err(StatusWord::FUNCTION_NOT_SUPPORTED)
@@ -158,16 +193,18 @@ pub(crate) fn fetch(context: &mut Context<'_>, command: &Command<'_>) -> Result<
         return Err(StatusWord::WRONG_LENGTH);
     }
     let cat = &mut context.volatile.cat;
-    let Refresh::Waiting(mode) = cat.refresh else { return Err(StatusWord::CONDITIONS_NOT_SATISFIED) };
-    if !cat.is_announced() {
-        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
-    }
+    let length = cat.announced_length().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
     match command.le {
         Some(Le::Maximum(_)) => {}
-        Some(Le::Exactly(octets)) if octets == REFRESH_LENGTH => {}
-        _ => return Err(StatusWord::wrong_le(REFRESH_LENGTH)),
+        Some(Le::Exactly(octets)) if octets == length => {}
+        _ => return Err(StatusWord::wrong_le(length)),
     }
-    let mode = if cat.terminal.profile_state_change { mode } else { RefreshMode::UiccReset };
+    if let Some(command) = cat.queue.fetch() {
+        return Ok(command);
+    }
+    let Refresh::Waiting(mode) = cat.refresh else { return Err(StatusWord::CONDITIONS_NOT_SATISFIED) };
+    let mode =
+        if cat.terminal.can(Facility::REFRESH_PROFILE_STATE_CHANGE) { mode } else { RefreshMode::UiccReset };
     cat.refresh = Refresh::Fetched(mode);
     Ok(mode.command().to_vec())
 }
@@ -181,7 +218,7 @@ pub(crate) fn terminal_response(
         return Err(StatusWord::INCORRECT_P1_P2);
     }
     let Refresh::Fetched(mode) = context.volatile.cat.refresh else {
-        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+        return queued_response(context, command);
     };
     let result = general_result(command.data, mode).ok_or(StatusWord::INCORRECT_DATA)?;
     context.volatile.cat.refresh = Refresh::None;
@@ -201,6 +238,25 @@ pub(crate) fn terminal_response(
         }
         // Not at all: the switch stays due, and the next reset makes it.
         _ => {}
+    }
+    Ok(Vec::new())
+}
+
+/// TERMINAL RESPONSE to something else than REFRESH.
+fn queued_response(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    if !context.volatile.cat.queue.is_fetched() {
+        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+    }
+    let tries = toolkit::numbers(context).tries_of_a_command;
+    match context.volatile.cat.queue.answer(command.data, tries) {
+        Answered::Nobody => return Err(StatusWord::INCORRECT_DATA),
+        Answered::Later => {}
+        Answered::Done(owner, asked, response) => {
+            toolkit::answered(context, owner, &asked, response.as_ref());
+            if response.is_none() {
+                return Err(StatusWord::INCORRECT_DATA);
+            }
+        }
     }
     Ok(Vec::new())
 }

@@ -25,6 +25,7 @@ use super::status_word::StatusWord;
 use super::{cat, ecasd};
 
 pub(crate) use data_object::Transfer;
+pub(crate) use select::status;
 
 /// GET RESPONSE, which is answered before anything else is looked at.
 pub(super) const GET_RESPONSE: u8 = 0xC0;
@@ -59,7 +60,7 @@ const INSTRUCTIONS: [(ClassKind, u8, With, Function); 37] = {
         (Proprietary, 0x10, With::BasicChannel, cat::terminal_profile),
         (Proprietary, 0x12, With::BasicChannel, cat::fetch),
         (Proprietary, 0x14, With::BasicChannel, cat::terminal_response),
-        (Proprietary, 0xC2, With::BasicChannel, |_, command| cat::envelope(command)),
+        (Proprietary, 0xC2, With::BasicChannel, cat::envelope),
         (Proprietary, 0xE2, With::IsdR, store_data),
         (Interindustry, 0xCA, With::Ecasd, |context, command| ecasd::get_data(context, command)),
         (Proprietary, 0xCA, With::Ecasd, |context, command| ecasd::get_data(context, command)),
@@ -71,7 +72,7 @@ const INSTRUCTIONS: [(ClassKind, u8, With, Function); 37] = {
         (Proprietary, 0xE6, With::SecurityDomain, security_domain::unauthenticated),
         (Proprietary, 0xF0, With::SecurityDomain, security_domain::unauthenticated),
         (Proprietary, 0xF2, With::SecurityDomain, security_domain::unauthenticated),
-        (Proprietary, 0xF2, With::Files, select::status),
+        (Proprietary, 0xF2, With::Files, cat::status),
         (Interindustry, 0xB0, With::Files, binary::read_binary),
         (Interindustry, 0xD6, With::Files, binary::update_binary),
         (Interindustry, 0xB2, With::Files, record::read_record),

@@ -61,7 +61,7 @@ pub(super) fn select(context: &mut Context<'_>, command: &Command<'_>) -> Result
 }
 
 /// STATUS: section 11.1.2.
-pub(super) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     if command.p1 > 2 {
         return Err(StatusWord::INCORRECT_P1_P2);
     }

@@ -12,7 +12,11 @@
 //! | `switch` | which profile is enabled: sections 3.2 to 3.4 |
 //! | `state`, `keys` | what is remembered |
 //! | `description`, `factory` | what such a card is made of |
-//! | `toolkit`, `notification`, `fallback` | what the card does of its own accord |
+//! | `scp80` | section 2.4.3: short messages in and out |
+//! | `scp81` | section 2.4.4: sessions over HTTPS |
+//! | `toolkit` | what the card does of its own accord, over TS 102 223 |
+//! | `notification` | section 3.15: the SM-SR is told which profile is enabled |
+//! | `fallback` | section 3.16, and roll-back |
 
 pub(crate) mod arithmetic;
 pub(crate) mod description;
@@ -24,6 +28,8 @@ pub(crate) mod isd_p;
 pub(crate) mod isd_r;
 pub mod keys;
 pub(crate) mod notification;
+mod scp80;
+mod scp81;
 pub(crate) mod script;
 pub(crate) mod session;
 pub(crate) mod state;

@@ -1,0 +1,168 @@
+//! Short messages for the card, and from it: TS 31.111 section 7.1.1, TS 31.115, TS 102 225; SGP.02 section 2.4.
+//!
+//! A packet is first made whole, then checked, then carried out, all in answer to the message that completes it: the
+//! counter is stored in one batch with all that the packet brings about, so that there is no moment in which one is
+//! written without the other, and nothing leaves the card before both are.
+//!
+//! Every refusal has its response status. What no key vouches for is answered without any (TS 102 225 section 5.2
+//! leaves it open).
+
+mod packet;
+
+use rsp::der::{DecodeError, tlv};
+use rsp::ids::Aid;
+use rsp::ota::cat::{Command, Elements, Tag};
+use rsp::ota::octets::Octets;
+use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
+use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
+use rsp::ota::sms::{
+    Accepted, Address, PacketKind, Reassembler, Reference, SmsDeliver, SmsSubmit, UserData, segments,
+};
+use rsp::ota::trigger::SessionTrigger;
+
+use super::super::cat::Owner;
+use super::super::context::Context;
+use super::super::status_word::StatusWord;
+use super::{scp81, script, state};
+
+use packet::{Answer, Opened, Refused};
+
+/// Packets on their way in, and references given to those on their way out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Messages {
+    reassembler: Reassembler,
+    last_reference: u8,
+}
+
+/// What a response may have of octets to go into the report of the delivery: TS 31.111 section 7.1.1.2 (from memory).
+const MAX_REPORT: usize = 128;
+
+/// ENVELOPE (SMS-PP download): gives what goes into the report of the delivery.
+pub(super) fn short_message(context: &mut Context<'_>, tpdu: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let message = SmsDeliver::parse(tpdu).map_err(|_| StatusWord::INCORRECT_DATA)?;
+    let originator = message.originator;
+    let reassembler = &mut context.volatile.cat.toolkit.messages.reassembler;
+    match reassembler.accept(&originator, message.user_data).map_err(|_| StatusWord::INCORRECT_DATA)? {
+        Accepted::Waiting { .. } | Accepted::Doubled => Ok(Vec::new()),
+        Accepted::Whole(PacketKind::Command, octets) => command(context, &originator, &octets),
+        // For an application that is not there.
+        Accepted::Whole(PacketKind::Response, _) | Accepted::Foreign => {
+            Err(StatusWord::FUNCTION_NOT_SUPPORTED)
+        }
+    }
+}
+
+/// A command packet that is whole.
+fn command(context: &mut Context<'_>, originator: &Address, octets: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let packet = CommandPacket::parse(octets).map_err(|_| StatusWord::INCORRECT_DATA)?;
+    let answer = match packet::open(context, &packet) {
+        Ok(opened) => {
+            packet::take_counter(context, &opened);
+            let data = carry_out(context, &opened);
+            Answer { status: ResponseStatus::Ok, counter: opened.counter, keys: Some(opened.keys), data }
+        }
+        Err(Refused { status, counter, keys }) => {
+            tracing::debug!(%status, "a command packet is refused");
+            Answer { status, counter, keys, data: Vec::new() }
+        }
+    };
+    let is_wanted = match packet.header.spi.por {
+        PorRule::Never => false,
+        PorRule::Always => true,
+        PorRule::OnError => answer.status != ResponseStatus::Ok,
+    };
+    Ok(if is_wanted { respond(context, originator, &packet, answer) } else { Vec::new() })
+}
+
+fn carry_out(context: &mut Context<'_>, opened: &Opened) -> Vec<u8> {
+    if SessionTrigger::is_one(&opened.data) {
+        return match scp81::trigger(context, &opened.data) {
+            Ok(()) => Vec::new(),
+            Err(error) => bad_format(&error),
+        };
+    }
+    match Script::parse(&opened.data) {
+        Ok(script) => script::run(context, &opened.target, opened.key_version, &script).to_bytes(),
+        Err(error) => bad_format(&error),
+    }
+}
+
+fn bad_format(error: &DecodeError) -> Vec<u8> {
+    let nothing = ScriptResponse::of(Form::Definite, Vec::new());
+    ScriptResponse { bad_format: Some(BadFormat::of(error)), ..nothing }.to_bytes()
+}
+
+/// The response packet: in the report, or by a message of the card's own, in as many parts as it needs.
+fn respond(
+    context: &mut Context<'_>,
+    originator: &Address,
+    command: &CommandPacket<'_>,
+    answer: Answer,
+) -> Vec<u8> {
+    let in_report = |answer: &Answer| {
+        let report = packet::response(command, answer);
+        let header = PacketKind::Response.header();
+        [header.as_slice(), &report].concat()
+    };
+    if command.header.spi.por_bearer == PorBearer::Submit {
+        submit(context, originator, command, &answer);
+        return Vec::new();
+    }
+    let report = in_report(&answer);
+    if report.len() <= MAX_REPORT {
+        return report;
+    }
+    submit(context, originator, command, &answer);
+    in_report(&Answer { status: ResponseStatus::ActualResponseBySubmit, data: Vec::new(), ..answer })
+}
+
+fn submit(context: &mut Context<'_>, to: &Address, command: &CommandPacket<'_>, answer: &Answer) {
+    let packet = packet::response(command, answer);
+    if !send(context, Owner::ResponsePacket, to, &packet, PacketKind::Response) {
+        tracing::debug!(
+            "a response packet cannot be sent: the terminal does not send short messages for cards"
+        );
+    }
+}
+
+/// Whether the terminal is asked to send the packet.
+fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], kind: PacketKind) -> bool {
+    let service_centre = service_centre(context);
+    let messages = &mut context.volatile.cat.toolkit.messages;
+    messages.last_reference = messages.last_reference.wrapping_add(1);
+    let Ok(parts) = segments(packet, kind, Reference::Short(messages.last_reference)) else { return false };
+    let message = |part: UserData| Command::SendShortMessage {
+        service_centre: service_centre.clone(),
+        tpdu: SmsSubmit::data(to.clone(), part).to_bytes(),
+    };
+    parts.into_iter().all(|part| context.volatile.cat.ask(owner, message(part)))
+}
+
+/// Of the enabled profile, where its connectivity parameters name one; the terminal reads EF.SMSP otherwise.
+fn service_centre(context: &Context<'_>) -> Option<Address> {
+    const SMS: rsp::der::Tag = rsp::der::Tag(0xA0);
+    let parameters = state::connectivity(context, context.persistent.enabled.as_ref()?)?;
+    let (_, sms) = tlv::split(tlv::find(&parameters, SMS).ok()??)?;
+    let elements = Elements::parse(Octets::new(sms)).ok()?;
+    Address::from_value(elements.find(Tag::ADDRESS)?.rest()).ok()
+}
+
+/// Sends a notification to the SM-SR: a command packet of the ISD-R's. `false` when there is no way to.
+pub(super) fn send_notification(context: &mut Context<'_>, notification: &[u8]) -> bool {
+    let Some(m2m) = &context.persistent.m2m else { return false };
+    let Some(address) = m2m.addressing.sms.as_ref().and_then(|sms| Address::from_value(sms).ok()) else {
+        return false;
+    };
+    let Some(packet) = packet::notification(m2m, notification) else { return false };
+    send(context, Owner::Notification, &address, &packet, PacketKind::Command)
+}
+
+/// Which application of this card a TAR names.
+fn target(context: &Context<'_>, tar: Tar) -> Option<Aid> {
+    let isd_r = Aid(Aid::ISD_R.to_vec());
+    if Tar::of_aid(&Aid::ISD_R) == Some(tar) {
+        return Some(isd_r);
+    }
+    let m2m = context.persistent.m2m.as_ref()?;
+    m2m.isd_ps.iter().map(|isd_p| &isd_p.aid).find(|aid| Tar::of_aid(&aid.0) == Some(tar)).cloned()
+}

@@ -1,0 +1,226 @@
+//! Secured packets, the card's end: TS 102 225 section 5, on SMS as TS 31.115 section 4 has them.
+//!
+//! The order of the checks is observable, so keep it: the application, how much security it asks for, the keys, the
+//! checksum, the deciphered form, the counter. Without a right checksum nothing of the packet but its header counts.
+
+use rsp::ids::Aid;
+use rsp::ota::secured_packet::{
+    Algorithm, CommandHeader, CommandPacket, Counter, CounterRule, Integrity, KeyReference, ResponseStatus,
+    Spi, Tar,
+};
+use rsp::ota::sms::PacketKind;
+
+use super::super::super::context::Context;
+use super::super::arithmetic::{cbc_decrypt, cbc_encrypt_from, cmac, is_same};
+use super::super::keys::{AES_KEY, KeySet, Purpose};
+use super::super::state::State;
+
+/// Octets of CC: AES-CMAC, cut.
+const CHECKSUM: usize = 8;
+const BLOCK: usize = 16;
+
+/// The keys of a set that packets are secured with.
+pub(super) struct Keys {
+    kic: [u8; AES_KEY],
+    kid: [u8; AES_KEY],
+}
+
+/// A packet that may be carried out.
+pub(super) struct Opened {
+    pub(super) target: Aid,
+    pub(super) key_version: u8,
+    pub(super) keys: Keys,
+    pub(super) counter: Counter,
+    pub(super) data: Vec<u8>,
+}
+
+/// A packet that may not.
+pub(super) struct Refused {
+    pub(super) status: ResponseStatus,
+    pub(super) counter: Counter,
+    /// With which the answer is secured, where they are known.
+    pub(super) keys: Option<Keys>,
+}
+
+/// What a response packet says.
+pub(super) struct Answer {
+    pub(super) status: ResponseStatus,
+    pub(super) counter: Counter,
+    pub(super) keys: Option<Keys>,
+    pub(super) data: Vec<u8>,
+}
+
+impl Keys {
+    fn of(set: &KeySet) -> Option<Self> {
+        Some(Self { kic: set.aes(1)?, kid: set.aes(2)? })
+    }
+}
+
+/// What a packet for the ISD-R or an ISD-P must have: SGP.02 section 2.4.3.
+fn is_secure_enough(spi: Spi) -> bool {
+    spi.integrity == Integrity::CryptographicChecksum
+        && spi.ciphered
+        && matches!(spi.counter, CounterRule::Higher | CounterRule::Next)
+}
+
+/// Checks a packet and takes it out of its protection.
+pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<Opened, Refused> {
+    let header = packet.header;
+    let bare = |status| Refused { status, counter: Counter::ZERO, keys: None };
+    let target = super::target(context, header.tar).ok_or(bare(ResponseStatus::TarUnknown))?;
+    if !is_secure_enough(header.spi) {
+        return Err(bare(ResponseStatus::InsufficientSecurityLevel));
+    }
+    let set = key_set(context, header).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
+    let keys = Keys::of(set).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
+    let refused = |status, counter, keys| Refused { status, counter, keys: Some(keys) };
+    let Some(plain) = cbc_decrypt(&keys.kic, packet.body) else {
+        return Err(refused(ResponseStatus::CipheringError, Counter::ZERO, keys));
+    };
+    let Some((counter, padding, found, data)) = take_apart(&plain, packet.check_length) else {
+        return Err(refused(ResponseStatus::CheckFailed, Counter::ZERO, keys));
+    };
+    let clear = packet.octets.get(..packet.octets.len().saturating_sub(packet.body.len()));
+    let expected = clear.map(|clear| checksum(&keys.kid, &[clear, &counter.to_bytes(), &[padding], data]));
+    if expected.is_none_or(|expected| !is_same(&expected, found)) {
+        return Err(refused(ResponseStatus::CheckFailed, counter, keys));
+    }
+    let length = data.len().checked_sub(usize::from(padding));
+    let Some(data) = length.and_then(|length| data.get(..length)).filter(|_| usize::from(padding) < BLOCK)
+    else {
+        return Err(refused(ResponseStatus::CipheringError, counter, keys));
+    };
+    match counter_status(set.counter, counter, header.spi.counter) {
+        ResponseStatus::Ok => {
+            Ok(Opened { target, key_version: set.version, keys, counter, data: data.to_vec() })
+        }
+        status => Err(refused(status, counter, keys)),
+    }
+}
+
+/// The set of the ISD-R that both KIc and KID name: in SGP.02 they name the same.
+fn key_set<'a>(context: &'a Context<'_>, header: CommandHeader) -> Option<&'a KeySet> {
+    let version = header.kic.version();
+    let is_aes = |key: KeyReference| key.algorithm() == Some(Algorithm::Aes);
+    let is_one = version == header.kid.version() && is_aes(header.kic) && is_aes(header.kid);
+    let m2m = context.persistent.m2m.as_ref().filter(|_| is_one)?;
+    m2m.key_set(version).filter(|set| Purpose::of(set.version) == Some(Purpose::Scp80))
+}
+
+fn checksum(key: &[u8; AES_KEY], parts: &[&[u8]]) -> [u8; CHECKSUM] {
+    let [a, b, c, d, e, f, g, h, ..] = cmac(key, parts);
+    [a, b, c, d, e, f, g, h]
+}
+
+/// CNTR, PCNTR, the checksum, and the data with what fills them up.
+fn take_apart(plain: &[u8], check_length: usize) -> Option<(Counter, u8, &[u8], &[u8])> {
+    let (counter, rest) = plain.split_first_chunk::<5>()?;
+    let (padding, rest) = rest.split_first()?;
+    let (checksum, data) = rest.split_at_checked(check_length)?;
+    Some((Counter::from_bytes(*counter), *padding, checksum, data))
+}
+
+/// TS 102 225 section 5.1.4.
+fn counter_status(last: u64, counter: Counter, rule: CounterRule) -> ResponseStatus {
+    let last = Counter::new(last).unwrap_or(Counter::MAX);
+    let Some(next) = last.next() else { return ResponseStatus::CounterBlocked };
+    match rule {
+        CounterRule::None | CounterRule::Unchecked => ResponseStatus::Ok,
+        CounterRule::Higher | CounterRule::Next if counter <= last => ResponseStatus::CounterLow,
+        CounterRule::Next if counter > next => ResponseStatus::CounterHigh,
+        CounterRule::Higher | CounterRule::Next => ResponseStatus::Ok,
+    }
+}
+
+/// The packet is used up.
+pub(super) fn take_counter(context: &mut Context<'_>, opened: &Opened) {
+    if let Some(m2m) = &mut context.persistent.to_mut().m2m
+        && let Some(set) = m2m.key_set_mut(opened.key_version)
+    {
+        set.counter = opened.counter.value();
+    }
+}
+
+/// The response packet, from RPL on, secured as the command asked.
+pub(super) fn response(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> {
+    let spi = command.header.spi;
+    // Redundancy checks and signatures are not there for those who may ask for checksums.
+    let keys = answer.keys.as_ref();
+    let mac_key =
+        keys.filter(|_| spi.por_integrity == Integrity::CryptographicChecksum).map(|keys| &keys.kid);
+    let cipher_key = keys.filter(|_| spi.por_ciphered).map(|keys| &keys.kic);
+    let Tar(tar) = command.header.tar;
+    let before = PacketKind::Response.header();
+    let status = [answer.status.code()];
+    packet(&Parts {
+        before: &before,
+        clear: &tar,
+        counter: answer.counter,
+        status: &status,
+        data: &answer.data,
+        mac_key,
+        cipher_key,
+    })
+}
+
+/// A command packet of the card's own, from CPL on: SGP.02 section 3.15.1. It has no counter that would count.
+pub(super) fn notification(m2m: &State, data: &[u8]) -> Option<Vec<u8>> {
+    let set = m2m.key_sets.iter().find(|set| Purpose::of(set.version) == Some(Purpose::Scp80))?;
+    let keys = Keys::of(set)?;
+    let key = KeyReference::aes(set.version);
+    let tar = Tar::of_aid(&Aid::ISD_R)?;
+    let header = CommandHeader { spi: Spi::NOTIFICATION, kic: key, kid: key, tar };
+    Some(packet(&Parts {
+        before: &[],
+        clear: &header.to_bytes(),
+        counter: Counter::ZERO,
+        status: &[],
+        data,
+        mac_key: Some(&keys.kid),
+        cipher_key: Some(&keys.kic),
+    }))
+}
+
+/// Of what a packet is made, in its order.
+struct Parts<'a> {
+    /// What the checksum covers before the packet's own octets.
+    before: &'a [u8],
+    /// What is never ciphered, after the two lengths.
+    clear: &'a [u8],
+    counter: Counter,
+    /// Of a response.
+    status: &'a [u8],
+    data: &'a [u8],
+    mac_key: Option<&'a [u8; AES_KEY]>,
+    cipher_key: Option<&'a [u8; AES_KEY]>,
+}
+
+fn packet(parts: &Parts<'_>) -> Vec<u8> {
+    const COUNTERS: usize = 6;
+    let check_length = if parts.mac_key.is_some() { CHECKSUM } else { 0 };
+    let unfilled = COUNTERS + parts.status.len() + check_length + parts.data.len();
+    let filling = if parts.cipher_key.is_some() {
+        unfilled.next_multiple_of(BLOCK).saturating_sub(unfilled)
+    } else {
+        0
+    };
+    let data = [parts.data, &vec![0; filling]].concat();
+    let header_length = parts.clear.len() + COUNTERS + parts.status.len() + check_length;
+    let length = 1 + parts.clear.len() + unfilled + filling;
+    let clear = [
+        &u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes(),
+        [u8::try_from(header_length).unwrap_or(u8::MAX)].as_slice(),
+        parts.clear,
+    ]
+    .concat();
+    let padding_counter = u8::try_from(filling).unwrap_or_default();
+    let counters = [&parts.counter.to_bytes(), [padding_counter].as_slice(), parts.status].concat();
+    let checksum = parts.mac_key.map(|key| checksum(key, &[parts.before, &clear, &counters, &data]));
+    let checksum = checksum.as_ref().map_or(&[][..], |checksum| checksum.as_slice());
+    let body = [&counters, checksum, &data].concat();
+    let body = match parts.cipher_key {
+        Some(key) => cbc_encrypt_from(key, [0; BLOCK], &body),
+        None => body,
+    };
+    [clear, body].concat()
+}

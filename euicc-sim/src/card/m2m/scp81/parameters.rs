@@ -1,0 +1,135 @@
+//! What a session needs: from its trigger, where that says nothing from what the ISD-R has stored, and for the bearer from
+//! the connectivity parameters of the enabled profile. GlobalPlatform Amendment B section 3.8, SGP.02 section 2.4.4.
+
+use profile::SecretOctets;
+use rsp::der::{DecodeError, tlv};
+use rsp::ids::{Aid, Eid};
+use rsp::ota::cat::{Bearer, ChannelParameters};
+use rsp::ota::octets::Octets;
+use rsp::ota::trigger::{SessionParameters, SessionTrigger};
+
+use super::super::super::context::Context;
+use super::super::keys::Purpose;
+use super::super::state;
+use super::super::toolkit::numbers;
+
+/// All that a session needs.
+pub(super) struct Parameters {
+    pub(super) channel: ChannelParameters,
+    /// As it goes over TLS.
+    pub(super) psk_identity: Vec<u8>,
+    pub(super) psk: SecretOctets,
+    /// Of the key.
+    pub(super) key_version: u8,
+    pub(super) retries: u16,
+    pub(super) retry_seconds: u64,
+    pub(super) host: String,
+    pub(super) agent_id: Option<String>,
+    pub(super) uri: String,
+}
+
+/// Whether the octets are session triggering parameters.
+pub(super) fn check(trigger: &[u8]) -> Result<(), DecodeError> {
+    SessionTrigger::parse(trigger).map(drop)
+}
+
+impl Parameters {
+    /// With this trigger, which may be empty; `None` when something is missing or not what it must be.
+    pub(super) fn find(context: &Context<'_>, trigger: &[u8]) -> Option<Self> {
+        let m2m = context.persistent.m2m.as_ref()?;
+        let triggered = match trigger {
+            [] => SessionParameters::default(),
+            octets => SessionTrigger::parse(octets).ok()?.session.unwrap_or_default(),
+        };
+        let stored = match &m2m.addressing.https {
+            Some(contents) => stored_parameters(contents)?,
+            None => SessionParameters::default(),
+        };
+        let channel = channel(context, [&triggered, &stored]);
+        // Without an address there would be a name to resolve, which this card leaves to who configures it.
+        channel.destination.and(channel.transport)?;
+        let SessionParameters { security, retry, http, .. } = triggered.or(&stored);
+        let (key_version, key_id) = match &security {
+            Some(security) => (security.key_version, security.key_identifier),
+            None => (m2m.key_sets.iter().find(|set| is_for_tls(set.version))?.version, FIRST_KEY),
+        };
+        let set = m2m.key_set(key_version).filter(|set| is_for_tls(set.version))?;
+        let named = security.map(|security| security.psk_identity).filter(|identity| !identity.is_empty());
+        let numbers = numbers(context);
+        let http = http.unwrap_or_default();
+        let parameters = Self {
+            psk_identity: named
+                .unwrap_or_else(|| psk_identity(context.description.eid, key_id, key_version).into_bytes()),
+            psk: set.key(key_id)?.into(),
+            key_version,
+            retries: retry.as_ref().map_or(numbers.session_retries, |retry| retry.attempts),
+            retry_seconds: retry
+                .map_or(numbers.session_retry_seconds, |retry| retry.delay.as_time().as_secs()),
+            host: http.host.or_else(|| Some(channel.destination?.to_string()))?,
+            agent_id: http.agent_id,
+            uri: http.uri.unwrap_or_else(|| "/".to_owned()),
+            channel,
+        };
+        is_request_target(&parameters.uri).then_some(parameters)
+    }
+}
+
+/// As the trigger has them, with or without tag 83.
+fn stored_parameters(contents: &[u8]) -> Option<SessionParameters> {
+    const SESSION: rsp::der::Tag = rsp::der::Tag(0x83);
+    match tlv::split(contents) {
+        Some((SESSION, contents)) => SessionParameters::parse(contents).ok(),
+        _ => SessionParameters::parse(contents).ok(),
+    }
+}
+
+/// The identity that SGP.02 section 2.4.4 gives a key: TLVs in hexadecimal text.
+fn psk_identity(eid: Eid, key_id: u8, key_version: u8) -> String {
+    let octets = [
+        &[0x80, 0x01, 0x02, 0x81, 0x10][..],
+        &eid.0,
+        &[0x4F, 0x10],
+        &Aid::ISD_R,
+        &[0x82, 0x01, key_id, 0x83, 0x01, key_version],
+    ];
+    hex::encode_upper(octets.concat())
+}
+
+/// Key identifier of the first key of a set.
+const FIRST_KEY: u8 = 1;
+
+fn is_for_tls(version: u8) -> bool {
+    Purpose::of(version) == Some(Purpose::Scp81)
+}
+
+/// Each part from the first that has it; of the bearer last what the enabled profile says.
+fn channel(context: &Context<'_>, said: [&SessionParameters; 2]) -> ChannelParameters {
+    let of_profile = connectivity(context).unwrap_or_default();
+    let mut all = said.into_iter().filter_map(|each| each.connection.clone()).chain([of_profile]);
+    let first = all.next().unwrap_or_default();
+    let mut found = all.fold(first, |found, next| ChannelParameters {
+        bearer: found.bearer.or(next.bearer),
+        buffer_size: found.buffer_size.or(next.buffer_size),
+        access_point: found.access_point.or(next.access_point),
+        // One goes with the other.
+        password: if found.login.is_some() { found.password } else { next.password },
+        login: found.login.or(next.login),
+        transport: found.transport.or(next.transport),
+        destination: found.destination.or(next.destination),
+    });
+    found.bearer = found.bearer.or_else(|| Some(Bearer::default_bearer()));
+    found
+}
+
+/// HTTPS parameters of the enabled profile. That A1 is HTTPS and A2 CAT_TP is from one source.
+fn connectivity(context: &Context<'_>) -> Option<ChannelParameters> {
+    const HTTPS: rsp::der::Tag = rsp::der::Tag(0xA1);
+    let parameters = state::connectivity(context, context.persistent.enabled.as_ref()?)?;
+    let (_, https) = tlv::split(tlv::find(&parameters, HTTPS).ok()??)?;
+    ChannelParameters::parse(Octets::new(https)).ok()
+}
+
+/// Text that can stand in a request line: RFC 9112 section 3.2, origin form; servers also give whole URIs.
+pub(super) fn is_request_target(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|octet| (0x21..0x7F).contains(&octet))
+}
