@@ -89,7 +89,7 @@ function! {
     DisableProfile = "ES2" "PlatformManagement" "DisableProfile", Asynchronous;
     DisableProfileRequest {
         eid: Eid = "eid" / "Eid",
-        smsr_id: Oid = "smsrId" / "SmSr-id",
+        smsr_id: Oid = "smsrId" / "Smsr-id",
         iccid: Iccid = "iccid" / "Iccid",
     }
     DisableProfileResponse { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
@@ -101,7 +101,7 @@ function! {
     DeleteProfileRequest {
         eid: Eid = "eid" / "Eid",
         iccid: Iccid = "iccid" / "Iccid",
-        smsr_id: Oid = "smsrId" / "SmSr-id",
+        smsr_id: Oid = "smsrId" / "Smsr-id",
     }
     DeleteProfileResponse { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
 }
@@ -130,6 +130,15 @@ function! {
     }
 }
 
+notification! {
+    /// ES2.HandleProfileEnabledNotification. The time is in lowerCamel in namespace 3 too.
+    HandleProfileEnabledNotification = "ES2" "PlatformManagement" "HandleProfileEnabledNotification" {
+        eid: Eid = "eid" / "Eid",
+        iccid: Iccid = "iccid" / "Iccid",
+        completion_timestamp: Timestamp = "completionTimestamp" / "completionTimestamp",
+    }
+}
+
 /// Notifications that name an eUICC, a profile and a time.
 macro_rules! of_a_profile {
     ($( $(#[$meta:meta])* $name:ident = $wire:literal ),+ $(,)?) => { $(
@@ -145,8 +154,6 @@ macro_rules! of_a_profile {
 }
 
 of_a_profile! {
-    /// ES2.HandleProfileEnabledNotification.
-    HandleProfileEnabledNotification = "HandleProfileEnabledNotification",
     /// ES2.HandleProfileDisabledNotification.
     HandleProfileDisabledNotification = "HandleProfileDisabledNotification",
     /// ES2.HandleProfileDeletedNotification.
@@ -175,7 +182,7 @@ notification! {
 
 notification! {
     /// ES2.HandleSMSRChangeNotification: another SM-SR manages the eUICC.
-    HandleSmsrChangeNotification = "ES2" "eUICCManagement" "HandleSMSRChangeNotification" {
+    HandleSmsrChangeNotification = "ES2" "PlatformManagement" "HandleSMSRChangeNotification" {
         eis: Eis = "eis" / "Eis",
         completion_timestamp: Timestamp = "completionTimestamp" / "CompletionTimestamp",
     }

@@ -185,10 +185,11 @@ notification! {
 
 notification! {
     /// ES3.HandleSMSRChangeNotification: another SM-SR manages the eUICC.
-    HandleSmsrChangeNotification = "ES3" "eUICCManagement" "HandleSMSRChangeNotification" {
+    HandleSmsrChangeNotification = "ES3" "PlatformManagement" "HandleSMSRChangeNotification" {
         eis: Eis = "eis" / "Eis",
-        /// Of the operator that the SM-DP is to tell; mandatory in namespace 1.
+        /// Of the operator that the SM-DP is to tell; mandatory in the schema.
         mno_id: Option<Oid> = "mnoId" / "Mno-id",
-        completion_timestamp: Timestamp = "completionTimestamp" / "CompletionTimestamp",
+        /// In lowerCamel in namespace 3 too.
+        completion_timestamp: Timestamp = "completionTimestamp" / "completionTimestamp",
     }
 }

@@ -24,9 +24,9 @@ function! {
     /// ES7.AuthenticateSMSR, second to first: have the eUICC check who I am.
     AuthenticateSmsr = "ES7" "eUICCManagement" "AuthenticateSMSR", Asynchronous;
     AuthenticateSmsrRequest {
-        /// What the text of the specification passes; what we write.
+        /// What the text of the specification passes; not in the schema.
         eid: Option<Eid> = "eid" / "Eid",
-        /// What the schema passes.
+        /// What the schema passes: to write this one is to be understood by whoever goes by the schema.
         eis: Option<Eis> = "eis" / "Eis",
         /// The whole TLV `7F21`.
         smsr_certificate: Octets = "smsrCertificate" / "SmsrCertificate",

@@ -157,7 +157,7 @@ macro_rules! function {
             }
 
             fn only(base: $crate::sgp02::common::BaseResponse) -> Self {
-                Self { base, ..Self::default() }
+                Self { base, $( $field: Default::default() ),* }
             }
         }
 

@@ -21,7 +21,7 @@ const MISSPELT: &[(&str, &str)] = &[
 ];
 
 /// Elements whose name one function spells so and another otherwise.
-const SPELLINGS: &[(&str, &str)] = &[("SmSr-id", "Smsr-id")];
+const SPELLINGS: &[(&str, &str)] = &[("SmSr-id", "Smsr-id"), ("completionTimestamp", "CompletionTimestamp")];
 
 /// Namespaces of the WS-Addressing headers besides the right one: njiwa uses that of the metadata.
 const ADDRESSING: &[&str] =

@@ -1,0 +1,285 @@
+//! XML that means harm, or comes from a broken program: a clear error each, and no panic.
+
+use std::fmt::Debug;
+
+use rsp::sgp02::{
+    Message, Namespace,
+    es1::RegisterEisRequest,
+    es2::DeleteProfileRequest,
+    es3::{CreateIsdpRequest, GetEisRequest, SendDataRequest},
+    soap::{Envelope, FaultCode, envelope, text},
+    xml::{MAX_DEPTH, MAX_NODES, MAX_OCTETS, Problem, parse},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    headers,
+    samples::{self, Schema, Visitor},
+};
+
+fn get_eis() -> String {
+    GetEisRequest { base: samples::request(), eid: samples::eid() }.to_xml(Namespace::V3)
+}
+
+fn why<M: Message + Debug>(text: &str) -> String {
+    M::from_xml(text).expect_err(text).to_string()
+}
+
+#[test]
+fn entities_and_document_types_are_refused() {
+    let bomb = r#"<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY lol2 "&lol;&lol;&lol;&lol;">]>
+        <x>&lol2;</x>"#;
+    assert_eq!(parse(bomb).unwrap_err().problem, Problem::DocumentType);
+    let outside = r#"<!DOCTYPE x SYSTEM "file:///etc/passwd"><x/>"#;
+    assert_eq!(parse(outside).unwrap_err().problem, Problem::DocumentType);
+    assert!(matches!(parse("<x>&lol;</x>").unwrap_err().problem, Problem::NotXml(_)));
+}
+
+#[test]
+fn what_is_too_large_too_many_or_too_deep_is_refused() {
+    let large = format!("<x>{}</x>", " ".repeat(MAX_OCTETS));
+    assert_eq!(parse(&large).unwrap_err().problem, Problem::TooLarge("octets"));
+    assert_eq!(text(large.as_bytes()).unwrap_err().problem, Problem::TooLarge("octets"));
+    let many = format!("<x>{}</x>", "<y/>".repeat(usize::try_from(MAX_NODES).unwrap()));
+    assert_eq!(parse(&many).unwrap_err().problem, Problem::TooLarge("elements"));
+    for depth in [MAX_DEPTH + 1, 10_000] {
+        let deep = format!("{}{}", "<x>".repeat(depth), "</x>".repeat(depth));
+        assert!(parse(&deep).is_err(), "{depth} levels");
+    }
+    let deep = format!("{}{}", "<x>".repeat(MAX_DEPTH), "</x>".repeat(MAX_DEPTH));
+    assert!(parse(&deep).is_ok());
+}
+
+#[test]
+fn octets_that_are_no_text_are_refused() {
+    assert_eq!(text(&[b'<', 0xFF, b'>']).unwrap_err().problem, Problem::NotUtf8);
+    assert_eq!(text(b"\xEF\xBB\xBF<x/>").unwrap(), "<x/>");
+}
+
+#[test]
+fn an_error_names_the_element_and_the_place() {
+    let right = get_eis();
+    assert_eq!(
+        why::<GetEisRequest>(&right.replace("Eid>", "Eit>")),
+        "ES3-GetEISRequest: the element Eid is missing (line 1, column 1)"
+    );
+    assert_eq!(
+        why::<GetEisRequest>(&right.replace("8900101", "890010x")),
+        "ES3-GetEISRequest/Eid: \"890010x2012341234012345678901224\" is not an EID (32 decimal digits) \
+         (line 1, column 208)"
+    );
+    let twice = "<rps:Eid>89001012012341234012345678901224</rps:Eid>";
+    assert_eq!(
+        why::<GetEisRequest>(&right.replace(twice, &twice.repeat(2))),
+        "ES3-GetEISRequest: the element Eid is there too often (line 1, column 259)"
+    );
+    assert_eq!(
+        why::<GetEisRequest>(&right.replace("<rps:Eid>", "<rps:Eid xmlns:rps=\"urn:other\">")),
+        "ES3-GetEISRequest: the element Eid of namespace http://namespaces.gsma.org/esim-messaging/3; there is one of \
+         namespace \"urn:other\", and so it is missing (line 1, column 1)"
+    );
+    assert_eq!(
+        why::<GetEisRequest>(&right.replace("<rps:Eid>", "what<rps:Eid>")),
+        "ES3-GetEISRequest: text stands where only elements may (line 1, column 208)"
+    );
+    assert_eq!(
+        why::<GetEisRequest>(&right.replace("<rps:Eid>89", "<rps:Eid><b/>89")),
+        "ES3-GetEISRequest/Eid: the element b stands where only text may (line 1, column 217)"
+    );
+    assert!(
+        why::<CreateIsdpRequest>(&right)
+            .contains("the element ES3-GetEISRequest where ES3-CreateISDPRequest belongs")
+    );
+    assert!(
+        why::<GetEisRequest>(&right.replace("messaging/3", "messaging/2"))
+            .contains("where ES3-GetEISRequest belongs")
+    );
+}
+
+#[test]
+fn elements_stand_in_the_order_of_the_schema_but_for_those_that_peers_exchange() {
+    let create = CreateIsdpRequest {
+        base: samples::request(),
+        eid: samples::eid(),
+        iccid: samples::iccid(),
+        mno_id: samples::oid("2.999.30"),
+        required_memory: 1,
+        more_to_do: None,
+    };
+    let text = create.to_xml(Namespace::V3);
+    let (eid, iccid) =
+        ("<rps:Eid>89001012012341234012345678901224</rps:Eid>", "<rps:Iccid>8900012345678901234</rps:Iccid>");
+    let exchanged = text.replace(&format!("{eid}{iccid}"), &format!("{iccid}{eid}"));
+    assert!(why::<CreateIsdpRequest>(&exchanged).contains("Eid stands after Iccid, not before it"));
+
+    let delete = DeleteProfileRequest {
+        base: samples::request(),
+        eid: samples::eid(),
+        iccid: samples::iccid(),
+        smsr_id: samples::oid("2.999.20"),
+    };
+    let text = delete.to_xml(Namespace::V3);
+    let smsr = "<rps:Smsr-id>2.999.20</rps:Smsr-id>";
+    let exchanged = text.replace(&format!("{iccid}{smsr}"), &format!("{smsr}{iccid}"));
+    assert_ne!(exchanged, text);
+    assert_eq!(DeleteProfileRequest::from_xml(&exchanged).unwrap().1, delete);
+    assert_eq!(DeleteProfileRequest::from_xml(&text.replace("Smsr-id", "SmSr-id")).unwrap().1, delete);
+}
+
+#[test]
+fn later_and_foreign_elements_are_passed_over() {
+    let right = get_eis();
+    let (_, expected) = GetEisRequest::from_xml(&right).unwrap();
+    for more in [
+        "<rps:Later>x</rps:Later>",
+        "<v:Extension xmlns:v=\"urn:vendor\"><v:Eid>1</v:Eid></v:Extension>",
+        "<!-- a comment --><?a instruction?>\n\t ",
+    ] {
+        let text = right.replace("<rps:Eid>", &format!("{more}<rps:Eid>"));
+        assert_eq!(GetEisRequest::from_xml(&text).unwrap().1, expected, "{more}");
+    }
+    // Without a prefix, and with names as njiwa has them: not qualified, in the other spelling.
+    let njiwa = "<n:ES3-GetEISRequest xmlns:n=\"http://namespaces.gsma.org/esim-messaging/1\">\
+         <FunctionCallIdentifier>call &lt;1> &amp; so on</FunctionCallIdentifier><ValidityPeriod> 3600 </ValidityPeriod>\
+         <Eid>89001012012341234012345678901224</Eid></n:ES3-GetEISRequest>";
+    assert_eq!(GetEisRequest::from_xml(njiwa).unwrap(), (Namespace::V1, expected));
+}
+
+#[test]
+fn the_misspelt_element_of_es3_is_understood() {
+    let right = rsp::sgp02::es3::ProfileDownloadCompletedRequest {
+        base: samples::request(),
+        eid: samples::eid(),
+        iccid: samples::iccid(),
+        profile_type: None,
+        subscription_address: None,
+        pol2: None,
+    };
+    let text = envelope(&headers::header("x"), Namespace::V3, &right)
+        .replace("ES3-ProfileDownloadCompletedRequest", "ES3-ProfileDownloadedCompletedRequest");
+    let document = parse(&text).unwrap();
+    let received = Envelope::read(&document).unwrap();
+    assert_eq!(received.element(), "ES3-ProfileDownloadCompletedRequest");
+    assert_eq!(received.message(), Ok(right));
+}
+
+#[test]
+fn an_envelope_of_another_kind_is_a_fault_of_the_right_code() {
+    let right = envelope(
+        &headers::header("http://gsma.com/x"),
+        Namespace::V3,
+        &GetEisRequest { base: samples::request(), eid: samples::eid() },
+    );
+    let fault = |text: &str| Envelope::read(&parse(text).unwrap()).unwrap_err();
+    let is_sender = |text: &str, says: &str| {
+        let fault = fault(text);
+        assert_eq!(fault.code, FaultCode::Sender, "{text}");
+        assert!(fault.reason.contains(says), "{} does not say {says:?}", fault.reason);
+    };
+    let old =
+        right.replace("http://www.w3.org/2003/05/soap-envelope", "http://schemas.xmlsoap.org/soap/envelope/");
+    assert_eq!(fault(&old).code, FaultCode::VersionMismatch);
+    let security = "<w:Security xmlns:w=\"urn:wss\" soap:mustUnderstand=\"1\"/></soap:Header>";
+    assert_eq!(fault(&right.replace("</soap:Header>", security)).code, FaultCode::MustUnderstand);
+    assert!(
+        Envelope::read(&parse(&right.replace("</soap:Header>", &security.replace('1', "0"))).unwrap())
+            .is_ok()
+    );
+    is_sender("<x/>", "the element x where the Envelope of SOAP 1.2 belongs");
+    is_sender(&right.replace("soap:Body", "soap:Boby"), "the Body of the envelope is missing");
+    is_sender(
+        &right.replace("</soap:Body>", "<y/></soap:Body>"),
+        "the message in the Body is there too often",
+    );
+    is_sender(&right.replace("</soap:Body>", "</soap:Body><soap:Body/>"), "the element Body after the Body");
+    is_sender(&right.replace("esim-messaging/3", "esim-messaging/2"), "esim-messaging/2");
+    is_sender(
+        &right.replace("wsa:MessageID", "wsa:MessageIT"),
+        "the WS-Addressing header MessageID is missing",
+    );
+    is_sender(&right.replace("wsa:Address>", "wsa:Adress>"), "the Address in the header From is missing");
+    is_sender(
+        &right.replace("EntityId=2.999.10", "EntityId=me"),
+        "Header/From: EntityId: \"me\" is not an OID",
+    );
+    let to = right.find("<wsa:To").unwrap()..right.find("</wsa:To>").unwrap() + "</wsa:To>".len();
+    let twice = right.replace(&right[to.clone()], &right[to].repeat(2));
+    is_sender(&twice, "the header To is there too often");
+    let empty =
+        "<soap:Envelope xmlns:soap=\"http://www.w3.org/2003/05/soap-envelope\"><soap:Body/></soap:Envelope>";
+    is_sender(empty, "the message in the Body is missing");
+}
+
+struct Truncated;
+
+impl Visitor for Truncated {
+    fn see<M>(&mut self, _: Schema, message: M)
+    where
+        M: Message + Clone + PartialEq + Debug + Serialize + DeserializeOwned,
+    {
+        let text = message.to_xml(Namespace::V3);
+        for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+            assert!(M::from_xml(&text[..end]).is_err(), "{}", &text[..end]);
+        }
+        // Without each of its elements in turn: an error, or a message without what may be absent; and with each of
+        // them empty or twice.
+        let starts: Vec<usize> = text.match_indices("<rps:").map(|(at, _)| at).skip(1).collect();
+        for start in starts {
+            let name_end = start + text[start..].find([' ', '>']).unwrap();
+            let close = format!("</{}>", &text[start + 1..name_end]);
+            let Some(length) = text[start..].find(&close) else { continue };
+            let element = &text[start..start + length + close.len()];
+            let open_end = start + text[start..].find('>').unwrap() + 1;
+            for changed in [
+                text.replacen(element, "", 1),
+                text.replacen(element, &element.repeat(2), 1),
+                text.replacen(element, &format!("{}{close}", &text[start..open_end]), 1),
+            ] {
+                if let Ok((_, other)) = M::from_xml(&changed) {
+                    assert_eq!(M::from_xml(&other.to_xml(Namespace::V3)).unwrap().1, other);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_cut_or_altered_anywhere_is_an_error_or_another_message_but_never_a_panic() {
+    samples::visit(&mut Truncated, Namespace::V3);
+}
+
+#[test]
+fn an_envelope_cut_at_every_octet_is_an_error() {
+    let message = SendDataRequest {
+        base: samples::request(),
+        eid: samples::eid(),
+        sd_aid: rsp::ids::Aid::isd_p(0x10),
+        data: rsp::sgp02::Octets(vec![0; 8]),
+        more_to_do: None,
+    };
+    let whole = envelope(&headers::header("http://gsma.com/x"), Namespace::V3, &message);
+    for end in 0..whole.len() {
+        let cut = text(&whole.as_bytes()[..end]).map(parse);
+        assert!(!matches!(cut, Ok(Ok(_))), "{end}");
+    }
+}
+
+#[test]
+fn attributes_of_keys_are_checked() {
+    let right = RegisterEisRequest { base: samples::request(), eis: samples::eis(Namespace::V3) }
+        .to_xml(Namespace::V3);
+    let path = "ES1-RegisterEISRequest/Eis/Isd-r/Keyset/Key: ";
+    for (from, to, says) in [
+        ("kcv=\"ABCDEF\"", "", "the attribute kcv is missing"),
+        ("kcv=\"ABCDEF\"", "kcv=\"ABCDE\"", "kcv: not hexadecimal octets"),
+        ("type=\"88\"", "type=\"8888\"", "the type of a key component is one octet"),
+        (
+            "<rps:Index>1</rps:Index><rps:KeyC",
+            "<rps:Index>256</rps:Index><rps:KeyC",
+            "Index: \"256\" is not a whole number",
+        ),
+    ] {
+        let said = why::<RegisterEisRequest>(&right.replace(from, to));
+        assert!(said.starts_with(path.trim_end_matches(": ")) && said.contains(says), "{said}");
+    }
+}
