@@ -43,7 +43,7 @@ pub(super) fn seal(keys: &Scp80KeySet, spi: Spi, tar: Tar, counter: Counter, dat
     let header = CommandHeader { spi, kic: reference, kid: reference, tar }.to_bytes();
     let unpadded = COUNTERS + crypto::scp80::CC_LENGTH + data.len();
     let padding = unpadded.next_multiple_of(crypto::scp80::BLOCK) - unpadded;
-    let padded = [data, &[0; crypto::scp80::BLOCK].get(..padding).unwrap_or_default()].concat();
+    let padded = [data, [0; crypto::scp80::BLOCK].get(..padding).unwrap_or_default()].concat();
     let counters = [&counter.to_bytes()[..], &[u8::try_from(padding).unwrap_or(0)]].concat();
     let chl = u8::try_from(HEADER + crypto::scp80::CC_LENGTH).unwrap_or(u8::MAX);
     let length = 1 + header.len() + unpadded + padding;

@@ -17,7 +17,7 @@ async fn a_notification_by_a_short_message_is_confirmed_where_it_came_from() {
     for spi in [[0x06, 0x00], [0x02, 0x00]] {
         let (rig, mut card) = (Rig::new(), Card::new());
         let packet = card::command(spi, &notification(2, 7, EID));
-        rig.from_card(OTHER_NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
+        rig.comes_from(OTHER_NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
         let to: Vec<String> =
             rig.centre.sent.lock().unwrap().iter().map(|(_, sent)| sent.message.to.to_string()).collect();
         assert_eq!(to, [OTHER_NUMBER], "the number of the profile that is enabled now");
@@ -31,14 +31,14 @@ async fn a_notification_by_a_short_message_is_confirmed_where_it_came_from() {
 async fn a_repeated_notification_is_confirmed_again_and_told_once() {
     let (rig, mut card) = (Rig::new(), Card::new());
     let message = message(&notification(2, 7, EID));
-    rig.from_card(NUMBER, &message).await;
+    rig.comes_from(NUMBER, &message).await;
     // The confirmation is lost; the card says it again, and at once gets it again.
     assert_eq!(rig.take().len(), 1);
-    rig.from_card(NUMBER, &message).await;
+    rig.comes_from(NUMBER, &message).await;
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await, ["notified 7 by Sms", "confirm 7 answered 9000"]);
     // Even after everything is over: the card may have missed what we know that it said.
-    rig.from_card(NUMBER, &message).await;
+    rig.comes_from(NUMBER, &message).await;
     rig.pump(&mut card).await;
     assert_eq!(card.ran.len(), 2);
     assert_eq!(rig.told().await[2..], ["confirm 7 answered 9000"]);
@@ -48,18 +48,18 @@ async fn a_repeated_notification_is_confirmed_again_and_told_once() {
 async fn an_old_notification_or_another_cards_is_not_believed() {
     let rig = Rig::new();
     rig.notes.confirms.store(false, Ordering::SeqCst);
-    rig.from_card(NUMBER, &message(&notification(2, 7, EID))).await;
-    rig.from_card(NUMBER, &message(&notification(2, 6, EID))).await;
-    rig.from_card(NUMBER, &message(&notification(2, 9, "89049032123451234512345123451299"))).await;
-    rig.from_card(NUMBER, &message(&[0xE1, 0])).await;
+    rig.comes_from(NUMBER, &message(&notification(2, 7, EID))).await;
+    rig.comes_from(NUMBER, &message(&notification(2, 6, EID))).await;
+    rig.comes_from(NUMBER, &message(&notification(2, 9, "89049032123451234512345123451299"))).await;
+    rig.comes_from(NUMBER, &message(&[0xE1, 0])).await;
     // Without a checksum.
     let bare = [&[0, 13 + 10, 13, 0, 0, 0x12, 0x12, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &[0xE1; 10]].concat();
-    rig.from_card(NUMBER, &[&[2, 0x70, 0][..], &bare].concat()).await;
+    rig.comes_from(NUMBER, &[&[2, 0x70, 0][..], &bare].concat()).await;
     assert_eq!(rig.told().await, ["notified 7 by Sms"]);
     assert_eq!(rig.refused().len(), 4);
     assert!(rig.take().is_empty());
     // Nobody wanted it confirmed, and nobody does now.
-    rig.from_card(NUMBER, &message(&notification(2, 7, EID))).await;
+    rig.comes_from(NUMBER, &message(&notification(2, 7, EID))).await;
     assert!(rig.take().is_empty());
 }
 
@@ -113,7 +113,7 @@ async fn a_confirmation_goes_before_what_waits_for_its_answer() {
     rig.run().await;
     // It is run, its answer is lost, and the card tells of its new profile.
     let late = rig.give(&mut card, rig.take());
-    rig.from_card(OTHER_NUMBER, &message(&notification(2, 1, EID))).await;
+    rig.comes_from(OTHER_NUMBER, &message(&notification(2, 1, EID))).await;
     let sent = rig.take();
     assert_eq!(sent.len(), 1, "at once");
     for says in rig.give(&mut card, sent) {
@@ -121,6 +121,6 @@ async fn a_confirmation_goes_before_what_waits_for_its_answer() {
     }
     assert_eq!(rig.told().await, ["notified 1 by Sms", "confirm 1 answered 9000"]);
     let Says::Submit(parts) = &late[0] else { panic!() };
-    rig.from_card(NUMBER, &parts[0]).await;
+    rig.comes_from(NUMBER, &parts[0]).await;
     assert_eq!(rig.told().await[2..], ["enable answered 9000"]);
 }

@@ -51,8 +51,8 @@ async fn a_long_script_and_a_long_answer_go_in_parts_that_may_come_in_any_order(
     assert!(parts.len() > 10);
     parts.reverse();
     for part in parts {
-        rig.from_card(NUMBER, &part).await;
-        rig.from_card(NUMBER, &part).await;
+        rig.comes_from(NUMBER, &part).await;
+        rig.comes_from(NUMBER, &part).await;
     }
     assert_eq!(card.headers, ["16391212000012"], "TAR of the ISD-P");
     assert_eq!(rig.told().await, ["data answered 9000 9000 9000 9000 9000"]);
@@ -257,20 +257,20 @@ async fn forged_answers_are_not_heard() {
     for at in 3..right[0].len() {
         let mut forged = right[0].clone();
         forged[at] ^= 0x40;
-        rig.from_card(NUMBER, &forged).await;
+        rig.comes_from(NUMBER, &forged).await;
     }
     // A refusal without a checksum, as anybody can make it; the counter of another command; another TAR.
-    rig.from_card(NUMBER, &hex::decode("027100000e0a00000100000000010009").unwrap()).await;
+    rig.comes_from(NUMBER, &hex::decode("027100000e0a00000100000000010009").unwrap()).await;
     let counter = [0, 0, 0, 0, 9];
-    rig.from_card(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 1], &counter, 9, &[]), 1)[0]).await;
+    rig.comes_from(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 1], &counter, 9, &[]), 1)[0]).await;
     let counter = [0, 0, 0, 0, 1];
-    rig.from_card(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 2], &counter, 9, &[]), 1)[0]).await;
+    rig.comes_from(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 2], &counter, 9, &[]), 1)[0]).await;
     // Somebody without a card; what is no packet.
-    rig.from_card("+490000", &right[0]).await;
-    rig.from_card(NUMBER, &[2, 0x70, 0, 0, 1]).await;
-    rig.from_card(NUMBER, &[5, 0, 3, 1]).await;
+    rig.comes_from("+490000", &right[0]).await;
+    rig.comes_from(NUMBER, &[2, 0x70, 0, 0, 1]).await;
+    rig.comes_from(NUMBER, &[5, 0, 3, 1]).await;
     assert!(rig.told().await.is_empty());
-    rig.from_card(NUMBER, &right[0]).await;
+    rig.comes_from(NUMBER, &right[0]).await;
     assert_eq!(rig.told().await, ["enable answered 9000"]);
 }
 
@@ -284,7 +284,7 @@ async fn the_cards_refusals_are_told_by_their_status() {
         rig.run().await;
         let count = u8::try_from(rig.told().await.len() + 1).unwrap();
         let refusal = card::response(&[0, 0, 1], &[0, 0, 0, 0, count], status, &[]);
-        rig.from_card(NUMBER, &card::cut(0x71, &refusal, 1)[0]).await;
+        rig.comes_from(NUMBER, &card::cut(0x71, &refusal, 1)[0]).await;
         assert_eq!(rig.told().await.last().unwrap(), &format!("enable refused: {why}"));
     }
     rig.enqueue(enable(0x11)).await;
@@ -292,7 +292,7 @@ async fn the_cards_refusals_are_told_by_their_status() {
     rig.take();
     // More time: it is not sent again for long.
     let more_time = card::response(&[0, 0, 1], &[0, 0, 0, 0, 3], 0x08, &[]);
-    rig.from_card(NUMBER, &card::cut(0x71, &more_time, 1)[0]).await;
+    rig.comes_from(NUMBER, &card::cut(0x71, &more_time, 1)[0]).await;
     rig.pass(800).await;
     assert!(rig.take().is_empty());
 }
@@ -310,7 +310,7 @@ async fn a_card_that_does_not_answer_is_left_alone_until_it_is_heard_of() {
     assert_eq!(sent, 6);
     rig.notes.confirms.store(false, std::sync::atomic::Ordering::SeqCst);
     let packet = card::command([0x06, 0], &card::notification(2, 1, card::EID));
-    rig.from_card(NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
+    rig.comes_from(NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await, ["notified 1 by Sms", "enable answered 9000"]);
 }
@@ -416,7 +416,7 @@ async fn a_card_without_a_number_gets_it_when_it_has_one() {
     assert!(rig.take().is_empty());
     rig.notes.has_number.store(true, std::sync::atomic::Ordering::SeqCst);
     let packet = card::command([0x06, 0], &card::notification(1, 1, card::EID));
-    rig.from_card(NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
+    rig.comes_from(NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await[..2], ["notified 1 by Sms", "confirm 1 answered 9000"]);
     assert_eq!(rig.told().await[2..], ["enable answered 9000"]);

@@ -281,7 +281,7 @@ impl Rig {
             Says::Nothing => {}
             Says::Submit(parts) => {
                 for part in parts {
-                    self.from_card(NUMBER, part).await;
+                    self.comes_from(NUMBER, part).await;
                 }
             }
             Says::Report(data) => {
@@ -291,7 +291,7 @@ impl Rig {
         }
     }
 
-    pub(crate) async fn from_card(&self, from: &str, user_data: &[u8]) {
+    pub(crate) async fn comes_from(&self, from: &str, user_data: &[u8]) {
         self.arrives(Arrived::Message(message(from, user_data))).await;
     }
 
