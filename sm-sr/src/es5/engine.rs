@@ -1,6 +1,7 @@
 //! The shell: something happens, a transaction decides what comes of it, it is committed, and only then something leaves.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -151,19 +152,25 @@ impl Engine {
     /// Does what is due, for every card. Says when something is due next; `None` when nothing waits.
     ///
     /// # Errors
-    /// The records fail. What is due stays so.
+    /// The records fail. What is due stays so; what could not be done for one card alone is tried again later.
     pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
         let now = self.0.world.now();
+        let mut left = BTreeSet::new();
         for (name, due) in Tx::begin(&*self.0.records).glance(&DUE, "").await? {
             if due <= now
                 && let Ok(eid) = name.parse()
+                && let Err(fault) = self.happens(Happening::Due(eid)).await
             {
-                self.happens(Happening::Due(eid)).await?;
+                // One card's trouble is not that of the others.
+                tracing::error!(%fault, %eid, "what is due for a card could not be done");
+                left.insert(name);
             }
         }
         let held = self.0.held.tick(now);
-        let due = Tx::begin(&*self.0.records).glance(&DUE, "").await?;
-        Ok(due.into_iter().map(|(_, due)| due).chain(held).min())
+        let again = now.plus(self.0.config.answer_within);
+        let due = Tx::begin(&*self.0.records).glance(&DUE, "").await?.into_iter();
+        let due = due.map(|(name, due)| if left.contains(&name) { due.max(again) } else { due });
+        Ok(due.chain(held).min())
     }
 
     /// The key for TLS of who calls himself so at the door for cards; `None` if there is no such card, or it has no such key.

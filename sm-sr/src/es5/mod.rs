@@ -49,7 +49,7 @@ use world::{BoxFuture, Fault, PhoneNumber, Tx};
 pub use engine::{Engine, Wake};
 pub use identity::{Identity, NoIdentity};
 pub use policy::{Es5Config, HttpsDoor};
-pub use queue::{cancel, enqueue};
+pub use queue::{cancel, enqueue, forget};
 pub use records::JOBS;
 
 /// A script for a security domain of a card.

@@ -54,8 +54,27 @@ pub async fn cancel(tx: &mut Tx<'_>, now: Timestamp, id: &JobId) -> Result<(), F
     Ok(())
 }
 
+/// Forgets a card that is managed elsewhere from now on: its jobs, without telling of their end, and everything else that
+/// is known of it here. Should it come back it is a new one.
+///
+/// # Errors
+/// The records fail.
+pub async fn forget(tx: &mut Tx<'_>, eid: Eid) -> Result<(), Fault> {
+    for (name, pending) in tx.list(&JOBS, &format!("{eid}/")).await? {
+        tx.delete(&JOBS, &name);
+        forget_messages(tx, &pending);
+    }
+    tx.delete(&CARDS, &key(eid));
+    tx.delete(&DUE, &key(eid));
+    Ok(())
+}
+
 fn remove(tx: &mut Tx<'_>, id: &JobId, pending: &Pending) {
     tx.delete(&JOBS, &id.to_string());
+    forget_messages(tx, pending);
+}
+
+fn forget_messages(tx: &mut Tx<'_>, pending: &Pending) {
     for sent in &pending.sent {
         if let By::Packet { messages, .. } = &sent.by {
             for message in messages {

@@ -4,7 +4,7 @@
 use rsp::ota::{
     script::Form,
     secured_packet::{Counter, Tar},
-    sms::{PacketKind, Reference, segments},
+    sms::{PacketKind, Reference, UserData, segments},
 };
 use rsp::{ids::Aid, sgp02::es5};
 use world::{Event, Fault, MessageId, PhoneNumber, Receipts, ShortMessage, Submission, SubmitFault};
@@ -158,16 +158,15 @@ impl Context<'_, '_> {
         };
         pending.tries = pending.tries.saturating_add(1);
         let tries = pending.tries;
+        let until = match command.what {
+            What::Trigger => self.now.plus(self.config.wait(self.config.session_within, tries)),
+            What::Script | What::Audit => self.now.plus(self.config.wait(self.config.answer_within, tries)),
+        };
         pending.awaits = match command.what {
-            What::Trigger => {
-                Awaits::Session { until: self.now.plus(self.config.wait(self.config.session_within, tries)) }
-            }
-            What::Script | What::Audit => {
-                Awaits::Answer { until: self.now.plus(self.config.wait(self.config.answer_within, tries)) }
-            }
+            What::Trigger => Awaits::Session { until },
+            What::Script | What::Audit => Awaits::Answer { until },
         };
         self.put(id, &pending)?;
-        let count = parts.len();
         let name = match command.what {
             What::Trigger => "SessionTrigger",
             What::Audit => Effect::Audit.name(),
@@ -177,14 +176,21 @@ impl Context<'_, '_> {
             Event::new(self.now, "SM-SR", name)
                 .with_peer("ES5", id.eid().to_string())
                 .with_bytes(sealed.len(), 0)
-                .with_note(format!("SMS x {count}, counter {}, try {tries}", counter.value())),
+                .with_note(format!("SMS x {}, counter {}, try {tries}", parts.len(), counter.value())),
         );
-        let submission = |user_data: Vec<u8>| Submission {
-            message: ShortMessage::to_card(self.config.address.clone(), means.address.clone(), user_data),
-            validity: None,
+        // The centre need not keep what will be sent again; the last one it keeps for a device that comes back.
+        let is_last = tries >= self.config.tries;
+        let end = if is_last { pending.job.valid_until } else { until.min(pending.job.valid_until) };
+        let submission = |part: &UserData| Submission {
+            message: ShortMessage::to_card(
+                self.config.address.clone(),
+                means.address.clone(),
+                part.to_bytes(),
+            ),
+            validity: Some(end.since(self.now)),
             receipts: Receipts::Always,
         };
-        let parts = parts.iter().map(|part| submission(part.to_bytes())).collect();
+        let parts = parts.iter().map(submission).collect();
         self.send(Packet { id: id.clone(), kvn, counter }, parts);
         Ok(Left::Waiting)
     }

@@ -316,6 +316,65 @@ async fn a_card_that_does_not_answer_is_left_alone_until_it_is_heard_of() {
 }
 
 #[tokio::test]
+async fn the_message_centre_keeps_only_the_last_try_for_a_device_that_comes_back() {
+    let (rig, mut card) = (Rig::new(), Card::new());
+    rig.enqueue(enable(0x11)).await;
+    let mut validities = Vec::new();
+    for _ in 0..300 {
+        rig.run().await;
+        let mut sent = rig.centre.sent.lock().unwrap();
+        validities.extend(sent.iter().map(|(_, submission)| submission.validity.unwrap().as_secs()));
+        if validities.len() < 6 {
+            sent.clear();
+        }
+        drop(sent);
+        rig.clock.advance(std::time::Duration::from_secs(10));
+    }
+    assert_eq!(validities[..5], [30, 60, 120, 240, 480]);
+    assert_eq!(validities[5], 3600 - 30 - 60 - 120 - 240 - 480);
+    let says = rig.give(&mut card, rig.take());
+    rig.says(&says[0]).await;
+    assert_eq!(rig.told().await, ["enable answered 9000"]);
+}
+
+#[tokio::test]
+async fn two_engines_over_the_same_records_send_it_once() {
+    let (mut rig, mut card) = (Rig::new(), Card::new());
+    rig.enqueue(enable(0x11)).await;
+    let one = rig.engine.clone();
+    rig.restart();
+    let (first, second) = tokio::join!(one.run_due(), rig.engine.run_due());
+    first.unwrap();
+    second.unwrap();
+    let sent = rig.take();
+    assert_eq!(sent.len(), 1);
+    let says = rig.give(&mut card, sent);
+    let card::Says::Submit(parts) = &says[0] else { panic!() };
+    // Both are brought the answer.
+    rig.comes_from(NUMBER, &parts[0]).await;
+    rig.engine = one;
+    rig.comes_from(NUMBER, &parts[0]).await;
+    assert_eq!(rig.told().await, ["enable answered 9000"]);
+}
+
+#[tokio::test]
+async fn a_card_that_is_forgotten_is_a_new_one_when_it_comes_back() {
+    let (rig, mut card) = (Rig::new(), Card::new());
+    let packet = |number| {
+        let packet = card::command([0x06, 0], &card::notification(2, number, card::EID));
+        card::cut(0x70, &packet, 1).remove(0)
+    };
+    rig.comes_from(NUMBER, &packet(9)).await;
+    rig.enqueue(enable(0x11)).await;
+    world::transact(&*rig.records, |tx| Box::pin(es5::forget(tx, card::EID.parse().unwrap()))).await.unwrap();
+    rig.take();
+    assert_eq!((rig.waiting().await, rig.run().await), (0, None));
+    rig.comes_from(NUMBER, &packet(1)).await;
+    rig.pump(&mut card).await;
+    assert_eq!(rig.told().await, ["notified 9 by Sms", "notified 1 by Sms", "confirm 1 answered 9000"]);
+}
+
+#[tokio::test]
 async fn what_is_not_answered_in_time_expires_and_makes_room() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
