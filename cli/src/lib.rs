@@ -10,6 +10,7 @@ pub mod command;
 pub mod demo;
 pub mod listener;
 pub mod load;
+pub mod m2m;
 pub mod operator;
 pub mod output;
 pub mod parties;

@@ -10,10 +10,13 @@ use std::{
 use certs::Pki;
 use clap::Args;
 use net::{Client, ClientTls};
-use rsp::ids::{InvalidId, Oid, SmdpAddress};
+use rsp::{
+    ids::{InvalidId, Oid, SmdpAddress},
+    time::Timestamp,
+};
 use sm_dp::{Peers, SmDpPlus};
 use tokio::{sync::Notify, task::JoinHandle};
-use world::{Clock, Fault, Link};
+use world::{BoxFuture, Clock, Fault, Link};
 
 use crate::{output::remark, parties, settings::Settings};
 
@@ -73,26 +76,44 @@ pub async fn connect(
     for KnownOperator(operator) in &operators.operators {
         sm_dp.register_operator(operator).await?;
     }
-    let woken = Arc::new(Notify::new());
-    let peers = TlsPeers {
-        client: parties::device_client(settings),
-        tls: parties::sm_dp_client_tls(pki, Arc::clone(clock))?.0,
-        links: Mutex::default(),
-        woken: Arc::clone(&woken),
-    };
+    let peers =
+        TlsPeers::new(parties::device_client(settings), parties::sm_dp_client_tls(pki, Arc::clone(clock))?.0);
+    let woken = peers.woken();
     let sm_dp = sm_dp.with_peers(Arc::new(peers));
-    let delivery = tokio::spawn(deliver(sm_dp.clone(), woken, Arc::clone(clock)));
-    Ok((sm_dp, Delivery(delivery)))
+    let server = sm_dp.clone();
+    let delivery = Delivery::drive("operators and SM-DSs", woken, Arc::clone(clock), move || {
+        let server = server.clone();
+        Box::pin(async move { server.deliver_due().await })
+    });
+    Ok((sm_dp, delivery))
 }
 
-async fn deliver(sm_dp: SmDpPlus, woken: Arc<Notify>, clock: Arc<dyn Clock>) {
+impl Delivery {
+    /// Has a party do what is due, now, whenever it is woken, and when it has said that there is something next. What
+    /// waits for `whom` is not done when its records fail; that is said, and tried again.
+    pub fn drive(
+        whom: &'static str,
+        woken: Arc<Notify>,
+        clock: Arc<dyn Clock>,
+        run_due: impl Fn() -> BoxFuture<'static, Result<Option<Timestamp>, Fault>> + Send + 'static,
+    ) -> Self {
+        Self(tokio::spawn(deliver(whom, woken, clock, run_due)))
+    }
+}
+
+async fn deliver(
+    whom: &'static str,
+    woken: Arc<Notify>,
+    clock: Arc<dyn Clock>,
+    run_due: impl Fn() -> BoxFuture<'static, Result<Option<Timestamp>, Fault>>,
+) {
     loop {
-        let wait = match sm_dp.deliver_due().await {
+        let wait = match run_due().await {
             Ok(next) => next.map(|next| {
                 Duration::from_millis(u64::try_from(next.0.saturating_sub(clock.now().0)).unwrap_or(0))
             }),
             Err(fault) => {
-                remark(&format!("what waits for operators and SM-DSs was not delivered: {fault}"));
+                remark(&format!("what waits for {whom} was not delivered: {fault}"));
                 Some(AFTER_A_FAULT)
             }
         };
@@ -110,26 +131,52 @@ async fn deliver(sm_dp: SmDpPlus, woken: Arc<Notify>, clock: Arc<dyn Clock>) {
 }
 
 /// Peers over TLS, each connection kept for the next message.
-struct TlsPeers {
+pub struct TlsPeers {
     client: Client,
     tls: ClientTls,
     links: Mutex<HashMap<String, Link>>,
     woken: Arc<Notify>,
 }
 
-impl Peers for TlsPeers {
-    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+impl TlsPeers {
+    /// Peers that this client finds, and to whom this certificate is shown.
+    pub fn new(client: Client, tls: ClientTls) -> Self {
+        Self { client, tls, links: Mutex::default(), woken: Arc::new(Notify::new()) }
+    }
+
+    /// What is notified when there is something to deliver.
+    pub fn woken(&self) -> Arc<Notify> {
+        Arc::clone(&self.woken)
+    }
+
+    fn link_to(&self, address: &str) -> Result<Link, Fault> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = links.get(address.as_str()) {
+        if let Some(link) = links.get(address) {
             return Ok(link.clone());
         }
-        let link = self.client.link(address.as_str(), Some(self.tls.clone()))?;
+        let link = self.client.link(address, Some(self.tls.clone()))?;
         // Seldom, and all it costs is a handshake each.
         if links.len() >= MAX_LINKS {
             links.clear();
         }
-        links.insert(address.as_str().to_owned(), link.clone());
+        links.insert(address.to_owned(), link.clone());
         Ok(link)
+    }
+}
+
+impl Peers for TlsPeers {
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        self.link_to(address.as_str())
+    }
+
+    fn wake(&self) {
+        self.woken.notify_one();
+    }
+}
+
+impl rsp_server::soap::Peers for TlsPeers {
+    fn link(&self, authority: &str) -> Result<Link, Fault> {
+        self.link_to(authority)
     }
 
     fn wake(&self) {

@@ -1,4 +1,4 @@
-//! The SM-DP+: SGP.22. No sockets.
+//! The SM-DP+ (SGP.22) and the SM-DP (SGP.02). No sockets.
 //!
 //! [`SmDpPlus`] answers HTTP requests: ES9+ for LPAs, ES2+ for operators. Directory = interface, file = function.
 //!
@@ -11,10 +11,14 @@ pub mod config;
 mod context;
 mod delivery;
 mod eligibility;
+mod es2;
 mod es2plus;
+mod es3;
+mod es8;
 mod es8plus;
 mod es9plus;
 mod event_log;
+pub mod m2m;
 mod operators;
 mod outbox;
 pub mod profile_state;
@@ -25,6 +29,7 @@ pub mod stock;
 
 pub use config::{Config, HostId, Requesters};
 pub use delivery::Peers;
+pub use m2m::SmDp;
 pub use profile_state::{ProfileEvent, ProfileState};
 pub use records::Operator;
 pub use server::{Credentials, SmDpPlus};

@@ -61,6 +61,8 @@ pub enum ProfileEvent {
     OrderCancelled,
     /// ES2+.CancelOrder, not to be ordered again.
     OrderCancelledForGood,
+    /// SGP.02: its ISD-P was deleted from the M2M eUICC.
+    ProfileDeleted,
 }
 
 use ProfileEvent as On;
@@ -87,6 +89,7 @@ pub const TRANSITIONS: &[(ProfileState, ProfileEvent, ProfileState)] = &[
     (Is::Error, On::InstallationSucceeded, Is::Installed),
     (Is::Released, On::DownloadEnded, Is::Error),
     (Is::Downloaded, On::DownloadEnded, Is::Error),
+    (Is::Installed, On::ProfileDeleted, Is::Available),
     (Is::Allocated, On::OrderCancelled, Is::Available),
     (Is::Linked, On::OrderCancelled, Is::Available),
     (Is::Confirmed, On::OrderCancelled, Is::Available),

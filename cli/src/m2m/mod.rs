@@ -1,0 +1,3 @@
+//! The parties of SGP.02 as the commands and the demonstration put them together.
+
+pub mod operator;

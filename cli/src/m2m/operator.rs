@@ -1,0 +1,338 @@
+//! An operator of M2M devices: asks over ES2 and ES4, hears callbacks and notifications (SGP.02 sections 5.3 and 5.5).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rsp::{
+    ids::{Eid, Iccid, Oid},
+    sgp02::{
+        BaseRequest, BaseResponse, Function, Namespace, Pattern, Request as _, Response as _, eis::Eis, es2,
+        es4,
+    },
+    time::Timestamp,
+};
+use rsp_server::{
+    soap::{Call, Ended, NoAnswer, Party, Peer, Peers, Reply, Sender, Soap},
+    soap_dispatch,
+};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
+
+/// Longer than the peer's own validity period, which it is to end itself.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What an operator is told without having asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Heard {
+    /// The notification, such as `ES2-HandleProfileEnabledNotification`.
+    pub notification: String,
+    /// Who told it.
+    pub from: Oid,
+    /// About which eUICC.
+    pub eid: Eid,
+    /// About which profile, if about one.
+    pub iccid: Option<Iccid>,
+    /// The SM-SR that manages the eUICC now, when that is what is told.
+    pub sm_sr: Option<Oid>,
+    /// When it was so.
+    pub completed: Timestamp,
+}
+
+/// An operator with its ear at [`Operator::link`].
+#[derive(Clone)]
+pub struct Operator {
+    soap: Soap,
+    ear: Arc<Ear>,
+    records: Arc<dyn Records>,
+    world: World,
+}
+
+/// What the operator's shell decides with.
+struct Ear {
+    events: Arc<dyn Events>,
+    world: World,
+    peers: Mutex<HashMap<String, Peer>>,
+    waiting: Mutex<HashMap<String, oneshot::Sender<Ended>>>,
+    heard: mpsc::UnboundedSender<Heard>,
+}
+
+impl Operator {
+    /// An operator of this OID that takes messages at `address`, and what it will hear.
+    pub fn new(
+        id: Oid,
+        name: &str,
+        address: String,
+        records: Arc<dyn Records>,
+        world: World,
+        events: Arc<dyn Events>,
+    ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
+        let (heard, hears) = mpsc::unbounded_channel();
+        let ear = Arc::new(Ear {
+            events: Arc::clone(&events),
+            world: world.clone(),
+            peers: Mutex::default(),
+            waiting: Mutex::default(),
+            heard,
+        });
+        let sender = Sender { own: id, name: Some(name.to_owned()), address, world: world.clone() };
+        let party = Arc::clone(&ear) as Arc<dyn Party>;
+        // Its events are told by itself, in its own words.
+        let soap = Soap::new(sender, Arc::clone(&records), Arc::new(world::NullEvents), party, "operator");
+        (Self { soap, ear, records, world }, hears)
+    }
+
+    /// Gives it its way to others.
+    #[must_use]
+    pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
+        Self { soap: self.soap.with_peers(peers), ..self }
+    }
+
+    /// Its OID.
+    pub fn id(&self) -> &Oid {
+        &self.soap.sender().own
+    }
+
+    /// Where it takes messages.
+    pub fn address(&self) -> &str {
+        &self.soap.sender().address
+    }
+
+    /// Whom it speaks with: an SM-DP or an SM-SR.
+    pub fn knows(&self, peer: Peer) {
+        let mut peers = self.ear.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.insert(peer.id.to_string(), peer);
+    }
+
+    /// Where callbacks and notifications come in.
+    pub fn link(&self) -> Link {
+        self.soap.link()
+    }
+
+    /// Sends what waits and ends what has run out; see [`Soap::run_due`].
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
+        self.soap.run_due().await
+    }
+
+    /// Asks for a function, and waits for its answer however it comes. A refusal is an answer.
+    ///
+    /// # Errors
+    /// The peer is not known, cannot be reached, or does not answer in the validity period.
+    pub async fn ask<F: Function>(
+        &self,
+        peer: &Oid,
+        mut request: F::Request,
+        validity: Duration,
+    ) -> Result<F::Response, Fault>
+    where
+        F::Request: Clone + Send,
+    {
+        let known =
+            self.ear.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.to_string()).cloned();
+        let known = known.ok_or_else(|| {
+            Fault::new(format!("cannot ask {peer}"), "where it is is not known", "say where it is")
+        })?;
+        let begun = self.world.now();
+        let answer = match F::PATTERN {
+            Pattern::Synchronous => self.soap.call::<F>(&known, request).await,
+            Pattern::Asynchronous => {
+                request.base_mut().validity_period = Some(validity.as_secs().max(1));
+                let until = begun.plus(validity).plus(GRACE);
+                let ended = self.ask_later::<F>(&known, request, until).await?;
+                ended.response::<F>()
+            }
+        };
+        let outcome = match &answer {
+            Ok(response) if response.base().is_done() => Outcome::Done,
+            Ok(response) => Outcome::Refused(response.base().function_execution_status.to_string()),
+            Err(no) => Outcome::Failed(no.to_string()),
+        };
+        let (interface, function) = F::NAME.split_once('-').unwrap_or(("", F::NAME));
+        let peer_name = if interface == "ES2" { "SM-DP" } else { "SM-SR" };
+        self.ear.events.tell(
+            Event::new(self.world.now(), "operator", function)
+                .with_peer(interface, peer_name)
+                .with_outcome(outcome),
+        );
+        answer.map_err(|no| unanswered(F::NAME, peer, &no))
+    }
+
+    async fn ask_later<F: Function>(
+        &self,
+        peer: &Peer,
+        request: F::Request,
+        until: Timestamp,
+    ) -> Result<Ended, Fault>
+    where
+        F::Request: Clone + Send,
+    {
+        let continuation = hex::encode(self.world.random::<16>());
+        let (tell, told) = oneshot::channel();
+        self.ear.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(continuation.clone(), tell);
+        let now = self.world.now();
+        world::transact(&*self.records, |tx| {
+            let (request, continuation) = (request.clone(), continuation.clone());
+            Box::pin(
+                async move { self.soap.sender().ask::<F>(tx, now, peer, request, until, continuation).await },
+            )
+        })
+        .await?;
+        self.soap.wake();
+        told.await.map_err(|e| {
+            Fault::caused_by(
+                e,
+                format!("the answer to {} was lost", F::NAME),
+                "ask again; this operator was stopped",
+            )
+        })
+    }
+}
+
+fn unanswered(function: &str, peer: &Oid, no: &NoAnswer) -> Fault {
+    Fault::new(
+        format!("no usable answer to {function}"),
+        no.to_string(),
+        format!("check that {peer} is running where it was said to be, and that it knows this operator"),
+    )
+}
+
+impl Ear {
+    fn hear(&self, call: &Call, eid: Eid, iccid: Option<Iccid>, sm_sr: Option<Oid>, completed: Timestamp) {
+        let (interface, function) = call.function().split_once('-').unwrap_or(("", call.function()));
+        let note = match (&iccid, &sm_sr) {
+            (Some(iccid), _) => format!("{iccid} on {eid}"),
+            (None, Some(sm_sr)) => format!("{eid} is managed by {sm_sr}"),
+            (None, None) => eid.to_string(),
+        };
+        let from = if interface == "ES2" { "SM-DP" } else { "SM-SR" };
+        self.events.tell(
+            Event::new(self.world.now(), "operator", function.to_owned())
+                .with_peer(interface.to_owned(), from)
+                .with_note(note),
+        );
+        let heard = Heard {
+            notification: call.function().to_owned(),
+            from: call.caller.clone(),
+            eid,
+            iccid,
+            sm_sr,
+            completed,
+        };
+        // Nobody listens any more: then nobody wants to know.
+        let _ = self.heard.send(heard);
+    }
+}
+
+/// Notifications about a profile.
+macro_rules! dispatch {
+    ($self:ident, $call:ident, [$($profile:ty),* $(,)?], [$($change:ty),* $(,)?] $(,)?) => {
+        soap_dispatch!($call, {}, {
+            $( $profile => |told| {
+                $self.hear($call, told.eid, Some(told.iccid), None, told.completion_timestamp);
+                Ok(())
+            }, )*
+            $( $change => |told| {
+                let sm_sr = Some(told.eis.smsr_id.clone());
+                $self.hear($call, told.eis.eum_signed_info.eid, None, sm_sr, told.completion_timestamp);
+                Ok(())
+            }, )*
+        })
+    };
+}
+
+impl Party for Ear {
+    fn peer<'a>(&'a self, _: &'a mut Tx<'_>, id: &'a Oid) -> BoxFuture<'a, Result<Option<Peer>, Fault>> {
+        let peer = self.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&id.to_string()).cloned();
+        Box::pin(async { Ok(peer) })
+    }
+
+    fn decide<'a>(&'a self, _: &'a mut Tx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Reply, Fault>> {
+        Box::pin(async move {
+            dispatch!(
+                self,
+                call,
+                [
+                    es2::HandleProfileEnabledNotification,
+                    es2::HandleProfileDisabledNotification,
+                    es2::HandleProfileDeletedNotification,
+                    es2::HandleProfileDownloadedNotification,
+                    es2::HandleFallBackAttributeSetNotification,
+                    es2::HandleFallBackAttributeUnsetNotification,
+                    es2::HandleEmergencyProfileAttributeSetNotification,
+                    es2::HandleEmergencyProfileAttributeUnsetNotification,
+                    es2::HandleProfilePol2UpdatedNotification,
+                    es4::HandleProfileEnabledNotification,
+                    es4::HandleProfileDisabledNotification,
+                    es4::HandleProfileDeletedNotification,
+                    es4::HandleProfileDownloadedNotification,
+                    es4::HandleFallBackAttributeSetNotification,
+                    es4::HandleFallBackAttributeUnsetNotification,
+                    es4::HandleEmergencyProfileAttributeSetNotification,
+                    es4::HandleEmergencyProfileAttributeUnsetNotification,
+                    es4::HandleProfilePol2UpdatedNotification,
+                ],
+                [es2::HandleSmsrChangeNotification, es4::HandleSmsrChangeNotification],
+            )
+        })
+    }
+
+    fn resumed<'a>(
+        &'a self,
+        _: &'a mut Tx<'_>,
+        _: Timestamp,
+        ended: &'a Ended,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&ended.continuation);
+        if let Some(waiting) = waiting {
+            // Whoever asked has given up meanwhile.
+            let _ = waiting.send(ended.clone());
+        }
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A request's base without anything: identifier and validity are filled in when it is sent.
+pub fn base() -> BaseRequest {
+    BaseRequest::new("")
+}
+
+/// A peer at `host:port`.
+pub fn peer(id: Oid, authority: &str) -> Peer {
+    Peer { id, endpoint: format!("https://{authority}{PATH}"), namespace: Namespace::V3 }
+}
+
+/// Where our parties take messages.
+pub const PATH: &str = "/sgp02";
+
+/// What an operator reads in an answer.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// How it ended.
+    pub status: String,
+    /// Whether it was done.
+    pub done: bool,
+    /// The profile it was about, if the answer says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iccid: Option<Iccid>,
+    /// The EIS, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eis: Option<Eis>,
+}
+
+impl Answer {
+    /// Of a response's base.
+    pub fn of(base: &BaseResponse) -> Self {
+        Self {
+            status: base.function_execution_status.to_string(),
+            done: base.is_done(),
+            iccid: None,
+            eis: None,
+        }
+    }
+}

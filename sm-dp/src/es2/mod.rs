@@ -1,0 +1,59 @@
+//! ES2, from the operator: SGP.02 section 5.3.
+//!
+//! What the eUICC answers takes as long as it takes: those functions are records in [`m2m`](crate::m2m). The others are
+//! asked of the SM-SR while the operator waits.
+
+pub(crate) mod relayed;
+
+use rsp::{
+    ids::{Eid, Oid},
+    sgp02::es2,
+};
+use rsp_server::soap::{Answer, Call, Decision};
+
+use crate::m2m::{
+    context::Context,
+    download, goods,
+    records::{DOWNLOADS, Download, Relay},
+    relay::{self, Relayed},
+};
+
+/// ES2.DownloadProfile: SGP.02 section 5.3.2.
+pub(crate) async fn download_profile(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: es2::DownloadProfileRequest,
+) -> Decision<Answer<es2::DownloadProfileResponse>> {
+    context.from_operator(&call.caller).await?;
+    context.sm_sr(&request.smsr_id).await?;
+    let profile = goods::reserve(context, &call.caller, &request).await?;
+    let id = hex::encode(context.world.random::<16>());
+    let validity = context.config.default_validity;
+    let download = Download {
+        operator: call.caller.clone(),
+        sm_sr: request.smsr_id,
+        eid: request.eid,
+        iccid: profile.iccid,
+        enable: request.enable_profile,
+        answer: call.ticket(),
+        valid_until: call.expires().unwrap_or_else(|| context.now.plus(validity)),
+        step: 0,
+        awaits: download::Awaits::Eis,
+    };
+    context.tx.put(&DOWNLOADS, &id, &download)?;
+    download::begin(context, &id, download).await?;
+    Ok(Answer::Later)
+}
+
+/// ES2.EnableProfile, DisableProfile, DeleteProfile, SetFallBackAttribute, SetEmergencyProfileAttribute and AuditEIS.
+pub(crate) async fn pass_on<R>(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    (eid, sm_sr): (Eid, Oid),
+    function: Relayed,
+) -> Decision<Answer<R>> {
+    context.from_operator(&call.caller).await?;
+    let relay = Relay { operator: call.caller.clone(), eid, answer: call.ticket(), function };
+    relay::begin(context, &sm_sr, relay).await?;
+    Ok(Answer::Later)
+}

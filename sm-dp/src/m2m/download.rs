@@ -1,0 +1,373 @@
+//! The download of a profile to an M2M eUICC: SGP.02 section 3.1.
+//!
+//! A record that says what it waits for; what the SM-SR answers moves it on, in one transaction with the next question.
+//! After a restart the question is still in the outbox and the record still waits. What fails after CreateISDP is undone
+//! with DeleteISDP before the operator is told, unless the validity period is over: that is told at once.
+
+use rsp::{
+    ids::Aid,
+    sgp02::{
+        common::{
+            BaseRequest, BaseResponse, ExecutionStatus, Function, FunctionExecutionStatus, Request as _,
+        },
+        es2, es3,
+        status::{Refusal, Status},
+        xml,
+    },
+};
+use rsp_server::soap::Ended;
+use serde::{Deserialize, Serialize};
+use world::Fault;
+
+use super::{
+    context::{Context, heard},
+    eligibility,
+    goods::{self, Fate},
+    records::{DOWNLOADS, Download, ISD_PS, IsdP, Procedure, isd_p_key},
+};
+use crate::{
+    es8::{
+        CardFault,
+        download::{Channel, Opening, Outcome},
+        key_establishment::{self, Agreement},
+    },
+    records::Octets,
+};
+
+/// What a download waits for, with what that point needs and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Awaits {
+    /// ES3.GetEIS: what the eUICC is.
+    Eis,
+    /// ES3.CreateISDP.
+    IsdP {
+        /// PK.ECASD.ECKA, an uncompressed point, from the certificate that was checked.
+        ecasd_key: Octets,
+    },
+    /// The random challenge of the ECASD, to which CERT.DP.ECDSA was shown.
+    RandomChallenge {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// PK.ECASD.ECKA.
+        ecasd_key: Octets,
+    },
+    /// The receipt over the agreed keys.
+    Receipt {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// Our part of it.
+        agreement: Agreement,
+    },
+    /// The card's half of the SCP03t session.
+    CardChallenge {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// Our half.
+        opening: Opening,
+    },
+    /// The answer to a script of segments.
+    Segments {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// The session, with what the card has said so far.
+        channel: Channel,
+    },
+    /// ES3.ProfileDownloadCompleted.
+    Completion {
+        /// What is kept of the ISD-P once the SM-SR knows of it too.
+        isd_p: IsdP,
+    },
+    /// ES3.EnableProfile.
+    Enabling,
+    /// ES3.DeleteISDP, after a failure.
+    Undoing {
+        /// What the operator is told, unless that has been done.
+        why: FunctionExecutionStatus,
+    },
+}
+
+impl Awaits {
+    /// Whether there may be an ISD-P on the card that is of no use to anybody. Whether CreateISDP was carried out is not
+    /// known as long as it is not answered.
+    fn leaves_isd_p(&self) -> bool {
+        !matches!(self, Self::Eis | Self::Enabling | Self::Undoing { .. })
+    }
+}
+
+/// Why a step does not lead to the next one.
+enum No {
+    /// The operator is told.
+    Failure(FunctionExecutionStatus),
+    /// Ours: nothing is committed.
+    Fault(Fault),
+}
+
+impl From<Fault> for No {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Refusal> for No {
+    fn from(refusal: Refusal) -> Self {
+        Self::Failure(refusal.to_status(ExecutionStatus::Failed))
+    }
+}
+
+impl From<FunctionExecutionStatus> for No {
+    fn from(failure: FunctionExecutionStatus) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<CardFault> for No {
+    fn from(fault: CardFault) -> Self {
+        let status = match fault {
+            CardFault::NotInstalled(_) => Status::ProfileExecutionError,
+            CardFault::StatusWord { .. } | CardFault::Refused { .. } => Status::IsdPExecutionError,
+            CardFault::Unreadable(_) | CardFault::NotAuthentic(_) => Status::EuiccExecutionError,
+        };
+        status.because(fault.to_string()).into()
+    }
+}
+
+/// Begins one, for a profile that is reserved for it.
+pub(crate) async fn begin(context: &mut Context<'_, '_>, id: &str, download: Download) -> Result<(), Fault> {
+    let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: download.eid };
+    ask::<es3::GetEis>(context, id, download, Awaits::Eis, request).await
+}
+
+/// What came of the question that the download asked last: moves it on.
+pub(crate) async fn resume(
+    context: &mut Context<'_, '_>,
+    id: &str,
+    step: u32,
+    ended: &Ended,
+) -> Result<(), Fault> {
+    let Some(download) = context.tx.get(&DOWNLOADS, id).await? else { return Ok(()) };
+    if download.step != step {
+        return Ok(());
+    }
+    match advance(context, id, download.clone(), ended).await {
+        Ok(()) => Ok(()),
+        Err(No::Fault(fault)) => Err(fault),
+        Err(No::Failure(why)) => fail(context, id, download, why).await,
+    }
+}
+
+/// One step, decided on what was heard.
+async fn advance(
+    context: &mut Context<'_, '_>,
+    id: &str,
+    download: Download,
+    ended: &Ended,
+) -> Result<(), No> {
+    let Download { eid, iccid, .. } = download;
+    match download.awaits.clone() {
+        Awaits::Eis => {
+            let response = heard::<es3::GetEis>(ended)?;
+            let eis = response.eis.ok_or_else(|| missing("the EIS", "ES3.GetEIS"))?;
+            let profile = goods::profile(context, iccid).await?;
+            let ecasd_key = eligibility::check(context, eid, &download.sm_sr, &eis, &profile)?;
+            let request = es3::CreateIsdpRequest {
+                base: BaseRequest::new(""),
+                eid,
+                iccid,
+                mno_id: download.operator.clone(),
+                required_memory: profile.memory,
+                more_to_do: Some(true),
+            };
+            let next = Awaits::IsdP { ecasd_key: Octets(ecasd_key) };
+            Ok(ask::<es3::CreateIsdp>(context, id, download, next, request).await?)
+        }
+        Awaits::IsdP { ecasd_key } => {
+            let response = heard::<es3::CreateIsdp>(ended)?;
+            let isd_p =
+                response.isd_p_aid.ok_or_else(|| missing("the AID of the ISD-P", "ES3.CreateISDP"))?;
+            goods::handed_out(context, iccid, eid).await?;
+            let script = key_establishment::show_certificate(&isd_p, context.credentials.card_certificate());
+            let next = Awaits::RandomChallenge { isd_p, ecasd_key };
+            send(context, id, download, next, Target::IsdR, script).await
+        }
+        Awaits::RandomChallenge { isd_p, ecasd_key } => {
+            let challenge = key_establishment::random_challenge(&data(ended)?)?;
+            let (agreement, script) = Agreement::begin(
+                &ecasd_key.0,
+                &challenge,
+                context.credentials.card_key(),
+                context.config.key_establishment,
+                context.world,
+            )?;
+            send(context, id, download, Awaits::Receipt { isd_p, agreement }, Target::IsdR, script).await
+        }
+        Awaits::Receipt { isd_p, agreement } => {
+            let keys = agreement.keys(&data(ended)?)?;
+            let (opening, script) = Opening::begin(keys, context.world);
+            let target = Target::IsdP(isd_p.clone());
+            send(context, id, download, Awaits::CardChallenge { isd_p, opening }, target, script).await
+        }
+        Awaits::CardChallenge { isd_p, opening } => {
+            let package = goods::package(context, iccid).await?;
+            let (channel, script) = opening.open(&data(ended)?, &package)?;
+            let target = Target::IsdP(isd_p.clone());
+            send(context, id, download, Awaits::Segments { isd_p, channel }, target, script).await
+        }
+        Awaits::Segments { isd_p, channel } => {
+            let package = goods::package(context, iccid).await?;
+            match channel.answered(&data(ended)?, &package)? {
+                Outcome::Next { channel, script } => {
+                    let target = Target::IsdP(isd_p.clone());
+                    send(context, id, download, Awaits::Segments { isd_p, channel }, target, script).await
+                }
+                Outcome::Installed { keys, sequence } => {
+                    let isd_p = IsdP {
+                        operator: download.operator.clone(),
+                        sm_sr: download.sm_sr.clone(),
+                        aid: isd_p,
+                        keys,
+                        sequence,
+                        at: context.now,
+                    };
+                    let profile = goods::profile(context, iccid).await?;
+                    let request = es3::ProfileDownloadCompletedRequest {
+                        base: BaseRequest::new(""),
+                        eid,
+                        iccid,
+                        profile_type: Some(profile.profile_type),
+                        subscription_address: goods::subscription_address(context, iccid, &package).await?,
+                        pol2: None,
+                    };
+                    let next = Awaits::Completion { isd_p };
+                    Ok(ask::<es3::ProfileDownloadCompleted>(context, id, download, next, request).await?)
+                }
+            }
+        }
+        Awaits::Completion { isd_p } => {
+            heard::<es3::ProfileDownloadCompleted>(ended)?;
+            context.tx.put(&ISD_PS, &isd_p_key(eid, iccid), &isd_p)?;
+            goods::ended(context, iccid, eid, Fate::Installed).await?;
+            if !download.enable {
+                return Ok(finish(context, id, download, FunctionExecutionStatus::default()).await?);
+            }
+            let request = es3::EnableProfileRequest { base: BaseRequest::new(""), eid, iccid };
+            Ok(ask::<es3::EnableProfile>(context, id, download, Awaits::Enabling, request).await?)
+        }
+        Awaits::Enabling => {
+            // The profile is there whatever came of this.
+            let how = match heard::<es3::EnableProfile>(ended) {
+                Ok(response) => response.base.function_execution_status,
+                Err(why) => warned(why),
+            };
+            Ok(finish(context, id, download, how).await?)
+        }
+        Awaits::Undoing { why } => {
+            if let Err(not_deleted) = heard::<es3::DeleteIsdp>(ended) {
+                // The SM-SR does it by itself one day, or has nothing to delete.
+                tracing::warn!(%eid, %iccid, %not_deleted, "the ISD-P of a failed download was not deleted");
+            }
+            goods::ended(context, iccid, eid, Fate::Failed).await?;
+            Ok(finish(context, id, download, why).await?)
+        }
+    }
+}
+
+/// A failure: what is left on the card is taken away before the operator is told.
+async fn fail(
+    context: &mut Context<'_, '_>,
+    id: &str,
+    download: Download,
+    why: FunctionExecutionStatus,
+) -> Result<(), Fault> {
+    let Download { eid, iccid, .. } = download;
+    if !download.awaits.leaves_isd_p() {
+        goods::ended(context, iccid, eid, Fate::Failed).await?;
+        return finish(context, id, download, why).await;
+    }
+    let mut download = download;
+    download.valid_until = context.now.plus(context.config.undoing_time);
+    let request = es3::DeleteIsdpRequest { base: BaseRequest::new(""), eid, iccid };
+    ask::<es3::DeleteIsdp>(context, id, download, Awaits::Undoing { why }, request).await
+}
+
+/// The end: the operator is told, if the shell has not told it that the validity period is over, and the record goes.
+async fn finish(
+    context: &mut Context<'_, '_>,
+    id: &str,
+    download: Download,
+    how: FunctionExecutionStatus,
+) -> Result<(), Fault> {
+    let base = BaseResponse { function_execution_status: how, ..BaseResponse::default() };
+    let iccid = base.is_done().then_some(download.iccid);
+    context.tx.delete(&DOWNLOADS, id);
+    context
+        .answer::<es2::DownloadProfile>(&download.answer, es2::DownloadProfileResponse { base, iccid })
+        .await
+}
+
+/// The profile is on the card, but is not enabled. That this is a warning is from memory of section 5.3.2.
+fn warned(why: FunctionExecutionStatus) -> FunctionExecutionStatus {
+    FunctionExecutionStatus { status: ExecutionStatus::ExecutedWithWarning, ..why }
+}
+
+/// Whom a script is for.
+enum Target {
+    /// The ISD-R, which passes on what INSTALL [for personalization] announces.
+    IsdR,
+    /// The ISD-P itself.
+    IsdP(Aid),
+}
+
+/// ES3.SendData.
+async fn send(
+    context: &mut Context<'_, '_>,
+    id: &str,
+    download: Download,
+    next: Awaits,
+    target: Target,
+    script: Vec<u8>,
+) -> Result<(), No> {
+    let request = es3::SendDataRequest {
+        base: BaseRequest::new(""),
+        eid: download.eid,
+        sd_aid: match target {
+            Target::IsdR => Aid(Aid::ISD_R.to_vec()),
+            Target::IsdP(aid) => aid,
+        },
+        data: xml::Octets(script),
+        // The secure session with the card stays open, because another call follows.
+        more_to_do: Some(match &next {
+            Awaits::Segments { channel, .. } => !channel.is_last(),
+            _ => true,
+        }),
+    };
+    Ok(ask::<es3::SendData>(context, id, download, next, request).await?)
+}
+
+/// The card's answer to ES3.SendData.
+fn data(ended: &Ended) -> Result<Vec<u8>, No> {
+    let response = heard::<es3::SendData>(ended)?;
+    let data = response.euicc_response_data.ok_or_else(|| missing("the eUICC's answer", "ES3.SendData"))?;
+    Ok(data.0)
+}
+
+/// Asks the SM-SR, and waits.
+async fn ask<F: Function>(
+    context: &mut Context<'_, '_>,
+    id: &str,
+    mut download: Download,
+    next: Awaits,
+    mut request: F::Request,
+) -> Result<(), Fault> {
+    let until = download.valid_until;
+    request.base_mut().validity_period = Some(until.since(context.now).as_secs().max(1));
+    download.awaits = next;
+    download.step = download.step.saturating_add(1);
+    let procedure = Procedure::Download(id.to_owned(), download.step);
+    context.ask::<F>(&download.sm_sr, request, until, &procedure).await?;
+    context.tx.put(&DOWNLOADS, id, &download)
+}
+
+/// The SM-SR says that all went well, and leaves out what it should say.
+fn missing(what: &str, function: &str) -> No {
+    Status::SmsrExecutionError.because(format!("{function} was answered without {what}")).into()
+}

@@ -1,0 +1,212 @@
+//! Functions of ES2 that an SM-SR carries out: SGP.02 section 5.3, asked on over ES3.
+//!
+//! Who may is decided here, because ES3 does not say for which operator the SM-DP asks: only profiles that this operator
+//! had downloaded through this SM-DP.
+
+use rsp::{
+    ids::{Eid, Iccid, Oid},
+    sgp02::{
+        common::{BaseRequest, BaseResponse, Function},
+        eis::Eis,
+        es2, es3,
+        status::Status,
+    },
+    time::Timestamp,
+};
+use rsp_server::soap::{Decision, Ended};
+use serde::{Deserialize, Serialize};
+use world::Fault;
+
+use super::{
+    context::{Context, heard},
+    goods,
+    records::{DOWNLOADS, ISD_PS, IsdP, Procedure, RELAYS, Relay, isd_p_key},
+};
+
+/// What is asked of the SM-SR.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relayed {
+    /// ES2.EnableProfile.
+    Enable(Iccid),
+    /// ES2.DisableProfile.
+    Disable(Iccid),
+    /// ES2.DeleteProfile.
+    Delete(Iccid),
+    /// ES2.SetFallBackAttribute.
+    SetFallBack(Iccid),
+    /// ES2.SetEmergencyProfileAttribute.
+    SetEmergency(Iccid),
+    /// ES2.AuditEIS: of these, or of all that are the operator's.
+    Audit(Vec<Iccid>),
+}
+
+impl Relayed {
+    fn profiles(&self) -> &[Iccid] {
+        match self {
+            Self::Enable(iccid)
+            | Self::Disable(iccid)
+            | Self::Delete(iccid)
+            | Self::SetFallBack(iccid)
+            | Self::SetEmergency(iccid) => std::slice::from_ref(iccid),
+            Self::Audit(iccids) => iccids,
+        }
+    }
+}
+
+/// Asks the SM-SR. A refusal is answered by whoever called this.
+pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Relay) -> Decision<()> {
+    context.sm_sr(sm_sr).await?;
+    for iccid in relay.function.profiles() {
+        own(context, &relay.operator, relay.eid, *iccid).await?;
+    }
+    if let Relayed::Audit(_) = relay.function {
+        any_of(context, &relay.operator, relay.eid).await?;
+    }
+    let id = hex::encode(context.world.random::<16>());
+    let now = context.now;
+    let until = relay.answer.expires.unwrap_or_else(|| now.plus(context.config.default_validity));
+    let base =
+        BaseRequest { validity_period: Some(until.since(now).as_secs().max(1)), ..BaseRequest::new("") };
+    let to = Asked { sm_sr, until, procedure: Procedure::Relay(id.clone()) };
+    let Relay { eid, .. } = relay;
+    match relay.function.clone() {
+        Relayed::Enable(iccid) => {
+            to.ask::<es3::EnableProfile>(context, es3::EnableProfileRequest { base, eid, iccid }).await?;
+        }
+        Relayed::Disable(iccid) => {
+            to.ask::<es3::DisableProfile>(context, es3::DisableProfileRequest { base, eid, iccid }).await?;
+        }
+        Relayed::Delete(iccid) => {
+            to.ask::<es3::DeleteIsdp>(context, es3::DeleteIsdpRequest { base, eid, iccid }).await?;
+        }
+        Relayed::SetFallBack(iccid) => {
+            let request = es3::SetFallBackAttributeRequest { base, eid, iccid };
+            to.ask::<es3::SetFallBackAttribute>(context, request).await?;
+        }
+        Relayed::SetEmergency(iccid) => {
+            let request = es3::SetEmergencyProfileAttributeRequest { base, eid, iccid };
+            to.ask::<es3::SetEmergencyProfileAttribute>(context, request).await?;
+        }
+        Relayed::Audit(iccid) => {
+            to.ask::<es3::AuditEis>(context, es3::AuditEisRequest { base, eid, iccid }).await?;
+        }
+    }
+    Ok(context.tx.put(&RELAYS, &id, &relay)?)
+}
+
+/// Whom, and until when.
+struct Asked<'a> {
+    sm_sr: &'a Oid,
+    until: Timestamp,
+    procedure: Procedure,
+}
+
+impl Asked<'_> {
+    async fn ask<F: Function>(
+        &self,
+        context: &mut Context<'_, '_>,
+        request: F::Request,
+    ) -> Result<(), Fault> {
+        context.ask::<F>(self.sm_sr, request, self.until, &self.procedure).await
+    }
+}
+
+/// What the SM-SR answered: the operator is told the same.
+pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ended) -> Result<(), Fault> {
+    let Some(relay) = context.tx.get(&RELAYS, id).await? else { return Ok(()) };
+    context.tx.delete(&RELAYS, id);
+    let base = |how| BaseResponse { function_execution_status: how, ..BaseResponse::default() };
+    let answer = &relay.answer;
+    /// The status and the card's answer, of either interface.
+    macro_rules! back {
+        ($function:ident, $response:ident, $asked:ident) => {{
+            let (how, euicc_response_data) = match heard::<es3::$asked>(ended) {
+                Ok(it) => (it.base.function_execution_status, it.euicc_response_data),
+                Err(why) => (why, None),
+            };
+            let response = es2::$response { base: base(how), euicc_response_data };
+            let is_done = response.base.is_done();
+            context.answer::<es2::$function>(answer, response).await?;
+            is_done
+        }};
+    }
+    match &relay.function {
+        Relayed::Enable(_) => {
+            back!(EnableProfile, EnableProfileResponse, EnableProfile);
+        }
+        Relayed::Disable(_) => {
+            back!(DisableProfile, DisableProfileResponse, DisableProfile);
+        }
+        Relayed::Delete(iccid) => {
+            if back!(DeleteProfile, DeleteProfileResponse, DeleteIsdp) {
+                forget(context, relay.eid, *iccid).await?;
+            }
+        }
+        Relayed::SetFallBack(_) => {
+            back!(SetFallBackAttribute, SetFallBackAttributeResponse, SetFallBackAttribute);
+        }
+        Relayed::SetEmergency(_) => {
+            back!(
+                SetEmergencyProfileAttribute,
+                SetEmergencyProfileAttributeResponse,
+                SetEmergencyProfileAttribute
+            );
+        }
+        Relayed::Audit(_) => {
+            let (how, eis) = match heard::<es3::AuditEis>(ended) {
+                Ok(it) => {
+                    (it.base.function_execution_status, it.eis.map(|eis| of_operator(eis, &relay.operator)))
+                }
+                Err(why) => (why, None),
+            };
+            let response = es2::AuditEisResponse { base: base(how), eis };
+            context.answer::<es2::AuditEis>(answer, response).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A profile that is no longer on the card.
+pub(crate) async fn forget(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
+    context.tx.delete(&ISD_PS, &isd_p_key(eid, iccid));
+    goods::deleted(context, iccid, eid).await
+}
+
+/// The ISD-P of a profile of this operator.
+pub(crate) async fn own(
+    context: &mut Context<'_, '_>,
+    operator: &Oid,
+    eid: Eid,
+    iccid: Iccid,
+) -> Decision<IsdP> {
+    match context.tx.get(&ISD_PS, &isd_p_key(eid, iccid)).await? {
+        Some(isd_p) if isd_p.operator == *operator => Ok(isd_p),
+        Some(_) => {
+            Err(Status::IccidNotAllowed.because("the profile is another operator's").about(iccid).into())
+        }
+        None => Err(Status::IccidUnknown
+            .because("no such profile was downloaded to this eUICC through this SM-DP")
+            .about(iccid)
+            .into()),
+    }
+}
+
+/// That the operator has a profile on the eUICC, or has ordered one.
+pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: Eid) -> Decision<()> {
+    let theirs = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
+    let ordered = context.tx.glance(&DOWNLOADS, "").await?;
+    let is_known = theirs.iter().any(|(_, isd_p)| isd_p.operator == *operator)
+        || ordered.iter().any(|(_, it)| it.eid == eid && it.operator == *operator);
+    match is_known {
+        true => Ok(()),
+        false => {
+            Err(Status::EidNotAllowed.because("the operator has no profile on this eUICC").about(eid).into())
+        }
+    }
+}
+
+/// The operator's view: its own profiles, and nothing of what only the SM-SR may know.
+pub(crate) fn of_operator(mut eis: Eis, operator: &Oid) -> Eis {
+    eis.profile_info.retain(|profile| profile.mno_id == *operator);
+    eis
+}

@@ -1,0 +1,290 @@
+//! The SM-DP's shell: the stock of an SM-DP+, and SOAP on both sides.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use rsp::{
+    ids::{Eid, Iccid, Oid},
+    sgp02::{common::SubscriptionAddress, es2, es3},
+    time::Timestamp,
+};
+use rsp_server::soap::{Call, Ended, Party, Peer, Peers, Reply, Sender, Soap};
+use world::{BoxFuture, Events, Fault, Link, LinkFault, Records, Tx, World, link_from};
+
+use super::{
+    config::Config,
+    connectivity,
+    context::Context,
+    credentials::Credentials,
+    download,
+    records::{ADDRESSES, DOWNLOADS, Download, ISD_PS, IsdP, OPERATORS, Procedure, SM_SRS},
+    relay::{self, Relayed},
+};
+use crate::{es2 as operator, es3 as sm_sr};
+
+/// An SM-DP. A clone is the same server; so is another one on the same records, which may be those of an SM-DP+: the
+/// stock is one.
+#[derive(Clone)]
+pub struct SmDp {
+    soap: Soap,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    credentials: Credentials,
+    records: Arc<dyn Records>,
+    world: World,
+    sender: Sender,
+}
+
+impl Inner {
+    fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r> {
+        Context {
+            tx,
+            config: &self.config,
+            credentials: &self.credentials,
+            world: &self.world,
+            sender: &self.sender,
+            now,
+        }
+    }
+}
+
+impl SmDp {
+    /// A server over these records.
+    pub fn new(
+        config: Config,
+        credentials: Credentials,
+        records: Arc<dyn Records>,
+        world: World,
+        events: Arc<dyn Events>,
+    ) -> Self {
+        let sender = Sender {
+            own: config.id.clone(),
+            name: Some(config.name.clone()),
+            address: config.address.clone(),
+            world: world.clone(),
+        };
+        let inner = Arc::new(Inner {
+            config,
+            credentials,
+            records: Arc::clone(&records),
+            world,
+            sender: sender.clone(),
+        });
+        let soap = Soap::new(sender, records, events, Arc::clone(&inner) as Arc<dyn Party>, "SM-DP");
+        Self { soap, inner }
+    }
+
+    /// Gives the server its way to others. The first one stays.
+    #[must_use]
+    pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
+        Self { soap: self.soap.with_peers(peers), inner: self.inner }
+    }
+
+    /// Says where an SM-SR is. It lasts, as everything in the records.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn register_sm_sr(&self, peer: &Peer) -> Result<(), Fault> {
+        self.keep(move |tx| tx.put(&SM_SRS, &peer.id.to_string(), peer)).await
+    }
+
+    /// Says where an operator takes callbacks and notifications.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn register_operator(&self, peer: &Peer) -> Result<(), Fault> {
+        self.keep(move |tx| tx.put(&OPERATORS, &peer.id.to_string(), peer)).await
+    }
+
+    /// Says by what a device is reached once it has enabled a profile of the stock.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn set_subscription_address(
+        &self,
+        iccid: Iccid,
+        address: &SubscriptionAddress,
+    ) -> Result<(), Fault> {
+        self.keep(move |tx| tx.put(&ADDRESSES, &iccid.to_string(), address)).await
+    }
+
+    /// Downloads under way.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn downloads(&self) -> Result<Vec<Download>, Fault> {
+        let all = Tx::begin(&*self.inner.records).list(&DOWNLOADS, "").await?;
+        Ok(all.into_iter().map(|(_, download)| download).collect())
+    }
+
+    /// Profiles that were downloaded to an eUICC through this server and are there as far as it knows.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn isd_ps(&self, eid: Eid) -> Result<Vec<IsdP>, Fault> {
+        let all = Tx::begin(&*self.inner.records).list(&ISD_PS, &format!("{eid}/")).await?;
+        Ok(all.into_iter().map(|(_, isd_p)| isd_p).collect())
+    }
+
+    /// ES8.UpdateConnectivityParameters: has the connectivity parameters of a profile replaced by these blocks (A0, A1,
+    /// A2), over a secure channel with its ISD-P. How it ends is told to the events.
+    ///
+    /// # Errors
+    /// There is no such profile, or the records fail.
+    pub async fn update_connectivity_parameters(
+        &self,
+        eid: Eid,
+        iccid: Iccid,
+        parameters: Vec<u8>,
+    ) -> Result<(), Fault> {
+        let inner = &*self.inner;
+        let now = inner.world.now();
+        world::transact(&*inner.records, |tx| {
+            let parameters = parameters.clone();
+            Box::pin(
+                async move { connectivity::begin(&mut inner.context(tx, now), eid, iccid, parameters).await },
+            )
+        })
+        .await?;
+        self.soap.wake();
+        Ok(())
+    }
+
+    /// Sends what waits and ends what has run out. Says when there is something to do next.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
+        self.soap.run_due().await
+    }
+
+    /// The server as a link.
+    pub fn link(&self) -> Link {
+        let server = self.clone();
+        link_from(tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, LinkFault>(server.handle(request).await) }
+        }))
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let call = match self.soap.open(&request) {
+            Ok(call) => call,
+            Err(response) => return *response,
+        };
+        match self.relayed(&call).await {
+            Some(reply) => self.soap.say(&call, reply),
+            None => self.soap.execute(call).await,
+        }
+    }
+
+    /// Functions that the SM-SR answers while the operator waits: nothing of them is kept, so an operator that got no
+    /// answer asks again.
+    async fn relayed(&self, call: &Call) -> Option<Result<Reply, Fault>> {
+        macro_rules! relayed {
+            ($($function:ident => $execute:ident,)+) => {
+                $( if call.asks::<es2::$function>() {
+                    return Some(match call.message() {
+                        Ok(request) => {
+                            let mut tx = Tx::begin(&*self.inner.records);
+                            let mut context = self.inner.context(&mut tx, call.received);
+                            let decision = operator::relayed::$execute(&mut context, &self.soap, call, request).await;
+                            call.reply::<es2::$function>(decision.map(Into::into))
+                        }
+                        Err(fault) => Ok(Reply::fault(fault)),
+                    });
+                } )+
+            };
+        }
+        relayed! {
+            GetEis => get_eis,
+            UpdatePolicyRules => update_policy_rules,
+            UpdateSubscriptionAddress => update_subscription_address,
+        }
+        None
+    }
+
+    async fn keep(&self, put: impl Fn(&mut Tx<'_>) -> Result<(), Fault> + Send + Sync) -> Result<(), Fault> {
+        world::transact(&*self.inner.records, |tx| {
+            let put = put(tx);
+            Box::pin(async { put })
+        })
+        .await
+    }
+}
+
+impl Party for Inner {
+    fn peer<'a>(&'a self, tx: &'a mut Tx<'_>, id: &'a Oid) -> BoxFuture<'a, Result<Option<Peer>, Fault>> {
+        Box::pin(async move {
+            let key = id.to_string();
+            match tx.get(&SM_SRS, &key).await? {
+                Some(peer) => Ok(Some(peer)),
+                None => tx.get(&OPERATORS, &key).await,
+            }
+        })
+    }
+
+    fn decide<'a>(&'a self, tx: &'a mut Tx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Reply, Fault>> {
+        Box::pin(async move {
+            let context = &mut self.context(tx, call.received);
+            rsp_server::soap_dispatch!(call, {
+                es2::DownloadProfile => |request| operator::download_profile(context, call, request).await,
+                es2::EnableProfile => |it|
+                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Enable(it.iccid)).await,
+                es2::DisableProfile => |it|
+                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Disable(it.iccid)).await,
+                es2::DeleteProfile => |it|
+                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Delete(it.iccid)).await,
+                es2::SetFallBackAttribute => |it|
+                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::SetFallBack(it.iccid)).await,
+                es2::SetEmergencyProfileAttribute => |it|
+                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::SetEmergency(it.iccid)).await,
+                es2::AuditEis => |it|
+                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Audit(it.iccid)).await,
+            }, {
+                es3::HandleProfileEnabledNotification => |told| sm_sr::profile_enabled(context, call, told).await,
+                es3::HandleProfileDisabledNotification => |told| sm_sr::profile_disabled(context, call, told).await,
+                es3::HandleProfileDeletedNotification => |told| sm_sr::profile_deleted(context, call, told).await,
+                es3::HandleProfileDownloadedNotification => |told|
+                    sm_sr::profile_downloaded(context, call, told).await,
+                es3::HandleFallBackAttributeSetNotification => |told|
+                    sm_sr::fall_back_set(context, call, told).await,
+                es3::HandleFallBackAttributeUnsetNotification => |told|
+                    sm_sr::fall_back_unset(context, call, told).await,
+                es3::HandleEmergencyProfileAttributeSetNotification => |told|
+                    sm_sr::emergency_set(context, call, told).await,
+                es3::HandleEmergencyProfileAttributeUnsetNotification => |told|
+                    sm_sr::emergency_unset(context, call, told).await,
+                es3::HandleProfilePol2UpdatedNotification => |told| sm_sr::pol2_updated(context, call, told).await,
+                es3::HandleSmsrChangeNotification => |told| sm_sr::sm_sr_change(context, call, told).await,
+            })
+        })
+    }
+
+    fn resumed<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        now: Timestamp,
+        ended: &'a Ended,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let context = &mut self.context(tx, now);
+            match ended.continuation.parse() {
+                Ok(Procedure::Download(id, step)) => download::resume(context, &id, step, ended).await,
+                Ok(Procedure::Relay(id)) => relay::resume(context, &id, ended).await,
+                Ok(Procedure::Connectivity(id, attempt)) => {
+                    connectivity::resume(context, &id, attempt, ended).await
+                }
+                Err(_) => {
+                    tracing::warn!(continuation = %ended.continuation, "an answer to a question of another version");
+                    Ok(())
+                }
+            }
+        })
+    }
+}
