@@ -5,13 +5,12 @@
 //! an ephemeral key with a signature over it and over the challenge, and key and card have agreed on a key set. A
 //! challenge is good for one attempt.
 
-use crypto::{Curve, PublicKey, Signature, x963};
+use crypto::{AesKey, Curve, PublicKey, Secret, Signature, x963};
 use profile::Octets;
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
 use serde::{Deserialize, Serialize};
 
-use super::arithmetic;
 use super::ecasd::{self, Owner};
 use super::keys::{AES_KEY, KeySet, Purpose, replace};
 use super::state::LifeCycle;
@@ -119,7 +118,7 @@ pub(crate) fn key_set(
     if !random.is_empty() {
         answer = tlv_bytes(CHALLENGE_OR_RANDOM, random);
     }
-    let receipt = arithmetic::cmac(&receipt_key, &[crt, &answer]);
+    let receipt = AesKey::new(receipt_key).cmac(&[crt, &answer]);
     answer.extend(tlv_bytes(RECEIPT, &receipt));
 
     let set = KeySet::of_three(template.version, keys, template.counter);
@@ -134,8 +133,8 @@ pub(crate) fn key_set(
 
 /// The key that makes the receipt, and the key set: of three keys, or of one that stands for all.
 fn derive(shared: &[u8], info: &[u8], keys: usize) -> Option<([u8; AES_KEY], [[u8; AES_KEY]; 3])> {
-    let octets = x963::kdf_sha256(shared, info, AES_KEY.saturating_mul(keys.saturating_add(1)));
-    let (blocks, _) = octets.as_chunks::<AES_KEY>();
+    let octets = Secret::new(x963::kdf_sha256(shared, info, AES_KEY.saturating_mul(keys.saturating_add(1))));
+    let (blocks, _) = octets.expose().as_chunks::<AES_KEY>();
     match blocks {
         [receipt, key] => Some((*receipt, [*key; 3])),
         [receipt, enc, mac, dek] => Some((*receipt, [*enc, *mac, *dek])),

@@ -8,7 +8,7 @@ use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
 use super::{Channel, Speaks, initialize_update};
 use crate::card::apdu::{ClassKind, Command};
 use crate::card::context::Context;
-use crate::card::m2m::isd_r::{Blocks, PUT_KEY, STORE_DATA, put_key};
+use crate::card::m2m::isd_r::{Blocks, Group, PUT_KEY, STORE_DATA, put_key};
 use crate::card::m2m::keys::{KeySet, Purpose};
 use crate::card::m2m::state::IsdP;
 use crate::card::status_word::StatusWord;
@@ -110,15 +110,14 @@ fn secured(
     match command.ins {
         STORE_DATA => {
             let group = opened.blocks.take(command, |_| false)?;
-            let Some((identifier, contents)) =
-                group.as_ref().map(|group| (group.identifier, &group.contents))
-            else {
-                return Ok(Vec::new());
-            };
+            let Some(Group { identifier, contents, after, .. }) = group else { return Ok(Vec::new()) };
+            if !after.is_empty() {
+                return Err(StatusWord::INCORRECT_DATA);
+            }
             let isd_p = this(context, isd_p)?;
             match identifier {
-                group::IDENTITY => personalise(isd_p, contents),
-                group::CONNECTIVITY => update_connectivity(isd_p, contents),
+                group::IDENTITY => personalise(isd_p, &contents),
+                group::CONNECTIVITY => update_connectivity(isd_p, &contents),
                 _ => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
             }
         }

@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use crate::card::m2m::arithmetic::{cbc_decrypt_from, cbc_encrypt_from, cmac, encrypt_block, is_same};
+use crypto::{AesKey, is_equal};
+
 use crate::card::m2m::keys::AES_KEY;
-use crypto::Secret;
 
 /// C-MAC, C-ENC, R-MAC and R-ENC: the one level that SGP.02 allows.
 pub(super) const SECURITY_LEVEL: u8 = 0x33;
@@ -40,9 +40,9 @@ pub(crate) struct Handshake {
 /// Session keys and how far the session has come.
 #[derive(Clone)]
 pub(crate) struct Session {
-    enc: Secret<[u8; AES_KEY]>,
-    mac: Secret<[u8; AES_KEY]>,
-    rmac: Secret<[u8; AES_KEY]>,
+    enc: AesKey,
+    mac: AesKey,
+    rmac: AesKey,
     /// The whole of the last MAC.
     chaining: [u8; 16],
     /// Commands since the authentication.
@@ -62,9 +62,10 @@ impl Handshake {
         aid: &[u8],
         host_challenge: [u8; CHALLENGE],
     ) -> (Self, Vec<u8>) {
+        let (enc, mac) = (AesKey::new(enc), AesKey::new(mac));
         let card_challenge = half(derive(&enc, constant::CARD_CHALLENGE, 64, &[&sequence, aid]));
         let both: [&[u8]; 2] = [&host_challenge, &card_challenge];
-        let session_key = |key, constant| derive(key, constant, 128, &both);
+        let session_key = |key, constant| AesKey::new(derive(key, constant, 128, &both));
         let s_mac = session_key(&mac, constant::S_MAC);
         let cryptogram = |constant| half(derive(&s_mac, constant, 64, &both));
         let answer = [
@@ -76,21 +77,21 @@ impl Handshake {
             &cryptogram(constant::CARD_CRYPTOGRAM),
             &sequence,
         ];
+        let host_cryptogram = cryptogram(constant::HOST_CRYPTOGRAM);
         let session = Session {
-            enc: session_key(&enc, constant::S_ENC).into(),
-            mac: s_mac.into(),
-            rmac: session_key(&mac, constant::S_RMAC).into(),
+            enc: session_key(&enc, constant::S_ENC),
+            rmac: session_key(&mac, constant::S_RMAC),
+            mac: s_mac,
             chaining: [0; 16],
             counter: 0,
         };
-        let host_cryptogram = cryptogram(constant::HOST_CRYPTOGRAM);
         (Self { session, host_cryptogram }, answer.concat())
     }
 
     /// EXTERNAL AUTHENTICATE: the session, if the cryptogram is the right one and the MAC over `header` and it stands.
     pub(super) fn authenticate(mut self, header: &[u8], data: &[u8]) -> Result<Session, Insecure> {
         let cryptogram = self.session.check(header, data)?;
-        if !is_same(cryptogram, &self.host_cryptogram) {
+        if !is_equal(cryptogram, &self.host_cryptogram) {
             return Err(Insecure);
         }
         Ok(self.session)
@@ -105,7 +106,7 @@ impl Session {
         if encrypted.is_empty() {
             return Ok(Vec::new());
         }
-        let mut clear = cbc_decrypt_from(self.enc.expose(), self.icv(0x00), encrypted).ok_or(Insecure)?;
+        let mut clear = self.enc.decrypt_cbc(self.icv(0x00), encrypted).ok_or(Insecure)?;
         let end = clear.iter().rposition(|octet| *octet != 0).filter(|end| clear.get(*end) == Some(&0x80));
         // No more padding than a block needs.
         let end = end.filter(|end| clear.len().saturating_sub(*end) <= 16).ok_or(Insecure)?;
@@ -121,11 +122,11 @@ impl Session {
             clear => {
                 let mut padded = [clear, &[0x80]].concat();
                 padded.resize(padded.len().next_multiple_of(16), 0);
-                cbc_encrypt_from(self.enc.expose(), self.icv(0x80), &padded)
+                self.enc.encrypt_cbc(self.icv(0x80), &padded).unwrap_or_default()
             }
         };
         let header = header(data.len().saturating_add(MAC));
-        let mac = half(cmac(self.rmac.expose(), &[&self.chaining, &header, &data, trailer]));
+        let mac = half(self.rmac.cmac(&[&self.chaining, &header, &data, trailer]));
         data.extend(mac);
         data
     }
@@ -133,8 +134,8 @@ impl Session {
     /// The data before a MAC that stands.
     fn check<'a>(&mut self, header: &[u8], data: &'a [u8]) -> Result<&'a [u8], Insecure> {
         let (data, mac) = data.split_last_chunk::<MAC>().ok_or(Insecure)?;
-        let right = cmac(self.mac.expose(), &[&self.chaining, header, data]);
-        if !is_same(&half(right), mac) {
+        let right = self.mac.cmac(&[&self.chaining, header, data]);
+        if !is_equal(&half(right), mac) {
             return Err(Insecure);
         }
         self.chaining = right;
@@ -143,7 +144,7 @@ impl Session {
 
     /// The counter, with the first octet of a response or of a command, encrypted.
     fn icv(&self, first: u8) -> [u8; 16] {
-        encrypt_block(self.enc.expose(), (u128::from(first) << 120 | u128::from(self.counter)).to_be_bytes())
+        self.enc.encrypt_block((u128::from(first) << 120 | u128::from(self.counter)).to_be_bytes())
     }
 }
 
@@ -154,10 +155,10 @@ impl fmt::Debug for Session {
 }
 
 /// The derivation function of Amendment D section 4.1.5: NIST SP 800-108 in counter mode, for one block.
-fn derive(key: &[u8; AES_KEY], constant: u8, bits: u16, context: &[&[u8]]) -> [u8; 16] {
+fn derive(key: &AesKey, constant: u8, bits: u16, context: &[&[u8]]) -> [u8; 16] {
     let [high, low] = bits.to_be_bytes();
     let label = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, constant, 0, high, low, 0x01];
-    cmac(key, &[&[&label[..]], context].concat())
+    key.cmac(&[&[&label[..]], context].concat())
 }
 
 fn half(block: [u8; 16]) -> [u8; 8] {

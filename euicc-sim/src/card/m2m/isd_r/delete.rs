@@ -1,12 +1,13 @@
 //! ES5.DeleteProfile and ES5.MasterDelete: SGP.02 sections 4.1.1.4 and 4.1.1.6; DELETE, GlobalPlatform section 11.2.
 
+use crypto::{AesKey, is_equal};
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
 
 use super::NOTHING_TO_SAY;
 use crate::card::context::Context;
 use crate::card::m2m::state::{Identity, IsdP, LifeCycle, MAX_USED_TOKENS, pol1};
-use crate::card::m2m::{arithmetic, isd_p, switch};
+use crate::card::m2m::{isd_p, switch};
 use crate::card::status_word::StatusWord;
 
 pub(super) const DELETE: u8 = 0xE4;
@@ -102,9 +103,9 @@ impl Token<'_> {
         let key = isd_p.key_set(version).and_then(|set| set.aes(id));
         let key = key.ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
         let length = u8::try_from(self.covered.len()).map_err(|_| StatusWord::INCORRECT_DATA)?;
-        let right = arithmetic::cmac(&key, &[&OBJECT_AND_RELATED, &[length], self.covered]);
+        let right = AesKey::new(key).cmac(&[&OBJECT_AND_RELATED, &[length], self.covered]);
         let is_used = context.m2m()?.used_tokens.iter().any(|used| **used == *self.value);
-        if !arithmetic::is_same(&right, self.value) || self.owner != isd_p.identity || is_used {
+        if !is_equal(&right, self.value) || self.owner != isd_p.identity || is_used {
             return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
         }
         Ok(())

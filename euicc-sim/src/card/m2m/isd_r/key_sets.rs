@@ -1,12 +1,12 @@
 //! Keys of the ISD-R: PUT KEY (GlobalPlatform section 11.8, Amendment D section 7.2) and ES5.FinaliseISDRhandover (SGP.02
 //! section 4.1.1.9).
 
+use crypto::AesKey;
 use rsp::der::{Tag, tlv};
 
 use super::NOTHING_TO_SAY;
 use crate::card::apdu::Command;
 use crate::card::context::Context;
-use crate::card::m2m::arithmetic;
 use crate::card::m2m::keys::{AES_KEY, Key, KeyKind, KeySet, Purpose, find, replace};
 use crate::card::status_word::StatusWord;
 
@@ -99,7 +99,7 @@ fn read_keys(mut data: &[u8], first: u8, dek: &[u8; AES_KEY]) -> Option<Vec<(Key
             KeyKind::Aes => value.len() == AES_KEY,
             KeyKind::TlsPsk => (1..=MAX_PSK).contains(&value.len()),
         };
-        let right = <[u8; AES_KEY]>::try_from(value.as_slice()).ok().map(|key| arithmetic::check_value(&key));
+        let right = AesKey::from_slice(&value).ok().map(|key| key.check_value());
         let checks = check_value.is_empty() || right.is_some_and(|right| *check_value == right);
         if !is_well || !checks || id == 0 || check_value.len() > CHECK_VALUE {
             return None;
@@ -123,7 +123,7 @@ fn unwrap(wrapped: &[u8], dek: &[u8; AES_KEY]) -> Option<Vec<u8>> {
         (length, blocks) if wrapped.len() % AES_KEY == 1 => (usize::from(*length), blocks),
         _ => (wrapped.len(), wrapped),
     };
-    let mut key = arithmetic::cbc_decrypt(dek, blocks)?;
+    let mut key = AesKey::new(*dek).decrypt_cbc([0; AES_KEY], blocks)?;
     // No more padding than a block needs.
     if length > key.len() || length.saturating_add(AES_KEY) <= key.len() {
         return None;

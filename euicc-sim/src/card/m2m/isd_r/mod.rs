@@ -21,7 +21,7 @@ use crate::card::status_word::StatusWord;
 
 pub(crate) use audit::{GET_DATA, get_data};
 pub(super) use key_sets::{PUT_KEY, put_key};
-pub(super) use store_data::{Blocks, STORE_DATA};
+pub(super) use store_data::{Blocks, Group, STORE_DATA};
 
 /// What commands to the ISD-R have begun.
 #[derive(Clone, Debug, Default)]

@@ -131,7 +131,7 @@ pub(in super::super) struct Group {
     pub(in super::super) identifier: u16,
     pub(in super::super) contents: Vec<u8>,
     /// What came after it.
-    after: Vec<u8>,
+    pub(in super::super) after: Vec<u8>,
     /// All of it as it came.
     whole: Vec<u8>,
 }
