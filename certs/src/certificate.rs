@@ -317,8 +317,7 @@ impl Certificate {
     }
 
     /// Whether the holder of `issuer` signed the octets of this certificate.
-    #[must_use]
-    pub fn is_signed_by(&self, issuer: &PublicKey) -> bool {
+    pub(crate) fn is_signed_by(&self, issuer: &PublicKey) -> bool {
         self.der.get(self.tbs.clone()).is_some_and(|tbs| issuer.verify(tbs, &self.signature).is_ok())
     }
 

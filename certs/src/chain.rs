@@ -199,13 +199,7 @@ pub fn check_euicc(
     eum: &Certificate,
     now: Timestamp,
 ) -> Result<Verified<EuiccCertificate>, ChainError> {
-    let ci = anchors
-        .issuer_of(eum)
-        .ok_or_else(|| ChainError::UnknownCi { key_id: eum.authority_key_id().cloned() })?;
-    check_ci(ci, 1, now)?;
-    check_role(eum, Role::Eum).map_err(ChainError::Eum)?;
-    check_link(eum, ci, now).map_err(ChainError::Eum)?;
-    check_ca(eum, 0).map_err(ChainError::Eum)?;
+    let ci = check_eum_below(anchors, eum, now)?;
     check_role(euicc, Role::Euicc).map_err(ChainError::Euicc)?;
     check_link(euicc, eum, now).map_err(ChainError::Euicc)?;
     check_leaf(euicc, Role::Euicc).map_err(ChainError::Euicc)?;
@@ -217,6 +211,35 @@ pub fn check_euicc(
         public_key: euicc.public_key().clone(),
         ci_key_id: ci.subject_key_id().cloned().ok_or(ChainError::Ci(Flaw::KeyIdentifier))?,
     }))
+}
+
+/// Checks CERT.EUM alone, up to a CI: it signs what SGP.02 has of an eUICC (the EIS and the certificate of the ECASD).
+///
+/// # Errors
+/// The first check that fails.
+pub fn check_eum(
+    anchors: &TrustAnchors,
+    eum: &Certificate,
+    now: Timestamp,
+) -> Result<Verified<Certificate>, ChainError> {
+    check_eum_below(anchors, eum, now)?;
+    Ok(Verified(eum.clone()))
+}
+
+/// The CI that has issued CERT.EUM.
+fn check_eum_below<'a>(
+    anchors: &'a TrustAnchors,
+    eum: &Certificate,
+    now: Timestamp,
+) -> Result<&'a Certificate, ChainError> {
+    let ci = anchors
+        .issuer_of(eum)
+        .ok_or_else(|| ChainError::UnknownCi { key_id: eum.authority_key_id().cloned() })?;
+    check_ci(ci, 1, now)?;
+    check_role(eum, Role::Eum).map_err(ChainError::Eum)?;
+    check_link(eum, ci, now).map_err(ChainError::Eum)?;
+    check_ca(eum, 0).map_err(ChainError::Eum)?;
+    Ok(ci)
 }
 
 /// CERT.DPauth and CERT.DPpb must belong to one SM-DP+: the same OID, below the same CI (SGP.22 section 5.7.5).

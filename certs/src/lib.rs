@@ -21,8 +21,8 @@ pub use certificate::{
     Name, PermittedName, Validity,
 };
 pub use chain::{
-    ChainError, EuiccCertificate, Flaw, ServerCertificate, TrustAnchors, Verified, check_euicc, check_server,
-    same_operator,
+    ChainError, EuiccCertificate, Flaw, ServerCertificate, TrustAnchors, Verified, check_euicc, check_eum,
+    check_server, same_operator,
 };
 pub use crl::{Crl, CrlPlan, NotACrl, Part};
 pub use ids::numbered_eid;
