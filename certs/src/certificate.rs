@@ -317,7 +317,8 @@ impl Certificate {
     }
 
     /// Whether the holder of `issuer` signed the octets of this certificate.
-    pub(crate) fn is_signed_by(&self, issuer: &PublicKey) -> bool {
+    #[must_use]
+    pub fn is_signed_by(&self, issuer: &PublicKey) -> bool {
         self.der.get(self.tbs.clone()).is_some_and(|tbs| issuer.verify(tbs, &self.signature).is_ok())
     }
 

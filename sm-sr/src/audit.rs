@@ -48,13 +48,22 @@ pub(crate) fn told(
     notification: &DefaultNotification,
 ) -> Result<(), Fault> {
     let record = AuditTrailRecord {
-        isd_p_aid: Some(notification.isd_p_aid.clone()),
-        iccid: card.profile_in(&notification.isd_p_aid).map(|profile| profile.iccid),
+        isd_p_aid: Some(notification.isd_p.clone()),
+        iccid: card.profile_in(&notification.isd_p).map(|profile| profile.iccid),
         imei: notification.imei.clone(),
         meid: notification.meid.clone(),
         ..blank(context, card, OperationType::notification(notification.kind.code()))
     };
     keep(context, card, &record)
+}
+
+/// Goes on with the trail that came with the card. The card is to be kept after it.
+pub(crate) fn adopt(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    record: &AuditTrailRecord,
+) -> Result<(), Fault> {
+    keep(context, card, record)
 }
 
 /// All of it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rsp::ids::Oid;
+use rsp::{ids::Oid, ota::trigger::SessionParameters};
 
 /// How long a function may take that names no validity period. A device may be asleep for hours.
 pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(24 * 3600);
@@ -64,19 +64,8 @@ pub struct Config {
 pub struct CardAddress {
     /// The number to which the card sends short messages, in digits.
     pub sms: Option<String>,
-    /// Where the card opens its HTTPS session.
-    pub https: Option<CardHttps>,
-}
-
-/// Where a card opens its HTTPS session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CardHttps {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Path of the POST.
-    pub uri: String,
+    /// How the card opens its HTTPS session, but for the key, which each card has of its own.
+    pub https: Option<SessionParameters>,
 }
 
 impl Config {

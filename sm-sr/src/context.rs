@@ -4,12 +4,13 @@ use rsp::{
     ids::{Eid, Oid},
     time::Timestamp,
 };
+use rsp_server::soap::Sender;
 use world::{Fault, Tx, World};
 
 use crate::{
     config::Config,
+    credentials::Credentials,
     records::{CARDS, Card, DEADLINES, Deadline, PEERS, Peer, deadline_key},
-    server::Credentials,
 };
 
 /// A decision about to be taken: the transaction it reads and writes, and what does not change meanwhile.
@@ -17,6 +18,7 @@ pub(crate) struct Context<'a, 'r> {
     pub(crate) tx: &'a mut Tx<'r>,
     pub(crate) config: &'a Config,
     pub(crate) credentials: &'a Credentials,
+    pub(crate) sender: &'a Sender,
     pub(crate) world: &'a World,
     pub(crate) now: Timestamp,
 }

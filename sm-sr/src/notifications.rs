@@ -16,8 +16,9 @@ use crate::{
     audit,
     context::Context,
     outward,
-    procedures::{Asker, Interface},
+    procedures::check,
     records::{Card, Peer, PeerRole},
+    router::By,
     visibility::{self, Showing},
 };
 
@@ -47,9 +48,9 @@ pub(crate) async fn tell_owner(
     eid: Eid,
     profile: &ProfileInfo,
     news: News,
-    asker: Option<&Asker>,
+    by: Option<By<'_>>,
 ) -> Result<(), Fault> {
-    if asker.is_some_and(|asker| is_owner(profile, asker)) {
+    if by.is_some_and(|by| check::is_own(profile, by)) {
         return Ok(());
     }
     match way(context, profile).await? {
@@ -62,19 +63,10 @@ pub(crate) async fn tell_owner(
     }
 }
 
-fn is_owner(profile: &ProfileInfo, asker: &Asker) -> bool {
-    match asker.interface {
-        Interface::Es3 => profile.smdp_id.as_ref() == Some(&asker.id),
-        Interface::Es4 => profile.mno_id == asker.id,
-    }
-}
-
 async fn way(context: &mut Context<'_, '_>, profile: &ProfileInfo) -> Result<Option<Way>, Fault> {
     let is_told = |peer: &Peer| peer.endpoint.is_some();
     let operator = context.peer(&profile.mno_id).await?;
-    if let Some(operator) =
-        operator.filter(|peer| matches!(peer.role, PeerRole::Operator) && is_told(peer))
-    {
+    if let Some(operator) = operator.filter(|peer| matches!(peer.role, PeerRole::Operator) && is_told(peer)) {
         return Ok(Some(Way::Es4(operator)));
     }
     let Some(sm_dp) = &profile.smdp_id else { return Ok(None) };
@@ -177,8 +169,7 @@ pub(crate) async fn tell_of_takeover(
             continue;
         }
         told.push(&profile.mno_id);
-        let eis =
-            visibility::shown(&card.eis, Vec::new(), &profile.mno_id, Showing::SmsrChanged, &[]);
+        let eis = visibility::shown(&card.eis, Vec::new(), &profile.mno_id, Showing::SmsrChanged, &[]);
         match way(context, profile).await? {
             Some(Way::Es4(operator)) => {
                 let message =

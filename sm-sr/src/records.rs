@@ -8,12 +8,13 @@ use crypto::Secret;
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
     sgp02::{
-        Msisdn, Namespace, Octets,
+        Namespace, Octets,
         eis::{AuditTrailRecord, Eis, ProfileInfo, ProfileState},
         notification::NotificationType,
     },
     time::Timestamp,
 };
+use rsp_server::soap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use world::{Collection, Fault, Tx};
 
@@ -102,7 +103,7 @@ pub struct Card {
     pub eis: Eis,
     /// The key sets of its ISD-R.
     pub keys: Vec<KeySet>,
-    /// Where short messages reach it, once that is known otherwise than by the enabled profile's MSISDN.
+    /// Of its device, as it said last.
     pub imei: Option<Octets>,
     /// The profile with the emergency attribute. EIS has no place for it.
     pub emergency: Option<Iccid>,
@@ -170,6 +171,23 @@ pub const SCP80_VERSIONS: std::ops::RangeInclusive<u8> = 0x01..=0x0F;
 pub const SCP81_VERSIONS: std::ops::RangeInclusive<u8> = 0x40..=0x4F;
 
 impl Card {
+    /// A card of which nothing is known but this.
+    pub(crate) fn new(eis: Eis) -> Self {
+        Self {
+            eis,
+            keys: Vec::new(),
+            imei: None,
+            emergency: None,
+            last_notification: None,
+            abandoned: None,
+            held: None,
+            handed_to: None,
+            taken_from: None,
+            next_operation: 1,
+            next_record: 1,
+        }
+    }
+
     /// Which.
     pub fn eid(&self) -> Eid {
         self.eis.eum_signed_info.eid
@@ -234,9 +252,11 @@ impl Card {
         Ok(())
     }
 
-    /// Whether it is reached under this number, when the profile of it is enabled.
-    pub(crate) fn has_address(&self, address: &Msisdn) -> bool {
-        let of = |profile: &ProfileInfo| profile.subscription_address.msisdn.as_ref() == Some(address);
+    /// Whether it is reached under this number when one of its profiles is enabled.
+    pub(crate) fn has_address(&self, digits: &str) -> bool {
+        let of = |profile: &ProfileInfo| {
+            profile.subscription_address.msisdn.as_ref().is_some_and(|msisdn| msisdn.as_str() == digits)
+        };
         self.eis.profile_info.iter().any(of)
     }
 
@@ -288,6 +308,14 @@ pub enum PeerRole {
     Operator,
     /// Calls ES7.
     SmSr,
+}
+
+impl Peer {
+    /// Where and how it is spoken to, if it is.
+    pub fn endpoint(&self) -> Option<soap::Peer> {
+        let endpoint = self.endpoint.clone()?;
+        Some(soap::Peer { id: self.id.clone(), endpoint, namespace: self.namespace })
+    }
 }
 
 impl PeerRole {

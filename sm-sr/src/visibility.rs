@@ -52,7 +52,7 @@ struct Row {
 }
 
 impl Showing {
-    const fn row(self) -> Row {
+    fn row(self) -> Row {
         use IsdR::{NoKeySets, Sets};
         use Profiles::{All, OfOperator, OfSmDp};
         let row = |profiles, isd_r, last_audit, audit_trail, additional_properties| Row {
@@ -75,13 +75,7 @@ impl Showing {
 }
 
 /// The EIS as `to` sees it. `only` these profiles, where an audit named some.
-pub(crate) fn shown(
-    eis: &Eis,
-    trail: Vec<AuditTrailRecord>,
-    to: &Oid,
-    why: Showing,
-    only: &[Iccid],
-) -> Eis {
+pub(crate) fn shown(eis: &Eis, trail: Vec<AuditTrailRecord>, to: &Oid, why: Showing, only: &[Iccid]) -> Eis {
     let row = why.row();
     let sees = |profile: &ProfileInfo| match row.profiles {
         Profiles::All => true,
@@ -89,8 +83,7 @@ pub(crate) fn shown(
         Profiles::OfOperator => profile.mno_id == *to,
     };
     let mut eis = eis.clone();
-    eis.profile_info
-        .retain(|profile| sees(profile) && (only.is_empty() || only.contains(&profile.iccid)));
+    eis.profile_info.retain(|profile| sees(profile) && (only.is_empty() || only.contains(&profile.iccid)));
     eis.isd_r = eis.isd_r.map(|isd_r| {
         let mut isd_r = isd_r.without_key_values();
         if row.isd_r == IsdR::NoKeySets {

@@ -12,13 +12,13 @@ use rsp::{
         status::{Refusal, Status},
     },
 };
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     check_eis,
     context::Context,
     records::{Card, Key, KeySet, Keys, PeerRole, SCP80_VERSIONS, SCP81_VERSIONS},
-    router::{Answer, Call},
+    router::check_role,
 };
 
 pub(crate) async fn execute(
@@ -26,7 +26,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es1::RegisterEisRequest,
 ) -> Decision<Answer<es1::RegisterEisResponse>> {
-    call.check(context, |role| matches!(role, PeerRole::Eum { .. })).await?;
+    check_role(context, call, |role| matches!(role, PeerRole::Eum { .. })).await?;
     let eis = &request.eis;
     let eid = eis.eum_signed_info.eid;
     if eis.eum_signed_info.eum_id != call.caller {
@@ -58,7 +58,9 @@ pub(crate) async fn execute(
 fn check_contents(eis: &Eis, own: &Oid) -> Result<(), Refusal> {
     let invalid = |why: &str| Err(Status::EisInvalid.because(why).about(eis.eum_signed_info.eid));
     if eis.smsr_id != *own {
-        return Err(Status::SmsrRefused.because("by the EIS another SM-SR manages the card").about(&eis.smsr_id));
+        return Err(Status::SmsrRefused
+            .because("by the EIS another SM-SR manages the card")
+            .about(&eis.smsr_id));
     }
     match &eis.isd_r {
         None => return invalid("the EIS has no ISD-R"),
@@ -92,7 +94,9 @@ fn key_sets(eis: &Eis, transport: Option<&Key>) -> Result<Vec<KeySet>, Refusal> 
         }
     }
     if !sets.iter().any(|set| matches!(set.keys, Keys::Scp80 { .. })) {
-        return Err(Status::EisInvalid.because("the ISD-R has no key set of SCP80, so nothing can be sent to it"));
+        return Err(
+            Status::EisInvalid.because("the ISD-R has no key set of SCP80, so nothing can be sent to it")
+        );
     }
     Ok(sets)
 }
@@ -122,16 +126,17 @@ fn key_set(set: &Keyset, transport: Option<&Key>) -> Result<Option<KeySet>, Refu
 
 /// The value of a key, out of its transport encryption, and against its check value where there is one.
 fn value(set: &Keyset, index: u8, transport: Option<&Key>) -> Result<Key, Refusal> {
-    let invalid = |why: String| {
-        Status::EisInvalid.because(format!("key {index} of key set {:02X} {why}", set.version))
-    };
-    let key = set.key.iter().find(|key| key.index == index).ok_or_else(|| invalid("is missing".to_owned()))?;
+    let invalid =
+        |why: String| Status::EisInvalid.because(format!("key {index} of key set {:02X} {why}", set.version));
+    let key =
+        set.key.iter().find(|key| key.index == index).ok_or_else(|| invalid("is missing".to_owned()))?;
     let [component] = key.key_components.as_slice() else {
         return Err(invalid("is not of one component".to_owned()));
     };
     let octets = match transport {
-        Some(transport) => crate::transport::decipher(transport, component.value.as_slice())
-            .map_err(invalid)?,
+        Some(transport) => {
+            crate::transport::decipher(transport, component.value.as_slice()).map_err(invalid)?
+        }
         None => component.value.0.clone(),
     };
     if octets.len() != 16 {

@@ -1,24 +1,22 @@
 //! ES1.UpdateEISAdditionalProperties: SGP.02 section 5.2, version 4. What else the EUM has to say of a card.
 
 use rsp::sgp02::{BaseResponse, es1, status::Status};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{
-    context::Context,
-    procedures,
-    records::PeerRole,
-    router::{Answer, Call},
-};
+use crate::{context::Context, procedures, records::PeerRole, router::check_role};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
     call: &Call,
     request: &es1::UpdateEisAdditionalPropertiesRequest,
 ) -> Decision<Answer<es1::UpdateEisAdditionalPropertiesResponse>> {
-    call.check(context, |role| matches!(role, PeerRole::Eum { .. })).await?;
+    check_role(context, call, |role| matches!(role, PeerRole::Eum { .. })).await?;
     let mut card = procedures::check::managed(context, request.eid).await?;
     if card.eis.eum_signed_info.eum_id != call.caller {
-        return Err(Status::EidNotAllowed.because("another EUM has made this card").about(request.eid).into());
+        return Err(Status::EidNotAllowed
+            .because("another EUM has made this card")
+            .about(request.eid)
+            .into());
     }
     card.eis.additional_properties = Some(request.additional_properties.clone());
     card.keep(context.tx)?;

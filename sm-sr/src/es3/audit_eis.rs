@@ -1,13 +1,9 @@
 //! ES3.AuditEIS: SGP.02 section 5.4. The same as GetEIS, after the card was asked.
 
-use rsp::sgp02::{BaseResponse, es3, eis::Eis};
-use rsp_server::Decision;
+use rsp::sgp02::{BaseResponse, eis::Eis, es3};
+use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{
-    context::Context,
-    procedures::Function,
-    router::{Answer, Call},
-};
+use crate::{context::Context, procedures::Function};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,

@@ -1,12 +1,11 @@
 //! ES3.CreateISDP: SGP.02 section 5.4. Room on the card for a profile; the SM-SR chooses where.
 
 use rsp::sgp02::{BaseResponse, es3};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{Function, Outcome},
-    router::{Answer, Call},
 };
 
 pub(crate) async fn execute(

@@ -1,12 +1,11 @@
 //! ES3.DeleteISDP: SGP.02 section 5.4. The ISD-P is deleted with the profile in it, or empty when its download has failed.
 
 use rsp::sgp02::{BaseResponse, es3};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{Function, Outcome},
-    router::{Answer, Call},
 };
 
 pub(crate) async fn execute(

@@ -1,12 +1,11 @@
 //! ES3.DisableProfile: SGP.02 section 5.4. The profile with the fall-back attribute is in use from then on, if the card says so over its network.
 
 use rsp::sgp02::{BaseResponse, es3};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{Function, Outcome},
-    router::{Answer, Call},
 };
 
 pub(crate) async fn execute(

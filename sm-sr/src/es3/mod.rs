@@ -18,18 +18,18 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp02::BaseRequest,
 };
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{self, Function, Interface},
     records::{Card, PeerRole},
-    router::{Answer, Call},
+    router::{By, check_role},
 };
 
 /// That the caller is an SM-DP that is known here.
 pub(crate) async fn known(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
-    call.check(context, |role| matches!(role, PeerRole::SmDp)).await
+    check_role(context, call, |role| matches!(role, PeerRole::SmDp)).await
 }
 
 /// The card, if it is managed here.
@@ -47,7 +47,8 @@ pub(crate) async fn own_profile(
     known(context, call).await?;
     let card = card(context, eid).await?;
     procedures::check::not_handed_over(context, eid).await?;
-    procedures::check::profile_of(&card, Interface::Es3, &call.caller, iccid)?;
+    let by = By { interface: Interface::Es3, id: &call.caller };
+    procedures::check::profile_of(&card, by, iccid)?;
     Ok(card)
 }
 

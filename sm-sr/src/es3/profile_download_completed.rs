@@ -1,13 +1,13 @@
 //! ES3.ProfileDownloadCompleted: SGP.02 section 5.4. The profile is in its ISD-P, and this is what it is.
 
 use rsp::sgp02::{BaseResponse, eis::ProfileState, es3, status::Status};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     notifications::{self, News},
     procedures::Interface,
-    router::{Answer, Call},
+    router::By,
 };
 
 pub(crate) async fn execute(
@@ -31,7 +31,7 @@ pub(crate) async fn execute(
     card.keep_addresses(context.tx)?;
     card.keep(context.tx)?;
     if let Some(profile) = card.profile(request.iccid) {
-        let asker = Some(call.by(Interface::Es3));
+        let asker = Some(By { interface: Interface::Es3, id: &call.caller });
         notifications::tell_owner(context, request.eid, profile, News::Downloaded, asker).await?;
     }
     Ok(Answer::Now(es3::ProfileDownloadCompletedResponse { base: BaseResponse::default() }))

@@ -1,12 +1,11 @@
 //! ES3.SetEmergencyProfileAttribute: SGP.02 section 5.4. The profile is the one for emergencies. Version 4.
 
 use rsp::sgp02::{BaseResponse, es3};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{Function, Outcome},
-    router::{Answer, Call},
 };
 
 pub(crate) async fn execute(
@@ -14,7 +13,14 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es3::SetEmergencyProfileAttributeRequest,
 ) -> Decision<Answer<es3::SetEmergencyProfileAttributeResponse>> {
-    super::later(context, call, &request.base, request.eid, Function::SetEmergencyProfileAttribute(request.iccid)).await
+    super::later(
+        context,
+        call,
+        &request.base,
+        request.eid,
+        Function::SetEmergencyProfileAttribute(request.iccid),
+    )
+    .await
 }
 
 pub(crate) fn response(base: BaseResponse, outcome: Outcome) -> es3::SetEmergencyProfileAttributeResponse {

@@ -1,12 +1,11 @@
 //! ES3.UpdateConnectivityParameters: SGP.02 section 5.4. Which network access the card uses while the profile is enabled.
 
 use rsp::sgp02::{BaseResponse, es3};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{Function, Outcome},
-    router::{Answer, Call},
 };
 
 pub(crate) async fn execute(

@@ -1,12 +1,11 @@
 //! ES4.DeleteProfile: SGP.02 section 5.5. The profile is deleted with its ISD-P.
 
 use rsp::sgp02::{BaseResponse, es4};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{Function, Outcome},
-    router::{Answer, Call},
 };
 
 pub(crate) async fn execute(

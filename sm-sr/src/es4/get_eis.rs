@@ -1,11 +1,10 @@
 //! ES4.GetEIS: SGP.02 section 5.5. What this SM-SR knows of a card, as far as it is the caller's business.
 
 use rsp::sgp02::{BaseResponse, es4};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
-    router::{Answer, Call},
     visibility::{self, Showing},
 };
 

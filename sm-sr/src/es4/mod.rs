@@ -16,18 +16,18 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp02::BaseRequest,
 };
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{self, Function, Interface},
     records::{Card, PeerRole},
-    router::{Answer, Call},
+    router::{By, check_role},
 };
 
 /// That the caller is an operator that is known here.
 pub(crate) async fn known(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
-    call.check(context, |role| matches!(role, PeerRole::Operator)).await
+    check_role(context, call, |role| matches!(role, PeerRole::Operator)).await
 }
 
 /// The card, if it is managed here.
@@ -45,7 +45,8 @@ pub(crate) async fn own_profile(
     known(context, call).await?;
     let card = card(context, eid).await?;
     procedures::check::not_handed_over(context, eid).await?;
-    procedures::check::profile_of(&card, Interface::Es4, &call.caller, iccid)?;
+    let by = By { interface: Interface::Es4, id: &call.caller };
+    procedures::check::profile_of(&card, by, iccid)?;
     Ok(card)
 }
 

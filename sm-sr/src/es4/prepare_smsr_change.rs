@@ -2,12 +2,11 @@
 //! waits for the other one.
 
 use rsp::sgp02::{BaseResponse, es4, status::Status};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     records::{Deadline, PREPARED, PeerRole, Prepared},
-    router::{Answer, Call},
 };
 
 pub(crate) async fn execute(

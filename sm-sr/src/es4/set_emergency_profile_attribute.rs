@@ -1,12 +1,11 @@
 //! ES4.SetEmergencyProfileAttribute: SGP.02 section 5.5. The profile is the one for emergencies. Version 4.
 
 use rsp::sgp02::{BaseResponse, es4};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     procedures::{Function, Outcome},
-    router::{Answer, Call},
 };
 
 pub(crate) async fn execute(
@@ -14,7 +13,14 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es4::SetEmergencyProfileAttributeRequest,
 ) -> Decision<Answer<es4::SetEmergencyProfileAttributeResponse>> {
-    super::later(context, call, &request.base, request.eid, Function::SetEmergencyProfileAttribute(request.iccid)).await
+    super::later(
+        context,
+        call,
+        &request.base,
+        request.eid,
+        Function::SetEmergencyProfileAttribute(request.iccid),
+    )
+    .await
 }
 
 pub(crate) fn response(base: BaseResponse, outcome: Outcome) -> es4::SetEmergencyProfileAttributeResponse {

@@ -1,13 +1,9 @@
 //! ES4.SMSRChange, to the SM-SR that has the card: SGP.02 sections 3.8 and 5.5. It is handed over to another one.
 
 use rsp::sgp02::{BaseResponse, es4};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{
-    context::Context,
-    procedures::Function,
-    router::{Answer, Call},
-};
+use crate::{context::Context, procedures::Function};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,

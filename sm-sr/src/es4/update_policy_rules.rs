@@ -1,13 +1,13 @@
 //! ES4.UpdatePolicyRules: SGP.02 section 5.5. POL2 of a profile, as it is from now on; without any, it has no rule.
 
 use rsp::sgp02::{BaseResponse, es4};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
     notifications::{self, News},
     procedures::Interface,
-    router::{Answer, Call},
+    router::By,
 };
 
 pub(crate) async fn execute(
@@ -22,7 +22,7 @@ pub(crate) async fn execute(
     card.keep(context.tx)?;
     if let Some(profile) = card.profile(request.iccid) {
         let news = News::Pol2Updated(profile.pol2.clone());
-        let by = Some(call.by(Interface::Es4));
+        let by = Some(By { interface: Interface::Es4, id: &call.caller });
         notifications::tell_owner(context, request.eid, profile, news, by).await?;
     }
     Ok(Answer::Now(es4::UpdatePolicyRulesResponse { base: BaseResponse::default() }))

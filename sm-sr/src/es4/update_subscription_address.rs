@@ -1,12 +1,9 @@
 //! ES4.UpdateSubscriptionAddress: SGP.02 section 5.5. By which the device is reached while the profile is enabled.
 
 use rsp::sgp02::{BaseResponse, es4};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{
-    context::Context,
-    router::{Answer, Call},
-};
+use crate::context::Context;
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,

@@ -2,13 +2,9 @@
 //! challenges it.
 
 use rsp::sgp02::{es7, status::Status};
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{
-    context::Context,
-    procedures::handover,
-    router::{Answer, Call},
-};
+use crate::{context::Context, procedures::handover};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -20,6 +16,6 @@ pub(crate) async fn execute(
         return Err(Status::ConditionalElementMissing.because("there is neither an Eid nor an Eis").into());
     };
     let certificate = request.smsr_certificate.as_slice();
-    handover::authenticate(context, &call.caller, call.ticket.clone(), eid, certificate).await?;
+    handover::authenticate(context, &call.caller, call.ticket(), eid, certificate).await?;
     Ok(Answer::Later)
 }

@@ -2,13 +2,9 @@
 //! one, and proves it with a receipt.
 
 use rsp::sgp02::es7;
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{
-    context::Context,
-    procedures::handover,
-    router::{Answer, Call},
-};
+use crate::{context::Context, procedures::handover};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -16,6 +12,6 @@ pub(crate) async fn execute(
     request: &es7::CreateAdditionalKeySetRequest,
 ) -> Decision<Answer<es7::CreateAdditionalKeySetResponse>> {
     super::known(context, call).await?;
-    handover::create_key_set(context, &call.caller, call.ticket.clone(), request).await?;
+    handover::create_key_set(context, &call.caller, call.ticket(), request).await?;
     Ok(Answer::Later)
 }

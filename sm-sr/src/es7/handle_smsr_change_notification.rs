@@ -1,9 +1,9 @@
 //! ES7.HandleSMSRChangeNotification, to the SM-SR that had the card: SGP.02 section 5.6.
 
 use rsp::sgp02::es7;
-use rsp_server::Decision;
+use rsp_server::soap::{Call, Decision};
 
-use crate::{context::Context, procedures::handover, router::Call};
+use crate::{context::Context, procedures::handover};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,

@@ -1,13 +1,9 @@
 //! ES7.HandoverEUICC, to the SM-SR that gets the card: SGP.02 section 5.6. Answered when the card is here, or will not be.
 
 use rsp::sgp02::es7;
-use rsp_server::Decision;
+use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{
-    context::Context,
-    procedures::takeover,
-    router::{Answer, Call},
-};
+use crate::{context::Context, procedures::takeover};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -15,6 +11,6 @@ pub(crate) async fn execute(
     request: &es7::HandoverEuiccRequest,
 ) -> Decision<Answer<es7::HandoverEuiccResponse>> {
     super::known(context, call).await?;
-    takeover::begin(context, &call.caller, call.ticket.clone(), request.eis.clone()).await?;
+    takeover::begin(context, &call.caller, call.ticket(), request.eis.clone()).await?;
     Ok(Answer::Later)
 }

@@ -7,11 +7,11 @@ pub(crate) mod create_additional_key_set;
 pub(crate) mod handle_smsr_change_notification;
 pub(crate) mod handover_euicc;
 
-use rsp_server::Decision;
+use rsp_server::soap::{Call, Decision};
 
-use crate::{context::Context, records::PeerRole, router::Call};
+use crate::{context::Context, records::PeerRole, router::check_role};
 
 /// That the caller is an SM-SR that is known here.
 pub(crate) async fn known(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
-    call.check(context, |role| matches!(role, PeerRole::SmSr)).await
+    check_role(context, call, |role| matches!(role, PeerRole::SmSr)).await
 }

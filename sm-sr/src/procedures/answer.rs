@@ -2,21 +2,17 @@
 
 use rsp::{
     ids::Aid,
+    ota::script::ScriptResponse,
     sgp02::{
-        common::{BaseResponse, ExecutionStatus, Function as _, FunctionExecutionStatus, Response as _},
-        eis::Eis,
-        es3, es4,
+        BaseResponse, ExecutionStatus, FunctionExecutionStatus, Octets, es3, es4,
         status::{Refusal, Status},
     },
 };
-use rsp_server::soap;
 use world::Fault;
 
-use super::{Asker, Function, Interface, Operation, euicc_audit};
+use super::{Function, Interface, Operation, euicc_audit};
 use crate::{
-    context::Context,
-    es5::{self, JobOutcome},
-    records::{Card, Octets},
+    context::Context, es3 as from_sm_dp, es4 as from_operator, es5::JobOutcome, outward, records::Card,
 };
 
 /// What a function came to.
@@ -67,8 +63,8 @@ impl Outcome {
     }
 
     /// With what the card answered.
-    pub(crate) fn with_data(mut self, data: Vec<u8>) -> Self {
-        self.data = (!data.is_empty()).then_some(Octets(data));
+    pub(crate) fn with_data(mut self, data: Octets) -> Self {
+        self.data = (!data.0.is_empty()).then_some(data);
         self
     }
 
@@ -96,12 +92,10 @@ impl Outcome {
             Ended::As(status) => {
                 BaseResponse { function_execution_status: status.clone(), ..BaseResponse::default() }
             }
-            Ended::Expired => BaseResponse::expired(None, "the card did not do it within the validity period"),
+            Ended::Expired => {
+                BaseResponse::expired(None, "the card did not do it within the validity period")
+            }
         }
-    }
-
-    fn octets(&self) -> Option<Vec<u8>> {
-        self.data.as_ref().map(|data| data.0.clone())
     }
 }
 
@@ -129,20 +123,79 @@ pub(crate) async fn answer(
         processing_end: Some(context.now),
         ..outcome.base()
     };
-    let data = outcome.octets();
     let eis = match (&operation.function, card) {
         (Function::AuditEis(iccids), Some(card)) if outcome.is_success() => {
-            Some(euicc_audit::shown(context, card, asker, iccids).await?)
+            Some(euicc_audit::shown(card, asker, iccids))
         }
         _ => None,
     };
+    macro_rules! post {
+        ($interface:ident :: $function:ident = $response:expr) => {
+            outward::reply::<$interface::$function>(context, &asker.ticket, $response).await
+        };
+    }
     match (asker.interface, &operation.function) {
         (Interface::Es3, Function::CreateIsdP { .. }) => {
-            let response = es3::CreateIsdpResponse { base, isd_p_aid: outcome.isd_p, euicc_response_data: data };
-            post::<es3::CreateIsdp>(context, asker, response).await
+            post!(es3::CreateIsdp = from_sm_dp::create_isdp::response(base, outcome))
         }
         (Interface::Es3, Function::SendData { .. }) => {
-            post::<es3::SendData>(context, asker, es3::SendDataResponse { base, euicc_response_data: data }).await
+            post!(es3::SendData = from_sm_dp::send_data::response(base, outcome))
         }
+        (Interface::Es3, Function::UpdateConnectivityParameters { .. }) => {
+            let response = from_sm_dp::update_connectivity_parameters::response(base, outcome);
+            post!(es3::UpdateConnectivityParameters = response)
+        }
+        (Interface::Es3, Function::EnableProfile(_)) => {
+            post!(es3::EnableProfile = from_sm_dp::enable_profile::response(base, outcome))
+        }
+        (Interface::Es3, Function::DisableProfile(_)) => {
+            post!(es3::DisableProfile = from_sm_dp::disable_profile::response(base, outcome))
+        }
+        (Interface::Es3, Function::DeleteProfile(_)) => {
+            post!(es3::DeleteIsdp = from_sm_dp::delete_isdp::response(base, outcome))
+        }
+        (Interface::Es3, Function::SetFallBackAttribute(_)) => {
+            post!(es3::SetFallBackAttribute = from_sm_dp::set_fall_back_attribute::response(base, outcome))
+        }
+        (Interface::Es3, Function::SetEmergencyProfileAttribute(_)) => {
+            let response = from_sm_dp::set_emergency_profile_attribute::response(base, outcome);
+            post!(es3::SetEmergencyProfileAttribute = response)
+        }
+        (Interface::Es3, Function::AuditEis(_)) => {
+            post!(es3::AuditEis = from_sm_dp::audit_eis::response(base, eis))
+        }
+        (Interface::Es4, Function::EnableProfile(_)) => {
+            post!(es4::EnableProfile = from_operator::enable_profile::response(base, outcome))
+        }
+        (Interface::Es4, Function::DisableProfile(_)) => {
+            post!(es4::DisableProfile = from_operator::disable_profile::response(base, outcome))
+        }
+        (Interface::Es4, Function::DeleteProfile(_)) => {
+            post!(es4::DeleteProfile = from_operator::delete_profile::response(base, outcome))
+        }
+        (Interface::Es4, Function::SetFallBackAttribute(_)) => {
+            post!(es4::SetFallBackAttribute = from_operator::set_fall_back_attribute::response(base, outcome))
+        }
+        (Interface::Es4, Function::SetEmergencyProfileAttribute(_)) => {
+            let response = from_operator::set_emergency_profile_attribute::response(base, outcome);
+            post!(es4::SetEmergencyProfileAttribute = response)
+        }
+        (Interface::Es4, Function::AuditEis(_)) => {
+            post!(es4::AuditEis = from_operator::audit_eis::response(base, eis))
+        }
+        (Interface::Es4, Function::SmsrChange(_)) => {
+            post!(es4::SmsrChange = from_operator::smsr_change::response(base))
+        }
+        // Nobody can ask for it over that interface.
+        (Interface::Es3, Function::SmsrChange(_))
+        | (Interface::Es4, Function::CreateIsdP { .. })
+        | (Interface::Es4, Function::SendData { .. })
+        | (Interface::Es4, Function::UpdateConnectivityParameters { .. })
+        | (_, Function::MasterDelete { .. } | Function::AutoDelete(_) | Function::CleanUp(_)) => Ok(()),
     }
+}
+
+/// What the card said, as SM-DPs and operators get it.
+pub(super) fn octets_of(response: &ScriptResponse) -> Octets {
+    Octets(response.to_bytes())
 }

@@ -2,21 +2,21 @@
 
 use rsp::{
     ids::Iccid,
-    ota::script::{Script, ScriptResponse},
+    ota::script::ScriptResponse,
     sgp02::{
         eis::{ProfileInfo, ProfileState},
         es5,
         status::Status,
     },
 };
-use rsp_server::No;
+use rsp_server::soap::No;
 use world::Fault;
 
 use super::{
-    Operation, Started, ToCard,
+    Asker, Operation, Started, ToCard,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check,
+    check, one,
 };
 use crate::{
     context::Context,
@@ -66,7 +66,14 @@ pub(super) async fn fallback_answered(
         }
     }
     for (profile, news) in changed {
-        notifications::tell_owner(context, operation.eid, &profile, news, operation.asker.as_ref()).await?;
+        notifications::tell_owner(
+            context,
+            operation.eid,
+            &profile,
+            news,
+            operation.asker.as_ref().map(Asker::by),
+        )
+        .await?;
     }
     Ok(Outcome::done().with_data(data))
 }
@@ -91,6 +98,7 @@ pub(super) fn start_emergency(card: &Card, operation: &Operation, iccid: Iccid) 
     }
     let aid = &profile.isd_p_aid;
     let script = one(es5::set_emergency_profile_attribute(aid));
+    // An effect that cannot be seen afterwards, and is not repeated unasked.
     Ok(Started::AtCard(ToCard::isd_r(script, Effect::KeySet)))
 }
 
@@ -110,11 +118,10 @@ pub(super) async fn emergency_answered(
         return Ok(Outcome::refused(refusal).with_data(data));
     }
     let before = card.emergency.replace(iccid);
-    let asker = operation.asker.as_ref();
-    for (iccid, news) in [
-        (before, News::EmergencyProfileAttributeUnset),
-        (Some(iccid), News::EmergencyProfileAttributeSet),
-    ] {
+    let asker = operation.asker.as_ref().map(Asker::by);
+    for (iccid, news) in
+        [(before, News::EmergencyProfileAttributeUnset), (Some(iccid), News::EmergencyProfileAttributeSet)]
+    {
         if let Some(profile) = iccid.and_then(|iccid| card.profile(iccid)).cloned() {
             notifications::tell_owner(context, operation.eid, &profile, news, asker).await?;
         }

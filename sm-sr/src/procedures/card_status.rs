@@ -1,8 +1,8 @@
 //! What a card's status word means to whoever asked: SGP.02 section 4.1.1, as one table. From open implementations.
 
 use rsp::{
-    ota::script::ScriptResponse,
-    sgp02::{es5::StatusWord, status::{Refusal, Status}},
+    ota::script::{ScriptResponse, StatusWord},
+    sgp02::status::{Refusal, Status},
 };
 
 /// Which command was answered; some words mean something else with another.
@@ -15,7 +15,10 @@ pub(crate) enum Command {
     MasterDelete,
     SetAttribute,
     Audit,
+    Confirm,
+    Personalise,
     EstablishKeySet,
+    Finalise,
 }
 
 /// What a card answered to the commands of one script.
@@ -26,7 +29,8 @@ pub(crate) struct Answers {
 
 impl Answers {
     pub(crate) fn of(response: &ScriptResponse) -> Self {
-        Self { commands: response.commands().map(|answer| (answer.data.to_vec(), StatusWord(answer.sw))).collect() }
+        let commands = response.apdus().map(|apdu| (apdu.data.clone(), apdu.status));
+        Self { commands: commands.collect() }
     }
 
     /// The data of the only command, if it went well.
@@ -43,25 +47,32 @@ impl Answers {
         }
     }
 
+    /// Whether the card has more to tell than it said to a command.
+    pub(crate) fn has_more(&self, position: usize) -> bool {
+        self.commands.get(position).is_some_and(|(_, word)| *word == StatusWord::MORE)
+    }
+
     /// The status word of the only command.
     pub(crate) fn word(&self) -> Option<StatusWord> {
         self.commands.first().map(|(_, word)| *word)
     }
 }
 
-/// There is no such thing on the card.
-pub(crate) const NOT_FOUND: StatusWord = StatusWord(0x6A88);
-
 /// Why the card did not do it.
 pub(crate) fn refusal(command: Command, word: StatusWord) -> Refusal {
-    let status = match (command, word.0) {
-        (_, 0x69E1) => Status::Pol1Refused,
-        (Command::Create, 0x6A84) => Status::EuiccInsufficientMemory,
-        (Command::Enable | Command::Disable | Command::Delete | Command::SetAttribute, 0x6985) => {
-            Status::IccidInvalidTransition
+    let status = match (command, word) {
+        (_, StatusWord::POL1_PREVENTS) => Status::Pol1Refused,
+        (Command::Create, StatusWord::NOT_ENOUGH_MEMORY) => Status::EuiccInsufficientMemory,
+        (
+            Command::Enable | Command::Disable | Command::Delete | Command::SetAttribute,
+            StatusWord::CONDITIONS_NOT_SATISFIED,
+        ) => Status::IccidInvalidTransition,
+        (Command::Enable | Command::Disable | Command::SetAttribute, StatusWord::NOT_FOUND) => {
+            Status::IsdPUnknown
         }
-        (Command::Enable | Command::Disable | Command::SetAttribute, 0x6A88) => Status::IsdPUnknown,
-        (Command::EstablishKeySet, 0x6982 | 0x6A80 | 0x6600 | 0x6640) => Status::SmsrVerificationFailed,
+        (Command::EstablishKeySet, StatusWord::SECURITY_STATUS | StatusWord::INCORRECT_DATA) => {
+            Status::SmsrCertificateRefused
+        }
         _ => Status::IsdRExecutionError,
     };
     status.because(format!("the card answered {word}"))

@@ -7,7 +7,7 @@ use rsp::{
     ota::script::ScriptResponse,
     sgp02::{eis::ProfileState, status::Status},
 };
-use rsp_server::No;
+use rsp_server::soap::No;
 
 use super::{
     Function, Operation, Started, ToCard,
@@ -23,8 +23,9 @@ pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, No> {
     };
     let profile = check::own_profile(card, operation, *iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
-    let script = send_data::script_of(parameters.as_slice())
-        .map_err(|e| Status::ConnectivityParametersInvalid.because(format!("they are no command script: {e}")))?;
+    let script = send_data::script_of(parameters.as_slice()).map_err(|e| {
+        Status::ConnectivityParametersInvalid.because(format!("they are no command script: {e}"))
+    })?;
     Ok(Started::AtCard(ToCard {
         target: profile.isd_p_aid.clone(),
         script,

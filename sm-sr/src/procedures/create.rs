@@ -4,8 +4,8 @@
 //! nor the AID nor the memory is given to anybody else.
 
 use rsp::{
-    ids::{Aid, Iccid},
-    ota::script::{Script, ScriptResponse},
+    ids::{Aid, Eid, Iccid},
+    ota::script::ScriptResponse,
     sgp02::{
         SubscriptionAddress,
         eis::{Pol2, ProfileInfo, ProfileState},
@@ -13,13 +13,14 @@ use rsp::{
         status::Status,
     },
 };
-use rsp_server::No;
+use rsp_server::soap::No;
 use world::Fault;
 
 use super::{
     Function, Operation, Started, ToCard,
     answer::{self, Outcome},
     card_status::{Answers, Command},
+    one,
     queue::submit,
 };
 use crate::{
@@ -72,9 +73,16 @@ pub(super) fn start(
     let deadline = Deadline::Download { eid: operation.eid, iccid: *iccid, isd_p: isd_p.clone() };
     context.set_deadline(until, &deadline)?;
     let signed = &card.eis.eum_signed_info;
-    let script =
-        one(es5::create_isd_p(&signed.isd_p_loadfile_aid, &signed.isd_p_module_aid, &isd_p, *required_memory));
-    Ok(Started::AtCard(ToCard { more_to_do: *more_to_do, ..ToCard::isd_r(script, Effect::CreateIsdP(isd_p)) }))
+    let script = one(es5::create_isd_p(
+        &signed.isd_p_loadfile_aid,
+        &signed.isd_p_module_aid,
+        &isd_p,
+        *required_memory,
+    ));
+    Ok(Started::AtCard(ToCard {
+        more_to_do: *more_to_do,
+        ..ToCard::isd_r(script, Effect::CreateIsdP(isd_p))
+    }))
 }
 
 pub(super) fn answered(
@@ -90,7 +98,9 @@ pub(super) fn answered(
     }
     match card.profile(iccid) {
         Some(profile) => Outcome::done().with_data(data).in_isd_p(profile.isd_p_aid.clone()),
-        None => Outcome::refused(Status::IccidUnknown.because("the profile was deleted meanwhile").about(iccid)),
+        None => {
+            Outcome::refused(Status::IccidUnknown.because("the profile was deleted meanwhile").about(iccid))
+        }
     }
 }
 
@@ -103,15 +113,16 @@ pub(super) fn undone(card: &mut Card, iccid: Iccid) {
 /// The time for a download is over: an ISD-P that is still empty is deleted.
 pub(super) async fn given_up(
     context: &mut Context<'_, '_>,
-    eid: rsp::ids::Eid,
+    eid: Eid,
     iccid: Iccid,
     isd_p: &Aid,
 ) -> Result<(), Fault> {
     let Some(card) = context.card(eid).await? else { return Ok(()) };
-    let is_empty = |profile: &ProfileInfo| profile.isd_p_aid == *isd_p && profile.state == ProfileState::Created;
+    let is_empty =
+        |profile: &ProfileInfo| profile.isd_p_aid == *isd_p && profile.state == ProfileState::Created;
     if !card.profile(iccid).is_some_and(is_empty) {
         return Ok(());
     }
     let until = context.now.plus(context.config.own_function_time);
-    submit(context, eid, Function::DeleteProfile(iccid), None, until).await
+    submit(context, eid, Function::CleanUp(iccid), None, until).await
 }

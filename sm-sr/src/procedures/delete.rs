@@ -2,21 +2,21 @@
 
 use rsp::{
     ids::Iccid,
-    ota::script::{Script, ScriptResponse},
+    ota::script::{ScriptResponse, StatusWord},
     sgp02::{
         eis::{Pol2Action, ProfileInfo, ProfileState},
         es5,
         status::Status,
     },
 };
-use rsp_server::No;
+use rsp_server::soap::No;
 use world::Fault;
 
 use super::{
-    MasterDeleteToken, Operation, Started, ToCard,
+    Asker, Function, MasterDeleteToken, Operation, Started, ToCard,
     answer::{self, Outcome},
-    card_status::{Answers, Command, NOT_FOUND},
-    check,
+    card_status::{Answers, Command},
+    check, one,
 };
 use crate::{
     context::Context,
@@ -67,7 +67,7 @@ pub(super) fn start_master(
     check::state(profile, &[ProfileState::Disabled])?;
     check::not_fallback(profile)?;
     let aid = &profile.isd_p_aid;
-    let script = one(es5::master_delete(aid, token));
+    let script = one(token.master_delete(aid));
     Ok(Started::AtCard(ToCard::isd_r(script, Effect::Delete(aid.clone()))))
 }
 
@@ -82,16 +82,16 @@ pub(super) async fn answered(
     let data = answer::octets_of(response);
     let answers = Answers::of(response);
     let command = match operation.function {
-        super::Function::MasterDelete { .. } => Command::MasterDelete,
+        Function::MasterDelete { .. } => Command::MasterDelete,
         _ => Command::Delete,
     };
     let outcome = match answers.only(command) {
         _ if found_done => Outcome::done(),
         Ok(_) => Outcome::done(),
         // A deletion that is not known here, such as one by POL1, or the same one whose answer was lost.
-        Err(_) if answers.word() == Some(NOT_FOUND) => {
-            Outcome::with_warning(Status::IsdPUnknown.because("the card did not have the ISD-P any more").about(iccid))
-        }
+        Err(_) if answers.word() == Some(StatusWord::NOT_FOUND) => Outcome::with_warning(
+            Status::IsdPUnknown.because("the card did not have the ISD-P any more").about(iccid),
+        ),
         Err(refusal) => return Ok(Outcome::refused(refusal).with_data(data)),
     };
     removed(context, card, iccid, operation).await?;
@@ -109,5 +109,12 @@ async fn removed(
     if profile.state == ProfileState::Created {
         return Ok(());
     }
-    notifications::tell_owner(context, operation.eid, &profile, News::Deleted, operation.asker.as_ref()).await
+    notifications::tell_owner(
+        context,
+        operation.eid,
+        &profile,
+        News::Deleted,
+        operation.asker.as_ref().map(Asker::by),
+    )
+    .await
 }

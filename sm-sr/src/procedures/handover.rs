@@ -5,14 +5,16 @@
 
 use rsp::{
     ids::{Eid, Oid},
-    ota::script::Script,
+    ota::script::{Chaining, Script},
     sgp02::{
-        common::{BaseRequest, BaseResponse, Response as _},
-        es5, es7,
+        BaseResponse, Octets, Response as _,
+        eis::OperationType,
+        es5::{self, KeyAgreement, Receipt},
+        es7,
         status::{Refusal, Status},
     },
 };
-use rsp_server::{No, soap::Ticket};
+use rsp_server::soap::{self, No, NoAnswer, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
@@ -20,14 +22,15 @@ use super::{
     AtCard, Operation, Started, Step, ToCard,
     answer::{self, Outcome},
     card_status::{Answers, Command},
+    one,
     queue::{self, end, under_way},
 };
 use crate::{
     audit,
     context::Context,
     es5::{self as bearer, Effect, JobOutcome},
-    outward::{self, Answered, Continuation},
-    records::{AUDIT, CARDS, Card, Peer, PeerRole, of_card},
+    outward::{self, Continuation},
+    records::{AUDIT, CARDS, Card, OPERATIONS, PeerRole, SCP80_VERSIONS, numbered, of_card},
     visibility::{self, Showing},
 };
 
@@ -88,25 +91,22 @@ pub(super) async fn start(
     let target = target_peer(context, target).await?;
     let trail = audit::trail(context, operation.eid).await?;
     let request = es7::HandoverEuiccRequest {
-        base: BaseRequest {
-            validity_period: Some(operation.expires.since(context.now).as_secs()),
-            ..outward::call(context)
-        },
+        base: outward::call(context, operation.expires),
         eis: visibility::shown(&card.eis, trail, &target.id, Showing::HandoverToSmSr, &[]),
     };
     let continuation = Continuation::Handover { eid: operation.eid, number: operation.number };
-    outward::ask::<es7::HandoverEuicc>(context, &target, request, continuation, operation.expires).await?;
+    outward::ask::<es7::HandoverEuicc>(context, &target, request, &continuation, operation.expires).await?;
     Ok(Started::Step(Step::HandingOver(HandingOver { target: target.id, jobs: 0, awaits: Awaits::Target })))
 }
 
 /// The SM-SR that gets the card must be known, reachable, and another one.
-async fn target_peer(context: &mut Context<'_, '_>, target: &Oid) -> Result<Peer, No> {
+async fn target_peer(context: &mut Context<'_, '_>, target: &Oid) -> Result<soap::Peer, No> {
     if *target == context.config.id {
         return Err(Status::SmsrRefused.because("the card is here already").about(target).into());
     }
     let peer = context.peer(target).await?;
-    let can_be_asked = |peer: &Peer| matches!(peer.role, PeerRole::SmSr) && peer.endpoint.is_some();
-    match peer.filter(can_be_asked) {
+    let peer = peer.filter(|peer| matches!(peer.role, PeerRole::SmSr));
+    match peer.and_then(|peer| peer.endpoint()) {
         Some(peer) => Ok(peer),
         None => Err(Status::SmsrUnknown.because("this SM-SR is not known here").about(target).into()),
     }
@@ -147,7 +147,10 @@ pub(crate) async fn authenticate(
     certificate: &[u8],
 ) -> Result<(), No> {
     let (_, mut operation, mut handing_over) = handed_to(context, eid, caller).await?;
-    let script = Script::first_of_chain(es5::store_certificate(certificate));
+    if !es5::is_certificate(certificate) {
+        return Err(Status::FormatInvalid.because("SmsrCertificate is no TLV 7F21").into());
+    }
+    let script = one(es5::store_certificate(certificate)).chained(Chaining::First);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
     handing_over.awaits = Awaits::Challenge { ticket, at_card };
     operation.step = Step::HandingOver(handing_over);
@@ -162,7 +165,7 @@ pub(crate) async fn create_key_set(
     request: &es7::CreateAdditionalKeySetRequest,
 ) -> Result<(), No> {
     let (_, mut operation, mut handing_over) = handed_to(context, request.eid, caller).await?;
-    let script = Script::last_of_chain(establishment(request)?);
+    let script = one(establishment(request)?).chained(Chaining::Last);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
     handing_over.awaits = Awaits::Receipt { ticket, at_card };
     operation.step = Step::HandingOver(handing_over);
@@ -210,21 +213,19 @@ pub(super) async fn answered(
     match awaited {
         Awaits::Target => return Ok(()),
         Awaits::Challenge { ticket, .. } => {
-            let challenge = data.and_then(|data| {
-                RandomChallenge::parse(&data).map_err(|e| unreadable(e.to_string()))
-            });
+            let challenge =
+                data.and_then(|data| es5::random_challenge(&data).map_err(|e| unreadable(e.to_string())));
             let response = match challenge {
                 Ok(challenge) => es7::AuthenticateSmsrResponse {
                     base: BaseResponse::default(),
-                    random_challenge: Some(Octets(challenge.0)),
+                    random_challenge: Some(Octets(challenge)),
                 },
                 Err(base) => es7::AuthenticateSmsrResponse::only(base),
             };
             outward::reply::<es7::AuthenticateSmsr>(context, &ticket, response).await?;
         }
         Awaits::Receipt { ticket, .. } => {
-            let receipt =
-                data.and_then(|data| KeySetReceipt::parse(&data).map_err(|e| unreadable(e.to_string())));
+            let receipt = data.and_then(|data| Receipt::parse(&data).map_err(|e| unreadable(e.to_string())));
             let response = match receipt {
                 Ok(receipt) => {
                     // From here on the other SM-SR may have the card, whatever we hear of it.
@@ -232,7 +233,7 @@ pub(super) async fn answered(
                     es7::CreateAdditionalKeySetResponse {
                         base: BaseResponse::default(),
                         derivation_random: receipt.derivation_random.map(Octets),
-                        receipt: Some(Octets(receipt.receipt.to_vec())),
+                        receipt: Some(Octets(receipt.receipt)),
                     }
                 }
                 Err(base) => es7::CreateAdditionalKeySetResponse::only(base),
@@ -254,7 +255,7 @@ pub(super) async fn answered(
 }
 
 /// The other SM-SR has answered HandoverEUICC, or never will.
-pub(super) async fn resumed(
+pub(crate) async fn resumed(
     context: &mut Context<'_, '_>,
     eid: Eid,
     number: u64,
@@ -286,11 +287,7 @@ pub(super) async fn resumed(
 
 /// ES7.HandleSMSRChangeNotification: the other SM-SR has the card. Its answer to HandoverEUICC says the same, unless it
 /// was lost or came too late.
-pub(crate) async fn changed(
-    context: &mut Context<'_, '_>,
-    caller: &Oid,
-    eid: Eid,
-) -> Result<(), Fault> {
+pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Eid) -> Result<(), Fault> {
     let Some(card) = context.card(eid).await? else { return Ok(()) };
     if card.handed_to.as_ref() != Some(caller) {
         tracing::warn!(%eid, %caller, "an SM-SR claims a card that was not handed over to it");
@@ -324,10 +321,7 @@ async fn gone(
 }
 
 /// What is at the card for it is called back, and whoever waits for that is told.
-pub(super) async fn abandon(
-    context: &mut Context<'_, '_>,
-    handing_over: &HandingOver,
-) -> Result<(), Fault> {
+pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &HandingOver) -> Result<(), Fault> {
     let over = || BaseResponse::failed(&Status::FunctionUnavailable.because("the handover has ended"));
     match &handing_over.awaits {
         Awaits::Target => Ok(()),
@@ -354,11 +348,10 @@ fn establishment(request: &es7::CreateAdditionalKeySetRequest) -> Result<Vec<u8>
     if request.ecc_key_length != es7::EccKeyLength::Ecc256 {
         return Err(bad(format!("keys of {} are not known here", request.ecc_key_length)));
     }
-    let agreement = agreement(
-        version,
-        request.initial_sequence_counter,
-        request.scenario_parameter,
-        request.host_id.as_slice(),
-    );
-    Ok(es5::store_one_time_key(&agreement, request.ephemeral_public_key.as_slice(), request.signature.as_slice()))
+    let host_id = Some(request.host_id.clone()).filter(|host_id| !host_id.0.is_empty());
+    let agreement = KeyAgreement {
+        host_id,
+        ..KeyAgreement::scp80(request.scenario_parameter, version, request.initial_sequence_counter)
+    };
+    Ok(agreement.store_data(request.ephemeral_public_key.as_slice(), request.signature.as_slice()))
 }

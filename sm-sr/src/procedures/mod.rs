@@ -9,34 +9,42 @@
 mod answer;
 mod attributes;
 mod card_status;
+pub(crate) mod check;
 mod connectivity;
 mod create;
 mod delete;
 mod euicc_audit;
 pub mod handover;
 mod notification;
+mod queue;
 mod send_data;
 mod switch;
 pub mod takeover;
 
+use std::time::Duration;
+
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
     ota::script::Script,
-    sgp02::status::{Refusal, Status},
+    sgp02::{BaseRequest, Octets, eis::OperationType, es5::DeleteToken},
     time::Timestamp,
 };
-use rsp_server::{Decision, No, soap::Ticket};
+use rsp_server::soap::{Answer, Call, Decision, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
 pub(crate) use answer::Outcome;
 pub(crate) use notification::notified;
+pub(crate) use queue::{job_ended, run_deadline, submit};
+pub use switch::{SwitchStep, Switching};
 
 use crate::{
-    audit::{self, Done, OperationType},
+    audit,
     context::Context,
-    es5::{self, Job, JobId, JobOutcome},
-    records::{CARDS, Card, Deadline, OPERATIONS, Octets, numbered, of_card},
+    es5::{self, Effect, Job, JobId},
+    outward,
+    records::{Deadline, OPERATIONS, numbered},
+    router::By,
 };
 
 /// A function that is under way or waits for its turn.
@@ -61,12 +69,21 @@ pub struct Operation {
 /// Who asked, and how the answer finds the way back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asker {
-    /// Its OID.
-    pub id: Oid,
     /// Over which interface it asked, and so what it may do.
     pub interface: Interface,
     /// The call that is to be answered.
     pub ticket: Ticket,
+}
+
+impl Asker {
+    /// Its OID.
+    pub fn id(&self) -> &Oid {
+        &self.ticket.caller
+    }
+
+    pub(crate) fn by(&self) -> By<'_> {
+        By { interface: self.interface, id: self.id() }
+    }
 }
 
 /// The interfaces whose functions wait for a card.
@@ -150,6 +167,19 @@ pub struct MasterDeleteToken {
     pub token: Octets,
 }
 
+impl MasterDeleteToken {
+    /// The command that carries it.
+    fn master_delete(&self, isd_p: &Aid) -> Vec<u8> {
+        let token = DeleteToken {
+            sin: self.sin.as_slice(),
+            sdin: self.sdin.as_slice(),
+            provider: self.provider.as_slice(),
+            id: self.token_id.as_slice(),
+        };
+        token.master_delete(isd_p, self.token.as_slice())
+    }
+}
+
 /// Where a function stands, with what that point needs and nothing else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Step {
@@ -158,7 +188,7 @@ pub enum Step {
     /// The card has been sent something and has not answered.
     AtCard(AtCard),
     /// The card changes its profile.
-    Switching(switch::Switching),
+    Switching(Switching),
     /// The card is being handed over to another SM-SR.
     HandingOver(handover::HandingOver),
 }
@@ -206,13 +236,46 @@ pub(crate) struct ToCard {
     pub(crate) target: Aid,
     pub(crate) script: Script,
     pub(crate) more_to_do: bool,
+    pub(crate) effect: Effect,
 }
 
 impl ToCard {
     /// For the ISD-R.
-    pub(crate) fn isd_r(script: Script) -> Self {
-        Self { target: Aid(Aid::ISD_R.to_vec()), script, more_to_do: false }
+    pub(crate) fn isd_r(script: Script, effect: Effect) -> Self {
+        Self { target: isd_r(), script, more_to_do: false, effect }
     }
+}
+
+/// The AID of the ISD-R.
+pub(crate) fn isd_r() -> Aid {
+    Aid(Aid::ISD_R.to_vec())
+}
+
+/// A script of one command.
+pub(crate) fn one(apdu: Vec<u8>) -> Script {
+    Script::of_apdus([apdu])
+}
+
+impl Purpose {
+    pub(crate) fn to_text(&self) -> Result<String, Fault> {
+        outward::to_text(self)
+    }
+}
+
+/// Takes in a function that was asked for; its answer comes by the ticket of the call.
+pub(crate) async fn take_in<R>(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    interface: Interface,
+    base: &BaseRequest,
+    eid: Eid,
+    function: Function,
+) -> Decision<Answer<R>> {
+    let asked = base.validity_period.map(Duration::from_secs);
+    let expires = context.now.plus(context.config.validity(asked));
+    let asker = Asker { interface, ticket: call.ticket() };
+    submit(context, eid, function, Some(asker), expires).await?;
+    Ok(Answer::Later)
 }
 
 impl Function {
@@ -236,15 +299,15 @@ impl Function {
     /// As the audit trail names it, if it is written there.
     fn audited_as(&self) -> Option<OperationType> {
         Some(match self {
-            Self::CreateIsdP { .. } => OperationType::CreateIsdP,
-            Self::EnableProfile(_) => OperationType::Enable,
-            Self::DisableProfile(_) => OperationType::Disable,
-            Self::DeleteProfile(_) | Self::AutoDelete(_) | Self::CleanUp(_) => OperationType::Delete,
-            Self::MasterDelete { .. } => OperationType::MasterDelete,
-            Self::SetFallBackAttribute(_) => OperationType::SetFallBackAttribute,
-            Self::SetEmergencyProfileAttribute(_) => OperationType::SetEmergencyProfileAttribute,
-            Self::UpdateConnectivityParameters { .. } => OperationType::UpdateConnectivityParameters,
-            Self::AuditEis(_) => OperationType::CapabilityAudit,
+            Self::CreateIsdP { .. } => OperationType::CREATE_ISDP,
+            Self::EnableProfile(_) => OperationType::ENABLE_PROFILE,
+            Self::DisableProfile(_) => OperationType::DISABLE_PROFILE,
+            Self::DeleteProfile(_) | Self::AutoDelete(_) | Self::CleanUp(_) => OperationType::DELETE_PROFILE,
+            Self::MasterDelete { .. } => OperationType::MASTER_DELETE,
+            Self::SetFallBackAttribute(_) => OperationType::SET_FALLBACK_ATTRIBUTE,
+            Self::SetEmergencyProfileAttribute(_) => audit::SET_EMERGENCY_PROFILE_ATTRIBUTE,
+            Self::UpdateConnectivityParameters { .. } => audit::UPDATE_CONNECTIVITY_PARAMETERS,
+            Self::AuditEis(_) => OperationType::CAPABILITY_AUDIT,
             // The data of a download is the SM-DP's; a card that has gone has no trail here any more.
             Self::SendData { .. } | Self::SmsrChange(_) => return None,
         })
@@ -285,7 +348,7 @@ impl Step {
 impl Operation {
     /// Who asked; nobody for what the SM-SR does of its own accord.
     pub(crate) fn asker_id(&self) -> Option<&Oid> {
-        self.asker.as_ref().map(|asker| &asker.id)
+        self.asker.as_ref().map(Asker::id)
     }
 
     fn deadline(&self) -> Deadline {
@@ -308,15 +371,27 @@ impl Operation {
         part: u32,
         what: ToCard,
     ) -> Result<JobId, Fault> {
+        self.send_until(context, self.expires, part, what).await
+    }
+
+    /// The same, for a shorter time.
+    pub(crate) async fn send_until(
+        &self,
+        context: &mut Context<'_, '_>,
+        valid_until: Timestamp,
+        part: u32,
+        what: ToCard,
+    ) -> Result<JobId, Fault> {
         let job = Job {
             eid: self.eid,
             target: what.target,
             script: what.script,
-            valid_until: self.expires,
+            valid_until,
             more_to_do: what.more_to_do,
-            purpose: Purpose::Operation { number: self.number, part },
             urgent: false,
             via: None,
+            effect: what.effect,
+            purpose: Purpose::Operation { number: self.number, part }.to_text()?,
         };
         es5::enqueue(context.tx, context.now, job).await
     }

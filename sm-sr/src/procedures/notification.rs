@@ -5,7 +5,7 @@
 
 use rsp::{
     ids::{Aid, Eid, Iccid},
-    ota::script::{Script, ScriptResponse},
+    ota::script::ScriptResponse,
     sgp02::{
         eis::{ProfileInfo, ProfileState},
         es5,
@@ -16,6 +16,8 @@ use world::Fault;
 
 use super::{
     Function, Purpose,
+    card_status::{Answers, Command},
+    isd_r, one,
     queue::{self, advance, submit, under_way},
     switch::{self, Told},
 };
@@ -37,11 +39,11 @@ pub(crate) async fn notified(
 ) -> Result<(), Fault> {
     let Some(mut card) = context.card(eid).await? else { return Ok(()) };
     if let Some(last) = &card.last_notification
-        && last.sequence == notification.sequence
+        && last.sequence == notification.sequence_number
     {
         // It has not heard the confirmation, or there was none and will be none.
         if last.confirmed {
-            confirm(context, &card, notification.sequence, via).await?;
+            confirm(context, &card, notification.sequence_number, via).await?;
         }
         return Ok(());
     }
@@ -51,7 +53,7 @@ pub(crate) async fn notified(
     }
     let confirmed = !is_abandoned(&mut card, &notification);
     let mut taken = TakenNotification {
-        sequence: notification.sequence,
+        sequence: notification.sequence_number,
         kind: notification.kind,
         confirmed,
         left: None,
@@ -60,7 +62,7 @@ pub(crate) async fn notified(
         card.last_notification = Some(taken);
         return card.keep(context.tx);
     }
-    let changes = changed(&mut card, &notification.isd_p_aid);
+    let changes = changed(&mut card, &notification.isd_p);
     taken.left = changes.left(notification.kind);
     card.last_notification = Some(taken);
     card.keep(context.tx)?;
@@ -71,8 +73,8 @@ pub(crate) async fn notified(
                 &card,
                 operation,
                 notification.kind,
-                &notification.isd_p_aid,
-                notification.sequence,
+                &notification.isd_p,
+                notification.sequence_number,
             )
             .await?
         }
@@ -83,16 +85,14 @@ pub(crate) async fn notified(
     if told != Told::Confirming && notification.kind != NotificationType::ProfileChangeFailed {
         changes.tell(context, eid).await?;
     }
-    confirm(context, &card, notification.sequence, via).await?;
+    confirm(context, &card, notification.sequence_number, via).await?;
     if told == Told::Ended { advance(context, eid).await } else { Ok(()) }
 }
 
 /// Whether the card says that a change succeeded for which nobody waits any more.
 fn is_abandoned(card: &mut Card, notification: &DefaultNotification) -> bool {
     match (&card.abandoned, notification.kind) {
-        (Some(abandoned), NotificationType::ProfileChangeSucceeded) => {
-            *abandoned == notification.isd_p_aid
-        }
+        (Some(abandoned), NotificationType::ProfileChangeSucceeded) => *abandoned == notification.isd_p,
         // It has gone back, or to another one: whatever it was, it is over.
         (Some(_), NotificationType::ProfileChangeFailed | NotificationType::ProfileChangeAfterFallback) => {
             card.abandoned = None;
@@ -157,7 +157,7 @@ async fn confirm(
 ) -> Result<(), Fault> {
     let job = Job {
         eid: card.eid(),
-        target: Aid(Aid::ISD_R.to_vec()),
+        target: isd_r(),
         script: one(es5::handle_notification_confirmation(sequence)),
         valid_until: context.now.plus(context.config.confirmation_time),
         more_to_do: false,
@@ -204,8 +204,8 @@ pub(super) async fn confirmed(
 
 /// The ISD-Ps that the card has deleted because their POL1 asks for it.
 fn deleted_by_pol1(card: &mut Card, response: &ScriptResponse) -> Vec<ProfileInfo> {
-    let answers = super::card_status::Answers::of(response);
-    let Ok(data) = answers.only(super::card_status::Command::Confirm) else { return Vec::new() };
+    let answers = Answers::of(response);
+    let Ok(data) = answers.only(Command::Confirm) else { return Vec::new() };
     let deleted = match es5::deleted_isd_ps(data) {
         Ok(deleted) => deleted,
         Err(e) => {

@@ -1,22 +1,23 @@
 //! The queue of one card: who is next, and what ends a function.
 
 use rsp::{
-    ids::{Eid, Oid},
+    ids::Eid,
     sgp02::status::{Refusal, Status},
     time::Timestamp,
 };
-use rsp_server::No;
+use rsp_server::soap::No;
 use world::Fault;
 
 use super::{
-    Asker, AtCard, Function, Operation, Purpose, Started, Step, answer, answer::Outcome, attributes, connectivity,
-    create, delete, euicc_audit, handover, notification, send_data, switch, takeover,
+    Asker, AtCard, Function, Operation, Purpose, Started, Step, answer, answer::Outcome, attributes, check,
+    connectivity, create, delete, euicc_audit, handover, notification, send_data, switch, takeover,
 };
 use crate::{
     audit::{self, Done},
     context::Context,
     es5::{self, Job, JobOutcome},
-    records::{CARDS, Card, Deadline, Held, OPERATIONS, PREPARED, numbered, of_card},
+    outward,
+    records::{Card, Deadline, Held, OPERATIONS, PREPARED, numbered, of_card},
 };
 
 /// Takes a function in. It begins at once if nothing else is at the card.
@@ -29,15 +30,8 @@ pub(crate) async fn submit(
     asker: Option<Asker>,
     expires: Timestamp,
 ) -> Result<(), Fault> {
-    let mut operation = Operation {
-        eid,
-        number: 0,
-        function,
-        asker,
-        received: context.now,
-        expires,
-        step: Step::Waiting,
-    };
+    let mut operation =
+        Operation { eid, number: 0, function, asker, received: context.now, expires, step: Step::Waiting };
     let Some(mut card) = context.card(eid).await? else {
         let refusal = Status::EidUnknown.because("this SM-SR manages no such card").about(eid);
         return answer::answer(context, None, &operation, Outcome::refused(refusal)).await;
@@ -57,10 +51,10 @@ pub(crate) async fn submit(
 /// While the card is handed over nobody else gets at it; and a queue has an end.
 fn cannot_wait(context: &Context<'_, '_>, waiting: &[Operation]) -> Option<Refusal> {
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
-        return Some(Status::ProviderBusy.because("the card is being handed over to another SM-SR"));
+        return Some(check::handed_over());
     }
     (waiting.len() >= context.config.longest_queue).then(|| {
-        Status::ProviderBusy.because(format!("{} functions wait for this card already", waiting.len()))
+        Status::EuiccUnavailable.because(format!("{} functions wait for this card already", waiting.len()))
     })
 }
 
@@ -71,10 +65,7 @@ pub(crate) async fn operations(context: &mut Context<'_, '_>, eid: Eid) -> Resul
 }
 
 /// The function that is at the card.
-pub(crate) async fn under_way(
-    context: &mut Context<'_, '_>,
-    eid: Eid,
-) -> Result<Option<Operation>, Fault> {
+pub(crate) async fn under_way(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Operation>, Fault> {
     let all = operations(context, eid).await?;
     Ok(all.into_iter().find(|operation| !matches!(operation.step, Step::Waiting)))
 }
@@ -87,7 +78,7 @@ pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
         if waiting.iter().any(|operation| !matches!(operation.step, Step::Waiting)) {
             return Ok(());
         }
-        let Some(operation) = next(context, &card, waiting)? else { return Ok(()) };
+        let Some(operation) = next(context, &card, waiting) else { return Ok(()) };
         if begin(context, card, operation).await? {
             return Ok(());
         }
@@ -95,16 +86,10 @@ pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
 }
 
 /// Who is next: the first, unless somebody has a series of functions to finish and the time for it is not over.
-fn next(
-    context: &mut Context<'_, '_>,
-    card: &Card,
-    waiting: Vec<Operation>,
-) -> Result<Option<Operation>, Fault> {
+fn next(context: &Context<'_, '_>, card: &Card, waiting: Vec<Operation>) -> Option<Operation> {
     let held = card.held.as_ref().filter(|held| held.until > context.now);
-    let may = |operation: &Operation| {
-        held.is_none_or(|held| operation.asker_id() == Some(&held.by))
-    };
-    Ok(waiting.into_iter().find(may))
+    let may = |operation: &Operation| held.is_none_or(|held| operation.asker_id() == Some(&held.by));
+    waiting.into_iter().find(may)
 }
 
 /// Whether the function is under way now; otherwise it has ended.
@@ -116,7 +101,7 @@ async fn begin(
     match start(context, &mut card, &operation).await {
         Ok(Started::AtCard(what)) => {
             let job = operation.send(context, 0, what).await?;
-            operation.step = switch::first_step(&card, &operation.function, AtCard { job, part: 0 });
+            operation.step = switch::first_step(&mut card, &operation.function, AtCard { job, part: 0 });
             card.keep(context.tx)?;
             operation.keep(context)?;
             Ok(true)
@@ -139,23 +124,19 @@ async fn begin(
     }
 }
 
-async fn start(
-    context: &mut Context<'_, '_>,
-    card: &mut Card,
-    operation: &Operation,
-) -> Result<Started, No> {
+async fn start(context: &mut Context<'_, '_>, card: &mut Card, operation: &Operation) -> Result<Started, No> {
     match &operation.function {
         Function::CreateIsdP { .. } => create::start(context, card, operation),
-        Function::SendData { .. } => send_data::start(context, card, operation),
+        Function::SendData { .. } => send_data::start(card, operation),
         Function::UpdateConnectivityParameters { .. } => connectivity::start(card, operation),
         Function::EnableProfile(iccid) => switch::start_enable(card, operation, *iccid),
         Function::DisableProfile(iccid) => switch::start_disable(card, operation, *iccid),
         Function::DeleteProfile(iccid) => delete::start(card, operation, *iccid),
+        Function::AutoDelete(iccid) => Ok(delete::start_auto(card, *iccid)),
+        Function::CleanUp(iccid) => Ok(delete::start_clean_up(card, *iccid)),
         Function::MasterDelete { iccid, token } => delete::start_master(card, operation, *iccid, token),
         Function::SetFallBackAttribute(iccid) => attributes::start_fallback(card, operation, *iccid),
-        Function::SetEmergencyProfileAttribute(iccid) => {
-            attributes::start_emergency(card, operation, *iccid)
-        }
+        Function::SetEmergencyProfileAttribute(iccid) => attributes::start_emergency(card, operation, *iccid),
         Function::AuditEis(iccids) => euicc_audit::start(card, operation, iccids),
         Function::SmsrChange(target) => handover::start(context, card, operation, target).await,
     }
@@ -228,7 +209,7 @@ pub(crate) async fn job_ended(
     job: &Job,
     outcome: JobOutcome,
 ) -> Result<(), Fault> {
-    match &job.purpose {
+    match &outward::from_text(&job.purpose)? {
         Purpose::Operation { number, part } => {
             operation_answered(context, job.eid, *number, *part, outcome).await
         }
@@ -271,31 +252,34 @@ async fn answered(
     operation: Operation,
     outcome: JobOutcome,
 ) -> Result<(), Fault> {
-    let response = match outcome {
-        JobOutcome::Answered(response) => response,
+    let (response, found_done) = match outcome {
+        JobOutcome::Answered(response) => (response, false),
+        JobOutcome::FoundDone(response) => (response, true),
         JobOutcome::Expired => return expire(context, card, operation).await,
         other => {
             let refusal = answer::undelivered(other);
-            not_done(context, &mut card, &operation)?;
+            not_done(&mut card, &operation);
             return end(context, card, operation, Outcome::refused(refusal)).await;
         }
     };
     let outcome = match &operation.function {
-        Function::CreateIsdP { iccid, .. } => create::answered(context, &mut card, *iccid, &response)?,
+        Function::CreateIsdP { iccid, .. } => create::answered(&mut card, *iccid, &response, found_done),
         Function::SendData { .. } => send_data::answered(&response),
         Function::UpdateConnectivityParameters { .. } => connectivity::answered(&response),
-        Function::DeleteProfile(iccid) | Function::MasterDelete { iccid, .. } => {
-            delete::answered(context, &mut card, &operation, *iccid, &response).await?
+        Function::DeleteProfile(iccid)
+        | Function::AutoDelete(iccid)
+        | Function::CleanUp(iccid)
+        | Function::MasterDelete { iccid, .. } => {
+            delete::answered(context, &mut card, &operation, *iccid, &response, found_done).await?
         }
         Function::SetFallBackAttribute(iccid) => {
-            attributes::fallback_answered(context, &mut card, &operation, *iccid, &response).await?
+            attributes::fallback_answered(context, &mut card, &operation, *iccid, &response, found_done)
+                .await?
         }
         Function::SetEmergencyProfileAttribute(iccid) => {
             attributes::emergency_answered(context, &mut card, &operation, *iccid, &response).await?
         }
-        Function::AuditEis(_) => {
-            return euicc_audit::answered(context, card, operation, &response).await;
-        }
+        Function::AuditEis(_) => euicc_audit::answered(&mut card, context.now, &response),
         // They are never in this step.
         Function::EnableProfile(_) | Function::DisableProfile(_) | Function::SmsrChange(_) => return Ok(()),
     };
@@ -303,22 +287,21 @@ async fn answered(
 }
 
 /// Takes back what was done to the EIS in expectation of the card's doing.
-fn not_done(
-    context: &mut Context<'_, '_>,
-    card: &mut Card,
-    operation: &Operation,
-) -> Result<(), Fault> {
-    match operation.function {
-        Function::CreateIsdP { iccid, .. } => create::undone(context, card, iccid),
-        _ => Ok(()),
+fn not_done(card: &mut Card, operation: &Operation) {
+    if let Function::CreateIsdP { iccid, .. } = operation.function {
+        create::undone(card, iccid);
     }
 }
 
 /// The validity period is over. The card may or may not have done it.
-async fn expire(context: &mut Context<'_, '_>, mut card: Card, operation: Operation) -> Result<(), Fault> {
+pub(super) async fn expire(
+    context: &mut Context<'_, '_>,
+    mut card: Card,
+    operation: Operation,
+) -> Result<(), Fault> {
     match &operation.step {
         Step::Waiting => {}
-        Step::AtCard(at_card) => es5::cancel(context.tx, &at_card.job).await?,
+        Step::AtCard(at_card) => es5::cancel(context.tx, context.now, &at_card.job).await?,
         Step::Switching(switching) => switch::abandon(context, &mut card, switching).await?,
         Step::HandingOver(handing_over) => handover::abandon(context, handing_over).await?,
     }
@@ -332,7 +315,7 @@ async fn expire(context: &mut Context<'_, '_>, mut card: Card, operation: Operat
     match uncertain {
         Some(iccid) => {
             let until = context.now.plus(context.config.own_function_time);
-            Box::pin(submit(context, eid, Function::DeleteProfile(iccid), None, until)).await
+            Box::pin(submit(context, eid, Function::CleanUp(iccid), None, until)).await
         }
         None => Ok(()),
     }

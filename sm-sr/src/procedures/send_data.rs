@@ -6,13 +6,13 @@
 use rsp::{
     der::DecodeError,
     ids::Aid,
-    ota::script::{Command as ScriptCommand, Script, ScriptResponse},
+    ota::script::{Command, Script, ScriptResponse},
     sgp02::{
         eis::{ProfileInfo, ProfileState},
         status::{Refusal, Status},
     },
 };
-use rsp_server::No;
+use rsp_server::soap::No;
 
 use super::{
     Function, Operation, Started, ToCard,
@@ -31,7 +31,8 @@ pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, No> {
     }
     let script = script_of(data.as_slice())
         .map_err(|e| Status::FormatInvalid.because(format!("Data is no command script: {e}")))?;
-    let own = |profile: &&ProfileInfo| operation.asker_id().is_some() && profile.smdp_id.as_ref() == operation.asker_id();
+    let caller = operation.asker_id();
+    let own = |profile: &&ProfileInfo| caller.is_some() && profile.smdp_id.as_ref() == caller;
     let own: Vec<&ProfileInfo> = card.eis.profile_info.iter().filter(own).collect();
     if sd_aid.0 == Aid::ISD_R || sd_aid.0 == Aid::ECASD {
         for_key_establishment(&own, sd_aid, &script)?;
@@ -50,7 +51,7 @@ pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, No> {
 
 /// Every form in which a script comes: definite, indefinite, and the commands by themselves.
 pub(super) fn script_of(octets: &[u8]) -> Result<Script, DecodeError> {
-    Script::from_bytes(octets)
+    Script::parse(octets)
 }
 
 /// The commands of SGP.02 section 3.1.2 at the ISD-R, and reading at the ECASD; for a caller that has an empty ISD-P.
@@ -59,17 +60,16 @@ fn for_key_establishment(own: &[&ProfileInfo], sd_aid: &Aid, script: &Script) ->
     if !own.iter().any(|profile| profile.state == ProfileState::Created) {
         return no("only an SM-DP whose ISD-P has no keys yet sends anything to this security domain");
     }
-    for command in script.commands() {
+    for command in &script.commands {
         let allowed = match command {
-            ScriptCommand::CApdu(apdu) if sd_aid.0 == Aid::ECASD => matches!(apdu.as_slice(), [0x80, 0xCA, ..]),
-            ScriptCommand::CApdu(apdu) => match apdu.as_slice() {
+            Command::Apdu(apdu) if sd_aid.0 == Aid::ECASD => matches!(apdu.as_slice(), [0x80, 0xCA, ..]),
+            Command::Apdu(apdu) => match apdu.as_slice() {
                 // INSTALL [for personalization], of one of its own.
                 [0x80, 0xE6, 0x20, 0x00, _, data @ ..] => names_own(own, data),
                 // STORE DATA with DGI 3A01 (its certificate) or 3A02 (its one-time key).
                 [0x80, 0xE2, _, _, _, 0x3A, 0x01 | 0x02, ..] => true,
                 _ => false,
             },
-            ScriptCommand::ScriptChaining(_) => true,
             _ => false,
         };
         if !allowed {

@@ -6,23 +6,23 @@
 
 use rsp::{
     ids::{Aid, Iccid},
-    ota::script::{Script, ScriptResponse},
     sgp02::{
+        Octets,
         eis::{Pol2Action, ProfileState},
         es5,
         notification::NotificationType,
-        status::{Refusal, Status},
+        status::Status,
     },
 };
-use rsp_server::No;
+use rsp_server::soap::No;
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    AtCard, Function, Operation, Started, Step, ToCard,
+    Asker, AtCard, Function, Operation, Started, Step, ToCard,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check,
+    check, one,
     queue::{self, end},
 };
 use crate::{
@@ -109,18 +109,19 @@ pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) ->
 }
 
 /// The step in which a function is once its script is on its way.
-pub(super) fn first_step(card: &Card, function: &Function, at_card: AtCard) -> Step {
+pub(super) fn first_step(card: &mut Card, function: &Function, at_card: AtCard) -> Step {
     let expected = match function {
         Function::EnableProfile(iccid) => card.profile(*iccid),
         Function::DisableProfile(_) => card.fallback(),
         _ => return Step::AtCard(at_card),
     };
-    match expected {
-        Some(expected) => Step::Switching(Switching {
-            expected: expected.isd_p_aid.clone(),
-            leaving: card.enabled().map(|profile| profile.iccid),
-            at: SwitchStep::Answer(at_card),
-        }),
+    match expected.map(|profile| profile.isd_p_aid.clone()) {
+        Some(expected) => {
+            // What was given up before is no longer what is wanted or not.
+            card.abandoned = None;
+            let leaving = card.enabled().map(|profile| profile.iccid);
+            Step::Switching(Switching { expected, leaving, at: SwitchStep::Answer(at_card) })
+        }
         // Both have been looked for when the function began.
         None => Step::AtCard(at_card),
     }
@@ -147,14 +148,14 @@ pub(super) async fn answered(
             data
         }
         // The audit has found the change, which the notification will tell as well.
-        JobOutcome::FoundDone(_) => Vec::new(),
+        JobOutcome::FoundDone(_) => Octets::default(),
         JobOutcome::Expired => return queue::expire(context, card, operation).await,
         other => {
             let refusal = answer::undelivered(other);
             return end(context, card, operation, Outcome::refused(refusal)).await;
         }
     };
-    switching.at = SwitchStep::Notification { data: Octets(data) };
+    switching.at = SwitchStep::Notification { data };
     operation.step = Step::Switching(switching);
     operation.keep(context)
 }
@@ -187,8 +188,9 @@ pub(super) async fn notified(
             Ok(Told::Confirming)
         }
         NotificationType::ProfileChangeFailed => {
-            let why = Status::EuiccExecutionError
-                .because("the card could not use the network of the profile, or was not confirmed, and has gone back");
+            let why = Status::EuiccExecutionError.because(
+                "the card could not use the network of the profile, or was not confirmed, and has gone back",
+            );
             end(context, card.clone(), operation, Outcome::refused(why)).await?;
             Ok(Told::Ended)
         }
@@ -200,7 +202,8 @@ pub(super) async fn notified(
         }
         // It changed to something else than was asked for.
         NotificationType::ProfileChangeSucceeded => {
-            let why = Status::EuiccExecutionError.because(format!("the card has enabled ISD-P {enabled} instead"));
+            let why =
+                Status::EuiccExecutionError.because(format!("the card has enabled ISD-P {enabled} instead"));
             end(context, card.clone(), operation, Outcome::refused(why)).await?;
             Ok(Told::Ended)
         }
@@ -235,11 +238,11 @@ pub(super) async fn confirmed(
     let entered = card.profile_in(&switching.expected).cloned();
     for (profile, news) in [(left, News::Disabled), (entered, News::Enabled)] {
         if let Some(profile) = profile {
-            let asker = operation.asker.as_ref();
+            let asker = operation.asker.as_ref().map(Asker::by);
             notifications::tell_owner(context, operation.eid, &profile, news, asker).await?;
         }
     }
-    end(context, card, operation, Outcome::done().with_data(data.map(|data| data.0).unwrap_or_default())).await
+    end(context, card, operation, Outcome::done().with_data(data.unwrap_or_default())).await
 }
 
 /// Nobody waits for the change any more: the card is to go back, which it does when its notification is not confirmed.

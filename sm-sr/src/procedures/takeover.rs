@@ -4,39 +4,61 @@
 //! point of no return: before it, whatever goes wrong ends the handover and nothing has changed; after it the card is
 //! ours, and what could not be finished is at most a warning.
 
-use crypto::{Curve, PublicKey, SecretKey};
+use crypto::{
+    AesKey, Curve, PublicKey, SecretKey,
+    key_establishment::{EstablishedKeys, KeyUsage, SharedInfo},
+};
 use rsp::{
+    der::tlv,
     ids::{Eid, Oid},
+    ota::{
+        script::Script,
+        sms::Address,
+        trigger::{SecurityParameters, SessionParameters, SessionTrigger},
+    },
     sgp02::{
-        BaseRequest, BaseResponse, Octets, Response as _,
+        BaseResponse, Function, Octets, Response as _,
         eis::{Eis, Keyset, KeysetType, OperationType, SecurityDomain},
+        es5::{self, EphemeralKeyForm, KeyAgreement, KeyType, SmsrAddressing},
         es7,
         status::{Refusal, Status},
     },
     time::Timestamp,
 };
-use rsp_server::{No, soap::Ticket};
+use rsp_server::soap::{self, No, NoAnswer, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
     Purpose, answer,
     card_status::{Answers, Command},
+    isd_r,
 };
 use crate::{
     audit, check_eis,
+    config::CardAddress,
     context::Context,
-    es5::{self as bearer, Effect, Job, JobOutcome},
+    es5::{self as bearer, Bearer, Effect, Identity, Job, JobOutcome},
     notifications,
-    outward::{self, Continuation, NoAnswer},
+    outward::{self, Continuation},
     records::{Card, Deadline, Key, KeySet, Keys, PREPARED, SCP80_VERSIONS, SCP81_VERSIONS, TAKEOVERS},
 };
+
+/// How the key set is made: a set of the same version goes first, the card adds a number of its own, and a certificate has
+/// come before. Sources differ; this is what most of them send.
+const SCENARIO_PARAMETER: u8 =
+    KeyAgreement::DELETE_EXISTING | KeyAgreement::DERIVATION_RANDOM | KeyAgreement::CERTIFICATE;
+
+/// In which form the one-time key goes to the card.
+const KEY_FORM: EphemeralKeyForm = EphemeralKeyForm::Point;
 
 /// A card that is being taken over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Takeover {
     /// The call of ES7.HandoverEUICC; none once it has been answered.
     pub ticket: Option<Ticket>,
+    /// With which one-time keys agree: the card's, 04 || X || Y.
+    pub ecasd_key: Octets,
     /// Who has the card.
     pub from: Oid,
     /// What it says of the card.
@@ -59,22 +81,13 @@ pub enum Awaits {
         /// The private one-time key.
         secret: Key,
         /// What was signed.
-        agreement: Agreement,
+        agreement: KeyAgreement,
     },
     /// The card, which is ours: it is to forget the other SM-SR.
     Finalised {
         /// Its key for HTTPS from then on, if it can that.
         psk: Option<Psk>,
     },
-}
-
-/// How the key set is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Agreement {
-    /// Its version number.
-    pub version: u8,
-    /// Its first counter.
-    pub counter: u64,
 }
 
 /// A key that the card is to take for HTTPS.
@@ -98,7 +111,10 @@ pub(crate) async fn begin(
         return already_here(context, &card, caller, &ticket).await;
     }
     if context.tx.get(&TAKEOVERS, &eid.to_string()).await?.is_some() {
-        return Err(Status::EuiccUnavailable.because("this card is being handed over already").about(eid).into());
+        return Err(Status::EuiccUnavailable
+            .because("this card is being handed over already")
+            .about(eid)
+            .into());
     }
     let prepared = context.tx.get(&PREPARED, &eid.to_string()).await?;
     let expected = prepared.filter(|prepared| prepared.until > context.now && prepared.current == *caller);
@@ -114,22 +130,24 @@ pub(crate) async fn begin(
             .about(&eis.smsr_id)
             .into());
     }
-    check_eis::check(context, &eis)?;
+    let checked = check_eis::check(context, &eis)?;
+    let asked = ticket.expires.map(|until| until.since(context.now));
     let takeover = Takeover {
         from: caller.clone(),
         since: context.now,
-        expires: outward::expires(context, &ticket),
+        expires: context.now.plus(context.config.validity(asked)),
         ticket: Some(ticket),
+        ecasd_key: Octets(checked.ecasd.public_key.to_sec1().to_vec()),
         eis,
         awaits: Awaits::Challenge,
     };
     let request = es7::AuthenticateSmsrRequest {
-        base: call(context, &takeover),
+        base: outward::call(context, takeover.expires),
         eid: Some(eid),
         eis: None,
         smsr_certificate: Octets(context.credentials.card_certificate().to_vec()),
     };
-    ask::<es7::AuthenticateSmsr>(context, &takeover, request, Continuation::Challenge(eid)).await?;
+    ask::<es7::AuthenticateSmsr>(context, &takeover, request, &Continuation::Challenge(eid)).await?;
     context.set_deadline(takeover.expires, &Deadline::Takeover(eid))?;
     Ok(takeover.keep(context)?)
 }
@@ -164,23 +182,15 @@ impl Takeover {
     }
 }
 
-fn call(context: &Context<'_, '_>, takeover: &Takeover) -> BaseRequest {
-    BaseRequest {
-        validity_period: Some(takeover.expires.since(context.now).as_secs()),
-        ..outward::call(context)
-    }
-}
-
-async fn ask<F>(
+/// Asks the SM-SR that has the card.
+async fn ask<F: Function>(
     context: &mut Context<'_, '_>,
     takeover: &Takeover,
     request: F::Request,
-    continuation: Continuation,
-) -> Result<(), No>
-where
-    F: rsp::sgp02::Function,
-{
-    let Some(from) = context.peer(&takeover.from).await?.filter(|peer| peer.endpoint.is_some()) else {
+    continuation: &Continuation,
+) -> Result<(), No> {
+    let from: Option<soap::Peer> = context.peer(&takeover.from).await?.and_then(|peer| peer.endpoint());
+    let Some(from) = from else {
         return Err(Status::SmsrInaccessible
             .because("this SM-SR does not know where the other one is")
             .about(&takeover.from)
@@ -199,20 +209,21 @@ async fn abort(context: &mut Context<'_, '_>, takeover: &Takeover, base: BaseRes
     respond(context, takeover, base).await
 }
 
-async fn respond(context: &mut Context<'_, '_>, takeover: &Takeover, base: BaseResponse) -> Result<(), Fault> {
+async fn respond(
+    context: &mut Context<'_, '_>,
+    takeover: &Takeover,
+    base: BaseResponse,
+) -> Result<(), Fault> {
     let Some(ticket) = &takeover.ticket else { return Ok(()) };
-    let base = BaseResponse {
-        processing_start: Some(takeover.since),
-        processing_end: Some(context.now),
-        ..base
-    };
+    let base =
+        BaseResponse { processing_start: Some(takeover.since), processing_end: Some(context.now), ..base };
     outward::reply::<es7::HandoverEuicc>(context, ticket, es7::HandoverEuiccResponse::only(base)).await
 }
 
 /// Why the other SM-SR did not do what it was asked.
 fn refused(base: &BaseResponse, what: &str) -> BaseResponse {
-    let why = Status::SmsrExecutionError
-        .because(format!("{what} ended with {}", base.function_execution_status));
+    let why =
+        Status::SmsrExecutionError.because(format!("{what} ended with {}", base.function_execution_status));
     BaseResponse::failed(&why)
 }
 
@@ -221,7 +232,7 @@ fn unanswered(no: &NoAnswer) -> BaseResponse {
 }
 
 /// The card has checked our certificate and challenges us: we sign, with a one-time key.
-pub(super) async fn challenged(
+pub(crate) async fn challenged(
     context: &mut Context<'_, '_>,
     eid: Eid,
     answer: Result<es7::AuthenticateSmsrResponse, NoAnswer>,
@@ -241,23 +252,23 @@ pub(super) async fn challenged(
         let why = Status::IsdRExecutionError.because("no key version number of SCP80 is free");
         return abort(context, &takeover, BaseResponse::failed(&why)).await;
     };
-    let agreement = Agreement { version, counter: 0 };
+    let agreement = KeyAgreement::scp80(SCENARIO_PARAMETER, version, 0);
     let secret = SecretKey::generate(Curve::P256, &mut |octets| context.world.dice.fill(octets));
-    let signed = agreement.signed(&secret.public_key(), challenge.as_slice());
+    let public = KEY_FORM.contents(&secret.public_key().to_sec1());
+    let signed = agreement.signed(&public, challenge.as_slice());
     let request = es7::CreateAdditionalKeySetRequest {
-        base: call(context, &takeover),
+        base: outward::call(context, takeover.expires),
         eid,
         key_version_number: version,
-        initial_sequence_counter: agreement.counter,
+        initial_sequence_counter: 0,
         ecc_key_length: es7::EccKeyLength::Ecc256,
         scenario_parameter: SCENARIO_PARAMETER,
         host_id: Octets::default(),
-        ephemeral_public_key: Octets(secret.public_key().to_sec1().to_vec()),
+        ephemeral_public_key: Octets(public),
         signature: Octets(context.credentials.card_key().sign(&signed).as_bytes().to_vec()),
     };
-    takeover.awaits =
-        Awaits::Receipt { secret: Key::new(secret.to_bytes().expose().to_vec()), agreement };
-    match ask::<es7::CreateAdditionalKeySet>(context, &takeover, request, Continuation::Receipt(eid)).await {
+    takeover.awaits = Awaits::Receipt { secret: Key::new(secret.to_bytes().expose().to_vec()), agreement };
+    match ask::<es7::CreateAdditionalKeySet>(context, &takeover, request, &Continuation::Receipt(eid)).await {
         Ok(()) => takeover.keep(context),
         Err(No::Refusal(refusal)) => abort(context, &takeover, BaseResponse::failed(&refusal)).await,
         Err(No::Fault(fault)) => Err(fault),
@@ -274,7 +285,7 @@ fn free_version(eis: &Eis, of: &std::ops::RangeInclusive<u8>) -> Option<u8> {
 }
 
 /// The card has made the key set and proves it: from here on it is ours.
-pub(super) async fn receipted(
+pub(crate) async fn receipted(
     context: &mut Context<'_, '_>,
     eid: Eid,
     answer: Result<es7::CreateAdditionalKeySetResponse, NoAnswer>,
@@ -288,8 +299,7 @@ pub(super) async fn receipted(
         }
         Ok(response) => response,
     };
-    let made = agreement.key_set(&takeover.eis, secret, &response);
-    let set = match made {
+    let set = match key_set(&takeover, secret, agreement, &response) {
         Ok(set) => set,
         Err(refusal) => return abort(context, &takeover, BaseResponse::failed(&refusal)).await,
     };
@@ -310,19 +320,49 @@ pub(super) async fn receipted(
     context.tx.delete(&PREPARED, &eid.to_string());
     let job = Job {
         eid,
-        target: rsp::ids::Aid(rsp::ids::Aid::ISD_R.to_vec()),
+        target: isd_r(),
         script,
         valid_until: context.now.plus(context.config.own_function_time),
         more_to_do: false,
         urgent: true,
         // The card knows us by short messages alone until it has the key for HTTPS.
-        via: Some(bearer::Bearer::Sms),
+        via: Some(Bearer::Sms),
         effect: Effect::KeySet,
         purpose: Purpose::Takeover.to_text()?,
     };
     bearer::enqueue(context.tx, context.now, job).await?;
     takeover.awaits = Awaits::Finalised { psk };
     takeover.keep(context)
+}
+
+/// The key set that the card has made with us, if its receipt proves it.
+fn key_set(
+    takeover: &Takeover,
+    secret: &Key,
+    agreement: &KeyAgreement,
+    response: &es7::CreateAdditionalKeySetResponse,
+) -> Result<KeySet, Refusal> {
+    let bad = |why: &str| Status::EcasdCertificateVerificationFailed.because(why);
+    let secret = <[u8; 32]>::try_from(secret.expose()).ok();
+    let secret = secret.and_then(|secret| SecretKey::from_bytes(Curve::P256, &secret).ok());
+    let card = PublicKey::from_sec1(Curve::P256, takeover.ecasd_key.as_slice()).ok();
+    let shared = secret.zip(card).and_then(|(secret, card)| secret.agree(&card).ok());
+    let shared = shared.ok_or_else(|| bad("the key of the ECASD agrees with none"))?;
+    let random = response.derivation_random.as_ref().map(Octets::as_slice);
+    if random.is_none() {
+        return Err(bad("the card has added no number of its own to the derivation"));
+    }
+    let info =
+        SharedInfo { usage: KeyUsage::ThreeKeys, derivation_random: random, host_id: None, card_id: None };
+    let derived = EstablishedKeys::derive(&shared, &info);
+    let receipt = response.receipt.clone().unwrap_or_default();
+    if !derived.is_receipt(receipt.as_slice(), &agreement.to_bytes(), random) {
+        return Err(bad("the card's receipt does not fit the keys that were agreed upon"));
+    }
+    let [kic, kid, dek] = derived.keys.as_slice() else { return Err(bad("there are not three keys")) };
+    let key = |key: &crypto::Secret<[u8; 16]>| Key::new(key.expose().to_vec());
+    let keys = Keys::Scp80 { kic: key(kic), kid: key(kid), dek: key(dek), counter: 0 };
+    Ok(KeySet { version: agreement.key_version, keys })
 }
 
 /// The records of the card that is ours now.
@@ -369,22 +409,58 @@ fn offer_psk(context: &Context<'_, '_>, eis: &Eis) -> Option<Psk> {
     Some(Psk { version, key: Key::new(context.world.random::<16>().to_vec()) })
 }
 
-/// What the card is told by its new SM-SR: where that is, its key for HTTPS, and to forget the old one's keys.
-fn farewell(
-    context: &Context<'_, '_>,
-    eis: &Eis,
-    set: &KeySet,
-    psk: Option<&Psk>,
-) -> Result<Script, Fault> {
+/// What the card is told by its new SM-SR: where that is, its key for HTTPS, and at last to forget the old one's keys.
+fn farewell(context: &Context<'_, '_>, eis: &Eis, set: &KeySet, psk: Option<&Psk>) -> Result<Script, Fault> {
     let mut apdus = Vec::new();
-    if let Some(address) = addressing(&context.config.card_address) {
-        apdus.push(address);
-    }
+    let to = addressing(&context.config.card_address, eis.eum_signed_info.eid, psk);
+    apdus.extend(to.map(|to| es5::update_smsr_addressing(&to)));
     if let (Some(psk), Keys::Scp80 { dek, .. }) = (psk, &set.keys) {
-        apdus.push(put_psk(psk, dek)?);
+        let (dek, key) = (AesKey::from(*dek.aes128()?.expose()), AesKey::from(*psk.key.aes128()?.expose()));
+        let wrapped = dek.wrap(&key);
+        apdus.push(es5::put_key(psk.version, PSK_ID, KeyType::TlsPsk, 16, &wrapped, &key.check_value()));
     }
-    apdus.push(forget_keys(eis.isd_r.as_ref()));
+    let old = key_ranges(eis.isd_r.as_ref());
+    if !old.is_empty() {
+        apdus.push(es5::finalise_isd_r_handover(&old));
+    }
     Ok(Script::of_apdus(apdus))
+}
+
+/// Where the card finds us, if there is anything to tell.
+fn addressing(address: &CardAddress, eid: Eid, psk: Option<&Psk>) -> Option<SmsrAddressing> {
+    let sms = address.sms.as_ref().and_then(|digits| Address::new(INTERNATIONAL, digits));
+    let https = address.https.as_ref().zip(psk).map(|(session, psk)| {
+        let identity = Identity { eid, key_id: PSK_ID, kvn: psk.version };
+        let session = SessionParameters {
+            security: Some(SecurityParameters {
+                psk_identity: identity.to_string().into_bytes(),
+                key_version: psk.version,
+                key_identifier: PSK_ID,
+            }),
+            ..session.clone()
+        };
+        let trigger = SessionTrigger { session: Some(session), dns: None }.to_bytes();
+        tlv::split(&trigger).map(|(_, contents)| contents.to_vec()).unwrap_or_default()
+    });
+    let to = SmsrAddressing { sms: sms.map(|address| address.value()), https, dns: None };
+    (to != SmsrAddressing::default()).then_some(to)
+}
+
+/// The identifier of a pre-shared key within its set.
+const PSK_ID: u8 = 1;
+
+/// Type of number: international, of the ISDN plan.
+const INTERNATIONAL: u8 = 0x91;
+
+/// The key sets of the former SM-SR: those of SCP80 and SCP81, from the first key to the last.
+fn key_ranges(isd_r: Option<&SecurityDomain>) -> Vec<(u8, u8, u8)> {
+    let range = |set: &Keyset| {
+        let is_its = SCP80_VERSIONS.contains(&set.version) || SCP81_VERSIONS.contains(&set.version);
+        let indexes = || set.key.iter().map(|key| key.index);
+        let range = indexes().min().zip(indexes().max());
+        range.filter(|_| is_its).map(|(first, last)| (set.version, first, last))
+    };
+    isd_r.iter().flat_map(|isd_r| &isd_r.keyset).filter_map(range).collect()
 }
 
 /// The card has done what its new SM-SR told it first, or has not: it is ours all the same.
@@ -399,15 +475,16 @@ pub(super) async fn finalised(
     let warning = match outcome {
         JobOutcome::Answered(response) | JobOutcome::FoundDone(response) => {
             let answers = Answers::of(&response);
-            let commands = expected_commands(context, psk.is_some());
+            let told = addressing(&context.config.card_address, eid, psk.as_ref()).is_some();
+            let commands = usize::from(told)
+                + usize::from(psk.is_some())
+                + usize::from(!key_ranges(takeover.eis.isd_r.as_ref()).is_empty());
             let wrong = (0..commands).find_map(|nth| answers.nth(nth, Command::Finalise).err());
-            // PUT KEY is the last but one.
-            let has_psk = answers.nth(commands.saturating_sub(2), Command::Finalise).is_ok();
+            // PUT KEY comes after the address.
+            let has_psk = answers.nth(usize::from(told), Command::Finalise).is_ok();
             if let Some(psk) = psk.as_ref().filter(|_| has_psk) {
-                let set = KeySet {
-                    version: psk.version,
-                    keys: Keys::Scp81 { psk: psk.key.clone(), dek: None },
-                };
+                let set =
+                    KeySet { version: psk.version, keys: Keys::Scp81 { psk: psk.key.clone(), dek: None } };
                 if let Some(isd_r) = &mut card.eis.isd_r {
                     isd_r.keyset.push(described(&set));
                 }

@@ -1,0 +1,101 @@
+//! What goes to others, and what comes back on it: through the outbox of [`rsp_server::soap`].
+
+use rsp::{
+    ids::Eid,
+    sgp02::{BaseRequest, Function, Notification, es7},
+    time::Timestamp,
+};
+use rsp_server::soap::{self, Ended, Ticket};
+use serde::{Deserialize, Serialize};
+use world::Fault;
+
+use crate::{
+    context::Context,
+    procedures::{handover, takeover},
+    records::Peer,
+};
+
+/// What goes on when a question of ours has been answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Continuation {
+    /// ES7.HandoverEUICC: the function by which a card is handed over.
+    Handover {
+        /// The card.
+        eid: Eid,
+        /// The function.
+        number: u64,
+    },
+    /// ES7.AuthenticateSMSR, for a card that is taken over.
+    Challenge(Eid),
+    /// ES7.CreateAdditionalKeySet, for a card that is taken over.
+    Receipt(Eid),
+}
+
+/// Tells a peer, if it has an address.
+pub(crate) async fn tell<N: Notification>(
+    context: &mut Context<'_, '_>,
+    to: &Peer,
+    message: &N,
+) -> Result<(), Fault> {
+    let Some(to) = to.endpoint() else { return Ok(()) };
+    context.sender.notify(context.tx, context.now, &to, message).await
+}
+
+/// Asks a peer that has an address; [`resumed`] hears of the answer.
+pub(crate) async fn ask<F: Function>(
+    context: &mut Context<'_, '_>,
+    to: &soap::Peer,
+    request: F::Request,
+    continuation: &Continuation,
+    until: Timestamp,
+) -> Result<(), Fault> {
+    let continuation = to_text(continuation)?;
+    context.sender.ask::<F>(context.tx, context.now, to, request, until, continuation).await
+}
+
+/// Answers a call that was taken in.
+pub(crate) async fn reply<F: Function>(
+    context: &mut Context<'_, '_>,
+    ticket: &Ticket,
+    response: F::Response,
+) -> Result<(), Fault> {
+    context.sender.answer::<F>(context.tx, context.now, ticket, response).await
+}
+
+/// What a question of ours begins with; its identifier is drawn when it is put into the outbox.
+pub(crate) fn call(context: &Context<'_, '_>, until: Timestamp) -> BaseRequest {
+    BaseRequest { validity_period: Some(until.since(context.now).as_secs()), ..BaseRequest::new("") }
+}
+
+/// A question of ours has been answered, or will not be.
+pub(crate) async fn resumed(context: &mut Context<'_, '_>, ended: &Ended) -> Result<(), Fault> {
+    match from_text(&ended.continuation)? {
+        Continuation::Handover { eid, number } => {
+            handover::resumed(context, eid, number, ended.response::<es7::HandoverEuicc>()).await
+        }
+        Continuation::Challenge(eid) => {
+            takeover::challenged(context, eid, ended.response::<es7::AuthenticateSmsr>()).await
+        }
+        Continuation::Receipt(eid) => {
+            takeover::receipted(context, eid, ended.response::<es7::CreateAdditionalKeySet>()).await
+        }
+    }
+}
+
+/// A value that others keep for us as text.
+pub(crate) fn to_text<T: Serialize>(value: &T) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|e| {
+        Fault::caused_by(e, "cannot write down how to go on", "report this: it does not fit JSON")
+    })
+}
+
+/// The same, read.
+pub(crate) fn from_text<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|e| {
+        Fault::caused_by(
+            e,
+            "cannot go on with what was answered",
+            "the store was written by another version or damaged; restore a copy of it, or start with an empty one",
+        )
+    })
+}

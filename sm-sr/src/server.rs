@@ -1,0 +1,341 @@
+//! The server's shell: the parts put together. Every decision is taken in a transaction that one of them commits.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use rsp::{
+    ids::{Eid, Iccid, Oid},
+    ota::secured_packet::Counter,
+    sgp02::{
+        eis::{AuditTrailRecord, Eis},
+        notification::DefaultNotification,
+    },
+    time::Timestamp,
+};
+use rsp_server::soap::{self, Call, Ended, Reply, Sender, Soap, Ticket};
+use world::{BoxFuture, Events, Fault, Link, PhoneNumber, Records, Tx, World};
+
+use crate::{
+    config::Config,
+    context::Context,
+    credentials::Credentials,
+    es5::{Bearer, CardAccess, Engine, Es5Config, Job, JobId, JobOutcome, Procedures, PskKey, Scp80KeySet},
+    outward,
+    procedures::{self, Function, MasterDeleteToken, Operation},
+    records::{ADDRESSES, AUDIT, CARDS, Card, DEADLINES, Keys, OPERATIONS, PEERS, Peer, due_at, of_card},
+    router,
+};
+
+/// An SM-SR. A clone is the same server; so is another one on the same records.
+#[derive(Clone)]
+pub struct SmSr(Arc<Inner>);
+
+struct Inner {
+    core: Arc<Core>,
+    records: Arc<dyn Records>,
+    soap: Soap,
+    engine: Engine,
+}
+
+/// What decides: behind the web services, and behind the cards.
+struct Core {
+    config: Config,
+    credentials: Credentials,
+    sender: Sender,
+    world: World,
+}
+
+impl Core {
+    fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r> {
+        let Self { config, credentials, sender, world } = self;
+        Context { tx, config, credentials, sender, world, now }
+    }
+}
+
+impl soap::Party for Core {
+    fn peer<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        id: &'a Oid,
+    ) -> BoxFuture<'a, Result<Option<soap::Peer>, Fault>> {
+        Box::pin(async move {
+            let peer = tx.get(&PEERS, &id.to_string()).await?;
+            // Whoever is not told anything still may ask; its answers go to where it says.
+            Ok(peer.map(|peer| soap::Peer {
+                endpoint: peer.endpoint.unwrap_or_default(),
+                id: peer.id,
+                namespace: peer.namespace,
+            }))
+        })
+    }
+
+    fn decide<'a>(&'a self, tx: &'a mut Tx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Reply, Fault>> {
+        Box::pin(async move { router::decide(&mut self.context(tx, call.received), call).await })
+    }
+
+    fn resumed<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        now: Timestamp,
+        ended: &'a Ended,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move { outward::resumed(&mut self.context(tx, now), ended).await })
+    }
+
+    /// Functions end by their own deadlines, with what is to be called back from the card.
+    fn expired<'a>(
+        &'a self,
+        _: &'a mut Tx<'_>,
+        _: Timestamp,
+        _: &'a Ticket,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(async { Ok(false) })
+    }
+}
+
+impl Procedures for Core {
+    fn card<'a>(&'a self, tx: &'a mut Tx<'_>, eid: Eid) -> BoxFuture<'a, Result<Option<CardAccess>, Fault>> {
+        Box::pin(async move {
+            let card = tx.get(&CARDS, &eid.to_string()).await?;
+            card.map(|card| access(&card)).transpose()
+        })
+    }
+
+    fn card_at<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        address: &'a PhoneNumber,
+    ) -> BoxFuture<'a, Result<Option<Eid>, Fault>> {
+        Box::pin(async move {
+            let Some(eid) = tx.get(&ADDRESSES, address.digits()).await? else { return Ok(None) };
+            let card = tx.get(&CARDS, &eid.to_string()).await?;
+            Ok(card.filter(|card| card.has_address(address.digits())).map(|_| eid))
+        })
+    }
+
+    fn job_ended<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        now: Timestamp,
+        _: &'a JobId,
+        job: &'a Job,
+        outcome: JobOutcome,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move { procedures::job_ended(&mut self.context(tx, now), job, outcome).await })
+    }
+
+    fn notified<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        now: Timestamp,
+        eid: Eid,
+        notification: DefaultNotification,
+        via: Bearer,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(
+            async move { procedures::notified(&mut self.context(tx, now), eid, notification, via).await },
+        )
+    }
+}
+
+/// How a card is reached as things stand.
+fn access(card: &Card) -> Result<CardAccess, Fault> {
+    let msisdn = card.enabled().and_then(|profile| profile.subscription_address.msisdn.as_ref());
+    let address = msisdn.and_then(|msisdn| PhoneNumber::international(msisdn.as_str()).ok());
+    let mut access = CardAccess {
+        address,
+        scp80: Vec::new(),
+        scp81: Vec::new(),
+        https: card.eis.eum_signed_info.euicc_capabilities.http_support,
+    };
+    // The one that is used for sending comes first: the newest.
+    let mut sets: Vec<_> = card.keys.iter().collect();
+    sets.sort_by_key(|set| std::cmp::Reverse(set.version));
+    for set in sets {
+        match &set.keys {
+            Keys::Scp80 { kic, kid, dek: _, counter } => access.scp80.push(Scp80KeySet {
+                kvn: set.version,
+                kic: kic.aes128()?,
+                kid: kid.aes128()?,
+                initial_counter: Counter::new(*counter).unwrap_or(Counter::MAX),
+            }),
+            Keys::Scp81 { psk, dek: _ } => access.scp81.push(PskKey {
+                kvn: set.version,
+                key_id: 1,
+                key: crypto::Secret::new(psk.expose().to_vec()),
+            }),
+        }
+    }
+    Ok(access)
+}
+
+impl SmSr {
+    /// A server over these records. `address` is the URI at which it takes messages; `es5` says how cards are reached.
+    pub fn new(
+        config: Config,
+        credentials: Credentials,
+        address: String,
+        es5: Es5Config,
+        records: Arc<dyn Records>,
+        world: World,
+        events: Arc<dyn Events>,
+    ) -> Self {
+        let sender =
+            Sender { own: config.id.clone(), name: Some(config.name.clone()), address, world: world.clone() };
+        let core = Arc::new(Core { config, credentials, sender: sender.clone(), world: world.clone() });
+        let party: Arc<dyn soap::Party> = core.clone();
+        let cards: Arc<dyn Procedures> = core.clone();
+        let soap = Soap::new(sender, Arc::clone(&records), Arc::clone(&events), party, "SM-SR");
+        let engine = Engine::new(Arc::clone(&records), world, events, es5, cards);
+        Self(Arc::new(Inner { core, records, soap, engine }))
+    }
+
+    /// Gives the server its way to its peers. The first one stays.
+    #[must_use]
+    pub fn with_peers(self, peers: Arc<dyn soap::Peers>) -> Self {
+        // The shell of the web services keeps it for every clone.
+        let _ = self.0.soap.clone().with_peers(peers);
+        self
+    }
+
+    /// The way to cards and back.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The web services as a link: what a socket, or a peer in the same process, asks.
+    pub fn link(&self) -> Link {
+        let server = self.clone();
+        world::link_from(tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, world::LinkFault>(server.handle(request).await) }
+        }))
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let response = self.0.soap.handle(request).await;
+        // What was asked may have become a job for a card.
+        self.0.engine.wake();
+        response
+    }
+
+    /// Does everything that is due: ends what has run out of time, has cards do what they are asked, and sends what
+    /// waits for peers. Says when something is due next; `None` when nothing waits.
+    ///
+    /// # Errors
+    /// The records fail. What is due stays so.
+    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
+        let deadlines = self.end_due().await?;
+        let cards = self.0.engine.run_due().await?;
+        let peers = self.0.soap.run_due().await?;
+        Ok([deadlines, cards, peers].into_iter().flatten().min())
+    }
+
+    async fn end_due(&self) -> Result<Option<Timestamp>, Fault> {
+        let Inner { core, records, .. } = &*self.0;
+        let now = core.world.now();
+        for (key, deadline) in Tx::begin(&**records).glance(&DEADLINES, "").await? {
+            match due_at(&key) {
+                Some(at) if at > now => return Ok(Some(at)),
+                _ => {}
+            }
+            world::transact(&**records, |tx| {
+                let (key, deadline) = (&key, &deadline);
+                Box::pin(async move {
+                    if tx.get(&DEADLINES, key).await?.is_none() {
+                        return Ok(());
+                    }
+                    tx.delete(&DEADLINES, key);
+                    procedures::run_deadline(&mut core.context(tx, now), deadline).await
+                })
+            })
+            .await?;
+        }
+        Ok(None)
+    }
+
+    /// Makes a peer known, or known anew. It lasts, as everything in the records.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn register_peer(&self, peer: &Peer) -> Result<(), Fault> {
+        world::transact(&*self.0.records, |tx| {
+            let put = tx.put(&PEERS, &peer.id.to_string(), peer);
+            Box::pin(async { put })
+        })
+        .await
+    }
+
+    /// Everybody who is known.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn peers(&self) -> Result<Vec<Peer>, Fault> {
+        let all = Tx::begin(&*self.0.records).list(&PEERS, "").await?;
+        Ok(all.into_iter().map(|(_, peer)| peer).collect())
+    }
+
+    /// Every card.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn cards(&self) -> Result<Vec<Card>, Fault> {
+        let all = Tx::begin(&*self.0.records).list(&CARDS, "").await?;
+        Ok(all.into_iter().map(|(_, card)| card).collect())
+    }
+
+    /// The EIS of a card as it stands, without the values of keys.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn eis(&self, eid: Eid) -> Result<Option<Eis>, Fault> {
+        let card = Tx::begin(&*self.0.records).get(&CARDS, &eid.to_string()).await?;
+        Ok(card.map(|card| card.eis))
+    }
+
+    /// What was done with a card and what it told.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn audit_trail(&self, eid: Eid) -> Result<Vec<AuditTrailRecord>, Fault> {
+        let all = Tx::begin(&*self.0.records).list(&AUDIT, &of_card(eid)).await?;
+        Ok(all.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// The functions of a card that have not ended, in their order.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn operations(&self, eid: Eid) -> Result<Vec<Operation>, Fault> {
+        let all = Tx::begin(&*self.0.records).list(&OPERATIONS, &of_card(eid)).await?;
+        Ok(all.into_iter().map(|(_, operation)| operation).collect())
+    }
+
+    /// What stands behind the cards, for a card that answers without a bearer.
+    #[cfg(test)]
+    pub(crate) fn procedures(&self) -> Arc<dyn Procedures> {
+        self.0.core.clone()
+    }
+
+    /// Has a profile deleted whatever its policy rules say, with the token of its SM-DP: SGP.02 section 3.10. No
+    /// interface has a function for it, so the owner of the bench asks.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn master_delete(&self, eid: Eid, iccid: Iccid, token: MasterDeleteToken) -> Result<(), Fault> {
+        let Inner { core, records, .. } = &*self.0;
+        let now = core.world.now();
+        let until = now.plus(core.config.default_validity);
+        world::transact(&**records, |tx| {
+            let function = Function::MasterDelete { iccid, token: token.clone() };
+            Box::pin(async move {
+                procedures::submit(&mut core.context(tx, now), eid, function, None, until).await
+            })
+        })
+        .await?;
+        self.0.engine.wake();
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! A card behind the seam: it takes the next job of its EID and answers it, without a bearer.
+
+use rsp::{
+    ids::{Aid, Eid},
+    ota::script::{Answer, Command, Form, ResponseApdu, ScriptResponse, StatusWord},
+    sgp02::{
+        Octets,
+        notification::{DefaultNotification, NotificationType},
+    },
+};
+use world::Tx;
+
+use super::rig::{Rig, eid};
+use crate::es5::{Bearer, Effect, JOBS, Job, JobId, JobOutcome};
+
+pub(super) const OK: u16 = 0x9000;
+
+impl Rig {
+    /// The jobs of the card, in their order.
+    pub(super) async fn jobs(&self) -> Vec<(JobId, Job)> {
+        let all = Tx::begin(self.records()).glance(&JOBS, &format!("{}/", eid())).await.unwrap();
+        all.into_iter().map(|(key, pending)| (key.parse().unwrap(), pending.job)).collect()
+    }
+
+    /// The only job of the card.
+    pub(super) async fn job(&self) -> Job {
+        let jobs = self.jobs().await;
+        let [(_, job)] = jobs.as_slice() else {
+            panic!("{:?}", jobs.iter().map(|(_, job)| &job.effect).collect::<Vec<_>>())
+        };
+        job.clone()
+    }
+
+    /// The next job ends like this.
+    pub(super) async fn job_ends(&self, outcome: JobOutcome) -> Job {
+        let (id, job) = self.jobs().await.into_iter().next().expect("no job is at the card");
+        let procedures = self.server().procedures();
+        world::transact(self.records(), |tx| {
+            let (procedures, id, job, outcome) = (&procedures, &id, &job, outcome.clone());
+            let now = self.now();
+            Box::pin(async move {
+                tx.delete(&JOBS, &id.to_string());
+                procedures.job_ended(tx, now, id, job, outcome).await
+            })
+        })
+        .await
+        .unwrap();
+        self.run().await;
+        job
+    }
+
+    /// The card answers every command of the next job.
+    pub(super) async fn card_answers(&self, answers: &[(&[u8], u16)]) -> Job {
+        self.job_ends(JobOutcome::Answered(response(answers))).await
+    }
+
+    /// The card does what the next job asks and says no more than that.
+    pub(super) async fn card_does_it(&self) -> Job {
+        self.card_answers(&[(&[], OK)]).await
+    }
+
+    /// The card has a word of its own.
+    pub(super) async fn card_tells(&self, sequence: u16, kind: NotificationType, enabled: &Aid) {
+        self.card_tells_of(eid(), sequence, kind, enabled).await;
+    }
+
+    async fn card_tells_of(&self, eid: Eid, sequence: u16, kind: NotificationType, enabled: &Aid) {
+        let notification = DefaultNotification {
+            eid,
+            kind,
+            sequence_number: sequence,
+            isd_p: enabled.clone(),
+            imei: Some(Octets(vec![0x35; 8])),
+            meid: None,
+        };
+        let procedures = self.server().procedures();
+        world::transact(self.records(), |tx| {
+            let (procedures, notification, now) = (&procedures, notification.clone(), self.now());
+            Box::pin(async move { procedures.notified(tx, now, eid, notification, Bearer::Sms).await })
+        })
+        .await
+        .unwrap();
+        self.run().await;
+    }
+
+    /// The card takes the confirmation of its notification, and has deleted these ISD-Ps because of POL1.
+    pub(super) async fn card_takes_confirmation(&self, sequence: u16, deleted: &[Aid]) {
+        let mut list = Vec::new();
+        for aid in deleted {
+            list.extend(rsp::der::tlv_bytes(rsp::der::Tag(0x4F), &aid.0));
+        }
+        let data =
+            if deleted.is_empty() { Vec::new() } else { rsp::der::tlv_bytes(rsp::der::Tag(0x80), &list) };
+        let job = self.card_answers(&[(&data, OK)]).await;
+        assert_eq!(job.effect, Effect::ConfirmNotification(sequence));
+        assert!(job.urgent && job.via == Some(Bearer::Sms));
+    }
+}
+
+pub(super) fn response(answers: &[(&[u8], u16)]) -> ScriptResponse {
+    let answer = |(data, word): &(&[u8], u16)| {
+        Answer::Apdu(ResponseApdu { data: data.to_vec(), status: StatusWord(*word) })
+    };
+    ScriptResponse::of(Form::Definite, answers.iter().map(answer).collect())
+}
+
+/// The C-APDUs of a job, in hexadecimal.
+pub(super) fn apdus(job: &Job) -> Vec<String> {
+    let apdu = |command: &Command| match command {
+        Command::Apdu(apdu) => hex::encode_upper(apdu),
+        other => format!("{other:?}"),
+    };
+    job.script.commands.iter().map(apdu).collect()
+}

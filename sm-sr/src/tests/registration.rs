@@ -1,0 +1,228 @@
+//! ES1.RegisterEIS: SGP.02 section 5.2, and who sees what of an EIS.
+
+use rsp::sgp02::{
+    BaseRequest, Namespace, Octets, Response as _,
+    eis::{AdditionalProperties, Eis, ProfileState, Property},
+    es1, es3, es4,
+    signature::Canonical,
+};
+use rsp_server::soap::eum;
+use world::Tx;
+
+use super::rig::{
+    BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, SM_SR, STRANGER, codes, eid, isd_r_of,
+    said, scp80_set, scp81_set,
+};
+use crate::records::{CARDS, Keys, PeerRole};
+
+async fn register(rig: &Rig, from: &str, eis: Eis) -> es1::RegisterEisResponse {
+    said(&rig.ask::<es1::RegisterEis>(from, rig.register_request(eis)).await)
+}
+
+#[tokio::test]
+async fn a_card_is_registered_with_its_keys_out_of_their_transport_encryption() {
+    let rig = Rig::new().await;
+    rig.register().await;
+    let card = Tx::begin(rig.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap();
+    let Keys::Scp80 { kic, kid, dek, counter } = &card.scp80().unwrap().keys else { panic!() };
+    assert_eq!(
+        (kic.expose(), kid.expose(), dek.expose()),
+        (&[0x11; 16][..], &[0x12; 16][..], &[0x13; 16][..])
+    );
+    assert_eq!(*counter, 7);
+    assert!(matches!(&card.scp81().unwrap().keys, Keys::Scp81 { psk, .. } if psk.expose() == [0x40; 16]));
+    // The EIS itself does not have them, and nothing shows them.
+    let eis = serde_json::to_string(&card.eis).unwrap();
+    assert!(!eis.contains(&"11".repeat(16)));
+    assert!(!format!("{card:?}").contains(&"11".repeat(16)));
+    assert!(format!("{card:?}").contains("Key(..)"));
+}
+
+#[tokio::test]
+async fn a_card_is_registered_in_the_other_namespace_too_and_what_was_signed_there_is_kept() {
+    let rig = Rig::speaking(Namespace::V1).await;
+    rig.register().await;
+    let request = es3::GetEisRequest { base: BaseRequest::new("1"), eid: eid() };
+    let response: es3::GetEisResponse = said(&rig.ask::<es3::GetEis>(SM_DP, request).await);
+    let shown = response.eis.unwrap();
+    let eum = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
+    eum::check(&shown, eum.certificate.public_key()).unwrap();
+}
+
+#[tokio::test]
+async fn who_may_not_register_does_not() {
+    let rig = Rig::new().await;
+    let response = register(&rig, SM_DP, rig.eis()).await;
+    assert_eq!(codes(&response), ("1.1".into(), "1.2".into()));
+    // Another EUM's card.
+    rig.know("another EUM", PeerRole::Eum { transport_key: None }, false).await;
+    let response = register(&rig, "another EUM", rig.eis()).await;
+    assert_eq!(codes(&response), ("8.1.2".into(), "6.1".into()));
+    // Nobody.
+    let response = rig.ask::<es1::RegisterEis>(STRANGER, rig.register_request(rig.eis())).await;
+    assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
+    assert!(rig.server().cards().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_card_is_registered_once() {
+    let rig = Rig::new().await;
+    rig.register().await;
+    let response = register(&rig, EUM, rig.eis()).await;
+    assert_eq!(codes(&response), ("8.1.1".into(), "3.3".into()));
+}
+
+#[tokio::test]
+async fn an_eis_that_the_eum_has_not_signed_so_is_refused() {
+    let rig = Rig::new().await;
+    // Another platform than was signed.
+    let mut eis = rig.eis();
+    let mut info = rig.signed_info();
+    info.platform_type = "better".to_owned();
+    eis.eum_signed_info = Canonical::eum_signed_info(info, rig.namespace);
+    assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
+    // A signature by somebody who is no EUM, with his certificate.
+    let mut eis = rig.eis();
+    let other = rig.credential(OPERATOR);
+    eis.eum_signature = eum::sign(&eis.eum_signed_info, &other.key, Some(other.certificate.der()));
+    assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
+    // No certificate at all.
+    let mut eis = rig.eis();
+    let key = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap().key;
+    eis.eum_signature = eum::sign(&eis.eum_signed_info, &key, None);
+    assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
+}
+
+#[tokio::test]
+async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
+    let rig = Rig::new().await;
+    let eum_key = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
+    let with = |certificate: Option<Vec<u8>>| {
+        let mut info = rig.signed_info();
+        let set = &mut info.ecasd.keyset[0];
+        match certificate {
+            Some(certificate) => set.certificate[0].value = Octets(certificate),
+            None => set.certificate.clear(),
+        }
+        let mut eis = rig.eis();
+        eis.eum_signed_info = Canonical::eum_signed_info(info, rig.namespace);
+        eis.eum_signature = eum::sign(&eis.eum_signed_info, &eum_key.key, Some(eum_key.certificate.der()));
+        eis
+    };
+    let mut altered = rig.ecasd_certificate("20991231");
+    let last = altered.len() - 1;
+    altered[last] ^= 1;
+    for bad in [altered, rig.ecasd_certificate("20200101"), vec![0x7F, 0x21, 0x00], vec![]] {
+        assert_eq!(codes(&register(&rig, EUM, with(Some(bad))).await).0, "8.5.2");
+    }
+    assert_eq!(codes(&register(&rig, EUM, with(None)).await), ("8.6".into(), "2.1".into()));
+}
+
+#[tokio::test]
+async fn an_eis_that_makes_no_sense_is_refused() {
+    let rig = Rig::new().await;
+    let broken: [(&str, fn(&mut Eis)); 8] = [
+        ("no ISD-R", |eis| eis.isd_r = None),
+        ("no SCP80", |eis| eis.isd_r = Some(isd_r_of(&[scp81_set(0x40)]))),
+        ("no DEK", |eis| drop(eis.isd_r.as_mut().unwrap().keyset[0].key.pop())),
+        ("a wrong check value", |eis| eis.isd_r.as_mut().unwrap().keyset[0].key[0].kcv = Octets(vec![0; 3])),
+        ("half a key", |eis| {
+            eis.isd_r.as_mut().unwrap().keyset[0].key[0].key_components[0].value = Octets(vec![0; 8]);
+        }),
+        ("a profile twice", |eis| eis.profile_info.push(eis.profile_info[0].clone())),
+        ("two enabled", |eis| {
+            let mut other = eis.profile_info[0].clone();
+            (other.iccid, other.isd_p_aid) = (super::rig::iccid(9), super::rig::isd_p(9));
+            other.fallback_attribute = false;
+            eis.profile_info.push(other);
+        }),
+        ("two fall-backs", |eis| {
+            let mut other = eis.profile_info[0].clone();
+            (other.iccid, other.isd_p_aid) = (super::rig::iccid(9), super::rig::isd_p(9));
+            other.state = ProfileState::Disabled;
+            eis.profile_info.push(other);
+        }),
+    ];
+    for (what, breaks) in broken {
+        let mut eis = rig.eis();
+        breaks(&mut eis);
+        assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.6".into(), "2.1".into()), "{what}");
+    }
+    let mut eis = rig.eis();
+    eis.smsr_id = rig.id(OPERATOR);
+    assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.7".into(), "3.8".into()));
+    // Key sets of other kinds are nobody's business here.
+    let mut eis = rig.eis();
+    eis.isd_r = Some(isd_r_of(&[scp80_set(1), rsp::sgp02::eis::Keyset { r#type: None, ..scp80_set(0x30) }]));
+    assert!(register(&rig, EUM, eis).await.base.is_done());
+}
+
+#[tokio::test]
+async fn the_eum_may_say_more_later() {
+    let rig = Rig::new().await;
+    rig.register().await;
+    let properties = AdditionalProperties {
+        property: vec![Property { key: "colour".to_owned(), value: "blue".to_owned() }],
+    };
+    let request = es1::UpdateEisAdditionalPropertiesRequest {
+        base: BaseRequest::new(""),
+        eid: eid(),
+        additional_properties: properties.clone(),
+    };
+    let response = rig.ask::<es1::UpdateEisAdditionalProperties>(EUM, request.clone()).await;
+    assert!(said::<es1::UpdateEisAdditionalPropertiesResponse>(&response).base.is_done());
+    assert_eq!(rig.server().eis(eid()).await.unwrap().unwrap().additional_properties, Some(properties));
+    rig.know("another EUM", PeerRole::Eum { transport_key: None }, false).await;
+    let response = rig.ask::<es1::UpdateEisAdditionalProperties>("another EUM", request).await;
+    let response: es1::UpdateEisAdditionalPropertiesResponse = said(&response);
+    assert_eq!(codes(&response), ("8.1.1".into(), "1.2".into()));
+}
+
+#[tokio::test]
+async fn everybody_sees_what_is_his() {
+    let rig = Rig::new().await;
+    rig.register_with([
+        rig.profile(2, OPERATOR, ProfileState::Disabled, false),
+        rig.profile(3, OTHER_OPERATOR, ProfileState::Disabled, false),
+    ])
+    .await;
+    let numbers = |eis: &Eis| eis.profile_info.iter().map(|profile| profile.iccid).collect::<Vec<_>>();
+    let es3 = |who: &'static str| {
+        let rig = &rig;
+        async move {
+            let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
+            said::<es3::GetEisResponse>(&rig.ask::<es3::GetEis>(who, request).await)
+        }
+    };
+    let es4 = |who: &'static str| {
+        let rig = &rig;
+        async move {
+            let request = es4::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
+            said::<es4::GetEisResponse>(&rig.ask::<es4::GetEis>(who, request).await)
+        }
+    };
+    use super::rig::iccid;
+    let eis = es3(SM_DP).await.eis.unwrap();
+    assert_eq!(numbers(&eis), [iccid(2), iccid(3)]);
+    assert!(eis.isd_r.unwrap().keyset.is_empty());
+    assert_eq!(eis.audit_trail, None);
+    assert_eq!(eis.smsr_id, rig.id(SM_SR));
+    assert!(numbers(&es3(OTHER_SM_DP).await.eis.unwrap()).is_empty());
+    assert_eq!(numbers(&es4(OPERATOR).await.eis.unwrap()), [iccid(BOOTSTRAP), iccid(2)]);
+    assert_eq!(numbers(&es4(OTHER_OPERATOR).await.eis.unwrap()), [iccid(3)]);
+    // What the EUM has signed can be verified by all of them.
+    let eum = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
+    eum::check(&es4(OPERATOR).await.eis.unwrap(), eum.certificate.public_key()).unwrap();
+    // Each over his own interface.
+    assert_eq!(codes(&es3(OPERATOR).await), ("1.1".into(), "1.2".into()));
+    assert_eq!(codes(&es4(SM_DP).await), ("1.1".into(), "1.2".into()));
+}
+
+#[tokio::test]
+async fn a_card_that_is_not_managed_is_not_known() {
+    let rig = Rig::new().await;
+    let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
+    let response: es3::GetEisResponse = said(&rig.ask::<es3::GetEis>(SM_DP, request).await);
+    assert_eq!(codes(&response), ("8.1.1".into(), "3.9".into()));
+    assert!(response.base().function_execution_status.status_code_data.clone().unwrap().message.is_some());
+}
