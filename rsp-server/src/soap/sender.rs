@@ -51,7 +51,7 @@ impl Sender {
         peer: &Peer,
         mut request: F::Request,
         until: Timestamp,
-        continuation: impl Into<String>,
+        continuation: impl Into<String> + Send,
     ) -> Result<(), Fault> {
         let unique = self.unique();
         let identifier = &mut request.base_mut().function_call_identifier;

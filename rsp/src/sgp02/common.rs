@@ -12,7 +12,7 @@ use super::{
 use crate::{ids::Imsi, time::Timestamp};
 
 /// A message: one element in the body of an envelope.
-pub trait Message: Parts {
+pub trait Message: Parts + Clone + fmt::Debug + Send + Sync + 'static {
     /// The element's name, the same in both namespaces.
     const ELEMENT: &'static str;
 

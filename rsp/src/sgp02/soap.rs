@@ -166,7 +166,7 @@ pub struct Envelope<'a, 'i> {
 #[derive(Clone, Debug)]
 pub enum Received<'a, 'i> {
     /// A message.
-    Message(Envelope<'a, 'i>),
+    Message(Box<Envelope<'a, 'i>>),
     /// The word that ours was none.
     Fault(SoapFault),
 }
@@ -178,7 +178,7 @@ impl<'a, 'i> Envelope<'a, 'i> {
     /// It is none, or that of a fault.
     pub fn read(document: &'a Document<'i>) -> Result<Self, SoapFault> {
         match Self::receive(document)? {
-            Received::Message(envelope) => Ok(envelope),
+            Received::Message(envelope) => Ok(*envelope),
             Received::Fault(fault) => {
                 Err(SoapFault::sender(format!("a fault where a message belongs: {fault}")))
             }
@@ -239,7 +239,7 @@ impl<'a, 'i> Envelope<'a, 'i> {
             XmlError::at(content, Problem::Unexpected(what))
         })?;
         let header = Header::read(header).map_err(|e| e.within("Header"))?;
-        Ok(Received::Message(Self { header, namespace, body: content }))
+        Ok(Received::Message(Box::new(Self { header, namespace, body: content })))
     }
 
     /// The name of the message's element, as the schema spells it.

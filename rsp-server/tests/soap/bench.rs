@@ -1,0 +1,429 @@
+//! An SM-SR and an SM-DP that do nothing but remember, and the wire between them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use certs::{Pki, PkiOptions};
+use http::{Request, Response, StatusCode};
+use rsp::{
+    ids::{Eid, Iccid, Oid},
+    sgp02::{BaseRequest, ExecutionStatus, Function, Namespace, Response as _, es3, status::Status},
+    time::Timestamp,
+};
+use rsp_server::{
+    soap::{Answer, Call, Ended, Party, Peer, Peers, Reply, Sender, Soap, Ticket},
+    soap_dispatch,
+};
+use world::{
+    BoxFuture, Collection, Events, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
+    MemoryRecords, PeerCertificate, Records, SeededDice, Tx, World, link_from,
+};
+
+static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"soap tests", &PkiOptions::default()).unwrap());
+
+pub(crate) fn pki() -> &'static Pki {
+    &PKI
+}
+
+pub(crate) const START: &str = "2026-11-22T08:00:00Z";
+
+pub(crate) fn eid() -> Eid {
+    "89001012012341234012345678901224".parse().unwrap()
+}
+
+pub(crate) fn iccid() -> Iccid {
+    "8900012345678901234".parse().unwrap()
+}
+
+/// What has been decided, how often.
+const DECIDED: Collection<u32> = Collection::new("decided");
+/// Calls that are to be answered.
+const TICKETS: Collection<Ticket> = Collection::new("tickets");
+/// How our own calls have ended, by continuation.
+const ENDED: Collection<Vec<String>> = Collection::new("ended");
+
+/// What is the same for a party after a restart.
+pub(crate) struct Memory {
+    pub(crate) name: &'static str,
+    pub(crate) id: Oid,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) endpoint: String,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) events: Arc<MemoryEvents>,
+    world: World,
+    /// Whom it knows.
+    peers: Vec<Peer>,
+    /// Whether the shell is to answer what has expired.
+    answers_expired: bool,
+}
+
+/// The party's decisions.
+struct Decisions(Arc<Memory>);
+
+impl Decisions {
+    async fn count(&self, tx: &mut Tx<'_>, what: &str) -> Result<(), Fault> {
+        let count = tx.get(&DECIDED, what).await?.unwrap_or(0);
+        tx.put(&DECIDED, what, &(count + 1))
+    }
+
+    async fn get_eis(
+        &self,
+        tx: &mut Tx<'_>,
+        request: es3::GetEisRequest,
+    ) -> rsp_server::soap::Decision<Answer<es3::GetEisResponse>> {
+        self.count(tx, "GetEIS").await?;
+        Err(Status::EidUnknown.because("no such eUICC").about(request.eid).into())
+    }
+
+    async fn create_isdp(
+        &self,
+        tx: &mut Tx<'_>,
+        call: &Call,
+    ) -> rsp_server::soap::Decision<Answer<es3::CreateIsdpResponse>> {
+        self.count(tx, "CreateISDP").await?;
+        tx.put(&TICKETS, &call.ticket().function_call_identifier, &call.ticket())?;
+        Ok(Answer::Later)
+    }
+
+    async fn enable(
+        &self,
+        tx: &mut Tx<'_>,
+    ) -> rsp_server::soap::Decision<Answer<es3::EnableProfileResponse>> {
+        self.count(tx, "EnableProfile").await?;
+        Ok(es3::EnableProfileResponse::default().into())
+    }
+}
+
+impl Party for Decisions {
+    fn peer<'a>(&'a self, _: &'a mut Tx<'_>, id: &'a Oid) -> BoxFuture<'a, Result<Option<Peer>, Fault>> {
+        Box::pin(async { Ok(self.0.peers.iter().find(|peer| peer.id == *id).cloned()) })
+    }
+
+    fn decide<'a>(&'a self, tx: &'a mut Tx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Reply, Fault>> {
+        Box::pin(async move {
+            soap_dispatch!(call, {
+                es3::GetEis => |request| self.get_eis(tx, request).await,
+                es3::CreateIsdp => |_request| self.create_isdp(tx, call).await,
+                es3::EnableProfile => |_request| self.enable(tx).await,
+            }, {
+                es3::HandleProfileEnabledNotification => |told| {
+                    self.count(tx, &format!("told {}", told.iccid)).await.map_err(Into::into)
+                },
+            })
+        })
+    }
+
+    fn resumed<'a>(
+        &'a self,
+        tx: &'a mut Tx<'_>,
+        _: Timestamp,
+        ended: &'a Ended,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let said = match ended.function.as_str() {
+                "ES3-GetEIS" => how::<es3::GetEis>(ended),
+                "ES3-CreateISDP" => how::<es3::CreateIsdp>(ended),
+                _ => how::<es3::EnableProfile>(ended),
+            };
+            let mut all = tx.get(&ENDED, &ended.continuation).await?.unwrap_or_default();
+            all.push(said);
+            tx.put(&ENDED, &ended.continuation, &all)
+        })
+    }
+
+    fn expired<'a>(
+        &'a self,
+        _: &'a mut Tx<'_>,
+        _: Timestamp,
+        _: &'a Ticket,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(async { Ok(self.0.answers_expired) })
+    }
+}
+
+fn how<F: Function>(ended: &Ended) -> String {
+    match ended.response::<F>() {
+        Ok(response) => format!("{}: {}", ended.function, response.base().function_execution_status),
+        Err(why) => format!("{}: {why}", ended.function),
+    }
+}
+
+/// What the wire does to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Fine,
+    /// Nothing arrives.
+    Down,
+    /// The message arrives, its answer does not.
+    LosesAnswers,
+    /// The message arrives twice.
+    Doubles,
+    /// Somebody in between says this.
+    Says(StatusCode),
+}
+
+pub(crate) struct Network {
+    pub(crate) wire: Mutex<Wire>,
+    links: Mutex<HashMap<String, Link>>,
+    /// What was posted, and where.
+    pub(crate) posted: Mutex<Vec<(String, String)>>,
+}
+
+/// One party's way out: what it sends shows its certificate.
+struct Way {
+    network: Arc<Network>,
+    certificate: Vec<u8>,
+}
+
+impl Peers for Way {
+    fn link(&self, authority: &str) -> Result<Link, Fault> {
+        let found = self.network.links.lock().unwrap().get(authority).cloned();
+        let inner = found.ok_or_else(|| Fault::new("no link", "nobody is there", "invite somebody"))?;
+        let (network, certificate) = (Arc::clone(&self.network), self.certificate.clone());
+        let authority = authority.to_owned();
+        Ok(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+            let (network, inner, authority) = (Arc::clone(&network), inner.clone(), authority.clone());
+            request.extensions_mut().insert(PeerCertificate(certificate.clone()));
+            async move {
+                let text = String::from_utf8(request.body().to_vec()).unwrap();
+                network.posted.lock().unwrap().push((format!("{authority}{}", request.uri()), text));
+                let wire = *network.wire.lock().unwrap();
+                let reset = || LinkFault::new(LinkFaultKind::Reset, authority.clone(), "the wire was cut");
+                match wire {
+                    Wire::Fine => world::send(&inner, request).await,
+                    Wire::Down => Err(reset()),
+                    Wire::LosesAnswers => {
+                        world::send(&inner, request).await?;
+                        Err(reset())
+                    }
+                    Wire::Doubles => {
+                        let mut again = Request::new(request.body().clone());
+                        again.clone_from_parts(&request);
+                        world::send(&inner, again).await?;
+                        world::send(&inner, request).await
+                    }
+                    Wire::Says(status) => {
+                        let mut response = Response::new(Bytes::new());
+                        *response.status_mut() = status;
+                        Ok(response)
+                    }
+                }
+            }
+        })))
+    }
+}
+
+trait CloneFromParts {
+    fn clone_from_parts(&mut self, of: &Self);
+}
+
+impl CloneFromParts for Request<Bytes> {
+    fn clone_from_parts(&mut self, of: &Self) {
+        self.method_mut().clone_from(of.method());
+        self.uri_mut().clone_from(of.uri());
+        self.headers_mut().clone_from(of.headers());
+        self.extensions_mut().clone_from(of.extensions());
+    }
+}
+
+pub(crate) struct Bench {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) network: Arc<Network>,
+    pub(crate) sr: Arc<Memory>,
+    pub(crate) dp: Arc<Memory>,
+}
+
+/// What is particular about a bench.
+pub(crate) struct Options {
+    pub(crate) namespace: Namespace,
+    pub(crate) answers_expired: bool,
+    pub(crate) sr_records: Arc<dyn Records>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::V3,
+            answers_expired: true,
+            sr_records: Arc::new(MemoryRecords::default()),
+        }
+    }
+}
+
+impl Bench {
+    pub(crate) fn new(options: Options) -> Self {
+        let clock = Arc::new(ManualClock::at(START.parse().unwrap()));
+        let identity = |name: &str| {
+            let certificate = pki().operator(name).unwrap().certificate;
+            (certificate.registered_ids()[0].clone(), certificate.der().to_vec())
+        };
+        let endpoint = |name: &str| format!("https://{name}.example:8443/sgp02");
+        let peer = |name: &str, namespace| Peer { id: identity(name).0, endpoint: endpoint(name), namespace };
+        let memory = |name: &'static str, records: Arc<dyn Records>, peers| {
+            let (id, certificate) = identity(name);
+            Arc::new(Memory {
+                name,
+                id,
+                certificate,
+                endpoint: endpoint(name),
+                records,
+                events: Arc::new(MemoryEvents::default()),
+                world: World {
+                    clock: Arc::clone(&clock) as Arc<dyn world::Clock>,
+                    dice: Arc::new(SeededDice::from_text(name)),
+                },
+                peers,
+                answers_expired: options.answers_expired,
+            })
+        };
+        let sr = memory("sm-sr", options.sr_records, vec![peer("sm-dp", Namespace::V3)]);
+        let dp = memory("sm-dp", Arc::new(MemoryRecords::default()), vec![peer("sm-sr", options.namespace)]);
+        let network = Arc::new(Network {
+            wire: Mutex::new(Wire::Fine),
+            links: Mutex::default(),
+            posted: Mutex::default(),
+        });
+        let bench = Self { clock, network, sr, dp };
+        for memory in [&bench.sr, &bench.dp] {
+            let authority = format!("{}.example:8443", memory.name);
+            let link = bench.start(memory).link();
+            bench.network.links.lock().unwrap().insert(authority, link);
+        }
+        bench
+    }
+
+    /// The party, started anew: nothing is left of the one before but its records.
+    pub(crate) fn start(&self, memory: &Arc<Memory>) -> Soap {
+        let sender = Sender {
+            own: memory.id.clone(),
+            name: Some(memory.name.to_uppercase()),
+            address: memory.endpoint.clone(),
+            world: memory.world.clone(),
+        };
+        let way = Way { network: Arc::clone(&self.network), certificate: memory.certificate.clone() };
+        Soap::new(
+            sender,
+            Arc::clone(&memory.records),
+            Arc::clone(&memory.events) as Arc<dyn Events>,
+            Arc::new(Decisions(Arc::clone(memory))),
+            memory.name,
+        )
+        .with_peers(Arc::new(way))
+    }
+
+    /// Has both do what is due, each as if just started.
+    pub(crate) async fn run(&self) {
+        for memory in [&self.dp, &self.sr, &self.dp] {
+            self.start(memory).run_due().await.unwrap();
+        }
+    }
+
+    pub(crate) fn set(&self, wire: Wire) {
+        *self.network.wire.lock().unwrap() = wire;
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.dp.world.now()
+    }
+
+    /// The SM-DP asks the SM-SR.
+    pub(crate) async fn ask<F: Function>(&self, request: F::Request, patience: u64, continuation: &str) {
+        let soap = self.start(&self.dp);
+        let peer = &self.dp.peers[0];
+        let until = self.now().plus(Duration::from_secs(patience));
+        world::transact(&*self.dp.records, |tx| {
+            let (soap, request) = (soap.clone(), request.clone());
+            Box::pin(async move {
+                soap.sender().ask::<F>(tx, self.now(), peer, request, until, continuation).await
+            })
+        })
+        .await
+        .unwrap();
+    }
+
+    /// The SM-SR tells the SM-DP.
+    pub(crate) async fn tell(&self) {
+        let soap = self.start(&self.sr);
+        let told = es3::HandleProfileEnabledNotification {
+            base: rsp::sgp02::BaseNotification {},
+            eid: eid(),
+            iccid: iccid(),
+            mno_id: "2.999.30".parse().unwrap(),
+            completion_timestamp: self.now(),
+        };
+        world::transact(&*self.sr.records, |tx| {
+            let (soap, told) = (soap.clone(), told.clone());
+            Box::pin(async move { soap.sender().notify(tx, self.now(), &self.sr.peers[0], &told).await })
+        })
+        .await
+        .unwrap();
+    }
+
+    /// The SM-SR answers a CreateISDP that it has taken.
+    pub(crate) async fn answer(&self, identifier: &str) {
+        let soap = self.start(&self.sr);
+        world::transact(&*self.sr.records, |tx| {
+            let soap = soap.clone();
+            Box::pin(async move {
+                let ticket = tx.get(&TICKETS, identifier).await?.unwrap();
+                let response = es3::CreateIsdpResponse {
+                    isd_p_aid: Some(rsp::ids::Aid::isd_p(0x10)),
+                    ..Default::default()
+                };
+                soap.sender().answer::<es3::CreateIsdp>(tx, self.now(), &ticket, response).await
+            })
+        })
+        .await
+        .unwrap();
+    }
+
+    /// How the SM-DP's call has ended, as often as it has.
+    pub(crate) async fn ended(&self, continuation: &str) -> Vec<String> {
+        Tx::begin(&*self.dp.records).get(&ENDED, continuation).await.unwrap().unwrap_or_default()
+    }
+
+    pub(crate) async fn waiting(&self, memory: &Arc<Memory>) -> usize {
+        self.start(memory).outbox().await.unwrap().len()
+    }
+}
+
+impl Memory {
+    /// How often something was decided.
+    pub(crate) async fn decided(&self, what: &str) -> u32 {
+        Tx::begin(&*self.records).get(&DECIDED, what).await.unwrap().unwrap_or(0)
+    }
+}
+
+pub(crate) fn get_eis(identifier: &str) -> es3::GetEisRequest {
+    es3::GetEisRequest { base: BaseRequest::new(identifier), eid: eid() }
+}
+
+pub(crate) fn create_isdp(identifier: &str, validity_period: Option<u64>) -> es3::CreateIsdpRequest {
+    es3::CreateIsdpRequest {
+        base: BaseRequest { function_call_identifier: identifier.to_owned(), validity_period },
+        eid: eid(),
+        iccid: iccid(),
+        mno_id: "2.999.30".parse().unwrap(),
+        required_memory: 1000,
+        more_to_do: None,
+    }
+}
+
+pub(crate) fn enable(identifier: &str) -> es3::EnableProfileRequest {
+    es3::EnableProfileRequest { base: BaseRequest::new(identifier), eid: eid(), iccid: iccid() }
+}
+
+pub(crate) const DONE: &str = "ES3-CreateISDP: EXECUTED_SUCCESS";
+
+#[test]
+fn success_is_spelt_as_sgp_02_spells_it() {
+    assert!(DONE.ends_with(ExecutionStatus::ExecutedSuccess.name()));
+}

@@ -1,0 +1,157 @@
+//! What is no call, in the words of HTTP and SOAP; who is who.
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use rsp::sgp02::soap::{Envelope, Received};
+use rsp::sgp02::{
+    Message, Namespace,
+    addressing::{Endpoint, Header, MessageId},
+    soap::{SoapFault, content_type, envelope},
+    xml::parse,
+};
+use world::PeerCertificate;
+
+use crate::bench::{Bench, Memory, Options, get_eis, pki};
+
+/// A message from a party, as its TLS shows it.
+pub(crate) fn post(from: &Memory, text: &str) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::from(text.to_owned()));
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(header::CONTENT_TYPE, content_type("http://gsma.com/x").parse().unwrap());
+    request.extensions_mut().insert(PeerCertificate(from.certificate.clone()));
+    request
+}
+
+/// A message of the SM-DP to the SM-SR.
+pub(crate) fn question<M: Message>(bench: &Bench, message: &str, body: &M) -> String {
+    let header = Header {
+        from: Endpoint::new("https://sm-dp.example", Some(bench.dp.id.clone())),
+        to: Endpoint::new("https://sm-sr.example", Some(bench.sr.id.clone())),
+        message_id: MessageId {
+            uri: format!("//2.999/{message}"),
+            transaction_id: None,
+            context_id: None,
+            message_date: None,
+        },
+        action: "http://gsma.com/ES3/Misspelt/ES3-Whatever".to_owned(),
+        relates_to: None,
+        reply_to: None,
+    };
+    envelope(&header, Namespace::V3, body)
+}
+
+fn fault(body: &Bytes) -> SoapFault {
+    let text = std::str::from_utf8(body).unwrap();
+    let document = parse(text).unwrap();
+    match Envelope::receive(&document).unwrap() {
+        Received::Fault(fault) => fault,
+        Received::Message(_) => panic!("no fault: {text}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_refused_with_a_fault_that_says_why() {
+    let bench = Bench::new(Options::default());
+    let sr = bench.start(&bench.sr);
+    let right = question(&bench, "m1", &get_eis("g1"));
+    let right = &right;
+    let stranger = pki().operator("a stranger").unwrap().certificate;
+    let (stranger_id, dp_id, sr_id) =
+        (stranger.registered_ids()[0].to_string(), bench.dp.id.to_string(), bench.sr.id.to_string());
+    let text = |from: &str, to: &str| post(&bench.dp, &right.replace(from, to));
+    let mut get = post(&bench.dp, right);
+    *get.method_mut() = Method::GET;
+    let mut json = post(&bench.dp, right);
+    json.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+    let mut nobody = post(&bench.dp, right);
+    nobody.extensions_mut().remove::<PeerCertificate>();
+    let mut other = post(&bench.dp, right);
+    other.extensions_mut().insert(PeerCertificate(stranger.der().to_vec()));
+    let mut unknown = post(&bench.dp, &right.replace(&dp_id, &stranger_id));
+    unknown.extensions_mut().insert(PeerCertificate(stranger.der().to_vec()));
+    let mut octets = post(&bench.dp, right);
+    *octets.body_mut() = Bytes::from_static(&[0xFF, 0xFE]);
+    for (request, status, code, says) in [
+        (get, StatusCode::METHOD_NOT_ALLOWED, "Sender", "by POST"),
+        (json, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Sender", "application/soap+xml"),
+        (nobody, StatusCode::FORBIDDEN, "Sender", "no certificate"),
+        (other, StatusCode::FORBIDDEN, "Sender", "not that of the EntityId"),
+        (unknown, StatusCode::FORBIDDEN, "Sender", "is not known here"),
+        (octets, StatusCode::BAD_REQUEST, "Sender", "not UTF-8"),
+        (post(&bench.dp, ""), StatusCode::BAD_REQUEST, "Sender", "not well-formed XML"),
+        (text("</soap:Envelope>", ""), StatusCode::BAD_REQUEST, "Sender", "not well-formed XML"),
+        (text(&sr_id, "2.999.1.2.3"), StatusCode::BAD_REQUEST, "Sender", "the message is for 2.999.1.2.3"),
+        (text("g1<", "<"), StatusCode::BAD_REQUEST, "Sender", "1 to 255 octets"),
+        (
+            text("ES3-GetEIS", "ES3-GetLost"),
+            StatusCode::BAD_REQUEST,
+            "Sender",
+            "is no message for this server",
+        ),
+        (text("8900101", "890010x"), StatusCode::BAD_REQUEST, "Sender", "ES3-GetEISRequest/Eid: "),
+        (
+            text("http://www.w3.org/2003/05/soap-envelope", "urn:envelope"),
+            StatusCode::BAD_REQUEST,
+            "Sender",
+            "where the Envelope of SOAP 1.2 belongs",
+        ),
+        (
+            text("http://www.w3.org/2003/05/soap-envelope", "http://schemas.xmlsoap.org/soap/envelope/"),
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "VersionMismatch",
+            "SOAP 1.1",
+        ),
+        (
+            text(
+                "</soap:Header>",
+                "<w:Security xmlns:w=\"urn:wss\" soap:mustUnderstand=\"true\"/></soap:Header>",
+            ),
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "MustUnderstand",
+            "Security is not understood",
+        ),
+    ] {
+        let response = sr.handle(request).await;
+        let fault = fault(response.body());
+        assert_eq!((response.status(), fault.code.name()), (status, code), "{}", fault.reason);
+        assert!(fault.reason.contains(says), "{} does not say {says:?}", fault.reason);
+    }
+    assert_eq!(bench.sr.decided("GetEIS").await, 0);
+    assert_eq!(sr.handle(post(&bench.dp, right)).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_call_that_was_no_call_is_not_remembered() {
+    let bench = Bench::new(Options::default());
+    let sr = bench.start(&bench.sr);
+    let right = question(&bench, "m1", &get_eis("g1"));
+    let wrong = sr.handle(post(&bench.dp, &right.replace("8900101", "890010x"))).await;
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(sr.handle(post(&bench.dp, &right)).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn whoever_has_one_identity_need_not_name_it() {
+    let bench = Bench::new(Options::default());
+    let text = question(&bench, "m1", &get_eis("g1")).replace(&format!("?EntityId={}", bench.dp.id), "");
+    let response = bench.start(&bench.sr).handle(post(&bench.dp, &text)).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_callback_of_another_than_was_asked_is_nobodys() {
+    let bench = Bench::new(Options::default());
+    bench.ask::<rsp::sgp02::es3::CreateIsdp>(crate::bench::create_isdp("c1", None), 700, "isdp").await;
+    bench.run().await;
+    let asked = bench.network.posted.lock().unwrap()[0].1.clone();
+    let document = parse(&asked).unwrap();
+    let message_id = Envelope::read(&document).unwrap().header.message_id;
+    // The SM-DP itself, whom the SM-SR knows, says it in the SM-SR's place: to the SM-SR, where nothing waits.
+    let response = question(&bench, "m1", &rsp::sgp02::es3::CreateIsdpResponse::default()).replace(
+        "</soap:Header>",
+        &format!("<wsa:RelatesTo xmlns:wsa=\"http://www.w3.org/2005/08/addressing\">{}</wsa:RelatesTo></soap:Header>", message_id.uri),
+    );
+    let taken = bench.start(&bench.sr).handle(post(&bench.dp, &response)).await;
+    assert_eq!(taken.status(), StatusCode::ACCEPTED);
+    assert!(bench.ended("isdp").await.is_empty());
+}

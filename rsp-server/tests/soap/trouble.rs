@@ -1,0 +1,239 @@
+//! Messages that are lost, doubled, late or in vain, and records that fail.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use http::StatusCode;
+use rsp::sgp02::es3;
+use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
+
+use crate::{
+    bench::{Bench, DONE, Options, Wire, create_isdp, enable, get_eis, iccid},
+    http::{post, question},
+};
+
+#[tokio::test]
+async fn what_is_not_taken_is_sent_again_after_ever_longer_waits() {
+    let bench = Bench::new(Options::default());
+    bench.set(Wire::Down);
+    bench.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
+    for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let next = bench.start(&bench.dp).run_due().await.unwrap().unwrap();
+        assert_eq!(next.since(bench.now()).as_secs(), wait);
+        // Before its time nothing is tried.
+        let tried = bench.network.posted.lock().unwrap().len();
+        assert_eq!(bench.start(&bench.dp).run_due().await.unwrap(), Some(next));
+        assert_eq!(bench.network.posted.lock().unwrap().len(), tried);
+        bench.advance(wait);
+    }
+    bench.set(Wire::Fine);
+    bench.run().await;
+    assert_eq!(bench.ended("eis").await.len(), 1);
+    let posted = bench.network.posted.lock().unwrap();
+    assert_eq!(posted.len(), 9);
+    assert!(posted.iter().all(|message| *message == posted[0]), "it is the same message each time");
+}
+
+#[tokio::test]
+async fn lost_answers_and_doubled_messages_change_nothing() {
+    for wire in [Wire::LosesAnswers, Wire::Doubles] {
+        let bench = Bench::new(Options::default());
+        bench.set(wire);
+        bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+        bench.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
+        bench.tell().await;
+        bench.run().await;
+        bench.answer("c1").await;
+        for _ in 0..5 {
+            bench.run().await;
+            bench.advance(60);
+        }
+        bench.set(Wire::Fine);
+        bench.run().await;
+        assert_eq!(bench.ended("isdp").await, [DONE], "{wire:?}");
+        assert_eq!(bench.ended("eis").await.len(), 1, "{wire:?}");
+        assert_eq!(bench.sr.decided("CreateISDP").await, 1, "{wire:?}");
+        assert_eq!(bench.sr.decided("GetEIS").await, 1, "{wire:?}");
+        assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1, "{wire:?}");
+        assert_eq!((bench.waiting(&bench.sr).await, bench.waiting(&bench.dp).await), (0, 0), "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_call_again_gets_the_same_answer_and_another_one_of_its_name_is_refused() {
+    let bench = Bench::new(Options::default());
+    let sr = bench.start(&bench.sr);
+    let first = sr.handle(post(&bench.dp, &question(&bench, "m1", &get_eis("g1")))).await;
+    bench.advance(5);
+    let second = sr.handle(post(&bench.dp, &question(&bench, "m2", &get_eis("g1")))).await;
+    let body = |response: &http::Response<bytes::Bytes>| {
+        let text = String::from_utf8(response.body().to_vec()).unwrap();
+        let start = text.find("<soap:Body>").unwrap();
+        (text[start..].to_owned(), text.contains("/m2"))
+    };
+    assert_eq!((first.status(), second.status()), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(body(&first).0, body(&second).0);
+    assert_eq!((body(&first).1, body(&second).1), (false, true), "it relates to the message that it answers");
+    assert_eq!(bench.sr.decided("GetEIS").await, 1);
+
+    let other = sr.handle(post(&bench.dp, &question(&bench, "m3", &enable("g1")))).await;
+    assert_eq!(other.status(), StatusCode::BAD_REQUEST);
+    assert!(String::from_utf8_lossy(other.body()).contains("functionCallIdentifier is that of another call"));
+
+    // A callback comes again, too, to where it was asked for last.
+    for message in ["m4", "m5"] {
+        let taken = sr.handle(post(&bench.dp, &question(&bench, message, &enable("e1")))).await;
+        assert_eq!((taken.status(), taken.body().len()), (StatusCode::ACCEPTED, 0));
+    }
+    let outbox = sr.outbox().await.unwrap();
+    assert_eq!((outbox.len(), bench.sr.decided("EnableProfile").await), (2, 1));
+
+    // After a week the answer is forgotten: the same name is a new call.
+    bench.advance(8 * 24 * 3600);
+    sr.run_due().await.unwrap();
+    sr.handle(post(&bench.dp, &question(&bench, "m6", &get_eis("g1")))).await;
+    assert_eq!(bench.sr.decided("GetEIS").await, 2);
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_answered_in_its_validity_period_has_expired() {
+    let bench = Bench::new(Options::default());
+    bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    bench.run().await;
+    bench.advance(599);
+    bench.run().await;
+    assert!(bench.ended("isdp").await.is_empty());
+    assert_eq!(bench.start(&bench.sr).run_due().await.unwrap().unwrap().to_string(), "2026-11-22T08:10:00Z");
+    bench.advance(1);
+    bench.start(&bench.sr).run_due().await.unwrap();
+    assert_eq!(
+        bench.ended("isdp").await,
+        ["ES3-CreateISDP: EXPIRED 1.6/5.3: the validity period has run out"]
+    );
+    // What the SM-SR has to say then is too late.
+    bench.answer("c1").await;
+    bench.run().await;
+    assert_eq!((bench.ended("isdp").await.len(), bench.waiting(&bench.sr).await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_party_may_end_its_functions_itself() {
+    let bench = Bench::new(Options { answers_expired: false, ..Options::default() });
+    bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 3600, "isdp").await;
+    bench.run().await;
+    bench.advance(601);
+    bench.run().await;
+    assert!(bench.ended("isdp").await.is_empty());
+    bench.answer("c1").await;
+    bench.run().await;
+    assert_eq!(bench.ended("isdp").await, [DONE]);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_waited_for_until_its_time_and_no_longer() {
+    let bench = Bench::new(Options::default());
+    bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+    bench.run().await;
+    bench.advance(700);
+    bench.run().await;
+    assert_eq!(bench.ended("isdp").await, ["ES3-CreateISDP: no answer came in time"]);
+    bench.answer("c1").await;
+    bench.run().await;
+    assert_eq!(bench.ended("isdp").await.len(), 1);
+    assert_eq!(bench.waiting(&bench.sr).await, 0, "the late callback was taken all the same");
+
+    // The same for what could never be delivered.
+    bench.set(Wire::Down);
+    bench.ask::<es3::GetEis>(get_eis("g1"), 10, "eis").await;
+    bench.run().await;
+    bench.advance(10);
+    bench.run().await;
+    assert_eq!(bench.ended("eis").await, ["ES3-GetEIS: no answer came in time"]);
+    assert_eq!(bench.waiting(&bench.dp).await, 0);
+}
+
+#[tokio::test]
+async fn a_no_of_the_peers_http_is_final_or_not() {
+    for (status, is_final) in [
+        (StatusCode::FORBIDDEN, true),
+        (StatusCode::NOT_FOUND, true),
+        (StatusCode::TOO_MANY_REQUESTS, false),
+        (StatusCode::SERVICE_UNAVAILABLE, false),
+    ] {
+        let bench = Bench::new(Options::default());
+        bench.set(Wire::Says(status));
+        bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+        bench.run().await;
+        assert_eq!(bench.ended("isdp").await.len(), usize::from(is_final), "{status}");
+        bench.set(Wire::Fine);
+        bench.advance(60);
+        bench.run().await;
+        assert_eq!(bench.sr.decided("CreateISDP").await, u32::from(!is_final), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_soap_fault_of_the_peer_ends_the_call() {
+    let bench = Bench::new(Options::default());
+    // The SM-SR of the bench has no such function.
+    let request = es3::DeleteIsdpRequest {
+        base: rsp::sgp02::BaseRequest::new("d1"),
+        eid: crate::bench::eid(),
+        iccid: iccid(),
+    };
+    bench.ask::<es3::DeleteIsdp>(request, 700, "delete").await;
+    bench.run().await;
+    assert_eq!(
+        bench.ended("delete").await,
+        ["ES3-DeleteISDP: SOAP fault Sender: ES3-DeleteISDPRequest is no message for this server"]
+    );
+}
+
+/// Records that cannot be written, sometimes.
+struct Full {
+    inner: MemoryRecords,
+    is_full: AtomicBool,
+}
+
+impl Records for Full {
+    fn read<'a>(
+        &'a self,
+        collection: &'static str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
+        self.inner.read(collection, key)
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        self.inner.list(collection, prefix)
+    }
+
+    fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(Fault::new("cannot write", "the disk is full", "make room")) });
+        }
+        self.inner.commit(changes)
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_said_that_could_not_be_written() {
+    let records = Arc::new(Full { inner: MemoryRecords::default(), is_full: AtomicBool::new(true) });
+    let bench =
+        Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
+    bench.ask::<es3::GetEis>(get_eis("g1"), 700, "eis").await;
+    bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+    bench.start(&bench.dp).run_due().await.unwrap();
+    assert!(bench.ended("eis").await.is_empty());
+    assert_eq!((bench.sr.decided("GetEIS").await, bench.waiting(&bench.dp).await), (0, 2));
+    records.is_full.store(false, Ordering::Relaxed);
+    bench.advance(60);
+    bench.run().await;
+    assert_eq!((bench.ended("eis").await.len(), bench.sr.decided("CreateISDP").await), (1, 1));
+}
