@@ -150,6 +150,11 @@ impl<D: CardDoor> Modem<D> {
         self.registered = None;
     }
 
+    /// The same for a device that its network still reaches: it stays registered.
+    pub(super) fn keep_visible(&mut self, visible: Vec<Plmn>) {
+        self.visible = visible;
+    }
+
     /// The networks whose cells reach this place.
     pub fn visible(&self) -> &[Plmn] {
         &self.visible
@@ -182,6 +187,27 @@ impl<D: CardDoor> Modem<D> {
             heard.extend(self.radio.system_information(*plmn).await?);
         }
         Ok(heard)
+    }
+
+    /// By which network, and by what name it knows the device, while there is a registration.
+    pub(super) fn attachment(&self) -> Option<(Plmn, AttachId)> {
+        let registered = self.registered.as_ref()?;
+        Some((registered.plmn, self.attach.clone()?))
+    }
+
+    /// The air.
+    pub(super) fn radio(&self) -> Arc<dyn Radio> {
+        Arc::clone(&self.radio)
+    }
+
+    /// Tells the network that the device goes, and leaves.
+    pub(super) async fn detach(&mut self) {
+        if let Some((plmn, attach)) = self.attachment() {
+            // A network that does not hear it finds out by itself.
+            let _ = self.radio.detach(plmn, attach).await;
+        }
+        self.registered = None;
+        self.attach = None;
     }
 
     /// Leaves the network. It is not told: a simulated one forgets nobody and misses nobody.

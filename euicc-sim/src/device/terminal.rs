@@ -17,11 +17,22 @@ const MAX_ANSWER: usize = 1 << 20;
 /// Proactive commands served in a row. A card that begins a session asks for a handful.
 const MAX_PROACTIVE: usize = 16;
 
-/// What this terminal can do: profile download (octet 1) and REFRESH (octet 3), TS 102 223 section 5.2.
-const TERMINAL_PROFILE: [u8; 3] = [0x01, 0x00, 0x80];
+/// What a terminal says of itself when it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Abilities {
+    /// TERMINAL CAPABILITY (TS 102 221 section 11.1.19.2).
+    pub(crate) capability: Vec<u8>,
+    /// TERMINAL PROFILE (TS 102 223 section 5.2).
+    pub(crate) profile: Vec<u8>,
+}
 
-/// TERMINAL CAPABILITY (TS 102 221 section 11.1.19.2): eUICC-related capabilities, LUId, LPDd and LDSd in the device.
-const TERMINAL_CAPABILITY: [u8; 5] = [0xA9, 0x03, 0x83, 0x01, 0x07];
+impl Abilities {
+    /// A device with an LPA: LUId, LPDd and LDSd are in it; of the toolkit it can profile download (octet 1) and REFRESH
+    /// (octet 3).
+    fn of_lpa() -> Self {
+        Self { capability: vec![0xA9, 0x03, 0x83, 0x01, 0x07], profile: vec![0x01, 0x00, 0x80] }
+    }
+}
 
 /// A card in a terminal.
 #[derive(Debug)]
@@ -31,6 +42,7 @@ pub struct Terminal<D> {
     /// Length of the proactive command that waits.
     proactive: Option<u8>,
     is_started: bool,
+    abilities: Abilities,
 }
 
 /// APDUs and their octets, as they went through the door.
@@ -135,7 +147,7 @@ pub(crate) struct Command<'a> {
     pub(crate) le: Option<u8>,
 }
 
-/// What a command ended with; never `61xx` or `6Cxx`.
+/// What a command ended with; never `61xx` or `6Cxx`, and `9000` for `91xx`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) data: Vec<u8>,
@@ -145,7 +157,18 @@ pub(crate) struct Answer {
 impl<D: CardDoor> Terminal<D> {
     /// A terminal with this card in it.
     pub fn new(door: D) -> Self {
-        Self { door, traffic: Traffic::default(), proactive: None, is_started: false }
+        Self {
+            door,
+            traffic: Traffic::default(),
+            proactive: None,
+            is_started: false,
+            abilities: Abilities::of_lpa(),
+        }
+    }
+
+    /// What it will say of itself when it starts; with the next reset if it has started.
+    pub(crate) fn set_abilities(&mut self, abilities: Abilities) {
+        self.abilities = abilities;
     }
 
     /// What has gone through the door so far.
@@ -167,9 +190,10 @@ impl<D: CardDoor> Terminal<D> {
         if self.is_started {
             return Ok(());
         }
+        let Abilities { capability, profile } = self.abilities.clone();
         for (name, ins, data) in [
-            ("TERMINAL CAPABILITY", 0xAA, TERMINAL_CAPABILITY.as_slice()),
-            ("TERMINAL PROFILE", 0x10, TERMINAL_PROFILE.as_slice()),
+            ("TERMINAL CAPABILITY", 0xAA, capability.as_slice()),
+            ("TERMINAL PROFILE", 0x10, profile.as_slice()),
         ] {
             self.exchange(Command { name, class: 0x80, channel: 0, ins, p1: 0, p2: 0, data, le: None })
                 .await?;
@@ -226,7 +250,9 @@ impl<D: CardDoor> Terminal<D> {
             }
         }
         if let [0x91, length] = answer.status.to_bytes() {
+            // Done, and the card wants something besides, which is not the affair of whoever sent this command.
             self.proactive = Some(length);
+            answer.status = StatusWord::OK;
         }
         Ok(answer)
     }
@@ -271,18 +297,7 @@ impl<D: CardDoor> Terminal<D> {
     /// Gives whether the card was reset.
     pub async fn serve_proactive(&mut self) -> Result<bool, CardError> {
         for _ in 0..MAX_PROACTIVE {
-            let Some(length) = self.proactive.take() else { return Ok(false) };
-            let fetch = Command {
-                name: "FETCH",
-                class: 0x80,
-                channel: 0,
-                ins: 0x12,
-                p1: 0,
-                p2: 0,
-                data: &[],
-                le: Some(length),
-            };
-            let wanted = self.command(fetch).await?;
+            let Some(wanted) = self.fetch().await? else { return Ok(false) };
             match ProactiveCommand::read(&wanted)? {
                 // The reset is the answer: TS 102 223 section 6.4.7.
                 ProactiveCommand::UiccReset => {
@@ -302,18 +317,34 @@ impl<D: CardDoor> Terminal<D> {
         let [number, kind, qualifier] = details;
         // Command details, device identities (terminal to UICC), result.
         let data = [0x81, 0x03, number, kind, qualifier, 0x82, 0x02, 0x82, 0x81, 0x83, 0x01, result];
-        let command = Command {
-            name: "TERMINAL RESPONSE",
-            class: 0x80,
-            channel: 0,
-            ins: 0x14,
-            p1: 0,
-            p2: 0,
-            data: &data,
-            le: None,
-        };
-        self.command(command).await.map(drop)
+        self.respond(&data).await
     }
+
+    /// FETCH: what the card asked for since the last command, if anything.
+    pub(crate) async fn fetch(&mut self) -> Result<Option<Vec<u8>>, CardError> {
+        let Some(length) = self.proactive.take() else { return Ok(None) };
+        self.command(toolkit_command("FETCH", 0x12, &[], Some(length))).await.map(Some)
+    }
+
+    /// TERMINAL RESPONSE.
+    pub(crate) async fn respond(&mut self, data: &[u8]) -> Result<(), CardError> {
+        self.command(toolkit_command("TERMINAL RESPONSE", 0x14, data, None)).await.map(drop)
+    }
+
+    /// ENVELOPE: whatever the card answers.
+    pub(crate) async fn envelope(&mut self, data: &[u8]) -> Result<Answer, CardError> {
+        self.exchange(toolkit_command("ENVELOPE", 0xC2, data, None)).await
+    }
+
+    /// STATUS without data: the terminal is here, and the card may want something.
+    pub(crate) async fn status(&mut self) -> Result<(), CardError> {
+        let status = Command { p2: 0x0C, ..toolkit_command("STATUS", 0xF2, &[], None) };
+        self.exchange(status).await.map(drop)
+    }
+}
+
+fn toolkit_command<'a>(name: &'static str, ins: u8, data: &'a [u8], le: Option<u8>) -> Command<'a> {
+    Command { name, class: 0x80, channel: 0, ins, p1: 0, p2: 0, data, le }
 }
 
 /// General results: TS 102 223 section 8.12.

@@ -4,4 +4,5 @@
 mod at;
 pub(crate) mod fake_usim;
 mod modem;
+mod online;
 mod terminal;

@@ -1,0 +1,87 @@
+//! The card's timers (TS 102 223 sections 6.4.21 and 7.4) and the interval at which it is asked whether it wants
+//! something (section 6.4.5), in tokio's time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rsp::ota::cat::TimerValue;
+use tokio::time::Instant;
+
+/// A card that does not say how often is asked this often.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+pub(super) struct Timers(BTreeMap<u8, Running>);
+
+#[derive(Clone, Copy)]
+struct Running {
+    since: Instant,
+    until: Instant,
+}
+
+impl Timers {
+    pub(super) fn start(&mut self, timer: u8, value: TimerValue) {
+        let since = Instant::now();
+        self.0.insert(timer, Running { since, until: since + value.as_time() });
+    }
+
+    /// Stops a timer; what was left of it.
+    pub(super) fn stop(&mut self, timer: u8) -> Option<TimerValue> {
+        self.0.remove(&timer).map(Running::left)
+    }
+
+    pub(super) fn left(&self, timer: u8) -> Option<TimerValue> {
+        self.0.get(&timer).copied().map(Running::left)
+    }
+
+    /// When the first of them runs out.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.0.values().map(|running| running.until).min()
+    }
+
+    /// One that has run out, and how long it ran.
+    pub(super) fn expired(&mut self) -> Option<(u8, TimerValue)> {
+        let now = Instant::now();
+        let (timer, running) = self.0.iter().find(|(_, running)| running.until <= now)?;
+        let (timer, ran) = (*timer, running.until.duration_since(running.since));
+        self.0.remove(&timer);
+        Some((timer, TimerValue::of_seconds(ran.as_secs())))
+    }
+}
+
+impl Running {
+    /// Rounded up: a timer that runs has something left.
+    fn left(self) -> TimerValue {
+        let left = self.until.saturating_duration_since(Instant::now());
+        TimerValue::of_seconds(left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0)))
+    }
+}
+
+/// When the card is asked next whether it wants something.
+pub(super) struct Polling {
+    interval: Option<Duration>,
+    asked: Instant,
+}
+
+impl Polling {
+    pub(super) fn new() -> Self {
+        Self { interval: Some(POLL_INTERVAL), asked: Instant::now() }
+    }
+
+    pub(super) fn every(&mut self, interval: Duration) {
+        *self = Self { interval: Some(interval), asked: Instant::now() };
+    }
+
+    pub(super) fn off(&mut self) {
+        self.interval = None;
+    }
+
+    /// Any command to the card is as good as asking: its answer says what it wants.
+    pub(super) fn asked(&mut self) {
+        self.asked = Instant::now();
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.interval.map(|interval| self.asked + interval)
+    }
+}
