@@ -1,0 +1,310 @@
+//! A terminal that does for the M2M card what it asks for, and nothing by itself: messages are lists, a channel is a socket.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use crypto::{Curve, SecretKey};
+use euicc_sim::card::{
+    Card, CardDescription,
+    m2m::{
+        Addressing, FactoryProfile, M2mDescription,
+        keys::{Key, KeyKind, KeySet},
+    },
+};
+use profile::{generic, generic::Subscription};
+use rsp::{
+    der::{Tag, tlv, tlv_bytes},
+    ids::{Aid, Eid, Iccid},
+    ota::{
+        cat::{
+            ChannelParameters, ChannelState, ChannelStatus, Command, Envelope, EventDownload, Facility, Imei,
+            LocalInformation, LocationInformation, LocationStatus, Proactive, Response, TerminalProfile,
+            TerminalResponse, TransportLevel, TransportProtocol,
+        },
+        sms::{Address, SmsDeliver, SmsSubmit, UserData},
+        trigger::{HttpParameters, SessionParameters, SessionTrigger},
+    },
+};
+use world::{ManualClock, RamMemory, SeededDice, World};
+
+use crate::{
+    card::{KIC, KID},
+    rig::{PSK, SM_SR, start},
+};
+
+/// Without timers: the card counts time by its polls then, and so can a test.
+const FACILITIES: [Facility; 19] = [
+    Facility::PROFILE_DOWNLOAD,
+    Facility::SMS_PP_DOWNLOAD,
+    Facility::MORE_TIME,
+    Facility::POLL_INTERVAL,
+    Facility::POLLING_OFF,
+    Facility::REFRESH,
+    Facility::SEND_SHORT_MESSAGE,
+    Facility::LOCATION_AND_IMEI,
+    Facility::SET_UP_EVENT_LIST,
+    Facility::EVENT_LOCATION_STATUS,
+    Facility::EVENT_DATA_AVAILABLE,
+    Facility::EVENT_CHANNEL_STATUS,
+    Facility::OPEN_CHANNEL,
+    Facility::CLOSE_CHANNEL,
+    Facility::RECEIVE_DATA,
+    Facility::SEND_DATA,
+    Facility::GET_CHANNEL_STATUS,
+    Facility::BEARER_PACKET,
+    Facility::TCP_CLIENT,
+];
+
+pub(crate) struct Terminal {
+    card: Card,
+    channel: Option<TcpStream>,
+    received: Vec<u8>,
+    /// TP-UD of what the card had sent.
+    pub(crate) sent: Vec<Vec<u8>>,
+    /// The card wants to be reset.
+    refresh: bool,
+    /// How many channels were opened.
+    pub(crate) opened: u32,
+    /// After so many SEND DATAs the link is cut, before anything of the last one has left.
+    pub(crate) cut_after: Option<u32>,
+}
+
+/// The number of this ISD-P's profile.
+fn package(number: u16) -> Vec<u8> {
+    let iccid = Iccid::with_luhn(&format!("8988303000000{number:05}")).unwrap();
+    let subscription = Subscription {
+        iccid: iccid.to_profile_header(),
+        imsi: format!("0010100000{number:05}"),
+        ..Subscription::default()
+    };
+    generic(&subscription).encode()
+}
+
+/// As certificates go that nobody looks at: the public key of the ECASD in 7F21.
+fn ecasd_certificate(key: &SecretKey) -> Vec<u8> {
+    let point = tlv_bytes(Tag(0xB0), &key.public_key().to_sec1());
+    let key = tlv_bytes(Tag(0x7F49), &[point, vec![0xF0, 1, 0]].concat());
+    tlv_bytes(Tag(0x7F21), &key)
+}
+
+impl Terminal {
+    /// A card with two profiles, 10 enabled and with the fallback attribute, 11 disabled; its SM-SR is at `door`.
+    pub(crate) fn new(eid: Eid, door: Option<SocketAddr>) -> Self {
+        let ecasd = SecretKey::from_bytes(Curve::P256, &[0x22; 32]).unwrap();
+        let profiles = [0x10, 0x11].map(|number| FactoryProfile {
+            isd_p: Aid::isd_p(number),
+            package: package(number).into(),
+            enabled: number == 0x10,
+            fallback: number == 0x10,
+            key_sets: Vec::new(),
+        });
+        let https = door.map(|door| {
+            let trigger = SessionTrigger {
+                session: Some(SessionParameters {
+                    connection: Some(ChannelParameters {
+                        transport: Some(TransportLevel {
+                            protocol: TransportProtocol::TcpClient,
+                            port: door.port(),
+                        }),
+                        destination: Some(door.ip()),
+                        ..ChannelParameters::default()
+                    }),
+                    http: Some(HttpParameters {
+                        host: Some("sm-sr.example".into()),
+                        agent_id: None,
+                        uri: Some("/es5".into()),
+                    }),
+                    ..SessionParameters::default()
+                }),
+                dns: None,
+            };
+            tlv::split(&trigger.to_bytes()).unwrap().1.to_vec().into()
+        });
+        let psk = Key { id: 1, kind: KeyKind::TlsPsk, value: PSK.into() };
+        let description = CardDescription {
+            m2m: Some(Box::new(M2mDescription {
+                ecasd_certificate: ecasd_certificate(&ecasd).into(),
+                ecasd_key: [0x22; 32].into(),
+                ci_public_key: ecasd.public_key().to_sec1().into(),
+                sin: Default::default(),
+                sdin: Default::default(),
+                key_sets: vec![
+                    KeySet::of_three(1, [KIC, KID, [0x44; 16]], 0),
+                    KeySet { version: 0x40, keys: vec![psk], counter: 0 },
+                ],
+                addressing: Addressing {
+                    sms: Some(SM_SR.parse::<Address>().unwrap().value().into()),
+                    https,
+                    dns: None,
+                },
+                profiles: profiles.to_vec(),
+                toolkit: Default::default(),
+            })),
+            ..CardDescription::default_for(eid, &[])
+        };
+        let world = World::new(ManualClock::at(start()), SeededDice::from_text("card"));
+        let card = Card::open(description, RamMemory::default(), world).unwrap();
+        let mut terminal = Self {
+            card,
+            channel: None,
+            received: Vec::new(),
+            sent: Vec::new(),
+            refresh: false,
+            opened: 0,
+            cut_after: None,
+        };
+        terminal.start();
+        terminal
+    }
+
+    /// Power, the terminal's profile, a network.
+    fn start(&mut self) {
+        self.card.reset();
+        self.channel = None;
+        self.refresh = false;
+        self.apdu(0x10, &TerminalProfile::of(&FACILITIES, 1).0);
+        let location =
+            Some(LocationInformation { plmn: [0x00, 0xF1, 0x10], area_and_cell: vec![0, 1, 0, 2] });
+        let event = EventDownload::LocationStatus { status: LocationStatus::Normal, location };
+        self.envelope(&Envelope::EventDownload(event));
+    }
+
+    /// A message for the card; what it says in the delivery report.
+    pub(crate) fn message(&mut self, user_data: &[u8]) -> Vec<u8> {
+        let user_data = UserData::parse(user_data, true).unwrap();
+        let tpdu = SmsDeliver::data_download(SM_SR.parse().unwrap(), [0; 7], user_data).to_bytes();
+        self.envelope(&Envelope::SmsPpDownload { service_centre: None, tpdu })
+    }
+
+    fn envelope(&mut self, envelope: &Envelope) -> Vec<u8> {
+        self.apdu(0xC2, &envelope.to_bytes())
+    }
+
+    /// Time passes: what the card does when it is polled.
+    pub(crate) fn status(&mut self) {
+        self.apdu(0xF2, &[]);
+    }
+
+    /// Sends an APDU of class 80, and does what the card asks for then.
+    fn apdu(&mut self, ins: u8, data: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(data.len()).unwrap();
+        let (answer, mut next) = self.exchange(&[&[0x80, ins, 0, 0, length][..], data].concat());
+        while let Some(length) = next.take() {
+            let (command, _) = self.exchange(&[0x80, 0x12, 0, 0, length]);
+            let command = Proactive::parse(&command).unwrap();
+            let response = self.perform(&command).to_bytes();
+            let length = u8::try_from(response.len()).unwrap();
+            (_, next) = self.exchange(&[&[0x80, 0x14, 0, 0, length][..], &response].concat());
+        }
+        if self.refresh {
+            self.start();
+        }
+        answer
+    }
+
+    /// The answer, and how long the command is that waits to be fetched.
+    fn exchange(&mut self, apdu: &[u8]) -> (Vec<u8>, Option<u8>) {
+        let mut answer = self.card.transmit(apdu);
+        let mut status = answer.split_off(answer.len() - 2);
+        while status[0] == 0x61 {
+            let mut more = self.card.transmit(&[0, 0xC0, 0, 0, status[1]]);
+            status = more.split_off(more.len() - 2);
+            answer.extend(more);
+        }
+        match status[..] {
+            [0x91, length] => (answer, Some(length)),
+            [0x90, 0x00] => (answer, None),
+            _ => panic!("{} to {}", hex::encode(status), hex::encode(apdu)),
+        }
+    }
+
+    fn perform(&mut self, command: &Proactive) -> TerminalResponse {
+        let response = match &command.command {
+            Command::SendShortMessage { tpdu, .. } => {
+                self.sent.push(SmsSubmit::parse(tpdu).unwrap().user_data.to_bytes());
+                Response::None
+            }
+            Command::Refresh(_) => {
+                self.refresh = true;
+                Response::None
+            }
+            Command::PollInterval(interval) => Response::PollInterval(*interval),
+            Command::ProvideLocalInformation(LocalInformation::Location) => {
+                Response::Location(LocationInformation {
+                    plmn: [0x00, 0xF1, 0x10],
+                    area_and_cell: vec![0, 1, 0, 2],
+                })
+            }
+            Command::ProvideLocalInformation(_) => {
+                Response::Imei(Imei::of_digits("356938035643809").unwrap())
+            }
+            Command::TimerManagement { timer, .. } => Response::Timer { timer: *timer, left: None },
+            Command::OpenChannel(open) => {
+                let to = SocketAddr::new(
+                    open.parameters.destination.unwrap(),
+                    open.parameters.transport.unwrap().port,
+                );
+                let channel = TcpStream::connect(to).unwrap();
+                channel.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                self.channel = Some(channel);
+                self.received.clear();
+                self.opened += 1;
+                Response::Channel {
+                    status: Some(ChannelStatus { channel: 1, state: ChannelState::Open }),
+                    bearer: open.parameters.bearer.clone().unwrap(),
+                    buffer_size: open.parameters.buffer_size.unwrap(),
+                }
+            }
+            Command::CloseChannel { .. } => {
+                self.channel = None;
+                Response::None
+            }
+            Command::SendData { data, .. } => {
+                if let Some(left) = &mut self.cut_after {
+                    *left -= 1;
+                    if *left == 0 {
+                        self.cut_after = None;
+                        self.channel = None;
+                    }
+                }
+                if let Some(channel) = &mut self.channel {
+                    channel.write_all(data).unwrap();
+                }
+                Response::Sent { free: 0xFF }
+            }
+            Command::ReceiveData { length, .. } => {
+                let rest = self.received.split_off(self.received.len().min(usize::from(*length)));
+                let data = std::mem::replace(&mut self.received, rest);
+                Response::Received { data, left: u8::try_from(self.received.len()).unwrap_or(0xFF) }
+            }
+            Command::MoreTime | Command::PollingOff | Command::SetUpEventList(_) => Response::None,
+            Command::GetChannelStatus => Response::ChannelStatuses(Vec::new()),
+        };
+        TerminalResponse::performed(command, response)
+    }
+
+    /// Brings what comes over the channel to the card, until the card closes it or the link is cut.
+    pub(crate) fn serve_channel(&mut self) {
+        while let Some(channel) = &mut self.channel {
+            let mut octets = [0; 1024];
+            let count = channel.read(&mut octets).expect("the server says something in time");
+            if count == 0 {
+                self.channel = None;
+                break;
+            }
+            self.received.extend(&octets[..count]);
+            let length = u8::try_from(self.received.len()).unwrap_or(0xFF);
+            let status = ChannelStatus { channel: 1, state: ChannelState::Open };
+            self.envelope(&Envelope::EventDownload(EventDownload::DataAvailable { status, length }));
+        }
+        let status = ChannelStatus { channel: 1, state: ChannelState::Dropped };
+        self.envelope(&Envelope::EventDownload(EventDownload::ChannelStatus(status)));
+    }
+
+    pub(crate) fn has_channel(&self) -> bool {
+        self.channel.is_some()
+    }
+}
