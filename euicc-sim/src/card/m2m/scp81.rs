@@ -6,7 +6,7 @@
 
 mod connection;
 mod parameters;
-pub(crate) mod tls;
+pub(super) mod tls;
 
 use rsp::der::DecodeError;
 use rsp::ids::Aid;

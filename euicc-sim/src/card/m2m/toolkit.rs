@@ -14,6 +14,8 @@
 mod alarms;
 mod numbers;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use rsp::ota::cat::{
     ChannelState, Command, Duration, Envelope, Event, EventDownload, Facility, GeneralResult, Imei,

@@ -454,4 +454,4 @@ fn is_equal(one: &[u8], other: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::card::m2m) mod tests;

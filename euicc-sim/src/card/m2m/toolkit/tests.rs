@@ -1,0 +1,8 @@
+//! What the card does by itself, with a terminal in the test that does what it is told, or does not.
+
+mod hostile;
+mod https;
+mod notifications;
+mod phone;
+mod power_cuts;
+mod short_messages;
