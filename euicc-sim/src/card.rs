@@ -105,6 +105,9 @@ impl Card {
             (None, Some(m2m)) => m2m::factory::persistent(&description, m2m)?,
             (None, None) => Persistent::new(description.eid, description.default_dp_address.clone()),
         };
+        if let Some(m2m) = &mut description.m2m {
+            m2m::factory::forget(m2m);
+        }
         let volatile = Volatile::after_reset(Channel::fresh(&persistent));
         let (shared, memory) = (Arc::clone(shared), Box::new(memory));
         let mut card = Self { description, ecasd, world, shared, memory, is_stored, persistent, volatile };

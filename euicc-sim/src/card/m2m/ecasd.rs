@@ -134,7 +134,7 @@ impl<'a> ServerCertificate<'a> {
         let is_date =
             |date: &&[u8]| date.len() == 4 && hex::encode(date).bytes().all(|digit| digit.is_ascii_digit());
         let is_well = [serial, ca, subject].into_iter().all(identifier)
-            && contents_of(usage).is_some_and(|usage| usage.len() == 1)
+            && contents_of(usage).is_some_and(|usage| (1..=2).contains(&usage.len()))
             && contents_of(effective).is_none_or(|date| is_date(&date));
         let signature_element = signature?;
         let covered =

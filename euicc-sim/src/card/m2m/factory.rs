@@ -56,6 +56,13 @@ pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) ->
     Ok(persistent)
 }
 
+/// What the card was made with and has in its memory from now on.
+pub(crate) fn forget(m2m: &mut M2mDescription) {
+    m2m.key_sets.clear();
+    m2m.profiles.clear();
+    m2m.profiles.shrink_to_fit();
+}
+
 fn install(description: &CardDescription, profile: &FactoryProfile) -> Result<InstalledProfile, Fault> {
     let package = Package::decode(&profile.package).map_err(|why| fault(profile, why.to_string()))?;
     let content = Content::of(&package, &description.package_capabilities())

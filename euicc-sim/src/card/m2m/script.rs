@@ -33,8 +33,11 @@ pub(crate) fn run(
     };
     let mut answers = Vec::new();
     let mut is_refused = false;
-    for command in script.commands.iter().take(MAX_COMMANDS) {
-        let (answer, is_done) = one(context, &mut session, target, key_version, command);
+    for (number, command) in script.commands.iter().enumerate() {
+        let (answer, is_done) = match number {
+            0..MAX_COMMANDS => one(context, &mut session, target, key_version, command),
+            _ => (refused(StatusWord::NOT_ENOUGH_MEMORY), false),
+        };
         answers.push(answer);
         if !is_done {
             is_refused = true;
@@ -120,10 +123,13 @@ fn one(
         }
         // Nothing here is done before the answer, and what fails ends the script anyway.
         script::Command::ImmediateAction(_) | script::Command::ErrorAction(_) => {
-            let status = script::StatusWord(StatusWord::FUNCTION_NOT_SUPPORTED.0);
-            (Answer::Apdu(ResponseApdu::status(status)), false)
+            (refused(StatusWord::FUNCTION_NOT_SUPPORTED), false)
         }
     }
+}
+
+fn refused(status: StatusWord) -> Answer {
+    Answer::Apdu(ResponseApdu::status(script::StatusWord(status.0)))
 }
 
 /// One C-APDU: response data and status word.

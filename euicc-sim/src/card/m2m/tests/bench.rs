@@ -62,7 +62,6 @@ static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
 
 pub(crate) struct Bench {
     pub(crate) card: Card,
-    pub(crate) clock: ManualClock,
 }
 
 /// All that a card remembers, with power and without.
@@ -146,9 +145,9 @@ impl Bench {
         let mut description = description();
         change(&mut description);
         let clock = ManualClock::at("2026-11-22T08:00:00Z".parse().unwrap());
-        let world = World::new(clock.clone(), dice);
+        let world = World::new(clock, dice);
         let card = Card::open_among(description, memory, world, &SHARED).unwrap();
-        Self { card, clock }
+        Self { card }
     }
 
     /// Runs a script as whatever brought it does: what it changes is committed, or nothing is. Nothing is answered if the

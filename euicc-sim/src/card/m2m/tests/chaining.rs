@@ -93,6 +93,16 @@ fn a_secure_channel_does_not_outlive_a_reset() {
 }
 
 #[test]
+fn a_script_has_so_many_commands() {
+    let mut bench = Bench::new();
+    let asks = vec!["80CA005A00".to_owned(); 257];
+    let answers = bench.apdus(ISD_R, None, &asks);
+    assert!(answers[..256].iter().all(|answer| answer.ends_with("9000")));
+    assert_eq!(answers[256], "6A84");
+    assert_eq!(answers.len(), 257);
+}
+
+#[test]
 fn what_a_card_does_at_once_or_on_errors_is_not_a_scripts_to_say() {
     let mut bench = Bench::new();
     for command in [Command::ImmediateAction(vec![1]), Command::ErrorAction(vec![1])] {

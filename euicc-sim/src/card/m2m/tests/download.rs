@@ -125,7 +125,7 @@ fn a_profile_takes_no_more_than_was_granted_and_no_more_than_there_is() {
         assert_eq!(bench.card.persistent.taken_by(bench.state().isd_p(&Aid::isd_p(NEW)).unwrap()), granted);
     }
     // Nothing was granted, and little is left.
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let used = bench.card.persistent.memory_used();
     let mut bench =
         Bench::with(|description| description.memory_size = used + needed - 1, world::RamMemory::default());

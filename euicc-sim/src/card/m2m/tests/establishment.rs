@@ -188,7 +188,7 @@ fn a_signature_is_over_this_template_this_key_and_this_challenge_by_this_server(
     // And whole it stands, once.
     bench.back_to(&moment);
     let apdu = hex::encode(&second);
-    let answers = bench.apdus(ISD_R, Some(Chaining::Following), &[apdu.clone()]).concat();
+    let answers = bench.apdus(ISD_R, Some(Chaining::Following), std::slice::from_ref(&apdu)).concat();
     assert!(answers.ends_with("9000"), "{answers}");
     assert_eq!(bench.apdus(ISD_R, Some(Chaining::Last), &[apdu]), ["6A86"]);
 }
