@@ -1,6 +1,7 @@
 //! The arithmetic of remote SIM provisioning: ECDSA and key agreement on the two curves of SGP.22, the key
-//! derivation function of X9.63, BSP, the secure channels SCP03, SCP03t and SCP80, and the authentication algorithms and the SUCI of a USIM. No I/O, no randomness of
-//! its own, no clock: what is random comes in from the caller.
+//! derivation function of X9.63, BSP, SCP03, SCP03t and SCP80, key establishment by scenario 3, and the
+//! authentication algorithms and the SUCI of a USIM. No I/O, no randomness of its own, no clock: what is random
+//! comes in from the caller.
 
 mod aes_key;
 pub mod aka;

@@ -136,7 +136,8 @@ pub fn seal(head: Head<'_>, packet: &Opened, protection: Protection, keys: &Keys
     let mut counters = packet.counter.to_vec();
     counters.extend(padding.to_be_bytes().last());
     counters.extend(std::iter::repeat_n(packet.status, head.status()));
-    let data = [packet.data.as_slice(), &[0; BLOCK][..padding.min(BLOCK)]].concat();
+    let mut data = packet.data.clone();
+    data.resize(packet.data.len() + padding, 0);
 
     let mut body = counters.clone();
     if protection.checksum {
