@@ -6,10 +6,14 @@
 //! | [`common`], [`status`] | section 5.1: what all messages share, and how a function ends |
 //! | [`eis`], [`signature`] | section 5.1.1.3 and Annex E: the eUICC information set, and the EUM's signature on it |
 //! | [`es1`] to [`es7`] | sections 5.2 to 5.6: the functions |
+//! | [`keys`], [`certificate`] | sections 2.2.5 and 2.3.2.2: keys by their numbers, the PSK identity, certificates that cards read |
+//! | [`connectivity`] | section 4.1.3.4: how a card reaches its SM-SR with a profile |
 //! | [`es5`], [`notification`] | section 4.1: what the SM-SR says to the eUICC, and the eUICC to it |
 
 pub mod addressing;
+pub mod certificate;
 pub mod common;
+pub mod connectivity;
 pub mod eis;
 pub mod es1;
 pub mod es2;
@@ -17,6 +21,7 @@ pub mod es3;
 pub mod es4;
 pub mod es5;
 pub mod es7;
+pub mod keys;
 mod macros;
 pub mod notification;
 pub mod signature;

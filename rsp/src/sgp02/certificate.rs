@@ -1,0 +1,374 @@
+//! Certificates that a card reads: GlobalPlatform Amendment A and E, SGP.02 sections 2.3.2.2 and 4.1.3.1 (tables 77 and 78).
+//!
+//! `7F21 { 93 serial, 42 CA, 5F20 subject, 95 usage, [5F25 from], 5F24 to, 73 discretionary, 7F49 key, 5F37 signature }`, in
+//! this order. The CI signs those of SM-DPs and SM-SRs, the EUM that of each ECASD. Whether one holds is for `certs::m2m` to
+//! say.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{
+    der::{DecodeError, Problem, Reader, Tag, tlv, tlv_bytes, write_tlv},
+    ids::Oid,
+    time::Timestamp,
+};
+
+const CERTIFICATE: Tag = Tag(0x7F21);
+const SERIAL_NUMBER: Tag = Tag(0x93);
+const AUTHORITY: Tag = Tag(0x42);
+const SUBJECT: Tag = Tag(0x5F20);
+const KEY_USAGE: Tag = Tag(0x95);
+const EFFECTIVE: Tag = Tag(0x5F25);
+const EXPIRES: Tag = Tag(0x5F24);
+const DISCRETIONARY: Tag = Tag(0x73);
+const PUBLIC_KEY: Tag = Tag(0x7F49);
+const POINT: Tag = Tag(0xB0);
+const CURVE: Tag = Tag(0xF0);
+const SIGNATURE: Tag = Tag(0x5F37);
+const OWNER: Tag = Tag(0xC8);
+const AUTHORITY_KEY: Tag = Tag(0xC9);
+
+/// Key usage of a server's certificate: what both servers seen in the field write. Not looked at by readers.
+pub const USAGE_OF_SERVERS: &[u8] = &[0x88];
+/// Key usage of an ECASD's certificate: key agreement, as GlobalPlatform codes it. From memory.
+pub const USAGE_OF_ECASDS: &[u8] = &[0x00, 0x80];
+
+/// The curve that a key is on: the parameter reference in `F0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CurveReference(pub u8);
+
+impl CurveReference {
+    /// NIST P-256.
+    pub const P256: Self = Self(0x00);
+    /// brainpoolP256r1.
+    pub const BRAINPOOL_P256R1: Self = Self(0x03);
+}
+
+/// Whose certificate it is: tag C8 of the discretionary data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Owner {
+    /// An SM-DP.
+    SmDp,
+    /// An SM-SR.
+    SmSr,
+}
+
+impl Owner {
+    const fn code(self) -> u8 {
+        match self {
+            Self::SmDp => 0x01,
+            Self::SmSr => 0x02,
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SmDp => "SM-DP",
+            Self::SmSr => "SM-SR",
+        })
+    }
+}
+
+/// A day in decimal digits: `20491231`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day([u8; 4]);
+
+impl Day {
+    /// The day on which a point in time lies, in UTC; `None` outside the years 0 to 9999.
+    pub fn of(time: Timestamp) -> Option<Self> {
+        let digits: String = time.to_string().chars().take(10).filter(char::is_ascii_digit).collect();
+        let mut octets = [0; 4];
+        hex::decode_to_slice(digits, &mut octets).ok()?;
+        Some(Self(octets))
+    }
+
+    fn read(octets: &[u8]) -> Option<Self> {
+        let decimal = octets.iter().all(|octet| octet >> 4 <= 9 && octet & 0x0F <= 9);
+        octets.try_into().ok().filter(|_| decimal).map(Self)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [century, year, month, day] = self.0;
+        write!(f, "{century:02x}{year:02x}-{month:02x}-{day:02x}")
+    }
+}
+
+impl fmt::Debug for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Day({self})")
+    }
+}
+
+/// What a certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// 1 to 16 octets.
+    pub serial_number: Vec<u8>,
+    /// Who issued it, 1 to 16 octets.
+    pub authority: Vec<u8>,
+    /// Whose it is: contents of an OID for a server, the EID for an ECASD.
+    pub subject: Vec<u8>,
+    /// Key usage.
+    pub key_usage: Vec<u8>,
+    /// The first day on which it holds.
+    pub effective: Option<Day>,
+    /// The last day on which it holds.
+    pub expires: Day,
+    /// What kind of server; absent for an ECASD.
+    pub owner: Option<Owner>,
+    /// The identifier of the key that signed it, since version 4.
+    pub authority_key: Option<Vec<u8>>,
+    /// The public key, 04 || X || Y.
+    pub point: Vec<u8>,
+    /// The curve it is on.
+    pub curve: CurveReference,
+}
+
+impl Contents {
+    /// What is signed.
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        let mut discretionary = Vec::new();
+        if let Some(owner) = self.owner {
+            write_tlv(OWNER, &[owner.code()], &mut discretionary);
+        }
+        if let Some(key) = &self.authority_key {
+            write_tlv(AUTHORITY_KEY, key, &mut discretionary);
+        }
+        let key = [tlv_bytes(POINT, &self.point), tlv_bytes(CURVE, &[self.curve.0])].concat();
+        let mut out = Vec::new();
+        write_tlv(SERIAL_NUMBER, &self.serial_number, &mut out);
+        write_tlv(AUTHORITY, &self.authority, &mut out);
+        write_tlv(SUBJECT, &self.subject, &mut out);
+        write_tlv(KEY_USAGE, &self.key_usage, &mut out);
+        if let Some(day) = self.effective {
+            write_tlv(EFFECTIVE, &day.0, &mut out);
+        }
+        write_tlv(EXPIRES, &self.expires.0, &mut out);
+        write_tlv(DISCRETIONARY, &discretionary, &mut out);
+        write_tlv(PUBLIC_KEY, &key, &mut out);
+        out
+    }
+
+    /// The whole certificate, with r || s over [`Self::to_be_signed`].
+    pub fn signed(&self, signature: &[u8]) -> Vec<u8> {
+        let mut contents = self.to_be_signed();
+        write_tlv(SIGNATURE, signature, &mut contents);
+        tlv_bytes(CERTIFICATE, &contents)
+    }
+}
+
+/// A well-formed certificate: its octets, and what they say. Nothing of it is believed before a check has said so.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CardCertificate {
+    octets: Vec<u8>,
+    covered: Range<usize>,
+    contents: Contents,
+    signature: Vec<u8>,
+}
+
+impl CardCertificate {
+    /// From the whole TLV 7F21.
+    ///
+    /// # Errors
+    /// It is none, an element is missing, doubled or out of order, or one has a value that it cannot have.
+    pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
+        let mut outer = Reader::new(octets);
+        let mut reader = outer.enter(CERTIFICATE)?;
+        outer.finish()?;
+        let begin = reader.offset();
+        let serial_number = identifier(&mut reader, SERIAL_NUMBER)?;
+        let authority = identifier(&mut reader, AUTHORITY)?;
+        let subject = identifier(&mut reader, SUBJECT)?;
+        let key_usage = reader.contents(KEY_USAGE)?.to_vec();
+        let effective = match reader.peek()? {
+            Some(EFFECTIVE) => Some(day(&mut reader, EFFECTIVE)?),
+            _ => None,
+        };
+        let expires = day(&mut reader, EXPIRES)?;
+        let (owner, authority_key) = discretionary(&mut reader).map_err(|e| e.within("73"))?;
+        let (point, curve) = public_key(&mut reader).map_err(|e| e.within("7F49"))?;
+        let covered = begin..reader.offset();
+        let signature = reader.contents(SIGNATURE)?.to_vec();
+        reader.finish()?;
+        let contents = Contents {
+            serial_number,
+            authority,
+            subject,
+            key_usage,
+            effective,
+            expires,
+            owner,
+            authority_key,
+            point,
+            curve,
+        };
+        Ok(Self { octets: octets.to_vec(), covered, contents, signature })
+    }
+
+    /// The octets as they were received.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// The octets that are signed, as they were received.
+    pub fn covered(&self) -> &[u8] {
+        self.octets.get(self.covered.clone()).unwrap_or_default()
+    }
+
+    /// What it says.
+    pub const fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// r || s.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// The subject, where it is an OID.
+    pub fn oid(&self) -> Option<Oid> {
+        Oid::from_der_contents(&self.contents.subject).ok()
+    }
+}
+
+impl fmt::Debug for CardCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CardCertificate({})", hex::encode_upper(&self.octets))
+    }
+}
+
+impl Serialize for CardCertificate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode_upper(&self.octets))
+    }
+}
+
+impl<'de> Deserialize<'de> for CardCertificate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let octets = hex::decode(String::deserialize(deserializer)?).map_err(de::Error::custom)?;
+        Self::parse(&octets).map_err(de::Error::custom)
+    }
+}
+
+fn identifier(reader: &mut Reader<'_>, tag: Tag) -> Result<Vec<u8>, DecodeError> {
+    let bad = reader.error(Problem::BadValue("an identifier in a certificate has 1 to 16 octets"));
+    let octets = reader.contents(tag)?;
+    if (1..=16).contains(&octets.len()) { Ok(octets.to_vec()) } else { Err(bad) }
+}
+
+fn day(reader: &mut Reader<'_>, tag: Tag) -> Result<Day, DecodeError> {
+    let bad = reader.error(Problem::BadValue("a date is eight decimal digits in four octets"));
+    Day::read(reader.contents(tag)?).ok_or(bad)
+}
+
+fn discretionary(reader: &mut Reader<'_>) -> Result<(Option<Owner>, Option<Vec<u8>>), DecodeError> {
+    let bad = reader.error(Problem::BadValue("a server is 01 (SM-DP) or 02 (SM-SR)"));
+    let contents = reader.contents(DISCRETIONARY)?;
+    let found = |tag| tlv::find(contents, tag).map(|found| found.and_then(tlv::split));
+    let owner = match found(OWNER)? {
+        None => None,
+        Some((_, [0x01])) => Some(Owner::SmDp),
+        Some((_, [0x02])) => Some(Owner::SmSr),
+        Some(_) => return Err(bad),
+    };
+    Ok((owner, found(AUTHORITY_KEY)?.map(|(_, key)| key.to_vec())))
+}
+
+fn public_key(reader: &mut Reader<'_>) -> Result<(Vec<u8>, CurveReference), DecodeError> {
+    let mut inner = reader.enter(PUBLIC_KEY)?;
+    let point = inner.contents(POINT)?.to_vec();
+    let bad = inner.error(Problem::BadValue("the parameter reference has one octet"));
+    let [curve] = inner.contents(CURVE)? else { return Err(bad) };
+    inner.finish()?;
+    Ok((point, CurveReference(*curve)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents() -> Contents {
+        Contents {
+            serial_number: vec![2],
+            authority: vec![2],
+            subject: vec![2],
+            key_usage: USAGE_OF_SERVERS.to_vec(),
+            effective: None,
+            expires: Day::of("2145-01-01T12:00:00Z".parse().unwrap()).unwrap(),
+            owner: Some(Owner::SmDp),
+            authority_key: None,
+            point: [vec![4], vec![0x11; 64]].concat(),
+            curve: CurveReference::P256,
+        }
+    }
+
+    /// The shape of a test certificate seen in the field: one-octet identifiers, no first day.
+    #[test]
+    fn a_certificate_of_a_server_byte_for_byte() {
+        let octets = contents().signed(&[0x33; 64]);
+        let expected = format!(
+            "7F2181A5 930102 420102 5F200102 950188 5F240421450101 7303C80101 7F4946B04104{}F00100 5F3740{}",
+            "11".repeat(64),
+            "33".repeat(64)
+        );
+        assert_eq!(hex::encode_upper(&octets), expected.replace(' ', ""));
+        let read = CardCertificate::parse(&octets).unwrap();
+        assert_eq!(read.contents(), &contents());
+        assert_eq!(
+            (read.covered(), read.signature()),
+            (contents().to_be_signed().as_slice(), &[0x33; 64][..])
+        );
+        assert_eq!(read.octets(), octets);
+        let text = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<CardCertificate>(&text).unwrap(), read);
+    }
+
+    #[test]
+    fn everything_that_is_optional_comes_back() {
+        let whole = Contents {
+            subject: "2.999.10".parse::<Oid>().unwrap().der_contents().to_vec(),
+            effective: Day::of("2020-02-29T23:59:59Z".parse().unwrap()),
+            authority_key: Some(vec![7; 20]),
+            owner: None,
+            ..contents()
+        };
+        let read = CardCertificate::parse(&whole.signed(&[1; 64])).unwrap();
+        assert_eq!(read.contents(), &whole);
+        assert_eq!(read.oid(), "2.999.10".parse().ok());
+        assert_eq!(whole.effective.map(|day| day.to_string()), Some("2020-02-29".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        let octets = contents().signed(&[0x33; 64]);
+        for cut in 0..octets.len() {
+            assert!(CardCertificate::parse(&octets[..cut]).is_err(), "{cut}");
+        }
+        let broken = |change: fn(&mut Contents)| {
+            let mut contents = contents();
+            change(&mut contents);
+            CardCertificate::parse(&contents.signed(&[0x33; 64])).unwrap_err().to_string()
+        };
+        assert_eq!(
+            broken(|contents| contents.subject = vec![1; 17]),
+            "an identifier in a certificate has 1 to 16 octets (at octet 10)"
+        );
+        assert!(broken(|contents| contents.serial_number.clear()).contains("identifier"));
+        assert!(
+            broken(|contents| contents.expires = Day([0x20, 0x4A, 1, 1])).contains("eight decimal digits")
+        );
+        // Out of order, doubled, after the signature.
+        for (from, to) in [("930102420102", "420102930102"), ("930102", "930102930102")] {
+            let altered = hex::encode(contents().to_be_signed()).replacen(from, to, 1);
+            let mut inner = hex::decode(altered).unwrap();
+            write_tlv(SIGNATURE, &[0x33; 64], &mut inner);
+            assert!(CardCertificate::parse(&tlv_bytes(CERTIFICATE, &inner)).is_err(), "{to}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Connectivity parameters: SGP.02 section 4.1.3.4. How a card reaches its SM-SR while a profile is enabled: what
+//! ES3.UpdateConnectivityParameters and the header of a profile carry.
+//!
+//! `3A07 len { A0 SMS, A1 HTTPS, A2 CAT_TP }`. A0 is attested by octets from the field; that A1 is HTTPS and A2 CAT_TP, and
+//! not the other way round, is one choice of two.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    der::{DecodeError, Reader, Tag, write_tlv},
+    ota::{
+        cat::{self, ChannelParameters},
+        octets::Octets,
+        sms::Address,
+    },
+};
+
+/// Data group of STORE DATA.
+pub const GROUP: u16 = 0x3A07;
+
+const SMS: Tag = Tag(0xA0);
+const HTTPS: Tag = Tag(0xA1);
+const CAT_TP: Tag = Tag(0xA2);
+
+/// How a card reaches its SM-SR; a bearer that is absent is left as it was, or has no parameters of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectivityParameters {
+    /// The service centre for short messages.
+    pub sms: Option<Address>,
+    /// The bearer of HTTPS: bearer description, access point, login.
+    pub https: Option<ChannelParameters>,
+    /// The bearer of CAT_TP.
+    pub cat_tp: Option<ChannelParameters>,
+}
+
+impl ConnectivityParameters {
+    /// The contents of the data group.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(address) = &self.sms {
+            let mut contents = Vec::new();
+            cat::write(cat::Tag::ADDRESS, cat::Required::No, &address.value(), &mut contents);
+            write_tlv(SMS, &contents, &mut out);
+        }
+        for (tag, parameters) in [(HTTPS, &self.https), (CAT_TP, &self.cat_tp)] {
+            if let Some(parameters) = parameters {
+                let mut contents = Vec::new();
+                parameters.write(&mut contents);
+                write_tlv(tag, &contents, &mut out);
+            }
+        }
+        out
+    }
+
+    /// From the contents of the data group.
+    ///
+    /// # Errors
+    /// They are something else, or one of the bearers is malformed.
+    pub fn parse(contents: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(contents);
+        let mut take = |tag| match reader.peek()? {
+            Some(found) if found == tag => {
+                let inner = reader.enter(tag)?;
+                Ok(Some(Octets::at(inner.rest(), inner.offset())))
+            }
+            _ => Ok(None),
+        };
+        let sms = take(SMS)?
+            .map(|octets| {
+                cat::Elements::parse(octets)?
+                    .mandatory(cat::Tag::ADDRESS, |address| Address::from_value(address.take_rest()))
+            })
+            .transpose()
+            .map_err(|e| e.within("A0"))?;
+        let https = take(HTTPS)?.map(ChannelParameters::parse).transpose().map_err(|e| e.within("A1"))?;
+        let cat_tp = take(CAT_TP)?.map(ChannelParameters::parse).transpose().map_err(|e| e.within("A2"))?;
+        reader.finish()?;
+        Ok(Self { sms, https, cat_tp })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ota::cat::{AccessPoint, Bearer};
+
+    /// The block of a server's live traffic.
+    #[test]
+    fn a_service_centre_from_the_field() {
+        let octets = hex::decode("A0090607913386994211F1").unwrap();
+        let found = ConnectivityParameters::parse(&octets).unwrap();
+        assert_eq!(found.sms.as_ref().map(ToString::to_string).as_deref(), Some("+33689924111"));
+        assert_eq!(found.to_bytes(), octets);
+    }
+
+    #[test]
+    fn every_bearer_comes_back() {
+        let channel = ChannelParameters {
+            bearer: Some(Bearer::default_bearer()),
+            access_point: Some(AccessPoint("m2m.example".to_owned())),
+            ..ChannelParameters::default()
+        };
+        let all = ConnectivityParameters {
+            sms: "+4912".parse().ok(),
+            https: Some(channel.clone()),
+            cat_tp: Some(channel),
+        };
+        assert_eq!(ConnectivityParameters::parse(&all.to_bytes()), Ok(all));
+        assert_eq!(ConnectivityParameters::parse(&[]), Ok(ConnectivityParameters::default()));
+    }
+
+    #[test]
+    fn what_is_something_else_is_refused() {
+        for octets in ["A000", "A004060291FF", "A3020600", "A103B50103A00406029121", "A1", "A103B5020300"] {
+            assert!(ConnectivityParameters::parse(&hex::decode(octets).unwrap()).is_err(), "{octets}");
+        }
+    }
+}

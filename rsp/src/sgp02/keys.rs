@@ -1,0 +1,168 @@
+//! Keys of an M2M eUICC by their numbers: SGP.02 section 2.2.5, GlobalPlatform Card Specification UICC Configuration.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{
+    der::{Tag, tlv, tlv_bytes},
+    ids::{Aid, Eid, InvalidId},
+};
+
+/// Key version number, which also tells what a key set is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeyVersion(pub u8);
+
+/// What a key set is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeySetUse {
+    /// 01 to 0F: KIc, KID and DEK.
+    Scp80,
+    /// 30 to 3F: ENC, MAC and DEK.
+    Scp03,
+    /// 40 to 4F: PSK and DEK.
+    Scp81,
+    /// 70: the key that verifies tokens.
+    TokenVerification,
+    /// 71: the key that makes receipts.
+    ReceiptGeneration,
+}
+
+impl KeyVersion {
+    /// The key set of an ISD-P that its SM-DP establishes.
+    pub const ISD_P: Self = Self(0x30);
+    /// The token key.
+    pub const TOKEN: Self = Self(0x70);
+
+    /// What the key set is for; `None` for a number that has no use here.
+    pub const fn usage(self) -> Option<KeySetUse> {
+        match self.0 {
+            0x01..=0x0F => Some(KeySetUse::Scp80),
+            0x30..=0x3F => Some(KeySetUse::Scp03),
+            0x40..=0x4F => Some(KeySetUse::Scp81),
+            0x70 => Some(KeySetUse::TokenVerification),
+            0x71 => Some(KeySetUse::ReceiptGeneration),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for KeyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02X}", self.0)
+    }
+}
+
+/// By what a card says in TLS which key it takes: SGP.02 section 2.4.4.1. As text the octets in hexadecimal, in upper case,
+/// which is also what goes over the wire (90 characters).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PskIdentity {
+    /// The card.
+    pub eid: Eid,
+    /// Key version number.
+    pub key_version: KeyVersion,
+    /// Key identifier.
+    pub key_identifier: u8,
+}
+
+const VERSION: Tag = Tag(0x80);
+const EID: Tag = Tag(0x81);
+const AID: Tag = Tag(0x4F);
+const KEY_IDENTIFIER: Tag = Tag(0x82);
+const KEY_VERSION: Tag = Tag(0x83);
+
+/// The one version of the identity.
+const IDENTITY_VERSION: [u8; 1] = [0x02];
+
+impl fmt::Display for PskIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octets = [
+            tlv_bytes(VERSION, &IDENTITY_VERSION),
+            tlv_bytes(EID, &self.eid.0),
+            tlv_bytes(AID, &Aid::ISD_R),
+            tlv_bytes(KEY_IDENTIFIER, &[self.key_identifier]),
+            tlv_bytes(KEY_VERSION, &[self.key_version.0]),
+        ];
+        f.write_str(&hex::encode_upper(octets.concat()))
+    }
+}
+
+impl FromStr for PskIdentity {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bad = || InvalidId::new(text, "the PSK identity of an ISD-R (90 hexadecimal digits)");
+        let octets = hex::decode(text).map_err(|_| bad())?;
+        let elements: Vec<_> =
+            tlv::each(&octets).map_err(|_| bad())?.into_iter().filter_map(tlv::split).collect();
+        match elements.as_slice() {
+            [(VERSION, version), (EID, eid), (AID, aid), (KEY_IDENTIFIER, [key]), (KEY_VERSION, [set])]
+                if *version == IDENTITY_VERSION && *aid == Aid::ISD_R =>
+            {
+                let eid = <[u8; 16]>::try_from(*eid).map_err(|_| bad())?;
+                Ok(Self { eid: Eid(eid), key_version: KeyVersion(*set), key_identifier: *key })
+            }
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl Serialize for PskIdentity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PskIdentity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_90_digits() {
+        let eid: Eid = "89001012012341234012345678901224".parse().unwrap();
+        let identity = PskIdentity { eid, key_version: KeyVersion(0x40), key_identifier: 1 };
+        let text = identity.to_string();
+        assert_eq!(
+            text,
+            "800102811089001012012341234012345678901224 4F10A0000005591010FFFFFFFF8900000100820101830140"
+                .replace(' ', "")
+        );
+        assert_eq!(text.len(), 90);
+        assert_eq!(text.parse(), Ok(identity));
+        assert_eq!(text.to_lowercase().parse(), Ok(identity));
+        for other in [
+            "",
+            "80",
+            &text[..88],
+            &text.replace("800102", "800101"),
+            &text.replace("0100820101", "0200820101"),
+            &format!("{text}00"),
+        ] {
+            assert!(other.parse::<PskIdentity>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_version_tells_what_the_keys_are_for() {
+        for (version, usage) in [
+            (0x00, None),
+            (0x01, Some(KeySetUse::Scp80)),
+            (0x0F, Some(KeySetUse::Scp80)),
+            (0x10, None),
+            (0x30, Some(KeySetUse::Scp03)),
+            (0x4F, Some(KeySetUse::Scp81)),
+            (0x70, Some(KeySetUse::TokenVerification)),
+            (0x71, Some(KeySetUse::ReceiptGeneration)),
+            (0x72, None),
+        ] {
+            assert_eq!(KeyVersion(version).usage(), usage, "{version:02X}");
+        }
+    }
+}
