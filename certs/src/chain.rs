@@ -296,6 +296,11 @@ impl TrustAnchors {
 }
 
 impl<T> Verified<T> {
+    /// For the checks of this crate, once they have been made.
+    pub(crate) const fn of(checked: T) -> Self {
+        Self(checked)
+    }
+
     /// The checked thing, no longer known to be checked.
     pub fn into_inner(self) -> T {
         self.0

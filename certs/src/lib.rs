@@ -3,6 +3,7 @@
 //! - [`Certificate`] owns the octets that were received and the facts read from them.
 //! - [`check_server`] and [`check_euicc`] check a chain up to the [`TrustAnchors`]; only they make a
 //!   [`Verified`] certificate, and whoever needs a checked certificate takes a `Verified`.
+//! - [`m2m`] has what SGP.02 adds: certificates that cards read, and who holds them.
 //! - [`Crl`] is what a CI has revoked, once somebody has asked who signed it.
 //! - [`Pki`] issues: from a seed ([`Pki::from_seed`]) or from a folder of certificates and keys
 //!   ([`Pki::from_files`]), such as the GSMA's published test set of SGP.26.
@@ -12,6 +13,7 @@ mod chain;
 mod crl;
 mod ids;
 mod issue;
+pub mod m2m;
 mod names;
 mod pki;
 mod role;

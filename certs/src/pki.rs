@@ -415,6 +415,29 @@ impl Pki {
         )
     }
 
+    /// Issues a certificate of plain TLS for a party that is server and client; the label tells its key from others'.
+    pub(crate) fn issue_plain_tls(
+        &self,
+        label: &str,
+        organisation: &str,
+        oid: &Oid,
+        names: &[ServerName],
+        validity: Validity,
+    ) -> Result<Credential, PkiError> {
+        let common_name = names.first().ok_or(PkiError::NoServerName)?.to_string();
+        issue_below(
+            &self.credential(Role::Ci, TLS_CURVE)?,
+            Request {
+                role: Role::SmSrTls,
+                curve: TLS_CURVE,
+                subject: issue::organisation_name(organisation, &common_name),
+                validity,
+                label: format!("plain TLS {label}"),
+                particulars: Particulars { oid: Some(oid), names, range: None },
+            },
+        )
+    }
+
     /// Takes an issued credential into the PKI, in the place of one that would lie in the same file; returns the
     /// two files (certificate, private key) that are to be written.
     pub fn add(&mut self, credential: Credential) -> Vec<(String, Vec<u8>)> {
@@ -508,6 +531,11 @@ impl Credential {
     #[must_use]
     pub fn key_pkcs8(&self) -> Vec<u8> {
         keys::to_pkcs8(&self.key)
+    }
+
+    /// The key with this label that is derived from this one.
+    pub(crate) fn derived_key(&self, label: &str, curve: Curve) -> SecretKey {
+        keys::derive(self.key.to_bytes().expose(), label, curve)
     }
 
     /// The private key in PEM (`EC PRIVATE KEY`).

@@ -1,6 +1,7 @@
 //! What the crate promises, held against its own PKI, the SGP.26 test set, OpenSSL and rustls.
 
 mod chain;
+mod m2m;
 mod openssl;
 mod pki;
 mod sgp26;
