@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod canonical;
 mod captured;
 mod headers;
 mod hostile;
