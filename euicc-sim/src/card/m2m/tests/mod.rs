@@ -5,6 +5,7 @@
 
 pub(crate) mod bench;
 mod chaining;
+mod door;
 mod download;
 mod es5;
 mod establishment;
@@ -14,5 +15,6 @@ mod master_delete;
 mod oce;
 mod personalisation;
 mod power_cuts;
+mod servers;
 mod terminal;
 mod vectors;
