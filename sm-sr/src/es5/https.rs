@@ -20,6 +20,7 @@ use super::{
     Bearer, CardRefusal, Engine, JobId, JobOutcome,
     engine::{Context, Happening},
     identity::Identity,
+    queue::forget_messages,
     records::{Awaits, By, Pending, Sent, What},
 };
 
@@ -270,7 +271,8 @@ impl Context<'_, '_> {
     fn hand_over(&mut self, id: &JobId, mut pending: Pending, number: u32) -> Result<Offer, Fault> {
         let what = Self::what(&pending);
         let (script, target) = pending.script_now();
-        pending.sent.push(Sent { at: self.now, what, by: By::Session { number } });
+        let sent = Sent { at: self.now, what, by: By::Session { number } };
+        forget_messages(self.tx, pending.remember(sent).as_ref());
         pending.awaits = Awaits::Response { until: self.now.plus(self.config.script_within) };
         pending.tries = pending.tries.saturating_add(1);
         self.put(id, &pending)?;

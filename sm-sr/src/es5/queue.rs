@@ -6,7 +6,7 @@ use world::{Event, Fault, Outcome, Tx};
 use super::{
     Bearer, Effect, Job, JobId, JobOutcome,
     engine::Context,
-    records::{Awaits, By, CARDS, DUE, JOBS, MESSAGES, Pending, What, key},
+    records::{Awaits, By, CARDS, DUE, JOBS, MESSAGES, Pending, Sent, What, key},
 };
 
 /// Puts a job behind the others of its card; an urgent one before those that are not. It is begun by
@@ -62,7 +62,7 @@ pub async fn cancel(tx: &mut Tx<'_>, now: Timestamp, id: &JobId) -> Result<(), F
 pub async fn forget(tx: &mut Tx<'_>, eid: Eid) -> Result<(), Fault> {
     for (name, pending) in tx.list(&JOBS, &format!("{eid}/")).await? {
         tx.delete(&JOBS, &name);
-        forget_messages(tx, &pending);
+        forget_messages(tx, &pending.sent);
     }
     tx.delete(&CARDS, &key(eid));
     tx.delete(&DUE, &key(eid));
@@ -71,11 +71,12 @@ pub async fn forget(tx: &mut Tx<'_>, eid: Eid) -> Result<(), Fault> {
 
 fn remove(tx: &mut Tx<'_>, id: &JobId, pending: &Pending) {
     tx.delete(&JOBS, &id.to_string());
-    forget_messages(tx, pending);
+    forget_messages(tx, &pending.sent);
 }
 
-fn forget_messages(tx: &mut Tx<'_>, pending: &Pending) {
-    for sent in &pending.sent {
+/// What the message centre says of them will mean nothing any more.
+pub(super) fn forget_messages<'a>(tx: &mut Tx<'_>, sent: impl IntoIterator<Item = &'a Sent>) {
+    for sent in sent {
         if let By::Packet { messages, .. } = &sent.by {
             for message in messages {
                 tx.delete(&MESSAGES, &message.0);

@@ -106,6 +106,10 @@ pub(super) enum By {
     Session { number: u32 },
 }
 
+/// How much is remembered of what was sent for one job. A card that is heard of again and again and never answers is sent
+/// the same until its validity ends; an answer to what lies further back is not worth waiting for.
+const MAX_SENT: usize = 64;
+
 /// What is known of a card.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Card {
@@ -139,6 +143,13 @@ pub(super) fn key(eid: Eid) -> String {
 }
 
 impl Pending {
+    /// Writes down that this was sent; gives what is forgotten for it.
+    pub(super) fn remember(&mut self, sent: Sent) -> Option<Sent> {
+        let forgotten = (self.sent.len() >= MAX_SENT).then(|| self.sent.remove(0));
+        self.sent.push(sent);
+        forgotten
+    }
+
     /// That the card's answer to `answered` may come from its having run the script before.
     pub(super) fn may_have_run_before(&self, answered: usize) -> bool {
         self.sent.iter().take(answered).any(|sent| sent.what == What::Script)

@@ -14,7 +14,7 @@ use super::{
     engine::{Context, Packet},
     packet,
     policy::{self, Repetition},
-    queue::Left,
+    queue::{Left, forget_messages},
     records::{Awaits, By, JOBS, MESSAGES, Pending, Sent, What},
 };
 
@@ -144,7 +144,8 @@ impl Context<'_, '_> {
                 card.counters.insert(kvn, counter);
                 let by =
                     By::Packet { kvn, counter, tar: command.tar, times: 1, messages: Vec::new(), low: false };
-                pending.sent.push(Sent { at: self.now, what: command.what, by });
+                let sent = Sent { at: self.now, what: command.what, by };
+                forget_messages(self.tx, pending.remember(sent).as_ref());
                 counter
             }
         };

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
 
 mod card;
+mod hostile;
 mod notifications;
 mod over_https;
 mod over_sms;

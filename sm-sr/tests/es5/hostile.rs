@@ -1,0 +1,81 @@
+//! What nobody should send, at both doors: it is told, and nothing comes of it.
+
+use world::{Dice, SeededDice};
+
+use crate::{
+    card::{self, Card, EID, Says, notification},
+    rig::{NUMBER, Rig, data, enable, request, run},
+};
+
+fn below(dice: &SeededDice, limit: usize) -> usize {
+    let mut octets = [0; 4];
+    dice.fill(&mut octets);
+    u32::from_be_bytes(octets) as usize % limit.max(1)
+}
+
+/// One of: an octet changed, cut, something put in.
+fn damaged(dice: &SeededDice, octets: &[u8]) -> Vec<u8> {
+    let mut octets = octets.to_vec();
+    let at = below(dice, octets.len());
+    match below(dice, 4) {
+        0 => octets.truncate(at),
+        1 => octets.insert(at, below(dice, 256) as u8),
+        2 => octets.extend_from_within(at..),
+        _ if octets.is_empty() => {}
+        _ => octets[at] ^= 1 << below(dice, 8),
+    }
+    octets.truncate(140);
+    octets
+}
+
+#[tokio::test]
+async fn damaged_messages_change_nothing() {
+    let (rig, mut card) = (Rig::new(), Card::new());
+    card.long_answers = 200;
+    rig.enqueue(enable(0x11)).await;
+    rig.run().await;
+    let Says::Submit(parts) = rig.give(&mut card, rig.take()).remove(0) else { panic!() };
+    let told = card::cut(0x70, &card::command([0x06, 0], &notification(2, 1, EID)), 1);
+    let originals = [parts.clone(), told.clone()].concat();
+    let dice = SeededDice::from_text("damaged messages");
+    for _ in 0..3000 {
+        let original = &originals[below(&dice, originals.len())];
+        let message = damaged(&dice, original);
+        // What is still as it was is no damage.
+        if !originals.contains(&message) {
+            rig.comes_from(NUMBER, &message).await;
+        }
+    }
+    assert!(rig.told().await.is_empty());
+    for part in parts {
+        rig.comes_from(NUMBER, &part).await;
+    }
+    rig.comes_from(NUMBER, &told[0]).await;
+    assert_eq!(rig.told().await, ["enable answered 9000", "notified 1 by Sms"]);
+}
+
+#[tokio::test]
+async fn damaged_answers_in_a_session_are_bad_requests_or_answers_and_never_more() {
+    let (rig, mut card) = (Rig::new(), Card::new());
+    let answer = [&[0xAF, 0x80, 0x80, 1, 8][..], &[0x23, 2, 0x90, 0].repeat(8), &[0, 0]].concat();
+    let dice = SeededDice::from_text("damaged answers");
+    for _ in 0..1000 {
+        let body = damaged(&dice, &answer);
+        let response = rig.post("/es5/next/999", Some(body)).await;
+        assert!([200, 204, 400].contains(&response.status().as_u16()), "{}", response.status());
+    }
+    for uri in
+        ["/es5/next/", "/es5/next/99999999999", "/es5/next/-1", "/es5/next/1/2", "/?msg=", "/?msg=E1&msg=zz"]
+    {
+        let response = rig.engine.https(request(uri, None, "ok")).await;
+        assert!([200, 204, 400].contains(&response.status().as_u16()), "{uri}: {}", response.status());
+    }
+    assert!(rig.told().await.is_empty());
+    rig.enqueue(data(1500, "data")).await;
+    let (next, expected) = run(&mut card, &rig.post("/es5", None).await);
+    assert_eq!(expected, answer);
+    let cut = expected[..9].to_vec();
+    assert_eq!(rig.post(&next, Some(cut)).await.status(), 400, "the card may say it again");
+    assert_eq!(rig.post(&next, Some(expected)).await.status(), 204);
+    assert_eq!(rig.told().await.len(), 1);
+}
