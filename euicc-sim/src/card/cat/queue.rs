@@ -49,7 +49,7 @@ struct Queued {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answered {
     /// Whose command is done with, and how; without an answer where it could not be read.
-    Done(Owner, Command, Option<TerminalResponse>),
+    Done(Owner, Box<Command>, Option<TerminalResponse>),
     /// It will be asked again.
     Later,
     /// Nobody asked for this answer.
@@ -121,7 +121,7 @@ impl Queue {
             self.is_held = true;
             return Answered::Later;
         }
-        Answered::Done(queued.owner, queued.proactive.command, response)
+        Answered::Done(queued.owner, Box::new(queued.proactive.command), response)
     }
 }
 

@@ -18,7 +18,6 @@
 //! | `notification` | section 3.15: the SM-SR is told which profile is enabled |
 //! | `fallback` | section 3.16, and roll-back |
 
-pub(crate) mod arithmetic;
 pub(crate) mod description;
 pub(crate) mod ecasd;
 pub(crate) mod establish;

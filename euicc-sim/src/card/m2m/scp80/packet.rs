@@ -3,6 +3,7 @@
 //! The order of the checks is observable, so keep it: the application, how much security it asks for, the keys, the
 //! checksum, the deciphered form, the counter. Without a right checksum nothing of the packet but its header counts.
 
+use crypto::scp80::{BLOCK, CC_LENGTH, decrypt, encrypt, is_equal, mac};
 use rsp::ids::Aid;
 use rsp::ota::secured_packet::{
     Algorithm, CommandHeader, CommandPacket, Counter, CounterRule, Integrity, KeyReference, ResponseStatus,
@@ -11,13 +12,8 @@ use rsp::ota::secured_packet::{
 use rsp::ota::sms::PacketKind;
 
 use super::super::super::context::Context;
-use super::super::arithmetic::{cbc_decrypt, cbc_encrypt_from, cmac, is_same};
 use super::super::keys::{AES_KEY, KeySet, Purpose};
 use super::super::state::State;
-
-/// Octets of CC: AES-CMAC, cut.
-const CHECKSUM: usize = 8;
-const BLOCK: usize = 16;
 
 /// The keys of a set that packets are secured with.
 pub(super) struct Keys {
@@ -74,15 +70,15 @@ pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<
     let set = key_set(context, header).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
     let keys = Keys::of(set).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
     let refused = |status, counter, keys| Refused { status, counter, keys: Some(keys) };
-    let Some(plain) = cbc_decrypt(&keys.kic, packet.body) else {
+    let Some(plain) = decrypt(&keys.kic, packet.body) else {
         return Err(refused(ResponseStatus::CipheringError, Counter::ZERO, keys));
     };
     let Some((counter, padding, found, data)) = take_apart(&plain, packet.check_length) else {
         return Err(refused(ResponseStatus::CheckFailed, Counter::ZERO, keys));
     };
     let clear = packet.octets.get(..packet.octets.len().saturating_sub(packet.body.len()));
-    let expected = clear.map(|clear| checksum(&keys.kid, &[clear, &counter.to_bytes(), &[padding], data]));
-    if expected.is_none_or(|expected| !is_same(&expected, found)) {
+    let expected = clear.map(|clear| mac(&keys.kid, &[clear, &counter.to_bytes(), &[padding], data]));
+    if expected.is_none_or(|expected| !is_equal(&expected, found)) {
         return Err(refused(ResponseStatus::CheckFailed, counter, keys));
     }
     let length = data.len().checked_sub(usize::from(padding));
@@ -105,11 +101,6 @@ fn key_set<'a>(context: &'a Context<'_>, header: CommandHeader) -> Option<&'a Ke
     let is_one = version == header.kid.version() && is_aes(header.kic) && is_aes(header.kid);
     let m2m = context.persistent.m2m.as_ref().filter(|_| is_one)?;
     m2m.key_set(version).filter(|set| Purpose::of(set.version) == Some(Purpose::Scp80))
-}
-
-fn checksum(key: &[u8; AES_KEY], parts: &[&[u8]]) -> [u8; CHECKSUM] {
-    let [a, b, c, d, e, f, g, h, ..] = cmac(key, parts);
-    [a, b, c, d, e, f, g, h]
 }
 
 /// CNTR, PCNTR, the checksum, and the data with what fills them up.
@@ -197,7 +188,7 @@ struct Parts<'a> {
 
 fn packet(parts: &Parts<'_>) -> Vec<u8> {
     const COUNTERS: usize = 6;
-    let check_length = if parts.mac_key.is_some() { CHECKSUM } else { 0 };
+    let check_length = if parts.mac_key.is_some() { CC_LENGTH } else { 0 };
     let unfilled = COUNTERS + parts.status.len() + check_length + parts.data.len();
     let filling = if parts.cipher_key.is_some() {
         unfilled.next_multiple_of(BLOCK).saturating_sub(unfilled)
@@ -215,11 +206,12 @@ fn packet(parts: &Parts<'_>) -> Vec<u8> {
     .concat();
     let padding_counter = u8::try_from(filling).unwrap_or_default();
     let counters = [&parts.counter.to_bytes(), [padding_counter].as_slice(), parts.status].concat();
-    let checksum = parts.mac_key.map(|key| checksum(key, &[parts.before, &clear, &counters, &data]));
+    let checksum = parts.mac_key.map(|key| mac(key, &[parts.before, &clear, &counters, &data]));
     let checksum = checksum.as_ref().map_or(&[][..], |checksum| checksum.as_slice());
     let body = [&counters, checksum, &data].concat();
+    // Filled to whole blocks above.
     let body = match parts.cipher_key {
-        Some(key) => cbc_encrypt_from(key, [0; BLOCK], &body),
+        Some(key) => encrypt(key, &body).unwrap_or_default(),
         None => body,
     };
     [clear, body].concat()

@@ -221,7 +221,7 @@ fn session() -> SessionParameters {
     }
 }
 
-fn trigger() -> Vec<u8> {
+pub(super) fn trigger() -> Vec<u8> {
     SessionTrigger { session: Some(session()), dns: None }.to_bytes()
 }
 
