@@ -8,7 +8,7 @@ use rsp::sgp02::{
     es2::DeleteProfileRequest,
     es3::{CreateIsdpRequest, GetEisRequest, SendDataRequest},
     soap::{Envelope, FaultCode, envelope, text},
-    xml::{MAX_DEPTH, MAX_NODES, MAX_OCTETS, Problem, parse},
+    xml::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, MAX_OCTETS, Problem, parse},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -42,12 +42,84 @@ fn what_is_too_large_too_many_or_too_deep_is_refused() {
     assert_eq!(text(large.as_bytes()).unwrap_err().problem, Problem::TooLarge("octets"));
     let many = format!("<x>{}</x>", "<y/>".repeat(usize::try_from(MAX_NODES).unwrap()));
     assert_eq!(parse(&many).unwrap_err().problem, Problem::TooLarge("elements"));
-    for depth in [MAX_DEPTH + 1, 10_000] {
-        let deep = format!("{}{}", "<x>".repeat(depth), "</x>".repeat(depth));
-        assert!(parse(&deep).is_err(), "{depth} levels");
+    let deep = |depth| format!("{}{}", "<x>".repeat(depth), "</x>".repeat(depth));
+    for depth in [MAX_DEPTH + 1, 500_000] {
+        assert_eq!(parse(&deep(depth)).unwrap_err().problem, Problem::TooLarge("levels of elements"));
     }
-    let deep = format!("{}{}", "<x>".repeat(MAX_DEPTH), "</x>".repeat(MAX_DEPTH));
-    assert!(parse(&deep).is_ok());
+    assert!(parse(&deep(MAX_DEPTH)).is_ok());
+    let attributes = |count: usize| (0..count).map(|i| format!(" a{i}='&gt;>'")).collect::<String>();
+    for count in [MAX_ATTRIBUTES + 1, 200_000] {
+        let wide = format!("<x{}/>", attributes(count));
+        assert_eq!(parse(&wide).unwrap_err().problem, Problem::TooLarge("attributes"));
+    }
+    assert!(parse(&format!("<x{}/>", attributes(MAX_ATTRIBUTES))).is_ok());
+    // Those of all elements that one stands in count together: each of them may be a namespace that holds there.
+    let half = attributes(MAX_ATTRIBUTES / 2 + 1);
+    assert_eq!(
+        parse(&format!("<x{half}><y{half}/></x>")).unwrap_err().problem,
+        Problem::TooLarge("attributes")
+    );
+    assert!(parse(&format!("<x><y{half}/><y{half}/><y{half}></y></x>")).is_ok());
+}
+
+#[test]
+fn what_only_looks_like_elements_or_attributes_is_not_counted() {
+    let signs = "<a b='1' c=2>".repeat(MAX_ATTRIBUTES);
+    let text = format!(
+        "<?pi {signs}?><x><!-- {signs} --><![CDATA[{signs}]]><?pi {signs} ?><y z=\"&lt;{}\"/></x>",
+        "=".repeat(1000)
+    );
+    assert_eq!(parse(&text).map(|document| document.root_element().children().count()), Ok(4));
+    for unclosed in ["<!-- ", "<x><![CDATA[", "<?pi", "<x a='", "<x a=\"", "<", "</", "<!", "<x/", ""] {
+        assert!(parse(unclosed).is_err(), "{unclosed}");
+    }
+}
+
+#[test]
+fn many_elements_cost_no_more_than_their_number() {
+    // Before them one that nobody takes; a reader that looks from the front each time would be quadratic.
+    let iccid = "<rps:Iccid>8900012345678901234</rps:Iccid>";
+    let right =
+        rsp::sgp02::es4::AuditEisRequest { base: samples::request(), eid: samples::eid(), iccid: Vec::new() }
+            .to_xml(Namespace::V3);
+    let many = right.replace("</rps:Eid>", &format!("</rps:Eid><rps:Later/>{}", iccid.repeat(45_000)));
+    assert_eq!(rsp::sgp02::es4::AuditEisRequest::from_xml(&many).unwrap().1.iccid.len(), 45_000);
+}
+
+#[test]
+fn octets_changed_at_random_are_an_error_or_another_message_but_never_a_panic() {
+    let whole = envelope(
+        &headers::header("http://gsma.com/x"),
+        Namespace::V3,
+        &RegisterEisRequest { base: samples::request(), eis: samples::eis(Namespace::V3) },
+    );
+    // A linear congruential generator: the same changes each time.
+    let mut state = 0x5EED_u64;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let mut understood = 0;
+    for _ in 0..4_000 {
+        let mut octets = whole.clone().into_bytes();
+        for _ in 0..=next(3) {
+            let at = next(octets.len());
+            match next(3) {
+                0 => octets[at] = b"<>&\"'/= x0\xFF"[next(11)],
+                1 => drop(octets.drain(at..(at + next(40)).min(octets.len()))),
+                _ => {
+                    let piece = octets[at..(at + next(40)).min(octets.len())].to_vec();
+                    octets.splice(at..at, piece);
+                }
+            }
+        }
+        let Ok(text) = text(&octets) else { continue };
+        let Ok(document) = parse(text) else { continue };
+        if let Ok(envelope) = Envelope::read(&document) {
+            understood += usize::from(envelope.message::<RegisterEisRequest>().is_ok());
+        }
+    }
+    assert!((100..3_900).contains(&understood), "{understood} of 4000 were understood");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod c14n;
 mod error;
+mod limits;
 mod read;
 mod text;
 pub mod tolerated;
@@ -15,7 +16,8 @@ mod write;
 
 pub use c14n::exclusive;
 pub use error::{Problem, XmlError};
-pub use read::{Children, MAX_DEPTH, MAX_NODES, MAX_OCTETS, parse, text_of};
+pub use limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_NODES, MAX_OCTETS};
+pub use read::{Children, parse, text_of};
 pub use text::{Octets, Text};
 pub use write::{Prefix, Writer};
 
@@ -74,7 +76,7 @@ impl Name {
 
     /// Whether it is spelt so in either.
     pub fn is(self, local: &str) -> bool {
-        tolerated::same_name(self.v1, local) || tolerated::same_name(self.v3, local)
+        tolerated::spellings(self).any(|spelling| spelling == local)
     }
 }
 

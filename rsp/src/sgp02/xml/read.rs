@@ -1,17 +1,14 @@
 //! Reading: a document with limits, and the children of an element taken out by name.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use roxmltree::{Document, Node, NodeType, ParsingOptions};
 
-use super::{Name, Namespace, Problem, XmlError, tolerated};
-
-/// The largest message, in octets. An EIS with a long audit trail is some hundred thousand.
-pub const MAX_OCTETS: usize = 4 << 20;
-
-/// The most nodes of a message: bounds what parsing one costs in memory.
-pub const MAX_NODES: u32 = 100_000;
-
-/// The deepest nesting of a message. An EIS in its envelope has nine levels, a signature in it four more.
-pub const MAX_DEPTH: usize = 40;
+use super::{
+    Name, Namespace, Problem, XmlError,
+    limits::{MAX_NODES, MAX_OCTETS, check},
+    tolerated,
+};
 
 /// Parses the text of one message. No document type, so no entities but XML's own five.
 ///
@@ -21,8 +18,9 @@ pub fn parse(text: &str) -> Result<Document<'_>, XmlError> {
     if text.len() > MAX_OCTETS {
         return Err(XmlError::of(Problem::TooLarge("octets")));
     }
+    check(text).map_err(|what| XmlError::of(Problem::TooLarge(what)))?;
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(text, options).map_err(|error| {
+    Document::parse_with_options(text, options).map_err(|error| {
         let position = error.pos();
         let problem = match error {
             roxmltree::Error::DtdDetected => Problem::DocumentType,
@@ -30,9 +28,7 @@ pub fn parse(text: &str) -> Result<Document<'_>, XmlError> {
             error => Problem::NotXml(error.to_string()),
         };
         XmlError { path: String::new(), position: Some((position.row, position.col)), problem }
-    })?;
-    let too_deep = document.descendants().any(|node| node.ancestors().nth(MAX_DEPTH + 1).is_some());
-    if too_deep { Err(XmlError::of(Problem::TooLarge("levels of elements"))) } else { Ok(document) }
+    })
 }
 
 /// The text of an element that has nothing else in it.
@@ -60,8 +56,8 @@ pub struct Children<'a, 'i> {
     namespace: Namespace,
     /// In the order of the text, with whether each has been taken.
     elements: Vec<(Node<'a, 'i>, bool)>,
-    /// All before it are taken.
-    first_left: usize,
+    /// Where those of a name are that are not taken.
+    left: BTreeMap<&'a str, VecDeque<usize>>,
 }
 
 impl<'a, 'i> Children<'a, 'i> {
@@ -72,9 +68,11 @@ impl<'a, 'i> Children<'a, 'i> {
     /// There is text between them.
     pub fn of(parent: Node<'a, 'i>, namespace: Namespace) -> Result<Self, XmlError> {
         let mut elements = Vec::new();
+        let mut left: BTreeMap<&'a str, VecDeque<usize>> = BTreeMap::new();
         for child in parent.children() {
             match child.node_type() {
                 NodeType::Element if tolerated::belongs(child.tag_name().namespace(), namespace) => {
+                    left.entry(child.tag_name().name()).or_default().push_back(elements.len());
                     elements.push((child, false));
                 }
                 NodeType::Text if !child.text().unwrap_or_default().trim().is_empty() => {
@@ -83,7 +81,7 @@ impl<'a, 'i> Children<'a, 'i> {
                 _ => {}
             }
         }
-        Ok(Self { parent, namespace, elements, first_left: 0 })
+        Ok(Self { parent, namespace, elements, left })
     }
 
     /// The element whose children they are.
@@ -96,16 +94,16 @@ impl<'a, 'i> Children<'a, 'i> {
         self.namespace
     }
 
-    fn position(&self, name: Name) -> Option<usize> {
-        let left = self.elements.iter().enumerate().skip(self.first_left);
-        left.into_iter()
-            .find(|(_, (node, taken))| !taken && name.is(node.tag_name().name()))
-            .map(|(position, _)| position)
+    /// The first one of this name, with the spelling that it has.
+    fn first(&self, name: Name) -> Option<(usize, &'static str)> {
+        let fronts = tolerated::spellings(name)
+            .filter_map(|spelling| Some((*self.left.get(spelling)?.front()?, spelling)));
+        fronts.min()
     }
 
     /// Whether one of this name is left.
     pub fn has(&self, name: Name) -> bool {
-        self.position(name).is_some()
+        self.first(name).is_some()
     }
 
     /// Takes the first one of this name.
@@ -113,16 +111,13 @@ impl<'a, 'i> Children<'a, 'i> {
     /// # Errors
     /// There is none.
     pub fn take(&mut self, name: Name) -> Result<Node<'a, 'i>, XmlError> {
-        let Some(position) = self.position(name) else { return Err(self.missing(name)) };
-        let mut found = self.parent;
-        if let Some((node, taken)) = self.elements.get_mut(position) {
-            found = *node;
-            *taken = true;
+        let Some((position, spelling)) = self.first(name) else { return Err(self.missing(name)) };
+        if let Some(left) = self.left.get_mut(spelling) {
+            left.pop_front();
         }
-        while self.elements.get(self.first_left).is_some_and(|(_, taken)| *taken) {
-            self.first_left += 1;
-        }
-        Ok(found)
+        let Some((node, taken)) = self.elements.get_mut(position) else { return Err(self.missing(name)) };
+        *taken = true;
+        Ok(*node)
     }
 
     fn missing(&self, name: Name) -> XmlError {

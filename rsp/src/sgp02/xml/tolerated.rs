@@ -1,6 +1,6 @@
 //! The liberties that real peers take with the schemas, and that we let them take. All of them stand here.
 
-use super::Namespace;
+use super::{Name, Namespace};
 
 /// Elements that other schemas or other functions have in the other order.
 ///
@@ -27,9 +27,14 @@ const SPELLINGS: &[(&str, &str)] = &[("SmSr-id", "Smsr-id"), ("completionTimesta
 const ADDRESSING: &[&str] =
     &["http://www.w3.org/2005/08/addressing", "http://www.w3.org/2007/05/addressing/metadata"];
 
-/// Whether two names are of one element.
-pub(super) fn same_name(one: &str, other: &str) -> bool {
-    one == other || SPELLINGS.iter().any(|(a, b)| (*a == one && *b == other) || (*a == other && *b == one))
+/// How an element may be spelt, in either namespace.
+pub(super) fn spellings(name: Name) -> impl Iterator<Item = &'static str> {
+    let others = SPELLINGS.iter().filter_map(move |(a, b)| match () {
+        () if name.v1 == *a || name.v3 == *a => Some(*b),
+        () if name.v1 == *b || name.v3 == *b => Some(*a),
+        () => None,
+    });
+    [name.v1, name.v3].into_iter().chain(others)
 }
 
 /// Whether a header is one of WS-Addressing; an operator's templates have them in no namespace at all.
