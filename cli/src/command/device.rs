@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use certs::Pki;
 use clap::{Args, Subcommand};
 use euicc_sim::{
     card::Quirk,
@@ -18,7 +19,7 @@ use rsp::{
     sgp22::{ProfileState, es11::EventEntries},
 };
 use serde::Serialize;
-use world::{BoxCardDoor, Clock, Fault};
+use world::{BoxCardDoor, Clock, Fault, World};
 
 use crate::{
     output::{Lines, Table, remark, say, say_json},
@@ -26,6 +27,8 @@ use crate::{
     settings::Settings,
     trace::TraceOptions,
 };
+
+mod online;
 
 /// A device: its LPA and its modem
 #[derive(Debug, Args)]
@@ -89,6 +92,8 @@ enum Procedure {
     Notifications,
     /// Register on a network in reach
     Register,
+    /// Stay on: register, listen for short messages, and let the card act; until it is stopped
+    Run(online::Options),
 }
 
 /// What the user says to a download.
@@ -184,6 +189,9 @@ impl Command {
     /// # Errors
     /// It did not succeed.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        if let Procedure::Run(options) = &self.procedure {
+            return self.run_online(options, settings, json).await;
+        }
         let mut device = self.device(settings, json).await?;
         let failed = |e: &dyn std::fmt::Display, what: &str| {
             Fault::new(what, e.to_string(), "look at the timeline above; the step that failed says why")
@@ -283,6 +291,8 @@ impl Command {
                 show(json, &told, &format!("{delivered} of {} notifications delivered", told.len()))?;
                 undelivered(&told)?;
             }
+            // Above, before there was an LPA.
+            Procedure::Run(_) => {}
             Procedure::Register => {
                 let registered =
                     device.register().await.map_err(|e| failed(&e, "the device did not register"))?;
@@ -292,22 +302,32 @@ impl Command {
         Ok(())
     }
 
-    async fn device(&self, settings: &Settings, json: bool) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
-        let (world, clock) = parties::os_world()?;
-        let pki = crate::pki::load_or_init(settings)?;
+    /// The way to the card, and what its device calls its own memory.
+    async fn door(
+        &self,
+        settings: &Settings,
+        pki: &Pki,
+        world: &World,
+    ) -> Result<(BoxCardDoor, String), Fault> {
         let trace = self.trace.begin()?;
-        let (door, eid) = match &self.card {
+        Ok(match &self.card {
             Some(address) => {
                 let card = net::door::TcpCard::connect(address).await.map_err(super::euicc::no_card)?;
                 (trace.over(card, address, &world.clock), address.replace([':', '/'], "-"))
             }
             None => {
-                let eid = self.eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
+                let eid = self.eid.map_or_else(|| parties::default_eid(pki), Ok)?;
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
-                let card = parties::card_of(settings, &pki, eid, &world, quirks)?;
+                let card = parties::card_of(settings, pki, eid, world, quirks)?;
                 (trace.over(card, eid.to_string(), &world.clock), eid.to_string())
             }
-        };
+        })
+    }
+
+    async fn device(&self, settings: &Settings, json: bool) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
+        let (world, clock) = parties::os_world()?;
+        let pki = crate::pki::load_or_init(settings)?;
+        let (door, eid) = self.door(settings, &pki, &world).await?;
         let teller = Teller::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
         let client = parties::device_client(settings);

@@ -17,6 +17,7 @@ use std::time::Duration;
 use rsp::ids::Imsi;
 use rsp::ota::sms::{Address, FAILURE_BUSY};
 use rsp::time::Timestamp;
+use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use world::{
@@ -53,7 +54,8 @@ pub struct SmscSettings {
 }
 
 /// A writer.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Account {
     /// system_id of SMPP.
     pub name: String,
