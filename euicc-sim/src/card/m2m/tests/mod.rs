@@ -9,6 +9,7 @@ mod door;
 mod download;
 mod es5;
 mod establishment;
+mod garbage;
 mod hostile;
 mod key_sets;
 mod master_delete;

@@ -1,6 +1,8 @@
 //! What servers make with `rsp::sgp02::es5` and the arithmetic of `crypto` is what this card understands, and they understand
 //! its answers.
 
+use certs::m2m::{CardDefect, Owner};
+use certs::{Pki, PkiOptions};
 use crypto::key_establishment::{EstablishedKeys, KeyUsage, SharedInfo};
 use crypto::scp03::{SessionKeys, StaticKeys};
 use crypto::{AesKey, Curve, SecretKey, scp03t};
@@ -195,4 +197,51 @@ fn keys_of_the_isd_r_as_another_sm_sr_makes_them() {
     let set = bench.state().key_set(0x02).unwrap();
     assert_eq!([set.aes(1), set.aes(2), set.aes(3)].map(Option::unwrap).to_vec(), keys);
     assert_eq!(set.counter, 7);
+}
+
+#[test]
+fn certificates_of_the_test_pki_hold_and_its_broken_ones_do_not() {
+    let pki = Pki::from_seed(b"m2m card", &PkiOptions::default()).unwrap();
+    let eid = pki.eids(Curve::P256)[0];
+    let ecasd = pki.ecasd(eid).unwrap();
+    let ci = pki.ci(Curve::P256).unwrap().public_key().clone();
+    let certificate = ecasd.certificate.octets().to_vec();
+    let mut bench = Bench::with(
+        |description| {
+            description.eid = eid;
+            let m2m = description.m2m.as_deref_mut().unwrap();
+            m2m.ecasd_certificate = certificate.clone().into();
+            m2m.ecasd_key = ecasd.key.to_bytes().expose().as_slice().into();
+            m2m.ci_public_key = ci.to_sec1().into();
+        },
+        world::RamMemory::default(),
+    );
+    create(&mut bench, NEW, 0);
+    let first = |bench: &mut Bench, isd_p: Option<u16>, certificate: &[u8]| {
+        let install = isd_p.map(|number| es5::install_for_personalization(&Aid::isd_p(number)));
+        let apdus = install.into_iter().chain([es5::store_certificate(certificate)]).collect();
+        run(bench, None, apdus).1
+    };
+    for (owner, isd_p, other) in [(Owner::SmDp, Some(NEW), None), (Owner::SmSr, None, Some(NEW))] {
+        let good = pki.m2m_card_credential(owner, "a server").unwrap();
+        assert_eq!(first(&mut bench, isd_p, good.certificate.octets()), StatusWord::OK);
+        // In the place of the other.
+        assert_eq!(first(&mut bench, other, good.certificate.octets()), StatusWord::SECURITY_STATUS);
+        for defect in CardDefect::ALL {
+            let broken = pki.m2m_card_credential_with(defect, owner, "a server").unwrap();
+            let status = first(&mut bench, isd_p, &broken.0);
+            let expected = match defect {
+                // These cannot even be read.
+                CardDefect::NotAPoint
+                | CardDefect::UnknownCurve
+                | CardDefect::ShortSignature
+                | CardDefect::Truncated => StatusWord::INCORRECT_DATA,
+                _ => StatusWord::SECURITY_STATUS,
+            };
+            assert_eq!(status, expected, "{owner}, {defect:?}");
+        }
+    }
+    // The certificate that the card tells is the one that was issued for it.
+    let told = done(&mut bench, unhex("80CABF30045C027F2100"));
+    assert!(told.ends_with(&certificate));
 }
