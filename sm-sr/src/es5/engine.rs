@@ -7,7 +7,7 @@ use std::{
 };
 
 use crypto::Secret;
-use rsp::{ids::Eid, ota::secured_packet::Counter, time::Timestamp};
+use rsp::{ids::Eid, ota::secured_packet::Counter, sgp02::keys::PskIdentity, time::Timestamp};
 use world::{
     Arrived, BoxFuture, Event, Events, Fault, MessageId, Records, ShortMessageSink, ShortMessages,
     Submission, SubmitFault, Tx, World,
@@ -17,7 +17,6 @@ use super::{
     JobId, Procedures,
     held::Held,
     https::{Call, Offer},
-    identity::Identity,
     policy::Es5Config,
     records::{CARDS, Card, DUE, key},
 };
@@ -178,11 +177,12 @@ impl Engine {
     /// # Errors
     /// The records fail.
     pub async fn psk(&self, identity: &str) -> Result<Option<Secret<Vec<u8>>>, Fault> {
-        let Ok(identity) = identity.parse::<Identity>() else { return Ok(None) };
+        let Ok(identity) = identity.parse::<PskIdentity>() else { return Ok(None) };
         let mut tx = Tx::begin(&*self.0.records);
         let card = self.0.procedures.card(&mut tx, identity.eid).await?;
         let keys = card.map(|card| card.scp81).unwrap_or_default();
-        let is_it = |key: &super::PskKey| (key.kvn, key.key_id) == (identity.kvn, identity.key_id);
+        let is_it =
+            |key: &super::PskKey| (key.kvn, key.key_id) == (identity.key_version.0, identity.key_identifier);
         Ok(keys.into_iter().find(is_it).map(|key| key.key))
     }
 

@@ -12,6 +12,7 @@ use rsp::{
         admin::{AgentId, Post, Reply, ScriptStatus},
         script::{Form, Script, ScriptResponse},
     },
+    sgp02::keys,
     time::Timestamp,
 };
 use world::{Event, Fault, Outcome, PskIdentity};
@@ -19,7 +20,6 @@ use world::{Event, Fault, Outcome, PskIdentity};
 use super::{
     Bearer, CardRefusal, Engine, JobId, JobOutcome,
     engine::{Context, Happening},
-    identity::Identity,
     queue::forget_messages,
     records::{Awaits, By, Pending, Sent, What},
 };
@@ -120,7 +120,7 @@ impl Engine {
     fn call(&self, request: &Request<Bytes>) -> Result<Call, Away> {
         let away = |status, why: &str| Away { status, why: why.to_owned() };
         let identity = request.extensions().get::<PskIdentity>().and_then(|identity| identity.0.parse().ok());
-        let Identity { eid, .. } =
+        let keys::PskIdentity { eid, .. } =
             identity.ok_or_else(|| away(StatusCode::FORBIDDEN, "it has no identity of a card"))?;
         if request.method() != http::Method::POST {
             return Err(away(StatusCode::METHOD_NOT_ALLOWED, "it is no POST"));

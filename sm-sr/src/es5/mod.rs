@@ -13,7 +13,6 @@
 //! | [`sms`] | the way out over short messages, triggers of HTTPS sessions among them |
 //! | [`arrival`] | what comes in over short messages |
 //! | [`https`] | the sessions that cards open (SCP81) |
-//! | [`identity`] | what a card calls itself there |
 //! | [`audit`] | what has become of a command whose answer was lost |
 //! | [`notification`] | default notifications, over either bearer |
 
@@ -22,7 +21,6 @@ mod audit;
 mod engine;
 mod held;
 mod https;
-mod identity;
 mod notification;
 mod packet;
 mod policy;
@@ -47,7 +45,6 @@ use serde::{Deserialize, Serialize};
 use world::{BoxFuture, Fault, PhoneNumber, Tx};
 
 pub use engine::{Engine, Wake};
-pub use identity::{Identity, NoIdentity};
 pub use policy::{Es5Config, HttpsDoor};
 pub use queue::{cancel, enqueue, forget};
 pub use records::JOBS;

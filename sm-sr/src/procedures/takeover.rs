@@ -21,6 +21,7 @@ use rsp::{
         eis::{Eis, Keyset, KeysetType, OperationType, SecurityDomain},
         es5::{self, EphemeralKeyForm, KeyAgreement, KeyType, SmsrAddressing},
         es7,
+        keys::{KeyVersion, PskIdentity},
         status::{Refusal, Status},
     },
     time::Timestamp,
@@ -38,7 +39,7 @@ use crate::{
     audit, check_eis,
     config::CardAddress,
     context::Context,
-    es5::{self as bearer, Bearer, Effect, Identity, Job, JobOutcome},
+    es5::{self as bearer, Bearer, Effect, Job, JobOutcome},
     notifications,
     outward::{self, Continuation},
     records::{Card, Deadline, Key, KeySet, Keys, PREPARED, SCP80_VERSIONS, SCP81_VERSIONS, TAKEOVERS},
@@ -430,7 +431,7 @@ fn farewell(context: &Context<'_, '_>, eis: &Eis, set: &KeySet, psk: Option<&Psk
 fn addressing(address: &CardAddress, eid: Eid, psk: Option<&Psk>) -> Option<SmsrAddressing> {
     let sms = address.sms.as_ref().and_then(|digits| Address::new(INTERNATIONAL, digits));
     let https = address.https.as_ref().zip(psk).map(|(session, psk)| {
-        let identity = Identity { eid, key_id: PSK_ID, kvn: psk.version };
+        let identity = PskIdentity { eid, key_version: KeyVersion(psk.version), key_identifier: PSK_ID };
         let session = SessionParameters {
             security: Some(SecurityParameters {
                 psk_identity: identity.to_string().into_bytes(),

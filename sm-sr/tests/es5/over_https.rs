@@ -3,9 +3,11 @@
 use std::{pin::pin, sync::atomic::Ordering, task::Poll, time::Duration};
 
 use http::StatusCode;
-use rsp::ids::Aid;
+use rsp::{
+    ids::Aid,
+    sgp02::keys::{KeyVersion, PskIdentity},
+};
 use sm_sr::es5::{Bearer, Effect, Job};
-use world::PskIdentity;
 
 use crate::{
     card::{Card, State, isd_p},
@@ -158,7 +160,7 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
         rig.engine.https(request)
     };
     let stranger = rsp::ids::Eid::with_check_digits("890490321234512345123451234599").unwrap();
-    let theirs = sm_sr::es5::Identity { eid: stranger, ..identity() };
+    let theirs = PskIdentity { eid: stranger, ..identity() };
     let agent = format!("//se-id/eid/{stranger};//aa-id/aid/A000000559/1010FFFFFFFF8900000100");
     assert_eq!(ask(&|_| {}).await.status(), StatusCode::OK);
     assert_eq!(
@@ -170,7 +172,7 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
         StatusCode::FORBIDDEN
     );
     let status = ask(&|request| {
-        request.extensions_mut().insert(PskIdentity("Client".into()));
+        request.extensions_mut().insert(world::PskIdentity("Client".into()));
     })
     .await
     .status();
@@ -181,12 +183,12 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
     });
     assert_eq!(status.await.status(), StatusCode::FORBIDDEN);
     let status = ask(&|request| {
-        request.extensions_mut().insert(PskIdentity(theirs.to_string()));
+        request.extensions_mut().insert(world::PskIdentity(theirs.to_string()));
     });
     assert_eq!(status.await.status(), StatusCode::FORBIDDEN);
     let status = ask(&|request| {
         request.headers_mut().insert("x-admin-from", agent.parse().unwrap());
-        request.extensions_mut().insert(PskIdentity(theirs.to_string()));
+        request.extensions_mut().insert(world::PskIdentity(theirs.to_string()));
     });
     assert_eq!(status.await.status(), StatusCode::NO_CONTENT, "nothing waits for it");
     let status = ask(&|request| {
@@ -210,9 +212,9 @@ async fn a_key_is_found_by_the_whole_identity() {
     assert_eq!(known.unwrap().expose(), &PSK);
     let other = rsp::ids::Eid([0x89; 16]);
     let unknown = [
-        sm_sr::es5::Identity { kvn: 0x41, ..identity() },
-        sm_sr::es5::Identity { key_id: 2, ..identity() },
-        sm_sr::es5::Identity { eid: other, ..identity() },
+        PskIdentity { key_version: KeyVersion(0x41), ..identity() },
+        PskIdentity { key_identifier: 2, ..identity() },
+        PskIdentity { eid: other, ..identity() },
     ];
     for identity in unknown {
         assert!(rig.engine.psk(&identity.to_string()).await.unwrap().is_none());

@@ -13,12 +13,12 @@ use http::{Request, Response};
 use rsp::{
     ids::{Aid, Eid},
     ota::{script::Script, secured_packet::Counter, trigger::SessionTrigger},
-    sgp02::notification::DefaultNotification,
+    sgp02::{keys, notification::DefaultNotification},
     time::Timestamp,
 };
 use sm_sr::es5::{
-    self, Bearer, CardAccess, Effect, Engine, Es5Config, HttpsDoor, Identity, Job, JobId, JobOutcome,
-    Procedures, PskKey, Scp80KeySet,
+    self, Bearer, CardAccess, Effect, Engine, Es5Config, HttpsDoor, Job, JobId, JobOutcome, Procedures,
+    PskKey, Scp80KeySet,
 };
 use world::{
     Arrived, BoxFuture, Collection, Events, Fault, ManualClock, MemoryEvents, MemoryRecords, MessageId,
@@ -375,8 +375,8 @@ pub(crate) fn request(uri: &str, answer: Option<Vec<u8>>, status: &str) -> Reque
     request.body(answer.unwrap_or_default().into()).unwrap()
 }
 
-pub(crate) fn identity() -> Identity {
-    Identity { eid: eid_of_card(), key_id: 1, kvn: 0x40 }
+pub(crate) fn identity() -> keys::PskIdentity {
+    keys::PskIdentity { eid: eid_of_card(), key_version: keys::KeyVersion(0x40), key_identifier: 1 }
 }
 
 fn engine(
