@@ -5,6 +5,7 @@
 //!   folder has the same ones, whatever their number and names.
 
 mod defect;
+mod files;
 mod issue;
 
 use crypto::{Curve, PublicKey, Secret, SecretKey, Signature};

@@ -21,6 +21,8 @@ use crate::names::ServerName;
 use crate::role::Role;
 
 pub use defect::{BrokenCredential, Defect};
+pub(crate) use files::file_name;
+pub(crate) use keys::to_pem as key_pem;
 
 /// A test PKI. Its keys protect nothing.
 #[derive(Clone, Debug, Default)]
@@ -232,12 +234,17 @@ impl Pki {
         })
     }
 
-    /// The SM-SR's TLS credential.
+    /// The SM-SR's TLS credential: the one of the PKI's own SM-SR where others lie in the folder too.
     ///
     /// # Errors
     /// The certificate or its key is missing.
     pub fn sm_sr(&self) -> Result<Credential, PkiError> {
-        self.credential(Role::SmSrTls, TLS_CURVE)
+        let path = files::path(Role::SmSrTls, TLS_CURVE, "");
+        let own = self.entries.iter().find(|entry| entry.path == path).map(|entry| &entry.certificate);
+        match own.and_then(|certificate| Some((certificate, self.key_of(certificate)?))) {
+            Some((certificate, key)) => Ok(Credential { certificate: certificate.clone(), key: key.clone() }),
+            None => self.credential(Role::SmSrTls, TLS_CURVE),
+        }
     }
 
     /// CERT.EUM of this curve.

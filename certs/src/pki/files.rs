@@ -122,6 +122,6 @@ pub(super) fn key_path(path: &str) -> String {
 }
 
 /// A name with everything that a file system might object to replaced.
-fn file_name(name: &str) -> String {
+pub(crate) fn file_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }

@@ -47,7 +47,7 @@ pub(super) fn to_pkcs8(key: &SecretKey) -> Vec<u8> {
     sequence(&[0_i64.to_der(), algorithm(key.curve()), ec_private_key(key, None).to_der()])
 }
 
-pub(super) fn to_pem(key: &SecretKey) -> Vec<u8> {
+pub(crate) fn to_pem(key: &SecretKey) -> Vec<u8> {
     let curve = named_curve(key.curve()).parse::<rsp::ids::Oid>().map(|oid| oid.to_der()).unwrap_or_default();
     let der = ec_private_key(key, Some(tlv_bytes(Tag::context(0, true), &curve)));
     let mut pem = "-----BEGIN EC PRIVATE KEY-----\n".to_owned();

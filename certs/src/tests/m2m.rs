@@ -165,3 +165,22 @@ fn every_card_has_keys_of_its_own() {
     assert_eq!(all.len(), 10);
     assert!(!format!("{one:?}").contains(&hex::encode(one.kic.expose())));
 }
+
+/// A stranger's program finds its files, and the PKI that is read with them is the one that it was.
+#[test]
+fn files_for_others_change_nothing_for_us() {
+    let pki = pki();
+    let mut files = pki.files();
+    let server = pki.m2m_server(Owner::SmSr, "another one", &names("sr.example")).unwrap();
+    files.extend(server.files(Owner::SmSr, "another one"));
+    files.extend(pki.ecasd(first_eid()).unwrap().ecasd_files(first_eid()));
+    let paths: Vec<String> = files.iter().map(|(path, _)| path.clone()).collect();
+    assert!(paths.contains(&"M2M/SM_SR_another_one/CERT_CARD_ECDSA_NIST.7f21".to_owned()), "{paths:?}");
+    assert!(paths.contains(&format!("M2M/ECASD/SK_{}_ECDSA_NIST.pem", first_eid())), "{paths:?}");
+    let read = |path: &str| files.iter().find(|(each, _)| each == path).map(|(_, octets)| octets.clone());
+    let again = crate::Pki::from_files(&paths, read).unwrap();
+    assert_eq!(again.sm_sr().unwrap().certificate, pki.sm_sr().unwrap().certificate);
+    let same = again.m2m_server(Owner::SmSr, "another one", &names("sr.example")).unwrap();
+    assert_eq!(same.card.certificate, server.card.certificate);
+    assert!(again.has_key(&server.tls.certificate));
+}

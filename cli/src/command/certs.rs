@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use certs::m2m::Owner;
 use certs::{Credential, ServerName, Validity};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use crypto::Curve;
 use rsp::{ids::Eid, time::Timestamp};
 use serde::Serialize;
@@ -57,6 +58,27 @@ pub enum Issue {
         #[arg(long, default_value_t = 365)]
         days: u64,
     },
+    /// What an SM-SR for M2M holds: a TLS certificate, and one for cards (7F21)
+    SmSr(M2mServer),
+    /// What an SM-DP for M2M holds: a TLS certificate, and one for cards (7F21)
+    SmDp(M2mServer),
+    /// The certificate (7F21) and key of the ECASD of an M2M eUICC
+    Ecasd {
+        /// Its EID, 32 digits
+        #[arg(long)]
+        eid: Eid,
+    },
+}
+
+/// An SM-SR or SM-DP for M2M
+#[derive(Debug, Args)]
+pub struct M2mServer {
+    /// Its name, which also makes its OID
+    #[arg(long)]
+    name: String,
+    /// Host name or address that it is reached by; may be repeated
+    #[arg(long = "host", required = true)]
+    hosts: Vec<ServerName>,
 }
 
 #[derive(Serialize)]
@@ -98,12 +120,16 @@ impl Command {
 }
 
 impl Issue {
-    fn issue(
-        self,
-        mut pki: certs::Pki,
-        settings: &Settings,
-    ) -> Result<Vec<(String, Option<certs::Certificate>)>, Fault> {
+    fn issue(self, mut pki: certs::Pki, settings: &Settings) -> Result<Written, Fault> {
+        let cannot =
+            |e: certs::PkiError| Fault::caused_by(e, "cannot issue the certificate", "correct what is named");
         let credentials: Vec<Credential> = match self {
+            // Derived from the keys of CI and EUM whenever they are asked for, so the PKI need not know of them.
+            Self::SmSr(server) => return server.issue(Owner::SmSr, &pki, settings),
+            Self::SmDp(server) => return server.issue(Owner::SmDp, &pki, settings),
+            Self::Ecasd { eid } => {
+                return write_files(pki.ecasd(eid).map_err(cannot)?.ecasd_files(eid), settings);
+            }
             Self::DpTls { names, days } => pki.issue_dp_tls(&names, from_now(days)).map(|c| vec![c]),
             Self::Euicc { eid, days } => {
                 let curves: Vec<Curve> =
@@ -115,7 +141,7 @@ impl Issue {
             }
             Self::Operator { name, days } => pki.issue_operator(&name, from_now(days)).map(|c| vec![c]),
         }
-        .map_err(|e| Fault::caused_by(e, "cannot issue the certificate", "correct what is named"))?;
+        .map_err(cannot)?;
         let mut written = Vec::new();
         for credential in credentials {
             let certificate = credential.certificate.clone();
@@ -128,6 +154,27 @@ impl Issue {
         }
         Ok(written)
     }
+}
+
+/// Files that were written, each with the certificate in it where it is X.509.
+type Written = Vec<(String, Option<certs::Certificate>)>;
+
+impl M2mServer {
+    fn issue(self, owner: Owner, pki: &certs::Pki, settings: &Settings) -> Result<Written, Fault> {
+        let server = pki
+            .m2m_server(owner, &self.name, &self.hosts)
+            .map_err(|e| Fault::caused_by(e, "cannot issue the certificates", "correct what is named"))?;
+        let mut written = write_files(server.files(owner, &self.name), settings)?;
+        if let Some((_, certificate)) = written.first_mut() {
+            *certificate = Some(server.tls.certificate);
+        }
+        Ok(written)
+    }
+}
+
+fn write_files(files: Vec<(String, Vec<u8>)>, settings: &Settings) -> Result<Written, Fault> {
+    pki::write(&settings.pki, &files)?;
+    Ok(files.into_iter().map(|(path, _)| (path, None)).collect())
 }
 
 fn rows(pki: &certs::Pki) -> Vec<Row> {

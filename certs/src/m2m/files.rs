@@ -1,0 +1,35 @@
+//! Credentials of SGP.02 as files below the PKI's folder, for programs of others. Ours derive them again.
+
+use rsp::ids::Eid;
+
+use super::{CardCredential, Owner, ServerCredentials};
+use crate::pki::{file_name, key_pem};
+
+impl ServerCredentials {
+    /// Certificate and key for TLS, certificate (`.7f21`, as it goes to a card) and key for cards: path and octets.
+    #[must_use]
+    pub fn files(&self, owner: Owner, name: &str) -> Vec<(String, Vec<u8>)> {
+        let folder = format!("M2M/{}_{}", owner.to_string().replace('-', "_"), file_name(name));
+        let mut files = vec![
+            (format!("{folder}/CERT_TLS_NIST.der"), self.tls.certificate.der().to_vec()),
+            (format!("{folder}/SK_TLS_NIST.pem"), self.tls.key_pem()),
+        ];
+        files.extend(self.card.files(&folder, "CARD"));
+        files
+    }
+}
+
+impl CardCredential {
+    /// The files of the ECASD of this card: path and octets.
+    #[must_use]
+    pub fn ecasd_files(&self, eid: Eid) -> Vec<(String, Vec<u8>)> {
+        self.files("M2M/ECASD", &eid.to_string())
+    }
+
+    fn files(&self, folder: &str, name: &str) -> Vec<(String, Vec<u8>)> {
+        vec![
+            (format!("{folder}/CERT_{name}_ECDSA_NIST.7f21"), self.certificate.octets().to_vec()),
+            (format!("{folder}/SK_{name}_ECDSA_NIST.pem"), key_pem(&self.key)),
+        ]
+    }
+}
