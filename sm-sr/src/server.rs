@@ -228,6 +228,9 @@ impl SmSr {
     /// The records fail. What is due stays so.
     pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
         let deadlines = self.end_due().await?;
+        self.0.engine.run_due().await?;
+        self.0.soap.run_due().await?;
+        // What a peer has answered may be something for a card, and what ended at a card something for a peer.
         let cards = self.0.engine.run_due().await?;
         let peers = self.0.soap.run_due().await?;
         Ok([deadlines, cards, peers].into_iter().flatten().min())

@@ -307,6 +307,7 @@ async fn gone(
 ) -> Result<(), Fault> {
     let eid = card.eid();
     context.tx.delete(&CARDS, &eid.to_string());
+    bearer::forget(context.tx, eid).await?;
     for (key, _) in context.tx.list(&AUDIT, &of_card(eid)).await? {
         context.tx.delete(&AUDIT, &key);
     }

@@ -7,3 +7,4 @@
 mod card;
 mod registration;
 mod rig;
+mod switching;
