@@ -5,6 +5,8 @@
 //! these is a test of a restart too.
 
 mod card;
+mod downloads;
+mod others;
 mod registration;
 mod rig;
 mod switching;

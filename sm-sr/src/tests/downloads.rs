@@ -1,0 +1,326 @@
+//! A download as the SM-SR sees it: SGP.02 sections 3.1 and 5.4, CreateISDP, SendData, ProfileDownloadCompleted.
+
+use std::time::Duration;
+
+use rsp::{
+    der::{Tag, tlv_bytes},
+    ids::Aid,
+    ota::script::{Answer, Chaining, Command, Form, Script, ScriptResponse},
+    sgp02::{
+        BaseRequest, ExecutionStatus, Octets, SubscriptionAddress,
+        eis::{Pol2Action, Pol2Qualification, ProfileState},
+        es3, es4, es5,
+    },
+};
+
+use super::{
+    card::{OK, apdus, response},
+    rig::{
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules, said,
+    },
+};
+use crate::es5::{Effect, JobOutcome};
+use ProfileState::{Created, Disabled};
+
+fn base() -> BaseRequest {
+    BaseRequest { validity_period: Some(3600), ..BaseRequest::new("") }
+}
+
+async fn bench() -> Rig {
+    let rig = Rig::new().await;
+    rig.register().await;
+    rig
+}
+
+async fn create(rig: &Rig, who: &str, number: u8, more_to_do: bool) {
+    let request = es3::CreateIsdpRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(number),
+        mno_id: rig.id(OTHER_OPERATOR),
+        required_memory: 40_000,
+        more_to_do: Some(more_to_do),
+    };
+    rig.ask::<es3::CreateIsdp>(who, request).await;
+}
+
+async fn created(rig: &Rig) {
+    create(rig, SM_DP, 2, true).await;
+    rig.card_answers(&[(&[0], OK)]).await;
+    rig.told();
+}
+
+async fn send(rig: &Rig, who: &str, to: Aid, script: Vec<u8>, more_to_do: bool) {
+    let request = es3::SendDataRequest {
+        base: base(),
+        eid: eid(),
+        sd_aid: to,
+        data: Octets(script),
+        more_to_do: Some(more_to_do),
+    };
+    rig.ask::<es3::SendData>(who, request).await;
+}
+
+fn isd_r() -> Aid {
+    Aid(Aid::ISD_R.to_vec())
+}
+
+async fn completed(rig: &Rig, who: &str, number: u8) -> es3::ProfileDownloadCompletedResponse {
+    let request = es3::ProfileDownloadCompletedRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(number),
+        profile_type: Some("4G".to_owned()),
+        subscription_address: Some(SubscriptionAddress {
+            imsi: None,
+            msisdn: Some("4915199999999".parse().unwrap()),
+        }),
+        pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
+    };
+    said(&rig.ask::<es3::ProfileDownloadCompleted>(who, request).await)
+}
+
+#[tokio::test]
+async fn an_isd_p_is_made_where_there_is_room() {
+    let rig = bench().await;
+    create(&rig, SM_DP, 2, true).await;
+    let job = rig.card_answers(&[(&[0], OK)]).await;
+    assert_eq!(job.effect, Effect::CreateIsdP(isd_p(2)));
+    assert!(job.more_to_do);
+    assert!(apdus(&job)[0].starts_with("80E60C00"));
+    assert!(apdus(&job)[0].contains("EF06830400009C40"), "{:?}", apdus(&job));
+    let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+    assert_eq!(answer.isd_p_aid, Some(isd_p(2)));
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!(eis.available_memory_for_profiles, 460_000);
+    let profile = &eis.profile_info[1];
+    assert_eq!((profile.state, &profile.smdp_id), (Created, &Some(rig.id(SM_DP))));
+    assert_eq!((&profile.mno_id, profile.allocated_memory), (&rig.id(OTHER_OPERATOR), 40_000));
+}
+
+#[tokio::test]
+async fn two_downloads_have_two_isd_ps() {
+    let rig = bench().await;
+    created(&rig).await;
+    // The number that has become free is given again.
+    create(&rig, SM_DP, 3, false).await;
+    rig.card_answers(&[(&[0], OK)]).await;
+    let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+    assert_eq!(answer.isd_p_aid, Some(isd_p(3)));
+}
+
+#[tokio::test]
+async fn what_stands_against_an_isd_p_is_the_answer_and_leaves_nothing_behind() {
+    let rig = bench().await;
+    create(&rig, SM_DP, BOOTSTRAP, false).await;
+    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.2.1".into(), "3.3".into()));
+    let too_large = es3::CreateIsdpRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(2),
+        mno_id: rig.id(OPERATOR),
+        required_memory: 500_001,
+        more_to_do: None,
+    };
+    rig.ask::<es3::CreateIsdp>(SM_DP, too_large).await;
+    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
+    // The card has the last word.
+    for (word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
+        create(&rig, SM_DP, 2, true).await;
+        rig.card_answers(&[(&[], word)]).await;
+        let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+        assert_eq!(codes(&answer), (subject.into(), reason.into()));
+        assert_eq!((rig.state(2).await, answer.isd_p_aid), (None, None));
+    }
+    create(&rig, SM_DP, 2, true).await;
+    rig.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
+    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "5.1".into()));
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!(eis.available_memory_for_profiles, 500_000);
+}
+
+#[tokio::test]
+async fn an_isd_p_whose_making_has_expired_is_deleted_because_it_may_be_there() {
+    let rig = bench().await;
+    create(&rig, SM_DP, 2, true).await;
+    rig.pass(Duration::from_secs(3601)).await;
+    let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+    assert_eq!(answer.base.function_execution_status.status, ExecutionStatus::Expired);
+    // 6A88: it was never made.
+    let job = rig.card_answers(&[(&[], 0x6A88)]).await;
+    assert_eq!(job.effect, Effect::Delete(isd_p(2)));
+    assert_eq!(rig.state(2).await, None);
+    assert!(rig.told().is_empty());
+}
+
+#[tokio::test]
+async fn an_isd_p_that_an_audit_has_found_was_made() {
+    let rig = bench().await;
+    create(&rig, SM_DP, 2, false).await;
+    rig.job_ends(JobOutcome::FoundDone(response(&[(&[], OK)]))).await;
+    let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+    assert_eq!(answer.isd_p_aid, Some(isd_p(2)));
+}
+
+#[tokio::test]
+async fn scripts_go_to_the_card_and_its_answers_back_unread() {
+    let rig = bench().await;
+    created(&rig).await;
+    let apdu = es5::install_for_personalization(&isd_p(2));
+    let certificate = es5::store_certificate(&tlv_bytes(Tag(0x7F21), &[1, 2, 3]));
+    let script = Script::of_apdus([apdu.clone(), certificate]).chained(Chaining::FirstKept);
+    send(&rig, SM_DP, isd_r(), script.to_bytes(), true).await;
+    let job = rig.job_ends(JobOutcome::Answered(response(&[(&[], OK), (&[0x85, 1, 7], OK)]))).await;
+    assert_eq!((job.target, job.script, job.more_to_do), (isd_r(), script, true));
+    let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+    assert_eq!(answer.euicc_response_data.unwrap().to_string(), "AB0E80010223029000230585010790 00".replace(' ', ""));
+    // To the ISD-P, in SCP03t, in both other forms.
+    let secured = vec![0x86, 0x02, 0xAA, 0xBB];
+    for form in [Form::Bare, Form::Indefinite] {
+        let script = Script { form, chaining: None, commands: vec![Command::SecureChannel(secured.clone())] };
+        send(&rig, SM_DP, isd_p(2), script.to_bytes(), true).await;
+        let answered = ScriptResponse::of(form, vec![Answer::SecureChannel(vec![0x86, 0x00])]);
+        let job = rig.job_ends(JobOutcome::Answered(answered.clone())).await;
+        assert_eq!((job.target, job.script.commands), (isd_p(2), script.commands));
+        let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+        assert_eq!(answer.euicc_response_data.unwrap().0, answered.to_bytes());
+    }
+    // A refusal of the card's is for the SM-DP to judge.
+    send(&rig, SM_DP, isd_p(2), secured, false).await;
+    rig.job_ends(JobOutcome::Answered(response(&[(&[], 0x6985)]))).await;
+    let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+    assert!(answer.base.is_done());
+}
+
+#[tokio::test]
+async fn data_go_only_where_they_belong() {
+    let rig = bench().await;
+    created(&rig).await;
+    let script = |apdu: Vec<u8>| Script::of_apdus([apdu]).to_bytes();
+    let store = script(vec![0x80, 0xE2, 0x88, 0x00, 0x01, 0x00]);
+    let perso = |number| script(es5::install_for_personalization(&isd_p(number)));
+    let enable = script(es5::enable_profile(&isd_p(2)));
+    for (who, to, data, subject, reason) in [
+        (OTHER_SM_DP, isd_p(2), store.clone(), "8.3.1", "1.2"),
+        (SM_DP, isd_p(BOOTSTRAP), store.clone(), "8.3.1", "1.2"),
+        (SM_DP, isd_p(7), store.clone(), "8.3.1", "3.9"),
+        (SM_DP, isd_p(2), vec![0xAA, 0x05, 0x22], "1.3.1", "2.1"),
+        (SM_DP, isd_p(2), vec![], "1.3.1", "2.1"),
+        // At the ISD-R there is nothing to do but the keys of an ISD-P of one's own.
+        (SM_DP, isd_r(), enable, "8.3.1", "1.2"),
+        (SM_DP, isd_r(), store, "8.3.1", "1.2"),
+        (SM_DP, isd_r(), perso(BOOTSTRAP), "8.3.1", "1.2"),
+        (OTHER_SM_DP, isd_r(), perso(2), "8.3.1", "1.2"),
+        (SM_DP, Aid(Aid::ECASD.to_vec()), perso(2), "8.3.1", "1.2"),
+        (SM_DP, isd_r(), vec![0xAA, 0x04, 0x86, 0x02, 0x00, 0x00], "8.3.1", "1.2"),
+    ] {
+        // The one who has more to do has the card to itself for a while.
+        rig.pass(Duration::from_secs(301)).await;
+        send(&rig, who, to.clone(), data, false).await;
+        let answer: es3::SendDataResponse = rig.told_only(who);
+        assert_eq!(codes(&answer), (subject.into(), reason.into()), "{who} {to}");
+    }
+    assert!(rig.jobs().await.is_empty());
+    // What is allowed there.
+    send(&rig, SM_DP, isd_r(), perso(2), false).await;
+    send(&rig, SM_DP, Aid(Aid::ECASD.to_vec()), script(vec![0x80, 0xCA, 0x00, 0x5A, 0x00]), false).await;
+    rig.card_does_it().await;
+    rig.card_does_it().await;
+    assert_eq!(rig.told().len(), 2);
+    // And not any more, once the profile is there.
+    assert!(completed(&rig, SM_DP, 2).await.base.is_done());
+    rig.told();
+    send(&rig, SM_DP, isd_r(), perso(2), false).await;
+    assert_eq!(codes(&rig.told_only::<es3::SendDataResponse>(SM_DP)), ("8.3.1".into(), "1.2".into()));
+}
+
+#[tokio::test]
+async fn who_has_more_to_do_is_not_disturbed() {
+    let rig = bench().await;
+    created(&rig).await;
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    assert!(rig.jobs().await.is_empty());
+    // The SM-DP goes first, though it asks later.
+    send(&rig, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
+    assert_eq!(rig.job().await.effect, Effect::Data);
+    rig.card_does_it().await;
+    assert!(rig.jobs().await.is_empty());
+    // Until it has no more to do.
+    send(&rig, SM_DP, isd_p(2), vec![0x86, 0x00], false).await;
+    rig.card_does_it().await;
+    assert_eq!(rig.job().await.effect, Effect::Audit);
+    rig.job_ends(JobOutcome::NotDelivered(String::new())).await;
+    // Or until its time is over.
+    send(&rig, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
+    rig.card_does_it().await;
+    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    assert!(rig.jobs().await.is_empty());
+    rig.pass(Duration::from_secs(301)).await;
+    assert_eq!(rig.job().await.effect, Effect::Audit);
+}
+
+#[tokio::test]
+async fn a_completed_download_is_a_disabled_profile() {
+    let rig = bench().await;
+    created(&rig).await;
+    assert_eq!(codes(&completed(&rig, OTHER_SM_DP, 2).await), ("8.2.1".into(), "1.2".into()));
+    assert_eq!(codes(&completed(&rig, SM_DP, 7).await), ("8.2.1".into(), "3.9".into()));
+    assert!(completed(&rig, SM_DP, 2).await.base.is_done());
+    assert!(rig.told().is_empty(), "the SM-DP tells its operator itself");
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let profile = &eis.profile_info[1];
+    assert_eq!((profile.state, profile.profile_type.as_deref()), (Disabled, Some("4G")));
+    assert_eq!(profile.subscription_address.msisdn.as_ref().unwrap().as_str(), "4915199999999");
+    assert!(profile.pol2.has(Pol2Action::Delete, Pol2Qualification::NotAllowed));
+    assert_eq!(codes(&completed(&rig, SM_DP, 2).await), ("8.2.1".into(), "3.5".into()));
+    // The card is found by its number.
+    let mut tx = world::Tx::begin(rig.records());
+    let number = world::PhoneNumber::international("4915199999999").unwrap();
+    assert_eq!(rig.server().procedures().card_at(&mut tx, &number).await.unwrap(), Some(eid()));
+    // Nobody cleans it up.
+    rig.pass(Duration::from_secs(49 * 3600)).await;
+    assert!(rig.jobs().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_download_that_was_given_up_is_cleaned_up() {
+    let rig = bench().await;
+    created(&rig).await;
+    rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    let job = rig.card_does_it().await;
+    assert_eq!(job.effect, Effect::Delete(isd_p(2)));
+    assert_eq!(rig.state(2).await, None);
+    assert!(rig.told().is_empty());
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!(eis.available_memory_for_profiles, 500_000);
+}
+
+#[tokio::test]
+async fn what_is_completed_while_the_cleaning_up_waits_stays() {
+    let rig = bench().await;
+    created(&rig).await;
+    let request = es4::AuditEisRequest {
+        base: BaseRequest { validity_period: Some(100 * 3600), ..BaseRequest::new("") },
+        eid: eid(),
+        iccid: vec![],
+    };
+    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    assert_eq!(rig.job().await.effect, Effect::Audit);
+    assert!(completed(&rig, SM_DP, 2).await.base.is_done());
+    rig.job_ends(JobOutcome::NotDelivered(String::new())).await;
+    assert!(rig.jobs().await.is_empty());
+    assert_eq!(rig.state(2).await, Some(Disabled));
+}
+
+#[tokio::test]
+async fn an_sm_dp_deletes_the_isd_p_of_a_failed_download() {
+    let rig = bench().await;
+    created(&rig).await;
+    let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };
+    rig.ask::<es3::DeleteIsdp>(SM_DP, request).await;
+    rig.card_does_it().await;
+    assert!(rig.told_only::<es3::DeleteIsdpResponse>(SM_DP).base.is_done());
+    assert_eq!(rig.state(2).await, None);
+}

@@ -1,0 +1,361 @@
+//! Deleting, the attributes, policy rules and addresses, connectivity parameters, audits: SGP.02 sections 3.6 to 3.16.
+
+use std::time::Duration;
+
+use rsp::{
+    der::{Tag, tlv_bytes},
+    ota::script::{Answer, Form, ScriptResponse},
+    sgp02::{
+        BaseRequest, ExecutionStatus, Octets, SubscriptionAddress,
+        eis::{Pol2Action, Pol2Qualification, ProfileState},
+        es3, es4,
+    },
+};
+
+use super::{
+    card::{OK, apdus, response},
+    rig::{
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules, said,
+    },
+};
+use crate::{
+    es5::{Effect, JobOutcome},
+    procedures::MasterDeleteToken,
+};
+use ProfileState::{Created, Disabled, Enabled};
+
+fn base() -> BaseRequest {
+    BaseRequest { validity_period: Some(600), ..BaseRequest::new("") }
+}
+
+/// Bootstrap (enabled, fall-back), 2 of the other operator's, 3 of the operator's, both disabled.
+async fn bench() -> Rig {
+    let rig = Rig::new().await;
+    rig.register_with([
+        rig.profile(2, OTHER_OPERATOR, Disabled, false),
+        rig.profile(3, OPERATOR, Disabled, false),
+    ])
+    .await;
+    rig
+}
+
+async fn delete(rig: &Rig, who: &str, number: u8) {
+    let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(number) };
+    rig.ask::<es4::DeleteProfile>(who, request).await;
+}
+
+#[tokio::test]
+async fn a_deleted_profile_is_gone_and_its_memory_is_free() {
+    let rig = bench().await;
+    delete(&rig, OPERATOR, 3).await;
+    let job = rig.card_answers(&[(&[0], OK)]).await;
+    assert_eq!(apdus(&job), ["80E40040124F10A0000005591010FFFFFFFF890000120000"]);
+    assert!(rig.told_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
+    assert_eq!(rig.state(3).await, None);
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!(eis.available_memory_for_profiles, 550_000);
+}
+
+#[tokio::test]
+async fn what_the_card_does_not_have_any_more_is_gone_with_a_warning() {
+    let rig = bench().await;
+    delete(&rig, OPERATOR, 3).await;
+    rig.card_answers(&[(&[], 0x6A88)]).await;
+    let answer: es4::DeleteProfileResponse = rig.told_only(OPERATOR);
+    assert_eq!(answer.base.function_execution_status.status, ExecutionStatus::ExecutedWithWarning);
+    assert_eq!(rig.state(3).await, None);
+}
+
+#[tokio::test]
+async fn what_stands_against_deleting_is_the_answer() {
+    let rig = bench().await;
+    let lock = es4::UpdatePolicyRulesRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(3),
+        pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
+    };
+    let response = rig.ask::<es4::UpdatePolicyRules>(OPERATOR, lock).await;
+    assert!(said::<es4::UpdatePolicyRulesResponse>(&response).base.is_done());
+    for (number, subject, reason) in [
+        (2, "8.2.1", "1.2"),
+        (3, "8.2.3", "3.8"),
+        (9, "8.2.1", "3.9"),
+        (BOOTSTRAP, "8.2.1", "3.5"),
+    ] {
+        delete(&rig, OPERATOR, number).await;
+        let answer: es4::DeleteProfileResponse = rig.told_only(OPERATOR);
+        assert_eq!(codes(&answer), (subject.into(), reason.into()), "{number}");
+    }
+    // The attribute counts when the state does not.
+    let rig = Rig::new().await;
+    let mut eis = rig.eis();
+    eis.profile_info[0].state = Disabled;
+    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
+    delete(&rig, OPERATOR, BOOTSTRAP).await;
+    assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.2.1".into(), "3.8".into()));
+    // POL1 is the card's.
+    let rig = bench().await;
+    delete(&rig, OPERATOR, 3).await;
+    rig.card_answers(&[(&[], 0x69E1)]).await;
+    assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.2.2".into(), "3.8".into()));
+    assert_eq!(rig.state(3).await, Some(Disabled));
+}
+
+#[tokio::test]
+async fn a_master_delete_asks_no_rule_and_tells_the_owner() {
+    let rig = bench().await;
+    let token = MasterDeleteToken {
+        sin: Octets(vec![1]),
+        sdin: Octets(vec![2]),
+        provider: Octets(vec![3]),
+        token_id: Octets(vec![4]),
+        token: Octets(vec![5; 16]),
+    };
+    let lock = es3::UpdatePolicyRulesRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(2),
+        pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
+    };
+    rig.ask::<es3::UpdatePolicyRules>(SM_DP, lock).await;
+    rig.told();
+    rig.server().master_delete(eid(), iccid(2), token.clone()).await.unwrap();
+    rig.run().await;
+    let job = rig.card_does_it().await;
+    assert_eq!(
+        apdus(&job),
+        ["80E4004034\
+          4F10A0000005591010FFFFFFFF8900001100\
+          B60D420101450102 5F200103 930104 9E1005050505050505050505050505050505 00"
+            .replace(' ', "")
+            .replace("80E4004034", "80E4004033")]
+    );
+    let news: es4::HandleProfileDeletedNotification = rig.told_only(OTHER_OPERATOR);
+    assert_eq!(news.iccid, iccid(2));
+    // Never the fall-back profile, never an enabled one.
+    rig.server().master_delete(eid(), iccid(BOOTSTRAP), token).await.unwrap();
+    rig.run().await;
+    assert!(rig.jobs().await.is_empty());
+    assert_eq!(rig.state(BOOTSTRAP).await, Some(Enabled));
+    let trail = rig.server().audit_trail(eid()).await.unwrap();
+    assert_eq!(trail.iter().map(|record| record.operation_type.0).collect::<Vec<_>>(), [0x0600, 0x0600]);
+}
+
+#[tokio::test]
+async fn the_fall_back_attribute_moves() {
+    let rig = bench().await;
+    let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(2) };
+    rig.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request.clone()).await;
+    let job = rig.card_does_it().await;
+    assert_eq!(job.effect, Effect::SetFallBack(isd_p(2)));
+    assert_eq!(
+        rig.told_briefly(),
+        [
+            ("another-operator.example".into(), "ES4-SetFallBackAttributeResponse".into()),
+            ("operator.example".into(), "ES4-HandleFallBackAttributeUnsetNotification".into()),
+        ]
+    );
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let with: Vec<_> = eis.profile_info.iter().filter(|profile| profile.fallback_attribute).collect();
+    assert_eq!(with.iter().map(|profile| profile.iccid).collect::<Vec<_>>(), [iccid(2)]);
+    // It is there already: nothing for the card.
+    rig.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request).await;
+    assert!(rig.told_only::<es4::SetFallBackAttributeResponse>(OTHER_OPERATOR).base.is_done());
+    // The card may refuse.
+    let request = es3::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
+    rig.ask::<es3::SetFallBackAttribute>(SM_DP, request.clone()).await;
+    rig.card_answers(&[(&[], 0x69E1)]).await;
+    assert_eq!(codes(&rig.told_only::<es3::SetFallBackAttributeResponse>(SM_DP)), ("8.2.2".into(), "3.8".into()));
+    rig.ask::<es3::SetFallBackAttribute>(OTHER_SM_DP, request).await;
+    let answer: es3::SetFallBackAttributeResponse = rig.told_only(OTHER_SM_DP);
+    assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
+}
+
+#[tokio::test]
+async fn the_emergency_attribute_is_another_ones() {
+    let rig = bench().await;
+    let ask = |who: &'static str, number: u8| {
+        let rig = &rig;
+        async move {
+            let request =
+                es4::SetEmergencyProfileAttributeRequest { base: base(), eid: eid(), iccid: iccid(number) };
+            rig.ask::<es4::SetEmergencyProfileAttribute>(who, request).await;
+        }
+    };
+    ask(OPERATOR, 3).await;
+    rig.card_does_it().await;
+    type Answer = es4::SetEmergencyProfileAttributeResponse;
+    assert!(rig.told_only::<Answer>(OPERATOR).base.is_done());
+    // Again: nothing to do.
+    ask(OPERATOR, 3).await;
+    assert!(rig.told_only::<Answer>(OPERATOR).base.is_done());
+    // Not the enabled one, not another operator's while one has it.
+    ask(OPERATOR, BOOTSTRAP).await;
+    assert_eq!(codes(&rig.told_only::<Answer>(OPERATOR)), ("8.2.1".into(), "3.5".into()));
+    ask(OTHER_OPERATOR, 2).await;
+    assert_eq!(codes(&rig.told_only::<Answer>(OTHER_OPERATOR)), ("8.2.1".into(), "1.2".into()));
+    // A profile has one attribute of the two.
+    let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
+    rig.ask::<es4::SetFallBackAttribute>(OPERATOR, request).await;
+    let answer: es4::SetFallBackAttributeResponse = rig.told_only(OPERATOR);
+    assert_eq!(codes(&answer), ("8.2.1".into(), "3.8".into()));
+}
+
+#[tokio::test]
+async fn rules_and_addresses_are_the_owners() {
+    let rig = bench().await;
+    let address = SubscriptionAddress {
+        imsi: Some("262019876543210".parse().unwrap()),
+        msisdn: Some("491711234567".parse().unwrap()),
+    };
+    let request = |number| es3::UpdateSubscriptionAddressRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(number),
+        new_subscription_address: address.clone(),
+    };
+    type Answer = es3::UpdateSubscriptionAddressResponse;
+    let answer: Answer = said(&rig.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(2)).await);
+    assert!(answer.base.is_done());
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!(eis.profile_info[1].subscription_address, address);
+    let answer: Answer = said(&rig.ask::<es3::UpdateSubscriptionAddress>(OTHER_SM_DP, request(2)).await);
+    assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
+    let answer: Answer = said(&rig.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(9)).await);
+    assert_eq!(codes(&answer), ("8.2.1".into(), "3.9".into()));
+    // No rules are rules too. The other side, which has not asked, is told.
+    let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
+    rig.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
+    let request =
+        es4::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
+    let response = rig.ask::<es4::UpdatePolicyRules>(OPERATOR, request).await;
+    assert_eq!(codes(&said::<es4::UpdatePolicyRulesResponse>(&response)), ("8.2.1".into(), "1.2".into()));
+    let request = es4::UpdateSubscriptionAddressRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(3),
+        new_subscription_address: SubscriptionAddress::default(),
+    };
+    let response = rig.ask::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await;
+    assert!(said::<es4::UpdateSubscriptionAddressResponse>(&response).base.is_done());
+    assert!(rig.told().is_empty());
+}
+
+#[tokio::test]
+async fn connectivity_parameters_are_carried_to_the_isd_p() {
+    let rig = bench().await;
+    let request = |parameters: &str| es3::UpdateConnectivityParametersRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(2),
+        connectivity_parameters: Octets(hex::decode(parameters).unwrap()),
+    };
+    type Answer = es3::UpdateConnectivityParametersResponse;
+    rig.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
+    let job = rig.card_does_it().await;
+    assert_eq!((job.target.clone(), apdus(&job)), (isd_p(2), vec!["80E2880000".to_owned()]));
+    assert!(rig.told_only::<Answer>(SM_DP).euicc_response_data.is_some());
+    rig.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
+    rig.card_answers(&[(&[], 0x6982)]).await;
+    assert_eq!(codes(&rig.told_only::<Answer>(SM_DP)), ("8.4".into(), "4.2".into()));
+    rig.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("A003060791")).await;
+    assert_eq!(codes(&rig.told_only::<Answer>(SM_DP)).1, "2.1");
+    rig.ask::<es3::UpdateConnectivityParameters>(OTHER_SM_DP, request("AA07220580E2880000")).await;
+    assert_eq!(codes(&rig.told_only::<Answer>(OTHER_SM_DP)), ("8.2.1".into(), "1.2".into()));
+}
+
+fn status_of(number: u8, state: u8, fallback: bool) -> Vec<u8> {
+    let mut contents = tlv_bytes(Tag(0x4F), &isd_p(number).0);
+    contents.extend(tlv_bytes(Tag(0x9F70), &[state]));
+    contents.extend(tlv_bytes(Tag(0x53), &[u8::from(fallback)]));
+    contents.extend(tlv_bytes(Tag(0x91), &[0x01, 0x00]));
+    tlv_bytes(Tag(0xE3), &contents)
+}
+
+fn resources(free: u32) -> Vec<u8> {
+    let contents = [(0x81, 3u32), (0x82, free), (0x83, 1024)]
+        .map(|(tag, value)| tlv_bytes(Tag(tag), &value.to_be_bytes()))
+        .concat();
+    tlv_bytes(Tag(0xFF21), &contents)
+}
+
+#[tokio::test]
+async fn an_audit_makes_the_eis_say_what_the_card_says() {
+    let rig = bench().await;
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(3)] };
+    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    let job = rig.job().await;
+    assert_eq!(apdus(&job)[0], "80CAFF2100");
+    rig.pass(Duration::from_secs(5)).await;
+    // In two parts; the third ISD-P is nobody's here.
+    let first = [status_of(BOOTSTRAP, 0x1F, false), status_of(2, 0x3F, false)].concat();
+    let second = [status_of(3, 0x1F, true), status_of(8, 0x1F, false)].concat();
+    let resources = resources(123_456);
+    rig.card_answers(&[(&resources, OK), (&first, 0x6310), (&second, OK)]).await;
+    let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
+    let shown = answer.eis.unwrap();
+    assert_eq!(shown.profile_info.iter().map(|profile| profile.iccid).collect::<Vec<_>>(), [iccid(3)]);
+    assert_eq!(shown.last_audit_date, Some(rig.now()));
+    assert_eq!(shown.available_memory_for_profiles, 123_456);
+    let states = [rig.state(BOOTSTRAP).await, rig.state(2).await, rig.state(3).await];
+    assert_eq!(states, [Some(Disabled), Some(Enabled), Some(Disabled)]);
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert!(eis.profile_info[2].fallback_attribute && !eis.profile_info[0].fallback_attribute);
+    assert_eq!(eis.profile_info[2].free_memory, Some(256));
+}
+
+#[tokio::test]
+async fn an_audit_does_not_complete_a_download() {
+    let rig = Rig::new().await;
+    rig.register_with([rig.profile(2, OTHER_OPERATOR, Created, false)]).await;
+    let request = es3::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    rig.ask::<es3::AuditEis>(SM_DP, request).await;
+    let all = [status_of(BOOTSTRAP, 0x3F, true), status_of(2, 0x1F, false)].concat();
+    rig.card_answers(&[(&resources(1), OK), (&all, OK)]).await;
+    let answer: es3::AuditEisResponse = rig.told_only(SM_DP);
+    assert_eq!(answer.eis.unwrap().profile_info.len(), 1);
+    assert_eq!(rig.state(2).await, Some(Created));
+}
+
+#[tokio::test]
+async fn an_audit_that_fails_changes_nothing() {
+    let rig = bench().await;
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    let broken: [Vec<(Vec<u8>, u16)>; 5] = [
+        vec![(vec![], 0x6A88)],
+        vec![(vec![0xFF], OK), (vec![], OK)],
+        vec![(resources(9), OK)],
+        vec![(resources(9), OK), (vec![0xE3, 0x7F], OK)],
+        vec![(resources(9), OK), (status_of(2, 0x3F, false), 0x6310)],
+    ];
+    for answers in broken {
+        rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+        let answers: Vec<(&[u8], u16)> =
+            answers.iter().map(|(data, word)| (data.as_slice(), *word)).collect();
+        rig.card_answers(&answers).await;
+        let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
+        assert_eq!(codes(&answer).1, if answers.len() == 1 && answers[0].1 == OK { "4.2" } else { "4.2" });
+        assert_eq!(answer.eis, None);
+    }
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!((eis.available_memory_for_profiles, eis.last_audit_date), (500_000, None));
+    // Another's profile.
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(2)] };
+    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.2.1".into(), "1.2".into()));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_an_error_of_the_cards() {
+    let rig = bench().await;
+    delete(&rig, OPERATOR, 3).await;
+    let nothing = ScriptResponse::of(Form::Definite, vec![Answer::SecureChannel(vec![0x86, 0x00])]);
+    rig.job_ends(JobOutcome::Answered(nothing)).await;
+    assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.1".into(), "4.2".into()));
+    // What was found done by an audit is done, whatever the audit's own answer looks like.
+    delete(&rig, OPERATOR, 3).await;
+    rig.job_ends(JobOutcome::FoundDone(response(&[(&[], 0x6A88)]))).await;
+    assert!(rig.told_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
+    assert_eq!(rig.state(3).await, None);
+}
