@@ -173,7 +173,10 @@ async fn scripts_go_to_the_card_and_its_answers_back_unread() {
     let job = rig.job_ends(JobOutcome::Answered(response(&[(&[], OK), (&[0x85, 1, 7], OK)]))).await;
     assert_eq!((job.target, job.script, job.more_to_do), (isd_r(), script, true));
     let answer: es3::SendDataResponse = rig.told_only(SM_DP);
-    assert_eq!(answer.euicc_response_data.unwrap().to_string(), "AB0E80010223029000230585010790 00".replace(' ', ""));
+    assert_eq!(
+        answer.euicc_response_data.unwrap().to_string(),
+        "AB0E80010223029000230585010790 00".replace(' ', "")
+    );
     // To the ISD-P, in SCP03t, in both other forms.
     let secured = vec![0x86, 0x02, 0xAA, 0xBB];
     for form in [Form::Bare, Form::Indefinite] {

@@ -6,6 +6,8 @@
 
 mod card;
 mod downloads;
+mod handover;
+mod hostile;
 mod others;
 mod registration;
 mod rig;

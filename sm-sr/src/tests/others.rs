@@ -77,12 +77,9 @@ async fn what_stands_against_deleting_is_the_answer() {
     };
     let response = rig.ask::<es4::UpdatePolicyRules>(OPERATOR, lock).await;
     assert!(said::<es4::UpdatePolicyRulesResponse>(&response).base.is_done());
-    for (number, subject, reason) in [
-        (2, "8.2.1", "1.2"),
-        (3, "8.2.3", "3.8"),
-        (9, "8.2.1", "3.9"),
-        (BOOTSTRAP, "8.2.1", "3.5"),
-    ] {
+    for (number, subject, reason) in
+        [(2, "8.2.1", "1.2"), (3, "8.2.3", "3.8"), (9, "8.2.1", "3.9"), (BOOTSTRAP, "8.2.1", "3.5")]
+    {
         delete(&rig, OPERATOR, number).await;
         let answer: es4::DeleteProfileResponse = rig.told_only(OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{number}");
@@ -166,7 +163,10 @@ async fn the_fall_back_attribute_moves() {
     let request = es3::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
     rig.ask::<es3::SetFallBackAttribute>(SM_DP, request.clone()).await;
     rig.card_answers(&[(&[], 0x69E1)]).await;
-    assert_eq!(codes(&rig.told_only::<es3::SetFallBackAttributeResponse>(SM_DP)), ("8.2.2".into(), "3.8".into()));
+    assert_eq!(
+        codes(&rig.told_only::<es3::SetFallBackAttributeResponse>(SM_DP)),
+        ("8.2.2".into(), "3.8".into())
+    );
     rig.ask::<es3::SetFallBackAttribute>(OTHER_SM_DP, request).await;
     let answer: es3::SetFallBackAttributeResponse = rig.told_only(OTHER_SM_DP);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
@@ -227,8 +227,7 @@ async fn rules_and_addresses_are_the_owners() {
     // No rules are rules too. The other side, which has not asked, is told.
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     rig.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
-    let request =
-        es4::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
+    let request = es4::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     let response = rig.ask::<es4::UpdatePolicyRules>(OPERATOR, request).await;
     assert_eq!(codes(&said::<es4::UpdatePolicyRulesResponse>(&response)), ("8.2.1".into(), "1.2".into()));
     let request = es4::UpdateSubscriptionAddressRequest {

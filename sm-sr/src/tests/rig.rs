@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -146,9 +146,12 @@ pub(super) struct Rig {
     pub(super) namespace: Namespace,
 }
 
-pub(super) fn pki() -> Arc<Pki> {
-    Arc::new(Pki::from_seed(b"sm-sr", &PkiOptions::default()).unwrap())
-}
+/// Made once: a signature takes a while in an unoptimised build.
+static PKI: LazyLock<Arc<Pki>> =
+    LazyLock::new(|| Arc::new(Pki::from_seed(b"sm-sr", &PkiOptions::default()).unwrap()));
+
+/// The client certificates of everybody, by name.
+static CREDENTIALS: LazyLock<Mutex<BTreeMap<String, Credential>>> = LazyLock::new(Mutex::default);
 
 impl Rig {
     /// An SM-SR that knows everybody and has no card.
@@ -160,7 +163,7 @@ impl Rig {
     pub(super) async fn speaking(namespace: Namespace) -> Self {
         let rig = Self {
             clock: ManualClock::at(Timestamp::from_seconds(NOW)),
-            pki: pki(),
+            pki: Arc::clone(&PKI),
             ecasd_key: SecretKey::from_bytes(Curve::P256, &[0x22; 32]).unwrap(),
             records: Arc::new(MemoryRecords::default()),
             dice: SeededDice::from_text("sm-sr"),
@@ -242,7 +245,8 @@ impl Rig {
     }
 
     pub(super) fn credential(&self, who: &str) -> Credential {
-        self.pki.operator(who).unwrap()
+        let mut all = CREDENTIALS.lock().unwrap();
+        all.entry(who.to_owned()).or_insert_with(|| self.pki.operator(who).unwrap()).clone()
     }
 
     pub(super) fn id(&self, who: &str) -> Oid {

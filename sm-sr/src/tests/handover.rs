@@ -1,0 +1,443 @@
+//! A card goes from one SM-SR to another: SGP.02 sections 3.8, 5.5 and 5.6, both ends ours, the card's arithmetic written
+//! here anew.
+
+use std::time::Duration;
+
+use crypto::{AesKey, Curve, PublicKey, SecretKey, Signature, x963};
+use rsp::{
+    der::{Tag, tlv, tlv_bytes},
+    ota::script::{Chaining, Command},
+    sgp02::{BaseRequest, ExecutionStatus, Octets, Response as _, eis::ProfileState, es3, es4, es7},
+};
+use world::Tx;
+
+use super::{
+    card::{OK, apdus},
+    rig::{BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, said},
+};
+use crate::{
+    es5::{Bearer, Job, JobOutcome},
+    procedures::Step,
+    records::{CARDS, Keys, PREPARED, PeerRole, TAKEOVERS},
+};
+
+const CHALLENGE: [u8; 16] = [0xC5; 16];
+const RANDOM: [u8; 16] = [0xD7; 16];
+
+fn base() -> BaseRequest {
+    BaseRequest { validity_period: Some(3600), ..BaseRequest::new("") }
+}
+
+/// The two SM-SRs; the first has the card, the second waits for it.
+async fn prepared() -> (Rig, Rig) {
+    let first = Rig::new().await;
+    let second = first.another().await;
+    first.register_with([first.profile(2, OTHER_OPERATOR, ProfileState::Disabled, false)]).await;
+    prepare(&second).await;
+    let told: es4::PrepareSmsrChangeResponse = first.told_only(OPERATOR);
+    assert!(told.base.is_done(), "{:?}", told.base);
+    (first, second)
+}
+
+async fn prepare(second: &Rig) {
+    let request =
+        es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: second.id(SM_SR) };
+    second.ask::<es4::PrepareSmsrChange>(OPERATOR, request).await;
+}
+
+async fn change(first: &Rig) {
+    let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id(OTHER_SM_SR) };
+    first.ask::<es4::SmsrChange>(OPERATOR, request).await;
+}
+
+/// Both do what they have to do.
+async fn settle(first: &Rig, second: &Rig) {
+    for _ in 0..3 {
+        first.run().await;
+        second.run().await;
+    }
+}
+
+/// The card checks a certificate: it challenges.
+async fn card_challenges(first: &Rig) -> Job {
+    first.card_answers(&[(&tlv_bytes(Tag(0x85), &CHALLENGE), OK)]).await
+}
+
+/// What a card makes of the second STORE DATA: its answer, and the keys.
+fn agree(job: &Job, ecasd: &SecretKey, signer: &PublicKey) -> (Vec<u8>, [[u8; 16]; 3]) {
+    let [Command::Apdu(apdu)] = job.script.commands.as_slice() else { panic!() };
+    let data = &apdu[5..apdu.len() - 1];
+    let template = &data[3..3 + usize::from(data[2])];
+    let elements = tlv::each(&data[3 + template.len()..]).unwrap();
+    let (Tag(0x7F49), point) = tlv::split(elements[0]).unwrap() else { panic!() };
+    let (Tag(0x5F37), signature) = tlv::split(elements[1]).unwrap() else { panic!() };
+    let covered = [&data[..data.len() - elements[1].len()], &[0, 0x85, 16], &CHALLENGE].concat();
+    signer.verify(&covered, &Signature::from_slice(signature).unwrap()).unwrap();
+    let shared = ecasd.agree(&PublicKey::from_sec1(Curve::P256, point).unwrap()).unwrap();
+    let info = [&[0x10, 0x88, 0x10][..], &RANDOM].concat();
+    let octets = x963::kdf_sha256(shared.expose(), &info, 64);
+    let key = |number: usize| -> [u8; 16] { octets[16 * number..16 * (number + 1)].try_into().unwrap() };
+    let random = tlv_bytes(Tag(0x85), &RANDOM);
+    let receipt = AesKey::new(key(0)).cmac(&[template, &random]);
+    ([random, tlv_bytes(Tag(0x86), &receipt)].concat(), [key(1), key(2), key(3)])
+}
+
+/// The card makes a key set.
+async fn card_agrees(first: &Rig) -> [[u8; 16]; 3] {
+    let job = first.job().await;
+    let signer = SecretKey::from_bytes(Curve::P256, &[0x33; 32]).unwrap().public_key();
+    let (answer, keys) = agree(&job, &first.ecasd_key, &signer);
+    assert_eq!(job.script.chaining, Some(Chaining::Last));
+    first.card_answers(&[(&answer, OK)]).await;
+    keys
+}
+
+#[tokio::test]
+async fn a_card_is_handed_over_and_still_obeys() {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    let job = card_challenges(&first).await;
+    assert_eq!(job.script.chaining, Some(Chaining::First));
+    assert_eq!(apdus(&job), ["80E20900093A01067F210393010200"]);
+    settle(&first, &second).await;
+    let keys = card_agrees(&first).await;
+    settle(&first, &second).await;
+    // The second has the card, and tells it where it is and to forget the first one's keys.
+    let job = second.job().await;
+    assert_eq!(job.via, Some(Bearer::Sms));
+    assert_eq!(
+        apdus(&job),
+        ["80E288000E3A070BA309810791947100000010".to_owned(), "80E400000AF203010103F20340010100".to_owned()]
+    );
+    let card = Tx::begin(second.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap();
+    let [set] = card.keys.as_slice() else { panic!() };
+    let Keys::Scp80 { kic, kid, dek, counter } = &set.keys else { panic!() };
+    assert_eq!([kic.expose(), kid.expose(), dek.expose()], [&keys[0][..], &keys[1], &keys[2]]);
+    // A number that the first had not.
+    assert_eq!((set.version, *counter), (2, 0));
+    // Until the card has answered, the first still has it.
+    assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
+    first.told();
+    second.card_answers(&[(&[], OK), (&[0], OK)]).await;
+    settle(&first, &second).await;
+    assert!(first.server().cards().await.unwrap().is_empty());
+    assert!(first.server().audit_trail(eid()).await.unwrap().is_empty());
+    let told = first.told_briefly();
+    let told: Vec<(&str, &str)> = told.iter().map(|(to, what)| (to.as_str(), what.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("another-operator.example", "ES4-HandleSMSRChangeNotification"),
+            ("operator.example", "ES4-HandleSMSRChangeNotification"),
+            ("operator.example", "ES4-SMSRChangeResponse"),
+            ("sm-sr.example", "ES7-HandleSMSRChangeNotification"),
+            ("sm-sr.example", "ES7-HandoverEUICCResponse"),
+        ]
+    );
+    let eis = second.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!((eis.smsr_id, eis.profile_info.len()), (second.id(OTHER_SM_SR), 2));
+    let kinds: Vec<u16> =
+        second.server().audit_trail(eid()).await.unwrap().iter().map(|it| it.operation_type.0).collect();
+    // The first one's line came with the card.
+    assert_eq!(kinds, [0x0800, 0x0900]);
+    assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
+    assert!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().is_empty());
+    // It obeys the second, and is not known to the first.
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    second.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    assert_eq!(second.jobs().await.len(), 1);
+    first.ask::<es4::AuditEis>(OPERATOR, request).await;
+    assert_eq!(codes(&first.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.1.1".into(), "3.9".into()));
+}
+
+#[tokio::test]
+async fn whatever_stands_against_a_handover_is_the_answer() {
+    let first = Rig::new().await;
+    first.register().await;
+    let ask = |who: &'static str, target: &'static str| {
+        let first = &first;
+        async move {
+            let request =
+                es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id(target) };
+            first.ask::<es4::SmsrChange>(who, request).await;
+            codes(&first.told_only::<es4::SmsrChangeResponse>(who))
+        }
+    };
+    // No profile of his, itself, no SM-SR, one that cannot be reached.
+    assert_eq!(ask(OTHER_OPERATOR, OTHER_SM_SR).await, ("8.1.1".into(), "1.2".into()));
+    assert_eq!(ask(OPERATOR, SM_SR).await, ("8.7".into(), "3.8".into()));
+    assert_eq!(ask(OPERATOR, SM_DP).await, ("8.7".into(), "3.9".into()));
+    first.know("far", PeerRole::SmSr, false).await;
+    assert_eq!(ask(OPERATOR, "far").await, ("8.7".into(), "3.9".into()));
+    assert!(first.server().operations(eid()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_not_prepared_does_not_take_a_card() {
+    let first = Rig::new().await;
+    let second = first.another().await;
+    first.register().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    let told = first.told();
+    let answer = told.iter().find(|told| told.to == first.authority(OPERATOR)).unwrap();
+    let answer: es4::SmsrChangeResponse = answer.message();
+    assert_eq!(codes(&answer), ("8.1.1".into(), "1.2".into()));
+    // Nothing has changed, and the card can be asked again.
+    assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
+    assert!(first.server().operations(eid()).await.unwrap().is_empty());
+    assert!(second.server().cards().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn preparing_is_refused_where_it_makes_no_sense() {
+    let (first, second) = prepared().await;
+    let ask = |rig: &'static str, who: &'static str, current: &'static str| {
+        let rig = if rig == SM_SR { &first } else { &second };
+        async move {
+            let request =
+                es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: rig.id(current) };
+            rig.ask::<es4::PrepareSmsrChange>(who, request).await;
+            rig.told_only::<es4::PrepareSmsrChangeResponse>(who)
+        }
+    };
+    assert_eq!(codes(&ask(SM_SR, OPERATOR, OTHER_SM_SR).await), ("8.1.1".into(), "3.3".into()));
+    assert_eq!(codes(&ask(OTHER_SM_SR, OPERATOR, SM_DP).await), ("8.7".into(), "3.9".into()));
+    assert_eq!(codes(&ask(OTHER_SM_SR, OTHER_OPERATOR, SM_SR).await), ("8.1".into(), "3.7".into()));
+    // The same again is no harm, and after a week it is forgotten.
+    assert!(ask(OTHER_SM_SR, OPERATOR, SM_SR).await.base.is_done());
+    second.pass(Duration::from_secs(7 * 86_400 + 1)).await;
+    assert!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().is_empty());
+    assert!(ask(OTHER_SM_SR, OTHER_OPERATOR, SM_SR).await.base.is_done());
+}
+
+#[tokio::test]
+async fn nothing_else_happens_to_a_card_that_is_handed_over() {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    first.told();
+    let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
+    first.ask::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
+    let answer: es4::EnableProfileResponse = first.told_only(OTHER_OPERATOR);
+    assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
+    let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
+    let response = first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
+    let answer: es3::UpdatePolicyRulesResponse = said(&response);
+    assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
+}
+
+/// How the operator was answered, at last.
+fn operators_answer(rig: &Rig) -> es4::SmsrChangeResponse {
+    let told = rig.told();
+    let is_it = |told: &&super::rig::Told| told.element() == "ES4-SMSRChangeResponse";
+    told.iter().find(is_it).unwrap().message()
+}
+
+#[tokio::test]
+async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
+    for (step, answer) in [
+        (1, JobOutcome::Answered(super::card::response(&[(&[], 0x6982)]))),
+        (1, JobOutcome::NotDelivered("off".into())),
+        (2, JobOutcome::Answered(super::card::response(&[(&[], 0x6982)]))),
+        (2, JobOutcome::Expired),
+    ] {
+        let (first, second) = prepared().await;
+        change(&first).await;
+        settle(&first, &second).await;
+        if step == 2 {
+            card_challenges(&first).await;
+            settle(&first, &second).await;
+        }
+        first.job_ends(answer).await;
+        settle(&first, &second).await;
+        let answer = operators_answer(&first);
+        assert_eq!(codes(&answer), ("8.7".into(), "4.2".into()), "{step}");
+        assert!(second.server().cards().await.unwrap().is_empty());
+        assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
+        assert!(first.server().operations(eid()).await.unwrap().is_empty());
+        // It can be tried again at once.
+        change(&first).await;
+        settle(&first, &second).await;
+        card_challenges(&first).await;
+        settle(&first, &second).await;
+        card_agrees(&first).await;
+        settle(&first, &second).await;
+        second.card_answers(&[(&[], OK), (&[0], OK)]).await;
+        settle(&first, &second).await;
+        assert!(operators_answer(&first).base.is_done());
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_that_does_not_fit_is_no_receipt() {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    card_challenges(&first).await;
+    settle(&first, &second).await;
+    let signer = SecretKey::from_bytes(Curve::P256, &[0x33; 32]).unwrap().public_key();
+    let (mut answer, _) = agree(&first.job().await, &first.ecasd_key, &signer);
+    *answer.last_mut().unwrap() ^= 1;
+    first.card_answers(&[(&answer, OK)]).await;
+    settle(&first, &second).await;
+    assert_eq!(codes(&operators_answer(&first)).0, "8.5.2");
+    assert!(second.server().cards().await.unwrap().is_empty());
+    assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
+}
+
+#[tokio::test]
+async fn after_the_receipt_there_are_only_warnings() {
+    for outcome in [
+        JobOutcome::NotDelivered("off".to_owned()),
+        JobOutcome::Answered(super::card::response(&[(&[], OK), (&[], 0x6A88)])),
+    ] {
+        let (first, second) = prepared().await;
+        change(&first).await;
+        settle(&first, &second).await;
+        card_challenges(&first).await;
+        settle(&first, &second).await;
+        card_agrees(&first).await;
+        settle(&first, &second).await;
+        second.job_ends(outcome).await;
+        settle(&first, &second).await;
+        let answer = operators_answer(&first);
+        let status = answer.base.function_execution_status.status;
+        assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
+        assert!(first.server().cards().await.unwrap().is_empty());
+        assert_eq!(second.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
+    }
+}
+
+#[tokio::test]
+async fn a_handover_that_takes_too_long_before_the_receipt_ends_on_both_sides() {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    first.clock.advance(Duration::from_secs(3601));
+    settle(&first, &second).await;
+    let status = operators_answer(&first).base.function_execution_status.status;
+    assert_eq!(status, ExecutionStatus::Expired);
+    assert!(first.jobs().await.is_empty());
+    assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
+    assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
+}
+
+#[tokio::test]
+async fn a_lost_answer_after_the_receipt_does_not_keep_the_card_with_the_first() {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    card_challenges(&first).await;
+    settle(&first, &second).await;
+    card_agrees(&first).await;
+    settle(&first, &second).await;
+    // The first hears nothing any more, and its time runs out.
+    first.deafen(SM_SR, true);
+    second.card_answers(&[(&[], OK), (&[0], OK)]).await;
+    first.clock.advance(Duration::from_secs(3601));
+    settle(&first, &second).await;
+    let status = operators_answer(&first).base.function_execution_status.status;
+    assert_eq!(status, ExecutionStatus::Expired);
+    assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
+    // The notification says it all the same.
+    first.deafen(SM_SR, false);
+    first.clock.advance(Duration::from_secs(600));
+    settle(&first, &second).await;
+    assert!(first.server().cards().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn nobody_else_takes_part_in_a_handover() {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    first.told();
+    first.know("third", PeerRole::SmSr, true).await;
+    let request = es7::AuthenticateSmsrRequest {
+        base: base(),
+        eid: Some(eid()),
+        eis: None,
+        smsr_certificate: Octets(tlv_bytes(Tag(0x7F21), &[1])),
+    };
+    first.ask::<es7::AuthenticateSmsr>("third", request.clone()).await;
+    let answer: es7::AuthenticateSmsrResponse = first.told_only("third");
+    assert_eq!(codes(&answer), ("8.1.1".into(), "1.2".into()));
+    first.ask::<es7::AuthenticateSmsr>(OPERATOR, request.clone()).await;
+    assert_eq!(
+        codes(&first.told_only::<es7::AuthenticateSmsrResponse>(OPERATOR)),
+        ("1.1".into(), "1.2".into())
+    );
+    // No card, no name of one, no certificate.
+    let nobody = es7::AuthenticateSmsrRequest {
+        eid: Some("89049032123451234512345123451235".parse().unwrap()),
+        ..request.clone()
+    };
+    first.ask::<es7::AuthenticateSmsr>("third", nobody).await;
+    assert_eq!(codes(&first.told_only::<es7::AuthenticateSmsrResponse>("third")).1, "3.9");
+    first.ask::<es7::AuthenticateSmsr>("third", es7::AuthenticateSmsrRequest { eid: None, ..request }).await;
+    assert_eq!(
+        codes(&first.told_only::<es7::AuthenticateSmsrResponse>("third")),
+        ("1.3.1".into(), "2.3".into())
+    );
+    // A claim to a card that was not handed over is let pass and believed by nobody.
+    let eis = first.server().eis(eid()).await.unwrap().unwrap();
+    let claim = es7::HandleSmsrChangeNotification {
+        base: Default::default(),
+        eis: eis.clone(),
+        completion_timestamp: first.now(),
+    };
+    first.tell("third", &claim).await;
+    assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
+    // And nobody hands over what is not his, or what its EUM has not signed.
+    let handover = |eis| es7::HandoverEuiccRequest { base: base(), eis };
+    second.know("third", PeerRole::SmSr, true).await;
+    second.ask::<es7::HandoverEuicc>("third", handover(eis)).await;
+    let answer: es7::HandoverEuiccResponse = second.told_only("third");
+    assert!(!answer.base().is_done());
+}
+
+#[tokio::test]
+async fn a_key_set_is_one_of_scp80_and_on_a_known_curve() {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    card_challenges(&first).await;
+    // The second is not heard for a moment; the test speaks for it.
+    first.told();
+    let request = es7::CreateAdditionalKeySetRequest {
+        base: base(),
+        eid: eid(),
+        key_version_number: 0x30,
+        initial_sequence_counter: 0,
+        ecc_key_length: es7::EccKeyLength::Ecc256,
+        scenario_parameter: 0x0B,
+        host_id: Octets::default(),
+        ephemeral_public_key: Octets(vec![4; 65]),
+        signature: Octets(vec![0; 64]),
+    };
+    let others = [
+        es7::CreateAdditionalKeySetRequest { key_version_number: 0x30, ..request.clone() },
+        es7::CreateAdditionalKeySetRequest {
+            key_version_number: 2,
+            ecc_key_length: es7::EccKeyLength::Ecc384,
+            ..request
+        },
+    ];
+    for request in others {
+        let request = es7::CreateAdditionalKeySetRequest {
+            base: BaseRequest::new(format!("{}", request.key_version_number)),
+            ..request
+        };
+        let response = first.post(OTHER_SM_SR, first.namespace, "x", &request);
+        assert_eq!(response.await.status(), http::StatusCode::ACCEPTED);
+        first.server().run_due().await.unwrap();
+        let told = first.told();
+        let answer = told.iter().find(|told| told.element() == "ES7-CreateAdditionalKeySetResponse").unwrap();
+        let answer: es7::CreateAdditionalKeySetResponse = answer.message();
+        assert_eq!(codes(&answer), ("1.3.1".into(), "2.1".into()));
+    }
+    let operations = first.server().operations(eid()).await.unwrap();
+    assert!(matches!(operations[0].step, Step::HandingOver(_)));
+}
