@@ -12,7 +12,6 @@ mod check_eis;
 pub mod config;
 mod context;
 mod credentials;
-mod ecasd;
 mod es1;
 mod es3;
 mod es4;

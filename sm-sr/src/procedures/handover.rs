@@ -198,17 +198,17 @@ pub(super) async fn answered(
     let awaited = std::mem::replace(&mut handing_over.awaits, Awaits::Target);
     let response = match outcome {
         JobOutcome::Answered(response) | JobOutcome::FoundDone(response) => Ok(response),
-        JobOutcome::Expired => Err(BaseResponse::expired(None, "the card did not answer in time")),
-        other => Err(BaseResponse::failed(&answer::undelivered(other))),
+        JobOutcome::Expired => Err(Box::new(BaseResponse::expired(None, "the card did not answer in time"))),
+        other => Err(Box::new(BaseResponse::failed(&answer::undelivered(other)))),
     };
     let data = response.and_then(|response| {
         let answers = Answers::of(&response);
         let data = answers.only(Command::EstablishKeySet).map(<[u8]>::to_vec);
-        data.map_err(|refusal| BaseResponse::failed(&refusal))
+        data.map_err(|refusal| Box::new(BaseResponse::failed(&refusal)))
     });
     let unreadable = |why: String| {
         let refusal = Status::IsdRExecutionError.because(format!("the card's answer cannot be read: {why}"));
-        BaseResponse::failed(&refusal)
+        Box::new(BaseResponse::failed(&refusal))
     };
     match awaited {
         Awaits::Target => return Ok(()),
@@ -220,7 +220,7 @@ pub(super) async fn answered(
                     base: BaseResponse::default(),
                     random_challenge: Some(Octets(challenge)),
                 },
-                Err(base) => es7::AuthenticateSmsrResponse::only(base),
+                Err(base) => es7::AuthenticateSmsrResponse::only(*base),
             };
             outward::reply::<es7::AuthenticateSmsr>(context, &ticket, response).await?;
         }
@@ -236,7 +236,7 @@ pub(super) async fn answered(
                         receipt: Some(Octets(receipt.receipt)),
                     }
                 }
-                Err(base) => es7::CreateAdditionalKeySetResponse::only(base),
+                Err(base) => es7::CreateAdditionalKeySetResponse::only(*base),
             };
             let status = response.base.function_execution_status.clone();
             let done = audit::Done {

@@ -131,14 +131,14 @@ pub(crate) async fn begin(
             .about(&eis.smsr_id)
             .into());
     }
-    let checked = check_eis::check(context, &eis)?;
+    let ecasd = check_eis::check(context, &eis)?;
     let asked = ticket.expires.map(|until| until.since(context.now));
     let takeover = Takeover {
         from: caller.clone(),
         since: context.now,
         expires: context.now.plus(context.config.validity(asked)),
         ticket: Some(ticket),
-        ecasd_key: Octets(checked.ecasd.public_key.to_sec1().to_vec()),
+        ecasd_key: Octets(ecasd.public_key.to_sec1().to_vec()),
         eis,
         awaits: Awaits::Challenge,
     };

@@ -1,5 +1,6 @@
 //! ES1.RegisterEIS: SGP.02 section 5.2, and who sees what of an EIS.
 
+use certs::m2m::CardDefect;
 use rsp::sgp02::{
     BaseRequest, Namespace, Octets, Response as _,
     eis::{AdditionalProperties, Eis, ProfileState, Property},
@@ -109,11 +110,16 @@ async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
         eis.eum_signature = eum::sign(&eis.eum_signed_info, &eum_key.key, Some(eum_key.certificate.der()));
         eis
     };
-    let mut altered = rig.ecasd_certificate("20991231");
-    let last = altered.len() - 1;
-    altered[last] ^= 1;
-    for bad in [altered, rig.ecasd_certificate("20200101"), vec![0x7F, 0x21, 0x00], vec![]] {
-        assert_eq!(codes(&register(&rig, EUM, with(Some(bad))).await).0, "8.5.2");
+    let of = |defect| rig.pki.ecasd_with(defect, eid()).unwrap().0;
+    for defect in CardDefect::ALL {
+        let reason = if defect == CardDefect::Expired { "6.3" } else { "6.1" };
+        let codes = codes(&register(&rig, EUM, with(Some(of(defect)))).await);
+        assert_eq!(codes, ("8.5.2".into(), reason.into()), "{defect:?}");
+    }
+    // Another card's.
+    let other = rig.pki.ecasd(rig.pki.eids(crypto::Curve::P256)[1]).unwrap();
+    for bad in [other.certificate.octets().to_vec(), vec![]] {
+        assert_eq!(codes(&register(&rig, EUM, with(Some(bad))).await), ("8.5.2".into(), "6.1".into()));
     }
     assert_eq!(codes(&register(&rig, EUM, with(None)).await), ("8.6".into(), "2.1".into()));
 }

@@ -54,7 +54,7 @@ pub(super) const OTHER_SM_SR: &str = "another SM-SR";
 pub(super) const STRANGER: &str = "stranger";
 
 pub(super) fn eid() -> Eid {
-    "89001012012341234012345678901224".parse().unwrap()
+    PKI.eids(Curve::P256)[0]
 }
 
 pub(super) fn iccid(number: u8) -> Iccid {
@@ -164,7 +164,7 @@ impl Rig {
         let rig = Self {
             clock: ManualClock::at(Timestamp::from_seconds(NOW)),
             pki: Arc::clone(&PKI),
-            ecasd_key: SecretKey::from_bytes(Curve::P256, &[0x22; 32]).unwrap(),
+            ecasd_key: PKI.ecasd(eid()).unwrap().key,
             records: Arc::new(MemoryRecords::default()),
             dice: SeededDice::from_text("sm-sr"),
             outside: Arc::default(),
@@ -246,7 +246,12 @@ impl Rig {
 
     pub(super) fn credential(&self, who: &str) -> Credential {
         let mut all = CREDENTIALS.lock().unwrap();
-        all.entry(who.to_owned()).or_insert_with(|| self.pki.operator(who).unwrap()).clone()
+        let issue = || match who {
+            // Whose certificate names the same EUM as the one that signs.
+            EUM => self.pki.m2m_eum(&["eum.example".parse().unwrap()]).unwrap(),
+            _ => self.pki.operator(who).unwrap(),
+        };
+        all.entry(who.to_owned()).or_insert_with(issue).clone()
     }
 
     pub(super) fn id(&self, who: &str) -> Oid {
@@ -429,7 +434,7 @@ impl Rig {
                     certificate: vec![GpCertificate {
                         index: 1,
                         ca_id: self.id(EUM),
-                        value: Octets(self.ecasd_certificate("20991231")),
+                        value: Octets(self.pki.ecasd(eid()).unwrap().certificate.octets().to_vec()),
                     }],
                 }],
                 ..isd_r_of(&[])
@@ -443,28 +448,6 @@ impl Rig {
                 remote_provisioning_version: Version([3, 2, 0]),
             },
         }
-    }
-
-    /// CERT.ECASD.ECKA, put together by hand.
-    pub(super) fn ecasd_certificate(&self, expires: &str) -> Vec<u8> {
-        let point = self.ecasd_key.public_key().to_sec1();
-        let key = [tlv_bytes(Tag(0xB0), &point), tlv_bytes(Tag(0xF0), &[0])].concat();
-        let mut contents = Vec::new();
-        for (tag, value) in [
-            (0x93, vec![0x01]),
-            (0x42, vec![0x02]),
-            (0x5F20, eid().0.to_vec()),
-            (0x95, vec![0x00]),
-            (0x5F24, hex::decode(expires).unwrap()),
-            (0x73, vec![]),
-            (0x7F49, key),
-        ] {
-            contents.extend(tlv_bytes(Tag(tag), &value));
-        }
-        let eum = self.pki.credential(Role::Eum, Curve::P256).unwrap();
-        let signature = eum.key.sign(&contents);
-        contents.extend(tlv_bytes(Tag(0x5F37), signature.as_bytes()));
-        tlv_bytes(Tag(0x7F21), &contents)
     }
 
     pub(super) fn profile(&self, number: u8, of: &str, state: ProfileState, fallback: bool) -> ProfileInfo {
