@@ -8,6 +8,7 @@ use world::{Clock, Event, Events, Fault, MemoryEvents};
 
 use crate::{
     demo::{PATIENCE, Stage, Story},
+    m2m,
     output::{Table, say, say_json, timeline_line},
     settings::Settings,
 };
@@ -24,12 +25,15 @@ pub struct Command {
     /// Every APDU function and the server's side as well
     #[arg(long, short)]
     verbose: bool,
+    /// M2M devices (SGP.02) in place of consumer ones: a profile is pushed, one comes back, a card changes hands
+    #[arg(long, conflicts_with = "profile")]
+    m2m: bool,
 }
 
 #[derive(Serialize)]
-struct Report {
+struct Report<S> {
     success: bool,
-    summary: Vec<Story>,
+    summary: Vec<S>,
     timeline: Vec<Event>,
 }
 
@@ -46,21 +50,23 @@ impl Command {
             settings.pki = scratch.folder.join("pki");
         }
         let kept = MemoryEvents::default();
-        let shown =
-            Shown { start: net::OsClock.now(), verbose: self.verbose, kept: kept.clone(), quiet: json };
+        let shown = Shown {
+            start: net::OsClock.now(),
+            verbose: self.verbose,
+            kept: kept.clone(),
+            quiet: json,
+            m2m: self.m2m,
+        };
+        if self.m2m {
+            return Self::run_m2m(&settings, &scratch, shown, &kept, json).await;
+        }
         let play = async {
             let mut stage = Stage::start(&settings, &scratch.folder, Arc::new(shown)).await?;
             let played = stage.play(&scratch.folder, package.as_deref()).await;
             stage.close().await;
             played
         };
-        let summary = tokio::time::timeout(PATIENCE, play).await.map_err(|_| {
-            Fault::new(
-                "the demonstration hangs",
-                "it took longer than two minutes",
-                "run it again with --verbose to see where",
-            )
-        })??;
+        let summary = tokio::time::timeout(PATIENCE, play).await.map_err(|_| hangs("two"))??;
         let success = summary.iter().all(|story| story.as_expected);
         if json {
             say_json(&Report { success, summary, timeline: kept.all() })?;
@@ -69,6 +75,56 @@ impl Command {
         }
         Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+
+    /// The same for M2M devices.
+    async fn run_m2m(
+        settings: &Settings,
+        scratch: &Scratch,
+        shown: Shown,
+        kept: &MemoryEvents,
+        json: bool,
+    ) -> Result<ExitCode, Fault> {
+        let play = async {
+            let mut stage = m2m::Stage::start(settings, &scratch.folder, Arc::new(shown)).await?;
+            let played = stage.play().await;
+            stage.close().await;
+            played
+        };
+        let summary =
+            tokio::time::timeout(PATIENCE.saturating_mul(2), play).await.map_err(|_| hangs("four"))??;
+        let success = summary.iter().all(|story| story.as_expected);
+        if json {
+            say_json(&Report { success, summary, timeline: kept.all() })?;
+        } else {
+            say(&format!("\n{}", m2m_table(&summary).render()))?;
+        }
+        Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn hangs(minutes: &str) -> Fault {
+    Fault::new(
+        "the demonstration hangs",
+        format!("it took longer than {minutes} minutes"),
+        "run it again with --verbose to see where",
+    )
+}
+
+fn m2m_table(summary: &[m2m::Story]) -> Table {
+    let mut table =
+        Table::new(&["device", "EID", "registered", "SM-SR", "notifications", "seconds", "ending"]);
+    for story in summary {
+        table.row([
+            story.device.clone(),
+            story.eid.to_string(),
+            story.registered.clone(),
+            story.sm_sr.clone(),
+            story.notifications.len().to_string(),
+            format!("{:.2}", story.seconds),
+            story.ending.clone(),
+        ]);
+    }
+    table
 }
 
 fn table(summary: &[Story]) -> Table {
@@ -138,12 +194,21 @@ struct Shown {
     start: rsp::time::Timestamp,
     verbose: bool,
     quiet: bool,
+    m2m: bool,
     kept: MemoryEvents,
 }
 
 impl Events for Shown {
     fn tell(&self, event: Event) {
         self.kept.tell(event.clone());
+        if self.m2m {
+            if !self.quiet && (self.verbose || m2m::tells_the_story(&event)) {
+                // As below.
+                let elapsed = net::OsClock.now().since(self.start);
+                let _ = say(&format!("{}\n", timeline_line(elapsed, self.start, &event)));
+            }
+            return;
+        }
         let twice = event.party == "SM-DP+";
         let small = event.interface.starts_with("ES10");
         if !self.quiet && (self.verbose || !twice && !small) {

@@ -9,6 +9,7 @@ pub mod load;
 pub mod localize;
 pub mod network;
 pub mod operator;
+mod operator_m2m;
 pub mod profile;
 pub mod sm_dp;
 pub mod sm_ds;

@@ -1,4 +1,4 @@
-//! `landfall operator`: an operator's calls on ES2+.
+//! `landfall operator`: an operator's calls on ES2+, and with `m2m` on ES2 and ES4.
 
 use std::sync::Arc;
 
@@ -66,6 +66,8 @@ enum Function {
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
         address: String,
     },
+    /// M2M devices (SGP.02)
+    M2m(super::operator_m2m::Command),
     /// CancelOrder
     Cancel {
         /// Which profile
@@ -92,6 +94,10 @@ impl Command {
     /// # Errors
     /// The SM-DP+ refuses or cannot be reached.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let function = match self.function {
+            Function::M2m(command) => return command.run(&self.name, settings, json).await,
+            other => other,
+        };
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load(&settings.pki)?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
@@ -99,7 +105,9 @@ impl Command {
         let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
         let link = client.link(&parties::reachable(settings), Some(tls))?;
         let operator = Operator::new(link, oid, world, Arc::new(NullEvents));
-        match self.function {
+        match function {
+            // Done above.
+            Function::M2m(_) => {}
             Function::Order { iccid, profile_type, eid, matching_id, confirmation_code, event_at, hold } => {
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
                 let code = confirmation_code.clone();

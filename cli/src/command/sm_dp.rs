@@ -7,6 +7,7 @@ use sm_dp::admin::preset::NewProfile;
 use world::{Clock, Fault};
 
 use crate::{
+    m2m::sm_dp as m2m,
     output::{Table, remark, say, say_json},
     parties::{self, Running, SmDpSetup},
     peers::{self, Operators},
@@ -17,7 +18,7 @@ use crate::{
 /// The SM-DP+: run it, or look into its records
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Listen for LPAs (ES9+) and operators (ES2+)
+    /// Listen for LPAs (ES9+) and operators (ES2+); with an SM-SR, for SGP.02 too (ES2 and ES3)
     Serve {
         /// Profile package to put into stock first, unless it is there; may be repeated
         #[arg(long = "profile", value_name = "FILE")]
@@ -28,6 +29,9 @@ pub enum Command {
         /// Operators that are known by name
         #[command(flatten)]
         operators: Operators,
+        /// Partners for M2M devices
+        #[command(flatten)]
+        partners: m2m::Partners,
     },
     /// Put a profile package into stock
     Add {
@@ -69,7 +73,7 @@ impl Command {
         };
         let sm_dp = parties::sm_dp(&setup)?;
         match (self, listeners) {
-            (Self::Serve { profiles, preset, operators }, Some((listener, admin))) => {
+            (Self::Serve { profiles, preset, operators, partners }, Some((listener, admin))) => {
                 for file in &profiles {
                     let ensured = sm_dp.ensure_profile(&NewProfile::of(read(file)?)).await?;
                     remark(&format!("{}: {ensured}", file.display()));
@@ -87,7 +91,24 @@ impl Command {
                     Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
                     None => None,
                 };
-                let running = Running::serve(listener, Some(tls), sm_dp.link())?;
+                let (link, _m2m) = match partners.any() {
+                    true => {
+                        let (m2m, delivery) = m2m::start(m2m::Setup {
+                            pki: &pki,
+                            authority: &parties::reachable(settings),
+                            names: &names,
+                            data_dir: &settings.data_dir,
+                            world: &world,
+                            events: Arc::clone(&setup.events),
+                            client: m2m::client(settings),
+                        })?;
+                        m2m::introduce(&m2m, &partners).await?;
+                        remark(&format!("SM-DP {} (ES2 and ES3)", m2m::oid(&pki)?));
+                        (m2m::beside(sm_dp.link(), &m2m), Some(delivery))
+                    }
+                    false => (sm_dp.link(), None),
+                };
+                let running = Running::serve(listener, Some(tls), link)?;
                 if let Some(admin) = &admin {
                     remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
                 }

@@ -42,7 +42,7 @@ pub struct Heard {
     pub completed: Timestamp,
 }
 
-/// An operator with its ear at [`Operator::link`].
+/// An operator with its ear at [`Operator::link`]; or an EUM, which asks in the same way and is told nothing.
 #[derive(Clone)]
 pub struct Operator {
     soap: Soap,
@@ -58,13 +58,16 @@ struct Ear {
     peers: Mutex<HashMap<String, Peer>>,
     waiting: Mutex<HashMap<String, oneshot::Sender<Ended>>>,
     heard: mpsc::UnboundedSender<Heard>,
+    /// What the events call it.
+    party: &'static str,
 }
 
 impl Operator {
-    /// An operator of this OID that takes messages at `address`, and what it will hear.
+    /// A party of this OID that takes messages at `address`, and what it will hear. The events call it `party`.
     pub fn new(
         id: Oid,
         name: &str,
+        party: &'static str,
         address: String,
         records: Arc<dyn Records>,
         world: World,
@@ -77,11 +80,12 @@ impl Operator {
             peers: Mutex::default(),
             waiting: Mutex::default(),
             heard,
+            party,
         });
         let sender = Sender { own: id, name: Some(name.to_owned()), address, world: world.clone() };
-        let party = Arc::clone(&ear) as Arc<dyn Party>;
+        let shell = Arc::clone(&ear) as Arc<dyn Party>;
         // Its events are told by itself, in its own words.
-        let soap = Soap::new(sender, Arc::clone(&records), Arc::new(world::NullEvents), party, "operator");
+        let soap = Soap::new(sender, Arc::clone(&records), Arc::new(world::NullEvents), shell, party);
         (Self { soap, ear, records, world }, hears)
     }
 
@@ -156,7 +160,7 @@ impl Operator {
         let (interface, function) = F::NAME.split_once('-').unwrap_or(("", F::NAME));
         let peer_name = if interface == "ES2" { "SM-DP" } else { "SM-SR" };
         self.ear.events.tell(
-            Event::new(self.world.now(), "operator", function)
+            Event::new(self.world.now(), self.ear.party, function)
                 .with_peer(interface, peer_name)
                 .with_outcome(outcome),
         );
@@ -212,7 +216,7 @@ impl Ear {
         };
         let from = if interface == "ES2" { "SM-DP" } else { "SM-SR" };
         self.events.tell(
-            Event::new(self.world.now(), "operator", function.to_owned())
+            Event::new(self.world.now(), self.party, function.to_owned())
                 .with_peer(interface.to_owned(), from)
                 .with_note(note),
         );

@@ -1,0 +1,353 @@
+//! `landfall operator m2m`: an operator's calls on ES2 and ES4 (SGP.02 sections 5.3 and 5.5).
+
+use std::{sync::Arc, time::Duration};
+
+use clap::{Args, Subcommand};
+use rsp::{
+    ids::{Eid, Iccid},
+    sgp02::{BaseResponse, eis::Eis, es2, es4},
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+use world::{Clock, Fault, MemoryRecords, NullEvents};
+
+use crate::{
+    m2m::{
+        operator::{Answer, Heard, Operator, PATH, base, peer},
+        sm_dp::{self, Partner},
+    },
+    output::{Table, remark, say, say_json},
+    parties::{self, Running},
+    peers::{Delivery, TlsPeers},
+    settings::Settings,
+};
+
+/// M2M devices: ES2 of an SM-DP, ES4 of an SM-SR
+#[derive(Debug, Args)]
+pub(super) struct Command {
+    /// Where answers and notifications come back: what the SM-DP and the SM-SR were told with --m2m-operator and --peer
+    #[arg(long, global = true, value_name = "HOST:PORT", default_value = "127.0.0.1:8446")]
+    listen: String,
+    /// How many seconds a function may take
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 300)]
+    validity: u64,
+    #[command(subcommand)]
+    function: Function,
+}
+
+#[derive(Debug, Args)]
+struct OfEuicc {
+    /// Which eUICC
+    #[arg(long)]
+    eid: Eid,
+    /// The SM-SR that manages it
+    #[arg(long, value_name = "OID@HOST:PORT")]
+    sm_sr: Partner,
+}
+
+#[derive(Debug, Args)]
+struct OfProfile {
+    #[command(flatten)]
+    of: OfEuicc,
+    /// Which profile
+    #[arg(long)]
+    iccid: Iccid,
+    /// Ask the SM-SR itself (ES4), in place of the SM-DP (ES2)
+    #[arg(long)]
+    es4: bool,
+}
+
+/// What to ask
+#[derive(Debug, Subcommand)]
+enum Function {
+    /// ES2.DownloadProfile
+    Download {
+        #[command(flatten)]
+        of: OfEuicc,
+        /// Which profile; or else --type
+        #[arg(long, required_unless_present = "profile_type")]
+        iccid: Option<Iccid>,
+        /// Any profile of this type
+        #[arg(long = "type", value_name = "TYPE")]
+        profile_type: Option<String>,
+        /// Enable it too
+        #[arg(long)]
+        enable: bool,
+    },
+    /// EnableProfile
+    Enable(OfProfile),
+    /// DisableProfile
+    Disable(OfProfile),
+    /// DeleteProfile
+    Delete(OfProfile),
+    /// SetFallBackAttribute
+    SetFallback(OfProfile),
+    /// SetEmergencyProfileAttribute
+    SetEmergency(OfProfile),
+    /// GetEIS: what is known of an eUICC
+    GetEis {
+        #[command(flatten)]
+        of: OfEuicc,
+        /// Ask the SM-SR itself (ES4), in place of the SM-DP (ES2)
+        #[arg(long)]
+        es4: bool,
+    },
+    /// AuditEIS: the same, after the eUICC was asked
+    Audit {
+        #[command(flatten)]
+        of: OfEuicc,
+        /// Only this profile; may be repeated
+        #[arg(long)]
+        iccid: Vec<Iccid>,
+        /// Ask the SM-SR itself (ES4), in place of the SM-DP (ES2)
+        #[arg(long)]
+        es4: bool,
+    },
+    /// PrepareSMSRChange at the new SM-SR, and SMSRChange at the one that manages the eUICC
+    SmsrChange {
+        #[command(flatten)]
+        of: OfEuicc,
+        /// The SM-SR that is to manage it
+        #[arg(long, value_name = "OID@HOST:PORT")]
+        to: Partner,
+    },
+    /// Hear notifications, a line each, until it is stopped
+    Listen {
+        /// From this SM-SR too; may be repeated
+        #[arg(long, value_name = "OID@HOST:PORT")]
+        sm_sr: Vec<Partner>,
+    },
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A peer refuses or cannot be reached, or does not answer in the validity period.
+    pub(super) async fn run(self, name: &str, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let (world, clock) = parties::os_world()?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let pki = crate::pki::load(&settings.pki)?;
+        let mut listen = self.listen.clone();
+        let socket = parties::listen_at(&mut listen).await?;
+        let names = crate::pki::names_of(&listen, &[])?;
+        let (client_tls, server_tls, id) = sm_dp::operator_tls(&pki, name, &names, Arc::clone(&clock))?;
+        let peers = TlsPeers::new(sm_dp::client(settings), client_tls);
+        let woken = peers.woken();
+        let (operator, heard) = Operator::new(
+            id,
+            name,
+            "operator",
+            format!("https://{listen}{PATH}"),
+            Arc::new(MemoryRecords::default()),
+            world,
+            Arc::new(NullEvents),
+        );
+        let operator = operator.with_peers(Arc::new(peers));
+        let sm_dp = sm_dp::oid(&pki)?;
+        operator.knows(peer(sm_dp, &parties::reachable(settings)));
+        let delivering = operator.clone();
+        let _delivery = Delivery::drive("the SM-DP and SM-SRs", woken, clock, move || {
+            let operator = delivering.clone();
+            Box::pin(async move { operator.run_due().await })
+        });
+        let running = Running::serve(socket, Some(server_tls), operator.link())?;
+        let calls =
+            Calls { operator, sm_dp: sm_dp::oid(&pki)?, validity: Duration::from_secs(self.validity) };
+        let done = calls.run(self.function, heard, json).await;
+        running.stop().await;
+        done
+    }
+}
+
+struct Calls {
+    operator: Operator,
+    sm_dp: rsp::ids::Oid,
+    validity: Duration,
+}
+
+impl Calls {
+    async fn run(
+        &self,
+        function: Function,
+        heard: UnboundedReceiver<Heard>,
+        json: bool,
+    ) -> Result<(), Fault> {
+        match function {
+            Function::Listen { sm_sr } => {
+                for partner in &sm_sr {
+                    self.knows(partner);
+                }
+                self.listen(heard, json).await
+            }
+            Function::SmsrChange { of, to } => {
+                let current = self.knows(&of.sm_sr);
+                let target = self.knows(&to);
+                let prepare = es4::PrepareSmsrChangeRequest {
+                    base: base(),
+                    eid: of.eid,
+                    current_smsr_id: current.clone(),
+                };
+                let prepared =
+                    self.operator.ask::<es4::PrepareSmsrChange>(&target, prepare, self.validity).await?;
+                must_be_done(&prepared.base, "ES4.PrepareSMSRChange")?;
+                let change = es4::SmsrChangeRequest { base: base(), eid: of.eid, target_smsr_id: target };
+                let changed = self.operator.ask::<es4::SmsrChange>(&current, change, self.validity).await?;
+                ended(Answer::of(&changed.base), "ES4.SMSRChange", json)
+            }
+            Function::Download { of, iccid, profile_type, enable } => {
+                let request = es2::DownloadProfileRequest {
+                    base: base(),
+                    eid: of.eid,
+                    smsr_id: self.knows(&of.sm_sr),
+                    profile_type,
+                    iccid,
+                    enable_profile: enable,
+                };
+                let answer =
+                    self.operator.ask::<es2::DownloadProfile>(&self.sm_dp, request, self.validity).await?;
+                ended(Answer { iccid: answer.iccid, ..Answer::of(&answer.base) }, "ES2.DownloadProfile", json)
+            }
+            Function::GetEis { of, es4 } => {
+                let smsr_id = self.knows(&of.sm_sr);
+                let (base_of, eis) = if es4 {
+                    let request = es4::GetEisRequest { base: base(), eid: of.eid };
+                    let answer = self.operator.ask::<es4::GetEis>(&smsr_id, request, self.validity).await?;
+                    (answer.base, answer.eis)
+                } else {
+                    let request = es2::GetEisRequest { base: base(), eid: of.eid, smsr_id };
+                    let answer =
+                        self.operator.ask::<es2::GetEis>(&self.sm_dp, request, self.validity).await?;
+                    (answer.base, answer.eis)
+                };
+                ended(Answer { eis, ..Answer::of(&base_of) }, "GetEIS", json)
+            }
+            Function::Audit { of, iccid, es4 } => {
+                let smsr_id = self.knows(&of.sm_sr);
+                let (base_of, eis) = if es4 {
+                    let request = es4::AuditEisRequest { base: base(), eid: of.eid, iccid };
+                    let answer = self.operator.ask::<es4::AuditEis>(&smsr_id, request, self.validity).await?;
+                    (answer.base, answer.eis)
+                } else {
+                    let request = es2::AuditEisRequest { base: base(), eid: of.eid, iccid, smsr_id };
+                    let answer =
+                        self.operator.ask::<es2::AuditEis>(&self.sm_dp, request, self.validity).await?;
+                    (answer.base, answer.eis)
+                };
+                ended(Answer { eis, ..Answer::of(&base_of) }, "AuditEIS", json)
+            }
+            Function::Enable(it) => ended(self.enable(it).await?, "EnableProfile", json),
+            Function::Disable(it) => ended(self.disable(it).await?, "DisableProfile", json),
+            Function::Delete(it) => ended(self.delete(it).await?, "DeleteProfile", json),
+            Function::SetFallback(it) => ended(self.set_fallback(it).await?, "SetFallBackAttribute", json),
+            Function::SetEmergency(it) => {
+                ended(self.set_emergency(it).await?, "SetEmergencyProfileAttribute", json)
+            }
+        }
+    }
+
+    fn knows(&self, partner: &Partner) -> rsp::ids::Oid {
+        self.operator.knows(peer(partner.id.clone(), &partner.authority));
+        partner.id.clone()
+    }
+
+    async fn listen(&self, mut heard: UnboundedReceiver<Heard>, json: bool) -> Result<(), Fault> {
+        remark(&format!("operator {} at {}; Ctrl-C stops it", self.operator.id(), self.operator.address()));
+        loop {
+            tokio::select! {
+                told = heard.recv() => match told {
+                    Some(told) if json => {
+                        let line = serde_json::to_string(&told)
+                            .map_err(|e| Fault::caused_by(e, "cannot write what was heard as JSON", "report this"))?;
+                        say(&format!("{line}\n"))?;
+                    }
+                    Some(Heard { notification, eid, iccid, sm_sr, completed, .. }) => {
+                        let about = iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
+                        let now = sm_sr.map(|sm_sr| format!(": managed by {sm_sr}")).unwrap_or_default();
+                        say(&format!("{completed} {notification}{about} on {eid}{now}\n"))?;
+                    }
+                    None => return Ok(()),
+                },
+                () = super::sm_dp::stop_signal() => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The functions on one profile, each over either interface.
+macro_rules! on_a_profile {
+    ($($name:ident: $function:ident, $request:ident;)+) => {
+        impl Calls { $(
+            async fn $name(&self, it: OfProfile) -> Result<Answer, Fault> {
+                let OfProfile { of, iccid, es4 } = it;
+                let (eid, smsr_id) = (of.eid, self.knows(&of.sm_sr));
+                Ok(if es4 {
+                    let request = es4::$request { base: base(), eid, iccid };
+                    Answer::of(&self.operator.ask::<es4::$function>(&smsr_id, request, self.validity).await?.base)
+                } else {
+                    let request = es2::$request { base: base(), eid, smsr_id, iccid };
+                    Answer::of(&self.operator.ask::<es2::$function>(&self.sm_dp, request, self.validity).await?.base)
+                })
+            }
+        )+ }
+    };
+}
+
+on_a_profile! {
+    enable: EnableProfile, EnableProfileRequest;
+    disable: DisableProfile, DisableProfileRequest;
+    delete: DeleteProfile, DeleteProfileRequest;
+    set_fallback: SetFallBackAttribute, SetFallBackAttributeRequest;
+    set_emergency: SetEmergencyProfileAttribute, SetEmergencyProfileAttributeRequest;
+}
+
+/// Says how it ended; what was not done is an error for the exit status too.
+fn ended(answer: Answer, function: &str, json: bool) -> Result<(), Fault> {
+    if json {
+        say_json(&answer)?;
+    } else {
+        let iccid = answer.iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
+        say(&format!("{}{iccid}\n", answer.status))?;
+        if let Some(eis) = &answer.eis {
+            say(&table(eis))?;
+        }
+    }
+    match answer.done {
+        true => Ok(()),
+        false => Err(refused(function, &answer.status)),
+    }
+}
+
+fn must_be_done(base: &BaseResponse, function: &str) -> Result<(), Fault> {
+    match base.is_done() {
+        true => Ok(()),
+        false => Err(refused(function, &base.function_execution_status.to_string())),
+    }
+}
+
+fn refused(function: &str, status: &str) -> Fault {
+    Fault::new(
+        format!("{function} was not done"),
+        status.to_owned(),
+        "look at the eUICC with `landfall operator m2m get-eis` or `audit`",
+    )
+}
+
+fn table(eis: &Eis) -> String {
+    let mut table = Table::new(&["ICCID", "ISD-P", "state", "fallback", "operator", "MSISDN"]);
+    for profile in &eis.profile_info {
+        table.row([
+            profile.iccid.to_string(),
+            profile.isd_p_aid.to_string(),
+            profile.state.to_string(),
+            if profile.fallback_attribute { "yes" } else { "" }.to_owned(),
+            profile.mno_id.to_string(),
+            profile.subscription_address.msisdn.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ]);
+    }
+    format!(
+        "{}managed by {}; {} octets free\n",
+        table.render(),
+        eis.smsr_id,
+        eis.available_memory_for_profiles
+    )
+}

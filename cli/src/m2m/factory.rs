@@ -1,0 +1,312 @@
+//! The EUM's factory: an M2M card as it leaves it, and what the first SM-SR is told of it (SGP.02 section 3.5.1, annex E).
+
+use certs::{Pki, PkiError, m2m::IsdRKeys};
+use crypto::{AesKey, Curve, Secret};
+use euicc_sim::card::{
+    CardDescription,
+    m2m::{
+        Addressing, FactoryProfile, M2mDescription,
+        keys::{Key as CardKey, KeyKind, KeySet},
+    },
+};
+use profile::{Capabilities, InstalledProfile, Package};
+use rsp::{
+    ids::{Aid, Eid, Iccid, Imsi, Oid, Version},
+    ota::{
+        cat::{ChannelParameters, TransportLevel, TransportProtocol},
+        sms::Address,
+        trigger::{HttpParameters, SessionParameters},
+    },
+    sgp02::{
+        Namespace,
+        common::SubscriptionAddress,
+        eis::{
+            Eis, EuiccCapabilities, EumSignedInfo, GpCertificate, Key, KeyComponent, Keyset, KeysetType,
+            Pol2, ProfileInfo, ProfileState, SdRole, SecurityDomain,
+        },
+        signature::Canonical,
+        xml::Octets,
+    },
+    time::Timestamp,
+};
+use rsp_server::soap::eum;
+use std::net::SocketAddr;
+use world::{Fault, PhoneNumber};
+
+/// The ISD-P of the profile that a card leaves the factory with: the first of the range.
+const FIRST_ISD_P: u16 = 0x10;
+/// Executable load file and module of which ISD-Ps are made (SGP.02 section 2.2.3).
+const LOAD_FILE: u16 = 0x0D;
+const MODULE: u16 = 0x0E;
+/// Key version number of the ECASD's key agreement key (from memory, confidence low; nothing depends on it).
+const ECASD_KEY_VERSION: u8 = 0x74;
+
+/// Where an SM-SR is reached by cards.
+#[derive(Clone, Debug)]
+pub struct CardSide {
+    /// The number to which cards write.
+    pub number: PhoneNumber,
+    /// Where its door for HTTPS is.
+    pub https: SocketAddr,
+    /// The path there.
+    pub path: String,
+}
+
+/// The profile that a card leaves the factory with: enabled, and the one to fall back to.
+#[derive(Clone, Debug)]
+pub struct FirstProfile {
+    /// TCA profile package, DER.
+    pub package: Vec<u8>,
+    /// Whose.
+    pub operator: Oid,
+    /// The number under which the device is reached with it.
+    pub msisdn: PhoneNumber,
+}
+
+/// A card as it leaves the factory.
+///
+/// # Errors
+/// The PKI has no EUM that may vouch for the EID.
+pub fn card(pki: &Pki, eid: Eid, first: &FirstProfile, sm_sr: &CardSide) -> Result<CardDescription, Fault> {
+    let ecasd = pki.ecasd(eid).map_err(cannot)?;
+    let ci = pki.ci(Curve::P256).map_err(cannot)?;
+    let keys = pki.isd_r_keys(eid).map_err(cannot)?;
+    let octets = |key: &Secret<[u8; 16]>| *key.expose();
+    let m2m = M2mDescription {
+        ecasd_certificate: ecasd.certificate.octets().to_vec().into(),
+        ecasd_key: (*ecasd.key.to_bytes().expose()).into(),
+        ci_public_key: ci.public_key().to_sec1().to_vec().into(),
+        sdin: SDIN.to_vec().into(),
+        sin: SIN.to_vec().into(),
+        key_sets: vec![
+            KeySet::of_three(
+                IsdRKeys::SCP80_VERSION,
+                [octets(&keys.kic), octets(&keys.kid), octets(&keys.dek)],
+                0,
+            ),
+            KeySet {
+                version: IsdRKeys::SCP81_VERSION,
+                keys: vec![
+                    CardKey { id: 1, kind: KeyKind::TlsPsk, value: octets(&keys.psk).into() },
+                    CardKey { id: 2, kind: KeyKind::Aes, value: octets(&keys.psk_dek).into() },
+                ],
+                counter: 0,
+            },
+        ],
+        addressing: addressing(sm_sr),
+        profiles: vec![FactoryProfile {
+            isd_p: Aid::isd_p(FIRST_ISD_P),
+            package: first.package.clone().into(),
+            enabled: true,
+            fallback: true,
+            key_sets: Vec::new(),
+        }],
+        toolkit: Default::default(),
+    };
+    Ok(CardDescription { m2m: Some(Box::new(m2m)), ..CardDescription::default_for(eid, &[]) })
+}
+
+/// Identification numbers of the ISD-R, which take part in key establishment only where that is asked for.
+const SIN: &[u8] = b"LNDF";
+const SDIN: &[u8] = &[0x01];
+
+/// Type of address: international, ISDN.
+const INTERNATIONAL: u8 = 0x91;
+
+impl CardSide {
+    /// How a card opens its session.
+    pub fn session(&self) -> SessionParameters {
+        SessionParameters {
+            connection: Some(ChannelParameters {
+                transport: Some(TransportLevel {
+                    protocol: TransportProtocol::TcpClient,
+                    port: self.https.port(),
+                }),
+                destination: Some(self.https.ip()),
+                ..ChannelParameters::default()
+            }),
+            http: Some(HttpParameters {
+                host: Some(self.https.to_string()),
+                agent_id: None,
+                uri: Some(self.path.clone()),
+            }),
+            ..SessionParameters::default()
+        }
+    }
+}
+
+/// Where the card finds its first SM-SR.
+fn addressing(sm_sr: &CardSide) -> Addressing {
+    let session = sm_sr.session();
+    Addressing {
+        sms: Address::new(INTERNATIONAL, sm_sr.number.digits()).map(|number| number.value().into()),
+        https: Some(session.to_bytes().into()),
+        dns: None,
+    }
+}
+
+/// What the EUM tells the first SM-SR of a card: signed, and the keys under `transport` if the two have agreed on one.
+///
+/// # Errors
+/// The PKI has no EUM that may vouch for the EID, or the package is none.
+pub fn eis(
+    pki: &Pki,
+    eid: Eid,
+    first: &FirstProfile,
+    sm_sr: &Oid,
+    transport: Option<&[u8; 16]>,
+    now: Timestamp,
+) -> Result<Eis, Fault> {
+    let ecasd = pki.ecasd(eid).map_err(cannot)?;
+    let signer = pki.credential(certs::Role::Eum, Curve::P256).map_err(cannot)?;
+    let eum_id = eum_oid(pki)?;
+    let (iccid, imsi, memory) = described(&first.package)?;
+    let description = CardDescription::default_for(eid, &[]);
+    let signed = EumSignedInfo {
+        eid,
+        eum_id: eum_id.clone(),
+        production_date: Timestamp::from_seconds(now.seconds()),
+        platform_type: "Landfall eUICC".to_owned(),
+        platform_version: Version([1, 0, 0]),
+        isd_p_loadfile_aid: Aid::isd_p(LOAD_FILE),
+        isd_p_module_aid: Aid::isd_p(MODULE),
+        ecasd: SecurityDomain {
+            aid: Aid(Aid::ECASD.to_vec()),
+            tar: Vec::new(),
+            sin: Octets(SIN.to_vec()),
+            sdin: Octets(SDIN.to_vec()),
+            role: SdRole::Ecasd,
+            keyset: vec![Keyset {
+                version: ECASD_KEY_VERSION,
+                r#type: Some(KeysetType::Ca),
+                cntr: None,
+                key: Vec::new(),
+                certificate: vec![GpCertificate {
+                    index: 1,
+                    ca_id: eum_id,
+                    value: Octets(ecasd.certificate.octets().to_vec()),
+                }],
+            }],
+        },
+        euicc_capabilities: EuiccCapabilities {
+            cattp_support: false,
+            cattp_version: None,
+            http_support: true,
+            http_version: Some(Version([1, 1, 3])),
+            secure_packet_version: Version([12, 0, 0]),
+            remote_provisioning_version: Version([4, 2, 0]),
+        },
+    };
+    let signed = Canonical::eum_signed_info(signed, Namespace::V3);
+    let signature = eum::sign(&signed, &signer.key, Some(signer.certificate.der()));
+    let free = description.memory_size.saturating_sub(memory);
+    Ok(Eis {
+        eum_signed_info: signed,
+        eum_signature: signature,
+        remaining_memory: free,
+        available_memory_for_profiles: free,
+        last_audit_date: None,
+        smsr_id: sm_sr.clone(),
+        profile_info: vec![ProfileInfo {
+            iccid,
+            isd_p_aid: Aid::isd_p(FIRST_ISD_P),
+            mno_id: first.operator.clone(),
+            fallback_attribute: true,
+            subscription_address: SubscriptionAddress { imsi, msisdn: first.msisdn.digits().parse().ok() },
+            state: ProfileState::Enabled,
+            smdp_id: None,
+            profile_type: None,
+            allocated_memory: memory,
+            free_memory: None,
+            pol2: Pol2::default(),
+        }],
+        isd_r: Some(isd_r(&pki.isd_r_keys(eid).map_err(cannot)?, transport)),
+        audit_trail: None,
+        additional_properties: None,
+    })
+}
+
+/// The OID of the EUM, in its certificate for TLS and in every EIS that it signs.
+///
+/// # Errors
+/// The PKI has no EUM.
+pub fn eum_oid(pki: &Pki) -> Result<Oid, Fault> {
+    let names =
+        ["localhost".parse().map_err(|e| Fault::caused_by(e, "cannot name the EUM", "report this"))?];
+    let tls = pki.m2m_eum(&names).map_err(cannot)?;
+    tls.certificate.registered_ids().first().cloned().ok_or_else(|| {
+        Fault::new(
+            "the EUM has no object identifier",
+            "its certificate names none",
+            "make a PKI with `landfall certs init`",
+        )
+    })
+}
+
+fn isd_r(keys: &IsdRKeys, transport: Option<&[u8; 16]>) -> SecurityDomain {
+    let key = |index: u8, kind: u8, value: &Secret<[u8; 16]>| {
+        let sent = match transport {
+            Some(transport) => AesKey::new(*transport).encrypt_block(*value.expose()).to_vec(),
+            None => value.expose().to_vec(),
+        };
+        Key {
+            index,
+            kcv: Octets(AesKey::new(*value.expose()).check_value().to_vec()),
+            key_components: vec![KeyComponent { r#type: kind, value: Octets(sent) }],
+        }
+    };
+    /// AES and pre-shared keys for TLS: GlobalPlatform section 11.1.8.
+    const AES: u8 = 0x88;
+    const TLS_PSK: u8 = 0x85;
+    let set =
+        |version, kind, cntr, key| Keyset { version, r#type: Some(kind), cntr, key, certificate: Vec::new() };
+    SecurityDomain {
+        aid: Aid(Aid::ISD_R.to_vec()),
+        tar: Vec::new(),
+        sin: Octets(SIN.to_vec()),
+        sdin: Octets(SDIN.to_vec()),
+        role: SdRole::IsdR,
+        keyset: vec![
+            set(
+                IsdRKeys::SCP80_VERSION,
+                KeysetType::Scp80,
+                Some(0),
+                vec![key(1, AES, &keys.kic), key(2, AES, &keys.kid), key(3, AES, &keys.dek)],
+            ),
+            set(
+                IsdRKeys::SCP81_VERSION,
+                KeysetType::Scp81,
+                None,
+                vec![key(1, TLS_PSK, &keys.psk), key(2, AES, &keys.psk_dek)],
+            ),
+        ],
+    }
+}
+
+/// Of a package: ICCID, IMSI, and the memory that the card charges it.
+fn described(package: &[u8]) -> Result<(Iccid, Option<Imsi>, u32), Fault> {
+    let unfit = |why: String| {
+        Fault::new("cannot put the profile onto a card", why, "give a TCA profile package in DER")
+    };
+    let decoded = Package::decode(package).map_err(|e| unfit(e.to_string()))?;
+    let header = decoded.header().ok_or_else(|| unfit("it has no header".to_owned()))?;
+    let swapped: [u8; 10] = header
+        .iccid
+        .0
+        .clone()
+        .try_into()
+        .map_err(|_| unfit("its ICCID does not have ten octets".to_owned()))?;
+    let iccid = Iccid::from_profile_header(&swapped).map_err(|e| unfit(e.to_string()))?;
+    let installed =
+        InstalledProfile::of(&decoded, &Capabilities::default()).map_err(|e| unfit(e.to_string()))?;
+    let memory = u32::try_from(installed.files.memory().max(package.len())).unwrap_or(u32::MAX);
+    Ok((iccid, installed.usim().and_then(|usim| usim.imsi()), memory))
+}
+
+fn cannot(error: PkiError) -> Fault {
+    Fault::caused_by(
+        error,
+        "cannot make an M2M card",
+        "use a PKI that has a CI and an EUM with their keys; `landfall certs init` makes one",
+    )
+}

@@ -1,0 +1,503 @@
+//! Everybody on the stage of the M2M demonstration, each at its sockets on the loopback: operator, EUM, SM-DP, two SM-SRs,
+//! a message centre, networks. Devices are made as the story needs them.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ::sm_dp::{ProfileOptions, SmDp, SmDpPlus};
+use ::sm_sr::{es5::Es5Config, records::PeerRole};
+use certs::Pki;
+use euicc_sim::{
+    card::{Card, m2m::toolkit::Numbers},
+    device::{Modem, Online, OnlineHandle, OnlineSettings, Slot, Teller},
+    network::{
+        EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, Smsc, SmscSettings,
+        SubscriberServer, smsc::Account,
+    },
+};
+use net::{
+    Client, FileMemory, TcpDial,
+    smpp::{CentreSettings, EsmeSettings, serve_centre},
+};
+use rsp::{
+    ids::{Eid, Iccid, Oid, Plmn},
+    sgp02::{Function, common::SubscriptionAddress, es1},
+};
+use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
+use world::{Clock, Event, Events, Fault, MemoryRecords, PhoneNumber, World};
+
+use super::{
+    factory::{self, FirstProfile},
+    operator::{Heard, Operator, PATH, base, peer},
+    sm_dp, sm_sr as m2m_sm_sr,
+};
+use crate::{
+    demo::own_package,
+    output::STORY,
+    parties::{self, Running, SmDpSetup},
+    peers::{Delivery, TlsPeers},
+    settings::Settings,
+    subscription::Subscription,
+};
+
+/// The operator that made the devices' first profiles, at home in the United Kingdom.
+pub(super) const BOOTSTRAP: &str = "234-99";
+/// The network in Brazil on which they roam.
+pub(super) const VISITED: &str = "724-97";
+/// The local operator's network.
+pub(super) const LOCAL: &str = "724-99";
+/// A network of its that refuses its newest subscriber.
+pub(super) const REFUSING: &str = "724-98";
+
+/// Numbers of the SM-SRs, to which cards write.
+const SM_SR_NUMBERS: [&str; 2] = ["+447700900001", "+447700900002"];
+const SM_SR_NAMES: [&str; 2] = ["SM-SR 1", "SM-SR 2"];
+const CENTRE_NUMBER: &str = "+447700900000";
+
+/// How long an operator lets a function take: more than any step of the story, less than a person's patience.
+pub(super) const VALIDITY: Duration = Duration::from_secs(90);
+
+/// What a device of the story says of itself.
+#[derive(Clone, Default)]
+pub(super) struct Seen(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Seen {
+    /// Where the device has registered last, in its own words.
+    pub(super) fn registered(&self, device: &str) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(device).cloned().unwrap_or_default()
+    }
+}
+
+/// Passes events on with the names of the story, and remembers where devices have registered.
+#[derive(Clone)]
+struct Watching {
+    inner: Arc<dyn Events>,
+    seen: Seen,
+    /// What OIDs and EIDs are called.
+    names: Arc<Mutex<BTreeMap<String, String>>>,
+    /// The name of the party that tells, if it does not know it itself.
+    party: Option<&'static str>,
+}
+
+impl Watching {
+    fn of(&self, party: &'static str) -> Arc<dyn Events> {
+        Arc::new(Self { party: Some(party), ..self.clone() })
+    }
+
+    fn call(&self, id: &impl ToString, name: &str) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string(), name.to_owned());
+    }
+}
+
+impl Events for Watching {
+    fn tell(&self, mut event: Event) {
+        if event.function == "registered" {
+            let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.insert(event.party.to_string(), event.note.clone());
+        }
+        if let Some(party) = self.party {
+            event.party = party.into();
+        }
+        if let Some(name) = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&*event.peer) {
+            event.peer = name.clone().into();
+        }
+        self.inner.tell(event);
+    }
+}
+
+/// Everybody on the stage.
+pub struct Stage {
+    pub(super) world: World,
+    watching: Watching,
+    pub(super) events: Arc<dyn Events>,
+    pub(super) seen: Seen,
+    pub(super) pki: Pki,
+    pub(super) networks: Arc<Networks>,
+    pub(super) stock: SmDpPlus,
+    pub(super) sm_dp: SmDp,
+    pub(super) sm_dp_id: Oid,
+    pub(super) sm_srs: Vec<m2m_sm_sr::Party>,
+    pub(super) operator: Operator,
+    pub(super) heard: UnboundedReceiver<Heard>,
+    eum: Operator,
+    folder: PathBuf,
+    networks_address: SocketAddr,
+    /// Stop when the stage is closed.
+    running: Vec<Running>,
+    tasks: Vec<JoinHandle<()>>,
+    _deliveries: Vec<Delivery>,
+}
+
+/// A device of the story, switched on.
+pub(super) struct Actor {
+    pub(super) name: String,
+    pub(super) eid: Eid,
+    pub(super) handle: OnlineHandle,
+    task: JoinHandle<()>,
+}
+
+impl Stage {
+    /// Starts the parties on free ports of the loopback, their data below `folder`.
+    ///
+    /// # Errors
+    /// A certificate is missing, the folder cannot be written, or a socket fails.
+    pub async fn start(settings: &Settings, folder: &Path, events: Arc<dyn Events>) -> Result<Self, Fault> {
+        let (world, clock) = parties::os_world()?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let seen = Seen::default();
+        let watching = Watching { inner: events, seen: seen.clone(), names: Arc::default(), party: None };
+        let events: Arc<dyn Events> = Arc::new(watching.clone());
+        let pki = crate::pki::load_or_init(settings)?;
+        let names = crate::pki::names_of("127.0.0.1:0", &[])?;
+        let mut running = Vec::new();
+        let mut tasks = Vec::new();
+        let mut deliveries = Vec::new();
+
+        let networks = Arc::new(Networks::new(world.clone()));
+        let service = world::link_from(NetworksService(Arc::clone(&networks)));
+        let on_the_air = Running::serve(net::listen(ANY).await?, None, service)?;
+        let networks_address = on_the_air.address;
+        running.push(on_the_air);
+        let centre = centre(&networks, folder, &world, &clock, &mut tasks).await?;
+
+        let mut sm_srs = Vec::new();
+        for (number, (name, own)) in (1..).zip(SM_SR_NAMES.into_iter().zip(SM_SR_NUMBERS)) {
+            sm_srs.push(m2m_sm_sr::start(m2m_sm_sr::Setup {
+                pki: &pki,
+                name,
+                listener: net::listen(ANY).await?,
+                names: &names,
+                cards: net::listen(ANY).await?,
+                number: telephone(own)?,
+                centre: Some(EsmeSettings {
+                    address: centre.to_string(),
+                    system_id: format!("smsr{number}"),
+                    password: "landfall".to_owned(),
+                    system_type: String::new(),
+                }),
+                records: &folder.join(format!("sm-sr-{number}.sqlite")),
+                world: &world,
+                events: watching.of(name),
+                client: Client::default(),
+                patience: Some(patience(telephone(own)?)),
+            })?);
+        }
+
+        let listener = net::listen(ANY).await?;
+        let address = parties::local_address(&listener)?.to_string();
+        let stock = parties::sm_dp(&SmDpSetup {
+            pki: &pki,
+            addresses: parties::addresses(&[], &address),
+            data_dir: folder,
+            world: &world,
+            events: Arc::clone(&events),
+        })?;
+        let (sm_dp, delivery) = sm_dp::start(sm_dp::Setup {
+            pki: &pki,
+            authority: &address,
+            names: &names,
+            data_dir: folder,
+            world: &world,
+            events: Arc::clone(&events),
+            client: Client::default(),
+        })?;
+        deliveries.push(delivery);
+        let sm_dp_id = sm_dp::oid(&pki)?;
+        let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
+        running.push(Running::serve(listener, Some(tls), sm_dp::beside(stock.link(), &sm_dp))?);
+
+        let listener = net::listen(ANY).await?;
+        let authority = parties::local_address(&listener)?.to_string();
+        let (client_tls, server_tls, id) =
+            sm_dp::operator_tls(&pki, "Landfall M2M Operator", &names, Arc::clone(&clock))?;
+        let uri = format!("https://{authority}{PATH}");
+        let (operator, heard) = Operator::new(
+            id.clone(),
+            "Landfall M2M Operator",
+            "operator",
+            uri,
+            Arc::new(MemoryRecords::default()),
+            world.clone(),
+            Arc::clone(&events),
+        );
+        let peers = TlsPeers::new(Client::default(), client_tls);
+        let woken = peers.woken();
+        let operator = operator.with_peers(Arc::new(peers));
+        let asks = operator.clone();
+        deliveries.push(Delivery::drive("the SM-DP and SM-SRs", woken, Arc::clone(&clock), move || {
+            let operator = asks.clone();
+            Box::pin(async move { operator.run_due().await })
+        }));
+        running.push(Running::serve(listener, Some(server_tls), operator.link())?);
+
+        let eum_tls = pki.m2m_eum(&names).map_err(|e| {
+            Fault::caused_by(e, "the EUM has no certificate", "make a PKI with `landfall certs init`")
+        })?;
+        let eum_client = net::ClientTls::new(
+            &parties::tls_roots(&pki),
+            Some(&parties::identity(&eum_tls)),
+            Arc::clone(&clock),
+        )?;
+        let eum_id = factory::eum_oid(&pki)?;
+        let (eum, _) = Operator::new(
+            eum_id.clone(),
+            "Landfall EUM",
+            "EUM",
+            format!("https://localhost{PATH}"),
+            Arc::new(MemoryRecords::default()),
+            world.clone(),
+            Arc::clone(&events),
+        );
+        let eum = eum.with_peers(Arc::new(TlsPeers::new(Client::default(), eum_client)));
+
+        watching.call(&sm_dp_id, "SM-DP");
+        watching.call(&id, "operator");
+        watching.call(&eum_id, "EUM");
+        for (sm_sr, name) in sm_srs.iter().zip(SM_SR_NAMES) {
+            watching.call(&sm_sr.id, name);
+        }
+        // Everybody learns of everybody else.
+        operator.knows(peer(sm_dp_id.clone(), &address));
+        sm_dp.register_operator(&peer(id.clone(), &authority)).await?;
+        for sm_sr in &sm_srs {
+            let there = sm_sr.address.to_string();
+            sm_sr.knows_eum(&eum_id, None).await?;
+            sm_sr.knows(&sm_dp_id, "SM-DP", PeerRole::SmDp, Some(&address)).await?;
+            sm_sr.knows(&id, "operator", PeerRole::Operator, Some(&authority)).await?;
+            for other in sm_srs.iter().filter(|other| other.id != sm_sr.id) {
+                let at = other.address.to_string();
+                sm_sr.knows(&other.id, "SM-SR", PeerRole::SmSr, Some(&at)).await?;
+            }
+            sm_dp.register_sm_sr(&peer(sm_sr.id.clone(), &there)).await?;
+            operator.knows(peer(sm_sr.id.clone(), &there));
+            eum.knows(peer(sm_sr.id.clone(), &there));
+        }
+        Ok(Self {
+            world,
+            watching,
+            events,
+            seen,
+            pki,
+            networks,
+            stock,
+            sm_dp,
+            sm_dp_id,
+            sm_srs,
+            operator,
+            heard,
+            eum,
+            folder: folder.to_path_buf(),
+            networks_address,
+            running,
+            tasks,
+            _deliveries: deliveries,
+        })
+    }
+
+    /// Stops the parties.
+    pub async fn close(self) {
+        for sm_sr in self.sm_srs {
+            sm_sr.stop().await;
+        }
+        for running in self.running {
+            running.stop().await;
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+
+    /// The networks of the story, on the air.
+    pub(super) fn lay_out_networks(&self) -> Result<(), Fault> {
+        let bootstrap = plmn(BOOTSTRAP)?;
+        let networks = [
+            Network::new(plmn(VISITED)?, "Visited Brasil", "BR")
+                .with_policy(Policy::with_partners([bootstrap])),
+            Network::new(bootstrap, "Bootstrap UK", "GB"),
+            // Its own subscribers only.
+            Network::new(plmn(LOCAL)?, "Local Brasil", "BR").with_policy(Policy::with_partners([])),
+            Network::new(plmn(REFUSING)?, "Norte Brasil", "BR")
+                .with_policy(Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED)),
+        ];
+        for network in networks {
+            self.networks.put(network);
+        }
+        for home in [BOOTSTRAP, LOCAL, REFUSING] {
+            let home = plmn(home)?;
+            let memory = FileMemory::open(self.folder.join("networks").join(format!("{home}.subscribers")))?;
+            self.networks.put_home(Arc::new(SubscriberServer::open(home, memory, self.world.clone())?));
+        }
+        Ok(())
+    }
+
+    /// A subscriber with a number, known at home; the package of its profile.
+    pub(super) fn subscriber(
+        &self,
+        home: &str,
+        number: u64,
+        name: &str,
+        msisdn: &PhoneNumber,
+    ) -> Result<Vec<u8>, Fault> {
+        let package = own_package(home, number, name)?;
+        let subscription = Subscription::of(&package)?;
+        let server = self.networks.home_of(subscription.imsi).ok_or_else(|| {
+            Fault::new("cannot lay out the networks", "a subscriber is at home nowhere", "report this")
+        })?;
+        server.provision(subscription.imsi, subscription.subscriber.with_msisdn(msisdn.clone()))?;
+        Ok(package)
+    }
+
+    /// A profile that the operator can order, and under which number its device is reached then.
+    pub(super) async fn stock(&self, package: &[u8], msisdn: &PhoneNumber) -> Result<Iccid, Fault> {
+        let iccid = self.stock.add_profile(package, &ProfileOptions::default()).await?;
+        let address = SubscriptionAddress {
+            imsi: Some(Subscription::of(package)?.imsi),
+            msisdn: msisdn.digits().parse().ok(),
+        };
+        self.sm_dp.set_subscription_address(iccid, &address).await?;
+        Ok(iccid)
+    }
+
+    /// A device as it leaves the factory, its card registered with the first SM-SR; it is switched on where these
+    /// networks are seen.
+    pub(super) async fn device(&self, number: u8, visible: Vec<Plmn>) -> Result<Actor, Fault> {
+        let eid = parties::eid_of_serial(&self.pki, 500 + u64::from(number))?;
+        let msisdn = telephone(&format!("+4477009001{number:02}"))?;
+        let first = FirstProfile {
+            package: self.subscriber(BOOTSTRAP, 500 + u64::from(number), "Bootstrap UK", &msisdn)?,
+            operator: self.operator.id().clone(),
+            msisdn,
+        };
+        let sm_sr = self.sm_srs.first().ok_or_else(nobody)?;
+        let mut description = factory::card(&self.pki, eid, &first, &sm_sr.card_side)?;
+        if let Some(m2m) = description.m2m.as_mut() {
+            m2m.toolkit = impatient();
+        }
+        let eis = factory::eis(&self.pki, eid, &first, &sm_sr.id, None, self.world.now())?;
+        let registered = self
+            .eum
+            .ask::<es1::RegisterEis>(&sm_sr.id, es1::RegisterEisRequest { base: base(), eis }, VALIDITY)
+            .await?;
+        done::<es1::RegisterEis>(&registered.base)?;
+        let memory = FileMemory::open(self.folder.join("cards").join(format!("{eid}.card")))?;
+        let card = Slot::new(Card::open(description, memory, self.world.clone())?);
+        let name = format!("device {number}");
+        self.watching.call(&eid, &name);
+        let teller = Teller::new(name.clone(), Arc::clone(&self.world.clock), Arc::clone(&self.events));
+        let radio = Client::default().link(&self.networks_address.to_string(), None)?;
+        let modem = Modem::new(card, RemoteNetworks::new(radio), teller.clone());
+        let settings = OnlineSettings { search_pause: Duration::from_secs(1), ..OnlineSettings::default() };
+        let mut online = Online::new(modem, TcpDial::default(), settings, teller);
+        let handle = online.handle();
+        handle.set_visible(visible);
+        let who = name.clone();
+        let task = tokio::spawn(async move {
+            if let Err(error) = online.run().await {
+                crate::output::remark(&format!("{who} has stopped: {error}"));
+            }
+        });
+        Ok(Actor { name, eid, handle, task })
+    }
+
+    pub(super) fn say(&self, what: impl Into<String>) {
+        self.events.tell(Event::new(self.world.now(), STORY, what.into()));
+    }
+}
+
+impl Actor {
+    /// Switches the device off.
+    pub(super) async fn off(self) {
+        self.handle.stop();
+        // It ends with what it is at; if it was aborted there is nothing to wait for.
+        let _ = self.task.await;
+    }
+}
+
+const ANY: &str = "127.0.0.1:0";
+
+/// The message centre: its address for SMPP.
+async fn centre(
+    networks: &Arc<Networks>,
+    folder: &Path,
+    world: &World,
+    clock: &Arc<dyn Clock>,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> Result<SocketAddr, Fault> {
+    let mut accounts = Vec::new();
+    for (number, own) in (1..).zip(SM_SR_NUMBERS) {
+        accounts.push(Account {
+            name: format!("smsr{number}"),
+            password: "landfall".to_owned(),
+            numbers: vec![telephone(own)?],
+        });
+    }
+    let settings = SmscSettings {
+        retries: vec![Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)],
+        ..SmscSettings::new(telephone(CENTRE_NUMBER)?, accounts)
+    };
+    let memory = FileMemory::open(folder.join("smsc.messages"))?;
+    let smsc = Smsc::open(settings, Arc::clone(networks), memory, world.clone())?;
+    tasks.push(tokio::spawn(Arc::clone(&smsc).run()));
+    let listener = net::listen(ANY).await?;
+    let address = parties::local_address(&listener)?;
+    let settings = CentreSettings::new("landfall", Arc::clone(clock));
+    tasks.push(tokio::spawn(async move {
+        serve_centre(listener, smsc, settings, std::future::pending()).await;
+    }));
+    Ok(address)
+}
+
+/// Waits that suit a story that people watch.
+fn patience(number: PhoneNumber) -> Es5Config {
+    Es5Config {
+        answer_within: Duration::from_secs(5),
+        session_within: Duration::from_secs(5),
+        script_within: Duration::from_secs(10),
+        ..Es5Config::at(number)
+    }
+}
+
+/// The same for the card.
+fn impatient() -> Numbers {
+    Numbers {
+        poll_seconds: 1,
+        attach_seconds: 5,
+        loss_seconds: 4,
+        confirmation_seconds: 10,
+        notification_retry_seconds: 2,
+        session_retry_seconds: 1,
+        ..Numbers::default()
+    }
+}
+
+/// That a function was done.
+pub(super) fn done<F: Function>(base: &rsp::sgp02::BaseResponse) -> Result<(), Fault> {
+    match base.is_done() {
+        true => Ok(()),
+        false => Err(Fault::new(
+            format!("{} was not done", F::NAME),
+            base.function_execution_status.to_string(),
+            "look at the timeline above; the step that failed says why",
+        )),
+    }
+}
+
+pub(super) fn plmn(text: &str) -> Result<Plmn, Fault> {
+    text.parse()
+        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot lay out the networks", "report this"))
+}
+
+pub(super) fn telephone(text: &str) -> Result<PhoneNumber, Fault> {
+    text.parse().map_err(|_| {
+        Fault::new("cannot lay out the telephone numbers", format!("{text:?} is none"), "report this")
+    })
+}
+
+pub(super) fn nobody() -> Fault {
+    Fault::new("there is no SM-SR", "the stage has none", "report this")
+}

@@ -1,0 +1,287 @@
+//! The M2M story: a profile that a device did not ask for, one that its network does not want, a card that changes hands,
+//! and a network that is lost.
+
+use std::time::Duration;
+
+use rsp::{
+    ids::{Eid, Iccid},
+    sgp02::{
+        common::ExecutionStatus,
+        eis::{Eis, ProfileState},
+        es2, es4,
+    },
+};
+use serde::Serialize;
+use tokio::time::{Instant, sleep, timeout};
+use world::{Event, Fault};
+
+use crate::output::STORY;
+
+use super::{
+    operator::{Heard, base},
+    stage::{Actor, LOCAL, REFUSING, Stage, VALIDITY, VISITED, done, nobody, plmn, telephone},
+};
+
+/// How often the outside is looked at while a card acts by itself.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a card may take for what it does by itself.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How a device's story ended, a row of the summary.
+#[derive(Clone, Debug, Serialize)]
+pub struct Story {
+    /// Which device.
+    pub device: String,
+    /// Its card.
+    pub eid: Eid,
+    /// Whether it ended as it should.
+    pub as_expected: bool,
+    /// How it ended, in words.
+    pub ending: String,
+    /// Where the device has registered last, with which subscription.
+    pub registered: String,
+    /// The enabled profile, as the SM-SR that manages the card has it.
+    pub enabled: Option<Iccid>,
+    /// By which SM-SR the card is managed.
+    pub sm_sr: String,
+    /// What the operator was told without having asked.
+    pub notifications: Vec<String>,
+    /// Real seconds from the operator's order to the end.
+    pub seconds: f64,
+}
+
+impl Stage {
+    /// All acts.
+    ///
+    /// # Errors
+    /// Something failed that is no part of the story.
+    pub async fn play(&mut self) -> Result<Vec<Story>, Fault> {
+        self.lay_out_networks()?;
+        let (first, first_device) = self.pushed().await?;
+        let second = self.refused().await?;
+        let third = self.handed_over().await?;
+        let fourth = self.network_lost(first_device).await?;
+        Ok(vec![first, second, third, fourth])
+    }
+
+    /// A profile is pushed to a device that asks for nothing, and enabled.
+    async fn pushed(&mut self) -> Result<(Story, Actor), Fault> {
+        self.say("device 1 leaves the factory, is shipped to Brazil and roams; nobody will touch it again");
+        let device = self.device(1, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
+        let msisdn = telephone("+5511900000001")?;
+        let package = self.subscriber(LOCAL, 501, "Local Brasil", &msisdn)?;
+        let iccid = self.stock(&package, &msisdn).await?;
+        self.until_registered(&device, "Visited Brasil").await?;
+        self.say("the operator orders a local profile for it, to be enabled at once");
+        let begun = Instant::now();
+        let response = self.download(&device, iccid, 0, true).await?;
+        self.until_registered(&device, "Local Brasil").await.ok();
+        let eis = self.eis(device.eid, 0).await?;
+        let as_expected = response.base.function_execution_status.status == ExecutionStatus::ExecutedSuccess
+            && enabled(&eis) == Some(iccid)
+            && self.seen.registered(&device.name).contains("Local Brasil");
+        let story = self.story(
+            &device,
+            &eis,
+            begun,
+            as_expected,
+            match as_expected {
+                true => "pushed over the air, enabled, confirmed by the card".to_owned(),
+                false => response.base.function_execution_status.to_string(),
+            },
+        );
+        Ok((story, device))
+    }
+
+    /// A profile is enabled whose network refuses it: the card goes back by itself and says so.
+    async fn refused(&mut self) -> Result<Story, Fault> {
+        self.say("device 2 gets a profile of a network that refuses its newest subscriber");
+        let device = self.device(2, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
+        let msisdn = telephone("+5511900000002")?;
+        let package = self.subscriber(REFUSING, 502, "Norte Brasil", &msisdn)?;
+        let iccid = self.stock(&package, &msisdn).await?;
+        self.until_registered(&device, "Visited Brasil").await?;
+        let begun = Instant::now();
+        let response = self.download(&device, iccid, 0, false).await?;
+        done::<es2::DownloadProfile>(&response.base)?;
+        let before = enabled(&self.eis(device.eid, 0).await?);
+        self.say("the operator has it enabled");
+        let request = es2::EnableProfileRequest {
+            base: base(),
+            eid: device.eid,
+            smsr_id: self.sm_srs.first().ok_or_else(nobody)?.id.clone(),
+            iccid,
+        };
+        let answer = self.operator.ask::<es2::EnableProfile>(&self.sm_dp_id, request, VALIDITY).await?;
+        let eis = self.eis(device.eid, 0).await?;
+        let as_expected = !answer.base.is_done()
+            && enabled(&eis) == before
+            && before != Some(iccid)
+            && self.seen.registered(&device.name).contains("Visited Brasil");
+        let ending = match as_expected {
+            true => "came back by itself; SM-SR and operator know".to_owned(),
+            false => answer.base.function_execution_status.to_string(),
+        };
+        let story = self.story(&device, &eis, begun, as_expected, ending);
+        device.off().await;
+        Ok(story)
+    }
+
+    /// A card changes hands from one SM-SR to the other, and obeys the new one.
+    async fn handed_over(&mut self) -> Result<Story, Fault> {
+        self.say("device 3 is handed over to another SM-SR");
+        let device = self.device(3, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
+        let msisdn = telephone("+5511900000003")?;
+        let package = self.subscriber(LOCAL, 503, "Local Brasil", &msisdn)?;
+        let iccid = self.stock(&package, &msisdn).await?;
+        self.until_registered(&device, "Visited Brasil").await?;
+        let [current, target] = self.sm_srs.as_slice() else { return Err(nobody()) };
+        let (current, target) = (current.id.clone(), target.id.clone());
+        let begun = Instant::now();
+        let prepare =
+            es4::PrepareSmsrChangeRequest { base: base(), eid: device.eid, current_smsr_id: current.clone() };
+        let prepared = self.operator.ask::<es4::PrepareSmsrChange>(&target, prepare, VALIDITY).await?;
+        done::<es4::PrepareSmsrChange>(&prepared.base)?;
+        let change = es4::SmsrChangeRequest { base: base(), eid: device.eid, target_smsr_id: target.clone() };
+        let changed = self.operator.ask::<es4::SmsrChange>(&current, change, VALIDITY).await?;
+        done::<es4::SmsrChange>(&changed.base)?;
+        self.say("under the new SM-SR it gets a local profile, and obeys");
+        let response = self.download(&device, iccid, 1, true).await?;
+        self.until_registered(&device, "Local Brasil").await.ok();
+        let eis = self.eis(device.eid, 1).await?;
+        let as_expected = response.base.function_execution_status.status == ExecutionStatus::ExecutedSuccess
+            && eis.smsr_id == target
+            && enabled(&eis) == Some(iccid);
+        let ending = match as_expected {
+            true => "handed over, and obeys the new SM-SR".to_owned(),
+            false => response.base.function_execution_status.to_string(),
+        };
+        let story = self.story(&device, &eis, begun, as_expected, ending);
+        device.off().await;
+        Ok(story)
+    }
+
+    /// The network of the enabled profile goes off the air: the card falls back.
+    async fn network_lost(&mut self, device: Actor) -> Result<Story, Fault> {
+        self.say("the local network of device 1 goes off the air");
+        let before = enabled(&self.eis(device.eid, 0).await?);
+        let begun = Instant::now();
+        self.networks.set_coverage(plmn(LOCAL)?, false);
+        device.handle.set_visible(vec![plmn(VISITED)?, plmn(REFUSING)?]);
+        self.until_registered(&device, "Visited Brasil").await.ok();
+        let mut eis = self.eis(device.eid, 0).await?;
+        let last = Instant::now() + PATIENCE;
+        while enabled(&eis) == before && Instant::now() < last {
+            sleep(LOOK).await;
+            eis = self.eis(device.eid, 0).await?;
+        }
+        let as_expected = before.is_some()
+            && enabled(&eis).is_some_and(|now| Some(now) != before)
+            && eis.profile_info.iter().any(|it| it.fallback_attribute && it.state == ProfileState::Enabled);
+        let ending = match as_expected {
+            true => "fell back to the profile it left the factory with; the SM-SR knows".to_owned(),
+            false => "the SM-SR has not heard of a fall-back".to_owned(),
+        };
+        let story = self.story(&device, &eis, begun, as_expected, ending);
+        device.off().await;
+        self.networks.set_coverage(plmn(LOCAL)?, true);
+        Ok(story)
+    }
+
+    async fn download(
+        &self,
+        device: &Actor,
+        iccid: Iccid,
+        sm_sr: usize,
+        enable_profile: bool,
+    ) -> Result<es2::DownloadProfileResponse, Fault> {
+        let request = es2::DownloadProfileRequest {
+            base: base(),
+            eid: device.eid,
+            smsr_id: self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone(),
+            profile_type: None,
+            iccid: Some(iccid),
+            enable_profile,
+        };
+        self.operator.ask::<es2::DownloadProfile>(&self.sm_dp_id, request, VALIDITY).await
+    }
+
+    /// What an SM-SR knows of a card, as the operator sees it.
+    async fn eis(&self, eid: Eid, sm_sr: usize) -> Result<Eis, Fault> {
+        let id = self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone();
+        let request = es4::GetEisRequest { base: base(), eid };
+        let answer = self.operator.ask::<es4::GetEis>(&id, request, VALIDITY).await?;
+        done::<es4::GetEis>(&answer.base)?;
+        answer.eis.ok_or_else(|| {
+            Fault::new("ES4.GetEIS was answered without an EIS", "the SM-SR left it out", "report this")
+        })
+    }
+
+    async fn until_registered(&self, device: &Actor, network: &str) -> Result<(), Fault> {
+        let there = async {
+            while !self.seen.registered(&device.name).contains(network) {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(PATIENCE, there).await.map_err(|_| {
+            Fault::new(
+                format!("{} has not registered in {network}", device.name),
+                "it took too long",
+                "look at the timeline above",
+            )
+        })
+    }
+
+    fn story(
+        &mut self,
+        device: &Actor,
+        eis: &Eis,
+        begun: Instant,
+        as_expected: bool,
+        ending: String,
+    ) -> Story {
+        let mut notifications = Vec::new();
+        while let Ok(Heard { notification, eid, .. }) = self.heard.try_recv() {
+            if eid == device.eid {
+                notifications.push(notification);
+            }
+        }
+        let sm_sr = self.sm_srs.iter().position(|sm_sr| sm_sr.id == eis.smsr_id);
+        Story {
+            device: device.name.clone(),
+            eid: device.eid,
+            as_expected,
+            ending,
+            registered: self.seen.registered(&device.name),
+            enabled: enabled(eis),
+            sm_sr: sm_sr
+                .map_or_else(|| eis.smsr_id.to_string(), |at| format!("SM-SR {}", at.saturating_add(1))),
+            notifications,
+            seconds: begun.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+/// Whether a line of the timeline is for those who follow the story; the others are for those who look for a fault. What
+/// two parties tell of each other is told once, by the one that began.
+pub fn tells_the_story(event: &Event) -> bool {
+    const OF_THE_CARD: [&str; 4] = ["SMS-PP download", "SEND SHORT MESSAGE", "OPEN CHANNEL", "REFRESH"];
+    let begins = event.bytes_sent > 0 && event.bytes_received == 0;
+    match (&*event.party, &*event.interface) {
+        ("operator" | "EUM", _) | (STORY, _) => true,
+        ("SM-DP", "ES3") => event.function.ends_with("Request") && event.bytes_sent > 0,
+        ("SM-DP+" | "SM-DP", _) => false,
+        (_, "ES5") => !event.note.is_empty(),
+        (_, "ES7") => begins && event.function.ends_with("Request"),
+        (_, "ES1" | "ES2" | "ES3" | "ES4" | "USIM") => false,
+        (_, "CAT") => OF_THE_CARD.contains(&&*event.function),
+        _ => true,
+    }
+}
+
+fn enabled(eis: &Eis) -> Option<Iccid> {
+    eis.profile_info
+        .iter()
+        .find(|profile| profile.state == ProfileState::Enabled)
+        .map(|profile| profile.iccid)
+}
