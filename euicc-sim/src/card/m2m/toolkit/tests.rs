@@ -1,5 +1,6 @@
 //! What the card does by itself, with a terminal in the test that does what it is told, or does not.
 
+mod device;
 mod hostile;
 mod https;
 mod notifications;

@@ -32,7 +32,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    fn response(&self) -> ScriptResponse {
+    pub(super) fn response(&self) -> ScriptResponse {
         ScriptResponse::parse(&self.body).unwrap()
     }
 }
@@ -96,6 +96,17 @@ impl Link {
         true
     }
 
+    /// The server is one that somebody else has a stream to.
+    pub(super) fn connected(&mut self, server: Server) {
+        self.server = Some(server);
+        self.heard.clear();
+    }
+
+    /// All that the server has said.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        self.inbox.drain(..).collect()
+    }
+
     pub(super) fn receive(&mut self, length: u8) -> Option<(Vec<u8>, u8)> {
         if !self.lasts() {
             return None;
@@ -148,7 +159,7 @@ impl Link {
 }
 
 /// SGP.02 section 2.4.4.
-fn identity() -> String {
+pub(super) fn identity() -> String {
     "80010281108900101201234123401234567890122 44F10A0000005591010FFFFFFFF8900000100820101830140"
         .replace(' ', "")
 }
@@ -198,7 +209,7 @@ fn octets_of(reply: &Reply) -> Vec<u8> {
     out
 }
 
-fn session() -> SessionParameters {
+pub(super) fn session() -> SessionParameters {
     SessionParameters {
         connection: Some(ChannelParameters {
             bearer: Some(Bearer::default_bearer()),
@@ -234,7 +245,7 @@ fn commands(apdus: &[String], next_uri: Option<&str>) -> Reply {
     }
 }
 
-fn audit(next_uri: Option<&str>) -> Reply {
+pub(super) fn audit(next_uri: Option<&str>) -> Reply {
     commands(&[RESOURCES.to_owned()], next_uri)
 }
 
@@ -499,11 +510,11 @@ fn over_https() -> Phone {
     Phone::new(bench)
 }
 
-fn confirmation(number: u16) -> Reply {
+pub(super) fn confirmation(number: u16) -> Reply {
     commands(&[format!("80E28900073A08044E02{number:04X}00")], Some("/done"))
 }
 
-fn notified(request: &Request) -> DefaultNotification {
+pub(super) fn notified(request: &Request) -> DefaultNotification {
     let (_, message) = request.uri.split_once("?msg=").unwrap();
     DefaultNotification::parse(&hex::decode(message).unwrap()).unwrap()
 }

@@ -337,13 +337,7 @@ impl Phone {
 
     pub(super) fn next_packet(&mut self, spi: Spi, data: &[u8]) -> Vec<u8> {
         self.counter += 1;
-        let header = CommandHeader {
-            spi,
-            kic: KeyReference::aes(SCP80),
-            kid: KeyReference::aes(SCP80),
-            tar: Tar::of_aid(&Aid::ISD_R).unwrap(),
-        };
-        sealed(header, self.counter, data)
+        sealed(CommandHeader { spi, ..header() }, self.counter, data)
     }
 
     /// A packet in as many messages as it needs; the report of the last one. The card is served after it.
@@ -398,6 +392,16 @@ impl Phone {
     }
 }
 
+/// To the ISD-R, with the keys of the bench.
+pub(super) fn header() -> CommandHeader {
+    CommandHeader {
+        spi: Spi::COMMAND_ANSWERED_IN_REPORT,
+        kic: KeyReference::aes(SCP80),
+        kid: KeyReference::aes(SCP80),
+        tar: Tar::of_aid(&Aid::ISD_R).unwrap(),
+    }
+}
+
 fn keys() -> scp80::Keys {
     scp80::Keys { kic: KIC.into(), kid: KID.into() }
 }
@@ -420,7 +424,7 @@ pub(super) fn opened_packet(packet: &[u8], protection: Protection) -> Opened {
 }
 
 /// A command packet of the card's, by the keys that it names.
-fn notification_of(packet: &[u8]) -> DefaultNotification {
+pub(super) fn notification_of(packet: &[u8]) -> DefaultNotification {
     let head: [u8; 7] = packet[3..10].try_into().unwrap();
     assert_eq!(head, [0x06, 0x00, SCP80 << 4 | 2, SCP80 << 4 | 2, 0, 0, 1]);
     let opened = scp80::open(Head::Command(&head), packet, Protection::FULL, &keys()).unwrap();

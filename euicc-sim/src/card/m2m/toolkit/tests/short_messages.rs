@@ -10,7 +10,7 @@ use rsp::ota::sms::{
     Accepted, PacketKind, Reassembler, Reference, SmsDeliver, SmsSubmit, UserData, segments,
 };
 
-use super::phone::{Phone, opened, opened_packet, peer, sealed, without};
+use super::phone::{Phone, header, opened, opened_packet, peer, sealed, without};
 use crate::card::m2m::tests::bench::{Bench, FREE, SCP80, aid};
 
 /// GET DATA, extended card resources.
@@ -23,15 +23,6 @@ fn script(apdus: &[&str]) -> Vec<u8> {
 /// As many answers as make it long.
 fn long_script(times: usize) -> Vec<u8> {
     script(&vec![RESOURCES; times])
-}
-
-fn header() -> CommandHeader {
-    CommandHeader {
-        spi: Spi::COMMAND_ANSWERED_IN_REPORT,
-        kic: KeyReference::aes(SCP80),
-        kid: KeyReference::aes(SCP80),
-        tar: Tar([0, 0, 1]),
-    }
 }
 
 /// The response packet that was sent, put together.
