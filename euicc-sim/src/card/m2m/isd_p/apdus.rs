@@ -46,7 +46,9 @@ pub(in super::super) fn command(
     let header_length = if command.data.is_empty() {
         octets.len()
     } else {
-        let le = command.le.map_or(0, |_| 1);
+        // In extended form Lc begins with 00, and Le has two octets.
+        let octets_of_le = if octets.get(4) == Some(&0) { 2 } else { 1 };
+        let le = command.le.map_or(0, |_| octets_of_le);
         octets.len().saturating_sub(command.data.len()).saturating_sub(le)
     };
     let header = octets.get(..header_length).unwrap_or_default();

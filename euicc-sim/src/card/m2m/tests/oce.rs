@@ -315,6 +315,16 @@ impl Host {
         apdu
     }
 
+    /// The same with extended lengths.
+    pub(crate) fn extended_apdu(&mut self, header: [u8; 4], clear: &[u8]) -> Vec<u8> {
+        let data = self.encrypted(clear);
+        let [high, low] = u16::try_from(data.len() + 8).unwrap().to_be_bytes();
+        let header = [&header[..], &[0, high, low]].concat();
+        let mut apdu = self.maced(&header, &data);
+        apdu.extend([0, 0]);
+        apdu
+    }
+
     /// Its answer: an R-APDU in hexadecimal.
     pub(crate) fn answer(&self, answer: &str) -> String {
         let answer = unhex(answer);

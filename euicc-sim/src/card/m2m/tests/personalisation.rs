@@ -98,6 +98,16 @@ fn long_data_come_in_blocks() {
 }
 
 #[test]
+fn long_data_may_come_with_extended_lengths() {
+    let mut session = Session::open();
+    let group = format!("3A07 FF0104 A1820100 470E{} {}", "41".repeat(14), "4700".repeat(120));
+    let apdu = hex::encode(session.host.extended_apdu([0x84, 0xE2, 0x88, 0x00], &unhex(&group)));
+    let answer = to_isd_p(&mut session.bench, Some(Chaining::Following), &apdu);
+    assert_eq!(session.host.answer(&answer), "9000");
+    assert_eq!(session.isd_p().connectivity.as_ref().unwrap().len(), 0x104);
+}
+
+#[test]
 fn a_command_that_is_not_secured_as_it_must_be_ends_the_channel() {
     let group = unhex("3A070BA0090607913386994211F1");
     let header = [0x84, 0xE2, 0x88, 0x00];
