@@ -1,11 +1,13 @@
 //! Messages in the shapes that real peers have been seen to send; the values are made up.
 
 use rsp::sgp02::{
-    Function, Namespace, Response,
-    es3::{CreateIsdp, CreateIsdpResponse},
+    Function, Message, Namespace, Response,
+    es3::{CreateIsdp, CreateIsdpRequest, CreateIsdpResponse, ProfileDownloadCompletedRequest},
     soap::{Envelope, envelope},
     xml::parse,
 };
+
+use crate::samples;
 
 /// A callback as an SM-SR built on gSOAP posts it to an SM-DP: many declarations, `mustUnderstand` on headers, no
 /// RelatesTo, the moment in the MessageID.
@@ -48,4 +50,31 @@ fn what_we_write_in_its_place_says_the_same() {
             theirs.message::<CreateIsdpResponse>().unwrap()
         );
     }
+}
+
+/// A request as zeep 4.3.3 (Python) builds it from the WSDL of namespace 3, which gives it the Action and To.
+const BY_ZEEP: &str = r#"<soap-env:Envelope xmlns:soap-env="http://www.w3.org/2003/05/soap-envelope"><soap-env:Header xmlns:wsa="http://www.w3.org/2005/08/addressing"><wsa:From><wsa:Address>https://smdp.example:8443/es3?EntityId=2.999.10&amp;EntityName=SM-DP</wsa:Address></wsa:From><wsa:ReplyTo><wsa:Address>https://smdp.example:8443/callback</wsa:Address></wsa:ReplyTo><wsa:Action>http://gsma.com/ES3/ProfileManagement/ES3-CreateISDPRequest</wsa:Action><wsa:MessageID>urn:uuid:9101fc6f-0139-4a7b-8ceb-85f563786971</wsa:MessageID><wsa:To>http://gsma.org/esim-messaging/3/ES3/ES3SmSrService</wsa:To></soap-env:Header><soap-env:Body><ns0:ES3-CreateISDPRequest xmlns:ns0="http://namespaces.gsma.org/esim-messaging/3"><ns0:FunctionCallIdentifier>z-1</ns0:FunctionCallIdentifier><ns0:ValidityPeriod>600</ns0:ValidityPeriod><ns0:Eid>89001012012341234012345678901224</ns0:Eid><ns0:Iccid>8900012345678901234</ns0:Iccid><ns0:Mno-id>2.999.30</ns0:Mno-id><ns0:RequiredMemory>1000</ns0:RequiredMemory><ns0:MoreToDo>true</ns0:MoreToDo></ns0:ES3-CreateISDPRequest></soap-env:Body></soap-env:Envelope>"#;
+
+/// The body of another.
+const COMPLETED_BY_ZEEP: &str = r#"<ns0:ES3-ProfileDownloadCompletedRequest xmlns:ns0="http://namespaces.gsma.org/esim-messaging/3"><ns0:FunctionCallIdentifier>z-1</ns0:FunctionCallIdentifier><ns0:ValidityPeriod>600</ns0:ValidityPeriod><ns0:Eid>89001012012341234012345678901224</ns0:Eid><ns0:Iccid>8900012345678901234</ns0:Iccid><ns0:ProfileType>metering</ns0:ProfileType><ns0:SubscriptionAddress><ns0:Imsi>001010123456789</ns0:Imsi><ns0:Msisdn>491510000001</ns0:Msisdn></ns0:SubscriptionAddress><ns0:pol2><ns0:Rule><ns0:Subject>PROFILE</ns0:Subject><ns0:Action>DELETE</ns0:Action><ns0:Qualification>Not-Allowed</ns0:Qualification></ns0:Rule></ns0:pol2></ns0:ES3-ProfileDownloadCompletedRequest>"#;
+
+#[test]
+fn requests_that_zeep_has_built_from_the_published_wsdl_are_understood() {
+    let document = parse(BY_ZEEP).unwrap();
+    let envelope = Envelope::read(&document).unwrap();
+    assert_eq!(envelope.header.message_id.uri, "urn:uuid:9101fc6f-0139-4a7b-8ceb-85f563786971");
+    assert_eq!(envelope.header.reply_to.as_ref().unwrap().address, "https://smdp.example:8443/callback");
+    assert_eq!(envelope.header.to.entity_id, None);
+    assert_eq!(envelope.element(), "ES3-CreateISDPRequest");
+    let request: CreateIsdpRequest = envelope.message().unwrap();
+    assert_eq!((request.base.validity_period, request.required_memory), (Some(600), 1000));
+    assert_eq!(
+        (request.eid, request.iccid, request.more_to_do),
+        (samples::eid(), samples::iccid(), Some(true))
+    );
+
+    let (_, completed) = ProfileDownloadCompletedRequest::from_xml(COMPLETED_BY_ZEEP).unwrap();
+    assert_eq!(completed.profile_type.as_deref(), Some("metering"));
+    assert_eq!(completed.subscription_address, Some(samples::address()));
+    assert_eq!(completed.pol2.unwrap().rule, samples::pol2().rule[..1]);
 }
