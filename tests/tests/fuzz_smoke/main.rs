@@ -18,6 +18,7 @@
 mod apdus;
 mod bench;
 mod hand;
+mod ota;
 mod packages;
 mod run;
 mod server;
