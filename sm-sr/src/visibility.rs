@@ -34,13 +34,14 @@ enum Profiles {
     OfOperator,
 }
 
-/// Which key sets of the ISD-R are shown. Key values never are, to anybody.
+/// What of the key sets of the ISD-R is shown. Key values and check values never are, to anybody; that there are sets, the
+/// schema wants to be shown to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IsdR {
     /// Version numbers, types and counters.
-    Sets,
-    /// Only which domain it is.
-    NoKeySets,
+    Counters,
+    /// Version numbers and types.
+    NoCounters,
 }
 
 struct Row {
@@ -53,7 +54,7 @@ struct Row {
 
 impl Showing {
     fn row(self) -> Row {
-        use IsdR::{NoKeySets, Sets};
+        use IsdR::{Counters, NoCounters};
         use Profiles::{All, OfOperator, OfSmDp};
         let row = |profiles, isd_r, last_audit, audit_trail, additional_properties| Row {
             profiles,
@@ -64,12 +65,12 @@ impl Showing {
         };
         match self {
             //                          profiles, ISD-R, last audit, audit trail, additional properties
-            Self::GetEisToSmDp => row(OfSmDp, NoKeySets, false, false, true),
-            Self::GetEisToOperator => row(OfOperator, NoKeySets, false, false, true),
-            Self::AuditEisToSmDp => row(OfSmDp, NoKeySets, true, false, true),
-            Self::AuditEisToOperator => row(OfOperator, NoKeySets, true, false, true),
-            Self::HandoverToSmSr => row(All, Sets, true, true, true),
-            Self::SmsrChanged => row(OfOperator, NoKeySets, false, false, false),
+            Self::GetEisToSmDp => row(OfSmDp, NoCounters, false, false, true),
+            Self::GetEisToOperator => row(OfOperator, NoCounters, false, false, true),
+            Self::AuditEisToSmDp => row(OfSmDp, NoCounters, true, false, true),
+            Self::AuditEisToOperator => row(OfOperator, NoCounters, true, false, true),
+            Self::HandoverToSmSr => row(All, Counters, true, true, true),
+            Self::SmsrChanged => row(OfOperator, NoCounters, false, false, false),
         }
     }
 }
@@ -86,8 +87,8 @@ pub(crate) fn shown(eis: &Eis, trail: Vec<AuditTrailRecord>, to: &Oid, why: Show
     eis.profile_info.retain(|profile| sees(profile) && (only.is_empty() || only.contains(&profile.iccid)));
     eis.isd_r = eis.isd_r.map(|isd_r| {
         let mut isd_r = isd_r.without_key_values();
-        if row.isd_r == IsdR::NoKeySets {
-            isd_r.keyset.clear();
+        if row.isd_r == IsdR::NoCounters {
+            isd_r.keyset.iter_mut().for_each(|set| set.cntr = None);
         }
         isd_r
     });
@@ -95,8 +96,7 @@ pub(crate) fn shown(eis: &Eis, trail: Vec<AuditTrailRecord>, to: &Oid, why: Show
         eis.last_audit_date = None;
     }
     eis.audit_trail = row.audit_trail.then_some(AuditTrail { record: trail });
-    if !row.additional_properties {
-        eis.additional_properties = None;
-    }
+    eis.additional_properties =
+        eis.additional_properties.filter(|all| row.additional_properties && !all.property.is_empty());
     eis
 }

@@ -18,7 +18,7 @@ use rsp::{
     },
     sgp02::{
         BaseResponse, Function, Octets, Response as _,
-        eis::{Eis, Keyset, KeysetType, OperationType, SecurityDomain},
+        eis::{Eis, KeyComponent, Keyset, KeysetType, OperationType, SecurityDomain},
         es5::{self, EphemeralKeyForm, KeyAgreement, KeyType, SmsrAddressing},
         es7,
         keys::{KeyVersion, PskIdentity},
@@ -144,8 +144,9 @@ pub(crate) async fn begin(
     };
     let request = es7::AuthenticateSmsrRequest {
         base: outward::call(context, takeover.expires),
-        eid: Some(eid),
-        eis: None,
+        // The schema passes the EIS, the text of the specification the EID; the schema is what peers check.
+        eid: None,
+        eis: Some(takeover.eis.clone()),
         smsr_certificate: Octets(context.credentials.card_certificate().to_vec()),
     };
     ask::<es7::AuthenticateSmsr>(context, &takeover, request, &Continuation::Challenge(eid)).await?;
@@ -384,7 +385,15 @@ pub(crate) fn described(set: &KeySet) -> Keyset {
         Keys::Scp81 { dek: None, .. } => (KeysetType::Scp81, None, vec![1]),
         Keys::Scp81 { dek: Some(_), .. } => (KeysetType::Scp81, None, vec![1, 2]),
     };
-    let key = |index| rsp::sgp02::eis::Key { index, kcv: Octets::default(), key_components: Vec::new() };
+    let kind_of = |index: u8| match &set.keys {
+        Keys::Scp81 { .. } if index == PSK_ID => TLS_PSK,
+        _ => AES,
+    };
+    let key = |index| rsp::sgp02::eis::Key {
+        index,
+        kcv: Octets::default(),
+        key_components: vec![KeyComponent { r#type: kind_of(index), value: Octets::default() }],
+    };
     Keyset {
         version: set.version,
         r#type: Some(kind),
@@ -446,6 +455,10 @@ fn addressing(address: &CardAddress, eid: Eid, psk: Option<&Psk>) -> Option<Smsr
     let to = SmsrAddressing { sms: sms.map(|address| address.value()), https, dns: None };
     (to != SmsrAddressing::default()).then_some(to)
 }
+
+/// Types of keys: GlobalPlatform section 11.1.8.
+const AES: u8 = 0x88;
+const TLS_PSK: u8 = 0x85;
 
 /// The identifier of a pre-shared key within its set.
 const PSK_ID: u8 = 1;

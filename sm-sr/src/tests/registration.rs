@@ -210,7 +210,10 @@ async fn everybody_sees_what_is_his() {
     use super::rig::iccid;
     let eis = es3(SM_DP).await.eis.unwrap();
     assert_eq!(numbers(&eis), [iccid(2), iccid(3)]);
-    assert!(eis.isd_r.unwrap().keyset.is_empty());
+    let sets = eis.isd_r.unwrap().keyset;
+    assert!(sets.iter().all(|set| set.cntr.is_none()));
+    let mut keys = sets.iter().flat_map(|set| &set.key);
+    assert!(keys.all(|key| key.kcv.0.is_empty() && key.key_components[0].value.0.is_empty()));
     assert_eq!(eis.audit_trail, None);
     assert_eq!(eis.smsr_id, rig.id(SM_SR));
     assert!(numbers(&es3(OTHER_SM_DP).await.eis.unwrap()).is_empty());
