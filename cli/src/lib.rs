@@ -8,6 +8,7 @@ pub mod cards;
 pub mod check;
 pub mod command;
 pub mod demo;
+pub mod eum;
 pub mod listener;
 pub mod load;
 pub mod m2m;

@@ -39,6 +39,8 @@ enum Command {
     SmDp(command::sm_dp::Command),
     #[command(subcommand)]
     SmDs(command::sm_ds::Command),
+    SmSr(command::sm_sr::Command),
+    Eum(command::eum::Command),
     Euicc(command::euicc::Command),
     Operator(command::operator::Command),
     Device(command::device::Command),
@@ -95,6 +97,8 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Certs(command) => command.run(&settings, cli.json).map(|()| ExitCode::SUCCESS),
         Command::SmDp(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::SmDs(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::SmSr(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::Eum(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Euicc(command) => wait_for(command.run(&settings, cli.json)),
         Command::Check(command) => wait_for(command.run(&settings, cli.json)),
         Command::Operator(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

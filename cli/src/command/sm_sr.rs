@@ -1,0 +1,283 @@
+//! `landfall sm-sr`: an SM-SR for M2M devices on its own.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::{Args, Subcommand};
+use net::{SqliteRecords, smpp::EsmeSettings};
+use rsp::ids::Eid;
+use sm_sr::records::{AUDIT, CARDS, Card, OPERATIONS, PEERS};
+use world::{Fault, PhoneNumber, Tx};
+
+use crate::{
+    m2m::sm_sr as m2m,
+    output::{Lines, Table, remark, say, say_json},
+    parties::{self, sm_sr as peers},
+    settings::Settings,
+};
+
+/// The SM-SR of M2M devices: run it, or look into its records
+#[derive(Debug, Args)]
+pub struct Command {
+    /// Its name: its OID, its certificates and its records go by it
+    #[arg(long, global = true, default_value = "Landfall SM-SR")]
+    name: String,
+    #[command(subcommand)]
+    what: What,
+}
+
+/// What to do
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Listen for EUMs, SM-DPs, operators and SM-SRs (ES1, ES3, ES4, ES7), and for cards (ES5)
+    Serve(Serve),
+    /// List the cards
+    List,
+    /// Show what is known of one card: its EIS, what waits for it, and its audit trail
+    Eis {
+        /// Which
+        eid: Eid,
+    },
+    /// List who is known
+    Peers,
+}
+
+/// How to listen
+#[derive(Debug, Args)]
+struct Serve {
+    /// Where others ask
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
+    listen: String,
+    /// A further name in its certificate; may be repeated
+    #[arg(long = "also-known-as", value_name = "NAME")]
+    names: Vec<String>,
+    /// Where cards open their HTTPS sessions
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8446")]
+    cards: String,
+    /// The number to which cards write
+    #[arg(long, value_name = "DIGITS", default_value = "+447700900001")]
+    number: String,
+    /// Its account at a message centre that speaks SMPP; without one no card gets a short message
+    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT")]
+    smsc: Option<String>,
+    /// Somebody it knows; may be repeated
+    #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", long_help = PEER_HELP)]
+    peers: Vec<peers::Known>,
+    /// More of them (TOML, a [[peer]] each)
+    #[arg(long = "peers", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+const PEER_HELP: &str = "Somebody it knows; may be repeated. ROLE is eum, sm-dp, operator or sm-sr; WHO an OID, or the \
+name under which the PKI has it; the address is where it takes callbacks and notifications";
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A file, a record or a socket fails.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let records = settings.data_dir.join(format!("{}.sqlite", file_name(&self.name)));
+        match self.what {
+            What::Serve(serve) => serve.run(settings, &self.name, &records, json).await,
+            What::List => list(&records, json).await,
+            What::Eis { eid } => eis(&records, eid, json).await,
+            What::Peers => known(&records, json).await,
+        }
+    }
+}
+
+/// The name as a part of a path.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    name.chars().map(plain).collect()
+}
+
+impl Serve {
+    async fn run(
+        self,
+        settings: &Settings,
+        name: &str,
+        records: &std::path::Path,
+        json: bool,
+    ) -> Result<(), Fault> {
+        let (world, _) = parties::os_world()?;
+        let _claim = net::Claim::take(&settings.data_dir, &file_name(name))?;
+        let pki = crate::pki::load_or_init(settings)?;
+        let number = PhoneNumber::international(self.number.trim_start_matches('+')).map_err(|e| {
+            Fault::caused_by(
+                e,
+                "cannot use --number",
+                "give the digits of a telephone number, country code first",
+            )
+        })?;
+        let centre = self.smsc.as_deref().map(account).transpose()?;
+        if centre.is_none() {
+            remark("no message centre (--smsc): no card is reached before it comes by itself");
+        }
+        let names = crate::pki::names_of(&self.listen, &self.names)?;
+        let party = m2m::start(m2m::Setup {
+            pki: &pki,
+            name,
+            listener: net::listen(&self.listen).await?,
+            names: &names,
+            cards: net::listen(&self.cards).await?,
+            number,
+            centre,
+            records,
+            world: &world,
+            events: Arc::new(Lines::new(world.now(), json)),
+            client: net::Client::default(),
+            patience: None,
+        })?;
+        let mut all = self.peers;
+        if let Some(file) = &self.file {
+            all.extend(peers::read(file)?);
+        }
+        peers::introduce(&party.server, &pki, &all).await?;
+        remark(&format!("cards at {} (HTTPS with their pre-shared keys)", party.card_side.https));
+        remark(&format!("SM-SR {} at {} (ES1, ES3, ES4 and ES7); Ctrl-C stops it", party.id, party.address));
+        super::sm_dp::stop_signal().await;
+        party.stop().await;
+        Ok(())
+    }
+}
+
+/// `user:password@host:port`.
+fn account(text: &str) -> Result<EsmeSettings, Fault> {
+    let read = || {
+        let (account, address) = text.rsplit_once('@')?;
+        let (system_id, password) = account.split_once(':')?;
+        Some(EsmeSettings {
+            address: address.to_owned(),
+            system_id: system_id.to_owned(),
+            password: password.to_owned(),
+            system_type: String::new(),
+        })
+    };
+    read().ok_or_else(|| {
+        Fault::new("cannot use --smsc", "it is not USER:PASSWORD@HOST:PORT", "give account and address so")
+    })
+}
+
+fn open(records: &std::path::Path) -> Result<SqliteRecords, Fault> {
+    SqliteRecords::open(records.to_path_buf())
+}
+
+async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {
+    let records = open(records)?;
+    let cards: Vec<Card> =
+        Tx::begin(&records).list(&CARDS, "").await?.into_iter().map(|(_, card)| card).collect();
+    if json {
+        let brief = |card: &Card| {
+            serde_json::json!({
+                "eid": card.eid(),
+                "enabled": card.enabled().map(|profile| profile.iccid),
+                "fallback": card.fallback().map(|profile| profile.iccid),
+                "profiles": card.eis.profile_info.len(),
+            })
+        };
+        return say_json(&cards.iter().map(brief).collect::<Vec<_>>());
+    }
+    let mut table = Table::new(&["EID", "enabled", "fall-back", "profiles", "free octets"]);
+    for card in cards {
+        let iccid = |profile: Option<&rsp::sgp02::eis::ProfileInfo>| {
+            profile.map(|profile| profile.iccid.to_string()).unwrap_or_default()
+        };
+        table.row([
+            card.eid().to_string(),
+            iccid(card.enabled()),
+            iccid(card.fallback()),
+            card.eis.profile_info.len().to_string(),
+            card.eis.available_memory_for_profiles.to_string(),
+        ]);
+    }
+    say(&table.render())
+}
+
+async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Fault> {
+    let records = open(records)?;
+    let mut tx = Tx::begin(&records);
+    let Some(card) = tx.get(&CARDS, &eid.to_string()).await? else {
+        return Err(Fault::new(
+            format!("there is no card {eid}"),
+            "this SM-SR does not manage it",
+            "register it with `landfall eum register`, or ask another SM-SR (--name)",
+        ));
+    };
+    let of_card = format!("{eid}/");
+    let waiting = tx.list(&OPERATIONS, &of_card).await?;
+    let trail = tx.list(&AUDIT, &of_card).await?;
+    if json {
+        let waiting: Vec<_> = waiting
+            .iter()
+            .map(|(_, it)| {
+                serde_json::json!({
+                    "function": it.function.name(), "step": it.step.name(),
+                    "received": it.received, "expires": it.expires,
+                })
+            })
+            .collect();
+        let trail: Vec<_> = trail.into_iter().map(|(_, record)| record).collect();
+        return say_json(&serde_json::json!({ "eis": card.eis, "functions": waiting, "auditTrail": trail }));
+    }
+    let mut table = Table::new(&["ICCID", "ISD-P", "state", "fall-back", "operator", "MSISDN", "POL2"]);
+    for profile in &card.eis.profile_info {
+        let rules: Vec<String> =
+            profile.pol2.rule.iter().map(|rule| format!("{} {}", rule.action, rule.qualification)).collect();
+        let msisdn = profile.subscription_address.msisdn.as_ref().map(ToString::to_string);
+        table.row([
+            profile.iccid.to_string(),
+            profile.isd_p_aid.to_string(),
+            profile.state.to_string(),
+            if profile.fallback_attribute { "yes".to_owned() } else { String::new() },
+            profile.mno_id.to_string(),
+            msisdn.unwrap_or_default(),
+            rules.join(", "),
+        ]);
+    }
+    say(&table.render())?;
+    if !waiting.is_empty() {
+        let mut table = Table::new(&["function", "step", "until"]);
+        for (_, operation) in waiting {
+            table.row([
+                operation.function.name().to_owned(),
+                operation.step.name().to_owned(),
+                operation.expires.to_string(),
+            ]);
+        }
+        say(&format!("\n{}", table.render()))?;
+    }
+    if !trail.is_empty() {
+        let mut table = Table::new(&["when", "what", "ICCID", "for", "how it ended"]);
+        for (_, record) in trail {
+            table.row([
+                record.operation_date.to_string(),
+                format!("{:04X}", record.operation_type.0),
+                record.iccid.map(|iccid| iccid.to_string()).unwrap_or_default(),
+                record.requester_id.map(|id| id.to_string()).unwrap_or_default(),
+                record.operation_execution_status.map(|status| status.to_string()).unwrap_or_default(),
+            ]);
+        }
+        say(&format!("\n{}", table.render()))?;
+    }
+    Ok(())
+}
+
+async fn known(records: &std::path::Path, json: bool) -> Result<(), Fault> {
+    let records = open(records)?;
+    let all = Tx::begin(&records).list(&PEERS, "").await?;
+    if json {
+        let brief = |(_, peer): &(String, sm_sr::records::Peer)| {
+            serde_json::json!({
+                "id": peer.id, "name": peer.name, "role": peer.role.name(), "endpoint": peer.endpoint,
+            })
+        };
+        return say_json(&all.iter().map(brief).collect::<Vec<_>>());
+    }
+    let mut table = Table::new(&["OID", "role", "name", "where"]);
+    for (_, peer) in all {
+        let role = peer.role.name().to_owned();
+        table.row([peer.id.to_string(), role, peer.name, peer.endpoint.unwrap_or_default()]);
+    }
+    say(&table.render())
+}

@@ -1,0 +1,79 @@
+//! An EUM as a client of ES1: tells an SM-SR of a card that it has made (SGP.02 section 5.2).
+
+use std::{sync::Arc, time::Duration};
+
+use certs::Pki;
+use net::{Client, ClientTls};
+use rsp::{
+    ids::Oid,
+    sgp02::{BaseRequest, Namespace, Response as _, eis::Eis, es1},
+};
+use rsp_server::soap::Peer;
+use world::{Events, Fault, MemoryRecords, World};
+
+use crate::{
+    m2m::{
+        factory,
+        operator::{Operator, PATH},
+    },
+    parties,
+    peers::TlsPeers,
+};
+
+/// An SM-SR, and where it is.
+#[derive(Clone, Debug)]
+pub struct Registrar {
+    /// Its OID.
+    pub id: Oid,
+    /// `host:port`.
+    pub authority: String,
+}
+
+/// Registers a card.
+///
+/// # Errors
+/// The PKI has no EUM, the SM-SR does not answer, or it refuses.
+pub async fn register(
+    pki: &Pki,
+    sm_sr: &Registrar,
+    eis: Eis,
+    world: &World,
+    events: Arc<dyn Events>,
+) -> Result<(), Fault> {
+    let localhost =
+        "localhost".parse().map_err(|e| Fault::caused_by(e, "cannot name the EUM", "report this"))?;
+    let tls = pki.m2m_eum(&[localhost]).map_err(|e| {
+        Fault::caused_by(e, "the EUM has no certificate", "make a PKI with `landfall certs init`")
+    })?;
+    let client =
+        ClientTls::new(&parties::tls_roots(pki), Some(&parties::identity(&tls)), Arc::clone(&world.clock))?;
+    // A party that asks and is never called back needs no records that last, and no ear.
+    let (eum, _) = Operator::new(
+        factory::eum_oid(pki)?,
+        "Landfall EUM",
+        "EUM",
+        format!("https://localhost{PATH}"),
+        Arc::new(MemoryRecords::default()),
+        world.clone(),
+        events,
+    );
+    let eum = eum.with_peers(Arc::new(TlsPeers::new(Client::default(), client)));
+    eum.knows(Peer {
+        id: sm_sr.id.clone(),
+        endpoint: format!("https://{}{PATH}", sm_sr.authority),
+        namespace: Namespace::V3,
+    });
+    let request = es1::RegisterEisRequest { base: BaseRequest::new(""), eis };
+    let response = eum.ask::<es1::RegisterEis>(&sm_sr.id, request, PATIENCE).await?;
+    if response.base().is_done() {
+        return Ok(());
+    }
+    Err(Fault::new(
+        "the card was not registered",
+        response.base().function_execution_status.to_string(),
+        "correct what the SM-SR says, and register it again",
+    ))
+}
+
+/// A synchronous function is answered at once or not at all.
+const PATIENCE: Duration = Duration::from_secs(60);

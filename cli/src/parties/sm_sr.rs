@@ -1,0 +1,221 @@
+//! Whom an SM-SR knows, as flags and as a file say it.
+
+use std::{fs, path::Path, str::FromStr};
+
+use certs::{Pki, m2m::Owner};
+use rsp::{ids::Oid, sgp02::Namespace};
+use serde::Deserialize;
+use sm_sr::{
+    SmSr,
+    records::{Key, Peer, PeerRole},
+};
+use world::Fault;
+
+use crate::m2m::{factory, operator::PATH};
+
+/// A peer as it was written down: `ROLE:WHO[@HOST:PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Known {
+    /// eum, sm-dp, operator or sm-sr.
+    role: Role,
+    /// Its OID, or the name under which the PKI has it.
+    who: String,
+    /// Where it takes messages: `host:port`, or a whole URI. It is not told anything when there is none.
+    address: Option<String>,
+    /// 1 or 3.
+    #[serde(default)]
+    namespace: Speaks,
+    /// Of an EUM: under which it enciphers the keys in an EIS, 32 hexadecimal digits.
+    transport_key: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Role {
+    Eum,
+    SmDp,
+    Operator,
+    SmSr,
+}
+
+/// The namespace in which a peer is asked and told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u8")]
+struct Speaks(Namespace);
+
+impl TryFrom<u8> for Speaks {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            1 => Ok(Self(Namespace::V1)),
+            3 => Ok(Self(Namespace::V3)),
+            other => Err(format!("{other} is no namespace of esim-messaging; 1 and 3 are known")),
+        }
+    }
+}
+
+impl FromStr for Known {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (role, rest) = text.split_once(':').ok_or("there is no : after the role")?;
+        let role = match role {
+            "eum" => Role::Eum,
+            "sm-dp" => Role::SmDp,
+            "operator" => Role::Operator,
+            "sm-sr" => Role::SmSr,
+            other => return Err(format!("{other:?} is none of eum, sm-dp, operator and sm-sr")),
+        };
+        let (who, address) = match rest.split_once('@') {
+            Some((who, address)) => (who, Some(address.to_owned())),
+            None => (rest, None),
+        };
+        if who.is_empty() || address.as_ref().is_some_and(String::is_empty) {
+            return Err("a name or an OID, and an address where there is an @".to_owned());
+        }
+        let namespace = Speaks::default();
+        Ok(Self { role, who: who.to_owned(), address, namespace, transport_key: None })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    peer: Vec<Known>,
+}
+
+/// Reads a file of peers: TOML, a table `[[peer]]` for each.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub fn read(file: &Path) -> Result<Vec<Known>, Fault> {
+    let unfit = |why: String| {
+        Fault::new(
+            format!("cannot use the peers in {}", file.display()),
+            why,
+            "give a [[peer]] with role, who, and address where it is to be told anything",
+        )
+    };
+    let text = fs::read_to_string(file).map_err(|e| unfit(e.to_string()))?;
+    let File { peer } = toml::from_str(&text).map_err(|e| unfit(e.to_string().trim_end().to_owned()))?;
+    Ok(peer)
+}
+
+/// Makes the SM-SR know them.
+///
+/// # Errors
+/// One is not what it should be, or the records fail.
+pub async fn introduce(server: &SmSr, pki: &Pki, all: &[Known]) -> Result<(), Fault> {
+    for known in all {
+        server.register_peer(&known.peer(pki)?).await?;
+    }
+    Ok(())
+}
+
+impl Known {
+    fn peer(&self, pki: &Pki) -> Result<Peer, Fault> {
+        let unfit = |why: String| {
+            Fault::new(format!("cannot make {:?} known", self.who), why, "correct the flag or the file")
+        };
+        let role = match self.role {
+            Role::Eum => {
+                let key = self.transport_key.as_deref().map(transport_key).transpose().map_err(unfit)?;
+                PeerRole::Eum { transport_key: key.map(|key| Key::new(key.to_vec())) }
+            }
+            _ if self.transport_key.is_some() => {
+                return Err(unfit("only an EUM has a transport key".to_owned()));
+            }
+            Role::SmDp => PeerRole::SmDp,
+            Role::Operator => PeerRole::Operator,
+            Role::SmSr => PeerRole::SmSr,
+        };
+        let endpoint = self.address.as_ref().map(|address| match address.contains("://") {
+            true => address.clone(),
+            false => format!("https://{address}{PATH}"),
+        });
+        let id = self.oid(pki)?;
+        Ok(Peer { id, name: self.who.clone(), role, endpoint, namespace: self.namespace.0 })
+    }
+
+    /// As it says itself, or as the PKI gives it to that name.
+    fn oid(&self, pki: &Pki) -> Result<Oid, Fault> {
+        if let Ok(oid) = self.who.parse() {
+            return Ok(oid);
+        }
+        let cannot = |e: certs::PkiError| {
+            Fault::caused_by(
+                e,
+                format!("cannot tell the OID of {:?}", self.who),
+                "give the OID itself, or make a PKI with `landfall certs init`",
+            )
+        };
+        match self.role {
+            Role::Eum => factory::eum_oid(pki),
+            Role::SmDp => pki.m2m_oid(Owner::SmDp, &self.who).map_err(cannot),
+            Role::SmSr => pki.m2m_oid(Owner::SmSr, &self.who).map_err(cannot),
+            Role::Operator => {
+                let credential = pki.operator(&self.who).map_err(cannot)?;
+                credential.certificate.registered_ids().first().cloned().ok_or_else(|| {
+                    Fault::new(
+                        format!("cannot tell the OID of {:?}", self.who),
+                        "its certificate has none",
+                        "give the OID itself",
+                    )
+                })
+            }
+        }
+    }
+}
+
+/// A transport key as a person writes it.
+///
+/// # Errors
+/// It is not 16 octets in hexadecimal.
+pub fn transport_key(text: &str) -> Result<[u8; 16], String> {
+    let octets = hex::decode(text).map_err(|e| format!("a transport key is hexadecimal: {e}"))?;
+    octets.try_into().map_err(|_| "a transport key has 16 octets".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_a_role_a_name_or_an_oid_and_an_address() {
+        let read = |text: &str| text.parse::<Known>();
+        let known = read("sm-dp:2.999.10@127.0.0.1:8443").unwrap();
+        assert_eq!((known.role, known.who.as_str()), (Role::SmDp, "2.999.10"));
+        assert_eq!(known.address.as_deref(), Some("127.0.0.1:8443"));
+        assert_eq!(read("eum:Landfall").unwrap().address, None);
+        for bad in ["2.999.10@x", "bank:2.999.10@x", "sm-sr:@x", "sm-sr:one@", ""] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_peers_says_more() {
+        let text = r#"
+            [[peer]]
+            role = "eum"
+            who = "EUM"
+            transport-key = "000102030405060708090a0b0c0d0e0f"
+            [[peer]]
+            role = "operator"
+            who = "2.999.20.1"
+            address = "https://bss.example/rsp"
+            namespace = 1
+        "#;
+        let File { peer } = toml::from_str(text).unwrap();
+        let pki = Pki::from_seed(b"x", &certs::PkiOptions::default()).unwrap();
+        let peers: Vec<Peer> = peer.iter().map(|known| known.peer(&pki).unwrap()).collect();
+        assert!(matches!(&peers[0].role, PeerRole::Eum { transport_key: Some(_) }));
+        assert_eq!(peers[1].endpoint.as_deref(), Some("https://bss.example/rsp"));
+        assert_eq!(peers[1].namespace, Namespace::V1);
+        assert!(toml::from_str::<File>("[[peer]]\nrole = \"eum\"\nwho = \"x\"\nnamespace = 2").is_err());
+        let wrong = Known { transport_key: Some("00".to_owned()), ..peer[0].clone() };
+        assert!(wrong.peer(&pki).is_err());
+    }
+}
