@@ -15,6 +15,7 @@ use super::modem::{Modem, NoService, NotRegistered};
 use super::teller::Teller;
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
 use super::toolkit::{self, After, Executed, Identity, Surroundings, Toolkit};
+use crate::network::smsc::tpdu;
 use crate::network::{AttachId, MobileTerminated, Radio, RadioFault, RpAnswer, RpCause, RpReport};
 
 /// After this a card that was too busy for an envelope is told again.
@@ -336,7 +337,7 @@ impl<D: CardDoor> Online<D> {
                 self.hand_to_card(&deliver, service_centre, tpdu, has_header).await?
             }
             Ok(deliver) => {
-                let text = String::from_utf8_lossy(&deliver.user_data.octets).into_owned();
+                let text = tpdu::text(&deliver.user_data);
                 let note = format!("from {}, not for the card: {text:?}", deliver.originator);
                 self.tell_console("short message", Outcome::Done, note);
                 RpAnswer::Ack(SmsDeliverReport::default().to_bytes())

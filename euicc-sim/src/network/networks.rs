@@ -371,7 +371,11 @@ impl Radio for Networks {
         let reported = self.heard(plmn).and_then(|_| {
             self.attachments.report(&attach, reference, answer).map_err(|_| RadioFault::Detached)
         });
-        Box::pin(async { reported })
+        Box::pin(async {
+            // Whoever waits for the report is to hear of it before the device goes on, as far as that can be had.
+            tokio::task::yield_now().await;
+            reported
+        })
     }
 }
 

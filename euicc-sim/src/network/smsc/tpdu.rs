@@ -118,6 +118,15 @@ fn packed(user_data: UserData) -> UserData {
     UserData { octets, septets: u8::try_from(septets).ok(), ..user_data }
 }
 
+/// What a message says to a person, as far as it is text in the letters that its alphabet shares with ASCII.
+pub(crate) fn text(user_data: &UserData) -> String {
+    let octets = match user_data.septets {
+        Some(_) => unpacked(user_data.clone()).split_off(header_octets(user_data)),
+        None => user_data.octets.clone(),
+    };
+    String::from_utf8_lossy(&octets).into_owned()
+}
+
 /// The user data as they stand in a short message of `world`: the header, then octets or characters.
 fn unpacked(user_data: UserData) -> Vec<u8> {
     let Some(septets) = user_data.septets else { return user_data.to_bytes() };
@@ -224,6 +233,8 @@ mod tests {
         };
         let tpdu = deliver(&message, Timestamp(0)).unwrap();
         let read = SmsDeliver::parse(&tpdu).unwrap();
+        assert_eq!(text(&read.user_data), "one of two");
+        assert_eq!(text(&UserData::plain(b"plain".to_vec())), "plain");
         assert_eq!(read.user_data.septets, Some(17), "six octets of header are seven septets");
         let submit = SmsSubmit {
             reject_duplicates: false,

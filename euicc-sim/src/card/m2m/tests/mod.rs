@@ -14,6 +14,7 @@ mod hostile;
 mod key_sets;
 mod master_delete;
 mod oce;
+mod online;
 mod personalisation;
 mod power_cuts;
 mod servers;
