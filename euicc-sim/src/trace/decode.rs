@@ -229,8 +229,9 @@ impl Channel {
                 }
             }
             0xC2 => {
-                decoded.what = toolkit::envelope(apdu.data).to_owned();
-                decoded.details.push(("envelope".to_owned(), Shown::Octets(apdu.data.to_vec())));
+                let (what, shown) = toolkit::envelope(apdu.data);
+                decoded.what = what;
+                decoded.details.push(("envelope".to_owned(), shown));
             }
             0xF2 => answer.kind = AnswerKind::ControlParameters,
             _ if command::holds_codes(apdu.ins) => {}

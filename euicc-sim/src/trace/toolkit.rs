@@ -10,9 +10,15 @@ pub(super) fn proactive_command(octets: &[u8]) -> Option<(String, Shown)> {
     let details = parts.iter().find(|(tag, _)| *tag == 0x01).map(|(_, value)| *value)?;
     let [_, kind, qualifier] = details else { return None };
     let mut name = command_name(*kind).to_owned();
-    if *kind == REFRESH {
+    let more = match *kind {
+        REFRESH => Some(refresh_mode(*qualifier)),
+        TIMER_MANAGEMENT => timer_action(*qualifier),
+        PROVIDE_LOCAL_INFORMATION => local_information(*qualifier),
+        _ => None,
+    };
+    if let Some(more) = more {
         name.push_str(", ");
-        name.push_str(refresh_mode(*qualifier));
+        name.push_str(more);
     }
     Some((name, shown(&parts)))
 }
@@ -32,14 +38,16 @@ pub(super) fn terminal_response(octets: &[u8]) -> Option<(String, Shown)> {
         0x30 => "beyond the terminal's capabilities",
         0x31 => "type not understood",
         0x32 => "data not understood",
+        0x35 => "the network refused the short message",
+        0x3A => "the byte stream failed",
         _ => "not performed",
     };
     Some((format!("{}: {result}", command_name(*kind)), shown(&parts)))
 }
 
-/// ENVELOPE: what the terminal tells.
-pub(super) fn envelope(octets: &[u8]) -> &'static str {
-    match octets.first() {
+/// ENVELOPE: what the terminal tells, and its parts.
+pub(super) fn envelope(octets: &[u8]) -> (String, Shown) {
+    let name = match octets.first() {
         Some(0xD1) => "SMS-PP download",
         Some(0xD2) => "cell broadcast download",
         Some(0xD3) => "menu selection",
@@ -49,10 +57,58 @@ pub(super) fn envelope(octets: &[u8]) -> &'static str {
         Some(0xD7) => "timer expiration",
         Some(0xE4) => "profile container",
         _ => "",
-    }
+    };
+    let contents = octets.get(1..).and_then(object).map(|(contents, _)| contents);
+    let Some(parts) = contents.map(parts).filter(|parts| !name.is_empty() && !parts.is_empty()) else {
+        return (name.to_owned(), Shown::Octets(octets.to_vec()));
+    };
+    let event = parts.iter().find(|(tag, _)| *tag == EVENT_LIST).and_then(|(_, events)| events.first());
+    let event = event.and_then(|event| event_name(*event)).map(|event| format!(", {event}"));
+    (format!("{name}{}", event.unwrap_or_default()), shown(&parts))
+}
+
+const EVENT_LIST: u8 = 0x19;
+
+/// TS 102 223 section 8.25.
+fn event_name(event: u8) -> Option<&'static str> {
+    Some(match event {
+        0x00 => "MT call",
+        0x01 => "call connected",
+        0x02 => "call disconnected",
+        0x03 => "location status",
+        0x04 => "user activity",
+        0x05 => "idle screen available",
+        0x09 => "data available",
+        0x0A => "channel status",
+        0x0B => "access technology change",
+        0x12 => "network rejection",
+        _ => return None,
+    })
 }
 
 const REFRESH: u8 = 0x01;
+const PROVIDE_LOCAL_INFORMATION: u8 = 0x26;
+const TIMER_MANAGEMENT: u8 = 0x27;
+
+/// TS 102 223 section 8.6, TIMER MANAGEMENT.
+fn timer_action(qualifier: u8) -> Option<&'static str> {
+    match qualifier & 0x03 {
+        0 => Some("start"),
+        1 => Some("deactivate"),
+        2 => Some("time left"),
+        _ => None,
+    }
+}
+
+/// TS 102 223 section 8.6, PROVIDE LOCAL INFORMATION.
+fn local_information(qualifier: u8) -> Option<&'static str> {
+    match qualifier {
+        0x00 => Some("location"),
+        0x01 => Some("IMEI"),
+        0x08 => Some("IMEISV"),
+        _ => None,
+    }
+}
 
 /// TS 102 223 section 9.4.
 fn command_name(kind: u8) -> &'static str {
@@ -72,8 +128,8 @@ fn command_name(kind: u8) -> &'static str {
         0x23 => "GET INPUT",
         0x24 => "SELECT ITEM",
         0x25 => "SET UP MENU",
-        0x26 => "PROVIDE LOCAL INFORMATION",
-        0x27 => "TIMER MANAGEMENT",
+        PROVIDE_LOCAL_INFORMATION => "PROVIDE LOCAL INFORMATION",
+        TIMER_MANAGEMENT => "TIMER MANAGEMENT",
         0x40 => "OPEN CHANNEL",
         0x41 => "CLOSE CHANNEL",
         0x42 => "RECEIVE DATA",
@@ -126,8 +182,25 @@ fn shown(parts: &[(u8, &[u8])]) -> Shown {
         0x01 => "commandDetails".to_owned(),
         0x02 => "deviceIdentities".to_owned(),
         0x03 => "result".to_owned(),
+        0x04 => "duration".to_owned(),
+        0x06 => "address".to_owned(),
+        0x0B => "smsTpdu".to_owned(),
+        0x0D => "textString".to_owned(),
         0x12 => "fileList".to_owned(),
-        0x19 => "eventList".to_owned(),
+        0x13 => "locationInformation".to_owned(),
+        0x14 => "imei".to_owned(),
+        EVENT_LIST => "eventList".to_owned(),
+        0x1B => "locationStatus".to_owned(),
+        0x24 => "timerIdentifier".to_owned(),
+        0x25 => "timerValue".to_owned(),
+        0x35 => "bearerDescription".to_owned(),
+        0x36 => "channelData".to_owned(),
+        0x37 => "channelDataLength".to_owned(),
+        0x38 => "channelStatus".to_owned(),
+        0x39 => "bufferSize".to_owned(),
+        0x3C => "transportLevel".to_owned(),
+        0x3E => "otherAddress".to_owned(),
+        0x47 => "networkAccessName".to_owned(),
         _ => format!("[{tag:02X}]"),
     };
     Shown::Fields(parts.iter().map(|(tag, value)| (name(*tag), Shown::Octets(value.to_vec()))).collect())
@@ -136,6 +209,30 @@ fn shown(parts: &[(u8, &[u8])]) -> Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_m2m_card_and_its_terminal_say_has_names() {
+        let name = |octets: &str| {
+            let (name, shown) = proactive_command(&hex::decode(octets).unwrap()).unwrap();
+            assert!(!format!("{shown:?}").contains("(\"["), "{shown:?}");
+            name
+        };
+        for (octets, expected) in [
+            ("D011810307270082028182A40102A503102050", "TIMER MANAGEMENT, start"),
+            ("D009810307260182028182", "PROVIDE LOCAL INFORMATION, IMEI"),
+            ("D010810307430182028121B6050102030405", "SEND DATA"),
+        ] {
+            assert_eq!(name(octets), expected);
+        }
+        let envelope = |octets: &str| envelope(&hex::decode(octets).unwrap()).0;
+        assert_eq!(envelope("D60E99010982028281B8028100B701FF"), "event download, data available");
+        assert_eq!(envelope("D70A82028281A40101A50100"), "timer expiration");
+        assert_eq!(envelope("D7FF"), "timer expiration");
+        assert_eq!(envelope("00"), "");
+        let refused = "810302400182028281 83023A01".replace(' ', "");
+        let (what, _) = terminal_response(&hex::decode(refused).unwrap()).unwrap();
+        assert_eq!(what, "OPEN CHANNEL: the byte stream failed");
+    }
 
     #[test]
     fn a_refresh_is_named_by_its_qualifier() {

@@ -3,10 +3,10 @@
 
 use profile::SecretOctets;
 use rsp::der::{DecodeError, tlv};
-use rsp::ids::{Aid, Eid};
 use rsp::ota::cat::{Bearer, ChannelParameters};
 use rsp::ota::octets::Octets;
 use rsp::ota::trigger::{SessionParameters, SessionTrigger};
+use rsp::sgp02::keys::{KeyVersion, PskIdentity};
 
 use super::super::super::context::Context;
 use super::super::keys::Purpose;
@@ -55,11 +55,15 @@ impl Parameters {
         };
         let set = m2m.key_set(key_version).filter(|set| is_for_tls(set.version))?;
         let named = security.map(|security| security.psk_identity).filter(|identity| !identity.is_empty());
+        let own = PskIdentity {
+            eid: context.description.eid,
+            key_version: KeyVersion(key_version),
+            key_identifier: key_id,
+        };
         let numbers = numbers(context);
         let http = http.unwrap_or_default();
         let parameters = Self {
-            psk_identity: named
-                .unwrap_or_else(|| psk_identity(context.description.eid, key_id, key_version).into_bytes()),
+            psk_identity: named.unwrap_or_else(|| own.to_string().into_bytes()),
             psk: set.key(key_id)?.into(),
             key_version,
             retries: retry.as_ref().map_or(numbers.session_retries, |retry| retry.attempts),
@@ -81,18 +85,6 @@ fn stored_parameters(contents: &[u8]) -> Option<SessionParameters> {
         Some((SESSION, contents)) => SessionParameters::parse(contents).ok(),
         _ => SessionParameters::parse(contents).ok(),
     }
-}
-
-/// The identity that SGP.02 section 2.4.4 gives a key: TLVs in hexadecimal text.
-fn psk_identity(eid: Eid, key_id: u8, key_version: u8) -> String {
-    let octets = [
-        &[0x80, 0x01, 0x02, 0x81, 0x10][..],
-        &eid.0,
-        &[0x4F, 0x10],
-        &Aid::ISD_R,
-        &[0x82, 0x01, key_id, 0x83, 0x01, key_version],
-    ];
-    hex::encode_upper(octets.concat())
 }
 
 /// Key identifier of the first key of a set.
