@@ -68,7 +68,7 @@ async fn s_client(address: &str, arguments: &[&str], input: &str) -> (bool, Stri
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("openssl is installed");
+        .unwrap_or_else(|why| panic!("openssl cannot be run: {why}"));
     client.stdin.as_mut().unwrap().write_all(input.as_bytes()).await.unwrap();
     let output = client.wait_with_output().await.unwrap();
     let text = [output.stdout, output.stderr].concat();

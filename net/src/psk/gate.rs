@@ -22,25 +22,31 @@ const MAX_BEFORE_IDENTITY: usize = 16 << 10;
 
 /// What is known of the client of one connection. A clone is the same knowledge.
 #[derive(Clone, Default)]
-pub(super) struct Known(Arc<Mutex<Option<(String, Secret<Vec<u8>>)>>>);
+pub(super) struct Known(Arc<Mutex<Option<Client>>>);
+
+struct Client {
+    identity: String,
+    key: Secret<Vec<u8>>,
+}
 
 impl Known {
     fn learn(&self, identity: String, key: Secret<Vec<u8>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((identity, key));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Client { identity, key });
     }
 
     /// Who it is.
     pub(super) fn identity(&self) -> Option<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map(|(identity, _)| identity.clone())
+        known.as_ref().map(|client| client.identity.clone())
     }
 
     /// Copies the key of this identity into `to`, if it is the one that was looked up; gives its length.
     pub(super) fn copy_key(&self, identity: &[u8], to: &mut [u8]) -> Option<usize> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, key) = known.as_ref().filter(|(known, _)| known.as_bytes() == identity)?;
-        to.get_mut(..key.expose().len())?.copy_from_slice(key.expose());
-        Some(key.expose().len())
+        let client = known.as_ref().filter(|client| client.identity.as_bytes() == identity)?;
+        let key = client.key.expose();
+        to.get_mut(..key.len())?.copy_from_slice(key);
+        Some(key.len())
     }
 }
 
