@@ -151,19 +151,19 @@ fn identity_in(said: &[u8]) -> Identity {
     // Messages may be cut into records and joined in them as the client likes.
     let mut messages = Vec::new();
     let mut rest = said;
-    while let Some((header, body)) = rest.split_first_chunk::<5>() {
-        let [kind, _, _, high, low] = *header;
-        if kind != HANDSHAKE_RECORD {
-            return Identity::Never;
+    // Whether something else than a handshake has begun.
+    let is_over = loop {
+        match rest.split_first_chunk::<5>() {
+            Some(([HANDSHAKE_RECORD, _, _, high, low], body)) => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                let (fragment, next) = body.split_at(length.min(body.len()));
+                messages.extend_from_slice(fragment);
+                rest = next;
+            }
+            Some(_) => break true,
+            None => break rest.first().is_some_and(|kind| *kind != HANDSHAKE_RECORD),
         }
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let (fragment, next) = body.split_at(length.min(body.len()));
-        messages.extend_from_slice(fragment);
-        rest = next;
-    }
-    if rest.first().is_some_and(|kind| *kind != HANDSHAKE_RECORD) {
-        return Identity::Never;
-    }
+    };
     let mut rest = messages.as_slice();
     while let Some((header, body)) = rest.split_first_chunk::<4>() {
         let [kind, a, b, c] = *header;
@@ -177,7 +177,7 @@ fn identity_in(said: &[u8]) -> Identity {
         }
         rest = next;
     }
-    Identity::NotYet
+    if is_over { Identity::Never } else { Identity::NotYet }
 }
 
 #[cfg(test)]
@@ -198,7 +198,10 @@ mod tests {
         let messages = hello_and_identity();
         for size in 1..=messages.len() {
             let said: Vec<u8> = messages.chunks(size).flat_map(record).collect();
-            assert_eq!(identity_in(&said), Identity::Is(b"abc".to_vec()), "records of {size}");
+            let is = Identity::Is(b"abc".to_vec());
+            assert_eq!(identity_in(&said), is, "records of {size}");
+            // ChangeCipherSpec comes in the same breath.
+            assert_eq!(identity_in(&[&said[..], &[20, 3, 3, 0, 1, 1]].concat()), is);
             for length in 0..said.len() {
                 assert_eq!(identity_in(&said[..length]), Identity::NotYet, "{length} of records of {size}");
             }
@@ -235,16 +238,14 @@ mod tests {
         let keys = Arc::new(Slow(tokio::sync::Semaphore::new(0)));
         let known = Known::default();
         let mut gate = Gate::new(server, keys.clone(), known.clone());
-        let mut first = [0; 5];
-        let mut read = Box::pin(gate.read_exact(&mut first));
+        let mut heard = vec![0; said.len()];
+        let mut read = Box::pin(gate.read_exact(&mut heard));
         assert!(std::future::poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_pending())).await);
         assert_eq!(known.identity(), None);
         keys.0.add_permits(1);
         read.await.unwrap();
         assert_eq!(known.identity().as_deref(), Some("abc"));
-        let mut rest = vec![0; said.len() - 5];
-        gate.read_exact(&mut rest).await.unwrap();
-        assert_eq!([&first[..], &rest].concat(), said);
+        assert_eq!(heard, said);
         let mut key = [0; 32];
         assert_eq!(known.copy_key(b"abc", &mut key), Some(16));
         assert_eq!(key[..17], [[7; 16].as_slice(), &[0]].concat());
