@@ -31,7 +31,9 @@ pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: O
     make(context, kind, before.cloned());
     change_stored(context, |stored| {
         stored.change = None;
-        stored.fell_back_from = before.filter(|_| kind == Kind::FellBack).cloned();
+        if kind == Kind::FellBack {
+            stored.fell_back_from = before.cloned();
+        }
     });
 }
 
@@ -87,12 +89,16 @@ pub(super) fn waited_long_enough(context: &mut Context<'_>) {
 
 fn send(context: &mut Context<'_>) {
     let Some(notification) = encoded(context) else { return };
+    let numbers = numbers(context);
+    if !scp80::can_notify(context) && scp81::is_under_way(context) {
+        // That does not count: what goes on in the session is the SM-SR's, who is there.
+        return start(context, Alarm::Notification, numbers.notification_retry_seconds);
+    }
     change_stored(context, |stored| {
         if let Some(pending) = &mut stored.notification {
             pending.attempts = pending.attempts.saturating_add(1);
         }
     });
-    let numbers = numbers(context);
     let is_going = scp80::send_notification(context, &notification) || scp81::notify(context, &notification);
     let seconds = if is_going { numbers.confirmation_seconds } else { numbers.notification_retry_seconds };
     start(context, Alarm::Notification, seconds);
@@ -156,6 +162,10 @@ pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result
     change_stored(context, |stored| {
         stored.notification = None;
         stored.confirmed = Some(sequence_number);
+        // Until then the change could be taken back, and the way back is what it was.
+        if confirmed.kind == Kind::Changed {
+            stored.fell_back_from = None;
+        }
     });
     // Nothing is deleted that the card has left on its own, so that it can be gone back to.
     let left = confirmed.before.filter(|_| confirmed.kind == Kind::Changed);

@@ -147,13 +147,22 @@ fn service_centre(context: &Context<'_>) -> Option<Address> {
     Address::from_value(elements.find(Tag::ADDRESS)?.rest()).ok()
 }
 
+/// Whether the SM-SR is reached by short messages.
+pub(super) fn can_notify(context: &Context<'_>) -> bool {
+    notified(context).is_some()
+}
+
+/// Where notifications go.
+fn notified(context: &Context<'_>) -> Option<Address> {
+    let sms = context.persistent.m2m.as_ref()?.addressing.sms.as_ref()?;
+    Address::from_value(sms).ok()
+}
+
 /// Sends a notification to the SM-SR: a command packet of the ISD-R's. `false` when there is no way to.
 pub(super) fn send_notification(context: &mut Context<'_>, notification: &[u8]) -> bool {
-    let Some(m2m) = &context.persistent.m2m else { return false };
-    let Some(address) = m2m.addressing.sms.as_ref().and_then(|sms| Address::from_value(sms).ok()) else {
-        return false;
-    };
-    let Some(packet) = packet::notification(m2m, notification) else { return false };
+    let Some(address) = notified(context) else { return false };
+    let m2m = context.persistent.m2m.as_ref();
+    let Some(packet) = m2m.and_then(|m2m| packet::notification(m2m, notification)) else { return false };
     send(context, Owner::Notification, &address, &packet, PacketKind::Command)
 }
 

@@ -53,9 +53,14 @@ pub(super) fn trigger(context: &mut Context<'_>, octets: &[u8]) -> Result<(), De
     Ok(())
 }
 
+/// Whether a session has been begun and not come to its end.
+pub(super) fn is_under_way(context: &Context<'_>) -> bool {
+    stored(context).session.is_some()
+}
+
 /// A session in which the SM-SR is notified. `false` when there cannot be one now.
 pub(super) fn notify(context: &mut Context<'_>, notification: &[u8]) -> bool {
-    if stored(context).session.is_some() || !has_streams(context.volatile.cat.terminal()) {
+    if is_under_way(context) || !has_streams(context.volatile.cat.terminal()) {
         return false;
     }
     let Some(parameters) = Parameters::find(context, &[]) else { return false };

@@ -564,6 +564,26 @@ fn a_server_that_does_not_confirm_over_https_makes_the_card_roll_back() {
 }
 
 #[test]
+fn a_notification_waits_for_the_session_before_it_and_that_does_not_count() {
+    let mut phone = over_https();
+    phone.link = Some(Link::new([confirmation(1)]));
+    phone.start();
+    phone.link = Some(Link { lasts: Some(0), ..Link::new([Reply::End, confirmation(2)]) });
+    phone.packet(Spi::UNANSWERED, &trigger());
+    let script = Script::of_apdus([hex::decode(store_data(&naming("3A03", FREE))).unwrap()]).to_bytes();
+    phone.packet(Spi::UNANSWERED, &script);
+    let pending = phone.bench.state().toolkit.notification.clone().unwrap();
+    assert_eq!((pending.sequence_number, pending.attempts), (2, 0));
+    phone.link.as_mut().unwrap().lasts = None;
+    for _ in 0..2 {
+        phone.ring();
+    }
+    assert_eq!(phone.bench.state().toolkit.notification, None);
+    assert_eq!(phone.bench.life_cycle(FREE), Some(LifeCycle::Enabled));
+    assert!(is_over(&phone) && phone.timers.is_empty());
+}
+
+#[test]
 fn without_a_network_a_session_waits_for_one() {
     let mut phone = Phone::settled();
     phone.link = Some(Link::new([audit(Some("/2"))]));

@@ -247,11 +247,23 @@ fn from_a_profile_that_may_not_be_disabled_only_the_way_back_is_open() {
     assert!(is_enabled(&phone, BOOTSTRAP));
     assert_eq!(phone.bench.store(&naming("3A03", FREE)), "69E1");
     assert_eq!(phone.bench.store(&naming("3A05", FREE)), "69E1");
-    assert_eq!(phone.bench.store(&naming("3A03", STAYS_ENABLED)), "9000");
-    phone.status();
+    // A way back that fails changes nothing of it.
+    enable_unserved(&mut phone, STAYS_ENABLED);
+    phone.network = LocationStatus::None;
+    phone.serve();
+    phone.network = LocationStatus::Normal;
+    phone.ring();
+    assert!(is_enabled(&phone, BOOTSTRAP));
+    let told = phone.notification().unwrap();
+    assert_eq!(told.kind, NotificationType::ProfileChangeFailed);
+    phone.confirm(told.sequence_number);
+    assert_eq!(phone.bench.store(&naming("3A03", FREE)), "69E1");
+    enable(&mut phone, STAYS_ENABLED);
     assert!(is_enabled(&phone, STAYS_ENABLED));
     let told = phone.notification().unwrap();
     assert_eq!(told.kind, NotificationType::ProfileChangeSucceeded);
+    phone.confirm(told.sequence_number);
+    assert_eq!(phone.bench.state().toolkit.fell_back_from, None);
 }
 
 #[test]
