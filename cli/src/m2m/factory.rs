@@ -68,6 +68,14 @@ pub struct FirstProfile {
 /// # Errors
 /// The PKI has no EUM that may vouch for the EID.
 pub fn card(pki: &Pki, eid: Eid, first: &FirstProfile, sm_sr: &CardSide) -> Result<CardDescription, Fault> {
+    card_with(pki, eid, &first.package, sm_sr)
+}
+
+/// The same, for those who need not know whose the profile (TCA package, DER) is.
+///
+/// # Errors
+/// As [`card`].
+pub fn card_with(pki: &Pki, eid: Eid, package: &[u8], sm_sr: &CardSide) -> Result<CardDescription, Fault> {
     let ecasd = pki.ecasd(eid).map_err(cannot)?;
     let ci = pki.ci(Curve::P256).map_err(cannot)?;
     let keys = pki.isd_r_keys(eid).map_err(cannot)?;
@@ -96,7 +104,7 @@ pub fn card(pki: &Pki, eid: Eid, first: &FirstProfile, sm_sr: &CardSide) -> Resu
         addressing: addressing(sm_sr),
         profiles: vec![FactoryProfile {
             isd_p: Aid::isd_p(FIRST_ISD_P),
-            package: first.package.clone().into(),
+            package: package.into(),
             enabled: true,
             fallback: true,
             key_sets: Vec::new(),

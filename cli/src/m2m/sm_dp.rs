@@ -34,7 +34,7 @@ pub struct Partners {
     sm_srs: Vec<Partner>,
     /// An operator of M2M devices, and where it takes callbacks and notifications; may be repeated
     #[arg(long = "m2m-operator", value_name = "OID@HOST:PORT")]
-    operators: Vec<Partner>,
+    m2m_operators: Vec<Partner>,
     /// The number under which a device is reached once it has enabled this profile of the stock; may be repeated
     #[arg(long = "msisdn", value_name = "ICCID=NUMBER")]
     numbers: Vec<Number>,
@@ -82,7 +82,7 @@ impl FromStr for Number {
 impl Partners {
     /// Whether anybody was named: without an SM-SR there is no M2M.
     pub fn any(&self) -> bool {
-        !self.sm_srs.is_empty() || !self.operators.is_empty()
+        !self.sm_srs.is_empty() || !self.m2m_operators.is_empty()
     }
 }
 
@@ -147,7 +147,7 @@ pub async fn introduce(sm_dp: &SmDp, partners: &Partners) -> Result<(), Fault> {
     for Partner { id, authority } in &partners.sm_srs {
         sm_dp.register_sm_sr(&peer(id.clone(), authority)).await?;
     }
-    for Partner { id, authority } in &partners.operators {
+    for Partner { id, authority } in &partners.m2m_operators {
         sm_dp.register_operator(&peer(id.clone(), authority)).await?;
     }
     for Number { iccid, address } in &partners.numbers {

@@ -307,9 +307,8 @@ impl Stage {
         for running in self.running {
             running.stop().await;
         }
-        for task in self.tasks {
-            task.abort();
-        }
+        // The message centre ends with the program: writers that lost it would say so.
+        drop(self.tasks);
     }
 
     /// The networks of the story, on the air.

@@ -4,15 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use euicc_sim::{
+    card::Card,
     device::{Modem, Online, OnlineSettings, Teller},
     network::RemoteNetworks,
 };
-use net::{Client, TcpDial};
+use net::{Client, FileMemory, TcpDial};
 use rsp::ota::cat::Imei;
-use world::Fault;
+use world::{BoxCardDoor, Fault};
 
 use super::Command;
 use crate::{
+    m2m::{
+        factory::{self, CardSide},
+        sm_sr::CARD_PATH,
+    },
     output::{Lines, remark},
     parties,
     settings::Settings,
@@ -30,6 +35,40 @@ pub(super) struct Options {
     /// Where a host is that the card opens channels to; may be repeated
     #[arg(long = "channel-to", value_name = "HOST=HOST:PORT", value_parser = elsewhere)]
     channels_to: Vec<(String, String)>,
+    /// The card of this process is an M2M eUICC that left the factory with this profile (TCA package, DER), as `landfall
+    /// eum register` tells the SM-SR
+    #[arg(long, value_name = "FILE", requires_all = ["sm_sr_number", "sm_sr_cards"])]
+    first_profile: Option<std::path::PathBuf>,
+    /// The number of its first SM-SR
+    #[arg(long, value_name = "NUMBER")]
+    sm_sr_number: Option<world::PhoneNumber>,
+    /// Where its first SM-SR takes cards over HTTPS
+    #[arg(long, value_name = "IP:PORT")]
+    sm_sr_cards: Option<std::net::SocketAddr>,
+}
+
+impl Options {
+    /// The M2M card, if it is to be one: in the place where others keep theirs.
+    fn card(
+        &self,
+        settings: &Settings,
+        pki: &certs::Pki,
+        eid: Option<rsp::ids::Eid>,
+        world: &world::World,
+    ) -> Result<Option<(BoxCardDoor, String)>, Fault> {
+        let (Some(file), Some(number), Some(https)) =
+            (&self.first_profile, &self.sm_sr_number, self.sm_sr_cards)
+        else {
+            return Ok(None);
+        };
+        let eid = eid.map_or_else(|| parties::default_eid(pki), Ok)?;
+        let package = crate::command::sm_dp::read(file)?;
+        let side = CardSide { number: number.clone(), https, path: CARD_PATH.to_owned() };
+        let description = factory::card_with(pki, eid, &package, &side)?;
+        let memory = FileMemory::open(parties::card_path(&settings.data_dir, eid))?;
+        let card = Card::open(description, memory, world.clone())?;
+        Ok(Some((BoxCardDoor::new(card), eid.to_string())))
+    }
 }
 
 fn imei(text: &str) -> Result<Imei, String> {
@@ -55,7 +94,10 @@ impl Command {
     ) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(settings, &pki, &world).await?;
+        let (door, eid) = match options.card(settings, &pki, self.eid, &world)? {
+            Some(card) => card,
+            None => self.door(settings, &pki, &world).await?,
+        };
         let teller = Teller::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
         let mut modem = Modem::new(door, RemoteNetworks::new(radio), teller.clone());
