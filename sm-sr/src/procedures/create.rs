@@ -92,15 +92,17 @@ pub(super) fn answered(
     found_done: bool,
 ) -> Outcome {
     let data = answer::octets_of(response);
-    if !found_done && let Err(refusal) = Answers::of(response).only(Command::Create) {
-        undone(card, iccid);
-        return Outcome::refused(refusal).with_data(data);
-    }
-    match card.profile(iccid) {
-        Some(profile) => Outcome::done().with_data(data).in_isd_p(profile.isd_p_aid.clone()),
-        None => {
-            Outcome::refused(Status::IccidUnknown.because("the profile was deleted meanwhile").about(iccid))
+    let Some(isd_p) = card.profile(iccid).map(|profile| profile.isd_p_aid.clone()) else {
+        let why = Status::IccidUnknown.because("the profile was deleted meanwhile").about(iccid);
+        return Outcome::refused(why);
+    };
+    // The schema wants the AID before the card's answer: that of the ISD-P which was tried.
+    match Answers::of(response).only(Command::Create) {
+        Err(refusal) if !found_done => {
+            undone(card, iccid);
+            Outcome::refused(refusal).with_data(data).in_isd_p(isd_p)
         }
+        _ => Outcome::done().with_data(data).in_isd_p(isd_p),
     }
 }
 

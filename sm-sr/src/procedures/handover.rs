@@ -262,7 +262,7 @@ pub(crate) async fn resumed(
     answer: Result<es7::HandoverEuiccResponse, NoAnswer>,
 ) -> Result<(), Fault> {
     let Some(operation) = context.tx.get(&OPERATIONS, &numbered(eid, number)).await? else { return Ok(()) };
-    let Some(card) = context.card(eid).await? else { return Ok(()) };
+    let Some(mut card) = context.card(eid).await? else { return Ok(()) };
     let Step::HandingOver(handing_over) = &operation.step else { return Ok(()) };
     match answer {
         Ok(response) if response.base.is_done() => {
@@ -271,6 +271,8 @@ pub(crate) async fn resumed(
         }
         Ok(response) => {
             abandon(context, handing_over).await?;
+            // It says itself that it does not have the card.
+            card.handed_to = None;
             let status = response.base.function_execution_status;
             end(context, card, operation, Outcome::as_told(status)).await?;
         }
