@@ -7,6 +7,7 @@ mod record;
 
 use std::{fmt, mem};
 
+use crypto::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -100,7 +101,7 @@ enum State {
 #[derive(Clone)]
 struct Beginning {
     psk_identity: Vec<u8>,
-    psk: Vec<u8>,
+    psk: Secret<Vec<u8>>,
     client_random: [u8; 32],
     seed: [u8; 32],
     transcript: Sha256,
@@ -117,7 +118,7 @@ struct Agreed {
 /// What the server's Finished must prove.
 #[derive(Clone)]
 struct Proof {
-    master: [u8; MASTER],
+    master: Secret<[u8; MASTER]>,
     transcript: Sha256,
 }
 
@@ -133,7 +134,7 @@ impl Client {
         transcript.update(&hello);
         let beginning = Beginning {
             psk_identity: psk_identity.to_vec(),
-            psk: psk.to_vec(),
+            psk: Secret::new(psk.to_vec()),
             client_random,
             seed,
             transcript,
@@ -311,14 +312,18 @@ impl Client {
             handshake(message::CLIENT_KEY_EXCHANGE, &[identity_length.as_slice(), &psk_identity].concat());
         transcript.update(&exchange);
         // RFC 4279 section 2.
+        let psk = psk.expose();
         let key_length = u16::try_from(psk.len()).unwrap_or(u16::MAX).to_be_bytes();
-        let premaster = [&key_length, vec![0; psk.len()].as_slice(), &key_length, &psk].concat();
+        let premaster = [&key_length, vec![0; psk.len()].as_slice(), &key_length, psk].concat();
+        let premaster = Secret::new(premaster);
         let mut master = [0; MASTER];
-        derive(&premaster, b"master secret", &[&client_random, &server_random], &mut master);
+        derive(premaster.expose(), b"master secret", &[&client_random, &server_random], &mut master);
+        let master = Secret::new(master);
         let mut block = vec![0; key_block(suite)];
-        derive(&master, b"key expansion", &[&server_random, &client_random], &mut block);
+        derive(master.expose(), b"key expansion", &[&server_random, &client_random], &mut block);
+        let block = Secret::new(block);
         let (sending, receiving) =
-            protections(suite, &mut block.as_slice(), seed).ok_or(Alert::ILLEGAL_PARAMETER)?;
+            protections(suite, &mut block.expose().as_slice(), seed).ok_or(Alert::ILLEGAL_PARAMETER)?;
         self.put(ContentType::Handshake, &exchange);
         self.put(ContentType::ChangeCipherSpec, &[1]);
         self.sending = Some(sending);
@@ -441,10 +446,10 @@ fn derive(secret: &[u8], label: &[u8], seeds: &[&[u8]], out: &mut [u8]) {
     }
 }
 
-fn verify_data(master: &[u8; MASTER], label: &[u8], transcript: &Sha256) -> [u8; VERIFY_DATA] {
+fn verify_data(master: &Secret<[u8; MASTER]>, label: &[u8], transcript: &Sha256) -> [u8; VERIFY_DATA] {
     let hash: [u8; 32] = transcript.clone().finalize().into();
     let mut data = [0; VERIFY_DATA];
-    derive(master, label, &[&hash], &mut data);
+    derive(master.expose(), label, &[&hash], &mut data);
     data
 }
 

@@ -282,6 +282,35 @@ fn a_hint_is_passed_over_but_only_one() {
     assert_eq!(begun.receive(&[before, BAD_HINT].concat()), Err(TlsError::Refused(Alert::DECODE_ERROR)));
 }
 
+#[test]
+fn a_finished_that_proves_another_handshake_is_refused_although_the_keys_are_right() {
+    const HINT: &[u8] = &[22, 3, 3, 0, 8, 12, 0, 0, 4, 0, 2, b'h', b'i'];
+    for suite in [GCM, CBC] {
+        let mut server = Server::new(suite, IDENTITY, &PSK);
+        let mut client = client();
+        let hello = server.exchange(&client.take_output());
+        let (before, after) = hello.split_at(5 + usize::from(hello[4]));
+        let mut misled = client.clone();
+        misled.receive(&[before, HINT, after].concat()).unwrap();
+        client.receive(&hello).unwrap();
+        let finished = server.exchange(&client.take_output());
+        assert_eq!(misled.receive(&finished), Err(TlsError::Refused(Alert::DECRYPT_ERROR)));
+        client.receive(&finished).unwrap();
+        assert!(client.is_connected());
+    }
+}
+
+#[test]
+fn records_that_are_too_long_are_refused_before_they_are_whole() {
+    let header = |length: u16| [&[22, 3, 3][..], &length.to_be_bytes()].concat();
+    assert_eq!(client().receive(&header((1 << 14) + 2048)), Ok(()));
+    let refused = Err(TlsError::Refused(Alert::RECORD_OVERFLOW));
+    assert_eq!(client().receive(&header((1 << 14) + 2049)), refused);
+    // Unprotected, it has to be shorter yet.
+    let length = (1 << 14) + 1;
+    assert_eq!(client().receive(&[header(length), vec![0; usize::from(length)]].concat()), refused);
+}
+
 /// The vector for P_SHA256 that was put together on the TLS working group's list.
 #[test]
 fn the_prf_agrees_with_the_vector_of_the_working_group() {
