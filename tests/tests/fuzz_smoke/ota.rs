@@ -132,11 +132,9 @@ fn read_as_anything(octets: &[u8]) -> usize {
         stable(octets, SmsDeliverReport::parse, SmsDeliverReport::to_bytes),
         stable(octets, Proactive::parse, Proactive::to_bytes),
         stable(octets, TerminalResponse::parse, TerminalResponse::to_bytes),
-        stable(
-            octets,
-            |octets| Envelope::parse(octets),
-            |read| read.as_ref().map_or_else(|| octets.to_vec(), Envelope::to_bytes),
-        ),
+        stable(octets, Envelope::parse, |read| {
+            read.as_ref().map_or_else(|| octets.to_vec(), Envelope::to_bytes)
+        }),
         header(true),
         // Without a way back.
         CardCertificate::parse(octets).is_ok(),
