@@ -5,7 +5,7 @@
 //! that break off if it is.
 //!
 //! OpenSSL asks for the key in the middle of the handshake and cannot be told to wait for the records. So the octets of
-//! the handshake pass a gate on their way in ([`gate`]), which reads along until the card has named itself, has the key
+//! the handshake pass a gate on their way in (`psk/gate.rs`), which reads along until the card has named itself, has the key
 //! looked up, and only then lets OpenSSL see the name.
 
 mod gate;

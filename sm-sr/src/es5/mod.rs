@@ -6,15 +6,15 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`engine`] | the shell: decides in a transaction, commits, then sends; the crank |
-//! | [`queue`] | jobs: put, taken out, ended; which one is next |
-//! | [`policy`] | the tables: which bearer, which SPI, how something is repeated; every number |
-//! | [`packet`] | secured packets (SCP80): sealed, opened |
-//! | [`sms`] | the way out over short messages, triggers of HTTPS sessions among them |
-//! | [`arrival`] | what comes in over short messages |
-//! | [`https`] | the sessions that cards open (SCP81) |
-//! | [`audit`] | what has become of a command whose answer was lost |
-//! | [`notification`] | default notifications, over either bearer |
+//! | `engine.rs` | the shell: decides in a transaction, commits, then sends; the crank |
+//! | `queue.rs` | jobs: put, taken out, ended; which one is next |
+//! | `policy.rs` | the tables: which bearer, which SPI, how something is repeated; every number |
+//! | `packet.rs` | secured packets (SCP80): sealed, opened |
+//! | `sms.rs` | the way out over short messages, triggers of HTTPS sessions among them |
+//! | `arrival.rs` | what comes in over short messages |
+//! | `https.rs` | the sessions that cards open (SCP81) |
+//! | `audit.rs` | what has become of a command whose answer was lost |
+//! | `notification.rs` | default notifications, over either bearer |
 
 mod arrival;
 mod audit;
