@@ -469,3 +469,24 @@ async fn a_centre_that_is_not_there_is_a_passing_fault() {
     // As long as nobody is there, there is nothing to wait for.
     assert!(tokio::time::timeout(Duration::from_secs(60), esme.bound()).await.is_err());
 }
+
+/// `LANDFALL_SMSC=host:port` is a stranger's centre that admits sm-sr with the password secret, takes any message, answers it
+/// with a receipt, and then brings a message of eight-bit data.
+#[tokio::test]
+#[ignore = "needs a message centre that is not ours"]
+async fn a_strangers_centre_is_as_good_as_ours() {
+    let settings = EsmeSettings {
+        address: std::env::var("LANDFALL_SMSC").unwrap(),
+        system_id: "sm-sr".into(),
+        password: "secret".into(),
+        system_type: String::new(),
+    };
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let esme = Esme::start(settings, Arc::new(Sink { heard, refusals: Mutex::new(0) }), clock());
+    let id = esme.submit(submission("+492")).await.unwrap();
+    let Some(Arrived::Receipt(receipt)) = hears.recv().await else { panic!() };
+    assert_eq!((receipt.id, receipt.state), (id, MessageState::Delivered));
+    let Some(Arrived::Message(message)) = hears.recv().await else { panic!() };
+    assert_eq!(message.data_coding, ShortMessage::CLASS_2_DATA);
+    assert!(message.has_header);
+}
