@@ -15,7 +15,7 @@ use sm_dp::{
     SmDp,
     m2m::{Config, Credentials},
 };
-use world::{Clock, Events, Fault, Link, LinkFault, World, link_from};
+use world::{Clock, Events, Fault, Link, World, link_from};
 
 use super::operator::{PATH, peer};
 use crate::{
@@ -161,7 +161,7 @@ pub fn beside(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
     let sm_dp = sm_dp.link();
     link_from(tower::service_fn(move |request: Request<Bytes>| {
         let link = if request.uri().path() == PATH { sm_dp.clone() } else { sm_dp_plus.clone() };
-        async move { world::send(&link, request).await.map_err(LinkFault::from) }
+        async move { world::send(&link, request).await }
     }))
 }
 

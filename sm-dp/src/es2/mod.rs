@@ -24,7 +24,7 @@ pub(crate) async fn download_profile(
     call: &Call,
     request: es2::DownloadProfileRequest,
 ) -> Decision<Answer<es2::DownloadProfileResponse>> {
-    context.from_operator(&call.caller).await?;
+    context.must_be_operator(&call.caller).await?;
     context.sm_sr(&request.smsr_id).await?;
     let profile = goods::reserve(context, &call.caller, &request).await?;
     let id = hex::encode(context.world.random::<16>());
@@ -52,7 +52,7 @@ pub(crate) async fn pass_on<R>(
     (eid, sm_sr): (Eid, Oid),
     function: Relayed,
 ) -> Decision<Answer<R>> {
-    context.from_operator(&call.caller).await?;
+    context.must_be_operator(&call.caller).await?;
     let relay = Relay { operator: call.caller.clone(), eid, answer: call.ticket(), function };
     relay::begin(context, &sm_sr, relay).await?;
     Ok(Answer::Later)

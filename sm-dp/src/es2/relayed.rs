@@ -19,7 +19,7 @@ pub(crate) async fn get_eis(
     call: &Call,
     request: es2::GetEisRequest,
 ) -> Decision<es2::GetEisResponse> {
-    context.from_operator(&call.caller).await?;
+    context.must_be_operator(&call.caller).await?;
     let question = es3::GetEisRequest { base: BaseRequest::new(""), eid: request.eid };
     let answer = ask::<es3::GetEis>(context, soap, &request.smsr_id, question).await?;
     let eis = answer.eis.map(|eis| relay::of_operator(eis, &call.caller));
@@ -33,7 +33,7 @@ pub(crate) async fn update_policy_rules(
     call: &Call,
     request: es2::UpdatePolicyRulesRequest,
 ) -> Decision<es2::UpdatePolicyRulesResponse> {
-    context.from_operator(&call.caller).await?;
+    context.must_be_operator(&call.caller).await?;
     relay::own(context, &call.caller, request.eid, request.iccid).await?;
     let es2::UpdatePolicyRulesRequest { eid, iccid, pol2, .. } = request;
     let question = es3::UpdatePolicyRulesRequest { base: BaseRequest::new(""), eid, iccid, pol2 };
@@ -48,7 +48,7 @@ pub(crate) async fn update_subscription_address(
     call: &Call,
     request: es2::UpdateSubscriptionAddressRequest,
 ) -> Decision<es2::UpdateSubscriptionAddressResponse> {
-    context.from_operator(&call.caller).await?;
+    context.must_be_operator(&call.caller).await?;
     relay::own(context, &call.caller, request.eid, request.iccid).await?;
     let es2::UpdateSubscriptionAddressRequest { eid, iccid, new_subscription_address, .. } = request;
     let base = BaseRequest::new("");

@@ -42,7 +42,7 @@ impl Context<'_, '_> {
     }
 
     /// That the caller of a function of ES2 is an operator.
-    pub(crate) async fn from_operator(&mut self, id: &Oid) -> soap::Decision<()> {
+    pub(crate) async fn must_be_operator(&mut self, id: &Oid) -> soap::Decision<()> {
         match self.tx.get(&OPERATORS, &id.to_string()).await? {
             Some(_) => Ok(()),
             None => Err(Status::RequesterNotAllowed.because("the caller is no operator").about(id).into()),

@@ -626,6 +626,11 @@ impl Drop for Device {
 }
 
 impl Bench {
+    /// Where all certificates come from.
+    pub(crate) fn pki(&self) -> &Pki {
+        &self.parts.pki
+    }
+
     /// The OID of the SM-SR.
     pub(crate) fn sm_sr_id(&self) -> Oid {
         self.parts.pki.m2m_oid(Owner::SmSr, "bench SM-SR").unwrap()

@@ -11,4 +11,5 @@
 
 mod bench;
 mod mishaps;
+mod refusals;
 mod walk;

@@ -1,0 +1,120 @@
+//! What an SM-DP does not do for an operator, with the status codes of the table in `rsp::sgp02::status`, and that nothing
+//! is left of it.
+
+use std::time::Duration;
+
+use cli::m2m::operator::base;
+use euicc_sim::card::m2m::toolkit::Numbers;
+use rsp::{ids::Iccid, sgp02::es2};
+use tokio::runtime::Builder;
+
+use crate::bench::{Bench, LOCAL, VALIDITY};
+
+fn played<T>(story: impl Future<Output = T>) -> T {
+    Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(story)
+}
+
+#[test]
+fn an_order_that_cannot_be_is_refused_and_reserves_nothing() {
+    played(async {
+        let bench = Bench::new("refusals").await;
+        let device = bench.device(501, Numbers::default()).await;
+        let iccid = bench.stock(LOCAL, 1).await;
+        bench.settle().await;
+        let order = es2::DownloadProfileRequest {
+            base: base(),
+            eid: device.eid,
+            smsr_id: bench.sm_sr_id(),
+            profile_type: None,
+            iccid: Some(iccid),
+            enable_profile: false,
+        };
+        let nobody: rsp::ids::Oid = "2.999.16.1".parse().unwrap();
+        let unknown = Iccid::with_luhn("8972499000000000009").unwrap();
+        let other = cli::parties::eid_of_serial(bench.pki(), 999).unwrap();
+        let cases = [
+            ("8.7/3.9", es2::DownloadProfileRequest { smsr_id: nobody, ..order.clone() }),
+            ("8.2.1/3.9", es2::DownloadProfileRequest { iccid: Some(unknown), ..order.clone() }),
+            ("8.2.5/2.3", es2::DownloadProfileRequest { iccid: None, ..order.clone() }),
+            (
+                "8.2.5/3.9",
+                es2::DownloadProfileRequest {
+                    iccid: None,
+                    profile_type: Some("no such type".to_owned()),
+                    ..order.clone()
+                },
+            ),
+            // The SM-SR's own words.
+            ("8.1.1/3.9", es2::DownloadProfileRequest { eid: other, ..order.clone() }),
+        ];
+        for (code, request) in cases {
+            let answer = bench
+                .operator
+                .ask::<es2::DownloadProfile>(&bench.sm_dp_id(), request, VALIDITY)
+                .await
+                .unwrap();
+            let how = answer.base.function_execution_status.to_string();
+            assert!(how.starts_with(&format!("FAILED {code}")), "{code}: {how}");
+        }
+        // After all of that it can be had.
+        let answer = bench
+            .operator
+            .ask::<es2::DownloadProfile>(&bench.sm_dp_id(), order.clone(), VALIDITY)
+            .await
+            .unwrap();
+        assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
+        // And once only.
+        let answer =
+            bench.operator.ask::<es2::DownloadProfile>(&bench.sm_dp_id(), order, VALIDITY).await.unwrap();
+        let how = answer.base.function_execution_status.to_string();
+        assert!(how.starts_with("FAILED 8.2/3.7"), "{how}");
+    });
+}
+
+#[test]
+fn an_operator_acts_on_its_own_profiles_alone() {
+    played(async {
+        let bench = Bench::new("strangers").await;
+        let device = bench.device(501, Numbers::default()).await;
+        bench.settle().await;
+        let first = bench.audit(device.eid).await.profile_info[0].iccid;
+        // It is this operator's, but no profile of this SM-DP's: ES4 is for that.
+        let request = es2::DisableProfileRequest {
+            base: base(),
+            eid: device.eid,
+            smsr_id: bench.sm_sr_id(),
+            iccid: first,
+        };
+        let answer =
+            bench.operator.ask::<es2::DisableProfile>(&bench.sm_dp_id(), request, VALIDITY).await.unwrap();
+        let how = answer.base.function_execution_status.to_string();
+        assert!(how.starts_with("FAILED 8.2.1/3.9"), "{how}");
+    });
+}
+
+#[test]
+fn a_download_that_nobody_answers_ends_with_its_validity_period() {
+    played(async {
+        let bench = Bench::new("expired").await;
+        let device = bench.device(501, Numbers::default()).await;
+        let iccid = bench.stock(LOCAL, 1).await;
+        bench.settle().await;
+        let eid = device.eid;
+        // The device is switched off: the card is not reached any more.
+        drop(device);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let request = es2::DownloadProfileRequest {
+            base: base(),
+            eid,
+            smsr_id: bench.sm_sr_id(),
+            profile_type: None,
+            iccid: Some(iccid),
+            enable_profile: false,
+        };
+        let validity = Duration::from_secs(1800);
+        let answer =
+            bench.operator.ask::<es2::DownloadProfile>(&bench.sm_dp_id(), request, validity).await.unwrap();
+        let how = answer.base.function_execution_status.to_string();
+        assert!(how.starts_with("EXPIRED"), "{how}");
+    });
+}
