@@ -2,8 +2,8 @@
 //! asked until its asker has the answer in the outbox.
 //!
 //! The functions of one card stand in a queue; the first that may begin is at the card, the others wait. Every step is
-//! taken in one transaction, by one of four callers: somebody asks ([`submit`]), a job at the card ends ([`job_ended`]),
-//! the card tells something ([`notified`]), time passes ([`run_deadline`]). What a step has to say to others goes into
+//! taken in one transaction, by one of four callers: somebody asks (`submit`), a job at the card ends (`job_ended`),
+//! the card tells something (`notified`), time passes (`run_deadline`). What a step has to say to others goes into
 //! outboxes with it, so a restart between any two steps loses nothing.
 
 mod answer;

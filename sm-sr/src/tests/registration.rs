@@ -127,7 +127,8 @@ async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
 #[tokio::test]
 async fn an_eis_that_makes_no_sense_is_refused() {
     let rig = Rig::new().await;
-    let broken: [(&str, fn(&mut Eis)); 8] = [
+    type Breaks = fn(&mut Eis);
+    let broken: [(&str, Breaks); 8] = [
         ("no ISD-R", |eis| eis.isd_r = None),
         ("no SCP80", |eis| eis.isd_r = Some(isd_r_of(&[scp81_set(0x40)]))),
         ("no DEK", |eis| drop(eis.isd_r.as_mut().unwrap().keyset[0].key.pop())),
