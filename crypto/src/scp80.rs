@@ -1,4 +1,5 @@
-//! The security of over-the-air packets, SCP80: TS 102 225 section 5 with AES, as SGP.02 section 2.4.3 asks for it.
+//! The security of over-the-air packets, SCP80: TS 102 225 section 5, with AES as SGP.02 section 2.4.3 asks for it, and
+//! with triple DES as cards in the field still have it.
 //!
 //! Octets only. What stands in front of the ciphered part and what it means is `rsp::ota::secured_packet`.
 //!
@@ -6,8 +7,10 @@
 //! padding}`, braces for what is ciphered. CC covers everything but itself, padding included, and in a response the user
 //! data header in front as well.
 
-use crate::aes_key::AesKey;
+mod key;
+
 pub use crate::aes_key::{BLOCK, is_equal};
+pub use key::{Key, TripleDesKey};
 
 /// Octets of a cryptographic checksum.
 pub const CC_LENGTH: usize = 8;
@@ -15,29 +18,28 @@ pub const CC_LENGTH: usize = 8;
 /// AES in CBC mode from an IV of zeros; `None` unless the data are whole blocks.
 #[must_use]
 pub fn encrypt(key: &[u8; 16], data: &[u8]) -> Option<Vec<u8>> {
-    AesKey::new(*key).encrypt_cbc([0; BLOCK], data)
+    Key::from(*key).encrypt(data)
 }
 
 /// The way back; `None` unless the data are whole blocks.
 #[must_use]
 pub fn decrypt(key: &[u8; 16], data: &[u8]) -> Option<Vec<u8>> {
-    AesKey::new(*key).decrypt_cbc([0; BLOCK], data)
+    Key::from(*key).decrypt(data)
 }
 
 /// CC: the first eight octets of a CMAC over the parts, one after the other.
 #[must_use]
 pub fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; CC_LENGTH] {
-    let [a, b, c, d, e, f, g, h, ..] = AesKey::new(*key).cmac(parts);
-    [a, b, c, d, e, f, g, h]
+    Key::from(*key).cc(parts)
 }
 
 /// KIc and KID of a key set.
 #[derive(Debug, Clone)]
 pub struct Keys {
     /// Ciphers.
-    pub kic: AesKey,
+    pub kic: Key,
     /// Vouches.
-    pub kid: AesKey,
+    pub kid: Key,
 }
 
 /// What is done to a packet.
@@ -126,7 +128,8 @@ pub enum PacketError {
 pub fn seal(head: Head<'_>, packet: &Opened, protection: Protection, keys: &Keys) -> Vec<u8> {
     let checksum = if protection.checksum { CC_LENGTH } else { 0 };
     let unpadded = COUNTERS + head.status() + checksum + packet.data.len();
-    let padding = if protection.ciphered { unpadded.next_multiple_of(BLOCK) - unpadded } else { 0 };
+    let padding =
+        if protection.ciphered { unpadded.next_multiple_of(keys.kic.block()) - unpadded } else { 0 };
     let header = head.clear().len() + COUNTERS + head.status() + checksum;
     let length = 1 + head.clear().len() + unpadded + padding;
 
@@ -141,12 +144,12 @@ pub fn seal(head: Head<'_>, packet: &Opened, protection: Protection, keys: &Keys
 
     let mut body = counters.clone();
     if protection.checksum {
-        body.extend(cc(&keys.kid, &[head.covered(), &clear, &counters, &data]));
+        body.extend(keys.kid.cc(&[head.covered(), &clear, &counters, &data]));
     }
     body.extend_from_slice(&data);
     if protection.ciphered {
         // Padded to whole blocks above.
-        body = keys.kic.encrypt_cbc([0; BLOCK], &body).unwrap_or_default();
+        body = keys.kic.encrypt(&body).unwrap_or_default();
     }
     [clear, body].concat()
 }
@@ -175,19 +178,19 @@ pub fn open(
     }
     let body = match protection.ciphered {
         true if body.is_empty() => return Err(PacketError::Ciphering),
-        true => keys.kic.decrypt_cbc([0; BLOCK], body).ok_or(PacketError::Ciphering)?,
+        true => keys.kic.decrypt(body).ok_or(PacketError::Ciphering)?,
         false => body.to_vec(),
     };
     let (counters, rest) = body.split_at_checked(COUNTERS + head.status()).ok_or(PacketError::Structure)?;
     let (check, data) = rest.split_at_checked(checksum).ok_or(PacketError::Structure)?;
     // Checked before anything in the body is believed.
-    if protection.checksum && !is_equal(check, &cc(&keys.kid, &[head.covered(), clear, counters, data])) {
+    if protection.checksum && !is_equal(check, &keys.kid.cc(&[head.covered(), clear, counters, data])) {
         return Err(PacketError::Checksum);
     }
     let [c1, c2, c3, c4, c5, padding, status @ ..] = counters else { return Err(PacketError::Structure) };
     let padding = usize::from(*padding);
     let unpadded = data.len().checked_sub(padding).ok_or(PacketError::Structure)?;
-    if padding >= BLOCK {
+    if padding >= keys.kic.block() {
         return Err(PacketError::Structure);
     }
     Ok(Opened {
@@ -197,10 +200,7 @@ pub fn open(
     })
 }
 
-fn cc(kid: &AesKey, parts: &[&[u8]]) -> [u8; CC_LENGTH] {
-    let [a, b, c, d, e, f, g, h, ..] = kid.cmac(parts);
-    [a, b, c, d, e, f, g, h]
-}
-
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod triple_des_tests;

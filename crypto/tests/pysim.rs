@@ -88,7 +88,7 @@ fn packets_are_those_of_pysim() {
     let Some(mut pysim) = PySim::start() else { return };
     for case in 0..200 {
         let (kic, kid) = (key("KIc", case), key("KID", case));
-        let keys = Keys { kic: AesKey::new(kic), kid: AesKey::new(kid) };
+        let keys = Keys { kic: kic.into(), kid: kid.into() };
         let counter: [u8; 5] = octets("counter", case, 5).try_into().unwrap();
         let tar: [u8; 3] = octets("TAR", case, 3).try_into().unwrap();
         // pySim does not cut packets, so all of it has to fit one message.

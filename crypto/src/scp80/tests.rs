@@ -1,11 +1,12 @@
 use super::*;
+use crate::aes_key::AesKey;
 use crate::hex::{unhex, unhex_array};
 
 /// `OTA_KEYSET_SJA5_AES128` of pySim's tests/unittests/test_ota.py, which recorded the responses of a real card.
 fn keys() -> Keys {
     Keys {
-        kic: AesKey::new(unhex_array("200102030405060708090a0b0c0d0e0f")),
-        kid: AesKey::new(unhex_array("201102030405060708090a0b0c0d0e0f")),
+        kic: AesKey::new(unhex_array("200102030405060708090a0b0c0d0e0f")).into(),
+        kid: AesKey::new(unhex_array("201102030405060708090a0b0c0d0e0f")).into(),
     }
 }
 
@@ -93,7 +94,7 @@ fn each_refusal_has_its_reason() {
     let head = [0x16, 0x39, 0x12, 0x12, 0, 0, 1];
     let plain = Opened { counter: [0; 5], status: 0, data: vec![1; 2] };
     let packet = seal(Head::Command(&head), &plain, Protection::FULL, &keys());
-    let other = Keys { kid: AesKey::new([0; 16]), ..keys() };
+    let other = Keys { kid: [0; 16].into(), ..keys() };
     let opened = |packet: &[u8], keys: &Keys| open(Head::Command(&head), packet, Protection::FULL, keys);
     assert_eq!(opened(&packet, &other), Err(PacketError::Checksum));
     assert_eq!(opened(&packet[..9], &keys()), Err(PacketError::Structure));
