@@ -124,6 +124,9 @@ fn key_set(set: &Keyset, transport: Option<&Key>) -> Result<Option<KeySet>, Refu
     Ok(Some(KeySet { version, keys }))
 }
 
+/// The types of keys of DES: GlobalPlatform section 11.1.8.
+const DES: std::ops::RangeInclusive<u8> = 0x80..=0x84;
+
 /// The value of a key, out of its transport encryption, and against its check value where there is one.
 fn value(set: &Keyset, index: u8, transport: Option<&Key>) -> Result<Key, Refusal> {
     let invalid =
@@ -133,6 +136,10 @@ fn value(set: &Keyset, index: u8, transport: Option<&Key>) -> Result<Key, Refusa
     let [component] = key.key_components.as_slice() else {
         return Err(invalid("is not of one component".to_owned()));
     };
+    // A key of triple DES may have as many octets as one of AES.
+    if DES.contains(&component.r#type) {
+        return Err(invalid("is of DES, and SGP.02 section 2.4.3 has AES alone".to_owned()));
+    }
     let octets = match transport {
         Some(transport) => {
             crate::transport::decipher(transport, component.value.as_slice()).map_err(invalid)?

@@ -194,6 +194,23 @@ mod tests {
         }
     }
 
+    /// `3DES-SJA5-CIPHERED-CC` of the same file, for a key set of the same octets and version: SGP.02 has AES alone.
+    #[test]
+    fn a_card_is_not_believed_under_triple_des() {
+        let key = |text: &str| <[u8; 16]>::try_from(hex::decode(text).unwrap()).unwrap().into();
+        let keys = Scp80KeySet {
+            kvn: 3,
+            kic: key("300102030405060708090a0b0c0d0e0f"),
+            kid: key("301102030405060708090a0b0c0d0e0f"),
+            initial_counter: Counter::ZERO,
+        };
+        let command = "00201506193535b00011ae733256918d050b87c94fbfe12e4dc402f262c41cf67f2f";
+        let command = hex::decode(command).unwrap();
+        assert_eq!(open_command(std::slice::from_ref(&keys), &command), Err(Disbelieved::NotVouchedFor));
+        let answer = hex::decode("001c12b000118bb989492c632529326a2f4681feb37c825bc9021c9f6d0b").unwrap();
+        assert_eq!(open_response(&[keys], &answer), Err(Disbelieved::NotVouchedFor));
+    }
+
     #[test]
     fn a_card_is_not_believed_without_a_checksum_or_under_another_key_set() {
         let mut other = sja5();

@@ -128,13 +128,16 @@ async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
 async fn an_eis_that_makes_no_sense_is_refused() {
     let rig = Rig::new().await;
     type Breaks = fn(&mut Eis);
-    let broken: [(&str, Breaks); 8] = [
+    let broken: [(&str, Breaks); 9] = [
         ("no ISD-R", |eis| eis.isd_r = None),
         ("no SCP80", |eis| eis.isd_r = Some(isd_r_of(&[scp81_set(0x40)]))),
         ("no DEK", |eis| drop(eis.isd_r.as_mut().unwrap().keyset[0].key.pop())),
         ("a wrong check value", |eis| eis.isd_r.as_mut().unwrap().keyset[0].key[0].kcv = Octets(vec![0; 3])),
         ("half a key", |eis| {
             eis.isd_r.as_mut().unwrap().keyset[0].key[0].key_components[0].value = Octets(vec![0; 8]);
+        }),
+        ("a key of triple DES", |eis| {
+            eis.isd_r.as_mut().unwrap().keyset[0].key[0].key_components[0].r#type = 0x82;
         }),
         ("a profile twice", |eis| eis.profile_info.push(eis.profile_info[0].clone())),
         ("two enabled", |eis| {
