@@ -407,9 +407,19 @@ fn keys() -> scp80::Keys {
 }
 
 pub(super) fn sealed(header: CommandHeader, counter: u64, data: &[u8]) -> Vec<u8> {
+    sealed_under(&keys(), header, counter, data)
+}
+
+/// The octets of the bench's keys, taken for keys of triple DES.
+pub(super) fn triple_des_keys() -> scp80::Keys {
+    let key = |octets: [u8; 16]| scp80::TripleDesKey::Two(octets.into()).into();
+    scp80::Keys { kic: key(KIC), kid: key(KID) }
+}
+
+pub(super) fn sealed_under(keys: &scp80::Keys, header: CommandHeader, counter: u64, data: &[u8]) -> Vec<u8> {
     let [_, _, _, counter @ ..] = counter.to_be_bytes();
     let packet = Opened { counter, status: 0, data: data.to_vec() };
-    scp80::seal(Head::Command(&header.to_bytes()), &packet, Protection::FULL, &keys())
+    scp80::seal(Head::Command(&header.to_bytes()), &packet, Protection::FULL, keys)
 }
 
 /// A response packet in a report: with its user data header.

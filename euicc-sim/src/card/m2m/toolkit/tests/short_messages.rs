@@ -10,7 +10,9 @@ use rsp::ota::sms::{
     Accepted, PacketKind, Reassembler, Reference, SmsDeliver, SmsSubmit, UserData, segments,
 };
 
-use super::phone::{Phone, header, opened, opened_packet, peer, sealed, without};
+use super::phone::{
+    Phone, header, opened, opened_packet, peer, sealed, sealed_under, triple_des_keys, without,
+};
 use crate::card::m2m::tests::bench::{Bench, FREE, SCP80, aid};
 
 /// GET DATA, extended card resources.
@@ -107,21 +109,23 @@ fn the_answer_is_secured_as_it_was_asked_for_and_only_given_when_it_was() {
     assert_eq!(opened(&phone.deliver(&packet)).status, ResponseStatus::CounterLow.code());
 }
 
+/// The status of a response packet that no key vouches for.
+fn in_clear(report: &[u8]) -> u8 {
+    let none = crypto::scp80::Protection { checksum: false, ciphered: false };
+    let tar = report[6..9].try_into().unwrap();
+    crypto::scp80::open(
+        crypto::scp80::Head::Response(&tar, &[2, 0x71, 0]),
+        &report[3..],
+        none,
+        &crypto::scp80::Keys { kic: [0; 16].into(), kid: [0; 16].into() },
+    )
+    .unwrap()
+    .status
+}
+
 #[test]
 fn every_refusal_has_its_status_and_changes_nothing() {
     let enable = script(&[&format!("80E28800153A03124F10{}", aid(FREE))]);
-    let plain = |report: &[u8]| {
-        let none = crypto::scp80::Protection { checksum: false, ciphered: false };
-        let tar = report[6..9].try_into().unwrap();
-        crypto::scp80::open(
-            crypto::scp80::Head::Response(&tar, &[2, 0x71, 0]),
-            &report[3..],
-            none,
-            &crypto::scp80::Keys { kic: [0; 16].into(), kid: [0; 16].into() },
-        )
-        .unwrap()
-        .status
-    };
     let spi = Spi::COMMAND_ANSWERED_IN_REPORT;
     let weak = [
         Spi { integrity: Integrity::None, ..spi },
@@ -145,7 +149,7 @@ fn every_refusal_has_its_status_and_changes_nothing() {
     let before = phone.bench.memory();
     for (header, expected) in cases {
         let packet = sealed(header, 50, &enable);
-        assert_eq!(plain(&phone.deliver(&packet)), expected.code(), "{header:?}");
+        assert_eq!(in_clear(&phone.deliver(&packet)), expected.code(), "{header:?}");
         assert!(phone.bench.memory() == before);
     }
 
@@ -170,6 +174,38 @@ fn every_refusal_has_its_status_and_changes_nothing() {
     assert_eq!(opened(&phone.deliver(&sealed(header(), end, &script(&[RESOURCES])))).status, 0);
     let blocked = opened(&phone.deliver(&sealed(header(), end, &enable)));
     assert_eq!(blocked.status, ResponseStatus::CounterBlocked.code());
+}
+
+/// SGP.02 section 2.4.3 has AES alone, however right a packet is under triple DES.
+#[test]
+fn a_packet_of_triple_des_is_not_carried_out() {
+    let enable = script(&[&format!("80E28800153A03124F10{}", aid(FREE))]);
+    let mut phone = Phone::settled();
+    let before = phone.bench.memory();
+    let next = counter(&phone) + 1;
+    for (algorithm, expected) in [
+        (0x5, ResponseStatus::UnidentifiedSecurityError),
+        (0x9, ResponseStatus::UnidentifiedSecurityError),
+        // Said to be of AES, it is one whose checksum is wrong.
+        (0x2, ResponseStatus::CheckFailed),
+    ] {
+        let key = KeyReference(SCP80 << 4 | algorithm);
+        let header = CommandHeader { kic: key, kid: key, ..header() };
+        // Filled to blocks of AES as well, so that nothing but the algorithm is in its way.
+        let data = [&enable[..], &[0; 16]].concat();
+        let packets = (0..16).map(|more| {
+            let data = &data[..enable.len() + more];
+            sealed_under(&triple_des_keys(), header, next, data)
+        });
+        let packet = packets.into_iter().find(|packet| (packet.len() - 10).is_multiple_of(16)).unwrap();
+        let report = phone.deliver(&packet);
+        let status = match expected {
+            ResponseStatus::CheckFailed => opened(&report).status,
+            _ => in_clear(&report),
+        };
+        assert_eq!(status, expected.code(), "{algorithm:X}");
+        assert!(phone.bench.memory() == before, "{algorithm:X}");
+    }
 }
 
 #[test]
