@@ -182,7 +182,10 @@ impl Stage {
             true => "fell back to the profile it left the factory with; the SM-SR knows".to_owned(),
             false => "the SM-SR has not heard of a fall-back".to_owned(),
         };
-        let story = self.story(&device, &eis, begun, as_expected, ending);
+        // The SM-SR tells the operator once it knows itself, so that may still be on its way.
+        let told = self.until_told(&device, "HandleProfileEnabledNotification").await;
+        let mut story = self.story(&device, &eis, begun, as_expected, ending);
+        story.notifications.splice(0..0, told);
         device.off().await;
         self.networks.set_coverage(plmn(LOCAL)?, true);
         Ok(story)
@@ -230,6 +233,25 @@ impl Stage {
                 "look at the timeline above",
             )
         })
+    }
+
+    /// What the operator is told of a device until this, or until it takes too long.
+    async fn until_told(&mut self, device: &Actor, notification: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        let told = async {
+            while let Some(heard) = self.heard.recv().await {
+                if heard.eid == device.eid {
+                    let is_it = heard.notification.ends_with(notification);
+                    all.push(heard.notification);
+                    if is_it {
+                        return;
+                    }
+                }
+            }
+        };
+        // Who is told nothing is shown by what is in the summary.
+        let _ = timeout(PATIENCE, told).await;
+        all
     }
 
     fn story(
