@@ -747,7 +747,7 @@ impl Bench {
     }
 
     /// How many short messages have come from the card since [`overheard`](Self::overheard) was asked last.
-    pub(crate) fn from_the_card(&self) -> usize {
+    pub(crate) fn received_from_card(&self) -> usize {
         let tap = self.parts.tap.lock().unwrap();
         tap.iter().filter(|heard| matches!(heard, Heard::FromCard(_))).count()
     }

@@ -20,7 +20,7 @@ fn the_walk_through_is_what_goes_over_the_wires() {
         let device = bench.device(501, Numbers::default()).await;
         let iccid = bench.stock(LOCAL, 1).await;
         // Its first notification, and that it has been confirmed.
-        while bench.from_the_card() < 2 {
+        while bench.received_from_card() < 2 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
