@@ -33,8 +33,9 @@ pub(super) struct Opened {
 /// A packet that may not.
 pub(super) struct Refused {
     pub(super) status: ResponseStatus,
+    /// Zero, unless the checksum vouches for it.
     pub(super) counter: Counter,
-    /// With which the answer is secured, where they are known.
+    /// With which the answer is secured: none, unless the packet was made with them.
     pub(super) keys: Option<Keys>,
 }
 
@@ -69,28 +70,26 @@ pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<
     }
     let set = key_set(context, header).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
     let keys = Keys::of(set).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
-    let refused = |status, counter, keys| Refused { status, counter, keys: Some(keys) };
-    let Some(plain) = decrypt(&keys.kic, packet.body) else {
-        return Err(refused(ResponseStatus::CipheringError, Counter::ZERO, keys));
-    };
-    let Some((counter, padding, found, data)) = take_apart(&plain, packet.check_length) else {
-        return Err(refused(ResponseStatus::CheckFailed, Counter::ZERO, keys));
-    };
+    // Who cannot make a checksum learns nothing of what the keys make of the octets.
+    let plain = decrypt(&keys.kic, packet.body).ok_or(bare(ResponseStatus::CipheringError))?;
+    let (counter, padding, found, data) =
+        take_apart(&plain, packet.check_length).ok_or(bare(ResponseStatus::CheckFailed))?;
     let clear = packet.octets.get(..packet.octets.len().saturating_sub(packet.body.len()));
     let expected = clear.map(|clear| mac(&keys.kid, &[clear, &counter.to_bytes(), &[padding], data]));
     if expected.is_none_or(|expected| !is_equal(&expected, found)) {
-        return Err(refused(ResponseStatus::CheckFailed, counter, keys));
+        return Err(bare(ResponseStatus::CheckFailed));
     }
+    let refused = |status, keys| Refused { status, counter, keys: Some(keys) };
     let length = data.len().checked_sub(usize::from(padding));
     let Some(data) = length.and_then(|length| data.get(..length)).filter(|_| usize::from(padding) < BLOCK)
     else {
-        return Err(refused(ResponseStatus::CipheringError, counter, keys));
+        return Err(refused(ResponseStatus::CipheringError, keys));
     };
     match counter_status(set.counter, counter, header.spi.counter) {
         ResponseStatus::Ok => {
             Ok(Opened { target, key_version: set.version, keys, counter, data: data.to_vec() })
         }
-        status => Err(refused(status, counter, keys)),
+        status => Err(refused(status, keys)),
     }
 }
 
