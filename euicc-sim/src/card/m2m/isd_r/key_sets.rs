@@ -72,7 +72,10 @@ pub(crate) fn put_key(
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     let mut answer = vec![*version];
-    (set.version, set.counter) = (*version, 0);
+    set.version = *version;
+    if are_those_of_packets_new(&set, &keys) {
+        set.counter = 0;
+    }
     for (key, check_value) in keys {
         answer.extend(check_value);
         set.put(key);
@@ -84,6 +87,16 @@ pub(crate) fn put_key(
         return Err(StatusWord::NOT_ENOUGH_MEMORY);
     }
     Ok((sets, answer))
+}
+
+/// Whether nothing that was secured with the set before stands under the new keys, so that its counter may begin anew: KIc
+/// and KID of SCP80, ENC and MAC of SCP03 are both others. A counter that began anew under keys that stay would let in
+/// again what has been used up.
+fn are_those_of_packets_new(set: &KeySet, new: &[(Key, Vec<u8>)]) -> bool {
+    [1, 2].into_iter().all(|id| {
+        let is_other = |key: &Key| set.key(id) != Some(key.value.expose());
+        new.iter().any(|(key, _)| key.id == id && is_other(key))
+    })
 }
 
 /// Type, wrapped key and check value, as often as there are keys.

@@ -44,21 +44,53 @@ fn keys_for_another_bearer_come_wrapped_with_those_of_the_session() {
 }
 
 #[test]
-fn keys_take_the_place_of_those_that_are_named_and_counters_begin_anew() {
+fn keys_take_the_place_of_those_that_are_named() {
     let mut bench = Bench::new();
-    bench.card.persistent.m2m.as_mut().unwrap().key_set_mut(SCP81).unwrap().counter = 7;
     let new = |value: u8| key("85", [value; 16], &DEK, false);
     // Not unasked.
     refuses(&mut bench, &put("00", "01", "40", &[new(0x77)]), "6985");
     bench.expect(&put("40", "01", "40", &[new(0x77)]), "409000");
     let set = bench.state().key_set(SCP81).unwrap();
-    assert_eq!((set.key(1), set.dek(), set.counter), (Some(&[0x77; 16][..]), Some(DEK_81), 0));
+    assert_eq!((set.key(1), set.dek()), (Some(&[0x77; 16][..]), Some(DEK_81)));
     // Under another version number.
     bench.expect(&put("40", "01", "43", &[new(0x78)]), "439000");
     assert!(bench.state().key_set(SCP81).is_none());
     bench.expect(&put("00", "01", "44", &[new(0x79)]), "449000");
     refuses(&mut bench, &put("43", "01", "44", &[new(0x78)]), "6985");
     refuses(&mut bench, &put("45", "01", "45", &[new(0x78)]), "6A88");
+}
+
+#[test]
+fn a_counter_begins_anew_only_with_both_keys_of_packets() {
+    let new = |value: u8| key("88", [value; 16], &DEK, true);
+    let (kic, kid) = (0x01, 0x02);
+    for (first, keys, expected) in [
+        ("01", vec![new(0x71)], 7),
+        ("02", vec![new(0x72)], 7),
+        ("03", vec![new(0x73)], 7),
+        ("82", vec![new(0x72), new(0x73)], 7),
+        // The same keys again would let in again what they have secured.
+        ("81", vec![new(kic), new(kid)], 7),
+        ("81", vec![new(0x71), new(kid)], 7),
+        ("81", vec![new(kic), new(0x72), new(0x73)], 7),
+        ("81", vec![new(0x71), new(0x72)], 0),
+        ("81", vec![new(0x71), new(0x72), new(0x73)], 0),
+    ] {
+        for version in ["01", "02"] {
+            let mut bench = Bench::new();
+            bench.card.persistent.m2m.as_mut().unwrap().key_set_mut(SCP80).unwrap().counter = 7;
+            let answer = bench.es5(&put("01", first, version, &keys));
+            assert!(answer.ends_with("9000"), "{answer}");
+            let set = bench.state().key_set(version.parse().unwrap()).unwrap();
+            assert_eq!(set.counter, expected, "{} keys from {first} as {version}", keys.len());
+        }
+    }
+    // A key that was missing is added to the two that stay.
+    let mut bench = Bench::new();
+    let set = bench.card.persistent.m2m.as_mut().unwrap().key_set_mut(SCP80).unwrap();
+    (set.counter, set.keys) = (7, set.keys.iter().filter(|key| key.id != 1).cloned().collect());
+    bench.expect(&put("00", "01", "01", &[key("88", [0x71; 16], &DEK, false)]), "019000");
+    assert_eq!(bench.state().key_set(SCP80).unwrap().counter, 7);
 }
 
 #[test]
