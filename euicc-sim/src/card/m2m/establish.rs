@@ -55,11 +55,7 @@ pub(crate) fn certificate(
     let owner = match isd_p {
         None => Owner::SmSr,
         Some(isd_p) => {
-            let state = context.persistent.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
-            // Who has installed a profile keeps it.
-            if state >= LifeCycle::Disabled {
-                return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
-            }
+            check_life_cycle(context, isd_p)?;
             Owner::SmDp
         }
     };
@@ -69,6 +65,14 @@ pub(crate) fn certificate(
     context.world.dice.fill(&mut challenge);
     let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };
     Ok((establishing, tlv_bytes(CHALLENGE_OR_RANDOM, &challenge)))
+}
+
+/// Who has installed a profile keeps it, also if it came between the two STORE DATA.
+fn check_life_cycle(context: &Context<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
+    match context.persistent.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)? {
+        LifeCycle::Selectable | LifeCycle::Personalised => Ok(()),
+        LifeCycle::Disabled | LifeCycle::Enabled => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
+    }
 }
 
 const CHALLENGE_OR_RANDOM: Tag = Tag(0x85);
@@ -229,6 +233,7 @@ impl<'a> Template<'a> {
         let (expected, octets, existing) = match isd_p {
             None => (Purpose::Scp80, 5, state.key_set(self.version)),
             Some(isd_p) => {
+                check_life_cycle(context, isd_p)?;
                 let isd_p = state.isd_p(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
                 (Purpose::Scp03, 3, isd_p.key_set(self.version))
             }

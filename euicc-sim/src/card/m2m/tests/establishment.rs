@@ -4,8 +4,9 @@ use crypto::{Curve, SecretKey};
 use rsp::ids::Aid;
 use rsp::ota::script::Chaining;
 
-use super::bench::{BOOTSTRAP, Bench, FREE, ISD_R, NEW, aid, lv};
-use super::oce::{Certificate, Plan, Point, SM_DP, SM_SR, ci, derive, establish};
+use super::bench::{BOOTSTRAP, Bench, FREE, ISD_R, NEW, aid, lv, package};
+use super::download::send;
+use super::oce::{Certificate, Plan, Point, SM_DP, SM_SR, ci, derive, establish, open, personalised};
 use crate::card::m2m::state::LifeCycle;
 
 /// A card with an ISD-P that has no keys yet.
@@ -286,6 +287,17 @@ fn an_isd_p_that_is_not_there_or_has_a_profile_gets_no_keys() {
     ] {
         bench.expect(&apdu, status);
     }
+    // Nor one that gets its profile between the two STORE DATA.
+    let keys = personalised(&mut bench, NEW);
+    let plan = Plan::for_isd_p(NEW);
+    let first = bench.apdus(ISD_R, Some(Chaining::First), &plan.first()).pop().unwrap();
+    let mut host = open(&mut bench, keys, NEW);
+    send(&mut bench, &mut host, NEW, &package(NEW, None), 1000);
+    assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Disabled));
+    let before = bench.memory();
+    let second = plan.second(&super::oce::challenge(&first).unwrap());
+    assert_eq!(bench.apdus(ISD_R, Some(Chaining::Last), &[second]), ["6985"]);
+    assert!(bench.memory() == before);
     // What is for the ISD-R is not for an ISD-P.
     let install = Plan::for_isd_p(FREE).first().remove(0);
     let enable = super::bench::store_data(&super::bench::naming("3A03", FREE));
