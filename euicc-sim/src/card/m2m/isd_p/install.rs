@@ -49,7 +49,7 @@ impl Loading {
         let taken = self.0.take(room, octets, |element| {
             is_complete |= matches!(element, ProfileElement::End(_));
             match element {
-                ProfileElement::Header(header) => is_new(context, &header.iccid),
+                ProfileElement::Header(header) => check_is_new(context, iccid_in_header(&header.iccid)?),
                 _ => Ok(()),
             }
         });
@@ -60,6 +60,8 @@ impl Loading {
         let loaded = std::mem::replace(&mut self.0, Arriving::new(context.description)).finish()?;
         loaded.check_room(room)?;
         let iccid = iccid_of(&loaded.content).ok_or_else(|| refusal("the ICCID is not one"))?;
+        // Another ISD-P may have got its profile since the header came.
+        check_is_new(context, iccid)?;
         let octets = usize::try_from(loaded.octets).unwrap_or(usize::MAX);
         let profile = of_package(isd_p.clone(), iccid, octets, loaded.content);
         context.persistent.to_mut().profiles.push(Arc::new(profile));
@@ -73,10 +75,13 @@ fn room_for(context: &Context<'_>, isd_p: &Aid) -> u32 {
     granted.unwrap_or_else(|| free_memory(context))
 }
 
+fn iccid_in_header(octets: &[u8]) -> Result<Iccid, package::Refusal> {
+    let iccid = <&[u8; 10]>::try_from(octets).ok().and_then(|iccid| Iccid::from_profile_header(iccid).ok());
+    iccid.ok_or_else(|| refusal("the ICCID is not one"))
+}
+
 /// No two profiles of a card have the same ICCID.
-fn is_new(context: &Context<'_>, iccid: &[u8]) -> Result<(), package::Refusal> {
-    let iccid = <&[u8; 10]>::try_from(iccid).ok().and_then(|iccid| Iccid::from_profile_header(iccid).ok());
-    let iccid = iccid.ok_or_else(|| refusal("the ICCID is not one"))?;
+fn check_is_new(context: &Context<'_>, iccid: Iccid) -> Result<(), package::Refusal> {
     match context.persistent.profiles.iter().any(|profile| profile.iccid() == iccid) {
         true => Err(refusal("the card has a profile with this ICCID")),
         false => Ok(()),

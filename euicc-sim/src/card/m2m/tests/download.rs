@@ -108,6 +108,30 @@ fn a_package_that_cannot_be_installed_leaves_an_isd_p_that_can_be_tried_again() 
 }
 
 #[test]
+fn of_two_downloads_with_one_iccid_the_first_to_end_is_installed() {
+    let goods = package(NEW, None);
+    let (beginning, end) = goods.split_at(goods.len() - 8);
+    let mut bench = Bench::new();
+    let mut hosts = [NEW, NEW + 1].map(|number| {
+        let keys = personalised(&mut bench, number);
+        open(&mut bench, keys, number)
+    });
+    // Both headers come while there is no such profile yet.
+    for (number, host) in [NEW, NEW + 1].into_iter().zip(&mut hosts) {
+        for segment in beginning.chunks(1000) {
+            let answer = tlvs(&mut bench, number, Some(Chaining::Following), &[host.segment(segment)]);
+            assert_eq!(answer, ["8600"]);
+        }
+    }
+    let [first, second] = &mut hosts;
+    assert_eq!(status(&send(&mut bench, second, NEW + 1, end, 8)), PeStatusCode::OK);
+    let before = bench.memory();
+    assert_eq!(status(&send(&mut bench, first, NEW, end, 8)), PeStatusCode::BAD_VALUES);
+    assert!(bench.memory() == before);
+    assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Personalised));
+}
+
+#[test]
 fn a_profile_takes_no_more_than_was_granted_and_no_more_than_there_is() {
     let goods = package(NEW, None);
     let mut bench = Bench::new();
