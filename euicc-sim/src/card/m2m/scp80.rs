@@ -154,8 +154,16 @@ pub(super) fn can_notify(context: &Context<'_>) -> bool {
 
 /// Where notifications go.
 fn notified(context: &Context<'_>) -> Option<Address> {
-    let sms = context.persistent.m2m.as_ref()?.addressing.sms.as_ref()?;
-    Address::from_value(sms).ok()
+    address(context.persistent.m2m.as_ref()?.addressing.sms.as_ref()?)
+}
+
+/// Whether a message can be sent to this address: type of number, and digits.
+pub(super) fn is_address(octets: &[u8]) -> bool {
+    address(octets).is_some()
+}
+
+fn address(octets: &[u8]) -> Option<Address> {
+    Address::from_value(octets).ok().filter(|address| !address.digits().is_empty())
 }
 
 /// Sends a notification to the SM-SR: a command packet of the ISD-R's. `false` when there is no way to.

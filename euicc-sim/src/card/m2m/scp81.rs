@@ -23,6 +23,8 @@ use super::{script, state};
 use connection::{Connection, Lost};
 use parameters::Parameters;
 
+pub(super) use parameters::{is_resolution, is_session};
+
 /// How far the agent is.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Agent {

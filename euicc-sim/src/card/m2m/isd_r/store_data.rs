@@ -7,7 +7,7 @@ use rsp::ids::Aid;
 use super::{Work, profile_state};
 use crate::card::apdu::Command;
 use crate::card::context::Context;
-use crate::card::m2m::{establish, notification};
+use crate::card::m2m::{establish, notification, scp80, scp81};
 use crate::card::status_word::StatusWord;
 
 pub(in super::super) const STORE_DATA: u8 = 0xE2;
@@ -183,7 +183,8 @@ fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
     }
 }
 
-/// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. What is not named stays as it is.
+/// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. What is not named stays as it is; what the card could not
+/// use is refused, for a card that cannot find its SM-SR is lost.
 fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), StatusWord> {
     const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
     let Some((addressing::PARAMETERS, parameters)) = tlv::split(contents) else { return Err(WRONG) };
@@ -194,11 +195,10 @@ fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), S
     }
     for element in elements {
         match tlv::split(element).ok_or(WRONG)? {
-            // Type of number, and at least one octet of digits.
-            (addressing::SMS, address) if address.len() > 1 => new.sms = Some(address.into()),
-            (addressing::HTTPS, session) if tlv::each(session).is_ok() => new.https = Some(session.into()),
-            (addressing::DNS, resolution) if tlv::each(resolution).is_ok() => {
-                new.dns = Some(resolution.into())
+            (addressing::SMS, address) if scp80::is_address(address) => new.sms = Some(address.into()),
+            (addressing::HTTPS, session) if scp81::is_session(session) => new.https = Some(session.into()),
+            (addressing::DNS, resolution) if scp81::is_resolution(resolution) => {
+                new.dns = Some(resolution.into());
             }
             _ => return Err(WRONG),
         }

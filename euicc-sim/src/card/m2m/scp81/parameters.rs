@@ -2,7 +2,7 @@
 //! the connectivity parameters of the enabled profile. GlobalPlatform Amendment B section 3.8, SGP.02 section 2.4.4.
 
 use profile::SecretOctets;
-use rsp::der::{DecodeError, tlv};
+use rsp::der::{DecodeError, Tag, tlv, tlv_bytes};
 use rsp::ota::cat::{Bearer, ChannelParameters};
 use rsp::ota::octets::Octets;
 use rsp::ota::trigger::{SessionParameters, SessionTrigger};
@@ -78,13 +78,29 @@ impl Parameters {
     }
 }
 
-/// As the trigger has them, with or without tag 83.
+const TRIGGER: Tag = Tag(0x81);
+const SESSION: Tag = Tag(0x83);
+const RESOLUTION: Tag = Tag(0xB3);
+
+/// As the trigger has them in its 81, or what is in the 83 there.
 fn stored_parameters(contents: &[u8]) -> Option<SessionParameters> {
-    const SESSION: rsp::der::Tag = rsp::der::Tag(0x83);
-    match tlv::split(contents) {
-        Some((SESSION, contents)) => SessionParameters::parse(contents).ok(),
-        _ => SessionParameters::parse(contents).ok(),
-    }
+    let parameters = match tlv::split(tlv::each(contents).ok()?.first()?)? {
+        (SESSION, _) => SessionTrigger::parse(&tlv_bytes(TRIGGER, contents)).ok()?.session?,
+        _ => SessionParameters::parse(contents).ok()?,
+    };
+    let uri = parameters.http.as_ref().and_then(|http| http.uri.as_deref());
+    uri.is_none_or(is_request_target).then_some(parameters)
+}
+
+/// Whether the card can take what it needs for a session from this, when it stores it.
+pub(in super::super) fn is_session(contents: &[u8]) -> bool {
+    stored_parameters(contents).is_some()
+}
+
+/// Whether this says how a name is resolved: the contents of B3.
+pub(in super::super) fn is_resolution(contents: &[u8]) -> bool {
+    let trigger = tlv_bytes(TRIGGER, &tlv_bytes(RESOLUTION, contents));
+    SessionTrigger::parse(&trigger).is_ok_and(|trigger| trigger.dns.is_some())
 }
 
 /// Key identifier of the first key of a set.
@@ -115,7 +131,7 @@ fn channel(context: &Context<'_>, said: [&SessionParameters; 2]) -> ChannelParam
 
 /// HTTPS parameters of the enabled profile. That A1 is HTTPS and A2 CAT_TP is from one source.
 fn connectivity(context: &Context<'_>) -> Option<ChannelParameters> {
-    const HTTPS: rsp::der::Tag = rsp::der::Tag(0xA1);
+    const HTTPS: Tag = Tag(0xA1);
     let parameters = state::connectivity(context, context.persistent.enabled.as_ref()?)?;
     let (_, https) = tlv::split(tlv::find(&parameters, HTTPS).ok()??)?;
     ChannelParameters::parse(Octets::new(https)).ok()

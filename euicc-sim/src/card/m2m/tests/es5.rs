@@ -403,6 +403,22 @@ fn addressing_parameters_change_as_far_as_they_are_named() {
         ("3A07 05 A303 820183", "6A80"),
         ("3A07 06 A304 8F021122", "6A80"),
         ("3A07 05 A403 810291", "6A80"),
+        // A number that is none: more than 20 digits, what fills in the midst of it. A type alone has no digits.
+        ("3A07 10 A30E 810C 91 1122334455667788990011", "6A80"),
+        ("3A07 09 A307 8105 91 11F23344", "6A80"),
+        ("3A07 06 A304 810291FF", "6A80"),
+        // A session without anything, whose connection is none, whose key is cut short, whose URI is empty or has a space.
+        ("3A07 04 A302 8200", "6A80"),
+        ("3A07 0A A308 8206 8304 84023501", "6A80"),
+        ("3A07 0A A308 8206 8304 85020441", "6A80"),
+        ("3A07 0A A308 8206 8304 89028C00", "6A80"),
+        ("3A07 0D A30B 8209 8307 89058C03 2F2041", "6A80"),
+        // The same without its 83.
+        ("3A07 08 A306 8204 85020441", "6A80"),
+        // A name that is none, or is not there.
+        ("3A07 04 A302 8300", "6A80"),
+        ("3A07 07 A305 8303 D601FF", "6A80"),
+        ("3A07 06 A304 8302 FA00", "6A80"),
         // Octets after the group.
         ("3A07 0B A309 81 07 91112233445566 00", "6A80"),
     ] {
