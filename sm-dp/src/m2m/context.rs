@@ -43,10 +43,16 @@ impl Context<'_, '_> {
 
     /// That the caller of a function of ES2 is an operator.
     pub(crate) async fn must_be_operator(&mut self, id: &Oid) -> soap::Decision<()> {
-        match self.tx.get(&OPERATORS, &id.to_string()).await? {
-            Some(_) => Ok(()),
-            None => Err(Status::RequesterNotAllowed.because("the caller is no operator").about(id).into()),
+        let key = id.to_string();
+        if self.tx.get(&OPERATORS, &key).await?.is_some() {
+            return Ok(());
         }
+        Err(match self.tx.get(&SM_SRS, &key).await? {
+            Some(_) => Status::RequesterNotAllowed.because("the caller is no operator"),
+            None => Status::RequesterUnknown.because("the caller is not known here"),
+        }
+        .about(id)
+        .into())
     }
 
     /// Asks an SM-SR; the answer moves the procedure on.

@@ -3,10 +3,12 @@
 //! The EIS is what an SM-SR says. What it cannot make up is what the EUM has signed: who the card is and with which key it
 //! agrees on others.
 
-use certs::Certificate;
-use crypto::{Curve, PublicKey, Signature};
+use certs::{
+    Certificate,
+    m2m::{CardCertificateError, check_ecasd},
+};
+use crypto::Curve;
 use rsp::{
-    der::{Tag, tlv},
     ids::{Eid, Oid},
     sgp02::{
         eis::{Eis, SdRole},
@@ -46,7 +48,7 @@ pub(crate) fn check(
         )));
     }
     let eum = eum_of(context.credentials, eis, eid, context.now)?;
-    ecasd_key(eis, eid, eum.public_key(), context.now)
+    ecasd_key(context.credentials, eis, eid, &eum, context.now)
 }
 
 /// The EUM that has signed the EIS, with a certificate below a CI that is trusted.
@@ -75,89 +77,32 @@ fn eum_of(credentials: &Credentials, eis: &Eis, eid: Eid, now: Timestamp) -> Res
     Err(Status::EumVerificationFailed.because(why).about(eid))
 }
 
-/// The key in CERT.ECASD.ECKA, which the EUM has signed too.
-fn ecasd_key(eis: &Eis, eid: Eid, eum: &PublicKey, now: Timestamp) -> Result<Vec<u8>, Refusal> {
-    let no = |why: String| Status::EcasdCertificateVerificationFailed.because(why).about(eid);
+/// The key in CERT.ECASD.ECKA, which the EUM has signed too. One-time keys here are on NIST P-256, as it has to be.
+fn ecasd_key(
+    credentials: &Credentials,
+    eis: &Eis,
+    eid: Eid,
+    eum: &Certificate,
+    now: Timestamp,
+) -> Result<Vec<u8>, Refusal> {
     let ecasd = &eis.eum_signed_info.ecasd;
+    let mut why = Status::EisInvalid.because("the EIS has no certificate of the ECASD");
     if ecasd.role != SdRole::Ecasd {
-        return Err(no("the security domain of the EIS that should be the ECASD is another".to_owned()));
+        return Err(why.about(eid));
     }
-    let certificates = ecasd.keyset.iter().flat_map(|keyset| &keyset.certificate);
-    let mut why = "the EIS has no certificate of the ECASD".to_owned();
-    for certificate in certificates {
-        match CardCertificate::read(&certificate.value.0).and_then(|it| it.check(eid, eum, now)) {
-            Ok(key) => return Ok(key),
-            Err(error) => why = error.to_owned(),
-        }
+    for certificate in ecasd.keyset.iter().flat_map(|keyset| &keyset.certificate) {
+        let eums = std::slice::from_ref(eum);
+        why = match check_ecasd(credentials.anchors(), certificate.value.as_slice(), eid, eums, now) {
+            Ok(ecasd) if ecasd.public_key.curve() == Curve::P256 => {
+                return Ok(ecasd.public_key.to_sec1().to_vec());
+            }
+            Ok(_) => Status::EcasdCertificateVerificationFailed
+                .because("the key of the ECASD is not one on NIST P-256"),
+            Err(e @ CardCertificateError::Expired(_)) => {
+                Status::EcasdCertificateExpired.because(e.to_string())
+            }
+            Err(e) => Status::EcasdCertificateVerificationFailed.because(e.to_string()),
+        };
     }
-    Err(no(why))
-}
-
-/// A certificate of GlobalPlatform's form: SGP.02 section 4.1.3.1, table 77.
-struct CardCertificate<'a> {
-    /// 93 to 7F49, as they came.
-    signed: &'a [u8],
-    subject: &'a [u8],
-    expires: &'a [u8],
-    point: &'a [u8],
-    signature: &'a [u8],
-}
-
-const CERTIFICATE: Tag = Tag(0x7F21);
-const SUBJECT: Tag = Tag(0x5F20);
-const EXPIRES: Tag = Tag(0x5F24);
-const PUBLIC_KEY: Tag = Tag(0x7F49);
-const POINT: Tag = Tag(0xB0);
-const CURVE: Tag = Tag(0xF0);
-const SIGNATURE: Tag = Tag(0x5F37);
-/// The one octet that says P-256.
-const P256: [u8; 1] = [0x00];
-
-impl<'a> CardCertificate<'a> {
-    fn read(octets: &'a [u8]) -> Result<Self, &'static str> {
-        let Some((CERTIFICATE, contents)) = tlv::split(octets) else {
-            return Err("what should be the certificate of the ECASD is not tag 7F21");
-        };
-        let broken = "the certificate of the ECASD is no sequence of TLVs";
-        let elements = tlv::each(contents).map_err(|_| broken)?;
-        let last = elements.last().ok_or(broken)?;
-        let signed = contents.get(..contents.len().saturating_sub(last.len())).ok_or(broken)?;
-        let find = |wanted: Tag| {
-            let mut all = elements.iter().filter_map(|element| tlv::split(element));
-            all.find(|(tag, _)| *tag == wanted).map(|(_, contents)| contents)
-        };
-        let Some((SIGNATURE, signature)) = tlv::split(last) else {
-            return Err("the certificate of the ECASD does not end with its signature");
-        };
-        let key = find(PUBLIC_KEY).ok_or("the certificate of the ECASD has no key")?;
-        let parts = tlv::each(key).map_err(|_| broken)?;
-        let parts: Vec<_> = parts.into_iter().filter_map(tlv::split).collect();
-        let point = match parts.as_slice() {
-            [(POINT, point), (CURVE, curve)] if *curve == P256 => *point,
-            [(POINT, point)] => *point,
-            _ => return Err("the key of the ECASD is not one on NIST P-256"),
-        };
-        let subject = find(SUBJECT).ok_or("the certificate of the ECASD has no subject")?;
-        let expires = find(EXPIRES).ok_or("the certificate of the ECASD has no end")?;
-        Ok(Self { signed, subject, expires, point, signature })
-    }
-
-    fn check(self, eid: Eid, eum: &PublicKey, now: Timestamp) -> Result<Vec<u8>, &'static str> {
-        if self.subject != eid.0 {
-            return Err("the certificate is another ECASD's");
-        }
-        // BCD yyyymmdd sorts as it is read; the last day counts.
-        let today: String = now.to_string().chars().filter(char::is_ascii_digit).take(8).collect();
-        if hex::encode(self.expires) < today {
-            return Err("the certificate of the ECASD has expired");
-        }
-        let signature = Signature::from_slice(self.signature)
-            .map_err(|_| "the signature in the certificate of the ECASD is none")?;
-        if eum.verify(self.signed, &signature).is_err() {
-            return Err("the certificate of the ECASD is not signed by the EUM");
-        }
-        PublicKey::from_sec1(Curve::P256, self.point)
-            .map(|key| key.to_sec1().to_vec())
-            .map_err(|_| "the key of the ECASD is no point of its curve")
-    }
+    Err(why.about(eid))
 }
