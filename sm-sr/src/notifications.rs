@@ -42,7 +42,8 @@ enum Way {
     Es3(Peer),
 }
 
-/// Tells the profile's operator, unless it (or its SM-DP, which will tell it) is the one who asked.
+/// Tells the profile's operator, unless it (or its SM-DP, which will tell it) has the answer to what it asked about this
+/// profile.
 pub(crate) async fn tell_owner(
     context: &mut Context<'_, '_>,
     eid: Eid,

@@ -13,7 +13,7 @@ use rsp_server::soap::No;
 use world::Fault;
 
 use super::{
-    Asker, Operation, Started, ToCard,
+    Operation, Started, ToCard,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check, one,
@@ -66,14 +66,8 @@ pub(super) async fn fallback_answered(
         }
     }
     for (profile, news) in changed {
-        notifications::tell_owner(
-            context,
-            operation.eid,
-            &profile,
-            news,
-            operation.asker.as_ref().map(Asker::by),
-        )
-        .await?;
+        let by = operation.answers_for(&profile);
+        notifications::tell_owner(context, operation.eid, &profile, news, by).await?;
     }
     Ok(Outcome::done().with_data(data))
 }
@@ -118,12 +112,12 @@ pub(super) async fn emergency_answered(
         return Ok(Outcome::refused(refusal).with_data(data));
     }
     let before = card.emergency.replace(iccid);
-    let asker = operation.asker.as_ref().map(Asker::by);
     for (iccid, news) in
         [(before, News::EmergencyProfileAttributeUnset), (Some(iccid), News::EmergencyProfileAttributeSet)]
     {
         if let Some(profile) = iccid.and_then(|iccid| card.profile(iccid)).cloned() {
-            notifications::tell_owner(context, operation.eid, &profile, news, asker).await?;
+            let by = operation.answers_for(&profile);
+            notifications::tell_owner(context, operation.eid, &profile, news, by).await?;
         }
     }
     Ok(Outcome::done().with_data(data))

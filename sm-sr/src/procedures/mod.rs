@@ -26,7 +26,11 @@ use std::time::Duration;
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
     ota::script::Script,
-    sgp02::{BaseRequest, Octets, eis::OperationType, es5::DeleteToken},
+    sgp02::{
+        BaseRequest, Octets,
+        eis::{OperationType, ProfileInfo},
+        es5::DeleteToken,
+    },
     time::Timestamp,
 };
 use rsp_server::soap::{Answer, Call, Decision, Ticket};
@@ -349,6 +353,14 @@ impl Operation {
     /// Who asked; nobody for what the SM-SR does of its own accord.
     pub(crate) fn asker_id(&self) -> Option<&Oid> {
         self.asker.as_ref().map(Asker::id)
+    }
+
+    /// Who learns from the answer what becomes of this profile: over ES4 the operator, of every profile of its own; over ES3
+    /// the SM-DP, of the one that it has asked about. Others that it has put on the card may be another operator's.
+    pub(crate) fn answers_for(&self, profile: &ProfileInfo) -> Option<By<'_>> {
+        let asker = self.asker.as_ref()?;
+        let is_told = asker.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
+        is_told.then(|| asker.by())
     }
 
     fn deadline(&self) -> Deadline {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    Asker, AtCard, Function, Operation, Started, Step, ToCard,
+    AtCard, Function, Operation, Started, Step, ToCard,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check, one,
@@ -238,8 +238,8 @@ pub(super) async fn confirmed(
     let entered = card.profile_in(&switching.expected).cloned();
     for (profile, news) in [(left, News::Disabled), (entered, News::Enabled)] {
         if let Some(profile) = profile {
-            let asker = operation.asker.as_ref().map(Asker::by);
-            notifications::tell_owner(context, operation.eid, &profile, news, asker).await?;
+            let by = operation.answers_for(&profile);
+            notifications::tell_owner(context, operation.eid, &profile, news, by).await?;
         }
     }
     end(context, card, operation, Outcome::done().with_data(data.unwrap_or_default())).await
