@@ -176,10 +176,8 @@ pub(super) fn send_notification(context: &mut Context<'_>, notification: &[u8]) 
 
 /// Which application of this card a TAR names.
 fn target(context: &Context<'_>, tar: Tar) -> Option<Aid> {
-    let isd_r = Aid(Aid::ISD_R.to_vec());
-    if Tar::of_aid(&Aid::ISD_R) == Some(tar) {
-        return Some(isd_r);
-    }
+    let of_card = [Aid::ISD_R, Aid::ECASD].map(|aid| Aid(aid.to_vec()));
     let m2m = context.persistent.m2m.as_ref()?;
-    m2m.isd_ps.iter().map(|isd_p| &isd_p.aid).find(|aid| Tar::of_aid(&aid.0) == Some(tar)).cloned()
+    let all = of_card.iter().chain(m2m.isd_ps.iter().map(|isd_p| &isd_p.aid));
+    all.into_iter().find(|aid| Tar::of_aid(&aid.0) == Some(tar)).cloned()
 }
