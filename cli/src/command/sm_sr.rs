@@ -1,11 +1,14 @@
 //! `landfall sm-sr`: an SM-SR for M2M devices on its own.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use net::{SqliteRecords, smpp::EsmeSettings};
 use rsp::ids::Eid;
-use sm_sr::records::{AUDIT, CARDS, Card, OPERATIONS, PEERS};
+use sm_sr::{
+    es5::Es5Config,
+    records::{AUDIT, CARDS, Card, OPERATIONS, PEERS},
+};
 use world::{Fault, PhoneNumber, Tx};
 
 use crate::{
@@ -50,9 +53,13 @@ struct Serve {
     /// A further name in its certificate; may be repeated
     #[arg(long = "also-known-as", value_name = "NAME")]
     names: Vec<String>,
-    /// Where cards open their HTTPS sessions
+    /// Where cards open their HTTPS sessions, or none: everything goes by short messages then
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8446")]
     cards: String,
+    /// How many seconds a card has to answer a short message at first; twice as many to open a session, four times as many
+    /// to run a script there
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    answer_within: u64,
     /// The number to which cards write
     #[arg(long, value_name = "DIGITS", default_value = "+447700900001")]
     number: String,
@@ -115,30 +122,48 @@ impl Serve {
             remark("no message centre (--smsc): no card is reached before it comes by itself");
         }
         let names = crate::pki::names_of(&self.listen, &self.names)?;
+        let cards = match self.cards.as_str() {
+            "none" => None,
+            address => Some(net::listen(address).await?),
+        };
         let party = m2m::start(m2m::Setup {
             pki: &pki,
             name,
             listener: net::listen(&self.listen).await?,
             names: &names,
-            cards: net::listen(&self.cards).await?,
-            number,
+            cards,
+            number: number.clone(),
             centre,
             records,
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
-            patience: None,
+            patience: Some(patience(number, self.answer_within)),
         })?;
         let mut all = self.peers;
         if let Some(file) = &self.file {
             all.extend(peers::read(file)?);
         }
         peers::introduce(&party.server, &pki, &all).await?;
-        remark(&format!("cards at {} (HTTPS with their pre-shared keys)", party.card_side.https));
+        match party.card_side.https {
+            Some(https) => remark(&format!("cards at {https} (HTTPS with their pre-shared keys)")),
+            None => remark("no door for cards (--cards none): they are reached by short messages alone"),
+        }
         remark(&format!("SM-SR {} at {} (ES1, ES3, ES4 and ES7); Ctrl-C stops it", party.id, party.address));
         super::sm_dp::stop_signal().await;
         party.stop().await;
         Ok(())
+    }
+}
+
+/// How patient it is with cards.
+fn patience(number: PhoneNumber, answer_within: u64) -> Es5Config {
+    let seconds = |times: u64| Duration::from_secs(answer_within.saturating_mul(times));
+    Es5Config {
+        answer_within: seconds(1),
+        session_within: seconds(2),
+        script_within: seconds(4),
+        ..Es5Config::at(number)
     }
 }
 

@@ -7,6 +7,7 @@ use euicc_sim::card::{
     m2m::{
         Addressing, FactoryProfile, M2mDescription,
         keys::{Key as CardKey, KeyKind, KeySet},
+        toolkit::Numbers,
     },
 };
 use profile::{Capabilities, InstalledProfile, Package};
@@ -46,8 +47,8 @@ const ECASD_KEY_VERSION: u8 = 0x74;
 pub struct CardSide {
     /// The number to which cards write.
     pub number: PhoneNumber,
-    /// Where its door for HTTPS is.
-    pub https: SocketAddr,
+    /// Where its door for HTTPS is, if it has one.
+    pub https: Option<SocketAddr>,
     /// The path there.
     pub path: String,
 }
@@ -114,6 +115,19 @@ pub fn card_with(pki: &Pki, eid: Eid, package: &[u8], sm_sr: &CardSide) -> Resul
     Ok(CardDescription { m2m: Some(Box::new(m2m)), ..CardDescription::default_for(eid, &[]) })
 }
 
+/// Of a card that does not wait long: seconds, where one in the field waits minutes.
+pub fn impatient() -> Numbers {
+    Numbers {
+        poll_seconds: 1,
+        attach_seconds: 5,
+        loss_seconds: 4,
+        confirmation_seconds: 10,
+        notification_retry_seconds: 2,
+        session_retry_seconds: 1,
+        ..Numbers::default()
+    }
+}
+
 /// Identification numbers of the ISD-R, which take part in key establishment only where that is asked for.
 const SIN: &[u8] = b"LNDF";
 const SDIN: &[u8] = &[0x01];
@@ -122,33 +136,32 @@ const SDIN: &[u8] = &[0x01];
 const INTERNATIONAL: u8 = 0x91;
 
 impl CardSide {
-    /// How a card opens its session.
-    pub fn session(&self) -> SessionParameters {
-        SessionParameters {
+    /// How a card opens its session, if it can.
+    pub fn session(&self) -> Option<SessionParameters> {
+        self.https.map(|https| SessionParameters {
             connection: Some(ChannelParameters {
                 transport: Some(TransportLevel {
                     protocol: TransportProtocol::TcpClient,
-                    port: self.https.port(),
+                    port: https.port(),
                 }),
-                destination: Some(self.https.ip()),
+                destination: Some(https.ip()),
                 ..ChannelParameters::default()
             }),
             http: Some(HttpParameters {
-                host: Some(self.https.to_string()),
+                host: Some(https.to_string()),
                 agent_id: None,
                 uri: Some(self.path.clone()),
             }),
             ..SessionParameters::default()
-        }
+        })
     }
 }
 
 /// Where the card finds its first SM-SR.
 fn addressing(sm_sr: &CardSide) -> Addressing {
-    let session = sm_sr.session();
     Addressing {
         sms: Address::new(INTERNATIONAL, sm_sr.number.digits()).map(|number| number.value().into()),
-        https: Some(session.to_bytes().into()),
+        https: sm_sr.session().map(|session| session.to_bytes().into()),
         dns: None,
     }
 }

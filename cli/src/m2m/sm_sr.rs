@@ -44,8 +44,8 @@ pub struct Setup<'a> {
     pub listener: TcpListener,
     /// The names in its certificate.
     pub names: &'a [ServerName],
-    /// Where cards come in.
-    pub cards: TcpListener,
+    /// Where cards come in over HTTPS; without it they are reached by short messages alone.
+    pub cards: Option<TcpListener>,
     /// The number to which cards write.
     pub number: PhoneNumber,
     /// Its account at a message centre, if there is one.
@@ -73,7 +73,7 @@ pub struct Party {
     /// Where cards come in, and to which number they write.
     pub card_side: CardSide,
     soap: Running,
-    cards: Door,
+    cards: Option<Door>,
     /// Sends until it is dropped.
     _writer: Option<Arc<Esme>>,
     _delivery: Delivery,
@@ -118,7 +118,9 @@ impl Party {
     /// Lets the requests under way finish, then stops.
     pub async fn stop(self) {
         self.soap.stop().await;
-        self.cards.stop().await;
+        if let Some(cards) = self.cards {
+            cards.stop().await;
+        }
     }
 }
 
@@ -140,15 +142,18 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
         Fault::caused_by(e, "the SM-SR trusts no CI", "make a PKI with `landfall certs init`")
     })?;
     let address = local_address(&listener)?;
-    let https = local_address(&cards)?;
+    let https = cards.as_ref().map(local_address).transpose()?;
     let mut config = Config::new(name, own.oid.clone());
     let card_side = CardSide { number: number.clone(), https, path: CARD_PATH.to_owned() };
-    config.card_address =
-        CardAddress { sms: Some(number.digits().to_owned()), https: Some(card_side.session()) };
-    let es5 = Es5Config {
-        https: Some(HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() }),
-        ..patience.unwrap_or_else(|| Es5Config::at(number))
-    };
+    config.card_address = CardAddress { sms: Some(number.digits().to_owned()), https: card_side.session() };
+    let mut es5 = patience.unwrap_or_else(|| Es5Config::at(number));
+    match &cards {
+        Some(_) => {
+            es5.https = Some(HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() });
+        }
+        // Where nothing else can ever be had, a download goes by as many messages as a packet can have.
+        None => es5.most_messages = usize::from(u8::MAX),
+    }
     let credentials = Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key.clone());
     let records = Arc::new(SqliteRecords::open(records.to_path_buf())?);
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
@@ -179,7 +184,7 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     let server_tls =
         ServerTls::new(&identity(&own.tls), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(&world.clock))?;
     let soap = Running::serve(listener, Some(server_tls), server.link())?;
-    let cards = Door::open(cards, server.engine().clone());
+    let cards = cards.map(|cards| Door::open(cards, server.engine().clone()));
     Ok(Party { server, id: own.oid, address, card_side, soap, cards, _writer: writer, _delivery: delivery })
 }
 

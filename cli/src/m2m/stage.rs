@@ -13,7 +13,7 @@ use ::sm_dp::{ProfileOptions, SmDp, SmDpPlus};
 use ::sm_sr::{es5::Es5Config, records::PeerRole};
 use certs::Pki;
 use euicc_sim::{
-    card::{Card, m2m::toolkit::Numbers},
+    card::Card,
     device::{Modem, Online, OnlineHandle, OnlineSettings, Slot, Teller},
     network::{
         EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, Smsc, SmscSettings,
@@ -172,7 +172,7 @@ impl Stage {
                 name,
                 listener: net::listen(ANY).await?,
                 names: &names,
-                cards: net::listen(ANY).await?,
+                cards: Some(net::listen(ANY).await?),
                 number: telephone(own)?,
                 centre: Some(EsmeSettings {
                     address: centre.to_string(),
@@ -375,7 +375,7 @@ impl Stage {
         let sm_sr = self.sm_srs.first().ok_or_else(nobody)?;
         let mut description = factory::card(&self.pki, eid, &first, &sm_sr.card_side)?;
         if let Some(m2m) = description.m2m.as_mut() {
-            m2m.toolkit = impatient();
+            m2m.toolkit = factory::impatient();
         }
         let eis = factory::eis(&self.pki, eid, &first, &sm_sr.id, None, self.world.now())?;
         let registered = self
@@ -458,19 +458,6 @@ fn patience(number: PhoneNumber) -> Es5Config {
         session_within: Duration::from_secs(5),
         script_within: Duration::from_secs(10),
         ..Es5Config::at(number)
-    }
-}
-
-/// The same for the card.
-fn impatient() -> Numbers {
-    Numbers {
-        poll_seconds: 1,
-        attach_seconds: 5,
-        loss_seconds: 4,
-        confirmation_seconds: 10,
-        notification_retry_seconds: 2,
-        session_retry_seconds: 1,
-        ..Numbers::default()
     }
 }
 

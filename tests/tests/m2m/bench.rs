@@ -705,7 +705,7 @@ impl Bench {
         let first = FirstProfile { package, operator: self.operator.id().clone(), msisdn };
         let side = CardSide {
             number: number("+447700900001"),
-            https: self.parts.door.unwrap_or_else(|| ([127, 0, 0, 1], 9).into()),
+            https: Some(self.parts.door.unwrap_or_else(|| ([127, 0, 0, 1], 9).into())),
             path: "/es5".to_owned(),
         };
         let mut description = factory::card(&self.parts.pki, eid, &first, &side).unwrap();

@@ -37,14 +37,18 @@ pub(super) struct Options {
     channels_to: Vec<(String, String)>,
     /// The card of this process is an M2M eUICC that left the factory with this profile (TCA package, DER), as `landfall
     /// eum register` tells the SM-SR
-    #[arg(long, value_name = "FILE", requires_all = ["sm_sr_number", "sm_sr_cards"])]
+    #[arg(long, value_name = "FILE", requires = "sm_sr_number")]
     first_profile: Option<std::path::PathBuf>,
     /// The number of its first SM-SR
     #[arg(long, value_name = "NUMBER")]
     sm_sr_number: Option<world::PhoneNumber>,
-    /// Where its first SM-SR takes cards over HTTPS
-    #[arg(long, value_name = "IP:PORT")]
+    /// Where its first SM-SR takes cards over HTTPS; without it the card opens no sessions
+    #[arg(long, value_name = "IP:PORT", requires = "first_profile")]
     sm_sr_cards: Option<std::net::SocketAddr>,
+    /// That card waits seconds where one in the field waits minutes: for its network, for confirmations, before it tries
+    /// again
+    #[arg(long, requires = "first_profile")]
+    impatient: bool,
 }
 
 impl Options {
@@ -56,15 +60,17 @@ impl Options {
         eid: Option<rsp::ids::Eid>,
         world: &world::World,
     ) -> Result<Option<(BoxCardDoor, String)>, Fault> {
-        let (Some(file), Some(number), Some(https)) =
-            (&self.first_profile, &self.sm_sr_number, self.sm_sr_cards)
-        else {
+        let (Some(file), Some(number)) = (&self.first_profile, &self.sm_sr_number) else {
             return Ok(None);
         };
         let eid = eid.map_or_else(|| parties::default_eid(pki), Ok)?;
         let package = crate::command::sm_dp::read(file)?;
+        let https = self.sm_sr_cards;
         let side = CardSide { number: number.clone(), https, path: CARD_PATH.to_owned() };
-        let description = factory::card_with(pki, eid, &package, &side)?;
+        let mut description = factory::card_with(pki, eid, &package, &side)?;
+        if let Some(m2m) = description.m2m.as_mut().filter(|_| self.impatient) {
+            m2m.toolkit = factory::impatient();
+        }
         let memory = FileMemory::open(parties::card_path(&settings.data_dir, eid))?;
         let card = Card::open(description, memory, world.clone())?;
         Ok(Some((BoxCardDoor::new(card), eid.to_string())))
