@@ -1,0 +1,225 @@
+//! Who there is, where, and the processes.
+
+use std::{net::TcpListener, path::Path, process::Command};
+
+use certs::{Pki, m2m::Owner};
+use cli::subscription::Subscription;
+use rsp::ids::{Eid, Oid};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::{Running, landfall, succeed};
+
+/// A port that is free now. Parties name each other before they run, so each must know its own beforehand.
+pub(crate) fn free() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Where the first profiles are at home, and the others.
+pub(crate) const HOME: &str = "234-99";
+pub(crate) const LOCAL: &str = "724-99";
+
+/// A party that others ask.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) name: String,
+    pub(crate) id: Oid,
+    pub(crate) at: String,
+}
+
+/// A profile package, and the number that its subscriber has.
+pub(crate) struct Profile {
+    pub(crate) file: String,
+    pub(crate) iccid: String,
+    pub(crate) imsi: String,
+    pub(crate) number: String,
+}
+
+impl Profile {
+    /// With these rules in its header, if any.
+    fn write(folder: &Path, home: &str, number: u64, pol1: Option<u8>) -> Self {
+        let octets = cli::demo::own_package(home, number, home).unwrap();
+        let mut package = profile::Package::decode(&octets).unwrap();
+        if let Some(profile::ProfileElement::Header(header)) = package.elements.first_mut() {
+            header.pol = pol1.map(|rules| vec![rules].into());
+        }
+        let octets = package.encode();
+        let file = folder.join(format!("{home}-{number}.der"));
+        std::fs::write(&file, &octets).unwrap();
+        let subscription = Subscription::of(&octets).unwrap();
+        Self {
+            file: file.display().to_string(),
+            iccid: subscription.iccid.to_string(),
+            imsi: subscription.imsi.to_string(),
+            number: format!("+{}{number:07}", if home == HOME { "4477009" } else { "5511900" }),
+        }
+    }
+}
+
+/// The folder, the PKI in it, and where everybody is.
+pub(crate) struct Stage {
+    folder: TempDir,
+    pub(crate) pki: Pki,
+    networks: String,
+    smpp: String,
+    /// Where cards come in at the SM-SRs; they are told so when they are made.
+    cards: [String; 2],
+    pub(crate) sm_srs: [Seat; 2],
+    pub(crate) sm_dp: Seat,
+    /// Two operators, who listen there when they ask.
+    pub(crate) operators: [Seat; 2],
+    /// With which the card leaves the factory.
+    pub(crate) first: Profile,
+    /// In stock at the SM-DP. The third may be neither disabled nor deleted, by its own rules.
+    pub(crate) stock: Vec<Profile>,
+    /// The card of the device.
+    pub(crate) eid: Eid,
+}
+
+/// To which cards write, and as whom the SM-SRs come to the service centre.
+const NUMBERS: [&str; 2] = ["+447700900001", "+447700900002"];
+const ACCOUNTS: [&str; 2] = ["smsr1", "smsr2"];
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        succeed(landfall(data).args(["certs", "init"]));
+        let pki = cli::pki::load(&data.join("pki")).unwrap();
+        let sm_sr = |name: &str| Seat {
+            name: name.to_owned(),
+            id: pki.m2m_oid(Owner::SmSr, name).unwrap(),
+            at: free(),
+        };
+        let operator = |name: &str| Seat {
+            name: name.to_owned(),
+            id: pki.m2m_operator(name, &here()).unwrap().certificate.registered_ids()[0].clone(),
+            at: free(),
+        };
+        Self {
+            networks: free(),
+            smpp: free(),
+            cards: [free(), free()],
+            sm_srs: [sm_sr("Landfall SM-SR"), sm_sr("Another SM-SR")],
+            sm_dp: Seat {
+                name: cli::m2m::sm_dp::NAME.to_owned(),
+                id: cli::m2m::sm_dp::oid(&pki).unwrap(),
+                at: free(),
+            },
+            operators: [operator("Landfall Test Operator"), operator("Another Operator")],
+            first: Profile::write(data, HOME, 7, None),
+            stock: [None, None, Some(0x03), None]
+                .into_iter()
+                .zip(7..)
+                .map(|(pol1, number)| Profile::write(data, LOCAL, number, pol1))
+                .collect(),
+            eid: cli::parties::eid_of_serial(&pki, 700).unwrap(),
+            pki,
+            folder,
+        }
+    }
+
+    pub(crate) fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
+        let mut command = landfall(self.folder.path());
+        command.args(arguments.iter().map(AsRef::as_ref));
+        command
+    }
+
+    /// The networks, and the service centre.
+    pub(crate) fn networks(&self, more: &[&str]) -> Running {
+        let mut command = self.run(&["network", "--network", &self.networks, "--smpp", &self.smpp]);
+        for (account, number) in ACCOUNTS.iter().zip(NUMBERS) {
+            command.args(["--account", &format!("{account}:secret:{number}")]);
+        }
+        for profile in self.stock.iter().chain([&self.first]) {
+            command.args(["--subscriber", &profile.file]);
+            command.args(["--msisdn", &format!("{}={}", profile.imsi, profile.number)]);
+        }
+        let running = Running::start(command.args(more));
+        running.err.up_to(&["networks at"]);
+        running
+    }
+
+    /// One of the two SM-SRs.
+    pub(crate) fn sm_sr(&self, which: usize, more: &[&str]) -> Running {
+        let [own, other] = [&self.sm_srs[which], &self.sm_srs[1 - which]];
+        let mut command = self.run(&["sm-sr", "--name", &own.name, "serve", "--listen", &own.at]);
+        command.args(["--number", NUMBERS[which]]);
+        command.args(["--smsc", &format!("{}:secret@{}", ACCOUNTS[which], self.smpp)]);
+        command.args(["--peer", "eum:EUM", "--peer", &format!("sm-dp:{}@{}", self.sm_dp.id, self.sm_dp.at)]);
+        command.args(["--peer", &format!("sm-sr:{}@{}", other.id, other.at)]);
+        let [operator, distant] = &self.operators;
+        command.args(["--peer", &format!("operator:{}@{}", operator.id, operator.at)]);
+        // This one hears of its profiles through the SM-DP.
+        command.args(["--peer", &format!("operator:{}", distant.id)]);
+        if !more.contains(&"--cards") {
+            command.args(["--cards", &self.cards[which]]);
+        }
+        let running = Running::start(command.args(["--answer-within", "2"]).args(more));
+        running.err.up_to(&["SM-SR "]);
+        running
+    }
+
+    pub(crate) fn sm_dp(&self, more: &[&str]) -> Running {
+        let mut command = self.run(&["--sm-dp", &self.sm_dp.at, "sm-dp", "serve"]);
+        for profile in &self.stock {
+            command.args(["--profile", &profile.file]);
+            command.args(["--msisdn", &format!("{}={}", profile.iccid, profile.number)]);
+        }
+        for Seat { id, at, .. } in &self.sm_srs {
+            command.args(["--sm-sr", &format!("{id}@{at}")]);
+        }
+        for Seat { id, at, .. } in &self.operators {
+            command.args(["--m2m-operator", &format!("{id}@{at}")]);
+        }
+        let running = Running::start(command.args(more));
+        running.err.up_to(&["SM-DP+ at"]);
+        running
+    }
+
+    /// A device with the card, in reach of both networks.
+    pub(crate) fn device(&self, more: &[&str]) -> Running {
+        let eid = self.eid.to_string();
+        let mut command = self.run(&["device", "--network", &self.networks, "--eid", &eid]);
+        command.args(["--visible", HOME, "--visible", LOCAL, "run", "--search-pause", "1", "--impatient"]);
+        command.args(["--first-profile", &self.first.file, "--sm-sr-number", NUMBERS[0]]);
+        if more.first() != Some(&"--without-https") {
+            command.args(["--sm-sr-cards", &self.cards[0]]).args(more);
+        }
+        Running::start(&mut command)
+    }
+
+    /// The EUM tells the first SM-SR of a card.
+    pub(crate) fn register(&self, eid: &Eid) -> Command {
+        let mut command =
+            self.run(&["eum", "register", "--eid", &eid.to_string(), "--at", &self.sm_srs[0].at]);
+        command.args(["--profile", &self.first.file, "--msisdn", &self.first.number]);
+        command
+    }
+
+    /// The first operator, about the card and the first SM-SR; without `function` alone.
+    pub(crate) fn operator(&self, function: &[&str]) -> Command {
+        let Seat { id, at, .. } = &self.sm_srs[0];
+        let mut command = self.run(&["--json", "--sm-dp", &self.sm_dp.at, "operator", "m2m"]);
+        command.args(["--listen", &self.operators[0].at]).args(function);
+        command.args(["--eid", &self.eid.to_string(), "--sm-sr", &format!("{id}@{at}")]);
+        command
+    }
+
+    /// What the operator's answer is, which must be that it was done.
+    pub(crate) fn ask(&self, function: &[&str]) -> Value {
+        serde_json::from_str(&succeed(&mut self.operator(function))).unwrap()
+    }
+}
+
+/// The name in the certificates of strangers.
+pub(crate) fn here() -> [certs::ServerName; 1] {
+    ["127.0.0.1".parse().unwrap()]
+}
+
+/// The state of each profile in an EIS, in its order.
+pub(crate) fn states(answer: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let profiles = answer["eis"]["profile_info"].as_array().unwrap().iter();
+    profiles.map(|profile| (text(&profile["iccid"]), text(&profile["state"]))).collect()
+}

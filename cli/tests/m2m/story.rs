@@ -1,0 +1,35 @@
+//! One profile on its way, as people bring it about: operator, EUM, and whoever is at the device.
+
+use crate::{
+    common::{fail, succeed},
+    stage::{LOCAL, Stage, free, states},
+};
+
+#[test]
+fn a_profile_goes_from_an_operator_to_a_device_through_five_processes() {
+    let stage = Stage::new();
+    let _network = stage.networks(&[]);
+    let sm_sr = stage.sm_sr(0, &[]);
+    let _sm_dp = stage.sm_dp(&[]);
+    succeed(&mut stage.register(&stage.eid));
+    let device = stage.device(&[]);
+    // The card has told the SM-SR of itself, which has confirmed it.
+    sm_sr.err.lines().find(|line| line.contains("HandleDefaultNotification")).unwrap();
+
+    let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
+    let downloaded = stage.ask(&["download", "--iccid", local, "--enable"]);
+    assert_eq!(downloaded["status"], "EXECUTED_SUCCESS");
+    device.err.lines().find(|line| line.contains("registered") && line.contains(LOCAL)).unwrap();
+    let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
+    assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Disabled"), state(local, "Enabled")]);
+
+    // Nobody may ask who is not known, and nothing is done that is not there to be done.
+    let mut strange = stage.operator(&["disable", "--es4", "--iccid", local]);
+    let stranger = fail(strange.args(["--listen", &free(), "--name", "A Stranger"]));
+    assert!(stranger.contains("not known"), "{stranger}");
+    let again = fail(&mut stage.operator(&["enable", "--iccid", local]));
+    assert!(again.contains("8.2.1/3.5"), "{again}");
+    stage.ask(&["disable", "--iccid", local]);
+    stage.ask(&["delete", "--iccid", local]);
+    assert_eq!(states(&stage.ask(&["get-eis", "--es4"])), [state(first, "Enabled")]);
+}

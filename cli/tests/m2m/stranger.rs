@@ -1,0 +1,249 @@
+//! A stranger: SOAP 1.2 with WS-Addressing over mutual TLS in words of its own, put together without the project's types; it
+//! takes callbacks, notifications and calls, and answers ES3.GetEIS as it was told to.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use certs::{Credential, Pki};
+use cli::parties::{Running, identity, tls_roots};
+use http::{Request, Response};
+use net::{Client, ClientAuth, ClientTls, OsClock, ServerTls};
+use rsp::ids::Oid;
+use tokio::{sync::Notify, time::timeout};
+use world::{LinkFault, link_from};
+
+use crate::stage::Seat;
+
+/// The longest that anything takes here is a card that goes to another network and back.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Somebody with a certificate and an ear.
+pub(crate) struct Stranger {
+    pub(crate) id: Oid,
+    /// `host:port` of the ear.
+    pub(crate) at: String,
+    tls: ClientTls,
+    ear: Arc<Ear>,
+    count: AtomicU32,
+    _listening: Running,
+}
+
+#[derive(Default)]
+struct Ear {
+    heard: Mutex<Vec<String>>,
+    came: Notify,
+    /// What ES3.GetEIS is answered with, by EID.
+    eis: Mutex<BTreeMap<String, String>>,
+}
+
+/// A call that waits for its answer.
+pub(crate) struct Pending {
+    /// That of the call, in the answer's RelatesTo.
+    message_id: String,
+    /// The answer, if it came at once.
+    now: Option<String>,
+}
+
+impl Stranger {
+    /// With this certificate, in which its OID is; it listens there.
+    pub(crate) async fn new(pki: &Pki, credential: &Credential, at: &str) -> Self {
+        let own = identity(credential);
+        let clock = Arc::new(OsClock);
+        let tls = ClientTls::new(&tls_roots(pki), Some(&own), clock.clone()).unwrap();
+        let server = ServerTls::new(&own, &ClientAuth::Optional(tls_roots(pki)), clock).unwrap();
+        let ear = Arc::new(Ear::default());
+        let hears = Arc::clone(&ear);
+        let link = link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let response = hears.hear(&String::from_utf8_lossy(request.body()));
+            async move { Ok::<_, LinkFault>(response) }
+        }));
+        let listening = Running::serve(net::listen(at).await.unwrap(), Some(server), link).unwrap();
+        Self {
+            id: credential.certificate.registered_ids()[0].clone(),
+            at: listening.address.to_string(),
+            tls,
+            ear,
+            count: AtomicU32::new(0),
+            _listening: listening,
+        }
+    }
+
+    /// Answers ES3.GetEIS about this card with this EIS (its elements).
+    pub(crate) fn says(&self, eid: &str, eis: &str) {
+        self.ear.eis.lock().unwrap().insert(eid.to_owned(), eis.to_owned());
+    }
+
+    /// Calls a function of ES3 and so on, and waits for what is said to it, now or later.
+    pub(crate) async fn ask(&self, whom: &Seat, function: &str, fields: &str) -> Result<String, String> {
+        let pending = self.call(whom, function, fields).await;
+        self.answer(pending).await
+    }
+
+    /// Calls, and does not wait for what comes later.
+    pub(crate) async fn call(&self, whom: &Seat, function: &str, fields: &str) -> Pending {
+        let message_id = self.message_id();
+        let body = with_base(function, fields, &message_id);
+        let (status, text) = self.post(whom, &message_id, None, &body).await;
+        let now = (status != 202).then_some(text);
+        Pending { message_id, now }
+    }
+
+    pub(crate) async fn answer(&self, pending: Pending) -> Result<String, String> {
+        match pending.now {
+            Some(text) => Ok(text),
+            None => self.hears(|text| between(text, "RelatesTo").contains(&pending.message_id)).await,
+        }
+    }
+
+    /// Waits for a call of a function, and answers it with this status and these further elements.
+    pub(crate) async fn reply(&self, whom: &Seat, function: &str, fields: &str) -> Result<(), String> {
+        let request = format!("{function}Request>");
+        let call = self.hears(|text| text.contains(&request)).await?;
+        let related = between(&call, "MessageID").to_owned();
+        let body = format!("<rps:{function}Response>{fields}</rps:{function}Response>");
+        let (status, text) = self.post(whom, &self.message_id(), Some(&related), &body).await;
+        if status == 202 { Ok(()) } else { Err(text) }
+    }
+
+    /// Takes the first message of those that were heard, or will be, which is one of these.
+    pub(crate) async fn hears(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
+        let found = self.has_heard(&is_it).await?;
+        let mut heard = self.ear.heard.lock().unwrap();
+        if let Some(at) = heard.iter().position(|text| *text == found) {
+            heard.remove(at);
+        }
+        Ok(found)
+    }
+
+    /// The same, and leaves it there.
+    pub(crate) async fn has_heard(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
+        let found = async {
+            loop {
+                let came = self.ear.came.notified();
+                let found = self.ear.heard.lock().unwrap().iter().find(|text| is_it(text)).cloned();
+                match found {
+                    Some(text) => return text,
+                    None => came.await,
+                }
+            }
+        };
+        timeout(PATIENCE, found).await.map_err(|_| {
+            let heard = self.ear.heard.lock().unwrap();
+            format!("it was not heard; this was: {}", heard.iter().map(|text| body(text)).collect::<String>())
+        })
+    }
+
+    fn message_id(&self) -> String {
+        format!("//{}/call-{}", self.id, self.count.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn post(&self, whom: &Seat, message_id: &str, related: Option<&str>, body: &str) -> (u16, String) {
+        let (id, at) = (&self.id, &self.at);
+        let relates_to = related.map(|uri| format!("<a:RelatesTo>{uri}</a:RelatesTo>")).unwrap_or_default();
+        // Who answers goes by the element of the message; this action is nobody's.
+        let envelope = format!(
+            "<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\" \
+                         xmlns:a=\"http://www.w3.org/2005/08/addressing\" \
+                         xmlns:rps=\"http://namespaces.gsma.org/esim-messaging/3\"><e:Header>\
+             <a:From><a:Address>https://{at}/in?EntityId={id}</a:Address></a:From>\
+             <a:To>https://{to}/sgp02?EntityId={whom}</a:To><a:MessageID>{message_id}</a:MessageID>\
+             <a:Action>http://gsma.com/landfall/stranger</a:Action>{relates_to}\
+             <a:ReplyTo><a:Address>https://{at}/in</a:Address></a:ReplyTo>\
+             </e:Header><e:Body>{body}</e:Body></e:Envelope>",
+            to = whom.at,
+            whom = whom.id,
+        );
+        let request = Request::post("/sgp02")
+            .header(
+                "Content-Type",
+                "application/soap+xml; charset=utf-8; action=\"http://gsma.com/landfall/stranger\"",
+            )
+            .body(Bytes::from(envelope))
+            .unwrap();
+        let link = Client::default().link(&whom.at, Some(self.tls.clone())).unwrap();
+        let response = world::send(&link, request).await.unwrap();
+        (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
+    }
+}
+
+impl Ear {
+    fn hear(&self, text: &str) -> Response<Bytes> {
+        if text.contains("ES3-GetEISRequest>") {
+            let eid = between(text, "Eid");
+            let eis = self.eis.lock().unwrap().get(eid).cloned().unwrap_or_default();
+            let related = between(text, "MessageID");
+            return Response::builder()
+                .header("Content-Type", "application/soap+xml; charset=utf-8")
+                .body(Bytes::from(get_eis_response(related, &eis)))
+                .unwrap();
+        }
+        self.heard.lock().unwrap().push(text.to_owned());
+        self.came.notify_waiters();
+        Response::builder().status(202).body(Bytes::new()).unwrap()
+    }
+}
+
+fn get_eis_response(related: &str, eis: &str) -> String {
+    format!(
+        "<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\" \
+                     xmlns:a=\"http://www.w3.org/2005/08/addressing\" \
+                     xmlns:rps=\"http://namespaces.gsma.org/esim-messaging/3\"><e:Header>\
+         <a:From><a:Address>https://stranger.example</a:Address></a:From><a:To>https://sm-dp.example</a:To>\
+         <a:MessageID>//stranger.example/answer</a:MessageID>\
+         <a:Action>http://gsma.com/ES3/ProfileManagement/ES3-GetEISResponse</a:Action>\
+         <a:RelatesTo>{related}</a:RelatesTo></e:Header><e:Body><rps:ES3-GetEISResponse>\
+         <rps:FunctionExecutionStatus><rps:Status>EXECUTED_SUCCESS</rps:Status></rps:FunctionExecutionStatus>\
+         {eis}</rps:ES3-GetEISResponse></e:Body></e:Envelope>"
+    )
+}
+
+/// The request, with what every request begins with unless it says so itself.
+fn with_base(function: &str, fields: &str, unique: &str) -> String {
+    let identifier = match fields.contains("<rps:FunctionCallIdentifier>") {
+        true => String::new(),
+        false => format!("<rps:FunctionCallIdentifier>{unique}</rps:FunctionCallIdentifier>"),
+    };
+    let validity = match fields.contains("<rps:ValidityPeriod>") {
+        true => "",
+        false => "<rps:ValidityPeriod>60</rps:ValidityPeriod>",
+    };
+    format!("<rps:{function}Request>{identifier}{validity}{fields}</rps:{function}Request>")
+}
+
+/// The text of the first element of this name, whatever its prefix.
+pub(crate) fn between<'t>(text: &'t str, element: &str) -> &'t str {
+    let opens = |rest: &str| rest.starts_with([':', '<']);
+    let mut from = 0;
+    while let Some(at) = text[from..].find(element).map(|at| at + from) {
+        let end = at + element.len();
+        if at > 0 && opens(&text[at - 1..]) && text[end..].starts_with(['>', ' ']) {
+            let contents = text[end..].split_once('>').map_or("", |(_, rest)| rest);
+            return contents.split('<').next().unwrap_or_default();
+        }
+        from = end;
+    }
+    ""
+}
+
+/// What is in the envelope.
+fn body(text: &str) -> &str {
+    text.split_once("Body>").map_or(text, |(_, body)| body)
+}
+
+/// How an answer ended, such as `FAILED 8.2.1/3.9`, or what the fault says.
+pub(crate) fn ending(answer: &str) -> String {
+    let status = between(answer, "Status");
+    let (subject, reason) = (between(answer, "Subject"), between(answer, "Reason"));
+    match (status, subject) {
+        ("", _) => format!("fault: {}", between(answer, "Text")),
+        (status, "") => status.to_owned(),
+        (status, subject) => format!("{status} {subject}/{reason}"),
+    }
+}
