@@ -7,6 +7,7 @@ use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{self, Receiver},
+    time::Duration,
 };
 
 /// `landfall` with nothing of this machine's settings in its environment.
@@ -87,6 +88,11 @@ impl Said {
     /// The next lines, one after the other, until the run ends.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> + '_ {
         self.0.iter()
+    }
+
+    /// The next line, if one comes in this time.
+    pub(crate) fn next(&self, within: Duration) -> Option<String> {
+        self.0.recv_timeout(within).ok()
     }
 
     /// The lines up to the first that begins in one of these ways, with it.

@@ -1,0 +1,68 @@
+//! One profile on its way over short messages alone, over short messages that wake the card and HTTPS, and when messages are
+//! lost or doubled.
+
+use crate::{
+    common::{Running, succeed},
+    stage::{Stage, states},
+};
+
+/// Downloads, enables, disables and deletes a profile. What SM-SR and device say of it.
+fn whole_life(stage: &Stage, sm_sr: Running, mut device: Running) -> (Vec<String>, Vec<String>) {
+    let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
+    let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
+    stage.ask(&["download", "--iccid", local, "--enable"]);
+    assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Disabled"), state(local, "Enabled")]);
+    stage.ask(&["disable", "--iccid", local]);
+    stage.ask(&["delete", "--iccid", local]);
+    assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Enabled")]);
+    device.kill();
+    let mut sm_sr = sm_sr;
+    sm_sr.kill();
+    (sm_sr.err.lines().collect(), device.err.lines().collect())
+}
+
+fn any(lines: &[String], what: &str) -> bool {
+    lines.iter().any(|line| line.contains(what))
+}
+
+#[test]
+fn short_messages_alone_will_do() {
+    let stage = Stage::new();
+    let _networks = stage.networks(&[]);
+    let _sm_dp = stage.sm_dp(&[]);
+    let sm_sr = stage.sm_sr(0, &["--cards", "none"]);
+    succeed(&mut stage.register(&stage.eid));
+    let device = stage.device(&["--without-https"]);
+    let (sm_sr, device) = whole_life(&stage, sm_sr, device);
+    assert!(!any(&sm_sr, "ES5.session"), "{sm_sr:#?}");
+    assert!(!any(&device, "OPEN CHANNEL"), "{device:#?}");
+    assert!(any(&device, "SEND SHORT MESSAGE"), "{device:#?}");
+}
+
+#[test]
+fn a_short_message_wakes_the_card_and_it_comes_over_https() {
+    let stage = Stage::new();
+    let _networks = stage.networks(&[]);
+    let _sm_dp = stage.sm_dp(&[]);
+    let sm_sr = stage.sm_sr(0, &[]);
+    succeed(&mut stage.register(&stage.eid));
+    let device = stage.device(&[]);
+    let (sm_sr, device) = whole_life(&stage, sm_sr, device);
+    assert!(any(&sm_sr, "ES5.session"), "{sm_sr:#?}");
+    assert!(any(&device, "OPEN CHANNEL"), "{device:#?}");
+}
+
+#[test]
+fn messages_may_be_lost_late_or_doubled() {
+    let stage = Stage::new();
+    // The first is a trigger or an answer like any other; of each direction one after the other.
+    let faults =
+        ["lose:mt", "double:mt:3", "lose-answer:mt", "delay=1:mt", "lose:mo", "double:mo:2", "delay=1:mo"];
+    let faults: Vec<&str> = faults.iter().flat_map(|fault| ["--sms-fault", fault]).collect();
+    let _networks = stage.networks(&faults);
+    let _sm_dp = stage.sm_dp(&[]);
+    let sm_sr = stage.sm_sr(0, &[]);
+    succeed(&mut stage.register(&stage.eid));
+    let device = stage.device(&[]);
+    whole_life(&stage, sm_sr, device);
+}

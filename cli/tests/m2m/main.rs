@@ -8,10 +8,12 @@
     reason = "a test says no by panicking"
 )]
 
+mod bearers;
 #[path = "../common/mod.rs"]
 mod common;
 mod eis;
 mod functions;
+mod restarts;
 mod stage;
 mod story;
 mod stranger;
