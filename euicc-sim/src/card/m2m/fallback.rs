@@ -96,9 +96,9 @@ fn change(context: &mut Context<'_>, cause: Cause, to: Aid) {
         stored.notification = None;
         stored.change = Some(Change { cause, to: to.clone() });
     });
-    notification::forget(context);
     context.persistent.to_mut().switch = Some(ProfileSwitch::Enable(to));
     context.volatile.cat.announce_change();
+    notification::forget(context);
 }
 
 /// Whether a profile may be enabled: after a fallback from a profile that POL1 keeps enabled, only that one.

@@ -42,6 +42,8 @@ fn make(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
     let sequence_number = m2m.take_notification_number();
     m2m.toolkit.notification = Some(Pending { kind, sequence_number, before, attempts: 0 });
     m2m.toolkit.is_declared = true;
+    // What was to be told before is not pending any more.
+    m2m.toolkit.drop_sessions(|session| session.notification.is_some());
 }
 
 /// The enabled profile is attached to its network.
@@ -88,10 +90,15 @@ pub(super) fn waited_long_enough(context: &mut Context<'_>) {
 }
 
 fn send(context: &mut Context<'_>) {
-    let Some(notification) = encoded(context) else { return };
+    let Some(number) = stored(context).notification.as_ref().map(|pending| pending.sequence_number) else {
+        return;
+    };
+    let Some(notification) = encoded(context, number) else { return };
     let numbers = numbers(context);
-    if !scp80::can_notify(context) && scp81::is_under_way(context) {
-        // That does not count: what goes on in the session is the SM-SR's, who is there.
+    let has_to_wait = !scp80::can_notify(context) && scp81::is_going_on(context);
+    context.volatile.cat.toolkit.notification_waits = has_to_wait;
+    if has_to_wait {
+        // For the end of the session that goes on, which is told. That does not count.
         return start(context, Alarm::Notification, numbers.notification_retry_seconds);
     }
     change_stored(context, |stored| {
@@ -99,12 +106,22 @@ fn send(context: &mut Context<'_>) {
             pending.attempts = pending.attempts.saturating_add(1);
         }
     });
-    let is_going = scp80::send_notification(context, &notification) || scp81::notify(context, &notification);
-    let seconds = if is_going { numbers.confirmation_seconds } else { numbers.notification_retry_seconds };
-    start(context, Alarm::Notification, seconds);
+    start(context, Alarm::Notification, numbers.confirmation_seconds);
+    if !scp80::send_notification(context, &notification) && !scp81::notify(context, number) {
+        start(context, Alarm::Notification, numbers.notification_retry_seconds);
+    }
 }
 
-/// The terminal has sent the short message, or not.
+/// The session for whose end a notification may have had to wait is over, or interrupted.
+pub(super) fn session_is_over(context: &mut Context<'_>) {
+    if context.volatile.cat.toolkit.notification_waits
+        && context.volatile.cat.toolkit.network == Network::Normal
+    {
+        send(context);
+    }
+}
+
+/// The terminal has sent the short message, or not; or there was no session in which the SM-SR has heard it.
 pub(super) fn answered(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
     let is_sent = response.is_some_and(|response| is_performed(response.result));
     if stored(context).notification.is_some() && !is_sent {
@@ -112,15 +129,18 @@ pub(super) fn answered(context: &mut Context<'_>, response: Option<&TerminalResp
     }
 }
 
-/// Nothing more is sent of what was pending.
+/// Nothing more is sent of what is not pending any more.
 pub(super) fn forget(context: &mut Context<'_>) {
     context.volatile.cat.withdraw(Owner::Notification);
+    context.volatile.cat.toolkit.notification_waits = false;
     stop(context, Alarm::Notification);
+    scp81::forget_notifications(context);
 }
 
-/// What the SM-SR is told, as it stands in the packet or the request: tag E1.
-fn encoded(context: &Context<'_>) -> Option<Vec<u8>> {
-    let pending = stored(context).notification.as_ref()?;
+/// What the SM-SR is told, as it stands in the packet or the request: tag E1. Nothing, unless this number is pending.
+pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
+    let pending =
+        stored(context).notification.as_ref().filter(|pending| pending.sequence_number == number)?;
     let enabled = context.persistent.enabled.clone()?;
     let kind = match pending.kind {
         Kind::Declaration => NotificationType::EuiccDeclaration,
@@ -158,7 +178,6 @@ pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result
         _ if stored.confirmed == Some(sequence_number) => return Ok(Vec::new()),
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     };
-    forget(context);
     change_stored(context, |stored| {
         stored.notification = None;
         stored.confirmed = Some(sequence_number);
@@ -167,6 +186,7 @@ pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result
             stored.fell_back_from = None;
         }
     });
+    forget(context);
     // Nothing is deleted that the card has left on its own, so that it can be gone back to.
     let left = confirmed.before.filter(|_| confirmed.kind == Kind::Changed);
     let is_fallback =

@@ -11,7 +11,7 @@ mod packet;
 
 use rsp::der::{DecodeError, tlv};
 use rsp::ids::Aid;
-use rsp::ota::cat::{Command, Elements, Tag};
+use rsp::ota::cat::{Command, Elements, Facility, Tag};
 use rsp::ota::octets::Octets;
 use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
@@ -149,7 +149,7 @@ fn service_centre(context: &Context<'_>) -> Option<Address> {
 
 /// Whether the SM-SR is reached by short messages.
 pub(super) fn can_notify(context: &Context<'_>) -> bool {
-    notified(context).is_some()
+    context.volatile.cat.terminal().can(Facility::SEND_SHORT_MESSAGE) && notified(context).is_some()
 }
 
 /// Where notifications go.

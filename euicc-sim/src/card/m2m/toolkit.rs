@@ -43,6 +43,8 @@ pub(crate) struct Toolkit {
     pub(super) alarms: Alarms,
     pub(super) messages: scp80::Messages,
     pub(super) agent: scp81::Agent,
+    /// A notification is to be sent once the session is over that goes on.
+    pub(super) notification_waits: bool,
 }
 
 /// What the description says of times and tries.

@@ -32,6 +32,8 @@ pub(super) struct Lost(pub(super) String);
 pub(super) struct Heard {
     /// The server has just proved itself.
     pub(super) is_connected: bool,
+    /// It is the server who speaks: what cannot be told from anybody's octets, and warnings, are not enough.
+    pub(super) is_heard: bool,
     pub(super) replies: Vec<Reply>,
 }
 
@@ -57,13 +59,14 @@ impl Connection {
         self.was_connected |= is_connected;
         let mut replies = Vec::new();
         let mut plain = self.tls.take_plaintext();
+        let is_heard = is_connected || !plain.is_empty();
         while let Some(reply) = self.replies.push(&plain).map_err(|error| Lost(error.to_string()))? {
             replies.push(reply);
             plain.clear();
         }
         // It has said that nothing will follow, which counts as a link that is gone.
         self.is_gone |= self.tls.is_closed();
-        Ok(Heard { is_connected, replies })
+        Ok(Heard { is_connected, is_heard, replies })
     }
 
     /// Says something to the server.

@@ -6,4 +6,5 @@ mod https;
 mod notifications;
 mod phone;
 mod power_cuts;
+mod sessions;
 mod short_messages;

@@ -52,6 +52,8 @@ pub(super) struct Link {
     pub(super) closed: usize,
     /// After so many more commands on the channel the link is gone.
     pub(super) lasts: Option<usize>,
+    /// The server says nothing of its own.
+    pub(super) is_mute: bool,
     psk: [u8; 16],
 }
 
@@ -68,6 +70,7 @@ impl Link {
             opened: Vec::new(),
             closed: 0,
             lasts: None,
+            is_mute: false,
             psk: [0x41; 16],
         }
     }
@@ -85,6 +88,9 @@ impl Link {
             return false;
         }
         let server = self.server.as_mut().expect("an open channel");
+        if self.is_mute {
+            return true;
+        }
         self.inbox.extend(server.exchange(octets));
         self.heard.extend(server.take_heard());
         while let Some(request) = cut_request(&mut self.heard) {
@@ -100,6 +106,11 @@ impl Link {
     pub(super) fn connected(&mut self, server: Server) {
         self.server = Some(server);
         self.heard.clear();
+    }
+
+    /// Octets from whoever can put them on the way.
+    pub(super) fn inject(&mut self, octets: &[u8]) {
+        self.inbox.extend(octets);
     }
 
     /// All that the server has said.
@@ -233,10 +244,14 @@ pub(super) fn session() -> SessionParameters {
 }
 
 pub(super) fn trigger() -> Vec<u8> {
-    SessionTrigger { session: Some(session()), dns: None }.to_bytes()
+    trigger_of(session())
 }
 
-fn commands(apdus: &[String], next_uri: Option<&str>) -> Reply {
+pub(super) fn trigger_of(session: SessionParameters) -> Vec<u8> {
+    SessionTrigger { session: Some(session), dns: None }.to_bytes()
+}
+
+pub(super) fn commands(apdus: &[String], next_uri: Option<&str>) -> Reply {
     let script = Script::of_apdus(apdus.iter().map(|apdu| hex::decode(apdu).unwrap()));
     Reply::Commands {
         target: None,
@@ -257,11 +272,11 @@ pub(super) fn triggered(replies: impl IntoIterator<Item = Reply>) -> Phone {
     phone
 }
 
-fn link(phone: &Phone) -> &Link {
+pub(super) fn link(phone: &Phone) -> &Link {
     phone.link.as_ref().unwrap()
 }
 
-fn is_over(phone: &Phone) -> bool {
+pub(super) fn is_over(phone: &Phone) -> bool {
     phone.bench.state().toolkit.session.is_none()
 }
 
@@ -498,7 +513,7 @@ fn a_second_trigger_in_a_session_does_not_disturb_it() {
     assert_eq!(link(&phone).opened.len(), 1);
 }
 
-fn over_https() -> Phone {
+pub(super) fn over_https() -> Phone {
     let bench = Bench::with(
         |description| {
             let m2m = description.m2m.as_mut().unwrap();
@@ -561,26 +576,6 @@ fn a_server_that_does_not_confirm_over_https_makes_the_card_roll_back() {
     assert_eq!(phone.bench.life_cycle(BOOTSTRAP), Some(LifeCycle::Enabled));
     let last = link(&phone).requests.last().unwrap();
     assert_eq!(notified(last).kind, NotificationType::ProfileChangeFailed);
-}
-
-#[test]
-fn a_notification_waits_for_the_session_before_it_and_that_does_not_count() {
-    let mut phone = over_https();
-    phone.link = Some(Link::new([confirmation(1)]));
-    phone.start();
-    phone.link = Some(Link { lasts: Some(0), ..Link::new([Reply::End, confirmation(2)]) });
-    phone.packet(Spi::UNANSWERED, &trigger());
-    let script = Script::of_apdus([hex::decode(store_data(&naming("3A03", FREE))).unwrap()]).to_bytes();
-    phone.packet(Spi::UNANSWERED, &script);
-    let pending = phone.bench.state().toolkit.notification.clone().unwrap();
-    assert_eq!((pending.sequence_number, pending.attempts), (2, 0));
-    phone.link.as_mut().unwrap().lasts = None;
-    for _ in 0..2 {
-        phone.ring();
-    }
-    assert_eq!(phone.bench.state().toolkit.notification, None);
-    assert_eq!(phone.bench.life_cycle(FREE), Some(LifeCycle::Enabled));
-    assert!(is_over(&phone) && phone.timers.is_empty());
 }
 
 #[test]
