@@ -41,7 +41,7 @@ pub(super) fn told(context: &mut Context<'_>, network: Network) {
 
 /// There is still no network.
 pub(super) fn waited_long_enough(context: &mut Context<'_>) {
-    if context.volatile.cat.toolkit.network == Network::Normal {
+    if context.volatile.cat.toolkit.network == Network::Normal || is_due(context) {
         return;
     }
     match stored(context).notification.as_ref().map(|pending| pending.kind) {
@@ -50,6 +50,12 @@ pub(super) fn waited_long_enough(context: &mut Context<'_>) {
             fall_back(context);
         }
     }
+}
+
+/// Whether a change has been asked for, or decided, that the terminal has not let the card make yet. Nothing else is decided
+/// before it is made: a roll-back goes back to the profile before, and only from there to the one to fall back on.
+fn is_due(context: &Context<'_>) -> bool {
+    context.persistent.switch.is_some()
 }
 
 /// Whether the card may still take back what was done last.
@@ -70,8 +76,12 @@ pub(super) fn roll_back(context: &mut Context<'_>) {
 }
 
 /// The profile with the fallback attribute takes over, unless it has already or the enabled one is not to be replaced:
-/// a test profile has no network to lose, and the emergency profile none that another would have.
+/// a test profile has no network to lose, and the emergency profile none that another would have. Whether a change is due
+/// afterwards.
 pub(super) fn fall_back(context: &mut Context<'_>) -> bool {
+    if is_due(context) {
+        return true;
+    }
     let Some(m2m) = &context.persistent.m2m else { return false };
     let enabled = context.persistent.enabled.as_ref();
     let is_test = context.persistent.enabled_profile().is_some_and(|each| each.class() == ProfileClass::TEST);

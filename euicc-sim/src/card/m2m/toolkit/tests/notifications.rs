@@ -215,6 +215,48 @@ fn a_roll_back_that_fails_too_ends_in_the_profile_with_the_fallback_attribute() 
 }
 
 #[test]
+fn a_roll_back_that_is_due_does_not_become_a_fallback() {
+    let mut phone = with_enabled(FREE);
+    enable_unserved(&mut phone, GOES);
+    phone.network = LocationStatus::None;
+    phone.serve();
+    // The terminal does not perform the REFRESH that would bring FREE back, and there is no network for as long as it takes.
+    phone.refuse = Box::new(|command| {
+        let is_refresh = matches!(command, Command::Refresh(_));
+        is_refresh.then_some((GeneralResult(0x30), Vec::new()))
+    });
+    assert_eq!(phone.ring(), Some(NUMBERS.attach_seconds));
+    assert!(is_enabled(&phone, GOES));
+    phone.told_of_network(LocationStatus::Limited);
+    assert_eq!(phone.ring(), Some(NUMBERS.loss_seconds));
+    assert!(is_enabled(&phone, GOES));
+    phone.refuse = Box::new(|_| None);
+    phone.network = LocationStatus::Normal;
+    phone.reset();
+    phone.start();
+    assert!(is_enabled(&phone, FREE));
+    let told = phone.notification().unwrap();
+    assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeFailed, Aid::isd_p(FREE)));
+}
+
+#[test]
+fn a_change_that_is_due_is_made_before_a_fallback() {
+    let mut phone = with_enabled(FREE);
+    phone.facilities = without(&[Facility::REFRESH]);
+    phone.reset();
+    phone.start();
+    enable(&mut phone, GOES);
+    assert!(is_enabled(&phone, FREE));
+    phone.told_of_network(LocationStatus::None);
+    assert_eq!(phone.ring(), Some(NUMBERS.loss_seconds));
+    phone.network = LocationStatus::Normal;
+    phone.reset();
+    phone.start();
+    assert!(is_enabled(&phone, GOES));
+    assert_eq!(phone.notification().unwrap().kind, NotificationType::ProfileChangeSucceeded);
+}
+
+#[test]
 fn a_profile_that_loses_its_network_for_too_long_makes_way() {
     for lost in [LocationStatus::None, LocationStatus::Limited] {
         let mut phone = with_enabled(FREE);
