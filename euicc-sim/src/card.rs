@@ -149,6 +149,7 @@ impl Card {
             Err(fault) => {
                 tracing::warn!(%fault, "the card's memory failed");
                 self.volatile = before;
+                self.volatile.cat.keep(&command);
                 StatusWord::MEMORY_PROBLEM.to_bytes().to_vec()
             }
         }

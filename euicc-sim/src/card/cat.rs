@@ -11,6 +11,7 @@
 mod known;
 mod queue;
 mod refresh;
+mod unheard;
 
 use std::mem;
 
@@ -30,6 +31,12 @@ pub(crate) use queue::{Owner, is_performed};
 
 use queue::{Answered, Queue};
 use refresh::{REFRESH_LENGTH, Refresh, RefreshMode};
+use unheard::{Unheard, hear_again};
+
+/// Instructions: TS 102 221 section 11.2.
+pub(crate) const TERMINAL_PROFILE: u8 = 0x10;
+pub(crate) const TERMINAL_RESPONSE: u8 = 0x14;
+pub(crate) const ENVELOPE: u8 = 0xC2;
 
 /// What is known of the terminal, and what is wanted of it.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +46,8 @@ pub(crate) struct Cat {
     queue: Queue,
     /// The terminal is told of a change of profiles only when this is over.
     refresh_is_held: bool,
+    /// What was said while the memory failed.
+    unheard: Unheard,
     /// What a card for M2M is about.
     pub(crate) toolkit: toolkit::Toolkit,
 }
@@ -107,6 +116,11 @@ impl Cat {
         self.queue.withdraw(owner);
     }
 
+    /// The memory failed to take in what this command said.
+    pub(crate) fn keep(&mut self, command: &Command<'_>) {
+        self.unheard.keep(command);
+    }
+
     /// Whether the owner waits for the terminal.
     pub(crate) fn is_asking(&self, owner: Owner) -> bool {
         self.queue.has(owner)
@@ -121,13 +135,19 @@ pub(crate) fn terminal_profile(
     match (command.p1, command.p2, command.data) {
         (0, 0, []) => Err(StatusWord::WRONG_LENGTH),
         (0, 0, octets) => {
-            context.volatile.cat.terminal = TerminalProfile(octets.to_vec());
-            if context.m2m().is_ok() {
-                toolkit::begin(context);
-            }
+            hear_again(context);
+            begin(context, octets);
             Ok(Vec::new())
         }
         _ => Err(StatusWord::INCORRECT_P1_P2),
+    }
+}
+
+/// With a terminal that can do this.
+fn begin(context: &mut Context<'_>, profile: &[u8]) {
+    context.volatile.cat.terminal = TerminalProfile(profile.to_vec());
+    if context.m2m().is_ok() {
+        toolkit::begin(context);
     }
 }
 
@@ -144,6 +164,7 @@ pub(crate) fn terminal_capability(command: &Command<'_>) -> Result<Vec<u8>, Stat
 
 /// STATUS: TS 102 221 section 11.1.2. Its regular coming is what a card has instead of a clock.
 pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    hear_again(context);
     let answer = iso7816::status(context, command);
     if context.m2m().is_ok() && context.channel == 0 {
         context.volatile.cat.queue.release();
@@ -160,6 +181,7 @@ pub(crate) fn envelope(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     if command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
+    hear_again(context);
     if context.m2m().is_ok() {
         context.volatile.cat.queue.release();
         return toolkit::envelope(context, command.data);
@@ -217,10 +239,16 @@ pub(crate) fn terminal_response(
     if (command.p1, command.p2) != (0, 0) {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
+    context.volatile.cat.unheard.forget_response();
+    hear_response(context, command.data)
+}
+
+/// What the terminal has done of that which was fetched.
+fn hear_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Refresh::Fetched(mode) = context.volatile.cat.refresh else {
-        return queued_response(context, command);
+        return queued_response(context, data);
     };
-    let result = general_result(command.data, mode).ok_or(StatusWord::INCORRECT_DATA)?;
+    let result = general_result(data, mode).ok_or(StatusWord::INCORRECT_DATA)?;
     context.volatile.cat.refresh = Refresh::None;
     match result >> 4 {
         // Performed.
@@ -243,12 +271,12 @@ pub(crate) fn terminal_response(
 }
 
 /// TERMINAL RESPONSE to something else than REFRESH.
-fn queued_response(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+fn queued_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     if !context.volatile.cat.queue.is_fetched() {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     let tries = toolkit::numbers(context).tries_of_a_command;
-    match context.volatile.cat.queue.answer(command.data, tries) {
+    match context.volatile.cat.queue.answer(data, tries) {
         Answered::Nobody => return Err(StatusWord::INCORRECT_DATA),
         Answered::Later => {}
         Answered::Done(owner, asked, response) => {

@@ -11,14 +11,15 @@ use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 use world::{Batch, Cells, Fault, Memory, RamMemory};
 
+use super::https::{Link, audit, commands, is_over, link, trigger};
 use super::phone::Phone;
 use crate::card::m2m::state::LifeCycle;
 use crate::card::m2m::tests::bench::{
-    BOOTSTRAP, Bench, FREE, GOES, STAYS, STAYS_ENABLED, naming, store_data,
+    BOOTSTRAP, Bench, FREE, GOES, NEW, STAYS, STAYS_ENABLED, aid, create_isd_p, naming, store_data,
 };
 use crate::card::m2m::toolkit::Numbers;
 
-/// A memory whose `n`-th write goes wrong, and every one after it.
+/// A memory whose `n`-th write goes wrong, and every one after it, or so many.
 #[derive(Clone)]
 struct CutMemory {
     inner: RamMemory,
@@ -26,6 +27,20 @@ struct CutMemory {
     fails_at: usize,
     /// Whether the write that goes wrong has happened all the same: the power went after it.
     after: bool,
+    /// How many go wrong.
+    failures: usize,
+}
+
+impl CutMemory {
+    fn whole(cells: Cells) -> Self {
+        let inner = RamMemory::of(cells);
+        Self { inner, writes: Arc::default(), fails_at: usize::MAX, after: false, failures: usize::MAX }
+    }
+
+    /// Nothing is written where it goes wrong, and afterwards all is well.
+    fn failing(cells: Cells, fails_at: usize, failures: usize) -> Self {
+        Self { fails_at, failures, ..Self::whole(cells) }
+    }
 }
 
 impl Memory for CutMemory {
@@ -34,15 +49,16 @@ impl Memory for CutMemory {
     }
 
     fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
-        let mut writes = self.writes.lock().unwrap();
-        if *writes < self.fails_at || self.after && *writes == self.fails_at {
-            self.inner.commit(batch)?;
+        let number = {
+            let mut writes = self.writes.lock().unwrap();
             *writes += 1;
-            if *writes <= self.fails_at {
-                return Ok(());
-            }
+            *writes - 1
+        };
+        let goes_wrong = number >= self.fails_at && number - self.fails_at < self.failures;
+        if !goes_wrong || self.after && number == self.fails_at {
+            self.inner.commit(batch)?;
         }
-        Err(Fault::new("cannot write", "no power", "try later"))
+        if goes_wrong { Err(Fault::new("cannot write", "no power", "try later")) } else { Ok(()) }
     }
 }
 
@@ -147,12 +163,7 @@ fn phone_with(memory: CutMemory) -> Phone {
 fn every_cut_leaves_a_card_that_comes_to_rest() {
     let start = start();
     for (name, story, may_be_enabled) in STORIES {
-        let whole = CutMemory {
-            inner: RamMemory::of(start.clone()),
-            writes: Arc::default(),
-            fails_at: usize::MAX,
-            after: false,
-        };
+        let whole = CutMemory::whole(start.clone());
         let mut phone = phone_with(whole.clone());
         phone.start();
         story(&mut phone, &mut Heard::new());
@@ -163,7 +174,8 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
             for after in [false, true] {
                 let what = format!("{name}, cut {} write {fails_at}", if after { "after" } else { "before" });
                 let inner = RamMemory::of(start.clone());
-                let cut = CutMemory { inner: inner.clone(), writes: Arc::default(), fails_at, after };
+                let cut =
+                    CutMemory { inner: inner.clone(), fails_at, after, ..CutMemory::whole(Cells::default()) };
                 let mut phone = phone_with(cut);
                 let mut heard = Heard::new();
                 phone.start();
@@ -171,13 +183,7 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
 
                 // The power is back, and so is the network.
                 let cells = inner.load().unwrap();
-                let whole = CutMemory {
-                    inner: RamMemory::of(cells),
-                    writes: Arc::default(),
-                    fails_at: usize::MAX,
-                    after: false,
-                };
-                let mut phone = phone_with(whole);
+                let mut phone = phone_with(CutMemory::whole(cells));
                 phone.skip_counters(200);
                 phone.reset();
                 phone.start();
@@ -208,5 +214,75 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
                 );
             }
         }
+    }
+}
+
+/// Without a reset: what the terminal says but once, the card hears again.
+#[test]
+fn a_memory_that_fails_for_a_while_leaves_a_card_that_comes_to_rest() {
+    let start = start();
+    for (name, story, may_be_enabled) in STORIES {
+        let whole = CutMemory::whole(start.clone());
+        let mut phone = phone_with(whole.clone());
+        phone.start();
+        story(&mut phone, &mut Heard::new());
+        let writes = *whole.writes.lock().unwrap();
+        for (fails_at, failures) in (0..writes).flat_map(|at| [(at, 1), (at, 3)]) {
+            let what = format!("{name}, write {fails_at} and {failures} in all");
+            let mut phone = phone_with(CutMemory::failing(start.clone(), fails_at, failures));
+            let mut heard = Heard::new();
+            phone.start();
+            story(&mut phone, &mut heard);
+            phone.told_of_network(LocationStatus::Normal);
+            for _ in 0..20 {
+                phone.status();
+                if let Some(told) = hear(&mut phone, &mut heard) {
+                    confirm(&mut phone, told.sequence_number);
+                } else if phone.bench.state().toolkit.notification.is_some() {
+                    phone.ring();
+                }
+            }
+            let enabled = enabled(&phone);
+            assert_eq!(enabled.len(), 1, "{what}: {enabled:?}");
+            assert!(may_be_enabled.contains(&enabled[0]), "{what}: {enabled:?}");
+            let toolkit = &phone.bench.state().toolkit;
+            assert_eq!((&toolkit.notification, &toolkit.change), (&None, &None), "{what}");
+            assert!(phone.timers.is_empty(), "{what}: {:?}", phone.timers);
+            let next = if enabled[0] == STAYS { FREE } else { STAYS };
+            // A message whose ENVELOPE failed is sent again.
+            for _ in 0..=failures {
+                enable(&mut phone, next);
+                phone.status();
+            }
+            assert_eq!(self::enabled(&phone), [next], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_fails_in_a_session_does_not_end_it() {
+    let start = start();
+    let create = create_isd_p(&aid(NEW), None);
+    let replies = || [commands(std::slice::from_ref(&create), Some("/2")), audit(Some("/3"))];
+    let run = |memory: CutMemory| {
+        let mut phone = phone_with(memory);
+        phone.start();
+        phone.link = Some(Link::new(replies()));
+        phone.packet(Spi::UNANSWERED, &trigger());
+        phone
+    };
+    let whole = CutMemory::whole(start.clone());
+    assert_eq!(link(&run(whole.clone())).requests.len(), 3);
+    let writes = *whole.writes.lock().unwrap();
+    assert!(writes > 3);
+    // The first is that of the trigger itself, whose message the network sends again.
+    for fails_at in 1..writes {
+        let mut phone = run(CutMemory::failing(start.clone(), fails_at, 1));
+        phone.status();
+        assert!(is_over(&phone), "write {fails_at}");
+        let requests = &link(&phone).requests;
+        let uris: Vec<_> = requests.iter().map(|request| request.uri.as_str()).collect();
+        assert_eq!(uris, ["/gsma/adminagent", "/2", "/3"], "write {fails_at}");
+        assert_eq!(requests[1].response().last_apdu().unwrap().status.0, 0x9000, "write {fails_at}");
     }
 }
