@@ -116,6 +116,11 @@ impl Cat {
         self.queue.withdraw(owner);
     }
 
+    /// Whether there is room to ask for so many things more.
+    pub(crate) fn has_room(&self, commands: usize) -> bool {
+        self.queue.has_room(commands)
+    }
+
     /// The memory failed to take in what this command said.
     pub(crate) fn keep(&mut self, command: &Command<'_>) {
         self.unheard.keep(command);

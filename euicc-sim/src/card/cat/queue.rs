@@ -69,6 +69,10 @@ impl Queue {
         true
     }
 
+    pub(super) fn has_room(&self, commands: usize) -> bool {
+        self.waiting.len().saturating_add(commands) <= MAX_WAITING
+    }
+
     /// Takes back what was not fetched yet.
     pub(super) fn withdraw(&mut self, owner: Owner) {
         self.waiting.retain(|queued| queued.owner != owner);

@@ -13,7 +13,7 @@ use rsp::der::{DecodeError, tlv};
 use rsp::ids::Aid;
 use rsp::ota::cat::{Command, Elements, Facility, Tag};
 use rsp::ota::octets::Octets;
-use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
+use rsp::ota::script::{self as script_words, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
 use rsp::ota::sms::{
     Accepted, Address, PacketKind, Reassembler, Reference, SmsDeliver, SmsSubmit, UserData, segments,
@@ -92,40 +92,57 @@ fn bad_format(error: &DecodeError) -> Vec<u8> {
     ScriptResponse { bad_format: Some(BadFormat::of(error)), ..nothing }.to_bytes()
 }
 
-/// The response packet: in the report, or by a message of the card's own, in as many parts as it needs.
+/// The response packet: in the report, or by a message of the card's own, in as many parts as it needs. What is too long for
+/// either says at least what was done.
 fn respond(
     context: &mut Context<'_>,
     originator: &Address,
     command: &CommandPacket<'_>,
-    answer: Answer,
+    mut answer: Answer,
 ) -> Vec<u8> {
-    let in_report = |answer: &Answer| {
-        let report = packet::response(command, answer);
-        let header = PacketKind::Response.header();
-        [header.as_slice(), &report].concat()
-    };
     if command.header.spi.por_bearer == PorBearer::Submit {
-        submit(context, originator, command, &answer);
+        if !submit(context, originator, command, &answer) {
+            answer.data = shortened(&answer.data);
+            if !submit(context, originator, command, &answer) {
+                tracing::debug!("a response packet cannot be sent: the terminal sends no messages for cards");
+            }
+        }
         return Vec::new();
     }
-    let report = in_report(&answer);
+    let report = in_report(command, &answer);
     if report.len() <= MAX_REPORT {
         return report;
     }
-    submit(context, originator, command, &answer);
-    in_report(&Answer { status: ResponseStatus::ActualResponseBySubmit, data: Vec::new(), ..answer })
-}
-
-fn submit(context: &mut Context<'_>, to: &Address, command: &CommandPacket<'_>, answer: &Answer) {
-    let packet = packet::response(command, answer);
-    if !send(context, Owner::ResponsePacket, to, &packet, PacketKind::Response) {
-        tracing::debug!(
-            "a response packet cannot be sent: the terminal does not send short messages for cards"
-        );
+    if submit(context, originator, command, &answer) {
+        let status = ResponseStatus::ActualResponseBySubmit;
+        return in_report(command, &Answer { status, data: Vec::new(), ..answer });
     }
+    answer.data = shortened(&answer.data);
+    in_report(command, &answer)
 }
 
-/// Whether the terminal is asked to send the packet.
+fn in_report(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> {
+    [PacketKind::Response.header().as_slice(), &packet::response(command, answer)].concat()
+}
+
+/// Of a response script how many commands were executed, and how the last one went (TS 102 226 section 5.2.2), with 62F1
+/// for 9000: there was more to say.
+fn shortened(response: &[u8]) -> Vec<u8> {
+    let Ok(mut response) = ScriptResponse::parse(response) else { return Vec::new() };
+    let last = response.last_apdu().map(|last| match last.status {
+        script_words::StatusWord::OK => script_words::StatusWord(StatusWord::MORE_DATA_AVAILABLE.0),
+        other => other,
+    });
+    let last = last.map(|status| script_words::Answer::Apdu(ResponseApdu::status(status)));
+    response.answers = last.into_iter().collect();
+    response.to_bytes()
+}
+
+fn submit(context: &mut Context<'_>, to: &Address, command: &CommandPacket<'_>, answer: &Answer) -> bool {
+    send(context, Owner::ResponsePacket, to, &packet::response(command, answer), PacketKind::Response)
+}
+
+/// Whether the terminal is asked to send the packet: all of it, or nothing.
 fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], kind: PacketKind) -> bool {
     let service_centre = service_centre(context);
     let messages = &mut context.volatile.cat.toolkit.messages;
@@ -135,7 +152,8 @@ fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], ki
         service_centre: service_centre.clone(),
         tpdu: SmsSubmit::data(to.clone(), part).to_bytes(),
     };
-    parts.into_iter().all(|part| context.volatile.cat.ask(owner, message(part)))
+    context.volatile.cat.has_room(parts.len())
+        && parts.into_iter().all(|part| context.volatile.cat.ask(owner, message(part)))
 }
 
 /// Of the enabled profile, where its connectivity parameters name one; the terminal reads EF.SMSP otherwise.

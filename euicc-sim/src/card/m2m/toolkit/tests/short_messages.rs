@@ -83,6 +83,54 @@ fn an_answer_too_long_for_the_report_is_announced_in_it_and_comes_by_submit() {
 }
 
 #[test]
+fn an_answer_too_long_for_every_way_says_how_much_was_done() {
+    // Of each the certificate of the ECASD.
+    let certificates = script(&["80CABF30045C027F2100"; 250]);
+    let said = |answer: &crypto::scp80::Opened| {
+        let response = ScriptResponse::parse(&answer.data).unwrap();
+        assert_eq!((answer.status, response.apdus().count()), (0, 1));
+        (response.executed, response.last_apdu().unwrap().status.0)
+    };
+    let mut phone = Phone::settled();
+    assert!(phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &certificates).is_empty());
+    let answer = opened_packet(&submitted(&phone.sent), crypto::scp80::Protection::FULL);
+    assert_eq!(said(&answer), (Some(250), 0x62F1));
+    phone.sent.clear();
+    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &certificates);
+    assert_eq!((said(&opened(&report)), phone.sent.len()), ((Some(250), 0x62F1), 0));
+    // A command that is refused ends the script, and that is what is told.
+    let refused = script(&[&["80CABF30045C027F2100"; 249][..], &["00D8000100"]].concat());
+    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &refused);
+    assert_eq!(said(&opened(&report)), (Some(250), 0x6E00));
+
+    // A terminal that sends nothing for the card.
+    let mut phone = Phone::new(Bench::new());
+    phone.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
+    phone.start();
+    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
+    assert_eq!(said(&opened(&report)), (Some(12), 0x62F1));
+}
+
+#[test]
+fn answers_that_the_terminal_does_not_fetch_are_kept_whole_or_not_at_all() {
+    let mut phone = Phone::settled();
+    phone.patience = Some(0);
+    for _ in 0..20 {
+        phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(200));
+    }
+    phone.patience = None;
+    phone.serve();
+    let mut reassembler = Reassembler::default();
+    let mut whole = 0;
+    let mut last = Accepted::Foreign;
+    for message in &phone.sent {
+        last = reassembler.accept(&message.destination, message.user_data.clone()).unwrap();
+        whole += usize::from(matches!(last, Accepted::Whole(..)));
+    }
+    assert!(whole > 1 && matches!(last, Accepted::Whole(..)), "{whole}");
+}
+
+#[test]
 fn the_answer_is_secured_as_it_was_asked_for_and_only_given_when_it_was() {
     use crypto::scp80::Protection;
     for (por_integrity, checksum) in [(Integrity::None, false), (Integrity::CryptographicChecksum, true)] {
