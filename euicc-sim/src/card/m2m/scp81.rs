@@ -308,7 +308,8 @@ fn ask(context: &mut Context<'_>) {
         uri: session.next_uri.unwrap_or(first),
         host: parameters.host,
         agent: parameters.agent_id.unwrap_or_else(|| AgentId { eid: context.description.eid }.to_string()),
-        resume: session.attempts > 1,
+        // A notification that is told again is the first request of a session.
+        resume: session.attempts > 1 && session.notification.is_none(),
         result: session.answer.map(|answer| (answer.status, answer.body.to_vec())),
     };
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent {

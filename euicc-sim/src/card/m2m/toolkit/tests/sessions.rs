@@ -125,6 +125,25 @@ fn a_session_that_waits_to_be_tried_again_does_not_silence_a_notification() {
 }
 
 #[test]
+fn a_notification_whose_session_a_reset_has_cut_off_is_told_anew() {
+    for step in 1..12 {
+        let mut phone = over_https();
+        phone.link = Some(Link::new([]));
+        phone.patience = Some(step);
+        phone.start();
+        phone.patience = None;
+        phone.reset();
+        phone.link = Some(Link::new([confirmation(1)]));
+        phone.start();
+        let first = &link(&phone).requests[0];
+        assert_eq!(notified(first).kind, NotificationType::EuiccDeclaration, "step {step}");
+        assert!(!first.head.contains("X-Admin-Resume"), "step {step}");
+        assert_eq!(phone.bench.state().toolkit.notification, None, "step {step}");
+        assert!(is_over(&phone) && phone.timers.is_empty(), "step {step}");
+    }
+}
+
+#[test]
 fn a_notification_waits_for_the_end_of_a_session_that_goes_on_and_that_does_not_count() {
     let mut phone = over_https();
     phone.link = Some(Link::new([Reply::End, audit(Some("/2")), Reply::End, confirmation(1)]));
