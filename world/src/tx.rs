@@ -174,11 +174,23 @@ impl<'r> Tx<'r> {
         collection: &Collection<T>,
         prefix: &str,
     ) -> Result<Vec<(String, T)>, Fault> {
+        let all = self.glance_each(collection, prefix).await?;
+        all.into_iter().map(|(key, value)| value.map(|value| (key, value))).collect()
+    }
+
+    /// [`glance`](Self::glance) for those who go on with the others when one record cannot be understood: a fault stands in
+    /// its place.
+    pub async fn glance_each<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        prefix: &str,
+    ) -> Result<Vec<(String, Result<T, Fault>)>, Fault> {
         let stored = self.records.list(collection.name, prefix).await?;
         let typed = |(key, stored): (String, Stored)| {
-            from_bytes(collection, &key, &stored.bytes).map(|value| (key, value))
+            let value = from_bytes(collection, &key, &stored.bytes);
+            (key, value)
         };
-        stored.into_iter().map(typed).collect()
+        Ok(stored.into_iter().map(typed).collect())
     }
 
     /// Writes a record, at commit.
@@ -367,6 +379,20 @@ mod tests {
         set(&records, "a", 1).await;
         let fault = Tx::begin(&records).get(&Collection::<String>::new("counters"), "a").await.unwrap_err();
         assert!(fault.to_string().contains("counters/a"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn one_record_of_another_shape_does_not_hide_the_others() {
+        let records = records();
+        set(&records, "a", 1).await;
+        let mut tx = Tx::begin(&records);
+        tx.put(&Collection::<String>::new("counters"), "b", &"torn".to_owned()).unwrap();
+        assert_eq!(tx.commit().await.unwrap(), Committed::Yes);
+        assert!(Tx::begin(&records).glance(&COUNTERS, "").await.is_err());
+        let all = Tx::begin(&records).glance_each(&COUNTERS, "").await.unwrap();
+        let [(a, one), (b, torn)] = &all[..] else { panic!("{all:?}") };
+        assert_eq!((a.as_str(), one.as_ref().ok(), b.as_str()), ("a", Some(&1), "b"));
+        assert!(torn.as_ref().unwrap_err().to_string().contains("counters/b"));
     }
 
     /// A shell boxes its handler's future; that needs a transaction to be `Send` whatever the handler borrows.
