@@ -287,6 +287,9 @@ pub enum SubmitFault {
     /// The way to the centre is broken. It may have the message.
     #[error("the message centre does not answer: {0}; the message is sent again once it does")]
     Unreachable(String),
+    /// There is no session with the centre. It has not got the message.
+    #[error("there is no session with the message centre; the message is sent once there is one")]
+    Unbound,
     /// The centre has too much to do.
     #[error("the message centre takes no more messages just now; send more slowly")]
     Throttled,
@@ -299,6 +302,11 @@ impl SubmitFault {
     /// Whether the same message may be taken later.
     pub fn is_passing(&self) -> bool {
         !matches!(self, Self::Refused(_))
+    }
+
+    /// Whether it is certain that the centre has not got the message.
+    pub fn is_certain(&self) -> bool {
+        !matches!(self, Self::Unreachable(_))
     }
 }
 

@@ -89,6 +89,10 @@ impl Drop for Esme {
 impl ShortMessages for Esme {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
         Box::pin(async move {
+            // Nobody waits for a session: whoever writes knows best when to write again.
+            if !self.is_bound() {
+                return Err(SubmitFault::Unbound);
+            }
             let gone = || SubmitFault::Unreachable("there is no session, or it has just ended".into());
             let (answer, answered) = oneshot::channel();
             let ask = async {
@@ -130,6 +134,10 @@ async fn run(
                 };
                 let why = session.run(&mut requests).await;
                 tell.send_replace(false);
+                while let Ok(request) = requests.try_recv() {
+                    // Whoever asked may have stopped waiting.
+                    let _ = request.answer.send(Err(SubmitFault::Unbound));
+                }
                 match why {
                     Ok(Ended::NobodyAsks) => return,
                     Ok(Ended::ByPeer) => tracing::warn!("the message centre has ended the session"),

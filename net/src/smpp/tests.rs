@@ -222,6 +222,7 @@ fn from_device(octets: &[u8]) -> Arrived {
 async fn a_writer_submits_and_is_brought_what_comes() {
     let bench = bench().await;
     let (esme, mut hears) = bench.esme(0);
+    esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
     assert_eq!(id, MessageId("m1".into()));
     assert_eq!(*bench.centre.submitted.lock().unwrap(), [("sm-sr".to_owned(), submission("+492"))]);
@@ -463,8 +464,11 @@ async fn a_centre_that_is_not_there_is_a_passing_fault() {
     };
     let (heard, _hears) = mpsc::unbounded_channel();
     let esme = Esme::start(settings, Arc::new(Sink { heard, refusals: Mutex::new(0) }), clock());
+    let began = tokio::time::Instant::now();
     let fault = esme.submit(submission("+492")).await.unwrap_err();
-    assert!(fault.is_passing(), "{fault}");
+    assert_eq!(fault, SubmitFault::Unbound);
+    assert!(fault.is_passing() && fault.is_certain());
+    assert_eq!(began.elapsed(), Duration::ZERO, "nobody waits for a session");
     assert!(!esme.is_bound());
     // As long as nobody is there, there is nothing to wait for.
     assert!(tokio::time::timeout(Duration::from_secs(60), esme.bound()).await.is_err());
@@ -483,6 +487,7 @@ async fn a_strangers_centre_is_as_good_as_ours() {
     };
     let (heard, mut hears) = mpsc::unbounded_channel();
     let esme = Esme::start(settings, Arc::new(Sink { heard, refusals: Mutex::new(0) }), clock());
+    esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
     let Some(Arrived::Receipt(receipt)) = hears.recv().await else { panic!() };
     assert_eq!((receipt.id, receipt.state), (id, MessageState::Delivered));

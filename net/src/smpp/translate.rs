@@ -208,7 +208,7 @@ fn receipt(sm: &Sm, now: Timestamp) -> Result<Receipt, Status> {
 /// The status of a submission that the centre did not take.
 pub(super) fn status_of(fault: &SubmitFault) -> Status {
     match fault {
-        SubmitFault::Unreachable(_) => Status::SYSTEM_ERROR,
+        SubmitFault::Unreachable(_) | SubmitFault::Unbound => Status::SYSTEM_ERROR,
         SubmitFault::Throttled => Status::THROTTLED,
         SubmitFault::Refused(_) => Status::SUBMIT_FAILED,
     }

@@ -455,7 +455,9 @@ impl Smsc {
             let submission = Submission { message, validity: None, receipts: Receipts::None };
             self.accept(None, submission).map_err(|fault| match fault {
                 SubmitFault::Refused(_) => RpCause::INVALID_MESSAGE,
-                SubmitFault::Throttled | SubmitFault::Unreachable(_) => RpCause::TEMPORARY_FAILURE,
+                SubmitFault::Throttled | SubmitFault::Unbound | SubmitFault::Unreachable(_) => {
+                    RpCause::TEMPORARY_FAILURE
+                }
             })?;
         } else {
             return Err(RpCause::UNASSIGNED_NUMBER);
