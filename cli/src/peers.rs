@@ -10,12 +10,13 @@ use std::{
 use certs::Pki;
 use clap::Args;
 use net::{Client, ClientTls};
-use rsp::{
-    ids::{InvalidId, Oid, SmdpAddress},
-    time::Timestamp,
-};
+use rsp::ids::{InvalidId, Oid, SmdpAddress};
+use rsp_server::due::Due;
 use sm_dp::{Peers, SmDpPlus};
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+};
 use world::{BoxFuture, Clock, Fault, Link};
 
 use crate::{output::remark, parties, settings::Settings};
@@ -83,21 +84,22 @@ pub async fn connect(
     let server = sm_dp.clone();
     let delivery = Delivery::drive("operators and SM-DSs", woken, Arc::clone(clock), move || {
         let server = server.clone();
-        Box::pin(async move { server.deliver_due().await })
+        Box::pin(async move { Ok(server.deliver_due().await?.into()) })
     });
     Ok((sm_dp, delivery))
 }
 
 impl Delivery {
-    /// Has a party do what is due, now, whenever it is woken, and when it has said that there is something next. What
-    /// waits for `whom` is not done when its records fail; that is said, and tried again.
+    /// Has a party do what is due, now, whenever it is woken, and when it has said that there is something next. Each of its
+    /// tasks runs by itself, so that who is slow is waited for by nobody else. What waits for `whom` is not done when its
+    /// records fail; that is said, and tried again.
     pub fn drive(
         whom: &'static str,
         woken: Arc<Notify>,
         clock: Arc<dyn Clock>,
-        run_due: impl Fn() -> BoxFuture<'static, Result<Option<Timestamp>, Fault>> + Send + 'static,
+        due: impl Fn() -> BoxFuture<'static, Result<Due, Fault>> + Send + 'static,
     ) -> Self {
-        Self(tokio::spawn(deliver(whom, woken, clock, run_due)))
+        Self(tokio::spawn(deliver(whom, woken, clock, due)))
     }
 }
 
@@ -105,19 +107,23 @@ async fn deliver(
     whom: &'static str,
     woken: Arc<Notify>,
     clock: Arc<dyn Clock>,
-    run_due: impl Fn() -> BoxFuture<'static, Result<Option<Timestamp>, Fault>>,
+    due: impl Fn() -> BoxFuture<'static, Result<Due, Fault>>,
 ) {
+    let mut under_way = JoinSet::new();
     loop {
-        let wait = match run_due().await {
-            Ok(next) => next.map(|next| {
-                Duration::from_millis(u64::try_from(next.0.saturating_sub(clock.now().0)).unwrap_or(0))
-            }),
+        let wait = match due().await {
+            Ok(Due { tasks, next }) => {
+                for task in tasks {
+                    under_way.spawn(task);
+                }
+                next.map(|next| next.since(clock.now()))
+            }
             Err(fault) => {
                 remark(&format!("what waits for {whom} was not delivered: {fault}"));
                 Some(AFTER_A_FAULT)
             }
         };
-        let due = async {
+        let until = async {
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => std::future::pending().await,
@@ -125,7 +131,8 @@ async fn deliver(
         };
         tokio::select! {
             () = woken.notified() => {}
-            () = due => {}
+            () = until => {}
+            Some(_) = under_way.join_next() => {}
         }
     }
 }
@@ -186,7 +193,30 @@ impl rsp_server::soap::Peers for TlsPeers {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_is_slow_is_waited_for_by_nobody_else() {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let (woken, asked) = (Arc::new(Notify::new()), AtomicUsize::new(0));
+        let clock = Arc::new(world::ManualClock::at(rsp::time::Timestamp::default()));
+        let _delivery = Delivery::drive("them", Arc::clone(&woken), clock, move || {
+            let (time, tell) = (asked.fetch_add(1, Ordering::Relaxed), tell.clone());
+            let task: BoxFuture<'static, ()> = match time {
+                0 => Box::pin(std::future::pending()),
+                _ => Box::pin(async move { tell.send(time).unwrap() }),
+            };
+            let tasks = if time < 3 { vec![task] } else { Vec::new() };
+            Box::pin(async move { Ok(Due { tasks, next: None }) })
+        });
+        woken.notify_one();
+        assert_eq!(told.recv().await, Some(1));
+        assert_eq!(told.recv().await, Some(2), "what is due is asked anew when something has ended");
+    }
 
     #[test]
     fn an_operator_is_named_by_its_oid_or_by_a_name_for_it() {

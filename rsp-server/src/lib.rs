@@ -6,10 +6,12 @@
 //! | [`answer`] | sections 6.2 to 6.6: a decision in the words of the binding that it was asked in |
 //! | [`mutual_authentication`] | section 3.0.1: the challenge to an eUICC, and the check of its answer |
 //! | [`sessions`] | sections 5.6 and 5.8: sessions that nobody came back for |
+//! | [`due`] | what a server does by itself, so that one slow peer holds up nobody else |
 //! | [`soap`] | SGP.02 Annex B: web services, callbacks and notifications |
 
 pub mod answer;
 pub mod decision;
+pub mod due;
 pub mod mutual_authentication;
 pub mod sessions;
 pub mod soap;

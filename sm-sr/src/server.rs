@@ -13,7 +13,10 @@ use rsp::{
     },
     time::Timestamp,
 };
-use rsp_server::soap::{self, Call, Ended, Reply, Sender, Soap, Ticket};
+use rsp_server::{
+    due::{Due, Lanes},
+    soap::{self, Call, Ended, Reply, Sender, Soap, Ticket},
+};
 use world::{BoxFuture, Events, Fault, Link, PhoneNumber, Records, Tx, World};
 
 use crate::{
@@ -36,6 +39,8 @@ struct Inner {
     records: Arc<dyn Records>,
     soap: Soap,
     engine: Engine,
+    /// Deadlines that rest because of a fault.
+    lanes: Lanes,
 }
 
 /// What decides: behind the web services, and behind the cards.
@@ -188,7 +193,7 @@ impl SmSr {
         let cards: Arc<dyn Procedures> = core.clone();
         let soap = Soap::new(sender, Arc::clone(&records), Arc::clone(&events), party, "SM-SR");
         let engine = Engine::new(Arc::clone(&records), world, events, es5, cards);
-        Self(Arc::new(Inner { core, records, soap, engine }))
+        Self(Arc::new(Inner { core, records, soap, engine, lanes: Lanes::default() }))
     }
 
     /// Gives the server its way to its peers. The first one stays.
@@ -221,42 +226,56 @@ impl SmSr {
         response
     }
 
-    /// Does everything that is due: ends what has run out of time, has cards do what they are asked, and sends what
-    /// waits for peers. Says when something is due next; `None` when nothing waits.
+    /// What is due: something for a card, a task for each; something for a peer, a task for each. What has run out of time
+    /// is ended before that. To be asked after every wake, at the time that it says, and when a task has ended.
     ///
     /// # Errors
-    /// The records fail. What is due stays so.
-    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
+    /// The records fail. A record that cannot be understood is none: it is left, and said, and all else goes on.
+    pub async fn due(&self) -> Result<Due, Fault> {
         let deadlines = self.end_due().await?;
-        self.0.engine.run_due().await?;
-        self.0.soap.run_due().await?;
-        // What a peer has answered may be something for a card, and what ended at a card something for a peer.
-        let cards = self.0.engine.run_due().await?;
-        let peers = self.0.soap.run_due().await?;
-        Ok([deadlines, cards, peers].into_iter().flatten().min())
+        Ok(deadlines.and(self.0.engine.due().await?).and(self.0.soap.due().await?))
     }
 
-    async fn end_due(&self) -> Result<Option<Timestamp>, Fault> {
-        let Inner { core, records, .. } = &*self.0;
-        let now = core.world.now();
-        for (key, deadline) in Tx::begin(&**records).glance(&DEADLINES, "").await? {
-            match due_at(&key) {
-                Some(at) if at > now => return Ok(Some(at)),
-                _ => {}
+    /// Does all that is due, to its end, by itself. Says when something is due next; `None` when nothing waits.
+    ///
+    /// # Errors
+    /// As [`due`](Self::due).
+    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
+        loop {
+            let due = self.due().await?;
+            if due.tasks.is_empty() {
+                return Ok(due.next);
             }
-            world::transact(&**records, |tx| {
-                let (key, deadline) = (&key, &deadline);
-                Box::pin(async move {
-                    if tx.get(&DEADLINES, key).await?.is_none() {
-                        return Ok(());
-                    }
-                    tx.delete(&DEADLINES, key);
-                    procedures::run_deadline(&mut core.context(tx, now), deadline).await
-                })
-            })
-            .await?;
+            due.run().await;
         }
-        Ok(None)
+    }
+
+    async fn end_due(&self) -> Result<Due, Fault> {
+        let Inner { core, records, lanes, .. } = &*self.0;
+        let now = core.world.now();
+        let mut due = Due::default();
+        for (key, deadline) in Tx::begin(&**records).glance_each(&DEADLINES, "").await? {
+            if let Some(at) = due_at(&key).filter(|at| *at > now) {
+                due.later(at);
+                break;
+            }
+            let end = async {
+                let deadline = deadline?;
+                world::transact(&**records, |tx| {
+                    let (key, deadline) = (&key, &deadline);
+                    Box::pin(async move {
+                        if tx.get(&DEADLINES, key).await?.is_none() {
+                            return Ok(());
+                        }
+                        tx.delete(&DEADLINES, key);
+                        procedures::run_deadline(&mut core.context(tx, now), deadline).await
+                    })
+                })
+                .await
+            };
+            lanes.at_once(&mut due, &key, now, end).await;
+        }
+        Ok(due)
     }
 
     /// Makes a peer known, or known anew. It lasts, as everything in the records.

@@ -148,7 +148,7 @@ impl Command {
         let delivering = operator.clone();
         let _delivery = Delivery::drive("the SM-DP and SM-SRs", woken, clock, move || {
             let operator = delivering.clone();
-            Box::pin(async move { operator.run_due().await })
+            Box::pin(async move { operator.due().await })
         });
         let running = Running::serve(socket, Some(server_tls), operator.link())?;
         let calls =

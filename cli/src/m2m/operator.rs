@@ -15,6 +15,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::{
+    due::Due,
     soap::{Call, Ended, NoAnswer, Party, Peer, Peers, Reply, Sender, Soap},
     soap_dispatch,
 };
@@ -116,12 +117,12 @@ impl Operator {
         self.soap.link()
     }
 
-    /// Sends what waits and ends what has run out; see [`Soap::run_due`].
+    /// What is due; see [`Soap::due`].
     ///
     /// # Errors
     /// The records fail.
-    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
-        self.soap.run_due().await
+    pub async fn due(&self) -> Result<Due, Fault> {
+        self.soap.due().await
     }
 
     /// Asks for a function, and waits for its answer however it comes. A refusal is an answer.

@@ -134,7 +134,7 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
     let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
     let delivery = Delivery::drive("SM-SRs and operators", woken, clock, move || {
         let server = server.clone();
-        Box::pin(async move { server.run_due().await })
+        Box::pin(async move { server.due().await })
     });
     Ok((sm_dp, delivery))
 }

@@ -178,7 +178,7 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
         Arc::clone(&world.clock) as Arc<dyn Clock>,
         move || {
             let server = running.clone();
-            Box::pin(async move { server.run_due().await })
+            Box::pin(async move { server.due().await })
         },
     );
     let server_tls =

@@ -231,7 +231,7 @@ impl Stage {
         let asks = operator.clone();
         deliveries.push(Delivery::drive("the SM-DP and SM-SRs", woken, Arc::clone(&clock), move || {
             let operator = asks.clone();
-            Box::pin(async move { operator.run_due().await })
+            Box::pin(async move { operator.due().await })
         }));
         running.push(Running::serve(listener, Some(server_tls), operator.link())?);
 

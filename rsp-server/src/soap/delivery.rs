@@ -4,7 +4,7 @@
 //! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
 //! as the same message.
 
-use std::{future::poll_fn, task::Poll, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -17,15 +17,15 @@ use rsp::{
     },
     time::Timestamp,
 };
-use world::{BoxFuture, Event, Events as _, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
+use world::{Event, Events as _, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use super::{
     client::bare_response,
     party::NoAnswer,
-    records::{ADDRESSEES, ASKED, Addressee, CALLS, DUE, Due, OUTBOX, Outgoing, Said, State},
-    sender::addressee,
+    records::{self, ADDRESSEES, ASKED, Addressee, CALLS, DUE, OUTBOX, Outgoing, Said, State, WAITING},
     shell::{Inner, Soap},
 };
+use crate::due::Due;
 
 /// How long to wait after the first failed delivery; each further failure doubles it.
 pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
@@ -54,103 +54,169 @@ impl Soap {
         Tx::begin(&*self.0.records).glance(&OUTBOX, "").await
     }
 
-    /// Does what is due: sends what waits, to all addresses at the same time, and ends what has run out of time. Says
-    /// when something is due next; `None` when nothing is. To be run by one task, after every wake and at that time.
+    /// What is due: what waits, a task for each address, so that who is slow or dead holds up nobody else. What has run out
+    /// of time is ended before that. To be asked after every wake, at the time that it says, and when a task has ended.
     ///
     /// # Errors
-    /// The records fail. What was taken before that may be sent again.
-    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
+    /// The records fail. A record that cannot be understood is none: it is left, and said, and the others go on.
+    pub async fn due(&self) -> Result<Due, Fault> {
         let inner = &*self.0;
-        inner.end_due().await?;
-        let waiting = Tx::begin(&*inner.records).glance(&OUTBOX, "").await?;
-        let mut addresses: Vec<String> = waiting.into_iter().map(|(_, message)| message.endpoint).collect();
-        addresses.dedup();
-        let deliveries = addresses.into_iter().map(|endpoint| -> BoxFuture<'_, _> {
-            Box::pin(async move { self.deliver_to(&endpoint).await })
-        });
-        let mut next = None;
-        for due in together(deliveries.collect()).await {
-            next = earlier(next, due?);
+        let mut due = inner.end_due().await?;
+        let now = inner.sender.world.now();
+        for (to, _) in Tx::begin(&*inner.records).glance_each(&WAITING, "").await? {
+            match inner.addressee(&to).await.next_attempt {
+                at if at > now => due.later(at),
+                _ => {
+                    let (soap, name) = (self.clone(), to.clone());
+                    inner.lanes.begin(&mut due, &name, now, async move { soap.deliver_to(&to).await });
+                }
+            }
         }
-        Ok(earlier(next, inner.end_due().await?))
+        Ok(due)
     }
 
-    async fn deliver_to(&self, endpoint: &str) -> Result<Option<Timestamp>, Fault> {
-        let inner = &*self.0;
-        let to = addressee(endpoint);
-        let known = Tx::begin(&*inner.records).get(&ADDRESSEES, &to).await?;
-        let was_known = known.is_some();
-        let fresh = Addressee { failures: 0, next_attempt: Timestamp::default() };
-        let mut state = known.unwrap_or(fresh);
+    /// Does all that is due, to its end, by itself. Says when something is due next; `None` when nothing is.
+    ///
+    /// # Errors
+    /// As [`due`](Self::due).
+    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
         loop {
-            let waiting = Tx::begin(&*inner.records).glance(&OUTBOX, &to).await?;
-            let Some((key, message)) = waiting.into_iter().next() else {
-                if was_known {
-                    inner.change(|tx| tx.delete(&ADDRESSEES, &to)).await?;
-                }
-                return Ok(None);
-            };
-            let now = inner.sender.world.now();
-            if state.next_attempt > now {
-                return Ok(Some(state.next_attempt));
+            let due = self.due().await?;
+            if due.tasks.is_empty() {
+                return Ok(due.next);
             }
-            match inner.deliver(&message).await? {
-                Delivered::Not(why) if now < message.until => {
-                    tracing::debug!(%why, endpoint, "a message was not taken");
-                    state.next_attempt = now.plus(wait_after(state.failures));
-                    state.failures = state.failures.saturating_add(1);
-                    let kept = state.clone();
-                    world::transact(&*inner.records, |tx| {
-                        let put = tx.put(&ADDRESSEES, &to, &kept);
-                        Box::pin(async { put })
-                    })
-                    .await?;
+            due.run().await;
+        }
+    }
+
+    /// Sends what waits for an address, one after the other, until something is not taken.
+    async fn deliver_to(&self, to: &str) -> Result<(), Fault> {
+        let inner = &*self.0;
+        let mut failures = inner.addressee(to).await.failures;
+        loop {
+            let waiting = Tx::begin(&*inner.records).glance_each(&OUTBOX, to).await?;
+            let (mut sent, mut trouble) = (false, None);
+            for (key, message) in waiting {
+                match inner.deliver_one(&key, message, &mut failures).await {
+                    Ok(Sent::Settled(answered)) => {
+                        sent = true;
+                        if answered {
+                            self.wake();
+                        }
+                    }
+                    Ok(Sent::Not) => return inner.try_again(to, failures).await,
+                    // One record's trouble is not that of the others.
+                    Err(fault) => {
+                        trouble.get_or_insert(fault);
+                    }
                 }
-                Delivered::Not(why) => {
-                    inner.settle(&key, &message, Some(Err(NoAnswer::Unreachable(why)))).await?;
-                }
-                Delivered::Taken => {
-                    state.failures = 0;
-                    inner.settle(&key, &message, None).await?;
-                }
-                Delivered::Answered(text) => {
-                    state.failures = 0;
-                    inner.settle(&key, &message, Some(Ok(text))).await?;
-                    self.wake();
-                }
-                Delivered::Never(why) => {
-                    state.failures = 0;
-                    inner.settle(&key, &message, Some(Err(why))).await?;
-                }
+            }
+            match trouble {
+                Some(fault) => return Err(fault),
+                None if !sent => return inner.all_sent(to).await,
+                None => {}
             }
         }
     }
 }
 
+/// What came of a message.
+enum Sent {
+    /// It is out of the outbox; whether it was answered.
+    Settled(bool),
+    Not,
+}
+
 impl Inner {
-    /// Ends what has run out of time, and says when the next thing does.
-    async fn end_due(&self) -> Result<Option<Timestamp>, Fault> {
-        for (key, due) in Tx::begin(&*self.records).glance(&DUE, "").await? {
-            let now = self.sender.world.now();
-            match Due::at(&key) {
-                Some(at) if at > now => return Ok(Some(at)),
-                _ => {}
-            }
-            let (key, due) = (&key, &due);
-            world::transact(&*self.records, |tx| Box::pin(self.end_one(tx, now, key, due))).await?;
-        }
-        Ok(None)
+    /// How it stands with an addressee. What cannot be understood of that is not worth a message.
+    async fn addressee(&self, to: &str) -> Addressee {
+        Tx::begin(&*self.records).get(&ADDRESSEES, to).await.ok().flatten().unwrap_or_default()
     }
 
-    async fn end_one(&self, tx: &mut Tx<'_>, now: Timestamp, at: &str, due: &Due) -> Result<(), Fault> {
+    async fn deliver_one(
+        &self,
+        key: &str,
+        message: Result<Outgoing, Fault>,
+        failures: &mut u32,
+    ) -> Result<Sent, Fault> {
+        let message = message?;
+        let delivered = self.deliver(&message).await?;
+        let end = match delivered {
+            Delivered::Not(why) if self.sender.world.now() < message.until => {
+                tracing::debug!(%why, endpoint = message.endpoint, "a message was not taken");
+                return Ok(Sent::Not);
+            }
+            Delivered::Not(why) => Some(Err(NoAnswer::Unreachable(why))),
+            Delivered::Taken => None,
+            Delivered::Answered(text) => Some(Ok(text)),
+            Delivered::Never(why) => Some(Err(why)),
+        };
+        if !matches!(end, Some(Err(NoAnswer::Unreachable(_)))) {
+            *failures = 0;
+        }
+        let answered = matches!(end, Some(Ok(_)));
+        self.settle(key, &message, end).await?;
+        Ok(Sent::Settled(answered))
+    }
+
+    async fn try_again(&self, to: &str, failures: u32) -> Result<(), Fault> {
+        let next_attempt = self.sender.world.now().plus(wait_after(failures));
+        let addressee = Addressee { failures: failures.saturating_add(1), next_attempt };
+        world::transact(&*self.records, |tx| {
+            let put = tx.put(&ADDRESSEES, to, &addressee);
+            Box::pin(async { put })
+        })
+        .await
+    }
+
+    /// Nothing waits for an address any more, unless something has come just now.
+    async fn all_sent(&self, to: &str) -> Result<(), Fault> {
+        world::transact(&*self.records, |tx| {
+            Box::pin(async move {
+                if tx.list(&OUTBOX, to).await?.is_empty() {
+                    tx.delete(&WAITING, to);
+                    tx.delete(&ADDRESSEES, to);
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Ends what has run out of time, and says when the next thing does.
+    async fn end_due(&self) -> Result<Due, Fault> {
+        let mut due = Due::default();
+        for (key, record) in Tx::begin(&*self.records).glance_each(&DUE, "").await? {
+            let now = self.sender.world.now();
+            if let Some(at) = records::Due::at(&key).filter(|at| *at > now) {
+                due.later(at);
+                break;
+            }
+            let end = async {
+                let record = record?;
+                let (key, record) = (&key, &record);
+                world::transact(&*self.records, |tx| Box::pin(self.end_one(tx, now, key, record))).await
+            };
+            self.lanes.at_once(&mut due, &key, now, end).await;
+        }
+        Ok(due)
+    }
+
+    async fn end_one(
+        &self,
+        tx: &mut Tx<'_>,
+        now: Timestamp,
+        at: &str,
+        due: &records::Due,
+    ) -> Result<(), Fault> {
         if tx.get(&DUE, at).await?.is_none() {
             return Ok(());
         }
         tx.delete(&DUE, at);
         match due {
-            Due::Forget(key) => tx.delete(&CALLS, key),
-            Due::GiveUp(unique) => self.end(tx, now, unique, Err(NoAnswer::Expired)).await?,
-            Due::Expires(key) => {
+            records::Due::Forget(key) => tx.delete(&CALLS, key),
+            records::Due::GiveUp(unique) => self.end(tx, now, unique, Err(NoAnswer::Expired)).await?,
+            records::Due::Expires(key) => {
                 let Some(taken) = tx.get(&CALLS, key).await? else { return Ok(()) };
                 let State::Pending(ticket) = taken.state else { return Ok(()) };
                 if self.party.expired(tx, now, &ticket).await? {
@@ -248,14 +314,6 @@ impl Inner {
         })
         .await
     }
-
-    async fn change(&self, mut change: impl FnMut(&mut Tx<'_>) + Send) -> Result<(), Fault> {
-        world::transact(&*self.records, |tx| {
-            change(tx);
-            Box::pin(async { Ok(()) })
-        })
-        .await
-    }
 }
 
 /// What an HTTP response says about a message of ours.
@@ -266,6 +324,10 @@ fn judge(
     unique: Option<&str>,
 ) -> Delivered {
     let status = response.status();
+    if status == StatusCode::ACCEPTED && !is_synchronous {
+        // The answer comes by itself; what some say of it here means nothing.
+        return Delivered::Taken;
+    }
     match read_response(response, expected, unique) {
         Some(Err(NoAnswer::Fault(fault))) if fault.code == FaultCode::Receiver => {
             Delivered::Not(fault.to_string())
@@ -322,27 +384,7 @@ fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
-fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    [one, other].into_iter().flatten().min()
-}
-
 /// How long to wait after that many failures before.
 fn wait_after(failures: u32) -> Duration {
     FIRST_REDELIVERY.saturating_mul(2u32.saturating_pow(failures)).min(SLOWEST_REDELIVERY)
-}
-
-/// Runs all of them at the same time, so that one that waits for its peer does not hold up the others.
-async fn together<T>(mut running: Vec<BoxFuture<'_, T>>) -> Vec<T> {
-    let mut done = Vec::new();
-    poll_fn(move |cx| {
-        running.retain_mut(|future| match future.as_mut().poll(cx) {
-            Poll::Ready(it) => {
-                done.push(it);
-                false
-            }
-            Poll::Pending => true,
-        });
-        if running.is_empty() { Poll::Ready(std::mem::take(&mut done)) } else { Poll::Pending }
-    })
-    .await
 }

@@ -5,7 +5,7 @@
 //!
 //! - calls of others, by caller and functionCallIdentifier: the same call again gets the same answer;
 //! - calls of ours that are not answered, with what the party goes on with when they are ([`Party::resumed`]);
-//! - what waits to be sent: questions, callbacks, notifications, tried again until they are taken ([`Soap::run_due`]).
+//! - what waits to be sent: questions, callbacks, notifications, tried again until they are taken ([`Soap::due`]).
 //!
 //! | pattern | asked of us | asked by us |
 //! |---|---|---|

@@ -73,7 +73,7 @@ pub trait Peers: Send + Sync {
     /// There can be none to this address.
     fn link(&self, authority: &str) -> Result<Link, Fault>;
 
-    /// Something has been put into the outbox: [`Soap::run_due`](super::Soap::run_due) has something to do.
+    /// Something has been put into the outbox: [`Soap::due`](super::Soap::due) has something to give.
     fn wake(&self) {}
 }
 

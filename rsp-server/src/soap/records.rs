@@ -10,6 +10,9 @@ pub(super) const CALLS: Collection<Taken> = Collection::new("soap-calls");
 pub(super) const ASKED: Collection<Asked> = Collection::new("soap-asked");
 /// What waits to be sent, by addressee and time.
 pub(super) const OUTBOX: Collection<Outgoing> = Collection::new("soap-outbox");
+/// Those for whom something waits, by the same beginning of the key. Written without being read, so that many may write to
+/// one at the same time.
+pub(super) const WAITING: Collection<()> = Collection::new("soap-waiting");
 /// How it stands with those to whom something could not be sent, by the same beginning of the key.
 pub(super) const ADDRESSEES: Collection<Addressee> = Collection::new("soap-addressees");
 /// When a record is to be looked at again, by time; each record of the first two kinds has one at most.
@@ -102,7 +105,7 @@ pub struct Outgoing {
 }
 
 /// An addressee that did not take what was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Addressee {
     pub(super) failures: u32,
     pub(super) next_attempt: Timestamp,

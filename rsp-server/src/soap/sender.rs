@@ -15,7 +15,7 @@ use world::{Fault, Tx, World};
 
 use super::{
     party::Peer,
-    records::{ASKED, Asked, CALLS, DUE, Due, OUTBOX, Outgoing, Said, State, Taken, Ticket},
+    records::{ASKED, Asked, CALLS, DUE, Due, OUTBOX, Outgoing, Said, State, Taken, Ticket, WAITING},
 };
 
 /// How long a notification or a callback is tried. After a week without it the peer has other ways to ask.
@@ -226,6 +226,7 @@ async fn post(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<Str
         let key = format!("{to}{:015}/{number:03}", now.0.max(0));
         if tx.get(&OUTBOX, &key).await?.is_none() {
             tx.put(&OUTBOX, &key, message)?;
+            tx.put(&WAITING, &to, &())?;
             return Ok(key);
         }
         number += 1;
@@ -233,6 +234,6 @@ async fn post(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<Str
 }
 
 /// What the keys of the messages to an address begin with. The length tells where it ends, whatever is in it.
-pub(super) fn addressee(endpoint: &str) -> String {
+fn addressee(endpoint: &str) -> String {
     format!("{}:{endpoint}/", endpoint.len())
 }

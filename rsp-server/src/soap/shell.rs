@@ -16,6 +16,7 @@ use super::{
     records::{ASKED, CALLS, DUE, Due, OUTBOX, Said, State, Taken},
     sender::{Sender, call_key, keep},
 };
+use crate::due::Lanes;
 
 /// A party's web services. A clone is the same; so is another one on the same records.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub(super) struct Inner {
     /// What the events call it.
     pub(super) name: &'static str,
     pub(super) peers: OnceLock<Arc<dyn Peers>>,
+    /// Addressees that are being sent something, and what rests.
+    pub(super) lanes: Lanes,
 }
 
 /// What a call is answered with.
@@ -50,7 +53,8 @@ impl Soap {
         party: Arc<dyn Party>,
         name: &'static str,
     ) -> Self {
-        Self(Arc::new(Inner { sender, records, events, party, name, peers: OnceLock::new() }))
+        let (peers, lanes) = (OnceLock::new(), Lanes::default());
+        Self(Arc::new(Inner { sender, records, events, party, name, peers, lanes }))
     }
 
     /// Gives it its way to others. The first one stays.

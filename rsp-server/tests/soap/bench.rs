@@ -164,11 +164,13 @@ pub(crate) enum Wire {
     Doubles,
     /// Somebody in between says this.
     Says(StatusCode),
+    /// The message arrives, and its answer has this for a body.
+    Adds(&'static str),
 }
 
 pub(crate) struct Network {
     pub(crate) wire: Mutex<Wire>,
-    links: Mutex<HashMap<String, Link>>,
+    pub(crate) links: Mutex<HashMap<String, Link>>,
     /// What was posted, and where.
     pub(crate) posted: Mutex<Vec<(String, String)>>,
 }
@@ -205,6 +207,10 @@ impl Peers for Way {
                         again.clone_from_parts(&request);
                         world::send(&inner, again).await?;
                         world::send(&inner, request).await
+                    }
+                    Wire::Adds(body) => {
+                        let answer = world::send(&inner, request).await?;
+                        Ok(answer.map(|_| Bytes::from_static(body.as_bytes())))
                     }
                     Wire::Says(status) => {
                         let mut response = Response::new(Bytes::new());
@@ -351,6 +357,12 @@ impl Bench {
 
     /// The SM-SR tells the SM-DP.
     pub(crate) async fn tell(&self) {
+        self.tell_at(&self.sr.peers[0].endpoint).await;
+    }
+
+    /// The SM-SR tells the SM-DP at this address.
+    pub(crate) async fn tell_at(&self, endpoint: &str) {
+        let peer = Peer { endpoint: endpoint.to_owned(), ..self.sr.peers[0].clone() };
         let soap = self.start(&self.sr);
         let told = es3::HandleProfileEnabledNotification {
             base: rsp::sgp02::BaseNotification {},
@@ -360,8 +372,8 @@ impl Bench {
             completion_timestamp: self.now(),
         };
         world::transact(&*self.sr.records, |tx| {
-            let (soap, told) = (soap.clone(), told.clone());
-            Box::pin(async move { soap.sender().notify(tx, self.now(), &self.sr.peers[0], &told).await })
+            let (soap, told, peer) = (soap.clone(), told.clone(), peer.clone());
+            Box::pin(async move { soap.sender().notify(tx, self.now(), &peer, &told).await })
         })
         .await
         .unwrap();

@@ -2,12 +2,17 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 use rsp::sgp02::es3;
-use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
+use rsp_server::due::REST;
+use world::{
+    BoxFuture, ChangeSet, Collection, Committed, Fault, LinkFault, MemoryRecords, Records, Stored, Tx,
+    link_from,
+};
 
 use crate::{
     bench::{Bench, DONE, Options, Wire, create_isdp, enable, get_eis, iccid},
@@ -189,6 +194,124 @@ async fn a_soap_fault_of_the_peer_ends_the_call() {
         bench.ended("delete").await,
         ["ES3-DeleteISDP: SOAP fault Sender: ES3-DeleteISDPRequest is no message for this server"]
     );
+}
+
+#[tokio::test]
+async fn what_stands_beside_accepted_does_not_end_an_asynchronous_call() {
+    for body in ["<html>Accepted</html>", "<soap:Envelope/>", "0"] {
+        let bench = Bench::new(Options::default());
+        bench.set(Wire::Adds(body));
+        bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+        bench.run().await;
+        assert_eq!(bench.waiting(&bench.dp).await, 0, "{body}: it was taken");
+        assert!(bench.ended("isdp").await.is_empty(), "{body}");
+        bench.set(Wire::Fine);
+        bench.answer("c1").await;
+        bench.run().await;
+        assert_eq!(bench.ended("isdp").await, [DONE], "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_holds_up_nobody_else() {
+    let bench = Bench::new(Options::default());
+    let silent = link_from(tower::service_fn(|_: Request<Bytes>| {
+        std::future::pending::<Result<Response<Bytes>, LinkFault>>()
+    }));
+    bench.network.links.lock().unwrap().insert("dead.example:8443".to_owned(), silent);
+    let sr = bench.start(&bench.sr);
+    bench.tell_at("https://dead.example:8443/sgp02").await;
+    bench.tell_at("https://dead.example:8443/sgp02").await;
+    let due = sr.due().await.unwrap();
+    assert_eq!(due.tasks.len(), 1, "one after the other to the same one");
+    let dead = tokio::spawn(due.run());
+    tokio::task::yield_now().await;
+    bench.tell().await;
+    let due = sr.due().await.unwrap();
+    assert_eq!(due.tasks.len(), 1, "who is being sent something is left alone");
+    due.run().await;
+    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
+    assert!(sr.due().await.unwrap().tasks.is_empty());
+    assert!(!dead.is_finished());
+    dead.abort();
+    assert!(dead.await.unwrap_err().is_cancelled());
+    assert_eq!(sr.due().await.unwrap().tasks.len(), 1, "what was broken off waits");
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_stays_and_holds_up_nobody() {
+    let bench = Bench::new(Options::default());
+    bench.tell().await;
+    let (message, _) = bench.start(&bench.sr).outbox().await.unwrap().remove(0);
+    let before = message.replace(message.split_once("sgp02/").unwrap().1, "0");
+    let torn = [("soap-outbox", before.as_str()), ("soap-due", "000000000000001/expires/a")];
+    world::transact(&*bench.sr.records, |tx| {
+        Box::pin(async move {
+            for (collection, key) in torn {
+                tx.put(&Collection::<String>::new(collection), key, &"torn".to_owned())?;
+            }
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+    bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    bench.run().await;
+    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
+    bench.advance(600);
+    let sr = bench.start(&bench.sr);
+    assert_eq!(sr.run_due().await.unwrap(), Some(bench.now().plus(REST)), "it is looked at again");
+    assert_eq!(bench.ended("isdp").await.len(), 1, "others have ended in their time");
+    for (collection, key) in torn {
+        let kept = Tx::begin(&*bench.sr.records).get(&Collection::<String>::new(collection), key).await;
+        assert_eq!(kept.unwrap().as_deref(), Some("torn"));
+    }
+}
+
+/// Records that count how often the outbox is read.
+#[derive(Default)]
+struct Counting {
+    inner: MemoryRecords,
+    reads: AtomicUsize,
+}
+
+impl Records for Counting {
+    fn read<'a>(
+        &'a self,
+        collection: &'static str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
+        self.inner.read(collection, key)
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        self.reads.fetch_add(usize::from(collection == "soap-outbox"), Ordering::Relaxed);
+        self.inner.list(collection, prefix)
+    }
+
+    fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
+        self.inner.commit(changes)
+    }
+}
+
+#[tokio::test]
+async fn the_outbox_is_not_read_for_every_message() {
+    let records = Arc::new(Counting::default());
+    let bench =
+        Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
+    for _ in 0..20 {
+        bench.tell().await;
+    }
+    bench.run().await;
+    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 20);
+    let reads = records.reads.load(Ordering::Relaxed);
+    assert!(reads <= 3, "{reads}: what waits, that nothing has come meanwhile, and that nothing is left");
+    bench.run().await;
+    assert_eq!(records.reads.load(Ordering::Relaxed), reads, "nothing waits for anybody");
 }
 
 /// Records that cannot be written, sometimes.

@@ -9,7 +9,10 @@ use rsp::{
     sgp02::{common::SubscriptionAddress, es2, es3},
     time::Timestamp,
 };
-use rsp_server::soap::{Call, Ended, Party, Peer, Peers, Reply, Sender, Soap};
+use rsp_server::{
+    due::Due,
+    soap::{Call, Ended, Party, Peer, Peers, Reply, Sender, Soap},
+};
 use world::{BoxFuture, Events, Fault, Link, LinkFault, Records, Tx, World, link_from};
 
 use super::{
@@ -154,12 +157,12 @@ impl SmDp {
         Ok(())
     }
 
-    /// Sends what waits and ends what has run out. Says when there is something to do next.
+    /// What is due: what waits for others, a task for each of them. See [`Soap::due`].
     ///
     /// # Errors
     /// The records fail.
-    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
-        self.soap.run_due().await
+    pub async fn due(&self) -> Result<Due, Fault> {
+        self.soap.due().await
     }
 
     /// The server as a link.

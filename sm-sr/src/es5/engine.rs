@@ -1,13 +1,13 @@
 //! The shell: something happens, a transaction decides what comes of it, it is committed, and only then something leaves.
 
 use std::{
-    collections::BTreeSet,
     fmt,
     sync::{Arc, OnceLock},
 };
 
 use crypto::Secret;
 use rsp::{ids::Eid, ota::secured_packet::Counter, sgp02::keys::PskIdentity, time::Timestamp};
+use rsp_server::due::{Due, Lanes};
 use world::{
     Arrived, BoxFuture, Event, Events, Fault, MessageId, Records, ShortMessageSink, ShortMessages,
     Submission, SubmitFault, Tx, World,
@@ -21,7 +21,7 @@ use super::{
     records::{CARDS, Card, DUE, key},
 };
 
-/// Is told that there is something to do: [`Engine::run_due`].
+/// Is told that there is something to do: [`Engine::due`].
 pub trait Wake: Send + Sync {
     /// Now, or at another time than it was last said.
     fn wake(&self);
@@ -40,6 +40,8 @@ pub(super) struct Inner {
     centre: OnceLock<Arc<dyn ShortMessages>>,
     waker: OnceLock<Arc<dyn Wake>>,
     pub(super) held: Held,
+    /// Cards for which something is being done, and what rests.
+    lanes: Lanes,
 }
 
 /// Something that happens.
@@ -116,14 +118,15 @@ impl Engine {
         config: Es5Config,
         procedures: Arc<dyn Procedures>,
     ) -> Self {
-        let (centre, waker, held) = (OnceLock::new(), OnceLock::new(), Held::default());
-        Self(Arc::new(Inner { records, world, events, config, procedures, centre, waker, held }))
+        let (centre, waker) = (OnceLock::new(), OnceLock::new());
+        let (held, lanes) = (Held::default(), Lanes::default());
+        Self(Arc::new(Inner { records, world, events, config, procedures, centre, waker, held, lanes }))
     }
 
     /// Gives the engine its way to a message centre. The first one stays.
     #[must_use]
     pub fn with_short_messages(self, centre: Arc<dyn ShortMessages>) -> Self {
-        // Until there is one, what is sent is lost, and sent again.
+        // Until there is one nothing is sent; it waits in its record.
         let _ = self.0.centre.set(centre);
         self
     }
@@ -136,7 +139,7 @@ impl Engine {
     }
 
     /// Something may have been enqueued or cancelled: sessions that are kept open look, and so does whoever drives
-    /// [`run_due`](Self::run_due).
+    /// what is [`due`](Self::due).
     pub fn wake(&self) {
         self.0.held.wake();
         self.told_to_wake();
@@ -148,28 +151,50 @@ impl Engine {
         }
     }
 
-    /// Does what is due, for every card. Says when something is due next; `None` when nothing waits.
+    /// What is due, a task for each card, so that a message centre that is slow or away holds up nothing but what is for
+    /// it. To be asked after every wake, at the time that it says, and when a task has ended.
     ///
     /// # Errors
-    /// The records fail. What is due stays so; what could not be done for one card alone is tried again later.
-    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
-        let now = self.0.world.now();
-        let mut left = BTreeSet::new();
-        for (name, due) in Tx::begin(&*self.0.records).glance(&DUE, "").await? {
-            if due <= now
-                && let Ok(eid) = name.parse()
-                && let Err(fault) = self.happens(Happening::Due(eid)).await
+    /// The records fail. What could not be done for one card alone is said, stays due, and is tried again later.
+    pub async fn due(&self) -> Result<Due, Fault> {
+        let inner = &*self.0;
+        let now = inner.world.now();
+        let mut due = Due { next: inner.held.tick(now), ..Due::default() };
+        for (name, at) in Tx::begin(&*inner.records).glance_each(&DUE, "").await? {
+            if let Ok(at) = at
+                && at > now
             {
-                // One card's trouble is not that of the others.
-                tracing::error!(%fault, %eid, "what is due for a card could not be done");
-                left.insert(name);
+                due.later(at);
+                continue;
             }
+            // When something is due that cannot be understood is found out by looking at the card.
+            let (engine, eid) = (self.clone(), name.parse::<Eid>());
+            inner.lanes.begin(&mut due, &name, now, async move {
+                let eid = eid.map_err(|error| {
+                    let next = "restore the records from a copy";
+                    Fault::caused_by(error, "cannot tell for which card something is due", next)
+                })?;
+                engine.happens(Happening::Due(eid)).await?;
+                // A session that is kept open may be given what is to be done.
+                engine.0.held.wake();
+                Ok(())
+            });
         }
-        let held = self.0.held.tick(now);
-        let again = now.plus(self.0.config.answer_within);
-        let due = Tx::begin(&*self.0.records).glance(&DUE, "").await?.into_iter();
-        let due = due.map(|(name, due)| if left.contains(&name) { due.max(again) } else { due });
-        Ok(due.chain(held).min())
+        Ok(due)
+    }
+
+    /// Does all that is due, to its end, by itself. Says when something is due next; `None` when nothing waits.
+    ///
+    /// # Errors
+    /// As [`due`](Self::due).
+    pub async fn run_due(&self) -> Result<Option<Timestamp>, Fault> {
+        loop {
+            let due = self.due().await?;
+            if due.tasks.is_empty() {
+                return Ok(due.next);
+            }
+            due.run().await;
+        }
     }
 
     /// The key for TLS of who calls himself so at the door for cards; `None` if there is no such card, or it has no such key.
@@ -244,7 +269,7 @@ impl Engine {
         for part in parts {
             let result = match self.0.centre.get() {
                 Some(centre) => centre.submit(part).await,
-                None => Err(SubmitFault::Unreachable("this SM-SR was given no message centre".into())),
+                None => Err(SubmitFault::Unbound),
             };
             let is_taken = result.is_ok();
             results.push(result);

@@ -5,7 +5,9 @@ use world::{Arrived, MessageId, MessageState, Receipt, SubmitFault};
 
 use crate::{
     card::{self, Card, Says, State, isd_p},
-    rig::{NUMBER, Rig, SM_SR, data, delete, disable, enable, job, number, start},
+    rig::{
+        NUMBER, NUMBER_OF_ANOTHER, Rig, SM_SR, another_eid, data, delete, disable, enable, job, number, start,
+    },
 };
 
 #[tokio::test]
@@ -355,6 +357,51 @@ async fn two_engines_over_the_same_records_send_it_once() {
     rig.engine = one;
     rig.comes_from(NUMBER, &parts[0]).await;
     assert_eq!(rig.told().await, ["enable answered 9000"]);
+}
+
+#[tokio::test]
+async fn a_centre_that_does_not_answer_holds_up_nobody_else() {
+    let (rig, mut card) = (Rig::new(), Card::new());
+    *rig.centre.silent_for.lock().unwrap() = Some(number(NUMBER_OF_ANOTHER));
+    rig.enqueue(sm_sr::es5::Job { eid: another_eid(), ..enable(0x11) }).await;
+    let due = rig.engine.due().await.unwrap();
+    assert_eq!(due.tasks.len(), 1);
+    let silent = tokio::spawn(due.run());
+    tokio::task::yield_now().await;
+    rig.enqueue(enable(0x11)).await;
+    let due = rig.engine.due().await.unwrap();
+    assert_eq!(due.tasks.len(), 1);
+    due.run().await;
+    let says = rig.give(&mut card, rig.take());
+    rig.says(&says[0]).await;
+    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    assert!(!silent.is_finished());
+    silent.abort();
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_holds_up_nobody_else() {
+    let (rig, mut card) = (Rig::new(), Card::new());
+    let another = another_eid().to_string();
+    let torn = [("es5-due", "0"), ("es5-due", card::EID), ("es5-cards", another.as_str())];
+    rig.enqueue(sm_sr::es5::Job { eid: another_eid(), ..enable(0x11) }).await;
+    rig.enqueue(enable(0x11)).await;
+    world::transact(&*rig.records, |tx| {
+        Box::pin(async move {
+            for (collection, key) in torn {
+                tx.put(&world::Collection::<String>::new(collection), key, &"torn".to_owned())?;
+            }
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+    let next = rig.run().await;
+    assert_eq!(next, Some(rig.clock_now().plus(std::time::Duration::from_secs(30))));
+    rig.pump(&mut card).await;
+    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    let kept = rig.records.read("es5-cards", &another).await.unwrap().unwrap();
+    assert_eq!(kept.bytes, b"\"torn\"");
 }
 
 #[tokio::test]

@@ -28,13 +28,18 @@ use rsp::{
     sgp02::{common::SubscriptionAddress, es1, es2, es4},
     time::Timestamp,
 };
+use rsp_server::due::Due;
 use sm_dp::{ProfileOptions, SmDp, SmDpPlus};
 use sm_sr::{
     SmSr,
     es5::{Engine, Es5Config, HttpsDoor, Wake},
     records::{Peer as SrPeer, PeerRole},
 };
-use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
 use world::{
     Arrived, BoxFuture, ChangeSet, Clock, Committed, Fault, Link, LinkFault, LinkFaultKind, MemoryEvents,
     MemoryRecords, MessageId, PeerCertificate, PhoneNumber, RamMemory, Records, SeededDice, ShortMessageSink,
@@ -290,15 +295,23 @@ impl<S> Drop for Runs<S> {
 fn drive(
     clock: Arc<dyn Clock>,
     woken: Arc<Notify>,
-    run_due: impl Fn() -> BoxFuture<'static, Result<Option<Timestamp>, Fault>> + Send + Sync + 'static,
+    due: impl Fn() -> BoxFuture<'static, Result<Due, Fault>> + Send + Sync + 'static,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
+        let mut under_way = JoinSet::new();
         loop {
-            let next = run_due().await.unwrap_or(None);
+            let Due { tasks, next } = due().await.unwrap_or_default();
+            for task in tasks {
+                under_way.spawn(task);
+            }
             let wait = next.map_or(Duration::from_secs(3600), |next| next.since(clock.now()));
             // Some due thing may be of this very moment: others go on first.
             let wait = wait.max(Duration::from_millis(1));
-            let _either = tokio::time::timeout(wait, woken.notified()).await;
+            tokio::select! {
+                () = woken.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                Some(_) = under_way.join_next() => {}
+            }
         }
     })
 }
@@ -388,7 +401,7 @@ impl Bench {
         let asks = operator.clone();
         tasks.push(drive(Arc::clone(&world.clock), woken, move || {
             let asks = asks.clone();
-            Box::pin(async move { asks.run_due().await })
+            Box::pin(async move { asks.due().await })
         }));
         web.put(OPERATOR, operator.link());
         let eum_tls = pki.m2m_eum(&names).unwrap();
@@ -497,7 +510,7 @@ impl Parts {
         let runs = server.clone();
         let task = drive(clock, woken, move || {
             let runs = runs.clone();
-            Box::pin(async move { runs.run_due().await })
+            Box::pin(async move { runs.due().await })
         });
         self.web.put(SM_DP, server.link());
         Runs { server, tasks: vec![task] }
@@ -552,7 +565,7 @@ impl Parts {
         });
         let task = drive(clock, woken, move || {
             let runs = runs.clone();
-            Box::pin(async move { runs.run_due().await })
+            Box::pin(async move { runs.due().await })
         });
         self.web.put(SM_SR, server.link());
         Runs { server, tasks: vec![task, hears] }
