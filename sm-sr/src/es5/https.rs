@@ -20,7 +20,7 @@ use world::{Event, Fault, Outcome, PskIdentity};
 use super::{
     Bearer, CardRefusal, Engine, JobId, JobOutcome,
     engine::{Context, Happening},
-    queue::forget_messages,
+    queue::{first, forget_messages},
     records::{Awaits, By, Pending, Sent, What},
 };
 
@@ -29,6 +29,8 @@ use super::{
 pub(super) struct Call {
     eid: Eid,
     said: Said,
+    /// The number in its URI, if it says what came of the script with this number.
+    answers: Option<u32>,
     /// Where the request came after having waited for a script.
     waited: Option<Timestamp>,
 }
@@ -81,7 +83,7 @@ impl Engine {
                 return answer(&Reply::Refused(away.status.as_u16()));
             }
         };
-        let (eid, began) = (call.eid, self.0.world.now());
+        let (eid, answers, began) = (call.eid, call.answers, self.0.world.now());
         loop {
             let generation = self.0.held.generation();
             let offer = match self.happens(Happening::Called(call)).await {
@@ -106,7 +108,7 @@ impl Engine {
                 }
                 Offer::Hold(until) => {
                     self.0.held.wait(generation, until).await;
-                    call = Call { eid, said: Said::Nothing, waited: Some(began) };
+                    call = Call { eid, said: Said::Nothing, answers, waited: Some(began) };
                 }
             }
         }
@@ -134,7 +136,11 @@ impl Engine {
             ));
         }
         let said = self.said(request.uri(), post)?;
-        Ok(Call { eid, said, waited: None })
+        let answers = match said {
+            Said::Response(number, _) => Some(number),
+            Said::Nothing | Said::Notification(_) => None,
+        };
+        Ok(Call { eid, said, answers, waited: None })
     }
 
     fn said(&self, uri: &http::Uri, post: Post) -> Result<Said, Away> {
@@ -205,13 +211,13 @@ impl Context<'_, '_> {
             Said::Notification(octets) => self.notification(eid, octets, Bearer::Https, None).await?,
             Said::Response(number, ran) => announced |= self.ran(eid, *number, ran).await?,
         }
-        self.offer(eid, call.waited.unwrap_or(self.now), announced).await
+        self.offer(call, announced).await
     }
 
     /// What came of a script; says whether another one was announced with it.
     async fn ran(&mut self, eid: Eid, number: u32, ran: &Ran) -> Result<bool, Fault> {
         let found = self.jobs(eid).await?.into_iter().find_map(|(id, pending)| {
-            let is_it = |sent: &Sent| sent.by == By::Session { number };
+            let is_it = |sent: &Sent| matches!(sent.by, By::Session { number: given, .. } if given == number);
             let at = pending.sent.iter().position(is_it)?;
             Some((id, pending, at))
         });
@@ -235,7 +241,8 @@ impl Context<'_, '_> {
 
     /// The first job of the card, if a session may be given it. The order is kept: what is under way by short messages holds
     /// up those behind it.
-    async fn offer(&mut self, eid: Eid, began: Timestamp, announced: bool) -> Result<Offer, Fault> {
+    async fn offer(&mut self, call: &Call, announced: bool) -> Result<Offer, Fault> {
+        let eid = call.eid;
         loop {
             let jobs = self.jobs(eid).await?;
             let Some((id, pending)) = jobs.iter().find(|(_, pending)| pending.job.valid_until <= self.now)
@@ -244,14 +251,15 @@ impl Context<'_, '_> {
             };
             self.end(id, pending, JobOutcome::Expired).await?;
         }
-        let first = self.jobs(eid).await?.into_iter().next();
+        let first = first(&self.jobs(eid).await?).cloned();
         let mut card = self.card(eid).await?;
-        let until = began.plus(self.config.hold);
+        let until = call.waited.unwrap_or(self.now).plus(self.config.hold);
         let offer = match first {
-            Some((id, pending)) if self.is_for_session(&pending) => {
-                card.last_number = card.last_number.wrapping_add(1);
+            Some((id, pending))
+                if self.is_for_session(&pending) || pending.given_after(call.answers).is_some() =>
+            {
                 card.session_until = None;
-                self.hand_over(&id, pending, card.last_number)?
+                self.hand_over(&id, pending, &mut card.last_number, call.answers)?
             }
             None if announced && until > self.now => {
                 card.session_until = Some(until);
@@ -268,11 +276,26 @@ impl Context<'_, '_> {
         Ok(offer)
     }
 
-    fn hand_over(&mut self, id: &JobId, mut pending: Pending, number: u32) -> Result<Offer, Fault> {
+    fn hand_over(
+        &mut self,
+        id: &JobId,
+        mut pending: Pending,
+        last_number: &mut u32,
+        after: Option<u32>,
+    ) -> Result<Offer, Fault> {
         let what = Self::what(&pending);
         let (script, target) = pending.script_now();
-        let sent = Sent { at: self.now, what, by: By::Session { number } };
-        forget_messages(self.tx, pending.remember(sent).as_ref());
+        let number = match pending.given_after(after) {
+            // The same request again has the same answer.
+            Some(given) => given,
+            None => {
+                *last_number = last_number.wrapping_add(1);
+                let number = *last_number;
+                let sent = Sent { at: self.now, what, by: By::Session { number, after } };
+                forget_messages(self.tx, pending.remember(sent).as_ref());
+                number
+            }
+        };
         pending.awaits = Awaits::Response { until: self.now.plus(self.config.script_within) };
         pending.tries = pending.tries.saturating_add(1);
         self.put(id, &pending)?;

@@ -62,7 +62,8 @@ pub struct Job {
     pub valid_until: Timestamp,
     /// Another one follows: a session is kept open for it.
     pub more_to_do: bool,
-    /// It goes before those that are not, but not before one that is under way.
+    /// It goes before those that are not, but not before one that has left and cannot be run twice: a counter of its own
+    /// in between would leave nothing to find out with whether that was run.
     pub urgent: bool,
     /// Over which bearer, if that is not for the policy to say.
     pub via: Option<Bearer>,
@@ -86,6 +87,8 @@ pub enum Effect {
     Delete(Aid),
     /// This ISD-P gets the fallback attribute.
     SetFallBack(Aid),
+    /// This ISD-P gets the emergency profile attribute.
+    SetEmergency(Aid),
     /// The notification with this number is confirmed.
     ConfirmNotification(u16),
     /// Something is read.
@@ -278,6 +281,7 @@ impl Effect {
             Self::Disable(_) => "DisableProfile",
             Self::Delete(_) => "DeleteProfile",
             Self::SetFallBack(_) => "SetFallBackAttribute",
+            Self::SetEmergency(_) => "SetEmergencyProfileAttribute",
             Self::ConfirmNotification(_) => "HandleNotificationConfirmation",
             Self::Audit => "eUICCCapabilityAudit",
             Self::KeySet => "KeySet",

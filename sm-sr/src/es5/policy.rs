@@ -30,6 +30,9 @@ pub struct Es5Config {
     pub script_within: Duration,
     /// The longest of these waits.
     pub slowest: Duration,
+    /// How long at first until that is tried again which no message centre took; longer from time to time, up to the wait
+    /// for an answer. It does not count as sent.
+    pub unbound: Duration,
     /// How often something is sent. Then it waits until the card is heard of, or its validity ends it.
     pub tries: u32,
     /// How long a session is kept open for a script that was announced.
@@ -60,6 +63,7 @@ impl Es5Config {
             session_within: Duration::from_secs(60),
             script_within: Duration::from_secs(120),
             slowest: Duration::from_secs(15 * 60),
+            unbound: Duration::from_secs(5),
             tries: 6,
             hold: Duration::from_secs(20),
             few_messages: 3,
@@ -92,8 +96,9 @@ pub(super) struct Row {
 /// nothing of it is less than CC, ciphered, with a counter is SGP.02's (section 2.4.3).
 pub(super) const fn row(effect: &Effect) -> Row {
     let repetition = match effect {
-        // A challenge is asked and answered once; a segment of SCP03t is counted.
-        Effect::KeySet | Effect::Data => Repetition::Same,
+        // A challenge is asked and answered once; a segment of SCP03t is counted; who has the emergency profile attribute
+        // cannot be seen, so its repetition could not be told from the first time.
+        Effect::KeySet | Effect::Data | Effect::SetEmergency(_) => Repetition::Same,
         Effect::CreateIsdP(_)
         | Effect::Enable(_)
         | Effect::Disable(_)
@@ -136,7 +141,12 @@ impl Effect {
             Self::Disable(aid) => Some((aid, Sign::Disabled)),
             Self::Delete(aid) => Some((aid, Sign::IsGone)),
             Self::SetFallBack(aid) => Some((aid, Sign::FallBack)),
-            Self::ConfirmNotification(_) | Self::Audit | Self::KeySet | Self::Addressing | Self::Data => None,
+            Self::SetEmergency(_)
+            | Self::ConfirmNotification(_)
+            | Self::Audit
+            | Self::KeySet
+            | Self::Addressing
+            | Self::Data => None,
         }
     }
 }

@@ -164,12 +164,9 @@ impl Context<'_, '_> {
     async fn next_to_do(&mut self, eid: Eid) -> Result<Option<(JobId, Pending)>, Fault> {
         let now = self.now;
         let in_session = self.card(eid).await?.session_until.is_some_and(|until| until > now);
-        let mut jobs = self.jobs(eid).await?;
-        let at = jobs.iter().position(|(_, pending)| pending.job.valid_until <= now).unwrap_or_default();
-        if at >= jobs.len() {
-            return Ok(None);
-        }
-        let (id, pending) = jobs.swap_remove(at);
+        let jobs = self.jobs(eid).await?;
+        let expired = jobs.iter().find(|(_, pending)| pending.job.valid_until <= now);
+        let Some((id, pending)) = expired.or(first(&jobs)).cloned() else { return Ok(None) };
         let is_due = pending.job.valid_until <= now
             || match pending.awaits {
                 // The session asks for it by itself.
@@ -182,10 +179,10 @@ impl Context<'_, '_> {
         Ok(is_due.then_some((id, pending)))
     }
 
-    async fn note_due(&mut self, eid: Eid) -> Result<(), Fault> {
+    pub(super) async fn note_due(&mut self, eid: Eid) -> Result<(), Fault> {
         let session_until = self.card(eid).await?.session_until;
         let jobs = self.jobs(eid).await?;
-        let first = jobs.first().and_then(|(_, pending)| match pending.awaits {
+        let first = first(&jobs).and_then(|(_, pending)| match pending.awaits {
             Awaits::Turn => Some(session_until.unwrap_or(self.now)),
             Awaits::Answer { until } | Awaits::Session { until } | Awaits::Response { until } => Some(until),
             Awaits::Card => None,
@@ -220,6 +217,13 @@ impl Context<'_, '_> {
     /// Whether a session may be given this job.
     pub(super) fn is_for_session(&self, pending: &Pending) -> bool {
         let under_way = matches!(pending.awaits, Awaits::Answer { until } if until > self.now);
-        pending.job.via != Some(Bearer::Sms) && !under_way
+        pending.job.via != Some(Bearer::Sms) && !under_way && !pending.is_out()
     }
+}
+
+/// The job whose turn it is: the first, unless one is out. One that waits for a sign of life holds up nobody that is
+/// urgent: such a one may be that sign.
+pub(super) fn first(jobs: &[(JobId, Pending)]) -> Option<&(JobId, Pending)> {
+    let out = |(_, pending): &&(JobId, Pending)| pending.is_out() && pending.awaits != Awaits::Card;
+    jobs.iter().find(out).or(jobs.first())
 }

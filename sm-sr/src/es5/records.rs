@@ -14,7 +14,10 @@ use rsp::{
 use serde::{Deserialize, Serialize};
 use world::{Collection, MessageId, PhoneNumber};
 
-use super::{Job, JobId};
+use super::{
+    Job, JobId,
+    policy::{self, Repetition},
+};
 
 /// Jobs by [`JobId`], which is in the order in which the jobs of a card are done.
 pub const JOBS: Collection<Pending> = Collection::new("es5-jobs");
@@ -103,7 +106,13 @@ pub(super) enum By {
         messages: Vec<MessageId>,
     },
     /// The answer to a request: the number in the URI that the next request has.
-    Session { number: u32 },
+    Session {
+        number: u32,
+        /// That in the URI of the request itself, if it had one. A card that makes the same request again has not got the
+        /// answer.
+        #[serde(default)]
+        after: Option<u32>,
+    },
 }
 
 /// How much is remembered of what was sent for one job. A card that is heard of again and again and never answers is sent
@@ -148,6 +157,25 @@ impl Pending {
         let forgotten = (self.sent.len() >= MAX_SENT).then(|| self.sent.remove(0));
         self.sent.push(sent);
         forgotten
+    }
+
+    /// Whether its script must not leave another time, unless as the same packet or as the answer to the same request: it
+    /// cannot be run twice, and may have been run.
+    pub(super) fn is_out(&self) -> bool {
+        policy::row(&self.job.effect).repetition == Repetition::Same
+            && self.sent.iter().any(|sent| sent.what == What::Script)
+    }
+
+    /// The number of what was given in answer to this very request, if nothing has left since.
+    pub(super) fn given_after(&self, request: Option<u32>) -> Option<u32> {
+        let last = self.sent.last()?;
+        let is_still_it = (last.what == What::Audit) == self.doubt.is_some();
+        match last.by {
+            By::Session { number, after: Some(after) } if is_still_it && Some(after) == request => {
+                Some(number)
+            }
+            By::Session { .. } | By::Packet { .. } => None,
+        }
     }
 
     /// That the card's answer to `answered` may come from its having run the script before.

@@ -34,9 +34,8 @@ struct Command {
 impl Context<'_, '_> {
     /// Sends what a job has to have sent now: for the first time, or again.
     pub(super) async fn bring(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
-        if let Some(why) = ran_but_lost(&pending) {
-            self.end(id, &pending, JobOutcome::NotDelivered(why)).await?;
-            return Ok(Left::Ended);
+        if let Some(why) = lost(&pending) {
+            return self.give_up(id, &pending, why).await;
         }
         if pending.tries >= self.config.tries {
             pending.trouble.get_or_insert_with(|| "the card does not answer".into());
@@ -129,12 +128,14 @@ impl Context<'_, '_> {
         let kvn = means.keys.kvn;
         let mut card = self.card(id.eid()).await?;
         let used = card.counters.get(&kvn).copied().unwrap_or(means.keys.initial_counter);
+        let is_out = pending.is_out();
         let same = pending.same_again(command.what, row.repetition, kvn, used);
         let counter = match same {
             Some(times) => {
                 *times = times.saturating_add(1);
                 used
             }
+            None if is_out => return self.give_up(id, &pending, UNKNOWN).await,
             None => {
                 let Some(counter) = used.next() else {
                     return self
@@ -203,16 +204,30 @@ impl Context<'_, '_> {
         results: &[Result<MessageId, SubmitFault>],
     ) -> Result<(), Fault> {
         let Some(mut pending) = self.tx.get(&JOBS, &packet.id.to_string()).await? else { return Ok(()) };
+        let is_it = |by: &By| matches!(by, By::Packet { kvn, counter, .. } if (*kvn, *counter) == (packet.kvn, packet.counter));
+        let fault = results.iter().find_map(|result| result.as_ref().err());
+        if let Some(fault) = fault
+            && fault.is_passing()
+            && fault.is_certain()
+        {
+            pending.was_not_sent(is_it);
+            let soon = self.now.since(pending.since).max(self.config.unbound).min(self.config.answer_within);
+            if let Awaits::Answer { until } | Awaits::Session { until } = &mut pending.awaits {
+                *until = (*until).min(self.now.plus(soon));
+            }
+            pending.trouble = Some(fault.to_string());
+            self.put(&packet.id, &pending)?;
+            return self.note_due(packet.id.eid()).await;
+        }
         for message in results.iter().flatten() {
             self.tx.put(&MESSAGES, &message.0, &packet.id)?;
         }
-        let is_it = |by: &By| matches!(by, By::Packet { kvn, counter, .. } if (*kvn, *counter) == (packet.kvn, packet.counter));
         if let Some(By::Packet { messages, .. }) =
             pending.sent.iter_mut().map(|sent| &mut sent.by).find(|by| is_it(by))
         {
             messages.extend(results.iter().flatten().cloned());
         }
-        match results.iter().find_map(|result| result.as_ref().err()) {
+        match fault {
             Some(fault) if !fault.is_passing() => {
                 self.end(&packet.id, &pending, JobOutcome::NotDelivered(fault.to_string())).await?;
                 self.step(packet.id.eid()).await
@@ -228,17 +243,35 @@ impl Context<'_, '_> {
     }
 }
 
-/// That a command was run whose answer will not come any more: the card has said to its repetition that it has seen the
-/// counter before, and has had its time to say more.
-fn ran_but_lost(pending: &Pending) -> Option<String> {
-    let has_run = pending.sent.iter().any(|sent| {
-        sent.what == What::Script && matches!(sent.by, By::Packet { low: true, times, .. } if times > 1)
-    });
-    (has_run && policy::row(&pending.job.effect).repetition == Repetition::Same)
-        .then(|| "the card has run the script, but its answer is lost".to_owned())
+/// Why a script is given up that cannot be run twice.
+const UNKNOWN: &str =
+    "the script has left, its answer has not come, and whether the card has run it cannot be known";
+
+/// That what is out can neither be sent again nor will be answered any more, after it has had its time. The card has said to
+/// the repetition of a packet that it has seen the counter before; or it was given the script in a session that broke off.
+fn lost(pending: &Pending) -> Option<&'static str> {
+    let last = pending.sent.iter().rfind(|sent| sent.what == What::Script)?;
+    match last.by {
+        _ if !pending.is_out() => None,
+        By::Packet { low: true, times, .. } if times > 1 => {
+            Some("the card has run the script, but its answer is lost")
+        }
+        By::Packet { low: true, .. } | By::Session { .. } => Some(UNKNOWN),
+        By::Packet { .. } => None,
+    }
 }
 
 impl Pending {
+    /// A packet, or a part without which it is none, has not left after all.
+    fn was_not_sent(&mut self, is_it: impl Fn(&By) -> bool) {
+        self.tries = self.tries.saturating_sub(1);
+        let Some(at) = self.sent.iter().position(|sent| is_it(&sent.by)) else { return };
+        match self.sent.get_mut(at).map(|sent| &mut sent.by) {
+            Some(By::Packet { times, .. }) if *times > 1 => *times -= 1,
+            _ => drop(self.sent.remove(at)),
+        }
+    }
+
     /// How often the packet was sent that is to be sent again as it was; `None` if a new one is to be made. It must still be
     /// the last one that the card has been sent: what came after it would have made its counter too low.
     fn same_again(

@@ -92,8 +92,7 @@ pub(super) fn start_emergency(card: &Card, operation: &Operation, iccid: Iccid) 
     }
     let aid = &profile.isd_p_aid;
     let script = one(es5::set_emergency_profile_attribute(aid));
-    // An effect that cannot be seen afterwards, and is not repeated unasked.
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::KeySet)))
+    Ok(Started::AtCard(ToCard::isd_r(script, Effect::SetEmergency(aid.clone()))))
 }
 
 fn owns_the_other(card: &Card, operation: &Operation) -> bool {

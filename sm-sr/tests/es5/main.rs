@@ -6,6 +6,7 @@
 mod card;
 mod hostile;
 mod notifications;
+mod once;
 mod over_https;
 mod over_sms;
 mod restarts;

@@ -78,7 +78,7 @@ async fn a_trigger_that_comes_twice_opens_two_sessions_of_which_one_is_empty() {
 #[tokio::test]
 async fn a_script_that_did_not_reach_the_card_is_given_to_the_next_session() {
     let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(data(1500, "data")).await;
+    rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
     rig.run().await;
     rig.take();
     let lost = rig.post("/es5", None).await;
@@ -89,7 +89,7 @@ async fn a_script_that_did_not_reach_the_card_is_given_to_the_next_session() {
     rig.give(&mut card, rig.take());
     assert_eq!(card.triggers, 1, "it is triggered again");
     assert_eq!(rig.session(&mut card, "/es5").await, 1);
-    assert_eq!((rig.told().await.len(), card.ran.len()), (1, 8));
+    assert_eq!((rig.told().await.len(), card.ran.len()), (1, 1));
 }
 
 #[tokio::test]
