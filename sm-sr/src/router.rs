@@ -25,19 +25,17 @@ pub(crate) struct By<'a> {
 /// That the caller is what an interface is for.
 pub(crate) async fn check_role(
     context: &mut Context<'_, '_>,
-    call: &Call,
+    caller: &Oid,
     is_it: impl Fn(&PeerRole) -> bool,
 ) -> Decision<()> {
-    let peer = context.peer(&call.caller).await?;
+    let peer = context.peer(caller).await?;
     match peer {
         Some(peer) if is_it(&peer.role) => Ok(()),
         Some(peer) => Err(Status::RequesterNotAllowed
             .because(format!("the caller is known here as {}", peer.role.name()))
-            .about(&call.caller)
+            .about(caller)
             .into()),
-        None => {
-            Err(Status::RequesterUnknown.because("the caller is not known here").about(&call.caller).into())
-        }
+        None => Err(Status::RequesterUnknown.because("the caller is not known here").about(caller).into()),
     }
 }
 
@@ -45,12 +43,12 @@ pub(crate) async fn check_role(
 pub(crate) async fn decide(context: &mut Context<'_, '_>, call: &Call) -> Result<Reply, Fault> {
     macro_rules! at {
         ($($function:ident)::+, $request:ident) => {
-            $($function)::+::execute(context, call, &$request).await
+            $($function)::+(context, call, &$request).await
         };
     }
     soap_dispatch!(call, {
-        es1::RegisterEis => |it| at!(from_eum::register_eis, it),
-        es1::UpdateEisAdditionalProperties => |it| at!(from_eum::update_eis_additional_properties, it),
+        es1::RegisterEis => |it| at!(from_eum::register_eis::execute, it),
+        es1::UpdateEisAdditionalProperties => |it| at!(from_eum::update_eis_additional_properties::execute, it),
         es3::GetEis => |it| at!(from_sm_dp::get_eis, it),
         es3::AuditEis => |it| at!(from_sm_dp::audit_eis, it),
         es3::CreateIsdp => |it| at!(from_sm_dp::create_isdp, it),
@@ -75,10 +73,10 @@ pub(crate) async fn decide(context: &mut Context<'_, '_>, call: &Call) -> Result
         es4::SetEmergencyProfileAttribute => |it| at!(from_operator::set_emergency_profile_attribute, it),
         es4::PrepareSmsrChange => |it| at!(from_operator::prepare_smsr_change, it),
         es4::SmsrChange => |it| at!(from_operator::smsr_change, it),
-        es7::HandoverEuicc => |it| at!(from_sm_sr::handover_euicc, it),
-        es7::AuthenticateSmsr => |it| at!(from_sm_sr::authenticate_smsr, it),
-        es7::CreateAdditionalKeySet => |it| at!(from_sm_sr::create_additional_key_set, it),
+        es7::HandoverEuicc => |it| at!(from_sm_sr::handover_euicc::execute, it),
+        es7::AuthenticateSmsr => |it| at!(from_sm_sr::authenticate_smsr::execute, it),
+        es7::CreateAdditionalKeySet => |it| at!(from_sm_sr::create_additional_key_set::execute, it),
     }, {
-        es7::HandleSmsrChangeNotification => |it| at!(from_sm_sr::handle_smsr_change_notification, it),
+        es7::HandleSmsrChangeNotification => |it| at!(from_sm_sr::handle_smsr_change_notification::execute, it),
     })
 }

@@ -26,7 +26,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es1::RegisterEisRequest,
 ) -> Decision<Answer<es1::RegisterEisResponse>> {
-    check_role(context, call, |role| matches!(role, PeerRole::Eum { .. })).await?;
+    check_role(context, &call.caller, |role| matches!(role, PeerRole::Eum { .. })).await?;
     let eis = &request.eis;
     let eid = eis.eum_signed_info.eid;
     if eis.eum_signed_info.eum_id != call.caller {

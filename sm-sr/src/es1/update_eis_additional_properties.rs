@@ -10,7 +10,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es1::UpdateEisAdditionalPropertiesRequest,
 ) -> Decision<Answer<es1::UpdateEisAdditionalPropertiesResponse>> {
-    check_role(context, call, |role| matches!(role, PeerRole::Eum { .. })).await?;
+    check_role(context, &call.caller, |role| matches!(role, PeerRole::Eum { .. })).await?;
     let mut card = procedures::check::managed(context, request.eid).await?;
     if card.eis.eum_signed_info.eum_id != call.caller {
         return Err(Status::EidNotAllowed

@@ -1,65 +1,156 @@
-//! ES3, from the SM-DP: SGP.02 section 5.4. A function a file.
+//! ES3, from the SM-DP: SGP.02 section 5.4. An operator asks for most of it too (ES4): what is decided in the same way
+//! stands in `asked.rs`. What the card has to do becomes a [`Function`], and is answered by `procedures/answer.rs`.
 
-pub(crate) mod audit_eis;
-pub(crate) mod create_isdp;
-pub(crate) mod delete_isdp;
-pub(crate) mod disable_profile;
-pub(crate) mod enable_profile;
-pub(crate) mod get_eis;
-pub(crate) mod profile_download_completed;
-pub(crate) mod send_data;
-pub(crate) mod set_emergency_profile_attribute;
-pub(crate) mod set_fall_back_attribute;
-pub(crate) mod update_connectivity_parameters;
-pub(crate) mod update_policy_rules;
-pub(crate) mod update_subscription_address;
+mod profile_download_completed;
 
-use rsp::{
-    ids::{Eid, Iccid},
-    sgp02::BaseRequest,
-};
+use rsp::sgp02::{BaseResponse, es3};
 use rsp_server::soap::{Answer, Call, Decision};
 
+pub(crate) use profile_download_completed::profile_download_completed;
+
 use crate::{
+    asked,
     context::Context,
-    procedures::{self, Function, Interface},
-    records::{Card, PeerRole},
-    router::{By, check_role},
+    procedures::{Function, Interface},
+    router::By,
 };
 
-/// That the caller is an SM-DP that is known here.
-pub(crate) async fn known(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
-    check_role(context, call, |role| matches!(role, PeerRole::SmDp)).await
+const INTERFACE: Interface = Interface::Es3;
+
+fn by(call: &Call) -> By<'_> {
+    By { interface: INTERFACE, id: &call.caller }
 }
 
-/// The card, if it is managed here.
-pub(crate) async fn card(context: &mut Context<'_, '_>, eid: Eid) -> Decision<Card> {
-    procedures::check::managed(context, eid).await
-}
-
-/// A card with a profile of the caller's, to be changed here and not on the card.
-pub(crate) async fn own_profile(
+/// ES3.GetEIS. What this SM-SR knows of a card, as far as it is the caller's business.
+pub(crate) async fn get_eis(
     context: &mut Context<'_, '_>,
     call: &Call,
-    eid: Eid,
-    iccid: Iccid,
-) -> Decision<Card> {
-    known(context, call).await?;
-    let card = card(context, eid).await?;
-    procedures::check::not_handed_over(context, eid).await?;
-    let by = By { interface: Interface::Es3, id: &call.caller };
-    procedures::check::profile_of(&card, by, iccid)?;
-    Ok(card)
+    request: &es3::GetEisRequest,
+) -> Decision<Answer<es3::GetEisResponse>> {
+    let eis = asked::eis(context, by(call), request.eid).await?;
+    Ok(Answer::Now(es3::GetEisResponse { base: BaseResponse::default(), eis: Some(eis) }))
 }
 
-/// Takes in a function that the card has to do; it is answered when it has.
-pub(crate) async fn later<R>(
+/// ES3.AuditEIS. The same, after the card was asked.
+pub(crate) async fn audit_eis(
     context: &mut Context<'_, '_>,
     call: &Call,
-    base: &BaseRequest,
-    eid: Eid,
-    function: Function,
-) -> Decision<Answer<R>> {
-    known(context, call).await?;
-    procedures::take_in(context, call, Interface::Es3, base, eid, function).await
+    request: &es3::AuditEisRequest,
+) -> Decision<Answer<es3::AuditEisResponse>> {
+    let function = Function::AuditEis(request.iccid.clone());
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+}
+
+/// ES3.CreateISDP. Room on the card for a profile; the SM-SR chooses where.
+pub(crate) async fn create_isdp(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::CreateIsdpRequest,
+) -> Decision<Answer<es3::CreateIsdpResponse>> {
+    let function = Function::CreateIsdP {
+        iccid: request.iccid,
+        mno_id: request.mno_id.clone(),
+        required_memory: request.required_memory,
+        more_to_do: request.more_to_do.unwrap_or(false),
+    };
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+}
+
+/// ES3.SendData. A command script for a security domain of the card.
+pub(crate) async fn send_data(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::SendDataRequest,
+) -> Decision<Answer<es3::SendDataResponse>> {
+    let function = Function::SendData {
+        sd_aid: request.sd_aid.clone(),
+        data: request.data.clone(),
+        more_to_do: request.more_to_do.unwrap_or(false),
+    };
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+}
+
+/// ES3.UpdateConnectivityParameters. Which network access the card uses while the profile is enabled.
+pub(crate) async fn update_connectivity_parameters(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::UpdateConnectivityParametersRequest,
+) -> Decision<Answer<es3::UpdateConnectivityParametersResponse>> {
+    let function = Function::UpdateConnectivityParameters {
+        iccid: request.iccid,
+        parameters: request.connectivity_parameters.clone(),
+    };
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+}
+
+/// ES3.UpdatePolicyRules. POL2 of a profile, as it is from now on; without any, it has no rule.
+pub(crate) async fn update_policy_rules(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::UpdatePolicyRulesRequest,
+) -> Decision<Answer<es3::UpdatePolicyRulesResponse>> {
+    let pol2 = request.pol2.clone().unwrap_or_default();
+    asked::update_policy_rules(context, by(call), request.eid, request.iccid, pol2).await?;
+    Ok(Answer::Now(es3::UpdatePolicyRulesResponse { base: BaseResponse::default() }))
+}
+
+/// ES3.UpdateSubscriptionAddress. By which the device is reached while the profile is enabled.
+pub(crate) async fn update_subscription_address(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::UpdateSubscriptionAddressRequest,
+) -> Decision<Answer<es3::UpdateSubscriptionAddressResponse>> {
+    let address = request.new_subscription_address.clone();
+    asked::update_subscription_address(context, by(call), request.eid, request.iccid, address).await?;
+    Ok(Answer::Now(es3::UpdateSubscriptionAddressResponse { base: BaseResponse::default() }))
+}
+
+/// ES3.EnableProfile. The profile in use is another one from then on, if the card says so over its network.
+pub(crate) async fn enable_profile(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::EnableProfileRequest,
+) -> Decision<Answer<es3::EnableProfileResponse>> {
+    let function = Function::EnableProfile(request.iccid);
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+}
+
+/// ES3.DisableProfile. The profile with the fall-back attribute is in use from then on, if the card says so over its network.
+pub(crate) async fn disable_profile(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::DisableProfileRequest,
+) -> Decision<Answer<es3::DisableProfileResponse>> {
+    let function = Function::DisableProfile(request.iccid);
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+}
+
+/// ES3.DeleteISDP. The ISD-P is deleted with the profile in it, or empty when its download has failed.
+pub(crate) async fn delete_isdp(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::DeleteIsdpRequest,
+) -> Decision<Answer<es3::DeleteIsdpResponse>> {
+    let function = Function::DeleteProfile(request.iccid);
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+}
+
+/// ES3.SetFallBackAttribute. The profile is the one to which the card falls back. Version 4.
+pub(crate) async fn set_fall_back_attribute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::SetFallBackAttributeRequest,
+) -> Decision<Answer<es3::SetFallBackAttributeResponse>> {
+    let function = Function::SetFallBackAttribute(request.iccid);
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+}
+
+/// ES3.SetEmergencyProfileAttribute. The profile is the one for emergencies. Version 4.
+pub(crate) async fn set_emergency_profile_attribute(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    request: &es3::SetEmergencyProfileAttributeRequest,
+) -> Decision<Answer<es3::SetEmergencyProfileAttributeResponse>> {
+    let function = Function::SetEmergencyProfileAttribute(request.iccid);
+    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }

@@ -4,18 +4,17 @@ use rsp::sgp02::{BaseResponse, eis::ProfileState, es3, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
+    asked,
     context::Context,
     notifications::{self, News},
-    procedures::Interface,
-    router::By,
 };
 
-pub(crate) async fn execute(
+pub(crate) async fn profile_download_completed(
     context: &mut Context<'_, '_>,
     call: &Call,
     request: &es3::ProfileDownloadCompletedRequest,
 ) -> Decision<Answer<es3::ProfileDownloadCompletedResponse>> {
-    let mut card = super::own_profile(context, call, request.eid, request.iccid).await?;
+    let mut card = asked::own_profile(context, super::by(call), request.eid, request.iccid).await?;
     if let Some(profile) = card.profile_mut(request.iccid) {
         if profile.state != ProfileState::Created {
             return Err(Status::IccidInvalidTransition
@@ -31,7 +30,7 @@ pub(crate) async fn execute(
     card.keep_addresses(context.tx)?;
     card.keep(context.tx)?;
     if let Some(profile) = card.profile(request.iccid) {
-        let asker = Some(By { interface: Interface::Es3, id: &call.caller });
+        let asker = Some(super::by(call));
         notifications::tell_owner(context, request.eid, profile, News::Downloaded, asker).await?;
     }
     Ok(Answer::Now(es3::ProfileDownloadCompletedResponse { base: BaseResponse::default() }))

@@ -5,16 +5,17 @@ use rsp::sgp02::{BaseResponse, es4, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
+    asked,
     context::Context,
     records::{Deadline, PREPARED, PeerRole, Prepared},
 };
 
-pub(crate) async fn execute(
+pub(crate) async fn prepare_smsr_change(
     context: &mut Context<'_, '_>,
     call: &Call,
     request: &es4::PrepareSmsrChangeRequest,
 ) -> Decision<Answer<es4::PrepareSmsrChangeResponse>> {
-    super::known(context, call).await?;
+    asked::known(context, super::by(call)).await?;
     let (eid, current) = (request.eid, &request.current_smsr_id);
     if context.card(eid).await?.is_some() {
         return Err(Status::EidInUse.because("this SM-SR manages the card already").about(eid).into());

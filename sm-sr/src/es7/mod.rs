@@ -13,5 +13,5 @@ use crate::{context::Context, records::PeerRole, router::check_role};
 
 /// That the caller is an SM-SR that is known here.
 pub(crate) async fn known(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
-    check_role(context, call, |role| matches!(role, PeerRole::SmSr)).await
+    check_role(context, &call.caller, |role| matches!(role, PeerRole::SmSr)).await
 }

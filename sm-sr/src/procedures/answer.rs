@@ -11,9 +11,7 @@ use rsp::{
 use world::Fault;
 
 use super::{Function, Interface, Operation, euicc_audit};
-use crate::{
-    context::Context, es3 as from_sm_dp, es4 as from_operator, es5::JobOutcome, outward, records::Card,
-};
+use crate::{context::Context, es5::JobOutcome, outward, records::Card};
 
 /// What a function came to.
 #[derive(Clone, Debug)]
@@ -129,63 +127,47 @@ pub(crate) async fn answer(
         }
         _ => None,
     };
+    let data = outcome.data;
     macro_rules! post {
-        ($interface:ident :: $function:ident = $response:expr) => {
-            outward::reply::<$interface::$function>(context, &asker.ticket, $response).await
+        ($interface:ident::$function:ident, $response:ident { $($field:ident: $value:expr)? }) => {{
+            let response = $interface::$response { base, $($field: $value)? };
+            outward::reply::<$interface::$function>(context, &asker.ticket, response).await
+        }};
+        ($interface:ident::$function:ident, $response:ident) => {
+            post!($interface::$function, $response { euicc_response_data: data })
         };
     }
     match (asker.interface, &operation.function) {
         (Interface::Es3, Function::CreateIsdP { .. }) => {
-            post!(es3::CreateIsdp = from_sm_dp::create_isdp::response(base, outcome))
+            let response =
+                es3::CreateIsdpResponse { base, isd_p_aid: outcome.isd_p, euicc_response_data: data };
+            outward::reply::<es3::CreateIsdp>(context, &asker.ticket, response).await
         }
-        (Interface::Es3, Function::SendData { .. }) => {
-            post!(es3::SendData = from_sm_dp::send_data::response(base, outcome))
-        }
+        (Interface::Es3, Function::SendData { .. }) => post!(es3::SendData, SendDataResponse),
         (Interface::Es3, Function::UpdateConnectivityParameters { .. }) => {
-            let response = from_sm_dp::update_connectivity_parameters::response(base, outcome);
-            post!(es3::UpdateConnectivityParameters = response)
+            post!(es3::UpdateConnectivityParameters, UpdateConnectivityParametersResponse)
         }
-        (Interface::Es3, Function::EnableProfile(_)) => {
-            post!(es3::EnableProfile = from_sm_dp::enable_profile::response(base, outcome))
-        }
-        (Interface::Es3, Function::DisableProfile(_)) => {
-            post!(es3::DisableProfile = from_sm_dp::disable_profile::response(base, outcome))
-        }
-        (Interface::Es3, Function::DeleteProfile(_)) => {
-            post!(es3::DeleteIsdp = from_sm_dp::delete_isdp::response(base, outcome))
-        }
+        (Interface::Es3, Function::EnableProfile(_)) => post!(es3::EnableProfile, EnableProfileResponse),
+        (Interface::Es4, Function::EnableProfile(_)) => post!(es4::EnableProfile, EnableProfileResponse),
+        (Interface::Es3, Function::DisableProfile(_)) => post!(es3::DisableProfile, DisableProfileResponse),
+        (Interface::Es4, Function::DisableProfile(_)) => post!(es4::DisableProfile, DisableProfileResponse),
+        (Interface::Es3, Function::DeleteProfile(_)) => post!(es3::DeleteIsdp, DeleteIsdpResponse),
+        (Interface::Es4, Function::DeleteProfile(_)) => post!(es4::DeleteProfile, DeleteProfileResponse),
         (Interface::Es3, Function::SetFallBackAttribute(_)) => {
-            post!(es3::SetFallBackAttribute = from_sm_dp::set_fall_back_attribute::response(base, outcome))
-        }
-        (Interface::Es3, Function::SetEmergencyProfileAttribute(_)) => {
-            let response = from_sm_dp::set_emergency_profile_attribute::response(base, outcome);
-            post!(es3::SetEmergencyProfileAttribute = response)
-        }
-        (Interface::Es3, Function::AuditEis(_)) => {
-            post!(es3::AuditEis = from_sm_dp::audit_eis::response(base, eis))
-        }
-        (Interface::Es4, Function::EnableProfile(_)) => {
-            post!(es4::EnableProfile = from_operator::enable_profile::response(base, outcome))
-        }
-        (Interface::Es4, Function::DisableProfile(_)) => {
-            post!(es4::DisableProfile = from_operator::disable_profile::response(base, outcome))
-        }
-        (Interface::Es4, Function::DeleteProfile(_)) => {
-            post!(es4::DeleteProfile = from_operator::delete_profile::response(base, outcome))
+            post!(es3::SetFallBackAttribute, SetFallBackAttributeResponse)
         }
         (Interface::Es4, Function::SetFallBackAttribute(_)) => {
-            post!(es4::SetFallBackAttribute = from_operator::set_fall_back_attribute::response(base, outcome))
+            post!(es4::SetFallBackAttribute, SetFallBackAttributeResponse)
+        }
+        (Interface::Es3, Function::SetEmergencyProfileAttribute(_)) => {
+            post!(es3::SetEmergencyProfileAttribute, SetEmergencyProfileAttributeResponse)
         }
         (Interface::Es4, Function::SetEmergencyProfileAttribute(_)) => {
-            let response = from_operator::set_emergency_profile_attribute::response(base, outcome);
-            post!(es4::SetEmergencyProfileAttribute = response)
+            post!(es4::SetEmergencyProfileAttribute, SetEmergencyProfileAttributeResponse)
         }
-        (Interface::Es4, Function::AuditEis(_)) => {
-            post!(es4::AuditEis = from_operator::audit_eis::response(base, eis))
-        }
-        (Interface::Es4, Function::SmsrChange(_)) => {
-            post!(es4::SmsrChange = from_operator::smsr_change::response(base))
-        }
+        (Interface::Es3, Function::AuditEis(_)) => post!(es3::AuditEis, AuditEisResponse { eis: eis }),
+        (Interface::Es4, Function::AuditEis(_)) => post!(es4::AuditEis, AuditEisResponse { eis: eis }),
+        (Interface::Es4, Function::SmsrChange(_)) => post!(es4::SmsrChange, SmsrChangeResponse {}),
         // Nobody can ask for it over that interface.
         (Interface::Es3, Function::SmsrChange(_))
         | (Interface::Es4, Function::CreateIsdP { .. })
