@@ -1,4 +1,4 @@
-//! Deleting: SGP.02 sections 3.6, 3.10 and 4.1.1.4, 4.1.1.5.
+//! Deleting: SGP.02 sections 3.6, 3.10 and 4.1.1.4, 4.1.1.6.
 
 use rsp::{
     ids::Iccid,

@@ -1,4 +1,4 @@
-//! Auditing a card: SGP.02 sections 3.13 and 4.1.1.6. The card is asked which ISD-Ps it has, how they stand and how much
+//! Auditing a card: SGP.02 sections 3.13 and 4.1.1.5. The card is asked which ISD-Ps it has, how they stand and how much
 //! memory is left, and the EIS is made to say the same.
 
 use rsp::{
