@@ -4,6 +4,28 @@ use http::StatusCode;
 use rsp::sgp02::{BaseRequest, Function as _, Namespace, es3, es4};
 
 use super::rig::{OPERATOR, Rig, SM_DP, STRANGER, codes, eid, iccid, said};
+use crate::records::DEADLINES;
+
+#[tokio::test]
+async fn a_deadline_that_cannot_be_read_stays_and_all_else_goes_on() {
+    let rig = Rig::new().await;
+    rig.register().await;
+    // It is before every other one.
+    let (torn, key) = (world::Collection::<String>::new(DEADLINES.name()), "000000000000001/torn");
+    world::transact(rig.records(), |tx| {
+        let put = tx.put(&torn, key, &"torn".to_owned());
+        Box::pin(async { put })
+    })
+    .await
+    .unwrap();
+    let base = BaseRequest { validity_period: Some(600), ..BaseRequest::new("") };
+    rig.ask::<es4::AuditEis>(OPERATOR, es4::AuditEisRequest { base, eid: eid(), iccid: vec![] }).await;
+    rig.pass(std::time::Duration::from_secs(601)).await;
+    let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
+    assert_eq!(answer.base.function_execution_status.status, rsp::sgp02::ExecutionStatus::Expired);
+    let kept = world::Tx::begin(rig.records()).get(&torn, key).await.unwrap();
+    assert_eq!(kept.as_deref(), Some("torn"));
+}
 
 #[tokio::test]
 async fn what_is_no_message_is_a_fault_and_changes_nothing() {
