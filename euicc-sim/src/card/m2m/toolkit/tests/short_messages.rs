@@ -185,7 +185,7 @@ fn every_refusal_has_its_status_and_changes_nothing() {
         .into_iter()
         .map(|spi| (CommandHeader { spi, ..header() }, ResponseStatus::InsufficientSecurityLevel))
         .collect();
-    cases.push((CommandHeader { tar: Tar([0, 0, 2]), ..header() }, ResponseStatus::TarUnknown));
+    cases.push((CommandHeader { tar: Tar([0, 0, 3]), ..header() }, ResponseStatus::TarUnknown));
     cases.push((CommandHeader { tar: Tar([0xB0, 0, 0x10]), ..header() }, ResponseStatus::TarUnknown));
     for (kic, kid) in [(0x22, 0x12), (0x12, 0x22), (0x22, 0x22), (0x15, 0x12), (0x12, 0x15), (0x02, 0x02)] {
         let header = CommandHeader { kic: KeyReference(kic), kid: KeyReference(kid), ..header() };
@@ -344,6 +344,11 @@ fn an_isd_p_is_reached_by_its_tar_and_answers_for_itself() {
     let packet = sealed(CommandHeader { tar, ..header() }, 90, &script(&[RESOURCES]));
     let report = phone.deliver(&packet);
     assert_eq!(report[6..9], tar.0);
+    // And the ECASD by its own.
+    let tar = Tar::of_aid(&Aid::ECASD).unwrap();
+    let packet = sealed(CommandHeader { tar, ..header() }, 91, &script(&["80CABF30045C027F2100"]));
+    let report = phone.deliver(&packet);
+    assert_eq!((&report[6..9], counter(&phone)), (&[0, 0, 2][..], 91));
 }
 
 #[test]
