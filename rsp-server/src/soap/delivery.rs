@@ -4,7 +4,7 @@
 //! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
 //! as the same message.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -22,7 +22,9 @@ use world::{Event, Events as _, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 use super::{
     client::bare_response,
     party::NoAnswer,
-    records::{self, ADDRESSEES, ASKED, Addressee, CALLS, DUE, OUTBOX, Outgoing, Said, State, WAITING},
+    records::{
+        self, ADDRESSEES, ANSWERED, ASKED, Addressee, CALLS, DUE, OUTBOX, Outgoing, Said, State, WAITING,
+    },
     shell::{Inner, Soap},
 };
 use crate::due::Due;
@@ -32,6 +34,9 @@ pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
 
 /// The longest wait between two attempts: a peer that comes back has its messages within this.
 pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(60);
+
+/// How often is looked which answers need not be known any more.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// What became of a message.
 enum Delivered {
@@ -185,10 +190,11 @@ impl Inner {
 
     /// Ends what has run out of time, and says when the next thing does.
     async fn end_due(&self) -> Result<Due, Fault> {
+        self.forget_old().await?;
         let mut due = Due::default();
         for (key, record) in Tx::begin(&*self.records).glance_each(&DUE, "").await? {
             let now = self.sender.world.now();
-            if let Some(at) = records::Due::at(&key).filter(|at| *at > now) {
+            if let Some(at) = records::time_of(&key).filter(|at| *at > now) {
                 due.later(at);
                 break;
             }
@@ -200,6 +206,34 @@ impl Inner {
             self.lanes.at_once(&mut due, &key, now, end).await;
         }
         Ok(due)
+    }
+
+    /// Forgets the answers that nobody needs any more, now and then.
+    async fn forget_old(&self) -> Result<(), Fault> {
+        let now = self.sender.world.now();
+        {
+            let mut next = self.forgets_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if *next > now {
+                return Ok(());
+            }
+            *next = now.plus(FORGET_EVERY);
+        }
+        let all = Tx::begin(&*self.records).glance_each(&ANSWERED, "").await?;
+        let old = all.into_iter().take_while(|(at, _)| records::time_of(at).is_none_or(|at| at <= now));
+        for (at, call) in old {
+            match call {
+                Ok(call) => {
+                    world::transact(&*self.records, |tx| {
+                        tx.delete(&ANSWERED, &at);
+                        tx.delete(&CALLS, &call);
+                        Box::pin(async { Ok(()) })
+                    })
+                    .await?;
+                }
+                Err(fault) => tracing::error!(%fault, "an answer is not forgotten"),
+            }
+        }
+        Ok(())
     }
 
     async fn end_one(
@@ -214,7 +248,6 @@ impl Inner {
         }
         tx.delete(&DUE, at);
         match due {
-            records::Due::Forget(key) => tx.delete(&CALLS, key),
             records::Due::GiveUp(unique) => self.end(tx, now, unique, Err(NoAnswer::Expired)).await?,
             records::Due::Expires(key) => {
                 let Some(taken) = tx.get(&CALLS, key).await? else { return Ok(()) };

@@ -15,6 +15,9 @@ pub(super) const OUTBOX: Collection<Outgoing> = Collection::new("soap-outbox");
 pub(super) const WAITING: Collection<()> = Collection::new("soap-waiting");
 /// How it stands with those to whom something could not be sent, by the same beginning of the key.
 pub(super) const ADDRESSEES: Collection<Addressee> = Collection::new("soap-addressees");
+/// Calls whose answers need not be known any more, by the time at which they are forgotten. Apart from what is due, and
+/// read seldom, because there are as many as were answered in a week.
+pub(super) const ANSWERED: Collection<String> = Collection::new("soap-answered");
 /// When a record is to be looked at again, by time; each record of the first two kinds has one at most.
 pub(super) const DUE: Collection<Due> = Collection::new("soap-due");
 
@@ -116,8 +119,6 @@ pub(super) struct Addressee {
 pub(super) enum Due {
     /// A call that has not been answered in its validity period.
     Expires(String),
-    /// A call whose answer need not be known any more.
-    Forget(String),
     /// A call of ours whose answer is not waited for any longer.
     GiveUp(String),
 }
@@ -126,14 +127,18 @@ impl Due {
     pub(super) fn key(&self, at: Timestamp) -> String {
         let (kind, key) = match self {
             Self::Expires(key) => ("expires", key),
-            Self::Forget(key) => ("forget", key),
             Self::GiveUp(key) => ("give-up", key),
         };
-        format!("{:015}/{kind}/{key}", at.0.max(0))
+        at_time(at, &format!("{kind}/{key}"))
     }
+}
 
-    /// The time in a key.
-    pub(super) fn at(key: &str) -> Option<Timestamp> {
-        key.split('/').next()?.parse().ok().map(Timestamp)
-    }
+/// A key by time.
+pub(super) fn at_time(at: Timestamp, what: &str) -> String {
+    format!("{:015}/{what}", at.0.max(0))
+}
+
+/// The time in a key.
+pub(super) fn time_of(key: &str) -> Option<Timestamp> {
+    key.split('/').next()?.parse().ok().map(Timestamp)
 }

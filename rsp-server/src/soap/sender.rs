@@ -15,7 +15,10 @@ use world::{Fault, Tx, World};
 
 use super::{
     party::Peer,
-    records::{ASKED, Asked, CALLS, DUE, Due, OUTBOX, Outgoing, Said, State, Taken, Ticket, WAITING},
+    records::{
+        ANSWERED, ASKED, Asked, CALLS, DUE, Due, OUTBOX, Outgoing, Said, State, Taken, Ticket, WAITING,
+        at_time,
+    },
 };
 
 /// How long a notification or a callback is tried. After a week without it the peer has other ways to ask.
@@ -209,12 +212,13 @@ pub(super) fn call_key(caller: &Oid, function_call_identifier: &str) -> String {
 
 /// Keeps a call that has been answered until nobody needs the answer.
 pub(super) fn keep(tx: &mut Tx<'_>, now: Timestamp, key: &str, mut taken: Taken) -> Result<(), Fault> {
-    let due = Due::Forget(key.to_owned());
-    let at = due.key(now.plus(ANSWERS_KEPT));
+    let at = at_time(now.plus(ANSWERS_KEPT), key);
     if let Some(before) = taken.due.replace(at.clone()) {
+        // It is in one of them.
         tx.delete(&DUE, &before);
+        tx.delete(&ANSWERED, &before);
     }
-    tx.put(&DUE, &at, &due)?;
+    tx.put(&ANSWERED, &at, &key.to_owned())?;
     tx.put(&CALLS, key, &taken)
 }
 

@@ -1,12 +1,15 @@
 //! The shell: one request in, one response out. Load, decide, commit, speak; nothing is said before the commit.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use rsp::sgp02::{
-    addressing::{Endpoint, MessageId},
-    soap::{self, SoapFault},
+use rsp::{
+    sgp02::{
+        addressing::{Endpoint, MessageId},
+        soap::{self, SoapFault},
+    },
+    time::Timestamp,
 };
 use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, link_from};
 
@@ -32,6 +35,8 @@ pub(super) struct Inner {
     pub(super) peers: OnceLock<Arc<dyn Peers>>,
     /// Addressees that are being sent something, and what rests.
     pub(super) lanes: Lanes,
+    /// When it is looked next which answers need not be known any more.
+    pub(super) forgets_at: Mutex<Timestamp>,
 }
 
 /// What a call is answered with.
@@ -53,8 +58,8 @@ impl Soap {
         party: Arc<dyn Party>,
         name: &'static str,
     ) -> Self {
-        let (peers, lanes) = (OnceLock::new(), Lanes::default());
-        Self(Arc::new(Inner { sender, records, events, party, name, peers, lanes }))
+        let (peers, lanes, forgets_at) = (OnceLock::new(), Lanes::default(), Mutex::default());
+        Self(Arc::new(Inner { sender, records, events, party, name, peers, lanes, forgets_at }))
     }
 
     /// Gives it its way to others. The first one stays.

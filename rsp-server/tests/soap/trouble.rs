@@ -268,11 +268,12 @@ async fn a_record_that_cannot_be_read_stays_and_holds_up_nobody() {
     }
 }
 
-/// Records that count how often the outbox is read.
+/// Records that count how often the outbox is read, and how many records of calls that are answered or due.
 #[derive(Default)]
 struct Counting {
     inner: MemoryRecords,
     reads: AtomicUsize,
+    answered: AtomicUsize,
 }
 
 impl Records for Counting {
@@ -290,12 +291,45 @@ impl Records for Counting {
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         self.reads.fetch_add(usize::from(collection == "soap-outbox"), Ordering::Relaxed);
-        self.inner.list(collection, prefix)
+        Box::pin(async move {
+            let found = self.inner.list(collection, prefix).await?;
+            if ["soap-due", "soap-answered"].contains(&collection) {
+                self.answered.fetch_add(found.len(), Ordering::Relaxed);
+            }
+            Ok(found)
+        })
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         self.inner.commit(changes)
     }
+}
+
+#[tokio::test]
+async fn what_was_answered_is_not_read_whenever_something_is_due() {
+    let records = Arc::new(Counting::default());
+    let bench =
+        Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
+    let sr = bench.start(&bench.sr);
+    for number in 0..10 {
+        let call = get_eis(&format!("g{number}"));
+        sr.handle(post(&bench.dp, &question(&bench, &format!("m{number}"), &call))).await;
+    }
+    for _ in 0..10 {
+        bench.advance(1);
+        assert_eq!(sr.run_due().await.unwrap(), None);
+    }
+    assert_eq!(records.answered.load(Ordering::Relaxed), 10, "once, to see whether it can be forgotten");
+    bench.advance(8 * 24 * 3600);
+    sr.run_due().await.unwrap();
+    assert!(
+        Tx::begin(&*records)
+            .glance(&Collection::<String>::new("soap-answered"), "")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(records.inner.list("soap-calls", "").await.unwrap().is_empty());
 }
 
 #[tokio::test]
