@@ -1,6 +1,12 @@
-//! kill -9 at each step: whoever it is, a profile that was ordered is enabled in the end, once, and everybody says the same.
+//! kill -9 at each step: whoever it is, what was ordered is done in the end, once, and everybody says the same.
 
-use std::{collections::BTreeSet, process::Output, thread, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    process::{Command, Output},
+    thread,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -12,6 +18,9 @@ use crate::{
 /// How long a line is waited for before it is looked whether all is over.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Interface and function.
+type Steps = BTreeSet<(String, String)>;
+
 #[test]
 fn the_sm_sr_may_be_killed_at_each_step() {
     let stage = Stage::new();
@@ -21,8 +30,8 @@ fn the_sm_sr_may_be_killed_at_each_step() {
     let running = sm_sr();
     succeed(&mut stage.register(&stage.eid));
     let _device = stage.device(&[]);
-    let killed = until_enabled(&stage, running, sm_sr);
-    assert!(killed >= 6, "{killed} times");
+    let steps = is_enabled(&stage, |order| killed(order, running, sm_sr));
+    assert!(steps.len() >= 8, "{steps:#?}");
 }
 
 #[test]
@@ -33,8 +42,8 @@ fn the_sm_dp_may_be_killed_at_each_step() {
     succeed(&mut stage.register(&stage.eid));
     let _device = stage.device(&[]);
     let sm_dp = || stage.sm_dp(&["--json"]);
-    let killed = until_enabled(&stage, sm_dp(), sm_dp);
-    assert!(killed >= 5, "{killed} times");
+    let steps = is_enabled(&stage, |order| killed(order, sm_dp(), sm_dp));
+    assert!(steps.len() >= 5, "{steps:#?}");
 }
 
 #[test]
@@ -45,42 +54,106 @@ fn the_device_may_be_killed_at_each_step() {
     let _sm_dp = stage.sm_dp(&[]);
     succeed(&mut stage.register(&stage.eid));
     let device = || stage.device(&["--json"]);
-    let killed = until_enabled(&stage, device(), device);
-    assert!(killed >= 6, "{killed} times");
+    let steps = is_enabled(&stage, |order| killed(order, device(), device));
+    assert!(steps.len() >= 8, "{steps:#?}");
 }
 
-/// The operator orders a profile and its enabling; whenever the party says something that it has not said before, it is
-/// killed and started again. How often that was.
-fn until_enabled(stage: &Stage, mut party: Running, start: impl Fn() -> Running) -> usize {
-    let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
-    let mut order = stage.operator(&["--validity", "90", "download", "--iccid", local, "--enable"]);
-    let mut known = BTreeSet::new();
-    let ordered: Output = thread::scope(|scope| {
-        let ordered = scope.spawn(|| order.output().unwrap());
-        while !ordered.is_finished() {
-            if let Some(step) = party.err.next(LOOK).as_deref().and_then(step)
-                && known.insert(step)
-            {
-                party.kill();
-                party = start();
-            }
-        }
-        ordered.join().unwrap()
+#[test]
+fn networks_and_service_centre_may_be_killed_at_each_step_of_the_sm_sr() {
+    let stage = Stage::new();
+    let networks = RefCell::new(stage.networks(&[]));
+    let sm_sr = stage.sm_sr(0, &["--json"]);
+    let _sm_dp = stage.sm_dp(&[]);
+    succeed(&mut stage.register(&stage.eid));
+    let _device = stage.device(&[]);
+    let strike = || {
+        networks.borrow_mut().kill();
+        networks.replace(stage.networks(&[]));
+    };
+    let steps = is_enabled(&stage, |order| {
+        let (output, steps) = haunted(order, || sm_sr.err.next(LOOK), &strike);
+        (output, steps, ())
     });
-    let said = String::from_utf8_lossy(&ordered.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&ordered.stderr);
-    assert!(ordered.status.success(), "{said}{errors}\nkilled after {known:#?}");
-    let answer: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(answer["status"], "EXECUTED_SUCCESS", "killed after {known:#?}");
+    assert!(steps.len() >= 6, "{steps:#?}");
+}
+
+#[test]
+fn the_sm_sr_that_has_a_card_may_be_killed_at_each_step_of_a_handover() {
+    is_handed_over(0);
+}
+
+#[test]
+fn the_sm_sr_that_gets_a_card_may_be_killed_at_each_step_of_a_handover() {
+    is_handed_over(1);
+}
+
+/// The operator has a card handed over by the first SM-SR to the second, of which one is killed again and again.
+fn is_handed_over(victim: usize) {
+    let stage = Stage::new();
+    let _networks = stage.networks(&[]);
+    let _other = stage.sm_sr(1 - victim, &[]);
+    let sm_sr = || stage.sm_sr(victim, &["--json"]);
+    let running = sm_sr();
+    succeed(&mut stage.register(&stage.eid));
+    let _device = stage.device(&[]);
+    let to = format!("{}@{}", stage.sm_srs[1].id, stage.sm_srs[1].at);
+    let (output, steps, _last) = killed(stage.operator(&["smsr-change", "--to", &to]), running, sm_sr);
+    assert_eq!(answer(&output, &steps)["status"], "EXECUTED_SUCCESS", "{steps:#?}");
+    let audited = succeed(&mut stage.operator_at(1, &["audit", "--es4"]));
+    let audited: Value = serde_json::from_str(&audited).unwrap();
+    assert_eq!(states(&audited), [(stage.first.iccid.clone(), "Enabled".to_owned())]);
+    assert_eq!(audited["eis"]["smsr_id"], stage.sm_srs[1].id.to_string());
+    assert!(steps.len() >= 4, "{steps:#?}");
+}
+
+/// The operator orders a profile and its enabling, and has it. What `order` gives besides lives until that was looked at.
+fn is_enabled<Alive>(stage: &Stage, order: impl FnOnce(Command) -> (Output, Steps, Alive)) -> Steps {
+    let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
+    let (output, steps, _alive) = order(stage.operator(&["download", "--iccid", local, "--enable"]));
+    assert_eq!(answer(&output, &steps)["status"], "EXECUTED_SUCCESS", "{steps:#?}");
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
-    let expected = [state(first, "Disabled"), state(local, "Enabled")];
     // The card says so too, and the SM-DP.
-    assert_eq!(states(&stage.ask(&["audit", "--es4"])), expected, "killed after {known:#?}");
+    let expected = [state(first, "Disabled"), state(local, "Enabled")];
+    assert_eq!(states(&stage.ask(&["audit", "--es4"])), expected, "{steps:#?}");
     let stock: Value = serde_json::from_str(&succeed(&mut stage.run(&["--json", "sm-dp", "list"]))).unwrap();
     let stock = stock.as_array().unwrap();
     let ours = stock.iter().find(|profile| profile["iccid"] == local).unwrap();
     assert_eq!(ours["state"], "Installed", "{ours}");
-    known.len()
+    steps
+}
+
+/// What the operator reads.
+fn answer(output: &Output, steps: &Steps) -> Value {
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}{errors}\n{steps:#?}"))
+}
+
+/// While the order is under way the party is killed whenever it has said something new, and started again. With the last one.
+fn killed(order: Command, party: Running, start: impl Fn() -> Running) -> (Output, Steps, Running) {
+    let party = RefCell::new(party);
+    let heard = || party.borrow().err.next(LOOK);
+    let (output, steps) = haunted(order, heard, || {
+        party.borrow_mut().kill();
+        party.replace(start());
+    });
+    (output, steps, party.into_inner())
+}
+
+/// While the order is under way somebody strikes whenever something new is heard: a function that was not heard of before.
+fn haunted(mut order: Command, heard: impl Fn() -> Option<String>, strike: impl Fn()) -> (Output, Steps) {
+    let mut known = Steps::new();
+    let output = thread::scope(|scope| {
+        let ordered = scope.spawn(|| order.output().unwrap());
+        while !ordered.is_finished() {
+            if let Some(step) = heard().as_deref().and_then(step)
+                && known.insert(step)
+            {
+                strike();
+            }
+        }
+        ordered.join().unwrap()
+    });
+    (output, known)
 }
 
 /// What a line of the timeline tells of: interface and function.

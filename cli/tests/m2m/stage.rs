@@ -155,7 +155,7 @@ impl Stage {
         if !more.contains(&"--cards") {
             command.args(["--cards", &self.cards[which]]);
         }
-        let running = Running::start(command.args(["--answer-within", "2"]).args(more));
+        let running = Running::start(command.args(["--answer-within", "1"]).args(more));
         running.err.up_to(&["SM-SR "]);
         running
     }
@@ -197,11 +197,16 @@ impl Stage {
         command
     }
 
-    /// The first operator, about the card and the first SM-SR; without `function` alone.
+    /// The first operator, about the card and the first SM-SR.
     pub(crate) fn operator(&self, function: &[&str]) -> Command {
-        let Seat { id, at, .. } = &self.sm_srs[0];
+        self.operator_at(0, function)
+    }
+
+    /// The same about this SM-SR.
+    pub(crate) fn operator_at(&self, which: usize, function: &[&str]) -> Command {
+        let Seat { id, at, .. } = &self.sm_srs[which];
         let mut command = self.run(&["--json", "--sm-dp", &self.sm_dp.at, "operator", "m2m"]);
-        command.args(["--listen", &self.operators[0].at]).args(function);
+        command.args(["--listen", &self.operators[0].at, "--validity", "90"]).args(function);
         command.args(["--eid", &self.eid.to_string(), "--sm-sr", &format!("{id}@{at}")]);
         command
     }
