@@ -45,21 +45,25 @@ const MORE_WITH_ANSWER: u8 = 0x09;
 
 const AID: Tag = Tag(0x4F);
 
-/// A C-APDU with data; with Le 00, if an answer is wanted.
-fn apdu(header: [u8; 4], data: &[u8], answer: bool) -> Vec<u8> {
+/// A C-APDU with data, at most 65535 octets; if an answer is wanted, with an Le that asks for whatever there is. Both
+/// lengths are short or both are extended (ISO/IEC 7816-4 section 5.1).
+pub fn apdu(header: [u8; 4], data: &[u8], answer: bool) -> Vec<u8> {
     let mut apdu = header.to_vec();
-    match u8::try_from(data.len()) {
-        Ok(0) => {}
-        Ok(short) => apdu.push(short),
-        // Extended: no answer is longer than the card's buffer.
+    let le: &[u8] = match u8::try_from(data.len()) {
+        Ok(0) => &[0],
+        Ok(short) => {
+            apdu.push(short);
+            &[0]
+        }
         Err(_) => {
             apdu.push(0);
             apdu.extend(u16::try_from(data.len()).unwrap_or(u16::MAX).to_be_bytes());
+            &[0, 0]
         }
-    }
+    };
     apdu.extend_from_slice(data);
     if answer {
-        apdu.push(0);
+        apdu.extend_from_slice(le);
     }
     apdu
 }

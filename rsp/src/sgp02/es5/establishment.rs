@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{LAST_WITH_ANSWER, MORE_WITH_ANSWER, apdu, data_group, group};
 use crate::{
     der::{DecodeError, Problem, Tag, tlv, tlv_bytes},
-    sgp02::Octets,
+    sgp02::{Octets, keys::KeyVersion},
 };
 
 /// The card's challenge, and what it adds to the derivation.
@@ -80,6 +80,12 @@ impl KeyAgreement {
     pub fn scp80(scenario_parameter: u8, key_version: u8, counter: u64) -> Self {
         let [_, _, _, counter @ ..] = counter.to_be_bytes();
         Self { scenario_parameter, key_version, counter: Octets(counter.to_vec()), sdin: None, host_id: None }
+    }
+
+    /// Of the key set of an ISD-P, for secure channels with its SM-DP.
+    pub fn scp03(scenario_parameter: u8) -> Self {
+        let key_version = KeyVersion::ISD_P.0;
+        Self { scenario_parameter, key_version, counter: Octets::default(), sdin: None, host_id: None }
     }
 
     /// The template.

@@ -1,8 +1,5 @@
 use super::*;
-use crate::{
-    ota::script::Script,
-    sgp02::{Octets, eis::ProfileState},
-};
+use crate::{ota::script::Script, sgp02::eis::ProfileState};
 
 fn hex(octets: &[u8]) -> String {
     ::hex::encode_upper(octets)
@@ -55,13 +52,7 @@ fn the_others_are_as_the_table_has_them() {
 /// The template of a live trace, and the receipt's input.
 #[test]
 fn the_template_is_that_of_a_live_server() {
-    let agreement = KeyAgreement {
-        scenario_parameter: 0x09,
-        key_version: 0x30,
-        counter: Octets(Vec::new()),
-        sdin: None,
-        host_id: None,
-    };
+    let agreement = KeyAgreement::scp03(0x09);
     assert_eq!(hex(&agreement.to_bytes()), "A615900203099501108001888101108201018301309100");
     let signed = agreement.signed(&[0x04; 65], &[0xCC; 16]);
     assert_eq!(hex(&signed[..6]), "3A0217A61590");
@@ -76,9 +67,16 @@ fn the_template_is_that_of_a_live_server() {
 }
 
 #[test]
-fn a_long_group_has_a_length_of_three_octets_and_its_command_too() {
-    let stored = store_certificate(&[0; 300]);
-    assert_eq!(hex(&stored[..12]), "80E20900000131".to_owned() + "3A01FF012C");
+fn a_long_group_has_lengths_of_three_octets_and_its_command_too_with_an_le_of_two() {
+    let stored = store_certificate(&[0x55; 300]);
+    assert_eq!(hex(&stored), format!("80E20900000131{}{}0000", "3A01FF012C", "55".repeat(300)));
+    // Of 255 octets, whose length would be the mark of a long one.
+    assert_eq!(hex(&data_group(0x3A01, &[0x55; 255])), format!("3A01FF00FF{}", "55".repeat(255)));
+    assert_eq!(hex(&data_group(0x3A01, &[0x55; 254])), format!("3A01FE{}", "55".repeat(254)));
+    // The longest command that is short, and the shortest that is not.
+    assert_eq!(hex(&apdu([0; 4], &[0x55; 255], true)), format!("00000000FF{}00", "55".repeat(255)));
+    assert_eq!(hex(&apdu([0; 4], &[0x55; 256], true)), format!("00000000000100{}0000", "55".repeat(256)));
+    assert_eq!(hex(&apdu([0; 4], &[0x55; 256], false)), format!("00000000000100{}", "55".repeat(256)));
 }
 
 #[test]

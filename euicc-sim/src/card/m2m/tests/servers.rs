@@ -153,15 +153,9 @@ fn agree(
 fn a_download_as_the_sm_dp_makes_it() {
     let mut bench = Bench::new();
     create(&mut bench, NEW, 0);
-    let agreement = KeyAgreement {
-        scenario_parameter: KeyAgreement::CERTIFICATE
-            | KeyAgreement::DERIVATION_RANDOM
-            | KeyAgreement::DELETE_EXISTING,
-        key_version: 0x30,
-        counter: Default::default(),
-        sdin: None,
-        host_id: None,
-    };
+    let agreement = KeyAgreement::scp03(
+        KeyAgreement::CERTIFICATE | KeyAgreement::DERIVATION_RANDOM | KeyAgreement::DELETE_EXISTING,
+    );
     for form in [EphemeralKeyForm::Coordinates, EphemeralKeyForm::Nested, EphemeralKeyForm::Point] {
         let keys = agree(&mut bench, Some(NEW), &agreement, form);
         let initialize = [&[0x84, 0x0A, 0x30, 0x00], &HOST_CHALLENGE[..]].concat();
@@ -187,6 +181,15 @@ fn a_download_as_the_sm_dp_makes_it() {
         assert_eq!(response.pe_status[0].status, PeStatusCode::OK);
     }
     assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Disabled));
+}
+
+/// A certificate of more than 255 octets needs a command in extended form, with an Le of two octets.
+#[test]
+fn a_long_command_has_lengths_that_add_up() {
+    let mut bench = Bench::new();
+    let (_, status) = run(&mut bench, None, vec![es5::store_certificate(&[0x55; 300])]);
+    // Read, and no certificate.
+    assert_eq!(status, StatusWord::INCORRECT_DATA);
 }
 
 #[test]
