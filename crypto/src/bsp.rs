@@ -51,12 +51,9 @@ impl SessionKeys {
         let shared_info =
             [&[key_type, key_len], length(host_id.len()).as_slice(), host_id, &length(eid.len()), eid]
                 .concat();
-        let mut octets = x963::kdf_sha256(shared.expose(), &shared_info, 48);
-        let mut source = octets.iter().copied();
-        let keys =
-            Self::fill_from(&mut |out| out.iter_mut().zip(&mut source).for_each(|(out, octet)| *out = octet));
-        octets.zeroize();
-        keys
+        let octets = x963::kdf_sha256(shared.expose(), &shared_info, 48);
+        let mut source = octets.expose().iter().copied();
+        Self::fill_from(&mut |out| out.iter_mut().zip(&mut source).for_each(|(out, octet)| *out = octet))
     }
 
     /// Draws random keys (PPKs) from `fill`, which must fill its argument with octets nobody can foresee.

@@ -1,4 +1,4 @@
-//! Key establishment by scenario #3: GlobalPlatform Amendment E section 4.8, SGP.02 sections 4.1.1.9 and 4.1.3.1.
+//! Key establishment by scenario #3: GlobalPlatform Amendment E section 4.8, SGP.02 sections 4.1.1.8 and 4.1.3.1.
 //!
 //! A server's one-time key agrees with the static key of the ECASD; both derive a key for the receipt and the keys of the
 //! new key set. Who the server is, its certificate and its signature tell, which are not looked at here.
@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::aes_key::{AesKey, is_equal};
-use crate::curve::{Curve, SharedSecret};
+use crate::curve::SharedSecret;
 use crate::secret::Secret;
 use crate::x963;
 
@@ -53,13 +53,8 @@ impl KeyUsage {
     }
 }
 
-/// Octets of a derivation random for keys on this curve. Both have 256 bits; longer curves would have 24 and 32.
-#[must_use]
-pub const fn derivation_random_length(curve: Curve) -> usize {
-    match curve {
-        Curve::P256 | Curve::BrainpoolP256r1 => 16,
-    }
-}
+/// Octets of a derivation random. Both curves have 256 bits; longer ones would have 24 and 32.
+pub const DERIVATION_RANDOM_LENGTH: usize = 16;
 
 /// SharedInfo of the derivation: what both ends know beside the shared secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +96,7 @@ impl EstablishedKeys {
     #[must_use]
     pub fn derive(shared: &SharedSecret, info: &SharedInfo<'_>) -> Self {
         let octets = (info.usage.keys() + 1) * KEY_LENGTH;
-        let derived = Secret::new(x963::kdf_sha256(shared.expose(), &info.to_bytes(), octets));
+        let derived = x963::kdf_sha256(shared.expose(), &info.to_bytes(), octets);
         let mut keys =
             derived.expose().chunks_exact(KEY_LENGTH).map(|key| key.try_into().unwrap_or([0; KEY_LENGTH]));
         let receipt = AesKey::new(keys.next().unwrap_or([0; KEY_LENGTH]));
@@ -129,6 +124,37 @@ impl EstablishedKeys {
     }
 }
 
+/// Why what a card has answered makes no key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotEstablished {
+    /// The derivation random has so many octets.
+    #[error(
+        "what the card adds to the derivation has {DERIVATION_RANDOM_LENGTH} octets for a curve of 256 bits, and this has {0}"
+    )]
+    DerivationRandom(usize),
+    /// The card has other keys, or none.
+    #[error("the card's receipt does not fit the keys that were agreed upon")]
+    Receipt,
+}
+
+/// The server's end: the three keys of the new set, if the card's answer proves that it has them too. No identities are
+/// part of the derivation.
+pub fn three_keys(
+    shared: &SharedSecret,
+    control_reference: &[u8],
+    derivation_random: Option<&[u8]>,
+    receipt: &[u8],
+) -> Result<[Secret<[u8; KEY_LENGTH]>; 3], NotEstablished> {
+    let wrong = derivation_random.filter(|random| random.len() != DERIVATION_RANDOM_LENGTH);
+    if let Some(random) = wrong {
+        return Err(NotEstablished::DerivationRandom(random.len()));
+    }
+    let info = SharedInfo { usage: KeyUsage::ThreeKeys, derivation_random, host_id: None, card_id: None };
+    let derived = EstablishedKeys::derive(shared, &info);
+    let is_proven = derived.is_receipt(receipt, control_reference, derivation_random);
+    derived.keys.try_into().ok().filter(|_| is_proven).ok_or(NotEstablished::Receipt)
+}
+
 impl fmt::Debug for EstablishedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EstablishedKeys(.., {} keys)", self.keys.len())
@@ -138,7 +164,7 @@ impl fmt::Debug for EstablishedKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::curve::SecretKey;
+    use crate::curve::{Curve, SecretKey};
     use crate::hex::unhex;
 
     const CONTROL_REFERENCE: &str = "a61590020309950110800188810110820101830130 9100";
@@ -216,6 +242,24 @@ mod tests {
     }
 
     #[test]
+    fn a_server_believes_a_receipt_that_fits_and_a_random_of_its_length() {
+        let (shared, random) = (shared(), (0..16).collect::<Vec<u8>>());
+        let receipt = unhex("37dfe69d0e8d3ffa2309f6d5827b3d1d");
+        let three = |random, receipt: &[u8]| {
+            let keys = three_keys(&shared, &control_reference(0x0B), Some(random), receipt);
+            keys.map(|keys| keys.map(|key| key.expose().to_vec()))
+        };
+        let expected = octets(&EstablishedKeys::derive(&shared, &info(Some(&random))));
+        assert_eq!(three(&random, &receipt).map(Vec::from), Ok(expected));
+        assert_eq!(three(&random, &receipt[..15]), Err(NotEstablished::Receipt));
+        assert_eq!(three(&random, &[0; 16]), Err(NotEstablished::Receipt));
+        // A right receipt over a random of another length.
+        let shorter = EstablishedKeys::derive(&shared, &info(Some(&random[..8])));
+        let receipt = shorter.receipt(&control_reference(0x0B), Some(&random[..8]));
+        assert_eq!(three(&random[..8], &receipt), Err(NotEstablished::DerivationRandom(8)));
+    }
+
+    #[test]
     fn every_part_of_the_shared_info_makes_other_keys() {
         let shared = shared();
         let one = SharedInfo { usage: KeyUsage::OneKey, ..info(None) };
@@ -233,6 +277,5 @@ mod tests {
         assert_eq!(KeyUsage::of(0x5C), Some(KeyUsage::OneKey));
         assert_eq!(KeyUsage::of(KeyUsage::ThreeKeys.qualifier()), Some(KeyUsage::ThreeKeys));
         assert_eq!(KeyUsage::of(0), None);
-        assert_eq!(derivation_random_length(Curve::P256), 16);
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-/// A value that is wiped when it goes out of scope and that `Debug` does not show.
-///
-/// There is no comparison on purpose: comparing secrets in variable time is the mistake this type should not
-/// make easy.
+use crate::aes_key::is_equal;
+
+/// A value that is wiped when it goes out of scope and that `Debug` does not show. Two are compared in a time that does
+/// not tell where they differ.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
 
@@ -29,6 +29,14 @@ impl<T: Zeroize> From<T> for Secret<T> {
     }
 }
 
+impl<T: Zeroize + AsRef<[u8]>> PartialEq for Secret<T> {
+    fn eq(&self, other: &Self) -> bool {
+        is_equal(self.0.as_ref(), other.0.as_ref())
+    }
+}
+
+impl<T: Zeroize + AsRef<[u8]>> Eq for Secret<T> {}
+
 impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
@@ -48,5 +56,13 @@ mod tests {
     #[test]
     fn debug_does_not_show_the_value() {
         assert_eq!(format!("{:?}", Secret::new([0x5a_u8; 4])), "Secret(..)");
+    }
+
+    #[test]
+    fn only_the_same_octets_are_equal() {
+        let secret = |octets: &[u8]| Secret::new(octets.to_vec());
+        assert_eq!(secret(&[1, 2]), secret(&[1, 2]));
+        assert_ne!(secret(&[1, 2]), secret(&[1, 3]));
+        assert_ne!(secret(&[1, 2]), secret(&[1, 2, 3]));
     }
 }

@@ -164,8 +164,8 @@ struct Keys {
 impl Keys {
     /// SharedInfo1 is the ephemeral public key as it is sent.
     fn derive(shared: &[u8; 32], ephemeral_key: &[u8]) -> Self {
-        let derived = Zeroizing::new(x963::kdf_sha256(shared, ephemeral_key, 64));
-        let mut octets = derived.iter().copied();
+        let derived = x963::kdf_sha256(shared, ephemeral_key, 64);
+        let mut octets = derived.expose().iter().copied();
         let mut take =
             |into: &mut [u8]| into.iter_mut().zip(octets.by_ref()).for_each(|(to, from)| *to = from);
         let mut keys = Self { encryption: [0; 16].into(), icb: [0; 16], mac: [0; 64].into() };

@@ -3,11 +3,11 @@
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
+use crate::secret::Secret;
+
 /// Derives `out_len` octets from the shared secret `z`: SHA-256(z || counter || shared_info), counter from 1.
-///
-/// The result is key material; the caller puts it into something that is wiped.
 #[must_use]
-pub fn kdf_sha256(z: &[u8], shared_info: &[u8], out_len: usize) -> Vec<u8> {
+pub fn kdf_sha256(z: &[u8], shared_info: &[u8], out_len: usize) -> Secret<Vec<u8>> {
     // Reserved at once, so that growing leaves no copies of key material behind.
     let mut out = Vec::with_capacity(out_len);
     for counter in 1_u32.. {
@@ -24,7 +24,7 @@ pub fn kdf_sha256(z: &[u8], shared_info: &[u8], out_len: usize) -> Vec<u8> {
         out.extend(block.iter().take(missing));
         block.zeroize();
     }
-    out
+    Secret::new(out)
 }
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
             ),
         ] {
             let key = unhex(key);
-            assert_eq!(kdf_sha256(&unhex(z), &unhex(shared_info), key.len()), key);
+            assert_eq!(*kdf_sha256(&unhex(z), &unhex(shared_info), key.len()).expose(), key);
         }
     }
 
@@ -64,7 +64,7 @@ mod tests {
     fn a_shorter_key_is_a_prefix_of_a_longer_one() {
         let long = kdf_sha256(b"z", b"info", 65);
         for len in 0..=65 {
-            assert_eq!(kdf_sha256(b"z", b"info", len), long[..len]);
+            assert_eq!(*kdf_sha256(b"z", b"info", len).expose(), long.expose()[..len]);
         }
     }
 }

@@ -4,10 +4,7 @@
 //! point of no return: before it, whatever goes wrong ends the handover and nothing has changed; after it the card is
 //! ours, and what could not be finished is at most a warning.
 
-use crypto::{
-    AesKey, Curve, PublicKey, SecretKey,
-    key_establishment::{EstablishedKeys, KeyUsage, SharedInfo},
-};
+use crypto::{AesKey, Curve, PublicKey, SecretKey, key_establishment};
 use rsp::{
     der::tlv,
     ids::{Eid, Oid},
@@ -354,16 +351,11 @@ fn key_set(
     if random.is_none() {
         return Err(bad("the card has added no number of its own to the derivation"));
     }
-    let info =
-        SharedInfo { usage: KeyUsage::ThreeKeys, derivation_random: random, host_id: None, card_id: None };
-    let derived = EstablishedKeys::derive(&shared, &info);
-    let receipt = response.receipt.clone().unwrap_or_default();
-    if !derived.is_receipt(receipt.as_slice(), &agreement.to_bytes(), random) {
-        return Err(bad("the card's receipt does not fit the keys that were agreed upon"));
-    }
-    let [kic, kid, dek] = derived.keys.as_slice() else { return Err(bad("there are not three keys")) };
-    let key = |key: &crypto::Secret<[u8; 16]>| Key::new(key.expose().to_vec());
-    let keys = Keys::Scp80 { kic: key(kic), kid: key(kid), dek: key(dek), counter: 0 };
+    let receipt = response.receipt.as_ref().map(Octets::as_slice).unwrap_or_default();
+    let [kic, kid, dek] = key_establishment::three_keys(&shared, &agreement.to_bytes(), random, receipt)
+        .map_err(|e| bad(&e.to_string()))?
+        .map(|key| Key::new(key.expose().to_vec()));
+    let keys = Keys::Scp80 { kic, kid, dek, counter: 0 };
     Ok(KeySet { version: agreement.key_version, keys })
 }
 

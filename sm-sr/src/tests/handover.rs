@@ -76,7 +76,8 @@ fn agree(job: &Job, ecasd: &SecretKey, signer: &PublicKey) -> (Vec<u8>, [[u8; 16
     let shared = ecasd.agree(&PublicKey::from_sec1(Curve::P256, point).unwrap()).unwrap();
     let info = [&[0x10, 0x88, 0x10][..], &RANDOM].concat();
     let octets = x963::kdf_sha256(shared.expose(), &info, 64);
-    let key = |number: usize| -> [u8; 16] { octets[16 * number..16 * (number + 1)].try_into().unwrap() };
+    let key =
+        |number: usize| -> [u8; 16] { octets.expose()[16 * number..16 * (number + 1)].try_into().unwrap() };
     let random = tlv_bytes(Tag(0x85), &RANDOM);
     let receipt = AesKey::new(key(0)).cmac(&[template, &random]);
     ([random, tlv_bytes(Tag(0x86), &receipt)].concat(), [key(1), key(2), key(3)])

@@ -5,7 +5,7 @@
 //! an ephemeral key with a signature over it and over the challenge, and key and card have agreed on a key set. A
 //! challenge is good for one attempt.
 
-use crypto::{AesKey, Curve, PublicKey, Secret, Signature, x963};
+use crypto::{AesKey, Curve, PublicKey, Signature, x963};
 use profile::Octets;
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
@@ -137,7 +137,7 @@ pub(crate) fn key_set(
 
 /// The key that makes the receipt, and the key set: of three keys, or of one that stands for all.
 fn derive(shared: &[u8], info: &[u8], keys: usize) -> Option<([u8; AES_KEY], [[u8; AES_KEY]; 3])> {
-    let octets = Secret::new(x963::kdf_sha256(shared, info, AES_KEY.saturating_mul(keys.saturating_add(1))));
+    let octets = x963::kdf_sha256(shared, info, AES_KEY.saturating_mul(keys.saturating_add(1)));
     let (blocks, _) = octets.expose().as_chunks::<AES_KEY>();
     match blocks {
         [receipt, key] => Some((*receipt, [*key; 3])),

@@ -197,7 +197,7 @@ pub(crate) fn derive(plan: &Plan, random: &[u8], identities: &[u8]) -> ([u8; 16]
     let info = [&[plan.usage, 0x88, 0x10], random, identities].concat();
     let count = if plan.usage == 0x10 { 4 } else { 2 };
     let octets = x963::kdf_sha256(shared.expose(), &info, count * 16);
-    let keys: Vec<[u8; 16]> = octets.chunks(16).map(|key| key.try_into().unwrap()).collect();
+    let keys: Vec<[u8; 16]> = octets.expose().chunks(16).map(|key| key.try_into().unwrap()).collect();
     let with_random = if random.is_empty() { Vec::new() } else { tlv_bytes(Tag(0x85), random) };
     (cmac(&keys[0], &[&plan.crt(), &with_random]), keys[1..].to_vec())
 }
