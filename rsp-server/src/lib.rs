@@ -7,12 +7,14 @@
 //! | [`mutual_authentication`] | section 3.0.1: the challenge to an eUICC, and the check of its answer |
 //! | [`sessions`] | sections 5.6 and 5.8: sessions that nobody came back for |
 //! | [`due`] | what a server does by itself, so that one slow peer holds up nobody else |
+//! | [`secret_hex`] | how keys stand in records |
 //! | [`soap`] | SGP.02 Annex B: web services, callbacks and notifications |
 
 pub mod answer;
 pub mod decision;
 pub mod due;
 pub mod mutual_authentication;
+pub mod secret_hex;
 pub mod sessions;
 pub mod soap;
 

@@ -2,8 +2,6 @@
 //!
 //! Every record is a value of one of these types, as JSON. Nothing else is remembered between two requests.
 
-use std::fmt;
-
 use crypto::Secret;
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
@@ -15,7 +13,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::soap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx};
 
 use crate::procedures::{Operation, takeover::Takeover};
@@ -48,8 +46,9 @@ pub(crate) fn of_card(eid: Eid) -> String {
 }
 
 /// A key in a record: hexadecimal there, redacted everywhere else.
-#[derive(Clone)]
-pub struct Key(Secret<Vec<u8>>);
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(#[serde(with = "rsp_server::secret_hex")] Secret<Vec<u8>>);
 
 impl Key {
     /// Takes octets into keeping.
@@ -75,24 +74,6 @@ impl Key {
             )
         })?;
         Ok(Secret::new(octets))
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
-    }
-}
-
-impl Serialize for Key {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::encode(self.expose()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        hex::decode(String::deserialize(deserializer)?).map(Self::new).map_err(de::Error::custom)
     }
 }
 
