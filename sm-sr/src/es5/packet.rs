@@ -1,6 +1,7 @@
 //! Secured packets as the SM-SR makes and opens them: TS 102 225 section 5.1 and 5.2, on SMS as TS 31.115 section 4, with
 //! AES as SGP.02 section 2.4.3 wants it.
 
+use crypto::scp80::{self, Head, Keys, Opened, Protection};
 use rsp::{
     der::DecodeError,
     ota::{
@@ -16,20 +17,16 @@ use super::Scp80KeySet;
 
 /// CNTR and PCNTR.
 const COUNTERS: usize = 6;
-/// CHL without the checksum: SPI, KIc, KID, TAR, CNTR, PCNTR.
-const HEADER: usize = 13;
 /// CPL, CHL, SPI, KIc, KID, TAR.
 const IN_CLEAR: usize = 10;
-/// RPL, RHL, TAR.
-const RESPONSE_IN_CLEAR: usize = 6;
 /// The octets of a part that the concatenation element takes, and in the first one that which names the packet.
 const CONCATENATION: usize = 6;
 const NAMES_PACKET: usize = 2;
 
 /// How many short messages a command with this many octets of data takes.
 pub(super) fn messages(data: usize) -> usize {
-    let blocks = (COUNTERS + crypto::scp80::CC_LENGTH + data).div_ceil(crypto::scp80::BLOCK);
-    let packet = IN_CLEAR + blocks * crypto::scp80::BLOCK;
+    let blocks = (COUNTERS + scp80::CC_LENGTH + data).div_ceil(scp80::BLOCK);
+    let packet = IN_CLEAR + blocks * scp80::BLOCK;
     if packet <= MAX_USER_DATA - PacketKind::Command.header().len() {
         return 1;
     }
@@ -37,23 +34,18 @@ pub(super) fn messages(data: usize) -> usize {
     (packet + NAMES_PACKET).div_ceil(part)
 }
 
+impl Scp80KeySet {
+    fn keys(&self) -> Keys {
+        Keys { kic: (*self.kic.expose()).into(), kid: (*self.kid.expose()).into() }
+    }
+}
+
 /// A command packet, from CPL on: with a checksum, and ciphered.
 pub(super) fn seal(keys: &Scp80KeySet, spi: Spi, tar: Tar, counter: Counter, data: &[u8]) -> Vec<u8> {
     let reference = KeyReference::aes(keys.kvn);
     let header = CommandHeader { spi, kic: reference, kid: reference, tar }.to_bytes();
-    let unpadded = COUNTERS + crypto::scp80::CC_LENGTH + data.len();
-    let padding = unpadded.next_multiple_of(crypto::scp80::BLOCK) - unpadded;
-    let padded = [data, [0; crypto::scp80::BLOCK].get(..padding).unwrap_or_default()].concat();
-    let counters = [&counter.to_bytes()[..], &[u8::try_from(padding).unwrap_or(0)]].concat();
-    let chl = u8::try_from(HEADER + crypto::scp80::CC_LENGTH).unwrap_or(u8::MAX);
-    let length = 1 + header.len() + unpadded + padding;
-    let cpl = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
-    let clear = [&cpl[..], &[chl], &header].concat();
-    let check = crypto::scp80::mac(keys.kid.expose(), &[&clear, &counters, &padded]);
-    let body = [&counters[..], &check, &padded].concat();
-    // It is padded to whole blocks.
-    let ciphered = crypto::scp80::encrypt(keys.kic.expose(), &body).unwrap_or_default();
-    [clear, ciphered].concat()
+    let packet = Opened { counter: counter.to_bytes(), status: 0, data: data.to_vec() };
+    scp80::seal(Head::Command(&header), &packet, Protection::FULL, &keys.keys())
 }
 
 /// What a response packet says.
@@ -87,24 +79,13 @@ pub(super) enum Disbelieved {
 /// nobody's.
 pub(super) fn open_response(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<Response, Disbelieved> {
     let packet = ResponsePacket::parse(octets).map_err(Disbelieved::NoPacket)?;
-    if packet.check_length != crypto::scp80::CC_LENGTH {
-        return Err(Disbelieved::NotVouchedFor);
-    }
-    let clear = octets.get(..RESPONSE_IN_CLEAR).unwrap_or_default();
+    let header = PacketKind::Response.header();
+    let head = Head::Response(&packet.tar.0, &header);
     let open = |keys: &Scp80KeySet| {
-        let body = crypto::scp80::decrypt(keys.kic.expose(), packet.body)?;
-        let (counter, rest) = body.split_first_chunk::<5>()?;
-        let ([padding, status], rest) = rest.split_first_chunk::<2>()?;
-        let (check, data) = rest.split_at_checked(crypto::scp80::CC_LENGTH)?;
-        let parts = [&PacketKind::Response.header()[..], clear, counter, &[*padding, *status], data];
-        crypto::scp80::is_equal(&crypto::scp80::mac(keys.kid.expose(), &parts), check).then_some(())?;
-        Some(Response {
-            kvn: keys.kvn,
-            tar: packet.tar,
-            counter: Counter::from_bytes(*counter),
-            status: ResponseStatus::of(*status),
-            data: unpadded(data, *padding)?,
-        })
+        let Opened { counter, status, data } =
+            scp80::open(head, octets, Protection::FULL, &keys.keys()).ok()?;
+        let (counter, status) = (Counter::from_bytes(counter), ResponseStatus::of(status));
+        Some(Response { kvn: keys.kvn, tar: packet.tar, counter, status, data })
     };
     key_sets.iter().find_map(open).ok_or(Disbelieved::NotVouchedFor)
 }
@@ -114,30 +95,19 @@ pub(super) fn open_response(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<R
 pub(super) fn open_command(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<FromCard, Disbelieved> {
     let packet = CommandPacket::parse(octets).map_err(Disbelieved::NoPacket)?;
     let spi = packet.header.spi;
-    if spi.integrity != Integrity::CryptographicChecksum || packet.check_length != crypto::scp80::CC_LENGTH {
+    if spi.integrity != Integrity::CryptographicChecksum {
         return Err(Disbelieved::NotVouchedFor);
     }
-    let clear = octets.get(..IN_CLEAR).unwrap_or_default();
+    let header = packet.header.to_bytes();
+    let protection = Protection { checksum: true, ciphered: spi.ciphered };
     let open = |keys: &Scp80KeySet| {
         let reference = KeyReference::aes(keys.kvn);
         let is_ciphered_so = !spi.ciphered || packet.header.kic == reference;
         (packet.header.kid == reference && is_ciphered_so).then_some(())?;
-        let body = match spi.ciphered {
-            true => crypto::scp80::decrypt(keys.kic.expose(), packet.body)?,
-            false => packet.body.to_vec(),
-        };
-        let (counters, rest) = body.split_first_chunk::<COUNTERS>()?;
-        let (check, data) = rest.split_at_checked(crypto::scp80::CC_LENGTH)?;
-        let mac = crypto::scp80::mac(keys.kid.expose(), &[clear, counters, data]);
-        crypto::scp80::is_equal(&mac, check).then_some(())?;
-        let [.., padding] = *counters;
-        Some(FromCard { data: unpadded(data, padding)? })
+        let opened = scp80::open(Head::Command(&header), octets, protection, &keys.keys()).ok()?;
+        Some(FromCard { data: opened.data })
     };
     key_sets.iter().find_map(open).ok_or(Disbelieved::NotVouchedFor)
-}
-
-fn unpadded(data: &[u8], padding: u8) -> Option<Vec<u8>> {
-    data.get(..data.len().checked_sub(usize::from(padding))?).map(<[u8]>::to_vec)
 }
 
 #[cfg(test)]
