@@ -3,21 +3,22 @@
 //! One script, because ES3 has one call for it: the challenge of the card is pseudo-random and can be foreseen from the
 //! sequence counter. If the card counts otherwise, its answer says how, and the next attempt is right.
 
+use crypto::scp03::{Channel, SecurityLevel};
 use rsp::{
     ids::Aid,
-    ota::script::{Answer, Command, Form, Script},
+    ota::script::{Answer, Command, Form, Script, StatusWord},
+    sgp02::es5,
 };
 use serde::{Deserialize, Serialize};
 use world::World;
 
-use super::{
-    CardFault, answers,
-    channel::{SECURITY_LEVEL, Session},
-    key_establishment::{KeySet, apdu},
-};
+use super::{CardFault, answers, handshake::CardHalf, key_establishment::KeySet};
 
-/// DGI 3A07.
-const GROUP: [u8; 2] = [0x3A, 0x07];
+/// The data group of the parameters.
+const GROUP: u16 = 0x3A07;
+
+/// STORE DATA, the last block, of data groups.
+const STORE_DATA: [u8; 4] = [0x80, 0xE2, 0x88, 0x00];
 
 /// An update that waits for the card's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,67 +63,126 @@ impl Update {
         self.sequence
     }
 
-    fn script(&self, parameters: &[u8]) -> (Session, Vec<u8>) {
-        let mut session = Session::foreseen(&self.keys, self.host_challenge, &self.isd_p, self.sequence);
-        let initialize = apdu([0x80, 0x50, self.keys.version, 0x00], &self.host_challenge, true);
-        let secured = |header: [u8; 4], data: &[u8]| apdu(header, data, false);
-        let authenticate = [0x84, 0x82, SECURITY_LEVEL, 0x00];
-        let data = session.authenticate(|length| with_length(authenticate, length));
-        let authenticate = secured(authenticate, &data);
-        let length = u8::try_from(parameters.len()).map_or_else(
-            |_| [&[0xFF][..], &u16::try_from(parameters.len()).unwrap_or(u16::MAX).to_be_bytes()].concat(),
-            |short| vec![short],
-        );
-        let clear = [&GROUP, length.as_slice(), parameters].concat();
-        let store = [0x84, 0xE2, 0x88, 0x00];
-        let data = session.protect(|length| with_length(store, length), &clear);
-        let store = secured(store, &data);
+    fn script(&self, parameters: &[u8]) -> (Channel, Vec<u8>) {
+        let card = CardHalf::foreseen(&self.keys, &self.isd_p.0, self.sequence);
+        let mut channel = Channel::new(card.session(&self.keys, self.host_challenge), SecurityLevel::FULL);
+        let initialize = es5::apdu([0x80, 0x50, self.keys.version, 0x00], &self.host_challenge, true);
+        let authenticate = channel.external_authenticate();
+        let (header, data) = channel.protect(STORE_DATA, &es5::data_group(GROUP, parameters));
+        let store = es5::apdu(header, &data, false);
         let script = Script {
             form: Form::Definite,
             chaining: None,
             commands: [initialize, authenticate, store].into_iter().map(Command::Apdu).collect(),
         };
-        (session, script.to_bytes())
+        (channel, script.to_bytes())
     }
 
     /// Reads what the card answered. The parameters are those that were sent.
     pub(crate) fn answered(&self, answer: &[u8], parameters: &[u8]) -> Result<Answered, CardFault> {
         let answers = answers(answer)?;
-        let (session, _) = self.script(parameters);
+        let (channel, _) = self.script(parameters);
         let mut apdus = answers.iter().map(|answer| match answer {
             Answer::Apdu(apdu) => Ok(apdu),
             _ => Err(CardFault::Unreadable("a C-APDU is not answered by an R-APDU".to_owned())),
         });
-        let mut next = |command: &'static str| {
-            apdus.next().unwrap_or_else(|| Err(CardFault::Unreadable(format!("nothing answers {command}"))))
+        let mut done = |command: &'static str, is_done: fn(StatusWord) -> bool| {
+            let nothing = || CardFault::Unreadable(format!("nothing answers {command}"));
+            let apdu = apdus.next().ok_or_else(nothing)??;
+            match apdu.status {
+                status if is_done(status) => Ok(apdu),
+                StatusWord(status_word) => Err(CardFault::StatusWord { command, status_word }),
+            }
         };
-        let initialized = next("INITIALIZE UPDATE")?;
-        if !initialized.status.is_success() {
-            return Err(CardFault::StatusWord {
-                command: "INITIALIZE UPDATE",
-                status_word: initialized.status.0,
-            });
-        }
+        let initialized = done("INITIALIZE UPDATE", StatusWord::is_success)?;
         // Checks the card's cryptogram too.
-        let opened = Session::open(&self.keys, self.host_challenge, &initialized.data)?;
-        if opened.sequence != self.sequence {
-            return Ok(Answered::OutOfStep(opened.sequence));
+        let card = CardHalf::read(&self.keys, self.host_challenge, &initialized.data)?;
+        if card.sequence != self.sequence {
+            return Ok(Answered::OutOfStep(card.sequence));
         }
-        for command in ["EXTERNAL AUTHENTICATE", "STORE DATA (connectivity parameters)"] {
-            let done = next(command)?;
-            if !done.status.is_success() {
-                return Err(CardFault::StatusWord { command, status_word: done.status.0 });
-            }
-            if command != "EXTERNAL AUTHENTICATE" {
-                session.unprotect(&[], &done.data, &done.status.0.to_be_bytes())?;
-            }
-        }
+        // By 6300, elsewhere a warning, this command says that the cryptogram is wrong.
+        done("EXTERNAL AUTHENTICATE", |status| status == StatusWord::OK)?;
+        let stored = done("STORE DATA (connectivity parameters)", StatusWord::is_success)?;
+        channel
+            .unprotect_response(stored.status.0, &stored.data)
+            .map_err(|_| CardFault::NotAuthentic("R-MAC"))?;
         Ok(Answered::Done)
     }
 }
 
-/// The header of a command with its Lc, which the MAC covers.
-fn with_length(header: [u8; 4], length: usize) -> Vec<u8> {
-    let [.., high, low] = length.to_be_bytes();
-    if length <= 0xFF { [&header[..], &[low]].concat() } else { [&header[..], &[0, high, low]].concat() }
+#[cfg(test)]
+mod tests {
+    use rsp::ota::script::{ResponseApdu, ScriptResponse};
+
+    use super::*;
+
+    /// The keys and the session of the worked example, which the card's side reproduces with code of its own.
+    fn update() -> Update {
+        let key = |digits: &str| <[u8; 16]>::try_from(hex::decode(digits).unwrap()).unwrap().into();
+        Update {
+            keys: KeySet {
+                version: 0x30,
+                enc: key("c40b97be5c644ba3e2d06dac8747a6f3"),
+                mac: key("5a4122852513f84be078b80c68056a4f"),
+                dek: key("4ea9e6b34e49d419d81c095927a800e4"),
+            },
+            isd_p: Aid(hex::decode("A0000005591010FFFFFFFF8900001100").unwrap()),
+            host_challenge: [1, 2, 3, 4, 5, 6, 7, 8],
+            sequence: 1,
+        }
+    }
+
+    const INITIALIZED: &str = "00000000000000000000300370ce2811c576f5fbb04cdbf8607d8abd6c000001";
+
+    /// What the card answers with these status words to the last two commands, and with an R-MAC to the last.
+    fn answer(authenticated: u16, stored: u16) -> Vec<u8> {
+        let (channel, _) = update().script(&[]);
+        let apdu = |data, status| Answer::Apdu(ResponseApdu { data, status: StatusWord(status) });
+        let r_mac = channel.protect_response(stored, &[]);
+        let answers = vec![
+            apdu(hex::decode(INITIALIZED).unwrap(), 0x9000),
+            apdu(vec![], authenticated),
+            apdu(r_mac, stored),
+        ];
+        ScriptResponse::of(Form::Definite, answers).to_bytes()
+    }
+
+    #[test]
+    fn the_three_commands_of_a_known_session() {
+        let (_, script) = update().script(&[0xA0, 0x00]);
+        let Script { commands, .. } = Script::parse(&script).unwrap();
+        let [Command::Apdu(initialize), Command::Apdu(authenticate), Command::Apdu(store)] =
+            commands.as_slice()
+        else {
+            panic!("{commands:?}")
+        };
+        assert_eq!(hex::encode(initialize), "8050300008010203040506070800");
+        // The cryptogram of the worked example; its MAC is one over a C-APDU here.
+        assert_eq!(hex::encode(&authenticate[..13]), "8482330010b2169b5a8e068107");
+        assert_eq!(hex::encode(&store[..5]), "84e2880018");
+    }
+
+    #[test]
+    fn parameters_of_255_octets_have_a_length_of_three() {
+        let clear = es5::data_group(GROUP, &[0xA0; 255]);
+        assert_eq!(hex::encode(&clear[..5]), "3a07ff00ff");
+    }
+
+    #[test]
+    fn each_command_is_blamed_for_itself() {
+        assert_eq!(update().answered(&answer(0x9000, 0x9000), &[]), Ok(Answered::Done));
+        let refused = |command, status_word| Err(CardFault::StatusWord { command, status_word });
+        // The cryptogram is wrong: no warning.
+        assert_eq!(update().answered(&answer(0x6300, 0x6982), &[]), refused("EXTERNAL AUTHENTICATE", 0x6300));
+        assert_eq!(
+            update().answered(&answer(0x9000, 0x6A80), &[]),
+            refused("STORE DATA (connectivity parameters)", 0x6A80)
+        );
+        let mut forged = answer(0x9000, 0x9000);
+        let at = forged.len() - 3;
+        forged[at] ^= 1;
+        assert_eq!(update().answered(&forged, &[]), Err(CardFault::NotAuthentic("R-MAC")));
+        let ahead = Update { sequence: 2, ..update() };
+        assert_eq!(ahead.answered(&answer(0x9000, 0x9000), &[]), Ok(Answered::OutOfStep(1)));
+    }
 }

@@ -2,9 +2,13 @@
 //!
 //! INITIALIZE UPDATE goes alone, because what follows depends on what the card answers and on whether it has the keys at
 //! all; then EXTERNAL AUTHENTICATE and the segments of the profile package, a script at a time. The secure channel goes
-//! on from one script to the next: script chaining keeps it on the card, and here it is made anew from what it began
-//! with, so that a record of it is small and the same after a restart.
+//! on from one script to the next: script chaining keeps it on the card, and here a record says how far it had come
+//! before the script that waits for its answer, which is made anew when that is there.
 
+use crypto::{
+    scp03::Chain,
+    scp03t::{self, EXTERNAL_AUTHENTICATE, INITIALIZE_UPDATE, MAX_SEGMENT},
+};
 use profile::EuiccResponse;
 use rsp::{
     der::{Asn1, Tag, tlv, tlv_bytes},
@@ -13,22 +17,10 @@ use rsp::{
 use serde::{Deserialize, Serialize};
 use world::World;
 
-use super::{
-    CardFault, answers,
-    channel::{SECURITY_LEVEL, Session},
-    key_establishment::KeySet,
-    script,
-};
-use crate::records::Octets;
+use super::{CardFault, answers, handshake::CardHalf, key_establishment::KeySet, script};
 
-/// Octets of the package in one segment: encrypted and with its MAC the TLV stays within 1024.
-const SEGMENT: usize = 1007;
 /// Segments in one script.
 const SEGMENTS: usize = 8;
-
-const INITIALIZE_UPDATE: Tag = Tag(0x84);
-const EXTERNAL_AUTHENTICATE: Tag = Tag(0x85);
-const PROFILE_SEGMENT: Tag = Tag(0x86);
 
 /// An SCP03t session that waits for the card's half.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,12 +34,15 @@ pub struct Opening {
 pub struct Channel {
     keys: KeySet,
     host_challenge: [u8; 8],
-    /// What the card answered to INITIALIZE UPDATE.
-    card: Octets,
+    card: CardHalf,
     /// The script that waits for its answer, counted from 0.
     number: usize,
     /// How many there are.
     scripts: usize,
+    /// The MAC chaining value before that script.
+    mac_chaining_value: [u8; 16],
+    /// How many segments went before it.
+    counter: u32,
 }
 
 /// What comes after a script of segments.
@@ -78,25 +73,26 @@ impl Opening {
 
     fn initialize_update(&self) -> Command {
         let data = [&[self.keys.version, 0x00], self.host_challenge.as_slice()].concat();
-        Command::SecureChannel(tlv_bytes(INITIALIZE_UPDATE, &data))
+        Command::SecureChannel(tlv_bytes(Tag(INITIALIZE_UPDATE.into()), &data))
     }
 
     /// Reads the card's half, and begins to send the package.
     pub(crate) fn open(self, answer: &[u8], package: &[u8]) -> Result<(Channel, Vec<u8>), CardFault> {
         let answers = answers(answer)?;
-        let card = match answers.first() {
-            Some(Answer::SecureChannel(tlv)) => {
-                contents(tlv, INITIALIZE_UPDATE, "INITIALIZE UPDATE")?.to_vec()
-            }
-            _ => return Err(nothing("INITIALIZE UPDATE")),
+        let Some(Answer::SecureChannel(tlv)) = answers.first() else {
+            return Err(nothing("INITIALIZE UPDATE"));
         };
-        Session::open(&self.keys, self.host_challenge, &card)?;
+        let card = contents(tlv, INITIALIZE_UPDATE, "INITIALIZE UPDATE")?;
+        let card = CardHalf::read(&self.keys, self.host_challenge, card)?;
+        let Chain { mac_chaining_value, counter } = Chain::default();
         let channel = Channel {
             keys: self.keys,
             host_challenge: self.host_challenge,
-            card: Octets(card),
+            card,
             number: 0,
-            scripts: package.len().div_ceil(SEGMENT).div_ceil(SEGMENTS).max(1),
+            scripts: package.len().div_ceil(MAX_SEGMENT).div_ceil(SEGMENTS).max(1),
+            mac_chaining_value,
+            counter,
         };
         let script = channel.script(package)?;
         Ok((channel, script))
@@ -112,10 +108,8 @@ impl Channel {
     /// The script that waits for its answer.
     fn script(&self, package: &[u8]) -> Result<Vec<u8>, CardFault> {
         let mut commands = Vec::new();
-        self.each(package, |_, number, tlv| {
-            if number == self.number {
-                commands.push(Command::SecureChannel(tlv));
-            }
+        self.each(package, |_, tlv| {
+            commands.push(Command::SecureChannel(tlv));
             Ok(())
         })?;
         Ok(script(commands, if self.is_last() { Chaining::Last } else { Chaining::Following }))
@@ -126,62 +120,63 @@ impl Channel {
         let answers = answers(answer)?;
         let mut answers = answers.iter();
         let mut euicc_response = Vec::new();
-        let session = self.each(package, |session, number, sent| {
+        let chain = self.each(package, |session, sent| {
             // Once the card has said how it ended, it says no more.
-            if number != self.number || !euicc_response.is_empty() {
+            if !euicc_response.is_empty() {
                 return Ok(());
             }
-            let (tag, command) = match tlv::split(&sent) {
-                Some((EXTERNAL_AUTHENTICATE, _)) => (EXTERNAL_AUTHENTICATE, "EXTERNAL AUTHENTICATE"),
-                _ => (PROFILE_SEGMENT, "a segment of the profile"),
+            let (tag, command) = match sent.first() {
+                Some(&EXTERNAL_AUTHENTICATE) => (EXTERNAL_AUTHENTICATE, "EXTERNAL AUTHENTICATE"),
+                _ => (scp03t::SEGMENT, "a segment of the profile"),
             };
-            let tlv = match answers.next() {
-                Some(Answer::SecureChannel(tlv)) => tlv,
-                Some(_) | None => return Err(nothing(command)),
-            };
+            let Some(Answer::SecureChannel(tlv)) = answers.next() else { return Err(nothing(command)) };
             match contents(tlv, tag, command)? {
                 [] => Ok(()),
-                protected => {
-                    let header = tlv.get(..tlv.len().saturating_sub(protected.len())).unwrap_or_default();
-                    euicc_response = session.unprotect(header, protected, &[])?;
+                _ if tag == EXTERNAL_AUTHENTICATE => Err(nothing(command)),
+                _ => {
+                    let response = session.unprotect_response(tlv);
+                    euicc_response = response.map_err(|_| CardFault::NotAuthentic("R-MAC"))?;
                     Ok(())
                 }
             }
         })?;
         if !euicc_response.is_empty() {
             installed(&euicc_response)?;
-            return Ok(Outcome::Installed { keys: self.keys, sequence: session.sequence });
+            return Ok(Outcome::Installed { keys: self.keys, sequence: self.card.sequence });
         }
         if self.is_last() {
             return Err(CardFault::Unreadable(
                 "it has the whole profile, and does not say what became of it".to_owned(),
             ));
         }
-        let channel = Self { number: self.number.saturating_add(1), ..self };
+        let Chain { mac_chaining_value, counter } = chain;
+        let channel = Self { number: self.number.saturating_add(1), mac_chaining_value, counter, ..self };
         let script = channel.script(package)?;
         Ok(Outcome::Next { channel, script })
     }
 
-    /// Every TLV up to the end of the script that waits for its answer, with the number of its script and the session as
-    /// it was when that TLV had been made.
+    /// Every TLV of the script that waits for its answer, with the session as it was when that TLV had been made; and how
+    /// far the session is after them.
     fn each(
         &self,
         package: &[u8],
-        mut tell: impl FnMut(&Session, usize, Vec<u8>) -> Result<(), CardFault>,
-    ) -> Result<Session, CardFault> {
-        let mut session = Session::open(&self.keys, self.host_challenge, &self.card.0)?;
-        // The MAC covers tag, length and security level.
-        let data = session.authenticate(|length| {
-            [header(EXTERNAL_AUTHENTICATE, length.saturating_add(1)), vec![SECURITY_LEVEL]].concat()
-        });
-        let authenticate = tlv_bytes(EXTERNAL_AUTHENTICATE, &[&[SECURITY_LEVEL], data.as_slice()].concat());
-        tell(&session, 0, authenticate)?;
-        let upto = self.number.saturating_add(1).saturating_mul(SEGMENTS);
-        for (at, segment) in package.chunks(SEGMENT).enumerate().take(upto) {
-            let data = session.protect(|length| header(PROFILE_SEGMENT, length), segment);
-            tell(&session, at / SEGMENTS, tlv_bytes(PROFILE_SEGMENT, &data))?;
+        mut tell: impl FnMut(&scp03t::Channel, Vec<u8>) -> Result<(), CardFault>,
+    ) -> Result<Chain, CardFault> {
+        let Self { mac_chaining_value, counter, .. } = *self;
+        let mut session = scp03t::Channel::resumed(
+            self.card.session(&self.keys, self.host_challenge),
+            Chain { mac_chaining_value, counter },
+        );
+        if self.number == 0 {
+            let authenticate = session.external_authenticate();
+            tell(&session, authenticate)?;
         }
-        Ok(session)
+        let before = self.number.saturating_mul(SEGMENTS);
+        for segment in package.chunks(MAX_SEGMENT).skip(before).take(SEGMENTS) {
+            let segment = session.protect(segment);
+            tell(&session, segment)?;
+        }
+        Ok(session.chain())
     }
 }
 
@@ -203,17 +198,10 @@ fn installed(octets: &[u8]) -> Result<(), CardFault> {
     }
 }
 
-/// Tag and length of a TLV.
-fn header(tag: Tag, length: usize) -> Vec<u8> {
-    let mut whole = tlv_bytes(tag, &vec![0; length]);
-    whole.truncate(whole.len().saturating_sub(length));
-    whole
-}
-
 /// What a TLV of the card's holds, which must be of this tag.
-fn contents<'a>(tlv: &'a [u8], tag: Tag, command: &'static str) -> Result<&'a [u8], CardFault> {
+fn contents<'a>(tlv: &'a [u8], tag: u8, command: &'static str) -> Result<&'a [u8], CardFault> {
     match tlv::split(tlv) {
-        Some((found, contents)) if found == tag => Ok(contents),
+        Some((found, contents)) if found == Tag(tag.into()) => Ok(contents),
         Some((Tag(0x9F44..=0x9F46), [code])) => Err(CardFault::Refused { command, code: *code }),
         _ => Err(nothing(command)),
     }
@@ -225,15 +213,16 @@ fn nothing(command: &str) -> CardFault {
 
 #[cfg(test)]
 mod tests {
+    use rsp::ota::script::Script;
+
     use super::*;
-    use crate::es8::key_establishment::SCP03_KEY_VERSION;
 
     /// The worked example of the project's own collection of facts, which the card's side reproduces with code of its own.
     fn opening() -> Opening {
-        let key = |digits: &str| hex::decode(digits).unwrap().try_into().unwrap();
+        let key = |digits: &str| <[u8; 16]>::try_from(hex::decode(digits).unwrap()).unwrap().into();
         Opening {
             keys: KeySet {
-                version: SCP03_KEY_VERSION,
+                version: 0x30,
                 enc: key("c40b97be5c644ba3e2d06dac8747a6f3"),
                 mac: key("5a4122852513f84be078b80c68056a4f"),
                 dek: key("4ea9e6b34e49d419d81c095927a800e4"),
@@ -268,11 +257,10 @@ mod tests {
     #[test]
     fn the_challenge_of_the_card_can_be_foreseen() {
         let Opening { keys, host_challenge } = opening();
-        let isd_p = rsp::ids::Aid(hex::decode("A0000005591010FFFFFFFF8900001100").unwrap());
-        let mut foreseen = Session::foreseen(&keys, host_challenge, &isd_p, 1);
-        let mut opened = Session::open(&keys, host_challenge, &hex::decode(&CARD[4..]).unwrap()).unwrap();
-        let header = |length| header(EXTERNAL_AUTHENTICATE, length);
-        assert_eq!(foreseen.authenticate(header), opened.authenticate(header));
+        let isd_p = hex::decode("A0000005591010FFFFFFFF8900001100").unwrap();
+        let foreseen = CardHalf::foreseen(&keys, &isd_p, 1);
+        let read = CardHalf::read(&keys, host_challenge, &hex::decode(&CARD[4..]).unwrap()).unwrap();
+        assert_eq!((foreseen.challenge, foreseen.sequence), (read.challenge, read.sequence));
     }
 
     #[test]
@@ -289,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_large_package_goes_in_several_scripts_and_every_answer_counts() {
-        let package = vec![0xA5; SEGMENT * SEGMENTS + 1];
+        let package = vec![0xA5; MAX_SEGMENT * SEGMENTS + 1];
         let (channel, _) = opening().open(&answer(CARD), &package).unwrap();
         assert!(!channel.is_last());
         let all = format!("8500{}", "8600".repeat(SEGMENTS));
@@ -309,5 +297,43 @@ mod tests {
         assert!(matches!(channel.clone().answered(&answer("8600"), &package), Err(CardFault::Unreadable(_))));
         let forged = channel.answered(&answer("86080000000000000000"), &package);
         assert_eq!(forged.err(), Some(CardFault::NotAuthentic("R-MAC")));
+    }
+
+    /// What the card's end of the session makes of a script.
+    fn opened(card: &mut scp03t::Channel, script: &[u8]) -> Vec<u8> {
+        let mut package = Vec::new();
+        for command in Script::parse(script).unwrap().commands {
+            match command {
+                Command::SecureChannel(tlv) if tlv[0] == EXTERNAL_AUTHENTICATE => {
+                    card.check_external_authenticate(&tlv).unwrap();
+                }
+                Command::SecureChannel(tlv) => package.extend(card.unprotect(&tlv).unwrap()),
+                other => panic!("{other:?}"),
+            }
+        }
+        package
+    }
+
+    #[test]
+    fn the_session_goes_on_from_script_to_script_through_records() {
+        let package: Vec<u8> = (0..=u8::MAX).cycle().take(MAX_SEGMENT * (2 * SEGMENTS + 3)).collect();
+        let Opening { keys, host_challenge } = opening();
+        let half = CardHalf::foreseen(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
+        let mut card = scp03t::Channel::new(half.session(&keys, host_challenge));
+        let (mut channel, script) = opening().open(&answer(CARD), &package).unwrap();
+        let mut received = opened(&mut card, &script);
+        for answered in [format!("8500{}", "8600".repeat(SEGMENTS)), "8600".repeat(SEGMENTS)] {
+            channel = serde_json::from_str(&serde_json::to_string(&channel).unwrap()).unwrap();
+            let Ok(Outcome::Next { channel: next, script }) = channel.answered(&answer(&answered), &package)
+            else {
+                panic!()
+            };
+            received.extend(opened(&mut card, &script));
+            channel = next;
+        }
+        assert!(channel.is_last() && received == package);
+        let said = card.protect_response(&EuiccResponse::installed(Vec::new()).to_der());
+        let last = answer(&format!("86008600{}", hex::encode(said)));
+        let Ok(Outcome::Installed { sequence: 1, .. }) = channel.answered(&last, &package) else { panic!() };
     }
 }

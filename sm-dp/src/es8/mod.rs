@@ -1,13 +1,13 @@
-//! ES8, through ES3.SendData and the ISD-R to the ISD-P: SGP.02 sections 4.1.3 and 5.5.
+//! ES8, through ES3.SendData and the ISD-R to the ISD-P: SGP.02 section 4.1.3.
 //!
+//! The octets of the C-APDUs are [`rsp::sgp02::es5`]'s, the arithmetic is [`crypto`]'s; the card has its own of both.
 //! What is here only makes command scripts and reads what cards answer; when which of them is sent is for the procedure
 //! in [`m2m`](crate::m2m). A card's answer is a peer's octets like any other: every way in which it can be wrong has a
 //! name in [`CardFault`].
 
-mod arithmetic;
-mod channel;
 pub(crate) mod connectivity;
 pub(crate) mod download;
+mod handshake;
 pub(crate) mod key_establishment;
 
 use std::fmt;
