@@ -1,6 +1,6 @@
 //! A secured packet in one message or several: TS 31.115 section 4.1, concatenation as TS 23.040 section 9.2.3.24.1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,11 +108,14 @@ pub enum Accepted {
     Foreign,
 }
 
-/// Packets of which some segments have come. A plain value: it can stand in a record.
+/// Packets of which some segments have come, and the last ones that were complete. A plain value: it can stand in a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reassembler {
     /// The one that was touched last at the end.
     partial: Vec<Partial>,
+    /// The one that was completed last at the end. Of each sender and reference there is one at most.
+    #[serde(default)]
+    complete: Vec<Complete>,
 }
 
 /// A packet of which some segments have come.
@@ -124,8 +127,18 @@ pub struct Partial {
     segments: BTreeMap<u8, UserData>,
 }
 
-/// Packets that may wait for segments at a time; a further one takes the place of the one that has waited longest. A
-/// packet has at most 255 segments of 140 octets, so this also bounds the memory.
+/// A packet of which all segments have come. A service centre may deliver one of them once more, and that must not take the
+/// place of a segment of the next packet with this reference; but all of them again are the packet again, which its
+/// writer repeats if it is not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Complete {
+    packet: Partial,
+    /// Which have come once more since.
+    again: BTreeSet<u8>,
+}
+
+/// Packets that may wait for segments at a time, and complete ones that are remembered; a further one takes the place of
+/// the oldest. A packet has at most 255 segments of 140 octets, so this also bounds the memory.
 pub const MAX_PARTIAL: usize = 4;
 
 impl Reassembler {
@@ -141,26 +154,34 @@ impl Reassembler {
             });
         };
         let is_same = |each: &Partial| each.from == *from && each.reference == reference;
+        let complete = self.complete.iter_mut().find(|complete| is_same(&complete.packet));
+        let repeated = complete.filter(|complete| {
+            complete.packet.total == total && complete.packet.segments.get(&number) == Some(&message)
+        });
+        if let Some(repeated) = repeated {
+            return Ok(repeated.repeat(number, self.partial.iter().find(|partial| is_same(partial))));
+        }
         let known = self.partial.iter().position(is_same).map(|at| self.partial.remove(at));
         // With another total, or other octets in the place of a segment, the reference has been taken for another packet.
         let known = known.filter(|known| {
             known.total == total && known.segments.get(&number).is_none_or(|there| *there == message)
         });
-        let mut partial = known.unwrap_or_else(|| Partial {
-            from: from.clone(),
-            reference,
-            total,
-            segments: BTreeMap::new(),
+        let mut partial = known.unwrap_or_else(|| {
+            // What came once more came before this one began.
+            let complete = self.complete.iter_mut().filter(|complete| is_same(&complete.packet));
+            complete.for_each(|complete| complete.again.clear());
+            Partial { from: from.clone(), reference, total, segments: BTreeMap::new() }
         });
         let doubled = partial.segments.insert(number, message).is_some();
         if partial.segments.len() == usize::from(total) {
-            return Ok(partial.whole());
+            let whole = partial.whole();
+            self.complete.retain(|complete| !is_same(&complete.packet));
+            let complete = Complete { packet: partial, again: BTreeSet::new() };
+            push(&mut self.complete, complete);
+            return Ok(whole);
         }
         let have = u8::try_from(partial.segments.len()).unwrap_or(total);
-        if self.partial.len() == MAX_PARTIAL {
-            self.partial.remove(0);
-        }
-        self.partial.push(partial);
+        push(&mut self.partial, partial);
         Ok(if doubled { Accepted::Doubled } else { Accepted::Waiting { have, of: total } })
     }
 
@@ -170,12 +191,38 @@ impl Reassembler {
     }
 }
 
+fn push<T>(all: &mut Vec<T>, one: T) {
+    if all.len() == MAX_PARTIAL {
+        all.remove(0);
+    }
+    all.push(one);
+}
+
+impl Complete {
+    /// One of its segments has come once more, while this of the next packet is there. That may end with the same octets:
+    /// so both together are a packet, and if its checksum says that they are not, the next one still waits for its own.
+    fn repeat(&mut self, number: u8, next: Option<&Partial>) -> Accepted {
+        self.again.insert(number);
+        let is_there = |number: &u8| {
+            self.again.contains(number) || next.is_some_and(|next| next.segments.contains_key(number))
+        };
+        if !self.packet.segments.keys().all(is_there) {
+            return Accepted::Doubled;
+        }
+        let mut whole = self.packet.clone();
+        if let Some(next) = next.filter(|next| next.total == whole.total) {
+            whole.segments.extend(next.segments.clone());
+        }
+        self.again.clear();
+        whole.whole()
+    }
+}
+
 impl Partial {
-    fn whole(self) -> Accepted {
-        let kind = self.segments.get(&1).and_then(kind);
-        match kind {
+    fn whole(&self) -> Accepted {
+        match self.segments.get(&1).and_then(kind) {
             Some(kind) => {
-                Accepted::Whole(kind, self.segments.into_values().flat_map(|each| each.octets).collect())
+                Accepted::Whole(kind, self.segments.values().flat_map(|each| each.octets.clone()).collect())
             }
             None => Accepted::Foreign,
         }

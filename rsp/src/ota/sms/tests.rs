@@ -172,6 +172,85 @@ fn a_reference_taken_again_begins_anew() {
 }
 
 #[test]
+fn a_segment_that_comes_once_more_is_no_part_of_the_next_packet() {
+    let peer = from("1");
+    let old = segments(&packet(200), PacketKind::Response, Reference::Short(1)).unwrap();
+    let new = segments(&[0xEE; 200], PacketKind::Response, Reference::Short(1)).unwrap();
+    let [old, new] = [old, new].map(|parts| <[UserData; 2]>::try_from(parts).unwrap());
+    for late in 0..2 {
+        for order in [[0, 1], [1, 0]] {
+            let mut reassembler = Reassembler::default();
+            reassembler.accept(&peer, old[0].clone()).unwrap();
+            reassembler.accept(&peer, old[1].clone()).unwrap();
+            // Before the next packet, through a record.
+            let doubled = Ok(Accepted::Doubled);
+            assert_eq!(reassembler.accept(&peer, old[late].clone()), doubled);
+            let text = serde_json::to_string(&reassembler).unwrap();
+            let mut reassembler: Reassembler = serde_json::from_str(&text).unwrap();
+            let waiting = Ok(Accepted::Waiting { have: 1, of: 2 });
+            assert_eq!(reassembler.accept(&peer, new[order[0]].clone()), waiting);
+            // In the midst of it: maybe the next one ends so too, but if not it is not spoiled.
+            let whole = Accepted::Whole(PacketKind::Response, vec![0xEE; 200]);
+            let midst = reassembler.accept(&peer, old[late].clone());
+            assert!(
+                midst == doubled || matches!(&midst, Ok(Accepted::Whole(..)) if midst != Ok(whole.clone()))
+            );
+            assert_eq!(reassembler.accept(&peer, new[order[1]].clone()), Ok(whole));
+            assert_eq!(reassembler.accept(&peer, new[late].clone()), doubled);
+            assert!(reassembler.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_ends_as_the_one_before_is_whole() {
+    let mut reassembler = Reassembler::default();
+    let peer = from("1");
+    for first in 0..3 {
+        let whole = [vec![first; 132], vec![0xEE; 68]].concat();
+        let parts = segments(&whole, PacketKind::Command, Reference::Short(1)).unwrap();
+        let [one, two] = <[UserData; 2]>::try_from(parts).unwrap();
+        assert_eq!(reassembler.accept(&peer, one), Ok(Accepted::Waiting { have: 1, of: 2 }));
+        assert_eq!(reassembler.accept(&peer, two), Ok(Accepted::Whole(PacketKind::Command, whole)));
+    }
+}
+
+#[test]
+fn a_packet_that_is_sent_again_is_one_again_each_time() {
+    let mut reassembler = Reassembler::default();
+    let peer = from("1");
+    for _ in 0..3 {
+        for parts in [200, 300] {
+            let parts = segments(&packet(parts), PacketKind::Command, Reference::Short(parts as u8)).unwrap();
+            let (last, others) = parts.split_last().unwrap();
+            for part in others {
+                let accepted = reassembler.accept(&peer, part.clone()).unwrap();
+                assert!(matches!(accepted, Accepted::Waiting { .. } | Accepted::Doubled));
+            }
+            let accepted = reassembler.accept(&peer, last.clone()).unwrap();
+            assert!(matches!(accepted, Accepted::Whole(..)), "{accepted:?}");
+        }
+    }
+}
+
+#[test]
+fn no_more_packets_are_remembered_than_may_wait() {
+    let mut reassembler = Reassembler::default();
+    let peer = from("1");
+    let parts = |reference| segments(&packet(200), PacketKind::Command, Reference::Short(reference)).unwrap();
+    for reference in 0..=MAX_PARTIAL as u8 {
+        for part in parts(reference) {
+            reassembler.accept(&peer, part).unwrap();
+        }
+    }
+    let again = |reassembler: &mut Reassembler, reference: u8| {
+        reassembler.accept(&peer, parts(reference).remove(1)).unwrap()
+    };
+    assert_eq!(again(&mut reassembler, 1), Accepted::Doubled);
+    assert_eq!(again(&mut reassembler, 0), Accepted::Waiting { have: 1, of: 2 });
+}
+
+#[test]
 fn a_lost_segment_holds_nothing_up_for_ever() {
     let mut reassembler = Reassembler::default();
     let peer = from("1");
