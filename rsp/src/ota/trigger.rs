@@ -112,40 +112,56 @@ impl SessionTrigger {
         octets.first().is_some_and(|first| u32::from(*first) == TRIGGER.0)
     }
 
-    /// From the octets. What stands after the known parameters is passed over.
+    /// From the octets. What is unknown is passed over.
     ///
     /// # Errors
-    /// They are no trigger.
+    /// They are no trigger, or say something twice.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut outer = Reader::new(octets);
-        let mut reader = outer.enter(TRIGGER)?;
+        let mut elements = Elements::of(outer.enter(TRIGGER)?)?;
         outer.finish()?;
-        let session = optional(&mut reader, SESSION, SessionParameters::read)?;
-        let dns = optional(&mut reader, DNS, DnsResolution::read)?;
-        reader.skip_unknown()?;
-        Ok(Self { session, dns })
+        Ok(Self {
+            session: elements.take(SESSION, SessionParameters::read)?,
+            dns: elements.take(DNS, DnsResolution::read)?,
+        })
     }
 }
 
-fn optional<T>(
-    reader: &mut Reader<'_>,
-    tag: Tag,
-    read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
-) -> Result<Option<T>, DecodeError> {
-    if reader.peek()? != Some(tag) {
-        return Ok(None);
+/// TLVs that are told apart by their tags alone: whoever writes them chooses the order.
+struct Elements<'a>(Vec<(Tag, Reader<'a>)>);
+
+impl<'a> Elements<'a> {
+    fn of(mut reader: Reader<'a>) -> Result<Self, DecodeError> {
+        let mut elements = Vec::new();
+        while let Some(tag) = reader.peek()? {
+            elements.push((tag, reader.enter(tag)?));
+        }
+        Ok(Self(elements))
     }
-    let mut inner = reader.enter(tag)?;
-    let value = read(&mut inner).map_err(|e| e.within(&tag.to_string()))?;
-    inner.skip_unknown()?;
-    Ok(Some(value))
+
+    /// All of this tag.
+    fn all(&mut self, tag: Tag) -> impl Iterator<Item = Reader<'a>> {
+        self.0.extract_if(.., move |(found, _)| *found == tag).map(|(_, reader)| reader)
+    }
+
+    /// The one of this tag, if there is one.
+    fn take<T>(
+        &mut self,
+        tag: Tag,
+        read: impl FnOnce(Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        let mut found = self.all(tag);
+        let Some(reader) = found.next() else { return Ok(None) };
+        if let Some(second) = found.next() {
+            return Err(second.error(Problem::BadValue("this stands here for the second time")));
+        }
+        read(reader).map(Some).map_err(|e| e.within(&tag.to_string()))
+    }
 }
 
-/// All that is left in the reader, as fields that are not TLVs.
-fn fields<'a>(reader: &mut Reader<'a>) -> Octets<'a> {
-    let octets = Octets::at(reader.rest(), reader.offset());
-    *reader = Reader::new(&[]);
-    octets
+/// What is in the reader, as fields that are not TLVs.
+fn fields(reader: Reader<'_>) -> Octets<'_> {
+    Octets::at(reader.rest(), reader.offset())
 }
 
 impl SessionParameters {
@@ -184,18 +200,16 @@ impl SessionParameters {
     /// # Errors
     /// They are malformed.
     pub fn parse(contents: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(contents);
-        let parameters = Self::read(&mut reader)?;
-        reader.skip_unknown()?;
-        Ok(parameters)
+        Self::read(Reader::new(contents))
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(reader: Reader<'_>) -> Result<Self, DecodeError> {
+        let mut elements = Elements::of(reader)?;
         Ok(Self {
-            connection: optional(reader, CONNECTION, |reader| ChannelParameters::parse(fields(reader)))?,
-            security: optional(reader, SECURITY, |reader| SecurityParameters::read(fields(reader)))?,
-            retry: optional(reader, RETRY, |reader| RetryPolicy::read(fields(reader)))?,
-            http: optional(reader, HTTP, HttpParameters::read)?,
+            connection: elements.take(CONNECTION, |it| ChannelParameters::parse(fields(it)))?,
+            security: elements.take(SECURITY, |it| SecurityParameters::read(fields(it)))?,
+            retry: elements.take(RETRY, |it| RetryPolicy::read(fields(it)))?,
+            http: elements.take(HTTP, HttpParameters::read)?,
         })
     }
 
@@ -254,19 +268,18 @@ fn plain([hours, minutes, seconds]: [u8; 3]) -> Option<TimerValue> {
 }
 
 impl HttpParameters {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut text = |tag| {
-            if reader.peek()? != Some(tag) {
-                return Ok(None);
-            }
-            // They become parts of a request: no control characters, no spaces.
-            let bad = reader.error(Problem::BadValue("a visible ASCII text is expected here"));
-            match std::str::from_utf8(reader.contents(tag)?) {
-                Ok(text) if text.bytes().all(|b| b.is_ascii_graphic()) => Ok(Some(text.to_owned())),
-                _ => Err(bad),
-            }
+    fn read(reader: Reader<'_>) -> Result<Self, DecodeError> {
+        let mut elements = Elements::of(reader)?;
+        // They become parts of a request: no control characters, no spaces.
+        let visible = |it: Reader<'_>| match std::str::from_utf8(it.rest()) {
+            Ok(text) if text.bytes().all(|b| b.is_ascii_graphic()) => Ok(text.to_owned()),
+            _ => Err(it.error(Problem::BadValue("a visible ASCII text is expected here"))),
         };
-        Ok(Self { host: text(HOST)?, agent_id: text(AGENT_ID)?, uri: text(URI)? })
+        Ok(Self {
+            host: elements.take(HOST, visible)?,
+            agent_id: elements.take(AGENT_ID, visible)?,
+            uri: elements.take(URI, visible)?,
+        })
     }
 }
 
@@ -282,15 +295,16 @@ impl DnsResolution {
         out
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("a host name is expected here"));
-        let name = std::str::from_utf8(reader.contents(DNS_NAME)?).map_err(|_| bad)?.to_owned();
-        let mut servers = Vec::new();
-        while reader.peek()? == Some(DNS_SERVER) {
-            let inner = reader.enter(DNS_SERVER)?;
-            servers.push(ChannelParameters::parse(Octets::at(inner.rest(), inner.offset()))?);
-        }
-        Ok(Self { name, servers })
+    fn read(reader: Reader<'_>) -> Result<Self, DecodeError> {
+        let missing = reader.error(Problem::Missing { expected: DNS_NAME });
+        let mut elements = Elements::of(reader)?;
+        let host_name = |it: Reader<'_>| {
+            let bad = |_| it.error(Problem::BadValue("a host name is expected here"));
+            std::str::from_utf8(it.rest()).map(str::to_owned).map_err(bad)
+        };
+        let name = elements.take(DNS_NAME, host_name)?.ok_or(missing)?;
+        let servers = elements.all(DNS_SERVER).map(|it| ChannelParameters::parse(fields(it)));
+        Ok(Self { name, servers: servers.collect::<Result<_, _>>()? })
     }
 }
 
@@ -390,6 +404,25 @@ mod tests {
         let dns = DnsResolution { name: "m2m.example".to_owned(), servers: vec![server.clone(), server] };
         let trigger = SessionTrigger { session: None, dns: Some(dns) };
         assert_eq!(SessionTrigger::parse(&trigger.to_bytes()), Ok(trigger));
+    }
+
+    #[test]
+    fn parameters_stand_in_any_order_and_not_twice() {
+        let security = "8508 04DEADBEEF 02 40 01";
+        let http = "8908 8C022F75 8A02 682E";
+        let read = |text: &str| SessionParameters::parse(&unhex(text));
+        let found = read(&format!("{http} 9900 {security}")).unwrap();
+        assert_eq!(found, read(&format!("{security} {http}")).unwrap());
+        assert_eq!(found.security.unwrap().key_version, 0x40);
+        let http_found = found.http.unwrap();
+        assert_eq!((http_found.host.as_deref(), http_found.uri.as_deref()), (Some("h."), Some("/u")));
+        assert!(read(&format!("{security} {http} {security}")).is_err());
+        assert!(read("8908 8A02682E 8A02682E").is_err());
+        let mut twice = Vec::new();
+        let (session, dns) = (unhex("8300"), unhex("B306 D604612E6263"));
+        assert!(SessionTrigger::parse(&unhex("810A B306D604612E6263 8300")).is_ok());
+        write_tlv(TRIGGER, &[session.clone(), dns, session].concat(), &mut twice);
+        assert!(SessionTrigger::parse(&twice).is_err());
     }
 
     #[test]
