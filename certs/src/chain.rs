@@ -335,7 +335,7 @@ fn check_anchor(ci: &Certificate) -> Result<(), Flaw> {
     check_no_name_constraints(ci)
 }
 
-fn check_ci(ci: &Certificate, cas_below: usize, now: Timestamp) -> Result<(), ChainError> {
+pub(crate) fn check_ci(ci: &Certificate, cas_below: usize, now: Timestamp) -> Result<(), ChainError> {
     check_dates(ci, now).and_then(|()| check_ca(ci, cas_below)).map_err(ChainError::Ci)
 }
 

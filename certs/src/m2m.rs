@@ -15,7 +15,7 @@ use rsp::sgp02::certificate::{CurveReference, Day};
 use rsp::time::Timestamp;
 
 use crate::certificate::Certificate;
-use crate::chain::{ChainError, TrustAnchors, Verified, check_eum};
+use crate::chain::{ChainError, TrustAnchors, Verified, check_ci, check_eum};
 
 pub use defect::CardDefect;
 pub use rsp::sgp02::certificate::{CardCertificate, Owner};
@@ -128,6 +128,9 @@ pub enum CardCertificateError {
     /// None of the EUM certificates can be believed; this is why the last of them cannot.
     #[error("the manufacturer of the card cannot be believed: {0}")]
     Eum(#[from] ChainError),
+    /// The CI cannot be believed any more, or not yet.
+    #[error("the CI cannot be believed: {0}")]
+    Ci(ChainError),
     /// There is no EUM certificate to try.
     #[error(
         "there is no certificate of a manufacturer to check the card's with; send it in the EIS, or configure it"
@@ -158,10 +161,10 @@ pub fn check_server_certificate(
         let named = contents.authority_key.as_deref();
         named.is_none_or(|named| ci.subject_key_id().is_some_and(|id| id.0 == named))
     });
-    if !cis.any(|ci| is_signed_by(&certificate, ci.public_key())) {
-        return Err(CardCertificateError::BadSignature("a CI that is trusted"));
-    }
+    let ci = cis.find(|ci| is_signed_by(&certificate, ci.public_key()));
+    let ci = ci.ok_or(CardCertificateError::BadSignature("a CI that is trusted"))?;
     check_days(&certificate, now)?;
+    check_ci(ci, 0, now).map_err(CardCertificateError::Ci)?;
     let oid = certificate.oid().ok_or(CardCertificateError::NoOid)?;
     Ok(Verified::of(CardServer { certificate, owner, oid, public_key }))
 }
@@ -184,17 +187,34 @@ pub fn check_ecasd(
     }
     let public_key = public_key(&certificate)?;
     check_days(&certificate, now)?;
-    let signer = eums.iter().find(|eum| is_signed_by(&certificate, eum.public_key()));
-    let eum = match signer {
-        Some(eum) => eum,
-        None if eums.is_empty() => return Err(CardCertificateError::NoEum),
-        None => return Err(CardCertificateError::BadSignature("the manufacturer of the card")),
+    let mut why = match eums {
+        [] => CardCertificateError::NoEum,
+        _ => CardCertificateError::BadSignature("the manufacturer of the card"),
     };
-    check_eum(anchors, eum, now)?;
-    if !eum.eid_range().prefixes().any(|prefix| eid.to_string().starts_with(prefix)) {
-        return Err(CardCertificateError::EidOutsideRange(eid));
+    // A manufacturer may have renewed its certificate, and kept its key.
+    for eum in eums.iter().filter(|eum| is_signed_by(&certificate, eum.public_key())) {
+        match check_vouches(anchors, eum, eid, now) {
+            Ok(()) => return Ok(Verified::of(Ecasd { certificate, eid, public_key, eum: eum.clone() })),
+            Err(_) if matches!(why, CardCertificateError::EidOutsideRange(_)) => {}
+            Err(error) => why = error,
+        }
     }
-    Ok(Verified::of(Ecasd { certificate, eid, public_key, eum: eum.clone() }))
+    Err(why)
+}
+
+/// An EUM below a CI that is trusted, which may vouch for this card.
+fn check_vouches(
+    anchors: &TrustAnchors,
+    eum: &Certificate,
+    eid: Eid,
+    now: Timestamp,
+) -> Result<(), CardCertificateError> {
+    check_eum(anchors, eum, now)?;
+    if eum.eid_range().prefixes().any(|prefix| eid.to_string().starts_with(prefix)) {
+        Ok(())
+    } else {
+        Err(CardCertificateError::EidOutsideRange(eid))
+    }
 }
 
 fn public_key(certificate: &CardCertificate) -> Result<PublicKey, CardCertificateError> {

@@ -1,10 +1,14 @@
 //! SGP.02: certificates that cards read, identities in TLS, keys of a card.
 
+use crypto::Curve;
 use rsp::sgp02::certificate::Day;
 
 use super::{at, now, pki};
 use crate::m2m::{CardCertificateError, CardDefect, Owner, check_ecasd, check_server_certificate};
-use crate::{Certificate, PkiError, PkiOptions, Role, ServerName, check_server, numbered_eid};
+use crate::{
+    Certificate, ChainError, Defect, Flaw, Pki, PkiError, PkiOptions, Role, ServerName, Validity,
+    check_server, numbered_eid,
+};
 
 fn first_eid() -> rsp::ids::Eid {
     PkiOptions::default().eids[0]
@@ -69,13 +73,13 @@ fn an_ecasd_is_its_manufacturers() {
     let octets = held.certificate.octets();
     let checked = check_ecasd(&anchors, octets, eid, &eums(&pki), now()).unwrap();
     assert_eq!((checked.eid, &checked.public_key), (eid, &held.key.public_key()));
-    assert_eq!(&checked.eum, pki.eum(crypto::Curve::P256).unwrap());
+    assert_eq!(&checked.eum, pki.eum(Curve::P256).unwrap());
 
     let other = PkiOptions::default().eids[1];
     let refused = check_ecasd(&anchors, octets, other, &eums(&pki), now());
     assert_eq!(refused, Err(CardCertificateError::OtherCard(other)));
     assert_eq!(check_ecasd(&anchors, octets, eid, &[], now()), Err(CardCertificateError::NoEum));
-    let wrong_eum = [pki.eum(crypto::Curve::BrainpoolP256r1).unwrap().clone()];
+    let wrong_eum = [pki.eum(Curve::BrainpoolP256r1).unwrap().clone()];
     assert!(matches!(
         check_ecasd(&anchors, octets, eid, &wrong_eum, now()),
         Err(CardCertificateError::BadSignature(_))
@@ -88,6 +92,40 @@ fn an_ecasd_is_its_manufacturers() {
     // A CI may not stand in for an EUM, and an EUM not for cards of others.
     let foreign = numbered_eid("89044045", 1).unwrap();
     assert!(matches!(pki.ecasd(foreign), Err(PkiError::EidOutsideRange { .. })));
+}
+
+/// A certificate that was renewed over the same key does not depend on where it stands in the list.
+#[test]
+fn of_several_certificates_of_a_manufacturer_one_that_holds_is_enough() {
+    let pki = pki();
+    let anchors = pki.anchors().unwrap();
+    let eid = first_eid();
+    let held = pki.ecasd(eid).unwrap();
+    let good = pki.eum(Curve::P256).unwrap().clone();
+    let old = super::read(pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der);
+    assert_eq!(old.public_key(), good.public_key());
+    let check = |eums: &[Certificate]| {
+        check_ecasd(&anchors, held.certificate.octets(), eid, eums, now()).map(|ecasd| ecasd.eum.clone())
+    };
+    assert_eq!(check(&[old.clone(), good.clone()]), Ok(good.clone()));
+    assert_eq!(check(&[good.clone(), old.clone()]), Ok(good));
+    assert!(matches!(check(&[old]), Err(CardCertificateError::Eum(_))));
+}
+
+#[test]
+fn a_server_below_a_ci_that_has_expired_is_refused() {
+    let validity = Validity { from: at("2020-01-01T00:00:00Z"), to: at("2025-01-01T00:00:00Z") };
+    let options = PkiOptions { validity, ..PkiOptions::default() };
+    // The same CI: its key is the seed's.
+    let expired = Pki::from_seed(b"certs tests", &options).unwrap();
+    let server = pki().m2m_card_credential(Owner::SmDp, "one").unwrap();
+    let check = |pki: &Pki| {
+        let anchors = pki.anchors().unwrap();
+        check_server_certificate(&anchors, server.certificate.octets(), Owner::SmDp, now()).map(|_| ())
+    };
+    assert_eq!(check(&pki()), Ok(()));
+    let expected = CardCertificateError::Ci(ChainError::Ci(Flaw::Expired(validity.to)));
+    assert_eq!(check(&expired), Err(expected));
 }
 
 #[test]
