@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     ids::{Aid, Eid, Iccid, Oid, Version},
+    ota::secured_packet::Tar,
     time::Timestamp,
 };
 
@@ -363,13 +364,9 @@ impl Text for OperationType {
     }
 }
 
-/// Toolkit application reference: three octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Tar(pub [u8; 3]);
-
 impl Text for Tar {
     fn to_text(&self) -> String {
-        hex::encode_upper(self.0)
+        self.to_string()
     }
 
     fn from_text(text: &str) -> Result<Self, String> {

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid, Version},
+    ota::secured_packet::Tar,
     sgp02::{
         BaseNotification, BaseRequest, BaseResponse, ExecutionStatus, FunctionExecutionStatus, Message,
         Namespace, Octets, Response, StatusCodeData, SubscriptionAddress,
@@ -11,7 +12,7 @@ use rsp::{
             AdditionalProperties, AuditTrail, AuditTrailRecord, Eis, EuiccCapabilities, EumSignedInfo,
             GpCertificate, Key, KeyComponent, Keyset, KeysetType, OperationType, Pol2, Pol2Action,
             Pol2Qualification, Pol2Rule, Pol2Subject, ProfileInfo, ProfileState, Property, SdRole,
-            SecurityDomain, Tar,
+            SecurityDomain,
         },
         es1, es2, es3, es4, es7,
         signature::{Canonical, EumSignature},
