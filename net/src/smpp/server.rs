@@ -360,6 +360,7 @@ impl Session<'_> {
             Status::OK | Status::PERMANENT_RECEIVER_ERROR => {
                 if let Err(fault) = self.door.centre.taken(account, &ticket) {
                     tracing::warn!(%fault, "a delivery could not be written down; it will be repeated");
+                    deliveries.not_before = Some(Instant::now() + self.door.settings.retry_after);
                 }
             }
             status => {

@@ -1,6 +1,7 @@
 //! Sessions over loopback, and our PDUs against another's.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ struct FakeCentre {
     taken: Mutex<Vec<DeliveryTicket>>,
     states: Mutex<BTreeMap<MessageId, MessageState>>,
     changed: Notify,
+    /// Nothing can be written down.
+    fails: AtomicBool,
 }
 
 impl FakeCentre {
@@ -81,6 +84,9 @@ impl MessageCentre for FakeCentre {
     }
 
     fn taken(&self, _: &str, ticket: &DeliveryTicket) -> Result<(), Fault> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(Fault::new("cannot write", "the disk is full", "make room"));
+        }
         self.queue.lock().unwrap().retain(|each| each.ticket != *ticket);
         self.taken.lock().unwrap().push(ticket.clone());
         self.changed.notify_waiters();
@@ -120,11 +126,15 @@ fn clock() -> Arc<ManualClock> {
 }
 
 async fn serve_at(address: &str, centre: Arc<FakeCentre>, submits_per_second: Option<u32>) -> Bench {
+    let retry_after = Duration::from_millis(1);
+    let settings = CentreSettings { submits_per_second, retry_after, ..CentreSettings::new("SMSC", clock()) };
+    serve_with(address, centre, settings).await
+}
+
+async fn serve_with(address: &str, centre: Arc<FakeCentre>, settings: CentreSettings) -> Bench {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (stop, stopped) = oneshot::channel::<()>();
-    let retry_after = Duration::from_millis(1);
-    let settings = CentreSettings { submits_per_second, retry_after, ..CentreSettings::new("SMSC", clock()) };
     let door: Arc<dyn MessageCentre> = Arc::<FakeCentre>::clone(&centre);
     let served = tokio::spawn(serve_centre(listener, door, settings, async {
         let _ = stopped.await;
@@ -273,6 +283,24 @@ async fn what_a_writer_cannot_take_stays_in_the_centre() {
     raw.stream.write_all(&Frame::answer(&again, Status::OK, message_id("")).to_bytes()).await.unwrap();
     assert_eq!(raw.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
     assert_eq!(*bench.centre.taken.lock().unwrap(), [DeliveryTicket("1".into())]);
+}
+
+#[tokio::test]
+async fn a_centre_that_cannot_write_brings_the_same_again_only_after_a_pause() {
+    let settings =
+        CentreSettings { retry_after: Duration::from_secs(3600), ..CentreSettings::new("SMSC", clock()) };
+    let bench = serve_with("127.0.0.1:0", Arc::default(), settings).await;
+    bench.centre.fails.store(true, Ordering::Relaxed);
+    let mut raw = bench.raw().await;
+    raw.bind(CommandId::BIND_RECEIVER).await;
+    bench.centre.bring("1", from_device(&[1]));
+    let delivery = raw.receive().await.unwrap();
+    raw.stream.write_all(&Frame::answer(&delivery, Status::OK, message_id("")).to_bytes()).await.unwrap();
+    // Nothing but the answers to these comes.
+    for _ in 0..50 {
+        assert_eq!(raw.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
+    }
+    assert_eq!(bench.centre.queue.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

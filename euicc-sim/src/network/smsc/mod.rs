@@ -8,6 +8,7 @@
 mod faults;
 mod store;
 pub(crate) mod tpdu;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,11 +23,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use world::{
     Arrived, BoxFuture, CentreRefusal, DeliveryTicket, Fault, Memory, MessageCentre, MessageId, MessageState,
-    PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, ShortMessages, Submission, SubmitFault,
-    World,
+    PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, Submission, SubmitFault, World,
 };
 
 pub use faults::{Direction, NoSuchFault, SmsFault, SmsFaultKind};
+pub use writer::LocalWriter;
 
 use super::networks::Networks;
 use super::reach::Absent;
@@ -35,6 +36,11 @@ use store::{Delivery, Store, Stored};
 
 /// Messages kept at a time. A writer that submits without end is told to slow down.
 const MAX_STORED: usize = 100_000;
+/// What waits for one writer. Who does not collect it is written to no more, and may not submit what there would be more to
+/// tell of.
+const MAX_WAITING: usize = 10_000;
+/// A message that came to something which could not be written down is left alone for this long.
+const AFTER_A_FAULT: Duration = Duration::from_secs(60);
 /// TS 23.040 section 9.2.3.12.1: the longest validity period is 63 weeks.
 const LONGEST_VALIDITY: Duration = Duration::from_secs(63 * 7 * 86_400);
 /// With nothing to do, the clock is looked at this often all the same: it may be moved.
@@ -193,34 +199,29 @@ impl Smsc {
     fn due(&self) -> Vec<(Imsi, MessageId)> {
         let now = self.world.now();
         let mut state = self.state();
-        let expired: Vec<_> = (state.store.messages.iter())
-            .filter(|(id, stored)| stored.expires <= now && !self.is_under_way(&state, stored, id))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in expired {
-            self.ended(&mut state, &id, MessageState::Expired, "its validity has ended", None);
-        }
         let State { store, schedule, busy, .. } = &mut *state;
-        let mut due = Vec::new();
-        let mut nobodys = Vec::new();
+        let (mut due, mut over) = (Vec::new(), Vec::new());
         for (id, stored) in &store.messages {
-            let is_due = schedule.get(id).is_none_or(|at| *at <= now);
+            if schedule.get(id).is_some_and(|at| *at > now) {
+                continue;
+            }
             match self.networks.by_number(&stored.submission.message.to) {
-                Some(imsi) if is_due && busy.insert(imsi) => due.push((imsi, id.clone())),
-                Some(_) => {}
-                None => nobodys.push(id.clone()),
+                // It is on its way, or another is to the same subscriber, whose end is told.
+                Some(imsi) if busy.contains(&imsi) => {}
+                _ if stored.expires <= now => {
+                    over.push((id.clone(), MessageState::Expired, "its validity has ended"));
+                }
+                Some(imsi) => {
+                    busy.insert(imsi);
+                    due.push((imsi, id.clone()));
+                }
+                None => over.push((id.clone(), MessageState::Undeliverable, "the number is nobody's")),
             }
         }
-        for id in nobodys {
-            self.ended(&mut state, &id, MessageState::Undeliverable, "the number is nobody's", None);
+        for (id, ended, why) in over {
+            self.ended(&mut state, &id, ended, why, None);
         }
         due
-    }
-
-    fn is_under_way(&self, state: &State, stored: &Stored, id: &MessageId) -> bool {
-        let is_due = state.schedule.get(id).is_none_or(|at| *at <= self.world.now());
-        let imsi = self.networks.by_number(&stored.submission.message.to);
-        is_due && imsi.is_some_and(|imsi| state.busy.contains(&imsi))
     }
 
     fn until_next(&self) -> Duration {
@@ -254,21 +255,24 @@ impl Smsc {
             Attempt::Ended(ended, why, report) => self.ended(&mut state, id, ended, &why, report),
             Attempt::Lost => {
                 let lost = state.store.end(id, MessageState::Unknown, Vec::new());
-                told(lost);
+                self.is_written(&mut state, id, lost);
             }
             Attempt::Later(why) => {
-                let attempts = state.store.failed(id).unwrap_or_else(|fault| {
-                    told(Err(fault));
-                    None
-                });
-                let Some(attempts) = attempts else { return };
+                let written = state.store.failed(id);
+                if !self.is_written(&mut state, id, written) {
+                    return;
+                }
+                let Some(attempts) = state.store.messages.get(id).map(|stored| stored.attempts) else {
+                    return;
+                };
                 tracing::debug!(%id, attempts, why, "a short message was not delivered yet");
                 let at = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
                 let pause = self.settings.retries.get(at).or(self.settings.retries.last());
                 self.postpone(&mut state, imsi, pause.copied().unwrap_or(LOOK_AGAIN));
             }
             Attempt::Postponed(by) => {
-                state.schedule.insert(id.clone(), self.world.now().plus(by));
+                let at = self.world.now().plus(by).min(stored.expires);
+                state.schedule.insert(id.clone(), at);
             }
         }
     }
@@ -281,7 +285,8 @@ impl Smsc {
             .messages
             .iter()
             .filter(|(_, stored)| self.networks.by_number(&stored.submission.message.to) == Some(imsi));
-        for (id, _) in its {
+        for (id, stored) in its {
+            let at = at.min(stored.expires);
             let next = state.schedule.entry(id.clone()).or_insert(at);
             *next = at.max(*next);
         }
@@ -359,9 +364,22 @@ impl Smsc {
         let report = report.map(|report| Arrived::Report(id.clone(), report));
         let deliveries =
             report.into_iter().chain(receipt.map(Arrived::Receipt)).filter_map(told_to).collect();
-        told(state.store.end(id, ended, deliveries));
-        state.schedule.remove(id);
-        self.arrivals.notify_waiters();
+        let written = state.store.end(id, ended, deliveries);
+        if self.is_written(state, id, written) {
+            state.schedule.remove(id);
+            self.arrivals.notify_waiters();
+        }
+    }
+
+    /// A record that could not be written leaves everything as it was, to be tried again, and not at once: that would go
+    /// on as fast as it can for as long as the memory fails.
+    fn is_written(&self, state: &mut State, id: &MessageId, written: Result<(), Fault>) -> bool {
+        written
+            .map_err(|fault| {
+                could_not_write(&fault);
+                state.schedule.insert(id.clone(), self.world.now().plus(AFTER_A_FAULT));
+            })
+            .is_ok()
     }
 
     fn accept(&self, account: Option<&str>, submission: Submission) -> Result<MessageId, SubmitFault> {
@@ -376,7 +394,8 @@ impl Smsc {
             attempts: 0,
         };
         let mut state = self.state();
-        if state.store.messages.len() >= MAX_STORED {
+        let is_full = account.is_some_and(|account| state.store.waiting_for(account) >= MAX_WAITING);
+        if is_full || state.store.messages.len() >= MAX_STORED {
             return Err(SubmitFault::Throttled);
         }
         let added = state.store.add(stored);
@@ -411,11 +430,8 @@ fn report_of(message: &ShortMessage, user_data: Option<rsp::ota::sms::UserData>)
     })
 }
 
-/// A record that could not be written leaves everything as it was, to be tried again.
-fn told(written: Result<(), Fault>) {
-    if let Err(fault) = written {
-        tracing::warn!(%fault, "the service centre could not write");
-    }
+fn could_not_write(fault: &Fault) {
+    tracing::warn!(%fault, "the service centre could not write");
 }
 
 impl ServiceCentre for Smsc {
@@ -437,6 +453,9 @@ impl Smsc {
         if let Some(account) = self.writer_with(&message.to) {
             let account = account.name.clone();
             let mut state = self.state();
+            if state.store.waiting_for(&account) >= MAX_WAITING {
+                return Err(RpCause::TEMPORARY_FAILURE);
+            }
             let (copies, not_before) = match state.faults.next(Direction::FromDevice) {
                 Some(SmsFaultKind::Lose) => (0, now),
                 Some(SmsFaultKind::Double) => (2, now),
@@ -447,7 +466,7 @@ impl Smsc {
             let kept = state.store.bring(vec![delivery; copies]);
             drop(state);
             if let Err(fault) = kept {
-                told(Err(fault));
+                could_not_write(&fault);
                 return Err(RpCause::TEMPORARY_FAILURE);
             }
             self.arrivals.notify_waiters();
@@ -547,34 +566,6 @@ impl MessageCentre for Smsc {
 
     fn taken(&self, account: &str, ticket: &DeliveryTicket) -> Result<(), Fault> {
         Smsc::state(self).store.taken(account, ticket)
-    }
-}
-
-/// A writer in the process of the centre.
-#[derive(Clone)]
-pub struct LocalWriter {
-    smsc: Arc<Smsc>,
-    account: String,
-}
-
-impl LocalWriter {
-    /// Waits for what is brought to the writer. The same again until it is taken.
-    pub async fn next(&self) -> QueuedDelivery {
-        self.smsc.next(&self.account).await
-    }
-
-    /// The writer has it.
-    ///
-    /// # Errors
-    /// It cannot be written down; it will be brought again.
-    pub fn taken(&self, ticket: &DeliveryTicket) -> Result<(), Fault> {
-        self.smsc.taken(&self.account, ticket)
-    }
-}
-
-impl ShortMessages for LocalWriter {
-    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
-        self.smsc.submit(&self.account, submission)
     }
 }
 

@@ -80,13 +80,13 @@ impl Store {
     }
 
     /// Writes down that an attempt has failed.
-    pub(super) fn failed(&mut self, id: &MessageId) -> Result<Option<u32>, Fault> {
-        let Some(stored) = self.messages.get(id) else { return Ok(None) };
+    pub(super) fn failed(&mut self, id: &MessageId) -> Result<(), Fault> {
+        let Some(stored) = self.messages.get(id) else { return Ok(()) };
         let attempts = stored.attempts.saturating_add(1);
         let stored = Stored { attempts, ..stored.clone() };
         self.memory.commit(Batch::of(format!("{MESSAGE}{id}"), Content::json(&stored)?))?;
         self.messages.insert(id.clone(), stored);
-        Ok(Some(attempts))
+        Ok(())
     }
 
     /// A message has come to an end; what its writer is told of it waits from now on.
@@ -131,6 +131,11 @@ impl Store {
             self.deliveries.remove(ticket);
         }
         Ok(())
+    }
+
+    /// How much waits for this writer.
+    pub(super) fn waiting_for(&self, account: &str) -> usize {
+        self.deliveries.values().filter(|delivery| delivery.account == account).count()
     }
 
     /// What has become of a message of this writer.

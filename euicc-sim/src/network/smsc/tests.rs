@@ -1,7 +1,9 @@
 //! A service centre, its networks and devices that are no more than a radio: in time that stands still until somebody
 //! waits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crypto::aka::{Algorithm, Autn};
@@ -12,8 +14,8 @@ use rsp::time::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
-    Arrived, Clock, MessageCentre, MessageId, MessageState, RamMemory, Receipts, SeededDice, ShortMessage,
-    ShortMessages, Submission, SubmitFault, World, link_from,
+    Arrived, Batch, Cells, Clock, Fault, Memory, MessageCentre, MessageId, MessageState, RamMemory, Receipts,
+    SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, World, link_from,
 };
 
 use super::{Account, Smsc, SmscSettings, tpdu};
@@ -31,6 +33,28 @@ const IMSI: &str = "001010000000001";
 const OTHER: &str = "001010000000002";
 const CARD: &str = "+4915100000001";
 
+/// A memory that writes nothing while it fails, and counts who tries.
+#[derive(Clone, Default)]
+struct FailingMemory {
+    inner: RamMemory,
+    fails: Arc<AtomicBool>,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Memory for FailingMemory {
+    fn load(&self) -> Result<Cells, Fault> {
+        self.inner.load()
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(Fault::new("cannot write", "the disk is full", "make room"));
+        }
+        self.inner.commit(batch)
+    }
+}
+
 /// The clock of a world in which tokio's time is all there is.
 struct TokioClock(Instant);
 
@@ -42,7 +66,7 @@ impl Clock for TokioClock {
 
 struct Bench {
     networks: Arc<Networks>,
-    memory: RamMemory,
+    memory: FailingMemory,
     world: World,
     smsc: Arc<Smsc>,
     runs: JoinHandle<()>,
@@ -73,7 +97,7 @@ fn bench() -> Bench {
         home.provision(imsi.parse().unwrap(), subscriber.with_msisdn(number.parse().unwrap())).unwrap();
     }
     networks.put_home(Arc::new(home));
-    let (networks, memory) = (Arc::new(networks), RamMemory::default());
+    let (networks, memory) = (Arc::new(networks), FailingMemory::default());
     let smsc = Smsc::open(settings(), Arc::clone(&networks), memory.clone(), world.clone()).unwrap();
     let runs = tokio::spawn(Arc::clone(&smsc).run());
     Bench { networks, memory, world, smsc, runs }
@@ -83,7 +107,8 @@ impl Bench {
     /// The centre stops, and another begins with what it had written down.
     fn restart(&mut self) {
         self.runs.abort();
-        let memory = RamMemory::of(world::Memory::load(&self.memory).unwrap());
+        let inner = RamMemory::of(self.memory.load().unwrap());
+        let memory = FailingMemory { inner, ..FailingMemory::default() };
         self.smsc =
             Smsc::open(settings(), Arc::clone(&self.networks), memory.clone(), self.world.clone()).unwrap();
         self.memory = memory;
@@ -145,6 +170,13 @@ async fn receives(radio: &dyn Radio, attach: &AttachId, answer: RpAnswer) -> Vec
     let deliver = SmsDeliver::parse(&tpdu).unwrap();
     assert!(deliver.is_data_download());
     deliver.user_data.octets
+}
+
+/// SMS-SUBMIT of a device.
+fn note_for(to: &str, octets: &[u8]) -> Vec<u8> {
+    let user_data = UserData::parse(&[&[2, 0x70, 0], octets].concat(), true).unwrap();
+    let destination = tpdu::address(&to.parse().unwrap()).unwrap();
+    SmsSubmit { pid: 0x7F, ..SmsSubmit::data(destination, user_data) }.to_bytes()
 }
 
 fn ack() -> RpAnswer {
@@ -236,11 +268,10 @@ async fn what_the_card_says_in_its_report_reaches_the_writer_before_the_receipt(
 async fn a_device_writes_to_a_writer_and_to_another_device() {
     let bench = bench();
     let (attach, other) = (bench.attach(IMSI).await, bench.attach(OTHER).await);
-    let submit = |to: &str, octets: &[u8]| {
-        let user_data = UserData::parse(&[&[2, 0x70, 0], octets].concat(), true).unwrap();
-        let destination = tpdu::address(&to.parse().unwrap()).unwrap();
-        let submit = SmsSubmit { pid: 0x7F, ..SmsSubmit::data(destination, user_data) };
-        MobileOriginated { attach: attach.clone(), service_centre: None, tpdu: submit.to_bytes() }
+    let submit = |to: &str, octets: &[u8]| MobileOriginated {
+        attach: attach.clone(),
+        service_centre: None,
+        tpdu: note_for(to, octets),
     };
     let answer = |message| bench.networks.submit_short_message(plmn(), message);
     assert!(matches!(answer(submit("1000", b"note")).await, Ok(RpAnswer::Ack(_))));
@@ -271,6 +302,67 @@ async fn a_restart_forgets_nothing() {
     bench.restart();
     assert_eq!(bench.state_heard(&waits).await, MessageState::Delivered);
     assert!(bench.submit(b"next", None).await > expires);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_that_fails_is_tried_again_and_not_without_a_pause() {
+    let bench = bench();
+    let expires = bench.submit(b"expires", Some(60)).await;
+    let waits = bench.submit(b"waits", None).await;
+    let attach = bench.attach(OTHER).await;
+    bench.memory.fails.store(true, Ordering::Relaxed);
+    let before = bench.memory.writes.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let tries = bench.memory.writes.load(Ordering::Relaxed) - before;
+    assert!((10..300).contains(&tries), "{tries} tries in an hour");
+    // A device that is there is not brought the same without a pause either.
+    let attach_of_first = bench.attach(IMSI).await;
+    let begun = Instant::now();
+    assert_eq!(receives(&*bench.networks, &attach_of_first, ack()).await, b"waits");
+    assert_eq!(receives(&*bench.networks, &attach_of_first, ack()).await, b"waits");
+    assert!(begun.elapsed() >= Duration::from_secs(59), "{:?}", begun.elapsed());
+    let note = MobileOriginated { attach, service_centre: None, tpdu: note_for("1000", b"note") };
+    let answer = bench.networks.submit_short_message(plmn(), note).await;
+    assert!(matches!(answer, Ok(RpAnswer::Error(RpCause::TEMPORARY_FAILURE, _))), "{answer:?}");
+    bench.memory.fails.store(false, Ordering::Relaxed);
+    let mut states = BTreeMap::new();
+    let acks = async {
+        assert_eq!(receives(&*bench.networks, &attach_of_first, ack()).await, b"waits");
+        std::future::pending::<()>().await
+    };
+    let hears = async {
+        for _ in 0..2 {
+            let Arrived::Receipt(receipt) = bench.hears().await else { panic!() };
+            states.insert(receipt.id, receipt.state);
+        }
+    };
+    tokio::select! { () = acks => {}, () = hears => {} }
+    assert_eq!(states, BTreeMap::from([(expires, MessageState::Expired), (waits, MessageState::Delivered)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_collect_what_waits_is_written_to_no_more() {
+    let bench = bench();
+    let attach = bench.attach(IMSI).await;
+    for _ in 0..super::MAX_WAITING {
+        let tpdu = note_for("1000", b"note");
+        let note = MobileOriginated { attach: attach.clone(), service_centre: None, tpdu };
+        let answer = bench.networks.submit_short_message(plmn(), note).await;
+        assert!(matches!(answer, Ok(RpAnswer::Ack(_))));
+    }
+    let write = |to: &str| {
+        let message =
+            MobileOriginated { attach: attach.clone(), service_centre: None, tpdu: note_for(to, b"more") };
+        bench.networks.submit_short_message(plmn(), message)
+    };
+    let full = write("1000").await;
+    assert!(matches!(full, Ok(RpAnswer::Error(RpCause::TEMPORARY_FAILURE, _))), "{full:?}");
+    let submission = || Submission { message: message(b"x"), validity: None, receipts: Receipts::Always };
+    let refused = bench.smsc.account("sm-sr").submit(submission()).await;
+    assert!(matches!(refused, Err(SubmitFault::Throttled)), "{refused:?}");
+    assert!(matches!(write("2000").await, Ok(RpAnswer::Ack(_))), "another writer has nothing to do with it");
+    bench.hears().await;
+    assert!(bench.smsc.account("sm-sr").submit(submission()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
