@@ -505,10 +505,13 @@ async fn a_centre_that_is_not_there_is_a_passing_fault() {
 /// `LANDFALL_SMSC=host:port` is a stranger's centre that admits sm-sr with the password secret, takes any message, answers it
 /// with a receipt, and then brings a message of eight-bit data.
 #[tokio::test]
-#[ignore = "needs a message centre that is not ours"]
 async fn a_strangers_centre_is_as_good_as_ours() {
+    let Ok(address) = std::env::var("LANDFALL_SMSC") else {
+        eprintln!("skipped: LANDFALL_SMSC=host:port names no message centre that is not ours");
+        return;
+    };
     let settings = EsmeSettings {
-        address: std::env::var("LANDFALL_SMSC").unwrap(),
+        address,
         system_id: "sm-sr".into(),
         password: "secret".into(),
         system_type: String::new(),
