@@ -99,6 +99,12 @@ impl From<&[u8]> for SecretOctets {
     }
 }
 
+impl From<Vec<u8>> for SecretOctets {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
 impl<const N: usize> From<[u8; N]> for SecretOctets {
     fn from(bytes: [u8; N]) -> Self {
         Self(bytes.to_vec())

@@ -54,8 +54,9 @@ pub struct Addressing {
 pub struct FactoryProfile {
     /// Its ISD-P.
     pub isd_p: Aid,
-    /// The profile package as the TCA has it. POL1 and connectivity parameters are in its header.
-    pub package: Octets,
+    /// The profile package as the TCA has it, with the keys of its subscriber. POL1 and connectivity parameters are in its
+    /// header.
+    pub package: SecretOctets,
     /// Whether it is the one that is enabled.
     #[serde(default)]
     pub enabled: bool,

@@ -64,13 +64,13 @@ pub(crate) fn forget(m2m: &mut M2mDescription) {
 }
 
 fn install(description: &CardDescription, profile: &FactoryProfile) -> Result<InstalledProfile, Fault> {
-    let package = Package::decode(&profile.package).map_err(|why| fault(profile, why.to_string()))?;
+    let package = Package::decode(profile.package.expose()).map_err(|why| fault(profile, why.to_string()))?;
     let content = Content::of(&package, &description.package_capabilities())
         .map_err(|why| fault(profile, why.to_string()))?;
     if !content.facts.aka.iter().all(supports) {
         return Err(fault(profile, "it has an authentication algorithm that this card has not".to_owned()));
     }
-    let octets = profile.package.len();
+    let octets = profile.package.expose().len();
     let iccid = iccid_of(&content).ok_or_else(|| fault(profile, "its ICCID is not one".to_owned()))?;
     Ok(of_package(profile.isd_p.clone(), iccid, octets, content))
 }

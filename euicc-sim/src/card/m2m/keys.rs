@@ -1,5 +1,6 @@
 //! Keys of security domains by version and number: SGP.02 section 2.2.3 and annex E, GlobalPlatform section 11.1.8.
 
+use crypto::Secret;
 use profile::SecretOctets;
 use serde::{Deserialize, Serialize};
 
@@ -96,18 +97,24 @@ impl KeySet {
         Self { version, keys: (1..).zip(keys).map(key).collect(), counter }
     }
 
-    /// The octets of a key.
-    pub(crate) fn key(&self, id: u8) -> Option<&[u8]> {
-        self.keys.iter().find(|key| key.id == id).map(|key| key.value.expose())
+    /// The key of this number, whatever it is for.
+    pub(crate) fn key(&self, id: u8) -> Option<&Key> {
+        self.keys.iter().find(|key| key.id == id)
     }
 
-    /// An AES key.
-    pub(crate) fn aes(&self, id: u8) -> Option<[u8; AES_KEY]> {
-        self.key(id)?.try_into().ok()
+    /// The key of this number, if it is one of AES.
+    pub(crate) fn aes(&self, id: u8) -> Option<Secret<[u8; AES_KEY]>> {
+        let key = self.key(id).filter(|key| key.kind == KeyKind::Aes)?;
+        key.value.expose().try_into().ok().map(Secret::new)
+    }
+
+    /// The key of this number, if it is one that opens a TLS session: a DEK of the same set is none.
+    pub(crate) fn psk(&self, id: u8) -> Option<&SecretOctets> {
+        self.key(id).filter(|key| key.kind == KeyKind::TlsPsk).map(|key| &key.value)
     }
 
     /// The key under which others are sent: the third of SCP80 and SCP03, the second of SCP81.
-    pub(crate) fn dek(&self) -> Option<[u8; AES_KEY]> {
+    pub(crate) fn dek(&self) -> Option<Secret<[u8; AES_KEY]>> {
         match Purpose::of(self.version)? {
             Purpose::Scp80 | Purpose::Scp03 => self.aes(3),
             Purpose::Scp81 => self.aes(2),
@@ -126,6 +133,12 @@ impl KeySet {
 /// The set of this version among others.
 pub(crate) fn find(sets: &[KeySet], version: u8) -> Option<&KeySet> {
     sets.iter().find(|set| set.version == version)
+}
+
+/// Whether packets can be secured with one of the sets: without, nothing and nobody reaches the card any more.
+pub(crate) fn are_reachable(sets: &[KeySet]) -> bool {
+    let is_whole = |set: &KeySet| set.aes(1).is_some() && set.aes(2).is_some();
+    sets.iter().any(|set| Purpose::of(set.version) == Some(Purpose::Scp80) && is_whole(set))
 }
 
 /// The set takes the place of the one of its version.

@@ -128,7 +128,7 @@ fn secured(
             let dek = sets.iter().find(|set| set.version == opened.version).and_then(KeySet::dek);
             let dek = dek.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
             let may_have = |purpose| matches!(purpose, Purpose::Scp03 | Purpose::Token);
-            let (sets, answer) = put_key(sets, &dek, command, may_have)?;
+            let (sets, answer) = put_key(sets, dek.expose(), command, may_have)?;
             this(context, isd_p)?.key_sets = sets;
             Ok(answer)
         }

@@ -88,6 +88,6 @@ fn initialize_update(
     sets.iter_mut().filter(|set| set.version == version).for_each(|set| set.counter = counter);
     let [.., high, middle, low] = counter.to_be_bytes();
     let (handshake, answer) =
-        Handshake::new(version, [enc, mac], [high, middle, low], &isd_p.0, host_challenge);
+        Handshake::new(version, [&enc, &mac], [high, middle, low], &isd_p.0, host_challenge);
     Ok((Channel::ExpectAuthenticate(speaks, version, Box::new(handshake)), answer))
 }

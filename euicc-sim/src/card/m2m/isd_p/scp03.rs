@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crypto::{AesKey, is_equal};
+use crypto::{AesKey, Secret, is_equal};
 
 use crate::card::m2m::keys::AES_KEY;
 
@@ -57,12 +57,12 @@ impl Handshake {
     /// What INITIALIZE UPDATE does with the keys ENC and MAC, and its answer.
     pub(super) fn new(
         version: u8,
-        [enc, mac]: [[u8; AES_KEY]; 2],
+        [enc, mac]: [&Secret<[u8; AES_KEY]>; 2],
         sequence: [u8; 3],
         aid: &[u8],
         host_challenge: [u8; CHALLENGE],
     ) -> (Self, Vec<u8>) {
-        let (enc, mac) = (AesKey::new(enc), AesKey::new(mac));
+        let (enc, mac) = (AesKey::new(*enc.expose()), AesKey::new(*mac.expose()));
         let card_challenge = half(derive(&enc, constant::CARD_CHALLENGE, 64, &[&sequence, aid]));
         let both: [&[u8]; 2] = [&host_challenge, &card_challenge];
         let session_key = |key, constant| AesKey::new(derive(key, constant, 128, &both));

@@ -1,13 +1,13 @@
 //! Keys of the ISD-R: PUT KEY (GlobalPlatform section 11.8, Amendment D section 7.2) and ES5.FinaliseISDRhandover (SGP.02
 //! section 4.1.1.9).
 
-use crypto::AesKey;
+use crypto::{AesKey, Secret};
 use rsp::der::{Tag, tlv};
 
 use super::NOTHING_TO_SAY;
 use crate::card::apdu::Command;
 use crate::card::context::Context;
-use crate::card::m2m::keys::{AES_KEY, Key, KeyKind, KeySet, Purpose, find, replace};
+use crate::card::m2m::keys::{AES_KEY, Key, KeyKind, KeySet, Purpose, are_reachable, find, replace};
 use crate::card::status_word::StatusWord;
 
 pub(in super::super) const PUT_KEY: u8 = 0xD8;
@@ -34,7 +34,7 @@ pub(super) fn put_key_to_isd_r(
     let state = context.m2m()?;
     let dek = state.key_set(key_version).and_then(KeySet::dek).ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
     let may_have = |purpose| matches!(purpose, Purpose::Scp80 | Purpose::Scp81);
-    let (sets, answer) = put_key(&state.key_sets, &dek, command, may_have)?;
+    let (sets, answer) = put_key(&state.key_sets, dek.expose(), command, may_have)?;
     context.m2m_mut()?.key_sets = sets;
     Ok(answer)
 }
@@ -66,6 +66,8 @@ pub(crate) fn put_key(
             }
             set
         }
+        // Keys for one purpose do not become keys for another, and those of the only way to the card stay such.
+        old if Purpose::of(old) != Some(purpose) => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         old => find(sets, old).cloned().ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?,
     };
     if command.p1 != 0 && command.p1 != *version && find(sets, *version).is_some() {
@@ -94,7 +96,7 @@ pub(crate) fn put_key(
 /// again what has been used up.
 fn are_those_of_packets_new(set: &KeySet, new: &[(Key, Vec<u8>)]) -> bool {
     [1, 2].into_iter().all(|id| {
-        let is_other = |key: &Key| set.key(id) != Some(key.value.expose());
+        let is_other = |key: &Key| set.key(id).is_none_or(|old| old.value != key.value);
         new.iter().any(|(key, _)| key.id == id && is_other(key))
     })
 }
@@ -108,16 +110,17 @@ fn read_keys(mut data: &[u8], first: u8, dek: &[u8; AES_KEY]) -> Option<Vec<(Key
         let (wrapped, rest) = with_length(rest)?;
         let (check_value, rest) = with_length(rest)?;
         let value = unwrap(wrapped, dek)?;
+        let value = value.expose().as_slice();
         let is_well = match kind {
             KeyKind::Aes => value.len() == AES_KEY,
             KeyKind::TlsPsk => (1..=MAX_PSK).contains(&value.len()),
         };
-        let right = AesKey::from_slice(&value).ok().map(|key| key.check_value());
+        let right = AesKey::from_slice(value).ok().map(|key| key.check_value());
         let checks = check_value.is_empty() || right.is_some_and(|right| *check_value == right);
         if !is_well || !checks || id == 0 || check_value.len() > CHECK_VALUE {
             return None;
         }
-        keys.push((Key { id, kind, value: value.as_slice().into() }, check_value.to_vec()));
+        keys.push((Key { id, kind, value: value.into() }, check_value.to_vec()));
         id = id.checked_add(1).filter(|id| id & SEVERAL == 0)?;
         data = rest;
     }
@@ -131,18 +134,18 @@ fn with_length(data: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Amendment D has the length of the key before what is wrapped; pySim and others leave it out, for a key of whole
 /// blocks needs none.
-fn unwrap(wrapped: &[u8], dek: &[u8; AES_KEY]) -> Option<Vec<u8>> {
+fn unwrap(wrapped: &[u8], dek: &[u8; AES_KEY]) -> Option<Secret<Vec<u8>>> {
     let (length, blocks) = match wrapped.split_first()? {
         (length, blocks) if wrapped.len() % AES_KEY == 1 => (usize::from(*length), blocks),
         _ => (wrapped.len(), wrapped),
     };
-    let mut key = AesKey::new(*dek).decrypt_cbc([0; AES_KEY], blocks)?;
+    let key = Secret::new(AesKey::new(*dek).decrypt_cbc([0; AES_KEY], blocks)?);
+    let padded = key.expose().len();
     // No more padding than a block needs.
-    if length > key.len() || length.saturating_add(AES_KEY) <= key.len() {
+    if length > padded || length.saturating_add(AES_KEY) <= padded {
         return None;
     }
-    key.truncate(length);
-    Some(key)
+    key.expose().get(..length).map(|key| Secret::new(key.to_vec()))
 }
 
 /// Whether a version with this purpose may have such a key.
@@ -155,7 +158,7 @@ fn is_of(purpose: Purpose, key: &Key) -> bool {
 }
 
 /// ES5.FinaliseISDRhandover: keys go, version by version, all that are named or none. Those of the session in which the
-/// command came stay, and with them a way to the card.
+/// command came stay, and keys for packets, without which no session could be asked for.
 pub(super) fn delete_keys(
     context: &mut Context<'_>,
     key_version: u8,
@@ -182,6 +185,9 @@ pub(super) fn delete_keys(
         }
     }
     sets.retain(|set| !set.keys.is_empty());
+    if !are_reachable(&sets) {
+        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+    }
     context.m2m_mut()?.key_sets = sets;
     Ok(NOTHING_TO_SAY.to_vec())
 }

@@ -3,6 +3,7 @@
 //! The order of the checks is observable, so keep it: the application, how much security it asks for, the keys, the
 //! checksum, the deciphered form, the counter. Without a right checksum nothing of the packet but its header counts.
 
+use crypto::Secret;
 use crypto::scp80::{BLOCK, CC_LENGTH, decrypt, encrypt, is_equal, mac};
 use rsp::ids::Aid;
 use rsp::ota::secured_packet::{
@@ -17,8 +18,8 @@ use super::super::state::State;
 
 /// The keys of a set that packets are secured with.
 pub(super) struct Keys {
-    kic: [u8; AES_KEY],
-    kid: [u8; AES_KEY],
+    kic: Secret<[u8; AES_KEY]>,
+    kid: Secret<[u8; AES_KEY]>,
 }
 
 /// A packet that may be carried out.
@@ -71,11 +72,11 @@ pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<
     let set = key_set(context, header).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
     let keys = Keys::of(set).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
     // Who cannot make a checksum learns nothing of what the keys make of the octets.
-    let plain = decrypt(&keys.kic, packet.body).ok_or(bare(ResponseStatus::CipheringError))?;
+    let plain = decrypt(keys.kic.expose(), packet.body).ok_or(bare(ResponseStatus::CipheringError))?;
     let (counter, padding, found, data) =
         take_apart(&plain, packet.check_length).ok_or(bare(ResponseStatus::CheckFailed))?;
     let clear = packet.octets.get(..packet.octets.len().saturating_sub(packet.body.len()));
-    let expected = clear.map(|clear| mac(&keys.kid, &[clear, &counter.to_bytes(), &[padding], data]));
+    let expected = clear.map(|clear| mac(keys.kid.expose(), &[clear, &counter.to_bytes(), &[padding], data]));
     if expected.is_none_or(|expected| !is_equal(&expected, found)) {
         return Err(bare(ResponseStatus::CheckFailed));
     }
@@ -137,8 +138,8 @@ pub(super) fn response(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> 
     // Redundancy checks and signatures are not there for those who may ask for checksums.
     let keys = answer.keys.as_ref();
     let mac_key =
-        keys.filter(|_| spi.por_integrity == Integrity::CryptographicChecksum).map(|keys| &keys.kid);
-    let cipher_key = keys.filter(|_| spi.por_ciphered).map(|keys| &keys.kic);
+        keys.filter(|_| spi.por_integrity == Integrity::CryptographicChecksum).map(|keys| keys.kid.expose());
+    let cipher_key = keys.filter(|_| spi.por_ciphered).map(|keys| keys.kic.expose());
     let Tar(tar) = command.header.tar;
     let before = PacketKind::Response.header();
     let status = [answer.status.code()];
@@ -166,8 +167,8 @@ pub(super) fn notification(m2m: &State, data: &[u8]) -> Option<Vec<u8>> {
         counter: Counter::ZERO,
         status: &[],
         data,
-        mac_key: Some(&keys.kid),
-        cipher_key: Some(&keys.kic),
+        mac_key: Some(keys.kid.expose()),
+        cipher_key: Some(keys.kic.expose()),
     }))
 }
 

@@ -64,7 +64,7 @@ impl Parameters {
         let http = http.unwrap_or_default();
         let parameters = Self {
             psk_identity: named.unwrap_or_else(|| own.to_string().into_bytes()),
-            psk: set.key(key_id)?.into(),
+            psk: set.psk(key_id)?.clone(),
             key_version,
             retries: retry.as_ref().map_or(numbers.session_retries, |retry| retry.attempts),
             retry_seconds: retry
@@ -103,7 +103,7 @@ pub(in super::super) fn is_resolution(contents: &[u8]) -> bool {
     SessionTrigger::parse(&trigger).is_ok_and(|trigger| trigger.dns.is_some())
 }
 
-/// Key identifier of the first key of a set.
+/// Key identifier of the PSK in a set of SGP.02.
 const FIRST_KEY: u8 = 1;
 
 fn is_for_tls(version: u8) -> bool {

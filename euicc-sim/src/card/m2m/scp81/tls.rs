@@ -7,7 +7,7 @@ mod record;
 
 use std::{fmt, mem};
 
-use crypto::Secret;
+use crypto::{Secret, is_equal};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -103,7 +103,7 @@ struct Beginning {
     psk_identity: Vec<u8>,
     psk: Secret<Vec<u8>>,
     client_random: [u8; 32],
-    seed: [u8; 32],
+    seed: Secret<[u8; 32]>,
     transcript: Sha256,
 }
 
@@ -136,7 +136,7 @@ impl Client {
             psk_identity: psk_identity.to_vec(),
             psk: Secret::new(psk.to_vec()),
             client_random,
-            seed,
+            seed: Secret::new(seed),
             transcript,
         };
         Self {
@@ -451,11 +451,6 @@ fn verify_data(master: &Secret<[u8; MASTER]>, label: &[u8], transcript: &Sha256)
     let mut data = [0; VERIFY_DATA];
     derive(master.expose(), label, &[&hash], &mut data);
     data
-}
-
-/// In a time that does not tell where they differ.
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |seen, (one, other)| seen | (one ^ other)) == 0
 }
 
 #[cfg(test)]

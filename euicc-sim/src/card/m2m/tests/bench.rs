@@ -231,6 +231,11 @@ impl Bench {
     }
 }
 
+/// The three keys of a set.
+pub(crate) fn aes_keys(set: &KeySet) -> [[u8; 16]; 3] {
+    [1, 2, 3].map(|id| *set.aes(id).unwrap().expose())
+}
+
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text.replace(' ', "")).unwrap()
 }

@@ -1,14 +1,17 @@
 //! ES5 towards ISD-Ps and the card as a whole: what each function does, every refusal, and which check comes first.
 
+use profile::generic;
+use profile::generic::Subscription;
 use rsp::ids::Aid;
 use world::RamMemory;
 
 use super::bench::{
     BOOTSTRAP, Bench, ECASD, FREE, GOES, ISD_R, NEW, STAYS, STAYS_ENABLED, aid, create_isd_p, iccid, lv,
-    naming, store_data,
+    naming, package, store_data,
 };
 use super::oce;
 use crate::card::m2m::M2mDescription;
+use crate::card::m2m::keys::KeySet;
 use crate::card::m2m::state::LifeCycle::{Disabled, Enabled, Personalised, Selectable};
 
 const ENABLE: &str = "3A03";
@@ -57,7 +60,10 @@ fn a_description_that_contradicts_itself_makes_no_card() {
         (|m2m| m2m.profiles[1].fallback = true, "fallback attribute"),
         (|m2m| m2m.profiles[1].package = m2m.profiles[0].package.clone(), "has its ICCID"),
         (|m2m| m2m.profiles[1].isd_p = m2m.profiles[0].isd_p.clone(), "ISD-P"),
-        (|m2m| m2m.profiles[0].package.0.truncate(100), "cannot make a card with the profile"),
+        (
+            |m2m| m2m.profiles[0].package = package(BOOTSTRAP, None)[..100].into(),
+            "cannot make a card with the profile",
+        ),
         (|m2m| m2m.ecasd_key = [0x23; 32].into(), "the key does not fit it"),
         (|m2m| m2m.ecasd_key = [0; 32].into(), "the key of the ECASD"),
         (|m2m| m2m.ci_public_key.0[64] ^= 1, "the public key of the CI"),
@@ -65,6 +71,23 @@ fn a_description_that_contradicts_itself_makes_no_card() {
     ] {
         let fault = open(change);
         assert!(fault.contains(why), "{fault}");
+    }
+}
+
+/// Ki and OPc are in the packages that a card is made with, and its other keys beside them.
+#[test]
+fn no_key_is_in_what_a_description_shows() {
+    let (key, opc) = ([0x4B; 16], [0x4C; 16]);
+    let mut description = super::bench::description();
+    let m2m = description.m2m.as_mut().unwrap();
+    m2m.profiles[0].package = generic(&Subscription { key, opc, ..Subscription::default() }).encode().into();
+    m2m.profiles[0].key_sets = vec![KeySet::of_three(0x30, [[0x4D; 16]; 3], 0)];
+    m2m.key_sets = vec![KeySet::of_three(0x01, [[0x4E; 16]; 3], 0)];
+    m2m.ecasd_key = [0x4F; 32].into();
+    let shown = format!("{description:?}").to_uppercase();
+    for octet in [0x4B, 0x4C, 0x4D, 0x4E, 0x4F] {
+        assert!(!shown.contains(&format!("{octet:02X}").repeat(8)), "{octet:02X} in {shown}");
+        assert!(!shown.contains(&format!("{octet}, ").repeat(8)), "{octet} in {shown}");
     }
 }
 

@@ -4,7 +4,7 @@ use crypto::{Curve, SecretKey};
 use rsp::ids::Aid;
 use rsp::ota::script::Chaining;
 
-use super::bench::{BOOTSTRAP, Bench, FREE, ISD_R, NEW, aid, lv, package};
+use super::bench::{BOOTSTRAP, Bench, FREE, ISD_R, NEW, aes_keys, aid, lv, package};
 use super::download::send;
 use super::oce::{Certificate, Plan, Point, SM_DP, SM_SR, ci, derive, establish, open, personalised};
 use crate::card::m2m::state::LifeCycle;
@@ -40,7 +40,7 @@ fn an_isd_p_gets_its_keys_however_the_point_is_written() {
         assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Personalised));
         let isd_p = bench.state().isd_p(&Aid::isd_p(NEW)).unwrap();
         let set = isd_p.key_set(0x30).unwrap();
-        assert_eq!([set.aes(1), set.aes(2), set.aes(3)].map(Option::unwrap).to_vec(), keys);
+        assert_eq!(aes_keys(set).to_vec(), keys);
         assert_eq!(set.counter, 0);
     }
 }
@@ -53,7 +53,7 @@ fn what_the_template_asks_for_goes_into_the_derivation() {
     let (receipt, keys) = derive(&plan, &[], &[]);
     assert_eq!(establish(&mut bench, &plan).1, format!("8610{}9000", hex::encode_upper(receipt)));
     let set = bench.state().isd_p(&Aid::isd_p(NEW)).unwrap().key_set(0x30).unwrap().clone();
-    assert_eq!([set.aes(1), set.aes(2), set.aes(3)], [Some(keys[0]); 3]);
+    assert_eq!(aes_keys(&set), [keys[0]; 3]);
 
     // HostID, and the numbers of the security domain, which an ISD-P does not have yet; a counter; another version.
     let plan = Plan {
@@ -84,7 +84,7 @@ fn the_isd_r_gets_another_key_set_from_an_sm_sr() {
     let (receipt, keys) = derive(&plan, &[], &[]);
     assert_eq!(establish(&mut bench, &plan).1, format!("8610{}9000", hex::encode_upper(receipt)));
     let set = bench.state().key_set(0x02).unwrap();
-    assert_eq!([set.aes(1), set.aes(2), set.aes(3)].map(Option::unwrap).to_vec(), keys);
+    assert_eq!(aes_keys(set).to_vec(), keys);
     assert_eq!(set.counter, 1);
     // Beside the one that was there.
     assert!(bench.state().key_set(0x01).is_some());

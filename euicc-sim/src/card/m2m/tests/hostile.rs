@@ -4,7 +4,7 @@
 use rsp::ids::Aid;
 use rsp::ota::script::{Chaining, Command, Form, Script};
 
-use super::bench::{Bench, NEW, package, text};
+use super::bench::{Bench, NEW, aes_keys, package, text};
 use super::oce::{open, personalised, tlvs};
 use crate::card::m2m::state::LifeCycle;
 
@@ -115,8 +115,7 @@ fn segments_of_another_session_are_refused() {
     first.bench.back_to(&first.moment);
     let keys = {
         let isd_p = first.bench.state().isd_p(&Aid::isd_p(NEW)).unwrap();
-        let set = isd_p.key_set(0x30).unwrap();
-        [set.aes(1), set.aes(2), set.aes(3)].map(Option::unwrap)
+        aes_keys(isd_p.key_set(0x30).unwrap())
     };
     open(&mut first.bench, keys, NEW);
     first.moment = first.bench.moment();

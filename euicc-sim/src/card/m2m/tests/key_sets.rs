@@ -3,6 +3,7 @@
 use super::bench::{Bench, DEK, DEK_81, ISD_R, SCP80, SCP81, lv};
 use super::oce::{Plan, establish};
 use super::oce::{cbc_encrypt, check_value};
+use crate::card::m2m::keys::KeySet;
 use rsp::ota::script::Script;
 
 /// One key as PUT KEY has it, wrapped with a DEK.
@@ -14,6 +15,14 @@ fn key(kind: &str, value: [u8; 16], dek: &[u8; 16], check: bool) -> String {
 
 fn put(p1: &str, p2: &str, version: &str, keys: &[String]) -> String {
     format!("80D8{p1}{p2}{}00", lv(&format!("{version}{}", keys.concat())))
+}
+
+fn psk(set: &KeySet) -> [u8; 16] {
+    set.psk(1).unwrap().expose().try_into().unwrap()
+}
+
+fn dek(set: &KeySet) -> [u8; 16] {
+    *set.dek().unwrap().expose()
 }
 
 #[track_caller]
@@ -30,14 +39,14 @@ fn keys_for_another_bearer_come_wrapped_with_those_of_the_session() {
     let check = hex::encode_upper(check_value(&[0x52; 16]));
     bench.expect(&put("00", "81", "41", &keys), &format!("41{check}9000"));
     let set = bench.state().key_set(0x41).unwrap();
-    assert_eq!((set.key(1), set.dek()), (Some(&[0x51; 16][..]), Some([0x52; 16])));
+    assert_eq!((psk(set), dek(set)), ([0x51; 16], [0x52; 16]));
     // In the session of the HTTPS keys it is their DEK; without the length inside, as pySim sends it.
     let wrapped = hex::encode_upper(cbc_encrypt(&DEK_81, &[0x61; 16]));
     let apdu = put("00", "01", "42", &[format!("8510{wrapped}00")]);
     let script = Script::of_apdus([hex::decode(apdu).unwrap()]);
     let answer = bench.try_run(ISD_R, SCP81, &script).unwrap();
     assert_eq!(super::bench::text(&answer), ["429000"]);
-    assert_eq!(bench.state().key_set(0x42).unwrap().key(1), Some(&[0x61; 16][..]));
+    assert_eq!(psk(bench.state().key_set(0x42).unwrap()), [0x61; 16]);
     // Of a version that is not there, nothing can be unwrapped.
     let answer = bench.try_run(ISD_R, 0x0F, &script).unwrap();
     assert_eq!(super::bench::text(&answer), ["6985"]);
@@ -51,13 +60,16 @@ fn keys_take_the_place_of_those_that_are_named() {
     refuses(&mut bench, &put("00", "01", "40", &[new(0x77)]), "6985");
     bench.expect(&put("40", "01", "40", &[new(0x77)]), "409000");
     let set = bench.state().key_set(SCP81).unwrap();
-    assert_eq!((set.key(1), set.dek()), (Some(&[0x77; 16][..]), Some(DEK_81)));
+    assert_eq!((psk(set), dek(set)), ([0x77; 16], DEK_81));
     // Under another version number.
     bench.expect(&put("40", "01", "43", &[new(0x78)]), "439000");
     assert!(bench.state().key_set(SCP81).is_none());
     bench.expect(&put("00", "01", "44", &[new(0x79)]), "449000");
     refuses(&mut bench, &put("43", "01", "44", &[new(0x78)]), "6985");
     refuses(&mut bench, &put("45", "01", "45", &[new(0x78)]), "6A88");
+    // Nor of another purpose: the keys for packets would be gone.
+    refuses(&mut bench, &put("01", "01", "45", &[new(0x78)]), "6985");
+    refuses(&mut bench, &put("44", "01", "02", &[key("88", [0x52; 16], &DEK, true)]), "6985");
 }
 
 #[test]
@@ -154,4 +166,23 @@ fn a_handover_takes_the_keys_of_the_sm_sr_before() {
     assert_eq!(left, [0x02]);
     // A repetition finds nothing.
     assert_eq!(run(&mut bench, 0x02, both), "6A88");
+}
+
+#[test]
+fn the_last_keys_for_packets_stay_whatever_session_is_open() {
+    let mut bench = Bench::new();
+    let run = |bench: &mut Bench, apdu: &str| {
+        let script = Script::of_apdus([hex::decode(apdu).unwrap()]);
+        super::bench::text(&bench.try_run(ISD_R, SCP81, &script).unwrap()).concat()
+    };
+    // All of them, KIc, KID.
+    for keys in ["0103", "0101", "0202"] {
+        let before = bench.memory();
+        assert_eq!(run(&mut bench, &format!("80E4000005F20301{keys}00")), "6985", "{keys}");
+        assert!(bench.memory() == before, "{keys}");
+    }
+    // With others, either may go, and then the others stay.
+    establish(&mut bench, &Plan::for_isd_r(0x02));
+    assert_eq!(run(&mut bench, "80E4000005F2030101 0300".replace(' ', "").as_str()), "009000");
+    assert_eq!(run(&mut bench, "80E4000005F2030201 0300".replace(' ', "").as_str()), "6985");
 }

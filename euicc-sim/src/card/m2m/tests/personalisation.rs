@@ -80,7 +80,7 @@ fn the_owner_and_its_token_key_come_over_the_channel() {
     let check = hex::encode_upper(check_value(&[0x70; 16]));
     let key = format!("70 88 11 10 {wrapped} {}", lv(&check));
     assert_eq!(session.apdu([0x84, 0xD8, 0x00, 0x01], &key), format!("70{check}9000"));
-    assert_eq!(session.isd_p().key_set(0x70).unwrap().aes(1), Some([0x70; 16]));
+    assert_eq!(session.isd_p().key_set(0x70).unwrap().aes(1).unwrap().expose(), &[0x70; 16]);
     // Of the ISD-R's versions an ISD-P has none.
     let key = key.replacen("70", "01", 1);
     assert_eq!(session.apdu([0x84, 0xD8, 0x00, 0x01], &key), "6A80");

@@ -15,7 +15,7 @@ use rsp::sgp02::es5::{
     Receipt, SmsrAddressing,
 };
 
-use super::bench::{BOOTSTRAP, Bench, DEK, FREE, GOES, ISD_R, NEW, STAYS, package, unhex};
+use super::bench::{BOOTSTRAP, Bench, DEK, FREE, GOES, ISD_R, NEW, STAYS, aes_keys, package, unhex};
 use super::oce::{Certificate, HOST_CHALLENGE, SM_DP, SM_SR, ephemeral, own, tlvs};
 use crate::card::m2m::keys::{Key, KeyKind, KeySet};
 use crate::card::m2m::state::{Identity, LifeCycle};
@@ -198,7 +198,7 @@ fn keys_of_the_isd_r_as_another_sm_sr_makes_them() {
     let agreement = KeyAgreement::scp80(KeyAgreement::CERTIFICATE | KeyAgreement::DERIVATION_RANDOM, 0x02, 7);
     let keys = agree(&mut bench, None, &agreement, EphemeralKeyForm::Point);
     let set = bench.state().key_set(0x02).unwrap();
-    assert_eq!([set.aes(1), set.aes(2), set.aes(3)].map(Option::unwrap).to_vec(), keys);
+    assert_eq!(aes_keys(set).to_vec(), keys);
     assert_eq!(set.counter, 7);
 }
 

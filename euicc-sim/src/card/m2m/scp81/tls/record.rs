@@ -5,6 +5,7 @@ use aes::cipher::block_padding::NoPadding;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes128Gcm, KeyInit};
+use crypto::Secret;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -56,20 +57,20 @@ pub(super) struct Protection {
 
 #[derive(Clone)]
 enum Keys {
-    Gcm { key: [u8; KEY], salt: [u8; 4] },
-    Cbc { key: [u8; KEY], mac: [u8; MAC], seed: [u8; 32] },
+    Gcm { key: Secret<[u8; KEY]>, salt: Secret<[u8; 4]> },
+    Cbc { key: Secret<[u8; KEY]>, mac: Secret<[u8; MAC]>, seed: Secret<[u8; 32]> },
 }
 
 /// Keys of both directions: the client's, then the server's.
 pub(super) fn protections(
     suite: Suite,
     block: &mut &[u8],
-    seed: [u8; 32],
+    seed: Secret<[u8; 32]>,
 ) -> Option<(Protection, Protection)> {
-    fn next<const N: usize>(block: &mut &[u8]) -> Option<[u8; N]> {
+    fn next<const N: usize>(block: &mut &[u8]) -> Option<Secret<[u8; N]>> {
         let (taken, rest) = block.split_first_chunk::<N>()?;
         *block = rest;
-        Some(*taken)
+        Some(Secret::new(*taken))
     }
     let of = |keys| Protection { keys, sequence_number: 0 };
     Some(match suite {
@@ -85,7 +86,7 @@ pub(super) fn protections(
             let (client_mac, server_mac) = (next(block)?, next(block)?);
             let (client, server) = (next(block)?, next(block)?);
             (
-                of(Keys::Cbc { key: client, mac: client_mac, seed }),
+                of(Keys::Cbc { key: client, mac: client_mac, seed: seed.clone() }),
                 of(Keys::Cbc { key: server, mac: server_mac, seed }),
             )
         }
@@ -155,32 +156,32 @@ fn header(content_type: ContentType, length: usize) -> [u8; HEADER] {
 }
 
 impl Protection {
-    /// What is authenticated beside the contents; counts the record.
-    fn additional(&mut self, content_type: ContentType, length: usize) -> Vec<u8> {
-        let number = self.sequence_number.to_be_bytes();
-        self.sequence_number = self.sequence_number.wrapping_add(1);
-        [number.as_slice(), &header(content_type, length)].concat()
+    /// The number of this record.
+    fn count(&mut self) -> [u8; 8] {
+        let number = self.sequence_number;
+        self.sequence_number = number.wrapping_add(1);
+        number.to_be_bytes()
     }
 
     fn seal(&mut self, content_type: ContentType, plain: &[u8]) -> Vec<u8> {
-        let number = self.sequence_number.to_be_bytes();
-        let additional = self.additional(content_type, plain.len());
+        let number = self.count();
+        let additional = additional(number, content_type, plain.len());
         match &self.keys {
             Keys::Gcm { key, salt } => {
-                let nonce = nonce(*salt, number);
-                let cipher = <Aes128Gcm as KeyInit>::new(key.into());
+                let nonce = nonce(salt, number);
+                let cipher = <Aes128Gcm as KeyInit>::new(key.expose().into());
                 // It fails only for contents of gigabytes.
                 let sealed = cipher.encrypt(&nonce.into(), Payload { msg: plain, aad: &additional });
                 [number.as_slice(), &sealed.unwrap_or_default()].concat()
             }
             Keys::Cbc { key, mac, seed } => {
-                let checksum = checksum(mac, &additional, plain);
-                let iv = initialisation_vector(seed, number);
+                let checksum = checksum(mac.expose(), &additional, plain);
+                let iv = initialisation_vector(seed.expose(), number);
                 let padding = BLOCK - (plain.len() + MAC) % BLOCK;
                 let last = u8::try_from(padding - 1).unwrap_or_default();
                 let mut padded = [plain, &checksum, &vec![last; padding]].concat();
                 let length = padded.len();
-                let cipher = cbc::Encryptor::<Aes128>::new(key.into(), &iv.into());
+                let cipher = cbc::Encryptor::<Aes128>::new(key.expose().into(), &iv.into());
                 let sealed = cipher.encrypt_padded::<NoPadding>(&mut padded, length).unwrap_or_default();
                 [iv.as_slice(), sealed].concat()
             }
@@ -188,13 +189,14 @@ impl Protection {
     }
 
     fn open(&mut self, content_type: ContentType, fragment: &[u8]) -> Result<Vec<u8>, Alert> {
-        match self.keys.clone() {
+        let own_number = self.count();
+        match &self.keys {
             Keys::Gcm { key, salt } => {
                 let (number, sealed) =
                     fragment.split_first_chunk::<EXPLICIT_NONCE>().ok_or(Alert::BAD_RECORD_MAC)?;
                 let length = sealed.len().checked_sub(TAG).ok_or(Alert::BAD_RECORD_MAC)?;
-                let additional = self.additional(content_type, length);
-                let cipher = <Aes128Gcm as KeyInit>::new((&key).into());
+                let additional = additional(own_number, content_type, length);
+                let cipher = <Aes128Gcm as KeyInit>::new(key.expose().into());
                 let nonce = nonce(salt, *number);
                 cipher
                     .decrypt(&nonce.into(), Payload { msg: sealed, aad: &additional })
@@ -203,7 +205,7 @@ impl Protection {
             Keys::Cbc { key, mac, .. } => {
                 let (iv, sealed) = fragment.split_first_chunk::<BLOCK>().ok_or(Alert::BAD_RECORD_MAC)?;
                 let mut plain = sealed.to_vec();
-                cbc::Decryptor::<Aes128>::new((&key).into(), iv.into())
+                cbc::Decryptor::<Aes128>::new(key.expose().into(), iv.into())
                     .decrypt_padded::<NoPadding>(&mut plain)
                     .map_err(|_| Alert::BAD_RECORD_MAC)?;
                 // All that can be wrong has one answer (section 6.2.3.2).
@@ -211,9 +213,9 @@ impl Protection {
                 let length = plain.len().checked_sub(padding + 1 + MAC).ok_or(Alert::BAD_RECORD_MAC)?;
                 let (contents, rest) = plain.split_at_checked(length).ok_or(Alert::BAD_RECORD_MAC)?;
                 let (found, filling) = rest.split_at_checked(MAC).ok_or(Alert::BAD_RECORD_MAC)?;
-                let additional = self.additional(content_type, length);
+                let additional = additional(own_number, content_type, length);
                 let is_padded = filling.iter().all(|octet| usize::from(*octet) == padding);
-                if is_padded && is_checksum(&mac, &additional, contents, found) {
+                if is_padded && is_checksum(mac.expose(), &additional, contents, found) {
                     Ok(contents.to_vec())
                 } else {
                     Err(Alert::BAD_RECORD_MAC)
@@ -223,9 +225,14 @@ impl Protection {
     }
 }
 
-fn nonce(salt: [u8; 4], number: [u8; EXPLICIT_NONCE]) -> [u8; 12] {
+/// What is authenticated beside the contents.
+fn additional(number: [u8; 8], content_type: ContentType, length: usize) -> Vec<u8> {
+    [number.as_slice(), &header(content_type, length)].concat()
+}
+
+fn nonce(salt: &Secret<[u8; 4]>, number: [u8; EXPLICIT_NONCE]) -> [u8; 12] {
     let mut nonce = [0; 12];
-    for (octet, from) in nonce.iter_mut().zip(salt.into_iter().chain(number)) {
+    for (octet, from) in nonce.iter_mut().zip(salt.expose().iter().copied().chain(number)) {
         *octet = from;
     }
     nonce

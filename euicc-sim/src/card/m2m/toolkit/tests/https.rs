@@ -10,14 +10,14 @@ use rsp::ota::cat::{
     LocationStatus, OpenChannel, TimerValue, TransportLevel, TransportProtocol,
 };
 use rsp::ota::script::{Form, Script, ScriptResponse};
-use rsp::ota::secured_packet::Spi;
+use rsp::ota::secured_packet::{CommandHeader, Spi, Tar};
 use rsp::ota::trigger::{HttpParameters, RetryPolicy, SecurityParameters, SessionParameters, SessionTrigger};
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
-use super::phone::{Phone, without};
+use super::phone::{Phone, header, opened_of, sealed, without};
 use crate::card::m2m::scp81::tls::tests::Server;
 use crate::card::m2m::state::LifeCycle;
-use crate::card::m2m::tests::bench::{BOOTSTRAP, Bench, FREE, GOES, SCP81, aid, naming, store_data};
+use crate::card::m2m::tests::bench::{BOOTSTRAP, Bench, FREE, GOES, SCP80, SCP81, aid, naming, store_data};
 use crate::card::m2m::toolkit::Numbers;
 
 const RESOURCES: &str = "80CAFF2100";
@@ -385,6 +385,58 @@ fn a_session_that_cannot_be_is_given_up() {
     phone.packet(Spi::UNANSWERED, &SessionTrigger { session: Some(session), dns: None }.to_bytes());
     assert!(is_over(&phone));
     assert!(!phone.fetched.iter().any(|each| matches!(each, Command::OpenChannel(_))));
+}
+
+#[test]
+fn a_dek_opens_no_session() {
+    let mut phone = Phone::settled();
+    let security = session().security.map(|security| SecurityParameters { key_identifier: 2, ..security });
+    let trigger = SessionTrigger { session: Some(SessionParameters { security, ..session() }), dns: None };
+    phone.packet(Spi::UNANSWERED, &trigger.to_bytes());
+    assert!(is_over(&phone));
+    assert!(!phone.fetched.iter().any(|each| matches!(each, Command::OpenChannel(_))));
+}
+
+#[test]
+fn a_trigger_is_for_the_isd_r_and_nobody_else() {
+    let mut phone = Phone::settled();
+    phone.link = Some(Link::new([audit(Some("/2"))]));
+    let to = |phone: &mut Phone, aid: &Aid| {
+        let header = CommandHeader { tar: Tar::of_aid(&aid.0).unwrap(), ..header() };
+        let counter = phone.bench.state().key_set(SCP80).unwrap().counter + 1;
+        phone.deliver(&sealed(header, counter, &trigger()))
+    };
+    let report = to(&mut phone, &Aid::isd_p(FREE));
+    let answer = opened_of(Tar::of_aid(&Aid::isd_p(FREE).0).unwrap(), &report);
+    // It was taken for a script, which the ISD-P cannot make sense of.
+    assert_ne!(ScriptResponse::parse(&answer.data).unwrap().last_apdu().unwrap().status.0, 0x9000);
+    assert!(link(&phone).opened.is_empty() && is_over(&phone));
+    to(&mut phone, &Aid(Aid::ISD_R.to_vec()));
+    assert_eq!(link(&phone).requests.len(), 2);
+}
+
+#[test]
+fn a_channel_whose_session_lost_its_key_meanwhile_is_closed() {
+    let mut phone = Phone::settled();
+    phone.link = Some(Link::new([audit(Some("/2"))]));
+    phone.patience = Some(0);
+    phone.packet(Spi::UNANSWERED, &trigger());
+    phone.patience = None;
+    let open = loop {
+        let proactive = phone.fetch().expect("a channel to be opened");
+        if matches!(proactive.command, Command::OpenChannel(_)) {
+            break proactive;
+        }
+        phone.obey(&proactive);
+    };
+    let delete = Script::of_apdus([hex::decode("80E4000005F20340010200").unwrap()]).to_bytes();
+    let packet = phone.next_packet(Spi::UNANSWERED, &delete);
+    phone.deliver_unserved(&packet);
+    assert!(phone.bench.state().key_set(SCP81).is_none());
+    phone.obey(&open);
+    phone.serve();
+    assert_eq!((link(&phone).opened.len(), link(&phone).closed), (1, 1));
+    assert!(is_over(&phone) && phone.timers.is_empty());
 }
 
 #[test]

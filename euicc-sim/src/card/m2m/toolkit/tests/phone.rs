@@ -233,7 +233,7 @@ impl Phone {
     }
 
     /// Carries a command out; `false` once the card was reset and started again.
-    fn obey(&mut self, proactive: &Proactive) -> bool {
+    pub(super) fn obey(&mut self, proactive: &Proactive) -> bool {
         let command = &proactive.command;
         if let Some((result, additional)) = (self.refuse)(command) {
             self.respond(&TerminalResponse::of(proactive, result, additional, Response::None));
@@ -424,12 +424,20 @@ pub(super) fn sealed_under(keys: &scp80::Keys, header: CommandHeader, counter: u
 
 /// A response packet in a report: with its user data header.
 pub(super) fn opened(report: &[u8]) -> Opened {
+    opened_of(Tar::of_aid(&Aid::ISD_R).unwrap(), report)
+}
+
+/// That of another application than the ISD-R.
+pub(super) fn opened_of(tar: Tar, report: &[u8]) -> Opened {
     assert_eq!(report[..3], [0x02, 0x71, 0x00]);
-    opened_packet(&report[3..], Protection::FULL)
+    response_of(tar, &report[3..], Protection::FULL)
 }
 
 pub(super) fn opened_packet(packet: &[u8], protection: Protection) -> Opened {
-    let tar = Tar::of_aid(&Aid::ISD_R).unwrap();
+    response_of(Tar::of_aid(&Aid::ISD_R).unwrap(), packet, protection)
+}
+
+fn response_of(tar: Tar, packet: &[u8], protection: Protection) -> Opened {
     scp80::open(Head::Response(&tar.0, &[0x02, 0x71, 0x00]), packet, protection, &keys()).unwrap()
 }
 
