@@ -75,7 +75,8 @@ fn command(context: &mut Context<'_>, originator: &Address, octets: &[u8]) -> Re
 }
 
 fn carry_out(context: &mut Context<'_>, opened: &Opened) -> Vec<u8> {
-    if SessionTrigger::is_one(&opened.data) {
+    // Sessions are the ISD-R's to open; for an ISD-P it is a script that cannot be read.
+    if opened.target.0 == Aid::ISD_R && SessionTrigger::is_one(&opened.data) {
         return match scp81::trigger(context, &opened.data) {
             Ok(()) => Vec::new(),
             Err(error) => bad_format(&error),

@@ -238,7 +238,8 @@ fn opened(context: &mut Context<'_>, open: &OpenChannel, channel: u8) {
     }
     let parameters = stored(context).session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = parameters.and_then(|octets| Parameters::find(context, &octets)) else {
-        return give_up(context, "the key of the session is gone");
+        context.volatile.cat.ask(Owner::Agent, Command::CloseChannel { channel });
+        return give_up(context, "what the session needs is gone");
     };
     let connection = Connection::new(channel, &parameters, context.world);
     context.volatile.cat.toolkit.agent = Agent::Open(Box::new(connection));
