@@ -31,8 +31,8 @@ pub struct Modem<D> {
     visible: Vec<Plmn>,
     usim: Option<Usim>,
     registered: Option<Registered>,
-    /// By which the network knows the device; outlives the registration until the network is told.
-    attach: Option<AttachId>,
+    /// By which a network knows the device. It outlives the registration until that network has been told.
+    attach: Option<(Plmn, AttachId)>,
 }
 
 /// A registration that holds.
@@ -191,8 +191,7 @@ impl<D: CardDoor> Modem<D> {
 
     /// By which network, and by what name it knows the device, while there is a registration.
     pub(super) fn attachment(&self) -> Option<(Plmn, AttachId)> {
-        let registered = self.registered.as_ref()?;
-        Some((registered.plmn, self.attach.clone()?))
+        self.registered.as_ref().and(self.attach.clone())
     }
 
     /// The air.
@@ -200,17 +199,19 @@ impl<D: CardDoor> Modem<D> {
         Arc::clone(&self.radio)
     }
 
-    /// Tells the network that the device goes, and leaves.
+    /// Leaves, and tells the network where it is in reach: also when the registration was lost before, for the network may
+    /// not know that and go on paging who is not there.
     pub(super) async fn detach(&mut self) {
-        if let Some((plmn, attach)) = self.attachment() {
+        self.registered = None;
+        if let Some((plmn, attach)) = self.attach.take()
+            && self.visible.contains(&plmn)
+        {
             // A network that does not hear it finds out by itself.
             let _ = self.radio.detach(plmn, attach).await;
         }
-        self.registered = None;
-        self.attach = None;
     }
 
-    /// Leaves the network. It is not told: a simulated one forgets nobody and misses nobody.
+    /// The registration is lost. The network is told before the next one, or when the device is switched off.
     pub(super) fn deregister(&mut self) {
         self.registered = None;
     }
@@ -268,7 +269,7 @@ impl<D: CardDoor> Modem<D> {
     }
 
     async fn ready(&mut self) -> Result<Usim, NotRegistered> {
-        self.registered = None;
+        self.detach().await;
         match &self.usim {
             Some(usim) => Ok(usim.clone()),
             None => {
@@ -360,7 +361,7 @@ impl<D: CardDoor> Modem<D> {
 
     async fn accepted(&mut self, usim: &Usim, accept: AttachAccept) -> Registered {
         let AttachAccept { attach, plmn, network_name, country, service } = accept;
-        self.attach = Some(attach);
+        self.attach = Some((plmn, attach));
         if usim.forbidden.contains(&plmn) {
             // Chosen by hand, and it took us: it is no longer forbidden.
             let rest = usim.forbidden.iter().copied().filter(|other| *other != plmn).collect();

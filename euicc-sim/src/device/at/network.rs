@@ -75,8 +75,8 @@ impl<D: CardDoor> AtModem<D> {
     }
 
     /// Leaves the network, or stops looking for one.
-    fn deregister(&mut self) {
-        self.modem.deregister();
+    async fn deregister(&mut self) {
+        self.modem.detach().await;
         self.standing = Standing::Searching;
         self.is_due = false;
     }
@@ -119,9 +119,9 @@ impl<D: CardDoor> AtModem<D> {
         }
         match wanted {
             Functionality::Full => self.is_due = true,
-            Functionality::NoRadio => self.deregister(),
+            Functionality::NoRadio => self.deregister().await,
             Functionality::Minimum => {
-                self.deregister();
+                self.deregister().await;
                 self.sessions.clear();
                 self.modem.forget();
             }
@@ -206,7 +206,7 @@ impl<D: CardDoor> AtModem<D> {
             }
             2 => {
                 self.selection = Selection::Deregistered;
-                self.deregister();
+                self.deregister().await;
             }
             3 => {}
             _ => return Err(CmeError::INCORRECT_PARAMETERS.into()),

@@ -7,6 +7,7 @@ use crypto::aka::{Algorithm, Sqn};
 use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use rsp::ids::Plmn;
+use rsp::ota::sms::Address;
 use rsp::time::Timestamp;
 use world::{ManualClock, MemoryEvents, RamMemory, SeededDice, World, link_from};
 
@@ -15,7 +16,7 @@ use crate::device::modem::{Modem, NoService, Service};
 use crate::device::{Slot, Teller};
 use crate::network::http::{NetworksService, RemoteNetworks};
 use crate::network::{
-    EmmCause, Keys, Network, Networks, Policy, RefusalRule, Roaming, Subscriber, SubscriberServer,
+    Absent, EmmCause, Keys, Network, Networks, Policy, RefusalRule, Roaming, Subscriber, SubscriberServer,
 };
 
 const IMSI: &str = "001010123456789";
@@ -209,6 +210,37 @@ async fn a_pin_is_asked_for_and_an_empty_card_is_no_subscription() {
     card.has_usim = false;
     let not = air.modem(card, &["001-01"]).register().await.unwrap_err();
     assert!(matches!(not.why, NoService::Card(_)), "{not}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_learns_that_a_device_which_lost_its_registration_is_gone() {
+    let air = air();
+    let page = || async {
+        let centre = Address::from_value(&[0x81, 0x21]).unwrap();
+        air.networks.page(IMSI.parse().unwrap(), centre, vec![]).await.unwrap_err()
+    };
+    let mut modem = air.modem(FakeUsim::new(IMSI), &["001-01", "262-42"]);
+    modem.register().await.unwrap();
+    assert_eq!(page().await, Absent::NoPagingResponse);
+    // The card was reset or switched, and then no network takes the device any more.
+    modem.forget();
+    assert_eq!(page().await, Absent::NoPagingResponse, "nobody has told the network yet");
+    for code in ["001-01", "262-42"] {
+        air.networks.set_policy(plmn(code), Policy::refusing_everybody(EmmCause::CONGESTION));
+    }
+    modem.register().await.unwrap_err();
+    assert_eq!(page().await, Absent::NotAttached);
+    // Switched off, after the registration was lost.
+    air.networks.set_policy(plmn("001-01"), Policy::default());
+    modem.register().await.unwrap();
+    modem.deregister();
+    modem.detach().await;
+    assert_eq!(page().await, Absent::NotAttached);
+    // Who has moved out of reach cannot tell.
+    modem.register().await.unwrap();
+    modem.set_visible(vec![plmn("262-42")]);
+    modem.detach().await;
+    assert_eq!(page().await, Absent::NoPagingResponse);
 }
 
 #[tokio::test]
