@@ -64,6 +64,10 @@ impl Cat {
     }
 
     fn announced_length(&self) -> Option<usize> {
+        // One at a time: until the terminal has answered a REFRESH, nothing else.
+        if matches!(self.refresh, Refresh::Fetched(_)) {
+            return None;
+        }
         let refresh = || self.refresh_is_announced().then_some(REFRESH_LENGTH);
         self.queue.announced().map(<[u8]>::len).or_else(refresh)
     }
@@ -100,9 +104,14 @@ impl Cat {
         &self.terminal
     }
 
-    /// The terminal begins anew: nothing is asked or known any more but what it can do and that a REFRESH is due.
+    /// The terminal begins anew: nothing is asked or known any more but what it can do and that a REFRESH waits for it.
     pub(crate) fn forget(&mut self) {
-        let (terminal, refresh) = (mem::take(&mut self.terminal), self.refresh);
+        let terminal = mem::take(&mut self.terminal);
+        let refresh = match self.refresh {
+            // It is not going to be answered any more, and to ask again would go on without end: the next reset does it.
+            Refresh::Fetched(_) => Refresh::None,
+            other => other,
+        };
         *self = Self { terminal, refresh, ..Self::default() };
     }
 
