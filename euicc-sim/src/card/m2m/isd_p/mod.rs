@@ -55,6 +55,9 @@ pub(crate) fn remove(context: &mut Context<'_>, isd_p: &Aid) {
         if state.emergency.as_ref() == Some(isd_p) {
             state.emergency = None;
         }
+        if state.toolkit.fell_back_from.as_ref() == Some(isd_p) {
+            state.toolkit.fell_back_from = None;
+        }
         if state.kept.as_ref().is_some_and(|kept| kept.personalises.as_ref() == Some(isd_p)) {
             state.kept = None;
         }

@@ -17,7 +17,7 @@ pub(crate) struct Stored {
     pub(crate) confirmed: Option<u16>,
     /// Why the card itself changes profiles, while the change is due.
     pub(crate) change: Option<Change>,
-    /// The profile whose network was lost, until a change after the fallback is confirmed.
+    /// The profile whose network was lost, until a change after the fallback is confirmed, or until it is deleted.
     pub(crate) fell_back_from: Option<Aid>,
     /// A session over HTTPS that has not come to its end.
     pub(crate) session: Option<StoredSession>,

@@ -1,7 +1,9 @@
 //! Default notifications, roll-back and fallback: SGP.02 sections 3.15 and 3.16.
 
 use rsp::ids::Aid;
-use rsp::ota::cat::{Command, Facility, GeneralResult, LocationStatus};
+use rsp::ota::cat::{
+    Command, Facility, GeneralResult, LocationStatus, Response, TerminalResponse,
+};
 use rsp::ota::script::{Script, ScriptResponse};
 use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::NotificationType;
@@ -9,7 +11,7 @@ use rsp::sgp02::notification::NotificationType;
 use super::phone::{Phone, opened, without};
 use crate::card::m2m::notification;
 use crate::card::m2m::state::LifeCycle;
-use crate::card::m2m::tests::bench::{BOOTSTRAP, Bench, FREE, GOES, STAYS_ENABLED, naming, store_data};
+use crate::card::m2m::tests::bench::{BOOTSTRAP, Bench, FREE, GOES, STAYS_ENABLED, aid, naming, store_data};
 use crate::card::m2m::toolkit::Numbers;
 
 const NUMBERS: &Numbers = Numbers::STANDARD;
@@ -306,6 +308,62 @@ fn from_a_profile_that_may_not_be_disabled_only_the_way_back_is_open() {
     assert_eq!(told.kind, NotificationType::ProfileChangeSucceeded);
     phone.confirm(told.sequence_number);
     assert_eq!(phone.bench.state().toolkit.fell_back_from, None);
+}
+
+#[test]
+fn what_was_fallen_back_from_is_forgotten_with_its_isd_p() {
+    let mut phone = with_enabled(STAYS_ENABLED);
+    phone.told_of_network(LocationStatus::None);
+    phone.network = LocationStatus::Normal;
+    phone.ring();
+    let told = phone.notification().unwrap();
+    phone.confirm(told.sequence_number);
+    let kept = |phone: &Phone| phone.bench.state().toolkit.fell_back_from.clone();
+    assert_eq!(kept(&phone), Some(Aid::isd_p(STAYS_ENABLED)));
+    assert_eq!(phone.bench.es5(&format!("80E40040124F10{}", aid(STAYS_ENABLED))), "9000");
+    assert_eq!(kept(&phone), None);
+}
+
+#[test]
+fn while_the_terminal_begins_anew_it_is_asked_for_nothing_else() {
+    let mut phone = Phone::settled();
+    enable_unserved(&mut phone, FREE);
+    let refresh = loop {
+        let proactive = phone.fetch().expect("a REFRESH");
+        if matches!(proactive.command, Command::Refresh(_)) {
+            break proactive;
+        }
+        phone.obey(&proactive);
+    };
+    // An answer by a message of the card's own waits.
+    let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
+    let packet = phone.next_packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script);
+    assert_eq!(phone.deliver_unserved(&packet).1, 0x9000);
+    assert_eq!(phone.bench.terminal("8012000000"), "6985");
+    // The terminal cannot just now: the message goes, and then it is asked again.
+    phone.respond(&TerminalResponse::of(&refresh, GeneralResult::TERMINAL_UNABLE, vec![0], Response::None));
+    phone.fetched.clear();
+    phone.status();
+    let place = |is: fn(&Command) -> bool| phone.fetched.iter().position(is).unwrap();
+    assert!(
+        place(|each| matches!(each, Command::SendShortMessage { .. }))
+            < place(|each| matches!(each, Command::Refresh(_)))
+    );
+    assert!(is_enabled(&phone, FREE));
+}
+
+#[test]
+fn a_terminal_that_begins_anew_instead_of_answering_is_heard_and_the_next_reset_makes_the_change() {
+    let mut phone = Phone::settled();
+    enable_unserved(&mut phone, FREE);
+    while !matches!(phone.fetch().expect("a REFRESH").command, Command::Refresh(_)) {}
+    phone.fetched.clear();
+    phone.start();
+    assert!(phone.fetched.iter().any(|each| matches!(each, Command::SetUpEventList(_))));
+    assert!(is_enabled(&phone, BOOTSTRAP));
+    phone.reset();
+    phone.start();
+    assert!(is_enabled(&phone, FREE));
 }
 
 #[test]
