@@ -1,6 +1,7 @@
 //! Garbage from the terminal: in every envelope, in every response, in every order. The card does not panic, and obeys its
 //! SM-SR afterwards.
 
+use crypto::scp80::{Opened, Protection};
 use rsp::ota::cat::{
     ChannelState, ChannelStatus, Envelope, EventDownload, LocationStatus, Proactive, Response,
     TerminalResponse, TimerValue,
@@ -11,20 +12,36 @@ use rsp::ota::sms::{PacketKind, Reference, SmsDeliver, segments};
 use world::{Dice, SeededDice};
 
 use super::https::{Link, triggered};
-use super::phone::{Phone, opened, peer};
+use super::phone::{Phone, opened, opened_packet, peer};
+use super::short_messages::submitted;
 
-/// A reset, and a script that is carried out.
+/// The card does what its SM-SR wants and can say so, as it is and after a reset: a card that a reset alone gives its voice
+/// back has been silenced.
 fn is_usable(phone: &mut Phone, what: &str) {
-    phone.refuse = Box::new(|_| None);
-    phone.network = LocationStatus::Normal;
-    phone.is_orderly = true;
+    phone.behave();
+    obeys(phone, what);
+    is_usable_after_a_reset(phone, what);
+}
+
+fn is_usable_after_a_reset(phone: &mut Phone, what: &str) {
+    phone.behave();
     phone.reset();
     phone.start();
+    obeys(phone, &format!("{what}, after a reset"));
+}
+
+/// Scripts that are carried out: one answered in the report, one by a message that the terminal is asked to send.
+fn obeys(phone: &mut Phone, what: &str) {
     let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
-    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script);
-    let answer = opened(&report);
-    assert_eq!(answer.status, ResponseStatus::Ok.code(), "{what}");
-    assert_eq!(ScriptResponse::parse(&answer.data).unwrap().apdus().count(), 1, "{what}");
+    let is_done = |answer: &Opened| {
+        assert_eq!(answer.status, ResponseStatus::Ok.code(), "{what}");
+        assert_eq!(ScriptResponse::parse(&answer.data).unwrap().apdus().count(), 1, "{what}");
+    };
+    is_done(&opened(&phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script)));
+    phone.sent.clear();
+    assert!(phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script).is_empty());
+    assert!(!phone.sent.is_empty(), "{what}: the card does not ask for its answer to be sent");
+    is_done(&opened_packet(&submitted(&phone.sent), Protection::FULL));
 }
 
 fn envelopes(phone: &mut Phone) -> Vec<Vec<u8>> {
@@ -181,7 +198,9 @@ fn whatever_a_terminal_does_in_whatever_order() {
                 3 => {
                     let mut octets = vec![0; 1 + random(60)];
                     dice.fill(&mut octets);
-                    phone.command([0xC2, 0x14, 0x10][random(3)], &octets);
+                    // A terminal whose profile is garbage has said that it can do anything, or nothing.
+                    let can_begin_anew = round % 2 == 1;
+                    phone.command([0xC2, 0x14, 0x10][random(if can_begin_anew { 3 } else { 2 })], &octets);
                 }
                 4 => {
                     phone.ring();
@@ -198,6 +217,11 @@ fn whatever_a_terminal_does_in_whatever_order() {
                 _ => phone.packet_of_nothing(),
             }
         }
-        is_usable(&mut phone, &format!("seed {SEED:?}, round {round}"));
+        let what = format!("seed {SEED:?}, round {round}");
+        if round % 2 == 1 {
+            is_usable_after_a_reset(&mut phone, &what);
+        } else {
+            is_usable(&mut phone, &what);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The administration agent, over a channel whose other end is OpenSSL and an SM-SR in the test.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use profile::Octets;
 use rsp::ids::Aid;
@@ -48,6 +48,8 @@ pub(super) struct Link {
     pub(super) requests: Vec<Request>,
     /// What is answered, in turn; after that 204.
     pub(super) replies: VecDeque<Reply>,
+    /// The commands that were the answer under a URI: who resumes there gets them again.
+    answered: BTreeMap<String, Reply>,
     pub(super) opened: Vec<OpenChannel>,
     pub(super) closed: usize,
     /// After so many more commands on the channel the link is gone.
@@ -67,6 +69,7 @@ impl Link {
             heard: Vec::new(),
             requests: Vec::new(),
             replies: replies.into_iter().collect(),
+            answered: BTreeMap::new(),
             opened: Vec::new(),
             closed: 0,
             lasts: None,
@@ -94,8 +97,13 @@ impl Link {
         self.inbox.extend(server.exchange(octets));
         self.heard.extend(server.take_heard());
         while let Some(request) = cut_request(&mut self.heard) {
+            let again =
+                request.head.contains("X-Admin-Resume").then(|| self.answered.get(&request.uri)).flatten();
+            let reply = again.cloned().or_else(|| self.replies.pop_front()).unwrap_or(Reply::End);
+            if matches!(reply, Reply::Commands { .. }) {
+                self.answered.insert(request.uri.clone(), reply.clone());
+            }
             self.requests.push(request);
-            let reply = self.replies.pop_front().unwrap_or(Reply::End);
             let server = self.server.as_mut().expect("an open channel");
             self.inbox.extend(server.say(&octets_of(&reply)));
         }
@@ -545,6 +553,7 @@ fn the_power_gone_at_every_step_of_a_session_does_not_lose_an_answer_nor_run_a_s
         assert!(is_over(&phone), "cut {cut}");
         let link = link(&phone);
         let created: Vec<_> = link.requests.iter().filter(|each| each.uri == "/2").collect();
+        assert!(!created.is_empty(), "cut {cut}: the answer to the first script never came");
         for request in created {
             assert_eq!(request.response().last_apdu().unwrap().status.0, 0x9000, "cut {cut}");
         }

@@ -62,6 +62,8 @@ pub(super) struct Phone {
     pub(super) refuse: Refusal,
     /// Every command that was fetched.
     pub(super) fetched: Vec<Command>,
+    /// The latest of them.
+    last: Option<Proactive>,
     /// What was sent: SMS-SUBMITs.
     pub(super) sent: Vec<SmsSubmit>,
     /// Timers that run, and their seconds.
@@ -92,6 +94,7 @@ impl Phone {
             network: LocationStatus::Normal,
             refuse: Box::new(|_| None),
             fetched: Vec::new(),
+            last: None,
             sent: Vec::new(),
             timers: BTreeMap::new(),
             link: None,
@@ -199,6 +202,7 @@ impl Phone {
         assert_eq!(answer.len(), usize::from(length));
         let proactive = Proactive::parse(&answer).unwrap();
         self.fetched.push(proactive.command.clone());
+        self.last = Some(proactive.clone());
         Some(proactive)
     }
 
@@ -322,6 +326,19 @@ impl Phone {
         };
         self.respond(&TerminalResponse::performed(proactive, response));
         true
+    }
+
+    /// Keeps to the rules from here on: what the card waits for it gets.
+    pub(super) fn behave(&mut self) {
+        self.refuse = Box::new(|_| None);
+        self.network = LocationStatus::Normal;
+        self.is_orderly = false;
+        if let Some(last) = self.last.clone() {
+            let result = GeneralResult::BEYOND_CAPABILITIES;
+            self.respond(&TerminalResponse::of(&last, result, Vec::new(), Response::None));
+        }
+        self.status();
+        self.is_orderly = true;
     }
 
     pub(super) fn respond(&mut self, response: &TerminalResponse) {

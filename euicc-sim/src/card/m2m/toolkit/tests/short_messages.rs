@@ -28,7 +28,7 @@ fn long_script(times: usize) -> Vec<u8> {
 }
 
 /// The response packet that was sent, put together.
-fn submitted(messages: &[SmsSubmit]) -> Vec<u8> {
+pub(super) fn submitted(messages: &[SmsSubmit]) -> Vec<u8> {
     let mut reassembler = Reassembler::default();
     for message in messages {
         assert_eq!(message.destination, peer());
