@@ -10,7 +10,7 @@
 //! | `apdu`, `channel`, `iso7816` | ISO/IEC 7816-4, TS 102 221 section 11 |
 //! | `authenticate` | TS 31.102 section 7.1 |
 //! | `get_identity` | TS 31.102 section 7.5 |
-//! | `cat` | TS 102 221 section 11.2, TS 102 223: of proactive commands REFRESH only |
+//! | `cat` | TS 102 221 section 11.2, TS 102 223: of proactive commands REFRESH, and what a card for M2M is about |
 //! | `isd_r` | SGP.22 sections 5.7.1 to 5.7.22 (ES10a, ES10b, ES10c) |
 //! | `install` | SGP.22 sections 2.5 and 5.5 (ES8+) |
 //! | `ecasd` | SGP.22 section 2.4.2 |

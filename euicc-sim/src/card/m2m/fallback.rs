@@ -5,7 +5,6 @@
 //! `Numbers`. POL1 has no say in either.
 
 use rsp::ids::Aid;
-use rsp::sgp22::ProfileClass;
 
 use super::super::context::Context;
 use super::super::state::ProfileSwitch;
@@ -75,19 +74,18 @@ pub(super) fn roll_back(context: &mut Context<'_>) {
     }
 }
 
-/// The profile with the fallback attribute takes over, unless it has already or the enabled one is not to be replaced:
-/// a test profile has no network to lose, and the emergency profile none that another would have. Whether a change is due
-/// afterwards.
+/// The profile with the fallback attribute takes over, unless it has already or the enabled one is the emergency profile: it
+/// has no network to lose that another would have. The same would hold for a test profile, which no profile here can be: what
+/// makes one is SGP.02's local enabling, and this card does not have that. Whether a change is due afterwards.
 pub(super) fn fall_back(context: &mut Context<'_>) -> bool {
     if is_due(context) {
         return true;
     }
     let Some(m2m) = &context.persistent.m2m else { return false };
     let enabled = context.persistent.enabled.as_ref();
-    let is_test = context.persistent.enabled_profile().is_some_and(|each| each.class() == ProfileClass::TEST);
     let is_emergency = m2m.emergency.is_some() && m2m.emergency.as_ref() == enabled;
     match m2m.fallback.clone() {
-        Some(fallback) if !is_test && !is_emergency && is_other_profile(context, &fallback) => {
+        Some(fallback) if !is_emergency && is_other_profile(context, &fallback) => {
             change(context, Cause::FallBack, fallback);
             true
         }

@@ -1,9 +1,7 @@
 //! Default notifications, roll-back and fallback: SGP.02 sections 3.15 and 3.16.
 
 use rsp::ids::Aid;
-use rsp::ota::cat::{
-    Command, Facility, GeneralResult, LocationStatus, Response, TerminalResponse,
-};
+use rsp::ota::cat::{Command, Facility, GeneralResult, LocationStatus, Response, TerminalResponse};
 use rsp::ota::script::{Script, ScriptResponse};
 use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::NotificationType;
