@@ -8,6 +8,7 @@ mod bench;
 mod cat;
 mod commands;
 mod conversations;
+pub(super) mod cut_memory;
 mod download;
 mod file_by_file;
 mod files;

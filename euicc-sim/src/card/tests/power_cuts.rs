@@ -7,7 +7,7 @@
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use certs::Pki;
 use crypto::Curve;
@@ -19,59 +19,12 @@ use rsp::sgp22::es10b::{
 };
 use rsp::sgp22::es10c::{DisableResult, EnableResult};
 use rsp::sgp22::{EuiccInfo2, ProfileClass, ProfileState};
-use world::{Batch, Cells, Content, Fault, Memory, RamMemory};
+use world::{Cells, Content, Memory, RamMemory};
 
 use super::bench::{Bench, pki};
+use super::cut_memory::CutMemory;
 use super::server::{Goods, Server, outcome};
 use rows::{EXISTING, Function, ROWS, Row, SELECT_USIM};
-
-/// A memory whose `n`-th write goes wrong, and every one after it.
-#[derive(Clone)]
-struct CutMemory {
-    inner: RamMemory,
-    /// The cells after each write that was made.
-    written: Arc<Mutex<Vec<Cells>>>,
-    fails_at: usize,
-    /// Whether the write that goes wrong has happened all the same: the power went after it.
-    after: bool,
-}
-
-impl CutMemory {
-    fn new(cells: Cells, fails_at: usize, after: bool) -> Self {
-        Self { inner: RamMemory::of(cells), written: Arc::default(), fails_at, after }
-    }
-
-    fn whole(cells: Cells) -> Self {
-        Self::new(cells, usize::MAX, false)
-    }
-
-    /// How many writes went well.
-    fn writes(&self) -> usize {
-        self.written.lock().unwrap().len()
-    }
-
-    fn cells(&self) -> Cells {
-        self.inner.load().unwrap()
-    }
-}
-
-impl Memory for CutMemory {
-    fn load(&self) -> Result<Cells, Fault> {
-        self.inner.load()
-    }
-
-    fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
-        let mut written = self.written.lock().unwrap();
-        if written.len() < self.fails_at || self.after && written.len() == self.fails_at {
-            self.inner.commit(batch)?;
-            written.push(self.inner.load()?);
-            if written.len() <= self.fails_at {
-                return Ok(());
-            }
-        }
-        Err(Fault::new("cannot write", "no power", "try later"))
-    }
-}
 
 static PKI: LazyLock<Pki> = LazyLock::new(pki);
 
@@ -152,7 +105,7 @@ fn every_cut(rows: &[Row]) {
         assert_eq!((row.act)(&mut bench_of_row).as_deref(), Ok(row.answer), "{}", row.name);
         let commands = usize::MAX - bench_of_row.power.unwrap();
         let mut states = vec![START.cells.clone()];
-        states.extend(whole.written.lock().unwrap().iter().cloned());
+        states.extend(whole.written());
         assert_eq!(states.len() - 1, row.writes, "writes of {}", row.name);
 
         for write in 0..row.writes {

@@ -10,11 +10,10 @@ use crypto::aka::{Algorithm, Autn};
 use crypto::milenage::Milenage;
 use rsp::ids::{Imsi, Plmn};
 use rsp::ota::sms::{SmsDeliver, SmsDeliverReport, SmsSubmit, UserData};
-use rsp::time::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
-    Arrived, Batch, Cells, Clock, Fault, Memory, MessageCentre, MessageId, MessageState, RamMemory, Receipts,
+    Arrived, Batch, Cells, Fault, Memory, MessageCentre, MessageId, MessageState, RamMemory, Receipts,
     SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, World, link_from,
 };
 
@@ -25,6 +24,7 @@ use crate::network::{
     MobileTerminated, Network, NetworkAnswer, Networks, Radio, RadioFault, RpAnswer, RpCause, RpReport,
     Subscriber, SubscriberServer,
 };
+use crate::tokio_clock::TokioClock;
 
 const K: [u8; 16] = [0x11; 16];
 const OPC: [u8; 16] = [0x22; 16];
@@ -55,15 +55,6 @@ impl Memory for FailingMemory {
     }
 }
 
-/// The clock of a world in which tokio's time is all there is.
-struct TokioClock(Instant);
-
-impl Clock for TokioClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1_795_000_000_000).plus(self.0.elapsed())
-    }
-}
-
 struct Bench {
     networks: Arc<Networks>,
     memory: FailingMemory,
@@ -87,7 +78,7 @@ fn settings() -> SmscSettings {
 }
 
 fn bench() -> Bench {
-    let clock = TokioClock(Instant::now());
+    let clock = TokioClock::start();
     let world = World::new(clock, SeededDice::from_text("smsc"));
     let networks = Networks::new(world.clone());
     networks.put(Network::new(plmn(), "Home", "XX"));

@@ -1,11 +1,11 @@
 //! The power goes at every write of every M2M function, before it and after it, and between any two scripts: the card comes
 //! back as it was before one of the writes or after it, and can be asked again.
 
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use rsp::ids::Aid;
 use rsp::ota::script::{Chaining, Command, Form, Script, ScriptResponse};
-use world::{Batch, Cells, Fault, Memory, RamMemory};
+use world::{Cells, Memory, RamMemory};
 
 use super::bench::{
     Bench, DEK, FREE, GOES, ISD_R, NEW, SCP80, STAYS, aid, create_isd_p, lv, naming, package, store_data,
@@ -15,44 +15,7 @@ use super::oce::{self, Host, Plan, challenge, initialize_update};
 use super::oce::{cbc_encrypt, cmac};
 use crate::card::m2m::keys::{Key, KeyKind, KeySet};
 use crate::card::m2m::state::{Identity, LifeCycle};
-
-/// A memory whose `n`-th write goes wrong, and every one after it.
-#[derive(Clone)]
-struct CutMemory {
-    inner: RamMemory,
-    written: Arc<Mutex<Vec<Cells>>>,
-    fails_at: usize,
-    /// Whether the write that goes wrong has happened all the same: the power went after it.
-    after: bool,
-}
-
-impl CutMemory {
-    fn new(cells: Cells, fails_at: usize, after: bool) -> Self {
-        Self { inner: RamMemory::of(cells), written: Arc::default(), fails_at, after }
-    }
-
-    fn cells(&self) -> Cells {
-        self.inner.load().unwrap()
-    }
-}
-
-impl Memory for CutMemory {
-    fn load(&self) -> Result<Cells, Fault> {
-        self.inner.load()
-    }
-
-    fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
-        let mut written = self.written.lock().unwrap();
-        if written.len() < self.fails_at || self.after && written.len() == self.fails_at {
-            self.inner.commit(batch)?;
-            written.push(self.inner.load()?);
-            if written.len() <= self.fails_at {
-                return Ok(());
-            }
-        }
-        Err(Fault::new("cannot write", "no power", "try later"))
-    }
-}
+use crate::card::tests::cut_memory::CutMemory;
 
 /// A conversation: its last answer; nothing when the memory or the power fails.
 type Act = fn(&mut Reader) -> Option<String>;
@@ -423,13 +386,13 @@ fn is_whole(cells: &Cells, what: &str) {
 #[test]
 fn every_function_is_whole_after_every_cut() {
     for row in ROWS {
-        let whole = CutMemory::new(START.clone(), usize::MAX, false);
+        let whole = CutMemory::whole(START.clone());
         let mut reader = Reader::new(whole.clone());
         reader.power = Some(usize::MAX);
         assert_eq!((row.act)(&mut reader).as_deref(), Some(row.answer), "{}", row.name);
         let scripts = usize::MAX - reader.power.unwrap();
         let mut states = vec![START.clone()];
-        states.extend(whole.written.lock().unwrap().iter().cloned());
+        states.extend(whole.written());
         assert_eq!(states.len() - 1, row.writes, "writes of {}", row.name);
 
         for write in 0..row.writes {
@@ -446,12 +409,12 @@ fn every_function_is_whole_after_every_cut() {
         }
         let mut so_far = 0;
         for script in 0..scripts {
-            let memory = CutMemory::new(START.clone(), usize::MAX, false);
+            let memory = CutMemory::whole(START.clone());
             let mut reader = Reader::new(memory.clone());
             reader.power = Some(script);
             let what = format!("{}, cut before script {script} of {scripts}", row.name);
             assert_eq!((row.act)(&mut reader), None, "{what}");
-            let writes = memory.written.lock().unwrap().len();
+            let writes = memory.writes();
             assert!(so_far <= writes && memory.cells() == states[writes], "{what}");
             so_far = writes;
         }
@@ -500,7 +463,7 @@ fn every_function_has_its_row() {
 
 #[test]
 fn what_is_refused_or_only_asked_writes_nothing() {
-    let memory = CutMemory::new(START.clone(), usize::MAX, false);
+    let memory = CutMemory::whole(START.clone());
     let mut reader = Reader::new(memory.clone());
     for apdu in ["80F24002024F0000", "80CAFF2100", "80CABF30045C027F2100", "80E40040124F10", "80A40400"] {
         reader.es5(apdu.to_owned()).unwrap();
@@ -508,7 +471,7 @@ fn what_is_refused_or_only_asked_writes_nothing() {
     reader.es5(store_data(&naming("3A03", NEW + 5))).unwrap();
     reader.apdus(ISD_R, Some(Chaining::First), &Plan::for_isd_p(NEW).first()).unwrap();
     reader.reset().unwrap();
-    assert!(memory.written.lock().unwrap().is_empty());
+    assert_eq!(memory.writes(), 0);
     // A memory that cannot be written: nothing is said, and nothing has changed.
     let memory = CutMemory::new(START.clone(), 0, false);
     let mut reader = Reader::new(memory.clone());

@@ -10,11 +10,10 @@ use rsp::ota::script::{Script, ScriptResponse};
 use rsp::ota::secured_packet::{ResponseStatus, Spi};
 use rsp::ota::sms::{PacketKind, Reference, segments};
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
-use rsp::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use world::{
-    Arrived, Clock, MemoryHosts, PhoneNumber, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages,
+    Arrived, MemoryHosts, PhoneNumber, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages,
     Submission, World,
 };
 
@@ -26,16 +25,9 @@ use crate::card::m2m::toolkit::Numbers;
 use crate::device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
 use crate::network::smsc::Account;
 use crate::network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, SubscriberServer};
+use crate::tokio_clock::TokioClock;
 
 const SM_SR: &str = "1000";
-
-struct TokioClock(Instant);
-
-impl Clock for TokioClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1_795_000_000_000).plus(self.0.elapsed())
-    }
-}
 
 /// A device in reach of one network, and the SM-SR's account with the service centre.
 struct Field {
@@ -60,7 +52,7 @@ fn msisdn(profile: u16) -> PhoneNumber {
 impl Field {
     /// The profiles with these numbers have a subscription.
     fn with(profiles: &[u16], over_sms: bool) -> Self {
-        let world = World::new(TokioClock(Instant::now()), SeededDice::from_text("field"));
+        let world = World::new(TokioClock::start(), SeededDice::from_text("field"));
         let networks = Networks::new(world.clone());
         networks.put(Network::new(plmn(), "Test", "XX"));
         let home = SubscriberServer::open(plmn(), RamMemory::default(), world.clone()).unwrap();
@@ -85,7 +77,7 @@ impl Field {
             },
             RamMemory::default(),
         );
-        let teller = Teller::silent(TokioClock(Instant::now()));
+        let teller = Teller::silent(TokioClock::start());
         let mut modem = Modem::new(bench.card, Arc::clone(&networks), teller.clone());
         modem.set_visible(vec![plmn()]);
         let hosts = MemoryHosts::default();

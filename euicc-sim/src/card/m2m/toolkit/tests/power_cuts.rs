@@ -2,14 +2,13 @@
 //! whole, and with an SM-SR that answers it comes to rest with one profile enabled and nothing left to tell.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
 use rsp::ids::Aid;
 use rsp::ota::cat::LocationStatus;
 use rsp::ota::script::Script;
 use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
-use world::{Batch, Cells, Fault, Memory, RamMemory};
+use world::{Cells, Memory, RamMemory};
 
 use super::https::{Link, audit, commands, is_over, link, trigger};
 use super::phone::Phone;
@@ -18,49 +17,7 @@ use crate::card::m2m::tests::bench::{
     BOOTSTRAP, Bench, FREE, GOES, NEW, STAYS, STAYS_ENABLED, aid, create_isd_p, naming, store_data,
 };
 use crate::card::m2m::toolkit::Numbers;
-
-/// A memory whose `n`-th write goes wrong, and every one after it, or so many.
-#[derive(Clone)]
-struct CutMemory {
-    inner: RamMemory,
-    writes: Arc<Mutex<usize>>,
-    fails_at: usize,
-    /// Whether the write that goes wrong has happened all the same: the power went after it.
-    after: bool,
-    /// How many go wrong.
-    failures: usize,
-}
-
-impl CutMemory {
-    fn whole(cells: Cells) -> Self {
-        let inner = RamMemory::of(cells);
-        Self { inner, writes: Arc::default(), fails_at: usize::MAX, after: false, failures: usize::MAX }
-    }
-
-    /// Nothing is written where it goes wrong, and afterwards all is well.
-    fn failing(cells: Cells, fails_at: usize, failures: usize) -> Self {
-        Self { fails_at, failures, ..Self::whole(cells) }
-    }
-}
-
-impl Memory for CutMemory {
-    fn load(&self) -> Result<Cells, Fault> {
-        self.inner.load()
-    }
-
-    fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
-        let number = {
-            let mut writes = self.writes.lock().unwrap();
-            *writes += 1;
-            *writes - 1
-        };
-        let goes_wrong = number >= self.fails_at && number - self.fails_at < self.failures;
-        if !goes_wrong || self.after && number == self.fails_at {
-            self.inner.commit(batch)?;
-        }
-        if goes_wrong { Err(Fault::new("cannot write", "no power", "try later")) } else { Ok(()) }
-    }
-}
+use crate::card::tests::cut_memory::CutMemory;
 
 /// What the SM-SR has heard: number and kind never part.
 type Heard = BTreeMap<u16, NotificationType>;
@@ -167,23 +124,20 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
         let mut phone = phone_with(whole.clone());
         phone.start();
         story(&mut phone, &mut Heard::new());
-        let writes = *whole.writes.lock().unwrap();
+        let writes = whole.writes();
         assert!(writes >= 3, "{name}: {writes}");
 
         for fails_at in 0..writes {
             for after in [false, true] {
                 let what = format!("{name}, cut {} write {fails_at}", if after { "after" } else { "before" });
-                let inner = RamMemory::of(start.clone());
-                let cut =
-                    CutMemory { inner: inner.clone(), fails_at, after, ..CutMemory::whole(Cells::default()) };
-                let mut phone = phone_with(cut);
+                let cut = CutMemory::new(start.clone(), fails_at, after);
+                let mut phone = phone_with(cut.clone());
                 let mut heard = Heard::new();
                 phone.start();
                 story(&mut phone, &mut heard);
 
                 // The power is back, and so is the network.
-                let cells = inner.load().unwrap();
-                let mut phone = phone_with(CutMemory::whole(cells));
+                let mut phone = phone_with(CutMemory::whole(cut.cells()));
                 phone.skip_counters(200);
                 phone.reset();
                 phone.start();
@@ -226,7 +180,7 @@ fn a_memory_that_fails_for_a_while_leaves_a_card_that_comes_to_rest() {
         let mut phone = phone_with(whole.clone());
         phone.start();
         story(&mut phone, &mut Heard::new());
-        let writes = *whole.writes.lock().unwrap();
+        let writes = whole.writes();
         for (fails_at, failures) in (0..writes).flat_map(|at| [(at, 1), (at, 3)]) {
             let what = format!("{name}, write {fails_at} and {failures} in all");
             let mut phone = phone_with(CutMemory::failing(start.clone(), fails_at, failures));
@@ -273,7 +227,7 @@ fn a_write_that_fails_in_a_session_does_not_end_it() {
     };
     let whole = CutMemory::whole(start.clone());
     assert_eq!(link(&run(whole.clone())).requests.len(), 3);
-    let writes = *whole.writes.lock().unwrap();
+    let writes = whole.writes();
     assert!(writes > 3);
     // The first is that of the trigger itself, whose message the network sends again.
     for fails_at in 1..writes {

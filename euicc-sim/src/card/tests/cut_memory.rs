@@ -1,0 +1,75 @@
+//! The power goes in the middle of it.
+
+use std::sync::{Arc, Mutex};
+
+use world::{Batch, Cells, Fault, Memory, RamMemory};
+
+/// A memory whose `n`-th write goes wrong, and every one after it, or so many.
+#[derive(Clone)]
+pub(crate) struct CutMemory {
+    inner: RamMemory,
+    attempts: Arc<Mutex<usize>>,
+    written: Arc<Mutex<Vec<Cells>>>,
+    fails_at: usize,
+    /// Whether the write that goes wrong has happened all the same: the power went after it.
+    after: bool,
+    /// How many go wrong.
+    failures: usize,
+}
+
+impl CutMemory {
+    pub(crate) fn new(cells: Cells, fails_at: usize, after: bool) -> Self {
+        let inner = RamMemory::of(cells);
+        Self {
+            inner,
+            attempts: Arc::default(),
+            written: Arc::default(),
+            fails_at,
+            after,
+            failures: usize::MAX,
+        }
+    }
+
+    pub(crate) fn whole(cells: Cells) -> Self {
+        Self::new(cells, usize::MAX, false)
+    }
+
+    /// Nothing is written where it goes wrong, and afterwards all is well.
+    pub(crate) fn failing(cells: Cells, fails_at: usize, failures: usize) -> Self {
+        Self { failures, ..Self::new(cells, fails_at, false) }
+    }
+
+    /// How many writes were made.
+    pub(crate) fn writes(&self) -> usize {
+        self.written.lock().unwrap().len()
+    }
+
+    /// The cells after each of them.
+    pub(crate) fn written(&self) -> Vec<Cells> {
+        self.written.lock().unwrap().clone()
+    }
+
+    pub(crate) fn cells(&self) -> Cells {
+        self.inner.load().unwrap()
+    }
+}
+
+impl Memory for CutMemory {
+    fn load(&self) -> Result<Cells, Fault> {
+        self.inner.load()
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), Fault> {
+        let number = {
+            let mut attempts = self.attempts.lock().unwrap();
+            *attempts += 1;
+            *attempts - 1
+        };
+        let goes_wrong = number >= self.fails_at && number - self.fails_at < self.failures;
+        if !goes_wrong || self.after && number == self.fails_at {
+            self.inner.commit(batch)?;
+            self.written.lock().unwrap().push(self.inner.load()?);
+        }
+        if goes_wrong { Err(Fault::new("cannot write", "no power", "try later")) } else { Ok(()) }
+    }
+}
