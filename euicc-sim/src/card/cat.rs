@@ -15,7 +15,7 @@ mod unheard;
 
 use std::mem;
 
-use rsp::ota::cat::{self as toolkit_words, Facility, TerminalProfile};
+use rsp::ota::cat::{self as toolkit_words, Facility, RefreshMode, TerminalProfile};
 
 use super::apdu::{Command, Le};
 use super::channel::Channel;
@@ -27,10 +27,10 @@ use super::status_word::StatusWord;
 use super::switch;
 
 pub(crate) use known::{has_streams, tells};
-pub(crate) use queue::{Owner, is_performed};
+pub(crate) use queue::{Owner, is_done};
 
 use queue::{Answered, Queue};
-use refresh::{REFRESH_LENGTH, Refresh, RefreshMode};
+use refresh::Refresh;
 use unheard::{Unheard, hear_again};
 
 /// Instructions: TS 102 221 section 11.2.
@@ -68,15 +68,14 @@ impl Cat {
         if matches!(self.refresh, Refresh::Fetched(_)) {
             return None;
         }
-        let refresh = || self.refresh_is_announced().then_some(REFRESH_LENGTH);
+        let refresh = || self.announced_refresh().map(|mode| refresh::command(mode).len());
         self.queue.announced().map(<[u8]>::len).or_else(refresh)
     }
 
-    fn refresh_is_announced(&self) -> bool {
-        matches!(self.refresh, Refresh::Waiting(_))
-            && self.terminal.can(Facility::REFRESH)
-            && self.queue.is_empty()
-            && !self.refresh_is_held
+    fn announced_refresh(&self) -> Option<RefreshMode> {
+        let Refresh::Waiting(mode) = self.refresh else { return None };
+        let may_be = self.terminal.can(Facility::REFRESH) && self.queue.is_empty() && !self.refresh_is_held;
+        may_be.then_some(mode)
     }
 
     /// Whether another proactive command has to wait.
@@ -242,7 +241,7 @@ pub(crate) fn fetch(context: &mut Context<'_>, command: &Command<'_>) -> Result<
     let mode =
         if cat.terminal.can(Facility::REFRESH_PROFILE_STATE_CHANGE) { mode } else { RefreshMode::UiccReset };
     cat.refresh = Refresh::Fetched(mode);
-    Ok(mode.command().to_vec())
+    Ok(refresh::command(mode))
 }
 
 /// TERMINAL RESPONSE: TS 102 221 section 11.2.4, TS 102 223 section 6.8.
@@ -311,5 +310,5 @@ fn general_result(data: &[u8], mode: RefreshMode) -> Option<u8> {
     };
     let (_, details) = find(0x01)?;
     let (_, result) = find(0x03)?;
-    (details == mode.details()).then_some(result.first().copied()).flatten()
+    (details == refresh::details(mode)).then_some(result.first().copied()).flatten()
 }

@@ -119,8 +119,8 @@ impl Queue {
         }
         queued.failures = queued.failures.saturating_add(1);
         let tries = if queued.owner == Owner::ResponsePacket { tries } else { 1 };
-        let is_temporary = response.as_ref().is_some_and(|response| is_temporary(response.result));
-        if is_temporary && queued.failures < tries {
+        let is_passing = response.as_ref().is_some_and(|response| is_to_be_tried_again(response.result));
+        if is_passing && queued.failures < tries {
             self.waiting.push_front(queued);
             self.is_held = true;
             return Answered::Later;
@@ -130,12 +130,13 @@ impl Queue {
 }
 
 /// It may be worth trying again: 2x, and 1x where a user has come in between.
-fn is_temporary(result: GeneralResult) -> bool {
+fn is_to_be_tried_again(result: GeneralResult) -> bool {
     matches!(result.0 >> 4, 1 | 2)
 }
 
-/// Done, be it not quite as asked: 0x.
-pub(crate) fn is_performed(result: GeneralResult) -> bool {
+/// Done, be it not quite as asked: 0x. The standard calls 1x performed as well, but there a user has ended it, and nothing
+/// was sent or opened.
+pub(crate) fn is_done(result: GeneralResult) -> bool {
     result.0 >> 4 == 0
 }
 

@@ -8,7 +8,7 @@ use rsp::ids::Aid;
 use rsp::ota::cat::TerminalResponse;
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
-use super::super::cat::{Owner, is_performed};
+use super::super::cat::{Owner, is_done};
 use super::super::context::Context;
 use super::super::status_word::StatusWord;
 use super::fallback::{self, Network};
@@ -123,7 +123,7 @@ pub(super) fn session_is_over(context: &mut Context<'_>) {
 
 /// The terminal has sent the short message, or not; or there was no session in which the SM-SR has heard it.
 pub(super) fn answered(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
-    let is_sent = response.is_some_and(|response| is_performed(response.result));
+    let is_sent = response.is_some_and(|response| is_done(response.result));
     if stored(context).notification.is_some() && !is_sent {
         start(context, Alarm::Notification, numbers(context).notification_retry_seconds);
     }

@@ -18,7 +18,7 @@ use rsp::ota::admin::{AgentId, Post, Reply, ScriptStatus};
 use rsp::ota::cat::{Command, OpenChannel, Response, TerminalResponse};
 use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
 
-use super::super::cat::{Owner, has_streams, is_performed};
+use super::super::cat::{Owner, has_streams, is_done};
 use super::super::context::Context;
 use super::fallback::Network;
 use super::toolkit::{Alarm, ScriptAnswer, StoredSession, change_stored, numbers, start, stop, stored};
@@ -196,7 +196,7 @@ fn disconnect(context: &mut Context<'_>) {
 
 /// The terminal has done, or not, what the agent asked for.
 pub(super) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
-    let done = response.filter(|response| is_performed(response.result)).map(|done| &done.response);
+    let done = response.filter(|response| is_done(response.result)).map(|done| &done.response);
     match (command, done) {
         (Command::OpenChannel(open), Some(Response::Channel { status: Some(status), .. })) => {
             opened(context, open, status.channel);

@@ -22,7 +22,7 @@ use rsp::ota::cat::{
     LocalInformation, LocationStatus, Response, TerminalResponse,
 };
 
-use super::super::cat::{Owner, has_streams, is_performed, tells};
+use super::super::cat::{Owner, has_streams, is_done, tells};
 use super::super::context::Context;
 use super::super::status_word::StatusWord;
 use super::fallback::{self, Network};
@@ -180,7 +180,7 @@ fn own_answer(context: &mut Context<'_>, command: &Command, response: Option<&Te
     const NO_SERVICE: u8 = 0x04;
     let Some(response) = response else { return };
     match (command, &response.response) {
-        (Command::PollInterval(_), Response::PollInterval(interval)) if is_performed(response.result) => {
+        (Command::PollInterval(_), Response::PollInterval(interval)) if is_done(response.result) => {
             context.volatile.cat.toolkit.poll_seconds = interval.as_time().as_secs().max(1);
         }
         (Command::ProvideLocalInformation(LocalInformation::Imei), Response::Imei(imei)) => {
@@ -188,7 +188,7 @@ fn own_answer(context: &mut Context<'_>, command: &Command, response: Option<&Te
         }
         (Command::ProvideLocalInformation(LocalInformation::Location), _) => match response.result {
             LIMITED_SERVICE => fallback::told(context, Network::Limited),
-            result if is_performed(result) => fallback::told(context, Network::Normal),
+            result if is_done(result) => fallback::told(context, Network::Normal),
             GeneralResult::TERMINAL_UNABLE if response.additional.first() == Some(&NO_SERVICE) => {
                 fallback::told(context, Network::None);
             }

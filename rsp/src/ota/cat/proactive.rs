@@ -143,7 +143,8 @@ pub enum RefreshMode {
 }
 
 impl RefreshMode {
-    const fn code(self) -> u8 {
+    /// The octet.
+    pub const fn code(self) -> u8 {
         match self {
             Self::UiccReset => 0x04,
             Self::ProfileStateChange => 0x09,

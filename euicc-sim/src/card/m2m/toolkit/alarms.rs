@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rsp::ota::cat::{Command, TerminalResponse, TimerAction, TimerValue};
 
-use super::super::super::cat::{Owner, is_performed};
+use super::super::super::cat::{Owner, is_done};
 use super::super::super::context::Context;
 
 /// What the card waits for; the number is that of the terminal's timer (1 to 8).
@@ -49,9 +49,9 @@ pub(crate) fn stop(context: &mut Context<'_>, alarm: Alarm) {
 
 /// The terminal has started or stopped a timer, or not: then STATUS is counted.
 pub(super) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
-    let is_done = response.is_some_and(|response| is_performed(response.result));
+    let is_started = response.is_some_and(|response| is_done(response.result));
     if let Command::TimerManagement { timer, action: TimerAction::Start(_) } = command
-        && !is_done
+        && !is_started
     {
         let alarms = &mut context.volatile.cat.toolkit.alarms.0;
         if let Some((_, running)) = alarms.iter_mut().find(|(alarm, _)| **alarm as u8 == *timer) {
