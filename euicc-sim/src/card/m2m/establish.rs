@@ -9,10 +9,11 @@ use crypto::{AesKey, Curve, PublicKey, Signature, x963};
 use profile::Octets;
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
+use rsp::sgp02::keys::{KeySetUse, KeyVersion};
 use serde::{Deserialize, Serialize};
 
 use super::ecasd::{self, Owner};
-use super::keys::{AES_KEY, KeySet, Purpose, replace};
+use super::keys::{AES_KEY, KeySet, replace};
 use super::state::LifeCycle;
 use crate::card::context::Context;
 use crate::card::status_word::StatusWord;
@@ -231,15 +232,15 @@ impl<'a> Template<'a> {
     fn check(&self, context: &Context<'_>, isd_p: Option<&Aid>) -> Result<(), StatusWord> {
         let state = context.m2m()?;
         let (expected, octets, existing) = match isd_p {
-            None => (Purpose::Scp80, 5, state.key_set(self.version)),
+            None => (KeySetUse::Scp80, 5, state.key_set(self.version)),
             Some(isd_p) => {
                 check_life_cycle(context, isd_p)?;
                 let isd_p = state.isd_p(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
-                (Purpose::Scp03, 3, isd_p.key_set(self.version))
+                (KeySetUse::Scp03, 3, isd_p.key_set(self.version))
             }
         };
-        let is_for_packets = expected == Purpose::Scp80;
-        if Purpose::of(self.version) != Some(expected)
+        let is_for_packets = expected == KeySetUse::Scp80;
+        if KeyVersion(self.version).usage() != Some(expected)
             || self.counter >> (8 * octets) != 0
             || is_for_packets && self.usage != Self::THREE_KEYS
         {

@@ -2,6 +2,7 @@
 
 use crypto::Secret;
 use profile::SecretOctets;
+use rsp::sgp02::keys::{KeySetUse, KeyVersion};
 use serde::{Deserialize, Serialize};
 
 /// Keys of one version.
@@ -43,33 +44,6 @@ pub enum KeyKind {
 /// Octets of an AES key here.
 pub const AES_KEY: usize = 16;
 
-/// What the keys of a version are for: annex E of SGP.02.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// 01 to 0F.
-    Scp80,
-    /// 30 to 3F.
-    Scp03,
-    /// 40 to 4F.
-    Scp81,
-    /// 70.
-    Token,
-}
-
-impl Purpose {
-    /// What the keys of this version are for, if there may be any.
-    #[must_use]
-    pub fn of(version: u8) -> Option<Self> {
-        match version {
-            0x01..=0x0F => Some(Self::Scp80),
-            0x30..=0x3F => Some(Self::Scp03),
-            0x40..=0x4F => Some(Self::Scp81),
-            0x70 => Some(Self::Token),
-            _ => None,
-        }
-    }
-}
-
 impl KeyKind {
     /// From its octet.
     pub(crate) fn of(octet: u8) -> Option<Self> {
@@ -97,6 +71,11 @@ impl KeySet {
         Self { version, keys: (1..).zip(keys).map(key).collect(), counter }
     }
 
+    /// What its keys are for.
+    pub(crate) fn usage(&self) -> Option<KeySetUse> {
+        KeyVersion(self.version).usage()
+    }
+
     /// The key of this number, whatever it is for.
     pub(crate) fn key(&self, id: u8) -> Option<&Key> {
         self.keys.iter().find(|key| key.id == id)
@@ -115,10 +94,10 @@ impl KeySet {
 
     /// The key under which others are sent: the third of SCP80 and SCP03, the second of SCP81.
     pub(crate) fn dek(&self) -> Option<Secret<[u8; AES_KEY]>> {
-        match Purpose::of(self.version)? {
-            Purpose::Scp80 | Purpose::Scp03 => self.aes(3),
-            Purpose::Scp81 => self.aes(2),
-            Purpose::Token => None,
+        match self.usage()? {
+            KeySetUse::Scp80 | KeySetUse::Scp03 => self.aes(3),
+            KeySetUse::Scp81 => self.aes(2),
+            KeySetUse::TokenVerification | KeySetUse::ReceiptGeneration => None,
         }
     }
 
@@ -138,7 +117,7 @@ pub(crate) fn find(sets: &[KeySet], version: u8) -> Option<&KeySet> {
 /// Whether packets can be secured with one of the sets: without, nothing and nobody reaches the card any more.
 pub(crate) fn are_reachable(sets: &[KeySet]) -> bool {
     let is_whole = |set: &KeySet| set.aes(1).is_some() && set.aes(2).is_some();
-    sets.iter().any(|set| Purpose::of(set.version) == Some(Purpose::Scp80) && is_whole(set))
+    sets.iter().any(|set| set.usage() == Some(KeySetUse::Scp80) && is_whole(set))
 }
 
 /// The set takes the place of the one of its version.

@@ -3,13 +3,14 @@
 
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
+use rsp::sgp02::keys::KeySetUse;
 
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
 use super::{Channel, Speaks, initialize_update};
 use crate::card::apdu::{ClassKind, Command};
 use crate::card::context::Context;
 use crate::card::m2m::isd_r::{Blocks, Group, PUT_KEY, STORE_DATA, put_key};
-use crate::card::m2m::keys::{KeySet, Purpose};
+use crate::card::m2m::keys::KeySet;
 use crate::card::m2m::state::IsdP;
 use crate::card::status_word::StatusWord;
 
@@ -127,7 +128,7 @@ fn secured(
             let sets = &this(context, isd_p)?.key_sets;
             let dek = sets.iter().find(|set| set.version == opened.version).and_then(KeySet::dek);
             let dek = dek.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
-            let may_have = |purpose| matches!(purpose, Purpose::Scp03 | Purpose::Token);
+            let may_have = |usage| matches!(usage, KeySetUse::Scp03 | KeySetUse::TokenVerification);
             let (sets, answer) = put_key(sets, dek.expose(), command, may_have)?;
             this(context, isd_p)?.key_sets = sets;
             Ok(answer)

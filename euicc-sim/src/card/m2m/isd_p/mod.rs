@@ -9,8 +9,9 @@ mod scp03;
 mod segments;
 
 use rsp::ids::Aid;
+use rsp::sgp02::keys::KeySetUse;
 
-use super::keys::{KeySet, Purpose};
+use super::keys::KeySet;
 use crate::card::context::Context;
 use crate::card::status_word::StatusWord;
 use apdus::Opened;
@@ -77,9 +78,8 @@ fn initialize_update(
     /// Three octets.
     const LAST: u64 = 0xFF_FFFF;
     const NOT_FOUND: StatusWord = StatusWord::REFERENCED_DATA_NOT_FOUND;
-    let wanted = |set: &KeySet| {
-        Purpose::of(set.version) == Some(Purpose::Scp03) && (version == 0 || version == set.version)
-    };
+    let wanted =
+        |set: &KeySet| set.usage() == Some(KeySetUse::Scp03) && (version == 0 || version == set.version);
     let set = context.m2m()?.isd_p(isd_p).and_then(|isd_p| isd_p.key_sets.iter().find(|set| wanted(set)));
     let set = set.ok_or(NOT_FOUND)?;
     let (Some(enc), Some(mac)) = (set.aes(1), set.aes(2)) else { return Err(NOT_FOUND) };

@@ -3,11 +3,12 @@
 
 use crypto::{AesKey, Secret};
 use rsp::der::{Tag, tlv};
+use rsp::sgp02::keys::{KeySetUse, KeyVersion};
 
 use super::NOTHING_TO_SAY;
 use crate::card::apdu::Command;
 use crate::card::context::Context;
-use crate::card::m2m::keys::{AES_KEY, Key, KeyKind, KeySet, Purpose, are_reachable, find, replace};
+use crate::card::m2m::keys::{AES_KEY, Key, KeyKind, KeySet, are_reachable, find, replace};
 use crate::card::status_word::StatusWord;
 
 pub(in super::super) const PUT_KEY: u8 = 0xD8;
@@ -33,7 +34,7 @@ pub(super) fn put_key_to_isd_r(
 ) -> Result<Vec<u8>, StatusWord> {
     let state = context.m2m()?;
     let dek = state.key_set(key_version).and_then(KeySet::dek).ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
-    let may_have = |purpose| matches!(purpose, Purpose::Scp80 | Purpose::Scp81);
+    let may_have = |usage| matches!(usage, KeySetUse::Scp80 | KeySetUse::Scp81);
     let (sets, answer) = put_key(&state.key_sets, dek.expose(), command, may_have)?;
     context.m2m_mut()?.key_sets = sets;
     Ok(answer)
@@ -44,15 +45,15 @@ pub(crate) fn put_key(
     sets: &[KeySet],
     dek: &[u8; AES_KEY],
     command: &Command<'_>,
-    may_have: impl Fn(Purpose) -> bool,
+    may_have: impl Fn(KeySetUse) -> bool,
 ) -> Result<(Vec<KeySet>, Vec<u8>), StatusWord> {
     let (version, keys) = command.data.split_first().ok_or(StatusWord::INCORRECT_DATA)?;
-    let purpose =
-        Purpose::of(*version).filter(|purpose| may_have(*purpose)).ok_or(StatusWord::INCORRECT_DATA)?;
+    let usage =
+        KeyVersion(*version).usage().filter(|usage| may_have(*usage)).ok_or(StatusWord::INCORRECT_DATA)?;
     let (several, first) = (command.p2 & SEVERAL != 0, command.p2 & !SEVERAL);
     let keys = read_keys(keys, first, dek).ok_or(StatusWord::INCORRECT_DATA)?;
     let is_well =
-        !keys.is_empty() && (several || keys.len() == 1) && keys.iter().all(|(key, _)| is_of(purpose, key));
+        !keys.is_empty() && (several || keys.len() == 1) && keys.iter().all(|(key, _)| is_of(usage, key));
     if !is_well {
         return Err(StatusWord::INCORRECT_DATA);
     }
@@ -67,7 +68,7 @@ pub(crate) fn put_key(
             set
         }
         // Keys for one purpose do not become keys for another, and those of the only way to the card stay such.
-        old if Purpose::of(old) != Some(purpose) => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
+        old if KeyVersion(old).usage() != Some(usage) => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         old => find(sets, old).cloned().ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?,
     };
     if command.p1 != 0 && command.p1 != *version && find(sets, *version).is_some() {
@@ -148,12 +149,14 @@ fn unwrap(wrapped: &[u8], dek: &[u8; AES_KEY]) -> Option<Secret<Vec<u8>>> {
     key.expose().get(..length).map(|key| Secret::new(key.to_vec()))
 }
 
-/// Whether a version with this purpose may have such a key.
-fn is_of(purpose: Purpose, key: &Key) -> bool {
-    match purpose {
-        Purpose::Scp80 | Purpose::Scp03 => key.kind == KeyKind::Aes && (1..=3).contains(&key.id),
-        Purpose::Scp81 => matches!((key.id, key.kind), (1, KeyKind::TlsPsk) | (2, KeyKind::Aes)),
-        Purpose::Token => (key.id, key.kind) == (1, KeyKind::Aes),
+/// Whether a version for this use may have such a key.
+fn is_of(usage: KeySetUse, key: &Key) -> bool {
+    match usage {
+        KeySetUse::Scp80 | KeySetUse::Scp03 => key.kind == KeyKind::Aes && (1..=3).contains(&key.id),
+        KeySetUse::Scp81 => matches!((key.id, key.kind), (1, KeyKind::TlsPsk) | (2, KeyKind::Aes)),
+        KeySetUse::TokenVerification => (key.id, key.kind) == (1, KeyKind::Aes),
+        // This card gives no receipts that a key would vouch for.
+        KeySetUse::ReceiptGeneration => false,
     }
 }
 

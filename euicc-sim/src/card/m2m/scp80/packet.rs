@@ -11,9 +11,10 @@ use rsp::ota::secured_packet::{
     Spi, Tar,
 };
 use rsp::ota::sms::PacketKind;
+use rsp::sgp02::keys::KeySetUse;
 
 use super::super::super::context::Context;
-use super::super::keys::{AES_KEY, KeySet, Purpose};
+use super::super::keys::{AES_KEY, KeySet};
 use super::super::state::State;
 
 /// The keys of a set that packets are secured with.
@@ -100,7 +101,7 @@ fn key_set<'a>(context: &'a Context<'_>, header: CommandHeader) -> Option<&'a Ke
     let is_aes = |key: KeyReference| key.algorithm() == Some(Algorithm::Aes);
     let is_one = version == header.kid.version() && is_aes(header.kic) && is_aes(header.kid);
     let m2m = context.persistent.m2m.as_ref().filter(|_| is_one)?;
-    m2m.key_set(version).filter(|set| Purpose::of(set.version) == Some(Purpose::Scp80))
+    m2m.key_set(version).filter(|set| set.usage() == Some(KeySetUse::Scp80))
 }
 
 /// CNTR, PCNTR, the checksum, and the data with what fills them up.
@@ -156,7 +157,7 @@ pub(super) fn response(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> 
 
 /// A command packet of the card's own, from CPL on: SGP.02 section 3.15.1. It has no counter that would count.
 pub(super) fn notification(m2m: &State, data: &[u8]) -> Option<Vec<u8>> {
-    let set = m2m.key_sets.iter().find(|set| Purpose::of(set.version) == Some(Purpose::Scp80))?;
+    let set = m2m.key_sets.iter().find(|set| set.usage() == Some(KeySetUse::Scp80))?;
     let keys = Keys::of(set)?;
     let key = KeyReference::aes(set.version);
     let tar = Tar::of_aid(&Aid::ISD_R)?;

@@ -6,10 +6,9 @@ use rsp::der::{DecodeError, Tag, tlv, tlv_bytes};
 use rsp::ota::cat::{Bearer, ChannelParameters};
 use rsp::ota::octets::Octets;
 use rsp::ota::trigger::{SessionParameters, SessionTrigger};
-use rsp::sgp02::keys::{KeyVersion, PskIdentity};
+use rsp::sgp02::keys::{KeySetUse, KeyVersion, PskIdentity};
 
 use super::super::super::context::Context;
-use super::super::keys::Purpose;
 use super::super::state;
 use super::super::toolkit::numbers;
 
@@ -107,7 +106,7 @@ pub(in super::super) fn is_resolution(contents: &[u8]) -> bool {
 const FIRST_KEY: u8 = 1;
 
 fn is_for_tls(version: u8) -> bool {
-    Purpose::of(version) == Some(Purpose::Scp81)
+    KeyVersion(version).usage() == Some(KeySetUse::Scp81)
 }
 
 /// Each part from the first that has it; of the bearer last what the enabled profile says.
