@@ -97,6 +97,7 @@ pub(crate) async fn update_subscription_address(
     if let Some(profile) = card.profile_mut(iccid) {
         profile.subscription_address = address;
     }
-    card.keep_addresses(context.tx)?;
+    card.check_addresses(context.tx).await?;
+    card.keep_addresses(context.tx).await?;
     Ok(card.keep(context.tx)?)
 }

@@ -1,4 +1,5 @@
-//! The audit trail: SGP.02 section 5.1.1.3.12. What was done with a card, for whom and how it ended, and what it told.
+//! The audit trail: SGP.02 section 5.1.1.3.12. What was done with a card, for whom and how it ended, and what it told; as far
+//! back as [`LONGEST_TRAIL`](crate::config::LONGEST_TRAIL).
 
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
@@ -89,6 +90,9 @@ fn blank(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTr
 
 fn keep(context: &mut Context<'_, '_>, card: &mut Card, record: &AuditTrailRecord) -> Result<(), Fault> {
     context.tx.put(&AUDIT, &numbered(card.eid(), card.next_record), record)?;
+    if let Some(too_old) = card.next_record.checked_sub(context.config.longest_trail) {
+        context.tx.delete(&AUDIT, &numbered(card.eid(), too_old));
+    }
     card.next_record = card.next_record.saturating_add(1);
     Ok(())
 }

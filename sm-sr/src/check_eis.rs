@@ -1,17 +1,23 @@
 //! Whether an EIS is to be believed: SGP.02 sections 5.1.1.3 and 5.6. The EUM has signed it, a CI vouches for the EUM, and
-//! the EUM for the certificate of the ECASD.
+//! the EUM for the certificate of the ECASD. What nobody has signed must at least fit together.
 
 use certs::{
     Certificate, ChainError, Flaw, Verified, check_eum,
     m2m::{CardCertificateError, Ecasd, check_ecasd},
 };
-use rsp::sgp02::{
-    eis::{Eis, GpCertificate},
-    status::{Refusal, Status},
+use rsp::{
+    ids::{Aid, Oid},
+    sgp02::{
+        eis::{Eis, GpCertificate, Keyset, ProfileInfo, ProfileState},
+        status::{Refusal, Status},
+    },
 };
 use rsp_server::soap::eum;
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    records::{SCP80_VERSIONS, SCP81_VERSIONS},
+};
 
 /// Checks the EUM's certificate, its signature, and the ECASD's certificate, in this order: the ECASD, with whose key
 /// one-time keys agree.
@@ -47,4 +53,58 @@ pub(crate) fn check(context: &Context<'_, '_>, eis: &Eis) -> Result<Verified<Eca
         };
         status.because(e.to_string())
     })
+}
+
+/// What an EIS must say for a card to be managed by it, and for its keys to be deleted by it one day. It comes from
+/// `sm_sr`, or for it.
+pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
+    let invalid = |why: &str| Err(Status::EisInvalid.because(why).about(eis.eum_signed_info.eid));
+    if eis.smsr_id != *sm_sr {
+        return Err(Status::SmsrRefused
+            .because("by the EIS another SM-SR manages the card")
+            .about(&eis.smsr_id));
+    }
+    let isd_r = match &eis.isd_r {
+        None => return invalid("the EIS has no ISD-R"),
+        Some(isd_r) if isd_r.aid.0 != Aid::ISD_R => return invalid("the ISD-R has another AID"),
+        Some(isd_r) => isd_r,
+    };
+    if has_twice(&isd_r.keyset, |one, other| one.version == other.version) {
+        return invalid("two key sets of the ISD-R have the same version");
+    }
+    if !isd_r.keyset.iter().all(has_its_keys) {
+        return invalid("a key set of SCP80 has keys 1 to 3, one of SCP81 keys 1 and 2, each once");
+    }
+    let profiles = &eis.profile_info;
+    if profiles.iter().filter(|profile| profile.state == ProfileState::Enabled).count() > 1 {
+        return invalid("more than one profile is enabled");
+    }
+    if profiles.iter().filter(|profile| profile.fallback_attribute).count() > 1 {
+        return invalid("more than one profile has the fall-back attribute");
+    }
+    let same =
+        |one: &ProfileInfo, other: &ProfileInfo| one.iccid == other.iccid || one.isd_p_aid == other.isd_p_aid;
+    if has_twice(profiles, same) {
+        return invalid("two profiles have the same ICCID or the same ISD-P");
+    }
+    Ok(())
+}
+
+/// Whether the keys of a set are those that one of its version has: SGP.02 section 2.2.
+fn has_its_keys(set: &Keyset) -> bool {
+    let keys = match set.version {
+        version if SCP80_VERSIONS.contains(&version) => 1..=3,
+        version if SCP81_VERSIONS.contains(&version) => 1..=2,
+        // Nothing is done with it here.
+        _ => return true,
+    };
+    set.key.iter().all(|key| keys.contains(&key.index))
+        && !has_twice(&set.key, |one, other| one.index == other.index)
+}
+
+fn has_twice<T>(all: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    let again = |(position, one): (usize, &T)| {
+        all.iter().skip(position.saturating_add(1)).any(|other| same(one, other))
+    };
+    all.iter().enumerate().any(again)
 }

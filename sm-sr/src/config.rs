@@ -17,6 +17,14 @@ pub const DOWNLOAD_TIME: Duration = Duration::from_secs(48 * 3600);
 /// How long a function of our own (a deletion that POL2 asks for, cleaning up) is tried.
 pub const OWN_FUNCTION_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// After how long a function of our own that has failed is tried again. What the card did not do it may do another day; more
+/// often would be a load on a network that others pay for.
+pub const OWN_FUNCTION_AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// How many lines of its audit trail are kept for a card, the latest: years of an ordinary card's life, and an end to what a
+/// card that is asked or tells something every minute takes here and in every handover.
+pub const LONGEST_TRAIL: u64 = 2000;
+
 /// How long whoever has said MoreToDo keeps the card to itself after each function.
 pub const HOLD_TIME: Duration = Duration::from_secs(5 * 60);
 
@@ -47,6 +55,10 @@ pub struct Config {
     pub download_time: Duration,
     /// See [`OWN_FUNCTION_TIME`].
     pub own_function_time: Duration,
+    /// See [`OWN_FUNCTION_AGAIN`].
+    pub own_function_again: Duration,
+    /// See [`LONGEST_TRAIL`].
+    pub longest_trail: u64,
     /// See [`HOLD_TIME`].
     pub hold_time: Duration,
     /// See [`CONFIRMATION_TIME`].
@@ -78,6 +90,8 @@ impl Config {
             longest_validity: LONGEST_VALIDITY,
             download_time: DOWNLOAD_TIME,
             own_function_time: OWN_FUNCTION_TIME,
+            own_function_again: OWN_FUNCTION_AGAIN,
+            longest_trail: LONGEST_TRAIL,
             hold_time: HOLD_TIME,
             confirmation_time: CONFIRMATION_TIME,
             prepared_time: PREPARED_TIME,

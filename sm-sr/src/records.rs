@@ -2,21 +2,24 @@
 //!
 //! Every record is a value of one of these types, as JSON. Nothing else is remembered between two requests.
 
+use std::collections::BTreeMap;
+
 use crypto::Secret;
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
     sgp02::{
-        Namespace, Octets,
+        Msisdn, Namespace, Octets,
         eis::{AuditTrailRecord, Eis, ProfileInfo, ProfileState},
         notification::NotificationType,
+        status::Status,
     },
     time::Timestamp,
 };
-use rsp_server::soap;
+use rsp_server::soap::{self, Decision};
 use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx};
 
-use crate::procedures::{Operation, takeover::Takeover};
+use crate::procedures::{Function, Operation, takeover::Takeover};
 
 /// Cards by EID.
 pub const CARDS: Collection<Card> = Collection::new("cards");
@@ -30,7 +33,7 @@ pub const AUDIT: Collection<AuditTrailRecord> = Collection::new("audit");
 pub const DEADLINES: Collection<Deadline> = Collection::new("deadlines");
 /// Who is known, by OID.
 pub const PEERS: Collection<Peer> = Collection::new("peers");
-/// Cards that another SM-SR will hand over, by EID: ES4.PrepareSMSRChange.
+/// Cards that another SM-SR will hand over: ES4.PrepareSMSRChange. The key is EID/OID of the operator who said so.
 pub const PREPARED: Collection<Prepared> = Collection::new("prepared");
 /// Cards that are being taken over from another SM-SR, by EID.
 pub const TAKEOVERS: Collection<Takeover> = Collection::new("takeovers");
@@ -43,6 +46,11 @@ pub(crate) fn numbered(eid: Eid, number: u64) -> String {
 /// What the keys of everything of one card begin with.
 pub(crate) fn of_card(eid: Eid) -> String {
     format!("{eid}/")
+}
+
+/// The key of what an operator has said of a card to come.
+pub(crate) fn prepared_key(eid: Eid, operator: &Oid) -> String {
+    format!("{eid}/{operator}")
 }
 
 /// A key in a record: hexadecimal there, redacted everywhere else.
@@ -95,6 +103,11 @@ pub struct Card {
     pub abandoned: Option<Aid>,
     /// Who has the card to itself for a while.
     pub held: Option<Held>,
+    /// By when each profile that is being downloaded is to be complete.
+    #[serde(default)]
+    pub downloads: BTreeMap<Iccid, Timestamp>,
+    /// For which ISD-P an SM-DP establishes keys, in a chain of scripts that is not over.
+    pub personalised: Option<Aid>,
     /// The SM-SR with which the card has made a key set: it may have the card already.
     pub handed_to: Option<Oid>,
     /// The SM-SR that had the card before.
@@ -162,6 +175,8 @@ impl Card {
             last_notification: None,
             abandoned: None,
             held: None,
+            downloads: BTreeMap::new(),
+            personalised: None,
             handed_to: None,
             taken_from: None,
             next_operation: 1,
@@ -184,6 +199,12 @@ impl Card {
     pub fn scp81(&self) -> Option<&KeySet> {
         let scp81 = |set: &&KeySet| matches!(set.keys, Keys::Scp81 { .. });
         self.keys.iter().filter(scp81).max_by_key(|set| set.version)
+    }
+
+    /// Whether its ISD-R has a key set of this version, used here or not.
+    pub(crate) fn has_key_set(&self, version: u8) -> bool {
+        let described = self.eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset).map(|set| set.version);
+        self.keys.iter().map(|set| set.version).chain(described).any(|taken| taken == version)
     }
 
     /// The profile with this ICCID.
@@ -217,17 +238,53 @@ impl Card {
         if self.emergency == Some(iccid) {
             self.emergency = None;
         }
+        self.downloads.remove(&iccid);
         let profile = self.eis.profile_info.remove(at);
         let free = &mut self.eis.available_memory_for_profiles;
         *free = free.saturating_add(profile.allocated_memory);
         Some(profile)
     }
 
-    /// Makes it found by the numbers under which it is reached. To be called when one of them has changed.
-    pub(crate) fn keep_addresses(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
-        for profile in &self.eis.profile_info {
-            if let Some(msisdn) = &profile.subscription_address.msisdn {
-                tx.put(&ADDRESSES, msisdn.as_str(), &self.eid())?;
+    /// The numbers under which it is reached.
+    fn addresses(&self) -> impl Iterator<Item = (&Msisdn, &ProfileInfo)> {
+        let profiles = self.eis.profile_info.iter();
+        profiles.filter_map(|profile| Some((profile.subscription_address.msisdn.as_ref()?, profile)))
+    }
+
+    /// That its numbers are nobody else's: by its number a card is known that says something, so who took another's would
+    /// silence that card. Two profiles of one operator on one card may have the same, one after the other.
+    pub(crate) async fn check_addresses(&self, tx: &mut Tx<'_>) -> Decision<()> {
+        for (number, profile) in self.addresses() {
+            let in_use = |why: &str| Err(Status::SubscriptionAddressInUse.because(why).about(number).into());
+            let others =
+                |other: (&Msisdn, &ProfileInfo)| other.0 == number && other.1.mno_id != profile.mno_id;
+            if self.addresses().any(others) {
+                return in_use("another operator's profile on the card has this MSISDN");
+            }
+            if self.is_anothers(tx, number).await? {
+                return in_use(
+                    "a profile on another card has this MSISDN; it must be given another, or deleted, first",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether another card is reached under this number.
+    async fn is_anothers(&self, tx: &mut Tx<'_>, number: &Msisdn) -> Result<bool, Fault> {
+        let Some(eid) = tx.get(&ADDRESSES, number.as_str()).await?.filter(|eid| *eid != self.eid()) else {
+            return Ok(false);
+        };
+        let other = tx.get(&CARDS, &eid.to_string()).await?;
+        Ok(other.is_some_and(|other| other.has_address(number.as_str())))
+    }
+
+    /// Makes it found by the numbers under which it is reached. To be called when one of them has changed, after
+    /// [`check_addresses`](Self::check_addresses); one that is another card's stays with that.
+    pub(crate) async fn keep_addresses(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        for (number, _) in self.addresses() {
+            if !self.is_anothers(tx, number).await? {
+                tx.put(&ADDRESSES, number.as_str(), &self.eid())?;
             }
         }
         Ok(())
@@ -235,10 +292,7 @@ impl Card {
 
     /// Whether it is reached under this number when one of its profiles is enabled.
     pub(crate) fn has_address(&self, digits: &str) -> bool {
-        let of = |profile: &ProfileInfo| {
-            profile.subscription_address.msisdn.as_ref().is_some_and(|msisdn| msisdn.as_str() == digits)
-        };
-        self.eis.profile_info.iter().any(of)
+        self.addresses().any(|(number, _)| number.as_str() == digits)
     }
 
     /// Writes it. The only way to write a card.
@@ -256,8 +310,11 @@ pub struct TakenNotification {
     pub kind: NotificationType,
     /// Whether it was confirmed. One that was not is not confirmed when it comes again either.
     pub confirmed: bool,
-    /// The profile that was disabled with it, to which POL2 may apply once the card has taken the confirmation.
+    /// The profile that was disabled with it, to which POL2 may apply once the change is certain.
     pub left: Option<Iccid>,
+    /// Whether the owners of the profiles do not know of the change yet, because it was not certain.
+    #[serde(default)]
+    pub untold: bool,
 }
 
 /// Somebody with whom this SM-SR speaks.
@@ -330,6 +387,13 @@ pub enum Deadline {
         /// In this ISD-P; another one of the same ICCID is another download.
         isd_p: Aid,
     },
+    /// Something is done of our own accord that could not be done before.
+    Again {
+        /// The card.
+        eid: Eid,
+        /// What.
+        function: Function,
+    },
     /// Having a card to oneself.
     Held(Eid),
     /// Waiting for a card that another SM-SR was to hand over.
@@ -343,6 +407,10 @@ pub(crate) fn deadline_key(at: Timestamp, deadline: &Deadline) -> String {
     let what = match deadline {
         Deadline::Operation { eid, number } => format!("{eid}/operation/{number:012}"),
         Deadline::Download { eid, iccid, isd_p } => format!("{eid}/download/{iccid}/{isd_p}"),
+        Deadline::Again { eid, function } => {
+            let iccid = function.iccid().map(|iccid| iccid.to_string()).unwrap_or_default();
+            format!("{eid}/again/{}/{iccid}", function.name())
+        }
         Deadline::Held(eid) => format!("{eid}/held"),
         Deadline::Prepared(eid) => format!("{eid}/prepared"),
         Deadline::Takeover(eid) => format!("{eid}/takeover"),

@@ -103,6 +103,8 @@ impl Procedures for Core {
     fn card<'a>(&'a self, tx: &'a mut Tx<'_>, eid: Eid) -> BoxFuture<'a, Result<Option<CardAccess>, Fault>> {
         Box::pin(async move {
             let card = tx.get(&CARDS, &eid.to_string()).await?;
+            // One that may be another SM-SR's is neither spoken to nor heard here.
+            let card = card.filter(|card| card.handed_to.is_none());
             card.map(|card| access(&card)).transpose()
         })
     }

@@ -169,6 +169,8 @@ statuses! {
     ProfileTypeMissing = "8.2.5" / "2.3",
     /// The subscription address is not one.
     SubscriptionAddressInvalid = "8.2.6" / "2.1",
+    /// Another profile has the subscription address.
+    SubscriptionAddressInUse = "8.2.6" / "3.3",
     /// The connectivity parameters are none (low).
     ConnectivityParametersInvalid = "8.2.7" / "2.1",
     /// The ISD-P is not known.

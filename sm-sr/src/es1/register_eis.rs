@@ -3,14 +3,11 @@
 //! The EUM must be the one that has signed; the values of the keys come under the key that it has agreed with this SM-SR
 //! (AES-128, ECB; from one source).
 
-use rsp::{
-    ids::{Aid, Oid},
-    sgp02::{
-        BaseResponse,
-        eis::{Eis, Keyset, KeysetType, ProfileState},
-        es1,
-        status::{Refusal, Status},
-    },
+use rsp::sgp02::{
+    BaseResponse,
+    eis::{Eis, Keyset, KeysetType},
+    es1,
+    status::{Refusal, Status},
 };
 use rsp_server::soap::{Answer, Call, Decision};
 
@@ -39,7 +36,7 @@ pub(crate) async fn execute(
         return Err(Status::EidInUse.because("the card is registered already").about(eid).into());
     }
     check_eis::check(context, eis)?;
-    check_contents(eis, &context.config.id)?;
+    check_eis::check_contents(eis, &context.config.id)?;
     let transport = match context.peer(&call.caller).await?.map(|peer| peer.role) {
         Some(PeerRole::Eum { transport_key }) => transport_key,
         _ => None,
@@ -49,40 +46,10 @@ pub(crate) async fn execute(
     eis.isd_r = eis.isd_r.map(rsp::sgp02::eis::SecurityDomain::without_key_values);
     eis.audit_trail = None;
     let card = Card { keys, ..Card::new(eis) };
-    card.keep_addresses(context.tx)?;
+    card.check_addresses(context.tx).await?;
+    card.keep_addresses(context.tx).await?;
     card.keep(context.tx)?;
     Ok(Answer::Now(es1::RegisterEisResponse { base: BaseResponse::default() }))
-}
-
-/// What an EIS must say for a card to be managed by it.
-fn check_contents(eis: &Eis, own: &Oid) -> Result<(), Refusal> {
-    let invalid = |why: &str| Err(Status::EisInvalid.because(why).about(eis.eum_signed_info.eid));
-    if eis.smsr_id != *own {
-        return Err(Status::SmsrRefused
-            .because("by the EIS another SM-SR manages the card")
-            .about(&eis.smsr_id));
-    }
-    match &eis.isd_r {
-        None => return invalid("the EIS has no ISD-R"),
-        Some(isd_r) if isd_r.aid.0 != Aid::ISD_R => return invalid("the ISD-R has another AID"),
-        Some(_) => {}
-    }
-    let profiles = &eis.profile_info;
-    if profiles.iter().filter(|profile| profile.state == ProfileState::Enabled).count() > 1 {
-        return invalid("more than one profile is enabled");
-    }
-    if profiles.iter().filter(|profile| profile.fallback_attribute).count() > 1 {
-        return invalid("more than one profile has the fall-back attribute");
-    }
-    for (position, profile) in profiles.iter().enumerate() {
-        let again = |other: &rsp::sgp02::eis::ProfileInfo| {
-            other.iccid == profile.iccid || other.isd_p_aid == profile.isd_p_aid
-        };
-        if profiles.iter().skip(position.saturating_add(1)).any(again) {
-            return invalid("two profiles have the same ICCID or the same ISD-P");
-        }
-    }
-    Ok(())
 }
 
 /// The key sets by which the ISD-R is reached.

@@ -18,6 +18,7 @@ pub(crate) async fn execute(
             .about(request.eid)
             .into());
     }
+    procedures::check::not_handed_over(context, request.eid).await?;
     card.eis.additional_properties = Some(request.additional_properties.clone());
     card.keep(context.tx)?;
     Ok(Answer::Now(es1::UpdateEisAdditionalPropertiesResponse { base: BaseResponse::default() }))

@@ -27,7 +27,8 @@ pub(crate) async fn profile_download_completed(
         profile.subscription_address = request.subscription_address.clone().unwrap_or_default();
         profile.pol2 = request.pol2.clone().unwrap_or_default();
     }
-    card.keep_addresses(context.tx)?;
+    card.check_addresses(context.tx).await?;
+    card.keep_addresses(context.tx).await?;
     card.keep(context.tx)?;
     if let Some(profile) = card.profile(request.iccid) {
         let asker = Some(super::by(call));

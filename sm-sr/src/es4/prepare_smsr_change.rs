@@ -1,5 +1,6 @@
 //! ES4.PrepareSMSRChange, to the SM-SR that gets the card: SGP.02 sections 3.8 and 5.5. Whether it is ready; from then on it
-//! waits for the other one.
+//! waits for the other one. Nothing is known of the card here, so any operator may say so, and none stands in another's
+//! way; whether it has a profile on the card is seen when the card's EIS comes.
 
 use rsp::sgp02::{BaseResponse, es4, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
@@ -7,7 +8,7 @@ use rsp_server::soap::{Answer, Call, Decision};
 use crate::{
     asked,
     context::Context,
-    records::{Deadline, PREPARED, PeerRole, Prepared},
+    records::{Deadline, PREPARED, PeerRole, Prepared, prepared_key},
 };
 
 pub(crate) async fn prepare_smsr_change(
@@ -24,18 +25,9 @@ pub(crate) async fn prepare_smsr_change(
     if !peer.is_some_and(|peer| matches!(peer.role, PeerRole::SmSr) && peer.endpoint.is_some()) {
         return Err(Status::SmsrUnknown.because("this SM-SR is not known here").about(current).into());
     }
-    if let Some(prepared) = context.tx.get(&PREPARED, &eid.to_string()).await?
-        && prepared.until > context.now
-        && (&prepared.operator, &prepared.current) != (&call.caller, current)
-    {
-        return Err(Status::EuiccUnavailable
-            .because("this SM-SR waits for the card already, as another has asked")
-            .about(eid)
-            .into());
-    }
     let until = context.now.plus(context.config.prepared_time);
     let prepared = Prepared { operator: call.caller.clone(), current: current.clone(), until };
-    context.tx.put(&PREPARED, &eid.to_string(), &prepared)?;
+    context.tx.put(&PREPARED, &prepared_key(eid, &call.caller), &prepared)?;
     context.set_deadline(until, &Deadline::Prepared(eid))?;
     Ok(Answer::Now(es4::PrepareSmsrChangeResponse { base: BaseResponse::default() }))
 }

@@ -41,6 +41,9 @@ impl Context<'_, '_> {
                 pending.awaits = Awaits::Turn;
                 self.put(id, &pending)
             }
+            (What::Script, _, _) if repeated && pending.job.effect.is_confirmation() => {
+                self.end(id, &pending, JobOutcome::AnsweredAgain(response)).await
+            }
             (What::Script, _, _) => self.end(id, &pending, JobOutcome::Answered(response)).await,
             // A trigger is answered by a session.
             (What::Audit | What::Trigger, _, _) => Ok(()),

@@ -125,6 +125,9 @@ pub struct JobId {
 pub enum JobOutcome {
     /// The card ran the script and said this.
     Answered(ScriptResponse),
+    /// The card said this to the repetition of a notification's confirmation: an answer to the first may have been lost, and
+    /// nothing can be seen of it afterwards.
+    AnsweredAgain(ScriptResponse),
     /// The card's answer was lost and the command repeated; what it did can be seen in this answer to an audit.
     FoundDone(ScriptResponse),
     /// The card did not run the script.

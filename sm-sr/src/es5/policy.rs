@@ -149,6 +149,11 @@ impl Effect {
             | Self::Data => None,
         }
     }
+
+    /// Whether the answer names what the card has done besides, which it does not do twice.
+    pub(super) const fn is_confirmation(&self) -> bool {
+        matches!(self, Self::ConfirmNotification(_))
+    }
 }
 
 /// The bearer for a job that takes this many short messages.

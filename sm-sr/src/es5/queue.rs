@@ -124,7 +124,7 @@ impl Context<'_, '_> {
     ) -> Result<(), Fault> {
         remove(self.tx, id, pending);
         let (told, note) = match &outcome {
-            JobOutcome::Answered(_) => (Outcome::Done, String::new()),
+            JobOutcome::Answered(_) | JobOutcome::AnsweredAgain(_) => (Outcome::Done, String::new()),
             JobOutcome::FoundDone(_) => {
                 (Outcome::Done, "its answer was lost; an audit shows that it is done".into())
             }

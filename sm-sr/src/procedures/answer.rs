@@ -78,6 +78,11 @@ impl Outcome {
         matches!(status, ExecutionStatus::ExecutedSuccess | ExecutionStatus::ExecutedWithWarning)
     }
 
+    /// Whether it was refused for this reason.
+    pub(crate) fn is_refused(&self, status: Status) -> bool {
+        matches!(&self.ended, Ended::Failed(refusal) if refusal.status == status)
+    }
+
     pub(crate) fn status(&self) -> FunctionExecutionStatus {
         self.base().function_execution_status
     }
@@ -102,9 +107,10 @@ pub(crate) fn undelivered(outcome: JobOutcome) -> Refusal {
     match outcome {
         JobOutcome::NotDelivered(why) => Status::EuiccInaccessible.because(why),
         JobOutcome::Refused(refusal) => Status::IsdRExecutionError.because(refusal.to_string()),
-        JobOutcome::Expired | JobOutcome::Answered(_) | JobOutcome::FoundDone(_) => {
-            Status::EuiccNoResponse.because("the card did not answer")
-        }
+        JobOutcome::Expired
+        | JobOutcome::Answered(_)
+        | JobOutcome::AnsweredAgain(_)
+        | JobOutcome::FoundDone(_) => Status::EuiccNoResponse.because("the card did not answer"),
     }
 }
 

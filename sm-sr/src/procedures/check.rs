@@ -1,7 +1,7 @@
 //! What is asked of a profile before the card is.
 
 use rsp::{
-    ids::{Eid, Iccid},
+    ids::{Eid, Iccid, Oid},
     sgp02::{
         eis::{ProfileInfo, ProfileState},
         status::{Refusal, Status},
@@ -9,7 +9,7 @@ use rsp::{
 };
 use rsp_server::soap::Decision;
 
-use super::{Interface, Operation, Step, queue};
+use super::{Function, Interface, Operation, Step, queue};
 use crate::{context::Context, records::Card, router::By};
 
 /// A card that is managed here.
@@ -24,8 +24,29 @@ pub(crate) async fn managed(context: &mut Context<'_, '_>, eid: Eid) -> Decision
 pub(crate) async fn not_handed_over(context: &mut Context<'_, '_>, eid: Eid) -> Decision<()> {
     match queue::under_way(context, eid).await? {
         Some(Operation { step: Step::HandingOver(_), .. }) => Err(handed_over().into()),
-        _ => Ok(()),
+        _ => match context.card(eid).await?.and_then(|card| card.handed_to) {
+            Some(target) => Err(may_be_gone(&target).into()),
+            None => Ok(()),
+        },
     }
+}
+
+/// That the card has made a key set with no other SM-SR: one that has may have the card, and this one leaves it alone until
+/// the other says otherwise. It is asked by handing the card over to it again.
+pub(super) fn is_ours(card: &Card, function: &Function) -> Result<(), Refusal> {
+    match (&card.handed_to, function) {
+        (None, _) => Ok(()),
+        (Some(target), Function::SmsrChange(again)) if target == again => Ok(()),
+        (Some(target), _) => Err(may_be_gone(target)),
+    }
+}
+
+fn may_be_gone(target: &Oid) -> Refusal {
+    Status::FunctionUnavailable
+        .because(
+            "another SM-SR may have the card by now; SMSRChange to the same one finds out whether it has",
+        )
+        .about(target)
 }
 
 pub(super) fn handed_over() -> Refusal {

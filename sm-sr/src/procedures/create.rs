@@ -21,7 +21,7 @@ use super::{
     answer::{self, Outcome},
     card_status::{Answers, Command},
     one,
-    queue::submit,
+    queue::submit_own,
 };
 use crate::{
     context::Context,
@@ -72,6 +72,7 @@ pub(super) fn start(
     let until = context.now.plus(context.config.download_time);
     let deadline = Deadline::Download { eid: operation.eid, iccid: *iccid, isd_p: isd_p.clone() };
     context.set_deadline(until, &deadline)?;
+    card.downloads.insert(*iccid, until);
     let signed = &card.eis.eum_signed_info;
     let script = one(es5::create_isd_p(
         &signed.isd_p_loadfile_aid,
@@ -122,9 +123,10 @@ pub(super) async fn given_up(
     let Some(card) = context.card(eid).await? else { return Ok(()) };
     let is_empty =
         |profile: &ProfileInfo| profile.isd_p_aid == *isd_p && profile.state == ProfileState::Created;
-    if !card.profile(iccid).is_some_and(is_empty) {
+    // A deleted profile may be downloaded anew, and into the same ISD-P: the time for that is another.
+    let is_over = card.downloads.get(&iccid).is_none_or(|until| *until <= context.now);
+    if !card.profile(iccid).is_some_and(is_empty) || !is_over {
         return Ok(());
     }
-    let until = context.now.plus(context.config.own_function_time);
-    submit(context, eid, Function::CleanUp(iccid), None, until).await
+    submit_own(context, eid, Function::CleanUp(iccid)).await
 }

@@ -10,17 +10,19 @@ use rsp::{
         es5::{self, CardResources, IsdPStatus},
         status::{Refusal, Status},
     },
-    time::Timestamp,
 };
 use rsp_server::soap::No;
+use world::Fault;
 
 use super::{
     Asker, Interface, Operation, Started, ToCard,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check,
+    news::Known,
 };
 use crate::{
+    context::Context,
     es5::Effect,
     records::Card,
     visibility::{self, Showing},
@@ -29,7 +31,11 @@ use crate::{
 /// How many ISD-Ps a card tells of in one answer at the least: their statuses have some 40 octets, an answer 255.
 const IN_ONE_ANSWER: usize = 5;
 
-/// Those of the asker that it names, or all of its own.
+/// How often a card is asked for more in one script: that is for 300 ISD-Ps, which no card has, and still goes by short
+/// messages.
+const MOST_QUESTIONS: usize = 64;
+
+/// Those of the asker that it names, or all of its own, of which there must be one.
 fn asked<'c>(
     card: &'c Card,
     operation: &Operation,
@@ -42,27 +48,53 @@ fn asked<'c>(
         Some(asker) => check::is_own(profile, asker.by()),
         None => true,
     };
-    Ok(card.eis.profile_info.iter().filter(own).collect())
+    let own: Vec<_> = card.eis.profile_info.iter().filter(own).collect();
+    if own.is_empty() && operation.asker.is_some() {
+        return Err(Status::EidNotAllowed
+            .because("only who has a profile on the card has it asked for its state")
+            .about(card.eid()));
+    }
+    Ok(own)
 }
 
 pub(super) fn start(card: &Card, operation: &Operation, iccids: &[Iccid]) -> Result<Started, No> {
     asked(card, operation, iccids)?;
-    // A card goes on telling only within the script, so there is a question for every answer that it may need.
-    let more = card.eis.profile_info.len() / IN_ONE_ANSWER;
-    let mut apdus = vec![es5::get_card_resources(), es5::get_status(None)];
-    apdus.extend(std::iter::repeat_with(es5::get_next_status).take(more));
-    Ok(Started::AtCard(ToCard::isd_r(Script::of_apdus(apdus), Effect::Audit)))
+    Ok(Started::AtCard(question(card.eis.profile_info.len() / IN_ONE_ANSWER)))
 }
 
-/// What the card says goes into the EIS.
-pub(super) fn answered(card: &mut Card, now: Timestamp, response: &ScriptResponse) -> Outcome {
-    match taken(card, &Answers::of(response)) {
-        Ok(()) => {
-            card.eis.last_audit_date = Some(now);
-            Outcome::done()
-        }
-        Err(refusal) => Outcome::refused(refusal).with_data(answer::octets_of(response)),
+/// A card goes on telling only within the script, so there is a question for every answer that it may need.
+fn question(more: usize) -> ToCard {
+    let mut apdus = vec![es5::get_card_resources(), es5::get_status(None)];
+    apdus.extend(std::iter::repeat_with(es5::get_next_status).take(more));
+    ToCard::isd_r(Script::of_apdus(apdus), Effect::Audit)
+}
+
+/// A card that had more to tell than it was asked for: it has more ISD-Ps than its EIS. Asked from the start again, with
+/// more questions than before.
+pub(super) fn once_more(response: &ScriptResponse) -> Option<ToCard> {
+    let answers = Answers::of(response);
+    let last = answers.commands.len().checked_sub(1)?;
+    let more = answers.commands.len().saturating_mul(2);
+    (last > 0 && answers.has_more(last) && more <= MOST_QUESTIONS).then(|| question(more))
+}
+
+/// What the card says goes into the EIS, and its owners learn what they did not know.
+pub(super) async fn answered(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+    response: &ScriptResponse,
+) -> Result<Outcome, Fault> {
+    let known = Known::of(card);
+    if let Err(refusal) = taken(card, &Answers::of(response)) {
+        return Ok(Outcome::refused(refusal).with_data(answer::octets_of(response)));
     }
+    card.eis.last_audit_date = Some(context.now);
+    if let Some(last) = &mut card.last_notification {
+        last.untold = false;
+    }
+    known.tell(context, card, Some(operation)).await?;
+    Ok(Outcome::done())
 }
 
 fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
@@ -76,6 +108,18 @@ fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
         if !answers.has_more(position) {
             break;
         }
+    }
+    if told.is_empty() {
+        return Err(
+            Status::IsdRExecutionError.because("the card says that it has no ISD-P, over the network of one")
+        );
+    }
+    // Deleted by POL1, or never made.
+    let is_gone = |profile: &&ProfileInfo| !told.iter().any(|isd_p| isd_p.aid == profile.isd_p_aid);
+    let gone: Vec<Iccid> =
+        card.eis.profile_info.iter().filter(is_gone).map(|profile| profile.iccid).collect();
+    for iccid in gone {
+        let _ = card.remove(iccid);
     }
     card.eis.available_memory_for_profiles = resources.free_non_volatile;
     for isd_p in told {

@@ -96,7 +96,8 @@ pub(super) async fn start(
     };
     let continuation = Continuation::Handover { eid: operation.eid, number: operation.number };
     outward::ask::<es7::HandoverEuicc>(context, &target, request, &continuation, operation.expires).await?;
-    Ok(Started::Step(Step::HandingOver(HandingOver { target: target.id, jobs: 0, awaits: Awaits::Target })))
+    let handing_over = HandingOver { target: target.id, jobs: 0, awaits: Awaits::Target };
+    Ok(Started::Step(Step::HandingOver(Box::new(handing_over))))
 }
 
 /// The SM-SR that gets the card must be known, reachable, and another one.
@@ -117,7 +118,7 @@ async fn handed_to(
     context: &mut Context<'_, '_>,
     eid: Eid,
     caller: &Oid,
-) -> Result<(Card, Operation, HandingOver), No> {
+) -> Result<(Card, Operation, Box<HandingOver>), No> {
     let Some(card) = context.card(eid).await? else {
         return Err(Status::EidUnknown.because("this SM-SR manages no such card").about(eid).into());
     };
@@ -164,8 +165,8 @@ pub(crate) async fn create_key_set(
     ticket: Ticket,
     request: &es7::CreateAdditionalKeySetRequest,
 ) -> Result<(), No> {
-    let (_, mut operation, mut handing_over) = handed_to(context, request.eid, caller).await?;
-    let script = one(establishment(request)?).chained(Chaining::Last);
+    let (card, mut operation, mut handing_over) = handed_to(context, request.eid, caller).await?;
+    let script = one(establishment(&card, request)?).chained(Chaining::Last);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
     handing_over.awaits = Awaits::Receipt { ticket, at_card };
     operation.step = Step::HandingOver(handing_over);
@@ -265,9 +266,17 @@ pub(crate) async fn resumed(
     let Some(mut card) = context.card(eid).await? else { return Ok(()) };
     let Step::HandingOver(handing_over) = &operation.step else { return Ok(()) };
     match answer {
-        Ok(response) if response.base.is_done() => {
+        Ok(response) if response.base.is_done() && card.handed_to.as_ref() == Some(&handing_over.target) => {
             let status = response.base.function_execution_status;
             return gone(context, &card, Some((operation, Outcome::as_told(status)))).await;
+        }
+        // Without a receipt there are no keys by which it could have the card.
+        Ok(response) if response.base.is_done() => {
+            abandon(context, handing_over).await?;
+            let refusal = Status::SmsrExecutionError
+                .because("the other SM-SR claims the card, but the card has made no key set with it")
+                .about(&handing_over.target);
+            end(context, card, operation, Outcome::refused(refusal)).await?;
         }
         Ok(response) => {
             abandon(context, handing_over).await?;
@@ -342,11 +351,17 @@ pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &Handin
 }
 
 /// The second STORE DATA of the key establishment, from what the other SM-SR has signed.
-fn establishment(request: &es7::CreateAdditionalKeySetRequest) -> Result<Vec<u8>, Refusal> {
+fn establishment(card: &Card, request: &es7::CreateAdditionalKeySetRequest) -> Result<Vec<u8>, Refusal> {
     let bad = |why: String| Status::FormatInvalid.because(why);
     let version = request.key_version_number;
     if !SCP80_VERSIONS.contains(&version) {
         return Err(bad(format!("KeyVersionNumber {version} is none of SCP80")));
+    }
+    // The scenario parameter may ask the card to let an existing one go: not one by which this SM-SR reaches the card.
+    if card.has_key_set(version) {
+        return Err(bad(format!(
+            "key set {version} of the ISD-R is in use; choose a KeyVersionNumber that is not in the EIS"
+        )));
     }
     if request.ecc_key_length != es7::EccKeyLength::Ecc256 {
         return Err(bad(format!("keys of {} are not known here", request.ecc_key_length)));

@@ -15,7 +15,9 @@ mod create;
 mod delete;
 mod euicc_audit;
 pub mod handover;
+mod news;
 mod notification;
+mod personalisation;
 mod queue;
 mod send_data;
 mod switch;
@@ -194,7 +196,7 @@ pub enum Step {
     /// The card changes its profile.
     Switching(Switching),
     /// The card is being handed over to another SM-SR.
-    HandingOver(handover::HandingOver),
+    HandingOver(Box<handover::HandingOver>),
 }
 
 /// A job at the card.
@@ -297,6 +299,20 @@ impl Function {
             | Self::SetFallBackAttribute(iccid)
             | Self::SetEmergencyProfileAttribute(iccid) => Some(*iccid),
             Self::SendData { .. } | Self::AuditEis(_) | Self::SmsrChange(_) => None,
+        }
+    }
+
+    /// Whether it is done of our own accord, and so again when it has failed. Whoever asks for a master delete sees how it
+    /// ends.
+    fn is_own(&self) -> bool {
+        matches!(self, Self::AutoDelete(_) | Self::CleanUp(_) | Self::AuditEis(_))
+    }
+
+    /// The profile whose ISD-P is there, perhaps, when the card has not answered.
+    fn may_have_made(&self) -> Option<Iccid> {
+        match self {
+            Self::CreateIsdP { iccid, .. } => Some(*iccid),
+            _ => None,
         }
     }
 

@@ -17,17 +17,18 @@ use world::Fault;
 use super::{
     Function, Purpose,
     card_status::{Answers, Command},
-    isd_r, one,
-    queue::{self, advance, submit, under_way},
+    isd_r,
+    news::{self, Known},
+    one,
+    queue::{self, advance, submit_own, under_way},
     switch::{self, Told},
 };
 use crate::{
     audit,
     context::Context,
     es5::{self as bearer, Bearer, Effect, Job, JobOutcome},
-    notifications::{self, News},
     policy,
-    records::{Card, TakenNotification},
+    records::{Card, Deadline, TakenNotification},
 };
 
 /// The card has told something.
@@ -57,13 +58,16 @@ pub(crate) async fn notified(
         kind: notification.kind,
         confirmed,
         left: None,
+        untold: false,
     };
     if !confirmed {
         card.last_notification = Some(taken);
         return card.keep(context.tx);
     }
-    let changes = changed(&mut card, &notification.isd_p);
-    taken.left = changes.left(notification.kind);
+    let known = Known::of(&card);
+    let left = changed(&mut card, &notification.isd_p);
+    // Not after a fall-back or a roll-back.
+    taken.left = left.filter(|_| notification.kind == NotificationType::ProfileChangeSucceeded);
     card.last_notification = Some(taken);
     card.keep(context.tx)?;
     let told = match under_way(context, eid).await? {
@@ -80,10 +84,15 @@ pub(crate) async fn notified(
         }
         None => Told::Nothing,
     };
-    // While a function waits for the confirmation, the change is not yet certain; it is told when the function ends.
-    // After a roll-back nothing has changed, as far as others know.
-    if told != Told::Confirming && notification.kind != NotificationType::ProfileChangeFailed {
-        changes.tell(context, eid).await?;
+    // While a function waits for the confirmation, the change is not yet certain; it is told when it is. After a roll-back
+    // nothing has changed, as far as others know.
+    if told == Told::Confirming {
+        if let Some(last) = &mut card.last_notification {
+            last.untold = true;
+        }
+        card.keep(context.tx)?;
+    } else {
+        known.tell(context, &card, None).await?;
     }
     confirm(context, &card, notification.sequence_number, via).await?;
     if told == Told::Ended { advance(context, eid).await } else { Ok(()) }
@@ -102,51 +111,22 @@ fn is_abandoned(card: &mut Card, notification: &DefaultNotification) -> bool {
     }
 }
 
-/// Which profiles have changed their state.
-#[derive(Clone, Debug, Default)]
-struct Changes {
-    disabled: Option<ProfileInfo>,
-    enabled: Option<ProfileInfo>,
-}
-
-/// Writes into the EIS that the profile in this ISD-P is the enabled one.
-fn changed(card: &mut Card, enabled: &Aid) -> Changes {
-    let mut changes = Changes::default();
+/// Writes into the EIS that the profile in this ISD-P is the enabled one. The one that was.
+fn changed(card: &mut Card, enabled: &Aid) -> Option<Iccid> {
     if card.profile_in(enabled).is_none() {
         tracing::warn!(eid = %card.eid(), %enabled, "the card has enabled an ISD-P that is not in its EIS");
-        return changes;
+        return None;
     }
+    let mut left = None;
     for profile in &mut card.eis.profile_info {
         if profile.isd_p_aid == *enabled {
-            if profile.state != ProfileState::Enabled {
-                profile.state = ProfileState::Enabled;
-                changes.enabled = Some(profile.clone());
-            }
+            profile.state = ProfileState::Enabled;
         } else if profile.state == ProfileState::Enabled {
             profile.state = ProfileState::Disabled;
-            changes.disabled = Some(profile.clone());
+            left = Some(profile.iccid);
         }
     }
-    changes
-}
-
-impl Changes {
-    /// The profile to which POL2 may apply once the card has been confirmed; not after a fall-back or a roll-back.
-    fn left(&self, kind: NotificationType) -> Option<Iccid> {
-        match kind {
-            NotificationType::ProfileChangeSucceeded => self.disabled.as_ref().map(|profile| profile.iccid),
-            _ => None,
-        }
-    }
-
-    async fn tell(&self, context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
-        for (profile, news) in [(&self.disabled, News::Disabled), (&self.enabled, News::Enabled)] {
-            if let Some(profile) = profile {
-                notifications::tell_owner(context, eid, profile, news, None).await?;
-            }
-        }
-        Ok(())
-    }
+    left
 }
 
 async fn confirm(
@@ -172,48 +152,95 @@ async fn confirm(
 
 /// The card has answered a confirmation, or has not.
 ///
-/// Without an answer nothing is known: the card goes back and says so, or it has heard and will not say more.
+/// If it has not taken it, nothing is known: the card goes back and says so, or it has heard an earlier one and will not
+/// say more.
 pub(super) async fn confirmed(
     context: &mut Context<'_, '_>,
     eid: Eid,
     sequence: u16,
     outcome: JobOutcome,
 ) -> Result<(), Fault> {
-    let JobOutcome::Answered(response) = outcome else { return Ok(()) };
     let Some(mut card) = context.card(eid).await? else { return Ok(()) };
-    let deleted = deleted_by_pol1(&mut card, &response);
-    let left = match &mut card.last_notification {
-        Some(taken) if taken.sequence == sequence => taken.left.take(),
-        _ => None,
+    let is_again = matches!(outcome, JobOutcome::AnsweredAgain(_));
+    let response = match outcome {
+        JobOutcome::Answered(response) | JobOutcome::AnsweredAgain(response) => response,
+        _ => return find_out(context, &card, sequence).await,
     };
+    if let Err(refusal) = Answers::of(&response).only(Command::Confirm) {
+        tracing::warn!(%eid, %refusal, "the card has not taken a confirmation");
+        return find_out(context, &card, sequence).await;
+    }
+    let known = Known::of(&card);
+    delete_by_pol1(&mut card, &response);
+    let is_last = card.last_notification.as_ref().is_some_and(|last| last.sequence == sequence);
+    let left = if is_last { news::settle(&mut card) } else { None };
     card.keep(context.tx)?;
-    for profile in &deleted {
-        notifications::tell_owner(context, eid, profile, News::Deleted, None).await?;
+    let operation = under_way(context, eid).await?.filter(|operation| switch::waits_for(operation, sequence));
+    known.tell(context, &card, operation.as_ref()).await?;
+    if let Some(operation) = operation {
+        switch::confirmed(context, card, operation).await?;
     }
-    if let Some(operation) = under_way(context, eid).await? {
-        switch::confirmed(context, card, operation, sequence).await?;
-    }
-    let Some(card) = context.card(eid).await? else { return Ok(()) };
-    let deletes_itself = |profile: &&ProfileInfo| policy::deletes_itself(&profile.pol2);
-    if let Some(profile) = left.and_then(|iccid| card.profile(iccid)).filter(deletes_itself) {
-        let until = context.now.plus(context.config.own_function_time);
-        submit(context, eid, Function::AutoDelete(profile.iccid), None, until).await?;
+    let deleted_by_pol2 = leave(context, eid, left).await?;
+    if let Some(left) = left
+        && is_again
+        && !deleted_by_pol2
+        && context.card(eid).await?.is_some_and(|card| card.profile(left).is_some())
+    {
+        // Had POL1 deleted the profile, the first answer would have said so, and that is lost.
+        submit_own(context, eid, Function::AuditEis(Vec::new())).await?;
     }
     queue::advance(context, eid).await
 }
 
-/// The ISD-Ps that the card has deleted because their POL1 asks for it.
-fn deleted_by_pol1(card: &mut Card, response: &ScriptResponse) -> Vec<ProfileInfo> {
+/// A function that waits for the confirmation waits for the card's next word, until it ends; whether any other change
+/// holds is seen later.
+async fn find_out(context: &mut Context<'_, '_>, card: &Card, sequence: u16) -> Result<(), Fault> {
+    let last = card.last_notification.as_ref().filter(|last| last.sequence == sequence);
+    let is_open = last.is_some_and(|last| last.untold || last.left.is_some());
+    let is_waited_for = under_way(context, card.eid())
+        .await?
+        .is_some_and(|operation| switch::waits_for(&operation, sequence));
+    if is_open && !is_waited_for { find_out_later(context, card.eid()) } else { Ok(()) }
+}
+
+/// When a card that has not been confirmed has gone back, it can be seen whether the change holds that it has told, and what
+/// POL1 has deleted after it.
+pub(super) fn find_out_later(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
+    let at = context.now.plus(context.config.confirmation_time);
+    context.set_deadline(at, &Deadline::Again { eid, function: Function::AuditEis(Vec::new()) })
+}
+
+/// POL2 may have a profile deleted once it is certain that it was left; whether it does.
+pub(super) async fn leave(
+    context: &mut Context<'_, '_>,
+    eid: Eid,
+    left: Option<Iccid>,
+) -> Result<bool, Fault> {
+    let Some(card) = context.card(eid).await? else { return Ok(false) };
+    let deletes_itself = |profile: &&ProfileInfo| policy::deletes_itself(&profile.pol2);
+    match left.and_then(|iccid| card.profile(iccid)).filter(deletes_itself) {
+        Some(profile) => {
+            submit_own(context, eid, Function::AutoDelete(profile.iccid)).await?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
+
+/// Takes the ISD-Ps out that the card has deleted because their POL1 asks for it.
+fn delete_by_pol1(card: &mut Card, response: &ScriptResponse) {
     let answers = Answers::of(response);
-    let Ok(data) = answers.only(Command::Confirm) else { return Vec::new() };
+    let Ok(data) = answers.only(Command::Confirm) else { return };
     let deleted = match es5::deleted_isd_ps(data) {
         Ok(deleted) => deleted,
         Err(e) => {
             tracing::warn!(eid = %card.eid(), %e, "the card's answer to a confirmation cannot be read");
-            return Vec::new();
+            return;
         }
     };
     let iccids: Vec<Iccid> =
         deleted.iter().filter_map(|aid| card.profile_in(aid)).map(|profile| profile.iccid).collect();
-    iccids.into_iter().filter_map(|iccid| card.remove(iccid)).collect()
+    for iccid in iccids {
+        let _ = card.remove(iccid);
+    }
 }

@@ -1,7 +1,7 @@
 //! The queue of one card: who is next, and what ends a function.
 
 use rsp::{
-    ids::Eid,
+    ids::{Eid, Iccid},
     sgp02::status::{Refusal, Status},
     time::Timestamp,
 };
@@ -10,7 +10,7 @@ use world::Fault;
 
 use super::{
     Asker, AtCard, Function, Operation, Purpose, Started, Step, answer, answer::Outcome, attributes, check,
-    connectivity, create, delete, euicc_audit, handover, notification, send_data, switch, takeover,
+    connectivity, create, delete, euicc_audit, handover, news, notification, send_data, switch, takeover,
 };
 use crate::{
     audit::{self, Done},
@@ -39,7 +39,8 @@ pub(crate) async fn submit(
     operation.number = card.next_operation;
     card.next_operation = card.next_operation.saturating_add(1);
     let waiting: Vec<Operation> = operations(context, eid).await?;
-    if let Some(refusal) = cannot_wait(context, &waiting) {
+    if let Some(refusal) = cannot_wait(context, &operation, &waiting) {
+        try_again(context, &operation)?;
         return answer::answer(context, Some(&card), &operation, Outcome::refused(refusal)).await;
     }
     card.keep(context.tx)?;
@@ -48,12 +49,39 @@ pub(crate) async fn submit(
     advance(context, eid).await
 }
 
-/// While the card is handed over nobody else gets at it; and a queue has an end.
-fn cannot_wait(context: &Context<'_, '_>, waiting: &[Operation]) -> Option<Refusal> {
+/// Takes in something of our own accord. Once is enough.
+pub(crate) async fn submit_own(
+    context: &mut Context<'_, '_>,
+    eid: Eid,
+    function: Function,
+) -> Result<(), Fault> {
+    let waiting = operations(context, eid).await?;
+    let is_it = |operation: &Operation| operation.asker.is_none() && operation.function == function;
+    if waiting.iter().any(|operation| is_it(operation) && matches!(operation.step, Step::Waiting)) {
+        return Ok(());
+    }
+    let until = context.now.plus(context.config.own_function_time);
+    Box::pin(submit(context, eid, function, None, until)).await
+}
+
+/// What the SM-SR has to do and could not, it does later: nobody else would ask for it.
+fn try_again(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(), Fault> {
+    if operation.asker.is_some() || !operation.function.is_own() {
+        return Ok(());
+    }
+    let at = context.now.plus(context.config.own_function_again);
+    let again = Deadline::Again { eid: operation.eid, function: operation.function.clone() };
+    context.set_deadline(at, &again)
+}
+
+/// While the card is handed over nobody else gets at it; and a queue has an end, which what the SM-SR itself has to do does
+/// not count to: that is at most one for each profile.
+fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Operation]) -> Option<Refusal> {
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
         return Some(check::handed_over());
     }
-    (waiting.len() >= context.config.longest_queue).then(|| {
+    let is_full = waiting.len() >= context.config.longest_queue;
+    (is_full && operation.asker.is_some()).then(|| {
         Status::EuiccUnavailable.because(format!("{} functions wait for this card already", waiting.len()))
     })
 }
@@ -98,7 +126,12 @@ async fn begin(
     mut card: Card,
     mut operation: Operation,
 ) -> Result<bool, Fault> {
-    match start(context, &mut card, &operation).await {
+    let started = start(context, &mut card, &operation).await;
+    if !matches!(operation.function, Function::SendData { .. }) {
+        // Whatever else the card is told, it is not part of a chain of scripts for the ISD-R.
+        card.personalised = None;
+    }
+    match started {
         Ok(Started::AtCard(what)) => {
             let job = operation.send(context, 0, what).await?;
             operation.step = switch::first_step(&mut card, &operation.function, AtCard { job, part: 0 });
@@ -125,6 +158,7 @@ async fn begin(
 }
 
 async fn start(context: &mut Context<'_, '_>, card: &mut Card, operation: &Operation) -> Result<Started, No> {
+    check::is_ours(card, &operation.function)?;
     match &operation.function {
         Function::CreateIsdP { .. } => create::start(context, card, operation),
         Function::SendData { .. } => send_data::start(card, operation),
@@ -166,6 +200,10 @@ pub(crate) async fn end(
     hold(context, &mut card, &operation, &outcome)?;
     card.keep(context.tx)?;
     operation.forget(context);
+    // What the card's own rules forbid, they forbid tomorrow too.
+    if !outcome.is_success() && !outcome.is_refused(Status::Pol1Refused) {
+        try_again(context, &operation)?;
+    }
     answer::answer(context, Some(&card), &operation, outcome).await
 }
 
@@ -257,14 +295,23 @@ async fn answered(
         JobOutcome::FoundDone(response) => (response, true),
         JobOutcome::Expired => return expire(context, card, operation).await,
         other => {
+            card.personalised = None;
+            let (eid, uncertain) = match (&operation.function, &other) {
+                // The card has not run it.
+                (Function::CreateIsdP { iccid, .. }, JobOutcome::Refused(_)) => {
+                    create::undone(&mut card, *iccid);
+                    (operation.eid, None)
+                }
+                (function, _) => (operation.eid, function.may_have_made()),
+            };
             let refusal = answer::undelivered(other);
-            not_done(&mut card, &operation);
-            return end(context, card, operation, Outcome::refused(refusal)).await;
+            end(context, card, operation, Outcome::refused(refusal)).await?;
+            return clean_up(context, eid, uncertain).await;
         }
     };
     let outcome = match &operation.function {
         Function::CreateIsdP { iccid, .. } => create::answered(&mut card, *iccid, &response, found_done),
-        Function::SendData { .. } => send_data::answered(&response),
+        Function::SendData { .. } => send_data::answered(&mut card, &operation, &response),
         Function::UpdateConnectivityParameters { .. } => connectivity::answered(&response),
         Function::DeleteProfile(iccid)
         | Function::AutoDelete(iccid)
@@ -279,17 +326,31 @@ async fn answered(
         Function::SetEmergencyProfileAttribute(iccid) => {
             attributes::emergency_answered(context, &mut card, &operation, *iccid, &response).await?
         }
-        Function::AuditEis(_) => euicc_audit::answered(&mut card, context.now, &response),
+        Function::AuditEis(_) => match (&operation.step, euicc_audit::once_more(&response)) {
+            (Step::AtCard(AtCard { part, .. }), Some(what)) => {
+                let part = part.saturating_add(1);
+                let job = operation.send(context, part, what).await?;
+                let step = Step::AtCard(AtCard { job, part });
+                return Operation { step, ..operation }.keep(context);
+            }
+            _ => euicc_audit::answered(context, &mut card, &operation, &response).await?,
+        },
         // They are never in this step.
         Function::EnableProfile(_) | Function::DisableProfile(_) | Function::SmsrChange(_) => return Ok(()),
     };
-    end(context, card, operation, outcome).await
+    // An audit of our own comes when a change holds by now, or not any more.
+    let is_certain = operation.asker.is_none() && matches!(operation.function, Function::AuditEis(_));
+    let left = if is_certain && outcome.is_success() { news::settle(&mut card) } else { None };
+    let eid = operation.eid;
+    end(context, card, operation, outcome).await?;
+    notification::leave(context, eid, left).await.map(|_| ())
 }
 
-/// Takes back what was done to the EIS in expectation of the card's doing.
-fn not_done(card: &mut Card, operation: &Operation) {
-    if let Function::CreateIsdP { iccid, .. } = operation.function {
-        create::undone(card, iccid);
+/// Nobody knows whether the ISD-P of this profile is there; after this it is not. Until then its place in the EIS is taken.
+async fn clean_up(context: &mut Context<'_, '_>, eid: Eid, uncertain: Option<Iccid>) -> Result<(), Fault> {
+    match uncertain {
+        Some(iccid) => submit_own(context, eid, Function::CleanUp(iccid)).await,
+        None => Ok(()),
     }
 }
 
@@ -305,20 +366,16 @@ pub(super) async fn expire(
         Step::Switching(switching) => switch::abandon(context, &mut card, switching).await?,
         Step::HandingOver(handing_over) => handover::abandon(context, handing_over).await?,
     }
-    let uncertain = match operation.function {
-        Function::CreateIsdP { iccid, .. } if !matches!(operation.step, Step::Waiting) => Some(iccid),
-        _ => None,
-    };
+    card.personalised = None;
+    let is_waiting = matches!(operation.step, Step::Waiting);
+    let uncertain = operation.function.may_have_made().filter(|_| !is_waiting);
+    let is_unconfirmed = matches!(&operation.step, Step::Switching(switching) if switching.is_confirming());
     let eid = operation.eid;
     end(context, card, operation, Outcome::expired()).await?;
-    // Nobody knows whether the ISD-P is there; after this it is not.
-    match uncertain {
-        Some(iccid) => {
-            let until = context.now.plus(context.config.own_function_time);
-            Box::pin(submit(context, eid, Function::CleanUp(iccid), None, until)).await
-        }
-        None => Ok(()),
+    if is_unconfirmed {
+        notification::find_out_later(context, eid)?;
     }
+    clean_up(context, eid, uncertain).await
 }
 
 /// Something's time is over.
@@ -335,12 +392,14 @@ pub(crate) async fn run_deadline(context: &mut Context<'_, '_>, deadline: &Deadl
         Deadline::Download { eid, iccid, isd_p } => create::given_up(context, *eid, *iccid, isd_p).await,
         Deadline::Held(eid) => advance(context, *eid).await,
         Deadline::Prepared(eid) => {
-            let eid = eid.to_string();
-            if context.tx.get(&PREPARED, &eid).await?.is_some_and(|prepared| prepared.until <= context.now) {
-                context.tx.delete(&PREPARED, &eid);
+            for (key, prepared) in context.tx.list(&PREPARED, &of_card(*eid)).await? {
+                if prepared.until <= context.now {
+                    context.tx.delete(&PREPARED, &key);
+                }
             }
             Ok(())
         }
+        Deadline::Again { eid, function } => submit_own(context, *eid, function.clone()).await,
         Deadline::Takeover(eid) => takeover::expired(context, *eid).await,
     }
 }

@@ -5,7 +5,7 @@
 
 use rsp::{
     der::DecodeError,
-    ids::Aid,
+    ids::{Aid, Oid},
     ota::script::{Command, Script, ScriptResponse},
     sgp02::{
         eis::{ProfileInfo, ProfileState},
@@ -17,6 +17,7 @@ use rsp_server::soap::No;
 use super::{
     Function, Operation, Started, ToCard,
     answer::{self, Outcome},
+    personalisation,
 };
 use crate::{config::LONGEST_SCRIPT, es5::Effect, records::Card};
 
@@ -32,14 +33,18 @@ pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, No> {
     let script = script_of(data.as_slice())
         .map_err(|e| Status::FormatInvalid.because(format!("Data is no command script: {e}")))?;
     let caller = operation.asker_id();
-    let own = |profile: &&ProfileInfo| caller.is_some() && profile.smdp_id.as_ref() == caller;
-    let own: Vec<&ProfileInfo> = card.eis.profile_info.iter().filter(own).collect();
     if sd_aid.0 == Aid::ISD_R || sd_aid.0 == Aid::ECASD {
-        for_key_establishment(&own, sd_aid, &script)?;
-    } else if card.profile_in(sd_aid).is_none() {
-        return Err(Status::IsdPUnknown.because("the card has no such ISD-P").about(sd_aid).into());
-    } else if !own.iter().any(|profile| profile.isd_p_aid == *sd_aid) {
-        return Err(Status::IsdPNotAllowed.because("another SM-DP has made this ISD-P").about(sd_aid).into());
+        for_key_establishment(card, caller, sd_aid, &script)?;
+    } else {
+        let profile = card
+            .profile_in(sd_aid)
+            .ok_or_else(|| Status::IsdPUnknown.because("the card has no such ISD-P").about(sd_aid))?;
+        if caller.is_none() || profile.smdp_id.as_ref() != caller {
+            return Err(Status::IsdPNotAllowed
+                .because("another SM-DP has made this ISD-P")
+                .about(sd_aid)
+                .into());
+        }
     }
     Ok(Started::AtCard(ToCard {
         target: sd_aid.clone(),
@@ -54,39 +59,45 @@ pub(super) fn script_of(octets: &[u8]) -> Result<Script, DecodeError> {
     Script::parse(octets)
 }
 
-/// The commands of SGP.02 section 3.1.2 at the ISD-R, and reading at the ECASD; for a caller that has an empty ISD-P.
-fn for_key_establishment(own: &[&ProfileInfo], sd_aid: &Aid, script: &Script) -> Result<(), Refusal> {
-    let no = |why: &str| Err(Status::IsdPNotAllowed.because(why).about(sd_aid));
-    if !own.iter().any(|profile| profile.state == ProfileState::Created) {
-        return no("only an SM-DP whose ISD-P has no keys yet sends anything to this security domain");
+/// At the ISD-R the keys of an ISD-P that is still empty are established; at the ECASD there is only reading for that.
+fn for_key_establishment(
+    card: &Card,
+    caller: Option<&Oid>,
+    sd_aid: &Aid,
+    script: &Script,
+) -> Result<Option<Aid>, Refusal> {
+    let no = |why: &str| Status::IsdPNotAllowed.because(why).about(sd_aid);
+    if !card.eis.profile_info.iter().any(|profile| is_empty_and_of(profile, caller)) {
+        return Err(no("only an SM-DP whose ISD-P has no keys yet sends anything to this security domain"));
     }
-    for command in &script.commands {
-        let allowed = match command {
-            Command::Apdu(apdu) if sd_aid.0 == Aid::ECASD => matches!(apdu.as_slice(), [0x80, 0xCA, ..]),
-            Command::Apdu(apdu) => match apdu.as_slice() {
-                // INSTALL [for personalization], of one of its own.
-                [0x80, 0xE6, 0x20, 0x00, _, data @ ..] => names_own(own, data),
-                // STORE DATA with DGI 3A01 (its certificate) or 3A02 (its one-time key).
-                [0x80, 0xE2, _, _, _, 0x3A, 0x01 | 0x02, ..] => true,
-                _ => false,
-            },
-            _ => false,
+    if sd_aid.0 == Aid::ECASD {
+        let reads =
+            |command: &Command| matches!(command, Command::Apdu(apdu) if apdu.starts_with(&[0x80, 0xCA]));
+        return match script.commands.iter().all(reads) {
+            true => Ok(None),
+            false => Err(no("an SM-DP reads data of the ECASD (GET DATA) and does nothing else there")),
         };
-        if !allowed {
-            return no("this command is none by which an SM-DP establishes the keys of its ISD-P");
-        }
     }
-    Ok(())
+    let may = |aid: &Aid| card.profile_in(aid).is_some_and(|profile| is_empty_and_of(profile, caller));
+    personalisation::read(script, card.personalised.as_ref(), &may).map_err(no)
 }
 
-/// The data of INSTALL [for personalization]: three fields, of which the last holds the AID.
-fn names_own(own: &[&ProfileInfo], data: &[u8]) -> bool {
-    let [0, 0, length, rest @ ..] = data else { return false };
-    let Some(aid) = rest.get(..usize::from(*length)) else { return false };
-    own.iter().any(|profile| profile.isd_p_aid.0 == aid)
+fn is_empty_and_of(profile: &ProfileInfo, caller: Option<&Oid>) -> bool {
+    caller.is_some() && profile.smdp_id.as_ref() == caller && profile.state == ProfileState::Created
 }
 
 /// Whatever the card says is for the SM-DP to judge.
-pub(super) fn answered(response: &ScriptResponse) -> Outcome {
+pub(super) fn answered(card: &mut Card, operation: &Operation, response: &ScriptResponse) -> Outcome {
+    if let Function::SendData { sd_aid, data, .. } = &operation.function
+        && sd_aid.0 == Aid::ISD_R
+    {
+        // With the first command that is refused, or that the card does not come to, a chain is over.
+        let done = response.apdus().filter(|apdu| apdu.status.is_success()).count();
+        let script = script_of(data.as_slice()).ok().filter(|script| script.commands.len() == done);
+        let named = script.and_then(|script| {
+            for_key_establishment(card, operation.asker_id(), sd_aid, &script).ok().flatten()
+        });
+        card.personalised = named;
+    }
     Outcome::done().with_data(answer::octets_of(response))
 }

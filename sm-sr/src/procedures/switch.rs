@@ -28,7 +28,6 @@ use super::{
 use crate::{
     context::Context,
     es5::{self as bearer, Effect, JobOutcome},
-    notifications::{self, News},
     policy,
     records::Card,
 };
@@ -38,8 +37,6 @@ use crate::{
 pub struct Switching {
     /// The ISD-P that is enabled if the change holds.
     pub expected: Aid,
-    /// The profile that was enabled before.
-    pub leaving: Option<Iccid>,
     /// Where it stands.
     pub at: SwitchStep,
 }
@@ -69,6 +66,11 @@ impl Switching {
             SwitchStep::Answer(at_card) => Some(at_card),
             _ => None,
         }
+    }
+
+    /// Whether the card has told of the change, and is being confirmed.
+    pub(super) fn is_confirming(&self) -> bool {
+        matches!(self.at, SwitchStep::Confirmation { .. })
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -119,8 +121,7 @@ pub(super) fn first_step(card: &mut Card, function: &Function, at_card: AtCard) 
         Some(expected) => {
             // What was given up before is no longer what is wanted or not.
             card.abandoned = None;
-            let leaving = card.enabled().map(|profile| profile.iccid);
-            Step::Switching(Switching { expected, leaving, at: SwitchStep::Answer(at_card) })
+            Step::Switching(Switching { expected, at: SwitchStep::Answer(at_card) })
         }
         // Both have been looked for when the function began.
         None => Step::AtCard(at_card),
@@ -222,26 +223,26 @@ pub(super) enum Told {
     Ended,
 }
 
-/// The card has taken the confirmation: the change holds, and the owners of both profiles learn it.
+/// Whether the function waits for the card to take the confirmation of this notification.
+pub(super) fn waits_for(operation: &Operation, confirmed: u16) -> bool {
+    match &operation.step {
+        Step::Switching(Switching { at: SwitchStep::Confirmation { sequence, .. }, .. }) => {
+            *sequence == confirmed
+        }
+        _ => false,
+    }
+}
+
+/// The card has taken the confirmation for which the function [waits](waits_for): the change holds.
 pub(super) async fn confirmed(
     context: &mut Context<'_, '_>,
     card: Card,
     operation: Operation,
-    confirmed: u16,
 ) -> Result<(), Fault> {
-    let Step::Switching(switching) = &operation.step else { return Ok(()) };
-    let data = match &switching.at {
-        SwitchStep::Confirmation { sequence, data } if *sequence == confirmed => data.clone(),
-        _ => return Ok(()),
+    let data = match &operation.step {
+        Step::Switching(Switching { at: SwitchStep::Confirmation { data, .. }, .. }) => data.clone(),
+        _ => None,
     };
-    let left = switching.leaving.and_then(|iccid| card.profile(iccid)).cloned();
-    let entered = card.profile_in(&switching.expected).cloned();
-    for (profile, news) in [(left, News::Disabled), (entered, News::Enabled)] {
-        if let Some(profile) = profile {
-            let by = operation.answers_for(&profile);
-            notifications::tell_owner(context, operation.eid, &profile, news, by).await?;
-        }
-    }
     end(context, card, operation, Outcome::done().with_data(data.unwrap_or_default())).await
 }
 

@@ -39,7 +39,10 @@ use crate::{
     es5::{self as bearer, Bearer, Effect, Job, JobOutcome},
     notifications,
     outward::{self, Continuation},
-    records::{Card, Deadline, Key, KeySet, Keys, PREPARED, SCP80_VERSIONS, SCP81_VERSIONS, TAKEOVERS},
+    records::{
+        Card, Deadline, Key, KeySet, Keys, PREPARED, Prepared, SCP80_VERSIONS, SCP81_VERSIONS, TAKEOVERS,
+        of_card,
+    },
 };
 
 /// How the key set is made: a set of the same version goes first, the card adds a number of its own, and a certificate has
@@ -114,21 +117,22 @@ pub(crate) async fn begin(
             .about(eid)
             .into());
     }
-    let prepared = context.tx.get(&PREPARED, &eid.to_string()).await?;
-    let expected = prepared.filter(|prepared| prepared.until > context.now && prepared.current == *caller);
-    if expected.is_none() {
+    let prepared = context.tx.list(&PREPARED, &of_card(eid)).await?;
+    let has_profile = |operator: &Oid| eis.profile_info.iter().any(|profile| profile.mno_id == *operator);
+    let is_expected = |(_, prepared): &(String, Prepared)| {
+        prepared.until > context.now && prepared.current == *caller && has_profile(&prepared.operator)
+    };
+    if !prepared.iter().any(is_expected) {
         return Err(Status::EidNotAllowed
-            .because("no operator has prepared this SM-SR for the card (PrepareSMSRChange)")
+            .because(
+                "no operator with a profile on the card has prepared this SM-SR for it (PrepareSMSRChange)",
+            )
             .about(eid)
             .into());
     }
-    if eis.smsr_id != *caller {
-        return Err(Status::SmsrRefused
-            .because("by its EIS another SM-SR manages the card")
-            .about(&eis.smsr_id)
-            .into());
-    }
     let ecasd = check_eis::check(context, &eis)?;
+    check_eis::check_contents(&eis, caller)?;
+    Card::new(eis.clone()).check_addresses(context.tx).await?;
     let asked = ticket.expires.map(|until| until.since(context.now));
     let takeover = Takeover {
         from: caller.clone(),
@@ -314,9 +318,11 @@ pub(crate) async fn receipted(
     };
     adopt_trail(context, &mut card, &takeover.eis)?;
     audit::done(context, &mut card, &done)?;
-    card.keep_addresses(context.tx)?;
+    card.keep_addresses(context.tx).await?;
     card.keep(context.tx)?;
-    context.tx.delete(&PREPARED, &eid.to_string());
+    for (key, _) in context.tx.list(&PREPARED, &of_card(eid)).await? {
+        context.tx.delete(&PREPARED, &key);
+    }
     let job = Job {
         eid,
         target: isd_r(),
@@ -395,9 +401,11 @@ pub(crate) fn described(set: &KeySet) -> Keyset {
     }
 }
 
-/// The trail that came with the card goes on here.
+/// The trail that came with the card goes on here, as far as one is kept.
 fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Result<(), Fault> {
-    for record in eis.audit_trail.iter().flat_map(|trail| &trail.record) {
+    let records = eis.audit_trail.as_ref().map(|trail| trail.record.as_slice()).unwrap_or_default();
+    let longest = usize::try_from(context.config.longest_trail).unwrap_or(usize::MAX);
+    for record in records.iter().skip(records.len().saturating_sub(longest)) {
         audit::adopt(context, card, record)?;
     }
     Ok(())

@@ -11,11 +11,29 @@ use rsp::{
 use world::Tx;
 
 use super::rig::{Rig, eid};
-use crate::es5::{Bearer, Effect, JOBS, Job, JobId, JobOutcome};
+use crate::{
+    es5::{Bearer, Effect, JOBS, Job, JobId, JobOutcome},
+    records::{CARDS, Card},
+};
 
 pub(super) const OK: u16 = 0x9000;
 
 impl Rig {
+    /// What is kept of the card.
+    pub(super) async fn card(&self) -> Card {
+        Tx::begin(self.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap()
+    }
+
+    /// Something else is kept of the card, whoever has written it.
+    pub(super) async fn keep(&self, card: &Card) {
+        world::transact(self.records(), |tx| {
+            let put = tx.put(&CARDS, &eid().to_string(), card);
+            Box::pin(async { put })
+        })
+        .await
+        .unwrap();
+    }
+
     /// The jobs of the card, in their order.
     pub(super) async fn jobs(&self) -> Vec<(JobId, Job)> {
         let all = Tx::begin(self.records()).glance(&JOBS, &format!("{}/", eid())).await.unwrap();

@@ -19,7 +19,7 @@ use super::{
         BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules, said,
     },
 };
-use crate::es5::{Effect, JobOutcome};
+use crate::es5::{CardRefusal, Effect, JobOutcome};
 use ProfileState::{Created, Disabled};
 
 fn base() -> BaseRequest {
@@ -133,9 +133,11 @@ async fn what_stands_against_an_isd_p_is_the_answer_and_leaves_nothing_behind() 
         // The one that was tried.
         assert_eq!((rig.state(2).await, answer.isd_p_aid), (None, Some(isd_p(2))));
     }
+    let refused = rsp::ota::secured_packet::ResponseStatus::CipheringError;
     create(&rig, SM_DP, 2, true).await;
-    rig.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
-    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "5.1".into()));
+    rig.job_ends(JobOutcome::Refused(CardRefusal::Packet(refused))).await;
+    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.4".into(), "4.2".into()));
+    assert!(rig.jobs().await.is_empty());
     let eis = rig.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!(eis.available_memory_for_profiles, 500_000);
 }
@@ -152,6 +154,79 @@ async fn an_isd_p_whose_making_has_expired_is_deleted_because_it_may_be_there() 
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
     assert_eq!(rig.state(2).await, None);
     assert!(rig.told().is_empty());
+}
+
+#[tokio::test]
+async fn an_isd_p_of_which_nothing_was_heard_stays_in_the_eis_until_it_is_deleted() {
+    let rig = bench().await;
+    create(&rig, SM_DP, 2, true).await;
+    rig.job_ends(JobOutcome::NotDelivered("its answer cannot be read".to_owned())).await;
+    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "5.1".into()));
+    // Neither its AID nor its memory is given to anybody meanwhile.
+    assert_eq!(rig.state(2).await, Some(Created));
+    let job = rig.card_does_it().await;
+    assert_eq!(job.effect, Effect::Delete(isd_p(2)));
+    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!((eis.profile_info.len(), eis.available_memory_for_profiles), (1, 500_000));
+}
+
+#[tokio::test]
+async fn what_the_server_has_to_delete_is_deleted_another_day_if_not_today() {
+    let rig = bench().await;
+    created(&rig).await;
+    rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    let outcomes = [
+        JobOutcome::NotDelivered("off".to_owned()),
+        JobOutcome::Expired,
+        JobOutcome::Answered(response(&[(&[], 0x6581)])),
+    ];
+    for (tries, outcome) in outcomes.into_iter().enumerate() {
+        let job = rig.job_ends(outcome).await;
+        assert_eq!(job.effect, Effect::Delete(isd_p(2)));
+        assert!(rig.jobs().await.is_empty());
+        // It is written down, for whoever looks.
+        let trail = rig.server().audit_trail(eid()).await.unwrap();
+        assert_eq!(trail.iter().filter(|line| line.operation_type.0 == 0x0400).count(), tries + 1);
+        rig.pass(Duration::from_secs(24 * 3600 + 1)).await;
+    }
+    rig.card_does_it().await;
+    assert_eq!(rig.state(2).await, None);
+    rig.pass(Duration::from_secs(10 * 24 * 3600)).await;
+    assert!(rig.jobs().await.is_empty());
+}
+
+#[tokio::test]
+async fn cleaning_up_waits_behind_a_full_queue_too() {
+    let rig = bench().await;
+    created(&rig).await;
+    for _ in 0..crate::config::LONGEST_QUEUE {
+        let request = es4::AuditEisRequest {
+            base: BaseRequest { validity_period: Some(49 * 3600), ..BaseRequest::new("") },
+            eid: eid(),
+            iccid: vec![],
+        };
+        rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    }
+    rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    rig.pass(Duration::from_secs(2 * 3600)).await;
+    assert_eq!(rig.job().await.effect, Effect::Delete(isd_p(2)));
+}
+
+#[tokio::test]
+async fn the_time_for_one_download_does_not_end_another() {
+    let rig = bench().await;
+    created(&rig).await;
+    let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };
+    rig.ask::<es3::DeleteIsdp>(SM_DP, request).await;
+    rig.card_does_it().await;
+    rig.pass(Duration::from_secs(47 * 3600)).await;
+    // The same profile into the same ISD-P.
+    created(&rig).await;
+    rig.pass(Duration::from_secs(3601)).await;
+    assert!(rig.jobs().await.is_empty());
+    assert_eq!(rig.state(2).await, Some(Created));
+    rig.pass(Duration::from_secs(47 * 3600)).await;
+    assert_eq!(rig.job().await.effect, Effect::Delete(isd_p(2)));
 }
 
 #[tokio::test]
@@ -236,6 +311,66 @@ async fn data_go_only_where_they_belong() {
     rig.told();
     send(&rig, SM_DP, isd_r(), perso(2), false).await;
     assert_eq!(codes(&rig.told_only::<es3::SendDataResponse>(SM_DP)), ("8.3.1".into(), "1.2".into()));
+}
+
+#[tokio::test]
+async fn no_sm_dp_gets_keys_of_the_isd_r_or_of_anothers_isd_p() {
+    let rig = bench().await;
+    created(&rig).await;
+    let certificate = es5::store_certificate(&tlv_bytes(Tag(0x7F21), &[1, 2, 3]));
+    let agreement = es5::KeyAgreement::scp80(0x0B, 0x30, 0);
+    let key_set = agreement.store_data(&[4; 65], &[5; 64]);
+    let install = |number| es5::install_for_personalization(&isd_p(number));
+    let chained = |apdus: &[Vec<u8>], chaining| Script::of_apdus(apdus.to_vec()).chained(chaining).to_bytes();
+    let challenges: &[(&[u8], u16)] = &[(&[], OK), (&[0x85, 1, 7], OK)];
+    let begins = |number| chained(&[install(number), certificate.clone()], Chaining::FirstKept);
+    let ends = chained(&[key_set], Chaining::Last);
+    let is_refused = |who: &'static str, script: Vec<u8>| {
+        let rig = &rig;
+        async move {
+            rig.pass(Duration::from_secs(301)).await;
+            send(rig, who, isd_r(), script, false).await;
+            let answer: es3::SendDataResponse = rig.told_only(who);
+            assert_eq!(codes(&answer), ("8.3.1".into(), "1.2".into()));
+            assert!(rig.jobs().await.is_empty());
+        }
+    };
+    // For nobody in particular it would be for the ISD-R.
+    is_refused(SM_DP, chained(std::slice::from_ref(&certificate), Chaining::First)).await;
+    is_refused(SM_DP, ends.clone()).await;
+    // What was begun for one's own ISD-P is ended there.
+    send(&rig, SM_DP, isd_r(), begins(2), true).await;
+    rig.card_answers(challenges).await;
+    send(&rig, SM_DP, isd_r(), ends.clone(), false).await;
+    rig.card_answers(&[(&[0x86, 1, 7], OK)]).await;
+    rig.told();
+    is_refused(SM_DP, ends.clone()).await;
+    // Not by another, who has an ISD-P too; not after the card has refused it or done something else; not if nothing was heard.
+    create(&rig, OTHER_SM_DP, 3, false).await;
+    rig.card_answers(&[(&[0], OK)]).await;
+    let audit = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    for between in ["another", "refused", "something else", "nothing"] {
+        rig.pass(Duration::from_secs(301)).await;
+        send(&rig, SM_DP, isd_r(), begins(2), false).await;
+        let who = if between == "another" { OTHER_SM_DP } else { SM_DP };
+        match between {
+            "refused" => rig.card_answers(&[(&[], OK), (&[], 0x6982)]).await,
+            "nothing" => rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await,
+            _ => rig.card_answers(challenges).await,
+        };
+        if between == "something else" {
+            rig.ask::<es4::AuditEis>(OPERATOR, audit.clone()).await;
+            rig.card_answers(&[(&[], 0x6A88)]).await;
+        }
+        rig.told();
+        is_refused(who, ends.clone()).await;
+    }
+    // Nor of an ISD-P of one's own in which there is a profile.
+    assert!(completed(&rig, SM_DP, 2).await.base.is_done());
+    create(&rig, SM_DP, 4, false).await;
+    rig.card_answers(&[(&[0], OK)]).await;
+    rig.told();
+    is_refused(SM_DP, begins(2)).await;
 }
 
 #[tokio::test]

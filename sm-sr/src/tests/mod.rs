@@ -5,9 +5,12 @@
 //! these is a test of a restart too.
 
 mod card;
+mod claims;
+mod confirmations;
 mod downloads;
 mod handover;
 mod hostile;
+mod limits;
 mod others;
 mod registration;
 mod rig;

@@ -264,7 +264,7 @@ async fn connectivity_parameters_are_carried_to_the_isd_p() {
     assert_eq!(codes(&rig.told_only::<Answer>(OTHER_SM_DP)), ("8.2.1".into(), "1.2".into()));
 }
 
-fn status_of(number: u8, state: u8, fallback: bool) -> Vec<u8> {
+pub(super) fn status_of(number: u8, state: u8, fallback: bool) -> Vec<u8> {
     let mut contents = tlv_bytes(Tag(0x4F), &isd_p(number).0);
     contents.extend(tlv_bytes(Tag(0x9F70), &[state]));
     contents.extend(tlv_bytes(Tag(0x53), &[u8::from(fallback)]));
@@ -272,7 +272,7 @@ fn status_of(number: u8, state: u8, fallback: bool) -> Vec<u8> {
     tlv_bytes(Tag(0xE3), &contents)
 }
 
-fn resources(free: u32) -> Vec<u8> {
+pub(super) fn resources(free: u32) -> Vec<u8> {
     let contents = [(0x81, 3u32), (0x82, free), (0x83, 1024)]
         .map(|(tag, value)| tlv_bytes(Tag(tag), &value.to_be_bytes()))
         .concat();
@@ -292,7 +292,12 @@ async fn an_audit_makes_the_eis_say_what_the_card_says() {
     let second = [status_of(3, 0x1F, true), status_of(8, 0x1F, false)].concat();
     let resources = resources(123_456);
     rig.card_answers(&[(&resources, OK), (&first, 0x6310), (&second, OK)]).await;
-    let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
+    // The owner who has not asked learns what has changed.
+    let told = rig.told();
+    let to = |who| told.iter().find(|told| told.to == rig.authority(who)).unwrap();
+    let news: es4::HandleProfileEnabledNotification = to(OTHER_OPERATOR).message();
+    assert_eq!((told.len(), news.iccid), (2, iccid(2)));
+    let answer: es4::AuditEisResponse = to(OPERATOR).message();
     let shown = answer.eis.unwrap();
     assert_eq!(shown.profile_info.iter().map(|profile| profile.iccid).collect::<Vec<_>>(), [iccid(3)]);
     assert_eq!(shown.last_audit_date, Some(rig.now()));
@@ -302,6 +307,70 @@ async fn an_audit_makes_the_eis_say_what_the_card_says() {
     let eis = rig.server().eis(eid()).await.unwrap().unwrap();
     assert!(eis.profile_info[2].fallback_attribute && !eis.profile_info[0].fallback_attribute);
     assert_eq!(eis.profile_info[2].free_memory, Some(256));
+}
+
+#[tokio::test]
+async fn a_card_with_more_isd_ps_than_its_eis_is_asked_until_it_has_told_all() {
+    let rig = bench().await;
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    let all = [status_of(BOOTSTRAP, 0x3F, true), status_of(2, 0x1F, false)].concat();
+    let rest = status_of(3, 0x1F, false);
+    let resources = resources(1);
+    let job = rig.card_answers(&[(&resources, OK), (&all, 0x6310)]).await;
+    assert_eq!(job.script.commands.len(), 2);
+    assert!(rig.told().is_empty());
+    // From the start, with more questions; those that are not needed are refused.
+    let job = rig.card_answers(&[(&resources, OK), (&all, 0x6310), (&rest, OK), (&[], 0x6985)]).await;
+    assert_eq!(job.script.commands.len(), 6);
+    let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
+    assert_eq!(answer.eis.unwrap().profile_info.len(), 2);
+    // Not for ever.
+    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    for _ in 0..20 {
+        let Some((_, job)) = rig.jobs().await.pop() else { break };
+        let more = vec![(rest.as_slice(), 0x6310); job.script.commands.len() - 1];
+        rig.card_answers(&[&[(resources.as_slice(), OK)], more.as_slice()].concat()).await;
+    }
+    assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)).1, "4.2");
+}
+
+#[tokio::test]
+async fn what_an_audit_does_not_find_is_gone() {
+    let rig = bench().await;
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    let left = [status_of(BOOTSTRAP, 0x3F, true), status_of(3, 0x1F, false)].concat();
+    rig.card_answers(&[(&resources(1), OK), (&left, OK)]).await;
+    assert_eq!(
+        rig.told_briefly(),
+        [
+            ("another-operator.example".into(), "ES4-HandleProfileDeletedNotification".into()),
+            ("operator.example".into(), "ES4-AuditEISResponse".into()),
+        ]
+    );
+    assert_eq!(rig.state(2).await, None);
+    // A card that says it has nothing at all says so over the network of something.
+    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    rig.card_answers(&[(&resources(1), OK), (&[], OK)]).await;
+    assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.4".into(), "4.2".into()));
+    assert_eq!(rig.state(BOOTSTRAP).await, Some(Enabled));
+}
+
+#[tokio::test]
+async fn who_has_no_profile_on_a_card_does_not_have_it_asked() {
+    let rig = Rig::new().await;
+    rig.register().await;
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    rig.ask::<es4::AuditEis>(OTHER_OPERATOR, request).await;
+    assert_eq!(
+        codes(&rig.told_only::<es4::AuditEisResponse>(OTHER_OPERATOR)),
+        ("8.1.1".into(), "1.2".into())
+    );
+    let request = es3::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    rig.ask::<es3::AuditEis>(SM_DP, request).await;
+    assert_eq!(codes(&rig.told_only::<es3::AuditEisResponse>(SM_DP)), ("8.1.1".into(), "1.2".into()));
+    assert!(rig.jobs().await.is_empty());
 }
 
 #[tokio::test]
@@ -326,7 +395,7 @@ async fn an_audit_that_fails_changes_nothing() {
         vec![(vec![0xFF], OK), (vec![], OK)],
         vec![(resources(9), OK)],
         vec![(resources(9), OK), (vec![0xE3, 0x7F], OK)],
-        vec![(resources(9), OK), (status_of(2, 0x3F, false), 0x6310)],
+        vec![(resources(9), OK), (status_of(2, 0x3F, false), 0x6310), (vec![], 0x6581)],
     ];
     for answers in broken {
         rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;

@@ -23,18 +23,18 @@ use crate::{
 use ProfileState::{Created, Disabled, Enabled};
 
 /// The standard card with a disabled profile of the other operator's beside the enabled one.
-async fn bench() -> Rig {
+pub(super) async fn bench() -> Rig {
     let rig = Rig::new().await;
     rig.register_with([rig.profile(2, OTHER_OPERATOR, Disabled, false)]).await;
     rig.told();
     rig
 }
 
-fn base() -> BaseRequest {
+pub(super) fn base() -> BaseRequest {
     BaseRequest { validity_period: Some(600), ..BaseRequest::new("") }
 }
 
-async fn enable(rig: &Rig, who: &str, number: u8) {
+pub(super) async fn enable(rig: &Rig, who: &str, number: u8) {
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(number) };
     let response = rig.ask::<es4::EnableProfile>(who, request).await;
     assert_eq!(response.status(), http::StatusCode::ACCEPTED);
@@ -46,7 +46,7 @@ async fn disable(rig: &Rig, who: &str, number: u8) {
     rig.ask::<es4::DisableProfile>(who, request).await;
 }
 
-fn status<R: Response>(response: &R) -> ExecutionStatus {
+pub(super) fn status<R: Response>(response: &R) -> ExecutionStatus {
     response.base().function_execution_status.status
 }
 

@@ -36,7 +36,8 @@ async fn a_repeated_notification_is_confirmed_again_and_told_once() {
     assert_eq!(rig.take().len(), 1);
     rig.comes_from(NUMBER, &message).await;
     rig.pump(&mut card).await;
-    assert_eq!(rig.told().await, ["notified 7 by Sms", "confirm 7 answered 9000"]);
+    // What it did after the first, it may have said in an answer that was lost.
+    assert_eq!(rig.told().await, ["notified 7 by Sms", "confirm 7 answered again 9000"]);
     // Even after everything is over: the card may have missed what we know that it said.
     rig.comes_from(NUMBER, &message).await;
     rig.pump(&mut card).await;

@@ -232,6 +232,8 @@ async fn a_notification_is_told_once_whenever_its_taker_dies() {
         }
         finish(&mut dying, &mut card).await;
         let told = dying.rig.told().await;
+        // Whoever has died while sending does not know whether it was sent.
+        let told: Vec<String> = told.iter().map(|told| told.replace(" again", "")).collect();
         assert_eq!(told, ["notified 1 by Sms", "confirm 1 answered 9000"], "died after {lives}");
         if !died {
             assert!(lives > 2);

@@ -135,11 +135,8 @@ impl Procedures for Notes {
     ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let how = match outcome {
-                JobOutcome::Answered(response) => {
-                    let statuses: Vec<String> =
-                        response.apdus().map(|apdu| apdu.status.to_string()).collect();
-                    format!("answered {}", statuses.join(" "))
-                }
+                JobOutcome::Answered(response) => format!("answered {}", statuses(&response)),
+                JobOutcome::AnsweredAgain(response) => format!("answered again {}", statuses(&response)),
                 JobOutcome::FoundDone(_) => "found done".into(),
                 JobOutcome::Refused(refusal) => format!("refused: {refusal}"),
                 JobOutcome::Expired => "expired".into(),
@@ -464,4 +461,10 @@ pub(crate) fn data(length: usize, purpose: &str) -> Job {
         script: Script::of_apdus(all.chunks(200).map(chunk)),
         ..job(Effect::Data, Vec::new(), purpose)
     }
+}
+
+/// The status words of an answer.
+fn statuses(response: &rsp::ota::script::ScriptResponse) -> String {
+    let statuses: Vec<String> = response.apdus().map(|apdu| apdu.status.to_string()).collect();
+    statuses.join(" ")
 }

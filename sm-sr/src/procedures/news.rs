@@ -1,0 +1,80 @@
+//! What the owners of profiles learn: the difference between what they know and how the card stands.
+
+use rsp::{
+    ids::{Eid, Iccid},
+    sgp02::eis::{ProfileInfo, ProfileState},
+};
+use world::Fault;
+
+use super::Operation;
+use crate::{
+    context::Context,
+    notifications::{self, News},
+    records::Card,
+};
+
+/// The profiles of a card as their owners know them. To be taken before something is changed.
+pub(super) struct Known(Vec<ProfileInfo>);
+
+impl Known {
+    /// As the EIS has it, without a change of the enabled profile that was not certain enough to be told.
+    pub(super) fn of(card: &Card) -> Self {
+        let mut profiles = card.eis.profile_info.clone();
+        if let Some(left) = card.last_notification.as_ref().and_then(|last| last.untold.then_some(last.left))
+        {
+            for profile in &mut profiles {
+                if Some(profile.iccid) == left {
+                    profile.state = ProfileState::Enabled;
+                } else if profile.state == ProfileState::Enabled {
+                    profile.state = ProfileState::Disabled;
+                }
+            }
+        }
+        Self(profiles)
+    }
+
+    /// Tells every owner what has become of its profile since, but for who learns it from the answer to `function`.
+    pub(super) async fn tell(
+        &self,
+        context: &mut Context<'_, '_>,
+        card: &Card,
+        function: Option<&Operation>,
+    ) -> Result<(), Fault> {
+        let eid: Eid = card.eid();
+        for before in &self.0 {
+            let by = function.and_then(|function| function.answers_for(before));
+            for news in differences(before, card.profile(before.iccid)) {
+                notifications::tell_owner(context, eid, before, news, by).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn differences(before: &ProfileInfo, now: Option<&ProfileInfo>) -> Vec<News> {
+    // Of what was never complete its owner knows nothing yet.
+    if before.state == ProfileState::Created {
+        return Vec::new();
+    }
+    let Some(now) = now else { return vec![News::Deleted] };
+    let mut news = Vec::new();
+    match now.state {
+        state if state == before.state => {}
+        ProfileState::Enabled => news.push(News::Enabled),
+        ProfileState::Disabled => news.push(News::Disabled),
+        ProfileState::Created => {}
+    }
+    match (before.fallback_attribute, now.fallback_attribute) {
+        (false, true) => news.push(News::FallBackAttributeSet),
+        (true, false) => news.push(News::FallBackAttributeUnset),
+        _ => {}
+    }
+    news
+}
+
+/// The change that the card told last holds: its owners may know. The profile that it left, to which POL2 may apply.
+pub(super) fn settle(card: &mut Card) -> Option<Iccid> {
+    let last = card.last_notification.as_mut()?;
+    last.untold = false;
+    last.left.take()
+}

@@ -1,0 +1,236 @@
+//! What an SM-DP sends to the ISD-R: SGP.02 section 4.1.3.1. It establishes the keys of its own ISD-P there, in one script
+//! or in a chain of them, and nothing else: without INSTALL [for personalization] the same STORE DATA would give it keys of
+//! the ISD-R itself, and with them the card.
+
+use rsp::{
+    der::{Tag, tlv},
+    ids::Aid,
+    ota::script::{Chaining, Command, Script},
+    sgp02::es5,
+};
+
+/// Bits of P1 of STORE DATA: the last block; that data are expected in the answer; all others say how the data are coded.
+const LAST: u8 = 0x80;
+const ANSWERS: u8 = 0x01;
+const DATA_GROUPS: u8 = 0x08;
+
+/// Key version numbers of SCP03: SGP.02 section 2.2.
+const SCP03_VERSIONS: std::ops::RangeInclusive<u8> = 0x30..=0x3F;
+
+/// For whom STORE DATA is at this point of a script, and what of a data group has come so far.
+struct Reading<'a> {
+    named: Option<Aid>,
+    group: Vec<u8>,
+    may: &'a dyn Fn(&Aid) -> bool,
+}
+
+/// Reads a script for the ISD-R that may establish the keys of the ISD-Ps of which `may` says so. `before` is named by the
+/// scripts of the chain that this one goes on with. The ISD-P that is named at its end, for the next script of the chain.
+///
+/// # Errors
+/// There is something else in it.
+pub(super) fn read(
+    script: &Script,
+    before: Option<&Aid>,
+    may: &dyn Fn(&Aid) -> bool,
+) -> Result<Option<Aid>, &'static str> {
+    let goes_on = matches!(script.chaining, Some(Chaining::Following | Chaining::Last));
+    let mut reading = Reading { named: before.filter(|_| goes_on).cloned(), group: Vec::new(), may };
+    for command in &script.commands {
+        match command {
+            Command::Apdu(apdu) => reading.command(apdu)?,
+            _ => return Err("only C-APDUs establish keys"),
+        }
+    }
+    if !reading.group.is_empty() {
+        return Err("a data group ends in the script in which it begins");
+    }
+    let is_followed =
+        matches!(script.chaining, Some(Chaining::First | Chaining::FirstKept | Chaining::Following));
+    Ok(reading.named.filter(|_| is_followed))
+}
+
+impl Reading<'_> {
+    fn command(&mut self, apdu: &[u8]) -> Result<(), &'static str> {
+        let (Some((header, _)), Some(data)) = (apdu.split_first_chunk(), data(apdu)) else {
+            return Err("a C-APDU whose lengths do not add up");
+        };
+        match *header {
+            [0x80, 0xE6, 0x20, 0x00] if self.group.is_empty() => {
+                let isd_p = named(data).ok_or("INSTALL [for personalization] names no ISD-P")?;
+                if !(self.may)(&isd_p) {
+                    return Err(
+                        "INSTALL [for personalization] names none of your ISD-Ps that is still empty",
+                    );
+                }
+                self.named = Some(isd_p);
+                Ok(())
+            }
+            [0x80, 0xE2, p1, _] if p1 & !(LAST | ANSWERS) == DATA_GROUPS => self.block(data, p1 & LAST != 0),
+            _ => Err("this command is none by which an SM-DP establishes the keys of its ISD-P"),
+        }
+    }
+
+    fn block(&mut self, data: &[u8], is_last: bool) -> Result<(), &'static str> {
+        if !self.named.as_ref().is_some_and(self.may) {
+            return Err(
+                "STORE DATA is for one of your ISD-Ps that is still empty, after INSTALL [for personalization]",
+            );
+        }
+        self.group.extend_from_slice(data);
+        match split(&self.group) {
+            Some((es5::group::CERTIFICATE, certificate, [])) if es5::is_certificate(certificate) => {}
+            // What follows this group has no length of its own: it ends with the last block.
+            Some((es5::group::KEY_ESTABLISHMENT, _, _)) if !is_last => return Ok(()),
+            Some((es5::group::KEY_ESTABLISHMENT, template, rest)) if is_establishment(template, rest) => {}
+            None if !is_last => return Ok(()),
+            _ => return Err("only 3A01 with a certificate and 3A02 for a key set of SCP03 establish keys"),
+        }
+        self.group.clear();
+        if is_last {
+            // The card takes what comes next for the ISD-R itself.
+            self.named = None;
+        }
+        Ok(())
+    }
+}
+
+/// The data of a C-APDU, with a short or an extended length, with Le or without.
+fn data(apdu: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = match apdu.get(4..)? {
+        [0, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
+        [short, rest @ ..] => (usize::from(*short), rest),
+        [] => return Some(&[]),
+    };
+    let (data, le) = rest.split_at_checked(length)?;
+    (le.len() <= 2).then_some(data)
+}
+
+/// INSTALL [for personalization]: six fields, of which the third is the AID and the others are empty.
+fn named(data: &[u8]) -> Option<Aid> {
+    let [0, 0, length, rest @ ..] = data else { return None };
+    let (aid, rest) = rest.split_at_checked(usize::from(*length))?;
+    (rest == [0, 0, 0]).then(|| Aid(aid.to_vec()))
+}
+
+/// A data group: its identifier, its octets, and what follows it.
+fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let (identifier, rest) = data.split_first_chunk()?;
+    let (length, rest) = match rest {
+        [0xFF, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
+        [0xFF, ..] | [] => return None,
+        [length, rest @ ..] => (usize::from(*length), rest),
+    };
+    let (contents, after) = rest.split_at_checked(length)?;
+    Some((u16::from_be_bytes(*identifier), contents, after))
+}
+
+/// The template A6 of a key set of SCP03, a one-time key and a signature.
+fn is_establishment(template: &[u8], rest: &[u8]) -> bool {
+    let Some((Tag(0xA6), contents)) = tlv::split(template) else { return false };
+    let version = tlv::find(contents, Tag(0x83)).ok().flatten().and_then(tlv::split);
+    let is_scp03 = matches!(version, Some((_, [version])) if SCP03_VERSIONS.contains(version));
+    let elements = tlv::each(rest).unwrap_or_default();
+    let tags: Vec<Tag> = elements.into_iter().filter_map(tlv::split).map(|(tag, _)| tag).collect();
+    is_scp03 && tags == [Tag(0x7F49), Tag(0x5F37)]
+}
+
+#[cfg(test)]
+mod tests {
+    use rsp::{der::tlv_bytes, sgp02::Octets};
+
+    use super::*;
+
+    const OWN: u16 = 0x11;
+
+    fn certificate() -> Vec<u8> {
+        es5::store_certificate(&tlv_bytes(Tag(0x7F21), &[1, 2, 3]))
+    }
+
+    fn establishment(version: u8) -> Vec<u8> {
+        let agreement =
+            es5::KeyAgreement { counter: Octets::default(), ..es5::KeyAgreement::scp80(0x0B, version, 0) };
+        agreement.store_data(&[4; 65], &[5; 64])
+    }
+
+    fn install(number: u16) -> Vec<u8> {
+        es5::install_for_personalization(&Aid::isd_p(number))
+    }
+
+    fn named_after(
+        apdus: &[Vec<u8>],
+        chaining: Option<Chaining>,
+        before: Option<u16>,
+    ) -> Result<Option<Aid>, &'static str> {
+        let script = Script { chaining, ..Script::of_apdus(apdus.to_vec()) };
+        read(&script, before.map(Aid::isd_p).as_ref(), &|aid| *aid == Aid::isd_p(OWN))
+    }
+
+    #[test]
+    fn the_keys_of_ones_own_isd_p_are_established_in_one_script_or_in_a_chain() {
+        use Chaining::{First, FirstKept, Following, Last};
+        let own = Ok(Some(Aid::isd_p(OWN)));
+        assert_eq!(named_after(&[install(OWN), certificate(), establishment(0x30)], None, None), Ok(None));
+        assert_eq!(named_after(&[install(OWN), certificate()], Some(FirstKept), None), own);
+        assert_eq!(named_after(&[install(OWN)], Some(First), None), own);
+        assert_eq!(named_after(&[certificate()], Some(Following), Some(OWN)), own);
+        assert_eq!(named_after(&[establishment(0x31)], Some(Last), Some(OWN)), Ok(None));
+        // After the last block nothing is for the ISD-P any more, whatever the script says.
+        assert_eq!(named_after(&[establishment(0x31)], Some(Following), Some(OWN)), Ok(None));
+    }
+
+    #[test]
+    fn the_keys_of_nothing_else_are() {
+        use Chaining::{First, Following, Last};
+        let bad = |apdus: &[Vec<u8>], chaining, before| {
+            assert!(named_after(apdus, chaining, before).is_err(), "{apdus:?}");
+        };
+        // Of the ISD-R itself.
+        bad(&[certificate()], None, None);
+        bad(&[certificate()], Some(First), Some(OWN));
+        bad(&[establishment(0x30)], Some(Last), None);
+        bad(&[establishment(0x30)], None, Some(OWN));
+        bad(&[install(OWN), certificate(), establishment(0x30), certificate()], None, None);
+        bad(&[install(OWN), certificate(), establishment(0x01)], None, None);
+        // Of another's ISD-P, also in the middle.
+        bad(&[install(0x10)], None, None);
+        bad(&[certificate()], Some(Following), Some(0x10));
+        bad(&[install(OWN), certificate(), install(0x10), certificate()], Some(First), None);
+        // Other functions.
+        bad(&[install(OWN), es5::enable_profile(&Aid::isd_p(OWN))], None, None);
+        bad(&[install(OWN), es5::get_status(None)], None, None);
+        bad(&[es5::delete_profile(&Aid::isd_p(OWN))], None, None);
+        bad(&[vec![0x80, 0xE2, 0x88, 0x00, 0x01, 0x00]], None, None);
+    }
+
+    #[test]
+    fn a_data_group_is_read_across_its_blocks_and_no_other_hides_in_them() {
+        let block = |p1: u8, p2: u8, data: &[u8]| {
+            [&[0x80, 0xE2, p1, p2, u8::try_from(data.len()).unwrap()], data].concat()
+        };
+        let whole = es5::data_group(es5::group::CERTIFICATE, &tlv_bytes(Tag(0x7F21), &[7; 20]));
+        let in_blocks = [install(OWN), block(0x08, 0, &whole[..9]), block(0x09, 1, &whole[9..])];
+        assert!(named_after(&in_blocks, Some(Chaining::First), None).is_ok());
+        let enable = es5::data_group(es5::group::ENABLE, &tlv_bytes(Tag(0x4F), &Aid::isd_p(OWN).0));
+        for data in [
+            [whole.as_slice(), &enable].concat(),
+            [&enable, whole.as_slice()].concat(),
+            es5::data_group(es5::group::CERTIFICATE, &[0x30, 0]),
+            es5::data_group(es5::group::KEY_ESTABLISHMENT, &[]),
+            // It begins like the one that is allowed, and is another.
+            vec![0x3A],
+            vec![0x3A, 0x01, 0xFF],
+        ] {
+            assert!(named_after(&[install(OWN), block(0x88, 0, &data)], None, None).is_err(), "{data:02X?}");
+            assert!(named_after(&[install(OWN), block(0x80, 0, &data)], None, None).is_err(), "{data:02X?}");
+        }
+        // What is left open could be ended by another script.
+        assert!(named_after(&in_blocks[..2], Some(Chaining::First), None).is_err());
+        // Lengths that lie.
+        for apdu in
+            [vec![0x80, 0xE2, 0x88, 0, 9, 1], vec![0x80, 0xE6, 0x20, 0, 4, 0, 0, 1], vec![0x80, 0xE2, 0x88]]
+        {
+            assert!(named_after(&[apdu], None, None).is_err());
+        }
+    }
+}

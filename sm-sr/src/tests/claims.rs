@@ -1,0 +1,159 @@
+//! Handovers in which somebody says what is not so, or nobody knows what is so: SGP.02 sections 3.8 and 5.6.
+
+use std::time::Duration;
+
+use rsp::sgp02::{
+    ExecutionStatus,
+    eis::{AdditionalProperties, Eis, ProfileState},
+    es1, es3, es4,
+};
+use world::Tx;
+
+use super::{
+    handover::{base, card_agrees, card_challenges, change, operators_answer, prepare, prepared, settle},
+    rig::{
+        BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p, said,
+        scp80_set,
+    },
+};
+use crate::records::{ADDRESSES, PeerRole, TAKEOVERS};
+
+#[tokio::test]
+async fn who_claims_a_card_without_a_receipt_does_not_get_it() {
+    let (first, second) = prepared().await;
+    // The second says that it has taken the card over before.
+    let mut card = first.card().await;
+    card.taken_from = Some(first.id(SM_SR));
+    second.keep(&card).await;
+    change(&first).await;
+    settle(&first, &second).await;
+    assert_eq!(codes(&operators_answer(&first)), ("8.7".into(), "4.2".into()));
+    assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
+    assert!(first.server().operations(eid()).await.unwrap().is_empty());
+    assert!(
+        !first.server().audit_trail(eid()).await.unwrap().iter().any(|line| line.operation_type.0 == 0x0800)
+    );
+}
+
+/// The card has made a key set with the second, and the first has heard nothing since and waits no longer.
+async fn uncertain() -> (Rig, Rig) {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    card_challenges(&first).await;
+    settle(&first, &second).await;
+    card_agrees(&first).await;
+    settle(&first, &second).await;
+    first.deafen(SM_SR, true);
+    first.clock.advance(Duration::from_secs(3601));
+    first.run().await;
+    let status = operators_answer(&first).base.function_execution_status.status;
+    assert_eq!(status, ExecutionStatus::Expired);
+    (first, second)
+}
+
+#[tokio::test]
+async fn a_card_that_may_be_anothers_is_left_alone() {
+    let (first, _) = uncertain().await;
+    let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
+    first.ask::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
+    let answer: es4::EnableProfileResponse = first.told_only(OTHER_OPERATOR);
+    assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
+    let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
+    let answer: es3::UpdatePolicyRulesResponse =
+        said(&first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await);
+    assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
+    let request = es1::UpdateEisAdditionalPropertiesRequest {
+        base: base(),
+        eid: eid(),
+        additional_properties: AdditionalProperties { property: Vec::new() },
+    };
+    let response = first.ask::<es1::UpdateEisAdditionalProperties>(EUM, request).await;
+    let answer: es1::UpdateEisAdditionalPropertiesResponse = said(&response);
+    assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
+    // Nor to a third one.
+    first.know("third", PeerRole::SmSr, true).await;
+    let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id("third") };
+    first.ask::<es4::SmsrChange>(OPERATOR, request).await;
+    assert_eq!(codes(&operators_answer(&first)), ("1.6".into(), "3.7".into()));
+    // Nothing goes to the card, and with its old keys it is not heard.
+    assert!(first.jobs().await.is_empty());
+    let procedures = first.server().procedures();
+    assert!(procedures.card(&mut Tx::begin(first.records()), eid()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn whether_a_card_has_gone_is_found_out_by_handing_it_over_again() {
+    let (first, second) = uncertain().await;
+    first.deafen(SM_SR, false);
+    // Before its news come the operator asks once more.
+    assert!(!first.server().cards().await.unwrap().is_empty());
+    change(&first).await;
+    settle(&first, &second).await;
+    let status = operators_answer(&first).base.function_execution_status.status;
+    assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
+    assert!(first.server().cards().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_eis_that_does_not_fit_together_is_not_taken_over() {
+    let breaks: [fn(&mut Eis); 4] = [
+        |eis| eis.profile_info[1].isd_p_aid = isd_p(BOOTSTRAP),
+        |eis| eis.profile_info[1].state = ProfileState::Enabled,
+        |eis| eis.isd_r.as_mut().unwrap().keyset.push(scp80_set(1)),
+        // The whole of a key set, and more than it has: the card would refuse to delete it.
+        |eis| eis.isd_r.as_mut().unwrap().keyset[0].key[2].index = 9,
+    ];
+    for breaks in breaks {
+        let (first, second) = prepared().await;
+        let mut card = first.card().await;
+        breaks(&mut card.eis);
+        first.keep(&card).await;
+        change(&first).await;
+        settle(&first, &second).await;
+        assert_eq!(codes(&operators_answer(&first)), ("8.6".into(), "2.1".into()));
+        assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_card_with_the_number_of_another_is_not_taken_over() {
+    let (first, second) = prepared().await;
+    let mut other = first.card().await;
+    let there = first.pki.eids(crypto::Curve::P256)[1];
+    other.eis.eum_signed_info = {
+        let mut info = first.signed_info();
+        info.eid = there;
+        rsp::sgp02::signature::Canonical::eum_signed_info(info, first.namespace)
+    };
+    let number = other.eis.profile_info[0].subscription_address.msisdn.clone().unwrap();
+    world::transact(second.records(), |tx| {
+        let put = tx.put(&crate::records::CARDS, &there.to_string(), &other);
+        let put = put.and_then(|()| tx.put(&ADDRESSES, number.as_str(), &there));
+        Box::pin(async { put })
+    })
+    .await
+    .unwrap();
+    change(&first).await;
+    settle(&first, &second).await;
+    assert_eq!(codes(&operators_answer(&first)), ("8.2.6".into(), "3.3".into()));
+}
+
+#[tokio::test]
+async fn only_an_operator_of_a_profile_on_it_prepares_for_a_card() {
+    let first = Rig::new().await;
+    let second = first.another().await;
+    first.register().await;
+    let request =
+        es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: second.id(SM_SR) };
+    second.ask::<es4::PrepareSmsrChange>(OTHER_OPERATOR, request).await;
+    first.told();
+    change(&first).await;
+    settle(&first, &second).await;
+    assert_eq!(codes(&operators_answer(&first)), ("8.1.1".into(), "1.2".into()));
+    // The other one's word does not stand in the way of his.
+    prepare(&second).await;
+    change(&first).await;
+    settle(&first, &second).await;
+    assert_eq!(first.jobs().await.len(), 1);
+}

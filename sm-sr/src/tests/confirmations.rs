@@ -1,0 +1,144 @@
+//! Confirmations that the card does not take, or whose answers are lost, and what is found out afterwards: SGP.02 sections
+//! 3.6, 3.15 and 4.1.1.12.
+
+use std::time::Duration;
+
+use rsp::sgp02::{
+    ExecutionStatus,
+    eis::{Pol2Action, Pol2Qualification, ProfileState},
+    es1, es4,
+    notification::NotificationType::{ProfileChangeFailed, ProfileChangeSucceeded},
+};
+
+use super::{
+    card::{OK, response},
+    others::{resources, status_of},
+    rig::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, codes, eid, iccid, isd_p, rules},
+    switching::{bench, enable, status},
+};
+use crate::es5::{Effect, JobOutcome};
+use ProfileState::{Disabled, Enabled};
+
+const AN_HOUR: Duration = Duration::from_secs(3601);
+
+/// The card has enabled the second profile, as was asked, and says so; the confirmation is at the card.
+async fn changed(rig: &Rig) {
+    enable(rig, OTHER_OPERATOR, 2).await;
+    rig.card_does_it().await;
+    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    assert_eq!(rig.job().await.effect, Effect::ConfirmNotification(1));
+}
+
+/// An audit of our own accord, and what the card says to it.
+async fn audited(rig: &Rig, isd_ps: &[(u8, u8)]) {
+    let all: Vec<u8> =
+        isd_ps.iter().flat_map(|(number, state)| status_of(*number, *state, *number == 1)).collect();
+    let job = rig.card_answers(&[(&resources(1), OK), (&all, OK)]).await;
+    assert_eq!(job.effect, Effect::Audit);
+}
+
+#[tokio::test]
+async fn a_confirmation_that_the_card_refuses_confirms_nothing() {
+    let rig = bench().await;
+    changed(&rig).await;
+    rig.card_answers(&[(&[], 0x6A88)]).await;
+    assert!(rig.told().is_empty(), "neither success nor news");
+    // It has gone back, and says so.
+    rig.card_tells(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
+    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+    assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()));
+    rig.card_takes_confirmation(2, &[]).await;
+    assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
+}
+
+#[tokio::test]
+async fn a_change_whose_confirmation_nobody_has_heard_of_is_looked_for_and_told() {
+    let rig = bench().await;
+    changed(&rig).await;
+    rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
+    rig.pass(Duration::from_secs(601)).await;
+    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+    assert_eq!(status(&answer), ExecutionStatus::Expired);
+    rig.pass(AN_HOUR).await;
+    // POL1 has deleted the profile that was left.
+    audited(&rig, &[(2, 0x3F)]).await;
+    assert_eq!(
+        rig.told_briefly(),
+        [
+            ("another-operator.example".into(), "ES4-HandleProfileEnabledNotification".into()),
+            ("operator.example".into(), "ES4-HandleProfileDeletedNotification".into()),
+        ]
+    );
+    assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Enabled), None));
+    // Once.
+    rig.pass(AN_HOUR).await;
+    assert!(rig.jobs().await.is_empty() && rig.told().is_empty());
+}
+
+#[tokio::test]
+async fn a_change_that_the_card_has_taken_back_in_silence_was_none() {
+    let rig = bench().await;
+    changed(&rig).await;
+    rig.job_ends(JobOutcome::Expired).await;
+    rig.pass(Duration::from_secs(601)).await;
+    rig.told();
+    rig.pass(AN_HOUR).await;
+    audited(&rig, &[(1, 0x3F), (2, 0x1F)]).await;
+    assert!(rig.told().is_empty(), "as far as their owners know nothing has happened");
+    assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
+}
+
+#[tokio::test]
+async fn an_answer_that_may_be_the_second_does_not_say_what_pol1_has_deleted() {
+    let rig = bench().await;
+    changed(&rig).await;
+    rig.job_ends(JobOutcome::AnsweredAgain(response(&[(&[], OK)]))).await;
+    // The change holds; what became of the profile that was left is asked.
+    let told = rig.told();
+    assert!(told.iter().any(|told| told.element() == "ES4-EnableProfileResponse"));
+    audited(&rig, &[(2, 0x3F)]).await;
+    let news: es4::HandleProfileDeletedNotification = rig.told_only(OPERATOR);
+    assert_eq!((news.eid, news.iccid), (eid(), iccid(BOOTSTRAP)));
+    assert_eq!(rig.state(BOOTSTRAP).await, None);
+}
+
+#[tokio::test]
+async fn what_pol2_deletes_is_deleted_though_the_confirmation_was_not_heard_of() {
+    let rig = Rig::new().await;
+    let mut eis = rig.eis();
+    eis.profile_info[0].state = Disabled;
+    let mut enabled = rig.profile(2, OTHER_OPERATOR, Enabled, false);
+    enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
+    eis.profile_info.push(enabled);
+    rig.ask::<es1::RegisterEis>(EUM, rig.register_request(eis)).await;
+    // Nobody has asked for it here.
+    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
+    rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
+    assert!(rig.jobs().await.is_empty(), "the card may still go back");
+    rig.pass(AN_HOUR).await;
+    audited(&rig, &[(1, 0x3F), (2, 0x1F)]).await;
+    rig.told();
+    let job = rig.card_does_it().await;
+    assert_eq!(job.effect, Effect::Delete(isd_p(2)));
+    let news: es4::HandleProfileDeletedNotification = rig.told_only(OTHER_OPERATOR);
+    assert_eq!(news.iccid, iccid(2));
+}
+
+#[tokio::test]
+async fn a_deletion_that_pol1_forbids_is_not_tried_again() {
+    let rig = Rig::new().await;
+    let mut eis = rig.eis();
+    eis.profile_info[0].state = Disabled;
+    let mut enabled = rig.profile(2, OTHER_OPERATOR, Enabled, false);
+    enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
+    eis.profile_info.push(enabled);
+    rig.ask::<es1::RegisterEis>(EUM, rig.register_request(eis)).await;
+    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
+    rig.card_takes_confirmation(1, &[]).await;
+    rig.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
+    rig.pass(Duration::from_secs(24 * 3600)).await;
+    rig.card_answers(&[(&[], 0x69E1)]).await;
+    rig.pass(Duration::from_secs(48 * 3600)).await;
+    assert!(rig.jobs().await.is_empty());
+    assert_eq!(rig.state(2).await, Some(Disabled));
+}

@@ -1,0 +1,141 @@
+//! What belongs to one alone, and what has an end: numbers, the audit trail.
+
+use rsp::sgp02::{BaseRequest, SubscriptionAddress, eis::ProfileState, es1, es3, es4};
+use world::{PhoneNumber, Tx};
+
+use super::rig::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, SM_DP, codes, eid, iccid, said};
+use crate::{
+    config::LONGEST_TRAIL,
+    records::{ADDRESSES, CARDS, Card},
+};
+
+/// Of the bootstrap profile, and of the second one.
+const FIRST: &str = "491510000001";
+const SECOND: &str = "491510000002";
+/// Of a profile on another card.
+const ELSEWHERE: &str = "4915777777777";
+
+fn base() -> BaseRequest {
+    BaseRequest::new("")
+}
+
+/// Bootstrap, 2 of the other operator's, 3 of the operator's, and another card.
+async fn bench() -> Rig {
+    let rig = Rig::new().await;
+    rig.register_with([
+        rig.profile(2, OTHER_OPERATOR, ProfileState::Disabled, false),
+        rig.profile(3, OPERATOR, ProfileState::Disabled, false),
+    ])
+    .await;
+    let mut other = rig.card().await;
+    other.eis.profile_info.truncate(1);
+    give(&rig, &mut other, Some(ELSEWHERE)).await;
+    rig
+}
+
+/// The other card has this number.
+async fn give(rig: &Rig, other: &mut Card, number: Option<&str>) {
+    let there = rig.pki.eids(crypto::Curve::P256)[1];
+    other.eis.profile_info[0].subscription_address.msisdn = number.map(|number| number.parse().unwrap());
+    world::transact(rig.records(), |tx| {
+        let put = tx.put(&CARDS, &there.to_string(), other);
+        let put = put.and_then(|()| tx.put(&ADDRESSES, ELSEWHERE, &there));
+        Box::pin(async { put })
+    })
+    .await
+    .unwrap();
+}
+
+fn address(number: &str) -> SubscriptionAddress {
+    SubscriptionAddress { imsi: None, msisdn: Some(number.parse().unwrap()) }
+}
+
+async fn update(rig: &Rig, number: &str) -> es4::UpdateSubscriptionAddressResponse {
+    let request = es4::UpdateSubscriptionAddressRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(3),
+        new_subscription_address: address(number),
+    };
+    said(&rig.ask::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await)
+}
+
+fn in_use() -> (String, String) {
+    ("8.2.6".to_owned(), "3.3".to_owned())
+}
+
+#[tokio::test]
+async fn a_number_that_another_profile_has_is_not_taken_from_it() {
+    let rig = bench().await;
+    assert_eq!(codes(&update(&rig, ELSEWHERE).await), in_use());
+    // Another operator's on the same card; one's own may follow one's own.
+    assert_eq!(codes(&update(&rig, SECOND).await), in_use());
+    assert!(update(&rig, FIRST).await.base.is_done());
+    // The same when a download is completed.
+    let mut created = rig.card().await;
+    created.eis.profile_info[2].state = ProfileState::Created;
+    created.eis.profile_info[2].subscription_address.msisdn = None;
+    rig.keep(&created).await;
+    let request = es3::ProfileDownloadCompletedRequest {
+        base: base(),
+        eid: eid(),
+        iccid: iccid(3),
+        profile_type: None,
+        subscription_address: Some(address(ELSEWHERE)),
+        pol2: None,
+    };
+    let response = rig.ask::<es3::ProfileDownloadCompleted>(SM_DP, request).await;
+    assert_eq!(codes(&said::<es3::ProfileDownloadCompletedResponse>(&response)), in_use());
+    assert_eq!(rig.state(3).await, Some(ProfileState::Created));
+    // The other card is still found by it.
+    let number = PhoneNumber::international(ELSEWHERE).unwrap();
+    let found = rig.server().procedures().card_at(&mut Tx::begin(rig.records()), &number).await.unwrap();
+    assert_eq!(found, Some(rig.pki.eids(crypto::Curve::P256)[1]));
+}
+
+#[tokio::test]
+async fn a_number_that_was_given_up_is_free() {
+    let rig = bench().await;
+    let mut other = rig.card().await;
+    other.eis.profile_info.truncate(1);
+    give(&rig, &mut other, None).await;
+    assert!(update(&rig, ELSEWHERE).await.base.is_done());
+    let number = PhoneNumber::international(ELSEWHERE).unwrap();
+    let found = rig.server().procedures().card_at(&mut Tx::begin(rig.records()), &number).await.unwrap();
+    assert_eq!(found, Some(eid()));
+}
+
+#[tokio::test]
+async fn a_card_is_not_registered_with_the_number_of_another() {
+    let rig = Rig::new().await;
+    let mut other = Card::new(rig.eis());
+    give(&rig, &mut other, Some(ELSEWHERE)).await;
+    let mut eis = rig.eis();
+    eis.profile_info[0].subscription_address = address(ELSEWHERE);
+    let response = rig.ask::<es1::RegisterEis>(EUM, rig.register_request(eis)).await;
+    assert_eq!(codes(&said::<es1::RegisterEisResponse>(&response)), in_use());
+    assert_eq!(rig.state(BOOTSTRAP).await, None);
+}
+
+#[tokio::test]
+async fn a_trail_goes_back_as_far_as_one_is_kept() {
+    let rig = bench().await;
+    delete_nothing(&rig).await;
+    let mut card = rig.card().await;
+    card.next_record = LONGEST_TRAIL;
+    rig.keep(&card).await;
+    let lines = async || rig.server().audit_trail(eid()).await.unwrap().len();
+    delete_nothing(&rig).await;
+    assert_eq!(lines().await, 2);
+    for _ in 0..3 {
+        delete_nothing(&rig).await;
+    }
+    // The first is gone.
+    assert_eq!(lines().await, 4);
+}
+
+/// One line.
+async fn delete_nothing(rig: &Rig) {
+    let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(9) };
+    rig.ask::<es4::DeleteProfile>(OPERATOR, request).await;
+}
