@@ -25,6 +25,10 @@ pub const OWN_FUNCTION_AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// card that is asked or tells something every minute takes here and in every handover.
 pub const LONGEST_TRAIL: u64 = 2000;
 
+/// How often a card that was taken over is told what it has not done for its new SM-SR, once a day. What it refuses for a
+/// month it refuses for good.
+pub const MOST_FAREWELLS: u32 = 30;
+
 /// How long whoever has said MoreToDo keeps the card to itself after each function.
 pub const HOLD_TIME: Duration = Duration::from_secs(5 * 60);
 

@@ -30,7 +30,7 @@ use crate::{
     context::Context,
     es5::{self as bearer, Effect, JobOutcome},
     outward::{self, Continuation},
-    records::{AUDIT, CARDS, Card, OPERATIONS, PeerRole, SCP80_VERSIONS, numbered, of_card},
+    records::{AUDIT, CARDS, Card, OPERATIONS, PeerRole, SCP80_VERSIONS, TAKEOVERS, numbered, of_card},
     visibility::{self, Showing},
 };
 
@@ -318,6 +318,8 @@ async fn gone(
 ) -> Result<(), Fault> {
     let eid = card.eid();
     context.tx.delete(&CARDS, &eid.to_string());
+    // What it has not done for us since it came.
+    context.tx.delete(&TAKEOVERS, &eid.to_string());
     bearer::forget(context.tx, eid).await?;
     for (key, _) in context.tx.list(&AUDIT, &of_card(eid)).await? {
         context.tx.delete(&AUDIT, &key);

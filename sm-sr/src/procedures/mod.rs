@@ -14,6 +14,7 @@ mod connectivity;
 mod create;
 mod delete;
 mod euicc_audit;
+pub mod farewell;
 pub mod handover;
 mod news;
 mod notification;

@@ -10,7 +10,8 @@ use world::Fault;
 
 use super::{
     Asker, AtCard, Function, Operation, Purpose, Started, Step, answer, answer::Outcome, attributes, check,
-    connectivity, create, delete, euicc_audit, handover, news, notification, send_data, switch, takeover,
+    connectivity, create, delete, euicc_audit, farewell, handover, news, notification, send_data, switch,
+    takeover,
 };
 use crate::{
     audit::{self, Done},
@@ -254,7 +255,7 @@ pub(crate) async fn job_ended(
         Purpose::Confirmation { sequence } => {
             notification::confirmed(context, job.eid, *sequence, outcome).await
         }
-        Purpose::Takeover => takeover::finalised(context, job.eid, outcome).await,
+        Purpose::Takeover => farewell::ended(context, job.eid, outcome).await,
     }
 }
 

@@ -4,21 +4,14 @@
 //! point of no return: before it, whatever goes wrong ends the handover and nothing has changed; after it the card is
 //! ours, and what could not be finished is at most a warning.
 
-use crypto::{AesKey, Curve, PublicKey, SecretKey, key_establishment};
+use crypto::{Curve, PublicKey, SecretKey, key_establishment};
 use rsp::{
-    der::tlv,
     ids::{Eid, Oid},
-    ota::{
-        script::Script,
-        sms::Address,
-        trigger::{SecurityParameters, SessionParameters, SessionTrigger},
-    },
     sgp02::{
         BaseResponse, Function, Octets, Response as _,
-        eis::{Eis, KeyComponent, Keyset, KeysetType, OperationType, SecurityDomain},
-        es5::{self, EphemeralKeyForm, KeyAgreement, KeyType, SmsrAddressing},
+        eis::{Eis, KeyComponent, Keyset, KeysetType, OperationType},
+        es5::{EphemeralKeyForm, KeyAgreement},
         es7,
-        keys::{KeyVersion, PskIdentity},
         status::{Refusal, Status},
     },
     time::Timestamp,
@@ -27,22 +20,12 @@ use rsp_server::soap::{self, No, NoAnswer, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
-use super::{
-    Purpose, answer,
-    card_status::{Answers, Command},
-    isd_r,
-};
+use super::farewell::{self, Farewell};
 use crate::{
     audit, check_eis,
-    config::CardAddress,
     context::Context,
-    es5::{self as bearer, Bearer, Effect, Job, JobOutcome},
-    notifications,
     outward::{self, Continuation},
-    records::{
-        Card, Deadline, Key, KeySet, Keys, PREPARED, Prepared, SCP80_VERSIONS, SCP81_VERSIONS, TAKEOVERS,
-        of_card,
-    },
+    records::{Card, Deadline, Key, KeySet, Keys, PREPARED, Prepared, SCP80_VERSIONS, TAKEOVERS, of_card},
 };
 
 /// How the key set is made: a set of the same version goes first, the card adds a number of its own, and a certificate has
@@ -85,19 +68,7 @@ pub enum Awaits {
         agreement: KeyAgreement,
     },
     /// The card, which is ours: it is to forget the other SM-SR.
-    Finalised {
-        /// Its key for HTTPS from then on, if it can that.
-        psk: Option<Psk>,
-    },
-}
-
-/// A key that the card is to take for HTTPS.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Psk {
-    /// The version number of its key set.
-    pub version: u8,
-    /// The key.
-    pub key: Key,
+    Finalised(Farewell),
 }
 
 /// ES7.HandoverEUICC: begins. Whatever is wrong is the answer.
@@ -171,15 +142,15 @@ async fn already_here(
 }
 
 impl Takeover {
-    fn eid(&self) -> Eid {
+    pub(super) fn eid(&self) -> Eid {
         self.eis.eum_signed_info.eid
     }
 
-    fn keep(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
+    pub(super) fn keep(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
         context.tx.put(&TAKEOVERS, &self.eid().to_string(), self)
     }
 
-    fn forget(&self, context: &mut Context<'_, '_>) {
+    pub(super) fn forget(&self, context: &mut Context<'_, '_>) {
         context.tx.delete(&TAKEOVERS, &self.eid().to_string());
         context.clear_deadline(self.expires, &Deadline::Takeover(self.eid()));
     }
@@ -202,7 +173,7 @@ async fn ask<F: Function>(
     Ok(outward::ask::<F>(context, &from, request, continuation, takeover.expires).await?)
 }
 
-async fn current(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Takeover>, Fault> {
+pub(super) async fn current(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Takeover>, Fault> {
     context.tx.get(&TAKEOVERS, &eid.to_string()).await
 }
 
@@ -212,7 +183,7 @@ async fn abort(context: &mut Context<'_, '_>, takeover: &Takeover, base: BaseRes
     respond(context, takeover, base).await
 }
 
-async fn respond(
+pub(super) async fn respond(
     context: &mut Context<'_, '_>,
     takeover: &Takeover,
     base: BaseResponse,
@@ -279,7 +250,7 @@ pub(crate) async fn challenged(
 }
 
 /// The first number that no key set has.
-fn free_version(eis: &Eis, of: &std::ops::RangeInclusive<u8>) -> Option<u8> {
+pub(super) fn free_version(eis: &Eis, of: &std::ops::RangeInclusive<u8>) -> Option<u8> {
     let taken = |version: &u8| {
         let sets = eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset);
         sets.map(|set| set.version).any(|taken| taken == *version)
@@ -306,8 +277,7 @@ pub(crate) async fn receipted(
         Ok(set) => set,
         Err(refusal) => return abort(context, &takeover, BaseResponse::failed(&refusal)).await,
     };
-    let psk = offer_psk(context, &takeover.eis);
-    let script = farewell(context, &takeover.eis, &set, psk.as_ref())?;
+    let farewell = Farewell::of(context, &takeover.eis);
     let mut card = own_card(context, &takeover, set);
     let done = audit::Done {
         what: OperationType::ESTABLISH_ISDR_KEYSET,
@@ -323,20 +293,8 @@ pub(crate) async fn receipted(
     for (key, _) in context.tx.list(&PREPARED, &of_card(eid)).await? {
         context.tx.delete(&PREPARED, &key);
     }
-    let job = Job {
-        eid,
-        target: isd_r(),
-        script,
-        valid_until: context.now.plus(context.config.own_function_time),
-        more_to_do: false,
-        urgent: true,
-        // The card knows us by short messages alone until it has the key for HTTPS.
-        via: Some(Bearer::Sms),
-        effect: Effect::KeySet,
-        purpose: Purpose::Takeover.to_text()?,
-    };
-    bearer::enqueue(context.tx, context.now, job).await?;
-    takeover.awaits = Awaits::Finalised { psk };
+    farewell.tell(context, &card).await?;
+    takeover.awaits = Awaits::Finalised(farewell);
     takeover.keep(context)
 }
 
@@ -411,126 +369,15 @@ fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Res
     Ok(())
 }
 
-/// A key for HTTPS, for a card that can that, if there is an address to go to.
-fn offer_psk(context: &Context<'_, '_>, eis: &Eis) -> Option<Psk> {
-    let can = eis.eum_signed_info.euicc_capabilities.http_support;
-    context.config.card_address.https.as_ref().filter(|_| can)?;
-    let version = free_version(eis, &SCP81_VERSIONS)?;
-    Some(Psk { version, key: Key::new(context.world.random::<16>().to_vec()) })
-}
-
-/// What the card is told by its new SM-SR: where that is, its key for HTTPS, and at last to forget the old one's keys.
-fn farewell(context: &Context<'_, '_>, eis: &Eis, set: &KeySet, psk: Option<&Psk>) -> Result<Script, Fault> {
-    let mut apdus = Vec::new();
-    let to = addressing(&context.config.card_address, eis.eum_signed_info.eid, psk);
-    apdus.extend(to.map(|to| es5::update_smsr_addressing(&to)));
-    if let (Some(psk), Keys::Scp80 { dek, .. }) = (psk, &set.keys) {
-        let (dek, key) = (AesKey::from(*dek.aes128()?.expose()), AesKey::from(*psk.key.aes128()?.expose()));
-        let wrapped = dek.wrap(&key);
-        apdus.push(es5::put_key(psk.version, PSK_ID, KeyType::TlsPsk, 16, &wrapped, &key.check_value()));
-    }
-    let old = key_ranges(eis.isd_r.as_ref());
-    if !old.is_empty() {
-        apdus.push(es5::finalise_isd_r_handover(&old));
-    }
-    Ok(Script::of_apdus(apdus))
-}
-
-/// Where the card finds us, if there is anything to tell.
-fn addressing(address: &CardAddress, eid: Eid, psk: Option<&Psk>) -> Option<SmsrAddressing> {
-    let sms = address.sms.as_ref().and_then(|digits| Address::new(INTERNATIONAL, digits));
-    let https = address.https.as_ref().zip(psk).map(|(session, psk)| {
-        let identity = PskIdentity { eid, key_version: KeyVersion(psk.version), key_identifier: PSK_ID };
-        let session = SessionParameters {
-            security: Some(SecurityParameters {
-                psk_identity: identity.to_string().into_bytes(),
-                key_version: psk.version,
-                key_identifier: PSK_ID,
-            }),
-            ..session.clone()
-        };
-        let trigger = SessionTrigger { session: Some(session), dns: None }.to_bytes();
-        tlv::split(&trigger).map(|(_, contents)| contents.to_vec()).unwrap_or_default()
-    });
-    let to = SmsrAddressing { sms: sms.map(|address| address.value()), https, dns: None };
-    (to != SmsrAddressing::default()).then_some(to)
-}
-
 /// Types of keys: GlobalPlatform section 11.1.8.
 const AES: u8 = 0x88;
 const TLS_PSK: u8 = 0x85;
 
 /// The identifier of a pre-shared key within its set.
-const PSK_ID: u8 = 1;
-
-/// Type of number: international, of the ISDN plan.
-const INTERNATIONAL: u8 = 0x91;
-
-/// The key sets of the former SM-SR: those of SCP80 and SCP81, from the first key to the last.
-fn key_ranges(isd_r: Option<&SecurityDomain>) -> Vec<(u8, u8, u8)> {
-    let range = |set: &Keyset| {
-        let is_its = SCP80_VERSIONS.contains(&set.version) || SCP81_VERSIONS.contains(&set.version);
-        let indexes = || set.key.iter().map(|key| key.index);
-        let range = indexes().min().zip(indexes().max());
-        range.filter(|_| is_its).map(|(first, last)| (set.version, first, last))
-    };
-    isd_r.iter().flat_map(|isd_r| &isd_r.keyset).filter_map(range).collect()
-}
-
-/// The card has done what its new SM-SR told it first, or has not: it is ours all the same.
-pub(super) async fn finalised(
-    context: &mut Context<'_, '_>,
-    eid: Eid,
-    outcome: JobOutcome,
-) -> Result<(), Fault> {
-    let Some(takeover) = current(context, eid).await? else { return Ok(()) };
-    let Awaits::Finalised { psk } = &takeover.awaits else { return Ok(()) };
-    let Some(mut card) = context.card(eid).await? else { return Ok(()) };
-    let warning = match outcome {
-        JobOutcome::Answered(response) | JobOutcome::FoundDone(response) => {
-            let answers = Answers::of(&response);
-            let told = addressing(&context.config.card_address, eid, psk.as_ref()).is_some();
-            let commands = usize::from(told)
-                + usize::from(psk.is_some())
-                + usize::from(!key_ranges(takeover.eis.isd_r.as_ref()).is_empty());
-            let wrong = (0..commands).find_map(|nth| answers.nth(nth, Command::Finalise).err());
-            // PUT KEY comes after the address.
-            let has_psk = answers.nth(usize::from(told), Command::Finalise).is_ok();
-            if let Some(psk) = psk.as_ref().filter(|_| has_psk) {
-                let set =
-                    KeySet { version: psk.version, keys: Keys::Scp81 { psk: psk.key.clone(), dek: None } };
-                if let Some(isd_r) = &mut card.eis.isd_r {
-                    isd_r.keyset.push(described(&set));
-                }
-                card.keys.push(set);
-            }
-            wrong
-        }
-        other => Some(answer::undelivered(other)),
-    };
-    let base = match &warning {
-        None => BaseResponse::default(),
-        Some(refusal) => BaseResponse::with_warning(refusal),
-    };
-    let done = audit::Done {
-        what: OperationType::FINALISE_ISDR_HANDOVER,
-        requester: None,
-        status: &base.function_execution_status,
-        isd_p: None,
-        iccid: None,
-    };
-    audit::done(context, &mut card, &done)?;
-    card.keep(context.tx)?;
-    takeover.forget(context);
-    respond(context, &takeover, base).await?;
-    if let Some(from) = context.peer(&takeover.from).await? {
-        notifications::tell_of_takeover(context, &card, &from).await?;
-    }
-    Ok(())
-}
+pub(super) const PSK_ID: u8 = 1;
 
 /// The time for a takeover is over. Before the point of no return it ends; after it the other SM-SR is told so, and the
-/// card is still told.
+/// card is still told, and told again.
 pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     if takeover.expires > context.now {
@@ -541,7 +388,8 @@ pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
             let base = BaseResponse::expired(None, "the handover was not done within its validity period");
             abort(context, &takeover, base).await
         }
-        Awaits::Finalised { .. } => {
+        Awaits::Finalised(Farewell { attempts: 1.., .. }) => farewell::again(context, takeover).await,
+        Awaits::Finalised(_) => {
             let why = Status::EuiccNoResponse.because("the card has not yet forgotten its former SM-SR");
             respond(context, &takeover, BaseResponse::with_warning(&why)).await?;
             takeover.ticket = None;

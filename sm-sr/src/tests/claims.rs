@@ -10,13 +10,17 @@ use rsp::sgp02::{
 use world::Tx;
 
 use super::{
+    card::{OK, apdus},
     handover::{base, card_agrees, card_challenges, change, operators_answer, prepare, prepared, settle},
     rig::{
         BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p, said,
         scp80_set,
     },
 };
-use crate::records::{ADDRESSES, PeerRole, TAKEOVERS};
+use crate::{
+    es5::JobOutcome,
+    records::{ADDRESSES, PeerRole, TAKEOVERS},
+};
 
 #[tokio::test]
 async fn who_claims_a_card_without_a_receipt_does_not_get_it() {
@@ -37,13 +41,7 @@ async fn who_claims_a_card_without_a_receipt_does_not_get_it() {
 
 /// The card has made a key set with the second, and the first has heard nothing since and waits no longer.
 async fn uncertain() -> (Rig, Rig) {
-    let (first, second) = prepared().await;
-    change(&first).await;
-    settle(&first, &second).await;
-    card_challenges(&first).await;
-    settle(&first, &second).await;
-    card_agrees(&first).await;
-    settle(&first, &second).await;
+    let (first, second) = taken_over().await;
     first.deafen(SM_SR, true);
     first.clock.advance(Duration::from_secs(3601));
     first.run().await;
@@ -93,6 +91,69 @@ async fn whether_a_card_has_gone_is_found_out_by_handing_it_over_again() {
     let status = operators_answer(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
     assert!(first.server().cards().await.unwrap().is_empty());
+}
+
+/// The second has the card, which has not yet heard of it.
+async fn taken_over() -> (Rig, Rig) {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    card_challenges(&first).await;
+    settle(&first, &second).await;
+    card_agrees(&first).await;
+    settle(&first, &second).await;
+    (first, second)
+}
+
+const A_DAY: Duration = Duration::from_secs(24 * 3600 + 1);
+const FORGET_SCP80: &str = "80E4000005F20301010300";
+const FORGET_SCP81: &str = "80E4000005F20340010100";
+
+#[tokio::test]
+async fn old_keys_that_were_not_deleted_are_deleted_another_day() {
+    let (first, second) = taken_over().await;
+    second.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
+    settle(&first, &second).await;
+    // Nobody waits for that.
+    let status = operators_answer(&first).base.function_execution_status.status;
+    assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
+    assert!(second.jobs().await.is_empty());
+    second.pass(A_DAY).await;
+    assert_eq!(apdus(&second.job().await).len(), 3);
+    // One set was deleted the first time, though nothing was heard of it. What comes after it is told by itself.
+    let job = second.card_answers(&[(&[], OK), (&[], 0x6A88)]).await;
+    assert_eq!(apdus(&job)[1..], [FORGET_SCP80, FORGET_SCP81]);
+    let job = second.card_answers(&[(&[], 0x6985)]).await;
+    assert_eq!(apdus(&job), [FORGET_SCP81]);
+    assert!(second.jobs().await.is_empty());
+    // That one the card did refuse.
+    second.pass(A_DAY).await;
+    let job = second.card_answers(&[(&[0], OK)]).await;
+    assert_eq!(apdus(&job), [FORGET_SCP81]);
+    assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
+    second.pass(A_DAY).await;
+    assert!(second.jobs().await.is_empty());
+    assert!(first.told().iter().all(|told| told.element() != "ES4-HandleSMSRChangeNotification"), "once");
+}
+
+#[tokio::test]
+async fn a_card_that_does_not_take_its_new_address_still_forgets_the_old_keys() {
+    let (first, second) = taken_over().await;
+    second.card_answers(&[(&[], 0x6A80)]).await;
+    let job = second.card_answers(&[(&[0], OK), (&[0], OK)]).await;
+    assert_eq!(apdus(&job), [FORGET_SCP80, FORGET_SCP81]);
+    settle(&first, &second).await;
+    let status = operators_answer(&first).base.function_execution_status.status;
+    assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
+    // It is told its address again, for a month.
+    for _ in 1..crate::config::MOST_FAREWELLS {
+        second.pass(A_DAY).await;
+        let job = second.card_answers(&[(&[], 0x6A80)]).await;
+        assert_eq!(apdus(&job).len(), 1);
+    }
+    second.pass(A_DAY).await;
+    assert!(second.jobs().await.is_empty());
+    assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
 }
 
 #[tokio::test]

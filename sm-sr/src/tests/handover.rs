@@ -93,6 +93,11 @@ pub(super) async fn card_agrees(first: &Rig) -> [[u8; 16]; 3] {
     keys
 }
 
+/// The card takes the address of its new SM-SR and forgets both key sets of the old one.
+pub(super) async fn card_forgets(second: &Rig) {
+    second.card_answers(&[(&[], OK), (&[0], OK), (&[0], OK)]).await;
+}
+
 #[tokio::test]
 async fn a_card_is_handed_over_and_still_obeys() {
     let (first, second) = prepared().await;
@@ -109,7 +114,11 @@ async fn a_card_is_handed_over_and_still_obeys() {
     assert_eq!(job.via, Some(Bearer::Sms));
     assert_eq!(
         apdus(&job),
-        ["80E288000E3A070BA309810791947100000010".to_owned(), "80E400000AF203010103F20340010100".to_owned()]
+        [
+            "80E288000E3A070BA309810791947100000010".to_owned(),
+            "80E4000005F20301010300".to_owned(),
+            "80E4000005F20340010100".to_owned(),
+        ]
     );
     let card = Tx::begin(second.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap();
     let [set] = card.keys.as_slice() else { panic!() };
@@ -120,7 +129,7 @@ async fn a_card_is_handed_over_and_still_obeys() {
     // Until the card has answered, the first still has it.
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
     first.told();
-    second.card_answers(&[(&[], OK), (&[0], OK)]).await;
+    card_forgets(&second).await;
     settle(&first, &second).await;
     assert!(first.server().cards().await.unwrap().is_empty());
     assert!(first.server().audit_trail(eid()).await.unwrap().is_empty());
@@ -265,7 +274,7 @@ async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
         settle(&first, &second).await;
         card_agrees(&first).await;
         settle(&first, &second).await;
-        second.card_answers(&[(&[], OK), (&[0], OK)]).await;
+        card_forgets(&second).await;
         settle(&first, &second).await;
         assert!(operators_answer(&first).base.is_done());
     }
@@ -292,7 +301,7 @@ async fn a_receipt_that_does_not_fit_is_no_receipt() {
 async fn after_the_receipt_there_are_only_warnings() {
     for outcome in [
         JobOutcome::NotDelivered("off".to_owned()),
-        JobOutcome::Answered(super::card::response(&[(&[], OK), (&[], 0x6A88)])),
+        JobOutcome::Answered(super::card::response(&[(&[], OK), (&[0], OK), (&[], 0x6A88)])),
     ] {
         let (first, second) = prepared().await;
         change(&first).await;
@@ -336,7 +345,7 @@ async fn a_lost_answer_after_the_receipt_does_not_keep_the_card_with_the_first()
     settle(&first, &second).await;
     // The first hears nothing any more, and its time runs out.
     first.deafen(SM_SR, true);
-    second.card_answers(&[(&[], OK), (&[0], OK)]).await;
+    card_forgets(&second).await;
     first.clock.advance(Duration::from_secs(3601));
     settle(&first, &second).await;
     let status = operators_answer(&first).base.function_execution_status.status;
