@@ -206,7 +206,7 @@ impl Stage {
     pub(crate) fn operator_at(&self, which: usize, function: &[&str]) -> Command {
         let Seat { id, at, .. } = &self.sm_srs[which];
         let mut command = self.run(&["--json", "--sm-dp", &self.sm_dp.at, "operator", "m2m"]);
-        command.args(["--listen", &self.operators[0].at, "--validity", "90"]).args(function);
+        command.args(["--listen", &self.operators[0].at]).args(function);
         command.args(["--eid", &self.eid.to_string(), "--sm-sr", &format!("{id}@{at}")]);
         command
     }
