@@ -71,7 +71,7 @@ fn networks_and_service_centre_may_be_killed_at_each_step_of_the_sm_sr() {
         networks.replace(stage.networks(&[]));
     };
     let steps = is_enabled(&stage, |order| {
-        let (output, steps) = haunted(order, || sm_sr.err.next(LOOK), &strike);
+        let (output, steps) = haunted(order, || sm_sr.err.next(LOOK), strike);
         (output, steps, ())
     });
     assert!(steps.len() >= 6, "{steps:#?}");
