@@ -119,35 +119,33 @@ impl Channel {
     pub(crate) fn answered(self, answer: &[u8], package: &[u8]) -> Result<Outcome, CardFault> {
         let answers = answers(answer)?;
         let mut answers = answers.iter();
-        let mut euicc_response = Vec::new();
+        // Whether the last command was answered with a EUICCResponse. What the card says before it has the whole profile
+        // is no end, unless it has given up.
+        let mut is_installed = false;
         let chain = self.each(package, |session, sent| {
-            // Once the card has said how it ended, it says no more.
-            if !euicc_response.is_empty() {
-                return Ok(());
-            }
             let (tag, command) = match sent.first() {
                 Some(&EXTERNAL_AUTHENTICATE) => (EXTERNAL_AUTHENTICATE, "EXTERNAL AUTHENTICATE"),
                 _ => (scp03t::SEGMENT, "a segment of the profile"),
             };
             let Some(Answer::SecureChannel(tlv)) = answers.next() else { return Err(nothing(command)) };
-            match contents(tlv, tag, command)? {
-                [] => Ok(()),
-                _ if tag == EXTERNAL_AUTHENTICATE => Err(nothing(command)),
+            is_installed = match contents(tlv, tag, command)? {
+                [] => false,
+                _ if tag == EXTERNAL_AUTHENTICATE => return Err(nothing(command)),
                 _ => {
                     let response = session.unprotect_response(tlv);
-                    euicc_response = response.map_err(|_| CardFault::NotAuthentic("R-MAC"))?;
-                    Ok(())
+                    installed(&response.map_err(|_| CardFault::NotAuthentic("R-MAC"))?)?;
+                    true
                 }
-            }
+            };
+            Ok(())
         })?;
-        if !euicc_response.is_empty() {
-            installed(&euicc_response)?;
-            return Ok(Outcome::Installed { keys: self.keys, sequence: self.card.sequence });
-        }
         if self.is_last() {
-            return Err(CardFault::Unreadable(
-                "it has the whole profile, and does not say what became of it".to_owned(),
-            ));
+            return match is_installed {
+                true => Ok(Outcome::Installed { keys: self.keys, sequence: self.card.sequence }),
+                false => Err(CardFault::Unreadable(
+                    "it has the whole profile, and does not say what became of it".to_owned(),
+                )),
+            };
         }
         let Chain { mac_chaining_value, counter } = chain;
         let channel = Self { number: self.number.saturating_add(1), mac_chaining_value, counter, ..self };
@@ -335,5 +333,34 @@ mod tests {
         let said = card.protect_response(&EuiccResponse::installed(Vec::new()).to_der());
         let last = answer(&format!("86008600{}", hex::encode(said)));
         let Ok(Outcome::Installed { sequence: 1, .. }) = channel.answered(&last, &package) else { panic!() };
+    }
+
+    #[test]
+    fn what_the_card_says_before_it_has_the_whole_profile_is_no_end_unless_it_gives_up() {
+        let package = vec![0xA5; MAX_SEGMENT * SEGMENTS + 1];
+        let (channel, script) = opening().open(&answer(CARD), &package).unwrap();
+        let warnings = vec![profile::PeStatus::new(profile::PeStatusCode::OK, Some(3))];
+        let warned = EuiccResponse::installed(warnings);
+        let aborted = EuiccResponse { profile_installation_aborted: Some(rsp::der::Null), ..warned.clone() };
+        // The card remarks something after so many segments.
+        let said = |segments: usize, response: &EuiccResponse| {
+            let Opening { keys, host_challenge } = opening();
+            let half =
+                CardHalf::foreseen(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
+            let mut card = scp03t::Channel::new(half.session(&keys, host_challenge));
+            let mut commands = Script::parse(&script).unwrap().commands;
+            commands.truncate(1 + segments);
+            opened(&mut card, &Script { commands, ..Script::parse(&script).unwrap() }.to_bytes());
+            let said = hex::encode(card.protect_response(&response.to_der()));
+            let (before, after) = ("8600".repeat(segments - 1), "8600".repeat(SEGMENTS - segments));
+            answer(&format!("8500{before}{said}{after}"))
+        };
+        for segments in [1, SEGMENTS] {
+            let answered = channel.clone().answered(&said(segments, &warned), &package);
+            let Ok(Outcome::Next { channel: next, .. }) = answered else { panic!("{segments}") };
+            assert!(next.is_last());
+            let answered = channel.clone().answered(&said(segments, &aborted), &package);
+            assert!(matches!(answered, Err(CardFault::NotInstalled(_))), "{segments}");
+        }
     }
 }
