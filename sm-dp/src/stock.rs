@@ -11,11 +11,11 @@ use rsp::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use world::{Fault, Tx};
+use world::{Fault, Tx, World};
 
 use crate::{
     profile_state::ProfileState,
-    records::{Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile},
+    records::{AVAILABLE, Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile, type_prefix},
 };
 
 /// How the segments of a profile package are protected.
@@ -105,6 +105,28 @@ pub(crate) async fn put(tx: &mut Tx<'_>, profile: &Profile, package: &[u8]) -> R
         tx.put(&PROFILE_TYPES, &profile.profile_type, &())?;
     }
     tx.put(&PACKAGES, &profile.iccid.to_string(), &Octets(package.to_vec()))
+}
+
+/// A profile of a type that is still to be had. Which ones there are is no part of the decision, so that orders that
+/// come at the same time do not hinder each other as long as each takes another one; to that end every order begins
+/// elsewhere.
+pub(crate) async fn any_of_type(
+    tx: &mut Tx<'_>,
+    world: &World,
+    wanted: &str,
+) -> Result<Option<Profile>, Fault> {
+    let mut available = tx.glance(&AVAILABLE, &type_prefix(wanted)).await?;
+    let throw = u64::from_be_bytes(world.random());
+    let first =
+        throw.checked_rem(available.len() as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
+    available.rotate_left(first);
+    for (_, iccid) in available {
+        let profile = tx.get(&PROFILES, &iccid.to_string()).await?;
+        if let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Available) {
+            return Ok(Some(profile));
+        }
+    }
+    Ok(None)
 }
 
 /// Every event of a profile's life.

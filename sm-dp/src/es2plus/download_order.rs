@@ -11,10 +11,9 @@ use rsp_server::Decision;
 use super::{Caller, forget, own_profile, retry::CallId};
 use crate::{
     context::Context,
-    profile_state::{ProfileEvent, ProfileState},
-    records::{
-        AVAILABLE, ORDERS_BY_EID, Order, OrderId, PROFILE_TYPES, PROFILES, Profile, eid_key, type_prefix,
-    },
+    profile_state::ProfileEvent,
+    records::{ORDERS_BY_EID, Order, OrderId, PROFILE_TYPES, Profile, eid_key},
+    stock,
 };
 
 pub(crate) async fn execute(
@@ -86,19 +85,9 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
     }
 }
 
-/// A profile that is still to be had. Which ones there are is no part of the decision, so that orders that come at the
-/// same time do not hinder each other as long as each takes another one; to that end every order begins elsewhere.
+/// A profile of a type, or that there is none left.
 pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, wanted: &str) -> Decision<Profile> {
-    let mut available = context.tx.glance(&AVAILABLE, &type_prefix(wanted)).await?;
-    let throw = u64::from_be_bytes(context.world.random());
-    let first =
-        throw.checked_rem(available.len() as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
-    available.rotate_left(first);
-    for (_, iccid) in available {
-        let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
-        if let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Available) {
-            return Ok(profile);
-        }
-    }
-    Err(Status::ProfileTypeUnavailable.because("every profile of this type is taken").about(wanted).into())
+    stock::any_of_type(context.tx, context.world, wanted).await?.ok_or_else(|| {
+        Status::ProfileTypeUnavailable.because("every profile of this type is taken").about(wanted).into()
+    })
 }
