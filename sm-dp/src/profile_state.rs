@@ -57,7 +57,7 @@ pub enum ProfileEvent {
     InstallationFailed,
     /// ES9+.CancelSession for good, or attempts used up.
     DownloadEnded,
-    /// ES2+.CancelOrder, to be ordered again.
+    /// ES2+.CancelOrder, to be ordered again; or an order of SGP.02 that came to nothing.
     OrderCancelled,
     /// ES2+.CancelOrder, not to be ordered again.
     OrderCancelledForGood,
@@ -90,6 +90,8 @@ pub const TRANSITIONS: &[(ProfileState, ProfileEvent, ProfileState)] = &[
     (Is::Released, On::DownloadEnded, Is::Error),
     (Is::Downloaded, On::DownloadEnded, Is::Error),
     (Is::Installed, On::ProfileDeleted, Is::Available),
+    // What a failed download to an M2M eUICC had left there.
+    (Is::Downloaded, On::ProfileDeleted, Is::Available),
     (Is::Allocated, On::OrderCancelled, Is::Available),
     (Is::Linked, On::OrderCancelled, Is::Available),
     (Is::Confirmed, On::OrderCancelled, Is::Available),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx, World};
 
 use crate::{
+    m2m,
     profile_state::ProfileState,
     stock::{Protection, Rebinding},
 };
@@ -149,6 +150,7 @@ impl Profile {
         }
         tx.delete(&AVAILABLE, &self.available_key());
         tx.delete(&PACKAGES, &key);
+        tx.delete(&m2m::records::ADDRESSES, &key);
         tx.delete(&PROFILES, &key);
         Ok(())
     }

@@ -14,7 +14,7 @@ use rsp_server::soap::{Answer, Call, Decision};
 use crate::m2m::{
     context::Context,
     download, goods,
-    records::{DOWNLOADS, Download, Relay},
+    records::{Download, Relay, downloads_to},
     relay::{self, Relayed},
 };
 
@@ -26,21 +26,21 @@ pub(crate) async fn download_profile(
 ) -> Decision<Answer<es2::DownloadProfileResponse>> {
     context.must_be_operator(&call.caller).await?;
     context.sm_sr(&request.smsr_id).await?;
-    let profile = goods::reserve(context, &call.caller, &request).await?;
-    let id = hex::encode(context.world.random::<16>());
+    let (iccid, order) = goods::reserve(context, &call.caller, &request).await?;
+    let id = format!("{}{}", downloads_to(request.eid), hex::encode(context.world.random::<16>()));
     let validity = context.config.default_validity;
     let download = Download {
         operator: call.caller.clone(),
         sm_sr: request.smsr_id,
         eid: request.eid,
-        iccid: profile.iccid,
+        iccid,
+        order,
         enable: request.enable_profile,
         answer: call.ticket(),
         valid_until: call.expires().unwrap_or_else(|| context.now.plus(validity)),
         step: 0,
         awaits: download::Awaits::Eis,
     };
-    context.tx.put(&DOWNLOADS, &id, &download)?;
     download::begin(context, &id, download).await?;
     Ok(Answer::Later)
 }

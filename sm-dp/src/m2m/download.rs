@@ -2,10 +2,12 @@
 //!
 //! A record that says what it waits for; what the SM-SR answers moves it on, in one transaction with the next question.
 //! After a restart the question is still in the outbox and the record still waits. What fails after CreateISDP is undone
-//! with DeleteISDP before the operator is told, unless the validity period is over: that is told at once.
+//! with DeleteISDP before the operator is told, unless the validity period is over: that is told at once. Where nobody
+//! says that the ISD-P was deleted, a [`Remnant`] stays.
 
 use rsp::{
     ids::Aid,
+    ota::script::StatusWord,
     sgp02::{
         common::{
             BaseRequest, BaseResponse, ExecutionStatus, Function, FunctionExecutionStatus, Request as _,
@@ -15,15 +17,14 @@ use rsp::{
         xml,
     },
 };
-use rsp_server::soap::Ended;
+use rsp_server::soap::{self, Ended};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
     context::{Context, heard},
-    eligibility,
-    goods::{self, Fate},
-    records::{DOWNLOADS, Download, ISD_PS, IsdP, Procedure, isd_p_key},
+    eligibility, goods,
+    records::{DOWNLOADS, Download, ISD_PS, IsdP, Procedure, REMNANTS, Remnant, isd_p_key},
 };
 use crate::{
     es8::{
@@ -87,10 +88,20 @@ pub enum Awaits {
 }
 
 impl Awaits {
-    /// Whether there may be an ISD-P on the card that is of no use to anybody. Whether CreateISDP was carried out is not
-    /// known as long as it is not answered.
-    fn leaves_isd_p(&self) -> bool {
-        !matches!(self, Self::Eis | Self::Enabling | Self::Undoing { .. })
+    /// Whether there may be an ISD-P on the card that is of no use to anybody, after this end of what was waited for.
+    /// Whether CreateISDP was carried out is not known unless it is answered.
+    fn leaves_isd_p(&self, ended: &Ended) -> bool {
+        match self {
+            Self::Eis | Self::Enabling | Self::Undoing { .. } => false,
+            Self::IsdP { .. } => !ended.response::<es3::CreateIsdp>().is_ok_and(|response| {
+                response.base.function_execution_status.status == ExecutionStatus::Failed
+            }),
+            Self::RandomChallenge { .. }
+            | Self::Receipt { .. }
+            | Self::CardChallenge { .. }
+            | Self::Segments { .. }
+            | Self::Completion { .. } => true,
+        }
     }
 }
 
@@ -114,6 +125,15 @@ impl From<Refusal> for No {
     }
 }
 
+impl From<soap::No> for No {
+    fn from(no: soap::No) -> Self {
+        match no {
+            soap::No::Refusal(refusal) => refusal.into(),
+            soap::No::Fault(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<FunctionExecutionStatus> for No {
     fn from(failure: FunctionExecutionStatus) -> Self {
         Self::Failure(failure)
@@ -128,6 +148,24 @@ impl From<CardFault> for No {
             CardFault::Unreadable(_) | CardFault::NotAuthentic(_) => Status::EuiccExecutionError,
         };
         status.because(fault.to_string()).into()
+    }
+}
+
+/// What the ECASD says to CERT.DP.ECDSA.
+fn of_certificate(fault: CardFault) -> No {
+    match fault {
+        CardFault::StatusWord { status_word, .. } if status_word == StatusWord::SECURITY_STATUS.0 => {
+            Status::SmdpCertificateRefused.because(fault.to_string()).into()
+        }
+        fault => fault.into(),
+    }
+}
+
+/// What the ECASD says to the one-time key and our signature.
+fn of_agreement(fault: CardFault) -> No {
+    match fault {
+        CardFault::StatusWord { .. } => Status::EcasdExecutionError.because(fault.to_string()).into(),
+        fault => fault.into(),
     }
 }
 
@@ -151,7 +189,13 @@ pub(crate) async fn resume(
     match advance(context, id, download.clone(), ended).await {
         Ok(()) => Ok(()),
         Err(No::Fault(fault)) => Err(fault),
-        Err(No::Failure(why)) => fail(context, id, download, why).await,
+        Err(No::Failure(why)) if download.awaits.leaves_isd_p(ended) => {
+            undo(context, id, download, why).await
+        }
+        Err(No::Failure(why)) => {
+            goods::not_installed(context, &download).await?;
+            finish(context, id, download, why).await
+        }
     }
 }
 
@@ -167,7 +211,7 @@ async fn advance(
         Awaits::Eis => {
             let response = heard::<es3::GetEis>(ended)?;
             let eis = response.eis.ok_or_else(|| missing("the EIS", "ES3.GetEIS"))?;
-            let profile = goods::profile(context, iccid).await?;
+            let profile = goods::profile(context, &download).await?;
             let ecasd_key = eligibility::check(context, eid, &download.sm_sr, &eis, &profile)?;
             let request = es3::CreateIsdpRequest {
                 base: BaseRequest::new(""),
@@ -178,19 +222,19 @@ async fn advance(
                 more_to_do: Some(true),
             };
             let next = Awaits::IsdP { ecasd_key: Octets(ecasd_key) };
-            Ok(ask::<es3::CreateIsdp>(context, id, download, next, request).await?)
+            go_on::<es3::CreateIsdp>(context, id, download, next, request).await
         }
         Awaits::IsdP { ecasd_key } => {
             let response = heard::<es3::CreateIsdp>(ended)?;
             let isd_p =
                 response.isd_p_aid.ok_or_else(|| missing("the AID of the ISD-P", "ES3.CreateISDP"))?;
-            goods::handed_out(context, iccid, eid).await?;
+            goods::handed_out(context, &download).await?;
             let script = key_establishment::show_certificate(&isd_p, context.credentials.card_certificate());
             let next = Awaits::RandomChallenge { isd_p, ecasd_key };
             send(context, id, download, next, Target::IsdR, script).await
         }
         Awaits::RandomChallenge { isd_p, ecasd_key } => {
-            let challenge = key_establishment::random_challenge(&data(ended)?)?;
+            let challenge = key_establishment::random_challenge(&data(ended)?).map_err(of_certificate)?;
             let (agreement, script) = Agreement::begin(
                 &ecasd_key.0,
                 &challenge,
@@ -201,19 +245,19 @@ async fn advance(
             send(context, id, download, Awaits::Receipt { isd_p, agreement }, Target::IsdR, script).await
         }
         Awaits::Receipt { isd_p, agreement } => {
-            let keys = agreement.keys(&data(ended)?)?;
+            let keys = agreement.keys(&data(ended)?).map_err(of_agreement)?;
             let (opening, script) = Opening::begin(keys, context.world);
             let target = Target::IsdP(isd_p.clone());
             send(context, id, download, Awaits::CardChallenge { isd_p, opening }, target, script).await
         }
         Awaits::CardChallenge { isd_p, opening } => {
-            let package = goods::package(context, iccid).await?;
+            let package = goods::package(context, &download).await?;
             let (channel, script) = opening.open(&data(ended)?, &package)?;
             let target = Target::IsdP(isd_p.clone());
             send(context, id, download, Awaits::Segments { isd_p, channel }, target, script).await
         }
         Awaits::Segments { isd_p, channel } => {
-            let package = goods::package(context, iccid).await?;
+            let package = goods::package(context, &download).await?;
             match channel.answered(&data(ended)?, &package)? {
                 Outcome::Next { channel, script } => {
                     let target = Target::IsdP(isd_p.clone());
@@ -228,7 +272,7 @@ async fn advance(
                         sequence,
                         at: context.now,
                     };
-                    let profile = goods::profile(context, iccid).await?;
+                    let profile = goods::profile(context, &download).await?;
                     let request = es3::ProfileDownloadCompletedRequest {
                         base: BaseRequest::new(""),
                         eid,
@@ -238,19 +282,21 @@ async fn advance(
                         pol2: None,
                     };
                     let next = Awaits::Completion { isd_p };
-                    Ok(ask::<es3::ProfileDownloadCompleted>(context, id, download, next, request).await?)
+                    go_on::<es3::ProfileDownloadCompleted>(context, id, download, next, request).await
                 }
             }
         }
         Awaits::Completion { isd_p } => {
             heard::<es3::ProfileDownloadCompleted>(ended)?;
+            in_time(context, &download)?;
+            goods::installed(context, &download).await?;
             context.tx.put(&ISD_PS, &isd_p_key(eid, iccid), &isd_p)?;
-            goods::ended(context, iccid, eid, Fate::Installed).await?;
+            context.tx.delete(&REMNANTS, &isd_p_key(eid, iccid));
             if !download.enable {
                 return Ok(finish(context, id, download, FunctionExecutionStatus::default()).await?);
             }
             let request = es3::EnableProfileRequest { base: BaseRequest::new(""), eid, iccid };
-            Ok(ask::<es3::EnableProfile>(context, id, download, Awaits::Enabling, request).await?)
+            go_on::<es3::EnableProfile>(context, id, download, Awaits::Enabling, request).await
         }
         Awaits::Enabling => {
             // The profile is there whatever came of this.
@@ -261,32 +307,41 @@ async fn advance(
             Ok(finish(context, id, download, how).await?)
         }
         Awaits::Undoing { why } => {
-            if let Err(not_deleted) = heard::<es3::DeleteIsdp>(ended) {
-                // The SM-SR does it by itself one day, or has nothing to delete.
-                tracing::warn!(%eid, %iccid, %not_deleted, "the ISD-P of a failed download was not deleted");
+            if is_deleted(ended) {
+                goods::not_installed(context, &download).await?;
+            } else {
+                tracing::warn!(%eid, %iccid, "nobody says that the ISD-P of a failed download was deleted");
+                goods::left_behind(context, &download).await?;
+                let Download { operator, sm_sr, .. } = download.clone();
+                let remnant = Remnant { operator, sm_sr, at: context.now };
+                context.tx.put(&REMNANTS, &isd_p_key(eid, iccid), &remnant)?;
             }
-            goods::ended(context, iccid, eid, Fate::Failed).await?;
             Ok(finish(context, id, download, why).await?)
         }
     }
 }
 
-/// A failure: what is left on the card is taken away before the operator is told.
-async fn fail(
+/// A failure that has left something on the card, which is taken away before the operator is told.
+async fn undo(
     context: &mut Context<'_, '_>,
     id: &str,
-    download: Download,
+    mut download: Download,
     why: FunctionExecutionStatus,
 ) -> Result<(), Fault> {
-    let Download { eid, iccid, .. } = download;
-    if !download.awaits.leaves_isd_p() {
-        goods::ended(context, iccid, eid, Fate::Failed).await?;
-        return finish(context, id, download, why).await;
-    }
-    let mut download = download;
     download.valid_until = context.now.plus(context.config.undoing_time);
+    let Download { eid, iccid, .. } = download;
     let request = es3::DeleteIsdpRequest { base: BaseRequest::new(""), eid, iccid };
     ask::<es3::DeleteIsdp>(context, id, download, Awaits::Undoing { why }, request).await
+}
+
+/// Whether what ES3.DeleteISDP was asked for is not on the card any more, or never was.
+pub(crate) fn is_deleted(ended: &Ended) -> bool {
+    match heard::<es3::DeleteIsdp>(ended) {
+        Ok(_) => true,
+        Err(why) => why.status_code_data.is_some_and(|data| {
+            Status::from_codes(&data.subject, &data.reason) == Some(Status::IccidUnknown)
+        }),
+    }
 }
 
 /// The end: the operator is told, if the shell has not told it that the validity period is over, and the record goes.
@@ -340,7 +395,7 @@ async fn send(
             _ => true,
         }),
     };
-    Ok(ask::<es3::SendData>(context, id, download, next, request).await?)
+    go_on::<es3::SendData>(context, id, download, next, request).await
 }
 
 /// The card's answer to ES3.SendData.
@@ -348,6 +403,28 @@ fn data(ended: &Ended) -> Result<Vec<u8>, No> {
     let response = heard::<es3::SendData>(ended)?;
     let data = response.euicc_response_data.ok_or_else(|| missing("the eUICC's answer", "ES3.SendData"))?;
     Ok(data.0)
+}
+
+/// That the validity period is not over. What comes in the time after it is heard, but the operator was told that
+/// nothing was done, and so nothing more is.
+fn in_time(context: &Context<'_, '_>, download: &Download) -> Result<(), No> {
+    if context.now < download.valid_until {
+        return Ok(());
+    }
+    let late = Status::FunctionExpired.because("the validity period ended while the profile was downloaded");
+    Err(late.to_status(ExecutionStatus::Expired).into())
+}
+
+/// The next question, as long as there is time for it.
+async fn go_on<F: Function>(
+    context: &mut Context<'_, '_>,
+    id: &str,
+    download: Download,
+    next: Awaits,
+    request: F::Request,
+) -> Result<(), No> {
+    in_time(context, &download)?;
+    Ok(ask::<F>(context, id, download, next, request).await?)
 }
 
 /// Asks the SM-SR, and waits.

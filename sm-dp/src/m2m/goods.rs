@@ -5,48 +5,45 @@ use rsp::{
     ids::{Eid, Iccid, Oid},
     sgp02::{common::SubscriptionAddress, es2::DownloadProfileRequest, status::Status},
 };
-use rsp_server::soap::Decision;
+use rsp_server::soap::{Decision, No};
 use world::Fault;
 
-use super::{context::Context, records::ADDRESSES};
+use super::{
+    context::Context,
+    records::{ADDRESSES, Download},
+};
 use crate::{
     profile_state::{ProfileEvent, ProfileState},
     records::{
-        AVAILABLE, INSTALLATIONS, Installation, Order, OrderId, PACKAGES, PROFILE_TYPES, PROFILES, Profile,
-        iccid_key, type_prefix,
+        INSTALLATIONS, Installation, Order, OrderId, PACKAGES, PROFILE_TYPES, PROFILES, Profile, iccid_key,
     },
+    stock,
 };
 
-/// How a download ended for the profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is on the card.
-    Installed,
-    /// It is not, and may be ordered again.
-    Failed,
-}
-
-/// Reserves the profile that the order names, or one of its type.
+/// Reserves the profile that the order names, or one of its type. Only one that is Available: what an ended order of
+/// ES2+ has left behind, only ES2+ takes away.
 pub(crate) async fn reserve(
     context: &mut Context<'_, '_>,
     operator: &Oid,
     request: &DownloadProfileRequest,
-) -> Decision<Profile> {
+) -> Decision<(Iccid, OrderId)> {
     let mut profile = find(context, operator, request).await?;
     let steps = [ProfileEvent::ReservedForEid, ProfileEvent::OrderConfirmedAndReleased];
-    let state = steps.into_iter().try_fold(profile.state, ProfileState::after);
-    let Some(state) = state else {
-        return Err(Status::ProfileUnavailable
-            .because(format!("the profile is {}", profile.state))
-            .about(profile.iccid)
-            .into());
+    let available = Some(profile.state).filter(|state| *state == ProfileState::Available);
+    let Some(state) = available.and_then(|state| steps.into_iter().try_fold(state, ProfileState::after))
+    else {
+        let why = match profile.state {
+            ProfileState::Error => "its order over ES2+ has failed; cancel that first".to_owned(),
+            state => format!("the profile is {state}"),
+        };
+        return Err(Status::ProfileUnavailable.because(why).about(profile.iccid).into());
     };
     profile.state = state;
     profile.last_call = None;
     let id = OrderId::drawn(context.world);
-    profile.order = Some(Order::new(id, operator.to_string(), Some(request.eid), &profile));
+    profile.order = Some(Order::new(id.clone(), operator.to_string(), Some(request.eid), &profile));
     profile.keep(context.tx)?;
-    Ok(profile)
+    Ok((profile.iccid, id))
 }
 
 async fn find(
@@ -78,12 +75,8 @@ async fn find(
                 let why = "no profile in stock is of this type";
                 return Err(Status::ProfileTypeUnknown.because(why).about(wanted).into());
             }
-            // Which ones there are is no part of the decision: orders at the same time take different ones.
-            for (_, iccid) in context.tx.glance(&AVAILABLE, &type_prefix(wanted)).await? {
-                let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
-                if let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Available) {
-                    return Ok(profile);
-                }
+            if let Some(profile) = stock::any_of_type(context.tx, context.world, wanted).await? {
+                return Ok(profile);
             }
             Err(Status::ProfileTypeUnavailable
                 .because("every profile of this type is taken")
@@ -96,56 +89,70 @@ async fn find(
     }
 }
 
-/// A profile that a download is about. It stays in stock as long as it has an order.
-pub(crate) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Result<Profile, Fault> {
-    context.tx.get(&PROFILES, &iccid.to_string()).await?.ok_or_else(|| gone(iccid))
+/// The profile that a download is about, as long as it is in stock under the download's order.
+pub(crate) async fn profile(context: &mut Context<'_, '_>, download: &Download) -> Decision<Profile> {
+    own(context, download).await?.ok_or_else(|| gone(download))
 }
 
 /// Its package.
-pub(crate) async fn package(context: &mut Context<'_, '_>, iccid: Iccid) -> Result<Vec<u8>, Fault> {
-    let package = context.tx.get(&PACKAGES, &iccid.to_string()).await?;
-    package.map(|package| package.0).ok_or_else(|| gone(iccid))
+pub(crate) async fn package(context: &mut Context<'_, '_>, download: &Download) -> Decision<Vec<u8>> {
+    profile(context, download).await?;
+    let package = context.tx.get(&PACKAGES, &download.iccid.to_string()).await?;
+    package.map(|package| package.0).ok_or_else(|| gone(download))
 }
 
-fn gone(iccid: Iccid) -> Fault {
-    Fault::new(
-        format!("cannot go on with the download of profile {iccid}"),
-        "it is no longer in stock",
-        "put it into stock again; the download goes on, or ends with its validity period",
-    )
+async fn own(context: &mut Context<'_, '_>, download: &Download) -> Result<Option<Profile>, Fault> {
+    let profile = context.tx.get(&PROFILES, &download.iccid.to_string()).await?;
+    let is_own = |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == download.order);
+    Ok(profile.filter(is_own))
+}
+
+fn gone(download: &Download) -> No {
+    Status::ProfileUnavailable
+        .because("its order was ended, or the profile taken out of stock, while it was downloaded")
+        .about(download.iccid)
+        .into()
+}
+
+fn after(profile: &Profile, event: ProfileEvent) -> Decision<ProfileState> {
+    profile.state.after(event).ok_or_else(|| {
+        let why = format!("the profile has become {} while it was downloaded", profile.state);
+        Status::ProfileUnavailable.because(why).about(profile.iccid).into()
+    })
 }
 
 /// There is an ISD-P for it: from now on it is for this eUICC.
-pub(crate) async fn handed_out(context: &mut Context<'_, '_>, iccid: Iccid, eid: Eid) -> Result<(), Fault> {
-    let mut profile = profile(context, iccid).await?;
-    if let Some(state) = profile.state.after(ProfileEvent::PackageHandedOut) {
-        profile.state = state;
-    }
+pub(crate) async fn handed_out(context: &mut Context<'_, '_>, download: &Download) -> Decision<()> {
+    let mut profile = profile(context, download).await?;
+    profile.state = after(&profile, ProfileEvent::PackageHandedOut)?;
     if let Some(order) = profile.order.as_mut() {
-        order.handed_to = Some(eid);
+        order.handed_to = Some(download.eid);
         order.download_attempts = order.download_attempts.saturating_add(1);
     }
-    profile.keep(context.tx)
+    Ok(profile.keep(context.tx)?)
 }
 
-/// The download has ended.
-pub(crate) async fn ended(
-    context: &mut Context<'_, '_>,
-    iccid: Iccid,
-    eid: Eid,
-    fate: Fate,
-) -> Result<(), Fault> {
-    // Who takes a profile out of stock meanwhile does not want it any more.
-    let Some(mut profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else { return Ok(()) };
-    let event = match fate {
-        Fate::Installed => ProfileEvent::InstallationSucceeded,
-        Fate::Failed => ProfileEvent::DownloadEnded,
-    };
-    if let Some(state) = profile.state.after(event) {
-        profile.state = state;
-    }
-    if fate == Fate::Installed {
-        context.tx.put(&INSTALLATIONS, &iccid_key(iccid, eid), &Installation { eid, at: context.now })?;
+/// It is on the card.
+pub(crate) async fn installed(context: &mut Context<'_, '_>, download: &Download) -> Decision<()> {
+    let mut profile = profile(context, download).await?;
+    profile.state = after(&profile, ProfileEvent::InstallationSucceeded)?;
+    let Download { eid, iccid, .. } = *download;
+    context.tx.put(&INSTALLATIONS, &iccid_key(iccid, eid), &Installation { eid, at: context.now })?;
+    Ok(profile.keep(context.tx)?)
+}
+
+/// It is not on the card: anybody may order it. Whoever has ended the order meanwhile has seen to that.
+pub(crate) async fn not_installed(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
+    let Some(profile) = own(context, download).await? else { return Ok(()) };
+    back_to_stock(context, profile)
+}
+
+/// Whether it is on the card is not known: it stays with this eUICC.
+pub(crate) async fn left_behind(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
+    let Some(mut profile) = own(context, download).await? else { return Ok(()) };
+    profile.state = profile.state.after(ProfileEvent::PackageHandedOut).unwrap_or(profile.state);
+    if let Some(order) = profile.order.as_mut() {
+        order.handed_to = Some(download.eid);
     }
     profile.keep(context.tx)
 }
@@ -153,8 +160,19 @@ pub(crate) async fn ended(
 /// The profile was deleted from the eUICC: it can be downloaded anew.
 pub(crate) async fn deleted(context: &mut Context<'_, '_>, iccid: Iccid, eid: Eid) -> Result<(), Fault> {
     context.tx.delete(&INSTALLATIONS, &iccid_key(iccid, eid));
-    let Some(mut profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else { return Ok(()) };
-    if let Some(state) = profile.state.after(ProfileEvent::ProfileDeleted) {
+    let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
+    // Another eUICC may have got it since.
+    let is_there =
+        |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.handed_to == Some(eid));
+    match profile.filter(is_there) {
+        Some(profile) => back_to_stock(context, profile),
+        None => Ok(()),
+    }
+}
+
+fn back_to_stock(context: &mut Context<'_, '_>, mut profile: Profile) -> Result<(), Fault> {
+    let ways = [ProfileEvent::ProfileDeleted, ProfileEvent::OrderCancelled];
+    if let Some(state) = ways.into_iter().find_map(|event| profile.state.after(event)) {
         profile.state = state;
         profile.order = None;
     }

@@ -12,24 +12,31 @@ use serde::{Deserialize, Serialize};
 use world::Collection;
 
 use super::{download::Awaits, relay::Relayed};
-use crate::es8::key_establishment::KeySet;
+use crate::{es8::key_establishment::KeySet, records::OrderId};
 
 /// SM-SRs, by OID.
 pub const SM_SRS: Collection<Peer> = Collection::new("m2m-sm-srs");
 /// Operators of M2M devices, by OID.
 pub const OPERATORS: Collection<Peer> = Collection::new("m2m-operators");
-/// Downloads under way, by a number of their own.
+/// Downloads under way: the key is the EID and a number.
 pub const DOWNLOADS: Collection<Download> = Collection::new("m2m-downloads");
 /// Functions of ES2 that are asked of an SM-SR for an operator, by a number of their own.
 pub const RELAYS: Collection<Relay> = Collection::new("m2m-relays");
 /// Profiles on M2M eUICCs: the key is EID/ICCID.
 pub const ISD_PS: Collection<IsdP> = Collection::new("m2m-isd-ps");
+/// What failed downloads may have left on M2M eUICCs: the key is EID/ICCID.
+pub const REMNANTS: Collection<Remnant> = Collection::new("m2m-remnants");
 /// By what a device is reached under a profile in stock, by ICCID.
 pub const ADDRESSES: Collection<SubscriptionAddress> = Collection::new("m2m-addresses");
 
 /// The key of an ISD-P.
 pub(crate) fn isd_p_key(eid: Eid, iccid: Iccid) -> String {
     format!("{eid}/{iccid}")
+}
+
+/// What the keys of downloads to an eUICC begin with.
+pub(crate) fn downloads_to(eid: Eid) -> String {
+    format!("{eid}-")
 }
 
 /// A profile download (SGP.02 section 3.1), from ES2.DownloadProfile to its answer.
@@ -43,6 +50,8 @@ pub struct Download {
     pub eid: Eid,
     /// Which profile.
     pub iccid: Iccid,
+    /// Under which order. Another one of the same profile is not this download's business.
+    pub order: OrderId,
     /// Whether it is to be enabled too.
     pub enable: bool,
     /// How the operator is answered.
@@ -81,6 +90,18 @@ pub struct IsdP {
     pub keys: KeySet,
     /// The sequence counter that the card named last: the next secure channel has the one after it.
     pub sequence: u32,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A profile that may be on an eUICC or not: its download has failed, and nobody has said that its ISD-P was deleted. The
+/// profile stays with that eUICC until somebody does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remnant {
+    /// Who had ordered it.
+    pub operator: Oid,
+    /// Who manages the eUICC, as far as we know.
+    pub sm_sr: Oid,
     /// Since when.
     pub at: Timestamp,
 }

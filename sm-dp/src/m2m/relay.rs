@@ -19,8 +19,8 @@ use world::Fault;
 
 use super::{
     context::{Context, heard},
-    goods,
-    records::{DOWNLOADS, ISD_PS, IsdP, Procedure, RELAYS, Relay, isd_p_key},
+    download, goods,
+    records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, downloads_to, isd_p_key},
 };
 
 /// What is asked of the SM-SR.
@@ -57,7 +57,10 @@ impl Relayed {
 pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Relay) -> Decision<()> {
     context.sm_sr(sm_sr).await?;
     for iccid in relay.function.profiles() {
-        own(context, &relay.operator, relay.eid, *iccid).await?;
+        let is_remnant = is_remnant(context, &relay.operator, relay.eid, *iccid).await?;
+        if !(is_remnant && matches!(relay.function, Relayed::Delete(_))) {
+            own(context, &relay.operator, relay.eid, *iccid).await?;
+        }
     }
     if let Relayed::Audit(_) = relay.function {
         any_of(context, &relay.operator, relay.eid).await?;
@@ -125,9 +128,7 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
                 Err(why) => (why, None),
             };
             let response = es2::$response { base: base(how), euicc_response_data };
-            let is_done = response.base.is_done();
             context.answer::<es2::$function>(answer, response).await?;
-            is_done
         }};
     }
     match &relay.function {
@@ -138,7 +139,8 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
             back!(DisableProfile, DisableProfileResponse, DisableProfile);
         }
         Relayed::Delete(iccid) => {
-            if back!(DeleteProfile, DeleteProfileResponse, DeleteIsdp) {
+            back!(DeleteProfile, DeleteProfileResponse, DeleteIsdp);
+            if download::is_deleted(ended) {
                 forget(context, relay.eid, *iccid).await?;
             }
         }
@@ -169,18 +171,19 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
 /// A profile that is no longer on the card.
 pub(crate) async fn forget(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
     context.tx.delete(&ISD_PS, &isd_p_key(eid, iccid));
+    context.tx.delete(&REMNANTS, &isd_p_key(eid, iccid));
     goods::deleted(context, iccid, eid).await
 }
 
-/// The ISD-P of a profile of this operator.
+/// That the profile is on the eUICC, and this operator's.
 pub(crate) async fn own(
     context: &mut Context<'_, '_>,
     operator: &Oid,
     eid: Eid,
     iccid: Iccid,
-) -> Decision<IsdP> {
+) -> Decision<()> {
     match context.tx.get(&ISD_PS, &isd_p_key(eid, iccid)).await? {
-        Some(isd_p) if isd_p.operator == *operator => Ok(isd_p),
+        Some(isd_p) if isd_p.operator == *operator => Ok(()),
         Some(_) => {
             Err(Status::IccidNotAllowed.because("the profile is another operator's").about(iccid).into())
         }
@@ -191,12 +194,24 @@ pub(crate) async fn own(
     }
 }
 
-/// That the operator has a profile on the eUICC, or has ordered one.
+/// Whether a download of this operator's may have left the profile on the eUICC: that can be deleted, and nothing else.
+async fn is_remnant(
+    context: &mut Context<'_, '_>,
+    operator: &Oid,
+    eid: Eid,
+    iccid: Iccid,
+) -> Result<bool, Fault> {
+    let remnant = context.tx.get(&REMNANTS, &isd_p_key(eid, iccid)).await?;
+    Ok(remnant.is_some_and(|remnant| remnant.operator == *operator))
+}
+
+/// That the operator has a profile on the eUICC, or has ordered one: it is the card that is asked, not the SM-SR alone as
+/// in ES2.GetEIS, which whoever wants to order may ask for.
 pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: Eid) -> Decision<()> {
     let theirs = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
-    let ordered = context.tx.glance(&DOWNLOADS, "").await?;
+    let ordered = context.tx.glance(&DOWNLOADS, &downloads_to(eid)).await?;
     let is_known = theirs.iter().any(|(_, isd_p)| isd_p.operator == *operator)
-        || ordered.iter().any(|(_, it)| it.eid == eid && it.operator == *operator);
+        || ordered.iter().any(|(_, download)| download.operator == *operator);
     match is_known {
         true => Ok(()),
         false => {

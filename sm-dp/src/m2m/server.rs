@@ -21,7 +21,9 @@ use super::{
     context::Context,
     credentials::Credentials,
     download,
-    records::{ADDRESSES, DOWNLOADS, Download, ISD_PS, IsdP, OPERATORS, Procedure, SM_SRS},
+    records::{
+        ADDRESSES, DOWNLOADS, Download, ISD_PS, IsdP, OPERATORS, Procedure, REMNANTS, Remnant, SM_SRS,
+    },
     relay::{self, Relayed},
 };
 use crate::{es2 as operator, es3 as sm_sr};
@@ -131,6 +133,15 @@ impl SmDp {
     pub async fn isd_ps(&self, eid: Eid) -> Result<Vec<IsdP>, Fault> {
         let all = Tx::begin(&*self.inner.records).list(&ISD_PS, &format!("{eid}/")).await?;
         Ok(all.into_iter().map(|(_, isd_p)| isd_p).collect())
+    }
+
+    /// Profiles of which nobody knows whether a failed download has left them on an eUICC.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn remnants(&self, eid: Eid) -> Result<Vec<Remnant>, Fault> {
+        let all = Tx::begin(&*self.inner.records).list(&REMNANTS, &format!("{eid}/")).await?;
+        Ok(all.into_iter().map(|(_, remnant)| remnant).collect())
     }
 
     /// ES8.UpdateConnectivityParameters: has the connectivity parameters of a profile replaced by these blocks (A0, A1,

@@ -1,0 +1,16 @@
+//! The SM-DP between an operator, an SM-SR that says what the test wants, and a card of the test's own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod card;
+mod downloads;
+mod rig;
+mod stock;

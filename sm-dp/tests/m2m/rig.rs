@@ -1,0 +1,590 @@
+//! A bench: an SM-DP, peers that write down what they are told, and time that stands still.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use certs::{Credential, Role, m2m::Owner};
+use crypto::Curve;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use rsp::{
+    ids::{Aid, Eid, Iccid, Oid, Version},
+    sgp02::{
+        BaseResponse, Function, FunctionExecutionStatus, Message, Namespace, Notification, Octets, Pattern,
+        Request as _, Response as _,
+        addressing::{Endpoint, Header, MessageId},
+        common::BaseRequest,
+        eis::{
+            Eis, EuiccCapabilities, EumSignedInfo, GpCertificate, Keyset, KeysetType, Pol2, ProfileInfo,
+            ProfileState as OnCard, SdRole, SecurityDomain,
+        },
+        es2, es3,
+        signature::Canonical,
+        soap::{self, Envelope},
+        status::Status,
+        xml,
+    },
+};
+use rsp_server::soap::{Peer, Peers, eum};
+use sm_dp::{
+    ProfileOptions, ProfileState, SmDp, m2m,
+    records::{PROFILES, Profile},
+};
+use world::{Fault, Link, LinkFault, LinkFaultKind, NullEvents, PeerCertificate, Tx, World, link_from};
+
+use crate::{
+    card::Card,
+    support::{Bench, ICCID, OTHER_ICCID, PROFILE_TYPE, package},
+};
+
+pub(crate) const OPERATOR: &str = "operator";
+pub(crate) const OTHER_OPERATOR: &str = "another operator";
+pub(crate) const SM_SR: &str = "SM-SR";
+pub(crate) const OTHER_SM_SR: &str = "another SM-SR";
+const SM_DP: &str = "SM-DP";
+
+/// How long a download of these tests may take.
+pub(crate) const VALIDITY: Duration = Duration::from_secs(3600);
+
+/// What somebody was told.
+#[derive(Clone)]
+pub(crate) struct Told {
+    to: String,
+    text: String,
+}
+
+impl Told {
+    pub(crate) fn element(&self) -> String {
+        Envelope::read(&xml::parse(&self.text).unwrap()).unwrap().element().to_owned()
+    }
+
+    fn header(&self) -> Header {
+        Envelope::read(&xml::parse(&self.text).unwrap()).unwrap().header
+    }
+
+    fn message<M: Message>(&self) -> M {
+        Envelope::read(&xml::parse(&self.text).unwrap()).unwrap().message().unwrap()
+    }
+}
+
+type Says = Arc<dyn Fn(&Header) -> String + Send + Sync>;
+
+#[derive(Default)]
+struct Outside {
+    told: Mutex<Vec<Told>>,
+    /// What the SM-SR says to synchronous questions, by their element. To others of them it says nothing.
+    says: Mutex<BTreeMap<&'static str, Says>>,
+}
+
+struct Ways(Arc<Outside>);
+
+impl Peers for Ways {
+    fn link(&self, authority: &str) -> Result<Link, Fault> {
+        let (outside, to) = (Arc::clone(&self.0), authority.to_owned());
+        Ok(link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let (outside, to) = (Arc::clone(&outside), to.clone());
+            async move {
+                let told = Told { to, text: String::from_utf8(request.body().to_vec()).unwrap() };
+                let says = outside.says.lock().unwrap().get(told.element().as_str()).cloned();
+                let is_synchronous = SYNCHRONOUS.contains(&told.element().as_str());
+                outside.told.lock().unwrap().push(told.clone());
+                let text = match says {
+                    Some(says) => says(&told.header()),
+                    None if is_synchronous => {
+                        return Err(LinkFault::new(LinkFaultKind::Timeout, told.to, "it says nothing"));
+                    }
+                    None => String::new(),
+                };
+                let mut response = Response::new(Bytes::from(text));
+                *response.status_mut() =
+                    if response.body().is_empty() { StatusCode::ACCEPTED } else { StatusCode::OK };
+                Ok(response)
+            }
+        })))
+    }
+}
+
+const SYNCHRONOUS: [&str; 4] = [
+    es3::GetEisRequest::ELEMENT,
+    es3::ProfileDownloadCompletedRequest::ELEMENT,
+    es3::UpdatePolicyRulesRequest::ELEMENT,
+    es3::UpdateSubscriptionAddressRequest::ELEMENT,
+];
+
+/// What a download waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum At {
+    Eis,
+    IsdP,
+    RandomChallenge,
+    Receipt,
+    CardChallenge,
+    Segments,
+    Completion,
+    Enabling,
+}
+
+impl At {
+    /// Those at which there may be an ISD-P that nobody needs if it ends there.
+    pub(crate) const WITH_ISD_P: [Self; 6] = [
+        Self::IsdP,
+        Self::RandomChallenge,
+        Self::Receipt,
+        Self::CardChallenge,
+        Self::Segments,
+        Self::Completion,
+    ];
+}
+
+/// The bench. The profile with [`ICCID`] is in stock.
+pub(crate) struct Rig {
+    pub(crate) bench: Bench,
+    outside: Arc<Outside>,
+    pub(crate) card: Mutex<Card>,
+    /// EUMs that the SM-DP knows.
+    pub(crate) eums: Vec<certs::Certificate>,
+}
+
+static CREDENTIALS: LazyLock<Mutex<BTreeMap<String, Credential>>> = LazyLock::new(Mutex::default);
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        let bench = Bench::new();
+        let options =
+            ProfileOptions { profile_type: Some(PROFILE_TYPE.to_owned()), ..ProfileOptions::default() };
+        bench.stock(ICCID, &options).await;
+        let ecasd = bench.pki.ecasd(bench.pki.eids(Curve::P256)[0]).unwrap().key;
+        let card = Mutex::new(Card::new(ecasd, package(ICCID, &[]).len()));
+        let rig = Self { bench, outside: Arc::default(), card, eums: Vec::new() };
+        for name in [SM_SR, OTHER_SM_SR] {
+            rig.server().register_sm_sr(&rig.peer(name)).await.unwrap();
+        }
+        for name in [OPERATOR, OTHER_OPERATOR] {
+            rig.server().register_operator(&rig.peer(name)).await.unwrap();
+        }
+        rig.will_show(rig.eis());
+        rig.will_say::<es3::ProfileDownloadCompleted>(es3::ProfileDownloadCompletedResponse::only(done()));
+        rig
+    }
+
+    /// One where the operator has the profile on the card, disabled.
+    pub(crate) async fn installed() -> Self {
+        let rig = Self::new().await;
+        rig.up_to(At::Segments).await;
+        rig.step().await;
+        assert_eq!(rig.state().await, ProfileState::Installed);
+        rig.forget_told();
+        rig
+    }
+
+    /// The SM-DP, after a restart.
+    pub(crate) fn server(&self) -> SmDp {
+        let address = format!("https://{}/sgp02", authority(SM_DP));
+        let config = m2m::Config::new(SM_DP, self.id(SM_DP), address);
+        let card =
+            CARD_CREDENTIAL.get_or_init(|| self.bench.pki.m2m_card_credential(Owner::SmDp, SM_DP).unwrap());
+        let credentials = m2m::Credentials::new(
+            card.certificate.octets().to_vec(),
+            card.key.clone(),
+            self.bench.pki.anchors().unwrap(),
+            self.eums.clone(),
+        );
+        let server = SmDp::new(
+            config,
+            credentials,
+            Arc::clone(&self.bench.records),
+            self.world(),
+            Arc::new(NullEvents),
+        );
+        server.with_peers(Arc::new(Ways(Arc::clone(&self.outside))))
+    }
+
+    fn world(&self) -> World {
+        World::new(self.bench.clock.clone(), self.bench.dice.clone())
+    }
+
+    fn credential(&self, who: &str) -> Credential {
+        let mut all = CREDENTIALS.lock().unwrap();
+        all.entry(who.to_owned()).or_insert_with(|| self.bench.pki.operator(who).unwrap()).clone()
+    }
+
+    pub(crate) fn id(&self, who: &str) -> Oid {
+        self.credential(who).certificate.registered_ids()[0].clone()
+    }
+
+    fn peer(&self, who: &str) -> Peer {
+        let endpoint = format!("https://{}/sgp02", authority(who));
+        Peer { id: self.id(who), endpoint, namespace: Namespace::V3 }
+    }
+
+    pub(crate) fn eid(&self) -> Eid {
+        self.bench.pki.eids(Curve::P256)[0]
+    }
+
+    pub(crate) fn other_eid(&self) -> Eid {
+        self.bench.pki.eids(Curve::P256)[1]
+    }
+
+    /// The profile in stock.
+    pub(crate) async fn profile(&self) -> Option<Profile> {
+        Tx::begin(&*self.bench.records).get(&PROFILES, ICCID).await.unwrap()
+    }
+
+    pub(crate) async fn state(&self) -> ProfileState {
+        self.profile().await.unwrap().state
+    }
+
+    /// Another profile of the same type comes into stock.
+    pub(crate) async fn stock_another(&self) -> Iccid {
+        self.bench.stock(OTHER_ICCID, &ProfileOptions::default()).await
+    }
+
+    /// Asks the SM-DP, and lets everything that is due be done.
+    pub(crate) async fn ask<F: Function>(&self, from: &str, mut request: F::Request) -> Response<Bytes> {
+        let identifier = &mut request.base_mut().function_call_identifier;
+        if identifier.is_empty() {
+            *identifier = hex::encode(self.world().random::<8>());
+        }
+        let response = self.post(from, &F::request_action(), None, &request).await;
+        self.run().await;
+        response
+    }
+
+    /// Tells the SM-DP.
+    pub(crate) async fn tell<N: Notification>(&self, from: &str, notification: &N) {
+        let response = self.post(from, &N::action(), None, notification).await;
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        self.run().await;
+    }
+
+    async fn post<M: Message>(
+        &self,
+        from: &str,
+        action: &str,
+        relates_to: Option<String>,
+        message: &M,
+    ) -> Response<Bytes> {
+        let unique = hex::encode(self.world().random::<8>());
+        let header = Header {
+            from: Endpoint::new(format!("https://{}/", authority(from)), Some(self.id(from))),
+            to: Endpoint::new(format!("https://{}/", authority(SM_DP)), Some(self.id(SM_DP))),
+            message_id: message_id(format!("//{}/{unique}", self.id(from))),
+            action: action.to_owned(),
+            relates_to,
+            reply_to: None,
+        };
+        let mut request = Request::new(Bytes::from(soap::envelope(&header, Namespace::V3, message)));
+        *request.method_mut() = Method::POST;
+        let content_type = HeaderValue::from_str(&soap::content_type(action)).unwrap();
+        request.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        let certificate = PeerCertificate(self.credential(from).certificate.der().to_vec());
+        request.extensions_mut().insert(certificate);
+        self.server().handle(request).await
+    }
+
+    /// Everything that is due is done, each time by a server that was made for it.
+    pub(crate) async fn run(&self) {
+        loop {
+            let due = self.server().due().await.unwrap();
+            if due.tasks.is_empty() {
+                return;
+            }
+            due.run().await;
+        }
+    }
+
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.bench.wait(time);
+        self.run().await;
+    }
+
+    /// What somebody was told, as far as it is of this kind.
+    pub(crate) fn told<M: Message>(&self, to: &str) -> Vec<M> {
+        let told = self.outside.told.lock().unwrap();
+        let theirs = told.iter().filter(|told| told.to == authority(to) && told.element() == M::ELEMENT);
+        theirs.map(Told::message).collect()
+    }
+
+    /// The elements that somebody was told.
+    pub(crate) fn elements(&self, to: &str) -> Vec<String> {
+        let told = self.outside.told.lock().unwrap();
+        told.iter().filter(|told| told.to == authority(to)).map(Told::element).collect()
+    }
+
+    pub(crate) fn forget_told(&self) {
+        self.outside.told.lock().unwrap().clear();
+    }
+
+    /// What the SM-SR was asked last.
+    pub(crate) fn asked(&self) -> Told {
+        let told = self.outside.told.lock().unwrap();
+        told.iter().rfind(|told| told.to == authority(SM_SR)).unwrap().clone()
+    }
+
+    /// What the SM-SR says to a synchronous question from now on.
+    pub(crate) fn will_say<F: Function>(&self, response: F::Response) {
+        assert_eq!(F::PATTERN, Pattern::Synchronous);
+        let says = move |asked: &Header| {
+            let header = Header {
+                from: asked.to.clone(),
+                to: asked.from.clone(),
+                message_id: message_id(format!("{}/answer", asked.message_id.uri)),
+                action: F::response_action(),
+                relates_to: Some(asked.message_id.to_uri()),
+                reply_to: None,
+            };
+            soap::envelope(&header, Namespace::V3, &response)
+        };
+        self.outside.says.lock().unwrap().insert(F::Request::ELEMENT, Arc::new(says));
+    }
+
+    /// The SM-SR says nothing to a synchronous question from now on.
+    pub(crate) fn will_not_say<F: Function>(&self) {
+        self.outside.says.lock().unwrap().remove(F::Request::ELEMENT);
+    }
+
+    /// What the SM-SR says to ES3.GetEIS from now on.
+    pub(crate) fn will_show(&self, eis: Eis) {
+        self.will_say::<es3::GetEis>(es3::GetEisResponse { base: done(), eis: Some(eis) });
+    }
+
+    /// The SM-SR answers what it was asked last.
+    pub(crate) async fn say<F: Function>(&self, response: F::Response) {
+        self.say_to::<F>(&self.asked(), response).await;
+    }
+
+    /// The SM-SR answers a question, which may be an older one.
+    pub(crate) async fn say_to<F: Function>(&self, asked: &Told, response: F::Response) {
+        assert_eq!(asked.element(), F::Request::ELEMENT);
+        let relates_to = Some(asked.header().message_id.to_uri());
+        let answer = self.post(SM_SR, &F::response_action(), relates_to, &response).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED, "{:?}", answer.body());
+        self.run().await;
+    }
+
+    /// The SM-SR ends what it was asked last in this way.
+    pub(crate) async fn end(&self, base: BaseResponse) {
+        match self.asked().element().as_str() {
+            "ES3-CreateISDPRequest" => self.say::<es3::CreateIsdp>(es3::CreateIsdpResponse::only(base)).await,
+            "ES3-SendDataRequest" => self.say::<es3::SendData>(es3::SendDataResponse::only(base)).await,
+            "ES3-EnableProfileRequest" => {
+                self.say::<es3::EnableProfile>(es3::EnableProfileResponse::only(base)).await;
+            }
+            "ES3-DeleteISDPRequest" => {
+                self.say::<es3::DeleteIsdp>(es3::DeleteIsdpResponse::only(base)).await;
+            }
+            "ES3-ProfileDownloadCompletedRequest" => {
+                let response = es3::ProfileDownloadCompletedResponse::only(base);
+                self.will_say::<es3::ProfileDownloadCompleted>(response);
+                self.pass(Duration::from_secs(60)).await;
+            }
+            "ES3-GetEISRequest" => {
+                self.will_say::<es3::GetEis>(es3::GetEisResponse::only(base));
+                self.pass(Duration::from_secs(60)).await;
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    /// The SM-SR, and the card, answer what was asked last as they should.
+    pub(crate) async fn step(&self) {
+        let asked = self.asked();
+        match asked.element().as_str() {
+            "ES3-CreateISDPRequest" => {
+                let isd_p_aid = Some(Card::isd_p());
+                let response = es3::CreateIsdpResponse { base: done(), isd_p_aid, euicc_response_data: None };
+                self.say::<es3::CreateIsdp>(response).await;
+            }
+            "ES3-SendDataRequest" => {
+                let request: es3::SendDataRequest = asked.message();
+                let data = self.card.lock().unwrap().execute(&request.data.0);
+                self.answer_card(data).await;
+            }
+            "ES3-GetEISRequest" => {
+                self.will_show(self.eis());
+                self.pass(Duration::from_secs(60)).await;
+            }
+            _ => self.end(done()).await,
+        }
+    }
+
+    /// The card answers ES3.SendData so.
+    pub(crate) async fn answer_card(&self, data: Vec<u8>) {
+        let euicc_response_data = Some(Octets(data));
+        self.say::<es3::SendData>(es3::SendDataResponse { base: done(), euicc_response_data }).await;
+    }
+
+    /// The operator orders the profile; it is in time that the SM-SR does not answer what comes at this point.
+    pub(crate) async fn up_to(&self, at: At) {
+        if at == At::Eis {
+            self.will_not_say::<es3::GetEis>();
+        }
+        if at == At::Completion {
+            self.will_not_say::<es3::ProfileDownloadCompleted>();
+        }
+        self.order(
+            OPERATOR,
+            es2::DownloadProfileRequest { enable_profile: at == At::Enabling, ..self.request() },
+        )
+        .await;
+        let answered = match at {
+            At::Eis | At::IsdP => 0,
+            At::RandomChallenge => 1,
+            At::Receipt => 2,
+            At::CardChallenge => 3,
+            At::Segments => 4,
+            At::Completion | At::Enabling => 5,
+        };
+        for _ in 0..answered {
+            self.step().await;
+        }
+        let expected = match at {
+            At::Eis => "ES3-GetEISRequest",
+            At::IsdP => "ES3-CreateISDPRequest",
+            At::RandomChallenge | At::Receipt | At::CardChallenge | At::Segments => "ES3-SendDataRequest",
+            At::Completion => "ES3-ProfileDownloadCompletedRequest",
+            At::Enabling => "ES3-EnableProfileRequest",
+        };
+        assert_eq!(self.asked().element(), expected);
+    }
+
+    pub(crate) fn request(&self) -> es2::DownloadProfileRequest {
+        es2::DownloadProfileRequest {
+            base: BaseRequest { validity_period: Some(VALIDITY.as_secs()), ..BaseRequest::new("") },
+            eid: self.eid(),
+            smsr_id: self.id(SM_SR),
+            profile_type: None,
+            iccid: Some(ICCID.parse().unwrap()),
+            enable_profile: false,
+        }
+    }
+
+    pub(crate) async fn order(&self, from: &str, request: es2::DownloadProfileRequest) {
+        let response = self.ask::<es2::DownloadProfile>(from, request).await;
+        assert_eq!(response.status(), StatusCode::ACCEPTED, "{:?}", response.body());
+    }
+
+    /// How the only download that somebody has ordered has ended, by what he was told.
+    pub(crate) fn ending(&self, of: &str) -> String {
+        let told = self.told::<es2::DownloadProfileResponse>(of);
+        let [only] = told.as_slice() else { panic!("{told:?}") };
+        brief(&only.base.function_execution_status)
+    }
+
+    /// The EIS of the card, signed.
+    pub(crate) fn eis(&self) -> Eis {
+        self.eis_of(self.signed_info())
+    }
+
+    pub(crate) fn eis_of(&self, info: EumSignedInfo) -> Eis {
+        let signed = Canonical::eum_signed_info(info, Namespace::V3);
+        let eum = self.bench.pki.credential(Role::Eum, Curve::P256).unwrap();
+        Eis {
+            eum_signature: eum::sign(&signed, &eum.key, Some(eum.certificate.der())),
+            eum_signed_info: signed,
+            remaining_memory: 600_000,
+            available_memory_for_profiles: 500_000,
+            last_audit_date: None,
+            smsr_id: self.id(SM_SR),
+            profile_info: Vec::new(),
+            isd_r: None,
+            audit_trail: None,
+            additional_properties: None,
+        }
+    }
+
+    pub(crate) fn signed_info(&self) -> EumSignedInfo {
+        let eum = self.bench.pki.eum(Curve::P256).unwrap();
+        let eum_id = eum.registered_ids().first().cloned().unwrap_or_else(|| "2.999.5".parse().unwrap());
+        EumSignedInfo {
+            eid: self.eid(),
+            eum_id: eum_id.clone(),
+            production_date: "2026-01-01T00:00:00Z".parse().unwrap(),
+            platform_type: "test".to_owned(),
+            platform_version: Version([1, 0, 0]),
+            isd_p_loadfile_aid: Aid::isd_p(0x0D),
+            isd_p_module_aid: Aid::isd_p(0x0E),
+            ecasd: SecurityDomain {
+                aid: Aid(Aid::ECASD.to_vec()),
+                tar: Vec::new(),
+                sin: Octets(vec![1]),
+                sdin: Octets(vec![2]),
+                role: SdRole::Ecasd,
+                keyset: vec![Keyset {
+                    version: 0x74,
+                    r#type: Some(KeysetType::Ca),
+                    cntr: None,
+                    key: Vec::new(),
+                    certificate: vec![GpCertificate {
+                        index: 1,
+                        ca_id: eum_id,
+                        value: Octets(
+                            self.bench.pki.ecasd(self.eid()).unwrap().certificate.octets().to_vec(),
+                        ),
+                    }],
+                }],
+            },
+            euicc_capabilities: EuiccCapabilities {
+                cattp_support: false,
+                cattp_version: None,
+                http_support: true,
+                http_version: Some(Version([1, 1, 3])),
+                secure_packet_version: Version([12, 1, 0]),
+                remote_provisioning_version: Version([3, 2, 0]),
+            },
+        }
+    }
+
+    /// A profile in an EIS.
+    pub(crate) fn on_card(&self, iccid: &str, of: &str) -> ProfileInfo {
+        ProfileInfo {
+            iccid: iccid.parse().unwrap(),
+            isd_p_aid: Card::isd_p(),
+            mno_id: self.id(of),
+            fallback_attribute: false,
+            subscription_address: rsp::sgp02::SubscriptionAddress { imsi: None, msisdn: None },
+            state: OnCard::Disabled,
+            smdp_id: Some(self.id(SM_DP)),
+            profile_type: None,
+            allocated_memory: 50_000,
+            free_memory: None,
+            pol2: Pol2::default(),
+        }
+    }
+}
+
+static CARD_CREDENTIAL: std::sync::OnceLock<certs::m2m::CardCredential> = std::sync::OnceLock::new();
+
+fn authority(who: &str) -> String {
+    format!("{}.example", who.to_lowercase().replace(' ', "-"))
+}
+
+fn message_id(uri: String) -> MessageId {
+    MessageId { uri, transaction_id: None, context_id: None, message_date: None }
+}
+
+pub(crate) fn done() -> BaseResponse {
+    BaseResponse::default()
+}
+
+pub(crate) fn failed(status: Status) -> BaseResponse {
+    BaseResponse::failed(&status.because("because the test wants it so"))
+}
+
+/// A status as `FAILED 8.1/4.2`.
+pub(crate) fn brief(how: &FunctionExecutionStatus) -> String {
+    match &how.status_code_data {
+        Some(data) => format!("{} {}/{}", how.status, data.subject, data.reason),
+        None => how.status.to_string(),
+    }
+}
+
+/// The response in the answer to a request.
+pub(crate) fn said<M: Message>(response: &Response<Bytes>) -> M {
+    let text = std::str::from_utf8(response.body()).unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "{text}");
+    Envelope::read(&xml::parse(text).unwrap()).unwrap().message().unwrap()
+}
