@@ -12,5 +12,6 @@ mod support;
 
 mod card;
 mod downloads;
+mod eligibility;
 mod rig;
 mod stock;

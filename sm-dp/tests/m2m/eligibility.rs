@@ -1,0 +1,151 @@
+//! Whether a card may have a profile: SGP.02 section 3.1, every refusal.
+
+use certs::{Certificate, Defect, Role, m2m::CardDefect};
+use crypto::Curve;
+use rsp::sgp02::{
+    Namespace, Octets,
+    eis::{Eis, SdRole},
+    es3,
+    signature::Canonical,
+};
+use rsp_server::soap::eum;
+use sm_dp::ProfileState;
+
+use crate::{
+    rig::{OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_SR},
+    support::ICCID,
+};
+
+/// The SM-SR shows this: how the download ends, and nothing was asked of the card.
+async fn ending(rig: &Rig, eis: Eis) -> String {
+    rig.forget_told();
+    rig.will_show(eis);
+    rig.order(OPERATOR, rig.request()).await;
+    assert!(rig.told::<es3::CreateIsdpRequest>(SM_SR).is_empty());
+    assert_eq!(rig.state().await, ProfileState::Available);
+    rig.ending(OPERATOR)
+}
+
+/// The SM-SR shows this: the card is asked.
+async fn is_taken(rig: &Rig, eis: Eis) {
+    rig.forget_told();
+    rig.will_show(eis);
+    rig.order(OPERATOR, rig.request()).await;
+    assert_eq!(rig.asked().element(), "ES3-CreateISDPRequest");
+}
+
+#[tokio::test]
+async fn what_the_sm_sr_says_of_the_card_has_to_fit_the_order() {
+    let rig = Rig::new().await;
+    let eis = |change: fn(&Rig, &mut Eis)| {
+        let mut eis = rig.eis();
+        change(&rig, &mut eis);
+        eis
+    };
+    let cases = [
+        (
+            "FAILED 8.6/2.1",
+            eis(|rig, eis| {
+                let mut info = rig.signed_info();
+                info.eid = rig.other_eid();
+                *eis = rig.eis_of(info);
+            }),
+        ),
+        ("FAILED 8.7/3.8", eis(|rig, eis| eis.smsr_id = rig.id(OTHER_SM_SR))),
+        ("FAILED 8.2.1/3.3", eis(|rig, eis| eis.profile_info.push(rig.on_card(ICCID, OTHER_OPERATOR)))),
+        ("FAILED 8.1/4.8", eis(|_, eis| eis.available_memory_for_profiles = 1)),
+    ];
+    for (code, eis) in cases {
+        assert_eq!(ending(&rig, eis).await, code);
+    }
+}
+
+#[tokio::test]
+async fn the_eum_has_to_have_signed_the_eis_and_a_ci_to_vouch_for_it() {
+    let rig = Rig::new().await;
+    // Something else than was signed.
+    let mut eis = rig.eis();
+    let mut info = rig.signed_info();
+    info.platform_type = "better".to_owned();
+    eis.eum_signed_info = Canonical::eum_signed_info(info, Namespace::V3);
+    assert_eq!(ending(&rig, eis).await, "FAILED 8.1.2/6.1");
+    // Another EUM than the certificate's.
+    let mut info = rig.signed_info();
+    info.eum_id = "2.999.77".parse().unwrap();
+    let named = !rig.bench.pki.eum(Curve::P256).unwrap().registered_ids().is_empty();
+    if named {
+        assert_eq!(ending(&rig, rig.eis_of(info)).await, "FAILED 8.1.2/6.1");
+    }
+    // By somebody who is no EUM.
+    let mut eis = rig.eis();
+    let other = rig.bench.pki.operator(OPERATOR).unwrap();
+    eis.eum_signature = eum::sign(&eis.eum_signed_info, &other.key, Some(other.certificate.der()));
+    assert_eq!(ending(&rig, eis).await, "FAILED 8.1.2/6.1");
+    // Without a certificate, where none is known.
+    assert_eq!(ending(&rig, without_certificate(&rig)).await, "FAILED 8.1.2/6.1");
+}
+
+fn without_certificate(rig: &Rig) -> Eis {
+    let mut eis = rig.eis();
+    let key = rig.bench.pki.credential(Role::Eum, Curve::P256).unwrap().key;
+    eis.eum_signature = eum::sign(&eis.eum_signed_info, &key, None);
+    eis
+}
+
+/// The EIS under a certificate of the EUM that is wrong in one way.
+fn under(rig: &Rig, defect: Defect) -> Eis {
+    let broken = rig.bench.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap();
+    let mut eis = rig.eis();
+    eis.eum_signature = eum::sign(&eis.eum_signed_info, &broken.key, Some(&broken.der));
+    eis
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_eum_with_any_defect_is_refused() {
+    let rig = Rig::new().await;
+    for defect in Defect::ALL.into_iter().filter(|defect| defect.applies_to(Role::Eum)) {
+        let code = match defect {
+            Defect::Expired => "FAILED 8.1.2/6.3",
+            _ => "FAILED 8.1.2/6.1",
+        };
+        assert_eq!(ending(&rig, under(&rig, defect)).await, code, "{defect:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_old_certificate_of_the_eum_and_its_successor_the_one_that_holds_counts() {
+    let mut rig = Rig::new().await;
+    rig.eums = vec![rig.bench.pki.eum(Curve::P256).unwrap().clone()];
+    is_taken(&rig, under(&rig, Defect::Expired)).await;
+    let mut rig = Rig::new().await;
+    let old = rig.bench.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
+    rig.eums = vec![Certificate::from_der(old).unwrap(), rig.bench.pki.eum(Curve::P256).unwrap().clone()];
+    is_taken(&rig, without_certificate(&rig)).await;
+}
+
+#[tokio::test]
+async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
+    let rig = Rig::new().await;
+    let with = |certificate: Option<Vec<u8>>| {
+        let mut info = rig.signed_info();
+        let set = &mut info.ecasd.keyset[0];
+        match certificate {
+            Some(certificate) => set.certificate[0].value = Octets(certificate),
+            None => set.certificate.clear(),
+        }
+        rig.eis_of(info)
+    };
+    for defect in CardDefect::ALL {
+        let code = if defect == CardDefect::Expired { "FAILED 8.5.2/6.3" } else { "FAILED 8.5.2/6.1" };
+        let (certificate, _) = rig.bench.pki.ecasd_with(defect, rig.eid()).unwrap();
+        assert_eq!(ending(&rig, with(Some(certificate))).await, code, "{defect:?}");
+    }
+    let other = rig.bench.pki.ecasd(rig.other_eid()).unwrap().certificate.octets().to_vec();
+    for bad in [other, Vec::new()] {
+        assert_eq!(ending(&rig, with(Some(bad))).await, "FAILED 8.5.2/6.1");
+    }
+    assert_eq!(ending(&rig, with(None)).await, "FAILED 8.6/2.1");
+    let mut info = rig.signed_info();
+    info.ecasd.role = SdRole::IsdR;
+    assert_eq!(ending(&rig, rig.eis_of(info)).await, "FAILED 8.6/2.1");
+}
