@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 
 use rsp::{
-    ids::{Eid, Oid},
+    ids::{Eid, Iccid, Oid},
     sgp02::{es2, es3, status::Status},
 };
-use rsp_server::soap::{Call, Decision};
+use rsp_server::soap::{Call, Decision, eum};
 
 use crate::m2m::{
     context::Context,
-    records::{ISD_PS, isd_p_key},
+    records::{DOWNLOADS, ISD_PS, REMNANTS, downloads_to, isd_p_key},
     relay,
 };
 
@@ -26,7 +26,7 @@ macro_rules! go_on {
             call: &Call,
             told: es3::$name,
         ) -> Decision<()> {
-            from_sm_sr(context, call, told.eid).await?;
+            check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
             let es3::$name { eid, iccid, mno_id, completion_timestamp, .. } = told;
             let notification = es2::$name { base: Default::default(), eid, iccid, completion_timestamp };
             Ok(context.tell(&mno_id, &notification).await?)
@@ -57,10 +57,12 @@ pub(crate) async fn profile_deleted(
     call: &Call,
     told: es3::HandleProfileDeletedNotification,
 ) -> Decision<()> {
-    from_sm_sr(context, call, told.eid).await?;
+    check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
     let es3::HandleProfileDeletedNotification { eid, iccid, mno_id, completion_timestamp, .. } = told;
-    let ours = context.tx.get(&ISD_PS, &isd_p_key(eid, iccid)).await?;
-    if ours.is_some_and(|isd_p| isd_p.operator == mno_id && isd_p.sm_sr == call.caller) {
+    let key = isd_p_key(eid, iccid);
+    let was_there = context.tx.get(&ISD_PS, &key).await?.is_some();
+    // A download under way is about another ISD-P than the one that was deleted.
+    if was_there || context.tx.get(&REMNANTS, &key).await?.is_some() {
         relay::forget(context, eid, iccid).await?;
     }
     let notification =
@@ -74,7 +76,7 @@ pub(crate) async fn pol2_updated(
     call: &Call,
     told: es3::HandleProfilePol2UpdatedNotification,
 ) -> Decision<()> {
-    from_sm_sr(context, call, told.eid).await?;
+    check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
     let es3::HandleProfilePol2UpdatedNotification { eid, iccid, mno_id, pol2, completion_timestamp, .. } =
         told;
     let notification = es2::HandleProfilePol2UpdatedNotification {
@@ -101,15 +103,29 @@ pub(crate) async fn sm_sr_change(
             .about(eid)
             .into());
     }
+    // Another EIS than the EUM has signed would be no word of who manages the eUICC.
+    let credentials = context.credentials;
+    eum::check_eis(&told.eis, credentials.anchors(), credentials.eums(), context.now)?;
+    let isd_ps = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
+    let remnants = context.tx.list(&REMNANTS, &format!("{eid}/")).await?;
+    let theirs = isd_ps.iter().map(|(_, isd_p)| &isd_p.operator);
+    let theirs = theirs.chain(remnants.iter().map(|(_, remnant)| &remnant.operator));
     // An SM-SR of namespace 3 need not name the operator: then it is all of them.
-    let named = told.mno_id;
-    let mut operators: BTreeSet<Oid> = named.iter().cloned().collect();
-    for (key, mut isd_p) in context.tx.list(&ISD_PS, &format!("{eid}/")).await? {
+    let is_meant = |operator: &&Oid| told.mno_id.as_ref().is_none_or(|named| named == *operator);
+    let operators: BTreeSet<Oid> = theirs.filter(is_meant).cloned().collect();
+    if operators.is_empty() {
+        return Err(Status::EidUnknown
+            .because("the operator has no profile on this eUICC that was downloaded through this SM-DP")
+            .about(eid)
+            .into());
+    }
+    for (key, mut isd_p) in isd_ps {
         isd_p.sm_sr = call.caller.clone();
         context.tx.put(&ISD_PS, &key, &isd_p)?;
-        if named.is_none() {
-            operators.insert(isd_p.operator);
-        }
+    }
+    for (key, mut remnant) in remnants {
+        remnant.sm_sr = call.caller.clone();
+        context.tx.put(&REMNANTS, &key, &remnant)?;
     }
     for operator in operators {
         let notification = es2::HandleSmsrChangeNotification {
@@ -122,12 +138,31 @@ pub(crate) async fn sm_sr_change(
     Ok(())
 }
 
-/// A notification about an eUICC comes from the SM-SR that manages it, as far as we know of one.
-async fn from_sm_sr(context: &mut Context<'_, '_>, call: &Call, eid: Eid) -> Decision<()> {
+/// A notification about a profile comes from the SM-SR that manages its eUICC, and is for the operator for which this
+/// SM-DP has downloaded it, or is about to.
+async fn check(
+    context: &mut Context<'_, '_>,
+    call: &Call,
+    (eid, iccid): (Eid, Iccid),
+    operator: &Oid,
+) -> Decision<()> {
     context.sm_sr(&call.caller).await?;
-    let ours = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
-    if ours.is_empty() || ours.iter().any(|(_, isd_p)| isd_p.sm_sr == call.caller) {
-        return Ok(());
+    let key = isd_p_key(eid, iccid);
+    let installed = context.tx.get(&ISD_PS, &key).await?.map(|it| (it.operator, it.sm_sr));
+    let left = context.tx.get(&REMNANTS, &key).await?.map(|it| (it.operator, it.sm_sr));
+    let under_way = context.tx.glance(&DOWNLOADS, &downloads_to(eid)).await?;
+    let under_way = under_way.into_iter().map(|(_, it)| it).filter(|it| it.iccid == iccid);
+    let under_way = under_way.map(|it| (it.operator, it.sm_sr));
+    let mut known = installed.into_iter().chain(left).chain(under_way).peekable();
+    if known.peek().is_none() {
+        let why = "no such profile was downloaded to this eUICC through this SM-DP";
+        return Err(Status::IccidUnknown.because(why).about(iccid).into());
     }
-    Err(Status::RequesterNotAllowed.because("another SM-SR manages the eUICC").about(eid).into())
+    match known.any(|known| known == (operator.clone(), call.caller.clone())) {
+        true => Ok(()),
+        false => {
+            let why = "the profile is another operator's, or another SM-SR manages its eUICC";
+            Err(Status::RequesterNotAllowed.because(why).about(iccid).into())
+        }
+    }
 }

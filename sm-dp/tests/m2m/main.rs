@@ -13,5 +13,6 @@ mod support;
 mod card;
 mod downloads;
 mod eligibility;
+mod notifications;
 mod rig;
 mod stock;

@@ -1,0 +1,184 @@
+//! What an SM-SR tells over ES3, and which operator hears of it over ES2: SGP.02 section 5.4.
+
+use rsp::sgp02::{
+    BaseNotification, Namespace,
+    eis::{Pol2, Pol2Action, Pol2Qualification, Pol2Rule, Pol2Subject},
+    es2, es3,
+    signature::Canonical,
+};
+
+use crate::{
+    rig::{At, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_SR},
+    support::{ICCID, OTHER_ICCID},
+};
+
+/// Notifications of a profile.
+macro_rules! of_a_profile {
+    ($($test:ident: $name:ident;)+) => { $(
+        #[tokio::test]
+        async fn $test() {
+            let rig = Rig::installed().await;
+            let told = es3::$name {
+                base: BaseNotification::default(),
+                eid: rig.eid(),
+                iccid: ICCID.parse().unwrap(),
+                mno_id: rig.id(OPERATOR),
+                completion_timestamp: rig.bench.now(),
+            };
+            let other_operators = es3::$name { mno_id: rig.id(OTHER_OPERATOR), ..told.clone() };
+            let other_profile = es3::$name { iccid: OTHER_ICCID.parse().unwrap(), ..told.clone() };
+            let other_card = es3::$name { eid: rig.other_eid(), ..told.clone() };
+            for (from, told) in [
+                (OTHER_SM_SR, told.clone()),
+                (OPERATOR, told.clone()),
+                (SM_SR, other_operators),
+                (SM_SR, other_profile),
+                (SM_SR, other_card),
+            ] {
+                rig.tell(from, &told).await;
+                assert!(rig.elements(OPERATOR).is_empty() && rig.elements(OTHER_OPERATOR).is_empty());
+            }
+            assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap().len(), 1);
+            rig.tell(SM_SR, &told).await;
+            let [on] = &rig.told::<es2::$name>(OPERATOR)[..] else { panic!() };
+            assert_eq!((on.eid, on.iccid), (told.eid, told.iccid));
+            assert_eq!(on.completion_timestamp.seconds(), told.completion_timestamp.seconds());
+            assert_eq!(rig.elements(OPERATOR).len(), 1);
+        }
+    )+ };
+}
+
+of_a_profile! {
+    enabled: HandleProfileEnabledNotification;
+    disabled: HandleProfileDisabledNotification;
+    deleted: HandleProfileDeletedNotification;
+    downloaded: HandleProfileDownloadedNotification;
+    fall_back_set: HandleFallBackAttributeSetNotification;
+    fall_back_unset: HandleFallBackAttributeUnsetNotification;
+    emergency_set: HandleEmergencyProfileAttributeSetNotification;
+    emergency_unset: HandleEmergencyProfileAttributeUnsetNotification;
+}
+
+#[tokio::test]
+async fn pol2_updated() {
+    let rig = Rig::installed().await;
+    let rule = Pol2Rule {
+        subject: Pol2Subject::Profile,
+        action: Pol2Action::Delete,
+        qualification: Pol2Qualification::NotAllowed,
+    };
+    let told = es3::HandleProfilePol2UpdatedNotification {
+        base: BaseNotification::default(),
+        eid: rig.eid(),
+        iccid: ICCID.parse().unwrap(),
+        mno_id: rig.id(OPERATOR),
+        pol2: Some(Pol2 { rule: vec![rule] }),
+        completion_timestamp: rig.bench.now(),
+    };
+    rig.tell(OTHER_SM_SR, &told).await;
+    assert!(rig.elements(OPERATOR).is_empty());
+    rig.tell(SM_SR, &told).await;
+    let [on] = &rig.told::<es2::HandleProfilePol2UpdatedNotification>(OPERATOR)[..] else { panic!() };
+    assert_eq!(on.pol2, told.pol2);
+}
+
+#[tokio::test]
+async fn a_notification_of_a_download_that_has_not_ended_goes_on_too() {
+    let rig = Rig::new().await;
+    rig.up_to(At::Segments).await;
+    let told = es3::HandleProfileDownloadedNotification {
+        base: BaseNotification::default(),
+        eid: rig.eid(),
+        iccid: ICCID.parse().unwrap(),
+        mno_id: rig.id(OPERATOR),
+        completion_timestamp: rig.bench.now(),
+    };
+    rig.tell(OTHER_SM_SR, &told).await;
+    assert!(rig.elements(OPERATOR).is_empty());
+    rig.tell(SM_SR, &told).await;
+    assert_eq!(rig.told::<es2::HandleProfileDownloadedNotification>(OPERATOR).len(), 1);
+}
+
+#[tokio::test]
+async fn that_a_profile_was_deleted_is_not_about_its_next_download() {
+    let rig = Rig::new().await;
+    rig.up_to(At::Segments).await;
+    let (download, profile) = (rig.server().downloads().await.unwrap(), rig.profile().await);
+    let told = es3::HandleProfileDeletedNotification {
+        base: BaseNotification::default(),
+        eid: rig.eid(),
+        iccid: ICCID.parse().unwrap(),
+        mno_id: rig.id(OPERATOR),
+        completion_timestamp: rig.bench.now(),
+    };
+    rig.tell(SM_SR, &told).await;
+    assert_eq!(rig.told::<es2::HandleProfileDeletedNotification>(OPERATOR).len(), 1);
+    assert_eq!((rig.server().downloads().await.unwrap(), rig.profile().await), (download, profile));
+}
+
+fn change(rig: &Rig, mno_id: Option<&str>) -> es3::HandleSmsrChangeNotification {
+    let mut eis = rig.eis();
+    eis.smsr_id = rig.id(OTHER_SM_SR);
+    eis.profile_info = vec![rig.on_card(ICCID, OPERATOR), rig.on_card(OTHER_ICCID, OTHER_OPERATOR)];
+    es3::HandleSmsrChangeNotification {
+        base: BaseNotification::default(),
+        eis,
+        mno_id: mno_id.map(|mno_id| rig.id(mno_id)),
+        completion_timestamp: rig.bench.now(),
+    }
+}
+
+#[tokio::test]
+async fn who_manages_the_card_now_is_asked_from_then_on() {
+    for named in [Some(OPERATOR), None] {
+        let rig = Rig::installed().await;
+        rig.tell(OTHER_SM_SR, &change(&rig, named)).await;
+        let [on] = &rig.told::<es2::HandleSmsrChangeNotification>(OPERATOR)[..] else { panic!() };
+        assert_eq!(on.eis.smsr_id, rig.id(OTHER_SM_SR));
+        assert_eq!(on.eis.profile_info.len(), 1);
+        assert!(rig.elements(OTHER_OPERATOR).is_empty());
+        assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap()[0].sm_sr, rig.id(OTHER_SM_SR));
+        // It is heard, and the one before no more.
+        let told = es3::HandleProfileEnabledNotification {
+            base: BaseNotification::default(),
+            eid: rig.eid(),
+            iccid: ICCID.parse().unwrap(),
+            mno_id: rig.id(OPERATOR),
+            completion_timestamp: rig.bench.now(),
+        };
+        rig.tell(SM_SR, &told).await;
+        assert!(rig.told::<es2::HandleProfileEnabledNotification>(OPERATOR).is_empty());
+        rig.tell(OTHER_SM_SR, &told).await;
+        assert_eq!(rig.told::<es2::HandleProfileEnabledNotification>(OPERATOR).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_sm_sr_is_not_believed_to_anybody() {
+    let rig = Rig::installed().await;
+    let mut forged = change(&rig, None);
+    let mut info = rig.signed_info();
+    info.platform_type = "better".to_owned();
+    forged.eis.eum_signed_info = Canonical::eum_signed_info(info, Namespace::V3);
+    let mut another_card = change(&rig, None);
+    let mut info = rig.signed_info();
+    info.eid = rig.other_eid();
+    info.ecasd.keyset[0].certificate[0].value =
+        rsp::sgp02::Octets(rig.bench.pki.ecasd(rig.other_eid()).unwrap().certificate.octets().to_vec());
+    another_card.eis.eum_signed_info = rig.eis_of(info.clone()).eum_signed_info;
+    another_card.eis.eum_signature = rig.eis_of(info).eum_signature;
+    for (from, told) in [
+        // To somebody else than who tells it.
+        (SM_SR, change(&rig, None)),
+        // Who is no SM-SR.
+        (OPERATOR, change(&rig, None)),
+        // An operator without a profile there that this SM-DP knows of.
+        (OTHER_SM_SR, change(&rig, Some(OTHER_OPERATOR))),
+        (OTHER_SM_SR, forged),
+        (OTHER_SM_SR, another_card),
+    ] {
+        rig.tell(from, &told).await;
+        assert!(rig.elements(OPERATOR).is_empty() && rig.elements(OTHER_OPERATOR).is_empty());
+        assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap()[0].sm_sr, rig.id(SM_SR));
+    }
+}
