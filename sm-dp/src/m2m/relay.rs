@@ -220,8 +220,15 @@ pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: E
     }
 }
 
-/// The operator's view: its own profiles, and nothing of what only the SM-SR may know.
+/// The operator's view: its own profiles, and nothing of what is the SM-SR's alone, whether the SM-SR has told it or
+/// not: keys and counters of the ISD-R, and what was done for others.
 pub(crate) fn of_operator(mut eis: Eis, operator: &Oid) -> Eis {
     eis.profile_info.retain(|profile| profile.mno_id == *operator);
+    eis.isd_r = eis.isd_r.map(|isd_r| {
+        let mut isd_r = isd_r.without_key_values();
+        isd_r.keyset.iter_mut().for_each(|set| set.cntr = None);
+        isd_r
+    });
+    eis.audit_trail = None;
     eis
 }

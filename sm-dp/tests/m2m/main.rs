@@ -14,5 +14,6 @@ mod card;
 mod downloads;
 mod eligibility;
 mod notifications;
+mod relayed;
 mod rig;
 mod stock;

@@ -1,0 +1,251 @@
+//! What an operator asks over ES2 and the SM-DP asks on over ES3: SGP.02 sections 5.3 and 5.4.
+
+use http::{Response, StatusCode};
+use rsp::sgp02::{
+    BaseResponse, Function, Message, Octets, Response as _, SubscriptionAddress,
+    eis::{
+        AuditTrail, Eis, Key, KeyComponent, Keyset, KeysetType, Pol2, Pol2Action, Pol2Qualification,
+        Pol2Rule, Pol2Subject, SdRole, SecurityDomain,
+    },
+    es2, es3,
+    status::Status,
+};
+use sm_dp::ProfileState;
+
+use crate::{
+    rig::{At, OPERATOR, OTHER_OPERATOR, Rig, SM_SR, brief, done, failed, said},
+    support::{ICCID, OTHER_ICCID},
+};
+
+/// How an asynchronous function is answered by the SM-DP itself, without anybody being asked.
+async fn refused<F: Function>(rig: &Rig, from: &str, request: F::Request) -> String {
+    rig.forget_told();
+    let response = rig.ask::<F>(from, request).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert!(rig.elements(SM_SR).iter().all(|element| !element.starts_with("ES3-")));
+    let told = rig.told::<F::Response>(from);
+    let [only] = told.as_slice() else { panic!("{told:?}") };
+    brief(&only.base().function_execution_status)
+}
+
+/// How a synchronous one is answered.
+fn how<R: rsp::sgp02::Response>(response: &Response<bytes::Bytes>) -> String {
+    brief(&said::<R>(response).base().function_execution_status)
+}
+
+/// Functions on a profile that the card answers.
+macro_rules! on_a_profile {
+    ($($test:ident: $asked:ident $request:ident $response:ident => $on:ident $on_request:ident $on_response:ident;)+) => { $(
+        #[tokio::test]
+        async fn $test() {
+            let rig = Rig::installed().await;
+            let (eid, smsr_id) = (rig.eid(), rig.id(SM_SR));
+            let request = |iccid: &str| {
+                let (base, smsr_id, iccid) = (rig.request().base, smsr_id.clone(), iccid.parse().unwrap());
+                es2::$request { base, eid, smsr_id, iccid }
+            };
+            // Another's profile, one that is none of this SM-DP's, an SM-SR that nobody knows, and who is no operator.
+            assert_eq!(refused::<es2::$asked>(&rig, OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
+            assert_eq!(refused::<es2::$asked>(&rig, OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
+            let elsewhere = es2::$request { smsr_id: "2.999.1".parse().unwrap(), ..request(ICCID) };
+            assert_eq!(refused::<es2::$asked>(&rig, OPERATOR, elsewhere).await, "FAILED 8.7/3.9");
+            assert_eq!(refused::<es2::$asked>(&rig, SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
+            // Done, and not.
+            for base in [failed(Status::Pol1Refused), done()] {
+                rig.forget_told();
+                rig.ask::<es2::$asked>(OPERATOR, request(ICCID)).await;
+                let [on] = &rig.told::<es3::$on_request>(SM_SR)[..] else { panic!() };
+                assert_eq!((on.eid, on.iccid.to_string()), (eid, ICCID.to_owned()));
+                assert_eq!(on.base.validity_period, request(ICCID).base.validity_period);
+                let data = Some(Octets(vec![0xAB, 0x00]));
+                let response = es3::$on_response { base: base.clone(), euicc_response_data: data.clone() };
+                rig.say::<es3::$on>(response).await;
+                let [told] = &rig.told::<es2::$response>(OPERATOR)[..] else { panic!() };
+                assert_eq!(told.base.function_execution_status, base.function_execution_status);
+                let is_done = base.is_done();
+                assert_eq!(told.euicc_response_data, data.filter(|_| is_done));
+            }
+        }
+    )+ };
+}
+
+on_a_profile! {
+    enable: EnableProfile EnableProfileRequest EnableProfileResponse
+        => EnableProfile EnableProfileRequest EnableProfileResponse;
+    disable: DisableProfile DisableProfileRequest DisableProfileResponse
+        => DisableProfile DisableProfileRequest DisableProfileResponse;
+    delete: DeleteProfile DeleteProfileRequest DeleteProfileResponse
+        => DeleteIsdp DeleteIsdpRequest DeleteIsdpResponse;
+    set_fall_back_attribute: SetFallBackAttribute SetFallBackAttributeRequest SetFallBackAttributeResponse
+        => SetFallBackAttribute SetFallBackAttributeRequest SetFallBackAttributeResponse;
+    set_emergency_profile_attribute:
+        SetEmergencyProfileAttribute SetEmergencyProfileAttributeRequest SetEmergencyProfileAttributeResponse
+        => SetEmergencyProfileAttribute SetEmergencyProfileAttributeRequest SetEmergencyProfileAttributeResponse;
+}
+
+#[tokio::test]
+async fn a_deleted_profile_is_back_in_stock_and_one_that_was_not_deleted_is_not() {
+    for (base, state) in [
+        (done(), ProfileState::Available),
+        (failed(Status::IccidUnknown), ProfileState::Available),
+        (failed(Status::Pol2Refused), ProfileState::Installed),
+        (BaseResponse::expired(None, "no answer of the card"), ProfileState::Installed),
+    ] {
+        let rig = Rig::installed().await;
+        let (eid, smsr_id, iccid) = (rig.eid(), rig.id(SM_SR), ICCID.parse().unwrap());
+        let request = es2::DeleteProfileRequest { base: rig.request().base, eid, smsr_id, iccid };
+        rig.ask::<es2::DeleteProfile>(OPERATOR, request).await;
+        rig.end(base).await;
+        assert_eq!(rig.state().await, state);
+        let is_there = state == ProfileState::Installed;
+        assert_eq!(rig.server().isd_ps(eid).await.unwrap().len(), usize::from(is_there));
+    }
+}
+
+#[tokio::test]
+async fn policy_rules_are_updated() {
+    let rig = Rig::installed().await;
+    let pol2 = Pol2 {
+        rule: vec![Pol2Rule {
+            subject: Pol2Subject::Profile,
+            action: Pol2Action::Delete,
+            qualification: Pol2Qualification::NotAllowed,
+        }],
+    };
+    let request = |iccid: &str| es2::UpdatePolicyRulesRequest {
+        base: rig.request().base,
+        eid: rig.eid(),
+        iccid: iccid.parse().unwrap(),
+        smsr_id: rig.id(SM_SR),
+        pol2: Some(pol2.clone()),
+    };
+    type Said = es2::UpdatePolicyRulesResponse;
+    let ask = async |from, request| how::<Said>(&rig.ask::<es2::UpdatePolicyRules>(from, request).await);
+    assert_eq!(ask(OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
+    assert_eq!(ask(OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
+    assert_eq!(ask(SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
+    assert!(rig.elements(SM_SR).is_empty());
+    // The SM-SR says nothing, no, and yes.
+    assert_eq!(ask(OPERATOR, request(ICCID)).await, "FAILED 8.7/5.1");
+    rig.will_say::<es3::UpdatePolicyRules>(es3::UpdatePolicyRulesResponse::only(failed(Status::Pol2Invalid)));
+    assert_eq!(ask(OPERATOR, request(ICCID)).await, "FAILED 8.2.3/2.1");
+    rig.will_say::<es3::UpdatePolicyRules>(es3::UpdatePolicyRulesResponse::only(done()));
+    rig.forget_told();
+    assert_eq!(ask(OPERATOR, request(ICCID)).await, "EXECUTED_SUCCESS");
+    let [asked] = &rig.told::<es3::UpdatePolicyRulesRequest>(SM_SR)[..] else { panic!() };
+    assert_eq!(
+        (asked.eid, asked.iccid.to_string(), &asked.pol2),
+        (rig.eid(), ICCID.to_owned(), &Some(pol2.clone()))
+    );
+}
+
+#[tokio::test]
+async fn the_subscription_address_is_updated() {
+    let rig = Rig::installed().await;
+    let address = SubscriptionAddress { imsi: None, msisdn: Some("491510000001".parse().unwrap()) };
+    let request = |iccid: &str| es2::UpdateSubscriptionAddressRequest {
+        base: rig.request().base,
+        eid: rig.eid(),
+        smsr_id: rig.id(SM_SR),
+        iccid: iccid.parse().unwrap(),
+        new_subscription_address: address.clone(),
+    };
+    type Said = es2::UpdateSubscriptionAddressResponse;
+    let ask =
+        async |from, request| how::<Said>(&rig.ask::<es2::UpdateSubscriptionAddress>(from, request).await);
+    assert_eq!(ask(OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
+    assert_eq!(ask(OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
+    assert!(rig.elements(SM_SR).is_empty());
+    assert_eq!(ask(OPERATOR, request(ICCID)).await, "FAILED 8.7/5.1");
+    let response = es3::UpdateSubscriptionAddressResponse::only(done());
+    rig.will_say::<es3::UpdateSubscriptionAddress>(response);
+    rig.forget_told();
+    assert_eq!(ask(OPERATOR, request(ICCID)).await, "EXECUTED_SUCCESS");
+    let [asked] = &rig.told::<es3::UpdateSubscriptionAddressRequest>(SM_SR)[..] else { panic!() };
+    assert_eq!((asked.iccid.to_string(), &asked.new_subscription_address), (ICCID.to_owned(), &address));
+}
+
+/// An EIS of an SM-SR that keeps nothing for itself.
+fn talkative(rig: &Rig) -> Eis {
+    let key = Key {
+        index: 1,
+        kcv: Octets(vec![1, 2, 3]),
+        key_components: vec![KeyComponent { r#type: 0x88, value: Octets(vec![7; 16]) }],
+    };
+    let keyset = Keyset {
+        version: 1,
+        r#type: Some(KeysetType::Scp80),
+        cntr: Some(7),
+        key: vec![key],
+        certificate: Vec::new(),
+    };
+    let isd_r = SecurityDomain { role: SdRole::IsdR, keyset: vec![keyset], ..rig.signed_info().ecasd };
+    let profile_info = vec![rig.on_card(ICCID, OPERATOR), rig.on_card(OTHER_ICCID, OTHER_OPERATOR)];
+    Eis {
+        profile_info,
+        isd_r: Some(isd_r),
+        audit_trail: Some(AuditTrail { record: Vec::new() }),
+        ..rig.eis()
+    }
+}
+
+fn is_the_operators(eis: &Eis) {
+    let iccids: Vec<_> = eis.profile_info.iter().map(|profile| profile.iccid.to_string()).collect();
+    assert_eq!(iccids, [ICCID]);
+    let set = &eis.isd_r.as_ref().unwrap().keyset[0];
+    assert_eq!((set.version, set.cntr), (1, None));
+    assert!(set.key[0].kcv.0.is_empty() && set.key[0].key_components[0].value.0.is_empty());
+    assert_eq!(eis.audit_trail, None);
+}
+
+#[tokio::test]
+async fn the_eis_that_an_operator_gets_has_what_is_his() {
+    let rig = Rig::installed().await;
+    rig.will_show(talkative(&rig));
+    let request = es2::GetEisRequest { base: rig.request().base, eid: rig.eid(), smsr_id: rig.id(SM_SR) };
+    let response: es2::GetEisResponse = said(&rig.ask::<es2::GetEis>(OPERATOR, request.clone()).await);
+    is_the_operators(&response.eis.unwrap());
+    // Who wants to order may look at the card before.
+    let response: es2::GetEisResponse = said(&rig.ask::<es2::GetEis>(OTHER_OPERATOR, request.clone()).await);
+    assert_eq!(response.eis.unwrap().profile_info.len(), 1);
+    let response = rig.ask::<es2::GetEis>(SM_SR, request).await;
+    assert_eq!(how::<es2::GetEisResponse>(&response), "FAILED 1.1/1.2");
+}
+
+#[tokio::test]
+async fn an_audit_is_for_who_has_a_profile_on_the_card_or_has_ordered_one() {
+    let request = |rig: &Rig, iccid: &[&str]| es2::AuditEisRequest {
+        base: rig.request().base,
+        eid: rig.eid(),
+        iccid: iccid.iter().map(|iccid| iccid.parse().unwrap()).collect(),
+        smsr_id: rig.id(SM_SR),
+    };
+    let rig = Rig::installed().await;
+    assert_eq!(refused::<es2::AuditEis>(&rig, OTHER_OPERATOR, request(&rig, &[])).await, "FAILED 8.1.1/1.2");
+    assert_eq!(
+        refused::<es2::AuditEis>(&rig, OTHER_OPERATOR, request(&rig, &[ICCID])).await,
+        "FAILED 8.2.1/1.2"
+    );
+    assert_eq!(
+        refused::<es2::AuditEis>(&rig, OPERATOR, request(&rig, &[OTHER_ICCID])).await,
+        "FAILED 8.2.1/3.9"
+    );
+    rig.forget_told();
+    rig.ask::<es2::AuditEis>(OPERATOR, request(&rig, &[ICCID])).await;
+    let [asked] = &rig.told::<es3::AuditEisRequest>(SM_SR)[..] else { panic!() };
+    assert_eq!(asked.iccid, [ICCID.parse().unwrap()]);
+    rig.say::<es3::AuditEis>(es3::AuditEisResponse { base: done(), eis: Some(talkative(&rig)) }).await;
+    let [told] = &rig.told::<es2::AuditEisResponse>(OPERATOR)[..] else { panic!() };
+    is_the_operators(told.eis.as_ref().unwrap());
+    // Who has one under way; that somebody has one on another card does not matter.
+    let rig = Rig::new().await;
+    rig.up_to(At::Segments).await;
+    let elsewhere = es2::AuditEisRequest { eid: rig.other_eid(), ..request(&rig, &[]) };
+    assert_eq!(refused::<es2::AuditEis>(&rig, OPERATOR, elsewhere).await, "FAILED 8.1.1/1.2");
+    rig.forget_told();
+    rig.ask::<es2::AuditEis>(OPERATOR, request(&rig, &[])).await;
+    assert_eq!(rig.asked().element(), es3::AuditEisRequest::ELEMENT);
+    rig.say::<es3::AuditEis>(es3::AuditEisResponse::only(failed(Status::EuiccTimeout))).await;
+    let [told] = &rig.told::<es2::AuditEisResponse>(OPERATOR)[..] else { panic!() };
+    assert_eq!(brief(&told.base.function_execution_status), "FAILED 8.1/5.2");
+}
