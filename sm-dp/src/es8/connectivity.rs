@@ -20,6 +20,9 @@ const GROUP: u16 = 0x3A07;
 /// STORE DATA, the last block, of data groups.
 const STORE_DATA: [u8; 4] = [0x80, 0xE2, 0x88, 0x00];
 
+/// The most octets of parameters: with identifier and length (5), padding (16) and MAC (8) they fit one command.
+pub(crate) const MOST_PARAMETERS: usize = 0xFFFF - 5 - 16 - 8;
+
 /// An update that waits for the card's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Update {
@@ -40,7 +43,7 @@ pub(crate) enum Answered {
 }
 
 impl Update {
-    /// The script for an ISD-P whose last session had this sequence counter.
+    /// The script for an ISD-P whose last session had this sequence counter. At most [`MOST_PARAMETERS`].
     pub(crate) fn begin(
         keys: &KeySet,
         isd_p: &Aid,

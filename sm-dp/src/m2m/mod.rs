@@ -16,5 +16,6 @@ pub mod relay;
 mod server;
 
 pub use config::Config;
+pub use connectivity::ConnectivityUpdate;
 pub use credentials::Credentials;
 pub use server::SmDp;

@@ -113,8 +113,8 @@ pub(crate) enum Procedure {
     Download(String, u32),
     /// A function that was passed on.
     Relay(String),
-    /// New connectivity parameters for a profile, and which attempt it is.
-    Connectivity(String, u32),
+    /// New connectivity parameters for a profile, and the number of the question.
+    Connectivity(Eid, Iccid, String),
 }
 
 impl fmt::Display for Procedure {
@@ -122,7 +122,7 @@ impl fmt::Display for Procedure {
         match self {
             Self::Download(id, step) => write!(f, "download/{id}/{step}"),
             Self::Relay(id) => write!(f, "relay/{id}"),
-            Self::Connectivity(id, attempt) => write!(f, "connectivity/{id}/{attempt}"),
+            Self::Connectivity(eid, iccid, id) => write!(f, "connectivity/{eid}/{iccid}/{id}"),
         }
     }
 }
@@ -141,9 +141,11 @@ impl FromStr for Procedure {
                 Ok(Self::Download((*id).to_owned(), step.parse().map_err(|_| NoProcedure)?))
             }
             ["relay", id] => Ok(Self::Relay((*id).to_owned())),
-            ["connectivity", id, attempt] => {
-                Ok(Self::Connectivity((*id).to_owned(), attempt.parse().map_err(|_| NoProcedure)?))
-            }
+            ["connectivity", eid, iccid, id] => Ok(Self::Connectivity(
+                eid.parse().map_err(|_| NoProcedure)?,
+                iccid.parse().map_err(|_| NoProcedure)?,
+                (*id).to_owned(),
+            )),
             _ => Err(NoProcedure),
         }
     }

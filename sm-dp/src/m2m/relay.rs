@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
+    connectivity,
     context::{Context, heard},
     download, goods,
     records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, downloads_to, isd_p_key},
@@ -172,6 +173,7 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
 pub(crate) async fn forget(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
     context.tx.delete(&ISD_PS, &isd_p_key(eid, iccid));
     context.tx.delete(&REMNANTS, &isd_p_key(eid, iccid));
+    context.tx.delete(&connectivity::UPDATES, &isd_p_key(eid, iccid));
     goods::deleted(context, iccid, eid).await
 }
 

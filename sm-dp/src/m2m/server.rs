@@ -17,12 +17,13 @@ use world::{BoxFuture, Events, Fault, Link, LinkFault, Records, Tx, World, link_
 
 use super::{
     config::Config,
-    connectivity,
+    connectivity::{self, ConnectivityUpdate},
     context::Context,
     credentials::Credentials,
     download,
     records::{
         ADDRESSES, DOWNLOADS, Download, ISD_PS, IsdP, OPERATORS, Procedure, REMNANTS, Remnant, SM_SRS,
+        isd_p_key,
     },
     relay::{self, Relayed},
 };
@@ -145,10 +146,11 @@ impl SmDp {
     }
 
     /// ES8.UpdateConnectivityParameters: has the connectivity parameters of a profile replaced by these blocks (A0, A1,
-    /// A2), over a secure channel with its ISD-P. How it ends is told to the events.
+    /// A2), over a secure channel with its ISD-P. How it ends stands in
+    /// [`connectivity_update`](Self::connectivity_update).
     ///
     /// # Errors
-    /// There is no such profile, or the records fail.
+    /// There is no such profile, another update of it is under way, the parameters are too many, or the records fail.
     pub async fn update_connectivity_parameters(
         &self,
         eid: Eid,
@@ -159,13 +161,25 @@ impl SmDp {
         let now = inner.world.now();
         world::transact(&*inner.records, |tx| {
             let parameters = parameters.clone();
-            Box::pin(
-                async move { connectivity::begin(&mut inner.context(tx, now), eid, iccid, parameters).await },
-            )
+            Box::pin(async move {
+                connectivity::begin(&mut inner.context(tx, now), (eid, iccid), parameters).await
+            })
         })
         .await?;
         self.soap.wake();
         Ok(())
+    }
+
+    /// How the last update of a profile's connectivity parameters stands, if there was one.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn connectivity_update(
+        &self,
+        eid: Eid,
+        iccid: Iccid,
+    ) -> Result<Option<ConnectivityUpdate>, Fault> {
+        Tx::begin(&*self.inner.records).get(&connectivity::UPDATES, &isd_p_key(eid, iccid)).await
     }
 
     /// What is due: what waits for others, a task for each of them. See [`Soap::due`].
@@ -291,8 +305,8 @@ impl Party for Inner {
             match ended.continuation.parse() {
                 Ok(Procedure::Download(id, step)) => download::resume(context, &id, step, ended).await,
                 Ok(Procedure::Relay(id)) => relay::resume(context, &id, ended).await,
-                Ok(Procedure::Connectivity(id, attempt)) => {
-                    connectivity::resume(context, &id, attempt, ended).await
+                Ok(Procedure::Connectivity(eid, iccid, id)) => {
+                    connectivity::resume(context, (eid, iccid), &id, ended).await
                 }
                 Err(_) => {
                     tracing::warn!(continuation = %ended.continuation, "an answer to a question of another version");

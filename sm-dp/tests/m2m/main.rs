@@ -11,6 +11,7 @@
 mod support;
 
 mod card;
+mod connectivity;
 mod downloads;
 mod eligibility;
 mod notifications;

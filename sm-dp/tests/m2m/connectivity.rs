@@ -1,0 +1,174 @@
+//! ES8.UpdateConnectivityParameters: SGP.02 sections 4.1.3.4 and 5.4.13, with a card that counts its secure channels.
+
+use rsp::{
+    ids::Iccid,
+    sgp02::{BaseResponse, Octets, Response as _, es3, status::Status},
+};
+use sm_dp::m2m::ConnectivityUpdate;
+
+use crate::{
+    rig::{OTHER_SM_SR, Rig, SM_SR, done, failed},
+    support::{ICCID, OTHER_ICCID},
+};
+
+const PARAMETERS: [u8; 3] = [0xA1, 0x01, 0x00];
+
+fn iccid() -> Iccid {
+    ICCID.parse().unwrap()
+}
+
+async fn begin(rig: &Rig, parameters: &[u8]) -> Result<(), world::Fault> {
+    let begun = rig.server().update_connectivity_parameters(rig.eid(), iccid(), parameters.to_vec()).await;
+    rig.run().await;
+    begun
+}
+
+/// The SM-SR has the card execute what it was asked last.
+async fn step(rig: &Rig) {
+    let asked = rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
+    let data = rig.card.lock().unwrap().execute(&asked.connectivity_parameters.0);
+    let is_done = data.ends_with(&[0x90, 0x00]);
+    // As an SM-SR does: a script that ends with another status word has failed, and this is what the card said.
+    let base = if is_done { done() } else { failed(Status::IsdPExecutionError) };
+    let euicc_response_data = Some(Octets(data));
+    let response = es3::UpdateConnectivityParametersResponse { base, euicc_response_data };
+    rig.say::<es3::UpdateConnectivityParameters>(response).await;
+}
+
+async fn end(rig: &Rig, base: BaseResponse) {
+    let response = es3::UpdateConnectivityParametersResponse::only(base);
+    rig.say::<es3::UpdateConnectivityParameters>(response).await;
+}
+
+async fn stands(rig: &Rig) -> ConnectivityUpdate {
+    rig.server().connectivity_update(rig.eid(), iccid()).await.unwrap().unwrap()
+}
+
+async fn is_done(rig: &Rig) -> bool {
+    matches!(stands(rig).await, ConnectivityUpdate::Done { .. })
+}
+
+/// What the card has, as DGI 3A07.
+fn on_card(rig: &Rig) -> Vec<u8> {
+    rig.card.lock().unwrap().connectivity.clone()
+}
+
+fn questions(rig: &Rig) -> usize {
+    rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).len()
+}
+
+#[tokio::test]
+async fn parameters_are_changed_and_how_it_went_can_be_read() {
+    let rig = Rig::installed().await;
+    assert_eq!(rig.server().connectivity_update(rig.eid(), iccid()).await.unwrap(), None);
+    begin(&rig, &PARAMETERS).await.unwrap();
+    assert!(matches!(stands(&rig).await, ConnectivityUpdate::UnderWay(_)));
+    step(&rig).await;
+    assert!(is_done(&rig).await);
+    assert_eq!(on_card(&rig), [0x3A, 0x07, 3, 0xA1, 0x01, 0x00]);
+    assert_eq!((rig.card.lock().unwrap().sequence, questions(&rig)), (2, 1));
+    // And again.
+    begin(&rig, &PARAMETERS).await.unwrap();
+    step(&rig).await;
+    assert!(is_done(&rig).await);
+    assert_eq!(questions(&rig), 2);
+}
+
+#[tokio::test]
+async fn a_card_that_is_ahead_says_so_in_what_the_sm_sr_calls_a_failure() {
+    let rig = Rig::installed().await;
+    rig.card.lock().unwrap().sequence += 1;
+    begin(&rig, &PARAMETERS).await.unwrap();
+    step(&rig).await;
+    assert_eq!(questions(&rig), 2);
+    assert!(on_card(&rig).is_empty());
+    step(&rig).await;
+    assert!(is_done(&rig).await);
+    assert!(!on_card(&rig).is_empty());
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_the_next_update_finds_its_way_back() {
+    let rig = Rig::installed().await;
+    begin(&rig, &PARAMETERS).await.unwrap();
+    let asked = rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
+    rig.card.lock().unwrap().execute(&asked.connectivity_parameters.0);
+    end(&rig, BaseResponse::expired(None, "no answer of the card")).await;
+    let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
+    assert!(why.starts_with("EXPIRED 1.6/5.3"), "{why}");
+    rig.forget_told();
+    begin(&rig, &PARAMETERS).await.unwrap();
+    step(&rig).await;
+    step(&rig).await;
+    assert!(is_done(&rig).await);
+    assert_eq!(questions(&rig), 2);
+}
+
+#[tokio::test]
+async fn of_two_updates_at_once_the_second_is_refused_and_the_first_is_done() {
+    let rig = Rig::installed().await;
+    begin(&rig, &PARAMETERS).await.unwrap();
+    let fault = begin(&rig, &[0xA1, 0x01, 0x01]).await.unwrap_err();
+    assert!(fault.to_string().contains("another update of it is under way"), "{fault}");
+    assert_eq!(questions(&rig), 1);
+    step(&rig).await;
+    assert!(is_done(&rig).await);
+    begin(&rig, &[0xA1, 0x01, 0x01]).await.unwrap();
+    step(&rig).await;
+    assert_eq!(on_card(&rig), [0x3A, 0x07, 3, 0xA1, 0x01, 0x01]);
+}
+
+#[tokio::test]
+async fn a_card_that_is_always_elsewhere_is_given_up() {
+    let rig = Rig::installed().await;
+    begin(&rig, &PARAMETERS).await.unwrap();
+    for _ in 0..3 {
+        rig.card.lock().unwrap().sequence += 1;
+        step(&rig).await;
+    }
+    assert_eq!(questions(&rig), 3);
+    assert!(matches!(stands(&rig).await, ConnectivityUpdate::Failed { .. }));
+}
+
+#[tokio::test]
+async fn why_an_update_failed_can_be_read() {
+    let rig = Rig::installed().await;
+    for (base, expected) in [
+        (failed(Status::EuiccTimeout), "FAILED 8.1/5.2"),
+        (done(), "the SM-SR left out what the eUICC answered"),
+    ] {
+        begin(&rig, &PARAMETERS).await.unwrap();
+        end(&rig, base).await;
+        let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
+        assert!(why.starts_with(expected), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn the_length_of_the_parameters_is_written_as_cards_read_it() {
+    let rig = Rig::installed().await;
+    for (octets, header) in [
+        (254, vec![0x3A, 0x07, 254]),
+        (255, vec![0x3A, 0x07, 0xFF, 0, 255]),
+        (256, vec![0x3A, 0x07, 0xFF, 1, 0]),
+        (65_506, vec![0x3A, 0x07, 0xFF, 0xFF, 0xE2]),
+    ] {
+        begin(&rig, &vec![0x5A; octets]).await.unwrap();
+        step(&rig).await;
+        assert!(is_done(&rig).await, "{octets}");
+        assert_eq!(on_card(&rig), [header, vec![0x5A; octets]].concat());
+    }
+    let fault = begin(&rig, &vec![0x5A; 65_507]).await.unwrap_err();
+    assert!(fault.to_string().contains("they do not fit one command"), "{fault}");
+}
+
+#[tokio::test]
+async fn only_what_was_downloaded_through_this_sm_dp_can_be_changed() {
+    let rig = Rig::installed().await;
+    let other = OTHER_ICCID.parse().unwrap();
+    let fault =
+        rig.server().update_connectivity_parameters(rig.eid(), other, PARAMETERS.to_vec()).await.unwrap_err();
+    assert!(fault.to_string().contains("not downloaded to this eUICC through this SM-DP"), "{fault}");
+    rig.run().await;
+    assert!(rig.elements(SM_SR).is_empty() && rig.elements(OTHER_SM_SR).is_empty());
+}
