@@ -9,6 +9,8 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 use common::{Running, landfall, succeed};
@@ -22,9 +24,13 @@ struct Up {
 
 impl Up {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Path, more: &[&str]) -> Self {
         let free = "127.0.0.1:0";
         let up = ["up", "--no-card", "--sm-dp", free, "--network", free, "--sm-ds", free];
-        let running = Running::start(landfall(folder).args(up));
+        let running = Running::start(landfall(folder).args(up).args(more));
         Self { said: running.out.up_to(&["profile ", "  landfall device "]), running }
     }
 
@@ -42,6 +48,47 @@ impl Up {
     fn stop(mut self) {
         self.running.kill();
     }
+}
+
+/// SMPP 3.4 section 4.1.5: bind_transceiver with this password; its command_status.
+fn bind(address: &str, password: &str) -> [u8; 4] {
+    let body = format!("sm-sr\0{password}\0\0\x34\0\0\0");
+    let length = u32::try_from(16 + body.len()).unwrap().to_be_bytes();
+    let header = [length, [0, 0, 0, 9], [0; 4], [0, 0, 0, 1]].concat();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(&[header.as_slice(), body.as_bytes()].concat()).unwrap();
+    let mut answer = [0; 16];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[4..8], [0x80, 0, 0, 9]);
+    answer[8..12].try_into().unwrap()
+}
+
+#[test]
+fn writers_of_short_messages_come_in_where_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start_with(
+        folder.path(),
+        &[
+            "--smpp",
+            "127.0.0.1:0",
+            "--account",
+            "sm-sr:secret:1000",
+            "--msisdn",
+            "724990000000001=+5511900000001",
+        ],
+    );
+    let lines: Vec<_> = up.said.iter().filter(|line| line.starts_with("messages ")).collect();
+    assert!(lines[0].ends_with("subscriber 724990000000001 has the number +5511900000001"), "{lines:?}");
+    let (_, address) = lines[1].split_once(" at ").unwrap();
+    let address = address.split_whitespace().next().unwrap();
+    // ESME_ROK, ESME_RINVPASWD.
+    assert_eq!(bind(address, "secret"), [0; 4]);
+    assert_eq!(bind(address, "wrong"), [0, 0, 0, 0x0E]);
+    up.stop();
+    // Nobody comes in who was not asked in.
+    let up = Up::start(folder.path());
+    assert!(!up.said.iter().any(|line| line.starts_with("messages ")), "{:?}", up.said);
+    up.stop();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The commands of the binary, a file each.
 
+pub mod centre;
 pub mod certs;
 pub mod check;
 pub mod demo;

@@ -1,21 +1,14 @@
 //! `landfall network`: the networks a device may see, and the subscriber servers behind them.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use euicc_sim::network::{
-    Network, Networks, NetworksService, Smsc, SmscSettings, SubscriberServer,
-    smsc::{Account, SmsFault},
-};
-use net::{
-    FileMemory,
-    smpp::{CentreSettings, serve_centre},
-};
-use rsp::ids::Imsi;
+use euicc_sim::network::{Network, Networks, NetworksService, SubscriberServer, smsc::Account};
+use net::FileMemory;
 use serde::Deserialize;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use world::{Fault, PhoneNumber, World};
+use world::{Fault, World};
 
+use super::centre::CentreArguments;
 use crate::{
     output::remark,
     parties::{self, Running},
@@ -33,42 +26,8 @@ pub struct Command {
     /// A profile package whose subscriber is at home in its network; may be repeated
     #[arg(long = "subscriber", value_name = "FILE")]
     subscribers: Vec<PathBuf>,
-    /// The telephone number of a subscriber; may be repeated
-    #[arg(long = "msisdn", value_name = "IMSI=NUMBER", value_parser = msisdn)]
-    msisdns: Vec<(Imsi, PhoneNumber)>,
-    /// Where writers of short messages come in, over SMPP 3.4
-    #[arg(long, value_name = "HOST:PORT")]
-    smpp: Option<String>,
-    /// A writer, with the numbers that it writes as and is reached by; may be repeated
-    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = account)]
-    accounts: Vec<Account>,
-    /// The number of the service centre
-    #[arg(long, value_name = "NUMBER", default_value = SERVICE_CENTRE)]
-    service_centre: PhoneNumber,
-    /// Something that goes wrong with short messages, such as lose:mt, double:mo:2, delay=30:mt or lose-answer:mt; may be
-    /// repeated
-    #[arg(long = "sms-fault", value_name = "FAULT")]
-    sms_faults: Vec<SmsFault>,
-}
-
-/// A number in a code that is nobody's country.
-const SERVICE_CENTRE: &str = "+999000000001";
-
-fn msisdn(text: &str) -> Result<(Imsi, PhoneNumber), String> {
-    let (imsi, number) =
-        text.split_once('=').ok_or("an IMSI, = and a number, such as 001010123456789=+4915100000001")?;
-    let imsi = imsi.parse().map_err(|error: rsp::ids::InvalidId| error.to_string())?;
-    Ok((imsi, number.parse().map_err(|error: world::InvalidPhoneNumber| error.to_string())?))
-}
-
-fn account(text: &str) -> Result<Account, String> {
-    let mut parts = text.splitn(3, ':');
-    let (Some(name), Some(password), Some(numbers)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("a name, a password and numbers, such as sm-sr:secret:1000".to_owned());
-    };
-    let numbers = numbers.split(',').map(str::parse).collect::<Result<_, world::InvalidPhoneNumber>>();
-    let numbers = numbers.map_err(|error| error.to_string())?;
-    Ok(Account { name: name.to_owned(), password: password.to_owned(), numbers })
+    #[command(flatten)]
+    centre: CentreArguments,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +46,7 @@ impl Command {
     pub async fn run(self, settings: &Settings) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
         let listener = net::listen(&settings.network).await?;
-        let mut accounts = self.accounts;
+        let mut accounts = Vec::new();
         let networks = Arc::new(Networks::new(world.clone()));
         if let Some(file) = &self.networks {
             let text = super::sm_dp::read_text(file)?;
@@ -105,20 +64,9 @@ impl Command {
             let subscription = serve_at_home(&networks, &super::sm_dp::read(file)?, settings, &world)?;
             remark(&format!("subscriber {} at home in {}", subscription.imsi, subscription.home));
         }
-        for (imsi, number) in &self.msisdns {
-            give_number(&networks, *imsi, number.clone())?;
-            remark(&format!("subscriber {imsi} has the number {number}"));
-        }
-        let centre = SmscSettings::new(self.service_centre, accounts);
-        let smsc = open_centre(centre, &networks, settings, &world)?;
-        self.sms_faults.into_iter().for_each(|fault| smsc.inject(fault));
-        let centre = tokio::spawn(Arc::clone(&smsc).run());
-        let smpp = match &self.smpp {
-            Some(address) => Some(Writers::admit(net::listen(address).await?, Arc::clone(&smsc), &world)?),
-            None => None,
-        };
-        if let Some(smpp) = &smpp {
-            remark(&format!("service centre {} at {} (SMPP 3.4)", smsc.number(), smpp.address));
+        let centre = self.centre.open(accounts, &networks, settings, &world).await?;
+        for line in centre.said() {
+            remark(&line);
         }
         for network in networks.all() {
             remark(&format!("network {} {} ({})", network.plmn, network.name, network.country));
@@ -126,76 +74,10 @@ impl Command {
         let running = Running::serve(listener, None, world::link_from(NetworksService(networks)))?;
         remark(&format!("networks at {}; Ctrl-C stops them", running.address));
         super::sm_dp::stop_signal().await;
-        if let Some(smpp) = smpp {
-            smpp.stop().await;
-        }
+        centre.stop().await;
         running.stop().await;
-        centre.abort();
         Ok(())
     }
-}
-
-/// The service centre of these networks, its messages in a file of the data folder. It is to be run.
-///
-/// # Errors
-/// The file fails, or the centre's number is none.
-pub fn open_centre(
-    centre: SmscSettings,
-    networks: &Arc<Networks>,
-    settings: &Settings,
-    world: &World,
-) -> Result<Arc<Smsc>, Fault> {
-    let memory = FileMemory::open(settings.data_dir.join("networks").join("short-messages"))?;
-    Smsc::open(centre, Arc::clone(networks), memory, world.clone())
-}
-
-/// A service centre's door for writers, until it is stopped.
-pub struct Writers {
-    /// Where it listens.
-    pub address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
-
-impl Writers {
-    /// Lets the accounts of this centre in.
-    ///
-    /// # Errors
-    /// The listener has no address.
-    pub fn admit(listener: TcpListener, smsc: Arc<Smsc>, world: &World) -> Result<Self, Fault> {
-        let address = parties::local_address(&listener)?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let settings = CentreSettings::new("landfall", Arc::clone(&world.clock));
-        let task = tokio::spawn(serve_centre(listener, smsc, settings, async {
-            // A dropped sender stops the door as well as a sent word.
-            let _ = stopped.await;
-        }));
-        Ok(Self { address, stop: Some(stop), task })
-    }
-
-    /// Unbinds every writer, and stops.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        // The task ends with its last session; if it was aborted there is nothing to wait for.
-        let _ = (&mut self.task).await;
-    }
-}
-
-/// Gives a subscriber a telephone number.
-///
-/// # Errors
-/// There is no such subscriber, or the record fails.
-pub fn give_number(networks: &Networks, imsi: Imsi, number: PhoneNumber) -> Result<(), Fault> {
-    let home = networks.home_of(imsi);
-    let known = home.as_ref().and_then(|home| home.subscriber(imsi));
-    let (Some(home), Some(known)) = (home, known) else {
-        return Err(Fault::new(
-            format!("cannot give {imsi} the number {number}"),
-            "it is no subscriber of a network here",
-            "name its package with --subscriber, or correct the IMSI",
-        ));
-    };
-    home.provision(imsi, known.with_msisdn(number))
 }
 
 /// Makes the subscriber of a package known to its home network, which comes on the air if it is not there yet.

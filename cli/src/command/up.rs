@@ -8,6 +8,7 @@ use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use sm_dp::{ProfileState, admin::preset::NewProfile, records::Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
+use super::centre::CentreArguments;
 use crate::{
     demo,
     operator::Operator,
@@ -35,6 +36,8 @@ pub struct Command {
     /// No card: the device is somebody else's
     #[arg(long)]
     no_card: bool,
+    #[command(flatten)]
+    centre: CentreArguments,
 }
 
 impl Command {
@@ -85,6 +88,7 @@ impl Command {
         for package in preset.iter().flat_map(Preset::subscriptions) {
             super::network::serve_at_home(&networks, package, settings, &world)?;
         }
+        let centre = self.centre.open(Vec::new(), &networks, settings, &world).await?;
         let service = world::link_from(NetworksService(networks));
         let network_running = Running::serve(network_listener, None, service)?;
 
@@ -109,6 +113,9 @@ impl Command {
         say(&format!("SM-DP+    https://{} (ES9+ and ES2+; root: {})\n", settings.sm_dp, ci_path(settings)))?;
         say(&format!("SM-DS     https://{} (ES11 and ES12)\n", settings.sm_ds))?;
         say(&format!("networks  http://{} ({})\n", settings.network, subscription.home))?;
+        for line in centre.said() {
+            say(&format!("messages  {line}\n"))?;
+        }
         if let Some(admin) = &admin_running {
             say(&format!("admin     http://{} (GET /openapi.json)\n", admin.address))?;
         }
@@ -147,6 +154,7 @@ impl Command {
         }
         sm_dp_running.stop().await;
         sm_ds_running.stop().await;
+        centre.stop().await;
         network_running.stop().await;
         if let Some(admin) = admin_running {
             admin.stop().await;
