@@ -56,6 +56,8 @@ statuses! {
     CANCEL_FAILED = 0x11 "ESME_RCANCELFAIL",
     /// The queue is full.
     QUEUE_FULL = 0x14 "ESME_RMSGQFUL",
+    /// A message is to replace another.
+    INVALID_REPLACEMENT = 0x42 "ESME_RINVSUBREP",
     /// Flags that exclude each other, or that are not supported.
     INVALID_ESM_CLASS = 0x43 "ESME_RINVESMCLASS",
     /// The message was refused.
@@ -66,6 +68,8 @@ statuses! {
     INVALID_SCHEDULE = 0x61 "ESME_RINVSCHED",
     /// The validity period is no time.
     INVALID_EXPIRY = 0x62 "ESME_RINVEXPIRY",
+    /// No message is stored under this number.
+    INVALID_DEFAULT_MESSAGE = 0x63 "ESME_RINVDFTMSGID",
     /// From the writer: try again later.
     TEMPORARY_RECEIVER_ERROR = 0x64 "ESME_RX_T_APPN",
     /// From the writer: never.
@@ -332,8 +336,12 @@ pub struct Sm {
     pub validity_period: String,
     /// What the writer wants to hear.
     pub registered_delivery: u8,
+    /// Whether a message that waits is to be replaced; 0 for no.
+    pub replace_if_present: u8,
     /// TP-DCS, nearly.
     pub data_coding: u8,
+    /// Which message that the centre has stored is meant; 0 for none.
+    pub sm_default_msg_id: u8,
     /// The message, at most 254 octets.
     pub short_message: Vec<u8>,
     /// Optional parameters in their order.
@@ -367,7 +375,12 @@ impl Sm {
         body.extend([self.esm_class, self.protocol_id, 0]);
         put_text(&mut body, &self.schedule_delivery_time);
         put_text(&mut body, &self.validity_period);
-        body.extend([self.registered_delivery, 0, self.data_coding, 0]);
+        body.extend([
+            self.registered_delivery,
+            self.replace_if_present,
+            self.data_coding,
+            self.sm_default_msg_id,
+        ]);
         let message = self.short_message.get(..254).unwrap_or(&self.short_message);
         body.push(u8::try_from(message.len()).unwrap_or(u8::MAX));
         body.extend_from_slice(message);
@@ -389,8 +402,8 @@ impl Sm {
         let (esm_class, protocol_id, _priority) = (reader.octet()?, reader.octet()?, reader.octet()?);
         let schedule_delivery_time = reader.text(17, Status::INVALID_SCHEDULE)?;
         let validity_period = reader.text(17, Status::INVALID_EXPIRY)?;
-        let (registered_delivery, _replace) = (reader.octet()?, reader.octet()?);
-        let (data_coding, _canned) = (reader.octet()?, reader.octet()?);
+        let (registered_delivery, replace_if_present) = (reader.octet()?, reader.octet()?);
+        let (data_coding, sm_default_msg_id) = (reader.octet()?, reader.octet()?);
         let length = reader.octet()?;
         let short_message =
             reader.octets(usize::from(length)).ok_or(Status::INVALID_MESSAGE_LENGTH)?.to_vec();
@@ -403,7 +416,9 @@ impl Sm {
             schedule_delivery_time,
             validity_period,
             registered_delivery,
+            replace_if_present,
             data_coding,
+            sm_default_msg_id,
             short_message,
             parameters,
         })

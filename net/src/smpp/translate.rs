@@ -34,6 +34,12 @@ pub(super) fn submission(sm: &Sm, now: Timestamp) -> Result<Submission, Status> 
     if !sm.schedule_delivery_time.is_empty() {
         return Err(Status::INVALID_SCHEDULE);
     }
+    if sm.replace_if_present != 0 {
+        return Err(Status::INVALID_REPLACEMENT);
+    }
+    if sm.sm_default_msg_id != 0 {
+        return Err(Status::INVALID_DEFAULT_MESSAGE);
+    }
     let receipts = match sm.registered_delivery & 0x03 {
         0 => Receipts::None,
         1 => Receipts::Always,
@@ -416,7 +422,8 @@ mod tests {
         let changed = |change: fn(&mut Sm)| {
             let mut sm = good.clone();
             change(&mut sm);
-            submission(&sm, NOW).err()
+            // As it comes over the wire.
+            submission(&Sm::parse(&sm.to_bytes()).unwrap(), NOW).err()
         };
         assert_eq!(changed(|_| {}), None);
         for (change, status) in [
@@ -424,6 +431,8 @@ mod tests {
             (|sm| sm.esm_class |= 4, Status::INVALID_ESM_CLASS),
             (|sm| sm.schedule_delivery_time = "000001000000000R".into(), Status::INVALID_SCHEDULE),
             (|sm| sm.validity_period = "soon".into(), Status::INVALID_EXPIRY),
+            (|sm| sm.replace_if_present = 1, Status::INVALID_REPLACEMENT),
+            (|sm| sm.sm_default_msg_id = 1, Status::INVALID_DEFAULT_MESSAGE),
             (|sm| sm.registered_delivery = 3, Status::INVALID_PARAMETER_VALUE),
             (|sm| sm.short_message.push(0), Status::INVALID_MESSAGE_LENGTH),
             (|sm| sm.destination.digits.clear(), Status::INVALID_DESTINATION_ADDRESS),
