@@ -200,12 +200,18 @@ enum Ended {
     ByPeer,
 }
 
+/// A submission that has not been answered.
+struct Pending {
+    since: Instant,
+    answer: oneshot::Sender<Result<MessageId, SubmitFault>>,
+}
+
 struct Session<'a> {
     connection: Connection,
     sink: &'a dyn ShortMessageSink,
     clock: &'a dyn Clock,
     /// Submissions by their sequence number.
-    pending: BTreeMap<u32, oneshot::Sender<Result<MessageId, SubmitFault>>>,
+    pending: BTreeMap<u32, Pending>,
     /// Deliveries that wait.
     incoming: VecDeque<(Frame, world::Arrived)>,
     heard: Instant,
@@ -213,6 +219,28 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
+    fn deadline(&self) -> Instant {
+        let silence = self.enquired.map_or(self.heard + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
+        self.oldest().map_or(silence, |since| silence.min(since + RESPONSE_TIMEOUT))
+    }
+
+    /// Since when the submission is out that has waited longest.
+    fn oldest(&self) -> Option<Instant> {
+        self.pending.values().map(|pending| pending.since).min()
+    }
+
+    /// Asks a centre that says nothing whether it is there. One that owes an answer is gone, whatever else it says.
+    async fn time_is_up(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        let is_overdue = self.oldest().is_some_and(|since| now >= since + RESPONSE_TIMEOUT);
+        if is_overdue || self.enquired.is_some() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.enquired = Some(now);
+        let sequence = self.connection.sequence();
+        self.connection.send(&Frame::request(CommandId::ENQUIRE_LINK, sequence, vec![])).await
+    }
+
     async fn run(&mut self, requests: &mut mpsc::Receiver<Request>) -> io::Result<Ended> {
         // The delivery that is being taken. A message that is half taken when the session ends comes again.
         let mut taking: Option<(Frame, BoxFuture<'_, Result<(), Fault>>)> = None;
@@ -223,7 +251,7 @@ impl Session<'_> {
             {
                 taking = Some((frame, sink.take(arrived)));
             }
-            let silence = self.enquired.map_or(self.heard + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
+            let deadline = self.deadline();
             tokio::select! {
                 incoming = self.connection.next() => match incoming? {
                     Incoming::Frame(frame) => {
@@ -261,16 +289,7 @@ impl Session<'_> {
                         self.connection.send(&Frame::answer(&frame, status, message_id(""))).await?;
                     }
                 }
-                () = sleep_until(silence) => {
-                    if self.enquired.is_some() {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    self.enquired = Some(Instant::now());
-                    let sequence = self.connection.sequence();
-                    self.connection.send(&Frame::request(CommandId::ENQUIRE_LINK, sequence, vec![])).await?;
-                    // Whoever asked has stopped waiting.
-                    self.pending.retain(|_, answer| !answer.is_closed());
-                }
+                () = sleep_until(deadline) => self.time_is_up().await?,
             }
         }
     }
@@ -283,7 +302,7 @@ impl Session<'_> {
         }
         let sequence = self.connection.sequence();
         let body = translate::submit_sm(&submission).to_bytes();
-        self.pending.insert(sequence, answer);
+        self.pending.insert(sequence, Pending { since: Instant::now(), answer });
         self.connection.send(&Frame::request(CommandId::SUBMIT_SM, sequence, body)).await
     }
 
@@ -291,7 +310,7 @@ impl Session<'_> {
     async fn take(&mut self, frame: Frame) -> io::Result<bool> {
         let answer = match frame.command {
             command if command.is_answer() => {
-                if let Some(waiting) = self.pending.remove(&frame.sequence) {
+                if let Some(Pending { answer: waiting, .. }) = self.pending.remove(&frame.sequence) {
                     let answer = match (frame.status, read_message_id(&frame.body)) {
                         (Status::OK, Some(id)) if command == CommandId::SUBMIT_SM.answer() => {
                             Ok(MessageId(id))

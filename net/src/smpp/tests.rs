@@ -10,6 +10,7 @@ use rusmpp::tokio_codec::CommandCodec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 use world::{
     Arrived, BoxFuture, CentreRefusal, DeliveryTicket, Fault, ManualClock, MessageCentre, MessageId,
     MessageState, QueuedDelivery, Receipts, ShortMessage, ShortMessageSink, ShortMessages, Submission,
@@ -154,20 +155,24 @@ impl Bench {
     }
 
     fn esme(&self, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Arrived>) {
-        let settings = EsmeSettings {
-            address: self.address.clone(),
-            system_id: "sm-sr".into(),
-            password: "secret".into(),
-            system_type: String::new(),
-        };
-        let (heard, hears) = mpsc::unbounded_channel();
-        let sink = Sink { heard, refusals: Mutex::new(refusals) };
-        (Esme::start(settings, Arc::new(sink), clock()), hears)
+        esme_at(&self.address, refusals)
     }
 
     async fn raw(&self) -> Raw {
         Raw { stream: TcpStream::connect(&self.address).await.unwrap(), buffer: vec![], sequence: 0 }
     }
+}
+
+fn esme_at(address: &str, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Arrived>) {
+    let settings = EsmeSettings {
+        address: address.into(),
+        system_id: "sm-sr".into(),
+        password: "secret".into(),
+        system_type: String::new(),
+    };
+    let (heard, hears) = mpsc::unbounded_channel();
+    let sink = Sink { heard, refusals: Mutex::new(refusals) };
+    (Esme::start(settings, Arc::new(sink), clock()), hears)
 }
 
 /// A peer that says what it likes.
@@ -430,9 +435,14 @@ async fn a_refused_delivery_comes_again_to_the_same_writer() {
     let delivery = from_device(&[1]);
     bench.centre.bring("1", delivery.clone());
     assert_eq!(hears.recv().await.unwrap(), delivery);
+    // The centre is told that it was taken, and brings it no more.
+    while bench.centre.taken.lock().unwrap().is_empty() {
+        bench.centre.changed.notified().await;
+    }
     drop(esme);
     let (centre, _) = bench.stop().await;
-    assert!(centre.taken.lock().unwrap().len() <= 1);
+    assert_eq!(*centre.taken.lock().unwrap(), [DeliveryTicket("1".into())]);
+    assert!(hears.try_recv().is_err(), "once");
 }
 
 /// Another's codec reads what we write, field by field, and writes what we read.
@@ -484,14 +494,7 @@ fn another_codec_agrees_with_ours() {
 
 #[tokio::test(start_paused = true)]
 async fn a_centre_that_is_not_there_is_a_passing_fault() {
-    let settings = EsmeSettings {
-        address: "127.0.0.1:1".into(),
-        system_id: "sm-sr".into(),
-        password: "secret".into(),
-        system_type: String::new(),
-    };
-    let (heard, _hears) = mpsc::unbounded_channel();
-    let esme = Esme::start(settings, Arc::new(Sink { heard, refusals: Mutex::new(0) }), clock());
+    let (esme, _hears) = esme_at("127.0.0.1:1", 0);
     let began = tokio::time::Instant::now();
     let fault = esme.submit(submission("+492")).await.unwrap_err();
     assert_eq!(fault, SubmitFault::Unbound);
@@ -502,6 +505,50 @@ async fn a_centre_that_is_not_there_is_a_passing_fault() {
     assert!(tokio::time::timeout(Duration::from_secs(60), esme.bound()).await.is_err());
 }
 
+/// A centre that says that it is there, but owes answers: the session ends, and the next one is good.
+#[tokio::test(start_paused = true)]
+async fn a_centre_that_owes_answers_is_left_however_much_else_it_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let accept = async || Raw { stream: listener.accept().await.unwrap().0, buffer: vec![], sequence: 0 };
+    let answer = async |raw: &mut Raw, body: &str| {
+        let request = raw.receive().await.unwrap();
+        let answer = Frame::answer(&request, Status::OK, message_id(body));
+        raw.stream.write_all(&answer.to_bytes()).await.unwrap();
+        request.command
+    };
+    let (esme, _hears) = esme_at(&address, 0);
+    let mut deaf = accept().await;
+    assert_eq!(answer(&mut deaf, "SMSC").await, CommandId::BIND_TRANSCEIVER);
+    esme.bound().await;
+    let esme = Arc::new(esme);
+    let mut ten = JoinSet::new();
+    for _ in 0..10 {
+        let esme = Arc::clone(&esme);
+        ten.spawn(async move { esme.submit(submission("+492")).await });
+    }
+    for _ in 0..10 {
+        assert_eq!(deaf.receive().await.unwrap().command, CommandId::SUBMIT_SM);
+    }
+    let talks = tokio::spawn(async move {
+        let mut enquiry = tokio::time::interval(Duration::from_secs(20));
+        loop {
+            enquiry.tick().await;
+            assert_eq!(deaf.status(CommandId::ENQUIRE_LINK, vec![]).await, Status::OK);
+        }
+    });
+    let minute = Duration::from_secs(60);
+    let mut good = tokio::time::timeout(minute, accept()).await.expect("it comes again");
+    talks.abort();
+    for ended in ten.join_all().await {
+        assert!(matches!(ended, Err(SubmitFault::Unreachable(_))), "{ended:?}");
+    }
+    assert_eq!(answer(&mut good, "SMSC").await, CommandId::BIND_TRANSCEIVER);
+    esme.bound().await;
+    let (id, _) = tokio::join!(esme.submit(submission("+492")), answer(&mut good, "m1"));
+    assert_eq!(id.unwrap(), MessageId("m1".into()));
+}
+
 /// `LANDFALL_SMSC=host:port` is a stranger's centre that admits sm-sr with the password secret, takes any message, answers it
 /// with a receipt, and then brings a message of eight-bit data.
 #[tokio::test]
@@ -510,14 +557,7 @@ async fn a_strangers_centre_is_as_good_as_ours() {
         eprintln!("skipped: LANDFALL_SMSC=host:port names no message centre that is not ours");
         return;
     };
-    let settings = EsmeSettings {
-        address,
-        system_id: "sm-sr".into(),
-        password: "secret".into(),
-        system_type: String::new(),
-    };
-    let (heard, mut hears) = mpsc::unbounded_channel();
-    let esme = Esme::start(settings, Arc::new(Sink { heard, refusals: Mutex::new(0) }), clock());
+    let (esme, mut hears) = esme_at(&address, 0);
     esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
     let Some(Arrived::Receipt(receipt)) = hears.recv().await else { panic!() };
