@@ -104,3 +104,48 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Operator(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every flag below a command that has a place by default: the command, the flag and the place.
+    fn places(command: &clap::Command, path: &str, all: &mut Vec<(String, String, String)>) {
+        for argument in command.get_arguments() {
+            let place = argument.get_default_values().iter().filter_map(|value| value.to_str());
+            for place in place.filter(|value| value.contains("127.0.0.1")) {
+                all.push((path.to_owned(), argument.get_id().to_string(), place.to_owned()));
+            }
+        }
+        for below in command.get_subcommands() {
+            places(below, &format!("{path} {}", below.get_name()), all);
+        }
+    }
+
+    #[test]
+    fn parties_of_one_host_listen_apart_and_are_looked_for_where_they_listen() {
+        let mut all = Vec::new();
+        places(&Cli::command(), "landfall", &mut all);
+        let nothing = tempfile::NamedTempFile::new().unwrap();
+        let settings = Settings::resolve(Layer::default(), Some(nothing.path())).unwrap();
+        let Settings { sm_dp, sm_ds, euicc, network, admin, .. } = settings;
+        let of_settings = [sm_dp, sm_ds, euicc, network, admin.unwrap()];
+        let mut listening: BTreeMap<String, String> =
+            of_settings.into_iter().map(|place| (place, "the settings".to_owned())).collect();
+        assert_eq!(listening.len(), 5);
+        // Who asks is no listener.
+        let (asking, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, flag, _)| flag == "at");
+        assert_eq!(others.len(), 4, "{others:?}");
+        for (command, flag, place) in others {
+            let who = format!("{command}, {flag}");
+            assert_eq!(listening.insert(place, who.clone()), None, "{who} is where another listens");
+        }
+        for (command, _, place) in asking {
+            assert_eq!(listening[&place], "landfall sm-sr serve, listen", "{command}");
+        }
+    }
+}

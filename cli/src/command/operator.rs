@@ -63,7 +63,7 @@ enum Function {
     /// Hear how downloads go: ES2+.HandleDownloadProgressInfo, a line each, until it is stopped
     Listen {
         /// Where to listen
-        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8448")]
         address: String,
     },
     /// M2M devices (SGP.02)
