@@ -7,7 +7,7 @@ use rsp::{
     ids::{Eid, Iccid},
     sgp02::{BaseResponse, eis::Eis, es2, es4},
 };
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 use world::{Clock, Fault, MemoryRecords, NullEvents};
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Command {
     /// Where answers and notifications come back: what the SM-DP and the SM-SR were told with --m2m-operator and --peer
-    #[arg(long, global = true, value_name = "HOST:PORT", default_value = "127.0.0.1:8446")]
+    #[arg(long, global = true, value_name = "HOST:PORT", default_value = "127.0.0.1:8447")]
     listen: String,
     /// How many seconds a function may take
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 300)]
@@ -112,7 +112,7 @@ enum Function {
     },
     /// Hear notifications, a line each, until it is stopped
     Listen {
-        /// From this SM-SR too; may be repeated
+        /// From this SM-SR too, not only from the SM-DP; may be repeated
         #[arg(long, value_name = "OID@HOST:PORT")]
         sm_sr: Vec<Partner>,
     },
@@ -133,7 +133,7 @@ impl Command {
         let (client_tls, server_tls, id) = sm_dp::operator_tls(&pki, name, &names, Arc::clone(&clock))?;
         let peers = TlsPeers::new(sm_dp::client(settings), client_tls);
         let woken = peers.woken();
-        let (operator, heard) = Operator::new(
+        let (operator, mut heard) = Operator::new(
             id,
             name,
             "operator",
@@ -153,8 +153,16 @@ impl Command {
         let running = Running::serve(socket, Some(server_tls), operator.link())?;
         let calls =
             Calls { operator, sm_dp: sm_dp::oid(&pki)?, validity: Duration::from_secs(self.validity) };
-        let done = calls.run(self.function, heard, json).await;
+        let listens = matches!(self.function, Function::Listen { .. });
+        let done = tokio::select! {
+            done = calls.run(self.function, json) => done,
+            failed = tell_all(&mut heard, listens, json) => failed,
+        };
         running.stop().await;
+        // What came at the last moment was taken too, and is not told again.
+        while let Ok(told) = heard.try_recv() {
+            tell(&told, listens, json)?;
+        }
         done
     }
 }
@@ -166,18 +174,16 @@ struct Calls {
 }
 
 impl Calls {
-    async fn run(
-        &self,
-        function: Function,
-        heard: UnboundedReceiver<Heard>,
-        json: bool,
-    ) -> Result<(), Fault> {
+    async fn run(&self, function: Function, json: bool) -> Result<(), Fault> {
         match function {
             Function::Listen { sm_sr } => {
                 for partner in &sm_sr {
                     self.knows(partner);
                 }
-                self.listen(heard, json).await
+                let (own, at) = (self.operator.id(), self.operator.address());
+                remark(&format!("operator {own} at {at}; Ctrl-C stops it"));
+                super::sm_dp::stop_signal().await;
+                Ok(())
             }
             Function::SmsrChange { of, to } => {
                 let current = self.knows(&of.sm_sr);
@@ -249,28 +255,33 @@ impl Calls {
         self.operator.knows(peer(partner.id.clone(), &partner.authority));
         partner.id.clone()
     }
+}
 
-    async fn listen(&self, mut heard: UnboundedReceiver<Heard>, json: bool) -> Result<(), Fault> {
-        remark(&format!("operator {} at {}; Ctrl-C stops it", self.operator.id(), self.operator.address()));
-        loop {
-            tokio::select! {
-                told = heard.recv() => match told {
-                    Some(told) if json => {
-                        let line = serde_json::to_string(&told)
-                            .map_err(|e| Fault::caused_by(e, "cannot write what was heard as JSON", "report this"))?;
-                        say(&format!("{line}\n"))?;
-                    }
-                    Some(Heard { notification, eid, iccid, sm_sr, completed, .. }) => {
-                        let about = iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
-                        let now = sm_sr.map(|sm_sr| format!(": managed by {sm_sr}")).unwrap_or_default();
-                        say(&format!("{completed} {notification}{about} on {eid}{now}\n"))?;
-                    }
-                    None => return Ok(()),
-                },
-                () = super::sm_dp::stop_signal() => return Ok(()),
-            }
-        }
+/// Tells everything that is heard. Ends only when it cannot be told.
+async fn tell_all(heard: &mut Receiver<Heard>, listens: bool, json: bool) -> Result<(), Fault> {
+    while let Some(told) = heard.recv().await {
+        tell(&told, listens, json)?;
     }
+    std::future::pending().await
+}
+
+/// A line about a notification: the result of who listens, a remark to who asks for something else meanwhile.
+fn tell(told: &Heard, listens: bool, json: bool) -> Result<(), Fault> {
+    let line = match json {
+        true => serde_json::to_string(told)
+            .map_err(|e| Fault::caused_by(e, "cannot write what was heard as JSON", "report this"))?,
+        false => {
+            let Heard { notification, eid, iccid, sm_sr, completed, .. } = told;
+            let about = iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
+            let now = sm_sr.as_ref().map(|sm_sr| format!(": managed by {sm_sr}")).unwrap_or_default();
+            format!("{completed} {notification}{about} on {eid}{now}")
+        }
+    };
+    if listens {
+        return say(&format!("{line}\n"));
+    }
+    remark(&line);
+    Ok(())
 }
 
 /// The functions on one profile, each over either interface.

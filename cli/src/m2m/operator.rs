@@ -16,12 +16,15 @@ use rsp::{
 };
 use rsp_server::{
     due::Due,
-    soap::{Call, Ended, NoAnswer, Party, Peer, Peers, Reply, Sender, Soap},
+    soap::{Call, Ended, No, NoAnswer, Party, Peer, Peers, Reply, Sender, Soap},
     soap_dispatch,
 };
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
+
+/// What may wait to be read of what an operator is told; who tells more is asked to come again.
+const MAX_HEARD: usize = 256;
 
 /// Longer than the peer's own validity period, which it is to end itself.
 const GRACE: Duration = Duration::from_secs(10);
@@ -58,7 +61,7 @@ struct Ear {
     world: World,
     peers: Mutex<HashMap<String, Peer>>,
     waiting: Mutex<HashMap<String, oneshot::Sender<Ended>>>,
-    heard: mpsc::UnboundedSender<Heard>,
+    heard: mpsc::Sender<Heard>,
     /// What the events call it.
     party: &'static str,
 }
@@ -73,8 +76,8 @@ impl Operator {
         records: Arc<dyn Records>,
         world: World,
         events: Arc<dyn Events>,
-    ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
-        let (heard, hears) = mpsc::unbounded_channel();
+    ) -> (Self, mpsc::Receiver<Heard>) {
+        let (heard, hears) = mpsc::channel(MAX_HEARD);
         let ear = Arc::new(Ear {
             events: Arc::clone(&events),
             world: world.clone(),
@@ -208,7 +211,14 @@ fn unanswered(function: &str, peer: &Oid, no: &NoAnswer) -> Fault {
 }
 
 impl Ear {
-    fn hear(&self, call: &Call, eid: Eid, iccid: Option<Iccid>, sm_sr: Option<Oid>, completed: Timestamp) {
+    fn hear(
+        &self,
+        call: &Call,
+        eid: Eid,
+        iccid: Option<Iccid>,
+        sm_sr: Option<Oid>,
+        completed: Timestamp,
+    ) -> Result<(), Fault> {
         let (interface, function) = call.function().split_once('-').unwrap_or(("", call.function()));
         let note = match (&iccid, &sm_sr) {
             (Some(iccid), _) => format!("{iccid} on {eid}"),
@@ -216,11 +226,9 @@ impl Ear {
             (None, None) => eid.to_string(),
         };
         let from = if interface == "ES2" { "SM-DP" } else { "SM-SR" };
-        self.events.tell(
-            Event::new(self.world.now(), self.party, function.to_owned())
-                .with_peer(interface.to_owned(), from)
-                .with_note(note),
-        );
+        let event = Event::new(self.world.now(), self.party, function.to_owned())
+            .with_peer(interface.to_owned(), from)
+            .with_note(note);
         let heard = Heard {
             notification: call.function().to_owned(),
             from: call.caller.clone(),
@@ -229,8 +237,16 @@ impl Ear {
             sm_sr,
             completed,
         };
-        // Nobody listens any more: then nobody wants to know.
-        let _ = self.heard.send(heard);
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.heard.try_send(heard) {
+            return Err(Fault::new(
+                "a notification was not taken",
+                format!("{MAX_HEARD} others wait to be read"),
+                "tell it again later",
+            ));
+        }
+        // Where nobody listens any more nobody wants to know.
+        self.events.tell(event);
+        Ok(())
     }
 }
 
@@ -239,13 +255,12 @@ macro_rules! dispatch {
     ($self:ident, $call:ident, [$($profile:ty),* $(,)?], [$($change:ty),* $(,)?] $(,)?) => {
         soap_dispatch!($call, {}, {
             $( $profile => |told| {
-                $self.hear($call, told.eid, Some(told.iccid), None, told.completion_timestamp);
-                Ok(())
+                $self.hear($call, told.eid, Some(told.iccid), None, told.completion_timestamp).map_err(No::Fault)
             }, )*
             $( $change => |told| {
                 let sm_sr = Some(told.eis.smsr_id.clone());
-                $self.hear($call, told.eis.eum_signed_info.eid, None, sm_sr, told.completion_timestamp);
-                Ok(())
+                let eid = told.eis.eum_signed_info.eid;
+                $self.hear($call, eid, None, sm_sr, told.completion_timestamp).map_err(No::Fault)
             }, )*
         })
     };

@@ -28,7 +28,7 @@ use rsp::{
     ids::{Eid, Iccid, Oid, Plmn},
     sgp02::{Function, common::SubscriptionAddress, es1},
 };
-use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
+use tokio::{sync::mpsc::Receiver, task::JoinHandle};
 use world::{Clock, Event, Events, Fault, MemoryRecords, PhoneNumber, World};
 
 use super::{
@@ -123,7 +123,7 @@ pub struct Stage {
     pub(super) sm_dp_id: Oid,
     pub(super) sm_srs: Vec<m2m_sm_sr::Party>,
     pub(super) operator: Operator,
-    pub(super) heard: UnboundedReceiver<Heard>,
+    pub(super) heard: Receiver<Heard>,
     eum: Operator,
     folder: PathBuf,
     networks_address: SocketAddr,

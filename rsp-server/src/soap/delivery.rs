@@ -361,6 +361,10 @@ fn judge(
         // The answer comes by itself; what some say of it here means nothing.
         return Delivered::Taken;
     }
+    if status == StatusCode::FORBIDDEN && unique.is_none() {
+        // Who does not know us may come to, and what is told is told once. Who asks is told so at once.
+        return Delivered::Not("the peer does not know this server".to_owned());
+    }
     match read_response(response, expected, unique) {
         Some(Err(NoAnswer::Fault(fault))) if fault.code == FaultCode::Receiver => {
             Delivered::Not(fault.to_string())

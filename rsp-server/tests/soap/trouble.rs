@@ -180,6 +180,20 @@ async fn a_no_of_the_peers_http_is_final_or_not() {
 }
 
 #[tokio::test]
+async fn what_is_told_waits_for_a_peer_that_does_not_know_the_teller_yet() {
+    let bench = Bench::new(Options::default());
+    bench.set(Wire::Says(StatusCode::FORBIDDEN));
+    bench.tell().await;
+    bench.run().await;
+    assert_eq!((bench.waiting(&bench.sr).await, bench.waiting(&bench.dp).await), (1, 0));
+    bench.set(Wire::Fine);
+    bench.advance(60);
+    bench.run().await;
+    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
+    assert_eq!(bench.waiting(&bench.sr).await, 0);
+}
+
+#[tokio::test]
 async fn a_soap_fault_of_the_peer_ends_the_call() {
     let bench = Bench::new(Options::default());
     // The SM-SR of the bench has no such function.
