@@ -327,7 +327,11 @@ pub fn described(settings: &Settings, pki: &Pki, eid: Eid) -> Result<CardDescrip
     Ok(CardDescription { root_ds_address: root_sm_ds(settings), ..card_description(pki, eid)? })
 }
 
-fn open_card(description: CardDescription, data_dir: &Path, world: &World) -> Result<Card, Fault> {
+/// A card as it is described, its memory a file of the data folder.
+///
+/// # Errors
+/// The memory is not this card's.
+pub fn open_card(description: CardDescription, data_dir: &Path, world: &World) -> Result<Card, Fault> {
     let memory = FileMemory::open(card_path(data_dir, description.eid))?;
     Card::open(description, memory, world.clone())
 }

@@ -309,6 +309,18 @@ impl Command {
         pki: &Pki,
         world: &World,
     ) -> Result<(BoxCardDoor, String), Fault> {
+        let m2m = match &self.procedure {
+            Procedure::Run(options) => options.m2m(),
+            _ => None,
+        };
+        // Not left to the parser, as with --trace-secrets.
+        if self.card.is_some() && m2m.is_some() {
+            return Err(Fault::new(
+                "--card is given with --first-profile",
+                "a card elsewhere has left its factory already",
+                "leave one of the two out",
+            ));
+        }
         let trace = self.trace.begin()?;
         Ok(match &self.card {
             Some(address) => {
@@ -318,7 +330,10 @@ impl Command {
             None => {
                 let eid = self.eid.map_or_else(|| parties::default_eid(pki), Ok)?;
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
-                let card = parties::card_of(settings, pki, eid, world, quirks)?;
+                let card = match m2m {
+                    Some(m2m) => m2m.card(settings, pki, eid, world, quirks)?,
+                    None => parties::card_of(settings, pki, eid, world, quirks)?,
+                };
                 (trace.over(card, eid.to_string(), &world.clock), eid.to_string())
             }
         })

@@ -1,19 +1,20 @@
 //! `landfall device run`: a device that stays on.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use euicc_sim::{
-    card::Card,
+    card::{Card, Quirk},
     device::{Modem, Online, OnlineSettings, Teller},
     network::RemoteNetworks,
 };
-use net::{Client, FileMemory, TcpDial};
-use rsp::ota::cat::Imei;
-use world::{BoxCardDoor, Fault};
+use net::{Client, TcpDial};
+use rsp::{ids::Eid, ota::cat::Imei};
+use world::{Fault, PhoneNumber};
 
 use super::Command;
 use crate::{
+    command::sm_dp::stop_signal,
     m2m::{
         factory::{self, CardSide},
         sm_sr::CARD_PATH,
@@ -40,8 +41,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE", requires = "sm_sr_number")]
     first_profile: Option<std::path::PathBuf>,
     /// The number of its first SM-SR
-    #[arg(long, value_name = "NUMBER")]
-    sm_sr_number: Option<world::PhoneNumber>,
+    #[arg(long, value_name = "NUMBER", requires = "first_profile")]
+    sm_sr_number: Option<PhoneNumber>,
     /// Where its first SM-SR takes cards over HTTPS; without it the card opens no sessions
     #[arg(long, value_name = "IP:PORT", requires = "first_profile")]
     sm_sr_cards: Option<std::net::SocketAddr>,
@@ -52,28 +53,45 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The M2M card, if it is to be one: in the place where others keep theirs.
-    fn card(
+    /// The M2M card that is wanted, if one is.
+    pub(super) fn m2m(&self) -> Option<M2m<'_>> {
+        Some(M2m {
+            options: self,
+            package: self.first_profile.as_deref()?,
+            number: self.sm_sr_number.as_ref()?,
+        })
+    }
+}
+
+/// An M2M card of this process, in the place where others keep theirs.
+pub(super) struct M2m<'a> {
+    options: &'a Options,
+    package: &'a Path,
+    number: &'a PhoneNumber,
+}
+
+impl M2m<'_> {
+    /// The card itself.
+    ///
+    /// # Errors
+    /// Its package cannot be read, the PKI does not vouch for it, or its memory is not its own.
+    pub(super) fn card(
         &self,
         settings: &Settings,
         pki: &certs::Pki,
-        eid: Option<rsp::ids::Eid>,
+        eid: Eid,
         world: &world::World,
-    ) -> Result<Option<(BoxCardDoor, String)>, Fault> {
-        let (Some(file), Some(number)) = (&self.first_profile, &self.sm_sr_number) else {
-            return Ok(None);
-        };
-        let eid = eid.map_or_else(|| parties::default_eid(pki), Ok)?;
-        let package = crate::command::sm_dp::read(file)?;
-        let https = self.sm_sr_cards;
-        let side = CardSide { number: number.clone(), https, path: CARD_PATH.to_owned() };
+        quirks: Vec<Quirk>,
+    ) -> Result<Card, Fault> {
+        let package = crate::command::sm_dp::read(self.package)?;
+        let https = self.options.sm_sr_cards;
+        let side = CardSide { number: self.number.clone(), https, path: CARD_PATH.to_owned() };
         let mut description = factory::card_with(pki, eid, &package, &side)?;
-        if let Some(m2m) = description.m2m.as_mut().filter(|_| self.impatient) {
+        if let Some(m2m) = description.m2m.as_mut().filter(|_| self.options.impatient) {
             m2m.toolkit = factory::impatient();
         }
-        let memory = FileMemory::open(parties::card_path(&settings.data_dir, eid))?;
-        let card = Card::open(description, memory, world.clone())?;
-        Ok(Some((BoxCardDoor::new(card), eid.to_string())))
+        description.quirks.extend(quirks);
+        parties::open_card(description, &settings.data_dir, world)
     }
 }
 
@@ -100,10 +118,7 @@ impl Command {
     ) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = match options.card(settings, &pki, self.eid, &world)? {
-            Some(card) => card,
-            None => self.door(settings, &pki, &world).await?,
-        };
+        let (door, eid) = self.door(settings, &pki, &world).await?;
         let teller = Teller::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
         let mut modem = Modem::new(door, RemoteNetworks::new(radio), teller.clone());
@@ -121,10 +136,10 @@ impl Command {
         let handle = device.handle();
         remark(&format!("device with card {eid}; Ctrl-C stops it"));
         let stop = async {
-            crate::command::sm_dp::stop_signal().await;
+            stop_signal().await;
             handle.stop();
-            // The device ends by itself.
-            std::future::pending().await
+            remark("the device stops when it has done what it is at; Ctrl-C stops it at once");
+            stop_signal().await;
         };
         tokio::select! {
             ended = device.run() => ended.map_err(|error| {
