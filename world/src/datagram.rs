@@ -358,6 +358,24 @@ pub enum CentreRefusal {
     WrongPassword,
 }
 
+/// How many octets SMPP has room for in an account and in its password (SMPP 3.4 section 4.1.1).
+pub const MAX_ACCOUNT: usize = 15;
+/// See [`MAX_ACCOUNT`].
+pub const MAX_PASSWORD: usize = 8;
+
+/// Whether a writer can come in with these: centre and writer want to know before they wonder about each other.
+///
+/// # Errors
+/// One is too long, or no text of SMPP.
+pub fn check_account(account: &str, password: &str) -> Result<(), String> {
+    for (what, text, most) in [("an account", account, MAX_ACCOUNT), ("a password", password, MAX_PASSWORD)] {
+        if text.len() > most || !text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') {
+            return Err(format!("{what} of SMPP has at most {most} ASCII characters"));
+        }
+    }
+    Ok(())
+}
+
 /// A message centre, as a door to it sees it. Writers are known by an account.
 pub trait MessageCentre: Send + Sync {
     /// Whether this writer may come in.

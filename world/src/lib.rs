@@ -30,9 +30,9 @@ mod tx;
 
 pub use clock::{Clock, ManualClock, ShiftedClock};
 pub use datagram::{
-    Arrived, CentreRefusal, DeliveryTicket, InvalidPhoneNumber, MessageCentre, MessageId, MessageState,
-    PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, ShortMessageSink, ShortMessages,
-    Submission, SubmitFault,
+    Arrived, CentreRefusal, DeliveryTicket, InvalidPhoneNumber, MAX_ACCOUNT, MAX_PASSWORD, MessageCentre,
+    MessageId, MessageState, PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, ShortMessageSink,
+    ShortMessages, Submission, SubmitFault, check_account,
 };
 pub use dice::{Dice, SeededDice};
 pub use door::{Atr, BoxCardDoor, CardDoor, DoorFault};

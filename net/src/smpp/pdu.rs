@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use world::{MAX_ACCOUNT, MAX_PASSWORD};
+
 use super::reader::Reader;
 
 /// A number that says how a request went: section 5.1.3.
@@ -257,8 +259,8 @@ impl Bind {
     /// A field is too long or missing.
     pub fn parse(body: &[u8]) -> Result<Self, Status> {
         let mut reader = Reader::new(body);
-        let system_id = reader.text(16, Status::INVALID_SYSTEM_ID)?;
-        let password = reader.text(9, Status::INVALID_PASSWORD)?;
+        let system_id = reader.text(MAX_ACCOUNT + 1, Status::INVALID_SYSTEM_ID)?;
+        let password = reader.text(MAX_PASSWORD + 1, Status::INVALID_PASSWORD)?;
         let system_type = reader.text(13, Status::INVALID_PARAMETER_LENGTH)?;
         let interface_version = reader.octet()?;
         let _ton_and_npi = (reader.octet()?, reader.octet()?);

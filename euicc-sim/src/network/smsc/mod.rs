@@ -121,7 +121,7 @@ impl Smsc {
     /// A centre for these networks, with the messages that `memory` holds. It moves nothing until it [`run`](Self::run)s.
     ///
     /// # Errors
-    /// The memory cannot be read, or the centre's number is none.
+    /// The memory cannot be read, the centre's number is none, or a writer could not come in over SMPP.
     pub fn open(
         settings: SmscSettings,
         networks: Arc<Networks>,
@@ -135,6 +135,11 @@ impl Smsc {
                 "give a telephone number of up to 20 digits",
             )
         })?;
+        for Account { name, password, .. } in &settings.accounts {
+            world::check_account(name, password).map_err(|why| {
+                Fault::new(format!("nobody could come in as {name:?}"), why, "give it a shorter one")
+            })?;
+        }
         let state = State {
             store: Store::open(memory)?,
             schedule: BTreeMap::new(),
