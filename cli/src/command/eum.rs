@@ -11,7 +11,7 @@ use crate::{
     eum::{self, Registrar},
     m2m::factory::{self, FirstProfile},
     output::{Lines, remark, say, say_json},
-    parties::{self, sm_sr::transport_key},
+    parties::{self, sm_sr::TransportKey},
     settings::Settings,
 };
 
@@ -52,7 +52,7 @@ struct Register {
     at: String,
     /// Under which the keys are enciphered on their way, as the SM-SR knows it: 32 hexadecimal digits
     #[arg(long, value_name = "HEX")]
-    transport_key: Option<String>,
+    transport_key: Option<TransportKey>,
 }
 
 impl Command {
@@ -98,14 +98,9 @@ impl Register {
                 "give the digits of a telephone number, country code first",
             )
         })?;
-        let transport = self
-            .transport_key
-            .as_deref()
-            .map(transport_key)
-            .transpose()
-            .map_err(|why| Fault::new("cannot use --transport-key", why, "give 32 hexadecimal digits"))?;
+        let transport = self.transport_key.as_ref().map(TransportKey::expose);
         let first = FirstProfile { package, operator, msisdn };
-        let eis = factory::eis(&pki, self.eid, &first, &id, transport.as_ref(), world.now())?;
+        let eis = factory::eis(&pki, self.eid, &first, &id, transport, world.now())?;
         let iccid = eis.profile_info.first().map(|profile| profile.iccid);
         let events = Arc::new(Lines::new(world.now(), json));
         let sm_sr = Registrar { id, authority: self.at };

@@ -31,7 +31,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::soap::eum;
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 use world::{Fault, PhoneNumber};
 
 /// The ISD-P of the profile that a card leaves the factory with: the first of the range.
@@ -54,7 +54,7 @@ pub struct CardSide {
 }
 
 /// The profile that a card leaves the factory with: enabled, and the one to fall back to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FirstProfile {
     /// TCA profile package, DER.
     pub package: Vec<u8>,
@@ -62,6 +62,14 @@ pub struct FirstProfile {
     pub operator: Oid,
     /// The number under which the device is reached with it.
     pub msisdn: PhoneNumber,
+}
+
+/// Without the package, in which the subscription's keys are.
+impl fmt::Debug for FirstProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { package, operator, msisdn } = self;
+        write!(f, "FirstProfile({} octets, {operator}, {msisdn})", package.len())
+    }
 }
 
 /// A card as it leaves the factory.

@@ -3,6 +3,7 @@
 use std::{fs, path::Path, str::FromStr};
 
 use certs::{Pki, m2m::Owner};
+use crypto::Secret;
 use rsp::{ids::Oid, sgp02::Namespace};
 use serde::Deserialize;
 use sm_sr::{
@@ -27,7 +28,7 @@ pub struct Known {
     #[serde(default)]
     namespace: Speaks,
     /// Of an EUM: under which it enciphers the keys in an EIS, 32 hexadecimal digits.
-    transport_key: Option<String>,
+    transport_key: Option<TransportKey>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -122,8 +123,8 @@ impl Known {
         };
         let role = match self.role {
             Role::Eum => {
-                let key = self.transport_key.as_deref().map(transport_key).transpose().map_err(unfit)?;
-                PeerRole::Eum { transport_key: key.map(|key| Key::new(key.to_vec())) }
+                let key = self.transport_key.as_ref();
+                PeerRole::Eum { transport_key: key.map(|key| Key::new(key.expose().to_vec())) }
             }
             _ if self.transport_key.is_some() => {
                 return Err(unfit("only an EUM has a transport key".to_owned()));
@@ -170,13 +171,35 @@ impl Known {
     }
 }
 
-/// A transport key as a person writes it.
-///
-/// # Errors
-/// It is not 16 octets in hexadecimal.
-pub fn transport_key(text: &str) -> Result<[u8; 16], String> {
-    let octets = hex::decode(text).map_err(|e| format!("a transport key is hexadecimal: {e}"))?;
-    octets.try_into().map_err(|_| "a transport key has 16 octets".to_owned())
+/// The key under which an EUM enciphers the keys in an EIS: a person writes 32 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TransportKey(Secret<[u8; 16]>);
+
+impl TransportKey {
+    /// Its octets.
+    pub fn expose(&self) -> &[u8; 16] {
+        self.0.expose()
+    }
+}
+
+impl FromStr for TransportKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut key = [0; 16];
+        hex::decode_to_slice(text, &mut key)
+            .map_err(|_| "a transport key has 32 hexadecimal digits".to_owned())?;
+        Ok(Self(Secret::new(key)))
+    }
+}
+
+impl TryFrom<String> for TransportKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +238,11 @@ mod tests {
         assert_eq!(peers[1].endpoint.as_deref(), Some("https://bss.example/rsp"));
         assert_eq!(peers[1].namespace, Namespace::V1);
         assert!(toml::from_str::<File>("[[peer]]\nrole = \"eum\"\nwho = \"x\"\nnamespace = 2").is_err());
-        let wrong = Known { transport_key: Some("00".to_owned()), ..peer[0].clone() };
-        assert!(wrong.peer(&pki).is_err());
+        let of_an_operator = Known { transport_key: peer[0].transport_key.clone(), ..peer[1].clone() };
+        assert!(of_an_operator.peer(&pki).is_err());
+        assert!("00".parse::<TransportKey>().is_err());
+        // Neither as it was written nor as octets.
+        let shown = format!("{:?}", peer[0]).to_lowercase();
+        assert!(!shown.contains("000102") && !shown.contains("0, 1, 2"), "{shown}");
     }
 }
