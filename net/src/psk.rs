@@ -48,19 +48,20 @@ pub trait PskKeys: Send + Sync {
     fn key<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, Fault>>;
 }
 
-/// Asks `service` for the answer to every request that comes to `listener` over TLS with a key that `keys` knows, until
-/// `shutdown`; then lets the requests under way finish. Limits and times are those of [`serve`](crate::serve).
+/// What, when it is run, asks `service` for the answer to every request that comes to `listener` over TLS with a key that
+/// `keys` knows, until `shutdown`; then lets the requests under way finish. Limits and times are those of
+/// [`serve`](crate::serve).
 ///
 /// The identity is a [`PskIdentity`] extension of the requests. Bodies of answers are sent chunked, as cards want them.
 ///
 /// # Errors
-/// OpenSSL cannot be had as it is needed.
-pub async fn serve_psk<S>(
+/// OpenSSL cannot be had as it is needed. That is known before anybody is told of the door.
+pub fn serve_psk<S>(
     listener: TcpListener,
     keys: Arc<dyn PskKeys>,
     service: S,
     shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), Fault>
+) -> Result<impl Future<Output = ()> + Send, Fault>
 where
     S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
     S::Future: Send,
@@ -76,8 +77,7 @@ where
     let each = move |stream, stopped| {
         serve_stream(stream, Arc::clone(&tls), Arc::clone(&keys), service.clone(), stopped)
     };
-    serve_each(listener, each, shutdown).await;
-    Ok(())
+    Ok(serve_each(listener, each, shutdown))
 }
 
 struct PskTls {

@@ -50,12 +50,9 @@ async fn mirror(request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
 async fn serve() -> (String, AbortOnDrop) {
     let listener = net::listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let server = async move {
-        net::serve_psk(listener, Arc::new(OneKey), tower::service_fn(mirror), std::future::pending())
-            .await
-            .unwrap();
-    };
-    (address, AbortOnDrop(tokio::spawn(server)))
+    let server =
+        net::serve_psk(listener, Arc::new(OneKey), tower::service_fn(mirror), std::future::pending());
+    (address, AbortOnDrop(tokio::spawn(server.unwrap())))
 }
 
 /// What the server says to `openssl s_client` with these arguments that says `input`, and what the client makes of it.

@@ -1,6 +1,6 @@
 //! `landfall sm-sr`: an SM-SR for M2M devices on its own.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use net::{SqliteRecords, smpp::EsmeSettings};
@@ -32,7 +32,7 @@ pub struct Command {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Listen for EUMs, SM-DPs, operators and SM-SRs (ES1, ES3, ES4, ES7), and for cards (ES5)
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// List the cards
     List,
     /// Show what is known of one card: its EIS, what waits for it, and its audit trail
@@ -50,12 +50,18 @@ struct Serve {
     /// Where others ask
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
     listen: String,
+    /// Where others are told that it is [default: where it listens]
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
     /// A further name in its certificate; may be repeated
     #[arg(long = "also-known-as", value_name = "NAME")]
     names: Vec<String>,
     /// Where cards open their HTTPS sessions, or none: everything goes by short messages then
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8446")]
     cards: String,
+    /// Where cards are told that that is [default: where it listens]
+    #[arg(long, value_name = "IP:PORT")]
+    cards_address: Option<SocketAddr>,
     /// How many seconds a card has to answer a short message at first; twice as many to open a session, four times as many
     /// to run a script there
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -64,8 +70,8 @@ struct Serve {
     #[arg(long, value_name = "DIGITS", default_value = "+447700900001")]
     number: String,
     /// Its account at a message centre that speaks SMPP; without one no card gets a short message
-    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT")]
-    smsc: Option<String>,
+    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = account)]
+    smsc: Option<EsmeSettings>,
     /// Somebody it knows; may be repeated
     #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", long_help = PEER_HELP)]
     peers: Vec<peers::Known>,
@@ -93,10 +99,13 @@ impl Command {
     }
 }
 
-/// The name as a part of a path.
+/// The name as a part of a path: another one for every name, and none of another party's.
 fn file_name(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    name.chars().map(plain).collect()
+    let escaped = |octet: u8| match octet {
+        b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(octet).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    format!("sm-sr-{}", name.bytes().map(escaped).collect::<String>())
 }
 
 impl Serve {
@@ -117,11 +126,16 @@ impl Serve {
                 "give the digits of a telephone number, country code first",
             )
         })?;
-        let centre = self.smsc.as_deref().map(account).transpose()?;
-        if centre.is_none() {
+        if self.smsc.is_none() {
             remark("no message centre (--smsc): no card is reached before it comes by itself");
         }
-        let names = crate::pki::names_of(&self.listen, &self.names)?;
+        let mut listen = self.listen;
+        let listener = parties::listen_at(&mut listen).await?;
+        // A host that was named is told by that name; one of many addresses must be told by another.
+        let is_address = |place: &str| place.parse::<SocketAddr>().is_ok();
+        let address = self.address.or_else(|| (!is_address(&listen)).then(|| listen.clone()));
+        let further = address.iter().map(|address| parties::host_of(address).to_owned()).chain(self.names);
+        let names = crate::pki::names_of(&listen, &further.collect::<Vec<_>>())?;
         let cards = match self.cards.as_str() {
             "none" => None,
             address => Some(net::listen(address).await?),
@@ -129,11 +143,13 @@ impl Serve {
         let party = m2m::start(m2m::Setup {
             pki: &pki,
             name,
-            listener: net::listen(&self.listen).await?,
+            listener,
+            address,
             names: &names,
             cards,
+            cards_address: self.cards_address,
             number: number.clone(),
-            centre,
+            centre: self.smsc,
             records,
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
@@ -168,23 +184,28 @@ fn patience(number: PhoneNumber, answer_within: u64) -> Es5Config {
 }
 
 /// `user:password@host:port`.
-fn account(text: &str) -> Result<EsmeSettings, Fault> {
-    let read = || {
-        let (account, address) = text.rsplit_once('@')?;
-        let (system_id, password) = account.split_once(':')?;
-        Some(EsmeSettings {
-            address: address.to_owned(),
-            system_id: system_id.to_owned(),
-            password: password.to_owned(),
-            system_type: String::new(),
-        })
-    };
-    read().ok_or_else(|| {
-        Fault::new("cannot use --smsc", "it is not USER:PASSWORD@HOST:PORT", "give account and address so")
+fn account(text: &str) -> Result<EsmeSettings, String> {
+    let form = "it is not USER:PASSWORD@HOST:PORT";
+    let (account, address) = text.rsplit_once('@').ok_or(form)?;
+    let (system_id, password) = account.split_once(':').ok_or(form)?;
+    world::check_account(system_id, password)?;
+    Ok(EsmeSettings {
+        address: address.to_owned(),
+        system_id: system_id.to_owned(),
+        password: password.to_owned(),
+        system_type: String::new(),
     })
 }
 
+/// What an SM-SR has written down.
 fn open(records: &std::path::Path) -> Result<SqliteRecords, Fault> {
+    if !records.exists() {
+        return Err(Fault::new(
+            format!("there are no records in {}", records.display()),
+            "no SM-SR of this name has run in this data folder",
+            "correct --name or --data-dir, or start it with `landfall sm-sr serve`",
+        ));
+    }
     SqliteRecords::open(records.to_path_buf())
 }
 

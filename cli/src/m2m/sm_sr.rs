@@ -42,10 +42,14 @@ pub struct Setup<'a> {
     pub name: &'a str,
     /// Where other parties ask.
     pub listener: TcpListener,
+    /// Where others are told that it is, `host:port`; where it listens, unless something else is wanted.
+    pub address: Option<String>,
     /// The names in its certificate.
     pub names: &'a [ServerName],
     /// Where cards come in over HTTPS; without it they are reached by short messages alone.
     pub cards: Option<TcpListener>,
+    /// Where cards are told that that is; where it listens, unless something else is wanted.
+    pub cards_address: Option<SocketAddr>,
     /// The number to which cards write.
     pub number: PhoneNumber,
     /// Its account at a message centre, if there is one.
@@ -68,8 +72,8 @@ pub struct Party {
     pub server: SmSr,
     /// Its OID.
     pub id: Oid,
-    /// Where other parties ask.
-    pub address: SocketAddr,
+    /// Where other parties ask: `host:port`, as they are told.
+    pub address: String,
     /// Where cards come in, and to which number they write.
     pub card_side: CardSide,
     soap: Running,
@@ -82,7 +86,7 @@ pub struct Party {
 impl Party {
     /// As it is known to others.
     pub fn partner(&self) -> super::sm_dp::Partner {
-        super::sm_dp::Partner { id: self.id.clone(), authority: self.address.to_string() }
+        super::sm_dp::Partner { id: self.id.clone(), authority: self.address.clone() }
     }
 
     /// Makes a party known to it.
@@ -129,8 +133,21 @@ impl Party {
 /// # Errors
 /// A certificate is missing, or a record or a socket fails.
 pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
-    let Setup { pki, name, listener, names, cards, number, centre, records, world, events, client, patience } =
-        setup;
+    let Setup {
+        pki,
+        name,
+        listener,
+        names,
+        cards,
+        number,
+        centre,
+        records,
+        world,
+        events,
+        client,
+        patience,
+        ..
+    } = setup;
     let own = pki.m2m_server(Owner::SmSr, name, names).map_err(|e| {
         Fault::caused_by(
             e,
@@ -141,8 +158,16 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     let anchors = pki.anchors().map_err(|e| {
         Fault::caused_by(e, "the SM-SR trusts no CI", "make a PKI with `landfall certs init`")
     })?;
-    let address = local_address(&listener)?;
-    let https = cards.as_ref().map(local_address).transpose()?;
+    let listens = local_address(&listener)?;
+    let address = match setup.address {
+        Some(address) => address,
+        None => told("--address", "HOST:PORT", listens)?.to_string(),
+    };
+    let https = match (&cards, setup.cards_address) {
+        (Some(_), Some(address)) => Some(address),
+        (Some(cards), None) => Some(told("--cards-address", "IP:PORT", local_address(cards)?)?),
+        (None, _) => None,
+    };
     let mut config = Config::new(name, own.oid.clone());
     let card_side = CardSide { number: number.clone(), https, path: CARD_PATH.to_owned() };
     config.card_address = CardAddress { sms: Some(number.digits().to_owned()), https: card_side.session() };
@@ -184,8 +209,20 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     let server_tls =
         ServerTls::new(&identity(&own.tls), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(&world.clock))?;
     let soap = Running::serve(listener, Some(server_tls), server.link())?;
-    let cards = cards.map(|cards| Door::open(cards, server.engine().clone()));
+    let cards = cards.map(|cards| Door::open(cards, server.engine().clone())).transpose()?;
     Ok(Party { server, id: own.oid, address, card_side, soap, cards, _writer: writer, _delivery: delivery })
+}
+
+/// Where others are told to come, which is where somebody listens if that is one place.
+fn told(flag: &str, form: &str, listens: SocketAddr) -> Result<SocketAddr, Fault> {
+    match listens.ip().is_unspecified() {
+        false => Ok(listens),
+        true => Err(Fault::new(
+            "others cannot be told where the SM-SR is",
+            format!("it listens at every address of this host ({listens})"),
+            format!("say where it is reached with {flag} {form}"),
+        )),
+    }
 }
 
 /// Something is due for a card: the timer loop looks again.
@@ -204,23 +241,18 @@ struct Door {
 }
 
 impl Door {
-    fn open(listener: TcpListener, engine: Engine) -> Self {
+    fn open(listener: TcpListener, engine: Engine) -> Result<Self, Fault> {
         let (stop, stopped) = oneshot::channel::<()>();
         let keys = Arc::new(Keys(engine.clone()));
         let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
             let engine = engine.clone();
             async move { Ok::<_, LinkFault>(engine.https(request).await) }
         }));
-        let task = tokio::spawn(async move {
-            let stopped = async {
-                // A dropped sender stops it as well as a sent word.
-                let _ = stopped.await;
-            };
-            if let Err(fault) = net::serve_psk(listener, keys, service, stopped).await {
-                crate::output::remark(&format!("cards cannot come in over HTTPS: {fault}"));
-            }
-        });
-        Self { stop: Some(stop), task }
+        let serve = net::serve_psk(listener, keys, service, async {
+            // A dropped sender stops it as well as a sent word.
+            let _ = stopped.await;
+        })?;
+        Ok(Self { stop: Some(stop), task: tokio::spawn(serve) })
     }
 
     async fn stop(mut self) {

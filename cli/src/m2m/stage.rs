@@ -171,8 +171,10 @@ impl Stage {
                 pki: &pki,
                 name,
                 listener: net::listen(ANY).await?,
+                address: None,
                 names: &names,
                 cards: Some(net::listen(ANY).await?),
+                cards_address: None,
                 number: telephone(own)?,
                 centre: Some(EsmeSettings {
                     address: centre.to_string(),
@@ -265,13 +267,12 @@ impl Stage {
         operator.knows(peer(sm_dp_id.clone(), &address));
         sm_dp.register_operator(&peer(id.clone(), &authority)).await?;
         for sm_sr in &sm_srs {
-            let there = sm_sr.address.to_string();
+            let there = sm_sr.address.clone();
             sm_sr.knows_eum(&eum_id, None).await?;
             sm_sr.knows(&sm_dp_id, "SM-DP", PeerRole::SmDp, Some(&address)).await?;
             sm_sr.knows(&id, "operator", PeerRole::Operator, Some(&authority)).await?;
             for other in sm_srs.iter().filter(|other| other.id != sm_sr.id) {
-                let at = other.address.to_string();
-                sm_sr.knows(&other.id, "SM-SR", PeerRole::SmSr, Some(&at)).await?;
+                sm_sr.knows(&other.id, "SM-SR", PeerRole::SmSr, Some(&other.address)).await?;
             }
             sm_dp.register_sm_sr(&peer(sm_sr.id.clone(), &there)).await?;
             operator.knows(peer(sm_sr.id.clone(), &there));

@@ -45,7 +45,7 @@ async fn door(rig: &Rig) -> (SocketAddr, JoinHandle<()>) {
             let engine = engine.clone();
             async move { Ok::<_, LinkFault>(engine.https(request).await) }
         });
-        net::serve_psk(listener, keys, service, std::future::pending()).await.unwrap();
+        net::serve_psk(listener, keys, service, std::future::pending()).unwrap().await;
     });
     (address, server)
 }

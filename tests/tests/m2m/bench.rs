@@ -613,9 +613,7 @@ fn open(listener: tokio::net::TcpListener, engine: Engine, tap: Tap) -> JoinHand
             Ok::<_, LinkFault>(response)
         }
     }));
-    tokio::spawn(
-        async move { net::serve_psk(listener, keys, service, std::future::pending()).await.unwrap() },
-    )
+    tokio::spawn(net::serve_psk(listener, keys, service, std::future::pending()).unwrap())
 }
 
 struct Woken(Arc<Notify>);

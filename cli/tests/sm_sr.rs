@@ -1,0 +1,113 @@
+//! `landfall sm-sr`: what it tells others of itself, what it refuses, and what its records show.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says no by panicking")]
+
+mod common;
+
+use std::{path::Path, process::Command};
+
+use common::{Running, fail, landfall, succeed};
+
+const EID: &str = "89049032000000000000000000007007";
+
+fn sm_sr(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = landfall(folder);
+    command.arg("sm-sr").args(arguments);
+    command
+}
+
+#[test]
+fn it_tells_others_where_it_is_reached_and_not_that_it_listens_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |more: &[&str]| {
+        let mut command = sm_sr(folder.path(), &["serve"]);
+        command.args(more);
+        command
+    };
+    let refused = fail(&mut serve(&["--listen", "0.0.0.0:0", "--cards", "none"]));
+    assert!(refused.contains("--address HOST:PORT"), "{refused}");
+    let refused = fail(&mut serve(&["--listen", "127.0.0.1:0", "--cards", "[::]:0"]));
+    assert!(refused.contains("--cards-address IP:PORT"), "{refused}");
+
+    let mut running = Running::start(&mut serve(&[
+        "--listen",
+        "0.0.0.0:0",
+        "--address",
+        "sm-sr.example:8445",
+        "--cards",
+        "0.0.0.0:0",
+        "--cards-address",
+        "192.0.2.1:8446",
+    ]));
+    let said = running.err.up_to(&["SM-SR "]).join("\n");
+    assert!(said.contains("cards at 192.0.2.1:8446") && said.contains(" at sm-sr.example:8445 "), "{said}");
+    running.kill();
+    let running = Running::start(&mut serve(&["--listen", "localhost:0", "--cards", "none"]));
+    let said = running.err.up_to(&["SM-SR "]).join("\n");
+    assert!(said.contains(" at localhost:") && !said.contains("localhost:0 "), "{said}");
+}
+
+#[test]
+fn it_does_not_begin_without_its_door_for_cards() {
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = folder.path().join("openssl.cnf");
+    let no_ciphers = "openssl_conf = init\n[init]\nalg_section = evp\n[evp]\ndefault_properties = fips=yes\n";
+    std::fs::write(&configuration, no_ciphers).unwrap();
+    let mut command = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "127.0.0.1:0"]);
+    let refused = fail(command.env("OPENSSL_CONF", &configuration));
+    assert!(refused.contains("cannot serve TLS with pre-shared keys"), "{refused}");
+    assert!(!refused.contains("cards at"), "{refused}");
+}
+
+#[test]
+fn an_account_that_smpp_has_no_room_for_is_refused_on_both_sides() {
+    let folder = tempfile::tempdir().unwrap();
+    for (account, why) in [("smsr:landfall9", "a password"), ("an-sm-sr-far-away:x", "an account")] {
+        let centre = format!("{account}@127.0.0.1:1");
+        let refused = fail(&mut sm_sr(folder.path(), &["serve", "--smsc", &centre]));
+        assert!(refused.contains(why), "{refused}");
+        let mut network = landfall(folder.path());
+        network.args(["--network", "127.0.0.1:0", "network", "--account", &format!("{account}:1000")]);
+        let refused = fail(&mut network);
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+#[test]
+fn its_records_are_shown_while_it_runs_and_none_are_made_by_looking() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = fail(&mut sm_sr(folder.path(), &["list"]));
+    assert!(refused.contains("sm-sr serve"), "{refused}");
+
+    let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
+    let running = Running::start(serve.args(["--peer", "operator:2.999.20.1@bss.example:8447"]));
+    running.err.up_to(&["SM-SR "]);
+    let shown = |what: &[&str]| {
+        let mut command = landfall(folder.path());
+        succeed(command.args(["--json", "sm-sr"]).args(what))
+    };
+    let peers: serde_json::Value = serde_json::from_str(&shown(&["peers"])).unwrap();
+    assert_eq!(peers[0]["id"], "2.999.20.1");
+    assert_eq!(
+        (&peers[0]["role"], &peers[0]["endpoint"]),
+        (&"operator".into(), &"https://bss.example:8447/sgp02".into())
+    );
+    assert!(succeed(&mut sm_sr(folder.path(), &["peers"])).contains("2.999.20.1"));
+    assert_eq!(shown(&["list"]).trim(), "[]");
+    let unknown = fail(&mut sm_sr(folder.path(), &["eis", EID]));
+    assert!(unknown.contains("landfall eum register"), "{unknown}");
+
+    // Two names that are nearly the same are two SM-SRs, and neither is an SM-DP+.
+    for other in ["Landfall SM SR", "landfall sm-sr", "sm-dp"] {
+        let refused = fail(&mut sm_sr(folder.path(), &["--name", other, "list"]));
+        assert!(refused.contains("sm-sr serve"), "{other}: {refused}");
+    }
+    drop(running);
+    let mut files: Vec<String> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".sqlite"))
+        .collect();
+    files.sort();
+    assert_eq!(files, ["sm-sr-Landfall%20SM-SR.sqlite"]);
+}
