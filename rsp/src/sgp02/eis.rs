@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    Namespace,
     common::{FunctionExecutionStatus, SubscriptionAddress, words},
     macros::structure,
     signature::{Canonical, EumSignature},
@@ -83,8 +84,25 @@ structure! {
         /// Octets.
         allocated_memory: u32 = "allocatedMemory" / "AllocatedMemory",
         /// Octets.
-        free_memory: Option<u32> = "freeMemory" / "FreeMemory",
+        free_memory: Option<FreeMemory> = "freeMemory" / "FreeMemory",
         pol2: Pol2 = "pol2" / "pol2",
+    }
+}
+
+/// Octets that are free within a profile. That there are none is not said in namespace 1, whose schema knows no 0 there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FreeMemory(pub u32);
+
+impl Element for FreeMemory {
+    fn write_as(&self, name: Name, out: &mut Writer) {
+        if self.0 > 0 || out.namespace() != Namespace::V1 {
+            self.0.write_as(name, out);
+        }
+    }
+
+    fn read_as(name: Name, from: &mut Children<'_, '_>) -> Result<Self, XmlError> {
+        u32::read_as(name, from).map(Self)
     }
 }
 

@@ -79,7 +79,8 @@ function! {
         iccid: Iccid = "iccid" / "Iccid",
     }
     EnableProfileResponse {
-        /// Not in the schema of 2015, but seen in the field; so is `Iccid`, which says nothing new and is passed over.
+        /// Not in the schemas, but seen in the field, and therefore read; so is `Iccid`, which says nothing new and is passed
+        /// over.
         euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData",
     }
 }

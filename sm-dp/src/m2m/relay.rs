@@ -121,14 +121,14 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
     context.tx.delete(&RELAYS, id);
     let base = |how| BaseResponse { function_execution_status: how, ..BaseResponse::default() };
     let answer = &relay.answer;
-    /// The status and the card's answer, of either interface.
+    /// The status. What the card answered in detail has no place in the schemas of ES2.
     macro_rules! back {
         ($function:ident, $response:ident, $asked:ident) => {{
-            let (how, euicc_response_data) = match heard::<es3::$asked>(ended) {
-                Ok(it) => (it.base.function_execution_status, it.euicc_response_data),
-                Err(why) => (why, None),
+            let how = match heard::<es3::$asked>(ended) {
+                Ok(it) => it.base.function_execution_status,
+                Err(why) => why,
             };
-            let response = es2::$response { base: base(how), euicc_response_data };
+            let response = es2::$response { base: base(how), euicc_response_data: None };
             context.answer::<es2::$function>(answer, response).await?;
         }};
     }

@@ -6,7 +6,7 @@ use rsp::{
     ids::Iccid,
     ota::script::{Script, ScriptResponse},
     sgp02::{
-        eis::{Eis, ProfileInfo, ProfileState},
+        eis::{Eis, FreeMemory, ProfileInfo, ProfileState},
         es5::{self, CardResources, IsdPStatus},
         status::{Refusal, Status},
     },
@@ -136,7 +136,7 @@ fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
         if let Some(fallback) = isd_p.fallback {
             profile.fallback_attribute = fallback;
         }
-        profile.free_memory = isd_p.free_memory.or(profile.free_memory);
+        profile.free_memory = isd_p.free_memory.map(FreeMemory).or(profile.free_memory);
     }
     Ok(())
 }

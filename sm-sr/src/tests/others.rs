@@ -7,7 +7,7 @@ use rsp::{
     ota::script::{Answer, Form, ScriptResponse},
     sgp02::{
         BaseRequest, ExecutionStatus, Octets, SubscriptionAddress,
-        eis::{Pol2Action, Pol2Qualification, ProfileState},
+        eis::{FreeMemory, Pol2Action, Pol2Qualification, ProfileState},
         es3, es4,
     },
 };
@@ -306,7 +306,7 @@ async fn an_audit_makes_the_eis_say_what_the_card_says() {
     assert_eq!(states, [Some(Disabled), Some(Enabled), Some(Disabled)]);
     let eis = rig.server().eis(eid()).await.unwrap().unwrap();
     assert!(eis.profile_info[2].fallback_attribute && !eis.profile_info[0].fallback_attribute);
-    assert_eq!(eis.profile_info[2].free_memory, Some(256));
+    assert_eq!(eis.profile_info[2].free_memory, Some(FreeMemory(256)));
 }
 
 #[tokio::test]
