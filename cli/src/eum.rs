@@ -14,6 +14,7 @@ use world::{Events, Fault, MemoryRecords, World};
 use crate::{
     m2m::{
         factory,
+        names::{Named, Names},
         operator::{Operator, PATH},
     },
     parties,
@@ -45,6 +46,8 @@ pub async fn register(
     let tls = pki.m2m_eum(&[localhost]).map_err(|e| {
         Fault::caused_by(e, "the EUM has no certificate", "make a PKI with `landfall certs init`")
     })?;
+    let names = Names::default();
+    names.call(&sm_sr.id, "SM-SR");
     let client =
         ClientTls::new(&parties::tls_roots(pki), Some(&parties::identity(&tls)), Arc::clone(&world.clock))?;
     // A party that asks and is never called back needs no records that last, and no ear.
@@ -55,7 +58,7 @@ pub async fn register(
         format!("https://localhost{PATH}"),
         Arc::new(MemoryRecords::default()),
         world.clone(),
-        events,
+        Arc::new(Named { events, names }),
     );
     let eum = eum.with_peers(Arc::new(TlsPeers::new(Client::default(), client)));
     eum.knows(Peer {

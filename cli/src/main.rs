@@ -1,6 +1,6 @@
 //! The one binary, `landfall`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use cli::{
@@ -61,7 +61,8 @@ fn main() -> ExitCode {
     // Faults of the servers themselves; what happens between the parties is told as events.
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("LANDFALL_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     match run(cli) {
         Ok(code) => code,
         Err(fault) if is_unread(&fault) => ExitCode::from(KILLED_BY_SIGPIPE),

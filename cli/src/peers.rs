@@ -19,7 +19,7 @@ use tokio::{
 };
 use world::{BoxFuture, Clock, Fault, Link};
 
-use crate::{output::remark, parties, settings::Settings};
+use crate::{m2m::messages::Messages, output::remark, parties, settings::Settings};
 
 /// How long to wait when the records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
@@ -143,12 +143,19 @@ pub struct TlsPeers {
     tls: ClientTls,
     links: Mutex<HashMap<String, Link>>,
     woken: Arc<Notify>,
+    messages: Option<Messages>,
 }
 
 impl TlsPeers {
     /// Peers that this client finds, and to whom this certificate is shown.
     pub fn new(client: Client, tls: ClientTls) -> Self {
-        Self { client, tls, links: Mutex::default(), woken: Arc::new(Notify::new()) }
+        Self { client, tls, links: Mutex::default(), woken: Arc::new(Notify::new()), messages: None }
+    }
+
+    /// The same, and what is said is kept.
+    #[must_use]
+    pub fn keeping(self, messages: Option<Messages>) -> Self {
+        Self { messages, ..self }
     }
 
     /// What is notified when there is something to deliver.
@@ -161,7 +168,10 @@ impl TlsPeers {
         if let Some(link) = links.get(address) {
             return Ok(link.clone());
         }
-        let link = self.client.link(address, Some(self.tls.clone()))?;
+        let mut link = self.client.link(address, Some(self.tls.clone()))?;
+        if let Some(messages) = &self.messages {
+            link = messages.over(link);
+        }
         // Seldom, and all it costs is a handshake each.
         if links.len() >= MAX_LINKS {
             links.clear();

@@ -8,7 +8,7 @@ use world::{Clock, Event, Events, Fault, MemoryEvents};
 
 use crate::{
     demo::{PATIENCE, Stage, Story},
-    m2m,
+    m2m::{self, messages::Messages, names::Names},
     output::{Table, say, say_json, timeline_line},
     settings::Settings,
 };
@@ -22,12 +22,15 @@ pub struct Command {
     /// Keep the records and cards in the data folder; otherwise they are made in a temporary one
     #[arg(long)]
     keep: bool,
-    /// Every APDU function and the server's side as well
+    /// Every APDU function and the server's side as well; of M2M devices, the card's toolkit too
     #[arg(long, short)]
     verbose: bool,
     /// M2M devices (SGP.02) in place of consumer ones: a profile is pushed, one comes back, a card changes hands
     #[arg(long, conflicts_with = "profile")]
     m2m: bool,
+    /// Put every SOAP message between the parties into this folder, a file each
+    #[arg(long, value_name = "FOLDER", requires = "m2m")]
+    soap: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -50,15 +53,17 @@ impl Command {
             settings.pki = scratch.folder.join("pki");
         }
         let kept = MemoryEvents::default();
+        let names = Names::default();
         let shown = Shown {
             start: net::OsClock.now(),
             verbose: self.verbose,
             kept: kept.clone(),
             quiet: json,
-            m2m: self.m2m,
+            m2m: self.m2m.then(|| m2m::Timeline::new(names.clone())),
         };
         if self.m2m {
-            return Self::run_m2m(&settings, &scratch, shown, &kept, json).await;
+            let messages = self.soap.map(Messages::into_folder).transpose()?;
+            return Self::run_m2m(&settings, &scratch, (names, messages), shown, &kept, json).await;
         }
         let play = async {
             let mut stage = Stage::start(&settings, &scratch.folder, Arc::new(shown)).await?;
@@ -80,12 +85,14 @@ impl Command {
     async fn run_m2m(
         settings: &Settings,
         scratch: &Scratch,
+        (names, messages): (Names, Option<Messages>),
         shown: Shown,
         kept: &MemoryEvents,
         json: bool,
     ) -> Result<ExitCode, Fault> {
         let play = async {
-            let mut stage = m2m::Stage::start(settings, &scratch.folder, Arc::new(shown)).await?;
+            let mut stage =
+                m2m::Stage::start(settings, &scratch.folder, names, messages, Arc::new(shown)).await?;
             let played = stage.play().await;
             stage.close().await;
             played
@@ -111,15 +118,26 @@ fn hangs(minutes: &str) -> Fault {
 }
 
 fn m2m_table(summary: &[m2m::Story]) -> Table {
-    let mut table =
-        Table::new(&["device", "EID", "registered", "SM-SR", "notifications", "seconds", "ending"]);
-    for story in summary {
+    let mut table = Table::new(&[
+        "story",
+        "device",
+        "is on",
+        "SM-SR",
+        "SMS to/from card",
+        "HTTPS bytes",
+        "seconds",
+        "ending",
+    ]);
+    for (number, story) in (1..).zip(summary) {
+        let air = story.over_the_air;
+        let (_, network) = story.registered.split_once(" on ").unwrap_or(("", "nothing"));
         table.row([
+            number.to_string(),
             story.device.clone(),
-            story.eid.to_string(),
-            story.registered.clone(),
+            network.to_owned(),
             story.sm_sr.clone(),
-            story.notifications.len().to_string(),
+            format!("{}/{}", air.messages_to_card, air.messages_from_card),
+            air.https_octets.to_string(),
             format!("{:.2}", story.seconds),
             story.ending.clone(),
         ]);
@@ -194,15 +212,17 @@ struct Shown {
     start: rsp::time::Timestamp,
     verbose: bool,
     quiet: bool,
-    m2m: bool,
+    /// What is shown of M2M devices, if that is what it is about.
+    m2m: Option<m2m::Timeline>,
     kept: MemoryEvents,
 }
 
 impl Events for Shown {
     fn tell(&self, event: Event) {
         self.kept.tell(event.clone());
-        if self.m2m {
-            if !self.quiet && (self.verbose || m2m::tells_the_story(&event)) {
+        if let Some(timeline) = &self.m2m {
+            let told = if self.verbose { Some(event) } else { timeline.told(event) };
+            if let Some(event) = told.filter(|_| !self.quiet) {
                 // As below.
                 let elapsed = net::OsClock.now().since(self.start);
                 let _ = say(&format!("{}\n", timeline_line(elapsed, self.start, &event)));

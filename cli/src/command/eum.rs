@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use certs::m2m::Owner;
 use clap::{Args, Subcommand};
-use rsp::ids::{Eid, Oid};
+use rsp::{
+    ids::{Eid, Oid},
+    sgp02::Namespace,
+};
 use world::{Fault, PhoneNumber};
 
 use crate::{
@@ -100,7 +103,7 @@ impl Register {
         })?;
         let transport = self.transport_key.as_ref().map(TransportKey::expose);
         let first = FirstProfile { package, operator, msisdn };
-        let eis = factory::eis(&pki, self.eid, &first, &id, transport, world.now())?;
+        let eis = factory::eis(&pki, self.eid, &first, &id, transport, Namespace::V3, world.now())?;
         let iccid = eis.profile_info.first().map(|profile| profile.iccid);
         let events = Arc::new(Lines::new(world.now(), json));
         let sm_sr = Registrar { id, authority: self.at };

@@ -46,6 +46,7 @@ impl Command {
     pub async fn run(self, settings: &Settings) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
         let listener = net::listen(&settings.network).await?;
+        let _claim = net::Claim::take(&settings.data_dir, "network")?;
         let mut accounts = Vec::new();
         let networks = Arc::new(Networks::new(world.clone()));
         if let Some(file) = &self.networks {

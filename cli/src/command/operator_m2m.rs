@@ -336,11 +336,14 @@ fn must_be_done(base: &BaseResponse, function: &str) -> Result<(), Fault> {
 }
 
 fn refused(function: &str, status: &str) -> Fault {
-    Fault::new(
-        format!("{function} was not done"),
-        status.to_owned(),
-        "look at the eUICC with `landfall operator m2m get-eis` or `audit`",
-    )
+    // Reason 3.9 of the status codes: what was named is not known.
+    let next = match status.contains("/3.9") {
+        true => {
+            "correct what it names; `landfall sm-sr list` has the cards, `landfall sm-dp list` the profiles in stock"
+        }
+        false => "do what it says; `landfall operator m2m get-eis` and `audit` show how the eUICC stands",
+    };
+    Fault::new(format!("{function} was not done"), status.to_owned(), next)
 }
 
 fn table(eis: &Eis) -> String {

@@ -101,6 +101,7 @@ impl Command {
                             world: &world,
                             events: Arc::clone(&setup.events),
                             client: m2m::client(settings),
+                            messages: None,
                         })?;
                         m2m::introduce(&m2m, &partners).await?;
                         remark(&format!("SM-DP {} (ES2 and ES3)", m2m::oid(&pki)?));

@@ -154,6 +154,7 @@ impl Serve {
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
+            messages: None,
             patience: Some(patience(number, self.answer_within)),
         })?;
         let mut all = self.peers;

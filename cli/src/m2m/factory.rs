@@ -35,7 +35,7 @@ use std::{fmt, net::SocketAddr};
 use world::{Fault, PhoneNumber};
 
 /// The ISD-P of the profile that a card leaves the factory with: the first of the range.
-const FIRST_ISD_P: u16 = 0x10;
+pub(super) const FIRST_ISD_P: u16 = 0x10;
 /// Executable load file and module of which ISD-Ps are made (SGP.02 section 2.2.3).
 const LOAD_FILE: u16 = 0x0D;
 const MODULE: u16 = 0x0E;
@@ -174,7 +174,8 @@ fn addressing(sm_sr: &CardSide) -> Addressing {
     }
 }
 
-/// What the EUM tells the first SM-SR of a card: signed, and the keys under `transport` if the two have agreed on one.
+/// What the EUM tells the first SM-SR of a card: signed as it stands in this namespace, and the keys under `transport` if
+/// the two have agreed on one.
 ///
 /// # Errors
 /// The PKI has no EUM that may vouch for the EID, or the package is none.
@@ -184,6 +185,7 @@ pub fn eis(
     first: &FirstProfile,
     sm_sr: &Oid,
     transport: Option<&[u8; 16]>,
+    namespace: Namespace,
     now: Timestamp,
 ) -> Result<Eis, Fault> {
     let ecasd = pki.ecasd(eid).map_err(cannot)?;
@@ -226,7 +228,7 @@ pub fn eis(
             remote_provisioning_version: Version([4, 2, 0]),
         },
     };
-    let signed = Canonical::eum_signed_info(signed, Namespace::V3);
+    let signed = Canonical::eum_signed_info(signed, namespace);
     let signature = eum::sign(&signed, &signer.key, Some(signer.certificate.der()));
     let free = description.memory_size.saturating_sub(memory);
     Ok(Eis {
@@ -333,9 +335,9 @@ fn described(package: &[u8]) -> Result<(Iccid, Option<Imsi>, u32), Fault> {
 }
 
 fn cannot(error: PkiError) -> Fault {
-    Fault::caused_by(
-        error,
-        "cannot make an M2M card",
-        "use a PKI that has a CI and an EUM with their keys; `landfall certs init` makes one",
-    )
+    let next = match &error {
+        PkiError::EidOutsideRange { .. } => "give an EID of this EUM",
+        _ => "use a PKI that has a CI and an EUM with their keys; `landfall certs init` makes one",
+    };
+    Fault::caused_by(error, "cannot make an M2M card", next)
 }

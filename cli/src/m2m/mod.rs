@@ -1,11 +1,17 @@
 //! The parties of SGP.02 as the commands and the demonstration put them together.
 
 pub mod factory;
+pub mod messages;
+pub mod names;
 pub mod operator;
 pub mod sm_dp;
 pub mod sm_sr;
 mod stage;
 mod story;
+mod timeline;
+mod watching;
 
 pub use stage::Stage;
-pub use story::{Story, tells_the_story};
+pub use story::Story;
+pub use timeline::Timeline;
+pub use watching::OverTheAir;

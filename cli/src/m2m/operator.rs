@@ -156,17 +156,22 @@ impl Operator {
                 ended.response::<F>()
             }
         };
-        let outcome = match &answer {
-            Ok(response) if response.base().is_done() => Outcome::Done,
-            Ok(response) => Outcome::Refused(response.base().function_execution_status.to_string()),
-            Err(no) => Outcome::Failed(no.to_string()),
+        let (outcome, note) = match &answer {
+            Ok(response) => {
+                let status = response.base().function_execution_status.to_string();
+                match response.base().is_done() {
+                    true => (Outcome::Done, status),
+                    false => (Outcome::Refused(status), String::new()),
+                }
+            }
+            Err(no) => (Outcome::Failed(no.to_string()), String::new()),
         };
         let (interface, function) = F::NAME.split_once('-').unwrap_or(("", F::NAME));
-        let peer_name = if interface == "ES2" { "SM-DP" } else { "SM-SR" };
         self.ear.events.tell(
             Event::new(self.world.now(), self.ear.party, function)
-                .with_peer(interface, peer_name)
-                .with_outcome(outcome),
+                .with_peer(interface, peer.to_string())
+                .with_outcome(outcome)
+                .with_note(note),
         );
         answer.map_err(|no| unanswered(F::NAME, peer, &no))
     }
@@ -203,11 +208,15 @@ impl Operator {
 }
 
 fn unanswered(function: &str, peer: &Oid, no: &NoAnswer) -> Fault {
-    Fault::new(
-        format!("no usable answer to {function}"),
-        no.to_string(),
-        format!("check that {peer} is running where it was said to be, and that it knows this operator"),
-    )
+    let next = match no {
+        NoAnswer::Unreachable(_) => format!("start {peer}, or correct its address"),
+        NoAnswer::Expired => format!("ask again, with more time; the log of {peer} has what it waits for"),
+        NoAnswer::Fault(_) => {
+            format!("correct OID and address of {peer}, and make it know who asks (--peer, --m2m-operator)")
+        }
+        NoAnswer::Malformed(_) => format!("check that what is there is {peer}"),
+    };
+    Fault::new(format!("no usable answer to {function}"), no.to_string(), next)
 }
 
 impl Ear {
@@ -225,9 +234,8 @@ impl Ear {
             (None, Some(sm_sr)) => format!("{eid} is managed by {sm_sr}"),
             (None, None) => eid.to_string(),
         };
-        let from = if interface == "ES2" { "SM-DP" } else { "SM-SR" };
         let event = Event::new(self.world.now(), self.party, function.to_owned())
-            .with_peer(interface.to_owned(), from)
+            .with_peer(interface.to_owned(), call.caller.to_string())
             .with_note(note);
         let heard = Heard {
             notification: call.function().to_owned(),

@@ -17,7 +17,10 @@ use sm_dp::{
 };
 use world::{Clock, Events, Fault, Link, World, link_from};
 
-use super::operator::{PATH, peer};
+use super::{
+    messages::Messages,
+    operator::{PATH, peer},
+};
 use crate::{
     parties::{self, identity, tls_roots},
     peers::{Delivery, TlsPeers},
@@ -102,6 +105,8 @@ pub struct Setup<'a> {
     pub events: Arc<dyn Events>,
     /// How it finds others.
     pub client: Client,
+    /// Where what it says to others is kept, if it is.
+    pub messages: Option<Messages>,
 }
 
 /// An SM-DP that delivers what waits, and its OID.
@@ -109,7 +114,7 @@ pub struct Setup<'a> {
 /// # Errors
 /// A certificate is missing, or the records cannot be opened.
 pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
-    let Setup { pki, authority, names, data_dir, world, events, client } = setup;
+    let Setup { pki, authority, names, data_dir, world, events, client, messages } = setup;
     let own = pki.m2m_server(Owner::SmDp, NAME, names).map_err(|e| {
         Fault::caused_by(
             e,
@@ -126,7 +131,7 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
         Credentials::new(own.card.certificate.octets().to_vec(), own.card.key.clone(), anchors, eums);
     let records = SqliteRecords::open(data_dir.join("sm-dp.sqlite"))?;
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
-    let peers = TlsPeers::new(client, tls);
+    let peers = TlsPeers::new(client, tls).keeping(messages);
     let woken = peers.woken();
     let sm_dp =
         SmDp::new(config, credentials, Arc::new(records), world.clone(), events).with_peers(Arc::new(peers));

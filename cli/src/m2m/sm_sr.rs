@@ -25,7 +25,7 @@ use tokio::{
 };
 use world::{BoxFuture, Clock, Events, Fault, LinkFault, PhoneNumber, World, link_from};
 
-use super::{factory::CardSide, operator::PATH};
+use super::{factory::CardSide, messages::Messages, operator::PATH};
 use crate::{
     parties::{Running, identity, local_address, tls_roots},
     peers::{Delivery, TlsPeers},
@@ -62,6 +62,8 @@ pub struct Setup<'a> {
     pub events: Arc<dyn Events>,
     /// How it finds others.
     pub client: Client,
+    /// Where what it says to others is kept, if it is.
+    pub messages: Option<Messages>,
     /// How patient it is with cards; [`Es5Config::at`] unless something else is wanted.
     pub patience: Option<Es5Config>,
 }
@@ -133,21 +135,8 @@ impl Party {
 /// # Errors
 /// A certificate is missing, or a record or a socket fails.
 pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
-    let Setup {
-        pki,
-        name,
-        listener,
-        names,
-        cards,
-        number,
-        centre,
-        records,
-        world,
-        events,
-        client,
-        patience,
-        ..
-    } = setup;
+    let Setup { pki, name, listener, names, cards, number, centre, records, world, events, client, .. } =
+        setup;
     let own = pki.m2m_server(Owner::SmSr, name, names).map_err(|e| {
         Fault::caused_by(
             e,
@@ -171,7 +160,7 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     let mut config = Config::new(name, own.oid.clone());
     let card_side = CardSide { number: number.clone(), https, path: CARD_PATH.to_owned() };
     config.card_address = CardAddress { sms: Some(number.digits().to_owned()), https: card_side.session() };
-    let mut es5 = patience.unwrap_or_else(|| Es5Config::at(number));
+    let mut es5 = setup.patience.unwrap_or_else(|| Es5Config::at(number));
     match &cards {
         Some(_) => {
             es5.https = Some(HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() });
@@ -182,7 +171,7 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     let credentials = Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key.clone());
     let records = Arc::new(SqliteRecords::open(records.to_path_buf())?);
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
-    let peers = TlsPeers::new(client, tls);
+    let peers = TlsPeers::new(client, tls).keeping(setup.messages);
     let woken = peers.woken();
     let uri = format!("https://{address}{PATH}");
     let server =

@@ -2,10 +2,9 @@
 //! a message centre, networks. Devices are made as the story needs them.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,16 +24,19 @@ use net::{
     smpp::{CentreSettings, EsmeSettings, serve_centre},
 };
 use rsp::{
-    ids::{Eid, Iccid, Oid, Plmn},
-    sgp02::{Function, common::SubscriptionAddress, es1},
+    ids::{Aid, Eid, Iccid, Oid, Plmn},
+    sgp02::{Function, Namespace, common::SubscriptionAddress, es1},
 };
 use tokio::{sync::mpsc::Receiver, task::JoinHandle};
 use world::{Clock, Event, Events, Fault, MemoryRecords, PhoneNumber, World};
 
 use super::{
     factory::{self, FirstProfile},
+    messages::Messages,
+    names::Names,
     operator::{Heard, Operator, PATH, base, peer},
     sm_dp, sm_sr as m2m_sm_sr,
+    watching::{Seen, Watching},
 };
 use crate::{
     demo::own_package,
@@ -61,54 +63,6 @@ const CENTRE_NUMBER: &str = "+447700900000";
 
 /// How long an operator lets a function take: more than any step of the story, less than a person's patience.
 pub(super) const VALIDITY: Duration = Duration::from_secs(90);
-
-/// What a device of the story says of itself.
-#[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<BTreeMap<String, String>>>);
-
-impl Seen {
-    /// Where the device has registered last, in its own words.
-    pub(super) fn registered(&self, device: &str) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(device).cloned().unwrap_or_default()
-    }
-}
-
-/// Passes events on with the names of the story, and remembers where devices have registered.
-#[derive(Clone)]
-struct Watching {
-    inner: Arc<dyn Events>,
-    seen: Seen,
-    /// What OIDs and EIDs are called.
-    names: Arc<Mutex<BTreeMap<String, String>>>,
-    /// The name of the party that tells, if it does not know it itself.
-    party: Option<&'static str>,
-}
-
-impl Watching {
-    fn of(&self, party: &'static str) -> Arc<dyn Events> {
-        Arc::new(Self { party: Some(party), ..self.clone() })
-    }
-
-    fn call(&self, id: &impl ToString, name: &str) {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string(), name.to_owned());
-    }
-}
-
-impl Events for Watching {
-    fn tell(&self, mut event: Event) {
-        if event.function == "registered" {
-            let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.insert(event.party.to_string(), event.note.clone());
-        }
-        if let Some(party) = self.party {
-            event.party = party.into();
-        }
-        if let Some(name) = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&*event.peer) {
-            event.peer = name.clone().into();
-        }
-        self.inner.tell(event);
-    }
-}
 
 /// Everybody on the stage.
 pub struct Stage {
@@ -142,18 +96,25 @@ pub(super) struct Actor {
 }
 
 impl Stage {
-    /// Starts the parties on free ports of the loopback, their data below `folder`.
+    /// Starts the parties on free ports of the loopback, their data below `folder`, what they say to each other in
+    /// `messages`, what they are called in `names`.
     ///
     /// # Errors
     /// A certificate is missing, the folder cannot be written, or a socket fails.
-    pub async fn start(settings: &Settings, folder: &Path, events: Arc<dyn Events>) -> Result<Self, Fault> {
+    pub async fn start(
+        settings: &Settings,
+        folder: &Path,
+        names: Names,
+        messages: Option<Messages>,
+        events: Arc<dyn Events>,
+    ) -> Result<Self, Fault> {
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let seen = Seen::default();
-        let watching = Watching { inner: events, seen: seen.clone(), names: Arc::default(), party: None };
+        let watching = Watching { inner: events, seen: seen.clone(), names, party: None };
         let events: Arc<dyn Events> = Arc::new(watching.clone());
         let pki = crate::pki::load_or_init(settings)?;
-        let names = crate::pki::names_of("127.0.0.1:0", &[])?;
+        let hosts = crate::pki::names_of("127.0.0.1:0", &[])?;
         let mut running = Vec::new();
         let mut tasks = Vec::new();
         let mut deliveries = Vec::new();
@@ -172,7 +133,7 @@ impl Stage {
                 name,
                 listener: net::listen(ANY).await?,
                 address: None,
-                names: &names,
+                names: &hosts,
                 cards: Some(net::listen(ANY).await?),
                 cards_address: None,
                 number: telephone(own)?,
@@ -186,6 +147,7 @@ impl Stage {
                 world: &world,
                 events: watching.of(name),
                 client: Client::default(),
+                messages: messages.clone(),
                 patience: Some(patience(telephone(own)?)),
             })?);
         }
@@ -202,21 +164,22 @@ impl Stage {
         let (sm_dp, delivery) = sm_dp::start(sm_dp::Setup {
             pki: &pki,
             authority: &address,
-            names: &names,
+            names: &hosts,
             data_dir: folder,
             world: &world,
             events: Arc::clone(&events),
             client: Client::default(),
+            messages: messages.clone(),
         })?;
         deliveries.push(delivery);
         let sm_dp_id = sm_dp::oid(&pki)?;
-        let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
+        let tls = parties::sm_dp_tls(&pki, &hosts, Arc::clone(&clock))?;
         running.push(Running::serve(listener, Some(tls), sm_dp::beside(stock.link(), &sm_dp))?);
 
         let listener = net::listen(ANY).await?;
         let authority = parties::local_address(&listener)?.to_string();
         let (client_tls, server_tls, id) =
-            sm_dp::operator_tls(&pki, "Landfall M2M Operator", &names, Arc::clone(&clock))?;
+            sm_dp::operator_tls(&pki, "Landfall M2M Operator", &hosts, Arc::clone(&clock))?;
         let uri = format!("https://{authority}{PATH}");
         let (operator, heard) = Operator::new(
             id.clone(),
@@ -227,7 +190,7 @@ impl Stage {
             world.clone(),
             Arc::clone(&events),
         );
-        let peers = TlsPeers::new(Client::default(), client_tls);
+        let peers = TlsPeers::new(Client::default(), client_tls).keeping(messages.clone());
         let woken = peers.woken();
         let operator = operator.with_peers(Arc::new(peers));
         let asks = operator.clone();
@@ -237,7 +200,7 @@ impl Stage {
         }));
         running.push(Running::serve(listener, Some(server_tls), operator.link())?);
 
-        let eum_tls = pki.m2m_eum(&names).map_err(|e| {
+        let eum_tls = pki.m2m_eum(&hosts).map_err(|e| {
             Fault::caused_by(e, "the EUM has no certificate", "make a PKI with `landfall certs init`")
         })?;
         let eum_client = net::ClientTls::new(
@@ -255,13 +218,20 @@ impl Stage {
             world.clone(),
             Arc::clone(&events),
         );
-        let eum = eum.with_peers(Arc::new(TlsPeers::new(Client::default(), eum_client)));
+        let peers = TlsPeers::new(Client::default(), eum_client).keeping(messages);
+        let eum = eum.with_peers(Arc::new(peers));
 
-        watching.call(&sm_dp_id, "SM-DP");
-        watching.call(&id, "operator");
-        watching.call(&eum_id, "EUM");
-        for (sm_sr, name) in sm_srs.iter().zip(SM_SR_NAMES) {
-            watching.call(&sm_sr.id, name);
+        let names = &watching.names;
+        names.call(&sm_dp_id, "SM-DP");
+        names.call(&id, "operator");
+        names.call(&eum_id, "EUM");
+        for ((sm_sr, name), number) in sm_srs.iter().zip(SM_SR_NAMES).zip(SM_SR_NUMBERS) {
+            names.call(&sm_sr.id, name);
+            names.call(&number, name);
+        }
+        names.call(&Aid(Aid::ISD_R.to_vec()), "the ISD-R");
+        for number in factory::FIRST_ISD_P..factory::FIRST_ISD_P.saturating_add(8) {
+            names.call(&Aid::isd_p(number), format!("ISD-P {number:X}"));
         }
         // Everybody learns of everybody else.
         operator.knows(peer(sm_dp_id.clone(), &address));
@@ -373,12 +343,17 @@ impl Stage {
             operator: self.operator.id().clone(),
             msisdn,
         };
+        let name = format!("device {number}");
+        let made = Event::new(self.world.now(), name.clone(), "made");
+        let imsi = Subscription::of(&first.package)?.imsi;
+        self.events.tell(made.with_note(format!("EID {eid}, IMSI {imsi}")));
+        self.watching.names.call(&eid, &name);
         let sm_sr = self.sm_srs.first().ok_or_else(nobody)?;
         let mut description = factory::card(&self.pki, eid, &first, &sm_sr.card_side)?;
         if let Some(m2m) = description.m2m.as_mut() {
             m2m.toolkit = factory::impatient();
         }
-        let eis = factory::eis(&self.pki, eid, &first, &sm_sr.id, None, self.world.now())?;
+        let eis = factory::eis(&self.pki, eid, &first, &sm_sr.id, None, Namespace::V3, self.world.now())?;
         let registered = self
             .eum
             .ask::<es1::RegisterEis>(&sm_sr.id, es1::RegisterEisRequest { base: base(), eis }, VALIDITY)
@@ -386,8 +361,6 @@ impl Stage {
         done::<es1::RegisterEis>(&registered.base)?;
         let memory = FileMemory::open(self.folder.join("cards").join(format!("{eid}.card")))?;
         let card = Slot::new(Card::open(description, memory, self.world.clone())?);
-        let name = format!("device {number}");
-        self.watching.call(&eid, &name);
         let teller = Teller::new(name.clone(), Arc::clone(&self.world.clock), Arc::clone(&self.events));
         let radio = Client::default().link(&self.networks_address.to_string(), None)?;
         let modem = Modem::new(card, RemoteNetworks::new(radio), teller.clone());

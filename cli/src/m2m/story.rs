@@ -15,17 +15,19 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 use world::{Event, Fault};
 
-use crate::output::STORY;
-
 use super::{
     operator::{Heard, base},
     stage::{Actor, LOCAL, REFUSING, Stage, VALIDITY, VISITED, done, nobody, plmn, telephone},
+    watching::OverTheAir,
 };
 
 /// How often the outside is looked at while a card acts by itself.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a card may take for what it does by itself.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What the operator is told when a card has fallen back.
+const ENABLED: &str = "HandleProfileEnabledNotification";
 
 /// How a device's story ended, a row of the summary.
 #[derive(Clone, Debug, Serialize)]
@@ -46,8 +48,16 @@ pub struct Story {
     pub sm_sr: String,
     /// What the operator was told without having asked.
     pub notifications: Vec<String>,
+    /// What went to the card and came from it meanwhile.
+    pub over_the_air: OverTheAir,
     /// Real seconds from the operator's order to the end.
     pub seconds: f64,
+}
+
+/// Where a story began.
+struct Begun {
+    at: Instant,
+    over_the_air: OverTheAir,
 }
 
 impl Stage {
@@ -66,14 +76,16 @@ impl Stage {
 
     /// A profile is pushed to a device that asks for nothing, and enabled.
     async fn pushed(&mut self) -> Result<(Story, Actor), Fault> {
-        self.say("device 1 leaves the factory, is shipped to Brazil and roams; nobody will touch it again");
+        self.say("1. device 1 leaves the factory, is shipped to Brazil and roams there; nobody will touch it again");
         let device = self.device(1, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000001")?;
         let package = self.subscriber(LOCAL, 501, "Local Brasil", &msisdn)?;
         let iccid = self.stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
-        self.say("the operator orders a local profile for it, to be enabled at once");
-        let begun = Instant::now();
+        self.say(
+            "   the operator orders a local profile for it, to be enabled at once; the device has not asked",
+        );
+        let begun = self.begin(&device);
         let response = self.download(&device, iccid, 0, true).await?;
         self.until_registered(&device, "Local Brasil").await.ok();
         let eis = self.eis(device.eid, 0).await?;
@@ -83,10 +95,10 @@ impl Stage {
         let story = self.story(
             &device,
             &eis,
-            begun,
+            &begun,
             as_expected,
             match as_expected {
-                true => "pushed over the air, enabled, confirmed by the card".to_owned(),
+                true => "moved over the air, confirmed by the card".to_owned(),
                 false => response.base.function_execution_status.to_string(),
             },
         );
@@ -95,17 +107,17 @@ impl Stage {
 
     /// A profile is enabled whose network refuses it: the card goes back by itself and says so.
     async fn refused(&mut self) -> Result<Story, Fault> {
-        self.say("device 2 gets a profile of a network that refuses its newest subscriber");
+        self.say("2. device 2 gets a profile of network 724-98, which refuses its newest subscriber");
         let device = self.device(2, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000002")?;
         let package = self.subscriber(REFUSING, 502, "Norte Brasil", &msisdn)?;
         let iccid = self.stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
-        let begun = Instant::now();
+        let begun = self.begin(&device);
         let response = self.download(&device, iccid, 0, false).await?;
         done::<es2::DownloadProfile>(&response.base)?;
         let before = enabled(&self.eis(device.eid, 0).await?);
-        self.say("the operator has it enabled");
+        self.say("   the operator has it enabled");
         let request = es2::EnableProfileRequest {
             base: base(),
             eid: device.eid,
@@ -119,17 +131,17 @@ impl Stage {
             && before != Some(iccid)
             && self.seen.registered(&device.name).contains("Visited Brasil");
         let ending = match as_expected {
-            true => "came back by itself; SM-SR and operator know".to_owned(),
+            true => "refused by its network; rolled back by itself; SM-SR and operator know".to_owned(),
             false => answer.base.function_execution_status.to_string(),
         };
-        let story = self.story(&device, &eis, begun, as_expected, ending);
+        let story = self.story(&device, &eis, &begun, as_expected, ending);
         device.off().await;
         Ok(story)
     }
 
     /// A card changes hands from one SM-SR to the other, and obeys the new one.
     async fn handed_over(&mut self) -> Result<Story, Fault> {
-        self.say("device 3 is handed over to another SM-SR");
+        self.say("3. device 3 is handed over from SM-SR 1 to SM-SR 2");
         let device = self.device(3, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000003")?;
         let package = self.subscriber(LOCAL, 503, "Local Brasil", &msisdn)?;
@@ -137,7 +149,7 @@ impl Stage {
         self.until_registered(&device, "Visited Brasil").await?;
         let [current, target] = self.sm_srs.as_slice() else { return Err(nobody()) };
         let (current, target) = (current.id.clone(), target.id.clone());
-        let begun = Instant::now();
+        let begun = self.begin(&device);
         let prepare =
             es4::PrepareSmsrChangeRequest { base: base(), eid: device.eid, current_smsr_id: current.clone() };
         let prepared = self.operator.ask::<es4::PrepareSmsrChange>(&target, prepare, VALIDITY).await?;
@@ -145,7 +157,7 @@ impl Stage {
         let change = es4::SmsrChangeRequest { base: base(), eid: device.eid, target_smsr_id: target.clone() };
         let changed = self.operator.ask::<es4::SmsrChange>(&current, change, VALIDITY).await?;
         done::<es4::SmsrChange>(&changed.base)?;
-        self.say("under the new SM-SR it gets a local profile, and obeys");
+        self.say("   the operator orders a local profile for it through SM-SR 2");
         let response = self.download(&device, iccid, 1, true).await?;
         self.until_registered(&device, "Local Brasil").await.ok();
         let eis = self.eis(device.eid, 1).await?;
@@ -153,19 +165,19 @@ impl Stage {
             && eis.smsr_id == target
             && enabled(&eis) == Some(iccid);
         let ending = match as_expected {
-            true => "handed over, and obeys the new SM-SR".to_owned(),
+            true => "handed over, and obeys SM-SR 2".to_owned(),
             false => response.base.function_execution_status.to_string(),
         };
-        let story = self.story(&device, &eis, begun, as_expected, ending);
+        let story = self.story(&device, &eis, &begun, as_expected, ending);
         device.off().await;
         Ok(story)
     }
 
     /// The network of the enabled profile goes off the air: the card falls back.
     async fn network_lost(&mut self, device: Actor) -> Result<Story, Fault> {
-        self.say("the local network of device 1 goes off the air");
+        self.say("4. device 1 loses its local network, which goes off the air");
         let before = enabled(&self.eis(device.eid, 0).await?);
-        let begun = Instant::now();
+        let begun = self.begin(&device);
         self.networks.set_coverage(plmn(LOCAL)?, false);
         device.handle.set_visible(vec![plmn(VISITED)?, plmn(REFUSING)?]);
         self.until_registered(&device, "Visited Brasil").await.ok();
@@ -175,16 +187,17 @@ impl Stage {
             sleep(LOOK).await;
             eis = self.eis(device.eid, 0).await?;
         }
+        // The SM-SR tells the operator once it knows itself, so that may still be on its way.
+        let told = self.until_told(&device, ENABLED).await;
         let as_expected = before.is_some()
             && enabled(&eis).is_some_and(|now| Some(now) != before)
-            && eis.profile_info.iter().any(|it| it.fallback_attribute && it.state == ProfileState::Enabled);
+            && eis.profile_info.iter().any(|it| it.fallback_attribute && it.state == ProfileState::Enabled)
+            && told.iter().any(|told| told.ends_with(ENABLED));
         let ending = match as_expected {
-            true => "fell back to the profile it left the factory with; the SM-SR knows".to_owned(),
-            false => "the SM-SR has not heard of a fall-back".to_owned(),
+            true => "fell back by itself to its first profile; SM-SR and operator know".to_owned(),
+            false => "SM-SR and operator have not heard of a fall-back".to_owned(),
         };
-        // The SM-SR tells the operator once it knows itself, so that may still be on its way.
-        let told = self.until_told(&device, "HandleProfileEnabledNotification").await;
-        let mut story = self.story(&device, &eis, begun, as_expected, ending);
+        let mut story = self.story(&device, &eis, &begun, as_expected, ending);
         story.notifications.splice(0..0, told);
         device.off().await;
         self.networks.set_coverage(plmn(LOCAL)?, true);
@@ -254,11 +267,15 @@ impl Stage {
         all
     }
 
+    fn begin(&self, device: &Actor) -> Begun {
+        Begun { at: Instant::now(), over_the_air: self.seen.over_the_air(&device.name) }
+    }
+
     fn story(
         &mut self,
         device: &Actor,
         eis: &Eis,
-        begun: Instant,
+        begun: &Begun,
         as_expected: bool,
         ending: String,
     ) -> Story {
@@ -269,6 +286,8 @@ impl Stage {
             }
         }
         let sm_sr = self.sm_srs.iter().position(|sm_sr| sm_sr.id == eis.smsr_id);
+        let ends = Event::new(self.world.now(), device.name.clone(), "in the end");
+        self.events.tell(ends.with_note(ending.clone()));
         Story {
             device: device.name.clone(),
             eid: device.eid,
@@ -279,25 +298,9 @@ impl Stage {
             sm_sr: sm_sr
                 .map_or_else(|| eis.smsr_id.to_string(), |at| format!("SM-SR {}", at.saturating_add(1))),
             notifications,
-            seconds: begun.elapsed().as_secs_f64(),
+            over_the_air: self.seen.over_the_air(&device.name) - begun.over_the_air,
+            seconds: begun.at.elapsed().as_secs_f64(),
         }
-    }
-}
-
-/// Whether a line of the timeline is for those who follow the story; the others are for those who look for a fault. What
-/// two parties tell of each other is told once, by the one that began.
-pub fn tells_the_story(event: &Event) -> bool {
-    const OF_THE_CARD: [&str; 4] = ["SMS-PP download", "SEND SHORT MESSAGE", "OPEN CHANNEL", "REFRESH"];
-    let begins = event.bytes_sent > 0 && event.bytes_received == 0;
-    match (&*event.party, &*event.interface) {
-        ("operator" | "EUM", _) | (STORY, _) => true,
-        ("SM-DP", "ES3") => event.function.ends_with("Request") && event.bytes_sent > 0,
-        ("SM-DP+" | "SM-DP", _) => false,
-        (_, "ES5") => !event.note.is_empty(),
-        (_, "ES7") => begins && event.function.ends_with("Request"),
-        (_, "ES1" | "ES2" | "ES3" | "ES4" | "USIM") => false,
-        (_, "CAT") => OF_THE_CARD.contains(&&*event.function),
-        _ => true,
     }
 }
 

@@ -111,6 +111,15 @@ pub enum Bearer {
     Https,
 }
 
+impl fmt::Display for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sms => "SMS",
+            Self::Https => "HTTPS",
+        })
+    }
+}
+
 /// Which job: the card, and a number that grows with each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

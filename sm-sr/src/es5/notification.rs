@@ -57,7 +57,7 @@ impl Context<'_, '_> {
             return Ok(());
         }
         let again = if age == Age::Repeated { ", again" } else { "" };
-        self.tell(event.with_note(format!("{:?}, number {number}{again}, by {via:?}", notification.kind)));
+        self.tell(event.with_note(format!("{:?}, number {number}{again}, by {via}", notification.kind)));
         let confirmation = match (age, card.notification.take()) {
             (Age::Repeated, Some(noticed)) => noticed.confirmation,
             _ => None,

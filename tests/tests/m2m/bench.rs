@@ -25,10 +25,10 @@ use http::{Request, Response, StatusCode};
 use rsp::{
     ids::{Eid, Iccid, Oid, Plmn},
     ota::trigger::SessionTrigger,
-    sgp02::{common::SubscriptionAddress, es1, es2, es4},
+    sgp02::{Namespace, common::SubscriptionAddress, es1, es2, es4},
     time::Timestamp,
 };
-use rsp_server::due::Due;
+use rsp_server::{due::Due, soap::Peer};
 use sm_dp::{ProfileOptions, SmDp, SmDpPlus};
 use sm_sr::{
     SmSr,
@@ -331,6 +331,8 @@ pub(crate) struct Bench {
     sm_sr: Mutex<Runs<SmSr>>,
     pub(crate) operator: Operator,
     eum: Operator,
+    /// The one in which everybody speaks.
+    namespace: Namespace,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -349,11 +351,16 @@ pub(crate) fn plmn(text: &str) -> Plmn {
 impl Bench {
     /// A bench whose every throw of the dice follows from `seed`, without a socket.
     pub(crate) async fn new(seed: &str) -> Self {
-        Self::with(seed, None).await
+        Self::with(seed, None, Namespace::V3).await
     }
 
-    /// The same; with a door for cards on the loopback if one is given, and then a clock that stands still.
-    pub(crate) async fn with(seed: &str, cards: Option<tokio::net::TcpListener>) -> Self {
+    /// The same; with a door for cards on the loopback if one is given, and then a clock that stands still. Everybody
+    /// speaks in this namespace.
+    pub(crate) async fn with(
+        seed: &str,
+        cards: Option<tokio::net::TcpListener>,
+        namespace: Namespace,
+    ) -> Self {
         let clock = TokioClock { origin: Instant::now(), is_still: cards.is_some() };
         let door = cards.as_ref().map(|listener| listener.local_addr().unwrap());
         let tap = Tap::default();
@@ -448,7 +455,8 @@ impl Bench {
             let engine = sm_sr.lock().unwrap().server.engine().clone();
             tasks.push(open(listener, engine, Arc::clone(&parts.tap)));
         }
-        let bench = Self { world, parts, networks, events, stock, sm_dp, sm_sr, operator, eum, tasks };
+        let bench =
+            Self { world, parts, networks, events, stock, sm_dp, sm_sr, operator, eum, namespace, tasks };
         bench.introduce().await;
         bench.lay_out_networks();
         bench
@@ -653,6 +661,8 @@ impl Bench {
     }
 
     async fn introduce(&self) {
+        let namespace = self.namespace;
+        let peer = |id: Oid, authority: &str| Peer { namespace, ..peer(id, authority) };
         let (sm_dp_id, sm_sr_id) = (self.sm_dp_id(), self.sm_sr_id());
         let sm_dp = self.sm_dp.lock().unwrap().server.clone();
         let sm_sr = self.sm_sr.lock().unwrap().server.clone();
@@ -663,7 +673,7 @@ impl Bench {
             name: "known".to_owned(),
             role,
             endpoint: authority.map(|authority| format!("https://{authority}/sgp02")),
-            namespace: rsp::sgp02::Namespace::V3,
+            namespace,
         };
         let eum = PeerRole::Eum { transport_key: None };
         sm_sr.register_peer(&known(self.eum.id(), eum, None)).await.unwrap();
@@ -721,8 +731,16 @@ impl Bench {
         };
         let mut description = factory::card(&self.parts.pki, eid, &first, &side).unwrap();
         description.m2m.as_mut().unwrap().toolkit = numbers;
-        let mut eis =
-            factory::eis(&self.parts.pki, eid, &first, &self.sm_sr_id(), None, self.world.now()).unwrap();
+        let mut eis = factory::eis(
+            &self.parts.pki,
+            eid,
+            &first,
+            &self.sm_sr_id(),
+            None,
+            self.namespace,
+            self.world.now(),
+        )
+        .unwrap();
         assert_eq!(eis.profile_info.len(), 1);
         eis.last_audit_date = None;
         let request = es1::RegisterEisRequest { base: base(), eis };

@@ -12,4 +12,5 @@
 mod bench;
 mod mishaps;
 mod refusals;
+mod schema;
 mod walk;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 
 use euicc_sim::card::m2m::toolkit::Numbers;
-use rsp::ota::script::{Answer, Command, Script, ScriptResponse};
+use rsp::{
+    ota::script::{Answer, Command, Script, ScriptResponse},
+    sgp02::Namespace,
+};
 
 use crate::bench::{Bench, Heard, LOCAL};
 
@@ -16,7 +19,7 @@ fn the_walk_through_is_what_goes_over_the_wires() {
     let page = runtime.block_on(async {
         let cards = net::listen("127.0.0.1:0").await.unwrap();
         let port = cards.local_addr().unwrap().port();
-        let bench = Bench::with("docs/m2m.md", Some(cards)).await;
+        let bench = Bench::with("docs/m2m.md", Some(cards), Namespace::V3).await;
         let device = bench.device(501, Numbers::default()).await;
         let iccid = bench.stock(LOCAL, 1).await;
         // Its first notification, and that it has been confirmed.

@@ -1,0 +1,113 @@
+//! What the story sees of its devices: where they registered, and what went over the air.
+
+use std::{
+    collections::BTreeMap,
+    ops::Sub,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Serialize;
+use world::{Event, Events};
+
+use super::names::Names;
+
+/// What has gone to a card and from it without anybody touching its device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OverTheAir {
+    /// Short messages to the card.
+    pub messages_to_card: u64,
+    /// Short messages from the card.
+    pub messages_from_card: u64,
+    /// Channels that the card opened through its device, for HTTPS.
+    pub channels: u64,
+    /// Octets of scripts and their answers over HTTPS.
+    pub https_octets: u64,
+}
+
+impl Sub for OverTheAir {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            messages_to_card: self.messages_to_card.saturating_sub(earlier.messages_to_card),
+            messages_from_card: self.messages_from_card.saturating_sub(earlier.messages_from_card),
+            channels: self.channels.saturating_sub(earlier.channels),
+            https_octets: self.https_octets.saturating_sub(earlier.https_octets),
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct OfDevice {
+    registered: String,
+    over_the_air: OverTheAir,
+}
+
+/// What devices and SM-SRs have told, by device. A clone is the same list.
+#[derive(Clone, Default)]
+pub(super) struct Seen(Arc<Mutex<BTreeMap<String, OfDevice>>>);
+
+impl Seen {
+    fn of(&self, device: &str) -> OfDevice {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(device).cloned().unwrap_or_default()
+    }
+
+    /// Where the device has registered last, in its own words.
+    pub(super) fn registered(&self, device: &str) -> String {
+        self.of(device).registered
+    }
+
+    /// What has gone over the air so far.
+    pub(super) fn over_the_air(&self, device: &str) -> OverTheAir {
+        self.of(device).over_the_air
+    }
+
+    fn look(&self, event: &Event) {
+        let device = if event.interface == "ES5" { &event.peer } else { &event.party };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = all.entry(device.to_string()).or_default();
+        let air = &mut seen.over_the_air;
+        match (&*event.interface, &*event.function) {
+            ("", "registered") => seen.registered.clone_from(&event.note),
+            ("CAT", "SMS-PP download") => air.messages_to_card = air.messages_to_card.saturating_add(1),
+            ("CAT", "SEND SHORT MESSAGE") => {
+                air.messages_from_card = air.messages_from_card.saturating_add(1)
+            }
+            ("CAT", "OPEN CHANNEL") => air.channels = air.channels.saturating_add(1),
+            ("ES5", "session") => {
+                air.https_octets = air.https_octets.saturating_add(event.bytes_sent + event.bytes_received);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Passes events on with the names of the story, and sees to it that they are remembered.
+#[derive(Clone)]
+pub(super) struct Watching {
+    pub(super) inner: Arc<dyn Events>,
+    pub(super) seen: Seen,
+    pub(super) names: Names,
+    /// The name of the party that tells, if it does not know it itself.
+    pub(super) party: Option<&'static str>,
+}
+
+impl Watching {
+    /// The same for a party that does not know its name.
+    pub(super) fn of(&self, party: &'static str) -> Arc<dyn Events> {
+        Arc::new(Self { party: Some(party), ..self.clone() })
+    }
+}
+
+impl Events for Watching {
+    fn tell(&self, mut event: Event) {
+        if let Some(party) = self.party {
+            event.party = party.into();
+        }
+        if let Some(name) = self.names.of(&event.peer) {
+            event.peer = name.into();
+        }
+        self.seen.look(&event);
+        self.inner.tell(event);
+    }
+}

@@ -1,0 +1,227 @@
+//! Every message between operator, SM-DP, SM-SR and EUM, as it went over the wire, against the GSMA's schemas. They may be
+//! had, but not passed on: `LANDFALL_ESIM_XSD` names the folder, as for `rsp/tests/sgp02/schema.rs`.
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
+
+use cli::m2m::operator::base;
+use euicc_sim::card::m2m::toolkit::Numbers;
+use rsp::{
+    ids::{Eid, Iccid},
+    sgp02::{
+        Function, Namespace,
+        common::SubscriptionAddress,
+        eis::Pol2,
+        es2, es4,
+        soap::{Envelope, Received},
+        xml,
+    },
+};
+use tokio::runtime::Builder;
+
+use crate::bench::{Bench, Heard, LOCAL, REFUSING, VALIDITY};
+
+const FOLDER: &str = "LANDFALL_ESIM_XSD";
+
+#[test]
+fn what_the_parties_say_to_each_other_is_valid_by_the_published_schemas() {
+    let Some(schemas) = std::env::var_os(FOLDER) else {
+        eprintln!("skipped: {FOLDER} names no folder with the GSMA's schemas (docs/decisions/0010-soap.md)");
+        return;
+    };
+    for (namespace, name) in [(Namespace::V1, "1"), (Namespace::V3, "3")] {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let heard = runtime.block_on(everything(namespace));
+        let said: Vec<(String, String)> = heard.iter().filter_map(|it| message(it, namespace)).collect();
+        let Verdict { valid, undeclared, without_profile } =
+            validated(&Path::new(&schemas).join(name), namespace, &said);
+        eprintln!(
+            "{valid} of {} messages of namespace {name} are valid, {} are in none, {without_profile} have no profile to \
+             show",
+            said.len(),
+            undeclared.len()
+        );
+        let in_none = undeclared.len();
+        // What version 4 added is in no schema that can be had; nor is ES1 in namespace 1.
+        let no_es1 = namespace == Namespace::V1;
+        let undeclared: BTreeSet<&str> = undeclared.iter().map(String::as_str).collect();
+        let added: BTreeSet<&str> =
+            undeclared.iter().copied().filter(|element| !(no_es1 && element.starts_with("ES1-"))).collect();
+        let expected = BTreeSet::from([
+            "ES2-AuditEISRequest",
+            "ES2-AuditEISResponse",
+            "ES2-SetFallBackAttributeRequest",
+            "ES2-SetFallBackAttributeResponse",
+        ]);
+        assert_eq!(added, expected, "namespace {name}");
+        // An SM-DP that asks before it has put a profile there is shown none; namespace 1 wants one at least.
+        assert_eq!(without_profile, usize::from(namespace == Namespace::V1));
+        assert_eq!(valid + in_none + without_profile, said.len());
+    }
+}
+
+/// What an operator does in the life of a device, and what is refused to it.
+async fn everything(namespace: Namespace) -> Vec<Heard> {
+    let bench = Bench::with("schemas", None, namespace).await;
+    let device = bench.device(501, Numbers::default()).await;
+    let (local, refusing) = (bench.stock(LOCAL, 1).await, bench.stock(REFUSING, 2).await);
+    bench.settle().await;
+    let eid = device.eid;
+    let (sm_dp, sm_sr) = (bench.sm_dp_id(), bench.sm_sr_id());
+    let done = bench.download(eid, local, true).await;
+    assert!(done.base.is_done(), "{}", done.base.function_execution_status);
+    let done = bench.download(eid, refusing, false).await;
+    assert!(done.base.is_done(), "{}", done.base.function_execution_status);
+    bench.settle().await;
+
+    macro_rules! asked {
+        ($party:expr, $function:ty, $is_done:literal, $request:expr) => {
+            let answer = bench.operator.ask::<$function>($party, $request, VALIDITY).await.unwrap();
+            let how = answer.base.function_execution_status.to_string();
+            assert_eq!(answer.base.is_done(), $is_done, "{}: {how}", <$function>::NAME);
+            bench.settle().await;
+        };
+    }
+    let smsr_id = || sm_sr.clone();
+    let other: Eid = cli::parties::eid_of_serial(bench.pki(), 999).unwrap();
+    let address = SubscriptionAddress { imsi: None, msisdn: "5511900000001".parse().ok() };
+    let iccid = local;
+    let unknown = Iccid::with_luhn("8972499000000000009").unwrap();
+    // The network refuses it: the card comes back.
+    asked!(
+        &sm_dp,
+        es2::EnableProfile,
+        false,
+        es2::EnableProfileRequest { base: base(), eid, smsr_id: smsr_id(), iccid: refusing }
+    );
+    asked!(&sm_dp, es2::GetEis, true, es2::GetEisRequest { base: base(), eid, smsr_id: smsr_id() });
+    asked!(
+        &sm_dp,
+        es2::AuditEis,
+        true,
+        es2::AuditEisRequest { base: base(), eid, iccid: vec![], smsr_id: smsr_id() }
+    );
+    asked!(
+        &sm_dp,
+        es2::UpdatePolicyRules,
+        true,
+        es2::UpdatePolicyRulesRequest {
+            base: base(),
+            eid,
+            iccid,
+            smsr_id: smsr_id(),
+            pol2: Some(Pol2::default())
+        }
+    );
+    asked!(
+        &sm_dp,
+        es2::UpdateSubscriptionAddress,
+        true,
+        es2::UpdateSubscriptionAddressRequest {
+            base: base(),
+            eid,
+            smsr_id: smsr_id(),
+            iccid,
+            new_subscription_address: address.clone()
+        }
+    );
+    asked!(
+        &sm_dp,
+        es2::SetFallBackAttribute,
+        false,
+        es2::SetFallBackAttributeRequest { base: base(), eid, smsr_id: smsr_id(), iccid: unknown }
+    );
+    asked!(
+        &sm_dp,
+        es2::DisableProfile,
+        true,
+        es2::DisableProfileRequest { base: base(), eid, smsr_id: smsr_id(), iccid }
+    );
+    asked!(
+        &sm_dp,
+        es2::DisableProfile,
+        false,
+        es2::DisableProfileRequest { base: base(), eid, smsr_id: smsr_id(), iccid }
+    );
+    asked!(
+        &sm_dp,
+        es2::DeleteProfile,
+        true,
+        es2::DeleteProfileRequest { base: base(), eid, iccid: refusing, smsr_id: smsr_id() }
+    );
+    asked!(&sm_sr, es4::GetEis, true, es4::GetEisRequest { base: base(), eid });
+    asked!(&sm_sr, es4::GetEis, false, es4::GetEisRequest { base: base(), eid: other });
+    asked!(&sm_sr, es4::AuditEis, true, es4::AuditEisRequest { base: base(), eid, iccid: vec![iccid] });
+    asked!(&sm_sr, es4::EnableProfile, true, es4::EnableProfileRequest { base: base(), eid, iccid });
+    asked!(
+        &sm_sr,
+        es4::UpdateSubscriptionAddress,
+        true,
+        es4::UpdateSubscriptionAddressRequest { base: base(), eid, iccid, new_subscription_address: address }
+    );
+    asked!(&sm_sr, es4::DisableProfile, true, es4::DisableProfileRequest { base: base(), eid, iccid });
+    asked!(&sm_sr, es4::DeleteProfile, true, es4::DeleteProfileRequest { base: base(), eid, iccid });
+    bench.overheard()
+}
+
+/// A message's element by itself, and its name.
+fn message(heard: &Heard, namespace: Namespace) -> Option<(String, String)> {
+    let Heard::Soap(text) = heard else { return None };
+    let document = xml::parse(text).unwrap();
+    match Envelope::receive(&document).unwrap() {
+        Received::Message(envelope) => {
+            assert_eq!(envelope.namespace, namespace, "{text}");
+            Some((envelope.element().to_owned(), envelope.canonical()))
+        }
+        Received::Fault(fault) => panic!("{fault}"),
+    }
+}
+
+struct Verdict {
+    valid: usize,
+    /// Elements that no schema knows.
+    undeclared: Vec<String>,
+    /// Information sets without a profile.
+    without_profile: usize,
+}
+
+fn validated(schemas: &Path, namespace: Namespace, said: &[(String, String)]) -> Verdict {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrapper = format!(
+        "<xs:schema xmlns:xs=\"http://www.w3.org/2001/XMLSchema\" targetNamespace=\"{}\">",
+        namespace.uri()
+    );
+    for interface in ["ES1", "ES2", "ES3", "ES4", "ES7"] {
+        let file = schemas.join(format!("xsd/euicc.request.{interface}.xsd"));
+        if file.exists() {
+            write!(wrapper, "<xs:include schemaLocation=\"{}\"/>", file.display()).unwrap();
+        }
+    }
+    fs::write(folder.path().join("wrapper.xsd"), wrapper + "</xs:schema>").unwrap();
+    let names: Vec<String> =
+        said.iter().enumerate().map(|(number, (element, _))| format!("{number}-{element}.xml")).collect();
+    for (name, (_, text)) in names.iter().zip(said) {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let output = Command::new("xmllint")
+        .current_dir(folder.path())
+        .args(["--nonet", "--noout", "--schema", "wrapper.xsd"])
+        .args(&names)
+        .output()
+        .expect("xmllint (libxml2-utils) is installed");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let valid = told.lines().filter(|line| line.ends_with(" validates")).count();
+    let mut verdict = Verdict { valid, undeclared: Vec::new(), without_profile: 0 };
+    for line in told.lines().filter(|line| line.contains("validity error")) {
+        let file = line.split(".xml").next().unwrap_or_default();
+        if line.contains("No matching global declaration available for the validation root") {
+            let (_, element) = file.split_once('-').unwrap();
+            verdict.undeclared.push(element.to_owned());
+        } else if line.ends_with("Expected is ( {http://namespaces.gsma.org/esim-messaging/1}profileInfo ).")
+        {
+            verdict.without_profile += 1;
+        } else {
+            panic!("{line}");
+        }
+    }
+    verdict
+}
