@@ -15,7 +15,8 @@ use serde_json::Value;
 #[test]
 fn profiles_are_pushed_one_comes_back_a_card_changes_hands_a_network_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let out = succeed(landfall(folder.path()).args(["demo", "--m2m", "--json"]));
+    let soap = folder.path().join("soap");
+    let out = succeed(landfall(folder.path()).args(["demo", "--m2m", "--json", "--soap"]).arg(&soap));
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["success"], true, "{}", report["summary"]);
     let [pushed, refused, handed_over, lost] = report["summary"].as_array().unwrap().as_slice() else {
@@ -48,6 +49,38 @@ fn profiles_are_pushed_one_comes_back_a_card_changes_hands_a_network_is_lost() {
         ("CAT", "SEND SHORT MESSAGE"),
     ] {
         assert!(has(interface, function), "{interface}.{function}");
+    }
+    // In the order in which they went, and of all parties.
+    let mut files: Vec<String> = std::fs::read_dir(&soap)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files[0], "0001-ES1-RegisterEISRequest.xml");
+    for element in ["ES2-DownloadProfileResponse", "ES3-SendDataRequest", "ES7-HandoverEUICCRequest"] {
+        assert!(files.iter().any(|file| file.contains(element)), "{element}: {files:?}");
+    }
+}
+
+#[test]
+fn the_story_is_told_by_name_and_without_small_talk() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = succeed(landfall(folder.path()).args(["demo", "--m2m"]));
+    for told in [
+        "operator > SM-DP      ES2.DownloadProfile",
+        "SM-DP > SM-SR 1       ES3.CreateISDP",
+        "SM-SR 1 > device 1    ES5.SessionTrigger",
+        "card > device 1       CAT.OPEN CHANNEL",
+        "device 2 > SM-SR 1    ES5.HandleDefaultNotification           55/0  ProfileChangeFailed",
+        "SM-DP > operator      ES2.EnableProfile                             refused: FAILED 8.1/4.2",
+        "device 3 is managed by SM-SR 2",
+        "SM-SR 2 > device 3    ES5.EnableProfile",
+        "SM-SR 1 > operator    ES4.HandleProfileEnabledNotification",
+    ] {
+        assert!(said.contains(told), "{told}\n{said}");
+    }
+    for small in ["2.999.", "TIMER MANAGEMENT", "RECEIVE DATA", "SEND DATA", "GetEIS"] {
+        assert!(!said.contains(small), "{small}\n{said}");
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn of(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Eis {
         operator: stage.operators[0].id.clone(),
         msisdn: stage.first.number.parse().unwrap(),
     };
-    factory::eis(&stage.pki, eid, &first, sm_sr, None, OsClock.now()).unwrap()
+    factory::eis(&stage.pki, eid, &first, sm_sr, None, Namespace::V3, OsClock.now()).unwrap()
 }
 
 /// Its elements, without the element around them.

@@ -12,6 +12,7 @@ mod bearers;
 #[path = "../common/mod.rs"]
 mod common;
 mod eis;
+mod errors;
 mod functions;
 mod restarts;
 mod stage;

@@ -59,6 +59,22 @@ fn what_the_parties_say_to_each_other_is_valid_by_the_published_schemas() {
     }
 }
 
+/// What the schemas have no place for, without them.
+#[test]
+fn nothing_is_said_that_the_schemas_have_no_place_for() {
+    for namespace in Namespace::ALL {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let heard = runtime.block_on(everything(namespace));
+        let said: Vec<(String, String)> = heard.iter().filter_map(|it| message(it, namespace)).collect();
+        assert!(said.iter().any(|(element, _)| element == "ES2-DisableProfileResponse"));
+        for (element, text) in &said {
+            let text = text.to_lowercase();
+            assert!(!(element.starts_with("ES2-") && text.contains("euiccresponsedata")), "{text}");
+            assert!(!(namespace == Namespace::V1 && text.contains("freememory>0<")), "{text}");
+        }
+    }
+}
+
 /// What an operator does in the life of a device, and what is refused to it.
 async fn everything(namespace: Namespace) -> Vec<Heard> {
     let bench = Bench::with("schemas", None, namespace).await;

@@ -1,0 +1,37 @@
+//! What a person who got something wrong is told.
+
+use crate::{
+    common::{self, Running, landfall, succeed},
+    stage::free,
+};
+
+#[test]
+fn what_goes_wrong_is_said_with_what_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    succeed(landfall(data).args(["certs", "init"]));
+    let first = data.join("first.der");
+    succeed(landfall(data).args(["profile", "new"]).arg(&first));
+    let register =
+        ["eum", "register", "--msisdn", "+447700910007", "--eid", "89033023422222222222222222222285"];
+    let eid = "89049032000000000000000000000163";
+    let nobody = "2.999.16.1@127.0.0.1:1";
+    let ear = free();
+    let ask = ["operator", "m2m", "--listen", &ear, "get-eis", "--es4", "--eid", eid, "--sm-sr", nobody];
+    let _networks = {
+        let running = Running::start(landfall(data).args(["--network", &free(), "network"]));
+        running.err.up_to(&["networks at"]);
+        running
+    };
+    let other = free();
+    for (command, helps) in [
+        (landfall(data).args(register).arg("--profile").arg(&first), "give an EID of this EUM"),
+        (landfall(data).args(ask), "start 2.999.16.1, or correct its address"),
+        (landfall(data).args(["sm-sr", "--name", "Nobody", "list"]), "correct --name or --data-dir"),
+        (landfall(data).args(["--network", &other, "network"]), "(--data-dir)"),
+    ] {
+        let errors = common::fail(command);
+        assert!(errors.contains(helps), "{helps}: {errors}");
+    }
+    assert!(!data.join("nobody.sqlite").exists());
+}
