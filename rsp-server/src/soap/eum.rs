@@ -35,8 +35,8 @@ pub fn check(eis: &Eis, key: &PublicKey) -> Result<(), SignatureError> {
 }
 
 /// Whether an EIS is to be believed: SGP.02 sections 3.1, 5.1.1.3 and 5.6. The EUM has signed it, a CI vouches for the
-/// EUM, and the EUM for the certificate of the ECASD. The EUM's certificate is one that the signature brings along, or
-/// one of `known`. The ECASD, with whose key one-time keys agree.
+/// EUM, and the EUM for the certificate of the ECASD. The EUM's certificate is one that the signature brings along or,
+/// where it brings none, one of `known`. The ECASD, with whose key one-time keys agree.
 ///
 /// # Errors
 /// Why not.
@@ -76,7 +76,9 @@ fn eum_of(
     now: Timestamp,
 ) -> Result<Verified<Certificate>, Refusal> {
     let failed = |why: String| Status::EumVerificationFailed.because(why);
-    let shown = eis.eum_signature.certificates().into_iter().map(Certificate::from_der);
+    let shown = eis.eum_signature.certificates();
+    let known = if shown.is_empty() { known } else { &[] };
+    let shown = shown.into_iter().map(Certificate::from_der);
     let mut refusal = failed("the EUM's signature does not name its certificate".to_owned());
     // Why the one who has signed it is not believed tells more than that somebody else has not signed it.
     let mut has_signed = false;

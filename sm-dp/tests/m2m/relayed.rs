@@ -58,12 +58,12 @@ macro_rules! on_a_profile {
                 assert_eq!((on.eid, on.iccid.to_string()), (eid, ICCID.to_owned()));
                 assert_eq!(on.base.validity_period, request(ICCID).base.validity_period);
                 let data = Some(Octets(vec![0xAB, 0x00]));
-                let response = es3::$on_response { base: base.clone(), euicc_response_data: data.clone() };
+                let response = es3::$on_response { base: base.clone(), euicc_response_data: data };
                 rig.say::<es3::$on>(response).await;
                 let [told] = &rig.told::<es2::$response>(OPERATOR)[..] else { panic!() };
                 assert_eq!(told.base.function_execution_status, base.function_execution_status);
-                let is_done = base.is_done();
-                assert_eq!(told.euicc_response_data, data.filter(|_| is_done));
+                // The schemas of ES2 have no place for it.
+                assert_eq!(told.euicc_response_data, None);
             }
         }
     )+ };
