@@ -52,7 +52,7 @@ impl Preset {
     /// # Errors
     /// A file cannot be read, or an entry is malformed.
     pub fn read(file: &Path) -> Result<Self, Fault> {
-        let text = files::read_text(&file.to_owned())?;
+        let text = files::read_text(file)?;
         let read: File = toml::from_str(&text).map_err(|e| {
             Fault::new(format!("cannot use the preset {}", file.display()), e.to_string().trim_end(), NEXT)
         })?;

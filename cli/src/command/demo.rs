@@ -46,7 +46,7 @@ impl Command {
     /// # Errors
     /// Something failed that is no part of the story.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
-        let package = self.profile.as_ref().map(super::sm_dp::read).transpose()?;
+        let package = self.profile.as_deref().map(super::sm_dp::read).transpose()?;
         let scratch = Scratch::new(settings, self.keep)?;
         let mut settings = settings.clone();
         if !self.keep && !settings.pki.exists() {

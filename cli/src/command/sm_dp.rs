@@ -1,6 +1,9 @@
 //! `landfall sm-dp`: the SM-DP+ on its own.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Subcommand;
 use sm_dp::admin::preset::NewProfile;
@@ -161,7 +164,7 @@ impl Command {
 ///
 /// # Errors
 /// The file cannot be read or is no package, or there is a profile with its ICCID.
-pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &PathBuf) -> Result<rsp::ids::Iccid, Fault> {
+pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &Path) -> Result<rsp::ids::Iccid, Fault> {
     let package = read(file)?;
     sm_dp.add_profile(&package, &sm_dp::ProfileOptions::default()).await
 }
@@ -170,7 +173,7 @@ pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &PathBuf) -> Result<rsp::ids::Ic
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn read(file: &PathBuf) -> Result<Vec<u8>, Fault> {
+pub fn read(file: &Path) -> Result<Vec<u8>, Fault> {
     std::fs::read(file)
         .map_err(|e| Fault::caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
 }
@@ -179,7 +182,7 @@ pub fn read(file: &PathBuf) -> Result<Vec<u8>, Fault> {
 ///
 /// # Errors
 /// The file cannot be read or is not UTF-8.
-pub fn read_text(file: &PathBuf) -> Result<String, Fault> {
+pub fn read_text(file: &Path) -> Result<String, Fault> {
     String::from_utf8(read(file)?).map_err(|e| {
         Fault::new(
             format!("cannot read {}", file.display()),

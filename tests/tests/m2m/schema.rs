@@ -218,12 +218,13 @@ fn validated(schemas: &Path, namespace: Namespace, said: &[(String, String)]) ->
     for (name, (_, text)) in names.iter().zip(said) {
         fs::write(folder.path().join(name), text).unwrap();
     }
+    // Debian's libxml2-utils has it.
     let output = Command::new("xmllint")
         .current_dir(folder.path())
         .args(["--nonet", "--noout", "--schema", "wrapper.xsd"])
         .args(&names)
         .output()
-        .expect("xmllint (libxml2-utils) is installed");
+        .unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     let valid = told.lines().filter(|line| line.ends_with(" validates")).count();
     let mut verdict = Verdict { valid, undeclared: Vec::new(), without_profile: 0 };
