@@ -18,14 +18,20 @@ use world::Clock as _;
 
 use crate::stage::Stage;
 
-/// That of a card that was just made, for this SM-SR.
+/// That of a card that was just made, with a number of its own, for this SM-SR.
 pub(crate) fn of(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Eis {
     let first = FirstProfile {
         package: std::fs::read(&stage.first.file).unwrap(),
         operator: stage.operators[0].id.clone(),
-        msisdn: stage.first.number.parse().unwrap(),
+        msisdn: number_of(eid).parse().unwrap(),
     };
     factory::eis(&stage.pki, eid, &first, sm_sr, None, Namespace::V3, OsClock.now()).unwrap()
+}
+
+/// The telephone number of a card that nobody switches on.
+fn number_of(eid: Eid) -> String {
+    let digits = eid.to_string();
+    format!("+4477008{}", &digits[digits.len() - 7..])
 }
 
 /// Its elements, without the element around them.
