@@ -2,10 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use rsp::{
-    ids::{Eid, Iccid},
-    sgp02::{BaseResponse, eis::Eis, es2, es4},
+    ids::{Eid, Iccid, Imsi},
+    sgp02::{
+        BaseResponse,
+        common::{Msisdn, SubscriptionAddress},
+        eis::{Eis, Pol2, Pol2Action, Pol2Qualification, Pol2Rule, Pol2Subject},
+        es2, es4,
+    },
 };
 use tokio::sync::mpsc::Receiver;
 use world::{Clock, Fault, MemoryRecords, NullEvents};
@@ -83,6 +88,25 @@ enum Function {
     SetFallback(OfProfile),
     /// SetEmergencyProfileAttribute
     SetEmergency(OfProfile),
+    /// UpdatePolicyRules: POL2 of a profile, which the SM-SR keeps
+    UpdatePolicy {
+        #[command(flatten)]
+        it: OfProfile,
+        /// A rule that the profile has from now on; may be repeated. Without any it has none
+        #[arg(long = "rule", value_name = "RULE")]
+        rules: Vec<Rule>,
+    },
+    /// UpdateSubscriptionAddress: by what the device is reached while the profile is enabled
+    UpdateAddress {
+        #[command(flatten)]
+        it: OfProfile,
+        /// Its telephone number, country code first, to which the SM-SR writes; without one nothing reaches the card by SMS
+        #[arg(long, value_name = "NUMBER", value_parser = msisdn, required_unless_present = "imsi")]
+        msisdn: Option<Msisdn>,
+        /// Its IMSI; what is not given is not known any more
+        #[arg(long)]
+        imsi: Option<Imsi>,
+    },
     /// GetEIS: what is known of an eUICC
     GetEis {
         #[command(flatten)]
@@ -116,6 +140,35 @@ enum Function {
         #[arg(long, value_name = "OID@HOST:PORT")]
         sm_sr: Vec<Partner>,
     },
+}
+
+/// A rule of POL2
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rule {
+    /// It may not be enabled
+    NoEnable,
+    /// It may not be disabled
+    NoDisable,
+    /// It may not be deleted
+    NoDelete,
+    /// It is deleted once it is disabled
+    AutoDelete,
+}
+
+impl From<Rule> for Pol2Rule {
+    fn from(rule: Rule) -> Self {
+        let (action, qualification) = match rule {
+            Rule::NoEnable => (Pol2Action::Enable, Pol2Qualification::NotAllowed),
+            Rule::NoDisable => (Pol2Action::Disable, Pol2Qualification::NotAllowed),
+            Rule::NoDelete => (Pol2Action::Delete, Pol2Qualification::NotAllowed),
+            Rule::AutoDelete => (Pol2Action::Disable, Pol2Qualification::AutoDelete),
+        };
+        Self { subject: Pol2Subject::Profile, action, qualification }
+    }
+}
+
+fn msisdn(text: &str) -> Result<Msisdn, String> {
+    text.trim_start_matches('+').parse()
 }
 
 impl Command {
@@ -248,6 +301,14 @@ impl Calls {
             Function::SetEmergency(it) => {
                 ended(self.set_emergency(it).await?, "SetEmergencyProfileAttribute", json)
             }
+            Function::UpdatePolicy { it, rules } => {
+                let pol2 = Pol2 { rule: rules.into_iter().map(Pol2Rule::from).collect() };
+                ended(self.update_policy(it, Some(pol2)).await?, "UpdatePolicyRules", json)
+            }
+            Function::UpdateAddress { it, msisdn, imsi } => {
+                let address = SubscriptionAddress { imsi, msisdn };
+                ended(self.update_address(it, address).await?, "UpdateSubscriptionAddress", json)
+            }
         }
     }
 
@@ -286,16 +347,16 @@ fn tell(told: &Heard, listens: bool, json: bool) -> Result<(), Fault> {
 
 /// The functions on one profile, each over either interface.
 macro_rules! on_a_profile {
-    ($($name:ident: $function:ident, $request:ident;)+) => {
+    ($($name:ident $(($field:ident: $type:ty))?: $function:ident, $request:ident;)+) => {
         impl Calls { $(
-            async fn $name(&self, it: OfProfile) -> Result<Answer, Fault> {
+            async fn $name(&self, it: OfProfile $(, $field: $type)?) -> Result<Answer, Fault> {
                 let OfProfile { of, iccid, es4 } = it;
                 let (eid, smsr_id) = (of.eid, self.knows(&of.sm_sr));
                 Ok(if es4 {
-                    let request = es4::$request { base: base(), eid, iccid };
+                    let request = es4::$request { base: base(), eid, iccid $(, $field)? };
                     Answer::of(&self.operator.ask::<es4::$function>(&smsr_id, request, self.validity).await?.base)
                 } else {
-                    let request = es2::$request { base: base(), eid, smsr_id, iccid };
+                    let request = es2::$request { base: base(), eid, smsr_id, iccid $(, $field)? };
                     Answer::of(&self.operator.ask::<es2::$function>(&self.sm_dp, request, self.validity).await?.base)
                 })
             }
@@ -309,6 +370,9 @@ on_a_profile! {
     delete: DeleteProfile, DeleteProfileRequest;
     set_fallback: SetFallBackAttribute, SetFallBackAttributeRequest;
     set_emergency: SetEmergencyProfileAttribute, SetEmergencyProfileAttributeRequest;
+    update_policy(pol2: Option<Pol2>): UpdatePolicyRules, UpdatePolicyRulesRequest;
+    update_address(new_subscription_address: SubscriptionAddress):
+        UpdateSubscriptionAddress, UpdateSubscriptionAddressRequest;
 }
 
 /// Says how it ended; what was not done is an error for the exit status too.
@@ -346,14 +410,21 @@ fn refused(function: &str, status: &str) -> Fault {
     Fault::new(format!("{function} was not done"), status.to_owned(), next)
 }
 
+/// Such as `DELETE Not-Allowed`.
+fn rules(pol2: &Pol2) -> String {
+    let rules = pol2.rule.iter().map(|rule| format!("{} {}", rule.action, rule.qualification));
+    rules.collect::<Vec<_>>().join(", ")
+}
+
 fn table(eis: &Eis) -> String {
-    let mut table = Table::new(&["ICCID", "ISD-P", "state", "fallback", "operator", "MSISDN"]);
+    let mut table = Table::new(&["ICCID", "ISD-P", "state", "fallback", "POL2", "operator", "MSISDN"]);
     for profile in &eis.profile_info {
         table.row([
             profile.iccid.to_string(),
             profile.isd_p_aid.to_string(),
             profile.state.to_string(),
             if profile.fallback_attribute { "yes" } else { "" }.to_owned(),
+            rules(&profile.pol2),
             profile.mno_id.to_string(),
             profile.subscription_address.msisdn.as_ref().map(ToString::to_string).unwrap_or_default(),
         ]);
