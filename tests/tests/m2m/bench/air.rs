@@ -1,0 +1,75 @@
+//! How the SM-SR and its cards reach each other: short messages, and the door for HTTPS. Both are overheard.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use euicc_sim::network::smsc::LocalWriter;
+use http::Request;
+use sm_sr::es5::Engine;
+use tokio::{net::TcpListener, task::JoinHandle};
+use world::{
+    Arrived, BoxFuture, Fault, LinkFault, MessageId, ShortMessageSink as _, ShortMessages, Submission,
+    SubmitFault, link_from,
+};
+
+use super::web::{Heard, Tap, again};
+
+/// The SM-SR's way to the message centre.
+pub(super) struct Writer {
+    pub(super) inner: LocalWriter,
+    pub(super) tap: Tap,
+}
+
+impl ShortMessages for Writer {
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
+        self.tap.lock().unwrap().push(Heard::ToCard(submission.message.user_data.clone()));
+        self.inner.submit(submission)
+    }
+}
+
+/// Gives the engine whatever the message centre has for it, without end.
+pub(super) async fn hear(writer: Arc<Writer>, engine: Engine) {
+    loop {
+        let delivery = writer.inner.next().await;
+        if let Arrived::Message(message) | Arrived::Report(_, message) = &delivery.arrived {
+            writer.tap.lock().unwrap().push(Heard::FromCard(message.user_data.clone()));
+        }
+        // What is not taken is brought again, to this process or the next.
+        if engine.take(delivery.arrived).await.is_ok() {
+            writer.inner.taken(&delivery.ticket).unwrap();
+        } else {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// The door for cards.
+pub(super) fn open(listener: TcpListener, engine: Engine, tap: Tap) -> JoinHandle<()> {
+    struct Keys(Engine);
+    impl net::PskKeys for Keys {
+        fn key<'a>(
+            &'a self,
+            identity: &'a str,
+        ) -> BoxFuture<'a, Result<Option<crypto::Secret<Vec<u8>>>, Fault>> {
+            Box::pin(self.0.psk(identity))
+        }
+    }
+    let keys = Arc::new(Keys(engine.clone()));
+    let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (engine, tap) = (engine.clone(), Arc::clone(&tap));
+        async move {
+            tap.lock().unwrap().push(Heard::Request(again(&request)));
+            let response = engine.https(request).await;
+            let headers = response.headers().iter();
+            let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+            let heard = Heard::Response {
+                status: response.status().as_u16(),
+                headers: headers.collect(),
+                body: response.body().clone(),
+            };
+            tap.lock().unwrap().push(heard);
+            Ok::<_, LinkFault>(response)
+        }
+    }));
+    tokio::spawn(net::serve_psk(listener, keys, service, std::future::pending()).unwrap())
+}

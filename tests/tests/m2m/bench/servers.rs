@@ -1,0 +1,263 @@
+//! Operator, EUM, SM-DP, SM-SR and message centre, and what they are made of: SM-DP and SM-SR may be made again and again,
+//! on the same records.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use certs::{Pki, ServerName, m2m::Owner};
+use cli::m2m::{factory, operator::Operator};
+use euicc_sim::network::{Networks, Smsc, SmscSettings, smsc::Account};
+use rsp::{ids::Oid, ota::trigger::SessionTrigger, time::Timestamp};
+use rsp_server::due::Due;
+use sm_dp::{SmDp, SmDpPlus};
+use sm_sr::{
+    SmSr,
+    es5::{Es5Config, HttpsDoor, Wake},
+};
+use tokio::{
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
+use world::{
+    BoxFuture, Clock, Fault, MemoryEvents, MemoryRecords, PhoneNumber, RamMemory, Records, SeededDice, World,
+};
+
+use super::{
+    air::{Writer, hear},
+    fate::{Fate, Mortal, Who},
+    web::{Tap, Way, Web},
+};
+
+/// When the bench begins.
+const START: i64 = 1_800_000_000;
+
+/// Who is where.
+pub(super) const SM_DP: &str = "sm-dp.example";
+pub(super) const SM_SR: &str = "sm-sr.example";
+pub(super) const OPERATOR: &str = "operator.example";
+
+/// To which cards write.
+pub(super) fn sm_sr_number() -> PhoneNumber {
+    number("+447700900001")
+}
+
+pub(super) fn number(text: &str) -> PhoneNumber {
+    text.parse().unwrap()
+}
+
+/// The clock of everybody: tokio's, so that it stands still while anybody works and jumps to whatever is due next; or
+/// one that stands still altogether.
+#[derive(Clone, Copy)]
+pub(super) struct TokioClock {
+    pub(super) origin: Instant,
+    pub(super) is_still: bool,
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        let gone = if self.is_still { Duration::ZERO } else { self.origin.elapsed() };
+        Timestamp::from_seconds(START).plus(gone)
+    }
+}
+
+/// A server with what runs for it.
+pub(super) struct Runs<S> {
+    pub(super) server: S,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl<S> Runs<S> {
+    pub(super) fn kill(&self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl<S> Drop for Runs<S> {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What servers are made of.
+pub(super) struct Parts {
+    pub(super) pki: Pki,
+    pub(super) web: Arc<Web>,
+    pub(super) fate: Arc<Fate>,
+    pub(super) dice: SeededDice,
+    pub(super) clock: TokioClock,
+    /// Where cards come in over HTTPS, if they do.
+    pub(super) door: Option<SocketAddr>,
+    pub(super) tap: Tap,
+    pub(super) events: MemoryEvents,
+    pub(super) sm_dp_records: Arc<MemoryRecords>,
+    pub(super) sm_sr_records: Arc<MemoryRecords>,
+}
+
+impl Parts {
+    /// Dice of a process: another one throws others.
+    pub(super) fn world(&self, name: &str) -> World {
+        let commits: usize = self.fate.commits.lock().unwrap().values().sum();
+        World::new(self.clock, self.dice.branch(&format!("{name} {commits}")))
+    }
+
+    /// The OID of the SM-SR.
+    pub(super) fn sm_sr_id(&self) -> Oid {
+        self.pki.m2m_oid(Owner::SmSr, "bench SM-SR").unwrap()
+    }
+
+    /// The OID of the SM-DP.
+    pub(super) fn sm_dp_id(&self) -> Oid {
+        self.pki.m2m_oid(Owner::SmDp, "bench SM-DP").unwrap()
+    }
+
+    fn way(&self, certificate: &[u8], woken: &Arc<Notify>) -> Arc<Way> {
+        let (web, certificate) = (Arc::clone(&self.web), certificate.to_vec());
+        Arc::new(Way { web, certificate, woken: Arc::clone(woken) })
+    }
+
+    fn mortal(&self, inner: &Arc<MemoryRecords>, who: Who) -> Arc<dyn Records> {
+        Arc::new(Mortal::new(Arc::clone(inner), who, Arc::clone(&self.fate)))
+    }
+
+    /// An operator, which takes callbacks and notifications, and what runs for it.
+    pub(super) fn operator(&self) -> (Operator, JoinHandle<()>) {
+        let own = self.pki.m2m_operator("bench operator", &names()).unwrap();
+        let id = own.certificate.registered_ids()[0].clone();
+        let woken = Arc::new(Notify::new());
+        let way = self.way(own.certificate.der(), &woken);
+        let server = self.asks(id, "operator", OPERATOR).with_peers(way);
+        let task =
+            drive(self.world("operator").clock, woken, &server, |it| Box::pin(async move { it.due().await }));
+        self.web.put(OPERATOR, server.link());
+        (server, task)
+    }
+
+    /// The EUM, which nobody calls back.
+    pub(super) fn eum(&self) -> Operator {
+        let own = self.pki.m2m_eum(&names()).unwrap();
+        let way = self.way(own.certificate.der(), &Arc::default());
+        self.asks(factory::eum_oid(&self.pki).unwrap(), "EUM", "eum.example").with_peers(way)
+    }
+
+    fn asks(&self, id: Oid, party: &'static str, authority: &str) -> Operator {
+        let address = format!("https://{authority}/sgp02");
+        let (records, events) = (Arc::new(MemoryRecords::default()), Arc::new(self.events.clone()));
+        Operator::new(id, party, party, address, records, self.world(party), events).0
+    }
+
+    /// The SM-DP+ by whose side the SM-DP is, which keeps the stock of both.
+    pub(super) fn stock(&self) -> SmDpPlus {
+        let config = sm_dp::Config::new(SM_DP.parse().unwrap());
+        let credentials = sm_dp::Credentials::from_pki(&self.pki).unwrap();
+        let records = Arc::clone(&self.sm_dp_records) as Arc<dyn Records>;
+        SmDpPlus::new(config, credentials, records, self.world("stock"), Arc::new(self.events.clone()))
+    }
+
+    /// The message centre, and what runs for it.
+    pub(super) fn smsc(&self, networks: &Arc<Networks>) -> Runs<Arc<Smsc>> {
+        let account = Account {
+            name: "smsr".to_owned(),
+            password: "landfall".to_owned(),
+            numbers: vec![sm_sr_number()],
+        };
+        let settings = SmscSettings::new(number("+447700900000"), vec![account]);
+        let (memory, world) = (RamMemory::default(), self.world("smsc"));
+        let server = Smsc::open(settings, Arc::clone(networks), memory, world).unwrap();
+        let task = tokio::spawn(Arc::clone(&server).run());
+        Runs { server, tasks: vec![task] }
+    }
+
+    /// The SM-DP, on its records.
+    pub(super) fn sm_dp(&self) -> Runs<SmDp> {
+        let own = self.pki.m2m_server(Owner::SmDp, "bench SM-DP", &names()).unwrap();
+        let world = self.world("SM-DP");
+        let clock = Arc::clone(&world.clock);
+        let config = sm_dp::m2m::Config::new("SM-DP", own.oid, format!("https://{SM_DP}/sgp02"));
+        let credentials = sm_dp::m2m::Credentials::new(
+            own.card.certificate.octets().to_vec(),
+            own.card.key,
+            self.pki.anchors().unwrap(),
+            Vec::new(),
+        );
+        let records = self.mortal(&self.sm_dp_records, Who::SmDp);
+        let woken = Arc::new(Notify::new());
+        let server = SmDp::new(config, credentials, records, world, Arc::new(self.events.clone()))
+            .with_peers(self.way(own.tls.certificate.der(), &woken));
+        let task = drive(clock, woken, &server, |it| Box::pin(async move { it.due().await }));
+        self.web.put(SM_DP, server.link());
+        Runs { server, tasks: vec![task] }
+    }
+
+    /// The SM-SR, on its records, with its account at the message centre.
+    pub(super) fn sm_sr(&self, smsc: &Arc<Smsc>) -> Runs<SmSr> {
+        let own = self.pki.m2m_server(Owner::SmSr, "bench SM-SR", &names()).unwrap();
+        let world = self.world("SM-SR");
+        let clock = Arc::clone(&world.clock);
+        let https =
+            self.door.map(|_| HttpsDoor { trigger: SessionTrigger::default(), path: "/es5".to_owned() });
+        let es5 = Es5Config { most_messages: 255, https, ..Es5Config::at(sm_sr_number()) };
+        let woken = Arc::new(Notify::new());
+        let server = SmSr::new(
+            sm_sr::Config::new("SM-SR", own.oid),
+            sm_sr::Credentials::new(
+                self.pki.anchors().unwrap(),
+                own.card.certificate.octets().to_vec(),
+                own.card.key,
+            ),
+            format!("https://{SM_SR}/sgp02"),
+            es5,
+            self.mortal(&self.sm_sr_records, Who::SmSr),
+            world,
+            Arc::new(self.events.clone()),
+        )
+        .with_peers(self.way(own.tls.certificate.der(), &woken));
+        let _set = server.engine().clone().with_wake(Arc::new(Woken(Arc::clone(&woken))));
+        let writer = Arc::new(Writer { inner: smsc.account("smsr"), tap: Arc::clone(&self.tap) });
+        let _set =
+            server.engine().clone().with_short_messages(Arc::clone(&writer) as Arc<dyn world::ShortMessages>);
+        let hears = tokio::spawn(hear(writer, server.engine().clone()));
+        let task = drive(clock, woken, &server, |it| Box::pin(async move { it.due().await }));
+        self.web.put(SM_SR, server.link());
+        Runs { server, tasks: vec![task, hears] }
+    }
+}
+
+/// In the certificates of everybody.
+fn names() -> [ServerName; 1] {
+    ["localhost".parse().unwrap()]
+}
+
+/// Does what is due, when it is or somebody wakes it.
+fn drive<S: Clone + Send + 'static>(
+    clock: Arc<dyn Clock>,
+    woken: Arc<Notify>,
+    server: &S,
+    due: impl Fn(S) -> BoxFuture<'static, Result<Due, Fault>> + Send + 'static,
+) -> JoinHandle<()> {
+    let server = server.clone();
+    tokio::spawn(async move {
+        let mut under_way = JoinSet::new();
+        loop {
+            let Due { tasks, next } = due(server.clone()).await.unwrap_or_default();
+            for task in tasks {
+                under_way.spawn(task);
+            }
+            let wait = next.map_or(Duration::from_secs(3600), |next| next.since(clock.now()));
+            // Some due thing may be of this very moment: others go on first.
+            let wait = wait.max(Duration::from_millis(1));
+            tokio::select! {
+                () = woken.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                Some(_) = under_way.join_next() => {}
+            }
+        }
+    })
+}
+
+struct Woken(Arc<Notify>);
+
+impl Wake for Woken {
+    fn wake(&self) {
+        self.0.notify_one();
+    }
+}

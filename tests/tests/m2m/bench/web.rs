@@ -1,0 +1,124 @@
+//! The wires between operator, EUM, SM-DP and SM-SR, in memory: everything that goes over them can be overheard, and lost or
+//! doubled.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use tokio::sync::Notify;
+use world::{Fault, Link, LinkFault, LinkFaultKind, PeerCertificate, link_from};
+
+use super::fate::{Fate, Mishap};
+
+/// What went over a wire.
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    /// A SOAP message, or the answer to one: from whom is in it.
+    Soap(String),
+    /// A short message to the card: user data.
+    ToCard(Vec<u8>),
+    /// One from the card.
+    FromCard(Vec<u8>),
+    /// What the card asks over HTTPS.
+    Request(Request<Bytes>),
+    /// What it is answered.
+    Response { status: u16, headers: Vec<(String, String)>, body: Bytes },
+}
+
+/// Everything that went over a wire, in order.
+pub(super) type Tap = Arc<Mutex<Vec<Heard>>>;
+
+/// Whom everybody reaches, by authority, with the certificate that each shows as a client.
+pub(super) struct Web {
+    links: Mutex<BTreeMap<String, Link>>,
+    fate: Arc<Fate>,
+    tap: Tap,
+}
+
+impl Web {
+    pub(super) fn new(fate: Arc<Fate>, tap: Tap) -> Self {
+        Self { links: Mutex::default(), fate, tap }
+    }
+
+    pub(super) fn put(&self, authority: &str, link: Link) {
+        self.links.lock().unwrap().insert(authority.to_owned(), link);
+    }
+
+    pub(super) fn remove(&self, authority: &str) {
+        self.links.lock().unwrap().remove(authority);
+    }
+}
+
+/// The way of one party into the web.
+pub(super) struct Way {
+    pub(super) web: Arc<Web>,
+    pub(super) certificate: Vec<u8>,
+    pub(super) woken: Arc<Notify>,
+}
+
+impl rsp_server::soap::Peers for Way {
+    fn link(&self, authority: &str) -> Result<Link, Fault> {
+        let (web, certificate, to) = (Arc::clone(&self.web), self.certificate.clone(), authority.to_owned());
+        Ok(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+            let (web, to) = (Arc::clone(&web), to.clone());
+            request.extensions_mut().insert(PeerCertificate(certificate.clone()));
+            async move { web.carry(&to, request).await }
+        })))
+    }
+
+    fn wake(&self) {
+        self.woken.notify_one();
+    }
+}
+
+impl Web {
+    async fn carry(&self, to: &str, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        let link = self.links.lock().unwrap().get(to).cloned();
+        let link = link.ok_or_else(|| LinkFault::new(LinkFaultKind::Refused, to, "nobody is there"))?;
+        let number = {
+            let mut messages = self.fate.messages.lock().unwrap();
+            *messages += 1;
+            *messages
+        };
+        let mishap = *self.fate.mishap.lock().unwrap();
+        let lost = || LinkFault::new(LinkFaultKind::Reset, to, "the test has cut the line");
+        match mishap {
+            Some(Mishap::LostRequest(at)) if at == number => {
+                *self.fate.mishap.lock().unwrap() = None;
+                return Err(lost());
+            }
+            Some(Mishap::LostResponse(at)) if at == number => {
+                *self.fate.mishap.lock().unwrap() = None;
+                let _unheard = world::send(&link, request).await;
+                return Err(lost());
+            }
+            Some(Mishap::Doubled(at)) if at == number => {
+                *self.fate.mishap.lock().unwrap() = None;
+                let _first = world::send(&link, again(&request)).await;
+            }
+            _ => {}
+        }
+        self.tap.lock().unwrap().push(Heard::Soap(String::from_utf8_lossy(request.body()).into_owned()));
+        let response = world::send(&link, request).await?;
+        if !response.body().is_empty() {
+            self.tap.lock().unwrap().push(Heard::Soap(String::from_utf8_lossy(response.body()).into_owned()));
+        }
+        // A party whose records are gone says so; in truth it would not say anything.
+        match response.status() {
+            StatusCode::INTERNAL_SERVER_ERROR => Err(lost()),
+            _ => Ok(response),
+        }
+    }
+}
+
+pub(super) fn again(request: &Request<Bytes>) -> Request<Bytes> {
+    let mut again = Request::new(request.body().clone());
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.headers_mut() = request.headers().clone();
+    *again.extensions_mut() = request.extensions().clone();
+    again
+}
