@@ -69,10 +69,7 @@ pub(super) fn start(
         free_memory: None,
         pol2: Pol2::default(),
     });
-    let until = context.now.plus(context.config.download_time);
-    let deadline = Deadline::Download { eid: operation.eid, iccid: *iccid, isd_p: isd_p.clone() };
-    context.set_deadline(until, &deadline)?;
-    card.downloads.insert(*iccid, until);
+    await_download(context, card, *iccid, &isd_p)?;
     let signed = &card.eis.eum_signed_info;
     let script = one(es5::create_isd_p(
         &signed.isd_p_loadfile_aid,
@@ -84,6 +81,20 @@ pub(super) fn start(
         more_to_do: *more_to_do,
         ..ToCard::isd_r(script, Effect::CreateIsdP(isd_p))
     }))
+}
+
+/// An ISD-P is to have its profile by then, or is given up.
+pub(super) fn await_download(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    iccid: Iccid,
+    isd_p: &Aid,
+) -> Result<(), Fault> {
+    let until = context.now.plus(context.config.download_time);
+    let deadline = Deadline::Download { eid: card.eid(), iccid, isd_p: isd_p.clone() };
+    context.set_deadline(until, &deadline)?;
+    card.downloads.insert(iccid, until);
+    Ok(())
 }
 
 pub(super) fn answered(

@@ -9,7 +9,7 @@ use rsp::{
     ids::{Eid, Oid},
     sgp02::{
         BaseResponse, Function, Octets, Response as _,
-        eis::{Eis, KeyComponent, Keyset, KeysetType, OperationType},
+        eis::{Eis, KeyComponent, Keyset, KeysetType, OperationType, ProfileState},
         es5::{EphemeralKeyForm, KeyAgreement},
         es7,
         status::{Refusal, Status},
@@ -20,7 +20,10 @@ use rsp_server::soap::{self, No, NoAnswer, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
-use super::farewell::{self, Farewell};
+use super::{
+    create,
+    farewell::{self, Farewell},
+};
 use crate::{
     audit, check_eis,
     context::Context,
@@ -287,6 +290,7 @@ pub(crate) async fn receipted(
         iccid: None,
     };
     adopt_trail(context, &mut card, &takeover.eis)?;
+    adopt_downloads(context, &mut card)?;
     audit::done(context, &mut card, &done)?;
     card.keep_addresses(context.tx).await?;
     card.keep(context.tx)?;
@@ -365,6 +369,15 @@ fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Res
     let longest = usize::try_from(context.config.longest_trail).unwrap_or(usize::MAX);
     for record in records.iter().skip(records.len().saturating_sub(longest)) {
         audit::adopt(context, card, record)?;
+    }
+    Ok(())
+}
+
+/// What was being downloaded through the other SM-SR has as much time as if it had begun here.
+fn adopt_downloads(context: &mut Context<'_, '_>, card: &mut Card) -> Result<(), Fault> {
+    let profiles = card.eis.profile_info.clone();
+    for profile in profiles.iter().filter(|profile| profile.state == ProfileState::Created) {
+        create::await_download(context, card, profile.iccid, &profile.isd_p_aid)?;
     }
     Ok(())
 }

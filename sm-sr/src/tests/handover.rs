@@ -13,10 +13,13 @@ use world::Tx;
 
 use super::{
     card::{OK, apdus},
-    rig::{BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, said},
+    rig::{
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p, said,
+    },
 };
 use crate::{
-    es5::{Bearer, Job, JobOutcome},
+    config::DOWNLOAD_TIME,
+    es5::{Bearer, Effect, Job, JobOutcome},
     procedures::Step,
     records::{CARDS, Keys, PREPARED, PeerRole, TAKEOVERS},
 };
@@ -30,9 +33,14 @@ pub(super) fn base() -> BaseRequest {
 
 /// The two SM-SRs; the first has the card, the second waits for it.
 pub(super) async fn prepared() -> (Rig, Rig) {
+    prepared_with(ProfileState::Disabled).await
+}
+
+/// The same, the second profile on the card in this state.
+async fn prepared_with(state: ProfileState) -> (Rig, Rig) {
     let first = Rig::new().await;
     let second = first.another().await;
-    first.register_with([first.profile(2, OTHER_OPERATOR, ProfileState::Disabled, false)]).await;
+    first.register_with([first.profile(2, OTHER_OPERATOR, state, false)]).await;
     prepare(&second).await;
     let told: es4::PrepareSmsrChangeResponse = first.told_only(OPERATOR);
     assert!(told.base.is_done(), "{:?}", told.base);
@@ -159,6 +167,24 @@ async fn a_card_is_handed_over_and_still_obeys() {
     assert_eq!(second.jobs().await.len(), 1);
     first.ask::<es4::AuditEis>(OPERATOR, request).await;
     assert_eq!(codes(&first.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.1.1".into(), "3.9".into()));
+}
+
+#[tokio::test]
+async fn an_isd_p_that_comes_with_the_card_has_the_time_for_a_download_too() {
+    let (first, second) = prepared_with(ProfileState::Created).await;
+    change(&first).await;
+    settle(&first, &second).await;
+    card_challenges(&first).await;
+    settle(&first, &second).await;
+    card_agrees(&first).await;
+    settle(&first, &second).await;
+    card_forgets(&second).await;
+    settle(&first, &second).await;
+    second.pass(DOWNLOAD_TIME - Duration::from_secs(60)).await;
+    assert!(second.jobs().await.is_empty());
+    second.pass(Duration::from_secs(61)).await;
+    assert_eq!(second.card_does_it().await.effect, Effect::Delete(isd_p(2)));
+    assert_eq!(second.state(2).await, None);
 }
 
 #[tokio::test]
