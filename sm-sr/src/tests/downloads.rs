@@ -19,7 +19,10 @@ use super::{
         BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules, said,
     },
 };
-use crate::es5::{CardRefusal, Effect, JobOutcome};
+use crate::{
+    config::LONGEST_SCRIPT,
+    es5::{CardRefusal, Effect, JobOutcome},
+};
 use ProfileState::{Created, Disabled};
 
 fn base() -> BaseRequest {
@@ -269,6 +272,25 @@ async fn scripts_go_to_the_card_and_its_answers_back_unread() {
     rig.job_ends(JobOutcome::Answered(response(&[(&[], 0x6985)]))).await;
     let answer: es3::SendDataResponse = rig.told_only(SM_DP);
     assert!(answer.base.is_done());
+}
+
+#[tokio::test]
+async fn a_script_has_an_end() {
+    let rig = bench().await;
+    created(&rig).await;
+    // A segment of SCP03t by itself.
+    let script = |octets: usize| {
+        [vec![0x86, 0x83], (octets - 5).to_be_bytes()[5..].to_vec(), vec![0; octets - 5]].concat()
+    };
+    send(&rig, SM_DP, isd_p(2), script(LONGEST_SCRIPT + 1), true).await;
+    let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+    assert_eq!(codes(&answer), ("1.3.1".into(), "2.1".into()));
+    let status = answer.base.function_execution_status.to_string();
+    assert!(status.ends_with("Data has 524289 octets, and 524288 are the most"), "{status}");
+    send(&rig, SM_DP, isd_p(2), script(LONGEST_SCRIPT), true).await;
+    // One that is no longer would go to the card, if that had more than short messages.
+    let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+    assert_eq!(codes(&answer), ("8.1".into(), "5.1".into()));
 }
 
 #[tokio::test]

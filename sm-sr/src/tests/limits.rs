@@ -5,7 +5,8 @@ use world::{PhoneNumber, Tx};
 
 use super::rig::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, SM_DP, codes, eid, iccid, said};
 use crate::{
-    config::LONGEST_TRAIL,
+    config::{LONGEST_QUEUE, LONGEST_TRAIL},
+    es5::JobOutcome,
     records::{ADDRESSES, CARDS, Card},
 };
 
@@ -115,6 +116,31 @@ async fn a_card_is_not_registered_with_the_number_of_another() {
     let response = rig.ask::<es1::RegisterEis>(EUM, rig.register_request(eis)).await;
     assert_eq!(codes(&said::<es1::RegisterEisResponse>(&response)), in_use());
     assert_eq!(rig.state(BOOTSTRAP).await, None);
+}
+
+#[tokio::test]
+async fn a_queue_has_an_end() {
+    let rig = bench().await;
+    for _ in 0..LONGEST_QUEUE {
+        audit(&rig).await;
+    }
+    assert!(rig.told().is_empty());
+    for _ in 0..2 {
+        audit(&rig).await;
+        let refused: es4::AuditEisResponse = rig.told_only(OPERATOR);
+        assert_eq!(codes(&refused), ("8.1".to_owned(), "3.7".to_owned()));
+        // One has ended, and there is room for one.
+        rig.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
+        rig.told();
+        audit(&rig).await;
+        assert!(rig.told().is_empty());
+    }
+    assert_eq!(rig.server().operations(eid()).await.unwrap().len(), LONGEST_QUEUE);
+}
+
+async fn audit(rig: &Rig) {
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
 }
 
 #[tokio::test]
