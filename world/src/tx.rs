@@ -23,7 +23,7 @@ pub const MAX_ATTEMPTS: usize = 100;
 ///
 /// The answer of `decide` may well be a refusal inside `Ok`: its changes (an attempt counted) are committed like any
 /// other. After an `Err` nothing is written. `decide` may run many times, so it does nothing but read and write its
-/// transaction.
+/// transaction; what else is to happen, it leaves to [`Tx::after_commit`].
 ///
 /// ```
 /// # use world::{transact, Collection, Fault, MemoryRecords, Tx};
@@ -103,6 +103,7 @@ pub struct Tx<'r> {
     read: BTreeMap<RecordId, Option<Stored>>,
     lists: Vec<ExpectedList>,
     written: BTreeMap<RecordId, Option<Vec<u8>>>,
+    afterwards: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 type RecordId = (&'static str, String);
@@ -110,7 +111,8 @@ type RecordId = (&'static str, String);
 impl<'r> Tx<'r> {
     /// Begins a transaction. Servers use [`transact`] instead.
     pub fn begin(records: &'r dyn Records) -> Self {
-        Self { records, read: BTreeMap::new(), lists: Vec::new(), written: BTreeMap::new() }
+        let (read, lists, written) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Self { records, read, lists, written, afterwards: Vec::new() }
     }
 
     /// Reads a record. Reading it again gives the same, or what this transaction wrote.
@@ -223,6 +225,12 @@ impl<'r> Tx<'r> {
         mine.map(|((_, key), _)| key.clone()).collect()
     }
 
+    /// Has this done once the changes are durable, and dropped if they never are: for telling somebody in this process what
+    /// could not be taken back.
+    pub fn after_commit(&mut self, then: impl FnOnce() + Send + Sync + 'static) {
+        self.afterwards.push(Box::new(then));
+    }
+
     /// What this transaction has read and wants changed.
     pub fn into_change_set(self) -> ChangeSet {
         let expected = self.read.into_iter().map(|((collection, key), stored)| ExpectedRecord {
@@ -238,9 +246,13 @@ impl<'r> Tx<'r> {
     /// Makes the changes durable, if everything that was read is still so.
     ///
     /// A transaction that wrote nothing is checked too: its answer then rests on records that were all so at one moment.
-    pub async fn commit(self) -> Result<Committed, Fault> {
-        let records = self.records;
-        records.commit(self.into_change_set()).await
+    pub async fn commit(mut self) -> Result<Committed, Fault> {
+        let (records, afterwards) = (self.records, std::mem::take(&mut self.afterwards));
+        let committed = records.commit(self.into_change_set()).await?;
+        if committed == Committed::Yes {
+            afterwards.into_iter().for_each(|then| then());
+        }
+        Ok(committed)
     }
 }
 
@@ -257,6 +269,7 @@ fn from_bytes<T: DeserializeOwned>(collection: &Collection<T>, key: &str, bytes:
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
     use crate::MemoryRecords;
@@ -341,11 +354,14 @@ mod tests {
     #[tokio::test]
     async fn a_conflict_runs_the_decision_again_and_only_the_last_one_counts() {
         let records = records();
-        let mut runs = 0;
+        let (mut runs, said) = (0, Arc::new(AtomicU32::new(0)));
         let answer = transact(&records, |tx| {
             runs += 1;
-            let (run, records) = (runs, &records);
+            let (run, records, said) = (runs, &records, Arc::clone(&said));
             Box::pin(async move {
+                tx.after_commit(move || {
+                    said.fetch_add(run, Ordering::Relaxed);
+                });
                 let seen = tx.get(&COUNTERS, "a").await?.unwrap_or(0);
                 if run < 3 {
                     set(records, "a", 10 * run).await;
@@ -355,7 +371,7 @@ mod tests {
             })
         });
         assert_eq!(answer.await.unwrap(), 20);
-        assert_eq!(runs, 3);
+        assert_eq!((runs, said.load(Ordering::Relaxed)), (3, 3));
         assert_eq!(Tx::begin(&records).get(&COUNTERS, "a").await.unwrap(), Some(21));
     }
 
