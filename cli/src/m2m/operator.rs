@@ -1,5 +1,8 @@
 //! An operator of M2M devices: asks over ES2 and ES4, hears callbacks and notifications (SGP.02 sections 5.3 and 5.5).
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -20,7 +23,13 @@ use rsp_server::{
     soap_dispatch,
 };
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::timeout,
+};
 use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
 
 /// What may wait to be read of what an operator is told; who tells more is asked to come again.
@@ -55,12 +64,15 @@ pub struct Operator {
     world: World,
 }
 
+/// Who waits for the end of a call, by its continuation.
+type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<Ended>>>>;
+
 /// What the operator's shell decides with.
 struct Ear {
     events: Arc<dyn Events>,
     world: World,
     peers: Mutex<HashMap<String, Peer>>,
-    waiting: Mutex<HashMap<String, oneshot::Sender<Ended>>>,
+    waiting: Waiting,
     heard: mpsc::Sender<Heard>,
     /// What the events call it.
     party: &'static str,
@@ -82,7 +94,7 @@ impl Operator {
             events: Arc::clone(&events),
             world: world.clone(),
             peers: Mutex::default(),
-            waiting: Mutex::default(),
+            waiting: Waiting::default(),
             heard,
             party,
         });
@@ -128,7 +140,8 @@ impl Operator {
         self.soap.due().await
     }
 
-    /// Asks for a function, and waits for its answer however it comes. A refusal is an answer.
+    /// Asks for a function, and waits for its answer however it comes. A refusal is an answer. Whoever does not wait to the
+    /// end is not told, and the call goes on: what has left cannot be taken back.
     ///
     /// # Errors
     /// The peer is not known, cannot be reached, or does not answer in the validity period.
@@ -148,7 +161,9 @@ impl Operator {
         })?;
         let begun = self.world.now();
         let answer = match F::PATTERN {
-            Pattern::Synchronous => self.soap.call::<F>(&known, request).await,
+            Pattern::Synchronous => timeout(validity, self.soap.call::<F>(&known, request))
+                .await
+                .unwrap_or(Err(NoAnswer::Expired)),
             Pattern::Asynchronous => {
                 request.base_mut().validity_period = Some(validity.as_secs().max(1));
                 let until = begun.plus(validity).plus(GRACE);
@@ -186,8 +201,7 @@ impl Operator {
         F::Request: Clone + Send,
     {
         let continuation = hex::encode(self.world.random::<16>());
-        let (tell, told) = oneshot::channel();
-        self.ear.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(continuation.clone(), tell);
+        let mut waiter = Waiter::among(&self.ear.waiting, &continuation);
         let now = self.world.now();
         world::transact(&*self.records, |tx| {
             let (request, continuation) = (request.clone(), continuation.clone());
@@ -197,13 +211,34 @@ impl Operator {
         })
         .await?;
         self.soap.wake();
-        told.await.map_err(|e| {
+        (&mut waiter.told).await.map_err(|e| {
             Fault::caused_by(
                 e,
                 format!("the answer to {} was lost", F::NAME),
                 "ask again; this operator was stopped",
             )
         })
+    }
+}
+
+/// One who waits for the end of a call, until this is dropped.
+struct Waiter {
+    waiting: Waiting,
+    continuation: String,
+    told: oneshot::Receiver<Ended>,
+}
+
+impl Waiter {
+    fn among(waiting: &Waiting, continuation: &str) -> Self {
+        let (tell, told) = oneshot::channel();
+        waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(continuation.to_owned(), tell);
+        Self { waiting: Arc::clone(waiting), continuation: continuation.to_owned(), told }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.continuation);
     }
 }
 
@@ -220,8 +255,10 @@ fn unanswered(function: &str, peer: &Oid, no: &NoAnswer) -> Fault {
 }
 
 impl Ear {
+    /// Tells of it, once it is written down that it has come.
     fn hear(
         &self,
+        tx: &mut Tx<'_>,
         call: &Call,
         eid: Eid,
         iccid: Option<Iccid>,
@@ -245,30 +282,40 @@ impl Ear {
             sm_sr,
             completed,
         };
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.heard.try_send(heard) {
-            return Err(Fault::new(
-                "a notification was not taken",
-                format!("{MAX_HEARD} others wait to be read"),
-                "tell it again later",
-            ));
-        }
-        // Where nobody listens any more nobody wants to know.
-        self.events.tell(event);
+        let place = match self.heard.clone().try_reserve_owned() {
+            Ok(place) => Some(place),
+            // Where nobody listens any more nobody wants to know.
+            Err(TrySendError::Closed(_)) => None,
+            Err(TrySendError::Full(_)) => {
+                return Err(Fault::new(
+                    "a notification was not taken",
+                    format!("{MAX_HEARD} others wait to be read"),
+                    "tell it again later",
+                ));
+            }
+        };
+        let events = Arc::clone(&self.events);
+        tx.after_commit(move || {
+            if let Some(place) = place {
+                place.send(heard);
+            }
+            events.tell(event);
+        });
         Ok(())
     }
 }
 
 /// Notifications about a profile.
 macro_rules! dispatch {
-    ($self:ident, $call:ident, [$($profile:ty),* $(,)?], [$($change:ty),* $(,)?] $(,)?) => {
+    ($self:ident, $tx:ident, $call:ident, [$($profile:ty),* $(,)?], [$($change:ty),* $(,)?] $(,)?) => {
         soap_dispatch!($call, {}, {
             $( $profile => |told| {
-                $self.hear($call, told.eid, Some(told.iccid), None, told.completion_timestamp).map_err(No::Fault)
+                $self.hear($tx, $call, told.eid, Some(told.iccid), None, told.completion_timestamp).map_err(No::Fault)
             }, )*
             $( $change => |told| {
                 let sm_sr = Some(told.eis.smsr_id.clone());
                 let eid = told.eis.eum_signed_info.eid;
-                $self.hear($call, eid, None, sm_sr, told.completion_timestamp).map_err(No::Fault)
+                $self.hear($tx, $call, eid, None, sm_sr, told.completion_timestamp).map_err(No::Fault)
             }, )*
         })
     };
@@ -280,10 +327,11 @@ impl Party for Ear {
         Box::pin(async { Ok(peer) })
     }
 
-    fn decide<'a>(&'a self, _: &'a mut Tx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Reply, Fault>> {
+    fn decide<'a>(&'a self, tx: &'a mut Tx<'_>, call: &'a Call) -> BoxFuture<'a, Result<Reply, Fault>> {
         Box::pin(async move {
             dispatch!(
                 self,
+                tx,
                 call,
                 [
                     es2::HandleProfileEnabledNotification,
@@ -312,15 +360,18 @@ impl Party for Ear {
 
     fn resumed<'a>(
         &'a self,
-        _: &'a mut Tx<'_>,
+        tx: &'a mut Tx<'_>,
         _: Timestamp,
         ended: &'a Ended,
     ) -> BoxFuture<'a, Result<(), Fault>> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&ended.continuation);
-        if let Some(waiting) = waiting {
-            // Whoever asked has given up meanwhile.
-            let _ = waiting.send(ended.clone());
-        }
+        let (waiting, ended) = (Arc::clone(&self.waiting), ended.clone());
+        tx.after_commit(move || {
+            let waiter = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&ended.continuation);
+            if let Some(waiter) = waiter {
+                // Whoever asked has given up meanwhile.
+                let _ = waiter.send(ended);
+            }
+        });
         Box::pin(async { Ok(()) })
     }
 }

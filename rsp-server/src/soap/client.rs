@@ -12,7 +12,8 @@ use super::{
 };
 
 impl Soap {
-    /// Asks a peer for a synchronous function, once.
+    /// Asks a peer for a synchronous function, once, and waits as long as the link does. Who has less time than that says so
+    /// around it: there is nothing here that could tell the time meanwhile.
     ///
     /// # Errors
     /// There is no response.
