@@ -3,6 +3,15 @@
 //! A card POSTs without a body and is given the first script; it POSTs what came of it to the URI that it was given with it
 //! and is given the next, until there is none: 204, and the connection ends. The URI has a number that was never used for
 //! this card before, so an answer that comes twice, or after a restart, is known for what it is.
+//!
+//! A request that says what came of a script is the same request when it comes again: the card has not got our answer, and
+//! gets it again. The first request of a session says nothing, so it is nobody's repetition, not even with X-Admin-Resume.
+//! That says that this session was begun before, and not that no script was run: a card that has run one, has given the
+//! session up because we were away, and tries to begin another twice sends it; so does one that lost its power in a script.
+//! Amendment B leaves it to the server whether a dialogue goes on or begins anew. What can be run twice is given again and
+//! looked at afterwards (`audit.rs`). What cannot is not: should its second run be refused, that would be taken for the
+//! outcome of the first, and a key set that the card has made for one that it has not. It ends as unknown, and whoever
+//! wanted it puts that in order.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};

@@ -5,7 +5,7 @@ use world::SubmitFault;
 
 use crate::{
     card::{self, Card},
-    rig::{NUMBER, Rig, confirmation, data, eid_of_card, enable, run},
+    rig::{NUMBER, Rig, confirmation, data, eid_of_card, enable, request, run},
 };
 
 const UNKNOWN: &str = "data not delivered: the script has left, its answer has not come, and whether the card has run it cannot be known";
@@ -80,6 +80,21 @@ async fn a_session_is_not_given_what_has_left_in_another() {
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await[1..], ["enable answered 9000"], "and makes room");
     assert_eq!(card.ran.len(), 9);
+}
+
+#[tokio::test]
+async fn a_session_that_is_begun_again_is_not_given_it_either() {
+    let (rig, mut card) = (Rig::new(), Card::new());
+    rig.enqueue(data(1500, "data")).await;
+    rig.run().await;
+    rig.give(&mut card, rig.take());
+    // It has run the script, given that session up, and could not begin another at the first attempt.
+    run(&mut card, &rig.post("/es5", None).await);
+    let mut again = request("/es5", None, "ok");
+    again.headers_mut().insert("x-admin-resume", "true".parse().unwrap());
+    assert_eq!(rig.engine.https(again).await.status(), 204);
+    rig.pass(120).await;
+    assert_eq!(rig.told().await, [UNKNOWN]);
 }
 
 #[tokio::test]
