@@ -27,6 +27,7 @@ pub(crate) async fn profile_download_completed(
         profile.subscription_address = request.subscription_address.clone().unwrap_or_default();
         profile.pol2 = request.pol2.clone().unwrap_or_default();
     }
+    card.downloads.remove(&request.iccid);
     card.check_addresses(context.tx).await?;
     card.keep_addresses(context.tx).await?;
     card.keep(context.tx)?;

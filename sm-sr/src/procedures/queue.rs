@@ -76,7 +76,7 @@ fn try_again(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(),
 }
 
 /// While the card is handed over nobody else gets at it; and a queue has an end, which what the SM-SR itself has to do does
-/// not count to: that is at most one for each profile.
+/// not count to: of that waits at most one of a kind, for each profile and for the whole card.
 fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Operation]) -> Option<Refusal> {
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
         return Some(check::handed_over());

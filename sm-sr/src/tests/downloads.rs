@@ -470,6 +470,7 @@ async fn what_is_completed_while_the_cleaning_up_waits_stays() {
     rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
     assert_eq!(rig.job().await.effect, Effect::Audit);
     assert!(completed(&rig, SM_DP, 2).await.base.is_done());
+    assert!(rig.card().await.downloads.is_empty());
     rig.job_ends(JobOutcome::NotDelivered(String::new())).await;
     assert!(rig.jobs().await.is_empty());
     assert_eq!(rig.state(2).await, Some(Disabled));
