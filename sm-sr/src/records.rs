@@ -19,7 +19,7 @@ use rsp_server::soap::{self, Decision};
 use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx};
 
-use crate::procedures::{Function, Operation, takeover::Takeover};
+use crate::procedures::{Function, Operation, farewell::Order, takeover::Takeover};
 
 /// Cards by EID.
 pub const CARDS: Collection<Card> = Collection::new("cards");
@@ -103,7 +103,7 @@ pub struct Card {
     pub abandoned: Option<Aid>,
     /// Who has the card to itself for a while.
     pub held: Option<Held>,
-    /// By when each profile that is being downloaded is to be complete.
+    /// By when each profile that is being downloaded is to be complete. One that is complete is in here no more.
     #[serde(default)]
     pub downloads: BTreeMap<Iccid, Timestamp>,
     /// For which ISD-P an SM-DP establishes keys, in a chain of scripts that is not over.
@@ -112,6 +112,9 @@ pub struct Card {
     pub handed_to: Option<Oid>,
     /// The SM-SR that had the card before.
     pub taken_from: Option<Oid>,
+    /// What it has not done that it was told when it was taken over.
+    #[serde(default)]
+    pub undone: Vec<Order>,
     /// The number of the next function.
     pub next_operation: u64,
     /// The number of the next audit record.
@@ -179,6 +182,7 @@ impl Card {
             personalised: None,
             handed_to: None,
             taken_from: None,
+            undone: Vec::new(),
             next_operation: 1,
             next_record: 1,
         }

@@ -265,7 +265,10 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
             })
             .collect();
         let trail: Vec<_> = trail.into_iter().map(|(_, record)| record).collect();
-        return say_json(&serde_json::json!({ "eis": card.eis, "functions": waiting, "auditTrail": trail }));
+        let undone: Vec<_> = card.undone.iter().map(ToString::to_string).collect();
+        return say_json(&serde_json::json!({
+            "eis": card.eis, "undone": undone, "functions": waiting, "auditTrail": trail,
+        }));
     }
     let mut table = Table::new(&["ICCID", "ISD-P", "state", "fall-back", "operator", "MSISDN", "POL2"]);
     for profile in &card.eis.profile_info {
@@ -283,6 +286,9 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
         ]);
     }
     say(&table.render())?;
+    for order in &card.undone {
+        say(&format!("\nnot done since it was taken over: {order}"))?;
+    }
     if !waiting.is_empty() {
         let mut table = Table::new(&["function", "step", "until"]);
         for (_, operation) in waiting {

@@ -18,7 +18,6 @@ pub(crate) enum Command {
     Confirm,
     Personalise,
     EstablishKeySet,
-    Finalise,
 }
 
 /// What a card answered to the commands of one script.

@@ -5,6 +5,8 @@
 //! went. But as long as the keys of the old SM-SR are on the card it obeys that as well, so what has not been done is told
 //! again, day after day. A card stops at the first command that it refuses; what comes after it is told by itself.
 
+use std::fmt;
+
 use crypto::AesKey;
 use rsp::{
     der::tlv,
@@ -16,7 +18,7 @@ use rsp::{
     },
     sgp02::{
         BaseResponse,
-        eis::{Eis, Keyset, OperationType},
+        eis::{Eis, OperationType},
         es5::{self, KeyType, SmsrAddressing},
         keys::{KeyVersion, PskIdentity},
         status::{Refusal, Status},
@@ -27,7 +29,7 @@ use world::Fault;
 
 use super::{
     Purpose, answer,
-    card_status::{Answers, Command, refusal},
+    card_status::Answers,
     isd_r,
     takeover::{Awaits, PSK_ID, Takeover, current, described, free_version, respond},
 };
@@ -71,15 +73,21 @@ pub enum Order {
     Address,
     /// Take the key for HTTPS.
     TakePsk,
-    /// Forget the keys of the old SM-SR.
+    /// Forget a key set of the old SM-SR.
     Forget {
-        /// Of this version,
+        /// Its version number.
         version: u8,
-        /// from this one
-        first: u8,
-        /// to this one.
-        last: u8,
     },
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str("to take the address of its new SM-SR"),
+            Self::TakePsk => f.write_str("to take a key for HTTPS"),
+            Self::Forget { version } => write!(f, "to forget key set {version:02X} of its former SM-SR"),
+        }
+    }
 }
 
 impl Farewell {
@@ -90,29 +98,20 @@ impl Farewell {
             addressing(&context.config.card_address, eis.eum_signed_info.eid, psk.as_ref()).is_some();
         let address = has_address.then_some(Order::Address);
         let told: Vec<Order> =
-            address.into_iter().chain(psk.as_ref().map(|_| Order::TakePsk)).chain(key_ranges(eis)).collect();
+            address.into_iter().chain(psk.as_ref().map(|_| Order::TakePsk)).chain(key_sets(eis)).collect();
         Self { psk, told, left: Vec::new(), trouble: None, attempts: 0 }
     }
 
-    /// Tells the card.
-    pub(super) async fn tell(&self, context: &mut Context<'_, '_>, card: &Card) -> Result<(), Fault> {
-        let mut apdus = Vec::new();
-        for order in &self.told {
-            apdus.extend(self.command(context, card, *order)?);
+    /// The commands of what is to be told. Where there is no such thing to tell any more, it is not told.
+    fn commands(&mut self, context: &Context<'_, '_>, card: &Card) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut commands = Vec::new();
+        for order in std::mem::take(&mut self.told) {
+            if let Some(command) = self.command(context, card, order)? {
+                self.told.push(order);
+                commands.push(command);
+            }
         }
-        let job = Job {
-            eid: card.eid(),
-            target: isd_r(),
-            script: Script::of_apdus(apdus),
-            valid_until: context.now.plus(context.config.own_function_time),
-            more_to_do: false,
-            urgent: true,
-            // The card knows us by short messages alone until it has the key for HTTPS.
-            via: Some(Bearer::Sms),
-            effect: Effect::KeySet,
-            purpose: Purpose::Takeover.to_text()?,
-        };
-        bearer::enqueue(context.tx, context.now, job).await.map(|_| ())
+        Ok(commands)
     }
 
     fn command(
@@ -135,8 +134,10 @@ impl Farewell {
                 }
                 _ => None,
             },
-            Order::Forget { version, first, last } => {
-                Some(es5::finalise_isd_r_handover(&[(version, first, last)]))
+            // All that a set of this version can have, whatever the old SM-SR has said of it.
+            Order::Forget { version } => {
+                let last = if SCP80_VERSIONS.contains(&version) { 3 } else { 2 };
+                Some(es5::finalise_isd_r_handover(&[(version, 1, last)]))
             }
         })
     }
@@ -151,13 +152,14 @@ impl Farewell {
                 Some((_, word)) if word.is_success() || self.was_done(*order, *word) => done.push(*order),
                 Some((_, word)) => {
                     self.left.push(*order);
-                    self.trouble.get_or_insert(refusal(Command::Finalise, *word));
+                    let why = format!("told {order}, the card answered {word}");
+                    self.trouble.get_or_insert(Status::IsdRExecutionError.because(why));
                 }
                 // One that the card did not come to, though it has refused none before it, it will not come to again.
                 None if position == answers.commands.len() && !has_stopped => {
                     self.left.push(*order);
-                    let why = Status::EuiccExecutionError.because("the card did not come to the command");
-                    self.trouble.get_or_insert(why);
+                    let why = format!("told {order}, the card answered nothing");
+                    self.trouble.get_or_insert(Status::EuiccExecutionError.because(why));
                 }
                 None => self.told.push(*order),
             }
@@ -174,6 +176,33 @@ impl Farewell {
         };
         self.attempts > 0 && word == said
     }
+}
+
+/// Tells the card what there is to tell. When that is nothing, this attempt is over.
+pub(super) async fn tell(
+    context: &mut Context<'_, '_>,
+    card: Card,
+    mut takeover: Takeover,
+) -> Result<(), Fault> {
+    let Awaits::Finalised(farewell) = &mut takeover.awaits else { return Ok(()) };
+    let commands = farewell.commands(context, &card)?;
+    if commands.is_empty() {
+        return conclude(context, card, takeover).await;
+    }
+    let job = Job {
+        eid: card.eid(),
+        target: isd_r(),
+        script: Script::of_apdus(commands),
+        valid_until: context.now.plus(context.config.own_function_time),
+        more_to_do: false,
+        urgent: true,
+        // The card knows us by short messages alone until it has the key for HTTPS.
+        via: Some(Bearer::Sms),
+        effect: Effect::KeySet,
+        purpose: Purpose::Takeover.to_text()?,
+    };
+    bearer::enqueue(context.tx, context.now, job).await?;
+    takeover.keep(context)
 }
 
 /// The card has done what its new SM-SR told it, or has not: it is ours all the same.
@@ -197,11 +226,7 @@ pub(super) async fn ended(context: &mut Context<'_, '_>, eid: Eid, outcome: JobO
         take_psk(&mut card, psk);
     }
     card.keep(context.tx)?;
-    if !farewell.told.is_empty() {
-        farewell.tell(context, &card).await?;
-        return takeover.keep(context);
-    }
-    conclude(context, card, takeover).await
+    tell(context, card, takeover).await
 }
 
 /// From now on it is spoken to over HTTPS too.
@@ -232,10 +257,16 @@ async fn conclude(
         iccid: None,
     };
     audit::done(context, &mut card, &done)?;
+    card.undone.clone_from(&farewell.left);
     card.keep(context.tx)?;
     let is_first = farewell.attempts == 0;
     farewell.attempts = farewell.attempts.saturating_add(1);
-    let goes_on = !farewell.left.is_empty() && farewell.attempts < MOST_FAREWELLS;
+    let is_over = farewell.attempts >= MOST_FAREWELLS;
+    let goes_on = !farewell.left.is_empty() && !is_over;
+    for order in farewell.left.iter().filter(|_| is_over) {
+        let (eid, why) = (card.eid(), farewell.trouble.as_ref().map(tracing::field::display));
+        tracing::warn!(%eid, %order, why, "a card that was taken over is not told this again; while it has a key set of its former SM-SR, it obeys that as well");
+    }
     if is_first {
         respond(context, &takeover, base).await?;
         takeover.ticket = None;
@@ -261,9 +292,8 @@ pub(super) async fn again(context: &mut Context<'_, '_>, mut takeover: Takeover)
     if let Awaits::Finalised(farewell) = &mut takeover.awaits {
         farewell.trouble = None;
         farewell.told = std::mem::take(&mut farewell.left);
-        farewell.tell(context, &card).await?;
     }
-    takeover.keep(context)
+    tell(context, card, takeover).await
 }
 
 /// A key for HTTPS, for a card that can that, if there is an address to go to.
@@ -297,13 +327,9 @@ fn addressing(address: &CardAddress, eid: Eid, psk: Option<&Psk>) -> Option<Smsr
 /// Type of number: international, of the ISDN plan.
 const INTERNATIONAL: u8 = 0x91;
 
-/// The key sets of the former SM-SR: those of SCP80 and SCP81, from the first key to the last.
-fn key_ranges(eis: &Eis) -> impl Iterator<Item = Order> {
-    let range = |set: &Keyset| {
-        let is_its = SCP80_VERSIONS.contains(&set.version) || SCP81_VERSIONS.contains(&set.version);
-        let indexes = || set.key.iter().map(|key| key.index);
-        let range = indexes().min().zip(indexes().max());
-        range.filter(|_| is_its).map(|(first, last)| Order::Forget { version: set.version, first, last })
-    };
-    eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset).filter_map(range)
+/// The key sets of the former SM-SR: those of SCP80 and SCP81.
+fn key_sets(eis: &Eis) -> impl Iterator<Item = Order> {
+    let versions = eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset).map(|set| set.version);
+    let are_its = |version: &u8| SCP80_VERSIONS.contains(version) || SCP81_VERSIONS.contains(version);
+    versions.filter(are_its).map(|version| Order::Forget { version })
 }

@@ -297,9 +297,8 @@ pub(crate) async fn receipted(
     for (key, _) in context.tx.list(&PREPARED, &of_card(eid)).await? {
         context.tx.delete(&PREPARED, &key);
     }
-    farewell.tell(context, &card).await?;
     takeover.awaits = Awaits::Finalised(farewell);
-    takeover.keep(context)
+    farewell::tell(context, card, takeover).await
 }
 
 /// The key set that the card has made with us, if its receipt proves it.

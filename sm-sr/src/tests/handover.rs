@@ -125,7 +125,7 @@ async fn a_card_is_handed_over_and_still_obeys() {
         [
             "80E288000E3A070BA309810791947100000010".to_owned(),
             "80E4000005F20301010300".to_owned(),
-            "80E4000005F20340010100".to_owned(),
+            "80E4000005F20340010200".to_owned(),
         ]
     );
     let card = Tx::begin(second.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap();
