@@ -147,9 +147,14 @@ pub(crate) async fn authenticate(
     eid: Eid,
     certificate: &[u8],
 ) -> Result<(), No> {
-    let (_, mut operation, mut handing_over) = handed_to(context, eid, caller).await?;
+    let (mut card, mut operation, mut handing_over) = handed_to(context, eid, caller).await?;
     if !es5::is_certificate(certificate) {
         return Err(Status::FormatInvalid.because("SmsrCertificate is no TLV 7F21").into());
+    }
+    if card.handed_to.is_some() {
+        // It was to this one, and who still asks for a challenge has no keys: the card is here after all.
+        card.handed_to = None;
+        card.keep(context.tx)?;
     }
     let script = one(es5::store_certificate(certificate)).chained(Chaining::First);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;

@@ -11,10 +11,12 @@ use world::Tx;
 
 use super::{
     card::{OK, apdus},
-    handover::{base, card_agrees, card_challenges, change, operators_answer, prepare, prepared, settle},
+    handover::{
+        base, card_agrees, card_challenges, card_forgets, change, operators_answer, prepare, prepared, settle,
+    },
     rig::{
-        BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p, said,
-        scp80_set,
+        BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p,
+        said, scp80_set,
     },
 };
 use crate::{
@@ -91,6 +93,43 @@ async fn whether_a_card_has_gone_is_found_out_by_handing_it_over_again() {
     settle(&first, &second).await;
     let status = operators_answer(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
+    assert!(first.server().cards().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_card_that_has_not_gone_is_handed_over_by_asking_once_more() {
+    let (first, second) = prepared().await;
+    change(&first).await;
+    settle(&first, &second).await;
+    card_challenges(&first).await;
+    settle(&first, &second).await;
+    // The card makes a key set, of which the second never hears: it gives up.
+    first.deafen(OTHER_SM_SR, true);
+    card_agrees(&first).await;
+    first.clock.advance(Duration::from_secs(3601));
+    settle(&first, &second).await;
+    let status = operators_answer(&first).base.function_execution_status.status;
+    assert_eq!(status, ExecutionStatus::Expired);
+    assert!(second.server().cards().await.unwrap().is_empty());
+    first.deafen(OTHER_SM_SR, false);
+    first.clock.advance(Duration::from_secs(60));
+    settle(&first, &second).await;
+    let is_spoken_to = async || {
+        let procedures = first.server().procedures();
+        procedures.card(&mut Tx::begin(first.records()), eid()).await.unwrap().is_some()
+    };
+    assert!(!is_spoken_to().await);
+    // It asks for a challenge again, so it does not have the card, and the card is asked.
+    change(&first).await;
+    settle(&first, &second).await;
+    assert!(is_spoken_to().await);
+    card_challenges(&first).await;
+    settle(&first, &second).await;
+    card_agrees(&first).await;
+    settle(&first, &second).await;
+    card_forgets(&second).await;
+    settle(&first, &second).await;
+    assert!(operators_answer(&first).base.is_done());
     assert!(first.server().cards().await.unwrap().is_empty());
 }
 
