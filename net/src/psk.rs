@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 use tower::Service;
-use world::{BoxFuture, Fault, PskIdentity};
+use world::{BoxFuture, ByteStream, Fault, PskIdentity};
 
 use crate::http::server::{BoxError, HANDSHAKE_TIMEOUT, HEADER_READ_TIMEOUT, answer, let_go, serve_each};
 use gate::{Gate, Known};
@@ -67,17 +67,80 @@ where
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let tls = Arc::new(PskTls::new().map_err(|error| {
-        Fault::caused_by(
-            error,
-            "cannot serve TLS with pre-shared keys",
-            "check that OpenSSL 1.1.1 or 3 is installed and that its configuration allows the PSK suites",
-        )
-    })?);
-    let each = move |stream, stopped| {
-        serve_stream(stream, Arc::clone(&tls), Arc::clone(&keys), service.clone(), stopped)
+    let door = PskDoor::new(keys)?;
+    let each = move |stream: TcpStream, stopped| {
+        let (door, service) = (door.clone(), service.clone());
+        async move {
+            stream.set_nodelay(true)?;
+            door.serve_until(stream, service, stopped).await
+        }
     };
     Ok(serve_each(listener, each, shutdown))
+}
+
+/// The same door at streams that somebody else accepts, such as those of a world in memory. A clone is the same door.
+#[derive(Clone)]
+pub struct PskDoor {
+    tls: Arc<PskTls>,
+    keys: Arc<dyn PskKeys>,
+}
+
+impl PskDoor {
+    /// For those whose keys `keys` knows.
+    ///
+    /// # Errors
+    /// As those of [`serve_psk`].
+    pub fn new(keys: Arc<dyn PskKeys>) -> Result<Self, Fault> {
+        let tls = Arc::new(PskTls::new().map_err(|error| {
+            Fault::caused_by(
+                error,
+                "cannot serve TLS with pre-shared keys",
+                "check that OpenSSL 1.1.1 or 3 is installed and that its configuration allows the PSK suites",
+            )
+        })?);
+        Ok(Self { tls, keys })
+    }
+
+    /// Asks `service` for the answer to every request on this stream, until it ends.
+    ///
+    /// # Errors
+    /// What broke it off: the stream, TLS, HTTP or the service.
+    pub async fn serve<S>(
+        &self,
+        stream: impl ByteStream,
+        service: S,
+    ) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (_never, stopped) = watch::channel(false);
+        self.serve_until(stream, service, stopped).await
+    }
+
+    async fn serve_until<S>(
+        &self,
+        stream: impl ByteStream,
+        service: S,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<(), BoxError>
+    where
+        S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+    {
+        let known = Known::default();
+        let mut ssl = Ssl::new(&self.tls.context)?;
+        ssl.set_ex_data(self.tls.known, known.clone());
+        let mut stream = SslStream::new(ssl, Gate::new(stream, Arc::clone(&self.keys), known.clone()))?;
+        if let Err(error) = timeout(HANDSHAKE_TIMEOUT, Pin::new(&mut stream).accept()).await? {
+            let_go(stream.get_mut()).await;
+            return Err(error.into());
+        }
+        let peer = known.identity().map(PskIdentity);
+        serve_connection(stream, peer, service, stopped).await
+    }
 }
 
 struct PskTls {
@@ -109,33 +172,8 @@ impl PskTls {
     }
 }
 
-async fn serve_stream<S>(
-    stream: TcpStream,
-    tls: Arc<PskTls>,
-    keys: Arc<dyn PskKeys>,
-    service: S,
-    stopped: watch::Receiver<bool>,
-) -> Result<(), BoxError>
-where
-    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-{
-    stream.set_nodelay(true)?;
-    let known = Known::default();
-    let mut ssl = Ssl::new(&tls.context)?;
-    ssl.set_ex_data(tls.known, known.clone());
-    let mut stream = SslStream::new(ssl, Gate::new(stream, keys, known.clone()))?;
-    if let Err(error) = timeout(HANDSHAKE_TIMEOUT, Pin::new(&mut stream).accept()).await? {
-        let_go(stream.get_mut()).await;
-        return Err(error.into());
-    }
-    let peer = known.identity().map(PskIdentity);
-    serve_connection(stream, peer, service, stopped).await
-}
-
 async fn serve_connection<S>(
-    stream: SslStream<Gate<TcpStream>>,
+    stream: SslStream<Gate<impl ByteStream>>,
     peer: Option<PskIdentity>,
     service: S,
     mut stopped: watch::Receiver<bool>,
