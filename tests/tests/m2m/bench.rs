@@ -1,5 +1,5 @@
 //! Operator, SM-DP, SM-SR, message centre, a device with its card: all in this process, their links in memory, time that
-//! runs only while nobody works. Everything goes by short messages, so that no socket is needed.
+//! runs only while nobody works. No socket is needed.
 
 mod air;
 mod device;
@@ -25,19 +25,23 @@ use sm_sr::{
     SmSr,
     records::{Peer as SrPeer, PeerRole},
 };
-use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
-use world::{MemoryEvents, MemoryRecords, SeededDice, World};
+use tokio::{task::JoinHandle, time::Instant};
+use world::{MemoryEvents, MemoryHosts, MemoryRecords, SeededDice, World};
 
 use fate::Fate;
 use servers::{OPERATOR, Parts, Runs, SM_DP, SM_SR, TokioClock};
 use web::{Tap, Web};
 
 pub(crate) use device::{LOCAL, REFUSING};
-pub(crate) use fate::{Mishap, Who};
+pub(crate) use fate::{Counted, Mishap, Who};
+pub(crate) use servers::Bearer;
 pub(crate) use web::Heard;
 
 /// How long everybody lets a function take.
 pub(crate) const VALIDITY: Duration = Duration::from_secs(3 * 3600);
+
+/// How long who was stopped is away.
+const DOWN: Duration = Duration::from_secs(3);
 
 /// Everybody.
 pub(crate) struct Bench {
@@ -52,26 +56,27 @@ pub(crate) struct Bench {
     eum: Operator,
     /// The one in which everybody speaks.
     namespace: Namespace,
-    tasks: Vec<JoinHandle<()>>,
+    /// What runs for the operator.
+    asks: JoinHandle<()>,
 }
 
 impl Bench {
-    /// A bench whose every throw of the dice follows from `seed`, without a socket.
+    /// A bench whose every throw of the dice follows from `seed`, with short messages alone.
     pub(crate) async fn new(seed: &str) -> Self {
-        Self::with(seed, None, Namespace::V3).await
+        Self::with(seed, Bearer::Sms, Namespace::V3).await
     }
 
-    /// The same; with a door for cards on the loopback if one is given, and then a clock that stands still. Everybody
-    /// speaks in this namespace.
-    pub(crate) async fn with(seed: &str, cards: Option<TcpListener>, namespace: Namespace) -> Self {
+    /// The same with this bearer; everybody speaks in this namespace.
+    pub(crate) async fn with(seed: &str, bearer: Bearer, namespace: Namespace) -> Self {
         let (tap, fate) = (Tap::default(), Arc::new(Fate::default()));
         let parts = Parts {
             pki: Pki::from_seed(seed.as_bytes(), &PkiOptions::default()).unwrap(),
             web: Arc::new(Web::new(Arc::clone(&fate), Arc::clone(&tap))),
             fate,
             dice: SeededDice::from_text(seed),
-            clock: TokioClock { origin: Instant::now(), is_still: cards.is_some() },
-            door: cards.as_ref().map(|listener| listener.local_addr().unwrap()),
+            clock: TokioClock(Instant::now()),
+            bearer,
+            hosts: MemoryHosts::default(),
             tap,
             events: MemoryEvents::default(),
             sm_dp_records: Arc::new(MemoryRecords::default()),
@@ -82,10 +87,6 @@ impl Bench {
         let smsc = parts.smsc(&networks);
         let (sm_dp, sm_sr) = (parts.sm_dp(), parts.sm_sr(&smsc.server));
         let (operator, asks) = parts.operator();
-        let mut tasks = vec![asks];
-        if let Some(listener) = cards {
-            tasks.push(air::open(listener, sm_sr.server.engine().clone(), Arc::clone(&parts.tap)));
-        }
         let bench = Self {
             world,
             networks,
@@ -97,7 +98,7 @@ impl Bench {
             eum: parts.eum(),
             namespace,
             parts,
-            tasks,
+            asks,
         };
         bench.introduce().await;
         bench.lay_out_networks();
@@ -150,9 +151,43 @@ impl Bench {
 
     /// From now on this is to happen, once. Counting begins anew.
     pub(crate) fn expect(&self, mishap: Option<Mishap>) {
-        *self.parts.fate.mishap.lock().unwrap() = mishap;
-        *self.parts.fate.messages.lock().unwrap() = 0;
-        self.parts.fate.commits.lock().unwrap().clear();
+        self.parts.fate.expect(mishap);
+    }
+
+    /// Whether that has not happened yet.
+    pub(crate) fn is_still_to_come(&self) -> bool {
+        self.parts.fate.is_still_to_come()
+    }
+
+    /// What was counted since [`expect`](Self::expect).
+    pub(crate) fn counted(&self) -> Counted {
+        self.parts.fate.counted()
+    }
+
+    /// Plays a story; who is stopped in it is started again a little later.
+    pub(crate) async fn play<T>(&self, story: impl Future<Output = T>) -> T {
+        tokio::pin!(story);
+        loop {
+            let who = tokio::select! {
+                done = &mut story => return done,
+                who = self.parts.fate.stopped() => who,
+            };
+            match who {
+                Who::SmDp => {
+                    self.parts.web.remove(SM_DP);
+                    self.sm_dp.lock().unwrap().kill();
+                }
+                Who::SmSr => {
+                    self.parts.web.remove(SM_SR);
+                    self.sm_sr.lock().unwrap().kill();
+                }
+            }
+            tokio::time::sleep(DOWN).await;
+            match who {
+                Who::SmDp => *self.sm_dp.lock().unwrap() = self.parts.sm_dp(),
+                Who::SmSr => *self.sm_sr.lock().unwrap() = self.parts.sm_sr(&self.smsc.server),
+            }
+        }
     }
 
     /// What went over the wires so far; the list begins anew.
@@ -160,53 +195,9 @@ impl Bench {
         std::mem::take(&mut self.parts.tap.lock().unwrap())
     }
 
-    /// How many short messages have come from the card since [`overheard`](Self::overheard) was asked last.
-    pub(crate) fn received_from_card(&self) -> usize {
-        let tap = self.parts.tap.lock().unwrap();
-        tap.iter().filter(|heard| matches!(heard, Heard::FromCard(_))).count()
-    }
-
     /// KIc of the card.
     pub(crate) fn kic(&self, eid: Eid) -> [u8; 16] {
         *self.parts.pki.isd_r_keys(eid).unwrap().kic.expose()
-    }
-
-    /// It is not to happen any more.
-    pub(crate) fn forget_mishap(&self) {
-        *self.parts.fate.mishap.lock().unwrap() = None;
-    }
-
-    /// Whether it has not happened: the story was over before.
-    pub(crate) fn is_still_to_come(&self) -> bool {
-        self.parts.fate.mishap.lock().unwrap().is_some()
-    }
-
-    /// Messages between servers, and commits of SM-DP and SM-SR, since [`expect`](Self::expect).
-    pub(crate) fn counted(&self) -> (usize, usize, usize) {
-        let commits = self.parts.fate.commits.lock().unwrap();
-        let of = |name| commits.get(name).copied().unwrap_or(0);
-        (*self.parts.fate.messages.lock().unwrap(), of("SM-DP"), of("SM-SR"))
-    }
-
-    /// Plays a story; whoever is stopped in it is started again a little later.
-    pub(crate) async fn play<T>(&self, story: impl Future<Output = T>) -> T {
-        tokio::pin!(story);
-        loop {
-            let restart = self.parts.fate.restart.notified();
-            tokio::select! {
-                done = &mut story => return done,
-                () = restart => {}
-            }
-            // Both processes are on other machines; the test does not know which one it was, and may start either.
-            self.parts.web.remove(SM_DP);
-            self.parts.web.remove(SM_SR);
-            self.sm_dp.lock().unwrap().kill();
-            self.sm_sr.lock().unwrap().kill();
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            let (sm_dp, sm_sr) = (self.parts.sm_dp(), self.parts.sm_sr(&self.smsc.server));
-            *self.sm_dp.lock().unwrap() = sm_dp;
-            *self.sm_sr.lock().unwrap() = sm_sr;
-        }
     }
 
     /// ES2.DownloadProfile.
@@ -244,6 +235,6 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.asks.abort();
     }
 }

@@ -1,38 +1,42 @@
 //! The download and enabling of a profile with one mishap each: a message between servers lost on its way or on its way
-//! back, or doubled; SM-DP or SM-SR stopped at one of its commits. Whatever it is, the operator hears that the profile is
-//! enabled, once, and the card agrees.
+//! back, or doubled; SM-DP or SM-SR stopped at one of its commits while the other goes on. Whatever it is, the operator
+//! hears that the profile is enabled, once, and the card agrees.
 
-use rsp::{ids::Iccid, sgp02::eis::ProfileState};
+use rsp::{
+    ids::Iccid,
+    sgp02::{Namespace, eis::ProfileState},
+};
 use tokio::runtime::Builder;
 
-use crate::bench::{Bench, LOCAL, Mishap, REFUSING, Who};
+use crate::bench::{Bearer, Bench, Counted, Heard, LOCAL, Mishap, REFUSING, Who};
 use euicc_sim::card::m2m::toolkit::Numbers;
 
-/// One run: what was counted, and whether the mishap took place.
-fn run(mishap: Option<Mishap>) -> ((usize, usize, usize), bool) {
+/// One run, in which the mishap takes place: what was counted until the operator was answered.
+fn run(bearer: Bearer, mishap: Option<Mishap>) -> Counted {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let bench = Bench::new("mishaps").await;
+        let bench = Bench::with("mishaps", bearer, Namespace::V3).await;
         let device = bench.device(501, Numbers::default()).await;
         let iccid = bench.stock(LOCAL, 1).await;
         bench.settle().await;
+        bench.overheard();
         bench.expect(mishap);
-        // Who is stopped by what the SM-SR still does after its answer is started again too.
-        let (counted, took_place) = bench
+        let counted = bench
             .play(async {
                 let response = bench.download(device.eid, iccid, true).await;
                 let counted = bench.counted();
-                let took_place = !bench.is_still_to_come();
-                bench.forget_mishap();
+                assert!(!bench.is_still_to_come(), "{mishap:?} has not taken place: {counted:?}");
                 let how = response.base.function_execution_status;
                 assert_eq!(how.to_string(), "EXECUTED_SUCCESS", "{mishap:?}");
                 assert_eq!(response.iccid, Some(iccid), "{mishap:?}");
                 is_enabled(&bench, device.eid, iccid).await;
-                (counted, took_place)
+                counted
             })
             .await;
+        let has_session = bench.overheard().iter().any(|heard| matches!(heard, Heard::Request(_)));
+        assert_eq!(has_session, bearer == Bearer::Https, "{mishap:?}");
         assert_eq!(bench.state_in_stock(iccid).await, sm_dp::ProfileState::Installed, "{mishap:?}");
-        (counted, took_place)
+        counted
     })
 }
 
@@ -43,42 +47,57 @@ async fn is_enabled(bench: &Bench, eid: rsp::ids::Eid, iccid: Iccid) {
     assert_eq!(enabled[0].iccid, iccid);
 }
 
+/// A run for each commit of `who`, stopped before it, and another one, stopped after it.
+fn stopped_at_any_commit(who: Who, bearer: Bearer) {
+    let counted = run(bearer, None);
+    let commits = match who {
+        Who::SmDp => counted.sm_dp,
+        Who::SmSr => counted.sm_sr,
+    };
+    for at in 1..=commits {
+        for mishap in [Mishap::RestartBefore(who, at), Mishap::RestartAfter(who, at)] {
+            run(bearer, Some(mishap));
+        }
+    }
+}
+
 #[test]
 fn a_profile_is_pushed_and_enabled() {
-    let ((messages, sm_dp, sm_sr), _) = run(None);
-    assert!(messages >= 14, "{messages} messages between servers");
-    assert!(sm_dp >= 10 && sm_sr >= 20, "{sm_dp} and {sm_sr} commits");
+    for bearer in [Bearer::Sms, Bearer::Https] {
+        let counted = run(bearer, None);
+        assert!(counted.messages >= 14, "{bearer:?}: {counted:?}");
+        assert!(counted.sm_dp >= 10 && counted.sm_sr >= 20, "{bearer:?}: {counted:?}");
+    }
 }
 
 #[test]
 fn every_message_between_servers_may_be_lost_or_doubled() {
-    let ((messages, _, _), _) = run(None);
+    let Counted { messages, .. } = run(Bearer::Sms, None);
     for at in 1..=messages {
         for mishap in [Mishap::LostRequest(at), Mishap::LostResponse(at), Mishap::Doubled(at)] {
-            let (_, took_place) = run(Some(mishap));
-            assert!(took_place, "{mishap:?}");
+            run(Bearer::Sms, Some(mishap));
         }
     }
 }
 
 #[test]
 fn the_sm_dp_may_be_stopped_at_any_commit() {
-    let ((_, commits, _), _) = run(None);
-    for at in 1..=commits {
-        for mishap in [Mishap::RestartBefore(Who::SmDp, at), Mishap::RestartAfter(Who::SmDp, at)] {
-            run(Some(mishap));
-        }
-    }
+    stopped_at_any_commit(Who::SmDp, Bearer::Sms);
+}
+
+#[test]
+fn the_sm_dp_may_be_stopped_at_any_commit_while_its_card_is_in_a_session() {
+    stopped_at_any_commit(Who::SmDp, Bearer::Https);
 }
 
 #[test]
 fn the_sm_sr_may_be_stopped_at_any_commit() {
-    let ((_, _, commits), _) = run(None);
-    for at in 1..=commits {
-        for mishap in [Mishap::RestartBefore(Who::SmSr, at), Mishap::RestartAfter(Who::SmSr, at)] {
-            run(Some(mishap));
-        }
-    }
+    stopped_at_any_commit(Who::SmSr, Bearer::Sms);
+}
+
+#[test]
+fn the_sm_sr_may_be_stopped_at_any_commit_while_a_card_is_in_a_session_with_it() {
+    stopped_at_any_commit(Who::SmSr, Bearer::Https);
 }
 
 #[test]

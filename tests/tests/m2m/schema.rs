@@ -18,7 +18,7 @@ use rsp::{
 };
 use tokio::runtime::Builder;
 
-use crate::bench::{Bench, Heard, LOCAL, REFUSING, VALIDITY};
+use crate::bench::{Bearer, Bench, Heard, LOCAL, REFUSING, VALIDITY};
 
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 
@@ -77,7 +77,7 @@ fn nothing_is_said_that_the_schemas_have_no_place_for() {
 
 /// What an operator does in the life of a device, and what is refused to it.
 async fn everything(namespace: Namespace) -> Vec<Heard> {
-    let bench = Bench::with("schemas", None, namespace).await;
+    let bench = Bench::with("schemas", Bearer::Sms, namespace).await;
     let device = bench.device(501, Numbers::default()).await;
     let (local, refusing) = (bench.stock(LOCAL, 1).await, bench.stock(REFUSING, 2).await);
     bench.settle().await;

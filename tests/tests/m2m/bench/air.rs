@@ -3,13 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use crypto::Secret;
 use euicc_sim::network::smsc::LocalWriter;
 use http::Request;
+use net::{PskDoor, PskKeys};
 use sm_sr::es5::Engine;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinSet;
 use world::{
-    Arrived, BoxFuture, Fault, LinkFault, MessageId, ShortMessageSink as _, ShortMessages, Submission,
-    SubmitFault, link_from,
+    Arrived, BoxFuture, Fault, LinkFault, MemoryListener, MessageId, ShortMessageSink as _, ShortMessages,
+    Submission, SubmitFault, link_from,
 };
 
 use super::web::{Heard, Tap, again};
@@ -43,18 +45,9 @@ pub(super) async fn hear(writer: Arc<Writer>, engine: Engine) {
     }
 }
 
-/// The door for cards.
-pub(super) fn open(listener: TcpListener, engine: Engine, tap: Tap) -> JoinHandle<()> {
-    struct Keys(Engine);
-    impl net::PskKeys for Keys {
-        fn key<'a>(
-            &'a self,
-            identity: &'a str,
-        ) -> BoxFuture<'a, Result<Option<crypto::Secret<Vec<u8>>>, Fault>> {
-            Box::pin(self.0.psk(identity))
-        }
-    }
-    let keys = Arc::new(Keys(engine.clone()));
+/// The door for cards, without end.
+pub(super) async fn open(mut listener: MemoryListener, engine: Engine, tap: Tap) {
+    let door = PskDoor::new(Arc::new(Keys(engine.clone()))).unwrap();
     let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
         let (engine, tap) = (engine.clone(), Arc::clone(&tap));
         async move {
@@ -71,5 +64,20 @@ pub(super) fn open(listener: TcpListener, engine: Engine, tap: Tap) -> JoinHandl
             Ok::<_, LinkFault>(response)
         }
     }));
-    tokio::spawn(net::serve_psk(listener, keys, service, std::future::pending()).unwrap())
+    let mut connections = JoinSet::new();
+    while let Some(stream) = listener.accept().await {
+        let (door, service) = (door.clone(), service.clone());
+        connections.spawn(async move {
+            // Who broke it off tells so itself, or is gone.
+            let _ended = door.serve(stream, service).await;
+        });
+    }
+}
+
+struct Keys(Engine);
+
+impl PskKeys for Keys {
+    fn key<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, Fault>> {
+        Box::pin(self.0.psk(identity))
+    }
 }

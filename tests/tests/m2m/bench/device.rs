@@ -21,7 +21,7 @@ use world::{PhoneNumber, RamMemory};
 
 use super::{
     Bench, VALIDITY,
-    servers::{number, sm_sr_number},
+    servers::{CARD_PATH, CARDS, number, sm_sr_number},
 };
 
 pub(crate) const LOCAL: &str = "724-99";
@@ -85,11 +85,7 @@ impl Bench {
         let msisdn = number(&format!("+44770091{serial:04}"));
         let package = self.subscriber(BOOTSTRAP, serial, &msisdn);
         let first = FirstProfile { package, operator: self.operator.id().clone(), msisdn };
-        let side = CardSide {
-            number: sm_sr_number(),
-            https: Some(self.parts.door.unwrap_or_else(|| ([127, 0, 0, 1], 9).into())),
-            path: "/es5".to_owned(),
-        };
+        let side = CardSide { number: sm_sr_number(), https: Some(CARDS), path: CARD_PATH.to_owned() };
         let mut description = factory::card(&self.parts.pki, eid, &first, &side).unwrap();
         description.m2m.as_mut().unwrap().toolkit = numbers;
         let mut eis = factory::eis(
@@ -112,7 +108,7 @@ impl Bench {
         let teller =
             Teller::new(format!("device {serial}"), Arc::clone(&self.world.clock), self.parts.events.clone());
         let modem = Modem::new(card, Arc::clone(&self.networks), teller.clone());
-        let mut online = Online::new(modem, net::TcpDial::default(), OnlineSettings::default(), teller);
+        let mut online = Online::new(modem, self.parts.hosts.clone(), OnlineSettings::default(), teller);
         let handle = online.handle();
         handle.set_visible(vec![plmn("724-97"), plmn(LOCAL), plmn(REFUSING)]);
         let task = tokio::spawn(async move { online.run().await.unwrap() });

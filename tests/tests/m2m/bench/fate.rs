@@ -1,10 +1,7 @@
 //! What goes wrong once, and the counts by which it is told when: a message between servers, or a party that is stopped at
 //! one of its commits.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
@@ -30,13 +27,79 @@ pub(crate) enum Who {
     SmSr,
 }
 
-/// Counts, and the mishap that is to come.
+/// What has been counted so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// Messages between servers.
+    pub(crate) messages: usize,
+    /// Commits of the SM-DP.
+    pub(crate) sm_dp: usize,
+    /// Commits of the SM-SR.
+    pub(crate) sm_sr: usize,
+}
+
+/// The mishap that is to come, and the counts by which it is told when.
 #[derive(Default)]
 pub(super) struct Fate {
-    pub(super) mishap: Mutex<Option<Mishap>>,
-    pub(super) messages: Mutex<usize>,
-    pub(super) commits: Mutex<BTreeMap<&'static str, usize>>,
-    pub(super) restart: Notify,
+    mishap: Mutex<Option<Mishap>>,
+    counted: Mutex<Counted>,
+    /// Who has been stopped, and is to be started again.
+    stopped: Mutex<Option<Who>>,
+    has_stopped: Notify,
+}
+
+impl Fate {
+    /// From now on this is to happen, once. Counting begins anew.
+    pub(super) fn expect(&self, mishap: Option<Mishap>) {
+        *self.mishap.lock().unwrap() = mishap;
+        *self.counted.lock().unwrap() = Counted::default();
+    }
+
+    pub(super) fn counted(&self) -> Counted {
+        *self.counted.lock().unwrap()
+    }
+
+    pub(super) fn is_still_to_come(&self) -> bool {
+        self.mishap.lock().unwrap().is_some()
+    }
+
+    /// Waits until somebody has been stopped: who it is.
+    pub(super) async fn stopped(&self) -> Who {
+        loop {
+            if let Some(who) = self.stopped.lock().unwrap().take() {
+                return who;
+            }
+            self.has_stopped.notified().await;
+        }
+    }
+
+    /// A message between servers goes on its way: what happens to it, if anything does.
+    pub(super) fn of_next_message(&self) -> Option<Mishap> {
+        let mut counted = self.counted.lock().unwrap();
+        counted.messages += 1;
+        let at = counted.messages;
+        self.happens(|mishap| {
+            [Mishap::LostRequest(at), Mishap::LostResponse(at), Mishap::Doubled(at)].contains(&mishap)
+        })
+    }
+
+    /// A party is about to commit: what happens to it, if anything does.
+    fn of_next_commit(&self, who: Who) -> Option<Mishap> {
+        let mut counted = self.counted.lock().unwrap();
+        let commits = match who {
+            Who::SmDp => &mut counted.sm_dp,
+            Who::SmSr => &mut counted.sm_sr,
+        };
+        *commits += 1;
+        let at = *commits;
+        self.happens(|mishap| {
+            [Mishap::RestartBefore(who, at), Mishap::RestartAfter(who, at)].contains(&mishap)
+        })
+    }
+
+    fn happens(&self, now: impl FnOnce(Mishap) -> bool) -> Option<Mishap> {
+        self.mishap.lock().unwrap().take_if(|mishap| now(*mishap))
+    }
 }
 
 /// Records that die with their party.
@@ -51,6 +114,13 @@ pub(super) struct Mortal {
 impl Mortal {
     pub(super) fn new(inner: Arc<MemoryRecords>, who: Who, fate: Arc<Fate>) -> Self {
         Self { inner, who, fate, dead: Mutex::new(false) }
+    }
+
+    fn die(&self) -> Fault {
+        *self.dead.lock().unwrap() = true;
+        *self.fate.stopped.lock().unwrap() = Some(self.who);
+        self.fate.has_stopped.notify_one();
+        Self::fault()
     }
 
     fn fault() -> Fault {
@@ -89,27 +159,14 @@ impl Records for Mortal {
             if changes.changes.is_empty() {
                 return self.inner.commit(changes).await;
             }
-            let number = {
-                let mut commits = self.fate.commits.lock().unwrap();
-                let name = if self.who == Who::SmDp { "SM-DP" } else { "SM-SR" };
-                let count = commits.entry(name).or_default();
-                *count += 1;
-                *count
-            };
-            let mishap = *self.fate.mishap.lock().unwrap();
-            let die = |mortal: &Self| {
-                *mortal.dead.lock().unwrap() = true;
-                *mortal.fate.mishap.lock().unwrap() = None;
-                mortal.fate.restart.notify_one();
-                Err(Self::fault())
-            };
+            let mishap = self.fate.of_next_commit(self.who);
+            if let Some(Mishap::RestartBefore(..)) = mishap {
+                return Err(self.die());
+            }
+            let committed = self.inner.commit(changes).await?;
             match mishap {
-                Some(Mishap::RestartBefore(who, at)) if (who, at) == (self.who, number) => die(self),
-                Some(Mishap::RestartAfter(who, at)) if (who, at) == (self.who, number) => {
-                    let _committed = self.inner.commit(changes).await?;
-                    die(self)
-                }
-                _ => self.inner.commit(changes).await,
+                Some(_) => Err(self.die()),
+                None => Ok(committed),
             }
         })
     }

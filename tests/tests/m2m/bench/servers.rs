@@ -1,7 +1,11 @@
 //! Operator, EUM, SM-DP, SM-SR and message centre, and what they are made of: SM-DP and SM-SR may be made again and again,
 //! on the same records.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use certs::{Pki, ServerName, m2m::Owner};
 use cli::m2m::{factory, operator::Operator};
@@ -19,12 +23,13 @@ use tokio::{
     time::Instant,
 };
 use world::{
-    BoxFuture, Clock, Fault, MemoryEvents, MemoryRecords, PhoneNumber, RamMemory, Records, SeededDice, World,
+    BoxFuture, Clock, Fault, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, RamMemory, Records,
+    SeededDice, World,
 };
 
 use super::{
-    air::{Writer, hear},
-    fate::{Fate, Mortal, Who},
+    air::{Writer, hear, open},
+    fate::{Counted, Fate, Mortal, Who},
     web::{Tap, Way, Web},
 };
 
@@ -36,6 +41,10 @@ pub(super) const SM_DP: &str = "sm-dp.example";
 pub(super) const SM_SR: &str = "sm-sr.example";
 pub(super) const OPERATOR: &str = "operator.example";
 
+/// Where cards come in over HTTPS, as they have it stored.
+pub(super) const CARDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8463);
+pub(super) const CARD_PATH: &str = "/es5";
+
 /// To which cards write.
 pub(super) fn sm_sr_number() -> PhoneNumber {
     number("+447700900001")
@@ -45,18 +54,22 @@ pub(super) fn number(text: &str) -> PhoneNumber {
     text.parse().unwrap()
 }
 
-/// The clock of everybody: tokio's, so that it stands still while anybody works and jumps to whatever is due next; or
-/// one that stands still altogether.
-#[derive(Clone, Copy)]
-pub(super) struct TokioClock {
-    pub(super) origin: Instant,
-    pub(super) is_still: bool,
+/// How the SM-SR reaches cards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bearer {
+    /// By short messages alone.
+    Sms,
+    /// By a short message that wakes the card, which comes over HTTPS then; by a few short messages where they will do.
+    Https,
 }
+
+/// The clock of everybody: tokio's, so that it stands still while anybody works and jumps to whatever is due next.
+#[derive(Clone, Copy)]
+pub(super) struct TokioClock(pub(super) Instant);
 
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        let gone = if self.is_still { Duration::ZERO } else { self.origin.elapsed() };
-        Timestamp::from_seconds(START).plus(gone)
+        Timestamp::from_seconds(START).plus(self.0.elapsed())
     }
 }
 
@@ -85,8 +98,9 @@ pub(super) struct Parts {
     pub(super) fate: Arc<Fate>,
     pub(super) dice: SeededDice,
     pub(super) clock: TokioClock,
-    /// Where cards come in over HTTPS, if they do.
-    pub(super) door: Option<SocketAddr>,
+    pub(super) bearer: Bearer,
+    /// Whom devices can dial.
+    pub(super) hosts: MemoryHosts,
     pub(super) tap: Tap,
     pub(super) events: MemoryEvents,
     pub(super) sm_dp_records: Arc<MemoryRecords>,
@@ -96,7 +110,8 @@ pub(super) struct Parts {
 impl Parts {
     /// Dice of a process: another one throws others.
     pub(super) fn world(&self, name: &str) -> World {
-        let commits: usize = self.fate.commits.lock().unwrap().values().sum();
+        let Counted { sm_dp, sm_sr, .. } = self.fate.counted();
+        let commits = sm_dp + sm_sr;
         World::new(self.clock, self.dice.branch(&format!("{name} {commits}")))
     }
 
@@ -193,8 +208,8 @@ impl Parts {
         let own = self.pki.m2m_server(Owner::SmSr, "bench SM-SR", &names()).unwrap();
         let world = self.world("SM-SR");
         let clock = Arc::clone(&world.clock);
-        let https =
-            self.door.map(|_| HttpsDoor { trigger: SessionTrigger::default(), path: "/es5".to_owned() });
+        let door = HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
+        let https = (self.bearer == Bearer::Https).then_some(door);
         let es5 = Es5Config { most_messages: 255, https, ..Es5Config::at(sm_sr_number()) };
         let woken = Arc::new(Notify::new());
         let server = SmSr::new(
@@ -217,8 +232,13 @@ impl Parts {
             server.engine().clone().with_short_messages(Arc::clone(&writer) as Arc<dyn world::ShortMessages>);
         let hears = tokio::spawn(hear(writer, server.engine().clone()));
         let task = drive(clock, woken, &server, |it| Box::pin(async move { it.due().await }));
+        let mut tasks = vec![task, hears];
+        if self.bearer == Bearer::Https {
+            let listener = self.hosts.listen(CARDS.to_string());
+            tasks.push(tokio::spawn(open(listener, server.engine().clone(), Arc::clone(&self.tap))));
+        }
         self.web.put(SM_SR, server.link());
-        Runs { server, tasks: vec![task, hears] }
+        Runs { server, tasks }
     }
 }
 

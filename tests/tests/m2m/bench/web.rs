@@ -78,25 +78,14 @@ impl Web {
     async fn carry(&self, to: &str, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         let link = self.links.lock().unwrap().get(to).cloned();
         let link = link.ok_or_else(|| LinkFault::new(LinkFaultKind::Refused, to, "nobody is there"))?;
-        let number = {
-            let mut messages = self.fate.messages.lock().unwrap();
-            *messages += 1;
-            *messages
-        };
-        let mishap = *self.fate.mishap.lock().unwrap();
         let lost = || LinkFault::new(LinkFaultKind::Reset, to, "the test has cut the line");
-        match mishap {
-            Some(Mishap::LostRequest(at)) if at == number => {
-                *self.fate.mishap.lock().unwrap() = None;
-                return Err(lost());
-            }
-            Some(Mishap::LostResponse(at)) if at == number => {
-                *self.fate.mishap.lock().unwrap() = None;
+        match self.fate.of_next_message() {
+            Some(Mishap::LostRequest(_)) => return Err(lost()),
+            Some(Mishap::LostResponse(_)) => {
                 let _unheard = world::send(&link, request).await;
                 return Err(lost());
             }
-            Some(Mishap::Doubled(at)) if at == number => {
-                *self.fate.mishap.lock().unwrap() = None;
+            Some(Mishap::Doubled(_)) => {
                 let _first = world::send(&link, again(&request)).await;
             }
             _ => {}
