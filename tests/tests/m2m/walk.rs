@@ -1,19 +1,18 @@
 //! `docs/m2m.md`: one download with the messages that really went over the wires, from a run whose dice are seeded.
 
+mod shown;
+
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use euicc_sim::card::m2m::toolkit::Numbers;
 use rsp::{
-    ota::script::{Answer, Command, Script, ScriptResponse},
+    ota::script::{Command, Script},
     sgp02::Namespace,
 };
-
 use tokio::runtime::Builder;
 
 use crate::bench::{Bearer, Bench, Heard, LOCAL};
-
-/// The longest hexadecimal number that is shown whole, in digits.
-const LONGEST: usize = 96;
+use shown::{Packet, answers, commands, element, octets_in, soap};
 
 #[test]
 fn the_walk_through_is_what_goes_over_the_wires() {
@@ -49,13 +48,54 @@ fn page(heard: &[Heard], kic: &[u8; 16]) -> String {
          TLS is shown as it is inside; the card's end of it is TLS 1.2 with a pre-shared key.\n\n\
          The keys are the test PKI's: with them everything here can be opened.\n",
     );
-    let mut ids = BTreeMap::new();
-    let mut seen = BTreeMap::new();
+    let mut reader = Reader::default();
     for (number, heard) in (1..).zip(heard) {
-        let (title, body) = match heard {
-            Heard::Soap(text) => soap(text, &mut ids),
-            Heard::ToCard(octets) => ("SMS to the card".to_owned(), packet(octets, kic)),
-            Heard::FromCard(octets) => ("SMS from the card".to_owned(), packet(octets, kic)),
+        let Message { title, about, text } = reader.read(heard, kic);
+        let why = why(&title, &about);
+        let _ = write!(page, "\n### {number}. {title}\n\n{why}\n\n```\n{}\n```\n", text.trim_end());
+    }
+    page
+}
+
+/// A message as it is shown.
+struct Message {
+    title: String,
+    /// What it carries: the subject of a script, or what is answered.
+    about: String,
+    text: String,
+}
+
+/// Knows from earlier messages what later ones are about.
+#[derive(Default)]
+struct Reader {
+    /// Identifiers in the order in which they came.
+    ids: BTreeMap<String, usize>,
+    /// What was asked of the card, by the counter of the packet or the URI to which the answer goes.
+    asked: BTreeMap<String, String>,
+}
+
+impl Reader {
+    fn read(&mut self, heard: &Heard, kic: &[u8; 16]) -> Message {
+        match heard {
+            Heard::Soap(text) => Message {
+                title: element(text).to_owned(),
+                about: octets_in(text, "Data").map(|script| subject(&script)).unwrap_or_default(),
+                text: soap(text, &mut self.ids),
+            },
+            Heard::ToCard(octets) => {
+                let packet = Packet::open(octets, kic);
+                let about = subject(packet.data());
+                self.asked.insert(packet.counter(), about.clone());
+                Message { title: "SMS to the card".to_owned(), about, text: packet.shown() }
+            }
+            Heard::FromCard(octets) => {
+                let packet = Packet::open(octets, kic);
+                let about = match packet.is_command() {
+                    true => hex::encode_upper(&packet.data()[..1]),
+                    false => self.answer_to(&packet.counter()),
+                };
+                Message { title: "SMS from the card".to_owned(), about, text: packet.shown() }
+            }
             Heard::Request(request) => {
                 let mut text = format!("{} {} HTTP/1.1\n", request.method(), request.uri());
                 for (name, value) in request.headers() {
@@ -63,7 +103,11 @@ fn page(heard: &[Heard], kic: &[u8; 16]) -> String {
                 }
                 text.push('\n');
                 text.push_str(&answers(request.body()));
-                ("HTTPS, the card asks".to_owned(), text)
+                let about = match request.body().is_empty() {
+                    true => String::new(),
+                    false => self.answer_to(request.uri().path()),
+                };
+                Message { title: "HTTPS, the card asks".to_owned(), about, text }
             }
             Heard::Response { status, headers, body } => {
                 let mut text = format!("HTTP/1.1 {status}\n");
@@ -72,252 +116,112 @@ fn page(heard: &[Heard], kic: &[u8; 16]) -> String {
                 }
                 text.push('\n');
                 text.push_str(&commands(body));
-                ("HTTPS, the SM-SR answers".to_owned(), text)
+                let about = if body.is_empty() { status.to_string() } else { subject(body) };
+                if let Some((_, next)) = headers.iter().find(|(name, _)| name == "x-admin-next-uri") {
+                    self.asked.insert(next.clone(), about.clone());
+                }
+                Message { title: "HTTPS, the SM-SR answers".to_owned(), about, text }
             }
-        };
-        let time = seen.entry(title.clone()).or_insert(0_usize);
-        *time += 1;
-        let why = why(&title, *time);
-        let _ = write!(page, "\n### {number}. {title}\n\n{why}\n\n```\n{}\n```\n", body.trim_end());
+        }
     }
-    page
+
+    fn answer_to(&self, asked: &str) -> String {
+        let asked = self.asked.get(asked).unwrap_or_else(|| panic!("{asked} was not asked before"));
+        format!("answer to {asked}")
+    }
 }
 
-/// What a message is for; the same kind comes several times.
-fn why(title: &str, time: usize) -> &'static str {
-    match (title, time) {
-        ("ES2-DownloadProfileRequest", _) => {
+/// What a script is about: the data groupings that it stores, the instructions of its other APDUs with their P1, the tags of
+/// everything else; what comes several times in a row, once.
+fn subject(octets: &[u8]) -> String {
+    let script = Script::parse(octets).unwrap();
+    let mut words: Vec<String> = script.commands.iter().map(word).collect();
+    words.dedup();
+    words.join(" ")
+}
+
+fn word(command: &Command) -> String {
+    const STORE_DATA: u8 = 0xE2;
+    match command {
+        Command::Apdu(apdu) if apdu[1] == STORE_DATA => hex::encode_upper(&apdu[5..7]),
+        Command::Apdu(apdu) => hex::encode_upper(&apdu[1..3]),
+        Command::SecureChannel(tlv) => hex::encode_upper(&tlv[..1]),
+        Command::ImmediateAction(_) => "81".to_owned(),
+        Command::ErrorAction(_) => "82".to_owned(),
+    }
+}
+
+/// What a message is for, by what it is: nothing goes over a wire here of which that is not known.
+fn why(title: &str, about: &str) -> &'static str {
+    match (title, about) {
+        ("ES2-DownloadProfileRequest", "") => {
             "The operator orders. HTTP 202 is the answer; the response comes back to ReplyTo at the very end."
         }
-        ("ES3-GetEISRequest", _) => "The SM-DP asks what the eUICC is.",
-        ("ES3-GetEISResponse", _) => {
+        ("ES3-GetEISRequest", "") => "The SM-DP asks what the eUICC is.",
+        ("ES3-GetEISResponse", "") => {
             "Synchronous: in the HTTP 200. The SM-DP checks the EUM's signature and the ECASD's certificate, and takes the ECASD's key from it."
         }
-        ("ES3-CreateISDPRequest", _) => {
+        ("ES3-CreateISDPRequest", "") => {
             "Room for the profile; MoreToDo keeps the session with the card open afterwards."
         }
-        ("SMS to the card", 1) => {
+        ("SMS to the card", "81") => {
             "The trigger, a secured packet to the ISD-R (TAR 000001). Its data `81 00` says: open a session with what you have stored."
         }
-        ("HTTPS, the card asks", 1) => {
+        ("HTTPS, the card asks", "") => {
             "The card has opened a channel through its device (BIP), and TLS with its pre-shared key; it has nothing to say yet."
         }
-        ("HTTPS, the SM-SR answers", 1) => "ES5.CreateISDP: INSTALL [for install and make selectable].",
-        ("HTTPS, the SM-SR answers", 2) => {
-            "INSTALL [for personalization], and the certificate of the SM-DP (DGI 3A01); chaining keeps what comes of it."
-        }
-        ("HTTPS, the SM-SR answers", 3) => {
-            "The ephemeral key with the signature over it and the challenge (DGI 3A02)."
-        }
-        ("HTTPS, the SM-SR answers", 4) => "SCP03t INITIALIZE UPDATE, to the ISD-P.",
-        ("HTTPS, the SM-SR answers", 5) => {
-            "EXTERNAL AUTHENTICATE, and the profile package in encrypted segments."
-        }
-        ("HTTPS, the SM-SR answers", _) => "HTTP 204: nothing more to do; the card closes its channel.",
-        ("HTTPS, the card asks", 2) => "Done.",
-        ("HTTPS, the card asks", 3) => {
-            "The random challenge of the ECASD (85), which has checked the certificate."
-        }
-        ("HTTPS, the card asks", 4) => {
-            "The card's random number (85) and the receipt (86): it has the same keys."
-        }
-        ("HTTPS, the card asks", 5) => "The card's challenge and cryptogram.",
-        ("HTTPS, the card asks", _) => {
-            "The last 86 is EUICCResponse, encrypted and with an R-MAC: the profile is installed."
-        }
-        ("ES3-CreateISDPResponse", _) => "The callback: which ISD-P it is.",
-        ("ES3-SendDataRequest", 1) => {
+        ("HTTPS, the SM-SR answers", "E60C") => "ES5.CreateISDP: INSTALL [for install and make selectable].",
+        ("HTTPS, the card asks", "answer to E60C") => "Done.",
+        ("ES3-CreateISDPResponse", "") => "The callback: which ISD-P it is.",
+        ("ES3-SendDataRequest", "E620 3A01") => {
             "ES8, key establishment by scenario 3, the first of two scripts, for the ISD-R."
         }
-        ("ES3-SendDataRequest", 2) => "The second one: the SM-DP has signed the challenge.",
-        ("ES3-SendDataRequest", 3) => "The receipt was right. SCP03t begins, now with the ISD-P.",
-        ("ES3-SendDataRequest", _) => "The profile; nothing follows it, so MoreToDo is false.",
-        ("ES3-SendDataResponse", _) => "What the card answered, as it was.",
-        ("ES3-ProfileDownloadCompletedRequest", _) => "The SM-SR learns which number the device will have.",
-        ("ES3-ProfileDownloadCompletedResponse", _) => "The profile is Disabled now.",
-        ("ES3-EnableProfileRequest", _) => "As the operator wanted.",
-        ("SMS to the card", 2) => "ES5.EnableProfile (DGI 3A03): short enough for a short message.",
-        ("SMS from the card", 1) => {
+        ("HTTPS, the SM-SR answers", "E620 3A01") => {
+            "INSTALL [for personalization], and the certificate of the SM-DP (DGI 3A01); chaining keeps what comes of it."
+        }
+        ("HTTPS, the card asks", "answer to E620 3A01") => {
+            "The random challenge of the ECASD (85), which has checked the certificate."
+        }
+        ("ES3-SendDataRequest", "3A02") => "The second one: the SM-DP has signed the challenge.",
+        ("HTTPS, the SM-SR answers", "3A02") => {
+            "The ephemeral key with the signature over it and the challenge (DGI 3A02)."
+        }
+        ("HTTPS, the card asks", "answer to 3A02") => {
+            "The card's random number (85) and the receipt (86): it has the same keys."
+        }
+        ("ES3-SendDataRequest", "84") => "The receipt was right. SCP03t begins, now with the ISD-P.",
+        ("HTTPS, the SM-SR answers", "84") => "SCP03t INITIALIZE UPDATE, to the ISD-P.",
+        ("HTTPS, the card asks", "answer to 84") => "The card's challenge and cryptogram.",
+        ("ES3-SendDataRequest", "85 86") => "The profile; nothing follows it, so MoreToDo is false.",
+        ("HTTPS, the SM-SR answers", "85 86") => {
+            "EXTERNAL AUTHENTICATE, and the profile package in encrypted segments."
+        }
+        ("HTTPS, the card asks", "answer to 85 86") => {
+            "The last 86 is EUICCResponse, encrypted and with an R-MAC: the profile is installed."
+        }
+        ("HTTPS, the SM-SR answers", "204") => "HTTP 204: nothing more to do; the card closes its channel.",
+        ("ES3-SendDataResponse", "") => "What the card answered, as it was.",
+        ("ES3-ProfileDownloadCompletedRequest", "") => "The SM-SR learns which number the device will have.",
+        ("ES3-ProfileDownloadCompletedResponse", "") => "The profile is Disabled now.",
+        ("ES3-EnableProfileRequest", "") => "As the operator wanted.",
+        ("SMS to the card", "3A03") => "ES5.EnableProfile (DGI 3A03): short enough for a short message.",
+        ("SMS from the card", "answer to 3A03") => {
             "The response packet, by SMS-SUBMIT: 9000. Then REFRESH, and the device attaches to the new network."
         }
-        ("SMS from the card", 2) => {
+        ("SMS from the card", "E1") => {
             "From the new network, the default notification (E1): the change has succeeded."
         }
-        ("SMS to the card", _) => {
+        ("SMS to the card", "3A08") => {
             "HandleNotificationConfirmation (DGI 3A08) with the same number: without it the card would go back."
         }
-        ("SMS from the card", _) => {
+        ("SMS from the card", "answer to 3A08") => {
             "The card has done with the old profile what its policy rules say, which is nothing."
         }
-        ("ES3-EnableProfileResponse", _) => "The callback to the SM-DP.",
-        ("ES4-HandleProfileDisabledNotification", _) => {
+        ("ES3-EnableProfileResponse", "") => "The callback to the SM-DP.",
+        ("ES4-HandleProfileDisabledNotification", "") => {
             "The owner of the profile that was enabled before is told."
         }
-        ("ES2-DownloadProfileResponse", _) => "The answer to the first message.",
-        _ => "",
+        ("ES2-DownloadProfileResponse", "") => "The answer to the first message.",
+        _ => panic!("what is {title} ({about:?}) for? `why` has no caption for it"),
     }
-}
-
-/// A SOAP message with a line for each element, and for SendData what is in it.
-fn soap(text: &str, ids: &mut BTreeMap<String, usize>) -> (String, String) {
-    let element =
-        text.split("<rps:").nth(1).and_then(|rest| rest.split([' ', '>', '/']).next()).unwrap_or("?");
-    let mut lines = String::new();
-    let mut depth = 0_usize;
-    for piece in text.replace("><", ">\n<").lines() {
-        let closes = piece.starts_with("</");
-        if closes {
-            depth = depth.saturating_sub(1);
-        }
-        let _ = writeln!(lines, "{}{}", "  ".repeat(depth), cut(&numbered(piece, ids)));
-        if !closes && !piece.contains("</") && !piece.ends_with("/>") && !piece.starts_with("<?") {
-            depth += 1;
-        }
-    }
-    for (tag, read) in [("Data", commands as fn(&[u8]) -> String), ("EuiccResponseData", answers)] {
-        let between = text.split(&format!("<rps:{tag}>")).nth(1).and_then(|rest| rest.split('<').next());
-        if let Some(octets) = between.and_then(|digits| hex::decode(digits).ok()) {
-            let _ = write!(lines, "\nin {tag}:\n{}", read(&octets));
-        }
-    }
-    (element.to_owned(), lines)
-}
-
-/// Random identifiers of 32 digits, in the order in which they appear.
-fn numbered(line: &str, ids: &mut BTreeMap<String, usize>) -> String {
-    let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    let mut out = String::new();
-    let mut run = String::new();
-    for c in line.chars().chain(['\n']) {
-        if is_digit(c) {
-            run.push(c);
-            continue;
-        }
-        // An EID has as many, and no letters.
-        if run.len() == 32 && run.contains(|c: char| c.is_ascii_lowercase()) {
-            let next = ids.len() + 1;
-            let _ = write!(out, "{:032x}", *ids.entry(run.clone()).or_insert(next));
-        } else {
-            out.push_str(&run);
-        }
-        run.clear();
-        if c != '\n' {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Long numbers are cut.
-fn cut(line: &str) -> String {
-    let mut out = String::new();
-    for piece in line.split_inclusive(['>', '<', '"', ' ']) {
-        if piece.len() > LONGEST + 8 && piece.is_ascii() && !piece.contains("//") {
-            let _ = write!(
-                out,
-                "{}... ({} characters){}",
-                &piece[..LONGEST],
-                piece.len() - 1,
-                &piece[piece.len() - 1..]
-            );
-        } else {
-            out.push_str(piece);
-        }
-    }
-    out
-}
-
-fn number(octets: &[u8]) -> String {
-    let digits = hex::encode_upper(octets);
-    match digits.get(..LONGEST) {
-        Some(shown) if digits.len() > LONGEST => format!("{shown}... ({} octets)", octets.len()),
-        _ => digits,
-    }
-}
-
-/// What a script commands, a line each.
-fn commands(octets: &[u8]) -> String {
-    if octets.is_empty() {
-        return String::new();
-    }
-    let Ok(script) = Script::parse(octets) else { return number(octets) };
-    let mut text = String::new();
-    if let Some(chaining) = script.chaining {
-        let _ = writeln!(text, "83 script chaining    {chaining:?}");
-    }
-    for command in &script.commands {
-        let _ = match command {
-            Command::Apdu(apdu) => writeln!(text, "22 C-APDU             {}", number(apdu)),
-            Command::SecureChannel(tlv) => writeln!(text, "SCP03t                {}", number(tlv)),
-            Command::ImmediateAction(action) => writeln!(text, "81 immediate action   {}", number(action)),
-            Command::ErrorAction(action) => writeln!(text, "82 error action       {}", number(action)),
-        };
-    }
-    text
-}
-
-/// What a card answered, a line each.
-fn answers(octets: &[u8]) -> String {
-    if octets.is_empty() {
-        return String::new();
-    }
-    let Ok(response) = ScriptResponse::parse(octets) else { return number(octets) };
-    let mut text = String::new();
-    if let Some(executed) = response.executed {
-        let _ = writeln!(text, "80 commands executed  {executed}");
-    }
-    for answer in &response.answers {
-        let _ = match answer {
-            Answer::Apdu(apdu) => {
-                writeln!(text, "23 R-APDU             {} {}", number(&apdu.data), apdu.status)
-            }
-            Answer::SecureChannel(tlv) => writeln!(text, "SCP03t                {}", number(tlv)),
-            Answer::ImmediateAction(action) => writeln!(text, "81 immediate action   {}", number(action)),
-        };
-    }
-    text
-}
-
-/// A secured packet in one short message: TS 31.115, its parts and what is inside.
-fn packet(octets: &[u8], kic: &[u8; 16]) -> String {
-    let mut text = format!("{}\n\n", hex::encode_upper(octets));
-    let line = |text: &mut String, name: &str, part: Option<&[u8]>| {
-        if let Some(part) = part {
-            let _ = writeln!(text, "{name:<24}{}", hex::encode_upper(part));
-        }
-    };
-    let (is_command, at) = match octets {
-        [0x02, 0x70, 0x00, ..] => (true, 3),
-        [0x02, 0x71, 0x00, ..] => (false, 3),
-        _ => return text,
-    };
-    line(&mut text, if is_command { "UDH: command packet" } else { "UDH: response packet" }, octets.get(..3));
-    line(&mut text, if is_command { "CPL" } else { "RPL" }, octets.get(at..at + 2));
-    line(&mut text, if is_command { "CHL" } else { "RHL" }, octets.get(at + 2..at + 3));
-    let ciphered = if is_command {
-        line(&mut text, "SPI", octets.get(at + 3..at + 5));
-        line(&mut text, "KIc, KID", octets.get(at + 5..at + 7));
-        line(&mut text, "TAR", octets.get(at + 7..at + 10));
-        octets.get(at + 10..).unwrap_or_default()
-    } else {
-        line(&mut text, "TAR", octets.get(at + 3..at + 6));
-        octets.get(at + 6..).unwrap_or_default()
-    };
-    let Some(clear) = crypto::scp80::decrypt(kic, ciphered) else {
-        line(&mut text, "not ciphered", Some(ciphered));
-        return text;
-    };
-    line(&mut text, "CNTR", clear.get(..5));
-    line(&mut text, "PCNTR", clear.get(5..6));
-    let after = if is_command { 6 } else { 7 };
-    if !is_command {
-        line(&mut text, "status", clear.get(6..7));
-    }
-    line(&mut text, "CC", clear.get(after..after + 8));
-    let padding = usize::from(clear.get(5).copied().unwrap_or(0));
-    let data = clear.get(after + 8..clear.len().saturating_sub(padding)).unwrap_or_default();
-    line(&mut text, "data", Some(data));
-    text.push('\n');
-    text.push_str(&if is_command { commands(data) } else { answers(data) });
-    text
 }
