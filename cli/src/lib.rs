@@ -21,3 +21,4 @@ pub mod preset;
 pub mod settings;
 pub mod subscription;
 pub mod trace;
+mod unshown;

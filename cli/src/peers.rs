@@ -1,4 +1,5 @@
-//! The SM-DP+'s way to others: to operators with what is to be told them, to SM-DSs with events.
+//! A party's way to others, such as operators, SM-DSs and SM-SRs: links to them, and the loop that sends what waits and does
+//! what is due.
 
 use std::{
     collections::HashMap,

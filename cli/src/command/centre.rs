@@ -15,7 +15,7 @@ use rsp::ids::Imsi;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use world::{Fault, PhoneNumber, World};
 
-use crate::{parties, settings::Settings};
+use crate::{parties, settings::Settings, unshown::Unshown};
 
 /// What a service centre is like, and who reaches whom through it.
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ pub struct CentreArguments {
     #[arg(long, value_name = "HOST:PORT")]
     smpp: Option<String>,
     /// A writer, with the numbers that it writes as and is reached by; may be repeated
-    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = account)]
+    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = Unshown(account))]
     accounts: Vec<Account>,
     /// The number of the service centre
     #[arg(long, value_name = "NUMBER", default_value = SERVICE_CENTRE)]

@@ -16,6 +16,7 @@ use crate::{
     output::{Lines, remark, say, say_json},
     parties::{self, sm_sr::TransportKey},
     settings::Settings,
+    unshown::Unshown,
 };
 
 /// An EUM that has made a card for an M2M device
@@ -54,7 +55,7 @@ struct Register {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
     at: String,
     /// Under which the keys are enciphered on their way, as the SM-SR knows it: 32 hexadecimal digits
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = Unshown(str::parse::<TransportKey>))]
     transport_key: Option<TransportKey>,
 }
 

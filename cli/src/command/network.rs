@@ -14,6 +14,7 @@ use crate::{
     parties::{self, Running},
     settings::Settings,
     subscription::Subscription,
+    unshown::toml_error,
 };
 
 /// The networks and their service centre, for `landfall device --network` on this host or another
@@ -52,9 +53,9 @@ impl Command {
         if let Some(file) = &self.networks {
             let text = super::sm_dp::read_text(file)?;
             let laid: Laid = toml::from_str(&text).map_err(|e| {
-                Fault::caused_by(
-                    e,
+                Fault::new(
                     format!("cannot use the networks in {}", file.display()),
+                    toml_error(&text, &e),
                     "correct the file",
                 )
             })?;

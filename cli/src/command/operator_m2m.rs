@@ -10,6 +10,7 @@ use rsp::{
         common::{Msisdn, SubscriptionAddress},
         eis::{Eis, Pol2, Pol2Action, Pol2Qualification, Pol2Rule, Pol2Subject},
         es2, es4,
+        status::Status,
     },
 };
 use tokio::sync::mpsc::Receiver;
@@ -388,26 +389,26 @@ fn ended(answer: Answer, function: &str, json: bool) -> Result<(), Fault> {
     }
     match answer.done {
         true => Ok(()),
-        false => Err(refused(function, &answer.status)),
+        false => Err(refused(function, &answer)),
     }
 }
 
 fn must_be_done(base: &BaseResponse, function: &str) -> Result<(), Fault> {
     match base.is_done() {
         true => Ok(()),
-        false => Err(refused(function, &base.function_execution_status.to_string())),
+        false => Err(refused(function, &Answer::of(base))),
     }
 }
 
-fn refused(function: &str, status: &str) -> Fault {
-    // Reason 3.9 of the status codes: what was named is not known.
-    let next = match status.contains("/3.9") {
+fn refused(function: &str, answer: &Answer) -> Fault {
+    let is_unknown = answer.reason.as_deref() == Some(Status::EidUnknown.reason());
+    let next = match is_unknown {
         true => {
             "correct what it names; `landfall sm-sr list` has the cards, `landfall sm-dp list` the profiles in stock"
         }
         false => "do what it says; `landfall operator m2m get-eis` and `audit` show how the eUICC stands",
     };
-    Fault::new(format!("{function} was not done"), status.to_owned(), next)
+    Fault::new(format!("{function} was not done"), answer.status.clone(), next)
 }
 
 /// Such as `DELETE Not-Allowed`.

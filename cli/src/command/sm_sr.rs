@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use net::{SqliteRecords, smpp::EsmeSettings};
-use rsp::ids::Eid;
+use rsp::ids::{Eid, SmdpAddress};
 use sm_sr::{
     es5::Es5Config,
     records::{AUDIT, CARDS, Card, OPERATIONS, PEERS},
@@ -16,6 +16,7 @@ use crate::{
     output::{Lines, Table, remark, say, say_json},
     parties::{self, sm_sr as peers},
     settings::Settings,
+    unshown::Unshown,
 };
 
 /// The SM-SR of M2M devices: run it, or look into its records
@@ -52,7 +53,7 @@ struct Serve {
     listen: String,
     /// Where others are told that it is [default: where it listens]
     #[arg(long, value_name = "HOST:PORT")]
-    address: Option<String>,
+    address: Option<SmdpAddress>,
     /// A further name in its certificate; may be repeated
     #[arg(long = "also-known-as", value_name = "NAME")]
     names: Vec<String>,
@@ -70,7 +71,7 @@ struct Serve {
     #[arg(long, value_name = "DIGITS", default_value = "+447700900001")]
     number: String,
     /// Its account at a message centre that speaks SMPP; without one no card gets a short message
-    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = account)]
+    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = Unshown(account))]
     smsc: Option<EsmeSettings>,
     /// Somebody it knows; may be repeated
     #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", long_help = PEER_HELP)]
@@ -133,7 +134,8 @@ impl Serve {
         let listener = parties::listen_at(&mut listen).await?;
         // A host that was named is told by that name; one of many addresses must be told by another.
         let is_address = |place: &str| place.parse::<SocketAddr>().is_ok();
-        let address = self.address.or_else(|| (!is_address(&listen)).then(|| listen.clone()));
+        let address = self.address.map(|address| address.as_str().to_owned());
+        let address = address.or_else(|| (!is_address(&listen)).then(|| listen.clone()));
         let further = address.iter().map(|address| parties::host_of(address).to_owned()).chain(self.names);
         let names = crate::pki::names_of(&listen, &further.collect::<Vec<_>>())?;
         let cards = match self.cards.as_str() {

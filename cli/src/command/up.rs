@@ -54,8 +54,10 @@ impl Command {
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let mut settings = settings.clone();
-        let _claims =
-            [net::Claim::take(&settings.data_dir, "sm-dp")?, net::Claim::take(&settings.data_dir, "sm-ds")?];
+        let mut claims = Vec::new();
+        for party in ["sm-dp", "sm-ds", "network"] {
+            claims.push(net::Claim::take(&settings.data_dir, party)?);
+        }
         let sm_dp_listener = parties::listen_at(&mut settings.sm_dp).await?;
         let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await?;
         let network_listener = parties::listen_at(&mut settings.network).await?;

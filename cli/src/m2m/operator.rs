@@ -396,6 +396,9 @@ pub struct Answer {
     pub status: String,
     /// Whether it was done.
     pub done: bool,
+    /// Where it was not: the dotted reason code (SGP.02 section 5.1.6.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The profile it was about, if the answer says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iccid: Option<Iccid>,
@@ -404,12 +407,18 @@ pub struct Answer {
     pub eis: Option<Eis>,
 }
 
+/// The dotted reason code of what was not done.
+fn reason(base: &BaseResponse) -> Option<String> {
+    base.function_execution_status.status_code_data.as_ref().map(|data| data.reason.clone())
+}
+
 impl Answer {
     /// Of a response's base.
     pub fn of(base: &BaseResponse) -> Self {
         Self {
             status: base.function_execution_status.to_string(),
             done: base.is_done(),
+            reason: reason(base),
             iccid: None,
             eis: None,
         }

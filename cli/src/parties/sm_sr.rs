@@ -12,7 +12,10 @@ use sm_sr::{
 };
 use world::Fault;
 
-use crate::m2m::{factory, operator::PATH};
+use crate::{
+    m2m::{factory, operator::PATH},
+    unshown::toml_error,
+};
 
 /// A peer as it was written down: `ROLE:WHO[@HOST:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -101,7 +104,7 @@ pub fn read(file: &Path) -> Result<Vec<Known>, Fault> {
         )
     };
     let text = fs::read_to_string(file).map_err(|e| unfit(e.to_string()))?;
-    let File { peer } = toml::from_str(&text).map_err(|e| unfit(e.to_string().trim_end().to_owned()))?;
+    let File { peer } = toml::from_str(&text).map_err(|e| unfit(toml_error(&text, &e)))?;
     Ok(peer)
 }
 

@@ -1,6 +1,11 @@
 //! Who there is, where, and the processes.
 
-use std::{net::TcpListener, path::Path, process::Command};
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use certs::{Pki, m2m::Owner};
 use cli::subscription::Subscription;
@@ -10,9 +15,18 @@ use tempfile::TempDir;
 
 use crate::common::{Running, landfall, succeed};
 
-/// A port that is free now. Parties name each other before they run, so each must know its own beforehand.
+/// A port that is free now. Parties name each other before they run, so each must know its own beforehand, and one that was
+/// killed comes back to it. It is below those that outgoing connections are given, or one of them could have it by then.
 pub(crate) fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(64);
+    loop {
+        let port = 10_000 + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let at = format!("127.0.0.1:{port}");
+        if TcpListener::bind(&at).is_ok() {
+            return at;
+        }
+    }
 }
 
 /// Where the first profiles are at home, and the others.
