@@ -3,6 +3,7 @@
 mod device;
 mod hostile;
 mod https;
+mod https_link;
 mod notifications;
 mod phone;
 mod power_cuts;

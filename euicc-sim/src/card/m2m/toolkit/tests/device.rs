@@ -17,7 +17,7 @@ use world::{
     Submission, World,
 };
 
-use super::https::{Link, audit, identity, session, trigger};
+use super::https_link::{Link, audit, identity, session, trigger};
 use super::phone::{header, notification_of, opened, opened_packet, sealed};
 use crate::card::m2m::scp81::tls::tests::Server;
 use crate::card::m2m::tests::bench::{BOOTSTRAP, Bench, FREE, GOES, naming, store_data};

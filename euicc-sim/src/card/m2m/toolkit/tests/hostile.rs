@@ -11,7 +11,7 @@ use rsp::ota::secured_packet::{ResponseStatus, Spi};
 use rsp::ota::sms::{PacketKind, Reference, SmsDeliver, segments};
 use world::{Dice, SeededDice};
 
-use super::https::{Link, triggered};
+use super::https_link::{Link, triggered};
 use super::phone::{Phone, opened, opened_packet, peer};
 use super::short_messages::submitted;
 
@@ -115,7 +115,7 @@ fn garbage_in_every_terminal_response_of_a_session() {
             let mut phone = Phone::settled();
             phone.link = Some(Link::new([]));
             phone.patience = Some(step);
-            phone.packet(Spi::UNANSWERED, &super::https::trigger());
+            phone.packet(Spi::UNANSWERED, &super::https_link::trigger());
             phone.patience = None;
             let Some(proactive) = phone.fetch() else { break };
             let garbage = garbage(&proactive);
@@ -163,7 +163,7 @@ fn responses_that_nobody_asked_for_and_fetches_of_nothing() {
     assert_eq!(phone.bench.terminal("8012000000"), "6985");
     phone.link = Some(Link::new([]));
     phone.patience = Some(0);
-    phone.packet(Spi::UNANSWERED, &super::https::trigger());
+    phone.packet(Spi::UNANSWERED, &super::https_link::trigger());
     phone.patience = None;
     assert!(phone.fetch().is_some());
     assert_eq!(phone.bench.terminal("8012000000"), "6985");

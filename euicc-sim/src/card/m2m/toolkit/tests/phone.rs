@@ -15,7 +15,7 @@ use rsp::ota::sms::{
 };
 use rsp::sgp02::notification::DefaultNotification;
 
-use super::https::Link;
+use super::https_link::Link;
 use crate::card::m2m::tests::bench::{Bench, SCP80};
 
 /// KIc and KID of the bench's SM-SR.

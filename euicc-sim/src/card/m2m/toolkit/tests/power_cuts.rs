@@ -10,7 +10,7 @@ use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 use world::{Cells, Memory, RamMemory};
 
-use super::https::{Link, audit, commands, is_over, link, trigger};
+use super::https_link::{Link, audit, commands, is_over, link, trigger};
 use super::phone::Phone;
 use crate::card::m2m::state::LifeCycle;
 use crate::card::m2m::tests::bench::{

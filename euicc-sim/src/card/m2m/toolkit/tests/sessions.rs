@@ -7,9 +7,8 @@ use rsp::ota::secured_packet::Spi;
 use rsp::ota::trigger::{HttpParameters, RetryPolicy, SessionParameters};
 use rsp::sgp02::notification::NotificationType;
 
-use super::https::{
-    Link, audit, commands, confirmation, is_over, link, notified, over_https, session, trigger, trigger_of,
-};
+use super::https::{confirmation, notified, over_https};
+use super::https_link::{Link, audit, commands, is_over, link, session, trigger, trigger_of};
 use super::phone::Phone;
 use crate::card::m2m::state::LifeCycle;
 use crate::card::m2m::tests::bench::{BOOTSTRAP, FREE, NEW, aid, create_isd_p, naming, store_data};
