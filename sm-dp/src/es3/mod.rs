@@ -7,7 +7,11 @@ use std::collections::BTreeSet;
 
 use rsp::{
     ids::{Eid, Iccid, Oid},
-    sgp02::{es2, es3, status::Status},
+    sgp02::{
+        eis::Eis,
+        es2, es3,
+        status::{Refusal, Status},
+    },
 };
 use rsp_server::soap::{Call, Decision, eum};
 
@@ -103,9 +107,7 @@ pub(crate) async fn sm_sr_change(
             .about(eid)
             .into());
     }
-    // Another EIS than the EUM has signed would be no word of who manages the eUICC.
-    let credentials = context.credentials;
-    eum::check_eis(&told.eis, credentials.anchors(), credentials.eums(), context.now)?;
+    check_signed(context, &told.eis)?;
     let isd_ps = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
     let remnants = context.tx.list(&REMNANTS, &format!("{eid}/")).await?;
     let theirs = isd_ps.iter().map(|(_, isd_p)| &isd_p.operator);
@@ -136,6 +138,14 @@ pub(crate) async fn sm_sr_change(
         context.tell(&operator, &notification).await?;
     }
     Ok(())
+}
+
+/// That there is such an eUICC: its EUM has signed so, under certificates that hold today or held when it was made, for it may
+/// live longer than they do. Who manages it nobody has signed: that is the word of an SM-SR that is known here.
+fn check_signed(context: &Context<'_, '_>, eis: &Eis) -> Result<(), Refusal> {
+    let credentials = context.credentials;
+    let check = |at| eum::check_eis(eis, credentials.anchors(), credentials.eums(), at).map(|_| ());
+    check(context.now).or_else(|refusal| check(eis.eum_signed_info.production_date).map_err(|_| refusal))
 }
 
 /// A notification about a profile comes from the SM-SR that manages its eUICC, and is for the operator for which this

@@ -154,6 +154,17 @@ async fn who_manages_the_card_now_is_asked_from_then_on() {
 }
 
 #[tokio::test]
+async fn a_change_is_heard_when_the_certificates_of_the_card_have_run_out() {
+    let rig = Rig::installed().await;
+    rig.bench.wait(THIRTY_YEARS);
+    rig.tell(OTHER_SM_SR, &change(&rig, None)).await;
+    assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap()[0].sm_sr, rig.id(OTHER_SM_SR));
+    assert_eq!(rig.told::<es2::HandleSmsrChangeNotification>(OPERATOR).len(), 1);
+}
+
+const THIRTY_YEARS: std::time::Duration = std::time::Duration::from_secs(30 * 366 * 86_400);
+
+#[tokio::test]
 async fn a_change_of_the_sm_sr_is_not_believed_to_anybody() {
     let rig = Rig::installed().await;
     let mut forged = change(&rig, None);
