@@ -258,6 +258,8 @@ mod tests {
         let isd_p = hex::decode("A0000005591010FFFFFFFF8900001100").unwrap();
         let foreseen = CardHalf::foreseen(&keys, &isd_p, 1);
         let read = CardHalf::read(&keys, host_challenge, &hex::decode(&CARD[4..]).unwrap()).unwrap();
+        let short = CardHalf::read(&keys, host_challenge, &[0; 20]).unwrap_err().to_string();
+        assert!(short.contains("20 octets, and 32 belong there"), "{short}");
         assert_eq!((foreseen.challenge, foreseen.sequence), (read.challenge, read.sequence));
     }
 

@@ -38,7 +38,10 @@ impl CardHalf {
             Some((version, protocol, challenge, cryptogram, sequence))
         };
         let (version, protocol, challenge, cryptogram, sequence) = parts().ok_or_else(|| {
-            CardFault::Unreadable("INITIALIZE UPDATE is answered with 32 octets".to_owned())
+            let length = answer.len();
+            CardFault::Unreadable(format!(
+                "INITIALIZE UPDATE is answered with {length} octets, and 32 belong there"
+            ))
         })?;
         if (version, protocol) != (keys.version, PROTOCOL) {
             return Err(CardFault::Unreadable(

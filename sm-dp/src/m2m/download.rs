@@ -310,7 +310,7 @@ async fn advance(
             if is_deleted(ended) {
                 goods::not_installed(context, &download).await?;
             } else {
-                tracing::warn!(%eid, %iccid, "nobody says that the ISD-P of a failed download was deleted");
+                tracing::warn!(%eid, %iccid, "nobody says that the ISD-P of a failed download was deleted; the profile is for no other eUICC until its operator has it deleted (ES2.DeleteProfile)");
                 goods::left_behind(context, &download).await?;
                 let Download { operator, sm_sr, .. } = download.clone();
                 let remnant = Remnant { operator, sm_sr, at: context.now };

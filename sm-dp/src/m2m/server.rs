@@ -136,13 +136,14 @@ impl SmDp {
         Ok(all.into_iter().map(|(_, isd_p)| isd_p).collect())
     }
 
-    /// Profiles of which nobody knows whether a failed download has left them on an eUICC.
+    /// Profiles of which nobody knows whether a failed download has left them on an eUICC. Their operators have them deleted.
     ///
     /// # Errors
     /// The records fail.
-    pub async fn remnants(&self, eid: Eid) -> Result<Vec<Remnant>, Fault> {
+    pub async fn remnants(&self, eid: Eid) -> Result<Vec<(Iccid, Remnant)>, Fault> {
         let all = Tx::begin(&*self.inner.records).list(&REMNANTS, &format!("{eid}/")).await?;
-        Ok(all.into_iter().map(|(_, remnant)| remnant).collect())
+        let named = |(key, remnant): (String, Remnant)| Some((key.split_once('/')?.1.parse().ok()?, remnant));
+        Ok(all.into_iter().filter_map(named).collect())
     }
 
     /// ES8.UpdateConnectivityParameters: has the connectivity parameters of a profile replaced by these blocks (A0, A1,

@@ -122,7 +122,8 @@ async fn left_behind() -> Rig {
     assert_eq!(rig.asked().element(), "ES3-DeleteISDPRequest");
     rig.pass(Duration::from_secs(24 * 3600 + 31)).await;
     assert!(rig.server().downloads().await.unwrap().is_empty());
-    assert_eq!(rig.server().remnants(rig.eid()).await.unwrap().len(), 1);
+    let [(iccid, remnant)] = &rig.server().remnants(rig.eid()).await.unwrap()[..] else { panic!() };
+    assert_eq!((iccid.to_string(), &remnant.operator), (ICCID.to_owned(), &rig.id(OPERATOR)));
     rig.forget_told();
     rig
 }
