@@ -68,15 +68,17 @@ impl Soap {
         let inner = &*self.0;
         let mut due = inner.end_due().await?;
         let now = inner.sender.world.now();
+        let mut addressees = Vec::new();
         for (to, _) in Tx::begin(&*inner.records).glance_each(&WAITING, "").await? {
             match inner.addressee(&to).await.next_attempt {
                 at if at > now => due.later(at),
-                _ => {
-                    let (soap, name) = (self.clone(), to.clone());
-                    inner.lanes.begin(&mut due, &name, now, async move { soap.deliver_to(&to).await });
-                }
+                _ => addressees.push(to),
             }
         }
+        inner.lanes.begin(&mut due, addressees, now, |to| {
+            let (soap, to) = (self.clone(), to.to_owned());
+            async move { soap.deliver_to(&to).await }
+        });
         Ok(due)
     }
 

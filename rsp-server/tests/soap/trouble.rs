@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use rsp::sgp02::es3;
-use rsp_server::due::REST;
+use rsp_server::due::{MOST, REST};
 use world::{
     BoxFuture, ChangeSet, Collection, Committed, Fault, LinkFault, MemoryRecords, Records, Stored, Tx,
     link_from,
@@ -250,6 +250,41 @@ async fn a_peer_that_does_not_answer_holds_up_nobody_else() {
     dead.abort();
     assert!(dead.await.unwrap_err().is_cancelled());
     assert_eq!(sr.due().await.unwrap().tasks.len(), 1, "what was broken off waits");
+}
+
+#[tokio::test]
+async fn many_that_do_not_answer_hold_up_nobody_else() {
+    let bench = Bench::new(Options::default());
+    let silent = link_from(tower::service_fn(|_: Request<Bytes>| {
+        std::future::pending::<Result<Response<Bytes>, LinkFault>>()
+    }));
+    bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    bench.run().await;
+    for number in 0..2 * MOST {
+        let authority = format!("d{number}:1");
+        bench.tell_at(&format!("https://{authority}/")).await;
+        bench.network.links.lock().unwrap().insert(authority, silent.clone());
+    }
+    bench.tell().await;
+    let sr = bench.start(&bench.sr);
+    // Their time is over without an answer, and over again.
+    for _ in 0..2 {
+        let due = sr.due().await.unwrap();
+        assert_eq!(due.tasks.len(), MOST);
+        let dead = tokio::spawn(due.run());
+        tokio::task::yield_now().await;
+        dead.abort();
+        assert!(dead.await.unwrap_err().is_cancelled());
+    }
+    let due = sr.due().await.unwrap();
+    let dead = tokio::spawn(due.run());
+    tokio::task::yield_now().await;
+    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
+    // What ends by itself waits for none of them.
+    bench.advance(600);
+    sr.due().await.unwrap();
+    assert_eq!(sr.outbox().await.unwrap().len(), 2 * MOST + 1, "it has expired");
+    dead.abort();
 }
 
 #[tokio::test]

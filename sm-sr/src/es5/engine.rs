@@ -160,6 +160,7 @@ impl Engine {
         let inner = &*self.0;
         let now = inner.world.now();
         let mut due = Due { next: inner.held.tick(now), ..Due::default() };
+        let mut cards = Vec::new();
         for (name, at) in Tx::begin(&*inner.records).glance_each(&DUE, "").await? {
             if let Ok(at) = at
                 && at > now
@@ -168,8 +169,11 @@ impl Engine {
                 continue;
             }
             // When something is due that cannot be understood is found out by looking at the card.
+            cards.push(name);
+        }
+        inner.lanes.begin(&mut due, cards, now, |name| {
             let (engine, eid) = (self.clone(), name.parse::<Eid>());
-            inner.lanes.begin(&mut due, &name, now, async move {
+            async move {
                 let eid = eid.map_err(|error| {
                     let next = "restore the records from a copy";
                     Fault::caused_by(error, "cannot tell for which card something is due", next)
@@ -178,8 +182,8 @@ impl Engine {
                 // A session that is kept open may be given what is to be done.
                 engine.0.held.wake();
                 Ok(())
-            });
-        }
+            }
+        });
         Ok(due)
     }
 
