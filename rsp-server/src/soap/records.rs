@@ -54,6 +54,9 @@ pub(super) struct Taken {
     pub(super) digest: String,
     pub(super) state: State,
     pub(super) due: Option<String>,
+    /// Where in the outbox its answer was put last.
+    #[serde(default)]
+    pub(super) outgoing: Option<String>,
 }
 
 /// How far it is.
@@ -103,6 +106,9 @@ pub struct Outgoing {
     pub(super) text: String,
     /// The call of ours that it is.
     pub(super) asked: Option<String>,
+    /// The call that it answers, by the key of its record.
+    #[serde(default)]
+    pub(super) answers: Option<String>,
     /// When it is given up.
     pub until: Timestamp,
 }

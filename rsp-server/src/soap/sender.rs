@@ -74,6 +74,7 @@ impl Sender {
             action: header.action.clone(),
             text: soap::envelope(&header, peer.namespace, &request),
             asked: Some(unique.clone()),
+            answers: None,
             until,
         };
         let outgoing = post(tx, now, &message).await?;
@@ -110,6 +111,7 @@ impl Sender {
             action: header.action.clone(),
             text: soap::envelope(&header, peer.namespace, notification),
             asked: None,
+            answers: None,
             until: now.plus(DELIVERY_LIFETIME),
         };
         post(tx, now, &message).await?;
@@ -144,17 +146,18 @@ impl Sender {
         let key = call_key(&ticket.caller, &ticket.function_call_identifier);
         let Some(mut taken) = tx.get(&CALLS, &key).await? else { return Ok(()) };
         // The record's ticket is of the last time that it was asked.
-        let State::Pending(ticket) = taken.state else { return Ok(()) };
-        self.call_back(tx, now, &ticket, &said).await?;
+        let State::Pending(ticket) = taken.state.clone() else { return Ok(()) };
+        self.call_back(tx, now, &mut taken, &ticket, &said).await?;
         taken.state = State::CalledBack(ticket, said);
         keep(tx, now, &key, taken)
     }
 
-    /// Puts the answer to a call into the outbox.
+    /// Puts the answer to a call into the outbox, in place of the one that may still wait there.
     pub(super) async fn call_back(
         &self,
         tx: &mut Tx<'_>,
         now: Timestamp,
+        taken: &mut Taken,
         ticket: &Ticket,
         said: &Said,
     ) -> Result<(), Fault> {
@@ -170,9 +173,15 @@ impl Sender {
             action: said.action.clone(),
             text: soap::enclose(&header, &said.message),
             asked: None,
+            answers: Some(call_key(&ticket.caller, &ticket.function_call_identifier)),
             until: now.plus(DELIVERY_LIFETIME),
         };
-        post(tx, now, &message).await?;
+        if let Some(before) = &taken.outgoing
+            && tx.get(&OUTBOX, before).await?.is_some_and(|waiting| waiting.answers == message.answers)
+        {
+            tx.delete(&OUTBOX, before);
+        }
+        taken.outgoing = Some(post(tx, now, &message).await?);
         Ok(())
     }
 

@@ -209,6 +209,7 @@ impl Inner {
                         digest: call.digest.clone(),
                         state: State::Pending(call.ticket()),
                         due: due.map(|(at, _)| at),
+                        outgoing: None,
                     };
                     // Before the decision, which may well answer by the ticket.
                     tx.put(&CALLS, &key, &taken)?;
@@ -237,7 +238,7 @@ impl Inner {
             }
             Kind::CallBack(said, outcome) => {
                 let ticket = call.ticket();
-                self.sender.call_back(tx, call.received, &ticket, &said).await?;
+                self.sender.call_back(tx, call.received, &mut taken, &ticket, &said).await?;
                 taken.state = State::CalledBack(ticket, said);
                 keep(tx, call.received, key, taken)?;
                 Ok(Spoken::Accepted(outcome))
@@ -283,8 +284,9 @@ impl Inner {
             }
             State::CalledBack(_, ref said) => {
                 let said = said.clone();
-                let ticket = again(taken.state, call);
-                self.sender.call_back(tx, call.received, &ticket, &said).await?;
+                let ticket = again(taken.state.clone(), call);
+                self.sender.call_back(tx, call.received, &mut taken, &ticket, &said).await?;
+                tx.put(&CALLS, key, &taken)?;
                 Ok(Spoken::Accepted(Outcome::Done))
             }
         }
@@ -305,6 +307,7 @@ impl Inner {
                     digest: call.digest.clone(),
                     state: State::Answered(Said { action: String::new(), message: String::new() }),
                     due: known.and_then(|known| known.due),
+                    outgoing: None,
                 };
                 keep(tx, call.received, &key, taken)?;
                 Ok(Spoken::Accepted(outcome))

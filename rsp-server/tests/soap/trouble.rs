@@ -93,7 +93,14 @@ async fn the_same_call_again_gets_the_same_answer_and_another_one_of_its_name_is
         assert_eq!((taken.status(), taken.body().len()), (StatusCode::ACCEPTED, 0));
     }
     let outbox = sr.outbox().await.unwrap();
-    assert_eq!((outbox.len(), bench.sr.decided("EnableProfile").await), (2, 1));
+    assert_eq!((outbox.len(), bench.sr.decided("EnableProfile").await), (1, 1));
+    sr.run_due().await.unwrap();
+    let [(_, posted)] = &std::mem::take(&mut *bench.network.posted.lock().unwrap())[..] else { panic!() };
+    assert!(posted.contains("EnableProfileResponse") && posted.contains("/m5"), "{posted}");
+    // What has gone out is not taken back, and comes again too.
+    sr.handle(post(&bench.dp, &question(&bench, "m7", &enable("e1")))).await;
+    sr.run_due().await.unwrap();
+    assert_eq!(bench.network.posted.lock().unwrap().len(), 1);
 
     // After a week the answer is forgotten: the same name is a new call.
     bench.advance(8 * 24 * 3600);
