@@ -4,7 +4,7 @@
 //! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
 //! as the same message.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -35,6 +35,15 @@ pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts: a peer that comes back has its messages within this.
 pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(60);
 
+/// After how many attempts in vain what a peer turns down holds up the others for it no longer.
+const PATIENCE: u32 = 3;
+
+/// How many messages a peer may turn down before it is taken for one that takes nothing.
+const MOST_TURNED_DOWN: usize = 32;
+
+/// How often it is said that something has waited for so long, for each address.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// How often is looked which answers need not be known any more.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
@@ -46,7 +55,9 @@ enum Delivered {
     Answered(String),
     /// The peer never will.
     Never(NoAnswer),
-    /// It must be tried again.
+    /// The peer was there and did not take it, which it may do later. Others it may take now.
+    TurnedDown(String),
+    /// It must be tried again, and so must all else for the peer.
     Not(String),
 }
 
@@ -96,22 +107,36 @@ impl Soap {
         }
     }
 
-    /// Sends what waits for an address, one after the other, until something is not taken.
+    /// Sends what waits for an address, one after the other, until something is not taken. What the peer turns down again
+    /// and again lets the others pass, as far as they have no order among them.
     async fn deliver_to(&self, to: &str) -> Result<(), Fault> {
         let inner = &*self.0;
-        let mut failures = inner.addressee(to).await.failures;
+        let mut addressee = inner.addressee(to).await;
+        let mut turned_down = BTreeSet::new();
         loop {
             let waiting = Tx::begin(&*inner.records).glance_each(&OUTBOX, to).await?;
             let (mut sent, mut trouble) = (false, None);
             for (key, message) in waiting {
-                match inner.deliver_one(&key, message, &mut failures).await {
-                    Ok(Sent::Settled(answered)) => {
+                let line = message.as_ref().map_or_else(|_| key.clone(), |message| line(&key, message));
+                if turned_down.contains(&line) {
+                    continue;
+                }
+                match inner.deliver_one(&key, message, &mut addressee).await {
+                    Ok(Sent::Settled { answered, reached }) => {
                         sent = true;
+                        if reached && turned_down.is_empty() {
+                            addressee.failures = 0;
+                        }
                         if answered {
                             self.wake();
                         }
                     }
-                    Ok(Sent::Not) => return inner.try_again(to, failures).await,
+                    Ok(Sent::TurnedDown)
+                        if addressee.failures >= PATIENCE && turned_down.len() < MOST_TURNED_DOWN =>
+                    {
+                        turned_down.insert(line);
+                    }
+                    Ok(Sent::TurnedDown | Sent::Not) => return inner.try_again(to, addressee).await,
                     // One record's trouble is not that of the others.
                     Err(fault) => {
                         trouble.get_or_insert(fault);
@@ -120,8 +145,9 @@ impl Soap {
             }
             match trouble {
                 Some(fault) => return Err(fault),
-                None if !sent => return inner.all_sent(to).await,
-                None => {}
+                None if sent => {}
+                None if turned_down.is_empty() => return inner.all_sent(to).await,
+                None => return inner.try_again(to, addressee).await,
             }
         }
     }
@@ -129,9 +155,19 @@ impl Soap {
 
 /// What came of a message.
 enum Sent {
-    /// It is out of the outbox; whether it was answered.
-    Settled(bool),
+    /// It is out of the outbox; whether it was answered, and whether its peer was there.
+    Settled { answered: bool, reached: bool },
+    /// It waits, and others need not.
+    TurnedDown,
+    /// It waits, and so do all others.
     Not,
+}
+
+/// What stays in its order at an address, by name: notifications of one kind do. Calls and answers each stand alone, for
+/// somebody waits for each.
+fn line(key: &str, message: &Outgoing) -> String {
+    let is_notification = message.asked.is_none() && message.answers.is_none();
+    if is_notification { message.element.clone() } else { key.to_owned() }
 }
 
 impl Inner {
@@ -144,31 +180,35 @@ impl Inner {
         &self,
         key: &str,
         message: Result<Outgoing, Fault>,
-        failures: &mut u32,
+        addressee: &mut Addressee,
     ) -> Result<Sent, Fault> {
         let message = message?;
         let delivered = self.deliver(&message).await?;
+        let now = self.sender.world.now();
         let end = match delivered {
-            Delivered::Not(why) if self.sender.world.now() < message.until => {
-                tracing::debug!(%why, endpoint = message.endpoint, "a message was not taken");
+            Delivered::Not(why) if now < message.until => {
+                still_waits(&message, &why, addressee, now);
                 return Ok(Sent::Not);
             }
-            Delivered::Not(why) => Some(Err(NoAnswer::Unreachable(why))),
+            Delivered::TurnedDown(why) if now < message.until => {
+                still_waits(&message, &why, addressee, now);
+                return Ok(Sent::TurnedDown);
+            }
+            Delivered::Not(why) | Delivered::TurnedDown(why) => Some(Err(NoAnswer::Unreachable(why))),
             Delivered::Taken => None,
             Delivered::Answered(text) => Some(Ok(text)),
             Delivered::Never(why) => Some(Err(why)),
         };
-        if !matches!(end, Some(Err(NoAnswer::Unreachable(_)))) {
-            *failures = 0;
-        }
+        let reached = !matches!(end, Some(Err(NoAnswer::Unreachable(_))));
         let answered = matches!(end, Some(Ok(_)));
         self.settle(key, &message, end).await?;
-        Ok(Sent::Settled(answered))
+        Ok(Sent::Settled { answered, reached })
     }
 
-    async fn try_again(&self, to: &str, failures: u32) -> Result<(), Fault> {
+    async fn try_again(&self, to: &str, addressee: Addressee) -> Result<(), Fault> {
+        let failures = addressee.failures;
         let next_attempt = self.sender.world.now().plus(wait_after(failures));
-        let addressee = Addressee { failures: failures.saturating_add(1), next_attempt };
+        let addressee = Addressee { failures: failures.saturating_add(1), next_attempt, ..addressee };
         world::transact(&*self.records, |tx| {
             let put = tx.put(&ADDRESSEES, to, &addressee);
             Box::pin(async { put })
@@ -289,7 +329,7 @@ impl Inner {
         let outcome = match &delivered {
             Delivered::Taken | Delivered::Answered(_) => Outcome::Done,
             Delivered::Never(why) => Outcome::Refused(why.to_string()),
-            Delivered::Not(why) => Outcome::Failed(why.clone()),
+            Delivered::Not(why) | Delivered::TurnedDown(why) => Outcome::Failed(why.clone()),
         };
         let (interface, function) = message.element.split_once('-').unwrap_or(("", &message.element));
         let received = sent.map_or(0, |response| response.body().len());
@@ -365,13 +405,14 @@ fn judge(
     }
     if status == StatusCode::FORBIDDEN && unique.is_none() {
         // Who does not know us may come to, and what is told is told once. Who asks is told so at once.
-        return Delivered::Not("the peer does not know this server".to_owned());
+        let why = "HTTP 403: the peer does not know this server, or does not take this from it";
+        return Delivered::TurnedDown(why.to_owned());
     }
     match read_response(response, expected, unique) {
         Some(Err(NoAnswer::Fault(fault))) if fault.code == FaultCode::Receiver => {
-            Delivered::Not(fault.to_string())
+            not_taken(status, fault.to_string())
         }
-        Some(Err(why)) if !status.is_success() && !is_final(status) => Delivered::Not(why.to_string()),
+        Some(Err(why)) if !status.is_success() && !is_final(status) => not_taken(status, why.to_string()),
         Some(Err(why)) => Delivered::Never(why),
         Some(Ok(text)) if expected.is_some() => Delivered::Answered(text),
         Some(Ok(_)) => Delivered::Taken,
@@ -380,7 +421,27 @@ fn judge(
         }
         None if status.is_success() => Delivered::Taken,
         None if is_final(status) => Delivered::Never(NoAnswer::Malformed(format!("HTTP {status}"))),
-        None => Delivered::Not(format!("HTTP {status}")),
+        None => not_taken(status, format!("HTTP {status}")),
+    }
+}
+
+/// Not taken for now: because of this message, as far as the status can tell, or because of the time.
+fn not_taken(status: StatusCode, why: String) -> Delivered {
+    if status == StatusCode::INTERNAL_SERVER_ERROR || status.is_success() {
+        Delivered::TurnedDown(why)
+    } else {
+        Delivered::Not(why)
+    }
+}
+
+/// Somebody should know of what waits for long.
+fn still_waits(message: &Outgoing, why: &str, addressee: &mut Addressee, now: Timestamp) {
+    let Outgoing { endpoint, element, since, until, .. } = message;
+    if now.since(*since) >= LONG && now.since(addressee.said) >= LONG {
+        tracing::warn!(%why, endpoint, element, %since, %until, "a message is still not taken; it is tried until then: ask its peer, or correct the address");
+        addressee.said = now;
+    } else {
+        tracing::debug!(%why, endpoint, element, "a message was not taken");
     }
 }
 

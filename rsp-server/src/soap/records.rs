@@ -118,6 +118,9 @@ pub struct Outgoing {
 pub(super) struct Addressee {
     pub(super) failures: u32,
     pub(super) next_attempt: Timestamp,
+    /// When it was said last that something waits for long.
+    #[serde(default)]
+    pub(super) said: Timestamp,
 }
 
 /// What is to be looked at again.

@@ -164,6 +164,8 @@ pub(crate) enum Wire {
     Doubles,
     /// Somebody in between says this.
     Says(StatusCode),
+    /// The peer says this to one kind of message.
+    TurnsDown(&'static str, StatusCode),
     /// The message arrives, and its answer has this for a body.
     Adds(&'static str),
 }
@@ -192,11 +194,15 @@ impl Peers for Way {
             request.extensions_mut().insert(PeerCertificate(certificate.clone()));
             async move {
                 let text = String::from_utf8(request.body().to_vec()).unwrap();
+                let wire = match *network.wire.lock().unwrap() {
+                    Wire::TurnsDown(element, status) if text.contains(element) => Wire::Says(status),
+                    Wire::TurnsDown(..) => Wire::Fine,
+                    wire => wire,
+                };
                 network.posted.lock().unwrap().push((format!("{authority}{}", request.uri()), text));
-                let wire = *network.wire.lock().unwrap();
                 let reset = || LinkFault::new(LinkFaultKind::Reset, authority.clone(), "the wire was cut");
                 match wire {
-                    Wire::Fine => world::send(&inner, request).await,
+                    Wire::Fine | Wire::TurnsDown(..) => world::send(&inner, request).await,
                     Wire::Down => Err(reset()),
                     Wire::LosesAnswers => {
                         world::send(&inner, request).await?;

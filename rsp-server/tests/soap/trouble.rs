@@ -200,6 +200,76 @@ async fn what_is_told_waits_for_a_peer_that_does_not_know_the_teller_yet() {
     assert_eq!(bench.waiting(&bench.sr).await, 0);
 }
 
+const TOLD: &str = "ES3-HandleProfileEnabledNotification";
+
+#[tokio::test]
+async fn what_a_peer_turns_down_holds_up_nothing_but_its_like() {
+    for status in [StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR] {
+        let bench = Bench::new(Options::default());
+        bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+        bench.run().await;
+        bench.network.posted.lock().unwrap().clear();
+        bench.set(Wire::TurnsDown(TOLD, status));
+        bench.tell().await;
+        bench.advance(1);
+        bench.tell().await;
+        bench.advance(1);
+        bench.answer("c1").await;
+        for wait in [1, 2, 4] {
+            bench.run().await;
+            assert!(
+                bench.ended("isdp").await.is_empty(),
+                "{status}: perhaps it takes nothing for the moment"
+            );
+            bench.advance(wait);
+        }
+        bench.run().await;
+        assert_eq!(bench.ended("isdp").await, [DONE], "{status}");
+        // What comes later passes at once, or within a minute.
+        bench.ask::<es3::CreateIsdp>(create_isdp("c2", None), 3600, "another").await;
+        bench.run().await;
+        bench.answer("c2").await;
+        bench.advance(60);
+        bench.run().await;
+        assert_eq!(bench.ended("another").await, [DONE], "{status}");
+        assert_eq!(bench.waiting(&bench.sr).await, 2);
+        let told: Vec<_> = bench
+            .network
+            .posted
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(_, text)| text.contains(TOLD))
+            .cloned()
+            .collect();
+        assert!(
+            told.len() > 1 && told.iter().all(|it| *it == told[0]),
+            "{status}: the second waits for its turn"
+        );
+        bench.set(Wire::Fine);
+        bench.advance(60);
+        bench.run().await;
+        assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 2, "{status}");
+        assert_eq!(bench.waiting(&bench.sr).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_has_no_time_is_not_asked_to_take_another_message() {
+    let bench = Bench::new(Options::default());
+    bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+    bench.run().await;
+    bench.set(Wire::TurnsDown(TOLD, StatusCode::SERVICE_UNAVAILABLE));
+    bench.tell().await;
+    bench.advance(1);
+    bench.answer("c1").await;
+    for _ in 0..10 {
+        bench.run().await;
+        bench.advance(60);
+    }
+    assert_eq!((bench.ended("isdp").await.len(), bench.waiting(&bench.sr).await), (0, 2));
+}
+
 #[tokio::test]
 async fn a_soap_fault_of_the_peer_ends_the_call() {
     let bench = Bench::new(Options::default());
