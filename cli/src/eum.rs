@@ -15,7 +15,7 @@ use crate::{
     m2m::{
         factory,
         names::{Named, Names},
-        operator::{Operator, PATH},
+        operator::{Operator, SOAP_PATH},
     },
     parties,
     peers::TlsPeers,
@@ -55,7 +55,7 @@ pub async fn register(
         factory::eum_oid(pki)?,
         "Landfall EUM",
         "EUM",
-        format!("https://localhost{PATH}"),
+        format!("https://localhost{SOAP_PATH}"),
         Arc::new(MemoryRecords::default()),
         world.clone(),
         Arc::new(Named { events, names }),
@@ -63,7 +63,7 @@ pub async fn register(
     let eum = eum.with_peers(Arc::new(TlsPeers::new(Client::default(), client)));
     eum.knows(Peer {
         id: sm_sr.id.clone(),
-        endpoint: format!("https://{}{PATH}", sm_sr.authority),
+        endpoint: format!("https://{}{SOAP_PATH}", sm_sr.authority),
         namespace: Namespace::V3,
     });
     let request = es1::RegisterEisRequest { base: BaseRequest::new(""), eis };

@@ -22,7 +22,7 @@ use world::{Clock, Events, Fault, Link, ShiftedClock, World};
 use crate::{pki, settings::Settings};
 
 mod sm_ds;
-pub mod sm_sr;
+pub mod sm_sr_peers;
 
 pub use sm_ds::{serve_sm_ds, sm_ds, sm_ds_tls};
 

@@ -14,7 +14,7 @@ use crate::{
     eum::{self, Registrar},
     m2m::factory::{self, FirstProfile},
     output::{Lines, remark, say, say_json},
-    parties::{self, sm_sr::TransportKey},
+    parties::{self, sm_sr_peers::TransportKey},
     settings::Settings,
     unshown::Unshown,
 };

@@ -18,7 +18,7 @@ use world::{Clock, Fault, MemoryRecords, NullEvents};
 
 use crate::{
     m2m::{
-        operator::{Answer, Heard, Operator, PATH, base, peer},
+        operator::{Answer, Heard, Operator, SOAP_PATH, blank, peer},
         sm_dp::{self, Partner},
     },
     output::{Table, remark, say, say_json},
@@ -191,7 +191,7 @@ impl Command {
             id,
             name,
             "operator",
-            format!("https://{listen}{PATH}"),
+            format!("https://{listen}{SOAP_PATH}"),
             Arc::new(MemoryRecords::default()),
             world,
             Arc::new(NullEvents),
@@ -243,20 +243,20 @@ impl Calls {
                 let current = self.knows(&of.sm_sr);
                 let target = self.knows(&to);
                 let prepare = es4::PrepareSmsrChangeRequest {
-                    base: base(),
+                    base: blank(),
                     eid: of.eid,
                     current_smsr_id: current.clone(),
                 };
                 let prepared =
                     self.operator.ask::<es4::PrepareSmsrChange>(&target, prepare, self.validity).await?;
                 must_be_done(&prepared.base, "ES4.PrepareSMSRChange")?;
-                let change = es4::SmsrChangeRequest { base: base(), eid: of.eid, target_smsr_id: target };
+                let change = es4::SmsrChangeRequest { base: blank(), eid: of.eid, target_smsr_id: target };
                 let changed = self.operator.ask::<es4::SmsrChange>(&current, change, self.validity).await?;
                 ended(Answer::of(&changed.base), "ES4.SMSRChange", json)
             }
             Function::Download { of, iccid, profile_type, enable } => {
                 let request = es2::DownloadProfileRequest {
-                    base: base(),
+                    base: blank(),
                     eid: of.eid,
                     smsr_id: self.knows(&of.sm_sr),
                     profile_type,
@@ -270,11 +270,11 @@ impl Calls {
             Function::GetEis { of, es4 } => {
                 let smsr_id = self.knows(&of.sm_sr);
                 let (base_of, eis) = if es4 {
-                    let request = es4::GetEisRequest { base: base(), eid: of.eid };
+                    let request = es4::GetEisRequest { base: blank(), eid: of.eid };
                     let answer = self.operator.ask::<es4::GetEis>(&smsr_id, request, self.validity).await?;
                     (answer.base, answer.eis)
                 } else {
-                    let request = es2::GetEisRequest { base: base(), eid: of.eid, smsr_id };
+                    let request = es2::GetEisRequest { base: blank(), eid: of.eid, smsr_id };
                     let answer =
                         self.operator.ask::<es2::GetEis>(&self.sm_dp, request, self.validity).await?;
                     (answer.base, answer.eis)
@@ -284,11 +284,11 @@ impl Calls {
             Function::Audit { of, iccid, es4 } => {
                 let smsr_id = self.knows(&of.sm_sr);
                 let (base_of, eis) = if es4 {
-                    let request = es4::AuditEisRequest { base: base(), eid: of.eid, iccid };
+                    let request = es4::AuditEisRequest { base: blank(), eid: of.eid, iccid };
                     let answer = self.operator.ask::<es4::AuditEis>(&smsr_id, request, self.validity).await?;
                     (answer.base, answer.eis)
                 } else {
-                    let request = es2::AuditEisRequest { base: base(), eid: of.eid, iccid, smsr_id };
+                    let request = es2::AuditEisRequest { base: blank(), eid: of.eid, iccid, smsr_id };
                     let answer =
                         self.operator.ask::<es2::AuditEis>(&self.sm_dp, request, self.validity).await?;
                     (answer.base, answer.eis)
@@ -354,10 +354,10 @@ macro_rules! on_a_profile {
                 let OfProfile { of, iccid, es4 } = it;
                 let (eid, smsr_id) = (of.eid, self.knows(&of.sm_sr));
                 Ok(if es4 {
-                    let request = es4::$request { base: base(), eid, iccid $(, $field)? };
+                    let request = es4::$request { base: blank(), eid, iccid $(, $field)? };
                     Answer::of(&self.operator.ask::<es4::$function>(&smsr_id, request, self.validity).await?.base)
                 } else {
-                    let request = es2::$request { base: base(), eid, smsr_id, iccid $(, $field)? };
+                    let request = es2::$request { base: blank(), eid, smsr_id, iccid $(, $field)? };
                     Answer::of(&self.operator.ask::<es2::$function>(&self.sm_dp, request, self.validity).await?.base)
                 })
             }

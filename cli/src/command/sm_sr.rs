@@ -14,7 +14,7 @@ use world::{Fault, PhoneNumber, Tx};
 use crate::{
     m2m::sm_sr as m2m,
     output::{Lines, Table, remark, say, say_json},
-    parties::{self, sm_sr as peers},
+    parties::{self, sm_sr_peers},
     settings::Settings,
     unshown::Unshown,
 };
@@ -75,7 +75,7 @@ struct Serve {
     smsc: Option<EsmeSettings>,
     /// Somebody it knows; may be repeated
     #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", long_help = PEER_HELP)]
-    peers: Vec<peers::Known>,
+    peers: Vec<sm_sr_peers::Known>,
     /// More of them (TOML, a [[peer]] each)
     #[arg(long = "peers", value_name = "FILE")]
     file: Option<PathBuf>,
@@ -161,9 +161,9 @@ impl Serve {
         })?;
         let mut all = self.peers;
         if let Some(file) = &self.file {
-            all.extend(peers::read(file)?);
+            all.extend(sm_sr_peers::read(file)?);
         }
-        peers::introduce(&party.server, &pki, &all).await?;
+        sm_sr_peers::introduce(&party.server, &pki, &all).await?;
         match party.card_side.https {
             Some(https) => remark(&format!("cards at {https} (HTTPS with their pre-shared keys)")),
             None => remark("no door for cards (--cards none): they are reached by short messages alone"),

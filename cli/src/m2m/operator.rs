@@ -376,18 +376,18 @@ impl Party for Ear {
     }
 }
 
-/// A request's base without anything: identifier and validity are filled in when it is sent.
-pub fn base() -> BaseRequest {
+/// The base of a request that is not sent yet: identifier and validity are filled in when it is.
+pub fn blank() -> BaseRequest {
     BaseRequest::new("")
 }
 
 /// A peer at `host:port`.
 pub fn peer(id: Oid, authority: &str) -> Peer {
-    Peer { id, endpoint: format!("https://{authority}{PATH}"), namespace: Namespace::V3 }
+    Peer { id, endpoint: format!("https://{authority}{SOAP_PATH}"), namespace: Namespace::V3 }
 }
 
-/// Where our parties take messages.
-pub const PATH: &str = "/sgp02";
+/// Where our parties take messages in SOAP.
+pub const SOAP_PATH: &str = "/sgp02";
 
 /// What an operator reads in an answer.
 #[derive(Debug, Serialize)]

@@ -19,7 +19,7 @@ use world::{Clock, Events, Fault, Link, World, link_from};
 
 use super::{
     messages::Messages,
-    operator::{PATH, peer},
+    operator::{SOAP_PATH, peer},
 };
 use crate::{
     parties::{self, identity, tls_roots},
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The name under which the PKI has the SM-DP.
-pub const NAME: &str = "Landfall SM-DP";
+pub const NAME_IN_PKI: &str = "Landfall SM-DP";
 
 /// Partners of the SM-DP for M2M devices (SGP.02)
 #[derive(Args, Clone, Debug, Default)]
@@ -115,7 +115,7 @@ pub struct Setup<'a> {
 /// A certificate is missing, or the records cannot be opened.
 pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
     let Setup { pki, authority, names, data_dir, world, events, client, messages } = setup;
-    let own = pki.m2m_server(Owner::SmDp, NAME, names).map_err(|e| {
+    let own = pki.m2m_server(Owner::SmDp, NAME_IN_PKI, names).map_err(|e| {
         Fault::caused_by(
             e,
             "the SM-DP has no certificates for M2M",
@@ -125,7 +125,7 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
     let anchors = pki.anchors().map_err(|e| {
         Fault::caused_by(e, "the SM-DP trusts no CI", "make a PKI with `landfall certs init`")
     })?;
-    let config = Config::new(NAME, own.oid.clone(), format!("https://{authority}{PATH}"));
+    let config = Config::new(NAME_IN_PKI, own.oid.clone(), format!("https://{authority}{SOAP_PATH}"));
     let eums = pki.eum(crypto::Curve::P256).into_iter().cloned().collect();
     let credentials =
         Credentials::new(own.card.certificate.octets().to_vec(), own.card.key.clone(), anchors, eums);
@@ -165,7 +165,7 @@ pub async fn introduce(sm_dp: &SmDp, partners: &Partners) -> Result<(), Fault> {
 pub fn beside(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
     let sm_dp = sm_dp.link();
     link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let link = if request.uri().path() == PATH { sm_dp.clone() } else { sm_dp_plus.clone() };
+        let link = if request.uri().path() == SOAP_PATH { sm_dp.clone() } else { sm_dp_plus.clone() };
         async move { world::send(&link, request).await }
     }))
 }
@@ -175,7 +175,7 @@ pub fn beside(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
 /// # Errors
 /// The PKI cannot tell.
 pub fn oid(pki: &Pki) -> Result<Oid, Fault> {
-    pki.m2m_oid(Owner::SmDp, NAME)
+    pki.m2m_oid(Owner::SmDp, NAME_IN_PKI)
         .map_err(|e| Fault::caused_by(e, "cannot tell the OID of the SM-DP", "check the PKI"))
 }
 

@@ -25,7 +25,7 @@ use tokio::{
 };
 use world::{BoxFuture, Clock, Events, Fault, LinkFault, PhoneNumber, World, link_from};
 
-use super::{factory::CardSide, messages::Messages, operator::PATH};
+use super::{factory::CardSide, messages::Messages, operator::SOAP_PATH};
 use crate::{
     parties::{Running, identity, local_address, tls_roots},
     peers::{Delivery, TlsPeers},
@@ -106,7 +106,7 @@ impl Party {
             id: id.clone(),
             name: name.to_owned(),
             role,
-            endpoint: authority.map(|authority| format!("https://{authority}{PATH}")),
+            endpoint: authority.map(|authority| format!("https://{authority}{SOAP_PATH}")),
             namespace: Namespace::V3,
         };
         self.server.register_peer(&peer).await
@@ -173,7 +173,7 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
     let peers = TlsPeers::new(client, tls).keeping(setup.messages);
     let woken = peers.woken();
-    let uri = format!("https://{address}{PATH}");
+    let uri = format!("https://{address}{SOAP_PATH}");
     let server =
         SmSr::new(config, credentials, uri, es5, records, world.clone(), events).with_peers(Arc::new(peers));
     // The engine keeps both for every clone.

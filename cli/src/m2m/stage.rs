@@ -34,8 +34,8 @@ use super::{
     factory::{self, FirstProfile},
     messages::Messages,
     names::Names,
-    operator::{Heard, Operator, PATH, base, peer},
-    sm_dp, sm_sr as m2m_sm_sr,
+    operator::{Heard, Operator, SOAP_PATH, blank, peer},
+    sm_dp, sm_sr,
     watching::{Seen, Watching},
 };
 use crate::{
@@ -75,7 +75,7 @@ pub struct Stage {
     pub(super) stock: SmDpPlus,
     pub(super) sm_dp: SmDp,
     pub(super) sm_dp_id: Oid,
-    pub(super) sm_srs: Vec<m2m_sm_sr::Party>,
+    pub(super) sm_srs: Vec<sm_sr::Party>,
     pub(super) operator: Operator,
     pub(super) heard: Receiver<Heard>,
     eum: Operator,
@@ -128,7 +128,7 @@ impl Stage {
 
         let mut sm_srs = Vec::new();
         for (number, (name, own)) in (1..).zip(SM_SR_NAMES.into_iter().zip(SM_SR_NUMBERS)) {
-            sm_srs.push(m2m_sm_sr::start(m2m_sm_sr::Setup {
+            sm_srs.push(sm_sr::start(sm_sr::Setup {
                 pki: &pki,
                 name,
                 listener: net::listen(ANY).await?,
@@ -180,7 +180,7 @@ impl Stage {
         let authority = parties::local_address(&listener)?.to_string();
         let (client_tls, server_tls, id) =
             sm_dp::operator_tls(&pki, "Landfall M2M Operator", &hosts, Arc::clone(&clock))?;
-        let uri = format!("https://{authority}{PATH}");
+        let uri = format!("https://{authority}{SOAP_PATH}");
         let (operator, heard) = Operator::new(
             id.clone(),
             "Landfall M2M Operator",
@@ -213,7 +213,7 @@ impl Stage {
             eum_id.clone(),
             "Landfall EUM",
             "EUM",
-            format!("https://localhost{PATH}"),
+            format!("https://localhost{SOAP_PATH}"),
             Arc::new(MemoryRecords::default()),
             world.clone(),
             Arc::clone(&events),
@@ -323,7 +323,7 @@ impl Stage {
     }
 
     /// A profile that the operator can order, and under which number its device is reached then.
-    pub(super) async fn stock(&self, package: &[u8], msisdn: &PhoneNumber) -> Result<Iccid, Fault> {
+    pub(super) async fn put_in_stock(&self, package: &[u8], msisdn: &PhoneNumber) -> Result<Iccid, Fault> {
         let iccid = self.stock.add_profile(package, &ProfileOptions::default()).await?;
         let address = SubscriptionAddress {
             imsi: Some(Subscription::of(package)?.imsi),
@@ -356,7 +356,7 @@ impl Stage {
         let eis = factory::eis(&self.pki, eid, &first, &sm_sr.id, None, Namespace::V3, self.world.now())?;
         let registered = self
             .eum
-            .ask::<es1::RegisterEis>(&sm_sr.id, es1::RegisterEisRequest { base: base(), eis }, VALIDITY)
+            .ask::<es1::RegisterEis>(&sm_sr.id, es1::RegisterEisRequest { base: blank(), eis }, VALIDITY)
             .await?;
         done::<es1::RegisterEis>(&registered.base)?;
         let memory = FileMemory::open(self.folder.join("cards").join(format!("{eid}.card")))?;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use world::{Event, Fault};
 
 use super::{
-    operator::{Heard, base},
+    operator::{Heard, blank},
     stage::{Actor, LOCAL, REFUSING, Stage, VALIDITY, VISITED, done, nobody, plmn, telephone},
     watching::OverTheAir,
 };
@@ -80,7 +80,7 @@ impl Stage {
         let device = self.device(1, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000001")?;
         let package = self.subscriber(LOCAL, 501, "Local Brasil", &msisdn)?;
-        let iccid = self.stock(&package, &msisdn).await?;
+        let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
         self.say(
             "   the operator orders a local profile for it, to be enabled at once; the device has not asked",
@@ -111,7 +111,7 @@ impl Stage {
         let device = self.device(2, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000002")?;
         let package = self.subscriber(REFUSING, 502, "Norte Brasil", &msisdn)?;
-        let iccid = self.stock(&package, &msisdn).await?;
+        let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
         let begun = self.begin(&device);
         let response = self.download(&device, iccid, 0, false).await?;
@@ -119,7 +119,7 @@ impl Stage {
         let before = enabled(&self.eis(device.eid, 0).await?);
         self.say("   the operator has it enabled");
         let request = es2::EnableProfileRequest {
-            base: base(),
+            base: blank(),
             eid: device.eid,
             smsr_id: self.sm_srs.first().ok_or_else(nobody)?.id.clone(),
             iccid,
@@ -145,16 +145,20 @@ impl Stage {
         let device = self.device(3, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000003")?;
         let package = self.subscriber(LOCAL, 503, "Local Brasil", &msisdn)?;
-        let iccid = self.stock(&package, &msisdn).await?;
+        let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
         let [current, target] = self.sm_srs.as_slice() else { return Err(nobody()) };
         let (current, target) = (current.id.clone(), target.id.clone());
         let begun = self.begin(&device);
-        let prepare =
-            es4::PrepareSmsrChangeRequest { base: base(), eid: device.eid, current_smsr_id: current.clone() };
+        let prepare = es4::PrepareSmsrChangeRequest {
+            base: blank(),
+            eid: device.eid,
+            current_smsr_id: current.clone(),
+        };
         let prepared = self.operator.ask::<es4::PrepareSmsrChange>(&target, prepare, VALIDITY).await?;
         done::<es4::PrepareSmsrChange>(&prepared.base)?;
-        let change = es4::SmsrChangeRequest { base: base(), eid: device.eid, target_smsr_id: target.clone() };
+        let change =
+            es4::SmsrChangeRequest { base: blank(), eid: device.eid, target_smsr_id: target.clone() };
         let changed = self.operator.ask::<es4::SmsrChange>(&current, change, VALIDITY).await?;
         done::<es4::SmsrChange>(&changed.base)?;
         self.say("   the operator orders a local profile for it through SM-SR 2");
@@ -212,7 +216,7 @@ impl Stage {
         enable_profile: bool,
     ) -> Result<es2::DownloadProfileResponse, Fault> {
         let request = es2::DownloadProfileRequest {
-            base: base(),
+            base: blank(),
             eid: device.eid,
             smsr_id: self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone(),
             profile_type: None,
@@ -225,7 +229,7 @@ impl Stage {
     /// What an SM-SR knows of a card, as the operator sees it.
     async fn eis(&self, eid: Eid, sm_sr: usize) -> Result<Eis, Fault> {
         let id = self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone();
-        let request = es4::GetEisRequest { base: base(), eid };
+        let request = es4::GetEisRequest { base: blank(), eid };
         let answer = self.operator.ask::<es4::GetEis>(&id, request, VALIDITY).await?;
         done::<es4::GetEis>(&answer.base)?;
         answer.eis.ok_or_else(|| {

@@ -30,7 +30,7 @@ fn the_sm_sr_may_be_killed_at_each_step() {
     let running = sm_sr();
     succeed(&mut stage.register(&stage.eid));
     let _device = stage.device(&[]);
-    let steps = is_enabled(&stage, Doubt::Possible, |order| killed(order, running, sm_sr));
+    let steps = downloads_and_enables(&stage, Doubt::Possible, |order| killed(order, running, sm_sr));
     assert!(steps.len() >= 8, "{steps:#?}");
 }
 
@@ -42,7 +42,7 @@ fn the_sm_dp_may_be_killed_at_each_step() {
     succeed(&mut stage.register(&stage.eid));
     let _device = stage.device(&[]);
     let sm_dp = || stage.sm_dp(&["--json"]);
-    let steps = is_enabled(&stage, Doubt::Impossible, |order| killed(order, sm_dp(), sm_dp));
+    let steps = downloads_and_enables(&stage, Doubt::Impossible, |order| killed(order, sm_dp(), sm_dp));
     assert!(steps.len() >= 5, "{steps:#?}");
 }
 
@@ -54,7 +54,7 @@ fn the_device_may_be_killed_at_each_step() {
     let _sm_dp = stage.sm_dp(&[]);
     succeed(&mut stage.register(&stage.eid));
     let device = || stage.device(&["--json"]);
-    let steps = is_enabled(&stage, Doubt::Possible, |order| killed(order, device(), device));
+    let steps = downloads_and_enables(&stage, Doubt::Possible, |order| killed(order, device(), device));
     assert!(steps.len() >= 8, "{steps:#?}");
 }
 
@@ -70,7 +70,7 @@ fn networks_and_service_centre_may_be_killed_at_each_step_of_the_sm_sr() {
         networks.borrow_mut().kill();
         networks.replace(stage.networks(&[]));
     };
-    let steps = is_enabled(&stage, Doubt::Impossible, |order| {
+    let steps = downloads_and_enables(&stage, Doubt::Impossible, |order| {
         let (output, steps) = haunted(order, || sm_sr.err.next(LOOK), strike);
         (output, steps, ())
     });
@@ -79,16 +79,16 @@ fn networks_and_service_centre_may_be_killed_at_each_step_of_the_sm_sr() {
 
 #[test]
 fn the_sm_sr_that_has_a_card_may_be_killed_at_each_step_of_a_handover() {
-    is_handed_over(0);
+    hands_over(0);
 }
 
 #[test]
 fn the_sm_sr_that_gets_a_card_may_be_killed_at_each_step_of_a_handover() {
-    is_handed_over(1);
+    hands_over(1);
 }
 
 /// The operator has a card handed over by the first SM-SR to the second, of which one is killed again and again.
-fn is_handed_over(victim: usize) {
+fn hands_over(victim: usize) {
     let stage = Stage::new();
     let _networks = stage.networks(&[]);
     let _other = stage.sm_sr(1 - victim, &[]);
@@ -115,7 +115,7 @@ enum Doubt {
 }
 
 /// The operator orders a profile and its enabling, and has it. What `order` gives besides lives until that was looked at.
-fn is_enabled<Alive>(
+fn downloads_and_enables<Alive>(
     stage: &Stage,
     doubt: Doubt,
     order: impl FnOnce(Command) -> (Output, Steps, Alive),

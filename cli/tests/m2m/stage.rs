@@ -116,7 +116,7 @@ impl Stage {
             cards: [free(), free()],
             sm_srs: [sm_sr("Landfall SM-SR"), sm_sr("Another SM-SR")],
             sm_dp: Seat {
-                name: cli::m2m::sm_dp::NAME.to_owned(),
+                name: cli::m2m::sm_dp::NAME_IN_PKI.to_owned(),
                 id: cli::m2m::sm_dp::oid(&pki).unwrap(),
                 at: free(),
             },

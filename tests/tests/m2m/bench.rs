@@ -13,7 +13,7 @@ use std::{
 };
 
 use certs::{Pki, PkiOptions};
-use cli::m2m::operator::{Operator, base, peer};
+use cli::m2m::operator::{Operator, blank, peer};
 use euicc_sim::network::{Networks, Smsc};
 use rsp::{
     ids::{Eid, Iccid, Oid},
@@ -208,7 +208,7 @@ impl Bench {
         enable_profile: bool,
     ) -> es2::DownloadProfileResponse {
         let request = es2::DownloadProfileRequest {
-            base: base(),
+            base: blank(),
             eid,
             smsr_id: self.sm_sr_id(),
             profile_type: None,
@@ -220,7 +220,7 @@ impl Bench {
 
     /// ES4.AuditEIS: what the card says of itself.
     pub(crate) async fn audit(&self, eid: Eid) -> rsp::sgp02::eis::Eis {
-        let request = es4::AuditEisRequest { base: base(), eid, iccid: Vec::new() };
+        let request = es4::AuditEisRequest { base: blank(), eid, iccid: Vec::new() };
         let answer = self.operator.ask::<es4::AuditEis>(&self.sm_sr_id(), request, VALIDITY).await.unwrap();
         assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
         answer.eis.unwrap()

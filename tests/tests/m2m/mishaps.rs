@@ -17,7 +17,7 @@ fn run(bearer: Bearer, mishap: Option<Mishap>) -> Counted {
     runtime.block_on(async {
         let bench = Bench::with("mishaps", bearer, Namespace::V3).await;
         let device = bench.device(501, Numbers::default()).await;
-        let iccid = bench.stock(LOCAL, 1).await;
+        let iccid = bench.put_in_stock(LOCAL, 1).await;
         bench.settle().await;
         bench.overheard();
         bench.expect(mishap);
@@ -106,7 +106,7 @@ fn a_profile_whose_network_refuses_it_is_enabled_by_nobody() {
     runtime.block_on(async {
         let bench = Bench::new("refused").await;
         let device = bench.device(502, Numbers::default()).await;
-        let iccid = bench.stock(REFUSING, 2).await;
+        let iccid = bench.put_in_stock(REFUSING, 2).await;
         bench.settle().await;
         let before = bench.audit(device.eid).await;
         let first = before.profile_info[0].iccid;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cli::m2m::operator::base;
+use cli::m2m::operator::blank;
 use euicc_sim::card::m2m::toolkit::Numbers;
 use rsp::{ids::Iccid, sgp02::es2};
 use tokio::runtime::Builder;
@@ -19,10 +19,10 @@ fn an_order_that_cannot_be_is_refused_and_reserves_nothing() {
     played(async {
         let bench = Bench::new("refusals").await;
         let device = bench.device(501, Numbers::default()).await;
-        let iccid = bench.stock(LOCAL, 1).await;
+        let iccid = bench.put_in_stock(LOCAL, 1).await;
         bench.settle().await;
         let order = es2::DownloadProfileRequest {
-            base: base(),
+            base: blank(),
             eid: device.eid,
             smsr_id: bench.sm_sr_id(),
             profile_type: None,
@@ -80,7 +80,7 @@ fn an_operator_acts_on_its_own_profiles_alone() {
         let first = bench.audit(device.eid).await.profile_info[0].iccid;
         // It is this operator's, but no profile of this SM-DP's: ES4 is for that.
         let request = es2::DisableProfileRequest {
-            base: base(),
+            base: blank(),
             eid: device.eid,
             smsr_id: bench.sm_sr_id(),
             iccid: first,
@@ -97,14 +97,14 @@ fn a_download_that_nobody_answers_ends_with_its_validity_period() {
     played(async {
         let bench = Bench::new("expired").await;
         let device = bench.device(501, Numbers::default()).await;
-        let iccid = bench.stock(LOCAL, 1).await;
+        let iccid = bench.put_in_stock(LOCAL, 1).await;
         bench.settle().await;
         let eid = device.eid;
         // The device is switched off: the card is not reached any more.
         drop(device);
         tokio::time::sleep(Duration::from_secs(60)).await;
         let request = es2::DownloadProfileRequest {
-            base: base(),
+            base: blank(),
             eid,
             smsr_id: bench.sm_sr_id(),
             profile_type: None,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
 
-use cli::m2m::operator::base;
+use cli::m2m::operator::blank;
 use euicc_sim::card::m2m::toolkit::Numbers;
 use rsp::{
     ids::{Eid, Iccid},
@@ -79,7 +79,7 @@ fn nothing_is_said_that_the_schemas_have_no_place_for() {
 async fn everything(namespace: Namespace) -> Vec<Heard> {
     let bench = Bench::with("schemas", Bearer::Sms, namespace).await;
     let device = bench.device(501, Numbers::default()).await;
-    let (local, refusing) = (bench.stock(LOCAL, 1).await, bench.stock(REFUSING, 2).await);
+    let (local, refusing) = (bench.put_in_stock(LOCAL, 1).await, bench.put_in_stock(REFUSING, 2).await);
     bench.settle().await;
     let eid = device.eid;
     let (sm_dp, sm_sr) = (bench.sm_dp_id(), bench.sm_sr_id());
@@ -107,21 +107,21 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
         &sm_dp,
         es2::EnableProfile,
         false,
-        es2::EnableProfileRequest { base: base(), eid, smsr_id: smsr_id(), iccid: refusing }
+        es2::EnableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid: refusing }
     );
-    asked!(&sm_dp, es2::GetEis, true, es2::GetEisRequest { base: base(), eid, smsr_id: smsr_id() });
+    asked!(&sm_dp, es2::GetEis, true, es2::GetEisRequest { base: blank(), eid, smsr_id: smsr_id() });
     asked!(
         &sm_dp,
         es2::AuditEis,
         true,
-        es2::AuditEisRequest { base: base(), eid, iccid: vec![], smsr_id: smsr_id() }
+        es2::AuditEisRequest { base: blank(), eid, iccid: vec![], smsr_id: smsr_id() }
     );
     asked!(
         &sm_dp,
         es2::UpdatePolicyRules,
         true,
         es2::UpdatePolicyRulesRequest {
-            base: base(),
+            base: blank(),
             eid,
             iccid,
             smsr_id: smsr_id(),
@@ -133,7 +133,7 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
         es2::UpdateSubscriptionAddress,
         true,
         es2::UpdateSubscriptionAddressRequest {
-            base: base(),
+            base: blank(),
             eid,
             smsr_id: smsr_id(),
             iccid,
@@ -144,38 +144,43 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
         &sm_dp,
         es2::SetFallBackAttribute,
         false,
-        es2::SetFallBackAttributeRequest { base: base(), eid, smsr_id: smsr_id(), iccid: unknown }
+        es2::SetFallBackAttributeRequest { base: blank(), eid, smsr_id: smsr_id(), iccid: unknown }
     );
     asked!(
         &sm_dp,
         es2::DisableProfile,
         true,
-        es2::DisableProfileRequest { base: base(), eid, smsr_id: smsr_id(), iccid }
+        es2::DisableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid }
     );
     asked!(
         &sm_dp,
         es2::DisableProfile,
         false,
-        es2::DisableProfileRequest { base: base(), eid, smsr_id: smsr_id(), iccid }
+        es2::DisableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid }
     );
     asked!(
         &sm_dp,
         es2::DeleteProfile,
         true,
-        es2::DeleteProfileRequest { base: base(), eid, iccid: refusing, smsr_id: smsr_id() }
+        es2::DeleteProfileRequest { base: blank(), eid, iccid: refusing, smsr_id: smsr_id() }
     );
-    asked!(&sm_sr, es4::GetEis, true, es4::GetEisRequest { base: base(), eid });
-    asked!(&sm_sr, es4::GetEis, false, es4::GetEisRequest { base: base(), eid: other });
-    asked!(&sm_sr, es4::AuditEis, true, es4::AuditEisRequest { base: base(), eid, iccid: vec![iccid] });
-    asked!(&sm_sr, es4::EnableProfile, true, es4::EnableProfileRequest { base: base(), eid, iccid });
+    asked!(&sm_sr, es4::GetEis, true, es4::GetEisRequest { base: blank(), eid });
+    asked!(&sm_sr, es4::GetEis, false, es4::GetEisRequest { base: blank(), eid: other });
+    asked!(&sm_sr, es4::AuditEis, true, es4::AuditEisRequest { base: blank(), eid, iccid: vec![iccid] });
+    asked!(&sm_sr, es4::EnableProfile, true, es4::EnableProfileRequest { base: blank(), eid, iccid });
     asked!(
         &sm_sr,
         es4::UpdateSubscriptionAddress,
         true,
-        es4::UpdateSubscriptionAddressRequest { base: base(), eid, iccid, new_subscription_address: address }
+        es4::UpdateSubscriptionAddressRequest {
+            base: blank(),
+            eid,
+            iccid,
+            new_subscription_address: address
+        }
     );
-    asked!(&sm_sr, es4::DisableProfile, true, es4::DisableProfileRequest { base: base(), eid, iccid });
-    asked!(&sm_sr, es4::DeleteProfile, true, es4::DeleteProfileRequest { base: base(), eid, iccid });
+    asked!(&sm_sr, es4::DisableProfile, true, es4::DisableProfileRequest { base: blank(), eid, iccid });
+    asked!(&sm_sr, es4::DeleteProfile, true, es4::DeleteProfileRequest { base: blank(), eid, iccid });
     bench.overheard()
 }
 

@@ -20,7 +20,7 @@ fn the_walk_through_is_what_goes_over_the_wires() {
     let page = runtime.block_on(async {
         let bench = Bench::with("docs/m2m.md", Bearer::Https, Namespace::V3).await;
         let device = bench.device(501, Numbers::default()).await;
-        let iccid = bench.stock(LOCAL, 1).await;
+        let iccid = bench.put_in_stock(LOCAL, 1).await;
         bench.settle().await;
         bench.overheard();
         let response = bench.download(device.eid, iccid, true).await;

@@ -113,7 +113,7 @@ fn asker(records: &Arc<Trouble>, clock: &ManualClock, peers: Arc<dyn Peers>) -> 
 }
 
 async fn enable(operator: &Operator) -> Result<es4::EnableProfileResponse, Fault> {
-    let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid() };
+    let request = es4::EnableProfileRequest { base: blank(), eid: eid(), iccid: iccid() };
     operator.ask::<es4::EnableProfile>(&sm_sr(), request, VALIDITY).await
 }
 
@@ -212,7 +212,7 @@ async fn a_notification_is_told_once_when_it_is_written() {
 async fn a_function_that_is_answered_at_once_has_no_more_time_than_it_was_given() {
     let operator = asker(&Arc::new(Trouble::default()), &clock(), nobody_answers());
     let began = tokio::time::Instant::now();
-    let request = es4::GetEisRequest { base: base(), eid: eid() };
+    let request = es4::GetEisRequest { base: blank(), eid: eid() };
     let fault = operator.ask::<es4::GetEis>(&sm_sr(), request, VALIDITY).await.unwrap_err();
     assert_eq!((fault.why.as_str(), began.elapsed()), ("no answer came in time", VALIDITY));
 }

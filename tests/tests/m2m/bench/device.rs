@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cli::m2m::{
     factory::{self, CardSide, FirstProfile},
-    operator::base,
+    operator::blank,
 };
 use euicc_sim::{
     card::{Card, m2m::toolkit::Numbers},
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     /// A profile in stock.
-    pub(crate) async fn stock(&self, home: &str, serial: u64) -> Iccid {
+    pub(crate) async fn put_in_stock(&self, home: &str, serial: u64) -> Iccid {
         let msisdn = number(&format!("+55119{serial:08}"));
         let package = self.subscriber(home, serial, &msisdn);
         let iccid = self.stock.add_profile(&package, &ProfileOptions::default()).await.unwrap();
@@ -100,7 +100,7 @@ impl Bench {
         .unwrap();
         assert_eq!(eis.profile_info.len(), 1);
         eis.last_audit_date = None;
-        let request = es1::RegisterEisRequest { base: base(), eis };
+        let request = es1::RegisterEisRequest { base: blank(), eis };
         let registered = self.eum.ask::<es1::RegisterEis>(&self.sm_sr_id(), request, VALIDITY).await.unwrap();
         assert!(registered.base.is_done(), "{}", registered.base.function_execution_status);
         let world = self.parts.world(&format!("card {serial}"));

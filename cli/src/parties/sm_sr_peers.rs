@@ -13,7 +13,7 @@ use sm_sr::{
 use world::Fault;
 
 use crate::{
-    m2m::{factory, operator::PATH},
+    m2m::{factory, operator::SOAP_PATH},
     unshown::toml_error,
 };
 
@@ -138,7 +138,7 @@ impl Known {
         };
         let endpoint = self.address.as_ref().map(|address| match address.contains("://") {
             true => address.clone(),
-            false => format!("https://{address}{PATH}"),
+            false => format!("https://{address}{SOAP_PATH}"),
         });
         let id = self.oid(pki)?;
         Ok(Peer { id, name: self.who.clone(), role, endpoint, namespace: self.namespace.0 })
