@@ -21,8 +21,7 @@ pub(crate) fn check(context: &Context<'_, '_>, eis: &Eis) -> Result<Verified<Eca
     eum::check_eis(eis, context.credentials.anchors(), &[], context.now)
 }
 
-/// What an EIS must say for a card to be managed by it, and for its keys to be deleted by it one day. It comes from
-/// `sm_sr`, or for it. A key set of the ISD-R that is left out altogether cannot be seen here.
+/// What an EIS must say for a card to be managed by it. It comes from `sm_sr`, or for it.
 pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
     let invalid = |why: &str| Err(Status::EisInvalid.because(why).about(eis.eum_signed_info.eid));
     if eis.smsr_id != *sm_sr {
@@ -39,7 +38,7 @@ pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
         return invalid("two key sets of the ISD-R have the same version");
     }
     if !isd_r.keyset.iter().all(has_its_keys) {
-        return invalid("a key set of SCP80 has keys 1 to 3, one of SCP81 key 1 or keys 1 and 2, each once");
+        return invalid("a key set of SCP80 has keys 1 to 3, one of SCP81 keys 1 and 2, each once");
     }
     let profiles = &eis.profile_info;
     if profiles.iter().filter(|profile| profile.state == ProfileState::Enabled).count() > 1 {
@@ -56,16 +55,16 @@ pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the keys of a set are those that one of its version has: SGP.02 section 2.2.
+/// Whether the keys of a set are some of those that one of its version has: SGP.02 section 2.2.
 fn has_its_keys(set: &Keyset) -> bool {
-    let mut keys: Vec<u8> = set.key.iter().map(|key| key.index).collect();
-    keys.sort_unstable();
-    match set.version {
-        version if SCP80_VERSIONS.contains(&version) => keys == [1, 2, 3],
-        version if SCP81_VERSIONS.contains(&version) => keys == [1] || keys == [1, 2],
+    let keys = match set.version {
+        version if SCP80_VERSIONS.contains(&version) => 1..=3,
+        version if SCP81_VERSIONS.contains(&version) => 1..=2,
         // Nothing is done with it here.
-        _ => true,
-    }
+        _ => return true,
+    };
+    set.key.iter().all(|key| keys.contains(&key.index))
+        && !has_twice(&set.key, |one, other| one.index == other.index)
 }
 
 fn has_twice<T>(all: &[T], same: impl Fn(&T, &T) -> bool) -> bool {

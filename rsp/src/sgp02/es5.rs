@@ -202,9 +202,10 @@ pub fn get_card_resources() -> Vec<u8> {
     vec![0x80, 0xCA, 0xFF, 0x21, 0x00]
 }
 
-/// ES5.FinaliseISDRhandover: DELETE of keys, as (version, first key, last key) each. From one server's traces.
-pub fn finalise_isd_r_handover(key_sets: &[(u8, u8, u8)]) -> Vec<u8> {
-    let data: Vec<u8> = key_sets
+/// ES5.FinaliseISDRhandover: DELETE of all keys of the ISD-R but those in these ranges, as (version, first key, last key)
+/// each. SGP.02 section 4.1.1.9.
+pub fn finalise_isd_r_handover(kept: &[(u8, u8, u8)]) -> Vec<u8> {
+    let data: Vec<u8> = kept
         .iter()
         .flat_map(|(version, first, last)| tlv_bytes(Tag(0xF2), &[*version, *first, *last]))
         .collect();

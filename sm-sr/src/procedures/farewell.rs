@@ -73,11 +73,8 @@ pub enum Order {
     Address,
     /// Take the key for HTTPS.
     TakePsk,
-    /// Forget a key set of the old SM-SR.
-    Forget {
-        /// Its version number.
-        version: u8,
-    },
+    /// Forget all keys but those of its new SM-SR.
+    Forget,
 }
 
 impl fmt::Display for Order {
@@ -85,7 +82,7 @@ impl fmt::Display for Order {
         match self {
             Self::Address => f.write_str("to take the address of its new SM-SR"),
             Self::TakePsk => f.write_str("to take a key for HTTPS"),
-            Self::Forget { version } => write!(f, "to forget key set {version:02X} of its former SM-SR"),
+            Self::Forget => f.write_str("to forget the keys of its former SM-SR"),
         }
     }
 }
@@ -97,8 +94,8 @@ impl Farewell {
         let has_address =
             addressing(&context.config.card_address, eis.eum_signed_info.eid, psk.as_ref()).is_some();
         let address = has_address.then_some(Order::Address);
-        let told: Vec<Order> =
-            address.into_iter().chain(psk.as_ref().map(|_| Order::TakePsk)).chain(key_sets(eis)).collect();
+        let take_psk = psk.as_ref().map(|_| Order::TakePsk);
+        let told = address.into_iter().chain(take_psk).chain([Order::Forget]).collect();
         Self { psk, told, left: Vec::new(), trouble: None, attempts: 0 }
     }
 
@@ -134,10 +131,13 @@ impl Farewell {
                 }
                 _ => None,
             },
-            // All that a set of this version can have, whatever the old SM-SR has said of it.
-            Order::Forget { version } => {
-                let last = if SCP80_VERSIONS.contains(&version) { 3 } else { 2 };
-                Some(es5::finalise_isd_r_handover(&[(version, 1, last)]))
+            // What is not named goes, whatever the old SM-SR has said of its keys.
+            Order::Forget => {
+                let ours = card.keys.iter().map(|set| set.version);
+                let offered = self.psk.as_ref().map(|psk| psk.version);
+                let offered = offered.filter(|version| card.keys.iter().all(|set| set.version != *version));
+                let kept: Vec<_> = ours.chain(offered).map(range).collect();
+                Some(es5::finalise_isd_r_handover(&kept))
             }
         })
     }
@@ -170,9 +170,8 @@ impl Farewell {
     /// Whether the card refuses what it has done before, when nothing was heard of it.
     fn was_done(&self, order: Order, word: StatusWord) -> bool {
         let said = match order {
-            Order::Address => return false,
+            Order::Address | Order::Forget => return false,
             Order::TakePsk => StatusWord::CONDITIONS_NOT_SATISFIED,
-            Order::Forget { .. } => StatusWord::NOT_FOUND,
         };
         self.attempts > 0 && word == said
     }
@@ -327,9 +326,7 @@ fn addressing(address: &CardAddress, eid: Eid, psk: Option<&Psk>) -> Option<Smsr
 /// Type of number: international, of the ISDN plan.
 const INTERNATIONAL: u8 = 0x91;
 
-/// The key sets of the former SM-SR: those of SCP80 and SCP81.
-fn key_sets(eis: &Eis) -> impl Iterator<Item = Order> {
-    let versions = eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset).map(|set| set.version);
-    let are_its = |version: &u8| SCP80_VERSIONS.contains(version) || SCP81_VERSIONS.contains(version);
-    versions.filter(are_its).map(|version| Order::Forget { version })
+/// All keys that a set of this version can have.
+fn range(version: u8) -> (u8, u8, u8) {
+    (version, 1, if SCP80_VERSIONS.contains(&version) { 3 } else { 2 })
 }

@@ -160,35 +160,33 @@ fn is_of(usage: KeySetUse, key: &Key) -> bool {
     }
 }
 
-/// ES5.FinaliseISDRhandover: keys go, version by version, all that are named or none. Those of the session in which the
-/// command came stay, and keys for packets, without which no session could be asked for.
+/// ES5.FinaliseISDRhandover: all keys go but those in the ranges that are named, or none if the keys of the session in
+/// which the command came are not among these, or no keys for packets are, without which no session could be asked for.
 pub(super) fn delete_keys(
     context: &mut Context<'_>,
     key_version: u8,
     data: &[u8],
 ) -> Result<Vec<u8>, StatusWord> {
     let elements = tlv::each(data).ok().filter(|elements| !elements.is_empty());
-    let mut sets = context.m2m()?.key_sets.clone();
+    let mut kept = Vec::new();
     for element in elements.ok_or(StatusWord::INCORRECT_DATA)? {
-        let Some((Tag(0xF2), [version, first, last])) = tlv::split(element) else {
-            return Err(StatusWord::INCORRECT_DATA);
-        };
-        if first > last {
-            return Err(StatusWord::INCORRECT_DATA);
-        }
-        let set = sets.iter_mut().find(|set| set.version == *version);
-        let set = set.ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
-        let before = set.keys.len();
-        set.keys.retain(|key| !(first..=last).contains(&&key.id));
-        if set.keys.len() == before {
-            return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
-        }
-        if *version == key_version {
-            return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+        match tlv::split(element) {
+            Some((Tag(0xF2), [version, first, last])) if first <= last => {
+                kept.push((*version, *first..=*last))
+            }
+            _ => return Err(StatusWord::INCORRECT_DATA),
         }
     }
+    let mut sets = context.m2m()?.key_sets.clone();
+    let before = find(&sets, key_version).map(|set| set.keys.len());
+    for set in &mut sets {
+        set.keys.retain(|key| {
+            kept.iter().any(|(version, range)| *version == set.version && range.contains(&key.id))
+        });
+    }
+    let is_whole = find(&sets, key_version).map(|set| set.keys.len()) == before;
     sets.retain(|set| !set.keys.is_empty());
-    if !are_reachable(&sets) {
+    if !is_whole || !are_reachable(&sets) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     context.m2m_mut()?.key_sets = sets;

@@ -274,8 +274,8 @@ const ROWS: &[Row] = &[
         name: "FinaliseISDRhandover",
         writes: 1,
         answer: "9000",
-        again: &["6A88"],
-        act: |reader| reader.es5("80E4000005F203050103".to_owned()),
+        again: &[],
+        act: |reader| reader.es5("80E400000AF203010103F203400102".to_owned()),
     },
     // The challenge is kept for the second script, and goes with it.
     Row {

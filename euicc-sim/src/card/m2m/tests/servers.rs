@@ -99,8 +99,8 @@ fn every_function_of_es5_as_the_sm_sr_writes_it() {
     let wrapped = AesKey::new(DEK).wrap(&psk);
     let put = es5::put_key(0x41, 1, KeyType::TlsPsk, 16, &wrapped, &psk.check_value());
     assert_eq!(done(&mut bench, put), [&[0x41], &psk.check_value()[..]].concat());
-    done(&mut bench, es5::finalise_isd_r_handover(&[(0x40, 1, 2)]));
-    assert!(bench.state().key_set(0x40).is_none());
+    done(&mut bench, es5::finalise_isd_r_handover(&[(super::bench::SCP80, 1, 3), (0x41, 1, 2)]));
+    assert!(bench.state().key_set(0x40).is_none() && bench.state().key_set(0x41).is_some());
 }
 
 #[test]

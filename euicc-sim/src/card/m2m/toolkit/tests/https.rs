@@ -166,7 +166,7 @@ fn a_channel_whose_session_lost_its_key_meanwhile_is_closed() {
         }
         phone.obey(&proactive);
     };
-    let delete = Script::of_apdus([hex::decode("80E4000005F20340010200").unwrap()]).to_bytes();
+    let delete = Script::of_apdus([hex::decode("80E4000005F20301010300").unwrap()]).to_bytes();
     let packet = phone.next_packet(Spi::UNANSWERED, &delete);
     phone.deliver_unserved(&packet);
     assert!(phone.bench.state().key_set(SCP81).is_none());
