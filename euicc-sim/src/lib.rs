@@ -5,6 +5,3 @@ pub mod card;
 pub mod device;
 pub mod network;
 pub mod trace;
-
-#[cfg(test)]
-mod tokio_clock;

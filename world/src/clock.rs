@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rsp::time::Timestamp;
+use tokio::time::Instant;
 
 /// Tells the time. Nothing in a protocol crate asks the operating system.
 pub trait Clock: Send + Sync {
@@ -76,6 +77,32 @@ impl Clock for ShiftedClock {
     }
 }
 
+/// The clock of tokio's time, begun at a chosen moment. In a runtime whose time is paused it stands still while anybody
+/// works, and jumps to whatever is due next once everybody waits. A copy is the same clock.
+#[derive(Clone, Copy, Debug)]
+pub struct TokioClock {
+    start: Timestamp,
+    origin: Instant,
+}
+
+impl TokioClock {
+    /// Shows `start` now.
+    pub fn starting(start: Timestamp) -> Self {
+        Self { start, origin: Instant::now() }
+    }
+
+    /// How long it has been running.
+    pub fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        self.start.plus(self.elapsed())
+    }
+}
+
 /// Adds in whole milliseconds; saturates at the end of representable time.
 fn add(to_ms: &AtomicI64, by: Duration) {
     let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
@@ -105,5 +132,15 @@ mod tests {
         base.advance(Duration::from_millis(1));
         assert_eq!(shifted.now(), Timestamp(111));
         assert_eq!(shifted.ahead(), Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_of_tokio_s_time_jumps_when_everybody_waits() {
+        let clock = TokioClock::starting(Timestamp(1_000));
+        let same = clock;
+        assert_eq!(clock.now(), Timestamp(1_000));
+        tokio::time::sleep(Duration::from_secs(365 * 86_400)).await;
+        assert_eq!(same.now(), Timestamp(31_536_001_000));
+        assert_eq!(clock.elapsed(), Duration::from_secs(365 * 86_400));
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | seam | trait or type | in memory | on the real thing |
 //! |---|---|---|---|
-//! | time | [`Clock`] | [`ManualClock`] | `net::OsClock` |
+//! | time | [`Clock`] | [`ManualClock`], [`TokioClock`] | `net::OsClock` |
 //! | randomness | [`Dice`] | [`SeededDice`] | `net::OsDice` |
 //! | durable records | [`Records`], used through [`Tx`] and [`transact`] | [`MemoryRecords`] | `net::SqliteRecords` |
 //! | non-volatile memory of a card or a device | [`Memory`] | [`RamMemory`] | `net::FileMemory` |
@@ -28,7 +28,7 @@ pub mod records;
 mod stream;
 mod tx;
 
-pub use clock::{Clock, ManualClock, ShiftedClock};
+pub use clock::{Clock, ManualClock, ShiftedClock, TokioClock};
 pub use datagram::{
     Arrived, CentreRefusal, DeliveryTicket, InvalidPhoneNumber, MAX_ACCOUNT, MAX_PASSWORD, MessageCentre,
     MessageId, MessageState, PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, ShortMessageSink,

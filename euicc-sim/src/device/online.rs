@@ -182,6 +182,8 @@ impl<D: CardDoor> Online<D> {
         };
         let waiting_to_tell = toolkit.next_to_tell().and(*not_before);
         let woken = tokio::select! {
+            // In this order, and not by dice of tokio's own: the same seed is to give the same.
+            biased;
             order = orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
             message = async {
                 match listening {

@@ -10,13 +10,18 @@ use crate::{BoxFuture, Fault};
 #[derive(Clone, Default)]
 pub struct MemoryRecords(Arc<Mutex<State>>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     records: BTreeMap<&'static str, BTreeMap<String, Stored>>,
     last: Version,
 }
 
 impl MemoryRecords {
+    /// Another store with the same records: what is written to one is not in the other.
+    pub fn copied(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.with(|state| state.clone()))))
+    }
+
     fn with<T>(&self, use_state: impl FnOnce(&mut State) -> T) -> T {
         use_state(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -13,13 +13,14 @@ use rsp::ota::cat::{
     TransportProtocol,
 };
 use rsp::ota::sms::{Address, SmsDeliver, SmsSubmit, UserData};
+use rsp::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
     Arrived, Atr, CardDoor, DoorFault, MemoryHosts, MessageState, RamMemory, Receipts, SeededDice,
-    ShortMessage, ShortMessages, Submission, World,
+    ShortMessage, ShortMessages, Submission, TokioClock, World,
 };
 
 use super::fake_usim::{FakeUsim, K, OPC};
@@ -27,7 +28,6 @@ use crate::device::terminal::CardError;
 use crate::device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
 use crate::network::smsc::Account;
 use crate::network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, SubscriberServer};
-use crate::tokio_clock::TokioClock;
 
 const IMSI: &str = "001010123456789";
 const CARD: &str = "+4915100000001";
@@ -131,7 +131,8 @@ async fn bench() -> Bench {
 }
 
 fn bench_in(visible: &[&str]) -> Bench {
-    let world = World::new(TokioClock::start(), SeededDice::from_text("online"));
+    let world =
+        World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("online"));
     let networks = Networks::new(world.clone());
     for code in ["001-01", "262-42"] {
         networks.put(Network::new(plmn(code), code, "XX"));
@@ -149,7 +150,7 @@ fn bench_in(visible: &[&str]) -> Bench {
     let (wishes, hosts) = (Arc::<Mutex<Wishes>>::default(), MemoryHosts::default());
     let (sender, seen) = mpsc::unbounded_channel();
     let card = ToolkitCard { usim: FakeUsim::new(IMSI), wishes: Arc::clone(&wishes), seen: sender };
-    let teller = Teller::silent(TokioClock::start());
+    let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
     let mut modem = Modem::new(card, Arc::clone(&networks), teller.clone());
     modem.set_visible(visible.iter().map(|code| plmn(code)).collect());
     let mut device = Online::new(modem, hosts.clone(), OnlineSettings::default(), teller);

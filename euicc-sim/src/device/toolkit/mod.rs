@@ -187,6 +187,8 @@ impl Toolkit {
             }
         };
         tokio::select! {
+            // In this order, and not by dice of tokio's own: the same seed is to give the same.
+            biased;
             happened = self.channels.next() => {
                 match happened {
                     Happened::Data { channel, length } => {

@@ -191,11 +191,13 @@ impl Smsc {
                 });
             }
             tokio::select! {
-                () = work => {}
-                () = tokio::time::sleep(self.until_next()) => {}
+                // In this order, and not by dice of tokio's own: the same seed is to give the same.
+                biased;
                 imsi = self.networks.next_reachable() => self.is_reachable(imsi),
                 // An attempt says by itself when it is over; this only takes its remains away.
                 Some(_) = attempts.join_next() => {}
+                () = work => {}
+                () = tokio::time::sleep(self.until_next()) => {}
             }
         }
     }
@@ -562,6 +564,8 @@ impl MessageCentre for Smsc {
                     }
                 }
                 tokio::select! {
+                    // In this order, and not by dice of tokio's own: the same seed is to give the same.
+                    biased;
                     () = arrivals => {}
                     () = tokio::time::sleep(wait) => {}
                 }

@@ -10,11 +10,12 @@ use crypto::aka::{Algorithm, Autn};
 use crypto::milenage::Milenage;
 use rsp::ids::{Imsi, Plmn};
 use rsp::ota::sms::{SmsDeliver, SmsDeliverReport, SmsSubmit, UserData};
+use rsp::time::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{
     Arrived, Batch, Cells, Fault, Memory, MessageCentre, MessageId, MessageState, RamMemory, Receipts,
-    SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, World, link_from,
+    SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, TokioClock, World, link_from,
 };
 
 use super::{Account, Smsc, SmscSettings, tpdu};
@@ -24,7 +25,6 @@ use crate::network::{
     MobileTerminated, Network, NetworkAnswer, Networks, Radio, RadioFault, RpAnswer, RpCause, RpReport,
     Subscriber, SubscriberServer,
 };
-use crate::tokio_clock::TokioClock;
 
 const K: [u8; 16] = [0x11; 16];
 const OPC: [u8; 16] = [0x22; 16];
@@ -78,7 +78,7 @@ fn settings() -> SmscSettings {
 }
 
 fn bench() -> Bench {
-    let clock = TokioClock::start();
+    let clock = TokioClock::starting(Timestamp(1_795_000_000_000));
     let world = World::new(clock, SeededDice::from_text("smsc"));
     let networks = Networks::new(world.clone());
     networks.put(Network::new(plmn(), "Home", "XX"));

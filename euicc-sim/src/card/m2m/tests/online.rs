@@ -12,9 +12,11 @@ use rsp::ota::secured_packet::{CommandHeader, KeyReference, Spi, Tar};
 use rsp::ota::sms::{Accepted, Address, PacketKind, Reassembler, Reference, UserData, segments};
 use rsp::sgp02::es5;
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
+use rsp::time::Timestamp;
 use tokio::time::{Instant, timeout};
 use world::{
-    Arrived, NoDial, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages, Submission, World,
+    Arrived, NoDial, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages, Submission, TokioClock,
+    World,
 };
 
 use super::bench::{BOOTSTRAP, Bench, FREE, SCP80, STAYS};
@@ -23,7 +25,6 @@ use crate::network::smsc::{Account, LocalWriter};
 use crate::network::{
     EmmCause, Keys, Network, Networks, Policy, RefusalRule, Smsc, SmscSettings, Subscriber, SubscriberServer,
 };
-use crate::tokio_clock::TokioClock;
 
 /// The SM-SR's number, as the bench's card has it.
 const SM_SR: &str = "+33689924111";
@@ -53,7 +54,8 @@ fn number(profile: u16) -> String {
 
 /// The home network knows the subscribers of these profiles, and their numbers. The card is in a device, which is on.
 fn field(subscribers: &[u16]) -> Field {
-    let world = World::new(TokioClock::start(), SeededDice::from_text("field"));
+    let world =
+        World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
     let networks = Networks::new(world.clone());
     networks.put(Network::new(home(), "Home", "XX"));
     let server = SubscriberServer::open(home(), RamMemory::default(), world.clone()).unwrap();
@@ -69,7 +71,7 @@ fn field(subscribers: &[u16]) -> Field {
     let settings = SmscSettings::new("+491710000000".parse().unwrap(), vec![account]);
     let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world).unwrap();
     tokio::spawn(Arc::clone(&smsc).run());
-    let teller = Teller::silent(TokioClock::start());
+    let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
     let mut modem = Modem::new(Bench::new().card, Arc::clone(&networks), teller.clone());
     modem.set_visible(vec![home()]);
     let mut online = Online::new(modem, NoDial, OnlineSettings::default(), teller);

@@ -10,11 +10,12 @@ use rsp::ota::script::{Script, ScriptResponse};
 use rsp::ota::secured_packet::{ResponseStatus, Spi};
 use rsp::ota::sms::{PacketKind, Reference, segments};
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
+use rsp::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use world::{
     Arrived, MemoryHosts, PhoneNumber, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages,
-    Submission, World,
+    Submission, TokioClock, World,
 };
 
 use super::https_link::{Link, audit, identity, session, trigger};
@@ -25,7 +26,6 @@ use crate::card::m2m::toolkit::Numbers;
 use crate::device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
 use crate::network::smsc::Account;
 use crate::network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, SubscriberServer};
-use crate::tokio_clock::TokioClock;
 
 const SM_SR: &str = "1000";
 
@@ -52,7 +52,8 @@ fn msisdn(profile: u16) -> PhoneNumber {
 impl Field {
     /// The profiles with these numbers have a subscription.
     fn with(profiles: &[u16], over_sms: bool) -> Self {
-        let world = World::new(TokioClock::start(), SeededDice::from_text("field"));
+        let world =
+            World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
         let networks = Networks::new(world.clone());
         networks.put(Network::new(plmn(), "Test", "XX"));
         let home = SubscriberServer::open(plmn(), RamMemory::default(), world.clone()).unwrap();
@@ -77,7 +78,7 @@ impl Field {
             },
             RamMemory::default(),
         );
-        let teller = Teller::silent(TokioClock::start());
+        let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
         let mut modem = Modem::new(bench.card, Arc::clone(&networks), teller.clone());
         modem.set_visible(vec![plmn()]);
         let hosts = MemoryHosts::default();
