@@ -19,6 +19,7 @@ pub mod peers;
 pub mod pki;
 pub mod preset;
 pub mod settings;
-pub mod subscription;
 pub mod trace;
 mod unshown;
+
+pub use scenario::subscription;

@@ -52,6 +52,7 @@ enum Command {
     Load(command::load::Command),
     #[command(subcommand)]
     Localize(command::localize::Command),
+    Faults(command::faults::Command),
     #[command(subcommand)]
     Check(command::check::Command),
 }
@@ -90,6 +91,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
         Command::Load(command) => wait_for(command.run(&settings, cli.json)),
         Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
+        Command::Faults(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Profile(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

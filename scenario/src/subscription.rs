@@ -1,4 +1,4 @@
-//! What a profile package says of its subscription: enough to serve it as its home network.
+//! What a profile package says of its subscription, enough to serve it as its home network; and packages of our own.
 
 use std::num::NonZeroU8;
 
@@ -74,4 +74,64 @@ impl Subscription {
         };
         Ok(Self { iccid, imsi, home, subscriber: Subscriber::new(keys) })
     }
+}
+
+/// A package of our own: subscriber `number` of the network `home`.
+///
+/// # Errors
+/// The identifiers are malformed.
+pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
+    let iccid = own_iccid(home, number)?;
+    let home = plmn(home)?;
+    let imsi = format!("{}{}{number:0width$}", home.mcc(), home.mnc(), width = 12 - home.mnc().len());
+    let mut key = [0x4C; 16];
+    if let Some(end) = key.last_chunk_mut() {
+        *end = number.to_be_bytes();
+    }
+    Ok(profile::generic(&profile::generic::Subscription {
+        iccid: iccid.to_profile_header(),
+        imsi,
+        mnc_digits: u8::try_from(home.mnc().len()).unwrap_or(2),
+        key,
+        opc: crypto::milenage::opc(&key, &[0x11; 16]),
+        algorithm: profile::generic::Algorithm::Milenage,
+        operator_name: name.to_owned(),
+        ..profile::generic::Subscription::default()
+    })
+    .encode())
+}
+
+/// The ICCID of subscriber `number` of the network `home`.
+///
+/// # Errors
+/// The identifiers are malformed.
+pub fn own_iccid(home: &str, number: u64) -> Result<Iccid, Fault> {
+    Iccid::with_luhn(&format!("{}{number:012}", own_series(home)?))
+        .map_err(|e| Fault::caused_by(e, "cannot make a profile package", "report this"))
+}
+
+/// Which subscriber of the network `home` has an ICCID, if one of them has.
+///
+/// # Errors
+/// The network is malformed.
+pub fn own_number(home: &str, iccid: Iccid) -> Result<Option<u64>, Fault> {
+    let digits = iccid.to_string();
+    let rest = digits.strip_prefix(&own_series(home)?).filter(|rest| rest.len() == 13); // And the check digit.
+    Ok(rest.and_then(|rest| rest.get(..12)).and_then(|number| number.parse().ok()))
+}
+
+/// The digits with which the ICCIDs of a network begin.
+fn own_series(home: &str) -> Result<String, Fault> {
+    let home = plmn(home)?;
+    Ok(format!("89{}{}", home.mcc(), format!("{:0<3}", home.mnc()).get(..2).unwrap_or("00")))
+}
+
+fn plmn(text: &str) -> Result<Plmn, Fault> {
+    text.parse().map_err(|e: rsp::ids::InvalidId| {
+        Fault::caused_by(
+            e,
+            format!("{text:?} names no network"),
+            "give country and network code, as in 724-99",
+        )
+    })
 }

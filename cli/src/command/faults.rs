@@ -1,0 +1,44 @@
+//! `landfall faults`: what can go wrong, by name.
+
+use clap::Args;
+use scenario::faults::{Entry, Family, catalogue, page};
+use world::Fault;
+
+use crate::output::{Table, say, say_json};
+
+/// What can go wrong, by name: what happens, and which requirement of whom it tests
+///
+/// docs/faults.md says how a fault is written with its place, such as
+/// link/lose-answer@ES9+.GetBoundProfilePackage#2.
+#[derive(Debug, Args)]
+pub struct Command {
+    /// Of this family only: link, records, radio or power
+    #[arg(long)]
+    family: Option<Family>,
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Nothing can be printed.
+    pub fn run(self, json: bool) -> Result<(), Fault> {
+        let of_family = |entry: &&Entry| self.family.is_none_or(|family| entry.id.family() == family);
+        let shown: Vec<&Entry> = catalogue::all().filter(of_family).collect();
+        if json {
+            return say_json(&shown);
+        }
+        let mut table = Table::new(&["fault", "what happens", "tests", "clause", "value"]);
+        for Entry { name, what, peer, clause, value, .. } in shown {
+            let value = value.as_ref().map(page::in_words).unwrap_or_default();
+            table.row([
+                (*name).to_owned(),
+                (*what).to_owned(),
+                (*peer).to_owned(),
+                (*clause).to_owned(),
+                value,
+            ]);
+        }
+        say(&table.render())
+    }
+}

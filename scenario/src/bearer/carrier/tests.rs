@@ -1,0 +1,213 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rsp::time::Timestamp;
+use world::{PhoneNumber, Receipts, ShortMessage};
+
+use super::*;
+use crate::bearer::Bearers;
+use crate::time::{Simulation, run};
+
+/// An octet a millisecond from the device, two towards it.
+fn bearer() -> Bearer {
+    let text = r#"
+        [[bearer]]
+        id = "own"
+        name = "a bearer that is easy to reckon with"
+        delay_ms = 100
+        loss = 0
+        tries = 3
+        retransmit_ms = 1000
+        availability = 1
+        window_s = 60
+        patience_s = 90
+        source = "this test"
+        reviewed = "2026-11-22"
+        confidence = "high"
+        [bearer.packets]
+        down_bps = 16000
+        up_bps = 8000
+        payload = 1000
+        overhead = 50
+        tls_down = 400
+        tls_up = 200
+        tls_round_trips = 2
+        keep_s = 10
+        [bearer.messages]
+        octets = 140
+        message_ms = 500
+    "#;
+    Bearers::parse(text).unwrap().named("own").unwrap().clone()
+}
+
+fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
+    run("bearers", Timestamp(1_795_000_000_000), story).unwrap()
+}
+
+/// A server that answers with 1100 octets, and how often it was asked.
+fn server() -> (Link, Arc<AtomicU64>) {
+    let asked = Arc::new(AtomicU64::new(0));
+    let counts = Arc::clone(&asked);
+    let link = link_from(tower::service_fn(move |_: Request<Bytes>| {
+        counts.fetch_add(1, Ordering::SeqCst);
+        async { Ok::<_, LinkFault>(Response::new(Bytes::from(vec![b'a'; 1100]))) }
+    }));
+    (link, asked)
+}
+
+/// 25 octets, 75 with a packet's overhead.
+fn request() -> Request<Bytes> {
+    Request::post("/a").body(Bytes::from_static(b"hello")).unwrap()
+}
+
+async fn timed<T>(of: impl Future<Output = T>) -> (T, u128) {
+    let from = Instant::now();
+    let result = of.await;
+    (result, from.elapsed().as_millis())
+}
+
+#[test]
+fn an_exchange_takes_as_long_as_its_octets_and_the_first_one_a_handshake_more() {
+    simulate(async |simulation| {
+        let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
+        let (server, _) = server();
+        let link = carrier.link(server).unwrap();
+        // Four delays, 200 octets up, 400 down.
+        let handshake = 4 * 100 + 200 + 200;
+        // A delay and 75 octets up; a delay and 1119 octets in two packets down.
+        let exchange = 100 + 75 + 100 + 610;
+        let (answer, took) = timed(world::send(&link, request())).await;
+        assert_eq!((answer.unwrap().body().len(), took), (1100, handshake + exchange));
+        assert_eq!(timed(world::send(&link, request())).await.1, exchange);
+        sleep(Duration::from_secs(11)).await;
+        assert_eq!(timed(world::send(&link, request())).await.1, handshake + exchange);
+        let usage = carrier.usage();
+        let millis = u64::try_from(2 * handshake + 3 * exchange).unwrap();
+        assert_eq!(
+            usage,
+            Usage {
+                requests: 3,
+                handshakes: 2,
+                octets_up: 2 * 200 + 3 * 75,
+                octets_down: 2 * 400 + 3 * 1219,
+                busy: Duration::from_millis(millis),
+                ..Usage::default()
+            }
+        );
+        assert_eq!(usage - usage, Usage::default());
+    });
+}
+
+#[test]
+fn what_is_lost_each_time_is_given_up_and_the_server_never_hears_of_it() {
+    simulate(async |simulation| {
+        let carrier = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.dice("bearer"));
+        let (server, asked) = server();
+        let link = carrier.link(server).unwrap();
+        let (answer, took) = timed(world::send(&link, request())).await;
+        let fault = answer.unwrap_err();
+        assert_eq!((fault.kind, took), (LinkFaultKind::Timeout, 800 + 3 * 1000), "{fault}");
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        let usage = carrier.usage();
+        assert_eq!((usage.retransmissions, usage.given_up, usage.octets_up), (2, 1, 200 + 3 * 75));
+    });
+}
+
+#[test]
+fn the_dice_say_what_is_lost_and_an_answer_may_be_lost_after_the_server_acted() {
+    let lossy = || {
+        simulate(async |simulation| {
+            let carrier = Carrier::new(&Bearer { loss: 0.5, ..bearer() }, simulation.dice("bearer"));
+            let (server, asked) = server();
+            let link = carrier.link(server).unwrap();
+            let mut answered = 0;
+            for _ in 0..100 {
+                answered += u64::from(world::send(&link, request()).await.is_ok());
+            }
+            (answered, asked.load(Ordering::SeqCst), carrier.usage())
+        })
+    };
+    let (answered, asked, usage) = lossy();
+    assert!(0 < answered && answered < asked && asked < 100, "{answered} of {asked}");
+    assert_eq!(usage.given_up, 100 - answered);
+    assert_eq!(lossy(), (answered, asked, usage));
+}
+
+#[test]
+fn who_waits_longer_than_the_patience_for_a_bearer_that_is_away_cannot_reach_anybody() {
+    simulate(async |simulation| {
+        let away = Bearer { availability: 0.0, ..bearer() };
+        let carrier = Carrier::new(&away, simulation.dice("bearer"));
+        let (server, asked) = server();
+        let (answer, took) = timed(world::send(&carrier.link(server).unwrap(), request())).await;
+        assert_eq!((answer.unwrap_err().kind, took), (LinkFaultKind::Unreachable, 90_000));
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        assert_eq!(carrier.usage().given_up, 1);
+    });
+}
+
+#[test]
+fn a_bearer_that_comes_back_in_time_is_waited_for() {
+    simulate(async |simulation| {
+        let at_times = Bearer { availability: 0.5, patience_s: 86_400, ..bearer() };
+        let carrier = Carrier::new(&at_times, simulation.dice("bearer"));
+        let (server, _) = server();
+        let link = carrier.link(server).unwrap();
+        let mut waited = 0;
+        for _ in 0..50 {
+            let (answer, took) = timed(world::send(&link, request())).await;
+            assert!(answer.is_ok());
+            waited += u32::from(took > 1685);
+            sleep(Duration::from_secs(61)).await;
+        }
+        assert!((10..=40).contains(&waited), "{waited} of 50 had to wait");
+    });
+}
+
+/// Takes everything.
+#[derive(Clone, Default)]
+struct Centre(Arc<AtomicU64>);
+
+impl ShortMessages for Centre {
+    fn submit(&self, _: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { Ok(MessageId(number.to_string())) })
+    }
+}
+
+fn message(octets: usize) -> Submission {
+    let number = |text: &str| text.parse::<PhoneNumber>().unwrap();
+    let message = ShortMessage::to_card(number("+491"), number("+492"), vec![0; octets]);
+    Submission { message, validity: None, receipts: Receipts::None }
+}
+
+#[test]
+fn a_short_message_takes_its_time_and_one_that_is_lost_each_time_is_not_taken() {
+    simulate(async |simulation| {
+        let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
+        let centre = Centre::default();
+        let carried = carrier.messages(centre.clone()).unwrap();
+        let (id, took) = timed(carried.submit(message(140))).await;
+        assert_eq!((id.unwrap().0.as_str(), took), ("0", 100 + 500));
+        let usage = carrier.usage();
+        assert_eq!((usage.messages, usage.octets_down), (1, 140));
+
+        let lossy = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.dice("bearer"));
+        let (fault, took) = timed(lossy.messages(centre.clone()).unwrap().submit(message(10))).await;
+        assert_eq!(took, 3 * 1000);
+        assert_eq!(fault.unwrap_err(), SubmitFault::Unreachable("lost 3 times on own".into()));
+        assert_eq!(centre.0.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_bearer_of_short_messages_carries_no_packets() {
+    simulate(async |simulation| {
+        let bearers = Bearers::built_in().unwrap();
+        let carrier = Carrier::new(bearers.named("sms-2g").unwrap(), simulation.dice("bearer"));
+        let fault = carrier.link(server().0).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "cannot use the bearer sms-2g: 2G, short messages only carries no packets; take another bearer"
+        );
+    });
+}

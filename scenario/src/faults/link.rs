@@ -1,0 +1,240 @@
+//! Faults of links, as a layer round one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Request, Response, StatusCode};
+use tokio::time::sleep;
+use tower::Layer;
+use world::{Link, LinkFault, LinkFaultKind, link_from};
+
+use super::catalogue::FaultId;
+use super::{Mishap, Mishaps, Struck, function_of};
+
+/// After this a sender gives up that hears nothing: as `net::Client` does.
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// More than `net::Client` takes.
+pub(super) const HUGE: u32 = 17 << 20;
+
+/// What happens to a request or its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkAct {
+    /// The request does not arrive.
+    LoseRequest,
+    /// The answer does not arrive.
+    LoseAnswer,
+    /// The request arrives late.
+    Delay,
+    /// The request arrives twice.
+    Duplicate,
+    /// The request arrives after the next one.
+    Reorder,
+    /// The end of the request is missing.
+    TruncateRequest,
+    /// The end of the answer is missing.
+    TruncateAnswer,
+    /// A bit of the request is another.
+    CorruptRequest,
+    /// A bit of the answer is another.
+    CorruptAnswer,
+    /// The connection breaks off before the answer.
+    Reset,
+    /// Something on the way answers with this status.
+    HttpStatus(u16),
+    /// The answer comes octet by octet.
+    SlowDrip,
+    /// The answer is of another type.
+    WrongContentType,
+    /// The answer has no body.
+    EmptyBody,
+    /// The answer has far too much body.
+    HugeBody,
+    /// Something on the way names another host.
+    Redirect,
+}
+
+impl Mishaps {
+    /// The same peer, with what goes wrong on the way.
+    pub fn link(&self, peer: Link) -> Link {
+        self.layer(peer)
+    }
+}
+
+impl Layer<Link> for Mishaps {
+    type Service = Link;
+
+    fn layer(&self, peer: Link) -> Link {
+        let (mishaps, overtaken) = (self.clone(), Overtaken::default());
+        link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let (mishaps, peer, overtaken) = (mishaps.clone(), peer.clone(), overtaken.clone());
+            async move {
+                let struck = mishaps.strike_request(&request);
+                let before = overtaken.take();
+                let answer = match struck {
+                    None => world::send(&peer, request).await,
+                    Some(struck) => happen(&struck, &peer, request, &overtaken).await,
+                };
+                for late in before {
+                    // Nobody waits for its answer any more.
+                    let _ = world::send(&peer, late).await;
+                }
+                answer
+            }
+        }))
+    }
+}
+
+impl Mishaps {
+    fn strike_request(&self, request: &Request<Bytes>) -> Option<Struck> {
+        let function = function_of(request).unwrap_or_default();
+        let interface = function.split('.').next().unwrap_or_default();
+        let concerns = |mishap: &Mishap| {
+            matches!(mishap.id(), FaultId::Link(_)) && mishap.is_at(&[interface, &function])
+        };
+        self.strike(concerns)
+    }
+}
+
+/// Requests that others overtake on this link.
+#[derive(Clone, Default)]
+struct Overtaken(Arc<Mutex<Vec<Request<Bytes>>>>);
+
+impl Overtaken {
+    fn take(&self) -> Vec<Request<Bytes>> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, request: Request<Bytes>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    }
+}
+
+async fn happen(
+    struck: &Struck,
+    peer: &Link,
+    mut request: Request<Bytes>,
+    overtaken: &Overtaken,
+) -> Result<Response<Bytes>, LinkFault> {
+    let FaultId::Link(act) = struck.id() else { return world::send(peer, request).await };
+    let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
+    let fault = |kind| LinkFault::new(kind, name, struck.mishap().to_string());
+    match act {
+        LinkAct::LoseRequest => {
+            sleep(struck.time()).await;
+            Err(fault(LinkFaultKind::Timeout))
+        }
+        LinkAct::LoseAnswer => {
+            world::send(peer, request).await?;
+            sleep(struck.time()).await;
+            Err(fault(LinkFaultKind::Timeout))
+        }
+        LinkAct::Delay => {
+            sleep(struck.time()).await;
+            world::send(peer, request).await
+        }
+        LinkAct::Duplicate => {
+            let first = world::send(peer, request.clone()).await;
+            let _ = world::send(peer, request).await;
+            first
+        }
+        LinkAct::Reorder => {
+            overtaken.put(request);
+            sleep(struck.time()).await;
+            Err(fault(LinkFaultKind::Timeout))
+        }
+        LinkAct::TruncateRequest => {
+            let body = truncated(struck, request.body());
+            *request.body_mut() = body;
+            world::send(peer, with_length(request)).await
+        }
+        LinkAct::CorruptRequest => {
+            let body = corrupted(struck, request.body());
+            *request.body_mut() = body;
+            world::send(peer, request).await
+        }
+        LinkAct::Reset => {
+            world::send(peer, request).await?;
+            Err(fault(LinkFaultKind::Reset))
+        }
+        LinkAct::HttpStatus(code) => {
+            Ok(empty(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)))
+        }
+        LinkAct::Redirect => {
+            let mut answer = empty(StatusCode::FOUND);
+            answer.headers_mut().insert(LOCATION, HeaderValue::from_static("https://elsewhere.example/"));
+            Ok(answer)
+        }
+        LinkAct::TruncateAnswer => answered(peer, request, |body| truncated(struck, body)).await,
+        LinkAct::CorruptAnswer => answered(peer, request, |body| corrupted(struck, body)).await,
+        LinkAct::EmptyBody => answered(peer, request, |_| Bytes::new()).await,
+        LinkAct::HugeBody => {
+            let size = struck.number().unwrap_or_default();
+            let padded = |body: &Bytes| {
+                let mut octets = body.to_vec();
+                octets.resize(size.max(octets.len()), b' ');
+                octets.into()
+            };
+            answered(peer, request, padded).await
+        }
+        LinkAct::WrongContentType => {
+            let mut answer = world::send(peer, request).await?;
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            Ok(answer)
+        }
+        LinkAct::SlowDrip => {
+            let answer = world::send(peer, request).await?;
+            let octets = u32::try_from(answer.body().len()).unwrap_or(u32::MAX);
+            let takes = struck.time().saturating_mul(octets);
+            sleep(takes.min(ANSWER_PATIENCE)).await;
+            if takes > ANSWER_PATIENCE { Err(fault(LinkFaultKind::Timeout)) } else { Ok(answer) }
+        }
+    }
+}
+
+/// Asks, and changes the answer's body.
+async fn answered(
+    peer: &Link,
+    request: Request<Bytes>,
+    change: impl FnOnce(&Bytes) -> Bytes,
+) -> Result<Response<Bytes>, LinkFault> {
+    let mut answer = world::send(peer, request).await?;
+    let body = change(answer.body());
+    if answer.headers().contains_key(CONTENT_LENGTH) {
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    *answer.body_mut() = body;
+    Ok(answer)
+}
+
+/// A length that was said is that of the body.
+fn with_length(mut request: Request<Bytes>) -> Request<Bytes> {
+    let length = HeaderValue::from(request.body().len());
+    if request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    request
+}
+
+fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn truncated(struck: &Struck, body: &Bytes) -> Bytes {
+    let left = struck.number().unwrap_or(body.len() / 2);
+    body.slice(..left.min(body.len()))
+}
+
+fn corrupted(struck: &Struck, body: &Bytes) -> Bytes {
+    let mut octets = body.to_vec();
+    let at = struck.number().unwrap_or_else(|| struck.below(body.len()));
+    let bit = struck.below(8);
+    if let Some(octet) = octets.get_mut(at) {
+        *octet ^= 1 << bit;
+    }
+    octets.into()
+}

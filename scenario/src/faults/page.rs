@@ -1,0 +1,73 @@
+//! The catalogue as a page for people.
+
+use std::fmt::Write;
+
+use super::catalogue::{self, Entry, Family, Parameter};
+
+/// `docs/faults.md`.
+pub fn page() -> String {
+    let mut page = String::from(HEAD);
+    for family in Family::ALL {
+        let entries: Vec<_> = catalogue::all().filter(|entry| entry.id.family() == family).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "\n## {family}\n\nHappens to {}. {} faults.\n", family.what(), entries.len());
+        page.push_str("| fault | what happens | who is tested, and for what | clause | places | value |\n");
+        page.push_str("|---|---|---|---|---|---|\n");
+        for Entry { name, what, peer, requirement, clause, places, value, .. } in entries {
+            let value = value.as_ref().map(in_words).unwrap_or_default();
+            let forms = places.forms();
+            let _ = writeln!(
+                page,
+                "| `{name}` | {what} | {peer}: {requirement} | {clause} | {forms} | {value} |"
+            );
+        }
+    }
+    page
+}
+
+/// What can be said about how a fault happens, and what holds otherwise.
+pub fn in_words(parameter: &Parameter) -> String {
+    let Parameter { what, default, .. } = parameter;
+    default.map_or_else(|| (*what).to_owned(), |default| format!("{what}; {default}"))
+}
+
+const HEAD: &str = "# Faults by name
+
+Made from the catalogue in `scenario/src/faults/catalogue`; `landfall faults` prints it, `--json` for scripts. A fault lies outside
+the parties, round a link, a store, a radio or a memory, so that each can be put in front of a real device or server as well.
+
+## How one is written
+
+```text
+link/lose-answer@ES9+.GetBoundProfilePackage#2
+
+mishap = family \"/\" name [ \"=\" value ] [ \"@\" place ] ( \"#\" when )*
+```
+
+- **value**: how it happens, a duration (`250ms`, `30s`, `5m`, `2h`, `1d`) or a number; what holds without one stands in the table.
+- **place**: where of all the places that it is put. A link: an interface or one function of it (`ES9+`, `ES9+.GetBoundProfilePackage`,
+  `ES3.CreateISDP`; of a card over HTTPS `ES5.OpenSession` and `ES5.Result`). Records: a party, or a collection of its records
+  (`sm-dp:profiles`). Radio: a network (`262-42`), of short messages the direction (`mt`, `mo`). Power: whose memory, or the beginning
+  of a cell's name in it (`card:profile/`, `device:intention`). Without a place: everywhere.
+- **when**: occasions at that place are counted from 1. `#2` the second, `#2-4`, `#2-`; `#30%` as the dice say, which follow from the run's
+  seed; `#10s..5m`, `#10s..` in that time since the fault was put. Several must all be so. Without one: each time. A service centre, in which
+  the faults of short messages happen, knows `#1` and `#1-N`.
+";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_page_is_what_the_catalogue_says() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults.md");
+        let fresh = super::page();
+        if std::env::var_os("LANDFALL_REGENERATE").is_some() {
+            std::fs::write(&path, &fresh).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&path).unwrap_or_default() == fresh,
+            "docs/faults.md is stale; LANDFALL_REGENERATE=1 cargo test -p scenario --lib page"
+        );
+    }
+}

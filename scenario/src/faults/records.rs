@@ -1,0 +1,185 @@
+//! Faults of records, as a wrapper round them; and the end of the process that holds them, as a value.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored};
+
+use super::catalogue::FaultId;
+use super::{Mishap, Mishaps, Struck};
+
+/// What happens to records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordsAct {
+    /// Nothing is written, and that is said.
+    CommitFails,
+    /// Half is written, and it is said that nothing was.
+    TornWrite,
+    /// Nothing is written, and it is said that all was.
+    LostWrite,
+    /// Somebody else was faster.
+    Conflict,
+    /// The process ends before the commit.
+    CrashBeforeCommit,
+    /// The process ends after the commit.
+    CrashAfterCommit,
+    /// A record cannot be read.
+    ReadFails,
+}
+
+/// The life of one process. It begins alive, and ends once. A clone is the same life.
+#[derive(Clone, Default)]
+pub struct Life(Arc<Death>);
+
+#[derive(Default)]
+struct Death {
+    has_come: AtomicBool,
+    told: Notify,
+    /// How long it is to be before the process is started again.
+    away: Mutex<Duration>,
+}
+
+impl Life {
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.0.has_come.load(Ordering::SeqCst)
+    }
+
+    /// Waits for its end. Gives how long it is to be before the process is started again.
+    pub async fn over(&self) -> Duration {
+        loop {
+            let told = self.0.told.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            if self.is_over() {
+                return self.away();
+            }
+            told.await;
+        }
+    }
+
+    /// How long it is to be, once it is over, before the process is started again.
+    pub fn away(&self) -> Duration {
+        *self.0.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it.
+    pub fn end(&self, away: Duration) {
+        *self.0.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
+        self.0.has_come.store(true, Ordering::SeqCst);
+        self.0.told.notify_waiters();
+    }
+}
+
+/// The records of a party with what goes wrong with them, for as long as its process lives.
+pub struct FaultyRecords {
+    party: String,
+    inner: Arc<dyn Records>,
+    mishaps: Mishaps,
+    life: Life,
+}
+
+impl FaultyRecords {
+    /// The records of `party`, whose process has this life: when that is over, nothing is read or written any more.
+    pub fn new(party: impl Into<String>, inner: Arc<dyn Records>, mishaps: Mishaps, life: Life) -> Self {
+        Self { party: party.into(), inner, mishaps, life }
+    }
+
+    fn is_alive(&self) -> Result<(), Fault> {
+        let is_over = self.life.is_over();
+        let fault = || Fault::new("cannot use the records", "the process has ended", "it is started again");
+        if is_over { Err(fault()) } else { Ok(()) }
+    }
+
+    fn may_read(&self, collection: &str) -> Result<(), Fault> {
+        self.is_alive()?;
+        let reads = |act| matches!(act, RecordsAct::ReadFails);
+        match self.strike(reads, [collection].into_iter()) {
+            None => Ok(()),
+            Some(struck) => Err(self.fault(&struck, "cannot read a record")),
+        }
+    }
+
+    fn strike<'c>(
+        &self,
+        kind: impl Fn(RecordsAct) -> bool,
+        collections: impl Iterator<Item = &'c str>,
+    ) -> Option<Struck> {
+        let mut here = vec![self.party.clone()];
+        here.extend(collections.map(|collection| format!("{}:{collection}", self.party)));
+        self.mishaps.strike(|mishap: &Mishap| {
+            matches!(mishap.id(), FaultId::Records(act) if kind(act)) && mishap.is_at(&here)
+        })
+    }
+
+    fn fault(&self, struck: &Struck, what: &str) -> Fault {
+        Fault::new(format!("{what} of {}", self.party), struck.mishap().to_string(), "take the fault away")
+    }
+
+    async fn commit_with(&self, struck: &Struck, mut changes: ChangeSet) -> Result<Committed, Fault> {
+        let FaultId::Records(act) = struck.id() else { return self.inner.commit(changes).await };
+        match act {
+            RecordsAct::CommitFails | RecordsAct::ReadFails => {
+                Err(self.fault(struck, "cannot write the records"))
+            }
+            RecordsAct::TornWrite => {
+                changes.changes.truncate(changes.changes.len() / 2);
+                let _torn = self.inner.commit(changes).await?;
+                Err(self.fault(struck, "cannot write the records"))
+            }
+            RecordsAct::LostWrite => Ok(Committed::Yes),
+            RecordsAct::Conflict => Ok(Committed::Conflict),
+            RecordsAct::CrashBeforeCommit => {
+                self.life.end(struck.time());
+                Err(self.fault(struck, "cannot write the records"))
+            }
+            RecordsAct::CrashAfterCommit => {
+                let _committed = self.inner.commit(changes).await?;
+                self.life.end(struck.time());
+                Err(self.fault(struck, "nobody is left to speak"))
+            }
+        }
+    }
+}
+
+impl Records for FaultyRecords {
+    fn read<'a>(
+        &'a self,
+        collection: &'static str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
+        match self.may_read(collection) {
+            Ok(()) => self.inner.read(collection, key),
+            Err(fault) => Box::pin(async { Err(fault) }),
+        }
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        match self.may_read(collection) {
+            Ok(()) => self.inner.list(collection, prefix),
+            Err(fault) => Box::pin(async { Err(fault) }),
+        }
+    }
+
+    /// An occasion is a commit that changes something.
+    fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
+        Box::pin(async move {
+            self.is_alive()?;
+            if changes.changes.is_empty() {
+                return self.inner.commit(changes).await;
+            }
+            let writes = |act| !matches!(act, RecordsAct::ReadFails);
+            let struck = self.strike(writes, changes.changes.iter().map(|change| change.collection));
+            match struck {
+                None => self.inner.commit(changes).await,
+                Some(struck) => self.commit_with(&struck, changes).await,
+            }
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! A party whose process may end at any commit, and is started again on its records.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::time::Instant;
+use world::{Link, LinkFault, LinkFaultKind, Records, link_from};
+
+use crate::faults::{FaultyRecords, Life, Mishaps};
+
+/// Makes a party over records; the number says how often it has been started, from 1.
+type Make<P> = dyn Fn(Arc<dyn Records>, u32) -> (P, Link) + Send + Sync;
+
+/// A party that is started again when its process has ended. A clone is the same party.
+///
+/// Who asks it while its process ends sees a connection that breaks off, whatever was committed; who asks before it is there
+/// again is refused the connection.
+pub struct Host<P>(Arc<Inner<P>>);
+
+impl<P> Clone for Host<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<P> {
+    name: String,
+    records: Arc<dyn Records>,
+    mishaps: Mishaps,
+    make: Box<Make<P>>,
+    process: Mutex<Process<P>>,
+}
+
+/// What runs, or has ended and is to be started.
+struct Process<P> {
+    party: P,
+    link: Link,
+    life: Life,
+    starts: u32,
+    /// When it is to be started again, once its end has been seen.
+    again: Option<Instant>,
+}
+
+impl<P: Clone + Send + 'static> Host<P> {
+    /// Starts the party called `name` on these records, with what goes wrong with them.
+    pub fn start(
+        name: impl Into<String>,
+        records: Arc<dyn Records>,
+        mishaps: Mishaps,
+        make: impl Fn(Arc<dyn Records>, u32) -> (P, Link) + Send + Sync + 'static,
+    ) -> Self {
+        let name = name.into();
+        let process = Process::start(&name, &records, &mishaps, &make, 1);
+        Self(Arc::new(Inner { name, records, mishaps, make: Box::new(make), process: Mutex::new(process) }))
+    }
+
+    /// The party, if its process runs.
+    pub fn party(&self) -> Option<P> {
+        self.running().ok().map(|(party, _, _)| party)
+    }
+
+    /// How often its process has been started.
+    pub fn starts(&self) -> u32 {
+        self.process().starts
+    }
+
+    /// Waits for the end of the process that runs now, and until it has been started again.
+    pub async fn restarted(&self) {
+        let (life, starts) = {
+            let process = self.process();
+            (process.life.clone(), process.starts)
+        };
+        let away = life.over().await;
+        tokio::time::sleep(away).await;
+        if self.starts() == starts {
+            self.restart(&mut self.process());
+        }
+    }
+
+    /// The way to it, across all its processes.
+    pub fn link(&self) -> Link {
+        let host = self.clone();
+        link_from(tower::service_fn(move |request| {
+            let host = host.clone();
+            async move { host.ask(request).await }
+        }))
+    }
+
+    async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        let (_, link, life) = self.running()?;
+        let broken = |away| {
+            self.process().again.get_or_insert(Instant::now() + away);
+            Err(LinkFault::new(LinkFaultKind::Reset, self.0.name.clone(), "the process has ended"))
+        };
+        tokio::select! {
+            biased;
+            away = life.over() => broken(away),
+            answer = world::send(&link, request) => match life.is_over() {
+                true => broken(life.over().await),
+                false => answer,
+            },
+        }
+    }
+
+    /// What runs; started again if it is time.
+    fn running(&self) -> Result<(P, Link, Life), LinkFault> {
+        let mut process = self.process();
+        if process.life.is_over() {
+            // Nobody was asking when it ended: this is when its end is seen.
+            let away = process.life.away();
+            let again = *process.again.get_or_insert_with(|| Instant::now() + away);
+            if again > Instant::now() {
+                let why = "the process has ended, and is not started yet";
+                return Err(LinkFault::new(LinkFaultKind::Refused, self.0.name.clone(), why));
+            }
+            self.restart(&mut process);
+        }
+        Ok((process.party.clone(), process.link.clone(), process.life.clone()))
+    }
+
+    fn restart(&self, process: &mut Process<P>) {
+        let Inner { name, records, mishaps, make, .. } = &*self.0;
+        *process = Process::start(name, records, mishaps, make, process.starts.saturating_add(1));
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process<P>> {
+        self.0.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P> Process<P> {
+    fn start(name: &str, records: &Arc<dyn Records>, mishaps: &Mishaps, make: &Make<P>, starts: u32) -> Self {
+        let life = Life::default();
+        let faulty = FaultyRecords::new(name, Arc::clone(records), mishaps.clone(), life.clone());
+        let (party, link) = make(Arc::new(faulty), starts);
+        Self { party, link, life, starts, again: None }
+    }
+}

@@ -1,0 +1,21 @@
+//! The dishonest outside: virtual time, bearers that take their time, faults by name. No sockets.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`time`] | a run in virtual time: one thread, one seed, a year in a moment |
+//! | [`bearer`] | what lies between a device and the rest: octets take time, exchanges are lost |
+//! | [`faults`] | what goes wrong, by name and place; the catalogue of it |
+//! | [`host`] | a party that dies with its process and is started again on its records |
+//! | [`consumer`] | the parties of the consumer swap (SGP.22) in one process |
+//! | [`subscription`] | what a profile package says of its subscription; packages of our own |
+//!
+//! No party has code that exists to fail: everything here lies round a seam of `world` (a link, records, a memory, a door)
+//! or of `euicc_sim` (a radio). The layers do not know whether time is virtual or real, so that the same faults can be
+//! put before parties at sockets.
+
+pub mod bearer;
+pub mod consumer;
+pub mod faults;
+pub mod host;
+pub mod subscription;
+pub mod time;

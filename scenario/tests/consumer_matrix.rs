@@ -1,0 +1,389 @@
+//! The swap of a consumer device, crossed with every fault at every step.
+//!
+//! After each: within a bounded time the device is on a profile that carries it, no profile is lost or there twice, and once
+//! the notifications are delivered the server's records say what the card says; and the device can still be moved.
+//!
+//! Without `LANDFALL_MATRIX=all` every third cell is tried.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use certs::{Pki, PkiOptions};
+use euicc_sim::device::Ending;
+use euicc_sim::device::lpa::{Consent, Decision, DownloadOptions};
+use rsp::time::Timestamp;
+use scenario::consumer::{BOOTSTRAP, Consumer, LOCAL, Setup, Start, VISITED};
+use scenario::faults::catalogue::{self, Entry, Places};
+use scenario::faults::{Family, FaultId, RecordsAct};
+use scenario::time::{Simulation, run};
+use sm_dp::ProfileState;
+use tokio::time::Instant;
+
+const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
+
+/// Within this the device is back, once the fault is over.
+const BOUND: Duration = Duration::from_secs(3600);
+
+/// How many cells there are to one that is tried.
+const STRIDE: usize = 3;
+
+static SETUP: LazyLock<Setup> = LazyLock::new(|| {
+    let pki = Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap();
+    Setup { pki: Arc::new(pki), carrier: None }
+});
+
+/// One cell of the matrix.
+#[derive(Clone, Debug)]
+struct Cell {
+    step: String,
+    fault: &'static str,
+    family: Family,
+    /// What is put in place.
+    mishaps: Vec<String>,
+    /// The user says "later" the first time: what is tried is the end of a session.
+    is_postponed: bool,
+    /// The store breaks its contract: what it has lost only a comparison finds.
+    needs_a_reconciler: bool,
+}
+
+impl Cell {
+    fn new(step: impl Into<String>, entry: &'static Entry, mishaps: Vec<String>) -> Self {
+        let needs_a_reconciler =
+            matches!(entry.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite));
+        let (fault, family) = (entry.name, entry.id.family());
+        Self { step: step.into(), fault, family, mishaps, is_postponed: false, needs_a_reconciler }
+    }
+}
+
+/// What became of a cell, and how long in virtual time the device was at it: while the fault lasted, and until it was back.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    outcome: Outcome,
+    moving: Duration,
+    coming_back: Duration,
+}
+
+/// How the first move ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Moved,
+    CameBack,
+    NotInstalled,
+    Stranded,
+    PowerCut,
+    Other,
+    /// Card and server do not agree, as a store that breaks its contract leaves it.
+    ToBeReconciled,
+}
+
+fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
+    catalogue::all().filter(move |entry| entry.id.family() == family)
+}
+
+/// Occasions in a swap in which all goes well.
+struct Occasions {
+    commits: u32,
+    reads: u32,
+    card_writes: u32,
+    device_writes: u32,
+    /// Octets of each request and of its answer, in the order of `FUNCTIONS`.
+    octets: Vec<(u64, u64)>,
+}
+
+/// Every function of ES9+ in a swap: its name, the how manieth call, and what it is about.
+const FUNCTIONS: [(&str, u32, &str); 6] = [
+    ("InitiateAuthentication", 1, ""),
+    ("AuthenticateClient", 1, ""),
+    ("GetBoundProfilePackage", 1, ""),
+    ("HandleNotification", 1, " (install)"),
+    ("HandleNotification", 2, " (disable)"),
+    ("HandleNotification", 3, " (enable)"),
+];
+
+fn occasions(start: &Start) -> Occasions {
+    const NEVER: [&str; 4] = [
+        "records/conflict#4000000000",
+        "records/read-fails#4000000000",
+        "power/write-fails@card#4000000000",
+        "power/write-fails@device#4000000000",
+    ];
+    run("matrix", BEGIN, async |simulation| {
+        let mut run = abroad(&simulation, start).await;
+        NEVER.iter().for_each(|text| run.mishaps.put(text.parse().unwrap()));
+        run.events.take();
+        let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
+        assert!(matches!(ending, Some(Ending::Moved(_))), "{ending:?}");
+        let seen: Vec<_> = run.mishaps.occasions().into_iter().map(|(_, seen)| seen).collect();
+        let wrong = run.truth().await.unwrap().wrong(start.bootstrap, start.local);
+        assert_eq!(wrong, [""; 0]);
+        let events = run.events.all();
+        let calls: Vec<_> =
+            events.iter().filter(|event| event.party == "LPA" && event.interface == "ES9+").collect();
+        let names: Vec<_> = calls.iter().map(|event| event.function.to_string()).collect();
+        assert_eq!(names, FUNCTIONS.map(|(name, ..)| name.to_owned()));
+        let octets = calls.iter().map(|event| (event.bytes_sent, event.bytes_received)).collect();
+        Occasions { commits: seen[0], reads: seen[1], card_writes: seen[2], device_writes: seen[3], octets }
+    })
+    .unwrap()
+}
+
+async fn abroad(simulation: &Simulation, start: &Start) -> Consumer {
+    let mut run = Consumer::begin(simulation, &SETUP, start).unwrap();
+    run.device.register().await.unwrap();
+    run
+}
+
+fn cells(start: &Start, is_all: bool) -> Vec<Cell> {
+    let occasions = occasions(start);
+    let mut cells = of_links();
+    cells.extend(of_octets(&occasions, if is_all { 13 } else { 97 }));
+    cells.extend(of_records(&occasions));
+    cells.extend(of_radio());
+    cells.extend(of_power(&occasions));
+    cells
+}
+
+/// Each function once, and from then on for an hour.
+fn of_links() -> Vec<Cell> {
+    let cancelled = [("CancelSession", 1, "")];
+    let mut cells = Vec::new();
+    for entry in of(Family::Link) {
+        for (function, nth, about) in FUNCTIONS.into_iter().chain(cancelled) {
+            for when in [format!("#{nth}"), format!("#{nth}-")] {
+                let mishap = format!("{}@ES9+.{function}{when}", entry.name);
+                let cell = Cell::new(format!("ES9+.{function}{about}"), entry, vec![mishap]);
+                cells.push(Cell { is_postponed: function == "CancelSession", ..cell });
+            }
+        }
+    }
+    cells
+}
+
+/// Each of so many octets of each request and of each answer.
+fn of_octets(occasions: &Occasions, stride: usize) -> Vec<Cell> {
+    let [request, answer] =
+        ["link/corrupt-request", "link/corrupt-answer"].map(|name| catalogue::named(name).unwrap());
+    let mut cells = Vec::new();
+    for ((function, nth, about), (sent, received)) in FUNCTIONS.into_iter().zip(&occasions.octets) {
+        for (entry, octets) in [(request, *sent), (answer, *received)] {
+            for at in (0..octets).step_by(stride) {
+                let mishap = format!("{}={at}@ES9+.{function}#{nth}", entry.name);
+                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![mishap]));
+            }
+        }
+    }
+    cells
+}
+
+fn of_records(occasions: &Occasions) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for entry in of(Family::Records) {
+        let (step, times) = match entry.id {
+            FaultId::Records(RecordsAct::ReadFails) => ("SM-DP+ reads", occasions.reads),
+            _ => ("SM-DP+ commits", occasions.commits),
+        };
+        for nth in 1..=times {
+            cells.push(Cell::new(step, entry, vec![format!("{}@sm-dp#{nth}", entry.name)]));
+        }
+        // Conflicts without end are no time but a bug of whoever makes them.
+        if entry.id != FaultId::Records(RecordsAct::Conflict) {
+            cells.push(Cell::new("SM-DP+, for an hour", entry, vec![format!("{}@sm-dp", entry.name)]));
+        }
+    }
+    cells
+}
+
+fn of_radio() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for entry in of(Family::Radio).filter(|entry| entry.places == Places::Network) {
+        for when in ["#1", ""] {
+            let local = format!("{}@{LOCAL}{when}", entry.name);
+            cells.push(Cell::new("registration on the new network", entry, vec![local]));
+            // A cause after which the device asks no other network with this profile.
+            let away = format!("radio/refuse-illegal-ue@{LOCAL}");
+            let back = format!("{}@{VISITED}{when}", entry.name);
+            cells.push(Cell::new("registration on the way back", entry, vec![back, away]));
+        }
+    }
+    cells
+}
+
+fn of_power(occasions: &Occasions) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for entry in of(Family::Power) {
+        for (whose, writes) in [("card", occasions.card_writes), ("device", occasions.device_writes)] {
+            for nth in 1..=writes {
+                let mishap = format!("{}@{whose}#{nth}", entry.name);
+                cells.push(Cell::new(format!("writes of the {whose}"), entry, vec![mishap]));
+            }
+        }
+    }
+    cells
+}
+
+/// One cell, in virtual time. What is wrong afterwards is an error.
+fn try_cell(cell: &Cell, start: &Start) -> Result<Tried, String> {
+    let told = |what: &str| format!("{:?}: {what}", cell.mishaps);
+    run("matrix", BEGIN, async |simulation| {
+        let mut run = abroad(&simulation, start).await;
+        for mishap in &cell.mishaps {
+            run.mishaps.put(mishap.parse().map_err(|why| told(&format!("{why}")))?);
+        }
+        let consent = match cell.is_postponed {
+            true => Consent::Ask(Box::new(|_| Decision::Postpone)),
+            false => Consent::Given,
+        };
+        let options = DownloadOptions { consent, ..DownloadOptions::default() };
+        let began = Instant::now();
+        let ending = run.move_to_local(&start.code, options).await;
+        let moving = began.elapsed();
+        if run.mishaps.struck().iter().any(|(_, times)| *times == 0) {
+            return Err(told("did not happen"));
+        }
+        let outcome = match &ending {
+            None => Outcome::PowerCut,
+            Some(Ending::Moved(_)) => Outcome::Moved,
+            Some(Ending::CameBack { .. }) => Outcome::CameBack,
+            Some(Ending::NotInstalled(_)) => Outcome::NotInstalled,
+            Some(Ending::Stranded { .. }) => Outcome::Stranded,
+            Some(Ending::Fault(_)) => Outcome::Other,
+        };
+        // What lasts, lasts an hour.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        run.mishaps.clear();
+        let coming_back = run.settle(BOUND).await.map_err(|fault| told(&fault.to_string()))?;
+        deliver(&mut run).await.map_err(|why| told(&why))?;
+        let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
+        let wrong = truth.wrong(start.bootstrap, start.local);
+        if cell.needs_a_reconciler && !wrong.is_empty() {
+            let is_of_records = |each: &String| each.contains("server") || each.contains("notifications");
+            return match wrong.iter().all(is_of_records) {
+                true => Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back }),
+                false => Err(told(&wrong.join("; "))),
+            };
+        }
+        if !wrong.is_empty() {
+            return Err(told(&format!("{} (it ended: {ending:?})", wrong.join("; "))));
+        }
+        if !truth.has(start.local) {
+            can_still_be_moved(&mut run, start, truth.state).await.map_err(|why| told(&why))?;
+        }
+        Ok(Tried { outcome, moving, coming_back })
+    })
+    .map_err(|fault| told(&fault.to_string()))?
+}
+
+/// Delivers what is on the card, as the device does from time to time.
+async fn deliver(run: &mut Consumer) -> Result<(), String> {
+    for _ in 0..3 {
+        let delivered = run.device.lpa.process_notifications().await.map_err(|why| why.to_string())?;
+        if delivered.iter().all(|each| each.failure().is_none()) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// With the same order, or, when that has come to an end that the SM-DP+ knows of, with another.
+async fn can_still_be_moved(run: &mut Consumer, start: &Start, state: ProfileState) -> Result<(), String> {
+    let code = match state {
+        ProfileState::Error => {
+            run.cancel_order(start.local).await.map_err(|why| format!("cannot be ordered anew: {why}"))?;
+            run.order(start.local).await.map_err(|why| format!("cannot be ordered anew: {why}"))?
+        }
+        _ => start.code.clone(),
+    };
+    match run.move_to_local(&code, DownloadOptions::default()).await {
+        Some(Ending::Moved(_)) => {}
+        ending => return Err(format!("cannot be moved any more (order {state}): {ending:?}")),
+    }
+    deliver(run).await?;
+    let wrong = run.truth().await.map_err(|why| why.to_string())?.wrong(start.bootstrap, start.local);
+    if wrong.is_empty() { Ok(()) } else { Err(format!("after another move: {}", wrong.join("; "))) }
+}
+
+#[test]
+fn a_device_comes_back_from_every_fault_at_every_step_of_its_swap() {
+    assert_ne!(BOOTSTRAP, LOCAL);
+    let start = run("matrix", BEGIN, async |simulation| Start::prepare(&simulation, &SETUP).await);
+    let start = start.unwrap().unwrap();
+    let is_all = std::env::var("LANDFALL_MATRIX").is_ok_and(|value| value == "all");
+    let all = cells(&start, is_all);
+    let stride = if is_all { 1 } else { STRIDE };
+    let tried: Vec<_> = all.iter().step_by(stride).collect();
+    let results = in_parallel(&tried, &start);
+    print(&tried, &results, all.len());
+    let wrong: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        tried.len(),
+        wrong.iter().fold(String::new(), |text, each| text + each + "\n")
+    );
+    let steps =
+        |cells: &mut dyn Iterator<Item = &Cell>| cells.map(|cell| cell.step.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(steps(&mut tried.iter().copied()), steps(&mut all.iter()), "every step is tried");
+    let faults =
+        |cells: &mut dyn Iterator<Item = &Cell>| cells.map(|cell| cell.fault).collect::<BTreeSet<_>>();
+    assert_eq!(faults(&mut tried.iter().copied()), faults(&mut all.iter()), "every fault is tried");
+}
+
+/// Each thread has runs of its own; what they find does not depend on how many there are.
+fn in_parallel(cells: &[&Cell], start: &Start) -> Vec<Result<Tried, String>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let share = cells.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let work: Vec<_> = cells
+            .chunks(share)
+            .map(|share| {
+                scope.spawn(move || share.iter().map(|cell| try_cell(cell, start)).collect::<Vec<_>>())
+            })
+            .collect();
+        work.into_iter().flat_map(|work| work.join().unwrap()).collect()
+    })
+}
+
+/// Steps by families, and how it ended.
+fn print(cells: &[&Cell], results: &[Result<Tried, String>], of: usize) {
+    let mut by_step: BTreeMap<&str, BTreeMap<Family, usize>> = BTreeMap::new();
+    let mut by_end: BTreeMap<String, BTreeMap<Family, usize>> = BTreeMap::new();
+    for (cell, result) in cells.iter().zip(results) {
+        *by_step.entry(&cell.step).or_default().entry(cell.family).or_default() += 1;
+        let end = result.as_ref().map_or("WRONG".to_owned(), |tried| format!("{:?}", tried.outcome));
+        *by_end.entry(end).or_default().entry(cell.family).or_default() += 1;
+    }
+    println!("{} of {of} cells", cells.len());
+    line("step", Family::ALL.map(Family::name), "all");
+    for (step, row) in &by_step {
+        row_of(step, row);
+    }
+    line("ended at first", Family::ALL.map(|_| ""), "");
+    for (end, row) in &by_end {
+        row_of(end, row);
+    }
+    let longest = |of: fn(&Tried) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
+    let (moving, back) = (longest(|tried| tried.moving), longest(|tried| tried.coming_back));
+    println!(
+        "virtual time at most: {} s for a move, {} s until it was back",
+        moving.as_secs(),
+        back.as_secs()
+    );
+}
+
+fn row_of(name: &str, row: &BTreeMap<Family, usize>) {
+    let cells = Family::ALL.map(|family| row.get(&family).map_or(String::new(), ToString::to_string));
+    line(name, cells, row.values().sum::<usize>());
+}
+
+fn line(name: &str, [a, b, c, d]: [impl std::fmt::Display; 4], all: impl std::fmt::Display) {
+    println!("{name:<34} {a:>8} {b:>8} {c:>8} {d:>8} {all:>8}");
+}

@@ -1,0 +1,453 @@
+//! Every fault of the catalogue can be named, is put in place, happens, and does to a real exchange what its entry says.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use certs::{Pki, PkiOptions};
+use euicc_sim::device::lpa::DownloadOptions;
+use euicc_sim::device::{Ending, Recovery};
+use euicc_sim::network::{
+    AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause, NetworkAnswer, Networks, Radio,
+    RadioFault, Smsc, SmscSettings,
+};
+use http::{Request, Response, StatusCode};
+use rsp::time::Timestamp;
+use scenario::consumer::{Consumer, LOCAL, Setup, Start};
+use scenario::faults::catalogue::{self, Entry};
+use scenario::faults::{
+    Family, FaultId, FaultyMemory, FaultyRadio, FaultyRecords, Life, LinkAct, Mishap, Mishaps, Power,
+    PowerAct, RadioAct, RecordsAct,
+};
+use scenario::time::{Simulation, run};
+use tokio::time::Instant;
+use world::{
+    Batch, Cells, Collection, Link, LinkFault, LinkFaultKind, Memory, MemoryRecords, RamMemory, Records,
+    SeededDice, link_from, transact,
+};
+
+const START: Timestamp = Timestamp(1_795_000_000_000);
+
+static SETUP: LazyLock<Setup> = LazyLock::new(|| {
+    let pki = Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap();
+    Setup { pki: Arc::new(pki), carrier: None }
+});
+
+fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
+    run("faults", START, story).unwrap()
+}
+
+fn mishaps(texts: &[&str]) -> Mishaps {
+    let read = |text: &&str| text.parse::<Mishap>().unwrap();
+    Mishaps::new(SeededDice::from_text("faults"), texts.iter().map(read))
+}
+
+fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
+    catalogue::all().filter(move |entry| entry.id.family() == family)
+}
+
+#[test]
+fn every_name_is_read_and_written_with_a_value_and_a_place() {
+    for entry in catalogue::all() {
+        let mut text = entry.name.to_owned();
+        if let Some(parameter) = &entry.value {
+            text.push_str(if parameter.is_time { "=90s" } else { "=9" });
+        }
+        for place in entry.places.forms().split(", ") {
+            let text = format!("{text}@{place}#2");
+            let mishap: Mishap = text.parse().unwrap();
+            assert_eq!(mishap.id(), entry.id);
+            assert_eq!(mishap.to_string(), text);
+        }
+        assert_eq!(Mishap::of(entry).to_string(), entry.name);
+    }
+}
+
+/// A server that says what it was sent, and how often.
+fn echo() -> (Link, Arc<std::sync::Mutex<Vec<Bytes>>>) {
+    let heard: Arc<std::sync::Mutex<Vec<Bytes>>> = Arc::default();
+    let hears = Arc::clone(&heard);
+    let link = link_from(tower::service_fn(move |request: Request<Bytes>| {
+        hears.lock().unwrap().push(request.body().clone());
+        let answer = Response::builder().header("Content-Type", "application/json").body(request.into_body());
+        async { Ok::<_, LinkFault>(answer.unwrap()) }
+    }));
+    (link, heard)
+}
+
+fn request(body: &'static str) -> Request<Bytes> {
+    Request::post("http://server/gsma/rsp2/es9plus/authenticateClient")
+        .body(Bytes::from_static(body.as_bytes()))
+        .unwrap()
+}
+
+/// What came of one request whose body is "0123456789", how long it took, and what the server heard.
+async fn asked(fault: &str) -> (Result<Response<Bytes>, LinkFault>, Duration, Vec<Bytes>) {
+    let (server, heard) = echo();
+    let mishaps = mishaps(&[&format!("{fault}@ES9+.AuthenticateClient#1")]);
+    let (link, from) = (mishaps.link(server), Instant::now());
+    let answer = world::send(&link, request("0123456789")).await;
+    assert_eq!(mishaps.strikes(), 1, "{fault}");
+    let (took, told) = (from.elapsed(), heard.lock().unwrap().clone());
+    // Afterwards all is as it should be.
+    assert_eq!(world::send(&link, request("next")).await.unwrap().body(), "next", "{fault}");
+    (answer, took, told)
+}
+
+#[test]
+fn every_fault_of_a_link_does_to_an_exchange_what_it_says() {
+    let mut seen = 0;
+    for entry in of(Family::Link) {
+        let FaultId::Link(act) = entry.id else { panic!() };
+        simulate(async |_| {
+            let (answer, took, heard) = asked(entry.name).await;
+            let kind = answer.as_ref().err().map(|fault| fault.kind);
+            let body = answer.as_ref().map(|answer| answer.body().clone()).unwrap_or_default();
+            let status = answer.as_ref().map(Response::status).unwrap_or_default();
+            let minute = Duration::from_secs(60);
+            let timeout = (Some(LinkFaultKind::Timeout), minute);
+            let told = format!("{}: {answer:?} after {took:?}", entry.name);
+            match act {
+                LinkAct::LoseRequest | LinkAct::Reorder => {
+                    assert_eq!(((kind, took), heard.len()), (timeout, 0), "{told}");
+                }
+                LinkAct::LoseAnswer => assert_eq!(((kind, took), heard.len()), (timeout, 1), "{told}"),
+                LinkAct::Reset => {
+                    assert_eq!((kind, heard.len()), (Some(LinkFaultKind::Reset), 1), "{told}");
+                }
+                LinkAct::Delay => assert_eq!((took, &*body), (Duration::from_secs(10), &b"0123456789"[..])),
+                LinkAct::Duplicate => assert_eq!((heard.len(), &*body), (2, &b"0123456789"[..])),
+                LinkAct::TruncateRequest => assert_eq!(heard, ["01234"], "{told}"),
+                LinkAct::TruncateAnswer => {
+                    assert_eq!((&*heard[0], &*body), (&b"0123456789"[..], &b"01234"[..]))
+                }
+                LinkAct::CorruptRequest => assert_eq!(bits_apart(&heard[0]), 1, "{told}"),
+                LinkAct::CorruptAnswer => {
+                    assert_eq!((&*heard[0], bits_apart(&body)), (&b"0123456789"[..], 1), "{told}");
+                }
+                LinkAct::HttpStatus(code) => {
+                    assert_eq!((status.as_u16(), heard.len()), (code, 0), "{told}");
+                    assert!(entry.name.ends_with(&code.to_string()) && body.is_empty());
+                }
+                LinkAct::Redirect => assert_eq!((status, heard.len()), (StatusCode::FOUND, 0), "{told}"),
+                LinkAct::SlowDrip => assert_eq!((took, body.len()), (Duration::from_millis(100), 10)),
+                LinkAct::WrongContentType => {
+                    assert_eq!(answer.unwrap().headers()["Content-Type"], "text/html");
+                }
+                LinkAct::EmptyBody => assert_eq!((status, heard.len(), body.len()), (StatusCode::OK, 1, 0)),
+                LinkAct::HugeBody => {
+                    assert!(body.len() > net::http::MAX_ANSWER && body.starts_with(b"0123456789 "));
+                }
+            }
+        });
+        seen += 1;
+    }
+    assert!(seen >= 26, "{seen}");
+}
+
+fn bits_apart(body: &[u8]) -> u32 {
+    assert_eq!(body.len(), 10);
+    body.iter().zip(b"0123456789").map(|(found, sent)| (found ^ sent).count_ones()).sum()
+}
+
+#[test]
+fn values_say_which_octet_how_many_and_how_long() {
+    simulate(async |_| {
+        let (_, took, _) = asked("link/lose-request=2h").await;
+        assert_eq!(took, Duration::from_secs(7200));
+        let (answer, ..) = asked("link/truncate-answer=3").await;
+        assert_eq!(answer.unwrap().body(), "012");
+        let (answer, ..) = asked("link/corrupt-answer=9").await;
+        let body = answer.unwrap().into_body();
+        assert!(body.starts_with(b"012345678") && !body.ends_with(b"9"), "{body:?}");
+        let (answer, took, _) = asked("link/slow-drip=1m").await;
+        assert_eq!((answer.unwrap_err().kind, took), (LinkFaultKind::Timeout, Duration::from_secs(60)));
+    });
+}
+
+#[test]
+fn what_is_overtaken_arrives_after_the_next() {
+    simulate(async |_| {
+        let (server, heard) = echo();
+        let link = mishaps(&["link/reorder@ES9+#1"]).link(server);
+        assert!(world::send(&link, request("first")).await.is_err());
+        assert_eq!(world::send(&link, request("second")).await.unwrap().body(), "second");
+        assert_eq!(*heard.lock().unwrap(), ["second", "first"]);
+    });
+}
+
+const COUNTERS: Collection<u32> = Collection::new("counters");
+const NOTES: Collection<u32> = Collection::new("notes");
+
+/// Adds one to a counter and notes it in another collection; gives what it was told.
+async fn count(records: &dyn Records) -> Result<u32, world::Fault> {
+    transact(records, |tx| {
+        Box::pin(async move {
+            let next = tx.get(&COUNTERS, "a").await?.unwrap_or(0) + 1;
+            tx.put(&COUNTERS, "a", &next)?;
+            tx.put(&NOTES, "a", &next)?;
+            Ok(next)
+        })
+    })
+    .await
+}
+
+/// What a store has of the two.
+async fn kept(records: &MemoryRecords) -> [u32; 2] {
+    let mut tx = world::Tx::begin(records);
+    let counter = tx.get(&COUNTERS, "a").await.unwrap().unwrap_or(0);
+    [counter, tx.get(&NOTES, "a").await.unwrap().unwrap_or(0)]
+}
+
+#[test]
+fn every_fault_of_records_does_to_a_transaction_what_it_says() {
+    for entry in of(Family::Records) {
+        let FaultId::Records(act) = entry.id else { panic!() };
+        simulate(async |_| {
+            let (store, life) = (MemoryRecords::default(), Life::default());
+            let mishaps = mishaps(&[&format!("{}@sm-dp:counters#2", entry.name)]);
+            let faulty = |party: &str| {
+                FaultyRecords::new(party, Arc::new(store.clone()), mishaps.clone(), life.clone())
+            };
+            assert_eq!(count(&faulty("sm-sr")).await.unwrap(), 1);
+            assert_eq!(count(&faulty("sm-dp")).await.unwrap(), 2);
+            assert_eq!(mishaps.strikes(), 0, "another party, and the first of this one");
+            let second = count(&faulty("sm-dp")).await;
+            assert_eq!(mishaps.strikes(), 1, "{}", entry.name);
+            let told = second.is_ok();
+            match act {
+                RecordsAct::CommitFails | RecordsAct::ReadFails => {
+                    assert_eq!((told, kept(&store).await), (false, [2, 2]));
+                }
+                RecordsAct::TornWrite => assert_eq!((told, kept(&store).await), (false, [3, 2])),
+                RecordsAct::LostWrite => assert_eq!((told, kept(&store).await), (true, [2, 2])),
+                RecordsAct::Conflict => assert_eq!((told, kept(&store).await), (true, [3, 3])),
+                RecordsAct::CrashBeforeCommit => assert_eq!((told, kept(&store).await), (false, [2, 2])),
+                RecordsAct::CrashAfterCommit => assert_eq!((told, kept(&store).await), (false, [3, 3])),
+            }
+            let crashes = matches!(act, RecordsAct::CrashBeforeCommit | RecordsAct::CrashAfterCommit);
+            assert_eq!(life.is_over(), crashes, "{}", entry.name);
+            assert_eq!(count(&faulty("sm-dp")).await.is_err(), crashes, "the dead do not write");
+        });
+    }
+}
+
+#[test]
+fn a_device_attaches_through_every_fault_of_the_radio_as_it_says() {
+    for entry in of(Family::Radio) {
+        let FaultId::Radio(act) = entry.id else { panic!() };
+        simulate(async |simulation| {
+            let start = Start::prepare(&simulation, &SETUP).await.unwrap();
+            let run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
+            let [local, elsewhere] = [LOCAL, "262-41"].map(|plmn| plmn.parse().unwrap());
+            let imsi = "262420000000002".parse().unwrap();
+            let place = if matches!(entry.places, catalogue::Places::Network) { LOCAL } else { "mt" };
+            let mishaps = mishaps(&[&format!("{}@{place}", entry.name)]);
+            let radio = FaultyRadio::new(Arc::clone(&run.networks), mishaps.clone());
+            assert!(radio.system_information(elsewhere).await.unwrap().is_some());
+            let heard = radio.system_information(local).await.unwrap().is_some();
+            let answer = radio.attach(local, AttachRequest { imsi }).await;
+            match act {
+                RadioAct::Outage => {
+                    assert_eq!((heard, answer), (false, Err(RadioFault::NoCoverage(local))));
+                    assert_eq!(mishaps.strikes(), 2);
+                }
+                RadioAct::Flapping => {
+                    assert!(!heard && answer.is_err());
+                    let mut on = Vec::new();
+                    for _ in 0..4 {
+                        tokio::time::sleep(Duration::from_secs(60)).await;
+                        on.push(radio.system_information(local).await.unwrap().is_some());
+                    }
+                    assert_eq!(on, [true, false, true, false]);
+                }
+                RadioAct::Refuse(cause) => {
+                    let Ok(NetworkAnswer::AttachReject(reject)) = answer else { panic!("{answer:?}") };
+                    assert!(heard && reject.cause == cause && cause.name() != EmmCause(0).name());
+                    assert!(entry.what.contains(&format!("#{}", cause.0)), "{}", entry.what);
+                }
+                RadioAct::LoseAttachRequest => assert!(matches!(answer, Err(RadioFault::Lost(_)))),
+                RadioAct::HomeAuthenticationFailure => {
+                    let Ok(NetworkAnswer::AuthenticationRequest(request)) = answer else { panic!() };
+                    let plain = run.networks.attach(local, AttachRequest { imsi }).await;
+                    let Ok(NetworkAnswer::AuthenticationRequest(own)) = plain else { panic!() };
+                    assert_ne!(request.autn[8..], own.autn[8..]);
+                    assert_eq!(mishaps.strikes(), 1);
+                }
+                RadioAct::LoseAttachAnswer => {
+                    let Ok(NetworkAnswer::AuthenticationRequest(request)) = answer else { panic!() };
+                    // With a wrong answer there is nothing to lose; the rest is in the matrix.
+                    let answer = AuthenticationAnswer::Res(vec![0; 8]);
+                    let response = AuthenticationResponse { attach: request.attach, answer };
+                    let said = radio.authenticate(local, response).await.unwrap();
+                    assert!(matches!(said, NetworkAnswer::AttachReject(_)));
+                    loses_the_answer_to_a_real_card(&simulation, &start).await;
+                }
+                RadioAct::SmsLose | RadioAct::SmsDelay | RadioAct::SmsDouble | RadioAct::SmsLoseAnswer => {
+                    assert!(answer.is_ok() && mishaps.strikes() == 0, "it happens in the service centre");
+                }
+            }
+        });
+    }
+}
+
+async fn loses_the_answer_to_a_real_card(simulation: &Simulation, start: &Start) {
+    let mut run = Consumer::begin(simulation, &SETUP, start).unwrap();
+    run.mishaps.put("radio/lose-attach-answer@262-41#1".parse().unwrap());
+    let from = Instant::now();
+    run.device.register().await.unwrap();
+    assert_eq!((run.mishaps.strikes(), from.elapsed()), (1, Duration::from_secs(20)), "the second try");
+}
+
+#[test]
+fn faults_of_short_messages_go_to_the_service_centre_under_its_own_names() {
+    let given = |text: &str| mishaps(&[text]);
+    simulate(async |simulation| {
+        let networks = Arc::new(Networks::new(simulation.world("networks")));
+        let settings = SmscSettings::new("+491710000000".parse().unwrap(), Vec::new());
+        let centre =
+            Smsc::open(settings, networks, RamMemory::default(), simulation.world("centre")).unwrap();
+        for name in ["sms-lose", "sms-delay=5m", "sms-double"] {
+            for rest in ["", "@mt", "@mo#1", "@mt#1-3"] {
+                given(&format!("radio/{name}{rest}")).inject_into(&centre).unwrap();
+            }
+        }
+        given("radio/sms-lose-answer@mt#1").inject_into(&centre).unwrap();
+        for not in ["radio/sms-lose#2", "radio/sms-lose#50%", "radio/sms-lose-answer@mo"] {
+            let fault = given(not).inject_into(&centre).unwrap_err();
+            assert!(fault.next.contains("#1-N"), "{fault}");
+        }
+    });
+}
+
+#[test]
+fn every_fault_of_the_power_does_to_a_write_what_it_says() {
+    for entry in of(Family::Power) {
+        let FaultId::Power(act) = entry.id else { panic!() };
+        let (inner, power) = (RamMemory::default(), Power::default());
+        simulate(async |_| {
+            let mishaps = mishaps(&[&format!("{}@card:profile/#2", entry.name)]);
+            let mut memory = FaultyMemory::new("card", inner.clone(), mishaps.clone(), power.clone());
+            memory.commit(Batch::of("card", vec![1])).unwrap();
+            memory.commit(Batch::of("profile/a", vec![1])).unwrap();
+            assert_eq!(mishaps.strikes(), 0);
+            assert!(memory.commit(Batch::of("profile/b", vec![2])).is_err());
+            assert_eq!(mishaps.strikes(), 1, "{}", entry.name);
+            let is_there = inner.load().unwrap().contains_key("profile/b");
+            assert_eq!(is_there, act == PowerAct::CutAfterWrite, "{}", entry.name);
+            assert_eq!(power.is_gone(), act != PowerAct::WriteFails, "{}", entry.name);
+            assert_eq!(memory.commit(Batch::of("card", vec![3])).is_ok(), act == PowerAct::WriteFails);
+        });
+    }
+}
+
+#[test]
+fn a_torn_journal_is_as_before_the_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("card");
+    for missing in ["", "=1", "=40", "=100000"] {
+        let _ = std::fs::remove_file(&path);
+        let file = || net::FileMemory::open(&path).unwrap();
+        simulate(async |_| {
+            let torn = mishaps(&[&format!("power/torn-write{missing}#2")]);
+            let mut memory = FaultyMemory::new("card", file(), torn, Power::default()).in_file(&path);
+            memory.commit(Batch::of("a", vec![1; 100])).unwrap();
+            let whole = std::fs::metadata(&path).unwrap().len();
+            assert!(memory.commit(Batch::of("b", vec![2; 100])).is_err());
+            let torn = std::fs::metadata(&path).unwrap().len();
+            assert!(torn >= whole && torn < whole + 140, "{whole} and {torn}");
+        });
+        assert_eq!(file().load().unwrap(), Cells::from([("a".to_owned(), vec![1; 100].into())]));
+    }
+}
+
+/// A real download, in virtual time: the answer to GetBoundProfilePackage is lost, and the device begins again.
+#[test]
+fn a_download_survives_the_loss_of_its_package() {
+    let (ending, took, struck) = simulate(async |simulation| {
+        let start = Start::prepare(&simulation, &SETUP).await.unwrap();
+        let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
+        run.device.register().await.unwrap();
+        run.mishaps.put("link/lose-answer@ES9+.GetBoundProfilePackage#1".parse().unwrap());
+        let from = Instant::now();
+        let ending = run.move_to_local(&start.code, DownloadOptions::default()).await.unwrap();
+        (ending, from.elapsed(), run.mishaps.strikes())
+    });
+    assert!(matches!(ending, Ending::Moved(_)), "{ending:?}");
+    assert_eq!((took, struck), (Duration::from_secs(60), 1));
+}
+
+/// The server's process ends at the commit of GetBoundProfilePackage; it is there again after five seconds.
+#[test]
+fn a_server_that_dies_is_started_again_on_its_records() {
+    for name in ["records/crash-before-commit", "records/crash-after-commit"] {
+        simulate(async |simulation| {
+            let start = Start::prepare(&simulation, &SETUP).await.unwrap();
+            let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
+            run.device.register().await.unwrap();
+            run.mishaps.put(format!("{name}@sm-dp:profiles#1").parse().unwrap());
+            let first = run.device.lpa.download(&start.code, DownloadOptions::default()).await;
+            assert!(first.unwrap_err().may_be_tried_again(), "nobody waits within a download");
+            assert_eq!((run.sm_dp.starts(), run.sm_dp.party().is_some()), (1, false));
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert!(
+                matches!(
+                    run.move_to_local(&start.code, DownloadOptions::default()).await,
+                    Some(Ending::Moved(_))
+                ),
+                "{name}"
+            );
+            assert_eq!(run.sm_dp.starts(), 2);
+        });
+    }
+}
+
+/// The power goes when the device writes down what it is about to try; it finds its way when it is back.
+#[test]
+fn a_device_without_power_stops_and_recovers() {
+    simulate(async |simulation| {
+        let start = Start::prepare(&simulation, &SETUP).await.unwrap();
+        let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
+        run.device.register().await.unwrap();
+        run.mishaps.put("power/cut-after-write@device:intention#2".parse().unwrap());
+        assert!(run.move_to_local(&start.code, DownloadOptions::default()).await.is_none());
+        assert!(run.power.is_gone());
+        run.power_cycle().unwrap();
+        let Recovery::Working { interrupted, registered, .. } = run.device.recover().await else { panic!() };
+        assert_eq!((interrupted, registered.iccid), (Some("a change of profiles"), start.local));
+    });
+}
+
+/// The same seed, the same faults by chance: the same events, byte for byte.
+#[test]
+fn the_same_seed_gives_the_same_swap() {
+    let swap = |seed: &str| {
+        run(seed, START, async |simulation| {
+            let start = Start::prepare(&simulation, &SETUP).await.unwrap();
+            let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
+            run.device.register().await.unwrap();
+            run.mishaps.put("link/lose-answer#50%".parse().unwrap());
+            run.mishaps.put("radio/lose-attach-request#50%".parse().unwrap());
+            run.move_to_local(&start.code, DownloadOptions::default()).await;
+            serde_json::to_string(&run.events.all()).unwrap()
+        })
+        .unwrap()
+    };
+    let first = swap("7");
+    assert_eq!(first, swap("7"));
+    assert_ne!(first, swap("8"));
+}
+
+#[test]
+fn every_family_has_its_faults() {
+    let families: BTreeSet<_> = catalogue::all().map(|entry| entry.id.family()).collect();
+    assert_eq!(families.into_iter().collect::<Vec<_>>(), Family::ALL);
+}
