@@ -88,7 +88,7 @@ pub struct Consumer {
     /// The networks, as they are without mishaps.
     pub networks: Arc<Networks>,
     /// The device.
-    pub device: Device<Slot<PoweredDoor<Card>>>,
+    pub device: PoweredDevice,
     /// The power of device and card.
     pub power: Power,
     /// The profiles.
@@ -101,6 +101,9 @@ pub struct Consumer {
     homes: Vec<(Plmn, RamMemory)>,
     powered: u32,
 }
+
+/// A device with its card in it, on a power that may go.
+pub type PoweredDevice = Device<Slot<PoweredDoor<Card>>>;
 
 /// A device waits longer before each further try.
 struct Waits;
@@ -369,7 +372,7 @@ impl Parts<'_> {
         card_memory: &RamMemory,
         device_memory: &RamMemory,
         powered: u32,
-    ) -> Result<(Device<Slot<PoweredDoor<Card>>>, Power), Fault> {
+    ) -> Result<(PoweredDevice, Power), Fault> {
         let Self { simulation, setup, events, mishaps, sm_dp } = self;
         let power = Power::default();
         let memory = |whose, memory: &RamMemory| {

@@ -137,3 +137,78 @@ impl<P> Process<P> {
         Self { party, link, life, starts, again: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+    use world::{Collection, Fault, MemoryRecords, SeededDice, transact};
+
+    use super::*;
+
+    const VISITS: Collection<u32> = Collection::new("visits");
+
+    /// A party that counts who comes, and answers with the number; and how often it was started.
+    fn host(mishap: &str) -> Host<u32> {
+        let mishaps = Mishaps::new(SeededDice::from_text("host"), [mishap.parse().unwrap()]);
+        Host::start("sm-dp", Arc::new(MemoryRecords::default()), mishaps, |records, starts| {
+            let link = link_from(tower::service_fn(move |_: Request<Bytes>| {
+                let records = Arc::clone(&records);
+                async move {
+                    let counted: Result<u32, Fault> = transact(&*records, |tx| {
+                        Box::pin(async move {
+                            let visits = tx.get(&VISITS, "all").await?.unwrap_or(0) + 1;
+                            tx.put(&VISITS, "all", &visits)?;
+                            Ok(visits)
+                        })
+                    })
+                    .await;
+                    let text = counted.map_or_else(|fault| fault.to_string(), |visits| visits.to_string());
+                    Ok(Response::new(Bytes::from(text)))
+                }
+            }));
+            (starts, link)
+        })
+    }
+
+    async fn visit(host: &Host<u32>) -> Result<String, LinkFaultKind> {
+        let answer = world::send(&host.link(), Request::new(Bytes::new())).await;
+        answer.map(|answer| String::from_utf8(answer.body().to_vec()).unwrap()).map_err(|fault| fault.kind)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_a_process_that_ends_hears_nothing_and_the_next_one_has_its_records() {
+        for (mishap, third) in [("before", "2"), ("after", "3")] {
+            let host = host(&format!("records/crash-{mishap}-commit=1m@sm-dp#2"));
+            assert_eq!(visit(&host).await.unwrap(), "1");
+            assert_eq!(visit(&host).await, Err(LinkFaultKind::Reset), "{mishap}");
+            assert_eq!((visit(&host).await, host.party()), (Err(LinkFaultKind::Refused), None));
+            sleep(Duration::from_secs(59)).await;
+            assert_eq!(visit(&host).await, Err(LinkFaultKind::Refused));
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(visit(&host).await.unwrap(), third, "{mishap}");
+            assert_eq!((host.starts(), host.party()), (2, Some(2)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_works_without_being_asked_is_started_again_by_whoever_waits_for_it() {
+        let host = host("records/crash-before-commit=1m#1");
+        let waits = host.clone();
+        let restarted = tokio::spawn(async move { waits.restarted().await });
+        tokio::task::yield_now().await;
+        let from = Instant::now();
+        assert_eq!(visit(&host).await, Err(LinkFaultKind::Reset));
+        restarted.await.unwrap();
+        assert_eq!((host.starts(), from.elapsed()), (2, Duration::from_secs(60)));
+    }
+
+    /// Faults that a party speaks of itself stay its answers.
+    #[tokio::test(start_paused = true)]
+    async fn a_party_that_lives_says_itself_what_failed() {
+        let host = host("records/commit-fails#1");
+        assert!(visit(&host).await.unwrap().contains("cannot write the records of sm-dp"));
+        assert_eq!((visit(&host).await.unwrap(), host.starts()), ("1".to_owned(), 1));
+    }
+}

@@ -22,7 +22,7 @@ use euicc_sim::device::lpa::{Consent, Decision, DownloadOptions};
 use rsp::time::Timestamp;
 use scenario::consumer::{BOOTSTRAP, Consumer, LOCAL, Setup, Start, VISITED};
 use scenario::faults::catalogue::{self, Entry, Places};
-use scenario::faults::{Family, FaultId, RecordsAct};
+use scenario::faults::{Family, FaultId, LinkAct, RecordsAct};
 use scenario::time::{Simulation, run};
 use sm_dp::ProfileState;
 use tokio::time::Instant;
@@ -40,6 +40,9 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     Setup { pki: Arc::new(pki), carrier: None }
 });
 
+/// The step at which the SM-DP+ learns that the profile is on the card.
+const INSTALLED: &str = "ES9+.HandleNotification (install)";
+
 /// One cell of the matrix.
 #[derive(Clone, Debug)]
 struct Cell {
@@ -50,16 +53,21 @@ struct Cell {
     mishaps: Vec<String>,
     /// The user says "later" the first time: what is tried is the end of a session.
     is_postponed: bool,
-    /// The store breaks its contract: what it has lost only a comparison finds.
+    /// What is lost here only a comparison finds: the store breaks its contract, or what is no longer the card's word is
+    /// answered with 204 all the same (SGP.22 section 6.5.2.9), and the card forgets it.
     needs_a_reconciler: bool,
 }
 
 impl Cell {
     fn new(step: impl Into<String>, entry: &'static Entry, mishaps: Vec<String>) -> Self {
-        let needs_a_reconciler =
-            matches!(entry.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite));
+        let step = step.into();
+        let needs_a_reconciler = match entry.id {
+            FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
+            FaultId::Link(act) => act == LinkAct::CorruptRequest && step == INSTALLED,
+            _ => false,
+        };
         let (fault, family) = (entry.name, entry.id.family());
-        Self { step: step.into(), fault, family, mishaps, is_postponed: false, needs_a_reconciler }
+        Self { step, fault, family, mishaps, is_postponed: false, needs_a_reconciler }
     }
 }
 
@@ -80,7 +88,7 @@ enum Outcome {
     Stranded,
     PowerCut,
     Other,
-    /// Card and server do not agree, as a store that breaks its contract leaves it.
+    /// Card and server do not agree, and say so when they are compared.
     ToBeReconciled,
 }
 
@@ -144,7 +152,7 @@ async fn abroad(simulation: &Simulation, start: &Start) -> Consumer {
 fn cells(start: &Start, is_all: bool) -> Vec<Cell> {
     let occasions = occasions(start);
     let mut cells = of_links();
-    cells.extend(of_octets(&occasions, if is_all { 13 } else { 97 }));
+    cells.extend(of_octets(&occasions, if is_all { 13 } else { 151 }));
     cells.extend(of_records(&occasions));
     cells.extend(of_radio());
     cells.extend(of_power(&occasions));

@@ -163,6 +163,20 @@ mod tests {
         contract::check(std::sync::Arc::new(MemoryRecords::default())).await.unwrap();
     }
 
+    #[tokio::test]
+    async fn what_is_written_to_a_copy_is_not_in_the_other() {
+        let records = MemoryRecords::default();
+        let change = |key: &str| Change { collection: "a", key: key.to_owned(), content: Some(vec![1]) };
+        let write = |key| ChangeSet { changes: vec![change(key)], ..ChangeSet::default() };
+        assert_eq!(records.commit(write("before")).await.unwrap(), Committed::Yes);
+        let copy = records.copied();
+        assert_eq!(copy.commit(write("after")).await.unwrap(), Committed::Yes);
+        assert_eq!(
+            (records.list("a", "").await.unwrap().len(), copy.list("a", "").await.unwrap().len()),
+            (1, 2)
+        );
+    }
+
     #[test]
     fn after_prefix_is_the_next_string_that_does_not_begin_so() {
         assert_eq!(after_prefix("ab"), Some("ac".into()));

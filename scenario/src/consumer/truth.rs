@@ -85,3 +85,53 @@ impl Truth {
         wrong
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_being_wrong_is_said() {
+        let [bootstrap, local, other]: [Iccid; 3] =
+            ["89000123456789012341", "89494200000000000012", "89234990000000000019"]
+                .map(|iccid| iccid.parse().unwrap());
+        let moved = Truth {
+            profiles: vec![bootstrap, local],
+            enabled: Some(local),
+            registered: Some(local),
+            notifications: 0,
+            state: ProfileState::Installed,
+            installations: 1,
+        };
+        assert_eq!(moved.wrong(bootstrap, local), [""; 0]);
+        let stayed = Truth {
+            profiles: vec![bootstrap],
+            enabled: Some(bootstrap),
+            registered: Some(bootstrap),
+            state: ProfileState::Released,
+            installations: 0,
+            ..moved.clone()
+        };
+        assert_eq!(stayed.wrong(bootstrap, local), [""; 0]);
+        for (not_so, what) in [
+            (Truth { profiles: vec![local], ..moved.clone() }, "the bootstrap profile is not there once"),
+            (
+                Truth { profiles: vec![bootstrap, local, local], ..moved.clone() },
+                "a profile is there too often",
+            ),
+            (
+                Truth { profiles: vec![bootstrap, local, other], ..moved.clone() },
+                "a profile is there too often",
+            ),
+            (Truth { registered: None, enabled: None, ..moved.clone() }, "the device is not registered"),
+            (Truth { enabled: Some(bootstrap), ..moved.clone() }, "registered with another profile"),
+            (Truth { notifications: 1, ..moved.clone() }, "notifications have not been taken"),
+            (Truth { state: ProfileState::Downloaded, ..moved.clone() }, "card and server do not agree"),
+            (Truth { state: ProfileState::Installed, ..stayed.clone() }, "card and server do not agree"),
+            (Truth { installations: 2, ..moved }, "the server counts installations otherwise"),
+        ] {
+            let wrong = not_so.wrong(bootstrap, local);
+            assert!(matches!(&wrong[..], [only] if only.contains(what)), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A whole swap over each bearer, in virtual time: how long it takes and what goes over it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use certs::{Pki, PkiOptions};
+use euicc_sim::device::Ending;
+use euicc_sim::device::lpa::DownloadOptions;
+use rsp::time::Timestamp;
+use scenario::bearer::{Bearer, Bearers, Carrier, Usage};
+use scenario::consumer::{Consumer, Setup, Start};
+use scenario::time::run;
+use tokio::time::Instant;
+
+static PKI: LazyLock<Arc<Pki>> =
+    LazyLock::new(|| Arc::new(Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap()));
+
+/// Moves a device over this bearer, with this seed; how it ended, how long it took, and what went over it.
+fn swap(bearer: &Bearer, seed: &str) -> (Ending, Duration, Usage) {
+    run(seed, Timestamp(1_795_000_000_000), async |simulation| {
+        let setup = Setup { pki: Arc::clone(&PKI), carrier: None };
+        let start = Start::prepare(&simulation, &setup).await.unwrap();
+        let carrier = Carrier::new(bearer, simulation.dice("bearer"));
+        let setup = Setup { carrier: Some(carrier.clone()), ..setup };
+        let mut run = Consumer::begin(&simulation, &setup, &start).unwrap();
+        run.device.register().await.unwrap();
+        let from = Instant::now();
+        let ending = run.move_to_local(&start.code, DownloadOptions::default()).await.unwrap();
+        (ending, from.elapsed(), carrier.usage())
+    })
+    .unwrap()
+}
+
+#[test]
+fn the_same_octets_take_longer_over_a_slower_bearer() {
+    let bearers = Bearers::built_in().unwrap();
+    let mut before = (Duration::MAX, 0);
+    for id in ["nb-iot", "lte-m", "lte"] {
+        let calm = Bearer { loss: 0.0, availability: 1.0, ..bearers.named(id).unwrap().clone() };
+        let (ending, took, usage) = swap(&calm, "7");
+        println!("{id}: {took:?}, {} octets up, {} down", usage.octets_up, usage.octets_down);
+        assert!(matches!(ending, Ending::Moved(_)), "{id}: {ending:?}");
+        // Six functions over one connection, and all the time in the swap is the bearer's.
+        assert_eq!((usage.requests, usage.handshakes, usage.busy), (6, 1, took), "{id}");
+        assert_eq!((usage.retransmissions, usage.given_up), (0, 0), "{id}");
+        let packets = calm.packets.unwrap();
+        assert!(usage.octets_up > packets.tls_up + 7_000 && usage.octets_down > packets.tls_down + 5_000);
+        // At least the delays: three round trips of the handshake, one each of the functions.
+        assert!(took >= Duration::from_millis(calm.delay_ms) * 2 * 9, "{id}: {took:?}");
+        assert!(took < before.0, "{id} is faster than the one before");
+        before = (took, usage.octets_up);
+    }
+}
+
+#[test]
+fn a_lossy_bearer_takes_longer_and_in_the_end_the_device_is_moved_the_same_for_the_same_seed() {
+    let bearers = Bearers::built_in().unwrap();
+    let lossy = Bearer { loss: 0.3, ..bearers.named("nb-iot").unwrap().clone() };
+    let (ending, took, usage) = swap(&lossy, "7");
+    assert!(matches!(ending, Ending::Moved(_)), "{ending:?}");
+    assert!(usage.retransmissions > 0 && took > Duration::from_secs(30), "{usage:?}");
+    let (_, again, same) = swap(&lossy, "7");
+    assert_eq!((took, usage), (again, same));
+    assert_ne!(usage, swap(&lossy, "8").2);
+}
