@@ -1,5 +1,12 @@
 //! `landfall faults`: what can go wrong, by name.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
 mod common;
 
 use common::{fail, landfall, succeed};

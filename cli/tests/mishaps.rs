@@ -97,7 +97,8 @@ fn a_pki_is_never_overwritten() {
 }
 
 /// Commands that print something and need nobody else.
-const PRINTING: [&[&str]; 5] = [
+const PRINTING: [&[&str]; 6] = [
+    &["faults"],
     &["localize", "rules"],
     &["--json", "localize", "rules"],
     &["certs", "show"],
