@@ -27,7 +27,7 @@ fn octets(hex_text: &str) -> Bytes {
 }
 
 fn ok(body: Bytes) -> Response<Bytes> {
-    Response::new(body)
+    Response::builder().header("Content-Type", asn1::CONTENT_TYPE).body(body).unwrap()
 }
 
 #[test]
@@ -140,6 +140,12 @@ fn what_is_no_response_of_the_function_is_not_taken_for_one() {
     *failed.status_mut() = StatusCode::BAD_REQUEST;
     let answer = asn1::answer::<InitiateAuthentication>(&failed);
     assert!(matches!(answer, Err(NotAnAnswer::HttpStatus(StatusCode::BAD_REQUEST))));
+    for other in ["", "text/html", "application/json"] {
+        let mut page = ok(octets(INITIATE_ERROR));
+        page.headers_mut().insert("Content-Type", other.parse().unwrap());
+        let answer = asn1::answer::<InitiateAuthentication>(&page);
+        assert!(matches!(answer, Err(NotAnAnswer::ContentType(_))), "{other}");
+    }
 }
 
 const INITIATE_REQUEST: &str = concat!(

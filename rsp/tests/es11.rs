@@ -26,7 +26,8 @@ const ADDRESS_REFUSED: &str = "a206bf3903810101";
 fn events_are_read_and_written_as_a_foreign_encoder_writes_them() {
     let expected = [(TWO_EVENTS, vec![("EV-1", "smdp.example.com"), ("EV-2", "ds2")]), (NO_EVENT, vec![])];
     for (text, events) in expected {
-        let response = Response::new(hex::decode(text).unwrap().into());
+        let response = Response::builder().header("Content-Type", asn1::CONTENT_TYPE);
+        let response = response.body(hex::decode(text).unwrap().into()).unwrap();
         let Answer::Done(reply) = asn1::answer::<AuthenticateClient>(&response).unwrap() else {
             panic!("{text} is no refusal");
         };

@@ -451,3 +451,61 @@ fn every_family_has_its_faults() {
     let families: BTreeSet<_> = catalogue::all().map(|entry| entry.id.family()).collect();
     assert_eq!(families.into_iter().collect::<Vec<_>>(), Family::ALL);
 }
+
+/// What the device takes for an answer, and what it does not: the requirement behind most faults of links.
+#[test]
+fn nothing_is_concluded_from_what_is_no_answer() {
+    let no_answers = of(Family::Link).filter(|entry| {
+        let FaultId::Link(act) = entry.id else { panic!() };
+        matches!(act, LinkAct::HttpStatus(_) | LinkAct::Redirect | LinkAct::WrongContentType)
+            || matches!(act, LinkAct::EmptyBody | LinkAct::TruncateAnswer | LinkAct::LoseAnswer)
+    });
+    for entry in no_answers {
+        simulate(async |simulation| {
+            let start = Start::prepare(&simulation, &SETUP).await.unwrap();
+            for function in ["InitiateAuthentication", "AuthenticateClient", "GetBoundProfilePackage"] {
+                let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
+                run.device.register().await.unwrap();
+                run.mishaps.put(format!("{}@ES9+.{function}", entry.name).parse().unwrap());
+                let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
+                let told = format!("{} at {function}: {ending:?}", entry.name);
+                assert!(matches!(ending, Some(Ending::NotInstalled(_))), "{told}");
+                let truth = run.truth().await.unwrap();
+                assert!(truth.state.is_pending() && !truth.has(start.local), "{told}: {truth:?}");
+                assert_eq!(truth.registered, Some(start.bootstrap), "{told}");
+            }
+        });
+    }
+}
+
+/// A notification stays on the card until its recipient has said that it has it.
+#[test]
+fn a_notification_stays_until_it_is_acknowledged() {
+    for entry in of(Family::Link) {
+        let FaultId::Link(act) = entry.id else { panic!() };
+        let is_taken = match act {
+            LinkAct::LoseRequest | LinkAct::LoseAnswer | LinkAct::Reset | LinkAct::Reorder => false,
+            LinkAct::HttpStatus(_) | LinkAct::Redirect | LinkAct::TruncateRequest => false,
+            // Its answer has no body that could be another.
+            LinkAct::EmptyBody | LinkAct::WrongContentType | LinkAct::SlowDrip => true,
+            LinkAct::TruncateAnswer | LinkAct::CorruptAnswer | LinkAct::HugeBody => true,
+            LinkAct::Delay | LinkAct::Duplicate => true,
+            // It depends on the bit.
+            LinkAct::CorruptRequest => continue,
+        };
+        simulate(async |simulation| {
+            let start = Start::prepare(&simulation, &SETUP).await.unwrap();
+            let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
+            run.device.register().await.unwrap();
+            run.mishaps.put(format!("{}@ES9+.HandleNotification", entry.name).parse().unwrap());
+            let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
+            assert!(matches!(ending, Some(Ending::Moved(_))), "{}: {ending:?}", entry.name);
+            let truth = run.truth().await.unwrap();
+            assert_eq!(truth.notifications, if is_taken { 0 } else { 3 }, "{}", entry.name);
+            run.mishaps.clear();
+            run.device.lpa.process_notifications().await.unwrap();
+            let truth = run.truth().await.unwrap();
+            assert_eq!(truth.wrong(start.bootstrap, start.local), [""; 0], "{}", entry.name);
+        });
+    }
+}

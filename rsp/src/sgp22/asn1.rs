@@ -8,7 +8,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
 
-use super::{es9plus, json::dress_as};
+use super::{es9plus, headers::check_content_type, json::dress_as};
 use crate::{
     choice,
     der::{Asn1, DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv},
@@ -108,6 +108,9 @@ pub enum NotAnAnswer {
     /// The status line is not one that the binding uses.
     #[error("HTTP status {0}: the server did not take the request as one of this function")]
     HttpStatus(StatusCode),
+    /// It does not say that it is of the binding: a page of something on the way, perhaps.
+    #[error("{0}")]
+    ContentType(Refusal),
     /// The body is not the function's.
     #[error("the body is not the response of this function: {0}")]
     Asn1(#[from] DecodeError),
@@ -121,6 +124,7 @@ pub fn answer<F: Exchange>(response: &Response<Bytes>) -> Result<Answer<F::Reply
     if response.status() != StatusCode::OK {
         return Err(NotAnAnswer::HttpStatus(response.status()));
     }
+    check_content_type(response.headers(), CONTENT_TYPE).map_err(NotAnAnswer::ContentType)?;
     let mut body = Reader::new(response.body());
     let mut message = body.enter(MESSAGE)?;
     body.finish()?;

@@ -1,4 +1,4 @@
-//! What a server asks of the headers of a request, in either binding: SGP.22 sections 6.2 to 6.6.
+//! What is asked of the headers of a request, and of an answer, in either binding: SGP.22 sections 6.2 to 6.6.
 
 use http::{HeaderMap, header};
 

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use super::headers::check_content_type;
 use crate::{
     ids::Version,
     status::{Refusal, Status},
@@ -18,6 +19,8 @@ pub use read::read;
 
 /// Content type of the JSON binding, section 6.5.1.
 pub const CONTENT_TYPE: &str = "application/json;charset=UTF-8";
+/// The same without a charset, which need not be named.
+const MEDIA_TYPE: &str = "application/json";
 
 /// Header in which both sides say which protocol version they speak, section 6.2.
 pub const X_ADMIN_PROTOCOL: &str = "x-admin-protocol";
@@ -213,6 +216,9 @@ pub enum NotAnAnswer {
     /// The status line is not one that the binding uses.
     #[error("HTTP status {0}: the server did not take the request as one of this function")]
     HttpStatus(StatusCode),
+    /// It does not say that it is JSON: a page of something on the way, perhaps.
+    #[error("{0}")]
+    ContentType(Refusal),
     /// The body is not the function's.
     #[error("the body is not the JSON of this function: {0}")]
     Json(#[from] serde_json::Error),
@@ -234,6 +240,7 @@ pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<
     if response.status() != StatusCode::OK {
         return Err(NotAnAnswer::HttpStatus(response.status()));
     }
+    check_content_type(response.headers(), MEDIA_TYPE).map_err(NotAnAnswer::ContentType)?;
     let headed: Headed = serde_json::from_slice(response.body())?;
     let status = headed.header.function_execution_status;
     match status.status {
