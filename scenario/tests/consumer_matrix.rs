@@ -264,6 +264,9 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried, String> {
             Some(Ending::Stranded { .. }) => Outcome::Stranded,
             Some(Ending::Fault(_)) => Outcome::Other,
         };
+        if cell.family == Family::Link && matches!(outcome, Outcome::CameBack | Outcome::Stranded) {
+            return Err(told(&format!("a profile that carries was given up: {ending:?}")));
+        }
         // What lasts, lasts an hour.
         tokio::time::sleep(Duration::from_secs(3600)).await;
         run.mishaps.clear();

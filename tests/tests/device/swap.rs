@@ -35,6 +35,26 @@ async fn a_device_is_brought_home() {
     assert!(report.http.requests >= 6 && report.http.received > 10_000, "{:?}", report.http);
 }
 
+/// What AuthenticateClient says of the profile is not signed. What is enabled is what the card says that it installed.
+#[tokio::test]
+async fn a_profile_that_was_offered_under_another_iccid_is_enabled_under_its_own() {
+    let Some(mut bench) = Bench::abroad().await else { return };
+    let code = bench.order(LOCAL, None).await;
+    bench.mishap(&[Mishap::Garbled("authenticateClient", |answer| {
+        // In the middle of the ICCID, which is the first field.
+        let mut metadata = answer["profileMetadata"].as_str().unwrap().to_owned();
+        let other = if &metadata[12..13] == "E" { "A" } else { "E" };
+        metadata.replace_range(12..13, other);
+        answer["profileMetadata"] = metadata.into();
+    })]);
+    let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+    assert!(matches!(report.ending, Ending::Moved(_)), "{:?}", report.ending);
+    let installed = report.installed.unwrap();
+    assert_eq!(installed.iccid, iccid(LOCAL));
+    assert_ne!(installed.metadata.iccid, iccid(LOCAL), "the test changes what it should");
+    assert_eq!(bench.profiles().await.1, Some(iccid(LOCAL)));
+}
+
 #[tokio::test]
 async fn a_network_that_refuses_sends_the_device_back() {
     for cause in [EmmCause::PLMN_NOT_ALLOWED, EmmCause::ILLEGAL_UE, EmmCause(15), EmmCause(17)] {

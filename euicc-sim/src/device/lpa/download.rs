@@ -409,13 +409,15 @@ impl<D: CardDoor> Lpa<D> {
         let about = data.notification_metadata.clone();
         let pending = Raw::<PendingNotification>::from_der(result.bytes())
             .map_err(|error| CardError::undecodable("LoadBoundProfilePackage", &error))?;
+        // The offer came unsigned: which profile it is, the card knows.
+        let iccid = about.iccid.unwrap_or(metadata.iccid);
         let handled = self.deliver(&about, pending).await;
         let notification = delivery(about, handled);
         match &data.final_result {
             FinalResult::SuccessResult(success) => {
                 let event = self.teller.event("profile installed");
-                self.teller.tell(event.with_note(metadata.iccid.to_string()));
-                Ok(Installed { iccid: metadata.iccid, isdp_aid: success.aid.clone(), metadata, notification })
+                self.teller.tell(event.with_note(iccid.to_string()));
+                Ok(Installed { iccid, isdp_aid: success.aid.clone(), metadata, notification })
             }
             FinalResult::ErrorResult(error) => {
                 let event = self.teller.event("profile not installed");
