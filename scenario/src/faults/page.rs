@@ -10,16 +10,15 @@ pub fn page() -> String {
     for family in Family::ALL {
         let entries: Vec<_> = catalogue::all().filter(|entry| entry.id.family() == family).collect();
         // Writing to a String cannot fail.
-        let _ = writeln!(page, "\n## {family}\n\nHappens to {}. {} faults.\n", family.what(), entries.len());
-        page.push_str("| fault | what happens | who is tested, and for what | clause | places | value |\n");
-        page.push_str("|---|---|---|---|---|---|\n");
-        for Entry { name, what, peer, requirement, clause, places, value, .. } in entries {
+        let mut places: Vec<_> = entries.iter().map(|entry| entry.places.forms()).collect();
+        places.dedup();
+        let (what, count, places) = (family.what(), entries.len(), places.join("; of short messages "));
+        let _ = writeln!(page, "\n## {family}\n\nHappens to {what}. {count} faults. Places: {places}.\n");
+        page.push_str("| fault | what happens | who is tested, and for what | clause | value |\n");
+        page.push_str("|---|---|---|---|---|\n");
+        for Entry { name, what, peer, requirement, clause, value, .. } in entries {
             let value = value.as_ref().map(in_words).unwrap_or_default();
-            let forms = places.forms();
-            let _ = writeln!(
-                page,
-                "| `{name}` | {what} | {peer}: {requirement} | {clause} | {forms} | {value} |"
-            );
+            let _ = writeln!(page, "| `{name}` | {what} | {peer}: {requirement} | {clause} | {value} |");
         }
     }
     page
