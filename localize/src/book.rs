@@ -7,9 +7,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
-    day::Day,
+    data::{DataError, DataText, Wrong},
+    entry::RulesFile,
     network::{Country, Place},
-    rules::{Confidence, Counted, Rule, RuleId, RuleKind},
+    rules::Rule,
 };
 
 /// The rules that come with Landfall, and the countries of the networks they are about.
@@ -26,23 +27,6 @@ pub struct RuleBook {
     plmns: BTreeMap<Plmn, Country>,
 }
 
-/// Why a data file is not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}{}: {what}; {next}", .line.map(|n| format!(", line {n}")).unwrap_or_default(),
-    .entry.as_ref().map(|id| format!(", {id:?}")).unwrap_or_default())]
-pub struct RuleBookError {
-    /// Which of the two texts: country rules or networks.
-    pub file: &'static str,
-    /// The line, counted from 1.
-    pub line: Option<usize>,
-    /// The rule or country.
-    pub entry: Option<String>,
-    /// What is wrong.
-    pub what: String,
-    /// What to do about it.
-    pub next: String,
-}
-
 /// No country is known for the network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -52,17 +36,17 @@ pub struct UnknownNetwork(pub Plmn);
 
 impl RuleBook {
     /// The book that comes with Landfall.
-    pub fn built_in() -> Result<Self, RuleBookError> {
+    pub fn built_in() -> Result<Self, DataError> {
         Self::parse(BUILT_IN_RULES)
     }
 
     /// A book with these rules (the format of `countries.toml`) instead of the ones that come with Landfall.
-    pub fn parse(rules: &str) -> Result<Self, RuleBookError> {
+    pub fn parse(rules: &str) -> Result<Self, DataError> {
         Self::parse_with(rules, BUILT_IN_NETWORKS)
     }
 
     /// A book with these rules and these networks (the format of `networks.toml`).
-    pub fn parse_with(rules: &str, networks: &str) -> Result<Self, RuleBookError> {
+    pub fn parse_with(rules: &str, networks: &str) -> Result<Self, DataError> {
         let mut book =
             Self { rules: Vec::new(), names: BTreeMap::new(), mccs: BTreeMap::new(), plmns: BTreeMap::new() };
         book.read_networks(networks)?;
@@ -106,8 +90,8 @@ impl RuleBook {
         self.plmns.insert(plmn, country);
     }
 
-    fn read_networks(&mut self, text: &str) -> Result<(), RuleBookError> {
-        let source = Source { file: "networks", text };
+    fn read_networks(&mut self, text: &str) -> Result<(), DataError> {
+        let source = DataText { file: "networks", text };
         for entry in source.read::<NetworksFile>()?.countries {
             let code = entry.code.get_ref().as_str();
             let bad = |what: String, next: &str| source.error(&entry.code, what, next);
@@ -138,8 +122,8 @@ impl RuleBook {
         Ok(())
     }
 
-    fn read_rules(&mut self, text: &str) -> Result<(), RuleBookError> {
-        let source = Source { file: "country rules", text };
+    fn read_rules(&mut self, text: &str) -> Result<(), DataError> {
+        let source = DataText { file: "country rules", text };
         let file: RulesFile = source.read()?;
         let mut seen = BTreeSet::new();
         for entry in &file.rule {
@@ -153,37 +137,6 @@ impl RuleBook {
             self.rules.push(rule);
         }
         Ok(())
-    }
-}
-
-struct Source<'a> {
-    file: &'static str,
-    text: &'a str,
-}
-
-impl Source<'_> {
-    fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, RuleBookError> {
-        toml::from_str(self.text).map_err(|error| RuleBookError {
-            file: self.file,
-            line: error.span().map(|span| self.line(span.start)),
-            entry: None,
-            what: error.message().trim().replace('\n', ", "),
-            next: "the head of the file that comes with Landfall describes the fields".into(),
-        })
-    }
-
-    fn error(&self, id: &Spanned<String>, what: String, next: &str) -> RuleBookError {
-        RuleBookError {
-            file: self.file,
-            line: Some(self.line(id.span().start)),
-            entry: Some(id.get_ref().clone()),
-            what,
-            next: next.into(),
-        }
-    }
-
-    fn line(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
     }
 }
 
@@ -202,193 +155,6 @@ struct CountryEntry {
     mcc: Vec<String>,
     #[serde(default)]
     plmn: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RulesFile {
-    #[serde(default)]
-    groups: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    rule: Vec<RuleEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleEntry {
-    id: Spanned<String>,
-    countries: Vec<String>,
-    #[serde(default)]
-    counted: Counted,
-    #[serde(default)]
-    homes: Vec<String>,
-    #[serde(default)]
-    except_homes: Vec<String>,
-    kind: Kind,
-    limit_days: Option<u32>,
-    window_days: Option<u32>,
-    limit_months: Option<u32>,
-    window_months: Option<u32>,
-    min_devices: Option<u32>,
-    #[serde(default)]
-    grace_days: u32,
-    effective: Option<Day>,
-    source: String,
-    reviewed: Day,
-    confidence: Confidence,
-    note: Option<String>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    Banned,
-    ConsecutiveDays,
-    DaysInPeriod,
-    RoamingMonthsInPeriod,
-    ImeiRegistration,
-    LocalPresence,
-    CarrierTerms,
-    Permissive,
-}
-
-/// What is wrong, and what to do.
-struct Wrong(String, &'static str);
-
-/// Longer is a slip of the keyboard.
-const LONGEST_WINDOW_DAYS: u32 = 3660;
-const LONGEST_WINDOW_MONTHS: u32 = 120;
-
-impl RuleEntry {
-    fn check(&self, book: &RuleBook, groups: &BTreeMap<String, Vec<String>>) -> Result<Rule, Wrong> {
-        if self.id.get_ref().trim().is_empty() {
-            return Err(Wrong("the id is empty".into(), "give the rule a short name"));
-        }
-        let countries = expand(&self.countries, book, groups)?;
-        if countries.is_empty() {
-            return Err(Wrong("it names no country".into(), "list at least one under countries"));
-        }
-        Ok(Rule {
-            id: RuleId(self.id.get_ref().clone()),
-            countries,
-            counted: self.counted,
-            homes: expand(&self.homes, book, groups)?,
-            except_homes: expand(&self.except_homes, book, groups)?,
-            kind: self.kind()?,
-            grace_days: bounded("grace_days", self.grace_days, LONGEST_WINDOW_DAYS)?,
-            effective: self.effective,
-            source: self.source.clone(),
-            reviewed: self.reviewed,
-            confidence: self.confidence,
-            note: self.note.clone(),
-        })
-    }
-
-    fn kind(&self) -> Result<RuleKind, Wrong> {
-        let days = || needed("limit_days", self.limit_days);
-        let kind = match self.kind {
-            Kind::Banned => RuleKind::Banned,
-            Kind::Permissive => RuleKind::Permissive,
-            Kind::ConsecutiveDays => RuleKind::ConsecutiveDays { limit_days: days()? },
-            Kind::DaysInPeriod => RuleKind::DaysInPeriod {
-                limit_days: days()?,
-                window_days: needed("window_days", self.window_days)?,
-            },
-            Kind::RoamingMonthsInPeriod => RuleKind::RoamingMonthsInPeriod {
-                limit_months: needed("limit_months", self.limit_months)?,
-                window_months: needed("window_months", self.window_months)?,
-                min_devices: self.min_devices.unwrap_or(1),
-            },
-            Kind::ImeiRegistration => {
-                RuleKind::ImeiRegistration { limit_days: days()?, window_days: self.window_days }
-            }
-            Kind::LocalPresence => {
-                RuleKind::LocalPresence { limit_days: self.limit_days, window_days: self.window_days }
-            }
-            Kind::CarrierTerms => {
-                RuleKind::CarrierTerms { limit_days: self.limit_days, window_days: self.window_days }
-            }
-        };
-        self.refuse_idle_fields(kind)?;
-        possible(self.limit_days, self.window_days, LONGEST_WINDOW_DAYS, "days")?;
-        possible(self.limit_months, self.window_months, LONGEST_WINDOW_MONTHS, "months")?;
-        Ok(kind)
-    }
-
-    /// A number that the kind does not read would look like a rule and be none.
-    fn refuse_idle_fields(&self, kind: RuleKind) -> Result<(), Wrong> {
-        use RuleKind as K;
-        let days_read = !matches!(kind, K::Banned | K::Permissive | K::RoamingMonthsInPeriod { .. });
-        let window_read = days_read
-            && match kind {
-                K::ConsecutiveDays { .. } => false,
-                K::LocalPresence { limit_days, .. } | K::CarrierTerms { limit_days, .. } => {
-                    limit_days.is_some()
-                }
-                _ => true,
-            };
-        let months_read = matches!(kind, K::RoamingMonthsInPeriod { .. });
-        for (name, given, read) in [
-            ("limit_days", self.limit_days.is_some(), days_read),
-            ("window_days", self.window_days.is_some(), window_read),
-            ("limit_months", self.limit_months.is_some(), months_read),
-            ("window_months", self.window_months.is_some(), months_read),
-            ("min_devices", self.min_devices.is_some(), months_read),
-        ] {
-            if given && !read {
-                return Err(Wrong(
-                    format!("{name} means nothing to a rule of this kind"),
-                    "remove it or change the kind; the head of the file says which kind reads which field",
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn expand(
-    names: &[String],
-    book: &RuleBook,
-    groups: &BTreeMap<String, Vec<String>>,
-) -> Result<Vec<Country>, Wrong> {
-    names
-        .iter()
-        .flat_map(|name| groups.get(name).map_or(std::slice::from_ref(name), Vec::as_slice))
-        .map(|name| {
-            name.parse().ok().filter(|country| book.knows(*country)).ok_or_else(|| {
-                Wrong(
-                    format!("{name:?} is neither a country nor a group"),
-                    "use an ISO 3166-1 alpha-2 code that networks.toml has, or define the group",
-                )
-            })
-        })
-        .collect()
-}
-
-fn needed(name: &str, value: Option<u32>) -> Result<u32, Wrong> {
-    value.ok_or_else(|| Wrong(format!("{name} is missing"), "add it; rules of this kind need it"))
-}
-
-fn bounded(name: &str, value: u32, most: u32) -> Result<u32, Wrong> {
-    if value > most {
-        return Err(Wrong(format!("{name} = {value} is more than {most}"), "correct the number"));
-    }
-    Ok(value)
-}
-
-fn possible(limit: Option<u32>, window: Option<u32>, longest: u32, unit: &str) -> Result<(), Wrong> {
-    if let Some(limit) = limit {
-        bounded(&format!("limit_{unit}"), limit, longest)?;
-    }
-    let Some(window) = window else { return Ok(()) };
-    bounded(&format!("window_{unit}"), window, longest)?;
-    match limit {
-        Some(limit) if limit >= window => Err(Wrong(
-            format!("{limit} {unit} in {window} can never be exceeded"),
-            "make the limit smaller than the window",
-        )),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -450,6 +216,35 @@ mod tests {
             (format!("{days}limit_days = 90"), "window_days is missing"),
             (format!("{days}limit_days = 90\nwindow_days = 90"), "90 days in 90 can never be exceeded"),
             (format!("{days}limit_days = 90\nwindow_days = 4000"), "window_days = 4000 is more than 3660"),
+            (
+                "networks = [\"724-05\"]\ncountries = [\"TR\"]\nkind = \"banned\"".to_owned(),
+                "network 724-05 is in BR",
+            ),
+            ("networks = [\"998-01\"]\nkind = \"banned\"".to_owned(), "no country is known"),
+            ("networks = [\"724\"]\nkind = \"banned\"".to_owned(), "not a network"),
+            ("countries = [\"BR\"]\nkind = \"share_of_roaming\"".to_owned(), "max_percent is missing"),
+            (
+                "countries = [\"BR\"]\nkind = \"share_of_roaming\"\nmax_percent = 100".to_owned(),
+                "more than 99",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"device_count\"\nmax_devices = 5\nmin_devices = 5".to_owned(),
+                "min_devices means nothing",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"banned\"\nof = \"account\"".to_owned(),
+                "of means nothing",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"banned\"\nannounced = \"2026-02-01\"\neffective = \"2026-01-01\""
+                    .to_owned(),
+                "takes effect before",
+            ),
+            (
+                "countries = [\"BR\"]\nkind = \"banned\"\neffective = \"2026-02-01\"\nends = \"2026-01-01\""
+                    .to_owned(),
+                "ends before it begins",
+            ),
             (format!("{days}limit_days = -1\nwindow_days = 4000"), "invalid value"),
             (format!("{days}limit_days = 1\nwindow_days = 9\neffective = \"2026-02-30\""), "not a date"),
             (

@@ -37,16 +37,17 @@ pub fn next_breach(history: &History, rule: &Rule, now: Timestamp) -> Option<Bre
     measure(history, rule, now).map(|measurement| measurement.breach)
 }
 
-/// What the history comes to under the rule at `now`; none if the device is not under the rule, or the rule has no number.
+/// What the history comes to under the rule at `now`; none if the device is not under the rule, the rule has
+/// no number that a device's history is measured by, or it ends before it would be broken.
 pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measurement> {
     let limit = rule.kind.limit()?;
-    let present = history.present(now).filter(|stay| rule.covers(stay.country, stay.home))?;
+    let present = history.present(now).filter(|stay| rule.covers(stay))?;
     let days = history.runs(now, |stay| {
         let place = match rule.counted {
             Counted::Each => stay.country == present.country,
             Counted::Together => true,
         };
-        place && rule.covers(stay.country, stay.home)
+        place && rule.covers(stay)
     });
     let today = Day::of(now);
     let (measured, day) = match limit.unit {
@@ -61,8 +62,12 @@ pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measure
             let first = Day::first_of_month(month).number();
             (measured, Day::from_number(days.going_on().first_from(first)?))
         }
+        Unit::Percent | Unit::Devices => return None,
     };
     let day = rule.effective.map_or(day, |effective| day.max(effective));
+    if rule.ends.is_some_and(|ends| day >= ends) {
+        return None;
+    }
     Some(Measurement { measured, limit, breach: Breach { day, blocked_from: day.plus(rule.grace_days) } })
 }
 

@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     book::RuleBook,
-    breach::measure,
-    day::Day,
     device::{Destination, Device, HeldProfile, HeldState, Latency, Offer, Policy, Role},
     history::Stay,
+    judge::{Judged, judge, next_check},
     network::{Country, Place},
-    reason::{Citation, Finding, NamedCountry, Reason, Status},
-    rules::{Rule, RuleKind, Unit},
+    reason::{NamedCountry, Reason},
+    strategy::{Circumstances, Means, StrategyRow, When},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -37,8 +36,9 @@ pub enum Decision {
         country: Country,
         /// The profile to enable again if the move fails.
         fall_back_to: Option<Box<HeldProfile>>,
-        /// When the first rule is broken if the device stays; past if it is broken already.
-        deadline: Timestamp,
+        /// When the first rule is broken if the device stays; past if it is broken already. None if no rule presses and
+        /// it is the owner's strategy that moves it.
+        deadline: Option<Timestamp>,
         /// Why.
         reasons: Vec<Reason>,
     },
@@ -58,7 +58,8 @@ pub enum Decision {
 /// A device whose history does not say that it is attached, or whose subscription in use is at home where it is, stays.
 /// Otherwise each rule that covers the subscription is measured; one that is broken, or will be within the policy's lead time,
 /// makes the device move to a local profile: one on its card before one to be ordered, and not one whose operator has
-/// just refused it.
+/// just refused it. The row of the policy's strategy that fits the device may have it move without a rule, to an identity of
+/// its card's applet, or not at all. Rules about many devices are held against the counts in the policy.
 pub fn decide(
     now: Timestamp,
     device: &Device,
@@ -74,26 +75,49 @@ pub fn decide(
         return Decision::Stay { reasons: vec![Reason::AtHome { country }], next_check: None };
     }
 
-    let Judged { mut urgent, mut others } = judge(now, device, present, book, policy);
-    let Some(deadline) = urgent.first().map(|finding| finding.deadline) else {
-        let next_check = others.iter().filter_map(|reason| next_check(reason, policy)).min();
-        if others.is_empty() {
-            others.push(Reason::NoRule { country, home: named(book, present.home) });
-        }
-        return Decision::Stay { reasons: others, next_check };
-    };
-    let mut reasons: Vec<Reason> = urgent.drain(..).map(Reason::Rule).collect();
-    reasons.extend(others.into_iter().filter(|reason| matches!(reason, Reason::CountsTooLow { .. })));
+    let Judged { urgent, mut others, limited } = judge(now, device, present, book, policy);
+    let devices = policy.counts.devices_in(present.country).max(1);
+    let circumstances = Circumstances { country: present.country, devices, needs: device.needs, limited };
+    let row = policy.strategy.row(&circumstances);
+    let strategy = row.map(|row| Reason::Strategy {
+        row: row.id.clone(),
+        means: row.means,
+        country: country.clone(),
+        devices,
+    });
+    let deadline = urgent.first().map(|finding| finding.deadline);
+    let due = others.iter().filter_map(|reason| next_check(reason, policy)).min();
+    if others.is_empty() && urgent.is_empty() {
+        others.push(Reason::NoRule { country: country.clone(), home: named(book, present.home) });
+    }
+    let by_choice = row.is_some_and(|row| row.when == When::Always);
+    if deadline.is_none() && !by_choice {
+        others.extend(strategy);
+        return Decision::Stay { reasons: others, next_check: due };
+    }
+    let mut reasons: Vec<Reason> = urgent.into_iter().map(Reason::Rule).collect();
+    // What does not press explains nothing where something does.
+    let explains = |reason: &Reason| deadline.is_none() || matches!(reason, Reason::CountsTooLow { .. });
+    reasons.extend(others.into_iter().filter(explains));
+    reasons.extend(strategy);
 
     let refusals = Refusals { now, device, policy };
-    let (to, passed_over) = destination(present.country, device, offers, &refusals);
-    let next_check = passed_over.iter().filter_map(|place| refusals.until(*place)).min();
+    let kinds = kinds(row, deadline.is_some());
+    let (to, passed_over) = destination(present.country, device, offers, &refusals, kinds);
+    let again = passed_over.iter().filter_map(|place| refusals.until(*place)).min();
     reasons.extend(passed_over.iter().filter_map(|place| {
         refusals.until(*place).map(|until| Reason::OperatorRefused { operator: place.plmn, until })
     }));
     let Some(to) = to else {
         reasons.push(Reason::NoLocalProfile { country });
-        return Decision::Stuck { deadline, next_check, reasons };
+        let stays = deadline.filter(|_| row.is_none_or(|row| row.means != Means::Roam));
+        return match stays {
+            Some(deadline) => Decision::Stuck { deadline, next_check: again, reasons },
+            None => {
+                let broken_on = deadline.filter(|deadline| *deadline > now);
+                Decision::Stay { reasons, next_check: [again, due, broken_on].into_iter().flatten().min() }
+            }
+        };
     };
     let fall_back_to = way_back(present.country, device, &to, &refusals);
     if fall_back_to.is_none() {
@@ -121,88 +145,7 @@ fn is_at_home(device: &Device, present: &Stay) -> bool {
             .any(|held| held.state == HeldState::Enabled && held.home.country == present.country)
 }
 
-/// What the rules say: broken or nearly so, most urgent first, and the rest.
-struct Judged {
-    urgent: Vec<Finding>,
-    others: Vec<Reason>,
-}
-
-fn judge(now: Timestamp, device: &Device, present: &Stay, book: &RuleBook, policy: &Policy) -> Judged {
-    let mut judged = Judged { urgent: Vec::new(), others: Vec::new() };
-    let mut counts_too_low = None;
-    for rule in book.rules().iter().filter(|rule| rule.covers(present.country, present.home)) {
-        let country = named(book, present.country);
-        let citation = Citation::from(rule);
-        if let Some(exemption) = exemption(rule, device, &country, policy) {
-            judged.others.push(exemption);
-            continue;
-        }
-        let Some(measurement) = measure(&device.history, rule, now) else {
-            judged.others.push(match rule.kind {
-                RuleKind::Permissive => Reason::Permissive { citation, country },
-                _ => Reason::CarrierTerms { citation, country },
-            });
-            continue;
-        };
-        let deadline = measurement.breach.day.start();
-        let status = if now >= deadline {
-            Status::Broken
-        } else if now >= earlier(deadline, policy) {
-            Status::Near
-        } else {
-            Status::Clear
-        };
-        let days_per_unit = match measurement.limit.unit {
-            Unit::Days => 1,
-            Unit::Months => 31,
-        };
-        // Days in a row count back to the break at most, a window to its start.
-        let reach = i64::from(measurement.limit.window.unwrap_or(measurement.measured)) * days_per_unit;
-        if let Some(forgotten_before) = device.history.forgotten_before()
-            && Day::of(forgotten_before).number() > Day::of(now).number() - reach
-        {
-            counts_too_low = Some(Reason::CountsTooLow { forgotten_before });
-        }
-        let finding = Finding { citation, says: rule.kind, country, status, measurement, deadline };
-        match status {
-            Status::Broken | Status::Near => judged.urgent.push(finding),
-            Status::Clear => judged.others.push(Reason::Rule(finding)),
-        }
-    }
-    judged.urgent.sort_by_key(|finding| finding.deadline);
-    judged.others.extend(counts_too_low);
-    judged
-}
-
-/// Why a rule that covers the subscription does not hold for this device or owner.
-fn exemption(rule: &Rule, device: &Device, country: &NamedCountry, policy: &Policy) -> Option<Reason> {
-    let citation = || Citation::from(rule);
-    let registered = || Reason::Registered { citation: citation(), country: country.clone() };
-    match rule.kind {
-        RuleKind::ImeiRegistration { .. } => {
-            device.imei_registered_in.contains(&country.code).then(registered)
-        }
-        RuleKind::LocalPresence { .. } => policy.registered_in.contains(&country.code).then(registered),
-        RuleKind::RoamingMonthsInPeriod { min_devices, .. } if policy.devices < min_devices => {
-            Some(Reason::TooFewDevices { citation: citation(), devices: policy.devices, min_devices })
-        }
-        _ => None,
-    }
-}
-
-fn next_check(reason: &Reason, policy: &Policy) -> Option<Timestamp> {
-    match reason {
-        Reason::Rule(finding) => Some(earlier(finding.deadline, policy)),
-        _ => None,
-    }
-}
-
-fn earlier(deadline: Timestamp, policy: &Policy) -> Timestamp {
-    let lead = i64::from(policy.lead_time_days) * 86_400_000;
-    Timestamp(deadline.0.saturating_sub(lead))
-}
-
-fn named(book: &RuleBook, code: Country) -> NamedCountry {
+pub(crate) fn named(book: &RuleBook, code: Country) -> NamedCountry {
     NamedCountry { code, name: book.name(code) }
 }
 
@@ -225,19 +168,43 @@ impl Refusals<'_> {
     }
 }
 
+/// A kind of destination.
+#[derive(Clone, Copy)]
+enum Kind {
+    Held,
+    Offer,
+    Identity,
+}
+
+/// Where a device may be sent by the row of the strategy, the best first.
+fn kinds(row: Option<&StrategyRow>, rule_presses: bool) -> &'static [Kind] {
+    match row.map(|row| row.means) {
+        Some(Means::MultiImsi) if rule_presses => &[Kind::Identity, Kind::Held, Kind::Offer],
+        Some(Means::MultiImsi) => &[Kind::Identity],
+        Some(Means::Roam) => &[Kind::Held, Kind::Identity],
+        Some(Means::LocalProfile) | None => &[Kind::Held, Kind::Offer, Kind::Identity],
+    }
+}
+
 /// The best local profile, and the operators that were passed over because they refused.
 fn destination(
     country: Country,
     device: &Device,
     offers: &[Offer],
     refusals: &Refusals<'_>,
+    kinds: &[Kind],
 ) -> (Option<Destination>, Vec<Place>) {
     let mut held: Vec<_> = device.held.iter().filter(|held| held.state == HeldState::Disabled).collect();
     held.sort_by_key(|held| std::cmp::Reverse(held.role));
     let mut offers: Vec<_> = offers.iter().collect();
     offers.sort_by_key(|offer| offer.priority);
-    let candidates = held.into_iter().cloned().map(Destination::Held);
-    let candidates = candidates.chain(offers.into_iter().cloned().map(Destination::Offer));
+    let candidates = kinds.iter().flat_map(|kind| -> Vec<Destination> {
+        match kind {
+            Kind::Held => held.iter().map(|held| Destination::Held((*held).clone())).collect(),
+            Kind::Offer => offers.iter().map(|offer| Destination::Offer((*offer).clone())).collect(),
+            Kind::Identity => device.identities.iter().copied().map(Destination::Identity).collect(),
+        }
+    });
 
     let mut passed_over = Vec::new();
     for candidate in candidates.filter(|candidate| candidate.operator().country == country) {
@@ -286,7 +253,11 @@ impl fmt::Display for Decision {
             Self::Stay { next_check: Some(at), .. } => write!(f, "stay; to be decided again at {at}")?,
             Self::Stay { next_check: None, .. } => write!(f, "stay")?,
             Self::Move { to, country, fall_back_to, deadline, .. } => {
-                write!(f, "move to {to}, in {country}, by {deadline}; ")?;
+                write!(f, "move to {to}, in {country}, ")?;
+                match deadline {
+                    Some(deadline) => write!(f, "by {deadline}; ")?,
+                    None => write!(f, "by the owner's strategy; ")?,
+                }
                 match fall_back_to {
                     Some(held) => {
                         write!(f, "fall back to profile {} of network {}", held.iccid, held.home.plmn)?

@@ -7,8 +7,10 @@ use rsp::{ids::Iccid, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    counts::FleetCounts,
     history::History,
     network::{Country, Place},
+    strategy::Strategy,
 };
 
 /// What a profile is for.
@@ -44,6 +46,13 @@ pub struct HeldProfile {
     pub role: Role,
     /// Whether it is in use.
     pub state: HeldState,
+}
+
+/// An identity of a multi-IMSI applet: another operator's subscription behind a profile that is on the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// The home network of the identity.
+    pub operator: Place,
 }
 
 /// A profile type of an operator, as ES2+.DownloadOrder names it.
@@ -138,6 +147,9 @@ pub struct Device {
     pub history: History,
     /// What its card holds.
     pub held: Vec<HeldProfile>,
+    /// What the applet of its card can put on, if it has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<Identity>,
     /// What it needs.
     #[serde(default)]
     pub needs: Needs,
@@ -161,11 +173,28 @@ pub struct Policy {
     pub devices: u32,
     /// Where the owner is present and registered.
     pub registered_in: BTreeSet<Country>,
+    /// By what devices are to be connected, region by region.
+    #[serde(skip_serializing_if = "is_default")]
+    pub strategy: Strategy,
+    /// What the fleet comes to, for rules and strategies that are about many devices.
+    #[serde(skip_serializing_if = "is_default")]
+    pub counts: FleetCounts,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { lead_time_days: 7, retry_after_days: 7, devices: 1, registered_in: BTreeSet::new() }
+        Self {
+            lead_time_days: 7,
+            retry_after_days: 7,
+            devices: 1,
+            registered_in: BTreeSet::new(),
+            strategy: Strategy::default(),
+            counts: FleetCounts::default(),
+        }
     }
 }
 
@@ -175,6 +204,8 @@ impl Default for Policy {
 pub enum Destination {
     /// Enable a profile that the card holds already.
     Held(HeldProfile),
+    /// Put on an identity that an applet of the card has.
+    Identity(Identity),
     /// Order, download and enable a profile.
     Offer(Offer),
 }
@@ -184,6 +215,7 @@ impl Destination {
     pub fn operator(&self) -> Place {
         match self {
             Self::Held(held) => held.home,
+            Self::Identity(identity) => identity.operator,
             Self::Offer(offer) => offer.operator,
         }
     }
@@ -194,6 +226,9 @@ impl fmt::Display for Destination {
         match self {
             Self::Held(held) => {
                 write!(f, "profile {} of network {}, already on the card", held.iccid, held.home.plmn)
+            }
+            Self::Identity(Identity { operator }) => {
+                write!(f, "the identity of network {} in the card's applet", operator.plmn)
             }
             Self::Offer(Offer { order: Orderable::Iccid(iccid), operator, .. }) => {
                 write!(f, "profile {iccid} of network {}, to be ordered", operator.plmn)

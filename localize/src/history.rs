@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     day::Day,
-    network::{Country, Place},
+    network::{Country, Home, Place},
 };
 
 /// One attachment to one network with one subscription, without a break.
@@ -18,6 +18,9 @@ pub struct Stay {
     pub plmn: Plmn,
     /// The home country of the subscription that was in use: a stay at home breaks nothing.
     pub home: Country,
+    /// Its home network, if that is known; only rules of home networks ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_network: Option<Plmn>,
     /// Since when.
     pub from: Timestamp,
     /// Until when, itself not included; none while it lasts.
@@ -122,9 +125,20 @@ impl History {
     /// Extends the present stay if nothing changed, else ends it and starts another. A stay that ended earlier on the same
     /// day in the same place with the same home is taken up again: no count of days changes by that.
     pub fn observe(&mut self, place: Place, home: Country, at: Timestamp) -> Result<(), HistoryError> {
+        self.observe_with(place, home.into(), at)
+    }
+
+    /// The same, for a subscription whose home network may be known. One that is not known is taken to be the last one.
+    pub fn observe_with(&mut self, place: Place, home: Home, at: Timestamp) -> Result<(), HistoryError> {
         self.check_order(at)?;
         if let Some(last) = self.stays.last_mut() {
-            let same = (last.country, last.plmn, last.home) == (place.country, place.plmn, home);
+            let same = (last.country, last.plmn, last.home) == (place.country, place.plmn, home.country)
+                && (last.home_network.is_none()
+                    || home.network.is_none()
+                    || last.home_network == home.network);
+            if same && last.until.is_none_or(|until| Day::of(until) == Day::of(at)) {
+                last.home_network = last.home_network.or(home.network);
+            }
             match last.until {
                 None if same => return Ok(()),
                 None => last.until = Some(at),
@@ -135,7 +149,14 @@ impl History {
                 Some(_) => {}
             }
         }
-        self.push(Stay { country: place.country, plmn: place.plmn, home, from: at, until: None });
+        self.push(Stay {
+            country: place.country,
+            plmn: place.plmn,
+            home: home.country,
+            home_network: home.network,
+            from: at,
+            until: None,
+        });
         Ok(())
     }
 
@@ -200,6 +221,16 @@ impl History {
         days.containing(today).map_or(0, |(first, _)| clamp(today - first + 1))
     }
 
+    /// Days with a stay that `counts`, within the `window_days` days that end with the day of `at`.
+    pub fn days_of(&self, window_days: u32, at: Timestamp, counts: impl Fn(&Stay) -> bool) -> u32 {
+        clamp(self.runs(at, counts).within(Day::of(at).number(), window_days.into()))
+    }
+
+    /// The longest run of days in a row, up to the day of `at`, with a stay that `counts`.
+    pub fn longest_run_of(&self, at: Timestamp, counts: impl Fn(&Stay) -> bool) -> u32 {
+        clamp(self.runs(at, counts).longest())
+    }
+
     pub(crate) fn runs(&self, now: Timestamp, counts: impl Fn(&Stay) -> bool) -> Runs {
         self.stays
             .iter()
@@ -252,6 +283,11 @@ impl Runs {
             .take_while(|(_, last)| *last >= start)
             .map(|(first, last)| ((*last).min(end) - (*first).max(start) + 1).max(0))
             .sum()
+    }
+
+    /// The length of the longest run.
+    pub(crate) fn longest(&self) -> i64 {
+        self.0.iter().map(|(first, last)| last - first + 1).max().unwrap_or(0)
     }
 
     /// The run in which `unit` lies.
@@ -327,6 +363,7 @@ mod tests {
             country: network.country,
             plmn: network.plmn,
             home: gb,
+            home_network: None,
             from: at(from),
             until: until.map(at),
         };

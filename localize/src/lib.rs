@@ -18,6 +18,13 @@
 //! 91st breaks the rule, at its midnight. Days count per device: changing one foreign subscription for another starts no
 //! new count; days on a local subscription do not count. [`next_breach`] gives the day of the break, past or to come.
 //!
+//! # Many devices
+//!
+//! Some rules are about the fleet: a share of roaming, a number of devices. [`Census`] counts a fleet once, and each decision
+//! reads the counts from [`Policy::counts`]; so does the owner's [`Strategy`] (local profile, multi-IMSI identity, roaming), whose
+//! rows are chosen by country, number of devices and needs. Under such a rule those leave that have been there longest, as many
+//! as are too many.
+//!
 //! # To change a rule
 //!
 //! Edit `data/countries.toml`, whose head describes the fields, or give [`RuleBook::parse`] a text of your own in the same
@@ -40,23 +47,32 @@
 
 mod book;
 mod breach;
+mod counts;
+mod data;
 mod day;
 mod decide;
 mod device;
+mod entry;
 mod history;
+mod judge;
 mod network;
 mod reason;
 mod rules;
+mod strategy;
 
-pub use book::{BUILT_IN_NETWORKS, BUILT_IN_RULES, RuleBook, RuleBookError, UnknownNetwork};
+pub use book::{BUILT_IN_NETWORKS, BUILT_IN_RULES, RuleBook, UnknownNetwork};
 pub use breach::{Breach, Measurement, measure, next_breach};
+pub use counts::{Census, FleetCounts, Share};
+pub use data::{DataError, DataText};
 pub use day::{Day, NotADay};
 pub use decide::{Decision, decide};
 pub use device::{
-    Bandwidth, Criticality, Destination, Device, HeldProfile, HeldState, Latency, Needs, Offer, Orderable,
-    Policy, ProfileType, Refused, Role,
+    Bandwidth, Criticality, Destination, Device, HeldProfile, HeldState, Identity, Latency, Needs, Offer,
+    Orderable, Policy, ProfileType, Refused, Role,
 };
 pub use history::{History, HistoryError, Stay};
-pub use network::{Country, NotACountry, Place};
+pub use judge::findings;
+pub use network::{Country, Home, NotACountry, Place};
 pub use reason::{Citation, Finding, NamedCountry, Reason, Status};
-pub use rules::{Confidence, Counted, Limit, Rule, RuleId, RuleKind, Unit};
+pub use rules::{Confidence, Counted, DevicesIn, Limit, Rule, RuleId, RuleKind, Scope, Unit};
+pub use strategy::{BUILT_IN_STRATEGY, Circumstances, Means, Strategy, StrategyId, StrategyRow, When};

@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Country([u8; 2]);
 
+impl Country {
+    /// Whether it is the code that networks.toml gives to test networks, which may play a country's.
+    pub(crate) fn is_of_test_networks(self) -> bool {
+        self.0 == *b"XT"
+    }
+}
+
 impl fmt::Display for Country {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|letter| write!(f, "{}", char::from(*letter)))
@@ -49,6 +56,27 @@ impl TryFrom<String> for Country {
 impl From<Country> for String {
     fn from(country: Country) -> Self {
         country.to_string()
+    }
+}
+
+/// Where a subscription is from: its country and, where that is known, its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Home {
+    /// The home country.
+    pub country: Country,
+    /// The home network, if it is known.
+    pub network: Option<Plmn>,
+}
+
+impl From<Country> for Home {
+    fn from(country: Country) -> Self {
+        Self { country, network: None }
+    }
+}
+
+impl From<Place> for Home {
+    fn from(place: Place) -> Self {
+        Self { country: place.country, network: Some(place.plmn) }
     }
 }
 

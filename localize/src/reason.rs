@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     breach::Measurement,
+    counts::Share,
     day::Day,
     device::Criticality,
     network::Country,
-    rules::{Confidence, Rule, RuleId, RuleKind, Unit},
+    rules::{Confidence, DevicesIn, Rule, RuleId, RuleKind, Unit},
+    strategy::{Means, StrategyId},
 };
 
 /// A country with the name that a person knows it by.
@@ -89,6 +91,9 @@ pub struct Finding {
     pub says: RuleKind,
     /// Where the device is.
     pub country: NamedCountry,
+    /// On which networks there, if not on all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<Plmn>,
     /// How close the break is.
     pub status: Status,
     /// What the history comes to.
@@ -96,20 +101,76 @@ pub struct Finding {
     pub measurement: Measurement,
     /// The instant at which the rule is broken if nothing changes: midnight of the breach's day.
     pub deadline: Timestamp,
+    /// What the fleet comes to, under a rule about many devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
+}
+
+impl Finding {
+    /// Who allows: "Brazil", "network 724-05 in Brazil".
+    fn who(&self) -> String {
+        on_networks(&self.networks, &self.country)
+    }
+}
+
+fn on_networks(networks: &[Plmn], country: &NamedCountry) -> String {
+    let list: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    match networks {
+        [] => country.to_string(),
+        [network] => format!("network {network} in {country}"),
+        _ => format!("each of the networks {} in {country}", list.join(", ")),
+    }
+}
+
+/// What a rule about many devices comes to, as a clause.
+struct InFleet<'a>(RuleKind, &'a Share);
+
+impl fmt::Display for InFleet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(says, Share { devices, roaming, staying, allowed, .. }) = self;
+        match says {
+            RuleKind::ShareOfRoaming { max_percent, window_days } => {
+                write!(f, "{max_percent} percent of the devices to roam there within {window_days} days; ")?
+            }
+            RuleKind::DeviceCount { max_devices, window_days } => {
+                write!(f, "{max_devices} devices to roam there within {window_days} days; ")?
+            }
+            _ => {}
+        }
+        write!(f, "{roaming} of {devices} did, {staying} do now")?;
+        allowed.map_or(Ok(()), |allowed| write!(f, ", {allowed} may"))
+    }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Measurement { measured, limit, breach } = self.measurement;
+        if let Some(share) = &self.share {
+            write!(f, "{} allows {}", self.who(), InFleet(self.says, share))?;
+            write!(
+                f,
+                "; this device has been there for {} days or more, as those have that must leave",
+                share.from_days
+            )?;
+            match self.status {
+                Status::Broken => write!(f, "; broken since {} at least", breach.day)?,
+                Status::Near | Status::Clear => write!(f, "; would be broken on {}", breach.day)?,
+            }
+            return write!(f, " {}", self.citation);
+        }
         let unit = match (limit.unit, limit.limit) {
             (Unit::Days, 1) => "day",
             (Unit::Days, _) => "days",
             (Unit::Months, 1) => "roaming month",
             (Unit::Months, _) => "roaming months",
+            (Unit::Percent, _) => "percent of the devices",
+            (Unit::Devices, _) => "devices",
         };
         match self.says {
-            RuleKind::CarrierTerms { .. } => write!(f, "carriers in {} allow ", self.country)?,
-            _ => write!(f, "{} allows ", self.country)?,
+            RuleKind::CarrierTerms { .. } if self.networks.is_empty() => {
+                write!(f, "carriers in {} allow ", self.country)?
+            }
+            _ => write!(f, "{} allows ", self.who())?,
         }
         match (limit.limit, limit.window) {
             (0, _) => write!(f, "no stay")?,
@@ -173,6 +234,52 @@ pub enum Reason {
         devices: u32,
         /// From how many on the rule holds.
         min_devices: u32,
+        /// Which are counted.
+        #[serde(default)]
+        devices_in: DevicesIn,
+    },
+    /// The rule is about many devices, and this one need not leave by it.
+    FleetRule {
+        /// The rule.
+        #[serde(flatten)]
+        citation: Citation,
+        /// What the rule says.
+        says: RuleKind,
+        /// Where.
+        country: NamedCountry,
+        /// On which networks there, if not on all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        networks: Vec<Plmn>,
+        /// What the fleet comes to; none if nobody has counted it.
+        share: Option<Share>,
+    },
+    /// The rule ends before it would be broken.
+    EndsFirst {
+        /// The rule.
+        #[serde(flatten)]
+        citation: Citation,
+        /// The first day without it.
+        ends: Day,
+    },
+    /// The rule is about certain home networks, and that of the subscription is not known.
+    HomeNetworkNotKnown {
+        /// The rule.
+        #[serde(flatten)]
+        citation: Citation,
+        /// The home networks that it is about.
+        home_networks: Vec<Plmn>,
+    },
+    /// The owner's strategy for such a device here.
+    Strategy {
+        /// The row that applies.
+        row: StrategyId,
+        /// By what the device is to be connected.
+        #[serde(rename = "use")]
+        means: Means,
+        /// Where.
+        country: NamedCountry,
+        /// How many devices are there.
+        devices: u32,
     },
     /// No rule is known for such a subscription here.
     NoRule {
@@ -225,6 +332,9 @@ impl Reason {
             | Self::CarrierTerms { citation, .. }
             | Self::Permissive { citation, .. }
             | Self::Registered { citation, .. }
+            | Self::FleetRule { citation, .. }
+            | Self::EndsFirst { citation, .. }
+            | Self::HomeNetworkNotKnown { citation, .. }
             | Self::TooFewDevices { citation, .. } => Some(&citation.rule),
             _ => None,
         }
@@ -247,11 +357,38 @@ impl fmt::Display for Reason {
             Self::Registered { citation, country } => {
                 write!(f, "the registration that {country} asks for is there {citation}")
             }
-            Self::TooFewDevices { citation, devices, min_devices } => {
+            Self::TooFewDevices { citation, devices, min_devices, devices_in } => {
+                let those = match devices_in {
+                    DevicesIn::Fleet => "the owner runs",
+                    DevicesIn::Place => "where it holds there are",
+                };
+                write!(f, "the rule holds from {min_devices} devices on, and {those} {devices} {citation}")
+            }
+            Self::FleetRule { citation, says, country, networks, share: Some(share) } => {
+                let who = on_networks(networks, country);
+                write!(f, "{who} allows {}; ", InFleet(*says, share))?;
+                f.write_str(match share.is_exceeded() {
+                    true => "others have been there longer and leave first",
+                    false => "nobody has to leave",
+                })?;
+                write!(f, " {citation}")
+            }
+            Self::FleetRule { citation, share: None, .. } => {
+                write!(f, "the rule is about the fleet as a whole, which has not been counted {citation}")
+            }
+            Self::EndsFirst { citation, ends } => {
+                write!(f, "the rule ends on {ends}, before it would be broken {citation}")
+            }
+            Self::HomeNetworkNotKnown { citation, home_networks } => {
+                let list: Vec<String> = home_networks.iter().map(ToString::to_string).collect();
+                let list = list.join(", ");
                 write!(
                     f,
-                    "the rule holds from {min_devices} devices on, and the owner runs {devices} {citation}"
+                    "the rule is for subscriptions of {list}, and whose this is is not known {citation}"
                 )
+            }
+            Self::Strategy { row, means, country, devices } => {
+                write!(f, "strategy: {means}, because \"{row}\" fits with {devices} devices in {country}")
             }
             Self::NoRule { country, home } => {
                 write!(f, "no rule is known for a subscription from {home} in {country}")

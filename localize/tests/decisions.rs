@@ -50,6 +50,7 @@ fn history(stays: &[(&str, &str, &str, &str)]) -> History {
         country: place(plmn).country,
         plmn: plmn.parse().unwrap(),
         home: home.parse().unwrap(),
+        home_network: None,
         from: Timestamp(at(first).0 + 3_600_000),
         until: (!last.is_empty()).then(|| Timestamp(at(last).0 + 7_200_000)),
     }))
@@ -265,7 +266,7 @@ fn a_device_moves_when_the_lead_time_begins_and_not_before() {
         assert_eq!(**to, Destination::Offer(offers[0].clone()));
         assert_eq!(country.to_string(), "BR");
         assert_eq!(fall_back_to.as_deref(), Some(&bootstrap()));
-        assert_eq!(*deadline, at("2026-04-01"));
+        assert_eq!(*deadline, Some(at("2026-04-01")));
         assert!(
             matches!(&reasons[..], [Reason::Rule(finding)] if finding.status == status),
             "{now}: {decision}"

@@ -14,6 +14,8 @@ use localize::{Day, History, Rule, RuleBook, RuleKind, Stay, Unit, measure};
 use rsp::time::Timestamp;
 
 const HISTORIES: u64 = 3000;
+/// Of a country that none of the homes is: the rules do not compare the two.
+const HOME_NETWORK: &str = "234-15";
 const DAY: i64 = 86_400_000;
 
 /// SplitMix64: enough to vary histories, and the same everywhere.
@@ -49,11 +51,19 @@ fn random_history(dice: &mut Dice, book: &RuleBook) -> (History, Timestamp) {
         let length = dice.below(longest);
         let until = round(dice, from + length).max(from);
         let place = book
-            .locate(dice.pick(&["724-05", "730-01", "505-01", "208-01", "262-01"]).parse().unwrap())
+            .locate(dice.pick(&["724-05", "724-02", "730-01", "505-01", "208-01", "262-01"]).parse().unwrap())
             .unwrap();
         let home = dice.pick(&["GB", "GB", "GB", "CL", "BR", "DE", "FR"]).parse().unwrap();
         let (country, plmn) = (place.country, place.plmn);
-        stays.push(Stay { country, plmn, home, from: Timestamp(from), until: Some(Timestamp(until)) });
+        let home_network = dice.pick(&[None, Some(HOME_NETWORK)]).map(|network| network.parse().unwrap());
+        stays.push(Stay {
+            country,
+            plmn,
+            home,
+            home_network,
+            from: Timestamp(from),
+            until: Some(Timestamp(until)),
+        });
         at = until;
     }
     // The last stay lasts; sometimes the question is about a time before it.
@@ -80,8 +90,11 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
             && rule.countries.contains(&stay.country)
             && (rule.homes.is_empty() || rule.homes.contains(&stay.home))
             && !rule.except_homes.contains(&stay.home)
+            && (rule.networks.is_empty() || rule.networks.contains(&stay.plmn))
+            && (rule.home_networks.is_empty()
+                || stay.home_network.is_some_and(|home| rule.home_networks.contains(&home)))
     };
-    let limit = rule.kind.limit()?;
+    let limit = rule.kind.limit().filter(|_| !rule.kind.is_of_fleet())?;
     let present = history
         .stays()
         .iter()
@@ -115,6 +128,7 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
             (Unit::Days, Some(window)) => {
                 (0..i64::from(window)).filter(|back| attended.contains(&(day - back))).count()
             }
+            (Unit::Percent | Unit::Devices, _) => panic!("no matter of one device"),
             (Unit::Months, window) => {
                 let oldest = month(day) - i64::from(window.unwrap());
                 let months: HashSet<i64> =
@@ -129,7 +143,7 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
     if measured > limit.limit {
         // Back to the first day of the time over the limit. For months a month is over as a whole, from its first day attended.
         let over = |day: i64| match limit.unit {
-            Unit::Days => count(&attended, day) > limit.limit,
+            Unit::Days | Unit::Percent | Unit::Devices => count(&attended, day) > limit.limit,
             Unit::Months => (day..=day + 31)
                 .filter(|d| month(*d) == month(day))
                 .max()
@@ -148,7 +162,8 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
         }
     }
     let day = Day::of(Timestamp(day * DAY));
-    Some((measured, rule.effective.map_or(day, |effective| day.max(effective))))
+    let day = rule.effective.map_or(day, |effective| day.max(effective));
+    rule.ends.is_none_or(|ends| day < ends).then_some((measured, day))
 }
 
 #[test]
@@ -171,11 +186,22 @@ fn the_breach_day_is_the_one_that_a_walk_through_the_days_finds() {
                     *window_days = u32::try_from(2 + dice.below(100)).unwrap();
                     *limit_days = u32::try_from(dice.below(i64::from(*window_days))).unwrap();
                 }
-                RuleKind::RoamingMonthsInPeriod { limit_months, window_months, .. } if dice.below(2) == 0 => {
+                RuleKind::RoamingMonthsInPeriod { limit_months, window_months } if dice.below(2) == 0 => {
                     *window_months = u32::try_from(2 + dice.below(12)).unwrap();
                     *limit_months = u32::try_from(dice.below(i64::from(*window_months))).unwrap();
                 }
                 _ => {}
+            }
+            if dice.below(4) == 0 {
+                rule.networks = vec!["724-05".parse().unwrap(), "505-01".parse().unwrap()];
+            }
+            if dice.below(4) == 0 {
+                rule.home_networks = vec![HOME_NETWORK.parse().unwrap()];
+            }
+            if dice.below(4) == 0 {
+                rule.effective = Some(Day::of(Timestamp(now.0 + (dice.below(200) - 100) * DAY)));
+                let ends = Day::of(Timestamp(now.0 + dice.below(300) * DAY));
+                rule.ends = Some(ends).filter(|ends| rule.effective.is_some_and(|from| from < *ends));
             }
             let ours = measure(&history, &rule, now).map(|found| (found.measured, found.breach.day));
             let expected = model(&history, &rule, now);

@@ -62,13 +62,15 @@ impl Command {
                     say_json(&shown)?;
                 } else {
                     let mut table =
-                        Table::new(&["rule", "countries", "kind", "limit", "window", "reviewed", "note"]);
+                        Table::new(&["rule", "where", "kind", "limit", "window", "reviewed", "note"]);
                     for rule in shown {
                         let (kind, limit, window) = in_words(&rule.kind);
-                        let countries: Vec<String> = rule.countries.iter().map(ToString::to_string).collect();
+                        let countries = rule.countries.iter().map(ToString::to_string);
+                        let places: Vec<String> =
+                            countries.chain(rule.networks.iter().map(ToString::to_string)).collect();
                         table.row([
                             rule.id.to_string(),
-                            countries.join(" "),
+                            places.join(" "),
                             kind.to_owned(),
                             limit.map(|days| days.to_string()).unwrap_or_default(),
                             window.map(|days| days.to_string()).unwrap_or_default(),
@@ -110,13 +112,19 @@ fn in_words(kind: &RuleKind) -> (&'static str, Option<u32>, Option<u32>) {
         RuleKind::DaysInPeriod { limit_days, window_days } => {
             ("days in a period", Some(limit_days), Some(window_days))
         }
-        RuleKind::RoamingMonthsInPeriod { limit_months, window_months, .. } => {
+        RuleKind::RoamingMonthsInPeriod { limit_months, window_months } => {
             ("months in a period", Some(limit_months), Some(window_months))
         }
         RuleKind::ImeiRegistration { limit_days, window_days } => {
             ("IMEI registration", Some(limit_days), window_days)
         }
         RuleKind::LocalPresence { limit_days, window_days } => ("local presence", limit_days, window_days),
+        RuleKind::ShareOfRoaming { max_percent, window_days } => {
+            ("percent of devices", Some(max_percent), Some(window_days))
+        }
+        RuleKind::DeviceCount { max_devices, window_days } => {
+            ("number of devices", Some(max_devices), Some(window_days))
+        }
         RuleKind::CarrierTerms { limit_days, window_days } => ("carrier terms", limit_days, window_days),
         RuleKind::Permissive => ("permissive", None, None),
     }

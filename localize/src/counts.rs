@@ -1,0 +1,148 @@
+//! What a whole fleet comes to: numbers that one device's history does not tell.
+
+use std::collections::BTreeMap;
+
+use rsp::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    book::RuleBook,
+    history::History,
+    network::Country,
+    rules::{DevicesIn, Rule, RuleId, RuleKind, Scope},
+};
+
+/// The fleet's numbers, as a decision about one device of it needs them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FleetCounts {
+    /// How many devices are attached in a country.
+    pub in_country: BTreeMap<Country, u32>,
+    /// What the fleet comes to under each rule that asks for it.
+    pub under_rule: BTreeMap<RuleId, Share>,
+}
+
+/// How many devices roam where a rule holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Devices that were attached in the rule's window with a subscription that the rule is about, wherever that was.
+    pub devices: u32,
+    /// Those of them that roamed in the window where the rule holds.
+    pub roaming: u32,
+    /// Those of them that do so now.
+    pub staying: u32,
+    /// How many may; none for a rule that only begins with a number of devices.
+    pub allowed: Option<u32>,
+    /// If more stay than are allowed: a device that has had that many days there in the window, or more, has to leave.
+    /// Those are the ones that have been there longest, as many as are too many; more if several have been there as long.
+    pub from_days: u32,
+}
+
+impl Share {
+    /// Roaming devices of a hundred, a part counted as a whole.
+    pub fn percent(&self) -> u32 {
+        let percent = (u64::from(self.roaming) * 100).div_ceil(u64::from(self.devices.max(1)));
+        u32::try_from(percent).unwrap_or(u32::MAX)
+    }
+
+    /// Whether more stay than may.
+    pub fn is_exceeded(&self) -> bool {
+        self.allowed.is_some_and(|allowed| self.staying > allowed)
+    }
+}
+
+impl FleetCounts {
+    /// How many devices are attached in the country.
+    pub fn devices_in(&self, country: Country) -> u32 {
+        self.in_country.get(&country).copied().unwrap_or(0)
+    }
+
+    /// The counts for devices of one account: its own for the rules that count by account, the owner's for all else.
+    #[must_use]
+    pub fn for_account(&self, account: &Self, book: &RuleBook) -> Self {
+        let mut counts = self.clone();
+        for rule in book.rules().iter().filter(|rule| rule.of == Scope::Account) {
+            match account.under_rule.get(&rule.id) {
+                Some(share) => counts.under_rule.insert(rule.id.clone(), *share),
+                None => counts.under_rule.remove(&rule.id),
+            };
+        }
+        counts
+    }
+}
+
+/// Counts a fleet, one history after the other.
+pub struct Census<'a> {
+    now: Timestamp,
+    in_country: BTreeMap<Country, u32>,
+    tallies: Vec<(&'a Rule, Tally)>,
+}
+
+#[derive(Default)]
+struct Tally {
+    devices: u32,
+    roaming: u32,
+    /// How many devices that stay have had so many days there.
+    staying: BTreeMap<u32, u32>,
+}
+
+impl<'a> Census<'a> {
+    /// An empty count, for the rules of the book.
+    pub fn new(book: &'a RuleBook, now: Timestamp) -> Self {
+        let asks = |rule: &&Rule| {
+            rule.kind.is_of_fleet() || (rule.devices_in == DevicesIn::Place && rule.min_devices > 1)
+        };
+        let tallies = book.rules().iter().filter(asks).map(|rule| (rule, Tally::default())).collect();
+        Self { now, in_country: BTreeMap::new(), tallies }
+    }
+
+    /// Counts a device.
+    pub fn add(&mut self, history: &History) {
+        let now = self.now;
+        let present = history.present(now);
+        if let Some(present) = present {
+            *self.in_country.entry(present.country).or_default() += 1;
+        }
+        for (rule, tally) in &mut self.tallies {
+            // A rule that only begins with a number of devices counts those that are there now.
+            let window = rule.kind.limit().filter(|_| rule.kind.is_of_fleet()).and_then(|limit| limit.window);
+            let window = window.unwrap_or(1);
+            tally.devices +=
+                u32::from(history.days_of(window, now, |stay| rule.covers_subscription(stay)) > 0);
+            let days = history.days_of(window, now, |stay| rule.covers(stay));
+            tally.roaming += u32::from(days > 0);
+            if present.is_some_and(|present| rule.covers(present)) {
+                *tally.staying.entry(days).or_default() += 1;
+            }
+        }
+    }
+
+    /// The counts.
+    pub fn finish(self) -> FleetCounts {
+        let under_rule = self.tallies.into_iter().map(|(rule, tally)| (rule.id.clone(), tally.share(rule)));
+        FleetCounts { in_country: self.in_country, under_rule: under_rule.collect() }
+    }
+}
+
+impl Tally {
+    fn share(&self, rule: &Rule) -> Share {
+        let staying: u32 = self.staying.values().sum();
+        let allowed = match rule.kind {
+            RuleKind::ShareOfRoaming { max_percent, .. } => {
+                u32::try_from(u64::from(self.devices) * u64::from(max_percent) / 100).ok()
+            }
+            RuleKind::DeviceCount { max_devices, .. } => Some(max_devices),
+            _ => None,
+        };
+        let mut too_many = allowed.map_or(0, |allowed| staying.saturating_sub(allowed));
+        let mut from_days = 0;
+        for (days, devices) in self.staying.iter().rev() {
+            if too_many == 0 {
+                break;
+            }
+            from_days = *days;
+            too_many = too_many.saturating_sub(*devices);
+        }
+        Share { devices: self.devices, roaming: self.roaming, staying, allowed, from_days }
+    }
+}

@@ -1,0 +1,61 @@
+//! Data files that people write: what is wrong is said with its line and what to do.
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+
+/// Why a data file is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}{}{}: {what}; {next}", .line.map(|n| format!(", line {n}")).unwrap_or_default(),
+    .entry.as_ref().map(|id| format!(", {id:?}")).unwrap_or_default())]
+pub struct DataError {
+    /// Which data, such as country rules or networks.
+    pub file: &'static str,
+    /// The line, counted from 1.
+    pub line: Option<usize>,
+    /// The rule, country or other entry.
+    pub entry: Option<String>,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub next: String,
+}
+
+/// The text of a TOML file, of which an error can name the line.
+#[derive(Clone, Copy, Debug)]
+pub struct DataText<'a> {
+    /// Which data, as an error names it.
+    pub file: &'static str,
+    /// The TOML.
+    pub text: &'a str,
+}
+
+impl DataText<'_> {
+    /// Reads the text as entries of its kind.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, DataError> {
+        toml::from_str(self.text).map_err(|error| DataError {
+            file: self.file,
+            line: error.span().map(|span| self.line(span.start)),
+            entry: None,
+            what: error.message().trim().replace('\n', ", "),
+            next: "the head of the file that comes with Landfall describes the fields".into(),
+        })
+    }
+
+    /// An entry that cannot be meant.
+    pub fn error(&self, id: &Spanned<String>, what: String, next: &str) -> DataError {
+        DataError {
+            file: self.file,
+            line: Some(self.line(id.span().start)),
+            entry: Some(id.get_ref().clone()),
+            what,
+            next: next.into(),
+        }
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    }
+}
+
+/// What is wrong with an entry, and what to do.
+pub(crate) struct Wrong(pub(crate) String, pub(crate) &'static str);

@@ -1,0 +1,213 @@
+//! What each rule says of a device.
+
+use rsp::time::Timestamp;
+
+use crate::{
+    book::RuleBook,
+    breach::{Breach, Measurement, measure},
+    counts::Share,
+    day::Day,
+    decide::named,
+    device::{Device, Policy},
+    history::Stay,
+    network::Country,
+    reason::{Citation, Finding, NamedCountry, Reason, Status},
+    rules::{DevicesIn, Rule, RuleKind, Unit},
+};
+
+/// What the rules say: broken or nearly so, most urgent first, and the rest.
+pub(crate) struct Judged {
+    pub(crate) urgent: Vec<Finding>,
+    pub(crate) others: Vec<Reason>,
+    /// Whether a rule holds that can be broken.
+    pub(crate) limited: bool,
+}
+
+/// Each rule with a number that holds for the device where it is, most urgent first: what it comes to, and when it is broken.
+///
+/// None for a device that is attached nowhere or at home. [`crate::decide`] acts on those that are broken or near.
+pub fn findings(now: Timestamp, device: &Device, book: &RuleBook, policy: &Policy) -> Vec<Finding> {
+    let Some(present) = device.history.present(now).filter(|present| present.is_roaming()) else {
+        return Vec::new();
+    };
+    let Judged { urgent, others, .. } = judge(now, device, present, book, policy);
+    let clear = others.into_iter().filter_map(|reason| match reason {
+        Reason::Rule(finding) => Some(finding),
+        _ => None,
+    });
+    let mut all: Vec<Finding> = urgent.into_iter().chain(clear).collect();
+    all.sort_by_key(|finding| finding.deadline);
+    all
+}
+
+pub(crate) fn judge(
+    now: Timestamp,
+    device: &Device,
+    present: &Stay,
+    book: &RuleBook,
+    policy: &Policy,
+) -> Judged {
+    let mut judged = Judged { urgent: Vec::new(), others: Vec::new(), limited: false };
+    let mut counts_too_low = None;
+    let today = Day::of(now);
+    let holds = |rule: &&Rule| rule.is_known_on(today) && rule.covers_place(present);
+    for rule in book.rules().iter().filter(holds) {
+        let country = named(book, present.country);
+        if !rule.covers(present) {
+            judged.others.extend(home_network_not_known(rule, present, book));
+            continue;
+        }
+        if let Some(exemption) = exemption(rule, device, &country, policy) {
+            judged.others.push(exemption);
+            continue;
+        }
+        let (measurement, share) = match Measured::of(now, device, rule, policy) {
+            Measured::Device(measurement) => (measurement, None),
+            Measured::Fleet(measurement, share) => (measurement, Some(share)),
+            Measured::NotThisOne(share) => {
+                judged.others.push(fleet_rule(rule, country, share));
+                continue;
+            }
+            Measured::Nothing => {
+                judged.others.push(without_number(rule, country));
+                continue;
+            }
+        };
+        judged.limited = true;
+        let deadline = measurement.breach.day.start();
+        let status = if now >= deadline {
+            Status::Broken
+        } else if now >= earlier(deadline, policy) {
+            Status::Near
+        } else {
+            Status::Clear
+        };
+        if let Some(forgotten_before) = device.history.forgotten_before()
+            && Day::of(forgotten_before).number() > today.number() - reach(&measurement)
+        {
+            counts_too_low = Some(Reason::CountsTooLow { forgotten_before });
+        }
+        let finding = Finding {
+            citation: Citation::from(rule),
+            says: rule.kind,
+            country,
+            networks: rule.networks.clone(),
+            status,
+            measurement,
+            deadline,
+            share,
+        };
+        match status {
+            Status::Broken | Status::Near => judged.urgent.push(finding),
+            Status::Clear => judged.others.push(Reason::Rule(finding)),
+        }
+    }
+    judged.urgent.sort_by_key(|finding| finding.deadline);
+    judged.others.extend(counts_too_low);
+    judged
+}
+
+/// What a rule comes to for a device.
+enum Measured {
+    /// By its own history.
+    Device(Measurement),
+    /// By the fleet's numbers, and the device is one of those that have to leave.
+    Fleet(Measurement, Share),
+    /// By the fleet's numbers, if they are known, and the device is none of those.
+    NotThisOne(Option<Share>),
+    /// The rule has no number, or ends first.
+    Nothing,
+}
+
+impl Measured {
+    fn of(now: Timestamp, device: &Device, rule: &Rule, policy: &Policy) -> Self {
+        let Some(limit) = rule.kind.limit().filter(|_| rule.kind.is_of_fleet()) else {
+            return measure(&device.history, rule, now).map_or(Self::Nothing, Self::Device);
+        };
+        let Some(share) = policy.counts.under_rule.get(&rule.id).copied() else {
+            return Self::NotThisOne(None);
+        };
+        let days = device.history.days_of(limit.window.unwrap_or(1), now, |stay| rule.covers(stay));
+        if !share.is_exceeded() || days < share.from_days {
+            return Self::NotThisOne(Some(share));
+        }
+        let day = rule.effective.map_or(Day::of(now), |effective| effective.max(Day::of(now)));
+        if rule.ends.is_some_and(|ends| day >= ends) {
+            return Self::Nothing;
+        }
+        let measured = match limit.unit {
+            Unit::Percent => share.percent(),
+            _ => share.roaming,
+        };
+        let breach = Breach { day, blocked_from: day.plus(rule.grace_days) };
+        Self::Fleet(Measurement { measured, limit, breach }, share)
+    }
+}
+
+/// How many days back a count reaches: days in a row to the break at most, a window to its start.
+fn reach(measurement: &Measurement) -> i64 {
+    let days_per_unit = match measurement.limit.unit {
+        Unit::Months => 31,
+        Unit::Days | Unit::Percent | Unit::Devices => 1,
+    };
+    i64::from(measurement.limit.window.unwrap_or(measurement.measured)) * days_per_unit
+}
+
+fn without_number(rule: &Rule, country: NamedCountry) -> Reason {
+    let citation = Citation::from(rule);
+    match (rule.kind, rule.ends) {
+        (RuleKind::Permissive, _) => Reason::Permissive { citation, country },
+        (kind, Some(ends)) if kind.limit().is_some() => Reason::EndsFirst { citation, ends },
+        _ => Reason::CarrierTerms { citation, country },
+    }
+}
+
+fn fleet_rule(rule: &Rule, country: NamedCountry, share: Option<Share>) -> Reason {
+    let (citation, networks) = (Citation::from(rule), rule.networks.clone());
+    Reason::FleetRule { citation, says: rule.kind, country, networks, share }
+}
+
+/// Said only where the home network could be one of the rule's.
+fn home_network_not_known(rule: &Rule, present: &Stay, book: &RuleBook) -> Option<Reason> {
+    let home = |network| book.locate(network).is_ok_and(|place| place.country == present.home);
+    let possible = present.home_network.is_none() && rule.home_networks.iter().copied().any(home);
+    possible.then(|| Reason::HomeNetworkNotKnown {
+        citation: Citation::from(rule),
+        home_networks: rule.home_networks.clone(),
+    })
+}
+
+/// Why a rule that covers the subscription does not hold for this device or owner.
+fn exemption(rule: &Rule, device: &Device, country: &NamedCountry, policy: &Policy) -> Option<Reason> {
+    let citation = || Citation::from(rule);
+    let registered = |places: &std::collections::BTreeSet<Country>| {
+        let reason = || Reason::Registered { citation: citation(), country: country.clone() };
+        places.contains(&country.code).then(reason)
+    };
+    let devices = match rule.devices_in {
+        DevicesIn::Fleet => policy.devices,
+        DevicesIn::Place => policy.counts.under_rule.get(&rule.id).map_or(1, |share| share.staying),
+    };
+    if devices < rule.min_devices {
+        let (min_devices, devices_in) = (rule.min_devices, rule.devices_in);
+        return Some(Reason::TooFewDevices { citation: citation(), devices, min_devices, devices_in });
+    }
+    match rule.kind {
+        RuleKind::ImeiRegistration { .. } => registered(&device.imei_registered_in),
+        RuleKind::LocalPresence { .. } => registered(&policy.registered_in),
+        _ => None,
+    }
+}
+
+/// When a reason not to act may become another one by the passing of time.
+pub(crate) fn next_check(reason: &Reason, policy: &Policy) -> Option<Timestamp> {
+    match reason {
+        Reason::Rule(finding) => Some(earlier(finding.deadline, policy)),
+        _ => None,
+    }
+}
+
+fn earlier(deadline: Timestamp, policy: &Policy) -> Timestamp {
+    let lead = i64::from(policy.lead_time_days) * 86_400_000;
+    Timestamp(deadline.0.saturating_sub(lead))
+}
