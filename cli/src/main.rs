@@ -54,6 +54,8 @@ enum Command {
     Localize(command::localize::Command),
     Faults(command::faults::Command),
     #[command(subcommand)]
+    Fleet(command::fleet::Command),
+    #[command(subcommand)]
     Check(command::check::Command),
 }
 
@@ -90,6 +92,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
     match cli.command {
         Command::Demo(command) => wait_for(command.run(&settings, cli.json)),
         Command::Load(command) => wait_for(command.run(&settings, cli.json)),
+        Command::Fleet(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Faults(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Profile(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),

@@ -43,10 +43,15 @@ impl DataText<'_> {
 
     /// An entry that cannot be meant.
     pub fn error(&self, id: &Spanned<String>, what: String, next: &str) -> DataError {
+        self.error_at(id.span().start, id.get_ref(), what, next)
+    }
+
+    /// The same, for an entry that begins at this octet of the text.
+    pub fn error_at(&self, offset: usize, entry: &str, what: String, next: &str) -> DataError {
         DataError {
             file: self.file,
-            line: Some(self.line(id.span().start)),
-            entry: Some(id.get_ref().clone()),
+            line: Some(self.line(offset)),
+            entry: Some(entry.to_owned()),
             what,
             next: next.into(),
         }

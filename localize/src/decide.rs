@@ -137,7 +137,7 @@ pub fn decide(
 
 /// The history tells by which subscription the device is attached. A profile that was enabled since and is at home here counts
 /// as well: the device is on its way to it.
-fn is_at_home(device: &Device, present: &Stay) -> bool {
+pub(crate) fn is_at_home(device: &Device, present: &Stay) -> bool {
     !present.is_roaming()
         || device
             .held

@@ -193,6 +193,11 @@ impl History {
         }
     }
 
+    /// Gives back memory that is held for stays to come.
+    pub fn shrink_to_fit(&mut self) {
+        self.stays.shrink_to_fit();
+    }
+
     /// The stays, oldest first.
     pub fn stays(&self) -> &[Stay] {
         &self.stays

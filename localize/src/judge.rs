@@ -7,7 +7,7 @@ use crate::{
     breach::{Breach, Measurement, measure},
     counts::Share,
     day::Day,
-    decide::named,
+    decide::{is_at_home, named},
     device::{Device, Policy},
     history::Stay,
     network::Country,
@@ -27,7 +27,7 @@ pub(crate) struct Judged {
 ///
 /// None for a device that is attached nowhere or at home. [`crate::decide`] acts on those that are broken or near.
 pub fn findings(now: Timestamp, device: &Device, book: &RuleBook, policy: &Policy) -> Vec<Finding> {
-    let Some(present) = device.history.present(now).filter(|present| present.is_roaming()) else {
+    let Some(present) = device.history.present(now).filter(|present| !is_at_home(device, present)) else {
         return Vec::new();
     };
     let Judged { urgent, others, .. } = judge(now, device, present, book, policy);

@@ -236,10 +236,12 @@ impl Rule {
 
     /// The same, whatever the home network.
     pub(crate) fn covers_place(&self, stay: &Stay) -> bool {
-        stay.is_roaming()
-            && self.countries.contains(&stay.country)
-            && (self.networks.is_empty() || self.networks.contains(&stay.plmn))
-            && self.covers_home(stay.home)
+        // Networks are in the rule's countries, or a laboratory has placed them somewhere.
+        let there = match self.networks.is_empty() {
+            true => self.countries.contains(&stay.country),
+            false => self.networks.contains(&stay.plmn),
+        };
+        stay.is_roaming() && there && self.covers_home(stay.home)
     }
 
     /// Whether the rule is about subscriptions like that of the stay, wherever it is used, at home included.

@@ -87,10 +87,13 @@ fn round(dice: &mut Dice, at: i64) -> i64 {
 fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
     let covered = |stay: &Stay| {
         stay.country != stay.home
-            && rule.countries.contains(&stay.country)
             && (rule.homes.is_empty() || rule.homes.contains(&stay.home))
             && !rule.except_homes.contains(&stay.home)
-            && (rule.networks.is_empty() || rule.networks.contains(&stay.plmn))
+            && if rule.networks.is_empty() {
+                rule.countries.contains(&stay.country)
+            } else {
+                rule.networks.contains(&stay.plmn)
+            }
             && (rule.home_networks.is_empty()
                 || stay.home_network.is_some_and(|home| rule.home_networks.contains(&home)))
     };

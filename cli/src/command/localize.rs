@@ -130,7 +130,11 @@ fn in_words(kind: &RuleKind) -> (&'static str, Option<u32>, Option<u32>) {
     }
 }
 
-fn book(file: Option<PathBuf>) -> Result<RuleBook, Fault> {
+/// The rules of a file, or those that come along.
+///
+/// # Errors
+/// The file cannot be read, or a rule in it cannot be meant.
+pub(crate) fn book(file: Option<PathBuf>) -> Result<RuleBook, Fault> {
     let Some(file) = file else {
         return RuleBook::built_in()
             .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"));

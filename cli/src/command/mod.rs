@@ -8,6 +8,7 @@ pub mod device;
 pub mod euicc;
 pub mod eum;
 pub mod faults;
+pub mod fleet;
 pub mod load;
 pub mod localize;
 pub mod network;

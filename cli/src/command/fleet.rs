@@ -1,0 +1,146 @@
+//! `landfall fleet`: the devices of an owner, and the answers that the owner needs.
+
+mod asked;
+mod costs;
+mod files;
+mod tables;
+mod what_if;
+
+use clap::Subcommand;
+use fleet::{Counted, answers};
+use rsp::ids::Eid;
+use world::Fault;
+
+use crate::{
+    output::{say, say_json},
+    settings::Settings,
+};
+
+use asked::{Asked, Which};
+
+/// A fleet: its devices, and the answers that its owner needs
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring devices from CSV files into the records (docs/fleet.md has the columns)
+    Import(files::Import),
+    /// Write devices into CSV files that import to the same
+    Export(files::Export),
+    /// List devices: where they are, what they wait for, what is decided about them
+    List {
+        /// Some of the devices
+        #[command(flatten)]
+        which: Which,
+        /// Under what they are looked at
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Show a device: all that is known of it, and what is decided about it
+    Show {
+        /// Its EID
+        eid: Eid,
+        /// Under what they are looked at
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Where foreign subscriptions are in fact resident
+    Residents {
+        /// Under what they are looked at
+        #[command(flatten)]
+        asked: Asked,
+        /// Days that are looked at, up to today
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3660))]
+        days: u32,
+        /// From so many days of them on a device is resident
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3660))]
+        threshold: u32,
+    },
+    /// Which devices break which rule, and when, first things first
+    Breaches {
+        /// Some of the devices
+        #[command(flatten)]
+        which: Which,
+        /// Under what they are looked at
+        #[command(flatten)]
+        asked: Asked,
+        /// Only what is broken, or will be in so many days
+        #[arg(long, value_name = "DAYS")]
+        within: Option<u32>,
+    },
+    /// Which countries must move, by when, and whether there is an offer
+    Markets {
+        /// Under what they are looked at
+        #[command(flatten)]
+        asked: Asked,
+        /// By rules that are broken, or will be in so many days [default: ever]
+        #[arg(long, value_name = "DAYS")]
+        within: Option<u32>,
+    },
+    /// How long it takes to move the devices that must, and what it costs
+    Effort(costs::Effort),
+    /// What it costs when moves fail and devices cannot be repaired from afar
+    Recovery(costs::Recovery),
+    /// Whom other rules affect, such as a carrier that ends permanent roaming
+    WhatIf(what_if::WhatIf),
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A file or the records cannot be read or are not what they should be.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        match self {
+            Self::Import(import) => import.run(settings, json).await,
+            Self::Export(export) => export.run(settings, json).await,
+            Self::List { which, asked } => {
+                let asked = asked.read()?;
+                let fleet = asked::load(settings).await?;
+                let counted = Counted::new(&fleet, asked.question());
+                let rows = tables::list(&counted, &which.selection());
+                answer(json, &rows, |rows| tables::of_list(rows))
+            }
+            Self::Show { eid, asked } => {
+                let asked = asked.read()?;
+                let fleet = asked::load(settings).await?;
+                let counted = Counted::new(&fleet, asked.question());
+                let Some(device) = fleet.device(eid) else {
+                    return Err(Fault::new(
+                        format!("cannot show device {eid}"),
+                        "it is not in the records",
+                        "`landfall fleet list` shows those that are",
+                    ));
+                };
+                let shown = tables::Shown { device, decision: counted.decide(device) };
+                answer(json, &shown, tables::of_device)
+            }
+            Self::Residents { asked, days, threshold } => {
+                let asked = asked.read()?;
+                let fleet = asked::load(settings).await?;
+                let counted = Counted::new(&fleet, asked.question());
+                let residence = answers::Residence { window_days: days, threshold_days: threshold };
+                answer(json, &answers::residents(&counted, residence), |rows| tables::of_residents(rows))
+            }
+            Self::Breaches { which, asked, within } => {
+                let asked = asked.read()?;
+                let fleet = asked::load(settings).await?;
+                let counted = Counted::new(&fleet, asked.question());
+                let rows = answers::breaches(&counted, &which.selection(), within);
+                answer(json, &rows, |rows| tables::of_breaches(rows))
+            }
+            Self::Markets { asked, within } => {
+                let asked = asked.read()?;
+                let fleet = asked::load(settings).await?;
+                let counted = Counted::new(&fleet, asked.question());
+                answer(json, &answers::markets(&counted, within), |rows| tables::of_markets(rows))
+            }
+            Self::Effort(effort) => effort.run(settings, json).await,
+            Self::Recovery(recovery) => recovery.run(settings, json).await,
+            Self::WhatIf(what_if) => what_if.run(settings, json).await,
+        }
+    }
+}
+
+/// Prints an answer, as JSON or as a person reads it.
+fn answer<T: serde::Serialize>(json: bool, answer: &T, table: impl Fn(&T) -> String) -> Result<(), Fault> {
+    if json { say_json(answer) } else { say(&table(answer)) }
+}

@@ -1,0 +1,148 @@
+//! What every question about a fleet is asked with: a time, rules, strategy, what the owner brings along, some of the devices.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fleet::{Fleet, Name, Owner, Question, Selection};
+use localize::{Country, DataError, RuleBook, Strategy};
+use net::SqliteRecords;
+use rsp::time::Timestamp;
+use world::{Clock, Fault};
+
+use crate::{command::sm_dp::read_text, settings::Settings};
+
+/// Under what the fleet is looked at
+#[derive(Args, Debug)]
+pub struct Asked {
+    /// At this time, such as 2026-11-21T08:00:00Z [default: now]
+    #[arg(long)]
+    pub at: Option<Timestamp>,
+    /// Rules of your own, in the form of localize/data/countries.toml
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// A strategy of your own, in the form of localize/data/strategy.toml
+    #[arg(long, value_name = "FILE")]
+    pub strategy: Option<PathBuf>,
+    /// What the owner brings along: offers, lead time, registrations, networks of a laboratory (docs/fleet.md)
+    #[arg(long, value_name = "FILE")]
+    pub owner: Option<PathBuf>,
+}
+
+/// Some of the devices
+#[derive(Args, Debug)]
+pub struct Which {
+    /// Those that are in this country
+    #[arg(long)]
+    country: Option<Country>,
+    /// Those of this group
+    #[arg(long)]
+    group: Option<String>,
+    /// Those of this model
+    #[arg(long)]
+    model: Option<String>,
+    /// Those of this account
+    #[arg(long)]
+    account: Option<String>,
+    /// Those in this state
+    #[arg(long, value_parser = ["working", "moving", "unreachable", "stuck", "retired"])]
+    state: Option<String>,
+}
+
+impl Which {
+    /// The devices that are meant.
+    pub fn selection(&self) -> Selection {
+        let name = |name: &Option<String>| name.as_deref().map(Name::from);
+        Selection {
+            country: self.country,
+            group: name(&self.group),
+            model: name(&self.model),
+            account: name(&self.account),
+            state: name(&self.state),
+        }
+    }
+}
+
+/// All that a question needs, read from its files.
+pub(super) struct Read {
+    now: Timestamp,
+    /// The rules.
+    pub book: RuleBook,
+    owner: Owner,
+    owner_file: Option<PathBuf>,
+}
+
+impl Asked {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// One cannot be read, or something in it cannot be meant.
+    pub fn read(self) -> Result<Read, Fault> {
+        let mut book = crate::command::localize::book(self.rules)?;
+        let mut owner = match &self.owner {
+            Some(file) => {
+                Owner::parse(&read_text(file)?, &mut book).map_err(|error| refused(error, &file.display()))?
+            }
+            None => Owner::default(),
+        };
+        owner.policy.strategy = match &self.strategy {
+            Some(file) => {
+                Strategy::parse(&read_text(file)?, &book).map_err(|error| refused(error, &file.display()))?
+            }
+            None => Strategy::built_in(&book).map_err(|error| refused(error, &"the built-in strategy"))?,
+        };
+        Ok(Read { now: self.at.unwrap_or_else(|| net::OsClock.now()), book, owner, owner_file: self.owner })
+    }
+}
+
+impl Read {
+    /// The question, of any fleet.
+    pub fn question(&self) -> Question<'_> {
+        self.question_under(&self.book)
+    }
+
+    /// Another book with the laboratory's networks in it.
+    ///
+    /// # Errors
+    /// The owner's file cannot be read any more.
+    pub fn placed(&self, mut book: RuleBook) -> Result<RuleBook, Fault> {
+        if let Some(file) = &self.owner_file {
+            Owner::parse(&read_text(file)?, &mut book).map_err(|error| refused(error, &file.display()))?;
+        }
+        Ok(book)
+    }
+
+    /// The same under another rule book.
+    pub fn question_under<'a>(&'a self, book: &'a RuleBook) -> Question<'a> {
+        Question { now: self.now, book, policy: &self.owner.policy, offers: &self.owner.offers }
+    }
+}
+
+/// A data file that cannot be taken.
+pub(super) fn refused(error: DataError, file: &dyn std::fmt::Display) -> Fault {
+    let next = format!("correct it: {}", error.next);
+    Fault::caused_by(error, format!("cannot use {file}"), next)
+}
+
+/// The records of the fleet, made if there are none.
+///
+/// # Errors
+/// They cannot be opened.
+pub(super) fn open(settings: &Settings) -> Result<SqliteRecords, Fault> {
+    SqliteRecords::open(settings.data_dir.join("fleet.sqlite"))
+}
+
+/// The fleet as it is in the records.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub(super) async fn load(settings: &Settings) -> Result<Fleet, Fault> {
+    let file = settings.data_dir.join("fleet.sqlite");
+    if !file.exists() {
+        return Err(Fault::new(
+            "there is no fleet to look at",
+            format!("there is no {}", file.display()),
+            "bring devices in with `landfall fleet import devices.csv`, or say with --data-dir where they are",
+        ));
+    }
+    fleet::load(&open(settings)?).await
+}

@@ -1,0 +1,72 @@
+//! `landfall fleet what-if`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fleet::{Counted, answers::what_if};
+use localize::{BUILT_IN_RULES, Day, RuleBook};
+use rsp::ids::Plmn;
+use world::Fault;
+
+use super::{
+    answer,
+    asked::{self, Asked, Which, refused},
+    tables,
+};
+use crate::{command::sm_dp::read_text, settings::Settings};
+
+/// Other rules
+#[derive(Args, Debug)]
+#[group(id = "other", required = true, multiple = true)]
+pub(super) struct Other {
+    /// These rules instead of the ones that hold
+    #[arg(long, value_name = "FILE", group = "other")]
+    with: Option<PathBuf>,
+    /// A carrier that ends permanent roaming on its network on a day, such as 724-05=2027-01-31; may be repeated
+    #[arg(long, value_name = "NETWORK=DAY", group = "other", value_parser = ends)]
+    carrier_ends: Vec<(Plmn, Day)>,
+}
+
+fn ends(text: &str) -> Result<(Plmn, Day), String> {
+    let (network, day) = text.split_once('=').ok_or("write a network, =, and a day: 724-05=2027-01-31")?;
+    let network = network.parse().map_err(|error| format!("{error}"))?;
+    Ok((network, day.parse().map_err(|error| format!("{error}"))?))
+}
+
+/// Whom other rules affect
+#[derive(Args, Debug)]
+pub struct WhatIf {
+    #[command(flatten)]
+    other: Other,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+impl WhatIf {
+    /// Answers.
+    ///
+    /// # Errors
+    /// A file or the records cannot be read, or a rule cannot be meant.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let file = self.other.with.as_ref().or(self.asked.rules.as_ref());
+        let mut rules = match file {
+            Some(file) => read_text(file)?,
+            None => BUILT_IN_RULES.to_owned(),
+        };
+        for (network, day) in &self.other.carrier_ends {
+            rules.push_str(&format!(
+                "\n[[rule]]\nid = \"what-if-{network}-{day}\"\nnetworks = [\"{network}\"]\nkind = \"banned\"\n\
+                 effective = \"{day}\"\nsource = \"what-if\"\nreviewed = \"{day}\"\nconfidence = \"high\"\n"
+            ));
+        }
+        let other = RuleBook::parse(&rules).map_err(|error| refused(error, &"the other rules"))?;
+        let asked = self.asked.read()?;
+        let other = asked.placed(other)?;
+        let fleet = asked::load(settings).await?;
+        let before = Counted::new(&fleet, asked.question());
+        let after = Counted::new(&fleet, asked.question_under(&other));
+        answer(json, &what_if(&before, &after, &self.which.selection()), tables::of_what_if)
+    }
+}

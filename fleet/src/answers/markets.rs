@@ -1,0 +1,121 @@
+//! Which countries must move, and by when.
+
+use std::collections::BTreeMap;
+
+use localize::{Country, Day, Decision, NamedCountry};
+use rsp::ids::Plmn;
+use serde::Serialize;
+
+use crate::{
+    counted::{Counted, strategy_row},
+    device::Device,
+};
+
+/// A country with devices that have to leave their foreign subscriptions, or are to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Market {
+    /// Which.
+    pub country: NamedCountry,
+    /// Devices that are there.
+    pub devices: u32,
+    /// Those of them that roam.
+    pub roaming: u32,
+    /// Those of them that break a rule within the horizon if they stay.
+    pub must_move: u32,
+    /// Those that break one already.
+    pub broken: u32,
+    /// The day of the first break; none if the owner's strategy alone moves devices.
+    pub first: Option<Day>,
+    /// The day of the last one within the horizon.
+    pub last: Option<Day>,
+    /// Those that no rule moves, but the owner's strategy.
+    pub by_strategy: u32,
+    /// Those that have a local profile or identity on their card.
+    pub ready: u32,
+    /// Those that have to move and have nowhere to go.
+    pub stuck: u32,
+    /// How many devices each row of the strategy applies to.
+    pub rows: BTreeMap<String, u32>,
+    /// Whose profiles can be ordered.
+    pub offers: Vec<Plmn>,
+}
+
+/// The countries with devices that move by a rule within so many days (without an end: ever), or by the strategy; first things
+/// first.
+pub fn markets(counted: &Counted<'_>, within: Option<u32>) -> Vec<Market> {
+    let ahead = counted.ahead(within.unwrap_or(u32::MAX));
+    let mut found: BTreeMap<Country, Market> = BTreeMap::new();
+    for device in counted.fleet.in_service() {
+        let Some(country) = device.country(counted.question.now) else { continue };
+        found.entry(country).or_insert_with(|| market(counted, country)).count(&ahead, device);
+    }
+    let mut rows: Vec<Market> =
+        found.into_values().filter(|market| market.must_move + market.by_strategy > 0).collect();
+    rows.sort_by_key(|market| (market.first.is_none(), market.first, market.country.code));
+    rows
+}
+
+fn market(counted: &Counted<'_>, country: Country) -> Market {
+    let offers = counted.question.offers.iter().map(|offer| offer.operator);
+    let mut offers: Vec<Plmn> =
+        offers.filter(|place| place.country == country).map(|place| place.plmn).collect();
+    offers.sort_unstable();
+    offers.dedup();
+    Market {
+        country: NamedCountry { code: country, name: counted.question.book.name(country) },
+        devices: 0,
+        roaming: 0,
+        must_move: 0,
+        broken: 0,
+        first: None,
+        last: None,
+        by_strategy: 0,
+        ready: 0,
+        stuck: 0,
+        rows: BTreeMap::new(),
+        offers,
+    }
+}
+
+impl Market {
+    fn count(&mut self, ahead: &Counted<'_>, device: &Device) {
+        let now = ahead.question.now;
+        self.devices += 1;
+        if !device.connection.history.present(now).is_some_and(localize::Stay::is_roaming) {
+            return;
+        }
+        self.roaming += 1;
+        let decision = ahead.decide(device);
+        if let Some(row) = strategy_row(&decision) {
+            *self.rows.entry(row).or_default() += 1;
+        }
+        let deadline = pressing(&decision);
+        match (&decision, deadline) {
+            (_, Some(deadline)) => {
+                self.must_move += 1;
+                self.broken += u32::from(deadline <= now);
+                let day = Day::of(deadline);
+                self.first = Some(self.first.map_or(day, |first| first.min(day)));
+                self.last = Some(self.last.map_or(day, |last| last.max(day)));
+            }
+            (Decision::Move { .. }, None) => self.by_strategy += 1,
+            _ => {}
+        }
+        self.stuck += u32::from(matches!(decision, Decision::Stuck { .. }));
+        let at_home = |place: localize::Place| place.country == self.country.code;
+        let held = device.connection.held.iter().any(|held| at_home(held.home));
+        let identity = device.connection.identities.iter().any(|identity| at_home(identity.operator));
+        self.ready += u32::from(held || identity);
+    }
+}
+
+/// When the first rule is broken that presses, whatever the decision makes of it.
+pub(super) fn pressing(decision: &Decision) -> Option<rsp::time::Timestamp> {
+    let pressing = decision.reasons().iter().filter_map(|reason| match reason {
+        localize::Reason::Rule(finding) if finding.status != localize::Status::Clear => {
+            Some(finding.deadline)
+        }
+        _ => None,
+    });
+    pressing.min()
+}

@@ -1,0 +1,15 @@
+//! The answers, each a pure function of a counted fleet, and a value that serializes.
+
+mod breaches;
+mod effort;
+mod markets;
+mod recovery;
+mod residents;
+mod what_if;
+
+pub use breaches::{Breach, breaches};
+pub use effort::{Effort, Pace, effort, who_must_move};
+pub use markets::{Market, markets};
+pub use recovery::{Basis, Chances, Recovery, RecoveryRow, recovery};
+pub use residents::{Residence, Resident, residents};
+pub use what_if::{Affected, Change, Verdict, WhatIf, what_if};

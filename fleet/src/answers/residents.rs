@@ -1,0 +1,119 @@
+//! Where foreign subscriptions are in fact resident.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use localize::{Country, History, NamedCountry};
+use rsp::time::Timestamp;
+use serde::Serialize;
+
+use crate::counted::Counted;
+
+/// What counts as resident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Residence {
+    /// Looked at are that many days, up to today.
+    pub window_days: u32,
+    /// From so many days of them on a device is resident.
+    pub threshold_days: u32,
+}
+
+impl Default for Residence {
+    fn default() -> Self {
+        Self { window_days: 90, threshold_days: 30 }
+    }
+}
+
+/// Subscriptions of one home in one country.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resident {
+    /// Where they roam.
+    pub country: NamedCountry,
+    /// Where they are from.
+    pub home: NamedCountry,
+    /// Devices with a day there.
+    pub devices: u32,
+    /// Those of them that are resident.
+    pub resident: u32,
+    /// Days of the residents, of all together.
+    pub days: u64,
+    /// Half of the residents have that many days or more.
+    pub median_days: u32,
+    /// The most days in a row that a resident has been there, be they before the window.
+    pub longest_stay_days: u32,
+    /// Of a hundred days, those on the network on which the device was most: a visited network recognises residents by it.
+    pub same_network_percent: u32,
+}
+
+/// Countries and homes with foreign devices, the most residents first.
+pub fn residents(counted: &Counted<'_>, residence: Residence) -> Vec<Resident> {
+    let (now, book) = (counted.question.now, counted.question.book);
+    let mut found: BTreeMap<(Country, Country), Found> = BTreeMap::new();
+    for device in counted.fleet.in_service() {
+        let history = &device.connection.history;
+        let pairs: BTreeSet<_> = history
+            .stays()
+            .iter()
+            .filter(|stay| stay.is_roaming())
+            .map(|stay| (stay.country, stay.home))
+            .collect();
+        for pair in pairs {
+            let days = days(history, pair, residence.window_days, now);
+            if days.all == 0 {
+                continue;
+            }
+            let found = found.entry(pair).or_default();
+            found.devices += 1;
+            if days.all >= residence.threshold_days {
+                found.residents.push(days);
+            }
+        }
+    }
+    let named = |code| NamedCountry { code, name: book.name(code) };
+    let mut rows: Vec<Resident> =
+        found.into_iter().map(|((country, home), found)| found.row(named(country), named(home))).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse((row.resident, row.devices)));
+    rows
+}
+
+#[derive(Default)]
+struct Found {
+    devices: u32,
+    residents: Vec<Days>,
+}
+
+/// Of one device in one country with subscriptions of one home.
+struct Days {
+    all: u32,
+    on_one_network: u32,
+    in_a_row: u32,
+}
+
+fn days(history: &History, (country, home): (Country, Country), window: u32, now: Timestamp) -> Days {
+    let there = |stay: &localize::Stay| (stay.country, stay.home) == (country, home);
+    let networks: BTreeSet<_> =
+        history.stays().iter().filter(|stay| there(stay)).map(|stay| stay.plmn).collect();
+    let on = |network| history.days_of(window, now, |stay| there(stay) && stay.plmn == network);
+    Days {
+        all: history.days_of(window, now, there),
+        on_one_network: networks.into_iter().map(on).max().unwrap_or(0),
+        in_a_row: history.longest_run_of(now, there),
+    }
+}
+
+impl Found {
+    fn row(mut self, country: NamedCountry, home: NamedCountry) -> Resident {
+        self.residents.sort_by_key(|days| days.all);
+        let sum = |of: fn(&Days) -> u32| self.residents.iter().map(|days| u64::from(of(days))).sum::<u64>();
+        let (days, on_one) = (sum(|days| days.all), sum(|days| days.on_one_network));
+        Resident {
+            country,
+            home,
+            devices: self.devices,
+            resident: u32::try_from(self.residents.len()).unwrap_or(u32::MAX),
+            days,
+            median_days: self.residents.get(self.residents.len() / 2).map_or(0, |days| days.all),
+            longest_stay_days: self.residents.iter().map(|days| days.in_a_row).max().unwrap_or(0),
+            same_network_percent: u32::try_from(on_one * 100 / days.max(1)).unwrap_or(100),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One device as a record, and all of them as read at one moment.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use localize::Country;
+use rsp::{ids::Eid, time::Timestamp};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::state::{Happening, NotPossible, State, Tally, Trail, follow};
+
+/// A name that many devices have: of a group, a model, an account. All that are read together share its text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Default for Name {
+    fn default() -> Self {
+        Self("".into())
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+/// A device of the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The identity of its eUICC, and its key in the records.
+    pub eid: Eid,
+    /// What its owner calls it.
+    pub label: Box<str>,
+    /// What it belongs to.
+    pub group: Name,
+    /// What it is.
+    pub model: Name,
+    /// By which account its subscriptions are paid.
+    pub account: Name,
+    /// What a decision needs to know: history, profiles, needs.
+    pub connection: localize::Device,
+    /// How much it used in the last 30 days, if that is known.
+    pub usage_kb: Option<u32>,
+    /// When it was last heard of.
+    pub last_seen: Option<Timestamp>,
+    /// What it waits for.
+    #[serde(flatten)]
+    pub state: State,
+    /// How its moves have ended.
+    pub tally: Tally,
+    /// What was done with it.
+    pub trail: Trail,
+}
+
+impl Device {
+    /// A device of which nothing is known but its card.
+    pub fn new(eid: Eid) -> Self {
+        Self {
+            eid,
+            label: "".into(),
+            group: Name::default(),
+            model: Name::default(),
+            account: Name::default(),
+            connection: localize::Device::default(),
+            usage_kb: None,
+            last_seen: None,
+            state: State::default(),
+            tally: Tally::default(),
+            trail: Trail::default(),
+        }
+    }
+
+    /// Writes down what has happened, in state, tally and trail.
+    ///
+    /// # Errors
+    /// It cannot have happened to a device in this state; nothing is changed.
+    pub fn happened(&mut self, at: Timestamp, happening: Happening) -> Result<(), NotPossible> {
+        let mut tally = self.tally;
+        let mut state = follow(&self.state, &mut tally, at, &happening)?;
+        if let State::Moving { attempt, .. } = &mut state {
+            *attempt = tally.came_back.saturating_add(tally.lost).saturating_add(1);
+        }
+        if matches!(happening, Happening::Heard | Happening::Moved | Happening::CameBack { .. }) {
+            self.last_seen = self.last_seen.max(Some(at));
+        }
+        (self.state, self.tally) = (state, tally);
+        self.trail.push(at, happening);
+        Ok(())
+    }
+
+    /// Whether it is part of the answers.
+    pub fn is_in_service(&self) -> bool {
+        !matches!(self.state, State::Retired { .. })
+    }
+
+    /// Where it is, as far as its history tells.
+    pub fn country(&self, now: Timestamp) -> Option<Country> {
+        self.connection.history.present(now).map(|stay| stay.country)
+    }
+}
+
+/// The devices as read at one moment, in the order of their EIDs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    devices: Vec<Device>,
+}
+
+impl Fleet {
+    /// A fleet of these devices. Equal names are held once, and no more memory than is used.
+    pub fn new(mut devices: Vec<Device>) -> Self {
+        let mut names = BTreeSet::new();
+        for device in &mut devices {
+            for name in [&mut device.group, &mut device.model, &mut device.account] {
+                match names.get(&*name) {
+                    Some(known) => *name = Name::clone(known),
+                    None => drop(names.insert(name.clone())),
+                }
+            }
+            device.connection.held.shrink_to_fit();
+            device.connection.history.shrink_to_fit();
+        }
+        devices.sort_by_key(|device| device.eid);
+        devices.shrink_to_fit();
+        Self { devices }
+    }
+
+    /// All devices, in the order of their EIDs.
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
+    /// The devices that are part of the answers.
+    pub fn in_service(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().filter(|device| device.is_in_service())
+    }
+
+    /// The device with that card.
+    pub fn device(&self, eid: Eid) -> Option<&Device> {
+        let found = self.devices.binary_search_by_key(&eid, |device| device.eid);
+        found.ok().and_then(|place| self.devices.get(place))
+    }
+}
+
+/// Some of the devices; what is not said leaves none out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Those that are in this country.
+    pub country: Option<Country>,
+    /// Those of this group.
+    pub group: Option<Name>,
+    /// Those of this model.
+    pub model: Option<Name>,
+    /// Those of this account.
+    pub account: Option<Name>,
+    /// Those in this state, by its word.
+    pub state: Option<Name>,
+}
+
+impl Selection {
+    /// Whether the device is one of them.
+    pub fn has(&self, device: &Device, now: Timestamp) -> bool {
+        let is =
+            |wanted: &Option<Name>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted.as_ref() == name);
+        self.country.is_none_or(|country| device.country(now) == Some(country))
+            && is(&self.group, device.group.as_ref())
+            && is(&self.model, device.model.as_ref())
+            && is(&self.account, device.account.as_ref())
+            && is(&self.state, device.state.word())
+    }
+}

@@ -1,0 +1,153 @@
+//! What rows change in the records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use localize::{Day, History};
+use rsp::{ids::Eid, time::Timestamp};
+
+use super::{BadRow, DeviceRow, Imported, Rows, StayRow};
+use crate::{device::Device, state::Happening};
+
+/// What is to be written, and what it comes to.
+pub(crate) struct Merged {
+    pub(crate) changed: Vec<Device>,
+    pub(crate) imported: Imported,
+}
+
+/// Holds the rows against the devices that are known.
+pub(crate) fn merge(mut known: BTreeMap<Eid, Device>, rows: &Rows, now: Timestamp) -> Merged {
+    let mut merged =
+        Merged { changed: Vec::new(), imported: Imported { bad: rows.bad.clone(), ..Imported::default() } };
+    let mut in_devices = BTreeSet::new();
+    for row in &rows.devices {
+        in_devices.insert(row.eid);
+        let stays = rows.stays.get(&row.eid).map_or(&[][..], Vec::as_slice);
+        merged.device(known.remove(&row.eid), row.eid, Some(row), stays, now);
+    }
+    for (eid, stays) in rows.stays.iter().filter(|(eid, _)| !in_devices.contains(eid)) {
+        match known.remove(eid) {
+            Some(device) => merged.device(Some(device), *eid, None, stays, now),
+            None => merged.imported.bad.extend(stays.iter().map(|stay| BadRow {
+                file: stay.file.clone(),
+                line: stay.line,
+                column: Some("eid"),
+                what: format!("no device {eid} is in the records or in devices.csv"),
+                next: "add the device to devices.csv".into(),
+            })),
+        }
+    }
+    merged.imported.bad.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    merged
+}
+
+impl Merged {
+    fn device(
+        &mut self,
+        known: Option<Device>,
+        eid: Eid,
+        row: Option<&DeviceRow>,
+        stays: &[StayRow],
+        now: Timestamp,
+    ) {
+        let is_new = known.is_none();
+        let before = known.unwrap_or_else(|| Device::new(eid));
+        let mut device = before.clone();
+        let mut bad = Vec::new();
+        if !stays.is_empty() {
+            match history(stays) {
+                Ok(history) => device.connection.history = history,
+                Err(refused) => bad.push(refused),
+            }
+        }
+        if let Some(row) = row {
+            apply(&mut device, row);
+            bad.extend(observe(&mut device.connection.history, row).err());
+        }
+        match bad.is_empty() {
+            true if device == before && !is_new => self.imported.unchanged += 1,
+            true => {
+                let happening = if is_new { Happening::Added } else { Happening::Changed };
+                *(if is_new { &mut self.imported.added } else { &mut self.imported.changed }) += 1;
+                device.trail.push(now, happening);
+                self.changed.push(device);
+            }
+            false => self.imported.bad.extend(bad),
+        }
+    }
+}
+
+fn apply(device: &mut Device, row: &DeviceRow) {
+    fn set<T: Clone>(field: &mut T, said: &Option<T>) {
+        if let Some(said) = said {
+            *field = said.clone();
+        }
+    }
+    let named = |name: &Option<Box<str>>| name.as_deref().map(Into::into);
+    set(&mut device.label, &row.label);
+    set(&mut device.group, &named(&row.group));
+    set(&mut device.model, &named(&row.model));
+    set(&mut device.account, &named(&row.account));
+    let needs = &mut device.connection.needs;
+    set(&mut needs.criticality, &row.criticality);
+    set(&mut needs.bandwidth, &row.bandwidth);
+    set(&mut needs.latency, &row.latency);
+    set(&mut device.connection.held, &row.profiles);
+    set(&mut device.connection.identities, &row.identities);
+    let countries = row.imei_registered_in.as_ref().map(|countries| countries.iter().copied().collect());
+    set(&mut device.connection.imei_registered_in, &countries);
+    set(&mut device.usage_kb, &row.usage_kb);
+    set(&mut device.last_seen, &row.last_seen);
+    set(&mut device.state, &row.state);
+    set(&mut device.tally.moved, &row.moved);
+    set(&mut device.tally.came_back, &row.came_back);
+    set(&mut device.tally.lost, &row.lost);
+}
+
+/// The present stay that a row of `devices.csv` tells: the one that is recorded, or one that follows on it.
+fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
+    let Some((place, home, since)) = row.present else { return Ok(()) };
+    let lasting = history.stays().last().filter(|last| {
+        let same_home =
+            home.network.is_none() || last.home_network.is_none_or(|known| Some(known) == home.network);
+        last.plmn == place.plmn && last.home == home.country && same_home && last.until.is_none()
+    });
+    // Platforms round: the same day is the same stay.
+    if lasting.is_some_and(|last| Day::of(last.from) == Day::of(since)) {
+        return Ok(());
+    }
+    history.observe_with(place, home, since).map_err(|error| BadRow {
+        file: row.file.clone(),
+        line: row.line,
+        column: Some("since"),
+        what: error.to_string(),
+        next: "leave network, home and since empty, or give all stays of the device in stays.csv".into(),
+    })
+}
+
+/// The stays of one device, whatever their order in the file.
+fn history(rows: &[StayRow]) -> Result<History, BadRow> {
+    let mut rows: Vec<&StayRow> = rows.iter().collect();
+    rows.sort_by_key(|row| (row.stay.from, row.stay.until.unwrap_or(Timestamp(i64::MAX))));
+    let mut good = Vec::with_capacity(rows.len());
+    for row in rows {
+        good.push(row.stay);
+        // The row to blame is the one with which the record becomes impossible.
+        let last_two = good.get(good.len().saturating_sub(2)..).unwrap_or_default();
+        if let Err(error) = History::from_stays(last_two.iter().copied()) {
+            return Err(BadRow {
+                file: row.file.clone(),
+                line: row.line,
+                column: Some("from"),
+                what: error.to_string(),
+                next: "stays of a device follow one another without overlap".into(),
+            });
+        }
+    }
+    History::from_stays(good).map_err(|error| BadRow {
+        file: "stays.csv".into(),
+        line: 0,
+        column: None,
+        what: error.to_string(),
+        next: "correct the stays of the device".into(),
+    })
+}

@@ -1,0 +1,94 @@
+//! What the owner brings along: policy, offers, networks of a laboratory.
+
+use localize::{Country, DataError, DataText, Offer, Orderable, Policy, ProfileType, RuleBook};
+use rsp::ids::{Iccid, Plmn};
+use serde::Deserialize;
+use toml::Spanned;
+
+/// The owner's side of a decision, from a TOML file whose form docs/fleet.md describes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// How decisions are to be made.
+    pub policy: Policy,
+    /// What can be ordered.
+    pub offers: Vec<Offer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    lead_time_days: Option<u32>,
+    retry_after_days: Option<u32>,
+    #[serde(default)]
+    registered_in: Vec<Country>,
+    #[serde(default)]
+    place: Vec<PlaceEntry>,
+    #[serde(default)]
+    offer: Vec<OfferEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceEntry {
+    network: Spanned<String>,
+    country: Country,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfferEntry {
+    network: Spanned<String>,
+    #[serde(rename = "type")]
+    profile_type: Option<String>,
+    iccid: Option<Iccid>,
+    #[serde(default = "first")]
+    priority: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
+impl Owner {
+    /// Reads the file. Networks that it places are placed in the book.
+    ///
+    /// # Errors
+    /// An entry cannot be meant.
+    pub fn parse(text: &str, book: &mut RuleBook) -> Result<Self, DataError> {
+        let source = DataText { file: "owner", text };
+        let file: File = source.read()?;
+        let network = |id: &Spanned<String>| -> Result<Plmn, DataError> {
+            id.get_ref().parse().map_err(|error| source.error(id, format!("{error}"), "correct the number"))
+        };
+        for entry in &file.place {
+            if !book.knows(entry.country) {
+                let next = "use an ISO 3166-1 alpha-2 code that networks.toml has";
+                return Err(source.error(&entry.network, format!("{} is no country", entry.country), next));
+            }
+            book.place_network(network(&entry.network)?, entry.country);
+        }
+        let mut offers = Vec::new();
+        for entry in &file.offer {
+            let operator = book
+                .locate(network(&entry.network)?)
+                .map_err(|error| source.error(&entry.network, error.to_string(), "add a [[place]] for it"))?;
+            let order = match (&entry.profile_type, entry.iccid) {
+                (Some(name), None) => Orderable::ProfileType(ProfileType(name.clone())),
+                (None, Some(iccid)) => Orderable::Iccid(iccid),
+                _ => {
+                    let what = "an offer is of one profile or of any of a type".to_owned();
+                    return Err(source.error(&entry.network, what, "give either type or iccid"));
+                }
+            };
+            offers.push(Offer { order, operator, priority: entry.priority });
+        }
+        let default = Policy::default();
+        let policy = Policy {
+            lead_time_days: file.lead_time_days.unwrap_or(default.lead_time_days),
+            retry_after_days: file.retry_after_days.unwrap_or(default.retry_after_days),
+            registered_in: file.registered_in.into_iter().collect(),
+            ..default
+        };
+        Ok(Self { policy, offers })
+    }
+}

@@ -1,0 +1,203 @@
+//! CSV into records and back.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy takes only #[test] functions for tests, not the helpers beside them"
+)]
+
+use fleet::files::{BadRow, Imported, Rows, export, read_devices, read_stays};
+use localize::RuleBook;
+use rsp::time::Timestamp;
+use world::MemoryRecords;
+
+const E1: &str = "89049032000000000000000000000163";
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+fn eid(number: u32) -> String {
+    rsp::ids::Eid::with_check_digits(&format!("89049032{number:022}")).unwrap().to_string()
+}
+
+fn rows(devices: &str, stays: &str) -> Rows {
+    let book = RuleBook::built_in().unwrap();
+    let mut rows = Rows::default();
+    read_devices(&mut rows, "devices.csv", devices.as_bytes(), &book).unwrap();
+    if !stays.is_empty() {
+        read_stays(&mut rows, "stays.csv", stays.as_bytes(), &book).unwrap();
+    }
+    rows
+}
+
+async fn import(records: &MemoryRecords, devices: &str, stays: &str) -> Result<Imported, Vec<BadRow>> {
+    fleet::import(records, &rows(devices, stays), NOW, false).await.unwrap()
+}
+
+fn counts(imported: &Imported) -> (usize, usize, usize) {
+    (imported.added, imported.changed, imported.unchanged)
+}
+
+/// All that a device can have, and one of which only the number is known.
+fn full() -> (String, String) {
+    let devices = format!(
+        "eid,label,group,model,account,criticality,bandwidth,latency,profiles,identities,imei_registered_in,usage_kb,\
+         last_seen,state,moved,came_back,lost\n\
+         {E1},\"Kiosk 7, north\",kiosks,K-2,acme,high,medium,tight,8944476500001224158 234-15 bootstrap enabled; \
+         8955031234567890120 724-05 local disabled,724-11 334-20,BR TR,512,2026-11-20T08:00:00Z,\
+         \"stuck 2026-11-21T08:00:00Z no offer, no identity\",3,1,0\n\
+         {},,,,,,,,,,,,,,,,\n",
+        eid(2)
+    );
+    let stays = format!(
+        "eid,network,home,from,until\n{E1},724-05,234-15,2026-02-01,2026-03-01T12:00:00Z\n\
+         {E1},262-01,GB,2026-01-01,2026-02-01\n{E1},724-02,GB,2026-03-01T12:00:00Z,\n"
+    );
+    (devices, stays)
+}
+
+#[tokio::test]
+async fn the_same_files_again_change_nothing_and_what_is_exported_imports_to_the_same() {
+    let (records, (devices, stays)) = (MemoryRecords::default(), full());
+    assert_eq!(counts(&import(&records, &devices, &stays).await.unwrap()), (2, 0, 0));
+    assert_eq!(counts(&import(&records, &devices, &stays).await.unwrap()), (0, 0, 2));
+    let fleet = fleet::load(&records).await.unwrap();
+    let kiosk = fleet.device(E1.parse().unwrap()).unwrap();
+    assert_eq!(kiosk.connection.history.stays().len(), 3);
+    assert_eq!(kiosk.connection.held.len(), 2);
+    assert_eq!(kiosk.state.to_string(), "stuck 2026-11-21T08:00:00Z no offer, no identity");
+
+    let exported = export(fleet.devices()).unwrap();
+    let (devices, stays) =
+        (String::from_utf8(exported.devices).unwrap(), String::from_utf8(exported.stays).unwrap());
+    assert_eq!(counts(&import(&records, &devices, &stays).await.unwrap()), (0, 0, 2), "{devices}\n{stays}");
+    let other = MemoryRecords::default();
+    assert_eq!(counts(&import(&other, &devices, &stays).await.unwrap()), (2, 0, 0));
+    assert_eq!(fleet::load(&other).await.unwrap(), fleet);
+}
+
+#[tokio::test]
+async fn columns_come_in_any_order_and_what_a_file_does_not_say_stays() {
+    let (records, (devices, stays)) = (MemoryRecords::default(), full());
+    import(&records, &devices, &stays).await.unwrap().added.checked_sub(2).unwrap();
+    let update = format!("\u{feff}Label , EID\nNew name,{E1}\n");
+    assert_eq!(counts(&import(&records, &update, "").await.unwrap()), (0, 1, 0));
+    let fleet = fleet::load(&records).await.unwrap();
+    let device = fleet.device(E1.parse().unwrap()).unwrap();
+    assert_eq!((&*device.label, device.group.as_ref()), ("New name", "kiosks"));
+    assert_eq!(device.connection.history.stays().len(), 3);
+    let trail: Vec<String> = device.trail.entries().iter().map(|e| e.happening.to_string()).collect();
+    assert_eq!(trail, ["added", "changed by a file"]);
+}
+
+#[tokio::test]
+async fn the_present_network_alone_is_taken_as_a_stay_that_follows_on_the_last() {
+    let records = MemoryRecords::default();
+    let row = |network: &str, since: &str| format!("eid,network,home,since\n{E1},{network},GB,{since}\n");
+    let stays = async || {
+        let fleet = fleet::load(&records).await.unwrap();
+        let stays = fleet.devices()[0].connection.history.stays().to_vec();
+        stays.iter().map(|stay| (stay.plmn.to_string(), stay.until.is_some())).collect::<Vec<_>>()
+    };
+    import(&records, &row("724-05", "2026-01-01"), "").await.unwrap();
+    assert_eq!(
+        counts(&import(&records, &row("724-05", "2026-01-01T17:00:00Z"), "").await.unwrap()),
+        (0, 0, 1)
+    );
+    import(&records, &row("724-02", "2026-02-01"), "").await.unwrap();
+    assert_eq!(stays().await, [("724-05".to_owned(), true), ("724-02".to_owned(), false)]);
+    let bad = import(&records, &row("724-05", "2026-01-15"), "").await.unwrap_err();
+    assert!(bad[0].to_string().starts_with("devices.csv, line 2, column since: at 2026-01-15"), "{}", bad[0]);
+}
+
+#[tokio::test]
+async fn a_bad_row_names_line_and_column_and_what_to_do_and_none_is_taken() {
+    let records = MemoryRecords::default();
+    let cases = [
+        ("label", "x", "89049032000000000000000000000164", "column eid: the check digits"),
+        ("label", "x", "8.9049E+31", "column eid: \"8.9049E+31\" is not an EID"),
+        ("label", "x", "", "column eid: it is empty"),
+        ("criticality", "urgent", E1, "column criticality: unknown variant `urgent`"),
+        ("profiles", "8944476500001224158 234-15 bootstrap", E1, "does not have four parts"),
+        ("profiles", "8944476500001224158 234-15 first enabled", E1, "unknown variant `first`"),
+        (
+            "profiles",
+            "8944476500001224158 998-15 local enabled",
+            E1,
+            "no country is known for network 998-15",
+        ),
+        ("identities", "Telefonica", E1, "is not a network"),
+        ("imei_registered_in", "Brazil", E1, "is not a country code"),
+        ("usage_kb", "1.5 MB", E1, "is not such a number"),
+        ("last_seen", "yesterday", E1, "is no date and no time"),
+        ("state", "asleep", E1, "is no state of a device"),
+        ("since", "2026-01-01", E1, "column network: it is empty"),
+        ("label", "a,b", E1, "the row has 3 cells, and the heading 2"),
+    ];
+    for (column, cell, eid, words) in cases {
+        let text = format!("{column},eid\n{cell},{eid}\n");
+        let bad = import(&records, &text, "").await.unwrap_err();
+        let said = bad[0].to_string();
+        assert!(said.starts_with("devices.csv, line 2") && said.contains(words), "{said}");
+        assert!(!bad[0].next.is_empty());
+    }
+    let text = format!("eid,label\n{E1},\"two\nlines\"\n{},b\n{E1},c\n{},d,\n", eid(2), eid(3));
+    let bad = import(&records, &text, "").await.unwrap_err();
+    let said: Vec<String> = bad.iter().map(ToString::to_string).collect();
+    assert!(
+        said[0].starts_with("devices.csv, line 5, column eid: the device is in line 2 already"),
+        "{said:?}"
+    );
+    assert!(said[1].starts_with("devices.csv, line 6: the row has 3 cells"), "{said:?}");
+    assert_eq!(fleet::load(&records).await.unwrap().devices().len(), 0);
+
+    let skipped = fleet::import(&records, &rows(&text, ""), NOW, true).await.unwrap().unwrap();
+    assert_eq!((counts(&skipped), skipped.bad.len()), ((2, 0, 0), 2));
+    let dry = fleet::dry_run(&records, &rows(&format!("eid\n{}\n", eid(9)), ""), NOW, false).await.unwrap();
+    assert_eq!(counts(&dry.unwrap()), (1, 0, 0));
+    assert_eq!(fleet::load(&records).await.unwrap().devices().len(), 2);
+}
+
+#[tokio::test]
+async fn a_bad_stay_names_its_row_and_the_device_is_left_as_it_was() {
+    let records = MemoryRecords::default();
+    let devices = format!("eid\n{E1}\n");
+    let stays = |rows: &str| format!("eid,network,home,from,until\n{rows}");
+    for (text, words) in [
+        (format!("{E1},724-05,GB,2026-02-01,2026-01-01\n"), "line 2, column from: a stay in BR ends at"),
+        (
+            format!("{E1},724-05,GB,2026-02-01,\n{E1},724-05,GB,2026-03-01,\n"),
+            "line 3, column from: the stay in BR",
+        ),
+        (
+            format!("{E1},724-05,GB,2026-02-01,2026-03-01\n{E1},262-01,GB,2026-01-01,2026-02-10\n"),
+            "line 2, column from: at 2026-02-01T00:00:00Z is before",
+        ),
+        (format!("{},724-05,GB,2026-02-01,\n", eid(5)), "line 2, column eid: no device"),
+        (format!("{E1},724-05,England,2026-02-01,\n"), "line 2, column home"),
+        (format!("{E1},,GB,2026-02-01,\n"), "line 2, column network: it is empty"),
+    ] {
+        let bad = import(&records, &devices, &stays(&text)).await.unwrap_err();
+        assert!(bad[0].to_string().contains(words), "{}", bad[0]);
+    }
+    assert_eq!(fleet::load(&records).await.unwrap().devices().len(), 0);
+}
+
+#[test]
+fn a_heading_that_cannot_be_meant_is_refused() {
+    let book = RuleBook::built_in().unwrap();
+    for (text, words) in [
+        ("eid,colour\n", "there is no column \"colour\""),
+        ("eid;label\n", "with commas"),
+        ("label\n", "column eid is missing"),
+        ("eid,label,eid\n", "there twice"),
+        ("", "column eid is missing"),
+    ] {
+        let fault = read_devices(&mut Rows::default(), "d.csv", text.as_bytes(), &book).unwrap_err();
+        assert!(fault.to_string().contains(words), "{fault}");
+    }
+    let mut rows = Rows::default();
+    read_devices(&mut rows, "d.csv", b"eid,label\n89049032000000000000000000000163,Ma\xF1ana\n", &book)
+        .unwrap();
+    assert!(rows.bad[0].to_string().starts_with("d.csv, line 2: "), "{}", rows.bad[0]);
+}
