@@ -51,11 +51,10 @@ impl<'a> Counted<'a> {
         Self { fleet, question, owner: with(of_owner), accounts }
     }
 
-    /// The same, as if the lead time were so long that each rule pressed that will be broken within so many days.
+    /// The same with another lead time: each rule presses that is broken or will be within so many days.
     #[must_use]
     pub fn ahead(&self, days: u32) -> Self {
-        let ahead =
-            |policy: &Policy| Policy { lead_time_days: days.max(policy.lead_time_days), ..policy.clone() };
+        let ahead = |policy: &Policy| Policy { lead_time_days: days, ..policy.clone() };
         let accounts = self.accounts.iter().map(|(name, policy)| (name.clone(), ahead(policy))).collect();
         Self { fleet: self.fleet, question: self.question, owner: ahead(&self.owner), accounts }
     }

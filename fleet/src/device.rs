@@ -68,7 +68,6 @@ pub struct Device {
     /// When it was last heard of.
     pub last_seen: Option<Timestamp>,
     /// What it waits for.
-    #[serde(flatten)]
     pub state: State,
     /// How its moves have ended.
     pub tally: Tally,
@@ -142,6 +141,7 @@ impl Fleet {
             }
             device.connection.held.shrink_to_fit();
             device.connection.history.shrink_to_fit();
+            device.trail.shrink_to_fit();
         }
         devices.sort_by_key(|device| device.eid);
         devices.shrink_to_fit();

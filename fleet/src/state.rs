@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A device, by what it waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[serde(tag = "is", rename_all = "snake_case")]
 pub enum State {
     /// For nothing.
     #[default]
@@ -189,6 +189,10 @@ impl Trail {
     /// How many older ones are no longer there.
     pub fn forgotten(&self) -> u32 {
         self.forgotten
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.entries.shrink_to_fit();
     }
 
     pub(crate) fn push(&mut self, at: Timestamp, happening: Happening) {

@@ -104,6 +104,13 @@ async fn the_present_network_alone_is_taken_as_a_stay_that_follows_on_the_last()
         counts(&import(&records, &row("724-05", "2026-01-01T17:00:00Z"), "").await.unwrap()),
         (0, 0, 1)
     );
+    let with_home = row("724-05", "2026-01-01").replace(",GB,", ",234-15,");
+    assert_eq!(
+        counts(&import(&records, &with_home, "").await.unwrap()),
+        (0, 1, 0),
+        "the home network is new"
+    );
+    assert_eq!(counts(&import(&records, &with_home, "").await.unwrap()), (0, 0, 1));
     import(&records, &row("724-02", "2026-02-01"), "").await.unwrap();
     assert_eq!(stays().await, [("724-05".to_owned(), true), ("724-02".to_owned(), false)]);
     let bad = import(&records, &row("724-05", "2026-01-15"), "").await.unwrap_err();

@@ -112,9 +112,12 @@ fn observe(history: &mut History, row: &DeviceRow) -> Result<(), BadRow> {
         last.plmn == place.plmn && last.home == home.country && same_home && last.until.is_none()
     });
     // Platforms round: the same day is the same stay.
-    if lasting.is_some_and(|last| Day::of(last.from) == Day::of(since)) {
-        return Ok(());
-    }
+    let since = match lasting.filter(|last| Day::of(last.from) == Day::of(since)) {
+        Some(last) if home.network.is_none() || last.home_network == home.network => return Ok(()),
+        // The home network is new.
+        Some(last) => since.max(last.from),
+        None => since,
+    };
     history.observe_with(place, home, since).map_err(|error| BadRow {
         file: row.file.clone(),
         line: row.line,

@@ -50,7 +50,7 @@ pub struct Which {
 
 impl Which {
     /// The devices that are meant.
-    pub fn selection(&self) -> Selection {
+    pub(super) fn selection(&self) -> Selection {
         let name = |name: &Option<String>| name.as_deref().map(Name::from);
         Selection {
             country: self.country,
@@ -66,7 +66,7 @@ impl Which {
 pub(super) struct Read {
     now: Timestamp,
     /// The rules.
-    pub book: RuleBook,
+    pub(super) book: RuleBook,
     owner: Owner,
     owner_file: Option<PathBuf>,
 }
@@ -76,7 +76,7 @@ impl Asked {
     ///
     /// # Errors
     /// One cannot be read, or something in it cannot be meant.
-    pub fn read(self) -> Result<Read, Fault> {
+    pub(super) fn read(self) -> Result<Read, Fault> {
         let mut book = crate::command::localize::book(self.rules)?;
         let mut owner = match &self.owner {
             Some(file) => {
@@ -96,7 +96,7 @@ impl Asked {
 
 impl Read {
     /// The question, of any fleet.
-    pub fn question(&self) -> Question<'_> {
+    pub(super) fn question(&self) -> Question<'_> {
         self.question_under(&self.book)
     }
 
@@ -104,7 +104,7 @@ impl Read {
     ///
     /// # Errors
     /// The owner's file cannot be read any more.
-    pub fn placed(&self, mut book: RuleBook) -> Result<RuleBook, Fault> {
+    pub(super) fn placed(&self, mut book: RuleBook) -> Result<RuleBook, Fault> {
         if let Some(file) = &self.owner_file {
             Owner::parse(&read_text(file)?, &mut book).map_err(|error| refused(error, &file.display()))?;
         }
@@ -112,14 +112,14 @@ impl Read {
     }
 
     /// The same under another rule book.
-    pub fn question_under<'a>(&'a self, book: &'a RuleBook) -> Question<'a> {
+    pub(super) fn question_under<'a>(&'a self, book: &'a RuleBook) -> Question<'a> {
         Question { now: self.now, book, policy: &self.owner.policy, offers: &self.owner.offers }
     }
 }
 
 /// A data file that cannot be taken.
 pub(super) fn refused(error: DataError, file: &dyn std::fmt::Display) -> Fault {
-    let next = format!("correct it: {}", error.next);
+    let next = error.next.clone();
     Fault::caused_by(error, format!("cannot use {file}"), next)
 }
 
@@ -137,12 +137,16 @@ pub(super) fn open(settings: &Settings) -> Result<SqliteRecords, Fault> {
 /// There is none, or it cannot be read.
 pub(super) async fn load(settings: &Settings) -> Result<Fleet, Fault> {
     let file = settings.data_dir.join("fleet.sqlite");
+    let nothing = |why| {
+        let next = "bring devices in with `landfall fleet import devices.csv`, or say with --data-dir where they are";
+        Err(Fault::new("there is no fleet to look at", why, next))
+    };
     if !file.exists() {
-        return Err(Fault::new(
-            "there is no fleet to look at",
-            format!("there is no {}", file.display()),
-            "bring devices in with `landfall fleet import devices.csv`, or say with --data-dir where they are",
-        ));
+        return nothing(format!("there is no {}", file.display()));
     }
-    fleet::load(&open(settings)?).await
+    let fleet = fleet::load(&open(settings)?).await?;
+    match fleet.devices().is_empty() {
+        true => nothing(format!("{} has no device in it", file.display())),
+        false => Ok(fleet),
+    }
 }

@@ -294,7 +294,7 @@ fn duration(seconds: f64) -> String {
 }
 
 fn milli(number: u64) -> String {
-    format!("{}.{}", number / 1000, number % 1000 / 100)
+    format!("{}.{:03}", number / 1000, number % 1000)
 }
 
 /// What recovery costs.

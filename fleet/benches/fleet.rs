@@ -1,0 +1,180 @@
+//! A fleet of 100,000 devices: imported from CSV into records in memory, read back, and asked every question.
+//!
+//! `cargo bench -p fleet`; `LANDFALL_DEVICES` says how many. Times of the answers are held against one reading of
+//! the records in the same run, so that a slow machine changes neither. Resident memory is asked of the system (Linux).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that fails says so"
+)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark asks the real clock")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::hint::black_box;
+use std::time::Instant;
+
+use fleet::answers::{Chances, Pace, Residence, breaches, effort, markets, recovery, residents, what_if};
+use fleet::costs::Costs;
+use fleet::files::{Rows, export, read_devices, read_stays};
+use fleet::{Counted, Fleet, Question, Selection};
+use localize::{BUILT_IN_RULES, Day, Policy, RuleBook, Strategy};
+use rsp::ids::{Eid, Iccid};
+use rsp::time::Timestamp;
+use world::{MemoryRecords, Records};
+
+const NOW: &str = "2026-11-22T00:00:00Z";
+/// Where the devices are, and each one's home now and then.
+const NETWORKS: [&str; 12] = [
+    "724-05", "724-02", "286-01", "460-00", "404-10", "262-01", "310-410", "505-01", "440-10", "530-01",
+    "420-01", "234-15",
+];
+/// What part of one reading of the records an answer may take.
+const MOST_READINGS: f64 = 0.5;
+/// What a device may take in memory.
+const MOST_OCTETS: u64 = 2048;
+
+fn main() {
+    let devices =
+        std::env::var("LANDFALL_DEVICES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(run(devices));
+}
+
+async fn run(devices: usize) {
+    let now = NOW.parse::<Timestamp>().unwrap();
+    let records = MemoryRecords::default();
+    let book = RuleBook::built_in().unwrap();
+    let (device_rows, stay_rows) = csv(devices, now);
+    println!(
+        "{devices} devices, {} stays, {} MB of CSV",
+        stay_rows.lines().count() - 1,
+        (device_rows.len() + stay_rows.len()) / 1_000_000
+    );
+    {
+        let mut rows = Rows::default();
+        timed("CSV read", || {
+            read_devices(&mut rows, "devices.csv", device_rows.as_bytes(), &book).unwrap();
+            read_stays(&mut rows, "stays.csv", stay_rows.as_bytes(), &book).unwrap();
+        });
+        for again in ["imported", "imported again, nothing new"] {
+            let start = Instant::now();
+            let done = fleet::import(&records, &rows, now, false).await.unwrap().unwrap();
+            println!(
+                "{again:<34} {:>8.2} s  {} added, {} unchanged",
+                start.elapsed().as_secs_f64(),
+                done.added,
+                done.unchanged
+            );
+        }
+    }
+    let stored: usize = records
+        .list(fleet::DEVICES.name(), "")
+        .await
+        .unwrap()
+        .iter()
+        .map(|(_, stored)| stored.bytes.len())
+        .sum();
+    println!("{:<34} {:>8} octets a device", "as records", stored / devices);
+
+    drop(fleet::load(&records).await.unwrap());
+    let start = Instant::now();
+    let fleet = fleet::load(&records).await.unwrap();
+    let reading = start.elapsed().as_secs_f64();
+    println!("{:<34} {reading:>8.2} s", "records read");
+    let each = live(&fleet) / devices as u64;
+    println!("{:<34} {each:>8} octets a device, at most {MOST_OCTETS}", "in memory");
+
+    let policy = Policy { strategy: Strategy::built_in(&book).unwrap(), ..Policy::default() };
+    let question = Question { now, book: &book, policy: &policy, offers: &[] };
+    let selection = Selection::default();
+    let costs = Costs::built_in().unwrap();
+    let (bearer, one) = (costs.bearer("lte-m").unwrap(), costs.r#move("consumer-ts48").unwrap());
+    let other = "\n[[rule]]\nid = \"ends\"\nnetworks = [\"724-05\"]\nkind = \"banned\"\neffective = \"2027-01-01\"\nsource = \"s\"\n\
+                 reviewed = \"2026-11-22\"\nconfidence = \"high\"\n";
+    let other = RuleBook::parse(&format!("{BUILT_IN_RULES}{other}")).unwrap();
+
+    let mut worst = 0.0_f64;
+    let mut ask = |name: &str, answer: &mut dyn FnMut() -> usize| {
+        let start = Instant::now();
+        let rows = answer();
+        let took = start.elapsed().as_secs_f64();
+        worst = worst.max(took / reading);
+        println!("{name:<34} {took:>8.2} s  {:.2} of a reading, {rows} rows", took / reading);
+    };
+    let counted = Counted::new(&fleet, question);
+    ask("counted", &mut || black_box(Counted::new(&fleet, question)).fleet.devices().len());
+    ask("residents", &mut || residents(&counted, Residence::default()).len());
+    ask("breaches", &mut || breaches(&counted, &selection, Some(90)).len());
+    ask("markets", &mut || markets(&counted, Some(90)).len());
+    ask("effort", &mut || {
+        let moving = fleet::answers::who_must_move(&counted, &selection, Some(90)).len();
+        effort(u32::try_from(moving).unwrap(), &costs, bearer, one, Pace::default()).devices as usize
+    });
+    ask("recovery", &mut || {
+        recovery(&counted, &selection, Some(90), &costs, Chances::default(), fleet::costs::Money(0))
+            .rows
+            .len()
+    });
+    ask("what-if", &mut || {
+        let after = Counted::new(&fleet, Question { book: &other, ..question });
+        what_if(&counted, &after, &selection).affected.len()
+    });
+    ask("export", &mut || export(fleet.devices()).unwrap().devices.split(|octet| *octet == b'\n').count());
+    println!("the slowest takes {worst:.2} readings, at most {MOST_READINGS}");
+    assert!(each <= MOST_OCTETS, "a device takes {each} octets");
+    assert!(worst <= MOST_READINGS, "an answer takes {worst:.2} readings of the records");
+}
+
+/// What a fleet takes, by copies of it. The first copies fill what the import has left free.
+fn live(fleet: &Fleet) -> u64 {
+    let mut copies: Vec<Fleet> = (0..12).map(|_| fleet.clone()).collect();
+    let before = resident();
+    copies.extend((0..3).map(|_| fleet.clone()));
+    let octets = resident().saturating_sub(before) / 3;
+    drop(copies);
+    octets
+}
+
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+fn timed(name: &str, work: impl FnOnce()) {
+    let start = Instant::now();
+    work();
+    println!("{name:<34} {:>8.2} s", start.elapsed().as_secs_f64());
+}
+
+/// Two profiles and three stays each.
+fn csv(devices: usize, now: Timestamp) -> (String, String) {
+    let mut rows = String::from("eid,label,group,model,account,criticality,latency,profiles,last_seen\n");
+    let mut stays = String::from("eid,network,home,from,until\n");
+    let day = |back: usize| Day::of(Timestamp(now.0 - back as i64 * 86_400_000));
+    for n in 0..devices {
+        let eid = Eid::with_check_digits(&format!("89049032{n:022}")).unwrap();
+        let profile = |prefix: &str| Iccid::with_luhn(&format!("{prefix}{n:012}")).unwrap();
+        let (a, b, c) = (NETWORKS[n % 12], NETWORKS[(n / 12) % 12], NETWORKS[(n / 144 + 5) % 12]);
+        let (first, second) = (20 + n % 200, 20 + n % 200 + n % 90);
+        let _ = writeln!(
+            rows,
+            "{eid},device {n},group {},model {},account {},{},{},{} 234-15 bootstrap enabled; {} 724-05 local disabled,2026-11-20",
+            n % 40,
+            n % 7,
+            n % 3,
+            ["low", "normal", "high"][n % 3],
+            ["relaxed", "interactive", "tight"][n % 50 / 24],
+            profile("894444"),
+            profile("895503"),
+        );
+        let _ = writeln!(stays, "{eid},{c},234-15,{},{}", day(second + 30), day(second));
+        let _ = writeln!(stays, "{eid},{b},GB,{},{}", day(second), day(first));
+        let _ = writeln!(stays, "{eid},{a},234-15,{},", day(first));
+    }
+    (rows, stays)
+}
