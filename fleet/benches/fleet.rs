@@ -32,8 +32,8 @@ const NETWORKS: [&str; 12] = [
     "724-05", "724-02", "286-01", "460-00", "404-10", "262-01", "310-410", "505-01", "440-10", "530-01",
     "420-01", "234-15",
 ];
-/// What part of one reading of the records an answer may take.
-const MOST_READINGS: f64 = 0.5;
+/// How many readings of the records an answer may take: two tell an answer that looks at each device once from one that does not.
+const MOST_READINGS: f64 = 2.0;
 /// What a device may take in memory.
 const MOST_OCTETS: u64 = 2048;
 
