@@ -58,6 +58,8 @@ pub struct Story {
 struct Begun {
     at: Instant,
     over_the_air: OverTheAir,
+    /// How many of the card's notifications were confirmed.
+    confirmed: u64,
 }
 
 impl Stage {
@@ -82,26 +84,21 @@ impl Stage {
         let package = self.subscriber(LOCAL, 501, "Local Brasil", &msisdn)?;
         let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
+        let begun = self.begin(&device).await;
         self.say(
             "   the operator orders a local profile for it, to be enabled at once; the device has not asked",
         );
-        let begun = self.begin(&device);
         let response = self.download(&device, iccid, 0, true).await?;
         self.until_registered(&device, "Local Brasil").await.ok();
         let eis = self.eis(device.eid, 0).await?;
         let as_expected = response.base.function_execution_status.status == ExecutionStatus::ExecutedSuccess
             && enabled(&eis) == Some(iccid)
             && self.seen.registered(&device.name).contains("Local Brasil");
-        let story = self.story(
-            &device,
-            &eis,
-            &begun,
-            as_expected,
-            match as_expected {
-                true => "moved over the air, confirmed by the card".to_owned(),
-                false => response.base.function_execution_status.to_string(),
-            },
-        );
+        let ending = match as_expected {
+            true => "moved over the air, confirmed by the card".to_owned(),
+            false => response.base.function_execution_status.to_string(),
+        };
+        let story = self.story(&device, &eis, &begun, as_expected, ending).await;
         Ok((story, device))
     }
 
@@ -113,7 +110,7 @@ impl Stage {
         let package = self.subscriber(REFUSING, 502, "Norte Brasil", &msisdn)?;
         let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
-        let begun = self.begin(&device);
+        let begun = self.begin(&device).await;
         let response = self.download(&device, iccid, 0, false).await?;
         done::<es2::DownloadProfile>(&response.base)?;
         let before = enabled(&self.eis(device.eid, 0).await?);
@@ -134,7 +131,7 @@ impl Stage {
             true => "refused by its network; rolled back by itself; SM-SR and operator know".to_owned(),
             false => answer.base.function_execution_status.to_string(),
         };
-        let story = self.story(&device, &eis, &begun, as_expected, ending);
+        let story = self.story(&device, &eis, &begun, as_expected, ending).await;
         device.off().await;
         Ok(story)
     }
@@ -149,7 +146,7 @@ impl Stage {
         self.until_registered(&device, "Visited Brasil").await?;
         let [current, target] = self.sm_srs.as_slice() else { return Err(nobody()) };
         let (current, target) = (current.id.clone(), target.id.clone());
-        let begun = self.begin(&device);
+        let begun = self.begin(&device).await;
         let prepare = es4::PrepareSmsrChangeRequest {
             base: blank(),
             eid: device.eid,
@@ -172,7 +169,7 @@ impl Stage {
             true => "handed over, and obeys SM-SR 2".to_owned(),
             false => response.base.function_execution_status.to_string(),
         };
-        let story = self.story(&device, &eis, &begun, as_expected, ending);
+        let story = self.story(&device, &eis, &begun, as_expected, ending).await;
         device.off().await;
         Ok(story)
     }
@@ -181,7 +178,7 @@ impl Stage {
     async fn network_lost(&mut self, device: Actor) -> Result<Story, Fault> {
         self.say("4. device 1 loses its local network, which goes off the air");
         let before = enabled(&self.eis(device.eid, 0).await?);
-        let begun = self.begin(&device);
+        let begun = self.begin(&device).await;
         self.networks.set_coverage(plmn(LOCAL)?, false);
         device.handle.set_visible(vec![plmn(VISITED)?, plmn(REFUSING)?]);
         self.until_registered(&device, "Visited Brasil").await.ok();
@@ -201,7 +198,7 @@ impl Stage {
             true => "fell back by itself to its first profile; SM-SR and operator know".to_owned(),
             false => "SM-SR and operator have not heard of a fall-back".to_owned(),
         };
-        let mut story = self.story(&device, &eis, &begun, as_expected, ending);
+        let mut story = self.story(&device, &eis, &begun, as_expected, ending).await;
         story.notifications.splice(0..0, told);
         device.off().await;
         self.networks.set_coverage(plmn(LOCAL)?, true);
@@ -271,11 +268,28 @@ impl Stage {
         all
     }
 
-    fn begin(&self, device: &Actor) -> Begun {
-        Begun { at: Instant::now(), over_the_air: self.seen.over_the_air(&device.name) }
+    /// Where a story begins: once the card has told of itself at least, and nothing of that is on its way any more.
+    async fn begin(&self, device: &Actor) -> Begun {
+        let confirmed = self.until_quiet(device, 1).await;
+        Begun { at: Instant::now(), over_the_air: self.seen.over_the_air(&device.name), confirmed }
     }
 
-    fn story(
+    /// Waits until so many of the card's notifications were confirmed and no short message is on its way, or until that takes
+    /// too long; says how many were.
+    async fn until_quiet(&self, device: &Actor, notifications: u64) -> u64 {
+        let quiet = async {
+            loop {
+                match self.seen.confirmed(&device.name) {
+                    Some(confirmed) if confirmed >= notifications => return confirmed,
+                    _ => sleep(LOOK).await,
+                }
+            }
+        };
+        timeout(PATIENCE, quiet).await.unwrap_or(notifications)
+    }
+
+    /// How it ended, once the card has told of it: in every story it does so once.
+    async fn story(
         &mut self,
         device: &Actor,
         eis: &Eis,
@@ -283,6 +297,7 @@ impl Stage {
         as_expected: bool,
         ending: String,
     ) -> Story {
+        self.until_quiet(device, begun.confirmed.saturating_add(1)).await;
         let mut notifications = Vec::new();
         while let Ok(Heard { notification, eid, .. }) = self.heard.try_recv() {
             if eid == device.eid {

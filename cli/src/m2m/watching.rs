@@ -41,6 +41,10 @@ impl Sub for OverTheAir {
 struct OfDevice {
     registered: String,
     over_the_air: OverTheAir,
+    /// How many confirmations of its notifications the card has answered.
+    confirmed: u64,
+    /// Whether the last short message was the card's.
+    has_answered: bool,
 }
 
 /// What devices and SM-SRs have told, by device. A clone is the same list.
@@ -62,6 +66,13 @@ impl Seen {
         self.of(device).over_the_air
     }
 
+    /// How many of the card's notifications were confirmed, if no message is on its way: an SM-SR may tell of a card's answer
+    /// before the device does.
+    pub(super) fn confirmed(&self, device: &str) -> Option<u64> {
+        let of = self.of(device);
+        of.has_answered.then_some(of.confirmed)
+    }
+
     fn look(&self, event: &Event) {
         let device = if event.interface == "ES5" { &event.peer } else { &event.party };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,9 +80,17 @@ impl Seen {
         let air = &mut seen.over_the_air;
         match (&*event.interface, &*event.function) {
             ("", "registered") => seen.registered.clone_from(&event.note),
-            ("CAT", "SMS-PP download") => air.messages_to_card = air.messages_to_card.saturating_add(1),
+            ("CAT", "SMS-PP download") => {
+                air.messages_to_card = air.messages_to_card.saturating_add(1);
+                seen.has_answered = false;
+            }
             ("CAT", "SEND SHORT MESSAGE") => {
-                air.messages_from_card = air.messages_from_card.saturating_add(1)
+                air.messages_from_card = air.messages_from_card.saturating_add(1);
+                seen.has_answered = true;
+            }
+            // Told twice: as it is sent, and as it is answered.
+            ("ES5", "HandleNotificationConfirmation") if event.bytes_sent == 0 => {
+                seen.confirmed = seen.confirmed.saturating_add(1);
             }
             ("CAT", "OPEN CHANNEL") => air.channels = air.channels.saturating_add(1),
             ("ES5", "session") => {
