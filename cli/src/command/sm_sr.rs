@@ -12,7 +12,7 @@ use sm_sr::{
 use world::{Fault, PhoneNumber, Tx};
 
 use crate::{
-    m2m::sm_sr as m2m,
+    m2m::{eis as m2m_eis, sm_sr as m2m},
     output::{Lines, Table, remark, say, say_json},
     parties::{self, sm_sr_peers},
     settings::Settings,
@@ -163,7 +163,10 @@ impl Serve {
         if let Some(file) = &self.file {
             all.extend(sm_sr_peers::read(file)?);
         }
-        sm_sr_peers::introduce(&party.server, &pki, &all).await?;
+        for peer in sm_sr_peers::introduce(&party.server, &pki, &all).await? {
+            let at = peer.endpoint.map_or("is not told anything".to_owned(), |at| format!("at {at}"));
+            remark(&format!("knows {} {:?}: {}, {at}", peer.role.name(), peer.name, peer.id));
+        }
         match party.card_side.https {
             Some(https) => remark(&format!("cards at {https} (HTTPS with their pre-shared keys)")),
             None => remark("no door for cards (--cards none): they are reached by short messages alone"),
@@ -255,7 +258,7 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
     };
     let of_card = format!("{eid}/");
     let waiting = tx.list(&OPERATIONS, &of_card).await?;
-    let trail = tx.list(&AUDIT, &of_card).await?;
+    let trail: Vec<_> = tx.list(&AUDIT, &of_card).await?.into_iter().map(|(_, record)| record).collect();
     if json {
         let waiting: Vec<_> = waiting
             .iter()
@@ -266,28 +269,13 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
                 })
             })
             .collect();
-        let trail: Vec<_> = trail.into_iter().map(|(_, record)| record).collect();
+        let trail = trail.iter().map(m2m_eis::audited).collect::<Result<Vec<_>, _>>()?;
         let undone: Vec<_> = card.undone.iter().map(ToString::to_string).collect();
         return say_json(&serde_json::json!({
             "eis": card.eis, "undone": undone, "functions": waiting, "auditTrail": trail,
         }));
     }
-    let mut table = Table::new(&["ICCID", "ISD-P", "state", "fall-back", "operator", "MSISDN", "POL2"]);
-    for profile in &card.eis.profile_info {
-        let rules: Vec<String> =
-            profile.pol2.rule.iter().map(|rule| format!("{} {}", rule.action, rule.qualification)).collect();
-        let msisdn = profile.subscription_address.msisdn.as_ref().map(ToString::to_string);
-        table.row([
-            profile.iccid.to_string(),
-            profile.isd_p_aid.to_string(),
-            profile.state.to_string(),
-            if profile.fallback_attribute { "yes".to_owned() } else { String::new() },
-            profile.mno_id.to_string(),
-            msisdn.unwrap_or_default(),
-            rules.join(", "),
-        ]);
-    }
-    say(&table.render())?;
+    say(&m2m_eis::profiles(&card.eis))?;
     for order in &card.undone {
         say(&format!("\nnot done since it was taken over: {order}"))?;
     }
@@ -303,17 +291,7 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
         say(&format!("\n{}", table.render()))?;
     }
     if !trail.is_empty() {
-        let mut table = Table::new(&["when", "what", "ICCID", "for", "how it ended"]);
-        for (_, record) in trail {
-            table.row([
-                record.operation_date.to_string(),
-                format!("{:04X}", record.operation_type.0),
-                record.iccid.map(|iccid| iccid.to_string()).unwrap_or_default(),
-                record.requester_id.map(|id| id.to_string()).unwrap_or_default(),
-                record.operation_execution_status.map(|status| status.to_string()).unwrap_or_default(),
-            ]);
-        }
-        say(&format!("\n{}", table.render()))?;
+        say(&format!("\n{}", m2m_eis::trail(&trail)))?;
     }
     Ok(())
 }

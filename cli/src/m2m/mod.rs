@@ -1,5 +1,6 @@
 //! The parties of SGP.02 as the commands and the demonstration put them together.
 
+pub mod eis;
 pub mod factory;
 pub mod messages;
 pub mod names;

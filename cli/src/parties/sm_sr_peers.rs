@@ -108,15 +108,16 @@ pub fn read(file: &Path) -> Result<Vec<Known>, Fault> {
     Ok(peer)
 }
 
-/// Makes the SM-SR know them.
+/// Makes the SM-SR know them, and says as whom: any name has an OID, also one that nobody has.
 ///
 /// # Errors
 /// One is not what it should be, or the records fail.
-pub async fn introduce(server: &SmSr, pki: &Pki, all: &[Known]) -> Result<(), Fault> {
-    for known in all {
-        server.register_peer(&known.peer(pki)?).await?;
+pub async fn introduce(server: &SmSr, pki: &Pki, all: &[Known]) -> Result<Vec<Peer>, Fault> {
+    let peers = all.iter().map(|known| known.peer(pki)).collect::<Result<Vec<_>, _>>()?;
+    for peer in &peers {
+        server.register_peer(peer).await?;
     }
-    Ok(())
+    Ok(peers)
 }
 
 impl Known {
