@@ -18,7 +18,7 @@ use crate::{
     settings::Settings,
 };
 
-/// The operator's side of ES2+
+/// An operator: of consumer devices over ES2+; with m2m of M2M devices, over ES2 and ES4
 #[derive(Debug, Args)]
 pub struct Command {
     /// Whose client certificate to show
@@ -33,12 +33,8 @@ pub struct Command {
 enum Function {
     /// DownloadOrder, ConfirmOrder and ReleaseProfile at once; prints the activation code
     Order {
-        /// Which profile; or else --type
-        #[arg(long, required_unless_present = "profile_type")]
-        iccid: Option<Iccid>,
-        /// Any profile of this type
-        #[arg(long = "type", value_name = "TYPE")]
-        profile_type: Option<String>,
+        #[command(flatten)]
+        wanted: Wanted,
         /// For this eUICC only
         #[arg(long)]
         eid: Option<Eid>,
@@ -60,14 +56,6 @@ enum Function {
         /// Which profile
         iccid: Iccid,
     },
-    /// Hear how downloads go: ES2+.HandleDownloadProgressInfo, a line each, until it is stopped
-    Listen {
-        /// Where to listen
-        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8448")]
-        address: String,
-    },
-    /// M2M devices (SGP.02)
-    M2m(super::operator_m2m::Command),
     /// CancelOrder
     Cancel {
         /// Which profile
@@ -79,6 +67,25 @@ enum Function {
         #[arg(long)]
         for_good: bool,
     },
+    /// Hear how downloads go: ES2+.HandleDownloadProgressInfo, a line each, until it is stopped
+    Listen {
+        /// Where to listen
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8448")]
+        address: String,
+    },
+    /// M2M devices (SGP.02)
+    M2m(super::operator_m2m::Command),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Wanted {
+    /// Which profile
+    #[arg(long)]
+    pub(super) iccid: Option<Iccid>,
+    /// Any profile of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) profile_type: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +115,8 @@ impl Command {
         match function {
             // Done above.
             Function::M2m(_) => {}
-            Function::Order { iccid, profile_type, eid, matching_id, confirmation_code, event_at, hold } => {
+            Function::Order { wanted, eid, matching_id, confirmation_code, event_at, hold } => {
+                let Wanted { iccid, profile_type } = wanted;
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
                 let code = confirmation_code.clone();
                 let confirmed =

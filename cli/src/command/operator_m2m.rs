@@ -1,5 +1,7 @@
 //! `landfall operator m2m`: an operator's calls on ES2 and ES4 (SGP.02 sections 5.3 and 5.5).
 
+mod refusal;
+
 use std::{sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -10,18 +12,20 @@ use rsp::{
         common::{Msisdn, SubscriptionAddress},
         eis::{Eis, Pol2, Pol2Action, Pol2Qualification, Pol2Rule, Pol2Subject},
         es2, es4,
-        status::Status,
     },
 };
 use tokio::sync::mpsc::Receiver;
 use world::{Clock, Fault, MemoryRecords, NullEvents};
 
+use self::refusal::refused;
+use super::operator::Wanted;
 use crate::{
     m2m::{
+        eis,
         operator::{Answer, Heard, Operator, SOAP_PATH, blank, peer},
         sm_dp::{self, Partner},
     },
-    output::{Table, remark, say, say_json},
+    output::{remark, say, say_json},
     parties::{self, Running},
     peers::{Delivery, TlsPeers},
     settings::Settings,
@@ -69,12 +73,8 @@ enum Function {
     Download {
         #[command(flatten)]
         of: OfEuicc,
-        /// Which profile; or else --type
-        #[arg(long, required_unless_present = "profile_type")]
-        iccid: Option<Iccid>,
-        /// Any profile of this type
-        #[arg(long = "type", value_name = "TYPE")]
-        profile_type: Option<String>,
+        #[command(flatten)]
+        wanted: Wanted,
         /// Enable it too
         #[arg(long)]
         enable: bool,
@@ -182,7 +182,12 @@ impl Command {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let pki = crate::pki::load(&settings.pki)?;
         let mut listen = self.listen.clone();
-        let socket = parties::listen_at(&mut listen).await?;
+        let socket = parties::listen_at(&mut listen).await.map_err(|mut fault| {
+            fault
+                .next
+                .push_str("; --listen gives this call another, each that waits or listens needs its own");
+            fault
+        })?;
         let names = crate::pki::names_of(&listen, &[])?;
         let (client_tls, server_tls, id) = sm_dp::operator_tls(&pki, name, &names, Arc::clone(&clock))?;
         let peers = TlsPeers::new(sm_dp::client(settings), client_tls);
@@ -254,7 +259,7 @@ impl Calls {
                 let changed = self.operator.ask::<es4::SmsrChange>(&current, change, self.validity).await?;
                 ended(Answer::of(&changed.base), "ES4.SMSRChange", json)
             }
-            Function::Download { of, iccid, profile_type, enable } => {
+            Function::Download { of, wanted: Wanted { iccid, profile_type }, enable } => {
                 let request = es2::DownloadProfileRequest {
                     base: blank(),
                     eid: of.eid,
@@ -376,11 +381,11 @@ on_a_profile! {
         UpdateSubscriptionAddress, UpdateSubscriptionAddressRequest;
 }
 
-/// Says how it ended; what was not done is an error for the exit status too.
+/// Says how it ended. What was not done is an error, which says the same; scripts have the answer too.
 fn ended(answer: Answer, function: &str, json: bool) -> Result<(), Fault> {
     if json {
         say_json(&answer)?;
-    } else {
+    } else if answer.done {
         let iccid = answer.iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
         say(&format!("{}{iccid}\n", answer.status))?;
         if let Some(eis) = &answer.eis {
@@ -400,40 +405,7 @@ fn must_be_done(base: &BaseResponse, function: &str) -> Result<(), Fault> {
     }
 }
 
-fn refused(function: &str, answer: &Answer) -> Fault {
-    let is_unknown = answer.reason.as_deref() == Some(Status::EidUnknown.reason());
-    let next = match is_unknown {
-        true => {
-            "correct what it names; `landfall sm-sr list` has the cards, `landfall sm-dp list` the profiles in stock"
-        }
-        false => "do what it says; `landfall operator m2m get-eis` and `audit` show how the eUICC stands",
-    };
-    Fault::new(format!("{function} was not done"), answer.status.clone(), next)
-}
-
-/// Such as `DELETE Not-Allowed`.
-fn rules(pol2: &Pol2) -> String {
-    let rules = pol2.rule.iter().map(|rule| format!("{} {}", rule.action, rule.qualification));
-    rules.collect::<Vec<_>>().join(", ")
-}
-
 fn table(eis: &Eis) -> String {
-    let mut table = Table::new(&["ICCID", "ISD-P", "state", "fallback", "POL2", "operator", "MSISDN"]);
-    for profile in &eis.profile_info {
-        table.row([
-            profile.iccid.to_string(),
-            profile.isd_p_aid.to_string(),
-            profile.state.to_string(),
-            if profile.fallback_attribute { "yes" } else { "" }.to_owned(),
-            rules(&profile.pol2),
-            profile.mno_id.to_string(),
-            profile.subscription_address.msisdn.as_ref().map(ToString::to_string).unwrap_or_default(),
-        ]);
-    }
-    format!(
-        "{}managed by {}; {} octets free\n",
-        table.render(),
-        eis.smsr_id,
-        eis.available_memory_for_profiles
-    )
+    let Eis { smsr_id, available_memory_for_profiles, .. } = eis;
+    format!("{}managed by {smsr_id}; {available_memory_for_profiles} octets free\n", eis::profiles(eis))
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod tries;
 
 use std::{
     collections::HashMap,
@@ -13,7 +14,7 @@ use rsp::{
     ids::{Eid, Iccid, Oid},
     sgp02::{
         BaseRequest, BaseResponse, Function, Namespace, Pattern, Request as _, Response as _, eis::Eis, es2,
-        es4,
+        es4, status::Status,
     },
     time::Timestamp,
 };
@@ -31,6 +32,9 @@ use tokio::{
     time::timeout,
 };
 use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
+
+use self::tries::Tries;
+use crate::output::remark;
 
 /// What may wait to be read of what an operator is told; who tells more is asked to come again.
 const MAX_HEARD: usize = 256;
@@ -60,6 +64,7 @@ pub struct Heard {
 pub struct Operator {
     soap: Soap,
     ear: Arc<Ear>,
+    tries: Arc<Tries>,
     records: Arc<dyn Records>,
     world: World,
 }
@@ -100,9 +105,11 @@ impl Operator {
         });
         let sender = Sender { own: id, name: Some(name.to_owned()), address, world: world.clone() };
         let shell = Arc::clone(&ear) as Arc<dyn Party>;
+        let tries = Arc::new(Tries::default());
         // Its events are told by itself, in its own words.
-        let soap = Soap::new(sender, Arc::clone(&records), Arc::new(world::NullEvents), shell, party);
-        (Self { soap, ear, records, world }, hears)
+        let tried = Arc::clone(&tries) as Arc<dyn Events>;
+        let soap = Soap::new(sender, Arc::clone(&records), tried, shell, party);
+        (Self { soap, ear, tries, records, world }, hears)
     }
 
     /// Gives it its way to others.
@@ -140,8 +147,9 @@ impl Operator {
         self.soap.due().await
     }
 
-    /// Asks for a function, and waits for its answer however it comes. A refusal is an answer. Whoever does not wait to the
-    /// end is not told, and the call goes on: what has left cannot be taken back.
+    /// Asks for a function, and waits for its answer however it comes. A refusal is an answer. A peer that is not there is
+    /// asked again until the time is over, if the function is one that is answered later; that is said at once. Whoever does
+    /// not wait to the end is not told, and the call goes on: what has left cannot be taken back.
     ///
     /// # Errors
     /// The peer is not known, cannot be reached, or does not answer in the validity period.
@@ -168,7 +176,10 @@ impl Operator {
                 request.base_mut().validity_period = Some(validity.as_secs().max(1));
                 let until = begun.plus(validity).plus(GRACE);
                 let ended = self.ask_later::<F>(&known, request, until).await?;
-                ended.response::<F>()
+                ended.response::<F>().map_err(|no| match (no, self.tries.last(peer)) {
+                    (NoAnswer::Expired, Some(why)) => NoAnswer::Unreachable(why),
+                    (no, _) => no,
+                })
             }
         };
         let (outcome, note) = match &answer {
@@ -203,6 +214,7 @@ impl Operator {
         let continuation = hex::encode(self.world.random::<16>());
         let mut waiter = Waiter::among(&self.ear.waiting, &continuation);
         let now = self.world.now();
+        self.tries.begin(&peer.id);
         world::transact(&*self.records, |tx| {
             let (request, continuation) = (request.clone(), continuation.clone());
             Box::pin(
@@ -211,7 +223,14 @@ impl Operator {
         })
         .await?;
         self.soap.wake();
-        (&mut waiter.told).await.map_err(|e| {
+        let told = tokio::select! {
+            told = &mut waiter.told => told,
+            why = self.tries.failed(&peer.id) => {
+                remark(&format!("{} has not taken {}: {why}; tried again until {until}", peer.id, F::NAME));
+                (&mut waiter.told).await
+            }
+        };
+        told.map_err(|e| {
             Fault::caused_by(
                 e,
                 format!("the answer to {} was lost", F::NAME),
@@ -396,6 +415,9 @@ pub struct Answer {
     pub status: String,
     /// Whether it was done.
     pub done: bool,
+    /// Where it was not: the dotted subject code (SGP.02 section 5.1.6.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// Where it was not: the dotted reason code (SGP.02 section 5.1.6.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -407,20 +429,22 @@ pub struct Answer {
     pub eis: Option<Eis>,
 }
 
-/// The dotted reason code of what was not done.
-fn reason(base: &BaseResponse) -> Option<String> {
-    base.function_execution_status.status_code_data.as_ref().map(|data| data.reason.clone())
-}
-
 impl Answer {
     /// Of a response's base.
     pub fn of(base: &BaseResponse) -> Self {
+        let codes = base.function_execution_status.status_code_data.as_ref();
         Self {
             status: base.function_execution_status.to_string(),
             done: base.is_done(),
-            reason: reason(base),
+            subject: codes.map(|codes| codes.subject.clone()),
+            reason: codes.map(|codes| codes.reason.clone()),
             iccid: None,
             eis: None,
         }
+    }
+
+    /// The row of the table of refusals, if it is one of them.
+    pub fn refusal(&self) -> Option<Status> {
+        Status::from_codes(self.subject.as_deref()?, self.reason.as_deref()?)
     }
 }

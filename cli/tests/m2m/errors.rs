@@ -1,5 +1,7 @@
 //! What a person who got something wrong is told.
 
+use std::net::TcpListener;
+
 use crate::{
     common::{self, Running, landfall, succeed},
     stage::free,
@@ -24,9 +26,21 @@ fn what_goes_wrong_is_said_with_what_helps() {
         running
     };
     let other = free();
+    // What is answered later is tried again until its time is over: that is said when it begins.
+    let later = ["operator", "m2m", "--listen", &free(), "audit", "--es4", "--eid", eid, "--sm-sr", nobody];
+    let waits = Running::start(landfall(data).args(later));
+    let said = waits.err.after("2.999.16.1 has not taken ES4-AuditEIS: 127.0.0.1:1: connection refused");
+    assert!(said.contains("; tried again until 20"), "{said}");
+    // A call that waits has the port at which it is answered.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    let on_it = ["operator", "m2m", "--listen", &port, "get-eis", "--es4", "--eid", eid, "--sm-sr", nobody];
+    let neither = ["operator", "m2m", "download", "--eid", eid, "--sm-sr", nobody];
     for (command, helps) in [
         (landfall(data).args(register).arg("--profile").arg(&first), "give an EID of this EUM"),
         (landfall(data).args(ask), "start 2.999.16.1, or correct its address"),
+        (landfall(data).args(on_it), "--listen gives this call another"),
+        (landfall(data).args(neither), "<--iccid <ICCID>|--type <TYPE>>"),
         (landfall(data).args(["sm-sr", "--name", "Nobody", "list"]), "correct --name or --data-dir"),
         (landfall(data).args(["--network", &other, "network"]), "(--data-dir)"),
     ] {

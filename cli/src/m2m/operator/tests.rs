@@ -9,8 +9,8 @@ use certs::{Pki, PkiOptions};
 use http::Request;
 use rsp_server::due::REST;
 use world::{
-    ChangeSet, Committed, ManualClock, MemoryEvents, MemoryRecords, NullEvents, PeerCertificate, SeededDice,
-    Stored, link_from,
+    ChangeSet, Committed, LinkFault, LinkFaultKind, ManualClock, MemoryEvents, MemoryRecords, NullEvents,
+    PeerCertificate, SeededDice, Stored, link_from,
 };
 
 use super::*;
@@ -155,6 +155,25 @@ async fn how_a_call_has_ended_is_told_when_it_is_written() {
     operator.due().await.unwrap();
     let fault = asking.await.unwrap_err();
     assert_eq!((fault.why.as_str(), waiting(&operator)), ("no answer came in time", 0));
+}
+
+#[tokio::test]
+async fn who_was_never_there_is_not_said_to_have_been_slow() {
+    let (records, clock) = (Arc::new(Trouble::default()), clock());
+    let refused = link_from(tower::service_fn(|_: Request<Bytes>| async {
+        Err(LinkFault::new(LinkFaultKind::Refused, "127.0.0.1:1", "nobody listens"))
+    }));
+    let operator = asker(&records, &clock, Arc::new(Everybody(refused)));
+    let mut asking = pin!(enable(&operator));
+    assert!(is_pending(asking.as_mut()).await);
+    operator.due().await.unwrap().run().await;
+    assert_eq!(operator.tries.failed(&sm_sr()).await, "127.0.0.1:1: connection refused (nobody listens)");
+    assert!(is_pending(asking.as_mut()).await, "it is tried again");
+    clock.advance(VALIDITY + GRACE);
+    operator.due().await.unwrap();
+    let fault = asking.await.unwrap_err();
+    let why = "the peer could not be reached: 127.0.0.1:1: connection refused (nobody listens)";
+    assert_eq!((fault.why.as_str(), fault.next.as_str()), (why, "start 2.999.16.1, or correct its address"));
 }
 
 #[tokio::test]
