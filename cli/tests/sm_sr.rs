@@ -74,6 +74,21 @@ fn an_account_that_smpp_has_no_room_for_is_refused_on_both_sides() {
 }
 
 #[test]
+fn who_has_the_wrong_password_for_the_message_centre_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut network = landfall(folder.path());
+    network.args(["--network", "127.0.0.1:0", "network", "--smpp", "127.0.0.1:0"]);
+    let network = Running::start(network.args(["--account", "sm-sr:secret:+447700900001"]));
+    let centre = network.err.after("service centre ");
+    let at = centre.split(' ').nth(2).unwrap();
+    let smsc = format!("sm-sr:wrong@{at}");
+    let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
+    let running = Running::start(serve.args(["--smsc", &smsc]));
+    let said = running.err.lines().find(|line| line.contains("does not let this account in")).unwrap();
+    assert!(said.contains("ERROR") && said.contains("correct account and password"), "{said}");
+}
+
+#[test]
 fn its_records_are_shown_while_it_runs_and_none_are_made_by_looking() {
     let folder = tempfile::tempdir().unwrap();
     let refused = fail(&mut sm_sr(folder.path(), &["list"]));
@@ -81,7 +96,11 @@ fn its_records_are_shown_while_it_runs_and_none_are_made_by_looking() {
 
     let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
     let running = Running::start(serve.args(["--peer", "operator:2.999.20.1@bss.example:8447"]));
-    running.err.up_to(&["SM-SR "]);
+    let said = running.err.up_to(&["SM-SR "]).join("\n");
+    assert!(
+        said.contains("knows operator \"2.999.20.1\": 2.999.20.1, at https://bss.example:8447/sgp02"),
+        "{said}"
+    );
     let shown = |what: &[&str]| {
         let mut command = landfall(folder.path());
         succeed(command.args(["--json", "sm-sr"]).args(what))

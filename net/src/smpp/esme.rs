@@ -116,10 +116,11 @@ async fn run(
     tell: watch::Sender<bool>,
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut is_refused = false;
     loop {
         match bind(&settings).await {
             Ok(connection) => {
-                pause = FIRST_PAUSE;
+                (pause, is_refused) = (FIRST_PAUSE, false);
                 tell.send_replace(true);
                 tracing::debug!(address = settings.address, "bound to the message centre");
                 let now = Instant::now();
@@ -144,8 +145,19 @@ async fn run(
                     Err(error) => tracing::warn!(%error, "the session with the message centre broke off"),
                 }
             }
-            Err(fault) => {
-                tracing::warn!(%fault, "no session with the message centre");
+            Err(no_session) => {
+                match no_session {
+                    // It is not right the next time by itself, and is said once.
+                    NoSession::Refused(fault) if is_refused => tracing::debug!(%fault, "still refused"),
+                    NoSession::Refused(fault) => {
+                        tracing::error!(%fault, "the message centre does not let this account in; it is asked again");
+                        is_refused = true;
+                    }
+                    NoSession::Away(fault) => {
+                        tracing::warn!(%fault, "no session with the message centre; it is tried again");
+                        is_refused = false;
+                    }
+                }
                 if requests.is_closed() {
                     return;
                 }
@@ -156,10 +168,18 @@ async fn run(
     }
 }
 
-async fn bind(settings: &EsmeSettings) -> Result<Connection, Fault> {
+/// Why there is no session.
+enum NoSession {
+    /// The centre is there, and does not know the account.
+    Refused(Fault),
+    /// Whatever may pass.
+    Away(Fault),
+}
+
+async fn bind(settings: &EsmeSettings) -> Result<Connection, NoSession> {
     let EsmeSettings { address, system_id, password, system_type } = settings;
     let what = format!("cannot bind to the message centre at {address}");
-    let fault = |why: String, next: &str| Fault::new(what.clone(), why, next);
+    let fault = |why: String, next: &str| NoSession::Away(Fault::new(what.clone(), why, next));
     let start = "start it, or correct the address";
     let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
@@ -181,10 +201,12 @@ async fn bind(settings: &EsmeSettings) -> Result<Connection, Fault> {
         Ok(Ok(Incoming::Frame(frame))) if frame.sequence == sequence && frame.command.is_answer() => {
             match frame.status {
                 Status::OK => Ok(connection),
-                status => Err(fault(
-                    format!("it refused with {status}"),
-                    "correct account and password on one of the two sides",
-                )),
+                status @ (Status::BIND_FAILED | Status::INVALID_PASSWORD | Status::INVALID_SYSTEM_ID) => {
+                    let next = "correct account and password on one of the two sides";
+                    let why = format!("it refused with {status}");
+                    Err(NoSession::Refused(Fault::new(what.clone(), why, next)))
+                }
+                status => Err(fault(format!("it refused with {status}"), "look at what the centre says")),
             }
         }
         Ok(Ok(Incoming::End)) => Err(fault("it closed the connection".into(), no_centre)),
