@@ -17,7 +17,7 @@ use rsp::{
 };
 use sm_dp::{Config, Credentials, SmDpPlus};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use world::{Clock, Events, Fault, Link, ShiftedClock, World};
+use world::{Clock, Events, Fault, Link, PhoneNumber, ShiftedClock, World};
 
 use crate::{pki, settings::Settings};
 
@@ -102,6 +102,17 @@ pub async fn listen_for_admin(settings: &mut Settings) -> Result<Option<TcpListe
         fault
     })?;
     Ok(Some(listener))
+}
+
+/// A telephone number with its country code, with or without the plus.
+///
+/// # Errors
+/// It is none; for a parser of options.
+pub fn number(text: &str) -> Result<PhoneNumber, String> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|each| each.is_ascii_digit());
+    let number = PhoneNumber::international(digits).ok().filter(|_| is_number);
+    number.ok_or_else(|| "a telephone number is up to 20 digits, country code first".to_owned())
 }
 
 /// The trusted roots of a PKI, for TLS.

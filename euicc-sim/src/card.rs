@@ -120,6 +120,11 @@ impl Card {
         self.description.eid
     }
 
+    /// Whether its memory holds it: of a card that was just opened, whether it was there before.
+    pub fn is_stored(&self) -> bool {
+        self.is_stored
+    }
+
     /// Gives the card power: the answer to reset.
     pub fn power_on(&mut self) -> Atr {
         self.volatile = Volatile::after_reset(Channel::default());
@@ -181,12 +186,23 @@ impl Card {
     }
 }
 
+/// A memory that is another kind of card's.
+#[derive(Debug, thiserror::Error)]
+#[error("of the memory and the description one is a consumer card's, the other an M2M eUICC's")]
+struct AnotherKind;
+
 fn another_kind(eid: Eid) -> Fault {
-    Fault::new(
+    Fault::caused_by(
+        AnotherKind,
         format!("cannot use the memory of card {eid}"),
-        "of the memory and the description one is a consumer card's, the other an M2M eUICC's",
         "give the card the description it was made with, or another memory",
     )
+}
+
+/// Whether a card was not opened because its memory is a consumer card's and its description an M2M eUICC's, or the other way
+/// round: who opens it knows what to do about that.
+pub fn is_another_kind(fault: &Fault) -> bool {
+    std::error::Error::source(fault).is_some_and(|cause| cause.is::<AnotherKind>())
 }
 
 /// A copy, but for what is on its way in pieces: a session or a data object can be as large as a profile, and each

@@ -330,13 +330,33 @@ impl Command {
             None => {
                 let eid = self.eid.map_or_else(|| parties::default_eid(pki), Ok)?;
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
-                let card = match m2m {
-                    Some(m2m) => m2m.card(settings, pki, eid, world, quirks)?,
-                    None => parties::card_of(settings, pki, eid, world, quirks)?,
+                let card = match &m2m {
+                    Some(m2m) => m2m.card(settings, pki, eid, world, quirks),
+                    None => parties::card_of(settings, pki, eid, world, quirks),
                 };
+                let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
                 (trace.over(card, eid.to_string(), &world.clock), eid.to_string())
             }
         })
+    }
+
+    /// What helps where the card is of the other kind.
+    fn of_its_kind(&self, mut fault: Fault, m2m: bool) -> Fault {
+        if !euicc_sim::card::is_another_kind(&fault) {
+            return fault;
+        }
+        fault.next = match (&self.procedure, m2m) {
+            (_, true) => "it is a consumer card: leave out --first-profile, or take another --eid or --data-dir",
+            (Procedure::Run(_), false) => {
+                "it is an M2M card: give --first-profile and --sm-sr-number as when it was made, or take another --eid or --data-dir"
+            }
+            (_, false) => {
+                "it is an M2M card, which has no LPA: `landfall sm-sr eis` shows its profiles, `landfall device run` with \
+                 --first-profile runs it; or take another --eid or --data-dir"
+            }
+        }
+        .to_owned();
+        fault
     }
 
     async fn device(&self, settings: &Settings, json: bool) -> Result<Device<Slot<BoxCardDoor>>, Fault> {

@@ -68,8 +68,8 @@ struct Serve {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     answer_within: u64,
     /// The number to which cards write
-    #[arg(long, value_name = "DIGITS", default_value = "+447700900001")]
-    number: String,
+    #[arg(long, value_parser = parties::number, value_name = "DIGITS", default_value = "+447700900001")]
+    number: PhoneNumber,
     /// Its account at a message centre that speaks SMPP; without one no card gets a short message
     #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = Unshown(account))]
     smsc: Option<EsmeSettings>,
@@ -120,13 +120,6 @@ impl Serve {
         let (world, _) = parties::os_world()?;
         let _claim = net::Claim::take(&settings.data_dir, &file_name(name))?;
         let pki = crate::pki::load_or_init(settings)?;
-        let number = PhoneNumber::international(self.number.trim_start_matches('+')).map_err(|e| {
-            Fault::caused_by(
-                e,
-                "cannot use --number",
-                "give the digits of a telephone number, country code first",
-            )
-        })?;
         if self.smsc.is_none() {
             remark("no message centre (--smsc): no card is reached before it comes by itself");
         }
@@ -150,14 +143,14 @@ impl Serve {
             names: &names,
             cards,
             cards_address: self.cards_address,
-            number: number.clone(),
+            number: self.number.clone(),
             centre: self.smsc,
             records,
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
             messages: None,
-            patience: Some(patience(number, self.answer_within)),
+            patience: Some(patience(self.number, self.answer_within)),
         })?;
         let mut all = self.peers;
         if let Some(file) = &self.file {

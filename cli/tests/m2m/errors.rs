@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use crate::{
     common::{self, Running, landfall, succeed},
-    stage::free,
+    stage::{Stage, free},
 };
 
 #[test]
@@ -47,8 +47,30 @@ fn what_goes_wrong_is_said_with_what_helps() {
         let errors = common::fail(command);
         assert!(errors.contains(helps), "{helps}: {errors}");
     }
+    let number = ["device", "run", "--first-profile", "x.der", "--sm-sr-number", "abc"];
+    let errors = common::fail(landfall(data).args(number));
+    assert!(errors.contains("country code first"), "{errors}");
     // Looking makes no records.
     let names = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().file_name());
     let records: Vec<_> = names.filter(|name| name.to_string_lossy().ends_with(".sqlite")).collect();
     assert!(records.is_empty(), "{records:?}");
+}
+
+#[test]
+fn a_card_that_is_there_is_not_made_anew_nor_taken_for_one_of_another_kind() {
+    let stage = Stage::new();
+    let _networks = stage.networks(&[]);
+    let mut device = stage.device(&[]);
+    device.err.lines().find(|line| line.contains("registered")).unwrap();
+    device.kill();
+    for (procedure, helps) in [
+        ("list", "it is an M2M card, which has no LPA: `landfall sm-sr eis` shows its profiles"),
+        ("run", "it is an M2M card: give --first-profile and --sm-sr-number"),
+    ] {
+        let errors = common::fail(stage.run(&["device", "--eid", &stage.eid.to_string()]).arg(procedure));
+        assert!(errors.contains(helps), "{errors}");
+    }
+    let again = stage.device(&[]);
+    let said = again.err.up_to(&["device with card"]).join("\n");
+    assert!(said.contains("was there before and is as it was left: --first-profile"), "{said}");
 }

@@ -41,7 +41,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE", requires = "sm_sr_number")]
     first_profile: Option<std::path::PathBuf>,
     /// The number of its first SM-SR
-    #[arg(long, value_name = "NUMBER", requires = "first_profile")]
+    #[arg(long, value_name = "NUMBER", value_parser = parties::number, requires = "first_profile")]
     sm_sr_number: Option<PhoneNumber>,
     /// Where its first SM-SR takes cards over HTTPS; without it the card opens no sessions
     #[arg(long, value_name = "IP:PORT", requires = "first_profile")]
@@ -91,7 +91,14 @@ impl M2m<'_> {
             m2m.toolkit = factory::impatient();
         }
         description.quirks.extend(quirks);
-        parties::open_card(description, &settings.data_dir, world)
+        let card = parties::open_card(description, &settings.data_dir, world)?;
+        if card.is_stored() {
+            remark(&format!(
+                "card {eid} was there before and is as it was left: --first-profile, --sm-sr-number and --sm-sr-cards say how it is \
+                 made, and change nothing any more; another --eid or --data-dir makes another card"
+            ));
+        }
+        Ok(card)
     }
 }
 
