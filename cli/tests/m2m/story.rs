@@ -44,4 +44,16 @@ fn a_profile_goes_from_an_operator_to_a_device_through_five_processes() {
     stage.ask(&["disable", "--iccid", local]);
     stage.ask(&["delete", "--iccid", local]);
     assert_eq!(states(&stage.ask(&["get-eis", "--es4"])), [state(first, "Enabled")]);
+    let eid = stage.eid.to_string();
+    let shown = succeed(&mut stage.run(&["--json", "sm-sr", "--name", &stage.sm_srs[0].name, "eis", &eid]));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let records = shown["auditTrail"].as_array().unwrap().iter();
+    let trail: Vec<_> =
+        records.map(|it| (&it["operation_type"], &it["operation"], it["imei"].as_str())).collect();
+    for (code, name, has_imei) in [("0001", "EuiccDeclaration", true), ("0200", "EnableProfile", false)] {
+        let is_it = trail.iter().any(|(c, n, imei)| *c == code && *n == name && imei.is_some() == has_imei);
+        assert!(is_it, "{name}: {trail:?}");
+    }
+    let digits = |imei: &&str| imei.len() == 15 && imei.bytes().all(|each| each.is_ascii_digit());
+    assert!(trail.iter().filter_map(|it| it.2.as_ref()).all(digits), "{trail:?}");
 }
