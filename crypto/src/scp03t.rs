@@ -7,7 +7,7 @@
 //! | 86 | `ciphertext MAC` | empty, or `ciphertext MAC` under the keys of responses |
 //!
 //! Commands are as several sources have them; that a response's MAC covers its tag and length as a command's does is our
-//! reading (there is no vector), and stands in [`Channel::response_mac`] alone.
+//! reading (there is no vector), and stands in `Channel::response_mac` alone.
 
 use crate::aes_key::{BLOCK, is_equal};
 use crate::scp03::{Chain, ChannelError, Direction, LENGTH, SecurityLevel, SessionKeys, first_half};

@@ -1,7 +1,7 @@
 //! The card application toolkit: TS 102 223, for 3GPP TS 31.111. What card and terminal say, in both directions.
 //!
-//! The words that remote provisioning needs. A proactive command of another kind is [`DecodeError`] for a terminal,
-//! whose answer to it is "command type not understood".
+//! The words that remote provisioning needs. A proactive command of another kind is a
+//! [`DecodeError`](crate::der::DecodeError) for a terminal, whose answer to it is "command type not understood".
 
 mod envelope;
 mod objects;

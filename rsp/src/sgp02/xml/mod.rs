@@ -1,7 +1,7 @@
 //! XML as the web services of SGP.02 use it: Annex B.
 //!
-//! A type says its elements once, with [`structure!`](crate::structure), [`function!`](crate::function) or
-//! [`notification!`](crate::notification), and both directions follow from it, in both namespaces. What is written is in
+//! A type says its elements once, with `structure!`, `function!` or
+//! `notification!`, and both directions follow from it, in both namespaces. What is written is in
 //! the form of Exclusive XML Canonicalization, so that what we write can be signed as it stands. What is read may have
 //! unknown elements between the known ones (later versions and vendors add some), and the few other liberties that are
 //! listed in [`tolerated`]; everything else is refused, with the path and the place where it stands.
