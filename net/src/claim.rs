@@ -11,7 +11,15 @@ use world::Fault;
 /// process it ends, however that ends.
 #[derive(Debug)]
 pub struct Claim {
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // A child that is just being started has the file open as well: closing it here alone would leave the claim to that
+        // one. An error would leave it to the end of the process.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Claim {
@@ -45,7 +53,7 @@ impl Claim {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let lock = options.open(lock)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { _lock: lock })),
+            Ok(()) => Ok(Some(Self { lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
