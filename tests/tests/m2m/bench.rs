@@ -25,11 +25,11 @@ use sm_sr::{
     SmSr,
     records::{Peer as SrPeer, PeerRole},
 };
-use tokio::{task::JoinHandle, time::Instant};
-use world::{MemoryEvents, MemoryHosts, MemoryRecords, SeededDice, World};
+use tokio::task::JoinHandle;
+use world::{MemoryEvents, MemoryHosts, MemoryRecords, SeededDice, TokioClock, World};
 
 use fate::Fate;
-use servers::{OPERATOR, Parts, Runs, SM_DP, SM_SR, TokioClock};
+use servers::{OPERATOR, Parts, Runs, SM_DP, SM_SR, START};
 use web::{Tap, Web};
 
 pub(crate) use device::{LOCAL, REFUSING};
@@ -74,7 +74,7 @@ impl Bench {
             web: Arc::new(Web::new(Arc::clone(&fate), Arc::clone(&tap))),
             fate,
             dice: SeededDice::from_text(seed),
-            clock: TokioClock(Instant::now()),
+            clock: TokioClock::starting(START),
             bearer,
             hosts: MemoryHosts::default(),
             tap,

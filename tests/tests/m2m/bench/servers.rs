@@ -20,11 +20,10 @@ use sm_sr::{
 use tokio::{
     sync::Notify,
     task::{JoinHandle, JoinSet},
-    time::Instant,
 };
 use world::{
     BoxFuture, Clock, Fault, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, RamMemory, Records,
-    SeededDice, World,
+    SeededDice, TokioClock, World,
 };
 
 use super::{
@@ -34,7 +33,7 @@ use super::{
 };
 
 /// When the bench begins.
-const START: i64 = 1_800_000_000;
+pub(super) const START: Timestamp = Timestamp(1_800_000_000_000);
 
 /// Who is where.
 pub(super) const SM_DP: &str = "sm-dp.example";
@@ -61,16 +60,6 @@ pub(crate) enum Bearer {
     Sms,
     /// By a short message that wakes the card, which comes over HTTPS then; by a few short messages where they will do.
     Https,
-}
-
-/// The clock of everybody: tokio's, so that it stands still while anybody works and jumps to whatever is due next.
-#[derive(Clone, Copy)]
-pub(super) struct TokioClock(pub(super) Instant);
-
-impl Clock for TokioClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(START).plus(self.0.elapsed())
-    }
 }
 
 /// A server with what runs for it.
