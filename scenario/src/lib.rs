@@ -7,6 +7,7 @@
 //! | [`faults`] | what goes wrong, by name and place; the catalogue of it |
 //! | [`host`] | a party that dies with its process and is started again on its records |
 //! | [`consumer`] | the parties of the consumer swap (SGP.22) in one process |
+//! | [`report`] | what a run came to |
 //! | [`subscription`] | what a profile package says of its subscription; packages of our own |
 //!
 //! No party has code that exists to fail: everything here lies round a seam of `world` (a link, records, a memory, a door)
@@ -17,5 +18,6 @@ pub mod bearer;
 pub mod consumer;
 pub mod faults;
 pub mod host;
+pub mod report;
 pub mod subscription;
 pub mod time;
