@@ -18,6 +18,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use fleet::answers::{Chances, Pace, Residence, breaches, effort, markets, recovery, residents, what_if};
+use fleet::bearers::Bearers;
 use fleet::costs::Costs;
 use fleet::files::{Rows, export, read_devices, read_stays};
 use fleet::{Counted, Fleet, Question, Selection};
@@ -92,7 +93,8 @@ async fn run(devices: usize) {
     let question = Question { now, book: &book, policy: &policy, offers: &[] };
     let selection = Selection::default();
     let costs = Costs::built_in().unwrap();
-    let (bearer, one) = (costs.bearer("lte-m").unwrap(), costs.r#move("consumer-ts48").unwrap());
+    let (bearers, one) = (Bearers::built_in().unwrap(), costs.r#move("consumer-ts48").unwrap());
+    let bearer = bearers.named("lte-m").unwrap();
     let other = "\n[[rule]]\nid = \"ends\"\nnetworks = [\"724-05\"]\nkind = \"banned\"\neffective = \"2027-01-01\"\nsource = \"s\"\n\
                  reviewed = \"2026-11-22\"\nconfidence = \"high\"\n";
     let other = RuleBook::parse(&format!("{BUILT_IN_RULES}{other}")).unwrap();
@@ -112,7 +114,8 @@ async fn run(devices: usize) {
     ask("markets", &mut || markets(&counted, Some(90)).len());
     ask("effort", &mut || {
         let moving = fleet::answers::who_must_move(&counted, &selection, Some(90)).len();
-        effort(u32::try_from(moving).unwrap(), &costs, bearer, one, Pace::default()).devices as usize
+        let moving = u32::try_from(moving).unwrap();
+        effort(moving, &costs, bearer, one, Pace::default()).unwrap().devices as usize
     });
     ask("recovery", &mut || {
         recovery(&counted, &selection, Some(90), &costs, Chances::default(), fleet::costs::Money(0))

@@ -1,4 +1,4 @@
-//! Bearers, moves and visits as dated data, and money.
+//! Prices of bearers, moves and visits as dated data, and money.
 
 use std::fmt;
 
@@ -49,28 +49,16 @@ impl Serialize for Money {
     }
 }
 
-/// Over what a device is reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What a bearer costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Bearer {
-    /// Its name.
+pub struct Price {
+    /// The bearer's.
     pub id: String,
-    /// Kilobits per second to the device.
-    pub down_kbit: f64,
-    /// Kilobits per second from it.
-    pub up_kbit: f64,
-    /// One way.
-    pub delay_ms: u32,
-    /// Of packets and messages; what is lost is sent again.
-    pub loss_percent: f64,
     /// Of 1,000,000 octets.
-    pub price_per_mb: Money,
+    pub per_mb: Money,
     /// Of a short message.
-    pub price_per_sms: Money,
-    /// What a short message takes.
-    pub sms_seconds: u32,
-    /// If there is no data connection: how much a short message carries.
-    pub octets_per_sms: Option<u32>,
+    pub per_sms: Money,
     /// Where the figures come from.
     pub source: String,
     /// When somebody last checked them.
@@ -138,7 +126,7 @@ pub struct Visit {
 pub struct Costs {
     /// In which all prices are.
     pub currency: String,
-    bearers: Vec<Bearer>,
+    prices: Vec<Price>,
     moves: Vec<Move>,
     visits: Vec<Visit>,
     default_visit: Visit,
@@ -149,7 +137,7 @@ pub struct Costs {
 struct File {
     currency: String,
     #[serde(default)]
-    bearer: Vec<Spanned<Bearer>>,
+    price: Vec<Spanned<Price>>,
     #[serde(default)]
     r#move: Vec<Spanned<Move>>,
     #[serde(default)]
@@ -176,7 +164,7 @@ impl Costs {
     pub fn parse(text: &str) -> Result<Self, DataError> {
         let source = DataText { file: "costs", text };
         let file: File = source.read()?;
-        let bearers = checked(&source, file.bearer, |bearer| (bearer.id.clone(), bearer.wrong()))?;
+        let prices = checked(&source, file.price, |price| (price.id.clone(), price.wrong()))?;
         let moves = checked(&source, file.r#move, |one| (one.id.clone(), one.wrong()))?;
         let visits = checked(&source, file.visit, |visit| (visit.id.clone(), visit.wrong()))?;
         let Some(default_visit) = visits.iter().find(|visit| visit.id == "default").cloned() else {
@@ -188,12 +176,12 @@ impl Costs {
                 "add one, for countries without a price of their own",
             ));
         };
-        Ok(Self { currency: file.currency, bearers, moves, visits, default_visit })
+        Ok(Self { currency: file.currency, prices, moves, visits, default_visit })
     }
 
-    /// The bearer of that name.
-    pub fn bearer(&self, id: &str) -> Option<&Bearer> {
-        self.bearers.iter().find(|bearer| bearer.id == id)
+    /// What the bearer of that name costs.
+    pub fn price(&self, bearer: &str) -> Option<&Price> {
+        self.prices.iter().find(|price| price.id == bearer)
     }
 
     /// The move of that name.
@@ -208,14 +196,14 @@ impl Costs {
         own.unwrap_or(&self.default_visit)
     }
 
-    /// The names of the bearers and of the moves.
-    pub fn names(&self) -> (Vec<&str>, Vec<&str>) {
-        let bearers = self.bearers.iter().map(|bearer| bearer.id.as_str()).collect();
-        (bearers, self.moves.iter().map(|one| one.id.as_str()).collect())
+    /// The names of the moves.
+    pub fn moves(&self) -> Vec<&str> {
+        self.moves.iter().map(|one| one.id.as_str()).collect()
     }
 }
 
-fn checked<T>(
+/// The entries of one kind, each with an id of its own and nothing wrong.
+pub(crate) fn checked<T>(
     source: &DataText<'_>,
     entries: Vec<Spanned<T>>,
     look: impl Fn(&T) -> (String, Option<(&'static str, &'static str)>),
@@ -240,20 +228,10 @@ fn is_price(money: Money) -> bool {
     (Money(0)..=HIGHEST_PRICE).contains(&money)
 }
 
-impl Bearer {
+impl Price {
     fn wrong(&self) -> Option<(&'static str, &'static str)> {
-        let is_speed = |kbit: f64| (0.001..=1e9).contains(&kbit);
-        if !is_speed(self.down_kbit) || !is_speed(self.up_kbit) {
-            Some(("down_kbit and up_kbit are above 0", "correct the number"))
-        } else if !(0.0..=90.0).contains(&self.loss_percent) {
-            Some(("loss_percent is from 0 to 90", "correct the number"))
-        } else if !is_price(self.price_per_mb) || !is_price(self.price_per_sms) {
-            Some(("a price is from 0 to 1,000,000", "correct the number"))
-        } else if self.octets_per_sms == Some(0) || self.octets_per_sms > Some(140) {
-            Some(("a short message carries 1 to 140 octets", "correct octets_per_sms"))
-        } else {
-            None
-        }
+        let sound = is_price(self.per_mb) && is_price(self.per_sms);
+        (!sound).then_some(("a price is from 0 to 1,000,000", "correct the number"))
     }
 }
 
@@ -281,11 +259,15 @@ impl Visit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bearers::Bearers;
 
     #[test]
     fn the_figures_that_come_along_are_sound() {
         let costs = Costs::built_in().unwrap();
-        assert_eq!(costs.names().0, ["2g-sms", "nb-iot", "lte-m", "lte"]);
+        assert_eq!(costs.moves(), ["consumer", "consumer-ts48", "m2m"]);
+        for bearer in Bearers::built_in().unwrap().all() {
+            assert!(costs.price(&bearer.id).is_some(), "{}", bearer.id);
+        }
         assert_eq!(costs.visit("BR".parse().ok()).price.to_string(), "120.00");
         assert_eq!(costs.visit("FR".parse().ok()).id, "default");
         assert_eq!(costs.visit(None).id, "default");
@@ -304,11 +286,8 @@ mod tests {
     fn bad_figures_are_refused_with_their_line_and_what_to_do() {
         let text = |from: &str, to: &str| BUILT_IN_COSTS.replacen(from, to, 1);
         for (text, words) in [
-            (text("loss_percent = 5", "loss_percent = 95"), "from 0 to 90"),
-            (text("price_per_mb = 0.10", "price_per_mb = -1"), "a price is"),
-            (text("down_kbit = 9.6", "down_kbit = 0"), "above 0"),
-            (text("down_kbit = 9.6", "down_kbits = 9.6"), "unknown field"),
-            (text("octets_per_sms = 120", "octets_per_sms = 200"), "140"),
+            (text("per_mb = 0.10", "per_mb = -1"), "a price is"),
+            (text("per_mb = 0.10", "per_kb = 0.10"), "unknown field"),
             (text("id = \"nb-iot\"", "id = \"2g-sms\""), "twice"),
             (text("id = \"DE\"", "id = \"Germany\""), "no country"),
             (text("id = \"default\"", "id = \"FR\""), "no visit with the id"),

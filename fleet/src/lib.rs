@@ -14,9 +14,12 @@
 //! - [`recovery`](answers::recovery): what it costs when moves fail,
 //! - [`what_if`](answers::what_if): whom another rule book affects.
 //!
+//! How fast, late and lossy a bearer is stands in one table ([`bearers`]), what it and all else costs in another ([`costs`]).
+//!
 //! Not here: campaigns and the reconciler; nothing in this crate speaks to a card or a server.
 
 pub mod answers;
+pub mod bearers;
 pub mod costs;
 mod counted;
 mod device;

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`time`] | a run in virtual time: one thread, one seed, a year in a moment |
-//! | [`bearer`] | what lies between a device and the rest: octets take time, exchanges are lost |
+//! | [`bearer`] | one of `fleet::bearers` in use: octets take time, exchanges are lost |
 //! | [`faults`] | what goes wrong, by name and place; the catalogue of it |
 //! | [`host`] | a party that dies with its process and is started again on its records |
 //! | [`consumer`] | the parties of the consumer swap (SGP.22) in one process |

@@ -13,8 +13,11 @@ use std::time::Duration;
 use certs::{Pki, PkiOptions};
 use euicc_sim::device::Ending;
 use euicc_sim::device::lpa::DownloadOptions;
+use fleet::answers::{Pace, effort};
+use fleet::bearers::{Bearer, Bearers};
+use fleet::costs::{Costs, Move};
 use rsp::time::Timestamp;
-use scenario::bearer::{Bearer, Bearers, Carrier, Usage};
+use scenario::bearer::{Carrier, Usage};
 use scenario::consumer::{Consumer, Setup, Start};
 use scenario::time::run;
 use tokio::time::Instant;
@@ -41,6 +44,8 @@ fn swap(bearer: &Bearer, seed: &str) -> (Ending, Duration, Usage) {
 #[test]
 fn the_same_octets_take_longer_over_a_slower_bearer() {
     let bearers = Bearers::built_in().unwrap();
+    let costs = Costs::built_in().unwrap();
+    let one = Move { switch_seconds: 0, ..costs.r#move("consumer").unwrap().clone() };
     let mut before = (Duration::MAX, 0);
     for id in ["nb-iot", "lte-m", "lte"] {
         let calm = Bearer { loss: 0.0, availability: 1.0, ..bearers.named(id).unwrap().clone() };
@@ -55,6 +60,12 @@ fn the_same_octets_take_longer_over_a_slower_bearer() {
         // At least the delays: three round trips of the handshake, one each of the functions.
         assert!(took >= Duration::from_millis(calm.delay_ms) * 2 * 9, "{id}: {took:?}");
         assert!(took < before.0, "{id} is faster than the one before");
+        // What was reckoned for a move is what one takes, but for what card and modem take, which are instant here.
+        let reckoned = effort(1, &costs, &calm, &one, Pace::default()).unwrap();
+        let (seconds, octets) = (took.as_secs_f64(), (usage.octets_up + usage.octets_down) as f64);
+        println!("reckoned: {:?} s, {} octets", reckoned.seconds_each, reckoned.octets_each);
+        assert!((0.9..1.1).contains(&(reckoned.seconds_each / seconds)), "{id}: {reckoned:?}, {took:?}");
+        assert!((0.9..1.1).contains(&(reckoned.octets_each as f64 / octets)), "{id}: {reckoned:?}, {octets}");
         before = (took, usage.octets_up);
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use localize::Decision;
 use serde::Serialize;
+use world::Fault;
 
 use super::markets::pressing;
 use crate::{
-    costs::{Bearer, Costs, Money, Move},
+    bearers::{Bearer, Packets},
+    costs::{Costs, Money, Move},
     counted::Counted,
     device::{Device, Selection},
 };
@@ -75,10 +77,13 @@ pub fn who_must_move<'f>(
 }
 
 /// What it takes to move so many devices.
-pub fn effort(devices: u32, costs: &Costs, bearer: &Bearer, one: &Move, pace: Pace) -> Effort {
-    let each = Each::of(bearer, one);
+///
+/// # Errors
+/// The bearer has no price, or does not carry what the move needs.
+pub fn effort(devices: u32, costs: &Costs, bearer: &Bearer, one: &Move, pace: Pace) -> Result<Effort, Fault> {
+    let each = Each::of(costs, bearer, one)?;
     let number = u64::from(devices);
-    Effort {
+    Ok(Effort {
         devices,
         bearer: bearer.id.clone(),
         one: one.id.clone(),
@@ -92,7 +97,7 @@ pub fn effort(devices: u32, costs: &Costs, bearer: &Bearer, one: &Move, pace: Pa
         money_each: each.money,
         money: each.money.times(number, 1),
         currency: costs.currency.clone(),
-    }
+    })
 }
 
 /// To the millisecond: what is below says nothing, and would differ from machine to machine.
@@ -109,33 +114,55 @@ struct Each {
 }
 
 impl Each {
-    fn of(bearer: &Bearer, one: &Move) -> Self {
-        // Each thing that is lost with a chance of p is sent 1/(1-p) times.
-        let tries = 1.0 / (1.0 - bearer.loss_percent / 100.0);
-        let overhead = u64::from(one.connections) * one.overhead_per_connection
-            + u64::from(one.requests) * one.overhead_per_request;
-        let messages = f64::from(one.sms_down + one.sms_up);
-        let (octets, messages, seconds) = match bearer.octets_per_sms {
-            Some(size) => {
-                let parts = |octets: u64| octets.div_ceil(u64::from(size)) as f64;
-                let messages = messages + parts(one.octets_down) + parts(one.octets_up);
-                (0.0, messages * tries, 0.0)
+    fn of(costs: &Costs, bearer: &Bearer, one: &Move) -> Result<Self, Fault> {
+        let cannot = |why, next| {
+            Fault::new(format!("cannot reckon the move {} over {}", one.id, bearer.id), why, next)
+        };
+        let Some(price) = costs.price(&bearer.id) else {
+            return Err(cannot(
+                "the bearer has no price",
+                "add a [[price]] with its id to a file for --costs",
+            ));
+        };
+        let own = u64::from(one.sms_down) + u64::from(one.sms_up);
+        let (octets, messages, on_the_line) = match (bearer.packets, bearer.messages) {
+            (Some(packets), _) => {
+                let (octets, seconds) = by_packets(bearer, &packets, one);
+                (octets, own, seconds)
             }
+            (None, Some(form)) => (0, own + form.parts(one.octets_down) + form.parts(one.octets_up), 0.0),
+            (None, None) => (0, own, 0.0),
+        };
+        let message_ms = match bearer.messages {
+            Some(form) => form.message_ms,
+            None if messages == 0 => 0,
             None => {
-                let half = overhead as f64 / 2.0;
-                let (down, up) = (one.octets_down as f64 + half, one.octets_up as f64 + half);
-                let line = down * 8.0 / (bearer.down_kbit * 1000.0) + up * 8.0 / (bearer.up_kbit * 1000.0);
-                // TCP and TLS take three journeys there and back before the first request.
-                let journeys = f64::from(one.connections * 3 + one.requests);
-                let waiting = journeys * 2.0 * f64::from(bearer.delay_ms) / 1000.0;
-                ((down + up) * tries, messages * tries, (line + waiting) * tries)
+                return Err(cannot("the bearer carries no short messages", "take another bearer or move"));
             }
         };
-        let seconds = seconds + messages * f64::from(bearer.sms_seconds) + f64::from(one.switch_seconds);
-        let by_octet = bearer.price_per_mb.times(octets.round() as u64, 1_000_000);
-        let by_message = bearer.price_per_sms.times((messages * 1000.0).round() as u64, 1000);
-        Self { seconds, octets, messages, money: by_octet.plus(by_message) }
+        let by_message = messages as f64 * way(bearer, message_ms);
+        let sent = |number: u64| number as f64 * (1.0 + bearer.losses());
+        let (octets, messages) = (sent(octets), sent(messages));
+        let money = price.per_mb.times(octets.round() as u64, 1_000_000);
+        let money = money.plus(price.per_sms.times((messages * 1000.0).round() as u64, 1000));
+        let seconds = on_the_line + by_message + f64::from(one.switch_seconds);
+        Ok(Self { seconds, octets, messages, money })
     }
+}
+
+/// The octets of the move's connections and requests, and how many seconds they take.
+fn by_packets(bearer: &Bearer, packets: &Packets, one: &Move) -> (u64, f64) {
+    let (connections, requests) = (u64::from(one.connections), u64::from(one.requests));
+    let overhead = connections * one.overhead_per_connection + requests * one.overhead_per_request;
+    let (down, up) = (one.octets_down + overhead / 2, one.octets_up + overhead.div_ceil(2));
+    let line = (packets.down(down) + packets.up(up)).as_secs_f64();
+    let handshakes = (connections * u64::from(packets.tls_round_trips) * 2 * bearer.delay_ms) as f64 / 1000.0;
+    (down + up, line + handshakes + (requests * 2) as f64 * way(bearer, 0))
+}
+
+/// How many seconds a message takes one way that occupies the channel for so long. One that is lost is missed only after a time.
+fn way(bearer: &Bearer, message_ms: u64) -> f64 {
+    ((bearer.delay_ms + message_ms) as f64 + bearer.losses() * bearer.retransmit_ms as f64) / 1000.0
 }
 
 /// When the last of so many moves ends that take as long each: a move begins when its turn has come and one of the places is
@@ -159,6 +186,7 @@ impl Effort {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bearers::Bearers;
 
     #[test]
     fn the_duration_is_what_a_queue_played_through_takes() {
@@ -186,20 +214,37 @@ mod tests {
 
     #[test]
     fn a_move_is_reckoned_as_by_hand() {
-        let costs = Costs::built_in().unwrap();
-        let (lte_m, sms) = (costs.bearer("lte-m").unwrap(), costs.bearer("2g-sms").unwrap());
+        let (costs, bearers) = (Costs::built_in().unwrap(), Bearers::built_in().unwrap());
+        let (lte_m, sms) = (bearers.named("lte-m").unwrap(), bearers.named("2g-sms").unwrap());
+        let (consumer, m2m) = (costs.r#move("consumer").unwrap(), costs.r#move("m2m").unwrap());
         // 5050 + 6304 in bodies, 6000 + 6 x 500 beside them, a hundredth of it again.
-        let all = effort(100, &costs, lte_m, costs.r#move("consumer").unwrap(), Pace::default());
+        let all = effort(100, &costs, lte_m, consumer, Pace::default()).unwrap();
         assert_eq!(all.octets_each, 20_560); // 20354 / 0.99
         assert_eq!((all.octets, all.messages, all.apdus), (2_055_960, 0, 8100));
-        // Line: 9550 octets down at 300 kbit/s, 10804 up at 375; 9 journeys of 0.15 s; 45 s besides.
-        let line = 9550.0 * 8.0 / 300_000.0 + 10_804.0 * 8.0 / 375_000.0 + 9.0 * 0.15;
-        assert!((all.seconds_each - (line / 0.99 + 45.0)).abs() < 0.001, "{}", all.seconds_each);
+        // Line: 9550 octets down at 300 kbit/s take 255 ms, 10804 up at 375 take 231; the handshake three journeys of 150 ms.
+        // Twelve times 75 ms one way, and a ninety-ninth of a second until it is missed; 45 s besides.
+        let seconds = 0.255 + 0.231 + 0.450 + 12.0 * (0.075 + 1.0 / 99.0) + 45.0;
+        assert_eq!(all.seconds_each, rounded(seconds));
         assert_eq!(all.money_each, Money(6168)); // 20560 octets at 0.30 a megabyte
-        assert_eq!(all.seconds, rounded(99.0 + all.seconds_each));
-        // By short messages alone: 9, and 20 with 2298 octets in them; a twentieth is lost.
-        let all = effort(1, &costs, sms, costs.r#move("m2m").unwrap(), Pace::default());
-        assert_eq!((all.octets, all.messages_each), (0, 30.526));
-        assert_eq!(all.money_each, Money(1_221_040));
+        assert_eq!(all.seconds, rounded(99.0 + seconds));
+        // By short messages alone: 9, and 20 with 2298 octets in them; a fiftieth is lost, which is seen after a minute.
+        let all = effort(1, &costs, sms, m2m, Pace::default()).unwrap();
+        assert_eq!((all.octets, all.messages_each), (0, 29.592)); // 29 / 0.98
+        assert_eq!(all.money_each, Money(1_183_680));
+        assert_eq!(all.seconds_each, rounded(29.0 * (2.0 + 4.0 + 60.0 / 49.0) + 45.0));
+    }
+
+    #[test]
+    fn what_cannot_be_reckoned_is_said() {
+        let (costs, bearers) = (Costs::built_in().unwrap(), Bearers::built_in().unwrap());
+        let refused = |bearer: &Bearer, one: &str| {
+            effort(1, &costs, bearer, costs.r#move(one).unwrap(), Pace::default()).unwrap_err().to_string()
+        };
+        let lte = bearers.named("lte").unwrap();
+        let own = Bearer { id: "own".into(), ..lte.clone() };
+        assert!(refused(&own, "consumer").contains("the bearer has no price; add a [[price]]"));
+        let silent = Bearer { messages: None, ..lte.clone() };
+        assert!(refused(&silent, "m2m").contains("the bearer carries no short messages"));
+        assert!(effort(1, &costs, &silent, costs.r#move("consumer").unwrap(), Pace::default()).is_ok());
     }
 }

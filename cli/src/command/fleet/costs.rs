@@ -6,7 +6,8 @@ use clap::Args;
 use fleet::{
     Counted,
     answers::{Chances, Pace, effort, recovery, who_must_move},
-    costs::{Bearer, Costs, Move},
+    bearers::{Bearer, Bearers},
+    costs::{Costs, Move},
 };
 use world::Fault;
 
@@ -26,7 +27,10 @@ pub(super) struct Means {
     /// By this move
     #[arg(long = "move", default_value = "consumer-ts48")]
     one: String,
-    /// Figures of your own, in the form of fleet/data/costs.toml
+    /// Bearers of your own, in the form of fleet/data/bearers.toml
+    #[arg(long, value_name = "FILE")]
+    bearers: Option<PathBuf>,
+    /// Prices and moves of your own, in the form of fleet/data/costs.toml
     #[arg(long, value_name = "FILE")]
     costs: Option<PathBuf>,
     /// Moves that begin in a minute at most
@@ -48,15 +52,19 @@ impl Means {
         }
     }
 
-    fn of<'a>(&self, costs: &'a Costs) -> Result<(&'a Bearer, &'a Move), Fault> {
-        let (bearers, moves) = costs.names();
-        let unknown = |what: &str, id: &str, known: Vec<&str>| {
-            let next = format!("use one of {}, or add it to a file for --costs", known.join(", "));
-            Fault::new("cannot reckon what a move takes", format!("there is no {what} {id:?}"), next)
+    fn bearer(&self) -> Result<Bearer, Fault> {
+        let bearers = match &self.bearers {
+            Some(file) => Bearers::parse(&read_text(file)?).map_err(|error| refused(error, &file.display())),
+            None => Bearers::built_in().map_err(|error| refused(error, &"the built-in figures")),
         };
-        let bearer = costs.bearer(&self.bearer).ok_or_else(|| unknown("bearer", &self.bearer, bearers))?;
-        let one = costs.r#move(&self.one).ok_or_else(|| unknown("move", &self.one, moves))?;
-        Ok((bearer, one))
+        bearers?.named(&self.bearer).cloned()
+    }
+
+    fn one<'a>(&self, costs: &'a Costs) -> Result<&'a Move, Fault> {
+        costs.r#move(&self.one).ok_or_else(|| {
+            let next = format!("take one of {}, or add it to a file for --costs", costs.moves().join(", "));
+            Fault::new(format!("there is no move {:?}", self.one), "it is not in the figures", next)
+        })
     }
 
     fn pace(&self) -> Pace {
@@ -85,7 +93,7 @@ impl Effort {
     /// A file or the records cannot be read.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let costs = self.means.costs()?;
-        let (bearer, one) = self.means.of(&costs)?;
+        let (bearer, one) = (self.means.bearer()?, self.means.one(&costs)?);
         let devices = match self.devices {
             Some(devices) => devices,
             None => {
@@ -96,7 +104,7 @@ impl Effort {
                 u32::try_from(moving.len()).unwrap_or(u32::MAX)
             }
         };
-        answer(json, &effort(devices, &costs, bearer, one, self.means.pace()), tables::of_effort)
+        answer(json, &effort(devices, &costs, &bearer, one, self.means.pace())?, tables::of_effort)
     }
 }
 
@@ -132,7 +140,7 @@ impl Recovery {
     /// A file or the records cannot be read, or more moves fail than there are.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let costs = self.means.costs()?;
-        let (bearer, one) = self.means.of(&costs)?;
+        let (bearer, one) = (self.means.bearer()?, self.means.one(&costs)?);
         let asked = self.asked.read()?;
         let fleet = asked::load(settings).await?;
         let counted = Counted::new(&fleet, asked.question());
@@ -149,7 +157,7 @@ impl Recovery {
             }
             _ => Chances::of_record(&fleet).unwrap_or_default(),
         };
-        let each = effort(1, &costs, bearer, one, self.means.pace()).money_each;
+        let each = effort(1, &costs, &bearer, one, self.means.pace())?.money_each;
         let found = recovery(&counted, &self.which.selection(), self.means.within, &costs, chances, each);
         answer(json, &found, tables::of_recovery)
     }

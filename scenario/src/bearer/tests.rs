@@ -1,10 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fleet::bearers::Bearers;
 use rsp::time::Timestamp;
 use world::{PhoneNumber, Receipts, ShortMessage};
 
 use super::*;
-use crate::bearer::Bearers;
 use crate::time::{Simulation, run};
 
 /// An octet a millisecond from the device, two towards it.
@@ -33,7 +33,8 @@ fn bearer() -> Bearer {
         tls_round_trips = 2
         keep_s = 10
         [bearer.messages]
-        octets = 140
+        payload = 120
+        overhead = 20
         message_ms = 500
     "#;
     Bearers::parse(text).unwrap().named("own").unwrap().clone()
@@ -203,11 +204,11 @@ fn a_short_message_takes_its_time_and_one_that_is_lost_each_time_is_not_taken() 
 fn a_bearer_of_short_messages_carries_no_packets() {
     simulate(async |simulation| {
         let bearers = Bearers::built_in().unwrap();
-        let carrier = Carrier::new(bearers.named("sms-2g").unwrap(), simulation.dice("bearer"));
+        let carrier = Carrier::new(bearers.named("2g-sms").unwrap(), simulation.dice("bearer"));
         let fault = carrier.link(server().0).unwrap_err();
         assert_eq!(
             fault.to_string(),
-            "cannot use the bearer sms-2g: 2G, short messages only carries no packets; take another bearer"
+            "cannot use the bearer 2g-sms: 2G, short messages only carries no packets; take another bearer"
         );
     });
 }
