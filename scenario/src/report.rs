@@ -24,6 +24,9 @@
 mod campaign;
 mod cost;
 mod device;
+mod escape;
+mod junit;
+mod page;
 mod per_day;
 mod timeline;
 
@@ -192,6 +195,11 @@ impl<T, const LIMIT: usize> Bounded<T, LIMIT> {
     /// Appends a value, or counts it as left out.
     pub fn push(&mut self, value: T) {
         if self.shown.len() < LIMIT { self.shown.push(value) } else { self.left_out += 1 }
+    }
+
+    /// Counts so many more as left out.
+    pub fn leave_out(&mut self, count: u64) {
+        self.left_out += count;
     }
 
     /// The values that it holds.

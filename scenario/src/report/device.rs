@@ -15,6 +15,9 @@ pub struct Device {
     /// Its card.
     #[schemars(with = "String")]
     pub eid: Eid,
+    /// The network that serves it; none when it is nowhere attached.
+    #[schemars(with = "Option<String>")]
+    pub network: Option<Plmn>,
     /// The enabled profile, by the card itself.
     #[schemars(with = "Option<String>")]
     pub enabled: Option<Iccid>,

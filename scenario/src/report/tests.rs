@@ -45,6 +45,124 @@ fn days_are_counted_from_the_beginning_of_the_run() {
     assert_eq!(report.days.faults.lines().next(), Some(("link/lose-answer@ES9+", &[2, 0, 1][..])));
 }
 
+/// A run with something of everything, and text that nobody must trust.
+fn hostile() -> Report {
+    const TEXT: &str = "<script>alert(\"1\")</script> & 'so' ]]>\u{8}";
+    let at = |hours: i64| Timestamp(BEGINS.0 + hours * 3_600_000);
+    let mut report = Report::new("x\"><script>", TEXT, TEXT, "7", BEGINS);
+    report.ended = at(30 * 24);
+    report.judge(expectation(true));
+    report.judge(Expectation {
+        text: TEXT.into(),
+        line: Some(7),
+        at: at(24),
+        passed: false,
+        saw: TEXT.into(),
+    });
+    Kind::ALL.into_iter().for_each(|kind| report.timeline.tell(at(30), kind, TEXT, TEXT));
+    report.struck(at(50), TEXT);
+    report.days.devices_by_network.add(TEXT, 2, 10);
+    report.days.spent.add(TEXT, 3, 2_500_000);
+    report.costs.currency = TEXT.into();
+    report.costs.by_bearer.insert(TEXT.into(), Spent::default());
+    let mut failures = Bounded::default();
+    failures.push(Failure { device: TEXT.into(), result: TEXT.into(), why: TEXT.into() });
+    report.campaigns.push(Campaign {
+        name: TEXT.into(),
+        target: TEXT.into(),
+        state: TEXT.into(),
+        why: Some(TEXT.into()),
+        began: Some(at(1)),
+        ended: None,
+        devices: 1,
+        results: BTreeMap::from([(TEXT.into(), 1)]),
+        failures,
+    });
+    report.devices.push(device(TEXT));
+    report
+}
+
+fn device(name: &str) -> Device {
+    let mut stays = Bounded::default();
+    stays.push(Stay { from: BEGINS, network: Some("724-05".parse().unwrap()), roams: true });
+    stays.push(Stay { from: Timestamp(BEGINS.0 + 1_000_000), network: None, roams: false });
+    Device {
+        name: name.into(),
+        eid: "89049032000000000000000000000163".parse().unwrap(),
+        network: None,
+        enabled: None,
+        profiles: 1,
+        state: name.into(),
+        moves: 0,
+        came_back: 1,
+        stays,
+    }
+}
+
+#[test]
+fn text_from_files_stays_text() {
+    let (page, junit) = (hostile().page(), hostile().junit());
+    for written in [&page, &junit] {
+        assert!(
+            !written.contains("<script") && !written.contains("& ") && !written.contains('\u{8}'),
+            "{written}"
+        );
+        assert!(
+            written.contains(
+                "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;so&#39; ]]&gt;\u{FFFD}"
+            )
+        );
+    }
+    assert!(page.matches("&lt;script&gt;alert").count() > 20, "it stands in every section");
+}
+
+#[test]
+fn the_page_needs_nothing_else() {
+    let page = hostile().page();
+    for outside in ["http://", "https://", "src=", "@import", "url(", "href="] {
+        let inside = |rest: &str| rest.starts_with('#') || rest.starts_with("\"#");
+        assert!(page.split(outside).skip(1).all(inside), "{outside}");
+    }
+}
+
+#[test]
+fn junit_has_a_case_for_each_expectation() {
+    let mut report = Report::new("ninety-days", "Ninety days", "A meter.", "7", BEGINS);
+    report.judge(expectation(true));
+    report.judge(expectation(false));
+    assert_eq!(report.junit(), include_str!("junit.xml"));
+}
+
+/// 100,000 devices for a year, each doing all that a report has room for.
+#[test]
+fn many_devices_do_not_make_a_large_page() {
+    let mut report = Report::new("year", "A year", "", "7", BEGINS);
+    let at = |day: usize, second: usize| Timestamp(BEGINS.0 + (day * 86_400 + second % 86_400) as i64 * 1000);
+    report.ended = at(365, 0);
+    for number in 0..100_000 {
+        let (day, network) = (number % 365, format!("network {}", number % 40));
+        for kind in Kind::ALL {
+            report.timeline.tell(at(day, number), kind, format!("group {}", number % 100), "x".repeat(300));
+        }
+        report.struck(at(day, 0), &format!("link/lose-answer@ES9+.GetBoundProfilePackage#{}", number % 40));
+        report.days.devices_by_network.add(&network, (number * 7) % 365, number as u64);
+        report.days.devices_by_country.add(&network, (number * 11) % 365, number as u64);
+        report.days.devices_by_state.add(&network, (number * 13) % 365, number as u64);
+        report.days.moves.add(&network, day, number as u64 % 7);
+        report.days.spent.add(&network, day, number as u64);
+        if report.devices.left_out() == 0 {
+            let mut device = device(&format!("devices-{number}"));
+            (0..100).for_each(|stay| {
+                device.stays.push(Stay { from: at(stay * 3, 0), network: None, roams: true })
+            });
+            report.devices.push(device);
+        }
+    }
+    let (page, json) = (report.page().len(), report.json().unwrap().len());
+    assert!(page < 1_000_000, "{page} octets");
+    assert!(json < 5_000_000, "{json} octets");
+}
+
 #[test]
 fn json_is_read_back() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);

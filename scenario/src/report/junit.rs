@@ -1,0 +1,54 @@
+//! A report for a CI system: JUnit's XML, a test case for each expectation.
+
+use rsp::time::Timestamp;
+
+use super::escape::Escaped;
+use super::{Expectation, Report};
+
+impl Report {
+    /// The report as JUnit's XML, valid by the schemas of Ant (windyroad) and of Jenkins (junit-10).
+    ///
+    /// It names virtual times as text only: `time` is 0, because how long the run took is not the scenario's.
+    pub fn junit(&self) -> String {
+        let failures = self.expectations().iter().filter(|expectation| !expectation.passed).count();
+        let name = Escaped(named(&self.scenario.name));
+        let cases: String = self.expectations().iter().map(|expectation| case(&name, expectation)).collect();
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite id=\"0\" name=\"{name}\" package=\"landfall\" \
+             hostname=\"localhost\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" time=\"0\">\n\
+             <properties>\n{seed}{begins}{ended}</properties>\n{cases}\
+             <system-out>{title}\n\n{about}\n\nAgain: landfall run {name} --seed {again}</system-out>\n\
+             <system-err></system-err>\n</testsuite>\n</testsuites>\n",
+            at = Timestamp::from_seconds(self.begins.seconds()).to_string().trim_end_matches('Z'),
+            tests = self.expectations().len(),
+            seed = property("seed", &self.seed),
+            begins = property("begins", &self.begins.to_string()),
+            ended = property("ended", &self.ended.to_string()),
+            title = Escaped(&self.scenario.title),
+            about = Escaped(&self.scenario.about),
+            again = Escaped(&self.seed),
+        )
+    }
+}
+
+/// A name must not be empty.
+fn named(name: &str) -> &str {
+    if name.trim().is_empty() { "scenario" } else { name }
+}
+
+fn property(name: &str, value: &str) -> String {
+    format!("<property name=\"{name}\" value=\"{}\"/>\n", Escaped(value))
+}
+
+fn case(scenario: &Escaped<'_>, expectation: &Expectation) -> String {
+    let Expectation { text, line, at, passed, saw } = expectation;
+    let opened = format!("<testcase classname=\"{scenario}\" name=\"{} ({at})\" time=\"0\"", Escaped(text));
+    if *passed {
+        return format!("{opened}/>\n");
+    }
+    let line = line.map(|line| format!("expected in line {line} of the scenario\n")).unwrap_or_default();
+    let saw = Escaped(saw);
+    format!(
+        "{opened}>\n<failure type=\"expectation\" message=\"{saw}\">{line}saw: {saw}</failure>\n</testcase>\n"
+    )
+}

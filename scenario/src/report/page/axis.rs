@@ -1,0 +1,119 @@
+//! Where a value lies in a picture, and the lines that say so.
+
+use rsp::time::Timestamp;
+
+/// Where the pictures begin, so that there is room for names to the left of them.
+pub(super) const LEFT: f64 = 150.0;
+/// How wide the pictures are.
+pub(super) const WIDTH: f64 = 800.0;
+/// How wide everything is, with room for half a label to the right.
+pub(super) const ALL: f64 = LEFT + WIDTH + 30.0;
+
+const DAY: f64 = 86_400.0;
+/// Steps between ticks, in seconds.
+const STEPS: [f64; 19] = [
+    1.0,
+    5.0,
+    15.0,
+    60.0,
+    300.0,
+    900.0,
+    3600.0,
+    3.0 * 3600.0,
+    6.0 * 3600.0,
+    12.0 * 3600.0,
+    DAY,
+    2.0 * DAY,
+    5.0 * DAY,
+    10.0 * DAY,
+    20.0 * DAY,
+    30.0 * DAY,
+    60.0 * DAY,
+    100.0 * DAY,
+    365.0 * DAY,
+];
+
+/// The time of a run, from left to right.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    begins: Timestamp,
+    seconds: f64,
+}
+
+impl Time {
+    pub(super) fn new(begins: Timestamp, ended: Timestamp) -> Self {
+        Self { begins, seconds: ended.since(begins).as_secs_f64().max(1.0) }
+    }
+
+    /// Whole days of the run, the last one perhaps not whole.
+    pub(super) fn days(self) -> usize {
+        (self.seconds / DAY).ceil() as usize
+    }
+
+    pub(super) fn of(self, at: Timestamp) -> f64 {
+        self.of_seconds(at.since(self.begins).as_secs_f64())
+    }
+
+    /// Where a day begins.
+    pub(super) fn of_day(self, day: usize) -> f64 {
+        self.of_seconds(day as f64 * DAY)
+    }
+
+    fn of_seconds(self, seconds: f64) -> f64 {
+        LEFT + WIDTH * (seconds / self.seconds).min(1.0)
+    }
+
+    /// Lines from `top` to `bottom`, and what they mean below.
+    pub(super) fn axis(self, top: f64, bottom: f64) -> String {
+        let step = STEPS.into_iter().find(|step| self.seconds / step <= 10.0).unwrap_or(3650.0 * DAY);
+        let (unit, of) = match step {
+            step if step >= DAY => ("days", DAY),
+            step if step >= 3600.0 => ("hours", 3600.0),
+            step if step >= 60.0 => ("minutes", 60.0),
+            _ => ("seconds", 1.0),
+        };
+        let ticks: String = (0..=(self.seconds / step) as u32)
+            .map(|tick| {
+                let seconds = f64::from(tick) * step;
+                let (x, label) = (number(self.of_seconds(seconds)), number(seconds / of));
+                let below = number(bottom + 16.0);
+                format!(
+                    "<path class=\"grid\" d=\"M{x} {top}V{bottom}\"/><text x=\"{x}\" y=\"{below}\" class=\"tick\">{label}</text>"
+                )
+            })
+            .collect();
+        let (x, y) = (number(LEFT + WIDTH / 2.0), number(bottom + 34.0));
+        format!("{ticks}<text x=\"{x}\" y=\"{y}\" class=\"tick\">{unit} since the beginning</text>\n")
+    }
+}
+
+/// A step that a person counts in (1, 2 or 5 and zeros), such that up to five of them reach `most`.
+pub(super) fn step(most: f64) -> f64 {
+    let power = 10_f64.powf((most.max(f64::MIN_POSITIVE) / 5.0).log10().floor());
+    [1.0, 2.0, 5.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|step| step * 5.0 >= most)
+        .unwrap_or(power * 10.0)
+}
+
+/// A coordinate: to a tenth, without what need not be said.
+pub(super) fn number(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_round() {
+        for (most, expected) in
+            [(3.0, 1.0), (5.0, 1.0), (50.0, 10.0), (51.0, 20.0), (100_000.0, 20_000.0), (0.04, 0.01)]
+        {
+            assert!((step(most) - expected).abs() < 1e-9, "{most}: {}", step(most));
+        }
+        assert!(step(0.0).is_finite());
+    }
+}
