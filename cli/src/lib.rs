@@ -18,6 +18,7 @@ pub mod parties;
 pub mod peers;
 pub mod pki;
 pub mod preset;
+pub mod report;
 pub mod settings;
 pub mod trace;
 mod unshown;

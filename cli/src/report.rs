@@ -1,0 +1,164 @@
+//! What a run came to, for a terminal.
+
+use scenario::report::{Campaign, Report, Verdict};
+use world::Fault;
+
+use crate::output::{Table, say};
+
+/// Prints what was expected and seen, and below it campaigns, faults and costs, where there are any.
+///
+/// # Errors
+/// Nothing can be printed.
+pub fn say_report(report: &Report) -> Result<(), Fault> {
+    say(&text(report))
+}
+
+/// The same as text.
+pub fn text(report: &Report) -> String {
+    let blocks = [heading(report), expectations(report), campaigns(report), faults(report), costs(report)];
+    let blocks: Vec<String> = blocks.into_iter().filter(|block| !block.is_empty()).collect();
+    blocks.join("\n")
+}
+
+fn heading(report: &Report) -> String {
+    let verdict = match report.verdict() {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "FAILED",
+    };
+    let met = report.expectations().iter().filter(|expectation| expectation.passed).count();
+    let (title, all) = (unescapable(&report.scenario.title), report.expectations().len());
+    let (begins, ended, seed) = (report.begins, report.ended, unescapable(&report.seed));
+    format!("{verdict}  {title}: {met} of {all} expectations met\n        {begins} to {ended}, seed {seed}\n")
+}
+
+/// Text from a file, without what would steer a terminal.
+fn unescapable(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+fn expectations(report: &Report) -> String {
+    if report.expectations().is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["", "day", "expected", "seen"]);
+    for expectation in report.expectations() {
+        let met = if expectation.passed { "met" } else { "NOT MET" };
+        let day = report.day(expectation.at).to_string();
+        table.row([met.to_owned(), day, unescapable(&expectation.text), unescapable(&expectation.saw)]);
+    }
+    table.render()
+}
+
+fn campaigns(report: &Report) -> String {
+    if report.campaigns.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["campaign", "target", "state", "devices", "results"]);
+    for Campaign { name, target, state, why, devices, results, .. } in &report.campaigns {
+        let state = why.as_ref().map_or(state.clone(), |why| format!("{state}: {why}"));
+        let results: Vec<String> =
+            results.iter().map(|(result, count)| format!("{count} {result}")).collect();
+        table.row(
+            [name, target, &state, &devices.to_string(), &results.join(", ")].map(|cell| unescapable(cell)),
+        );
+    }
+    table.render()
+}
+
+fn faults(report: &Report) -> String {
+    if report.faults.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["fault", "struck"]);
+    for (fault, count) in &report.faults {
+        table.row([unescapable(fault), count.to_string()]);
+    }
+    table.render()
+}
+
+fn costs(report: &Report) -> String {
+    let costs = &report.costs;
+    if costs.by_bearer.is_empty() && costs.visits == 0 {
+        return String::new();
+    }
+    let mut table = Table::new(&["over", "octets", "short messages", &costs.currency]);
+    for (bearer, spent) in &costs.by_bearer {
+        table.row([
+            unescapable(bearer),
+            spent.octets.to_string(),
+            spent.messages.to_string(),
+            spent.money.to_string(),
+        ]);
+    }
+    let visits = format!("visits: {}", costs.visits);
+    table.row([visits, String::new(), String::new(), costs.visits_money.to_string()]);
+    table.row(["in all".to_owned(), String::new(), String::new(), costs.total().to_string()]);
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rsp::time::Timestamp;
+    use scenario::report::{Bounded, Expectation, Spent};
+
+    use super::*;
+
+    #[test]
+    fn a_terminal_shows_what_was_expected_and_seen() {
+        let begins: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+        let at: Timestamp = "2027-04-01T00:00:00Z".parse().unwrap();
+        let mut report = Report::new("ninety-days", "Ninety\u{1B}[31m days", "", "7", begins);
+        report.ended = at;
+        let judged = |passed, text: &str, saw: &str| Expectation {
+            text: text.into(),
+            line: None,
+            at,
+            passed,
+            saw: saw.into(),
+        };
+        report.judge(judged(true, "all meters are on 724-99", "50 of 50"));
+        report.judge(judged(false, "no rule is broken", "2 were"));
+        report.campaigns.push(Campaign {
+            name: "first".into(),
+            target: "as decided".into(),
+            state: "stopped".into(),
+            why: Some("3 of 5 failed".into()),
+            began: Some(begins),
+            ended: Some(at),
+            devices: 50,
+            results: BTreeMap::from([("moved".into(), 2), ("came_back".into(), 3)]),
+            failures: Bounded::default(),
+        });
+        report.struck(at, "link/lose-answer@ES9+");
+        report.costs.currency = "EUR".into();
+        let spent = Spent { octets: 1_000_000, messages: 4, money: 12.5.into() };
+        report.costs.by_bearer.insert("nb-iot".into(), spent);
+        let expected = "\
+FAILED  Ninety [31m days: 1 of 2 expectations met
+        2027-01-01T00:00:00Z to 2027-04-01T00:00:00Z, seed 7
+
+         day  expected                  seen
+-------  ---  ------------------------  --------
+met       90  all meters are on 724-99  50 of 50
+NOT MET   90  no rule is broken         2 were
+
+campaign  target      state                   devices  results
+--------  ----------  ----------------------  -------  --------------------
+first     as decided  stopped: 3 of 5 failed       50  3 came_back, 2 moved
+
+fault                  struck
+---------------------  ------
+link/lose-answer@ES9+       1
+
+over        octets  short messages    EUR
+---------  -------  --------------  -----
+nb-iot     1000000               4  12.50
+visits: 0                            0.00
+in all                              12.50
+";
+        let text = text(&report);
+        assert!(text == expected, "{text}");
+    }
+}
