@@ -28,8 +28,21 @@ pub struct Counted<'a> {
     pub fleet: &'a Fleet,
     /// Under what it was counted.
     pub question: Question<'a>,
+    policies: Policies,
+}
+
+/// The owner's policy with a fleet's counts in it, and one for each account if a rule counts by account.
+#[derive(Clone, Debug)]
+pub(crate) struct Policies {
     owner: Policy,
     accounts: BTreeMap<Name, Policy>,
+}
+
+impl Policies {
+    /// The policy for a device, with the counts that its account goes by.
+    pub(crate) fn of(&self, device: &Device) -> &Policy {
+        self.accounts.get(&device.account).unwrap_or(&self.owner)
+    }
 }
 
 impl<'a> Counted<'a> {
@@ -48,20 +61,27 @@ impl<'a> Counted<'a> {
                 (name.clone(), with(of_owner.for_account(&of_account, book)))
             }));
         }
-        Self { fleet, question, owner: with(of_owner), accounts }
+        Self { fleet, question, policies: Policies { owner: with(of_owner), accounts } }
     }
 
     /// The same with another lead time: each rule presses that is broken or will be within so many days.
     #[must_use]
     pub fn ahead(&self, days: u32) -> Self {
         let ahead = |policy: &Policy| Policy { lead_time_days: days, ..policy.clone() };
-        let accounts = self.accounts.iter().map(|(name, policy)| (name.clone(), ahead(policy))).collect();
-        Self { fleet: self.fleet, question: self.question, owner: ahead(&self.owner), accounts }
+        let Policies { owner, accounts } = &self.policies;
+        let accounts = accounts.iter().map(|(name, policy)| (name.clone(), ahead(policy))).collect();
+        let policies = Policies { owner: ahead(owner), accounts };
+        Self { fleet: self.fleet, question: self.question, policies }
     }
 
     /// The policy for a device, with the counts that its account goes by.
     pub fn policy(&self, device: &Device) -> &Policy {
-        self.accounts.get(&device.account).unwrap_or(&self.owner)
+        self.policies.of(device)
+    }
+
+    /// The counts without the devices.
+    pub(crate) fn into_policies(self) -> Policies {
+        self.policies
     }
 
     /// What to do with a device, and why.

@@ -166,17 +166,23 @@ impl Fleet {
 }
 
 /// Some of the devices; what is not said leaves none out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Selection {
     /// Those that are in this country.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
     /// Those of this group.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Name>,
     /// Those of this model.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Name>,
     /// Those of this account.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<Name>,
     /// Those in this state, by its word.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Name>,
 }
 

@@ -16,20 +16,43 @@
 //!
 //! How fast, late and lossy a bearer is stands in one table ([`bearers`]), what it and all else costs in another ([`costs`]).
 //!
-//! Not here: campaigns and the reconciler; nothing in this crate speaks to a card or a server.
+//! [`Platform`] is the party that acts on all that: devices check in ([`CheckIn`]) and are told what to do ([`Instruction`]),
+//! campaigns ([`Spec`]) say who moves and how many at a time, and profiles are ordered at the SM-DP+ of an operator
+//! ([`Supplier`]).
 
 pub mod answers;
+mod api;
 pub mod bearers;
+mod campaign;
+mod check_in;
 pub mod costs;
 mod counted;
 mod device;
 pub mod files;
 mod owner;
+mod plan;
+mod platform;
+mod problem;
+mod reconcile;
 mod state;
 mod store;
+mod supplier;
 
+pub use api::CHECK_IN;
+pub use campaign::{
+    CAMPAIGNS, Campaign, CampaignId, Canary, Destination, Devices, Forgiven, MEMBERS, Member, MemberState,
+    NotACampaignId, Pace, Progress, Retries, Share, Spec, State as CampaignState, Stop, Weekday, Window,
+};
+pub use check_in::{
+    CheckIn, Discrepancy, Ending, Instruction, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target,
+    What,
+};
 pub use counted::{Counted, Question};
 pub use device::{Device, Fleet, Name, Selection};
 pub use owner::Owner;
+pub use plan::Plan;
+pub use platform::{By, Code, Config, MOVES, Move, ORDERS, Platform, ProfileOrder, Setup, Step};
+pub use problem::Problem;
 pub use state::{Entry, Happening, NotPossible, State, Tally, Trail};
 pub use store::{DEVICES, dry_run, import, load, put};
+pub use supplier::Supplier;

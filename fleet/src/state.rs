@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use rsp::{ids::Plmn, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::check_in::Discrepancy;
+
 /// A device, by what it waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
@@ -130,10 +132,14 @@ pub enum Happening {
         /// What it needs.
         why: Box<str>,
     },
+    /// It has what it needed.
+    Helped,
     /// Somebody went there and repaired it.
     Visited,
     /// It is out of service.
     Retired,
+    /// A check-in and the records did not agree.
+    Found(Discrepancy),
 }
 
 impl fmt::Display for Happening {
@@ -148,8 +154,10 @@ impl fmt::Display for Happening {
             Self::Silent => f.write_str("silent"),
             Self::Heard => f.write_str("heard of again"),
             Self::Stuck { why } => write!(f, "stuck: {why}"),
+            Self::Helped => f.write_str("no longer stuck"),
             Self::Visited => f.write_str("visited"),
             Self::Retired => f.write_str("retired"),
+            Self::Found(discrepancy) => write!(f, "found: {discrepancy}"),
         }
     }
 }
@@ -242,7 +250,7 @@ pub(crate) fn follow(
     use Happening as H;
     let one_more = |count: &mut u32| *count = count.saturating_add(1);
     Ok(match (state, happening) {
-        (_, H::Added | H::Changed) => state.clone(),
+        (_, H::Added | H::Changed | H::Found(_)) => state.clone(),
         (State::Retired { .. }, _) => return not_possible(state, happening),
         (_, H::Retired) => State::Retired { since: at },
         (State::Moving { .. }, H::MoveBegan { .. }) => return not_possible(state, happening),
@@ -262,8 +270,10 @@ pub(crate) fn follow(
         (_, H::Moved | H::CameBack { .. } | H::Lost { .. }) => return not_possible(state, happening),
         (State::Unreachable { .. }, H::Silent) => state.clone(),
         (_, H::Silent) => State::Unreachable { since: at },
-        (State::Unreachable { .. }, H::Heard) | (_, H::Visited) => State::Working,
-        (_, H::Heard) => state.clone(),
+        (State::Unreachable { .. }, H::Heard) | (State::Stuck { .. }, H::Helped) | (_, H::Visited) => {
+            State::Working
+        }
+        (_, H::Heard | H::Helped) => state.clone(),
         (_, H::Stuck { why }) => State::Stuck { since: at, why: why.clone() },
     })
 }

@@ -1,0 +1,191 @@
+//! Whose turn it is, and what the end of a try means to a campaign. Nothing here reads a clock or a record.
+
+use std::time::Duration;
+
+use rsp::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Campaign, Member, MemberState, State,
+    window::{HOUR, hour_of, is_open, next_open, start_of},
+};
+
+/// A move seldom takes longer; so often in an hour a place becomes free.
+const MOVES_AN_HOUR: u32 = 12;
+/// So many are invited for an hour at most: one a second.
+const MOST_INVITED: u32 = 3600;
+/// More failures than this do not make a device wait longer.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// Something that is counted by the clock hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hour {
+    number: i64,
+    count: u32,
+}
+
+/// Whether a device has its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Now.
+    Now,
+    /// Then, and it is to come then.
+    At(Timestamp),
+    /// Not before others have ended; it need not come for that.
+    Later,
+}
+
+/// How a try ended, as a campaign counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Try {
+    Moved,
+    CameBack,
+    NotInstalled,
+    Lost,
+}
+
+impl Campaign {
+    /// Whether a device for which there is something to do begins now. One that does not is put off to a time of its own.
+    pub(crate) fn turn(&mut self, member: &mut Member, now: Timestamp) -> Turn {
+        self.settle(now);
+        if !self.state.is_active() {
+            return Turn::Later;
+        }
+        match member.state {
+            MemberState::Again { after, .. } if after > now => return Turn::At(after),
+            MemberState::PutOff { until } if until > now => return Turn::At(until),
+            _ => {}
+        }
+        if self.state == State::Canary && member.tries == 0 && self.progress.started >= self.canaries() {
+            return Turn::Later;
+        }
+        let hour = hour_of(now);
+        let begun = if self.hour.number == hour { self.hour.count } else { 0 };
+        let free_from = if !is_open(&self.spec.windows, hour) {
+            start_of(next_open(&self.spec.windows, hour))
+        } else if self.spec.pace.per_hour.is_some_and(|most| begun >= most) {
+            start_of(hour.saturating_add(1))
+        } else if self.spec.pace.at_once.is_some_and(|most| self.progress.under_way >= most) {
+            Timestamp(now.0.saturating_add(HOUR / i64::from(MOVES_AN_HOUR)))
+        } else {
+            return Turn::Now;
+        };
+        let until = self.place_from(free_from);
+        if !matches!(member.state, MemberState::Again { .. }) {
+            member.state = MemberState::PutOff { until };
+        }
+        Turn::At(until)
+    }
+
+    /// A try begins.
+    pub(crate) fn begins(&mut self, now: Timestamp) {
+        let number = hour_of(now);
+        if self.hour.number != number {
+            self.hour = Hour { number, count: 0 };
+        }
+        self.hour.count = self.hour.count.saturating_add(1);
+        self.progress.begun = self.progress.begun.saturating_add(1);
+        self.progress.under_way = self.progress.under_way.saturating_add(1);
+    }
+
+    /// A try has ended.
+    pub(crate) fn ends(&mut self, how: Try, now: Timestamp) {
+        let progress = &mut self.progress;
+        let count = match how {
+            Try::Moved => &mut progress.moved,
+            Try::CameBack => &mut progress.came_back,
+            Try::NotInstalled => &mut progress.not_installed,
+            Try::Lost => &mut progress.lost,
+        };
+        *count = count.saturating_add(1);
+        progress.under_way = progress.under_way.saturating_sub(1);
+        progress.last_ended = Some(now);
+        if let Some(why) = self.must_stop().filter(|_| self.state.is_active()) {
+            self.state = State::Stopped { why: why.into(), since: now };
+        }
+    }
+
+    /// When a device tries again after its try number `tries` has failed; `None` if it does not.
+    pub(crate) fn tries_again(&self, tries: u32, now: Timestamp) -> Option<Timestamp> {
+        let retries = self.spec.retries;
+        let factor = 2u32.saturating_pow(tries.saturating_sub(1).min(MOST_DOUBLINGS));
+        let wait = Duration::from_secs(3600) * retries.after_hours.saturating_mul(factor);
+        (tries <= retries.times).then(|| now.plus(wait))
+    }
+
+    /// What the passing of time and the end of others bring about.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        let progress = &self.progress;
+        let through = progress.started >= self.canaries() && progress.settled >= progress.started;
+        let watched = progress.last_ended.is_none_or(|ended| now >= self.watched_until(ended));
+        if self.state == State::Canary && through && watched {
+            (self.state, self.past_canary) = (State::Running, true);
+        }
+        let all = progress.finished >= progress.devices && progress.under_way == 0;
+        match self.state {
+            State::Canary | State::Running if all && !self.spec.standing => self.state = State::Done,
+            State::RollingBack if progress.to_roll_back == 0 && progress.under_way == 0 => {
+                self.state = State::RolledBack;
+            }
+            _ => {}
+        }
+    }
+
+    /// When something happens by the passing of time alone.
+    pub(crate) fn next_step(&self) -> Option<Timestamp> {
+        let progress = &self.progress;
+        let through = progress.started >= self.canaries() && progress.settled >= progress.started;
+        let ended = progress.last_ended.filter(|_| self.state == State::Canary && through)?;
+        Some(self.watched_until(ended))
+    }
+
+    fn watched_until(&self, ended: Timestamp) -> Timestamp {
+        let hours = self.spec.canary.map_or(0, |canary| canary.wait_hours);
+        ended.plus(Duration::from_secs(3600) * hours)
+    }
+
+    fn canaries(&self) -> u32 {
+        self.spec.canary.map_or(0, |canary| canary.devices.of(self.progress.devices))
+    }
+
+    fn must_stop(&self) -> Option<String> {
+        let (progress, stop) = (&self.progress, self.spec.stop);
+        let ended = progress.ended().saturating_sub(progress.forgiven.ended);
+        let failed = progress.failed().saturating_sub(progress.forgiven.failed);
+        let lost = progress.lost.saturating_sub(progress.forgiven.lost);
+        if stop.lost.is_some_and(|most| lost >= most) {
+            return Some(format!("{lost} devices were not heard of again"));
+        }
+        let share = u64::from(failed) * 100;
+        let too_many = |percent: u32| failed > 0 && share >= u64::from(percent) * u64::from(ended);
+        (ended >= stop.after && stop.failed_percent.is_some_and(too_many))
+            .then(|| format!("{failed} of {ended} tries failed"))
+    }
+
+    /// A time of its own for one more device that is put off, in an hour in which moves may begin and others are not too many.
+    fn place_from(&mut self, from: Timestamp) -> Timestamp {
+        let pace = self.spec.pace;
+        let places = pace.at_once.map(|most| most.saturating_mul(MOVES_AN_HOUR));
+        let places = [pace.per_hour, places, Some(MOST_INVITED)].into_iter().flatten().min();
+        let places = places.unwrap_or(MOST_INVITED).max(1);
+        let apart = HOUR / i64::from(places);
+        let Hour { mut number, mut count } = self.put_off;
+        let first = hour_of(from);
+        if number <= first {
+            // The places of that hour that are past are no longer to be had.
+            let passed = from.0.saturating_sub(start_of(first).0).saturating_add(apart - 1) / apart;
+            let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+            (number, count) = (first, if number < first { passed } else { count.max(passed) });
+        }
+        if count >= places {
+            (number, count) = (number.saturating_add(1), 0);
+        }
+        let open = next_open(&self.spec.windows, number);
+        if open > number {
+            (number, count) = (open, 0);
+        }
+        let place = start_of(number).0.saturating_add(apart.saturating_mul(i64::from(count)));
+        self.put_off = Hour { number, count: count.saturating_add(1) };
+        Timestamp(place)
+    }
+}

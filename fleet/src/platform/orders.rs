@@ -1,0 +1,303 @@
+//! Profiles that are ordered for a device (ES2+): each step is written down with the identifier of its call before it is asked
+//! for, and written down again when it is answered.
+
+use localize::{Offer, Orderable};
+use rsp::{
+    activation_code::ActivationCode,
+    ids::{Eid, Iccid, Plmn},
+    status::Status,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use world::{Collection, Event, Fault, Outcome, Tx, transact};
+
+use super::{By, MOVES, Platform};
+use crate::{
+    campaign::Try,
+    check_in::{Discrepancy, OrderId},
+    state::Happening,
+    store::{self, DEVICES},
+    supplier::NoOrder,
+};
+
+/// Orders that are open at an SM-DP+, by a name of our own: the number of the profile is not known at first.
+pub const ORDERS: Collection<ProfileOrder> = Collection::new("profile-orders");
+
+/// A profile that is ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileOrder {
+    /// For which device.
+    pub eid: Eid,
+    /// Of which operator.
+    pub operator: Plmn,
+    /// Which profile, or of which type.
+    pub what: Orderable,
+    /// How far it has come.
+    pub step: Step,
+    /// Since when it is so far.
+    pub since: Timestamp,
+}
+
+/// How far an order has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Step {
+    /// To be reserved by DownloadOrder.
+    Reserving {
+        /// The functionCallIdentifier.
+        call: Box<str>,
+        /// Whether it is no longer wanted, and cancelled as soon as its number is known.
+        unwanted: bool,
+    },
+    /// To be confirmed and released by ConfirmOrder.
+    Confirming {
+        /// Which profile it is.
+        iccid: Iccid,
+        /// The functionCallIdentifier.
+        call: Box<str>,
+    },
+    /// Ready to be downloaded.
+    Released {
+        /// Which profile it is.
+        iccid: Iccid,
+        /// From where.
+        #[serde(with = "crate::check_in::activation_code")]
+        code: ActivationCode,
+    },
+    /// To be cancelled by CancelOrder.
+    Cancelling {
+        /// Which profile it is.
+        iccid: Iccid,
+        /// The functionCallIdentifier.
+        call: Box<str>,
+        /// Its code, if it was released: should it turn out that it cannot be cancelled, it can be downloaded.
+        code: Option<Code>,
+    },
+    /// The profile is on the card.
+    Fulfilled {
+        /// Which profile it is.
+        iccid: Iccid,
+    },
+}
+
+/// An activation code in a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Code(#[serde(with = "crate::check_in::activation_code")] pub ActivationCode);
+
+impl Step {
+    /// Which profile it is, once that is known.
+    pub fn iccid(&self) -> Option<Iccid> {
+        match self {
+            Self::Reserving { .. } => None,
+            Self::Confirming { iccid, .. }
+            | Self::Released { iccid, .. }
+            | Self::Cancelling { iccid, .. }
+            | Self::Fulfilled { iccid } => Some(*iccid),
+        }
+    }
+}
+
+/// What came of driving an order.
+pub(super) enum Driven {
+    /// It is where it is to be: released, cancelled, or gone.
+    Settled,
+    /// Its SM-DP+ is away.
+    Away,
+}
+
+impl Platform {
+    /// An order for the device: what is left over of another one, or a new one.
+    pub(super) async fn order(
+        &self,
+        tx: &mut Tx<'_>,
+        eid: Eid,
+        offer: &Offer,
+        left_over: Option<OrderId>,
+    ) -> Result<OrderId, Fault> {
+        if let Some(id) = left_over
+            && let Some(mut kept) = tx.get(&ORDERS, id.as_ref()).await?
+            && kept.operator == offer.operator.plmn
+        {
+            kept.step = match kept.step {
+                Step::Reserving { call, .. } => Step::Reserving { call, unwanted: false },
+                Step::Cancelling { iccid, code: Some(Code(code)), .. } => Step::Released { iccid, code },
+                Step::Cancelling { iccid, code: None, .. } => Step::Confirming { iccid, call: self.call() },
+                step => step,
+            };
+            kept.since = self.now();
+            tx.put(&ORDERS, id.as_ref(), &kept)?;
+            return Ok(id);
+        }
+        let id = OrderId::drawn(&self.0.world);
+        let step = Step::Reserving { call: self.call(), unwanted: false };
+        let (operator, what) = (offer.operator.plmn, offer.order.clone());
+        tx.put(&ORDERS, id.as_ref(), &ProfileOrder { eid, operator, what, step, since: self.now() })?;
+        Ok(id)
+    }
+
+    /// The order is no longer wanted: it is cancelled after the commit.
+    pub(super) async fn give_up(&self, tx: &mut Tx<'_>, id: &OrderId) -> Result<(), Fault> {
+        let Some(mut order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
+        order.step = match order.step {
+            Step::Reserving { call, .. } => Step::Reserving { call, unwanted: true },
+            Step::Confirming { iccid, .. } => Step::Cancelling { iccid, call: self.call(), code: None },
+            Step::Released { iccid, code } => {
+                Step::Cancelling { iccid, call: self.call(), code: Some(Code(code)) }
+            }
+            step => step,
+        };
+        order.since = self.now();
+        tx.put(&ORDERS, id.as_ref(), &order)
+    }
+
+    /// Asks the SM-DP+ what the order waits for, until it waits for nothing of it.
+    pub(super) async fn drive(&self, id: &OrderId) -> Result<Driven, Fault> {
+        loop {
+            let Some(order) = Tx::begin(self.records()).get(&ORDERS, id.as_ref()).await? else {
+                return Ok(Driven::Settled);
+            };
+            let Some(supplier) = self.0.setup.suppliers.get(&order.operator) else {
+                return Ok(Driven::Away);
+            };
+            let (eid, function) = (order.eid, order.step.function());
+            let answer = match &order.step {
+                Step::Released { .. } | Step::Fulfilled { .. } => return Ok(Driven::Settled),
+                Step::Reserving { call, unwanted } => {
+                    let reserved = supplier.download_order(call, eid, &order.what).await;
+                    reserved.map(|iccid| {
+                        Some(match unwanted {
+                            false => Step::Confirming { iccid, call: self.call() },
+                            true => Step::Cancelling { iccid, call: self.call(), code: None },
+                        })
+                    })
+                }
+                Step::Confirming { iccid, call } => {
+                    let confirmed = supplier.confirm_order(call, eid, *iccid).await;
+                    confirmed.map(|code| Some(Step::Released { iccid: *iccid, code }))
+                }
+                Step::Cancelling { iccid, call, .. } => {
+                    supplier.cancel_order(call, eid, *iccid).await.map(|()| None)
+                }
+            };
+            let outcome = match &answer {
+                Ok(_) => Outcome::Done,
+                Err(NoOrder::Refused(status)) => Outcome::Refused(status.to_string()),
+                Err(NoOrder::Away(fault)) => Outcome::Failed(fault.to_string()),
+            };
+            self.0.events.tell(
+                Event::new(self.now(), "platform", function)
+                    .with_peer("ES2+", "SM-DP+")
+                    .with_outcome(outcome),
+            );
+            match answer {
+                Ok(step) => self.write_step(id, &order, step).await?,
+                Err(NoOrder::Refused(status)) => {
+                    let why = status.to_string();
+                    let is_under_way = status.status() == Some(Status::IccidInvalidTransition);
+                    transact(self.records(), |tx| {
+                        Box::pin(self.refused(tx, (id, &order), is_under_way, &why))
+                    })
+                    .await?;
+                }
+                Err(NoOrder::Away(_)) => return Ok(Driven::Away),
+            }
+        }
+    }
+
+    /// The next step, unless somebody else has taken one meanwhile.
+    async fn write_step(&self, id: &OrderId, was: &ProfileOrder, step: Option<Step>) -> Result<(), Fault> {
+        let next = step.map(|step| ProfileOrder { step, since: self.now(), ..was.clone() });
+        transact(self.records(), |tx| {
+            let next = next.as_ref();
+            Box::pin(async move {
+                match (tx.get(&ORDERS, id.as_ref()).await?, next) {
+                    (Some(kept), Some(next)) if kept == *was => tx.put(&ORDERS, id.as_ref(), next),
+                    (Some(kept), None) if kept == *was => {
+                        tx.delete(&ORDERS, id.as_ref());
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                }
+            })
+        })
+        .await
+    }
+
+    /// The SM-DP+ has said no.
+    async fn refused(
+        &self,
+        tx: &mut Tx<'_>,
+        (id, was): (&OrderId, &ProfileOrder),
+        is_under_way: bool,
+        why: &str,
+    ) -> Result<(), Fault> {
+        if tx.get(&ORDERS, id.as_ref()).await?.as_ref() != Some(was) {
+            return Ok(());
+        }
+        let key = was.eid.to_string();
+        match &was.step {
+            Step::Cancelling { iccid, code, .. } => {
+                match code {
+                    // It was handed out, and how that ended is not known there: it can be downloaded once more.
+                    Some(Code(code)) if is_under_way => {
+                        let step = Step::Released { iccid: *iccid, code: code.clone() };
+                        let kept = ProfileOrder { step, since: self.now(), ..was.clone() };
+                        tx.put(&ORDERS, id.as_ref(), &kept)?;
+                    }
+                    _ => tx.delete(&ORDERS, id.as_ref()),
+                }
+                if let Some(mut device) = tx.get(&DEVICES, &key).await? {
+                    let found = Discrepancy::NotCancelled { iccid: *iccid, why: why.into() };
+                    device.trail.push(self.now(), Happening::Found(found));
+                    store::put(tx, &device)?;
+                }
+            }
+            step => {
+                match step.iccid() {
+                    Some(_) => self.give_up(tx, id).await?,
+                    None => tx.delete(&ORDERS, id.as_ref()),
+                }
+                let open = tx.get(&MOVES, &key).await?;
+                if let Some(open) = open.filter(|open| open.by == By::Ordered(id.clone()))
+                    && let Some(mut device) = tx.get(&DEVICES, &key).await?
+                {
+                    self.end(tx, &mut device, &open, (Try::NotInstalled, why)).await?;
+                    store::put(tx, &device)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The identifier of a call that no other has.
+    fn call(&self) -> Box<str> {
+        format!("landfall-{}", hex::encode(self.0.world.random::<16>())).into()
+    }
+}
+
+impl Step {
+    fn function(&self) -> &'static str {
+        match self {
+            Self::Reserving { .. } => "DownloadOrder",
+            Self::Confirming { .. } => "ConfirmOrder",
+            Self::Cancelling { .. } => "CancelOrder",
+            Self::Released { .. } | Self::Fulfilled { .. } => "",
+        }
+    }
+}
+
+/// The profile is on the card.
+pub(super) async fn fulfilled(tx: &mut Tx<'_>, id: &OrderId, now: Timestamp) -> Result<(), Fault> {
+    let Some(order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
+    match order.step.iccid() {
+        Some(iccid) => {
+            let step = Step::Fulfilled { iccid };
+            tx.put(&ORDERS, id.as_ref(), &ProfileOrder { step, since: now, ..order })
+        }
+        None => {
+            tx.delete(&ORDERS, id.as_ref());
+            Ok(())
+        }
+    }
+}

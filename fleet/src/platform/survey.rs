@@ -1,0 +1,155 @@
+//! What is due by the passing of time: orders that are to be cancelled, moves that take too long, the count of the fleet, devices
+//! that are silent.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use rsp::{ids::Eid, time::Timestamp};
+use world::{Fault, Tx, transact};
+
+use super::{
+    MOVES, ORDERS, Platform, Step,
+    ending::impossible,
+    orders::{Driven, ProfileOrder},
+};
+use crate::{
+    campaign::{CAMPAIGNS, Try},
+    check_in::{Discrepancy, OrderId},
+    counted::{Counted, Policies},
+    device::Fleet,
+    state::{Happening, State},
+    store::{self, DEVICES, load},
+};
+
+/// What else is due will be looked at when this has passed, as it depends on nobody who could tell.
+const AGAIN: Duration = Duration::from_secs(3600);
+
+impl Platform {
+    /// Does what is due, and says when something is due next.
+    ///
+    /// # Errors
+    /// The records fail. What was done stays done.
+    pub async fn due(&self) -> Result<Timestamp, Fault> {
+        let now = self.now();
+        let mut next = now.plus(AGAIN);
+        let mut later = |at: Timestamp| next = next.min(at.max(now.plus(self.config().shortest)));
+        later(self.cancel_orders().await?);
+        for (_, open) in Tx::begin(self.records()).glance(&MOVES, "").await? {
+            later(open.begun.plus(self.config().longest_move));
+        }
+        self.end_long_moves(now).await?;
+        for (key, campaign) in Tx::begin(self.records()).glance(&CAMPAIGNS, "").await? {
+            campaign.next_step().into_iter().for_each(&mut later);
+            let mut settled = campaign.clone();
+            settled.settle(now);
+            if settled != campaign {
+                transact(self.records(), |tx| Box::pin(settle(tx, &key, now))).await?;
+            }
+        }
+        let surveyed = self.0.surveyed.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|it| it.0);
+        let due = surveyed.map(|at| at.plus(self.config().survey_every)).filter(|due| *due > now);
+        match due {
+            Some(due) => later(due),
+            None => self.survey(now).await?,
+        }
+        Ok(next)
+    }
+
+    /// Drives the orders that nobody waits for; says when the next of them is due.
+    async fn cancel_orders(&self) -> Result<Timestamp, Fault> {
+        let now = self.now();
+        let mut next = now.plus(AGAIN);
+        for (key, order) in Tx::begin(self.records()).glance(&ORDERS, "").await? {
+            if order.is_to_be_cancelled()
+                && let Driven::Away = self.drive(&OrderId::from_key(&key)).await?
+            {
+                next = next.min(now.plus(self.config().order_again));
+            }
+        }
+        Ok(next)
+    }
+
+    /// A device that was to move and was not heard of since is lost.
+    async fn end_long_moves(&self, now: Timestamp) -> Result<(), Fault> {
+        let longest = self.config().longest_move;
+        for (key, open) in Tx::begin(self.records()).glance(&MOVES, "").await? {
+            if open.begun.plus(longest) <= now {
+                transact(self.records(), |tx| Box::pin(self.lose(tx, &key, now))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn lose(&self, tx: &mut Tx<'_>, key: &str, now: Timestamp) -> Result<(), Fault> {
+        let (Some(open), Some(mut device)) = (tx.get(&MOVES, key).await?, tx.get(&DEVICES, key).await?)
+        else {
+            return Ok(());
+        };
+        if open.begun.plus(self.config().longest_move) > now {
+            return Ok(());
+        }
+        device.trail.push(now, Happening::Found(Discrepancy::TooLong));
+        // One that was heard of since is not lost, though nobody knows what became of its move.
+        let heard = device.last_seen.is_some_and(|seen| seen > open.begun);
+        let how = if heard { Try::NotInstalled } else { Try::Lost };
+        self.end(tx, &mut device, &open, (how, "nothing was heard of its end")).await?;
+        store::put(tx, &device)
+    }
+
+    async fn survey(&self, now: Timestamp) -> Result<(), Fault> {
+        let fleet = load(self.records()).await?;
+        self.keep_count(&fleet, now);
+        let silent = |device: &crate::Device| {
+            matches!(device.state, State::Working | State::Stuck { .. })
+                && device.last_seen.is_some_and(|seen| seen.plus(self.config().silent_after) <= now)
+        };
+        for device in fleet.in_service().filter(|device| silent(device)) {
+            transact(self.records(), |tx| Box::pin(fall_silent(tx, device.eid, device.last_seen, now)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Counts the fleet.
+    pub(super) async fn count(&self) -> Result<Arc<Policies>, Fault> {
+        let fleet = load(self.records()).await?;
+        Ok(self.keep_count(&fleet, self.now()))
+    }
+
+    fn keep_count(&self, fleet: &Fleet, now: Timestamp) -> Arc<Policies> {
+        let policies = Arc::new(Counted::new(fleet, self.question(now)).into_policies());
+        *self.0.surveyed.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&policies)));
+        policies
+    }
+}
+
+async fn settle(tx: &mut Tx<'_>, key: &str, now: Timestamp) -> Result<(), Fault> {
+    if let Some(mut campaign) = tx.get(&CAMPAIGNS, key).await? {
+        campaign.settle(now);
+        tx.put(&CAMPAIGNS, key, &campaign)?;
+    }
+    Ok(())
+}
+
+async fn fall_silent(
+    tx: &mut Tx<'_>,
+    eid: Eid,
+    last_seen: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if let Some(mut device) = tx.get(&DEVICES, &eid.to_string()).await?
+        && device.last_seen == last_seen
+    {
+        device.happened(now, Happening::Silent).map_err(impossible)?;
+        store::put(tx, &device)?;
+    }
+    Ok(())
+}
+
+impl ProfileOrder {
+    fn is_to_be_cancelled(&self) -> bool {
+        matches!(self.step, Step::Cancelling { .. } | Step::Reserving { unwanted: true, .. })
+    }
+}

@@ -1,0 +1,73 @@
+//! The ways in which the platform says no.
+
+use std::fmt;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use world::Fault;
+
+/// What could not be done, why, and what to do next; and the status of HTTP that says whose fault it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Whose fault it is.
+    #[serde(skip)]
+    pub status: StatusCode,
+    /// What could not be done.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub next: String,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        status: StatusCode,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self { status, what: what.into(), why: why.into(), next: next.into() }
+    }
+
+    pub(crate) fn not_found(
+        what: impl Into<String>,
+        why: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self::new(StatusCode::NOT_FOUND, what, why, next)
+    }
+
+    pub(crate) fn bad_request(
+        what: impl Into<String>,
+        why: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, what, why, next)
+    }
+
+    pub(crate) fn conflict(what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, what, why, next)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status: _, what, why, next } = self;
+        write!(f, "{what}: {why}; {next}")
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<Fault> for Problem {
+    fn from(Fault { what, why, next, .. }: Fault) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, what, why, next)
+    }
+}
+
+impl From<Problem> for Fault {
+    fn from(Problem { status: _, what, why, next }: Problem) -> Self {
+        Self::new(what, why, next)
+    }
+}

@@ -1,0 +1,78 @@
+//! A device checks in, and is moved.
+
+use fleet::{Ending, MoveEnded, State, Target, What};
+
+use crate::bench::{Bench, LOCAL, Stands, at, bootstrap, plmn};
+
+#[tokio::test]
+async fn a_device_that_must_move_is_given_a_profile_and_is_then_on_it() {
+    let bench = Bench::new(1).await.decided().await;
+    let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    let What::Move { order, to: Target::Download { iccid, code }, fall_back_to } = told.what else {
+        panic!("{told:?}")
+    };
+    assert_eq!(code.to_string(), format!("1$smdp.example.com$M-{iccid}"));
+    assert_eq!(fall_back_to, Some(bootstrap(0)));
+    assert_eq!(bench.sm_dp.order(iccid), Stands::Released);
+    assert!(matches!(bench.device(0).await.state, State::Moving { to, .. } if to == plmn(LOCAL)));
+
+    // The answer was lost: it is the same move.
+    let again = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    assert!(matches!(again.what, What::Move { order: same, .. } if same == order));
+
+    bench.later(1);
+    let mut said = bench.says(0, &[iccid, bootstrap(0)]);
+    said.ended = Some(MoveEnded { order, ending: Ending::Moved });
+    let told = bench.check_in(&said).await;
+    assert_eq!(told.what, What::Nothing);
+    assert_eq!(told.next_check_in, at("2026-10-30T09:00:00Z"), "the longest interval");
+    let device = bench.device(0).await;
+    assert_eq!((device.state, device.tally.moved), (State::Working, 1));
+    assert_eq!(device.connection.held.len(), 2);
+    let progress = bench.platform.campaigns().await.unwrap()[0].progress;
+    assert_eq!((progress.begun, progress.moved, progress.under_way), (1, 1, 0));
+    assert_eq!(bench.sm_dp.0.lock().unwrap().calls, ["downloadOrder", "confirmOrder"]);
+}
+
+#[tokio::test]
+async fn what_failed_is_cancelled_and_tried_again() {
+    let bench = Bench::new(1).await.decided().await;
+    let at_home = [bootstrap(0)];
+    let told = bench.check_in(&bench.says(0, &at_home)).await;
+    let What::Move { order, to, .. } = told.what else { panic!("{told:?}") };
+    let mut said = bench.says(0, &at_home);
+    said.ended =
+        Some(MoveEnded { order: order.clone(), ending: Ending::NotInstalled { why: "no answer".into() } });
+    let told = bench.check_in(&said).await;
+    assert_eq!(told.what, What::Nothing);
+    assert_eq!(told.next_check_in, at("2026-10-29T09:00:00Z"), "an hour after a try that failed");
+    bench.platform.due().await.unwrap();
+    assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Cancelled);
+
+    bench.later(1);
+    let told = bench.check_in(&bench.says(0, &at_home)).await;
+    let What::Move { order: second, to, .. } = told.what else { panic!("{told:?}") };
+    assert_ne!(order, second);
+    assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Released);
+    assert!(bench.events.all().iter().any(|event| event.function == "MoveEnded"));
+}
+
+#[tokio::test]
+async fn a_profile_that_was_handed_out_and_is_on_no_card_is_downloaded_once_more() {
+    let bench = Bench::new(1).await.decided().await;
+    let at_home = [bootstrap(0)];
+    let told = bench.check_in(&bench.says(0, &at_home)).await;
+    let What::Move { order, to, .. } = told.what else { panic!("{told:?}") };
+    bench.sm_dp.set(to.iccid(), Stands::Downloaded);
+    let mut said = bench.says(0, &at_home);
+    said.ended = Some(MoveEnded { order, ending: Ending::NotInstalled { why: "power cut".into() } });
+    bench.check_in(&said).await;
+    bench.platform.due().await.unwrap();
+    let trail = bench.device(0).await.trail;
+    let last = trail.entries().last().unwrap().happening.to_string();
+    assert!(last.contains("cannot be cancelled"), "{last}");
+
+    bench.later(1);
+    let told = bench.check_in(&bench.says(0, &at_home)).await;
+    assert!(matches!(told.what, What::Move { to: same, .. } if same == to));
+}

@@ -1,0 +1,12 @@
+//! The owner's platform, with an SM-DP+ that only keeps orders.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy takes only #[test] functions for tests, not the helpers beside them"
+)]
+
+mod bench;
+mod check_in;
