@@ -16,8 +16,7 @@ use certs::{Pki, PkiOptions};
 use euicc_sim::device::lpa::DownloadOptions;
 use euicc_sim::device::{Ending, Recovery};
 use euicc_sim::network::{
-    AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause, NetworkAnswer, Networks, Radio,
-    RadioFault, Smsc, SmscSettings,
+    AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause, NetworkAnswer, Radio, RadioFault,
 };
 use http::{Request, Response, StatusCode};
 use rsp::time::Timestamp;
@@ -305,27 +304,6 @@ async fn loses_the_answer_to_a_real_card(simulation: &Simulation, start: &Start)
     let from = Instant::now();
     run.device.register().await.unwrap();
     assert_eq!((run.mishaps.strikes(), from.elapsed()), (1, Duration::from_secs(20)), "the second try");
-}
-
-#[test]
-fn faults_of_short_messages_go_to_the_service_centre_under_its_own_names() {
-    let given = |text: &str| mishaps(&[text]);
-    simulate(async |simulation| {
-        let networks = Arc::new(Networks::new(simulation.world("networks")));
-        let settings = SmscSettings::new("+491710000000".parse().unwrap(), Vec::new());
-        let centre =
-            Smsc::open(settings, networks, RamMemory::default(), simulation.world("centre")).unwrap();
-        for name in ["sms-lose", "sms-delay=5m", "sms-double"] {
-            for rest in ["", "@mt", "@mo#1", "@mt#1-3"] {
-                given(&format!("radio/{name}{rest}")).inject_into(&centre).unwrap();
-            }
-        }
-        given("radio/sms-lose-answer@mt#1").inject_into(&centre).unwrap();
-        for not in ["radio/sms-lose#2", "radio/sms-lose#50%", "radio/sms-lose-answer@mo"] {
-            let fault = given(not).inject_into(&centre).unwrap_err();
-            assert!(fault.next.contains("#1-N"), "{fault}");
-        }
-    });
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use euicc_sim::network::Smsc;
+use euicc_sim::network::smsc::{Direction, SmsFaultKind};
 use tokio::time::Instant;
-use world::{Dice, Fault, SeededDice};
+use world::{Dice, SeededDice};
 
 use super::Mishap;
 use super::catalogue::FaultId;
@@ -127,17 +128,18 @@ impl Mishaps {
         happens
     }
 
-    /// Hands the faults of short messages to the service centre, which is where they happen.
-    ///
-    /// # Errors
-    /// One of them has a condition that a service centre does not know: it counts from the first message on.
-    pub fn inject_into(&self, centre: &Smsc) -> Result<(), Fault> {
-        for placed in self.placed().iter() {
-            if let FaultId::Radio(act) = placed.mishap.id() {
-                act.short_message_faults(&placed.mishap)?.into_iter().for_each(|fault| centre.inject(fault));
-            }
-        }
-        Ok(())
+    /// Has the service centre ask these of each short message: it is where they happen. Mishaps that are put later happen
+    /// as well.
+    pub fn inject_into(&self, centre: &Smsc) {
+        let mishaps = self.clone();
+        centre.ask_of_each(move |direction| mishaps.strike_short_message(direction));
+    }
+
+    fn strike_short_message(&self, direction: Direction) -> Option<SmsFaultKind> {
+        let concerns = |mishap: &Mishap| matches!(mishap.id(), FaultId::Radio(act) if act.of_short_message(mishap, direction).is_some());
+        let struck = self.strike(concerns)?;
+        let FaultId::Radio(act) = struck.id() else { return None };
+        act.of_short_message(struck.mishap(), direction)
     }
 
     fn placed(&self) -> MutexGuard<'_, Vec<Placed>> {
@@ -166,6 +168,19 @@ mod tests {
         assert_eq!(mishaps.strikes(), 3);
         mishaps.clear();
         assert_eq!(happens("ES9+"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn short_messages_are_counted_in_each_direction() {
+        let mishaps = Mishaps::new(
+            SeededDice::from_text("messages"),
+            ["radio/sms-lose@mt#2", "radio/sms-lose-answer#2-", "radio/sms-delay=5m@mo#1"]
+                .map(|text| text.parse().unwrap()),
+        );
+        let to_device: Vec<_> = (0..3).map(|_| mishaps.strike_short_message(Direction::ToDevice)).collect();
+        assert_eq!(to_device, [None, Some(SmsFaultKind::Lose), Some(SmsFaultKind::LoseAnswer)]);
+        let from_device = [(); 2].map(|()| mishaps.strike_short_message(Direction::FromDevice));
+        assert_eq!(from_device, [Some(SmsFaultKind::Delay(Duration::from_secs(300))), None]);
     }
 
     #[tokio::test(start_paused = true)]

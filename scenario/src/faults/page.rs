@@ -49,8 +49,7 @@ mishap = family \"/\" name [ \"=\" value ] [ \"@\" place ] ( \"#\" when )*
   (`sm-dp:profiles`). Radio: a network (`262-42`), of short messages the direction (`mt`, `mo`). Power: whose memory, or the beginning
   of a cell's name in it (`card:profile/`, `device:intention`). Without a place: everywhere.
 - **when**: occasions at that place are counted from 1. `#2` the second, `#2-4`, `#2-`; `#30%` as the dice say, which follow from the run's
-  seed; `#10s..5m`, `#10s..` in that time since the fault was put. Several must all be so. Without one: each time. A service centre, in which
-  the faults of short messages happen, knows `#1` and `#1-N`.
+  seed; `#10s..5m`, `#10s..` in that time since the fault was put. Several must all be so. Without one: each time.
 ";
 
 #[cfg(test)]

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use euicc_sim::network::smsc::{Direction, SmsFault, SmsFaultKind};
+use euicc_sim::network::smsc::{Direction, SmsFaultKind};
 use euicc_sim::network::{
     AttachId, AttachReject, AttachRequest, AuthenticationResponse, EmmCause, MobileOriginated,
     MobileTerminated, NetworkAnswer, Radio, RadioFault, RpAnswer, RpReport, SystemInformation,
 };
 use rsp::ids::Plmn;
-use world::{BoxFuture, Fault};
+use world::BoxFuture;
 
 use super::catalogue::FaultId;
-use super::{Mishap, Mishaps, Struck, When};
+use super::{Mishap, Mishaps, Struck};
 
 /// What happens on the air.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,33 +39,21 @@ pub enum RadioAct {
 }
 
 impl RadioAct {
-    /// What a service centre calls this mishap; nothing if it is none of short messages.
-    pub(super) fn short_message_faults(self, mishap: &Mishap) -> Result<Vec<SmsFault>, Fault> {
+    /// What this mishap is to a short message in this direction; nothing if it is none.
+    pub(super) fn of_short_message(self, mishap: &Mishap, direction: Direction) -> Option<SmsFaultKind> {
         let kind = match self {
             Self::SmsLose => SmsFaultKind::Lose,
             Self::SmsDelay => SmsFaultKind::Delay(mishap.time()),
             Self::SmsDouble => SmsFaultKind::Double,
-            Self::SmsLoseAnswer => SmsFaultKind::LoseAnswer,
-            _ => return Ok(Vec::new()),
+            // A device is told at once whether its message was taken.
+            Self::SmsLoseAnswer if direction == Direction::ToDevice => SmsFaultKind::LoseAnswer,
+            _ => return None,
         };
-        let cannot = |why: &str| {
-            let next = "say nothing, #1 or #1-N, and of sms-lose-answer @mt alone";
-            Fault::new(format!("cannot put {mishap} into a service centre"), why, next)
+        let name = match direction {
+            Direction::ToDevice => "mt",
+            Direction::FromDevice => "mo",
         };
-        let times = match mishap.conditions() {
-            [] | [When::Nth { first: 1, last: None }] => u32::MAX,
-            [When::Nth { first: 1, last: Some(last) }] => *last,
-            _ => return Err(cannot("it counts messages from the first on")),
-        };
-        let directions = match (mishap.place(), kind) {
-            (Some("mo"), SmsFaultKind::LoseAnswer) => {
-                return Err(cannot("a device is told at once whether its message was taken"));
-            }
-            (Some("mt"), _) | (None, SmsFaultKind::LoseAnswer) => vec![Direction::ToDevice],
-            (Some(_), _) => vec![Direction::FromDevice],
-            (None, _) => vec![Direction::ToDevice, Direction::FromDevice],
-        };
-        Ok(directions.into_iter().map(|direction| SmsFault { kind, direction, times }).collect())
+        mishap.is_at(&[name]).then_some(kind)
     }
 }
 

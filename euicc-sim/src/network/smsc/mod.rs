@@ -105,6 +105,18 @@ struct State {
     /// Subscribers to whom a message is on its way.
     busy: BTreeSet<Imsi>,
     faults: faults::Pending,
+    asked: Option<AskedOfEach>,
+}
+
+/// What says what happens to each message.
+type AskedOfEach = Box<dyn Fn(Direction) -> Option<SmsFaultKind> + Send>;
+
+impl State {
+    /// What happens to the next message in this direction.
+    fn next_fault(&mut self, direction: Direction) -> Option<SmsFaultKind> {
+        let asked = self.asked.as_ref().and_then(|asked| asked(direction));
+        asked.or_else(|| self.faults.next(direction))
+    }
 }
 
 /// What came of an attempt.
@@ -145,6 +157,7 @@ impl Smsc {
             schedule: BTreeMap::new(),
             busy: BTreeSet::new(),
             faults: faults::Pending::default(),
+            asked: None,
         };
         let (work, arrivals) = (Notify::new(), Notify::new());
         let networks_of_centre = Arc::clone(&networks);
@@ -163,6 +176,12 @@ impl Smsc {
     /// Makes something go wrong.
     pub fn inject(&self, fault: SmsFault) {
         self.state().faults.add(fault);
+    }
+
+    /// Has it asked of each message what happens to it, before the faults that were injected: by whoever knows when they are to
+    /// happen.
+    pub fn ask_of_each(&self, what: impl Fn(Direction) -> Option<SmsFaultKind> + Send + 'static) {
+        self.state().asked = Some(Box::new(what));
     }
 
     /// How many messages wait for devices.
@@ -254,7 +273,7 @@ impl Smsc {
         let (stored, fault) = {
             let mut state = self.state();
             let Some(stored) = state.store.messages.get(id).cloned() else { return };
-            (stored, state.faults.next(Direction::ToDevice))
+            (stored, state.next_fault(Direction::ToDevice))
         };
         let attempt = self.attempt(imsi, &stored.submission.message, fault).await;
         let mut state = self.state();
@@ -463,7 +482,7 @@ impl Smsc {
             if state.store.waiting_for(&account) >= MAX_WAITING {
                 return Err(RpCause::TEMPORARY_FAILURE);
             }
-            let (copies, not_before) = match state.faults.next(Direction::FromDevice) {
+            let (copies, not_before) = match state.next_fault(Direction::FromDevice) {
                 Some(SmsFaultKind::Lose) => (0, now),
                 Some(SmsFaultKind::Double) => (2, now),
                 Some(SmsFaultKind::Delay(by)) => (1, now.plus(by)),
