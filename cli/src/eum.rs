@@ -17,6 +17,7 @@ use crate::{
         names::{Named, Names},
         operator::{Operator, SOAP_PATH},
     },
+    output::remark,
     parties,
     peers::TlsPeers,
 };
@@ -60,7 +61,7 @@ pub async fn register(
         world.clone(),
         Arc::new(Named { events, names }),
     );
-    let eum = eum.with_peers(Arc::new(TlsPeers::new(Client::default(), client)));
+    let eum = eum.with_peers(Arc::new(TlsPeers::new(Client::default(), client))).with_remarks(remark);
     eum.knows(Peer {
         id: sm_sr.id.clone(),
         endpoint: format!("https://{}{SOAP_PATH}", sm_sr.authority),

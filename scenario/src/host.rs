@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::{Request, Response};
 use tokio::time::Instant;
-use world::{Link, LinkFault, LinkFaultKind, Records, link_from};
+use world::{BoxFuture, Link, LinkFault, LinkFaultKind, Records, link_from};
 
 use crate::faults::{FaultyRecords, Life, Mishaps};
 
@@ -57,7 +57,7 @@ impl<P: Clone + Send + 'static> Host<P> {
 
     /// The party, if its process runs.
     pub fn party(&self) -> Option<P> {
-        self.running().ok().map(|(party, _, _)| party)
+        self.running().ok().map(|process| process.party.clone())
     }
 
     /// How often its process has been started.
@@ -78,17 +78,49 @@ impl<P: Clone + Send + 'static> Host<P> {
         }
     }
 
+    /// Has each of its processes do this for as long as it lives, one after another, without end. What is under way when a
+    /// process ends is dropped.
+    pub async fn works(&self, work: impl Fn(P) -> BoxFuture<'static, ()>) {
+        loop {
+            let running = self.running().ok().map(|process| (process.party.clone(), process.life.clone()));
+            if let Some((party, life)) = running {
+                tokio::select! {
+                    biased;
+                    _ = life.over() => {}
+                    () = work(party) => return,
+                }
+            }
+            self.restarted().await;
+        }
+    }
+
     /// The way to it, across all its processes.
     pub fn link(&self) -> Link {
-        let host = self.clone();
+        self.link_at(|process| process.link.clone())
+    }
+
+    /// The same to another of its doors.
+    pub fn door(&self, of: impl Fn(&P) -> Link + Send + Sync + 'static) -> Link {
+        self.link_at(move |process| of(&process.party))
+    }
+
+    fn link_at(&self, of: impl Fn(&Process<P>) -> Link + Send + Sync + 'static) -> Link {
+        let (host, of) = (self.clone(), Arc::new(of));
         link_from(tower::service_fn(move |request| {
-            let host = host.clone();
-            async move { host.ask(request).await }
+            let (host, of) = (host.clone(), Arc::clone(&of));
+            async move { host.ask(&*of, request).await }
         }))
     }
 
-    async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
-        let (_, link, life) = self.running()?;
+    async fn ask(
+        &self,
+        of: impl Fn(&Process<P>) -> Link,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, LinkFault> {
+        let (link, life) = {
+            let process = self.running()?;
+            (of(&process), process.life.clone())
+        };
         let broken = |away| {
             self.process().again.get_or_insert(Instant::now() + away);
             Err(LinkFault::new(LinkFaultKind::Reset, self.0.name.clone(), "the process has ended"))
@@ -104,7 +136,7 @@ impl<P: Clone + Send + 'static> Host<P> {
     }
 
     /// What runs; started again if it is time.
-    fn running(&self) -> Result<(P, Link, Life), LinkFault> {
+    fn running(&self) -> Result<MutexGuard<'_, Process<P>>, LinkFault> {
         let mut process = self.process();
         if process.life.is_over() {
             // Nobody was asking when it ended: this is when its end is seen.
@@ -116,7 +148,7 @@ impl<P: Clone + Send + 'static> Host<P> {
             }
             self.restart(&mut process);
         }
-        Ok((process.party.clone(), process.link.clone(), process.life.clone()))
+        Ok(process)
     }
 
     fn restart(&self, process: &mut Process<P>) {

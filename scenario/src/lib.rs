@@ -7,6 +7,7 @@
 //! | [`faults`] | what goes wrong, by name and place; the catalogue of it |
 //! | [`host`] | a party that dies with its process and is started again on its records |
 //! | [`consumer`] | the parties of the consumer swap (SGP.22) in one process |
+//! | [`m2m`] | the parties of the M2M swap (SGP.02) in one process |
 //! | [`report`] | what a run came to |
 //! | [`subscription`] | what a profile package says of its subscription; packages of our own |
 //!
@@ -18,6 +19,7 @@ pub mod bearer;
 pub mod consumer;
 pub mod faults;
 pub mod host;
+pub mod m2m;
 pub mod report;
 pub mod subscription;
 pub mod time;

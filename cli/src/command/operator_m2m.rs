@@ -201,7 +201,7 @@ impl Command {
             world,
             Arc::new(NullEvents),
         );
-        let operator = operator.with_peers(Arc::new(peers));
+        let operator = operator.with_peers(Arc::new(peers)).with_remarks(remark);
         let sm_dp = sm_dp::oid(&pki)?;
         operator.knows(peer(sm_dp, &parties::reachable(settings)));
         let delivering = operator.clone();

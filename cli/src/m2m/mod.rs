@@ -1,10 +1,8 @@
 //! The parties of SGP.02 as the commands and the demonstration put them together.
 
 pub mod eis;
-pub mod factory;
 pub mod messages;
 pub mod names;
-pub mod operator;
 pub mod sm_dp;
 pub mod sm_sr;
 mod stage;
@@ -12,6 +10,7 @@ mod story;
 mod timeline;
 mod watching;
 
+pub use scenario::m2m::{factory, operator};
 pub use stage::Stage;
 pub use story::Story;
 pub use timeline::Timeline;

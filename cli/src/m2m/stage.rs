@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     demo::own_package,
-    output::STORY,
+    output::{STORY, remark},
     parties::{self, Running, SmDpSetup},
     peers::{Delivery, TlsPeers},
     settings::Settings,
@@ -192,7 +192,7 @@ impl Stage {
         );
         let peers = TlsPeers::new(Client::default(), client_tls).keeping(messages.clone());
         let woken = peers.woken();
-        let operator = operator.with_peers(Arc::new(peers));
+        let operator = operator.with_peers(Arc::new(peers)).with_remarks(remark);
         let asks = operator.clone();
         deliveries.push(Delivery::drive("the SM-DP and SM-SRs", woken, Arc::clone(&clock), move || {
             let operator = asks.clone();
@@ -219,7 +219,7 @@ impl Stage {
             Arc::clone(&events),
         );
         let peers = TlsPeers::new(Client::default(), eum_client).keeping(messages);
-        let eum = eum.with_peers(Arc::new(peers));
+        let eum = eum.with_peers(Arc::new(peers)).with_remarks(remark);
 
         let names = &watching.names;
         names.call(&sm_dp_id, "SM-DP");
@@ -371,7 +371,7 @@ impl Stage {
         let who = name.clone();
         let task = tokio::spawn(async move {
             if let Err(error) = online.run().await {
-                crate::output::remark(&format!("{who} has stopped: {error}"));
+                remark(&format!("{who} has stopped: {error}"));
             }
         });
         Ok(Actor { name, eid, handle, task })

@@ -203,6 +203,11 @@ impl Networks {
         msisdn.or_else(|| PhoneNumber::new(0, 6, imsi.to_string()).ok())
     }
 
+    /// Which network has this subscriber, as far as it knows.
+    pub fn place_of(&self, imsi: Imsi) -> Option<Plmn> {
+        self.attachments.plmn_of(imsi)
+    }
+
     /// Who takes the messages of devices. It is not kept alive by this.
     pub fn set_service_centre(&self, centre: Weak<dyn ServiceCentre>) {
         *self.service_centre.lock().unwrap_or_else(PoisonError::into_inner) = Some(centre);

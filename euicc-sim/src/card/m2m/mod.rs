@@ -23,6 +23,7 @@ pub(crate) mod ecasd;
 pub(crate) mod establish;
 pub(crate) mod factory;
 pub(crate) mod fallback;
+mod held;
 pub(crate) mod isd_p;
 pub(crate) mod isd_r;
 pub mod keys;
@@ -38,3 +39,4 @@ mod tests;
 pub mod toolkit;
 
 pub use description::{Addressing, FactoryProfile, M2mDescription};
+pub use held::{Held, held};

@@ -35,7 +35,7 @@ use std::{fmt, net::SocketAddr};
 use world::{Fault, PhoneNumber};
 
 /// The ISD-P of the profile that a card leaves the factory with: the first of the range.
-pub(super) const FIRST_ISD_P: u16 = 0x10;
+pub const FIRST_ISD_P: u16 = 0x10;
 /// Executable load file and module of which ISD-Ps are made (SGP.02 section 2.2.3).
 const LOAD_FILE: u16 = 0x0D;
 const MODULE: u16 = 0x0E;

@@ -34,7 +34,6 @@ use tokio::{
 use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
 
 use self::tries::Tries;
-use crate::output::remark;
 
 /// What may wait to be read of what an operator is told; who tells more is asked to come again.
 const MAX_HEARD: usize = 256;
@@ -67,6 +66,7 @@ pub struct Operator {
     tries: Arc<Tries>,
     records: Arc<dyn Records>,
     world: World,
+    remark: fn(&str),
 }
 
 /// Who waits for the end of a call, by its continuation.
@@ -109,13 +109,19 @@ impl Operator {
         // Its events are told by itself, in its own words.
         let tried = Arc::clone(&tries) as Arc<dyn Events>;
         let soap = Soap::new(sender, Arc::clone(&records), tried, shell, party);
-        (Self { soap, ear, tries, records, world }, hears)
+        (Self { soap, ear, tries, records, world, remark: |_| {} }, hears)
     }
 
     /// Gives it its way to others.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
         Self { soap: self.soap.with_peers(peers), ..self }
+    }
+
+    /// The same; a person who waits for it is told by this that a peer is not there.
+    #[must_use]
+    pub fn with_remarks(self, remark: fn(&str)) -> Self {
+        Self { remark, ..self }
     }
 
     /// Its OID.
@@ -226,7 +232,7 @@ impl Operator {
         let told = tokio::select! {
             told = &mut waiter.told => told,
             why = self.tries.failed(&peer.id) => {
-                remark(&format!("{} has not taken {}: {why}; tried again until {until}", peer.id, F::NAME));
+                (self.remark)(&format!("{} has not taken {}: {why}; tried again until {until}", peer.id, F::NAME));
                 (&mut waiter.told).await
             }
         };

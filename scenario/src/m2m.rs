@@ -1,0 +1,398 @@
+//! The parties of the M2M swap (SGP.02) in one process: an SM-DP and an SM-SR, an operator, an EUM, the networks of two
+//! countries with their service centre, and a device with its card that asks for nothing; links, records, memories, short
+//! messages, HTTPS and the air each with what goes wrong there.
+//!
+//! The device left its factory with a profile of one country and roams in another, whose operator has a local profile in
+//! stock for it and pushes it there. [`Start`] is that moment; any number of [`M2m`]s begin from it.
+
+mod device;
+pub mod factory;
+pub mod operator;
+mod servers;
+mod truth;
+mod web;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use certs::Pki;
+use crypto::Curve;
+use euicc_sim::card::CardDescription;
+use euicc_sim::network::smsc::Account;
+use euicc_sim::network::{Network, Networks, Policy, Smsc, SmscSettings, SubscriberServer};
+use rsp::ids::{Eid, Iccid, Imsi, Plmn};
+use rsp::sgp02::common::SubscriptionAddress;
+use rsp::sgp02::eis::Eis;
+use rsp::sgp02::{Function, Namespace, es1, es2, es4};
+use sm_dp::{ProfileOptions, SmDp, SmDpPlus};
+use sm_sr::SmSr;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use world::{
+    BoxFuture, Cells, Clock, Fault, Memory, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, RamMemory,
+};
+
+use crate::faults::Mishaps;
+use crate::host::Host;
+use crate::subscription::{Subscription, own_package};
+use crate::time::Simulation;
+
+use factory::{CardSide, FirstProfile};
+use operator::{Heard, Operator, blank};
+use servers::{Ids, Parts};
+use web::Web;
+
+pub use crate::consumer::{BOOTSTRAP, LOCAL, VISITED};
+pub use sm_sr::es5::Bearer;
+pub use truth::Truth;
+
+/// What the records of the SM-DP are called as a place of faults.
+pub const SM_DP_PLACE: &str = "sm-dp";
+/// What the records of the SM-SR are called as a place of faults.
+pub const SM_SR_PLACE: &str = "sm-sr";
+
+/// The account of the SM-SR at the service centre.
+const ACCOUNT: &str = "sm-sr";
+/// Where cards come in over HTTPS, as they have it stored.
+const CARDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8463);
+const CARD_PATH: &str = "/es5";
+/// Until the first notification of a new card has been confirmed.
+const FIRST_CONTACT: Duration = Duration::from_secs(600);
+
+/// What stays the same from run to run.
+#[derive(Clone)]
+pub struct Setup {
+    /// Certificates and keys of everybody.
+    pub pki: Arc<Pki>,
+    /// How the SM-SR reaches the card: by short messages alone, or by one that wakes the card, which comes over HTTPS then.
+    pub bearer: Bearer,
+}
+
+/// The moment from which a device is moved: what everybody has written down.
+#[derive(Clone)]
+pub struct Start {
+    /// The card.
+    pub eid: Eid,
+    /// The profile that the device comes with.
+    pub bootstrap: Iccid,
+    /// The profile that it is to have.
+    pub local: Iccid,
+    subscribers: Vec<(Iccid, Imsi)>,
+    description: CardDescription,
+    card: Cells,
+    sm_dp: MemoryRecords,
+    sm_sr: MemoryRecords,
+    homes: Vec<(Plmn, Cells)>,
+}
+
+/// One run. What runs in it ends with it.
+pub struct M2m {
+    /// Everything that was told.
+    pub events: MemoryEvents,
+    /// What goes wrong. Nothing does until it is put here.
+    pub mishaps: Mishaps,
+    /// The SM-DP.
+    pub sm_dp: Host<SmDp>,
+    /// The SM-SR.
+    pub sm_sr: Host<SmSr>,
+    /// The operator of both profiles.
+    pub operator: Operator,
+    /// What it is told without having asked.
+    pub heard: Receiver<Heard>,
+    /// The networks, as they are without mishaps.
+    pub networks: Arc<Networks>,
+    /// The card, and the profiles.
+    pub start: Start,
+    stock: SmDpPlus,
+    card: RamMemory,
+    sm_dp_records: MemoryRecords,
+    sm_sr_records: MemoryRecords,
+    homes: Vec<(Plmn, RamMemory)>,
+    ids: Ids,
+    clock: world::TokioClock,
+    eum: Operator,
+    _running: JoinSet<()>,
+}
+
+impl Start {
+    /// Makes the card and registers it, switches its device on, and puts the local profile in stock.
+    ///
+    /// # Errors
+    /// The PKI has no card or no operator, or what is to go well did not.
+    pub async fn prepare(simulation: &Simulation, setup: &Setup) -> Result<Self, Fault> {
+        let packages = [own_package(BOOTSTRAP, 1, "Bootstrap")?, own_package(LOCAL, 2, "Local")?];
+        let [first, second] = [Subscription::of(&packages[0])?, Subscription::of(&packages[1])?];
+        let numbers = [number("+447700910001")?, number("+4915100000002")?];
+        let eid = setup.pki.eids(Curve::P256).first().copied();
+        let eid = eid.ok_or_else(|| unexpected("the PKI has no eUICC"))?;
+        let [package, local_package] = packages;
+        let side = CardSide { number: sm_sr_number()?, https: Some(CARDS), path: CARD_PATH.to_owned() };
+        let empty = Self {
+            eid,
+            bootstrap: first.iccid,
+            local: second.iccid,
+            subscribers: vec![(first.iccid, first.imsi), (second.iccid, second.imsi)],
+            description: factory::card_with(&setup.pki, eid, &package, &side)?,
+            card: Cells::new(),
+            sm_dp: MemoryRecords::default(),
+            sm_sr: MemoryRecords::default(),
+            homes: vec![(first.home, Cells::new()), (second.home, Cells::new())],
+        };
+        let run = M2m::begin(simulation, setup, &empty)?;
+        for (subscription, number) in [&first, &second].into_iter().zip(&numbers) {
+            let home = run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home"))?;
+            let subscriber = subscription.subscriber.clone().with_msisdn(number.clone());
+            home.provision(subscription.imsi, subscriber)?;
+        }
+        let [bootstrap_number, local_number] = numbers;
+        let (sm_dp, sm_sr) = (run.sm_dp()?, run.sm_sr()?);
+        servers::introduce(&sm_dp, &sm_sr, run.operator.id(), run.eum.id(), &run.ids).await?;
+        run.stock.add_profile(&local_package, &ProfileOptions::default()).await?;
+        let address = SubscriptionAddress { imsi: None, msisdn: local_number.digits().parse().ok() };
+        sm_dp.set_subscription_address(second.iccid, &address).await?;
+        let first = FirstProfile { package, operator: run.operator.id().clone(), msisdn: bootstrap_number };
+        let now = simulation.clock().now();
+        let eis = factory::eis(&setup.pki, eid, &first, &run.ids.sm_sr, None, Namespace::V3, now)?;
+        let register = es1::RegisterEisRequest { base: blank(), eis };
+        let registered = run.eum.ask::<es1::RegisterEis>(&run.ids.sm_sr, register, FIRST_CONTACT).await?;
+        if !registered.base.is_done() {
+            return Err(unexpected(&registered.base.function_execution_status.to_string()));
+        }
+        sleep(FIRST_CONTACT).await;
+        let homes = run.homes.iter().map(|(plmn, home)| Ok((*plmn, home.load()?)));
+        Ok(Self {
+            card: run.card.load()?,
+            sm_dp: run.sm_dp_records.copied(),
+            sm_sr: run.sm_sr_records.copied(),
+            homes: homes.collect::<Result<_, Fault>>()?,
+            ..empty
+        })
+    }
+}
+
+impl M2m {
+    /// A run from here on, on copies of what everybody has written down. The device is switched on as soon as somebody waits.
+    ///
+    /// # Errors
+    /// The PKI lacks somebody's certificate, or what was written down cannot be read.
+    pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
+        let events = MemoryEvents::default();
+        let mishaps = Mishaps::new(simulation.dice("mishaps"), []);
+        let networks = Arc::new(Networks::new(simulation.world("networks")));
+        let mut homes = Vec::new();
+        for (home, cells) in &start.homes {
+            let memory = RamMemory::of(cells.clone());
+            let server = SubscriberServer::open(*home, memory.clone(), simulation.world(&home.to_string()))?;
+            networks.put_home(Arc::new(server));
+            homes.push((*home, memory));
+        }
+        let roaming = Policy::with_partners([plmn(BOOTSTRAP)?]);
+        networks.put(Network::new(plmn(VISITED)?, "Visited", "DE").with_policy(roaming));
+        networks.put(Network::new(plmn(LOCAL)?, "Local", "DE").with_policy(Policy::with_partners([])));
+        let smsc = centre(simulation, &networks)?;
+        mishaps.inject_into(&smsc);
+
+        let (web, hosts) = (Arc::new(Web::default()), MemoryHosts::default());
+        let parts = Parts { simulation, setup, events: &events, mishaps: &mishaps, web: &web };
+        let (sm_dp_records, sm_sr_records) = (start.sm_dp.copied(), start.sm_sr.copied());
+        let (sm_dp, sm_dp_works) = parts.sm_dp(&sm_dp_records)?;
+        let (sm_sr, sm_sr_works) = parts.sm_sr(&sm_sr_records, &smsc, &hosts)?;
+        let (operator, heard, operator_works) = parts.operator()?;
+        let card = RamMemory::of(start.card.clone());
+        let device = device::Parts {
+            simulation: simulation.clone(),
+            events: events.clone(),
+            mishaps: mishaps.clone(),
+            networks: Arc::clone(&networks),
+            hosts,
+            description: start.description.clone(),
+            memory: card.clone(),
+            visible: vec![plmn(VISITED)?, plmn(LOCAL)?],
+        };
+        let works: [BoxFuture<'static, ()>; 5] =
+            [Box::pin(smsc.run()), sm_dp_works, sm_sr_works, operator_works, Box::pin(device.live())];
+        Ok(Self {
+            stock: parts.stock(&sm_dp_records)?,
+            eum: parts.eum()?,
+            ids: Ids::of(&setup.pki)?,
+            clock: simulation.clock(),
+            start: start.clone(),
+            _running: works.into_iter().collect(),
+            events,
+            mishaps,
+            sm_dp,
+            sm_sr,
+            operator,
+            heard,
+            networks,
+            card,
+            sm_dp_records,
+            sm_sr_records,
+            homes,
+        })
+    }
+
+    /// ES2.DownloadProfile of the local profile, to be enabled as well if that is said.
+    ///
+    /// # Errors
+    /// There is no answer within the validity period.
+    pub async fn download(
+        &self,
+        enable_profile: bool,
+        validity: Duration,
+    ) -> Result<es2::DownloadProfileResponse, Fault> {
+        let request = es2::DownloadProfileRequest {
+            base: blank(),
+            eid: self.start.eid,
+            smsr_id: self.ids.sm_sr.clone(),
+            profile_type: None,
+            iccid: Some(self.start.local),
+            enable_profile,
+        };
+        self.ask_sm_dp::<es2::DownloadProfile>(request, validity).await
+    }
+
+    /// ES2.EnableProfile of the local profile.
+    ///
+    /// # Errors
+    /// There is no answer within the validity period.
+    pub async fn enable(&self, validity: Duration) -> Result<es2::EnableProfileResponse, Fault> {
+        let (eid, iccid) = (self.start.eid, self.start.local);
+        let request =
+            es2::EnableProfileRequest { base: blank(), eid, smsr_id: self.ids.sm_sr.clone(), iccid };
+        self.ask_sm_dp::<es2::EnableProfile>(request, validity).await
+    }
+
+    /// ES2.DeleteProfile of the local profile.
+    ///
+    /// # Errors
+    /// There is no answer within the validity period.
+    pub async fn delete(&self, validity: Duration) -> Result<es2::DeleteProfileResponse, Fault> {
+        let (eid, iccid) = (self.start.eid, self.start.local);
+        let request =
+            es2::DeleteProfileRequest { base: blank(), eid, smsr_id: self.ids.sm_sr.clone(), iccid };
+        self.ask_sm_dp::<es2::DeleteProfile>(request, validity).await
+    }
+
+    /// ES4.AuditEIS: what the card says of itself, which the SM-SR writes down as well.
+    ///
+    /// # Errors
+    /// There is no answer within the validity period, or it is a refusal.
+    pub async fn audit(&self, validity: Duration) -> Result<Eis, Fault> {
+        let request = es4::AuditEisRequest { base: blank(), eid: self.start.eid, iccid: Vec::new() };
+        let answer = self.operator.ask::<es4::AuditEis>(&self.ids.sm_sr, request, validity).await?;
+        let status = answer.base.function_execution_status;
+        answer.eis.ok_or_else(|| {
+            Fault::new("the card was not audited", status.to_string(), "look at what was told")
+        })
+    }
+
+    async fn ask_sm_dp<F: Function>(
+        &self,
+        request: F::Request,
+        validity: Duration,
+    ) -> Result<F::Response, Fault>
+    where
+        F::Request: Clone + Send,
+    {
+        self.operator.ask::<F>(&self.ids.sm_dp, request, validity).await
+    }
+
+    /// Waits until this is so, looking every minute. Gives how long that took.
+    ///
+    /// # Errors
+    /// It is not within this time, and what was so last; or a server cannot be asked.
+    pub async fn until(&self, within: Duration, is_so: impl Fn(&Truth) -> bool) -> Result<Duration, Fault> {
+        let began = self.clock.elapsed();
+        loop {
+            let truth = self.truth().await;
+            let passed = self.clock.elapsed() - began;
+            match truth {
+                Ok(truth) if is_so(&truth) => return Ok(passed),
+                truth if passed >= within => {
+                    let last = truth.map_or_else(|fault| fault.to_string(), |truth| format!("{truth:?}"));
+                    return Err(Fault::new("it has not come to that", last, "look at what was told"));
+                }
+                _ => sleep(Duration::from_secs(60)).await,
+            }
+        }
+    }
+
+    fn sm_dp(&self) -> Result<SmDp, Fault> {
+        self.sm_dp.party().ok_or_else(|| unexpected("the SM-DP does not run"))
+    }
+
+    fn sm_sr(&self) -> Result<SmSr, Fault> {
+        self.sm_sr.party().ok_or_else(|| unexpected("the SM-SR does not run"))
+    }
+}
+
+/// The service centre of all networks.
+fn centre(simulation: &Simulation, networks: &Arc<Networks>) -> Result<Arc<Smsc>, Fault> {
+    let account =
+        Account { name: ACCOUNT.to_owned(), password: "landfall".to_owned(), numbers: vec![sm_sr_number()?] };
+    let settings = SmscSettings::new(number("+447700900000")?, vec![account]);
+    Smsc::open(settings, Arc::clone(networks), RamMemory::default(), simulation.world("service centre"))
+}
+
+/// To which cards write.
+fn sm_sr_number() -> Result<PhoneNumber, Fault> {
+    number("+447700900001")
+}
+
+fn number(text: &str) -> Result<PhoneNumber, Fault> {
+    text.parse().map_err(|_| unexpected(text))
+}
+
+fn plmn(text: &str) -> Result<Plmn, Fault> {
+    text.parse().map_err(|_| unexpected(text))
+}
+
+fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
+    Fault::caused_by(why, "cannot lay out the parties", "give a PKI with a CI, an EUM and its cards")
+}
+
+fn unexpected(why: &str) -> Fault {
+    Fault::new("cannot lay out the parties of a swap", why, "report this")
+}
+
+#[cfg(test)]
+mod tests {
+    use certs::PkiOptions;
+    use rsp::time::Timestamp;
+
+    use super::*;
+    use crate::time::run;
+
+    const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
+
+    #[test]
+    fn a_device_is_moved_over_either_bearer_and_everybody_agrees() {
+        let pki = Arc::new(Pki::from_seed(b"m2m", &PkiOptions::default()).unwrap());
+        for bearer in [Bearer::Sms, Bearer::Https] {
+            let setup = Setup { pki: Arc::clone(&pki), bearer };
+            let start = run("m2m", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
+            let start = start.unwrap().unwrap();
+            let again = BEGIN.plus(Duration::from_secs(3600));
+            run("m2m", again, async |simulation| {
+                let mut run = M2m::begin(&simulation, &setup, &start).unwrap();
+                run.until(Duration::from_secs(60), Truth::is_working).await.unwrap();
+                let truth = run.truth().await.unwrap();
+                assert_eq!(truth.wrong(start.bootstrap, start.local), [""; 0], "{bearer}");
+                assert_eq!(truth.enabled(), Some(start.bootstrap));
+                let answer = run.download(true, Duration::from_secs(3600)).await.unwrap();
+                assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
+                let truth = run.truth().await.unwrap();
+                assert_eq!(truth.wrong(start.bootstrap, start.local), [""; 0], "{bearer}");
+                assert_eq!(truth.enabled(), Some(start.local));
+                let heard = run.heard.try_recv().unwrap();
+                assert_eq!(heard.notification, "ES4-HandleProfileDisabledNotification");
+                let eis = run.audit(Duration::from_secs(600)).await.unwrap();
+                assert_eq!(eis.profile_info.len(), 2);
+            })
+            .unwrap();
+        }
+    }
+}

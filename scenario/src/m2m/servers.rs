@@ -1,0 +1,361 @@
+//! Operator, EUM, SM-DP and SM-SR, and what they do without being asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use certs::m2m::Owner;
+use certs::{Pki, ServerName};
+use http::Request;
+use net::{PskDoor, PskKeys};
+use rsp::ids::Oid;
+use rsp::ota::trigger::SessionTrigger;
+use rsp_server::due::Due;
+use rsp_server::soap::Peer;
+use sm_dp::{SmDp, SmDpPlus};
+use sm_sr::SmSr;
+use sm_sr::es5::{Bearer, Engine, Es5Config, HttpsDoor, Wake};
+use sm_sr::records::{Peer as SrPeer, PeerRole};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+use world::{
+    BoxFuture, Clock, Fault, Link, LinkFault, MemoryEvents, MemoryHosts, MemoryListener, MemoryRecords,
+    ShortMessageSink, TokioClock, link_from,
+};
+
+use euicc_sim::network::Smsc;
+use euicc_sim::network::smsc::LocalWriter;
+
+use super::operator::{Heard, Operator, SOAP_PATH, peer};
+use super::web::{Way, Web};
+use super::{ACCOUNT, CARD_PATH, CARDS, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, sm_sr_number};
+use crate::faults::Mishaps;
+use crate::host::Host;
+use crate::time::Simulation;
+
+/// Who is where.
+const SM_DP: &str = "sm-dp.landfall.example";
+const SM_SR: &str = "sm-sr.landfall.example";
+const OPERATOR: &str = "operator.landfall.example";
+const EUM: &str = "eum.landfall.example";
+
+/// What the PKI calls the servers.
+const SM_DP_NAME: &str = "Landfall SM-DP";
+const SM_SR_NAME: &str = "Landfall SM-SR";
+const OPERATOR_NAME: &str = "Landfall M2M Operator";
+
+/// How long a party waits whose records have failed.
+const AFTER_A_FAULT: Duration = Duration::from_secs(10);
+
+/// What servers are made of.
+pub(super) struct Parts<'a> {
+    pub(super) simulation: &'a Simulation,
+    pub(super) setup: &'a Setup,
+    pub(super) events: &'a MemoryEvents,
+    pub(super) mishaps: &'a Mishaps,
+    pub(super) web: &'a Arc<Web>,
+}
+
+/// Who has which OID.
+#[derive(Clone)]
+pub(super) struct Ids {
+    pub(super) sm_dp: Oid,
+    pub(super) sm_sr: Oid,
+}
+
+impl Ids {
+    pub(super) fn of(pki: &Pki) -> Result<Self, Fault> {
+        let oid = |owner, name| pki.m2m_oid(owner, name).map_err(bad_pki);
+        Ok(Self { sm_dp: oid(Owner::SmDp, SM_DP_NAME)?, sm_sr: oid(Owner::SmSr, SM_SR_NAME)? })
+    }
+}
+
+impl Parts<'_> {
+    fn way(&self, certificate: &[u8], woken: &Arc<Notify>) -> Way {
+        Way::new(self.web, certificate, self.mishaps, woken)
+    }
+
+    /// An operator of M2M devices, what it will hear, and what it does by itself.
+    pub(super) fn operator(&self) -> Result<(Operator, Receiver<Heard>, BoxFuture<'static, ()>), Fault> {
+        let Self { simulation, setup, web, .. } = self;
+        let own = setup.pki.m2m_operator(OPERATOR_NAME, &names()?).map_err(bad_pki)?;
+        let id = own.certificate.registered_ids().first().cloned();
+        let id = id.ok_or_else(|| super::unexpected("the operator has no OID"))?;
+        let woken = Arc::new(Notify::new());
+        let way = Arc::new(self.way(own.certificate.der(), &woken));
+        let (operator, hears) = self.asks(id, OPERATOR_NAME, "operator", OPERATOR);
+        let operator = operator.with_peers(way);
+        let ids = Ids::of(&setup.pki)?;
+        operator.knows(peer(ids.sm_dp, SM_DP));
+        operator.knows(peer(ids.sm_sr, SM_SR));
+        web.put(OPERATOR, operator.link());
+        let works =
+            drive(woken, simulation.clock(), operator.clone(), |it| Box::pin(async move { it.due().await }));
+        Ok((operator, hears, Box::pin(works)))
+    }
+
+    /// The EUM, which nobody calls back.
+    pub(super) fn eum(&self) -> Result<Operator, Fault> {
+        let pki = &self.setup.pki;
+        let own = pki.m2m_eum(&names()?).map_err(bad_pki)?;
+        let way = Arc::new(self.way(own.certificate.der(), &Arc::default()));
+        let (eum, _) = self.asks(factory::eum_oid(pki)?, "Landfall EUM", "EUM", EUM);
+        let eum = eum.with_peers(way);
+        eum.knows(peer(Ids::of(pki)?.sm_sr, SM_SR));
+        Ok(eum)
+    }
+
+    fn asks(&self, id: Oid, name: &str, party: &'static str, authority: &str) -> (Operator, Receiver<Heard>) {
+        let (records, events) = (Arc::new(MemoryRecords::default()), Arc::new(self.events.clone()));
+        let address = format!("https://{authority}{SOAP_PATH}");
+        Operator::new(id, name, party, address, records, self.simulation.world(party), events)
+    }
+
+    /// The SM-DP+ beside the SM-DP, which keeps the stock of both.
+    pub(super) fn stock(&self, records: &MemoryRecords) -> Result<SmDpPlus, Fault> {
+        let address = SM_DP.parse().map_err(|_| super::unexpected(SM_DP))?;
+        let credentials = sm_dp::Credentials::from_pki(&self.setup.pki).map_err(bad_pki)?;
+        let (world, events) = (self.simulation.world("stock"), Arc::new(self.events.clone()));
+        let records = Arc::new(records.clone());
+        Ok(SmDpPlus::new(sm_dp::Config::new(address), credentials, records, world, events))
+    }
+
+    /// The SM-DP on its records, and what it does by itself.
+    pub(super) fn sm_dp(
+        &self,
+        records: &MemoryRecords,
+    ) -> Result<(Host<SmDp>, BoxFuture<'static, ()>), Fault> {
+        let Self { simulation, setup, events, mishaps, web } = self;
+        let own = setup.pki.m2m_server(Owner::SmDp, SM_DP_NAME, &names()?).map_err(bad_pki)?;
+        let anchors = setup.pki.anchors().map_err(bad_pki)?;
+        let config = sm_dp::m2m::Config::new("SM-DP", own.oid, format!("https://{SM_DP}{SOAP_PATH}"));
+        let credentials = sm_dp::m2m::Credentials::new(
+            own.card.certificate.octets().to_vec(),
+            own.card.key,
+            anchors,
+            Vec::new(),
+        );
+        let certificate = own.tls.certificate.der().to_vec();
+        let woken = Arc::new(Notify::new());
+        let host = {
+            let (simulation, events) = ((*simulation).clone(), (*events).clone());
+            let (web, mishaps, woken) = (Arc::clone(web), (*mishaps).clone(), Arc::clone(&woken));
+            let make = move |records, starts| {
+                let world = of_process(&simulation, "SM-DP", starts);
+                let way = Arc::new(Way::new(&web, &certificate, &mishaps, &woken));
+                let events = Arc::new(events.clone());
+                let server = SmDp::new(config.clone(), credentials.clone(), records, world, events);
+                let server = server.with_peers(way);
+                let link = server.link();
+                (server, link)
+            };
+            Host::start(SM_DP_PLACE, Arc::new(records.clone()), self.mishaps.clone(), make)
+        };
+        web.put(SM_DP, host.link());
+        let (own, clock) = (host.clone(), simulation.clock());
+        let works = async move {
+            own.works(|server| {
+                let woken = Arc::clone(&woken);
+                Box::pin(drive(woken, clock, server, |it| Box::pin(async move { it.due().await })))
+            })
+            .await;
+        };
+        Ok((host, Box::pin(works)))
+    }
+
+    /// The SM-SR on its records, with its account at the message centre and its door for cards; and what it does by itself.
+    pub(super) fn sm_sr(
+        &self,
+        records: &MemoryRecords,
+        smsc: &Arc<Smsc>,
+        hosts: &MemoryHosts,
+    ) -> Result<(Host<SmSr>, BoxFuture<'static, ()>), Fault> {
+        let Self { simulation, setup, events, mishaps, web } = self;
+        let own = setup.pki.m2m_server(Owner::SmSr, SM_SR_NAME, &names()?).map_err(bad_pki)?;
+        let anchors = setup.pki.anchors().map_err(bad_pki)?;
+        let config = sm_sr::Config::new("SM-SR", own.oid);
+        let credentials =
+            sm_sr::Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key);
+        let certificate = own.tls.certificate.der().to_vec();
+        let has_https = setup.bearer == Bearer::Https;
+        let door = HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
+        let es5 = Es5Config {
+            // A bench that has nothing else sends whole profiles by them.
+            most_messages: 255,
+            https: has_https.then_some(door),
+            ..Es5Config::at(sm_sr_number()?)
+        };
+        let (woken, writer) = (Arc::new(Notify::new()), Arc::new(smsc.account(ACCOUNT)));
+        let host = {
+            let (simulation, events) = ((*simulation).clone(), (*events).clone());
+            let (web, mishaps, woken) = (Arc::clone(web), (*mishaps).clone(), Arc::clone(&woken));
+            let writer = Arc::clone(&writer);
+            let make = move |records, starts| {
+                let world = of_process(&simulation, "SM-SR", starts);
+                let way = Arc::new(Way::new(&web, &certificate, &mishaps, &woken));
+                let server = SmSr::new(
+                    config.clone(),
+                    credentials.clone(),
+                    format!("https://{SM_SR}{SOAP_PATH}"),
+                    es5.clone(),
+                    records,
+                    world,
+                    Arc::new(events.clone()),
+                );
+                let server = server.with_peers(way);
+                let engine = server.engine().clone();
+                // The engine keeps both for every clone.
+                let _ = engine.with_wake(Arc::new(Woken(Arc::clone(&woken)))).with_short_messages(Arc::<
+                    LocalWriter,
+                >::clone(
+                    &writer
+                ));
+                let link = server.link();
+                (server, link)
+            };
+            Host::start(SM_SR_PLACE, Arc::new(records.clone()), self.mishaps.clone(), make)
+        };
+        web.put(SM_SR, host.link());
+        let cards = mishaps.link(host.door(|server| es5_link(server.engine().clone())));
+        let (own, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
+        let works = async move {
+            own.works(|server| {
+                let (woken, writer, cards) = (Arc::clone(&woken), Arc::clone(&writer), cards.clone());
+                let listener = has_https.then(|| hosts.listen(CARDS.to_string()));
+                Box::pin(async move {
+                    let engine = server.engine().clone();
+                    tokio::join!(
+                        drive(woken, clock, server, |it| Box::pin(async move { it.due().await })),
+                        hear(&writer, &engine),
+                        open(listener, engine.clone(), cards)
+                    );
+                })
+            })
+            .await;
+        };
+        Ok((host, Box::pin(works)))
+    }
+}
+
+/// Makes everybody known to everybody: once, when the records are new.
+pub(super) async fn introduce(
+    sm_dp: &SmDp,
+    sm_sr: &SmSr,
+    operator: &Oid,
+    eum: &Oid,
+    ids: &Ids,
+) -> Result<(), Fault> {
+    let known = |id: &Oid, name: &str, role, authority: Option<&str>| {
+        let Peer { namespace, .. } = peer(id.clone(), SM_SR);
+        let endpoint = authority.map(|authority| format!("https://{authority}{SOAP_PATH}"));
+        SrPeer { id: id.clone(), name: name.to_owned(), role, endpoint, namespace }
+    };
+    sm_dp.register_sm_sr(&peer(ids.sm_sr.clone(), SM_SR)).await?;
+    sm_dp.register_operator(&peer(operator.clone(), OPERATOR)).await?;
+    sm_sr.register_peer(&known(eum, "EUM", PeerRole::Eum { transport_key: None }, None)).await?;
+    sm_sr.register_peer(&known(&ids.sm_dp, SM_DP_NAME, PeerRole::SmDp, Some(SM_DP))).await?;
+    sm_sr.register_peer(&known(operator, OPERATOR_NAME, PeerRole::Operator, Some(OPERATOR))).await
+}
+
+/// A process that is started again throws other dice: those of the first are used up.
+fn of_process(simulation: &Simulation, name: &str, starts: u32) -> world::World {
+    simulation.world(&format!("{name} {} {starts}", simulation.clock().now()))
+}
+
+/// In the certificates of everybody.
+fn names() -> Result<[ServerName; 1], Fault> {
+    Ok(["localhost".parse().map_err(|_| super::unexpected("localhost is no name"))?])
+}
+
+struct Woken(Arc<Notify>);
+
+impl Wake for Woken {
+    fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Does what is due, when it is or somebody wakes it, without end.
+async fn drive<S: Clone>(
+    woken: Arc<Notify>,
+    clock: TokioClock,
+    server: S,
+    due: impl Fn(S) -> BoxFuture<'static, Result<Due, Fault>>,
+) {
+    let mut under_way = JoinSet::new();
+    loop {
+        let wait = match due(server.clone()).await {
+            Ok(Due { tasks, next }) => {
+                for task in tasks {
+                    under_way.spawn(task);
+                }
+                next.map(|next| next.since(clock.now()))
+            }
+            Err(_) => Some(AFTER_A_FAULT),
+        };
+        let until = async {
+            match wait {
+                // Something due may be of this very moment: others go on first.
+                Some(wait) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = woken.notified() => {}
+            Some(_) = under_way.join_next() => {}
+            () = until => {}
+        }
+    }
+}
+
+/// Gives the engine whatever the message centre has for it, without end.
+async fn hear(writer: &LocalWriter, engine: &Engine) {
+    loop {
+        let delivery = writer.next().await;
+        let taken = match engine.take(delivery.arrived).await {
+            Ok(()) => writer.taken(&delivery.ticket),
+            Err(fault) => Err(fault),
+        };
+        if taken.is_err() {
+            // It is brought again, to this process or the next.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+fn es5_link(engine: Engine) -> Link {
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let engine = engine.clone();
+        async move { Ok::<_, LinkFault>(engine.https(request).await) }
+    }))
+}
+
+/// The door for cards, without end; none without a listener.
+async fn open(listener: Option<MemoryListener>, engine: Engine, cards: Link) {
+    let Some(mut listener) = listener else { return std::future::pending().await };
+    let door = match PskDoor::new(Arc::new(Keys(engine))) {
+        Ok(door) => door,
+        Err(fault) => {
+            tracing::error!(%fault, "there is no door for cards");
+            return std::future::pending().await;
+        }
+    };
+    let mut connections = JoinSet::new();
+    while let Some(stream) = listener.accept().await {
+        let (door, cards) = (door.clone(), cards.clone());
+        connections.spawn(async move {
+            // Who broke it off tells so itself, or is gone.
+            let _ended = door.serve(stream, cards).await;
+        });
+    }
+}
+
+struct Keys(Engine);
+
+impl PskKeys for Keys {
+    fn key<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<crypto::Secret<Vec<u8>>>, Fault>> {
+        Box::pin(self.0.psk(identity))
+    }
+}
