@@ -1,0 +1,505 @@
+//! What a scenario names must be there, and its times must fit into it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use localize::{BUILT_IN_RULES, BUILT_IN_STRATEGY, RuleBook, Strategy};
+use rsp::ids::Plmn;
+use toml::Spanned;
+
+use super::error::{NotAScenario, Text, nearest};
+use super::{
+    Action, At, Condition, Devices, Expected, File, Group, Length, Network, Operator, Part, Place, Scenario,
+    Source, Stop,
+};
+use crate::faults::Family;
+use fleet::bearers::Bearers;
+
+type Checked = Result<(), NotAScenario>;
+
+/// More do not fit into a machine of today.
+const MOST_DEVICES: u32 = 1_000_000;
+/// A profile in stock is a package in memory.
+const MOST_STOCK: u32 = 1_000_000;
+
+/// The rules that come along, if the owner wants them, and those of the file.
+pub(super) fn rules(source: Text<'_>, file: &File) -> Result<RuleBook, NotAScenario> {
+    let base = match file.owner.rules {
+        Some(Source::None) => "",
+        Some(Source::BuiltIn) | None => BUILT_IN_RULES,
+    };
+    tables(base, "rule", &file.rule, source, RuleBook::parse)
+}
+
+/// The rows of the file, then those that come along if the owner wants them.
+pub(super) fn strategy(source: Text<'_>, file: &File, book: &RuleBook) -> Result<Strategy, NotAScenario> {
+    let base = match file.owner.strategy {
+        Source::None => "",
+        Source::BuiltIn => BUILT_IN_STRATEGY,
+    };
+    tables(base, "row", &file.strategy, source, |text| Strategy::parse(text, book))
+}
+
+/// Data with the tables of the file behind it; if that cannot be, the first table because of which.
+fn tables<T>(
+    base: &str,
+    name: &str,
+    added: &[Spanned<toml::Table>],
+    source: Text<'_>,
+    parse: impl Fn(&str) -> Result<T, localize::DataError>,
+) -> Result<T, NotAScenario> {
+    let mut text = base.to_owned();
+    let mut parsed = None;
+    for table in added {
+        let list = toml::Value::Array(vec![toml::Value::Table(table.get_ref().clone())]);
+        let one = toml::to_string(&toml::Table::from_iter([(name.to_owned(), list)]));
+        let one = one.map_err(|why| source.error(table.span(), why.to_string(), "write it more simply"))?;
+        text = format!("{text}\n{one}");
+        let read = parse(&text).map_err(|why| source.error(table.span(), why.what, why.next))?;
+        parsed = Some(read);
+    }
+    match parsed {
+        Some(parsed) => Ok(parsed),
+        None => parse(&text).map_err(|why| source.error(0..0, why.to_string(), "report this")),
+    }
+}
+
+/// Puts the networks of the file where they say they are.
+pub(super) fn place_networks(
+    source: Text<'_>,
+    networks: &[Network],
+    operators: &[Operator],
+    book: &mut RuleBook,
+) -> Checked {
+    for network in networks {
+        if let Some(country) = &network.country {
+            if !book.knows(*country.get_ref()) {
+                let what = format!("{} is no country that is known here", country.get_ref());
+                return Err(source.error(country.span(), what, "use a code after ISO 3166-1, such as BR"));
+            }
+            book.place_network(*network.plmn.get_ref(), *country.get_ref());
+        }
+    }
+    let all = networks
+        .iter()
+        .map(|network| &network.plmn)
+        .chain(operators.iter().map(|operator| &operator.network));
+    for plmn in all {
+        if book.locate(*plmn.get_ref()).is_err() {
+            let what = format!("it is not known in which country network {} is", plmn.get_ref());
+            let next = "give its [[network]] a country = \"BR\" or the like, or take another number";
+            return Err(source.error(plmn.span(), what, next));
+        }
+    }
+    Ok(())
+}
+
+/// Everything that one part of a scenario says about another.
+pub(super) fn all(source: Text<'_>, scenario: &Scenario, lasts: Range<usize>) -> Checked {
+    if scenario.lasts.0.is_zero() {
+        return Err(source.error(
+            lasts,
+            "a run that lasts no time shows nothing",
+            "say lasts = \"120d\" or the like",
+        ));
+    }
+    if scenario.groups.is_empty() {
+        let next = "add [[devices]] with name, bootstrap and journey";
+        return Err(source.error(0..0, "there are no devices", next));
+    }
+    let check = Check { source, scenario };
+    check.networks()?;
+    check.operators()?;
+    check.groups()?;
+    check.campaigns()?;
+    check.troubles()?;
+    check.steps()?;
+    check.expectations()
+}
+
+struct Check<'a> {
+    source: Text<'a>,
+    scenario: &'a Scenario,
+}
+
+impl Check<'_> {
+    fn networks(&self) -> Checked {
+        let bearers = Bearers::built_in().map_err(|why| self.source.error(0..0, why.to_string(), ""))?;
+        let ids: Vec<&str> = bearers.all().iter().map(|bearer| bearer.id.as_str()).collect();
+        let mut seen = BTreeSet::new();
+        for network in &self.scenario.networks {
+            if !seen.insert(*network.plmn.get_ref()) {
+                return Err(self.twice("network", &network.plmn));
+            }
+            let bearer = network.bearer.get_ref();
+            let packets =
+                bearers.all().iter().find(|known| known.id == *bearer).map(|known| known.packets.is_some());
+            match packets {
+                Some(true) => {}
+                Some(false) => {
+                    let what = format!("a device cannot ask a server over {bearer}: it carries no packets");
+                    return Err(self.source.error(network.bearer.span(), what, "take nb-iot, lte-m or lte"));
+                }
+                None => return Err(self.unknown("bearer", bearer, &ids, network.bearer.span())),
+            }
+            for away in &network.away {
+                let from = self.moment(&away.from)?;
+                if let Some(until) = &away.until
+                    && self.moment(until)? <= from
+                {
+                    let what = "it ends before it begins".to_owned();
+                    return Err(self.source.error(until.span(), what, "let until be after from"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn operators(&self) -> Checked {
+        let mut seen = BTreeSet::new();
+        for operator in &self.scenario.operators {
+            if !seen.insert(*operator.network.get_ref()) {
+                return Err(self.twice("operator", &operator.network));
+            }
+            if *operator.stock.get_ref() > MOST_STOCK {
+                let what = format!("more than {MOST_STOCK} profiles do not fit");
+                return Err(self.source.error(operator.stock.span(), what, "write a smaller stock"));
+            }
+            self.word(&operator.sm_dp, "an SM-DP+")?;
+            if operator.sm_dp.get_ref() == "platform" {
+                let what = "the platform of the owner is called so".to_owned();
+                return Err(self.source.error(operator.sm_dp.span(), what, "give the SM-DP+ another name"));
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self) -> Checked {
+        let (mut seen, mut total) = (BTreeSet::new(), 0_u32);
+        for group in &self.scenario.groups {
+            self.word(&group.name, "a group of devices")?;
+            if !seen.insert(group.name.get_ref().clone()) {
+                return Err(self.twice("group", &group.name));
+            }
+            total = total.saturating_add(*group.count.get_ref());
+            if *group.count.get_ref() == 0 || total > MOST_DEVICES {
+                let what = format!("a scenario has 1 to {MOST_DEVICES} devices, and a group at least one");
+                return Err(self.source.error(group.count.span(), what, "write another count"));
+            }
+            self.operator(&group.bootstrap)?;
+            for held in &group.holds {
+                self.operator(held)?;
+                if held.get_ref() == group.bootstrap.get_ref() {
+                    let what = format!("the profile of {} is on the card anyway", held.get_ref());
+                    return Err(self.source.error(held.span(), what, "leave it out of holds"));
+                }
+            }
+            if let Some(prefers) = &group.prefers {
+                self.operator(prefers)?;
+            }
+            if group.check_in.get_ref().0.as_secs() < 60 {
+                let what = "a device that asks more than once a minute does nothing else".to_owned();
+                return Err(self.source.error(
+                    group.check_in.span(),
+                    what,
+                    "write \"1h\" or \"1d\" or the like",
+                ));
+            }
+            self.journey(group)?;
+        }
+        Ok(())
+    }
+
+    fn journey(&self, group: &Group) -> Checked {
+        let Some(first) = group.journey.first() else {
+            let next = "write journey = [{ at = \"0d\", in = \"BR\" }] or the like";
+            return Err(self.source.error(group.name.span(), "its journey has no stop", next));
+        };
+        if self.after(first)? != Length::default() {
+            let next = "let its first stop be at = \"0d\"; hears = [] is a place without coverage";
+            return Err(self.source.error(
+                first.at.span(),
+                "nobody knows where the devices are before this",
+                next,
+            ));
+        }
+        let mut before = None;
+        for stop in &group.journey {
+            let at = self.after(stop)?;
+            if before.is_some_and(|before| at <= before) {
+                let what = "a stop must be later than the one before it".to_owned();
+                return Err(self.source.error(stop.at.span(), what, "put the stops in the order of time"));
+            }
+            before = Some(at);
+            match (&stop.country, &stop.hears) {
+                (Some(country), None) => self.place(&Place::In(country.clone()))?,
+                (None, Some(hears)) => self.place(&Place::Hears(hears.clone()))?,
+                _ => {
+                    let next = "give either in = \"BR\" or hears = [\"724-05\"]";
+                    return Err(self.source.error(stop.at.span(), "this stop does not say where", next));
+                }
+            }
+        }
+        match (&group.repeat, before) {
+            (Some(repeat), Some(last)) if *repeat.get_ref() <= last => {
+                let what = "the journey begins again before its last stop".to_owned();
+                Err(self.source.error(repeat.span(), what, "write a longer repeat"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How long after the beginning of the journey a stop is.
+    fn after(&self, stop: &Stop) -> Result<Length, NotAScenario> {
+        match stop.at.get_ref() {
+            At::After(after) => Ok(Length(*after)),
+            At::On(time) if *time >= self.scenario.begins => Ok(Length(time.since(self.scenario.begins))),
+            At::On(_) | At::End => {
+                let what = format!("no stop can be at {}", stop.at.get_ref());
+                Err(self.source.error(
+                    stop.at.span(),
+                    what,
+                    "write how long after the beginning, as in \"10d\"",
+                ))
+            }
+        }
+    }
+
+    fn campaigns(&self) -> Checked {
+        let mut seen = BTreeSet::new();
+        for campaign in &self.scenario.campaigns {
+            self.word(&campaign.name, "a campaign")?;
+            if !seen.insert(campaign.name.get_ref().clone()) {
+                return Err(self.twice("campaign", &campaign.name));
+            }
+            self.moment(&campaign.at)?;
+            let target = campaign.target.get_ref();
+            if target != "decided" {
+                let plmn: Plmn = target.parse().map_err(|_| {
+                    let what = format!("{target:?} is no target of a campaign");
+                    self.source.error(
+                        campaign.target.span(),
+                        what,
+                        "write \"decided\" or an operator's network",
+                    )
+                })?;
+                self.operator(&Spanned::new(campaign.target.span(), plmn))?;
+            }
+            campaign.devices.as_ref().map_or(Ok(()), |devices| self.devices(devices))?;
+            for window in &campaign.windows {
+                if window.from.get_ref() >= window.until.get_ref() || *window.until.get_ref() > 24 {
+                    let what = "a window is from an hour to a later one, 0 to 24".to_owned();
+                    let next = "write two windows if it goes over midnight";
+                    return Err(self.source.error(window.from.span(), what, next));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn troubles(&self) -> Checked {
+        for trouble in &self.scenario.troubles {
+            trouble.at.as_ref().map_or(Ok(()), |at| self.moment(at).map(drop))?;
+            let Some(devices) = &trouble.devices else { continue };
+            self.devices(devices)?;
+            let mishap = trouble.what.get_ref();
+            let of_server =
+                mishap.place().is_some_and(|place| place.starts_with("ES2+") || place.starts_with("ES12"));
+            if mishap.id().family() == Family::Records || of_server {
+                let what = format!("{} happens to a server, not to devices", mishap);
+                return Err(self.source.error(devices.span(), what, "leave devices out"));
+            }
+        }
+        Ok(())
+    }
+
+    fn steps(&self) -> Checked {
+        for step in &self.scenario.steps {
+            self.moment(&step.at)?;
+            match &step.action {
+                Action::Travel { devices, to } | Action::Steal { devices, to } => {
+                    self.devices(devices)?;
+                    self.place(to)?;
+                }
+                Action::CoverageEnds { network, .. } => self.network(network)?,
+                Action::RoamingEnds { network, of }
+                | Action::RoamingBegins { network, of }
+                | Action::Notice { network, of, .. } => {
+                    self.network(network)?;
+                    of.as_ref().map_or(Ok(()), |of| self.operator(of))?;
+                }
+                Action::Refuse { network, devices, .. } | Action::Accept { network, devices } => {
+                    self.network(network)?;
+                    self.devices(devices)?;
+                }
+                Action::Bar { devices, operator, .. } | Action::Unbar { devices, operator } => {
+                    self.devices(devices)?;
+                    operator.as_ref().map_or(Ok(()), |operator| self.operator(operator))?;
+                }
+                Action::CutPower { devices, .. } | Action::Retire { devices } => self.devices(devices)?,
+                Action::DeleteProfile { devices, operator } | Action::EnableProfile { devices, operator } => {
+                    self.devices(devices)?;
+                    self.operator(operator)?;
+                }
+                Action::Restart { party, .. } => {
+                    let operators = self.scenario.operators.iter();
+                    let known: Vec<&str> =
+                        operators.map(|operator| operator.sm_dp.get_ref().as_str()).collect();
+                    let known: Vec<&str> = std::iter::once("platform").chain(known).collect();
+                    if !known.contains(&party.get_ref().as_str()) {
+                        return Err(self.unknown("party", party.get_ref(), &known, party.span()));
+                    }
+                }
+                Action::Pause { campaign } | Action::Resume { campaign } | Action::RollBack { campaign } => {
+                    self.campaign(campaign)?;
+                }
+                Action::RegisterImei { devices, country } => {
+                    self.devices(devices)?;
+                    self.place(&Place::In(country.clone()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn expectations(&self) -> Checked {
+        for expectation in &self.scenario.expectations {
+            let here = |error: NotAScenario| NotAScenario { line: expectation.line, ..error };
+            self.moment(&Spanned::new(0..0, expectation.at)).map_err(here)?;
+            match &expectation.what {
+                Expected::Devices { devices, conditions } => {
+                    devices.as_ref().map_or(Ok(()), |devices| self.devices(devices))?;
+                    for condition in conditions {
+                        match condition {
+                            Condition::On(plmn) => self.network(&Spanned::new(0..0, *plmn)).map_err(here)?,
+                            Condition::With(plmn) | Condition::Holds(plmn) => {
+                                self.operator(&Spanned::new(0..0, *plmn)).map_err(here)?;
+                            }
+                            Condition::In(country) => {
+                                self.place(&Place::In(Spanned::new(0..0, *country))).map_err(here)?;
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                Expected::Count { devices, campaign, .. } => {
+                    devices.as_ref().map_or(Ok(()), |devices| self.devices(devices))?;
+                    campaign.as_ref().map_or(Ok(()), |campaign| self.campaign(campaign))?;
+                }
+                Expected::Campaign { campaign, .. } => self.campaign(campaign)?,
+                Expected::Fault { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn moment(&self, at: &Spanned<At>) -> Result<rsp::time::Timestamp, NotAScenario> {
+        self.scenario.when(*at.get_ref()).ok_or_else(|| {
+            let Scenario { begins, lasts, .. } = self.scenario;
+            let what =
+                format!("{} is not in this run, which begins {begins} and lasts {lasts}", at.get_ref());
+            self.source.error(at.span(), what, "take another moment, or let the run last longer")
+        })
+    }
+
+    fn devices(&self, devices: &Spanned<Devices>) -> Checked {
+        for which in &devices.get_ref().0 {
+            let groups = &self.scenario.groups;
+            let Some(group) = groups.iter().find(|group| *group.name.get_ref() == which.group) else {
+                let names: Vec<&str> = groups.iter().map(|group| group.name.get_ref().as_str()).collect();
+                return Err(self.unknown("group of devices", &which.group, &names, devices.span()));
+            };
+            if let Part::Range(_, last) = which.part
+                && last > *group.count.get_ref()
+            {
+                let what = format!("there are only {} {}", group.count.get_ref(), which.group);
+                return Err(self.source.error(
+                    devices.span(),
+                    what,
+                    "name smaller numbers, or raise its count",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn network(&self, plmn: &Spanned<Plmn>) -> Checked {
+        let known = self.scenario.networks.iter().map(|network| *network.plmn.get_ref());
+        self.known("network", plmn, known)
+    }
+
+    fn operator(&self, plmn: &Spanned<Plmn>) -> Checked {
+        let known = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
+        self.known("operator", plmn, known)
+    }
+
+    fn campaign(&self, name: &Spanned<String>) -> Checked {
+        let known: Vec<&str> =
+            self.scenario.campaigns.iter().map(|campaign| campaign.name.get_ref().as_str()).collect();
+        match known.contains(&name.get_ref().as_str()) {
+            true => Ok(()),
+            false => Err(self.unknown("campaign", name.get_ref(), &known, name.span())),
+        }
+    }
+
+    fn place(&self, place: &Place) -> Checked {
+        match place {
+            Place::Hears(networks) => networks.iter().try_for_each(|network| self.network(network)),
+            Place::In(country) => {
+                let in_it = |network: &Network| {
+                    let place = self.scenario.book.locate(*network.plmn.get_ref());
+                    place.is_ok_and(|place| place.country == *country.get_ref())
+                };
+                match self.scenario.networks.iter().any(in_it) {
+                    true => Ok(()),
+                    false => {
+                        let what = format!("there is no network in {}", country.get_ref());
+                        let next =
+                            "add a [[network]] there, or write hears = [] for a place without coverage";
+                        Err(self.source.error(country.span(), what, next))
+                    }
+                }
+            }
+        }
+    }
+
+    fn known(&self, kind: &str, plmn: &Spanned<Plmn>, known: impl Iterator<Item = Plmn>) -> Checked {
+        let known: Vec<Plmn> = known.collect();
+        if known.contains(plmn.get_ref()) {
+            return Ok(());
+        }
+        let names: Vec<String> = known.iter().map(Plmn::to_string).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Err(self.unknown(kind, &plmn.get_ref().to_string(), &names, plmn.span()))
+    }
+
+    fn unknown(&self, kind: &str, name: &str, known: &[&str], span: Range<usize>) -> NotAScenario {
+        let what = format!("there is no {kind} {name}");
+        let next = match (nearest(name, known), known) {
+            (_, []) => format!("add a [[{}]]", if kind == "group of devices" { "devices" } else { kind }),
+            (Some(near), _) => format!("did you mean {near}? There is {}", known.join(", ")),
+            (None, _) => format!("there is {}", known.join(", ")),
+        };
+        self.source.error(span, what, next)
+    }
+
+    fn twice<T: std::fmt::Display>(&self, kind: &str, name: &Spanned<T>) -> NotAScenario {
+        let what = format!("{kind} {} is there twice", name.get_ref());
+        self.source.error(name.span(), what, "join the two, or give one another name")
+    }
+
+    fn word(&self, name: &Spanned<String>, of: &str) -> Checked {
+        let is_letter = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
+        match !name.get_ref().is_empty() && name.get_ref().bytes().all(is_letter) {
+            true => Ok(()),
+            false => {
+                let what = format!("{:?} cannot be the name of {of}", name.get_ref());
+                Err(self.source.error(
+                    name.span(),
+                    what,
+                    "use letters, digits and hyphens, such as \"cold-boxes\"",
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What is wrong with a scenario file, where, and what helps.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Not a scenario: the line at which that shows, what is wrong, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAScenario {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong and why.
+    pub what: String,
+    /// What to do about it.
+    pub next: String,
+}
+
+impl fmt::Display for NotAScenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, what, next } = self;
+        write!(f, "{file}:{line}: {what}")?;
+        if !next.is_empty() {
+            write!(f, "; {next}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for NotAScenario {}
+
+/// A file that is being read, so that an error can name its line.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+}
+
+impl Text<'_> {
+    /// What is wrong at these octets.
+    pub(super) fn error(
+        &self,
+        at: Range<usize>,
+        what: impl Into<String>,
+        next: impl Into<String>,
+    ) -> NotAScenario {
+        NotAScenario {
+            file: self.file.to_owned(),
+            line: self.line(at.start),
+            what: what.into(),
+            next: next.into(),
+        }
+    }
+
+    /// What the reader of TOML says, in the words of a scenario.
+    pub(super) fn not_toml(&self, error: &toml::de::Error) -> NotAScenario {
+        let at = error.span().unwrap_or_default();
+        let (what, next) = match error.message().trim().split_once("; ") {
+            Some((what, next)) => (what.to_owned(), next.to_owned()),
+            None => reworded(error.message().trim()),
+        };
+        self.error(at, what, next)
+    }
+
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|octet| *octet == b'\n').count() + 1
+    }
+}
+
+/// In the words of TOML and of what is asked for here.
+fn reworded(message: &str) -> (String, String) {
+    let message = message.replace('\n', ", ");
+    let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').nth(1).map(str::to_owned);
+    if let Some(key) = quoted("unknown field") {
+        let known: Vec<_> = message.split('`').skip(3).step_by(2).collect();
+        let next = match nearest(&key, &known) {
+            Some(near) => format!("did you mean {near}? There are {}", known.join(", ")),
+            None => format!("use one of {}", known.join(", ")),
+        };
+        return (format!("nothing here is called {key}"), next);
+    }
+    if let Some(key) = quoted("missing field") {
+        return (
+            format!("{key} is missing"),
+            format!("add {key} = ...; docs/scenarios.md says what it means"),
+        );
+    }
+    if let Some(word) = quoted("unknown variant") {
+        let known: Vec<_> = message.split('`').skip(3).step_by(2).collect();
+        let near = nearest(&word, &known).map_or_else(String::new, |near| format!("did you mean {near}? "));
+        let what = format!("{word:?} is none of the words that are known here");
+        return (what, format!("{near}Write one of {}", known.join(", ")));
+    }
+    (message, "docs/scenarios.md describes the form".to_owned())
+}
+
+/// The known word that differs least, if it differs little.
+pub(super) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    let distances = known.iter().map(|other| (distance(word, other), *other));
+    distances.min().filter(|(distance, other)| *distance <= 1 + other.len() / 4).map(|(_, other)| other)
+}
+
+/// How many letters have to be changed, added or left out.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, letter) in one.bytes().enumerate() {
+        let mut left = line + 1;
+        let mut next = vec![left];
+        for ((above_left, above), with) in row.iter().zip(row.iter().skip(1)).zip(other.bytes()) {
+            left = (above_left + usize::from(letter != with)).min(above + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
