@@ -30,6 +30,24 @@ sequence! {
     }
 }
 
+/// Octets of the MAC at the end of each protected TLV: section 2.6.4.
+const MAC: usize = 8;
+
+impl BoundProfilePackage {
+    /// The metadata, which are MACed and not encrypted so that an LPA can read them. Only the eUICC can check the MAC.
+    ///
+    /// # Errors
+    /// The segments do not hold a StoreMetadataRequest.
+    pub fn open_metadata(&self) -> Result<StoreMetadataRequest, DecodeError> {
+        let mut data = Vec::new();
+        for segment in &self.sequence_of88.0 {
+            let contents = tlv::split(segment).map(|(_, contents)| contents).unwrap_or_default();
+            data.extend_from_slice(contents.split_last_chunk::<MAC>().map_or(&[], |(data, _)| data));
+        }
+        StoreMetadataRequest::from_der(&data)
+    }
+}
+
 /// SEQUENCE OF protected TLVs, each kept whole with its tag and MAC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Segments<const TAG: u32>(pub Vec<Vec<u8>>);

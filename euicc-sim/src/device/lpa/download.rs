@@ -9,11 +9,12 @@ use rsp::activation_code::ActivationCode;
 use rsp::der::{Asn1, Raw};
 use rsp::ids::{Aid, Iccid, SmdpAddress, TransactionId};
 use rsp::sgp22::es8plus::{
-    BppCommandId, ErrorReason, FinalResult, ProfileInstallationResult, StoreMetadataRequest,
+    BoundProfilePackage, BppCommandId, ErrorReason, FinalResult, ProfileInstallationResult,
+    StoreMetadataRequest,
 };
 use rsp::sgp22::es9plus::{
-    AuthenticateClientOk, CancelSession, CancelSessionRequestEs9, Function, GetBoundProfilePackage,
-    GetBoundProfilePackageRequest, InitiateAuthentication,
+    AuthenticateClientOk, BoundProfilePackageDer, CancelSession, CancelSessionRequestEs9, Function,
+    GetBoundProfilePackage, GetBoundProfilePackageRequest, InitiateAuthentication,
 };
 use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadRequest, PrepareDownloadResponse};
 use rsp::sgp22::es11::EventEntries;
@@ -276,6 +277,9 @@ impl<D: CardDoor> Lpa<D> {
         {
             return Err(self.distrust(session, flaw).await);
         }
+        if let Some(objection) = other_than_offered(&metadata, &answer.bound_profile_package) {
+            return Err(self.cancel(session, objection).await);
+        }
 
         match self.es10.load_bound_profile_package(&answer.bound_profile_package.0).await {
             Ok(result) => self.conclude(metadata, result).await,
@@ -462,6 +466,20 @@ fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Obje
             format!("the profile is {}'s, expected was {name}'s", metadata.service_provider_name)
         }
         _ => return None,
+    };
+    Some(Objection { reason: CancelSessionReason::METADATA_MISMATCH, why })
+}
+
+/// What was offered is what was agreed to, and only the package's own metadata are installed: section 3.1.3. A package whose
+/// metadata cannot be read the eUICC refuses by itself.
+fn other_than_offered(offered: &StoreMetadataRequest, package: &BoundProfilePackageDer) -> Option<Objection> {
+    let bound = BoundProfilePackage::from_der(&package.0).ok()?.open_metadata().ok()?;
+    if bound == *offered {
+        return None;
+    }
+    let why = match bound.iccid == offered.iccid {
+        true => format!("the package of profile {} has other metadata than were offered", bound.iccid),
+        false => format!("the package is of profile {}, offered was {}", bound.iccid, offered.iccid),
     };
     Some(Objection { reason: CancelSessionReason::METADATA_MISMATCH, why })
 }
