@@ -187,10 +187,10 @@ fn check_notification(
     context: &Context<'_, '_>,
     notification: &OtherSignedNotification,
 ) -> Result<Eid, Refusal> {
-    let invalid =
-        |e: certs::CertificateError| Status::EuiccCertificateVerificationFailed.because(e.to_string());
-    let euicc = Certificate::from_der(notification.euicc_certificate.0.clone()).map_err(invalid)?;
-    let eum = Certificate::from_der(notification.eum_certificate.0.clone()).map_err(invalid)?;
+    let eum = Certificate::from_der(notification.eum_certificate.0.clone())
+        .map_err(|e| Status::EumCertificateVerificationFailed.because(e.to_string()))?;
+    let euicc = Certificate::from_der(notification.euicc_certificate.0.clone())
+        .map_err(|e| Status::EuiccCertificateVerificationFailed.because(e.to_string()))?;
     let euicc = check_euicc(&context.credentials.anchors, &euicc, &eum, context.now).map_err(refusal_of)?;
     let tbs: &Raw<NotificationMetadata> = &notification.tbs_other_notification;
     verify(
