@@ -33,7 +33,7 @@ use world::{
 };
 
 use crate::bearer::Carrier;
-use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
+use crate::faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
 use crate::host::Host;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
@@ -169,7 +169,8 @@ impl Consumer {
     /// The PKI has no card, or what was written down cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
-        let mishaps = Mishaps::new(simulation.dice("mishaps"), []);
+        let liar = Liar::new(Arc::clone(&setup.pki));
+        let mishaps = Mishaps::new(simulation.dice("mishaps"), []).with_liar(liar);
         let records = start.records.copied();
         let sm_dp = sm_dp(simulation, setup, &events, &mishaps, &records)?;
         let networks = Arc::new(Networks::new(simulation.world("networks")));

@@ -13,32 +13,25 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use certs::{Pki, PkiOptions};
 use euicc_sim::device::Ending;
 use euicc_sim::device::lpa::{Consent, Decision, DownloadOptions};
-use rsp::time::Timestamp;
-use scenario::consumer::{BOOTSTRAP, Consumer, LOCAL, Setup, Start, VISITED};
+use scenario::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
 use scenario::faults::catalogue::{self, Entry, Places};
 use scenario::faults::{Family, FaultId, LinkAct, RecordsAct};
-use scenario::time::{Simulation, run};
-use sm_dp::ProfileState;
+use scenario::time::run;
 use tokio::time::Instant;
 
-const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
+mod support;
+
+use support::{BEGIN, SETUP, abroad, can_still_be_moved, deliver, needs_a_reconciler};
 
 /// Within this the device is back, once the fault is over.
 const BOUND: Duration = Duration::from_secs(3600);
 
 /// How many cells there are to one that is tried.
 const STRIDE: usize = 3;
-
-static SETUP: LazyLock<Setup> = LazyLock::new(|| {
-    let pki = Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap();
-    Setup { pki: Arc::new(pki), carrier: None }
-});
 
 /// The step at which the SM-DP+ learns that the profile is on the card.
 const INSTALLED: &str = "ES9+.HandleNotification (install)";
@@ -64,6 +57,7 @@ impl Cell {
         let needs_a_reconciler = match entry.id {
             FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
             FaultId::Link(act) => act == LinkAct::CorruptRequest && step == INSTALLED,
+            FaultId::Lie(act) => needs_a_reconciler(act),
             _ => false,
         };
         let (fault, family) = (entry.name, entry.id.family());
@@ -143,12 +137,6 @@ fn occasions(start: &Start) -> Occasions {
     .unwrap()
 }
 
-async fn abroad(simulation: &Simulation, start: &Start) -> Consumer {
-    let mut run = Consumer::begin(simulation, &SETUP, start).unwrap();
-    run.device.register().await.unwrap();
-    run
-}
-
 fn cells(start: &Start, is_all: bool) -> Vec<Cell> {
     let occasions = occasions(start);
     let mut cells = of_links();
@@ -156,6 +144,7 @@ fn cells(start: &Start, is_all: bool) -> Vec<Cell> {
     cells.extend(of_records(&occasions));
     cells.extend(of_radio());
     cells.extend(of_power(&occasions));
+    cells.extend(of_lies());
     cells
 }
 
@@ -237,6 +226,20 @@ fn of_power(occasions: &Occasions) -> Vec<Cell> {
     cells
 }
 
+/// Each in each function in which it is told: once, twice, and from then on for an hour.
+fn of_lies() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for entry in of(Family::Lie) {
+        for function in entry.places.forms().split(", ") {
+            for when in ["#1", "#1-2", "#1-"] {
+                let cell = Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]);
+                cells.push(Cell { is_postponed: function == "ES9+.CancelSession", ..cell });
+            }
+        }
+    }
+    cells
+}
+
 /// One cell, in virtual time. What is wrong afterwards is an error.
 fn try_cell(cell: &Cell, start: &Start) -> Result<Tried, String> {
     let told = |what: &str| format!("{:?}: {what}", cell.mishaps);
@@ -290,35 +293,6 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried, String> {
         Ok(Tried { outcome, moving, coming_back })
     })
     .map_err(|fault| told(&fault.to_string()))?
-}
-
-/// Delivers what is on the card, as the device does from time to time.
-async fn deliver(run: &mut Consumer) -> Result<(), String> {
-    for _ in 0..3 {
-        let delivered = run.device.lpa.process_notifications().await.map_err(|why| why.to_string())?;
-        if delivered.iter().all(|each| each.failure().is_none()) {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// With the same order, or, when that has come to an end that the SM-DP+ knows of, with another.
-async fn can_still_be_moved(run: &mut Consumer, start: &Start, state: ProfileState) -> Result<(), String> {
-    let code = match state {
-        ProfileState::Error => {
-            run.cancel_order(start.local).await.map_err(|why| format!("cannot be ordered anew: {why}"))?;
-            run.order(start.local).await.map_err(|why| format!("cannot be ordered anew: {why}"))?
-        }
-        _ => start.code.clone(),
-    };
-    match run.move_to_local(&code, DownloadOptions::default()).await {
-        Some(Ending::Moved(_)) => {}
-        ending => return Err(format!("cannot be moved any more (order {state}): {ending:?}")),
-    }
-    deliver(run).await?;
-    let wrong = run.truth().await.map_err(|why| why.to_string())?.wrong(start.bootstrap, start.local);
-    if wrong.is_empty() { Ok(()) } else { Err(format!("after another move: {}", wrong.join("; "))) }
 }
 
 #[test]
@@ -395,6 +369,6 @@ fn row_of(name: &str, row: &BTreeMap<Family, usize>) {
     line(name, cells, row.values().sum::<usize>());
 }
 
-fn line(name: &str, [a, b, c, d]: [impl std::fmt::Display; 4], all: impl std::fmt::Display) {
-    println!("{name:<34} {a:>8} {b:>8} {c:>8} {d:>8} {all:>8}");
+fn line(name: &str, [a, b, c, d, e]: [impl std::fmt::Display; 5], all: impl std::fmt::Display) {
+    println!("{name:<34} {a:>8} {b:>8} {c:>8} {d:>8} {e:>8} {all:>8}");
 }

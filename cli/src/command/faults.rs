@@ -12,7 +12,7 @@ use crate::output::{Table, say, say_json};
 /// link/lose-answer@ES9+.GetBoundProfilePackage#2.
 #[derive(Debug, Args)]
 pub struct Command {
-    /// Of this family only: link, records, radio or power
+    /// Of this family only: link, records, radio, power or lie
     #[arg(long)]
     family: Option<Family>,
 }

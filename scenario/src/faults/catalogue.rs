@@ -1,5 +1,6 @@
 //! The catalogue: every fault, what happens, and which requirement of which peer it tests.
 
+mod lie;
 mod link;
 mod power;
 mod radio;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::mishap::Value;
-use super::{LinkAct, PowerAct, RadioAct, RecordsAct};
+use super::{LieAct, LinkAct, PowerAct, RadioAct, RecordsAct};
 
 /// At which seam a fault lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -26,11 +27,13 @@ pub enum Family {
     Radio,
     /// The power of a card or a device, and its memory.
     Power,
+    /// What a party says under its own valid keys.
+    Lie,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 4] = [Self::Link, Self::Records, Self::Radio, Self::Power];
+    pub const ALL: [Self; 5] = [Self::Link, Self::Records, Self::Radio, Self::Power, Self::Lie];
 
     /// As it is written in the name of a fault.
     pub const fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Family {
             Self::Records => "records",
             Self::Radio => "radio",
             Self::Power => "power",
+            Self::Lie => "lie",
         }
     }
 
@@ -49,6 +53,7 @@ impl Family {
             Self::Records => "the records of a server, and the process that holds them",
             Self::Radio => "the networks round a device, and short messages",
             Self::Power => "the power of a card or of a device, and its memory",
+            Self::Lie => "what a party says under its own valid keys",
         }
     }
 }
@@ -80,6 +85,8 @@ pub enum FaultId {
     Radio(RadioAct),
     /// Of the power.
     Power(PowerAct),
+    /// What is said that is not so.
+    Lie(LieAct),
 }
 
 impl FaultId {
@@ -90,6 +97,7 @@ impl FaultId {
             Self::Records(_) => Family::Records,
             Self::Radio(_) => Family::Radio,
             Self::Power(_) => Family::Power,
+            Self::Lie(_) => Family::Lie,
         }
     }
 
@@ -116,6 +124,10 @@ pub struct Entry {
     pub requirement: &'static str,
     /// Where that is required.
     pub clause: &'static str,
+    /// The word by which the tested peer refuses: a code where the standard has one, otherwise what ours says. Empty for
+    /// faults that nobody answers, and for lies that nobody can find or that change nothing.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub answer: &'static str,
     /// Where it may be put.
     pub places: Places,
     /// What can be said about how it happens.
@@ -135,6 +147,8 @@ impl Entry {
 pub enum Places {
     /// `INTERFACE` or `INTERFACE.Function`.
     Function,
+    /// One of these functions, or their interface.
+    Told(&'static str),
     /// `PARTY` or `PARTY:COLLECTION`.
     Collection,
     /// A network.
@@ -150,6 +164,7 @@ impl Places {
     pub const fn forms(self) -> &'static str {
         match self {
             Self::Function => "ES9+, ES9+.GetBoundProfilePackage",
+            Self::Told(functions) => functions,
             Self::Collection => "sm-dp, sm-dp:profiles",
             Self::Network => "262-42",
             Self::Direction => "mt, mo",
@@ -191,7 +206,8 @@ fn kind<S: Serializer>(is_time: &bool, serializer: S) -> Result<S::Ok, S::Error>
 
 /// Every fault, family by family.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    [link::ENTRIES, records::ENTRIES, radio::ENTRIES, power::ENTRIES].into_iter().flatten()
+    let others = [link::ENTRIES, records::ENTRIES, radio::ENTRIES, power::ENTRIES];
+    others.into_iter().chain(lie::ENTRIES).flatten()
 }
 
 /// The fault of this name.
@@ -224,10 +240,10 @@ mod tests {
 
     #[test]
     fn every_entry_is_told_in_sentences_with_a_clause() {
-        for Entry { name, what, peer, requirement, clause, .. } in all() {
+        for Entry { name, what, peer, requirement, clause, answer, .. } in all() {
             assert!(what.ends_with('.') && requirement.ends_with('.'), "{name}");
             assert!(!peer.is_empty() && !clause.is_empty(), "{name}");
-            assert!(!format!("{what}{requirement}{clause}{peer}").contains('|'), "{name}");
+            assert!(!format!("{what}{requirement}{clause}{peer}{answer}").contains('|'), "{name}");
         }
     }
 
@@ -237,6 +253,6 @@ mod tests {
             assert_eq!(family.to_string().parse(), Ok(family));
         }
         let wrong = "lies".parse::<Family>().unwrap_err();
-        assert_eq!(wrong, "\"lies\" is no family of faults; there are link, records, radio, power");
+        assert_eq!(wrong, "\"lies\" is no family of faults; there are link, records, radio, power, lie");
     }
 }

@@ -57,9 +57,11 @@ pub enum LinkAct {
 }
 
 impl Mishaps {
-    /// The same peer, with what goes wrong on the way.
+    /// The same peer, with what goes wrong on the way, and with the lies that are told over it if there is a [`Liar`].
+    ///
+    /// [`Liar`]: super::Liar
     pub fn link(&self, peer: Link) -> Link {
-        self.layer(peer)
+        self.layer(self.lying(peer))
     }
 }
 

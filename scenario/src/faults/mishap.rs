@@ -224,6 +224,9 @@ fn is_place(places: Places, place: &str) -> bool {
                     && known.is_none_or(|(_, functions)| functions.contains(&function))
             }
         },
+        Places::Told(functions) => functions.split(", ").any(|function| {
+            function == place || function.split_once('.').is_some_and(|(interface, _)| interface == place)
+        }),
         Places::Collection => place
             .split_once(':')
             .map_or(is_word(place), |(party, collection)| is_word(party) && is_word(collection)),
@@ -248,6 +251,8 @@ mod tests {
             "link/corrupt-answer=12@ES9+.InitiateAuthentication#2-#30%",
             "link/http-503#10s..5m",
             "link/reset@ES3.CreateISDP",
+            "lie/dpauth-expired@ES9+.InitiateAuthentication#1",
+            "lie/metadata-iccid@ES9+",
             "records/crash-after-commit=1m@sm-dp:profiles#3",
             "radio/flapping=2m@262-42",
             "radio/sms-delay=10m@mt#1-2",
@@ -276,6 +281,7 @@ mod tests {
             ("link/delay=5", "the value of link/delay is a duration such as 250ms, 30s or 2h: how late"),
             ("link/corrupt-answer=1s", "is a number: which octet"),
             ("link/reset=1", "link/reset takes no value"),
+            ("lie/dpauth-expired@ES9+.CancelSession", "say ES9+.InitiateAuthentication or the like"),
             ("radio/outage@mt", "say 262-42 or the like"),
             ("radio/sms-lose@262-42", "say mt, mo or the like"),
             ("power/write-fails@modem", "say card, card:profile/, device:intention or the like"),

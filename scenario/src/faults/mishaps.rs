@@ -1,6 +1,6 @@
 //! The mishaps of a run: which of them happens now.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use euicc_sim::network::Smsc;
@@ -8,8 +8,8 @@ use euicc_sim::network::smsc::{Direction, SmsFaultKind};
 use tokio::time::Instant;
 use world::{Dice, SeededDice};
 
-use super::Mishap;
 use super::catalogue::FaultId;
+use super::{Liar, Mishap};
 
 /// The mishaps of a run, or of one device in it. A clone is the same: what happens at one seam is counted for all.
 ///
@@ -20,6 +20,7 @@ pub struct Mishaps(Arc<Inner>);
 struct Inner {
     dice: SeededDice,
     placed: Mutex<Vec<Placed>>,
+    liar: OnceLock<Arc<Liar>>,
 }
 
 struct Placed {
@@ -63,6 +64,11 @@ impl Struck {
         self.after
     }
 
+    /// Octets by the dice of this mishap.
+    pub(super) fn fill(&self, octets: &mut [u8]) {
+        self.dice.fill(octets);
+    }
+
     /// A number below `limit`, by the dice of this mishap; 0 if the limit is.
     pub(super) fn below(&self, limit: usize) -> usize {
         let mut octets = [0; 8];
@@ -75,9 +81,23 @@ impl Struck {
 impl Mishaps {
     /// These mishaps, from now on; the dice say what is left to chance.
     pub fn new(dice: SeededDice, mishaps: impl IntoIterator<Item = Mishap>) -> Self {
-        let this = Self(Arc::new(Inner { dice, placed: Mutex::default() }));
+        let this = Self(Arc::new(Inner { dice, placed: Mutex::default(), liar: OnceLock::new() }));
         mishaps.into_iter().for_each(|mishap| this.put(mishap));
         this
+    }
+
+    /// The same, with somebody who has the keys of the parties. Without, a lie that is put never happens.
+    ///
+    /// In front of a server at a socket: `mishaps.with_liar(Liar::new(pki)).link(server.link())`, with the PKI of server and
+    /// cards. The first liar stays.
+    #[must_use]
+    pub fn with_liar(self, liar: Liar) -> Self {
+        self.0.liar.get_or_init(|| Arc::new(liar));
+        self
+    }
+
+    pub(super) fn liar(&self) -> Option<Arc<Liar>> {
+        self.0.liar.get().cloned()
     }
 
     /// One more, from now on.

@@ -6,7 +6,7 @@
 //! mishap = family "/" name [ "=" value ] [ "@" place ] ( "#" when )*
 //! value  = a duration (250ms, 30s, 5m, 2h, 1d) or a number, as the fault has it; left out, the fault's own
 //! place  = where of all places that the fault is put it happens; left out, everywhere:
-//!          link      an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
+//!          link, lie an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
 //!          records   a party, or one collection of its records: sm-dp, sm-dp:profiles
 //!          radio     a network: 262-42; of short messages the direction: mt, mo
 //!          power     whose memory, or one cell of it by its beginning: card, card:profile/, device:intention
@@ -17,10 +17,11 @@
 //!
 //! [`catalogue`] is the list of faults, with the requirement that each of them tests; [`Mishap`] is one of them at a place;
 //! [`Mishaps`] are those of a run, from which the wrappers round the seams take what is to happen: [`Mishaps::link`],
-//! [`FaultyRecords`], [`FaultyRadio`], [`FaultyMemory`]. A wrapper that finds nothing to do passes everything on.
+//! [`FaultyRecords`], [`FaultyRadio`], [`FaultyMemory`]. Lies need the parties' keys: [`Mishaps::with_liar`]. A wrapper that finds nothing to do passes everything on.
 
 pub mod catalogue;
 mod function;
+mod lie;
 mod link;
 mod mishap;
 mod mishaps;
@@ -32,6 +33,7 @@ mod when;
 
 pub use catalogue::{Entry, Family, FaultId};
 pub use function::function_of;
+pub use lie::{CardLie, ElementLie, Liar, LieAct, MetadataLie, PackageLie, ServerLie};
 pub use link::LinkAct;
 pub use mishap::{Mishap, NoSuchMishap, Value};
 pub use mishaps::{Mishaps, Struck};

@@ -13,6 +13,10 @@ pub fn page() -> String {
         let mut places: Vec<_> = entries.iter().map(|entry| entry.places.forms()).collect();
         places.dedup();
         let (what, count, places) = (family.what(), entries.len(), places.join("; of short messages "));
+        if family == Family::Lie {
+            lies(&mut page, &entries);
+            continue;
+        }
         let _ = writeln!(page, "\n## {family}\n\nHappens to {what}. {count} faults. Places: {places}.\n");
         page.push_str("| fault | what happens | who is tested, and for what | clause | value |\n");
         page.push_str("|---|---|---|---|---|\n");
@@ -22,6 +26,18 @@ pub fn page() -> String {
         }
     }
     page
+}
+
+fn lies(page: &mut String, entries: &[&Entry]) {
+    let count = entries.len();
+    let _ = writeln!(page, "\n## lie\n\n{LIES} {count} lies.\n");
+    page.push_str("| lie | told in | what is said | who is tested, and for what | clause | answer |\n");
+    page.push_str("|---|---|---|---|---|---|\n");
+    for Entry { name, what, peer, requirement, clause, answer, places, .. } in entries {
+        let places = places.forms();
+        let _ =
+            writeln!(page, "| `{name}` | {places} | {what} | {peer}: {requirement} | {clause} | {answer} |");
+    }
 }
 
 /// What can be said about how a fault happens, and what holds otherwise.
@@ -44,13 +60,18 @@ mishap = family \"/\" name [ \"=\" value ] [ \"@\" place ] ( \"#\" when )*
 ```
 
 - **value**: how it happens, a duration (`250ms`, `30s`, `5m`, `2h`, `1d`) or a number; what holds without one stands in the table.
-- **place**: where of all the places that it is put. A link: an interface or one function of it (`ES9+`, `ES9+.GetBoundProfilePackage`,
+- **place**: where of all the places that it is put. A link, a lie: an interface or one function of it (`ES9+`, `ES9+.GetBoundProfilePackage`,
   `ES3.CreateISDP`; of a card over HTTPS `ES5.OpenSession` and `ES5.Result`). Records: a party, or a collection of its records
   (`sm-dp:profiles`). Radio: a network (`262-42`), of short messages the direction (`mt`, `mo`). Power: whose memory, or the beginning
   of a cell's name in it (`card:profile/`, `device:intention`). Without a place: everywhere.
 - **when**: occasions at that place are counted from 1. `#2` the second, `#2-4`, `#2-`; `#30%` as the dice say, which follow from the run's
   seed; `#10s..5m`, `#10s..` in that time since the fault was put. Several must all be so. Without one: each time.
 ";
+
+const LIES: &str = "What a party says under its own valid keys, and is not so: a layer round the link reads what is said, changes
+one thing, and signs again. It needs the PKI of the parties with their keys, and tells lies in the JSON binding of ES9+. The place of a lie
+is a function in which it is told, or ES9+: then it is told wherever it can be. *Answer* is the word by which the tested peer refuses, a code
+where the standard has one, otherwise what ours says; where it is empty, nobody can find out, or it changes nothing.";
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ const fn client(
     value: Option<Parameter>,
 ) -> Entry {
     let (id, places) = (FaultId::Link(act), Places::Function);
-    Entry { id, name, what, peer: CLIENT, requirement, clause, places, value }
+    Entry { id, name, what, peer: CLIENT, requirement, clause, answer: "", places, value }
 }
 
 const fn server(

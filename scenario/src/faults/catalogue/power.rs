@@ -14,7 +14,7 @@ const fn entry(
     value: Option<Parameter>,
 ) -> Entry {
     let (id, places) = (FaultId::Power(act), Places::Cell);
-    Entry { id, name, what, peer: "card, device", requirement, clause: CLAUSE, places, value }
+    Entry { id, name, what, peer: "card, device", requirement, clause: CLAUSE, answer: "", places, value }
 }
 
 pub(super) static ENTRIES: &[Entry] = &[

@@ -22,7 +22,7 @@ const fn entry(
     value: Option<Parameter>,
 ) -> Entry {
     let (id, places) = (FaultId::Radio(act), Places::Network);
-    Entry { id, name, what, peer: DEVICE, requirement, clause, places, value }
+    Entry { id, name, what, peer: DEVICE, requirement, clause, answer: "", places, value }
 }
 
 const fn refuse(

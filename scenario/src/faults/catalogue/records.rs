@@ -18,7 +18,7 @@ const fn entry(
     value: Option<Parameter>,
 ) -> Entry {
     let (id, places) = (FaultId::Records(act), Places::Collection);
-    Entry { id, name, what, peer: SERVER, requirement, clause: INVARIANT, places, value }
+    Entry { id, name, what, peer: SERVER, requirement, clause: INVARIANT, answer: "", places, value }
 }
 
 pub(super) static ENTRIES: &[Entry] = &[

@@ -1,0 +1,402 @@
+//! Lies of a card, and of the device that hands on what it signs.
+
+use certs::{Defect, Role};
+use rsp::der::{BitString, Raw};
+use rsp::ids::{CertificateDer, Iccid, Oid};
+use rsp::sgp22::es8plus::{
+    BppCommandId, ErrorReason, ErrorResult, FinalResult, ProfileInstallationResult, SuccessResult,
+};
+use rsp::sgp22::es9plus::HandleNotificationRequest;
+use rsp::sgp22::es10b::{
+    AuthenticateResponseOk, AuthenticateServerResponse, CancelSessionResponse, PrepareDownloadResponse,
+};
+use rsp::sgp22::{
+    CtxParams1, NotificationMetadata, OtherSignedNotification, PendingNotification, notification_event,
+};
+use world::Fault;
+
+use super::{Call, Liar, Struck, no_key, other, read_certificate, sign, untold, with_signature};
+
+/// What a card says that is not so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardLie {
+    /// transactionId beside what is signed, of any function.
+    Transaction,
+    /// euiccSigned1.transactionId.
+    Signed1Transaction,
+    /// euiccSigned1.serverChallenge.
+    Signed1Challenge,
+    /// euiccSigned1.serverAddress.
+    Signed1Address,
+    /// euiccSigned1.euiccInfo2: no memory.
+    Signed1NoMemory,
+    /// euiccSigned1.euiccInfo2: no USIM.
+    Signed1NoUsim,
+    /// euiccSigned1.ctxParams1.matchingId.
+    Signed1MatchingId,
+    /// euiccSignature1.
+    Signature1,
+    /// euiccSigned2.transactionId.
+    Signed2Transaction,
+    /// euiccSigned2.euiccOtpk, no point of the curve.
+    Signed2NoPoint,
+    /// euiccSigned2.euiccOtpk, whose other half the card does not have.
+    Signed2Otpk,
+    /// euiccSignature2.
+    Signature2,
+    /// euiccSignature2, without smdpSignature2 in it.
+    Signature2Alone,
+    /// euiccCancelSessionSigned.transactionId.
+    CancelTransaction,
+    /// euiccCancelSessionSigned.smdpOid.
+    CancelOid,
+    /// euiccCancelSessionSignature.
+    CancelSignature,
+    /// ProfileInstallationResultData.transactionId.
+    ResultTransaction,
+    /// ProfileInstallationResultData.smdpOid.
+    ResultOid,
+    /// No ProfileInstallationResultData.smdpOid.
+    ResultNoOid,
+    /// ProfileInstallationResultData.notificationMetadata.iccid.
+    ResultIccid,
+    /// No such ICCID.
+    ResultNoIccid,
+    /// ProfileInstallationResultData.notificationMetadata.profileManagementOperation.
+    ResultEvent,
+    /// ProfileInstallationResultData.notificationMetadata.seqNumber.
+    ResultNumber,
+    /// ProfileInstallationResultData.notificationMetadata.notificationAddress.
+    ResultAddress,
+    /// ProfileInstallationResultData.finalResult: the other one.
+    ResultOutcome,
+    /// euiccSignPIR.
+    ResultSignature,
+    /// tbsOtherNotification.iccid.
+    NotificationIccid,
+    /// No such ICCID.
+    NotificationNoIccid,
+    /// tbsOtherNotification.profileManagementOperation: deleted.
+    NotificationDeleted,
+    /// euiccNotificationSignature.
+    NotificationSignature,
+    /// The certificates of another card.
+    NotificationOtherCard,
+}
+
+impl CardLie {
+    /// Whether the request has what the lie is about.
+    pub(super) fn can_be_told(self, call: &Call) -> bool {
+        use PendingNotification::{OtherSignedNotification, ProfileInstallationResult};
+        match self {
+            Self::Transaction => !matches!(call, Call::InitiateAuthentication | Call::HandleNotification(_)),
+            Self::Signed1Transaction
+            | Self::Signed1Challenge
+            | Self::Signed1Address
+            | Self::Signed1NoMemory
+            | Self::Signed1NoUsim
+            | Self::Signed1MatchingId
+            | Self::Signature1 => proof(call).is_some(),
+            Self::Signed2Transaction
+            | Self::Signed2NoPoint
+            | Self::Signed2Otpk
+            | Self::Signature2
+            | Self::Signature2Alone => matches!(call, Call::GetBoundProfilePackage(asked)
+                if matches!(asked.prepare_download_response, PrepareDownloadResponse::DownloadResponseOk(_))),
+            Self::CancelTransaction | Self::CancelOid | Self::CancelSignature => {
+                matches!(call, Call::CancelSession(asked)
+                    if matches!(asked.cancel_session_response, CancelSessionResponse::CancelSessionResponseOk(_)))
+            }
+            Self::ResultTransaction
+            | Self::ResultOid
+            | Self::ResultNoOid
+            | Self::ResultIccid
+            | Self::ResultNoIccid
+            | Self::ResultEvent
+            | Self::ResultNumber
+            | Self::ResultAddress
+            | Self::ResultOutcome
+            | Self::ResultSignature => matches!(call.notification(), Some(ProfileInstallationResult(_))),
+            Self::NotificationIccid
+            | Self::NotificationNoIccid
+            | Self::NotificationDeleted
+            | Self::NotificationSignature
+            | Self::NotificationOtherCard => {
+                matches!(call.notification(), Some(OtherSignedNotification(_)))
+            }
+        }
+    }
+}
+
+/// Whether the request brings the card's certificates.
+pub(super) fn shows_certificates(call: &Call) -> bool {
+    proof(call).is_some()
+        || matches!(call.notification(), Some(PendingNotification::OtherSignedNotification(_)))
+}
+
+/// The card's proof, of AuthenticateClient.
+fn proof(call: &Call) -> Option<&AuthenticateResponseOk> {
+    match call {
+        Call::AuthenticateClient(asked) => match &asked.authenticate_server_response {
+            AuthenticateServerResponse::AuthenticateResponseOk(ok) => Some(ok),
+            AuthenticateServerResponse::AuthenticateResponseError(_) => None,
+        },
+        _ => None,
+    }
+}
+
+impl Liar {
+    /// Changes what the card has signed, and signs again.
+    pub(super) fn card_says(&self, lie: CardLie, call: &mut Call, struck: &Struck) -> Result<(), Fault> {
+        match call {
+            Call::InitiateAuthentication => Ok(()),
+            Call::AuthenticateClient(asked) => {
+                if lie == CardLie::Transaction {
+                    other(&mut asked.transaction_id.0);
+                }
+                match &mut asked.authenticate_server_response {
+                    AuthenticateServerResponse::AuthenticateResponseOk(ok) => self.prove(lie, ok),
+                    AuthenticateServerResponse::AuthenticateResponseError(_) => Ok(()),
+                }
+            }
+            Call::GetBoundProfilePackage(asked) => {
+                if lie == CardLie::Transaction {
+                    other(&mut asked.transaction_id.0);
+                    return Ok(());
+                }
+                self.prepare(lie, &asked.transaction_id.clone(), &mut asked.prepare_download_response, struck)
+            }
+            Call::CancelSession(asked) => {
+                if lie == CardLie::Transaction {
+                    other(&mut asked.transaction_id.0);
+                    return Ok(());
+                }
+                self.cancel(lie, &asked.transaction_id.clone(), &mut asked.cancel_session_response)
+            }
+            Call::HandleNotification(asked) => self.notify(lie, asked),
+        }
+    }
+
+    fn prove(&self, lie: CardLie, ok: &mut AuthenticateResponseOk) -> Result<(), Fault> {
+        let mut signed = (*ok.euicc_signed1).clone();
+        match lie {
+            CardLie::Signed1Transaction => other(&mut signed.transaction_id.0),
+            CardLie::Signed1Challenge => other(&mut signed.server_challenge),
+            CardLie::Signed1Address => signed.server_address = "elsewhere.example".to_owned(),
+            CardLie::Signed1NoMemory | CardLie::Signed1NoUsim => {
+                let mut info = signed.euicc_info2.into_value();
+                match lie {
+                    CardLie::Signed1NoMemory => info.ext_card_resource = NO_MEMORY.to_vec(),
+                    _ => info.uicc_capability = BitString::of(&[]),
+                }
+                signed.euicc_info2 = Raw::new(info);
+            }
+            CardLie::Signed1MatchingId => {
+                let mut wanted = signed.ctx_params1.into_value();
+                if let CtxParams1::CtxParamsForCommonAuthentication(wanted) = &mut wanted {
+                    wanted.matching_id = Some("NOBODYS".to_owned());
+                }
+                signed.ctx_params1 = Raw::new(wanted);
+            }
+            _ => {}
+        }
+        ok.euicc_signed1 = Raw::new(signed);
+        let certificate = read_certificate(&ok.euicc_certificate)?;
+        let eid = certificate.eid().ok_or_else(|| untold("the card's certificate has no EID"))?;
+        let key = self.pki.euicc(certificate.curve(), eid).map_err(no_key)?.euicc.key;
+        ok.euicc_signature1 = sign(&key, ok.euicc_signed1.bytes());
+        if lie == CardLie::Signature1 {
+            other(&mut ok.euicc_signature1);
+        }
+        Ok(())
+    }
+
+    fn prepare(
+        &self,
+        lie: CardLie,
+        transaction_id: &rsp::ids::TransactionId,
+        response: &mut PrepareDownloadResponse,
+        struck: &Struck,
+    ) -> Result<(), Fault> {
+        let PrepareDownloadResponse::DownloadResponseOk(ok) = response else { return Ok(()) };
+        let session = self.heard(transaction_id)?;
+        let key = self.card_key(transaction_id)?;
+        let mut signed = (*ok.euicc_signed2).clone();
+        match lie {
+            CardLie::Signed2Transaction => other(&mut signed.transaction_id.0),
+            CardLie::Signed2NoPoint => other(&mut signed.euicc_otpk),
+            CardLie::Signed2Otpk => {
+                let strange = crypto::SecretKey::generate(session.binding, &mut |octets| struck.fill(octets));
+                signed.euicc_otpk = strange.public_key().to_sec1().to_vec();
+            }
+            _ => {}
+        }
+        ok.euicc_signed2 = Raw::new(signed);
+        ok.euicc_signature2 = match lie {
+            CardLie::Signature2Alone => sign(&key, ok.euicc_signed2.bytes()),
+            _ => sign(&key, &with_signature(ok.euicc_signed2.bytes(), &session.smdp_signature2)),
+        };
+        if lie == CardLie::Signature2 {
+            other(&mut ok.euicc_signature2);
+        }
+        Ok(())
+    }
+
+    fn cancel(
+        &self,
+        lie: CardLie,
+        transaction_id: &rsp::ids::TransactionId,
+        response: &mut CancelSessionResponse,
+    ) -> Result<(), Fault> {
+        let CancelSessionResponse::CancelSessionResponseOk(ok) = response else { return Ok(()) };
+        let key = self.card_key(transaction_id)?;
+        let mut signed = (*ok.euicc_cancel_session_signed).clone();
+        match lie {
+            CardLie::CancelTransaction => other(&mut signed.transaction_id.0),
+            CardLie::CancelOid => signed.smdp_oid = nobody()?,
+            _ => {}
+        }
+        ok.euicc_cancel_session_signed = Raw::new(signed);
+        ok.euicc_cancel_session_signature = sign(&key, ok.euicc_cancel_session_signed.bytes());
+        if lie == CardLie::CancelSignature {
+            other(&mut ok.euicc_cancel_session_signature);
+        }
+        Ok(())
+    }
+
+    fn notify(&self, lie: CardLie, asked: &mut HandleNotificationRequest) -> Result<(), Fault> {
+        let mut pending = asked.pending_notification.clone().into_value();
+        match &mut pending {
+            PendingNotification::ProfileInstallationResult(result) => self.installed(lie, result)?,
+            PendingNotification::OtherSignedNotification(notification) => {
+                self.changed(lie, notification)?;
+            }
+        }
+        asked.pending_notification = Raw::new(pending);
+        Ok(())
+    }
+
+    fn installed(&self, lie: CardLie, result: &mut ProfileInstallationResult) -> Result<(), Fault> {
+        let mut data = (*result.profile_installation_result_data).clone();
+        let key = self.card_key(&data.transaction_id)?;
+        let told: &mut NotificationMetadata = &mut data.notification_metadata;
+        match lie {
+            CardLie::ResultTransaction => other(&mut data.transaction_id.0),
+            CardLie::ResultOid => data.smdp_oid = Some(nobody()?),
+            CardLie::ResultNoOid => data.smdp_oid = None,
+            CardLie::ResultIccid => told.iccid = Some(another_profile()?),
+            CardLie::ResultNoIccid => told.iccid = None,
+            CardLie::ResultEvent => {
+                told.profile_management_operation = BitString::of(&[notification_event::ENABLE]);
+            }
+            CardLie::ResultNumber => told.seq_number = told.seq_number.saturating_add(1000),
+            CardLie::ResultAddress => told.notification_address = "elsewhere.example".to_owned(),
+            CardLie::ResultOutcome => data.final_result = the_other(&data.final_result)?,
+            _ => {}
+        }
+        result.profile_installation_result_data = Raw::new(data);
+        result.euicc_sign_pir = sign(&key, result.profile_installation_result_data.bytes());
+        if lie == CardLie::ResultSignature {
+            other(&mut result.euicc_sign_pir);
+        }
+        Ok(())
+    }
+
+    fn changed(&self, lie: CardLie, notification: &mut OtherSignedNotification) -> Result<(), Fault> {
+        let certificate = read_certificate(&notification.euicc_certificate)?;
+        let eid = certificate.eid().ok_or_else(|| untold("the card's certificate has no EID"))?;
+        let curve = certificate.curve();
+        let mut card = self.pki.euicc(curve, eid).map_err(no_key)?;
+        let mut told = (*notification.tbs_other_notification).clone();
+        match lie {
+            CardLie::NotificationIccid => told.iccid = Some(another_profile()?),
+            CardLie::NotificationNoIccid => told.iccid = None,
+            CardLie::NotificationDeleted => {
+                told.profile_management_operation = BitString::of(&[notification_event::DELETE]);
+            }
+            CardLie::NotificationOtherCard => {
+                let others = self.pki.eids(curve).into_iter().find(|each| *each != eid);
+                let stranger = others.ok_or_else(|| untold("the PKI has one card only"))?;
+                card = self.pki.euicc(curve, stranger).map_err(no_key)?;
+                notification.euicc_certificate = CertificateDer(card.euicc.certificate.der().to_vec());
+            }
+            _ => {}
+        }
+        notification.tbs_other_notification = Raw::new(told);
+        notification.euicc_notification_signature =
+            sign(&card.euicc.key, notification.tbs_other_notification.bytes());
+        if lie == CardLie::NotificationSignature {
+            other(&mut notification.euicc_notification_signature);
+        }
+        Ok(())
+    }
+
+    /// CERT.EUICC or CERT.EUM with a defect.
+    pub(super) fn card_shows(&self, role: Role, defect: Defect, call: &mut Call) -> Result<(), Fault> {
+        let broken = |own: &CertificateDer| {
+            let curve = read_certificate(own)?.curve();
+            self.pki.issue_with(defect, role, curve).map_err(no_key)
+        };
+        match call {
+            Call::AuthenticateClient(asked) => {
+                let AuthenticateServerResponse::AuthenticateResponseOk(ok) =
+                    &mut asked.authenticate_server_response
+                else {
+                    return Ok(());
+                };
+                let broken = broken(&ok.euicc_certificate)?;
+                if role == Role::Euicc {
+                    ok.euicc_certificate = CertificateDer(broken.der);
+                    ok.euicc_signature1 = sign(&broken.key, ok.euicc_signed1.bytes());
+                } else {
+                    ok.eum_certificate = CertificateDer(broken.der);
+                }
+            }
+            Call::HandleNotification(asked) => {
+                let mut pending = asked.pending_notification.clone().into_value();
+                let PendingNotification::OtherSignedNotification(notification) = &mut pending else {
+                    return Ok(());
+                };
+                let broken = broken(&notification.euicc_certificate)?;
+                if role == Role::Euicc {
+                    notification.euicc_certificate = CertificateDer(broken.der);
+                    notification.euicc_notification_signature =
+                        sign(&broken.key, notification.tbs_other_notification.bytes());
+                } else {
+                    notification.eum_certificate = CertificateDer(broken.der);
+                }
+                asked.pending_notification = Raw::new(pending);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Extended card resources: no application, 16 octets that are not volatile, and 16 that are.
+const NO_MEMORY: [u8; 9] = [0x81, 1, 0, 0x82, 1, 16, 0x83, 1, 16];
+
+/// Success for a failure, and the other way round.
+fn the_other(result: &FinalResult) -> Result<FinalResult, Fault> {
+    Ok(match result {
+        FinalResult::SuccessResult(_) => FinalResult::ErrorResult(ErrorResult {
+            bpp_command_id: BppCommandId::LOAD_PROFILE_ELEMENTS,
+            error_reason: ErrorReason::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR,
+            sima_response: None,
+        }),
+        FinalResult::ErrorResult(_) => FinalResult::SuccessResult(SuccessResult {
+            aid: rsp::ids::Aid::isd_p(16),
+            sima_response: Vec::new(),
+        }),
+    })
+}
+
+/// The OID of no SM-DP+.
+fn nobody() -> Result<Oid, Fault> {
+    "2.999.66".parse().map_err(|_| untold("an OID cannot be written"))
+}
+
+/// A profile that was never on the card.
+fn another_profile() -> Result<Iccid, Fault> {
+    Iccid::with_luhn("899900000000000000").map_err(|_| untold("an ICCID cannot be written"))
+}

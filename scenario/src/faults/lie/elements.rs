@@ -1,0 +1,105 @@
+//! What a package brings: SGP.22 section 5.5.5 and the TCA's profile package.
+
+use profile::element::{PeHeader, ProfileElement, Service, UnknownElement};
+use profile::{Octets, Package};
+use rsp::der::{Asn1, Tag};
+use rsp::ids::Plmn;
+use rsp::sgp22::es8plus::StoreMetadataRequest;
+use world::Fault;
+
+use super::{LieAct, other, untold};
+
+/// What is wrong with the profile elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementLie {
+    /// The header's ICCID is another than that of the metadata.
+    HeaderIccid,
+    /// EF.ICCID has another than header and metadata.
+    EfIccid,
+    /// The header is missing.
+    NoHeader,
+    /// The end is missing.
+    NoEnd,
+    /// There is something after the end.
+    AfterEnd,
+    /// A later major version.
+    Version,
+    /// A mandatory service that the card does not have.
+    Service,
+    /// A mandated element that nobody knows.
+    Unknown,
+    /// No element at all.
+    Garbage,
+}
+
+/// A package with this ICCID whose operator is its owner, with what is wrong with it.
+pub(super) fn generic(metadata: &StoreMetadataRequest, act: LieAct) -> Result<Vec<u8>, Fault> {
+    let lie = match act {
+        LieAct::Element(lie) => Some(lie),
+        _ => None,
+    };
+    let home = match &metadata.profile_owner {
+        Some(owner) => Plmn::from_bytes(owner.mcc_mnc).map_err(|_| untold("the owner is no operator"))?,
+        None => "001-01".parse().map_err(|_| untold("a network cannot be written"))?,
+    };
+    let mut iccid = metadata.iccid.to_profile_header();
+    let own = iccid;
+    if lie == Some(ElementLie::EfIccid) {
+        other_digit(&mut iccid);
+    }
+    let (mcc, mnc) = (home.mcc(), home.mnc());
+    let mut package = profile::generic(&profile::generic::Subscription {
+        iccid,
+        imsi: format!("{mcc}{mnc}{:0width$}", 66, width = 12_usize.saturating_sub(mnc.len())),
+        mnc_digits: u8::try_from(mnc.len()).unwrap_or(2),
+        ..profile::generic::Subscription::default()
+    });
+    if let Some(ProfileElement::Header(header)) = package.elements.first_mut() {
+        header.iccid = own.into();
+    }
+    Ok(match lie {
+        Some(lie) => spoilt(lie, package),
+        None => package.encode(),
+    })
+}
+
+fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
+    let elements = &mut package.elements;
+    match lie {
+        ElementLie::EfIccid => {}
+        ElementLie::NoHeader => {
+            elements.remove(0);
+        }
+        ElementLie::NoEnd => {
+            elements.pop();
+        }
+        ElementLie::AfterEnd => elements.extend(elements.get(1).cloned()),
+        ElementLie::Unknown => {
+            let header = PeHeader::mandated(999);
+            let mut contents = Vec::new();
+            header.encode_as(Tag(0xA0), &mut contents);
+            let unknown = UnknownElement { tag: Tag(0xBE), contents: Octets::from(contents) };
+            elements.insert(1, ProfileElement::Unknown(unknown));
+        }
+        ElementLie::HeaderIccid | ElementLie::Version | ElementLie::Service => {
+            if let Some(ProfileElement::Header(header)) = elements.first_mut() {
+                match lie {
+                    ElementLie::HeaderIccid => {
+                        let mut iccid = header.iccid.to_vec();
+                        other_digit(&mut iccid);
+                        header.iccid = iccid.into();
+                    }
+                    ElementLie::Version => header.major_version = 9,
+                    _ => header.mandatory_services.services.extend(Service::named("multos")),
+                }
+            }
+        }
+        ElementLie::Garbage => return vec![0x4C; 64],
+    }
+    package.encode()
+}
+
+/// Another digit in the middle, where no filler is.
+fn other_digit(iccid: &mut [u8]) {
+    other(iccid.get_mut(..6).unwrap_or_default());
+}

@@ -1,0 +1,372 @@
+//! Lies: what a party says under its own valid keys, and is not so.
+//!
+//! The party itself is honest. A layer round its link reads what is said, changes one thing in it and signs again, with the
+//! keys of the [`Liar`]: the answers of an SM-DP+ on its way to the device, and the requests of a device, signed by its card,
+//! on their way to the SM-DP+. [`Mishaps::link`] puts this layer round the peer, inside that of the faults of the link.
+//!
+//! Lies are told in the JSON binding of ES9+.
+
+mod card;
+mod elements;
+mod package;
+mod server;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use certs::{Certificate, Defect, Pki, PkiError, Role};
+use crypto::{Curve, SecretKey};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Request, Response};
+use rsp::der::{Tag, tlv_bytes};
+use rsp::ids::{CertificateDer, Eid, TransactionId, Version};
+use rsp::sgp22::PendingNotification;
+use rsp::sgp22::es9plus::{
+    AuthenticateClientOk, AuthenticateClientRequest, CancelSessionRequestEs9, GetBoundProfilePackageOk,
+    GetBoundProfilePackageRequest, HandleNotificationRequest, InitiateAuthenticationOk,
+};
+use rsp::sgp22::es10b::AuthenticateServerResponse;
+use rsp::sgp22::json::{self, Answer};
+use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
+
+use super::catalogue::{Entry, FaultId, Places};
+use super::{Mishap, Mishaps, Struck, function_of};
+
+pub use card::CardLie;
+pub use elements::ElementLie;
+pub use package::{MetadataLie, PackageLie};
+pub use server::ServerLie;
+
+/// What is said that is not so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LieAct {
+    /// By an SM-DP+, of the session.
+    Server(ServerLie),
+    /// By an SM-DP+, of the profile: in the offer, in the package, or in both.
+    Metadata(MetadataLie),
+    /// By an SM-DP+, in how the package is bound.
+    Package(PackageLie),
+    /// By an SM-DP+, in what the package brings.
+    Element(ElementLie),
+    /// By a card.
+    Card(CardLie),
+    /// A certificate with a defect, shown as if it had none.
+    Certificate(Role, Defect),
+}
+
+/// Somebody with the keys of every party of a PKI, who lies when [`Mishaps`] say so.
+///
+/// It speaks for any SM-DP+ and any card whose certificates and keys the PKI has; a lie for which it has no key is not told,
+/// and the request ends as a fault of the link that says what is missing.
+#[derive(Debug)]
+pub struct Liar {
+    pki: Arc<Pki>,
+    heard: Mutex<VecDeque<Heard>>,
+}
+
+/// What was heard of a session.
+#[derive(Clone, Debug)]
+struct Heard {
+    transaction_id: TransactionId,
+    eid: Eid,
+    /// Of the card's certificate.
+    card: Curve,
+    /// Of CERT.DPpb.
+    binding: Curve,
+    smdp_signature2: Vec<u8>,
+}
+
+/// So many sessions at once are remembered.
+const SESSIONS: usize = 256;
+
+const SIGNATURE: Tag = Tag(0x5F37);
+
+/// Stands in a header that is not sent on.
+const VERSION: Version = Version([2, 5, 0]);
+
+impl Liar {
+    /// With the keys of this PKI.
+    pub fn new(pki: Arc<Pki>) -> Self {
+        Self { pki, heard: Mutex::default() }
+    }
+
+    /// Remembers whose session it is, which later functions do not say.
+    fn hear(&self, call: &Call, reply: &Reply) {
+        let (Call::AuthenticateClient(request), Reply::Offer(offer)) = (call, reply) else { return };
+        let AuthenticateServerResponse::AuthenticateResponseOk(card) = &request.authenticate_server_response
+        else {
+            return;
+        };
+        let card = Certificate::from_der(card.euicc_certificate.0.clone());
+        let binding = Certificate::from_der(offer.smdp_certificate.0.clone());
+        let (Ok(card), Ok(binding)) = (card, binding) else { return };
+        let Some(eid) = card.eid() else { return };
+        let transaction_id = offer.transaction_id.clone();
+        let session = Heard {
+            transaction_id,
+            eid,
+            card: card.curve(),
+            binding: binding.curve(),
+            smdp_signature2: offer.smdp_signature2.clone(),
+        };
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.push_front(session);
+        heard.truncate(SESSIONS);
+    }
+
+    fn heard(&self, transaction_id: &TransactionId) -> Result<Heard, Fault> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = heard.iter().find(|session| session.transaction_id == *transaction_id).cloned();
+        session.ok_or_else(|| untold("its beginning was not heard"))
+    }
+
+    /// The key of the card of a session.
+    fn card_key(&self, transaction_id: &TransactionId) -> Result<SecretKey, Fault> {
+        let Heard { eid, card, .. } = self.heard(transaction_id)?;
+        Ok(self.pki.euicc(card, eid).map_err(no_key)?.euicc.key)
+    }
+
+    /// The key of the server's certificate.
+    fn server_key(&self, certificate: &CertificateDer) -> Result<SecretKey, Fault> {
+        let certificate = read_certificate(certificate)?;
+        let role = certificate.role().ok_or_else(|| untold("the certificate has no role"))?;
+        Ok(self.pki.credential(role, certificate.curve()).map_err(no_key)?.key)
+    }
+}
+
+impl Mishaps {
+    /// The same peer, who lies about what the mishaps say, and so does who asks.
+    pub(super) fn lying(&self, peer: Link) -> Link {
+        let mishaps = self.clone();
+        link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let (mishaps, peer) = (mishaps.clone(), peer.clone());
+            async move {
+                let Some(liar) = mishaps.liar() else { return world::send(&peer, request).await };
+                liar.between(&mishaps, &peer, request).await
+            }
+        }))
+    }
+
+    fn strike_lie(&self, call: &Call, reply: Option<&Reply>) -> Option<(LieAct, Struck)> {
+        let function = call.function();
+        let concerns = |mishap: &Mishap| match mishap.id() {
+            FaultId::Lie(act) => {
+                let is_told_here = mishap.id().entry().is_some_and(|entry| is_told_in(entry, function));
+                is_told_here && mishap.is_at(&["ES9+", function]) && act.can_be_told(call, reply)
+            }
+            _ => false,
+        };
+        let struck = self.strike(concerns)?;
+        let FaultId::Lie(act) = struck.id() else { return None };
+        Some((act, struck))
+    }
+}
+
+fn is_told_in(entry: &Entry, function: &str) -> bool {
+    matches!(entry.places, Places::Told(functions) if functions.split(", ").any(|told| told == function))
+}
+
+impl LieAct {
+    /// Whether there is something to lie about, in this request (no reply yet) or in this reply.
+    fn can_be_told(self, call: &Call, reply: Option<&Reply>) -> bool {
+        match (self, reply) {
+            (Self::Card(lie), None) => lie.can_be_told(call),
+            (Self::Certificate(Role::Euicc | Role::Eum, _), None) => card::shows_certificates(call),
+            (Self::Card(_) | Self::Certificate(Role::Euicc | Role::Eum, _), Some(_)) | (_, None) => false,
+            (_, Some(_)) => true,
+        }
+    }
+}
+
+impl Liar {
+    async fn between(
+        &self,
+        mishaps: &Mishaps,
+        peer: &Link,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, LinkFault> {
+        let Some(mut call) = Call::of(&request) else { return world::send(peer, request).await };
+        let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
+        let not_told = |struck: &Struck, why: Fault| {
+            LinkFault::new(LinkFaultKind::Reset, &name, format!("{}: {why}", struck.mishap()))
+        };
+        if let Some((act, struck)) = mishaps.strike_lie(&call, None) {
+            self.ask(act, &mut call, &struck).map_err(|why| not_told(&struck, why))?;
+            let body = call.body();
+            if request.headers().contains_key(CONTENT_LENGTH) {
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            }
+            *request.body_mut() = body;
+        }
+        let mut answer = world::send(peer, request).await?;
+        let Some(mut reply) = Reply::of(&call, &answer) else { return Ok(answer) };
+        self.hear(&call, &reply);
+        if let Some((act, struck)) = mishaps.strike_lie(&call, Some(&reply)) {
+            self.answer(act, &call, &mut reply, &struck).map_err(|why| not_told(&struck, why))?;
+            let body = reply.body();
+            if answer.headers().contains_key(CONTENT_LENGTH) {
+                answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            }
+            *answer.body_mut() = body;
+        }
+        Ok(answer)
+    }
+
+    /// What the device says instead.
+    fn ask(&self, act: LieAct, call: &mut Call, struck: &Struck) -> Result<(), Fault> {
+        match act {
+            LieAct::Card(lie) => self.card_says(lie, call, struck),
+            LieAct::Certificate(role, defect) => self.card_shows(role, defect, call),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the SM-DP+ says instead.
+    fn answer(&self, act: LieAct, call: &Call, reply: &mut Reply, struck: &Struck) -> Result<(), Fault> {
+        match (act, reply, call) {
+            (LieAct::Server(lie), Reply::Challenge(reply), _) => self.challenge(lie, reply),
+            (LieAct::Server(lie), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
+                self.offer(lie, asked, reply)
+            }
+            (LieAct::Metadata(lie), Reply::Offer(reply), _) => {
+                lie.change(&mut reply.profile_metadata);
+                Ok(())
+            }
+            (LieAct::Server(lie), Reply::Package(reply), _) => {
+                server::hand_over(lie, reply);
+                Ok(())
+            }
+            (_, Reply::Package(reply), Call::GetBoundProfilePackage(asked)) => {
+                self.bind(act, asked, reply, struck)
+            }
+            (LieAct::Certificate(role, defect), Reply::Challenge(reply), _) => {
+                self.show_for_authentication(role, defect, reply)
+            }
+            (LieAct::Certificate(role, defect), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
+                self.show_for_binding(role, defect, asked, reply)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a device asks.
+enum Call {
+    InitiateAuthentication,
+    AuthenticateClient(Box<AuthenticateClientRequest>),
+    GetBoundProfilePackage(Box<GetBoundProfilePackageRequest>),
+    CancelSession(Box<CancelSessionRequestEs9>),
+    HandleNotification(Box<HandleNotificationRequest>),
+}
+
+impl Call {
+    fn of(request: &Request<Bytes>) -> Option<Self> {
+        let body = request.body();
+        match function_of(request)?.as_str() {
+            "ES9+.InitiateAuthentication" => Some(Self::InitiateAuthentication),
+            "ES9+.AuthenticateClient" => Some(Self::AuthenticateClient(json::read(body).ok()?)),
+            "ES9+.GetBoundProfilePackage" => Some(Self::GetBoundProfilePackage(json::read(body).ok()?)),
+            "ES9+.CancelSession" => Some(Self::CancelSession(json::read(body).ok()?)),
+            "ES9+.HandleNotification" => Some(Self::HandleNotification(json::read(body).ok()?)),
+            _ => None,
+        }
+    }
+
+    fn function(&self) -> &'static str {
+        match self {
+            Self::InitiateAuthentication => "ES9+.InitiateAuthentication",
+            Self::AuthenticateClient(_) => "ES9+.AuthenticateClient",
+            Self::GetBoundProfilePackage(_) => "ES9+.GetBoundProfilePackage",
+            Self::CancelSession(_) => "ES9+.CancelSession",
+            Self::HandleNotification(_) => "ES9+.HandleNotification",
+        }
+    }
+
+    fn body(&self) -> Bytes {
+        match self {
+            Self::InitiateAuthentication => Bytes::new(),
+            Self::AuthenticateClient(request) => written(request),
+            Self::GetBoundProfilePackage(request) => written(request),
+            Self::CancelSession(request) => written(request),
+            Self::HandleNotification(request) => written(request),
+        }
+    }
+
+    fn notification(&self) -> Option<&PendingNotification> {
+        match self {
+            Self::HandleNotification(request) => Some(&request.pending_notification),
+            _ => None,
+        }
+    }
+}
+
+/// What an SM-DP+ answers when all is well.
+enum Reply {
+    Challenge(Box<InitiateAuthenticationOk>),
+    Offer(Box<AuthenticateClientOk>),
+    Package(Box<GetBoundProfilePackageOk>),
+}
+
+impl Reply {
+    fn of(call: &Call, answer: &Response<Bytes>) -> Option<Self> {
+        match call {
+            Call::InitiateAuthentication => done(answer).map(Self::Challenge),
+            Call::AuthenticateClient(_) => done(answer).map(Self::Offer),
+            Call::GetBoundProfilePackage(_) => done(answer).map(Self::Package),
+            Call::CancelSession(_) | Call::HandleNotification(_) => None,
+        }
+    }
+
+    fn body(&self) -> Bytes {
+        match self {
+            Self::Challenge(reply) => answered(reply),
+            Self::Offer(reply) => answered(reply),
+            Self::Package(reply) => answered(reply),
+        }
+    }
+}
+
+fn done<T: serde::de::DeserializeOwned>(answer: &Response<Bytes>) -> Option<T> {
+    match json::answer(answer) {
+        Ok(Answer::Done(reply)) => Some(reply),
+        _ => None,
+    }
+}
+
+fn answered<T: serde::Serialize>(reply: &T) -> Bytes {
+    json::response(VERSION, Ok(reply)).into_body()
+}
+
+fn written<T: serde::Serialize>(request: &T) -> Bytes {
+    json::request("/", VERSION, request).into_body()
+}
+
+/// The octets and a signature after them, which are signed together.
+fn with_signature(octets: &[u8], signature: &[u8]) -> Vec<u8> {
+    [octets, &tlv_bytes(SIGNATURE, signature)].concat()
+}
+
+fn sign(key: &SecretKey, octets: &[u8]) -> Vec<u8> {
+    key.sign(octets).as_bytes().to_vec()
+}
+
+/// Another one of the same length.
+fn other(octets: &mut [u8]) {
+    if let Some(last) = octets.last_mut() {
+        *last ^= 0x01;
+    }
+}
+
+fn read_certificate(der: &CertificateDer) -> Result<Certificate, Fault> {
+    Certificate::from_der(der.0.clone())
+        .map_err(|why| untold(&format!("a certificate cannot be read: {why}")))
+}
+
+fn no_key(why: PkiError) -> Fault {
+    Fault::caused_by(why, "cannot lie", "give the liar the PKI of the parties, with their keys")
+}
+
+fn untold(why: &str) -> Fault {
+    Fault::new("cannot lie", why, "put the lie where the session begins, before it does")
+}

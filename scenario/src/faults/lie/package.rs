@@ -1,0 +1,340 @@
+//! Lies of an SM-DP+ that binds a package itself: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and 5.5.
+//!
+//! The layer cannot open the honest package, whose keys only the SM-DP+ and the card have. It makes another for the card's
+//! one-time key, of a generic profile with the ICCID that was offered, under the key of CERT.DPpb.
+
+use certs::Role;
+use crypto::bsp::{KEY_LENGTH_AES_128, KEY_TYPE_AES, Protect, SessionKeys};
+use crypto::{PublicKey, SecretKey};
+use rsp::der::{Asn1, BitString, Raw, Tag, tlv_bytes};
+use rsp::ids::{Eid, Iccid};
+use rsp::sgp22::es8plus::{
+    BoundProfilePackage, ConfigureIsdpRequest, InitialiseSecureChannelRequest, ReplaceSessionKeysRequest,
+    Segments, StoreMetadataRequest,
+};
+use rsp::sgp22::es9plus::{BoundProfilePackageDer, GetBoundProfilePackageOk, GetBoundProfilePackageRequest};
+use rsp::sgp22::es10b::PrepareDownloadResponse;
+use rsp::sgp22::{IconType, NotificationConfigurationInformation, OperatorId, ProfileClass, ppr};
+use world::Fault;
+
+use super::{Liar, LieAct, Struck, elements, no_key, other, sign, untold};
+
+/// What an SM-DP+ says of the profile that is not so. In the offer alone, or in the package alone, the two do not agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataLie {
+    /// Another ICCID.
+    Iccid,
+    /// Another profileName.
+    Name,
+    /// serviceProviderName of 33 octets.
+    ProviderTooLong,
+    /// profileName of 65 octets.
+    NameTooLong,
+    /// iconType without an icon.
+    NoIcon,
+    /// An icon that is no PNG.
+    NotAnIcon,
+    /// profileClass: test.
+    Test,
+    /// profileClass that does not exist.
+    UnknownClass,
+    /// PPR1 without an owner.
+    RuleWithoutOwner,
+    /// PPR1, while there is another operational profile.
+    RuleNotAlone,
+    /// Another operator as the owner.
+    Owner,
+    /// A group that the profile does not have.
+    Group,
+    /// A notificationAddress that is no name.
+    Address,
+}
+
+impl MetadataLie {
+    pub(super) fn change(self, metadata: &mut StoreMetadataRequest) {
+        let stranger = || OperatorId { mcc_mnc: [0x99, 0xF9, 0x99], gid1: None, gid2: None };
+        match self {
+            Self::Iccid => metadata.iccid = another(metadata.iccid),
+            Self::Name => metadata.profile_name = "Another".to_owned(),
+            Self::ProviderTooLong => metadata.service_provider_name = "p".repeat(33),
+            Self::NameTooLong => metadata.profile_name = "n".repeat(65),
+            Self::NoIcon => (metadata.icon_type, metadata.icon) = (Some(IconType::PNG), None),
+            Self::NotAnIcon => {
+                (metadata.icon_type, metadata.icon) = (Some(IconType::PNG), Some(b"GIF89a".to_vec()));
+            }
+            Self::Test => metadata.profile_class = Some(ProfileClass::TEST),
+            Self::UnknownClass => metadata.profile_class = Some(ProfileClass(9)),
+            Self::RuleWithoutOwner => {
+                metadata.profile_policy_rules = Some(BitString::of(&[ppr::PPR2]));
+                metadata.profile_owner = None;
+            }
+            Self::RuleNotAlone => {
+                metadata.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]));
+                metadata.profile_owner.get_or_insert_with(stranger);
+            }
+            Self::Owner => metadata.profile_owner = Some(stranger()),
+            Self::Group => metadata.profile_owner.get_or_insert_with(stranger).gid1 = Some(vec![0x66]),
+            Self::Address => {
+                let told = NotificationConfigurationInformation {
+                    profile_management_operation: BitString::of(&[0]),
+                    notification_address: "no name".to_owned(),
+                };
+                metadata.notification_configuration_info.get_or_insert_default().push(told);
+            }
+        }
+    }
+}
+
+/// How an SM-DP+ binds a package wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackageLie {
+    /// remoteOpId.
+    RemoteOperation,
+    /// transactionId of InitialiseSecureChannel.
+    Transaction,
+    /// controlRefTemplate.keyType.
+    KeyType,
+    /// controlRefTemplate.keyLen.
+    KeyLength,
+    /// controlRefTemplate.hostId of no octets.
+    NoHostId,
+    /// controlRefTemplate.hostId of 17 octets.
+    LongHostId,
+    /// smdpOtpk is no point.
+    NoPoint,
+    /// smdpOtpk is not that of the key that was used.
+    OtherOtpk,
+    /// smdpSign.
+    Signature,
+    /// smdpSign, by the key of CERT.DPauth.
+    SignatureByDpauth,
+    /// smdpSign, over another euiccOtpk.
+    SignatureOverOther,
+    /// Bound to another EID.
+    OtherCard,
+    /// ConfigureISDP is something else.
+    Configure,
+    /// dpProprietaryData of more than 128 octets.
+    LongProprietaryData,
+    /// ConfigureISDP is not there.
+    NoConfigure,
+    /// StoreMetadata is not there.
+    NoMetadata,
+    /// StoreMetadata was changed after its MAC was made.
+    MetadataMac,
+    /// ReplaceSessionKeys with keys of another length.
+    ShortKeys,
+    /// ReplaceSessionKeys with other keys than are used.
+    OtherKeys,
+    /// A segment's MAC.
+    Mac,
+    /// Two segments in each other's place.
+    Swapped,
+    /// A segment twice.
+    Doubled,
+    /// A segment is missing.
+    Missing,
+    /// The last segment is missing.
+    Short,
+    /// A segment that decrypts to no padding, its MAC right.
+    NoPadding,
+    /// A ciphertext of no whole blocks, its MAC right.
+    NoBlocks,
+    /// A segment without contents, its MAC right.
+    Empty,
+    /// A segment of more than 1020 octets, its MAC right.
+    Long,
+}
+
+/// What is protected and signed.
+struct Plan {
+    channel: InitialiseSecureChannelRequest,
+    signer: SecretKey,
+    /// otPK.EUICC.ECKA under the signature.
+    signed_for: Vec<u8>,
+    otsk: SecretKey,
+    eid: Eid,
+    configure: Vec<u8>,
+    metadata: Vec<u8>,
+    replace: Option<Vec<u8>>,
+    package: Vec<u8>,
+}
+
+impl Liar {
+    /// Binds a package with this lie in it, in the place of the honest one.
+    pub(super) fn bind(
+        &self,
+        act: LieAct,
+        asked: &GetBoundProfilePackageRequest,
+        reply: &mut GetBoundProfilePackageOk,
+        struck: &Struck,
+    ) -> Result<(), Fault> {
+        let PrepareDownloadResponse::DownloadResponseOk(prepared) = &asked.prepare_download_response else {
+            return Ok(());
+        };
+        let euicc_otpk = &prepared.euicc_signed2.euicc_otpk;
+        let session = self.heard(&asked.transaction_id)?;
+        let unreadable = |_| untold("the honest package cannot be read");
+        let honest = BoundProfilePackage::from_der(&reply.bound_profile_package.0).map_err(unreadable)?;
+        let mut metadata = open_metadata(&honest)?;
+        let goods = elements::generic(&metadata, act)?;
+        if let LieAct::Metadata(lie) = act {
+            lie.change(&mut metadata);
+        }
+        let mut fill = |octets: &mut [u8]| struck.fill(octets);
+        let otsk = SecretKey::generate(session.binding, &mut fill);
+        let own = SessionKeys::generate(&mut fill);
+        let replace = ReplaceSessionKeysRequest {
+            initial_mac_chaining_value: own.initial_mac_chaining_value,
+            ppk_enc: own.s_enc,
+            ppk_cmac: own.s_mac,
+        };
+        let mut channel = honest.initialise_secure_channel_request.clone().into_value();
+        channel.smdp_otpk = otsk.public_key().to_sec1().to_vec();
+        let pb = self.pki.credential(Role::DpPb, session.binding).map_err(no_key)?;
+        let mut plan = Plan {
+            channel,
+            signer: pb.key,
+            signed_for: euicc_otpk.clone(),
+            otsk,
+            eid: session.eid,
+            configure: ConfigureIsdpRequest { dp_proprietary_data: None }.to_der(),
+            metadata: metadata.to_der(),
+            replace: matches!(act, LieAct::Package(PackageLie::ShortKeys | PackageLie::OtherKeys))
+                .then(|| replace.to_der()),
+            package: goods,
+        };
+        if let LieAct::Package(lie) = act {
+            self.spoil(lie, &mut plan, struck)?;
+        }
+        let lie = match act {
+            LieAct::Package(lie) => Some(lie),
+            _ => None,
+        };
+        reply.bound_profile_package = BoundProfilePackageDer(bound(lie, plan, euicc_otpk, own)?);
+        Ok(())
+    }
+
+    /// Lies that come before the protection.
+    fn spoil(&self, lie: PackageLie, plan: &mut Plan, struck: &Struck) -> Result<(), Fault> {
+        let curve = plan.otsk.curve();
+        match lie {
+            PackageLie::RemoteOperation => plan.channel.remote_op_id = 2,
+            PackageLie::Transaction => other(&mut plan.channel.transaction_id.0),
+            PackageLie::KeyType => plan.channel.control_ref_template.key_type = [0x80],
+            PackageLie::KeyLength => plan.channel.control_ref_template.key_len = [0x20],
+            PackageLie::NoHostId => plan.channel.control_ref_template.host_id = Vec::new(),
+            PackageLie::LongHostId => plan.channel.control_ref_template.host_id = vec![0x4C; 17],
+            PackageLie::NoPoint => other(&mut plan.channel.smdp_otpk),
+            PackageLie::OtherOtpk => {
+                let another = SecretKey::generate(curve, &mut |octets| struck.fill(octets));
+                plan.channel.smdp_otpk = another.public_key().to_sec1().to_vec();
+            }
+            PackageLie::SignatureByDpauth => {
+                plan.signer = self.pki.credential(Role::DpAuth, curve).map_err(no_key)?.key;
+            }
+            PackageLie::SignatureOverOther => plan.signed_for = plan.otsk.public_key().to_sec1().to_vec(),
+            PackageLie::OtherCard => other(&mut plan.eid.0),
+            PackageLie::Configure => plan.configure = tlv_bytes(Tag(0xBF26), &[]),
+            PackageLie::LongProprietaryData => {
+                let oid = tlv_bytes(Tag(0x80), &[&[0x88, 0x37], [1; 140].as_slice()].concat());
+                plan.configure = tlv_bytes(Tag(0xBF24), &tlv_bytes(Tag(0xB8), &oid));
+            }
+            PackageLie::NoConfigure => plan.configure = Vec::new(),
+            PackageLie::NoMetadata => plan.metadata = Vec::new(),
+            PackageLie::ShortKeys => {
+                let key = |tag| tlv_bytes(Tag(tag), &[0x4C; 15]);
+                plan.replace = Some(tlv_bytes(Tag(0xBF26), &[key(0x80), key(0x81), key(0x82)].concat()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Protects and signs, with the lies that are in the protection.
+fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKeys) -> Result<Vec<u8>, Fault> {
+    let Plan { mut channel, signer, signed_for, otsk, eid, configure, metadata, replace, package } = plan;
+    let no_point = |_| untold("otPK.EUICC.ECKA is no point of the session's curve");
+    let euicc = PublicKey::from_sec1(otsk.curve(), euicc_otpk).map_err(no_point)?;
+    let shared = otsk.agree(&euicc).map_err(no_point)?;
+    let host_id = &channel.control_ref_template.host_id;
+    let keys = SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, host_id, &eid.0);
+    channel.smdp_sign = sign(&signer, &channel.signed_octets(&signed_for));
+    if lie == Some(PackageLie::Signature) {
+        other(&mut channel.smdp_sign);
+    }
+
+    let mut protect = Protect::new(keys);
+    let first = protect.segments(0x87, &configure);
+    let mut sequence_of88 = protect.mac_only_segments(0x88, &metadata);
+    if let (Some(PackageLie::MetadataMac), Some(segment)) = (lie, sequence_of88.first_mut()) {
+        other(segment);
+    }
+    let second = replace.map(|replace| {
+        let segments = protect.segments(0x87, &replace);
+        let mut own = own;
+        if lie == Some(PackageLie::OtherKeys) {
+            other(&mut own.s_mac);
+        }
+        protect.replace_session_keys(own);
+        Segments(segments)
+    });
+    let sequence_of86 = segments(lie, &mut protect, &package);
+    Ok(BoundProfilePackage {
+        initialise_secure_channel_request: Raw::new(channel),
+        first_sequence_of87: Segments(first),
+        sequence_of88: Segments(sequence_of88),
+        second_sequence_of87: second,
+        sequence_of86: Segments(sequence_of86),
+    }
+    .to_der())
+}
+
+fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> Vec<Vec<u8>> {
+    let mut segments = Vec::new();
+    for (number, part) in package.chunks(SEGMENT).enumerate() {
+        // One that is wrong in itself stands in the chain, after the first.
+        match lie {
+            Some(PackageLie::NoPadding) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 32])),
+            Some(PackageLie::NoBlocks) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 17])),
+            Some(PackageLie::Empty) if number == 1 => segments.push(protect.mac_only(0x86, &[])),
+            Some(PackageLie::Long) if number == 1 => {
+                segments.push(protect.encrypt_and_mac(0x86, &[0x4C; 1040]));
+            }
+            _ => {}
+        }
+        segments.push(protect.encrypt_and_mac(0x86, part));
+    }
+    match lie {
+        Some(PackageLie::Mac) => segments.get_mut(1).into_iter().for_each(|segment| other(segment)),
+        Some(PackageLie::Swapped) if segments.len() > 2 => segments.swap(1, 2),
+        Some(PackageLie::Doubled) => {
+            let again = segments.get(1).cloned();
+            segments.splice(1..1, again);
+        }
+        Some(PackageLie::Missing) if segments.len() > 2 => {
+            segments.remove(1);
+        }
+        Some(PackageLie::Short) => {
+            segments.pop();
+        }
+        _ => {}
+    }
+    segments
+}
+
+/// The metadata of a bound package: MACed, not encrypted.
+fn open_metadata(package: &BoundProfilePackage) -> Result<StoreMetadataRequest, Fault> {
+    package.open_metadata().map_err(|_| untold("the metadata of the honest package cannot be read"))
+}
+
+/// Octets of the profile in a segment: few, so that there are many.
+const SEGMENT: usize = 256;
+
+/// An ICCID near this one.
+fn another(iccid: Iccid) -> Iccid {
+    let digits = iccid.to_string();
+    let stem: String = digits.chars().take(digits.len().saturating_sub(3)).collect();
+    Iccid::with_luhn(&format!("{stem}66")).unwrap_or(iccid)
+}

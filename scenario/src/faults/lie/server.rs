@@ -1,0 +1,149 @@
+//! Lies of an SM-DP+ about itself and the session: ES9+.InitiateAuthentication and ES9+.AuthenticateClient.
+
+use certs::{Defect, Role};
+use rsp::der::Raw;
+use rsp::ids::{CertificateDer, TransactionId};
+use rsp::sgp22::ServerSigned1;
+use rsp::sgp22::es9plus::{
+    AuthenticateClientOk, AuthenticateClientRequest, GetBoundProfilePackageOk, InitiateAuthenticationOk,
+};
+use rsp::sgp22::es10b::{AuthenticateServerResponse, SmdpSigned2};
+use world::Fault;
+
+use super::{Liar, no_key, other, read_certificate, sign, untold, with_signature};
+
+/// What an SM-DP+ says of the session that is not so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerLie {
+    /// transactionId beside what is signed, of any function.
+    Transaction,
+    /// serverSigned1.transactionId.
+    Signed1Transaction,
+    /// serverSigned1.euiccChallenge.
+    Signed1Challenge,
+    /// serverSigned1.serverAddress.
+    Signed1Address,
+    /// serverSigned1.serverChallenge.
+    Signed1ServerChallenge,
+    /// serverSignature1.
+    Signature1,
+    /// euiccCiPKIdToBeUsed.
+    CiToBeUsed,
+    /// smdpSigned2.transactionId.
+    Signed2Transaction,
+    /// smdpSigned2.ccRequiredFlag.
+    Signed2Code,
+    /// smdpSigned2.bppEuiccOtpk.
+    Signed2Otpk,
+    /// smdpSignature2.
+    Signature2,
+    /// smdpSignature2, over another euiccSignature1.
+    Signature2OverOther,
+    /// smdpSignature2, by the key of CERT.DPauth.
+    Signature2ByDpauth,
+}
+
+impl Liar {
+    /// ES9+.InitiateAuthentication.
+    pub(super) fn challenge(
+        &self,
+        lie: ServerLie,
+        reply: &mut InitiateAuthenticationOk,
+    ) -> Result<(), Fault> {
+        let key = self.server_key(&reply.server_certificate)?;
+        let mut signed: ServerSigned1 = (*reply.server_signed1).clone();
+        match lie {
+            ServerLie::Transaction => other(&mut reply.transaction_id.0),
+            ServerLie::Signed1Transaction => other(&mut signed.transaction_id.0),
+            ServerLie::Signed1Challenge => other(&mut signed.euicc_challenge),
+            ServerLie::Signed1Address => signed.server_address = ELSEWHERE.to_owned(),
+            ServerLie::Signed1ServerChallenge => other(&mut signed.server_challenge),
+            ServerLie::CiToBeUsed => other(&mut reply.euicc_ci_pk_id_to_be_used.0),
+            _ => {}
+        }
+        reply.server_signed1 = Raw::new(signed);
+        reply.server_signature1 = sign(&key, reply.server_signed1.bytes());
+        if lie == ServerLie::Signature1 {
+            other(&mut reply.server_signature1);
+        }
+        Ok(())
+    }
+
+    /// ES9+.AuthenticateClient.
+    pub(super) fn offer(
+        &self,
+        lie: ServerLie,
+        asked: &AuthenticateClientRequest,
+        reply: &mut AuthenticateClientOk,
+    ) -> Result<(), Fault> {
+        let mut key = self.server_key(&reply.smdp_certificate)?;
+        let mut euicc_signature1 = euicc_signature1(asked)?;
+        let mut signed: SmdpSigned2 = (*reply.smdp_signed2).clone();
+        match lie {
+            ServerLie::Transaction => other(&mut reply.transaction_id.0),
+            ServerLie::Signed2Transaction => other(&mut signed.transaction_id.0),
+            ServerLie::Signed2Code => signed.cc_required_flag = !signed.cc_required_flag,
+            ServerLie::Signed2Otpk => signed.bpp_euicc_otpk = Some(key.public_key().to_sec1().to_vec()),
+            ServerLie::Signature2OverOther => other(&mut euicc_signature1),
+            ServerLie::Signature2ByDpauth => {
+                let curve = read_certificate(&reply.smdp_certificate)?.curve();
+                key = self.pki.credential(Role::DpAuth, curve).map_err(no_key)?.key;
+            }
+            _ => {}
+        }
+        reply.smdp_signed2 = Raw::new(signed);
+        reply.smdp_signature2 = sign(&key, &with_signature(reply.smdp_signed2.bytes(), &euicc_signature1));
+        if lie == ServerLie::Signature2 {
+            other(&mut reply.smdp_signature2);
+        }
+        Ok(())
+    }
+
+    /// CERT.DPauth with a defect.
+    pub(super) fn show_for_authentication(
+        &self,
+        role: Role,
+        defect: Defect,
+        reply: &mut InitiateAuthenticationOk,
+    ) -> Result<(), Fault> {
+        let curve = read_certificate(&reply.server_certificate)?.curve();
+        let broken = self.pki.issue_with(defect, role, curve).map_err(no_key)?;
+        reply.server_certificate = CertificateDer(broken.der);
+        reply.server_signature1 = sign(&broken.key, reply.server_signed1.bytes());
+        Ok(())
+    }
+
+    /// CERT.DPpb with a defect.
+    pub(super) fn show_for_binding(
+        &self,
+        role: Role,
+        defect: Defect,
+        asked: &AuthenticateClientRequest,
+        reply: &mut AuthenticateClientOk,
+    ) -> Result<(), Fault> {
+        let curve = read_certificate(&reply.smdp_certificate)?.curve();
+        let broken = self.pki.issue_with(defect, role, curve).map_err(no_key)?;
+        reply.smdp_certificate = CertificateDer(broken.der);
+        let covered = with_signature(reply.smdp_signed2.bytes(), &euicc_signature1(asked)?);
+        reply.smdp_signature2 = sign(&broken.key, &covered);
+        Ok(())
+    }
+}
+
+/// ES9+.GetBoundProfilePackage, beside the package.
+pub(super) fn hand_over(lie: ServerLie, reply: &mut GetBoundProfilePackageOk) {
+    if lie == ServerLie::Transaction {
+        let TransactionId(octets) = &mut reply.transaction_id;
+        other(octets);
+    }
+}
+
+fn euicc_signature1(asked: &AuthenticateClientRequest) -> Result<Vec<u8>, Fault> {
+    match &asked.authenticate_server_response {
+        AuthenticateServerResponse::AuthenticateResponseOk(ok) => Ok(ok.euicc_signature1.clone()),
+        AuthenticateServerResponse::AuthenticateResponseError(_) => Err(untold("the card refused")),
+    }
+}
+
+/// Nobody is there.
+const ELSEWHERE: &str = "elsewhere.example";
