@@ -51,7 +51,10 @@ pub use counted::{Counted, Question};
 pub use device::{Device, Fleet, Name, Selection};
 pub use owner::Owner;
 pub use plan::Plan;
-pub use platform::{By, Code, Config, MOVES, Move, ORDERS, Platform, ProfileOrder, Setup, Step};
+pub use platform::{
+    By, Code, Config, Edit, InCampaign, MOVES, Move, ORDERS, Planned, Platform, ProfileOrder, Setup, Shown,
+    Step, Told,
+};
 pub use problem::Problem;
 pub use state::{Entry, Happening, NotPossible, State, Tally, Trail};
 pub use store::{DEVICES, dry_run, import, load, put};

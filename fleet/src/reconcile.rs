@@ -8,7 +8,10 @@ use crate::{
     device::Device,
 };
 
-/// The profile that a move is about: nobody is surprised by it.
+/// More networks than a country has.
+const MOST_REFUSED: usize = 16;
+
+/// A profile that is to come onto the card: nobody is surprised by it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) iccid: Iccid,
@@ -19,7 +22,7 @@ pub(crate) struct Expected {
 pub(crate) fn hold(
     device: &mut Device,
     said: &CheckIn,
-    expected: Option<Expected>,
+    expected: &[Expected],
     book: &RuleBook,
     now: Timestamp,
 ) -> Vec<Discrepancy> {
@@ -36,14 +39,18 @@ pub(crate) fn hold(
 
 /// The device is left alone by that operator for a while; only the last time counts.
 pub(crate) fn refuse(device: &mut Device, refused: Refused) {
-    device.connection.refused.retain(|known| known.operator != refused.operator);
-    device.connection.refused.push(refused);
+    let known = &mut device.connection.refused;
+    known.retain(|known| known.operator != refused.operator);
+    if known.len() >= MOST_REFUSED {
+        known.remove(0);
+    }
+    known.push(refused);
 }
 
 fn hold_card(
     device: &mut Device,
     profiles: &[OnCard],
-    expected: Option<Expected>,
+    expected: &[Expected],
     book: &RuleBook,
     found: &mut Vec<Discrepancy>,
 ) {
@@ -62,7 +69,7 @@ fn hold_card(
             known.state = state;
             continue;
         }
-        let ordered = expected.filter(|expected| expected.iccid == *iccid);
+        let ordered = expected.iter().find(|expected| expected.iccid == *iccid);
         let located = home.and_then(|home| book.locate(home).ok());
         let (home, role) = match (ordered, located) {
             (Some(ordered), _) => (ordered.home, Role::Local),
@@ -78,7 +85,7 @@ fn hold_card(
         held.push(HeldProfile { iccid: *iccid, home, role, state });
     }
     let in_use = profiles.iter().find(|profile| profile.enabled).map(|profile| profile.iccid);
-    let was_to_be = in_use.is_some() && in_use == expected.map(|expected| expected.iccid);
+    let was_to_be = expected.iter().any(|expected| Some(expected.iccid) == in_use);
     if in_use != was_in_use && !was_to_be {
         found.push(Discrepancy::OtherEnabled { iccid: in_use });
     }

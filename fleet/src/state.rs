@@ -203,6 +203,15 @@ impl Trail {
         self.entries.shrink_to_fit();
     }
 
+    /// What a check-in found, unless it stands here already: some things are found again at each one.
+    pub(crate) fn found(&mut self, at: Timestamp, discrepancy: Discrepancy) {
+        let happening = Happening::Found(discrepancy);
+        let latest = self.entries.iter().rev().take(Self::MAX / 4);
+        if latest.into_iter().all(|entry| entry.happening != happening) {
+            self.push(at, happening);
+        }
+    }
+
     pub(crate) fn push(&mut self, at: Timestamp, happening: Happening) {
         if self.entries.len() >= Self::MAX {
             self.entries.remove(0);

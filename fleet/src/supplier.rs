@@ -30,6 +30,8 @@ pub struct Supplier {
     pub address: SmdpAddress,
     /// The OID by which it knows us.
     pub requester: String,
+    /// Whether it tells how downloads go (ES2+.HandleDownloadProgressInfo).
+    pub tells: bool,
 }
 
 /// Why there is no order.

@@ -1,5 +1,6 @@
 //! Campaigns: which devices move where, how many at a time, and when they stop by themselves.
 
+mod spec;
 mod turn;
 mod window;
 
@@ -223,11 +224,13 @@ pub struct Retries {
     pub times: u32,
     /// So long after a try that failed; twice as long after each further one.
     pub after_hours: u32,
+    /// A standing campaign begins anew with a device so long after its last try.
+    pub rest_days: u32,
 }
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { times: 3, after_hours: 1 }
+        Self { times: 3, after_hours: 1, rest_days: 7 }
     }
 }
 
@@ -242,6 +245,9 @@ pub struct Campaign {
     pub made: Timestamp,
     /// Whether the canaries are through, or there are none.
     pub past_canary: bool,
+    /// Whether devices go back to where they came from.
+    #[serde(default)]
+    pub goes_back: bool,
     /// How its devices and their tries have ended.
     pub progress: Progress,
     /// How many have begun in this hour.
@@ -381,6 +387,9 @@ pub struct Member {
     pub tries: u32,
     /// Where it stands.
     pub state: MemberState,
+    /// Whether it has ever begun.
+    #[serde(default)]
+    pub started: bool,
     /// The profile that it had in use before its first move, to go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came_from: Option<Iccid>,
@@ -420,8 +429,10 @@ pub enum MemberState {
     },
     /// There was nothing to do.
     NothingToDo,
-    /// It has tried as often as it may.
+    /// It has tried as often as it may, or there is nowhere to go.
     Failed {
+        /// Since when.
+        at: Timestamp,
         /// What went wrong last.
         why: Box<str>,
     },

@@ -5,6 +5,8 @@ use std::time::Duration;
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::check_in::OrderId;
+
 use super::{
     Campaign, Member, MemberState, State,
     window::{HOUR, hour_of, is_open, next_open, start_of},
@@ -16,6 +18,9 @@ const MOVES_AN_HOUR: u32 = 12;
 const MOST_INVITED: u32 = 3600;
 /// More failures than this do not make a device wait longer.
 const MOST_DOUBLINGS: u32 = 6;
+
+const AN_HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Something that is counted by the clock hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +59,10 @@ impl Campaign {
         match member.state {
             MemberState::Again { after, .. } if after > now => return Turn::At(after),
             MemberState::PutOff { until } if until > now => return Turn::At(until),
+            MemberState::Failed { at, .. } if self.rested(at) > now => return Turn::At(self.rested(at)),
             _ => {}
         }
-        if self.state == State::Canary && member.tries == 0 && self.progress.started >= self.canaries() {
+        if self.state == State::Canary && !member.started && self.progress.started >= self.canaries() {
             return Turn::Later;
         }
         let hour = hour_of(now);
@@ -77,8 +83,21 @@ impl Campaign {
         Turn::At(until)
     }
 
-    /// A try begins.
-    pub(crate) fn begins(&mut self, now: Timestamp) {
+    /// A device begins.
+    pub(crate) fn begins(&mut self, member: &mut Member, order: &OrderId, now: Timestamp) {
+        let one_more = u32::from(!member.started);
+        let progress = &mut self.progress;
+        progress.started = progress.started.saturating_add(one_more);
+        if self.spec.standing {
+            progress.devices = progress.devices.saturating_add(one_more);
+        }
+        if member.state.is_final() && !self.goes_back {
+            progress.settled = progress.settled.saturating_sub(1);
+            progress.finished = progress.finished.saturating_sub(1);
+        }
+        member.started = true;
+        member.tries = member.tries.saturating_add(1);
+        member.state = MemberState::Moving { order: order.clone() };
         let number = hour_of(now);
         if self.hour.number != number {
             self.hour = Hour { number, count: 0 };
@@ -88,8 +107,51 @@ impl Campaign {
         self.progress.under_way = self.progress.under_way.saturating_add(1);
     }
 
-    /// A try has ended.
-    pub(crate) fn ends(&mut self, how: Try, now: Timestamp) {
+    /// A try of a device has ended. Says when it tries again, if it does.
+    pub(crate) fn ends(
+        &mut self,
+        member: &mut Member,
+        rolls_back: bool,
+        (how, why): (Try, Box<str>),
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        self.count(how, now);
+        let again = match how {
+            Try::Moved | Try::Lost => None,
+            // Those that went nowhere are where they are to go back to.
+            Try::CameBack | Try::NotInstalled if self.goes_back && !rolls_back => None,
+            Try::CameBack | Try::NotInstalled => self.tries_again(member.tries, now),
+        };
+        member.state = match again {
+            Some(after) => MemberState::Again { after, why },
+            None if how == Try::Moved && rolls_back => MemberState::RolledBack { at: now },
+            None if how == Try::Moved => MemberState::Moved { at: now },
+            None => MemberState::Failed { at: now, why },
+        };
+        if again.is_some() {
+            return again;
+        }
+        member.tries = 0;
+        // One that has just arrived is yet to go back.
+        if !(self.goes_back && how == Try::Moved && !rolls_back) {
+            self.finishes(member);
+        }
+        None
+    }
+
+    /// There is nothing more to do with a device that had not finished.
+    pub(crate) fn finishes(&mut self, member: &Member) {
+        let progress = &mut self.progress;
+        progress.finished = progress.finished.saturating_add(1);
+        progress.settled = progress.settled.saturating_add(u32::from(member.started));
+        if self.goes_back {
+            let is_back = matches!(member.state, MemberState::RolledBack { .. });
+            progress.rolled_back = progress.rolled_back.saturating_add(u32::from(is_back));
+            progress.to_roll_back = progress.to_roll_back.saturating_sub(1);
+        }
+    }
+
+    fn count(&mut self, how: Try, now: Timestamp) {
         let progress = &mut self.progress;
         let count = match how {
             Try::Moved => &mut progress.moved,
@@ -100,27 +162,30 @@ impl Campaign {
         *count = count.saturating_add(1);
         progress.under_way = progress.under_way.saturating_sub(1);
         progress.last_ended = Some(now);
-        if let Some(why) = self.must_stop().filter(|_| self.state.is_active()) {
+        if let Some(why) = self.must_stop(self.spec.stop.after).filter(|_| self.state.is_active()) {
             self.state = State::Stopped { why: why.into(), since: now };
         }
     }
 
     /// When a device tries again after its try number `tries` has failed; `None` if it does not.
-    pub(crate) fn tries_again(&self, tries: u32, now: Timestamp) -> Option<Timestamp> {
+    fn tries_again(&self, tries: u32, now: Timestamp) -> Option<Timestamp> {
         let retries = self.spec.retries;
         let factor = 2u32.saturating_pow(tries.saturating_sub(1).min(MOST_DOUBLINGS));
-        let wait = Duration::from_secs(3600) * retries.after_hours.saturating_mul(factor);
+        let wait = AN_HOUR * retries.after_hours.saturating_mul(factor);
         (tries <= retries.times).then(|| now.plus(wait))
     }
 
     /// What the passing of time and the end of others bring about.
     pub(crate) fn settle(&mut self, now: Timestamp) {
-        let progress = &self.progress;
-        let through = progress.started >= self.canaries() && progress.settled >= progress.started;
-        let watched = progress.last_ended.is_none_or(|ended| now >= self.watched_until(ended));
-        if self.state == State::Canary && through && watched {
-            (self.state, self.past_canary) = (State::Running, true);
+        let watched = self.progress.last_ended.is_none_or(|ended| now >= self.watched_until(ended));
+        if self.state == State::Canary && self.canaries_are_through() {
+            match self.canaries_failed() {
+                Some(why) => self.state = State::Stopped { why: why.into(), since: now },
+                None if watched => (self.state, self.past_canary) = (State::Running, true),
+                None => {}
+            }
         }
+        let progress = &self.progress;
         let all = progress.finished >= progress.devices && progress.under_way == 0;
         match self.state {
             State::Canary | State::Running if all && !self.spec.standing => self.state = State::Done,
@@ -133,22 +198,36 @@ impl Campaign {
 
     /// When something happens by the passing of time alone.
     pub(crate) fn next_step(&self) -> Option<Timestamp> {
-        let progress = &self.progress;
-        let through = progress.started >= self.canaries() && progress.settled >= progress.started;
-        let ended = progress.last_ended.filter(|_| self.state == State::Canary && through)?;
+        let waits = self.state == State::Canary && self.canaries_are_through();
+        let ended = self.progress.last_ended.filter(|_| waits)?;
         Some(self.watched_until(ended))
     }
 
     fn watched_until(&self, ended: Timestamp) -> Timestamp {
         let hours = self.spec.canary.map_or(0, |canary| canary.wait_hours);
-        ended.plus(Duration::from_secs(3600) * hours)
+        ended.plus(AN_HOUR * hours)
     }
 
     fn canaries(&self) -> u32 {
         self.spec.canary.map_or(0, |canary| canary.devices.of(self.progress.devices))
     }
 
-    fn must_stop(&self) -> Option<String> {
+    /// Whether all canaries have begun, and nothing more is to be done with any of them.
+    pub(crate) fn canaries_are_through(&self) -> bool {
+        self.progress.started >= self.canaries() && self.progress.settled >= self.progress.started
+    }
+
+    /// Canaries are few: their share counts however many they are, and none that moved is no good sign in any case.
+    fn canaries_failed(&self) -> Option<String> {
+        let none = self.progress.moved == 0 && self.progress.ended() > 0;
+        self.must_stop(0).or_else(|| none.then(|| "none of the canaries moved".to_owned()))
+    }
+
+    fn rested(&self, since: Timestamp) -> Timestamp {
+        since.plus(DAY * self.spec.retries.rest_days)
+    }
+
+    fn must_stop(&self, after: u32) -> Option<String> {
         let (progress, stop) = (&self.progress, self.spec.stop);
         let ended = progress.ended().saturating_sub(progress.forgiven.ended);
         let failed = progress.failed().saturating_sub(progress.forgiven.failed);
@@ -158,7 +237,7 @@ impl Campaign {
         }
         let share = u64::from(failed) * 100;
         let too_many = |percent: u32| failed > 0 && share >= u64::from(percent) * u64::from(ended);
-        (ended >= stop.after && stop.failed_percent.is_some_and(too_many))
+        (ended >= after && stop.failed_percent.is_some_and(too_many))
             .then(|| format!("{failed} of {ended} tries failed"))
     }
 

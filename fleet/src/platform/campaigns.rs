@@ -1,17 +1,16 @@
 //! Campaigns, as their owner commands them.
 
-use http::StatusCode;
+use rsp::ids::Eid;
+use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
 
-use super::Platform;
+use super::{Platform, Setup};
 use crate::{
-    campaign::{
-        CAMPAIGNS, Campaign, CampaignId, Destination, Devices, MEMBERS, Member, Progress, Share, Spec, State,
-        member_key,
-    },
-    device::Device,
+    campaign::{CAMPAIGNS, Campaign, CampaignId, MEMBERS, Member, MemberState, Spec, State, member_key},
+    counted::Counted,
+    plan::{Plan, plan},
     problem::Problem,
-    store::DEVICES,
+    store::{DEVICES, load},
 };
 
 /// Each is looked at whenever a device checks in.
@@ -23,7 +22,7 @@ impl Platform {
     /// # Errors
     /// There is one of that name, or it cannot be meant.
     pub async fn create_campaign(&self, spec: &Spec) -> Result<Campaign, Problem> {
-        check(spec)?;
+        spec.check()?;
         let made = self.now();
         let campaign = Campaign::new(spec.clone(), made);
         transact(self.records(), |tx| Box::pin(create(tx, &campaign))).await??;
@@ -36,6 +35,93 @@ impl Platform {
     /// There is none of that name, or it was started before.
     pub async fn start_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
         transact(self.records(), |tx| Box::pin(self.start(tx, id))).await?
+    }
+
+    /// No move begins any more; those that are under way go on.
+    ///
+    /// # Errors
+    /// There is none of that name, or it does not run.
+    pub async fn pause_campaign(&self, id: &CampaignId, by: &str) -> Result<Campaign, Problem> {
+        let since = self.now();
+        self.change(id, |campaign| {
+            if !campaign.state.is_active() {
+                return Err(campaign.cannot("be paused", "only one that runs can be"));
+            }
+            campaign.state = State::Paused { by: by.into(), since };
+            Ok(())
+        })
+        .await
+    }
+
+    /// A campaign that is paused or has stopped goes on. What has failed until now no longer makes it stop, and canaries that
+    /// are through are taken to have done well.
+    ///
+    /// # Errors
+    /// There is none of that name, or it is neither.
+    pub async fn resume_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
+        self.change(id, |campaign| {
+            match campaign.state {
+                State::Paused { .. } => {}
+                State::Stopped { .. } => {
+                    campaign.forgive();
+                    campaign.past_canary |= campaign.canaries_are_through();
+                }
+                _ => return Err(campaign.cannot("be resumed", "only one that is paused or stopped can be")),
+            }
+            campaign.state = campaign.active();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Devices go back to the profile that they had in use before the campaign moved them, at the campaign's pace. Those that
+    /// are on the move arrive first.
+    ///
+    /// # Errors
+    /// There is none of that name, or it has moved nobody or moves them back already.
+    pub async fn roll_back_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
+        transact(self.records(), |tx| Box::pin(self.roll_back(tx, id))).await?
+    }
+
+    /// Forgets a campaign and what became of its devices.
+    ///
+    /// # Errors
+    /// There is none of that name, or it is not at an end.
+    pub async fn remove_campaign(&self, id: &CampaignId) -> Result<(), Problem> {
+        transact(self.records(), |tx| Box::pin(remove(tx, id))).await?
+    }
+
+    /// A campaign, and where each device stands that has begun or is to begin.
+    ///
+    /// # Errors
+    /// There is none of that name, or the records fail.
+    pub async fn campaign(&self, id: &CampaignId) -> Result<Shown, Problem> {
+        let mut tx = Tx::begin(self.records());
+        let campaign = get(&mut tx, id).await??;
+        let members = tx.glance(&MEMBERS, &members_of(id)).await?;
+        let devices = members.into_iter().filter_map(|(key, member)| {
+            let eid = key.rsplit('/').next()?.parse().ok()?;
+            Some(InCampaign { eid, member })
+        });
+        Ok(Shown { devices: devices.collect(), campaign })
+    }
+
+    /// What the campaign would do with each of its devices if it had its turn now: the same decision, and nothing is written.
+    ///
+    /// # Errors
+    /// The campaign cannot be meant, or the records fail.
+    pub async fn dry_run(&self, spec: &Spec) -> Result<Vec<Planned>, Problem> {
+        spec.check()?;
+        let now = self.now();
+        let fleet = load(self.records()).await?;
+        let counted = Counted::new(&fleet, self.question(now));
+        let Setup { book, owner, .. } = &self.0.setup;
+        let planned = fleet.devices().iter().filter(|device| spec.has(device, now)).map(|device| {
+            let policy = counted.policy(device);
+            let plan = self.supplied(plan(now, device, spec.target, (book, &owner.offers, policy)));
+            Planned { eid: device.eid, label: device.label.clone(), plan }
+        });
+        Ok(planned.collect())
     }
 
     /// All campaigns, by name.
@@ -53,9 +139,7 @@ impl Platform {
             Err(problem) => return Ok(Err(problem)),
         };
         if campaign.state != State::Draft {
-            let what = format!("cannot start campaign {id}");
-            let why = format!("it is {}", campaign.state);
-            return Ok(Err(Problem::conflict(what, why, "resume one that is paused or stopped")));
+            return Ok(Err(campaign.cannot("be started", "resume one that is paused or stopped")));
         }
         if !campaign.spec.standing {
             let now = self.now();
@@ -67,33 +151,117 @@ impl Platform {
             }
         }
         campaign.state = campaign.active();
+        campaign.settle(self.now());
+        tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
+        Ok(Ok(campaign))
+    }
+
+    async fn change(
+        &self,
+        id: &CampaignId,
+        change: impl Fn(&mut Campaign) -> Result<(), Problem> + Send + Sync,
+    ) -> Result<Campaign, Problem> {
+        let (change, now) = (&change, self.now());
+        transact(self.records(), |tx| {
+            Box::pin(async move {
+                let mut campaign = match get(tx, id).await? {
+                    Ok(campaign) => campaign,
+                    Err(problem) => return Ok(Err(problem)),
+                };
+                if let Err(problem) = change(&mut campaign) {
+                    return Ok(Err(problem));
+                }
+                campaign.settle(now);
+                tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
+                Ok(Ok(campaign))
+            })
+        })
+        .await?
+    }
+
+    async fn roll_back(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campaign, Problem>, Fault> {
+        let mut campaign = match get(tx, id).await? {
+            Ok(campaign) => campaign,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        if campaign.state == State::Draft || campaign.goes_back {
+            return Ok(Err(campaign.cannot("be rolled back", "one that has moved devices can be, once")));
+        }
+        campaign.goes_back = true;
+        campaign.state = State::RollingBack;
+        campaign.forgive();
+        for (key, mut member) in tx.list(&MEMBERS, &members_of(id)).await? {
+            match member.state {
+                MemberState::Moved { .. } => {
+                    campaign.progress.to_roll_back = campaign.progress.to_roll_back.saturating_add(1);
+                    campaign.progress.finished = campaign.progress.finished.saturating_sub(1);
+                }
+                MemberState::Moving { .. } => {
+                    campaign.progress.to_roll_back = campaign.progress.to_roll_back.saturating_add(1);
+                }
+                MemberState::Waiting | MemberState::PutOff { .. } | MemberState::Again { .. } => {
+                    member.state = MemberState::NothingToDo;
+                    campaign.progress.finished = campaign.progress.finished.saturating_add(1);
+                    tx.put(&MEMBERS, &key, &member)?;
+                }
+                _ => {}
+            }
+        }
+        campaign.settle(self.now());
         tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
         Ok(Ok(campaign))
     }
 }
 
-impl Campaign {
-    fn new(spec: Spec, made: rsp::time::Timestamp) -> Self {
-        let past_canary = spec.canary.is_none();
-        let (hour, put_off) = Default::default();
-        Self { spec, state: State::Draft, made, past_canary, progress: Progress::default(), hour, put_off }
-    }
-
-    /// What it does when it does something.
-    fn active(&self) -> State {
-        if self.past_canary { State::Running } else { State::Canary }
-    }
+/// A campaign with its devices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The campaign.
+    #[serde(flatten)]
+    pub campaign: Campaign,
+    /// Its devices, in the order of their EIDs.
+    pub devices: Vec<InCampaign>,
 }
 
-impl Spec {
-    /// Whether the device is one that it is about.
-    pub(crate) fn has(&self, device: &Device, now: rsp::time::Timestamp) -> bool {
-        device.is_in_service()
-            && match &self.devices {
-                Devices::Selected(selection) => selection.has(device, now),
-                Devices::Listed(eids) => eids.contains(&device.eid),
-            }
+/// A device of a campaign.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InCampaign {
+    /// Which.
+    pub eid: Eid,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub member: Member,
+}
+
+/// What a campaign means for a device.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Planned {
+    /// Which.
+    pub eid: Eid,
+    /// What its owner calls it.
+    pub label: Box<str>,
+    /// What would be done.
+    #[serde(flatten)]
+    pub plan: Plan,
+}
+
+async fn remove(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<(), Problem>, Fault> {
+    let campaign = match get(tx, id).await? {
+        Ok(campaign) => campaign,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    if campaign.state.is_active() || campaign.progress.under_way > 0 {
+        return Ok(Err(campaign.cannot("be removed", "pause it, and wait for those that are on the move")));
     }
+    tx.delete(&CAMPAIGNS, &id.to_string());
+    for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
+        tx.delete(&MEMBERS, &key);
+    }
+    Ok(Ok(()))
+}
+
+fn members_of(id: &CampaignId) -> String {
+    format!("{id}/")
 }
 
 async fn create(tx: &mut Tx<'_>, campaign: &Campaign) -> Result<Result<(), Problem>, Fault> {
@@ -120,43 +288,4 @@ pub(super) async fn get(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campa
             "list the campaigns",
         )
     }))
-}
-
-/// That a campaign can be meant.
-fn check(spec: &Spec) -> Result<(), Problem> {
-    let no = |why: &str, next: &str| {
-        let what = format!("cannot make campaign {}", spec.id);
-        Err(Problem::new(StatusCode::BAD_REQUEST, what, why, next))
-    };
-    if spec.pace.per_hour == Some(0) || spec.pace.at_once == Some(0) {
-        return no("at a pace of 0 nothing ever moves", "give 1 at least, or leave it out");
-    }
-    if let Some(canary) = spec.canary {
-        match canary.devices {
-            Share::Percent(_) if spec.standing => {
-                return no("a standing campaign has no number of devices", "give the canaries as a count");
-            }
-            Share::Percent(percent) if !(1..=100).contains(&percent) => {
-                return no("the share of canaries is no percentage", "give 1 to 100");
-            }
-            Share::Count(0) => return no("there are 0 canaries", "give 1 at least, or leave canary out"),
-            Share::Count(_) | Share::Percent(_) => {}
-        }
-    }
-    if spec.stop.failed_percent.is_some_and(|percent| !(1..=100).contains(&percent)) {
-        return no("the share that makes it stop is no percentage", "give 1 to 100");
-    }
-    if spec.stop.lost == Some(0) {
-        return no("it would stop before it begins", "give 1 lost device at least, or leave it out");
-    }
-    if !spec.windows.iter().all(crate::campaign::Window::is_sound) {
-        return no("a window is from an hour 0 to 23 until an hour 1 to 24", "correct the window");
-    }
-    if spec.standing && matches!(spec.target, Destination::Network(_)) && spec.devices == Devices::default() {
-        return no(
-            "every device would move to that network for ever",
-            "select devices, or do not let it stand",
-        );
-    }
-    Ok(())
 }

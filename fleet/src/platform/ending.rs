@@ -9,7 +9,7 @@ use world::{Event, Fault, Outcome, Tx};
 
 use super::{By, MOVES, Move, Platform, campaigns, orders};
 use crate::{
-    campaign::{CAMPAIGNS, Campaign, MEMBERS, Member, MemberState, State, Try, member_key},
+    campaign::{CAMPAIGNS, Campaign, MEMBERS, Member, State, Try, member_key},
     check_in::OrderId,
     device::Device,
     reconcile::{enabled, refuse},
@@ -35,20 +35,11 @@ impl Platform {
             // A plan never is one.
             Destination::Identity(_) => return Err(not_by_a_move(device.eid)),
         };
-        if member.came_from.is_none() {
+        if !member.started {
             member.came_from = enabled(&device.connection.held);
-            campaign.progress.started = campaign.progress.started.saturating_add(1);
-            if campaign.spec.standing {
-                campaign.progress.devices = campaign.progress.devices.saturating_add(1);
-            }
-        } else if member.state.is_final() {
-            campaign.progress.settled = campaign.progress.settled.saturating_sub(1);
-            campaign.progress.finished = campaign.progress.finished.saturating_sub(1);
         }
         let rolls_back = campaign.state == State::RollingBack;
-        campaign.begins(now);
-        member.tries = member.tries.saturating_add(1);
-        member.state = MemberState::Moving { order: order.clone() };
+        campaign.begins(member, &order, now);
         let begun = Move {
             order,
             campaign: campaign.spec.id.clone(),
@@ -110,8 +101,7 @@ impl Platform {
         let Ok(mut campaign) = campaigns::get(tx, &ended.campaign).await? else { return Ok(None) };
         let key = member_key(&ended.campaign, device.eid);
         let mut member = tx.get(&MEMBERS, &key).await?.unwrap_or_default();
-        campaign.ends(how, now);
-        let again = campaign.settles(&mut member, ended.rolls_back, (how, why), now);
+        let again = campaign.ends(&mut member, ended.rolls_back, (how, why), now);
         if let Some(order) = left_over {
             member.left_over = Some(order);
         }
@@ -119,44 +109,6 @@ impl Platform {
         tx.put(&MEMBERS, &key, &member)?;
         tx.put(&CAMPAIGNS, &ended.campaign.to_string(), &campaign)?;
         Ok(again)
-    }
-}
-
-impl Campaign {
-    /// What the end of a try means to its device.
-    fn settles(
-        &mut self,
-        member: &mut Member,
-        rolls_back: bool,
-        (how, why): (Try, Box<str>),
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let tries = member.tries;
-        let is_back = rolls_back && how == Try::Moved;
-        let again = match how {
-            Try::Moved => None,
-            // Those that went nowhere are where they are to go back to.
-            _ if self.state == State::RollingBack && !rolls_back => None,
-            _ => self.tries_again(tries, now),
-        };
-        member.state = match again {
-            _ if is_back => MemberState::RolledBack { at: now },
-            _ if how == Try::Moved => MemberState::Moved { at: now },
-            Some(after) => MemberState::Again { after, why },
-            None => MemberState::Failed { why },
-        };
-        if again.is_none() {
-            member.tries = 0;
-            let progress = &mut self.progress;
-            progress.settled = progress.settled.saturating_add(1);
-            progress.finished = progress.finished.saturating_add(1);
-            let stays_to_do = self.state == State::RollingBack && how == Try::Moved && !rolls_back;
-            if self.state == State::RollingBack && !stays_to_do {
-                progress.to_roll_back = progress.to_roll_back.saturating_sub(1);
-                progress.rolled_back = progress.rolled_back.saturating_add(u32::from(is_back));
-            }
-        }
-        again
     }
 }
 

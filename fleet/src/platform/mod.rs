@@ -5,13 +5,16 @@
 
 mod campaigns;
 mod check_in;
+mod devices;
 mod ending;
+mod offer;
 mod orders;
 mod survey;
+mod word;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -31,7 +34,10 @@ use crate::{
     supplier::Supplier,
 };
 
+pub use campaigns::{InCampaign, Planned, Shown};
+pub use devices::Edit;
 pub use orders::{Code, ORDERS, ProfileOrder, Step};
+pub use word::Told;
 
 /// Moves that are under way, by EID: a device has one at most.
 pub const MOVES: Collection<Move> = Collection::new("moves");
@@ -93,6 +99,8 @@ pub struct Config {
     pub longest_move: Duration,
     /// A device that was not heard of for longer is unreachable.
     pub silent_after: Duration,
+    /// How long an SM-DP+ may take to say that a profile is installed which is.
+    pub notified_within: Duration,
     /// How often the fleet is counted, and looked through for devices that are silent.
     pub survey_every: Duration,
 }
@@ -109,6 +117,7 @@ impl Default for Config {
             report_within: HOUR,
             longest_move: DAY * 2,
             silent_after: DAY * 7,
+            notified_within: DAY,
             survey_every: DAY,
         }
     }
@@ -124,6 +133,7 @@ struct Inner {
     events: Arc<dyn Events>,
     setup: Setup,
     surveyed: Mutex<Option<(Timestamp, Arc<Policies>)>>,
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Platform {
@@ -135,7 +145,14 @@ impl Platform {
         setup: Setup,
     ) -> Self {
         let (records, events) = (Arc::new(records), Arc::new(events));
-        Self(Arc::new(Inner { records, world, events, setup, surveyed: Mutex::default() }))
+        Self(Arc::new(Inner {
+            records,
+            world,
+            events,
+            setup,
+            surveyed: Mutex::default(),
+            wake: OnceLock::new(),
+        }))
     }
 
     /// The records, for commands that write devices beside the platform.
@@ -164,6 +181,19 @@ impl Platform {
             Some((_, policies)) => Ok(policies),
             None => self.count().await,
         }
+    }
+
+    /// Has this called whenever [`due`](Self::due) has something to do before it said. The first one stays.
+    #[must_use]
+    pub fn with_waker(self, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let _ = self.0.wake.set(Box::new(wake));
+        self
+    }
+
+    /// There will be something to do once this is written.
+    fn wake_after(&self, tx: &mut world::Tx<'_>) {
+        let inner = Arc::clone(&self.0);
+        tx.after_commit(move || inner.wake.get().into_iter().for_each(|wake| wake()));
     }
 
     /// Told once what it is about is written.

@@ -11,16 +11,15 @@ use rsp::{
 use serde::{Deserialize, Serialize};
 use world::{Collection, Event, Fault, Outcome, Tx, transact};
 
-use super::{By, MOVES, Platform};
+use super::{By, MOVES, Platform, Told};
 use crate::{
     campaign::Try,
     check_in::{Discrepancy, OrderId},
-    state::Happening,
     store::{self, DEVICES},
     supplier::NoOrder,
 };
 
-/// Orders that are open at an SM-DP+, by a name of our own: the number of the profile is not known at first.
+/// Orders at SM-DP+s, by EID and a name of our own: the number of the profile is not known at first.
 pub const ORDERS: Collection<ProfileOrder> = Collection::new("profile-orders");
 
 /// A profile that is ordered.
@@ -36,6 +35,9 @@ pub struct ProfileOrder {
     pub step: Step,
     /// Since when it is so far.
     pub since: Timestamp,
+    /// What the SM-DP+ has said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
 }
 
 /// How far an order has come.
@@ -125,14 +127,18 @@ impl Platform {
                 Step::Cancelling { iccid, code: None, .. } => Step::Confirming { iccid, call: self.call() },
                 step => step,
             };
-            kept.since = self.now();
+            (kept.since, kept.told) = (self.now(), None);
             tx.put(&ORDERS, id.as_ref(), &kept)?;
             return Ok(id);
         }
-        let id = OrderId::drawn(&self.0.world);
+        let id = OrderId::from_key(&format!("{}{}", prefix(eid), OrderId::drawn(&self.0.world)));
         let step = Step::Reserving { call: self.call(), unwanted: false };
         let (operator, what) = (offer.operator.plmn, offer.order.clone());
-        tx.put(&ORDERS, id.as_ref(), &ProfileOrder { eid, operator, what, step, since: self.now() })?;
+        tx.put(
+            &ORDERS,
+            id.as_ref(),
+            &ProfileOrder { eid, operator, what, step, since: self.now(), told: None },
+        )?;
         Ok(id)
     }
 
@@ -148,6 +154,7 @@ impl Platform {
             step => step,
         };
         order.since = self.now();
+        self.wake_after(tx);
         tx.put(&ORDERS, id.as_ref(), &order)
     }
 
@@ -249,7 +256,7 @@ impl Platform {
                 }
                 if let Some(mut device) = tx.get(&DEVICES, &key).await? {
                     let found = Discrepancy::NotCancelled { iccid: *iccid, why: why.into() };
-                    device.trail.push(self.now(), Happening::Found(found));
+                    device.trail.found(self.now(), found);
                     store::put(tx, &device)?;
                 }
             }
@@ -287,15 +294,21 @@ impl Step {
     }
 }
 
+/// What the keys of a device's orders begin with.
+pub(super) fn prefix(eid: Eid) -> String {
+    format!("{eid}/")
+}
+
 /// The profile is on the card.
 pub(super) async fn fulfilled(tx: &mut Tx<'_>, id: &OrderId, now: Timestamp) -> Result<(), Fault> {
     let Some(order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
     match order.step.iccid() {
-        Some(iccid) => {
+        // Its SM-DP+ knows it already.
+        Some(iccid) if order.told != Some(Told::Installed) => {
             let step = Step::Fulfilled { iccid };
             tx.put(&ORDERS, id.as_ref(), &ProfileOrder { step, since: now, ..order })
         }
-        None => {
+        _ => {
             tx.delete(&ORDERS, id.as_ref());
             Ok(())
         }

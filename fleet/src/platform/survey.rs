@@ -40,6 +40,7 @@ impl Platform {
             later(open.begun.plus(self.config().longest_move));
         }
         self.end_long_moves(now).await?;
+        self.close_fulfilled(now).await?;
         for (key, campaign) in Tx::begin(self.records()).glance(&CAMPAIGNS, "").await? {
             campaign.next_step().into_iter().for_each(&mut later);
             let mut settled = campaign.clone();
@@ -90,7 +91,7 @@ impl Platform {
         if open.begun.plus(self.config().longest_move) > now {
             return Ok(());
         }
-        device.trail.push(now, Happening::Found(Discrepancy::TooLong));
+        device.trail.found(now, Discrepancy::TooLong);
         // One that was heard of since is not lost, though nobody knows what became of its move.
         let heard = device.last_seen.is_some_and(|seen| seen > open.begun);
         let how = if heard { Try::NotInstalled } else { Try::Lost };

@@ -169,6 +169,7 @@ pub(crate) fn setup(sm_dp: &SmDp) -> Setup {
         link: sm_dp.link(),
         address: "smdp.example.com".parse().unwrap(),
         requester: "2.999.10".to_owned(),
+        tells: true,
     };
     Setup { book, owner, suppliers: BTreeMap::from([(plmn(LOCAL), supplier)]), config: Config::default() }
 }
