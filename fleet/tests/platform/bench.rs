@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use fleet::{
-    CampaignId, CheckIn, Config, Device, Instruction, OnCard, Owner, Platform, Registration, Setup, Spec,
-    Supplier,
+    Campaign, CampaignId, CheckIn, Config, Destination, Device, Ending, Instruction, MoveEnded, OnCard,
+    Owner, Platform, Problem, Registration, Retries, Setup, Spec, Supplier, Target, What,
 };
 use http::{Request, Response};
 use localize::{HeldProfile, HeldState, Role, RuleBook};
@@ -189,7 +189,12 @@ impl Bench {
     }
 
     pub(crate) fn on(records: Arc<dyn Records>, clock: ManualClock, sm_dp: SmDp) -> Self {
-        let world = World::new(clock.clone(), SeededDice::from_text(&format!("7 {}", clock_text(&clock))));
+        Self::in_life(records, clock, sm_dp, 0)
+    }
+
+    /// No life throws what another has thrown.
+    pub(crate) fn in_life(records: Arc<dyn Records>, clock: ManualClock, sm_dp: SmDp, life: u32) -> Self {
+        let world = World::new(clock.clone(), SeededDice::from_text(&format!("7 {life}")));
         let events = MemoryEvents::default();
         let platform = Platform::new(Arc::clone(&records), world, events.clone(), setup(&sm_dp));
         Self { clock, records, sm_dp, platform, events }
@@ -235,11 +240,6 @@ impl Bench {
     }
 }
 
-fn clock_text(clock: &ManualClock) -> String {
-    use world::Clock;
-    clock.now().to_string()
-}
-
 fn roamer(number: u32) -> Device {
     let book = RuleBook::built_in().unwrap();
     let mut device = Device::new(eid(number));
@@ -253,4 +253,95 @@ fn roamer(number: u32) -> Device {
     let there = book.locate(plmn(BRAZIL)).unwrap();
     device.connection.history.observe_with(there, home.into(), at("2026-08-01T00:00:00Z")).unwrap();
     device
+}
+
+/// How a device fares with a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Moves,
+    ComesBack,
+    Fails,
+    /// It is not heard of again.
+    Vanishes,
+}
+
+/// The program of a device.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    pub(crate) number: u32,
+    /// What its card holds, the one in use first.
+    pub(crate) profiles: Vec<Iccid>,
+    pub(crate) ended: Option<MoveEnded>,
+    pub(crate) next: Option<Timestamp>,
+}
+
+impl Agent {
+    pub(crate) fn new(number: u32) -> Self {
+        Self { number, profiles: vec![bootstrap(number)], ended: None, next: None }
+    }
+
+    /// Checks in, and does what it is told. Says whether it was told to move.
+    pub(crate) async fn wake(&mut self, bench: &Bench, how: How) -> Result<bool, Problem> {
+        let mut said = bench.says(self.number, &self.profiles);
+        said.ended = self.ended.clone();
+        let told = bench.platform.check_in(&said).await?;
+        self.ended = None;
+        self.next = Some(told.next_check_in);
+        let What::Move { order, to, .. } = told.what else { return Ok(false) };
+        let (iccid, is_new) = match to {
+            Target::Enable(iccid) => (iccid, false),
+            Target::Download { iccid, .. } => (iccid, true),
+        };
+        let why = "as the test has it".into();
+        let ending = match how {
+            How::Vanishes => {
+                self.next = None;
+                return Ok(true);
+            }
+            How::Moves => {
+                self.profiles.retain(|known| *known != iccid);
+                self.profiles.insert(0, iccid);
+                Ending::Moved
+            }
+            How::ComesBack => {
+                self.profiles.extend(is_new.then_some(iccid));
+                Ending::CameBack { why }
+            }
+            How::Fails => Ending::NotInstalled { why },
+        };
+        if is_new && how != How::Fails {
+            bench.sm_dp.set(iccid, Stands::Downloaded);
+        }
+        self.ended = Some(MoveEnded { order, ending });
+        self.next = Some(bench.now());
+        Ok(true)
+    }
+
+    /// Checks in until there is nothing more to do at this time.
+    pub(crate) async fn settle(&mut self, bench: &Bench, how: How) -> u32 {
+        let mut moves = 0;
+        while self.next.is_none_or(|next| next <= bench.now()) {
+            moves += u32::from(self.wake(bench, how).await.unwrap());
+            if self.next.is_none() {
+                break;
+            }
+        }
+        moves
+    }
+}
+
+/// A campaign of those devices to the local network.
+pub(crate) fn campaign(id: &str) -> Spec {
+    Spec {
+        target: Destination::Network(plmn(LOCAL)),
+        standing: false,
+        retries: Retries { times: 0, ..Retries::default() },
+        ..Spec::decided(id.parse().unwrap())
+    }
+}
+
+impl Bench {
+    pub(crate) async fn campaign(&self, id: &str) -> Campaign {
+        self.platform.campaign(&id.parse().unwrap()).await.unwrap().campaign
+    }
 }

@@ -9,4 +9,8 @@
 )]
 
 mod bench;
+mod campaigns;
 mod check_in;
+mod crash;
+mod pace;
+mod reconciler;

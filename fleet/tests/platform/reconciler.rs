@@ -1,0 +1,231 @@
+//! What a check-in finds that the records do not say, and what becomes of it.
+
+use fleet::{CheckIn, Discrepancy, Ending, Happening, MoveEnded, ORDERS, OnCard, State, Step, What};
+use rsp::{
+    ids::Iccid,
+    sgp22::{
+        es2plus::{HandleDownloadProgressInfoRequest, NotificationPointId},
+        json::{ExecutionStatus, FunctionExecutionStatus, RequestHeader},
+    },
+};
+use world::Tx;
+
+use crate::bench::{Agent, Bench, How, Stands, bootstrap, campaign, eid, iccid, plmn};
+
+async fn found(bench: &Bench, number: u32) -> Vec<Discrepancy> {
+    let trail = bench.device(number).await.trail;
+    let found = trail.entries().iter().filter_map(|entry| match &entry.happening {
+        Happening::Found(discrepancy) => Some(discrepancy.clone()),
+        _ => None,
+    });
+    found.collect()
+}
+
+fn card(profiles: &[(Iccid, bool, Option<&str>)]) -> Option<Vec<OnCard>> {
+    let on_card = |(iccid, enabled, home): &(Iccid, bool, Option<&str>)| OnCard {
+        iccid: *iccid,
+        enabled: *enabled,
+        home: home.map(plmn),
+    };
+    Some(profiles.iter().map(on_card).collect())
+}
+
+fn told(
+    iccid: Iccid,
+    point: NotificationPointId,
+    status: ExecutionStatus,
+) -> HandleDownloadProgressInfoRequest {
+    HandleDownloadProgressInfoRequest {
+        header: RequestHeader {
+            function_requester_identifier: "2.999.20".into(),
+            function_call_identifier: "1".into(),
+        },
+        eid: Some(eid(0)),
+        iccid,
+        profile_type: "local-br".into(),
+        timestamp: rsp::time::Timestamp(0),
+        notification_point_id: point,
+        notification_point_status: FunctionExecutionStatus { status, status_code_data: None },
+        result_data: None,
+    }
+}
+
+#[tokio::test]
+async fn the_card_is_right_about_what_it_holds() {
+    let bench = Bench::new(1).await;
+    let other = iccid(5);
+    let mut said = bench.says(0, &[]);
+    said.profiles =
+        card(&[(bootstrap(0), false, None), (other, true, Some("724-02")), (iccid(6), false, None)]);
+    for _ in 0..2 {
+        bench.check_in(&said).await;
+    }
+    let expected = [
+        Discrepancy::Appeared { iccid: other },
+        Discrepancy::Stranger { iccid: iccid(6) },
+        Discrepancy::OtherEnabled { iccid: Some(other) },
+    ];
+    assert_eq!(found(&bench, 0).await, expected, "each is said once");
+    assert_eq!(bench.device(0).await.connection.held.len(), 2);
+    said.profiles = card(&[(bootstrap(0), true, None)]);
+    bench.check_in(&said).await;
+    assert!(found(&bench, 0).await.contains(&Discrepancy::Gone { iccid: other }));
+    // A card that was not asked has not said that it holds nothing.
+    bench.check_in(&CheckIn::new(eid(0), bench.now())).await;
+    assert_eq!(bench.device(0).await.connection.held.len(), 1);
+}
+
+#[tokio::test]
+async fn a_move_that_was_not_reported_has_ended_all_the_same() {
+    let bench = Bench::new(1).await;
+    bench.run(&campaign("c")).await;
+    let mut device = Agent::new(0);
+    device.wake(&bench, How::Moves).await.unwrap();
+    device.ended = None;
+    device.settle(&bench, How::Moves).await;
+    assert_eq!(found(&bench, 0).await, [Discrepancy::Unreported { iccid: device.profiles[0] }]);
+    assert_eq!(bench.campaign("c").await.progress.moved, 1);
+}
+
+#[tokio::test]
+async fn a_move_that_is_reported_and_did_not_happen_has_failed() {
+    let bench = Bench::new(1).await;
+    bench.run(&campaign("c")).await;
+    let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    let What::Move { order, to, .. } = told.what else { panic!("{told:?}") };
+    let mut said = bench.says(0, &[bootstrap(0), to.iccid()]);
+    said.ended = Some(MoveEnded { order, ending: Ending::Moved });
+    bench.check_in(&said).await;
+    assert_eq!(found(&bench, 0).await, [Discrepancy::NotThere { iccid: to.iccid() }]);
+    let progress = bench.campaign("c").await.progress;
+    assert_eq!((progress.moved, progress.came_back), (0, 1));
+}
+
+#[tokio::test]
+async fn a_device_that_is_lost_and_found_is_where_its_card_says() {
+    let bench = Bench::new(1).await;
+    bench.run(&campaign("c")).await;
+    let mut device = Agent::new(0);
+    device.wake(&bench, How::Moves).await.unwrap();
+    let local = device.profiles[0];
+    bench.later(50);
+    bench.platform.due().await.unwrap();
+    assert_eq!(bench.device(0).await.state.word(), "unreachable");
+    bench.later(1);
+    bench.check_in(&bench.says(0, &device.profiles)).await;
+    let back = bench.device(0).await;
+    assert_eq!(back.state, State::Working);
+    assert!(back.connection.held.iter().any(|held| held.iccid == local), "it is known whose it is");
+    let found = found(&bench, 0).await;
+    assert!(found.contains(&Discrepancy::TooLong), "{found:?}");
+    let orders = Tx::begin(&*bench.records).glance(&ORDERS, "").await.unwrap();
+    assert!(orders.iter().all(|(_, order)| matches!(order.step, Step::Fulfilled { .. })), "{orders:?}");
+}
+
+#[tokio::test]
+async fn a_device_that_is_silent_is_unreachable_until_it_is_heard_of() {
+    let bench = Bench::new(2).await;
+    for number in 0..2 {
+        bench.check_in(&bench.says(number, &[bootstrap(number)])).await;
+    }
+    bench.platform.due().await.unwrap();
+    bench.later(24 * 4);
+    bench.check_in(&bench.says(1, &[bootstrap(1)])).await;
+    bench.later(24 * 4);
+    bench.platform.due().await.unwrap();
+    assert_eq!(bench.device(0).await.state.word(), "unreachable");
+    assert_eq!(bench.device(1).await.state.word(), "working");
+    bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    assert_eq!(bench.device(0).await.state.word(), "working");
+}
+
+#[tokio::test]
+async fn an_sm_dp_that_was_never_told_of_an_installation_is_found() {
+    for (is_told, expected) in [(false, 1), (true, 0)] {
+        let bench = Bench::new(1).await;
+        bench.run(&campaign("c")).await;
+        let mut device = Agent::new(0);
+        device.settle(&bench, How::Moves).await;
+        let local = device.profiles[0];
+        if is_told {
+            let told = told(local, NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
+            bench.platform.hear(&told).await.unwrap();
+        }
+        bench.later(25);
+        bench.platform.due().await.unwrap();
+        let found = found(&bench, 0).await;
+        assert_eq!(found.len(), expected, "{found:?}");
+        assert!(found.iter().all(|found| *found == Discrepancy::NotNotified { iccid: local }));
+        assert!(Tx::begin(&*bench.records).glance(&ORDERS, "").await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_the_sm_dp_takes_for_installed_and_is_on_no_card_is_ordered_anew() {
+    let bench = Bench::new(1).await.decided().await;
+    let said = |bench: &Bench| bench.says(0, &[bootstrap(0)]);
+    let first = bench.check_in(&said(&bench)).await;
+    let What::Move { to, .. } = first.what else { panic!("{first:?}") };
+    bench.sm_dp.set(to.iccid(), Stands::Downloaded);
+    let word = told(to.iccid(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
+    bench.platform.hear(&word).await.unwrap();
+    assert_eq!(bench.check_in(&said(&bench)).await.what, What::Nothing);
+    assert_eq!(found(&bench, 0).await, [Discrepancy::NotInstalled { iccid: to.iccid() }]);
+    bench.later(1);
+    let second = bench.check_in(&said(&bench)).await;
+    assert!(matches!(second.what, What::Move { to: other, .. } if other.iccid() != to.iccid()));
+}
+
+#[tokio::test]
+async fn an_order_that_has_failed_at_the_sm_dp_is_given_to_nobody_again() {
+    let bench = Bench::new(1).await.decided().await;
+    let first = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    let What::Move { to, .. } = first.what else { panic!("{first:?}") };
+    let word = told(to.iccid(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::Failed);
+    bench.platform.hear(&word).await.unwrap();
+    assert_eq!(bench.check_in(&bench.says(0, &[bootstrap(0)])).await.what, What::Nothing);
+    bench.platform.due().await.unwrap();
+    assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Cancelled);
+}
+
+#[tokio::test]
+async fn an_sm_dp_that_is_away_or_has_nothing_is_asked_again_later() {
+    let bench = Bench::new(1).await.decided().await;
+    bench.sm_dp.0.lock().unwrap().away = true;
+    let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    assert_eq!((told.what, told.next_check_in.to_string().as_str()), (What::Nothing, "2026-10-29T08:15:00Z"));
+    {
+        let mut stock = bench.sm_dp.0.lock().unwrap();
+        (stock.away, stock.empty) = (false, true);
+    }
+    bench.clock.advance(std::time::Duration::from_secs(900));
+    assert_eq!(bench.check_in(&bench.says(0, &[bootstrap(0)])).await.what, What::Nothing);
+    let device = bench.device(0).await;
+    let why = device.trail.entries().last().unwrap().happening.to_string();
+    assert!(why.contains("none is left"), "{why}");
+    bench.sm_dp.0.lock().unwrap().empty = false;
+    bench.later(1);
+    let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    assert!(matches!(told.what, What::Move { .. }));
+}
+
+#[tokio::test]
+async fn a_report_from_nowhere_or_from_the_past_is_said_and_changes_no_history() {
+    let bench = Bench::new(1).await;
+    let before = bench.device(0).await.connection.history;
+    let mut said = bench.says(0, &[bootstrap(0)]);
+    said.registered.as_mut().unwrap().network = plmn("998-01");
+    bench.check_in(&said).await;
+    said.registered.as_mut().unwrap().network = plmn("262-01");
+    said.at = "2026-01-01T00:00:00Z".parse().unwrap();
+    bench.check_in(&said).await;
+    let found = found(&bench, 0).await;
+    assert_eq!(found[0], Discrepancy::UnknownNetwork { network: plmn("998-01") });
+    assert_eq!(found[1], Discrepancy::OldReport { country: "DE".parse().unwrap() });
+    assert_eq!(bench.device(0).await.connection.history, before);
+    // A clock that is ahead is taken back to ours.
+    said.at = "2030-01-01T00:00:00Z".parse().unwrap();
+    bench.check_in(&said).await;
+    let stays = bench.device(0).await.connection.history.stays().last().copied().unwrap();
+    assert_eq!(stays.from, bench.now());
+}
