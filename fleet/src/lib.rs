@@ -38,7 +38,7 @@ mod state;
 mod store;
 mod supplier;
 
-pub use api::CHECK_IN;
+pub use api::{CHECK_IN, DOCUMENT, ROUTES};
 pub use campaign::{
     CAMPAIGNS, Campaign, CampaignId, Canary, Destination, Devices, Forgiven, MEMBERS, Member, MemberState,
     NotACampaignId, Pace, Progress, Retries, Share, Spec, State as CampaignState, Stop, Weekday, Window,
@@ -52,8 +52,8 @@ pub use device::{Device, Fleet, Name, Selection};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{
-    By, Code, Config, Edit, InCampaign, MOVES, Move, ORDERS, Planned, Platform, ProfileOrder, Setup, Shown,
-    Step, Told,
+    By, Code, Config, Decided, Edit, InCampaign, MOVES, Move, ORDERS, Planned, Platform, ProfileOrder, Setup,
+    Shown, Step, Told, decisions,
 };
 pub use problem::Problem;
 pub use state::{Entry, Happening, NotPossible, State, Tally, Trail};

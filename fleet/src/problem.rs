@@ -18,6 +18,9 @@ pub struct Problem {
     pub why: String,
     /// What to do.
     pub next: String,
+    /// The methods that a path knows, if it is about that.
+    #[serde(skip)]
+    pub(crate) allow: String,
 }
 
 impl Problem {
@@ -27,7 +30,7 @@ impl Problem {
         why: impl Into<String>,
         next: impl Into<String>,
     ) -> Self {
-        Self { status, what: what.into(), why: why.into(), next: next.into() }
+        Self { status, what: what.into(), why: why.into(), next: next.into(), allow: String::new() }
     }
 
     pub(crate) fn not_found(
@@ -53,7 +56,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status: _, what, why, next } = self;
+        let Self { what, why, next, .. } = self;
         write!(f, "{what}: {why}; {next}")
     }
 }
@@ -67,7 +70,7 @@ impl From<Fault> for Problem {
 }
 
 impl From<Problem> for Fault {
-    fn from(Problem { status: _, what, why, next }: Problem) -> Self {
+    fn from(Problem { what, why, next, .. }: Problem) -> Self {
         Self::new(what, why, next)
     }
 }

@@ -1,5 +1,6 @@
 //! Campaigns, as their owner commands them.
 
+use localize::Decision;
 use rsp::ids::Eid;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
@@ -8,6 +9,7 @@ use super::{Platform, Setup};
 use crate::{
     campaign::{CAMPAIGNS, Campaign, CampaignId, MEMBERS, Member, MemberState, Spec, State, member_key},
     counted::Counted,
+    device::Selection,
     plan::{Plan, plan},
     problem::Problem,
     store::{DEVICES, load},
@@ -122,6 +124,17 @@ impl Platform {
             Planned { eid: device.eid, label: device.label.clone(), plan }
         });
         Ok(planned.collect())
+    }
+
+    /// What is decided about each selected device, and why.
+    ///
+    /// # Errors
+    /// The records fail.
+    pub async fn decisions(&self, selection: &Selection) -> Result<Vec<Decided>, Problem> {
+        let now = self.now();
+        let fleet = load(self.records()).await?;
+        let counted = Counted::new(&fleet, self.question(now));
+        Ok(decisions(&counted, selection))
     }
 
     /// All campaigns, by name.
@@ -243,6 +256,30 @@ pub struct Planned {
     /// What would be done.
     #[serde(flatten)]
     pub plan: Plan,
+}
+
+/// A device and its decision.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Decided {
+    /// Which.
+    pub eid: Eid,
+    /// What its owner calls it.
+    pub label: Box<str>,
+    /// What is decided.
+    #[serde(flatten)]
+    pub decision: Decision,
+}
+
+/// What is decided about each selected device that is in service.
+pub fn decisions(counted: &Counted<'_>, selection: &Selection) -> Vec<Decided> {
+    let now = counted.question.now;
+    let selected = counted.fleet.in_service().filter(|device| selection.has(device, now));
+    let decided = selected.map(|device| Decided {
+        eid: device.eid,
+        label: device.label.clone(),
+        decision: counted.decide(device),
+    });
+    decided.collect()
 }
 
 async fn remove(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<(), Problem>, Fault> {

@@ -34,7 +34,7 @@ use crate::{
     supplier::Supplier,
 };
 
-pub use campaigns::{InCampaign, Planned, Shown};
+pub use campaigns::{Decided, InCampaign, Planned, Shown, decisions};
 pub use devices::Edit;
 pub use orders::{Code, ORDERS, ProfileOrder, Step};
 pub use word::Told;
@@ -160,7 +160,7 @@ impl Platform {
         &*self.0.records
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.0.world.now()
     }
 
@@ -169,7 +169,7 @@ impl Platform {
     }
 
     /// What every decision is made under, but for the fleet's counts.
-    fn question(&self, now: Timestamp) -> Question<'_> {
+    pub(crate) fn question(&self, now: Timestamp) -> Question<'_> {
         let Setup { book, owner, .. } = &self.0.setup;
         Question { now, book, policy: &owner.policy, offers: &owner.offers }
     }

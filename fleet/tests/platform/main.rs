@@ -8,9 +8,12 @@
     reason = "clippy takes only #[test] functions for tests, not the helpers beside them"
 )]
 
+mod api;
 mod bench;
 mod campaigns;
 mod check_in;
 mod crash;
+#[path = "../../../sm-dp/tests/support/openapi.rs"]
+mod openapi;
 mod pace;
 mod reconciler;

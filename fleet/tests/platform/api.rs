@@ -1,0 +1,217 @@
+//! The API over a link; whatever is said is held against the OpenAPI document.
+
+use bytes::Bytes;
+use fleet::{CHECK_IN, DOCUMENT, ROUTES};
+use http::{Method, Request, StatusCode, header};
+use serde_json::{Value, json};
+use world::{Link, PeerCertificate};
+
+use crate::{
+    bench::{Agent, Bench, How, bootstrap, campaign, eid},
+    openapi::OpenApi,
+};
+
+struct Api {
+    link: Link,
+    document: OpenApi,
+}
+
+impl Api {
+    fn of(bench: &Bench) -> Self {
+        Self { link: bench.platform.link(), document: OpenApi(serde_json::from_str(DOCUMENT).unwrap()) }
+    }
+
+    async fn ask(&self, method: Method, target: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let sent = body.as_ref().map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let request = Request::builder().method(&method).uri(target);
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(sent).unwrap();
+        let response = world::send(&self.link, request).await.unwrap();
+        let said: Option<Value> =
+            (!response.body().is_empty()).then(|| serde_json::from_slice(response.body()).unwrap());
+        let status = response.status();
+        if status.is_success() {
+            self.document.check_request(&method, target, body.as_ref()).unwrap();
+        }
+        self.document.check_response(&method, target, status, said.as_ref()).unwrap();
+        (status, said.unwrap_or_default())
+    }
+
+    async fn get(&self, target: &str) -> Value {
+        let (status, said) = self.ask(Method::GET, target, None).await;
+        assert_eq!(status, StatusCode::OK, "{target}: {said}");
+        said
+    }
+
+    async fn post(&self, target: &str, body: Option<Value>) -> (StatusCode, Value) {
+        self.ask(Method::POST, target, body).await
+    }
+}
+
+#[tokio::test]
+async fn the_document_names_all_that_is_served_and_nothing_else() {
+    let bench = Bench::new(0).await;
+    let api = Api::of(&bench);
+    let mut described = api.document.operations();
+    let mut served: Vec<_> =
+        ROUTES.iter().map(|route| (route.method.parse::<Method>().unwrap(), route.path.to_owned())).collect();
+    let by_name = |(method, path): &(Method, String)| (path.clone(), method.to_string());
+    described.sort_by_key(by_name);
+    served.sort_by_key(by_name);
+    assert_eq!(served, described);
+    for route in ROUTES {
+        let method = route.method.to_lowercase();
+        let parameters = api.document.0["paths"][route.path][&method]["parameters"].as_array().unwrap();
+        let named = parameters.iter().filter(|parameter| parameter["in"] == "query");
+        let named: Vec<&str> = named.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        assert_eq!(named, route.query, "{}", route.path);
+    }
+    let request = Request::post("/openapi.json").body(Bytes::new()).unwrap();
+    let response = world::send(&api.link, request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()[header::ALLOW], "GET");
+    assert_eq!(api.get("/openapi.json").await, api.document.0);
+}
+
+#[tokio::test]
+async fn a_campaign_is_driven_over_the_api() {
+    let bench = Bench::new(3).await;
+    let api = Api::of(&bench);
+    let spec = json!({
+        "id": "to-brazil", "target": { "network": "724-02" },
+        "devices": { "selected": { "country": "BR" } },
+        "pace": { "per_hour": 2, "at_once": 2 }, "canary": { "devices": { "count": 1 }, "wait_hours": 0 },
+        "stop": { "failed_percent": 50, "after": 2 }, "retries": { "times": 1 },
+        "windows": [{ "days": ["thu", "fri"], "from_hour": 0, "until_hour": 24 }],
+    });
+    let (status, planned) = api.post("/v1/dry-run", Some(spec.clone())).await;
+    assert_eq!((status, planned.as_array().unwrap().len()), (StatusCode::OK, 3));
+    let (status, made) = api.post("/v1/campaigns", Some(spec.clone())).await;
+    assert_eq!((status, &made["state"]["is"]), (StatusCode::CREATED, &json!("draft")));
+    assert_eq!(api.post("/v1/campaigns", Some(spec)).await.0, StatusCode::CONFLICT);
+    let (_, started) = api.post("/v1/campaigns/to-brazil/start", None).await;
+    assert_eq!(started["progress"]["devices"], 3);
+
+    let said = serde_json::to_value(bench.says(0, &[bootstrap(0)])).unwrap();
+    let (status, told) = api.post(CHECK_IN, Some(said)).await;
+    assert_eq!(status, StatusCode::OK);
+    let order = told["what"]["move"]["order"].clone();
+    assert!(told["what"]["move"]["to"]["download"]["code"].as_str().unwrap().starts_with("LPA:1$"));
+    let mut back = serde_json::to_value(bench.says(0, &[bootstrap(0)])).unwrap();
+    back["ended"] = json!({ "order": order, "ending": "came_back", "why": "no network" });
+    let (_, told) = api.post(CHECK_IN, Some(back)).await;
+    assert_eq!(told["what"], "nothing");
+    let mut other = Agent::new(1);
+    other.settle(&bench, How::Moves).await;
+
+    let by = Some(json!({ "by": "Ada" }));
+    let (status, paused) = api.post("/v1/campaigns/to-brazil/pause", by.clone()).await;
+    assert_eq!((status, &paused["state"]["by"]), (StatusCode::OK, &json!("Ada")));
+    assert_eq!(api.post("/v1/campaigns/to-brazil/pause", by).await.0, StatusCode::CONFLICT);
+    assert_eq!(api.post("/v1/campaigns/to-brazil/resume", None).await.0, StatusCode::OK);
+    let shown = api.get("/v1/campaigns/to-brazil").await;
+    assert_eq!(shown["devices"].as_array().unwrap().len(), 3);
+    assert_eq!(shown["devices"][0]["state"]["is"], "again");
+    assert_eq!(api.ask(Method::DELETE, "/v1/campaigns/to-brazil", None).await.0, StatusCode::CONFLICT);
+    let (_, back) = api.post("/v1/campaigns/to-brazil/roll-back", None).await;
+    assert_eq!(back["state"]["is"], "rolled_back", "there was nobody to bring back");
+    assert_eq!(api.ask(Method::DELETE, "/v1/campaigns/to-brazil", None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(api.get("/v1/campaigns").await, json!([]));
+}
+
+#[tokio::test]
+async fn devices_and_answers_are_had_over_the_api() {
+    let bench = Bench::new(2).await;
+    let api = Api::of(&bench);
+    assert_eq!(api.get("/v1/devices?country=BR&state=working").await.as_array().unwrap().len(), 2);
+    let path = format!("/v1/devices/{}", eid(0));
+    let needs = json!({ "criticality": "high", "bandwidth": "low", "latency": "tight" });
+    let edit = json!({ "label": "kiosk 1", "group": "kiosks", "needs": needs });
+    let (_, device) = api.ask(Method::PUT, &path, Some(edit)).await;
+    assert_eq!(
+        (&device["label"], &device["connection"]["needs"]["latency"]),
+        (&json!("kiosk 1"), &json!("tight"))
+    );
+    let (status, _) = api.ask(Method::PUT, &format!("/v1/devices/{}", eid(9)), Some(json!({}))).await;
+    assert_eq!(status, StatusCode::OK, "a new device");
+    assert_eq!(api.get("/v1/devices?group=kiosks").await[0], api.get(&path).await);
+    let decided = api.get("/v1/decisions?country=BR").await;
+    assert_eq!(decided[0]["decision"], "move", "{decided}");
+    for answer in [
+        "residents?days=60&threshold=10",
+        "breaches?within=60",
+        "markets",
+        "effort?bearer=nb-iot",
+        "recovery",
+    ] {
+        api.get(&format!("/v1/answers/{answer}")).await;
+    }
+    let (status, retired) = api.ask(Method::DELETE, &path, None).await;
+    assert_eq!((status, &retired["state"]["is"]), (StatusCode::OK, &json!("retired")));
+    assert_eq!(api.ask(Method::DELETE, &path, None).await.0, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_said_with_a_way_on() {
+    let bench = Bench::new(1).await;
+    let api = Api::of(&bench);
+    let unknown = format!("/v1/devices/{}", eid(7));
+    for (method, target, body, status) in [
+        (Method::GET, unknown.as_str(), None, 404),
+        (Method::GET, "/v1/devices/12", None, 400),
+        (Method::GET, "/v1/devices?colour=red", None, 400),
+        (Method::GET, "/v1/devices?country=Brazil", None, 400),
+        (Method::GET, "/v1/answers/effort?bearer=pigeon", None, 400),
+        (Method::GET, "/v1/answers/effort?move=house", None, 400),
+        (Method::GET, "/v1/campaigns/none", None, 404),
+        (Method::POST, CHECK_IN, Some(json!({ "eid": eid(7), "at": "2026-11-21T08:00:00Z" })), 404),
+        (Method::POST, CHECK_IN, Some(json!({ "eid": eid(0) })), 400),
+        (Method::POST, "/v1/campaigns", Some(json!({ "id": "Big", "target": "decided" })), 400),
+        (Method::POST, "/v1/campaigns", Some(json!({ "id": "a", "target": "decided", "speed": 1 })), 400),
+    ] {
+        let (said, problem) = api.ask(method, target, body).await;
+        assert_eq!(said.as_u16(), status, "{target}: {problem}");
+        assert!(!problem["next"].as_str().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn at_the_door_for_devices_each_shows_its_token() {
+    let bench = Bench::new(2).await;
+    let link = bench.platform.devices_link(|eid, token| token == format!("token of {eid}"));
+    let said = serde_json::to_vec(&bench.says(0, &[bootstrap(0)])).unwrap();
+    let ask = async |path: &str, token: String| {
+        let request = Request::post(path).header(header::AUTHORIZATION, token);
+        world::send(&link, request.body(said.clone().into()).unwrap()).await.unwrap().status()
+    };
+    assert_eq!(ask(CHECK_IN, format!("Bearer token of {}", eid(0))).await, StatusCode::OK);
+    assert_eq!(ask(CHECK_IN, format!("Bearer token of {}", eid(1))).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(CHECK_IN, String::new()).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask("/v1/campaigns", format!("Bearer token of {}", eid(0))).await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_sm_dp_tells_with_a_certificate() {
+    let bench = Bench::new(1).await;
+    bench.run(&campaign("c")).await;
+    let mut device = Agent::new(0);
+    device.settle(&bench, How::Moves).await;
+    let body = json!({
+        "header": { "functionRequesterIdentifier": "2.999.10", "functionCallIdentifier": "1" },
+        "eid": eid(0), "iccid": device.profiles[0], "profileType": "local-br",
+        "timestamp": "2026-11-21T08:00:00Z", "notificationPointId": 4,
+        "notificationPointStatus": { "status": "Executed-Success" },
+    });
+    let path = rsp::sgp22::es2plus::path("handleDownloadProgressInfo");
+    let tell = async |certified: bool, body: String| {
+        let mut request = Request::post(&path).body(Bytes::from(body)).unwrap();
+        if certified {
+            request.extensions_mut().insert(PeerCertificate(vec![]));
+        }
+        world::send(&bench.platform.link(), request).await.unwrap().status()
+    };
+    assert_eq!(tell(false, body.to_string()).await, StatusCode::FORBIDDEN);
+    assert_eq!(tell(true, "{}".into()).await, StatusCode::BAD_REQUEST);
+    assert_eq!(tell(true, body.to_string()).await, StatusCode::NO_CONTENT);
+    let orders = world::Tx::begin(&*bench.records).glance(&fleet::ORDERS, "").await.unwrap();
+    assert!(orders.is_empty(), "card and SM-DP+ agree: {orders:?}");
+}
