@@ -9,6 +9,7 @@
 //! | [`host`] | a party that dies with its process and is started again on its records |
 //! | [`consumer`] | the parties of the consumer swap (SGP.22) in one process |
 //! | [`m2m`] | the parties of the M2M swap (SGP.02) in one process |
+//! | [`library`] | scenarios that come along, by name |
 //! | [`report`] | what a run came to |
 //! | [`subscription`] | what a profile package says of its subscription; packages of our own |
 //!
@@ -21,6 +22,7 @@ pub mod consumer;
 pub mod faults;
 pub mod file;
 pub mod host;
+pub mod library;
 pub mod m2m;
 pub mod report;
 pub mod subscription;

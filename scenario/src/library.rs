@@ -1,0 +1,86 @@
+//! Scenarios that come with Landfall, by name. `docs/scenarios.md` lists them.
+
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../library/", $name, ".toml")))),+]
+    };
+}
+
+const FILES: &[(&str, &str)] = files![
+    "a-visitor-stays-as-it-is",
+    "australia-six-in-twelve",
+    "basement-without-coverage",
+    "border-flapping",
+    "brazil-chile",
+    "busy-hour",
+    "canary-that-must-stop",
+    "carrier-ends-roaming",
+    "china-ban",
+    "contract-ends-and-bars",
+    "corrupt-package",
+    "drone-across-borders",
+    "four-months-in-germany",
+    "full-card",
+    "gulf-registration",
+    "india-six-months",
+    "lost-notifications",
+    "meters-on-nb-iot",
+    "network-sunset",
+    "ninety-days-in-brazil",
+    "outage-during-the-swap",
+    "paused-over-a-restart",
+    "payment-terminal-failover",
+    "platform-crashes",
+    "power-cuts",
+    "profiles-on-board",
+    "registration-refused",
+    "roll-back",
+    "server-crashes",
+    "sm-dp-away-for-a-day",
+    "somebody-deletes-a-profile",
+    "stock-runs-out",
+    "stolen-sim",
+    "turkiye-120-days",
+    "usa-share-of-roaming",
+    "weekend-window",
+    "wrong-key-at-the-server",
+];
+
+/// Every scenario: its name and its text, by name.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FILES.iter().copied()
+}
+
+/// The text of the scenario of this name.
+pub fn named(name: &str) -> Option<&'static str> {
+    all().find(|(known, _)| *known == name).map(|(_, text)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::Scenario;
+
+    #[test]
+    fn every_file_of_the_folder_comes_along_and_can_be_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("library");
+        let files =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut files: Vec<String> = files.map(|file| file.trim_end_matches(".toml").to_owned()).collect();
+        files.sort_unstable();
+        assert_eq!(all().map(|(name, _)| name).collect::<Vec<_>>(), files);
+        let wrong: Vec<String> = all()
+            .filter_map(|(name, text)| Scenario::parse(name, text).err())
+            .map(|error| error.to_string())
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_file_expects_something_and_fits_a_page() {
+        for (name, text) in all() {
+            let scenario = Scenario::parse(name, text).unwrap();
+            assert!(scenario.expectations.len() >= 2 && text.lines().count() <= 110, "{name}");
+        }
+    }
+}
