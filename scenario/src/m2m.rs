@@ -34,7 +34,7 @@ use world::{
     BoxFuture, Cells, Clock, Fault, Memory, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, RamMemory,
 };
 
-use crate::faults::Mishaps;
+use crate::faults::{Liar, Mishaps};
 use crate::host::Host;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
@@ -179,7 +179,8 @@ impl M2m {
     /// The PKI lacks somebody's certificate, or what was written down cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
-        let mishaps = Mishaps::new(simulation.dice("mishaps"), []);
+        let liar = Liar::new(Arc::clone(&setup.pki));
+        let mishaps = Mishaps::new(simulation.dice("mishaps"), []).with_liar(liar);
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {

@@ -19,7 +19,7 @@ use euicc_sim::device::Ending;
 use euicc_sim::device::lpa::{Consent, Decision, DownloadOptions};
 use scenario::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
 use scenario::faults::catalogue::{self, Entry, Places};
-use scenario::faults::{Family, FaultId, LinkAct, RecordsAct};
+use scenario::faults::{Family, FaultId, LieAct, LinkAct, RecordsAct};
 use scenario::time::run;
 use tokio::time::Instant;
 
@@ -229,7 +229,8 @@ fn of_power(occasions: &Occasions) -> Vec<Cell> {
 /// Each in each function in which it is told: once, twice, and from then on for an hour.
 fn of_lies() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for entry in of(Family::Lie) {
+    let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Lie(LieAct::M2m(_)));
+    for entry in of(Family::Lie).filter(|entry| !is_of_m2m(entry)) {
         for function in entry.places.forms().split(", ") {
             for when in ["#1", "#1-2", "#1-"] {
                 let cell = Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]);

@@ -33,7 +33,7 @@ mod when;
 
 pub use catalogue::{Entry, Family, FaultId};
 pub use function::function_of;
-pub use lie::{CardLie, ElementLie, Liar, LieAct, MetadataLie, PackageLie, ServerLie};
+pub use lie::{CardLie, ElementLie, Liar, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie};
 pub use link::LinkAct;
 pub use mishap::{Mishap, NoSuchMishap, Value};
 pub use mishaps::{Mishaps, Struck};

@@ -69,9 +69,10 @@ mishap = family \"/\" name [ \"=\" value ] [ \"@\" place ] ( \"#\" when )*
 ";
 
 const LIES: &str = "What a party says under its own valid keys, and is not so: a layer round the link reads what is said, changes
-one thing, and signs again. It needs the PKI of the parties with their keys, and tells lies in the JSON binding of ES9+. The place of a lie
-is a function in which it is told, or ES9+: then it is told wherever it can be. *Answer* is the word by which the tested peer refuses, a code
-where the standard has one, otherwise what ours says; where it is empty, nobody can find out, or it changes nothing.";
+one thing, and signs again. It needs the PKI of the parties with their keys, and tells lies in the JSON binding of ES9+ and on ES3. The
+place of a lie is a function in which it is told, or the interface: then it is told wherever it can be. *Answer* is the word by which the
+tested peer refuses, a code where the standard has one, otherwise what ours says; where it is empty, nobody can find out, or it changes
+nothing.";
 
 #[cfg(test)]
 mod tests {

@@ -392,7 +392,7 @@ fn the_other(result: &FinalResult) -> Result<FinalResult, Fault> {
 }
 
 /// The OID of no SM-DP+.
-fn nobody() -> Result<Oid, Fault> {
+pub(super) fn nobody() -> Result<Oid, Fault> {
     "2.999.66".parse().map_err(|_| untold("an OID cannot be written"))
 }
 

@@ -4,10 +4,11 @@
 //! keys of the [`Liar`]: the answers of an SM-DP+ on its way to the device, and the requests of a device, signed by its card,
 //! on their way to the SM-DP+. [`Mishaps::link`] puts this layer round the peer, inside that of the faults of the link.
 //!
-//! Lies are told in the JSON binding of ES9+.
+//! Lies are told in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
 
 mod card;
 mod elements;
+mod m2m;
 mod package;
 mod server;
 
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use certs::{Certificate, Defect, Pki, PkiError, Role};
 use crypto::{Curve, SecretKey};
 use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use rsp::der::{Tag, tlv_bytes};
 use rsp::ids::{CertificateDer, Eid, TransactionId, Version};
 use rsp::sgp22::PendingNotification;
@@ -35,6 +36,7 @@ use super::{Mishap, Mishaps, Struck, function_of};
 
 pub use card::CardLie;
 pub use elements::ElementLie;
+pub use m2m::M2mLie;
 pub use package::{MetadataLie, PackageLie};
 pub use server::ServerLie;
 
@@ -51,6 +53,8 @@ pub enum LieAct {
     Element(ElementLie),
     /// By a card.
     Card(CardLie),
+    /// Between servers of SGP.02, or by one of them to a card.
+    M2m(M2mLie),
     /// A certificate with a defect, shown as if it had none.
     Certificate(Role, Defect),
 }
@@ -173,7 +177,9 @@ impl LieAct {
         match (self, reply) {
             (Self::Card(lie), None) => lie.can_be_told(call),
             (Self::Certificate(Role::Euicc | Role::Eum, _), None) => card::shows_certificates(call),
-            (Self::Card(_) | Self::Certificate(Role::Euicc | Role::Eum, _), Some(_)) | (_, None) => false,
+            (Self::M2m(_), _)
+            | (Self::Card(_) | Self::Certificate(Role::Euicc | Role::Eum, _), Some(_))
+            | (_, None) => false,
             (_, Some(_)) => true,
         }
     }
@@ -186,28 +192,23 @@ impl Liar {
         peer: &Link,
         mut request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {
-        let Some(mut call) = Call::of(&request) else { return world::send(peer, request).await };
-        let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-        let not_told = |struck: &Struck, why: Fault| {
-            LinkFault::new(LinkFaultKind::Reset, &name, format!("{}: {why}", struck.mishap()))
+        let Some(mut call) = Call::of(&request) else {
+            return self.between_servers(mishaps, peer, request).await;
         };
+        let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
         if let Some((act, struck)) = mishaps.strike_lie(&call, None) {
-            self.ask(act, &mut call, &struck).map_err(|why| not_told(&struck, why))?;
+            self.ask(act, &mut call, &struck).map_err(|why| not_told(&name, &struck, &why))?;
             let body = call.body();
-            if request.headers().contains_key(CONTENT_LENGTH) {
-                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-            }
+            say_length(request.headers_mut(), &body);
             *request.body_mut() = body;
         }
         let mut answer = world::send(peer, request).await?;
         let Some(mut reply) = Reply::of(&call, &answer) else { return Ok(answer) };
         self.hear(&call, &reply);
         if let Some((act, struck)) = mishaps.strike_lie(&call, Some(&reply)) {
-            self.answer(act, &call, &mut reply, &struck).map_err(|why| not_told(&struck, why))?;
+            self.answer(act, &call, &mut reply, &struck).map_err(|why| not_told(&name, &struck, &why))?;
             let body = reply.body();
-            if answer.headers().contains_key(CONTENT_LENGTH) {
-                answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-            }
+            say_length(answer.headers_mut(), &body);
             *answer.body_mut() = body;
         }
         Ok(answer)
@@ -340,6 +341,17 @@ fn answered<T: serde::Serialize>(reply: &T) -> Bytes {
 
 fn written<T: serde::Serialize>(request: &T) -> Bytes {
     json::request("/", VERSION, request).into_body()
+}
+
+/// A length that was said is that of the body.
+fn say_length(headers: &mut HeaderMap, body: &Bytes) {
+    if headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+}
+
+fn not_told(peer: &str, struck: &Struck, why: &Fault) -> LinkFault {
+    LinkFault::new(LinkFaultKind::Reset, peer, format!("{}: {why}", struck.mishap()))
 }
 
 /// The octets and a signature after them, which are signed together.

@@ -2,18 +2,20 @@
 
 mod card;
 mod certificate;
+mod m2m;
 mod package;
 mod server;
 
 use super::{Entry, FaultId, Places};
 use crate::faults::LieAct;
 
-pub(super) static ENTRIES: [&[Entry]; 5] = [
+pub(super) static ENTRIES: [&[Entry]; 6] = [
     server::ENTRIES,
     certificate::ENTRIES,
     package::METADATA_ENTRIES,
     package::BINDING_ENTRIES,
     card::ENTRIES,
+    m2m::ENTRIES,
 ];
 
 const INITIATE: &str = "ES9+.InitiateAuthentication";

@@ -1,0 +1,92 @@
+//! Every lie between servers of SGP.02: it is told, the peer says no in the very word that the catalogue has, card and servers
+//! agree afterwards, and the device can still be moved.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use certs::{Pki, PkiOptions};
+use rsp::time::Timestamp;
+use scenario::faults::catalogue::{self, Entry};
+use scenario::faults::{FaultId, LieAct, M2mLie};
+use scenario::m2m::{Bearer, M2m, Setup, Start};
+use scenario::time::run;
+use world::Outcome;
+
+const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
+
+/// How long everybody lets a function take.
+const VALIDITY: Duration = Duration::from_secs(3600);
+
+/// Within this everybody agrees: what an SM-SR or SM-DP looks after by itself, it does once a day.
+const AGREE: Duration = Duration::from_secs(2 * 86_400);
+
+/// Everything that anybody said no with.
+fn refusals(run: &M2m) -> String {
+    let events = run.events.all();
+    let refused = events.iter().filter_map(|event| match &event.outcome {
+        Outcome::Refused(why) | Outcome::Failed(why) => {
+            Some(format!("\n{} {}: {why}", event.party, event.function))
+        }
+        _ => None,
+    });
+    refused.collect()
+}
+
+/// What is wrong with what came of a lie.
+fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(), String> {
+    run("lies", BEGIN.plus(Duration::from_secs(3600)), async |simulation| {
+        let run = M2m::begin(&simulation, setup, start).map_err(|why| why.to_string())?;
+        let began = run.until(Duration::from_secs(300), |truth| truth.is_registered).await;
+        began.map_err(|why| why.to_string())?;
+        run.events.take();
+        run.mishaps.put(format!("{}@{}#1", entry.name, entry.places.forms()).parse().unwrap());
+        let answer = run.download(true, VALIDITY).await.map_err(|why| why.to_string())?;
+        let said = format!("{}{}", answer.base.function_execution_status, refusals(&run));
+        if run.mishaps.strikes() != 1 {
+            return Err(format!("was not told: {said}"));
+        }
+        // A profile that is on the card is a success, and that it is not enabled a warning.
+        let is_there = lie == M2mLie::NotEnabled;
+        if answer.base.is_done() != is_there || !said.contains(entry.answer) {
+            return Err(format!("nobody said {:?}: {said}", entry.answer));
+        }
+        run.mishaps.clear();
+        let is_well = run.until(AGREE, |truth| truth.wrong(start.bootstrap, start.local).is_empty()).await;
+        is_well.map_err(|why| format!("{why}; {said}"))?;
+        let truth = run.truth().await.map_err(|why| why.to_string())?;
+        if truth.has(start.local) != is_there {
+            return Err(format!("on the card: {:?}; {said}", truth.card));
+        }
+        if !truth.has(start.local) {
+            let again = run.download(true, VALIDITY).await.map_err(|why| why.to_string())?;
+            let truth = run.truth().await.map_err(|why| why.to_string())?;
+            let wrong = truth.wrong(start.bootstrap, start.local);
+            if !again.base.is_done() || !wrong.is_empty() {
+                let status = again.base.function_execution_status;
+                return Err(format!("cannot be moved any more: {status}; {}; {said}", wrong.join("; ")));
+            }
+        }
+        Ok(())
+    })
+    .map_err(|fault| fault.to_string())?
+}
+
+#[test]
+fn every_lie_between_servers_is_found_out_in_the_word_of_the_catalogue() {
+    let pki = Arc::new(Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap());
+    let setup = Setup { pki, bearer: Bearer::Sms };
+    let start = run("lies", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
+    let start = start.unwrap().unwrap();
+    let mut tried = 0;
+    let mut wrong = String::new();
+    for entry in catalogue::all() {
+        let FaultId::Lie(LieAct::M2m(lie)) = entry.id else { continue };
+        tried += 1;
+        if let Err(why) = try_lie(entry, lie, &setup, &start) {
+            wrong.push_str(&format!("{}: {why}\n\n", entry.name));
+        }
+    }
+    assert!(tried >= 20 && wrong.is_empty(), "of {tried}:\n{wrong}");
+}
