@@ -12,13 +12,16 @@ use euicc_sim::{
     card::{Card, CardDescription, Preset, Shared},
     device::at,
 };
-use net::FileMemory;
 use rsp::ids::{Eid, Plmn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use world::{Fault, RamMemory, World};
+use world::{BoxCardDoor, Fault, RamMemory, World};
 
-use crate::{parties, settings::Settings};
+use crate::{
+    faults::{Kept, Trouble},
+    parties,
+    settings::Settings,
+};
 
 /// Serial numbers of cards that the PKI has no certificate for yet: far from those that other commands use.
 const FIRST_SERIAL: u64 = 100_001;
@@ -213,7 +216,7 @@ fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
 }
 
 impl CardEntry {
-    /// The card, with its memory; what it has in common with the others is held once.
+    /// The card, with its memory and what goes wrong with it; what it has in common with the others is held once.
     ///
     /// # Errors
     /// The PKI cannot vouch for the EID, the description says what no card is, or the memory cannot be used.
@@ -224,15 +227,16 @@ impl CardEntry {
         pki: &Pki,
         world: &World,
         shared: &Arc<Shared>,
-    ) -> Result<Card, Fault> {
+        trouble: &Trouble,
+    ) -> Result<BoxCardDoor, Fault> {
         let description = self.described(parties::described(settings, pki, eid)?)?;
-        match self.memory {
-            MemoryPlace::File => {
-                let memory = FileMemory::open(parties::card_path(&settings.data_dir, eid))?;
-                Card::open_among(description, memory, world.clone(), shared)
-            }
-            MemoryPlace::Ram => Card::open_among(description, RamMemory::default(), world.clone(), shared),
-        }
+        let (world, shared) = (world.clone(), Arc::clone(shared));
+        let make = move |memory| Card::open_among(description.clone(), memory, world.clone(), &shared);
+        let kept = match self.memory {
+            MemoryPlace::File => Kept::File(parties::card_path(&settings.data_dir, eid)),
+            MemoryPlace::Ram => Kept::Ram(RamMemory::default()),
+        };
+        trouble.card(kept, make)
     }
 
     /// What is said of this card, beginning from what is said of any.

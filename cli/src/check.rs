@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use world::{Events, Fault, Link, LinkFault, MemoryRecords, World};
 
 use crate::{
+    faults::Trouble,
     output::remark,
     parties::{self, Running},
     peers::{self, Delivery, Operators},
@@ -267,7 +268,8 @@ impl Own {
             events,
         );
         let clock = Arc::clone(&world.clock);
-        let (sm_dp, delivery) = peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock).await?;
+        let (sm_dp, delivery) =
+            peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock, &Trouble::none()).await?;
         let sm_ds_tls = parties::sm_ds_tls(&settings, &pki, Arc::clone(&clock))?;
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&world.clock))?;
         let running = [

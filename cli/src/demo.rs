@@ -124,7 +124,7 @@ impl Stage {
         let sm_dp_running = Running::serve(listener, Some(tls), sm_dp.link())?;
 
         let networks = Arc::new(Networks::new(world.clone()));
-        let service = world::link_from(NetworksService(Arc::clone(&networks)));
+        let service = world::link_from(NetworksService::new(Arc::clone(&networks)));
         let networks_running = Running::serve(net::listen("127.0.0.1:0").await?, None, service)?;
 
         let client = parties::client(&settings.sm_dp_names, &local);

@@ -9,6 +9,7 @@ pub mod check;
 pub mod command;
 pub mod demo;
 pub mod eum;
+pub mod faults;
 pub mod listener;
 pub mod load;
 pub mod m2m;

@@ -5,6 +5,7 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use cli::{
     command,
+    faults::{KILLED, is_killed},
     output::{is_unread, remark},
     settings::{Layer, Settings},
 };
@@ -69,6 +70,10 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(fault) if is_unread(&fault) => ExitCode::from(KILLED_BY_SIGPIPE),
+        Err(fault) if is_killed(&fault) => {
+            remark(&format!("landfall: {fault:#}"));
+            ExitCode::from(KILLED)
+        }
         Err(fault) => {
             remark(&format!("landfall: {fault:#}"));
             ExitCode::FAILURE
@@ -94,7 +99,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Load(command) => wait_for(command.run(&settings, cli.json)),
         Command::Fleet(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
-        Command::Faults(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
+        Command::Faults(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Profile(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
@@ -116,6 +121,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use clap::CommandFactory;
+    use cli::faults::Seams;
 
     use super::*;
 
@@ -152,6 +158,21 @@ mod tests {
         }
         for (command, _, place) in asking {
             assert_eq!(listening[&place], "landfall sm-sr serve, listen", "{command}");
+        }
+    }
+
+    /// The command that is called so.
+    fn called<'c>(command: &'c clap::Command, name: &str) -> &'c clap::Command {
+        name.split(' ').fold(command, |command, name| command.find_subcommand(name).unwrap())
+    }
+
+    #[test]
+    fn every_command_that_can_have_faults_takes_them() {
+        let mut cli = Cli::command();
+        cli.build();
+        for Seams { command, .. } in Seams::ALL {
+            let takes = called(&cli, command).get_arguments().any(|one| one.get_long() == Some("fault"));
+            assert!(takes, "{command}");
         }
     }
 }

@@ -17,7 +17,7 @@ use rsp::{
 };
 use sm_dp::{Config, Credentials, SmDpPlus};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use world::{Clock, Events, Fault, Link, PhoneNumber, ShiftedClock, World};
+use world::{Clock, Events, Fault, Link, Memory, PhoneNumber, Records, ShiftedClock, World};
 
 use crate::{pki, settings::Settings};
 
@@ -41,6 +41,13 @@ pub struct Running {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    /// One that is dropped, and not stopped, breaks off what is under way.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Running {
@@ -144,14 +151,29 @@ pub struct SmDpSetup<'a> {
 /// # Errors
 /// A certificate is missing, an address is malformed, or the records cannot be opened.
 pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
+    sm_dp_on(setup, sm_dp_records(setup.data_dir)?)
+}
+
+/// The records of the SM-DP+ of this data folder.
+///
+/// # Errors
+/// They cannot be opened.
+pub fn sm_dp_records(data_dir: &Path) -> Result<Arc<dyn Records>, Fault> {
+    Ok(Arc::new(SqliteRecords::open(data_dir.join("sm-dp.sqlite"))?))
+}
+
+/// An SM-DP+ on these records, not listening yet.
+///
+/// # Errors
+/// A certificate is missing, or an address is malformed.
+pub fn sm_dp_on(setup: &SmDpSetup<'_>, records: Arc<dyn Records>) -> Result<SmDpPlus, Fault> {
     let (first, others) = parsed(&setup.addresses)?;
     let mut config = Config::new(first);
     config.other_addresses = others;
     let credentials = Credentials::from_pki(setup.pki).map_err(|e| {
         Fault::caused_by(e, "the SM-DP+ has no certificates", "make a PKI with `landfall certs init`")
     })?;
-    let records = SqliteRecords::open(setup.data_dir.join("sm-dp.sqlite"))?;
-    Ok(SmDpPlus::new(config, credentials, Arc::new(records), setup.world.clone(), setup.events.clone()))
+    Ok(SmDpPlus::new(config, credentials, records, setup.world.clone(), setup.events.clone()))
 }
 
 /// The address that others are told, and the others that are answered to.
@@ -311,7 +333,8 @@ pub fn host_of(address: &str) -> &str {
 /// # Errors
 /// The PKI cannot vouch for the EID, or the memory is not this card's.
 pub fn card(pki: &Pki, eid: Eid, data_dir: &Path, world: &World) -> Result<Card, Fault> {
-    open_card(card_description(pki, eid)?, data_dir, world)
+    let memory = FileMemory::open(card_path(data_dir, eid))?;
+    Card::open(card_description(pki, eid)?, memory, world.clone())
 }
 
 /// A card of the settings: its root SM-DS is theirs. With these quirks.
@@ -325,9 +348,25 @@ pub fn card_of(
     world: &World,
     quirks: Vec<Quirk>,
 ) -> Result<Card, Fault> {
+    let memory = FileMemory::open(card_path(&settings.data_dir, eid))?;
+    card_on(settings, pki, eid, memory, world, quirks)
+}
+
+/// The same on another memory.
+///
+/// # Errors
+/// As [`card`].
+pub fn card_on(
+    settings: &Settings,
+    pki: &Pki,
+    eid: Eid,
+    memory: impl Memory + 'static,
+    world: &World,
+    quirks: Vec<Quirk>,
+) -> Result<Card, Fault> {
     let mut description = described(settings, pki, eid)?;
     description.quirks.extend(quirks);
-    open_card(description, &settings.data_dir, world)
+    Card::open(description, memory, world.clone())
 }
 
 /// A card as the settings have it: its root SM-DS is theirs.
@@ -336,15 +375,6 @@ pub fn card_of(
 /// No EUM of the PKI may vouch for the EID.
 pub fn described(settings: &Settings, pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
     Ok(CardDescription { root_ds_address: root_sm_ds(settings), ..card_description(pki, eid)? })
-}
-
-/// A card as it is described, its memory a file of the data folder.
-///
-/// # Errors
-/// The memory is not this card's.
-pub fn open_card(description: CardDescription, data_dir: &Path, world: &World) -> Result<Card, Fault> {
-    let memory = FileMemory::open(card_path(data_dir, description.eid))?;
-    Card::open(description, memory, world.clone())
 }
 
 /// Where the memory of a card lies.

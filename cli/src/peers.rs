@@ -20,7 +20,7 @@ use tokio::{
 };
 use world::{BoxFuture, Clock, Fault, Link};
 
-use crate::{m2m::messages::Messages, output::remark, parties, settings::Settings};
+use crate::{faults::Trouble, m2m::messages::Messages, output::remark, parties, settings::Settings};
 
 /// How long to wait when the records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
@@ -74,12 +74,13 @@ pub async fn connect(
     pki: &Pki,
     settings: &Settings,
     clock: &Arc<dyn Clock>,
+    trouble: &Trouble,
 ) -> Result<(SmDpPlus, Delivery), Fault> {
     for KnownOperator(operator) in &operators.operators {
         sm_dp.register_operator(operator).await?;
     }
-    let peers =
-        TlsPeers::new(parties::device_client(settings), parties::sm_dp_client_tls(pki, Arc::clone(clock))?.0);
+    let tls = parties::sm_dp_client_tls(pki, Arc::clone(clock))?.0;
+    let peers = TlsPeers::new(parties::device_client(settings), tls).in_trouble(trouble);
     let woken = peers.woken();
     let sm_dp = sm_dp.with_peers(Arc::new(peers));
     let server = sm_dp.clone();
@@ -145,18 +146,26 @@ pub struct TlsPeers {
     links: Mutex<HashMap<String, Link>>,
     woken: Arc<Notify>,
     messages: Option<Messages>,
+    trouble: Trouble,
 }
 
 impl TlsPeers {
     /// Peers that this client finds, and to whom this certificate is shown.
     pub fn new(client: Client, tls: ClientTls) -> Self {
-        Self { client, tls, links: Mutex::default(), woken: Arc::new(Notify::new()), messages: None }
+        let (links, woken) = (Mutex::default(), Arc::new(Notify::new()));
+        Self { client, tls, links, woken, messages: None, trouble: Trouble::none() }
     }
 
     /// The same, and what is said is kept.
     #[must_use]
     pub fn keeping(self, messages: Option<Messages>) -> Self {
         Self { messages, ..self }
+    }
+
+    /// The same, with what goes wrong on the way.
+    #[must_use]
+    pub fn in_trouble(self, trouble: &Trouble) -> Self {
+        Self { trouble: trouble.clone(), ..self }
     }
 
     /// What is notified when there is something to deliver.
@@ -173,6 +182,7 @@ impl TlsPeers {
         if let Some(messages) = &self.messages {
             link = messages.over(link);
         }
+        let link = self.trouble.goes_out(link);
         // Seldom, and all it costs is a handshake each.
         if links.len() >= MAX_LINKS {
             links.clear();

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use certs::Pki;
+use cli::faults::Trouble;
 use cli::operator::Operator;
 use cli::parties::{self, Running, SmDpSetup};
 use cli::peers::{self, Delivery, Operators};
@@ -61,12 +62,13 @@ impl Bench {
         };
         let sm_dp = parties::sm_dp(&setup).unwrap();
         let nobody = Operators::default();
-        let (sm_dp, delivery) = peers::connect(sm_dp, &nobody, &pki, &settings, &clock).await.unwrap();
+        let (sm_dp, delivery) =
+            peers::connect(sm_dp, &nobody, &pki, &settings, &clock, &Trouble::none()).await.unwrap();
         let names = cli::pki::server_names(&settings).unwrap();
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock)).unwrap();
         let running = vec![
             Running::serve(sm_dp_listener, Some(tls), sm_dp.link()).unwrap(),
-            parties::serve_sm_ds(sm_ds_listener, &settings, &pki, &world, told).unwrap(),
+            parties::serve_sm_ds(sm_ds_listener, &settings, &pki, &world, told, &Trouble::none()).unwrap(),
         ];
         Self { settings, pki, world, clock, events, sm_dp, running, _delivery: delivery }
     }

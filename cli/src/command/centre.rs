@@ -3,10 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use clap::Args;
-use euicc_sim::network::{
-    Networks, Smsc, SmscSettings,
-    smsc::{Account, SmsFault},
-};
+use euicc_sim::network::{Networks, Smsc, SmscSettings, smsc::Account};
 use net::{
     FileMemory,
     smpp::{CentreSettings, serve_centre},
@@ -15,7 +12,7 @@ use rsp::ids::Imsi;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use world::{Fault, PhoneNumber, World};
 
-use crate::{parties, settings::Settings, unshown::Unshown};
+use crate::{faults::Trouble, parties, settings::Settings, unshown::Unshown};
 
 /// What a service centre is like, and who reaches whom through it.
 #[derive(Debug, Args)]
@@ -32,10 +29,6 @@ pub struct CentreArguments {
     /// The number of the service centre
     #[arg(long, value_name = "NUMBER", default_value = SERVICE_CENTRE)]
     service_centre: PhoneNumber,
-    /// Something that goes wrong with short messages, such as lose:mt, double:mo:2, delay=30:mt or lose-answer:mt; may be
-    /// repeated
-    #[arg(long = "sms-fault", value_name = "FAULT")]
-    sms_faults: Vec<SmsFault>,
 }
 
 /// A number in a code that is nobody's country.
@@ -73,26 +66,27 @@ impl CentreArguments {
     /// # Errors
     /// The file or the socket fails, the centre's number is none, or a number is for nobody's subscriber.
     pub async fn open(
-        self,
+        &self,
         more: Vec<Account>,
         networks: &Arc<Networks>,
         settings: &Settings,
         world: &World,
+        trouble: &Trouble,
     ) -> Result<Centre, Fault> {
         for (imsi, number) in &self.msisdns {
             give_number(networks, *imsi, number.clone())?;
         }
-        let accounts = self.accounts.into_iter().chain(more).collect();
-        let centre = SmscSettings::new(self.service_centre, accounts);
+        let accounts = self.accounts.iter().cloned().chain(more).collect();
+        let centre = SmscSettings::new(self.service_centre.clone(), accounts);
         let memory = FileMemory::open(settings.data_dir.join("networks").join("short-messages"))?;
         let smsc = Smsc::open(centre, Arc::clone(networks), memory, world.clone())?;
-        self.sms_faults.into_iter().for_each(|fault| smsc.inject(fault));
+        trouble.messages(&smsc);
         let writers = match &self.smpp {
             Some(address) => Some(Writers::admit(net::listen(address).await?, Arc::clone(&smsc), world)?),
             None => None,
         };
         let number = smsc.number().clone();
-        Ok(Centre { number, numbers: self.msisdns, task: tokio::spawn(smsc.run()), writers })
+        Ok(Centre { number, numbers: self.msisdns.clone(), task: tokio::spawn(smsc.run()), writers })
     }
 }
 
@@ -107,10 +101,15 @@ impl Centre {
     }
 
     /// Unbinds every writer, and stops.
-    pub async fn stop(self) {
-        if let Some(writers) = self.writers {
+    pub async fn stop(mut self) {
+        if let Some(writers) = self.writers.take() {
             writers.stop().await;
         }
+    }
+}
+
+impl Drop for Centre {
+    fn drop(&mut self) {
         self.task.abort();
     }
 }
@@ -144,6 +143,12 @@ impl Writers {
         drop(self.stop.take());
         // The task ends with its last session; if it was aborted there is nothing to wait for.
         let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -7,12 +7,13 @@ use clap::{Args, Subcommand};
 use euicc_sim::{
     card::Quirk,
     device::{
-        Device, DownloadOptions, Ending, Installed, Lpa, LpaSettings, Modem, Registered, Slot, Teller,
+        Device, DownloadOptions, Ending, Installed, Lpa, LpaSettings, Modem, Recovery, Registered, Slot,
+        Teller,
         lpa::{Delivery, Discovered},
     },
     network::RemoteNetworks,
 };
-use net::{Client, FileMemory};
+use net::Client;
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Plmn, SmdpAddress},
@@ -22,6 +23,7 @@ use serde::Serialize;
 use world::{BoxCardDoor, Clock, Fault, World};
 
 use crate::{
+    faults::{Faults, Seams, Trouble},
     output::{Lines, Table, remark, say, say_json},
     parties,
     settings::Settings,
@@ -47,6 +49,8 @@ pub struct Command {
     visible: Vec<Plmn>,
     #[command(flatten)]
     trace: TraceOptions,
+    #[command(flatten)]
+    faults: Faults,
     #[command(subcommand)]
     procedure: Procedure,
 }
@@ -92,6 +96,8 @@ enum Procedure {
     Notifications,
     /// Register on a network in reach
     Register,
+    /// Come back after a loss of power: finish or undo what it interrupted, and register
+    Recover,
     /// Stay on: register, listen for short messages, and let the card act; until it is stopped
     Run(online::Options),
 }
@@ -189,10 +195,20 @@ impl Command {
     /// # Errors
     /// It did not succeed.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let run = async |trouble: &Trouble| self.run_in(trouble, settings, json).await;
+        let seams = match self.procedure {
+            Procedure::Run(_) => Seams::DEVICE_RUN,
+            _ => Seams::DEVICE,
+        };
+        let seams = if self.card.is_some() { seams.without_card() } else { seams };
+        self.faults.live(&seams, settings, run).await
+    }
+
+    async fn run_in(&self, trouble: &Trouble, settings: &Settings, json: bool) -> Result<(), Fault> {
         if let Procedure::Run(options) = &self.procedure {
-            return self.run_online(options, settings, json).await;
+            return self.run_online(options, trouble, settings, json).await;
         }
-        let mut device = self.device(settings, json).await?;
+        let mut device = self.device(trouble, settings, json).await?;
         let failed = |e: &dyn std::fmt::Display, what: &str| {
             Fault::new(what, e.to_string(), "look at the timeline above; the step that failed says why")
         };
@@ -291,6 +307,18 @@ impl Command {
                 show(json, &told, &format!("{delivered} of {} notifications delivered", told.len()))?;
                 undelivered(&told)?;
             }
+            Procedure::Recover => match device.recover().await {
+                Recovery::Working { registered, interrupted, notifications: _ } => {
+                    let before = interrupted.map_or(String::new(), |what| format!(", after {what}"));
+                    show(json, &registered, &format!("{registered}{before}"))?;
+                }
+                Recovery::Stranded(_) => {
+                    return Err(failed(&"no profile on the card carries it", "the device did not come back"));
+                }
+                Recovery::Card(error) => {
+                    return Err(failed(&error, "the device did not come back"));
+                }
+            },
             // Above, before there was an LPA.
             Procedure::Run(_) => {}
             Procedure::Register => {
@@ -305,6 +333,7 @@ impl Command {
     /// The way to the card, and what its device calls its own memory.
     async fn door(
         &self,
+        trouble: &Trouble,
         settings: &Settings,
         pki: &Pki,
         world: &World,
@@ -330,12 +359,13 @@ impl Command {
             None => {
                 let eid = self.eid.map_or_else(|| parties::default_eid(pki), Ok)?;
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
+                let memory = trouble.memory("card", parties::card_path(&settings.data_dir, eid))?;
                 let card = match &m2m {
-                    Some(m2m) => m2m.card(settings, pki, eid, world, quirks),
-                    None => parties::card_of(settings, pki, eid, world, quirks),
+                    Some(m2m) => m2m.card(pki, eid, memory, world, quirks),
+                    None => parties::card_on(settings, pki, eid, memory, world, quirks),
                 };
                 let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
-                (trace.over(card, eid.to_string(), &world.clock), eid.to_string())
+                (trace.over(trouble.door(card), eid.to_string(), &world.clock), eid.to_string())
             }
         })
     }
@@ -359,17 +389,33 @@ impl Command {
         fault
     }
 
-    async fn device(&self, settings: &Settings, json: bool) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
+    async fn device(
+        &self,
+        trouble: &Trouble,
+        settings: &Settings,
+        json: bool,
+    ) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(settings, &pki, &world).await?;
+        let (door, eid) = self.door(trouble, settings, &pki, &world).await?;
         let teller = Teller::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
         let client = parties::device_client(settings);
-        let links = move |address: &SmdpAddress| client.link(address.as_str(), Some(tls.clone()));
+        let (faulty, mut sm_ds) = (trouble.clone(), vec![parties::root_sm_ds(settings)]);
+        if let Procedure::Discover { address: Some(address), .. } = &self.procedure {
+            sm_ds.push(address.to_string());
+        }
+        let links = move |address: &SmdpAddress| {
+            let link = client.link(address.as_str(), Some(tls.clone()))?;
+            Ok(match sm_ds.iter().any(|known| known == address.as_str()) {
+                true => faulty.goes_out_to_sm_ds(link),
+                false => faulty.goes_out(link),
+            })
+        };
         let radio = Client::default().link(&settings.network, None)?;
         let slot = Slot::new(door);
-        let memory = FileMemory::open(settings.data_dir.join("devices").join(format!("{eid}.device")))?;
+        let file = settings.data_dir.join("devices").join(format!("{eid}.device"));
+        let memory = trouble.memory("device", file)?;
         let mut device = Device::new(
             Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone()),
             Modem::new(slot, RemoteNetworks::new(radio), teller.clone()),

@@ -1,28 +1,46 @@
-//! `landfall faults`: what can go wrong, by name.
+//! `landfall faults`: what can go wrong, by name; and a place for it before somebody else's server.
 
-use clap::Args;
+mod serve;
+
+use clap::{Args, Subcommand};
 use scenario::faults::{Entry, Family, catalogue, page};
 use world::Fault;
 
-use crate::output::{Table, say, say_json};
+use crate::{
+    output::{Table, say, say_json},
+    settings::Settings,
+};
 
 /// What can go wrong, by name: what happens, and which requirement of whom it tests
 ///
 /// docs/faults.md says how a fault is written with its place, such as
 /// link/lose-answer@ES9+.GetBoundProfilePackage#2.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
     /// Of this family only: link, records, radio, power or lie
     #[arg(long)]
     family: Option<Family>,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+/// What to do beside listing them
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Stand before somebody else's server, and have faults on the way to it
+    Serve(serve::Serve),
 }
 
 impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// Nothing can be printed.
-    pub fn run(self, json: bool) -> Result<(), Fault> {
+    /// Nothing can be printed, or a socket fails.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        if let Some(What::Serve(serve)) = self.what {
+            return serve.run(settings).await;
+        }
         let of_family = |entry: &&Entry| self.family.is_none_or(|family| entry.id.family() == family);
         let shown: Vec<&Entry> = catalogue::all().filter(of_family).collect();
         if json {

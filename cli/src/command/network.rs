@@ -6,10 +6,11 @@ use clap::Args;
 use euicc_sim::network::{Network, Networks, NetworksService, SubscriberServer, smsc::Account};
 use net::FileMemory;
 use serde::Deserialize;
-use world::{Fault, World};
+use world::{Fault, Link, World};
 
 use super::centre::CentreArguments;
 use crate::{
+    faults::{Faults, Seams, Trouble},
     output::remark,
     parties::{self, Running},
     settings::Settings,
@@ -29,6 +30,8 @@ pub struct Command {
     subscribers: Vec<PathBuf>,
     #[command(flatten)]
     centre: CentreArguments,
+    #[command(flatten)]
+    faults: Faults,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +49,7 @@ impl Command {
     /// A file or the socket fails.
     pub async fn run(self, settings: &Settings) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
+        let trouble = self.faults.put(&Seams::NETWORK, settings)?;
         let listener = net::listen(&settings.network).await?;
         let _claim = net::Claim::take(&settings.data_dir, "network")?;
         let mut accounts = Vec::new();
@@ -66,20 +70,30 @@ impl Command {
             let subscription = serve_at_home(&networks, &super::sm_dp::read(file)?, settings, &world)?;
             remark(&format!("subscriber {} at home in {}", subscription.imsi, subscription.home));
         }
-        let centre = self.centre.open(accounts, &networks, settings, &world).await?;
+        let centre = self.centre.open(accounts, &networks, settings, &world, &trouble).await?;
         for line in centre.said() {
             remark(&line);
         }
         for network in networks.all() {
             remark(&format!("network {} {} ({})", network.plmn, network.name, network.country));
         }
-        let running = Running::serve(listener, None, world::link_from(NetworksService(networks)))?;
+        let running = Running::serve(listener, None, on_the_air(networks, &trouble))?;
         remark(&format!("networks at {}; Ctrl-C stops them", running.address));
         super::sm_dp::stop_signal().await;
         centre.stop().await;
         running.stop().await;
         Ok(())
     }
+}
+
+/// The networks as devices hear them.
+pub fn on_the_air(networks: Arc<Networks>, trouble: &Trouble) -> Link {
+    let radio = trouble.radio(&networks);
+    let service = NetworksService::new(networks);
+    world::link_from(match radio {
+        Some(radio) => service.heard_over(radio),
+        None => service,
+    })
 }
 
 /// Makes the subscriber of a package known to its home network, which comes on the air if it is not there yet.

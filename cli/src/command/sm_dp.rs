@@ -5,13 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use sm_dp::admin::preset::NewProfile;
-use world::{Clock, Fault};
+use world::{Clock, Events, Fault};
 
 use crate::{
+    faults::{Faults, Seams, Trouble},
     m2m::sm_dp as m2m,
-    output::{Table, remark, say, say_json},
+    output::{Lines, Table, remark, say, say_json},
     parties::{self, Running, SmDpSetup},
     peers::{self, Operators},
     preset::Preset,
@@ -22,20 +23,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Listen for LPAs (ES9+) and operators (ES2+); with an SM-SR, for SGP.02 too (ES2 and ES3)
-    Serve {
-        /// Profile package to put into stock first, unless it is there; may be repeated
-        #[arg(long = "profile", value_name = "FILE")]
-        profiles: Vec<PathBuf>,
-        /// Profiles and orders to begin with (TOML), as far as they are not there
-        #[arg(long, value_name = "FILE")]
-        preset: Option<PathBuf>,
-        /// Operators that are known by name
-        #[command(flatten)]
-        operators: Operators,
-        /// Partners for M2M devices
-        #[command(flatten)]
-        partners: m2m::Partners,
-    },
+    Serve(Box<Serve>),
     /// Put a profile package into stock
     Add {
         /// TCA profile package, DER
@@ -45,119 +33,143 @@ pub enum Command {
     List,
 }
 
+/// What it begins with, whom it knows, and what goes wrong
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Profile package to put into stock first, unless it is there; may be repeated
+    #[arg(long = "profile", value_name = "FILE")]
+    profiles: Vec<PathBuf>,
+    /// Profiles and orders to begin with (TOML), as far as they are not there
+    #[arg(long, value_name = "FILE")]
+    preset: Option<PathBuf>,
+    #[command(flatten)]
+    operators: Operators,
+    #[command(flatten)]
+    partners: m2m::Partners,
+    #[command(flatten)]
+    faults: Faults,
+}
+
 impl Command {
     /// Runs the command.
     ///
     /// # Errors
     /// A file, a record or the socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let (world, clock) = parties::os_world()?;
-        let mut settings = settings.clone();
-        let _claim = match &self {
-            Self::Serve { .. } => Some(net::Claim::take(&settings.data_dir, "sm-dp")?),
+        match self {
+            Self::Serve(serve) => {
+                let _claim = net::Claim::take(&settings.data_dir, "sm-dp")?;
+                let mut listening = settings.clone();
+                let run = async |trouble: &Trouble| serve.run(&mut listening, trouble, json).await;
+                serve.faults.live(&Seams::SM_DP, settings, run).await
+            }
             // These may do so beside a server.
-            Self::Add { .. } | Self::List => None,
-        };
-        let listeners = match &self {
-            Self::Serve { .. } => Some((
-                parties::listen_at(&mut settings.sm_dp).await?,
-                parties::listen_for_admin(&mut settings).await?,
-            )),
-            Self::Add { .. } | Self::List => None,
-        };
-        let settings = &settings;
-        let (pki, addresses) = parties::pki_and_addresses(settings)?;
-        let setup = SmDpSetup {
-            pki: &pki,
-            addresses,
-            data_dir: &settings.data_dir,
-            world: &world,
-            events: Arc::new(crate::output::Lines::new(world.now(), json)),
-        };
-        let sm_dp = parties::sm_dp(&setup)?;
-        match (self, listeners) {
-            (Self::Serve { profiles, preset, operators, partners }, Some((listener, admin))) => {
-                for file in &profiles {
-                    let ensured = sm_dp.ensure_profile(&NewProfile::of(read(file)?)).await?;
-                    remark(&format!("{}: {ensured}", file.display()));
-                }
-                if let Some(file) = &preset {
-                    for line in Preset::read(file)?.apply(&sm_dp).await? {
-                        remark(&line);
-                    }
-                }
-                let clock: Arc<dyn Clock> = Arc::new(clock);
-                let names = crate::pki::server_names(settings)?;
-                let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
-                let (sm_dp, _delivery) = peers::connect(sm_dp, &operators, &pki, settings, &clock).await?;
-                let admin = match admin {
-                    Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
-                    None => None,
-                };
-                let (link, _m2m) = match partners.any() {
-                    true => {
-                        let (m2m, delivery) = m2m::start(m2m::Setup {
-                            pki: &pki,
-                            authority: &parties::reachable(settings),
-                            names: &names,
-                            data_dir: &settings.data_dir,
-                            world: &world,
-                            events: Arc::clone(&setup.events),
-                            client: m2m::client(settings),
-                            messages: None,
-                        })?;
-                        m2m::introduce(&m2m, &partners).await?;
-                        remark(&format!("SM-DP {} (ES2 and ES3)", m2m::oid(&pki)?));
-                        (m2m::beside(sm_dp.link(), &m2m), Some(delivery))
-                    }
-                    false => (sm_dp.link(), None),
-                };
-                let running = Running::serve(listener, Some(tls), link)?;
-                if let Some(admin) = &admin {
-                    remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
-                }
-                remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
-                stop_signal().await;
-                running.stop().await;
-                if let Some(admin) = admin {
-                    admin.stop().await;
-                }
-            }
-            (Self::Serve { .. }, None) => {}
-            (Self::Add { file }, _) => {
-                let iccid = add(&sm_dp, &file).await?;
+            Self::Add { file } => {
+                let iccid = add(&in_stock(settings, json)?, &file).await?;
                 match json {
-                    true => say_json(&serde_json::json!({ "iccid": iccid }))?,
-                    false => say(&format!("{iccid}\n"))?,
+                    true => say_json(&serde_json::json!({ "iccid": iccid })),
+                    false => say(&format!("{iccid}\n")),
                 }
             }
-            (Self::List, _) => {
-                let orders = sm_dp.orders().await?;
-                if json {
-                    say_json(&orders)?;
-                } else {
-                    let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
-                    for profile in orders {
-                        let order = profile.order.as_ref();
-                        table.row([
-                            profile.iccid.to_string(),
-                            profile.profile_type.clone(),
-                            profile.state.to_string(),
-                            order
-                                .and_then(|o| o.eid)
-                                .or(order.and_then(|o| o.handed_to))
-                                .map(|e| e.to_string())
-                                .unwrap_or_default(),
-                            order.and_then(|o| o.matching_id.clone()).unwrap_or_default(),
-                            order.map(|o| o.download_attempts.to_string()).unwrap_or_default(),
-                        ]);
-                    }
-                    say(&table.render())?;
-                }
+            Self::List => list(&in_stock(settings, json)?, json).await,
+        }
+    }
+}
+
+/// The SM-DP+ on its records, for nobody but this command.
+fn in_stock(settings: &Settings, json: bool) -> Result<sm_dp::SmDpPlus, Fault> {
+    let (world, _) = parties::os_world()?;
+    let (pki, addresses) = parties::pki_and_addresses(settings)?;
+    let events = Arc::new(Lines::new(world.now(), json));
+    parties::sm_dp(&SmDpSetup { pki: &pki, addresses, data_dir: &settings.data_dir, world: &world, events })
+}
+
+impl Serve {
+    /// One life of the server.
+    async fn run(&self, settings: &mut Settings, trouble: &Trouble, json: bool) -> Result<(), Fault> {
+        let (world, clock) = parties::os_world()?;
+        let listener = parties::listen_at(&mut settings.sm_dp).await?;
+        let admin = parties::listen_for_admin(settings).await?;
+        let settings = &*settings;
+        let (pki, addresses) = parties::pki_and_addresses(settings)?;
+        let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
+        let data_dir = &settings.data_dir;
+        let setup = SmDpSetup { pki: &pki, addresses, data_dir, world: &world, events: Arc::clone(&events) };
+        let records = trouble.records("sm-dp", parties::sm_dp_records(data_dir)?);
+        let sm_dp = parties::sm_dp_on(&setup, Arc::clone(&records))?;
+        for file in &self.profiles {
+            let ensured = sm_dp.ensure_profile(&NewProfile::of(read(file)?)).await?;
+            remark(&format!("{}: {ensured}", file.display()));
+        }
+        if let Some(file) = &self.preset {
+            for line in Preset::read(file)?.apply(&sm_dp).await? {
+                remark(&line);
             }
+        }
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let names = crate::pki::server_names(settings)?;
+        let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
+        let (sm_dp, _delivery) =
+            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, trouble).await?;
+        let admin = match admin {
+            Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
+            None => None,
+        };
+        let (link, _m2m) = match self.partners.any() {
+            true => {
+                let (m2m, delivery) = m2m::start(m2m::Setup {
+                    pki: &pki,
+                    authority: &parties::reachable(settings),
+                    names: &names,
+                    records,
+                    world: &world,
+                    events,
+                    client: m2m::client(settings),
+                    messages: None,
+                    trouble,
+                })?;
+                m2m::introduce(&m2m, &self.partners).await?;
+                remark(&format!("SM-DP {} (ES2 and ES3)", m2m::oid(&pki)?));
+                (m2m::beside(sm_dp.link(), &m2m), Some(delivery))
+            }
+            false => (sm_dp.link(), None),
+        };
+        let running = Running::serve(listener, Some(tls), trouble.comes_in(link))?;
+        if let Some(admin) = &admin {
+            remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
+        }
+        remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
+        stop_signal().await;
+        running.stop().await;
+        if let Some(admin) = admin {
+            admin.stop().await;
         }
         Ok(())
     }
+}
+
+async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
+    let orders = sm_dp.orders().await?;
+    if json {
+        return say_json(&orders);
+    }
+    let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
+    for profile in orders {
+        let order = profile.order.as_ref();
+        table.row([
+            profile.iccid.to_string(),
+            profile.profile_type.clone(),
+            profile.state.to_string(),
+            order
+                .and_then(|o| o.eid)
+                .or(order.and_then(|o| o.handed_to))
+                .map(|e| e.to_string())
+                .unwrap_or_default(),
+            order.and_then(|o| o.matching_id.clone()).unwrap_or_default(),
+            order.map(|o| o.download_attempts.to_string()).unwrap_or_default(),
+        ]);
+    }
+    say(&table.render())
 }
 
 /// Puts a package file into stock.

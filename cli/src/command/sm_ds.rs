@@ -6,6 +6,7 @@ use clap::Subcommand;
 use world::Fault;
 
 use crate::{
+    faults::{Faults, Seams, Trouble},
     output::{Lines, Table, remark, say, say_json},
     parties,
     settings::Settings,
@@ -15,7 +16,11 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Listen for LPAs (ES11) and SM-DP+s (ES12)
-    Serve,
+    Serve {
+        /// What goes wrong
+        #[command(flatten)]
+        faults: Faults,
+    },
     /// List the events that wait
     List,
 }
@@ -30,14 +35,19 @@ impl Command {
         let events = Arc::new(Lines::new(world.now(), json));
         let mut settings = settings.clone();
         match self {
-            Self::Serve => {
+            Self::Serve { faults } => {
                 let _claim = net::Claim::take(&settings.data_dir, "sm-ds")?;
-                let listener = parties::listen_at(&mut settings.sm_ds).await?;
-                let pki = crate::pki::load_or_init(&settings)?;
-                let running = parties::serve_sm_ds(listener, &settings, &pki, &world, events)?;
-                remark(&format!("SM-DS at {} (ES11 and ES12); Ctrl-C stops it", running.address));
-                super::sm_dp::stop_signal().await;
-                running.stop().await;
+                let given = settings.clone();
+                let serve = async |trouble: &Trouble| {
+                    let listener = parties::listen_at(&mut settings.sm_ds).await?;
+                    let (pki, events) = (crate::pki::load_or_init(&settings)?, events.clone());
+                    let running = parties::serve_sm_ds(listener, &settings, &pki, &world, events, trouble)?;
+                    remark(&format!("SM-DS at {} (ES11 and ES12); Ctrl-C stops it", running.address));
+                    super::sm_dp::stop_signal().await;
+                    running.stop().await;
+                    Ok(())
+                };
+                faults.live(&Seams::SM_DS, &given, serve).await?;
             }
             Self::List => {
                 let pki = crate::pki::load_or_init(&settings)?;

@@ -12,6 +12,7 @@ use sm_sr::{
 use world::{Fault, PhoneNumber, Tx};
 
 use crate::{
+    faults::{Faults, Seams, Trouble},
     m2m::{eis as m2m_eis, sm_sr as m2m},
     output::{Lines, Table, remark, say, say_json},
     parties::{self, sm_sr_peers},
@@ -79,6 +80,8 @@ struct Serve {
     /// More of them (TOML, a [[peer]] each)
     #[arg(long = "peers", value_name = "FILE")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    faults: Faults,
 }
 
 const PEER_HELP: &str = "Somebody it knows; may be repeated. ROLE is eum, sm-dp, operator or sm-sr; WHO an OID, or the \
@@ -117,23 +120,41 @@ impl Serve {
         records: &std::path::Path,
         json: bool,
     ) -> Result<(), Fault> {
-        let (world, _) = parties::os_world()?;
         let _claim = net::Claim::take(&settings.data_dir, &file_name(name))?;
-        let pki = crate::pki::load_or_init(settings)?;
         if self.smsc.is_none() {
             remark("no message centre (--smsc): no card is reached before it comes by itself");
         }
-        let mut listen = self.listen;
-        let listener = parties::listen_at(&mut listen).await?;
+        let (mut listen, mut cards) = (self.listen.clone(), self.cards.clone());
+        let run = async |trouble: &Trouble| {
+            let doors = Doors { listen: &mut listen, cards: &mut cards };
+            self.once(settings, name, records, doors, trouble, json).await
+        };
+        self.faults.live(&Seams::SM_SR, settings, run).await
+    }
+
+    /// One life of the server.
+    async fn once(
+        &self,
+        settings: &Settings,
+        name: &str,
+        records: &std::path::Path,
+        Doors { listen, cards }: Doors<'_>,
+        trouble: &Trouble,
+        json: bool,
+    ) -> Result<(), Fault> {
+        let (world, _) = parties::os_world()?;
+        let pki = crate::pki::load_or_init(settings)?;
+        let listener = parties::listen_at(listen).await?;
         // A host that was named is told by that name; one of many addresses must be told by another.
         let is_address = |place: &str| place.parse::<SocketAddr>().is_ok();
-        let address = self.address.map(|address| address.as_str().to_owned());
-        let address = address.or_else(|| (!is_address(&listen)).then(|| listen.clone()));
-        let further = address.iter().map(|address| parties::host_of(address).to_owned()).chain(self.names);
-        let names = crate::pki::names_of(&listen, &further.collect::<Vec<_>>())?;
-        let cards = match self.cards.as_str() {
+        let address = self.address.as_ref().map(|address| address.as_str().to_owned());
+        let address = address.or_else(|| (!is_address(listen)).then(|| listen.clone()));
+        let further = address.iter().map(|address| parties::host_of(address).to_owned());
+        let further = further.chain(self.names.iter().cloned());
+        let names = crate::pki::names_of(listen, &further.collect::<Vec<_>>())?;
+        let cards = match cards.as_str() {
             "none" => None,
-            address => Some(net::listen(address).await?),
+            _ => Some(parties::listen_at(cards).await?),
         };
         let party = m2m::start(m2m::Setup {
             pki: &pki,
@@ -144,15 +165,16 @@ impl Serve {
             cards,
             cards_address: self.cards_address,
             number: self.number.clone(),
-            centre: self.smsc,
-            records,
+            centre: self.smsc.clone(),
+            records: trouble.records("sm-sr", Arc::new(SqliteRecords::open(records.to_path_buf())?)),
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
             messages: None,
-            patience: Some(patience(self.number, self.answer_within)),
+            patience: Some(patience(self.number.clone(), self.answer_within)),
+            trouble,
         })?;
-        let mut all = self.peers;
+        let mut all = self.peers.clone();
         if let Some(file) = &self.file {
             all.extend(sm_sr_peers::read(file)?);
         }
@@ -169,6 +191,12 @@ impl Serve {
         party.stop().await;
         Ok(())
     }
+}
+
+/// Where it listens; port 0 becomes the one that was free.
+struct Doors<'a> {
+    listen: &'a mut String,
+    cards: &'a mut String,
 }
 
 /// How patient it is with cards.

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use euicc_sim::network::{Networks, NetworksService};
+use euicc_sim::network::Networks;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use sm_dp::{ProfileState, admin::preset::NewProfile, records::Profile};
 use world::{Clock, Events, Fault, NullEvents};
@@ -11,6 +11,7 @@ use world::{Clock, Events, Fault, NullEvents};
 use super::centre::CentreArguments;
 use crate::{
     demo,
+    faults::{Faults, Kept, Seams, Trouble},
     operator::Operator,
     output::{Lines, say},
     parties::{self, Running, SmDpSetup},
@@ -38,6 +39,8 @@ pub struct Command {
     no_card: bool,
     #[command(flatten)]
     centre: CentreArguments,
+    #[command(flatten)]
+    faults: Faults,
 }
 
 impl Command {
@@ -46,6 +49,18 @@ impl Command {
     /// # Errors
     /// A file, a record or a socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let mut claims = Vec::new();
+        for party in ["sm-dp", "sm-ds", "network"] {
+            claims.push(net::Claim::take(&settings.data_dir, party)?);
+        }
+        let mut listening = settings.clone();
+        let run = async |trouble: &Trouble| self.once(&mut listening, trouble, json).await;
+        let seams = if self.no_card { Seams::UP.without_card() } else { Seams::UP };
+        self.faults.live(&seams, settings, run).await
+    }
+
+    /// One life of the process.
+    async fn once(&self, settings: &mut Settings, trouble: &Trouble, json: bool) -> Result<(), Fault> {
         let package = match &self.profile {
             Some(file) => super::sm_dp::read(file)?,
             None => demo::own_package("724-99", 1, "Local Brasil")?,
@@ -53,18 +68,13 @@ impl Command {
         let preset = self.preset.as_deref().map(Preset::read).transpose()?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let mut settings = settings.clone();
-        let mut claims = Vec::new();
-        for party in ["sm-dp", "sm-ds", "network"] {
-            claims.push(net::Claim::take(&settings.data_dir, party)?);
-        }
         let sm_dp_listener = parties::listen_at(&mut settings.sm_dp).await?;
         let sm_ds_listener = parties::listen_at(&mut settings.sm_ds).await?;
         let network_listener = parties::listen_at(&mut settings.network).await?;
         let card_listener =
             if self.no_card { None } else { Some(parties::listen_at(&mut settings.euicc).await?) };
-        let admin_listener = parties::listen_for_admin(&mut settings).await?;
-        let settings = &settings;
+        let admin_listener = parties::listen_for_admin(settings).await?;
+        let settings = &*settings;
         let (pki, addresses) = parties::pki_and_addresses(settings)?;
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
         let setup = SmDpSetup {
@@ -74,25 +84,28 @@ impl Command {
             world: &world,
             events: Arc::clone(&events),
         };
-        let sm_dp = parties::sm_dp(&setup)?;
+        let records = trouble.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
+        let sm_dp = parties::sm_dp_on(&setup, records)?;
         // Before anybody can come in: whoever does finds what it says.
         let mut begun_with = Vec::new();
         if let Some(preset) = &preset {
             begun_with = preset.apply(&sm_dp).await?;
         }
-        let (sm_dp, _delivery) = peers::connect(sm_dp, &self.operators, &pki, settings, &clock).await?;
+        // What goes from here to the SM-DS comes in there, and happens there.
+        let (sm_dp, _delivery) =
+            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, &Trouble::none()).await?;
         let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
-        let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), sm_dp.link())?;
+        let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), trouble.comes_in(sm_dp.link()))?;
         let sm_ds_running =
-            parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events))?;
+            parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), trouble)?;
         let networks = Arc::new(Networks::new(world.clone()));
         let subscription = super::network::serve_at_home(&networks, &package, settings, &world)?;
         for package in preset.iter().flat_map(Preset::subscriptions) {
             super::network::serve_at_home(&networks, package, settings, &world)?;
         }
-        let centre = self.centre.open(Vec::new(), &networks, settings, &world).await?;
-        let service = world::link_from(NetworksService(networks));
-        let network_running = Running::serve(network_listener, None, service)?;
+        let centre = self.centre.open(Vec::new(), &networks, settings, &world, trouble).await?;
+        let on_the_air = super::network::on_the_air(networks, trouble);
+        let network_running = Running::serve(network_listener, None, on_the_air)?;
 
         let admin_running = match admin_listener {
             Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
@@ -108,7 +121,7 @@ impl Command {
             let link = client.link(&parties::reachable(settings), Some(tls))?;
             let operator = Operator::new(link, oid, world.clone(), Arc::new(NullEvents));
             operator.download_order(None, Some(iccid), None).await?;
-            operator.confirm_order(iccid, None, None, self.confirmation_code, true).await?;
+            operator.confirm_order(iccid, None, None, self.confirmation_code.clone(), true).await?;
             profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
         }
 
@@ -140,13 +153,13 @@ impl Command {
         }
         match card_listener {
             Some(listener) => {
-                let card = parties::card_of(settings, &pki, parties::default_eid(&pki)?, &world, vec![])?;
-                say(&format!(
-                    "card      {} at {} (landfall device --card {})\n",
-                    card.eid(),
-                    settings.euicc,
-                    settings.euicc
-                ))?;
+                let eid = parties::default_eid(&pki)?;
+                let file = parties::card_path(&settings.data_dir, eid);
+                let (own, authority, dice) = (settings.clone(), pki.clone(), world.clone());
+                let make = move |memory| parties::card_on(&own, &authority, eid, memory, &dice, vec![]);
+                let card = trouble.card(Kept::File(file), make)?;
+                let at = &settings.euicc;
+                say(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
                 tokio::select! {
                     () = net::door::serve_card(listener, card) => {}
                     () = super::sm_dp::stop_signal() => {}

@@ -1,12 +1,12 @@
 //! The SM-DP beside the SM-DP+: on the same records, at the same socket.
 
-use std::{path::Path, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use certs::{Pki, ServerName, m2m::Owner};
 use clap::Args;
 use http::Request;
-use net::{Client, ClientTls, SqliteRecords};
+use net::{Client, ClientTls};
 use rsp::{
     ids::{Iccid, Oid},
     sgp02::common::SubscriptionAddress,
@@ -15,13 +15,14 @@ use sm_dp::{
     SmDp,
     m2m::{Config, Credentials},
 };
-use world::{Clock, Events, Fault, Link, World, link_from};
+use world::{Clock, Events, Fault, Link, Records, World, link_from};
 
 use super::{
     messages::Messages,
     operator::{SOAP_PATH, peer},
 };
 use crate::{
+    faults::Trouble,
     parties::{self, identity, tls_roots},
     peers::{Delivery, TlsPeers},
 };
@@ -97,8 +98,8 @@ pub struct Setup<'a> {
     pub authority: &'a str,
     /// The names in its certificate.
     pub names: &'a [ServerName],
-    /// The folder of its records: those of the SM-DP+.
-    pub data_dir: &'a Path,
+    /// Its records: those of the SM-DP+.
+    pub records: Arc<dyn Records>,
     /// Clock and dice.
     pub world: &'a World,
     /// Who is told what happens.
@@ -107,6 +108,8 @@ pub struct Setup<'a> {
     pub client: Client,
     /// Where what it says to others is kept, if it is.
     pub messages: Option<Messages>,
+    /// What goes wrong.
+    pub trouble: &'a Trouble,
 }
 
 /// An SM-DP that delivers what waits, and its OID.
@@ -114,7 +117,7 @@ pub struct Setup<'a> {
 /// # Errors
 /// A certificate is missing, or the records cannot be opened.
 pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
-    let Setup { pki, authority, names, data_dir, world, events, client, messages } = setup;
+    let Setup { pki, authority, names, records, world, events, client, messages, trouble } = setup;
     let own = pki.m2m_server(Owner::SmDp, NAME_IN_PKI, names).map_err(|e| {
         Fault::caused_by(
             e,
@@ -129,12 +132,10 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
     let eums = pki.eum(crypto::Curve::P256).into_iter().cloned().collect();
     let credentials =
         Credentials::new(own.card.certificate.octets().to_vec(), own.card.key.clone(), anchors, eums);
-    let records = SqliteRecords::open(data_dir.join("sm-dp.sqlite"))?;
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
-    let peers = TlsPeers::new(client, tls).keeping(messages);
+    let peers = TlsPeers::new(client, tls).keeping(messages).in_trouble(trouble);
     let woken = peers.woken();
-    let sm_dp =
-        SmDp::new(config, credentials, Arc::new(records), world.clone(), events).with_peers(Arc::new(peers));
+    let sm_dp = SmDp::new(config, credentials, records, world.clone(), events).with_peers(Arc::new(peers));
     let server = sm_dp.clone();
     let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
     let delivery = Delivery::drive("SM-SRs and operators", woken, clock, move || {

@@ -1,14 +1,14 @@
 //! An SM-SR with its four doors: SOAP for other parties, HTTPS with pre-shared keys for cards, a message centre, and
 //! a timer.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use certs::{Pki, ServerName, m2m::Owner};
 use crypto::Secret;
 use http::Request;
 use net::{
-    Client, ClientAuth, ClientTls, PskKeys, ServerTls, SqliteRecords,
+    Client, ClientAuth, ClientTls, PskKeys, ServerTls,
     smpp::{Esme, EsmeSettings},
 };
 use rsp::{ids::Oid, ota::trigger::SessionTrigger, sgp02::Namespace};
@@ -23,10 +23,11 @@ use tokio::{
     sync::{Notify, oneshot},
     task::JoinHandle,
 };
-use world::{BoxFuture, Clock, Events, Fault, LinkFault, PhoneNumber, World, link_from};
+use world::{BoxFuture, Clock, Events, Fault, LinkFault, PhoneNumber, Records, World, link_from};
 
 use super::{factory::CardSide, messages::Messages, operator::SOAP_PATH};
 use crate::{
+    faults::Trouble,
     parties::{Running, identity, local_address, tls_roots},
     peers::{Delivery, TlsPeers},
 };
@@ -54,8 +55,8 @@ pub struct Setup<'a> {
     pub number: PhoneNumber,
     /// Its account at a message centre, if there is one.
     pub centre: Option<EsmeSettings>,
-    /// The file of its records.
-    pub records: &'a Path,
+    /// Its records.
+    pub records: Arc<dyn Records>,
     /// Clock and dice.
     pub world: &'a World,
     /// Who is told what happens.
@@ -66,6 +67,8 @@ pub struct Setup<'a> {
     pub messages: Option<Messages>,
     /// How patient it is with cards; [`Es5Config::at`] unless something else is wanted.
     pub patience: Option<Es5Config>,
+    /// What goes wrong.
+    pub trouble: &'a Trouble,
 }
 
 /// An SM-SR that runs.
@@ -169,9 +172,8 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
         None => es5.most_messages = usize::from(u8::MAX),
     }
     let credentials = Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key.clone());
-    let records = Arc::new(SqliteRecords::open(records.to_path_buf())?);
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
-    let peers = TlsPeers::new(client, tls).keeping(setup.messages);
+    let peers = TlsPeers::new(client, tls).keeping(setup.messages).in_trouble(setup.trouble);
     let woken = peers.woken();
     let uri = format!("https://{address}{SOAP_PATH}");
     let server =
@@ -197,8 +199,9 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     );
     let server_tls =
         ServerTls::new(&identity(&own.tls), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(&world.clock))?;
-    let soap = Running::serve(listener, Some(server_tls), server.link())?;
-    let cards = cards.map(|cards| Door::open(cards, server.engine().clone())).transpose()?;
+    let trouble = setup.trouble;
+    let soap = Running::serve(listener, Some(server_tls), trouble.comes_in(server.link()))?;
+    let cards = cards.map(|cards| Door::open(cards, server.engine().clone(), trouble)).transpose()?;
     Ok(Party { server, id: own.oid, address, card_side, soap, cards, _writer: writer, _delivery: delivery })
 }
 
@@ -230,14 +233,14 @@ struct Door {
 }
 
 impl Door {
-    fn open(listener: TcpListener, engine: Engine) -> Result<Self, Fault> {
+    fn open(listener: TcpListener, engine: Engine, trouble: &Trouble) -> Result<Self, Fault> {
         let (stop, stopped) = oneshot::channel::<()>();
         let keys = Arc::new(Keys(engine.clone()));
         let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
             let engine = engine.clone();
             async move { Ok::<_, LinkFault>(engine.https(request).await) }
         }));
-        let serve = net::serve_psk(listener, keys, service, async {
+        let serve = net::serve_psk(listener, keys, trouble.comes_in(service), async {
             // A dropped sender stops it as well as a sent word.
             let _ = stopped.await;
         })?;
@@ -248,6 +251,12 @@ impl Door {
         drop(self.stop.take());
         // As with every other door.
         let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -20,7 +20,7 @@ use euicc_sim::{
     },
 };
 use net::{
-    Client, FileMemory, TcpDial,
+    Client, FileMemory, SqliteRecords, TcpDial,
     smpp::{CentreSettings, EsmeSettings, serve_centre},
 };
 use rsp::{
@@ -40,6 +40,7 @@ use super::{
 };
 use crate::{
     demo::own_package,
+    faults::Trouble,
     output::{STORY, remark},
     parties::{self, Running, SmDpSetup},
     peers::{Delivery, TlsPeers},
@@ -120,7 +121,7 @@ impl Stage {
         let mut deliveries = Vec::new();
 
         let networks = Arc::new(Networks::new(world.clone()));
-        let service = world::link_from(NetworksService(Arc::clone(&networks)));
+        let service = world::link_from(NetworksService::new(Arc::clone(&networks)));
         let on_the_air = Running::serve(net::listen(ANY).await?, None, service)?;
         let networks_address = on_the_air.address;
         running.push(on_the_air);
@@ -143,12 +144,13 @@ impl Stage {
                     password: "landfall".to_owned(),
                     system_type: String::new(),
                 }),
-                records: &folder.join(format!("sm-sr-{number}.sqlite")),
+                records: Arc::new(SqliteRecords::open(folder.join(format!("sm-sr-{number}.sqlite")))?),
                 world: &world,
                 events: watching.of(name),
                 client: Client::default(),
                 messages: messages.clone(),
                 patience: Some(patience(telephone(own)?)),
+                trouble: &Trouble::none(),
             })?);
         }
 
@@ -165,11 +167,12 @@ impl Stage {
             pki: &pki,
             authority: &address,
             names: &hosts,
-            data_dir: folder,
+            records: parties::sm_dp_records(folder)?,
             world: &world,
             events: Arc::clone(&events),
             client: Client::default(),
             messages: messages.clone(),
+            trouble: &Trouble::none(),
         })?;
         deliveries.push(delivery);
         let sm_dp_id = sm_dp::oid(&pki)?;

@@ -7,27 +7,40 @@ use crypto::Curve;
 use net::{ClientAuth, ServerTls, SqliteRecords};
 use sm_ds::{Config, Credentials, SmDs};
 use tokio::net::TcpListener;
-use world::{Clock, Events, Fault, World};
+use world::{Clock, Events, Fault, Records, World};
 
 use super::Running;
-use crate::{pki, settings::Settings};
+use crate::{faults::Trouble, pki, settings::Settings};
 
 /// The SM-DS of the settings on its records, not listening yet.
 ///
 /// # Errors
 /// A certificate is missing, an address is malformed, or the records cannot be opened.
 pub fn sm_ds(settings: &Settings, pki: &Pki, world: &World, events: Arc<dyn Events>) -> Result<SmDs, Fault> {
+    sm_ds_on(settings, pki, world, events, sm_ds_records(settings)?)
+}
+
+fn sm_ds_records(settings: &Settings) -> Result<Arc<dyn Records>, Fault> {
+    Ok(Arc::new(SqliteRecords::open(settings.data_dir.join("sm-ds.sqlite"))?))
+}
+
+fn sm_ds_on(
+    settings: &Settings,
+    pki: &Pki,
+    world: &World,
+    events: Arc<dyn Events>,
+    records: Arc<dyn Records>,
+) -> Result<SmDs, Fault> {
     let (first, others) = super::parsed(&super::addresses(&settings.sm_ds_names, &settings.sm_ds))?;
     let mut config = Config::new(first);
     config.other_addresses = others;
     let credentials = Credentials::from_pki(pki).map_err(|e| {
         Fault::caused_by(e, "the SM-DS has no certificates", "make a PKI with `landfall certs init`")
     })?;
-    let records = SqliteRecords::open(settings.data_dir.join("sm-ds.sqlite"))?;
-    Ok(SmDs::new(config, credentials, Arc::new(records), world.clone(), events))
+    Ok(SmDs::new(config, credentials, records, world.clone(), events))
 }
 
-/// The same, serving over TLS; see [`super::sm_dp_tls`].
+/// The same with what goes wrong, serving over TLS; see [`super::sm_dp_tls`].
 ///
 /// # Errors
 /// As [`sm_ds()`]; or there is no TLS certificate and none can be issued.
@@ -37,9 +50,12 @@ pub fn serve_sm_ds(
     pki: &Pki,
     world: &World,
     events: Arc<dyn Events>,
+    trouble: &Trouble,
 ) -> Result<Running, Fault> {
-    let server = sm_ds(settings, pki, world, events)?;
-    Running::serve(listener, Some(sm_ds_tls(settings, pki, Arc::clone(&world.clock))?), server.link())
+    let records = trouble.records("sm-ds", sm_ds_records(settings)?);
+    let server = sm_ds_on(settings, pki, world, events, records)?;
+    let tls = sm_ds_tls(settings, pki, Arc::clone(&world.clock))?;
+    Running::serve(listener, Some(tls), trouble.comes_in_at_sm_ds(server.link()))
 }
 
 /// TLS of the SM-DS; see [`super::sm_dp_tls`].

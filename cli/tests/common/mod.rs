@@ -61,6 +61,11 @@ impl Running {
         Self { child, out, err }
     }
 
+    /// The status with which it ends by itself.
+    pub(crate) fn status(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// kill -9
     pub(crate) fn kill(&mut self) {
         // It may have ended by itself; then there is nothing to kill.

@@ -56,9 +56,16 @@ fn a_short_message_wakes_the_card_and_it_comes_over_https() {
 fn messages_may_be_lost_late_or_doubled() {
     let stage = Stage::new();
     // The first is a trigger or an answer like any other; of each direction one after the other.
-    let faults =
-        ["lose:mt", "double:mt:3", "lose-answer:mt", "delay=1:mt", "lose:mo", "double:mo:2", "delay=1:mo"];
-    let faults: Vec<&str> = faults.iter().flat_map(|fault| ["--sms-fault", fault]).collect();
+    let faults = [
+        "radio/sms-lose@mt#1",
+        "radio/sms-double@mt#2-4",
+        "radio/sms-lose-answer@mt#5",
+        "radio/sms-delay=1s@mt#6",
+        "radio/sms-lose@mo#1",
+        "radio/sms-double@mo#2-3",
+        "radio/sms-delay=1s@mo#4",
+    ];
+    let faults: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
     let _networks = stage.networks(&faults);
     let _sm_dp = stage.sm_dp(&[]);
     let sm_sr = stage.sm_sr(0, &[]);

@@ -13,6 +13,7 @@ mod bearers;
 mod common;
 mod eis;
 mod errors;
+mod faults;
 mod functions;
 mod restarts;
 mod stage;

@@ -38,7 +38,23 @@ const WAIT: Duration = Duration::from_secs(20);
 
 /// The networks as a service.
 #[derive(Clone)]
-pub struct NetworksService(pub Arc<Networks>);
+pub struct NetworksService {
+    networks: Arc<Networks>,
+    radio: Arc<dyn Radio>,
+}
+
+impl NetworksService {
+    /// These networks.
+    pub fn new(networks: Arc<Networks>) -> Self {
+        Self { radio: Arc::clone(&networks) as Arc<dyn Radio>, networks }
+    }
+
+    /// The same, heard over another radio, which may be their own with more in between.
+    #[must_use]
+    pub fn heard_over(self, radio: impl Radio + 'static) -> Self {
+        Self { radio: Arc::new(radio), ..self }
+    }
+}
 
 impl Service<Request<Bytes>> for NetworksService {
     type Response = Response<Bytes>;
@@ -50,16 +66,17 @@ impl Service<Request<Bytes>> for NetworksService {
     }
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let networks = Arc::clone(&self.0);
-        Box::pin(async move { Ok(route(&networks, &request).await) })
+        let this = self.clone();
+        Box::pin(async move { Ok(route(&this, &request).await) })
     }
 }
 
-async fn route(networks: &Networks, request: &Request<Bytes>) -> Response<Bytes> {
+async fn route(service: &NetworksService, request: &Request<Bytes>) -> Response<Bytes> {
+    let NetworksService { networks, radio } = service;
     let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
     match (request.method(), path.as_slice()) {
         (&Method::GET, ["radio", plmn]) => match plmn.parse() {
-            Ok(plmn) => match networks.system_information(plmn).await {
+            Ok(plmn) => match radio.system_information(plmn).await {
                 Ok(Some(heard)) => json(&heard),
                 Ok(None) => says(StatusCode::NOT_FOUND, "no coverage"),
                 Err(fault) => says(StatusCode::NOT_FOUND, &fault.to_string()),
@@ -67,30 +84,30 @@ async fn route(networks: &Networks, request: &Request<Bytes>) -> Response<Bytes>
             Err(error) => says(StatusCode::BAD_REQUEST, &rsp_error(&error)),
         },
         (&Method::POST, ["radio", plmn, "attach"]) => match read(plmn, request.body()) {
-            Ok((plmn, message)) => answer(networks.attach(plmn, message).await),
+            Ok((plmn, message)) => answer(radio.attach(plmn, message).await),
             Err(why) => says(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "authenticate"]) => match read(plmn, request.body()) {
-            Ok((plmn, message)) => answer(networks.authenticate(plmn, message).await),
+            Ok((plmn, message)) => answer(radio.authenticate(plmn, message).await),
             Err(why) => says(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "detach"]) => match read(plmn, request.body()) {
-            Ok((plmn, attach)) => done(networks.detach(plmn, attach).await),
+            Ok((plmn, attach)) => done(radio.detach(plmn, attach).await),
             Err(why) => says(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "short-messages"]) => match read(plmn, request.body()) {
-            Ok((plmn, message)) => told(networks.submit_short_message(plmn, message).await),
+            Ok((plmn, message)) => told(radio.submit_short_message(plmn, message).await),
             Err(why) => says(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "short-messages", "next"]) => match read(plmn, request.body()) {
-            Ok((plmn, attach)) => match timeout(WAIT, networks.next_short_message(plmn, attach)).await {
+            Ok((plmn, attach)) => match timeout(WAIT, radio.next_short_message(plmn, attach)).await {
                 Ok(message) => told(message),
                 Err(_) => says(StatusCode::NO_CONTENT, ""),
             },
             Err(why) => says(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "short-messages", "report"]) => match read(plmn, request.body()) {
-            Ok((plmn, report)) => done(networks.report_short_message(plmn, report).await),
+            Ok((plmn, report)) => done(radio.report_short_message(plmn, report).await),
             Err(why) => says(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::PUT, ["subscribers", imsi]) => provision(networks, imsi, request.body()),

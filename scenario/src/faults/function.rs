@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 use http::Request;
+use world::{Link, link_from};
+
+use super::Mishaps;
 
 /// The paths of SGP.22 section 6.5.1 and their interfaces.
 const PATHS: [(&str, &str); 4] =
@@ -18,6 +21,8 @@ const TAGS: [(u8, &str); 5] = [
 
 /// Which function a request asks for; none if it cannot be told.
 ///
+/// LPAs call the functions of ES11 by the paths of ES9+: see [`Mishaps::link_to_sm_ds`].
+///
 /// By the path of SGP.22 in the JSON binding and the first tag in the ASN.1 binding, the Action of SGP.02 in SOAP; what a
 /// card asks over HTTPS (SGP.02 ES5) is `ES5.OpenSession`, and `ES5.Result` once it brings a result.
 pub fn function_of(request: &Request<Bytes>) -> Option<String> {
@@ -26,7 +31,27 @@ pub fn function_of(request: &Request<Bytes>) -> Option<String> {
         let has_result = headers.contains_key("x-admin-script-status");
         return Some(if has_result { "ES5.Result" } else { "ES5.OpenSession" }.to_owned());
     }
-    by_path(request).or_else(|| by_action(request.body()))
+    let named = by_path(request).or_else(|| by_action(request.body()))?;
+    Some(match named.strip_prefix("ES9+.") {
+        Some(function) if request.extensions().get::<AtSmDs>().is_some() => format!("ES11.{function}"),
+        _ => named,
+    })
+}
+
+/// Of a request to an SM-DS.
+#[derive(Clone, Copy)]
+struct AtSmDs;
+
+impl Mishaps {
+    /// The same as [`Mishaps::link`] for an SM-DS, where what looks like ES9+ is ES11: SGP.22 section 6.5.2.
+    pub fn link_to_sm_ds(&self, peer: Link) -> Link {
+        let link = self.link(peer);
+        link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+            request.extensions_mut().insert(AtSmDs);
+            let link = link.clone();
+            async move { world::send(&link, request).await }
+        }))
+    }
 }
 
 fn by_path(request: &Request<Bytes>) -> Option<String> {
@@ -73,6 +98,9 @@ mod tests {
         let soap = b"<Action>http://gsma.com/ES2/ProfileManagementCallBack/ES2-DownloadProfile</Action>";
         assert_eq!(named("/sgp02", soap), "ES2.DownloadProfile");
         assert_eq!(named("/", b""), "");
+        let mut to_sm_ds = Request::post("/gsma/rsp2/es9plus/authenticateClient").body(Bytes::new()).unwrap();
+        to_sm_ds.extensions_mut().insert(AtSmDs);
+        assert_eq!(function_of(&to_sm_ds).unwrap(), "ES11.AuthenticateClient");
         let es5 = |header| {
             let request = Request::post("/").header("X-Admin-From", "//se-id/eid/89").header(header, "ok");
             function_of(&request.body(Bytes::new()).unwrap()).unwrap_or_default()

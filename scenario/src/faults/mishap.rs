@@ -7,7 +7,7 @@ use std::time::Duration;
 use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{self, Entry, FaultId, Places};
+use super::catalogue::{self, Entry, Family, FaultId, Places};
 use super::when::{Time, When, number};
 
 /// The interfaces at which links are named.
@@ -103,6 +103,11 @@ impl Mishap {
         self.place.as_deref()
     }
 
+    /// How, if that was said; otherwise as the catalogue has it.
+    pub fn value(&self) -> Option<Value> {
+        self.value
+    }
+
     /// When: all of these must be so.
     pub fn conditions(&self) -> &[When] {
         &self.when
@@ -177,8 +182,7 @@ fn read(text: &str) -> Result<Mishap, String> {
         Some((name, value)) => (name, Some(value)),
         None => (rest, None),
     };
-    let entry = catalogue::named(name)
-        .ok_or_else(|| format!("nothing is called {name:?}; `landfall faults` lists what there is"))?;
+    let entry = catalogue::named(name).ok_or_else(|| unknown(name))?;
     let value = value.map(|value| read_value(entry, value)).transpose()?;
     if let Some(place) = place
         && !is_place(entry.places, place)
@@ -186,6 +190,19 @@ fn read(text: &str) -> Result<Mishap, String> {
         return Err(format!("{place:?} is no place for {name}; say {} or the like", entry.places.forms()));
     }
     Ok(Mishap { id: entry.id, value, place: place.map(str::to_owned), when })
+}
+
+/// What there is in the family, or which families there are.
+fn unknown(name: &str) -> String {
+    let family = name.split('/').next().unwrap_or_default().parse::<Family>();
+    let known = match family {
+        Ok(family) => {
+            let names = catalogue::all().filter(|entry| entry.id.family() == family).map(Entry::short_name);
+            format!("of {family} there are {}", names.collect::<Vec<_>>().join(", "))
+        }
+        Err(_) => format!("there are {}", Family::ALL.map(|family| format!("{family}/...")).join(", ")),
+    };
+    format!("nothing is called {name:?}; {known}; `landfall faults` says what each does")
 }
 
 fn read_when(text: &str) -> Result<When, String> {
@@ -272,7 +289,7 @@ mod tests {
         for (text, why) in [
             (
                 "link/loose-answer",
-                "nothing is called \"link/loose-answer\"; `landfall faults` lists what there is",
+                "nothing is called \"link/loose-answer\"; of link there are lose-request, lose-answer, delay, ",
             ),
             ("link/lose-answer@ES9", "say ES9+, ES9+.GetBoundProfilePackage or the like"),
             ("link/lose-answer@ES9+.GetProfile", "\"ES9+.GetProfile\" is no place for link/lose-answer"),
@@ -285,7 +302,7 @@ mod tests {
             ("radio/outage@mt", "say 262-42 or the like"),
             ("radio/sms-lose@262-42", "say mt, mo or the like"),
             ("power/write-fails@modem", "say card, card:profile/, device:intention or the like"),
-            ("", "nothing is called \"\""),
+            ("", "nothing is called \"\"; there are link/..., records/..., "),
         ] {
             let error = text.parse::<Mishap>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("{text:?} is no fault: ")) && error.contains(why), "{error}");

@@ -21,7 +21,11 @@ struct Inner {
     dice: SeededDice,
     placed: Mutex<Vec<Placed>>,
     liar: OnceLock<Arc<Liar>>,
+    told: OnceLock<Box<Told>>,
 }
+
+/// Hears of each mishap that happens.
+type Told = dyn Fn(&Mishap) + Send + Sync;
 
 struct Placed {
     mishap: Mishap,
@@ -81,7 +85,8 @@ impl Struck {
 impl Mishaps {
     /// These mishaps, from now on; the dice say what is left to chance.
     pub fn new(dice: SeededDice, mishaps: impl IntoIterator<Item = Mishap>) -> Self {
-        let this = Self(Arc::new(Inner { dice, placed: Mutex::default(), liar: OnceLock::new() }));
+        let (placed, liar, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let this = Self(Arc::new(Inner { dice, placed, liar, told }));
         mishaps.into_iter().for_each(|mishap| this.put(mishap));
         this
     }
@@ -98,6 +103,13 @@ impl Mishaps {
 
     pub(super) fn liar(&self) -> Option<Arc<Liar>> {
         self.0.liar.get().cloned()
+    }
+
+    /// The same, and each that happens is told there. The first that is to be told stays.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(&Mishap) + Send + Sync + 'static) -> Self {
+        self.0.told.get_or_init(|| Box::new(tell));
+        self
     }
 
     /// One more, from now on.
@@ -144,6 +156,9 @@ impl Mishaps {
                 placed.struck = placed.struck.saturating_add(1);
                 happens = Some(Struck { mishap: placed.mishap.clone(), dice: placed.dice.clone(), after });
             }
+        }
+        if let (Some(struck), Some(tell)) = (&happens, self.0.told.get()) {
+            tell(struck.mishap());
         }
         happens
     }

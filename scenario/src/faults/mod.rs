@@ -37,7 +37,7 @@ pub use lie::{CardLie, ElementLie, Liar, LieAct, M2mLie, MetadataLie, PackageLie
 pub use link::LinkAct;
 pub use mishap::{Mishap, NoSuchMishap, Value};
 pub use mishaps::{Mishaps, Struck};
-pub use power::{FaultyMemory, Power, PowerAct, PoweredDoor};
+pub use power::{FaultyMemory, Power, PowerAct, PoweredDoor, SwitchedDoor};
 pub use radio::{FaultyRadio, RadioAct};
 pub use records::{FaultyRecords, Life, RecordsAct};
 pub use when::When;

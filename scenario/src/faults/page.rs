@@ -66,6 +66,28 @@ mishap = family \"/\" name [ \"=\" value ] [ \"@\" place ] ( \"#\" when )*
   of a cell's name in it (`card:profile/`, `device:intention`). Without a place: everywhere.
 - **when**: occasions at that place are counted from 1. `#2` the second, `#2-4`, `#2-`; `#30%` as the dice say, which follow from the run's
   seed; `#10s..5m`, `#10s..` in that time since the fault was put. Several must all be so. Without one: each time.
+
+## In front of a real device or server
+
+`--fault FAULT`, as often as wanted, has it happen over sockets, to whoever comes:
+
+| command | faults |
+|---|---|
+| `landfall sm-dp serve` | `link` of ES9+, ES2+, ES12, ES2 and ES3, in and out; `lie`; `records` of `sm-dp` |
+| `landfall sm-ds serve` | `link` of ES11 and ES12; `records` of `sm-ds` |
+| `landfall sm-sr serve` | `link` of ES1, ES3, ES4, ES7 and ES5 (HTTPS), in and out; `records` of `sm-sr` |
+| `landfall up` | `link` of ES9+, ES2+, ES11 and ES12, coming in; `lie`; `records` of `sm-dp` and `sm-ds`; `radio`; `power` of its `card` |
+| `landfall network` | `radio` |
+| `landfall device` | `link` of ES9+ and ES11; `lie`; `power` of its `card` and of the `device`. `landfall device run`: of its `card` alone |
+| `landfall euicc serve`, `landfall euicc lpac` | `power` of its `card`, which has power again when it is reset |
+| `landfall faults serve --listen HERE --before SERVER` | `link` of ES9+; `lie`, if the server's keys are in our PKI: a proxy before somebody else's server |
+
+- Each time that one happens a line `fault ...` says so on standard error. What is left to chance follows from `--seed`.
+- A link that fails is a connection that is closed without an answer. `slow-drip` holds the answer back for as long as its octets would take.
+- `records/crash-...`, and a cut of the power of `landfall device`, end the process as kill -9 would, with status 137. With a value
+  (`records/crash-after-commit=30s`) the process lives again by itself after that time, on its records and at its ports.
+- A proxy shows a certificate of our PKI with the server's name, by which devices must find it; `--at` says where the server is, and
+  `--trust` whose root its own certificate has.
 ";
 
 const LIES: &str = "What a party says under its own valid keys, and is not so: a layer round the link reads what is said, changes

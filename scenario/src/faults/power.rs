@@ -2,8 +2,8 @@
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -34,6 +34,7 @@ pub struct Power(Arc<State>);
 struct State {
     is_gone: AtomicBool,
     told: Notify,
+    by: OnceLock<Mishap>,
 }
 
 impl Power {
@@ -53,6 +54,16 @@ impl Power {
             }
             told.await;
         }
+    }
+
+    /// What took it away, if a mishap did.
+    pub fn cut_by(&self) -> Option<&Mishap> {
+        self.0.by.get()
+    }
+
+    fn cut_with(&self, struck: &Struck) {
+        self.0.by.get_or_init(|| struck.mishap().clone());
+        self.cut();
     }
 
     /// Takes it away. What hangs on it is made anew, on another power.
@@ -134,6 +145,52 @@ impl<D: CardDoor> CardDoor for PoweredDoor<D> {
     }
 }
 
+/// The door of a card in somebody's reader or modem: when its power has gone the door is broken, and the next reset gives it
+/// power again. The card is made anew then, on what was written down.
+pub struct SwitchedDoor<D, F> {
+    make: F,
+    power: Power,
+    /// None while it has no power.
+    on: Option<PoweredDoor<D>>,
+}
+
+impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> SwitchedDoor<D, F> {
+    /// A card with power, made by this whenever it gets power.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new(mut make: F) -> Result<Self, Fault> {
+        let power = Power::default();
+        let on = Some(PoweredDoor::of_card(make(power.clone())?, power.clone()));
+        Ok(Self { make, power, on })
+    }
+
+    fn switch_on(&mut self) -> Result<&mut PoweredDoor<D>, Fault> {
+        if self.power.is_gone() {
+            // What it holds of its memory goes before it is made anew.
+            self.on = None;
+            self.power = Power::default();
+        }
+        match &mut self.on {
+            Some(on) => Ok(on),
+            off => Ok(off.insert(PoweredDoor::of_card((self.make)(self.power.clone())?, self.power.clone()))),
+        }
+    }
+}
+
+impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> CardDoor for SwitchedDoor<D, F> {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        match &mut self.on {
+            Some(on) => on.transmit(command).await,
+            None => Err(DoorFault::Broken("the card has no power".into())),
+        }
+    }
+
+    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        self.switch_on().map_err(|fault| DoorFault::Card(fault.to_string()))?.reset().await
+    }
+}
+
 /// A memory with what goes wrong with it.
 pub struct FaultyMemory<M> {
     whose: &'static str,
@@ -177,7 +234,7 @@ impl<M: Memory> FaultyMemory<M> {
             PowerAct::CutAfterWrite => self.inner.commit(batch)?,
             PowerAct::TornWrite => self.tear(struck, batch)?,
         }
-        self.power.cut();
+        self.power.cut_with(struck);
         Err(self.fault(struck))
     }
 

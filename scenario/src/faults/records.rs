@@ -4,8 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
 use tokio::sync::Notify;
-use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored};
+use world::{
+    BoxFuture, ChangeSet, Committed, Fault, Link, LinkFault, LinkFaultKind, Records, Stored, link_from,
+};
 
 use super::catalogue::FaultId;
 use super::{Mishap, Mishaps, Struck};
@@ -39,6 +43,7 @@ struct Death {
     told: Notify,
     /// How long it is to be before the process is started again.
     away: Mutex<Duration>,
+    by: Mutex<Option<Mishap>>,
 }
 
 impl Life {
@@ -65,12 +70,43 @@ impl Life {
         *self.0.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What ended it, if a mishap did.
+    pub fn ended_by(&self) -> Option<Mishap> {
+        self.0.by.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The way to a party of this process: when it is over, nothing is heard of the party any more.
+    pub fn link(&self, party: Link) -> Link {
+        let life = self.clone();
+        link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let (life, party) = (life.clone(), party.clone());
+            async move {
+                let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
+                let answer: Result<Response<Bytes>, LinkFault> = tokio::select! {
+                    biased;
+                    _ = life.over() => return Err(over(name)),
+                    answer = world::send(&party, request) => answer,
+                };
+                if life.is_over() { Err(over(name)) } else { answer }
+            }
+        }))
+    }
+
+    fn end_by(&self, struck: &Struck) {
+        *self.0.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(struck.mishap().clone());
+        self.end(struck.time());
+    }
+
     /// Ends it.
     pub fn end(&self, away: Duration) {
         *self.0.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
         self.0.has_come.store(true, Ordering::SeqCst);
         self.0.told.notify_waiters();
     }
+}
+
+fn over(peer: String) -> LinkFault {
+    LinkFault::new(LinkFaultKind::Reset, peer, "the process has ended")
 }
 
 /// The records of a party with what goes wrong with them, for as long as its process lives.
@@ -132,12 +168,12 @@ impl FaultyRecords {
             RecordsAct::LostWrite => Ok(Committed::Yes),
             RecordsAct::Conflict => Ok(Committed::Conflict),
             RecordsAct::CrashBeforeCommit => {
-                self.life.end(struck.time());
+                self.life.end_by(struck);
                 Err(self.fault(struck, "cannot write the records"))
             }
             RecordsAct::CrashAfterCommit => {
                 let _committed = self.inner.commit(changes).await?;
-                self.life.end(struck.time());
+                self.life.end_by(struck);
                 Err(self.fault(struck, "nobody is left to speak"))
             }
         }

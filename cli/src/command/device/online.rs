@@ -15,6 +15,7 @@ use world::{Fault, PhoneNumber};
 use super::Command;
 use crate::{
     command::sm_dp::stop_signal,
+    faults::Trouble,
     m2m::{
         factory::{self, CardSide},
         sm_sr::CARD_PATH,
@@ -77,9 +78,9 @@ impl M2m<'_> {
     /// Its package cannot be read, the PKI does not vouch for it, or its memory is not its own.
     pub(super) fn card(
         &self,
-        settings: &Settings,
         pki: &certs::Pki,
         eid: Eid,
+        memory: Box<dyn world::Memory>,
         world: &world::World,
         quirks: Vec<Quirk>,
     ) -> Result<Card, Fault> {
@@ -91,7 +92,7 @@ impl M2m<'_> {
             m2m.toolkit = factory::impatient();
         }
         description.quirks.extend(quirks);
-        let card = parties::open_card(description, &settings.data_dir, world)?;
+        let card = Card::open(description, memory, world.clone())?;
         if card.is_stored() {
             remark(&format!(
                 "card {eid} was there before and is as it was left: --first-profile, --sm-sr-number and --sm-sr-cards say how it is \
@@ -120,12 +121,13 @@ impl Command {
     pub(super) async fn run_online(
         &self,
         options: &Options,
+        trouble: &Trouble,
         settings: &Settings,
         json: bool,
     ) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(settings, &pki, &world).await?;
+        let (door, eid) = self.door(trouble, settings, &pki, &world).await?;
         let teller = Teller::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
         let mut modem = Modem::new(door, RemoteNetworks::new(radio), teller.clone());

@@ -7,7 +7,13 @@ use rsp::ids::Eid;
 use tokio::process;
 use world::Fault;
 
-use crate::{output::say, parties, settings::Settings, trace::Trace};
+use crate::{
+    faults::{Faults, Kept, Seams},
+    output::say,
+    parties,
+    settings::Settings,
+    trace::Trace,
+};
 
 /// Which lpac, which card, and what is to be done.
 #[derive(Debug, Args)]
@@ -18,6 +24,8 @@ pub(super) struct Lpac {
     /// A card that is served over TCP, in place of one in this process
     #[arg(long, value_name = "HOST:PORT")]
     card: Option<String>,
+    #[command(flatten)]
+    faults: Faults,
     /// What lpac is to do, such as `profile list`
     #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -35,6 +43,8 @@ impl Lpac {
         settings: &Settings,
     ) -> Result<ExitCode, Fault> {
         let (world, _) = parties::os_world()?;
+        let seams = if self.card.is_some() { Seams::LPAC.without_card() } else { Seams::LPAC };
+        let trouble = self.faults.put(&seams, settings)?;
         let door = match &self.card {
             Some(address) => {
                 let card = net::door::TcpCard::connect(address).await.map_err(super::no_card)?;
@@ -43,8 +53,10 @@ impl Lpac {
             None => {
                 let pki = crate::pki::load_or_init(settings)?;
                 let eid = eid.map_or_else(|| parties::default_eid(&pki), Ok)?;
-                let card = parties::card_of(settings, &pki, eid, &world, vec![])?;
-                trace.over(card, eid.to_string(), &world.clock)
+                let file = parties::card_path(&settings.data_dir, eid);
+                let (own, dice) = (settings.clone(), world.clone());
+                let make = move |memory| parties::card_on(&own, &pki, eid, memory, &dice, vec![]);
+                trace.over(trouble.card(Kept::File(file), make)?, eid.to_string(), &world.clock)
             }
         };
         let mut command = process::Command::new(&self.lpac);

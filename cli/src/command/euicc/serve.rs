@@ -23,6 +23,7 @@ use world::{BoxCardDoor, Fault};
 
 use crate::{
     cards::{self, CardEntry, Door, FirstAddresses, MemoryPlace, Place},
+    faults::{Faults, Seams},
     output::{Table, remark, say, say_json},
     parties,
     settings::Settings,
@@ -57,6 +58,8 @@ pub(super) struct Serve {
     /// Forget the cards at the end, and write nothing
     #[arg(long, conflicts_with = "cards")]
     ram: bool,
+    #[command(flatten)]
+    faults: Faults,
 }
 
 /// A card that is served, as the table has it.
@@ -93,13 +96,14 @@ impl Serve {
             None => self.entries(eid),
         };
         let places = cards::places(&entries, self.first_addresses(settings))?;
+        let trouble = self.faults.put(&Seams::EUICC, settings)?;
         net::raise_open_files();
         let shared = Arc::new(Shared::default());
         let mut served = Vec::with_capacity(entries.len());
         let mut tasks = JoinSet::new();
         let cards = entries.iter().zip(cards::eids(&pki, &entries)?).zip(places);
         for (number, ((entry, eid), place)) in cards.enumerate() {
-            let card = entry.open(eid, settings, &pki, &world, &shared)?;
+            let card = entry.open(eid, settings, &pki, &world, &shared, &trouble)?;
             let card = trace.over(card, eid.to_string(), &world.clock);
             let (door, address) = open(place).await?;
             served.push(Served { eid, door: entry.door, address: address.clone() });

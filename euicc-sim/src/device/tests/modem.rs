@@ -246,7 +246,7 @@ async fn a_network_learns_that_a_device_which_lost_its_registration_is_gone() {
 #[tokio::test]
 async fn the_same_over_an_http_link() {
     let air = air();
-    let remote = RemoteNetworks::new(link_from(NetworksService(Arc::clone(&air.networks))));
+    let remote = RemoteNetworks::new(link_from(NetworksService::new(Arc::clone(&air.networks))));
     let imsi = "001010000000002".parse().unwrap();
     remote.provision(imsi, &Subscriber::new(Keys::Milenage { k: K, opc: OPC })).await.unwrap();
     assert!(

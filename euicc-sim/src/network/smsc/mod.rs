@@ -26,7 +26,7 @@ use world::{
     PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, Submission, SubmitFault, World,
 };
 
-pub use faults::{Direction, NoSuchFault, SmsFault, SmsFaultKind};
+pub use faults::{Direction, SmsFaultKind};
 pub use writer::LocalWriter;
 
 use super::networks::Networks;
@@ -104,7 +104,6 @@ struct State {
     schedule: BTreeMap<MessageId, Timestamp>,
     /// Subscribers to whom a message is on its way.
     busy: BTreeSet<Imsi>,
-    faults: faults::Pending,
     asked: Option<AskedOfEach>,
 }
 
@@ -114,8 +113,7 @@ type AskedOfEach = Box<dyn Fn(Direction) -> Option<SmsFaultKind> + Send>;
 impl State {
     /// What happens to the next message in this direction.
     fn next_fault(&mut self, direction: Direction) -> Option<SmsFaultKind> {
-        let asked = self.asked.as_ref().and_then(|asked| asked(direction));
-        asked.or_else(|| self.faults.next(direction))
+        self.asked.as_ref().and_then(|asked| asked(direction))
     }
 }
 
@@ -156,7 +154,6 @@ impl Smsc {
             store: Store::open(memory)?,
             schedule: BTreeMap::new(),
             busy: BTreeSet::new(),
-            faults: faults::Pending::default(),
             asked: None,
         };
         let (work, arrivals) = (Notify::new(), Notify::new());
@@ -173,13 +170,7 @@ impl Smsc {
         &self.settings.number
     }
 
-    /// Makes something go wrong.
-    pub fn inject(&self, fault: SmsFault) {
-        self.state().faults.add(fault);
-    }
-
-    /// Has it asked of each message what happens to it, before the faults that were injected: by whoever knows when they are to
-    /// happen.
+    /// Has it ask of each message what goes wrong with it.
     pub fn ask_of_each(&self, what: impl Fn(Direction) -> Option<SmsFaultKind> + Send + 'static) {
         self.state().asked = Some(Box::new(what));
     }

@@ -2,8 +2,8 @@
 //! waits.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crypto::aka::{Algorithm, Autn};
@@ -18,7 +18,7 @@ use world::{
     SeededDice, ShortMessage, ShortMessages, Submission, SubmitFault, TokioClock, World, link_from,
 };
 
-use super::{Account, Smsc, SmscSettings, tpdu};
+use super::{Account, Direction, SmsFaultKind, Smsc, SmscSettings, tpdu};
 use crate::network::http::{NetworksService, RemoteNetworks};
 use crate::network::{
     AttachId, AttachRequest, AuthenticationAnswer, AuthenticationResponse, Keys, MobileOriginated,
@@ -360,26 +360,33 @@ async fn who_does_not_collect_what_waits_is_written_to_no_more() {
 async fn faults_happen_as_named() {
     let bench = bench();
     let attach = bench.attach(IMSI).await;
-    let inject = |fault: &str| bench.smsc.inject(fault.parse().unwrap());
-    inject("lose:mt");
+    let injected: Arc<Mutex<Vec<(SmsFaultKind, Direction)>>> = Arc::default();
+    let asked = Arc::clone(&injected);
+    bench.smsc.ask_of_each(move |direction| {
+        let mut asked = asked.lock().unwrap();
+        let at = asked.iter().position(|(_, of)| *of == direction)?;
+        Some(asked.remove(at).0)
+    });
+    let inject = |kind, direction| injected.lock().unwrap().push((kind, direction));
+    inject(SmsFaultKind::Lose, Direction::ToDevice);
     let lost = bench.submit(b"lost", None).await;
     let found = bench.submit(b"found", None).await;
     assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"found");
     assert_eq!(bench.state_heard(&found).await, MessageState::Delivered);
     assert_eq!(MessageCentre::state(&*bench.smsc, "sm-sr", &lost), Some(MessageState::Unknown));
-    inject("double:mt");
+    inject(SmsFaultKind::Double, Direction::ToDevice);
     let doubled = bench.submit(b"twice", None).await;
     for _ in 0..2 {
         assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"twice");
     }
     assert_eq!(bench.state_heard(&doubled).await, MessageState::Delivered);
-    inject("delay=100:mt");
+    inject(SmsFaultKind::Delay(Duration::from_secs(100)), Direction::ToDevice);
     let begun = Instant::now();
     let late = bench.submit(b"late", None).await;
     assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"late");
     assert_eq!(begun.elapsed().as_secs(), 100);
     assert_eq!(bench.state_heard(&late).await, MessageState::Delivered);
-    inject("lose-answer:mt");
+    inject(SmsFaultKind::LoseAnswer, Direction::ToDevice);
     let again = bench.submit(b"again", None).await;
     for _ in 0..2 {
         assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"again");
@@ -392,9 +399,9 @@ async fn faults_happen_as_named() {
         let message = MobileOriginated { attach: attach.clone(), service_centre: None, tpdu };
         bench.networks.submit_short_message(plmn(), message)
     };
-    inject("lose:mo");
-    inject("double:mo");
-    inject("delay=50:mo");
+    inject(SmsFaultKind::Lose, Direction::FromDevice);
+    inject(SmsFaultKind::Double, Direction::FromDevice);
+    inject(SmsFaultKind::Delay(Duration::from_secs(50)), Direction::FromDevice);
     for octets in [b"1", b"2", b"3", b"4"] {
         assert!(matches!(submit(octets).await, Ok(RpAnswer::Ack(_))));
     }
@@ -435,7 +442,7 @@ async fn who_may_write_what_to_whom() {
 #[tokio::test(start_paused = true)]
 async fn the_same_over_http_and_a_network_that_goes_off_the_air() {
     let bench = bench();
-    let remote = RemoteNetworks::new(link_from(NetworksService(Arc::clone(&bench.networks))));
+    let remote = RemoteNetworks::new(link_from(NetworksService::new(Arc::clone(&bench.networks))));
     let attach = attach(&remote, IMSI).await;
     let listens = {
         let (remote, attach) = (remote.clone(), attach.clone());

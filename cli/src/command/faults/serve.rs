@@ -1,0 +1,91 @@
+//! `landfall faults serve`: faults on the way to a server that is not ours.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use clap::Args;
+use http::{
+    HeaderMap, Request,
+    header::{CONNECTION, TRANSFER_ENCODING, UPGRADE},
+};
+use net::{Client, ClientTls};
+use rsp::ids::SmdpAddress;
+use world::{Clock, Fault, Link, link_from};
+
+use crate::{
+    command::sm_dp::{read, stop_signal},
+    faults::{Faults, Seams},
+    output::remark,
+    parties::{self, Running},
+    pki,
+    settings::Settings,
+};
+
+/// Before whom, and what goes wrong
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where devices come in; they are shown a certificate of our PKI with the server's name
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: String,
+    /// The server, as devices call it. What they ask an SM-DS is called ES9+ here, too
+    #[arg(long, value_name = "HOST[:PORT]")]
+    before: SmdpAddress,
+    /// Where that is, when its name leads here
+    #[arg(long, value_name = "HOST:PORT")]
+    at: Option<String>,
+    /// The root of the server's certificate (DER), if it is not our CI; may be repeated
+    #[arg(long, value_name = "FILE")]
+    trust: Vec<PathBuf>,
+    #[command(flatten)]
+    faults: Faults,
+}
+
+impl Serve {
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    /// A fault cannot happen here, a certificate cannot be used, or a socket fails.
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), Fault> {
+        let (world, _) = parties::os_world()?;
+        let trouble = self.faults.put(&Seams::PROXY, settings)?;
+        let pki = pki::load_or_init(settings)?;
+        let listener = net::listen(&self.listen).await?;
+        let before = self.before.as_str();
+        let host = parties::host_of(before).to_owned();
+        let client = match &self.at {
+            Some(address) => Client::default().with_connect_to(&host, address),
+            None => Client::default(),
+        };
+        let roots = match self.trust.as_slice() {
+            [] => parties::tls_roots(&pki),
+            files => files.iter().map(|file| read(file)).collect::<Result<_, _>>()?,
+        };
+        let clock: Arc<dyn Clock> = Arc::clone(&world.clock);
+        let server = client.link(before, Some(ClientTls::new(&roots, None, Arc::clone(&clock))?))?;
+        let names = pki::names_of(&self.listen, &[host])?;
+        let tls = parties::sm_dp_tls(&pki, &names, clock)?;
+        let running = Running::serve(listener, Some(tls), trouble.goes_out(passed_on(server)))?;
+        remark(&format!("faults at {}, before {before}; Ctrl-C stops it", running.address));
+        stop_signal().await;
+        running.stop().await;
+        Ok(())
+    }
+}
+
+/// What is passed on does not say how it came: RFC 9110 7.6.1.
+fn passed_on(server: Link) -> Link {
+    let strip = |headers: &mut HeaderMap| {
+        for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+            headers.remove(name);
+        }
+    };
+    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+        let server = server.clone();
+        async move {
+            strip(request.headers_mut());
+            let mut answer = world::send(&server, request).await?;
+            strip(answer.headers_mut());
+            Ok::<_, world::LinkFault>(answer)
+        }
+    }))
+}
