@@ -35,9 +35,9 @@ async fn a_device_is_brought_home() {
     assert!(report.http.requests >= 6 && report.http.received > 10_000, "{:?}", report.http);
 }
 
-/// What AuthenticateClient says of the profile is not signed. What is enabled is what the card says that it installed.
+/// What AuthenticateClient says of the profile is not signed; what would be installed is what the package says.
 #[tokio::test]
-async fn a_profile_that_was_offered_under_another_iccid_is_enabled_under_its_own() {
+async fn a_profile_that_was_offered_under_another_iccid_is_not_installed() {
     let Some(mut bench) = Bench::abroad().await else { return };
     let code = bench.order(LOCAL, None).await;
     bench.mishap(&[Mishap::Garbled("authenticateClient", |answer| {
@@ -48,11 +48,12 @@ async fn a_profile_that_was_offered_under_another_iccid_is_enabled_under_its_own
         answer["profileMetadata"] = metadata.into();
     })]);
     let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
-    assert!(matches!(report.ending, Ending::Moved(_)), "{:?}", report.ending);
-    let installed = report.installed.unwrap();
-    assert_eq!(installed.iccid, iccid(LOCAL));
-    assert_ne!(installed.metadata.iccid, iccid(LOCAL), "the test changes what it should");
-    assert_eq!(bench.profiles().await.1, Some(iccid(LOCAL)));
+    let Ending::NotInstalled(why) = &report.ending else { panic!("{:?}", report.ending) };
+    let why = why.to_string();
+    assert!(why.contains("metadata-mismatch(4)") && why.contains(&iccid(LOCAL).to_string()), "{why}");
+    assert_eq!(bench.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
+    // It ends the order: what was ordered is not what was offered.
+    assert_eq!(bench.state(LOCAL).await, ProfileState::Error);
 }
 
 #[tokio::test]
