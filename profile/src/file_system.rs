@@ -8,7 +8,7 @@ use crate::element::{
     Fcp, FileItem, FileManagement, FileSystemElement, FileSystemKind, GenericFileManagement, ProfileElement,
     ProfileHeader,
 };
-use crate::files::{File, FileIndex, FileKind, MAX_FILE_MEMORY, MAX_FILES, ProfileFiles};
+use crate::files::{File, FileIndex, FileKind, MAX_DEPTH, MAX_FILE_MEMORY, MAX_FILES, ProfileFiles};
 use crate::octets::{Fid, Octets};
 use crate::package::Package;
 use crate::response::{PeStatusCode, Refused};
@@ -16,7 +16,7 @@ use crate::template::{self, Element, Shape};
 
 mod fcp;
 
-use fcp::{access_rule_of, initial_content, kind_of, one_octet, sfi_of};
+use fcp::{access_rule_of, initial_content, kind_of, name_of, one_octet, sfi_of};
 
 /// What is wrong, before it is known in which PE.
 pub(crate) type Wrong = (PeStatusCode, String);
@@ -25,10 +25,21 @@ pub(crate) fn wrong<T>(code: PeStatusCode, what: impl Into<String>) -> Result<T,
     Err((code, what.into()))
 }
 
+/// What a checker takes down and goes on from, where an eUICC gives up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Which file of the PE, or which of its commands.
+    pub(crate) at: String,
+    /// What is wrong with it.
+    pub(crate) wrong: Wrong,
+}
+
 /// Makes the files of a profile, PE by PE.
 #[derive(Clone, Debug, Default)]
 pub struct FileSystem {
     files: ProfileFiles,
+    /// What was wrong so far, for one who goes on in spite of it.
+    faults: Option<Vec<Fault>>,
     /// The directory to which codes in the next PE belong: the first that the last PE made, if it made one.
     context: Option<FileIndex>,
     /// The ADF made last, and the last of each application.
@@ -76,6 +87,26 @@ impl FileSystem {
         })
     }
 
+    /// Makes what can be made, and takes down what cannot.
+    pub(crate) fn forgiving() -> Self {
+        Self { faults: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// What was wrong since this was asked last.
+    pub(crate) fn take_faults(&mut self) -> Vec<Fault> {
+        self.faults.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn refuse(&mut self, at: impl Into<String>, wrong: Wrong) -> Result<(), Wrong> {
+        match &mut self.faults {
+            Some(faults) => {
+                faults.push(Fault { at: at.into(), wrong });
+                Ok(())
+            }
+            None => Err(wrong),
+        }
+    }
+
     /// The files made so far.
     pub fn files(&self) -> &ProfileFiles {
         &self.files
@@ -118,15 +149,14 @@ impl FileSystem {
         }
         let mut base = self.base_of(kind)?;
         let mut directory = base;
+        let mut homeless = false;
         let mut first = None;
         for row in template::elements(kind) {
             let named = element.file(row.name);
             let Some(row) = row.at(version) else {
                 if named.is_some() {
-                    return wrong(
-                        PeStatusCode::INVALID_PARAMETER,
-                        format!("{} came with a later version of the template", row.name),
-                    );
+                    let what = format!("{} came with a later version of the template", row.name);
+                    self.refuse(row.name, (PeStatusCode::INVALID_PARAMETER, what))?;
                 }
                 continue;
             };
@@ -138,11 +168,17 @@ impl FileSystem {
                 Shape::Adf => Some(FileIndex::MF),
                 _ => directory,
             };
-            let made = match self.items_of(kind, &row, named)? {
-                Some(items) => self
-                    .one_by_template(parent, &row, &items)
-                    .map_err(|(code, what)| (code, format!("{}: {what}", row.name)))?,
-                None => None,
+            if parent.is_none() && homeless {
+                // The fault of its directory has been taken down.
+                continue;
+            }
+            let made = match self.one_of(kind, parent, &row, named) {
+                Ok(made) => made,
+                Err(wrong) => {
+                    self.refuse(row.name, wrong)?;
+                    homeless = homeless || matches!(row.shape, Shape::Mf | Shape::Adf | Shape::Df);
+                    None
+                }
             };
             if matches!(row.shape, Shape::Mf | Shape::Adf | Shape::Df) {
                 // Without its directory a file has no place.
@@ -163,6 +199,18 @@ impl FileSystem {
             self.context = first;
         }
         Ok(())
+    }
+
+    fn one_of(
+        &mut self,
+        kind: FileSystemKind,
+        parent: Option<FileIndex>,
+        row: &Element,
+        named: Option<&[FileItem]>,
+    ) -> Result<Option<FileIndex>, Wrong> {
+        let Some(items) = self.items_of(kind, row, named)? else { return Ok(None) };
+        self.one_by_template(parent, row, &items)
+            .map_err(|(code, what)| (code, format!("{}: {what}", row.name)))
     }
 
     /// The directory in which a template starts.
@@ -287,53 +335,71 @@ impl FileSystem {
     }
 
     fn by_path(&mut self, element: &GenericFileManagement) -> Result<(), Wrong> {
-        let mut directory = FileIndex::MF;
-        let mut current: Option<FileIndex> = None;
-        let mut at = 0;
-        let mut first = None;
-        for command in element.commands.iter().flatten() {
-            match command {
-                FileManagement::FilePath(path) => {
-                    let found = self.resolve(path)?;
-                    let file = self.files.file(found);
-                    if file.is_some_and(|file| file.kind.is_directory()) {
-                        (directory, current) = (found, None);
-                    } else {
-                        directory = file.and_then(|file| file.parent).unwrap_or(FileIndex::MF);
-                        current = Some(found);
-                    }
-                    at = 0;
-                }
-                FileManagement::CreateFcp(fcp) => {
-                    let parent = (self.files.len() > 0).then_some(directory);
-                    let made = self.create(parent, None, fcp)?;
-                    let kind = self.files.file(made).map(|file| file.kind.clone());
-                    if let Some(FileKind::Adf { .. }) = kind {
-                        self.adf = Some(made);
-                    }
-                    if kind.is_some_and(|kind| kind.is_directory()) {
-                        // As after CREATE FILE, the new directory is where one is.
-                        (directory, current) = (made, None);
-                        first = first.or(Some(made));
-                    } else {
-                        current = Some(made);
-                    }
-                    at = 0;
-                }
-                FileManagement::FillFileOffset(offset) => at = moved(at, *offset)?,
-                FileManagement::FillFileContent(content) => {
-                    let Some(file) = current else {
-                        return wrong(
-                            PeStatusCode::INVALID_REQUEST_FORMAT,
-                            "contents before any file is created or chosen",
-                        );
-                    };
-                    at = self.write(file, at, content)?;
+        let mut place = Place { directory: Some(FileIndex::MF), ..Place::default() };
+        for (number, command) in (1..).zip(element.commands.iter().flatten()) {
+            // What follows a fault that was taken down has no place either.
+            let lost = match command {
+                FileManagement::FilePath(_) => false,
+                FileManagement::CreateFcp(_) => place.directory.is_none(),
+                _ => place.lost,
+            };
+            if lost {
+                continue;
+            }
+            if let Err(wrong) = self.command(&mut place, command) {
+                self.refuse(name_of(number, command), wrong)?;
+                place.current = None;
+                place.lost = true;
+                if matches!(command, FileManagement::FilePath(_)) {
+                    place.directory = None;
                 }
             }
         }
-        if first.is_some() {
-            self.context = first;
+        if place.first.is_some() {
+            self.context = place.first;
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, place: &mut Place, command: &FileManagement) -> Result<(), Wrong> {
+        match command {
+            FileManagement::FilePath(path) => {
+                let found = self.resolve(path)?;
+                let file = self.files.file(found);
+                if file.is_some_and(|file| file.kind.is_directory()) {
+                    (place.directory, place.current) = (Some(found), None);
+                } else {
+                    place.directory = file.and_then(|file| file.parent).or(Some(FileIndex::MF));
+                    place.current = Some(found);
+                }
+                (place.at, place.lost) = (0, false);
+            }
+            FileManagement::CreateFcp(fcp) => {
+                let parent = place.directory.filter(|_| self.files.len() > 0);
+                let made = self.create(parent, None, fcp)?;
+                let kind = self.files.file(made).map(|file| file.kind.clone());
+                if let Some(FileKind::Adf { .. }) = kind {
+                    self.adf = Some(made);
+                }
+                if kind.is_some_and(|kind| kind.is_directory()) {
+                    // As after CREATE FILE, the new directory is where one is.
+                    (place.directory, place.current) = (Some(made), None);
+                    place.first = place.first.or(Some(made));
+                } else {
+                    place.current = Some(made);
+                }
+                (place.at, place.lost) = (0, false);
+            }
+            FileManagement::FillFileOffset(offset) => place.at = moved(place.at, *offset)?,
+            FileManagement::FillFileContent(content) => {
+                let Some(file) = place.current else {
+                    return wrong(
+                        PeStatusCode::INVALID_REQUEST_FORMAT,
+                        "contents before any file is created or chosen",
+                    );
+                };
+                place.at = self.write(file, place.at, content)?;
+            }
         }
         Ok(())
     }
@@ -373,6 +439,9 @@ impl FileSystem {
             (FileKind::Adf { .. }, Some(_)) => Some(FileIndex::MF),
             (_, Some(parent)) => Some(self.files.file(parent).and_then(|file| file.link).unwrap_or(parent)),
         };
+        if parent.is_some_and(|parent| self.files.ancestors(parent).count() >= MAX_DEPTH) {
+            return wrong(PeStatusCode::NOT_ENOUGH_MEMORY, format!("below {MAX_DEPTH} directories"));
+        }
         if parent.is_some_and(|parent| self.files.child(parent, fid).is_some()) {
             return wrong(
                 PeStatusCode::FILE_ALREADY_EXISTS,
@@ -491,6 +560,19 @@ const IOT_RID: [u8; 5] = [0xA0, 0x00, 0x00, 0x00, 0x87];
 
 /// The temporary identifier of an ADF that the package does not describe.
 const IOT_ADF: Fid = Fid(0x7FF0);
+
+/// Where the commands of a PE have led to.
+#[derive(Default)]
+struct Place {
+    /// None after a path that leads nowhere.
+    directory: Option<FileIndex>,
+    current: Option<FileIndex>,
+    at: usize,
+    /// The first directory that was made.
+    first: Option<FileIndex>,
+    /// After a fault, until another file is made or chosen.
+    lost: bool,
+}
 
 /// Whether a directory is the one in which the others of its template are.
 fn heads_its_template(kind: FileSystemKind, row: &Element) -> bool {

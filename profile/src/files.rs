@@ -11,6 +11,9 @@ use crate::octets::{Fid, Octets};
 /// How many files a profile may have; the richest known packages have some hundreds.
 pub const MAX_FILES: usize = 4096;
 
+/// How many directories a file may be in, one in another, the MF counted: the deepest that standards know are four.
+pub const MAX_DEPTH: usize = 16;
+
 /// How many octets the contents of all files may have together: about what a large eUICC has in all.
 pub const MAX_FILE_MEMORY: usize = 2 << 20;
 
@@ -282,6 +285,14 @@ impl ProfileFiles {
         let mut path: Vec<_> = files.map(|file| file.fid).collect();
         path.reverse();
         path
+    }
+
+    /// The EF.ARR with the rule of a file, looked for from its directory upwards.
+    pub fn arr_of(&self, index: FileIndex) -> Option<FileIndex> {
+        let file = self.file(index)?;
+        let arr = file.access_rule?.arr;
+        let directory = file.parent.unwrap_or(FileIndex::MF);
+        self.ancestors(directory).find_map(|directory| self.child(directory, arr))
     }
 
     /// The contents of an EF.

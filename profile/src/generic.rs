@@ -237,9 +237,10 @@ fn service_table() -> [u8; 14] {
     const SMS: usize = 10;
     const SMSP: usize = 12;
     const SPN: usize = 19;
+    const ALWAYS_SET: usize = 33;
     const EPS_MOBILITY_MANAGEMENT: usize = 85;
     let mut table = [0; 14];
-    for service in [SMS, SMSP, SPN, EPS_MOBILITY_MANAGEMENT] {
+    for service in [SMS, SMSP, SPN, ALWAYS_SET, EPS_MOBILITY_MANAGEMENT] {
         if let Some(octet) = table.get_mut((service - 1) / 8) {
             *octet |= 1 << ((service - 1) % 8);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::element::{FileSystemKind, PeHeader, PinCodesChoice, ProfileElement, ProfileHeader, Service};
 use crate::facts::{Aka, Facts, Pin, PinCodesOf, Pins, Puk};
-use crate::file_system::{FileSystem, Wrong, wrong};
+use crate::file_system::{Fault, FileSystem, Wrong, wrong};
 use crate::files::{FileIndex, ProfileFiles};
 use crate::octets::{Octets, Oid};
 use crate::package::Package;
@@ -161,6 +161,43 @@ impl Installer {
         }
     }
 
+    /// For a checker: what is wrong with a file is taken down, and the rest of its PE goes on.
+    pub(crate) fn forgiving(capabilities: Capabilities) -> Self {
+        Self { system: FileSystem::forgiving(), ..Self::new(capabilities) }
+    }
+
+    /// For a checker: whatever has come so far, what comes next is no header.
+    pub(crate) fn go_on(&mut self) {
+        if self.expects == Expects::Header {
+            self.expects = Expects::Elements;
+        }
+    }
+
+    /// What was wrong with files since this was asked last.
+    pub(crate) fn take_faults(&mut self) -> Vec<Fault> {
+        self.system.take_faults()
+    }
+
+    /// The files made so far.
+    pub(crate) fn files(&self) -> &ProfileFiles {
+        self.system.files()
+    }
+
+    /// The application that was made last.
+    pub(crate) fn adf(&self) -> Option<FileIndex> {
+        self.system.adf()
+    }
+
+    /// The profile as far as it has been installed.
+    pub(crate) fn into_profile(self) -> InstalledProfile {
+        InstalledProfile { files: self.system.into_files(), facts: self.facts }
+    }
+
+    /// Whether the PE that ends a package has come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.expects == Expects::Nothing
+    }
+
     /// Installs one PE.
     ///
     /// # Errors
@@ -173,6 +210,11 @@ impl Installer {
             what,
         };
         self.in_order(element).map_err(refused)?;
+        self.make(element)
+    }
+
+    /// Installs one PE, wherever it stands.
+    pub(crate) fn make(&mut self, element: &ProfileElement) -> Result<(), Refused> {
         match element {
             ProfileElement::Header(header) => {
                 self.capabilities.check(header)?;
@@ -182,7 +224,12 @@ impl Installer {
             ProfileElement::FileSystem(_) | ProfileElement::GenericFileManagement(_) => {
                 self.system.apply(element)
             }
-            _ => self.other(element).map_err(refused),
+            _ => self.other(element).map_err(|(code, what)| Refused {
+                code,
+                identification: element.identification(),
+                element: element.name(),
+                what,
+            }),
         }
     }
 
@@ -207,7 +254,8 @@ impl Installer {
         Ok((InstalledProfile { files: self.system.into_files(), facts: self.facts }, self.warnings))
     }
 
-    fn in_order(&mut self, element: &ProfileElement) -> Result<(), Wrong> {
+    /// Whether the PE may come now, with its identification.
+    pub(crate) fn in_order(&mut self, element: &ProfileElement) -> Result<(), Wrong> {
         match (self.expects, element) {
             (Expects::Header, ProfileElement::Header(_)) => self.expects = Expects::Elements,
             (Expects::Header, _) => {

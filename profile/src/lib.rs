@@ -3,6 +3,8 @@
 //! [`Package`] is the wire form (TCA "eUICC Profile Package: Interoperable Format Technical Specification",
 //! clause 8 and Annex A), [`Decoder`] the same as a stream.
 
+pub mod access;
+pub mod check;
 mod decoder;
 pub mod element;
 pub mod facts;
@@ -24,7 +26,8 @@ pub use element::ProfileElement;
 pub use facts::Facts;
 pub use file_system::FileSystem;
 pub use files::{
-    AccessRule, Changes, File, FileIndex, FileKind, Image, MAX_FILE_MEMORY, MAX_FILES, ProfileFiles,
+    AccessRule, Changes, File, FileIndex, FileKind, Image, MAX_DEPTH, MAX_FILE_MEMORY, MAX_FILES,
+    ProfileFiles,
 };
 pub use generic::generic;
 pub use install::{Capabilities, InstalledProfile, Installer};

@@ -58,10 +58,24 @@ impl Service {
     pub const MILENAGE: Self = Self(4);
     /// TUAK with a key of 128 bits.
     pub const TUAK128: Self = Self(5);
+    /// CAVE.
+    pub const CAVE: Self = Self(6);
+    /// GBA in the USIM.
+    pub const GBA_USIM: Self = Self(7);
+    /// GBA in the ISIM.
+    pub const GBA_ISIM: Self = Self(8);
+    /// EAP.
+    pub const EAP: Self = Self(10);
     /// Java Card.
     pub const JAVACARD: Self = Self(11);
+    /// MULTOS.
+    pub const MULTOS: Self = Self(12);
     /// More than one USIM.
     pub const MULTIPLE_USIM: Self = Self(13);
+    /// More than one ISIM.
+    pub const MULTIPLE_ISIM: Self = Self(14);
+    /// More than one CSIM.
+    pub const MULTIPLE_CSIM: Self = Self(15);
     /// TUAK with a key of 256 bits.
     pub const TUAK256: Self = Self(16);
     /// The test algorithm of TS 34.108.

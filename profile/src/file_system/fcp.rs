@@ -1,11 +1,24 @@
 //! What file control parameters and a template row say together of a file.
 
 use super::{Wrong, wrong};
-use crate::element::Fcp;
+use crate::element::{Fcp, FileManagement};
 use crate::files::{AccessRule, FileIndex, FileKind, MAX_FILE_MEMORY};
 use crate::octets::{Fid, Octets};
 use crate::response::PeStatusCode;
 use crate::template::{Element, Shape};
+
+/// What a fault calls a command of PE-GenericFileManagement.
+pub(super) fn name_of(number: usize, command: &FileManagement) -> String {
+    match command {
+        FileManagement::FilePath(path) => format!("command {number}, filePath {path}"),
+        FileManagement::CreateFcp(fcp) => {
+            let fid = fcp.file_id.map_or_else(String::new, |fid| format!(" {fid}"));
+            format!("command {number}, createFCP{fid}")
+        }
+        FileManagement::FillFileOffset(_) => format!("command {number}, fillFileOffset"),
+        FileManagement::FillFileContent(_) => format!("command {number}, fillFileContent"),
+    }
+}
 
 pub(super) fn one_octet(name: &str, value: Option<&Octets>, default: u8) -> Result<u8, Wrong> {
     match value.map(|value| value.0.as_slice()) {

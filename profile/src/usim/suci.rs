@@ -76,7 +76,7 @@ impl<'a> Usim<'a> {
 
 impl<'a> SuciCalcInfo<'a> {
     /// From the octets of the file. What follows the two data objects is filling.
-    fn of(content: &'a [u8]) -> Option<Self> {
+    pub(crate) fn of(content: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(content);
         let schemes = reader.contents(Tag(0xA0)).ok()?;
         let (pairs, []) = schemes.as_chunks::<2>() else { return None };

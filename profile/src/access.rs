@@ -1,0 +1,213 @@
+//! Access rules as a person reads them: TS 102 221 section 9.2.7, the expanded format of EF.ARR.
+
+use std::fmt;
+
+use rsp::der::{Reader, Tag, tlv};
+
+use crate::element::PinKeyReference;
+
+/// What may be done to a file, and who may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Names of what may be done.
+    pub modes: Vec<String>,
+    /// Any one of these is enough.
+    pub conditions: Vec<Condition>,
+}
+
+/// Who may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Everybody.
+    Always,
+    /// Nobody.
+    Never,
+    /// Who has presented a code.
+    Code(PinKeyReference),
+    /// Who meets one of them.
+    Any(Vec<Condition>),
+    /// Who meets all of them.
+    All(Vec<Condition>),
+    /// Who does not meet it.
+    Not(Vec<Condition>),
+    /// Something that is not understood here.
+    Other(String),
+}
+
+/// Conditions are not nested deeper than this in any profile.
+const MAX_DEPTH: u8 = 8;
+
+impl Access {
+    /// The rules of a record, for a file or for a directory; none if the record cannot be read. What follows is filling.
+    pub fn of(record: &[u8], is_directory: bool) -> Option<Vec<Self>> {
+        let filling = record.iter().rev().take_while(|octet| **octet == 0xFF).count();
+        let mut reader = Reader::new(record.get(..record.len().saturating_sub(filling))?);
+        let mut rules: Vec<Self> = Vec::new();
+        let mut after_mode = false;
+        while !reader.is_empty() {
+            let (tag, contents) = reader.tlv().ok()?;
+            if let Some(modes) = modes_of(tag, contents, is_directory) {
+                match rules.last_mut().filter(|_| after_mode) {
+                    Some(rule) => rule.modes.extend(modes),
+                    None => rules.push(Self { modes, conditions: Vec::new() }),
+                }
+                after_mode = true;
+            } else {
+                rules.last_mut()?.conditions.push(Condition::of(tag, contents, 0)?);
+                after_mode = false;
+            }
+        }
+        rules.iter().all(|rule| !rule.conditions.is_empty()).then_some(rules)
+    }
+
+    /// The codes that somebody may have to present.
+    pub fn codes(&self) -> Vec<PinKeyReference> {
+        let mut codes = Vec::new();
+        self.conditions.iter().for_each(|condition| condition.codes(&mut codes));
+        codes
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.modes.join(", "), joined(&self.conditions, " or "))
+    }
+}
+
+fn joined(conditions: &[Condition], word: &str) -> String {
+    conditions.iter().map(ToString::to_string).collect::<Vec<_>>().join(word)
+}
+
+impl Condition {
+    fn of(tag: Tag, contents: &[u8], depth: u8) -> Option<Self> {
+        if depth >= MAX_DEPTH {
+            return None;
+        }
+        let each = || {
+            let objects = tlv::each(contents).ok()?;
+            let inner = |object: &[u8]| {
+                let (tag, contents) = tlv::split(object)?;
+                Self::of(tag, contents, depth.saturating_add(1))
+            };
+            objects.into_iter().map(inner).collect::<Option<Vec<_>>>()
+        };
+        Some(match tag {
+            Tag(0x90) => Self::Always,
+            Tag(0x97) => Self::Never,
+            Tag(0xA4) => match tlv::find(contents, Tag(0x83)).ok()?.and_then(tlv::split) {
+                Some((_, [reference])) => Self::Code(PinKeyReference(*reference)),
+                _ => return None,
+            },
+            Tag(0xA0) => Self::Any(each()?),
+            Tag(0xAF) => Self::All(each()?),
+            Tag(0xA7) => Self::Not(each()?),
+            _ => Self::Other(format!("{tag} {}", hex::encode_upper(contents))),
+        })
+    }
+
+    fn codes(&self, codes: &mut Vec<PinKeyReference>) {
+        match self {
+            Self::Code(code) => codes.push(*code),
+            Self::Any(inner) | Self::All(inner) | Self::Not(inner) => {
+                inner.iter().for_each(|condition| condition.codes(codes));
+            }
+            Self::Always | Self::Never | Self::Other(_) => {}
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => f.write_str("always"),
+            Self::Never => f.write_str("never"),
+            Self::Code(code) => write!(f, "{code}"),
+            Self::Any(inner) => f.write_str(&joined(inner, " or ")),
+            Self::All(inner) => f.write_str(&joined(inner, " and ")),
+            Self::Not(inner) => write!(f, "not {}", joined(inner, " or ")),
+            Self::Other(octets) => f.write_str(octets),
+        }
+    }
+}
+
+/// The names of an access mode; none if the object is a condition.
+fn modes_of(tag: Tag, contents: &[u8], is_directory: bool) -> Option<Vec<String>> {
+    const OF_FILES: [&str; 7] = ["read", "update", "write", "deactivate", "activate", "terminate", "delete"];
+    const OF_DIRECTORIES: [&str; 7] = [
+        "delete files",
+        "create files",
+        "create directories",
+        "deactivate",
+        "activate",
+        "terminate",
+        "delete",
+    ];
+    match tag {
+        Tag(0x80) => {
+            let mode = contents.first().copied().unwrap_or_default();
+            // With bit 8, bits 7 to 4 are somebody's own.
+            let known = if mode & 0x80 == 0 { 0x7F } else { 0x07 };
+            let names = if is_directory { OF_DIRECTORIES } else { OF_FILES };
+            let set = names.iter().enumerate().filter(|(bit, _)| (mode & known) >> bit & 1 == 1);
+            let mut modes: Vec<String> = set.map(|(_, name)| (*name).to_owned()).collect();
+            if mode & !known != 0 || modes.is_empty() {
+                modes.push(format!("mode {mode:02X}"));
+            }
+            Some(modes)
+        }
+        Tag(0x84) => Some(contents.iter().map(|instruction| instruction_name(*instruction)).collect()),
+        Tag(0x81..=0x8F) => Some(vec![format!("command {tag} {}", hex::encode_upper(contents))]),
+        Tag(0x9C) => Some(vec![format!("state {}", hex::encode_upper(contents))]),
+        _ => None,
+    }
+}
+
+fn instruction_name(instruction: u8) -> String {
+    match instruction {
+        0x32 => "increase".to_owned(),
+        0xD4 => "resize".to_owned(),
+        _ => format!("command {instruction:02X}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(record: &str, is_directory: bool) -> Option<String> {
+        let rules = Access::of(&hex::decode(record).unwrap(), is_directory)?;
+        Some(rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
+    #[test]
+    fn rules_of_ts_48_in_words() {
+        for (record, expected) in [
+            (
+                "8001019000800102A4068301019501088401D4A40683010A950108800158A40683010A950108FFFF",
+                "read: always; update: pinAppl1; resize: adm1; deactivate, activate, delete: adm1",
+            ),
+            (
+                "840132A406830101950108800102A010A406830181950108A40683010A950108",
+                "increase: pinAppl1; update: secondPINAppl1 or adm1",
+            ),
+            ("8001039700", "read, update: never"),
+            ("800101AF10A406830101950108A40683010A950108", "read: pinAppl1 and adm1"),
+        ] {
+            assert_eq!(words(record, false).as_deref(), Some(expected), "{record}");
+        }
+        assert_eq!(
+            words("80015EA40683010A950108", true).as_deref(),
+            Some("create files, create directories, deactivate, activate, delete: adm1")
+        );
+    }
+
+    #[test]
+    fn what_is_no_rule_is_none() {
+        for record in ["800101", "9000", "8001019000800102", "8001", "800101A403830101A4", "800101A400"] {
+            assert_eq!(words(record, false), None, "{record}");
+        }
+        assert_eq!(words("FFFFFF", false).as_deref(), Some(""));
+        let deep = (0..20).fold("9000".to_owned(), |inner, _| format!("A0{:02X}{inner}", inner.len() / 2));
+        assert_eq!(words(&format!("800101{deep}"), false), None);
+    }
+}

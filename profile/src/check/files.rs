@@ -1,0 +1,323 @@
+//! Files: what they refer to, and what is fixed of them.
+
+use std::collections::BTreeSet;
+
+use rsp::der::{Tag, tlv};
+
+use super::tables::{self, Length};
+use super::{ISIM, NON_IMSI_USIM, Report, USIM, Walked, hex, is_blank, path_of, rules};
+use crate::access::Access;
+use crate::element::{Fcp, FileItem, FileManagement, PinKeyReference, ProfileElement};
+use crate::facts::{Pin, PinCodesOf};
+use crate::files::{File, FileIndex, FileKind};
+use crate::octets::{Fid, Octets};
+
+pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
+    let files = &walked.profile.files;
+    let mut asked = BTreeSet::new();
+    let mut aids: Vec<&Octets> = Vec::new();
+    for (index, file) in files.all() {
+        access(walked, index, file, &mut asked, report);
+        identifiers(walked, index, file, report);
+        length(walked, index, file, report);
+        if file.kind.is_directory() {
+            pin_status(walked, index, file, report);
+        }
+        match &file.kind {
+            FileKind::Adf { aid } => {
+                if aids.contains(&aid) {
+                    report.add(&rules::AID_TWICE, walked.place_of(index), format!("{aid} comes twice"));
+                }
+                aids.push(aid);
+            }
+            FileKind::BerTlv { maximum_size, reserved_size }
+                if *maximum_size != 0 && reserved_size > maximum_size =>
+            {
+                let what = format!("{reserved_size} octets are reserved of {maximum_size}");
+                report.add(&rules::BER_TLV_SIZE, walked.place_of(index), what);
+            }
+            _ => {}
+        }
+    }
+    if walked.whole {
+        dir(walked, &aids, report);
+    }
+    steps(walked, report);
+}
+
+/// Whether the rule of the file is there, and whether anybody can meet it.
+fn access(
+    walked: &Walked<'_>,
+    index: FileIndex,
+    file: &File,
+    asked: &mut BTreeSet<(FileIndex, u8, u8)>,
+    report: &mut Report,
+) {
+    let files = &walked.profile.files;
+    let place = || walked.place_of(index);
+    let Some(reference) = file.access_rule else {
+        return report.add(&rules::NO_ACCESS_RULE, place(), "nothing says who may read it");
+    };
+    let Some(arr) = files.arr_of(index) else {
+        // An EF.ARR that could not be made is not missing.
+        if walked.whole {
+            let what = format!("EF.ARR {} is neither in its directory nor above", reference.arr);
+            report.add(&rules::ARR_MISSING, place(), what);
+        }
+        return;
+    };
+    let Some(record) = files.record(arr, usize::from(reference.record)) else {
+        let records = files.records(arr).unwrap_or_default();
+        let what = format!("{} has {records} records, not {}", path_of(files, arr), reference.record);
+        return report.add(&rules::ARR_RECORD_MISSING, place(), what);
+    };
+    let at = format!("record {}", reference.record);
+    let is_new = |asked: &mut BTreeSet<_>, code| asked.insert((arr, reference.record, code));
+    if is_blank(record) {
+        if is_new(asked, 0) {
+            let what = format!("{} refers to it, and it is empty", path_of(files, index));
+            report.add(&rules::ARR_RECORD_BLANK, walked.place_in(arr, &at), what);
+        }
+        return;
+    }
+    let Some(granted) = Access::of(record, file.kind.is_directory()) else {
+        if is_new(asked, 0) {
+            report.add(&rules::ARR_RECORD_UNREADABLE, walked.place_in(arr, &at), hex(record));
+        }
+        return;
+    };
+    let directory = if file.kind.is_directory() { index } else { file.parent.unwrap_or(FileIndex::MF) };
+    let codes: BTreeSet<PinKeyReference> = granted.iter().flat_map(Access::codes).collect();
+    for code in codes {
+        if code == UNIVERSAL_PIN || !walked.knows_codes() || applies(walked, directory, code) {
+            continue;
+        }
+        if is_new(asked, code.0) {
+            let rule = match walked.profile.facts.pins.iter().any(|pins| has(&pins.codes, code)) {
+                true => &rules::RULE_WITHOUT_PIN_NOTE,
+                false => &rules::RULE_WITHOUT_PIN,
+            };
+            let what = format!("{} asks for {code}, which does not apply there", path_of(files, index));
+            report.add(rule, walked.place_in(arr, &at), what);
+        }
+    }
+}
+
+/// TS 102 221 section 9.4.1: it stands in for the codes of applications.
+const UNIVERSAL_PIN: PinKeyReference = PinKeyReference(0x11);
+
+fn has(codes: &PinCodesOf, code: PinKeyReference) -> bool {
+    matches!(codes, PinCodesOf::Own(own) if own.iter().any(|pin| pin.reference == code))
+}
+
+/// Whether a code is one of the directory or of one above it.
+fn applies(walked: &Walked<'_>, directory: FileIndex, code: PinKeyReference) -> bool {
+    let pins = &walked.profile.facts.pins;
+    let own = |directory: FileIndex| pins.iter().filter(move |pins| pins.directory == directory);
+    walked.profile.files.ancestors(directory).any(|directory| {
+        own(directory).any(|pins| match &pins.codes {
+            PinCodesOf::SharedWith(other) => own(*other).any(|pins| has(&pins.codes, code)),
+            codes => has(codes, code),
+        })
+    })
+}
+
+impl Walked<'_> {
+    /// Whether every PE with codes was taken: others may have the code that is missing.
+    pub(super) fn knows_codes(&self) -> bool {
+        let all = self.elements().filter(|(_, element)| matches!(element, ProfileElement::PinCodes(_)));
+        self.complete && all.count() == self.profile.facts.pins.len()
+    }
+}
+
+fn pin_status(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut Report) {
+    let place = || walked.place_in(index, "pinStatusTemplateDO");
+    let named = &file.pin_status_template;
+    for (number, reference) in named.iter().enumerate() {
+        let code = PinKeyReference(*reference);
+        if named.iter().take(number).any(|other| other == reference) {
+            report.add(&rules::PIN_STATUS_TWICE, place(), format!("{code} comes twice"));
+        } else if walked.knows_codes() && code != UNIVERSAL_PIN && !applies(walked, index, code) {
+            let what = format!("{code} is neither a code of the directory nor of one above");
+            report.add(&rules::PIN_STATUS_UNKNOWN, place(), what);
+        }
+    }
+    let own = walked.profile.facts.pins.iter().filter(|pins| pins.directory == index);
+    let codes = own.filter_map(|pins| match &pins.codes {
+        PinCodesOf::Own(own) => Some(own),
+        PinCodesOf::SharedWith(_) => None,
+    });
+    let is_of_user = |pin: &&Pin| super::codes::is_of_user(pin.reference);
+    for pin in codes.flatten().filter(is_of_user).filter(|pin| !named.contains(&pin.reference.0)) {
+        let what = format!("{} is a code of the directory, and not named", pin.reference);
+        report.add(&rules::PIN_NOT_IN_STATUS, place(), what);
+    }
+}
+
+fn identifiers(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut Report) {
+    let files = &walked.profile.files;
+    let is_mf = matches!(file.kind, FileKind::Mf);
+    if !is_mf && matches!(file.fid, Fid(0x3F00 | 0x3FFF | 0x7FFF | 0xFFFF)) {
+        report.add(&rules::RESERVED_FID, walked.place_of(index), format!("{} is reserved", file.fid));
+    }
+    let (Some(sfi), Some(parent)) = (file.sfi, file.parent) else { return };
+    let twin = files.children(parent).find(|(other, twin)| *other < index && twin.sfi == Some(sfi));
+    if let Some((_, twin)) = twin {
+        let what = format!("{} has the short identifier {sfi:02X} already", twin.fid);
+        report.add(&rules::SFI_TWICE, walked.place_of(index), what);
+    }
+}
+
+/// What the standards fix of the file.
+fn fixed(walked: &Walked<'_>, file: &File) -> Option<Length> {
+    let files = &walked.profile.files;
+    let parent = file.parent?;
+    let of =
+        |table: &[(u16, Length)]| table.iter().find(|(fid, _)| *fid == file.fid.0).map(|(_, length)| *length);
+    let is = |directory: FileIndex, codes: &[&[u8]]| match files.file(directory).map(|file| &file.kind) {
+        Some(FileKind::Adf { aid }) => codes.iter().any(|code| aid.starts_with(code)),
+        _ => false,
+    };
+    const USIMS: &[&[u8]] = &[USIM, NON_IMSI_USIM];
+    if parent == FileIndex::MF {
+        return of(tables::MF);
+    }
+    if is(parent, USIMS) {
+        return of(tables::USIM);
+    }
+    if is(parent, &[ISIM]) {
+        return of(tables::ISIM);
+    }
+    let directory = files.file(parent)?;
+    let row =
+        tables::USIM_DIRECTORIES.iter().find(|(of, fid, _)| (*of, *fid) == (directory.fid.0, file.fid.0));
+    directory.parent.filter(|above| is(*above, USIMS)).and(row).map(|(_, _, length)| *length)
+}
+
+fn length(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut Report) {
+    let Some(fixed) = fixed(walked, file).filter(|_| !file.kind.is_directory() && file.link.is_none()) else {
+        return;
+    };
+    let files = &walked.profile.files;
+    let (length, record) = (files.content(index).map_or(0, <[u8]>::len), file.kind.record_length());
+    let wrong = match (fixed, record) {
+        (Length::Exactly(right), None) if length != right => format!("{length} octets, not {right}"),
+        (Length::Least(least), None) if length < least => format!("{length} octets, not {least} at least"),
+        (Length::Times(unit, least), None) if length % unit != 0 || length / unit < least => {
+            format!("{length} octets, not {least} or more entries of {unit}")
+        }
+        (Length::Record(right), Some(record)) if record != right => {
+            format!("records of {record} octets, not {right}")
+        }
+        (Length::RecordLeast(least), Some(record)) if record < least => {
+            format!("records of {record} octets, not {least} at least")
+        }
+        (Length::Record(_) | Length::RecordLeast(_), None) => "it has no records".to_owned(),
+        (Length::Exactly(_) | Length::Least(_) | Length::Times(..), Some(_)) => "it has records".to_owned(),
+        _ => return,
+    };
+    report.add(&rules::FILE_SIZE, walked.place_of(index), wrong);
+}
+
+/// EF.DIR against the applications.
+fn dir(walked: &Walked<'_>, aids: &[&Octets], report: &mut Report) {
+    const EF_DIR: Fid = Fid(0x2F00);
+    let files = &walked.profile.files;
+    let dir = files.child(FileIndex::MF, EF_DIR);
+    let mut listed: Vec<&[u8]> = Vec::new();
+    for (index, number) in
+        dir.into_iter().flat_map(|dir| (1..=files.records(dir).unwrap_or_default()).map(move |n| (dir, n)))
+    {
+        let Some(record) = files.record(index, number).filter(|record| !is_blank(record)) else { continue };
+        let place = || walked.place_in(index, &format!("record {number}"));
+        let mut reader = rsp::der::Reader::new(record);
+        let template = reader.contents(Tag(0x61)).ok();
+        let aid = template.and_then(|template| tlv::find(template, Tag(0x4F)).ok()?);
+        match aid.and_then(tlv::split) {
+            Some((_, aid)) => {
+                if !aids.iter().any(|own| own.0 == aid) {
+                    report.add(&rules::DIR_TO_NOTHING, place(), format!("there is no {}", hex(aid)));
+                }
+                listed.push(aid);
+            }
+            None => report.add(&rules::DIR_UNREADABLE, place(), hex(record)),
+        }
+    }
+    for (index, file) in files.all() {
+        let FileKind::Adf { aid } = &file.kind else { continue };
+        if !listed.contains(&aid.0.as_slice()) {
+            let what = format!("EF.DIR does not list {aid}");
+            report.add(&rules::DIR_WITHOUT_APPLICATION, walked.place_of(index), what);
+        }
+    }
+}
+
+/// The steps in which a package makes a file.
+fn steps(walked: &Walked<'_>, report: &mut Report) {
+    for (number, element) in walked.elements() {
+        match element {
+            ProfileElement::FileSystem(element) => {
+                for file in &element.files {
+                    let place = || walked.place(number, file.name);
+                    let is_descriptor = |item: &FileItem| matches!(item, FileItem::FileDescriptor(_));
+                    let is_left_out = |item: &FileItem| matches!(item, FileItem::DoNotCreate(_));
+                    if file.items.iter().any(is_left_out) && file.items.len() > 1 {
+                        report.add(&rules::DO_NOT_CREATE_ALONE, place(), "it stands beside other steps");
+                    }
+                    if file.items.iter().skip(1).any(is_descriptor)
+                        && !file.items.first().is_some_and(is_descriptor)
+                    {
+                        report.add(&rules::DESCRIPTOR_FIRST, place(), "the descriptor comes later");
+                    }
+                    let is_link = file.items.iter().any(|item| match item {
+                        FileItem::FileDescriptor(fcp) => is_link(fcp),
+                        _ => false,
+                    });
+                    if is_link && file.items.iter().any(|item| matches!(item, FileItem::FillFileContent(_))) {
+                        report.add(&rules::LINK_CONTENT, place(), "it is a link, and has contents");
+                    }
+                }
+            }
+            ProfileElement::GenericFileManagement(element) => {
+                let mut link = false;
+                for command in element.commands.iter().flatten() {
+                    match command {
+                        FileManagement::FilePath(_) => link = false,
+                        FileManagement::CreateFcp(fcp) => {
+                            link = is_link(fcp);
+                            link_structure(walked, number, fcp, report);
+                        }
+                        FileManagement::FillFileContent(_) if link => {
+                            let what = "contents after a link";
+                            report.add(&rules::LINK_CONTENT, walked.place(number, "fillFileContent"), what);
+                            link = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_link(fcp: &Fcp) -> bool {
+    fcp.link_path.as_ref().is_some_and(|path| !path.is_empty())
+}
+
+fn link_structure(walked: &Walked<'_>, number: usize, fcp: &Fcp, report: &mut Report) {
+    let files = &walked.profile.files;
+    let path = fcp.link_path.as_ref().filter(|path| !path.is_empty()).and_then(|path| Fid::path(path));
+    let Some(target) = path.and_then(|path| files.file(files.by_path(&path)?)) else { return };
+    let (Some(given), Some(fid)) = (&fcp.file_descriptor, fcp.file_id) else { return };
+    let ([own, ..], [real, ..]) = (given.0.as_slice(), target.descriptor.0.as_slice()) else { return };
+    let record = |descriptor: &[u8]| match descriptor {
+        [_, _, high, low] => u16::from_be_bytes([*high, *low]),
+        [_, _, low] => u16::from(*low),
+        _ => 0,
+    };
+    if (own & 0x3F, record(given)) != (real & 0x3F, record(&target.descriptor)) {
+        let what = format!("{given} leads to a file with {}", target.descriptor);
+        report.add(&rules::LINK_RECORDS, walked.place(number, format!("createFCP {fid}")), what);
+    }
+}

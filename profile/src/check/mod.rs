@@ -1,0 +1,303 @@
+//! What is wrong with a package, all of it, where an eUICC stops at the first fault.
+//!
+//! The rules are those of the TCA profile package and of the standards of the files in it: [`RULES`]. What an eUICC would
+//! refuse is what [`Installer`] refuses; the checker goes on from there.
+
+mod codes;
+mod contents;
+mod files;
+mod header;
+mod keys;
+mod order;
+mod rules;
+mod services;
+mod suci;
+mod tables;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::element::{ProfileElement, Service};
+use crate::files::{FileIndex, ProfileFiles};
+use crate::install::{Capabilities, InstalledProfile, Installer};
+use crate::octets::Fid;
+use crate::package::Package;
+use crate::response::PeStatusCode;
+
+pub use rules::{RULES, Rule};
+pub use tables::{ISIM_SERVICES, USIM_SERVICES};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// True, and often meant.
+    Note,
+    /// It can be installed, and will hardly do what it is meant to do.
+    Warning,
+    /// The standard forbids it.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// Where something is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// Which PE of the package, from 1; none for the package as a whole.
+    pub pe: Option<usize>,
+    /// The identification in its header.
+    pub identification: Option<u16>,
+    /// The name of the PE.
+    pub element: &'static str,
+    /// The file or the field; empty for the PE as a whole.
+    pub at: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(number) = self.pe else { return f.write_str("package") };
+        write!(f, "PE {number} {}", self.element)?;
+        if let Some(identification) = self.identification {
+            write!(f, " (identification {identification})")?;
+        }
+        if self.at.is_empty() { Ok(()) } else { write!(f, ", {}", self.at) }
+    }
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// Which rule says so: its name in [`RULES`].
+    pub rule: &'static str,
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub what: String,
+    /// Why that is wrong, with the clause.
+    pub why: &'static str,
+    /// What to do about it.
+    pub next: &'static str,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}: {} [{}]", self.severity, self.place, self.what, self.rule)?;
+        write!(f, "  why:  {}\n  next: {}", self.why, self.next)
+    }
+}
+
+/// Everything that is wrong with the octets of a package: what comes before the place at which they cannot be read any
+/// more is checked too.
+pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
+    let mut decoder = crate::decoder::Decoder::new();
+    let mut elements = Vec::new();
+    let mut read = || {
+        for piece in bytes.chunks(4096) {
+            decoder.feed(piece)?;
+            while let Some(element) = decoder.next_element()? {
+                elements.push(element);
+            }
+        }
+        decoder.finish()
+    };
+    match read() {
+        Ok(()) => check(&Package { elements }),
+        Err(error) => {
+            let place = Place { pe: Some(elements.len() + 1), element: "unreadable", ..Place::default() };
+            let mut report = Report::default();
+            report.add(&rules::UNREADABLE, place, error.to_string());
+            // That it does not end is no news.
+            let rest = check(&Package { elements }).into_iter();
+            report.findings.extend(rest.filter(|finding| finding.rule != rules::NO_END.name));
+            report.findings
+        }
+    }
+}
+
+/// Everything that is wrong with a package, in the order of its PEs.
+pub fn check(package: &Package) -> Vec<Finding> {
+    let mut report = Report::default();
+    let walked = walk(package, &mut report);
+    order::check(&walked, &mut report);
+    header::check(&walked, &mut report);
+    files::check(&walked, &mut report);
+    codes::check(&walked, &mut report);
+    keys::check(&walked, &mut report);
+    contents::check(&walked, &mut report);
+    services::check(&walked, &mut report);
+    suci::check(&walked, &mut report);
+    report.findings.sort_by(|a, b| (&a.place.pe, b.severity).cmp(&(&b.place.pe, a.severity)));
+    report.findings
+}
+
+/// The files of a package as far as they can be made.
+pub(crate) fn files_of(package: &Package) -> ProfileFiles {
+    walk(package, &mut Report::default()).profile.files
+}
+
+/// What has been found so far.
+#[derive(Default)]
+struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    fn add(&mut self, rule: &Rule, place: Place, what: impl Into<String>) {
+        let Rule { name, severity, why, next } = *rule;
+        self.findings.push(Finding { severity, rule: name, place, what: what.into(), why, next });
+    }
+}
+
+/// A package and the profile that can be made of it.
+struct Walked<'a> {
+    package: &'a Package,
+    profile: InstalledProfile,
+    /// Which PE made a file, by the number of the file.
+    makers: Vec<usize>,
+    /// For each PE the ADF that was the last one when it came.
+    adfs: Vec<Option<FileIndex>>,
+    /// Whether the package goes on to its end: what has not come yet is not missing otherwise.
+    complete: bool,
+    /// Whether all files could be made as well.
+    whole: bool,
+}
+
+impl<'a> Walked<'a> {
+    fn elements(&self) -> impl Iterator<Item = (usize, &'a ProfileElement)> {
+        self.package.elements.iter().enumerate()
+    }
+
+    /// A place in the PE with this number, from 0.
+    fn place(&self, number: usize, at: impl Into<String>) -> Place {
+        let element = self.package.elements.get(number);
+        Place {
+            pe: Some(number + 1),
+            identification: element.and_then(ProfileElement::identification),
+            element: element.map_or("", ProfileElement::name),
+            at: at.into(),
+        }
+    }
+
+    /// A file, in the PE that made it.
+    fn place_of(&self, file: FileIndex) -> Place {
+        let maker = self.makers.get(file.number()).copied().unwrap_or_default();
+        self.place(maker, path_of(&self.profile.files, file))
+    }
+
+    /// The places of a file's finding, with a record or a field of it.
+    fn place_in(&self, file: FileIndex, part: &str) -> Place {
+        let mut place = self.place_of(file);
+        place.at = format!("{}, {part}", place.at);
+        place
+    }
+
+    /// The ADFs of USIMs, or of whatever application codes are given.
+    fn adfs_of<'b>(&'b self, codes: &'b [&'b [u8]]) -> impl Iterator<Item = FileIndex> + 'b {
+        let files = &self.profile.files;
+        codes.iter().flat_map(move |code| files.adfs(code).map(|(index, _)| index))
+    }
+}
+
+/// The application codes of 3GPP and 3GPP2 at the start of an AID: TS 101 220 Annex E.
+const USIM: &[u8] = &[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
+const NON_IMSI_USIM: &[u8] = &[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x0B];
+const ISIM: &[u8] = &[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x04];
+const CSIM: &[u8] = &[0xA0, 0x00, 0x00, 0x03, 0x43, 0x10, 0x02];
+
+/// The path of a file with its name, if it has one: `3F00/7FD0/6F07 ef-imsi`.
+pub(crate) fn path_of(files: &ProfileFiles, index: FileIndex) -> String {
+    let path: Vec<String> = files.path_of(index).iter().map(Fid::to_string).collect();
+    match files.file(index).and_then(|file| file.name.as_deref()) {
+        Some(name) => format!("{} {name}", path.join("/")),
+        None => path.join("/"),
+    }
+}
+
+/// Installs what can be installed on an eUICC that can do everything.
+fn walk<'a>(package: &'a Package, report: &mut Report) -> Walked<'a> {
+    let mut installer = Installer::forgiving(everything(package));
+    let mut walked = Walked {
+        package,
+        profile: InstalledProfile::default(),
+        makers: Vec::new(),
+        adfs: Vec::new(),
+        complete: true,
+        whole: true,
+    };
+    for (number, element) in package.elements.iter().enumerate() {
+        let is_extra = installer.has_ended() || number > 0 && matches!(element, ProfileElement::Header(_));
+        let ordered = installer.in_order(element).err();
+        installer.go_on();
+        // What has a place of its own in spite of its order is made.
+        let refused = if is_extra { None } else { installer.make(element).err() };
+        let refused = refused.map(|refused| (refused.code, refused.what));
+        let faults = installer.take_faults().into_iter().map(|fault| (fault.at, fault.wrong));
+        let whole = ordered.into_iter().chain(refused).map(|wrong| (String::new(), wrong));
+        let wrongs: Vec<_> = faults.chain(whole).collect();
+        let is_about_files =
+            matches!(element, ProfileElement::FileSystem(_) | ProfileElement::GenericFileManagement(_));
+        walked.whole &= wrongs.is_empty() || !is_about_files;
+        for (at, (code, what)) in wrongs {
+            let what = what.strip_prefix(&format!("{at}: ")).map(str::to_owned).unwrap_or(what);
+            report.add(rule_of(code), walked.place(number, at), what);
+        }
+        walked.makers.resize(installer.files().all().count(), number);
+        walked.adfs.push(installer.adf());
+    }
+    if !installer.has_ended() {
+        (walked.complete, walked.whole) = (false, false);
+        report.add(&rules::NO_END, Place::default(), "the package does not end with the PE that ends one");
+    }
+    walked.profile = installer.into_profile();
+    walked
+}
+
+/// An eUICC on which nothing is missing that a package may ask for.
+fn everything(package: &Package) -> Capabilities {
+    let aids = package.header().and_then(|header| header.mandatory_aids.as_ref());
+    Capabilities {
+        services: (0..=u8::MAX).map(Service).collect(),
+        aids: aids.into_iter().flatten().map(|needed| needed.aid.clone()).collect(),
+        ..Capabilities::default()
+    }
+}
+
+/// The rule behind a refusal of an eUICC.
+fn rule_of(code: PeStatusCode) -> &'static Rule {
+    match code {
+        PeStatusCode::INVALID_REQUEST_FORMAT => &rules::OUT_OF_ORDER,
+        PeStatusCode::INVALID_PARAMETER => &rules::INVALID_PARAMETER,
+        PeStatusCode::PIN_CODE_MISSING => &rules::PUK_MISSING,
+        PeStatusCode::TEMPLATE_NOT_SUPPORTED => &rules::UNKNOWN_TEMPLATE,
+        PeStatusCode::UNSUPPORTED_PROFILE_VERSION => &rules::UNKNOWN_VERSION,
+        PeStatusCode::FILE_NOT_FOUND => &rules::NO_SUCH_FILE,
+        PeStatusCode::FILE_ALREADY_EXISTS => &rules::FILE_TWICE,
+        PeStatusCode::NOT_ENOUGH_MEMORY => &rules::TOO_LARGE,
+        PeStatusCode::PE_NOT_SUPPORTED | PeStatusCode::FEATURE_NOT_SUPPORTED => &rules::NOT_SUPPORTED,
+        _ => &rules::BAD_VALUE,
+    }
+}
+
+/// Whether the record or file was never written: nothing but FF.
+fn is_blank(octets: &[u8]) -> bool {
+    octets.iter().all(|octet| *octet == 0xFF)
+}
+
+/// Octets as a person reads them: a long row is cut.
+fn hex(octets: &[u8]) -> String {
+    const MOST: usize = 24;
+    let shown: String = octets.iter().take(MOST).map(|octet| format!("{octet:02X}")).collect();
+    if octets.len() > MOST { format!("{shown}... ({} octets)", octets.len()) } else { shown }
+}
