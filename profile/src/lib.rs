@@ -5,7 +5,9 @@
 
 pub mod access;
 pub mod check;
+mod decoded;
 mod decoder;
+pub mod diff;
 pub mod element;
 pub mod facts;
 mod file_system;
@@ -21,6 +23,7 @@ pub mod show;
 pub mod template;
 mod usim;
 
+pub use decoded::decoded;
 pub use decoder::{Decoder, MAX_PROFILE_ELEMENT};
 pub use element::ProfileElement;
 pub use facts::Facts;

@@ -1,5 +1,7 @@
 //! A package as a person wants to see it, and as a script does.
 
+mod files;
+
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -16,11 +18,14 @@ pub struct ShowOptions {
     pub contents: bool,
 }
 
+pub use files::{ShownFile, files, files_text};
+pub(crate) use files::{is_secret, shown_file};
+
 /// What stands in the place of a secret.
-const HIDDEN: &str = "(hidden)";
+pub(crate) const HIDDEN: &str = "(hidden)";
 
 /// ASN.1 names of elements that are secret.
-const SECRETS: [&str; 9] = [
+pub(crate) const SECRETS: [&str; 10] = [
     "key",
     "opc",
     "keyData",
@@ -30,6 +35,7 @@ const SECRETS: [&str; 9] = [
     "ssd",
     "hrpdAccessAuthenticationData",
     "simpleIPAuthenticationData",
+    "mobileIPAuthenticationData",
 ];
 
 /// The package for a person: the header, the profile elements in order, the files, what is not a file.
@@ -41,7 +47,7 @@ pub fn text(package: &Package, options: &ShowOptions) -> String {
     match InstalledProfile::of(package, &Capabilities::default()) {
         Ok(installed) => {
             let _ = subscription(&installed, &mut out);
-            let _ = files(&installed.files, options, &mut out);
+            let _ = tree(&installed.files, options, &mut out);
             let _ = facts(&installed, options, &mut out);
         }
         Err(refused) => {
@@ -133,7 +139,7 @@ fn subscription(installed: &InstalledProfile, out: &mut String) -> std::fmt::Res
     Ok(())
 }
 
-fn files(files: &ProfileFiles, options: &ShowOptions, out: &mut String) -> std::fmt::Result {
+fn tree(files: &ProfileFiles, options: &ShowOptions, out: &mut String) -> std::fmt::Result {
     writeln!(out, "\nfiles ({}, {} octets of contents)", files.all().count(), files.memory())?;
     branch(files, FileIndex::MF, 1, options, out)
 }

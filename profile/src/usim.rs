@@ -11,10 +11,10 @@ use crate::octets::Fid;
 pub use suci::{HomeNetworkKey, ProtectionScheme, SuciCalcInfo};
 
 /// RID of 3GPP and the application code of the USIM: TS 101 220 Annex E.
-const AID: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
+pub(crate) const AID: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
 
 /// The same of a USIM without IMSI: TS 31.102 annex N.
-const AID_NON_IMSI: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x0B];
+pub(crate) const AID_NON_IMSI: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x0B];
 
 const EF_IMSI: Fid = Fid(0x6F07);
 const EF_UST: Fid = Fid(0x6F38);
@@ -98,7 +98,7 @@ impl<'a> Usim<'a> {
     }
 }
 
-fn in_default_alphabet(octets: &[u8]) -> Option<String> {
+pub(crate) fn in_default_alphabet(octets: &[u8]) -> Option<String> {
     let used = octets.iter().take_while(|octet| **octet != 0xFF);
     let name: Option<String> = used.map(|octet| DEFAULT_ALPHABET.chars().nth(usize::from(*octet))).collect();
     name.filter(|name| !name.is_empty())
