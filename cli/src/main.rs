@@ -100,7 +100,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Fleet(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Faults(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
-        Command::Profile(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
+        Command::Profile(command) => command.run(cli.json),
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Device(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

@@ -1,12 +1,18 @@
 //! `landfall profile`: profile packages.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Subcommand;
 use profile::{
     Package,
+    check::{self, Finding, Severity},
+    diff,
     show::{self, ShowOptions},
 };
+use serde::Serialize;
 use world::Fault;
 
 use crate::{
@@ -14,7 +20,7 @@ use crate::{
     output::{say, say_json},
 };
 
-/// Profile packages: show one, make one
+/// Profile packages: show one, make one, check some, compare two
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what is in a package
@@ -27,6 +33,25 @@ pub enum Command {
         /// The contents of every file as well
         #[arg(long)]
         contents: bool,
+        /// File by file instead: what it is, who may do what with it, what it means
+        #[arg(long)]
+        files: bool,
+    },
+    /// Say what is wrong with packages; the exit status is 1 if anything is an error
+    Check {
+        /// TCA profile packages, DER
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Say what differs between two packages, PE by PE and file by file
+    Diff {
+        /// TCA profile package, DER
+        first: PathBuf,
+        /// Another
+        second: PathBuf,
+        /// Keys and codes as well
+        #[arg(long)]
+        secrets: bool,
     },
     /// Write a package of our own, for a numbered subscriber of a network
     New {
@@ -45,25 +70,30 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs the command.
+    /// Runs the command; the exit status says whether what was checked has no errors.
     ///
     /// # Errors
-    /// The file cannot be read or written, or is no package.
-    pub fn run(self, json: bool) -> Result<(), Fault> {
+    /// A file cannot be read or written, or is no package.
+    pub fn run(self, json: bool) -> Result<ExitCode, Fault> {
         match self {
-            Self::Show { file, secrets, contents } => {
-                let package = Package::decode(&super::sm_dp::read(&file)?).map_err(|e| {
-                    Fault::caused_by(
-                        e,
-                        format!("{} is not a profile package", file.display()),
-                        "give a TCA package in DER, whole",
-                    )
-                })?;
+            Self::Show { file, secrets, contents, files } => {
+                let package = package(&file)?;
                 let options = ShowOptions { secrets, contents };
+                match (files, json) {
+                    (true, true) => say_json(&show::files(&package, &options))?,
+                    (true, false) => say(&show::files_text(&package, &options))?,
+                    (false, true) => say_json(&show::json(&package, &options))?,
+                    (false, false) => say(&show::text(&package, &options))?,
+                }
+            }
+            Self::Check { files } => return checked(files, json),
+            Self::Diff { first, second, secrets } => {
+                let options = ShowOptions { secrets, contents: false };
+                let differences = diff::diff(&package(&first)?, &package(&second)?, &options);
                 if json {
-                    say_json(&show::json(&package, &options))?;
+                    say_json(&differences)?;
                 } else {
-                    say(&show::text(&package, &options))?;
+                    say(&format!("{}\n", diff::text(&differences)))?;
                 }
             }
             Self::New { file, home, number, name } => {
@@ -77,6 +107,45 @@ impl Command {
                 })?;
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+fn package(file: &Path) -> Result<Package, Fault> {
+    Package::decode(&super::sm_dp::read(file)?).map_err(|e| {
+        Fault::caused_by(
+            e,
+            format!("{} is not a profile package", file.display()),
+            "give a TCA package in DER, whole; `landfall profile check` says what can be read of it",
+        )
+    })
+}
+
+/// What was found in a file.
+#[derive(Serialize)]
+struct Checked {
+    file: PathBuf,
+    findings: Vec<Finding>,
+}
+
+fn checked(files: Vec<PathBuf>, json: bool) -> Result<ExitCode, Fault> {
+    let mut all = Vec::new();
+    for file in files {
+        let findings = check::check_octets(&super::sm_dp::read(&file)?);
+        all.push(Checked { file, findings });
+    }
+    if json {
+        say_json(&all)?;
+    } else {
+        for Checked { file, findings } in &all {
+            let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+            let [errors, warnings, notes] = [Severity::Error, Severity::Warning, Severity::Note].map(count);
+            for finding in findings {
+                say(&format!("{finding}\n"))?;
+            }
+            say(&format!("{}: {errors} errors, {warnings} warnings, {notes} notes\n", file.display()))?;
+        }
+    }
+    let is_error = |checked: &Checked| checked.findings.iter().any(|it| it.severity == Severity::Error);
+    Ok(if all.iter().any(is_error) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
