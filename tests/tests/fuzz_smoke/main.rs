@@ -28,7 +28,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use certs::{Pki, PkiOptions};
 use http::{Request, StatusCode};
-use profile::{Capabilities, InstalledProfile, Package};
+use profile::{Capabilities, InstalledProfile, Package, check::check_octets};
 use rsp::{
     der::Asn1,
     ids::Version,
@@ -57,6 +57,8 @@ fn a_spoiled_package_is_read_or_refused() {
         let spoiled = round.hand.spoil(&whole);
         rounds += 1;
         let package = round.step(hex::encode(&spoiled), || Package::decode(&spoiled));
+        let findings = round.step(hex::encode(&spoiled), || check_octets(&spoiled));
+        assert!(package.is_ok() || !findings.is_empty(), "what cannot be read is a finding");
         if let Ok(package) = package {
             assert_eq!(package.encode(), spoiled, "what was read is written again octet for octet");
             read += usize::from(InstalledProfile::of(&package, &Capabilities::default()).is_ok());
