@@ -13,7 +13,7 @@ use euicc_sim::{
 use net::FileMemory;
 use scenario::faults::{
     Family, FaultyMemory, FaultyRadio, FaultyRecords, Liar, Life, Mishap, Mishaps, Power, PoweredDoor,
-    SwitchedDoor,
+    SwitchedDoor, catalogue::Places,
 };
 use world::{BoxCardDoor, Fault, Link, Memory, RamMemory, Records, SeededDice};
 
@@ -111,13 +111,14 @@ impl Seams {
         Self { memories, ..self }
     }
 
-    /// The beginnings of places at which it can have faults of this family; none if it cannot.
-    fn places(&self, family: Family) -> Option<&'static [&'static str]> {
+    /// The beginnings of places at which it can have this fault; none if it cannot.
+    fn places(&self, mishap: &Mishap) -> Option<&'static [&'static str]> {
         let some = |places: &'static [&'static str]| (!places.is_empty()).then_some(places);
-        match family {
+        match mishap.id().family() {
             Family::Link => some(self.interfaces),
-            // Told by SM-DP+s and by cards, to each other.
-            Family::Lie => self.interfaces.contains(&"ES9+").then_some(&["ES9+"]),
+            Family::Lie => {
+                self.interfaces.iter().any(|one| is_told_at(mishap, one)).then_some(self.interfaces)
+            }
             Family::Records => some(self.parties),
             Family::Power => some(self.memories),
             // Any network, and both directions.
@@ -128,11 +129,11 @@ impl Seams {
     /// Why a fault cannot happen here, and what to do; nothing if it can.
     pub fn refuses(&self, mishap: &Mishap) -> Option<(String, String)> {
         let family = mishap.id().family();
-        let Some(places) = self.places(family) else {
-            let others = Self::ALL.iter().filter(|other| other.places(family).is_some());
+        let Some(places) = self.places(mishap) else {
+            let others = Self::ALL.iter().filter(|other| other.places(mishap).is_some());
             let others: Vec<_> = others.map(|other| format!("`landfall {}`", other.command)).collect();
             let why =
-                format!("`landfall {}` has nothing to which faults of {family} could happen", self.command);
+                format!("`landfall {}` has nothing to which {} could happen", self.command, mishap.name());
             return Some((why, format!("give it to {}", others.join(", "))));
         };
         let place = mishap.place()?.split(['.', ':']).next()?;
@@ -141,6 +142,12 @@ impl Seams {
             (why, format!("of {family} there are here: {}", places.join(", ")))
         })
     }
+}
+
+/// Whether this is a lie that is told in a function of this interface.
+fn is_told_at(lie: &Mishap, interface: &str) -> bool {
+    let Some(Places::Told(functions)) = lie.id().entry().map(|entry| entry.places) else { return false };
+    functions.split(", ").any(|function| function.split('.').next() == Some(interface))
 }
 
 impl Faults {
@@ -380,7 +387,7 @@ mod tests {
             (
                 &Seams::SM_DS,
                 "radio/outage",
-                "faults of radio could happen; give it to `landfall up`, `landfall network`",
+                "radio/outage could happen; give it to `landfall up`, `landfall network`",
             ),
             (
                 &Seams::SM_DS,
@@ -391,6 +398,11 @@ mod tests {
             (&Seams::EUICC, "power/write-fails@device:intention", "of power there are here: card"),
             (&Seams::UP.without_card(), "power/write-fails", "give it to"),
             (&Seams::NETWORK, "link/reset", "give it to `landfall sm-dp serve`"),
+            (
+                &Seams::SM_SR,
+                "lie/dpauth-expired",
+                "give it to `landfall sm-dp serve`, `landfall up`, `landfall device`",
+            ),
         ] {
             let said = refused(seams, text).unwrap_or_default();
             assert!(said.contains(words), "{text}: {said}");
@@ -398,6 +410,7 @@ mod tests {
         for (seams, text) in [
             (&Seams::SM_DP, "records/conflict@sm-dp:sessions"),
             (&Seams::SM_SR, "link/lose-answer@ES5.OpenSession"),
+            (&Seams::DEVICE, "lie/dpauth-expired"),
             (&Seams::NETWORK, "radio/outage@262-42"),
             (&Seams::UP, "radio/sms-lose@mt"),
             (&Seams::DEVICE.without_card(), "power/write-fails@device"),

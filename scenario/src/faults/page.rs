@@ -73,9 +73,9 @@ mishap = family \"/\" name [ \"=\" value ] [ \"@\" place ] ( \"#\" when )*
 
 | command | faults |
 |---|---|
-| `landfall sm-dp serve` | `link` of ES9+, ES2+, ES12, ES2 and ES3, in and out; `lie`; `records` of `sm-dp` |
+| `landfall sm-dp serve` | `link` of ES9+, ES2+, ES12, ES2 and ES3, in and out; `lie` at ES9+ and ES3; `records` of `sm-dp` |
 | `landfall sm-ds serve` | `link` of ES11 and ES12; `records` of `sm-ds` |
-| `landfall sm-sr serve` | `link` of ES1, ES3, ES4, ES7 and ES5 (HTTPS), in and out; `records` of `sm-sr` |
+| `landfall sm-sr serve` | `link` of ES1, ES3, ES4, ES7 and ES5 (HTTPS), in and out; `lie` at ES3; `records` of `sm-sr` |
 | `landfall up` | `link` of ES9+, ES2+, ES11 and ES12, coming in; `lie`; `records` of `sm-dp` and `sm-ds`; `radio`; `power` of its `card` |
 | `landfall network` | `radio` |
 | `landfall device` | `link` of ES9+ and ES11; `lie`; `power` of its `card` and of the `device`. `landfall device run`: of its `card` alone |
