@@ -12,6 +12,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a benchmark asks the real clock")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;
@@ -21,11 +22,14 @@ use fleet::answers::{Chances, Pace, Residence, breaches, effort, markets, recove
 use fleet::bearers::Bearers;
 use fleet::costs::Costs;
 use fleet::files::{Rows, export, read_devices, read_stays};
-use fleet::{Counted, Fleet, Question, Selection};
+use fleet::{
+    CampaignId, CheckIn, Config, Counted, Fleet, OnCard, Owner, Platform, Question, Registration, Selection,
+    Setup, Spec,
+};
 use localize::{BUILT_IN_RULES, Day, Policy, RuleBook, Strategy};
 use rsp::ids::{Eid, Iccid};
 use rsp::time::Timestamp;
-use world::{MemoryRecords, Records};
+use world::{ManualClock, MemoryRecords, NullEvents, Records, SeededDice, World};
 
 const NOW: &str = "2026-11-22T00:00:00Z";
 /// Where the devices are, and each one's home now and then.
@@ -127,9 +131,49 @@ async fn run(devices: usize) {
         what_if(&counted, &after, &selection).affected.len()
     });
     ask("export", &mut || export(fleet.devices()).unwrap().devices.split(|octet| *octet == b'\n').count());
+    check_ins(&records, &fleet, &book, now, reading).await;
     println!("the slowest takes {worst:.2} readings, at most {MOST_READINGS}");
     assert!(each <= MOST_OCTETS, "a device takes {each} octets");
     assert!(worst <= MOST_READINGS, "an answer takes {worst:.2} readings of the records");
+}
+
+/// Each device checks in twice while a standing campaign runs, in which nobody has to move: nothing can be ordered.
+async fn check_ins(records: &MemoryRecords, fleet: &Fleet, book: &RuleBook, now: Timestamp, reading: f64) {
+    let (clock, dice) = (ManualClock::at(now), SeededDice::from_text("bench"));
+    let setup = Setup {
+        book: book.clone(),
+        owner: Owner::default(),
+        suppliers: BTreeMap::default(),
+        config: Config::default(),
+    };
+    let world = World::new(clock, dice);
+    let platform = Platform::new(records.clone(), world, NullEvents, setup);
+    let id: CampaignId = "standing".parse().unwrap();
+    platform.create_campaign(&Spec::decided(id.clone())).await.unwrap();
+    platform.start_campaign(&id).await.unwrap();
+    platform.due().await.unwrap();
+    for round in ["checked in", "checked in again"] {
+        let start = Instant::now();
+        for device in fleet.devices() {
+            let held = device.connection.held.iter();
+            let on_card = held.map(|held| OnCard {
+                iccid: held.iccid,
+                enabled: held.state == localize::HeldState::Enabled,
+                home: None,
+            });
+            let stay = device.connection.history.present(now).unwrap();
+            let iccid = device.connection.held[0].iccid;
+            let said = CheckIn {
+                registered: Some(Registration { network: stay.plmn, iccid }),
+                profiles: Some(on_card.collect()),
+                ..CheckIn::new(device.eid, now)
+            };
+            black_box(platform.check_in(&said).await.unwrap());
+        }
+        let took = start.elapsed().as_secs_f64();
+        let each = took * 1e6 / fleet.devices().len() as f64;
+        println!("{round:<34} {took:>8.2} s  {:.2} readings, {each:.0} us a device", took / reading);
+    }
 }
 
 /// What a fleet takes, by copies of it. The first copies fill what the import has left free.

@@ -443,6 +443,21 @@ pub enum MemberState {
     },
 }
 
+impl fmt::Display for MemberState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting => f.write_str("waits for its turn"),
+            Self::PutOff { until } => write!(f, "has its turn at {until}"),
+            Self::Moving { .. } => f.write_str("is on its way"),
+            Self::Again { after, why } => write!(f, "tries again at {after}: {why}"),
+            Self::Moved { at } => write!(f, "moved at {at}"),
+            Self::NothingToDo => f.write_str("had nothing to do"),
+            Self::Failed { at, why } => write!(f, "failed at {at}: {why}"),
+            Self::RolledBack { at } => write!(f, "back since {at}"),
+        }
+    }
+}
+
 impl MemberState {
     /// Whether there is nothing more to do.
     pub fn is_final(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What may be wanted of a campaign, and what it is at first.
 
+use localize::{DataError, DataText};
 use rsp::time::Timestamp;
 
 use super::{Campaign, Destination, Devices, Forgiven, Progress, Share, Spec, State, Window};
@@ -46,6 +47,15 @@ impl Campaign {
 }
 
 impl Spec {
+    /// Reads a campaign from TOML, in the form that docs/fleet.md describes.
+    ///
+    /// # Errors
+    /// It is not of that form; whether it can be meant is checked when it is made.
+    pub fn parse(text: &str) -> Result<Self, DataError> {
+        let read = DataText { file: "campaign", text }.read();
+        read.map_err(|error| DataError { next: "docs/fleet.md describes the fields".into(), ..error })
+    }
+
     /// Whether the device is one that it is about.
     pub(crate) fn has(&self, device: &Device, now: Timestamp) -> bool {
         device.is_in_service()

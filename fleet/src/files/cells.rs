@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use localize::{Country, Day, HeldProfile, HeldState, Home, Identity, Place, Role, RuleBook};
+use localize::{Country, Day, HeldProfile, HeldState, Home, Identity, Place, Refused, Role, RuleBook};
 use rsp::{
     ids::{Iccid, Plmn},
     time::Timestamp,
@@ -124,6 +124,20 @@ impl Row<'_> {
     pub(super) fn identities(&self, column: &'static str) -> Result<Option<Vec<Identity>>, BadRow> {
         let identity = |text| self.place_of(column, text).map(|operator| Identity { operator });
         self.cell(column).map(|text| text.split_whitespace().map(identity).collect()).transpose()
+    }
+
+    pub(super) fn refused(&self, column: &'static str) -> Result<Option<Vec<Refused>>, BadRow> {
+        let next = "write network and time, such as 724-05 2026-11-21T08:00:00Z, with ; between several";
+        let one = |text: &str| {
+            let parsed = text.split_once(' ').and_then(|(operator, at)| {
+                Some(Refused { operator: operator.parse().ok()?, at: at.trim().parse().ok()? })
+            });
+            parsed.ok_or_else(|| self.bad(Some(column), format!("{text:?} is no refusal"), next))
+        };
+        let all = |text: &str| -> Result<Vec<Refused>, BadRow> {
+            text.split(';').map(str::trim).filter(|text| !text.is_empty()).map(one).collect()
+        };
+        self.cell(column).map(all).transpose()
     }
 
     pub(super) fn profiles(&self, column: &'static str) -> Result<Option<Vec<HeldProfile>>, BadRow> {

@@ -5,16 +5,18 @@ use rsp::time::Timestamp;
 use serde::Serialize;
 use world::Fault;
 
-use super::{DEVICE_COLUMNS, STAY_COLUMNS};
+use super::{DEVICE_COLUMNS, STAY_COLUMNS, TRAIL_COLUMNS};
 use crate::device::Device;
 
-/// The two files. Imported into empty records, they give the same devices, but for their audit trails.
+/// The files. Imported into empty records, the first two give the same devices, but for their audit trails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
     /// `devices.csv`.
     pub devices: Vec<u8>,
     /// `stays.csv`.
     pub stays: Vec<u8>,
+    /// `trails.csv`.
+    pub trails: Vec<u8>,
 }
 
 /// Writes these devices.
@@ -24,13 +26,17 @@ pub struct Exported {
 pub fn export<'d>(devices: impl IntoIterator<Item = &'d Device>) -> Result<Exported, Fault> {
     let mut rows = Table::new(DEVICE_COLUMNS)?;
     let mut stays = Table::new(STAY_COLUMNS)?;
+    let mut trails = Table::new(TRAIL_COLUMNS)?;
     for device in devices {
         rows.row(&device_row(device))?;
         for stay in device.connection.history.stays() {
             stays.row(&stay_row(device, stay))?;
         }
+        for entry in device.trail.entries() {
+            trails.row(&[device.eid.to_string(), entry.at.to_string(), entry.happening.to_string()])?;
+        }
     }
-    Ok(Exported { devices: rows.finish()?, stays: stays.finish()? })
+    Ok(Exported { devices: rows.finish()?, stays: stays.finish()?, trails: trails.finish()? })
 }
 
 struct Table(::csv::Writer<Vec<u8>>);
@@ -63,6 +69,8 @@ fn device_row(device: &Device) -> Vec<String> {
     let profiles: Vec<String> = connection.held.iter().map(profile).collect();
     let identities: Vec<String> =
         connection.identities.iter().map(|identity| identity.operator.plmn.to_string()).collect();
+    let refused = connection.refused.iter().map(|refused| format!("{} {}", refused.operator, refused.at));
+    let refused: Vec<String> = refused.collect();
     let countries: Vec<String> = connection.imei_registered_in.iter().map(ToString::to_string).collect();
     vec![
         device.eid.to_string(),
@@ -82,6 +90,7 @@ fn device_row(device: &Device) -> Vec<String> {
         device.tally.moved.to_string(),
         device.tally.came_back.to_string(),
         device.tally.lost.to_string(),
+        refused.join("; "),
     ]
 }
 

@@ -101,6 +101,7 @@ fn apply(device: &mut Device, row: &DeviceRow) {
     set(&mut device.tally.moved, &row.moved);
     set(&mut device.tally.came_back, &row.came_back);
     set(&mut device.tally.lost, &row.lost);
+    set(&mut device.connection.refused, &row.refused);
 }
 
 /// The present stay that a row of `devices.csv` tells: the one that is recorded, or one that follows on it.

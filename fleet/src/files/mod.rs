@@ -11,7 +11,7 @@ mod read;
 
 use std::{collections::BTreeMap, fmt};
 
-use localize::{Bandwidth, Country, Criticality, HeldProfile, Home, Identity, Latency, Place, Stay};
+use localize::{Bandwidth, Country, Criticality, HeldProfile, Home, Identity, Latency, Place, Refused, Stay};
 use rsp::{ids::Eid, time::Timestamp};
 use serde::Serialize;
 
@@ -40,6 +40,7 @@ pub const DEVICE_COLUMNS: &[(&str, &str)] = &[
     ("moved", "how many moves have succeeded"),
     ("came_back", "how many have ended on the profile before"),
     ("lost", "how many have ended with a device out of reach"),
+    ("refused", "networks that did not take it: network and time; several with ; between them"),
 ];
 
 /// Columns that `devices.csv` may have besides: the present stay.
@@ -57,6 +58,9 @@ pub const STAY_COLUMNS: &[(&str, &str)] = &[
     ("from", "a date, or date and time"),
     ("until", "likewise; empty while it lasts"),
 ];
+
+/// The columns of `trails.csv`, which is written and not read.
+pub const TRAIL_COLUMNS: &[(&str, &str)] = &[("eid", "32 digits"), ("at", "when"), ("what", "what happened")];
 
 /// A row that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -114,6 +118,7 @@ struct DeviceRow {
     moved: Option<u32>,
     came_back: Option<u32>,
     lost: Option<u32>,
+    refused: Option<Vec<Refused>>,
     present: Option<(Place, Home, Timestamp)>,
 }
 
