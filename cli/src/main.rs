@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(listening.len(), 5);
         // Who asks is no listener.
         let (asking, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, flag, _)| flag == "at");
-        assert_eq!(others.len(), 4, "{others:?}");
+        assert_eq!(others.len(), 6, "{others:?}");
         for (command, flag, place) in others {
             let who = format!("{command}, {flag}");
             assert_eq!(listening.insert(place, who.clone()), None, "{who} is where another listens");

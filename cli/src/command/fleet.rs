@@ -1,8 +1,11 @@
 //! `landfall fleet`: the devices of an owner, and the answers that the owner needs.
 
 mod asked;
+mod campaign;
 mod costs;
+mod devices;
 mod files;
+mod platform;
 mod tables;
 mod what_if;
 
@@ -81,6 +84,24 @@ pub enum Command {
     Recovery(costs::Recovery),
     /// Whom other rules affect, such as a carrier that ends permanent roaming
     WhatIf(what_if::WhatIf),
+    /// What is decided about each device, and why; nothing is done
+    Decide(devices::Decide),
+    /// Which devices move where, and how many at a time
+    Campaign(campaign::Command),
+    /// Say something anew about a device; what is left out stays
+    Edit(devices::Change),
+    /// Take a device out of service: it is moved no more, and what is ordered for it is cancelled
+    Retire {
+        /// Its EID
+        eid: Eid,
+    },
+    /// Run the platform: devices check in, campaigns move them, profiles are ordered
+    Serve(platform::Serve),
+    /// Print the token with which a device checks in
+    Token {
+        /// Its EID
+        eid: Eid,
+    },
 }
 
 impl Command {
@@ -136,6 +157,16 @@ impl Command {
             Self::Effort(effort) => effort.run(settings, json).await,
             Self::Recovery(recovery) => recovery.run(settings, json).await,
             Self::WhatIf(what_if) => what_if.run(settings, json).await,
+            Self::Decide(decide) => decide.run(settings, json).await,
+            Self::Campaign(command) => command.run(settings, json).await,
+            Self::Edit(change) => change.run(settings, json).await,
+            Self::Retire { eid } => devices::retire(settings, json, eid).await,
+            Self::Serve(serve) => serve.run(settings, json).await,
+            Self::Token { eid } => {
+                let token = platform::token(settings, eid).await?;
+                let shown = serde_json::json!({ "token": token });
+                answer(json, &shown, |_| format!("{token}\n"))
+            }
         }
     }
 }

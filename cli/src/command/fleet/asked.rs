@@ -12,7 +12,7 @@ use world::{Clock, Fault};
 use crate::{command::sm_dp::read_text, settings::Settings};
 
 /// Under what the fleet is looked at
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Asked {
     /// At this time, such as 2026-11-21T08:00:00Z [default: now]
     #[arg(long)]
@@ -63,11 +63,14 @@ impl Which {
 }
 
 /// All that a question needs, read from its files.
+#[derive(Clone)]
 pub(super) struct Read {
-    now: Timestamp,
+    /// When.
+    pub(super) now: Timestamp,
     /// The rules.
     pub(super) book: RuleBook,
-    owner: Owner,
+    /// What the owner brings along.
+    pub(super) owner: Owner,
     owner_file: Option<PathBuf>,
 }
 

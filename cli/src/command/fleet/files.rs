@@ -88,6 +88,9 @@ pub struct Export {
     /// For their stays
     #[arg(long, value_name = "FILE", default_value = "stays.csv")]
     stays: PathBuf,
+    /// For what was done with them and found out about them; it is not read again
+    #[arg(long, value_name = "FILE")]
+    trails: Option<PathBuf>,
     #[command(flatten)]
     which: Which,
 }
@@ -104,6 +107,9 @@ impl Export {
         let exported = export(devices.iter().copied())?;
         write(&self.devices, &exported.devices)?;
         write(&self.stays, &exported.stays)?;
+        if let Some(file) = &self.trails {
+            write(file, &exported.trails)?;
+        }
         match json {
             true => say_json(&serde_json::json!({ "devices": devices.len() })),
             false => say(&format!(

@@ -1,0 +1,176 @@
+//! `landfall fleet campaign`: an owner commands campaigns, beside a platform that runs or without one.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use fleet::{Campaign, CampaignId, Plan, Planned, Platform, Shown, Spec};
+use world::Fault;
+
+use super::{
+    answer,
+    asked::{Asked, refused},
+    platform,
+};
+use crate::{
+    command::sm_dp::read_text,
+    output::{Table, say},
+    settings::Settings,
+};
+
+/// Which devices move where, and how many at a time
+#[derive(Args, Debug)]
+pub struct Command {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Make a campaign of a TOML file (docs/fleet.md has the fields)
+    Create {
+        /// The file
+        file: PathBuf,
+        /// Start it at once
+        #[arg(long)]
+        start: bool,
+        /// Say what it would do with each device, and do nothing
+        #[arg(long, conflicts_with = "start")]
+        dry_run: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// List campaigns
+    List,
+    /// Show a campaign, and where its devices stand
+    Show {
+        /// Its name
+        id: CampaignId,
+    },
+    /// Start a campaign; one that is not standing has the devices that are selected now
+    Start {
+        /// Its name
+        id: CampaignId,
+    },
+    /// No move begins any more; those that are under way go on
+    Pause {
+        /// Its name
+        id: CampaignId,
+        /// Who says so
+        #[arg(long, default_value = "its owner")]
+        by: String,
+    },
+    /// One that is paused or has stopped goes on
+    Resume {
+        /// Its name
+        id: CampaignId,
+    },
+    /// Devices go back to the profile that they had before the campaign
+    RollBack {
+        /// Its name
+        id: CampaignId,
+    },
+    /// Forget a campaign that is at an end
+    Remove {
+        /// Its name
+        id: CampaignId,
+    },
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The file or the records cannot be read, or the campaign is in no state for it.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let platform = match &self.what {
+            What::Create { asked, .. } => platform::beside(settings, &asked.clone().read()?)?,
+            _ => platform::beside(settings, &Asked::default().read()?)?,
+        };
+        let one = |campaign: Campaign| answer(json, &campaign, line);
+        match self.what {
+            What::Create { file, start, dry_run, .. } => {
+                let spec =
+                    Spec::parse(&read_text(&file)?).map_err(|error| refused(error, &file.display()))?;
+                if dry_run {
+                    return answer(json, &platform.dry_run(&spec).await?, |planned| of_planned(planned));
+                }
+                one(create(&platform, &spec, start).await?)
+            }
+            What::List => answer(json, &platform.campaigns().await?, |campaigns| of_campaigns(campaigns)),
+            What::Show { id } => answer(json, &platform.campaign(&id).await?, of_campaign),
+            What::Start { id } => one(platform.start_campaign(&id).await?),
+            What::Pause { id, by } => one(platform.pause_campaign(&id, &by).await?),
+            What::Resume { id } => one(platform.resume_campaign(&id).await?),
+            What::RollBack { id } => one(platform.roll_back_campaign(&id).await?),
+            What::Remove { id } => {
+                platform.remove_campaign(&id).await?;
+                if json { Ok(()) } else { say(&format!("{id}: removed\n")) }
+            }
+        }
+    }
+}
+
+async fn create(platform: &Platform, spec: &Spec, start: bool) -> Result<Campaign, Fault> {
+    let made = platform.create_campaign(spec).await?;
+    Ok(if start { platform.start_campaign(&spec.id).await? } else { made })
+}
+
+fn line(campaign: &Campaign) -> String {
+    let Campaign { spec, state, progress, .. } = campaign;
+    format!("{}: {state}, {} devices, {} moved\n", spec.id, progress.devices, progress.moved)
+}
+
+fn of_campaigns(campaigns: &[Campaign]) -> String {
+    let heading = ["name", "to", "state", "devices", "begun", "under way", "moved", "failed", "finished"];
+    let mut table = Table::new(&heading);
+    for Campaign { spec, state, progress, .. } in campaigns {
+        table.row([
+            spec.id.to_string(),
+            spec.target.to_string(),
+            state.word().to_owned(),
+            progress.devices.to_string(),
+            progress.begun.to_string(),
+            progress.under_way.to_string(),
+            progress.moved.to_string(),
+            progress.failed().to_string(),
+            progress.finished.to_string(),
+        ]);
+    }
+    table.render()
+}
+
+fn of_campaign(shown: &Shown) -> String {
+    let progress = shown.campaign.progress;
+    let mut table = Table::new(&["EID", "tries", "stands"]);
+    for device in &shown.devices {
+        let member = &device.member;
+        table.row([device.eid.to_string(), member.tries.to_string(), member.state.to_string()]);
+    }
+    format!(
+        "{}{} came back, {} not installed, {} lost, {} under way\n\n{}",
+        line(&shown.campaign),
+        progress.came_back,
+        progress.not_installed,
+        progress.lost,
+        progress.under_way,
+        table.render()
+    )
+}
+
+fn of_planned(planned: &[Planned]) -> String {
+    let mut table = Table::new(&["EID", "label", "would", "by"]);
+    let mut moves = 0;
+    for Planned { eid, label, plan } in planned {
+        let (would, by) = match plan {
+            Plan::Nothing { .. } => ("nothing".to_owned(), None),
+            Plan::Move { to, deadline, .. } => {
+                moves += 1;
+                (format!("move to {to}"), *deadline)
+            }
+            Plan::Stuck { why, .. } => (format!("be stuck: {why}"), None),
+        };
+        let by = by.map(|by| by.to_string()).unwrap_or_default();
+        table.row([eid.to_string(), label.to_string(), would, by]);
+    }
+    format!("{}\n{moves} of {} would move\n", table.render(), planned.len())
+}

@@ -1,0 +1,219 @@
+//! `landfall fleet serve`, and the platform on the fleet's records for commands that run beside it.
+
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+
+use clap::Args;
+use fleet::{Config, Platform, Setup, Supplier};
+use hmac::{Hmac, KeyInit, Mac};
+use net::SqliteRecords;
+use rsp::ids::{Eid, Plmn, SmdpAddress};
+use sha2::Sha256;
+use tokio::sync::Notify;
+use world::{
+    Clock, Collection, Fault, LinkFault, LinkFaultKind, ManualClock, NullEvents, World, link_from, transact,
+};
+
+use super::asked::{self, Asked, Read};
+use crate::{
+    command::sm_dp::stop_signal,
+    output::{Lines, remark},
+    parties::{self, Running},
+    peers::Delivery,
+    settings::Settings,
+};
+
+/// What the tokens of devices are made from, once for all.
+const SECRETS: Collection<String> = Collection::new("platform-secrets");
+const OF_DEVICES: &str = "devices";
+
+/// Run the platform: devices check in, campaigns move them, profiles are ordered (docs/fleet.md)
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Where devices and SM-DP+s come to, over TLS
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8449")]
+    address: String,
+    /// Where the owner's API listens, or none
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8491")]
+    api: String,
+    /// Whose client certificate SM-DP+s are shown
+    #[arg(long, default_value = "Landfall Test Operator")]
+    operator: String,
+    /// The SM-DP+ of a network's operator; may be repeated [default: that of --sm-dp, for every offer]
+    #[arg(long = "supplier", value_name = "NETWORK=HOST:PORT")]
+    suppliers: Vec<AtSmDp>,
+    /// SM-DP+s tell how downloads go: their --operator names this platform
+    #[arg(long)]
+    told: bool,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// What the flag says of an SM-DP+.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct AtSmDp(Plmn, SmdpAddress);
+
+impl FromStr for AtSmDp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (network, address) =
+            text.split_once('=').ok_or("write a network, =, and its SM-DP+: 724-02=127.0.0.1:8443")?;
+        let network = network.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self(network, address.parse().map_err(|error| format!("{error}"))?))
+    }
+}
+
+impl Serve {
+    /// Runs until it is stopped.
+    ///
+    /// # Errors
+    /// A file, a record or a socket fails.
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
+        let _claim = net::Claim::take(&settings.data_dir, "fleet")?;
+        let (world, clock) = parties::os_world()?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let read = self.asked.read()?;
+        let pki = crate::pki::load(&settings.pki)?;
+        let (tls, requester) = parties::operator_tls(&pki, &self.operator, Arc::clone(&clock))?;
+        let mut suppliers = BTreeMap::new();
+        let here: SmdpAddress = parties::parsed(&[parties::reachable(settings)])?.0;
+        let offered = read.owner.offers.iter().map(|offer| AtSmDp(offer.operator.plmn, here.clone()));
+        for AtSmDp(network, address) in offered.chain(self.suppliers) {
+            let link = parties::device_client(settings).link(address.as_str(), Some(tls.clone()))?;
+            let requester = requester.clone();
+            suppliers.insert(network, Supplier { link, address, requester, tells: self.told });
+        }
+        let (mut address, mut api) = (self.address, self.api);
+        let listener = parties::listen_at(&mut address).await?;
+        let owners = match api.as_str() {
+            "none" => None,
+            _ => Some(parties::listen_at(&mut api).await?),
+        };
+        let records = asked::open(settings)?;
+        let secret = secret(&records, &world).await?;
+        let woken = Arc::new(Notify::new());
+        let wakes = Arc::clone(&woken);
+        let events = Lines::new(world.now(), json);
+        let platform = Platform::new(records, world, events, read.into_setup(suppliers))
+            .with_waker(move || wakes.notify_one());
+        let due = platform.clone();
+        let _delivery = Delivery::drive("SM-DP+s", woken, Arc::clone(&clock), move || {
+            let platform = due.clone();
+            Box::pin(async move { Ok(Some(platform.due().await?).into()) })
+        });
+        let names = crate::pki::names_of(&address, &[])?;
+        let tls = parties::operator_server_tls(&pki, &names, clock)?;
+        let devices = platform.devices_link(move |eid, token| is_token(&secret, eid, token));
+        let running = Running::serve(listener, Some(tls), devices)?;
+        let owners = match owners {
+            Some(listener) => Some(Running::serve(listener, None, platform.link())?),
+            None => None,
+        };
+        if let Some(owners) = &owners {
+            remark(&format!("owner's API at http://{} (GET /openapi.json)", owners.address));
+        }
+        remark(&format!("platform at {} (POST {}); Ctrl-C stops it", running.address, fleet::CHECK_IN));
+        stop_signal().await;
+        running.stop().await;
+        if let Some(owners) = owners {
+            owners.stop().await;
+        }
+        Ok(())
+    }
+}
+
+/// The platform on the fleet's records, for a command of its owner at one time: it orders nothing.
+///
+/// # Errors
+/// There are no records, or they cannot be opened.
+pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault> {
+    let file = settings.data_dir.join("fleet.sqlite");
+    if !file.exists() {
+        return Err(Fault::new(
+            "there is no fleet",
+            format!("there is no {}", file.display()),
+            "bring devices in with `landfall fleet import devices.csv`, or say with --data-dir where they are",
+        ));
+    }
+    let world = World::new(ManualClock::at(read.now), net::OsDice::new()?);
+    let nobody = link_from(tower::service_fn(|_| async {
+        Err(LinkFault::new(LinkFaultKind::Unreachable, "SM-DP+", "this command orders nothing"))
+    }));
+    let address: SmdpAddress = parties::parsed(std::slice::from_ref(&settings.sm_dp))?.0;
+    let supplier = Supplier { link: nobody, address, requester: String::new(), tells: false };
+    let offers = read.owner.offers.iter();
+    let suppliers = offers.map(|offer| (offer.operator.plmn, supplier.clone())).collect();
+    Ok(Platform::new(asked::open(settings)?, world, NullEvents, read.clone().into_setup(suppliers)))
+}
+
+/// Prints the token with which a device checks in.
+///
+/// # Errors
+/// The records fail.
+pub(super) async fn token(settings: &Settings, eid: Eid) -> Result<String, Fault> {
+    let (world, _) = parties::os_world()?;
+    let secret = secret(&asked::open(settings)?, &world).await?;
+    Ok(hex::encode(mac(&secret, eid).finalize().into_bytes()))
+}
+
+async fn secret(records: &SqliteRecords, world: &World) -> Result<String, Fault> {
+    let drawn = hex::encode(world.random::<32>());
+    transact(records, |tx| {
+        let drawn = drawn.clone();
+        Box::pin(async move {
+            match tx.get(&SECRETS, OF_DEVICES).await? {
+                Some(kept) => Ok(kept),
+                None => {
+                    tx.put(&SECRETS, OF_DEVICES, &drawn)?;
+                    Ok(drawn)
+                }
+            }
+        })
+    })
+    .await
+}
+
+fn mac(secret: &str, eid: Eid) -> Hmac<Sha256> {
+    // The key is a block of the hash: 64 hexadecimal digits.
+    let mut block = [0; 64];
+    for (octet, digit) in block.iter_mut().zip(secret.bytes()) {
+        *octet = digit;
+    }
+    Hmac::<Sha256>::new((&block).into()).chain_update(eid.to_string())
+}
+
+fn is_token(secret: &str, eid: Eid, token: &str) -> bool {
+    hex::decode(token).is_ok_and(|token| mac(secret, eid).verify_slice(&token).is_ok())
+}
+
+impl Read {
+    /// What a platform is made of.
+    fn into_setup(self, suppliers: BTreeMap<Plmn, Supplier>) -> Setup {
+        let Self { book, owner, .. } = self;
+        Setup { book, owner, suppliers, config: Config::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_of_one_device_and_one_secret() {
+        let eids = ["89049032000000000000000000000163", "89049032000000000000000000000260"];
+        let [one, other] = eids.map(|eid| eid.parse::<Eid>().unwrap());
+        let token = hex::encode(mac("5ec2e7", one).finalize().into_bytes());
+        assert!(is_token("5ec2e7", one, &token));
+        assert!(!is_token("5ec2e7", other, &token) && !is_token("5ec2e8", one, &token));
+        assert!(!is_token("5ec2e7", one, "") && !is_token("5ec2e7", one, "xx"));
+    }
+
+    #[test]
+    fn a_supplier_is_a_network_and_an_address() {
+        let AtSmDp(network, address) = "724-02=127.0.0.1:8443".parse().unwrap();
+        assert_eq!((network.to_string().as_str(), address.as_str()), ("724-02", "127.0.0.1:8443"));
+        for bad in ["724-02", "724=127.0.0.1:8443", "=", "724-02="] {
+            assert!(bad.parse::<AtSmDp>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `landfall fleet serve`: a device checks in over TLS, is given an activation code that the platform has just ordered at an
+//! SM-DP+, downloads with it and says so.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod common;
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use cli::parties::tls_roots;
+use common::{Running, fail, landfall, succeed};
+use http::{Request, StatusCode, header};
+use net::{Client, ClientTls, OsClock};
+use serde_json::{Value, json};
+use world::{Clock, Link};
+
+const CAMPAIGN: &str = "id = \"standing\"\ntarget = \"decided\"\nstanding = true\n";
+
+async fn post(link: &Link, path: &str, token: &str, body: &Value) -> (StatusCode, Value) {
+    let request = Request::post(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Bytes::from(body.to_string()))
+        .unwrap();
+    let response = world::send(link, request).await.unwrap();
+    (response.status(), serde_json::from_slice(response.body()).unwrap())
+}
+
+fn told(folder: &Path, arguments: &[&str]) -> Value {
+    let said = succeed(landfall(folder).arg("--json").args(arguments));
+    serde_json::from_str(&said).unwrap()
+}
+
+#[tokio::test]
+async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    succeed(landfall(folder).args(["certs", "init"]));
+    let sm_dp = Running::start(landfall(folder).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
+    let sm_dp_at = sm_dp.err.word_after("SM-DP+ at ");
+    let package = file("local.der", "");
+    succeed(landfall(folder).args(["profile", "new", &package, "--number", "1"]));
+    let iccid = succeed(landfall(folder).args(["sm-dp", "add", &package, "--sm-dp", &sm_dp_at]));
+    let iccid = iccid.trim();
+    let eid = told(folder, &["device", "info"])["eid"].as_str().unwrap().to_owned();
+
+    let owner = file("owner.toml", &format!("[[offer]]\nnetwork = \"724-02\"\niccid = \"{iccid}\"\n"));
+    let bootstrap = "8944476500001224158";
+    let devices = format!(
+        "eid,label,profiles,network,home,since\n\
+         {eid},kiosk,{bootstrap} 234-15 bootstrap enabled,724-05,234-15,2026-01-01\n"
+    );
+    succeed(landfall(folder).args(["fleet", "import", &file("devices.csv", &devices)]));
+    let campaign = file("standing.toml", CAMPAIGN);
+    let planned = told(folder, &["fleet", "campaign", "create", &campaign, "--dry-run", "--owner", &owner]);
+    assert_eq!(planned[0]["plan"], "move", "{planned}");
+    succeed(landfall(folder).args(["fleet", "campaign", "create", &campaign, "--start"]));
+
+    let serve = ["fleet", "serve", "--address", "127.0.0.1:0", "--api", "127.0.0.1:0", "--sm-dp", &sm_dp_at];
+    let platform = Running::start(landfall(folder).args(serve).args(["--owner", &owner]));
+    let api = platform.err.word_after("owner's API at http://");
+    let address = platform.err.word_after("platform at ");
+    let pki = cli::pki::load(&folder.join("pki")).unwrap();
+    let tls = ClientTls::new(&tls_roots(&pki), None, Arc::new(OsClock)).unwrap();
+    let link = Client::default().link(&address, Some(tls)).unwrap();
+    let token = succeed(landfall(folder).args(["fleet", "token", &eid])).trim().to_owned();
+
+    let mut said = json!({
+        "eid": eid, "at": OsClock.now(), "registered": { "network": "724-05", "iccid": bootstrap },
+        "profiles": [{ "iccid": bootstrap, "enabled": true }],
+    });
+    let (status, problem) = post(&link, "/v1/check-in", "00", &said).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "{problem}");
+    let (status, instruction) = post(&link, "/v1/check-in", &token, &said).await;
+    assert_eq!(status, StatusCode::OK, "{instruction}");
+    let ordered = &instruction["what"]["move"];
+    assert_eq!(ordered["to"]["download"]["iccid"], iccid, "{instruction}");
+    assert_eq!(ordered["fall_back_to"], bootstrap);
+    let code = ordered["to"]["download"]["code"].as_str().unwrap();
+    succeed(landfall(folder).args(["device", "download", code, "--sm-dp", &sm_dp_at]));
+
+    said["ended"] = json!({ "order": ordered["order"], "ending": "moved" });
+    said["registered"]["iccid"] = json!(iccid);
+    said["profiles"] = json!([{ "iccid": bootstrap, "enabled": false }, { "iccid": iccid, "enabled": true }]);
+    let (_, instruction) = post(&link, "/v1/check-in", &token, &said).await;
+    assert_eq!(instruction["what"], "nothing");
+    let shown = told(folder, &["fleet", "campaign", "show", "standing"]);
+    assert_eq!((&shown["progress"]["moved"], &shown["progress"]["under_way"]), (&json!(1), &json!(0)));
+    let device = told(folder, &["fleet", "show", &eid]);
+    assert_eq!(device["device"]["connection"]["held"][1]["iccid"], iccid);
+
+    // The owner's door is another one, and the device's has nothing of it.
+    let (status, _) = post(&link, "/v1/campaigns/standing/pause", &token, &json!({ "by": "me" })).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let owners = Client::default().link(&api, None).unwrap();
+    let (status, paused) = post(&owners, "/v1/campaigns/standing/pause", "", &json!({ "by": "Ada" })).await;
+    assert_eq!((status, &paused["state"]["is"]), (StatusCode::OK, &json!("paused")));
+    assert!(fail(landfall(folder).args(serve)).contains("fleet"), "there is one already");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_with_a_way_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    assert!(fail(landfall(folder).args(["fleet", "campaign", "list"])).contains("fleet import"));
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let eid = "89049032000000000000000000000163";
+    succeed(landfall(folder).args(["fleet", "import", &file("d.csv", &format!("eid,label\n{eid},meter\n"))]));
+    let bad = file("bad.toml", "id = \"a\"\ntarget = \"decided\"\nspeed = 7\n");
+    let zero = file("zero.toml", "id = \"a\"\ntarget = \"decided\"\npace = { per_hour = 0 }\n");
+    for (arguments, words) in [
+        (&["campaign", "create", &bad][..], "line 3"),
+        (&["campaign", "create", &zero], "at a pace of 0"),
+        (&["campaign", "start", "none"], "there is no campaign none"),
+        (&["campaign", "pause", "No"], "no name of a campaign"),
+        (&["retire", "89049032000000000000000000000260"], "not one of the fleet"),
+        (&["edit", "89049032000000000000000000000260", "--label", "x"], "not one of the fleet"),
+        (&["serve", "--supplier", "724-02"], "724-02=127.0.0.1:8443"),
+    ] {
+        let errors = fail(landfall(folder).arg("fleet").args(arguments));
+        assert!(errors.contains(words), "{arguments:?}: {errors}");
+    }
+    let edited =
+        succeed(landfall(folder).args(["fleet", "edit", eid, "--label", "kiosk", "--criticality", "high"]));
+    assert_eq!(edited, format!("{eid} kiosk: working\n"));
+    let shown = told(folder, &["fleet", "show", eid]);
+    assert_eq!(shown["device"]["connection"]["needs"]["criticality"], "high");
+    let decided = succeed(landfall(folder).args(["fleet", "decide"]));
+    assert!(decided.ends_with("1 devices: 0 move, 0 stuck, 1 stay\n"), "{decided}");
+    assert_eq!(succeed(landfall(folder).args(["fleet", "retire", eid])), format!("{eid} kiosk: retired\n"));
+    assert!(fail(landfall(folder).args(["fleet", "retire", eid])).contains("it is retired"));
+}
