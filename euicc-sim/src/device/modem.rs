@@ -33,6 +33,8 @@ pub struct Modem<D> {
     registered: Option<Registered>,
     /// By which a network knows the device. It outlives the registration until that network has been told.
     attach: Option<(Plmn, AttachId)>,
+    /// Networks on the list of a subscriber's card because of a refusal that nothing vouched for.
+    forbidden_unproved: Vec<(Imsi, Plmn)>,
 }
 
 /// A registration that holds.
@@ -136,6 +138,7 @@ impl<D: CardDoor> Modem<D> {
             usim: None,
             registered: None,
             attach: None,
+            forbidden_unproved: Vec::new(),
         }
     }
 
@@ -380,7 +383,21 @@ impl<D: CardDoor> Modem<D> {
             return;
         }
         let with_it = current.forbidden.iter().copied().chain([plmn]).collect();
+        self.forbidden_unproved.push((usim.imsi, plmn));
         self.write_forbidden(with_it).await;
+    }
+
+    /// Takes the networks off the card's list that went onto it because of refusals: those come before a network has proved
+    /// itself, and hold for a while only (TS 24.301 section 5.3.7b, when T3247 expires).
+    pub(super) async fn reprieve(&mut self) {
+        let Some(usim) = &self.usim else { return };
+        let (imsi, forbidden) = (usim.imsi, usim.forbidden.clone());
+        let is_unproved = |plmn: &Plmn| self.forbidden_unproved.contains(&(imsi, *plmn));
+        let rest: Vec<Plmn> = forbidden.iter().copied().filter(|plmn| !is_unproved(plmn)).collect();
+        self.forbidden_unproved.retain(|(of, _)| *of != imsi);
+        if rest.len() < forbidden.len() {
+            self.write_forbidden(rest).await;
+        }
     }
 
     async fn write_forbidden(&mut self, forbidden: Vec<Plmn>) {

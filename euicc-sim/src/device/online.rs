@@ -28,13 +28,17 @@ pub struct OnlineSettings {
     pub imei: Imei,
     /// How long it waits between two searches for a network.
     pub search_pause: Duration,
+    /// T3247 of TS 24.301 section 10.2, a time between 30 and 60 minutes: how long it holds what a network has refused for
+    /// good. A refusal comes before the network has proved itself.
+    pub refusal_holds: Duration,
 }
 
 impl Default for OnlineSettings {
     /// A test device's IMEI, and the pause of TS 23.122 in short: a person watches.
     fn default() -> Self {
         let imei = Imei::of_digits("004999010640000").unwrap_or(Imei([0; 8]));
-        Self { imei, search_pause: Duration::from_secs(10) }
+        let refusal_holds = Duration::from_secs(45 * 60);
+        Self { imei, search_pause: Duration::from_secs(10), refusal_holds }
     }
 }
 
@@ -49,6 +53,8 @@ pub struct Online<D> {
     handle: OnlineHandle,
     /// When a network is looked for again, while there is none.
     search: Option<Instant>,
+    /// Until then what a network has refused for good holds.
+    refused_until: Option<Instant>,
     /// What the card was last told of the service.
     service: Option<LocationStatus>,
     /// Listens for the next short message, under this name.
@@ -112,6 +118,7 @@ impl<D: CardDoor> Online<D> {
             orders,
             handle: OnlineHandle(sender),
             search: None,
+            refused_until: None,
             service: None,
             listening: None,
             not_before: None,
@@ -249,14 +256,23 @@ impl<D: CardDoor> Online<D> {
     }
 
     async fn register(&mut self) {
+        if self.refused_until.is_some_and(|until| until <= Instant::now()) {
+            self.refused_until = None;
+            self.modem.reprieve().await;
+        }
         let (status, plmn) = match self.modem.register().await {
             Ok(registered) => {
                 self.search = None;
                 (LocationStatus::Normal, Some(registered.plmn))
             }
             Err(not) => {
-                // What is final stands until the card is reset or switched, or the device is elsewhere.
-                self.search = (!not.is_final()).then(|| Instant::now() + self.settings.search_pause);
+                let now = Instant::now();
+                if let NoService::Refused(_) = not.why {
+                    self.refused_until.get_or_insert(now + self.settings.refusal_holds);
+                }
+                // What is final stands until its time is over, the card is reset or switched, or the device is elsewhere.
+                let next = Some(now + self.settings.search_pause);
+                self.search = if not.is_final() { self.refused_until.or(next) } else { next };
                 self.tell_console("not registered", Outcome::Failed(not.to_string()), String::new());
                 (service_without(&not), None)
             }

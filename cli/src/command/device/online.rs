@@ -136,6 +136,7 @@ impl Command {
         let device = OnlineSettings {
             imei: options.imei.unwrap_or(defaults.imei),
             search_pause: Duration::from_secs(options.search_pause.max(1)),
+            ..defaults
         };
         let dial = options
             .channels_to

@@ -27,7 +27,9 @@ use super::fake_usim::{FakeUsim, K, OPC};
 use crate::device::terminal::CardError;
 use crate::device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
 use crate::network::smsc::Account;
-use crate::network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, SubscriberServer};
+use crate::network::{
+    EmmCause, Keys, Network, Networks, Policy, Smsc, SmscSettings, Subscriber, SubscriberServer,
+};
 
 const IMSI: &str = "001010123456789";
 const CARD: &str = "+4915100000001";
@@ -472,6 +474,23 @@ async fn the_card_learns_where_it_is_and_when_that_changes() {
     // A message finds it there.
     bench.submit(b"abroad").await;
     assert!(matches!(bench.is_told().await, Envelope::SmsPpDownload { .. }));
+}
+
+/// TS 24.301 section 5.3.7b: neither a network on the list of forbidden ones nor a subscription that was called illegal is so
+/// for ever.
+#[tokio::test(start_paused = true)]
+async fn what_a_network_refuses_for_good_holds_for_a_while() {
+    for cause in [EmmCause::PLMN_NOT_ALLOWED, EmmCause::ILLEGAL_UE] {
+        let bench = bench_in(&["262-42"]);
+        let imsi = IMSI.parse().unwrap();
+        bench.networks.set_policy(plmn("262-42"), Policy::refusing_everybody(cause));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        bench.networks.set_policy(plmn("262-42"), Policy::default());
+        tokio::time::sleep(Duration::from_secs(30 * 60)).await;
+        assert_eq!(bench.networks.place_of(imsi), None, "{cause}");
+        tokio::time::sleep(Duration::from_secs(15 * 60)).await;
+        assert_eq!(bench.networks.place_of(imsi), Some(plmn("262-42")), "{cause}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
