@@ -130,10 +130,11 @@ impl Card {
         self.volatile = Volatile::after_reset(Channel::default());
         // A REFRESH that never came is made good by the reset. If the memory fails the switch stays due.
         let committed = self.commit(switch::make_due);
+        self.volatile = Volatile::after_reset(Channel::fresh(&self.persistent));
         if let Err(fault) = committed {
             tracing::warn!(%fault, "the card could not switch profiles at reset");
+            self.volatile.cat.announce_change_later();
         }
-        self.volatile = Volatile::after_reset(Channel::fresh(&self.persistent));
         Atr(self.description.atr.to_vec())
     }
 

@@ -46,6 +46,8 @@ pub(crate) struct Cat {
     queue: Queue,
     /// The terminal is told of a change of profiles only when this is over.
     refresh_is_held: bool,
+    /// The reset that was to make a change did not, because the memory failed.
+    is_change_late: bool,
     /// What was said while the memory failed.
     unheard: Unheard,
     /// What a card for M2M is about.
@@ -88,6 +90,12 @@ impl Cat {
         self.refresh = Refresh::Waiting(RefreshMode::ProfileStateChange);
     }
 
+    /// The same with the next STATUS: a terminal that stays on would not reset the card again by itself, and one whose memory
+    /// goes on failing is not to be reset without a pause.
+    pub(crate) fn announce_change_later(&mut self) {
+        self.is_change_late = true;
+    }
+
     /// The terminal is to reset the card: SGP.22 section 5.7.19.
     pub(crate) fn announce_reset(&mut self) {
         self.refresh = Refresh::Waiting(RefreshMode::UiccReset);
@@ -111,7 +119,7 @@ impl Cat {
             Refresh::Fetched(_) => Refresh::None,
             other => other,
         };
-        *self = Self { terminal, refresh, ..Self::default() };
+        *self = Self { terminal, refresh, is_change_late: self.is_change_late, ..Self::default() };
     }
 
     /// Asks the terminal for something. `false` when it has said that it cannot, and then nothing comes of it.
@@ -181,6 +189,9 @@ pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result
     let answer = iso7816::status(context, command);
     if context.m2m().is_ok() && context.channel == 0 {
         context.volatile.cat.queue.release();
+        if mem::take(&mut context.volatile.cat.is_change_late) {
+            context.volatile.cat.announce_change();
+        }
         toolkit::polled(context);
     }
     answer

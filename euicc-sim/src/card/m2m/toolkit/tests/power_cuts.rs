@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use rsp::ids::Aid;
-use rsp::ota::cat::LocationStatus;
+use rsp::ota::cat::{Facility, LocationStatus};
 use rsp::ota::script::Script;
 use rsp::ota::secured_packet::Spi;
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 use world::{Cells, Memory, RamMemory};
 
 use super::https_link::{Link, audit, commands, is_over, link, trigger};
-use super::phone::Phone;
+use super::phone::{Phone, without};
 use crate::card::m2m::state::LifeCycle;
 use crate::card::m2m::tests::bench::{
     BOOTSTRAP, Bench, FREE, GOES, NEW, STAYS, STAYS_ENABLED, aid, create_isd_p, naming, store_data,
@@ -210,6 +210,30 @@ fn a_memory_that_fails_for_a_while_leaves_a_card_that_comes_to_rest() {
             }
             assert_eq!(self::enabled(&phone), [next], "{what}");
         }
+    }
+}
+
+/// A terminal that resets the card for a REFRESH resets it but once.
+#[test]
+fn a_change_that_the_reset_could_not_make_is_announced_again() {
+    let start = start();
+    let phone_with = |memory| {
+        let mut phone = phone_with(memory);
+        phone.facilities = without(&[Facility::REFRESH_PROFILE_STATE_CHANGE]);
+        phone.start();
+        phone
+    };
+    let whole = CutMemory::whole(start.clone());
+    enable(&mut phone_with(whole.clone()), FREE);
+    assert!(whole.writes() >= 2);
+    for fails_at in 0..whole.writes() {
+        let mut phone = phone_with(CutMemory::failing(start.clone(), fails_at, 1));
+        // A message whose ENVELOPE failed is sent again.
+        for _ in 0..2 {
+            enable(&mut phone, FREE);
+            phone.status();
+        }
+        assert_eq!(enabled(&phone), [FREE], "write {fails_at}");
     }
 }
 
