@@ -301,22 +301,25 @@ impl M2m {
         self.operator.ask::<F>(&self.ids.sm_dp, request, validity).await
     }
 
-    /// Waits until this is so, looking every minute. Gives how long that took.
+    /// Waits until this is so, looking after a minute and then less and less often, once an hour at last. Gives how long that
+    /// took.
     ///
     /// # Errors
     /// It is not within this time, and what was so last; or a server cannot be asked.
     pub async fn until(&self, within: Duration, is_so: impl Fn(&Truth) -> bool) -> Result<Duration, Fault> {
         let began = self.clock.elapsed();
+        let mut pause = Duration::from_secs(60);
         loop {
             let truth = self.truth().await;
             let passed = self.clock.elapsed() - began;
+            pause = pause.max(passed / 4).min(Duration::from_secs(3600));
             match truth {
                 Ok(truth) if is_so(&truth) => return Ok(passed),
                 truth if passed >= within => {
                     let last = truth.map_or_else(|fault| fault.to_string(), |truth| format!("{truth:?}"));
                     return Err(Fault::new("it has not come to that", last, "look at what was told"));
                 }
-                _ => sleep(Duration::from_secs(60)).await,
+                _ => sleep(pause).await,
             }
         }
     }
@@ -379,7 +382,7 @@ mod tests {
             let again = BEGIN.plus(Duration::from_secs(3600));
             run("m2m", again, async |simulation| {
                 let mut run = M2m::begin(&simulation, &setup, &start).unwrap();
-                run.until(Duration::from_secs(60), Truth::is_working).await.unwrap();
+                run.until(Duration::from_secs(60), |truth| truth.is_registered).await.unwrap();
                 let truth = run.truth().await.unwrap();
                 assert_eq!(truth.wrong(start.bootstrap, start.local), [""; 0], "{bearer}");
                 assert_eq!(truth.enabled(), Some(start.bootstrap));

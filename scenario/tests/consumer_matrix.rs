@@ -12,20 +12,21 @@
     reason = "a test says no by panicking"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod matrix;
+mod support;
+
 use std::time::Duration;
 
 use euicc_sim::device::Ending;
 use euicc_sim::device::lpa::{Consent, Decision, DownloadOptions};
+use matrix::{Cell, LASTS, Tried, of};
 use scenario::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
 use scenario::faults::catalogue::{self, Entry, Places};
 use scenario::faults::{Family, FaultId, LieAct, LinkAct, RecordsAct};
 use scenario::time::run;
 use tokio::time::Instant;
 
-mod support;
-
-use support::{BEGIN, SETUP, abroad, can_still_be_moved, deliver, needs_a_reconciler};
+use support::{BEGIN, SETUP, abroad, can_still_be_moved, deliver};
 
 /// Within this the device is back, once the fault is over.
 const BOUND: Duration = Duration::from_secs(3600);
@@ -36,41 +37,20 @@ const STRIDE: usize = 3;
 /// The step at which the SM-DP+ learns that the profile is on the card.
 const INSTALLED: &str = "ES9+.HandleNotification (install)";
 
-/// One cell of the matrix.
-#[derive(Clone, Debug)]
-struct Cell {
-    step: String,
-    fault: &'static str,
-    family: Family,
-    /// What is put in place.
-    mishaps: Vec<String>,
-    /// The user says "later" the first time: what is tried is the end of a session.
-    is_postponed: bool,
-    /// What is lost here only a comparison finds: the store breaks its contract, or what is no longer the card's word is
-    /// answered with 204 all the same (SGP.22 section 6.5.2.9), and the card forgets it.
-    needs_a_reconciler: bool,
+/// The user says "later" the first time: what is tried is the end of a session.
+fn is_postponed(cell: &Cell) -> bool {
+    cell.step.contains("CancelSession")
 }
 
-impl Cell {
-    fn new(step: impl Into<String>, entry: &'static Entry, mishaps: Vec<String>) -> Self {
-        let step = step.into();
-        let needs_a_reconciler = match entry.id {
-            FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
-            FaultId::Link(act) => act == LinkAct::CorruptRequest && step == INSTALLED,
-            FaultId::Lie(act) => needs_a_reconciler(act),
-            _ => false,
-        };
-        let (fault, family) = (entry.name, entry.id.family());
-        Self { step, fault, family, mishaps, is_postponed: false, needs_a_reconciler }
+/// What is lost here only a comparison finds: the store breaks its contract; what is no longer the card's word is answered with
+/// 204 all the same (SGP.22 section 6.5.2.9), and the card forgets it; or somebody lies about it.
+fn needs_a_reconciler(cell: &Cell) -> bool {
+    match cell.fault.id {
+        FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
+        FaultId::Link(act) => act == LinkAct::CorruptRequest && cell.step == INSTALLED,
+        FaultId::Lie(act) => support::needs_a_reconciler(act),
+        _ => false,
     }
-}
-
-/// What became of a cell, and how long in virtual time the device was at it: while the fault lasted, and until it was back.
-#[derive(Clone, Copy, Debug)]
-struct Tried {
-    outcome: Outcome,
-    moving: Duration,
-    coming_back: Duration,
 }
 
 /// How the first move ended.
@@ -84,10 +64,6 @@ enum Outcome {
     Other,
     /// Card and server do not agree, and say so when they are compared.
     ToBeReconciled,
-}
-
-fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
-    catalogue::all().filter(move |entry| entry.id.family() == family)
 }
 
 /// Occasions in a swap in which all goes well.
@@ -156,8 +132,7 @@ fn of_links() -> Vec<Cell> {
         for (function, nth, about) in FUNCTIONS.into_iter().chain(cancelled) {
             for when in [format!("#{nth}"), format!("#{nth}-")] {
                 let mishap = format!("{}@ES9+.{function}{when}", entry.name);
-                let cell = Cell::new(format!("ES9+.{function}{about}"), entry, vec![mishap]);
-                cells.push(Cell { is_postponed: function == "CancelSession", ..cell });
+                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![mishap]));
             }
         }
     }
@@ -233,8 +208,7 @@ fn of_lies() -> Vec<Cell> {
     for entry in of(Family::Lie).filter(|entry| !is_of_m2m(entry)) {
         for function in entry.places.forms().split(", ") {
             for when in ["#1", "#1-2", "#1-"] {
-                let cell = Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]);
-                cells.push(Cell { is_postponed: function == "ES9+.CancelSession", ..cell });
+                cells.push(Cell::new(function, entry, vec![format!("{}@{function}{when}", entry.name)]));
             }
         }
     }
@@ -242,14 +216,14 @@ fn of_lies() -> Vec<Cell> {
 }
 
 /// One cell, in virtual time. What is wrong afterwards is an error.
-fn try_cell(cell: &Cell, start: &Start) -> Result<Tried, String> {
+fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
     let told = |what: &str| format!("{:?}: {what}", cell.mishaps);
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
         for mishap in &cell.mishaps {
             run.mishaps.put(mishap.parse().map_err(|why| told(&format!("{why}")))?);
         }
-        let consent = match cell.is_postponed {
+        let consent = match is_postponed(cell) {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
             false => Consent::Given,
         };
@@ -268,17 +242,16 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried, String> {
             Some(Ending::Stranded { .. }) => Outcome::Stranded,
             Some(Ending::Fault(_)) => Outcome::Other,
         };
-        if cell.family == Family::Link && matches!(outcome, Outcome::CameBack | Outcome::Stranded) {
+        if cell.family() == Family::Link && matches!(outcome, Outcome::CameBack | Outcome::Stranded) {
             return Err(told(&format!("a profile that carries was given up: {ending:?}")));
         }
-        // What lasts, lasts an hour.
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(LASTS).await;
         run.mishaps.clear();
         let coming_back = run.settle(BOUND).await.map_err(|fault| told(&fault.to_string()))?;
         deliver(&mut run).await.map_err(|why| told(&why))?;
         let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
         let wrong = truth.wrong(start.bootstrap, start.local);
-        if cell.needs_a_reconciler && !wrong.is_empty() {
+        if needs_a_reconciler(cell) && !wrong.is_empty() {
             let is_of_records = |each: &String| each.contains("server") || each.contains("notifications");
             return match wrong.iter().all(is_of_records) {
                 true => Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back }),
@@ -301,75 +274,6 @@ fn a_device_comes_back_from_every_fault_at_every_step_of_its_swap() {
     assert_ne!(BOOTSTRAP, LOCAL);
     let start = run("matrix", BEGIN, async |simulation| Start::prepare(&simulation, &SETUP).await);
     let start = start.unwrap().unwrap();
-    let is_all = std::env::var("LANDFALL_MATRIX").is_ok_and(|value| value == "all");
-    let all = cells(&start, is_all);
-    let stride = if is_all { 1 } else { STRIDE };
-    let tried: Vec<_> = all.iter().step_by(stride).collect();
-    let results = in_parallel(&tried, &start);
-    print(&tried, &results, all.len());
-    let wrong: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
-    assert!(
-        wrong.is_empty(),
-        "{} of {}:\n{}",
-        wrong.len(),
-        tried.len(),
-        wrong.iter().fold(String::new(), |text, each| text + each + "\n")
-    );
-    let steps =
-        |cells: &mut dyn Iterator<Item = &Cell>| cells.map(|cell| cell.step.clone()).collect::<BTreeSet<_>>();
-    assert_eq!(steps(&mut tried.iter().copied()), steps(&mut all.iter()), "every step is tried");
-    let faults =
-        |cells: &mut dyn Iterator<Item = &Cell>| cells.map(|cell| cell.fault).collect::<BTreeSet<_>>();
-    assert_eq!(faults(&mut tried.iter().copied()), faults(&mut all.iter()), "every fault is tried");
-}
-
-/// Each thread has runs of its own; what they find does not depend on how many there are.
-fn in_parallel(cells: &[&Cell], start: &Start) -> Vec<Result<Tried, String>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-    let share = cells.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let work: Vec<_> = cells
-            .chunks(share)
-            .map(|share| {
-                scope.spawn(move || share.iter().map(|cell| try_cell(cell, start)).collect::<Vec<_>>())
-            })
-            .collect();
-        work.into_iter().flat_map(|work| work.join().unwrap()).collect()
-    })
-}
-
-/// Steps by families, and how it ended.
-fn print(cells: &[&Cell], results: &[Result<Tried, String>], of: usize) {
-    let mut by_step: BTreeMap<&str, BTreeMap<Family, usize>> = BTreeMap::new();
-    let mut by_end: BTreeMap<String, BTreeMap<Family, usize>> = BTreeMap::new();
-    for (cell, result) in cells.iter().zip(results) {
-        *by_step.entry(&cell.step).or_default().entry(cell.family).or_default() += 1;
-        let end = result.as_ref().map_or("WRONG".to_owned(), |tried| format!("{:?}", tried.outcome));
-        *by_end.entry(end).or_default().entry(cell.family).or_default() += 1;
-    }
-    println!("{} of {of} cells", cells.len());
-    line("step", Family::ALL.map(Family::name), "all");
-    for (step, row) in &by_step {
-        row_of(step, row);
-    }
-    line("ended at first", Family::ALL.map(|_| ""), "");
-    for (end, row) in &by_end {
-        row_of(end, row);
-    }
-    let longest = |of: fn(&Tried) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
-    let (moving, back) = (longest(|tried| tried.moving), longest(|tried| tried.coming_back));
-    println!(
-        "virtual time at most: {} s for a move, {} s until it was back",
-        moving.as_secs(),
-        back.as_secs()
-    );
-}
-
-fn row_of(name: &str, row: &BTreeMap<Family, usize>) {
-    let cells = Family::ALL.map(|family| row.get(&family).map_or(String::new(), ToString::to_string));
-    line(name, cells, row.values().sum::<usize>());
-}
-
-fn line(name: &str, [a, b, c, d, e]: [impl std::fmt::Display; 5], all: impl std::fmt::Display) {
-    println!("{name:<34} {a:>8} {b:>8} {c:>8} {d:>8} {e:>8} {all:>8}");
+    let cells = cells(&start, matrix::is_all());
+    matrix::tried("the swap of a consumer device", &cells, STRIDE, |cell| try_cell(cell, &start));
 }

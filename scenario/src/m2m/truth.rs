@@ -57,6 +57,13 @@ impl M2m {
     }
 }
 
+const HALF: &str = "an ISD-P without a profile is left";
+const UNDER_WAY: &str = "a function has not ended";
+const EIS: &str = "card and EIS do not agree";
+const NOT_KNOWN: &str = "the SM-DP does not know it";
+const BELIEVED: &str = "the SM-DP believes it to be on the card";
+const OF_RECORDS: [&str; 5] = [HALF, UNDER_WAY, EIS, NOT_KNOWN, BELIEVED];
+
 impl Truth {
     /// Whether the profile is on the card.
     pub fn has(&self, iccid: Iccid) -> bool {
@@ -68,9 +75,9 @@ impl Truth {
         self.card.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid)
     }
 
-    /// Whether the device is on a profile that carries it.
-    pub fn is_working(&self) -> bool {
-        self.is_registered
+    /// Whether that is about what servers have written down, and not about the device.
+    pub fn is_of_records(wrong: &str) -> bool {
+        OF_RECORDS.iter().any(|what| wrong.starts_with(what))
     }
 
     /// What is not as it has to be once all is quiet: a profile that is lost, or there twice, or that does not carry the
@@ -88,24 +95,18 @@ impl Truth {
         say(count(bootstrap) != 1, "the bootstrap profile is not there once");
         say(count(local) > 1 || self.card.len() > 2, "a profile is there too often");
         let is_half = self.card.iter().any(|isd_p| isd_p.iccid.is_none());
-        say(is_half && !self.is_remnant, "an ISD-P without a profile is left");
+        say(is_half && !self.is_remnant, HALF);
         let falls_back = |isd_p: &Held| isd_p.is_fallback && isd_p.iccid == Some(bootstrap);
         say(!self.card.iter().any(falls_back), "the bootstrap profile is not the one to fall back to");
         say(!self.is_registered, "the device is on no network");
-        say(self.under_way > 0, "a function has not ended");
-        say(!self.eis_is_the_cards(), "card and EIS do not agree");
+        say(self.under_way > 0, UNDER_WAY);
+        say(!self.eis_is_the_cards(), EIS);
         if !self.is_remnant {
             let is_there = self.has(local);
             let in_stock = self.state == ProfileState::Available;
             let is_known = self.is_known && self.installations == 1;
-            say(
-                is_there && !(is_known && self.state == ProfileState::Installed),
-                "the SM-DP does not know it",
-            );
-            say(
-                !is_there && (self.is_known || self.installations > 0 || !in_stock),
-                "the SM-DP believes it to be on the card",
-            );
+            say(is_there && !(is_known && self.state == ProfileState::Installed), NOT_KNOWN);
+            say(!is_there && (self.is_known || self.installations > 0 || !in_stock), BELIEVED);
         }
         wrong
     }
@@ -120,5 +121,69 @@ impl Truth {
             })
         };
         self.eis.len() == self.card.len() && self.eis.iter().all(is_same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_being_wrong_is_said() {
+        let [bootstrap, local]: [Iccid; 2] =
+            ["89234990000000000019", "89262420000000000028"].map(|iccid| iccid.parse().unwrap());
+        let isd_p = |number, iccid, is_enabled| Held {
+            isd_p: Aid::isd_p(number),
+            iccid,
+            is_enabled,
+            is_fallback: number == 0x10,
+            connectivity: None,
+        };
+        let moved = Truth {
+            card: vec![isd_p(0x10, Some(bootstrap), false), isd_p(0x11, Some(local), true)],
+            eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Disabled), (local, Aid::isd_p(0x11), Eis::Enabled)],
+            is_registered: true,
+            state: ProfileState::Installed,
+            installations: 1,
+            is_known: true,
+            is_remnant: false,
+            under_way: 0,
+        };
+        assert_eq!(moved.wrong(bootstrap, local), [""; 0]);
+        let stayed = Truth {
+            card: vec![isd_p(0x10, Some(bootstrap), true)],
+            eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Enabled)],
+            state: ProfileState::Available,
+            installations: 0,
+            is_known: false,
+            ..moved.clone()
+        };
+        assert_eq!(stayed.wrong(bootstrap, local), [""; 0]);
+        // Half a download, of which the SM-DP says that it cannot know.
+        let half = Truth {
+            card: vec![isd_p(0x10, Some(bootstrap), true), isd_p(0x11, None, false)],
+            eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Enabled), (local, Aid::isd_p(0x11), Eis::Created)],
+            is_remnant: true,
+            state: ProfileState::Downloaded,
+            ..stayed.clone()
+        };
+        assert_eq!(half.wrong(bootstrap, local), [""; 0]);
+        for (not_so, what, is_of_records) in [
+            (Truth { is_registered: false, ..moved.clone() }, "the device is on no network", false),
+            (Truth { under_way: 1, ..moved.clone() }, UNDER_WAY, true),
+            (Truth { eis: stayed.eis.clone(), ..moved.clone() }, EIS, true),
+            (Truth { installations: 2, ..moved.clone() }, NOT_KNOWN, true),
+            (Truth { is_known: false, ..moved.clone() }, NOT_KNOWN, true),
+            (Truth { state: ProfileState::Installed, ..stayed.clone() }, BELIEVED, true),
+            (Truth { is_remnant: false, ..half.clone() }, HALF, true),
+        ] {
+            let wrong = not_so.wrong(bootstrap, local);
+            assert!(wrong.first().is_some_and(|first| first.starts_with(what)), "{what}: {wrong:?}");
+            assert_eq!(wrong.iter().all(|each| Truth::is_of_records(each)), is_of_records, "{wrong:?}");
+        }
+        for card in [moved.card[1..].to_vec(), [&moved.card[..], &moved.card[1..]].concat()] {
+            let wrong = Truth { card, ..moved.clone() }.wrong(bootstrap, local);
+            assert!(!wrong.iter().all(|each| Truth::is_of_records(each)), "{wrong:?}");
+        }
     }
 }

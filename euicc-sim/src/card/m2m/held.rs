@@ -3,6 +3,7 @@
 use rsp::ids::{Aid, Eid, Iccid};
 use world::{Cells, Fault};
 
+use super::state::IsdP;
 use crate::card::{shared::Shared, stored};
 
 /// An ISD-P of a card.
@@ -16,6 +17,8 @@ pub struct Held {
     pub is_enabled: bool,
     /// Whether that is the one to fall back to.
     pub is_fallback: bool,
+    /// The connectivity parameters that its SM-DP has written, over those of the profile.
+    pub connectivity: Option<Vec<u8>>,
 }
 
 /// The ISD-Ps of the M2M card whose memory this is, in the order in which they were created.
@@ -25,11 +28,12 @@ pub struct Held {
 pub fn held(cells: Cells, eid: Eid) -> Result<Vec<Held>, Fault> {
     let Some(persistent) = stored::load(cells, eid, &Shared::default())? else { return Ok(Vec::new()) };
     let Some(m2m) = &persistent.m2m else { return Ok(Vec::new()) };
-    let of = |aid: &Aid| Held {
+    let of = |IsdP { aid, connectivity, .. }: &IsdP| Held {
         isd_p: aid.clone(),
         iccid: persistent.profile(aid).map(|profile| profile.iccid()),
         is_enabled: persistent.enabled.as_ref() == Some(aid),
         is_fallback: m2m.fallback.as_ref() == Some(aid),
+        connectivity: connectivity.as_ref().map(|octets| octets.to_vec()),
     };
-    Ok(m2m.isd_ps.iter().map(|isd_p| of(&isd_p.aid)).collect())
+    Ok(m2m.isd_ps.iter().map(of).collect())
 }

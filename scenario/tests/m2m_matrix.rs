@@ -1,0 +1,459 @@
+//! The swap of an M2M device, crossed with every fault at every step, over either bearer.
+//!
+//! After each: within a bounded time the device is on a profile that carries it; no profile is lost or there twice; the EIS,
+//! the records of the SM-DP and the card say the same; the operator was told what is so, or that it cannot be known; and the
+//! device can still be moved.
+//!
+//! Without `LANDFALL_MATRIX=all` some of the cells are tried; `LANDFALL_MATRIX=sms-lose@mt#3` tries those alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
+mod matrix;
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use certs::{Pki, PkiOptions};
+use matrix::{Cell, LASTS, Tried, of};
+use rsp::sgp02::BaseResponse;
+use rsp::sgp02::common::ExecutionStatus;
+use rsp::time::Timestamp;
+use scenario::faults::catalogue::Places;
+use scenario::faults::{Family, FaultId, RecordsAct};
+use scenario::m2m::{Bearer, LOCAL, M2m, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, Truth, VISITED};
+use scenario::time::{Simulation, run};
+use sm_dp::m2m::ConnectivityUpdate;
+use tokio::time::{Instant, sleep};
+use world::Fault;
+
+const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
+
+/// How long everybody lets a function take.
+const VALIDITY: Duration = Duration::from_secs(3600);
+
+/// Within this the device is back, once the fault is over.
+const BOUND: Duration = Duration::from_secs(3600);
+
+/// Within this everybody agrees: what an SM-SR or SM-DP looks after by itself, it does once a day.
+const AGREE: Duration = Duration::from_secs(2 * 86_400);
+
+/// How many cells there are to one that is tried.
+const STRIDE: usize = 37;
+
+static PKI: LazyLock<Arc<Pki>> =
+    LazyLock::new(|| Arc::new(Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap()));
+
+/// How the order ended, as the operator was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// The profile is there, and not enabled.
+    NotEnabled,
+    Failed,
+    /// Nobody could say within the time.
+    NotKnown,
+    /// Card and servers do not agree, and say so when they are compared.
+    ToBeReconciled,
+}
+
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Story {
+    /// The local profile is downloaded and enabled.
+    Swap,
+    /// It is deleted again, which was downloaded before.
+    Deletion,
+    /// Its SM-DP changes its connectivity parameters.
+    Parameters,
+}
+
+/// Functions in their order; of those that are answered later each other call is the answer.
+const SWAP: [(&str, bool); 9] = [
+    ("ES2.DownloadProfile", true),
+    ("ES3.GetEIS", false),
+    ("ES3.CreateISDP", true),
+    ("ES3.SendData", true),
+    ("ES3.ProfileDownloadCompleted", false),
+    ("ES3.EnableProfile", true),
+    ("ES4.HandleProfileDisabledNotification", false),
+    ("ES5.OpenSession", false),
+    ("ES5.Result", false),
+];
+const DELETION: [(&str, bool); 2] = [("ES2.DeleteProfile", true), ("ES3.DeleteISDP", true)];
+const PARAMETERS: [(&str, bool); 1] = [("ES3.UpdateConnectivityParameters", true)];
+
+impl Story {
+    const ALL: [Self; 3] = [Self::Swap, Self::Deletion, Self::Parameters];
+
+    fn functions(self) -> &'static [(&'static str, bool)] {
+        match self {
+            Self::Swap => &SWAP,
+            Self::Deletion => &DELETION,
+            Self::Parameters => &PARAMETERS,
+        }
+    }
+
+    /// Of which the steps of a cell begin that is not about the swap.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Swap => "",
+            Self::Deletion => "deletion: ",
+            Self::Parameters => "parameters: ",
+        }
+    }
+
+    fn of(cell: &Cell) -> Self {
+        let told = |story: &Self| *story != Self::Swap && cell.step.starts_with(story.prefix());
+        Self::ALL.into_iter().find(told).unwrap_or(Self::Swap)
+    }
+
+    /// What goes well before.
+    async fn prologue(self, run: &M2m) {
+        if self != Self::Swap {
+            let answer = run.download(self == Self::Parameters, VALIDITY).await.unwrap();
+            assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
+        }
+    }
+
+    /// Plays it; how it ended, as far as the operator knows.
+    async fn play(self, run: &M2m) -> (Outcome, String) {
+        let told = match self {
+            Self::Swap => run.download(true, VALIDITY).await.map(|answer| answer.base),
+            Self::Deletion => run.delete(VALIDITY).await.map(|answer| answer.base),
+            Self::Parameters => return change_parameters(run, &NEW).await,
+        };
+        let how = told.as_ref().map(|base| base.function_execution_status.to_string());
+        (outcome(&told), how.unwrap_or_else(|fault| fault.to_string()))
+    }
+
+    /// Whether what was told is so.
+    fn is_so(self, outcome: Outcome, truth: &Truth, start: &Start) -> bool {
+        let (has, enabled) = (truth.has(start.local), truth.enabled());
+        let has_new = truth.card.iter().any(|isd_p| isd_p.connectivity.as_deref() == Some(&NEW));
+        match (outcome, self) {
+            (Outcome::Done, Self::Swap) => enabled == Some(start.local),
+            (Outcome::Done, Self::Deletion) => !has,
+            (Outcome::Done, Self::Parameters) => has_new,
+            (Outcome::NotEnabled, Self::Swap) => has && enabled == Some(start.bootstrap),
+            (Outcome::Failed, Self::Swap) => !has || truth.is_remnant,
+            (Outcome::Failed, Self::Deletion) => has,
+            (Outcome::Failed, Self::Parameters) => !has_new,
+            (Outcome::NotEnabled, _) => false,
+            (Outcome::NotKnown | Outcome::ToBeReconciled, _) => true,
+        }
+    }
+}
+
+/// Connectivity parameters (SGP.02 section 4.1.3.4): another service centre, for short messages.
+const NEW: [u8; 11] = [0xA0, 0x09, 0x06, 0x07, 0x91, 0x94, 0x71, 0x01, 0x00, 0x00, 0xF0];
+const NEWER: [u8; 11] = [0xA0, 0x09, 0x06, 0x07, 0x91, 0x94, 0x71, 0x01, 0x00, 0x00, 0xF1];
+
+/// Has the SM-DP change them, and waits for what it says of that.
+async fn change_parameters(run: &M2m, parameters: &[u8]) -> (Outcome, String) {
+    let (eid, local) = (run.start.eid, run.start.local);
+    let until = Instant::now() + AGREE;
+    let mut is_begun = false;
+    while Instant::now() < until {
+        if let Some(sm_dp) = run.sm_dp.party() {
+            if !is_begun {
+                let begun = sm_dp.update_connectivity_parameters(eid, local, parameters.to_vec()).await;
+                is_begun = begun.is_ok();
+            }
+            match sm_dp.connectivity_update(eid, local).await {
+                Ok(Some(ConnectivityUpdate::Done { .. })) if is_begun => {
+                    return (Outcome::Done, "done".to_owned());
+                }
+                Ok(Some(ConnectivityUpdate::Failed { why, .. })) if is_begun => {
+                    // As far as it knows.
+                    return (Outcome::NotKnown, why);
+                }
+                _ => {}
+            }
+        }
+        if Instant::now() + AGREE > until + LASTS {
+            run.mishaps.clear();
+        }
+        sleep(Duration::from_secs(60)).await;
+    }
+    (Outcome::NotKnown, "it has not ended".to_owned())
+}
+
+/// Occasions in a story in which all goes well.
+struct Occasions {
+    /// Of each function.
+    calls: Vec<u32>,
+    /// Of the SM-DP and the SM-SR.
+    commits: [u32; 2],
+    reads: [u32; 2],
+    /// To the card, and from it.
+    messages: [u32; 2],
+    card_writes: u32,
+}
+
+fn setup(bearer: Bearer) -> (Setup, Start) {
+    let setup = Setup { pki: Arc::clone(&PKI), bearer };
+    let start = run("matrix", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
+    let start = start.unwrap().unwrap();
+    (setup, start)
+}
+
+async fn abroad(simulation: &Simulation, (setup, start): &(Setup, Start)) -> M2m {
+    let run = M2m::begin(simulation, setup, start).unwrap();
+    run.until(Duration::from_secs(300), |truth| truth.is_registered).await.unwrap();
+    run
+}
+
+/// Everything of a run happens an hour after what was before it.
+fn in_a_run<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
+    run("matrix", BEGIN.plus(Duration::from_secs(3600)), story).unwrap()
+}
+
+fn occasions(story: Story, from: &(Setup, Start)) -> Occasions {
+    let functions = story.functions();
+    let mut never: Vec<String> =
+        functions.iter().map(|(function, _)| format!("link/reset@{function}")).collect();
+    for party in [SM_DP_PLACE, SM_SR_PLACE] {
+        never.extend([format!("records/conflict@{party}"), format!("records/read-fails@{party}")]);
+    }
+    never.extend(["radio/sms-lose@mt", "radio/sms-lose@mo", "power/write-fails@card"].map(str::to_owned));
+    in_a_run(async |simulation| {
+        let run = abroad(&simulation, from).await;
+        story.prologue(&run).await;
+        never.iter().for_each(|text| run.mishaps.put(format!("{text}#4000000000").parse().unwrap()));
+        let (outcome, told) = story.play(&run).await;
+        assert_eq!(outcome, Outcome::Done, "{told}");
+        let seen: Vec<_> = run.mishaps.occasions().into_iter().map(|(_, seen)| seen).collect();
+        assert_eq!(run.truth().await.unwrap().wrong(from.1.bootstrap, from.1.local), [""; 0]);
+        let (calls, rest) = seen.split_at(functions.len());
+        let &[sm_dp, sm_dp_reads, sm_sr, sm_sr_reads, to, from, card_writes] = rest else { panic!() };
+        Occasions {
+            calls: calls.to_vec(),
+            commits: [sm_dp, sm_sr],
+            reads: [sm_dp_reads, sm_sr_reads],
+            messages: [to, from],
+            card_writes,
+        }
+    })
+}
+
+fn cells(from: &(Setup, Start)) -> Vec<Cell> {
+    let mut cells = of_radio();
+    for story in Story::ALL {
+        let occasions = occasions(story, from);
+        let mut its = of_links(story, &occasions);
+        its.extend(of_records(&occasions));
+        its.extend(of_messages(&occasions));
+        its.extend(of_power(&occasions));
+        its.iter_mut().for_each(|cell| cell.step.insert_str(0, story.prefix()));
+        cells.extend(its);
+    }
+    cells
+}
+
+/// Each call once, and from then on for an hour.
+fn of_links(story: Story, occasions: &Occasions) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for entry in of(Family::Link) {
+        for ((function, is_later), calls) in story.functions().iter().copied().zip(&occasions.calls) {
+            for nth in 1..=*calls {
+                let step = match is_later {
+                    true if nth % 2 == 0 => format!("{function} {}, the answer", nth / 2),
+                    true => format!("{function} {}", nth.div_ceil(2)),
+                    false => format!("{function} {nth}"),
+                };
+                for when in [format!("#{nth}"), format!("#{nth}-")] {
+                    cells.push(Cell::new(&step, entry, vec![format!("{}@{function}{when}", entry.name)]));
+                }
+            }
+        }
+    }
+    cells
+}
+
+fn of_records(occasions: &Occasions) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for entry in of(Family::Records) {
+        let servers = [(SM_DP_PLACE, "SM-DP"), (SM_SR_PLACE, "SM-SR")].into_iter();
+        for ((place, name), (commits, reads)) in
+            servers.zip(occasions.commits.into_iter().zip(occasions.reads))
+        {
+            let (what, times) = match entry.id {
+                FaultId::Records(RecordsAct::ReadFails) => ("reads", reads),
+                _ => ("commits", commits),
+            };
+            for nth in 1..=times {
+                let mishap = format!("{}@{place}#{nth}", entry.name);
+                cells.push(Cell::new(format!("{name} {what}"), entry, vec![mishap]));
+            }
+            // Conflicts without end are no time but a bug of whoever makes them.
+            if entry.id != FaultId::Records(RecordsAct::Conflict) {
+                let mishap = format!("{}@{place}", entry.name);
+                cells.push(Cell::new(format!("{name}, for an hour"), entry, vec![mishap]));
+            }
+        }
+    }
+    cells
+}
+
+fn of_radio() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for entry in of(Family::Radio).filter(|entry| entry.places == Places::Network) {
+        for when in ["#1", ""] {
+            let local = format!("{}@{LOCAL}{when}", entry.name);
+            cells.push(Cell::new("registration on the new network", entry, vec![local]));
+            let away = format!("radio/refuse-illegal-ue@{LOCAL}");
+            let back = format!("{}@{VISITED}{when}", entry.name);
+            cells.push(Cell::new("registration on the way back", entry, vec![back, away]));
+        }
+    }
+    cells
+}
+
+fn of_messages(occasions: &Occasions) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for entry in of(Family::Radio).filter(|entry| entry.places == Places::Direction) {
+        let directions = [("mt", "short messages to the card"), ("mo", "short messages from the card")];
+        for ((direction, step), messages) in directions.into_iter().zip(occasions.messages) {
+            // A device is told at once whether its message was taken.
+            if direction == "mo" && entry.name == "radio/sms-lose-answer" {
+                continue;
+            }
+            for nth in 1..=messages {
+                for when in [format!("#{nth}"), format!("#{nth}-")] {
+                    cells.push(Cell::new(step, entry, vec![format!("{}@{direction}{when}", entry.name)]));
+                }
+            }
+        }
+    }
+    cells
+}
+
+fn of_power(occasions: &Occasions) -> Vec<Cell> {
+    let writes = 1..=occasions.card_writes;
+    let of_entry = |entry| {
+        let cell =
+            move |nth| Cell::new("writes of the card", entry, vec![format!("{}@card#{nth}", entry.name)]);
+        writes.clone().map(cell)
+    };
+    of(Family::Power).flat_map(of_entry).collect()
+}
+
+/// What is lost here only a comparison finds: the store breaks its contract.
+fn needs_a_reconciler(cell: &Cell) -> bool {
+    matches!(cell.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
+}
+
+/// What the operator was told.
+fn outcome(told: &Result<BaseResponse, Fault>) -> Outcome {
+    match told.as_ref().map(|base| base.function_execution_status.status) {
+        Ok(ExecutionStatus::ExecutedSuccess) => Outcome::Done,
+        Ok(ExecutionStatus::ExecutedWithWarning) => Outcome::NotEnabled,
+        Ok(ExecutionStatus::Failed) => Outcome::Failed,
+        Ok(ExecutionStatus::Expired) | Err(_) => Outcome::NotKnown,
+    }
+}
+
+/// One cell, in virtual time. What is wrong afterwards is an error.
+fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String> {
+    let (start, story) = (&from.1, Story::of(cell));
+    let told = |what: &str| format!("{:?}: {what}", cell.mishaps);
+    in_a_run(async |simulation| {
+        let run = abroad(&simulation, from).await;
+        story.prologue(&run).await;
+        for mishap in &cell.mishaps {
+            run.mishaps.put(mishap.parse().map_err(|why| told(&format!("{why}")))?);
+        }
+        let began = Instant::now();
+        let (outcome, ended) = story.play(&run).await;
+        let moving = began.elapsed();
+        if run.mishaps.struck().iter().any(|(_, times)| *times == 0) {
+            return Err(told(&format!("did not happen ({ended})")));
+        }
+        sleep(LASTS.saturating_sub(moving)).await;
+        run.mishaps.clear();
+        let back = run.until(BOUND, |truth| truth.is_registered).await;
+        let back = back.map_err(|fault| told(&format!("it does not come back: {fault}")))?;
+        let is_quiet = |truth: &Truth| truth.wrong(start.bootstrap, start.local).is_empty();
+        let mut agreed = run.until(AGREE, is_quiet).await;
+        if story == Story::Deletion && outcome == Outcome::NotKnown && agreed.is_err() {
+            // What has become of it nobody looks after: whoever was told that it cannot be known asks again.
+            let _ = run.delete(VALIDITY).await;
+            agreed = run.until(AGREE, is_quiet).await;
+        }
+        let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
+        let wrong = truth.wrong(start.bootstrap, start.local);
+        if needs_a_reconciler(cell) && !wrong.is_empty() {
+            return match wrong.iter().all(|each| Truth::is_of_records(each)) {
+                true => Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back: back }),
+                false => Err(told(&format!("{} ({ended})", wrong.join("; ")))),
+            };
+        }
+        let coming_back = agreed.map_err(|_| told(&format!("{} ({ended})", wrong.join("; "))))?;
+        if !story.is_so(outcome, &truth, start) && !needs_a_reconciler(cell) {
+            return Err(told(&format!("the operator was told {ended}, and it is {truth:?}")));
+        }
+        if let Err(why) = can_still_be_moved(&run, start).await {
+            let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
+            let mut wrong = truth.wrong(start.bootstrap, start.local).into_iter();
+            // What was lost in a store is stuck there until somebody compares; the device is not.
+            if !needs_a_reconciler(cell) || !wrong.all(|each| Truth::is_of_records(&each)) {
+                return Err(told(&format!("{why} (it ended: {ended})")));
+            }
+            return Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back });
+        }
+        Ok(Tried { outcome, moving, coming_back })
+    })
+}
+
+/// By the operator, which asks what its profile is up to and goes on from there; and the card still answers.
+async fn can_still_be_moved(run: &M2m, start: &Start) -> Result<(), String> {
+    let mut said = Vec::new();
+    for _ in 0..3 {
+        let truth = run.truth().await.map_err(|fault| fault.to_string())?;
+        if truth.enabled() == Some(start.local) && !truth.is_remnant {
+            break;
+        }
+        let answer = match (truth.is_remnant, truth.is_known) {
+            (true, _) => run.delete(VALIDITY).await.map(|response| response.base),
+            (false, true) => run.enable(VALIDITY).await.map(|response| response.base),
+            (false, false) => run.download(true, VALIDITY).await.map(|response| response.base),
+        };
+        said.push(
+            answer.map_or_else(|fault| fault.to_string(), |base| base.function_execution_status.to_string()),
+        );
+    }
+    let (outcome, how) = change_parameters(run, &NEWER).await;
+    said.push(format!("{outcome:?} {how}"));
+    let eis = run.audit(VALIDITY).await.map_err(|why| format!("cannot be reached: {why}, {said:?}"))?;
+    let truth = run.truth().await.map_err(|fault| fault.to_string())?;
+    let wrong = truth.wrong(start.bootstrap, start.local);
+    let has_newer = truth.card.iter().any(|isd_p| isd_p.connectivity.as_deref() == Some(&NEWER));
+    match wrong.is_empty() && truth.enabled() == Some(start.local) && has_newer && eis.profile_info.len() == 2
+    {
+        true => Ok(()),
+        false => Err(format!("cannot be moved any more: {said:?}, {}, {truth:?}", wrong.join("; "))),
+    }
+}
+
+fn the_matrix_over(bearer: Bearer) {
+    let from = setup(bearer);
+    let cells = cells(&from);
+    matrix::tried(&format!("the swap of an M2M device over {bearer}"), &cells, STRIDE, |cell| {
+        try_cell(cell, &from)
+    });
+}
+
+#[test]
+fn an_m2m_device_comes_back_from_every_fault_at_every_step_of_its_swap_by_short_messages() {
+    the_matrix_over(Bearer::Sms);
+}
+
+#[test]
+fn an_m2m_device_comes_back_from_every_fault_at_every_step_of_its_swap_over_https() {
+    the_matrix_over(Bearer::Https);
+}

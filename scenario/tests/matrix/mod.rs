@@ -1,0 +1,137 @@
+//! What the matrices have in common: their cells, how they are tried, how they are counted and printed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Debug, Display};
+use std::time::Duration;
+
+use scenario::faults::Family;
+use scenario::faults::catalogue::{self, Entry};
+
+/// What lasts, lasts so long.
+pub(crate) const LASTS: Duration = Duration::from_secs(3600);
+
+/// One cell of a matrix: a fault at a step.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) step: String,
+    pub(crate) fault: &'static Entry,
+    /// What is put in place.
+    pub(crate) mishaps: Vec<String>,
+}
+
+impl Cell {
+    pub(crate) fn new(step: impl Into<String>, fault: &'static Entry, mishaps: Vec<String>) -> Self {
+        Self { step: step.into(), fault, mishaps }
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.fault.id.family()
+    }
+}
+
+/// What became of a cell, and how long in virtual time that took: while the fault lasted, and until all was well again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tried<O> {
+    pub(crate) outcome: O,
+    pub(crate) moving: Duration,
+    pub(crate) coming_back: Duration,
+}
+
+/// The faults of a family.
+pub(crate) fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
+    catalogue::all().filter(move |entry| entry.id.family() == family)
+}
+
+/// `LANDFALL_MATRIX`: `all` tries every cell, another text those cells in whose mishaps it stands; without it, some are tried.
+fn wish() -> Option<String> {
+    std::env::var("LANDFALL_MATRIX").ok().filter(|wish| !wish.is_empty())
+}
+
+/// Whether every cell is to be tried, and not some of them.
+pub(crate) fn is_all() -> bool {
+    wish().is_some_and(|wish| wish == "all")
+}
+
+/// Tries every cell that is wished for, or [`some`]. Prints the counts, and fails with what is wrong.
+pub(crate) fn tried<O: Debug + Send>(
+    what: &str,
+    all: &[Cell],
+    stride: usize,
+    try_cell: impl Fn(&Cell) -> Result<Tried<O>, String> + Sync,
+) {
+    let wish = wish().filter(|wish| wish != "all");
+    let cells: Vec<_> = match &wish {
+        Some(wish) => all.iter().filter(|cell| cell.mishaps.iter().any(|text| text.contains(wish))).collect(),
+        None if is_all() => all.iter().collect(),
+        None => some(all, stride),
+    };
+    let results = in_parallel(&cells, &try_cell);
+    print(what, &cells, &results, all.len());
+    let wrong: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    let told = wrong.iter().fold(String::new(), |text, each| text + each + "\n");
+    assert!(wrong.is_empty(), "{} of {}:\n{told}", wrong.len(), cells.len());
+}
+
+/// One of so many, and the first of each step and of each fault.
+fn some(all: &[Cell], stride: usize) -> Vec<&Cell> {
+    let (mut steps, mut faults) = (BTreeSet::new(), BTreeSet::new());
+    let is_chosen = |(number, cell): &(usize, &Cell)| {
+        let is_new =
+            [steps.insert(cell.step.clone()), faults.insert(cell.fault.name.to_owned())].contains(&true);
+        is_new || number % stride == 0
+    };
+    all.iter().enumerate().filter(is_chosen).map(|(_, cell)| cell).collect()
+}
+
+/// Each thread has runs of its own; what they find does not depend on how many there are.
+fn in_parallel<O: Send>(
+    cells: &[&Cell],
+    try_cell: &(impl Fn(&Cell) -> Result<Tried<O>, String> + Sync),
+) -> Vec<Result<Tried<O>, String>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let share = cells.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let work: Vec<_> = cells
+            .chunks(share)
+            .map(|share| scope.spawn(move || share.iter().map(|cell| try_cell(cell)).collect::<Vec<_>>()))
+            .collect();
+        work.into_iter().flat_map(|work| work.join().unwrap()).collect()
+    })
+}
+
+/// Steps by families, and how it ended.
+fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<Tried<O>, String>], of: usize) {
+    let mut by_step: BTreeMap<&str, BTreeMap<Family, usize>> = BTreeMap::new();
+    let mut by_end: BTreeMap<String, BTreeMap<Family, usize>> = BTreeMap::new();
+    for (cell, result) in cells.iter().zip(results) {
+        *by_step.entry(&cell.step).or_default().entry(cell.family()).or_default() += 1;
+        let end = result.as_ref().map_or("WRONG".to_owned(), |tried| format!("{:?}", tried.outcome));
+        *by_end.entry(end).or_default().entry(cell.family()).or_default() += 1;
+    }
+    println!("{what}: {} of {of} cells", cells.len());
+    line("step", Family::ALL.map(Family::name), "all");
+    for (step, row) in &by_step {
+        row_of(step, row);
+    }
+    line("ended at first", Family::ALL.map(|_| ""), "");
+    for (end, row) in &by_end {
+        row_of(end, row);
+    }
+    let longest = |of: fn(&Tried<O>) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
+    let (moving, back) = (longest(|tried| tried.moving), longest(|tried| tried.coming_back));
+    println!(
+        "virtual time at most: {} s for a move, {} s until it was back",
+        moving.as_secs(),
+        back.as_secs()
+    );
+}
+
+fn row_of(name: &str, row: &BTreeMap<Family, usize>) {
+    let cells = Family::ALL.map(|family| row.get(&family).map_or(String::new(), ToString::to_string));
+    line(name, cells, row.values().sum::<usize>());
+}
+
+fn line<const N: usize>(name: &str, cells: [impl Display; N], all: impl Display) {
+    let cells = cells.iter().fold(String::new(), |text, cell| text + &format!(" {cell:>8}"));
+    println!("{name:<60}{cells} {all:>8}");
+}
