@@ -54,6 +54,8 @@ enum Command {
     #[command(subcommand)]
     Localize(command::localize::Command),
     Faults(command::faults::Command),
+    Run(command::run::Command),
+    Replay(command::replay::Command),
     #[command(subcommand)]
     Fleet(command::fleet::Command),
     #[command(subcommand)]
@@ -100,6 +102,8 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Fleet(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Localize(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Faults(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
+        Command::Run(command) => command.run(cli.json),
+        Command::Replay(command) => command.run(cli.json),
         Command::Profile(command) => command.run(cli.json),
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

@@ -25,6 +25,7 @@ mod channel;
 mod context;
 mod description;
 mod ecasd;
+mod factory;
 mod get_identity;
 mod install;
 mod isd_r;

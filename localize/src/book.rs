@@ -122,10 +122,15 @@ impl RuleBook {
         Ok(())
     }
 
+    /// More rules (the format of `countries.toml`), beside those that are there.
+    pub fn add(&mut self, rules: &str) -> Result<(), DataError> {
+        self.read_rules(rules)
+    }
+
     fn read_rules(&mut self, text: &str) -> Result<(), DataError> {
         let source = DataText { file: "country rules", text };
         let file: RulesFile = source.read()?;
-        let mut seen = BTreeSet::new();
+        let mut seen: BTreeSet<_> = self.rules.iter().map(|rule| rule.id.clone()).collect();
         for entry in &file.rule {
             let rule = entry
                 .check(self, &file.groups)

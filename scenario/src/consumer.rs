@@ -28,8 +28,8 @@ use rsp::sgp22::json::{self, Answer, RequestHeader};
 use sm_dp::{Config, Credentials, ProfileOptions, SmDpPlus};
 use tokio::time::sleep;
 use world::{
-    BoxFuture, Cells, Clock, Fault, Link, Memory, MemoryEvents, MemoryRecords, PeerCertificate, RamMemory,
-    World, link_from,
+    BoxFuture, Cells, Clock, Events, Fault, Link, Memory, MemoryEvents, MemoryRecords, PeerCertificate,
+    RamMemory, World, link_from,
 };
 
 use crate::bearer::Carrier;
@@ -51,7 +51,7 @@ pub const VISITED: &str = "262-41";
 /// At home to the local profile, which no other network takes.
 pub const LOCAL: &str = "262-42";
 /// The operator of the local profile.
-const OPERATOR: &str = "Landfall Test Operator";
+pub(crate) const OPERATOR: &str = "Landfall Test Operator";
 
 /// What stays the same from run to run.
 #[derive(Clone)]
@@ -172,7 +172,8 @@ impl Consumer {
         let liar = Liar::new(Arc::clone(&setup.pki));
         let mishaps = Mishaps::new(simulation.dice("mishaps"), []).with_liar(liar);
         let records = start.records.copied();
-        let sm_dp = sm_dp(simulation, setup, &events, &mishaps, &records)?;
+        let at = (SM_DP_PLACE, SM_DP.to_owned());
+        let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &mishaps, &records)?;
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {
@@ -336,25 +337,27 @@ impl Consumer {
     }
 }
 
-fn sm_dp(
+/// An SM-DP+ on these records: what it is called as a place of faults, and where devices find it.
+pub(crate) fn sm_dp_host(
     simulation: &Simulation,
-    setup: &Setup,
-    events: &MemoryEvents,
+    pki: &Pki,
+    (name, at): (&str, String),
+    events: impl Events + Clone + 'static,
     mishaps: &Mishaps,
     records: &MemoryRecords,
 ) -> Result<Host<SmDpPlus>, Fault> {
-    let credentials = Credentials::from_pki(&setup.pki).map_err(bad_pki)?;
-    let config = Config::new(address(SM_DP)?);
-    let (simulation, events) = (simulation.clone(), events.clone());
+    let credentials = Credentials::from_pki(pki).map_err(bad_pki)?;
+    let config = Config::new(address(&at)?);
+    let simulation = simulation.clone();
     let make = move |records, starts| {
         // A process that is started again throws other dice: those of the first are used up.
-        let world = simulation.world(&format!("SM-DP+ {} {starts}", simulation.clock().now()));
+        let world = simulation.world(&format!("SM-DP+ {at} {} {starts}", simulation.clock().now()));
         let server =
             SmDpPlus::new(config.clone(), credentials.clone(), records, world, Arc::new(events.clone()));
         let link = server.link();
         (server, link)
     };
-    Ok(Host::start(SM_DP_PLACE, Arc::new(records.clone()), mishaps.clone(), make))
+    Ok(Host::start(name, Arc::new(records.clone()), mishaps.clone(), make))
 }
 
 /// Of which a device is made again and again.
@@ -407,7 +410,7 @@ impl Parts<'_> {
 }
 
 /// A link to a name that nobody has.
-fn nowhere(asked: &SmdpAddress) -> Link {
+pub(crate) fn nowhere(asked: &SmdpAddress) -> Link {
     let peer = asked.to_string();
     link_from(tower::service_fn(move |_: Request<Bytes>| {
         let why = "nobody in this simulation has the name";
@@ -428,7 +431,7 @@ fn address(text: &str) -> Result<SmdpAddress, Fault> {
     text.parse().map_err(|_| unexpected(text))
 }
 
-fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
+pub(crate) fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
     Fault::caused_by(
         why,
         "cannot lay out the parties",

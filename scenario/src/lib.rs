@@ -24,6 +24,7 @@ pub mod file;
 pub mod host;
 pub mod library;
 pub mod m2m;
+pub mod play;
 pub mod report;
 pub mod subscription;
 pub mod time;

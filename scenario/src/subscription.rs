@@ -83,7 +83,7 @@ impl Subscription {
 pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
     let iccid = own_iccid(home, number)?;
     let home = plmn(home)?;
-    let imsi = format!("{}{}{number:0width$}", home.mcc(), home.mnc(), width = 12 - home.mnc().len());
+    let imsi = imsi_digits(home, number);
     let mut key = [0x4C; 16];
     if let Some(end) = key.last_chunk_mut() {
         *end = number.to_be_bytes();
@@ -99,6 +99,20 @@ pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault
         ..profile::generic::Subscription::default()
     })
     .encode())
+}
+
+/// The IMSI of subscriber `number` of the network `home`.
+///
+/// # Errors
+/// The network is malformed, or the number too large.
+pub fn own_imsi(home: &str, number: u64) -> Result<Imsi, Fault> {
+    imsi_digits(plmn(home)?, number)
+        .parse()
+        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot make an IMSI", "take a smaller number"))
+}
+
+fn imsi_digits(home: Plmn, number: u64) -> String {
+    format!("{}{}{number:0width$}", home.mcc(), home.mnc(), width = 12 - home.mnc().len())
 }
 
 /// The ICCID of subscriber `number` of the network `home`.

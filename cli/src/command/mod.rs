@@ -15,6 +15,8 @@ pub mod network;
 pub mod operator;
 mod operator_m2m;
 pub mod profile;
+pub mod replay;
+pub mod run;
 pub mod sm_dp;
 pub mod sm_ds;
 pub mod sm_sr;

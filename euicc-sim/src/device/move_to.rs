@@ -79,6 +79,14 @@ enum Intention {
     ComeBack { back: Iccid, target: Iccid },
 }
 
+/// The profile of a move.
+enum Target<'a> {
+    /// Downloaded first.
+    Download(&'a ActivationCode, DownloadOptions),
+    /// On the card.
+    Held(Iccid),
+}
+
 /// What became of a move.
 #[derive(Debug)]
 pub struct MoveReport {
@@ -221,17 +229,29 @@ impl<D: CardDoor> Device<D> {
         options: DownloadOptions,
         back: Option<Iccid>,
     ) -> MoveReport {
+        self.moved(Target::Download(code, options), back).await
+    }
+
+    /// The same for a profile that the card holds already: enables it and registers with it, or goes back.
+    pub async fn switch_to(&mut self, iccid: Iccid, back: Option<Iccid>) -> MoveReport {
+        self.moved(Target::Held(iccid), back).await
+    }
+
+    async fn moved(&mut self, target: Target<'_>, back: Option<Iccid>) -> MoveReport {
         let started = self.teller.now();
         let (card, http) = self.traffic();
         let before = self.modem.registered().cloned();
         let mut bootstrap = back;
         let mut installed = None;
-        let ending = match self.download(code, options, &mut bootstrap).await {
-            Ok(profile) => {
-                let target = profile.iccid;
-                installed = Some(profile);
-                self.try_profile(target, bootstrap).await
-            }
+        let ready = match target {
+            Target::Held(iccid) => self.find_back(&mut bootstrap).await.map(|()| iccid),
+            Target::Download(code, options) => self
+                .download(code, options, &mut bootstrap)
+                .await
+                .map(|profile| installed.insert(profile).iccid),
+        };
+        let ending = match ready {
+            Ok(iccid) => self.try_profile(iccid, bootstrap).await,
             Err(ending) => ending,
         };
         // Sent while the device is on a profile that carries it: with none there is no way to the servers.
@@ -260,15 +280,21 @@ impl<D: CardDoor> Device<D> {
         options: DownloadOptions,
         bootstrap: &mut Option<Iccid>,
     ) -> Result<Installed, Ending> {
-        if bootstrap.is_none() {
-            *bootstrap = self.lpa.enabled().await.map_err(|error| Ending::NotInstalled(error.into()))?;
-        }
+        self.find_back(bootstrap).await?;
         self.intend(Intention::Download { back: *bootstrap }).map_err(Ending::Fault)?;
         let result = self.lpa.download(code, options).await;
         if result.is_err() {
             self.intend(Intention::None).map_err(Ending::Fault)?;
         }
         result.map_err(Ending::NotInstalled)
+    }
+
+    /// The profile to go back to: the enabled one, if none was named.
+    async fn find_back(&mut self, back: &mut Option<Iccid>) -> Result<(), Ending> {
+        if back.is_none() {
+            *back = self.lpa.enabled().await.map_err(|error| Ending::NotInstalled(error.into()))?;
+        }
+        Ok(())
     }
 
     /// Enables `target` and registers with it; otherwise `back`.

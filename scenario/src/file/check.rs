@@ -161,6 +161,18 @@ impl Check<'_> {
             if !seen.insert(*operator.network.get_ref()) {
                 return Err(self.twice("operator", &operator.network));
             }
+            // The first digits of the ICCIDs of its profiles.
+            let series =
+                |plmn: Plmn| (plmn.mcc(), plmn.mnc().to_string().chars().take(2).collect::<String>());
+            let others = self.scenario.operators.iter().map(|other| *other.network.get_ref());
+            let own = *operator.network.get_ref();
+            if let Some(other) =
+                others.filter(|other| *other != own).find(|other| series(*other) == series(own))
+            {
+                let what = format!("profiles of {own} would have the numbers of those of {other}");
+                let next = "let the network codes of operators differ in their first two digits";
+                return Err(self.source.error(operator.network.span(), what, next));
+            }
             if *operator.stock.get_ref() > MOST_STOCK {
                 let what = format!("more than {MOST_STOCK} profiles do not fit");
                 return Err(self.source.error(operator.stock.span(), what, "write a smaller stock"));

@@ -1,5 +1,7 @@
 //! What is expected.
 
+use std::fmt;
+
 use localize::Country;
 use rsp::ids::Plmn;
 use serde::Deserialize;
@@ -85,7 +87,7 @@ pub enum Condition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counter {
-    /// Days on which a device broke a rule.
+    /// Rules that devices broke, each once for a device, as the days are that it really had.
     Breaches,
     /// Moves that ended where they were to end.
     Moved,
@@ -127,6 +129,81 @@ impl Limit {
     pub fn holds(self, number: f64, of: u64) -> bool {
         self.at_least.is_none_or(|least| number >= least.of(of))
             && self.at_most.is_none_or(|most| number <= most.of(of))
+    }
+}
+
+impl fmt::Display for Expectation {
+    /// As a sentence, where its author gave none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |devices: &Option<Spanned<Devices>>| {
+            devices.as_ref().map_or_else(|| "all devices".to_owned(), |devices| devices.get_ref().to_string())
+        };
+        match &self.what {
+            Expected::Devices { devices, conditions } => {
+                let conditions: Vec<_> = conditions.iter().map(Condition::to_string).collect();
+                write!(f, "{}{}: {}", self.limit, of(devices), conditions.join(" and "))
+            }
+            Expected::Count { what, devices, campaign } => {
+                let whose =
+                    devices.as_ref().map_or_else(String::new, |devices| format!(" of {}", devices.get_ref()));
+                let of = campaign
+                    .as_ref()
+                    .map_or_else(String::new, |campaign| format!(" in {}", campaign.get_ref()));
+                write!(f, "{}{what}{whose}{of}", self.limit)
+            }
+            Expected::Campaign { campaign, is } => write!(f, "campaign {} is {is}", campaign.get_ref()),
+            Expected::Fault { name } => write!(f, "{}{name} struck", self.limit),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.at_least, self.at_most) {
+            (None, None) => Ok(()),
+            (Some(least), Some(most)) if least == most => write!(f, "{least} "),
+            (Some(least), Some(most)) => write!(f, "{least} to {most} "),
+            (Some(least), None) => write!(f, "at least {least} "),
+            (None, Some(most)) => write!(f, "at most {most} "),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = |is: &bool| if *is { "" } else { "not " };
+        match self {
+            Self::On(plmn) => write!(f, "on {plmn}"),
+            Self::With(plmn) => write!(f, "with a profile of {plmn}"),
+            Self::Holds(plmn) => write!(f, "a profile of {plmn} on the card"),
+            Self::In(country) => write!(f, "in {country}"),
+            Self::Registered(is) => write!(f, "{}registered", not(is)),
+            Self::State(state) => f.write_str(state),
+            Self::Agrees(is) => write!(f, "card and records {}agree", if *is { "" } else { "do not " }),
+            Self::DarkAtMost(length) => write!(f, "never without a network for more than {length}"),
+            Self::WithinRules(is) => write!(f, "{}within the rules", not(is)),
+            Self::HeardWithin(length) => write!(f, "heard of within {length}"),
+        }
+    }
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Breaches => "breaches of rules",
+            Self::Moved => "moves that ended well",
+            Self::CameBack => "moves that ended on the former profile",
+            Self::NotInstalled => "moves for which nothing was installed",
+            Self::Visits => "devices that must be visited",
+            Self::ProfilesLost => "profiles lost or doubled",
+            Self::Recoveries => "recoveries",
+            Self::Refusals => "refusals",
+            Self::CheckIns => "check-ins",
+            Self::Findings => "findings of the reconciler",
+            Self::Octets => "octets",
+            Self::Cost => "of the currency spent",
+            Self::Faults => "faults that struck",
+        })
     }
 }
 

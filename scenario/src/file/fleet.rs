@@ -79,6 +79,8 @@ pub struct Campaign {
     pub devices: Option<Spanned<Devices>>,
     /// Only those that are here when their turn comes.
     pub country: Option<Spanned<Country>>,
+    /// Without end: a device is one of them whenever it is selected; by itself if the target is decided and there is no canary.
+    pub standing: Option<bool>,
     /// How many begin in an hour, at most.
     pub per_hour: Option<u32>,
     /// How many are under way at once, at most.
@@ -151,13 +153,15 @@ pub enum Weekday {
 pub struct Retries {
     /// How often.
     pub times: u32,
-    /// How long after.
+    /// How long after; twice as long after each further one.
     pub after: Length,
+    /// A standing campaign begins anew with a device so long after its last try.
+    pub rest: Length,
 }
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { times: 0, after: Length(std::time::Duration::from_secs(86_400)) }
+        Self { times: 3, after: hours(1), rest: hours(7 * 24) }
     }
 }
 

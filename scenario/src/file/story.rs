@@ -1,5 +1,6 @@
 //! What happens, and what goes wrong.
 
+use std::fmt;
 use std::time::Duration;
 
 use euicc_sim::network::EmmCause;
@@ -171,6 +172,88 @@ pub enum Action {
         /// Which.
         devices: Spanned<Devices>,
     },
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasting = |lasts: &Option<Length>| {
+            lasts.map_or_else(|| " for good".to_owned(), |lasts| format!(" for {lasts}"))
+        };
+        let of = |of: &Option<Spanned<Plmn>>| {
+            of.as_ref().map_or_else(String::new, |of| format!(" of {}", of.get_ref()))
+        };
+        match self {
+            Self::Travel { devices, to } => write!(f, "{} get to {to}", devices.get_ref()),
+            Self::CoverageEnds { network, lasts } => {
+                write!(f, "{} goes off the air{}", network.get_ref(), lasting(lasts))
+            }
+            Self::RoamingEnds { network, of: whose } => {
+                write!(f, "{} takes no roamers{} any more", network.get_ref(), of(whose))
+            }
+            Self::RoamingBegins { network, of: whose } => {
+                write!(f, "{} takes roamers{}", network.get_ref(), of(whose))
+            }
+            Self::Notice { network, ends, of: whose } => {
+                write!(f, "{} gives notice: no roamers{} in {ends}", network.get_ref(), of(whose))
+            }
+            Self::Refuse { network, devices, cause, lasts } => {
+                write!(
+                    f,
+                    "{} refuses {} with #{cause}{}",
+                    network.get_ref(),
+                    devices.get_ref(),
+                    lasting(lasts)
+                )
+            }
+            Self::Accept { network, devices } => {
+                write!(f, "{} accepts {}", network.get_ref(), devices.get_ref())
+            }
+            Self::Bar { devices, operator, cause } => {
+                write!(
+                    f,
+                    "the subscriptions{} of {} are barred with #{cause}",
+                    of(operator),
+                    devices.get_ref()
+                )
+            }
+            Self::Unbar { devices, operator } => {
+                write!(f, "the subscriptions{} of {} are served again", of(operator), devices.get_ref())
+            }
+            Self::CutPower { devices, lasts } => {
+                write!(f, "{} lose their power for {lasts}", devices.get_ref())
+            }
+            Self::DeleteProfile { devices, operator } => {
+                write!(f, "somebody deletes the profile of {} on {}", operator.get_ref(), devices.get_ref())
+            }
+            Self::EnableProfile { devices, operator } => {
+                write!(f, "somebody enables the profile of {} on {}", operator.get_ref(), devices.get_ref())
+            }
+            Self::Restart { party, lasts } => write!(f, "{} ends, and is away for {lasts}", party.get_ref()),
+            Self::Pause { campaign } => write!(f, "campaign {} is paused", campaign.get_ref()),
+            Self::Resume { campaign } => write!(f, "campaign {} is resumed", campaign.get_ref()),
+            Self::RollBack { campaign } => write!(f, "campaign {} is rolled back", campaign.get_ref()),
+            Self::RegisterImei { devices, country } => {
+                write!(f, "the IMEIs of {} are registered in {}", devices.get_ref(), country.get_ref())
+            }
+            Self::Steal { devices, to } => {
+                write!(f, "the cards of {} are in somebody else's devices {to}", devices.get_ref())
+            }
+            Self::Retire { devices } => write!(f, "{} are put out of service", devices.get_ref()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::In(country) => write!(f, "{}", country.get_ref()),
+            Self::Hears(networks) if networks.is_empty() => f.write_str("where nothing is heard"),
+            Self::Hears(networks) => {
+                let names: Vec<_> = networks.iter().map(|network| network.get_ref().to_string()).collect();
+                write!(f, "where {} is heard", names.join(", "))
+            }
+        }
+    }
 }
 
 /// Where a device is.

@@ -1,0 +1,343 @@
+//! A scenario is played: every party really runs, in virtual time, and what comes of it is a report.
+//!
+//! The SM-DP+ of each operator, the networks with their subscriber servers, the owner's platform and each device's card are the
+//! ones of the other crates; what goes wrong lies round them ([`faults`](crate::faults)). A device at rest is what its card and
+//! its own memory have written down and a few words; card, LPA and modem are made when it wakes up ([`agent`]).
+//!
+//! The same scenario and seed give the same report, octet for octet.
+
+mod agent;
+mod air;
+mod judge;
+mod lines;
+mod owner;
+mod queue;
+mod resting;
+mod stage;
+mod steps;
+mod world_changes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet::CampaignState;
+use rsp::time::Timestamp;
+use tokio::task::LocalSet;
+use tokio::time::{sleep, timeout};
+use world::Fault;
+
+use crate::file::{Place, Scenario, Stop};
+use crate::report::{self, Kind, Report};
+use crate::time;
+use queue::Due;
+use stage::Stage;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// The platform looks at least so often what is due for it.
+const PLATFORM: Duration = Duration::from_secs(3600);
+
+/// Plays a scenario with this seed; `name` is what the report calls it.
+///
+/// # Errors
+/// The parties cannot be laid out, or it is called from asynchronous code.
+pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
+    let report = Report::new(name, &scenario.title, scenario.about.trim(), seed, scenario.begins);
+    let scenario = scenario.clone();
+    time::run(seed, scenario.begins, async |simulation| {
+        let stage = Arc::new(Stage::lay_out(simulation, scenario, report).await?);
+        LocalSet::new().run_until(run(Arc::clone(&stage))).await?;
+        let report = stage.report().clone();
+        Ok(report)
+    })?
+}
+
+async fn run(stage: Arc<Stage>) -> Result<(), Fault> {
+    stage.put_all();
+    let ends = stage.scenario.ends();
+    while let Some(next) = stage.queue.next().filter(|next| *next <= ends) {
+        let wait = next.since(stage.now());
+        if !wait.is_zero() {
+            tokio::select! {
+                biased;
+                () = stage.queue.changed() => continue,
+                () = sleep(wait) => {}
+            }
+        }
+        while let Some(due) = stage.queue.take(stage.now()) {
+            happens(&stage, due).await?;
+        }
+    }
+    stage.finish(ends).await
+}
+
+async fn happens(stage: &Arc<Stage>, due: Due) -> Result<(), Fault> {
+    match due {
+        Due::Wake(index) => {
+            let now = stage.now();
+            let is_due =
+                stage.device(index).is_some_and(|device| device.alarm.is_some_and(|alarm| alarm <= now));
+            if is_due {
+                tokio::task::spawn_local(agent::wake(Arc::clone(stage), index));
+            }
+        }
+        Due::Stop { device, stop, round } => stage.arrive(device, stop, round),
+        Due::Coverage { network, is_there } => stage.set_coverage(network, is_there),
+        Due::Roaming { network, of, takes } => stage.set_roaming(network, of, takes),
+        Due::Accept { network, devices } => stage.accept(network, &devices),
+        Due::Power(devices) => stage.power_comes_back(&devices),
+        Due::Expel { device, epoch } => stage.expel(device, epoch),
+        Due::Breach { device, epoch, rule, day } => stage.breach(device, epoch, &rule, day),
+        Due::Step(index) => stage.step(index).await?,
+        Due::Trouble(index) => stage.trouble(index),
+        Due::Campaign(index) => stage.campaign(index).await?,
+        Due::Platform => {
+            let stage = Arc::clone(stage);
+            tokio::task::spawn_local(async move { stage.look_after_platform().await });
+        }
+        Due::Day => stage.end_day().await?,
+        Due::Expect(index) => stage.expect(index).await?,
+    }
+    Ok(())
+}
+
+impl Stage {
+    /// Everything that is known from the beginning to happen.
+    fn put_all(&self) {
+        let (begins, ends) = (self.scenario.begins, self.scenario.ends());
+        for (index, device) in self.devices.iter().enumerate() {
+            let group = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner).group;
+            let stops = self.group(group).map_or(0, |group| group.journey.len());
+            (0..stops).for_each(|stop| self.put_stop(index, stop, 0));
+        }
+        for network in &self.scenario.networks {
+            let plmn = *network.plmn.get_ref();
+            for away in &network.away {
+                let from = self.scenario.when(*away.from.get_ref()).unwrap_or(begins);
+                self.queue.put(from, Due::Coverage { network: plmn, is_there: false });
+                if let Some(until) =
+                    away.until.as_ref().and_then(|until| self.scenario.when(*until.get_ref()))
+                {
+                    self.queue.put(until, Due::Coverage { network: plmn, is_there: true });
+                }
+            }
+        }
+        for (index, trouble) in self.scenario.troubles.iter().enumerate() {
+            let at = trouble.at.as_ref().and_then(|at| self.scenario.when(*at.get_ref())).unwrap_or(begins);
+            self.queue.put(at, Due::Trouble(index));
+        }
+        for (index, campaign) in self.scenario.campaigns.iter().enumerate() {
+            let at = self.scenario.when(*campaign.at.get_ref()).unwrap_or(begins);
+            self.queue.put(at, Due::Campaign(index));
+        }
+        for (index, step) in self.scenario.steps.iter().enumerate() {
+            let at = self.scenario.when(*step.at.get_ref()).unwrap_or(begins);
+            self.queue.put(at, Due::Step(index));
+        }
+        for (index, expectation) in self.scenario.expectations.iter().enumerate() {
+            let at = self.scenario.when(expectation.at).unwrap_or(ends);
+            self.queue.put(at, Due::Expect(index));
+        }
+        self.queue.put(begins, Due::Platform);
+        self.queue.put(begins.plus(DAY), Due::Day);
+    }
+
+    /// When a device gets to a stop of its journey.
+    fn put_stop(&self, index: usize, stop: usize, round: u32) {
+        let Some((group, name)) = self.device(index).map(|device| (device.group, self.name(&device))) else {
+            return;
+        };
+        let Some(group) = self.group(group) else { return };
+        let Some(Stop { at, spread, .. }) = group.journey.get(stop) else { return };
+        let Some(at) = self.scenario.when(*at.get_ref()) else { return };
+        let late = match spread.0.as_millis() {
+            0 => Duration::ZERO,
+            spread => {
+                let dice = self.simulation.dice(&format!("{name} gets to stop {stop} of round {round}"));
+                Duration::from_millis(below(&dice, u64::try_from(spread).unwrap_or(u64::MAX)))
+            }
+        };
+        let rounds = group.repeat.as_ref().map_or(Duration::ZERO, |repeat| repeat.get_ref().0 * round);
+        self.queue.put(at.plus(rounds).plus(late), Due::Stop { device: index, stop, round });
+    }
+
+    async fn look_after_platform(&self) {
+        let next = match self.platform.party() {
+            Some(platform) => match timeout(PLATFORM, platform.due()).await {
+                Ok(Ok(next)) => next,
+                Ok(Err(_)) | Err(_) => self.now().plus(Duration::from_secs(60)),
+            },
+            None => self.now().plus(Duration::from_secs(60)),
+        };
+        let now = self.now();
+        let next = next.clamp(now.plus(Duration::from_secs(1)), now.plus(PLATFORM));
+        self.queue.put(next, Due::Platform);
+    }
+
+    /// A campaign begins.
+    async fn campaign(&self, index: usize) -> Result<(), Fault> {
+        let Some(campaign) = self.scenario.campaigns.get(index) else { return Ok(()) };
+        let eids = campaign.devices.as_ref().map(|devices| {
+            let chosen = self.chosen(Some(devices.get_ref()), "campaign");
+            chosen.into_iter().filter_map(|index| Some(self.device(index)?.eid)).collect()
+        });
+        let spec = owner::spec(campaign, eids)?;
+        let platform = self.platform.party().ok_or_else(|| stage::bug("the platform does not run"))?;
+        let cannot = |why: fleet::Problem| {
+            Fault::new("cannot begin the campaign", why.to_string(), "correct it in the scenario")
+        };
+        platform.create_campaign(&spec).await.map_err(cannot)?;
+        platform.start_campaign(&spec.id).await.map_err(cannot)?;
+        let what = format!("begins: {}", spec.target);
+        self.report().timeline.tell(self.now(), Kind::Campaign, spec.id.to_string(), what);
+        Ok(())
+    }
+
+    /// Numbers of the day that is over.
+    async fn end_day(&self) -> Result<(), Fault> {
+        let now = self.now();
+        self.count_day(now).await?;
+        self.queue.put(now.plus(DAY), Due::Day);
+        Ok(())
+    }
+
+    async fn count_day(&self, now: Timestamp) -> Result<(), Fault> {
+        let struck =
+            std::mem::take(&mut *self.struck.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let struck = self.note_struck(&self.servers, &struck);
+        *self.struck.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = struck;
+        let mut networks = std::collections::BTreeMap::<String, u64>::new();
+        let mut countries = std::collections::BTreeMap::<String, u64>::new();
+        for device in &self.devices {
+            let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let network = device.registered.map_or_else(|| "none".to_owned(), |at| at.network.to_string());
+            *networks.entry(network).or_default() += 1;
+            let place = device.hears.first().and_then(|plmn| self.place(*plmn));
+            let country = place.map_or_else(|| "none".to_owned(), |place| place.country.to_string());
+            *countries.entry(country).or_default() += 1;
+        }
+        let states = self.states().await?;
+        let mut report = self.report();
+        // The day that ends now.
+        let day = report.day(now).saturating_sub(1);
+        for (name, number) in networks {
+            report.days.devices_by_network.add(&name, day, number);
+        }
+        for (name, number) in countries {
+            report.days.devices_by_country.add(&name, day, number);
+        }
+        for (name, number) in states {
+            report.days.devices_by_state.add(name, day, number);
+        }
+        Ok(())
+    }
+
+    /// What the platform says of its devices; nothing of a fleet so large that it is not asked each day.
+    async fn states(&self) -> Result<std::collections::BTreeMap<&'static str, u64>, Fault> {
+        const ASKED_EACH_DAY: usize = 5000;
+        let mut states = std::collections::BTreeMap::new();
+        if self.devices.len() <= ASKED_EACH_DAY {
+            for device in self.records().await?.devices() {
+                *states.entry(device.state.word()).or_default() += 1;
+            }
+        }
+        Ok(states)
+    }
+
+    /// The platform's records.
+    async fn records(&self) -> Result<fleet::Fleet, Fault> {
+        let platform = self.platform_records();
+        fleet::load(&platform).await
+    }
+
+    /// The end of the run: what is left to be noted.
+    async fn finish(&self, ends: Timestamp) -> Result<(), Fault> {
+        let struck = self.struck.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        self.note_struck(&self.servers, &struck);
+        let records = self.records().await?;
+        let visits: Vec<_> = self.visits();
+        let mut costs = self.report().costs.clone();
+        costs.currency.clone_from(&self.costs.currency);
+        costs.visits = u64::try_from(visits.len()).unwrap_or(u64::MAX);
+        costs.visits_money =
+            visits.iter().fold(costs.visits_money, |sum, country| sum.plus(self.costs.visit(*country).price));
+        let campaigns = self.campaigns().await?;
+        let devices = self.devices.iter().map(|device| {
+            let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let state = records.device(device.eid).map_or("", |record| record.state.word()).to_owned();
+            let mut stays = report::Bounded::default();
+            device.stays.iter().for_each(|stay| stays.push(*stay));
+            report::Device {
+                name: self.name(&device),
+                eid: device.eid,
+                network: device.registered.map(|at| at.network),
+                enabled: device.profiles.iter().find(|profile| profile.enabled).map(|profile| profile.iccid),
+                profiles: u64::try_from(device.profiles.len()).unwrap_or(u64::MAX),
+                state,
+                moves: u64::from(device.counts.moved),
+                came_back: u64::from(device.counts.came_back),
+                stays,
+            }
+        });
+        let mut report = self.report();
+        report.ended = ends;
+        report.costs = costs;
+        report.campaigns = campaigns;
+        devices.for_each(|device| report.devices.push(device));
+        Ok(())
+    }
+
+    async fn campaigns(&self) -> Result<Vec<report::Campaign>, Fault> {
+        let mut all = Vec::new();
+        let records = self.platform_records();
+        let known = world::Tx::begin(&records).glance(&fleet::CAMPAIGNS, "").await?;
+        for said in &self.scenario.campaigns {
+            let Some((_, campaign)) = known.iter().find(|(id, _)| id == said.name.get_ref()) else {
+                continue;
+            };
+            let why = match &campaign.state {
+                CampaignState::Paused { by, .. } => Some(format!("by {by}")),
+                CampaignState::Stopped { why, .. } => Some(why.to_string()),
+                _ => None,
+            };
+            let progress = &campaign.progress;
+            let results = [
+                ("begun", progress.begun),
+                ("moved", progress.moved),
+                ("came back", progress.came_back),
+                ("not installed", progress.not_installed),
+                ("lost", progress.lost),
+                ("rolled back", progress.rolled_back),
+                ("under way", progress.under_way),
+            ];
+            let is_over = matches!(campaign.state, CampaignState::Done | CampaignState::RolledBack);
+            all.push(report::Campaign {
+                name: said.name.get_ref().clone(),
+                target: campaign.spec.target.to_string(),
+                state: campaign.state.word().to_owned(),
+                why,
+                began: Some(campaign.made),
+                ended: progress.last_ended.filter(|_| is_over),
+                devices: u64::from(progress.devices.max(progress.started)),
+                results: results
+                    .iter()
+                    .map(|(name, number)| ((*name).to_owned(), u64::from(*number)))
+                    .collect(),
+                failures: report::Bounded::default(),
+            });
+        }
+        Ok(all)
+    }
+}
+
+/// Where a stop is.
+fn file_place(stop: &Stop) -> Option<Place> {
+    let country = stop.country.clone().map(Place::In);
+    country.or_else(|| stop.hears.clone().map(Place::Hears))
+}
+
+/// A number below this one, by these dice.
+fn below(dice: &impl world::Dice, limit: u64) -> u64 {
+    let mut octets = [0; 8];
+    dice.fill(&mut octets);
+    u64::from_be_bytes(octets) % limit.max(1)
+}

@@ -1,0 +1,531 @@
+//! A device's own program: what it does when it wakes up.
+//!
+//! It wakes when it gets somewhere, when it has lost its network, when it has power again, and when it said that it would. It
+//! registers, by itself with whatever profile carries it; tells servers what its card wants them to know; asks its owner's
+//! platform what to do, and does it. Card, LPA and modem are there only when one of them is needed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use euicc_sim::card::Card;
+use euicc_sim::device::{
+    Device, DownloadOptions, Ending as MoveEnding, Lpa, LpaSettings, Modem, MoveReport, Pause, Recovery,
+    Registered, Slot, Teller,
+};
+use fleet::{
+    CHECK_IN, CheckIn, Ending, Instruction, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target, What,
+};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, StatusCode};
+use rsp::ids::SmdpAddress;
+use rsp::sgp22::ProfileState;
+use rsp::time::Timestamp;
+use tokio::time::sleep;
+use world::{BoxFuture, Fault, Link};
+
+use super::air::{Air, Heard};
+use super::lines::Lines;
+use super::resting::{Ordered, Resting, Standing};
+use super::stage::{Stage, address_of, bug, imei, thief};
+use crate::consumer::nowhere;
+use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
+use crate::report::Kind;
+
+/// Moves and reports of them in one waking; a platform that always wants something more is left for another time.
+const ROUNDS: usize = 6;
+/// How long a device waits before it tries again, by how often it has tried; the last from then on.
+const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
+/// The platform hears of so many refusals at once.
+const MOST_REFUSED: usize = 8;
+
+type Whole = Device<Slot<PoweredDoor<Card>>>;
+
+/// A device waits longer before each further try.
+struct Waits;
+
+impl Pause for Waits {
+    fn before(&self, next: u32) -> BoxFuture<'_, ()> {
+        Box::pin(sleep(Duration::from_secs(10) * next))
+    }
+}
+
+/// Wakes a device, and lets it do what there is to do. One that is awake looks again when it is done.
+pub(super) async fn wake(stage: Arc<Stage>, index: usize) {
+    {
+        let Some(mut device) = stage.device(index) else { return };
+        if device.is_awake {
+            device.again = true;
+            return;
+        }
+        (device.is_awake, device.alarm) = (true, None);
+    }
+    loop {
+        let Some(mut agent) = Agent::new(&stage, index) else { return };
+        let power = agent.power.clone();
+        let was_cut = tokio::select! {
+            biased;
+            () = power.gone() => true,
+            () = agent.live() => false,
+        };
+        agent.rest(was_cut);
+        let Some(mut device) = stage.device(index) else { return };
+        device.power = None;
+        if !std::mem::take(&mut device.again) {
+            device.is_awake = false;
+            return;
+        }
+    }
+}
+
+/// A device that is awake.
+struct Agent<'a> {
+    stage: &'a Arc<Stage>,
+    index: usize,
+    heard: Arc<Mutex<Heard>>,
+    lines: Lines,
+    power: Power,
+    mishaps: Mishaps,
+    whole: Option<Box<Whole>>,
+}
+
+impl<'a> Agent<'a> {
+    fn new(stage: &'a Arc<Stage>, index: usize) -> Option<Self> {
+        let mut device = stage.device(index)?;
+        let power = Power::default();
+        device.power = Some(power.clone());
+        device.wakes += 1;
+        let name = format!("device {} {}", device.eid, device.wakes);
+        let attached = device.registered.map(|attached| attached.network);
+        let heard = Arc::new(Mutex::new(Heard { attached, ..Heard::default() }));
+        let dice = stage.simulation.dice(&name);
+        let mishaps = device.mishaps.clone().unwrap_or_else(|| Mishaps::new(dice.branch("mishaps"), []));
+        let (networks, bearers) = (Arc::clone(&stage.networks), Arc::clone(&stage.bearers));
+        let lines = Lines::new(networks, bearers, Arc::clone(&heard), dice);
+        drop(device);
+        Some(Self { stage, index, heard, lines, power, mishaps, whole: None })
+    }
+
+    /// What is known of the device at rest. Not held over anything that waits.
+    fn device(&self) -> Result<MutexGuard<'a, Resting>, Fault> {
+        self.stage.device(self.index).ok_or_else(|| bug("there is no such device"))
+    }
+
+    async fn live(&mut self) {
+        if let Err(fault) = self.try_to_live().await
+            && let Ok(device) = self.device()
+        {
+            self.stage.tell(Kind::Failed, &device, &fault.to_string());
+        }
+    }
+
+    async fn try_to_live(&mut self) -> Result<(), Fault> {
+        let (standing, is_away, registered) = {
+            let device = self.device()?;
+            (device.standing, !device.has_power || device.hears.is_empty(), device.registered)
+        };
+        if is_away || standing == Standing::Retired {
+            return Ok(());
+        }
+        if standing == Standing::Stolen {
+            return self.serve_a_thief().await;
+        }
+        if registered.is_none() && !self.come_back().await? {
+            return Ok(());
+        }
+        self.prefer().await?;
+        for _ in 0..ROUNDS {
+            if !self.is_due()? {
+                break;
+            }
+            let Some(instruction) = self.check_in().await? else { break };
+            self.obey(instruction).await?;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> Result<bool, Fault> {
+        let device = self.device()?;
+        Ok(device.registered.is_some() && (device.has_news || device.check_in_due <= self.stage.now()))
+    }
+
+    /// Card, LPA and modem.
+    async fn whole(&mut self) -> Result<&mut Whole, Fault> {
+        if self.whole.is_none() {
+            self.whole = Some(Box::new(self.put_together()?));
+        }
+        self.whole.as_deref_mut().ok_or_else(|| bug("the device is not whole"))
+    }
+
+    fn put_together(&self) -> Result<Whole, Fault> {
+        let Self { stage, power, mishaps, .. } = self;
+        let (eid, wakes, card_memory, memory, hears, is_stolen) = {
+            let device = self.device()?;
+            let is_stolen = device.standing == Standing::Stolen;
+            (
+                device.eid,
+                device.wakes,
+                device.card.clone(),
+                device.memory.clone(),
+                Arc::clone(&device.hears),
+                is_stolen,
+            )
+        };
+        let faulty = |whose, memory| FaultyMemory::new(whose, memory, mishaps.clone(), power.clone());
+        let world = stage.simulation.world(&format!("card {eid} {wakes}"));
+        let description = stage.description(eid)?;
+        let card = Card::open_among(description, faulty("card", card_memory), world, &stage.shared)?;
+        let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
+        let air = Air {
+            ether: Arc::clone(&stage.ether),
+            networks: Arc::clone(&stage.networks),
+            radio: FaultyRadio::new(Arc::clone(&stage.networks), mishaps.clone()),
+            imei: if is_stolen { thief(eid) } else { imei(eid) },
+            heard: Arc::clone(&self.heard),
+        };
+        let known: Vec<(String, Link)> = {
+            let line = |link: Link| power.link(self.lines.to(mishaps.link(link)));
+            stage.sm_dps.iter().map(|(name, host)| (address_of(name), line(host.link()))).collect()
+        };
+        let links = move |asked: &SmdpAddress| -> Result<Link, Fault> {
+            let known = known.iter().find(|(address, _)| address == asked.as_str());
+            Ok(known.map_or_else(|| nowhere(asked), |(_, link)| link.clone()))
+        };
+        let teller = Teller::silent(stage.simulation.clock());
+        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone());
+        let modem = Modem::new(slot, air, teller.clone());
+        let mut whole = Device::new(lpa, modem, faulty("device", memory), teller).with_pause(Waits);
+        whole.set_visible(hears.to_vec());
+        Ok(whole)
+    }
+
+    /// Registers, with the enabled profile or with whichever carries; says whether that succeeded.
+    async fn come_back(&mut self) -> Result<bool, Fault> {
+        let to_recover = self.device()?.to_recover;
+        let whole = self.whole().await?;
+        let mut registered = None;
+        if !to_recover {
+            registered = whole.register().await.ok();
+        }
+        if registered.is_none()
+            && let Recovery::Working { registered: with, .. } = whole.recover().await
+        {
+            registered = Some(with);
+        }
+        self.read_card().await?;
+        match registered {
+            Some(registered) => {
+                self.registered(&registered)?;
+                self.what_became_of_the_order("it was interrupted, and another profile carries the device")?;
+                Ok(true)
+            }
+            None => {
+                let mut device = self.device()?;
+                device.fails = device.fails.saturating_add(1);
+                if device.fails == 1 {
+                    self.stage.tell(Kind::Failed, &device, "no profile on its card carries it here");
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// A move that was begun and of whose end nothing was noted has ended, one way or the other.
+    fn what_became_of_the_order(&self, why: &str) -> Result<(), Fault> {
+        let mut device = self.device()?;
+        let Some(Ordered { order, target }) = device.ordered.take() else { return Ok(()) };
+        let is_there = device.profiles.iter().any(|profile| profile.iccid == target);
+        let ending = match device.registered.is_some_and(|attached| attached.iccid == target) {
+            true => Ending::Moved,
+            false if is_there => Ending::CameBack { why: why.into() },
+            false => Ending::NotInstalled { why: why.into() },
+        };
+        if is_there && !device.should_have.contains(&target) {
+            device.should_have.push(target);
+        }
+        self.ended(&mut device, order, ending);
+        Ok(())
+    }
+
+    /// Somebody else's device tries the card, and does nothing else.
+    async fn serve_a_thief(&mut self) -> Result<(), Fault> {
+        if self.device()?.registered.is_none() {
+            match self.whole().await?.modem.register().await {
+                Ok(registered) => self.registered(&registered)?,
+                Err(not) => {
+                    let mut device = self.device()?;
+                    device.fails = device.fails.saturating_add(1);
+                    self.stage.tell(Kind::Failed, &device, &format!("in somebody else's device: {not}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes back to the profile that the device likes best, if it has waited long enough and may find it.
+    async fn prefer(&mut self) -> Result<(), Fault> {
+        let now = self.stage.now();
+        let (iccid, back) = {
+            let mut device = self.device()?;
+            let Some(group) = self.stage.group(device.group) else { return Ok(()) };
+            let Some(preferred) = group.prefers.as_ref().map(|plmn| *plmn.get_ref()) else { return Ok(()) };
+            let Some(attached) = device.registered else { return Ok(()) };
+            if attached.home == preferred {
+                device.left_preferred = None;
+                return Ok(());
+            }
+            let left = *device.left_preferred.get_or_insert(now);
+            if now < left.plus(group.prefers_after.get_ref().0) {
+                return Ok(());
+            }
+            device.left_preferred = Some(now);
+            let is_off = device.hears.contains(&preferred)
+                && self.stage.network(preferred).is_some_and(|network| !network.coverage);
+            let held = device.profiles.iter().find(|profile| self.home_of(profile) == Some(preferred));
+            match held.filter(|_| !is_off) {
+                Some(held) => (held.iccid, attached.iccid),
+                None => return Ok(()),
+            }
+        };
+        let report = self.whole().await?.switch_to(iccid, Some(back)).await;
+        self.after_move(&report)?;
+        self.read_card().await?;
+        if let MoveEnding::Stranded { .. } = report.ending {
+            self.come_back().await?;
+        }
+        Ok(())
+    }
+
+    fn home_of(&self, profile: &OnCard) -> Option<rsp::ids::Plmn> {
+        profile.home
+    }
+
+    /// Says how it is, and hears what to do; nothing if the platform was not reached.
+    async fn check_in(&mut self) -> Result<Option<Instruction>, Fault> {
+        if self.device()?.owes_notifications {
+            // What is not taken now is tried again next time.
+            let _ = self.whole().await?.lpa.process_notifications().await;
+            self.read_card().await?;
+        }
+        let said = {
+            let device = self.device()?;
+            CheckIn {
+                registered: device.registered.map(|at| Registration { network: at.network, iccid: at.iccid }),
+                profiles: Some(device.profiles.clone()),
+                refused: device.refused.clone(),
+                ended: device.ended.clone(),
+                ..CheckIn::new(device.eid, self.stage.now())
+            }
+        };
+        let answered = self.ask(&said).await;
+        let mut device = self.device()?;
+        device.counts.check_ins = device.counts.check_ins.saturating_add(1);
+        match answered {
+            Ok(instruction) => {
+                device.heard_at = Some(self.stage.now());
+                (device.ended, device.has_news, device.fails) = (None, false, 0);
+                device.refused.clear();
+                Ok(Some(instruction))
+            }
+            Err(why) => {
+                device.fails = device.fails.saturating_add(1);
+                if device.fails == 1 {
+                    self.stage.tell(Kind::Failed, &device, &format!("the platform was not reached: {why}"));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn ask(&self, said: &CheckIn) -> Result<Instruction, String> {
+        let link = self.power.link(self.lines.to(self.mishaps.link(self.stage.platform.link())));
+        let body = serde_json::to_vec(said).map_err(|why| why.to_string())?;
+        let mut request = Request::new(Bytes::from(body));
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.uri_mut() = format!("https://platform.landfall.example{CHECK_IN}")
+            .parse()
+            .map_err(|why: http::uri::InvalidUri| why.to_string())?;
+        let answer = world::send(&link, request).await.map_err(|fault| fault.to_string())?;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body())));
+        }
+        serde_json::from_slice(answer.body()).map_err(|why| why.to_string())
+    }
+
+    /// Does what the platform wants.
+    async fn obey(&mut self, instruction: Instruction) -> Result<(), Fault> {
+        let (order, to, back) = {
+            let mut device = self.device()?;
+            let own =
+                self.stage.group(device.group).map(|group| self.stage.now().plus(group.check_in.get_ref().0));
+            device.check_in_due =
+                own.map_or(instruction.next_check_in, |own| own.min(instruction.next_check_in));
+            let What::Move { order, to, fall_back_to } = instruction.what else { return Ok(()) };
+            device.ordered = Some(Ordered { order: order.clone(), target: to.iccid() });
+            (order, to, fall_back_to)
+        };
+        let target = to.iccid();
+        let is_held = self.device()?.profiles.iter().any(|profile| profile.iccid == target);
+        let whole = self.whole().await?;
+        let report = match &to {
+            Target::Download { code, .. } if !is_held => {
+                whole.move_to(code, DownloadOptions::default(), back).await
+            }
+            _ => whole.switch_to(target, back).await,
+        };
+        self.after_move(&report)?;
+        self.read_card().await?;
+        let ending = match &report.ending {
+            MoveEnding::Moved(_) => Ending::Moved,
+            MoveEnding::CameBack { why, .. } => Ending::CameBack { why: why.to_string().into() },
+            MoveEnding::NotInstalled(why) => Ending::NotInstalled { why: why.to_string().into() },
+            MoveEnding::Fault(why) if report.installed.is_none() => {
+                Ending::NotInstalled { why: why.to_string().into() }
+            }
+            MoveEnding::Fault(why) => Ending::CameBack { why: why.to_string().into() },
+            MoveEnding::Stranded { why, back } => {
+                let why = format!("{why}; and back: {back}");
+                // The order is open until a profile carries the device again.
+                if self.come_back().await? {
+                    return Ok(());
+                }
+                let device = self.device()?;
+                self.stage.tell(Kind::Failed, &device, &format!("stranded: {why}"));
+                return Ok(());
+            }
+        };
+        let mut device = self.device()?;
+        device.ordered = None;
+        self.ended(&mut device, order, ending);
+        Ok(())
+    }
+
+    fn ended(&self, device: &mut Resting, order: OrderId, ending: Ending) {
+        let (count, kind, word, why) = match &ending {
+            Ending::Moved => (&mut device.counts.moved, Kind::Moved, "moved", "".into()),
+            Ending::CameBack { why } => {
+                (&mut device.counts.came_back, Kind::Failed, "came back", why.clone())
+            }
+            Ending::NotInstalled { why } => {
+                (&mut device.counts.not_installed, Kind::Failed, "not installed", why.clone())
+            }
+        };
+        *count = count.saturating_add(1);
+        let at = device.registered.map_or_else(String::new, |attached| {
+            format!(", on {} with a profile of {}", attached.network, attached.home)
+        });
+        let what = if why.is_empty() { format!("{word}{at}") } else { format!("{word}{at}: {why}") };
+        self.stage.tell(kind, device, &what);
+        let mut report = self.stage.report();
+        let day = report.day(self.stage.now());
+        report.days.moves.add(word, day, 1);
+        drop(report);
+        device.ended = Some(MoveEnded { order, ending });
+        device.has_news = true;
+    }
+
+    /// Where a move has left the device.
+    fn after_move(&self, report: &MoveReport) -> Result<(), Fault> {
+        if let Some(installed) = &report.installed {
+            self.device()?.should_have.push(installed.iccid);
+        }
+        match &report.ending {
+            MoveEnding::Moved(registered) | MoveEnding::CameBack { registered, .. } => {
+                self.registered(registered)
+            }
+            MoveEnding::NotInstalled(_) | MoveEnding::Fault(_) => Ok(()),
+            MoveEnding::Stranded { .. } => {
+                let mut device = self.device()?;
+                self.stage.unregister(&mut device);
+                device.to_recover = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// What the card says that it holds.
+    async fn read_card(&mut self) -> Result<(), Fault> {
+        let Some(whole) = self.whole.as_deref_mut() else { return Ok(()) };
+        let Ok(listed) = whole.lpa.list().await else { return Ok(()) };
+        let waiting = whole.lpa.es10().list_notification().await.map_or(true, |waiting| !waiting.is_empty());
+        let mut device = self.device()?;
+        device.profiles = listed
+            .iter()
+            .filter_map(|profile| {
+                let iccid = profile.iccid?;
+                let enabled = profile.profile_state == Some(ProfileState::ENABLED);
+                Some(OnCard { iccid, enabled, home: self.stage.home_of_profile(iccid) })
+            })
+            .collect();
+        device.owes_notifications = waiting;
+        Ok(())
+    }
+
+    /// The device is registered.
+    fn registered(&self, with: &Registered) -> Result<(), Fault> {
+        let mut device = self.device()?;
+        self.stage.register(self.index, &mut device, with);
+        Ok(())
+    }
+
+    /// Notes what came of it, and when the device wakes up again.
+    fn rest(&mut self, was_cut: bool) {
+        self.whole = None;
+        let stage = self.stage;
+        let now = stage.now();
+        let Ok(mut device) = self.device() else { return };
+        for (bearer, usage) in self.lines.usage() {
+            let octets = usage.octets_up.saturating_add(usage.octets_down);
+            device.counts.octets = device.counts.octets.saturating_add(octets);
+            stage.spend(&bearer, octets, usage.messages);
+        }
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        for (network, imsi, cause) in heard.refusals {
+            device.counts.refusals = device.counts.refusals.saturating_add(1);
+            let home = stage.networks.home_of(imsi).map_or(network, |home| home.plmn());
+            let known = device.refused.iter().any(|refused| refused.network == home);
+            if !known && device.refused.len() < MOST_REFUSED {
+                let cause = format!("{network} said {cause}").into();
+                device.refused.push(RefusedBy { network: home, cause });
+            }
+        }
+        if let Some(mishaps) = device.mishaps.clone() {
+            let known = std::mem::take(&mut device.struck);
+            device.struck = stage.note_struck(&mishaps, &known);
+        }
+        if was_cut {
+            stage.unregister(&mut device);
+            device.to_recover = true;
+            stage.tell(Kind::Device, &device, "its power was cut");
+        }
+        if let Some(at) = alarm(stage, &device, now, was_cut) {
+            stage.call(self.index, &mut device, at);
+        }
+    }
+}
+
+/// When a device wakes up by itself.
+fn alarm(stage: &Stage, device: &Resting, now: Timestamp, was_cut: bool) -> Option<Timestamp> {
+    if !device.has_power || device.standing == Standing::Retired || device.hears.is_empty() {
+        return None;
+    }
+    let place = usize::try_from(device.fails.saturating_sub(1)).unwrap_or(usize::MAX);
+    let patience = PATIENCE.get(place).or(PATIENCE.last()).copied().unwrap_or(3600);
+    let again = now.plus(Duration::from_secs(patience));
+    if device.registered.is_none() || was_cut {
+        // Nobody stands beside a stolen card and tries for ever.
+        return (device.standing == Standing::InService || device.fails < 3).then_some(again);
+    }
+    if device.standing == Standing::Stolen {
+        return None;
+    }
+    let preferred = stage.group(device.group).and_then(|group| {
+        device
+            .left_preferred
+            .map(|left| left.plus(group.prefers_after.get_ref().0).max(now.plus(Duration::from_secs(60))))
+    });
+    let due =
+        if device.fails > 0 { again } else { device.check_in_due.max(now.plus(Duration::from_secs(1))) };
+    [Some(due), preferred].into_iter().flatten().min()
+}

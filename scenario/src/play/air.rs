@@ -1,0 +1,266 @@
+//! The air round one device: what networks do about this device besides what they do about its subscription, and what the
+//! device hears of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use euicc_sim::network::{
+    AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationResponse, EmmCause, MobileOriginated,
+    MobileTerminated, NetworkAnswer, Networks, Radio, RadioFault, RpAnswer, RpReport, SystemInformation,
+};
+use localize::{Country, Day};
+use rsp::ids::{Imsi, Plmn};
+use world::{BoxFuture, Clock, TokioClock};
+
+use crate::faults::FaultyRadio;
+use crate::file::{KnownBy, Roamers};
+
+/// The identity of a device, as networks ask for it: for each device another.
+pub(super) type Imei = u64;
+
+/// What networks know of devices.
+pub(super) struct Ether {
+    clock: TokioClock,
+    networks: BTreeMap<Plmn, (Country, Option<Roamers>)>,
+    state: Mutex<State>,
+}
+
+/// The first and the last; no last while it lasts.
+type Days = (i64, Option<i64>);
+
+#[derive(Default)]
+struct State {
+    /// By network and device.
+    refused: BTreeMap<(Plmn, Imei), EmmCause>,
+    /// The device in which a subscription was first seen, if its operator locks it to that.
+    locks: BTreeMap<Imsi, Imei>,
+    locking: BTreeSet<Plmn>,
+    registered_imeis: BTreeSet<(Imei, Country)>,
+    /// Days of stays, by network and whom it knows.
+    stays: BTreeMap<(Plmn, u64), Vec<Days>>,
+}
+
+impl Ether {
+    pub(super) fn new(
+        clock: TokioClock,
+        networks: BTreeMap<Plmn, (Country, Option<Roamers>)>,
+        locking: BTreeSet<Plmn>,
+    ) -> Self {
+        Self { clock, networks, state: Mutex::new(State { locking, ..State::default() }) }
+    }
+
+    pub(super) fn refuse(&self, network: Plmn, imei: Imei, cause: EmmCause) {
+        self.state().refused.insert((network, imei), cause);
+    }
+
+    pub(super) fn accept(&self, network: Plmn, imei: Imei) {
+        self.state().refused.remove(&(network, imei));
+    }
+
+    pub(super) fn register_imei(&self, imei: Imei, country: Country) {
+        self.state().registered_imeis.insert((imei, country));
+    }
+
+    /// Why this network does not serve this device with this subscription, if it does not.
+    pub(super) fn objection(
+        &self,
+        network: Plmn,
+        imsi: Imsi,
+        home: Option<Plmn>,
+        imei: Imei,
+    ) -> Option<EmmCause> {
+        let state = self.state();
+        if let Some(cause) = state.refused.get(&(network, imei)) {
+            return Some(*cause);
+        }
+        if home.is_some_and(|home| state.locking.contains(&home))
+            && state.locks.get(&imsi).is_some_and(|first| *first != imei)
+        {
+            return Some(EmmCause::ILLEGAL_ME);
+        }
+        let today = Day::of(self.clock.now()).number();
+        let until = self.last_day(&state, network, imsi, home, imei)?;
+        let (_, roamers) = self.networks.get(&network)?;
+        (until < today)
+            .then(|| EmmCause(roamers.map_or(EmmCause::PLMN_NOT_ALLOWED.0, |roamers| roamers.cause)))
+    }
+
+    /// The device is registered here. Gives the day from which on it will be refused, if it stays.
+    pub(super) fn attached(&self, network: Plmn, imsi: Imsi, home: Option<Plmn>, imei: Imei) -> Option<Day> {
+        let today = Day::of(self.clock.now());
+        let mut state = self.state();
+        if home.is_some_and(|home| state.locking.contains(&home)) {
+            state.locks.entry(imsi).or_insert(imei);
+        }
+        let key = self.key(&state, network, imsi, home, imei)?;
+        let stays = state.stays.entry((network, key)).or_default();
+        match stays.last_mut() {
+            Some((_, last)) if last.is_none_or(|last| last >= today.number()) => *last = None,
+            _ => stays.push((today.number(), None)),
+        }
+        let last = self.last_day(&state, network, imsi, home, imei)?;
+        let days = u32::try_from(last + 1 - today.number()).unwrap_or_default();
+        Some(today.plus(days))
+    }
+
+    /// It is no longer.
+    pub(super) fn left(&self, network: Plmn, imsi: Imsi, home: Option<Plmn>, imei: Imei) {
+        let today = Day::of(self.clock.now()).number();
+        let mut state = self.state();
+        if let Some(key) = self.key(&state, network, imsi, home, imei)
+            && let Some(stays) = state.stays.get_mut(&(network, key))
+            && let Some((_, last)) = stays.last_mut()
+        {
+            last.get_or_insert(today);
+        }
+    }
+
+    /// By what the network counts it; nothing if it does not.
+    fn key(&self, state: &State, network: Plmn, imsi: Imsi, home: Option<Plmn>, imei: Imei) -> Option<u64> {
+        let (country, roamers) = self.networks.get(&network)?;
+        if home == Some(network) {
+            return None;
+        }
+        match (*roamers)?.by {
+            KnownBy::Imsi => imsi.to_string().parse().ok(),
+            KnownBy::Imei if state.registered_imeis.contains(&(imei, *country)) => None,
+            KnownBy::Imei => Some(imei),
+        }
+    }
+
+    /// The last day on which the network will serve it, if it stays from now on.
+    fn last_day(
+        &self,
+        state: &State,
+        network: Plmn,
+        imsi: Imsi,
+        home: Option<Plmn>,
+        imei: Imei,
+    ) -> Option<i64> {
+        let key = self.key(state, network, imsi, home, imei)?;
+        let roamers = self.networks.get(&network)?.1?;
+        let today = Day::of(self.clock.now()).number();
+        let stays = state.stays.get(&(network, key)).map_or(&[][..], Vec::as_slice);
+        let limit = i64::from(roamers.days);
+        let counted = |day: i64| match roamers.within {
+            Some(window) => {
+                let first = day - i64::from(window) + 1;
+                let within =
+                    stays.iter().map(|(from, until)| (*from).max(first)..=until.unwrap_or(day).min(day));
+                let before: i64 = within.map(|days| (days.end() - days.start() + 1).max(0)).sum();
+                // The stay that would begin today.
+                let open = stays.last().is_some_and(|(_, until)| until.is_none_or(|until| until >= today));
+                before + if open { 0 } else { day - today + 1 }
+            }
+            None => {
+                let run = stays.last().filter(|(_, until)| until.is_none_or(|until| until >= today - 1));
+                day - run.map_or(today, |(from, _)| *from) + 1
+            }
+        };
+        let longest = limit + i64::from(roamers.within.unwrap_or(0)) + 1;
+        (today..=today + longest).take_while(|day| counted(*day) <= limit).last().or(Some(today - 1))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a device has heard on the air while it was awake.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// Where it is attached.
+    pub(super) attached: Option<Plmn>,
+    /// Who refused which subscription, with which cause.
+    pub(super) refusals: Vec<(Plmn, Imsi, EmmCause)>,
+    pub(super) asking: Option<Imsi>,
+}
+
+/// The air round one device.
+pub(super) struct Air {
+    pub(super) ether: Arc<Ether>,
+    pub(super) networks: Arc<Networks>,
+    pub(super) radio: FaultyRadio<Arc<Networks>>,
+    pub(super) imei: Imei,
+    pub(super) heard: Arc<Mutex<Heard>>,
+}
+
+impl Air {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, network: Plmn, answer: &NetworkAnswer) {
+        let mut heard = self.heard();
+        match answer {
+            NetworkAnswer::AttachAccept(AttachAccept { plmn, .. }) => heard.attached = Some(*plmn),
+            NetworkAnswer::AttachReject(AttachReject { cause }) => {
+                if let Some(imsi) = heard.asking {
+                    heard.refusals.push((network, imsi, *cause));
+                }
+            }
+            NetworkAnswer::AuthenticationRequest(_) => {}
+        }
+    }
+}
+
+impl Radio for Air {
+    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+        self.radio.system_information(plmn)
+    }
+
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+        Box::pin(async move {
+            {
+                let mut heard = self.heard();
+                (heard.attached, heard.asking) = (None, Some(request.imsi));
+            }
+            let home = self.networks.home_of(request.imsi).map(|home| home.plmn());
+            let objection = self.ether.objection(plmn, request.imsi, home, self.imei);
+            let is_heard = self.radio.system_information(plmn).await?.is_some();
+            let answer = match objection.filter(|_| is_heard) {
+                Some(cause) => NetworkAnswer::AttachReject(AttachReject { cause }),
+                None => self.radio.attach(plmn, request).await?,
+            };
+            self.note(plmn, &answer);
+            Ok(answer)
+        })
+    }
+
+    fn authenticate(
+        &self,
+        plmn: Plmn,
+        response: AuthenticationResponse,
+    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+        Box::pin(async move {
+            let answer = self.radio.authenticate(plmn, response).await?;
+            self.note(plmn, &answer);
+            Ok(answer)
+        })
+    }
+
+    fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+        self.heard().attached = None;
+        self.radio.detach(plmn, attach)
+    }
+
+    fn submit_short_message(
+        &self,
+        plmn: Plmn,
+        message: MobileOriginated,
+    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+        self.radio.submit_short_message(plmn, message)
+    }
+
+    fn next_short_message(
+        &self,
+        plmn: Plmn,
+        attach: AttachId,
+    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+        self.radio.next_short_message(plmn, attach)
+    }
+
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+        self.radio.report_short_message(plmn, report)
+    }
+}

@@ -1,0 +1,328 @@
+//! Whether what is expected is so, and what is so instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use euicc_sim::card::Card;
+use euicc_sim::device::{Lpa, LpaSettings, Teller};
+use fleet::{Fleet, Happening};
+use localize::HeldState;
+use rsp::ids::{Iccid, SmdpAddress};
+use rsp::sgp22;
+use sm_dp::ProfileState;
+use world::{Fault, Link, RamMemory};
+
+use super::resting::{Resting, Standing};
+use super::stage::Stage;
+use crate::consumer::nowhere;
+use crate::file::{Condition, Counter, Expectation, Expected, Limit};
+use crate::report;
+
+/// So many devices that are not as expected are named.
+const NAMED: usize = 3;
+
+/// What cards and servers say at one moment.
+struct Truth {
+    records: Fleet,
+    /// What each card says: its profiles, and the enabled one. Only if it matters.
+    cards: BTreeMap<usize, OnCard>,
+    /// What the SM-DP+s say of the profiles in stock.
+    servers: BTreeMap<Iccid, ProfileState>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct OnCard {
+    profiles: Vec<Iccid>,
+    enabled: Option<Iccid>,
+}
+
+impl Stage {
+    /// Looks whether something is as expected, and notes it.
+    pub(super) async fn expect(&self, index: usize) -> Result<(), Fault> {
+        let Some(expectation) = self.scenario.expectations.get(index) else { return Ok(()) };
+        let (passed, saw) = self.look_at(expectation).await?;
+        let text = expectation.that.clone().unwrap_or_else(|| expectation.to_string());
+        let line = u32::try_from(expectation.line).ok();
+        let at = self.now();
+        self.report().judge(report::Expectation { text, line, at, passed, saw });
+        Ok(())
+    }
+
+    async fn look_at(&self, expectation: &Expectation) -> Result<(bool, String), Fault> {
+        let limit = expectation.limit;
+        match &expectation.what {
+            Expected::Devices { devices, conditions } => {
+                let chosen = self.chosen(devices.as_ref().map(toml::Spanned::get_ref), "expectation");
+                self.devices_are(&chosen, conditions, limit).await
+            }
+            Expected::Count { what, devices, campaign } => {
+                let chosen = self.chosen(devices.as_ref().map(toml::Spanned::get_ref), "expectation");
+                let campaign = campaign.as_ref().map(|campaign| campaign.get_ref().as_str());
+                let number = self.count(*what, &chosen, campaign).await?;
+                let of = u64::try_from(chosen.len()).unwrap_or(u64::MAX);
+                Ok((limit.holds(number, of), format!("{number}")))
+            }
+            Expected::Campaign { campaign, is } => {
+                let all = self.campaigns().await?;
+                let state = all.iter().find(|other| other.name == *campaign.get_ref());
+                let saw = state.map_or("not begun".to_owned(), |campaign| match &campaign.why {
+                    Some(why) => format!("{}: {why}", campaign.state),
+                    None => campaign.state.clone(),
+                });
+                let passed = state.is_some_and(|campaign| campaign.state.replace(' ', "-") == *is);
+                Ok((passed, saw))
+            }
+            Expected::Fault { name } => {
+                let number = self.times(name);
+                let limit = match limit == Limit::default() {
+                    true => Limit { at_least: Some(crate::file::Amount::Number(1.0)), at_most: None },
+                    false => limit,
+                };
+                let number = f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+                Ok((limit.holds(number, 0), format!("{number} times")))
+            }
+        }
+    }
+
+    /// How often a fault has struck so far.
+    fn times(&self, name: &str) -> u64 {
+        let is_it = |mishap: &crate::faults::Mishap| mishap.name() == name;
+        let of = |mishaps: &crate::faults::Mishaps| -> u64 {
+            mishaps
+                .struck()
+                .into_iter()
+                .filter(|(mishap, _)| is_it(mishap))
+                .map(|(_, times)| u64::from(times))
+                .sum()
+        };
+        let devices =
+            (0..self.devices.len()).filter_map(|index| Some(of(self.device(index)?.mishaps.as_ref()?)));
+        of(&self.servers) + devices.sum::<u64>()
+    }
+
+    async fn devices_are(
+        &self,
+        chosen: &[usize],
+        conditions: &[Condition],
+        limit: Limit,
+    ) -> Result<(bool, String), Fault> {
+        let truth = self.truth(chosen, conditions).await?;
+        let mut are = 0_u32;
+        let mut not = Vec::new();
+        for index in chosen {
+            let Some(device) = self.device(*index) else { continue };
+            let wrong =
+                conditions.iter().find_map(|condition| self.is_not(*index, &device, condition, &truth));
+            match wrong {
+                None => are += 1,
+                Some(why) if not.len() < NAMED => not.push(format!("{} {why}", self.name(&device))),
+                Some(_) => {}
+            }
+        }
+        let of = u64::try_from(chosen.len()).unwrap_or(u64::MAX);
+        let limit = match limit == Limit::default() {
+            true => Limit { at_least: Some(crate::file::Amount::Percent(100.0)), at_most: None },
+            false => limit,
+        };
+        let mut saw = format!("{are} of {of}");
+        if !not.is_empty() {
+            saw = format!("{saw}; {}", not.join("; "));
+        }
+        Ok((limit.holds(f64::from(are), of), saw))
+    }
+
+    async fn truth(&self, chosen: &[usize], conditions: &[Condition]) -> Result<Truth, Fault> {
+        let asks = |wanted: fn(&Condition) -> bool| conditions.iter().any(wanted);
+        let agrees = asks(|condition| matches!(condition, Condition::Agrees(_)));
+        let records = match agrees || asks(|condition| matches!(condition, Condition::State(_))) {
+            true => self.records().await?,
+            false => Fleet::default(),
+        };
+        let mut truth = Truth { records, cards: BTreeMap::new(), servers: BTreeMap::new() };
+        let cards = agrees || asks(|condition| matches!(condition, Condition::Holds(_) | Condition::With(_)));
+        for index in chosen.iter().filter(|_| cards) {
+            let card = self.ask_card(*index).await?;
+            truth.cards.insert(*index, card);
+        }
+        for host in self.sm_dps.values().filter(|_| agrees) {
+            if let Some(server) = host.party() {
+                let all = server.orders().await?;
+                truth.servers.extend(all.into_iter().map(|profile| (profile.iccid, profile.state)));
+            }
+        }
+        Ok(truth)
+    }
+
+    /// What a card says of itself, with power of its own.
+    async fn ask_card(&self, index: usize) -> Result<OnCard, Fault> {
+        let (eid, memory) = match self.device(index) {
+            Some(device) => (device.eid, RamMemory::of(world::Memory::load(&device.card)?)),
+            None => return Ok(OnCard::default()),
+        };
+        let world = self.simulation.world(&format!("card {eid} is asked at {}", self.now()));
+        let card = Card::open_among(self.description(eid)?, memory, world, &self.shared)?;
+        let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
+        let mut lpa = Lpa::new(card, links, LpaSettings::default(), Teller::silent(self.simulation.clock()));
+        let listed = lpa.list().await;
+        let listed = listed.map_err(|why| Fault::caused_by(why, "a card cannot be asked", "report this"))?;
+        let is_enabled = |profile: &&sgp22::es10c::ProfileInfo| {
+            profile.profile_state == Some(sgp22::ProfileState::ENABLED)
+        };
+        Ok(OnCard {
+            enabled: listed.iter().find(is_enabled).and_then(|profile| profile.iccid),
+            profiles: listed.iter().filter_map(|profile| profile.iccid).collect(),
+        })
+    }
+
+    /// What a device is instead, if it is not as the condition says.
+    fn is_not(&self, index: usize, device: &Resting, condition: &Condition, truth: &Truth) -> Option<String> {
+        let now = self.now();
+        let on = || match device.registered {
+            Some(attached) => format!("is on {} with a profile of {}", attached.network, attached.home),
+            None => "is on no network".to_owned(),
+        };
+        let card = truth.cards.get(&index);
+        let (so, instead) = match condition {
+            Condition::On(plmn) => {
+                (device.registered.is_some_and(|attached| attached.network == *plmn), on())
+            }
+            Condition::With(plmn) => {
+                let enabled =
+                    card.and_then(|card| card.enabled).and_then(|iccid| self.home_of_profile(iccid));
+                let instead =
+                    enabled.map_or("has none enabled".to_owned(), |home| format!("has a profile of {home}"));
+                (enabled == Some(*plmn), instead)
+            }
+            Condition::Holds(plmn) => {
+                let mut homes = card.into_iter().flat_map(|card| &card.profiles);
+                let has = homes.any(|iccid| self.home_of_profile(*iccid) == Some(*plmn));
+                (has, format!("has no profile of {plmn}"))
+            }
+            Condition::In(country) => {
+                let is_in = |plmn| self.place(plmn).is_some_and(|place| place.country == *country);
+                (device.hears.iter().copied().any(is_in), "is elsewhere".to_owned())
+            }
+            Condition::Registered(wanted) => (device.registered.is_some() == *wanted, on()),
+            Condition::State(word) => {
+                let state =
+                    truth.records.device(device.eid).map_or("not there", |record| record.state.word());
+                (state == word, format!("is {state}"))
+            }
+            Condition::Agrees(wanted) => match self.disagreement(device, card, truth) {
+                Some(why) => (!*wanted, why),
+                None => (*wanted, "agrees".to_owned()),
+            },
+            Condition::DarkAtMost(limit) => {
+                let since =
+                    device.dark_since.map_or(device.darkest, |since| device.darkest.max(now.since(since)));
+                let dark = crate::file::Length(since);
+                (since <= limit.0, format!("was without a network for {dark}"))
+            }
+            Condition::WithinRules(wanted) => {
+                let broken: Vec<&str> = device.broken.iter().map(String::as_str).collect();
+                (broken.is_empty() == *wanted, format!("broke {}", broken.join(", ")))
+            }
+            Condition::HeardWithin(limit) => {
+                let ago = device.heard_at.map(|heard| now.since(heard));
+                let instead = ago.map_or("was never heard of".to_owned(), |ago| {
+                    format!("was heard of {} ago", crate::file::Length(ago))
+                });
+                (ago.is_some_and(|ago| ago <= limit.0), instead)
+            }
+        };
+        (!so).then_some(instead)
+    }
+
+    /// Where card, platform and SM-DP+ do not say the same.
+    fn disagreement(&self, device: &Resting, card: Option<&OnCard>, truth: &Truth) -> Option<String> {
+        let card = card?;
+        let on_card: BTreeSet<Iccid> = card.profiles.iter().copied().collect();
+        let Some(record) = truth.records.device(device.eid) else {
+            return Some("is not in the records".into());
+        };
+        let held = &record.connection.held;
+        let recorded: BTreeSet<Iccid> = held.iter().map(|held| held.iccid).collect();
+        if recorded != on_card {
+            return Some(format!("has {} profiles, and {} are recorded", on_card.len(), recorded.len()));
+        }
+        let enabled = held.iter().find(|held| held.state == HeldState::Enabled).map(|held| held.iccid);
+        if enabled != card.enabled {
+            return Some("has another profile enabled than is recorded".to_owned());
+        }
+        let of_server = |iccid: &Iccid| truth.servers.get(iccid).copied();
+        let untold = on_card
+            .iter()
+            .find(|iccid| of_server(iccid).is_some_and(|state| state != ProfileState::Installed));
+        untold.map(|iccid| format!("has profile {iccid}, which its SM-DP+ takes for {:?}", of_server(iccid)))
+    }
+
+    async fn count(&self, what: Counter, chosen: &[usize], campaign: Option<&str>) -> Result<f64, Fault> {
+        let sum = |of: fn(&Resting) -> u32| {
+            chosen.iter().filter_map(|index| Some(f64::from(of(&*self.device(*index)?)))).sum::<f64>()
+        };
+        if let Some(name) = campaign {
+            let all = self.campaigns().await?;
+            let results = all.iter().find(|campaign| campaign.name == name).map(|campaign| &campaign.results);
+            let word = match what {
+                Counter::Moved => "moved",
+                Counter::CameBack => "came back",
+                Counter::NotInstalled => "not installed",
+                _ => {
+                    return Err(Fault::new(
+                        "cannot count",
+                        "a campaign counts moved, came-back and not-installed",
+                        "leave campaign out",
+                    ));
+                }
+            };
+            let number = results.and_then(|results| results.get(word)).copied().unwrap_or(0);
+            return Ok(f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
+        }
+        Ok(match what {
+            Counter::Breaches => sum(|device| device.counts.breaches),
+            Counter::Moved => sum(|device| device.counts.moved),
+            Counter::CameBack => sum(|device| device.counts.came_back),
+            Counter::NotInstalled => sum(|device| device.counts.not_installed),
+            Counter::Recoveries => sum(|device| device.counts.recoveries),
+            Counter::Refusals => sum(|device| device.counts.refusals),
+            Counter::CheckIns => sum(|device| device.counts.check_ins),
+            Counter::Octets => sum(|device| u32::try_from(device.counts.octets).unwrap_or(u32::MAX)),
+            Counter::Visits => f64::from(u32::try_from(self.visits().len()).unwrap_or(u32::MAX)),
+            Counter::ProfilesLost => self.profiles_lost(chosen).await?,
+            Counter::Findings => {
+                let records = self.records().await?;
+                let found = records.devices().iter().flat_map(|device| device.trail.entries());
+                let found = found.filter(|entry| matches!(entry.happening, Happening::Found(_))).count();
+                f64::from(u32::try_from(found).unwrap_or(u32::MAX))
+            }
+            Counter::Cost => {
+                let visits = self.visits();
+                let costs = self.report().costs.total();
+                let all =
+                    visits.iter().fold(costs, |sum, country| sum.plus(self.costs.visit(*country).price));
+                all.to_string().parse().unwrap_or(f64::MAX)
+            }
+            Counter::Faults => {
+                let of = |mishaps: &crate::faults::Mishaps| f64::from(mishaps.strikes());
+                let devices =
+                    chosen.iter().filter_map(|index| Some(of(self.device(*index)?.mishaps.as_ref()?)));
+                of(&self.servers) + devices.sum::<f64>()
+            }
+        })
+    }
+
+    /// Profiles that are to be on cards and are not, or are there twice.
+    async fn profiles_lost(&self, chosen: &[usize]) -> Result<f64, Fault> {
+        let mut lost = 0_u32;
+        for index in chosen {
+            let card = self.ask_card(*index).await?;
+            let Some(device) = self.device(*index) else { continue };
+            if device.standing == Standing::Stolen {
+                continue;
+            }
+            let times = |iccid: &Iccid| card.profiles.iter().filter(|other| *other == iccid).count();
+            let gone = device.should_have.iter().filter(|iccid| times(iccid) != 1).count();
+            lost = lost.saturating_add(u32::try_from(gone).unwrap_or(u32::MAX));
+        }
+        Ok(f64::from(lost))
+    }
+}

@@ -1,0 +1,88 @@
+//! The lines of a device to servers: over the bearer of the network that it is attached to, and none without one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use euicc_sim::network::{Networks, Radio};
+use fleet::bearers::Bearer;
+use http::{Request, Response};
+use rsp::ids::Plmn;
+use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
+
+use super::air::Heard;
+use crate::bearer::{Carrier, Usage};
+
+/// One device's lines while it is awake. A clone is the same.
+#[derive(Clone)]
+pub(super) struct Lines(Arc<Inner>);
+
+struct Inner {
+    networks: Arc<Networks>,
+    bearers: Arc<BTreeMap<Plmn, Bearer>>,
+    heard: Arc<Mutex<Heard>>,
+    dice: SeededDice,
+    carriers: Mutex<BTreeMap<String, Carrier>>,
+}
+
+impl Lines {
+    pub(super) fn new(
+        networks: Arc<Networks>,
+        bearers: Arc<BTreeMap<Plmn, Bearer>>,
+        heard: Arc<Mutex<Heard>>,
+        dice: SeededDice,
+    ) -> Self {
+        Self(Arc::new(Inner { networks, bearers, heard, dice, carriers: Mutex::default() }))
+    }
+
+    /// The same peer, over whatever bearer there is when it is asked.
+    pub(super) fn to(&self, peer: Link) -> Link {
+        let (this, open) = (self.clone(), Arc::new(Mutex::new(BTreeMap::new())));
+        link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let (this, peer, open) = (this.clone(), peer.clone(), Arc::clone(&open));
+            async move { this.ask(peer, &open, request).await }
+        }))
+    }
+
+    async fn ask(
+        &self,
+        peer: Link,
+        open: &Mutex<BTreeMap<String, Link>>,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, LinkFault> {
+        let host = request.uri().host().unwrap_or("server").to_owned();
+        let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, host.clone(), why);
+        let attached = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner).attached;
+        let plmn = attached.ok_or_else(|| unreachable("the device is not registered".to_owned()))?;
+        if !matches!(self.0.networks.system_information(plmn).await, Ok(Some(_))) {
+            return Err(unreachable(format!("network {plmn} is not heard any more")));
+        }
+        let line = self.line(plmn, peer, open).map_err(|fault| unreachable(fault.to_string()))?;
+        world::send(&line, request).await
+    }
+
+    fn line(&self, plmn: Plmn, peer: Link, open: &Mutex<BTreeMap<String, Link>>) -> Result<Link, Fault> {
+        let bearer = self.0.bearers.get(&plmn).ok_or_else(|| {
+            Fault::new("there is no line", format!("network {plmn} has no bearer"), "report this")
+        })?;
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = open.get(&bearer.id) {
+            return Ok(line.clone());
+        }
+        let dice = || self.0.dice.branch(&bearer.id);
+        let carrier =
+            self.carriers().entry(bearer.id.clone()).or_insert_with(|| Carrier::new(bearer, dice())).clone();
+        let line = carrier.link(peer)?;
+        open.insert(bearer.id.clone(), line.clone());
+        Ok(line)
+    }
+
+    /// What went over them, by bearer.
+    pub(super) fn usage(&self) -> Vec<(String, Usage)> {
+        self.carriers().iter().map(|(id, carrier)| (id.clone(), carrier.usage())).collect()
+    }
+
+    fn carriers(&self) -> MutexGuard<'_, BTreeMap<String, Carrier>> {
+        self.0.carriers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

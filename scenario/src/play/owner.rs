@@ -1,0 +1,221 @@
+//! The owner of the devices: the platform, what it knows from the beginning, and what can be ordered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use certs::Pki;
+use fleet::{
+    Canary, Config, Destination, Devices, Name, Owner, Pace, Platform, Retries, Setup, Share, Spec, Stop,
+    Supplier, Weekday, Window,
+};
+use http::Request;
+use localize::{Day, HeldProfile, Needs, Offer, Orderable, Policy, ProfileType, RuleBook};
+use rsp::ids::{Eid, Plmn};
+use sm_dp::SmDpPlus;
+use world::{Fault, Link, MemoryRecords, NullEvents, PeerCertificate, link_from, transact};
+
+use super::resting::Resting;
+use super::stage::{address_of, bug};
+use crate::consumer::{OPERATOR, bad_pki};
+use crate::faults::Mishaps;
+use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
+use crate::host::Host;
+use crate::time::Simulation;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What the platform knows of a device from the beginning.
+pub(super) fn record(device: &Resting, group: &Group, held: Vec<HeldProfile>) -> fleet::Device {
+    let mut record = fleet::Device::new(device.eid);
+    record.label = format!("{}-{}", group.name.get_ref(), device.number).into();
+    record.group = Name::from(group.name.get_ref().as_str());
+    record.model = Name::from(group.model.as_str());
+    record.account = Name::from(group.account.as_str());
+    record.connection.held = held;
+    let needs = group.needs;
+    record.connection.needs =
+        Needs { criticality: needs.criticality, bandwidth: needs.bandwidth, latency: needs.latency };
+    record.connection.imei_registered_in.clone_from(&device.imei_registered_in);
+    record
+}
+
+/// The platform's records, with these devices in them.
+pub(super) async fn records(devices: Vec<fleet::Device>) -> Result<MemoryRecords, Fault> {
+    let records = MemoryRecords::default();
+    for some in devices.chunks(1000) {
+        let put = |tx: &mut world::Tx<'_>| some.iter().try_for_each(|device| fleet::put(tx, device));
+        transact(&records, |tx| Box::pin(async move { put(tx) })).await?;
+    }
+    Ok(records)
+}
+
+/// The platform on its records.
+pub(super) fn platform(
+    simulation: &Simulation,
+    scenario: &Scenario,
+    pki: &Pki,
+    (sm_dps, mishaps): (&BTreeMap<String, Host<SmDpPlus>>, &Mishaps),
+    records: &MemoryRecords,
+) -> Result<Host<Platform>, Fault> {
+    let setup = setup(scenario, pki, sm_dps, mishaps)?;
+    let simulation = simulation.clone();
+    let make = move |records: Arc<dyn world::Records>, starts| {
+        let world = simulation.world(&format!("platform {starts}"));
+        let platform = Platform::new(records, world, NullEvents, setup.clone());
+        let link = platform.link();
+        (platform, link)
+    };
+    Ok(Host::start("platform", Arc::new(records.clone()), mishaps.clone(), make))
+}
+
+fn setup(
+    scenario: &Scenario,
+    pki: &Pki,
+    sm_dps: &BTreeMap<String, Host<SmDpPlus>>,
+    mishaps: &Mishaps,
+) -> Result<Setup, Fault> {
+    let certificate = pki.operator(OPERATOR).map_err(bad_pki)?.certificate;
+    let requester = certificate.registered_ids().first().map(ToString::to_string);
+    let requester = requester.ok_or_else(|| bug("the operator has no OID"))?;
+    let (mut suppliers, mut offers) = (BTreeMap::new(), Vec::new());
+    for operator in scenario.operators.iter().filter(|operator| *operator.stock.get_ref() > 0) {
+        let plmn = *operator.network.get_ref();
+        let name = operator.sm_dp.get_ref();
+        let host = sm_dps.get(name).ok_or_else(|| bug("an SM-DP+ does not run"))?;
+        let link = mishaps.link(as_operator(host.link(), certificate.der().to_vec()));
+        let address = address_of(name).parse().map_err(|_| bug("an SM-DP+ has no address"))?;
+        suppliers.insert(plmn, Supplier { link, address, requester: requester.clone(), tells: false });
+        let place = scenario.book.locate(plmn).map_err(|why| bug(&why.to_string()))?;
+        let order = Orderable::ProfileType(ProfileType(type_of(operator)));
+        offers.push(Offer { order, operator: place, priority: operator.priority });
+    }
+    let owner = &scenario.owner;
+    let days = |length: &Option<toml::Spanned<crate::file::Length>>, usual: u32| {
+        let days = length.as_ref().map(|length| length.get_ref().0.as_secs() / DAY.as_secs());
+        days.map_or(usual, |days| u32::try_from(days).unwrap_or(u32::MAX))
+    };
+    let default = Policy::default();
+    let policy = Policy {
+        lead_time_days: days(&owner.lead_time, default.lead_time_days),
+        retry_after_days: days(&owner.retry_after, default.retry_after_days),
+        registered_in: owner.registered_in.iter().map(|country| *country.get_ref()).collect(),
+        strategy: scenario.strategy.clone(),
+        ..default
+    };
+    let longest = scenario.groups.iter().map(|group| group.check_in.get_ref().0).max().unwrap_or(DAY);
+    let usual = Config::default();
+    let silent_after = owner.silent_after.map_or(usual.silent_after.max(longest * 3), |length| length.0);
+    let config = Config { longest, silent_after, ..usual };
+    let book = with_notices(scenario)?;
+    Ok(Setup { book, owner: Owner { policy, offers }, suppliers, config })
+}
+
+/// What profiles of an operator are called in an order.
+pub(super) fn type_of(operator: &Operator) -> String {
+    operator.profile_type.clone().unwrap_or_else(|| format!("local-{}", operator.network.get_ref()))
+}
+
+/// A network that gives notice is a rule that nobody knows before that day.
+fn with_notices(scenario: &Scenario) -> Result<RuleBook, Fault> {
+    let mut book = scenario.book.clone();
+    for step in &scenario.steps {
+        let Action::Notice { network, ends, of } = &step.action else { continue };
+        let announced = scenario.when(*step.at.get_ref()).ok_or_else(|| bug("a notice is at no time"))?;
+        let effective = announced.plus(ends.0);
+        let network = network.get_ref();
+        let homes =
+            of.as_ref().map_or(String::new(), |of| format!("home_networks = [\"{}\"]\n", of.get_ref()));
+        let (announced, effective) = (Day::of(announced), Day::of(effective));
+        let text = format!(
+            "[[rule]]\nid = \"notice-{network}-{effective}\"\nnetworks = [\"{network}\"]\n{homes}kind = \"banned\"\n\
+             announced = \"{announced}\"\neffective = \"{effective}\"\nsource = \"the network's notice\"\n\
+             reviewed = \"{announced}\"\nconfidence = \"high\"\n"
+        );
+        book.add(&text).map_err(|why| bug(&why.to_string()))?;
+    }
+    Ok(book)
+}
+
+/// A link whose server sees the certificate of an operator.
+fn as_operator(link: Link, certificate: Vec<u8>) -> Link {
+    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+        request.extensions_mut().insert(PeerCertificate(certificate.clone()));
+        let link = link.clone();
+        async move { world::send(&link, request).await }
+    }))
+}
+
+/// A campaign in the platform's terms.
+pub(super) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, Fault> {
+    let bad = |why: String| Fault::new("cannot make the campaign", why, "correct it in the scenario");
+    let id = campaign.name.get_ref().parse().map_err(|why: fleet::NotACampaignId| bad(why.to_string()))?;
+    let target = match campaign.target.get_ref().as_str() {
+        "decided" => Destination::Decided,
+        plmn => Destination::Network(plmn.parse::<Plmn>().map_err(|why| bad(why.to_string()))?),
+    };
+    let devices = match eids {
+        Some(eids) => Devices::Listed(eids.into_iter().collect()),
+        None => Devices::Selected(fleet::Selection {
+            country: campaign.country.as_ref().map(|country| *country.get_ref()),
+            ..fleet::Selection::default()
+        }),
+    };
+    let share = |amount: Amount| match amount {
+        Amount::Number(number) => Share::Count(whole(number)),
+        Amount::Percent(percent) => Share::Percent(whole(percent)),
+    };
+    let stop = campaign.stop.clone().unwrap_or_default();
+    let hours =
+        |length: crate::file::Length| u32::try_from(length.0.as_secs().div_ceil(3600)).unwrap_or(u32::MAX);
+    Ok(Spec {
+        id,
+        target,
+        devices,
+        standing: campaign.standing.unwrap_or(target == Destination::Decided && campaign.canary.is_none()),
+        pace: Pace { per_hour: campaign.per_hour, at_once: campaign.at_once },
+        canary: campaign
+            .canary
+            .as_ref()
+            .map(|canary| Canary { devices: share(canary.devices), wait_hours: hours(canary.wait) }),
+        stop: Stop {
+            failed_percent: stop.failed.map(|failed| match failed {
+                Amount::Number(number) | Amount::Percent(number) => whole(number),
+            }),
+            after: stop.after,
+            lost: stop.lost,
+        },
+        windows: campaign
+            .windows
+            .iter()
+            .map(|window| Window {
+                days: window.days.iter().copied().map(weekday).collect(),
+                from_hour: *window.from.get_ref(),
+                until_hour: *window.until.get_ref(),
+            })
+            .collect(),
+        retries: Retries {
+            times: campaign.retries.times,
+            after_hours: hours(campaign.retries.after),
+            rest_days: hours(campaign.retries.rest).div_ceil(24),
+        },
+    })
+}
+
+fn whole(number: f64) -> u32 {
+    // Amounts are checked when they are read: none is negative.
+    format!("{number:.0}").parse().unwrap_or(u32::MAX)
+}
+
+fn weekday(day: Said) -> Weekday {
+    match day {
+        Said::Mon => Weekday::Mon,
+        Said::Tue => Weekday::Tue,
+        Said::Wed => Weekday::Wed,
+        Said::Thu => Weekday::Thu,
+        Said::Fri => Weekday::Fri,
+        Said::Sat => Weekday::Sat,
+        Said::Sun => Weekday::Sun,
+    }
+}

@@ -1,0 +1,361 @@
+//! What the world does to devices: where they get, which networks are there for them, when rules are broken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use euicc_sim::device::Registered;
+use euicc_sim::network::{Network, Roaming};
+use fleet::costs::Money;
+use localize::{Country, Day, Home, findings};
+use rsp::ids::{Iccid, Imsi, Plmn};
+use rsp::time::Timestamp;
+use world::{Clock, MemoryRecords};
+
+use super::queue::Due;
+use super::resting::{Attached, Hears, Resting, Standing};
+use super::stage::{Stage, imei, thief};
+use super::{below, file_place};
+use crate::faults::Mishaps;
+use crate::report::{Kind, Stay};
+use crate::subscription::{own_imsi, own_number};
+
+/// A device that nobody has on its screen does not need more.
+const STAYS_KEPT: usize = 41;
+/// Devices of which the report shows where they were.
+const SHOWN: usize = 200;
+/// Within this a device that lost its network notices it.
+const NOTICES: u64 = 60_000;
+/// Out of reach for so long, a device is visited.
+const VISITED_AFTER: Duration = Duration::from_secs(86_400);
+
+impl Stage {
+    /// Has a device wake up at this time, or earlier if it would anyway.
+    pub(super) fn call(&self, index: usize, device: &mut Resting, at: Timestamp) {
+        let at = device.alarm.map_or(at, |alarm| alarm.min(at));
+        device.alarm = Some(at);
+        self.queue.put(at, Due::Wake(index));
+    }
+
+    /// Has it wake up within a minute, as its dice say.
+    fn call_soon(&self, index: usize, device: &mut Resting) {
+        let dice = self.simulation.dice(&format!("device {} notices {}", device.eid, device.epoch));
+        let at = self.now().plus(Duration::from_millis(below(&dice, NOTICES)));
+        self.call(index, device, at);
+    }
+
+    /// A device is registered with a profile.
+    pub(super) fn register(&self, index: usize, device: &mut Resting, with: &Registered) {
+        let now = self.now();
+        let home = self.networks.home_of(with.imsi).map_or(with.plmn, |home| home.plmn());
+        let attached = Attached { network: with.plmn, iccid: with.iccid, imsi: with.imsi, home };
+        let former = device.registered.replace(attached);
+        device.epoch += 1;
+        (device.fails, device.to_recover) = (0, false);
+        self.end_darkness(device, now);
+        let its_imei = self.imei_of(device);
+        if let Some(former) = former.filter(|former| *former != attached) {
+            self.ether.left(former.network, former.imsi, Some(former.home), its_imei);
+        }
+        if std::mem::take(&mut device.lost) {
+            device.counts.recoveries = device.counts.recoveries.saturating_add(1);
+        }
+        if former != Some(attached) {
+            device.has_news = true;
+            self.tell(Kind::Device, device, &format!("on {} with a profile of {home}", with.plmn));
+        }
+        let roams = self.observe(device, &attached, now);
+        if device.stays.len() < STAYS_KEPT && index < SHOWN {
+            device.stays.push(Stay { from: now, network: Some(with.plmn), roams });
+        }
+        let epoch = device.epoch;
+        if let Some(day) = self.ether.attached(with.plmn, with.imsi, Some(home), its_imei) {
+            self.queue.put(day.start().max(now), Due::Expel { device: index, epoch });
+        }
+        if roams && device.standing == Standing::InService {
+            self.foresee_breaches(index, device, now);
+        }
+    }
+
+    /// Notes where it is, as the rules count; says whether it roams.
+    fn observe(&self, device: &mut Resting, attached: &Attached, now: Timestamp) -> bool {
+        let (Some(place), Some(home)) = (self.place(attached.network), self.place(attached.home)) else {
+            return false;
+        };
+        let from = Home { country: home.country, network: Some(home.plmn) };
+        // Times of one device do not go back.
+        let _ = device.history.observe_with(place, from, now);
+        place.country != home.country
+    }
+
+    fn foresee_breaches(&self, index: usize, device: &Resting, now: Timestamp) {
+        let connection = localize::Device {
+            history: device.history.clone(),
+            imei_registered_in: device.imei_registered_in.clone(),
+            ..localize::Device::default()
+        };
+        let policy = localize::Policy {
+            devices: u32::try_from(self.devices.len()).unwrap_or(u32::MAX),
+            registered_in: self
+                .scenario
+                .owner
+                .registered_in
+                .iter()
+                .map(|country| *country.get_ref())
+                .collect(),
+            ..localize::Policy::default()
+        };
+        let ends = self.scenario.ends();
+        for finding in findings(now, &connection, &self.scenario.book, &policy) {
+            if finding.share.is_none() && finding.deadline <= ends {
+                let (rule, epoch) = (finding.citation.rule.to_string(), device.epoch);
+                let due = Due::Breach { device: index, epoch, rule, day: finding.measurement.breach.day };
+                self.queue.put(finding.deadline.max(now), due);
+            }
+        }
+    }
+
+    /// A rule is broken, if the device is still where it was.
+    pub(super) fn breach(&self, index: usize, epoch: u32, rule: &str, day: Day) {
+        let Some(mut device) = self.device(index) else { return };
+        if device.epoch == epoch && device.broken.insert(rule.to_owned()) {
+            device.counts.breaches = device.counts.breaches.saturating_add(1);
+            self.tell(Kind::World, &device, &format!("breaks {rule} on {day}"));
+        }
+    }
+
+    /// A network counts days.
+    pub(super) fn expel(&self, index: usize, epoch: u32) {
+        let Some(mut device) = self.device(index) else { return };
+        let Some(attached) = device.registered.filter(|_| device.epoch == epoch) else { return };
+        let its_imei = self.imei_of(&device);
+        if self.ether.objection(attached.network, attached.imsi, Some(attached.home), its_imei).is_some() {
+            self.tell(Kind::World, &device, &format!("{} serves it no more", attached.network));
+            self.lose(index, &mut device);
+        }
+    }
+
+    /// It is registered nowhere any more.
+    pub(super) fn unregister(&self, device: &mut Resting) {
+        let now = self.now();
+        let Some(attached) = device.registered.take() else { return };
+        device.epoch += 1;
+        let _ = device.history.detached(now);
+        self.ether.left(attached.network, attached.imsi, Some(attached.home), self.imei_of(device));
+        if device.stays.len() < STAYS_KEPT && !device.stays.is_empty() {
+            device.stays.push(Stay { from: now, network: None, roams: false });
+        }
+        self.begin_darkness(device, now);
+    }
+
+    /// It loses its registration, and notices that.
+    pub(super) fn lose(&self, index: usize, device: &mut Resting) {
+        self.unregister(device);
+        device.lost = true;
+        self.call_soon(index, device);
+    }
+
+    pub(super) fn begin_darkness(&self, device: &mut Resting, now: Timestamp) {
+        let hears =
+            || device.hears.iter().any(|plmn| self.network(*plmn).is_some_and(|network| network.coverage));
+        if device.has_power
+            && device.standing == Standing::InService
+            && device.registered.is_none()
+            && hears()
+        {
+            device.dark_since.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn end_darkness(&self, device: &mut Resting, now: Timestamp) {
+        if let Some(since) = device.dark_since.take() {
+            device.darkest = device.darkest.max(now.since(since));
+        }
+    }
+
+    fn imei_of(&self, device: &Resting) -> u64 {
+        match device.standing {
+            Standing::Stolen => thief(device.eid),
+            Standing::InService | Standing::Retired => imei(device.eid),
+        }
+    }
+
+    /// A device gets to a stop of its journey.
+    pub(super) fn arrive(&self, index: usize, stop: usize, round: u32) {
+        let Some(group) = self.device(index).and_then(|device| self.group(device.group)) else { return };
+        let Some(place) = group.journey.get(stop).and_then(file_place) else { return };
+        self.bring(index, &self.hears(&place));
+        if group.repeat.is_some() {
+            self.put_stop(index, stop, round + 1);
+        }
+    }
+
+    /// A device is somewhere else.
+    pub(super) fn bring(&self, index: usize, hears: &Hears) {
+        let now = self.now();
+        let Some(mut device) = self.device(index) else { return };
+        if device.hears == *hears {
+            return;
+        }
+        device.hears = Arc::clone(hears);
+        let stays = device.registered.is_some_and(|attached| {
+            hears.contains(&attached.network)
+                && self.still_serves(&attached, device.eid, self.network(attached.network).as_ref())
+        });
+        self.end_darkness(&mut device, now);
+        if !stays {
+            self.unregister(&mut device);
+        }
+        self.begin_darkness(&mut device, now);
+        device.fails = 0;
+        if !hears.is_empty() && !stays {
+            self.call_soon(index, &mut device);
+        }
+    }
+
+    /// A network comes on the air, or goes off it.
+    pub(super) fn set_coverage(&self, network: Plmn, is_there: bool) {
+        self.networks.set_coverage(network, is_there);
+        let what = if is_there { "is on the air" } else { "is off the air" };
+        self.tell_world(network, what);
+        self.look_again(network);
+    }
+
+    /// A network takes roamers, or none any more.
+    pub(super) fn set_roaming(&self, plmn: Plmn, of: Option<Plmn>, takes: bool) {
+        let Some(Network { mut policy, .. }) = self.network(plmn) else { return };
+        let homes = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
+        let mut partners = match policy.roaming {
+            Roaming::Everybody => homes.filter(|home| *home != plmn).collect(),
+            Roaming::Partners(partners) => partners,
+            Roaming::Nobody => std::collections::BTreeSet::new(),
+        };
+        policy.roaming = match (of, takes) {
+            (None, true) => Roaming::Everybody,
+            (None, false) => Roaming::Partners(std::collections::BTreeSet::new()),
+            (Some(of), true) => {
+                partners.insert(of);
+                Roaming::Partners(partners)
+            }
+            (Some(of), false) => {
+                partners.remove(&of);
+                Roaming::Partners(partners)
+            }
+        };
+        self.networks.set_policy(plmn, policy);
+        let whom = of.map_or_else(|| "roamers".to_owned(), |of| format!("roamers of {of}"));
+        self.tell_world(plmn, &format!("takes {}{whom}", if takes { "" } else { "no more " }));
+        self.look_again(plmn);
+    }
+
+    /// A network refuses devices no more.
+    pub(super) fn accept(&self, network: Plmn, devices: &[usize]) {
+        for index in devices {
+            if let Some(device) = self.device(*index) {
+                self.ether.accept(network, imei(device.eid));
+            }
+        }
+        self.look_again(network);
+    }
+
+    /// Devices have power again.
+    pub(super) fn power_comes_back(&self, devices: &[usize]) {
+        let now = self.now();
+        for index in devices {
+            let Some(mut device) = self.device(*index) else { continue };
+            device.has_power = true;
+            self.begin_darkness(&mut device, now);
+            self.call_soon(*index, &mut device);
+        }
+    }
+
+    /// Something about a network is other than it was: who is on it may have to leave, and who is not may find it.
+    pub(super) fn look_again(&self, plmn: Plmn) {
+        let now = self.now();
+        let network = self.network(plmn);
+        for index in 0..self.devices.len() {
+            let Some(mut device) = self.device(index) else { continue };
+            match device.registered {
+                Some(attached)
+                    if attached.network == plmn
+                        && !self.still_serves(&attached, device.eid, network.as_ref()) =>
+                {
+                    self.lose(index, &mut device);
+                }
+                Some(_) => {}
+                None if device.hears.contains(&plmn) && device.has_power => {
+                    self.begin_darkness(&mut device, now);
+                    device.fails = 0;
+                    self.call_soon(index, &mut device);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Tells of a network.
+    pub(super) fn tell_world(&self, network: Plmn, what: &str) {
+        self.report().timeline.tell(self.now(), Kind::World, network.to_string(), what);
+    }
+
+    /// Notes how often faults have struck since they were last looked at; gives how often they have in all.
+    pub(super) fn note_struck(&self, mishaps: &Mishaps, known: &[u32]) -> Vec<u32> {
+        let now = self.now();
+        let struck = mishaps.struck();
+        let mut report = self.report();
+        for (place, (mishap, times)) in struck.iter().enumerate() {
+            let new = times.saturating_sub(known.get(place).copied().unwrap_or(0));
+            (0..new).for_each(|_| report.struck(now, &mishap.to_string()));
+        }
+        struck.into_iter().map(|(_, times)| times).collect()
+    }
+
+    /// What went over a bearer costs something.
+    pub(super) fn spend(&self, bearer: &str, octets: u64, messages: u64) {
+        let price = self.costs.price(bearer);
+        let money = price.map_or(Money::default(), |price| {
+            price.per_mb.times(octets, 1_000_000).plus(price.per_sms.times(messages, 1))
+        });
+        let mut report = self.report();
+        let spent = report.costs.by_bearer.entry(bearer.to_owned()).or_default();
+        spent.octets = spent.octets.saturating_add(octets);
+        spent.messages = spent.messages.saturating_add(messages);
+        spent.money = spent.money.plus(money);
+        let day = report.day(self.simulation.clock().now());
+        report.days.spent.add(bearer, day, u64::try_from(money.0).unwrap_or(0));
+    }
+
+    /// Whose profile it is, by its number.
+    pub(super) fn home_of_profile(&self, iccid: Iccid) -> Option<Plmn> {
+        let mut homes = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
+        homes.find(|home| matches!(own_number(&home.to_string(), iccid), Ok(Some(_))))
+    }
+
+    /// The subscriptions on a card, with their homes.
+    pub(super) fn imsis(&self, device: &Resting) -> Vec<(Plmn, Imsi)> {
+        let imsi = |iccid: Iccid| {
+            let home = self.home_of_profile(iccid)?;
+            let number = own_number(&home.to_string(), iccid).ok()??;
+            Some((home, own_imsi(&home.to_string(), number).ok()?))
+        };
+        device.profiles.iter().filter_map(|profile| imsi(profile.iccid)).collect()
+    }
+
+    /// Where the devices are that nothing but a visit helps: they have power and hear a network, and are on none since long.
+    pub(super) fn visits(&self) -> Vec<Option<Country>> {
+        let now = self.now();
+        let mut visits = Vec::new();
+        for device in &self.devices {
+            let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if device.dark_since.is_some_and(|since| now.since(since) > VISITED_AFTER) {
+                let place = device.hears.first().and_then(|plmn| self.place(*plmn));
+                visits.push(place.map(|place| place.country));
+            }
+        }
+        visits
+    }
+
+    /// The records of the platform, whether or not its process runs.
+    pub(super) fn platform_records(&self) -> MemoryRecords {
+        self.platform_records.clone()
+    }
+}
