@@ -18,7 +18,7 @@ use crate::output::say;
 pub struct Command {
     /// The report, as JSON: `landfall run --report FOLDER` writes it
     report: PathBuf,
-    /// The scenario; without it NAME.toml beside the report, or here
+    /// The scenario; without it the one of that name: of those that come along, beside the report, or here
     scenario: Option<PathBuf>,
 }
 
@@ -55,9 +55,12 @@ impl Command {
     }
 }
 
-/// The scenario of this name, beside the report or here.
+/// The scenario of this name: one that comes along, or beside the report, or here.
 fn beside(report: &Path, name: &str) -> Result<PathBuf, Fault> {
     let file = format!("{name}.toml");
+    if scenario::library::named(name).is_some() {
+        return Ok(PathBuf::from(name));
+    }
     let places = [report.with_file_name(&file), PathBuf::from(&file)];
     places.into_iter().find(|place| place.exists()).ok_or_else(|| {
         let why = format!("there is no {file} beside the report, nor here");

@@ -1,15 +1,17 @@
 //! `landfall run`: plays a scenario.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use scenario::file::Scenario;
+use scenario::file::{NotAScenario, Scenario};
+use scenario::library;
 use scenario::play::play;
 use scenario::report::{Report, Verdict};
 use world::Fault;
 
-use crate::output::{remark, say_json};
+use crate::output::{Table, remark, say, say_json};
 use crate::report::say_report;
 
 /// Plays a scenario in virtual time, every party really running, and says whether all was as expected
@@ -17,8 +19,12 @@ use crate::report::say_report;
 /// Ends with 0 only if it was. docs/scenarios.md describes the files.
 #[derive(Debug, Args)]
 pub struct Command {
-    /// The scenario
-    file: PathBuf,
+    /// The scenario: a file, or the name of one that comes along
+    #[arg(required_unless_present = "list")]
+    file: Option<PathBuf>,
+    /// Lists the scenarios that come along
+    #[arg(long)]
+    list: bool,
     /// Another seed than the file's: the same file and seed give the same run
     #[arg(long)]
     seed: Option<String>,
@@ -39,9 +45,10 @@ impl Command {
     /// # Errors
     /// The file is no scenario, or a report cannot be written.
     pub fn run(self, json: bool) -> Result<ExitCode, Fault> {
-        let scenario = read(&self.file)?;
+        let Some(file) = self.file.filter(|_| !self.list) else { return list(json) };
+        let scenario = read(&file)?;
         let seed = self.seed.unwrap_or_else(|| scenario.seed.clone());
-        let name = name(&self.file);
+        let name = name(&file);
         let report = play(&name, &scenario, &seed)?;
         let mut files = Vec::new();
         if let Some(folder) = &self.report {
@@ -59,22 +66,45 @@ impl Command {
             say_json(&report)?;
         } else {
             say_report(&report)?;
-            remark(&format!("again: landfall run {} --seed {seed}", self.file.display()));
+            remark(&format!("again: landfall run {} --seed {seed}", file.display()));
         }
         Ok(code(&report))
     }
 }
 
-/// A scenario from its file.
+/// A scenario from its file, or one that comes along by its name.
 ///
 /// # Errors
 /// It cannot be read, or is none.
 pub fn read(file: &Path) -> Result<Scenario, Fault> {
-    let text = super::sm_dp::read_text(file)?;
+    let named = file.to_str().filter(|_| !file.exists()).and_then(library::named);
+    let text = match named {
+        Some(text) => text.to_owned(),
+        None => super::sm_dp::read_text(file).map_err(|mut fault| {
+            fault.next.push_str("; `landfall run --list` names the scenarios that come along");
+            fault
+        })?,
+    };
     Scenario::parse(&file.display().to_string(), &text).map_err(|why| {
         let what = format!("{}:{}: {}", why.file, why.line, why.what);
         Fault::new("cannot run the scenario", what, why.next)
     })
+}
+
+/// The scenarios that come along.
+fn list(json: bool) -> Result<ExitCode, Fault> {
+    let read = library::all().map(|(name, text)| Ok((name, Scenario::parse(name, text)?.title)));
+    let read: Result<Vec<(&str, String)>, NotAScenario> = read.collect();
+    let all =
+        read.map_err(|why| Fault::caused_by(why, "a scenario that comes along is none", "report this"))?;
+    if json {
+        say_json(&all.into_iter().collect::<BTreeMap<_, _>>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&["scenario", "title"]);
+    all.into_iter().for_each(|(name, title)| table.row([name.to_owned(), title]));
+    say(&table.render())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What a scenario is called in reports: the name of its file.

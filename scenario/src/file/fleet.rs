@@ -161,7 +161,7 @@ pub struct Retries {
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { times: 3, after: hours(1), rest: hours(7 * 24) }
+        Self { times: 0, after: hours(24), rest: hours(7 * 24) }
     }
 }
 
