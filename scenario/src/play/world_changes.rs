@@ -203,6 +203,7 @@ impl Stage {
         });
         self.end_darkness(&mut device, now);
         if !stays {
+            device.lost |= device.registered.is_some();
             self.unregister(&mut device);
         }
         self.begin_darkness(&mut device, now);
