@@ -5,7 +5,8 @@
 //! | [`time`] | a run in virtual time: one thread, one seed, a year in a moment |
 //! | [`bearer`] | one of `fleet::bearers` in use: octets take time, exchanges are lost |
 //! | [`faults`] | what goes wrong, by name and place; the catalogue of it |
-//! | [`file`] | scenario files: a world, devices in it, what happens and what is expected |
+//! | [`mod@file`] | scenario files: a world, devices in it, what happens and what is expected |
+//! | [`play`] | a scenario played: every party running, and what came of it |
 //! | [`host`] | a party that dies with its process and is started again on its records |
 //! | [`consumer`] | the parties of the consumer swap (SGP.22) in one process |
 //! | [`m2m`] | the parties of the M2M swap (SGP.02) in one process |
