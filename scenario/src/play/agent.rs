@@ -223,7 +223,7 @@ impl<'a> Agent<'a> {
                 let mut device = self.device()?;
                 device.fails = device.fails.saturating_add(1);
                 if device.fails == 1 {
-                    self.stage.tell(Kind::Failed, &device, "no profile on its card carries it here");
+                    self.stage.tell(Kind::Device, &device, "no profile on its card carries it here");
                 }
                 Ok(false)
             }
@@ -255,7 +255,7 @@ impl<'a> Agent<'a> {
                 Err(not) => {
                     let mut device = self.device()?;
                     device.fails = device.fails.saturating_add(1);
-                    self.stage.tell(Kind::Failed, &device, &format!("in somebody else's device: {not}"));
+                    self.stage.tell(Kind::Device, &device, &format!("in somebody else's device: {not}"));
                 }
             }
         }
@@ -330,7 +330,7 @@ impl<'a> Agent<'a> {
             Err(why) => {
                 device.fails = device.fails.saturating_add(1);
                 if device.fails == 1 {
-                    self.stage.tell(Kind::Failed, &device, &format!("the platform was not reached: {why}"));
+                    self.stage.tell(Kind::Device, &device, &format!("the platform was not reached: {why}"));
                 }
                 Ok(None)
             }
