@@ -69,9 +69,36 @@ macro_rules! fields {
                 map.end()
             }
         }
+
+        impl $crate::element::json::FromJson for $name {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::element::json::Misread> {
+                let object = $crate::element::json::object(value, &[ $( $asn1, )* "unknown" ])?;
+                Ok(Self {
+                    $( $field: $crate::element::json::field(object, $asn1)?, )*
+                    unknown: $crate::element::json::field(object, "unknown")?,
+                })
+            }
+        }
     };
 }
 pub(crate) use fields;
+
+/// A CHOICE with the ASN.1 name of each alternative, read from JSON as it is written there.
+macro_rules! alternatives_from_json {
+    ($choice:ident { $( $asn1:literal $variant:ident ),+ $(,)? }) => {
+        impl $crate::element::json::FromJson for $choice {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::element::json::Misread> {
+                let (name, inner) = $crate::element::json::alternative(value)?;
+                match name {
+                    $( $asn1 => $crate::element::json::FromJson::from_json(inner).map(Self::$variant), )+
+                    _ => Err($crate::element::json::Misread::new(concat!("one of", $( " ", $asn1, )+ " is expected here"))),
+                }
+                .map_err(|misread| misread.within(name))
+            }
+        }
+    };
+}
+pub(crate) use alternatives_from_json;
 
 /// An INTEGER whose values have ASN.1 names, by which JSON calls them.
 macro_rules! named_integer {
@@ -96,6 +123,13 @@ macro_rules! named_integer {
         }
 
         $crate::macros::always_present!($name);
+
+        impl $crate::element::json::FromJson for $name {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::element::json::Misread> {
+                serde::Deserialize::deserialize(value)
+                    .map_err(|_| $crate::element::json::Misread::new(concat!("one of", $( " ", $asn1, )+ ", or a number to 255, is expected here")))
+            }
+        }
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -148,6 +148,26 @@ impl<'de> Deserialize<'de> for SecretOctets {
     }
 }
 
+/// In a JSON Schema both are hex digits.
+macro_rules! hex_schema {
+    ($($name:ident),+) => { $(
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": "^([0-9A-Fa-f]{2})*$" })
+            }
+        }
+    )+ };
+}
+hex_schema!(Octets, SecretOctets);
+
 /// A file identifier: two octets, `3F00`, `6F07`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fid(pub u16);

@@ -105,7 +105,7 @@ pub(crate) fn in_default_alphabet(octets: &[u8]) -> Option<String> {
 }
 
 /// The default alphabet of TS 23.038 section 6.2.1; the place of the escape is a blank, as it says.
-const DEFAULT_ALPHABET: &str = concat!(
+pub(crate) const DEFAULT_ALPHABET: &str = concat!(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?",
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
 );

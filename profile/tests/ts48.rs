@@ -2,6 +2,7 @@
 
 mod common;
 
+use profile::description::{Authentication, Codes, Description, UsimFiles, decompile};
 use profile::{
     Capabilities, Decoder, Facts, File, FileKind, FileSystem, InstalledProfile, Package, ProfileElement,
 };
@@ -87,5 +88,35 @@ fn every_package_can_be_installed_and_stored() {
         let files = &profile.files.image().files;
         let stored = serde_json::to_vec(&**files).unwrap();
         assert_eq!(serde_json::from_slice::<Vec<File>>(&stored).unwrap(), **files, "{name}");
+    }
+}
+
+#[test]
+fn every_package_is_decompiled_and_rebuilt_octet_for_octet() {
+    for (name, bytes) in common::files("der") {
+        let package = Package::decode(&bytes).unwrap();
+        let decompiled = decompile(&package).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let text = decompiled.description.to_toml();
+        let again = Description::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let rebuilt = again.build().unwrap_or_else(|error| panic!("{name}: {}", error.in_text(&text)));
+        assert!(rebuilt.encode() == bytes, "{name}: rebuilt otherwise");
+        println!("{name}: {} lines; not in terms: {:#?}", text.lines().count(), decompiled.notes);
+
+        // What the terms carry can be changed.
+        let other = Description {
+            imsi: Some("001010000000042".parse().unwrap()),
+            iccid: Some("89000123456789012358".parse().unwrap()),
+            authentication: Authentication { ki: Some([7; 16].into()), ..again.authentication.clone() },
+            codes: Codes { pin1: Some("4711".parse().unwrap()), ..again.codes.clone() },
+            usim: UsimFiles { spn: Some("Another name".into()), ..again.usim.clone() },
+            ..again
+        };
+        let package = other.build().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let installed = InstalledProfile::of(&package, &Capabilities::default()).unwrap();
+        let usim = installed.usim().unwrap();
+        assert_eq!(usim.imsi().unwrap().to_string(), "001010000000042", "{name}");
+        assert_eq!(usim.service_provider_name().as_deref(), Some("Another name"), "{name}");
+        assert_eq!(package.header().unwrap().iccid.to_string(), "89000123456789012358", "{name}");
+        assert_eq!(installed.facts.aka[0].key.expose(), [7; 16], "{name}");
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::PeHeader;
-use crate::macros::{fields, named_integer};
+use crate::macros::{alternatives_from_json, fields, named_integer};
 use crate::octets::{Octets, SecretOctets};
 
 named_integer! {
@@ -93,3 +93,5 @@ fields! {
         "pukCodes" puk_codes: Vec<PukConfiguration> = 0xA1,
     }
 }
+
+alternatives_from_json!(PinCodesChoice { "pinconfig" Pinconfig, "filePath" FilePath });

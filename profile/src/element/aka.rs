@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::PeHeader;
-use crate::macros::{fields, named_integer};
+use crate::macros::{alternatives_from_json, fields, named_integer};
 use crate::octets::{Octets, SecretOctets};
 
 named_integer! {
@@ -89,3 +89,5 @@ fields! {
         "mobileIPAuthenticationData" mobile_ip_authentication_data: Option<SecretOctets> = 0x85,
     }
 }
+
+alternatives_from_json!(AlgoConfiguration { "mappingParameter" MappingParameter, "algoParameter" AlgoParameter });

@@ -4,7 +4,7 @@ use rsp::der::Null;
 use serde::Serialize;
 
 use super::PeHeader;
-use crate::macros::fields;
+use crate::macros::{alternatives_from_json, fields};
 use crate::octets::{Fid, Octets};
 
 fields! {
@@ -103,3 +103,6 @@ fields! {
         "fileManagementCMD" commands: Vec<Vec<FileManagement>> = 0xA1,
     }
 }
+
+alternatives_from_json!(FileItem { "doNotCreate" DoNotCreate, "fileDescriptor" FileDescriptor, "fillFileOffset" FillFileOffset, "fillFileContent" FillFileContent });
+alternatives_from_json!(FileManagement { "filePath" FilePath, "createFCP" CreateFcp, "fillFileOffset" FillFileOffset, "fillFileContent" FillFileContent });

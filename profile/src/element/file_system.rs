@@ -94,6 +94,11 @@ impl FileSystemKind {
     pub fn name(self) -> &'static str {
         self.names().0
     }
+
+    /// The name of its header element.
+    pub(super) fn header_name(self) -> &'static str {
+        self.names().1
+    }
 }
 
 /// A file that the package names, and the steps that make it.
@@ -143,7 +148,8 @@ impl FileSystemElement {
 
     pub(super) fn decode(kind: FileSystemKind, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut inner = reader.enter(kind.tag())?;
-        let header = PeHeader::decode_as(HEADER, &mut inner).map_err(|error| error.within(kind.names().1))?;
+        let header =
+            PeHeader::decode_as(HEADER, &mut inner).map_err(|error| error.within(kind.header_name()))?;
         let template_id =
             Oid::decode_as(TEMPLATE_ID, &mut inner).map_err(|error| error.within("templateID"))?;
         let mut files = Vec::new();
@@ -173,7 +179,7 @@ fn numbered(kind: FileSystemKind) -> impl Iterator<Item = (Tag, &'static str)> {
 impl Serialize for FileSystemElement {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(self.kind.names().1, &self.header)?;
+        map.serialize_entry(self.kind.header_name(), &self.header)?;
         map.serialize_entry("templateID", &self.template_id)?;
         for file in &self.files {
             map.serialize_entry(file.name, &file.items)?;

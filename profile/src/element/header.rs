@@ -5,7 +5,9 @@ use std::fmt;
 use rsp::der::{Asn1, DecodeError, Null, Reader, Tag, Unknown, write_tlv};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
+use super::json::{self, FromJson, Misread};
 use crate::macros::{Present, fields};
 use crate::octets::{Octets, Oid};
 
@@ -163,6 +165,24 @@ impl Serialize for ServicesList {
             map.serialize_entry("unknown", &self.unknown)?;
         }
         map.end()
+    }
+}
+
+impl FromJson for ServicesList {
+    fn from_json(value: &Value) -> Result<Self, Misread> {
+        let object = value.as_object().ok_or_else(|| Misread::new("a table of services is expected here"))?;
+        let mut services = Vec::new();
+        for (name, value) in object.iter().filter(|(name, _)| *name != "unknown") {
+            let numbered = || name.strip_prefix("service-")?.parse().ok().filter(|n| *n < 128).map(Service);
+            let service = Service::named(name).or_else(numbered);
+            services.push(
+                service
+                    .ok_or_else(|| Misread::new("this is no service of the profile header").within(name))?,
+            );
+            Null::from_json(value).map_err(|misread| misread.within(name))?;
+        }
+        services.sort_unstable();
+        Ok(Self { services, unknown: json::field(object, "unknown")? })
     }
 }
 

@@ -13,6 +13,7 @@ mod application;
 mod file;
 mod file_system;
 mod header;
+pub(crate) mod json;
 
 pub use access::{
     PinCodes, PinCodesChoice, PinConfiguration, PinKeyReference, PukCodes, PukConfiguration, PukKeyReference,

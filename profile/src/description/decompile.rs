@@ -1,0 +1,655 @@
+//! From a package back to a description.
+
+use rsp::der::{Asn1, Reader, Tag};
+use rsp::ids::{Iccid, Imsi, Plmn};
+use serde_json::Value;
+
+use super::{
+    Algorithm, Code, Description, Digits, FilesBy, Format, Identity, Isim, KeySet, KeyType, Network, Rfm,
+    coding, layout, terms,
+};
+use crate::element::{
+    AlgoConfiguration, FileSystemKind, PinCodesChoice, PinKeyReference, ProfileElement, PukKeyReference,
+    SecurityDomain,
+};
+use crate::{Fid, FileIndex, FileSystem, Octets, Package, ProfileFiles};
+
+/// A description made from a package.
+#[derive(Clone, Debug)]
+pub struct Decompiled {
+    /// It builds the same octets.
+    pub description: Description,
+    /// What is in no term, and why: it stays as octets in its element.
+    pub notes: Vec<String>,
+    /// Whether the terms say everything, so that no element had to be written out.
+    pub by_terms_alone: bool,
+}
+
+/// The description of a package: by its terms alone where that gives the same octets, and with its elements elsewhere.
+///
+/// # Errors
+/// There is an element that the description cannot carry: it is named.
+pub fn decompile(package: &Package) -> Result<Decompiled, String> {
+    let mut found = Found::default();
+    found.elements(package);
+    if let Ok(files) = FileSystem::build(package) {
+        found.files(&files);
+    }
+    let Found { description, notes } = found;
+    if layout::elements(&description) == package.elements {
+        return Ok(Decompiled { description, notes: Vec::new(), by_terms_alone: true });
+    }
+    written_out(package, description, notes)
+}
+
+fn written_out(package: &Package, full: Description, mut notes: Vec<String>) -> Result<Decompiled, String> {
+    let mut description = only_with_names(full);
+    let values = terms::of(&description);
+    let paths = FileSystem::build(package).map(|files| Directories::of(&files)).unwrap_or_default();
+    for (number, element) in package.elements.iter().enumerate() {
+        let mut value = serde_json::to_value(element).map_err(|e| format!("element {number}: {e}"))?;
+        place(&mut value, &values, &paths);
+        match value {
+            Value::Object(object) => description.element.push(object),
+            _ => return Err(format!("element {number}, {}, has no written form", element.name())),
+        }
+    }
+    // A term that found no place would change nothing.
+    for term in values {
+        if !super::raw::mentions(&description, &term.name)
+            && let Some(said) = term.said.filter(|said| !placed_otherwise(&description, said))
+        {
+            notes.push(format!(
+                "{said}: what the package has is in another form than the term's; it stays in its element"
+            ));
+            forget(&mut description, said);
+        }
+    }
+    notes.sort();
+    notes.dedup();
+    let rebuilt =
+        super::raw::elements(&description, &description.element).map_err(|mistakes| mistakes.to_string())?;
+    match rebuilt.iter().zip(&package.elements).position(|(new, old)| new != old) {
+        None if rebuilt.len() == package.elements.len() => {}
+        at => return Err(format!("element {} cannot be carried", at.unwrap_or(rebuilt.len()))),
+    }
+    Ok(Decompiled { description, notes, by_terms_alone: false })
+}
+
+/// Whether another name of the same term is in use.
+fn placed_otherwise(description: &Description, said: &str) -> bool {
+    terms::of(description)
+        .iter()
+        .any(|term| term.said == Some(said) && super::raw::mentions(description, &term.name))
+}
+
+/// What remains when elements are written out: that to which they can refer.
+fn only_with_names(full: Description) -> Description {
+    let mut d = full;
+    d.format = Format::default();
+    d.files = FilesBy::default();
+    let a = &mut d.authentication;
+    a.rotation_constants = None;
+    a.xoring_constants = None;
+    a.auth_counter_max = None;
+    a.keccak = None;
+    a.sqn_options = None;
+    a.sqn_delta = None;
+    a.sqn_age_limit = None;
+    d.codes.pin1_enabled = false;
+    d.usim.emergency = None;
+    if let Some(isim) = &mut d.isim {
+        isim.pcscf.clear();
+        isim.impu.iter_mut().for_each(|list| list.truncate(1));
+    }
+    d.security_domain.aid = None;
+    d.security_domain.toolkit = None;
+    d.rfm.clear();
+    d.identity.clear();
+    d
+}
+
+fn forget(d: &mut Description, said: &str) {
+    match said {
+        "profile-type" => d.profile_type = None,
+        "iccid" => d.iccid = None,
+        "imsi" => d.imsi = None,
+        "mnc-digits" => d.mnc_digits = None,
+        "access-classes" => d.access_classes = None,
+        "msisdn" => d.msisdn = None,
+        "pol1" => d.pol1 = None,
+        "connectivity-parameters" => d.connectivity_parameters = None,
+        "authentication.ki" => d.authentication.ki = None,
+        "authentication.opc" => d.authentication.opc = None,
+        "authentication.options" => d.authentication.options = None,
+        "codes.pin1" => d.codes.pin1 = None,
+        "codes.puk1" => d.codes.puk1 = None,
+        "codes.pin2" => d.codes.pin2 = None,
+        "codes.puk2" => d.codes.puk2 = None,
+        "codes.adm1" => d.codes.adm1 = None,
+        "usim.spn" => (d.usim.spn, d.usim.spn_display) = (None, None),
+        "usim.services" => d.usim.services = None,
+        "usim.enabled-services" => d.usim.enabled_services = None,
+        "usim.smsc" => d.usim.smsc = None,
+        "usim.home-plmns" => d.usim.home_plmns = None,
+        "usim.operator-plmns" => d.usim.operator_plmns = None,
+        "usim.user-plmns" => d.usim.user_plmns = None,
+        "usim.equivalent-plmns" => d.usim.equivalent_plmns = None,
+        "usim.forbidden-plmns" => d.usim.forbidden_plmns = None,
+        "usim.gid1" => d.usim.gid1 = None,
+        "usim.gid2" => d.usim.gid2 = None,
+        "5g.routing-indicator" => d.five_g.routing_indicator = None,
+        "5g.suci-keys" => (d.five_g.suci_keys, d.five_g.suci_by_usim) = (None, false),
+        "5g.supi-nai" => d.five_g.supi_nai = None,
+        "5g.ursp" => d.five_g.ursp = None,
+        "isim.impi" => d.isim.iter_mut().for_each(|isim| isim.impi = None),
+        "isim.impu" => d.isim.iter_mut().for_each(|isim| isim.impu = None),
+        "isim.domain" => d.isim.iter_mut().for_each(|isim| isim.domain = None),
+        "security-domain.keys" => d.security_domain.keys.clear(),
+        _ => {}
+    }
+}
+
+/// Which directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum In {
+    Mf,
+    Usim,
+    Isim,
+    Df5gs,
+    DfSaip,
+}
+
+impl In {
+    /// The PEs that name files in it.
+    fn kinds(self) -> &'static [FileSystemKind] {
+        use FileSystemKind as K;
+        match self {
+            Self::Mf => &[K::Mf, K::Iot],
+            Self::Usim => &[K::Usim, K::OptUsim, K::Iot, K::OptIot],
+            Self::Isim => &[K::Isim, K::OptIsim],
+            Self::Df5gs => &[K::Df5gs, K::OptIot],
+            Self::DfSaip => &[K::DfSaip, K::OptIot],
+        }
+    }
+}
+
+/// Where in a file a term is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Octet(usize),
+    Anywhere,
+}
+
+const START: At = At::Octet(0);
+
+/// The files whose contents are terms: directory, identifier, the name in the template, the term, its place.
+const PLACES: [(In, u16, &str, &str, At); 23] = [
+    (In::Mf, 0x2FE2, "ef-iccid", "ef-iccid", START),
+    (In::Usim, 0x6F07, "ef-imsi", "ef-imsi", START),
+    (In::Usim, 0x6FAD, "ef-ad", "mnc-digits", At::Octet(3)),
+    (In::Usim, 0x6F78, "ef-acc", "ef-acc", START),
+    (In::Usim, 0x6F46, "ef-spn", "ef-spn", START),
+    (In::Usim, 0x6F38, "ef-ust", "ef-ust", START),
+    (In::Usim, 0x6F56, "ef-est", "ef-est", START),
+    (In::Usim, 0x6F42, "ef-smsp", "smsc", At::Anywhere),
+    (In::Usim, 0x6F40, "ef-msisdn", "msisdn", At::Anywhere),
+    (In::Usim, 0x6F62, "ef-hplmnwact", "ef-hplmnwact", START),
+    (In::Usim, 0x6F61, "ef-oplmnwact", "ef-oplmnwact", START),
+    (In::Usim, 0x6F60, "ef-plmnwact", "ef-plmnwact", START),
+    (In::Usim, 0x6FD9, "ef-ehplmn", "ef-ehplmn", START),
+    (In::Usim, 0x6F7B, "ef-fplmn", "ef-fplmn", START),
+    (In::Usim, 0x6F3E, "ef-gid1", "ef-gid1", START),
+    (In::Usim, 0x6F3F, "ef-gid2", "ef-gid2", START),
+    (In::Df5gs, 0x4F0A, "ef-routing-indicator", "ef-routing-indicator", START),
+    (In::Df5gs, 0x4F07, "ef-suci-calc-info", "ef-suci-calc-info", START),
+    (In::DfSaip, 0x4F01, "ef-suci-calc-info-usim", "ef-suci-calc-info-usim", START),
+    (In::Df5gs, 0x4F0B, "ef-ursp", "ef-ursp", START),
+    (In::Isim, 0x6F02, "ef-impi", "ef-impi", START),
+    (In::Isim, 0x6F04, "ef-impu", "ef-impu", START),
+    (In::Isim, 0x6F03, "ef-domain", "ef-domain", START),
+];
+
+/// What was found in a package.
+#[derive(Default)]
+struct Found {
+    description: Description,
+    notes: Vec<String>,
+}
+
+impl Found {
+    fn elements(&mut self, package: &Package) {
+        let d = &mut self.description;
+        let mut by_template = false;
+        let mut by_path = false;
+        for element in &package.elements {
+            match element {
+                ProfileElement::Header(header) => {
+                    d.format = if header.major_version >= 3 { Format::V3_3 } else { Format::V2_3 };
+                    d.profile_type = header.profile_type.clone();
+                    let digits = header.iccid.0.clone().try_into().ok();
+                    d.iccid = digits.and_then(|digits| Iccid::from_profile_header(&digits).ok());
+                    d.pol1 = header.pol.clone().filter(|pol| pol.len() == 1);
+                    d.connectivity_parameters = header.connectivity_parameters.clone();
+                }
+                ProfileElement::FileSystem(element) => by_template |= element.kind == FileSystemKind::Usim,
+                ProfileElement::GenericFileManagement(_) => by_path = true,
+                ProfileElement::PinCodes(codes) => {
+                    let PinCodesChoice::Pinconfig(pins) = &codes.pin_codes else { continue };
+                    for pin in pins {
+                        let place = match pin.key_reference {
+                            PinKeyReference::PIN_APPL1 => &mut d.codes.pin1,
+                            PinKeyReference::SECOND_PIN_APPL1 => &mut d.codes.pin2,
+                            PinKeyReference::ADM1 => &mut d.codes.adm1,
+                            _ => continue,
+                        };
+                        if place.is_none() {
+                            *place = Code::of(pin.pin_value.expose());
+                        }
+                        if pin.key_reference == PinKeyReference::PIN_APPL1 {
+                            d.codes.pin1_enabled = pin.pin_attributes.unwrap_or(7) & 1 != 0;
+                        }
+                    }
+                }
+                ProfileElement::PukCodes(codes) => {
+                    for puk in &codes.puk_codes {
+                        let value = Code::of(puk.puk_value.expose());
+                        match puk.key_reference {
+                            PukKeyReference::PUK_APPL1 => d.codes.puk1 = value,
+                            PukKeyReference::SECOND_PUK_APPL1 => d.codes.puk2 = value,
+                            _ => {}
+                        }
+                    }
+                }
+                ProfileElement::AkaParameter(aka) if d.authentication.ki.is_none() => {
+                    let AlgoConfiguration::AlgoParameter(own) = &aka.algo_configuration else { continue };
+                    let Some(algorithm) = Algorithm::of(own.algorithm_id) else {
+                        self.notes.push(format!(
+                            "authentication: algorithm {} is not known here",
+                            own.algorithm_id
+                        ));
+                        continue;
+                    };
+                    d.authentication = super::Authentication {
+                        algorithm,
+                        ki: Some(own.key.clone()),
+                        opc: Some(own.opc.clone()),
+                        op: None,
+                        options: Some(own.algorithm_options.clone()),
+                        rotation_constants: own.rotation_constants.clone(),
+                        xoring_constants: own.xoring_constants.clone(),
+                        auth_counter_max: own.auth_counter_max.clone(),
+                        keccak: own.number_of_keccak.and_then(|number| u8::try_from(number).ok()),
+                        sqn_options: aka.sqn_options.clone(),
+                        sqn_delta: aka.sqn_delta.clone(),
+                        sqn_age_limit: aka.sqn_age_limit.clone(),
+                    };
+                }
+                ProfileElement::SecurityDomain(domain) if d.security_domain.keys.is_empty() => {
+                    d.security_domain.keys = key_sets(domain);
+                    d.security_domain.aid = Some(domain.instance.instance_aid.clone());
+                    let parameters = domain.instance.application_parameters.as_ref();
+                    d.security_domain.toolkit = parameters.and_then(|parameters| parameters.toolkit.clone());
+                }
+                ProfileElement::Rfm(rfm) => d.rfm.push(Rfm {
+                    aid: rfm.instance_aid.clone(),
+                    tar: rfm.tar_list.clone().unwrap_or_default(),
+                    security_level: Some(rfm.minimum_security_level.clone()),
+                    access: Some(rfm.uicc_access_domain.clone()),
+                    usim: rfm.adf_rfm_access.is_some(),
+                }),
+                _ => {}
+            }
+        }
+        if by_path && !by_template {
+            d.files = FilesBy::Paths;
+        }
+    }
+
+    fn files(&mut self, files: &ProfileFiles) {
+        let directories = Directories::of(files);
+        if directories.0.iter().any(|(directory, ..)| *directory == In::Isim) {
+            self.description.isim = Some(Isim::default());
+        }
+        for (directory, fid, name, term, at) in PLACES {
+            let Some((_, index, _)) = directories.0.iter().find(|(known, ..)| *known == directory) else {
+                continue;
+            };
+            let Some(file) = files.child(*index, Fid(fid)) else { continue };
+            let Some(content) =
+                files.content(file).filter(|content| content.iter().any(|octet| *octet != 0xFF))
+            else {
+                continue;
+            };
+            let read = match at {
+                At::Octet(at) => content.get(at..).and_then(|content| self.read(term, content)),
+                At::Anywhere => (0..content.len()).find_map(|at| self.read(term, content.get(at..)?)),
+            };
+            if read.is_none() {
+                self.notes.push(format!(
+                    "{name}: its contents are in another form than the term {term}; they stay in the element"
+                ));
+            }
+        }
+        let usim = directories.0.iter().find(|(known, ..)| *known == In::Usim);
+        if let Some(file) = usim.and_then(|(_, usim, _)| files.child(*usim, Fid(0x6FB7))) {
+            let records =
+                (1..=files.records(file).unwrap_or_default()).filter_map(|number| files.record(file, number));
+            let numbers = records.map(|record| emergency_of(record)).collect::<Option<Vec<_>>>();
+            self.description.usim.emergency = numbers;
+        }
+        if let Some(table) = files.by_path(&[Fid(0x7F4D), Fid(0x6F1D)]).and_then(|file| files.content(file)) {
+            self.description.identity = identities_of(table).unwrap_or_default();
+        }
+        if let Some((_, isim, _)) = directories.0.iter().find(|(known, ..)| *known == In::Isim) {
+            let texts = |fid| {
+                let file = files.child(*isim, Fid(fid))?;
+                let records = (1..=files.records(file)?).filter_map(|number| files.record(file, number));
+                records.map(coding::tagged_of).collect::<Option<Vec<_>>>()
+            };
+            if let Some(own) = &mut self.description.isim {
+                own.impu = texts(0x6F04).or(own.impu.take());
+                let host = |text: String| text.strip_prefix('\0').map(str::to_owned);
+                own.pcscf =
+                    texts(0x6F09).and_then(|list| list.into_iter().map(host).collect()).unwrap_or_default();
+            }
+        }
+    }
+
+    /// A term from the octets of its file.
+    fn read(&mut self, term: &str, content: &[u8]) -> Option<()> {
+        let d = &mut self.description;
+        let (u, g) = (&mut d.usim, &mut d.five_g);
+        match term {
+            "ef-iccid" => (content == d.iccid?.0).then_some(())?,
+            "ef-imsi" => d.imsi = Some(Imsi::from_ef(content).ok()?),
+            "mnc-digits" => {
+                d.mnc_digits = Some(content.first().copied().filter(|digits| (2..=3).contains(digits))?)
+            }
+            "ef-acc" => {
+                let found = content.get(..2)?;
+                if layout::access_classes(d) != found {
+                    let bits = found.iter().fold(0u16, |bits, octet| bits << 8 | u16::from(*octet));
+                    d.access_classes = Some((0..16).filter(|class| bits >> class & 1 == 1).collect());
+                }
+            }
+            "ef-spn" => {
+                let (display, name) = content.split_first()?;
+                u.spn = Some(coding::name_of(name)?);
+                u.spn_display = Some([*display].into());
+            }
+            "ef-ust" => u.services = Some(coding::services_of(content)),
+            "ef-est" => {
+                u.enabled_services = Some(coding::services_of(content)).filter(|list| !list.is_empty())
+            }
+            "smsc" => u.smsc = Some(international(&coding::number_of(content)?)?),
+            "msisdn" => d.msisdn = Some(international(&coding::number_of(content)?)?),
+            "ef-hplmnwact" => u.home_plmns = networks(content)?,
+            "ef-oplmnwact" => u.operator_plmns = networks(content)?,
+            "ef-plmnwact" => u.user_plmns = networks(content)?,
+            "ef-ehplmn" => u.equivalent_plmns = plmns(content)?,
+            "ef-fplmn" => u.forbidden_plmns = plmns(content)?,
+            "ef-gid1" => u.gid1 = Some(content.into()),
+            "ef-gid2" => u.gid2 = Some(content.into()),
+            "ef-routing-indicator" => {
+                g.routing_indicator = Some(coding::routing_indicator_of(content)?.parse().ok()?)
+            }
+            "ef-suci-calc-info" => g.suci_keys = Some(coding::suci_of(content)?),
+            "ef-suci-calc-info-usim" => {
+                // One list is the term's; the terminal's stays as it is when the USIM has its own.
+                g.suci_keys = Some(coding::suci_of(content)?);
+                g.suci_by_usim = true;
+            }
+            "ef-ursp" => g.ursp = Some(Reader::new(content).contents(Tag(0x80)).ok()?.into()),
+            "ef-impi" => d.isim.as_mut()?.impi = Some(coding::tagged_of(content)?),
+            "ef-impu" => d.isim.as_mut()?.impu = Some(vec![coding::tagged_of(content)?]),
+            "ef-domain" => d.isim.as_mut()?.domain = Some(coding::tagged_of(content)?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn international(digits: &str) -> Option<Digits> {
+    format!("+{digits}").parse().ok()
+}
+
+/// Networks up to the first place that has none; none at all is no term.
+fn networks(content: &[u8]) -> Option<Option<Vec<Network>>> {
+    let list: Vec<Network> =
+        content.as_chunks::<5>().0.iter().map_while(|entry| Network::of(*entry)).collect();
+    Some(Some(list).filter(|list| !list.is_empty()))
+}
+
+fn plmns(content: &[u8]) -> Option<Option<Vec<Plmn>>> {
+    let list: Vec<Plmn> =
+        content.as_chunks::<3>().0.iter().map_while(|entry| Plmn::from_bytes(*entry).ok()).collect();
+    Some(Some(list).filter(|list| !list.is_empty()))
+}
+
+fn emergency_of(record: &[u8]) -> Option<Digits> {
+    let [digits @ .., 0x00] = record else { return None };
+    let text: String = digits.iter().map(|octet| format!("{:02x}", octet.rotate_left(4))).collect();
+    text.trim_end_matches('f').parse().ok().filter(|_| digits.len() == 3)
+}
+
+fn identities_of(table: &[u8]) -> Option<Vec<Identity>> {
+    let mut reader = Reader::new(table);
+    let mut identities = Vec::new();
+    while let Ok(Some(Tag(0xA0))) = reader.peek() {
+        let mut one = Reader::new(reader.contents(Tag(0xA0)).ok()?);
+        let countries = one.contents(Tag(0x80)).ok()?.chunks(2);
+        let countries =
+            countries.map(|letters| String::from_utf8(letters.to_vec()).ok()).collect::<Option<_>>()?;
+        let imsi = Imsi::from_ef(one.contents(Tag(0x81)).ok()?).ok()?;
+        let ki = one.contents(Tag(0x82)).ok()?.into();
+        let opc = one.contents(Tag(0x83)).ok()?.into();
+        let spn =
+            Option::<Octets>::decode_as(Tag(0x84), &mut one).ok()?.and_then(|name| coding::name_of(&name));
+        let smsc = Option::<Octets>::decode_as(Tag(0x85), &mut one).ok()?;
+        let smsc = smsc.and_then(|number| international(&coding::number_of(&number)?));
+        identities.push(Identity { countries, imsi, ki, opc, smsc, spn });
+    }
+    Some(identities)
+}
+
+/// Key sets of which all three keys are there, and all of one kind.
+fn key_sets(domain: &SecurityDomain) -> Vec<KeySet> {
+    let keys = domain.key_list.as_deref().unwrap_or_default();
+    let key = |version: u8, identifier: u8| {
+        let key = keys
+            .iter()
+            .find(|key| *key.key_version_number == [version] && *key.key_identifier == [identifier])?;
+        let [component] = key.key_components.as_slice() else { return None };
+        let kind = match *component.key_type {
+            [0x88] => KeyType::Aes,
+            [0x80] => KeyType::TripleDes,
+            _ => return None,
+        };
+        Some((kind, component.key_data.clone()))
+    };
+    let mut versions: Vec<u8> =
+        keys.iter().filter_map(|key| key.key_version_number.first().copied()).collect();
+    versions.dedup();
+    let set = |version: u8| {
+        let ((kind, enc), (second, mac), (third, dek)) =
+            (key(version, 1)?, key(version, 2)?, key(version, 3)?);
+        (kind == second && kind == third).then_some(KeySet { version, r#type: kind, enc, mac, dek })
+    };
+    versions.into_iter().filter_map(set).collect()
+}
+
+/// The directories of a profile with their paths in hex digits.
+#[derive(Default)]
+struct Directories(Vec<(In, FileIndex, String)>);
+
+impl Directories {
+    fn of(files: &ProfileFiles) -> Self {
+        let application = |code: u8| {
+            files.adfs(&[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10]).find(
+                |(_, file)| matches!(&file.kind, crate::FileKind::Adf { aid } if aid.get(6) == Some(&code)),
+            )
+        };
+        let usim = application(0x02).map(|(index, _)| index);
+        let below = |fid| usim.and_then(|usim| files.child(usim, Fid(fid)));
+        let known = [
+            (In::Mf, files.file(FileIndex::MF).map(|_| FileIndex::MF)),
+            (In::Usim, usim),
+            (In::Isim, application(0x04).map(|(index, _)| index)),
+            (In::Df5gs, below(0x5FC0)),
+            (In::DfSaip, below(0x5FD0)),
+        ];
+        let path = |index| files.path_of(index).iter().skip(1).map(ToString::to_string).collect::<String>();
+        Self(
+            known
+                .into_iter()
+                .filter_map(|(directory, index)| Some((directory, index?, path(index?))))
+                .collect(),
+        )
+    }
+}
+
+/// Writes the names of terms into the places where an element has their octets.
+fn place(element: &mut Value, values: &[terms::Term], directories: &Directories) {
+    let Some((name, body)) = element.as_object_mut().and_then(|element| element.iter_mut().next()) else {
+        return;
+    };
+    let named = |value: &mut Value, term: &str| {
+        if let (Value::String(text), Some(found)) = (value, values.iter().find(|known| known.name == term))
+            && *text == found.value
+        {
+            *text = format!("{{{term}}}");
+        }
+    };
+    let mut at = |path: &[&str], term: &str| {
+        if let Some(value) = path.iter().try_fold(&mut *body, |value, step| value.get_mut(step)) {
+            named(value, term);
+        }
+    };
+    match name.as_str() {
+        "header" => {
+            at(&["profileType"], "profile-type");
+            at(&["iccid"], "iccid");
+            at(&["pol"], "pol1");
+            at(&["connectivityParameters"], "connectivity-parameters");
+        }
+        "akaParameter" => {
+            let own = |last: &'static str| ["algoConfiguration", "algoParameter", last];
+            at(&own("algorithmID"), "algorithm");
+            at(&own("algorithmOptions"), "algorithm-options");
+            at(&own("key"), "ki");
+            at(&own("opc"), "opc");
+        }
+        "pinCodes" => codes(body.pointer_mut("/pinCodes/pinconfig"), "pinValue", &named),
+        "pukCodes" => codes(body.pointer_mut("/pukCodes"), "pukValue", &named),
+        "securityDomain" => {
+            for key in list(body.get_mut("keyList")) {
+                let octet = |name: &str| {
+                    key.get(name).and_then(Value::as_str).and_then(|hex| u8::from_str_radix(hex, 16).ok())
+                };
+                let which = match octet("keyIdentifier") {
+                    Some(1) => "enc",
+                    Some(2) => "mac",
+                    Some(3) => "dek",
+                    _ => continue,
+                };
+                let Some(version) = octet("keyVersionNumber") else { continue };
+                for component in list(key.get_mut("keyComponents")).iter_mut() {
+                    if let Some(value) = component.get_mut("keyData") {
+                        named(value, &format!("sd-{version}-{which}"));
+                    }
+                }
+            }
+        }
+        "genericFileManagement" => by_path(body, values, directories),
+        _ => {
+            let kind = FileSystemKind::ALL.into_iter().find(|kind| kind.name() == name.as_str());
+            for (directory, _, file, term, at) in PLACES {
+                if kind.is_some_and(|kind| directory.kinds().contains(&kind)) {
+                    for item in list(body.get_mut(file)) {
+                        in_item(item, term, at, values);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn list(value: Option<&mut Value>) -> &mut [Value] {
+    value.and_then(Value::as_array_mut).map(Vec::as_mut_slice).unwrap_or_default()
+}
+
+fn codes(codes: Option<&mut Value>, field: &str, named: &impl Fn(&mut Value, &str)) {
+    for code in list(codes) {
+        let term = match code.get("keyReference").and_then(Value::as_str) {
+            Some("pinAppl1") => "pin1",
+            Some("secondPINAppl1") => "pin2",
+            Some("adm1") => "adm1",
+            Some("pukAppl1") => "puk1",
+            Some("secondPUKAppl1") => "puk2",
+            _ => continue,
+        };
+        if let Some(value) = code.get_mut(field) {
+            named(value, term);
+        }
+    }
+}
+
+/// The contents of files that are made by path.
+fn by_path(body: &mut Value, values: &[terms::Term], directories: &Directories) {
+    let mut path = String::new();
+    let mut fid = 0;
+    let commands = list(body.get_mut("fileManagementCMD")).iter_mut().flat_map(|group| list(Some(group)));
+    for command in commands {
+        if let Some(to) = command.get("filePath").and_then(Value::as_str) {
+            path = to.to_owned();
+        }
+        if let Some(id) = command.pointer("/createFCP/fileID").and_then(Value::as_str) {
+            fid = u16::from_str_radix(id, 16).unwrap_or_default();
+        }
+        for (directory, id, _, term, at) in PLACES {
+            if id == fid
+                && directories.0.iter().any(|(known, _, place)| *known == directory && *place == path)
+            {
+                in_item(command, term, at, values);
+            }
+        }
+    }
+}
+
+/// One step of a file: its contents, or the pattern that fills it.
+fn in_item(item: &mut Value, term: &str, at: At, values: &[terms::Term]) {
+    let Some(term) = values.iter().find(|known| known.name == term) else { return };
+    if let Some(Value::String(text)) = item.get_mut("fillFileContent") {
+        in_text(text, term, at, true);
+    }
+    for descriptor in ["fileDescriptor", "createFCP"] {
+        let pattern = format!("/{descriptor}/proprietaryEFInfo/fillPattern");
+        if let Some(Value::String(text)) = item.pointer_mut(&pattern) {
+            in_text(text, term, at, false);
+        }
+    }
+}
+
+fn in_text(text: &mut String, term: &terms::Term, at: At, may_fill: bool) {
+    if term.value.is_empty() || text.contains('{') {
+        return;
+    }
+    let found = match at {
+        At::Octet(octet) => {
+            text.get(octet * 2..).is_some_and(|rest| rest.starts_with(&term.value)).then_some(octet * 2)
+        }
+        At::Anywhere => text.find(&term.value).filter(|start| start % 2 == 0),
+    };
+    let Some(start) = found else { return };
+    let (before, rest) = text.split_at(start);
+    let after = rest.get(term.value.len()..).unwrap_or_default();
+    let filling = format!("{:02X}", term.filling);
+    let filled =
+        may_fill && !after.is_empty() && after.replace(&filling, "").is_empty() && after.len() % 2 == 0;
+    let name = &term.name;
+    *text = match filled {
+        true => format!("{before}{{{name}:{}}}", rest.len() / 2),
+        false => format!("{before}{{{name}}}{after}"),
+    };
+}

@@ -1,0 +1,758 @@
+//! From the terms of a description to PEs: one USIM as small as a working profile can be, and what the terms add to it.
+//!
+//! The same description gives the same octets. What must be said and is not is FF or 00 here: [`super::mistakes`] has
+//! refused it before, or whoever personalises will say it.
+
+use rsp::der::{Asn1, Tag, Unknown, write_tlv};
+
+use super::{Algorithm, Code, Description, FilesBy, Format, Isim, KeyType, OwnFile, coding, paths};
+use crate::element::{
+    AdfRfmAccess, AkaParameter, AlgoConfiguration, AlgoParameter, ApplicationInstance, End, Fcp, FileItem,
+    FileManagement, FileSystemElement, FileSystemKind, GenericFileManagement, KeyComponent, KeyObject,
+    NamedFile, PeHeader, PinCodes, PinCodesChoice, PinConfiguration, PinKeyReference, ProfileElement,
+    ProfileHeader, PukCodes, PukConfiguration, PukKeyReference, Rfm, SecurityDomain, Service, ServicesList,
+    UiccApplicationParameters,
+};
+use crate::template::{self, Shape};
+use crate::{Fid, Octets, Oid, SecretOctets};
+
+/// The USIM's AID: 3GPP's RID and application code, then as the TS.48 profile has it; and the ISIM's.
+const USIM_AID: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49, 0xFF, 0x05, 0x89];
+const ISIM_AID: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x04, 0xFF, 0x49, 0xFF, 0x05, 0x89];
+
+/// By which paths in the package name the ADFs.
+const USIM_FID: Fid = Fid(0x7FD0);
+const ISIM_FID: Fid = Fid(0x7FB0);
+
+/// Where the table of identities is: a directory and a file of the range that is left to administrative use.
+const IDENTITIES: (Fid, Fid) = (Fid(0x7F4D), Fid(0x6F1D));
+
+/// A well-known key: whoever does not give one wants a test.
+const TEST_KEY: [u8; 16] = *b"landfall mno-sd!";
+
+/// Security conditions in the expanded format (TS 102 221 section 9.3): always, PIN1, PIN2, ADM1.
+const ALWAYS: &str = "9000";
+const PIN1: &str = "A406830101950108";
+const PIN2: &str = "A406830181950108";
+const ADM1: &str = "A40683010A950108";
+
+/// The access rules to which the templates refer by number, 1 to 15: access mode and condition, in pairs.
+/// Mode 01 reads, 02 updates, 58 and the like activate, deactivate and terminate; 84 32 is INCREASE.
+const ACCESS_RULES: [&[(&str, &str)]; 15] = [
+    &[("800101", ALWAYS), ("800102", PIN1), ("800158", ADM1)],
+    &[("800101", PIN1), ("80015A", ADM1)],
+    &[("80015B", ADM1)],
+    &[("800101", ALWAYS), ("800102", PIN2), ("800158", ADM1)],
+    &[("800103", PIN1), ("800158", ADM1)],
+    &[("800101", PIN1), ("800102", ADM1), ("800158", ADM1)],
+    &[("800101", PIN1), ("800102", PIN2), ("840132", PIN1), ("800158", ADM1)],
+    &[("800101", PIN1), ("800102", PIN2), ("800158", ADM1)],
+    &[("800101", ADM1), ("800102", PIN1), ("800158", ADM1)],
+    &[("800101", ALWAYS), ("80015A", ADM1)],
+    &[("800101", ALWAYS), ("800158", ADM1)],
+    &[("800101", PIN1), ("800158", ADM1)],
+    &[("800103", ADM1)],
+    &[("80015E", ADM1)],
+    &[("800103", ALWAYS), ("800158", ADM1)],
+];
+
+/// The record of the rule that lets the administrator alone read and write.
+const ADMINISTRATOR: u8 = 13;
+
+/// The PEs of a description.
+pub(crate) fn elements(description: &Description) -> Vec<ProfileElement> {
+    let mut layout = Layout { description, elements: Vec::new() };
+    layout.whole();
+    let mut elements = layout.elements;
+    if description.files == FilesBy::Paths {
+        elements = paths::of(elements);
+    }
+    elements.insert(0, header(description, &elements));
+    elements
+}
+
+struct Layout<'a> {
+    description: &'a Description,
+    elements: Vec<ProfileElement>,
+}
+
+impl Layout<'_> {
+    fn whole(&mut self) {
+        let d = self.description;
+        self.mf();
+        self.pukcodes();
+        self.pins(vec![
+            pin(
+                PinKeyReference::PIN_APPL1,
+                &code(&d.codes.pin1, "0000"),
+                Some(PukKeyReference::PUK_APPL1),
+                6 | i64::from(d.codes.pin1_enabled),
+            ),
+            pin(PinKeyReference::ADM1, &code(&d.codes.adm1, "55555555"), None, 3),
+        ]);
+        self.usim();
+        self.opt_usim();
+        self.pins(vec![pin(
+            PinKeyReference::SECOND_PIN_APPL1,
+            &code(&d.codes.pin2, "9999"),
+            Some(PukKeyReference::SECOND_PUK_APPL1),
+            3,
+        )]);
+        self.aka();
+        self.five_g();
+        if let Some(isim) = &d.isim {
+            self.isim(isim);
+        }
+        self.own_files();
+        self.security_domain();
+        self.rfm();
+        let header = self.header();
+        self.elements.push(ProfileElement::End(End { header, unknown: Unknown::default() }));
+    }
+
+    /// The PE header of the next PE; the profile header, which has none, is not yet there.
+    fn header(&self) -> PeHeader {
+        PeHeader::mandated(u16::try_from(self.elements.len() + 1).unwrap_or_default())
+    }
+
+    fn by_template(&mut self, kind: FileSystemKind, files: Vec<NamedFile>) {
+        let (number, newest) = template::number(kind);
+        let version = match self.description.format {
+            Format::V2_3 => 1,
+            Format::V3_3 => newest,
+        };
+        let files = files.into_iter().map(|file| sized(kind, version, file)).collect();
+        self.elements.push(ProfileElement::FileSystem(FileSystemElement {
+            kind,
+            header: self.header(),
+            template_id: Oid::template(number, version),
+            files: in_order(kind, files),
+            unknown: Unknown::default(),
+        }));
+    }
+
+    fn mf(&mut self) {
+        let directory = Fcp { pin_status_template_do: Some(Octets(vec![0x01, 0x0A])), ..Fcp::default() };
+        let iccid = self.description.iccid.map_or([0xFF; 10], |iccid| iccid.0);
+        let entry =
+            |aid: &[u8], label: &[u8]| [&[0x61, 0x14, 0x4F, 0x0C], aid, &[0x50, 0x04], label].concat();
+        let mut applications = vec![entry(&USIM_AID, b"USIM")];
+        if self.description.isim.is_some() {
+            applications.push(entry(&ISIM_AID, b"ISIM"));
+        }
+        self.by_template(
+            FileSystemKind::Mf,
+            vec![
+                file("mf", Some(directory), vec![]),
+                file("ef-iccid", None, vec![content(&iccid)]),
+                in_records("ef-dir", 0x21, &applications),
+                arr(),
+            ],
+        );
+    }
+
+    fn usim(&mut self) {
+        let d = self.description;
+        let imsi = d.imsi.map_or([0xFF; 9].to_vec(), |imsi| used(imsi.to_ef()));
+        let mut spn = d.usim.spn_display.as_deref().unwrap_or(&[0x00]).to_vec();
+        spn.extend(coding::name(d.usim.spn.as_deref().unwrap_or("Landfall")));
+        let emergency: Vec<Vec<u8>> = match &d.usim.emergency {
+            None => vec![emergency("112")],
+            Some(numbers) => numbers.iter().map(|number| emergency(number.digits())).collect(),
+        };
+        let enabled = coding::services(d.usim.enabled_services.as_deref().unwrap_or_default());
+        self.by_template(
+            FileSystemKind::Usim,
+            vec![
+                file("adf-usim", Some(adf(USIM_FID, &USIM_AID)), vec![]),
+                file("ef-imsi", None, vec![content(&imsi)]),
+                arr(),
+                file("ef-ust", None, vec![content(&services(d))]),
+                file("ef-spn", None, vec![content(&spn)]),
+                file("ef-est", None, vec![content(if enabled.is_empty() { &[0x00] } else { &enabled })]),
+                file("ef-acc", None, vec![content(&access_classes(d))]),
+                file("ef-ad", None, vec![content(&[0x00, 0x00, 0x00, d.mnc_digits.unwrap_or(2)])]),
+                in_records("ef-ecc", 4, &emergency),
+            ]
+            .into_iter()
+            .chain(
+                d.usim
+                    .smsc
+                    .as_ref()
+                    .map(|smsc| file("ef-smsp", None, vec![content(&ef_smsp(smsc.digits()))])),
+            )
+            .chain(
+                d.usim
+                    .forbidden_plmns
+                    .as_ref()
+                    .map(|list| file("ef-fplmn", None, vec![content(&plmns(list))])),
+            )
+            .collect(),
+        );
+    }
+
+    fn opt_usim(&mut self) {
+        let usim = &self.description.usim;
+        let mut files = Vec::new();
+        if let Some(msisdn) = &self.description.msisdn {
+            let record = [vec![0xFF; 10], coding::number(msisdn.digits())].concat();
+            files.push(file("ef-msisdn", None, vec![content(&record)]));
+        }
+        for (name, group) in [("ef-gid1", &usim.gid1), ("ef-gid2", &usim.gid2)] {
+            files.extend(
+                group.as_ref().map(|group| file(name, Some(of_size(group.len())), vec![content(group)])),
+            );
+        }
+        for (name, list) in [
+            ("ef-plmnwact", &usim.user_plmns),
+            ("ef-oplmnwact", &usim.operator_plmns),
+            ("ef-hplmnwact", &usim.home_plmns),
+        ] {
+            let octets = |list: &Vec<super::Network>| {
+                list.iter().flat_map(|network| network.octets()).collect::<Vec<_>>()
+            };
+            files.extend(list.as_ref().map(|list| file(name, None, vec![content(&octets(list))])));
+        }
+        files.extend(
+            usim.equivalent_plmns.as_ref().map(|list| file("ef-ehplmn", None, vec![content(&plmns(list))])),
+        );
+        if !files.is_empty() {
+            self.by_template(FileSystemKind::OptUsim, files);
+        }
+    }
+
+    fn five_g(&mut self) {
+        let five_g = &self.description.five_g;
+        if super::is_default(five_g) {
+            return;
+        }
+        let keys = five_g.suci_keys.as_deref().unwrap_or_default();
+        let suci = coding::suci(if five_g.suci_by_usim { &[] } else { keys });
+        let digits = five_g.routing_indicator.as_ref().map_or("0", super::Digits::digits);
+        let mut files = vec![
+            file("df-df-5gs", None, vec![]),
+            file("ef-5gs3gpploci", None, vec![]),
+            file("ef-5gsn3gpploci", None, vec![]),
+            file("ef-5gs3gppnsc", None, vec![]),
+            file("ef-5gsn3gppnsc", None, vec![]),
+            file("ef-5gauthkeys", None, vec![content(&[0xFF])]),
+            file("ef-suci-calc-info", Some(of_size(suci.len())), vec![content(&suci)]),
+            file("ef-routing-indicator", None, vec![content(&coding::routing_indicator(digits))]),
+        ];
+        if let Some(nai) = &five_g.supi_nai {
+            let nai = coding::tagged(nai);
+            files.push(file("ef-supinai", Some(of_size(nai.len())), vec![content(&nai)]));
+        }
+        self.by_template(FileSystemKind::Df5gs, files);
+        if five_g.suci_by_usim {
+            let suci = coding::suci(keys);
+            self.by_template(
+                FileSystemKind::DfSaip,
+                vec![
+                    file("df-df-saip", None, vec![]),
+                    file("ef-suci-calc-info-usim", Some(of_size(suci.len())), vec![content(&suci)]),
+                ],
+            );
+        }
+    }
+
+    fn isim(&mut self, isim: &Isim) {
+        let home =
+            self.description.imsi.and_then(|imsi| imsi.plmn(self.description.mnc_digits.unwrap_or(2).into()));
+        // TS 23.003 section 13.2: the network code has three digits here.
+        let network = home.map_or_else(String::new, |home| {
+            format!("mnc{:0>3}.mcc{}.3gppnetwork.org", home.mnc(), home.mcc())
+        });
+        let imsi = self.description.imsi.map_or_else(String::new, |imsi| imsi.to_string());
+        let domain = isim.domain.clone().unwrap_or_else(|| format!("ims.{network}"));
+        let impi = isim.impi.clone().unwrap_or_else(|| format!("{imsi}@ims.{network}"));
+        let impu = isim.impu.clone().unwrap_or_else(|| vec![format!("sip:{imsi}@ims.{network}")]);
+        let records: Vec<Vec<u8>> = impu.iter().map(|impu| coding::tagged(impu)).collect();
+        let longest = records.iter().map(Vec::len).max().unwrap_or(1);
+        let (impi, domain) = (coding::tagged(&impi), coding::tagged(&domain));
+        let table = u8::from(!isim.pcscf.is_empty());
+        self.by_template(
+            FileSystemKind::Isim,
+            vec![
+                file("adf-isim", Some(adf(ISIM_FID, &ISIM_AID)), vec![]),
+                file("ef-impi", Some(of_size(impi.len())), vec![content(&impi)]),
+                in_records("ef-impu", longest, &records),
+                file("ef-domain", Some(of_size(domain.len())), vec![content(&domain)]),
+                file("ef-ist", None, vec![content(&[&[table], [0; 13].as_slice()].concat())]),
+                arr(),
+            ],
+        );
+        if !isim.pcscf.is_empty() {
+            let hosts: Vec<Vec<u8>> =
+                isim.pcscf.iter().map(|host| coding::tagged(&format!("\0{host}"))).collect();
+            let longest = hosts.iter().map(Vec::len).max().unwrap_or(1);
+            self.by_template(FileSystemKind::OptIsim, vec![in_records("ef-pcscf", longest, &hosts)]);
+        }
+        let header = self.header();
+        self.elements.push(ProfileElement::PinCodes(PinCodes {
+            header,
+            pin_codes: PinCodesChoice::FilePath(USIM_FID.0.to_be_bytes().into()),
+            unknown: Unknown::default(),
+        }));
+        self.aka();
+    }
+
+    fn own_files(&mut self) {
+        let d = self.description;
+        let mut files: Vec<OwnFile> = Vec::new();
+        if let Some(ursp) = &d.five_g.ursp {
+            let mut content = Vec::new();
+            write_tlv(Tag(0x80), ursp, &mut content);
+            let directory = [USIM_FID.0.to_be_bytes(), 0x5FC0u16.to_be_bytes()].concat();
+            files.push(OwnFile { rule: Some(2), ..own(directory, Fid(0x4F0B), content) });
+        }
+        if !d.identity.is_empty() {
+            let (directory, table) = IDENTITIES;
+            files.push(OwnFile { is_directory: true, rule: Some(14), ..own(vec![], directory, vec![]) });
+            files.push(own(directory.0.to_be_bytes().to_vec(), table, identities(d)));
+        }
+        files.extend(d.file.iter().cloned());
+        if files.is_empty() {
+            return;
+        }
+        let ursp = d.five_g.ursp.is_some();
+        let commands =
+            files.iter().enumerate().flat_map(|(number, file)| created(file, ursp && number == 0)).collect();
+        let header = self.header();
+        self.elements.push(ProfileElement::GenericFileManagement(GenericFileManagement {
+            header,
+            commands: vec![commands],
+            unknown: Unknown::default(),
+        }));
+    }
+
+    fn pukcodes(&mut self) {
+        let codes = &self.description.codes;
+        let puk = |key_reference, value: [u8; 8]| PukConfiguration {
+            key_reference,
+            puk_value: value.into(),
+            max_attempts_retries_left: Some(0xAA),
+            unknown: Unknown::default(),
+        };
+        let header = self.header();
+        self.elements.push(ProfileElement::PukCodes(PukCodes {
+            header,
+            puk_codes: vec![
+                puk(PukKeyReference::PUK_APPL1, code(&codes.puk1, "11111111")),
+                puk(PukKeyReference::SECOND_PUK_APPL1, code(&codes.puk2, "22222222")),
+            ],
+            unknown: Unknown::default(),
+        }));
+    }
+
+    fn pins(&mut self, pins: Vec<PinConfiguration>) {
+        let header = self.header();
+        self.elements.push(ProfileElement::PinCodes(PinCodes {
+            header,
+            pin_codes: PinCodesChoice::Pinconfig(pins),
+            unknown: Unknown::default(),
+        }));
+    }
+
+    fn aka(&mut self) {
+        let a = &self.description.authentication;
+        let opc_length = if a.algorithm == Algorithm::Tuak { 32 } else { 16 };
+        let header = self.header();
+        self.elements.push(ProfileElement::AkaParameter(Box::new(AkaParameter {
+            header,
+            algo_configuration: AlgoConfiguration::AlgoParameter(Box::new(AlgoParameter {
+                algorithm_id: a.algorithm.id(),
+                algorithm_options: a.options.clone().unwrap_or_else(|| [0x02].into()),
+                key: a.ki.clone().unwrap_or_else(|| [0; 16].into()),
+                opc: a.effective_opc().unwrap_or_else(|| vec![0; opc_length].into()),
+                rotation_constants: a.rotation_constants.clone(),
+                xoring_constants: a.xoring_constants.clone(),
+                auth_counter_max: a.auth_counter_max.clone(),
+                number_of_keccak: a.keccak.map(i64::from),
+                unknown: Unknown::default(),
+            })),
+            sqn_options: a.sqn_options.clone(),
+            sqn_delta: a.sqn_delta.clone(),
+            sqn_age_limit: a.sqn_age_limit.clone(),
+            sqn_init: None,
+            unknown: Unknown::default(),
+        })));
+    }
+
+    /// The MNO-SD: GlobalPlatform's security domain package, privileges and parameters of TS.48.
+    fn security_domain(&mut self) {
+        let domain = &self.description.security_domain;
+        let mut key_list = Vec::new();
+        let test = [super::KeySet {
+            version: 1,
+            r#type: KeyType::Aes,
+            enc: TEST_KEY.into(),
+            mac: TEST_KEY.into(),
+            dek: TEST_KEY.into(),
+        }];
+        for set in if domain.keys.is_empty() { test.as_slice() } else { &domain.keys } {
+            for (identifier, usage, value) in [(1, 0x18, &set.enc), (2, 0x14, &set.mac), (3, 0x48, &set.dek)]
+            {
+                key_list.push(key(set.version, identifier, usage, set.r#type, value));
+            }
+        }
+        let toolkit = domain.toolkit.clone().map(|toolkit| UiccApplicationParameters {
+            toolkit: Some(toolkit),
+            ..UiccApplicationParameters::default()
+        });
+        let header = self.header();
+        self.elements.push(ProfileElement::SecurityDomain(Box::new(SecurityDomain {
+            header,
+            instance: ApplicationInstance {
+                application_load_package_aid: hex("A0000001515350"),
+                class_aid: hex("A000000151535041"),
+                instance_aid: domain.aid.clone().unwrap_or_else(|| hex("A000000151000000")),
+                extradite_security_domain_aid: None,
+                application_privileges: hex("82DC00"),
+                life_cycle_state: Some(hex("0F")),
+                application_specific_parameters_c9: hex("810280008201F08301F08701F0"),
+                system_specific_parameters: None,
+                application_parameters: toolkit,
+                process_data: None,
+                control_reference_template: None,
+                unknown: Unknown::default(),
+            },
+            key_list: Some(key_list),
+            sd_perso_data: None,
+            open_perso_data: None,
+            cat_tp_parameters: None,
+            unknown: Unknown::default(),
+        })));
+    }
+
+    fn rfm(&mut self) {
+        for rfm in &self.description.rfm {
+            let all = rfm.access.clone().unwrap_or_else(|| [0x00].into());
+            let header = self.header();
+            self.elements.push(ProfileElement::Rfm(Rfm {
+                header,
+                instance_aid: rfm.aid.clone(),
+                security_domain_aid: None,
+                tar_list: Some(rfm.tar.clone()),
+                minimum_security_level: rfm.security_level.clone().unwrap_or_else(|| [0x16].into()),
+                uicc_access_domain: all.clone(),
+                uicc_admin_access_domain: all.clone(),
+                adf_rfm_access: rfm.usim.then(|| AdfRfmAccess {
+                    adf_aid: USIM_AID.into(),
+                    adf_access_domain: all.clone(),
+                    adf_admin_access_domain: all,
+                    unknown: Unknown::default(),
+                }),
+                unknown: Unknown::default(),
+            }));
+        }
+    }
+}
+
+impl super::Authentication {
+    /// OPc: as it is given, or from OP and K.
+    pub(crate) fn effective_opc(&self) -> Option<SecretOctets> {
+        let from_op = || {
+            let ki: [u8; 16] = self.ki.as_ref()?.expose().try_into().ok()?;
+            let op: [u8; 16] = self.op.as_ref()?.expose().try_into().ok()?;
+            Some(crypto::milenage::opc(&ki, &op).into())
+        };
+        self.opc.clone().or_else(from_op)
+    }
+}
+
+/// The profile header, with what the PEs need.
+fn header(description: &Description, elements: &[ProfileElement]) -> ProfileElement {
+    let a = &description.authentication;
+    let mut services = vec![Service::USIM];
+    services.push(match a.algorithm {
+        Algorithm::Milenage => Service::MILENAGE,
+        Algorithm::Tuak if a.ki.as_ref().is_some_and(|ki| ki.expose().len() == 32) => Service::TUAK256,
+        Algorithm::Tuak => Service::TUAK128,
+        Algorithm::Test => Service::USIM_TEST_ALGORITHM,
+    });
+    if description.isim.is_some() {
+        services.push(Service::ISIM);
+    }
+    if description.five_g.ursp.is_some() {
+        services.push(Service::BER_TLV);
+    }
+    if description.five_g.suci_by_usim {
+        services.push(Service::GET_IDENTITY);
+        services.extend(description.five_g.suci_keys.iter().flatten().map(|key| match key.profile {
+            super::SuciProfile::A => Service::PROFILE_A_X25519,
+            super::SuciProfile::B => Service::PROFILE_B_P256,
+        }));
+    }
+    services.sort_unstable();
+    services.dedup();
+    let mut templates: Vec<Oid> = elements
+        .iter()
+        .filter_map(|element| match element {
+            ProfileElement::FileSystem(element) => Some(element.template_id.clone()),
+            _ => None,
+        })
+        .collect();
+    templates.sort();
+    let (major_version, minor_version) = match description.format {
+        Format::V2_3 => (2, 3),
+        Format::V3_3 => (3, 3),
+    };
+    ProfileElement::Header(ProfileHeader {
+        major_version,
+        minor_version,
+        profile_type: Some(description.profile_type.clone().unwrap_or_else(|| "Landfall generic".to_owned())),
+        iccid: description.iccid.map_or([0xFF; 10], |iccid| iccid.to_profile_header()).into(),
+        pol: description.pol1.clone(),
+        mandatory_services: ServicesList { services, unknown: Unknown::default() },
+        mandatory_gfste_list: templates,
+        connectivity_parameters: description.connectivity_parameters.clone(),
+        mandatory_aids: None,
+        iot_options: None,
+        unknown: Unknown::default(),
+    })
+}
+
+/// EF.UST (TS 31.102 section 4.2.8): what the files serve, and nothing else, unless the description says it.
+fn services(d: &Description) -> Vec<u8> {
+    const SMS: u8 = 10;
+    const SMSP: u8 = 12;
+    const SPN: u8 = 19;
+    const ALWAYS_SET: u8 = 33;
+    const EPS_MOBILITY_MANAGEMENT: u8 = 85;
+    let mut numbers = vec![SMS, SMSP, SPN, ALWAYS_SET, EPS_MOBILITY_MANAGEMENT];
+    let five_g = &d.five_g;
+    let with_suci = five_g.suci_keys.is_some() || five_g.routing_indicator.is_some();
+    let further = [
+        (d.usim.gid1.is_some(), 17),
+        (d.usim.gid2.is_some(), 18),
+        (d.usim.user_plmns.is_some(), 20),
+        (d.msisdn.is_some(), 21),
+        (d.usim.operator_plmns.is_some(), 42),
+        (d.usim.home_plmns.is_some(), 43),
+        (d.usim.equivalent_plmns.is_some(), 71),
+        // 5GS mobility management information, 5G security parameters.
+        (!super::is_default(five_g), 122),
+        (!super::is_default(five_g), 123),
+        (with_suci, 124),
+        (five_g.suci_by_usim, 125),
+        (five_g.supi_nai.is_some(), 130),
+        (five_g.ursp.is_some(), 132),
+    ];
+    numbers.extend(further.into_iter().filter_map(|(there, number)| there.then_some(number)));
+    let mut table = coding::services(d.usim.services.as_ref().unwrap_or(&numbers));
+    table.resize(table.len().max(14), 0);
+    table
+}
+
+/// TS 31.102 section 4.2.15: the class is the last digit of the IMSI.
+pub(super) fn access_classes(d: &Description) -> [u8; 2] {
+    let last = d
+        .imsi
+        .and_then(|imsi| imsi.to_string().bytes().last())
+        .map_or(0, |digit| digit.wrapping_sub(b'0') % 10);
+    coding::access_classes(d.access_classes.as_deref().unwrap_or(&[last]))
+}
+
+/// The contents of EF.IDENTITIES: A0 for each, in it 80 countries, 81 EF.IMSI, 82 K, 83 OPc, 84 name, 85 service centre.
+fn identities(d: &Description) -> Vec<u8> {
+    let mut out = Vec::new();
+    for identity in &d.identity {
+        let mut one = Vec::new();
+        write_tlv(Tag(0x80), identity.countries.concat().as_bytes(), &mut one);
+        write_tlv(Tag(0x81), &identity.imsi.to_ef(), &mut one);
+        identity.ki.encode_as(Tag(0x82), &mut one);
+        identity.opc.encode_as(Tag(0x83), &mut one);
+        if let Some(spn) = &identity.spn {
+            write_tlv(Tag(0x84), &coding::name(spn), &mut one);
+        }
+        if let Some(smsc) = &identity.smsc {
+            write_tlv(Tag(0x85), &coding::number(smsc.digits()), &mut one);
+        }
+        write_tlv(Tag(0xA0), &one, &mut out);
+    }
+    out
+}
+
+/// TS 31.102 section 4.2.27: ten octets of name, which parameters are there, destination, service centre, the rest.
+fn ef_smsp(centre: &str) -> Vec<u8> {
+    [&[0xFF; 10], [0xFD].as_slice(), &[0xFF; 12], &coding::number(centre), &[0xFF; 3]].concat()
+}
+
+/// A record of EF.ECC: three octets of digits, no category.
+fn emergency(digits: &str) -> Vec<u8> {
+    let mut octets = coding::swapped(digits);
+    octets.resize(3, 0xFF);
+    octets.push(0x00);
+    octets
+}
+
+fn plmns(list: &[rsp::ids::Plmn]) -> Vec<u8> {
+    list.iter().flat_map(|plmn| plmn.to_bytes()).collect()
+}
+
+/// The IMSI without the filling behind it.
+pub(super) fn used(ef: [u8; 9]) -> Vec<u8> {
+    let length = ef.first().map_or(9, |length| usize::from(*length) + 1);
+    ef.into_iter().take(length).collect()
+}
+
+fn own(directory: Vec<u8>, id: Fid, content: Vec<u8>) -> OwnFile {
+    OwnFile {
+        directory: directory.into(),
+        id: id.0.to_be_bytes().into(),
+        is_directory: false,
+        size: None,
+        record_length: None,
+        rule: None,
+        content: content.into(),
+    }
+}
+
+/// The commands that make a file.
+fn created(file: &OwnFile, ber_tlv: bool) -> Vec<FileManagement> {
+    let size = file.size.map_or(file.content.len().max(1), usize::from);
+    let [high, low] = file.record_length.unwrap_or_default().to_be_bytes();
+    let descriptor: &[u8] = match file.record_length {
+        _ if file.is_directory => &[0x78, 0x21],
+        _ if ber_tlv => &[0x79, 0x21],
+        Some(_) => &[0x42, 0x21, high, low],
+        None => &[0x41, 0x21],
+    };
+    let fcp = Fcp {
+        file_descriptor: Some(descriptor.into()),
+        file_id: Some(Fid(file.id.iter().fold(0, |id, octet| id << 8 | u16::from(*octet)))),
+        security_attributes_referenced: Some([0x2F, 0x06, file.rule.unwrap_or(ADMINISTRATOR)].into()),
+        pin_status_template_do: file.is_directory.then(|| [0x01, 0x81, 0x0A].into()),
+        short_ef_id: (!file.is_directory).then(Octets::default),
+        ..if file.is_directory { Fcp::default() } else { of_size(size) }
+    };
+    let mut commands =
+        vec![FileManagement::FilePath(file.directory.clone()), FileManagement::CreateFcp(Box::new(fcp))];
+    if !file.content.is_empty() {
+        commands.push(FileManagement::FillFileContent(file.content.clone()));
+    }
+    commands
+}
+
+fn code(given: &Option<Code>, default: &str) -> [u8; 8] {
+    let default = || default.parse::<Code>().map(|code| code.octets()).unwrap_or([0xFF; 8]);
+    given.as_ref().map_or_else(default, Code::octets)
+}
+
+/// `attributes`: bit 1 enabled, the others as TS.48 has them for the same code.
+fn pin(
+    key_reference: PinKeyReference,
+    value: &[u8; 8],
+    unblocked_by: Option<PukKeyReference>,
+    attributes: i64,
+) -> PinConfiguration {
+    PinConfiguration {
+        key_reference,
+        pin_value: value.as_slice().into(),
+        unblocking_pin_reference: unblocked_by,
+        pin_attributes: Some(attributes),
+        max_attempts_retries_left: Some(if key_reference == PinKeyReference::ADM1 { 0xAA } else { 0x33 }),
+        unknown: Unknown::default(),
+    }
+}
+
+fn key(version: u8, identifier: u8, usage: u8, kind: KeyType, value: &SecretOctets) -> KeyObject {
+    let key_type = match kind {
+        KeyType::Aes => 0x88,
+        KeyType::TripleDes => 0x80,
+    };
+    KeyObject {
+        key_usage_qualifier: [usage].into(),
+        key_access: None,
+        key_identifier: [identifier].into(),
+        key_version_number: [version].into(),
+        key_counter_value: None,
+        key_components: vec![KeyComponent {
+            key_type: [key_type].into(),
+            key_data: value.clone(),
+            mac_length: None,
+            unknown: Unknown::default(),
+        }],
+        unknown: Unknown::default(),
+    }
+}
+
+fn hex(text: &str) -> Octets {
+    Octets::from_hex(text).unwrap_or_default()
+}
+
+fn adf(fid: Fid, aid: &[u8]) -> Fcp {
+    Fcp {
+        file_id: Some(fid),
+        df_name: Some(aid.into()),
+        pin_status_template_do: Some(Octets(vec![0x01, 0x81, 0x0A])),
+        ..Fcp::default()
+    }
+}
+
+/// EF.ARR with every rule, one a record.
+fn arr() -> NamedFile {
+    let rules: Vec<Vec<u8>> = ACCESS_RULES
+        .iter()
+        .map(|rule| hex(&rule.iter().flat_map(|(mode, condition)| [*mode, *condition]).collect::<String>()).0)
+        .collect();
+    in_records("ef-arr", rules.iter().map(Vec::len).max().unwrap_or_default(), &rules)
+}
+
+/// A linear fixed file with these records and no others.
+fn in_records(name: &'static str, length: usize, records: &[Vec<u8>]) -> NamedFile {
+    let [high, low] = u16::try_from(length).unwrap_or_default().to_be_bytes();
+    let descriptor =
+        Fcp { file_descriptor: Some(Octets(vec![0x42, 0x21, high, low])), ..of_size(records.len() * length) };
+    let mut items = Vec::new();
+    for record in records {
+        items.push(content(record));
+        let rest = i64::try_from(length.saturating_sub(record.len())).unwrap_or_default();
+        items.extend((rest > 0).then_some(FileItem::FillFileOffset(rest)));
+    }
+    if let Some(FileItem::FillFileOffset(_)) = items.last() {
+        items.pop();
+    }
+    file(name, Some(descriptor), items)
+}
+
+fn of_size(octets: usize) -> Fcp {
+    let size = u16::try_from(octets).unwrap_or(u16::MAX).to_be_bytes();
+    Fcp {
+        ef_file_size: Some(Octets(size.iter().copied().skip_while(|octet| *octet == 0).collect())),
+        ..Fcp::default()
+    }
+}
+
+/// The file with a size of its own where its contents are more than the template foresaw.
+fn sized(kind: FileSystemKind, version: u8, mut file: NamedFile) -> NamedFile {
+    let row =
+        template::elements(kind).iter().find(|row| row.name == file.name).and_then(|row| row.at(version));
+    let [FileItem::FillFileContent(content)] = file.items.as_slice() else { return file };
+    if let Some(Shape::Transparent(size)) = row.map(|row| row.shape)
+        && usize::try_from(size).is_ok_and(|size| size < content.len())
+    {
+        let descriptor = of_size(content.len());
+        file.items.insert(0, FileItem::FileDescriptor(Box::new(descriptor)));
+    }
+    file
+}
+
+/// The order of the ASN.1, without which a PE cannot be written.
+fn in_order(kind: FileSystemKind, mut files: Vec<NamedFile>) -> Vec<NamedFile> {
+    let place = |file: &NamedFile| template::elements(kind).iter().position(|row| row.name == file.name);
+    files.sort_by_key(place);
+    files
+}
+
+fn file(name: &'static str, descriptor: Option<Fcp>, content: Vec<FileItem>) -> NamedFile {
+    let mut items: Vec<FileItem> =
+        descriptor.map(|fcp| FileItem::FileDescriptor(Box::new(fcp))).into_iter().collect();
+    items.extend(content);
+    NamedFile { name, items }
+}
+
+fn content(octets: &[u8]) -> FileItem {
+    FileItem::FillFileContent(Octets(octets.to_vec()))
+}

@@ -1,0 +1,216 @@
+//! What is told of a profile beside its package: StoreMetadata (SGP.22 section 5.5.3), made from the package.
+
+use rsp::der::BitString;
+use rsp::ids::Iccid;
+use rsp::sgp22::es8plus::StoreMetadataRequest;
+use rsp::sgp22::{
+    IconType, NotificationConfigurationInformation, OperatorId, ProfileClass, notification_event,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{InstalledProfile, Octets, Usim};
+
+/// What a package does not say of its profile, or what shall be said instead. The ICCID and the owner are the package's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Metadata {
+    /// serviceProviderName, 32 octets at most; EF.SPN when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_provider_name: Option<String>,
+    /// profileName, 64 octets at most; the profile type when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_name: Option<String>,
+    /// Operational when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<ProfileClassName>,
+    /// 64 by 64 pixels, PNG or JPEG, 1024 octets at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon: Option<Octets>,
+    /// Who is told of what; the server itself, of everything, when absent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Notification>,
+    /// Profile policy rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy_rules: Vec<PolicyRule>,
+}
+
+/// ProfileClass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProfileClassName {
+    /// For tests.
+    Test,
+    /// To get others with.
+    Provisioning,
+    /// For use.
+    Operational,
+}
+
+/// A receiver of notifications.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Notification {
+    /// Its address, a host name.
+    pub address: String,
+    /// What it is told of; of everything when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+}
+
+/// An event in a profile's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each is the event of that name")]
+pub enum Event {
+    Install,
+    Enable,
+    Disable,
+    Delete,
+}
+
+/// A profile policy rule (SGP.22 section 2.9.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyRule {
+    /// PPR1.
+    DisableNotAllowed,
+    /// PPR2.
+    DeleteNotAllowed,
+}
+
+/// An icon of a profile: 64 by 64 pixels, JPEG or PNG (section 5.5.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Icon {
+    /// JPEG or PNG.
+    pub kind: IconType,
+    /// The picture.
+    pub octets: Vec<u8>,
+}
+
+impl Icon {
+    /// The largest icon.
+    pub const MAX_OCTETS: usize = 1024;
+
+    /// A picture by its first octets; `None` for another kind, or too many octets.
+    pub fn of(octets: &[u8]) -> Option<Self> {
+        let kind = match octets {
+            [0x89, b'P', b'N', b'G', ..] => IconType::PNG,
+            [0xFF, 0xD8, ..] => IconType::JPG,
+            _ => return None,
+        };
+        (octets.len() <= Self::MAX_OCTETS).then(|| Self { kind, octets: octets.to_vec() })
+    }
+}
+
+impl Metadata {
+    pub(super) fn checked(&self, say: &mut impl FnMut(&str, String, &str)) {
+        for (place, name, octets) in [
+            ("metadata.service-provider-name", &self.service_provider_name, 32),
+            ("metadata.profile-name", &self.profile_name, 64),
+        ] {
+            if name.as_ref().is_some_and(|name| name.len() > octets) {
+                say(place, format!("it takes more than {octets} octets"), "shorten it");
+            }
+        }
+        if self.icon.as_ref().is_some_and(|icon| Icon::of(icon).is_none()) {
+            say(
+                "metadata.icon",
+                "it is neither PNG nor JPEG, or longer than 1024 octets".to_owned(),
+                "give a smaller picture, 64 by 64 pixels",
+            );
+        }
+    }
+
+    /// Who is told of what.
+    pub fn notification_receivers(&self) -> Option<Vec<NotificationConfigurationInformation>> {
+        let receiver = |receiver: &Notification| NotificationConfigurationInformation {
+            profile_management_operation: match receiver.events.as_slice() {
+                [] => every_event(),
+                events => BitString::of(&events.iter().map(|event| event.bit()).collect::<Vec<_>>()),
+            },
+            notification_address: receiver.address.clone(),
+        };
+        (!self.notifications.is_empty()).then(|| self.notifications.iter().map(receiver).collect())
+    }
+
+    /// PprIds.
+    pub fn rules(&self) -> Option<BitString> {
+        let bit = |rule: &PolicyRule| match rule {
+            PolicyRule::DisableNotAllowed => 1,
+            PolicyRule::DeleteNotAllowed => 2,
+        };
+        (!self.policy_rules.is_empty())
+            .then(|| BitString::of(&self.policy_rules.iter().map(bit).collect::<Vec<_>>()))
+    }
+
+    /// ProfileClass.
+    pub fn profile_class(&self) -> Option<ProfileClass> {
+        Some(match self.class? {
+            ProfileClassName::Test => ProfileClass::TEST,
+            ProfileClassName::Provisioning => ProfileClass::PROVISIONING,
+            ProfileClassName::Operational => ProfileClass::OPERATIONAL,
+        })
+    }
+}
+
+impl Event {
+    fn bit(self) -> usize {
+        match self {
+            Self::Install => notification_event::INSTALL,
+            Self::Enable => notification_event::ENABLE,
+            Self::Disable => notification_event::DISABLE,
+            Self::Delete => notification_event::DELETE,
+        }
+    }
+}
+
+fn every_event() -> BitString {
+    use notification_event::{DELETE, DISABLE, ENABLE, INSTALL};
+    BitString::of(&[INSTALL, ENABLE, DISABLE, DELETE])
+}
+
+/// StoreMetadata of a profile as its files are; `server` is told of everything where nobody else is named. `None` when the
+/// profile header has no ICCID.
+pub fn store_metadata(
+    installed: &InstalledProfile,
+    said: &Metadata,
+    server: &str,
+) -> Option<StoreMetadataRequest> {
+    let iccid = installed.facts.iccid.0.clone().try_into().ok()?;
+    let usim = installed.usim();
+    let profile_type = installed.facts.profile_type.clone().unwrap_or_else(|| "profile".to_owned());
+    let everything = || {
+        vec![NotificationConfigurationInformation {
+            profile_management_operation: every_event(),
+            notification_address: server.to_owned(),
+        }]
+    };
+    let icon = said.icon.as_ref().and_then(|icon| Icon::of(icon));
+    let name = said.service_provider_name.clone().or_else(|| usim?.service_provider_name());
+    Some(StoreMetadataRequest {
+        iccid: Iccid::from_profile_header(&iccid).ok()?,
+        service_provider_name: shortened(name.unwrap_or_else(|| profile_type.clone()), 32),
+        profile_name: shortened(said.profile_name.clone().unwrap_or(profile_type), 64),
+        icon_type: icon.as_ref().map(|icon| icon.kind),
+        icon: icon.map(|icon| icon.octets),
+        profile_class: Some(said.profile_class().unwrap_or(ProfileClass::OPERATIONAL)),
+        notification_configuration_info: Some(said.notification_receivers().unwrap_or_else(everything)),
+        profile_owner: usim.and_then(owner),
+        profile_policy_rules: said.rules(),
+    })
+}
+
+/// profileOwner, as the files of the USIM have it.
+fn owner(usim: Usim<'_>) -> Option<OperatorId> {
+    let group = |octets: Option<&[u8]>| octets.map(<[u8]>::to_vec);
+    Some(OperatorId { mcc_mnc: usim.home()?.to_bytes(), gid1: group(usim.gid1()), gid2: group(usim.gid2()) })
+}
+
+/// At most `octets` octets of UTF-8, whole characters.
+fn shortened(mut text: String, octets: usize) -> String {
+    while text.len() > octets {
+        text.pop();
+    }
+    text
+}

@@ -1,0 +1,220 @@
+//! What is wrong with a description, as its writer is told.
+
+use std::fmt;
+
+use super::{Algorithm, Description};
+
+/// Something wrong: where, what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The name in the description, its tables before it: `authentication.ki`; empty for the whole.
+    pub place: String,
+    /// The line, from 1, if the text is known.
+    pub line: Option<usize>,
+    /// What is wrong and why.
+    pub what: String,
+    /// What to do.
+    pub next: String,
+}
+
+/// Everything that is wrong with a description; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl Mistakes {
+    pub(crate) fn one(place: &str, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self(vec![Mistake { place: place.to_owned(), line: None, what: what.into(), next: next.into() }])
+    }
+
+    pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+        let line = error.span().map(|span| line_at(text, span.start));
+        let next = if error.message().starts_with("unknown field") {
+            "take one of these names, or leave it out; docs/profiles.md has them all"
+        } else {
+            "correct it; docs/profiles.md and docs/profile.schema.json say what is expected"
+        };
+        Self(vec![Mistake {
+            place: String::new(),
+            line,
+            what: error.message().to_owned(),
+            next: next.to_owned(),
+        }])
+    }
+
+    /// The same with the lines of `text`, from which the description was read.
+    #[must_use]
+    pub fn in_text(mut self, text: &str) -> Self {
+        let document = toml::de::DeTable::parse(text).ok();
+        for mistake in self.0.iter_mut().filter(|mistake| mistake.line.is_none()) {
+            mistake.line =
+                document.as_ref().and_then(|document| line_of(document.get_ref(), text, &mistake.place));
+        }
+        self
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|octet| *octet == b'\n').count() + 1
+}
+
+/// The line of a name, or of the table that should have it.
+fn line_of(document: &toml::de::DeTable<'_>, text: &str, place: &str) -> Option<usize> {
+    use toml::de::DeValue;
+    let mut table = document;
+    let mut line = None;
+    let mut steps = place.split(['.', '[', ']']).filter(|step| !step.is_empty()).peekable();
+    while let Some(step) = steps.next() {
+        let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == step) else { break };
+        line = Some(line_at(text, key.span().start));
+        let mut value = value;
+        if let (DeValue::Array(list), Some(Ok(number))) =
+            (value.get_ref(), steps.peek().map(|step| step.parse::<usize>()))
+        {
+            steps.next();
+            value = list.get(number)?;
+            line = Some(line_at(text, value.span().start));
+        }
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    line
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        write!(f, "{}; {}", self.what, self.next)
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// What can be told from the description alone.
+pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
+    let mut all = Vec::new();
+    let mut say = |place: &str, what: String, next: &str| {
+        all.push(Mistake { place: place.to_owned(), line: None, what, next: next.to_owned() });
+    };
+    let whole = description.element.is_empty();
+    if whole {
+        for (place, there) in [("iccid", description.iccid.is_some()), ("imsi", description.imsi.is_some())] {
+            if !there {
+                say(
+                    place,
+                    "it is missing".to_owned(),
+                    "give it, or let `landfall profile personalise` count it up",
+                );
+            }
+        }
+    }
+    let keys = &description.authentication;
+    if whole && keys.ki.is_none() {
+        say(
+            "authentication.ki",
+            "it is missing".to_owned(),
+            "give it, or let `landfall profile personalise` make keys",
+        );
+    }
+    let (needs_opc, lengths): (bool, (&[usize], usize)) = match keys.algorithm {
+        Algorithm::Milenage => (true, (&[16], 16)),
+        Algorithm::Tuak => (true, (&[16, 32], 32)),
+        Algorithm::Test => (false, (&[16], 16)),
+    };
+    if whole && needs_opc && keys.opc.is_none() && keys.op.is_none() {
+        say("authentication.opc", "it is missing".to_owned(), "give it, or op with Milenage");
+    }
+    if let Some(ki) =
+        keys.ki.as_ref().map(|ki| ki.expose().len()).filter(|length| !lengths.0.contains(length))
+    {
+        say("authentication.ki", format!("it has {ki} octets"), "give 16 octets; TUAK may have 32");
+    }
+    if let Some(opc) = keys.opc.as_ref().map(|opc| opc.expose().len()).filter(|length| *length != lengths.1) {
+        say("authentication.opc", format!("it has {opc} octets"), "give 16 octets, with TUAK 32");
+    }
+    if let Some(op) = &keys.op {
+        if keys.opc.is_some() {
+            say("authentication.op", "there is opc as well".to_owned(), "leave one of the two out");
+        }
+        if keys.algorithm != Algorithm::Milenage || op.expose().len() != 16 {
+            say("authentication.op", "it is 16 octets of Milenage".to_owned(), "give opc");
+        }
+    }
+    let octets = [
+        ("authentication.options", &keys.options, 1),
+        ("authentication.rotation-constants", &keys.rotation_constants, 5),
+        ("authentication.xoring-constants", &keys.xoring_constants, 80),
+        ("authentication.auth-counter-max", &keys.auth_counter_max, 3),
+        ("authentication.sqn-options", &keys.sqn_options, 1),
+        ("authentication.sqn-delta", &keys.sqn_delta, 6),
+        ("authentication.sqn-age-limit", &keys.sqn_age_limit, 6),
+        ("pol1", &description.pol1, 1),
+        ("usim.spn-display", &description.usim.spn_display, 1),
+    ];
+    for (place, value, length) in octets {
+        if let Some(found) = value.as_ref().filter(|value| value.len() != length) {
+            say(place, format!("it has {} octets", found.len()), &format!("give {length}"));
+        }
+    }
+    if description.mnc_digits.is_some_and(|digits| !(2..=3).contains(&digits)) {
+        say("mnc-digits", "a network code has 2 or 3 digits".to_owned(), "give 2 or 3");
+    }
+    if description.access_classes.iter().flatten().any(|class| *class > 15) {
+        say("access-classes", "there are classes 0 to 15".to_owned(), "give some of these");
+    }
+    if description.usim.spn.as_ref().is_some_and(|spn| super::coding::name(spn).len() > 16) {
+        say("usim.spn", "it takes more than 16 octets".to_owned(), "shorten it");
+    }
+    for (place, code) in [("codes.puk1", &description.codes.puk1), ("codes.puk2", &description.codes.puk2)] {
+        if code.as_ref().is_some_and(|code| code.expose().len() != 8) {
+            say(place, "a PUK has 8 digits".to_owned(), "give 8");
+        }
+    }
+    for (place, list) in
+        [("services", &description.usim.services), ("enabled-services", &description.usim.enabled_services)]
+    {
+        if list.iter().flatten().any(|number| *number == 0) {
+            say(&format!("usim.{place}"), "services are counted from 1".to_owned(), "give numbers from 1");
+        }
+    }
+    for (number, identity) in description.identity.iter().enumerate() {
+        let letters =
+            |country: &String| country.len() == 2 && country.bytes().all(|octet| octet.is_ascii_uppercase());
+        if identity.countries.is_empty() || !identity.countries.iter().all(letters) {
+            say(
+                &format!("identity[{number}].countries"),
+                "these are no countries".to_owned(),
+                "give codes of two capital letters, such as BR",
+            );
+        }
+    }
+    for (number, file) in description.file.iter().enumerate() {
+        if file.id.len() != 2 || file.directory.len() % 2 == 1 {
+            say(
+                &format!("file[{number}].id"),
+                "a file identifier has two octets".to_owned(),
+                "give four hex digits for each step",
+            );
+        }
+    }
+    for (number, rfm) in description.rfm.iter().enumerate() {
+        if rfm.tar.iter().any(|tar| tar.len() != 3) {
+            say(&format!("rfm[{number}].tar"), "a TAR has three octets".to_owned(), "give six hex digits");
+        }
+    }
+    description.metadata.checked(&mut say);
+    if all.is_empty() { Ok(()) } else { Err(Mistakes(all)) }
+}

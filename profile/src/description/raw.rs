@@ -1,0 +1,148 @@
+//! PEs as a description carries them, with its terms in their places.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::terms::{self, Term};
+use super::{Description, Mistake, Mistakes};
+use crate::element::ProfileElement;
+
+/// The PEs of `[[element]]`.
+pub(super) fn elements(
+    description: &Description,
+    given: &[Map<String, Value>],
+) -> Result<Vec<ProfileElement>, Mistakes> {
+    let terms = terms::of(description);
+    let mut used = BTreeSet::new();
+    let mut mistakes = Vec::new();
+    let mut elements = Vec::new();
+    for (number, element) in given.iter().enumerate() {
+        let place = format!("element[{number}]");
+        let mut value = Value::Object(element.clone());
+        let read = fill(&mut value, &terms, &mut used)
+            .and_then(|()| ProfileElement::from_json(&value).map_err(|misread| misread.to_string()));
+        match read {
+            Ok(element) => elements.push(element),
+            Err(what) => mistakes.push(Mistake {
+                place,
+                line: None,
+                what,
+                next: "correct it; `landfall profile decompile` shows how elements are written".to_owned(),
+            }),
+        }
+    }
+    let idle = terms.iter().filter(|term| term.said.is_some() && !used.contains(&term.name));
+    // Two terms may say the same thing in two forms; one of them in use is enough.
+    let said_in_use: BTreeSet<_> =
+        terms.iter().filter(|term| used.contains(&term.name)).filter_map(|term| term.said).collect();
+    for (said, name) in idle.filter_map(|term| Some((term.said?, &term.name))) {
+        if !said_in_use.contains(said) {
+            mistakes
+                .push(unused(said, &format!("no element has {{{name}}}, and so it would change nothing")));
+        }
+    }
+    mistakes.extend(
+        without_term(description)
+            .into_iter()
+            .map(|said| unused(said, "elements are given, which say this themselves")),
+    );
+    if mistakes.is_empty() { Ok(elements) } else { Err(Mistakes(mistakes)) }
+}
+
+fn unused(said: &str, what: &str) -> Mistake {
+    Mistake {
+        place: said.to_owned(),
+        line: None,
+        what: what.to_owned(),
+        next: "leave it out, or change the element".to_owned(),
+    }
+}
+
+/// What is said and has no term by which an element could refer to it.
+fn without_term(d: &Description) -> Vec<&'static str> {
+    let a = &d.authentication;
+    let isim = d.isim.as_ref();
+    [
+        (d.format != Default::default(), "format"),
+        (d.files != Default::default(), "files"),
+        (a.rotation_constants.is_some(), "authentication.rotation-constants"),
+        (a.xoring_constants.is_some(), "authentication.xoring-constants"),
+        (a.auth_counter_max.is_some(), "authentication.auth-counter-max"),
+        (a.keccak.is_some(), "authentication.keccak"),
+        (a.sqn_options.is_some(), "authentication.sqn-options"),
+        (a.sqn_delta.is_some(), "authentication.sqn-delta"),
+        (a.sqn_age_limit.is_some(), "authentication.sqn-age-limit"),
+        (d.codes.pin1_enabled, "codes.pin1-enabled"),
+        (d.usim.emergency.is_some(), "usim.emergency"),
+        (isim.is_some_and(|isim| !isim.pcscf.is_empty()), "isim.pcscf"),
+        (d.security_domain.aid.is_some(), "security-domain.aid"),
+        (d.security_domain.toolkit.is_some(), "security-domain.toolkit"),
+        (!d.rfm.is_empty(), "rfm"),
+        (!d.identity.is_empty(), "identity"),
+        (!d.file.is_empty(), "file"),
+    ]
+    .into_iter()
+    .filter_map(|(said, name)| said.then_some(name))
+    .collect()
+}
+
+/// Puts the terms into their places.
+fn fill(value: &mut Value, terms: &[Term], used: &mut BTreeSet<String>) -> Result<(), String> {
+    match value {
+        Value::String(text) if text.contains('{') => {
+            *text = filled(text, terms, used)?;
+            Ok(())
+        }
+        Value::Array(list) => list.iter_mut().try_for_each(|value| fill(value, terms, used)),
+        Value::Object(object) => object.values_mut().try_for_each(|value| fill(value, terms, used)),
+        _ => Ok(()),
+    }
+}
+
+fn filled(text: &str, terms: &[Term], used: &mut BTreeSet<String>) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (inner, after) =
+            after.split_once('}').ok_or_else(|| format!("{text:?}: a brace is not closed"))?;
+        let (name, length) =
+            inner.split_once(':').map_or((inner, None), |(name, length)| (name, Some(length)));
+        let term = terms.iter().find(|term| term.name == name).ok_or_else(|| {
+            format!("{{{name}}} has no value: the description does not say it, or there is no such term")
+        })?;
+        out.push_str(before);
+        out.push_str(&term.value);
+        if let Some(length) = length {
+            let length: usize = length
+                .parse()
+                .map_err(|_| format!("{{{inner}}}: after the colon comes a number of octets"))?;
+            let missing = length.checked_sub(term.value.len() / 2).ok_or_else(|| {
+                format!(
+                    "{{{inner}}} would have {} octets, and there is room for {length}",
+                    term.value.len() / 2
+                )
+            })?;
+            out.push_str(&format!("{:02X}", term.filling).repeat(missing));
+        }
+        used.insert(name.to_owned());
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Whether an element refers to a term.
+pub(crate) fn mentions(description: &Description, name: &str) -> bool {
+    fn within(value: &Value, name: &str) -> bool {
+        match value {
+            Value::String(text) => {
+                text.split('{').skip(1).any(|rest| rest.split(['}', ':']).next() == Some(name))
+            }
+            Value::Array(list) => list.iter().any(|value| within(value, name)),
+            Value::Object(object) => object.values().any(|value| within(value, name)),
+            _ => false,
+        }
+    }
+    description.element.iter().flat_map(Map::values).any(|value| within(value, name))
+}

@@ -1,0 +1,211 @@
+//! PEs read from JSON under their ASN.1 names, as they are written there.
+
+use std::fmt;
+
+use rsp::der::{Null, Unknown};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{FileSystemElement, FileSystemKind, NamedFile, PeHeader, ProfileElement, UnknownElement};
+use crate::octets::{Fid, Octets, Oid, SecretOctets};
+use crate::template;
+
+/// What stands where, and why it cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misread {
+    place: String,
+    why: String,
+}
+
+impl Misread {
+    pub(crate) fn new(why: &str) -> Self {
+        Self { place: String::new(), why: why.to_owned() }
+    }
+
+    /// The same, seen from the table that has this element.
+    pub(crate) fn within(mut self, name: &str) -> Self {
+        let dot = if self.place.is_empty() || self.place.starts_with('[') { "" } else { "." };
+        self.place = format!("{name}{dot}{}", self.place);
+        self
+    }
+}
+
+impl fmt::Display for Misread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.why)
+    }
+}
+
+/// What can be read from JSON; without serde, because NULL and the elements of later versions are another crate's.
+pub(crate) trait FromJson: Sized {
+    fn from_json(value: &Value) -> Result<Self, Misread>;
+
+    /// What an element is that is not there; `None` where it must be.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// A table that has no other elements than these.
+pub(crate) fn object<'a>(value: &'a Value, names: &[&str]) -> Result<&'a Map<String, Value>, Misread> {
+    let object = value.as_object().ok_or_else(|| Misread::new("a table is expected here"))?;
+    match object.keys().find(|name| !names.contains(&name.as_str())) {
+        None => Ok(object),
+        Some(other) => {
+            let why = format!("this name is not known here; known are {}", names.join(", "));
+            Err(Misread::new(&why).within(other))
+        }
+    }
+}
+
+pub(crate) fn field<T: FromJson>(object: &Map<String, Value>, name: &str) -> Result<T, Misread> {
+    match object.get(name) {
+        Some(value) => T::from_json(value).map_err(|misread| misread.within(name)),
+        None => T::absent().ok_or_else(|| Misread::new("it is missing").within(name)),
+    }
+}
+
+/// The one element of a table.
+pub(crate) fn alternative(value: &Value) -> Result<(&str, &Value), Misread> {
+    let mut elements = value.as_object().into_iter().flatten();
+    match (elements.next(), elements.next()) {
+        (Some((name, inner)), None) => Ok((name, inner)),
+        _ => Err(Misread::new("a table with one element is expected here")),
+    }
+}
+
+fn by_serde<'a, T: Deserialize<'a>>(value: &'a Value, why: &str) -> Result<T, Misread> {
+    T::deserialize(value).map_err(|_| Misread::new(why))
+}
+
+macro_rules! from_json_by_serde {
+    ($( $type:ty: $why:literal ),* $(,)?) => { $(
+        impl FromJson for $type {
+            fn from_json(value: &Value) -> Result<Self, Misread> {
+                by_serde(value, $why)
+            }
+        }
+    )* };
+}
+
+from_json_by_serde! {
+    crate::response::PeStatusCode: "a status of PE is expected here",
+    i64: "a whole number is expected here",
+    String: "a text is expected here",
+    Octets: "an even number of hex digits is expected here",
+    SecretOctets: "an even number of hex digits is expected here",
+    Fid: "a file identifier of four hex digits is expected here",
+    Oid: "an object identifier is expected here, such as 2.23.143.1.2.1",
+}
+
+impl FromJson for Null {
+    fn from_json(value: &Value) -> Result<Self, Misread> {
+        // TOML has no null.
+        match value {
+            Value::Null | Value::Bool(true) => Ok(Self),
+            _ => Err(Misread::new("true is expected here, or that the name is left out")),
+        }
+    }
+}
+
+impl FromJson for Unknown {
+    fn from_json(value: &Value) -> Result<Self, Misread> {
+        Octets::from_json(value).map(|octets| Self(octets.0))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+impl<T: FromJson> FromJson for Option<T> {
+    fn from_json(value: &Value) -> Result<Self, Misread> {
+        T::from_json(value).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: FromJson> FromJson for Box<T> {
+    fn from_json(value: &Value) -> Result<Self, Misread> {
+        T::from_json(value).map(Self::new)
+    }
+}
+
+impl<T: FromJson> FromJson for Vec<T> {
+    fn from_json(value: &Value) -> Result<Self, Misread> {
+        let list = value.as_array().ok_or_else(|| Misread::new("a list is expected here"))?;
+        list.iter()
+            .enumerate()
+            .map(|(number, value)| {
+                T::from_json(value).map_err(|misread| misread.within(&format!("[{number}]")))
+            })
+            .collect()
+    }
+}
+
+impl FromJson for UnknownElement {
+    fn from_json(value: &Value) -> Result<Self, Misread> {
+        let object = object(value, &["tag", "contents"])?;
+        let tag: String = field(object, "tag")?;
+        let number = u32::from_str_radix(&tag, 16).ok();
+        let tag = number
+            .map(rsp::der::Tag)
+            .ok_or_else(|| Misread::new("a tag in hex digits is expected here").within("tag"))?;
+        Ok(Self { tag, contents: field(object, "contents")? })
+    }
+}
+
+impl FileSystemElement {
+    fn from_json(kind: FileSystemKind, value: &Value) -> Result<Self, Misread> {
+        let header = kind.header_name();
+        let names: Vec<&str> = template::elements(kind).iter().map(|element| element.name).collect();
+        let known: Vec<&str> =
+            [header, "templateID", "unknown"].into_iter().chain(names.iter().copied()).collect();
+        let object = object(value, &known)?;
+        let mut files = Vec::new();
+        for name in names {
+            if object.contains_key(name) {
+                files.push(NamedFile { name, items: field(object, name)? });
+            }
+        }
+        Ok(Self {
+            kind,
+            header: field::<PeHeader>(object, header)?,
+            template_id: field(object, "templateID")?,
+            files,
+            unknown: field(object, "unknown")?,
+        })
+    }
+}
+
+impl ProfileElement {
+    /// A PE from its JSON: `{ "<name of the alternative>": { ... } }`, NULL being null or true.
+    ///
+    /// # Errors
+    /// It says something that no PE says.
+    pub fn from_json(value: &Value) -> Result<Self, Misread> {
+        let (name, inner) = alternative(value)?;
+        let read = match name {
+            "header" => FromJson::from_json(inner).map(Self::Header),
+            "genericFileManagement" => FromJson::from_json(inner).map(Self::GenericFileManagement),
+            "pinCodes" => FromJson::from_json(inner).map(Self::PinCodes),
+            "pukCodes" => FromJson::from_json(inner).map(Self::PukCodes),
+            "akaParameter" => FromJson::from_json(inner).map(Self::AkaParameter),
+            "cdmaParameter" => FromJson::from_json(inner).map(Self::CdmaParameter),
+            "securityDomain" => FromJson::from_json(inner).map(Self::SecurityDomain),
+            "rfm" => FromJson::from_json(inner).map(Self::Rfm),
+            "application" => FromJson::from_json(inner).map(Self::Application),
+            "nonStandard" => FromJson::from_json(inner).map(Self::NonStandard),
+            "end" => FromJson::from_json(inner).map(Self::End),
+            "unknown" => FromJson::from_json(inner).map(Self::Unknown),
+            _ => match FileSystemKind::ALL.into_iter().find(|kind| kind.name() == name) {
+                Some(kind) => FileSystemElement::from_json(kind, inner).map(Self::FileSystem),
+                None => Err(Misread::new("this is the name of no profile element")),
+            },
+        };
+        read.map_err(|misread| misread.within(name))
+    }
+}

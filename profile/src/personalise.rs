@@ -1,0 +1,349 @@
+//! Many profiles from one description: what the template says stays, what a row says is said, the rest is drawn.
+//!
+//! No I/O: whoever has rows and a seed gets packages and what the operator needs to know of them, one at a time.
+
+use aes_kw::{KeyInit as _, KwAes128, KwAes256};
+use hmac::{Hmac, Mac as _};
+use rsp::ids::{Iccid, Imsi};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::description::{Algorithm, Code, Description, Digits, KeySet, KeyType, Mistakes, mentions};
+use crate::{Package, SecretOctets};
+
+/// What distinguishes one profile from the others: a row of the input. Absent values are drawn, or the template's.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Row {
+    /// ICCID with its check digit.
+    pub iccid: Option<Iccid>,
+    /// IMSI.
+    pub imsi: Option<Imsi>,
+    /// MSISDN.
+    pub msisdn: Option<Digits>,
+    /// K.
+    pub ki: Option<SecretOctets>,
+    /// OPc or TOPc.
+    pub opc: Option<SecretOctets>,
+    /// PIN1.
+    pub pin1: Option<Code>,
+    /// Unblocks PIN1.
+    pub puk1: Option<Code>,
+    /// PIN2.
+    pub pin2: Option<Code>,
+    /// Unblocks PIN2.
+    pub puk2: Option<Code>,
+    /// The administrator's code.
+    pub adm1: Option<Code>,
+}
+
+/// Where counting begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// The first ICCID without its check digit.
+    pub iccid: String,
+    /// The first IMSI.
+    pub imsi: String,
+    /// The first MSISDN, if there are any.
+    pub msisdn: Option<String>,
+}
+
+impl Series {
+    /// The row of profile `number`, counted from 0.
+    ///
+    /// # Errors
+    /// The numbers end before, or are none.
+    pub fn row(&self, number: u64) -> Result<Row, Mistakes> {
+        let wrong = |what: String| Mistakes::one("", what, "begin lower, or with more digits");
+        let counted = |first: &str| {
+            // Only the end counts up: an ICCID is longer than what a machine counts in.
+            let (fixed, counting) =
+                first.split_at_checked(first.len().saturating_sub(15)).unwrap_or(("", first));
+            let start: u64 =
+                counting.parse().map_err(|_| wrong(format!("{first:?} is no number to begin with")))?;
+            let width = counting.len();
+            let text = format!("{:0width$}", start.saturating_add(number));
+            if text.len() > width {
+                return Err(wrong(format!("the numbers from {first} end before profile {number}")));
+            }
+            Ok(format!("{fixed}{text}"))
+        };
+        let iccid = Iccid::with_luhn(&counted(&self.iccid)?).map_err(|e| wrong(e.to_string()))?;
+        let imsi = counted(&self.imsi)?.parse().map_err(|e: rsp::ids::InvalidId| wrong(e.to_string()))?;
+        let msisdn = match &self.msisdn {
+            Some(first) => {
+                let digits = counted(first.trim_start_matches('+'))?;
+                Some(format!("+{digits}").parse().map_err(|e: &str| wrong(e.to_owned()))?)
+            }
+            None => None,
+        };
+        Ok(Row { iccid: Some(iccid), imsi: Some(imsi), msisdn, ..Row::default() })
+    }
+}
+
+/// Where drawn keys and codes come from: the same seed and ICCID give the same ones.
+pub struct Dice(Zeroizing<[u8; 64]>);
+
+impl Dice {
+    /// From octets that nobody can guess.
+    pub fn new(seed: [u8; 32]) -> Self {
+        // A whole block of HMAC-SHA256, which fills shorter keys with zeros itself.
+        let mut block = Zeroizing::new([0; 64]);
+        block.iter_mut().zip(seed).for_each(|(octet, seed)| *octet = seed);
+        Self(block)
+    }
+
+    /// From a text: for runs that shall be repeatable, not for keys that shall be secret.
+    pub fn from_text(seed: &str) -> Self {
+        Self::new(Sha256::digest(seed.as_bytes()).into())
+    }
+
+    fn octets(&self, what: &str, iccid: Iccid) -> [u8; 32] {
+        let of = format!("{what} of {iccid}");
+        Hmac::<Sha256>::new((&*self.0).into()).chain_update(of.as_bytes()).finalize().into_bytes().into()
+    }
+
+    fn key(&self, what: &str, iccid: Iccid, length: usize) -> SecretOctets {
+        self.octets(what, iccid).iter().copied().take(length).collect::<Vec<u8>>().into()
+    }
+
+    fn code(&self, what: &str, iccid: Iccid, digits: usize) -> Option<Code> {
+        let drawn = self.octets(what, iccid);
+        let number = drawn.first_chunk().map(|octets| u64::from_be_bytes(*octets))?
+            % 10u64.pow(u32::try_from(digits).ok()?);
+        format!("{number:0digits$}").parse().ok()
+    }
+}
+
+/// A profile of many.
+#[derive(Clone, Debug)]
+pub struct Personalised {
+    /// All that is said of it.
+    pub description: Description,
+    /// Its package.
+    pub package: Package,
+}
+
+/// Makes one profile.
+///
+/// # Errors
+/// What comes together describes no profile.
+pub fn personalise(template: &Description, row: &Row, dice: &Dice) -> Result<Personalised, Mistakes> {
+    let mut d = template.clone();
+    let asked = |given: &Description, name: &str| given.element.is_empty() || mentions(given, name);
+    d.iccid = row.iccid.or(d.iccid);
+    d.imsi = row.imsi.or(d.imsi);
+    d.msisdn = row.msisdn.clone().or(d.msisdn.take());
+    let Some(iccid) = d.iccid else {
+        return Err(Mistakes::one(
+            "iccid",
+            "neither the template nor the row has one",
+            "give a column iccid, or count from one",
+        ));
+    };
+    let (ki_length, opc_length) = match d.authentication.algorithm {
+        Algorithm::Tuak => (d.authentication.ki.as_ref().map_or(16, |ki| ki.expose().len()), 32),
+        _ => (16, 16),
+    };
+    let wanted = (asked(&d, "ki"), asked(&d, "opc"));
+    let a = &mut d.authentication;
+    let keep =
+        |said: Option<SecretOctets>, there: Option<SecretOctets>, what: &str, length: usize, wanted: bool| {
+            said.or(there).or_else(|| wanted.then(|| dice.key(what, iccid, length)))
+        };
+    a.ki = keep(row.ki.clone(), a.ki.take(), "ki", ki_length, wanted.0);
+    if row.opc.is_some() {
+        a.op = None;
+    }
+    if a.op.is_none() {
+        a.opc = keep(
+            row.opc.clone(),
+            a.opc.take(),
+            "opc",
+            opc_length,
+            wanted.1 && a.algorithm != Algorithm::Test,
+        );
+    }
+    for (name, digits, said) in [
+        ("pin1", 4, &row.pin1),
+        ("puk1", 8, &row.puk1),
+        ("pin2", 4, &row.pin2),
+        ("puk2", 8, &row.puk2),
+        ("adm1", 8, &row.adm1),
+    ] {
+        let drawn = || asked(template, name).then(|| dice.code(name, iccid, digits)).flatten();
+        let code = match name {
+            "pin1" => &mut d.codes.pin1,
+            "puk1" => &mut d.codes.puk1,
+            "pin2" => &mut d.codes.pin2,
+            "puk2" => &mut d.codes.puk2,
+            _ => &mut d.codes.adm1,
+        };
+        *code = said.clone().or(code.take()).or_else(drawn);
+    }
+    if d.security_domain.keys.is_empty() && d.element.is_empty() {
+        let key = |what: &str| dice.key(what, iccid, 16);
+        d.security_domain.keys = vec![KeySet {
+            version: 1,
+            r#type: KeyType::Aes,
+            enc: key("kic"),
+            mac: key("kid"),
+            dek: key("kik"),
+        }];
+    }
+    let package = d.build()?;
+    Ok(Personalised { description: d, package })
+}
+
+/// The columns of the operator's output file.
+pub const COLUMNS: [&str; 13] = [
+    "iccid",
+    "imsi",
+    "msisdn",
+    "algorithm",
+    "ki",
+    "opc",
+    "pin1",
+    "puk1",
+    "pin2",
+    "puk2",
+    "adm1",
+    "sd_version",
+    "sd_keys",
+];
+
+impl Personalised {
+    /// The row of the operator's output file, under [`COLUMNS`]; `sd_keys` are KIc, KID and KIK with blanks between them. With
+    /// a transport key, all keys are wrapped.
+    pub fn output(&self, transport: Option<&TransportKey>) -> [Zeroizing<String>; 13] {
+        let d = &self.description;
+        let key = |key: &SecretOctets| match transport {
+            Some(transport) => hex::encode_upper(transport.wrap(key.expose())),
+            None => hex::encode_upper(key.expose()),
+        };
+        let secret = |value: Option<&SecretOctets>| value.map(key).unwrap_or_default();
+        let code =
+            |code: &Option<Code>| code.as_ref().map_or_else(String::new, |code| code.expose().to_owned());
+        let a = &d.authentication;
+        let set = d.security_domain.keys.first();
+        [
+            d.iccid.map_or_else(String::new, |iccid| iccid.to_string()),
+            d.imsi.map_or_else(String::new, |imsi| imsi.to_string()),
+            d.msisdn.as_ref().map_or_else(String::new, |msisdn| msisdn.digits().to_owned()),
+            a.algorithm.id().to_string(),
+            secret(a.ki.as_ref()),
+            secret(a.effective_opc().as_ref()),
+            code(&d.codes.pin1),
+            code(&d.codes.puk1),
+            code(&d.codes.pin2),
+            code(&d.codes.puk2),
+            code(&d.codes.adm1),
+            set.map_or_else(String::new, |set| set.version.to_string()),
+            set.map_or_else(String::new, |set| [&set.enc, &set.mac, &set.dek].map(key).join(" ")),
+        ]
+        .map(Zeroizing::new)
+    }
+}
+
+/// A key under which keys travel: AES Key Wrap, RFC 3394.
+pub enum TransportKey {
+    /// 16 octets.
+    Aes128(Box<KwAes128>),
+    /// 32 octets.
+    Aes256(Box<KwAes256>),
+}
+
+impl TransportKey {
+    /// From 16 or 32 octets; `None` for another number.
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        match octets.len() {
+            16 => KwAes128::new_from_slice(octets).ok().map(|key| Self::Aes128(Box::new(key))),
+            32 => KwAes256::new_from_slice(octets).ok().map(|key| Self::Aes256(Box::new(key))),
+            _ => None,
+        }
+    }
+
+    /// A key of 16 or more octets, a multiple of 8, wrapped: 8 octets longer. Empty for another length.
+    pub fn wrap(&self, key: &[u8]) -> Vec<u8> {
+        let mut buffer = vec![0; key.len() + 8];
+        let wrapped = match self {
+            Self::Aes128(transport) => transport.wrap_key(key, &mut buffer),
+            Self::Aes256(transport) => transport.wrap_key(key, &mut buffer),
+        };
+        wrapped.map(<[u8]>::to_vec).unwrap_or_default()
+    }
+}
+
+/// A summary for whoever waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Made {
+    /// Packages.
+    pub packages: u64,
+    /// Octets of them.
+    pub octets: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series() -> Series {
+        Series {
+            iccid: "8972499000000000100".into(),
+            imsi: "724990000000998".into(),
+            msisdn: Some("+5511900000000".into()),
+        }
+    }
+
+    #[test]
+    fn numbers_count_up_and_end() {
+        let row = series().row(3).unwrap();
+        assert_eq!(row.iccid, Some(Iccid::with_luhn("8972499000000000103").unwrap()));
+        assert_eq!(row.imsi, Some("724990000001001".parse().unwrap()));
+        assert_eq!(row.msisdn.unwrap().digits(), "5511900000003");
+        let last = Series { imsi: "724999999999999".into(), ..series() };
+        assert!(last.row(0).is_ok());
+        let said = Series { imsi: "999999999999999".into(), ..series() }.row(1).unwrap_err().to_string();
+        assert!(said.contains("end before profile 1"), "{said}");
+        assert!(Series { iccid: "89x".into(), ..series() }.row(0).is_err());
+    }
+
+    #[test]
+    fn what_is_fixed_stays_and_the_rest_is_drawn_from_the_seed() {
+        let template = Description::parse(
+            "[codes]\npin1 = '4711'\n[authentication]\nop = '11111111111111111111111111111111'\n",
+        )
+        .unwrap();
+        let make = |seed: &str, number| {
+            personalise(&template, &series().row(number).unwrap(), &Dice::from_text(seed)).unwrap()
+        };
+        let (first, again, other, second) = (make("a", 0), make("a", 0), make("b", 0), make("a", 1));
+        assert_eq!(first.package, again.package);
+        let outputs = [&first, &other, &second].map(|one| one.output(None));
+        assert!(outputs.iter().all(|output| *output[6] == "4711"));
+        for column in [4, 5, 7, 10, 12] {
+            assert_ne!(outputs[0][column], outputs[1][column], "{}", COLUMNS[column]);
+            assert_ne!(outputs[0][column], outputs[2][column], "{}", COLUMNS[column]);
+        }
+        let ki: [u8; 16] = hex::decode(&*outputs[0][4]).unwrap().try_into().unwrap();
+        assert_eq!(*outputs[0][5], hex::encode_upper(crypto::milenage::opc(&ki, &[0x11; 16])), "from OP");
+    }
+
+    /// RFC 3394 section 4.1 and 4.6.
+    #[test]
+    fn keys_travel_wrapped() {
+        let key = hex::decode("000102030405060708090A0B0C0D0E0F").unwrap();
+        let wrapped =
+            TransportKey::new(&key).unwrap().wrap(&hex::decode("00112233445566778899AABBCCDDEEFF").unwrap());
+        assert_eq!(hex::encode_upper(wrapped), "1FA68B0A8112B447AEF34BD8FB5A7B829D3E862371D2CFE5");
+        let long = [key, hex::decode("101112131415161718191A1B1C1D1E1F").unwrap()].concat();
+        let data = hex::decode("00112233445566778899AABBCCDDEEFF000102030405060708090A0B0C0D0E0F").unwrap();
+        let wrapped = TransportKey::new(&long).unwrap().wrap(&data);
+        assert_eq!(
+            hex::encode_upper(wrapped),
+            "28C9F404C4B810F4CBCCB35CFB87F8263F5786E2D80ED326CBC7F0E71A99F43BFB988B9B7A02DD21"
+        );
+        assert!(TransportKey::new(&[0; 24]).is_none());
+    }
+}
