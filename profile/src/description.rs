@@ -19,14 +19,19 @@ mod decompile;
 mod layout;
 mod metadata;
 mod mistakes;
+mod own;
 mod paths;
+mod places;
 mod raw;
+mod shapes;
 mod terms;
 mod types;
 mod write;
 
 pub use decompile::{Decompiled, decompile};
-pub use metadata::{Icon, Metadata, Notification, PolicyRule, ProfileClassName, store_metadata};
+pub use metadata::{
+    Event, Icon, Metadata, Notification, PolicyRule, ProfileClassName, Said, every_event, store_metadata,
+};
 pub use mistakes::{Mistake, Mistakes};
 pub use types::{Code, Digits, Network};
 

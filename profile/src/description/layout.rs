@@ -3,17 +3,17 @@
 //! The same description gives the same octets. What must be said and is not is FF or 00 here: [`super::mistakes`] has
 //! refused it before, or whoever personalises will say it.
 
-use rsp::der::{Asn1, Tag, Unknown, write_tlv};
+use rsp::der::Unknown;
 
-use super::{Algorithm, Code, Description, FilesBy, Format, Isim, KeyType, OwnFile, coding, paths};
+use super::shapes::{arr, content, file, hex, in_order, in_records, of_size, sized};
+use super::{Algorithm, Code, Description, FilesBy, Format, Isim, KeyType, coding, own, paths};
 use crate::element::{
-    AdfRfmAccess, AkaParameter, AlgoConfiguration, AlgoParameter, ApplicationInstance, End, Fcp, FileItem,
-    FileManagement, FileSystemElement, FileSystemKind, GenericFileManagement, KeyComponent, KeyObject,
-    NamedFile, PeHeader, PinCodes, PinCodesChoice, PinConfiguration, PinKeyReference, ProfileElement,
-    ProfileHeader, PukCodes, PukConfiguration, PukKeyReference, Rfm, SecurityDomain, Service, ServicesList,
-    UiccApplicationParameters,
+    AdfRfmAccess, AkaParameter, AlgoConfiguration, AlgoParameter, ApplicationInstance, End, Fcp,
+    FileSystemElement, FileSystemKind, GenericFileManagement, KeyComponent, KeyObject, NamedFile, PeHeader,
+    PinCodes, PinCodesChoice, PinConfiguration, PinKeyReference, ProfileElement, ProfileHeader, PukCodes,
+    PukConfiguration, PukKeyReference, Rfm, SecurityDomain, Service, ServicesList, UiccApplicationParameters,
 };
-use crate::template::{self, Shape};
+use crate::template;
 use crate::{Fid, Octets, Oid, SecretOctets};
 
 /// The USIM's AID: 3GPP's RID and application code, then as the TS.48 profile has it; and the ISIM's.
@@ -21,43 +21,11 @@ const USIM_AID: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49
 const ISIM_AID: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x04, 0xFF, 0x49, 0xFF, 0x05, 0x89];
 
 /// By which paths in the package name the ADFs.
-const USIM_FID: Fid = Fid(0x7FD0);
+pub(super) const USIM_FID: Fid = Fid(0x7FD0);
 const ISIM_FID: Fid = Fid(0x7FB0);
-
-/// Where the table of identities is: a directory and a file of the range that is left to administrative use.
-const IDENTITIES: (Fid, Fid) = (Fid(0x7F4D), Fid(0x6F1D));
 
 /// A well-known key: whoever does not give one wants a test.
 const TEST_KEY: [u8; 16] = *b"landfall mno-sd!";
-
-/// Security conditions in the expanded format (TS 102 221 section 9.3): always, PIN1, PIN2, ADM1.
-const ALWAYS: &str = "9000";
-const PIN1: &str = "A406830101950108";
-const PIN2: &str = "A406830181950108";
-const ADM1: &str = "A40683010A950108";
-
-/// The access rules to which the templates refer by number, 1 to 15: access mode and condition, in pairs.
-/// Mode 01 reads, 02 updates, 58 and the like activate, deactivate and terminate; 84 32 is INCREASE.
-const ACCESS_RULES: [&[(&str, &str)]; 15] = [
-    &[("800101", ALWAYS), ("800102", PIN1), ("800158", ADM1)],
-    &[("800101", PIN1), ("80015A", ADM1)],
-    &[("80015B", ADM1)],
-    &[("800101", ALWAYS), ("800102", PIN2), ("800158", ADM1)],
-    &[("800103", PIN1), ("800158", ADM1)],
-    &[("800101", PIN1), ("800102", ADM1), ("800158", ADM1)],
-    &[("800101", PIN1), ("800102", PIN2), ("840132", PIN1), ("800158", ADM1)],
-    &[("800101", PIN1), ("800102", PIN2), ("800158", ADM1)],
-    &[("800101", ADM1), ("800102", PIN1), ("800158", ADM1)],
-    &[("800101", ALWAYS), ("80015A", ADM1)],
-    &[("800101", ALWAYS), ("800158", ADM1)],
-    &[("800101", PIN1), ("800158", ADM1)],
-    &[("800103", ADM1)],
-    &[("80015E", ADM1)],
-    &[("800103", ALWAYS), ("800158", ADM1)],
-];
-
-/// The record of the rule that lets the administrator alone read and write.
-const ADMINISTRATOR: u8 = 13;
 
 /// The PEs of a description.
 pub(crate) fn elements(description: &Description) -> Vec<ProfileElement> {
@@ -298,32 +266,15 @@ impl Layout<'_> {
     }
 
     fn own_files(&mut self) {
-        let d = self.description;
-        let mut files: Vec<OwnFile> = Vec::new();
-        if let Some(ursp) = &d.five_g.ursp {
-            let mut content = Vec::new();
-            write_tlv(Tag(0x80), ursp, &mut content);
-            let directory = [USIM_FID.0.to_be_bytes(), 0x5FC0u16.to_be_bytes()].concat();
-            files.push(OwnFile { rule: Some(2), ..own(directory, Fid(0x4F0B), content) });
+        let commands = own::commands(self.description);
+        if !commands.is_empty() {
+            let header = self.header();
+            self.elements.push(ProfileElement::GenericFileManagement(GenericFileManagement {
+                header,
+                commands: vec![commands],
+                unknown: Unknown::default(),
+            }));
         }
-        if !d.identity.is_empty() {
-            let (directory, table) = IDENTITIES;
-            files.push(OwnFile { is_directory: true, rule: Some(14), ..own(vec![], directory, vec![]) });
-            files.push(own(directory.0.to_be_bytes().to_vec(), table, identities(d)));
-        }
-        files.extend(d.file.iter().cloned());
-        if files.is_empty() {
-            return;
-        }
-        let ursp = d.five_g.ursp.is_some();
-        let commands =
-            files.iter().enumerate().flat_map(|(number, file)| created(file, ursp && number == 0)).collect();
-        let header = self.header();
-        self.elements.push(ProfileElement::GenericFileManagement(GenericFileManagement {
-            header,
-            commands: vec![commands],
-            unknown: Unknown::default(),
-        }));
     }
 
     fn pukcodes(&mut self) {
@@ -554,26 +505,6 @@ pub(super) fn access_classes(d: &Description) -> [u8; 2] {
     coding::access_classes(d.access_classes.as_deref().unwrap_or(&[last]))
 }
 
-/// The contents of EF.IDENTITIES: A0 for each, in it 80 countries, 81 EF.IMSI, 82 K, 83 OPc, 84 name, 85 service centre.
-fn identities(d: &Description) -> Vec<u8> {
-    let mut out = Vec::new();
-    for identity in &d.identity {
-        let mut one = Vec::new();
-        write_tlv(Tag(0x80), identity.countries.concat().as_bytes(), &mut one);
-        write_tlv(Tag(0x81), &identity.imsi.to_ef(), &mut one);
-        identity.ki.encode_as(Tag(0x82), &mut one);
-        identity.opc.encode_as(Tag(0x83), &mut one);
-        if let Some(spn) = &identity.spn {
-            write_tlv(Tag(0x84), &coding::name(spn), &mut one);
-        }
-        if let Some(smsc) = &identity.smsc {
-            write_tlv(Tag(0x85), &coding::number(smsc.digits()), &mut one);
-        }
-        write_tlv(Tag(0xA0), &one, &mut out);
-    }
-    out
-}
-
 /// TS 31.102 section 4.2.27: ten octets of name, which parameters are there, destination, service centre, the rest.
 fn ef_smsp(centre: &str) -> Vec<u8> {
     [&[0xFF; 10], [0xFD].as_slice(), &[0xFF; 12], &coding::number(centre), &[0xFF; 3]].concat()
@@ -595,44 +526,6 @@ fn plmns(list: &[rsp::ids::Plmn]) -> Vec<u8> {
 pub(super) fn used(ef: [u8; 9]) -> Vec<u8> {
     let length = ef.first().map_or(9, |length| usize::from(*length) + 1);
     ef.into_iter().take(length).collect()
-}
-
-fn own(directory: Vec<u8>, id: Fid, content: Vec<u8>) -> OwnFile {
-    OwnFile {
-        directory: directory.into(),
-        id: id.0.to_be_bytes().into(),
-        is_directory: false,
-        size: None,
-        record_length: None,
-        rule: None,
-        content: content.into(),
-    }
-}
-
-/// The commands that make a file.
-fn created(file: &OwnFile, ber_tlv: bool) -> Vec<FileManagement> {
-    let size = file.size.map_or(file.content.len().max(1), usize::from);
-    let [high, low] = file.record_length.unwrap_or_default().to_be_bytes();
-    let descriptor: &[u8] = match file.record_length {
-        _ if file.is_directory => &[0x78, 0x21],
-        _ if ber_tlv => &[0x79, 0x21],
-        Some(_) => &[0x42, 0x21, high, low],
-        None => &[0x41, 0x21],
-    };
-    let fcp = Fcp {
-        file_descriptor: Some(descriptor.into()),
-        file_id: Some(Fid(file.id.iter().fold(0, |id, octet| id << 8 | u16::from(*octet)))),
-        security_attributes_referenced: Some([0x2F, 0x06, file.rule.unwrap_or(ADMINISTRATOR)].into()),
-        pin_status_template_do: file.is_directory.then(|| [0x01, 0x81, 0x0A].into()),
-        short_ef_id: (!file.is_directory).then(Octets::default),
-        ..if file.is_directory { Fcp::default() } else { of_size(size) }
-    };
-    let mut commands =
-        vec![FileManagement::FilePath(file.directory.clone()), FileManagement::CreateFcp(Box::new(fcp))];
-    if !file.content.is_empty() {
-        commands.push(FileManagement::FillFileContent(file.content.clone()));
-    }
-    commands
 }
 
 fn code(given: &Option<Code>, default: &str) -> [u8; 8] {
@@ -678,10 +571,6 @@ fn key(version: u8, identifier: u8, usage: u8, kind: KeyType, value: &SecretOcte
     }
 }
 
-fn hex(text: &str) -> Octets {
-    Octets::from_hex(text).unwrap_or_default()
-}
-
 fn adf(fid: Fid, aid: &[u8]) -> Fcp {
     Fcp {
         file_id: Some(fid),
@@ -689,70 +578,4 @@ fn adf(fid: Fid, aid: &[u8]) -> Fcp {
         pin_status_template_do: Some(Octets(vec![0x01, 0x81, 0x0A])),
         ..Fcp::default()
     }
-}
-
-/// EF.ARR with every rule, one a record.
-fn arr() -> NamedFile {
-    let rules: Vec<Vec<u8>> = ACCESS_RULES
-        .iter()
-        .map(|rule| hex(&rule.iter().flat_map(|(mode, condition)| [*mode, *condition]).collect::<String>()).0)
-        .collect();
-    in_records("ef-arr", rules.iter().map(Vec::len).max().unwrap_or_default(), &rules)
-}
-
-/// A linear fixed file with these records and no others.
-fn in_records(name: &'static str, length: usize, records: &[Vec<u8>]) -> NamedFile {
-    let [high, low] = u16::try_from(length).unwrap_or_default().to_be_bytes();
-    let descriptor =
-        Fcp { file_descriptor: Some(Octets(vec![0x42, 0x21, high, low])), ..of_size(records.len() * length) };
-    let mut items = Vec::new();
-    for record in records {
-        items.push(content(record));
-        let rest = i64::try_from(length.saturating_sub(record.len())).unwrap_or_default();
-        items.extend((rest > 0).then_some(FileItem::FillFileOffset(rest)));
-    }
-    if let Some(FileItem::FillFileOffset(_)) = items.last() {
-        items.pop();
-    }
-    file(name, Some(descriptor), items)
-}
-
-fn of_size(octets: usize) -> Fcp {
-    let size = u16::try_from(octets).unwrap_or(u16::MAX).to_be_bytes();
-    Fcp {
-        ef_file_size: Some(Octets(size.iter().copied().skip_while(|octet| *octet == 0).collect())),
-        ..Fcp::default()
-    }
-}
-
-/// The file with a size of its own where its contents are more than the template foresaw.
-fn sized(kind: FileSystemKind, version: u8, mut file: NamedFile) -> NamedFile {
-    let row =
-        template::elements(kind).iter().find(|row| row.name == file.name).and_then(|row| row.at(version));
-    let [FileItem::FillFileContent(content)] = file.items.as_slice() else { return file };
-    if let Some(Shape::Transparent(size)) = row.map(|row| row.shape)
-        && usize::try_from(size).is_ok_and(|size| size < content.len())
-    {
-        let descriptor = of_size(content.len());
-        file.items.insert(0, FileItem::FileDescriptor(Box::new(descriptor)));
-    }
-    file
-}
-
-/// The order of the ASN.1, without which a PE cannot be written.
-fn in_order(kind: FileSystemKind, mut files: Vec<NamedFile>) -> Vec<NamedFile> {
-    let place = |file: &NamedFile| template::elements(kind).iter().position(|row| row.name == file.name);
-    files.sort_by_key(place);
-    files
-}
-
-fn file(name: &'static str, descriptor: Option<Fcp>, content: Vec<FileItem>) -> NamedFile {
-    let mut items: Vec<FileItem> =
-        descriptor.map(|fcp| FileItem::FileDescriptor(Box::new(fcp))).into_iter().collect();
-    items.extend(content);
-    NamedFile { name, items }
-}
-
-fn content(octets: &[u8]) -> FileItem {
-    FileItem::FillFileContent(Octets(octets.to_vec()))
 }

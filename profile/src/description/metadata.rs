@@ -82,15 +82,18 @@ pub enum PolicyRule {
 /// An icon of a profile: 64 by 64 pixels, JPEG or PNG (section 5.5.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Icon {
-    /// JPEG or PNG.
-    pub kind: IconType,
-    /// The picture.
-    pub octets: Vec<u8>,
+    kind: IconType,
+    octets: Vec<u8>,
 }
 
 impl Icon {
     /// The largest icon.
     pub const MAX_OCTETS: usize = 1024;
+
+    /// `None` for too many octets. Whether they are a picture is for who looks at it.
+    pub fn new(kind: IconType, octets: Vec<u8>) -> Option<Self> {
+        (octets.len() <= Self::MAX_OCTETS).then_some(Self { kind, octets })
+    }
 
     /// A picture by its first octets; `None` for another kind, or too many octets.
     pub fn of(octets: &[u8]) -> Option<Self> {
@@ -99,8 +102,27 @@ impl Icon {
             [0xFF, 0xD8, ..] => IconType::JPG,
             _ => return None,
         };
-        (octets.len() <= Self::MAX_OCTETS).then(|| Self { kind, octets: octets.to_vec() })
+        Self::new(kind, octets.to_vec())
     }
+}
+
+/// What is said of a profile and is not in its package; what is absent comes from there.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// What operators call its kind.
+    pub profile_type: Option<String>,
+    /// serviceProviderName.
+    pub service_provider_name: Option<String>,
+    /// profileName.
+    pub profile_name: Option<String>,
+    /// ProfileClass; operational when absent.
+    pub profile_class: Option<ProfileClass>,
+    /// The icon.
+    pub icon: Option<Icon>,
+    /// Who is told of what.
+    pub notifications: Option<Vec<NotificationConfigurationInformation>>,
+    /// PprIds.
+    pub profile_policy_rules: Option<BitString>,
 }
 
 impl Metadata {
@@ -122,8 +144,20 @@ impl Metadata {
         }
     }
 
-    /// Who is told of what.
-    pub fn notification_receivers(&self) -> Option<Vec<NotificationConfigurationInformation>> {
+    /// The same in the words of StoreMetadata.
+    pub fn said(&self) -> Said {
+        Said {
+            profile_type: None,
+            service_provider_name: self.service_provider_name.clone(),
+            profile_name: self.profile_name.clone(),
+            profile_class: self.profile_class(),
+            icon: self.icon.as_ref().and_then(|icon| Icon::of(icon)),
+            notifications: self.notification_receivers(),
+            profile_policy_rules: self.rules(),
+        }
+    }
+
+    fn notification_receivers(&self) -> Option<Vec<NotificationConfigurationInformation>> {
         let receiver = |receiver: &Notification| NotificationConfigurationInformation {
             profile_management_operation: match receiver.events.as_slice() {
                 [] => every_event(),
@@ -134,8 +168,7 @@ impl Metadata {
         (!self.notifications.is_empty()).then(|| self.notifications.iter().map(receiver).collect())
     }
 
-    /// PprIds.
-    pub fn rules(&self) -> Option<BitString> {
+    fn rules(&self) -> Option<BitString> {
         let bit = |rule: &PolicyRule| match rule {
             PolicyRule::DisableNotAllowed => 1,
             PolicyRule::DeleteNotAllowed => 2,
@@ -144,8 +177,7 @@ impl Metadata {
             .then(|| BitString::of(&self.policy_rules.iter().map(bit).collect::<Vec<_>>()))
     }
 
-    /// ProfileClass.
-    pub fn profile_class(&self) -> Option<ProfileClass> {
+    fn profile_class(&self) -> Option<ProfileClass> {
         Some(match self.class? {
             ProfileClassName::Test => ProfileClass::TEST,
             ProfileClassName::Provisioning => ProfileClass::PROVISIONING,
@@ -165,7 +197,8 @@ impl Event {
     }
 }
 
-fn every_event() -> BitString {
+/// Every event of a profile's life.
+pub fn every_event() -> BitString {
     use notification_event::{DELETE, DISABLE, ENABLE, INSTALL};
     BitString::of(&[INSTALL, ENABLE, DISABLE, DELETE])
 }
@@ -174,30 +207,30 @@ fn every_event() -> BitString {
 /// profile header has no ICCID.
 pub fn store_metadata(
     installed: &InstalledProfile,
-    said: &Metadata,
+    said: &Said,
     server: &str,
 ) -> Option<StoreMetadataRequest> {
     let iccid = installed.facts.iccid.0.clone().try_into().ok()?;
     let usim = installed.usim();
-    let profile_type = installed.facts.profile_type.clone().unwrap_or_else(|| "profile".to_owned());
+    let profile_type = said.profile_type.clone().or_else(|| installed.facts.profile_type.clone());
+    let profile_type = profile_type.unwrap_or_else(|| "profile".to_owned());
     let everything = || {
         vec![NotificationConfigurationInformation {
             profile_management_operation: every_event(),
             notification_address: server.to_owned(),
         }]
     };
-    let icon = said.icon.as_ref().and_then(|icon| Icon::of(icon));
     let name = said.service_provider_name.clone().or_else(|| usim?.service_provider_name());
     Some(StoreMetadataRequest {
         iccid: Iccid::from_profile_header(&iccid).ok()?,
         service_provider_name: shortened(name.unwrap_or_else(|| profile_type.clone()), 32),
         profile_name: shortened(said.profile_name.clone().unwrap_or(profile_type), 64),
-        icon_type: icon.as_ref().map(|icon| icon.kind),
-        icon: icon.map(|icon| icon.octets),
-        profile_class: Some(said.profile_class().unwrap_or(ProfileClass::OPERATIONAL)),
-        notification_configuration_info: Some(said.notification_receivers().unwrap_or_else(everything)),
+        icon_type: said.icon.as_ref().map(|icon| icon.kind),
+        icon: said.icon.as_ref().map(|icon| icon.octets.clone()),
+        profile_class: Some(said.profile_class.unwrap_or(ProfileClass::OPERATIONAL)),
+        notification_configuration_info: Some(said.notifications.clone().unwrap_or_else(everything)),
         profile_owner: usim.and_then(owner),
-        profile_policy_rules: said.rules(),
+        profile_policy_rules: said.profile_policy_rules.clone(),
     })
 }
 

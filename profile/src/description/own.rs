@@ -1,0 +1,89 @@
+//! Files that no template has: the table of identities, EF.URSP, and what a description brings itself.
+
+use rsp::der::{Asn1, Tag, write_tlv};
+
+use super::layout::USIM_FID;
+use super::shapes::{ADMINISTRATOR, of_size};
+use super::{Description, OwnFile, coding};
+use crate::element::{Fcp, FileManagement};
+use crate::{Fid, Octets};
+
+/// Where the table of identities is: a directory and a file of the range that is left to administrative use.
+const IDENTITIES: (Fid, Fid) = (Fid(0x7F4D), Fid(0x6F1D));
+
+/// The commands that make them, if there are any.
+pub(super) fn commands(d: &Description) -> Vec<FileManagement> {
+    let mut files: Vec<OwnFile> = Vec::new();
+    if let Some(ursp) = &d.five_g.ursp {
+        let mut content = Vec::new();
+        write_tlv(Tag(0x80), ursp, &mut content);
+        let directory = [USIM_FID.0.to_be_bytes(), 0x5FC0u16.to_be_bytes()].concat();
+        files.push(OwnFile { rule: Some(2), ..own(directory, Fid(0x4F0B), content) });
+    }
+    if !d.identity.is_empty() {
+        let (directory, table) = IDENTITIES;
+        files.push(OwnFile { is_directory: true, rule: Some(14), ..own(vec![], directory, vec![]) });
+        files.push(own(directory.0.to_be_bytes().to_vec(), table, identities(d)));
+    }
+    files.extend(d.file.iter().cloned());
+    let ursp = d.five_g.ursp.is_some();
+    files.iter().enumerate().flat_map(|(number, file)| created(file, ursp && number == 0)).collect()
+}
+
+/// The contents of EF.IDENTITIES: A0 for each, in it 80 countries, 81 EF.IMSI, 82 K, 83 OPc, 84 name, 85 service centre.
+fn identities(d: &Description) -> Vec<u8> {
+    let mut out = Vec::new();
+    for identity in &d.identity {
+        let mut one = Vec::new();
+        write_tlv(Tag(0x80), identity.countries.concat().as_bytes(), &mut one);
+        write_tlv(Tag(0x81), &identity.imsi.to_ef(), &mut one);
+        identity.ki.encode_as(Tag(0x82), &mut one);
+        identity.opc.encode_as(Tag(0x83), &mut one);
+        if let Some(spn) = &identity.spn {
+            write_tlv(Tag(0x84), &coding::name(spn), &mut one);
+        }
+        if let Some(smsc) = &identity.smsc {
+            write_tlv(Tag(0x85), &coding::number(smsc.digits()), &mut one);
+        }
+        write_tlv(Tag(0xA0), &one, &mut out);
+    }
+    out
+}
+
+fn own(directory: Vec<u8>, id: Fid, content: Vec<u8>) -> OwnFile {
+    OwnFile {
+        directory: directory.into(),
+        id: id.0.to_be_bytes().into(),
+        is_directory: false,
+        size: None,
+        record_length: None,
+        rule: None,
+        content: content.into(),
+    }
+}
+
+/// The commands that make a file.
+fn created(file: &OwnFile, ber_tlv: bool) -> Vec<FileManagement> {
+    let size = file.size.map_or(file.content.len().max(1), usize::from);
+    let [high, low] = file.record_length.unwrap_or_default().to_be_bytes();
+    let descriptor: &[u8] = match file.record_length {
+        _ if file.is_directory => &[0x78, 0x21],
+        _ if ber_tlv => &[0x79, 0x21],
+        Some(_) => &[0x42, 0x21, high, low],
+        None => &[0x41, 0x21],
+    };
+    let fcp = Fcp {
+        file_descriptor: Some(descriptor.into()),
+        file_id: Some(Fid(file.id.iter().fold(0, |id, octet| id << 8 | u16::from(*octet)))),
+        security_attributes_referenced: Some([0x2F, 0x06, file.rule.unwrap_or(ADMINISTRATOR)].into()),
+        pin_status_template_do: file.is_directory.then(|| [0x01, 0x81, 0x0A].into()),
+        short_ef_id: (!file.is_directory).then(Octets::default),
+        ..if file.is_directory { Fcp::default() } else { of_size(size) }
+    };
+    let mut commands =
+        vec![FileManagement::FilePath(file.directory.clone()), FileManagement::CreateFcp(Box::new(fcp))];
+    if !file.content.is_empty() {
+        commands.push(FileManagement::FillFileContent(file.content.clone()));
+    }
+    commands
+}
