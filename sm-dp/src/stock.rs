@@ -1,13 +1,16 @@
 //! Stock: profile packages that the operator of the bench has put into the server, and what is known of each.
 
-use profile::{Capabilities, InstalledProfile, Package, Usim, element::Service};
+pub use profile::description::Icon;
+pub(crate) use profile::description::every_event;
+use profile::{
+    Capabilities, InstalledProfile, Package,
+    description::{Said, store_metadata},
+    element::Service,
+};
 use rsp::{
     der::BitString,
     ids::Iccid,
-    sgp22::{
-        IconType, NotificationConfigurationInformation, OperatorId, ProfileClass,
-        es8plus::StoreMetadataRequest, notification_event, uicc_capability,
-    },
+    sgp22::{NotificationConfigurationInformation, ProfileClass, uicc_capability},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,23 +64,6 @@ pub struct ProfileOptions {
     pub rebinding: Rebinding,
 }
 
-/// An icon of a profile: 64 by 64 pixels, JPEG or PNG (section 5.5.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Icon {
-    kind: IconType,
-    octets: Vec<u8>,
-}
-
-impl Icon {
-    /// The largest icon.
-    pub const MAX_OCTETS: usize = 1024;
-
-    /// `None` for too many octets. Whether they are a picture is for who looks at it.
-    pub fn new(kind: IconType, octets: Vec<u8>) -> Option<Self> {
-        (octets.len() <= Self::MAX_OCTETS).then_some(Self { kind, octets })
-    }
-}
-
 /// Puts a package into stock.
 pub(crate) async fn add(
     tx: &mut Tx<'_>,
@@ -129,16 +115,6 @@ pub(crate) async fn any_of_type(
     Ok(None)
 }
 
-/// Every event of a profile's life.
-pub(crate) fn every_event() -> BitString {
-    BitString::of(&[
-        notification_event::INSTALL,
-        notification_event::ENABLE,
-        notification_event::DISABLE,
-        notification_event::DELETE,
-    ])
-}
-
 /// A profile as it comes into stock, from its package.
 pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result<Profile, Fault> {
     let fault = |why: String| {
@@ -150,48 +126,26 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
     };
     let package = Package::decode(bytes).map_err(|e| fault(format!("it is not a profile package: {e}")))?;
     let header = package.header().ok_or_else(|| fault("it has no header".to_owned()))?;
-    let swapped: [u8; 10] = header
-        .iccid
-        .0
-        .clone()
-        .try_into()
-        .map_err(|_| fault("its ICCID does not have ten octets".to_owned()))?;
-    let iccid = Iccid::from_profile_header(&swapped).map_err(|e| fault(e.to_string()))?;
     let installed = InstalledProfile::of(&package, &Capabilities::default())
         .map_err(|e| fault(format!("no eUICC that this server knows could install it: {e}")))?;
-    let usim = installed.usim();
-
     let profile_type = options
         .profile_type
         .clone()
         .or_else(|| header.profile_type.clone())
         .unwrap_or_else(|| "profile".to_owned());
-    let everything = NotificationConfigurationInformation {
-        profile_management_operation: every_event(),
-        notification_address: own_address.to_owned(),
-    };
-    let metadata = StoreMetadataRequest {
-        iccid,
-        service_provider_name: shortened(
-            options
-                .service_provider_name
-                .clone()
-                .or_else(|| usim?.service_provider_name())
-                .unwrap_or_else(|| profile_type.clone()),
-            32,
-        ),
-        profile_name: shortened(options.profile_name.clone().unwrap_or_else(|| profile_type.clone()), 64),
-        icon_type: options.icon.as_ref().map(|icon| icon.kind),
-        icon: options.icon.as_ref().map(|icon| icon.octets.clone()),
-        profile_class: Some(options.profile_class.unwrap_or(ProfileClass::OPERATIONAL)),
-        notification_configuration_info: Some(
-            options.notifications.clone().unwrap_or_else(|| vec![everything]),
-        ),
-        profile_owner: usim.and_then(owner),
+    let said = Said {
+        profile_type: Some(profile_type.clone()),
+        service_provider_name: options.service_provider_name.clone(),
+        profile_name: options.profile_name.clone(),
+        profile_class: options.profile_class,
+        icon: options.icon.clone(),
+        notifications: options.notifications.clone(),
         profile_policy_rules: options.profile_policy_rules.clone(),
     };
+    let metadata = store_metadata(&installed, &said, own_address)
+        .ok_or_else(|| fault("its ICCID is not ten octets of digits".to_owned()))?;
     Ok(Profile {
-        iccid,
+        iccid: metadata.iccid,
         profile_type,
         state: ProfileState::Available,
         metadata,
@@ -227,24 +181,11 @@ fn needed_bit(service: Service) -> Option<usize> {
     })
 }
 
-/// profileOwner, as the files of the USIM have it: section 5.5.3.
-fn owner(usim: Usim<'_>) -> Option<OperatorId> {
-    let group = |octets: Option<&[u8]>| octets.map(<[u8]>::to_vec);
-    let mcc_mnc = usim.home()?.to_bytes();
-    Some(OperatorId { mcc_mnc, gid1: group(usim.gid1()), gid2: group(usim.gid2()) })
-}
-
-/// At most `octets` octets of UTF-8, whole characters.
-fn shortened(mut text: String, octets: usize) -> String {
-    while text.len() > octets {
-        text.pop();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use profile::generic::{Subscription, generic};
+
+    use rsp::sgp22::OperatorId;
 
     use super::*;
 
