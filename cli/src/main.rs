@@ -104,7 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Faults(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Run(command) => command.run(cli.json),
         Command::Replay(command) => command.run(cli.json),
-        Command::Profile(command) => command.run(cli.json),
+        Command::Profile(command) => wait_for(command.run(&settings, cli.json)),
         Command::Trace(command) => command.run(cli.json).map(|()| ExitCode::SUCCESS),
         Command::Up(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),
         Command::Device(command) => wait_for(command.run(&settings, cli.json)).map(|()| ExitCode::SUCCESS),

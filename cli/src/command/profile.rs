@@ -1,5 +1,8 @@
 //! `landfall profile`: profile packages.
 
+mod make;
+mod personalise;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -18,9 +21,10 @@ use world::Fault;
 use crate::{
     demo,
     output::{say, say_json},
+    settings::Settings,
 };
 
-/// Profile packages: show one, make one, check some, compare two
+/// Profile packages: make them, look into them, check, compare, put them into stock
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what is in a package
@@ -53,10 +57,13 @@ pub enum Command {
         #[arg(long)]
         secrets: bool,
     },
-    /// Write a package of our own, for a numbered subscriber of a network
+    /// Write a package: of a description, or for a numbered subscriber of a network of our own
     New {
         /// Where to write it
         file: PathBuf,
+        /// Description (TOML)
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["home", "number", "name"])]
+        description: Option<PathBuf>,
         /// The home network
         #[arg(long, default_value = "724-99", value_name = "PLMN")]
         home: String,
@@ -67,6 +74,14 @@ pub enum Command {
         #[arg(long, default_value = "Landfall")]
         name: String,
     },
+    /// Build the package of a description
+    Build(make::Build),
+    /// Write the description of a package, from which the same package can be built
+    Decompile(make::Decompile),
+    /// Make many packages from one description
+    Personalise(personalise::Personalise),
+    /// Put packages or descriptions into the stock of the SM-DP+
+    Import(make::Import),
 }
 
 impl Command {
@@ -74,7 +89,7 @@ impl Command {
     ///
     /// # Errors
     /// A file cannot be read or written, or is no package.
-    pub fn run(self, json: bool) -> Result<ExitCode, Fault> {
+    pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         match self {
             Self::Show { file, secrets, contents, files } => {
                 let package = package(&file)?;
@@ -96,7 +111,14 @@ impl Command {
                     say(&format!("{}\n", diff::text(&differences)))?;
                 }
             }
-            Self::New { file, home, number, name } => {
+            Self::Build(command) => command.run(json)?,
+            Self::Decompile(command) => command.run()?,
+            Self::Personalise(command) => command.run(json)?,
+            Self::Import(command) => command.run(settings, json).await?,
+            Self::New { file, description: Some(description), .. } => {
+                make::write(&file, &make::built(&description)?.1.encode())?;
+            }
+            Self::New { file, description: None, home, number, name } => {
                 let package = demo::own_package(&home, number.into(), &name)?;
                 std::fs::write(&file, package).map_err(|e| {
                     Fault::caused_by(

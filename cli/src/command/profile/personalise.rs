@@ -1,0 +1,280 @@
+//! `landfall profile personalise`: many packages from one description.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufWriter, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use profile::personalise::{COLUMNS, Dice, Made, Personalised, Row, Series, TransportKey, personalise};
+use world::Fault;
+
+use super::make::described;
+use crate::{
+    command::sm_dp::read_text,
+    output::{remark, say, say_json},
+    parties,
+};
+
+/// Makes packages.
+#[derive(Debug, Args)]
+pub struct Personalise {
+    /// Description (TOML) of what all have in common
+    template: PathBuf,
+    /// A row for each profile (CSV): iccid, imsi, msisdn, ki, opc, pin1, puk1, pin2, puk2, adm1, as far as they differ
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "iccid", "imsi", "msisdn"])]
+    rows: Option<PathBuf>,
+    /// How many, counted up from --iccid and --imsi
+    #[arg(long, requires = "iccid", requires = "imsi", required_unless_present = "rows")]
+    count: Option<u64>,
+    /// The first ICCID without its check digit
+    #[arg(long, value_name = "DIGITS")]
+    iccid: Option<String>,
+    /// The first IMSI
+    #[arg(long, value_name = "DIGITS")]
+    imsi: Option<String>,
+    /// The first MSISDN
+    #[arg(long, value_name = "DIGITS")]
+    msisdn: Option<String>,
+    /// A new folder for the packages, ICCID.der each
+    #[arg(long, value_name = "FOLDER", required_unless_present = "stream")]
+    out: Option<PathBuf>,
+    /// A new file for all packages, one after another
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    stream: Option<PathBuf>,
+    /// A new file for what the operator must know: identities, keys, codes (CSV)
+    #[arg(long, value_name = "FILE")]
+    records: PathBuf,
+    /// File with 32 or 64 hex digits: keys in the records are wrapped with it (AES-KW, RFC 3394)
+    #[arg(long, value_name = "FILE")]
+    transport_key: Option<PathBuf>,
+    /// Draw keys and codes from this text, to get the same ones again; from the system's dice when absent
+    #[arg(long, value_name = "TEXT")]
+    seed: Option<String>,
+    /// Go on where an interrupted run stopped: what has a row in the records is done
+    #[arg(long, conflicts_with = "stream")]
+    resume: bool,
+}
+
+impl Personalise {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A file cannot be read or is there already, or a row describes no profile.
+    pub fn run(&self, json: bool) -> Result<(), Fault> {
+        let (world, _) = parties::os_world()?;
+        let (template, text) = described(&self.template)?;
+        let dice = match &self.seed {
+            Some(seed) => Dice::from_text(seed),
+            None => Dice::new(world.random()),
+        };
+        let transport = self.transport_key.as_deref().map(transport_key).transpose()?;
+        let mut records = Records::open(&self.records, self.resume)?;
+        let mut packages = Packages::open(self)?;
+        let start = world.now();
+        let elapsed =
+            || std::time::Duration::from_millis(u64::try_from(world.now().0 - start.0).unwrap_or_default());
+        let mut made = Made::default();
+        let done = records.rows;
+        for (number, row) in (0..).zip(self.rows()?) {
+            let row = row?;
+            if number < done {
+                continue;
+            }
+            let one = personalise(&template, &row, &dice).map_err(|mistakes| {
+                let what = format!(
+                    "cannot make profile {} ({})",
+                    number + 1,
+                    row.iccid.map(|iccid| iccid.to_string()).unwrap_or_default()
+                );
+                let why = mistakes.in_text(&text).to_string();
+                Fault::new(
+                    what,
+                    why,
+                    "correct the template or the row; those before it are made, and --resume goes on",
+                )
+            })?;
+            let octets = one.package.encode();
+            // The package first: what has a row in the records has a package.
+            packages.take(&one, &octets)?;
+            records.take(&one, transport.as_ref())?;
+            made.packages += 1;
+            made.octets += octets.len() as u64;
+            if made.packages.is_multiple_of(1000) {
+                records.flush()?;
+                remark(&progress(&made, elapsed()));
+            }
+        }
+        packages.flush()?;
+        records.flush()?;
+        match json {
+            true => say_json(&made),
+            false => say(&format!("{}\n", progress(&made, elapsed()))),
+        }
+    }
+
+    fn rows(&self) -> Result<Box<dyn Iterator<Item = Result<Row, Fault>>>, Fault> {
+        if let Some(file) = &self.rows {
+            let shown = file.display().to_string();
+            let unread = move |e: csv::Error| {
+                let next = "the columns are iccid, imsi, msisdn, ki, opc, pin1, puk1, pin2, puk2, adm1; correct the row";
+                Fault::caused_by(e, format!("cannot read {shown}"), next)
+            };
+            let rows = csv::Reader::from_path(file).map_err(&unread)?.into_deserialize();
+            return Ok(Box::new(rows.map(move |row| row.map_err(&unread))));
+        }
+        let (Some(count), Some(iccid), Some(imsi)) = (self.count, self.iccid.clone(), self.imsi.clone())
+        else {
+            return Err(Fault::new(
+                "there is nothing to make",
+                "no rows are given",
+                "give --rows, or --count, --iccid and --imsi",
+            ));
+        };
+        let series = Series { iccid, imsi, msisdn: self.msisdn.clone() };
+        let row = move |number| {
+            let wrong = |mistakes: profile::Mistakes| {
+                Fault::new("cannot count up", mistakes.to_string(), "see --iccid, --imsi and --msisdn")
+            };
+            series.row(number).map_err(wrong)
+        };
+        // Numbers that end too early are told before anything is made.
+        row(count.saturating_sub(1))?;
+        Ok(Box::new((0..count).map(row)))
+    }
+}
+
+fn progress(made: &Made, took: std::time::Duration) -> String {
+    let Made { packages, octets } = made;
+    let rate = u128::from(*packages) * 1000 / took.as_millis().max(1);
+    let memory =
+        peak_memory().map_or_else(String::new, |kib| format!(", {} MiB of memory at most", kib / 1024));
+    format!("{packages} packages, {octets} octets, {rate} a second{memory}")
+}
+
+/// The most memory that this process has had, in KiB, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn transport_key(file: &Path) -> Result<TransportKey, Fault> {
+    let octets = hex::decode(read_text(file)?.trim()).ok();
+    octets.and_then(|octets| TransportKey::new(&octets)).ok_or_else(|| {
+        Fault::new(
+            format!("{} is no transport key", file.display()),
+            "AES Key Wrap takes 16 or 32 octets here",
+            "write 32 or 64 hex digits into it",
+        )
+    })
+}
+
+fn new_file(file: &Path) -> Result<File, Fault> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| {
+        let next = "give a path where nothing is yet; nothing is overwritten";
+        Fault::caused_by(e, format!("cannot make {}", file.display()), next)
+    })
+}
+
+fn unwritten(file: &Path) -> impl Fn(std::io::Error) -> Fault {
+    let what = format!("cannot write {}", file.display());
+    move |e| Fault::caused_by(e, what.clone(), "make room and go on with --resume")
+}
+
+/// The operator's file.
+struct Records {
+    writer: csv::Writer<File>,
+    file: PathBuf,
+    /// Rows that were there before.
+    rows: u64,
+}
+
+impl Records {
+    fn open(file: &Path, resume: bool) -> Result<Self, Fault> {
+        let failed = unwritten(file);
+        let mut rows = 0;
+        let out = if resume && file.exists() {
+            let mut out = OpenOptions::new().read(true).append(true).open(file).map_err(&failed)?;
+            let mut text = String::new();
+            out.read_to_string(&mut text).map_err(&failed)?;
+            // A row that was being written when the run ended is none.
+            let whole = text.rfind('\n').map_or(0, |end| end + 1);
+            out.set_len(whole as u64).map_err(&failed)?;
+            rows = text.get(..whole).map_or(0, |text| text.lines().count() as u64);
+            out
+        } else {
+            new_file(file)?
+        };
+        let mut records = Self { writer: csv::Writer::from_writer(out), file: file.to_owned(), rows };
+        if rows == 0 {
+            records.write(COLUMNS.iter().copied())?;
+        } else {
+            records.rows -= 1;
+        }
+        Ok(records)
+    }
+
+    fn take(&mut self, one: &Personalised, transport: Option<&TransportKey>) -> Result<(), Fault> {
+        self.write(one.output(transport).iter().map(|cell| cell.as_str()))
+    }
+
+    fn write<'a>(&mut self, cells: impl Iterator<Item = &'a str>) -> Result<(), Fault> {
+        self.writer.write_record(cells).map_err(|e| unwritten(&self.file)(e.into()))
+    }
+
+    fn flush(&mut self) -> Result<(), Fault> {
+        self.writer.flush().map_err(unwritten(&self.file))
+    }
+}
+
+/// Where packages go.
+enum Packages {
+    Folder(PathBuf, bool),
+    Stream(BufWriter<File>, PathBuf),
+}
+
+impl Packages {
+    fn open(command: &Personalise) -> Result<Self, Fault> {
+        match (&command.out, &command.stream) {
+            (_, Some(file)) => Ok(Self::Stream(BufWriter::new(new_file(file)?), file.clone())),
+            (Some(folder), None) => {
+                if !(command.resume && folder.is_dir()) {
+                    fs::create_dir(folder).map_err(|e| {
+                        let next = "give a folder that is not there yet, or --resume";
+                        Fault::caused_by(e, format!("cannot make the folder {}", folder.display()), next)
+                    })?;
+                }
+                Ok(Self::Folder(folder.clone(), command.resume))
+            }
+            (None, None) => {
+                Err(Fault::new("there is nowhere to write to", "no place is given", "give --out or --stream"))
+            }
+        }
+    }
+
+    fn take(&mut self, one: &Personalised, octets: &[u8]) -> Result<(), Fault> {
+        match self {
+            Self::Stream(out, file) => out.write_all(octets).map_err(unwritten(file)),
+            Self::Folder(folder, resumed) => {
+                let name = one.description.iccid.map(|iccid| format!("{iccid}.der")).unwrap_or_default();
+                let file = folder.join(name);
+                // The one package that an interrupted run has made and not recorded is made anew.
+                let mut out = match *resumed && file.exists() {
+                    true => File::create(&file).map_err(unwritten(&file))?,
+                    false => new_file(&file)?,
+                };
+                out.write_all(octets).map_err(unwritten(&file))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Stream(out, file) => out.flush().map_err(unwritten(file)),
+            Self::Folder(..) => Ok(()),
+        }
+    }
+}
