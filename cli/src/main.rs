@@ -64,9 +64,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Faults of the servers themselves; what happens between the parties is told as events.
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_env("LANDFALL_LOG").unwrap_or_else(|_| "warn".into());
+    // Faults of the servers themselves; what happens between the parties is told as events. In a scenario they are wanted.
+    let least = if matches!(cli.command, Command::Run(_) | Command::Replay(_)) { "off" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LANDFALL_LOG").unwrap_or_else(|_| least.into());
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     match run(cli) {

@@ -36,6 +36,8 @@ use rsp::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::library;
+
 pub use campaign::{Campaign, Failure};
 pub use cost::{Costs, Spent};
 pub use device::{Device, Stay};
@@ -123,6 +125,13 @@ pub struct Bounded<T, const LIMIT: usize> {
 }
 
 impl Report {
+    /// The command that plays it again; a scenario that does not come along is a file of that name.
+    fn again(&self) -> String {
+        let name = &self.scenario.name;
+        let ending = if library::named(name).is_some() { "" } else { ".toml" };
+        format!("landfall run {name}{ending} --seed {}", self.seed)
+    }
+
     /// The report of a run that begins now.
     pub fn new(
         name: impl Into<String>,

@@ -487,7 +487,9 @@ impl Check<'_> {
 
     fn unknown(&self, kind: &str, name: &str, known: &[&str], span: Range<usize>) -> NotAScenario {
         let what = format!("there is no {kind} {name}");
-        let next = match (nearest(name, known), known) {
+        let mut known = known.to_vec();
+        known.dedup();
+        let next = match (nearest(name, &known), known.as_slice()) {
             (_, []) => format!("add a [[{}]]", if kind == "group of devices" { "devices" } else { kind }),
             (Some(near), _) => format!("did you mean {near}? There is {}", known.join(", ")),
             (None, _) => format!("there is {}", known.join(", ")),

@@ -123,11 +123,12 @@ impl Stage {
             true => Limit { at_least: Some(crate::file::Amount::Percent(100.0)), at_most: None },
             false => limit,
         };
+        let passed = limit.holds(f64::from(are), of);
         let mut saw = format!("{are} of {of}");
-        if !not.is_empty() {
+        if !passed && !not.is_empty() {
             saw = format!("{saw}; {}", not.join("; "));
         }
-        Ok((limit.holds(f64::from(are), of), saw))
+        Ok((passed, saw))
     }
 
     async fn truth(&self, chosen: &[usize], conditions: &[Condition]) -> Result<Truth, Fault> {

@@ -17,7 +17,7 @@ impl Report {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite id=\"0\" name=\"{name}\" package=\"landfall\" \
              hostname=\"localhost\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" time=\"0\">\n\
              <properties>\n{seed}{begins}{ended}</properties>\n{cases}\
-             <system-out>{title}\n\n{about}\n\nAgain: landfall run {name} --seed {again}</system-out>\n\
+             <system-out>{title}\n\n{about}\n\nAgain: {again}</system-out>\n\
              <system-err></system-err>\n</testsuite>\n</testsuites>\n",
             at = Timestamp::from_seconds(self.begins.seconds()).to_string().trim_end_matches('Z'),
             tests = self.expectations().len(),
@@ -26,7 +26,7 @@ impl Report {
             ended = property("ended", &self.ended.to_string()),
             title = Escaped(&self.scenario.title),
             about = Escaped(&self.scenario.about),
-            again = Escaped(&self.seed),
+            again = Escaped(&self.again()),
         )
     }
 }
@@ -47,8 +47,8 @@ fn case(scenario: &Escaped<'_>, expectation: &Expectation) -> String {
         return format!("{opened}/>\n");
     }
     let line = line.map(|line| format!("expected in line {line} of the scenario\n")).unwrap_or_default();
-    let saw = Escaped(saw);
+    let (expected, saw) = (Escaped(text), Escaped(saw));
     format!(
-        "{opened}>\n<failure type=\"expectation\" message=\"{saw}\">{line}saw: {saw}</failure>\n</testcase>\n"
+        "{opened}>\n<failure type=\"expectation\" message=\"expected: {expected}; saw: {saw}\">{line}saw: {saw}</failure>\n</testcase>\n"
     )
 }

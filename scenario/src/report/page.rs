@@ -65,7 +65,7 @@ fn head(report: &Report) -> String {
     format!(
         "<header><h1>{title}</h1>\n<p class=\"verdict {class}\">{sign} {verdict}: {met} of {all} expectations met</p>\n\
          <p class=\"about\">{about}</p>\n<dl><dt>time in the run</dt><dd>{begins} to {ended}, {long}</dd>\
-         <dt>devices</dt><dd>{devices}</dd><dt>again</dt><dd><code>landfall run {name} --seed {seed}</code></dd></dl></header>\n",
+         <dt>devices</dt><dd>{devices}</dd><dt>again</dt><dd><code>{again}</code></dd></dl></header>\n",
         title = Escaped(&scenario.title),
         all = report.expectations().len(),
         about = Escaped(&scenario.about),
@@ -73,8 +73,7 @@ fn head(report: &Report) -> String {
         ended = report.ended,
         long = long(report),
         devices = grouped(report.devices.count() as f64),
-        name = Escaped(&scenario.name),
-        seed = Escaped(&report.seed),
+        again = Escaped(&report.again()),
     )
 }
 
