@@ -68,10 +68,13 @@ fn pysim_reads_what_is_built_and_writes_it_back_and_its_tool_checks_it() {
         let package = description.build().unwrap_or_else(|mistakes| panic!("{name}: {mistakes}"));
         let file = folder.join(format!("{name}.der"));
         std::fs::write(&file, package.encode()).unwrap();
+        // What pySim needs besides may stand there already.
+        let others = std::env::var("PYTHONPATH").unwrap_or_default();
+        let path = format!("{}:{others}", pysim.display());
         let python = "import sys\nfrom pySim.esim.saip import ProfileElementSequence as S\nb = open(sys.argv[1], 'rb').read()\n\
                       s = S.from_der(b)\nassert s.to_der() == b, 'written otherwise'\nprint(len(s.pe_list), 'elements')\n";
         let read = Command::new("python3")
-            .env("PYTHONPATH", &pysim)
+            .env("PYTHONPATH", &path)
             .args(["-c", python])
             .arg(&file)
             .output()
@@ -79,7 +82,7 @@ fn pysim_reads_what_is_built_and_writes_it_back_and_its_tool_checks_it() {
         assert!(read.status.success(), "{name}: {}", said(&read));
         let tool = pysim.join("contrib/saip-tool.py");
         let check = Command::new("python3")
-            .env("PYTHONPATH", &pysim)
+            .env("PYTHONPATH", &path)
             .arg(tool)
             .arg(&file)
             .arg("check")
