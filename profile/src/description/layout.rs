@@ -282,7 +282,8 @@ impl Layout<'_> {
         let puk = |key_reference, value: [u8; 8]| PukConfiguration {
             key_reference,
             puk_value: value.into(),
-            max_attempts_retries_left: Some(0xAA),
+            // Ten attempts, ten left, which is the default; DER leaves defaults out.
+            max_attempts_retries_left: None,
             unknown: Unknown::default(),
         };
         let header = self.header();
@@ -544,8 +545,9 @@ fn pin(
         key_reference,
         pin_value: value.as_slice().into(),
         unblocking_pin_reference: unblocked_by,
-        pin_attributes: Some(attributes),
-        max_attempts_retries_left: Some(if key_reference == PinKeyReference::ADM1 { 0xAA } else { 0x33 }),
+        // 7 and 33 are the defaults, which DER leaves out.
+        pin_attributes: (attributes != 7).then_some(attributes),
+        max_attempts_retries_left: (key_reference == PinKeyReference::ADM1).then_some(0xAA),
         unknown: Unknown::default(),
     }
 }
