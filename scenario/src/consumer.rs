@@ -106,7 +106,7 @@ pub struct Consumer {
 pub type PoweredDevice = Device<Slot<PoweredDoor<Card>>>;
 
 /// A device waits longer before each further try.
-struct Waits;
+pub(crate) struct Waits;
 
 impl Pause for Waits {
     fn before(&self, next: u32) -> BoxFuture<'_, ()> {

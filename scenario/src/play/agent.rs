@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use euicc_sim::card::Card;
 use euicc_sim::device::{
-    Device, DownloadOptions, Ending as MoveEnding, Lpa, LpaSettings, Modem, MoveReport, Pause, Recovery,
-    Registered, Slot, Teller,
+    Device, DownloadOptions, Ending as MoveEnding, Lpa, LpaSettings, Modem, MoveReport, Recovery, Registered,
+    Slot, Teller,
 };
 use fleet::{
     CHECK_IN, CheckIn, Ending, Instruction, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target, What,
@@ -21,14 +21,13 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::ProfileState;
 use rsp::time::Timestamp;
-use tokio::time::sleep;
-use world::{BoxFuture, Fault, Link};
+use world::{Fault, Link};
 
 use super::air::{Air, Heard};
 use super::lines::Lines;
 use super::resting::{Ordered, Resting, Standing};
 use super::stage::{Stage, address_of, bug, imei, thief};
-use crate::consumer::nowhere;
+use crate::consumer::{Waits, nowhere};
 use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
 use crate::report::Kind;
 
@@ -40,15 +39,6 @@ const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
 const MOST_REFUSED: usize = 8;
 
 type Whole = Device<Slot<PoweredDoor<Card>>>;
-
-/// A device waits longer before each further try.
-struct Waits;
-
-impl Pause for Waits {
-    fn before(&self, next: u32) -> BoxFuture<'_, ()> {
-        Box::pin(sleep(Duration::from_secs(10) * next))
-    }
-}
 
 /// Wakes a device, and lets it do what there is to do. One that is awake looks again when it is done.
 pub(super) async fn wake(stage: Arc<Stage>, index: usize) {
@@ -281,7 +271,7 @@ impl<'a> Agent<'a> {
             device.left_preferred = Some(now);
             let is_off = device.hears.contains(&preferred)
                 && self.stage.network(preferred).is_some_and(|network| !network.coverage);
-            let held = device.profiles.iter().find(|profile| self.home_of(profile) == Some(preferred));
+            let held = device.profiles.iter().find(|profile| profile.home == Some(preferred));
             match held.filter(|_| !is_off) {
                 Some(held) => (held.iccid, attached.iccid),
                 None => return Ok(()),
@@ -294,10 +284,6 @@ impl<'a> Agent<'a> {
             self.come_back().await?;
         }
         Ok(())
-    }
-
-    fn home_of(&self, profile: &OnCard) -> Option<rsp::ids::Plmn> {
-        profile.home
     }
 
     /// Says how it is, and hears what to do; nothing if the platform was not reached.
