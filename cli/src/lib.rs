@@ -11,6 +11,7 @@ pub mod demo;
 pub mod eum;
 pub mod faults;
 pub mod listener;
+pub mod live;
 pub mod load;
 pub mod m2m;
 pub mod operator;

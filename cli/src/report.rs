@@ -28,7 +28,11 @@ fn heading(report: &Report) -> String {
     let met = report.expectations().iter().filter(|expectation| expectation.passed).count();
     let (title, all) = (unescapable(&report.scenario.title), report.expectations().len());
     let (begins, ended, seed) = (report.begins, report.ended, unescapable(&report.seed));
-    format!("{verdict}  {title}: {met} of {all} expectations met\n        {begins} to {ended}, seed {seed}\n")
+    let live =
+        report.live.as_ref().map_or_else(String::new, |live| format!(", {}", unescapable(&live.words())));
+    format!(
+        "{verdict}  {title}: {met} of {all} expectations met\n        {begins} to {ended}, seed {seed}{live}\n"
+    )
 }
 
 /// Text from a file, without what would steer a terminal.

@@ -10,6 +10,7 @@ mod agent;
 mod air;
 mod judge;
 mod lines;
+mod outside;
 mod owner;
 mod queue;
 mod resting;
@@ -29,6 +30,7 @@ use world::Fault;
 use crate::file::{Place, Scenario, Stop};
 use crate::report::{self, Kind, Report};
 use crate::time;
+pub use outside::{Outside, Server, Way, Ways};
 use queue::Due;
 use stage::Stage;
 
@@ -41,10 +43,19 @@ const PLATFORM: Duration = Duration::from_secs(3600);
 /// # Errors
 /// The parties cannot be laid out, or it is called from asynchronous code.
 pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
-    let report = Report::new(name, &scenario.title, scenario.about.trim(), seed, scenario.begins);
+    play_in(Outside::none()?, name, scenario, seed)
+}
+
+/// The same, parties reaching each other as they do in this outside.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
+    let mut report = Report::new(name, &scenario.title, scenario.about.trim(), seed, scenario.begins);
+    report.live.clone_from(&outside.live);
     let scenario = scenario.clone();
     time::run(seed, scenario.begins, async |simulation| {
-        let stage = Arc::new(Stage::lay_out(simulation, scenario, report).await?);
+        let stage = Arc::new(Stage::lay_out(simulation, scenario, report, outside).await?);
         LocalSet::new().run_until(run(Arc::clone(&stage))).await?;
         let report = stage.report().clone();
         Ok(report)

@@ -26,6 +26,7 @@ mod cost;
 mod device;
 mod escape;
 mod junit;
+mod live;
 mod page;
 mod per_day;
 mod timeline;
@@ -41,6 +42,7 @@ use crate::library;
 pub use campaign::{Campaign, Failure};
 pub use cost::{Costs, Spent};
 pub use device::{Device, Stay};
+pub use live::Live;
 pub use per_day::{Days, PerDay};
 pub use timeline::{Entry, Kind, Timeline};
 
@@ -53,6 +55,9 @@ pub struct Report {
     pub scenario: Scenario,
     /// The seed, which with the same scenario and program gives the same report.
     pub seed: String,
+    /// How it was played, if servers were asked over sockets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
     /// When the run began, in its own time.
     #[schemars(with = "String")]
     pub begins: Timestamp,
@@ -129,7 +134,12 @@ impl Report {
     fn again(&self) -> String {
         let name = &self.scenario.name;
         let ending = if library::named(name).is_some() { "" } else { ".toml" };
-        format!("landfall run {name}{ending} --seed {}", self.seed)
+        let live = match &self.live {
+            None => "",
+            Some(live) if live.strangers.is_empty() => " --live",
+            Some(_) => " --live --with PLACES.toml",
+        };
+        format!("landfall run {name}{ending}{live} --seed {}", self.seed)
     }
 
     /// The report of a run that begins now.
@@ -144,6 +154,7 @@ impl Report {
             form: 1,
             scenario: Scenario { name: name.into(), title: title.into(), about: about.into() },
             seed: seed.into(),
+            live: None,
             begins,
             ended: begins,
             verdict: Verdict::Passed,

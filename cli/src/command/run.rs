@@ -11,6 +11,7 @@ use scenario::play::play;
 use scenario::report::{Report, Verdict};
 use world::Fault;
 
+use crate::live;
 use crate::output::{Table, remark, say, say_json};
 use crate::report::say_report;
 
@@ -28,6 +29,9 @@ pub struct Command {
     /// Another seed than the file's: the same file and seed give the same run
     #[arg(long)]
     seed: Option<String>,
+    /// Over sockets: each server listens on the loopback, and devices and the platform ask it over TLS
+    #[arg(long)]
+    live: bool,
     /// Writes the report as a page, as JSON and as JUnit XML into this folder
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
@@ -49,7 +53,10 @@ impl Command {
         let scenario = read(&file)?;
         let seed = self.seed.unwrap_or_else(|| scenario.seed.clone());
         let name = name(&file);
-        let report = play(&name, &scenario, &seed)?;
+        let report = match self.live {
+            true => live::play(&name, &scenario, &seed)?,
+            false => play(&name, &scenario, &seed)?,
+        };
         let mut files = Vec::new();
         if let Some(folder) = &self.report {
             std::fs::create_dir_all(folder).map_err(|why| cannot_write(folder, why))?;
@@ -66,7 +73,8 @@ impl Command {
             say_json(&report)?;
         } else {
             say_report(&report)?;
-            remark(&format!("again: landfall run {} --seed {seed}", file.display()));
+            let live = if self.live { " --live" } else { "" };
+            remark(&format!("again: landfall run {}{live} --seed {seed}", file.display()));
         }
         Ok(code(&report))
     }

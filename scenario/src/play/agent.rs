@@ -26,7 +26,7 @@ use world::{Fault, Link};
 use super::air::{Air, Heard};
 use super::lines::Lines;
 use super::resting::{Ordered, Resting, Standing};
-use super::stage::{Stage, address_of, bug, imei, thief};
+use super::stage::{PLATFORM, Stage, bug, imei, thief};
 use crate::consumer::{Waits, nowhere};
 use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
 use crate::report::Kind;
@@ -173,10 +173,11 @@ impl<'a> Agent<'a> {
             imei: if is_stolen { thief(eid) } else { imei(eid) },
             heard: Arc::clone(&self.heard),
         };
-        let known: Vec<(String, Link)> = {
-            let line = |link: Link| power.link(self.lines.to(mishaps.link(link)));
-            stage.sm_dps.iter().map(|(name, host)| (address_of(name), line(host.link()))).collect()
-        };
+        let mut known: Vec<(String, Link)> = Vec::new();
+        for sm_dp in stage.sm_dps.values() {
+            let link = power.link(self.lines.to(mishaps.link(sm_dp.way.link(None)?)));
+            known.push((sm_dp.address.clone(), link));
+        }
         let links = move |asked: &SmdpAddress| -> Result<Link, Fault> {
             let known = known.iter().find(|(address, _)| address == asked.as_str());
             Ok(known.map_or_else(|| nowhere(asked), |(_, link)| link.clone()))
@@ -324,12 +325,13 @@ impl<'a> Agent<'a> {
     }
 
     async fn ask(&self, said: &CheckIn) -> Result<Instruction, String> {
-        let link = self.power.link(self.lines.to(self.mishaps.link(self.stage.platform.link())));
+        let way = self.stage.to_platform.link(None).map_err(|fault| fault.to_string())?;
+        let link = self.power.link(self.lines.to(self.mishaps.link(way)));
         let body = serde_json::to_vec(said).map_err(|why| why.to_string())?;
         let mut request = Request::new(Bytes::from(body));
         *request.method_mut() = Method::POST;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.uri_mut() = format!("https://platform.landfall.example{CHECK_IN}")
+        *request.uri_mut() = format!("https://{PLATFORM}{CHECK_IN}")
             .parse()
             .map_err(|why: http::uri::InvalidUri| why.to_string())?;
         let answer = world::send(&link, request).await.map_err(|fault| fault.to_string())?;

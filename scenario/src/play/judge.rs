@@ -144,8 +144,8 @@ impl Stage {
             let card = self.ask_card(*index).await?;
             truth.cards.insert(*index, card);
         }
-        for host in self.sm_dps.values().filter(|_| agrees) {
-            if let Some(server) = host.party() {
+        for sm_dp in self.sm_dps.values().filter(|_| agrees) {
+            if let Some(server) = sm_dp.party.party() {
                 let all = server.orders().await?;
                 truth.servers.extend(all.into_iter().map(|profile| (profile.iccid, profile.state)));
             }

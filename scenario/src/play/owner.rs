@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use certs::Pki;
 use fleet::{
     Canary, Config, Destination, Devices, Name, Owner, Pace, Platform, Retries, Setup, Share, Spec, Stop,
     Supplier, Weekday, Window,
 };
-use http::Request;
 use localize::{Day, HeldProfile, Needs, Offer, Orderable, Policy, ProfileType, RuleBook};
 use rsp::ids::{Eid, Plmn};
-use sm_dp::SmDpPlus;
-use world::{Fault, Link, MemoryRecords, NullEvents, PeerCertificate, link_from, transact};
+use world::{Fault, MemoryRecords, NullEvents, transact};
 
 use super::resting::Resting;
-use super::stage::{address_of, bug};
+use super::stage::{SmDp, bug};
 use crate::consumer::{OPERATOR, bad_pki};
 use crate::faults::Mishaps;
 use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
@@ -56,7 +53,7 @@ pub(super) fn platform(
     simulation: &Simulation,
     scenario: &Scenario,
     pki: &Pki,
-    (sm_dps, mishaps): (&BTreeMap<String, Host<SmDpPlus>>, &Mishaps),
+    (sm_dps, mishaps): (&BTreeMap<String, SmDp>, &Mishaps),
     records: &MemoryRecords,
 ) -> Result<Host<Platform>, Fault> {
     let setup = setup(scenario, pki, sm_dps, mishaps)?;
@@ -73,19 +70,19 @@ pub(super) fn platform(
 fn setup(
     scenario: &Scenario,
     pki: &Pki,
-    sm_dps: &BTreeMap<String, Host<SmDpPlus>>,
+    sm_dps: &BTreeMap<String, SmDp>,
     mishaps: &Mishaps,
 ) -> Result<Setup, Fault> {
-    let certificate = pki.operator(OPERATOR).map_err(bad_pki)?.certificate;
-    let requester = certificate.registered_ids().first().map(ToString::to_string);
+    let operator_s = pki.operator(OPERATOR).map_err(bad_pki)?;
+    let requester = operator_s.certificate.registered_ids().first().map(ToString::to_string);
     let requester = requester.ok_or_else(|| bug("the operator has no OID"))?;
     let (mut suppliers, mut offers) = (BTreeMap::new(), Vec::new());
     for operator in scenario.operators.iter().filter(|operator| *operator.stock.get_ref() > 0) {
         let plmn = *operator.network.get_ref();
         let name = operator.sm_dp.get_ref();
-        let host = sm_dps.get(name).ok_or_else(|| bug("an SM-DP+ does not run"))?;
-        let link = mishaps.link(as_operator(host.link(), certificate.der().to_vec()));
-        let address = address_of(name).parse().map_err(|_| bug("an SM-DP+ has no address"))?;
+        let sm_dp = sm_dps.get(name).ok_or_else(|| bug("an SM-DP+ does not run"))?;
+        let link = mishaps.link(sm_dp.way.link(Some(&operator_s))?);
+        let address = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?;
         suppliers.insert(plmn, Supplier { link, address, requester: requester.clone(), tells: false });
         let place = scenario.book.locate(plmn).map_err(|why| bug(&why.to_string()))?;
         let order = Orderable::ProfileType(ProfileType(type_of(operator)));
@@ -136,15 +133,6 @@ fn with_notices(scenario: &Scenario) -> Result<RuleBook, Fault> {
         book.add(&text).map_err(|why| bug(&why.to_string()))?;
     }
     Ok(book)
-}
-
-/// A link whose server sees the certificate of an operator.
-fn as_operator(link: Link, certificate: Vec<u8>) -> Link {
-    link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-        request.extensions_mut().insert(PeerCertificate(certificate.clone()));
-        let link = link.clone();
-        async move { world::send(&link, request).await }
-    }))
 }
 
 /// A campaign in the platform's terms.

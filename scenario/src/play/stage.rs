@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use certs::{Pki, PkiOptions};
+use certs::Pki;
 use crypto::Curve;
 use euicc_sim::card::{Card, CardDescription, Shared};
 use euicc_sim::network::{Network, Networks, Policy, Roaming, SubscriberServer};
@@ -19,6 +19,7 @@ use sm_dp::{ProfileOptions, SmDpPlus};
 use world::{Clock, Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::air::{Ether, Imei};
+use super::outside::{Outside, Server, Way};
 use super::owner;
 use super::queue::Queue;
 use super::resting::{Attached, Counts, Hears, Resting, Standing};
@@ -43,8 +44,9 @@ pub(super) struct Stage {
     pub(super) ether: Arc<Ether>,
     pub(super) bearers: Arc<BTreeMap<Plmn, Bearer>>,
     pub(super) costs: Costs,
-    pub(super) sm_dps: BTreeMap<String, Host<SmDpPlus>>,
+    pub(super) sm_dps: BTreeMap<String, SmDp>,
     pub(super) platform: Host<Platform>,
+    pub(super) to_platform: Arc<dyn Way>,
     pub(super) platform_records: MemoryRecords,
     pub(super) servers: Mishaps,
     pub(super) devices: Vec<Mutex<Resting>>,
@@ -54,14 +56,21 @@ pub(super) struct Stage {
     pub(super) struck: Mutex<Vec<u32>>,
 }
 
+/// An SM-DP+.
+pub(super) struct SmDp {
+    pub(super) party: Host<SmDpPlus>,
+    /// Where devices find it.
+    pub(super) address: String,
+    pub(super) way: Arc<dyn Way>,
+}
+
 impl Stage {
     pub(super) async fn lay_out(
         simulation: Simulation,
         scenario: Scenario,
         report: Report,
+        Outside { pki, ways, .. }: Outside,
     ) -> Result<Self, Fault> {
-        let pki = Pki::from_seed(b"scenario", &PkiOptions::default()).map_err(consumer::bad_pki)?;
-        let pki = Arc::new(pki);
         let servers =
             Mishaps::new(simulation.dice("servers' mishaps"), []).with_liar(Liar::new(Arc::clone(&pki)));
         let shared = Arc::default();
@@ -70,10 +79,11 @@ impl Stage {
         for operator in &scenario.operators {
             let name = operator.sm_dp.get_ref();
             if !sm_dps.contains_key(name) {
-                let at = (name.as_str(), address_of(name));
-                let records = MemoryRecords::default();
-                let host = sm_dp_host(&simulation, &pki, at, NullEvents, &servers, &records)?;
-                sm_dps.insert(name.clone(), host);
+                let address = address_of(name);
+                let (at, records) = ((name.as_str(), address.clone()), MemoryRecords::default());
+                let party = sm_dp_host(&simulation, &pki, at, NullEvents, &servers, &records)?;
+                let way = ways.open(Server::of(address.clone(), &party, simulation.clock()))?;
+                sm_dps.insert(name.clone(), SmDp { party, address, way });
             }
         }
         for operator in &scenario.operators {
@@ -101,6 +111,7 @@ impl Stage {
         }
         let platform_records = owner::records(records).await?;
         let platform = owner::platform(&simulation, &scenario, &pki, (&sm_dps, &servers), &platform_records)?;
+        let to_platform = ways.open(Server::of(PLATFORM.to_owned(), &platform, simulation.clock()))?;
         let locking = scenario.operators.iter().filter(|operator| operator.imei_lock);
         let ether = Ether::new(
             simulation.clock(),
@@ -140,6 +151,7 @@ impl Stage {
             costs,
             sm_dps,
             platform,
+            to_platform,
             platform_records,
             servers,
             devices,
@@ -241,8 +253,11 @@ fn describe(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
     Ok(CardDescription::default_for(eid, &credentials))
 }
 
-/// Where devices find an SM-DP+.
-pub(super) fn address_of(sm_dp: &str) -> String {
+/// Where devices find the platform.
+pub(super) const PLATFORM: &str = "platform.landfall.example";
+
+/// Where devices find an SM-DP+ of ours.
+fn address_of(sm_dp: &str) -> String {
     format!("{sm_dp}.landfall.example")
 }
 
@@ -288,12 +303,8 @@ fn networks(simulation: &Simulation, scenario: &Scenario) -> Result<Arc<Networks
 }
 
 /// Profiles that nobody has ordered yet, and their subscribers.
-async fn stock(
-    operator: &file::Operator,
-    networks: &Networks,
-    sm_dp: Option<&Host<SmDpPlus>>,
-) -> Result<(), Fault> {
-    let sm_dp = sm_dp.and_then(Host::party).ok_or_else(|| bug("an SM-DP+ does not run"))?;
+async fn stock(operator: &file::Operator, networks: &Networks, sm_dp: Option<&SmDp>) -> Result<(), Fault> {
+    let sm_dp = sm_dp.and_then(|sm_dp| sm_dp.party.party()).ok_or_else(|| bug("an SM-DP+ does not run"))?;
     let options =
         ProfileOptions { profile_type: Some(owner::type_of(operator)), ..ProfileOptions::default() };
     for number in 0..u64::from(*operator.stock.get_ref()) {

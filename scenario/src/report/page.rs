@@ -64,7 +64,7 @@ fn head(report: &Report) -> String {
     let scenario = &report.scenario;
     format!(
         "<header><h1>{title}</h1>\n<p class=\"verdict {class}\">{sign} {verdict}: {met} of {all} expectations met</p>\n\
-         <p class=\"about\">{about}</p>\n<dl><dt>time in the run</dt><dd>{begins} to {ended}, {long}</dd>\
+         <p class=\"about\">{about}</p>\n<dl><dt>time in the run</dt><dd>{begins} to {ended}, {long}{live}</dd>\
          <dt>devices</dt><dd>{devices}</dd><dt>again</dt><dd><code>{again}</code></dd></dl></header>\n",
         title = Escaped(&scenario.title),
         all = report.expectations().len(),
@@ -72,6 +72,7 @@ fn head(report: &Report) -> String {
         begins = report.begins,
         ended = report.ended,
         long = long(report),
+        live = Escaped(&report.live.as_ref().map_or_else(String::new, |live| format!(", {}", live.words()))),
         devices = grouped(report.devices.count() as f64),
         again = Escaped(&report.again()),
     )

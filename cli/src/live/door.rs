@@ -1,0 +1,223 @@
+//! The socket of one server, and the way to it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use certs::{Credential, Pki, ServerName, Validity};
+use http::{Request, Response};
+use net::{Client, ClientAuth, ClientTls, ServerTls};
+use scenario::play::{Server, Way};
+use tokio::net::TcpSocket;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use world::{Clock, Fault, Link, LinkFault, LinkFaultKind, ManualClock, link_from};
+
+use super::wait;
+use crate::parties::{identity, tls_roots};
+
+/// Longer than a whole scenario is played: how long a server of ours takes is a matter of the scenario's time.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// A server behind a socket. A clone is the same.
+#[derive(Clone)]
+pub(super) struct Door(Arc<Inner>);
+
+struct Inner {
+    real: Handle,
+    server: Server,
+    address: SocketAddr,
+    /// Holds the port, and does not listen: while nobody else does, who connects is refused.
+    _port: TcpSocket,
+    tls: ServerTls,
+    roots: Vec<Vec<u8>>,
+    /// The scenario's time, where others than its own thread ask for it.
+    now: ManualClock,
+    listening: Mutex<Option<Listening>>,
+    /// Whose request is on the way. There is never more than one: the scenario's thread waits for it.
+    asking: Arc<Mutex<Option<mpsc::Sender<OnTheWay>>>>,
+}
+
+/// A process of the server at its socket.
+struct Listening {
+    process: u32,
+    task: JoinHandle<()>,
+}
+
+/// What becomes of a request.
+enum OnTheWay {
+    /// The server has it; it answers there, or breaks the connection off by dropping that.
+    Arrived(Request<Bytes>, oneshot::Sender<Response<Bytes>>),
+    /// Whoever sent it has an answer, or will have none.
+    Ended(Result<Response<Bytes>, LinkFault>),
+}
+
+impl Door {
+    /// A socket for this server, with a certificate for its name. It listens from the first request on.
+    pub(super) fn open(real: Handle, pki: &Pki, validity: Validity, server: Server) -> Result<Self, Fault> {
+        let no_certificate = |why: certs::PkiError| {
+            let next = "give a PKI with the CI's key";
+            Fault::caused_by(why, format!("there is no TLS certificate for {}", server.host), next)
+        };
+        let name: ServerName = server.host.parse().map_err(|why| {
+            Fault::caused_by(why, format!("{:?} cannot stand in a certificate", server.host), "rename it")
+        })?;
+        let shown = pki.issue_dp_tls(&[name], validity).map_err(no_certificate)?;
+        let (now, roots) = (ManualClock::at(server.clock.now()), tls_roots(pki));
+        let auth = ClientAuth::Optional(roots.clone());
+        let tls = ServerTls::new(&identity(&shown), &auth, Arc::new(now.clone()))?;
+        let (port, address) = free_port().map_err(|why| {
+            Fault::caused_by(why, "cannot listen on the loopback", "free some ports, and try again")
+        })?;
+        let (listening, asking) = (Mutex::default(), Arc::default());
+        let inner = Inner { real, server, address, _port: port, tls, roots, now, listening, asking };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Has the process that runs listen, and no other; says which that is.
+    fn listen(&self) -> Result<Option<u32>, Fault> {
+        let process = (self.0.server.process)();
+        let mut listening = self.listening();
+        if listening.as_ref().map(|listening| listening.process) == process {
+            return Ok(process);
+        }
+        self.end(listening.take());
+        if let Some(process) = process {
+            *listening = Some(Listening { process, task: self.begin()? });
+        }
+        Ok(process)
+    }
+
+    fn begin(&self) -> Result<JoinHandle<()>, Fault> {
+        let (tls, asking, address) =
+            (self.0.tls.clone(), Arc::clone(&self.0.asking), self.0.address.to_string());
+        let service = tower::service_fn(move |request: Request<Bytes>| {
+            let asking = asking.lock().unwrap_or_else(PoisonError::into_inner).take();
+            async move {
+                let broken = |why| LinkFault::new(LinkFaultKind::Reset, "server", why);
+                let (answers, answer) = oneshot::channel();
+                let asked =
+                    asking.is_some_and(|asking| asking.send(OnTheWay::Arrived(request, answers)).is_ok());
+                if !asked {
+                    return Err(broken("nobody in the scenario asks"));
+                }
+                answer.await.map_err(|_| broken("the process has ended"))
+            }
+        });
+        let gone = || Fault::new("cannot listen on the loopback", "the sockets are gone", "report this");
+        let listener = wait(&self.0.real, async move { net::listen(&address).await }).ok_or_else(gone)??;
+        Ok(self.0.real.spawn(net::serve(listener, Some(tls), service, std::future::pending())))
+    }
+
+    /// Ends a process: its socket and all its connections.
+    fn end(&self, listening: Option<Listening>) {
+        if let Some(Listening { task, .. }) = listening {
+            task.abort();
+            // It was aborted: what it says is that.
+            wait(&self.0.real, async { drop(task.await) });
+        }
+    }
+
+    async fn ask(&self, over: &Connection, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        let Inner { real, server, now, asking, .. } = &*self.0;
+        let no = |why: String| LinkFault::new(LinkFaultKind::Protocol, server.host.clone(), why);
+        let process = self.listen().map_err(|fault| no(fault.to_string()))?;
+        let link = over.to(self, process).map_err(|fault| no(fault.to_string()))?;
+        now.set(server.clock.now());
+        let (tell, told) = mpsc::channel();
+        *asking.lock().unwrap_or_else(PoisonError::into_inner) = Some(tell.clone());
+        let sent = request.clone();
+        real.spawn(async move {
+            // Who does not wait any more does not need it.
+            let _ = tell.send(OnTheWay::Ended(world::send(&link, sent).await));
+        });
+        let (arrived, answers) = match told.recv() {
+            Ok(OnTheWay::Arrived(arrived, answers)) => (arrived, answers),
+            // Why nobody is there, the party itself says.
+            Ok(OnTheWay::Ended(Err(_))) if process.is_none() => {
+                return world::send(&server.link, request).await;
+            }
+            Ok(OnTheWay::Ended(end)) => return end,
+            Err(_) => return Err(no("the sockets are gone".to_owned())),
+        };
+        let ended = move || match told.recv() {
+            Ok(OnTheWay::Ended(end)) => end,
+            Ok(OnTheWay::Arrived(..)) => Err(no("a request arrived twice".to_owned())),
+            Err(_) => Err(no("the sockets are gone".to_owned())),
+        };
+        match world::send(&server.link, arrived).await {
+            Ok(answer) => {
+                let said = answer.headers().clone();
+                // If whoever asked is gone, that shows there.
+                let _ = answers.send(answer);
+                let mut heard = ended()?;
+                // What HTTP adds of its own is nothing that the party said; over a bearer it would take time.
+                let own = heard.headers().keys().filter(|name| !said.contains_key(*name)).cloned();
+                for name in own.collect::<Vec<_>>() {
+                    heard.headers_mut().remove(name);
+                }
+                Ok(heard)
+            }
+            Err(fault) => {
+                // A connection that breaks off is that of a process that ends.
+                self.end(self.listening().take());
+                drop(answers);
+                match ended() {
+                    Err(_) => Err(fault),
+                    Ok(_) => Err(no("a process that had ended has answered".to_owned())),
+                }
+            }
+        }
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Option<Listening>> {
+        self.0.listening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way for Door {
+    fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
+        let shown = operator.map(identity);
+        let tls = ClientTls::new(&self.0.roots, shown.as_ref(), Arc::new(self.0.now.clone()))?;
+        let connection = Arc::new(Connection { tls, kept: Mutex::default() });
+        let door = self.clone();
+        Ok(link_from(tower::service_fn(move |request| {
+            let (door, connection) = (door.clone(), Arc::clone(&connection));
+            async move { door.ask(&connection, request).await }
+        })))
+    }
+}
+
+/// A client of one server: its connection, as long as the process there is the same.
+struct Connection {
+    tls: ClientTls,
+    kept: Mutex<Option<(Option<u32>, Link)>>,
+}
+
+impl Connection {
+    fn to(&self, door: &Door, process: Option<u32>) -> Result<Link, Fault> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, link)) = &*kept
+            && *of == process
+        {
+            return Ok(link.clone());
+        }
+        let Inner { server, address, .. } = &*door.0;
+        let client = Client::default().with_connect_to(&server.host, &address.to_string());
+        let link = client.with_answer_timeout(PATIENCE).link(&server.host, Some(self.tls.clone()))?;
+        *kept = Some((process, link.clone()));
+        Ok(link)
+    }
+}
+
+/// A port of the loopback that nobody else gets as long as the socket is there. Others may listen at it who allow that the
+/// address is in use.
+fn free_port() -> std::io::Result<(TcpSocket, SocketAddr)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}

@@ -1,0 +1,95 @@
+//! What a scenario is played in: how its parties reach each other.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use certs::{Credential, Pki, PkiOptions};
+use http::Request;
+use world::{Fault, Link, PeerCertificate, TokioClock, link_from};
+
+use crate::consumer::bad_pki;
+use crate::host::Host;
+use crate::report::Live;
+
+/// What a scenario is played in.
+#[derive(Clone)]
+pub struct Outside {
+    /// Certificates and keys of everybody.
+    pub pki: Arc<Pki>,
+    /// How servers are reached.
+    pub ways: Arc<dyn Ways>,
+    /// What the report says of it.
+    pub live: Option<Live>,
+}
+
+/// How servers are reached.
+pub trait Ways: Send + Sync {
+    /// Opens the door of a server.
+    ///
+    /// # Errors
+    /// It has no certificate for its name, or there is no place to listen at.
+    fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault>;
+}
+
+/// The way to one server.
+pub trait Way: Send + Sync {
+    /// A connection of its own: of an operator, who shows this certificate, or of a device, which shows none.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault>;
+}
+
+/// A server that plays in the scenario.
+#[derive(Clone)]
+pub struct Server {
+    /// The host that it is asked for as.
+    pub host: String,
+    /// Itself, across all its processes.
+    pub link: Link,
+    /// The number of its process, if one runs; the next one has another.
+    pub process: Arc<dyn Fn() -> Option<u32> + Send + Sync>,
+    /// The time of the scenario. It can be asked only where that is played.
+    pub clock: TokioClock,
+}
+
+impl Outside {
+    /// Nobody else, and everybody in one process.
+    ///
+    /// # Errors
+    /// The certificates cannot be made.
+    pub fn none() -> Result<Self, Fault> {
+        let pki = Pki::from_seed(b"scenario", &PkiOptions::default()).map_err(bad_pki)?;
+        Ok(Self { pki: Arc::new(pki), ways: Arc::new(InProcess), live: None })
+    }
+}
+
+impl Server {
+    /// A party that has one door.
+    pub(super) fn of<P: Clone + Send + 'static>(host: String, party: &Host<P>, clock: TokioClock) -> Self {
+        let (link, party) = (party.link(), party.clone());
+        Self { host, link, process: Arc::new(move || party.party().map(|_| party.starts())), clock }
+    }
+}
+
+/// Everybody in one process: a server is asked directly.
+struct InProcess;
+
+impl Ways for InProcess {
+    fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
+        Ok(Arc::new(server))
+    }
+}
+
+impl Way for Server {
+    fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
+        let link = self.link.clone();
+        let Some(operator) = operator else { return Ok(link) };
+        let shown = PeerCertificate(operator.certificate.der().to_vec());
+        Ok(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+            request.extensions_mut().insert(shown.clone());
+            let link = link.clone();
+            async move { world::send(&link, request).await }
+        })))
+    }
+}
