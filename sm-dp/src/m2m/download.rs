@@ -338,10 +338,15 @@ async fn undo(
 pub(crate) fn is_deleted(ended: &Ended) -> bool {
     match heard::<es3::DeleteIsdp>(ended) {
         Ok(_) => true,
-        Err(why) => why.status_code_data.is_some_and(|data| {
-            Status::from_codes(&data.subject, &data.reason) == Some(Status::IccidUnknown)
-        }),
+        Err(why) => is_unknown(&why),
     }
+}
+
+/// Whether the SM-SR says that it has no such profile on the card.
+pub(crate) fn is_unknown(why: &FunctionExecutionStatus) -> bool {
+    why.status_code_data
+        .as_ref()
+        .is_some_and(|data| Status::from_codes(&data.subject, &data.reason) == Some(Status::IccidUnknown))
 }
 
 /// The end: the operator is told, if the shell has not told it that the validity period is over, and the record goes.

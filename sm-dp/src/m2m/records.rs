@@ -115,6 +115,8 @@ pub(crate) enum Procedure {
     Relay(String),
     /// New connectivity parameters for a profile, and the number of the question.
     Connectivity(Eid, Iccid, String),
+    /// Whether a profile is still on its card.
+    FindOut(Eid, Iccid),
 }
 
 impl fmt::Display for Procedure {
@@ -123,6 +125,7 @@ impl fmt::Display for Procedure {
             Self::Download(id, step) => write!(f, "download/{id}/{step}"),
             Self::Relay(id) => write!(f, "relay/{id}"),
             Self::Connectivity(eid, iccid, id) => write!(f, "connectivity/{eid}/{iccid}/{id}"),
+            Self::FindOut(eid, iccid) => write!(f, "find-out/{eid}/{iccid}"),
         }
     }
 }
@@ -145,6 +148,10 @@ impl FromStr for Procedure {
                 eid.parse().map_err(|_| NoProcedure)?,
                 iccid.parse().map_err(|_| NoProcedure)?,
                 (*id).to_owned(),
+            )),
+            ["find-out", eid, iccid] => Ok(Self::FindOut(
+                eid.parse().map_err(|_| NoProcedure)?,
+                iccid.parse().map_err(|_| NoProcedure)?,
             )),
             _ => Err(NoProcedure),
         }

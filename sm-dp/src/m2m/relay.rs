@@ -6,7 +6,7 @@
 use rsp::{
     ids::{Eid, Iccid, Oid},
     sgp02::{
-        common::{BaseRequest, BaseResponse, Function},
+        common::{BaseRequest, BaseResponse, ExecutionStatus, Function},
         eis::Eis,
         es2, es3,
         status::Status,
@@ -143,6 +143,8 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
             back!(DeleteProfile, DeleteProfileResponse, DeleteIsdp);
             if download::is_deleted(ended) {
                 forget(context, relay.eid, *iccid).await?;
+            } else if is_unseen(ended) {
+                find_out(context, relay.eid, *iccid).await?;
             }
         }
         Relayed::SetFallBack(_) => {
@@ -167,6 +169,47 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
         }
     }
     Ok(())
+}
+
+/// Whether ES3.DeleteISDP may have been carried out, though nobody says so.
+fn is_unseen(ended: &Ended) -> bool {
+    match ended.response::<es3::DeleteIsdp>() {
+        Ok(response) => response.base.function_execution_status.status == ExecutionStatus::Expired,
+        Err(_) => true,
+    }
+}
+
+/// Has the SM-SR ask the card whether a profile is still there (ES3.AuditEIS): once, and the operator, which was told that it
+/// cannot be known, can ask for the deletion again at any time.
+async fn find_out(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
+    let key = isd_p_key(eid, iccid);
+    let sm_sr = match context.tx.get(&ISD_PS, &key).await? {
+        Some(isd_p) => isd_p.sm_sr,
+        None => match context.tx.get(&REMNANTS, &key).await? {
+            Some(remnant) => remnant.sm_sr,
+            None => return Ok(()),
+        },
+    };
+    let time = context.config.undoing_time;
+    let base = BaseRequest { validity_period: Some(time.as_secs().max(1)), ..BaseRequest::new("") };
+    let request = es3::AuditEisRequest { base, eid, iccid: vec![iccid] };
+    let until = context.now.plus(time);
+    context.ask::<es3::AuditEis>(&sm_sr, request, until, &Procedure::FindOut(eid, iccid)).await
+}
+
+/// What the card has said of it. Who has not heard of it knows as much as before.
+pub(crate) async fn found_out(
+    context: &mut Context<'_, '_>,
+    (eid, iccid): (Eid, Iccid),
+    ended: &Ended,
+) -> Result<(), Fault> {
+    let is_gone = match heard::<es3::AuditEis>(ended) {
+        Ok(response) => {
+            response.eis.is_some_and(|eis| eis.profile_info.iter().all(|profile| profile.iccid != iccid))
+        }
+        Err(why) => download::is_unknown(&why),
+    };
+    if is_gone { forget(context, eid, iccid).await } else { Ok(()) }
 }
 
 /// A profile that is no longer on the card.

@@ -180,7 +180,9 @@ impl SmDp {
         eid: Eid,
         iccid: Iccid,
     ) -> Result<Option<ConnectivityUpdate>, Fault> {
-        Tx::begin(&*self.inner.records).get(&connectivity::UPDATES, &isd_p_key(eid, iccid)).await
+        let stands =
+            Tx::begin(&*self.inner.records).get(&connectivity::UPDATES, &isd_p_key(eid, iccid)).await?;
+        Ok(stands.map(|stands| stands.at(self.inner.world.now())))
     }
 
     /// What is due: what waits for others, a task for each of them. See [`Soap::due`].
@@ -306,6 +308,7 @@ impl Party for Inner {
             match ended.continuation.parse() {
                 Ok(Procedure::Download(id, step)) => download::resume(context, &id, step, ended).await,
                 Ok(Procedure::Relay(id)) => relay::resume(context, &id, ended).await,
+                Ok(Procedure::FindOut(eid, iccid)) => relay::found_out(context, (eid, iccid), ended).await,
                 Ok(Procedure::Connectivity(eid, iccid, id)) => {
                     connectivity::resume(context, (eid, iccid), &id, ended).await
                 }

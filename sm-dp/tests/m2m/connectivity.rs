@@ -1,10 +1,13 @@
 //! ES8.UpdateConnectivityParameters: SGP.02 sections 4.1.3.4 and 5.4.13, with a card that counts its secure channels.
 
+use std::time::Duration;
+
 use rsp::{
     ids::Iccid,
     sgp02::{BaseResponse, Octets, Response as _, es3, status::Status},
 };
 use sm_dp::m2m::ConnectivityUpdate;
+use world::Collection;
 
 use crate::{
     rig::{OTHER_SM_SR, Rig, SM_SR, done, failed},
@@ -57,6 +60,24 @@ fn questions(rig: &Rig) -> usize {
     rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).len()
 }
 
+/// The records of what was asked and of when that ends are gone.
+async fn lose_question(rig: &Rig) {
+    for name in ["soap-asked", "soap-due"] {
+        let collection: Collection<serde_json::Value> = Collection::new(name);
+        let records = &rig.bench.records;
+        world::transact(&**records, |tx| {
+            Box::pin(async move {
+                for (key, _) in tx.list(&collection, "").await? {
+                    tx.delete(&collection, &key);
+                }
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    }
+}
+
 #[tokio::test]
 async fn parameters_are_changed_and_how_it_went_can_be_read() {
     let rig = Rig::installed().await;
@@ -88,20 +109,47 @@ async fn a_card_that_is_ahead_says_so_in_what_the_sm_sr_calls_a_failure() {
 }
 
 #[tokio::test]
-async fn after_a_lost_answer_the_next_update_finds_its_way_back() {
+async fn after_a_lost_answer_the_update_is_asked_again_and_finds_its_way_back() {
     let rig = Rig::installed().await;
     begin(&rig, &PARAMETERS).await.unwrap();
     let asked = rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
     rig.card.lock().unwrap().execute(&asked.connectivity_parameters.0);
     end(&rig, BaseResponse::expired(None, "no answer of the card")).await;
-    let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
-    assert!(why.starts_with("EXPIRED 1.6/5.3"), "{why}");
-    rig.forget_told();
-    begin(&rig, &PARAMETERS).await.unwrap();
+    assert!(matches!(stands(&rig).await, ConnectivityUpdate::UnderWay(_)));
     step(&rig).await;
     step(&rig).await;
     assert!(is_done(&rig).await);
-    assert_eq!(questions(&rig), 2);
+    assert_eq!(questions(&rig), 3);
+}
+
+#[tokio::test]
+async fn an_update_that_nobody_answers_is_given_up_after_some_days() {
+    let rig = Rig::installed().await;
+    begin(&rig, &PARAMETERS).await.unwrap();
+    for asked in 2..=4 {
+        end(&rig, BaseResponse::expired(None, "no answer of the card")).await;
+        assert_eq!(questions(&rig), asked);
+    }
+    end(&rig, BaseResponse::expired(None, "no answer of the card")).await;
+    let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
+    assert!(why.starts_with("EXPIRED 1.6/5.3"), "{why}");
+    assert_eq!(questions(&rig), 4);
+}
+
+/// As after a write that was torn: the question is not in the outbox, the update is in the records.
+#[tokio::test]
+async fn an_update_whose_question_was_lost_stands_in_the_way_of_the_next_for_its_time_only() {
+    let rig = Rig::installed().await;
+    begin(&rig, &PARAMETERS).await.unwrap();
+    lose_question(&rig).await;
+    rig.pass(Duration::from_secs(24 * 3600)).await;
+    assert!(begin(&rig, &PARAMETERS).await.is_err());
+    rig.pass(Duration::from_secs(2 * 3600)).await;
+    let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
+    assert!(why.contains("whether the card has them is not known"), "{why}");
+    begin(&rig, &PARAMETERS).await.unwrap();
+    step(&rig).await;
+    assert!(is_done(&rig).await);
 }
 
 #[tokio::test]

@@ -102,6 +102,36 @@ async fn a_deleted_profile_is_back_in_stock_and_one_that_was_not_deleted_is_not(
     }
 }
 
+/// The operator was told that it cannot be known; the card is asked all the same.
+#[tokio::test]
+async fn whether_a_profile_is_gone_whose_deletion_was_not_answered_is_found_out() {
+    let installed = ProfileState::Installed;
+    let has_it = |rig: &Rig| es3::AuditEisResponse { base: done(), eis: Some(talkative(rig)) };
+    let has_none = |rig: &Rig| es3::AuditEisResponse { base: done(), eis: Some(rig.eis()) };
+    let unknown = |_: &Rig| es3::AuditEisResponse::only(failed(Status::IccidUnknown));
+    let unheard = |_: &Rig| es3::AuditEisResponse::only(BaseResponse::expired(None, "no answer of the card"));
+    type Said = fn(&Rig) -> es3::AuditEisResponse;
+    for (said, state) in [
+        (has_none as Said, ProfileState::Available),
+        (unknown, ProfileState::Available),
+        (has_it, installed),
+        (unheard, installed),
+    ] {
+        let rig = Rig::installed().await;
+        let (eid, smsr_id, iccid) = (rig.eid(), rig.id(SM_SR), ICCID.parse().unwrap());
+        let request = es2::DeleteProfileRequest { base: rig.request().base, eid, smsr_id, iccid };
+        rig.ask::<es2::DeleteProfile>(OPERATOR, request).await;
+        rig.end(BaseResponse::expired(None, "no answer of the card")).await;
+        let [told] = &rig.told::<es2::DeleteProfileResponse>(OPERATOR)[..] else { panic!() };
+        assert!(brief(&told.base.function_execution_status).starts_with("EXPIRED"));
+        let [asked] = &rig.told::<es3::AuditEisRequest>(SM_SR)[..] else { panic!() };
+        assert_eq!((asked.eid, &asked.iccid[..]), (eid, &[iccid][..]));
+        rig.say::<es3::AuditEis>(said(&rig)).await;
+        assert_eq!(rig.state().await, state);
+        assert_eq!(rig.server().isd_ps(eid).await.unwrap().len(), usize::from(state == installed));
+    }
+}
+
 #[tokio::test]
 async fn policy_rules_are_updated() {
     let rig = Rig::installed().await;

@@ -380,6 +380,15 @@ impl Operation {
         is_told.then(|| asker.by())
     }
 
+    /// Whether the card may have changed in a way that only an audit shows, when it has not answered. What has to be done of
+    /// our own accord is done again until it is answered.
+    fn may_have_changed(&self) -> bool {
+        matches!(
+            self.function,
+            Function::DeleteProfile(_) | Function::MasterDelete { .. } | Function::SetFallBackAttribute(_)
+        )
+    }
+
     fn deadline(&self) -> Deadline {
         Deadline::Operation { eid: self.eid, number: self.number }
     }

@@ -204,7 +204,7 @@ async fn find_out(context: &mut Context<'_, '_>, card: &Card, sequence: u16) -> 
 }
 
 /// When a card that has not been confirmed has gone back, it can be seen whether the change holds that it has told, and what
-/// POL1 has deleted after it.
+/// POL1 has deleted after it; and whether it has done what it never answered.
 pub(super) fn find_out_later(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     let at = context.now.plus(context.config.confirmation_time);
     context.set_deadline(at, &Deadline::Again { eid, function: Function::AuditEis(Vec::new()) })

@@ -297,6 +297,7 @@ async fn answered(
         JobOutcome::Expired => return expire(context, card, operation).await,
         other => {
             card.personalised = None;
+            let is_unseen = matches!(other, JobOutcome::NotDelivered(_)) && operation.may_have_changed();
             let (eid, uncertain) = match (&operation.function, &other) {
                 // The card has not run it.
                 (Function::CreateIsdP { iccid, .. }, JobOutcome::Refused(_)) => {
@@ -307,6 +308,9 @@ async fn answered(
             };
             let refusal = answer::undelivered(other);
             end(context, card, operation, Outcome::refused(refusal)).await?;
+            if is_unseen {
+                notification::find_out_later(context, eid)?;
+            }
             return clean_up(context, eid, uncertain).await;
         }
     };
@@ -370,10 +374,14 @@ pub(super) async fn expire(
     card.personalised = None;
     let is_waiting = matches!(operation.step, Step::Waiting);
     let uncertain = operation.function.may_have_made().filter(|_| !is_waiting);
-    let is_unconfirmed = matches!(&operation.step, Step::Switching(switching) if switching.is_confirming());
+    let is_unseen = match &operation.step {
+        Step::Switching(switching) => switching.is_confirming(),
+        Step::AtCard(_) => operation.may_have_changed(),
+        Step::Waiting | Step::HandingOver(_) => false,
+    };
     let eid = operation.eid;
     end(context, card, operation, Outcome::expired()).await?;
-    if is_unconfirmed {
+    if is_unseen {
         notification::find_out_later(context, eid)?;
     }
     clean_up(context, eid, uncertain).await

@@ -414,6 +414,54 @@ async fn an_audit_that_fails_changes_nothing() {
     assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.2.1".into(), "1.2".into()));
 }
 
+/// The card may have done what it has not answered; the EIS says what it says to an audit.
+#[tokio::test]
+async fn whether_a_profile_is_gone_whose_deletion_was_not_answered_is_found_out() {
+    let status = |numbers: &[u8]| {
+        let isd_ps = numbers
+            .iter()
+            .map(|number| status_of(*number, if *number == 1 { 0x3F } else { 0x1F }, *number == 1));
+        isd_ps.collect::<Vec<_>>().concat()
+    };
+    for (left, state) in [(&[1, 2][..], None), (&[1, 2, 3], Some(Disabled))] {
+        for is_expired in [true, false] {
+            let rig = bench().await;
+            delete(&rig, OPERATOR, 3).await;
+            match is_expired {
+                true => rig.pass(Duration::from_secs(601)).await,
+                false => {
+                    drop(rig.job_ends(JobOutcome::NotDelivered("its answer cannot be read".to_owned())).await)
+                }
+            }
+            assert!(!rig.told_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
+            assert!(rig.jobs().await.is_empty());
+            rig.pass(Duration::from_secs(3601)).await;
+            let job = rig.card_answers(&[(&resources(450_000), OK), (&status(left), OK)]).await;
+            assert_eq!(job.effect, Effect::Audit);
+            assert_eq!(rig.state(3).await, state, "{is_expired}");
+            if state.is_none() {
+                let news: es4::HandleProfileDeletedNotification = rig.told_only(OPERATOR);
+                assert_eq!(news.iccid, iccid(3));
+            }
+            rig.pass(Duration::from_secs(10 * 86_400)).await;
+            assert!(rig.jobs().await.is_empty() && rig.told().is_empty());
+        }
+    }
+    // What has never left the queue has changed nothing.
+    let rig = bench().await;
+    let first = es4::AuditEisRequest {
+        base: BaseRequest { validity_period: Some(86_400), ..BaseRequest::new("") },
+        eid: eid(),
+        iccid: vec![],
+    };
+    rig.ask::<es4::AuditEis>(OPERATOR, first).await;
+    delete(&rig, OPERATOR, 3).await;
+    rig.pass(Duration::from_secs(601)).await;
+    rig.card_answers(&[(&resources(450_000), OK), (&status(&[1, 2, 3]), OK)]).await;
+    rig.pass(Duration::from_secs(3601)).await;
+    assert!(rig.jobs().await.is_empty());
+}
+
 #[tokio::test]
 async fn an_answer_that_is_none_is_an_error_of_the_cards() {
     let rig = bench().await;
