@@ -114,6 +114,19 @@ impl Carrier {
         Ok(Carried { carrier: self.clone(), messages, centre })
     }
 
+    /// Carries one short message with so many octets to the device, or from it.
+    ///
+    /// # Errors
+    /// The bearer carries no short messages, is not there, or has lost it.
+    pub(crate) async fn short_message(&self, octets: usize, is_to_device: bool) -> Result<(), String> {
+        let messages = self.bearer().messages.ok_or_else(|| self.not("short messages").to_string())?;
+        self.usage_mut().messages += 1;
+        self.is_there().await?;
+        let way = if is_to_device { Way::Down } else { Way::Up };
+        let carried = self.carry(way, count(octets), Duration::from_millis(messages.message_ms)).await;
+        carried.map_err(|Lost| format!("lost {} times on {}", self.bearer().tries, self.bearer().id))
+    }
+
     fn not(&self, what: &str) -> Fault {
         let Bearer { id, name, .. } = self.bearer();
         Fault::new(

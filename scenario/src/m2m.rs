@@ -7,6 +7,7 @@
 
 mod device;
 pub mod factory;
+pub(crate) mod field;
 pub mod operator;
 mod servers;
 mod truth;
@@ -196,7 +197,8 @@ impl M2m {
         mishaps.inject_into(&smsc);
 
         let (web, hosts) = (Arc::new(Web::default()), MemoryHosts::default());
-        let parts = Parts { simulation, setup, events: &events, mishaps: &mishaps, web: &web };
+        let parts =
+            Parts { simulation, setup, events: &events, mishaps: &mishaps, web: &web, is_patient: false };
         let (sm_dp_records, sm_sr_records) = (start.sm_dp.copied(), start.sm_sr.copied());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&sm_dp_records)?;
         let (sm_sr, sm_sr_works) = parts.sm_sr(&sm_sr_records, &smsc, &hosts)?;

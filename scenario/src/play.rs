@@ -10,6 +10,7 @@ mod agent;
 mod air;
 mod judge;
 mod lines;
+mod m2m;
 mod outside;
 mod owner;
 mod queue;
@@ -49,8 +50,12 @@ pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault
 /// The same, parties reaching each other as they do in this outside.
 ///
 /// # Errors
-/// As [`play`].
+/// As [`play`]; or devices are M2M ones, whose servers have no sockets.
 pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
+    if outside.live.is_some() && scenario.is_m2m() {
+        let why = "the SM-DP and the SM-SR of its M2M devices are not put behind sockets";
+        return Err(Fault::new("cannot play this scenario over sockets", why, "run it without --live"));
+    }
     let mut report = Report::new(name, &scenario.title, scenario.about.trim(), seed, scenario.begins);
     report.live.clone_from(&outside.live);
     let scenario = scenario.clone();
@@ -64,6 +69,7 @@ pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) ->
 
 async fn run(stage: Arc<Stage>) -> Result<(), Fault> {
     stage.put_all();
+    stage.switch_on();
     let ends = stage.scenario.ends();
     while let Some(next) = stage.queue.next().filter(|next| *next <= ends) {
         let wait = next.since(stage.now());
@@ -87,7 +93,7 @@ async fn happens(stage: &Arc<Stage>, due: Due) -> Result<(), Fault> {
             let now = stage.now();
             let is_due =
                 stage.device(index).is_some_and(|device| device.alarm.is_some_and(|alarm| alarm <= now));
-            if is_due {
+            if is_due && !stage.looks_round(index) {
                 tokio::task::spawn_local(agent::wake(Arc::clone(stage), index));
             }
         }
@@ -207,6 +213,9 @@ impl Stage {
     async fn end_day(&self) -> Result<(), Fault> {
         let now = self.now();
         self.count_day(now).await?;
+        if let Some(m2m) = &self.m2m {
+            m2m.field.forget_events();
+        }
         self.queue.put(now.plus(DAY), Due::Day);
         Ok(())
     }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use scenario::file::Scenario;
-use scenario::play::play;
-use scenario::report::{Report, Verdict};
+use scenario::play::{Outside, play, play_in};
+use scenario::report::{Live, Report, Verdict};
 
 const EXAMPLE: &str = include_str!("../library/ninety-days-in-brazil.toml");
 
@@ -32,4 +32,40 @@ fn ninety_days_in_brazil_end_with_every_meter_at_home_and_the_same_seed_gives_th
     passes(&report);
     assert_eq!(report.json().unwrap(), played(EXAMPLE, "7").json().unwrap());
     assert_ne!(report.json().unwrap(), played(EXAMPLE, "8").json().unwrap());
+}
+
+/// One loses its power while its profile comes, the other in the middle of a write.
+#[test]
+fn m2m_devices_get_their_profiles_in_spite_of_power_cuts_and_the_same_seed_gives_the_same_report() {
+    const METERS: &str = r#"
+title = "Power cuts"
+lasts = "6d"
+network = [{ plmn = "724-91", bearer = "2g-sms" }]
+operator = [{ network = "234-91" }, { network = "724-91", stock = 5 }]
+devices = [{ name = "meters", kind = "m2m", count = 2, bootstrap = "234-91", journey = [{ at = "0d", in = "BR" }] }]
+step = [
+  { at = "1d", do = "download-profile", devices = "meters", operator = "724-91", lasts = "2d" },
+  { at = "1d 1m", do = "cut-power", devices = "meters 1", lasts = "2h" },
+  { at = "4d", do = "disable-profile", devices = "meters 1", operator = "724-91" },
+  { at = "5d", do = "delete-profile", devices = "meters 1", operator = "724-91" },
+]
+fault = [{ what = "power/cut-before-write@card#4", devices = "meters 2", at = "1d" }]
+expect = [
+  { at = "3d", on = "724-91", with = "724-91", agrees = true },
+  { at = "3d", fault = "power/cut-before-write", exactly = 1 },
+  { at = "3d", count = "moved", exactly = 2 },
+  { at = "100h", devices = "meters 1", with = "234-91", holds = "724-91", agrees = true },
+  { devices = "meters 1", holds = "724-91", exactly = 0 },
+  { devices = "meters 2", with = "724-91" },
+  { agrees = true },
+  { count = "profiles-lost", exactly = 0 },
+]
+"#;
+    let report = played(METERS, "7");
+    passes(&report);
+    assert_eq!(report.json().unwrap(), played(METERS, "7").json().unwrap());
+    // Over sockets nothing is played that would not be there.
+    let outside = Outside { live: Some(Live::default()), ..Outside::none().unwrap() };
+    let why = play_in(outside, "test", &Scenario::parse("test.toml", METERS).unwrap(), "7").unwrap_err();
+    assert!(why.to_string().contains("are not put behind sockets"), "{why}");
 }

@@ -9,16 +9,18 @@ use toml::Spanned;
 
 use super::error::{NotAScenario, Text, nearest};
 use super::{
-    Action, At, Condition, Devices, Expected, File, Group, Length, Network, Operator, Part, Place, Scenario,
-    Source, Stop,
+    Action, At, Condition, Devices, Expected, File, Group, Kind, Length, Network, Operator, Part, Place,
+    Scenario, Source, Stop,
 };
-use crate::faults::Family;
+use crate::m2m;
 use fleet::bearers::Bearers;
 
 type Checked = Result<(), NotAScenario>;
 
 /// More do not fit into a machine of today.
 const MOST_DEVICES: u32 = 1_000_000;
+/// One that stays on is a card, a modem and what they wait for.
+const MOST_M2M: u32 = 1000;
 /// A profile in stock is a package in memory.
 const MOST_STOCK: u32 = 1_000_000;
 
@@ -136,6 +138,8 @@ impl Check<'_> {
                 bearers.all().iter().find(|known| known.id == *bearer).map(|known| known.packets.is_some());
             match packets {
                 Some(true) => {}
+                // Devices that are reached by short messages ask nobody.
+                Some(false) if self.scenario.is_m2m() => {}
                 Some(false) => {
                     let what = format!("a device cannot ask a server over {bearer}: it carries no packets");
                     return Err(self.source.error(network.bearer.span(), what, "take nb-iot, lte-m or lte"));
@@ -209,6 +213,7 @@ impl Check<'_> {
             if let Some(prefers) = &group.prefers {
                 self.operator(prefers)?;
             }
+            self.kind(group)?;
             if group.check_in.get_ref().0.as_secs() < 60 {
                 let what = "a device that asks more than once a minute does nothing else".to_owned();
                 return Err(self.source.error(
@@ -220,6 +225,35 @@ impl Check<'_> {
             self.journey(group)?;
         }
         Ok(())
+    }
+
+    /// What an M2M device does not do, and that all are of one kind.
+    fn kind(&self, group: &Group) -> Checked {
+        if !self.scenario.is_m2m() {
+            return Ok(());
+        }
+        let no = |span: Range<usize>, what: &str, next: &str| Err(self.source.error(span, what, next));
+        if group.kind == Kind::Consumer {
+            let next = "write two scenarios, one for each kind";
+            return no(group.name.span(), "devices of another kind are M2M ones", next);
+        }
+        if self.scenario.groups.iter().map(|group| *group.count.get_ref()).sum::<u32>() > MOST_M2M {
+            let what = format!("more than {MOST_M2M} M2M devices, which stay on, are too many for one run");
+            return no(group.count.span(), &what, "write a smaller count");
+        }
+        if let Some(held) = group.holds.first() {
+            let next = "leave holds out, and let a step download-profile bring it";
+            return no(held.span(), "an M2M card leaves the factory with one profile", next);
+        }
+        if let Some(prefers) = &group.prefers {
+            let next = "leave prefers out; a card falls back to its bootstrap profile by itself";
+            return no(prefers.span(), "an M2M device does not choose its profile", next);
+        }
+        let check_in = group.check_in.span();
+        match check_in.is_empty() {
+            true => Ok(()),
+            false => no(check_in, "an M2M device asks no platform", "leave check_in out"),
+        }
     }
 
     fn journey(&self, group: &Group) -> Checked {
@@ -284,6 +318,14 @@ impl Check<'_> {
             if !seen.insert(campaign.name.get_ref().clone()) {
                 return Err(self.twice("campaign", &campaign.name));
             }
+            if self.scenario.is_m2m() {
+                let next = "let steps order what is to be: download-profile, enable-profile, delete-profile";
+                return Err(self.source.error(
+                    campaign.name.span(),
+                    "M2M devices ask no platform, so none can move them",
+                    next,
+                ));
+            }
             self.moment(&campaign.at)?;
             let target = campaign.target.get_ref();
             if target != "decided" {
@@ -315,9 +357,7 @@ impl Check<'_> {
             let Some(devices) = &trouble.devices else { continue };
             self.devices(devices)?;
             let mishap = trouble.what.get_ref();
-            let of_server =
-                mishap.place().is_some_and(|place| place.starts_with("ES2+") || place.starts_with("ES12"));
-            if mishap.id().family() == Family::Records || of_server {
+            if mishap.is_of_servers() {
                 let what = format!("{} happens to a server, not to devices", mishap);
                 return Err(self.source.error(devices.span(), what, "leave devices out"));
             }
@@ -331,6 +371,9 @@ impl Check<'_> {
             match &step.action {
                 Action::Travel { devices, to } | Action::Steal { devices, to } => {
                     self.devices(devices)?;
+                    if matches!(&step.action, Action::Steal { .. }) {
+                        self.is_played(devices)?;
+                    }
                     self.place(to)?;
                 }
                 Action::CoverageEnds { network, .. } => self.network(network)?,
@@ -348,16 +391,31 @@ impl Check<'_> {
                     self.devices(devices)?;
                     operator.as_ref().map_or(Ok(()), |operator| self.operator(operator))?;
                 }
-                Action::CutPower { devices, .. } | Action::Retire { devices } => self.devices(devices)?,
+                Action::CutPower { devices, .. } => self.devices(devices)?,
+                Action::Retire { devices } => {
+                    self.devices(devices)?;
+                    self.is_played(devices)?;
+                }
                 Action::DeleteProfile { devices, operator } | Action::EnableProfile { devices, operator } => {
                     self.devices(devices)?;
                     self.operator(operator)?;
                 }
+                Action::Ask { devices, operator, .. } => {
+                    self.devices(devices)?;
+                    operator.as_ref().map_or(Ok(()), |operator| self.operator(operator))?;
+                    if !self.scenario.is_m2m() {
+                        let next = "let a campaign move them, or write kind = \"m2m\" in [[devices]]";
+                        let what = "only the operator of M2M devices asks for this";
+                        return Err(self.source.error(devices.span(), what, next));
+                    }
+                }
                 Action::Restart { party, .. } => {
                     let operators = self.scenario.operators.iter();
-                    let known: Vec<&str> =
-                        operators.map(|operator| operator.sm_dp.get_ref().as_str()).collect();
-                    let known: Vec<&str> = std::iter::once("platform").chain(known).collect();
+                    let known = operators.map(|operator| operator.sm_dp.get_ref().as_str());
+                    let known: Vec<&str> = match self.scenario.is_m2m() {
+                        true => vec![m2m::SM_DP_PLACE, m2m::SM_SR_PLACE],
+                        false => std::iter::once("platform").chain(known).collect(),
+                    };
                     if !known.contains(&party.get_ref().as_str()) {
                         return Err(self.unknown("party", party.get_ref(), &known, party.span()));
                     }
@@ -374,6 +432,17 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// What is not played with M2M devices.
+    fn is_played(&self, devices: &toml::Spanned<Devices>) -> Checked {
+        match self.scenario.is_m2m() {
+            false => Ok(()),
+            true => {
+                let what = "this step is for devices that ask a platform";
+                Err(self.source.error(devices.span(), what, "leave it out; M2M devices ask none"))
+            }
+        }
+    }
+
     fn expectations(&self) -> Checked {
         for expectation in &self.scenario.expectations {
             let here = |error: NotAScenario| NotAScenario { line: expectation.line, ..error };
@@ -386,6 +455,11 @@ impl Check<'_> {
                             Condition::On(plmn) => self.network(&Spanned::new(0..0, *plmn)).map_err(here)?,
                             Condition::With(plmn) | Condition::Holds(plmn) => {
                                 self.operator(&Spanned::new(0..0, *plmn)).map_err(here)?;
+                            }
+                            Condition::State(_) | Condition::HeardWithin(_) if self.scenario.is_m2m() => {
+                                let next = "say on, with, holds, registered or agrees";
+                                let what = "no platform knows an M2M device";
+                                return Err(here(self.source.error(0..0, what, next)));
                             }
                             Condition::In(country) => {
                                 self.place(&Place::In(Spanned::new(0..0, *country))).map_err(here)?;

@@ -14,6 +14,9 @@ use super::words::{Amount, At, Devices, Length};
 pub struct Group {
     /// By which the rest of the file names them; a word.
     pub name: Spanned<String>,
+    /// By which standard their profiles come.
+    #[serde(default)]
+    pub kind: Kind,
     /// How many.
     #[serde(default = "one")]
     pub count: Spanned<u32>,
@@ -46,6 +49,17 @@ pub struct Group {
     pub journey: Vec<Stop>,
     /// After so long the journey begins again.
     pub repeat: Option<Spanned<Length>>,
+}
+
+/// By which standard the profiles of devices come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// SGP.22: the device asks the owner's platform, and its LPA fetches profiles from an SM-DP+.
+    #[default]
+    Consumer,
+    /// SGP.02: the device asks nobody; the operator has an SM-SR bring profiles of an SM-DP to its card.
+    M2m,
 }
 
 /// A place on the way.

@@ -19,9 +19,9 @@ use toml::Spanned;
 
 pub use error::NotAScenario;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
-pub use fleet::{Campaign, Canary, Group, Retries, Stop, Stops, Weekday, Window};
+pub use fleet::{Campaign, Canary, Group, Kind, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
-pub use story::{Action, Place, Step, Trouble};
+pub use story::{Action, Asked, Place, Step, Trouble};
 pub use words::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 
 use error::Text;
@@ -143,6 +143,11 @@ impl Scenario {
         };
         check::all(source, &scenario, file.lasts.span())?;
         Ok(scenario)
+    }
+
+    /// Whether its devices are M2M ones (SGP.02). All are, or none is.
+    pub fn is_m2m(&self) -> bool {
+        self.groups.iter().any(|group| group.kind == Kind::M2m)
     }
 
     /// When it ends.

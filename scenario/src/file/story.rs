@@ -117,6 +117,17 @@ pub enum Action {
         /// For how long.
         lasts: Length,
     },
+    /// The operator of M2M devices asks for something on each.
+    Ask {
+        /// What.
+        what: Asked,
+        /// Which.
+        devices: Spanned<Devices>,
+        /// Whose profile, if it is about one.
+        operator: Option<Spanned<Plmn>>,
+        /// How long everybody has for it (ValidityPeriod).
+        lasts: Length,
+    },
     /// Somebody deletes a profile of this operator on the devices.
     DeleteProfile {
         /// Which.
@@ -174,6 +185,17 @@ pub enum Action {
     },
 }
 
+/// What the operator of M2M devices asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A profile is downloaded and enabled (ES2.DownloadProfile).
+    Download,
+    /// It is disabled, so that the card falls back (ES4.DisableProfile).
+    Disable,
+    /// The card is asked what it has (ES4.AuditEIS).
+    Audit,
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lasting = |lasts: &Option<Length>| {
@@ -221,6 +243,14 @@ impl fmt::Display for Action {
             }
             Self::CutPower { devices, lasts } => {
                 write!(f, "{} lose their power for {lasts}", devices.get_ref())
+            }
+            Self::Ask { what, devices, operator, lasts } => {
+                let what = match what {
+                    Asked::Download => "a profile is downloaded and enabled",
+                    Asked::Disable => "the profile is disabled",
+                    Asked::Audit => "the card is audited",
+                };
+                write!(f, "{}: {what}{}, within {lasts}", devices.get_ref(), of(operator))
             }
             Self::DeleteProfile { devices, operator } => {
                 write!(f, "somebody deletes the profile of {} on {}", operator.get_ref(), devices.get_ref())
@@ -299,6 +329,9 @@ enum Do {
     Bar,
     Unbar,
     CutPower,
+    DownloadProfile,
+    DisableProfile,
+    Audit,
     DeleteProfile,
     EnableProfile,
     Restart,
@@ -322,7 +355,8 @@ impl Do {
             Self::Accept => &["network", "devices"],
             Self::Bar => &["devices", "operator", "cause"],
             Self::Unbar | Self::DeleteProfile | Self::EnableProfile => &["devices", "operator"],
-            Self::CutPower => &["devices", "lasts"],
+            Self::CutPower | Self::Audit => &["devices", "lasts"],
+            Self::DownloadProfile | Self::DisableProfile => &["devices", "operator", "lasts"],
             Self::Restart => &["party", "lasts"],
             Self::Pause | Self::Resume | Self::RollBack => &["campaign"],
             Self::RegisterImei => &["devices", "in"],
@@ -410,6 +444,18 @@ impl StepEntry {
             },
             Do::Unbar => Action::Unbar { devices: devices()?, operator: operator.clone() },
             Do::CutPower => Action::CutPower { devices: devices()?, lasts: lasts.unwrap_or(minutes(10)) },
+            Do::DownloadProfile => {
+                let (what, operator) = (Asked::Download, Some(whose()?));
+                Action::Ask { what, devices: devices()?, operator, lasts: lasts.unwrap_or(minutes(1440)) }
+            }
+            Do::DisableProfile => {
+                let (what, operator) = (Asked::Disable, Some(whose()?));
+                Action::Ask { what, devices: devices()?, operator, lasts: lasts.unwrap_or(minutes(1440)) }
+            }
+            Do::Audit => {
+                let lasts = lasts.unwrap_or(minutes(1440));
+                Action::Ask { what: Asked::Audit, devices: devices()?, operator: None, lasts }
+            }
             Do::DeleteProfile => Action::DeleteProfile { devices: devices()?, operator: whose()? },
             Do::EnableProfile => Action::EnableProfile { devices: devices()?, operator: whose()? },
             Do::Restart => {

@@ -121,3 +121,33 @@ fn no_file_is_so_bad_that_nothing_can_be_said_of_it() {
     }
     assert!(said > 300, "{said}");
 }
+
+#[test]
+fn of_m2m_devices_only_is_said_what_they_do() {
+    const M2M: &str = include_str!("../../library/m2m-meters-come-home.toml");
+    let kind = "kind = \"m2m\"";
+    for (from, to, what) in [
+        (kind, "kind = \"sgp02\"", "none of the words that are known here; Write one of consumer, m2m"),
+        (kind, "kind = \"m2m\"\ncheck_in = \"1d\"", "an M2M device asks no platform; leave check_in out"),
+        (kind, "kind = \"m2m\"\nholds = [\"724-91\"]", "leaves the factory with one profile"),
+        (kind, "kind = \"m2m\"\nprefers = \"724-91\"", "does not choose its profile"),
+        (kind, "", "only the operator of M2M devices asks for this"),
+        ("count = 8", "count = 1001", "more than 1000 M2M devices"),
+        ("[[step]]", "[[campaign]]\nname = \"home\"\nat = \"1d\"\n\n[[step]]", "none can move them"),
+        (
+            "[[step]]",
+            "[[step]]\nat = \"1d\"\ndo = \"retire\"\ndevices = \"meters\"\n\n[[step]]",
+            "M2M devices ask none",
+        ),
+        (
+            "[[step]]",
+            "[[step]]\nat = \"1d\"\ndo = \"restart\"\nparty = \"platform\"\n\n[[step]]",
+            "there is no party platform",
+        ),
+        ("agrees = true", "state = \"working\"", "no platform knows an M2M device"),
+    ] {
+        assert!(M2M.contains(from), "{from}");
+        let error = parse(&M2M.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+}

@@ -45,6 +45,9 @@ const SM_DP_NAME: &str = "Landfall SM-DP";
 const SM_SR_NAME: &str = "Landfall SM-SR";
 const OPERATOR_NAME: &str = "Landfall M2M Operator";
 
+/// How long a script may be under way whose short messages go over a narrow bearer: a profile has dozens of them.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+
 /// How long a party waits whose records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
@@ -55,6 +58,8 @@ pub(super) struct Parts<'a> {
     pub(super) events: &'a MemoryEvents,
     pub(super) mishaps: &'a Mishaps,
     pub(super) web: &'a Arc<Web>,
+    /// Short messages take their time, and the SM-SR gives them more.
+    pub(super) is_patient: bool,
 }
 
 /// Who has which OID.
@@ -126,7 +131,7 @@ impl Parts<'_> {
         &self,
         records: &MemoryRecords,
     ) -> Result<(Host<SmDp>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, mishaps, web } = self;
+        let Self { simulation, setup, events, mishaps, web, .. } = self;
         let own = setup.pki.m2m_server(Owner::SmDp, SM_DP_NAME, &names()?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
         let config = sm_dp::m2m::Config::new("SM-DP", own.oid, format!("https://{SM_DP}{SOAP_PATH}"));
@@ -171,7 +176,7 @@ impl Parts<'_> {
         smsc: &Arc<Smsc>,
         hosts: &MemoryHosts,
     ) -> Result<(Host<SmSr>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, mishaps, web } = self;
+        let Self { simulation, setup, events, mishaps, web, is_patient } = self;
         let own = setup.pki.m2m_server(Owner::SmSr, SM_SR_NAME, &names()?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
         let config = sm_sr::Config::new("SM-SR", own.oid);
@@ -185,6 +190,10 @@ impl Parts<'_> {
             most_messages: 255,
             https: has_https.then_some(door),
             ..Es5Config::at(sm_sr_number()?)
+        };
+        let es5 = match is_patient {
+            true => Es5Config { answer_within: PATIENCE, slowest: 4 * PATIENCE, ..es5 },
+            false => es5,
         };
         let (woken, writer) = (Arc::new(Notify::new()), Arc::new(smsc.account(ACCOUNT)));
         let host = {

@@ -27,6 +27,8 @@ struct Truth {
     cards: BTreeMap<usize, OnCard>,
     /// What the SM-DP+s say of the profiles in stock.
     servers: BTreeMap<Iccid, ProfileState>,
+    /// Where card, SM-SR and SM-DP of an M2M device do not say the same.
+    m2m: BTreeMap<usize, Option<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,11 +140,17 @@ impl Stage {
             true => self.records().await?,
             false => Fleet::default(),
         };
-        let mut truth = Truth { records, cards: BTreeMap::new(), servers: BTreeMap::new() };
+        let mut truth =
+            Truth { records, cards: BTreeMap::new(), servers: BTreeMap::new(), m2m: BTreeMap::new() };
         let cards = agrees || asks(|condition| matches!(condition, Condition::Holds(_) | Condition::With(_)));
         for index in chosen.iter().filter(|_| cards) {
             let card = self.ask_card(*index).await?;
             truth.cards.insert(*index, card);
+            let eid = self.device(*index).map(|device| device.eid);
+            if let (true, Some(m2m), Some(eid)) = (agrees, &self.m2m, eid) {
+                let isd_ps = self.isd_ps(*index)?.unwrap_or_default();
+                truth.m2m.insert(*index, m2m.field.disagreement(eid, &isd_ps).await?);
+            }
         }
         for sm_dp in self.sm_dps.values().filter(|_| agrees) {
             if let Some(server) = sm_dp.party.party() {
@@ -155,6 +163,12 @@ impl Stage {
 
     /// What a card says of itself, with power of its own.
     async fn ask_card(&self, index: usize) -> Result<OnCard, Fault> {
+        if let Some(isd_ps) = self.isd_ps(index)? {
+            return Ok(OnCard {
+                enabled: isd_ps.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid),
+                profiles: isd_ps.iter().filter_map(|isd_p| isd_p.iccid).collect(),
+            });
+        }
         let (eid, memory) = match self.device(index) {
             Some(device) => (device.eid, RamMemory::of(world::Memory::load(&device.card)?)),
             None => return Ok(OnCard::default()),
@@ -208,7 +222,7 @@ impl Stage {
                     truth.records.device(device.eid).map_or("not there", |record| record.state.word());
                 (state == word, format!("is {state}"))
             }
-            Condition::Agrees(wanted) => match self.disagreement(device, card, truth) {
+            Condition::Agrees(wanted) => match self.disagreement(index, device, card, truth) {
                 Some(why) => (!*wanted, why),
                 None => (*wanted, "agrees".to_owned()),
             },
@@ -233,8 +247,17 @@ impl Stage {
         (!so).then_some(instead)
     }
 
-    /// Where card, platform and SM-DP+ do not say the same.
-    fn disagreement(&self, device: &Resting, card: Option<&OnCard>, truth: &Truth) -> Option<String> {
+    /// Where card, platform and SM-DP+ (of an M2M device: card, SM-SR and SM-DP) do not say the same.
+    fn disagreement(
+        &self,
+        index: usize,
+        device: &Resting,
+        card: Option<&OnCard>,
+        truth: &Truth,
+    ) -> Option<String> {
+        if let Some(why) = truth.m2m.get(&index) {
+            return why.clone();
+        }
         let card = card?;
         let on_card: BTreeSet<Iccid> = card.profiles.iter().copied().collect();
         let Some(record) = truth.records.device(device.eid) else {

@@ -77,7 +77,9 @@ fn setup(
     let requester = operator_s.certificate.registered_ids().first().map(ToString::to_string);
     let requester = requester.ok_or_else(|| bug("the operator has no OID"))?;
     let (mut suppliers, mut offers) = (BTreeMap::new(), Vec::new());
-    for operator in scenario.operators.iter().filter(|operator| *operator.stock.get_ref() > 0) {
+    // What M2M devices get is ordered by their operator.
+    let has_stock = |operator: &&Operator| *operator.stock.get_ref() > 0 && !scenario.is_m2m();
+    for operator in scenario.operators.iter().filter(has_stock) {
         let plmn = *operator.network.get_ref();
         let name = operator.sm_dp.get_ref();
         let sm_dp = sm_dps.get(name).ok_or_else(|| bug("an SM-DP+ does not run"))?;

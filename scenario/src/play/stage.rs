@@ -19,6 +19,7 @@ use sm_dp::{ProfileOptions, SmDpPlus};
 use world::{Clock, Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::air::{Ether, Imei};
+use super::m2m::{self, M2m};
 use super::outside::{Outside, Server, Way};
 use super::owner;
 use super::queue::Queue;
@@ -27,12 +28,13 @@ use crate::consumer::{self, sm_dp_host};
 use crate::faults::{Liar, Mishaps};
 use crate::file::{self, Group, Partners, Scenario};
 use crate::host::Host;
+use crate::m2m::field::Field;
 use crate::report::{Kind, Report};
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
 
 /// Subscribers with these numbers are in stock; those on cards from the beginning are before them.
-const FIRST_IN_STOCK: u64 = 10_000_001;
+pub(super) const FIRST_IN_STOCK: u64 = 10_000_001;
 
 /// Everybody in a run. Nothing here waits.
 pub(super) struct Stage {
@@ -45,6 +47,8 @@ pub(super) struct Stage {
     pub(super) bearers: Arc<BTreeMap<Plmn, Bearer>>,
     pub(super) costs: Costs,
     pub(super) sm_dps: BTreeMap<String, SmDp>,
+    /// Who manages the devices, if they are M2M ones.
+    pub(super) m2m: Option<M2m>,
     pub(super) platform: Host<Platform>,
     pub(super) to_platform: Arc<dyn Way>,
     pub(super) platform_records: MemoryRecords,
@@ -76,7 +80,11 @@ impl Stage {
         let shared = Arc::default();
         let networks = networks(&simulation, &scenario)?;
         let mut sm_dps = BTreeMap::new();
-        for operator in &scenario.operators {
+        let field = match scenario.is_m2m() {
+            true => Some(Field::lay_out(&simulation, &pki, &networks, &servers).await?),
+            false => None,
+        };
+        for operator in scenario.operators.iter().filter(|_| field.is_none()) {
             let name = operator.sm_dp.get_ref();
             if !sm_dps.contains_key(name) {
                 let address = address_of(name);
@@ -87,7 +95,10 @@ impl Stage {
             }
         }
         for operator in &scenario.operators {
-            stock(operator, &networks, sm_dps.get(operator.sm_dp.get_ref())).await?;
+            match &field {
+                Some(field) => m2m::stock(operator, &networks, field).await?,
+                None => stock(operator, &networks, sm_dps.get(operator.sm_dp.get_ref())).await?,
+            }
         }
         let places = places(&scenario)?;
         let factory = Factory {
@@ -96,16 +107,26 @@ impl Stage {
             shared: &shared,
             networks: &networks,
             operators: &scenario.operators,
+            field: field.as_ref(),
         };
         let mut devices = Vec::new();
         let mut records = Vec::new();
+        let mut cards = BTreeMap::new();
         for (index, group) in scenario.groups.iter().enumerate() {
             let hears: Hears = Arc::new([]);
             for number in 1..=*group.count.get_ref() {
                 let serial = u64::try_from(devices.len()).unwrap_or(u64::MAX) + 1;
-                let (resting, held) =
-                    factory.device(serial, (index, group, number), &places, &hears, scenario.begins)?;
-                records.push(owner::record(&resting, group, held));
+                let whose = (index, group, number);
+                let (resting, held) = factory.device(serial, whose, &places, &hears, scenario.begins)?;
+                match &field {
+                    // The platform has no part in M2M devices.
+                    Some(field) => {
+                        let operator = factory.operator(*group.bootstrap.get_ref())?;
+                        let card = m2m::card(field, &networks, resting.eid, serial, operator).await?;
+                        cards.insert(devices.len(), card);
+                    }
+                    None => records.push(owner::record(&resting, group, held)),
+                }
                 devices.push(Mutex::new(resting));
             }
         }
@@ -150,6 +171,7 @@ impl Stage {
             bearers: Arc::new(bearers),
             costs,
             sm_dps,
+            m2m: field.map(|field| M2m::new(field, cards)),
             platform,
             to_platform,
             platform_records,
@@ -315,12 +337,16 @@ async fn stock(operator: &file::Operator, networks: &Networks, sm_dp: Option<&Sm
     Ok(())
 }
 
-fn package(home: Plmn, number: u64, operator: &file::Operator) -> Result<Vec<u8>, Fault> {
+pub(super) fn package(home: Plmn, number: u64, operator: &file::Operator) -> Result<Vec<u8>, Fault> {
     let name = operator.name.clone().unwrap_or_else(|| home.to_string());
     own_package(&home.to_string(), number, &name)
 }
 
-fn subscribe(networks: &Networks, package: &[u8], operator: &file::Operator) -> Result<Subscription, Fault> {
+pub(super) fn subscribe(
+    networks: &Networks,
+    package: &[u8],
+    operator: &file::Operator,
+) -> Result<Subscription, Fault> {
     let subscription = Subscription::of(package)?;
     let home = networks.home_of(subscription.imsi).ok_or_else(|| bug("a subscriber has no home"))?;
     let mut subscriber = subscription.subscriber.clone();
@@ -336,6 +362,7 @@ struct Factory<'a> {
     shared: &'a Arc<Shared>,
     networks: &'a Networks,
     operators: &'a [file::Operator],
+    field: Option<&'a Field>,
 }
 
 impl Factory<'_> {
@@ -350,7 +377,11 @@ impl Factory<'_> {
         let eid = self.eid(serial)?;
         let memory = RamMemory::default();
         let world = self.simulation.world(&format!("card {eid} in its factory"));
-        let mut card = Card::open_among(describe(self.pki, eid)?, memory.clone(), world, self.shared)?;
+        // An M2M card has its first profile in its description.
+        let mut card = match self.field {
+            Some(_) => None,
+            None => Some(Card::open_among(describe(self.pki, eid)?, memory.clone(), world, self.shared)?),
+        };
         let (mut profiles, mut held) = (Vec::new(), Vec::new());
         let homes = std::iter::once(&group.bootstrap).chain(&group.holds);
         for (place, plmn) in homes.map(|plmn| *plmn.get_ref()).enumerate() {
@@ -358,7 +389,9 @@ impl Factory<'_> {
             let package = package(plmn, serial, operator)?;
             let Subscription { iccid, .. } = subscribe(self.networks, &package, operator)?;
             let enabled = place == 0;
-            card.load_in_factory(&package, enabled)?;
+            if let Some(card) = &mut card {
+                card.load_in_factory(&package, enabled)?;
+            }
             profiles.push(OnCard { iccid, enabled, home: Some(plmn) });
             let home = *places.get(&plmn).ok_or_else(|| bug("an operator is nowhere"))?;
             let role = match (enabled, operator.roaming) {

@@ -9,12 +9,13 @@ use fleet::{CampaignId, Problem};
 use rsp::ids::{Plmn, SmdpAddress};
 use world::{Fault, Link};
 
-use super::below;
+use super::m2m::Order;
 use super::queue::Due;
 use super::resting::Standing;
 use super::stage::{Stage, bug, imei};
+use super::{DAY, below};
 use crate::consumer::nowhere;
-use crate::faults::{Family, FaultId, Liar, Mishap, Mishaps, RadioAct, When};
+use crate::faults::{FaultId, Liar, Mishap, Mishaps, RadioAct, When};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;
 
@@ -96,6 +97,18 @@ impl Stage {
                 self.bar(&chosen(devices), operator.as_ref().map(|operator| *operator.get_ref()), None)?;
             }
             Action::CutPower { devices, lasts } => self.cut_power(chosen(devices), *lasts),
+            Action::Ask { what, devices, operator, lasts } => {
+                let of = operator.as_ref().map(|operator| *operator.get_ref());
+                if let Some(order) = Order::of(*what, of) {
+                    self.order(chosen(devices), order, lasts.0);
+                }
+            }
+            Action::DeleteProfile { devices, operator } if self.m2m.is_some() => {
+                self.order(chosen(devices), Order::Delete(*operator.get_ref()), DAY);
+            }
+            Action::EnableProfile { devices, operator } if self.m2m.is_some() => {
+                self.order(chosen(devices), Order::Enable(*operator.get_ref()), DAY);
+            }
             Action::DeleteProfile { devices, operator } => {
                 for index in chosen(devices) {
                     self.by_hand(index, *operator.get_ref(), true).await?;
@@ -289,7 +302,7 @@ impl Stage {
             .devices
             .as_ref()
             .map_or_else(|| "all".to_owned(), |devices| devices.get_ref().to_string());
-        let of_servers = is_of_servers(&mishap);
+        let of_servers = mishap.is_of_servers();
         let what = if of_servers { mishap.to_string() } else { format!("{mishap}, {whom}") };
         self.report().timeline.tell(self.now(), Kind::Fault, "faults", what);
         if of_servers {
@@ -310,12 +323,6 @@ impl Stage {
             }
         }
     }
-}
-
-/// Whether a mishap happens to servers, not to one device.
-pub(super) fn is_of_servers(mishap: &Mishap) -> bool {
-    let between_servers = |place: &str| place.starts_with("ES2+") || place.starts_with("ES12");
-    mishap.id().family() == Family::Records || mishap.place().is_some_and(between_servers)
 }
 
 fn id(campaign: &str) -> Result<CampaignId, Fault> {

@@ -208,7 +208,10 @@ impl Stage {
         }
         self.begin_darkness(&mut device, now);
         device.fails = 0;
-        if !hears.is_empty() && !stays {
+        if self.m2m.is_some() {
+            // One that stays on is told where it is, whatever that means to it.
+            self.call(index, &mut device, now);
+        } else if !hears.is_empty() && !stays {
             self.call_soon(index, &mut device);
         }
     }

@@ -53,6 +53,9 @@ struct Step {
     name: String,
     keys: String,
     what: String,
+    /// Only where devices are M2M ones.
+    #[serde(default)]
+    m2m: bool,
 }
 
 #[derive(Deserialize)]

@@ -160,6 +160,10 @@ fn each_step_has_these_keys_and_no_others() {
         };
         let with = |names: &[&str]| {
             let mut file = base();
+            if step.m2m {
+                file.remove("campaign");
+                place(&mut file, "devices").insert("kind".into(), "m2m".into());
+            }
             let mut table = base_step();
             names.iter().for_each(|name| drop(table.insert((*name).to_owned(), example(name))));
             file.insert("step".into(), Value::Array(vec![Value::Table(table)]));

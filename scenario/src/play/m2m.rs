@@ -1,0 +1,504 @@
+//! M2M devices: cards of SGP.02 that stay on in devices without an LPA. Their SM-SR reaches them by short messages over the
+//! bearer of their network; profiles are ordered by the operator, and a card that loses its network falls back by itself.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use euicc_sim::card::m2m::{Held, held};
+use euicc_sim::card::{Card, CardDescription};
+use euicc_sim::device::{Modem, Online, OnlineHandle, OnlineSettings, Registered, Slot, Teller};
+use euicc_sim::network::{
+    AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationResponse, MobileOriginated,
+    MobileTerminated, NetworkAnswer, Networks, Radio, RadioFault, RpAnswer, RpCause, RpReport,
+    SystemInformation,
+};
+use fleet::OnCard;
+use rsp::ids::{Eid, Iccid, Imsi, Plmn};
+use rsp::ota::cat::Imei;
+use rsp::sgp02::ExecutionStatus;
+use tokio::sync::Notify;
+use world::{BoxFuture, Fault, Memory as _, NoDial, PhoneNumber};
+
+use super::air::{Air, Heard};
+use super::owner;
+use super::resting::Resting;
+use super::stage::{FIRST_IN_STOCK, Stage, bug, imei, package, subscribe};
+use crate::bearer::Carrier;
+use crate::faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
+use crate::file::{self, Asked};
+use crate::m2m::factory::FirstProfile;
+use crate::m2m::field::{Answered, Field};
+use crate::report::Kind;
+use crate::subscription::Subscription;
+
+/// How long a device is without power whose power was cut in the middle of a write, or whose card does not answer any more.
+const AWAY: Duration = Duration::from_secs(30);
+/// How long a device without a network waits before it looks again.
+const SEARCH: Duration = Duration::from_secs(300);
+
+/// The M2M side of a run.
+pub(super) struct M2m {
+    pub(super) field: Field,
+    seats: BTreeMap<usize, Seat>,
+    stage: OnceLock<Weak<Stage>>,
+}
+
+/// By what a device that stays on is moved about.
+pub(super) struct Seat {
+    description: CardDescription,
+    handle: Mutex<Option<OnlineHandle>>,
+    has_power: Notify,
+}
+
+/// What the operator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// A profile of this operator is downloaded and enabled.
+    Download(Plmn),
+    /// It is enabled.
+    Enable(Plmn),
+    /// It is disabled, and the one to fall back to is enabled.
+    Disable(Plmn),
+    /// It is deleted.
+    Delete(Plmn),
+    /// The card is asked what it has.
+    Audit,
+}
+
+impl M2m {
+    pub(super) fn new(field: Field, cards: BTreeMap<usize, CardDescription>) -> Self {
+        let seat = |description| Seat { description, handle: Mutex::default(), has_power: Notify::new() };
+        let seats = cards.into_iter().map(|(index, card)| (index, seat(card))).collect();
+        Self { field, seats, stage: OnceLock::new() }
+    }
+}
+
+/// Profiles that nobody has ordered yet, and their subscribers.
+pub(super) async fn stock(
+    operator: &file::Operator,
+    networks: &Networks,
+    field: &Field,
+) -> Result<(), Fault> {
+    for number in 0..u64::from(*operator.stock.get_ref()) {
+        let number = FIRST_IN_STOCK + number;
+        let package = package(*operator.network.get_ref(), number, operator)?;
+        let subscription = subscribe(networks, &package, operator)?;
+        let msisdn = with_number(networks, &subscription, number)?;
+        field.put_in_stock(&package, subscription.iccid, &owner::type_of(operator), &msisdn).await?;
+    }
+    Ok(())
+}
+
+/// A card as it leaves the factory with the profile of this subscriber, given to the SM-SR.
+pub(super) async fn card(
+    field: &Field,
+    networks: &Networks,
+    eid: Eid,
+    serial: u64,
+    operator: &file::Operator,
+) -> Result<CardDescription, Fault> {
+    let package = package(*operator.network.get_ref(), serial, operator)?;
+    let msisdn = with_number(networks, &Subscription::of(&package)?, serial)?;
+    let first = FirstProfile { package, operator: field.operator().clone(), msisdn };
+    field.register(eid, &first).await?;
+    field.card(eid, &first)
+}
+
+/// Gives a subscriber the number under which short messages reach it.
+fn with_number(networks: &Networks, subscription: &Subscription, number: u64) -> Result<PhoneNumber, Fault> {
+    let Subscription { imsi, home, .. } = subscription;
+    let msisdn = PhoneNumber::international(format!("{}{:0>3}{number:08}", home.mcc(), home.mnc()));
+    let msisdn = msisdn.map_err(|_| bug("a subscriber has no number"))?;
+    let server = networks.home_of(*imsi).ok_or_else(|| bug("a subscriber has no home"))?;
+    let subscriber = server.subscriber(*imsi).ok_or_else(|| bug("a subscriber is not there"))?;
+    server.provision(*imsi, subscriber.with_msisdn(msisdn.clone()))?;
+    Ok(msisdn)
+}
+
+impl Seat {
+    fn handle(&self) -> MutexGuard<'_, Option<OnlineHandle>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stage {
+    /// Switches the M2M devices on. They stay on until the run ends.
+    pub(super) fn switch_on(self: &Arc<Self>) {
+        let Some(m2m) = &self.m2m else { return };
+        let _ = m2m.stage.set(Arc::downgrade(self));
+        for index in m2m.seats.keys().copied() {
+            tokio::task::spawn_local(live(Arc::downgrade(self), index));
+        }
+    }
+
+    fn seat(&self, index: usize) -> Option<&Seat> {
+        self.m2m.as_ref()?.seats.get(&index)
+    }
+
+    /// Whether the device is an M2M one; if so it looks round where it is now.
+    pub(super) fn looks_round(&self, index: usize) -> bool {
+        let Some(seat) = self.seat(index) else { return false };
+        let Some(mut device) = self.device(index) else { return true };
+        device.alarm = None;
+        if device.has_power {
+            seat.has_power.notify_one();
+        }
+        if let Some(handle) = &*seat.handle() {
+            if device.registered.is_none() {
+                handle.set_visible(Vec::new());
+            }
+            handle.set_visible(device.hears.to_vec());
+        }
+        true
+    }
+
+    /// The ISD-Ps of an M2M card; none of another.
+    pub(super) fn isd_ps(&self, index: usize) -> Result<Option<Vec<Held>>, Fault> {
+        let (Some(_), Some(device)) = (self.seat(index), self.device(index)) else { return Ok(None) };
+        held(device.card.load()?, device.eid).map(Some)
+    }
+
+    /// What is known of the card at rest is what it says now.
+    fn look_at_card(&self, device: &mut Resting) -> Result<Option<Iccid>, Fault> {
+        let card = held(device.card.load()?, device.eid)?;
+        let home = |iccid| self.home_of_profile(iccid);
+        let of = |isd_p: &Held| {
+            Some(OnCard { iccid: isd_p.iccid?, enabled: isd_p.is_enabled, home: home(isd_p.iccid?) })
+        };
+        device.profiles = card.iter().filter_map(of).collect();
+        Ok(card.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid))
+    }
+
+    /// A network has taken it.
+    fn attached(&self, index: usize, accept: &AttachAccept, imsi: Imsi) {
+        let Some(mut device) = self.device(index) else { return };
+        let Ok(Some(iccid)) = self.look_at_card(&mut device) else { return };
+        let AttachAccept { plmn, network_name, country, service, .. } = accept.clone();
+        let at = self.now();
+        self.register(
+            index,
+            &mut device,
+            &Registered { plmn, network_name, country, service, imsi, iccid, at },
+        );
+    }
+
+    /// It is registered nowhere any more; it has left, or it finds that out.
+    fn detached(&self, index: usize, has_left: bool) {
+        if let Some(mut device) = self.device(index) {
+            device.lost |= device.registered.is_some() && !has_left;
+            self.unregister(&mut device);
+        }
+    }
+
+    /// The operator asks for something on each of these devices.
+    pub(super) fn order(&self, devices: Vec<usize>, order: Order, validity: Duration) {
+        let Some(stage) = self.m2m.as_ref().and_then(|m2m| m2m.stage.get()?.upgrade()) else { return };
+        for index in devices {
+            let stage = Arc::clone(&stage);
+            tokio::task::spawn_local(async move {
+                if let Err(fault) = stage.carry_out(index, order, validity).await
+                    && let Some(device) = stage.device(index)
+                {
+                    stage.tell(Kind::Failed, &device, &fault.to_string());
+                }
+            });
+        }
+    }
+
+    async fn carry_out(&self, index: usize, order: Order, validity: Duration) -> Result<(), Fault> {
+        let Some(M2m { field, .. }) = &self.m2m else { return Ok(()) };
+        let (eid, of) = {
+            let Some(mut device) = self.device(index) else { return Ok(()) };
+            self.look_at_card(&mut device)?;
+            let of = |plmn| {
+                let held = device.profiles.iter().find(|profile| profile.home == Some(plmn));
+                held.map(|held| held.iccid).ok_or_else(|| no_profile(plmn))
+            };
+            let of = match order {
+                Order::Enable(plmn) | Order::Disable(plmn) | Order::Delete(plmn) => Some(of(plmn)?),
+                Order::Download(_) | Order::Audit => None,
+            };
+            (device.eid, of)
+        };
+        let answer = match (order, of) {
+            (Order::Download(plmn), _) => field.download(eid, &self.type_of(plmn)?, validity).await,
+            (Order::Enable(_), Some(iccid)) => field.enable(eid, iccid, validity).await,
+            (Order::Disable(_), Some(iccid)) => field.disable(eid, iccid, validity).await,
+            (Order::Delete(_), Some(iccid)) => field.delete(eid, iccid, validity).await,
+            _ => field.audit(eid, validity).await,
+        };
+        self.answered(index, order, answer)
+    }
+
+    fn answered(&self, index: usize, order: Order, answer: Result<Answered, Fault>) -> Result<(), Fault> {
+        let Some(mut device) = self.device(index) else { return Ok(()) };
+        self.look_at_card(&mut device)?;
+        let status = answer.as_ref().map(|answer| answer.base.function_execution_status.status);
+        let is_done = status.as_ref().is_ok_and(|status| *status == ExecutionStatus::ExecutedSuccess);
+        let iccid = answer.as_ref().ok().and_then(|answer| answer.iccid);
+        let is_there = |device: &Resting, iccid| device.profiles.iter().any(|held| held.iccid == iccid);
+        match (order, iccid) {
+            (Order::Delete(_), Some(iccid)) => device.should_have.retain(|other| *other != iccid),
+            (Order::Download(_), Some(iccid)) if is_there(&device, iccid) => device.should_have.push(iccid),
+            _ => {}
+        }
+        let counts = &mut device.counts;
+        let counted = match (order, is_done, iccid) {
+            (Order::Download(_) | Order::Enable(_), true, _) => Some(&mut counts.moved),
+            (Order::Download(_), false, None) => Some(&mut counts.not_installed),
+            (Order::Download(_) | Order::Enable(_), false, _) => Some(&mut counts.came_back),
+            _ => None,
+        };
+        if let Some(counted) = counted {
+            *counted = counted.saturating_add(1);
+        }
+        let said = match &answer {
+            Ok(answer) => answer.base.function_execution_status.to_string(),
+            Err(fault) => fault.to_string(),
+        };
+        let kind = if is_done { Kind::Moved } else { Kind::Failed };
+        self.tell(kind, &device, &format!("{}: {said}", order.function()));
+        Ok(())
+    }
+
+    fn type_of(&self, plmn: Plmn) -> Result<String, Fault> {
+        let operator = self.scenario.operators.iter().find(|operator| *operator.network.get_ref() == plmn);
+        operator.map(owner::type_of).ok_or_else(|| bug("there is no such operator"))
+    }
+
+    /// What went over the bearer of a network for one device.
+    fn message(&self, index: usize, bearer: &str, octets: u64) {
+        if let Some(mut device) = self.device(index) {
+            device.counts.octets = device.counts.octets.saturating_add(octets);
+        }
+        self.spend(bearer, octets, 1);
+    }
+}
+
+impl Order {
+    /// What a step asks for; nothing if it names no operator where one is needed.
+    pub(super) fn of(what: Asked, operator: Option<Plmn>) -> Option<Self> {
+        match what {
+            Asked::Download => operator.map(Self::Download),
+            Asked::Disable => operator.map(Self::Disable),
+            Asked::Audit => Some(Self::Audit),
+        }
+    }
+
+    fn function(self) -> &'static str {
+        match self {
+            Self::Download(_) => "ES2.DownloadProfile",
+            Self::Enable(_) => "ES4.EnableProfile",
+            Self::Disable(_) => "ES4.DisableProfile",
+            Self::Delete(_) => "ES2.DeleteProfile",
+            Self::Audit => "ES4.AuditEIS",
+        }
+    }
+}
+
+fn no_profile(of: Plmn) -> Fault {
+    Fault::new(
+        "the operator asks for nothing",
+        format!("there is no profile of {of} on the card"),
+        "download one before",
+    )
+}
+
+/// The life of a device, without end: only what was written down outlives a cut.
+async fn live(stage: Weak<Stage>, index: usize) {
+    for powered in 1_u32.. {
+        let power = Power::default();
+        let Some(life) = stage.upgrade().and_then(|stage| begin(&stage, index, powered, &power)) else {
+            return;
+        };
+        let mut life = match life {
+            Ok(life) => life,
+            Err(fault) => {
+                let Some(stage) = stage.upgrade() else { return };
+                if let Some(device) = stage.device(index) {
+                    stage.tell(Kind::Failed, &device, &fault.to_string());
+                }
+                return;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = power.gone() => {}
+            // A card that does not answer any more is switched off and on.
+            _ended = life.run() => {}
+        }
+        drop(life);
+        tokio::time::sleep(AWAY).await;
+        loop {
+            let Some(stage) = stage.upgrade() else { return };
+            let has_power = {
+                let Some(device) = stage.device(index) else { return };
+                device.has_power
+            };
+            let Some(seat) = stage.seat(index) else { return };
+            if has_power {
+                break;
+            }
+            seat.has_power.notified().await;
+        }
+    }
+}
+
+type Whole = Online<Slot<PoweredDoor<Card>>>;
+
+/// Device and card, switched on; none if there is no such device.
+fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Option<Result<Whole, Fault>> {
+    stage.detached(index, false);
+    let seat = stage.seat(index)?;
+    let (eid, memory, hears, mishaps) = {
+        let mut device = stage.device(index)?;
+        device.power = Some(power.clone());
+        let dice = stage.simulation.dice(&format!("mishaps of {}", device.eid));
+        let liar = || Mishaps::new(dice, []).with_liar(Liar::new(Arc::clone(&stage.pki)));
+        let mishaps = device.mishaps.get_or_insert_with(liar).clone();
+        (device.eid, device.card.clone(), Arc::clone(&device.hears), mishaps)
+    };
+    let memory = FaultyMemory::new("card", memory, mishaps.clone(), power.clone());
+    let world = stage.simulation.world(&format!("card {eid} {powered}"));
+    let card = match Card::open_among(seat.description.clone(), memory, world, &stage.shared) {
+        Ok(card) => card,
+        Err(fault) => return Some(Err(fault)),
+    };
+    let air = Air {
+        ether: Arc::clone(&stage.ether),
+        networks: Arc::clone(&stage.networks),
+        radio: FaultyRadio::new(Arc::clone(&stage.networks), mishaps),
+        imei: imei(eid),
+        heard: Arc::default(),
+    };
+    let heard = Arc::clone(&air.heard);
+    let dice = stage.simulation.dice(&format!("bearers of {eid} {powered}"));
+    let carrier = |(plmn, bearer): (&Plmn, _)| (*plmn, Carrier::new(bearer, dice.branch(&plmn.to_string())));
+    let carriers = stage.bearers.iter().map(carrier).collect();
+    let told = Told { air, heard, carriers, stage: Arc::downgrade(stage), index };
+    let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
+    let teller = Teller::silent(stage.simulation.clock());
+    let mut modem = Modem::new(slot, told, teller.clone());
+    modem.set_visible(hears.to_vec());
+    let digits = format!("{:015}", imei(eid) % 1_000_000_000_000_000);
+    let settings = OnlineSettings { search_pause: SEARCH, ..OnlineSettings::default() };
+    let settings = match Imei::of_digits(&digits) {
+        Some(imei) => OnlineSettings { imei, ..settings },
+        None => settings,
+    };
+    let online = Online::new(modem, NoDial, settings, teller);
+    *seat.handle() = Some(online.handle());
+    Some(Ok(online))
+}
+
+/// The air round a device that stays on: its short messages take their time, and the run is told where it is registered.
+struct Told {
+    air: Air,
+    heard: Arc<Mutex<Heard>>,
+    carriers: BTreeMap<Plmn, Carrier>,
+    stage: Weak<Stage>,
+    index: usize,
+}
+
+impl Told {
+    fn note(&self, answer: &NetworkAnswer) {
+        let Some(stage) = self.stage.upgrade() else { return };
+        let imsi = {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.refusals.clear();
+            heard.asking
+        };
+        match (answer, imsi) {
+            (NetworkAnswer::AttachAccept(accept), Some(imsi)) => stage.attached(self.index, accept, imsi),
+            (NetworkAnswer::AttachReject(AttachReject { .. }), _) => {
+                if let Some(mut device) = stage.device(self.index) {
+                    device.counts.refusals = device.counts.refusals.saturating_add(1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether one message comes through.
+    async fn carried(&self, plmn: Plmn, octets: usize, is_to_device: bool) -> bool {
+        let Some(carrier) = self.carriers.get(&plmn) else { return false };
+        let before = carrier.usage();
+        let is_through = carrier.short_message(octets, is_to_device).await.is_ok();
+        let used = carrier.usage() - before;
+        if let Some(stage) = self.stage.upgrade() {
+            stage.message(self.index, &carrier.bearer().id, used.octets_up.saturating_add(used.octets_down));
+        }
+        is_through
+    }
+}
+
+impl Radio for Told {
+    fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
+        self.air.system_information(plmn)
+    }
+
+    fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+        Box::pin(async move {
+            // Who asks a network is on none.
+            if let Some(stage) = self.stage.upgrade() {
+                stage.detached(self.index, false);
+            }
+            let answer = self.air.attach(plmn, request).await?;
+            self.note(&answer);
+            Ok(answer)
+        })
+    }
+
+    fn authenticate(
+        &self,
+        plmn: Plmn,
+        response: AuthenticationResponse,
+    ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
+        Box::pin(async move {
+            let answer = self.air.authenticate(plmn, response).await?;
+            self.note(&answer);
+            Ok(answer)
+        })
+    }
+
+    fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
+        if let Some(stage) = self.stage.upgrade() {
+            stage.detached(self.index, true);
+        }
+        self.air.detach(plmn, attach)
+    }
+
+    fn submit_short_message(
+        &self,
+        plmn: Plmn,
+        message: MobileOriginated,
+    ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
+        Box::pin(async move {
+            match self.carried(plmn, message.tpdu.len(), false).await {
+                true => self.air.submit_short_message(plmn, message).await,
+                false => Ok(RpAnswer::Error(RpCause::TEMPORARY_FAILURE, Vec::new())),
+            }
+        })
+    }
+
+    fn next_short_message(
+        &self,
+        plmn: Plmn,
+        attach: AttachId,
+    ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
+        Box::pin(async move {
+            loop {
+                let message = self.air.next_short_message(plmn, attach.clone()).await?;
+                // One that is lost is sent again by the centre, which has no report of it.
+                if self.carried(plmn, message.tpdu.len(), true).await {
+                    return Ok(message);
+                }
+            }
+        })
+    }
+
+    fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
+        self.air.report_short_message(plmn, report)
+    }
+}
