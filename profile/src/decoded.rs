@@ -5,12 +5,17 @@ use rsp::ids::{Iccid, Imsi, Plmn};
 
 use crate::check::{ISIM_SERVICES, USIM_SERVICES};
 use crate::files::{FileIndex, FileKind, ProfileFiles};
+use crate::identities::{Identities, is_table};
 use crate::octets::Fid;
 use crate::usim::{self, SuciCalcInfo};
 
 /// What the contents of a file mean, in lines; none where they are not understood or say nothing.
 pub fn decoded(files: &ProfileFiles, index: FileIndex) -> Vec<String> {
     let Some(content) = files.content(index) else { return Vec::new() };
+    if is_table(files, index) {
+        let identities = Identities::decode(content).unwrap_or_default();
+        return identities.0.iter().map(ToString::to_string).collect();
+    }
     let Some(meaning) = meaning_of(files, index) else { return Vec::new() };
     let records: Vec<&[u8]> = match files.file(index).and_then(|file| file.kind.record_length()) {
         Some(length) => content.chunks(length.max(1)).collect(),

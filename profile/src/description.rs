@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use rsp::ids::{Iccid, Imsi};
+use rsp::ids::{Iccid, Imsi, Mcc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ use crate::{Capabilities, InstalledProfile, Octets, Package, PeStatusCode, Refus
 
 mod coding;
 mod decompile;
+mod identities;
 mod layout;
 mod metadata;
 mod mistakes;
@@ -24,6 +25,7 @@ mod paths;
 mod places;
 mod raw;
 mod shapes;
+mod subscription;
 mod terms;
 mod types;
 mod write;
@@ -98,7 +100,7 @@ pub struct Description {
     /// What is told of the profile beside its package.
     #[serde(skip_serializing_if = "is_default")]
     pub metadata: Metadata,
-    /// Further identities for an applet that picks one by country: EF.IDENTITIES (docs/profiles.md has its form).
+    /// Further identities, of which an applet picks one by country: EF.IDENTITIES ([`crate::identities`]).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub identity: Vec<Identity>,
     /// Further files.
@@ -400,25 +402,44 @@ pub struct Rfm {
     pub usim: bool,
 }
 
-/// Another identity behind the same profile.
+/// Another identity behind the same profile. The profile's own is used wherever no other is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Identity {
-    /// Countries in which it is used, ISO 3166 alpha-2.
-    pub countries: Vec<String>,
+    /// Where it is used: mobile country codes, such as 724; each stands with one identity.
+    #[schemars(with = "Vec<String>")]
+    pub countries: Vec<Mcc>,
     /// Its IMSI.
     #[schemars(with = "String")]
     pub imsi: Imsi,
-    /// Its K.
-    pub ki: SecretOctets,
+    /// Digits of the network code in its IMSI: 2 when absent, or 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mnc_digits: Option<u8>,
+    /// Its K, with OPc; the profile's own keys when both are absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ki: Option<SecretOctets>,
     /// Its OPc or TOPc.
-    pub opc: SecretOctets,
-    /// Its service centre.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opc: Option<SecretOctets>,
+    /// Its access classes; the last digit of its IMSI when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_classes: Option<Vec<u8>>,
+    /// Its service centre; the profile's when absent, which must have one if any identity has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smsc: Option<Digits>,
-    /// Its EF.SPN.
+    /// Its EF.SPN; the profile's when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spn: Option<String>,
+    /// Its EF.HPLMNwAcT; empty when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_plmns: Option<Vec<Network>>,
+    /// Its EF.OPLMNwAcT; empty when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_plmns: Option<Vec<Network>>,
+    /// Its EF.EHPLMN; empty when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub equivalent_plmns: Option<Vec<rsp::ids::Plmn>>,
 }
 
 /// A file that the terms do not know, made by generic file management.

@@ -305,6 +305,11 @@ impl ProfileFiles {
             .map(|content| content.as_slice())
     }
 
+    /// The contents of an EF as the package made them.
+    pub fn as_installed(&self, index: FileIndex) -> Option<&[u8]> {
+        self.image.contents.get(self.file(index)?.body?).map(|content| content.as_slice())
+    }
+
     /// The contents of an EF, to change them; a file with records must keep their number and length.
     pub fn content_mut(&mut self, index: FileIndex) -> Option<&mut Vec<u8>> {
         let body = self.file(index)?.body?;

@@ -9,6 +9,7 @@ use crate::element::{FileSystemKind, PeHeader, PinCodesChoice, ProfileElement, P
 use crate::facts::{Aka, Facts, Pin, PinCodesOf, Pins, Puk};
 use crate::file_system::{Fault, FileSystem, Wrong, wrong};
 use crate::files::{FileIndex, ProfileFiles};
+use crate::identities;
 use crate::octets::{Octets, Oid};
 use crate::package::Package;
 use crate::response::{PeStatus, PeStatusCode, Refused};
@@ -27,7 +28,7 @@ pub struct Capabilities {
 
 impl Default for Capabilities {
     /// What can be done without a runtime environment: the three network access applications, Milenage, TUAK and the
-    /// test algorithm, BER-TLV files and linked directories, SUCI by the USIM.
+    /// test algorithm, BER-TLV files and linked directories, SUCI by the USIM; and the applet of [`identities`].
     fn default() -> Self {
         Self {
             major_versions: BTreeSet::from([2, 3]),
@@ -46,7 +47,7 @@ impl Default for Capabilities {
                 Service::PROFILE_A_X25519,
                 Service::PROFILE_B_P256,
             ]),
-            aids: BTreeSet::new(),
+            aids: BTreeSet::from([identities::PACKAGE.into()]),
         }
     }
 }
@@ -323,7 +324,10 @@ impl Installer {
             }
             ProfileElement::Rfm(rfm) => Arc::make_mut(&mut self.facts.rfm).push(rfm.clone()),
             ProfileElement::Application(application) => {
-                if self.capabilities.services.contains(&Service::JAVACARD) {
+                let is_on_board = |aid: &Octets| self.capabilities.aids.contains(aid);
+                if self.capabilities.services.contains(&Service::JAVACARD)
+                    || identities::is_applet(application) && is_on_board(&identities::PACKAGE.into())
+                {
                     Arc::make_mut(&mut self.facts.applications).push(application.as_ref().clone());
                 } else {
                     return self.unsupported(

@@ -14,6 +14,7 @@ pub mod facts;
 mod file_system;
 mod files;
 pub mod generic;
+pub mod identities;
 mod install;
 mod interner;
 mod macros;

@@ -130,6 +130,13 @@ pub struct Personalised {
 /// # Errors
 /// What comes together describes no profile.
 pub fn personalise(template: &Description, row: &Row, dice: &Dice) -> Result<Personalised, Mistakes> {
+    if !template.identity.is_empty() {
+        return Err(Mistakes::one(
+            "identity",
+            "a row has one identity: all profiles would have the same further ones",
+            "leave them out, or write a description for each profile",
+        ));
+    }
     let mut d = template.clone();
     let asked = |given: &Description, name: &str| given.element.is_empty() || mentions(given, name);
     d.iccid = row.iccid.or(d.iccid);
@@ -328,6 +335,14 @@ mod tests {
         }
         let ki: [u8; 16] = hex::decode(&*outputs[0][4]).unwrap().try_into().unwrap();
         assert_eq!(*outputs[0][5], hex::encode_upper(crypto::milenage::opc(&ki, &[0x11; 16])), "from OP");
+    }
+
+    #[test]
+    fn further_identities_are_not_given_to_many() {
+        let template =
+            Description::parse("[[identity]]\ncountries = ['724']\nimsi = '724050000000001'\n").unwrap();
+        let refused = personalise(&template, &series().row(0).unwrap(), &Dice::from_text("a"));
+        assert!(refused.unwrap_err().to_string().contains("the same further ones"));
     }
 
     /// RFC 3394 section 4.1 and 4.6.

@@ -31,7 +31,7 @@ suci-keys = [{ id = 27, profile = "A", key = "5A8D38864820197C3394B92613B20B9163
 aid = "A00000055910100001"
 tar = ["B00140"]
 [[identity]]
-countries = ["BR"]
+countries = ["724"]
 imsi = "724050000000001"
 ki = "000102030405060708090A0B0C0D0E0F"
 opc = "101112131415161718191A1B1C1D1E1F"

@@ -10,6 +10,7 @@ use crate::element::{
     AlgoConfiguration, AlgorithmId, FileSystemKind, ProfileElement, ProfileHeader, Service,
 };
 use crate::files::{FileIndex, FileKind};
+use crate::identities;
 use crate::octets::{Fid, Oid};
 
 pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
@@ -172,7 +173,9 @@ fn services(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
     }
     let is_used = |service: Service| used.iter().any(|(used, _)| *used == service);
     let has = |wanted: fn(&ProfileElement) -> bool| walked.elements().any(|(_, element)| wanted(element));
-    let has_application = has(|element| matches!(element, ProfileElement::Application(_)));
+    // What a card has on board runs in whatever its maker has written it for.
+    let has_application =
+        has(|element| matches!(element, ProfileElement::Application(it) if !identities::is_applet(it)));
     let is_any_listed = |services: &[Service]| services.iter().any(|service| listed.contains(service));
     if has_application && !is_any_listed(&[Service::JAVACARD, Service::MULTOS]) {
         let what = "there are applications, and neither javacard nor multos is listed";

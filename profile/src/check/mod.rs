@@ -7,6 +7,7 @@ mod codes;
 mod contents;
 mod files;
 mod header;
+mod identities;
 mod keys;
 mod order;
 mod rules;
@@ -138,6 +139,7 @@ pub fn check(package: &Package) -> Vec<Finding> {
     contents::check(&walked, &mut report);
     services::check(&walked, &mut report);
     suci::check(&walked, &mut report);
+    identities::check(&walked, &mut report);
     report.findings.sort_by(|a, b| (&a.place.pe, b.severity).cmp(&(&b.place.pe, a.severity)));
     report.findings
 }
@@ -221,6 +223,7 @@ pub(crate) fn path_of(files: &ProfileFiles, index: FileIndex) -> String {
     let path: Vec<String> = files.path_of(index).iter().map(Fid::to_string).collect();
     match files.file(index).and_then(|file| file.name.as_deref()) {
         Some(name) => format!("{} {name}", path.join("/")),
+        None if crate::identities::is_table(files, index) => format!("{} ef-identities", path.join("/")),
         None => path.join("/"),
     }
 }

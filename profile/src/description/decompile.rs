@@ -1,10 +1,11 @@
 //! From a package back to a description.
 
-use rsp::der::{Asn1, Reader, Tag};
+use rsp::der::{Reader, Tag};
 use rsp::ids::{Iccid, Imsi, Plmn};
 use serde_json::Value;
 
 use super::places::{At, Directories, In, PLACES, place};
+use super::subscription::{access_classes, ims_names};
 use super::{
     Algorithm, Code, Description, Digits, FilesBy, Format, Identity, Isim, KeySet, KeyType, Network, Rfm,
     coding, layout, terms,
@@ -13,7 +14,8 @@ use crate::element::{
     AlgoConfiguration, FileSystemKind, PinCodesChoice, PinKeyReference, ProfileElement, PukKeyReference,
     SecurityDomain,
 };
-use crate::{Fid, FileSystem, Octets, Package, ProfileFiles};
+use crate::identities::{Identities, Identity as Stored};
+use crate::{Fid, FileSystem, Package, ProfileFiles};
 
 /// A description made from a package.
 #[derive(Clone, Debug)]
@@ -279,9 +281,6 @@ impl Found {
             let numbers = records.map(emergency_of).collect::<Option<Vec<_>>>();
             self.description.usim.emergency = numbers;
         }
-        if let Some(table) = files.by_path(&[Fid(0x7F4D), Fid(0x6F1D)]).and_then(|file| files.content(file)) {
-            self.description.identity = identities_of(table).unwrap_or_default();
-        }
         if let Some((_, isim, _)) = directories.0.iter().find(|(known, ..)| *known == In::Isim) {
             let texts = |fid| {
                 let file = files.child(*isim, Fid(fid))?;
@@ -294,6 +293,62 @@ impl Found {
                 own.pcscf =
                     texts(0x6F09).and_then(|list| list.into_iter().map(host).collect()).unwrap_or_default();
             }
+        }
+        if let Some(Ok(Identities(table))) = Identities::of(files) {
+            let others = table.into_iter().filter(|identity| !identity.countries.is_empty());
+            self.description.identity = others.map(|other| self.identity(other, &directories)).collect();
+        }
+        if !self.description.identity.is_empty() {
+            self.forget_ims_names_of_the_imsi();
+        }
+    }
+
+    /// What comes from the IMSI changes with it; what is said stays for all identities.
+    fn forget_ims_names_of_the_imsi(&mut self) {
+        let Some(isim) = self.description.isim.clone() else { return };
+        let own = ims_names(&self.description, &isim);
+        let made = ims_names(&self.description, &Isim::default());
+        if let Some(isim) = &mut self.description.isim {
+            isim.impi.take_if(|_| own.impi == made.impi);
+            isim.impu.take_if(|_| own.impu == made.impu);
+            isim.domain.take_if(|_| own.domain == made.domain);
+        }
+    }
+
+    /// The terms of an identity from the files that it has in the table.
+    fn identity(&self, stored: Stored, directories: &Directories) -> Identity {
+        let Stored { countries, imsi, keys, files } = stored;
+        let mut other = Self::default();
+        other.description.imsi = Some(imsi);
+        for file in &files {
+            let (fid, directory) = file.path.split_last().unwrap_or((&Fid::MF, &[]));
+            let path: String = directory.iter().map(Fid::to_string).collect();
+            let directory =
+                directories.0.iter().find(|(.., own)| *own == path).map(|(directory, ..)| *directory);
+            let place = PLACES.iter().find(|(of, id, ..)| Some(*of) == directory && Fid(*id) == *fid);
+            // What is no term's is missed when the description is built again.
+            let Some((_, _, _, term, at)) = place else { continue };
+            let contents: &[u8] = &file.contents;
+            let _ = match at {
+                At::Octet(at) => contents.get(*at..).and_then(|contents| other.read(term, contents)),
+                At::Anywhere => (0..contents.len()).find_map(|at| other.read(term, contents.get(at..)?)),
+            };
+        }
+        let Description { mnc_digits, access_classes, usim, .. } = other.description;
+        let own = &self.description.usim;
+        let (ki, opc) = keys.unzip();
+        Identity {
+            countries,
+            imsi,
+            mnc_digits,
+            ki,
+            opc,
+            access_classes,
+            smsc: usim.smsc.filter(|smsc| own.smsc.as_ref() != Some(smsc)),
+            spn: usim.spn.filter(|spn| own.spn.as_ref() != Some(spn)),
+            home_plmns: usim.home_plmns,
+            operator_plmns: usim.operator_plmns,
+            equivalent_plmns: usim.equivalent_plmns,
         }
     }
 
@@ -309,7 +364,7 @@ impl Found {
             }
             "ef-acc" => {
                 let found = content.get(..2)?;
-                if layout::access_classes(d) != found {
+                if access_classes(d) != found {
                     let bits = found.iter().fold(0u16, |bits, octet| bits << 8 | u16::from(*octet));
                     d.access_classes = Some((0..16).filter(|class| bits >> class & 1 == 1).collect());
                 }
@@ -372,26 +427,6 @@ fn emergency_of(record: &[u8]) -> Option<Digits> {
     let [digits @ .., 0x00] = record else { return None };
     let text: String = digits.iter().map(|octet| format!("{:02x}", octet.rotate_left(4))).collect();
     text.trim_end_matches('f').parse().ok().filter(|_| digits.len() == 3)
-}
-
-fn identities_of(table: &[u8]) -> Option<Vec<Identity>> {
-    let mut reader = Reader::new(table);
-    let mut identities = Vec::new();
-    while let Ok(Some(Tag(0xA0))) = reader.peek() {
-        let mut one = Reader::new(reader.contents(Tag(0xA0)).ok()?);
-        let countries = one.contents(Tag(0x80)).ok()?.chunks(2);
-        let countries =
-            countries.map(|letters| String::from_utf8(letters.to_vec()).ok()).collect::<Option<_>>()?;
-        let imsi = Imsi::from_ef(one.contents(Tag(0x81)).ok()?).ok()?;
-        let ki = one.contents(Tag(0x82)).ok()?.into();
-        let opc = one.contents(Tag(0x83)).ok()?.into();
-        let spn =
-            Option::<Octets>::decode_as(Tag(0x84), &mut one).ok()?.and_then(|name| coding::name_of(&name));
-        let smsc = Option::<Octets>::decode_as(Tag(0x85), &mut one).ok()?;
-        let smsc = smsc.and_then(|number| international(&coding::number_of(&number)?));
-        identities.push(Identity { countries, imsi, ki, opc, smsc, spn });
-    }
-    Some(identities)
 }
 
 /// Key sets of which all three keys are there, and all of one kind.

@@ -5,8 +5,9 @@
 
 use rsp::der::Unknown;
 
-use super::shapes::{arr, content, file, hex, in_order, in_records, of_size, sized};
-use super::{Algorithm, Code, Description, FilesBy, Format, Isim, KeyType, coding, own, paths};
+use super::shapes::{arr, arr_with_never_read, content, file, hex, in_order, in_records, of_size, sized};
+use super::subscription::{self, access_classes};
+use super::{Algorithm, Code, Description, FilesBy, Format, Isim, KeyType, coding, identities, own, paths};
 use crate::element::{
     AdfRfmAccess, AkaParameter, AlgoConfiguration, AlgoParameter, ApplicationInstance, End, Fcp,
     FileSystemElement, FileSystemKind, GenericFileManagement, KeyComponent, KeyObject, NamedFile, PeHeader,
@@ -17,18 +18,20 @@ use crate::template;
 use crate::{Fid, Octets, Oid, SecretOctets};
 
 /// The USIM's AID: 3GPP's RID and application code, then as the TS.48 profile has it; and the ISIM's.
-const USIM_AID: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49, 0xFF, 0x05, 0x89];
+pub(super) const USIM_AID: [u8; 12] =
+    [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49, 0xFF, 0x05, 0x89];
 const ISIM_AID: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x04, 0xFF, 0x49, 0xFF, 0x05, 0x89];
 
 /// By which paths in the package name the ADFs.
 pub(super) const USIM_FID: Fid = Fid(0x7FD0);
-const ISIM_FID: Fid = Fid(0x7FB0);
+pub(super) const ISIM_FID: Fid = Fid(0x7FB0);
 
 /// A well-known key: whoever does not give one wants a test.
 const TEST_KEY: [u8; 16] = *b"landfall mno-sd!";
 
 /// The PEs of a description.
 pub(crate) fn elements(description: &Description) -> Vec<ProfileElement> {
+    let description = &identities::with_room(description);
     let mut layout = Layout { description, elements: Vec::new() };
     layout.whole();
     let mut elements = layout.elements;
@@ -74,6 +77,10 @@ impl Layout<'_> {
         self.own_files();
         self.security_domain();
         self.rfm();
+        if !d.identity.is_empty() {
+            let header = self.header();
+            self.elements.push(identities::applet(header));
+        }
         let header = self.header();
         self.elements.push(ProfileElement::End(End { header, unknown: Unknown::default() }));
     }
@@ -114,7 +121,7 @@ impl Layout<'_> {
                 file("mf", Some(directory), vec![]),
                 file("ef-iccid", None, vec![content(&iccid)]),
                 in_records("ef-dir", 0x21, &applications),
-                arr(),
+                if self.description.identity.is_empty() { arr() } else { arr_with_never_read() },
             ],
         );
     }
@@ -122,8 +129,6 @@ impl Layout<'_> {
     fn usim(&mut self) {
         let d = self.description;
         let imsi = d.imsi.map_or([0xFF; 9].to_vec(), |imsi| used(imsi.to_ef()));
-        let mut spn = d.usim.spn_display.as_deref().unwrap_or(&[0x00]).to_vec();
-        spn.extend(coding::name(d.usim.spn.as_deref().unwrap_or("Landfall")));
         let emergency: Vec<Vec<u8>> = match &d.usim.emergency {
             None => vec![emergency("112")],
             Some(numbers) => numbers.iter().map(|number| emergency(number.digits())).collect(),
@@ -136,10 +141,10 @@ impl Layout<'_> {
                 file("ef-imsi", None, vec![content(&imsi)]),
                 arr(),
                 file("ef-ust", None, vec![content(&services(d))]),
-                file("ef-spn", None, vec![content(&spn)]),
+                file("ef-spn", None, vec![content(&subscription::spn(d))]),
                 file("ef-est", None, vec![content(if enabled.is_empty() { &[0x00] } else { &enabled })]),
                 file("ef-acc", None, vec![content(&access_classes(d))]),
-                file("ef-ad", None, vec![content(&[0x00, 0x00, 0x00, d.mnc_digits.unwrap_or(2)])]),
+                file("ef-ad", None, vec![content(&subscription::administrative(d))]),
                 in_records("ef-ecc", 4, &emergency),
             ]
             .into_iter()
@@ -147,13 +152,13 @@ impl Layout<'_> {
                 d.usim
                     .smsc
                     .as_ref()
-                    .map(|smsc| file("ef-smsp", None, vec![content(&ef_smsp(smsc.digits()))])),
+                    .map(|smsc| file("ef-smsp", None, vec![content(&subscription::smsp(smsc))])),
             )
             .chain(
                 d.usim
                     .forbidden_plmns
                     .as_ref()
-                    .map(|list| file("ef-fplmn", None, vec![content(&plmns(list))])),
+                    .map(|list| file("ef-fplmn", None, vec![content(&subscription::plmns(list))])),
             )
             .collect(),
         );
@@ -171,19 +176,10 @@ impl Layout<'_> {
                 group.as_ref().map(|group| file(name, Some(of_size(group.len())), vec![content(group)])),
             );
         }
-        for (name, list) in [
-            ("ef-plmnwact", &usim.user_plmns),
-            ("ef-oplmnwact", &usim.operator_plmns),
-            ("ef-hplmnwact", &usim.home_plmns),
-        ] {
-            let octets = |list: &Vec<super::Network>| {
-                list.iter().flat_map(|network| network.octets()).collect::<Vec<_>>()
-            };
-            files.extend(list.as_ref().map(|list| file(name, None, vec![content(&octets(list))])));
+        for (name, _, list) in subscription::LISTS {
+            let list = identities::padded(self.description, list);
+            files.extend(list.map(|list| file(name, None, vec![content(&list)])));
         }
-        files.extend(
-            usim.equivalent_plmns.as_ref().map(|list| file("ef-ehplmn", None, vec![content(&plmns(list))])),
-        );
         if !files.is_empty() {
             self.by_template(FileSystemKind::OptUsim, files);
         }
@@ -225,26 +221,15 @@ impl Layout<'_> {
     }
 
     fn isim(&mut self, isim: &Isim) {
-        let home =
-            self.description.imsi.and_then(|imsi| imsi.plmn(self.description.mnc_digits.unwrap_or(2).into()));
-        // TS 23.003 section 13.2: the network code has three digits here.
-        let network = home.map_or_else(String::new, |home| {
-            format!("mnc{:0>3}.mcc{}.3gppnetwork.org", home.mnc(), home.mcc())
-        });
-        let imsi = self.description.imsi.map_or_else(String::new, |imsi| imsi.to_string());
-        let domain = isim.domain.clone().unwrap_or_else(|| format!("ims.{network}"));
-        let impi = isim.impi.clone().unwrap_or_else(|| format!("{imsi}@ims.{network}"));
-        let impu = isim.impu.clone().unwrap_or_else(|| vec![format!("sip:{imsi}@ims.{network}")]);
-        let records: Vec<Vec<u8>> = impu.iter().map(|impu| coding::tagged(impu)).collect();
-        let longest = records.iter().map(Vec::len).max().unwrap_or(1);
-        let (impi, domain) = (coding::tagged(&impi), coding::tagged(&domain));
+        let subscription::ImsNames { impi, impu, domain } = subscription::ims_names(self.description, isim);
+        let longest = impu.iter().map(Vec::len).max().unwrap_or(1);
         let table = u8::from(!isim.pcscf.is_empty());
         self.by_template(
             FileSystemKind::Isim,
             vec![
                 file("adf-isim", Some(adf(ISIM_FID, &ISIM_AID)), vec![]),
                 file("ef-impi", Some(of_size(impi.len())), vec![content(&impi)]),
-                in_records("ef-impu", longest, &records),
+                in_records("ef-impu", longest, &impu),
                 file("ef-domain", Some(of_size(domain.len())), vec![content(&domain)]),
                 file("ef-ist", None, vec![content(&[&[table], [0; 13].as_slice()].concat())]),
                 arr(),
@@ -459,7 +444,7 @@ fn header(description: &Description, elements: &[ProfileElement]) -> ProfileElem
         mandatory_services: ServicesList { services, unknown: Unknown::default() },
         mandatory_gfste_list: templates,
         connectivity_parameters: description.connectivity_parameters.clone(),
-        mandatory_aids: None,
+        mandatory_aids: (!description.identity.is_empty()).then(|| vec![identities::needed()]),
         iot_options: None,
         unknown: Unknown::default(),
     })
@@ -497,30 +482,12 @@ fn services(d: &Description) -> Vec<u8> {
     table
 }
 
-/// TS 31.102 section 4.2.15: the class is the last digit of the IMSI.
-pub(super) fn access_classes(d: &Description) -> [u8; 2] {
-    let last = d
-        .imsi
-        .and_then(|imsi| imsi.to_string().bytes().last())
-        .map_or(0, |digit| digit.wrapping_sub(b'0') % 10);
-    coding::access_classes(d.access_classes.as_deref().unwrap_or(&[last]))
-}
-
-/// TS 31.102 section 4.2.27: ten octets of name, which parameters are there, destination, service centre, the rest.
-fn ef_smsp(centre: &str) -> Vec<u8> {
-    [&[0xFF; 10], [0xFD].as_slice(), &[0xFF; 12], &coding::number(centre), &[0xFF; 3]].concat()
-}
-
 /// A record of EF.ECC: three octets of digits, no category.
 fn emergency(digits: &str) -> Vec<u8> {
     let mut octets = coding::swapped(digits);
     octets.resize(3, 0xFF);
     octets.push(0x00);
     octets
-}
-
-fn plmns(list: &[rsp::ids::Plmn]) -> Vec<u8> {
-    list.iter().flat_map(|plmn| plmn.to_bytes()).collect()
 }
 
 /// The IMSI without the filling behind it.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Algorithm, Description};
+use super::{Algorithm, Description, identities};
 
 /// Something wrong: where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,17 +190,7 @@ pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
             say(&format!("usim.{place}"), "services are counted from 1".to_owned(), "give numbers from 1");
         }
     }
-    for (number, identity) in description.identity.iter().enumerate() {
-        let letters =
-            |country: &String| country.len() == 2 && country.bytes().all(|octet| octet.is_ascii_uppercase());
-        if identity.countries.is_empty() || !identity.countries.iter().all(letters) {
-            say(
-                &format!("identity[{number}].countries"),
-                "these are no countries".to_owned(),
-                "give codes of two capital letters, such as BR",
-            );
-        }
-    }
+    identities::mistakes(description, &mut say);
     for (number, file) in description.file.iter().enumerate() {
         if file.id.len() != 2 || file.directory.len() % 2 == 1 {
             say(

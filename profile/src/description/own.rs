@@ -1,15 +1,12 @@
 //! Files that no template has: the table of identities, EF.URSP, and what a description brings itself.
 
-use rsp::der::{Asn1, Tag, write_tlv};
+use rsp::der::{Tag, write_tlv};
 
 use super::layout::USIM_FID;
-use super::shapes::{ADMINISTRATOR, of_size};
-use super::{Description, OwnFile, coding};
+use super::shapes::{ADMINISTRATOR, NEVER_READ, of_size};
+use super::{Description, OwnFile, identities};
 use crate::element::{Fcp, FileManagement};
-use crate::{Fid, Octets};
-
-/// Where the table of identities is: a directory and a file of the range that is left to administrative use.
-const IDENTITIES: (Fid, Fid) = (Fid(0x7F4D), Fid(0x6F1D));
+use crate::{Fid, Octets, identities::PATH};
 
 /// The commands that make them, if there are any.
 pub(super) fn commands(d: &Description) -> Vec<FileManagement> {
@@ -20,34 +17,15 @@ pub(super) fn commands(d: &Description) -> Vec<FileManagement> {
         let directory = [USIM_FID.0.to_be_bytes(), 0x5FC0u16.to_be_bytes()].concat();
         files.push(OwnFile { rule: Some(2), ..own(directory, Fid(0x4F0B), content) });
     }
-    if !d.identity.is_empty() {
-        let (directory, table) = IDENTITIES;
+    if let Some(identities) = identities::table(d) {
+        let [directory, table] = PATH;
         files.push(OwnFile { is_directory: true, rule: Some(14), ..own(vec![], directory, vec![]) });
-        files.push(own(directory.0.to_be_bytes().to_vec(), table, identities(d)));
+        let table = own(directory.0.to_be_bytes().to_vec(), table, identities.encode());
+        files.push(OwnFile { rule: Some(NEVER_READ), ..table });
     }
     files.extend(d.file.iter().cloned());
     let ursp = d.five_g.ursp.is_some();
     files.iter().enumerate().flat_map(|(number, file)| created(file, ursp && number == 0)).collect()
-}
-
-/// The contents of EF.IDENTITIES: A0 for each, in it 80 countries, 81 EF.IMSI, 82 K, 83 OPc, 84 name, 85 service centre.
-fn identities(d: &Description) -> Vec<u8> {
-    let mut out = Vec::new();
-    for identity in &d.identity {
-        let mut one = Vec::new();
-        write_tlv(Tag(0x80), identity.countries.concat().as_bytes(), &mut one);
-        write_tlv(Tag(0x81), &identity.imsi.to_ef(), &mut one);
-        identity.ki.encode_as(Tag(0x82), &mut one);
-        identity.opc.encode_as(Tag(0x83), &mut one);
-        if let Some(spn) = &identity.spn {
-            write_tlv(Tag(0x84), &coding::name(spn), &mut one);
-        }
-        if let Some(smsc) = &identity.smsc {
-            write_tlv(Tag(0x85), &coding::number(smsc.digits()), &mut one);
-        }
-        write_tlv(Tag(0xA0), &one, &mut out);
-    }
-    out
 }
 
 fn own(directory: Vec<u8>, id: Fid, content: Vec<u8>) -> OwnFile {

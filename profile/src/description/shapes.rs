@@ -33,9 +33,23 @@ const ACCESS_RULES: [&[(&str, &str)]; 15] = [
 /// The record of the rule that lets the administrator alone read and write.
 pub(super) const ADMINISTRATOR: u8 = 13;
 
+/// The record of the rule by which the administrator writes, and nobody reads: only in the EF.ARR of the MF, and only where
+/// there is such a file.
+pub(super) const NEVER_READ: u8 = 16;
+const WRITTEN_BY_ADMINISTRATOR: &[(&str, &str)] = &[("80015A", ADM1)];
+
 /// EF.ARR with every rule, one a record.
 pub(super) fn arr() -> NamedFile {
-    let rules: Vec<Vec<u8>> = ACCESS_RULES
+    rules(&ACCESS_RULES)
+}
+
+/// The same with [`NEVER_READ`].
+pub(super) fn arr_with_never_read() -> NamedFile {
+    rules(&[&ACCESS_RULES[..], &[WRITTEN_BY_ADMINISTRATOR]].concat())
+}
+
+fn rules(rules: &[&[(&str, &str)]]) -> NamedFile {
+    let rules: Vec<Vec<u8>> = rules
         .iter()
         .map(|rule| hex(&rule.iter().flat_map(|(mode, condition)| [*mode, *condition]).collect::<String>()).0)
         .collect();

@@ -1,6 +1,6 @@
 //! The terms of a description as octets, by the names under which `[[element]]` refers to them.
 
-use super::{Description, KeySet, coding, layout};
+use super::{Description, KeySet, coding, layout, subscription};
 use crate::SecretOctets;
 
 /// A term that a description says.
@@ -25,7 +25,7 @@ pub(super) fn of(d: &Description) -> Vec<Term> {
     terms.octets("ef-imsi", d.imsi.map(|imsi| layout::used(imsi.to_ef())), "imsi");
     terms.octets("mnc-digits", d.mnc_digits.map(|digits| vec![digits]), "mnc-digits");
     if d.imsi.is_some() || d.access_classes.is_some() {
-        terms.octets("ef-acc", Some(layout::access_classes(d).to_vec()), "access-classes");
+        terms.octets("ef-acc", Some(subscription::access_classes(d).to_vec()), "access-classes");
         if d.access_classes.is_none()
             && let Some(last) = terms.0.last_mut()
         {

@@ -1,6 +1,8 @@
 use super::*;
+use crate::FileSystem;
+use crate::check::check;
 use crate::element::{FileSystemKind, ProfileElement};
-use crate::{Fid, FileSystem};
+use crate::identities::Identities;
 
 const TEN_LINES: &str = r#"
 iccid = "89724990000000000129"
@@ -46,11 +48,19 @@ aid = "A00000055910100001"
 tar = ["B00140"]
 usim = true
 [[identity]]
-countries = ["BR", "AR"]
+countries = ["724", "722"]
 imsi = "724050000000001"
 ki = "000102030405060708090A0B0C0D0E0F"
 opc = "101112131415161718191A1B1C1D1E1F"
 spn = "Elsewhere"
+home-plmns = ["724-05", "724-06", "724-07"]
+equivalent-plmns = ["724-11", "724-12"]
+[[identity]]
+countries = ["310", "311"]
+imsi = "310410000000007"
+mnc-digits = 3
+access-classes = [7, 11]
+smsc = "+13120000000"
 "#;
     Description::parse(&format!("{TEN_LINES}{more}")).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -122,11 +132,64 @@ fn files_made_by_path_are_those_of_the_templates() {
 }
 
 #[test]
-fn the_table_of_identities_is_where_it_is_documented() {
-    let package = full().build().unwrap();
-    let files = FileSystem::build(&package).unwrap();
-    let table = files.content(files.by_path(&[Fid(0x7F4D), Fid(0x6F1D)]).unwrap()).unwrap();
-    assert!(hex::encode_upper(table).starts_with("A04080044252415281090879"), "{}", hex::encode_upper(table));
+fn identities_are_in_their_file_and_come_back() {
+    for files in [FilesBy::Templates, FilesBy::Paths] {
+        let description = Description { files, ..full() };
+        let package = description.build().unwrap();
+        let made = FileSystem::build(&package).unwrap();
+        let Identities(table) = Identities::of(&made).unwrap().unwrap();
+        let shown: Vec<String> = table.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "elsewhere: IMSI 724990000000012, the profile's keys, 10 files",
+                "724, 722: IMSI 724050000000001, keys of its own, 10 files",
+                "310, 311: IMSI 310410000000007, the profile's keys, 10 files",
+            ]
+        );
+        // With the profile's own identity the files are as they are already, but for what fills them up.
+        for file in &table[0].files {
+            let index = made.by_path(&file.path).unwrap();
+            let is = made.record(index, 1).or_else(|| made.content(index)).unwrap();
+            assert!(is.starts_with(&file.contents), "{:?}", file.path);
+        }
+        let is_about_identities = |rule: &str| rule.starts_with("identit") || rule == "load-package";
+        assert_eq!(check(&package).iter().find(|finding| is_about_identities(finding.rule)), None);
+        let back = decompile(&package).unwrap();
+        let mut expected = description.identity.clone();
+        // What was left open is said.
+        expected[0].mnc_digits = Some(2);
+        assert_eq!(back.description.identity, expected, "{files:?}");
+        assert!(back.by_terms_alone, "{files:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_identity_is_said_with_its_line() {
+    let one = "iccid = '89724990000000000129'\nimsi = '234150000000012'\n[authentication]\n\
+               ki = '000102030405060708090A0B0C0D0E0F'\nopc = '101112131415161718191A1B1C1D1E1F'\n";
+    for (identity, line, expected) in [
+        ("countries = []\nimsi = '724050000000001'", 7, "it serves no country"),
+        ("countries = ['BR']\nimsi = '724050000000001'", 7, "not a mobile country code"),
+        ("countries = ['724', '724']\nimsi = '724050000000001'", 7, "724 has an identity already"),
+        ("countries = ['724']\nimsi = '234150000000012'", 8, "234150000000012 is another identity's"),
+        ("countries = ['724']\nimsi = '7240500x'", 8, "not an IMSI"),
+        (
+            "countries = ['724']\nimsi = '724050000000001'\nki = '000102030405060708090A0B0C0D0E0F'",
+            6,
+            "opc: it is missing",
+        ),
+        ("countries = ['724']\nimsi = '724050000000001'\nki = '00'\nopc = '00'", 9, "it has 1 octets"),
+        ("countries = ['724']\nimsi = '724050000000001'\nmnc-digits = 4", 9, "2 or 3 digits"),
+        ("countries = ['724']\nimsi = '724050000000001'\nsmsc = '+551'", 9, "no service centre"),
+    ] {
+        let text = format!("{one}[[identity]]\n{identity}\n");
+        let said = match Description::parse(&text).map(|description| description.build()) {
+            Ok(Err(mistakes)) | Err(mistakes) => mistakes.in_text(&text).to_string(),
+            Ok(Ok(_)) => panic!("{identity}"),
+        };
+        assert!(said.contains(expected) && said.contains(&format!("line {line}: ")), "{said}");
+    }
 }
 
 #[test]

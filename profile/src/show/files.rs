@@ -7,6 +7,7 @@ use crate::access::Access;
 use crate::check::{files_of, path_of};
 use crate::decoded::decoded;
 use crate::files::{FileIndex, FileKind, ProfileFiles};
+use crate::identities::is_table;
 use crate::octets::Octets;
 use crate::package::Package;
 
@@ -61,7 +62,7 @@ const SECRET_FILES: [&str; 11] = [
 pub(crate) fn is_secret(files: &ProfileFiles, index: FileIndex) -> bool {
     let name = files.file(index).and_then(|file| file.name.as_deref());
     let is_written = files.content(index).is_some_and(|content| content.iter().any(|octet| *octet != 0xFF));
-    is_written && name.is_some_and(|name| SECRET_FILES.contains(&name))
+    is_written && (name.is_some_and(|name| SECRET_FILES.contains(&name)) || is_table(files, index))
 }
 
 /// Every file of a package that can be made, the MF first and a directory before what is in it.

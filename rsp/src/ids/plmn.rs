@@ -7,11 +7,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::InvalidId;
 
-as_text!(Plmn, Imsi);
+as_text!(Mcc, Plmn, Imsi);
 
 /// A mobile country code (ITU-T E.212): three digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mcc([u8; 3]);
+
+impl Mcc {
+    /// Two octets in the order of TS 24.008 clause 10.5.1.13: swapped nibbles, F in the place of a fourth digit.
+    pub fn to_bytes(self) -> [u8; 2] {
+        let [first, second, third] = self.0;
+        [second << 4 | first, 0xF0 | third]
+    }
+
+    /// From these two octets; none if they are no code.
+    pub fn from_bytes([low, high]: [u8; 2]) -> Option<Self> {
+        let digits = [low & 0xF, low >> 4, high & 0xF];
+        (high >> 4 == 0xF && digits.iter().all(|digit| *digit <= 9)).then_some(Self(digits))
+    }
+}
 
 impl fmt::Display for Mcc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,6 +194,19 @@ impl FromStr for Imsi {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_country_code_is_the_start_of_a_network() {
+        for text in ["001", "724", "310", "999"] {
+            let mcc: Mcc = text.parse().unwrap();
+            assert_eq!(Mcc::from_bytes(mcc.to_bytes()), Some(mcc));
+            let plmn: Plmn = format!("{text}-05").parse().unwrap();
+            assert_eq!((mcc, mcc.to_bytes()), (plmn.mcc(), [plmn.to_bytes()[0], plmn.to_bytes()[1]]));
+        }
+        for none in [[0x27, 0x04], [0xA7, 0xF4], [0x27, 0xFA], [0xFF, 0xFF]] {
+            assert_eq!(Mcc::from_bytes(none), None, "{none:02X?}");
+        }
+    }
 
     #[test]
     fn a_network_is_read_with_and_without_its_dash() {

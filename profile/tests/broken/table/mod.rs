@@ -29,11 +29,12 @@ macro_rules! defects {
 }
 
 mod contents;
+mod identities;
 mod structure;
 
 /// All defects.
 pub(crate) fn defects() -> impl Iterator<Item = &'static Defect> {
-    structure::DEFECTS.iter().chain(contents::DEFECTS)
+    structure::DEFECTS.iter().chain(contents::DEFECTS).chain(identities::DEFECTS)
 }
 
 fn swap(package: &mut Package, first: &str, second: &str) {

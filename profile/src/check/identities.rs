@@ -1,0 +1,115 @@
+//! Several identities in one profile: EF.IDENTITIES, and the applet that reads it.
+
+use std::collections::BTreeSet;
+
+use super::{Report, Walked, hex, rules};
+use crate::element::ProfileElement;
+use crate::files::FileIndex;
+use crate::identities::{Identities, Identity, PATH, is_applet};
+
+pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
+    let files = &walked.profile.files;
+    let applet = walked
+        .elements()
+        .find(|(_, element)| matches!(element, ProfileElement::Application(it) if is_applet(it)));
+    let Some(table) = files.by_path(&PATH) else {
+        if let Some((number, _)) = applet.filter(|_| walked.whole) {
+            let what = "the applet is there, and there is no 7F4D/6F1D";
+            report.add(&rules::IDENTITIES_MISSING, walked.place(number, ""), what);
+        }
+        return;
+    };
+    // The range is anybody's; without the applet it may be somebody else's file.
+    if applet.is_none() {
+        return;
+    }
+    match Identities::decode(files.content(table).unwrap_or_default()) {
+        Ok(identities) => Table { walked, table, identities: &identities }.check(report),
+        Err(why) => report.add(&rules::IDENTITIES_UNREADABLE, walked.place_of(table), why.to_string()),
+    }
+}
+
+struct Table<'a, 'p> {
+    walked: &'a Walked<'p>,
+    table: FileIndex,
+    identities: &'a Identities,
+}
+
+impl Table<'_, '_> {
+    fn check(&self, report: &mut Report) {
+        let mut imsis = BTreeSet::new();
+        let mut countries = BTreeSet::new();
+        for (number, identity) in (1..).zip(&self.identities.0) {
+            let place = || self.walked.place_in(self.table, &format!("identity {number}"));
+            if !imsis.insert(identity.imsi) {
+                let what = format!("{} is another identity's", identity.imsi);
+                report.add(&rules::IDENTITY_TWICE, place(), what);
+            }
+            for country in &identity.countries {
+                if !countries.insert(*country) {
+                    let what = format!("{country} has an identity already");
+                    report.add(&rules::IDENTITY_COUNTRY, place(), what);
+                }
+            }
+            self.keys(number, identity, report);
+            self.files(number, identity, report);
+        }
+        self.default_one(report);
+    }
+
+    /// One for everywhere else, and it is that with which the profile begins.
+    fn default_one(&self, report: &mut Report) {
+        let place = || self.walked.place_of(self.table);
+        let everywhere = self.identities.0.iter().filter(|identity| identity.countries.is_empty());
+        match everywhere.count() {
+            1 => {}
+            count => {
+                let what = format!("{count} identities name no country");
+                return report.add(&rules::IDENTITY_DEFAULT, place(), what);
+            }
+        }
+        let own = self.walked.profile.usim().and_then(|usim| usim.imsi());
+        let first = self.identities.default_one().map(|identity| identity.imsi);
+        if let (Some(own), Some(first)) = (own, first)
+            && own != first
+        {
+            let what = format!("EF.IMSI has {own}, and the identity for all other countries is {first}");
+            report.add(&rules::IDENTITY_DEFAULT, place(), what);
+        }
+    }
+
+    fn keys(&self, number: usize, identity: &Identity, report: &mut Report) {
+        let place = || self.walked.place_in(self.table, &format!("identity {number}"));
+        let (Some((key, opc)), Some(own)) = (&identity.keys, self.walked.profile.facts.aka.first()) else {
+            return;
+        };
+        let lengths = (key.expose().len(), opc.expose().len());
+        let expected = (own.key.expose().len(), own.opc.expose().len());
+        if lengths != expected {
+            let what = format!(
+                "keys of {} and {} octets, the profile's of {} and {}",
+                lengths.0, lengths.1, expected.0, expected.1
+            );
+            report.add(&rules::IDENTITY_KEYS, place(), what);
+        }
+    }
+
+    /// Each file is there and has room.
+    fn files(&self, number: usize, identity: &Identity, report: &mut Report) {
+        let files = &self.walked.profile.files;
+        for own in &identity.files {
+            let path: String = own.path.iter().map(|fid| format!("/{fid}")).collect();
+            let what = match files.by_path(&own.path).map(|file| (files.record(file, 1), files.content(file)))
+            {
+                Some((Some(record), _)) if record.len() >= own.contents.len() => continue,
+                Some((None, Some(content))) if content.len() >= own.contents.len() => continue,
+                Some((None, None)) => "it has no contents".to_owned(),
+                Some(_) => format!("no room for {}", hex(&own.contents)),
+                None if !self.walked.whole => continue,
+                None => "there is no such file".to_owned(),
+            };
+            let place = self.walked.place_in(self.table, &format!("identity {number}, 3F00{path}"));
+            report.add(&rules::IDENTITY_FILE, place, what);
+        }
+    }
+}
