@@ -31,6 +31,8 @@ fn the_page_about_profiles_says_what_the_program_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/profiles.md");
     let page = std::fs::read_to_string(page).unwrap();
     let folder = packages();
+    let travel = page.split("```toml\n").find(|block| block.contains("[[identity]]")).unwrap();
+    std::fs::write(folder.path().join("travel.toml"), travel.split("```").next().unwrap()).unwrap();
     let mut asked = 0;
     for block in page.split("\n```console\n").skip(1) {
         let (block, _) = block.split_once("\n```").unwrap();

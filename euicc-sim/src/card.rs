@@ -16,6 +16,7 @@
 //! | `ecasd` | SGP.22 section 2.4.2 |
 //! | `notifications` | SGP.22 section 3.5 |
 //! | `m2m` | SGP.02, of a card that is an M2M eUICC |
+//! | `multi_imsi` | the applet of a profile with several identities |
 //! | `state`, `stored`, `shared` | what a card remembers, in which cells of its memory, and what cards have in common |
 
 mod apdu;
@@ -31,6 +32,7 @@ mod install;
 mod isd_r;
 mod iso7816;
 pub mod m2m;
+mod multi_imsi;
 mod notifications;
 mod session;
 mod shared;
@@ -130,10 +132,10 @@ impl Card {
     pub fn power_on(&mut self) -> Atr {
         self.volatile = Volatile::after_reset(Channel::default());
         // A REFRESH that never came is made good by the reset. If the memory fails the switch stays due.
-        let committed = self.commit(switch::make_due);
+        let committed = self.commit(make_due);
         self.volatile = Volatile::after_reset(Channel::fresh(&self.persistent));
         if let Err(fault) = committed {
-            tracing::warn!(%fault, "the card could not switch profiles at reset");
+            tracing::warn!(%fault, "the card could not switch profile or identity at reset");
             self.volatile.cat.announce_change_later();
         }
         Atr(self.description.atr.to_vec())
@@ -186,6 +188,12 @@ impl Card {
         }
         Ok(result)
     }
+}
+
+/// What waits for a reset: another profile, then another identity in the profile that is enabled.
+fn make_due(context: &mut Context<'_>) {
+    switch::make_due(context);
+    multi_imsi::make_due(context);
 }
 
 /// A memory that is another kind of card's.

@@ -5,6 +5,8 @@
 //! performs REFRESH, as most tools that manage eUICCs have not, nothing is announced: the change of profiles waits for
 //! the next reset.
 //!
+//! A profile with several identities has an applet that listens to where the terminal is (`super::multi_imsi`).
+//!
 //! A card for M2M asks for more (`queue`), one thing at a time, each for an owner that is told how it went; a REFRESH
 //! waits until all else has been done. What the terminal has not said that it can do it is not asked.
 
@@ -22,6 +24,7 @@ use super::channel::Channel;
 use super::context::Context;
 use super::iso7816;
 use super::m2m::toolkit;
+use super::multi_imsi;
 use super::state::Volatile;
 use super::status_word::StatusWord;
 use super::switch;
@@ -52,6 +55,8 @@ pub(crate) struct Cat {
     unheard: Unheard,
     /// What a card for M2M is about.
     pub(crate) toolkit: toolkit::Toolkit,
+    /// What the applet of several identities has heard.
+    pub(crate) identities: multi_imsi::Listening,
 }
 
 impl Cat {
@@ -170,6 +175,7 @@ fn begin(context: &mut Context<'_>, profile: &[u8]) {
     if context.m2m().is_ok() {
         toolkit::begin(context);
     }
+    multi_imsi::begin(context);
 }
 
 /// TERMINAL CAPABILITY: TS 102 221 section 11.1.19. Looked through, nothing in it changes this card.
@@ -187,12 +193,18 @@ pub(crate) fn terminal_capability(command: &Command<'_>) -> Result<Vec<u8>, Stat
 pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     hear_again(context);
     let answer = iso7816::status(context, command);
-    if context.m2m().is_ok() && context.channel == 0 {
+    let (is_m2m, has_identities) = (context.m2m().is_ok(), multi_imsi::is_there(context));
+    if context.channel == 0 && (is_m2m || has_identities) {
         context.volatile.cat.queue.release();
         if mem::take(&mut context.volatile.cat.is_change_late) {
             context.volatile.cat.announce_change();
         }
-        toolkit::polled(context);
+        if is_m2m {
+            toolkit::polled(context);
+        }
+        if has_identities {
+            multi_imsi::polled(context);
+        }
     }
     answer
 }
@@ -206,11 +218,15 @@ pub(crate) fn envelope(context: &mut Context<'_>, command: &Command<'_>) -> Resu
         return Err(StatusWord::WRONG_LENGTH);
     }
     hear_again(context);
+    context.volatile.cat.queue.release();
+    hear_envelope(context, command.data)
+}
+
+fn hear_envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     if context.m2m().is_ok() {
-        context.volatile.cat.queue.release();
-        return toolkit::envelope(context, command.data);
+        return toolkit::envelope(context, data);
     }
-    unheard_envelope(command.data)
+    if multi_imsi::envelope(context, data) { Ok(Vec::new()) } else { unheard_envelope(data) }
 }
 
 /// No application here waits for an event, a timer or a choice, or has a say in calls: these pass without an answer. What
@@ -279,6 +295,7 @@ fn hear_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, Stat
         0 => {
             switch::make_due(context);
             if mode == RefreshMode::ProfileStateChange {
+                multi_imsi::make_due(context);
                 // Section 6.4.7: as after an activation, before the answer to this command.
                 *context.volatile = Volatile::after_reset(Channel::fresh(&context.persistent));
             }

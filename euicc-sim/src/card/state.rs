@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::cat::Cat;
 use super::channel::Channel;
 use super::m2m;
+use super::multi_imsi;
 use super::session::Session;
 
 /// The version of the stored form that this code writes and reads.
@@ -76,6 +77,9 @@ pub(crate) struct InstalledProfile {
     pub(crate) ci: SubjectKeyIdentifier,
     /// Octets of memory that it takes.
     pub(crate) memory: u32,
+    /// What the applet of several identities remembers, if the profile has it.
+    #[serde(default, skip_serializing_if = "multi_imsi::State::is_new")]
+    pub(crate) identities: multi_imsi::State,
     /// Its files, codes and keys.
     #[serde(skip)]
     pub(crate) content: profile::InstalledProfile,

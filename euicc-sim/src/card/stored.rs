@@ -7,7 +7,7 @@
 //! | `revoked` | what the CIs have revoked |
 //! | `m2m` | keys, ISD-Ps and addresses of an M2M eUICC |
 //! | `notification/<number>` | a notification |
-//! | `profile/<ISD-P>` | metadata, nickname, memory |
+//! | `profile/<ISD-P>` | metadata, nickname, memory; what the applet of several identities remembers |
 //! | `profile/<ISD-P>/facts`, `/domains` | what the package says beside its files |
 //! | `profile/<ISD-P>/codes`, `/aka` | PINs with their counters; authentication keys with their sequence numbers |
 //! | `profile/<ISD-P>/files`, `/contents` | the file table and all contents as they were installed |

@@ -16,6 +16,7 @@ mod functions;
 mod get_identity;
 mod hostile;
 mod installation;
+mod multi_imsi;
 mod mutual_authentication;
 mod notifications;
 mod power_cuts;

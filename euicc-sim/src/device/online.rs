@@ -296,7 +296,15 @@ impl<D: CardDoor> Online<D> {
     }
 
     async fn execute(&mut self, octets: &[u8]) -> Result<(), CardError> {
-        let surroundings = Surroundings { radio: &*self.radio, attached: self.modem.attachment() };
+        let attached = self.modem.attachment();
+        let camped = match (&attached, self.service) {
+            // The strongest that is heard, which may not be one that was asked.
+            (None, Some(LocationStatus::Limited)) => {
+                self.modem.heard().await.ok().and_then(|heard| heard.first().map(|network| network.plmn))
+            }
+            _ => None,
+        };
+        let surroundings = Surroundings { radio: &*self.radio, attached, camped };
         let Executed { response, after, name, note } = self.toolkit.execute(octets, surroundings).await;
         let outcome = match response.as_ref().map(|response| response.result) {
             Some(result) if !result.is_performed() => Outcome::Refused(format!("result {:02X}", result.0)),

@@ -17,6 +17,8 @@ pub(crate) enum Owner {
     Notification,
     /// The administration agent.
     Agent,
+    /// The applet of several identities.
+    Identities,
 }
 
 /// Numbers of commands; REFRESH is number 1 (TS 102 223 section 8.6: 1 to 254).

@@ -6,8 +6,7 @@ use std::mem;
 
 use super::super::apdu::Command;
 use super::super::context::Context;
-use super::super::m2m::toolkit;
-use super::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE, begin, hear_response};
+use super::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE, begin, hear_envelope, hear_response};
 
 /// More than a terminal has to say between two commands.
 const MAX_UNHEARD: usize = 16;
@@ -54,7 +53,7 @@ pub(super) fn hear_again(context: &mut Context<'_>) {
                 continue;
             }
             Said::Response(data) => hear_response(context, &data),
-            Said::Envelope(data) => toolkit::envelope(context, &data),
+            Said::Envelope(data) => hear_envelope(context, &data),
         };
         if let Err(status) = heard {
             tracing::debug!(%status, "what was heard late is refused");

@@ -44,6 +44,7 @@ pub(super) fn installed(
         isd_p: isd_p.clone(),
         metadata: InDer(outline.metadata),
         nickname: None,
+        identities: Default::default(),
         dp_oid: outline.dp_oid,
         ci: prepared.server.ci.clone(),
         memory: loaded.octets,

@@ -104,6 +104,7 @@ pub(crate) fn of_package(
             profile_policy_rules: None,
         }),
         nickname: None,
+        identities: Default::default(),
         dp_oid: None,
         // Nothing is signed for it.
         ci: SubjectKeyIdentifier(vec![0]),

@@ -24,6 +24,7 @@ use rsp::ota::cat::{
 
 use super::super::cat::{Owner, has_streams, is_done, tells};
 use super::super::context::Context;
+use super::super::multi_imsi;
 use super::super::status_word::StatusWord;
 use super::fallback::{self, Network};
 use super::{notification, scp80, scp81};
@@ -136,14 +137,15 @@ pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>
 /// TS 102 223 section 7.5.
 fn happened(context: &mut Context<'_>, event: &EventDownload) {
     match event {
-        EventDownload::LocationStatus { status, .. } => fallback::told(
-            context,
-            match status {
+        EventDownload::LocationStatus { status, location } => {
+            let network = match status {
                 LocationStatus::Normal => Network::Normal,
                 LocationStatus::Limited => Network::Limited,
                 LocationStatus::None => Network::None,
-            },
-        ),
+            };
+            fallback::told(context, network);
+            multi_imsi::told(context, *status, location.as_ref());
+        }
         EventDownload::DataAvailable { status, length } => {
             scp81::data_available(context, status.channel, *length);
         }
@@ -170,6 +172,7 @@ pub(crate) fn answered(
         Owner::ResponsePacket => {}
         Owner::Notification => notification::answered(context, response),
         Owner::Agent => scp81::answered(context, command, response),
+        Owner::Identities => multi_imsi::answered(context, command, response),
     }
 }
 

@@ -4,5 +4,6 @@
 mod at;
 pub(crate) mod fake_usim;
 mod modem;
+mod multi_imsi;
 mod online;
 mod terminal;

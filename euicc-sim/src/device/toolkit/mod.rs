@@ -55,6 +55,8 @@ const FACILITIES: [Facility; 22] = [
 const NO_SERVICE: u8 = 0x04;
 /// "Performed, with missing information": section 8.12.
 const MISSING_INFORMATION: GeneralResult = GeneralResult(0x02);
+/// "Performed, limited service": the same section.
+const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
 
 /// Where a device camps: one tracking area and one cell, everywhere.
 const AREA_AND_CELL: [u8; 6] = [0x00, 0x01, 0x00, 0x00, 0x00, 0x01];
@@ -80,6 +82,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) radio: &'a dyn Radio,
     /// The network and by what it knows the device, while it is registered.
     pub(super) attached: Option<(Plmn, AttachId)>,
+    /// The network on a cell of which the device waits, while none takes it: limited service.
+    pub(super) camped: Option<Plmn>,
 }
 
 /// What is to be done when a command has been executed.
@@ -380,7 +384,13 @@ impl Toolkit {
             (LocalInformation::Location, Some((plmn, _))) => {
                 performed(proactive, Response::Location(location(*plmn)))
             }
-            (LocalInformation::Location, None) => no_service(proactive),
+            (LocalInformation::Location, None) => match surroundings.camped {
+                Some(plmn) => {
+                    let location = Response::Location(location(plmn));
+                    TerminalResponse::of(proactive, LIMITED_SERVICE, vec![], location)
+                }
+                None => no_service(proactive),
+            },
         }
     }
 
