@@ -295,14 +295,17 @@ pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(Cli
     Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
 }
 
-/// TLS of the SM-DP+ where it is the client (ES12): shows CERT.DP.TLS, or one issued for the occasion as in
-/// [`sm_dp_tls`]. Its OID is what it calls itself there.
+/// TLS of the SM-DP+ where it is the client (ES2+, ES12): shows CERT.DP.TLS for `names`, or one issued for the occasion as in
+/// [`sm_dp_tls`]. Operators know it by these names, an SM-DS by its OID, which is what it calls itself.
 ///
 /// # Errors
 /// The PKI has no such certificate.
-pub fn sm_dp_client_tls(pki: &Pki, clock: Arc<dyn Clock>) -> Result<(ClientTls, String), Fault> {
-    let kept = pki.dp(Curve::P256).map(|dp| dp.tls.certificate.server_names().to_vec()).unwrap_or_default();
-    let credential = sm_dp_credential(pki, &kept, clock.now())?;
+pub fn sm_dp_client_tls(
+    pki: &Pki,
+    names: &[ServerName],
+    clock: Arc<dyn Clock>,
+) -> Result<(ClientTls, String), Fault> {
+    let credential = sm_dp_credential(pki, names, clock.now())?;
     let oid = credential.certificate.registered_ids().first().map(ToString::to_string).unwrap_or_default();
     Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
 }

@@ -79,7 +79,8 @@ pub async fn connect(
     for KnownOperator(operator) in &operators.operators {
         sm_dp.register_operator(operator).await?;
     }
-    let tls = parties::sm_dp_client_tls(pki, Arc::clone(clock))?.0;
+    let names = crate::pki::server_names(settings)?;
+    let tls = parties::sm_dp_client_tls(pki, &names, Arc::clone(clock))?.0;
     let peers = TlsPeers::new(parties::device_client(settings), tls).in_trouble(trouble);
     let woken = peers.woken();
     let sm_dp = sm_dp.with_peers(Arc::new(peers));

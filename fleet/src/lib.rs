@@ -52,8 +52,8 @@ pub use device::{Device, Fleet, Name, Selection};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{
-    By, Code, Config, Decided, Edit, InCampaign, MOVES, Move, ORDERS, Planned, Platform, ProfileOrder, Setup,
-    Shown, Step, Told, decisions,
+    By, Code, Config, Decided, Edit, Heard, InCampaign, MOVES, Move, ORDERS, Planned, Platform, ProfileOrder,
+    Setup, Shown, Step, Told, decisions,
 };
 pub use problem::Problem;
 pub use state::{Entry, Happening, NotPossible, State, Tally, Trail};

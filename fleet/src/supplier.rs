@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use certs::ServerName;
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, SmdpAddress, Version},
@@ -28,6 +29,8 @@ pub struct Supplier {
     pub link: Link,
     /// Where devices find that SM-DP+, if it does not say so itself.
     pub address: SmdpAddress,
+    /// The name in its CERT.DP.TLS, which it shows as a client too: by it, it is known when it tells how a download goes.
+    pub name: ServerName,
     /// The OID by which it knows us.
     pub requester: String,
     /// Whether it tells how downloads go (ES2+.HandleDownloadProgressInfo).

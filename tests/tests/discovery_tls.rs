@@ -127,7 +127,7 @@ async fn es12_is_for_sm_dp_pluses_and_es11_on_the_same_port_for_everybody() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::start(folder.path()).await;
     let clock = || Arc::clone(&bench.clock);
-    let (sm_dp_plus, oid) = parties::sm_dp_client_tls(&bench.pki, clock()).unwrap();
+    let (sm_dp_plus, oid) = parties::sm_dp_client_tls(&bench.pki, &[], clock()).unwrap();
     let nobody = parties::device_tls(&bench.pki, clock()).unwrap();
     let (operator, _) = parties::operator_tls(&bench.pki, "Landfall Test Operator", clock()).unwrap();
     let event = RegisterEventRequest {

@@ -9,6 +9,7 @@ mod functions;
 mod route;
 
 use bytes::Bytes;
+use certs::{Certificate, Role, ServerName};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::{
     ids::{Eid, Version},
@@ -20,7 +21,11 @@ use rsp::{
 use serde::Serialize;
 use world::{Fault, Link, LinkFault, PeerCertificate, link_from};
 
-use crate::{check_in::CheckIn, platform::Platform, problem::Problem};
+use crate::{
+    check_in::CheckIn,
+    platform::{Heard, Platform},
+    problem::Problem,
+};
 
 pub use route::ROUTES;
 
@@ -43,7 +48,7 @@ impl Platform {
     }
 
     /// What is for devices and SM-DP+s, as a link: check-in with a token that `admits` the device, and
-    /// ES2+.HandleDownloadProgressInfo with a client certificate.
+    /// ES2+.HandleDownloadProgressInfo with the certificate of the SM-DP+ at which the order stands.
     pub fn devices_link(&self, admits: impl Fn(Eid, &str) -> bool + Clone + Send + Sync + 'static) -> Link {
         let platform = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -95,25 +100,33 @@ impl Platform {
         })
     }
 
-    /// ES2+.HandleDownloadProgressInfo: SGP.22 section 5.3.5.
+    /// ES2+.HandleDownloadProgressInfo: SGP.22 section 5.3.5. It has no answer with a status code, so who may not say it is
+    /// told so by HTTP.
     async fn answer_progress(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let status = |status: StatusCode| {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = status;
             response
         };
-        if request.extensions().get::<PeerCertificate>().is_none() {
+        let Some(teller) = request.extensions().get::<PeerCertificate>().and_then(sm_dp_names) else {
             return status(StatusCode::FORBIDDEN);
-        }
+        };
         match serde_json::from_slice::<HandleDownloadProgressInfoRequest>(request.body()) {
             Err(_) => status(StatusCode::BAD_REQUEST),
-            Ok(told) => match self.hear(&told).await {
-                Ok(()) => json::no_content(PROTOCOL),
+            Ok(told) => match self.hear(&teller, &told).await {
+                Ok(Heard::Taken) => json::no_content(PROTOCOL),
+                Ok(Heard::AnothersOrder) => status(StatusCode::FORBIDDEN),
                 // It is not taken; the SM-DP+ says it again.
                 Err(_) => status(StatusCode::SERVICE_UNAVAILABLE),
             },
         }
     }
+}
+
+/// The names of the SM-DP+ whose client certificate TLS has verified; none if it is not CERT.DP.TLS.
+fn sm_dp_names(certificate: &PeerCertificate) -> Option<Vec<ServerName>> {
+    let certificate = Certificate::from_der(certificate.0.clone()).ok()?;
+    (certificate.role() == Some(Role::DpTls)).then(|| certificate.server_names().to_vec())
 }
 
 fn progress_path() -> String {

@@ -37,7 +37,7 @@ use crate::{
 pub use campaigns::{Decided, InCampaign, Planned, Shown, decisions};
 pub use devices::Edit;
 pub use orders::{Code, ORDERS, ProfileOrder, Step};
-pub use word::Told;
+pub use word::{Heard, Told};
 
 /// Moves that are under way, by EID: a device has one at most.
 pub const MOVES: Collection<Move> = Collection::new("moves");

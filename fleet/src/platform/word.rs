@@ -1,5 +1,6 @@
 //! The word of the SM-DP+ on an order (ES2+.HandleDownloadProgressInfo, SGP.22 section 5.3.5), held against that of the card.
 
+use certs::ServerName;
 use rsp::{
     ids::Eid,
     sgp22::{
@@ -28,35 +29,51 @@ pub enum Told {
     Failed(Box<str>),
 }
 
+/// What becomes of what an SM-DP+ tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is written down, or nothing to us.
+    Taken,
+    /// It is about an order that stands at another SM-DP+.
+    AnothersOrder,
+}
+
 impl Platform {
-    /// An SM-DP+ tells how a download goes. What is not about an order of ours is nothing to us.
+    /// An SM-DP+ whose TLS certificate has these names tells how a download goes. What is not about an order of ours is
+    /// nothing to us.
     ///
     /// # Errors
     /// The records fail.
-    pub async fn hear(&self, told: &HandleDownloadProgressInfoRequest) -> Result<(), Fault> {
-        let Some(word) = word(told) else { return Ok(()) };
-        transact(self.records(), |tx| Box::pin(self.write_word(tx, told, &word))).await
+    pub async fn hear(
+        &self,
+        teller: &[ServerName],
+        told: &HandleDownloadProgressInfoRequest,
+    ) -> Result<Heard, Fault> {
+        transact(self.records(), |tx| Box::pin(self.write_word(tx, teller, told))).await
     }
 
     async fn write_word(
         &self,
         tx: &mut Tx<'_>,
+        teller: &[ServerName],
         told: &HandleDownloadProgressInfoRequest,
-        word: &Told,
-    ) -> Result<(), Fault> {
+    ) -> Result<Heard, Fault> {
         let prefix = told.eid.map(orders::prefix).unwrap_or_default();
         let all = tx.glance(&ORDERS, &prefix).await?;
         let about = all.into_iter().find(|(_, order)| order.step.iccid() == Some(told.iccid));
-        let Some((key, _)) = about else { return Ok(()) };
-        let Some(order) = tx.get(&ORDERS, &key).await? else { return Ok(()) };
-        match (&order.step, word) {
-            // Card and server agree.
-            (Step::Fulfilled { .. }, Told::Installed) => {
-                tx.delete(&ORDERS, &key);
-                Ok(())
-            }
-            _ => tx.put(&ORDERS, &key, &ProfileOrder { told: Some(word.clone()), ..order }),
+        let Some((key, _)) = about else { return Ok(Heard::Taken) };
+        let Some(order) = tx.get(&ORDERS, &key).await? else { return Ok(Heard::Taken) };
+        let supplier = self.0.setup.suppliers.get(&order.operator);
+        if !supplier.is_some_and(|supplier| teller.contains(&supplier.name)) {
+            return Ok(Heard::AnothersOrder);
         }
+        match (&order.step, word(told)) {
+            (_, None) => {}
+            // Card and server agree.
+            (Step::Fulfilled { .. }, Some(Told::Installed)) => tx.delete(&ORDERS, &key),
+            (_, word) => tx.put(&ORDERS, &key, &ProfileOrder { told: word, ..order })?,
+        }
+        Ok(Heard::Taken)
     }
 
     /// Holds the orders of a device against what is on its card; says what that means for its move.

@@ -1,13 +1,16 @@
 //! The API over a link; whatever is said is held against the OpenAPI document.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use certs::{Pki, PkiOptions, Validity};
 use fleet::{CHECK_IN, DOCUMENT, ROUTES};
 use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use world::{Link, PeerCertificate};
 
 use crate::{
-    bench::{Agent, Bench, How, bootstrap, campaign, eid},
+    bench::{Agent, Bench, How, SM_DP, bootstrap, campaign, eid},
     openapi::OpenApi,
 };
 
@@ -190,7 +193,7 @@ async fn at_the_door_for_devices_each_shows_its_token() {
 }
 
 #[tokio::test]
-async fn an_sm_dp_tells_with_a_certificate() {
+async fn only_the_sm_dp_of_an_order_tells_how_it_goes() {
     let bench = Bench::new(1).await;
     bench.run(&campaign("c")).await;
     let mut device = Agent::new(0);
@@ -202,16 +205,30 @@ async fn an_sm_dp_tells_with_a_certificate() {
         "notificationPointStatus": { "status": "Executed-Success" },
     });
     let path = rsp::sgp22::es2plus::path("handleDownloadProgressInfo");
-    let tell = async |certified: bool, body: String| {
+    let pki = Pki::from_seed(b"platform", &PkiOptions::default()).unwrap();
+    let named = |name: &str| {
+        let year = Validity { from: bench.now(), to: bench.now().plus(Duration::from_secs(365 * 86_400)) };
+        let credential = pki.issue_dp_tls(&[name.parse().unwrap()], year).unwrap();
+        PeerCertificate(credential.certificate.der().to_vec())
+    };
+    let tell = async |shown: Option<PeerCertificate>, body: String| {
         let mut request = Request::post(&path).body(Bytes::from(body)).unwrap();
-        if certified {
-            request.extensions_mut().insert(PeerCertificate(vec![]));
+        if let Some(shown) = shown {
+            request.extensions_mut().insert(shown);
         }
         world::send(&bench.platform.link(), request).await.unwrap().status()
     };
-    assert_eq!(tell(false, body.to_string()).await, StatusCode::FORBIDDEN);
-    assert_eq!(tell(true, "{}".into()).await, StatusCode::BAD_REQUEST);
-    assert_eq!(tell(true, body.to_string()).await, StatusCode::NO_CONTENT);
-    let orders = world::Tx::begin(&*bench.records).glance(&fleet::ORDERS, "").await.unwrap();
-    assert!(orders.is_empty(), "card and SM-DP+ agree: {orders:?}");
+    let orders = async || world::Tx::begin(&*bench.records).glance(&fleet::ORDERS, "").await.unwrap();
+    let before = orders().await;
+    let operator = PeerCertificate(pki.operator("Operator").unwrap().certificate.der().to_vec());
+    for not_it in [None, Some(PeerCertificate(vec![])), Some(operator), Some(named("another.example.com"))] {
+        assert_eq!(tell(not_it, body.to_string()).await, StatusCode::FORBIDDEN);
+    }
+    let it = || Some(named(SM_DP));
+    assert_eq!(tell(it(), "{}".into()).await, StatusCode::BAD_REQUEST);
+    assert_eq!(orders().await, before, "none of them had anything to say about it");
+    assert_eq!(tell(it(), body.to_string()).await, StatusCode::NO_CONTENT);
+    assert!(orders().await.is_empty(), "card and SM-DP+ agree");
+    // What is about no order of ours is nothing to us, whoever tells.
+    assert_eq!(tell(Some(named("another.example.com")), body.to_string()).await, StatusCode::NO_CONTENT);
 }

@@ -31,6 +31,8 @@ use world::{
 pub(crate) const HOME: &str = "234-15";
 pub(crate) const BRAZIL: &str = "724-05";
 pub(crate) const LOCAL: &str = "724-02";
+/// The SM-DP+, as it is found and as its certificate has it.
+pub(crate) const SM_DP: &str = "smdp.example.com";
 
 /// Where an order of the pretended SM-DP+ stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +169,8 @@ pub(crate) fn setup(sm_dp: &SmDp) -> Setup {
     let owner = Owner::parse(owner, &mut book).unwrap();
     let supplier = Supplier {
         link: sm_dp.link(),
-        address: "smdp.example.com".parse().unwrap(),
+        address: SM_DP.parse().unwrap(),
+        name: SM_DP.parse().unwrap(),
         requester: "2.999.10".to_owned(),
         tells: true,
     };

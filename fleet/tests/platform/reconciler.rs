@@ -1,6 +1,6 @@
 //! What a check-in finds that the records do not say, and what becomes of it.
 
-use fleet::{CheckIn, Discrepancy, Ending, Happening, MoveEnded, ORDERS, OnCard, State, Step, What};
+use fleet::{CheckIn, Discrepancy, Ending, Happening, Heard, MoveEnded, ORDERS, OnCard, State, Step, What};
 use rsp::{
     ids::Iccid,
     sgp22::{
@@ -10,7 +10,7 @@ use rsp::{
 };
 use world::Tx;
 
-use crate::bench::{Agent, Bench, How, Stands, bootstrap, campaign, eid, iccid, plmn};
+use crate::bench::{Agent, Bench, How, SM_DP, Stands, bootstrap, campaign, eid, iccid, plmn};
 
 async fn found(bench: &Bench, number: u32) -> Vec<Discrepancy> {
     let trail = bench.device(number).await.trail;
@@ -48,6 +48,11 @@ fn told(
         notification_point_status: FunctionExecutionStatus { status, status_code_data: None },
         result_data: None,
     }
+}
+
+async fn hear(bench: &Bench, told: &HandleDownloadProgressInfoRequest) {
+    let heard = bench.platform.hear(&[SM_DP.parse().unwrap()], told).await.unwrap();
+    assert_eq!(heard, Heard::Taken);
 }
 
 #[tokio::test]
@@ -149,7 +154,7 @@ async fn an_sm_dp_that_was_never_told_of_an_installation_is_found() {
         let local = device.profiles[0];
         if is_told {
             let told = told(local, NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
-            bench.platform.hear(&told).await.unwrap();
+            hear(&bench, &told).await;
         }
         bench.later(25);
         bench.platform.due().await.unwrap();
@@ -168,7 +173,7 @@ async fn what_the_sm_dp_takes_for_installed_and_is_on_no_card_is_ordered_anew() 
     let What::Move { to, .. } = first.what else { panic!("{first:?}") };
     bench.sm_dp.set(to.iccid(), Stands::Downloaded);
     let word = told(to.iccid(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
-    bench.platform.hear(&word).await.unwrap();
+    hear(&bench, &word).await;
     assert_eq!(bench.check_in(&said(&bench)).await.what, What::Nothing);
     assert_eq!(found(&bench, 0).await, [Discrepancy::NotInstalled { iccid: to.iccid() }]);
     bench.later(1);
@@ -182,7 +187,7 @@ async fn an_order_that_has_failed_at_the_sm_dp_is_given_to_nobody_again() {
     let first = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
     let What::Move { to, .. } = first.what else { panic!("{first:?}") };
     let word = told(to.iccid(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::Failed);
-    bench.platform.hear(&word).await.unwrap();
+    hear(&bench, &word).await;
     assert_eq!(bench.check_in(&bench.says(0, &[bootstrap(0)])).await.what, What::Nothing);
     bench.platform.due().await.unwrap();
     assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Cancelled);

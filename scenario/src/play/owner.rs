@@ -85,7 +85,9 @@ fn setup(
         let sm_dp = sm_dps.get(name).ok_or_else(|| bug("an SM-DP+ does not run"))?;
         let link = mishaps.link(sm_dp.way.link(Some(&operator_s))?);
         let address = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?;
-        suppliers.insert(plmn, Supplier { link, address, requester: requester.clone(), tells: false });
+        let tls_name = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
+        let requester = requester.clone();
+        suppliers.insert(plmn, Supplier { link, address, name: tls_name, requester, tells: false });
         let place = scenario.book.locate(plmn).map_err(|why| bug(&why.to_string()))?;
         let order = Orderable::ProfileType(ProfileType(type_of(operator)));
         offers.push(Offer { order, operator: place, priority: operator.priority });

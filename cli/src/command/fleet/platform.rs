@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
+use certs::ServerName;
 use clap::Args;
 use fleet::{Config, Platform, Setup, Supplier};
 use hmac::{Hmac, KeyInit, Mac};
@@ -80,8 +81,8 @@ impl Serve {
         let offered = read.owner.offers.iter().map(|offer| AtSmDp(offer.operator.plmn, here.clone()));
         for AtSmDp(network, address) in offered.chain(self.suppliers) {
             let link = parties::device_client(settings).link(address.as_str(), Some(tls.clone()))?;
-            let requester = requester.clone();
-            suppliers.insert(network, Supplier { link, address, requester, tells: self.told });
+            let (name, requester) = (name_of(&address)?, requester.clone());
+            suppliers.insert(network, Supplier { link, address, name, requester, tells: self.told });
         }
         let (mut address, mut api) = (self.address, self.api);
         let listener = parties::listen_at(&mut address).await?;
@@ -140,10 +141,22 @@ pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault
         Err(LinkFault::new(LinkFaultKind::Unreachable, "SM-DP+", "this command orders nothing"))
     }));
     let address: SmdpAddress = parties::parsed(std::slice::from_ref(&settings.sm_dp))?.0;
-    let supplier = Supplier { link: nobody, address, requester: String::new(), tells: false };
+    let name = name_of(&address)?;
+    let supplier = Supplier { link: nobody, address, name, requester: String::new(), tells: false };
     let offers = read.owner.offers.iter();
     let suppliers = offers.map(|offer| (offer.operator.plmn, supplier.clone())).collect();
     Ok(Platform::new(asked::open(settings)?, world, NullEvents, read.clone().into_setup(suppliers)))
+}
+
+/// The name that the certificate of whoever is found there must have.
+fn name_of(address: &SmdpAddress) -> Result<ServerName, Fault> {
+    parties::host_of(address.as_str()).parse().map_err(|error| {
+        Fault::caused_by(
+            error,
+            format!("there can be no SM-DP+ at {address}"),
+            "give a host name or an IP address",
+        )
+    })
 }
 
 /// Prints the token with which a device checks in.
