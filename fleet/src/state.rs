@@ -111,6 +111,15 @@ pub enum Happening {
         /// Whose profile.
         to: Plmn,
     },
+    /// There is no profile for it to be had of a network; it gets one of the next.
+    PassedOver {
+        /// Whose profile there is none of.
+        network: Plmn,
+        /// Why.
+        why: Box<str>,
+        /// Whose it gets instead.
+        to: Plmn,
+    },
     /// It is on the profile that it was to move to.
     Moved,
     /// The move failed, and it is back on a profile that works.
@@ -148,6 +157,9 @@ impl fmt::Display for Happening {
             Self::Added => f.write_str("added"),
             Self::Changed => f.write_str("changed by a file"),
             Self::MoveBegan { to } => write!(f, "move to {to} began"),
+            Self::PassedOver { network, why, to } => {
+                write!(f, "to {to} instead, as {network} gives no profile: {why}")
+            }
             Self::Moved => f.write_str("moved"),
             Self::CameBack { why } => write!(f, "came back: {why}"),
             Self::Lost { why } => write!(f, "lost: {why}"),
@@ -264,6 +276,11 @@ pub(crate) fn follow(
         (_, H::Retired) => State::Retired { since: at },
         (State::Moving { .. }, H::MoveBegan { .. }) => return not_possible(state, happening),
         (_, H::MoveBegan { to }) => State::Moving { to: *to, since: at, attempt: 1 },
+        (State::Moving { since, attempt, .. }, H::PassedOver { to, .. }) => {
+            State::Moving { to: *to, since: *since, attempt: *attempt }
+        }
+        // A file may have said meanwhile that it does not move.
+        (_, H::PassedOver { .. }) => state.clone(),
         (State::Moving { .. }, H::Moved) => {
             one_more(&mut tally.moved);
             State::Working

@@ -1,7 +1,7 @@
 //! Profiles that are ordered for a device (ES2+): each step is written down with the identifier of its call before it is asked
 //! for, and written down again when it is answered.
 
-use localize::{Offer, Orderable};
+use localize::{Destination, Offer, Orderable};
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Plmn},
@@ -11,10 +11,14 @@ use rsp::{
 use serde::{Deserialize, Serialize};
 use world::{Collection, Event, Fault, Outcome, Tx, transact};
 
-use super::{By, MOVES, Platform, Told};
+use super::{By, MOVES, Move, Platform, Setup, Told, campaigns, ending::impossible};
 use crate::{
     campaign::Try,
     check_in::{Discrepancy, OrderId},
+    counted::Policies,
+    device::Device,
+    plan::{Plan, plan},
+    state::Happening,
     store::{self, DEVICES},
     supplier::NoOrder,
 };
@@ -38,6 +42,9 @@ pub struct ProfileOrder {
     /// What the SM-DP+ has said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
+    /// Operators that had nothing for this move before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<Plmn>,
 }
 
 /// How far an order has come.
@@ -127,18 +134,25 @@ impl Platform {
                 Step::Cancelling { iccid, code: None, .. } => Step::Confirming { iccid, call: self.call() },
                 step => step,
             };
-            (kept.since, kept.told) = (self.now(), None);
+            (kept.since, kept.told, kept.passed_over) = (self.now(), None, Vec::new());
             tx.put(&ORDERS, id.as_ref(), &kept)?;
             return Ok(id);
         }
+        self.order_new(tx, eid, offer, Vec::new())
+    }
+
+    fn order_new(
+        &self,
+        tx: &mut Tx<'_>,
+        eid: Eid,
+        offer: &Offer,
+        passed_over: Vec<Plmn>,
+    ) -> Result<OrderId, Fault> {
         let id = OrderId::from_key(&format!("{}{}", prefix(eid), OrderId::drawn(&self.0.world)));
         let step = Step::Reserving { call: self.call(), unwanted: false };
         let (operator, what) = (offer.operator.plmn, offer.order.clone());
-        tx.put(
-            &ORDERS,
-            id.as_ref(),
-            &ProfileOrder { eid, operator, what, step, since: self.now(), told: None },
-        )?;
+        let order = ProfileOrder { eid, operator, what, step, since: self.now(), told: None, passed_over };
+        tx.put(&ORDERS, id.as_ref(), &order)?;
         Ok(id)
     }
 
@@ -158,8 +172,10 @@ impl Platform {
         tx.put(&ORDERS, id.as_ref(), &order)
     }
 
-    /// Asks the SM-DP+ what the order waits for, until it waits for nothing of it.
+    /// Asks the SM-DP+ what the order waits for, until it waits for nothing of it. If the SM-DP+ refuses, the move goes on with
+    /// the next offer.
     pub(super) async fn drive(&self, id: &OrderId) -> Result<Driven, Fault> {
+        let mut id = id.clone();
         loop {
             let Some(order) = Tx::begin(self.records()).get(&ORDERS, id.as_ref()).await? else {
                 return Ok(Driven::Settled);
@@ -194,18 +210,21 @@ impl Platform {
             };
             self.0.events.tell(
                 Event::new(self.now(), "platform", function)
-                    .with_peer("ES2+", "SM-DP+")
+                    .with_peer("ES2+", supplier.name.to_string())
                     .with_outcome(outcome),
             );
             match answer {
-                Ok(step) => self.write_step(id, &order, step).await?,
+                Ok(step) => self.write_step(&id, &order, step).await?,
                 Err(NoOrder::Refused(status)) => {
                     let why = status.to_string();
                     let is_under_way = status.status() == Some(Status::IccidInvalidTransition);
-                    transact(self.records(), |tx| {
-                        Box::pin(self.refused(tx, (id, &order), is_under_way, &why))
-                    })
-                    .await?;
+                    let policies = self.policies().await?;
+                    let next = transact(self.records(), |tx| {
+                        Box::pin(self.refused(tx, (&id, &order), is_under_way, &why, &policies))
+                    });
+                    if let Some(next) = next.await? {
+                        id = next;
+                    }
                 }
                 Err(NoOrder::Away(_)) => return Ok(Driven::Away),
             }
@@ -231,16 +250,17 @@ impl Platform {
         .await
     }
 
-    /// The SM-DP+ has said no.
+    /// The SM-DP+ has said no. Gives the order with which the move goes on, if there is another offer.
     async fn refused(
         &self,
         tx: &mut Tx<'_>,
         (id, was): (&OrderId, &ProfileOrder),
         is_under_way: bool,
         why: &str,
-    ) -> Result<(), Fault> {
+        policies: &Policies,
+    ) -> Result<Option<OrderId>, Fault> {
         if tx.get(&ORDERS, id.as_ref()).await?.as_ref() != Some(was) {
-            return Ok(());
+            return Ok(None);
         }
         let key = was.eid.to_string();
         match &was.step {
@@ -269,12 +289,42 @@ impl Platform {
                 if let Some(open) = open.filter(|open| open.by == By::Ordered(id.clone()))
                     && let Some(mut device) = tx.get(&DEVICES, &key).await?
                 {
-                    self.end(tx, &mut device, &open, (Try::NotInstalled, why)).await?;
+                    let next = self.next_offer(tx, &mut device, &open, (was, why), policies).await?;
+                    if next.is_none() {
+                        self.end(tx, &mut device, &open, (Try::NotInstalled, why)).await?;
+                    }
                     store::put(tx, &device)?;
+                    return Ok(next);
                 }
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// The move goes on with the best offer of an operator that has not refused it yet, if there is one.
+    async fn next_offer(
+        &self,
+        tx: &mut Tx<'_>,
+        device: &mut Device,
+        open: &Move,
+        (was, why): (&ProfileOrder, &str),
+        policies: &Policies,
+    ) -> Result<Option<OrderId>, Fault> {
+        let Ok(campaign) = campaigns::get(tx, &open.campaign).await? else { return Ok(None) };
+        let passed_over: Vec<Plmn> = was.passed_over.iter().copied().chain([was.operator]).collect();
+        let Setup { book, owner, .. } = &self.0.setup;
+        let is_left = |offer: &&Offer| !passed_over.contains(&offer.operator.plmn);
+        let offers: Vec<Offer> = owner.offers.iter().filter(is_left).cloned().collect();
+        let (now, policy) = (self.now(), policies.of(device));
+        let planned = self.supplied(plan(now, device, campaign.spec.target, (book, &offers, policy)));
+        let Plan::Move { to: Destination::Offer(offer), .. } = planned else { return Ok(None) };
+        let to = offer.operator;
+        let next = self.order_new(tx, device.eid, &offer, passed_over)?;
+        let happening = Happening::PassedOver { network: was.operator, why: why.into(), to: to.plmn };
+        device.happened(now, happening).map_err(impossible)?;
+        let moves = Move { to, by: By::Ordered(next.clone()), ..open.clone() };
+        tx.put(&MOVES, &device.eid.to_string(), &moves)?;
+        Ok(Some(next))
     }
 
     /// The identifier of a call that no other has.

@@ -31,6 +31,7 @@ use world::{
 pub(crate) const HOME: &str = "234-15";
 pub(crate) const BRAZIL: &str = "724-05";
 pub(crate) const LOCAL: &str = "724-02";
+pub(crate) const SECOND: &str = "724-03";
 /// The SM-DP+, as it is found and as its certificate has it.
 pub(crate) const SM_DP: &str = "smdp.example.com";
 
@@ -177,6 +178,16 @@ pub(crate) fn setup(sm_dp: &SmDp) -> Setup {
     Setup { book, owner, suppliers: BTreeMap::from([(plmn(LOCAL), supplier)]), config: Config::default() }
 }
 
+/// The same, and a second operator that is asked after the first, with its profiles at this SM-DP+.
+pub(crate) fn setup_with_second(sm_dp: &SmDp, second: &SmDp) -> Setup {
+    let mut setup = setup(sm_dp);
+    let owner = format!("[[offer]]\nnetwork = \"{SECOND}\"\ntype = \"second-br\"\npriority = 2\n");
+    setup.owner.offers.extend(Owner::parse(&owner, &mut setup.book).unwrap().offers);
+    let first = setup.suppliers[&plmn(LOCAL)].clone();
+    setup.suppliers.insert(plmn(SECOND), Supplier { link: second.link(), ..first });
+    setup
+}
+
 impl Bench {
     /// So many devices that come from Britain, and have been in Brazil since the first of August.
     pub(crate) async fn new(devices: u32) -> Self {
@@ -197,9 +208,20 @@ impl Bench {
 
     /// No life throws what another has thrown.
     pub(crate) fn in_life(records: Arc<dyn Records>, clock: ManualClock, sm_dp: SmDp, life: u32) -> Self {
+        let setup = setup(&sm_dp);
+        Self::set_up(records, clock, sm_dp, life, setup)
+    }
+
+    /// The same, and a second operator with profiles.
+    pub(crate) fn and_second(self, second: &SmDp) -> Self {
+        let setup = setup_with_second(&self.sm_dp, second);
+        Self::set_up(self.records, self.clock, self.sm_dp, 1, setup)
+    }
+
+    fn set_up(records: Arc<dyn Records>, clock: ManualClock, sm_dp: SmDp, life: u32, setup: Setup) -> Self {
         let world = World::new(clock.clone(), SeededDice::from_text(&format!("7 {life}")));
         let events = MemoryEvents::default();
-        let platform = Platform::new(Arc::clone(&records), world, events.clone(), setup(&sm_dp));
+        let platform = Platform::new(Arc::clone(&records), world, events.clone(), setup);
         Self { clock, records, sm_dp, platform, events }
     }
 

@@ -10,7 +10,7 @@ use rsp::{
 };
 use world::Tx;
 
-use crate::bench::{Agent, Bench, How, SM_DP, Stands, bootstrap, campaign, eid, iccid, plmn};
+use crate::bench::{Agent, Bench, How, SECOND, SM_DP, SmDp, Stands, bootstrap, campaign, eid, iccid, plmn};
 
 async fn found(bench: &Bench, number: u32) -> Vec<Discrepancy> {
     let trail = bench.device(number).await.trail;
@@ -212,6 +212,35 @@ async fn an_sm_dp_that_is_away_or_has_nothing_is_asked_again_later() {
     bench.later(1);
     let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
     assert!(matches!(told.what, What::Move { .. }));
+}
+
+#[tokio::test]
+async fn an_operator_that_has_nothing_is_passed_over_for_the_next_one() {
+    let second = SmDp::default();
+    let bench = Bench::new(1).await.and_second(&second).decided().await;
+    bench.sm_dp.0.lock().unwrap().empty = true;
+    let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    let What::Move { to, .. } = told.what else { panic!("{told:?}") };
+    assert_eq!(second.order(to.iccid()), Stands::Released);
+    let device = bench.device(0).await;
+    assert!(matches!(device.state, State::Moving { to, .. } if to == plmn(SECOND)), "{:?}", device.state);
+    let said = device.trail.entries().last().unwrap().happening.to_string();
+    assert!(
+        said.contains("to 724-03 instead, as 724-02 gives no profile") && said.contains("none is left"),
+        "{said}"
+    );
+
+    // Nobody has anything: the move has ended, and the next one begins with the first of them again.
+    let second = SmDp::default();
+    let bench = Bench::new(1).await.and_second(&second).decided().await;
+    (bench.sm_dp.0.lock().unwrap().empty, second.0.lock().unwrap().empty) = (true, true);
+    assert_eq!(bench.check_in(&bench.says(0, &[bootstrap(0)])).await.what, What::Nothing);
+    assert_eq!(bench.device(0).await.state, State::Working);
+    bench.sm_dp.0.lock().unwrap().empty = false;
+    bench.later(1);
+    let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    let What::Move { to, .. } = told.what else { panic!("{told:?}") };
+    assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Released);
 }
 
 #[tokio::test]
