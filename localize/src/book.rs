@@ -122,6 +122,13 @@ impl RuleBook {
         Ok(())
     }
 
+    /// The same networks, and these rules (the format of `countries.toml`) instead of the ones that are there.
+    pub fn with_rules(&self, rules: &str) -> Result<Self, DataError> {
+        let mut other = Self { rules: Vec::new(), ..self.clone() };
+        other.read_rules(rules)?;
+        Ok(other)
+    }
+
     /// More rules (the format of `countries.toml`), beside those that are there.
     pub fn add(&mut self, rules: &str) -> Result<(), DataError> {
         self.read_rules(rules)

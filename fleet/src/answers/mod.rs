@@ -12,4 +12,4 @@ pub use effort::{Effort, Pace, effort, who_must_move};
 pub use markets::{Market, markets};
 pub use recovery::{Basis, Chances, Recovery, RecoveryRow, recovery};
 pub use residents::{Residence, Resident, residents};
-pub use what_if::{Affected, Change, Verdict, WhatIf, what_if};
+pub use what_if::{Affected, Change, Verdict, WhatIf, carrier_ends, what_if};

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use localize::{Country, Decision, RuleId};
-use rsp::{ids::Eid, time::Timestamp};
+use localize::{Country, Day, Decision, RuleId};
+use rsp::{
+    ids::{Eid, Plmn},
+    time::Timestamp,
+};
 use serde::Serialize;
 
 use crate::{
@@ -66,6 +69,14 @@ pub struct WhatIf {
     pub decisions: BTreeMap<String, u32>,
     /// Who they are: the earliest deadline after the change first, those without one last.
     pub affected: Vec<Affected>,
+}
+
+/// The rule of a carrier that ends permanent roaming on its network on a day, in the form of `countries.toml`.
+pub fn carrier_ends(network: Plmn, day: Day) -> String {
+    format!(
+        "\n[[rule]]\nid = \"what-if-{network}-{day}\"\nnetworks = [\"{network}\"]\nkind = \"banned\"\n\
+         effective = \"{day}\"\nsource = \"what-if\"\nreviewed = \"{day}\"\nconfidence = \"high\"\n"
+    )
 }
 
 /// Holds the selected devices against two books. Both must have counted the same fleet at the same time.

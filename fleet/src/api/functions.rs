@@ -1,8 +1,11 @@
 //! What each function does.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use localize::DataError;
+use localize::{DataError, Day};
+use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
@@ -14,7 +17,7 @@ use crate::{
     answers::{self, Chances, Residence},
     bearers::Bearers,
     costs::Costs,
-    counted::Counted,
+    counted::{Counted, Question},
     device::Fleet,
     platform::Platform,
     problem::Problem,
@@ -25,6 +28,17 @@ use crate::{
 #[serde(deny_unknown_fields)]
 struct PausedBy {
     by: Box<str>,
+}
+
+/// Other rules than those that hold.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OtherRules {
+    /// In the form of `countries.toml`, instead of those that hold.
+    rules: Option<String>,
+    /// Carriers that end permanent roaming on their networks, and when.
+    #[serde(default)]
+    carrier_ends: BTreeMap<Plmn, Day>,
 }
 
 /// By what devices are moved if nobody says so.
@@ -69,6 +83,7 @@ impl Platform {
             }
             Function::Resume => ok(&self.resume_campaign(&route::id(named)?).await?),
             Function::RollBack => ok(&self.roll_back_campaign(&route::id(named)?).await?),
+            Function::WhatIf => self.what_if(&route::body(request)?, &query).await,
             Function::Residents
             | Function::Breaches
             | Function::Markets
@@ -78,6 +93,28 @@ impl Platform {
                 self.answer_about(found.function, &fleet, &query)
             }
         }
+    }
+
+    async fn what_if(&self, other: &OtherRules, query: &Query) -> Result<Response<Bytes>, Problem> {
+        let asked = self.question(self.now());
+        let cannot = |error: DataError| {
+            Problem::bad_request("cannot use the other rules", error.to_string(), error.next)
+        };
+        let mut book = match &other.rules {
+            Some(rules) => asked.book.with_rules(rules).map_err(cannot)?,
+            None if other.carrier_ends.is_empty() => {
+                let next = "say a carrier that ends roaming, or rules to hold instead";
+                return Err(Problem::bad_request("cannot say what would be", "no other rule is given", next));
+            }
+            None => asked.book.clone(),
+        };
+        for (network, day) in &other.carrier_ends {
+            book.add(&answers::carrier_ends(*network, *day)).map_err(cannot)?;
+        }
+        let fleet = crate::store::load(self.records()).await?;
+        let before = Counted::new(&fleet, asked);
+        let after = Counted::new(&fleet, Question { book: &book, ..asked });
+        ok(&answers::what_if(&before, &after, &query.selection()))
     }
 
     fn answer_about(

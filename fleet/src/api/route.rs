@@ -39,6 +39,8 @@ pub(super) enum Function {
     Effort,
     /// What it costs when moves fail.
     Recovery,
+    /// Whom other rules affect.
+    WhatIf,
     /// Campaigns.
     Campaigns,
     /// A new campaign.
@@ -98,6 +100,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/answers/markets", &["within"], Function::Markets),
     route("GET", "/v1/answers/effort", MEANS, Function::Effort),
     route("GET", "/v1/answers/recovery", MEANS, Function::Recovery),
+    route("POST", "/v1/answers/what-if", WHICH, Function::WhatIf),
     route("GET", "/v1/campaigns", &[], Function::Campaigns),
     route("POST", "/v1/campaigns", &[], Function::Create),
     route("POST", "/v1/dry-run", &[], Function::DryRun),

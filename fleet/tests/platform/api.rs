@@ -154,6 +154,31 @@ async fn devices_and_answers_are_had_over_the_api() {
 }
 
 #[tokio::test]
+async fn whom_another_rule_affects_is_had_over_the_api() {
+    let bench = Bench::new(2).await;
+    let api = Api::of(&bench);
+    let ends = json!({ "carrier_ends": { "724-05": "2026-10-29" } });
+    let (status, told) = api.post("/v1/answers/what-if?country=BR", Some(ends.clone())).await;
+    assert_eq!(
+        (status, &told["devices"], &told["changes"]),
+        (StatusCode::OK, &json!(2), &json!({ "nearer": 2 }))
+    );
+    assert_eq!(told["affected"][0]["after"]["rule"], "what-if-724-05-2026-10-29");
+    assert_eq!(told["affected"][0]["before"]["rule"], "br-90-in-365");
+    let (_, elsewhere) = api.post("/v1/answers/what-if?country=TR", Some(ends)).await;
+    assert_eq!(elsewhere["devices"], 0);
+    let rule = "[[rule]]\nid = \"none\"\nnetworks = [\"262-01\"]\nkind = \"banned\"\nsource = \"a test\"\n\
+                reviewed = \"2026-10-01\"\nconfidence = \"high\"\n";
+    let (_, without) = api.post("/v1/answers/what-if", Some(json!({ "rules": rule }))).await;
+    assert_eq!(without["changes"], json!({ "goes": 2 }), "no rule is left that is about them: {without}");
+    assert_eq!(
+        api.get(&format!("/v1/devices/{}", eid(0))).await["state"]["is"],
+        "working",
+        "nothing was done"
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_meant_is_said_with_a_way_on() {
     let bench = Bench::new(1).await;
     let api = Api::of(&bench);
@@ -165,6 +190,8 @@ async fn what_cannot_be_meant_is_said_with_a_way_on() {
         (Method::GET, "/v1/devices?country=Brazil", None, 400),
         (Method::GET, "/v1/answers/effort?bearer=pigeon", None, 400),
         (Method::GET, "/v1/answers/effort?move=house", None, 400),
+        (Method::POST, "/v1/answers/what-if", Some(json!({})), 400),
+        (Method::POST, "/v1/answers/what-if", Some(json!({ "rules": "[[rule]]\nid = 7" })), 400),
         (Method::GET, "/v1/campaigns/none", None, 404),
         (Method::POST, CHECK_IN, Some(json!({ "eid": eid(7), "at": "2026-11-21T08:00:00Z" })), 404),
         (Method::POST, CHECK_IN, Some(json!({ "eid": eid(0) })), 400),

@@ -137,13 +137,15 @@ impl OpenApi {
                 missing.map_or(Ok(()), |name| no(format!("has no {name}")))
             }
             "additionalProperties" => {
-                let (Some(object), Some(known)) = (value.as_object(), schema["properties"].as_object())
-                else {
-                    return Ok(());
-                };
-                assert_eq!(wanted, &Value::Bool(false), "only this is known to the test");
-                let other = object.keys().find(|name| !known.contains_key(*name));
-                other.map_or(Ok(()), |name| no(format!("has {name}, which is not in the document")))
+                let Some(object) = value.as_object() else { return Ok(()) };
+                let known = schema.get("properties").and_then(Value::as_object);
+                let is_known = |name: &str| known.is_some_and(|known| known.contains_key(name));
+                let mut others = object.iter().filter(|(name, _)| !is_known(name));
+                if *wanted != Value::Bool(false) {
+                    return others.try_for_each(|(name, it)| self.check(it, wanted, &format!("{at}.{name}")));
+                }
+                let other = others.next();
+                other.map_or(Ok(()), |(name, _)| no(format!("has {name}, which is not in the document")))
             }
             "items" => {
                 let items = value.as_array().into_iter().flatten().enumerate();

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fleet::{Counted, answers::what_if};
+use fleet::{
+    Counted,
+    answers::{carrier_ends, what_if},
+};
 use localize::{BUILT_IN_RULES, Day, RuleBook};
 use rsp::ids::Plmn;
 use world::Fault;
@@ -56,10 +59,7 @@ impl WhatIf {
             None => BUILT_IN_RULES.to_owned(),
         };
         for (network, day) in &self.other.carrier_ends {
-            rules.push_str(&format!(
-                "\n[[rule]]\nid = \"what-if-{network}-{day}\"\nnetworks = [\"{network}\"]\nkind = \"banned\"\n\
-                 effective = \"{day}\"\nsource = \"what-if\"\nreviewed = \"{day}\"\nconfidence = \"high\"\n"
-            ));
+            rules.push_str(&carrier_ends(*network, *day));
         }
         let other = RuleBook::parse(&rules).map_err(|error| refused(error, &"the other rules"))?;
         let asked = self.asked.read()?;
