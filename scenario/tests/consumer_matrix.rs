@@ -22,7 +22,7 @@ use euicc_sim::device::lpa::{Consent, Decision, DownloadOptions};
 use matrix::{Cell, LASTS, Tried, of};
 use scenario::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
 use scenario::faults::catalogue::{self, Entry, Places};
-use scenario::faults::{Family, FaultId, LieAct, LinkAct, RecordsAct};
+use scenario::faults::{Family, FaultId, LieAct, RadioAct, RecordsAct};
 use scenario::time::run;
 use tokio::time::Instant;
 
@@ -34,20 +34,16 @@ const BOUND: Duration = Duration::from_secs(3600);
 /// How many cells there are to one that is tried.
 const STRIDE: usize = 3;
 
-/// The step at which the SM-DP+ learns that the profile is on the card.
-const INSTALLED: &str = "ES9+.HandleNotification (install)";
-
 /// The user says "later" the first time: what is tried is the end of a session.
 fn is_postponed(cell: &Cell) -> bool {
     cell.step.contains("CancelSession")
 }
 
-/// What is lost here only a comparison finds: the store breaks its contract; what is no longer the card's word is answered with
-/// 204 all the same (SGP.22 section 6.5.2.9), and the card forgets it; or somebody lies about it.
+/// What is wrong here is put right by a later word of the card, or found by a comparison: the store breaks its contract, or
+/// somebody lies.
 fn needs_a_reconciler(cell: &Cell) -> bool {
     match cell.fault.id {
         FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
-        FaultId::Link(act) => act == LinkAct::CorruptRequest && cell.step == INSTALLED,
         FaultId::Lie(act) => support::needs_a_reconciler(act),
         _ => false,
     }
@@ -173,9 +169,14 @@ fn of_records(occasions: &Occasions) -> Vec<Cell> {
     cells
 }
 
+/// Whether a device meets it when it registers. Packets are carried, or not, in played scenarios alone.
+fn is_of_registration(entry: &&'static Entry) -> bool {
+    entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData)
+}
+
 fn of_radio() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for entry in of(Family::Radio).filter(|entry| entry.places == Places::Network) {
+    for entry in of(Family::Radio).filter(is_of_registration) {
         for when in ["#1", ""] {
             let local = format!("{}@{LOCAL}{when}", entry.name);
             cells.push(Cell::new("registration on the new network", entry, vec![local]));

@@ -42,6 +42,8 @@ pub const SESSIONS: Collection<Session> = Collection::new("sessions");
 pub const BINDINGS: Collection<Binding> = Collection::new("bindings");
 /// Which eUICCs have a profile: the key is ICCID/EID.
 pub const INSTALLATIONS: Collection<Installation> = Collection::new("installations");
+/// Which eUICCs have told that they deleted a profile, and by which sequence number: the key is ICCID/EID.
+pub const DELETIONS: Collection<i64> = Collection::new("deletions");
 /// Operators that are known by name, by that name.
 pub const OPERATORS: Collection<Operator> = Collection::new("operators");
 /// The profile that a call was given which did not name one: the key is the requester and the call's identifier.
@@ -147,6 +149,9 @@ impl Profile {
         let key = self.iccid.to_string();
         for (installation, _) in tx.list(&INSTALLATIONS, &format!("{key}/")).await? {
             tx.delete(&INSTALLATIONS, &installation);
+        }
+        for (deletion, _) in tx.list(&DELETIONS, &format!("{key}/")).await? {
+            tx.delete(&DELETIONS, &deletion);
         }
         tx.delete(&AVAILABLE, &self.available_key());
         tx.delete(&PACKAGES, &key);

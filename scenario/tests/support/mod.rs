@@ -60,20 +60,8 @@ pub(crate) async fn can_still_be_moved(
     if wrong.is_empty() { Ok(()) } else { Err(format!("after another move: {}", wrong.join("; "))) }
 }
 
-/// Whether a lie is one that only a comparison of card and server finds: what the card signed and the server does not believe is
-/// answered with 204 all the same (SGP.22 section 6.5.2.9), and the card forgets it; or the server has no reason not to believe.
+/// Whether a lie is one that the server has no reason not to believe: a comparison with the card finds it, and the card's next
+/// word about the profile puts it right.
 pub(crate) fn needs_a_reconciler(act: LieAct) -> bool {
-    let LieAct::Card(lie) = act else { return false };
-    matches!(
-        lie,
-        CardLie::ResultTransaction
-            | CardLie::ResultOid
-            | CardLie::ResultNoOid
-            | CardLie::ResultIccid
-            | CardLie::ResultNoIccid
-            | CardLie::ResultEvent
-            | CardLie::ResultOutcome
-            | CardLie::ResultSignature
-            | CardLie::NotificationDeleted
-    )
+    act == LieAct::Card(CardLie::NotificationDeleted)
 }

@@ -3,12 +3,15 @@
 //! What happened on the eUICC. The function has no answer but HTTP 204 (section 6.5.2.9), so what cannot be believed
 //! is told to the log and to the events, not to the LPA, which would otherwise send it for ever. A notification that
 //! comes again is answered again and changes nothing.
+//!
+//! What was not believed is gone: the card forgets it. A later word of the same eUICC about the same profile proves that the
+//! profile is there all the same, and is taken for what was missed.
 
 use certs::{Certificate, check_euicc};
 use crypto::PublicKey;
 use rsp::{
     der::{BitString, Raw},
-    ids::{Eid, Oid},
+    ids::{Eid, Iccid, Oid},
     sgp22::{
         NotificationMetadata, OtherSignedNotification, PendingNotification,
         es2plus::{NotificationPointId, ResultData},
@@ -27,10 +30,10 @@ use super::{advance, offered, session, unknown};
 use crate::{
     context::Context,
     outbox::{self, Progress},
-    profile_state::ProfileEvent,
+    profile_state::{ProfileEvent, ProfileState},
     records::{
-        Awaits, BINDINGS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, Profile,
-        TakenNotification, eid_key, iccid_key,
+        Awaits, BINDINGS, DELETIONS, INSTALLATIONS, Installation, NOTIFICATIONS, ORDERS_BY_EID, PROFILES,
+        Profile, TakenNotification, eid_key, iccid_key,
     },
 };
 
@@ -85,13 +88,14 @@ async fn installed(
         Err(No::Refusal(_)) => return Ok(Ok(())),
         Err(fault) => return Err(fault),
     };
+    // Proved already by what the eUICC told meanwhile.
+    if profile.state == ProfileState::Installed {
+        return Ok(Ok(()));
+    }
     match &data.final_result {
         FinalResult::SuccessResult(_) => {
-            tell_operator(context, &profile, offer.eid, Ok(()), octets).await?;
-            advance(context, &mut profile, ProfileEvent::InstallationSucceeded)?;
-            if profile.order.as_ref().is_none_or(|order| !order.reusable) {
-                context.tx.delete(&ORDERS_BY_EID, &eid_key(offer.eid, offer.iccid));
-            }
+            tell_operator(context, &profile, offer.eid, Ok(()), Some(octets)).await?;
+            succeeded(context, &mut profile, offer.eid)?;
         }
         FinalResult::ErrorResult(error) => {
             tracing::info!(iccid = %offer.iccid, eid = %offer.eid, reason = %error.error_reason, "installation failed");
@@ -102,11 +106,20 @@ async fn installed(
                 _ => Status::EuiccExecutionError,
             };
             let why = status.because(error.error_reason.to_string()).about(offer.iccid);
-            tell_operator(context, &profile, offer.eid, Err(&why), octets).await?;
+            tell_operator(context, &profile, offer.eid, Err(&why), Some(octets)).await?;
             advance(context, &mut profile, ProfileEvent::InstallationFailed)?;
         }
     }
     Ok(Ok(()))
+}
+
+/// The order has come to what it was for. Says whether it was waited for.
+fn succeeded(context: &mut Context<'_, '_>, profile: &mut Profile, eid: Eid) -> Decision<bool> {
+    let was_waited_for = advance(context, profile, ProfileEvent::InstallationSucceeded)?;
+    if profile.order.as_ref().is_none_or(|order| !order.reusable) {
+        context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, profile.iccid));
+    }
+    Ok(was_waited_for)
 }
 
 async fn tell_operator(
@@ -114,10 +127,11 @@ async fn tell_operator(
     profile: &Profile,
     eid: Eid,
     outcome: Result<(), &Refusal>,
-    result: &[u8],
+    result: Option<&[u8]>,
 ) -> Decision<()> {
     let point = NotificationPointId::BPP_INSTALLATION;
-    let progress = Progress { point, eid, outcome, result_data: Some(ResultData(result.to_vec())) };
+    let result_data = result.map(|result| ResultData(result.to_vec()));
+    let progress = Progress { point, eid, outcome, result_data };
     outbox::tell_operator(context, profile, progress).await
 }
 
@@ -125,7 +139,7 @@ fn check_result(
     smdp_oid: Option<&Oid>,
     key: &PublicKey,
     result: &ProfileInstallationResult,
-    iccid: rsp::ids::Iccid,
+    iccid: Iccid,
 ) -> Result<(), Refusal> {
     let data = &result.profile_installation_result_data;
     verify(key, data.bytes(), &result.euicc_sign_pir, "euiccSignPIR")?;
@@ -171,7 +185,9 @@ async fn changed(
         return Ok(Ok(()));
     }
     let key = iccid_key(iccid, eid);
-    if context.tx.get(&INSTALLATIONS, &key).await?.is_none() {
+    if context.tx.get(&INSTALLATIONS, &key).await?.is_none()
+        && !was_missed(context, iccid, eid, told.seq_number).await?
+    {
         return Ok(Err(Status::EidAssociation
             .because("the profile was not installed on this eUICC")
             .about(eid)));
@@ -179,8 +195,40 @@ async fn changed(
     take(context, &notification, event_name(&told.profile_management_operation))?;
     if told.profile_management_operation.has(notification_event::DELETE) {
         context.tx.delete(&INSTALLATIONS, &key);
+        context.tx.put(&DELETIONS, &key, &told.seq_number)?;
     }
     Ok(Ok(()))
+}
+
+/// What the eUICC has signed about a profile that is not known to be there proves that it is: the result of its installation
+/// was missed, or somebody told us falsely that it was deleted. Only of what was handed to that eUICC, and not what it
+/// told before the deletion.
+async fn was_missed(
+    context: &mut Context<'_, '_>,
+    iccid: Iccid,
+    eid: Eid,
+    seq_number: i64,
+) -> Decision<bool> {
+    let key = iccid_key(iccid, eid);
+    match context.tx.get(&DELETIONS, &key).await? {
+        Some(deleted) if seq_number < deleted => return Ok(false),
+        Some(_) => context.tx.delete(&DELETIONS, &key),
+        None => {
+            let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
+            let was_handed = |profile: &Profile| {
+                profile.order.as_ref().is_some_and(|order| order.handed_to == Some(eid) && !order.reusable)
+            };
+            let Some(mut profile) = profile.filter(was_handed) else { return Ok(false) };
+            if !succeeded(context, &mut profile, eid)? {
+                return Ok(false);
+            }
+            tracing::info!(%iccid, %eid, "installed, by what the eUICC tells of it; no result of the installation was believed");
+            tell_operator(context, &profile, eid, Ok(()), None).await?;
+            context.tx.delete(&BINDINGS, &key);
+        }
+    }
+    context.tx.put(&INSTALLATIONS, &key, &Installation { eid, at: context.now })?;
+    Ok(true)
 }
 
 fn check_notification(

@@ -133,6 +133,40 @@ async fn other_notifications_are_believed_only_from_the_euicc_that_has_the_profi
     assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 2);
 }
 
+/// The result of the installation was lost, or not believed and so forgotten by the card.
+#[tokio::test]
+async fn what_the_euicc_tells_of_a_profile_later_proves_that_it_is_installed() {
+    let bench = Bench::new();
+    let code = bench.released(&options()).await;
+    let euicc = bench.euicc();
+    let stranger = bench.numbered_euicc(Curve::P256, 1);
+    let there = async || bench.records.list("installations", "").await.unwrap().len();
+    let early = euicc.notification(1, notification_event::ENABLE, iccid());
+    assert_eq!(notify(&bench.server, early).await, 204);
+    assert_eq!((bench.state().await, there().await), (ProfileState::Released, 0), "nothing was handed out");
+    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    assert_eq!(
+        notify(&bench.server, stranger.notification(2, notification_event::ENABLE, iccid())).await,
+        204
+    );
+    assert_eq!(
+        (bench.state().await, there().await),
+        (ProfileState::Downloaded, 0),
+        "it was handed to another"
+    );
+    assert_eq!(notify(&bench.server, euicc.notification(3, notification_event::ENABLE, iccid())).await, 204);
+    assert_eq!((bench.state().await, there().await), (ProfileState::Installed, 1));
+    // The result comes after all.
+    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    assert_eq!((bench.state().await, there().await), (ProfileState::Installed, 1));
+
+    assert_eq!(notify(&bench.server, euicc.notification(5, notification_event::DELETE, iccid())).await, 204);
+    assert_eq!(notify(&bench.server, euicc.notification(4, notification_event::DISABLE, iccid())).await, 204);
+    assert_eq!(there().await, 0, "what it told before the deletion proves nothing");
+    assert_eq!(notify(&bench.server, euicc.notification(6, notification_event::ENABLE, iccid())).await, 204);
+    assert_eq!(there().await, 1, "it was not deleted");
+}
+
 #[tokio::test]
 async fn every_reason_for_a_failed_installation_is_taken_and_ends_the_order() {
     let reasons = (1..=32).chain([127, 200]);
@@ -228,10 +262,10 @@ async fn a_deleted_profile_is_no_longer_known_to_be_there() {
         assert_eq!(bench.events.take()[0].outcome, Outcome::Done);
         assert!(bench.server.installations(iccid()).await.unwrap().is_empty());
     }
-    assert_eq!(notify(&bench.server, euicc.notification(3, notification_event::ENABLE, iccid())).await, 204);
+    assert_eq!(notify(&bench.server, euicc.notification(1, notification_event::ENABLE, iccid())).await, 204);
     assert_eq!(
         bench.records.list("notifications", "").await.unwrap().len(),
         2,
-        "enabled after it was deleted"
+        "enabled before it was deleted"
     );
 }

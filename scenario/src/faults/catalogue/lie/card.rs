@@ -41,12 +41,12 @@ const CANCELLED: Test = Test {
 };
 const RESULT: Test = Test {
     peer: "SM-DP+",
-    requirement: "A result that is not of the session, not for this SM-DP+, not of this profile or not signed changes nothing. It is answered with 204, and so the card forgets it: only a comparison with the card finds out.",
+    requirement: "A result that is not of the session, not for this SM-DP+, not of this profile or not signed changes nothing. It is answered with 204, and so the card forgets it: what the card signs of the profile next is taken for it.",
     clause: "SGP.22 5.6.4, 6.5.2.9",
 };
 const OUTCOME: Test = Test {
     peer: "owner",
-    requirement: "The card's signed word is all that an SM-DP+ has: that it is not so, only a comparison with the card finds out.",
+    requirement: "The card's signed word is all that an SM-DP+ has: that it is not so, a comparison with the card finds out, or its next word.",
     clause: "SGP.22 3.5, 5.6.4",
 };
 const METADATA: Test = Test {
