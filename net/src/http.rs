@@ -3,6 +3,7 @@
 //! HTTP/1.1 and HTTP/2, chosen by ALPN under TLS. Bodies are whole: a message of remote provisioning is at most a few
 //! hundred kilobytes, and a signature can only be checked over all of it.
 
+mod body;
 mod client;
 pub(crate) mod server;
 

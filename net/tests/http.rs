@@ -15,7 +15,7 @@ use net::{Client, listen, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
-use world::{LinkFault, LinkFaultKind, send};
+use world::{CanDrip, Drip, LinkFault, LinkFaultKind, send};
 
 #[tokio::test]
 async fn a_request_reaches_the_service_and_its_answer_comes_back() {
@@ -25,6 +25,33 @@ async fn a_request_reaches_the_service_and_its_answer_comes_back() {
         let answer = send(&link, post("/gsma/rsp2/es9plus/x", "abc")).await.unwrap();
         assert_eq!(answer.body(), "HTTP/1.1 /gsma/rsp2/es9plus/x 3 nobody");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_comes_octet_by_octet() {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let dripping = tower::service_fn(|request: Request<Bytes>| async move {
+        let mut answer = Response::new(Bytes::from_static(b"drip"));
+        // Slowly to those who ask for it: nobody waits for the second octet.
+        let pause = Duration::from_secs(if request.uri().path() == "/slow" { 3600 } else { 0 });
+        if request.extensions().get() == Some(&CanDrip) {
+            answer.extensions_mut().insert(Drip(pause));
+        }
+        Ok::<_, LinkFault>(answer)
+    });
+    let server = tokio::spawn(serve(listener, None, dripping, std::future::pending()));
+    let _server = common::AbortOnDrop(server);
+    let link = Client::default().link(&address.to_string(), None).unwrap();
+    assert_eq!(send(&link, post("/", "")).await.unwrap().body(), "drip");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /slow HTTP/1.1\r\nHost: server\r\n\r\n").await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(4).any(|end| end == b"\r\n\r\n") || seen.ends_with(b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+    }
+    let seen = String::from_utf8(seen).unwrap();
+    assert!(seen.contains("content-length: 4") && seen.ends_with("\r\n\r\nd"), "{seen}");
 }
 
 #[tokio::test]

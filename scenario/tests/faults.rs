@@ -29,8 +29,8 @@ use scenario::faults::{
 use scenario::time::{Simulation, run};
 use tokio::time::Instant;
 use world::{
-    Batch, Cells, Collection, Link, LinkFault, LinkFaultKind, Memory, MemoryRecords, RamMemory, Records,
-    SeededDice, link_from, transact,
+    Batch, CanDrip, Cells, Collection, Drip, Link, LinkFault, LinkFaultKind, Memory, MemoryRecords,
+    RamMemory, Records, SeededDice, link_from, transact,
 };
 
 const START: Timestamp = Timestamp(1_795_000_000_000);
@@ -172,6 +172,20 @@ fn values_say_which_octet_how_many_and_how_long() {
     });
 }
 
+/// A server at a socket sends it octet by octet; this layer need not wait then.
+#[test]
+fn an_answer_that_can_drip_is_told_to() {
+    simulate(async |_| {
+        let link = mishaps(&["link/slow-drip=1m"]).link(echo().0);
+        let mut asked = request("0123456789");
+        asked.extensions_mut().insert(CanDrip);
+        let began = Instant::now();
+        let answer = world::send(&link, asked).await.unwrap();
+        assert_eq!((began.elapsed(), answer.body().len()), (Duration::ZERO, 10));
+        assert_eq!(answer.extensions().get(), Some(&Drip(Duration::from_secs(60))));
+    });
+}
+
 #[test]
 fn what_is_overtaken_arrives_after_the_next() {
     simulate(async |_| {
@@ -289,6 +303,11 @@ fn a_device_attaches_through_every_fault_of_the_radio_as_it_says() {
                     let said = radio.authenticate(local, response).await.unwrap();
                     assert!(matches!(said, NetworkAnswer::AttachReject(_)));
                     loses_the_answer_to_a_real_card(&simulation, &start).await;
+                }
+                RadioAct::NoData => {
+                    let taken = matches!(answer, Ok(NetworkAnswer::AuthenticationRequest(_)));
+                    assert!(heard && taken && mishaps.strikes() == 0, "it happens to what is sent later");
+                    assert!(mishaps.carries_nothing(local) && !mishaps.carries_nothing(elsewhere));
                 }
                 RadioAct::SmsLose | RadioAct::SmsDelay | RadioAct::SmsDouble | RadioAct::SmsLoseAnswer => {
                     assert!(answer.is_ok() && mishaps.strikes() == 0, "it happens in the service centre");

@@ -38,7 +38,9 @@ pub use dice::{Dice, SeededDice};
 pub use door::{Atr, BoxCardDoor, CardDoor, DoorFault};
 pub use events::{Event, Events, MemoryEvents, NullEvents, Outcome};
 pub use fault::Fault;
-pub use link::{Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, link_from, send};
+pub use link::{
+    CanDrip, Drip, Link, LinkFault, LinkFaultKind, PeerCertificate, PskIdentity, link_from, send,
+};
 pub use memory::{Batch, Cells, Content, Memory, RamMemory};
 pub use records::{ChangeSet, Committed, MemoryRecords, Records, Stored, Version};
 pub use stream::{BoxByteStream, ByteStream, Dial, MemoryHosts, MemoryListener, NoDial};

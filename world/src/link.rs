@@ -4,6 +4,7 @@
 //! damage are `tower` layers around it, the same in both.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -40,6 +41,16 @@ pub struct PeerCertificate(pub Vec<u8>);
 /// Whoever accepts the connection puts it in; a router that needs one refuses a request without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PskIdentity(pub String);
+
+/// Request extension: its answer goes over a socket, and can be a [`Drip`].
+///
+/// Whoever accepts the connection puts it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CanDrip;
+
+/// Response extension: its body is sent octet by octet, with such a pause between them. Only where the request [`CanDrip`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drip(pub Duration);
 
 /// No answer came over a link.
 ///

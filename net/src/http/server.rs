@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -19,8 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
-use world::{Fault, PeerCertificate};
+use world::{CanDrip, Fault, PeerCertificate};
 
+use super::body::with_body;
 use crate::os::raise_open_files;
 use crate::tls::ServerTls;
 
@@ -212,10 +213,10 @@ where
 {
     // An io::Error, because with a boxed one the compiler cannot prove this future `Send`.
     let answer = hyper::service::service_fn(move |request| {
-        let (service, peer) = (service.clone(), peer.clone());
+        let (service, peer) = (service.clone().map_request(can_drip), peer.clone());
         async move {
             let answer = answer(request, peer, service).await;
-            answer.map(|response| response.map(Full::new)).map_err(io::Error::other)
+            answer.map(with_body).map_err(io::Error::other)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -229,6 +230,11 @@ where
     }
     connection.as_mut().graceful_shutdown();
     connection.await
+}
+
+fn can_drip(mut request: Request<Bytes>) -> Request<Bytes> {
+    request.extensions_mut().insert(CanDrip);
+    request
 }
 
 /// Asks `service`, who is told of the `peer` as an extension of its request.

@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::sleep;
 use tower::Layer;
-use world::{Link, LinkFault, LinkFaultKind, link_from};
+use world::{CanDrip, Drip, Link, LinkFault, LinkFaultKind, link_from};
 
 use super::catalogue::FaultId;
 use super::{Mishap, Mishaps, Struck, function_of};
@@ -187,7 +187,12 @@ async fn happen(
             Ok(answer)
         }
         LinkAct::SlowDrip => {
-            let answer = world::send(peer, request).await?;
+            let can_drip = request.extensions().get::<CanDrip>().is_some();
+            let mut answer = world::send(peer, request).await?;
+            if can_drip {
+                answer.extensions_mut().insert(Drip(struck.time()));
+                return Ok(answer);
+            }
             let octets = u32::try_from(answer.body().len()).unwrap_or(u32::MAX);
             let takes = struck.time().saturating_mul(octets);
             sleep(takes.min(ANSWER_PATIENCE)).await;

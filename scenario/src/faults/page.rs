@@ -83,7 +83,8 @@ mishap = family \"/\" name [ \"=\" value ] [ \"@\" place ] ( \"#\" when )*
 | `landfall faults serve --listen HERE --before SERVER` | `link` of ES9+; `lie`, if the server's keys are in our PKI: a proxy before somebody else's server |
 
 - Each time that one happens a line `fault ...` says so on standard error. What is left to chance follows from `--seed`.
-- A link that fails is a connection that is closed without an answer. `slow-drip` holds the answer back for as long as its octets would take.
+- A link that fails is a connection that is closed without an answer. `slow-drip` really drips at a server or a proxy; a party that asks holds the answer
+  back for as long as its octets would take.
 - `records/crash-...`, and a cut of the power of `landfall device`, end the process as kill -9 would, with status 137. With a value
   (`records/crash-after-commit=30s`) the process lives again by itself after that time, on its records and at its ports.
 - A proxy shows a certificate of our PKI with the server's name, by which devices must find it; `--at` says where the server is, and
