@@ -12,8 +12,8 @@ use euicc_sim::{
 };
 use net::FileMemory;
 use scenario::faults::{
-    Family, FaultyMemory, FaultyRadio, FaultyRecords, Liar, Life, Mishap, Mishaps, Power, PoweredDoor,
-    SwitchedDoor, catalogue::Places,
+    Family, FaultId, FaultyMemory, FaultyRadio, FaultyRecords, Liar, Life, Mishap, Mishaps, Power,
+    PoweredDoor, RadioAct, SwitchedDoor, catalogue::Places,
 };
 use world::{BoxCardDoor, Fault, Link, Memory, RamMemory, Records, SeededDice};
 
@@ -114,6 +114,10 @@ impl Seams {
     /// The beginnings of places at which it can have this fault; none if it cannot.
     fn places(&self, mishap: &Mishap) -> Option<&'static [&'static str]> {
         let some = |places: &'static [&'static str]| (!places.is_empty()).then_some(places);
+        // Nothing here is both a network and what carries packets.
+        if mishap.id() == FaultId::Radio(RadioAct::NoData) {
+            return None;
+        }
         match mishap.id().family() {
             Family::Link => some(self.interfaces),
             Family::Lie => {
@@ -134,7 +138,11 @@ impl Seams {
             let others: Vec<_> = others.map(|other| format!("`landfall {}`", other.command)).collect();
             let why =
                 format!("`landfall {}` has nothing to which {} could happen", self.command, mishap.name());
-            return Some((why, format!("give it to {}", others.join(", "))));
+            let next = match others.as_slice() {
+                [] => "put it into a scenario: docs/scenarios.md".to_owned(),
+                others => format!("give it to {}", others.join(", ")),
+            };
+            return Some((why, next));
         };
         let place = mishap.place()?.split(['.', ':']).next()?;
         (!places.is_empty() && !places.contains(&place)).then(|| {
@@ -373,7 +381,8 @@ mod tests {
         for entry in catalogue::all() {
             let takes: Vec<_> =
                 Seams::ALL.iter().filter(|seams| seams.refuses(&Mishap::of(entry)).is_none()).collect();
-            assert!(!takes.is_empty(), "{}", entry.name);
+            let is_of_scenarios = entry.id == FaultId::Radio(RadioAct::NoData);
+            assert_eq!(takes.is_empty(), is_of_scenarios, "{}", entry.name);
         }
     }
 
@@ -397,6 +406,7 @@ mod tests {
             (&Seams::SM_DP, "records/conflict@sm-ds:events", "of records there are here: sm-dp"),
             (&Seams::EUICC, "power/write-fails@device:intention", "of power there are here: card"),
             (&Seams::UP.without_card(), "power/write-fails", "give it to"),
+            (&Seams::NETWORK, "radio/no-data", "put it into a scenario"),
             (&Seams::NETWORK, "link/reset", "give it to `landfall sm-dp serve`"),
             (
                 &Seams::SM_SR,

@@ -1,9 +1,14 @@
 //! What a run came to, for a terminal.
 
-use scenario::report::{Campaign, Report, Verdict};
+use std::collections::BTreeMap;
+
+use scenario::report::{Campaign, Report, Times, Verdict};
 use world::Fault;
 
 use crate::output::{Table, say};
+
+/// So many devices or reasons are named of each campaign.
+const NAMED: usize = 8;
 
 /// Prints what was expected and seen, and below it campaigns, faults and costs, where there are any.
 ///
@@ -15,7 +20,15 @@ pub fn say_report(report: &Report) -> Result<(), Fault> {
 
 /// The same as text.
 pub fn text(report: &Report) -> String {
-    let blocks = [heading(report), expectations(report), campaigns(report), faults(report), costs(report)];
+    let blocks = [
+        heading(report),
+        expectations(report),
+        campaigns(report),
+        who_and_why(report),
+        times("fault", "struck", &report.faults),
+        times("refused by an SM-DP+", "times", &report.refused),
+        costs(report),
+    ];
     let blocks: Vec<String> = blocks.into_iter().filter(|block| !block.is_empty()).collect();
     blocks.join("\n")
 }
@@ -69,13 +82,34 @@ fn campaigns(report: &Report) -> String {
     table.render()
 }
 
-fn faults(report: &Report) -> String {
-    if report.faults.is_empty() {
+/// Who went first in campaigns, and why devices did not move.
+fn who_and_why(report: &Report) -> String {
+    let mut lines = String::new();
+    for Campaign { name, canaries, failures, .. } in &report.campaigns {
+        let name = unescapable(name);
+        if canaries.count() > 0 {
+            let first: Vec<String> =
+                canaries.shown().iter().take(NAMED).map(|device| unescapable(device)).collect();
+            let left_out = canaries.count().saturating_sub(u64::try_from(first.len()).unwrap_or(u64::MAX));
+            let more = if left_out > 0 { format!(" and {left_out} more") } else { String::new() };
+            lines.push_str(&format!("canaries of {name}: {}{more}\n", first.join(", ")));
+        }
+        let mut reasons = BTreeMap::<&str, u64>::new();
+        failures.shown().iter().for_each(|failure| *reasons.entry(&failure.why).or_default() += 1);
+        for (why, count) in reasons.into_iter().take(NAMED) {
+            lines.push_str(&format!("{count} of {name} not moved: {}\n", unescapable(why)));
+        }
+    }
+    lines
+}
+
+fn times(what: &str, how_often: &str, all: &BTreeMap<String, Times>) -> String {
+    if all.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["fault", "struck"]);
-    for (fault, count) in &report.faults {
-        table.row([unescapable(fault), count.to_string()]);
+    let mut table = Table::new(&[what, how_often, "first", "last"]);
+    for (what, Times { times, first, last }) in all {
+        table.row([unescapable(what), times.to_string(), first.to_string(), last.to_string()]);
     }
     table.render()
 }
@@ -105,9 +139,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     use rsp::time::Timestamp;
-    use scenario::report::{Bounded, Expectation, Spent};
+    use scenario::report::{Bounded, Expectation, Failure, Spent};
 
     use super::*;
+
+    fn bounded<T>(values: impl IntoIterator<Item = T>) -> Bounded<T, 100> {
+        let mut all = Bounded::default();
+        values.into_iter().for_each(|value| all.push(value));
+        all
+    }
 
     #[test]
     fn a_terminal_shows_what_was_expected_and_seen() {
@@ -133,9 +173,16 @@ mod tests {
             ended: Some(at),
             devices: 50,
             results: BTreeMap::from([("moved".into(), 2), ("came_back".into(), 3)]),
-            failures: Bounded::default(),
+            canaries: bounded(["meters-7".to_owned()]),
+            failures: bounded(["meters-8", "meters-9"].map(|device| Failure {
+                device: device.into(),
+                result: "came back".into(),
+                why: "no network".into(),
+            })),
         });
+        report.struck(begins, "link/lose-answer@ES9+");
         report.struck(at, "link/lose-answer@ES9+");
+        report.refused(at, "DownloadOrder: none is left");
         report.costs.currency = "EUR".into();
         let spent = Spent { octets: 1_000_000, messages: 4, money: 12.5.into() };
         report.costs.by_bearer.insert("nb-iot".into(), spent);
@@ -152,9 +199,16 @@ campaign  target      state                   devices  results
 --------  ----------  ----------------------  -------  --------------------
 first     as decided  stopped: 3 of 5 failed       50  3 came_back, 2 moved
 
-fault                  struck
----------------------  ------
-link/lose-answer@ES9+       1
+canaries of first: meters-7
+2 of first not moved: no network
+
+fault                  struck  first                 last
+---------------------  ------  --------------------  --------------------
+link/lose-answer@ES9+       2  2027-01-01T00:00:00Z  2027-04-01T00:00:00Z
+
+refused by an SM-DP+         times  first                 last
+---------------------------  -----  --------------------  --------------------
+DownloadOrder: none is left      1  2027-04-01T00:00:00Z  2027-04-01T00:00:00Z
 
 over        octets  short messages    EUR
 ---------  -------  --------------  -----

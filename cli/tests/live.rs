@@ -31,7 +31,7 @@ fn a_server_that_crashes_breaks_its_connections_and_everything_is_as_in_one_proc
     let text = library::named("server-crashes").unwrap();
     let [live, alone] = both("server-crashes", text, "11");
     assert_eq!(live.verdict(), Verdict::Passed);
-    assert!(live.faults.values().sum::<u64>() > 0, "nothing went wrong");
+    assert!(live.faults.values().any(|struck| struck.times > 0), "nothing went wrong");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
@@ -40,7 +40,7 @@ fn a_server_that_crashes_breaks_its_connections_and_everything_is_as_in_one_proc
 fn a_link_that_loses_what_is_sent_over_it_does_so_over_sockets_as_well() {
     let text = library::named("lost-notifications").unwrap();
     let [live, alone] = both("lost-notifications", text, "12");
-    assert!(live.faults.values().sum::<u64>() > 0, "nothing went wrong");
+    assert!(live.faults.values().any(|struck| struck.times > 0), "nothing went wrong");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 

@@ -173,7 +173,8 @@ impl Consumer {
         let mishaps = Mishaps::new(simulation.dice("mishaps"), []).with_liar(liar);
         let records = start.records.copied();
         let at = (SM_DP_PLACE, SM_DP.to_owned());
-        let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &mishaps, &records)?;
+        let alone = |server, _| server;
+        let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &mishaps, &records, alone)?;
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {
@@ -345,6 +346,7 @@ pub(crate) fn sm_dp_host(
     events: impl Events + Clone + 'static,
     mishaps: &Mishaps,
     records: &MemoryRecords,
+    started: impl Fn(SmDpPlus, u32) -> SmDpPlus + Send + Sync + 'static,
 ) -> Result<Host<SmDpPlus>, Fault> {
     let credentials = Credentials::from_pki(pki).map_err(bad_pki)?;
     let config = Config::new(address(&at)?);
@@ -354,6 +356,7 @@ pub(crate) fn sm_dp_host(
         let world = simulation.world(&format!("SM-DP+ {at} {} {starts}", simulation.clock().now()));
         let server =
             SmDpPlus::new(config.clone(), credentials.clone(), records, world, Arc::new(events.clone()));
+        let server = started(server, starts);
         let link = server.link();
         (server, link)
     };

@@ -47,6 +47,7 @@ const FILES: &[(&str, &str)] = files![
     "turkiye-120-days",
     "usa-share-of-roaming",
     "weekend-window",
+    "wrong-apn",
     "wrong-key-at-the-server",
 ];
 

@@ -8,6 +8,7 @@
 
 mod agent;
 mod air;
+mod between;
 mod judge;
 mod lines;
 mod m2m;
@@ -22,7 +23,7 @@ mod world_changes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::CampaignState;
+use fleet::{CampaignState, MemberState};
 use rsp::time::Timestamp;
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
@@ -33,7 +34,7 @@ use crate::report::{self, Kind, Report};
 use crate::time;
 pub use outside::{Outside, Server, Way, Ways};
 use queue::Due;
-use stage::Stage;
+use stage::{SmDp, Stage};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The platform looks at least so often what is due for it.
@@ -70,6 +71,9 @@ pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) ->
 async fn run(stage: Arc<Stage>) -> Result<(), Fault> {
     stage.put_all();
     stage.switch_on();
+    for SmDp { party, tells, .. } in stage.sm_dps.values() {
+        tokio::task::spawn_local(tells.clone().deliver(party.clone(), stage.simulation.clock()));
+    }
     let ends = stage.scenario.ends();
     while let Some(next) = stage.queue.next().filter(|next| *next <= ends) {
         let wait = next.since(stage.now());
@@ -221,10 +225,6 @@ impl Stage {
     }
 
     async fn count_day(&self, now: Timestamp) -> Result<(), Fault> {
-        let struck =
-            std::mem::take(&mut *self.struck.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let struck = self.note_struck(&self.servers, &struck);
-        *self.struck.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = struck;
         let mut networks = std::collections::BTreeMap::<String, u64>::new();
         let mut countries = std::collections::BTreeMap::<String, u64>::new();
         for device in &self.devices {
@@ -271,8 +271,6 @@ impl Stage {
 
     /// The end of the run: what is left to be noted.
     async fn finish(&self, ends: Timestamp) -> Result<(), Fault> {
-        let struck = self.struck.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        self.note_struck(&self.servers, &struck);
         let records = self.records().await?;
         let visits: Vec<_> = self.visits();
         let mut costs = self.report().costs.clone();
@@ -280,7 +278,10 @@ impl Stage {
         costs.visits = u64::try_from(visits.len()).unwrap_or(u64::MAX);
         costs.visits_money =
             visits.iter().fold(costs.visits_money, |sum, country| sum.plus(self.costs.visit(*country).price));
-        let campaigns = self.campaigns().await?;
+        let mut campaigns = self.campaigns().await?;
+        for campaign in &mut campaigns {
+            self.name_members(campaign).await?;
+        }
         let devices = self.devices.iter().map(|device| {
             let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let state = records.device(device.eid).map_or("", |record| record.state.word()).to_owned();
@@ -342,10 +343,31 @@ impl Stage {
                     .iter()
                     .map(|(name, number)| ((*name).to_owned(), u64::from(*number)))
                     .collect(),
+                canaries: report::Bounded::default(),
                 failures: report::Bounded::default(),
             });
         }
         Ok(all)
+    }
+
+    /// Who went first, who did not move, and why.
+    async fn name_members(&self, campaign: &mut report::Campaign) -> Result<(), Fault> {
+        let records = self.platform_records();
+        let members =
+            world::Tx::begin(&records).glance(&fleet::MEMBERS, &format!("{}/", campaign.name)).await?;
+        let members: std::collections::BTreeMap<_, _> = members.into_iter().collect();
+        for device in &self.devices {
+            let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let Some(member) = members.get(&format!("{}/{}", campaign.name, device.eid)) else { continue };
+            if member.canary {
+                campaign.canaries.push(self.name(&device));
+            }
+            if let MemberState::Again { why, .. } | MemberState::Failed { why, .. } = &member.state {
+                let (device, result, why) = (self.name(&device), member.state.to_string(), why.to_string());
+                campaign.failures.push(report::Failure { device, result, why });
+            }
+        }
+        Ok(())
     }
 }
 

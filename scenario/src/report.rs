@@ -46,6 +46,9 @@ pub use live::Live;
 pub use per_day::{Days, PerDay};
 pub use timeline::{Entry, Kind, Timeline};
 
+/// So many different refusals are told apart.
+const KINDS_OF_REFUSALS: usize = 50;
+
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
@@ -71,7 +74,9 @@ pub struct Report {
     /// What the campaigns came to, in the order in which they were planned.
     pub campaigns: Vec<Campaign>,
     /// How often each fault struck, by its name and place.
-    pub faults: BTreeMap<String, u64>,
+    pub faults: BTreeMap<String, Times>,
+    /// What SM-DP+s refused the platform, in their words.
+    pub refused: BTreeMap<String, Times>,
     /// What went over the bearers, and what that costs.
     pub costs: Costs,
     /// Numbers for each day of the run.
@@ -119,6 +124,28 @@ pub struct Expectation {
     pub saw: String,
 }
 
+/// How often something was so, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Times {
+    /// How often.
+    pub times: u64,
+    /// When for the first time.
+    #[schemars(with = "String")]
+    pub first: Timestamp,
+    /// When for the last time.
+    #[schemars(with = "String")]
+    pub last: Timestamp,
+}
+
+impl Times {
+    /// One more time.
+    fn count(all: &mut BTreeMap<String, Self>, what: &str, at: Timestamp) {
+        let counted = all.entry(what.to_owned()).or_insert(Self { times: 0, first: at, last: at });
+        counted.times = counted.times.saturating_add(1);
+        (counted.first, counted.last) = (counted.first.min(at), counted.last.max(at));
+    }
+}
+
 /// A list of at most `LIMIT` values, which says how many it does not hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{T}s")]
@@ -151,7 +178,7 @@ impl Report {
         begins: Timestamp,
     ) -> Self {
         Self {
-            form: 1,
+            form: 2,
             scenario: Scenario { name: name.into(), title: title.into(), about: about.into() },
             seed: seed.into(),
             live: None,
@@ -161,6 +188,7 @@ impl Report {
             expectations: Vec::new(),
             campaigns: Vec::new(),
             faults: BTreeMap::new(),
+            refused: BTreeMap::new(),
             costs: Costs::default(),
             days: Days::default(),
             timeline: Timeline::default(),
@@ -181,8 +209,14 @@ impl Report {
 
     /// Notes that a fault struck, by its name and place.
     pub fn struck(&mut self, at: Timestamp, fault: &str) {
-        *self.faults.entry(fault.to_owned()).or_default() += 1;
+        Times::count(&mut self.faults, fault, at);
         self.days.faults.add(fault, self.day(at), 1);
+    }
+
+    /// Notes that an SM-DP+ refused the platform something. Of very many different refusals the last ones are counted together.
+    pub fn refused(&mut self, at: Timestamp, what: &str) {
+        let is_one_of_many = self.refused.len() >= KINDS_OF_REFUSALS && !self.refused.contains_key(what);
+        Times::count(&mut self.refused, if is_one_of_many { "others" } else { what }, at);
     }
 
     /// Whether everything was as expected so far.

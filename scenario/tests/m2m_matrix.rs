@@ -23,8 +23,8 @@ use matrix::{Cell, LASTS, Tried, of};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
 use rsp::time::Timestamp;
-use scenario::faults::catalogue::Places;
-use scenario::faults::{Family, FaultId, LieAct, M2mLie, RecordsAct};
+use scenario::faults::catalogue::{Entry, Places};
+use scenario::faults::{Family, FaultId, LieAct, M2mLie, RadioAct, RecordsAct};
 use scenario::m2m::{Bearer, LOCAL, M2m, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, Truth, VISITED};
 use scenario::time::{Simulation, run};
 use sm_dp::m2m::ConnectivityUpdate;
@@ -321,9 +321,14 @@ fn of_records(occasions: &Occasions) -> Vec<Cell> {
     cells
 }
 
+/// Whether a device meets it when it registers. Packets are carried, or not, in played scenarios alone.
+fn is_of_registration(entry: &&'static Entry) -> bool {
+    entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData)
+}
+
 fn of_radio() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for entry in of(Family::Radio).filter(|entry| entry.places == Places::Network) {
+    for entry in of(Family::Radio).filter(is_of_registration) {
         for when in ["#1", ""] {
             let local = format!("{}@{LOCAL}{when}", entry.name);
             cells.push(Cell::new("registration on the new network", entry, vec![local]));

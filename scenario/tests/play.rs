@@ -1,6 +1,6 @@
 //! Scenarios are played, and the same seed gives the same report.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use scenario::file::Scenario;
 use scenario::play::{Outside, play, play_in};
@@ -68,4 +68,64 @@ expect = [
     let outside = Outside { live: Some(Live::default()), ..Outside::none().unwrap() };
     let why = play_in(outside, "test", &Scenario::parse("test.toml", METERS).unwrap(), "7").unwrap_err();
     assert!(why.to_string().contains("are not put behind sockets"), "{why}");
+}
+
+const MOVE: &str = r#"
+title = "A move"
+lasts = "6d"
+
+[[network]]
+plmn = "724-91"
+
+[[operator]]
+network = "234-91"
+
+[[operator]]
+network = "724-91"
+stock = 4
+
+[[devices]]
+name = "meters"
+count = 3
+bootstrap = "234-91"
+check_in = "6h"
+journey = [{ at = "0d", in = "BR" }]
+
+[[campaign]]
+name = "home"
+at = "1d"
+target = "724-91"
+canary = { devices = 1, wait = "12h" }
+
+[[expect]]
+with = "724-91"
+agrees = true
+"#;
+
+#[test]
+fn what_an_sm_dp_tells_the_platform_goes_over_a_link_that_may_fail() {
+    let with = |what: &str, findings: u32| {
+        let fault = format!(
+            "[[fault]]\nwhat = \"{what}@ES2+.HandleDownloadProgressInfo\"\n\
+             [[expect]]\nfault = \"{}\"\nat_least = 3\n[[expect]]\ncount = \"findings\"\nexactly = {findings}\n",
+            what.split('=').next().unwrap()
+        );
+        passes(&played(&format!("{MOVE}{fault}"), "7"));
+    };
+    // It is told again, however late; and what is refused is given up, and found by the platform.
+    with("link/delay=1h", 0);
+    with("link/http-404", 3);
+}
+
+#[test]
+fn a_report_says_who_went_first_what_struck_when_and_who_is_back() {
+    let trouble = "[[step]]\nat = \"1d\"\ndo = \"restart\"\nparty = \"sm-dp\"\nlasts = \"1h\"\n";
+    let report = played(&format!("{MOVE}{trouble}"), "7");
+    passes(&report);
+    assert_eq!(report.campaigns[0].canaries.count(), 1);
+    let struck = report.faults.iter().find(|(name, _)| name.starts_with("records/crash")).unwrap().1;
+    let back = report.timeline.entries().iter().find(|entry| entry.what == "is back").unwrap();
+    assert_eq!((struck.times, back.who.as_str()), (1, "sm-dp"));
+    let hour = std::time::Duration::from_secs(3600);
+    assert!(struck.first < back.at && back.at.since(struck.first) <= hour + hour, "{struck:?} {back:?}");
 }

@@ -17,7 +17,7 @@ use crate::report::say_report;
 
 /// Plays a scenario in virtual time, every party really running, and says whether all was as expected
 ///
-/// Ends with 0 only if it was. docs/scenarios.md describes the files.
+/// Ends with 0 if it was, with 1 if something was not, and with 2 if there is no scenario to play. docs/scenarios.md describes the files.
 #[derive(Debug, Args)]
 pub struct Command {
     /// The scenario: a file, or the name of one that comes along
@@ -43,6 +43,9 @@ pub struct Command {
     junit: Option<PathBuf>,
 }
 
+/// What a shell sees when the file cannot be read or is wrong; of wrong options it sees the same.
+const NO_SCENARIO: u8 = 2;
+
 impl Command {
     /// Runs the command.
     ///
@@ -50,7 +53,13 @@ impl Command {
     /// The file is no scenario, or a report cannot be written.
     pub fn run(self, json: bool) -> Result<ExitCode, Fault> {
         let Some(file) = self.file.filter(|_| !self.list) else { return list(json) };
-        let scenario = read(&file)?;
+        let scenario = match read(&file) {
+            Ok(scenario) => scenario,
+            Err(fault) => {
+                remark(&format!("landfall: {fault:#}"));
+                return Ok(ExitCode::from(NO_SCENARIO));
+            }
+        };
         let seed = self.seed.unwrap_or_else(|| scenario.seed.clone());
         let name = name(&file);
         let report = match self.live {

@@ -390,6 +390,9 @@ pub struct Member {
     /// Whether it has ever begun.
     #[serde(default)]
     pub started: bool,
+    /// Whether it was one of the canaries.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
     /// The profile that it had in use before its first move, to go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came_from: Option<Iccid>,

@@ -95,6 +95,7 @@ impl Campaign {
             progress.settled = progress.settled.saturating_sub(1);
             progress.finished = progress.finished.saturating_sub(1);
         }
+        member.canary |= self.state == State::Canary && !member.started;
         member.started = true;
         member.tries = member.tries.saturating_add(1);
         member.state = MemberState::Moving { order: order.clone() };

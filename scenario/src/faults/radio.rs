@@ -28,6 +28,8 @@ pub enum RadioAct {
     LoseAttachRequest,
     /// The acceptance is not heard.
     LoseAttachAnswer,
+    /// A network takes the device and carries none of its packets.
+    NoData,
     /// A short message is lost.
     SmsLose,
     /// A short message comes late.
@@ -54,6 +56,17 @@ impl RadioAct {
             Direction::FromDevice => "mo",
         };
         mishap.is_at(&[name]).then_some(kind)
+    }
+}
+
+impl Mishaps {
+    /// Whether a network to which a device is attached carries none of its packets. An occasion is each request that it is to
+    /// carry; whoever has the device's lines asks.
+    pub fn carries_nothing(&self, plmn: Plmn) -> bool {
+        let is_it = |mishap: &Mishap| {
+            mishap.id() == FaultId::Radio(RadioAct::NoData) && mishap.is_at(&[plmn.to_string()])
+        };
+        self.strike(is_it).is_some()
     }
 }
 

@@ -55,11 +55,25 @@ impl Text<'_> {
     /// What the reader of TOML says, in the words of a scenario.
     pub(super) fn not_toml(&self, error: &toml::de::Error) -> NotAScenario {
         let at = error.span().unwrap_or_default();
-        let (what, next) = match error.message().trim().split_once("; ") {
-            Some((what, next)) => (what.to_owned(), next.to_owned()),
-            None => reworded(error.message().trim()),
+        let message = error.message().trim();
+        // What is wrong with a value names no key by itself.
+        let of_key = || self.key_before(at.start).map_or_else(String::new, |key| format!("{key}: "));
+        let (what, next) = match message.split_once("; ") {
+            Some((what, next)) => (format!("{}{what}", of_key()), next.to_owned()),
+            None if message.starts_with("invalid ") => {
+                let (what, next) = reworded(message);
+                (format!("{}{what}", of_key()), next)
+            }
+            None => reworded(message),
         };
         self.error(at, what, next)
+    }
+
+    /// The key of the value that stands there.
+    fn key_before(&self, offset: usize) -> Option<&str> {
+        let (before, _) = self.text.get(..offset)?.rsplit_once('=')?;
+        let key = before.trim_end().rsplit([' ', '\t', '\n', '{', ',']).next()?;
+        (!key.is_empty()).then_some(key)
     }
 
     pub(super) fn line(&self, offset: usize) -> usize {

@@ -19,6 +19,9 @@ fn the_example_is_a_scenario() {
 fn what_is_wrong_is_said_with_its_line_and_what_helps() {
     for (from, to, what) in [
         ("lasts = \"120d\"", "lasts = \"120 days\"", "is no length of time; write it as in"),
+        ("lasts = \"120d\"", "lasts = \"120 days\"", "lasts: \"120 days\" is no length"),
+        ("count = 20", "count = \"20\"", "count: invalid type: string \"20\", expected u32"),
+        ("in = \"BR\"", "in = 55", "in: invalid type: integer `55`"),
         ("lasts = \"120d\"", "last = \"120d\"", "nothing here is called last; did you mean lasts?"),
         ("plmn = \"724-05\"", "plmn = \"72405x\"", "72405x"),
         ("bearer = \"lte-m\"", "bearer = \"lte-n\"", "there is no bearer lte-n; did you mean lte"),

@@ -21,11 +21,11 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::ProfileState;
 use rsp::time::Timestamp;
-use world::{Fault, Link};
+use world::{Fault, Link, LinkFaultKind};
 
 use super::air::{Air, Heard};
 use super::lines::Lines;
-use super::resting::{Ordered, Resting, Standing};
+use super::resting::{Ordered, Resting, Standing, Unproven};
 use super::stage::{PLATFORM, Stage, bug, imei, thief};
 use crate::consumer::{Waits, nowhere};
 use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
@@ -35,6 +35,8 @@ use crate::report::Kind;
 const ROUNDS: usize = 6;
 /// How long a device waits before it tries again, by how often it has tried; the last from then on.
 const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
+/// So often in a row a new profile may carry nothing.
+const IN_VAIN: u32 = 3;
 /// The platform hears of so many refusals at once.
 const MOST_REFUSED: usize = 8;
 
@@ -68,6 +70,13 @@ pub(super) async fn wake(stage: Arc<Stage>, index: usize) {
     }
 }
 
+/// The platform was not reached.
+struct NotAsked {
+    /// Whether what was sent got anywhere.
+    is_carried: bool,
+    why: String,
+}
+
 /// A device that is awake.
 struct Agent<'a> {
     stage: &'a Arc<Stage>,
@@ -91,7 +100,7 @@ impl<'a> Agent<'a> {
         let dice = stage.simulation.dice(&name);
         let mishaps = device.mishaps.clone().unwrap_or_else(|| Mishaps::new(dice.branch("mishaps"), []));
         let (networks, bearers) = (Arc::clone(&stage.networks), Arc::clone(&stage.bearers));
-        let lines = Lines::new(networks, bearers, Arc::clone(&heard), dice);
+        let lines = Lines::new(networks, bearers, Arc::clone(&heard), dice, mishaps.clone());
         drop(device);
         Some(Self { stage, index, heard, lines, power, mishaps, whole: None })
     }
@@ -128,8 +137,11 @@ impl<'a> Agent<'a> {
             if !self.is_due()? {
                 break;
             }
-            let Some(instruction) = self.check_in().await? else { break };
-            self.obey(instruction).await?;
+            match self.check_in().await? {
+                Some(instruction) => self.obey(instruction).await?,
+                None if self.gives_it_up().await? => {}
+                None => break,
+            }
         }
         Ok(())
     }
@@ -224,7 +236,7 @@ impl<'a> Agent<'a> {
     /// A move that was begun and of whose end nothing was noted has ended, one way or the other.
     fn what_became_of_the_order(&self, why: &str) -> Result<(), Fault> {
         let mut device = self.device()?;
-        let Some(Ordered { order, target }) = device.ordered.take() else { return Ok(()) };
+        let Some(Ordered { order, target, back }) = device.ordered.take() else { return Ok(()) };
         let is_there = device.profiles.iter().any(|profile| profile.iccid == target);
         let ending = match device.registered.is_some_and(|attached| attached.iccid == target) {
             true => Ending::Moved,
@@ -234,8 +246,36 @@ impl<'a> Agent<'a> {
         if is_there && !device.should_have.contains(&target) {
             device.should_have.push(target);
         }
+        let back = back.filter(|_| ending == Ending::Moved);
+        device.unproven = back.map(|back| Unproven { order: order.clone(), target, back, in_vain: 0 });
         self.ended(&mut device, order, ending);
         Ok(())
+    }
+
+    /// Goes back if nothing at all was reached through the profile to which the device has moved, however often it tried: it is
+    /// registered, and its packets go nowhere. Who is refused by a server that is away was carried to its door. Says
+    /// whether it went back.
+    async fn gives_it_up(&mut self) -> Result<bool, Fault> {
+        let unproven = self.device()?.unproven.clone().filter(|unproven| unproven.in_vain >= IN_VAIN);
+        let Some(Unproven { order, target, back, .. }) = unproven else { return Ok(false) };
+        let through = self.device()?.registered.map(|attached| attached.network.to_string());
+        let report = self.whole().await?.switch_to(back, Some(target)).await;
+        self.after_move(&report)?;
+        self.read_card().await?;
+        if let MoveEnding::Stranded { .. } = report.ending
+            && !self.come_back().await?
+        {
+            return Ok(false);
+        }
+        let mut device = self.device()?;
+        (device.unproven, device.fails) = (None, 0);
+        if device.registered.is_none_or(|attached| attached.iccid == target) {
+            return Ok(false);
+        }
+        let why = format!("registered in {}, which carried nothing", through.unwrap_or_default()).into();
+        device.counts.moved = device.counts.moved.saturating_sub(1);
+        self.ended(&mut device, order, Ending::CameBack { why });
+        Ok(true)
     }
 
     /// Somebody else's device tries the card, and does nothing else.
@@ -311,11 +351,16 @@ impl<'a> Agent<'a> {
             Ok(instruction) => {
                 device.heard_at = Some(self.stage.now());
                 (device.ended, device.has_news, device.fails) = (None, false, 0);
+                device.unproven = None;
                 device.refused.clear();
                 Ok(Some(instruction))
             }
-            Err(why) => {
+            Err(NotAsked { is_carried, why }) => {
                 device.fails = device.fails.saturating_add(1);
+                match &mut device.unproven {
+                    Some(unproven) if !is_carried => unproven.in_vain = unproven.in_vain.saturating_add(1),
+                    unproven => *unproven = None,
+                }
                 if device.fails == 1 {
                     self.stage.tell(Kind::Device, &device, &format!("the platform was not reached: {why}"));
                 }
@@ -324,21 +369,26 @@ impl<'a> Agent<'a> {
         }
     }
 
-    async fn ask(&self, said: &CheckIn) -> Result<Instruction, String> {
-        let way = self.stage.to_platform.link(None).map_err(|fault| fault.to_string())?;
+    async fn ask(&self, said: &CheckIn) -> Result<Instruction, NotAsked> {
+        let carried = |why: String| NotAsked { is_carried: true, why };
+        let way = self.stage.to_platform.link(None).map_err(|fault| carried(fault.to_string()))?;
         let link = self.power.link(self.lines.to(self.mishaps.link(way)));
-        let body = serde_json::to_vec(said).map_err(|why| why.to_string())?;
+        let body = serde_json::to_vec(said).map_err(|why| carried(why.to_string()))?;
         let mut request = Request::new(Bytes::from(body));
         *request.method_mut() = Method::POST;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.uri_mut() = format!("https://{PLATFORM}{CHECK_IN}")
             .parse()
-            .map_err(|why: http::uri::InvalidUri| why.to_string())?;
-        let answer = world::send(&link, request).await.map_err(|fault| fault.to_string())?;
+            .map_err(|why: http::uri::InvalidUri| carried(why.to_string()))?;
+        let answer = world::send(&link, request).await.map_err(|fault| NotAsked {
+            is_carried: fault.kind != LinkFaultKind::Unreachable,
+            why: fault.to_string(),
+        })?;
         if answer.status() != StatusCode::OK {
-            return Err(format!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body())));
+            let why = format!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
+            return Err(carried(why));
         }
-        serde_json::from_slice(answer.body()).map_err(|why| why.to_string())
+        serde_json::from_slice(answer.body()).map_err(|why| carried(why.to_string()))
     }
 
     /// Does what the platform wants.
@@ -350,7 +400,7 @@ impl<'a> Agent<'a> {
             device.check_in_due =
                 own.map_or(instruction.next_check_in, |own| own.min(instruction.next_check_in));
             let What::Move { order, to, fall_back_to } = instruction.what else { return Ok(()) };
-            device.ordered = Some(Ordered { order: order.clone(), target: to.iccid() });
+            device.ordered = Some(Ordered { order: order.clone(), target: to.iccid(), back: fall_back_to });
             (order, to, fall_back_to)
         };
         let target = to.iccid();
@@ -385,6 +435,8 @@ impl<'a> Agent<'a> {
         };
         let mut device = self.device()?;
         device.ordered = None;
+        let back = back.filter(|_| ending == Ending::Moved);
+        device.unproven = back.map(|back| Unproven { order: order.clone(), target, back, in_vain: 0 });
         self.ended(&mut device, order, ending);
         Ok(())
     }
@@ -477,10 +529,6 @@ impl<'a> Agent<'a> {
                 let cause = format!("{network} said {cause}").into();
                 device.refused.push(RefusedBy { network: home, cause });
             }
-        }
-        if let Some(mishaps) = device.mishaps.clone() {
-            let known = std::mem::take(&mut device.struck);
-            device.struck = stage.note_struck(&mishaps, &known);
         }
         if was_cut {
             stage.unregister(&mut device);

@@ -12,6 +12,7 @@ use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
 
 use super::air::Heard;
 use crate::bearer::{Carrier, Usage};
+use crate::faults::Mishaps;
 
 /// One device's lines while it is awake. A clone is the same.
 #[derive(Clone)]
@@ -22,6 +23,7 @@ struct Inner {
     bearers: Arc<BTreeMap<Plmn, Bearer>>,
     heard: Arc<Mutex<Heard>>,
     dice: SeededDice,
+    mishaps: Mishaps,
     carriers: Mutex<BTreeMap<String, Carrier>>,
 }
 
@@ -31,8 +33,9 @@ impl Lines {
         bearers: Arc<BTreeMap<Plmn, Bearer>>,
         heard: Arc<Mutex<Heard>>,
         dice: SeededDice,
+        mishaps: Mishaps,
     ) -> Self {
-        Self(Arc::new(Inner { networks, bearers, heard, dice, carriers: Mutex::default() }))
+        Self(Arc::new(Inner { networks, bearers, heard, dice, mishaps, carriers: Mutex::default() }))
     }
 
     /// The same peer, over whatever bearer there is when it is asked.
@@ -56,6 +59,9 @@ impl Lines {
         let plmn = attached.ok_or_else(|| unreachable("the device is not registered".to_owned()))?;
         if !matches!(self.0.networks.system_information(plmn).await, Ok(Some(_))) {
             return Err(unreachable(format!("network {plmn} is not heard any more")));
+        }
+        if self.0.mishaps.carries_nothing(plmn) {
+            return Err(unreachable(format!("network {plmn} carries none of its packets")));
         }
         let line = self.line(plmn, peer, open).map_err(|fault| unreachable(fault.to_string()))?;
         world::send(&line, request).await

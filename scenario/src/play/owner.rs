@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use certs::Pki;
+use certs::{Credential, Pki, Validity};
 use fleet::{
     Canary, Config, Destination, Devices, Name, Owner, Pace, Platform, Retries, Setup, Share, Spec, Stop,
     Supplier, Weekday, Window,
 };
 use localize::{Day, HeldProfile, Needs, Offer, Orderable, Policy, ProfileType, RuleBook};
-use rsp::ids::{Eid, Plmn};
-use world::{Fault, MemoryRecords, NullEvents, transact};
+use rsp::ids::{Eid, Oid, Plmn};
+use sm_dp::SmDpPlus;
+use world::{Fault, MemoryRecords, transact};
 
+use super::between::Told;
 use super::resting::Resting;
-use super::stage::{SmDp, bug};
+use super::stage::{PLATFORM, SmDp, bug};
 use crate::consumer::{OPERATOR, bad_pki};
 use crate::faults::Mishaps;
 use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
@@ -55,12 +57,14 @@ pub(super) fn platform(
     pki: &Pki,
     (sm_dps, mishaps): (&BTreeMap<String, SmDp>, &Mishaps),
     records: &MemoryRecords,
+    told: Told,
 ) -> Result<Host<Platform>, Fault> {
     let setup = setup(scenario, pki, sm_dps, mishaps)?;
     let simulation = simulation.clone();
     let make = move |records: Arc<dyn world::Records>, starts| {
         let world = simulation.world(&format!("platform {starts}"));
-        let platform = Platform::new(records, world, NullEvents, setup.clone());
+        told.started("platform", starts);
+        let platform = Platform::new(records, world, told.clone(), setup.clone());
         let link = platform.link();
         (platform, link)
     };
@@ -74,8 +78,7 @@ fn setup(
     mishaps: &Mishaps,
 ) -> Result<Setup, Fault> {
     let operator_s = pki.operator(OPERATOR).map_err(bad_pki)?;
-    let requester = operator_s.certificate.registered_ids().first().map(ToString::to_string);
-    let requester = requester.ok_or_else(|| bug("the operator has no OID"))?;
+    let requester = requester(pki)?.to_string();
     let (mut suppliers, mut offers) = (BTreeMap::new(), Vec::new());
     // What M2M devices get is ordered by their operator.
     let has_stock = |operator: &&Operator| *operator.stock.get_ref() > 0 && !scenario.is_m2m();
@@ -87,7 +90,7 @@ fn setup(
         let address = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?;
         let tls_name = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
         let requester = requester.clone();
-        suppliers.insert(plmn, Supplier { link, address, name: tls_name, requester, tells: false });
+        suppliers.insert(plmn, Supplier { link, address, name: tls_name, requester, tells: true });
         let place = scenario.book.locate(plmn).map_err(|why| bug(&why.to_string()))?;
         let order = Orderable::ProfileType(ProfileType(type_of(operator)));
         offers.push(Offer { order, operator: place, priority: operator.priority });
@@ -137,6 +140,30 @@ fn with_notices(scenario: &Scenario) -> Result<RuleBook, Fault> {
         book.add(&text).map_err(|why| bug(&why.to_string()))?;
     }
     Ok(book)
+}
+
+/// The OID by which SM-DP+s know the platform.
+fn requester(pki: &Pki) -> Result<Oid, Fault> {
+    let certificate = pki.operator(OPERATOR).map_err(bad_pki)?.certificate;
+    certificate.registered_ids().first().cloned().ok_or_else(|| bug("the operator has no OID"))
+}
+
+/// Has an SM-DP+ tell the platform how downloads go.
+pub(super) async fn introduce(pki: &Pki, sm_dp: &Host<SmDpPlus>) -> Result<(), Fault> {
+    let oid = requester(pki)?;
+    let platform = sm_dp::Operator {
+        identifier: oid.to_string(),
+        certificate_oid: oid,
+        es2plus_address: Some(PLATFORM.parse().map_err(|_| bug("the platform has no address"))?),
+    };
+    sm_dp.party().ok_or_else(|| bug("an SM-DP+ does not run"))?.register_operator(&platform).await
+}
+
+/// What an SM-DP+ shows the platform: its own CERT.DP.TLS.
+pub(super) fn shown_by(pki: &Pki, sm_dp: &SmDp, scenario: &Scenario) -> Result<Credential, Fault> {
+    let name = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
+    let validity = Validity { from: scenario.begins, to: scenario.ends().plus(DAY) };
+    pki.issue_dp_tls(&[name], validity).map_err(bad_pki)
 }
 
 /// A campaign in the platform's terms.

@@ -31,6 +31,18 @@ pub(super) struct Attached {
 pub(super) struct Ordered {
     pub(super) order: OrderId,
     pub(super) target: Iccid,
+    /// The profile to go back to.
+    pub(super) back: Option<Iccid>,
+}
+
+/// A move that ended well, as far as a registration tells: nobody has been reached through the new profile yet.
+#[derive(Clone, Debug)]
+pub(super) struct Unproven {
+    pub(super) order: OrderId,
+    pub(super) target: Iccid,
+    pub(super) back: Iccid,
+    /// How often the network carried nothing.
+    pub(super) in_vain: u32,
 }
 
 /// What a device has come to, for expectations.
@@ -87,6 +99,7 @@ pub(super) struct Resting {
     pub(super) standing: Standing,
     pub(super) imei_registered_in: BTreeSet<Country>,
     pub(super) ordered: Option<Ordered>,
+    pub(super) unproven: Option<Unproven>,
     pub(super) ended: Option<MoveEnded>,
     pub(super) refused: Vec<RefusedBy>,
     pub(super) owes_notifications: bool,
@@ -100,7 +113,6 @@ pub(super) struct Resting {
     pub(super) again: bool,
     pub(super) power: Option<Power>,
     pub(super) mishaps: Option<Mishaps>,
-    pub(super) struck: Vec<u32>,
     pub(super) wakes: u32,
     pub(super) broken: BTreeSet<String>,
     pub(super) counts: Counts,

@@ -19,6 +19,7 @@ use sm_dp::{ProfileOptions, SmDpPlus};
 use world::{Clock, Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::air::{Ether, Imei};
+use super::between::{ToPlatform, Told};
 use super::m2m::{self, M2m};
 use super::outside::{Outside, Server, Way};
 use super::owner;
@@ -55,9 +56,7 @@ pub(super) struct Stage {
     pub(super) servers: Mishaps,
     pub(super) devices: Vec<Mutex<Resting>>,
     pub(super) queue: Queue,
-    pub(super) report: Mutex<Report>,
-    /// How often each fault of the servers had struck when that was noted last.
-    pub(super) struck: Mutex<Vec<u32>>,
+    pub(super) report: Arc<Mutex<Report>>,
 }
 
 /// An SM-DP+.
@@ -66,6 +65,8 @@ pub(super) struct SmDp {
     /// Where devices find it.
     pub(super) address: String,
     pub(super) way: Arc<dyn Way>,
+    /// What it tells the platform by itself.
+    pub(super) tells: ToPlatform,
 }
 
 impl Stage {
@@ -75,8 +76,11 @@ impl Stage {
         report: Report,
         Outside { pki, ways, .. }: Outside,
     ) -> Result<Self, Fault> {
-        let servers =
-            Mishaps::new(simulation.dice("servers' mishaps"), []).with_liar(Liar::new(Arc::clone(&pki)));
+        let report = Arc::new(Mutex::new(report));
+        let told = Told { report: Arc::clone(&report), clock: simulation.clock() };
+        let servers = Mishaps::new(simulation.dice("servers' mishaps"), [])
+            .with_liar(Liar::new(Arc::clone(&pki)))
+            .telling(told.clone().strikes());
         let shared = Arc::default();
         let networks = networks(&simulation, &scenario)?;
         let mut sm_dps = BTreeMap::new();
@@ -89,9 +93,16 @@ impl Stage {
             if !sm_dps.contains_key(name) {
                 let address = address_of(name);
                 let (at, records) = ((name.as_str(), address.clone()), MemoryRecords::default());
-                let party = sm_dp_host(&simulation, &pki, at, NullEvents, &servers, &records)?;
+                let (tells, told, own) = (ToPlatform::default(), told.clone(), name.clone());
+                let peers = Arc::new(tells.clone());
+                let started = move |server: SmDpPlus, starts| {
+                    told.started(&own, starts);
+                    server.with_peers(Arc::<ToPlatform>::clone(&peers))
+                };
+                let party = sm_dp_host(&simulation, &pki, at, NullEvents, &servers, &records, started)?;
+                owner::introduce(&pki, &party).await?;
                 let way = ways.open(Server::of(address.clone(), &party, simulation.clock()))?;
-                sm_dps.insert(name.clone(), SmDp { party, address, way });
+                sm_dps.insert(name.clone(), SmDp { party, address, way, tells });
             }
         }
         for operator in &scenario.operators {
@@ -131,8 +142,13 @@ impl Stage {
             }
         }
         let platform_records = owner::records(records).await?;
-        let platform = owner::platform(&simulation, &scenario, &pki, (&sm_dps, &servers), &platform_records)?;
+        let platform =
+            owner::platform(&simulation, &scenario, &pki, (&sm_dps, &servers), &platform_records, told)?;
         let to_platform = ways.open(Server::of(PLATFORM.to_owned(), &platform, simulation.clock()))?;
+        for sm_dp in sm_dps.values() {
+            let shown = owner::shown_by(&pki, sm_dp, &scenario)?;
+            sm_dp.tells.lead_to(servers.link(to_platform.link(Some(&shown))?));
+        }
         let locking = scenario.operators.iter().filter(|operator| operator.imei_lock);
         let ether = Ether::new(
             simulation.clock(),
@@ -178,8 +194,7 @@ impl Stage {
             servers,
             devices,
             queue: Queue::default(),
-            report: Mutex::new(report),
-            struck: Mutex::default(),
+            report,
         })
     }
 
@@ -204,6 +219,11 @@ impl Stage {
     pub(super) fn name(&self, device: &Resting) -> String {
         let group = self.group(device.group).map_or("device", |group| group.name.get_ref());
         format!("{group}-{}", device.number)
+    }
+
+    /// What mishaps tell.
+    pub(super) fn told(&self) -> Told {
+        Told { report: Arc::clone(&self.report), clock: self.simulation.clock() }
     }
 
     /// Tells of a device.
@@ -425,6 +445,7 @@ impl Factory<'_> {
             standing: Standing::default(),
             imei_registered_in: group.imei_registered_in.iter().map(|country| *country.get_ref()).collect(),
             ordered: None,
+            unproven: None,
             ended: None,
             refused: Vec::new(),
             owes_notifications: false,
@@ -437,7 +458,6 @@ impl Factory<'_> {
             again: false,
             power: None,
             mishaps: None,
-            struck: Vec::new(),
             wakes: 0,
             broken: BTreeSet::new(),
             counts: Counts::default(),

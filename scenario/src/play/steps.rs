@@ -315,8 +315,11 @@ impl Stage {
         for index in devices {
             let Some(mut device) = self.device(index) else { continue };
             let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
-            let liar = || Mishaps::new(dice, []).with_liar(Liar::new(std::sync::Arc::clone(&self.pki)));
-            device.mishaps.get_or_insert_with(liar).put(mishap.clone());
+            let mishaps = || {
+                let liar = Liar::new(std::sync::Arc::clone(&self.pki));
+                Mishaps::new(dice, []).with_liar(liar).telling(self.told().strikes())
+            };
+            device.mishaps.get_or_insert_with(mishaps).put(mishap.clone());
             let is_there = |plmn: Plmn| mishap.place().is_none_or(|place| place == plmn.to_string());
             if silences && device.registered.is_some_and(|attached| is_there(attached.network)) {
                 self.lose(index, &mut device);

@@ -15,7 +15,6 @@ use super::queue::Due;
 use super::resting::{Attached, Hears, Resting, Standing};
 use super::stage::{Stage, imei, thief};
 use super::{below, file_place};
-use crate::faults::Mishaps;
 use crate::report::{Kind, Stay};
 use crate::subscription::{own_imsi, own_number};
 
@@ -299,18 +298,6 @@ impl Stage {
     /// Tells of a network.
     pub(super) fn tell_world(&self, network: Plmn, what: &str) {
         self.report().timeline.tell(self.now(), Kind::World, network.to_string(), what);
-    }
-
-    /// Notes how often faults have struck since they were last looked at; gives how often they have in all.
-    pub(super) fn note_struck(&self, mishaps: &Mishaps, known: &[u32]) -> Vec<u32> {
-        let now = self.now();
-        let struck = mishaps.struck();
-        let mut report = self.report();
-        for (place, (mishap, times)) in struck.iter().enumerate() {
-            let new = times.saturating_sub(known.get(place).copied().unwrap_or(0));
-            (0..new).for_each(|_| report.struck(now, &mishap.to_string()));
-        }
-        struck.into_iter().map(|(_, times)| times).collect()
     }
 
     /// What went over a bearer costs something.

@@ -29,6 +29,8 @@ pub struct Campaign {
     pub devices: u64,
     /// How many devices have which result: `moved`, `came_back`, `waiting` and so on.
     pub results: BTreeMap<String, u64>,
+    /// Who went first, if somebody did.
+    pub canaries: Bounded<String, 100>,
     /// Devices that did not move, and why.
     pub failures: Bounded<Failure, 100>,
 }

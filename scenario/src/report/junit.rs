@@ -1,5 +1,7 @@
 //! A report for a CI system: JUnit's XML, a test case for each expectation.
 
+use std::collections::BTreeMap;
+
 use rsp::time::Timestamp;
 
 use super::escape::Escaped;
@@ -12,7 +14,16 @@ impl Report {
     pub fn junit(&self) -> String {
         let failures = self.expectations().iter().filter(|expectation| !expectation.passed).count();
         let name = Escaped(named(&self.scenario.name));
-        let cases: String = self.expectations().iter().map(|expectation| case(&name, expectation)).collect();
+        let mut names = BTreeMap::<&str, u32>::new();
+        let cases: String = self
+            .expectations()
+            .iter()
+            .map(|expectation| {
+                let times = names.entry(&expectation.text).or_default();
+                *times += 1;
+                case(&name, expectation, *times)
+            })
+            .collect();
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite id=\"0\" name=\"{name}\" package=\"landfall\" \
              hostname=\"localhost\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" time=\"0\">\n\
@@ -40,15 +51,18 @@ fn property(name: &str, value: &str) -> String {
     format!("<property name=\"{name}\" value=\"{}\"/>\n", Escaped(value))
 }
 
-fn case(scenario: &Escaped<'_>, expectation: &Expectation) -> String {
+/// A case's name is what is expected, and its number where that stands more than once: a CI system follows it from run to run,
+/// whenever in the run it was looked at.
+fn case(scenario: &Escaped<'_>, expectation: &Expectation, times: u32) -> String {
     let Expectation { text, line, at, passed, saw } = expectation;
-    let opened = format!("<testcase classname=\"{scenario}\" name=\"{} ({at})\" time=\"0\"", Escaped(text));
+    let number = if times > 1 { format!(" #{times}") } else { String::new() };
+    let opened = format!("<testcase classname=\"{scenario}\" name=\"{}{number}\" time=\"0\"", Escaped(text));
     if *passed {
         return format!("{opened}/>\n");
     }
     let line = line.map(|line| format!("expected in line {line} of the scenario\n")).unwrap_or_default();
     let (expected, saw) = (Escaped(text), Escaped(saw));
     format!(
-        "{opened}>\n<failure type=\"expectation\" message=\"expected: {expected}; saw: {saw}\">{line}saw: {saw}</failure>\n</testcase>\n"
+        "{opened}>\n<failure type=\"expectation\" message=\"expected: {expected}; saw: {saw}\">{line}looked at: {at}\nsaw: {saw}</failure>\n</testcase>\n"
     )
 }

@@ -4,10 +4,12 @@ mod axis;
 mod lanes;
 mod plot;
 
+use std::collections::BTreeMap;
+
 use rsp::time::Timestamp;
 
 use super::escape::Escaped;
-use super::{Campaign, Device, Report, Verdict};
+use super::{Campaign, Device, Report, Times, Verdict};
 use plot::{Shape, plot};
 
 /// So many entries of the timeline are written out; all that the report holds are in its JSON.
@@ -28,6 +30,7 @@ impl Report {
                 self.campaigns.iter().map(|campaign| of_campaign(self, campaign)).collect(),
             ),
             ("faults", "Faults", faults(self)),
+            ("refusals", "What SM-DP+s refused", refusals(self)),
             ("costs", "Costs", costs(self)),
             ("devices", "Devices", devices(self)),
         ];
@@ -205,7 +208,7 @@ fn days(report: &Report) -> String {
 }
 
 fn of_campaign(report: &Report, campaign: &Campaign) -> String {
-    let Campaign { name, target, state, why, began, ended, devices, results, failures } = campaign;
+    let Campaign { name, target, state, why, began, ended, devices, results, canaries, failures } = campaign;
     let at = |at: &Option<Timestamp>| at.map_or("never".to_owned(), |at| time(report, at));
     let why = why.as_ref().map(|why| format!(": {}", Escaped(why))).unwrap_or_default();
     let results: Vec<String> = results
@@ -221,6 +224,13 @@ fn of_campaign(report: &Report, campaign: &Campaign) -> String {
             format!("<tr><td>{device}</td><td>{result}</td><td>{why}</td></tr>\n")
         })
         .collect();
+    let first = match canaries.count() {
+        0 => String::new(),
+        _ => {
+            let names: Vec<_> = canaries.shown().iter().map(|name| Escaped(name).to_string()).collect();
+            format!("<dt>canaries</dt><dd>{}{}</dd>", names.join(", "), more(canaries.left_out()))
+        }
+    };
     let failed = match failures.count() {
         0 => String::new(),
         count => format!(
@@ -232,7 +242,7 @@ fn of_campaign(report: &Report, campaign: &Campaign) -> String {
     };
     format!(
         "<h3>{}</h3>\n<dl><dt>target</dt><dd>{}</dd><dt>state</dt><dd>{}{why}</dd><dt>began</dt><dd>{}</dd><dt>ended</dt><dd>{}</dd>\
-         <dt>devices</dt><dd>{}: {}</dd></dl>\n{failed}",
+         <dt>devices</dt><dd>{}: {}</dd>{first}</dl>\n{failed}",
         Escaped(name),
         Escaped(target),
         Escaped(state),
@@ -248,15 +258,24 @@ fn more(left_out: u64) -> String {
 }
 
 fn faults(report: &Report) -> String {
-    let row = |(name, count): (&String, &u64)| {
+    times("<th>fault</th><th class=\"n\">struck</th>", &report.faults)
+}
+
+fn refusals(report: &Report) -> String {
+    times("<th>refused</th><th class=\"n\">times</th>", &report.refused)
+}
+
+/// A table of what was so how often, with when.
+fn times(head: &str, all: &BTreeMap<String, Times>) -> String {
+    let row = |(name, Times { times, first, last }): (&String, &Times)| {
         format!(
-            "<tr><td><code>{}</code></td><td class=\"n\">{}</td></tr>\n",
+            "<tr><td><code>{}</code></td><td class=\"n\">{}</td><td>{first}</td><td>{last}</td></tr>\n",
             Escaped(name),
-            grouped(*count as f64)
+            grouped(*times as f64)
         )
     };
-    let rows: String = report.faults.iter().map(row).collect();
-    if rows.is_empty() { rows } else { table("<th>fault</th><th class=\"n\">struck</th>", &rows) }
+    let rows: String = all.iter().map(row).collect();
+    if rows.is_empty() { rows } else { table(&format!("{head}<th>first</th><th>last</th>"), &rows) }
 }
 
 fn costs(report: &Report) -> String {

@@ -41,7 +41,8 @@ fn days_are_counted_from_the_beginning_of_the_run() {
     report.struck(at(49), "link/lose-answer@ES9+");
     report.struck(at(-1), "link/lose-answer@ES9+");
     report.days.faults.add("never-ends", usize::MAX, 1); // No panic, and no memory full of zeros.
-    assert_eq!(report.faults["link/lose-answer@ES9+"], 3);
+    let Times { times, first, last } = report.faults["link/lose-answer@ES9+"];
+    assert_eq!((times, first, last), (3, at(-1), at(49)));
     assert_eq!(report.days.faults.lines().next(), Some(("link/lose-answer@ES9+", &[2, 0, 1][..])));
 }
 
@@ -76,6 +77,7 @@ fn hostile() -> Report {
         ended: None,
         devices: 1,
         results: BTreeMap::from([(TEXT.into(), 1)]),
+        canaries: Bounded::default(),
         failures,
     });
     report.devices.push(device(TEXT));

@@ -9,6 +9,7 @@
     reason = "a test says no by panicking"
 )]
 
+mod library;
 mod page;
 mod parser;
 mod schema;

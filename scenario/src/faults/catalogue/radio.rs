@@ -149,6 +149,14 @@ pub(super) static ENTRIES: &[Entry] = &[
         "TS 24.301 5.5.1.2.6",
     ),
     entry(
+        RadioAct::NoData,
+        "radio/no-data",
+        "The network takes the device, and carries none of its packets: the APN is wrong, for one.",
+        "When nothing is reached through the profile that it has just moved to, the device goes back to the one that it came from.",
+        "TS 24.301 6.5.1.4; SGP.22 3.3.1",
+        None,
+    ),
+    entry(
         RadioAct::HomeAuthenticationFailure,
         "radio/home-authentication-failure",
         "The home network's challenge is not made with the card's key.",

@@ -1,0 +1,106 @@
+//! What servers tell each other by themselves (ES2+, an SM-DP+ to the owner's platform), and what they tell the report.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rsp::ids::SmdpAddress;
+use sm_dp::{Peers, SmDpPlus};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use world::{Clock, Event, Events, Fault, Link, Outcome, TokioClock};
+
+use super::stage::bug;
+use crate::faults::Mishap;
+use crate::host::Host;
+use crate::report::{Kind, Report};
+
+/// How long to wait when the records have failed.
+const AFTER_A_FAULT: Duration = Duration::from_secs(10);
+
+/// The report, for everybody who has something to tell.
+#[derive(Clone)]
+pub(super) struct Told {
+    pub(super) report: Arc<Mutex<Report>>,
+    pub(super) clock: TokioClock,
+}
+
+impl Told {
+    fn with(&self, tell: impl FnOnce(&mut Report)) {
+        tell(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A fault strikes.
+    pub(super) fn strikes(self) -> impl Fn(&Mishap) + Send + Sync + 'static {
+        move |mishap| self.with(|report| report.struck(self.clock.now(), &mishap.to_string()))
+    }
+
+    /// A server's process is started for the so manieth time.
+    pub(super) fn started(&self, who: &str, starts: u32) {
+        if starts > 1 {
+            self.with(|report| report.timeline.tell(self.clock.now(), Kind::Server, who, "is back"));
+        }
+    }
+}
+
+/// Of the platform's events those count that no device hears of: what an SM-DP+ refuses it.
+impl Events for Told {
+    fn tell(&self, event: Event) {
+        if let Outcome::Refused(why) = &event.outcome
+            && event.interface == "ES2+"
+        {
+            let what = format!("{} at {}: {why}", event.function, event.peer);
+            self.with(|report| report.refused(event.at, &what));
+        }
+    }
+}
+
+/// The way of an SM-DP+ to the platform, which is there once everybody is laid out.
+#[derive(Clone, Default)]
+pub(super) struct ToPlatform {
+    link: Arc<OnceLock<Link>>,
+    woken: Arc<Notify>,
+}
+
+impl ToPlatform {
+    pub(super) fn lead_to(&self, link: Link) {
+        let _ = self.link.set(link);
+    }
+
+    /// Has the SM-DP+ tell what it has to tell, again until it is taken, without end.
+    pub(super) async fn deliver(self, host: Host<SmDpPlus>, clock: TokioClock) {
+        host.works(move |sm_dp| {
+            let woken = Arc::clone(&self.woken);
+            Box::pin(async move {
+                loop {
+                    let wait = match sm_dp.deliver_due().await {
+                        Ok(next) => next.map(|next| next.since(clock.now())),
+                        Err(_) => Some(AFTER_A_FAULT),
+                    };
+                    let until = async {
+                        match wait {
+                            // Something due may be of this very moment: others go on first.
+                            Some(wait) => sleep(wait.max(Duration::from_millis(1))).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        biased;
+                        () = woken.notified() => {}
+                        () = until => {}
+                    }
+                }
+            })
+        })
+        .await;
+    }
+}
+
+impl Peers for ToPlatform {
+    fn link(&self, _: &SmdpAddress) -> Result<Link, Fault> {
+        self.link.get().cloned().ok_or_else(|| bug("the platform is not there yet"))
+    }
+
+    fn wake(&self) {
+        self.woken.notify_one();
+    }
+}
