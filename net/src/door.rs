@@ -1,11 +1,15 @@
 //! Doors to a card: each module is one kind.
 
+pub mod csim;
 pub mod lpac;
 pub mod pty;
+pub mod reader;
 pub mod tcp;
 pub mod vpcd;
 
+pub use csim::AtCard;
 pub use lpac::run_lpac;
 pub use pty::Pty;
+pub use reader::VpcdSlot;
 pub use tcp::{TcpCard, serve_card};
 pub use vpcd::{Insertion, VPCD, insert_into_vpcd};

@@ -148,11 +148,11 @@ async fn serve_reader(
 }
 
 /// What the reader says in one byte.
-mod control {
-    pub(super) const POWER_OFF: u8 = 0;
-    pub(super) const POWER_ON: u8 = 1;
-    pub(super) const RESET: u8 = 2;
-    pub(super) const ATR: u8 = 4;
+pub(super) mod control {
+    pub(in crate::door) const POWER_OFF: u8 = 0;
+    pub(in crate::door) const POWER_ON: u8 = 1;
+    pub(in crate::door) const RESET: u8 = 2;
+    pub(in crate::door) const ATR: u8 = 4;
 }
 
 #[cfg(test)]

@@ -1,0 +1,221 @@
+//! A card in a modem: AT+CSIM (TS 27.007 section 8.17) on a serial port, or over TCP where a port is served there.
+//!
+//! The modem's own radio stays off (+CFUN=4): nobody but us uses the card then.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::unix::pipe;
+use tokio::time::timeout;
+use world::{Atr, BoxByteStream, CardDoor, DoorFault};
+
+/// A card may take seconds for one command, and a modem to switch it on.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A line has 520 digits of an APDU, and some letters. What is longer is no modem's.
+const MAX_ANSWER: usize = 4096;
+
+/// A modem with a card.
+pub struct AtCard {
+    place: String,
+    /// Gone after any failure: an answer that comes late must not be taken for the answer to the next command.
+    modem: Option<BoxByteStream>,
+}
+
+impl AtCard {
+    /// The modem at `place`: the path of a serial port, or `host:port`.
+    ///
+    /// # Errors
+    /// There is nothing, or it does not answer as a modem does.
+    pub async fn open(place: &str) -> Result<Self, DoorFault> {
+        let mut card = Self { place: place.to_owned(), modem: None };
+        card.find().await?;
+        Ok(card)
+    }
+
+    async fn find(&mut self) -> Result<(), DoorFault> {
+        let opened = match self.place.contains('/') {
+            true => serial(&self.place),
+            false => TcpStream::connect(&self.place).await.map(|stream| Box::new(stream) as BoxByteStream),
+        };
+        let no_card = |why: io::Error| DoorFault::NoCard(format!("{}: {why}", self.place));
+        self.modem = Some(opened.map_err(no_card)?);
+        // No echo, and refusals as ERROR.
+        for command in ["ATE0", "AT+CMEE=0"] {
+            self.say(command).await?;
+        }
+        Ok(())
+    }
+
+    /// The lines of a command's answer, without the OK behind them.
+    async fn say(&mut self, command: &str) -> Result<Vec<String>, DoorFault> {
+        let broken = |why: String| DoorFault::Broken(format!("{}: {why}", self.place));
+        let mut modem = self.modem.take().ok_or_else(|| broken("it broke earlier".to_owned()))?;
+        let answered = timeout(ANSWER_TIMEOUT, exchange(&mut modem, command)).await;
+        match answered {
+            Ok(Ok(Some(lines))) => {
+                self.modem = Some(modem);
+                Ok(lines)
+            }
+            Ok(Ok(None)) => {
+                self.modem = Some(modem);
+                let what = command.split('=').next().unwrap_or(command);
+                Err(DoorFault::Card(format!("{}: the modem refuses {what}", self.place)))
+            }
+            Ok(Err(error)) => Err(DoorFault::Broken(format!("{}: {error}", self.place))),
+            Err(_) => Err(DoorFault::Timeout(self.place.clone())),
+        }
+    }
+}
+
+impl CardDoor for AtCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        let digits = hex::encode_upper(command);
+        let lines = self.say(&format!("AT+CSIM={},\"{digits}\"", digits.len())).await?;
+        let response = lines.iter().find_map(|line| response(line));
+        let garbled = || DoorFault::Garbled(format!("{}: +CSIM was answered with {lines:?}", self.place));
+        response.filter(|response| response.len() >= 2).ok_or_else(garbled)
+    }
+
+    /// Also mends a broken connection. The modem does not tell the answer to reset.
+    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        if self.modem.is_none() {
+            self.find().await?;
+        }
+        for functionality in ["AT+CFUN=0", "AT+CFUN=4"] {
+            self.say(functionality).await?;
+        }
+        Ok(Atr::default())
+    }
+}
+
+/// The APDU of `+CSIM: <length>,<response>`, in quotes or not.
+fn response(line: &str) -> Option<Vec<u8>> {
+    let (length, digits) = line.strip_prefix("+CSIM:")?.split_once(',')?;
+    let digits = digits.trim().trim_matches('"');
+    let is_whole = length.trim().parse() == Ok(digits.len());
+    hex::decode(digits).ok().filter(|_| is_whole)
+}
+
+/// Nothing if the modem refuses.
+async fn exchange(modem: &mut BoxByteStream, command: &str) -> io::Result<Option<Vec<String>>> {
+    modem.write_all(format!("{command}\r").as_bytes()).await?;
+    let (mut lines, mut line) = (Vec::new(), Vec::new());
+    for _ in 0..MAX_ANSWER {
+        match modem.read_u8().await? {
+            b'\r' | b'\n' => {
+                let said = String::from_utf8_lossy(&line).trim().to_owned();
+                line.clear();
+                match said.as_str() {
+                    "OK" => return Ok(Some(lines)),
+                    "ERROR" => return Ok(None),
+                    refusal if refusal.starts_with("+CME ERROR") => return Ok(None),
+                    "" => {}
+                    _ => lines.push(said),
+                }
+            }
+            octet => line.push(octet),
+        }
+    }
+    Err(io::Error::other("it says more than a modem does"))
+}
+
+/// A serial port, raw and without echo.
+fn serial(path: &str) -> io::Result<BoxByteStream> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let port = rustix::fs::open(path, flags, Mode::empty())?;
+    let mut raw = tcgetattr(&port)?;
+    raw.make_raw();
+    tcsetattr(&port, OptionalActions::Now, &raw)?;
+    // Not pipes, but tokio drives any file that can be waited for, and these without `unsafe`.
+    let from_modem = pipe::Receiver::from_owned_fd_unchecked(port.try_clone()?)?;
+    let to_modem = pipe::Sender::from_owned_fd_unchecked(port)?;
+    Ok(Box::new(tokio::io::join(from_modem, to_modem)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWrite, BufReader};
+    use tokio::net::TcpListener;
+
+    use super::super::Pty;
+    use super::*;
+
+    /// A modem's answer to a line; its card says the command again.
+    fn answer(line: &str, resets: &mut u8) -> String {
+        match line.split_once('=') {
+            Some(("AT+CSIM", apdu)) if apdu.contains("FF") => "\r\n+CME ERROR: 13\r\n".to_owned(),
+            Some(("AT+CSIM", apdu)) => {
+                let digits = apdu.split('"').nth(1).unwrap();
+                format!(
+                    "\r\n+CREG: 0\r\n+CSIM: {},\"{digits}{resets:02X}9000\"\r\n\r\nOK\r\n",
+                    digits.len() + 6
+                )
+            }
+            Some(("AT+CFUN", "4")) => {
+                *resets += 1;
+                "\r\nOK\r\n".to_owned()
+            }
+            _ => "\r\nOK\r\n".to_owned(),
+        }
+    }
+
+    async fn is_a_card_behind_it(place: &str) {
+        let mut card = AtCard::open(place).await.unwrap();
+        assert_eq!(card.reset().await.unwrap(), Atr::default());
+        assert_eq!(card.transmit(&[0, 0xa4, 0, 4]).await.unwrap(), [0, 0xa4, 0, 4, 1, 0x90, 0]);
+        assert!(matches!(card.transmit(&[0, 0xff]).await, Err(DoorFault::Card(_))));
+        card.reset().await.unwrap();
+        assert_eq!(card.transmit(&[7; 100]).await.unwrap()[100..], [2, 0x90, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_card_is_used_over_at_commands_on_tcp() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (reader, mut writer) = stream.into_split();
+            serve(BufReader::new(reader), &mut writer).await;
+        });
+        is_a_card_behind_it(&address).await;
+    }
+
+    async fn serve(mut reader: impl AsyncBufReadExt + Unpin, writer: &mut (impl AsyncWrite + Unpin)) {
+        let (mut line, mut resets) = (Vec::new(), 0);
+        while reader.read_until(b'\r', &mut line).await.unwrap() > 0 {
+            let said = answer(String::from_utf8(std::mem::take(&mut line)).unwrap().trim(), &mut resets);
+            writer.write_all(said.as_bytes()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_card_is_used_over_at_commands_on_a_serial_port() {
+        let port = Pty::open(None).unwrap();
+        let path = port.path().display().to_string();
+        tokio::spawn(async move {
+            let (mut line, mut resets) = (String::new(), 0);
+            loop {
+                line += &String::from_utf8(port.read().await.unwrap()).unwrap();
+                while let Some((said, rest)) = line.split_once('\r') {
+                    let answer = answer(said, &mut resets);
+                    line = rest.to_owned();
+                    port.write(answer.as_bytes()).await.unwrap();
+                }
+            }
+        });
+        is_a_card_behind_it(&path).await;
+    }
+
+    #[test]
+    fn only_whole_answers_are_responses() {
+        assert_eq!(response("+CSIM: 4,\"9000\""), Some(vec![0x90, 0]));
+        assert_eq!(response("+CSIM: 4,9000"), Some(vec![0x90, 0]));
+        for bad in ["+CSIM: 6,\"9000\"", "+CSIM: 4,\"90ZZ\"", "+CRSM: 4,\"9000\"", "+CSIM: 9000"] {
+            assert_eq!(response(bad), None, "{bad}");
+        }
+    }
+}
