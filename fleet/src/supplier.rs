@@ -4,7 +4,7 @@ use std::fmt;
 
 use certs::ServerName;
 use rsp::{
-    activation_code::ActivationCode,
+    activation_code::{ActivationCode, InvalidActivationCode},
     ids::{Eid, Iccid, SmdpAddress, Version},
     sgp22::{
         es2plus::{
@@ -90,11 +90,16 @@ impl Supplier {
         };
         let reply: ConfirmOrderReply = self.call("confirmOrder", &request).await?;
         let smdp_address = reply.smdp_address.and_then(|address| address.parse().ok());
-        Ok(ActivationCode {
+        let code = ActivationCode {
             smdp_address: smdp_address.unwrap_or_else(|| self.address.clone()),
             matching_id: reply.matching_id,
             smdp_oid: None,
             confirmation_code_required: false,
+        };
+        // What no device could read would not be read back from the records either.
+        code.to_string().parse().map_err(|why: InvalidActivationCode| {
+            let next = "have the SM-DP+ give MatchingIDs of A-Z, 0-9 and - (SGP.22 section 4.1)";
+            NoOrder::Away(Fault::caused_by(why, "no usable answer to ES2+ confirmOrder", next))
         })
     }
 
@@ -136,6 +141,35 @@ impl Supplier {
                 format!("no usable answer to ES2+ {function}"),
                 "check that the address is that of an SM-DP+ which knows the platform's certificate",
             ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use world::{LinkFault, link_from};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_activation_code_that_no_device_could_read_is_no_answer() {
+        for (matching_id, is_one) in [("FIRST-1", true), ("First_1", false), ("A$B", false)] {
+            let link = link_from(tower::service_fn(move |_: Request<Bytes>| {
+                let matching_id = matching_id.to_owned();
+                let reply = ConfirmOrderReply { eid: None, matching_id, smdp_address: None };
+                async move { Ok::<_, LinkFault>(json::response(PROTOCOL, Ok(&reply))) }
+            }));
+            let address = "dp.example".parse().unwrap();
+            let supplier = Supplier { link, address, requester: "2.999.1".to_owned(), tells: false };
+            let eid = "89049032000000000000000000000163".parse().unwrap();
+            let iccid = "89724990000000000019".parse().unwrap();
+            match supplier.confirm_order("call", eid, iccid).await {
+                Ok(code) => assert!(is_one && code.matching_id == matching_id, "{code}"),
+                Err(NoOrder::Away(fault)) => assert!(!is_one && fault.next.contains("MatchingID"), "{fault}"),
+                Err(NoOrder::Refused(status)) => panic!("{status}"),
+            }
         }
     }
 }
