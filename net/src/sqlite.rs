@@ -96,14 +96,24 @@ impl Records for SqliteRecords {
         collection: &'static str,
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        self.first(collection, prefix, usize::MAX)
+    }
+
+    fn first<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         Box::pin(async move {
             self.query(|connection| {
                 connection
                     .prepare_cached(
                         "SELECT key, version, content FROM records
-                         WHERE collection = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key",
+                         WHERE collection = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key LIMIT ?4",
                     )?
-                    .query_map(params![collection, prefix, after_prefix(prefix)], |row| {
+                    .query_map(params![collection, prefix, after_prefix(prefix), most], |row| {
                         Ok((row.get(0)?, Stored { version: Version(row.get(1)?), bytes: row.get(2)? }))
                     })?
                     .collect()

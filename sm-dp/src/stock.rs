@@ -93,23 +93,31 @@ pub(crate) async fn put(tx: &mut Tx<'_>, profile: &Profile, package: &[u8]) -> R
     tx.put(&PACKAGES, &profile.iccid.to_string(), &Octets(package.to_vec()))
 }
 
+/// Orders that come at the same time each take one of so many: enough that they seldom meet, however much is in stock.
+const LOOKED_AT: usize = 256;
+
 /// A profile of a type that is still to be had. Which ones there are is no part of the decision, so that orders that
 /// come at the same time do not hinder each other as long as each takes another one; to that end every order begins
-/// elsewhere.
+/// elsewhere. An order looks at the first few, and at the others only if those have all gone meanwhile.
 pub(crate) async fn any_of_type(
     tx: &mut Tx<'_>,
     world: &World,
     wanted: &str,
 ) -> Result<Option<Profile>, Fault> {
-    let mut available = tx.glance(&AVAILABLE, &type_prefix(wanted)).await?;
     let throw = u64::from_be_bytes(world.random());
-    let first =
-        throw.checked_rem(available.len() as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
-    available.rotate_left(first);
-    for (_, iccid) in available {
-        let profile = tx.get(&PROFILES, &iccid.to_string()).await?;
-        if let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Available) {
-            return Ok(Some(profile));
+    for most in [LOOKED_AT, usize::MAX] {
+        let mut available = tx.glance_first(&AVAILABLE, &type_prefix(wanted), most).await?;
+        let seen = available.len();
+        let first = throw.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
+        available.rotate_left(first);
+        for (_, iccid) in available {
+            let profile = tx.get(&PROFILES, &iccid?.to_string()).await?;
+            if let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Available) {
+                return Ok(Some(profile));
+            }
+        }
+        if seen < most {
+            break;
         }
     }
     Ok(None)

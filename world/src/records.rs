@@ -1,8 +1,8 @@
 //! Durable records: the narrow trait that a store implements.
 //!
 //! A record is some bytes under a collection and a key. A store knows nothing of what they mean; [`Tx`](crate::Tx) puts
-//! types on top. The trait is small enough for a map, SQLite or any SQL server: two reads, and one commit that
-//! compares before it sets.
+//! types on top. The trait is small enough for a map, SQLite or any SQL server: reads of one and of many, and one commit
+//! that compares before it sets.
 //!
 //! Isolation: reads outside a commit may see different moments. That does no harm, because the commit succeeds only if
 //! everything that was read is still as it was read, all at one moment, and that is the moment of the transaction.
@@ -32,6 +32,21 @@ pub trait Records: Send + Sync {
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>>;
 
+    /// The first of what [`list`](Self::list) gives, `most` of them if there are more. A store has a way of its own that does
+    /// not look at the others.
+    fn first<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        Box::pin(async move {
+            let mut all = self.list(collection, prefix).await?;
+            all.truncate(most);
+            Ok(all)
+        })
+    }
+
     /// Makes all the changes, durably, or none of them.
     ///
     /// When it answers [`Committed::Yes`], the changes survive a crash. [`Committed::Conflict`] and a fault mean that
@@ -54,6 +69,15 @@ impl<R: Records + ?Sized> Records for Arc<R> {
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         (**self).list(collection, prefix)
+    }
+
+    fn first<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        (**self).first(collection, prefix, most)
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {

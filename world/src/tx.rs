@@ -187,7 +187,17 @@ impl<'r> Tx<'r> {
         collection: &Collection<T>,
         prefix: &str,
     ) -> Result<Vec<(String, Result<T, Fault>)>, Fault> {
-        let stored = self.records.list(collection.name, prefix).await?;
+        self.glance_first(collection, prefix, usize::MAX).await
+    }
+
+    /// The first of [`glance_each`](Self::glance_each), at most so many: what comes behind them is not read.
+    pub async fn glance_first<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        prefix: &str,
+        most: usize,
+    ) -> Result<Vec<(String, Result<T, Fault>)>, Fault> {
+        let stored = self.records.first(collection.name, prefix, most).await?;
         let typed = |(key, stored): (String, Stored)| {
             let value = from_bytes(collection, &key, &stored.bytes);
             (key, value)

@@ -203,6 +203,18 @@ impl Records for FaultyRecords {
         }
     }
 
+    fn first<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        match self.may_read(collection) {
+            Ok(()) => self.inner.first(collection, prefix, most),
+            Err(fault) => Box::pin(async { Err(fault) }),
+        }
+    }
+
     /// An occasion is a commit that changes something.
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         Box::pin(async move {

@@ -59,6 +59,14 @@ impl Checked {
         let listed = self.0.list(C, "l/").await.map_err(text)?;
         let listed: Vec<&str> = listed.iter().map(|(key, _)| key.as_str()).collect();
         ensure(listed == ["l/%", "l/_", "l/a", "l/b", "l/\u{10ffff}x"], "a list is a prefix, in order")?;
+        for most in [0, 2, 5, usize::MAX] {
+            let first = self.0.first(C, "l/", most).await.map_err(text)?;
+            let expected = listed.iter().copied().take(most);
+            ensure(
+                first.iter().map(|(key, _)| key.as_str()).eq(expected),
+                "the first of a list are the first, and no more than asked for",
+            )?;
+        }
         let all = self.0.list(C, "").await.map_err(text)?;
         ensure(all.len() == keys.len() + 1, "the empty prefix lists the whole collection")
     }

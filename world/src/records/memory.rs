@@ -41,10 +41,19 @@ impl Records for MemoryRecords {
         collection: &'static str,
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        Box::pin(async move {
-            Ok(self
-                .with(|state| state.list(collection, prefix).map(|(k, s)| (k.clone(), s.clone())).collect()))
-        })
+        self.first(collection, prefix, usize::MAX)
+    }
+
+    fn first<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        let copied = move |state: &mut State| {
+            state.list(collection, prefix).take(most).map(|(k, s)| (k.clone(), s.clone())).collect()
+        };
+        Box::pin(async move { Ok(self.with(copied)) })
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {

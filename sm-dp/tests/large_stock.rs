@@ -1,0 +1,73 @@
+//! What an order costs does not depend on how much is in stock.
+
+#![allow(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sm_dp::ProfileOptions;
+use support::{Bench, Expect, PROFILE_TYPE};
+use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
+
+/// Records that count how many of them are read.
+#[derive(Default)]
+struct Counting {
+    inner: MemoryRecords,
+    read: AtomicUsize,
+}
+
+impl Records for Counting {
+    fn read<'a>(
+        &'a self,
+        collection: &'static str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        self.inner.read(collection, key)
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        self.first(collection, prefix, usize::MAX)
+    }
+
+    fn first<'a>(
+        &'a self,
+        collection: &'static str,
+        prefix: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
+        Box::pin(async move {
+            let found = self.inner.first(collection, prefix, most).await?;
+            self.read.fetch_add(found.len(), Ordering::Relaxed);
+            Ok(found)
+        })
+    }
+
+    fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
+        self.inner.commit(changes)
+    }
+}
+
+#[tokio::test]
+async fn an_order_by_type_reads_as_much_of_a_large_stock_as_of_a_small_one() {
+    let mut read = Vec::new();
+    for stock in [300, 900] {
+        let records = Arc::new(Counting::default());
+        let bench = Bench::over(Arc::clone(&records) as Arc<dyn Records>, |_| {});
+        for number in 0..stock {
+            bench.stock(&format!("894900000000001{number:04}"), &ProfileOptions::default()).await;
+        }
+        records.read.store(0, Ordering::Relaxed);
+        let ordered = bench.operator().download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
+        ordered.done();
+        read.push(records.read.load(Ordering::Relaxed));
+    }
+    assert_eq!(read[0], read[1], "records are read for one order");
+    assert!(read[0] > 1, "what was read was counted");
+}
