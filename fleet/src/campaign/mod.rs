@@ -139,7 +139,8 @@ impl fmt::Display for Destination {
 pub enum Devices {
     /// Those that are selected.
     Selected(Selection),
-    /// These.
+    /// These. Whoever reads what is wanted of a campaign reads it at each check-in, so a campaign that is made has them as
+    /// [`MEMBERS`] and lists nobody any more.
     Listed(BTreeSet<Eid>),
 }
 

@@ -1,5 +1,7 @@
 //! Campaigns, as their owner commands them.
 
+use std::collections::BTreeSet;
+
 use localize::Decision;
 use rsp::ids::Eid;
 use serde::{Deserialize, Serialize};
@@ -7,27 +9,35 @@ use world::{Fault, Tx, transact};
 
 use super::{Platform, Setup};
 use crate::{
-    campaign::{CAMPAIGNS, Campaign, CampaignId, MEMBERS, Member, MemberState, Spec, State, member_key},
+    campaign::{
+        CAMPAIGNS, Campaign, CampaignId, Devices, MEMBERS, Member, MemberState, Progress, Spec, State,
+        member_key,
+    },
     counted::Counted,
-    device::Selection,
+    device::{Device, Fleet, Selection},
     plan::{Plan, plan},
     problem::Problem,
-    store::{DEVICES, load},
+    store::load,
 };
 
 /// Each is looked at whenever a device checks in.
 const MOST: usize = 100;
 
 impl Platform {
-    /// Makes a campaign. It does nothing before it is started.
+    /// Makes a campaign. It does nothing before it is started. Devices that are listed are its devices from now on, and no
+    /// longer stand in what it says of itself.
     ///
     /// # Errors
     /// There is one of that name, or it cannot be meant.
     pub async fn create_campaign(&self, spec: &Spec) -> Result<Campaign, Problem> {
         spec.check()?;
         let made = self.now();
-        let campaign = Campaign::new(spec.clone(), made);
-        transact(self.records(), |tx| Box::pin(create(tx, &campaign))).await??;
+        let mut campaign = Campaign::new(spec.clone(), made);
+        let listed = match &mut campaign.spec.devices {
+            Devices::Listed(listed) => std::mem::take(listed),
+            Devices::Selected(_) => BTreeSet::new(),
+        };
+        transact(self.records(), |tx| Box::pin(create(tx, &campaign, &listed))).await??;
         Ok(campaign)
     }
 
@@ -156,10 +166,18 @@ impl Platform {
         }
         if !campaign.spec.standing {
             let now = self.now();
-            let devices = tx.glance(&DEVICES, "").await?;
-            let members = devices.iter().filter(|(_, device)| campaign.spec.has(device, now));
-            for (_, device) in members {
-                tx.put(&MEMBERS, &member_key(id, device.eid), &Member::default())?;
+            let devices = load(self.records()).await?;
+            // What befell listed devices until now is not this campaign's doing.
+            campaign.progress = Progress::default();
+            let members: Vec<Eid> = match &campaign.spec.devices {
+                Devices::Selected(_) => {
+                    let selected = devices.devices().iter().filter(|device| campaign.spec.has(device, now));
+                    selected.map(|device| device.eid).collect()
+                }
+                Devices::Listed(_) => still_there(tx, id, &devices).await?,
+            };
+            for eid in members {
+                tx.put(&MEMBERS, &member_key(id, eid), &Member::default())?;
                 campaign.progress.devices = campaign.progress.devices.saturating_add(1);
             }
         }
@@ -301,7 +319,24 @@ fn members_of(id: &CampaignId) -> String {
     format!("{id}/")
 }
 
-async fn create(tx: &mut Tx<'_>, campaign: &Campaign) -> Result<Result<(), Problem>, Fault> {
+/// Of the devices that were listed those that are in service; the others are forgotten.
+async fn still_there(tx: &mut Tx<'_>, id: &CampaignId, devices: &Fleet) -> Result<Vec<Eid>, Fault> {
+    let mut there = Vec::new();
+    for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
+        let eid = key.rsplit('/').next().and_then(|eid| eid.parse().ok());
+        match eid.filter(|eid| devices.device(*eid).is_some_and(Device::is_in_service)) {
+            Some(eid) => there.push(eid),
+            None => tx.delete(&MEMBERS, &key),
+        }
+    }
+    Ok(there)
+}
+
+async fn create(
+    tx: &mut Tx<'_>,
+    campaign: &Campaign,
+    listed: &BTreeSet<Eid>,
+) -> Result<Result<(), Problem>, Fault> {
     let id = &campaign.spec.id;
     let what = || format!("cannot make campaign {id}");
     let all = tx.list(&CAMPAIGNS, "").await?;
@@ -311,6 +346,9 @@ async fn create(tx: &mut Tx<'_>, campaign: &Campaign) -> Result<Result<(), Probl
     if all.len() >= MOST {
         let why = format!("there are {MOST}, and each is looked at whenever a device checks in");
         return Ok(Err(Problem::conflict(what(), why, "remove those that are done")));
+    }
+    for eid in listed {
+        tx.put(&MEMBERS, &member_key(id, *eid), &Member::default())?;
     }
     tx.put(&CAMPAIGNS, &id.to_string(), campaign)?;
     Ok(Ok(()))

@@ -253,6 +253,20 @@ async fn a_campaign_has_the_devices_that_are_listed_or_selected_when_it_starts()
 }
 
 #[tokio::test]
+async fn one_that_goes_out_of_service_before_the_campaign_starts_is_none_of_its_devices() {
+    let bench = Bench::new(2).await;
+    let listed = Spec { devices: Devices::Listed([eid(0), eid(1)].into()), ..campaign("listed") };
+    bench.platform.create_campaign(&listed).await.unwrap();
+    bench.platform.retire(eid(0)).await.unwrap();
+    bench.platform.start_campaign(&listed.id).await.unwrap();
+    let shown = bench.platform.campaign(&listed.id).await.unwrap();
+    assert_eq!(shown.devices.iter().map(|it| it.eid).collect::<Vec<_>>(), [eid(1)]);
+    let progress = shown.campaign.progress;
+    assert_eq!((progress.devices, progress.finished), (1, 0));
+    assert_eq!(shown.campaign.state.word(), "running");
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_meant_is_refused() {
     let bench = Bench::new(1).await;
     let pace = |per_hour, at_once| fleet::Pace { per_hour, at_once };

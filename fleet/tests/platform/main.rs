@@ -16,4 +16,5 @@ mod crash;
 #[path = "../../../sm-dp/tests/support/openapi.rs"]
 mod openapi;
 mod pace;
+mod reads;
 mod reconciler;
