@@ -1,4 +1,5 @@
-//! A fleet of 100,000 devices: imported from CSV into records in memory, read back, and asked every question.
+//! A fleet of 100,000 devices: imported from CSV into records in memory, read back, and asked every question; and the same in
+//! a file of SQLite, with check-ins over the platform's HTTP API.
 //!
 //! `cargo bench -p fleet`; `LANDFALL_DEVICES` says how many. Times of the answers are held against one reading of
 //! the records in the same run, so that a slow machine changes neither. Resident memory is asked of the system (Linux).
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use fleet::answers::{Chances, Pace, Residence, breaches, effort, markets, recovery, residents, what_if};
@@ -23,10 +25,13 @@ use fleet::bearers::Bearers;
 use fleet::costs::Costs;
 use fleet::files::{Rows, export, read_devices, read_stays};
 use fleet::{
-    CampaignId, CheckIn, Config, Counted, Fleet, OnCard, Owner, Platform, Question, Registration, Selection,
-    Setup, Spec,
+    CHECK_IN, CampaignId, CheckIn, Config, Counted, Device, Fleet, OnCard, Owner, Platform, Question,
+    Registration, Selection, Setup, Spec,
 };
+use http::Request;
+use http::header::CONTENT_TYPE;
 use localize::{BUILT_IN_RULES, Day, Policy, RuleBook, Strategy};
+use net::SqliteRecords;
 use rsp::ids::{Eid, Iccid};
 use rsp::time::Timestamp;
 use world::{ManualClock, MemoryRecords, NullEvents, Records, SeededDice, World};
@@ -41,6 +46,8 @@ const NETWORKS: [&str; 12] = [
 const MOST_READINGS: f64 = 2.0;
 /// What a device may take in memory.
 const MOST_OCTETS: u64 = 2048;
+/// So many devices check in at records on the disk, where each waits for it.
+const CHECK_INS_ON_DISK: usize = 5000;
 
 fn main() {
     let devices =
@@ -75,6 +82,7 @@ async fn run(devices: usize) {
                 done.unchanged
             );
         }
+        on_disk(&rows, &book, now).await;
     }
     let stored: usize = records
         .list(fleet::DEVICES.name(), "")
@@ -137,42 +145,85 @@ async fn run(devices: usize) {
     assert!(worst <= MOST_READINGS, "an answer takes {worst:.2} readings of the records");
 }
 
-/// Each device checks in twice while a standing campaign runs, in which nobody has to move: nothing can be ordered.
+/// Each device checks in twice.
 async fn check_ins(records: &MemoryRecords, fleet: &Fleet, book: &RuleBook, now: Timestamp, reading: f64) {
-    let (clock, dice) = (ManualClock::at(now), SeededDice::from_text("bench"));
+    let platform = standing(records.clone(), book, now).await;
+    for round in ["checked in", "checked in again"] {
+        let start = Instant::now();
+        for device in fleet.devices() {
+            black_box(platform.check_in(&said(device, now)).await.unwrap());
+        }
+        let took = start.elapsed().as_secs_f64();
+        let each = took * 1e6 / fleet.devices().len() as f64;
+        println!("{round:<34} {took:>8.2} s  {:.2} readings, {each:.0} us a device", took / reading);
+    }
+}
+
+/// The fleet in a file of SQLite, each commit on the disk before it is answered: imported, surveyed, and each of some devices
+/// checks in as a request of HTTP, so many at a time.
+async fn on_disk(rows: &Rows, book: &RuleBook, now: Timestamp) {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Arc::new(SqliteRecords::open(folder.path().join("records.sqlite")).unwrap());
+    let start = Instant::now();
+    let done = fleet::import(&*records, rows, now, false).await.unwrap().unwrap();
+    println!("{:<34} {:>8.2} s  {} added", "imported into SQLite", start.elapsed().as_secs_f64(), done.added);
+    let platform = standing(Arc::clone(&records), book, now).await;
+    let fleet = fleet::load(&*records).await.unwrap();
+    let mut devices = fleet.devices().iter().cycle();
+    for at_once in [1, 64] {
+        let said: Vec<_> = devices.by_ref().take(CHECK_INS_ON_DISK).map(|device| said(device, now)).collect();
+        let start = Instant::now();
+        let mut asked = tokio::task::JoinSet::new();
+        for said in said {
+            if asked.len() == at_once {
+                assert_eq!(asked.join_next().await.unwrap().unwrap(), 200);
+            }
+            let link = platform.link();
+            asked.spawn(async move {
+                let request = Request::post(CHECK_IN).header(CONTENT_TYPE, "application/json");
+                let request = request.body(serde_json::to_vec(&said).unwrap().into()).unwrap();
+                world::send(&link, request).await.unwrap().status().as_u16()
+            });
+        }
+        while let Some(status) = asked.join_next().await {
+            assert_eq!(status.unwrap(), 200);
+        }
+        let each = CHECK_INS_ON_DISK as f64 / start.elapsed().as_secs_f64();
+        println!("{:<34} {each:>8.0} /s  {at_once} at a time", "checked in over HTTP, SQLite");
+    }
+}
+
+/// A platform with a standing campaign in which nobody has to move: nothing can be ordered.
+async fn standing(records: impl Records + 'static, book: &RuleBook, now: Timestamp) -> Platform {
     let setup = Setup {
         book: book.clone(),
         owner: Owner::default(),
         suppliers: BTreeMap::default(),
         config: Config::default(),
     };
-    let world = World::new(clock, dice);
-    let platform = Platform::new(records.clone(), world, NullEvents, setup);
+    let world = World::new(ManualClock::at(now), SeededDice::from_text("bench"));
+    let platform = Platform::new(records, world, NullEvents, setup);
     let id: CampaignId = "standing".parse().unwrap();
     platform.create_campaign(&Spec::decided(id.clone())).await.unwrap();
     platform.start_campaign(&id).await.unwrap();
     platform.due().await.unwrap();
-    for round in ["checked in", "checked in again"] {
-        let start = Instant::now();
-        for device in fleet.devices() {
-            let held = device.connection.held.iter();
-            let on_card = held.map(|held| OnCard {
-                iccid: held.iccid,
-                enabled: held.state == localize::HeldState::Enabled,
-                home: None,
-            });
-            let stay = device.connection.history.present(now).unwrap();
-            let iccid = device.connection.held[0].iccid;
-            let said = CheckIn {
-                registered: Some(Registration { network: stay.plmn, iccid }),
-                profiles: Some(on_card.collect()),
-                ..CheckIn::new(device.eid, now)
-            };
-            black_box(platform.check_in(&said).await.unwrap());
-        }
-        let took = start.elapsed().as_secs_f64();
-        let each = took * 1e6 / fleet.devices().len() as f64;
-        println!("{round:<34} {took:>8.2} s  {:.2} readings, {each:.0} us a device", took / reading);
+    platform
+}
+
+/// What a device says whose card is as the records have it.
+fn said(device: &Device, now: Timestamp) -> CheckIn {
+    let held = device.connection.held.iter();
+    let on_card = held.map(|held| OnCard {
+        iccid: held.iccid,
+        enabled: held.state == localize::HeldState::Enabled,
+        home: None,
+    });
+    let stay = device.connection.history.present(now).unwrap();
+    let iccid = device.connection.held[0].iccid;
+    CheckIn {
+        registered: Some(Registration { network: stay.plmn, iccid }),
+        profiles: Some(on_card.collect()),
+        ..CheckIn::new(device.eid, now)
     }
 }
 

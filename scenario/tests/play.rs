@@ -7,6 +7,7 @@ use scenario::play::{Outside, play, play_in};
 use scenario::report::{Live, Report, Verdict};
 
 const EXAMPLE: &str = include_str!("../library/ninety-days-in-brazil.toml");
+const YEAR: &str = include_str!("../../tests/benches/year.toml");
 
 fn played(text: &str, seed: &str) -> Report {
     let scenario = Scenario::parse("test.toml", text).unwrap_or_else(|why| panic!("{why}"));
@@ -128,4 +129,20 @@ fn a_report_says_who_went_first_what_struck_when_and_who_is_back() {
     assert_eq!((struck.times, back.who.as_str()), (1, "sm-dp"));
     let hour = std::time::Duration::from_secs(3600);
     assert!(struck.first < back.at && back.at.since(struck.first) <= hour + hour, "{struck:?} {back:?}");
+}
+
+/// The year of `cargo bench -p tests --bench year`, of few devices.
+#[test]
+fn a_year_of_a_fleet_with_rules_swaps_and_faults_ends_as_expected_with_the_same_report_for_the_same_seed() {
+    let numbers = [("{count}", "60"), ("{roam}", "50"), ("{stay}", "10"), ("{stock}", "62")];
+    let text = numbers.iter().fold(YEAR.to_owned(), |text, (name, number)| text.replace(name, number));
+    let report = played(&text, "7");
+    passes(&report);
+    let saw = |text: &str| {
+        let expected = report.expectations().iter().find(|expectation| expectation.text == text);
+        expected.unwrap().saw.parse::<u32>().unwrap()
+    };
+    assert!(saw("moved") >= 50 && saw("check-ins") >= 60 * 12, "a year of work was done");
+    assert!(report.faults.values().sum::<u64>() > 0, "{:?}", report.faults);
+    assert_eq!(report.json().unwrap(), played(&text, "7").json().unwrap());
 }
