@@ -101,7 +101,7 @@ impl Ecasd {
 }
 
 impl Trust {
-    fn load(cis: &[Octets]) -> Result<Self, Fault> {
+    pub(super) fn load(cis: &[Octets]) -> Result<Self, Fault> {
         let cis =
             cis.iter().map(|der| certificate(der, "a CI certificate")).collect::<Result<Vec<_>, _>>()?;
         let ids =

@@ -1,7 +1,7 @@
 //! What the cards of one process have in common, held once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use profile::element::{Application, Rfm, SecurityDomain};
 use profile::{File, Interner, Octets};
@@ -21,8 +21,12 @@ pub struct Shared {
     rfm: Interner<Vec<Rfm>>,
     applications: Interner<Vec<Application>>,
     /// By the certificates of the CIs.
-    trust: Mutex<HashMap<Vec<Octets>, Weak<Trust>>>,
+    trust: Mutex<HashMap<Vec<Octets>, Arc<Trust>>>,
 }
+
+/// So much trust is kept though no card needs it just now: where cards are made when they are used, each would have the
+/// certificates of its CIs checked again.
+const KEPT_TRUST: usize = 8;
 
 impl Shared {
     /// Shares what is new in `changed` since `before`: the profiles.
@@ -45,17 +49,41 @@ impl Shared {
         load: impl FnOnce(&[Octets]) -> Result<Trust, Fault>,
     ) -> Result<Arc<Trust>, Fault> {
         let mut known = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(trust) = known.get(&cis).and_then(Weak::upgrade) {
-            return Ok(trust);
+        if let Some(trust) = known.get(&cis) {
+            return Ok(Arc::clone(trust));
         }
         let trust = Arc::new(load(&cis)?);
-        known.retain(|_, trust| trust.strong_count() > 0);
-        known.insert(cis, Arc::downgrade(&trust));
+        if known.len() >= KEPT_TRUST {
+            known.retain(|_, trust| Arc::strong_count(trust) > 1);
+        }
+        known.insert(cis, Arc::clone(&trust));
         Ok(trust)
     }
 
     /// Octets that other cards have too.
     pub(super) fn octets(&self, octets: Vec<u8>) -> Arc<Vec<u8>> {
         self.octets.share(Arc::new(octets))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trust_is_read_once_while_cards_come_and_go_and_little_of_it_is_kept_for_nobody() {
+        let shared = Shared::default();
+        let mut loads = 0;
+        let mut trust = |ci: u8| {
+            let load = |_: &[Octets]| {
+                loads += 1;
+                Trust::load(&[])
+            };
+            drop(shared.trust(vec![Octets::from(vec![ci])], load));
+            loads
+        };
+        assert_eq!([trust(0), trust(0), trust(0)], [1, 1, 1]);
+        assert_eq!((1..50).map(trust).last(), Some(50));
+        assert!(shared.trust.lock().unwrap().len() <= KEPT_TRUST);
     }
 }
