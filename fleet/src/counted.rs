@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use localize::{
-    Census, Decision, Finding, FleetCounts, Offer, Policy, Reason, RuleBook, Scope, decide, findings,
+    Census, Decision, Finding, FleetCounts, History, Offer, Policy, Reason, RuleBook, Scope, decide, findings,
 };
 use rsp::time::Timestamp;
 
@@ -43,25 +43,32 @@ impl Policies {
     pub(crate) fn of(&self, device: &Device) -> &Policy {
         self.accounts.get(&device.account).unwrap_or(&self.owner)
     }
-}
 
-impl<'a> Counted<'a> {
-    /// Counts the devices that are in service.
-    pub fn new(fleet: &'a Fleet, question: Question<'a>) -> Self {
+    /// With the counts of these devices, which are in service: of each its account and its history.
+    pub(crate) fn counted(devices: &[(&Name, &History)], question: Question<'_>) -> Self {
         let Question { now, book, policy, .. } = question;
-        let of_owner = count(fleet.in_service(), book, now);
-        let devices = u32::try_from(fleet.in_service().count()).unwrap_or(u32::MAX);
-        let with = |counts| Policy { devices, counts, ..policy.clone() };
+        let of_owner = count(devices.iter().map(|(_, history)| *history), book, now);
+        let number = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        let with = |counts| Policy { devices: number, counts, ..policy.clone() };
         let mut accounts = BTreeMap::new();
         if book.rules().iter().any(|rule| rule.of == Scope::Account) {
-            let mut members: BTreeMap<&Name, Vec<&Device>> = BTreeMap::new();
-            fleet.in_service().for_each(|device| members.entry(&device.account).or_default().push(device));
+            let mut members: BTreeMap<&Name, Vec<&History>> = BTreeMap::new();
+            devices.iter().for_each(|(account, history)| members.entry(account).or_default().push(history));
             accounts.extend(members.into_iter().map(|(name, members)| {
                 let of_account = count(members.into_iter(), book, now);
                 (name.clone(), with(of_owner.for_account(&of_account, book)))
             }));
         }
-        Self { fleet, question, policies: Policies { owner: with(of_owner), accounts } }
+        Self { owner: with(of_owner), accounts }
+    }
+}
+
+impl<'a> Counted<'a> {
+    /// Counts the devices that are in service.
+    pub fn new(fleet: &'a Fleet, question: Question<'a>) -> Self {
+        let devices: Vec<_> =
+            fleet.in_service().map(|device| (&device.account, &device.connection.history)).collect();
+        Self { fleet, question, policies: Policies::counted(&devices, question) }
     }
 
     /// The same with another lead time: each rule presses that is broken or will be within so many days.
@@ -79,11 +86,6 @@ impl<'a> Counted<'a> {
         self.policies.of(device)
     }
 
-    /// The counts without the devices.
-    pub(crate) fn into_policies(self) -> Policies {
-        self.policies
-    }
-
     /// What to do with a device, and why.
     pub fn decide(&self, device: &Device) -> Decision {
         let Question { now, book, offers, .. } = self.question;
@@ -96,9 +98,9 @@ impl<'a> Counted<'a> {
     }
 }
 
-fn count<'d>(devices: impl Iterator<Item = &'d Device>, book: &RuleBook, now: Timestamp) -> FleetCounts {
+fn count<'d>(histories: impl Iterator<Item = &'d History>, book: &RuleBook, now: Timestamp) -> FleetCounts {
     let mut census = Census::new(book, now);
-    devices.for_each(|device| census.add(&device.connection.history));
+    histories.for_each(|history| census.add(history));
     census.finish()
 }
 

@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
+use localize::History;
 use rsp::{ids::Eid, time::Timestamp};
-use world::{Fault, Tx, transact};
+use serde::Deserialize;
+use world::{Collection, Fault, Tx, transact};
 
 use super::{
     MOVES, ORDERS, Platform, Step,
@@ -17,14 +19,31 @@ use super::{
 use crate::{
     campaign::{CAMPAIGNS, Try},
     check_in::{Discrepancy, OrderId},
-    counted::{Counted, Policies},
-    device::Fleet,
+    counted::Policies,
+    device::Name,
     state::{Happening, State},
-    store::{self, DEVICES, load},
+    store::{self, DEVICES},
 };
 
 /// What else is due will be looked at when this has passed, as it depends on nobody who could tell.
 const AGAIN: Duration = Duration::from_secs(3600);
+
+/// What a survey goes by of a device: the rest of its record is passed over, because every record of the fleet is read.
+#[derive(Deserialize)]
+struct Surveyed {
+    eid: Eid,
+    account: Name,
+    connection: Whereabouts,
+    last_seen: Option<Timestamp>,
+    state: State,
+}
+
+#[derive(Deserialize)]
+struct Whereabouts {
+    history: History,
+}
+
+const SURVEYED: Collection<Surveyed> = Collection::new(DEVICES.name());
 
 impl Platform {
     /// Does what is due, and says when something is due next.
@@ -100,13 +119,13 @@ impl Platform {
     }
 
     async fn survey(&self, now: Timestamp) -> Result<(), Fault> {
-        let fleet = load(self.records()).await?;
-        self.keep_count(&fleet, now);
-        let silent = |device: &crate::Device| {
+        let devices = self.surveyed().await?;
+        self.keep_count(&devices, now);
+        let silent = |device: &Surveyed| {
             matches!(device.state, State::Working | State::Stuck { .. })
                 && device.last_seen.is_some_and(|seen| seen.plus(self.config().silent_after) <= now)
         };
-        for device in fleet.in_service().filter(|device| silent(device)) {
+        for device in devices.iter().filter(|device| silent(device)) {
             transact(self.records(), |tx| Box::pin(fall_silent(tx, device.eid, device.last_seen, now)))
                 .await?;
         }
@@ -115,12 +134,20 @@ impl Platform {
 
     /// Counts the fleet.
     pub(super) async fn count(&self) -> Result<Arc<Policies>, Fault> {
-        let fleet = load(self.records()).await?;
-        Ok(self.keep_count(&fleet, self.now()))
+        Ok(self.keep_count(&self.surveyed().await?, self.now()))
     }
 
-    fn keep_count(&self, fleet: &Fleet, now: Timestamp) -> Arc<Policies> {
-        let policies = Arc::new(Counted::new(fleet, self.question(now)).into_policies());
+    /// The devices that are in service.
+    async fn surveyed(&self) -> Result<Vec<Surveyed>, Fault> {
+        let all =
+            Tx::begin(self.records()).glance(&SURVEYED, "").await?.into_iter().map(|(_, device)| device);
+        Ok(all.filter(|device| !matches!(device.state, State::Retired { .. })).collect())
+    }
+
+    fn keep_count(&self, devices: &[Surveyed], now: Timestamp) -> Arc<Policies> {
+        let devices: Vec<_> =
+            devices.iter().map(|device| (&device.account, &device.connection.history)).collect();
+        let policies = Arc::new(Policies::counted(&devices, self.question(now)));
         *self.0.surveyed.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&policies)));
         policies
     }
