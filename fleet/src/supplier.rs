@@ -162,7 +162,8 @@ mod tests {
                 async move { Ok::<_, LinkFault>(json::response(PROTOCOL, Ok(&reply))) }
             }));
             let address = "dp.example".parse().unwrap();
-            let supplier = Supplier { link, address, requester: "2.999.1".to_owned(), tells: false };
+            let (name, requester) = ("dp.example".parse().unwrap(), "2.999.1".to_owned());
+            let supplier = Supplier { link, address, name, requester, tells: false };
             let eid = "89049032000000000000000000000163".parse().unwrap();
             let iccid = "89724990000000000019".parse().unwrap();
             match supplier.confirm_order("call", eid, iccid).await {
