@@ -104,6 +104,11 @@ pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
     loop {
         let Some(card) = context.card(eid).await? else { return refuse_all(context, eid).await };
         let waiting = operations(context, eid).await?;
+        // Its deadline is due just now, or was lost from the records: nobody else would end it, and all would wait behind it.
+        if let Some(over) = waiting.iter().find(|operation| operation.expires <= context.now) {
+            expire(context, card, over.clone()).await?;
+            continue;
+        }
         if waiting.iter().any(|operation| !matches!(operation.step, Step::Waiting)) {
             return Ok(());
         }
