@@ -143,6 +143,6 @@ fn a_year_of_a_fleet_with_rules_swaps_and_faults_ends_as_expected_with_the_same_
         expected.unwrap().saw.parse::<u32>().unwrap()
     };
     assert!(saw("moved") >= 50 && saw("check-ins") >= 60 * 12, "a year of work was done");
-    assert!(report.faults.values().sum::<u64>() > 0, "{:?}", report.faults);
+    assert!(report.faults.values().any(|times| times.times > 0), "{:?}", report.faults);
     assert_eq!(report.json().unwrap(), played(&text, "7").json().unwrap());
 }
