@@ -236,6 +236,18 @@ fn metadata_are_what_the_files_say() {
 }
 
 #[test]
+fn what_is_written_is_read_alike_whatever_its_elements_are_called() {
+    let text = "[[element]]\n'a b' = [1, [2]]\nc = 3\n[element.'d.e']\n'\"' = { '' = \"\\u007F\" }\n";
+    let description = Description::parse(text).unwrap();
+    assert_eq!(
+        Description::parse(&description.to_toml()).as_ref(),
+        Ok(&description),
+        "{}",
+        description.to_toml()
+    );
+}
+
+#[test]
 fn the_schema_is_the_one_in_the_documents() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/profile.schema.json");
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {

@@ -11,16 +11,36 @@ pub(super) fn text(description: &Description) -> String {
     let mut out = toml::to_string(&terms).unwrap_or_default();
     for element in &description.element {
         out.push_str("\n[[element]]\n");
-        for (name, value) in element {
-            out.push_str(&format!("[element.{name}]\n"));
-            for (name, value) in value.as_object().into_iter().flatten() {
-                out.push_str(&format!("{name} = "));
-                inline(value, true, &mut out);
-                out.push('\n');
-            }
+        let (tables, others): (Vec<_>, Vec<_>) = element.iter().partition(|(_, value)| value.is_object());
+        lines(others, &mut out);
+        for (name, value) in tables {
+            out.push_str(&format!("[element.{}]\n", key(name)));
+            lines(value.as_object().into_iter().flatten(), &mut out);
         }
     }
     out
+}
+
+fn lines<'a>(entries: impl IntoIterator<Item = (&'a String, &'a Value)>, out: &mut String) {
+    for (name, value) in entries {
+        out.push_str(&format!("{} = ", key(name)));
+        inline(value, true, out);
+        out.push('\n');
+    }
+}
+
+/// Bare where it may be.
+fn key(name: &str) -> String {
+    let is_bare = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
+    match !name.is_empty() && name.bytes().all(is_bare) {
+        true => name.to_owned(),
+        false => quoted(&Value::from(name)),
+    }
+}
+
+/// JSON writes a text as TOML reads it, save for DEL.
+fn quoted(value: &Value) -> String {
+    value.to_string().replace('\u{7F}', "\\u007F")
 }
 
 /// A value in one line, a list of tables in one for each.
@@ -49,13 +69,12 @@ fn inline(value: &Value, may_break: bool, out: &mut String) {
             out.push_str("{ ");
             for (number, (name, value)) in object.iter().enumerate() {
                 out.push_str(if number == 0 { "" } else { ", " });
-                out.push_str(name);
+                out.push_str(&key(name));
                 out.push_str(" = ");
                 inline(value, false, out);
             }
             out.push_str(" }");
         }
-        // JSON writes a text as TOML reads it.
-        other => out.push_str(&other.to_string()),
+        other => out.push_str(&quoted(other)),
     }
 }
