@@ -302,9 +302,11 @@ impl Aka {
 
 const SQN_INDICES: usize = 32;
 
-const ROTATION_CONSTANTS: [u8; 5] = [0x40, 0x00, 0x20, 0x40, 0x60];
+/// r1 to r5 of TS 35.206.
+pub(crate) const ROTATION_CONSTANTS: [u8; 5] = [0x40, 0x00, 0x20, 0x40, 0x60];
 
-fn default_xoring_constants() -> Octets {
+/// c1 to c5 of TS 35.206.
+pub(crate) fn default_xoring_constants() -> Octets {
     let constant = |last: u8| [[0; 15].as_slice(), &[last]].concat();
     [0, 1, 2, 4, 8].map(constant).concat().into()
 }

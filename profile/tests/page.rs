@@ -1,7 +1,9 @@
-//! docs/profiles.md against the program: each description in it builds a package.
+//! docs/profiles.md against the program: each description in it builds a package, in which nothing is wrong.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is test code, though clippy sees no test here")]
 
 use profile::Description;
+use profile::check::{Severity, check};
+use profile::description::{FilesBy, Format};
 
 #[test]
 fn every_description_in_the_page_builds() {
@@ -10,7 +12,16 @@ fn every_description_in_the_page_builds() {
     for block in page.split("```toml\n").skip(1) {
         let text = block.split("```").next().unwrap_or_default();
         let description = Description::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
-        description.build().unwrap_or_else(|mistakes| panic!("{}\n{text}", mistakes.in_text(text)));
+        for format in [Format::V2_3, Format::V3_3] {
+            for files in [FilesBy::Templates, FilesBy::Paths] {
+                let description = Description { format, files, ..description.clone() };
+                let built = description.build();
+                let package = built.unwrap_or_else(|mistakes| panic!("{}\n{text}", mistakes.in_text(text)));
+                let wrong: Vec<_> =
+                    check(&package).into_iter().filter(|found| found.severity > Severity::Note).collect();
+                assert!(wrong.is_empty(), "{format} by {files:?}: {wrong:#?}\n{text}");
+            }
+        }
         examples += 1;
     }
     assert_eq!(examples, 3);

@@ -14,6 +14,7 @@ use crate::element::{
     PinCodes, PinCodesChoice, PinConfiguration, PinKeyReference, ProfileElement, ProfileHeader, PukCodes,
     PukConfiguration, PukKeyReference, Rfm, SecurityDomain, Service, ServicesList, UiccApplicationParameters,
 };
+use crate::facts::{ROTATION_CONSTANTS, default_xoring_constants};
 use crate::template;
 use crate::{Fid, Octets, Oid, SecretOctets};
 
@@ -302,15 +303,15 @@ impl Layout<'_> {
                 algorithm_options: a.options.clone().unwrap_or_else(|| [0x02].into()),
                 key: a.ki.clone().unwrap_or_else(|| [0; 16].into()),
                 opc: a.effective_opc().unwrap_or_else(|| vec![0; opc_length].into()),
-                rotation_constants: a.rotation_constants.clone(),
-                xoring_constants: a.xoring_constants.clone(),
+                rotation_constants: unless(&a.rotation_constants, &ROTATION_CONSTANTS),
+                xoring_constants: unless(&a.xoring_constants, &default_xoring_constants()),
                 auth_counter_max: a.auth_counter_max.clone(),
-                number_of_keccak: a.keccak.map(i64::from),
+                number_of_keccak: a.keccak.filter(|times| *times != 1).map(i64::from),
                 unknown: Unknown::default(),
             })),
-            sqn_options: a.sqn_options.clone(),
-            sqn_delta: a.sqn_delta.clone(),
-            sqn_age_limit: a.sqn_age_limit.clone(),
+            sqn_options: unless(&a.sqn_options, &[0x02]),
+            sqn_delta: unless(&a.sqn_delta, &[0, 0, 0x10, 0, 0, 0]),
+            sqn_age_limit: unless(&a.sqn_age_limit, &[0, 0, 0x10, 0, 0, 0]),
             sqn_init: None,
             unknown: Unknown::default(),
         })));
@@ -478,8 +479,18 @@ fn services(d: &Description) -> Vec<u8> {
     ];
     numbers.extend(further.into_iter().filter_map(|(there, number)| there.then_some(number)));
     let mut table = coding::services(d.usim.services.as_ref().unwrap_or(&numbers));
-    table.resize(table.len().max(14), 0);
+    // To the end of the file that the template makes: what is not written there is FF, which says that everything is available.
+    let size = match d.format {
+        Format::V2_3 => 14,
+        Format::V3_3 => 17,
+    };
+    table.resize(table.len().max(size), 0);
     table
+}
+
+/// What is said, unless it is the default, which DER leaves out.
+fn unless(said: &Option<Octets>, default: &[u8]) -> Option<Octets> {
+    said.clone().filter(|said| said.0 != default)
 }
 
 /// A record of EF.ECC: three octets of digits, no category.

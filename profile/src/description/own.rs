@@ -40,6 +40,14 @@ fn own(directory: Vec<u8>, id: Fid, content: Vec<u8>) -> OwnFile {
     }
 }
 
+/// The PIN status template of a directory in this one: PIN1 and ADM1, and PIN2 in the USIM, which alone has one.
+fn codes(directory: &[u8]) -> Octets {
+    match directory.starts_with(&USIM_FID.0.to_be_bytes()) {
+        true => [0x01, 0x81, 0x0A].into(),
+        false => [0x01, 0x0A].into(),
+    }
+}
+
 /// The commands that make a file.
 fn created(file: &OwnFile, ber_tlv: bool) -> Vec<FileManagement> {
     let size = file.size.map_or(file.content.len().max(1), usize::from);
@@ -54,7 +62,7 @@ fn created(file: &OwnFile, ber_tlv: bool) -> Vec<FileManagement> {
         file_descriptor: Some(descriptor.into()),
         file_id: Some(Fid(file.id.iter().fold(0, |id, octet| id << 8 | u16::from(*octet)))),
         security_attributes_referenced: Some([0x2F, 0x06, file.rule.unwrap_or(ADMINISTRATOR)].into()),
-        pin_status_template_do: file.is_directory.then(|| [0x01, 0x81, 0x0A].into()),
+        pin_status_template_do: file.is_directory.then(|| codes(&file.directory)),
         short_ef_id: (!file.is_directory).then(Octets::default),
         ..if file.is_directory { Fcp::default() } else { of_size(size) }
     };
