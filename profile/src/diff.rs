@@ -77,7 +77,7 @@ pub fn text(differences: &[Difference]) -> String {
 }
 
 /// The fields of a PE by their paths; the identification is no more than a number.
-type Fields = BTreeMap<String, String>;
+pub(crate) type Fields = BTreeMap<String, String>;
 
 /// PEs by their names, with the number of those of the same name.
 fn numbered(package: &Package) -> Vec<(String, &ProfileElement)> {
@@ -111,6 +111,14 @@ fn fields(element: &ProfileElement) -> Fields {
         }
         inner => flatten("", inner, &mut fields),
     }
+    fields
+}
+
+/// Every value in a PE under its path.
+pub(crate) fn flattened(element: &ProfileElement) -> Fields {
+    let mut fields = Fields::new();
+    let value = serde_json::to_value(element).unwrap_or(Value::Null);
+    flatten("", value.get(element.name()).unwrap_or(&Value::Null), &mut fields);
     fields
 }
 

@@ -5,6 +5,7 @@
 
 mod codes;
 mod contents;
+mod defaults;
 mod files;
 mod header;
 mod identities;
@@ -140,6 +141,7 @@ pub fn check(package: &Package) -> Vec<Finding> {
     services::check(&walked, &mut report);
     suci::check(&walked, &mut report);
     identities::check(&walked, &mut report);
+    defaults::check(&walked, &mut report);
     report.findings.sort_by(|a, b| (&a.place.pe, b.severity).cmp(&(&b.place.pe, a.severity)));
     report.findings
 }
@@ -158,7 +160,9 @@ struct Report {
 impl Report {
     fn add(&mut self, rule: &Rule, place: Place, what: impl Into<String>) {
         let Rule { name, severity, why, next } = *rule;
-        self.findings.push(Finding { severity, rule: name, place, what: what.into(), why, next });
+        let what = Some(what.into()).filter(|what| !what.is_empty());
+        let what = what.unwrap_or_else(|| "it is empty".to_owned());
+        self.findings.push(Finding { severity, rule: name, place, what, why, next });
     }
 }
 

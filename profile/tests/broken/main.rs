@@ -45,6 +45,9 @@ fn every_defect_gives_its_finding_and_no_other() {
         if found != expected {
             wrong.push(format!("{}: {found:?}, not {expected:?}", defect.name));
         }
+        if findings.iter().any(|finding| finding.what.is_empty()) {
+            wrong.push(format!("{}: a finding that says nothing", defect.name));
+        }
         // What an eUICC refuses is an error; what it takes may be one too.
         let is_refused = InstalledProfile::of(&package, &everything()).is_err();
         let is_error = findings.iter().any(|finding| finding.severity == Severity::Error);

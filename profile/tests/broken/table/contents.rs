@@ -38,6 +38,15 @@ defects! {
         }
         add_adm(package);
     }
+    "attempts as they are without a word" in "pinCodes" gives "default-written": package {
+        pins(package)[0].max_attempts_retries_left = Some(0x33);
+    }
+    "attempts of an unblocking code as they are without a word" in "pukCodes" gives "default-written": package {
+        puks(package)[0].max_attempts_retries_left = Some(0xAA);
+    }
+    "the ordinary life cycle of a file, written out" in "usim" gives "default-written": package {
+        fcp(package, Kind::Usim, "adf-usim").lcsi = Some(octets("05"));
+    }
     "more attempts left than there are" in "pinCodes" gives "attempts": package {
         pins(package)[0].max_attempts_retries_left = Some(0x35);
     }
@@ -173,6 +182,9 @@ defects! {
     }
     "an access domain that is none" in "rfm" gives "access-domain": package {
         rfm_of(package).uicc_access_domain = octets("77");
+    }
+    "an access domain of no octets" in "rfm" gives "access-domain": package {
+        rfm_of(package).uicc_access_domain = octets("");
     }
     "file management in a domain that is not there" in "rfm" gives "sd-unknown": package {
         rfm_of(package).security_domain_aid = Some(octets("A000000151000001"));
