@@ -18,10 +18,12 @@
 mod apdus;
 mod bench;
 mod hand;
+mod nodes;
 mod ota;
 mod packages;
 mod run;
 mod server;
+mod workshop;
 
 use std::sync::Arc;
 

@@ -104,11 +104,11 @@ impl Run {
             return;
         }
         self.told = Instant::now();
-        let memory = resident_kib().unwrap_or_default() >> 10;
+        let [memory, peak] = ["VmRSS:", "VmHWM:"].map(|name| memory_kib(name).unwrap_or_default() >> 10);
         let warm = self.warm.map(|warm| format!(" ({} MiB when warm)", warm >> 10)).unwrap_or_default();
         let state = self.watch.0.lock().unwrap_or_else(PoisonError::into_inner);
         println!(
-            "{}: {} rounds, {} steps in {} s; slowest {} ms: {}; {memory} MiB in memory{warm}",
+            "{}: {} rounds, {} steps in {} s; slowest {} ms: {}; {memory} MiB in memory{warm}, {peak} MiB at most",
             self.target,
             self.done,
             state.steps,
@@ -223,7 +223,11 @@ impl Watch {
 
 /// What the process has in memory, where the system says so.
 fn resident_kib() -> Option<usize> {
+    memory_kib("VmRSS:")
+}
+
+fn memory_kib(name: &str) -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }

@@ -1,0 +1,361 @@
+//! What `landfall profile` does, with packages and descriptions that are nearly right: it reads, checks, shows, compares,
+//! describes, builds and personalises them, or says why not, and what it takes is in proportion to what it was given.
+//!
+//! Ours and not libFuzzer's: cargo-fuzz wants a nightly compiler, and what is a data object, a PE or a line of TOML is known
+//! here and need not be found out by coverage.
+
+use std::collections::BTreeMap;
+
+use allocation_counter::measure;
+use profile::check::{Severity, check_octets};
+use profile::description::{FilesBy, Format, decompile, store_metadata};
+use profile::element::Service;
+use profile::personalise::{Dice, Series, personalise};
+use profile::show::{self, ShowOptions};
+use profile::{Capabilities, Decoder, Description, InstalledProfile, Package, diff};
+
+use crate::bench::packages;
+use crate::hand::Hand;
+use crate::nodes::{Goods, encode, mutate};
+use crate::run::{Round, Run};
+
+/// The most memory that a step may have at a time: so much for each octet that it was given, and so much beside.
+const FOR_EACH_OCTET: u64 = 1 << 9;
+const BESIDE: u64 = 16 << 20;
+
+#[test]
+fn packages_and_descriptions_are_taken_or_refused_in_proportion() {
+    let goods = Stock::new();
+    let mut run = Run::of("packages_and_descriptions_are_taken_or_refused_in_proportion", 60, 50);
+    let mut counts = Counts::default();
+    while let Some(round) = run.round() {
+        match round.hand.chance(70) {
+            true => Bench { round, counts: &mut counts }.package(&goods),
+            false => Bench { round, counts: &mut counts }.description(&goods),
+        }
+        if counts.rounds.is_multiple_of(5000) {
+            println!("{counts}");
+        }
+    }
+    println!("{counts}");
+    run.end();
+}
+
+/// What rounds begin with.
+struct Stock {
+    goods: Vec<Goods>,
+    whole: Vec<Package>,
+    texts: Vec<String>,
+}
+
+impl Stock {
+    /// The published packages, if they are there, our own, and those of the descriptions in the documentation.
+    fn new() -> Self {
+        let page = include_str!("../../../docs/profiles.md");
+        let blocks = page.split("```toml\n").skip(1);
+        let mut texts: Vec<String> =
+            blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect();
+        let mut octets = packages();
+        for text in &texts {
+            for (format, files) in [
+                (Format::V2_3, FilesBy::Templates),
+                (Format::V3_3, FilesBy::Paths),
+                (Format::V3_3, FilesBy::Templates),
+            ] {
+                let description = Description { format, files, ..Description::parse(text).unwrap() };
+                octets.push(description.build().unwrap().encode());
+            }
+        }
+        let whole: Vec<Package> = octets.iter().map(|octets| Package::decode(octets).unwrap()).collect();
+        texts.extend(whole.iter().map(|package| decompile(package).unwrap().description.to_toml()));
+        Self { goods: octets.iter().map(|octets| Goods::of(octets)).collect(), whole, texts }
+    }
+}
+
+/// What came of it all.
+#[derive(Default)]
+struct Counts {
+    rounds: usize,
+    outcomes: BTreeMap<&'static str, usize>,
+    /// The most memory for an octet that was given, in each kind of step that took more than is free.
+    most: BTreeMap<&'static str, (u64, usize)>,
+}
+
+impl Counts {
+    fn add(&mut self, outcome: &'static str) {
+        *self.outcomes.entry(outcome).or_default() += 1;
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} rounds: {:?}; most octets of memory (for so many given): {:?}",
+            self.rounds, self.outcomes, self.most
+        )
+    }
+}
+
+struct Bench<'a> {
+    round: Round,
+    counts: &'a mut Counts,
+}
+
+impl Bench<'_> {
+    /// A step on so many octets: what it takes is held against them.
+    fn step<T>(&mut self, name: &'static str, given: &[u8], step: impl FnOnce() -> T) -> T {
+        let mut result = None;
+        let what = format!("{name}: {} octets", given.len());
+        let taken = self.round.step(what, || measure(|| result = Some(step()))).bytes_max;
+        let length = given.len();
+        let most = self.counts.most.entry(name).or_default();
+        *most = (*most).max((taken, length));
+        assert!(
+            taken <= FOR_EACH_OCTET * length as u64 + BESIDE,
+            "{name} takes {taken} octets of memory for {length} octets"
+        );
+        result.unwrap()
+    }
+
+    /// A package that was changed.
+    fn package(mut self, stock: &Stock) {
+        self.counts.rounds += 1;
+        let hand = &self.round.hand;
+        let number = hand.number(stock.goods.len());
+        let goods = &stock.goods[number];
+        let mut nodes = goods.nodes.clone();
+        for _ in 0..*hand.pick(&[1, 1, 1, 2, 2, 4, 16]) {
+            mutate(hand, &mut nodes, &stock.goods, &goods.paths);
+        }
+        let mut octets = encode(&nodes);
+        if hand.chance(20) {
+            octets = hand.spoil(&octets);
+        }
+        let piece = 1 + hand.number(9000);
+        let (contents, whole_way) = (hand.chance(50), hand.chance(50));
+        let read = self.step("decode", &octets, || Package::decode(&octets));
+        let in_pieces = self.step("decode in pieces", &octets, || streamed(&octets, piece));
+        assert_eq!(in_pieces.ok(), read.as_ref().ok().cloned(), "in pieces of {piece}");
+        let findings = self.step("check", &octets, || check_octets(&octets));
+        for finding in &findings {
+            assert!(!finding.what.is_empty() && !finding.to_string().is_empty(), "{finding:?}");
+        }
+        let Ok(package) = read else {
+            assert!(findings.iter().any(|finding| finding.rule == "unreadable"), "{findings:?}");
+            return self.counts.add("unreadable");
+        };
+        assert_eq!(package.encode(), octets, "what was read is written again octet for octet");
+        let everything =
+            Capabilities { services: (0..=u8::MAX).map(Service).collect(), ..Capabilities::default() };
+        let installed = self.step("install", &octets, || InstalledProfile::of(&package, &everything));
+        let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
+        if let Err(refused) = &installed {
+            assert!(is_wrong, "refused ({refused}), though nothing is an error: {findings:#?}");
+        }
+        self.counts.add(match (is_wrong, installed.is_ok()) {
+            (true, false) => "wrong and refused",
+            (true, true) => "wrong and installed",
+            (false, _) => "right",
+        });
+        self.look_at(&package, &octets, contents);
+        let other = &stock.whole[number];
+        let there = self.step("compare", &octets, || diff::diff(other, &package, &ShowOptions::default()));
+        let back = self.step("compare", &octets, || diff::diff(&package, other, &ShowOptions::default()));
+        assert_eq!(there.len(), back.len(), "what differs does so from both sides");
+        assert!(
+            diff::diff(&package, &package, &ShowOptions::default()).is_empty(),
+            "nothing differs from itself"
+        );
+        assert!(!diff::text(&there).is_empty());
+        if let Ok(installed) = &installed {
+            self.step("tell the metadata", &octets, || {
+                store_metadata(installed, &Default::default(), "smdp.example.com")
+            });
+        }
+        if whole_way {
+            self.describe(&package, &octets);
+        }
+    }
+
+    fn look_at(&mut self, package: &Package, octets: &[u8], contents: bool) {
+        let options = ShowOptions { secrets: contents, contents };
+        let text = self.step("show", octets, || show::text(package, &options));
+        let files = self.step("show files", octets, || show::files_text(package, &options));
+        let json = self.step("show as JSON", octets, || show::json(package, &options).to_string());
+        assert!(!text.is_empty() && !json.is_empty());
+        drop(files);
+    }
+
+    /// A package is described, and the description builds it.
+    fn describe(&mut self, package: &Package, octets: &[u8]) {
+        let made = self.step("decompile", octets, || decompile(package));
+        let Ok(made) = made else { return self.counts.add("not described") };
+        let text = self.step("write the description", octets, || made.description.to_toml());
+        let again = self.step("read the description", text.as_bytes(), || Description::parse(&text));
+        let again =
+            again.unwrap_or_else(|mistakes| panic!("what was written cannot be read: {mistakes}\n{text}"));
+        assert_eq!(again.to_toml(), text, "what was written is read alike");
+        let rebuilt = self.step("rebuild", octets, || again.build());
+        match rebuilt {
+            Ok(rebuilt) => {
+                assert!(rebuilt.encode() == octets, "rebuilt otherwise");
+                self.counts.add("described and rebuilt");
+            }
+            // A description is not built into what no card takes.
+            Err(mistakes) => {
+                assert!(
+                    InstalledProfile::of(package, &Capabilities::default()).is_err(),
+                    "not rebuilt, though it can be installed: {mistakes}"
+                );
+                self.counts.add("described");
+            }
+        }
+    }
+
+    /// A description that was changed.
+    fn description(mut self, stock: &Stock) {
+        self.counts.rounds += 1;
+        let hand = &self.round.hand;
+        let mut text = hand.pick(&stock.texts).clone();
+        for _ in 0..*hand.pick(&[1, 1, 1, 2, 4, 8]) {
+            text = spoil_text(hand, &text, &stock.texts);
+        }
+        let number = hand.number(1000) as u64;
+        let given = text.as_bytes();
+        let read = self.step("read a description", given, || Description::parse(&text));
+        let description = match read {
+            Ok(description) => description,
+            Err(mistakes) => {
+                assert!(
+                    mistakes.0.iter().all(|mistake| !mistake.what.is_empty() && !mistake.next.is_empty())
+                );
+                return self.counts.add("no description");
+            }
+        };
+        let written = self.step("write a description", given, || description.to_toml());
+        let again = Description::parse(&written).unwrap_or_else(|mistakes| panic!("{mistakes}\n{written}"));
+        assert_eq!(again.to_toml(), written, "what was written is read alike");
+        assert_eq!(without_elements(again), without_elements(description.clone()), "{written}");
+        match self.step("build", given, || description.build()) {
+            Err(mistakes) => {
+                let mistakes = self.step("name the lines", given, || mistakes.in_text(&text));
+                assert!(!mistakes.0.is_empty() && !mistakes.to_string().is_empty());
+                self.counts.add("not built");
+            }
+            Ok(package) => {
+                let octets = package.encode();
+                assert_eq!(Package::decode(&octets).as_ref(), Ok(&package), "what is built can be read");
+                let findings = self.step("check", &octets, || check_octets(&octets));
+                let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
+                self.counts.add(if is_wrong { "built, wrong" } else { "built" });
+                self.describe(&package, &octets);
+            }
+        }
+        let series =
+            Series { iccid: "8972499000000000100".into(), imsi: "724990000000998".into(), msisdn: None };
+        let row = series.row(number).unwrap_or_default();
+        let made =
+            self.step("personalise", given, || personalise(&description, &row, &Dice::from_text("fuzz")));
+        if let Ok(made) = made {
+            assert_eq!(made.description.iccid, row.iccid);
+            assert!(made.output(None).iter().any(|column| !column.is_empty()));
+        }
+    }
+}
+
+/// Elements are JSON, in which a value may have two forms.
+fn without_elements(description: Description) -> Description {
+    Description { element: Vec::new(), ..description }
+}
+
+fn streamed(octets: &[u8], piece: usize) -> Result<Package, rsp::der::DecodeError> {
+    let mut decoder = Decoder::new();
+    let mut elements = Vec::new();
+    for piece in octets.chunks(piece) {
+        decoder.feed(piece)?;
+        while let Some(element) = decoder.next_element()? {
+            elements.push(element);
+        }
+    }
+    decoder.finish()?;
+    Ok(Package { elements })
+}
+
+/// Values that a description seldom has.
+const VALUES: [&str; 22] = [
+    "\"\"",
+    "\"0\"",
+    "-1",
+    "0",
+    "255",
+    "256",
+    "65536",
+    "99999999999999999999",
+    "nan",
+    "true",
+    "[]",
+    "[[]]",
+    "{}",
+    "\"\\u0000\"",
+    "\"\u{20AC}\u{4E2D}\u{10FFFF}\"",
+    "\"+\"",
+    "[\"724-99 eutran FFFF\", \"000-00\"]",
+    "2026-11-21",
+    "\"{ef-imsi}\"",
+    "\"{ef-ust:65535}\"",
+    "\"{ef-spn:17}{ef-spn:17}\"",
+    "[1, 1, 255]",
+];
+
+/// One change of the text: an octet, a line, a value.
+fn spoil_text(hand: &Hand, text: &str, others: &[String]) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if lines.is_empty() {
+        return "iccid = 1".to_owned();
+    }
+    let (at, to) = (hand.number(lines.len()), hand.number(lines.len()));
+    match hand.number(10) {
+        0 => return String::from_utf8_lossy(&hand.spoil(text.as_bytes())).into_owned(),
+        1 => drop(lines.remove(at)),
+        2 => {
+            let line = lines[at].clone();
+            lines.splice(to..to, vec![line; *hand.pick(&[1, 1, 300])]);
+        }
+        3 => lines.swap(at, to),
+        4 => {
+            let other: Vec<&str> = hand.pick(others).lines().collect();
+            let from = hand.number(other.len());
+            let some = other.iter().skip(from).take(1 + hand.number(6)).map(|line| (*line).to_owned());
+            lines.splice(to..to, some.collect::<Vec<_>>());
+        }
+        5 => {
+            // Tables of which there may be many.
+            let table = *hand.pick(&[
+                "[[identity]]\ncountries = [\"BR\"]\nimsi = \"724050000000001\"\nki = \"000102030405060708090A0B0C0D0E0F\"\nopc = \"000102030405060708090A0B0C0D0E0F\"",
+                "[[file]]\ndirectory = \"7FD0\"\nid = \"6FF0\"\ncontent = \"01\"",
+                "[[file]]\nid = \"6FF1\"\nsize = 65535\nrecord-length = 255",
+                "[[rfm]]\naid = \"A00000055910100001\"\ntar = [\"B00140\"]",
+                "[[element]]\n[element.nonStandard]\nissuerID = \"2B06\"\ncontent = \"00\"",
+            ]);
+            for _ in 0..*hand.pick(&[1, 2, 300]) {
+                lines.push(table.to_owned());
+            }
+        }
+        6 => {
+            let deep = *hand.pick(&[10, 200, 20_000]);
+            lines[at] = format!("deep = {}{}", "[".repeat(deep), "]".repeat(deep));
+        }
+        _ => {
+            let value = match hand.number(4) {
+                0 => format!("\"{}\"", "F".repeat(hand.number(70_000))),
+                1 => format!("\"{}\"", hand.number(usize::MAX)),
+                _ => (*hand.pick(&VALUES)).to_owned(),
+            };
+            if let Some((name, _)) = lines[at].split_once('=') {
+                lines[at] = format!("{name}= {value}");
+            }
+        }
+    }
+    lines.join("\n")
+}
