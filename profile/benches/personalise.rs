@@ -1,0 +1,83 @@
+//! Packages by the thousand, each with an ICCID, an IMSI, keys and codes of its own: how fast, and in how much memory.
+//!
+//! `cargo bench -p profile --bench personalise`; `LANDFALL_PACKAGES` says how many are the many (10000). What is made is what
+//! `landfall profile personalise` makes, packages and rows of the operator's file, without the disk. Beside it stands what
+//! it cannot do without: writing the octets of a package that is there already, and making and writing one that nobody
+//! looks at again. Memory and the time of the processor are asked of the system (Linux): what else runs there does not count.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark that fails says so")]
+
+use std::hint::black_box;
+
+use profile::Description;
+use profile::personalise::{Dice, Series, TransportKey, personalise};
+
+/// How much more memory the many may take than the few: what the allocator keeps.
+const FLAT: f64 = 1.25;
+
+fn main() {
+    let many = std::env::var("LANDFALL_PACKAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
+    let few = many / 10;
+    let page = include_str!("../../docs/profiles.md");
+    let described = page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
+    for (name, text) in ["ten lines", "all that there is", "several identities"].into_iter().zip(described) {
+        let template = Description::parse(text).unwrap();
+        let package = template.build().unwrap();
+        let octets = package.encode().len();
+        println!("{name}: {octets} octets, {} elements", package.elements.len());
+        let (rate, small) = measured(few, || made(&template, few));
+        println!("  {few} personalised: {rate:.0} a second, {small:.1} MiB at most");
+        let (rate, large) = measured(many, || made(&template, many));
+        println!(
+            "  {many} personalised: {rate:.0} a second, {large:.1} MiB at most, {:.2} times as much",
+            large / small
+        );
+        let (encoded, _) = measured(many, || (0..many).for_each(|_| drop(black_box(package.encode()))));
+        println!(
+            "  {many} times the octets alone: {encoded:.0} a second, {:.1} times as fast",
+            encoded / rate
+        );
+        let built = || (0..many).for_each(|_| drop(black_box(template.build().unwrap().encode())));
+        let (built, _) = measured(many, built);
+        println!(
+            "  {many} times built, installed to see and encoded: {built:.0} a second, {:.1} times as fast",
+            built / rate
+        );
+        assert!(large <= small * FLAT, "memory grows with the number of packages");
+    }
+}
+
+fn made(template: &Description, count: u64) {
+    let series = Series {
+        iccid: "8972499000000000000".into(),
+        imsi: "724990000000000".into(),
+        msisdn: Some("+5511900000000".into()),
+    };
+    let dice = Dice::from_text("bench");
+    let transport = TransportKey::new(&[0x5A; 16]).unwrap();
+    for number in 0..count {
+        let row = series.row(number).unwrap();
+        let one = personalise(template, &row, &dice).unwrap();
+        black_box((one.package.encode(), one.output(Some(&transport))));
+    }
+}
+
+/// How many in a second of the processor, and the most memory meanwhile, in MiB.
+fn measured(count: u64, work: impl FnOnce()) -> (f64, f64) {
+    // Forgets the highest mark so far: proc(5).
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let start = processor_seconds();
+    work();
+    (count as f64 / (processor_seconds() - start), peak_mib())
+}
+
+fn processor_seconds() -> f64 {
+    let told = std::fs::read_to_string("/proc/self/schedstat").unwrap();
+    told.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
