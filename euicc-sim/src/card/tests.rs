@@ -15,6 +15,7 @@ mod files;
 mod functions;
 mod get_identity;
 mod hostile;
+mod independent_milenage;
 mod installation;
 mod multi_imsi;
 mod mutual_authentication;

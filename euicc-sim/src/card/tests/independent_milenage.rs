@@ -1,0 +1,151 @@
+//! A USIM that was built from a description, on the card, against a Milenage by other hands: osmo-auc-gen of libosmocore
+//! (Debian: libosmocore-utils), which is the network.
+//!
+//! osmo-auc-gen has no TUAK: that is held against the vectors of TS 35.232 in `crypto`.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use profile::Description;
+use profile::description::{FilesBy, Format};
+use world::{Dice, SeededDice};
+
+use super::bench::Bench;
+use super::files::{SELECT_USIM, with_enabled};
+use super::server::Goods;
+
+const KI: &str = "000102030405060708090a0b0c0d0e0f";
+const OP: &str = "101112131415161718191a1b1c1d1e1f";
+const RAND: &str = "00112233445566778899aabbccddeeff";
+
+/// A card with the profile of a description that says `opc` or `op`.
+fn card(format: Format, files: FilesBy, ki: &str, (name, value): (&str, &str)) -> Bench {
+    let text = format!(
+        "iccid = '89724990000000000126'\nimsi = '724990000000012'\n[authentication]\nki = '{ki}'\n{name} = '{value}'\n"
+    );
+    let description = Description { format, files, ..Description::parse(&text).unwrap() };
+    let mut bench = with_enabled(&Goods::of(description.build().unwrap().encode()));
+    bench.read(SELECT_USIM);
+    bench
+}
+
+/// AUTHENTICATE in the 3G context with these, in hex digits.
+fn challenge(rand: &str, autn: &str) -> String {
+    format!("0088008122 10{rand} 10{autn}")
+}
+
+/// RES, CK and IK of a success: tag, then each after its length. TS 31.102 section 7.1.2.1.
+fn success(answer: &str) -> [String; 3] {
+    let octets = hex::decode(answer).unwrap();
+    let (tag, mut rest) = octets.split_first().unwrap();
+    assert_eq!(*tag, 0xDB, "{answer}");
+    std::array::from_fn(|_| {
+        let (part, others) = rest[1..].split_at(usize::from(rest[0]));
+        rest = others;
+        hex::encode(part)
+    })
+}
+
+/// AUTS of a synchronisation failure.
+fn synchronisation_failure(answer: &str) -> String {
+    answer.strip_prefix("DC0E").unwrap_or_else(|| panic!("{answer}")).to_ascii_lowercase()
+}
+
+/// What osmo-auc-gen says to these arguments; nothing where it is not installed.
+fn osmo_auc_gen(arguments: &[&str]) -> Option<BTreeMap<String, String>> {
+    let output =
+        Command::new("osmo-auc-gen").args(["-3", "-a", "MILENAGE", "-f", "8000"]).args(arguments).output();
+    let Ok(output) = output else {
+        println!("skipped: there is no osmo-auc-gen (Debian: libosmocore-utils)");
+        return None;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let lines = said.lines().filter_map(|line| line.split_once(':'));
+    Some(lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+}
+
+fn keys(vector: &BTreeMap<String, String>) -> [String; 3] {
+    ["RES", "CK", "IK"].map(|name| vector[name].clone())
+}
+
+/// What osmo-auc-gen 1.7.0 made with K and OPc, and with K and OP: AUTN of SQN 32, RES, CK, IK, and AUTN of SQN 64, with which
+/// it went on after the AUTS that stands last (SQN.MS 32).
+const MADE: [(&str, [&str; 5], &str); 2] = [
+    (
+        "opc",
+        [
+            "21fe6397eb828000e1e112c5f06404d4",
+            "e78c651aa2d9dc63",
+            "4d1fca2001835a3816959b6692bdf3b0",
+            "8f8a98e6f3e5bfc27f2254d05cb32c32",
+            "21fe6397ebe28000089e6be215c35e78",
+        ],
+        "2e91b51d60b551095875b33cdc8b",
+    ),
+    (
+        "op",
+        [
+            "80dbfb04c9a780003648eb4152638225",
+            "f711b0f395753a21",
+            "e62b552473aad8c430f4da18481e40bc",
+            "4b3fe8a3cf62abfe8aa589ff9ac98d6b",
+            "80dbfb04c9c78000e5fffcc892c2c304",
+        ],
+        "d2f46f3ca8d9160c2defedeed832",
+    ),
+];
+
+#[test]
+fn a_built_usim_answers_as_libosmocore_has_reckoned() {
+    for (name, [autn, res, ck, ik, after], auts) in MADE {
+        let mut bench = card(Format::V2_3, FilesBy::Templates, KI, (name, OP));
+        assert_eq!(success(&bench.read(&challenge(RAND, autn))), [res, ck, ik], "{name}");
+        assert_eq!(synchronisation_failure(&bench.read(&challenge(RAND, autn))), auts, "{name}");
+        assert_eq!(success(&bench.read(&challenge(RAND, after))), [res, ck, ik], "{name}, after AUTS");
+    }
+}
+
+#[test]
+fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
+    let dice = SeededDice::from_text("independent milenage");
+    let draw = || {
+        let mut octets = [0; 16];
+        dice.fill(&mut octets);
+        hex::encode(octets)
+    };
+    let mut cards = 0;
+    for format in [Format::V2_3, Format::V3_3] {
+        for files in [FilesBy::Templates, FilesBy::Paths] {
+            for (name, argument) in [("opc", "-o"), ("op", "-O")] {
+                let (ki, op, rand) = (draw(), draw(), draw());
+                let mine = ["-k", &ki, argument, &op, "-r", &rand];
+                let ask = |more: [&str; 2]| osmo_auc_gen(&[&mine[..], &more].concat());
+                let Some(first) = ask(["-s", "3232"]) else { return };
+                let mut bench = card(format, files, &ki, (name, &op));
+
+                assert_eq!(success(&bench.read(&challenge(&rand, &first["AUTN"]))), keys(&first));
+                // The same again: the card's AUTS is what osmo-auc-gen goes on from.
+                let auts = synchronisation_failure(&bench.read(&challenge(&rand, &first["AUTN"])));
+                let next = ask(["--auts", &auts]).unwrap();
+                assert!(next["SQN"].parse::<u64>().unwrap() > 3232, "{next:?}");
+                // Made with another key, or altered under way: the card authenticates nobody, and counts nothing.
+                let stranger = osmo_auc_gen(&["-k", &op, argument, &op, "-r", &rand, "-s", "6464"]).unwrap();
+                bench.expect(&challenge(&rand, &stranger["AUTN"]), "9862");
+                bench.expect(&challenge(&rand, &altered(&next["AUTN"])), "9862");
+                bench.expect(&challenge(&altered(&rand), &next["AUTN"]), "9862");
+
+                assert_eq!(success(&bench.read(&challenge(&rand, &next["AUTN"]))), keys(&next));
+                cards += 1;
+            }
+        }
+    }
+    println!("{cards} cards");
+}
+
+/// The last bit is another.
+fn altered(digits: &str) -> String {
+    let mut octets = hex::decode(digits).unwrap();
+    *octets.last_mut().unwrap() ^= 1;
+    hex::encode(octets)
+}
