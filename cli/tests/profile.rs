@@ -15,21 +15,28 @@ fn profile(folder: &tempfile::TempDir, arguments: &[&str]) -> std::process::Comm
     command
 }
 
-/// A folder with two packages, and the beginning of one.
+/// A folder with two packages, the beginning of one, and the first description of the page.
 fn packages() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     succeed(&mut profile(&folder, &["new", "first.der", "--number", "1"]));
     succeed(&mut profile(&folder, &["new", "second.der", "--number", "2"]));
     let whole = std::fs::read(folder.path().join("first.der")).unwrap();
     std::fs::write(folder.path().join("cut.der"), whole.get(..700).unwrap()).unwrap();
+    let page = page();
+    let description = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(folder.path().join("own.toml"), description).unwrap();
     folder
+}
+
+fn page() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/profiles.md");
+    std::fs::read_to_string(page).unwrap()
 }
 
 /// A line `...` stands for lines left out.
 #[test]
 fn the_page_about_profiles_says_what_the_program_says() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/profiles.md");
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = page();
     let folder = packages();
     let travel = page.split("```toml\n").find(|block| block.contains("[[identity]]")).unwrap();
     std::fs::write(folder.path().join("travel.toml"), travel.split("```").next().unwrap()).unwrap();
@@ -54,7 +61,7 @@ fn the_page_about_profiles_says_what_the_program_says() {
         assert!(skipping || said.next().is_none(), "{command} says more");
         asked += 1;
     }
-    assert!(asked >= 4, "{asked}");
+    assert!(asked >= 6, "{asked}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use profile::{
     Capabilities, Description, InstalledProfile, Mistakes, Package,
+    check::{Severity, check},
     description::{decompile, store_metadata},
 };
 use rsp::der::Asn1 as _;
@@ -40,6 +41,9 @@ impl Build {
     /// A file cannot be read or written, or the description describes no profile.
     pub fn run(&self, json: bool) -> Result<(), Fault> {
         let (description, package) = built(&self.description)?;
+        for finding in check(&package).iter().filter(|finding| finding.severity >= Severity::Warning) {
+            remark(&finding.to_string());
+        }
         let bytes = package.encode();
         write(&self.package, &bytes)?;
         if let Some(file) = &self.metadata {
