@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::check::path_of;
 use crate::element::{PinCodesChoice, ProfileElement};
 use crate::{Capabilities, Fid, FileIndex, InstalledProfile, Package, ProfileFiles};
 
@@ -160,13 +161,18 @@ fn branch(
         _ => String::new(),
     };
     let sfi = file.sfi.map(|sfi| format!("SFI {sfi:02X}")).unwrap_or_default();
-    let line = format!("{indent}{} {:<4} {name:<24} {size:>10}  {sfi}", file.fid, file.kind.letters());
+    let link = file.link.map(|real| format!("-> {}", path_of(files, real))).unwrap_or_default();
+    let line = format!("{indent}{} {:<4} {name:<24} {size:>10}  {sfi}{link}", file.fid, file.kind.letters());
     writeln!(out, "{}", line.trim_end())?;
     if options.contents
         && let Some(content) = files.content(index)
     {
         let hex: String = content.iter().map(|octet| format!("{octet:02X}")).collect();
         writeln!(out, "{indent}     {hex}")?;
+    }
+    // What a link leads to is shown in its place: it may be a directory around the link.
+    if file.link.is_some() {
+        return Ok(());
     }
     let children: Vec<FileIndex> = files.children(index).map(|(child, _)| child).collect();
     // The limit on nesting is the package's own: a directory is made in one that is there already.
@@ -214,8 +220,35 @@ fn facts(installed: &InstalledProfile, options: &ShowOptions, out: &mut String) 
 
 #[cfg(test)]
 mod tests {
+    use rsp::der::Unknown;
+
     use super::*;
+    use crate::element::{Fcp, FileManagement, GenericFileManagement, PeHeader};
     use crate::generic::{Subscription, generic};
+
+    #[test]
+    fn a_directory_that_is_a_link_to_one_around_it_is_shown_once() {
+        let mut package = generic(&Subscription::default());
+        let link = Fcp {
+            file_descriptor: Some([0x78, 0x21].into()),
+            file_id: Some(Fid(0x7FAA)),
+            link_path: Some([0x7F, 0xD0].into()),
+            ..Fcp::default()
+        };
+        let commands =
+            vec![FileManagement::FilePath([0x7F, 0xD0].into()), FileManagement::CreateFcp(Box::new(link))];
+        let end = package.elements.len() - 1;
+        let made = GenericFileManagement {
+            header: PeHeader::mandated(99),
+            commands: vec![commands],
+            unknown: Unknown::default(),
+        };
+        package.elements.insert(end, ProfileElement::GenericFileManagement(made));
+        let shown = text(&package, &ShowOptions::default());
+        assert_eq!(shown.matches("ef-imsi").count(), 1, "{shown}");
+        assert!(shown.lines().any(|line| line.contains("7FAA") && line.contains("-> 3F00/7FD0")), "{shown}");
+        assert!(!files_text(&package, &ShowOptions::default()).is_empty());
+    }
 
     #[test]
     fn the_subscription_is_shown_and_its_secrets_only_when_asked_for() {
