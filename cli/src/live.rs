@@ -5,19 +5,24 @@
 //! a request it does in that thread too: the same party, behind a socket. docs/decisions/0017 says why.
 
 mod door;
+mod strangers;
 
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use certs::{Pki, Validity};
+use net::OsClock;
 use rsp::time::Timestamp;
-use scenario::file::Scenario;
+use scenario::file::{Places, Scenario};
 use scenario::play::{Outside, Server, Way, Ways, play_in};
 use scenario::report::{Live, Report};
 use tokio::runtime::{Builder, Handle, Runtime};
-use world::Fault;
+use world::{Clock, Fault};
 
+use crate::command::run::not_a_scenario;
 use door::Door;
+use strangers::Strangers;
 
 /// Servers behind sockets of their own.
 struct Sockets {
@@ -33,10 +38,49 @@ struct Sockets {
 pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
     // It outlives everybody who asks over its sockets.
     let real = runtime()?;
-    let outside = Outside::none()?;
-    let ways = Sockets::new(real.handle().clone(), Arc::clone(&outside.pki), scenario);
-    let live = Some(Live::default());
-    play_in(Outside { ways: Arc::new(ways), live, ..outside }, name, scenario, seed)
+    let outside = Outside { live: Some(Live::default()), ..Outside::none()? };
+    play_in(over_sockets(outside, real.handle(), scenario), name, scenario, seed)
+}
+
+/// The same with the servers and cards of others that the file `places` names. It begins now then, whatever the scenario says.
+/// `file` is what errors call the text of the scenario.
+///
+/// # Errors
+/// As [`play`]; and one of the files is not what it should be, or a card is not where it is to be.
+pub fn play_with(
+    places: &Path,
+    name: &str,
+    (file, text): (&str, &str),
+    seed: Option<&str>,
+) -> Result<Report, Fault> {
+    let mut scenario = Scenario::parse(file, text).map_err(not_a_scenario)?;
+    let of_places = crate::command::sm_dp::read_text(places)?;
+    let read = Places::parse(&places.display().to_string(), &of_places, &scenario).map_err(not_a_scenario)?;
+    if !read.is_empty() {
+        let now = Timestamp::from_seconds(OsClock.now().seconds());
+        scenario = Scenario::parse_to_begin(file, text, now).map_err(not_a_scenario)?;
+    }
+    let real = runtime()?;
+    let mut outside = Outside::none()?;
+    let folder = places.parent().unwrap_or(Path::new(""));
+    if let Some(pki) = &read.pki {
+        outside.pki = Arc::new(crate::pki::load(&folder.join(pki))?);
+    }
+    let Strangers { sm_dps, cards, named } = Strangers::find(real.handle(), &read, folder, &outside.pki)?;
+    let outside = Outside {
+        quirks: read.quirks.clone(),
+        sm_dps,
+        cards,
+        live: Some(Live { strangers: named }),
+        ..outside
+    };
+    let seed = seed.unwrap_or(&scenario.seed);
+    play_in(over_sockets(outside, real.handle(), &scenario), name, &scenario, seed)
+}
+
+fn over_sockets(outside: Outside, real: &Handle, scenario: &Scenario) -> Outside {
+    let ways = Sockets::new(real.clone(), Arc::clone(&outside.pki), scenario);
+    Outside { ways: Arc::new(ways), ..outside }
 }
 
 fn runtime() -> Result<Runtime, Fault> {

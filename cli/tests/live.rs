@@ -8,13 +8,24 @@
     reason = "a test says no by panicking"
 )]
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use cli::live;
+use certs::{Pki, PkiOptions};
+use cli::parties::{self, Running};
+use cli::{live, subscription::own_package};
+use crypto::Curve;
+use euicc_sim::card::{Card, CardDescription};
+use net::OsClock;
+use rsp::ids::SmdpAddress;
 use scenario::file::Scenario;
 use scenario::library;
 use scenario::play::play;
 use scenario::report::{Live, Report, Verdict};
+use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
+use world::{MemoryRecords, NullEvents, RamMemory, SeededDice, World};
 
 /// Both ways; how it was played is left out of the one over sockets, which must say it.
 fn both(name: &str, text: &str, seed: &str) -> [Report; 2] {
@@ -108,4 +119,148 @@ fn the_command_plays_over_sockets_says_so_and_its_report_is_played_again_without
     assert!(page.contains("over sockets") && page.contains("landfall run corrupt-package --live --seed 14"));
     let (same, said) = landfall(&["replay", "corrupt-package.json"]);
     assert!(same, "{said}");
+}
+
+/// Others, in a runtime of their own: an SM-DP+ with two profiles that can be ordered and one under the code SPARE, and a card.
+struct Others {
+    real: tokio::runtime::Runtime,
+    pki: Pki,
+    sm_dp: SmDpPlus,
+    at: Running,
+    card_at: String,
+}
+
+const SCENARIO: &str = r#"
+    title = "With others"
+    lasts = "5d"
+    [[network]]
+    plmn = "234-91"
+    [[network]]
+    plmn = "724-91"
+    [[operator]]
+    network = "234-91"
+    [[operator]]
+    network = "724-91"
+    stock = 2
+    [[devices]]
+    name = "meters"
+    count = 2
+    bootstrap = "234-91"
+    check_in = "6h"
+    journey = [{ at = "0d", hears = ["724-91", "234-91"] }]
+    [[campaign]]
+    name = "home"
+    at = "1d"
+    target = "724-91"
+    [[fault]]
+    what = "link/lose-answer@ES9+.AuthenticateClient#1"
+    devices = "meters 1"
+    [[expect]]
+    on = "724-91"
+    with = "724-91"
+    [[expect]]
+    agrees = true
+    [[expect]]
+    fault = "link/lose-answer"
+    exactly = 1
+"#;
+
+impl Others {
+    fn begin(folder: &Path) -> Self {
+        let real =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let pki = Pki::from_seed(b"others", &PkiOptions::default()).unwrap();
+        cli::pki::write(&folder.join("pki"), &pki.files()).unwrap();
+        let world = |name: &str| World::new(OsClock, SeededDice::from_text(name));
+        let (sm_dp, at, card_at) = real.block_on(async {
+            let listener = net::listen("127.0.0.1:0").await.unwrap();
+            let address: SmdpAddress =
+                format!("localhost:{}", listener.local_addr().unwrap().port()).parse().unwrap();
+            let credentials = Credentials::from_pki(&pki).unwrap();
+            let records = Arc::new(MemoryRecords::default());
+            let sm_dp =
+                SmDpPlus::new(Config::new(address), credentials, records, world("dp"), Arc::new(NullEvents));
+            let names = ["localhost".parse().unwrap()];
+            let tls = parties::sm_dp_tls(&pki, &names, Arc::new(OsClock)).unwrap();
+            let at = Running::serve(listener, Some(tls), sm_dp.link()).unwrap();
+            for (number, profile_type) in [(71, "local-724-91"), (72, "local-724-91"), (73, "spare")] {
+                let package = own_package("724-91", number, "Theirs").unwrap();
+                fs::write(folder.join(format!("{number}.der")), &package).unwrap();
+                let options =
+                    ProfileOptions { profile_type: Some(profile_type.into()), ..ProfileOptions::default() };
+                sm_dp.add_profile(&package, &options).await.unwrap();
+            }
+            let spare = serde_json::json!({ "profileType": "spare", "matchingId": "SPARE" });
+            sm_dp.ensure_order(&serde_json::from_value(spare).unwrap()).await.unwrap();
+            let eid = pki.eids(Curve::P256)[0];
+            let credentials = [pki.euicc(Curve::P256, eid).unwrap()];
+            let description = CardDescription::default_for(eid, &credentials);
+            let mut card = Card::open(description, RamMemory::default(), world("card")).unwrap();
+            let package = own_package("234-91", 70, "Bootstrap").unwrap();
+            fs::write(folder.join("70.der"), &package).unwrap();
+            card.load_in_factory(&package, true).unwrap();
+            let door = net::listen("127.0.0.1:0").await.unwrap();
+            let card_at = door.local_addr().unwrap().to_string();
+            tokio::spawn(net::door::serve_card(door, card));
+            (sm_dp, at, card_at)
+        });
+        Self { real, pki, sm_dp, at, card_at }
+    }
+
+    fn states(&self) -> Vec<ProfileState> {
+        let mut all = self.real.block_on(self.sm_dp.orders()).unwrap();
+        all.sort_by_key(|profile| profile.iccid.to_string());
+        all.into_iter().map(|profile| profile.state).collect()
+    }
+}
+
+/// A device with somebody else's card and one of ours, and somebody else's SM-DP+, which is ordered from.
+#[test]
+fn somebody_elses_server_and_card_take_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let others = Others::begin(folder.path());
+    let places = folder.path().join("places.toml");
+    let profiles = "[{ package = '71.der' }, { package = '72.der' }]";
+    let text = format!(
+        "pki = 'pki'\nsm_dp = [{{ name = 'sm-dp', address = 'localhost:{}', profiles = {profiles} }}]\n\
+         card = [{{ device = 'meters 1', tcp = '{}', profiles = ['70.der'] }}]",
+        others.at.address.port(),
+        others.card_at
+    );
+    fs::write(&places, text).unwrap();
+    let report = live::play_with(&places, "others", ("others.toml", SCENARIO), Some("15")).unwrap();
+    assert_eq!(report.verdict(), Verdict::Passed, "seed 15: {}", cli::report::text(&report));
+    assert_eq!(report.live.as_ref().unwrap().strangers.len(), 2);
+    let first = report.devices.shown().first().unwrap();
+    assert_eq!((first.eid, first.profiles), (others.pki.eids(Curve::P256)[0], 2));
+    assert_eq!(others.states(), [ProfileState::Installed, ProfileState::Installed, ProfileState::Released]);
+    // It is used up there, and not by a run of ours that is over.
+    let again = live::play_with(&places, "others", ("others.toml", SCENARIO), None);
+    let why = again.err().map(|fault| fault.to_string()).unwrap_or_default();
+    assert!(why.contains("its enabled profile is of 724-91, and bootstrap is 234-91"), "{why}");
+}
+
+/// Where nothing can be ordered there are activation codes.
+#[test]
+fn somebody_elses_server_that_takes_no_orders_has_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let others = Others::begin(folder.path());
+    let places = folder.path().join("places.toml");
+    let text = format!(
+        "pki = 'pki'\nsm_dp = [{{ name = 'sm-dp', address = 'localhost:{}', \
+         profiles = [{{ package = '73.der', code = 'SPARE' }}] }}]",
+        others.at.address.port(),
+    );
+    fs::write(&places, text).unwrap();
+    let scenario = SCENARIO.replace("count = 2", "count = 1");
+    let report = live::play_with(&places, "codes", ("codes.toml", &scenario), Some("16")).unwrap();
+    assert_eq!(report.verdict(), Verdict::Passed, "seed 16: {}", cli::report::text(&report));
+    assert_eq!(others.states(), [ProfileState::Available, ProfileState::Available, ProfileState::Installed]);
+    fs::write(
+        &places,
+        "sm_dp = [{ name = 'sm-dp', address = 'localhost:1', profiles = [{ package = '70.der' }] }]",
+    )
+    .unwrap();
+    let why = live::play_with(&places, "codes", ("codes.toml", "title = 'x'"), None).unwrap_err();
+    assert!(why.to_string().contains("codes.toml:1"), "{why}");
 }

@@ -9,6 +9,9 @@
 mod agent;
 mod air;
 mod between;
+mod cards;
+mod desk;
+mod factory;
 mod judge;
 mod lines;
 mod m2m;
@@ -32,7 +35,7 @@ use world::Fault;
 use crate::file::{Place, Scenario, Stop};
 use crate::report::{self, Kind, Report};
 use crate::time;
-pub use outside::{Outside, Server, Way, Ways};
+pub use outside::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways};
 use queue::Due;
 use stage::{SmDp, Stage};
 
@@ -72,7 +75,9 @@ async fn run(stage: Arc<Stage>) -> Result<(), Fault> {
     stage.put_all();
     stage.switch_on();
     for SmDp { party, tells, .. } in stage.sm_dps.values() {
-        tokio::task::spawn_local(tells.clone().deliver(party.clone(), stage.simulation.clock()));
+        if let Some(party) = party {
+            tokio::task::spawn_local(tells.clone().deliver(party.clone(), stage.simulation.clock()));
+        }
     }
     let ends = stage.scenario.ends();
     while let Some(next) = stage.queue.next().filter(|next| *next <= ends) {

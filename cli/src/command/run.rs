@@ -32,6 +32,9 @@ pub struct Command {
     /// Over sockets: each server listens on the loopback, and devices and the platform ask it over TLS
     #[arg(long)]
     live: bool,
+    /// Servers and cards of others take part, who are where this file says; docs/scenarios.md describes it
+    #[arg(long, value_name = "PLACES.toml", requires = "live")]
+    with: Option<PathBuf>,
     /// Writes the report as a page, as JSON and as JUnit XML into this folder
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
@@ -62,9 +65,13 @@ impl Command {
         };
         let seed = self.seed.unwrap_or_else(|| scenario.seed.clone());
         let name = name(&file);
-        let report = match self.live {
-            true => live::play(&name, &scenario, &seed)?,
-            false => play(&name, &scenario, &seed)?,
+        let report = match &self.with {
+            Some(places) => {
+                let text = text(&file)?;
+                live::play_with(places, &name, (&file.display().to_string(), &text), Some(&seed))?
+            }
+            None if self.live => live::play(&name, &scenario, &seed)?,
+            None => play(&name, &scenario, &seed)?,
         };
         let mut files = Vec::new();
         if let Some(folder) = &self.report {
@@ -83,7 +90,8 @@ impl Command {
         } else {
             say_report(&report)?;
             let live = if self.live { " --live" } else { "" };
-            remark(&format!("again: landfall run {}{live} --seed {seed}", file.display()));
+            let with = self.with.map_or_else(String::new, |places| format!(" --with {}", places.display()));
+            remark(&format!("again: landfall run {}{live}{with} --seed {}", file.display(), report.seed));
         }
         Ok(code(&report))
     }
@@ -94,18 +102,24 @@ impl Command {
 /// # Errors
 /// It cannot be read, or is none.
 pub fn read(file: &Path) -> Result<Scenario, Fault> {
+    Scenario::parse(&file.display().to_string(), &text(file)?).map_err(not_a_scenario)
+}
+
+fn text(file: &Path) -> Result<String, Fault> {
     let named = file.to_str().filter(|_| !file.exists()).and_then(library::named);
-    let text = match named {
-        Some(text) => text.to_owned(),
+    match named {
+        Some(text) => Ok(text.to_owned()),
         None => super::sm_dp::read_text(file).map_err(|mut fault| {
             fault.next.push_str("; `landfall run --list` names the scenarios that come along");
             fault
-        })?,
-    };
-    Scenario::parse(&file.display().to_string(), &text).map_err(|why| {
-        let what = format!("{}:{}: {}", why.file, why.line, why.what);
-        Fault::new("cannot run the scenario", what, why.next)
-    })
+        }),
+    }
+}
+
+/// What is wrong with a scenario, or with its places, as a fault.
+pub fn not_a_scenario(why: NotAScenario) -> Fault {
+    let what = format!("{}:{}: {}", why.file, why.line, why.what);
+    Fault::new("cannot run the scenario", what, why.next)
 }
 
 /// The scenarios that come along.

@@ -9,6 +9,7 @@ mod error;
 mod expect;
 mod fleet;
 mod parties;
+mod places;
 mod story;
 mod words;
 
@@ -21,6 +22,7 @@ pub use error::NotAScenario;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
+pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
 pub use story::{Action, Asked, Place, Step, Trouble};
 pub use words::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 
@@ -113,6 +115,18 @@ impl Scenario {
     /// # Errors
     /// It is not TOML, has what no scenario has, or names what is not there.
     pub fn parse(file: &str, text: &str) -> Result<Self, NotAScenario> {
+        Self::read(file, text, None)
+    }
+
+    /// The same, beginning at this time whatever it says.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); a date of it may be outside of the run then.
+    pub fn parse_to_begin(file: &str, text: &str, begins: Timestamp) -> Result<Self, NotAScenario> {
+        Self::read(file, text, Some(begins))
+    }
+
+    fn read(file: &str, text: &str, begins: Option<Timestamp>) -> Result<Self, NotAScenario> {
         let source = Text { file, text };
         let file: File = toml::from_str(text).map_err(|error| source.not_toml(&error))?;
         let mut book = check::rules(source, &file)?;
@@ -127,7 +141,7 @@ impl Scenario {
         let scenario = Self {
             title: file.title,
             about: file.about,
-            begins: file.begins.0,
+            begins: begins.unwrap_or(file.begins.0),
             lasts: *file.lasts.get_ref(),
             seed: file.seed,
             networks: file.network,

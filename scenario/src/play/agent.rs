@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use euicc_sim::card::Card;
 use euicc_sim::device::{
     Device, DownloadOptions, Ending as MoveEnding, Lpa, LpaSettings, Modem, MoveReport, Recovery, Registered,
     Slot, Teller,
@@ -24,6 +23,7 @@ use rsp::time::Timestamp;
 use world::{Fault, Link, LinkFaultKind};
 
 use super::air::{Air, Heard};
+use super::cards::AnyCard;
 use super::lines::Lines;
 use super::resting::{Ordered, Resting, Standing, Unproven};
 use super::stage::{PLATFORM, Stage, bug, imei, thief};
@@ -40,7 +40,7 @@ const IN_VAIN: u32 = 3;
 /// The platform hears of so many refusals at once.
 const MOST_REFUSED: usize = 8;
 
-type Whole = Device<Slot<PoweredDoor<Card>>>;
+type Whole = Device<Slot<PoweredDoor<AnyCard>>>;
 
 /// Wakes a device, and lets it do what there is to do. One that is awake looks again when it is done.
 pub(super) async fn wake(stage: Arc<Stage>, index: usize) {
@@ -161,7 +161,7 @@ impl<'a> Agent<'a> {
 
     fn put_together(&self) -> Result<Whole, Fault> {
         let Self { stage, power, mishaps, .. } = self;
-        let (eid, wakes, card_memory, memory, hears, is_stolen) = {
+        let (eid, wakes, card, memory, hears, is_stolen) = {
             let device = self.device()?;
             let is_stolen = device.standing == Standing::Stolen;
             (
@@ -174,9 +174,8 @@ impl<'a> Agent<'a> {
             )
         };
         let faulty = |whose, memory| FaultyMemory::new(whose, memory, mishaps.clone(), power.clone());
-        let world = stage.simulation.world(&format!("card {eid} {wakes}"));
-        let description = stage.description(eid)?;
-        let card = Card::open_among(description, faulty("card", card_memory), world, &stage.shared)?;
+        let dice = format!("card {eid} {wakes}");
+        let card = stage.card((eid, card), &dice, |memory| faulty("card", memory))?;
         let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
         let air = Air {
             ether: Arc::clone(&stage.ether),

@@ -2,19 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use euicc_sim::card::Card;
-use euicc_sim::device::{Lpa, LpaSettings, Teller};
 use fleet::{Fleet, Happening};
 use localize::HeldState;
-use rsp::ids::{Iccid, SmdpAddress};
+use rsp::ids::Iccid;
 use rsp::sgp22;
 use sm_dp::ProfileState;
-use world::{Fault, Link, RamMemory};
+use world::{Fault, Memory, RamMemory};
 
+use super::cards::{CardAt, by_hand};
 use super::resting::{Resting, Standing};
 use super::stage::Stage;
-use crate::consumer::nowhere;
 use crate::file::{Condition, Counter, Expectation, Expected, Limit};
+use crate::host::Host;
 use crate::report;
 
 /// So many devices that are not as expected are named.
@@ -153,7 +152,7 @@ impl Stage {
             }
         }
         for sm_dp in self.sm_dps.values().filter(|_| agrees) {
-            if let Some(server) = sm_dp.party.party() {
+            if let Some(server) = sm_dp.party.as_ref().and_then(Host::party) {
                 let all = server.orders().await?;
                 truth.servers.extend(all.into_iter().map(|profile| (profile.iccid, profile.state)));
             }
@@ -169,15 +168,22 @@ impl Stage {
                 profiles: isd_ps.iter().filter_map(|isd_p| isd_p.iccid).collect(),
             });
         }
-        let (eid, memory) = match self.device(index) {
-            Some(device) => (device.eid, RamMemory::of(world::Memory::load(&device.card)?)),
+        let (eid, at) = match self.device(index) {
+            // A copy of what it has written down; what somebody else's is doing must not be disturbed.
+            Some(device) => match &device.card {
+                CardAt::Ours(memory) => (device.eid, CardAt::Ours(RamMemory::of(memory.load()?))),
+                CardAt::Theirs(_) if device.is_awake => {
+                    let enabled = device.profiles.iter().find(|profile| profile.enabled);
+                    let profiles = device.profiles.iter().map(|profile| profile.iccid).collect();
+                    return Ok(OnCard { enabled: enabled.map(|profile| profile.iccid), profiles });
+                }
+                CardAt::Theirs(door) => (device.eid, CardAt::Theirs(door.clone())),
+            },
             None => return Ok(OnCard::default()),
         };
-        let world = self.simulation.world(&format!("card {eid} is asked at {}", self.now()));
-        let card = Card::open_among(self.description(eid)?, memory, world, &self.shared)?;
-        let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
-        let mut lpa = Lpa::new(card, links, LpaSettings::default(), Teller::silent(self.simulation.clock()));
-        let listed = lpa.list().await;
+        let card =
+            self.card((eid, at), &format!("card {eid} is asked at {}", self.now()), |memory| memory)?;
+        let listed = by_hand(card, self.simulation.clock()).list().await;
         let listed = listed.map_err(|why| Fault::caused_by(why, "a card cannot be asked", "report this"))?;
         let is_enabled = |profile: &&sgp22::es10c::ProfileInfo| {
             profile.profile_state == Some(sgp22::ProfileState::ENABLED)

@@ -21,9 +21,10 @@ use tokio::sync::Notify;
 use world::{BoxFuture, Fault, Memory as _, NoDial, PhoneNumber};
 
 use super::air::{Air, Heard};
+use super::factory::{FIRST_IN_STOCK, package, subscribe};
 use super::owner;
 use super::resting::Resting;
-use super::stage::{FIRST_IN_STOCK, Stage, bug, imei, package, subscribe};
+use super::stage::{Stage, bug, imei};
 use crate::bearer::Carrier;
 use crate::faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
 use crate::file::{self, Asked};
@@ -156,12 +157,12 @@ impl Stage {
     /// The ISD-Ps of an M2M card; none of another.
     pub(super) fn isd_ps(&self, index: usize) -> Result<Option<Vec<Held>>, Fault> {
         let (Some(_), Some(device)) = (self.seat(index), self.device(index)) else { return Ok(None) };
-        held(device.card.load()?, device.eid).map(Some)
+        held(device.card.memory()?.load()?, device.eid).map(Some)
     }
 
     /// What is known of the card at rest is what it says now.
     fn look_at_card(&self, device: &mut Resting) -> Result<Option<Iccid>, Fault> {
-        let card = held(device.card.load()?, device.eid)?;
+        let card = held(device.card.memory()?.load()?, device.eid)?;
         let home = |iccid| self.home_of_profile(iccid);
         let of = |isd_p: &Held| {
             Some(OnCard { iccid: isd_p.iccid?, enabled: isd_p.is_enabled, home: home(isd_p.iccid?) })
@@ -357,7 +358,7 @@ fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Optio
         let dice = stage.simulation.dice(&format!("mishaps of {}", device.eid));
         let liar = || Mishaps::new(dice, []).with_liar(Liar::new(Arc::clone(&stage.pki)));
         let mishaps = device.mishaps.get_or_insert_with(liar).clone();
-        (device.eid, device.card.clone(), Arc::clone(&device.hears), mishaps)
+        (device.eid, device.card.memory().ok()?.clone(), Arc::clone(&device.hears), mishaps)
     };
     let memory = FaultyMemory::new("card", memory, mishaps.clone(), power.clone());
     let world = stage.simulation.world(&format!("card {eid} {powered}"));

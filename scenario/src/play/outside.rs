@@ -1,11 +1,15 @@
-//! What a scenario is played in: how its parties reach each other.
+//! What a scenario is played in: how its parties reach each other, and who is somebody else's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use certs::{Credential, Pki, PkiOptions};
+use euicc_sim::card::Quirk;
+use euicc_sim::device::Slot;
 use http::Request;
-use world::{Fault, Link, PeerCertificate, TokioClock, link_from};
+use rsp::ids::SmdpAddress;
+use world::{BoxCardDoor, Fault, Link, PeerCertificate, TokioClock, link_from};
 
 use crate::consumer::bad_pki;
 use crate::host::Host;
@@ -16,10 +20,49 @@ use crate::report::Live;
 pub struct Outside {
     /// Certificates and keys of everybody.
     pub pki: Arc<Pki>,
+    /// What the scenario's cards do that the standard refuses.
+    pub quirks: Vec<Quirk>,
     /// How servers are reached.
     pub ways: Arc<dyn Ways>,
+    /// SM-DP+s of others, by what operators of the scenario call them.
+    pub sm_dps: BTreeMap<String, TheirSmDp>,
+    /// Cards of others.
+    pub cards: Vec<TheirCard>,
     /// What the report says of it.
     pub live: Option<Live>,
+}
+
+/// An SM-DP+ of somebody else.
+#[derive(Clone)]
+pub struct TheirSmDp {
+    /// Where devices find it.
+    pub address: SmdpAddress,
+    /// The way there. Whoever goes it waits, and nobody else in the scenario does anything meanwhile.
+    pub way: Arc<dyn Way>,
+    /// What it has in stock.
+    pub stock: Vec<InStock>,
+}
+
+/// A profile that an SM-DP+ of somebody else has.
+#[derive(Clone)]
+pub struct InStock {
+    /// Its package, from which its home network knows the subscriber.
+    pub package: Vec<u8>,
+    /// The MatchingID with which it is downloaded, where none can be ordered.
+    pub code: Option<String>,
+}
+
+/// A card of somebody else.
+#[derive(Clone)]
+pub struct TheirCard {
+    /// In which device: its group.
+    pub group: String,
+    /// And its number there.
+    pub number: u32,
+    /// The card. Whoever uses it waits, and nobody else in the scenario does anything meanwhile.
+    pub door: Slot<BoxCardDoor>,
+    /// The packages of the profiles on it.
+    pub packages: Vec<Vec<u8>>,
 }
 
 /// How servers are reached.
@@ -60,7 +103,14 @@ impl Outside {
     /// The certificates cannot be made.
     pub fn none() -> Result<Self, Fault> {
         let pki = Pki::from_seed(b"scenario", &PkiOptions::default()).map_err(bad_pki)?;
-        Ok(Self { pki: Arc::new(pki), ways: Arc::new(InProcess), live: None })
+        Ok(Self {
+            pki: Arc::new(pki),
+            quirks: Vec::new(),
+            ways: Arc::new(InProcess),
+            sm_dps: BTreeMap::new(),
+            cards: Vec::new(),
+            live: None,
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, transact};
 
 use super::between::Told;
+use super::desk::desk;
 use super::resting::Resting;
 use super::stage::{PLATFORM, SmDp, bug};
 use crate::consumer::{OPERATOR, bad_pki};
@@ -86,11 +87,18 @@ fn setup(
         let plmn = *operator.network.get_ref();
         let name = operator.sm_dp.get_ref();
         let sm_dp = sm_dps.get(name).ok_or_else(|| bug("an SM-DP+ does not run"))?;
-        let link = mishaps.link(sm_dp.way.link(Some(&operator_s))?);
+        let codes: Vec<_> = sm_dp.codes.iter().filter(|(home, ..)| *home == plmn).collect();
+        let orders = match codes.is_empty() {
+            true => sm_dp.way.link(Some(&operator_s))?,
+            false => desk(&sm_dp.address, codes.into_iter().map(|(_, iccid, code)| (*iccid, code.clone()))),
+        };
+        let link = mishaps.link(orders);
         let address = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?;
-        let tls_name = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
+        let host = sm_dp.address.rsplit_once(':').map_or(sm_dp.address.as_str(), |(host, _)| host);
+        let tls_name = host.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
+        let tells = sm_dp.party.is_some();
         let requester = requester.clone();
-        suppliers.insert(plmn, Supplier { link, address, name: tls_name, requester, tells: true });
+        suppliers.insert(plmn, Supplier { link, address, name: tls_name, requester, tells });
         let place = scenario.book.locate(plmn).map_err(|why| bug(&why.to_string()))?;
         let order = Orderable::ProfileType(ProfileType(type_of(operator)));
         offers.push(Offer { order, operator: place, priority: operator.priority });

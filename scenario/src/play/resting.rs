@@ -10,6 +10,7 @@ use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use world::RamMemory;
 
+use super::cards::CardAt;
 use crate::faults::{Mishaps, Power};
 use crate::report::Stay;
 
@@ -76,7 +77,7 @@ pub(super) struct Resting {
     pub(super) group: usize,
     /// From 1, in its group.
     pub(super) number: u32,
-    pub(super) card: RamMemory,
+    pub(super) card: CardAt,
     pub(super) memory: RamMemory,
     pub(super) hears: Hears,
     pub(super) registered: Option<Attached>,

@@ -3,45 +3,42 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::card::{Card, CardDescription, Shared};
+use euicc_sim::card::{CardDescription, Quirk, Shared};
 use euicc_sim::network::{Network, Networks, Policy, Roaming, SubscriberServer};
+use fleet::Platform;
 use fleet::bearers::{Bearer, Bearers};
 use fleet::costs::Costs;
-use fleet::{OnCard, Platform};
-use localize::{HeldProfile, HeldState, Place, Role};
+use localize::Place;
 use rsp::ids::{Eid, Iccid, Plmn};
 use rsp::time::Timestamp;
-use sm_dp::{ProfileOptions, SmDpPlus};
+use sm_dp::SmDpPlus;
 use world::{Clock, Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::air::{Ether, Imei};
 use super::between::{ToPlatform, Told};
+use super::factory::{Factory, Foreign, all_known, stock};
 use super::m2m::{self, M2m};
 use super::outside::{Outside, Server, Way};
 use super::owner;
 use super::queue::Queue;
-use super::resting::{Attached, Counts, Hears, Resting, Standing};
+use super::resting::{Attached, Hears, Resting};
 use crate::consumer::{self, sm_dp_host};
 use crate::faults::{Liar, Mishaps};
 use crate::file::{self, Group, Partners, Scenario};
 use crate::host::Host;
 use crate::m2m::field::Field;
 use crate::report::{Kind, Report};
-use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
-
-/// Subscribers with these numbers are in stock; those on cards from the beginning are before them.
-pub(super) const FIRST_IN_STOCK: u64 = 10_000_001;
 
 /// Everybody in a run. Nothing here waits.
 pub(super) struct Stage {
     pub(super) simulation: Simulation,
     pub(super) scenario: Scenario,
     pub(super) pki: Arc<Pki>,
+    pub(super) quirks: Vec<Quirk>,
     pub(super) shared: Arc<Shared>,
     pub(super) networks: Arc<Networks>,
     pub(super) ether: Arc<Ether>,
@@ -50,6 +47,7 @@ pub(super) struct Stage {
     pub(super) sm_dps: BTreeMap<String, SmDp>,
     /// Who manages the devices, if they are M2M ones.
     pub(super) m2m: Option<M2m>,
+    pub(super) foreign: Foreign,
     pub(super) platform: Host<Platform>,
     pub(super) to_platform: Arc<dyn Way>,
     pub(super) platform_records: MemoryRecords,
@@ -61,12 +59,15 @@ pub(super) struct Stage {
 
 /// An SM-DP+.
 pub(super) struct SmDp {
-    pub(super) party: Host<SmDpPlus>,
+    /// Itself, unless it is somebody else's.
+    pub(super) party: Option<Host<SmDpPlus>>,
     /// Where devices find it.
     pub(super) address: String,
     pub(super) way: Arc<dyn Way>,
     /// What it tells the platform by itself.
     pub(super) tells: ToPlatform,
+    /// Activation codes, each with its home network and profile, of one that takes no orders.
+    pub(super) codes: Vec<(Plmn, Iccid, String)>,
 }
 
 impl Stage {
@@ -74,7 +75,7 @@ impl Stage {
         simulation: Simulation,
         scenario: Scenario,
         report: Report,
-        Outside { pki, ways, .. }: Outside,
+        Outside { pki, quirks, ways, sm_dps: theirs, cards: lent, .. }: Outside,
     ) -> Result<Self, Fault> {
         let report = Arc::new(Mutex::new(report));
         let told = Told { report: Arc::clone(&report), clock: simulation.clock() };
@@ -90,35 +91,48 @@ impl Stage {
         };
         for operator in scenario.operators.iter().filter(|_| field.is_none()) {
             let name = operator.sm_dp.get_ref();
-            if !sm_dps.contains_key(name) {
-                let address = address_of(name);
-                let (at, records) = ((name.as_str(), address.clone()), MemoryRecords::default());
-                let (tells, told, own) = (ToPlatform::default(), told.clone(), name.clone());
-                let peers = Arc::new(tells.clone());
-                let started = move |server: SmDpPlus, starts| {
-                    told.started(&own, starts);
-                    server.with_peers(Arc::<ToPlatform>::clone(&peers))
-                };
-                let party = sm_dp_host(&simulation, &pki, at, NullEvents, &servers, &records, started)?;
-                owner::introduce(&pki, &party).await?;
-                let way = ways.open(Server::of(address.clone(), &party, simulation.clock()))?;
-                sm_dps.insert(name.clone(), SmDp { party, address, way, tells });
+            if sm_dps.contains_key(name) {
+                continue;
             }
+            let tells = ToPlatform::default();
+            let (party, address, way) = match theirs.get(name) {
+                Some(theirs) => (None, theirs.address.to_string(), Arc::clone(&theirs.way)),
+                None => {
+                    let address = address_of(name);
+                    let (at, records) = ((name.as_str(), address.clone()), MemoryRecords::default());
+                    let (told, own, peers) = (told.clone(), name.clone(), Arc::new(tells.clone()));
+                    let started = move |server: SmDpPlus, starts| {
+                        told.started(&own, starts);
+                        server.with_peers(Arc::<ToPlatform>::clone(&peers))
+                    };
+                    let party = sm_dp_host(&simulation, &pki, at, NullEvents, &servers, &records, started)?;
+                    owner::introduce(&pki, &party).await?;
+                    let way = ways.open(Server::of(address.clone(), &party, simulation.clock()))?;
+                    (Some(party), address, way)
+                }
+            };
+            sm_dps.insert(name.clone(), SmDp { party, address, way, tells, codes: Vec::new() });
         }
+        let mut foreign = Foreign::new();
         for operator in &scenario.operators {
-            match &field {
-                Some(field) => m2m::stock(operator, &networks, field).await?,
-                None => stock(operator, &networks, sm_dps.get(operator.sm_dp.get_ref())).await?,
+            if let Some(field) = &field {
+                m2m::stock(operator, &networks, field).await?;
+                continue;
             }
+            let name = operator.sm_dp.get_ref();
+            let sm_dp = sm_dps.get_mut(name).ok_or_else(|| bug("an SM-DP+ is not there"))?;
+            stock(operator, &networks, sm_dp, theirs.get(name), &mut foreign).await?;
         }
+        theirs.iter().try_for_each(|(name, theirs)| all_known(name, theirs, &foreign))?;
         let places = places(&scenario)?;
         let factory = Factory {
             simulation: &simulation,
-            pki: &pki,
+            maker: (&pki, &quirks),
             shared: &shared,
             networks: &networks,
             operators: &scenario.operators,
             field: field.as_ref(),
+            theirs: &lent,
         };
         let mut devices = Vec::new();
         let mut records = Vec::new();
@@ -127,8 +141,8 @@ impl Stage {
             let hears: Hears = Arc::new([]);
             for number in 1..=*group.count.get_ref() {
                 let serial = u64::try_from(devices.len()).unwrap_or(u64::MAX) + 1;
-                let whose = (index, group, number);
-                let (resting, held) = factory.device(serial, whose, &places, &hears, scenario.begins)?;
+                let (whose, made) = ((index, group, number), (scenario.begins, &mut foreign));
+                let (resting, held) = factory.device(serial, whose, &places, &hears, made).await?;
                 match &field {
                     // The platform has no part in M2M devices.
                     Some(field) => {
@@ -141,11 +155,14 @@ impl Stage {
                 devices.push(Mutex::new(resting));
             }
         }
+        if !lent.is_empty() {
+            no_two_are_the_same(&devices)?;
+        }
         let platform_records = owner::records(records).await?;
         let platform =
             owner::platform(&simulation, &scenario, &pki, (&sm_dps, &servers), &platform_records, told)?;
         let to_platform = ways.open(Server::of(PLATFORM.to_owned(), &platform, simulation.clock()))?;
-        for sm_dp in sm_dps.values() {
+        for sm_dp in sm_dps.values().filter(|sm_dp| sm_dp.party.is_some()) {
             let shown = owner::shown_by(&pki, sm_dp, &scenario)?;
             sm_dp.tells.lead_to(servers.link(to_platform.link(Some(&shown))?));
         }
@@ -181,6 +198,7 @@ impl Stage {
             simulation,
             scenario,
             pki,
+            quirks,
             shared,
             networks,
             ether: Arc::new(ether),
@@ -188,6 +206,7 @@ impl Stage {
             costs,
             sm_dps,
             m2m: field.map(|field| M2m::new(field, cards)),
+            foreign,
             platform,
             to_platform,
             platform_records,
@@ -275,7 +294,7 @@ impl Stage {
 
     /// What a card says that it is; made anew for each time it is opened.
     pub(super) fn description(&self, eid: Eid) -> Result<CardDescription, Fault> {
-        describe(&self.pki, eid)
+        describe((&self.pki, &self.quirks), eid)
     }
 }
 
@@ -290,9 +309,22 @@ pub(super) fn thief(eid: Eid) -> Imei {
     imei(eid) | (1 << 63)
 }
 
-fn describe(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
+pub(super) fn describe((pki, quirks): (&Pki, &[Quirk]), eid: Eid) -> Result<CardDescription, Fault> {
     let credentials = [pki.euicc(Curve::P256, eid).map_err(consumer::bad_pki)?];
-    Ok(CardDescription::default_for(eid, &credentials))
+    Ok(CardDescription { quirks: quirks.to_vec(), ..CardDescription::default_for(eid, &credentials) })
+}
+
+/// A card of somebody else may have an EID that one of ours has.
+fn no_two_are_the_same(devices: &[Mutex<Resting>]) -> Result<(), Fault> {
+    let mut seen = BTreeSet::new();
+    for device in devices {
+        let eid = device.lock().unwrap_or_else(PoisonError::into_inner).eid;
+        if !seen.insert(eid) {
+            let next = "put the other's card into another device, such as the first one of the scenario";
+            return Err(Fault::new("cannot play the scenario", format!("two devices have EID {eid}"), next));
+        }
+    }
+    Ok(())
 }
 
 /// Where devices find the platform.
@@ -342,140 +374,4 @@ fn networks(simulation: &Simulation, scenario: &Scenario) -> Result<Arc<Networks
         networks.put_home(Arc::new(server));
     }
     Ok(Arc::new(networks))
-}
-
-/// Profiles that nobody has ordered yet, and their subscribers.
-async fn stock(operator: &file::Operator, networks: &Networks, sm_dp: Option<&SmDp>) -> Result<(), Fault> {
-    let sm_dp = sm_dp.and_then(|sm_dp| sm_dp.party.party()).ok_or_else(|| bug("an SM-DP+ does not run"))?;
-    let options =
-        ProfileOptions { profile_type: Some(owner::type_of(operator)), ..ProfileOptions::default() };
-    for number in 0..u64::from(*operator.stock.get_ref()) {
-        let package = package(*operator.network.get_ref(), FIRST_IN_STOCK + number, operator)?;
-        subscribe(networks, &package, operator)?;
-        sm_dp.add_profile(&package, &options).await?;
-    }
-    Ok(())
-}
-
-pub(super) fn package(home: Plmn, number: u64, operator: &file::Operator) -> Result<Vec<u8>, Fault> {
-    let name = operator.name.clone().unwrap_or_else(|| home.to_string());
-    own_package(&home.to_string(), number, &name)
-}
-
-pub(super) fn subscribe(
-    networks: &Networks,
-    package: &[u8],
-    operator: &file::Operator,
-) -> Result<Subscription, Fault> {
-    let subscription = Subscription::of(package)?;
-    let home = networks.home_of(subscription.imsi).ok_or_else(|| bug("a subscriber has no home"))?;
-    let mut subscriber = subscription.subscriber.clone();
-    subscriber.may_roam = operator.roaming;
-    home.provision(subscription.imsi, subscriber)?;
-    Ok(subscription)
-}
-
-/// Where devices are made.
-struct Factory<'a> {
-    simulation: &'a Simulation,
-    pki: &'a Pki,
-    shared: &'a Arc<Shared>,
-    networks: &'a Networks,
-    operators: &'a [file::Operator],
-    field: Option<&'a Field>,
-}
-
-impl Factory<'_> {
-    fn device(
-        &self,
-        serial: u64,
-        (index, group, number): (usize, &Group, u32),
-        places: &BTreeMap<Plmn, Place>,
-        hears: &Hears,
-        begins: Timestamp,
-    ) -> Result<(Resting, Vec<HeldProfile>), Fault> {
-        let eid = self.eid(serial)?;
-        let memory = RamMemory::default();
-        let world = self.simulation.world(&format!("card {eid} in its factory"));
-        // An M2M card has its first profile in its description.
-        let mut card = match self.field {
-            Some(_) => None,
-            None => Some(Card::open_among(describe(self.pki, eid)?, memory.clone(), world, self.shared)?),
-        };
-        let (mut profiles, mut held) = (Vec::new(), Vec::new());
-        let homes = std::iter::once(&group.bootstrap).chain(&group.holds);
-        for (place, plmn) in homes.map(|plmn| *plmn.get_ref()).enumerate() {
-            let operator = self.operator(plmn)?;
-            let package = package(plmn, serial, operator)?;
-            let Subscription { iccid, .. } = subscribe(self.networks, &package, operator)?;
-            let enabled = place == 0;
-            if let Some(card) = &mut card {
-                card.load_in_factory(&package, enabled)?;
-            }
-            profiles.push(OnCard { iccid, enabled, home: Some(plmn) });
-            let home = *places.get(&plmn).ok_or_else(|| bug("an operator is nowhere"))?;
-            let role = match (enabled, operator.roaming) {
-                (true, _) => Role::Bootstrap,
-                (false, true) => Role::Operational,
-                (false, false) => Role::Local,
-            };
-            let state = if enabled { HeldState::Enabled } else { HeldState::Disabled };
-            held.push(HeldProfile { iccid, home, role, state });
-        }
-        let should_have: Vec<Iccid> = profiles.iter().map(|profile| profile.iccid).collect();
-        let resting = Resting {
-            eid,
-            group: index,
-            number,
-            card: memory,
-            memory: RamMemory::default(),
-            hears: Arc::clone(hears),
-            registered: None,
-            epoch: 0,
-            profiles,
-            should_have,
-            history: localize::History::default(),
-            stays: Vec::new(),
-            dark_since: None,
-            darkest: Duration::ZERO,
-            heard_at: None,
-            lost: false,
-            has_power: true,
-            to_recover: false,
-            standing: Standing::default(),
-            imei_registered_in: group.imei_registered_in.iter().map(|country| *country.get_ref()).collect(),
-            ordered: None,
-            unproven: None,
-            ended: None,
-            refused: Vec::new(),
-            owes_notifications: false,
-            has_news: false,
-            check_in_due: begins,
-            fails: 0,
-            alarm: None,
-            left_preferred: None,
-            is_awake: false,
-            again: false,
-            power: None,
-            mishaps: None,
-            wakes: 0,
-            broken: BTreeSet::new(),
-            counts: Counts::default(),
-        };
-        Ok((resting, held))
-    }
-
-    fn operator(&self, plmn: Plmn) -> Result<&file::Operator, Fault> {
-        self.operators
-            .iter()
-            .find(|operator| *operator.network.get_ref() == plmn)
-            .ok_or_else(|| bug("no operator"))
-    }
-
-    fn eid(&self, serial: u64) -> Result<Eid, Fault> {
-        let eum = self.pki.eum(Curve::P256).map_err(consumer::bad_pki)?;
-        let prefix = eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no range"))?.to_owned();
-        let width = 30_usize.saturating_sub(prefix.len());
-        Eid::with_check_digits(&format!("{prefix}{serial:0width$}")).map_err(|why| bug(&why.to_string()))
-    }
 }

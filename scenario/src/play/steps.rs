@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use euicc_sim::card::Card;
-use euicc_sim::device::{Lpa, LpaSettings, Teller};
 use euicc_sim::network::EmmCause;
 use fleet::{CampaignId, Problem};
-use rsp::ids::{Plmn, SmdpAddress};
-use world::{Fault, Link};
+use rsp::ids::Plmn;
+use world::Fault;
 
+use super::cards::by_hand;
 use super::m2m::Order;
 use super::queue::Due;
 use super::resting::Standing;
 use super::stage::{Stage, bug, imei};
 use super::{DAY, below};
-use crate::consumer::nowhere;
 use crate::faults::{FaultId, Liar, Mishap, Mishaps, RadioAct, When};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;
@@ -251,7 +249,7 @@ impl Stage {
 
     /// Somebody changes a profile at the device itself, with an LPA in hand.
     async fn by_hand(&self, index: usize, operator: Plmn, delete: bool) -> Result<(), Fault> {
-        let (eid, memory, target) = {
+        let (eid, at, target) = {
             let Some(device) = self.device(index) else { return Ok(()) };
             if device.is_awake {
                 return Ok(());
@@ -260,10 +258,8 @@ impl Stage {
             (device.eid, device.card.clone(), held.map(|profile| profile.iccid))
         };
         let Some(target) = target else { return Ok(()) };
-        let world = self.simulation.world(&format!("card {eid} in hand at {}", self.now()));
-        let card = Card::open_among(self.description(eid)?, memory, world, &self.shared)?;
-        let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
-        let mut lpa = Lpa::new(card, links, LpaSettings::default(), Teller::silent(self.simulation.clock()));
+        let card = self.card((eid, at), &format!("card {eid} in hand at {}", self.now()), |memory| memory)?;
+        let mut lpa = by_hand(card, self.simulation.clock());
         let done = match delete {
             true => {
                 // An enabled profile is disabled first.

@@ -317,6 +317,9 @@ impl Stage {
 
     /// Whose profile it is, by its number.
     pub(super) fn home_of_profile(&self, iccid: Iccid) -> Option<Plmn> {
+        if let Some((home, _)) = self.foreign.get(&iccid) {
+            return Some(*home);
+        }
         let mut homes = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
         homes.find(|home| matches!(own_number(&home.to_string(), iccid), Ok(Some(_))))
     }
@@ -324,6 +327,9 @@ impl Stage {
     /// The subscriptions on a card, with their homes.
     pub(super) fn imsis(&self, device: &Resting) -> Vec<(Plmn, Imsi)> {
         let imsi = |iccid: Iccid| {
+            if let Some(subscription) = self.foreign.get(&iccid) {
+                return Some(*subscription);
+            }
             let home = self.home_of_profile(iccid)?;
             let number = own_number(&home.to_string(), iccid).ok()??;
             Some((home, own_imsi(&home.to_string(), number).ok()?))

@@ -15,7 +15,7 @@ impl Live {
     pub fn words(&self) -> String {
         match self.strangers.as_slice() {
             [] => "over sockets".to_owned(),
-            strangers => format!("over sockets, with {}", strangers.join(", ")),
+            strangers => format!("over sockets, with {}; it began when it was played", strangers.join(", ")),
         }
     }
 }

@@ -12,6 +12,7 @@
 mod library;
 mod page;
 mod parser;
+mod places;
 mod schema;
 
 use std::path::PathBuf;

@@ -10,9 +10,13 @@ use crate::{Key, Keys, docs, hold, keys};
 fn the_page_is_what_keys_and_library_say() {
     let mut page = std::fs::read_to_string(docs("scenarios.md")).unwrap();
     let keys = keys();
-    for (name, fresh) in
-        [("keys", tables(&keys)), ("steps", steps(&keys)), ("counts", counts(&keys)), ("library", library())]
-    {
+    for (name, fresh) in [
+        ("places", tables(&crate::places::keys())),
+        ("keys", tables(&keys)),
+        ("steps", steps(&keys)),
+        ("counts", counts(&keys)),
+        ("library", library()),
+    ] {
         let (begin, end) = (format!("<!-- {name}: made by a test -->\n"), format!("<!-- end of {name} -->"));
         let (head, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("the page has no {begin}"));
         let (_, tail) = rest.split_once(&end).unwrap_or_else(|| panic!("the page has no {end}"));

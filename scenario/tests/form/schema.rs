@@ -10,13 +10,18 @@ const WHICH: &str = "^[A-Za-z0-9._-]+( ([0-9]+|[0-9]+-[0-9]+|[0-9]+%))?$";
 
 #[test]
 fn the_schema_is_what_the_keys_say() {
-    hold("scenario.schema.json", &(serde_json::to_string_pretty(&schema(&keys())).unwrap() + "\n"));
+    for (file, title, keys) in [
+        ("scenario.schema.json", "A scenario of Landfall", keys()),
+        ("places.schema.json", "Places of a scenario of Landfall", crate::places::keys()),
+    ] {
+        hold(file, &(serde_json::to_string_pretty(&schema(title, &keys)).unwrap() + "\n"));
+    }
 }
 
-fn schema(keys: &Keys) -> Value {
+fn schema(title: &str, keys: &Keys) -> Value {
     let mut root = Map::new();
     root.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
-    root.insert("title".into(), json!("A scenario of Landfall"));
+    root.insert("title".into(), json!(title));
     let mut definitions = Map::new();
     for table in &keys.table {
         let object = object(table, keys);

@@ -1,0 +1,147 @@
+//! ES2+ for an operator at whose SM-DP+ nothing can be ordered: it has activation codes, and hands them out.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use rsp::ids::{Iccid, Version};
+use rsp::sgp22::es2plus::{
+    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
+    DownloadOrderRequest,
+};
+use rsp::sgp22::json;
+use rsp::status::{Refusal, Status};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use world::{Link, LinkFault, link_from};
+
+/// The version of SGP.22 that it speaks.
+const VERSION: Version = Version([2, 5, 0]);
+
+/// An activation code.
+struct Code {
+    iccid: Iccid,
+    matching_id: String,
+    /// The call that has reserved it.
+    taken_by: Option<String>,
+}
+
+/// An operator's desk: whoever orders gets the next code for this address. One that was given out stays so.
+pub(super) fn desk(address: &str, codes: impl IntoIterator<Item = (Iccid, String)>) -> Link {
+    let codes = codes.into_iter().map(|(iccid, matching_id)| Code { iccid, matching_id, taken_by: None });
+    let codes: Arc<Mutex<Vec<Code>>> = Arc::new(Mutex::new(codes.collect()));
+    let address: Arc<str> = address.into();
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (codes, address) = (Arc::clone(&codes), Arc::clone(&address));
+        async move {
+            let mut codes = codes.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok::<_, LinkFault>(answer(&mut codes, &address, &request))
+        }
+    }))
+}
+
+fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Response<Bytes> {
+    let path = request.uri().path();
+    let is = |function| path == es2plus::path(function);
+    if is("downloadOrder") {
+        said(request, |order: DownloadOrderRequest| {
+            let call = order.header.function_call_identifier;
+            let again = codes.iter().position(|code| code.taken_by.as_ref() == Some(&call));
+            let next = again.or_else(|| codes.iter().position(|code| code.taken_by.is_none()));
+            let code = next.and_then(|next| codes.get_mut(next));
+            let none = || Status::ProfileTypeUnavailable.because("every activation code has been given out");
+            let code = code.ok_or_else(none)?;
+            code.taken_by = Some(call);
+            Ok(DownloadOrderReply { iccid: code.iccid })
+        })
+    } else if is("confirmOrder") {
+        said(request, |order: ConfirmOrderRequest| {
+            let code = codes.iter().find(|code| code.iccid == order.iccid);
+            let code = code.ok_or_else(|| Status::IccidUnknown.because("there is no code for it"))?;
+            let smdp_address = Some(address.to_owned());
+            Ok(ConfirmOrderReply { eid: order.eid, matching_id: code.matching_id.clone(), smdp_address })
+        })
+    } else if is("cancelOrder") {
+        // Nobody here can tell the SM-DP+; the code may still be used.
+        said(request, |_: CancelOrderRequest| -> Result<(), Refusal> {
+            Err(Status::IccidInvalidTransition.because("an activation code cannot be taken back"))
+        })
+    } else {
+        status(StatusCode::NOT_FOUND)
+    }
+}
+
+fn said<T: DeserializeOwned, R: Serialize>(
+    request: &Request<Bytes>,
+    decide: impl FnOnce(T) -> Result<R, Refusal>,
+) -> Response<Bytes> {
+    match serde_json::from_slice(request.body()) {
+        Ok(asked) => match decide(asked) {
+            Ok(reply) => json::response(VERSION, Ok(&reply)),
+            Err(refusal) => json::response::<R>(VERSION, Err(refusal)),
+        },
+        Err(_) => status(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn status(code: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = code;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use rsp::sgp22::json::{Answer, RequestHeader};
+
+    use super::*;
+
+    async fn ask<R: DeserializeOwned>(desk: &Link, function: &str, body: &impl Serialize) -> Answer<R> {
+        let request = json::request(&es2plus::path(function), VERSION, body);
+        json::answer(&world::send(desk, request).await.unwrap()).unwrap()
+    }
+
+    fn header(call: &str) -> RequestHeader {
+        RequestHeader {
+            function_requester_identifier: "2.999.1".to_owned(),
+            function_call_identifier: call.to_owned(),
+        }
+    }
+
+    fn order(call: &str) -> DownloadOrderRequest {
+        let profile_type = Some("local".to_owned());
+        DownloadOrderRequest { header: header(call), eid: None, iccid: None, profile_type }
+    }
+
+    #[tokio::test]
+    async fn each_order_gets_a_code_of_its_own_and_the_same_call_the_same() {
+        let [one, two]: [Iccid; 2] =
+            ["89000123456789012341", "89724990000000000019"].map(|iccid| iccid.parse().unwrap());
+        let desk = desk("dp.example:4430", [(one, "FIRST".to_owned()), (two, "SECOND".to_owned())]);
+        for (call, iccid) in [("a", one), ("b", two), ("a", one)] {
+            let done = ask::<DownloadOrderReply>(&desk, "downloadOrder", &order(call)).await;
+            assert_eq!(done, Answer::Done(DownloadOrderReply { iccid }), "{call}");
+        }
+        let Answer::Refused(why) = ask::<DownloadOrderReply>(&desk, "downloadOrder", &order("c")).await
+        else {
+            panic!("there were two codes")
+        };
+        assert_eq!(why.status(), Some(Status::ProfileTypeUnavailable));
+        let confirm = ConfirmOrderRequest {
+            header: header("d"),
+            iccid: two,
+            eid: None,
+            matching_id: None,
+            confirmation_code: None,
+            smds_address: None,
+            release_flag: true,
+        };
+        let Answer::Done(reply) = ask::<ConfirmOrderReply>(&desk, "confirmOrder", &confirm).await else {
+            panic!("it was ordered")
+        };
+        assert_eq!(
+            (reply.matching_id.as_str(), reply.smdp_address.as_deref()),
+            ("SECOND", Some("dp.example:4430"))
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! What is there before a scenario begins: profiles in stock, subscribers at their home networks, devices with their cards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use certs::Pki;
+use crypto::Curve;
+use euicc_sim::card::{Card, Quirk, Shared};
+use euicc_sim::network::Networks;
+use fleet::OnCard;
+use localize::{HeldProfile, HeldState, Place, Role};
+use rsp::ids::{Eid, Iccid, Imsi, Plmn};
+use rsp::time::Timestamp;
+use sm_dp::ProfileOptions;
+use world::{Fault, RamMemory};
+
+use super::cards::{self, CardAt};
+use super::outside::{TheirCard, TheirSmDp};
+use super::owner;
+use super::resting::{Counts, Hears, Resting, Standing};
+use super::stage::{SmDp, bug, describe};
+use crate::consumer;
+use crate::file::{self, Group};
+use crate::m2m::field::Field;
+use crate::subscription::{Subscription, own_package};
+use crate::time::Simulation;
+
+/// Subscribers with these numbers are in stock; those on cards from the beginning are before them.
+pub(super) const FIRST_IN_STOCK: u64 = 10_000_001;
+
+/// Subscriptions that are not of our own making, by their profiles: home networks and subscribers.
+pub(super) type Foreign = BTreeMap<Iccid, (Plmn, Imsi)>;
+
+/// Profiles that nobody has ordered yet, and their subscribers.
+pub(super) async fn stock(
+    operator: &file::Operator,
+    networks: &Networks,
+    sm_dp: &mut SmDp,
+    theirs: Option<&TheirSmDp>,
+    foreign: &mut Foreign,
+) -> Result<(), Fault> {
+    let home = *operator.network.get_ref();
+    if let Some(theirs) = theirs {
+        for profile in &theirs.stock {
+            if Subscription::of(&profile.package)?.home == home {
+                let Subscription { iccid, imsi, .. } = subscribe(networks, &profile.package, operator)?;
+                foreign.insert(iccid, (home, imsi));
+                let code = profile.code.clone().map(|code| (home, iccid, code));
+                sm_dp.codes.extend(code);
+            }
+        }
+        return Ok(());
+    }
+    let party = sm_dp.party.as_ref().and_then(crate::host::Host::party);
+    let party = party.ok_or_else(|| bug("an SM-DP+ does not run"))?;
+    let options =
+        ProfileOptions { profile_type: Some(owner::type_of(operator)), ..ProfileOptions::default() };
+    for number in 0..u64::from(*operator.stock.get_ref()) {
+        let package = package(home, FIRST_IN_STOCK + number, operator)?;
+        subscribe(networks, &package, operator)?;
+        party.add_profile(&package, &options).await?;
+    }
+    Ok(())
+}
+
+/// What somebody else's SM-DP+ has in stock must be of an operator that has its profiles there.
+pub(super) fn all_known(name: &str, theirs: &TheirSmDp, foreign: &Foreign) -> Result<(), Fault> {
+    for profile in &theirs.stock {
+        let Subscription { iccid, home, .. } = Subscription::of(&profile.package)?;
+        if !foreign.contains_key(&iccid) {
+            let why = format!(
+                "profile {iccid} is of {home}, and no operator of that network has its profiles there"
+            );
+            let next = "add that [[operator]] to the scenario, with this sm_dp; or leave the profile out";
+            return Err(Fault::new(format!("cannot play with the SM-DP+ {name}"), why, next));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn package(home: Plmn, number: u64, operator: &file::Operator) -> Result<Vec<u8>, Fault> {
+    let name = operator.name.clone().unwrap_or_else(|| home.to_string());
+    own_package(&home.to_string(), number, &name)
+}
+
+pub(super) fn subscribe(
+    networks: &Networks,
+    package: &[u8],
+    operator: &file::Operator,
+) -> Result<Subscription, Fault> {
+    let subscription = Subscription::of(package)?;
+    let home = networks.home_of(subscription.imsi).ok_or_else(|| bug("a subscriber has no home"))?;
+    let mut subscriber = subscription.subscriber.clone();
+    subscriber.may_roam = operator.roaming;
+    home.provision(subscription.imsi, subscriber)?;
+    Ok(subscription)
+}
+
+/// Where devices are made.
+pub(super) struct Factory<'a> {
+    pub(super) simulation: &'a Simulation,
+    /// Who vouches for cards, and what they do that the standard refuses.
+    pub(super) maker: (&'a Pki, &'a [Quirk]),
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) networks: &'a Networks,
+    pub(super) operators: &'a [file::Operator],
+    /// Where M2M devices are managed, if the devices are such.
+    pub(super) field: Option<&'a Field>,
+    pub(super) theirs: &'a [TheirCard],
+}
+
+/// A card as a device gets it.
+struct Made {
+    eid: Eid,
+    card: CardAt,
+    /// Each with its home.
+    profiles: Vec<OnCard>,
+}
+
+impl Factory<'_> {
+    pub(super) async fn device(
+        &self,
+        serial: u64,
+        (index, group, number): (usize, &Group, u32),
+        places: &BTreeMap<Plmn, Place>,
+        hears: &Hears,
+        (begins, foreign): (Timestamp, &mut Foreign),
+    ) -> Result<(Resting, Vec<HeldProfile>), Fault> {
+        let is_its = |card: &&TheirCard| card.group == *group.name.get_ref() && card.number == number;
+        let Made { eid, card, profiles } = match self.theirs.iter().find(is_its) {
+            Some(card) => self.their_card(card, group, foreign).await?,
+            None => self.our_card(serial, group)?,
+        };
+        let mut held = Vec::new();
+        for OnCard { iccid, enabled, home } in &profiles {
+            let home = home.ok_or_else(|| bug("a profile has no home"))?;
+            let role = match (enabled, self.operator(home)?.roaming) {
+                (true, _) => Role::Bootstrap,
+                (false, true) => Role::Operational,
+                (false, false) => Role::Local,
+            };
+            let state = if *enabled { HeldState::Enabled } else { HeldState::Disabled };
+            let home = *places.get(&home).ok_or_else(|| bug("an operator is nowhere"))?;
+            held.push(HeldProfile { iccid: *iccid, home, role, state });
+        }
+        let should_have: Vec<Iccid> = profiles.iter().map(|profile| profile.iccid).collect();
+        let resting = Resting {
+            eid,
+            group: index,
+            number,
+            card,
+            memory: RamMemory::default(),
+            hears: Arc::clone(hears),
+            registered: None,
+            epoch: 0,
+            profiles,
+            should_have,
+            history: localize::History::default(),
+            stays: Vec::new(),
+            dark_since: None,
+            darkest: Duration::ZERO,
+            heard_at: None,
+            lost: false,
+            has_power: true,
+            to_recover: false,
+            standing: Standing::default(),
+            imei_registered_in: group.imei_registered_in.iter().map(|country| *country.get_ref()).collect(),
+            ordered: None,
+            unproven: None,
+            ended: None,
+            refused: Vec::new(),
+            owes_notifications: false,
+            has_news: false,
+            check_in_due: begins,
+            fails: 0,
+            alarm: None,
+            left_preferred: None,
+            is_awake: false,
+            again: false,
+            power: None,
+            mishaps: None,
+            wakes: 0,
+            broken: BTreeSet::new(),
+            counts: Counts::default(),
+        };
+        Ok((resting, held))
+    }
+
+    fn our_card(&self, serial: u64, group: &Group) -> Result<Made, Fault> {
+        let eid = self.eid(serial)?;
+        let memory = RamMemory::default();
+        let world = self.simulation.world(&format!("card {eid} in its factory"));
+        // An M2M card has its first profile in its description.
+        let mut card = match self.field {
+            Some(_) => None,
+            None => Some(Card::open_among(describe(self.maker, eid)?, memory.clone(), world, self.shared)?),
+        };
+        let mut profiles = Vec::new();
+        for (place, plmn) in homes(group).enumerate() {
+            let operator = self.operator(plmn)?;
+            let package = package(plmn, serial, operator)?;
+            let Subscription { iccid, .. } = subscribe(self.networks, &package, operator)?;
+            let enabled = place == 0;
+            if let Some(card) = &mut card {
+                card.load_in_factory(&package, enabled)?;
+            }
+            profiles.push(OnCard { iccid, enabled, home: Some(plmn) });
+        }
+        Ok(Made { eid, card: CardAt::Ours(memory), profiles })
+    }
+
+    /// It must be what the scenario says of its device.
+    async fn their_card(
+        &self,
+        card: &TheirCard,
+        group: &Group,
+        foreign: &mut Foreign,
+    ) -> Result<Made, Fault> {
+        let cannot = |why: String, next: &str| {
+            Fault::new(format!("cannot use the card of {} {}", card.group, card.number), why, next)
+        };
+        for package in &card.packages {
+            let Subscription { iccid, imsi, home, .. } = Subscription::of(package)?;
+            let operator = self.operators.iter().find(|operator| *operator.network.get_ref() == home);
+            let operator = operator.ok_or_else(|| {
+                let why = format!("profile {iccid} is of {home}, which is no operator of the scenario");
+                cannot(why, "add that [[operator]] to the scenario, or leave the profile out")
+            })?;
+            subscribe(self.networks, package, operator)?;
+            foreign.insert(iccid, (home, imsi));
+        }
+        let (eid, mut profiles) = cards::found(card, self.simulation.clock()).await?;
+        for profile in &mut profiles {
+            profile.home = foreign.get(&profile.iccid).map(|(home, _)| *home);
+            if profile.home.is_none() {
+                let why =
+                    format!("profile {} is on it, and its home network does not know it", profile.iccid);
+                return Err(cannot(why, "name its package in profiles of the card, or delete it"));
+            }
+        }
+        let enabled = profiles.iter().find(|profile| profile.enabled).and_then(|profile| profile.home);
+        if enabled != Some(*group.bootstrap.get_ref()) {
+            let is = enabled.map_or("it has no enabled profile".to_owned(), |home| {
+                format!("its enabled profile is of {home}")
+            });
+            let why = format!("{is}, and bootstrap is {}", group.bootstrap.get_ref());
+            return Err(cannot(why, "enable that profile, or correct bootstrap in the scenario"));
+        }
+        let has: BTreeSet<Plmn> = profiles.iter().filter_map(|profile| profile.home).collect();
+        if let Some(missing) = homes(group).find(|home| !has.contains(home)) {
+            let why = format!("it has no profile of {missing}, which the device holds in the scenario");
+            return Err(cannot(why, "load one, or correct holds in the scenario"));
+        }
+        Ok(Made { eid, card: CardAt::Theirs(card.door.clone()), profiles })
+    }
+
+    pub(super) fn operator(&self, plmn: Plmn) -> Result<&file::Operator, Fault> {
+        self.operators
+            .iter()
+            .find(|operator| *operator.network.get_ref() == plmn)
+            .ok_or_else(|| bug("no operator"))
+    }
+
+    fn eid(&self, serial: u64) -> Result<Eid, Fault> {
+        let eum = self.maker.0.eum(Curve::P256).map_err(consumer::bad_pki)?;
+        let prefix = eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no range"))?.to_owned();
+        let width = 30_usize.saturating_sub(prefix.len());
+        Eid::with_check_digits(&format!("{prefix}{serial:0width$}")).map_err(|why| bug(&why.to_string()))
+    }
+}
+
+/// Whose profiles a device of the group has from the beginning, the enabled one first.
+fn homes(group: &Group) -> impl Iterator<Item = Plmn> {
+    std::iter::once(&group.bootstrap).chain(&group.holds).map(|plmn| *plmn.get_ref())
+}
