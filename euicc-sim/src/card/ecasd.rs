@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn cards_have_the_certificates_of_their_cis_and_eums_in_common_and_forget_them_together() {
+    fn cards_have_the_certificates_of_their_cis_and_eums_in_common_as_long_as_they_share() {
         let pki = Pki::from_seed(b"ecasd", &PkiOptions::default()).unwrap();
         let credentials = [Curve::P256, Curve::BrainpoolP256r1]
             .map(|curve| pki.euicc(curve, pki.eids(Curve::P256)[0]).unwrap());
@@ -211,7 +211,7 @@ mod tests {
         assert!(believes_one.anchors().find(&one.ids_for_verification()[1]).is_none());
 
         let trust = Arc::downgrade(&one.trust);
-        drop([one, other]);
+        drop(([one, other], shared));
         assert!(trust.upgrade().is_none());
     }
 }
