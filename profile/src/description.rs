@@ -152,6 +152,20 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// The octets that K may have.
+    pub(crate) fn ki_lengths(self) -> &'static [usize] {
+        if self == Self::Tuak { &[16, 32] } else { &[16] }
+    }
+
+    /// The octets of OPc or TOPc. The test algorithm has none: whatever stands there, no card looks at it.
+    pub(crate) fn opc_length(self) -> Option<usize> {
+        match self {
+            Self::Milenage => Some(16),
+            Self::Tuak => Some(32),
+            Self::Test => None,
+        }
+    }
+
     /// algorithmID.
     pub fn id(self) -> AlgorithmId {
         match self {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::description::{Algorithm, Code, Description, Digits, KeySet, KeyType, Mistakes, mentions};
+use crate::description::{Code, Description, Digits, KeySet, KeyType, Mistakes, mentions};
 use crate::{Package, SecretOctets};
 
 /// What distinguishes one profile from the others: a row of the input. Absent values are drawn, or the template's.
@@ -149,28 +149,16 @@ pub fn personalise(template: &Description, row: &Row, dice: &Dice) -> Result<Per
             "give a column iccid, or count from one",
         ));
     };
-    let (ki_length, opc_length) = match d.authentication.algorithm {
-        Algorithm::Tuak => (d.authentication.ki.as_ref().map_or(16, |ki| ki.expose().len()), 32),
-        _ => (16, 16),
-    };
-    let wanted = (asked(&d, "ki"), asked(&d, "opc"));
+    let draw_ki = asked(&d, "ki").then_some(16);
+    let draw_opc = d.authentication.algorithm.opc_length().filter(|_| asked(&d, "opc"));
     let a = &mut d.authentication;
-    let keep =
-        |said: Option<SecretOctets>, there: Option<SecretOctets>, what: &str, length: usize, wanted: bool| {
-            said.or(there).or_else(|| wanted.then(|| dice.key(what, iccid, length)))
-        };
-    a.ki = keep(row.ki.clone(), a.ki.take(), "ki", ki_length, wanted.0);
+    let draw = |what, length: Option<usize>| length.map(|length| dice.key(what, iccid, length));
+    a.ki = row.ki.clone().or(a.ki.take()).or_else(|| draw("ki", draw_ki));
     if row.opc.is_some() {
         a.op = None;
     }
     if a.op.is_none() {
-        a.opc = keep(
-            row.opc.clone(),
-            a.opc.take(),
-            "opc",
-            opc_length,
-            wanted.1 && a.algorithm != Algorithm::Test,
-        );
+        a.opc = row.opc.clone().or(a.opc.take()).or_else(|| draw("opc", draw_opc));
     }
     for (name, digits, said) in [
         ("pin1", 4, &row.pin1),

@@ -159,10 +159,6 @@ pub(super) fn needed() -> MandatoryAid {
 /// What is wrong with the identities of a description.
 pub(super) fn mistakes(d: &Description, say: &mut impl FnMut(&str, String, &str)) {
     let own = &d.authentication;
-    let lengths: (&[usize], usize) = match own.algorithm {
-        Algorithm::Tuak => (&[16, 32], 32),
-        Algorithm::Milenage | Algorithm::Test => (&[16], 16),
-    };
     for (number, identity) in d.identity.iter().enumerate() {
         let before = d.identity.get(..number).unwrap_or_default();
         let mut say =
@@ -192,19 +188,12 @@ pub(super) fn mistakes(d: &Description, say: &mut impl FnMut(&str, String, &str)
         }
         match (&identity.ki, &identity.opc) {
             (None, Some(_)) => say("ki", "it is missing".to_owned(), "give it, or leave opc out as well"),
-            (Some(_), None) if own.algorithm != Algorithm::Test => {
+            (Some(_), None) if own.algorithm.opc_length().is_some() => {
                 say("opc", "it is missing".to_owned(), "give it, or leave ki out as well");
             }
             _ => {}
         }
-        if let Some(ki) = identity.ki.as_ref().filter(|ki| !lengths.0.contains(&ki.expose().len())) {
-            let what = format!("it has {} octets", ki.expose().len());
-            say("ki", what, "give 16 octets; TUAK may have 32");
-        }
-        if let Some(opc) = identity.opc.as_ref().filter(|opc| opc.expose().len() != lengths.1) {
-            let what = format!("it has {} octets", opc.expose().len());
-            say("opc", what, "give 16 octets, with TUAK 32");
-        }
+        super::mistakes::keys(own.algorithm, identity.ki.as_ref(), identity.opc.as_ref(), &mut say);
         if identity.access_classes.iter().flatten().any(|class| *class > 15) {
             say("access-classes", "there are classes 0 to 15".to_owned(), "give some of these");
         }

@@ -294,7 +294,7 @@ impl Layout<'_> {
 
     fn aka(&mut self) {
         let a = &self.description.authentication;
-        let opc_length = if a.algorithm == Algorithm::Tuak { 32 } else { 16 };
+        let opc_length = a.algorithm.opc_length().unwrap_or(16);
         let header = self.header();
         self.elements.push(ProfileElement::AkaParameter(Box::new(AkaParameter {
             header,

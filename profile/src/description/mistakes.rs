@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::SecretOctets;
+
 use super::{Algorithm, Description, identities};
 
 /// Something wrong: where, what, and what to do.
@@ -103,6 +105,23 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// What is wrong with the lengths of keys, of the profile or of one of its identities.
+pub(super) fn keys(
+    algorithm: Algorithm,
+    ki: Option<&SecretOctets>,
+    opc: Option<&SecretOctets>,
+    say: &mut impl FnMut(&str, String, &str),
+) {
+    let length = |key: &SecretOctets| key.expose().len();
+    if let Some(ki) = ki.map(length).filter(|ki| !algorithm.ki_lengths().contains(ki)) {
+        say("ki", format!("it has {ki} octets"), "give 16 octets; TUAK may have 32");
+    }
+    let wrong = |opc: &usize| algorithm.opc_length().is_some_and(|right| *opc != right);
+    if let Some(opc) = opc.map(length).filter(wrong) {
+        say("opc", format!("it has {opc} octets"), "give 16 octets, with TUAK 32");
+    }
+}
+
 /// What can be told from the description alone.
 pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
     let mut all = Vec::new();
@@ -129,22 +148,12 @@ pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
             "give it, or let `landfall profile personalise` make keys",
         );
     }
-    let (needs_opc, lengths): (bool, (&[usize], usize)) = match keys.algorithm {
-        Algorithm::Milenage => (true, (&[16], 16)),
-        Algorithm::Tuak => (true, (&[16, 32], 32)),
-        Algorithm::Test => (false, (&[16], 16)),
-    };
-    if whole && needs_opc && keys.opc.is_none() && keys.op.is_none() {
+    if whole && keys.algorithm.opc_length().is_some() && keys.opc.is_none() && keys.op.is_none() {
         say("authentication.opc", "it is missing".to_owned(), "give it, or op with Milenage");
     }
-    if let Some(ki) =
-        keys.ki.as_ref().map(|ki| ki.expose().len()).filter(|length| !lengths.0.contains(length))
-    {
-        say("authentication.ki", format!("it has {ki} octets"), "give 16 octets; TUAK may have 32");
-    }
-    if let Some(opc) = keys.opc.as_ref().map(|opc| opc.expose().len()).filter(|length| *length != lengths.1) {
-        say("authentication.opc", format!("it has {opc} octets"), "give 16 octets, with TUAK 32");
-    }
+    let mut say_of_key =
+        |name: &str, what: String, next: &str| say(&format!("authentication.{name}"), what, next);
+    self::keys(keys.algorithm, keys.ki.as_ref(), keys.opc.as_ref(), &mut say_of_key);
     if let Some(op) = &keys.op {
         if keys.opc.is_some() {
             say("authentication.op", "there is opc as well".to_owned(), "leave one of the two out");

@@ -80,6 +80,25 @@ fn ten_lines_make_a_profile_that_decompiles_to_itself() {
 }
 
 #[test]
+fn the_test_algorithm_has_no_opc_so_any_is_described() {
+    let with = |algorithm: &str, opc: &str| {
+        let text =
+            TEN_LINES.replace("opc = \"101112131415161718191A1B1C1D1E1F\"", &format!("opc = \"{opc}\""));
+        let text =
+            text.replace("[authentication]", &format!("[authentication]\nalgorithm = \"{algorithm}\""));
+        Description::parse(&text).unwrap_or_else(|e| panic!("{e}")).build()
+    };
+    let long = "10".repeat(28);
+    let package = with("test", &long).unwrap_or_else(|e| panic!("{e}"));
+    let back = decompile(&package).unwrap();
+    assert_eq!(back.description.build().unwrap_or_else(|e| panic!("{e}")).encode(), package.encode());
+    for algorithm in ["milenage", "tuak"] {
+        let said = with(algorithm, &long).unwrap_err().to_string();
+        assert!(said.contains("authentication.opc: it has 28 octets"), "{said}");
+    }
+}
+
+#[test]
 fn every_term_goes_into_the_package_and_comes_back() {
     for format in [Format::V2_3, Format::V3_3] {
         for files in [FilesBy::Templates, FilesBy::Paths] {
