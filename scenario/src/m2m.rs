@@ -114,6 +114,7 @@ pub struct M2m {
     ids: Ids,
     clock: world::TokioClock,
     eum: Operator,
+    _web: Arc<Web>,
     _running: JoinSet<()>,
 }
 
@@ -222,6 +223,7 @@ impl M2m {
             ids: Ids::of(&setup.pki)?,
             clock: simulation.clock(),
             start: start.clone(),
+            _web: web,
             _running: works.into_iter().collect(),
             events,
             mishaps,
@@ -382,7 +384,7 @@ mod tests {
             let start = run("m2m", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
             let start = start.unwrap().unwrap();
             let again = BEGIN.plus(Duration::from_secs(3600));
-            run("m2m", again, async |simulation| {
+            let networks = run("m2m", again, async |simulation| {
                 let mut run = M2m::begin(&simulation, &setup, &start).unwrap();
                 run.until(Duration::from_secs(60), |truth| truth.is_registered).await.unwrap();
                 let truth = run.truth().await.unwrap();
@@ -397,8 +399,11 @@ mod tests {
                 assert_eq!(heard.notification, "ES4-HandleProfileDisabledNotification");
                 let eis = run.audit(Duration::from_secs(600)).await.unwrap();
                 assert_eq!(eis.profile_info.len(), 2);
+                Arc::downgrade(&run.networks)
             })
             .unwrap();
+            // The SM-SR has its messages carried by them: whatever of it outlived the run would hold them.
+            assert!(networks.upgrade().is_none(), "{bearer}: something of the run has not ended with it");
         }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) struct Field {
     pki: Arc<Pki>,
     clock: TokioClock,
     events: MemoryEvents,
+    _web: Arc<Web>,
     _running: JoinSet<()>,
 }
 
@@ -83,6 +84,7 @@ impl Field {
             ids: Ids::of(pki)?,
             pki: Arc::clone(pki),
             clock: simulation.clock(),
+            _web: web,
             _running: works.into_iter().collect(),
             sm_dp,
             sm_sr,

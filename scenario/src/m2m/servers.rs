@@ -78,7 +78,7 @@ impl Ids {
 
 impl Parts<'_> {
     fn way(&self, certificate: &[u8], woken: &Arc<Notify>) -> Way {
-        Way::new(self.web, certificate, self.mishaps, woken)
+        Way::new(Arc::downgrade(self.web), certificate, self.mishaps, woken)
     }
 
     /// An operator of M2M devices, what it will hear, and what it does by itself.
@@ -145,10 +145,10 @@ impl Parts<'_> {
         let woken = Arc::new(Notify::new());
         let host = {
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
-            let (web, mishaps, woken) = (Arc::clone(web), (*mishaps).clone(), Arc::clone(&woken));
+            let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
             let make = move |records, starts| {
                 let world = of_process(&simulation, "SM-DP", starts);
-                let way = Arc::new(Way::new(&web, &certificate, &mishaps, &woken));
+                let way = Arc::new(Way::new(web.clone(), &certificate, &mishaps, &woken));
                 let events = Arc::new(events.clone());
                 let server = SmDp::new(config.clone(), credentials.clone(), records, world, events);
                 let server = server.with_peers(way);
@@ -198,11 +198,11 @@ impl Parts<'_> {
         let (woken, writer) = (Arc::new(Notify::new()), Arc::new(smsc.account(ACCOUNT)));
         let host = {
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
-            let (web, mishaps, woken) = (Arc::clone(web), (*mishaps).clone(), Arc::clone(&woken));
+            let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
             let writer = Arc::clone(&writer);
             let make = move |records, starts| {
                 let world = of_process(&simulation, "SM-SR", starts);
-                let way = Arc::new(Way::new(&web, &certificate, &mishaps, &woken));
+                let way = Arc::new(Way::new(web.clone(), &certificate, &mishaps, &woken));
                 let server = SmSr::new(
                     config.clone(),
                     credentials.clone(),

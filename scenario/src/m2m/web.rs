@@ -1,7 +1,7 @@
 //! The links between operator, EUM, SM-DP and SM-SR, each with what goes wrong on it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use http::Request;
@@ -11,7 +11,7 @@ use world::{Fault, Link, LinkFault, LinkFaultKind, PeerCertificate, link_from};
 
 use crate::faults::Mishaps;
 
-/// Whom everybody reaches, by authority.
+/// Whom everybody reaches, by authority. A run holds it; parties, which it holds, only look into it, so that they end with the run.
 #[derive(Default)]
 pub(super) struct Web(Mutex<BTreeMap<&'static str, Link>>);
 
@@ -27,7 +27,7 @@ impl Web {
 
 /// The way of one party to the others.
 pub(super) struct Way {
-    web: Arc<Web>,
+    web: Weak<Web>,
     /// Which it shows.
     certificate: Vec<u8>,
     mishaps: Mishaps,
@@ -36,9 +36,9 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(web: &Arc<Web>, certificate: &[u8], mishaps: &Mishaps, woken: &Arc<Notify>) -> Self {
+    pub(super) fn new(web: Weak<Web>, certificate: &[u8], mishaps: &Mishaps, woken: &Arc<Notify>) -> Self {
         Self {
-            web: Arc::clone(web),
+            web,
             certificate: certificate.to_vec(),
             mishaps: mishaps.clone(),
             woken: Arc::clone(woken),
@@ -47,9 +47,9 @@ impl Way {
     }
 
     fn link_to(&self, authority: &str) -> Link {
-        let (web, certificate, to) = (Arc::clone(&self.web), self.certificate.clone(), authority.to_owned());
+        let (web, certificate, to) = (self.web.clone(), self.certificate.clone(), authority.to_owned());
         self.mishaps.link(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            let peer = web.at(&to);
+            let peer = web.upgrade().and_then(|web| web.at(&to));
             let unknown = || {
                 let why = "nobody in this simulation has the name";
                 LinkFault::new(LinkFaultKind::Unresolved, to.clone(), why)
