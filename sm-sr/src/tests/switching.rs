@@ -18,7 +18,7 @@ use super::{
 use crate::{
     es5::{CardRefusal, Effect, JobOutcome},
     procedures::SwitchStep,
-    records::PeerRole,
+    records::{DEADLINES, PeerRole},
 };
 use ProfileState::{Created, Disabled, Enabled};
 
@@ -315,6 +315,34 @@ async fn a_function_that_waits_for_its_turn_expires_too() {
     let [only] = left.as_slice() else { panic!("{left:?}") };
     assert!(matches!(&only.step,
         crate::procedures::Step::Switching(switching) if matches!(switching.at, SwitchStep::Answer(_))));
+}
+
+/// A write that was torn: the function is there, and not what would end it.
+#[tokio::test]
+async fn a_function_whose_deadline_was_lost_ends_when_the_next_one_is_asked_for() {
+    let rig = bench().await;
+    enable(&rig, OTHER_OPERATOR, 2).await;
+    rig.card_does_it().await;
+    world::transact(rig.records(), |tx| {
+        Box::pin(async move {
+            let lost = tx.list(&DEADLINES, "").await?;
+            assert!(!lost.is_empty());
+            lost.iter().for_each(|(key, _)| tx.delete(&DEADLINES, key));
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+    rig.pass(Duration::from_secs(601)).await;
+    assert!(rig.told().is_empty(), "nobody is left to end it");
+    let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
+    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    rig.run().await;
+    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+    assert_eq!(status(&answer), ExecutionStatus::Expired);
+    let left = rig.server().operations(eid()).await.unwrap();
+    let [only] = left.as_slice() else { panic!("{left:?}") };
+    assert!(matches!(only.step, crate::procedures::Step::AtCard(_)), "the next one is not at the card");
 }
 
 #[tokio::test]
