@@ -127,6 +127,19 @@ impl Carrier {
         carried.map_err(|Lost| format!("lost {} times on {}", self.bearer().tries, self.bearer().id))
     }
 
+    /// Carries so many octets of a connection to the device, or from it, as packets.
+    ///
+    /// # Errors
+    /// The bearer carries no packets, is not there, or has lost them.
+    pub(crate) async fn packets(&self, octets: usize, is_to_device: bool) -> Result<(), String> {
+        let packets = self.bearer().packets.ok_or_else(|| self.not("packets").to_string())?;
+        self.is_there().await?;
+        let way = if is_to_device { Way::Down } else { Way::Up };
+        // What carries no data is a packet as well.
+        let carried = OverPackets { carrier: self.clone(), packets }.send(way, count(octets).max(1)).await;
+        carried.map_err(|Lost| format!("lost {} times on {}", self.bearer().tries, self.bearer().id))
+    }
+
     fn not(&self, what: &str) -> Fault {
         let Bearer { id, name, .. } = self.bearer();
         Fault::new(

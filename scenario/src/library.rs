@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = files![
     "gulf-registration",
     "india-six-months",
     "lost-notifications",
+    "m2m-cars-over-https",
     "m2m-meters-come-home",
     "m2m-network-fails-for-a-week",
     "m2m-new-network-refuses",

@@ -10,6 +10,7 @@ mod agent;
 mod air;
 mod between;
 mod cards;
+mod channels;
 mod desk;
 mod factory;
 mod judge;

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{NotAScenario, Text, nearest};
 use super::{
     Action, At, Condition, Devices, Expected, File, Group, Kind, Length, Network, Operator, Part, Place,
-    Scenario, Source, Stop,
+    ReachedBy, Scenario, Source, Stop,
 };
 use crate::m2m;
 use fleet::bearers::Bearers;
@@ -229,10 +229,16 @@ impl Check<'_> {
 
     /// What an M2M device does not do, and that all are of one kind.
     fn kind(&self, group: &Group) -> Checked {
-        if !self.scenario.is_m2m() {
-            return Ok(());
-        }
         let no = |span: Range<usize>, what: &str, next: &str| Err(self.source.error(span, what, next));
+        if !self.scenario.is_m2m() {
+            return match group.reached_by.get_ref() {
+                ReachedBy::Sms => Ok(()),
+                ReachedBy::Https => {
+                    let next = "leave reached_by out, or write kind = \"m2m\"";
+                    no(group.reached_by.span(), "only M2M devices are reached by an SM-SR", next)
+                }
+            };
+        }
         if group.kind == Kind::Consumer {
             let next = "write two scenarios, one for each kind";
             return no(group.name.span(), "devices of another kind are M2M ones", next);

@@ -17,6 +17,9 @@ pub struct Group {
     /// By which standard their profiles come.
     #[serde(default)]
     pub kind: Kind,
+    /// How the SM-SR reaches their cards, if they are M2M ones.
+    #[serde(default = "by_messages")]
+    pub reached_by: Spanned<ReachedBy>,
     /// How many.
     #[serde(default = "one")]
     pub count: Spanned<u32>,
@@ -60,6 +63,16 @@ pub enum Kind {
     Consumer,
     /// SGP.02: the device asks nobody; the operator has an SM-SR bring profiles of an SM-DP to its card.
     M2m,
+}
+
+/// How an SM-SR reaches cards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReachedBy {
+    /// By short messages, whatever it is.
+    Sms,
+    /// What is long it has them fetch over HTTPS: a short message wakes the card, and the card comes.
+    Https,
 }
 
 /// A place on the way.
@@ -197,6 +210,10 @@ fn hourly() -> Spanned<Length> {
 
 fn one() -> Spanned<u32> {
     Spanned::new(0..0, 1)
+}
+
+fn by_messages() -> Spanned<ReachedBy> {
+    Spanned::new(0..0, ReachedBy::Sms)
 }
 
 fn decided() -> Spanned<String> {

@@ -20,7 +20,7 @@ use toml::Spanned;
 
 pub use error::NotAScenario;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
-pub use fleet::{Campaign, Canary, Group, Kind, Retries, Stop, Stops, Weekday, Window};
+pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
 pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
 pub use story::{Action, Asked, Place, Step, Trouble};
@@ -162,6 +162,11 @@ impl Scenario {
     /// Whether its devices are M2M ones (SGP.02). All are, or none is.
     pub fn is_m2m(&self) -> bool {
         self.groups.iter().any(|group| group.kind == Kind::M2m)
+    }
+
+    /// Whether cards of it open sessions over HTTPS.
+    pub fn has_https(&self) -> bool {
+        self.groups.iter().any(|group| *group.reached_by.get_ref() == ReachedBy::Https)
     }
 
     /// When it ends.

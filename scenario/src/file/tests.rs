@@ -80,6 +80,17 @@ fn steps_and_expectations_say_what_they_take() {
     }
 }
 
+#[test]
+fn only_m2m_devices_are_reached_by_an_sm_sr() {
+    let over_https = |kind: &str| {
+        let group = format!("count = 20\n{kind}reached_by = \"https\"");
+        parse(&EXAMPLE.replacen("count = 20", &group, 1)).unwrap_err().to_string()
+    };
+    assert!(over_https("").contains("only M2M devices are reached by an SM-SR; leave reached_by out"));
+    // What is wrong then is something else.
+    assert!(!over_https("kind = \"m2m\"\n").contains("reached"));
+}
+
 /// Whatever is left out or replaced, there is a scenario or an error with a line of the file.
 #[test]
 fn no_file_is_so_bad_that_nothing_can_be_said_of_it() {

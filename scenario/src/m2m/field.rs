@@ -23,7 +23,7 @@ use super::factory::{self, CardSide, FirstProfile};
 use super::operator::{Operator, blank};
 use super::servers::{self, Ids, Parts};
 use super::web::Web;
-use super::{CARD_PATH, FIRST_CONTACT, Setup, centre, sm_sr_number, unexpected};
+use super::{CARD_PATH, CARDS, FIRST_CONTACT, Setup, centre, sm_sr_number, unexpected};
 use crate::faults::Mishaps;
 use crate::host::Host;
 use crate::time::Simulation;
@@ -43,6 +43,7 @@ pub(crate) struct Field {
     pki: Arc<Pki>,
     clock: TokioClock,
     events: MemoryEvents,
+    hosts: MemoryHosts,
     _web: Arc<Web>,
     _running: JoinSet<()>,
 }
@@ -58,22 +59,24 @@ pub(crate) struct Answered {
 
 impl Field {
     /// Everybody, known to each other, with what goes wrong between them. Short messages take as long as a bearer says, so the
-    /// SM-SR is patient.
+    /// SM-SR is patient. `bearer` is how it may reach cards at best.
     pub(crate) async fn lay_out(
         simulation: &Simulation,
         pki: &Arc<Pki>,
         networks: &Arc<Networks>,
         mishaps: &Mishaps,
+        bearer: Bearer,
     ) -> Result<Self, Fault> {
-        let setup = Setup { pki: Arc::clone(pki), bearer: Bearer::Sms };
-        let (events, web) = (MemoryEvents::default(), Arc::new(Web::default()));
+        let setup = Setup { pki: Arc::clone(pki), bearer };
+        let (events, web, hosts) =
+            (MemoryEvents::default(), Arc::new(Web::default()), MemoryHosts::default());
         let parts =
             Parts { simulation, setup: &setup, events: &events, mishaps, web: &web, is_patient: true };
         let smsc = centre(simulation, networks)?;
         mishaps.inject_into(&smsc);
         let (dp_records, sr_records) = (MemoryRecords::default(), MemoryRecords::default());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&dp_records)?;
-        let (sm_sr, sm_sr_works) = parts.sm_sr(&sr_records, &smsc, &MemoryHosts::default())?;
+        let (sm_sr, sm_sr_works) = parts.sm_sr(&sr_records, &smsc, &hosts)?;
         // What it hears without having asked nobody reads here.
         let (operator, _, operator_works) = parts.operator()?;
         let works: [BoxFuture<'static, ()>; 4] =
@@ -90,6 +93,7 @@ impl Field {
             sm_sr,
             operator,
             events,
+            hosts,
         };
         let (sm_dp, sm_sr) = (field.sm_dp.party().ok_or_else(away)?, field.sm_sr.party().ok_or_else(away)?);
         servers::introduce(&sm_dp, &sm_sr, field.operator.id(), field.eum.id(), &field.ids).await?;
@@ -116,9 +120,20 @@ impl Field {
         self.sm_dp.party().ok_or_else(away)?.set_subscription_address(iccid, &address).await
     }
 
-    /// A card as it leaves the factory.
-    pub(crate) fn card(&self, eid: Eid, first: &FirstProfile) -> Result<CardDescription, Fault> {
-        let side = CardSide { number: sm_sr_number()?, https: None, path: CARD_PATH.to_owned() };
+    /// Where cards find the SM-SR when they open a session.
+    pub(crate) fn hosts(&self) -> &MemoryHosts {
+        &self.hosts
+    }
+
+    /// A card as it leaves the factory, to be reached so.
+    pub(crate) fn card(
+        &self,
+        eid: Eid,
+        first: &FirstProfile,
+        reached_by: Bearer,
+    ) -> Result<CardDescription, Fault> {
+        let https = (reached_by == Bearer::Https).then_some(CARDS);
+        let side = CardSide { number: sm_sr_number()?, https, path: CARD_PATH.to_owned() };
         let mut card = factory::card(&self.pki, eid, first, &side)?;
         if let Some(m2m) = &mut card.m2m {
             m2m.toolkit = Numbers { poll_seconds: POLL.as_secs(), ..Numbers::default() };
@@ -127,10 +142,15 @@ impl Field {
     }
 
     /// ES1.RegisterEIS: the EUM gives the card to the SM-SR.
-    pub(crate) async fn register(&self, eid: Eid, first: &FirstProfile) -> Result<(), Fault> {
+    pub(crate) async fn register(
+        &self,
+        eid: Eid,
+        first: &FirstProfile,
+        reached_by: Bearer,
+    ) -> Result<(), Fault> {
         let now = self.clock.now();
         let mut eis = factory::eis(&self.pki, eid, first, &self.ids.sm_sr, None, Namespace::V3, now)?;
-        if let Some(isd_r) = &mut eis.isd_r {
+        if let (Bearer::Sms, Some(isd_r)) = (reached_by, &mut eis.isd_r) {
             // Without a key for sessions over HTTPS it is reached by short messages alone.
             isd_r.keyset.retain(|set| set.r#type != Some(rsp::sgp02::eis::KeysetType::Scp81));
         }

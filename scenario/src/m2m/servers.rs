@@ -48,6 +48,9 @@ const OPERATOR_NAME: &str = "Landfall M2M Operator";
 /// How long a script may be under way whose short messages go over a narrow bearer: a profile has dozens of them.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
+/// And how long a card of such a network may take to open its session, or to run what it was given there.
+const PATIENCE_IN_SESSIONS: Duration = Duration::from_secs(5 * 60);
+
 /// How long a party waits whose records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
@@ -192,7 +195,13 @@ impl Parts<'_> {
             ..Es5Config::at(sm_sr_number()?)
         };
         let es5 = match is_patient {
-            true => Es5Config { answer_within: PATIENCE, slowest: 4 * PATIENCE, ..es5 },
+            true => Es5Config {
+                answer_within: PATIENCE,
+                session_within: PATIENCE_IN_SESSIONS,
+                script_within: PATIENCE_IN_SESSIONS,
+                slowest: 4 * PATIENCE,
+                ..es5
+            },
             false => es5,
         };
         let (woken, writer) = (Arc::new(Notify::new()), Arc::new(smsc.account(ACCOUNT)));

@@ -18,16 +18,18 @@ use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::ota::cat::Imei;
 use rsp::sgp02::ExecutionStatus;
 use tokio::sync::Notify;
-use world::{BoxFuture, Fault, Memory as _, NoDial, PhoneNumber};
+use world::{BoxFuture, Fault, Memory as _, PhoneNumber};
 
-use super::air::{Air, Heard};
+use super::air::Air;
+use super::channels::{Channels, Line};
 use super::factory::{FIRST_IN_STOCK, package, subscribe};
 use super::owner;
 use super::resting::Resting;
 use super::stage::{Stage, bug, imei};
 use crate::bearer::Carrier;
 use crate::faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
-use crate::file::{self, Asked};
+use crate::file::{self, Asked, ReachedBy};
+use crate::m2m::Bearer;
 use crate::m2m::factory::FirstProfile;
 use crate::m2m::field::{Answered, Field};
 use crate::report::Kind;
@@ -95,15 +97,19 @@ pub(super) async fn stock(
 pub(super) async fn card(
     field: &Field,
     networks: &Networks,
-    eid: Eid,
-    serial: u64,
+    (eid, serial): (Eid, u64),
     operator: &file::Operator,
+    reached_by: ReachedBy,
 ) -> Result<CardDescription, Fault> {
+    let reached_by = match reached_by {
+        ReachedBy::Sms => Bearer::Sms,
+        ReachedBy::Https => Bearer::Https,
+    };
     let package = package(*operator.network.get_ref(), serial, operator)?;
     let msisdn = with_number(networks, &Subscription::of(&package)?, serial)?;
     let first = FirstProfile { package, operator: field.operator().clone(), msisdn };
-    field.register(eid, &first).await?;
-    field.card(eid, &first)
+    field.register(eid, &first, reached_by).await?;
+    field.card(eid, &first, reached_by)
 }
 
 /// Gives a subscriber the number under which short messages reach it.
@@ -269,11 +275,11 @@ impl Stage {
     }
 
     /// What went over the bearer of a network for one device.
-    fn message(&self, index: usize, bearer: &str, octets: u64) {
+    pub(super) fn used(&self, index: usize, bearer: &str, octets: u64, messages: u64) {
         if let Some(mut device) = self.device(index) {
             device.counts.octets = device.counts.octets.saturating_add(octets);
         }
-        self.spend(bearer, octets, 1);
+        self.spend(bearer, octets, messages);
     }
 }
 
@@ -369,15 +375,17 @@ fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Optio
     let air = Air {
         ether: Arc::clone(&stage.ether),
         networks: Arc::clone(&stage.networks),
-        radio: FaultyRadio::new(Arc::clone(&stage.networks), mishaps),
+        radio: FaultyRadio::new(Arc::clone(&stage.networks), mishaps.clone()),
         imei: imei(eid),
         heard: Arc::default(),
     };
     let heard = Arc::clone(&air.heard);
     let dice = stage.simulation.dice(&format!("bearers of {eid} {powered}"));
     let carrier = |(plmn, bearer): (&Plmn, _)| (*plmn, Carrier::new(bearer, dice.branch(&plmn.to_string())));
-    let carriers = stage.bearers.iter().map(carrier).collect();
-    let told = Told { air, heard, carriers, stage: Arc::downgrade(stage), index };
+    let carriers: BTreeMap<_, _> = stage.bearers.iter().map(carrier).collect();
+    let line = Line { heard, carriers: Arc::new(carriers), mishaps, stage: Arc::downgrade(stage), index };
+    let channels = Channels { hosts: stage.m2m.as_ref()?.field.hosts().clone(), line: line.clone() };
+    let told = Told { air, line };
     let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
     let teller = Teller::silent(stage.simulation.clock());
     let mut modem = Modem::new(slot, told, teller.clone());
@@ -388,7 +396,7 @@ fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Optio
         Some(imei) => OnlineSettings { imei, ..settings },
         None => settings,
     };
-    let online = Online::new(modem, NoDial, settings, teller);
+    let online = Online::new(modem, channels, settings, teller);
     *seat.handle() = Some(online.handle());
     Some(Ok(online))
 }
@@ -396,41 +404,28 @@ fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Optio
 /// The air round a device that stays on: its short messages take their time, and the run is told where it is registered.
 struct Told {
     air: Air,
-    heard: Arc<Mutex<Heard>>,
-    carriers: BTreeMap<Plmn, Carrier>,
-    stage: Weak<Stage>,
-    index: usize,
+    line: Line,
 }
 
 impl Told {
     fn note(&self, answer: &NetworkAnswer) {
-        let Some(stage) = self.stage.upgrade() else { return };
+        let Some(stage) = self.line.stage.upgrade() else { return };
         let imsi = {
-            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut heard = self.line.heard.lock().unwrap_or_else(PoisonError::into_inner);
             heard.refusals.clear();
             heard.asking
         };
         match (answer, imsi) {
-            (NetworkAnswer::AttachAccept(accept), Some(imsi)) => stage.attached(self.index, accept, imsi),
+            (NetworkAnswer::AttachAccept(accept), Some(imsi)) => {
+                stage.attached(self.line.index, accept, imsi)
+            }
             (NetworkAnswer::AttachReject(AttachReject { .. }), _) => {
-                if let Some(mut device) = stage.device(self.index) {
+                if let Some(mut device) = stage.device(self.line.index) {
                     device.counts.refusals = device.counts.refusals.saturating_add(1);
                 }
             }
             _ => {}
         }
-    }
-
-    /// Whether one message comes through.
-    async fn carried(&self, plmn: Plmn, octets: usize, is_to_device: bool) -> bool {
-        let Some(carrier) = self.carriers.get(&plmn) else { return false };
-        let before = carrier.usage();
-        let is_through = carrier.short_message(octets, is_to_device).await.is_ok();
-        let used = carrier.usage() - before;
-        if let Some(stage) = self.stage.upgrade() {
-            stage.message(self.index, &carrier.bearer().id, used.octets_up.saturating_add(used.octets_down));
-        }
-        is_through
     }
 }
 
@@ -442,8 +437,8 @@ impl Radio for Told {
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
         Box::pin(async move {
             // Who asks a network is on none.
-            if let Some(stage) = self.stage.upgrade() {
-                stage.detached(self.index, false);
+            if let Some(stage) = self.line.stage.upgrade() {
+                stage.detached(self.line.index, false);
             }
             let answer = self.air.attach(plmn, request).await?;
             self.note(&answer);
@@ -464,8 +459,8 @@ impl Radio for Told {
     }
 
     fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
-        if let Some(stage) = self.stage.upgrade() {
-            stage.detached(self.index, true);
+        if let Some(stage) = self.line.stage.upgrade() {
+            stage.detached(self.line.index, true);
         }
         self.air.detach(plmn, attach)
     }
@@ -476,7 +471,7 @@ impl Radio for Told {
         message: MobileOriginated,
     ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
         Box::pin(async move {
-            match self.carried(plmn, message.tpdu.len(), false).await {
+            match self.line.message(plmn, message.tpdu.len(), false).await {
                 true => self.air.submit_short_message(plmn, message).await,
                 false => Ok(RpAnswer::Error(RpCause::TEMPORARY_FAILURE, Vec::new())),
             }
@@ -492,7 +487,7 @@ impl Radio for Told {
             loop {
                 let message = self.air.next_short_message(plmn, attach.clone()).await?;
                 // One that is lost is sent again by the centre, which has no report of it.
-                if self.carried(plmn, message.tpdu.len(), true).await {
+                if self.line.message(plmn, message.tpdu.len(), true).await {
                     return Ok(message);
                 }
             }

@@ -9,7 +9,7 @@ use crypto::Curve;
 use euicc_sim::card::{CardDescription, Quirk, Shared};
 use euicc_sim::network::{Network, Networks, Policy, Roaming, SubscriberServer};
 use fleet::Platform;
-use fleet::bearers::{Bearer, Bearers};
+use fleet::bearers::{self, Bearers};
 use fleet::costs::Costs;
 use localize::Place;
 use rsp::ids::{Eid, Iccid, Plmn};
@@ -29,6 +29,7 @@ use crate::consumer::{self, sm_dp_host};
 use crate::faults::{Liar, Mishaps};
 use crate::file::{self, Group, Partners, Scenario};
 use crate::host::Host;
+use crate::m2m::Bearer;
 use crate::m2m::field::Field;
 use crate::report::{Kind, Report};
 use crate::time::Simulation;
@@ -42,7 +43,7 @@ pub(super) struct Stage {
     pub(super) shared: Arc<Shared>,
     pub(super) networks: Arc<Networks>,
     pub(super) ether: Arc<Ether>,
-    pub(super) bearers: Arc<BTreeMap<Plmn, Bearer>>,
+    pub(super) bearers: Arc<BTreeMap<Plmn, bearers::Bearer>>,
     pub(super) costs: Costs,
     pub(super) sm_dps: BTreeMap<String, SmDp>,
     /// Who manages the devices, if they are M2M ones.
@@ -86,7 +87,10 @@ impl Stage {
         let networks = networks(&simulation, &scenario)?;
         let mut sm_dps = BTreeMap::new();
         let field = match scenario.is_m2m() {
-            true => Some(Field::lay_out(&simulation, &pki, &networks, &servers).await?),
+            true => {
+                let bearer = if scenario.has_https() { Bearer::Https } else { Bearer::Sms };
+                Some(Field::lay_out(&simulation, &pki, &networks, &servers, bearer).await?)
+            }
             false => None,
         };
         for operator in scenario.operators.iter().filter(|_| field.is_none()) {
@@ -147,7 +151,9 @@ impl Stage {
                     // The platform has no part in M2M devices.
                     Some(field) => {
                         let operator = factory.operator(*group.bootstrap.get_ref())?;
-                        let card = m2m::card(field, &networks, resting.eid, serial, operator).await?;
+                        let reached_by = *group.reached_by.get_ref();
+                        let card =
+                            m2m::card(field, &networks, (resting.eid, serial), operator, reached_by).await?;
                         cards.insert(devices.len(), card);
                     }
                     None => records.push(owner::record(&resting, group, held)),
@@ -347,7 +353,7 @@ fn places(scenario: &Scenario) -> Result<BTreeMap<Plmn, Place>, Fault> {
     located.map_err(|why| bug(&why.to_string()))
 }
 
-fn bearers(scenario: &Scenario) -> Result<BTreeMap<Plmn, Bearer>, Fault> {
+fn bearers(scenario: &Scenario) -> Result<BTreeMap<Plmn, bearers::Bearer>, Fault> {
     let table =
         Bearers::built_in().map_err(|why| Fault::caused_by(why, "there are no bearers", "report this"))?;
     let of = scenario.networks.iter();

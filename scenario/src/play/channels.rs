@@ -1,0 +1,124 @@
+//! What a device that stays on sends over: short messages, and the channels that its card opens, over the bearer of the network
+//! that it is on.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use euicc_sim::network::Radio;
+use rsp::ids::Plmn;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
+use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind, MemoryHosts};
+
+use super::air::Heard;
+use super::stage::Stage;
+use crate::bearer::Carrier;
+use crate::faults::Mishaps;
+
+/// Octets of a connection that wait for the bearer, and go over it at once.
+const IN_FLIGHT: usize = 16 * 1024;
+
+/// One device's use of the bearers. A clone is the same use.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) heard: Arc<Mutex<Heard>>,
+    pub(super) carriers: Arc<BTreeMap<Plmn, Carrier>>,
+    pub(super) mishaps: Mishaps,
+    pub(super) stage: Weak<Stage>,
+    pub(super) index: usize,
+}
+
+/// The hosts that a card reaches.
+pub(super) struct Channels {
+    pub(super) hosts: MemoryHosts,
+    pub(super) line: Line,
+}
+
+impl Line {
+    /// Whether one short message comes through.
+    pub(super) async fn message(&self, plmn: Plmn, octets: usize, is_to_device: bool) -> bool {
+        let Some(carrier) = self.carriers.get(&plmn) else { return false };
+        let before = carrier.usage();
+        let is_through = carrier.short_message(octets, is_to_device).await.is_ok();
+        self.account(carrier, before, 1);
+        is_through
+    }
+
+    /// Carries octets of a connection that was opened on this network.
+    async fn packets(&self, plmn: Plmn, octets: usize, is_to_device: bool) -> Result<(), String> {
+        if self.attached() != Some(plmn) {
+            return Err(format!("the device is on {plmn} no more"));
+        }
+        let stage = self.stage.upgrade().ok_or("the scenario is over")?;
+        if !matches!(stage.networks.system_information(plmn).await, Ok(Some(_))) {
+            return Err(format!("network {plmn} is not heard any more"));
+        }
+        if self.mishaps.carries_nothing(plmn) {
+            return Err(format!("network {plmn} carries none of its packets"));
+        }
+        let carrier = self.carriers.get(&plmn).ok_or_else(|| format!("network {plmn} has no bearer"))?;
+        let before = carrier.usage();
+        let carried = carrier.packets(octets, is_to_device).await;
+        self.account(carrier, before, 0);
+        carried
+    }
+
+    fn attached(&self) -> Option<Plmn> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).attached
+    }
+
+    fn account(&self, carrier: &Carrier, before: crate::bearer::Usage, messages: u64) {
+        let used = carrier.usage() - before;
+        if let Some(stage) = self.stage.upgrade() {
+            let octets = used.octets_up.saturating_add(used.octets_down);
+            stage.used(self.index, &carrier.bearer().id, octets, messages);
+        }
+    }
+
+    /// Carries both ways until both ends have said all. What is lost breaks the connection off.
+    async fn connect(self, plmn: Plmn, device: DuplexStream, server: BoxByteStream) {
+        let ((from_device, to_device), (from_server, to_server)) = (split(device), split(server));
+        let up = self.carry(plmn, from_device, to_server, false);
+        let down = self.carry(plmn, from_server, to_device, true);
+        // Both ends see that it is over, and say themselves what that means.
+        let _broken = tokio::try_join!(up, down);
+    }
+
+    async fn carry(
+        &self,
+        plmn: Plmn,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+        is_to_device: bool,
+    ) -> io::Result<()> {
+        let mut octets = vec![0; IN_FLIGHT];
+        loop {
+            let read = from.read(&mut octets).await?;
+            let Some(said) = octets.get(..read).filter(|said| !said.is_empty()) else {
+                return to.shutdown().await;
+            };
+            self.packets(plmn, read, is_to_device).await.map_err(io::Error::other)?;
+            to.write_all(said).await?;
+        }
+    }
+}
+
+impl Dial for Channels {
+    fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<BoxByteStream, LinkFault>> {
+        Box::pin(async move {
+            let unreachable =
+                |why: String| LinkFault::new(LinkFaultKind::Unreachable, format!("{host}:{port}"), why);
+            let plmn = self.line.attached();
+            let plmn = plmn.ok_or_else(|| unreachable("the device is not registered".to_owned()))?;
+            // A connection is asked for, and granted.
+            for is_to_device in [false, true] {
+                self.line.packets(plmn, 0, is_to_device).await.map_err(unreachable)?;
+            }
+            let server = self.hosts.dial(host, port).await?;
+            let (own, device) = duplex(IN_FLIGHT);
+            tokio::spawn(self.line.clone().connect(plmn, device, server));
+            let own: BoxByteStream = Box::new(own);
+            Ok(own)
+        })
+    }
+}
