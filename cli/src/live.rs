@@ -6,6 +6,7 @@
 
 mod door;
 mod strangers;
+mod wire;
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -15,7 +16,7 @@ use certs::{Pki, Validity};
 use net::OsClock;
 use rsp::time::Timestamp;
 use scenario::file::{Places, Scenario};
-use scenario::play::{Outside, Server, Way, Ways, play_in};
+use scenario::play::{self, Outside, Server, Way, Ways, play_in};
 use scenario::report::{Live, Report};
 use tokio::runtime::{Builder, Handle, Runtime};
 use world::{Clock, Fault};
@@ -23,6 +24,7 @@ use world::{Clock, Fault};
 use crate::command::run::not_a_scenario;
 use door::Door;
 use strangers::Strangers;
+use wire::Wire;
 
 /// Servers behind sockets of their own.
 struct Sockets {
@@ -71,7 +73,7 @@ pub fn play_with(
         quirks: read.quirks.clone(),
         sm_dps,
         cards,
-        live: Some(Live { strangers: named }),
+        live: Some(Live { strangers: named, ..Live::default() }),
         ..outside
     };
     let seed = seed.unwrap_or(&scenario.seed);
@@ -104,6 +106,10 @@ impl Sockets {
 impl Ways for Sockets {
     fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
         Ok(Arc::new(Door::open(self.real.clone(), &self.pki, self.validity, server)?))
+    }
+
+    fn wire(&self) -> Result<Box<dyn play::Wire>, Fault> {
+        Ok(Box::new(Wire::open()?))
     }
 }
 

@@ -46,6 +46,36 @@ fn a_server_that_crashes_breaks_its_connections_and_everything_is_as_in_one_proc
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
+/// Both ways, of M2M devices: what stayed in the process is said.
+fn both_of_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
+    println!("{name} with seed {seed}");
+    let scenario = Scenario::parse(name, text).unwrap_or_else(|why| panic!("{why}"));
+    let mut over_sockets = live::play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"));
+    let live = over_sockets.live.take().unwrap();
+    assert_eq!(live.words(), "over sockets but for short messages");
+    [over_sockets, play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"))]
+}
+
+/// ES1 to ES4 over mutual TLS, while the SM-SR and the SM-DP die and come back.
+#[test]
+fn servers_of_m2m_devices_ask_each_other_over_sockets_and_die_there_as_in_one_process() {
+    let text = library::named("m2m-sm-sr-dies-in-the-middle").unwrap();
+    let [live, alone] = both_of_m2m("m2m-sm-sr-dies-in-the-middle", text, "17");
+    assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
+    assert!(live.faults.values().any(|struck| struck.times > 0), "nothing went wrong");
+    assert_eq!(live.json().unwrap(), alone.json().unwrap());
+}
+
+/// ES5: what cards and their SM-SR say to each other crosses sockets as well.
+#[test]
+fn cards_open_their_sessions_over_sockets_and_lose_them_as_in_one_process() {
+    let text = library::named("m2m-cars-over-https").unwrap();
+    let [live, alone] = both_of_m2m("m2m-cars-over-https", text, "7");
+    assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
+    assert!(live.faults.values().any(|struck| struck.times > 0), "nothing went wrong");
+    assert_eq!(live.json().unwrap(), alone.json().unwrap());
+}
+
 /// What goes wrong on a link does so before the wire.
 #[test]
 fn a_link_that_loses_what_is_sent_over_it_does_so_over_sockets_as_well() {
@@ -261,6 +291,10 @@ fn somebody_elses_server_that_takes_no_orders_has_codes() {
         "sm_dp = [{ name = 'sm-dp', address = 'localhost:1', profiles = [{ package = '70.der' }] }]",
     )
     .unwrap();
+    let m2m = scenario.replace("check_in = \"6h\"", "kind = \"m2m\"").replace("[[campaign]]", "[[x]]");
+    let m2m = m2m.split("[[x]]").next().unwrap();
+    let why = live::play_with(&places, "codes", ("codes.toml", m2m), None).unwrap_err();
+    assert!(why.to_string().contains("nobody else takes part where devices are M2M ones"), "{why}");
     let why = live::play_with(&places, "codes", ("codes.toml", "title = 'x'"), None).unwrap_err();
     assert!(why.to_string().contains("codes.toml:1"), "{why}");
 }

@@ -37,6 +37,7 @@ use world::{
 
 use crate::faults::{Liar, Mishaps};
 use crate::host::Host;
+use crate::play::InProcess;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
 
@@ -198,8 +199,15 @@ impl M2m {
         mishaps.inject_into(&smsc);
 
         let (web, hosts) = (Arc::new(Web::default()), MemoryHosts::default());
-        let parts =
-            Parts { simulation, setup, events: &events, mishaps: &mishaps, web: &web, is_patient: false };
+        let parts = Parts {
+            simulation,
+            setup,
+            events: &events,
+            mishaps: &mishaps,
+            web: &web,
+            ways: &InProcess,
+            is_patient: false,
+        };
         let (sm_dp_records, sm_sr_records) = (start.sm_dp.copied(), start.sm_sr.copied());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&sm_dp_records)?;
         let (sm_sr, sm_sr_works) = parts.sm_sr(&sm_sr_records, &smsc, &hosts)?;

@@ -36,7 +36,8 @@ use world::Fault;
 use crate::file::{Place, Scenario, Stop};
 use crate::report::{self, Kind, Report};
 use crate::time;
-pub use outside::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways};
+pub(crate) use outside::InProcess;
+pub use outside::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways, Wire};
 use queue::Due;
 use stage::{SmDp, Stage};
 
@@ -55,14 +56,13 @@ pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault
 /// The same, parties reaching each other as they do in this outside.
 ///
 /// # Errors
-/// As [`play`]; or devices are M2M ones, whose servers have no sockets.
+/// As [`play`].
 pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
-    if outside.live.is_some() && scenario.is_m2m() {
-        let why = "the SM-DP and the SM-SR of its M2M devices are not put behind sockets";
-        return Err(Fault::new("cannot play this scenario over sockets", why, "run it without --live"));
-    }
     let mut report = Report::new(name, &scenario.title, scenario.about.trim(), seed, scenario.begins);
     report.live.clone_from(&outside.live);
+    if let Some(live) = report.live.as_mut().filter(|_| scenario.is_m2m()) {
+        live.inside.push("short messages".to_owned());
+    }
     let scenario = scenario.clone();
     time::run(seed, scenario.begins, async |simulation| {
         let stage = Arc::new(Stage::lay_out(simulation, scenario, report, outside).await?);

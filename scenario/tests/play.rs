@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use scenario::file::Scenario;
-use scenario::play::{Outside, play, play_in};
-use scenario::report::{Live, Report, Verdict};
+use scenario::play::play;
+use scenario::report::{Report, Verdict};
 
 const EXAMPLE: &str = include_str!("../library/ninety-days-in-brazil.toml");
 const YEAR: &str = include_str!("../../tests/benches/year.toml");
@@ -65,10 +65,6 @@ expect = [
     let report = played(METERS, "7");
     passes(&report);
     assert_eq!(report.json().unwrap(), played(METERS, "7").json().unwrap());
-    // Over sockets nothing is played that would not be there.
-    let outside = Outside { live: Some(Live::default()), ..Outside::none().unwrap() };
-    let why = play_in(outside, "test", &Scenario::parse("test.toml", METERS).unwrap(), "7").unwrap_err();
-    assert!(why.to_string().contains("are not put behind sockets"), "{why}");
 }
 
 const MOVE: &str = r#"

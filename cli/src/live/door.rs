@@ -64,7 +64,10 @@ impl Door {
         let name: ServerName = server.host.parse().map_err(|why| {
             Fault::caused_by(why, format!("{:?} cannot stand in a certificate", server.host), "rename it")
         })?;
-        let shown = pki.issue_dp_tls(&[name], validity).map_err(no_certificate)?;
+        let shown = match &server.shows {
+            Some(shown) => shown.clone(),
+            None => pki.issue_dp_tls(&[name], validity).map_err(no_certificate)?,
+        };
         let (now, roots) = (ManualClock::at(server.clock.now()), tls_roots(pki));
         let auth = ClientAuth::Optional(roots.clone());
         let tls = ServerTls::new(&identity(&shown), &auth, Arc::new(now.clone()))?;

@@ -93,6 +93,12 @@ impl Places {
     pub fn parse(file: &str, text: &str, scenario: &Scenario) -> Result<Self, NotAScenario> {
         let source = Text { file, text };
         let places: Self = toml::from_str(text).map_err(|error| source.not_toml(&error))?;
+        let first = places.sm_dp.first().map(|sm_dp| sm_dp.name.span());
+        let first = first.or_else(|| places.card.first().map(|card| card.device.span()));
+        if let Some(first) = first.filter(|_| scenario.is_m2m()) {
+            let what = "nobody else takes part where devices are M2M ones";
+            return Err(source.error(first, what, "leave it out, or play a scenario of consumer devices"));
+        }
         let known: BTreeSet<&str> =
             scenario.operators.iter().map(|operator| operator.sm_dp.get_ref().as_str()).collect();
         let mut seen = BTreeSet::new();

@@ -26,6 +26,7 @@ use super::web::Web;
 use super::{CARD_PATH, CARDS, FIRST_CONTACT, Setup, centre, sm_sr_number, unexpected};
 use crate::faults::Mishaps;
 use crate::host::Host;
+use crate::play::Ways;
 use crate::time::Simulation;
 
 /// How often a card of the field asks its device whether there is something: a meter is not woken every half minute for that.
@@ -66,12 +67,13 @@ impl Field {
         networks: &Arc<Networks>,
         mishaps: &Mishaps,
         bearer: Bearer,
+        ways: &dyn Ways,
     ) -> Result<Self, Fault> {
         let setup = Setup { pki: Arc::clone(pki), bearer };
         let (events, web, hosts) =
             (MemoryEvents::default(), Arc::new(Web::default()), MemoryHosts::default());
         let parts =
-            Parts { simulation, setup: &setup, events: &events, mishaps, web: &web, is_patient: true };
+            Parts { simulation, setup: &setup, events: &events, mishaps, web: &web, ways, is_patient: true };
         let smsc = centre(simulation, networks)?;
         mishaps.inject_into(&smsc);
         let (dp_records, sr_records) = (MemoryRecords::default(), MemoryRecords::default());

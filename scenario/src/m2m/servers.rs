@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use certs::m2m::Owner;
-use certs::{Pki, ServerName};
+use certs::{Credential, Pki, ServerName};
 use http::Request;
 use net::{PskDoor, PskKeys};
 use rsp::ids::Oid;
@@ -28,10 +28,11 @@ use euicc_sim::network::Smsc;
 use euicc_sim::network::smsc::LocalWriter;
 
 use super::operator::{Heard, Operator, SOAP_PATH, peer};
-use super::web::{Way, Web};
+use super::web::{Caller, Web};
 use super::{ACCOUNT, CARD_PATH, CARDS, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, sm_sr_number};
 use crate::faults::Mishaps;
 use crate::host::Host;
+use crate::play::{Server, Ways};
 use crate::time::Simulation;
 
 /// Who is where.
@@ -61,6 +62,7 @@ pub(super) struct Parts<'a> {
     pub(super) events: &'a MemoryEvents,
     pub(super) mishaps: &'a Mishaps,
     pub(super) web: &'a Arc<Web>,
+    pub(super) ways: &'a dyn Ways,
     /// Short messages take their time, and the SM-SR gives them more.
     pub(super) is_patient: bool,
 }
@@ -80,24 +82,31 @@ impl Ids {
 }
 
 impl Parts<'_> {
-    fn way(&self, certificate: &[u8], woken: &Arc<Notify>) -> Way {
-        Way::new(Arc::downgrade(self.web), certificate, self.mishaps, woken)
+    fn caller(&self, shown: &Credential, woken: &Arc<Notify>) -> Arc<Caller> {
+        Arc::new(Caller::new(&Arc::downgrade(self.web), shown, self.mishaps, woken))
+    }
+
+    /// Opens the door of a server, for everybody who asks it.
+    fn open(&self, authority: &'static str, server: Server) -> Result<(), Fault> {
+        self.web.put(authority, self.ways.open(server)?);
+        Ok(())
     }
 
     /// An operator of M2M devices, what it will hear, and what it does by itself.
     pub(super) fn operator(&self) -> Result<(Operator, Receiver<Heard>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, web, .. } = self;
-        let own = setup.pki.m2m_operator(OPERATOR_NAME, &names()?).map_err(bad_pki)?;
+        let Self { simulation, setup, .. } = self;
+        let own = setup.pki.m2m_operator(OPERATOR_NAME, &names(OPERATOR)?).map_err(bad_pki)?;
         let id = own.certificate.registered_ids().first().cloned();
         let id = id.ok_or_else(|| super::unexpected("the operator has no OID"))?;
         let woken = Arc::new(Notify::new());
-        let way = Arc::new(self.way(own.certificate.der(), &woken));
         let (operator, hears) = self.asks(id, OPERATOR_NAME, "operator", OPERATOR);
-        let operator = operator.with_peers(way);
+        let operator = operator.with_peers(self.caller(&own, &woken));
         let ids = Ids::of(&setup.pki)?;
         operator.knows(peer(ids.sm_dp, SM_DP));
         operator.knows(peer(ids.sm_sr, SM_SR));
-        web.put(OPERATOR, operator.link());
+        let process = Arc::new(|| Some(1));
+        let (host, link, clock) = (OPERATOR.to_owned(), operator.link(), simulation.clock());
+        self.open(OPERATOR, Server { host, link, process, shows: Some(own), clock })?;
         let works =
             drive(woken, simulation.clock(), operator.clone(), |it| Box::pin(async move { it.due().await }));
         Ok((operator, hears, Box::pin(works)))
@@ -106,10 +115,9 @@ impl Parts<'_> {
     /// The EUM, which nobody calls back.
     pub(super) fn eum(&self) -> Result<Operator, Fault> {
         let pki = &self.setup.pki;
-        let own = pki.m2m_eum(&names()?).map_err(bad_pki)?;
-        let way = Arc::new(self.way(own.certificate.der(), &Arc::default()));
+        let own = pki.m2m_eum(&names(EUM)?).map_err(bad_pki)?;
         let (eum, _) = self.asks(factory::eum_oid(pki)?, "Landfall EUM", "EUM", EUM);
-        let eum = eum.with_peers(way);
+        let eum = eum.with_peers(self.caller(&own, &Arc::default()));
         eum.knows(peer(Ids::of(pki)?.sm_sr, SM_SR));
         Ok(eum)
     }
@@ -135,7 +143,7 @@ impl Parts<'_> {
         records: &MemoryRecords,
     ) -> Result<(Host<SmDp>, BoxFuture<'static, ()>), Fault> {
         let Self { simulation, setup, events, mishaps, web, .. } = self;
-        let own = setup.pki.m2m_server(Owner::SmDp, SM_DP_NAME, &names()?).map_err(bad_pki)?;
+        let own = setup.pki.m2m_server(Owner::SmDp, SM_DP_NAME, &names(SM_DP)?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
         let config = sm_dp::m2m::Config::new("SM-DP", own.oid, format!("https://{SM_DP}{SOAP_PATH}"));
         let credentials = sm_dp::m2m::Credentials::new(
@@ -144,14 +152,14 @@ impl Parts<'_> {
             anchors,
             Vec::new(),
         );
-        let certificate = own.tls.certificate.der().to_vec();
         let woken = Arc::new(Notify::new());
         let host = {
+            let tls = own.tls.clone();
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
             let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
             let make = move |records, starts| {
                 let world = of_process(&simulation, "SM-DP", starts);
-                let way = Arc::new(Way::new(web.clone(), &certificate, &mishaps, &woken));
+                let way = Arc::new(Caller::new(&web, &tls, &mishaps, &woken));
                 let events = Arc::new(events.clone());
                 let server = SmDp::new(config.clone(), credentials.clone(), records, world, events);
                 let server = server.with_peers(way);
@@ -160,7 +168,7 @@ impl Parts<'_> {
             };
             Host::start(SM_DP_PLACE, Arc::new(records.clone()), self.mishaps.clone(), make)
         };
-        web.put(SM_DP, host.link());
+        self.open(SM_DP, Server::of(SM_DP.to_owned(), &host, simulation.clock()).showing(own.tls))?;
         let (own, clock) = (host.clone(), simulation.clock());
         let works = async move {
             own.works(|server| {
@@ -179,13 +187,12 @@ impl Parts<'_> {
         smsc: &Arc<Smsc>,
         hosts: &MemoryHosts,
     ) -> Result<(Host<SmSr>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, mishaps, web, is_patient } = self;
-        let own = setup.pki.m2m_server(Owner::SmSr, SM_SR_NAME, &names()?).map_err(bad_pki)?;
+        let Self { simulation, setup, events, mishaps, web, is_patient, .. } = self;
+        let own = setup.pki.m2m_server(Owner::SmSr, SM_SR_NAME, &names(SM_SR)?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
         let config = sm_sr::Config::new("SM-SR", own.oid);
         let credentials =
             sm_sr::Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key);
-        let certificate = own.tls.certificate.der().to_vec();
         let has_https = setup.bearer == Bearer::Https;
         let door = HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
         let es5 = Es5Config {
@@ -206,12 +213,13 @@ impl Parts<'_> {
         };
         let (woken, writer) = (Arc::new(Notify::new()), Arc::new(smsc.account(ACCOUNT)));
         let host = {
+            let tls = own.tls.clone();
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
             let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
             let writer = Arc::clone(&writer);
             let make = move |records, starts| {
                 let world = of_process(&simulation, "SM-SR", starts);
-                let way = Arc::new(Way::new(web.clone(), &certificate, &mishaps, &woken));
+                let way = Arc::new(Caller::new(&web, &tls, &mishaps, &woken));
                 let server = SmSr::new(
                     config.clone(),
                     credentials.clone(),
@@ -234,7 +242,7 @@ impl Parts<'_> {
             };
             Host::start(SM_SR_PLACE, Arc::new(records.clone()), self.mishaps.clone(), make)
         };
-        web.put(SM_SR, host.link());
+        self.open(SM_SR, Server::of(SM_SR.to_owned(), &host, simulation.clock()).showing(own.tls))?;
         let cards = mishaps.link(host.door(|server| es5_link(server.engine().clone())));
         let (own, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
         let works = async move {
@@ -281,9 +289,9 @@ fn of_process(simulation: &Simulation, name: &str, starts: u32) -> world::World 
     simulation.world(&format!("{name} {} {starts}", simulation.clock().now()))
 }
 
-/// In the certificates of everybody.
-fn names() -> Result<[ServerName; 1], Fault> {
-    Ok(["localhost".parse().map_err(|_| super::unexpected("localhost is no name"))?])
+/// For which its certificate is.
+fn names(authority: &str) -> Result<[ServerName; 1], Fault> {
+    Ok([authority.parse().map_err(|_| super::unexpected("a server has no name"))?])
 }
 
 struct Woken(Arc<Notify>);

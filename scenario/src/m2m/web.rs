@@ -1,67 +1,112 @@
 //! The links between operator, EUM, SM-DP and SM-SR, each with what goes wrong on it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
+use certs::Credential;
 use http::Request;
 use rsp_server::soap::Peers;
 use tokio::sync::Notify;
-use world::{Fault, Link, LinkFault, LinkFaultKind, PeerCertificate, link_from};
+use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
 use crate::faults::Mishaps;
+use crate::play::Way;
 
-/// Whom everybody reaches, by authority. A run holds it; parties, which it holds, only look into it, so that they end with the run.
+/// Whom everybody reaches, by authority, and who is connected with whom. A run holds it; parties, which it holds, only look
+/// into it, so that they end with the run.
 #[derive(Default)]
-pub(super) struct Web(Mutex<BTreeMap<&'static str, Link>>);
+pub(super) struct Web(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    ways: BTreeMap<&'static str, Arc<dyn Way>>,
+    callers: u64,
+    /// By caller, and whom it asks.
+    connections: BTreeMap<(u64, String), Link>,
+}
 
 impl Web {
-    pub(super) fn put(&self, authority: &'static str, link: Link) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(authority, link);
+    pub(super) fn put(&self, authority: &'static str, way: Arc<dyn Way>) {
+        self.state().ways.insert(authority, way);
     }
 
-    fn at(&self, authority: &str) -> Option<Link> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(authority).cloned()
+    /// The connection of a caller, who shows this certificate; none if nobody has the name.
+    fn connection(&self, caller: u64, shown: &Credential, to: &str) -> Option<Result<Link, Fault>> {
+        let mut state = self.state();
+        let key = (caller, to.to_owned());
+        if let Some(link) = state.connections.get(&key) {
+            return Some(Ok(link.clone()));
+        }
+        let link = state.ways.get(to)?.link(Some(shown));
+        if let Ok(link) = &link {
+            state.connections.insert(key, link.clone());
+        }
+        Some(link)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The way of one party to the others.
-pub(super) struct Way {
+/// One party, or one process of it, as it asks the others. Its connections end with it.
+pub(super) struct Caller {
     web: Weak<Web>,
-    /// Which it shows.
-    certificate: Vec<u8>,
+    number: u64,
+    /// What it shows.
+    shown: Credential,
     mishaps: Mishaps,
     woken: Arc<Notify>,
     links: Mutex<BTreeMap<String, Link>>,
 }
 
-impl Way {
-    pub(super) fn new(web: Weak<Web>, certificate: &[u8], mishaps: &Mishaps, woken: &Arc<Notify>) -> Self {
+impl Caller {
+    pub(super) fn new(web: &Weak<Web>, shown: &Credential, mishaps: &Mishaps, woken: &Arc<Notify>) -> Self {
+        let number = web.upgrade().map_or(0, |web| {
+            let mut state = web.state();
+            state.callers += 1;
+            state.callers
+        });
         Self {
-            web,
-            certificate: certificate.to_vec(),
+            web: web.clone(),
+            number,
+            shown: shown.clone(),
             mishaps: mishaps.clone(),
             woken: Arc::clone(woken),
             links: Mutex::default(),
         }
     }
 
+    /// Who is asked may be put there later.
     fn link_to(&self, authority: &str) -> Link {
-        let (web, certificate, to) = (self.web.clone(), self.certificate.clone(), authority.to_owned());
-        self.mishaps.link(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            let peer = web.upgrade().and_then(|web| web.at(&to));
-            let unknown = || {
-                let why = "nobody in this simulation has the name";
-                LinkFault::new(LinkFaultKind::Unresolved, to.clone(), why)
+        let (web, number, shown) = (self.web.clone(), self.number, self.shown.clone());
+        let to = authority.to_owned();
+        self.mishaps.link(link_from(tower::service_fn(move |request: Request<Bytes>| {
+            let fault = |kind, why: String| LinkFault::new(kind, to.clone(), why);
+            let connection = web.upgrade().and_then(|web| web.connection(number, &shown, &to));
+            let connection = match connection {
+                Some(Ok(link)) => Ok(link),
+                Some(Err(why)) => Err(fault(LinkFaultKind::Protocol, why.to_string())),
+                None => {
+                    let why = "nobody in this simulation has the name";
+                    Err(fault(LinkFaultKind::Unresolved, why.to_owned()))
+                }
             };
-            let peer = peer.ok_or_else(unknown);
-            request.extensions_mut().insert(PeerCertificate(certificate.clone()));
-            async move { world::send(&peer?, request).await }
+            async move { world::send(&connection?, request).await }
         })))
     }
 }
 
-impl Peers for Way {
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(web) = self.web.upgrade() {
+            web.state().connections.retain(|(caller, _), _| *caller != self.number);
+        }
+    }
+}
+
+impl Peers for Caller {
     fn link(&self, authority: &str) -> Result<Link, Fault> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         // The same each time: what one request overtakes on it is another's.

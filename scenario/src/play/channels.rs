@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind, MemoryHosts};
 
 use super::air::Heard;
+use super::outside::{Ways, Wire};
 use super::stage::Stage;
 use crate::bearer::Carrier;
 use crate::faults::Mishaps;
@@ -31,6 +32,7 @@ pub(super) struct Line {
 /// The hosts that a card reaches.
 pub(super) struct Channels {
     pub(super) hosts: MemoryHosts,
+    pub(super) ways: Arc<dyn Ways>,
     pub(super) line: Line,
 }
 
@@ -76,10 +78,10 @@ impl Line {
     }
 
     /// Carries both ways until both ends have said all. What is lost breaks the connection off.
-    async fn connect(self, plmn: Plmn, device: DuplexStream, server: BoxByteStream) {
+    async fn connect(self, plmn: Plmn, wire: Box<dyn Wire>, device: DuplexStream, server: BoxByteStream) {
         let ((from_device, to_device), (from_server, to_server)) = (split(device), split(server));
-        let up = self.carry(plmn, from_device, to_server, false);
-        let down = self.carry(plmn, from_server, to_device, true);
+        let up = self.carry(plmn, &*wire, (from_device, to_server), false);
+        let down = self.carry(plmn, &*wire, (from_server, to_device), true);
         // Both ends see that it is over, and say themselves what that means.
         let _broken = tokio::try_join!(up, down);
     }
@@ -87,8 +89,8 @@ impl Line {
     async fn carry(
         &self,
         plmn: Plmn,
-        mut from: impl AsyncRead + Unpin,
-        mut to: impl AsyncWrite + Unpin,
+        wire: &dyn Wire,
+        (mut from, mut to): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
         is_to_device: bool,
     ) -> io::Result<()> {
         let mut octets = vec![0; IN_FLIGHT];
@@ -98,7 +100,7 @@ impl Line {
                 return to.shutdown().await;
             };
             self.packets(plmn, read, is_to_device).await.map_err(io::Error::other)?;
-            to.write_all(said).await?;
+            to.write_all(&wire.carry(said, is_to_device)?).await?;
         }
     }
 }
@@ -115,8 +117,9 @@ impl Dial for Channels {
                 self.line.packets(plmn, 0, is_to_device).await.map_err(unreachable)?;
             }
             let server = self.hosts.dial(host, port).await?;
+            let wire = self.ways.wire().map_err(|fault| unreachable(fault.to_string()))?;
             let (own, device) = duplex(IN_FLIGHT);
-            tokio::spawn(self.line.clone().connect(plmn, device, server));
+            tokio::spawn(self.line.clone().connect(plmn, wire, device, server));
             let own: BoxByteStream = Box::new(own);
             Ok(own)
         })

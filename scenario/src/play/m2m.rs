@@ -23,6 +23,7 @@ use world::{BoxFuture, Fault, Memory as _, PhoneNumber};
 use super::air::Air;
 use super::channels::{Channels, Line};
 use super::factory::{FIRST_IN_STOCK, package, subscribe};
+use super::outside::Ways;
 use super::owner;
 use super::resting::Resting;
 use super::stage::{Stage, bug, imei};
@@ -43,6 +44,7 @@ const SEARCH: Duration = Duration::from_secs(300);
 /// The M2M side of a run.
 pub(super) struct M2m {
     pub(super) field: Field,
+    ways: Arc<dyn Ways>,
     seats: BTreeMap<usize, Seat>,
     stage: OnceLock<Weak<Stage>>,
 }
@@ -70,10 +72,10 @@ pub(super) enum Order {
 }
 
 impl M2m {
-    pub(super) fn new(field: Field, cards: BTreeMap<usize, CardDescription>) -> Self {
+    pub(super) fn new(field: Field, cards: BTreeMap<usize, CardDescription>, ways: Arc<dyn Ways>) -> Self {
         let seat = |description| Seat { description, handle: Mutex::default(), has_power: Notify::new() };
         let seats = cards.into_iter().map(|(index, card)| (index, seat(card))).collect();
-        Self { field, seats, stage: OnceLock::new() }
+        Self { field, ways, seats, stage: OnceLock::new() }
     }
 }
 
@@ -384,7 +386,9 @@ fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Optio
     let carrier = |(plmn, bearer): (&Plmn, _)| (*plmn, Carrier::new(bearer, dice.branch(&plmn.to_string())));
     let carriers: BTreeMap<_, _> = stage.bearers.iter().map(carrier).collect();
     let line = Line { heard, carriers: Arc::new(carriers), mishaps, stage: Arc::downgrade(stage), index };
-    let channels = Channels { hosts: stage.m2m.as_ref()?.field.hosts().clone(), line: line.clone() };
+    let m2m = stage.m2m.as_ref()?;
+    let (hosts, ways) = (m2m.field.hosts().clone(), Arc::clone(&m2m.ways));
+    let channels = Channels { hosts, ways, line: line.clone() };
     let told = Told { air, line };
     let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
     let teller = Teller::silent(stage.simulation.clock());

@@ -1,6 +1,7 @@
 //! What a scenario is played in: how its parties reach each other, and who is somebody else's.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -72,6 +73,21 @@ pub trait Ways: Send + Sync {
     /// # Errors
     /// It has no certificate for its name, or there is no place to listen at.
     fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault>;
+
+    /// Opens a connection between a card and its server.
+    ///
+    /// # Errors
+    /// There is none to be had.
+    fn wire(&self) -> Result<Box<dyn Wire>, Fault>;
+}
+
+/// A connection between a card and its server.
+pub trait Wire: Send + Sync {
+    /// Carries octets to the other end, and gives them as they come out there. Nobody in the scenario does anything meanwhile.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    fn carry(&self, octets: &[u8], is_to_device: bool) -> io::Result<Vec<u8>>;
 }
 
 /// The way to one server.
@@ -92,6 +108,8 @@ pub struct Server {
     pub link: Link,
     /// The number of its process, if one runs; the next one has another.
     pub process: Arc<dyn Fn() -> Option<u32> + Send + Sync>,
+    /// What it shows in TLS; a certificate for its host is made if that is not said.
+    pub shows: Option<Credential>,
     /// The time of the scenario. It can be asked only where that is played.
     pub clock: TokioClock,
 }
@@ -116,18 +134,34 @@ impl Outside {
 
 impl Server {
     /// A party that has one door.
-    pub(super) fn of<P: Clone + Send + 'static>(host: String, party: &Host<P>, clock: TokioClock) -> Self {
+    pub(crate) fn of<P: Clone + Send + 'static>(host: String, party: &Host<P>, clock: TokioClock) -> Self {
         let (link, party) = (party.link(), party.clone());
-        Self { host, link, process: Arc::new(move || party.party().map(|_| party.starts())), clock }
+        let process = Arc::new(move || party.party().map(|_| party.starts()));
+        Self { host, link, process, shows: None, clock }
+    }
+
+    /// The same with this certificate in TLS.
+    pub(crate) fn showing(self, credential: Credential) -> Self {
+        Self { shows: Some(credential), ..self }
     }
 }
 
 /// Everybody in one process: a server is asked directly.
-struct InProcess;
+pub(crate) struct InProcess;
 
 impl Ways for InProcess {
     fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
         Ok(Arc::new(server))
+    }
+
+    fn wire(&self) -> Result<Box<dyn Wire>, Fault> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Wire for InProcess {
+    fn carry(&self, octets: &[u8], _: bool) -> io::Result<Vec<u8>> {
+        Ok(octets.to_vec())
     }
 }
 

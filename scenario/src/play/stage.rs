@@ -89,7 +89,7 @@ impl Stage {
         let field = match scenario.is_m2m() {
             true => {
                 let bearer = if scenario.has_https() { Bearer::Https } else { Bearer::Sms };
-                Some(Field::lay_out(&simulation, &pki, &networks, &servers, bearer).await?)
+                Some(Field::lay_out(&simulation, &pki, &networks, &servers, bearer, &*ways).await?)
             }
             false => None,
         };
@@ -211,7 +211,7 @@ impl Stage {
             bearers: Arc::new(bearers),
             costs,
             sm_dps,
-            m2m: field.map(|field| M2m::new(field, cards)),
+            m2m: field.map(|field| M2m::new(field, cards, ways)),
             foreign,
             platform,
             to_platform,

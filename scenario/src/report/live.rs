@@ -8,14 +8,23 @@ use serde::{Deserialize, Serialize};
 pub struct Live {
     /// Servers and cards of others, each with its place. Without any the run is the same without sockets.
     pub strangers: Vec<String>,
+    /// What went over no socket all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<String>,
 }
 
 impl Live {
     /// In words, for people.
     pub fn words(&self) -> String {
+        let but = match self.inside.as_slice() {
+            [] => String::new(),
+            inside => format!(" but for {}", inside.join(", ")),
+        };
         match self.strangers.as_slice() {
-            [] => "over sockets".to_owned(),
-            strangers => format!("over sockets, with {}; it began when it was played", strangers.join(", ")),
+            [] => format!("over sockets{but}"),
+            strangers => {
+                format!("over sockets{but}, with {}; it began when it was played", strangers.join(", "))
+            }
         }
     }
 }

@@ -1,0 +1,78 @@
+//! A connection of a card, over a socket: what one end says is at the other before anything else happens.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use scenario::play;
+use world::Fault;
+
+/// On the loopback nothing is under way for longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More than this may not fit into what sockets hold, and nobody reads while somebody writes.
+const AT_ONCE: usize = 16 * 1024;
+
+/// Both ends of a connection on the loopback.
+pub(super) struct Wire {
+    device: TcpStream,
+    server: TcpStream,
+}
+
+impl Wire {
+    pub(super) fn open() -> Result<Self, Fault> {
+        Self::connect().map_err(|why| {
+            Fault::caused_by(why, "cannot connect a card to its server", "free some ports, and try again")
+        })
+    }
+
+    fn connect() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let device = TcpStream::connect(listener.local_addr()?)?;
+        let own = device.local_addr()?;
+        // Somebody else on this machine may have come before.
+        let server = loop {
+            let (server, from) = listener.accept()?;
+            if from == own {
+                break server;
+            }
+        };
+        for end in [&device, &server] {
+            end.set_nodelay(true)?;
+            end.set_read_timeout(Some(PATIENCE))?;
+            end.set_write_timeout(Some(PATIENCE))?;
+        }
+        Ok(Self { device, server })
+    }
+}
+
+impl play::Wire for Wire {
+    fn carry(&self, octets: &[u8], is_to_device: bool) -> io::Result<Vec<u8>> {
+        let (mut from, mut to) = match is_to_device {
+            true => (&self.server, &self.device),
+            false => (&self.device, &self.server),
+        };
+        let mut arrived = vec![0; octets.len()];
+        for (sent, arrived) in octets.chunks(AT_ONCE).zip(arrived.chunks_mut(AT_ONCE)) {
+            from.write_all(sent)?;
+            to.read_exact(arrived)?;
+        }
+        Ok(arrived)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scenario::play::Wire as _;
+
+    use super::*;
+
+    #[test]
+    fn octets_come_out_at_the_other_end_however_many_they_are() {
+        let wire = Wire::open().unwrap();
+        let long: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        for is_to_device in [false, true] {
+            assert_eq!(wire.carry(&long, is_to_device).unwrap(), long);
+            assert!(wire.carry(&[], is_to_device).unwrap().is_empty());
+        }
+    }
+}
