@@ -5,6 +5,7 @@
 //! was read can be run: everything that it names is there.
 
 mod check;
+mod data;
 mod error;
 mod expect;
 mod fleet;
@@ -129,9 +130,9 @@ impl Scenario {
     fn read(file: &str, text: &str, begins: Option<Timestamp>) -> Result<Self, NotAScenario> {
         let source = Text { file, text };
         let file: File = toml::from_str(text).map_err(|error| source.not_toml(&error))?;
-        let mut book = check::rules(source, &file)?;
-        check::place_networks(source, &file.network, &file.operator, &mut book)?;
-        let strategy = check::strategy(source, &file, &book)?;
+        let mut book = data::rules(source, &file)?;
+        data::place_networks(source, &file.network, &file.operator, &mut book)?;
+        let strategy = data::strategy(source, &file, &book)?;
         let steps = file.step.into_iter().map(|entry| entry.check(source)).collect::<Result<_, _>>()?;
         let expectations = file
             .expect
