@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = files![
     "india-six-months",
     "lost-notifications",
     "m2m-cars-over-https",
+    "m2m-fleet-changes-its-sm-sr",
     "m2m-meters-come-home",
     "m2m-network-fails-for-a-week",
     "m2m-new-network-refuses",

@@ -13,7 +13,6 @@ mod servers;
 mod truth;
 mod web;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,9 +40,9 @@ use crate::play::InProcess;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
 
-use factory::{CardSide, FirstProfile};
+use factory::FirstProfile;
 use operator::{Heard, Operator, blank};
-use servers::{Ids, Parts};
+use servers::{FIRST, Ids, Parts, SECOND};
 use web::Web;
 
 pub use crate::consumer::{BOOTSTRAP, LOCAL, VISITED};
@@ -54,11 +53,9 @@ pub use truth::Truth;
 pub const SM_DP_PLACE: &str = "sm-dp";
 /// What the records of the SM-SR are called as a place of faults.
 pub const SM_SR_PLACE: &str = "sm-sr";
+/// What the records of the SM-SR are called that gets cards from the first one.
+pub const SECOND_SM_SR_PLACE: &str = "sm-sr-2";
 
-/// The account of the SM-SR at the service centre.
-const ACCOUNT: &str = "sm-sr";
-/// Where cards come in over HTTPS, as they have it stored.
-const CARDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8463);
 const CARD_PATH: &str = "/es5";
 /// Until the first notification of a new card has been confirmed.
 const FIRST_CONTACT: Duration = Duration::from_secs(600);
@@ -131,7 +128,7 @@ impl Start {
         let eid = setup.pki.eids(Curve::P256).first().copied();
         let eid = eid.ok_or_else(|| unexpected("the PKI has no eUICC"))?;
         let [package, local_package] = packages;
-        let side = CardSide { number: sm_sr_number()?, https: Some(CARDS), path: CARD_PATH.to_owned() };
+        let side = FIRST.card_side(true)?;
         let empty = Self {
             eid,
             bootstrap: first.iccid,
@@ -151,7 +148,7 @@ impl Start {
         }
         let [bootstrap_number, local_number] = numbers;
         let (sm_dp, sm_sr) = (run.sm_dp()?, run.sm_sr()?);
-        servers::introduce(&sm_dp, &sm_sr, run.operator.id(), run.eum.id(), &run.ids).await?;
+        servers::introduce(&sm_dp, &[(&FIRST, sm_sr)], run.operator.id(), run.eum.id(), &run.ids).await?;
         run.stock.add_profile(&local_package, &ProfileOptions::default()).await?;
         let address = SubscriptionAddress { imsi: None, msisdn: local_number.digits().parse().ok() };
         sm_dp.set_subscription_address(second.iccid, &address).await?;
@@ -210,7 +207,7 @@ impl M2m {
         };
         let (sm_dp_records, sm_sr_records) = (start.sm_dp.copied(), start.sm_sr.copied());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&sm_dp_records)?;
-        let (sm_sr, sm_sr_works) = parts.sm_sr(&sm_sr_records, &smsc, &hosts)?;
+        let (sm_sr, sm_sr_works) = parts.sm_sr(&FIRST, &sm_sr_records, &smsc, &hosts)?;
         let (operator, heard, operator_works) = parts.operator()?;
         let card = RamMemory::of(start.card.clone());
         let device = device::Parts {
@@ -347,15 +344,13 @@ impl M2m {
 
 /// The service centre of all networks.
 fn centre(simulation: &Simulation, networks: &Arc<Networks>) -> Result<Arc<Smsc>, Fault> {
-    let account =
-        Account { name: ACCOUNT.to_owned(), password: "landfall".to_owned(), numbers: vec![sm_sr_number()?] };
-    let settings = SmscSettings::new(number("+447700900000")?, vec![account]);
+    let account = |at: &servers::SmSrAt| {
+        let (name, password) = (at.place.to_owned(), "landfall".to_owned());
+        Ok(Account { name, password, numbers: vec![number(at.number)?] })
+    };
+    let accounts = [FIRST, SECOND].iter().map(account).collect::<Result<_, Fault>>()?;
+    let settings = SmscSettings::new(number("+447700900000")?, accounts);
     Smsc::open(settings, Arc::clone(networks), RamMemory::default(), simulation.world("service centre"))
-}
-
-/// To which cards write.
-fn sm_sr_number() -> Result<PhoneNumber, Fault> {
-    number("+447700900001")
 }
 
 fn number(text: &str) -> Result<PhoneNumber, Fault> {

@@ -95,7 +95,7 @@ impl Mishap {
 
     /// Whether it happens to a server, between servers, at the door for cards or at the service centre, and not to one device.
     pub fn is_of_servers(&self) -> bool {
-        const BETWEEN: [&str; 7] = ["ES1.", "ES2.", "ES2+", "ES3", "ES4", "ES5", "ES12"];
+        const BETWEEN: [&str; 8] = ["ES1.", "ES2.", "ES2+", "ES3", "ES4", "ES5", "ES7", "ES12"];
         let is_between = |place: &str| BETWEEN.iter().any(|interface| place.starts_with(interface));
         let at_centre = self.id.entry().is_some_and(|entry| entry.places == Places::Direction);
         self.id.family() == Family::Records || at_centre || self.place().is_some_and(is_between)

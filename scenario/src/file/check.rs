@@ -334,19 +334,20 @@ impl Check<'_> {
                     self.operator(operator)?;
                 }
                 Action::Ask { devices, operator, .. } => {
-                    self.devices(devices)?;
+                    self.is_asked(devices)?;
                     operator.as_ref().map_or(Ok(()), |operator| self.operator(operator))?;
-                    if !self.scenario.is_m2m() {
-                        let next = "let a campaign move them, or write kind = \"m2m\" in [[devices]]";
-                        let what = "only the operator of M2M devices asks for this";
-                        return Err(self.source.error(devices.span(), what, next));
-                    }
                 }
+                Action::ChangeSmSr { devices, .. } => self.is_asked(devices)?,
                 Action::Restart { party, .. } => {
                     let operators = self.scenario.operators.iter();
                     let known = operators.map(|operator| operator.sm_dp.get_ref().as_str());
                     let known: Vec<&str> = match self.scenario.is_m2m() {
-                        true => vec![m2m::SM_DP_PLACE, m2m::SM_SR_PLACE],
+                        true => {
+                            let all = [m2m::SM_DP_PLACE, m2m::SM_SR_PLACE, m2m::SECOND_SM_SR_PLACE];
+                            all.into_iter()
+                                .take(if self.scenario.has_second_sm_sr() { 3 } else { 2 })
+                                .collect()
+                        }
                         false => std::iter::once("platform").chain(known).collect(),
                     };
                     if !known.contains(&party.get_ref().as_str()) {
@@ -363,6 +364,17 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What the operator of M2M devices asks for.
+    fn is_asked(&self, devices: &Spanned<Devices>) -> Checked {
+        self.devices(devices)?;
+        if self.scenario.is_m2m() {
+            return Ok(());
+        }
+        let next = "let a campaign move them, or write kind = \"m2m\" in [[devices]]";
+        let what = "only the operator of M2M devices asks for this";
+        Err(self.source.error(devices.span(), what, next))
     }
 
     /// What is not played with M2M devices.
@@ -393,6 +405,10 @@ impl Check<'_> {
                                 let next = "say on, with, holds, registered or agrees";
                                 let what = "no platform knows an M2M device";
                                 return Err(here(self.source.error(0..0, what, next)));
+                            }
+                            Condition::ManagedBy(_) if !self.scenario.is_m2m() => {
+                                let what = "an SM-SR manages M2M devices alone";
+                                return Err(here(self.source.error(0..0, what, "leave sm_sr out")));
                             }
                             Condition::In(country) => {
                                 self.place(&Place::In(Spanned::new(0..0, *country))).map_err(here)?;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{NotAScenario, Text};
+use super::story::SmSr;
 use super::words::{Amount, At, Devices, Length};
 
 /// Something that is to be so at a moment.
@@ -75,6 +76,8 @@ pub enum Condition {
     State(String),
     /// Card, platform and SM-DP+ say the same of its profiles.
     Agrees(bool),
+    /// This SM-SR manages its card.
+    ManagedBy(SmSr),
     /// It was never without a network for longer, while it had power and one was heard.
     DarkAtMost(Length),
     /// It breaks no rule, as the days are that it really had.
@@ -180,6 +183,7 @@ impl fmt::Display for Condition {
             Self::Registered(is) => write!(f, "{}registered", not(is)),
             Self::State(state) => f.write_str(state),
             Self::Agrees(is) => write!(f, "card and records {}agree", if *is { "" } else { "do not " }),
+            Self::ManagedBy(sm_sr) => write!(f, "managed by {sm_sr}"),
             Self::DarkAtMost(length) => write!(f, "never without a network for more than {length}"),
             Self::WithinRules(is) => write!(f, "{}within the rules", not(is)),
             Self::HeardWithin(length) => write!(f, "heard of within {length}"),
@@ -222,6 +226,7 @@ pub(super) struct ExpectEntry {
     registered: Option<bool>,
     state: Option<Spanned<String>>,
     agrees: Option<bool>,
+    sm_sr: Option<SmSr>,
     dark_at_most: Option<Length>,
     within_rules: Option<bool>,
     heard_within: Option<Length>,
@@ -294,7 +299,7 @@ impl ExpectEntry {
                 Expected::Fault { name: fault.into_inner() }
             }
             (true, None, None, None) => {
-                let next = "say what devices are (on, with, holds, in, registered, state, agrees, dark_at_most, within_rules, heard_within), or count, or campaign and is, or fault";
+                let next = "say what devices are (on, with, holds, in, registered, state, agrees, sm_sr, dark_at_most, within_rules, heard_within), or count, or campaign and is, or fault";
                 return bad("nothing is expected here", next);
             }
             _ => {
@@ -315,6 +320,7 @@ impl ExpectEntry {
             self.registered.map(Condition::Registered),
             self.state.as_ref().map(|state| Condition::State(state.get_ref().clone())),
             self.agrees.map(Condition::Agrees),
+            self.sm_sr.map(Condition::ManagedBy),
             self.dark_at_most.map(Condition::DarkAtMost),
             self.within_rules.map(Condition::WithinRules),
             self.heard_within.map(Condition::HeardWithin),

@@ -24,7 +24,7 @@ pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
 pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
-pub use story::{Action, Asked, Place, Step, Trouble};
+pub use story::{Action, Asked, Place, SmSr, Step, Trouble};
 pub use words::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 
 use error::Text;
@@ -168,6 +168,12 @@ impl Scenario {
     /// Whether cards of it open sessions over HTTPS.
     pub fn has_https(&self) -> bool {
         self.groups.iter().any(|group| *group.reached_by.get_ref() == ReachedBy::Https)
+    }
+
+    /// Whether a second SM-SR gets cards.
+    pub fn has_second_sm_sr(&self) -> bool {
+        let gets = |step: &Step| matches!(step.action, Action::ChangeSmSr { to: SmSr::Second, .. });
+        self.steps.iter().any(gets)
     }
 
     /// When it ends.

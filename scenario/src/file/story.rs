@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::error::{NotAScenario, Text};
 use super::words::{At, Devices, Length};
 use crate::faults::Mishap;
+use crate::m2m;
 
 /// Something that goes wrong, by its name in the catalogue.
 #[derive(Clone, Debug, Deserialize)]
@@ -128,6 +129,15 @@ pub enum Action {
         /// How long everybody has for it (ValidityPeriod).
         lasts: Length,
     },
+    /// Another SM-SR is to manage the cards of M2M devices.
+    ChangeSmSr {
+        /// Whose.
+        devices: Spanned<Devices>,
+        /// Which.
+        to: SmSr,
+        /// How long everybody has for it (ValidityPeriod).
+        lasts: Length,
+    },
     /// Somebody deletes a profile of this operator on the devices.
     DeleteProfile {
         /// Which.
@@ -196,6 +206,26 @@ pub enum Asked {
     Audit,
 }
 
+/// An SM-SR of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum SmSr {
+    /// Which has all cards at the beginning.
+    #[serde(rename = "sm-sr")]
+    First,
+    /// Another one.
+    #[serde(rename = "sm-sr-2")]
+    Second,
+}
+
+impl fmt::Display for SmSr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => m2m::SM_SR_PLACE,
+            Self::Second => m2m::SECOND_SM_SR_PLACE,
+        })
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lasting = |lasts: &Option<Length>| {
@@ -251,6 +281,9 @@ impl fmt::Display for Action {
                     Asked::Audit => "the card is audited",
                 };
                 write!(f, "{}: {what}{}, within {lasts}", devices.get_ref(), of(operator))
+            }
+            Self::ChangeSmSr { devices, to, lasts } => {
+                write!(f, "{}: {to} is to manage the cards, within {lasts}", devices.get_ref())
             }
             Self::DeleteProfile { devices, operator } => {
                 write!(f, "somebody deletes the profile of {} on {}", operator.get_ref(), devices.get_ref())
@@ -313,6 +346,7 @@ pub(super) struct StepEntry {
     lasts: Option<Spanned<Length>>,
     ends: Option<Spanned<Length>>,
     party: Option<Spanned<String>>,
+    sm_sr: Option<Spanned<SmSr>>,
     campaign: Option<Spanned<String>>,
 }
 
@@ -332,6 +366,7 @@ enum Do {
     DownloadProfile,
     DisableProfile,
     Audit,
+    ChangeSmSr,
     DeleteProfile,
     EnableProfile,
     Restart,
@@ -357,6 +392,7 @@ impl Do {
             Self::Unbar | Self::DeleteProfile | Self::EnableProfile => &["devices", "operator"],
             Self::CutPower | Self::Audit => &["devices", "lasts"],
             Self::DownloadProfile | Self::DisableProfile => &["devices", "operator", "lasts"],
+            Self::ChangeSmSr => &["devices", "sm_sr", "lasts"],
             Self::Restart => &["party", "lasts"],
             Self::Pause | Self::Resume | Self::RollBack => &["campaign"],
             Self::RegisterImei => &["devices", "in"],
@@ -379,6 +415,7 @@ impl StepEntry {
             ("lasts", self.lasts.as_ref().map(Spanned::span)),
             ("ends", self.ends.as_ref().map(Spanned::span)),
             ("party", self.party.as_ref().map(Spanned::span)),
+            ("sm_sr", self.sm_sr.as_ref().map(Spanned::span)),
             ("campaign", self.campaign.as_ref().map(Spanned::span)),
         ];
         let keys = self.what.get_ref().keys();
@@ -455,6 +492,10 @@ impl StepEntry {
             Do::Audit => {
                 let lasts = lasts.unwrap_or(minutes(1440));
                 Action::Ask { what: Asked::Audit, devices: devices()?, operator: None, lasts }
+            }
+            Do::ChangeSmSr => {
+                let to = self.sm_sr.ok_or_else(|| missing("sm_sr", "\"sm-sr-2\""))?.into_inner();
+                Action::ChangeSmSr { devices: devices()?, to, lasts: lasts.unwrap_or(minutes(1440)) }
             }
             Do::DeleteProfile => Action::DeleteProfile { devices: devices()?, operator: whose()? },
             Do::EnableProfile => Action::EnableProfile { devices: devices()?, operator: whose()? },

@@ -1,7 +1,8 @@
 //! The servers of SGP.02 for any number of devices that others bring along: those that manage the M2M devices of a scenario
 //! file.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use certs::Pki;
@@ -16,15 +17,17 @@ use rsp::sgp02::{BaseResponse, Namespace, es1, es2, es4};
 use sm_dp::{ProfileOptions, ProfileState as InStock, SmDp, SmDpPlus};
 use sm_sr::SmSr;
 use sm_sr::es5::Bearer;
+use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use world::{BoxFuture, Clock, Fault, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, TokioClock};
 
-use super::factory::{self, CardSide, FirstProfile};
-use super::operator::{Operator, blank};
-use super::servers::{self, Ids, Parts};
+use super::factory::{self, FirstProfile};
+use super::operator::{Heard, Operator, blank};
+use super::servers::{self, FIRST, Ids, Parts, SECOND};
 use super::web::Web;
-use super::{CARD_PATH, CARDS, FIRST_CONTACT, Setup, centre, sm_sr_number, unexpected};
+use super::{FIRST_CONTACT, Setup, centre, unexpected};
 use crate::faults::Mishaps;
+use crate::file;
 use crate::host::Host;
 use crate::play::Ways;
 use crate::time::Simulation;
@@ -32,11 +35,13 @@ use crate::time::Simulation;
 /// How often a card of the field asks its device whether there is something: a meter is not woken every half minute for that.
 const POLL: Duration = Duration::from_secs(3600);
 
-/// An SM-DP and an SM-SR, the operator that asks them, an EUM, and the service centre of all networks. What they do without
+/// An SM-DP and an SM-SR, perhaps another one, the operator that asks them, an EUM, and the service centre of all networks. What they do without
 /// being asked ends with this.
 pub(crate) struct Field {
     sm_dp: Host<SmDp>,
     sm_sr: Host<SmSr>,
+    second_sm_sr: Option<Host<SmSr>>,
+    managers: Managers,
     operator: Operator,
     eum: Operator,
     stock: SmDpPlus,
@@ -47,6 +52,25 @@ pub(crate) struct Field {
     hosts: MemoryHosts,
     _web: Arc<Web>,
     _running: JoinSet<()>,
+}
+
+/// Who manages which card, as the operator was told; of the others the first SM-SR does.
+#[derive(Clone, Default)]
+struct Managers(Arc<Mutex<BTreeMap<Eid, Oid>>>);
+
+impl Managers {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Eid, Oid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what the operator is told without having asked.
+    async fn hear(self, mut hears: Receiver<Heard>) {
+        while let Some(heard) = hears.recv().await {
+            if let Some(sm_sr) = heard.sm_sr {
+                self.all().insert(heard.eid, sm_sr);
+            }
+        }
+    }
 }
 
 /// What the operator was answered.
@@ -68,6 +92,7 @@ impl Field {
         mishaps: &Mishaps,
         bearer: Bearer,
         ways: &dyn Ways,
+        has_second_sm_sr: bool,
     ) -> Result<Self, Fault> {
         let setup = Setup { pki: Arc::clone(pki), bearer };
         let (events, web, hosts) =
@@ -78,11 +103,21 @@ impl Field {
         mishaps.inject_into(&smsc);
         let (dp_records, sr_records) = (MemoryRecords::default(), MemoryRecords::default());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&dp_records)?;
-        let (sm_sr, sm_sr_works) = parts.sm_sr(&sr_records, &smsc, &hosts)?;
-        // What it hears without having asked nobody reads here.
-        let (operator, _, operator_works) = parts.operator()?;
-        let works: [BoxFuture<'static, ()>; 4] =
-            [Box::pin(smsc.run()), sm_dp_works, sm_sr_works, operator_works];
+        let (sm_sr, sm_sr_works) = parts.sm_sr(&FIRST, &sr_records, &smsc, &hosts)?;
+        let second = match has_second_sm_sr {
+            true => Some(parts.sm_sr(&SECOND, &MemoryRecords::default(), &smsc, &hosts)?),
+            false => None,
+        };
+        let (second_sm_sr, second_works) = second.unzip();
+        let (operator, hears, operator_works) = parts.operator()?;
+        let managers = Managers::default();
+        let works: [BoxFuture<'static, ()>; 5] = [
+            Box::pin(smsc.run()),
+            sm_dp_works,
+            sm_sr_works,
+            operator_works,
+            Box::pin(managers.clone().hear(hears)),
+        ];
         let field = Self {
             stock: parts.stock(&dp_records)?,
             eum: parts.eum()?,
@@ -90,16 +125,27 @@ impl Field {
             pki: Arc::clone(pki),
             clock: simulation.clock(),
             _web: web,
-            _running: works.into_iter().collect(),
+            _running: works.into_iter().chain(second_works).collect(),
             sm_dp,
             sm_sr,
+            second_sm_sr,
+            managers,
             operator,
             events,
             hosts,
         };
-        let (sm_dp, sm_sr) = (field.sm_dp.party().ok_or_else(away)?, field.sm_sr.party().ok_or_else(away)?);
-        servers::introduce(&sm_dp, &sm_sr, field.operator.id(), field.eum.id(), &field.ids).await?;
+        let sm_dp = field.sm_dp.party().ok_or_else(away)?;
+        let mut sm_srs = vec![(&FIRST, field.sm_sr.party().ok_or_else(away)?)];
+        if let Some(second) = &field.second_sm_sr {
+            sm_srs.push((&SECOND, second.party().ok_or_else(away)?));
+        }
+        servers::introduce(&sm_dp, &sm_srs, field.operator.id(), field.eum.id(), &field.ids).await?;
         Ok(field)
+    }
+
+    /// The SM-SR that manages a card, as far as the operator knows.
+    fn manager(&self, eid: Eid) -> Oid {
+        self.managers.all().get(&eid).unwrap_or(&self.ids.sm_sr).clone()
     }
 
     /// Whose the profiles are.
@@ -134,8 +180,7 @@ impl Field {
         first: &FirstProfile,
         reached_by: Bearer,
     ) -> Result<CardDescription, Fault> {
-        let https = (reached_by == Bearer::Https).then_some(CARDS);
-        let side = CardSide { number: sm_sr_number()?, https, path: CARD_PATH.to_owned() };
+        let side = FIRST.card_side(reached_by == Bearer::Https)?;
         let mut card = factory::card(&self.pki, eid, first, &side)?;
         if let Some(m2m) = &mut card.m2m {
             m2m.toolkit = Numbers { poll_seconds: POLL.as_secs(), ..Numbers::default() };
@@ -174,7 +219,7 @@ impl Field {
         let request = es2::DownloadProfileRequest {
             base: blank(),
             eid,
-            smsr_id: self.ids.sm_sr.clone(),
+            smsr_id: self.manager(eid),
             profile_type: Some(profile_type.to_owned()),
             iccid: None,
             enable_profile: true,
@@ -186,7 +231,7 @@ impl Field {
     /// ES4.EnableProfile.
     pub(crate) async fn enable(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<Answered, Fault> {
         let request = es4::EnableProfileRequest { base: blank(), eid, iccid };
-        let answer = self.operator.ask::<es4::EnableProfile>(&self.ids.sm_sr, request, validity).await?;
+        let answer = self.operator.ask::<es4::EnableProfile>(&self.manager(eid), request, validity).await?;
         Ok(Answered { base: answer.base, iccid: Some(iccid) })
     }
 
@@ -198,13 +243,13 @@ impl Field {
         validity: Duration,
     ) -> Result<Answered, Fault> {
         let request = es4::DisableProfileRequest { base: blank(), eid, iccid };
-        let answer = self.operator.ask::<es4::DisableProfile>(&self.ids.sm_sr, request, validity).await?;
+        let answer = self.operator.ask::<es4::DisableProfile>(&self.manager(eid), request, validity).await?;
         Ok(Answered { base: answer.base, iccid: Some(iccid) })
     }
 
     /// ES2.DeleteProfile, so that the SM-DP has it in stock again.
     pub(crate) async fn delete(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<Answered, Fault> {
-        let smsr_id = self.ids.sm_sr.clone();
+        let smsr_id = self.manager(eid);
         let request = es2::DeleteProfileRequest { base: blank(), eid, smsr_id, iccid };
         let answer = self.operator.ask::<es2::DeleteProfile>(&self.ids.sm_dp, request, validity).await?;
         Ok(Answered { base: answer.base, iccid: Some(iccid) })
@@ -213,19 +258,68 @@ impl Field {
     /// ES4.AuditEIS: the card is asked, and the EIS says the same then.
     pub(crate) async fn audit(&self, eid: Eid, validity: Duration) -> Result<Answered, Fault> {
         let request = es4::AuditEisRequest { base: blank(), eid, iccid: Vec::new() };
-        let answer = self.operator.ask::<es4::AuditEis>(&self.ids.sm_sr, request, validity).await?;
+        let answer = self.operator.ask::<es4::AuditEis>(&self.manager(eid), request, validity).await?;
         Ok(Answered { base: answer.base, iccid: None })
+    }
+
+    /// ES4.PrepareSMSRChange and ES4.SMSRChange: another SM-SR is to manage the card. The first answer that is no success is
+    /// the answer.
+    pub(crate) async fn change_sm_sr(
+        &self,
+        eid: Eid,
+        to: file::SmSr,
+        validity: Duration,
+    ) -> Result<Answered, Fault> {
+        let target = self.id_of(to);
+        let current = self.manager(eid);
+        let prepare = es4::PrepareSmsrChangeRequest { base: blank(), eid, current_smsr_id: current.clone() };
+        let prepared = self.operator.ask::<es4::PrepareSmsrChange>(target, prepare, validity).await?;
+        if !prepared.base.is_done() {
+            return Ok(Answered { base: prepared.base, iccid: None });
+        }
+        let change = es4::SmsrChangeRequest { base: blank(), eid, target_smsr_id: target.clone() };
+        let changed = self.operator.ask::<es4::SmsrChange>(&current, change, validity).await?;
+        if changed.base.is_done() {
+            self.managers.all().insert(eid, target.clone());
+        }
+        Ok(Answered { base: changed.base, iccid: None })
+    }
+
+    /// Whether this SM-SR has the card, by its own records.
+    pub(crate) async fn manages(&self, sm_sr: file::SmSr, eid: Eid) -> Result<bool, Fault> {
+        let found = self.all_eis(eid).await?.unwrap_or_default();
+        Ok(found.iter().any(|eis| eis.smsr_id == *self.id_of(sm_sr)))
+    }
+
+    fn id_of(&self, sm_sr: file::SmSr) -> &Oid {
+        match sm_sr {
+            file::SmSr::First => &self.ids.sm_sr,
+            file::SmSr::Second => &self.ids.second_sm_sr,
+        }
+    }
+
+    /// What each SM-SR says of a card that it manages; none if one is away.
+    async fn all_eis(&self, eid: Eid) -> Result<Option<Vec<Eis>>, Fault> {
+        let mut found = Vec::new();
+        for sm_sr in std::iter::once(&self.sm_sr).chain(&self.second_sm_sr) {
+            let Some(sm_sr) = sm_sr.party() else { return Ok(None) };
+            found.extend(sm_sr.eis(eid).await?);
+        }
+        Ok(Some(found))
     }
 
     /// Where the card, the EIS of the SM-SR and the records of the SM-DP do not say the same; nothing if they do.
     pub(crate) async fn disagreement(&self, eid: Eid, card: &[Held]) -> Result<Option<String>, Fault> {
-        let (Some(sm_dp), Some(sm_sr)) = (self.sm_dp.party(), self.sm_sr.party()) else {
+        let (Some(sm_dp), Some(found)) = (self.sm_dp.party(), self.all_eis(eid).await?) else {
             return Ok(Some("cannot be compared: a server is away".to_owned()));
         };
-        let Some(eis) = sm_sr.eis(eid).await? else {
-            return Ok(Some("is in no EIS".to_owned()));
+        let eis = match found.as_slice() {
+            [] => return Ok(Some("is in no EIS".to_owned())),
+            [eis] if eis.smsr_id == self.manager(eid) => eis,
+            [_] => return Ok(Some("is managed by another SM-SR than its operator knows".to_owned())),
+            _ => return Ok(Some("is managed by two SM-SRs".to_owned())),
         };
-        if let Some(why) = eis_differs(&eis, card) {
+        if let Some(why) = eis_differs(eis, card) {
             return Ok(Some(why));
         }
         let first = Aid::isd_p(factory::FIRST_ISD_P);

@@ -1,5 +1,6 @@
 //! Operator, EUM, SM-DP and SM-SR, and what they do without being asked.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use rsp::ota::trigger::SessionTrigger;
 use rsp_server::due::Due;
 use rsp_server::soap::Peer;
 use sm_dp::{SmDp, SmDpPlus};
+use sm_sr::CardAddress;
 use sm_sr::SmSr;
 use sm_sr::es5::{Bearer, Engine, Es5Config, HttpsDoor, Wake};
 use sm_sr::records::{Peer as SrPeer, PeerRole};
@@ -27,9 +29,10 @@ use world::{
 use euicc_sim::network::Smsc;
 use euicc_sim::network::smsc::LocalWriter;
 
+use super::factory::CardSide;
 use super::operator::{Heard, Operator, SOAP_PATH, peer};
 use super::web::{Caller, Web};
-use super::{ACCOUNT, CARD_PATH, CARDS, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, sm_sr_number};
+use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, number};
 use crate::faults::Mishaps;
 use crate::host::Host;
 use crate::play::{Server, Ways};
@@ -37,13 +40,11 @@ use crate::time::Simulation;
 
 /// Who is where.
 const SM_DP: &str = "sm-dp.landfall.example";
-const SM_SR: &str = "sm-sr.landfall.example";
 const OPERATOR: &str = "operator.landfall.example";
 const EUM: &str = "eum.landfall.example";
 
 /// What the PKI calls the servers.
 const SM_DP_NAME: &str = "Landfall SM-DP";
-const SM_SR_NAME: &str = "Landfall SM-SR";
 const OPERATOR_NAME: &str = "Landfall M2M Operator";
 
 /// How long a script may be under way whose short messages go over a narrow bearer: a profile has dozens of them.
@@ -54,6 +55,47 @@ const PATIENCE_IN_SESSIONS: Duration = Duration::from_secs(5 * 60);
 
 /// How long a party waits whose records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
+
+/// An SM-SR: what it is called, and where it is.
+pub(super) struct SmSrAt {
+    /// What its records are called as a place of faults, and its account at the service centre.
+    pub(super) place: &'static str,
+    name: &'static str,
+    in_pki: &'static str,
+    authority: &'static str,
+    /// To which cards write.
+    pub(super) number: &'static str,
+    /// Where cards come in over HTTPS, as they have it stored.
+    pub(super) cards: SocketAddr,
+}
+
+/// Which has all cards at the beginning.
+pub(super) const FIRST: SmSrAt = SmSrAt {
+    place: SM_SR_PLACE,
+    name: "SM-SR",
+    in_pki: "Landfall SM-SR",
+    authority: "sm-sr.landfall.example",
+    number: "+447700900001",
+    cards: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8463),
+};
+
+/// To which cards may be handed over.
+pub(super) const SECOND: SmSrAt = SmSrAt {
+    place: SECOND_SM_SR_PLACE,
+    name: "SM-SR 2",
+    in_pki: "Landfall SM-SR 2",
+    authority: "sm-sr-2.landfall.example",
+    number: "+447700900002",
+    cards: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8464),
+};
+
+impl SmSrAt {
+    /// How a card reaches it.
+    pub(super) fn card_side(&self, has_https: bool) -> Result<CardSide, Fault> {
+        let https = has_https.then_some(self.cards);
+        Ok(CardSide { number: number(self.number)?, https, path: CARD_PATH.to_owned() })
+    }
+}
 
 /// What servers are made of.
 pub(super) struct Parts<'a> {
@@ -72,12 +114,17 @@ pub(super) struct Parts<'a> {
 pub(super) struct Ids {
     pub(super) sm_dp: Oid,
     pub(super) sm_sr: Oid,
+    pub(super) second_sm_sr: Oid,
 }
 
 impl Ids {
     pub(super) fn of(pki: &Pki) -> Result<Self, Fault> {
         let oid = |owner, name| pki.m2m_oid(owner, name).map_err(bad_pki);
-        Ok(Self { sm_dp: oid(Owner::SmDp, SM_DP_NAME)?, sm_sr: oid(Owner::SmSr, SM_SR_NAME)? })
+        Ok(Self {
+            sm_dp: oid(Owner::SmDp, SM_DP_NAME)?,
+            sm_sr: oid(Owner::SmSr, FIRST.in_pki)?,
+            second_sm_sr: oid(Owner::SmSr, SECOND.in_pki)?,
+        })
     }
 }
 
@@ -103,7 +150,8 @@ impl Parts<'_> {
         let operator = operator.with_peers(self.caller(&own, &woken));
         let ids = Ids::of(&setup.pki)?;
         operator.knows(peer(ids.sm_dp, SM_DP));
-        operator.knows(peer(ids.sm_sr, SM_SR));
+        operator.knows(peer(ids.sm_sr, FIRST.authority));
+        operator.knows(peer(ids.second_sm_sr, SECOND.authority));
         let process = Arc::new(|| Some(1));
         let (host, link, clock) = (OPERATOR.to_owned(), operator.link(), simulation.clock());
         self.open(OPERATOR, Server { host, link, process, shows: Some(own), clock })?;
@@ -118,7 +166,7 @@ impl Parts<'_> {
         let own = pki.m2m_eum(&names(EUM)?).map_err(bad_pki)?;
         let (eum, _) = self.asks(factory::eum_oid(pki)?, "Landfall EUM", "EUM", EUM);
         let eum = eum.with_peers(self.caller(&own, &Arc::default()));
-        eum.knows(peer(Ids::of(pki)?.sm_sr, SM_SR));
+        eum.knows(peer(Ids::of(pki)?.sm_sr, FIRST.authority));
         Ok(eum)
     }
 
@@ -183,23 +231,26 @@ impl Parts<'_> {
     /// The SM-SR on its records, with its account at the message centre and its door for cards; and what it does by itself.
     pub(super) fn sm_sr(
         &self,
+        at: &'static SmSrAt,
         records: &MemoryRecords,
         smsc: &Arc<Smsc>,
         hosts: &MemoryHosts,
     ) -> Result<(Host<SmSr>, BoxFuture<'static, ()>), Fault> {
         let Self { simulation, setup, events, mishaps, web, is_patient, .. } = self;
-        let own = setup.pki.m2m_server(Owner::SmSr, SM_SR_NAME, &names(SM_SR)?).map_err(bad_pki)?;
+        let own = setup.pki.m2m_server(Owner::SmSr, at.in_pki, &names(at.authority)?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
-        let config = sm_sr::Config::new("SM-SR", own.oid);
         let credentials =
             sm_sr::Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key);
         let has_https = setup.bearer == Bearer::Https;
+        let side = at.card_side(has_https)?;
+        let card_address = CardAddress { sms: Some(side.number.digits().to_owned()), https: side.session() };
+        let config = sm_sr::Config { card_address, ..sm_sr::Config::new(at.name, own.oid) };
         let door = HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
         let es5 = Es5Config {
             // A bench that has nothing else sends whole profiles by them.
             most_messages: 255,
             https: has_https.then_some(door),
-            ..Es5Config::at(sm_sr_number()?)
+            ..Es5Config::at(side.number)
         };
         let es5 = match is_patient {
             true => Es5Config {
@@ -211,19 +262,19 @@ impl Parts<'_> {
             },
             false => es5,
         };
-        let (woken, writer) = (Arc::new(Notify::new()), Arc::new(smsc.account(ACCOUNT)));
+        let (woken, writer) = (Arc::new(Notify::new()), Arc::new(smsc.account(at.place)));
         let host = {
             let tls = own.tls.clone();
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
             let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
             let writer = Arc::clone(&writer);
             let make = move |records, starts| {
-                let world = of_process(&simulation, "SM-SR", starts);
+                let world = of_process(&simulation, at.name, starts);
                 let way = Arc::new(Caller::new(&web, &tls, &mishaps, &woken));
                 let server = SmSr::new(
                     config.clone(),
                     credentials.clone(),
-                    format!("https://{SM_SR}{SOAP_PATH}"),
+                    format!("https://{}{SOAP_PATH}", at.authority),
                     es5.clone(),
                     records,
                     world,
@@ -240,15 +291,16 @@ impl Parts<'_> {
                 let link = server.link();
                 (server, link)
             };
-            Host::start(SM_SR_PLACE, Arc::new(records.clone()), self.mishaps.clone(), make)
+            Host::start(at.place, Arc::new(records.clone()), self.mishaps.clone(), make)
         };
-        self.open(SM_SR, Server::of(SM_SR.to_owned(), &host, simulation.clock()).showing(own.tls))?;
+        let server = Server::of(at.authority.to_owned(), &host, simulation.clock()).showing(own.tls);
+        self.open(at.authority, server)?;
         let cards = mishaps.link(host.door(|server| es5_link(server.engine().clone())));
         let (own, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
         let works = async move {
             own.works(|server| {
                 let (woken, writer, cards) = (Arc::clone(&woken), Arc::clone(&writer), cards.clone());
-                let listener = has_https.then(|| hosts.listen(CARDS.to_string()));
+                let listener = has_https.then(|| hosts.listen(at.cards.to_string()));
                 Box::pin(async move {
                     let engine = server.engine().clone();
                     tokio::join!(
@@ -267,21 +319,29 @@ impl Parts<'_> {
 /// Makes everybody known to everybody: once, when the records are new.
 pub(super) async fn introduce(
     sm_dp: &SmDp,
-    sm_sr: &SmSr,
+    sm_srs: &[(&SmSrAt, SmSr)],
     operator: &Oid,
     eum: &Oid,
     ids: &Ids,
 ) -> Result<(), Fault> {
     let known = |id: &Oid, name: &str, role, authority: Option<&str>| {
-        let Peer { namespace, .. } = peer(id.clone(), SM_SR);
+        let Peer { namespace, .. } = peer(id.clone(), SM_DP);
         let endpoint = authority.map(|authority| format!("https://{authority}{SOAP_PATH}"));
         SrPeer { id: id.clone(), name: name.to_owned(), role, endpoint, namespace }
     };
-    sm_dp.register_sm_sr(&peer(ids.sm_sr.clone(), SM_SR)).await?;
+    let of = |at: &SmSrAt| if at.place == FIRST.place { &ids.sm_sr } else { &ids.second_sm_sr };
     sm_dp.register_operator(&peer(operator.clone(), OPERATOR)).await?;
-    sm_sr.register_peer(&known(eum, "EUM", PeerRole::Eum { transport_key: None }, None)).await?;
-    sm_sr.register_peer(&known(&ids.sm_dp, SM_DP_NAME, PeerRole::SmDp, Some(SM_DP))).await?;
-    sm_sr.register_peer(&known(operator, OPERATOR_NAME, PeerRole::Operator, Some(OPERATOR))).await
+    for (own, sm_sr) in sm_srs {
+        sm_dp.register_sm_sr(&peer(of(own).clone(), own.authority)).await?;
+        sm_sr.register_peer(&known(eum, "EUM", PeerRole::Eum { transport_key: None }, None)).await?;
+        sm_sr.register_peer(&known(&ids.sm_dp, SM_DP_NAME, PeerRole::SmDp, Some(SM_DP))).await?;
+        sm_sr.register_peer(&known(operator, OPERATOR_NAME, PeerRole::Operator, Some(OPERATOR))).await?;
+        for (other, _) in sm_srs.iter().filter(|(other, _)| other.place != own.place) {
+            let other = known(of(other), other.in_pki, PeerRole::SmSr, Some(other.authority));
+            sm_sr.register_peer(&other).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A process that is started again throws other dice: those of the first are used up.

@@ -20,6 +20,7 @@ use crate::report;
 const NAMED: usize = 3;
 
 /// What cards and servers say at one moment.
+#[derive(Default)]
 struct Truth {
     records: Fleet,
     /// What each card says: its profiles, and the enabled one. Only if it matters.
@@ -28,6 +29,8 @@ struct Truth {
     servers: BTreeMap<Iccid, ProfileState>,
     /// Where card, SM-SR and SM-DP of an M2M device do not say the same.
     m2m: BTreeMap<usize, Option<String>>,
+    /// M2M devices that are managed by the SM-SR that they are to be managed by.
+    managed: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,8 +142,7 @@ impl Stage {
             true => self.records().await?,
             false => Fleet::default(),
         };
-        let mut truth =
-            Truth { records, cards: BTreeMap::new(), servers: BTreeMap::new(), m2m: BTreeMap::new() };
+        let mut truth = Truth { records, ..Truth::default() };
         let cards = agrees || asks(|condition| matches!(condition, Condition::Holds(_) | Condition::With(_)));
         for index in chosen.iter().filter(|_| cards) {
             let card = self.ask_card(*index).await?;
@@ -149,6 +151,18 @@ impl Stage {
             if let (true, Some(m2m), Some(eid)) = (agrees, &self.m2m, eid) {
                 let isd_ps = self.isd_ps(*index)?.unwrap_or_default();
                 truth.m2m.insert(*index, m2m.field.disagreement(eid, &isd_ps).await?);
+            }
+        }
+        let managed = conditions.iter().filter_map(|condition| match condition {
+            Condition::ManagedBy(sm_sr) => Some(*sm_sr),
+            _ => None,
+        });
+        for (sm_sr, index) in managed.flat_map(|sm_sr| chosen.iter().map(move |index| (sm_sr, *index))) {
+            let eid = self.device(index).map(|device| device.eid);
+            if let (Some(m2m), Some(eid)) = (&self.m2m, eid)
+                && m2m.field.manages(sm_sr, eid).await?
+            {
+                truth.managed.insert(index);
             }
         }
         for sm_dp in self.sm_dps.values().filter(|_| agrees) {
@@ -232,6 +246,7 @@ impl Stage {
                 Some(why) => (!*wanted, why),
                 None => (*wanted, "agrees".to_owned()),
             },
+            Condition::ManagedBy(_) => (truth.managed.contains(&index), "is not".to_owned()),
             Condition::DarkAtMost(limit) => {
                 let since =
                     device.dark_since.map_or(device.darkest, |since| device.darkest.max(now.since(since)));

@@ -29,7 +29,7 @@ use super::resting::Resting;
 use super::stage::{Stage, bug, imei};
 use crate::bearer::Carrier;
 use crate::faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
-use crate::file::{self, Asked, ReachedBy};
+use crate::file::{self, Asked, ReachedBy, SmSr};
 use crate::m2m::Bearer;
 use crate::m2m::factory::FirstProfile;
 use crate::m2m::field::{Answered, Field};
@@ -69,6 +69,8 @@ pub(super) enum Order {
     Delete(Plmn),
     /// The card is asked what it has.
     Audit,
+    /// This SM-SR is to manage the card.
+    ChangeSmSr(SmSr),
 }
 
 impl M2m {
@@ -226,12 +228,13 @@ impl Stage {
             };
             let of = match order {
                 Order::Enable(plmn) | Order::Disable(plmn) | Order::Delete(plmn) => Some(of(plmn)?),
-                Order::Download(_) | Order::Audit => None,
+                Order::Download(_) | Order::Audit | Order::ChangeSmSr(_) => None,
             };
             (device.eid, of)
         };
         let answer = match (order, of) {
             (Order::Download(plmn), _) => field.download(eid, &self.type_of(plmn)?, validity).await,
+            (Order::ChangeSmSr(to), _) => field.change_sm_sr(eid, to, validity).await,
             (Order::Enable(_), Some(iccid)) => field.enable(eid, iccid, validity).await,
             (Order::Disable(_), Some(iccid)) => field.disable(eid, iccid, validity).await,
             (Order::Delete(_), Some(iccid)) => field.delete(eid, iccid, validity).await,
@@ -302,6 +305,7 @@ impl Order {
             Self::Disable(_) => "ES4.DisableProfile",
             Self::Delete(_) => "ES2.DeleteProfile",
             Self::Audit => "ES4.AuditEIS",
+            Self::ChangeSmSr(_) => "ES4.SMSRChange",
         }
     }
 }

@@ -89,7 +89,8 @@ impl Stage {
         let field = match scenario.is_m2m() {
             true => {
                 let bearer = if scenario.has_https() { Bearer::Https } else { Bearer::Sms };
-                Some(Field::lay_out(&simulation, &pki, &networks, &servers, bearer, &*ways).await?)
+                let second = scenario.has_second_sm_sr();
+                Some(Field::lay_out(&simulation, &pki, &networks, &servers, bearer, &*ways, second).await?)
             }
             false => None,
         };

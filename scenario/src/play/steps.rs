@@ -101,6 +101,9 @@ impl Stage {
                     self.order(chosen(devices), order, lasts.0);
                 }
             }
+            Action::ChangeSmSr { devices, to, lasts } => {
+                self.order(chosen(devices), Order::ChangeSmSr(*to), lasts.0);
+            }
             Action::DeleteProfile { devices, operator } if self.m2m.is_some() => {
                 self.order(chosen(devices), Order::Delete(*operator.get_ref()), DAY);
             }
