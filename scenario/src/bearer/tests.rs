@@ -99,6 +99,24 @@ fn an_exchange_takes_as_long_as_its_octets_and_the_first_one_a_handshake_more() 
 }
 
 #[test]
+fn octets_of_a_connection_take_their_time_each_way_and_need_a_bearer_of_packets() {
+    simulate(async |simulation| {
+        let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
+        // A delay each; 150 octets, of which towards the device two go in a millisecond; and what carries no data is a packet too.
+        for (octets, is_to_device, millis) in [(100, false, 250), (100, true, 175), (0, false, 151)] {
+            let (carried, took) = timed(carrier.packets(octets, is_to_device)).await;
+            assert_eq!((carried, took), (Ok(()), millis), "{octets}");
+        }
+        let Usage { octets_up, octets_down, messages, .. } = carrier.usage();
+        assert_eq!((octets_up, octets_down, messages), (150 + 51, 150, 0));
+        let lossy = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.dice("lossy"));
+        assert!(lossy.packets(1, true).await.unwrap_err().contains("lost 3 times"));
+        let messages = Carrier::new(&Bearer { packets: None, ..bearer() }, simulation.dice("messages"));
+        assert!(messages.packets(1, true).await.unwrap_err().contains("carries no packets"));
+    });
+}
+
+#[test]
 fn what_is_lost_each_time_is_given_up_and_the_server_never_hears_of_it() {
     simulate(async |simulation| {
         let carrier = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.dice("bearer"));
