@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::check::path_of;
+use crate::check::{files_of, path_of};
 use crate::element::{PinCodesChoice, ProfileElement};
-use crate::{Capabilities, Fid, FileIndex, InstalledProfile, Package, ProfileFiles};
+use crate::{Capabilities, FileIndex, InstalledProfile, Package, ProfileFiles};
 
 /// What to show.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,30 +60,46 @@ pub fn text(package: &Package, options: &ShowOptions) -> String {
 
 /// The package for a script: an array of profile elements under their ASN.1 names.
 pub fn json(package: &Package, options: &ShowOptions) -> Value {
+    let files = files_of(package);
+    let secret_files = files.all().filter(|(index, _)| is_secret(&files, *index));
+    let secret_files: Vec<&[u8]> = secret_files.filter_map(|(index, _)| files.content(index)).collect();
     let elements = package.elements.iter().map(|element| {
         let mut value = serde_json::to_value(element).unwrap_or(Value::Null);
         if !options.secrets {
-            hide(&mut value);
+            hide(&mut value, &secret_files);
         }
         value
     });
     Value::Array(elements.collect())
 }
 
-fn hide(value: &mut Value) {
+fn hide(value: &mut Value, secret_files: &[&[u8]]) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
-                if SECRETS.contains(&name.as_str()) && field.is_string() {
+                let is_secret = match field.as_str() {
+                    Some(text) if name == "fillFileContent" => is_part(text, secret_files),
+                    Some(_) => SECRETS.contains(&name.as_str()),
+                    None => false,
+                };
+                if is_secret {
                     *field = Value::String(HIDDEN.to_owned());
                 } else {
-                    hide(field);
+                    hide(field, secret_files);
                 }
             }
         }
-        Value::Array(elements) => elements.iter_mut().for_each(hide),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| hide(element, secret_files)),
         _ => {}
     }
+}
+
+/// Whether one of the files has these octets, other than as filling. Whose they are is not asked: a secret that another file
+/// has as well is hidden there too.
+fn is_part(hex_digits: &str, files: &[&[u8]]) -> bool {
+    let Ok(octets) = hex::decode(hex_digits) else { return false };
+    let is_filling = octets.iter().all(|octet| *octet == 0xFF);
+    !is_filling && files.iter().any(|file| file.windows(octets.len()).any(|part| part == octets))
 }
 
 fn header(package: &Package, out: &mut String) -> std::fmt::Result {
@@ -115,27 +131,21 @@ fn elements(package: &Package, out: &mut String) -> std::fmt::Result {
             ProfileElement::PukCodes(puks) => format!("{} codes", puks.puk_codes.len()),
             _ => String::new(),
         };
-        writeln!(out, "  {number}  {:<22} {mandated:<9} {detail}", element.name()).map(|()| ())?;
+        writeln!(out, "  {number}  {:<22} {mandated:<9} {detail}", element.name())?;
     }
     Ok(())
 }
 
 /// TS 31.102: what identifies the subscription in the first USIM.
 fn subscription(installed: &InstalledProfile, out: &mut String) -> std::fmt::Result {
-    const USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
-    let files = &installed.files;
-    let Some((adf, _)) = files.adfs(&USIM).next() else { return Ok(()) };
-    let content = |fid| files.child(adf, Fid(fid)).and_then(|file| files.content(file));
+    let Some(usim) = installed.usim() else { return Ok(()) };
     writeln!(out)?;
-    if let Some(imsi) = content(0x6F07).and_then(|ef| rsp::ids::Imsi::from_ef(ef).ok()) {
-        let digits = content(0x6FAD).and_then(|ad| ad.get(3)).map_or(2, |octet| usize::from(octet & 0x0F));
-        let home = imsi.plmn(digits).map(|plmn| format!(", home {plmn}")).unwrap_or_default();
+    if let Some(imsi) = usim.imsi() {
+        let home = usim.home().map(|plmn| format!(", home {plmn}")).unwrap_or_default();
         writeln!(out, "IMSI      {imsi}{home}")?;
     }
-    if let Some(spn) = content(0x6F46) {
-        let name: String =
-            spn.iter().skip(1).take_while(|octet| **octet != 0xFF).map(|octet| char::from(*octet)).collect();
-        writeln!(out, "SPN       {}", name.escape_default())?;
+    if let Some(name) = usim.service_provider_name() {
+        writeln!(out, "SPN       {name}")?;
     }
     Ok(())
 }
@@ -167,8 +177,9 @@ fn branch(
     if options.contents
         && let Some(content) = files.content(index)
     {
-        let hex: String = content.iter().map(|octet| format!("{octet:02X}")).collect();
-        writeln!(out, "{indent}     {hex}")?;
+        let hides = is_secret(files, index) && !options.secrets;
+        let shown = if hides { HIDDEN.to_owned() } else { hex::encode_upper(content) };
+        writeln!(out, "{indent}     {shown}")?;
     }
     // What a link leads to is shown in its place: it may be a directory around the link.
     if file.link.is_some() {
@@ -181,7 +192,7 @@ fn branch(
 
 fn facts(installed: &InstalledProfile, options: &ShowOptions, out: &mut String) -> std::fmt::Result {
     let secret = |value: &crate::SecretOctets| match options.secrets {
-        true => value.expose().iter().map(|octet| format!("{octet:02X}")).collect(),
+        true => hex::encode_upper(value.expose()),
         false => HIDDEN.to_owned(),
     };
     let facts = &installed.facts;
@@ -223,6 +234,7 @@ mod tests {
     use rsp::der::Unknown;
 
     use super::*;
+    use crate::Fid;
     use crate::element::{Fcp, FileManagement, GenericFileManagement, PeHeader};
     use crate::generic::{Subscription, generic};
 
@@ -248,6 +260,38 @@ mod tests {
         assert_eq!(shown.matches("ef-imsi").count(), 1, "{shown}");
         assert!(shown.lines().any(|line| line.contains("7FAA") && line.contains("-> 3F00/7FD0")), "{shown}");
         assert!(!files_text(&package, &ShowOptions::default()).is_empty());
+    }
+
+    #[test]
+    fn keys_of_further_identities_are_shown_only_when_asked_for() {
+        let text = r#"
+iccid = "89724990000000000129"
+imsi = "724990000000012"
+[authentication]
+ki = "000102030405060708090A0B0C0D0E0F"
+opc = "101112131415161718191A1B1C1D1E1F"
+[[identity]]
+countries = ["234"]
+imsi = "234150000000012"
+ki = "5A5B5C5D5E5F50515253545556575859"
+opc = "6A6B6C6D6E6F60616263646566676869"
+"#;
+        let description = crate::description::Description::parse(text).unwrap_or_else(|e| panic!("{e}"));
+        for files in [crate::description::FilesBy::Templates, crate::description::FilesBy::Paths] {
+            let description = crate::description::Description { files, ..description.clone() };
+            let package = description.build().unwrap_or_else(|e| panic!("{e}"));
+            let shown = |secrets| {
+                let options = ShowOptions { secrets, contents: true };
+                let json = json(&package, &options).to_string().to_uppercase();
+                [super::text(&package, &options), files_text(&package, &options), json]
+            };
+            for (hidden, whole) in shown(false).iter().zip(&shown(true)) {
+                for key in ["5A5B5C5D5E5F50515253545556575859", "6A6B6C6D6E6F60616263646566676869"] {
+                    assert!(!hidden.contains(key), "{hidden}");
+                    assert!(whole.contains(key), "{whole}");
+                }
+            }
+        }
     }
 
     #[test]
