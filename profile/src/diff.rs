@@ -210,25 +210,15 @@ fn files(here: &ProfileFiles, there: &ProfileFiles, options: &ShowOptions, out: 
     for path in paths {
         match (first.get(path), second.get(path)) {
             (Some(first), Some(second)) => file((here, *first), (there, *second), options, out),
-            (Some(only), None) => {
-                let side = Some(side(here, *only, options));
+            (first, second) => {
+                let place = first.map(|at| path_of(here, *at)).or(second.map(|at| path_of(there, *at)));
                 out.push(Difference {
-                    place: path_of(here, *only),
+                    place: place.unwrap_or_default(),
                     field: String::new(),
-                    first: side,
-                    second: None,
+                    first: first.map(|at| side(here, *at, options)),
+                    second: second.map(|at| side(there, *at, options)),
                 });
             }
-            (None, Some(only)) => {
-                let side = Some(side(there, *only, options));
-                out.push(Difference {
-                    place: path_of(there, *only),
-                    field: String::new(),
-                    first: None,
-                    second: side,
-                });
-            }
-            (None, None) => {}
         }
     }
 }

@@ -20,17 +20,22 @@ impl Package {
     /// # Errors
     /// The octets are not a run of PEs; the path begins with the number of the PE, counted from 0.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut package = Self::default();
+        package.read(bytes)?;
+        Ok(package)
+    }
+
+    /// The same, keeping the PEs that come before what cannot be read.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         let mut decoder = Decoder::new();
-        let mut elements = Vec::new();
         // In pieces, so that a long package is not copied again for each of its PEs.
         for piece in bytes.chunks(PIECE) {
             decoder.feed(piece)?;
             while let Some(element) = decoder.next_element()? {
-                elements.push(element);
+                self.elements.push(element);
             }
         }
-        decoder.finish()?;
-        Ok(Self { elements })
+        decoder.finish()
     }
 
     /// The package in DER; what was decoded comes back octet for octet.

@@ -160,21 +160,15 @@ pub fn personalise(template: &Description, row: &Row, dice: &Dice) -> Result<Per
     if a.op.is_none() {
         a.opc = row.opc.clone().or(a.opc.take()).or_else(|| draw("opc", draw_opc));
     }
-    for (name, digits, said) in [
-        ("pin1", 4, &row.pin1),
-        ("puk1", 8, &row.puk1),
-        ("pin2", 4, &row.pin2),
-        ("puk2", 8, &row.puk2),
-        ("adm1", 8, &row.adm1),
+    let codes = &mut d.codes;
+    for (name, digits, said, code) in [
+        ("pin1", 4, &row.pin1, &mut codes.pin1),
+        ("puk1", 8, &row.puk1, &mut codes.puk1),
+        ("pin2", 4, &row.pin2, &mut codes.pin2),
+        ("puk2", 8, &row.puk2, &mut codes.puk2),
+        ("adm1", 8, &row.adm1, &mut codes.adm1),
     ] {
         let drawn = || asked(template, name).then(|| dice.code(name, iccid, digits)).flatten();
-        let code = match name {
-            "pin1" => &mut d.codes.pin1,
-            "puk1" => &mut d.codes.puk1,
-            "pin2" => &mut d.codes.pin2,
-            "puk2" => &mut d.codes.puk2,
-            _ => &mut d.codes.adm1,
-        };
         *code = said.clone().or(code.take()).or_else(drawn);
     }
     if d.security_domain.keys.is_empty() && d.element.is_empty() {

@@ -103,25 +103,16 @@ impl fmt::Display for Finding {
 /// Everything that is wrong with the octets of a package: what comes before the place at which they cannot be read any
 /// more is checked too.
 pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
-    let mut decoder = crate::decoder::Decoder::new();
-    let mut elements = Vec::new();
-    let mut read = || {
-        for piece in bytes.chunks(4096) {
-            decoder.feed(piece)?;
-            while let Some(element) = decoder.next_element()? {
-                elements.push(element);
-            }
-        }
-        decoder.finish()
-    };
-    match read() {
-        Ok(()) => check(&Package { elements }),
+    let mut package = Package::default();
+    match package.read(bytes) {
+        Ok(()) => check(&package),
         Err(error) => {
-            let place = Place { pe: Some(elements.len() + 1), element: "unreadable", ..Place::default() };
+            let place =
+                Place { pe: Some(package.elements.len() + 1), element: "unreadable", ..Place::default() };
             let mut report = Report::default();
             report.add(&rules::UNREADABLE, place, error.to_string());
             // That it does not end is no news.
-            let rest = check(&Package { elements }).into_iter();
+            let rest = check(&package).into_iter();
             report.findings.extend(rest.filter(|finding| finding.rule != rules::NO_END.name));
             report.findings
         }
