@@ -30,15 +30,11 @@ pub struct Measurement {
     pub breach: Breach,
 }
 
-/// When the rule is broken if the present stay goes on, or since when it is; none if the device is not under the rule now.
+/// What the history comes to under the rule at `now`, and when the rule is broken if the present stay goes on, or since when it
+/// is; none if the device is not under the rule, the rule has no number that a device's history is measured by, or it ends before
+/// it would be broken.
 ///
 /// Counts per device, whatever foreign subscriptions it used: to change one for another does not start a new count.
-pub fn next_breach(history: &History, rule: &Rule, now: Timestamp) -> Option<Breach> {
-    measure(history, rule, now).map(|measurement| measurement.breach)
-}
-
-/// What the history comes to under the rule at `now`; none if the device is not under the rule, the rule has
-/// no number that a device's history is measured by, or it ends before it would be broken.
 pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measurement> {
     let limit = rule.kind.limit()?;
     let present = history.present(now).filter(|stay| rule.covers(stay))?;

@@ -16,7 +16,7 @@
 //! A *day* is a calendar day in UTC on which the device was attached, for however short a time, with a subscription whose home
 //! is another country ([`Day`], [`Stay`]). A window of 365 days ends with today and includes it. With a limit of 90 days the
 //! 91st breaks the rule, at its midnight. Days count per device: changing one foreign subscription for another starts no
-//! new count; days on a local subscription do not count. [`next_breach`] gives the day of the break, past or to come.
+//! new count; days on a local subscription do not count. [`measure`] gives the day of the break, past or to come.
 //!
 //! # Many devices
 //!
@@ -61,7 +61,7 @@ mod rules;
 mod strategy;
 
 pub use book::{BUILT_IN_NETWORKS, BUILT_IN_RULES, RuleBook, UnknownNetwork};
-pub use breach::{Breach, Measurement, measure, next_breach};
+pub use breach::{Breach, Measurement, measure};
 pub use counts::{Census, FleetCounts, Share};
 pub use data::{DataError, DataText};
 pub use day::{Day, NotADay};
