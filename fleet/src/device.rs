@@ -99,10 +99,7 @@ impl Device {
     /// It cannot have happened to a device in this state; nothing is changed.
     pub fn happened(&mut self, at: Timestamp, happening: Happening) -> Result<(), NotPossible> {
         let mut tally = self.tally;
-        let mut state = follow(&self.state, &mut tally, at, &happening)?;
-        if let State::Moving { attempt, .. } = &mut state {
-            *attempt = tally.came_back.saturating_add(tally.lost).saturating_add(1);
-        }
+        let state = follow(&self.state, &mut tally, at, &happening)?;
         if matches!(happening, Happening::Heard | Happening::Moved | Happening::CameBack { .. }) {
             self.last_seen = self.last_seen.max(Some(at));
         }

@@ -20,8 +20,6 @@ pub enum State {
         to: Plmn,
         /// Since when.
         since: Timestamp,
-        /// The how manieth try it is.
-        attempt: u32,
     },
     /// For a sign of life.
     Unreachable {
@@ -61,7 +59,7 @@ impl fmt::Display for State {
         f.write_str(self.word())?;
         match self {
             Self::Working => Ok(()),
-            Self::Moving { to, since, attempt } => write!(f, " {to} {since} {attempt}"),
+            Self::Moving { to, since } => write!(f, " {to} {since}"),
             Self::Unreachable { since } | Self::Retired { since } => write!(f, " {since}"),
             Self::Stuck { since, why } => write!(f, " {since} {why}"),
         }
@@ -86,11 +84,7 @@ impl FromStr for State {
                 ("unreachable", None) => Some(Self::Unreachable { since: time(second)? }),
                 ("retired", None) => Some(Self::Retired { since: time(second)? }),
                 ("stuck", Some(why)) => Some(Self::Stuck { since: time(second)?, why: why.into() }),
-                ("moving", Some(rest)) => {
-                    let (since, attempt) = rest.split_once(' ')?;
-                    let to = second?.parse().ok()?;
-                    Some(Self::Moving { to, since: time(Some(since))?, attempt: attempt.parse().ok()? })
-                }
+                ("moving", Some(_)) => Some(Self::Moving { to: second?.parse().ok()?, since: time(third)? }),
                 _ => None,
             }
         };
@@ -275,10 +269,8 @@ pub(crate) fn follow(
         (State::Retired { .. }, _) => return not_possible(state, happening),
         (_, H::Retired) => State::Retired { since: at },
         (State::Moving { .. }, H::MoveBegan { .. }) => return not_possible(state, happening),
-        (_, H::MoveBegan { to }) => State::Moving { to: *to, since: at, attempt: 1 },
-        (State::Moving { since, attempt, .. }, H::PassedOver { to, .. }) => {
-            State::Moving { to: *to, since: *since, attempt: *attempt }
-        }
+        (_, H::MoveBegan { to }) => State::Moving { to: *to, since: at },
+        (State::Moving { since, .. }, H::PassedOver { to, .. }) => State::Moving { to: *to, since: *since },
         // A file may have said meanwhile that it does not move.
         (_, H::PassedOver { .. }) => state.clone(),
         (State::Moving { .. }, H::Moved) => {
@@ -316,7 +308,7 @@ mod tests {
     fn a_state_prints_as_it_is_read() {
         for text in [
             "working",
-            "moving 724-05 2026-11-21T08:00:00Z 2",
+            "moving 724-05 2026-11-21T08:00:00Z",
             "unreachable 2026-11-21T08:00:00Z",
             "stuck 2026-11-21T08:00:00Z no offer of an operator",
             "retired 2026-11-21T08:00:00Z",

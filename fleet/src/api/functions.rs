@@ -44,7 +44,6 @@ struct OtherRules {
 /// By what devices are moved if nobody says so.
 const BEARER: &str = "lte-m";
 const MOVE: &str = "consumer-ts48";
-const PACE: answers::Pace = answers::Pace { per_minute: 60, parallel: 100 };
 
 impl Platform {
     pub(super) async fn execute(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Problem> {
@@ -149,8 +148,10 @@ impl Platform {
                         next,
                     )
                 })?;
-                let effort =
-                    |devices| answers::effort(devices, &costs, bearer, one, PACE).map_err(named_badly);
+                let effort = |devices| {
+                    answers::effort(devices, &costs, bearer, one, answers::Pace::default())
+                        .map_err(named_badly)
+                };
                 if function == Function::Effort {
                     let moving = answers::who_must_move(&counted, &selection, within).len();
                     return ok(&effort(u32::try_from(moving).unwrap_or(u32::MAX))?);

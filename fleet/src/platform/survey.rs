@@ -2,6 +2,7 @@
 //! that are silent.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -54,11 +55,15 @@ impl Platform {
         let now = self.now();
         let mut next = now.plus(AGAIN);
         let mut later = |at: Timestamp| next = next.min(at.max(now.plus(self.config().shortest)));
-        later(self.cancel_orders().await?);
-        for (_, open) in Tx::begin(self.records()).glance(&MOVES, "").await? {
-            later(open.begun.plus(self.config().longest_move));
+        for (key, open) in Tx::begin(self.records()).glance(&MOVES, "").await? {
+            match open.begun.plus(self.config().longest_move) {
+                // A device that was to move and was not heard of since is lost.
+                longest if longest <= now => {
+                    transact(self.records(), |tx| Box::pin(self.lose(tx, &key, now))).await?;
+                }
+                longest => later(longest),
+            }
         }
-        self.end_long_moves(now).await?;
         self.close_fulfilled(now).await?;
         for (key, campaign) in Tx::begin(self.records()).glance(&CAMPAIGNS, "").await? {
             campaign.next_step().into_iter().for_each(&mut later);
@@ -74,32 +79,25 @@ impl Platform {
             Some(due) => later(due),
             None => self.survey(now).await?,
         }
+        // Last, because an SM-DP+ may be slow.
+        later(self.cancel_orders().await?);
         Ok(next)
     }
 
-    /// Drives the orders that nobody waits for; says when the next of them is due.
+    /// Drives the orders that nobody waits for; says when the next of them is due. An SM-DP+ that is away is not asked for each.
     async fn cancel_orders(&self) -> Result<Timestamp, Fault> {
         let now = self.now();
-        let mut next = now.plus(AGAIN);
+        let mut away = BTreeSet::new();
         for (key, order) in Tx::begin(self.records()).glance(&ORDERS, "").await? {
             if order.is_to_be_cancelled()
+                && !away.contains(&order.operator)
                 && let Driven::Away = self.drive(&OrderId::from_key(&key)).await?
             {
-                next = next.min(now.plus(self.config().order_again));
+                away.insert(order.operator);
             }
         }
-        Ok(next)
-    }
-
-    /// A device that was to move and was not heard of since is lost.
-    async fn end_long_moves(&self, now: Timestamp) -> Result<(), Fault> {
-        let longest = self.config().longest_move;
-        for (key, open) in Tx::begin(self.records()).glance(&MOVES, "").await? {
-            if open.begun.plus(longest) <= now {
-                transact(self.records(), |tx| Box::pin(self.lose(tx, &key, now))).await?;
-            }
-        }
-        Ok(())
+        let again = if away.is_empty() { AGAIN } else { self.config().order_again };
+        Ok(now.plus(again))
     }
 
     async fn lose(&self, tx: &mut Tx<'_>, key: &str, now: Timestamp) -> Result<(), Fault> {

@@ -35,6 +35,32 @@ async fn a_device_that_must_move_is_given_a_profile_and_is_then_on_it() {
 }
 
 #[tokio::test]
+async fn an_sm_dp_that_is_away_is_asked_once_for_all_that_is_to_be_cancelled_there() {
+    let bench = Bench::new(3).await.decided().await;
+    for device in 0..3 {
+        let at_home = [bootstrap(device)];
+        let told = bench.check_in(&bench.says(device, &at_home)).await;
+        let What::Move { order, .. } = told.what else { panic!("{told:?}") };
+        let mut said = bench.says(device, &at_home);
+        said.ended = Some(MoveEnded { order, ending: Ending::NotInstalled { why: "no answer".into() } });
+        bench.sm_dp.0.lock().unwrap().away = true;
+        bench.check_in(&said).await;
+        bench.sm_dp.0.lock().unwrap().away = false;
+    }
+    let cancelled = || {
+        let stock = bench.sm_dp.0.lock().unwrap();
+        stock.calls.iter().filter(|call| *call == "cancelOrder").count()
+    };
+    bench.sm_dp.0.lock().unwrap().away = true;
+    let before = cancelled();
+    bench.platform.due().await.unwrap();
+    assert_eq!(cancelled() - before, 1);
+    bench.sm_dp.0.lock().unwrap().away = false;
+    bench.platform.due().await.unwrap();
+    assert_eq!(cancelled() - before, 4);
+}
+
+#[tokio::test]
 async fn what_failed_is_cancelled_and_tried_again() {
     let bench = Bench::new(1).await.decided().await;
     let at_home = [bootstrap(0)];
