@@ -49,12 +49,7 @@ pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault
 ///
 /// # Errors
 /// As [`play`]; and one of the files is not what it should be, or a card is not where it is to be.
-pub fn play_with(
-    places: &Path,
-    name: &str,
-    (file, text): (&str, &str),
-    seed: Option<&str>,
-) -> Result<Report, Fault> {
+pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &str) -> Result<Report, Fault> {
     let mut scenario = Scenario::parse(file, text).map_err(not_a_scenario)?;
     let of_places = crate::command::sm_dp::read_text(places)?;
     let read = Places::parse(&places.display().to_string(), &of_places, &scenario).map_err(not_a_scenario)?;
@@ -76,7 +71,6 @@ pub fn play_with(
         live: Some(Live { strangers: named, ..Live::default() }),
         ..outside
     };
-    let seed = seed.unwrap_or(&scenario.seed);
     play_in(over_sockets(outside, real.handle(), &scenario), name, &scenario, seed)
 }
 

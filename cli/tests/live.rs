@@ -258,14 +258,14 @@ fn somebody_elses_server_and_card_take_part() {
         others.card_at
     );
     fs::write(&places, text).unwrap();
-    let report = live::play_with(&places, "others", ("others.toml", SCENARIO), Some("15")).unwrap();
+    let report = live::play_with(&places, "others", ("others.toml", SCENARIO), "15").unwrap();
     assert_eq!(report.verdict(), Verdict::Passed, "seed 15: {}", cli::report::text(&report));
     assert_eq!(report.live.as_ref().unwrap().strangers.len(), 2);
     let first = report.devices.shown().first().unwrap();
     assert_eq!((first.eid, first.profiles), (others.pki.eids(Curve::P256)[0], 2));
     assert_eq!(others.states(), [ProfileState::Installed, ProfileState::Installed, ProfileState::Released]);
     // It is used up there, and not by a run of ours that is over.
-    let again = live::play_with(&places, "others", ("others.toml", SCENARIO), None);
+    let again = live::play_with(&places, "others", ("others.toml", SCENARIO), "15");
     let why = again.err().map(|fault| fault.to_string()).unwrap_or_default();
     assert!(why.contains("its enabled profile is of 724-91, and bootstrap is 234-91"), "{why}");
 }
@@ -283,7 +283,7 @@ fn somebody_elses_server_that_takes_no_orders_has_codes() {
     );
     fs::write(&places, text).unwrap();
     let scenario = SCENARIO.replace("count = 2", "count = 1");
-    let report = live::play_with(&places, "codes", ("codes.toml", &scenario), Some("16")).unwrap();
+    let report = live::play_with(&places, "codes", ("codes.toml", &scenario), "16").unwrap();
     assert_eq!(report.verdict(), Verdict::Passed, "seed 16: {}", cli::report::text(&report));
     assert_eq!(others.states(), [ProfileState::Available, ProfileState::Available, ProfileState::Installed]);
     fs::write(
@@ -293,8 +293,8 @@ fn somebody_elses_server_that_takes_no_orders_has_codes() {
     .unwrap();
     let m2m = scenario.replace("check_in = \"6h\"", "kind = \"m2m\"").replace("[[campaign]]", "[[x]]");
     let m2m = m2m.split("[[x]]").next().unwrap();
-    let why = live::play_with(&places, "codes", ("codes.toml", m2m), None).unwrap_err();
+    let why = live::play_with(&places, "codes", ("codes.toml", m2m), "16").unwrap_err();
     assert!(why.to_string().contains("nobody else takes part where devices are M2M ones"), "{why}");
-    let why = live::play_with(&places, "codes", ("codes.toml", "title = 'x'"), None).unwrap_err();
+    let why = live::play_with(&places, "codes", ("codes.toml", "title = 'x'"), "16").unwrap_err();
     assert!(why.to_string().contains("codes.toml:1"), "{why}");
 }

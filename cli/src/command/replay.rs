@@ -63,15 +63,14 @@ impl Command {
     }
 }
 
-/// The scenario of this name: one that comes along, or beside the report, or here.
+/// The scenario of this name: beside the report, or here, or one that comes along; `landfall run` looks in this order too.
 fn beside(report: &Path, name: &str) -> Result<PathBuf, Fault> {
     let file = format!("{name}.toml");
-    if scenario::library::named(name).is_some() {
-        return Ok(PathBuf::from(name));
-    }
     let places = [report.with_file_name(&file), PathBuf::from(&file)];
-    places.into_iter().find(|place| place.exists()).ok_or_else(|| {
-        let why = format!("there is no {file} beside the report, nor here");
+    let comes_along = || scenario::library::named(name).map(|_| PathBuf::from(name));
+    places.into_iter().find(|place| place.exists()).or_else(comes_along).ok_or_else(|| {
+        let why =
+            format!("there is no {file} beside the report, nor here, and none of this name comes along");
         Fault::new("cannot find the scenario", why, "give its file behind the report's")
     })
 }

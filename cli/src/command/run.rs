@@ -46,33 +46,24 @@ pub struct Command {
     junit: Option<PathBuf>,
 }
 
-/// What a shell sees when the file cannot be read or is wrong; of wrong options it sees the same.
+/// What a shell sees when nothing was played; of wrong options it sees the same.
 const NO_SCENARIO: u8 = 2;
 
 impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// The file is no scenario, or a report cannot be written.
+    /// A report cannot be written.
     pub fn run(self, json: bool) -> Result<ExitCode, Fault> {
-        let Some(file) = self.file.filter(|_| !self.list) else { return list(json) };
-        let scenario = match read(&file) {
-            Ok(scenario) => scenario,
+        let Some(file) = self.file.as_ref().filter(|_| !self.list) else { return list(json) };
+        let report = match self.played(file) {
+            Ok(report) => report,
             Err(fault) => {
                 remark(&format!("landfall: {fault:#}"));
                 return Ok(ExitCode::from(NO_SCENARIO));
             }
         };
-        let seed = self.seed.unwrap_or_else(|| scenario.seed.clone());
-        let name = name(&file);
-        let report = match &self.with {
-            Some(places) => {
-                let text = text(&file)?;
-                live::play_with(places, &name, (&file.display().to_string(), &text), Some(&seed))?
-            }
-            None if self.live => live::play(&name, &scenario, &seed)?,
-            None => play(&name, &scenario, &seed)?,
-        };
+        let name = name(file);
         let mut files = Vec::new();
         if let Some(folder) = &self.report {
             std::fs::create_dir_all(folder).map_err(|why| cannot_write(folder, why))?;
@@ -94,6 +85,17 @@ impl Command {
             remark(&format!("again: landfall run {}{live}{with} --seed {}", file.display(), report.seed));
         }
         Ok(code(&report))
+    }
+
+    fn played(&self, file: &Path) -> Result<Report, Fault> {
+        let (shown, text) = (file.display().to_string(), text(file)?);
+        let scenario = Scenario::parse(&shown, &text).map_err(not_a_scenario)?;
+        let seed = self.seed.as_ref().unwrap_or(&scenario.seed);
+        match &self.with {
+            Some(places) => live::play_with(places, &name(file), (&shown, &text), seed),
+            None if self.live => live::play(&name(file), &scenario, seed),
+            None => play(&name(file), &scenario, seed),
+        }
     }
 }
 
