@@ -134,22 +134,32 @@ pub(super) fn open(settings: &Settings) -> Result<SqliteRecords, Fault> {
     SqliteRecords::open(settings.data_dir.join("fleet.sqlite"))
 }
 
+/// The records of a fleet that is there.
+///
+/// # Errors
+/// There are none, or they cannot be opened.
+pub(super) fn existing(settings: &Settings) -> Result<SqliteRecords, Fault> {
+    let file = settings.data_dir.join("fleet.sqlite");
+    match file.exists() {
+        true => SqliteRecords::open(file),
+        false => Err(no_fleet(format!("there is no {}", file.display()))),
+    }
+}
+
 /// The fleet as it is in the records.
 ///
 /// # Errors
 /// There is none, or it cannot be read.
 pub(super) async fn load(settings: &Settings) -> Result<Fleet, Fault> {
-    let file = settings.data_dir.join("fleet.sqlite");
-    let nothing = |why| {
-        let next = "bring devices in with `landfall fleet import devices.csv`, or say with --data-dir where they are";
-        Err(Fault::new("there is no fleet to look at", why, next))
-    };
-    if !file.exists() {
-        return nothing(format!("there is no {}", file.display()));
-    }
-    let fleet = fleet::load(&open(settings)?).await?;
+    let fleet = fleet::load(&existing(settings)?).await?;
     match fleet.devices().is_empty() {
-        true => nothing(format!("{} has no device in it", file.display())),
+        true => Err(no_fleet(format!("that in {} has no device", settings.data_dir.display()))),
         false => Ok(fleet),
     }
+}
+
+fn no_fleet(why: String) -> Fault {
+    let next =
+        "bring devices in with `landfall fleet import devices.csv`, or say with --data-dir where they are";
+    Fault::new("there is no fleet to look at", why, next)
 }

@@ -33,12 +33,6 @@ pub(super) struct Means {
     /// Prices and moves of your own, in the form of fleet/data/costs.toml
     #[arg(long, value_name = "FILE")]
     costs: Option<PathBuf>,
-    /// Moves that begin in a minute at most
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
-    per_minute: u32,
-    /// Moves that are under way at a time at most
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    parallel: u32,
     /// Devices that move by rules that are broken, or will be in so many days [default: ever]
     #[arg(long, value_name = "DAYS")]
     within: Option<u32>,
@@ -66,10 +60,6 @@ impl Means {
             Fault::new(format!("there is no move {:?}", self.one), "it is not in the figures", next)
         })
     }
-
-    fn pace(&self) -> Pace {
-        Pace { per_minute: self.per_minute, parallel: self.parallel }
-    }
 }
 
 /// What moving takes
@@ -84,6 +74,12 @@ pub struct Effort {
     /// For so many devices, whatever the fleet
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["within", "country", "group", "model", "account", "state"])]
     devices: Option<u32>,
+    /// Moves that begin in a minute at most
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    per_minute: u32,
+    /// Moves that are under way at a time at most
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    parallel: u32,
 }
 
 impl Effort {
@@ -104,7 +100,8 @@ impl Effort {
                 u32::try_from(moving.len()).unwrap_or(u32::MAX)
             }
         };
-        answer(json, &effort(devices, &costs, &bearer, one, self.means.pace())?, tables::of_effort)
+        let pace = Pace { per_minute: self.per_minute, parallel: self.parallel };
+        answer(json, &effort(devices, &costs, &bearer, one, pace)?, tables::of_effort)
     }
 }
 
@@ -157,7 +154,7 @@ impl Recovery {
             }
             _ => Chances::of_record(&fleet).unwrap_or_default(),
         };
-        let each = effort(1, &costs, &bearer, one, self.means.pace())?.money_each;
+        let each = effort(1, &costs, &bearer, one, Pace::default())?.money_each;
         let found = recovery(&counted, &self.which.selection(), self.means.within, &costs, chances, each);
         answer(json, &found, tables::of_recovery)
     }

@@ -128,14 +128,7 @@ impl Serve {
 /// # Errors
 /// There are no records, or they cannot be opened.
 pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault> {
-    let file = settings.data_dir.join("fleet.sqlite");
-    if !file.exists() {
-        return Err(Fault::new(
-            "there is no fleet",
-            format!("there is no {}", file.display()),
-            "bring devices in with `landfall fleet import devices.csv`, or say with --data-dir where they are",
-        ));
-    }
+    let records = asked::existing(settings)?;
     let world = World::new(ManualClock::at(read.now), net::OsDice::new()?);
     let nobody = link_from(tower::service_fn(|_| async {
         Err(LinkFault::new(LinkFaultKind::Unreachable, "SM-DP+", "this command orders nothing"))
@@ -145,7 +138,7 @@ pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault
     let supplier = Supplier { link: nobody, address, name, requester: String::new(), tells: false };
     let offers = read.owner.offers.iter();
     let suppliers = offers.map(|offer| (offer.operator.plmn, supplier.clone())).collect();
-    Ok(Platform::new(asked::open(settings)?, world, NullEvents, read.clone().into_setup(suppliers)))
+    Ok(Platform::new(records, world, NullEvents, read.clone().into_setup(suppliers)))
 }
 
 /// The name that the certificate of whoever is found there must have.
@@ -159,13 +152,21 @@ fn name_of(address: &SmdpAddress) -> Result<ServerName, Fault> {
     })
 }
 
-/// Prints the token with which a device checks in.
+/// The token with which a device checks in.
 ///
 /// # Errors
-/// The records fail.
+/// There is no fleet, it does not have the device, or its records fail.
 pub(super) async fn token(settings: &Settings, eid: Eid) -> Result<String, Fault> {
     let (world, _) = parties::os_world()?;
-    let secret = secret(&asked::open(settings)?, &world).await?;
+    let records = asked::existing(settings)?;
+    if fleet::load(&records).await?.device(eid).is_none() {
+        return Err(Fault::new(
+            "there is no token for it",
+            format!("{eid} is no device of the fleet"),
+            "bring it in with `landfall fleet import`; `landfall fleet list` shows which there are",
+        ));
+    }
+    let secret = secret(&records, &world).await?;
     Ok(hex::encode(mac(&secret, eid).finalize().into_bytes()))
 }
 
