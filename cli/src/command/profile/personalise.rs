@@ -90,11 +90,7 @@ impl Personalise {
                     row.iccid.map(|iccid| iccid.to_string()).unwrap_or_default()
                 );
                 let why = mistakes.in_text(&text).to_string();
-                Fault::new(
-                    what,
-                    why,
-                    "correct the template or the row; those before it are made, and --resume goes on",
-                )
+                Fault::new(what, why, format!("correct the template or the row; {}", self.after_a_mend()))
             })?;
             let octets = one.package.encode();
             // The package first: what has a row in the records has a package.
@@ -112,6 +108,14 @@ impl Personalise {
         match json {
             true => say_json(&made),
             false => say(&format!("{}\n", progress(&made, elapsed()))),
+        }
+    }
+
+    /// What to do once it can go on: a stream has no place from which it could.
+    fn after_a_mend(&self) -> &'static str {
+        match self.stream {
+            Some(_) => "remove the stream and the operator's file, and begin anew",
+            None => "those before it are made, and --resume goes on",
         }
     }
 
@@ -181,7 +185,8 @@ fn new_file(file: &Path) -> Result<File, Fault> {
 
 fn unwritten(file: &Path) -> impl Fn(std::io::Error) -> Fault {
     let what = format!("cannot write {}", file.display());
-    move |e| Fault::caused_by(e, what.clone(), "make room and go on with --resume")
+    let next = "make room; what is in a folder is gone on with by --resume, a stream is begun anew";
+    move |e| Fault::caused_by(e, what.clone(), next)
 }
 
 /// The operator's file.
@@ -261,7 +266,7 @@ impl Packages {
             Self::Folder(folder, resumed) => {
                 let name = one.description.iccid.map(|iccid| format!("{iccid}.der")).unwrap_or_default();
                 let file = folder.join(name);
-                // The one package that an interrupted run has made and not recorded is made anew.
+                // Packages that an interrupted run has made and not recorded are made anew.
                 let mut out = match *resumed && file.exists() {
                     true => File::create(&file).map_err(unwritten(&file))?,
                     false => new_file(&file)?,
