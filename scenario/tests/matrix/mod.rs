@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use scenario::faults::Family;
@@ -83,20 +84,31 @@ fn some(all: &[Cell], stride: usize) -> Vec<&Cell> {
     all.iter().enumerate().filter(is_chosen).map(|(_, cell)| cell).collect()
 }
 
-/// Each thread has runs of its own; what they find does not depend on how many there are.
+/// Each thread has runs of its own; what they find does not depend on how many there are, nor on who tries which. The whole
+/// matrix takes minutes, so it says how far it is.
 fn in_parallel<O: Send>(
     cells: &[&Cell],
     try_cell: &(impl Fn(&Cell) -> Result<Tried<O>, String> + Sync),
 ) -> Vec<Result<Tried<O>, String>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-    let share = cells.len().div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        let work: Vec<_> = cells
-            .chunks(share)
-            .map(|share| scope.spawn(move || share.iter().map(|cell| try_cell(cell)).collect::<Vec<_>>()))
-            .collect();
+    let next = AtomicUsize::new(0);
+    let one_after_another = || {
+        let mut tried = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(cell) = cells.get(number) else { return tried };
+            if number > 0 && number.is_multiple_of(250) {
+                eprintln!("{number} of {} cells", cells.len());
+            }
+            tried.push((number, try_cell(cell)));
+        }
+    };
+    let mut tried: Vec<_> = std::thread::scope(|scope| {
+        let work: Vec<_> = (0..threads).map(|_| scope.spawn(one_after_another)).collect();
         work.into_iter().flat_map(|work| work.join().unwrap()).collect()
-    })
+    });
+    tried.sort_by_key(|(number, _)| *number);
+    tried.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Steps by families, and how it ended.
