@@ -66,6 +66,15 @@ fn servers_of_m2m_devices_ask_each_other_over_sockets_and_die_there_as_in_one_pr
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
+/// ES7: an SM-SR hands its cards over to another.
+#[test]
+fn a_card_changes_its_sm_sr_over_sockets_as_in_one_process() {
+    let text = library::named("m2m-fleet-changes-its-sm-sr").unwrap();
+    let [live, alone] = both_of_m2m("m2m-fleet-changes-its-sm-sr", text, "18");
+    assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
+    assert_eq!(live.json().unwrap(), alone.json().unwrap());
+}
+
 /// ES5: what cards and their SM-SR say to each other crosses sockets as well.
 #[test]
 fn cards_open_their_sessions_over_sockets_and_lose_them_as_in_one_process() {
