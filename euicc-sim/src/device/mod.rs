@@ -22,6 +22,7 @@ pub mod lpa;
 pub mod modem;
 mod move_to;
 pub mod online;
+mod serve;
 mod slot;
 mod teller;
 pub mod terminal;

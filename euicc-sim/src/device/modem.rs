@@ -231,6 +231,18 @@ impl<D: CardDoor> Modem<D> {
         self.registered = None;
     }
 
+    /// The card was reset by somebody else.
+    pub(super) fn was_reset(&mut self) {
+        self.forget();
+        self.terminal.was_reset();
+    }
+
+    /// On a cell of which network the device waits while none takes it: the strongest that is heard, which may not be one that
+    /// was asked.
+    pub(super) async fn camped(&mut self) -> Option<Plmn> {
+        self.heard().await.ok()?.first().map(|network| network.plmn)
+    }
+
     /// Reads the enabled profile anew.
     pub async fn read_card(&mut self) -> Result<&Usim, UsimError> {
         self.forget();

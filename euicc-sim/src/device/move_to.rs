@@ -13,6 +13,7 @@ use world::{Batch, BoxFuture, CardDoor, Content, Fault, Memory, Outcome};
 use super::es10::Es10Error;
 use super::lpa::{ChangeError, Delivery, DownloadError, DownloadOptions, HttpTraffic, Installed, Lpa};
 use super::modem::{Modem, NotRegistered, Registered};
+use super::serve::Service;
 use super::teller::Teller;
 use super::terminal::Traffic;
 
@@ -28,7 +29,9 @@ pub struct Device<D> {
     memory: Box<dyn Memory>,
     settings: DeviceSettings,
     pause: Box<dyn Pause>,
-    teller: Teller,
+    pub(super) teller: Teller,
+    /// Nothing if it does nothing for its card.
+    pub(super) service: Option<Service>,
 }
 
 /// How patient a device is.
@@ -182,7 +185,8 @@ impl<D: CardDoor> Device<D> {
     /// [`Slot`](super::Slot).
     pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: Teller) -> Self {
         let settings = DeviceSettings::default();
-        Self { lpa, modem, memory: Box::new(memory), settings, pause: Box::new(NoPause), teller }
+        let (memory, pause) = (Box::new(memory), Box::new(NoPause));
+        Self { lpa, modem, memory, settings, pause, teller, service: None }
     }
 
     /// The same, with this patience.
@@ -204,11 +208,8 @@ impl<D: CardDoor> Device<D> {
         self.modem.set_visible(visible);
     }
 
-    /// Registers with the enabled profile, as often as the settings allow.
-    ///
-    /// # Errors
-    /// What the last try said.
-    pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
+    /// Registers as who the card says that it is.
+    pub(super) async fn register_as_it_is(&mut self) -> Result<Registered, NotRegistered> {
         let mut tried = 1;
         loop {
             match self.modem.register().await {

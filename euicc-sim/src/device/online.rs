@@ -298,10 +298,7 @@ impl<D: CardDoor> Online<D> {
     async fn execute(&mut self, octets: &[u8]) -> Result<(), CardError> {
         let attached = self.modem.attachment();
         let camped = match (&attached, self.service) {
-            // The strongest that is heard, which may not be one that was asked.
-            (None, Some(LocationStatus::Limited)) => {
-                self.modem.heard().await.ok().and_then(|heard| heard.first().map(|network| network.plmn))
-            }
+            (None, Some(LocationStatus::Limited)) => self.modem.camped().await,
             _ => None,
         };
         let surroundings = Surroundings { radio: &*self.radio, attached, camped };
@@ -431,7 +428,8 @@ fn is_good(status: StatusWord) -> bool {
     matches!(status.0 >> 8, 0x90 | 0x91)
 }
 
-fn service_without(not: &NotRegistered) -> LocationStatus {
+/// What the service is of a device that is registered nowhere.
+pub(super) fn service_without(not: &NotRegistered) -> LocationStatus {
     match not.why {
         // A network is there, and lets the device make emergency calls.
         NoService::Refused(_) => LocationStatus::Limited,

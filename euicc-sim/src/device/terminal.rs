@@ -30,7 +30,12 @@ impl Abilities {
     /// A device with an LPA: LUId, LPDd and LDSd are in it; of the toolkit it can profile download (octet 1) and REFRESH
     /// (octet 3).
     fn of_lpa() -> Self {
-        Self { capability: vec![0xA9, 0x03, 0x83, 0x01, 0x07], profile: vec![0x01, 0x00, 0x80] }
+        Self::serving(vec![0x01, 0x00, 0x80])
+    }
+
+    /// The same with a toolkit that can more.
+    pub(crate) fn serving(profile: Vec<u8>) -> Self {
+        Self { capability: vec![0xA9, 0x03, 0x83, 0x01, 0x07], profile }
     }
 }
 
@@ -178,9 +183,21 @@ impl<D: CardDoor> Terminal<D> {
 
     /// Takes the card's power away and gives it back. Channels, selections and presented PINs are gone.
     pub async fn reset(&mut self) -> Result<(), CardError> {
+        self.was_reset();
+        self.door.reset().await.map(drop).map_err(|fault| CardError::Door { command: "reset", fault })
+    }
+
+    /// Somebody else with the same card has reset it.
+    pub(crate) fn was_reset(&mut self) {
         self.proactive = None;
         self.is_started = false;
-        self.door.reset().await.map(drop).map_err(|fault| CardError::Door { command: "reset", fault })
+    }
+
+    /// Tells the card what the device can do, whoever has told it what before; whether the card wants something.
+    pub(crate) async fn start_anew(&mut self) -> Result<bool, CardError> {
+        self.was_reset();
+        self.start().await?;
+        Ok(self.proactive.is_some())
     }
 
     /// Tells the card once what the device can do.

@@ -8,12 +8,12 @@ use std::time::Duration;
 use certs::{Pki, PkiOptions};
 use crypto::Curve;
 use profile::Description;
-use rsp::ids::{Imsi, Plmn};
+use rsp::ids::{Imsi, Plmn, SmdpAddress};
 use rsp::time::Timestamp;
-use world::{Atr, CardDoor, DoorFault, MemoryHosts, RamMemory, SeededDice, TokioClock, World};
+use world::{Atr, CardDoor, DoorFault, Fault, Link, MemoryHosts, RamMemory, SeededDice, TokioClock, World};
 
 use crate::card::{Card, CardDescription};
-use crate::device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
+use crate::device::{Device, Lpa, LpaSettings, Modem, Online, OnlineHandle, OnlineSettings, Slot, Teller};
 use crate::network::{EmmCause, Keys, Network, Networks, Policy, RefusalRule, Subscriber, SubscriberServer};
 
 const BRITISH: &str = "234150000000012";
@@ -67,8 +67,8 @@ fn home(world: &World, network: &str, imsi: &str, first: u8) -> Arc<SubscriberSe
     Arc::new(home)
 }
 
-/// The device is switched on in Britain.
-fn bench() -> Bench {
+/// Networks and homes, and the card of the device.
+fn world() -> (Arc<Networks>, Counted, Teller) {
     let clock = TokioClock::starting(Timestamp(1_795_000_000_000));
     let world = World::new(clock, SeededDice::from_text("multi-imsi"));
     let networks = Arc::new(Networks::new(world.clone()));
@@ -85,16 +85,35 @@ fn bench() -> Bench {
     let mut card = Card::open(description, RamMemory::default(), world).unwrap();
     let package = Description::parse(DESCRIPTION).unwrap().build().unwrap();
     card.load_in_factory(&package.encode(), true).unwrap();
+    (networks, Counted(card, Arc::default()), Teller::silent(clock))
+}
 
-    let resets = Arc::new(AtomicUsize::new(0));
-    let teller = Teller::silent(clock);
-    let card = Counted(card, Arc::clone(&resets));
+/// The device is switched on in Britain.
+fn bench() -> Bench {
+    let (networks, card, teller) = world();
+    let resets = Arc::clone(&card.1);
     let mut modem = Modem::new(card, Arc::clone(&networks), teller.clone());
     modem.set_visible(vec![plmn("234-15")]);
     let mut device = Online::new(modem, MemoryHosts::default(), OnlineSettings::default(), teller);
     let handle = device.handle();
     tokio::spawn(async move { device.run().await });
     Bench { networks, handle, resets }
+}
+
+/// A device with an LPA, which nobody has told to serve its card.
+fn beside_lpa() -> (Arc<Networks>, Device<Slot<Counted>>, Arc<AtomicUsize>) {
+    let (networks, card, teller) = world();
+    let resets = Arc::clone(&card.1);
+    let slot = Slot::new(card);
+    let links = |_: &SmdpAddress| -> Result<Link, Fault> { Err(Fault::new("no", "server", "here")) };
+    let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone());
+    let modem = Modem::new(slot, Arc::clone(&networks), teller.clone());
+    (networks, Device::new(lpa, modem, RamMemory::default(), teller), resets)
+}
+
+async fn arrives<D: CardDoor>(device: &mut Device<D>, network: &str) -> String {
+    device.set_visible(vec![plmn(network)]);
+    device.register().await.map_or_else(|not| not.to_string(), |registered| registered.imsi.to_string())
 }
 
 impl Bench {
@@ -160,4 +179,67 @@ async fn a_subscriber_who_may_not_roam_is_still_asked_where_he_is() {
     // Britain has not heard that he has left.
     assert_eq!(bench.registered(), [(BRITISH, "234-15".to_owned()), (BRAZILIAN, "724-05".to_owned())]);
     assert_eq!(bench.resets(), 2);
+}
+
+fn refusing_the_brazilian(cause: EmmCause) -> Policy {
+    Policy { refusals: vec![RefusalRule { imsi_prefix: "72405".into(), cause }], ..Policy::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_with_an_lpa_changes_at_borders_too() {
+    let (_networks, device, resets) = beside_lpa();
+    let mut device = device.serving_its_card(OnlineSettings::default().imei);
+    for (network, expected, changes) in
+        [("234-15", BRITISH, 0), ("724-05", BRAZILIAN, 1), ("208-01", BRITISH, 2), ("724-05", BRAZILIAN, 3)]
+    {
+        assert_eq!(arrives(&mut device, network).await, expected, "{network}");
+        assert_eq!(resets.load(Ordering::Relaxed), changes, "{network}");
+        // Its LPA asks the same card, and says another TERMINAL PROFILE.
+        assert!(device.lpa.enabled().await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_nothing_for_its_card_stays_with_the_first_identity() {
+    let (_networks, mut device, resets) = beside_lpa();
+    assert_eq!(arrives(&mut device, "724-05").await, BRITISH);
+    assert_eq!(resets.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_with_an_lpa_ends_on_the_identity_that_works_and_tries_the_other_again_after_a_day() {
+    let (networks, device, resets) = beside_lpa();
+    let mut device = device.serving_its_card(OnlineSettings::default().imei);
+    networks.set_policy(plmn("724-05"), refusing_the_brazilian(EmmCause::PLMN_NOT_ALLOWED));
+    assert_eq!(arrives(&mut device, "724-05").await, BRITISH);
+    assert_eq!(resets.load(Ordering::Relaxed), 6, "three times there and back");
+    networks.set_policy(plmn("724-05"), Policy::default());
+    device.has_rested(Duration::from_secs(86_000));
+    assert_eq!(arrives(&mut device, "724-05").await, BRITISH, "not before a day is over");
+    device.has_rested(Duration::from_secs(86_400));
+    assert_eq!(arrives(&mut device, "724-05").await, BRAZILIAN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_may_roam_a_device_with_an_lpa_is_served_as_the_subscriber_for_that_country() {
+    let (networks, device, _) = beside_lpa();
+    let mut device = device.serving_its_card(OnlineSettings::default().imei);
+    let nobody = Policy { roaming: crate::network::Roaming::Nobody, ..Policy::default() };
+    networks.set_policy(plmn("724-05"), nobody);
+    assert_eq!(arrives(&mut device, "724-05").await, BRAZILIAN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_identity_that_never_had_any_service_is_given_up_by_a_device_with_an_lpa_too() {
+    let (networks, device, resets) = beside_lpa();
+    let mut device = device.serving_its_card(OnlineSettings::default().imei);
+    device.set_visible(vec![plmn("724-05")]);
+    let as_british = device.register_as_it_is().await;
+    assert!(device.serve_card(&as_british).await, "the Brazilian identity is picked");
+    networks.set_coverage(plmn("724-05"), false);
+    for (rested, changes) in [(300, 1), (900, 2), (900, 2)] {
+        device.has_rested(Duration::from_secs(rested));
+        assert!(device.register().await.is_err());
+        assert_eq!(resets.load(Ordering::Relaxed), changes, "after {rested} s");
+    }
 }

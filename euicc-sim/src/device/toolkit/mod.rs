@@ -22,6 +22,7 @@ use world::Dial;
 
 use crate::network::{AttachId, MobileOriginated, Radio, RadioFault, RpAnswer};
 use channels::{Channels, Happened, MAX_CHANNELS, NoChannel};
+pub(super) use timers::POLL_INTERVAL;
 use timers::{Polling, Timers};
 
 /// What this terminal can. "eUICC Profile State Change" is performed too and not claimed: where a card has the choice, SGP.02
@@ -51,6 +52,17 @@ const FACILITIES: [Facility; 22] = [
     Facility::TCP_CLIENT,
 ];
 
+/// What a terminal beside an LPA can, which does nothing for its card but to say where it is and to reset it.
+const BESIDE_LPA: [Facility; 7] = [
+    Facility::PROFILE_DOWNLOAD,
+    Facility::MORE_TIME,
+    Facility::POLL_INTERVAL,
+    Facility::REFRESH,
+    Facility::LOCATION_AND_IMEI,
+    Facility::SET_UP_EVENT_LIST,
+    Facility::EVENT_LOCATION_STATUS,
+];
+
 /// Additional information on "terminal currently unable": no service, section 8.12.2.
 const NO_SERVICE: u8 = 0x04;
 /// "Performed, with missing information": section 8.12.
@@ -75,6 +87,11 @@ pub struct Identity {
 /// What TERMINAL PROFILE says of a device with this toolkit.
 pub fn profile() -> TerminalProfile {
     TerminalProfile::of(&FACILITIES, MAX_CHANNELS)
+}
+
+/// The same of a device with an LPA.
+pub(super) fn profile_beside_lpa() -> TerminalProfile {
+    TerminalProfile::of(&BESIDE_LPA, 0)
 }
 
 /// The surroundings in which a command is executed.

@@ -8,7 +8,7 @@ use rsp::ota::cat::TimerValue;
 use tokio::time::Instant;
 
 /// A card that does not say how often is asked this often.
-const POLL_INTERVAL: Duration = Duration::from_secs(30);
+pub(in super::super) const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub(super) struct Timers(BTreeMap<u8, Running>);

@@ -1,0 +1,152 @@
+//! What a device with an LPA does for its card besides: it says where it is, and makes the change that an applet of several
+//! identities asks for (TS 102 223 sections 6.4.7, 6.4.15, 6.4.16 and 7.5.4).
+//!
+//! [`Online`](super::Online) does so all the time; this device when it has registered, or has tried to. Its LPA says another
+//! TERMINAL PROFILE on the way, so it is said anew each time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsp::ota::cat::{Imei, LocationStatus};
+use world::{CardDoor, NoDial, Outcome};
+
+use super::modem::{NotRegistered, Registered};
+use super::move_to::Device;
+use super::online::service_without;
+use super::terminal::{Abilities, CardError};
+use super::toolkit::{self, After, Executed, Identity, POLL_INTERVAL, Surroundings, Toolkit};
+
+/// More than an applet of ours changes in a day. A card that asks again and again is left as it is.
+const MOST_CHANGES: usize = 32;
+/// Commands of the card in one sitting; a card that begins a session asks for a handful.
+const MOST_COMMANDS: usize = 16;
+/// No card counts more than a day by the polls of its terminal.
+const LONGEST_REST: Duration = Duration::from_secs(86_400);
+
+/// What a device does for its card.
+pub(super) struct Service {
+    toolkit: Toolkit,
+    rested: Duration,
+}
+
+impl<D: CardDoor> Device<D> {
+    /// The same, telling its card where it is whenever it has registered or tried to, and making the change of identity that
+    /// the card asks for then.
+    #[must_use]
+    pub fn serving_its_card(mut self, imei: Imei) -> Self {
+        self.modem.terminal().set_abilities(Abilities::serving(toolkit::profile_beside_lpa().0));
+        let toolkit = Toolkit::new(Identity { imei }, Arc::new(NoDial));
+        self.service = Some(Service { toolkit, rested: Duration::ZERO });
+        self
+    }
+
+    /// So long it was on, and nothing happened but that its card was polled: what a card has for a clock. It is told with the
+    /// next registration.
+    pub fn has_rested(&mut self, rested: Duration) {
+        if let Some(service) = &mut self.service {
+            service.rested = rested.min(LONGEST_REST);
+        }
+    }
+
+    /// Registers with the enabled profile, as often as the settings allow, and as whichever subscriber its card is in the end.
+    ///
+    /// # Errors
+    /// What the last try said.
+    pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
+        for _ in 0..MOST_CHANGES {
+            let result = self.register_as_it_is().await;
+            if !self.serve_card(&result).await {
+                return result;
+            }
+        }
+        self.register_as_it_is().await
+    }
+
+    /// Whether the card has changed by that, and is to be registered anew.
+    pub(super) async fn serve_card(&mut self, result: &Result<Registered, NotRegistered>) -> bool {
+        let Some(mut service) = self.service.take() else { return false };
+        let served = self.serve(&mut service, result).await;
+        self.service = Some(service);
+        served.unwrap_or_else(|error| {
+            let event = self.teller.event("serve the card").with_peer("CAT", "card");
+            self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
+            false
+        })
+    }
+
+    async fn serve(
+        &mut self,
+        service: &mut Service,
+        result: &Result<Registered, NotRegistered>,
+    ) -> Result<bool, CardError> {
+        let Service { toolkit, rested } = service;
+        let polls = std::mem::take(rested).as_secs() / POLL_INTERVAL.as_secs();
+        toolkit.reset();
+        if !self.modem.terminal().start_anew().await? {
+            // It wants nothing, so nobody on it listens.
+            return Ok(false);
+        }
+        self.poll(polls).await?;
+        let status = result.as_ref().map_or_else(service_without, |_| LocationStatus::Normal);
+        let plmn = result.as_ref().ok().map(|registered| registered.plmn);
+        let mut is_told = false;
+        for _ in 0..MOST_COMMANDS {
+            if let Some(octets) = self.modem.terminal().fetch().await? {
+                match self.execute(toolkit, status, &octets).await? {
+                    After::Nothing => {}
+                    After::ReadAnew => {
+                        self.modem.forget();
+                        return Ok(true);
+                    }
+                    After::Reset => {
+                        self.modem.detach().await;
+                        self.lpa.reset_card().await?;
+                        self.modem.was_reset();
+                        return Ok(true);
+                    }
+                }
+            } else if let Some(envelope) = toolkit.next_to_tell() {
+                let octets = envelope.to_bytes();
+                self.modem.terminal().envelope(&octets).await?;
+                toolkit.told();
+                if status == LocationStatus::None {
+                    // So it was all the time.
+                    self.poll(polls).await?;
+                }
+            } else if is_told {
+                break;
+            } else {
+                toolkit.service(status, plmn);
+                is_told = true;
+            }
+        }
+        Ok(false)
+    }
+
+    async fn poll(&mut self, times: u64) -> Result<(), CardError> {
+        for _ in 0..times {
+            self.modem.terminal().status().await?;
+        }
+        Ok(())
+    }
+
+    async fn execute(
+        &mut self,
+        toolkit: &mut Toolkit,
+        status: LocationStatus,
+        octets: &[u8],
+    ) -> Result<After, CardError> {
+        let camped = match status {
+            LocationStatus::Limited => self.modem.camped().await,
+            LocationStatus::Normal | LocationStatus::None => None,
+        };
+        let (radio, attached) = (self.modem.radio(), self.modem.attachment());
+        let surroundings = Surroundings { radio: &*radio, attached, camped };
+        let Executed { response, after, name, note } = toolkit.execute(octets, surroundings).await;
+        self.teller.tell(self.teller.event(name).with_peer("CAT", "card").with_note(note));
+        if let Some(response) = response {
+            self.modem.terminal().respond(&response.to_bytes()).await?;
+        }
+        Ok(after)
+    }
+}
