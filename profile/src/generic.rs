@@ -4,7 +4,7 @@
 
 use crate::Package;
 use crate::description::{
-    self, Authentication, Codes as CodesTerms, Description, KeySet, SecurityDomain, UsimFiles,
+    self, Authentication, Codes as CodesTerms, Description, Identity, KeySet, SecurityDomain, UsimFiles,
 };
 
 /// What distinguishes one subscription from another.
@@ -30,6 +30,8 @@ pub struct Subscription {
     pub codes: Codes,
     /// The keys of the MNO-SD.
     pub security_domain_key: [u8; 16],
+    /// Further identities, of which an applet picks one by country.
+    pub identities: Vec<Identity>,
 }
 
 /// How a USIM authenticates.
@@ -82,6 +84,7 @@ impl Default for Subscription {
             msisdn: None,
             codes: Codes::default(),
             security_domain_key: *b"landfall mno-sd!",
+            identities: Vec::new(),
         }
     }
 }
@@ -130,6 +133,7 @@ fn describe(subscription: &Subscription) -> Description {
             }],
             ..SecurityDomain::default()
         },
+        identity: subscription.identities.clone(),
         ..Description::default()
     }
 }

@@ -1,10 +1,12 @@
-//! What a profile package says of its subscription, enough to serve it as its home network; and packages of our own.
+//! What a profile package says of its subscriptions, enough to serve each as its home network; and packages of our own.
 
 use std::num::NonZeroU8;
 
 use euicc_sim::network::{Keys, Subscriber};
-use profile::{Capabilities, InstalledProfile, Package, element::AlgorithmId};
-use rsp::ids::{Iccid, Imsi, Plmn};
+use profile::facts::Aka;
+use profile::identities::{Identities, Identity};
+use profile::{Capabilities, Fid, InstalledProfile, Package, SecretOctets, element::AlgorithmId};
+use rsp::ids::{Iccid, Imsi, Mcc, Plmn};
 use world::Fault;
 
 /// The subscription in a package.
@@ -18,21 +20,27 @@ pub struct Subscription {
     pub home: Plmn,
     /// Algorithm and keys, for the subscriber server.
     pub subscriber: Subscriber,
+    /// Who else the profile can be: its further identities ([`profile::identities`]).
+    pub others: Vec<Other>,
+}
+
+/// A further identity in a package.
+#[derive(Clone, Debug)]
+pub struct Other {
+    /// Its IMSI.
+    pub imsi: Imsi,
+    /// Its home network.
+    pub home: Plmn,
+    /// Its algorithm and keys, for the subscriber server.
+    pub subscriber: Subscriber,
 }
 
 impl Subscription {
     /// Reads a package (TCA, DER).
     ///
     /// # Errors
-    /// It is no package, or has no USIM that a network here could serve.
+    /// It is no package, or has no USIM that a network here could serve, as whichever subscriber.
     pub fn of(package: &[u8]) -> Result<Self, Fault> {
-        let bad = |why: String| {
-            Fault::new(
-                "cannot use the profile package",
-                why,
-                "give a TCA package with a USIM; `landfall profile show` explains one",
-            )
-        };
         let package = Package::decode(package).map_err(|e| bad(e.to_string()))?;
         let header = package.header().ok_or_else(|| bad("it has no header".to_owned()))?;
         let digits = header
@@ -46,33 +54,114 @@ impl Subscription {
             InstalledProfile::of(&package, &Capabilities::default()).map_err(|e| bad(e.to_string()))?;
         let usim = installed.usim().ok_or_else(|| bad("it has no USIM".to_owned()))?;
         let imsi = usim.imsi().ok_or_else(|| bad("its USIM has no IMSI in EF.IMSI".to_owned()))?;
-        let home = usim.home().ok_or_else(|| {
-            bad(format!("its EF.AD gives the network code in IMSI {imsi} neither 2 nor 3 digits"))
-        })?;
+        let home = usim.home().ok_or_else(|| no_home(imsi))?;
         let aka = installed.facts.aka.iter().find(|aka| aka.adf == usim.adf());
         let aka = aka.ok_or_else(|| bad("its USIM has no authentication parameters".to_owned()))?;
-        let key = |secret: &profile::SecretOctets| {
-            secret
-                .expose()
-                .try_into()
-                .map_err(|_| bad("a key of its USIM does not have 16 octets".to_owned()))
+        let identities = match Identities::of(&installed.files) {
+            Some(read) => read.map_err(|e| bad(format!("its identities cannot be read: {e}")))?,
+            None => Identities::default(),
         };
-        let res_length = aka.res_length().ok_or_else(|| {
-            bad(format!("what algorithmOptions {:02X} of its USIM asks for is not known", aka.options))
-        })?;
-        let keys = match aka.algorithm {
-            AlgorithmId::MILENAGE => Keys::Milenage { k: key(&aka.key)?, opc: key(&aka.opc)? },
-            AlgorithmId::TUAK => Keys::Tuak {
-                k: aka.key.expose().to_vec(),
-                topc: (aka.opc.expose().try_into())
-                    .map_err(|_| bad("TOPc of its USIM does not have 32 octets".to_owned()))?,
-                res_length,
-                iterations: NonZeroU8::new(aka.keccak_iterations).unwrap_or(NonZeroU8::MIN),
-            },
-            AlgorithmId::USIM_TEST_ALGORITHM => Keys::UsimTest { k: key(&aka.key)?, res_length },
-            other => return Err(bad(format!("no network here knows algorithm {other:?}"))),
+        let others = identities.0.iter().filter(|identity| identity.imsi != imsi);
+        let others = others.map(|identity| other(identity, home, aka)).collect::<Result<_, _>>()?;
+        Ok(Self { iccid, imsi, home, subscriber: subscriber(aka, (&aka.key, &aka.opc))?, others })
+    }
+}
+
+fn bad(why: String) -> Fault {
+    Fault::new(
+        "cannot use the profile package",
+        why,
+        "give a TCA package with a USIM; `landfall profile show` explains one",
+    )
+}
+
+fn no_home(imsi: Imsi) -> Fault {
+    bad(format!("its EF.AD gives the network code in IMSI {imsi} neither 2 nor 3 digits"))
+}
+
+/// An identity has an EF.AD and keys of its own, or those of the profile.
+fn other(identity: &Identity, home: Plmn, aka: &Aka) -> Result<Other, Fault> {
+    const EF_AD: Fid = Fid(0x6FAD);
+    let own = identity.files.iter().find(|file| file.path.last() == Some(&EF_AD));
+    let digits = match own {
+        // As `Usim::home` reads it.
+        Some(file) => file.contents.get(3).map_or(2, |octet| usize::from(octet & 0x0F)),
+        None => home.mnc().len(),
+    };
+    let imsi = identity.imsi;
+    let home = imsi.plmn(digits).ok_or_else(|| no_home(imsi))?;
+    let keys = identity.keys.as_ref().map_or((&aka.key, &aka.opc), |(key, opc)| (key, opc));
+    Ok(Other { imsi, home, subscriber: subscriber(aka, keys)? })
+}
+
+fn subscriber(aka: &Aka, (k, opc): (&SecretOctets, &SecretOctets)) -> Result<Subscriber, Fault> {
+    let key = |secret: &SecretOctets| {
+        secret.expose().try_into().map_err(|_| bad("a key of its USIM does not have 16 octets".to_owned()))
+    };
+    let res_length = aka.res_length().ok_or_else(|| {
+        bad(format!("what algorithmOptions {:02X} of its USIM asks for is not known", aka.options))
+    })?;
+    Ok(Subscriber::new(match aka.algorithm {
+        AlgorithmId::MILENAGE => Keys::Milenage { k: key(k)?, opc: key(opc)? },
+        AlgorithmId::TUAK => Keys::Tuak {
+            k: k.expose().to_vec(),
+            topc: (opc.expose().try_into())
+                .map_err(|_| bad("TOPc of its USIM does not have 32 octets".to_owned()))?,
+            res_length,
+            iterations: NonZeroU8::new(aka.keccak_iterations).unwrap_or(NonZeroU8::MIN),
+        },
+        AlgorithmId::USIM_TEST_ALGORITHM => Keys::UsimTest { k: key(k)?, res_length },
+        other => return Err(bad(format!("no network here knows algorithm {other:?}"))),
+    }))
+}
+
+/// The further identities of packages of our own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnIdentities {
+    /// From 1 to [`MOST_SERIES`](Self::MOST_SERIES). Subscribers of one series have other numbers than those of another, and
+    /// than those with one identity.
+    pub series: u8,
+    /// The home network of each, and where it is used.
+    pub of: Vec<(Plmn, Vec<Mcc>)>,
+}
+
+impl OwnIdentities {
+    /// The first digit of the nine that stand in every IMSI behind the network.
+    pub const MOST_SERIES: u8 = 9;
+    /// How many subscribers of a network come before the first of the series.
+    const SERIES: u64 = 100_000_000;
+
+    fn number(&self, number: u64) -> u64 {
+        u64::from(self.series) * Self::SERIES + number
+    }
+
+    /// Who subscriber `number` is besides.
+    ///
+    /// # Errors
+    /// The number is too large.
+    pub fn imsis(&self, number: u64) -> Result<Vec<(Plmn, Imsi)>, Fault> {
+        self.of.iter().map(|(home, _)| Ok((*home, imsi(*home, self.number(number))?))).collect()
+    }
+
+    fn described(&self, number: u64) -> Result<Vec<profile::description::Identity>, Fault> {
+        let described = |(home, countries): &(Plmn, Vec<Mcc>)| {
+            let mut key = key_of(self.number(number));
+            key.iter_mut().zip(home.to_bytes()).for_each(|(octet, own)| *octet = own);
+            Ok(profile::description::Identity {
+                countries: countries.clone(),
+                imsi: imsi(*home, self.number(number))?,
+                mnc_digits: u8::try_from(home.mnc().len()).ok(),
+                ki: Some(key.into()),
+                opc: Some(opc_of(&key).into()),
+                access_classes: None,
+                smsc: None,
+                spn: None,
+                home_plmns: None,
+                operator_plmns: None,
+                equivalent_plmns: None,
+            })
         };
-        Ok(Self { iccid, imsi, home, subscriber: Subscriber::new(keys) })
+        self.of.iter().map(described).collect()
     }
 }
 
@@ -81,24 +170,46 @@ impl Subscription {
 /// # Errors
 /// The identifiers are malformed.
 pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
+    own_package_with(home, number, name, &OwnIdentities::default())
+}
+
+/// The same, with further identities.
+///
+/// # Errors
+/// The identifiers are malformed.
+pub fn own_package_with(
+    home: &str,
+    number: u64,
+    name: &str,
+    identities: &OwnIdentities,
+) -> Result<Vec<u8>, Fault> {
     let iccid = own_iccid(home, number)?;
     let home = plmn(home)?;
-    let imsi = imsi_digits(home, number);
+    let key = key_of(number);
+    Ok(profile::generic(&profile::generic::Subscription {
+        iccid: iccid.to_profile_header(),
+        imsi: imsi_digits(home, number),
+        mnc_digits: u8::try_from(home.mnc().len()).unwrap_or(2),
+        key,
+        opc: opc_of(&key),
+        algorithm: profile::generic::Algorithm::Milenage,
+        operator_name: name.to_owned(),
+        identities: identities.described(number)?,
+        ..profile::generic::Subscription::default()
+    })
+    .encode())
+}
+
+fn key_of(number: u64) -> [u8; 16] {
     let mut key = [0x4C; 16];
     if let Some(end) = key.last_chunk_mut() {
         *end = number.to_be_bytes();
     }
-    Ok(profile::generic(&profile::generic::Subscription {
-        iccid: iccid.to_profile_header(),
-        imsi,
-        mnc_digits: u8::try_from(home.mnc().len()).unwrap_or(2),
-        key,
-        opc: crypto::milenage::opc(&key, &[0x11; 16]),
-        algorithm: profile::generic::Algorithm::Milenage,
-        operator_name: name.to_owned(),
-        ..profile::generic::Subscription::default()
-    })
-    .encode())
+    key
+}
+
+fn opc_of(key: &[u8; 16]) -> [u8; 16] {
+    crypto::milenage::opc(key, &[0x11; 16])
 }
 
 /// The IMSI of subscriber `number` of the network `home`.
@@ -106,7 +217,11 @@ pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault
 /// # Errors
 /// The network is malformed, or the number too large.
 pub fn own_imsi(home: &str, number: u64) -> Result<Imsi, Fault> {
-    imsi_digits(plmn(home)?, number)
+    imsi(plmn(home)?, number)
+}
+
+fn imsi(home: Plmn, number: u64) -> Result<Imsi, Fault> {
+    imsi_digits(home, number)
         .parse()
         .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot make an IMSI", "take a smaller number"))
 }
@@ -148,4 +263,54 @@ fn plmn(text: &str) -> Result<Plmn, Fault> {
             "give country and network code, as in 724-99",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn identities() -> OwnIdentities {
+        let of = [("724-91", "724"), ("286-910", "286")];
+        let of = of.map(|(home, mcc)| (home.parse().unwrap(), vec![mcc.parse().unwrap()]));
+        OwnIdentities { series: 1, of: of.to_vec() }
+    }
+
+    #[test]
+    fn a_package_says_who_its_subscriber_is_besides_and_with_which_keys() {
+        let package = own_package_with("262-91", 7, "Reise", &identities()).unwrap();
+        let subscription = Subscription::of(&package).unwrap();
+        assert_eq!(subscription.imsi.to_string(), "262910000000007");
+        let others: Vec<_> = subscription
+            .others
+            .iter()
+            .map(|other| (other.home.to_string(), other.imsi.to_string()))
+            .collect();
+        let expected = [("724-91", "724910100000007"), ("286-910", "286910100000007")]
+            .map(|(home, imsi)| (home.into(), imsi.into()));
+        assert_eq!(others, expected);
+        let keys: Vec<Keys> = std::iter::once(&subscription.subscriber)
+            .chain(subscription.others.iter().map(|other| &other.subscriber))
+            .map(|subscriber| subscriber.keys.clone())
+            .collect();
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+        let imsis = identities().imsis(7).unwrap();
+        assert_eq!(
+            imsis,
+            subscription.others.iter().map(|other| (other.home, other.imsi)).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn nothing_is_wrong_with_identities_of_our_own() {
+        let findings = |identities: &OwnIdentities| {
+            let package = own_package_with("262-91", 7, "Reise", identities).unwrap();
+            profile::check::check(&Package::decode(&package).unwrap())
+        };
+        let rules = |identities: &OwnIdentities| {
+            findings(identities).iter().map(|found| found.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(&identities()), rules(&OwnIdentities::default()));
+    }
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use euicc_sim::network::{Network, Networks, NetworksService, SubscriberServer, smsc::Account};
 use net::FileMemory;
+use rsp::ids::{Imsi, Plmn};
 use serde::Deserialize;
 use world::{Fault, Link, World};
 
@@ -25,7 +26,7 @@ pub struct Command {
     /// short messages: [[account]] with name, password and numbers
     #[arg(long, value_name = "FILE")]
     networks: Option<PathBuf>,
-    /// A profile package whose subscriber is at home in its network; may be repeated
+    /// A profile package whose subscriber is at home in its network, and those of its further identities in theirs; may be repeated
     #[arg(long = "subscriber", value_name = "FILE")]
     subscribers: Vec<PathBuf>,
     #[command(flatten)]
@@ -69,6 +70,9 @@ impl Command {
         for file in &self.subscribers {
             let subscription = serve_at_home(&networks, &super::sm_dp::read(file)?, settings, &world)?;
             remark(&format!("subscriber {} at home in {}", subscription.imsi, subscription.home));
+            for other in &subscription.others {
+                remark(&format!("its identity {} at home in {}", other.imsi, other.home));
+            }
         }
         let centre = self.centre.open(accounts, &networks, settings, &world, &trouble).await?;
         for line in centre.said() {
@@ -96,7 +100,8 @@ pub fn on_the_air(networks: Arc<Networks>, trouble: &Trouble) -> Link {
     })
 }
 
-/// Makes the subscriber of a package known to its home network, which comes on the air if it is not there yet.
+/// Makes whoever a package can be known to its home network, which comes on the air if it is not there yet: the subscriber of
+/// the profile, and those of its further identities.
 ///
 /// # Errors
 /// The package has no subscriber that a network here could serve, or the record fails.
@@ -107,22 +112,71 @@ pub fn serve_at_home(
     world: &World,
 ) -> Result<Subscription, Fault> {
     let subscription = Subscription::of(package)?;
-    let home = subscription.home;
+    let Subscription { imsi, home, subscriber, others, .. } = &subscription;
+    let others = others.iter().map(|other| (other.imsi, other.home, &other.subscriber));
+    for (imsi, home, subscriber) in std::iter::once((*imsi, *home, subscriber)).chain(others) {
+        let server = home_server(networks, (imsi, home), settings, world)?;
+        server.provision(imsi, subscriber.clone())?;
+    }
+    Ok(subscription)
+}
+
+fn home_server(
+    networks: &Networks,
+    (imsi, home): (Imsi, Plmn),
+    settings: &Settings,
+    world: &World,
+) -> Result<Arc<SubscriberServer>, Fault> {
     if !networks.all().iter().any(|network| network.plmn == home) {
         let country = localize::RuleBook::built_in().ok().and_then(|book| book.locate(home).ok());
         let country = country.map_or_else(|| "XT".to_owned(), |place| place.country.to_string());
         networks.put(Network::new(home, format!("Network {home}"), country));
     }
-    let server = match networks.home_of(subscription.imsi) {
-        Some(server) => server,
-        None => {
-            let memory =
-                FileMemory::open(settings.data_dir.join("networks").join(format!("{home}.subscribers")))?;
-            let server = Arc::new(SubscriberServer::open(home, memory, world.clone())?);
-            networks.put_home(Arc::clone(&server));
-            server
+    if let Some(server) = networks.home_of(imsi) {
+        return Ok(server);
+    }
+    let file = settings.data_dir.join("networks").join(format!("{home}.subscribers"));
+    let server = Arc::new(SubscriberServer::open(home, FileMemory::open(file)?, world.clone())?);
+    networks.put_home(Arc::clone(&server));
+    Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use scenario::subscription::{OwnIdentities, own_package_with};
+
+    use super::*;
+
+    #[test]
+    fn each_identity_of_a_package_is_known_to_its_own_home_network() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            data_dir: folder.path().to_owned(),
+            pki: PathBuf::new(),
+            seed: String::new(),
+            sm_dp: String::new(),
+            sm_dp_names: Vec::new(),
+            sm_ds: String::new(),
+            sm_ds_names: Vec::new(),
+            euicc: String::new(),
+            network: String::new(),
+            admin: None,
+        };
+        let (world, _) = parties::os_world().unwrap();
+        let networks = Networks::new(world.clone());
+        let of = vec![("724-91".parse().unwrap(), vec!["724".parse().unwrap()])];
+        let package = own_package_with("262-91", 1, "Reise", &OwnIdentities { series: 1, of }).unwrap();
+        let subscription = serve_at_home(&networks, &package, &settings, &world).unwrap();
+        let [other] = &subscription.others[..] else { panic!("{subscription:?}") };
+        for (imsi, home) in [(subscription.imsi, "262-91"), (other.imsi, "724-91")] {
+            let server = networks.home_of(imsi).unwrap();
+            assert_eq!(server.plmn().to_string(), home);
+            assert!(server.subscriber(imsi).is_some());
+            assert!(networks.all().iter().any(|network| network.plmn == server.plmn()));
         }
-    };
-    server.provision(subscription.imsi, subscription.subscriber.clone())?;
-    Ok(subscription)
+        let keys = |imsi| networks.home_of(imsi).unwrap().subscriber(imsi).unwrap().keys;
+        assert!(keys(subscription.imsi) != keys(other.imsi));
+    }
 }
