@@ -125,7 +125,7 @@ async fn run(devices: usize) {
     ask("breaches", &mut || breaches(&counted, &selection, Some(90)).len());
     ask("markets", &mut || markets(&counted, Some(90)).len());
     ask("effort", &mut || {
-        let moving = fleet::answers::who_must_move(&counted, &selection, Some(90)).len();
+        let moving = fleet::answers::who_must_move(&counted, &selection, Some(90)).by_profile.len();
         let moving = u32::try_from(moving).unwrap();
         effort(moving, &costs, bearer, one, Pace::default()).unwrap().devices as usize
     });
@@ -221,7 +221,7 @@ fn said(device: &Device, now: Timestamp) -> CheckIn {
     let stay = device.connection.history.present(now).unwrap();
     let iccid = device.connection.held[0].iccid;
     CheckIn {
-        registered: Some(Registration { network: stay.plmn, iccid }),
+        registered: Some(Registration { network: stay.plmn, iccid, imsi: None }),
         profiles: Some(on_card.collect()),
         ..CheckIn::new(device.eid, now)
     }

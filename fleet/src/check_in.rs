@@ -5,7 +5,7 @@ use std::fmt;
 use localize::Country;
 use rsp::{
     activation_code::ActivationCode,
-    ids::{Eid, Iccid, Plmn},
+    ids::{Eid, Iccid, Imsi, Plmn},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub struct Registration {
     pub network: Plmn,
     /// The profile in use.
     pub iccid: Iccid,
+    /// As whom, if the device knows: a profile with several identities can be several subscribers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imsi: Option<Imsi>,
 }
 
 /// A profile as the card lists it.
@@ -67,7 +70,7 @@ pub struct OnCard {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefusedBy {
-    /// The home network of the profile that was refused.
+    /// The home network of the subscriber that was refused.
     pub network: Plmn,
     /// The cause, in words or as a number.
     pub cause: Box<str>,
@@ -206,6 +209,11 @@ pub enum Discrepancy {
         /// Which is in use; none if none is.
         iccid: Option<Iccid>,
     },
+    /// It is registered as a subscriber who is neither the profile's own nor one of the identities that are recorded.
+    OtherIdentity {
+        /// As whom.
+        imsi: Imsi,
+    },
     /// A move is said to have ended on a profile that the card does not have in use.
     NotThere {
         /// Which.
@@ -259,6 +267,9 @@ impl fmt::Display for Discrepancy {
                 write!(f, "profile {iccid} is in use, and another was recorded")
             }
             Self::OtherEnabled { iccid: None } => write!(f, "no profile is in use"),
+            Self::OtherIdentity { imsi } => {
+                write!(f, "registered as IMSI {imsi}, which is no identity that was recorded")
+            }
             Self::NotThere { iccid } => {
                 write!(f, "said to have moved to profile {iccid}, which is not in use")
             }

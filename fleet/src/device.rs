@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use localize::Country;
-use rsp::{ids::Eid, time::Timestamp};
+use rsp::{
+    ids::{Eid, Imsi},
+    time::Timestamp,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::state::{Happening, NotPossible, State, Tally, Trail, follow};
@@ -63,6 +66,9 @@ pub struct Device {
     pub account: Name,
     /// What a decision needs to know: history, profiles, needs.
     pub connection: localize::Device,
+    /// As whom it was registered when it checked in last, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imsi: Option<Imsi>,
     /// How much it used in the last 30 days, if that is known.
     pub usage_kb: Option<u32>,
     /// When it was last heard of.
@@ -85,6 +91,7 @@ impl Device {
             model: Name::default(),
             account: Name::default(),
             connection: localize::Device::default(),
+            imsi: None,
             usage_kb: None,
             last_seen: None,
             state: State::default(),

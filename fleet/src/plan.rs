@@ -51,7 +51,7 @@ pub(crate) fn plan(
 ) -> Plan {
     match target {
         campaign::Destination::Decided => decided(decide(now, &device.connection, offers, book, policy)),
-        campaign::Destination::Network(network) => to_network(device, network, offers),
+        campaign::Destination::Network(network) => to_network(now, device, network, offers),
     }
 }
 
@@ -73,10 +73,13 @@ fn decided(decision: Decision) -> Plan {
     }
 }
 
-fn to_network(device: &Device, network: Plmn, offers: &[Offer]) -> Plan {
+fn to_network(now: Timestamp, device: &Device, network: Plmn, offers: &[Offer]) -> Plan {
     let held = &device.connection.held;
     let there = held.iter().filter(|held| held.home.plmn == network);
-    if there.clone().any(|held| held.state == HeldState::Enabled) {
+    // By a profile of it, or by one of the identities of another.
+    let present = device.connection.history.present(now);
+    let is_its_subscriber = present.is_some_and(|stay| stay.home_network == Some(network));
+    if is_its_subscriber || there.clone().any(|held| held.state == HeldState::Enabled) {
         return Plan::Nothing { next_check: None, reasons: Vec::new() };
     }
     let offer =

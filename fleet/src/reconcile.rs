@@ -1,7 +1,10 @@
 //! A device's record held against what it says of itself. The card is right.
 
-use localize::{HeldProfile, HeldState, Home, Place, Refused, Role, RuleBook};
-use rsp::{ids::Iccid, time::Timestamp};
+use localize::{HeldProfile, HeldState, Home, Identity, Place, Refused, Role, RuleBook};
+use rsp::{
+    ids::{Iccid, Imsi, Plmn},
+    time::Timestamp,
+};
 
 use crate::{
     check_in::{CheckIn, Discrepancy, OnCard},
@@ -96,20 +99,44 @@ pub(crate) fn enabled(held: &[HeldProfile]) -> Option<Iccid> {
     held.iter().find(|held| held.state == HeldState::Enabled).map(|held| held.iccid)
 }
 
-/// Where it is goes into its history, by its own clock as far as that can be right.
-fn observe(device: &mut Device, said: &CheckIn, book: &RuleBook, now: Timestamp) -> Option<Discrepancy> {
-    let connection = &mut device.connection;
+/// Where it is, and as whom, goes into its history, by its own clock as far as that can be right.
+fn observe(device: &mut Device, said: &CheckIn, book: &RuleBook, now: Timestamp) -> Vec<Discrepancy> {
     let at = said.at.min(now);
     let Some(registered) = said.registered else {
         // It is heard of in another way, and a report that came late ends nothing.
-        let _ = connection.history.detached(at);
-        return None;
+        let _ = device.connection.history.detached(at);
+        return Vec::new();
     };
+    device.imsi = registered.imsi;
     let Ok(place) = book.locate(registered.network) else {
-        return Some(Discrepancy::UnknownNetwork { network: registered.network });
+        return vec![Discrepancy::UnknownNetwork { network: registered.network }];
     };
-    let profile = connection.held.iter().find(|held| held.iccid == registered.iccid)?;
-    let home = Home::from(profile.home);
+    let connection = &mut device.connection;
+    let Some(profile) = connection.held.iter().find(|held| held.iccid == registered.iccid) else {
+        return Vec::new();
+    };
+    let own = profile.home;
+    let (home, stranger) = match registered.imsi {
+        None => (own.into(), None),
+        Some(imsi) => match recorded(imsi, own, &connection.identities) {
+            Some(home) => (home.into(), None),
+            None => (by_country(imsi, book).unwrap_or(own.into()), Some(Discrepancy::OtherIdentity { imsi })),
+        },
+    };
     let report = connection.history.observe_with(place, home, at);
-    report.err().map(|_| Discrepancy::OldReport { country: place.country })
+    let late = report.err().map(|_| Discrepancy::OldReport { country: place.country });
+    stranger.into_iter().chain(late).collect()
+}
+
+/// The home network of the subscriber: that of the profile, or of an identity. Of two that begin alike it is the longer.
+fn recorded(imsi: Imsi, own: Place, identities: &[Identity]) -> Option<Place> {
+    let digits = |place: &Place| place.plmn.mnc().len();
+    let all = std::iter::once(own).chain(identities.iter().map(|identity| identity.operator));
+    all.filter(|place| imsi.plmn(digits(place)) == Some(place.plmn)).max_by_key(digits)
+}
+
+/// How many digits its network code has nobody has said; its country is plain.
+fn by_country(imsi: Imsi, book: &RuleBook) -> Option<Home> {
+    let somewhere: Plmn = imsi.plmn(2)?;
+    Some(book.locate(somewhere).ok()?.country.into())
 }

@@ -202,8 +202,11 @@ fn the_answers_are_what_a_walk_through_the_days_finds() {
         // The other answers agree with these, for a horizon below the lead time too.
         let days = [3, 10][round % 2];
         let soon = breaches(&counted, &Selection::default(), Some(days));
-        let must: BTreeSet<Eid> =
-            who_must_move(&counted, &Selection::default(), Some(days)).iter().map(|d| d.eid).collect();
+        let must: BTreeSet<Eid> = who_must_move(&counted, &Selection::default(), Some(days))
+            .by_profile
+            .iter()
+            .map(|d| d.eid)
+            .collect();
         assert_eq!(must, soon.iter().map(|b| b.eid).collect());
         let markets = markets(&counted, Some(days));
         assert_eq!(markets.iter().map(|m| m.must_move as usize).sum::<usize>(), must.len());

@@ -85,6 +85,11 @@ impl RuleBook {
         country.map(|country| Place { country: *country, plmn }).ok_or(UnknownNetwork(plmn))
     }
 
+    /// The mobile country codes of a country.
+    pub fn codes_of(&self, country: Country) -> Vec<Mcc> {
+        self.mccs.iter().filter(|(_, of)| **of == country).map(|(mcc, _)| *mcc).collect()
+    }
+
     /// Puts one network into a country, whatever its number says: a laboratory's 001-01 may play a Brazilian network.
     pub fn place_network(&mut self, plmn: Plmn, country: Country) {
         self.plmns.insert(plmn, country);
@@ -197,6 +202,8 @@ mod tests {
         assert!(book.locate("998-01".parse().unwrap()).is_err());
         assert_eq!(book.rule("eu-fair-use").unwrap().countries.len(), 27);
         assert_eq!(book.name("TR".parse().unwrap()), "Turkiye");
+        let codes: Vec<_> = book.codes_of("IN".parse().unwrap()).iter().map(ToString::to_string).collect();
+        assert_eq!(codes, ["404", "405", "406"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     book::RuleBook,
-    device::{Destination, Device, HeldProfile, HeldState, Latency, Offer, Policy, Role},
+    device::{Destination, Device, HeldProfile, HeldState, Identity, Latency, Offer, Policy, Role},
     history::Stay,
     judge::{Judged, judge, next_check},
     network::{Country, Place},
@@ -16,6 +16,9 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
+/// An applet changes identities within minutes of a border and tries again the next day. One that has not in so many days in
+/// a country will not.
+const IDENTITY_DAYS: u32 = 2;
 
 /// What to do with a device, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,13 +106,27 @@ pub fn decide(
 
     let refusals = Refusals { now, device, policy };
     let kinds = kinds(row, deadline.is_some());
-    let (to, passed_over) = destination(present.country, device, offers, &refusals, kinds);
+    let days = device.history.consecutive_days(present.country, now);
+    let is_late = days > IDENTITY_DAYS;
+    let identities = if is_late { &[] } else { device.identities.as_slice() };
+    let (to, passed_over) = destination(present.country, (device, identities), offers, &refusals, kinds);
     let again = passed_over.iter().filter_map(|place| refusals.until(*place)).min();
     reasons.extend(passed_over.iter().filter_map(|place| {
         refusals.until(*place).map(|until| Reason::OperatorRefused { operator: place.plmn, until })
     }));
+    let is_multi_imsi = row.is_some_and(|row| row.means == Means::MultiImsi);
+    match device.identities.iter().find(|identity| identity.operator.country == present.country) {
+        Some(Identity { operator }) if is_late => {
+            reasons.push(Reason::IdentityNotPutOn { operator: operator.plmn, days });
+        }
+        None if is_multi_imsi => reasons.push(Reason::NoIdentity { country: country.clone() }),
+        _ => {}
+    }
     let Some(to) = to else {
-        reasons.push(Reason::NoLocalProfile { country });
+        // Where nothing presses, an identity is all that such a row looks for.
+        if !is_multi_imsi || deadline.is_some() {
+            reasons.push(Reason::NoLocalProfile { country });
+        }
         let stays = deadline.filter(|_| row.is_none_or(|row| row.means != Means::Roam));
         return match stays {
             Some(deadline) => Decision::Stuck { deadline, next_check: again, reasons },
@@ -136,13 +153,12 @@ pub fn decide(
 }
 
 /// The history tells by which subscription the device is attached. A profile that was enabled since and is at home here counts
-/// as well: the device is on its way to it.
+/// as well: the device is on its way to it. Not so while it is there by another identity of that profile.
 pub(crate) fn is_at_home(device: &Device, present: &Stay) -> bool {
-    !present.is_roaming()
-        || device
-            .held
-            .iter()
-            .any(|held| held.state == HeldState::Enabled && held.home.country == present.country)
+    let is_local =
+        |held: &HeldProfile| held.state == HeldState::Enabled && held.home.country == present.country;
+    let is_identity = |identity: &Identity| Some(identity.operator.plmn) == present.home_network;
+    !present.is_roaming() || device.held.iter().any(is_local) && !device.identities.iter().any(is_identity)
 }
 
 pub(crate) fn named(book: &RuleBook, code: Country) -> NamedCountry {
@@ -189,7 +205,7 @@ fn kinds(row: Option<&StrategyRow>, rule_presses: bool) -> &'static [Kind] {
 /// The best local profile, and the operators that were passed over because they refused.
 fn destination(
     country: Country,
-    device: &Device,
+    (device, identities): (&Device, &[Identity]),
     offers: &[Offer],
     refusals: &Refusals<'_>,
     kinds: &[Kind],
@@ -202,7 +218,7 @@ fn destination(
         match kind {
             Kind::Held => held.iter().map(|held| Destination::Held((*held).clone())).collect(),
             Kind::Offer => offers.iter().map(|offer| Destination::Offer((*offer).clone())).collect(),
-            Kind::Identity => device.identities.iter().copied().map(Destination::Identity).collect(),
+            Kind::Identity => identities.iter().copied().map(Destination::Identity).collect(),
         }
     });
 

@@ -305,6 +305,18 @@ pub enum Reason {
         /// Where.
         country: NamedCountry,
     },
+    /// The strategy wants an identity of the country, and no profile on the card has one.
+    NoIdentity {
+        /// Where.
+        country: NamedCountry,
+    },
+    /// The card has an identity of the country, and its applet has not put it on.
+    IdentityNotPutOn {
+        /// Its network.
+        operator: Plmn,
+        /// For how many days in a row the device is there without it.
+        days: u32,
+    },
     /// An operator is left alone because it refused the device.
     OperatorRefused {
         /// Its network.
@@ -402,6 +414,18 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "no profile of {country} is on the card or on offer: add an offer of an operator there"
+                )
+            }
+            Self::NoIdentity { country } => {
+                write!(
+                    f,
+                    "no profile on the card has an identity of {country}: it takes another profile to get one"
+                )
+            }
+            Self::IdentityNotPutOn { operator, days } => {
+                write!(
+                    f,
+                    "in {days} days the card's applet has not put on its identity of network {operator}"
                 )
             }
             Self::OperatorRefused { operator, until } => {

@@ -9,7 +9,7 @@
 )]
 
 use localize::{
-    Census, Criticality, Decision, Destination, Device, HeldProfile, HeldState, History, Home, Identity,
+    Census, Criticality, Day, Decision, Destination, Device, HeldProfile, HeldState, History, Home, Identity,
     Latency, Needs, Offer, Orderable, Policy, ProfileType, Reason, Role, RuleBook, Status, Strategy, decide,
     findings,
 };
@@ -236,7 +236,13 @@ fn the_first_row_of_the_strategy_that_fits_decides_and_is_a_reason() {
         assert_eq!(row(&decided(&zealand, devices)), [expected]);
     }
     assert!(matches!(decided(&zealand, 49), Decision::Stay { next_check: None, .. }));
-    assert!(matches!(decided(&zealand, 50), Decision::Stay { .. }), "it has no identity to put on");
+    let decision = decided(&zealand, 50);
+    assert!(matches!(decision, Decision::Stay { .. }), "it has no identity to put on");
+    assert!(
+        decision.to_string().contains("no profile on the card has an identity of New Zealand"),
+        "{decision}"
+    );
+    assert!(!decision.to_string().contains("add an offer"), "an offer is not looked for: {decision}");
     let decision = decided(&zealand, 500);
     assert!(matches!(decision, Decision::Move { deadline: None, .. }), "{decision}");
     assert!(decision.to_string().contains("by the owner's strategy"), "{decision}");
@@ -246,10 +252,55 @@ fn the_first_row_of_the_strategy_that_fits_decides_and_is_a_reason() {
     );
     zealand.identities.push(Identity { operator: place("530-24") });
     let decision = decided(&zealand, 50);
+    assert!(matches!(decision, Decision::Stay { .. }), "in years its applet did nothing: {decision}");
+    assert!(decision.to_string().contains("has not put on its identity of network 530-24"), "{decision}");
+    zealand.history = device("530-01", "234-15", &Day::of(now).to_string()).history;
+    let decision = decided(&zealand, 50);
     let Decision::Move { to, .. } = &decision else { panic!("{decision}") };
     assert_eq!(**to, Destination::Identity(zealand.identities[0]));
     zealand.needs = Needs { latency: Latency::Tight, criticality: Criticality::High, ..Needs::default() };
     assert_eq!(row(&decided(&zealand, 1)), ["short-latency"]);
+}
+
+#[test]
+fn an_identity_of_the_country_meets_a_row_that_wants_one_and_else_a_rule_moves_the_device() {
+    let book = book("countries = [\"BR\"]\nkind = \"consecutive_days\"\nlimit_days = 90");
+    let strategy = "[[row]]\nid = \"identities\"\nuse = \"multi_imsi\"\nsource = \"the owner\"\nreviewed = \"2026-11-22\"\n";
+    let policy = Policy { strategy: Strategy::parse(strategy, &book).unwrap(), ..Policy::default() };
+    let decided = |device: &Device, day| decide(at(day), device, &[offer("724-02")], &book, &policy);
+    let place = |plmn: &str| book.locate(plmn.parse().unwrap()).unwrap();
+
+    // Whoever the profile belongs to: it is there as a subscriber of the country.
+    let mut local = device("724-05", "724-11", "2026-01-01");
+    local.held[0].home = place("234-15");
+    local.identities.push(Identity { operator: place("724-11") });
+    let decision = decided(&local, "2027-06-01");
+    assert!(
+        matches!(&decision, Decision::Stay { reasons, .. } if matches!(reasons[..], [Reason::AtHome { .. }])),
+        "{decision}"
+    );
+
+    // As a foreign one it is moved, and the decision says why not to the identity.
+    let mut foreign = device("724-05", "234-15", "2026-01-01");
+    for (identity, why) in [
+        (None, "no profile on the card has an identity of Brazil"),
+        (Some("724-11"), "in 87 days the card's applet has not put on its identity of network 724-11"),
+    ] {
+        foreign.identities = identity.map(|plmn| Identity { operator: place(plmn) }).into_iter().collect();
+        let decision = decided(&foreign, "2026-03-28");
+        assert!(
+            matches!(&decision, Decision::Move { to, .. } if matches!(**to, Destination::Offer(_))),
+            "{decision}"
+        );
+        assert!(decision.to_string().contains(why), "{decision}");
+    }
+
+    // By another identity than that of the country where its own profile is at home, it is a foreigner there.
+    let mut lost = device("234-15", "724-11", "2026-01-01");
+    lost.held[0].home = place("234-15");
+    lost.identities.push(Identity { operator: place("724-11") });
+    let decision = decided(&lost, "2026-03-28");
+    assert!(!matches!(&decision.reasons()[0], Reason::AtHome { .. }), "{decision}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use localize::Decision;
+use localize::{Decision, Destination};
 use serde::Serialize;
 use world::Fault;
 
@@ -34,6 +34,8 @@ impl Default for Pace {
 pub struct Effort {
     /// How many are moved.
     pub devices: u32,
+    /// How many change their identity besides: the applet on the card does it by itself, and nothing is downloaded.
+    pub by_identity: u32,
     /// Over which bearer.
     pub bearer: String,
     /// By which move.
@@ -61,19 +63,31 @@ pub struct Effort {
     pub currency: String,
 }
 
+/// Devices that move.
+#[derive(Clone, Debug, Default)]
+pub struct Moving<'f> {
+    /// To another profile, or to one that is yet to be found.
+    pub by_profile: Vec<&'f Device>,
+    /// To an identity that their card's applet puts on by itself.
+    pub by_identity: Vec<&'f Device>,
+}
+
 /// The selected devices that move within so many days: by a rule, wherever to, or by the owner's strategy.
-pub fn who_must_move<'f>(
-    counted: &Counted<'f>,
-    selection: &Selection,
-    within: Option<u32>,
-) -> Vec<&'f Device> {
+pub fn who_must_move<'f>(counted: &Counted<'f>, selection: &Selection, within: Option<u32>) -> Moving<'f> {
     let now = counted.question.now;
     let ahead = counted.ahead(within.unwrap_or(u32::MAX));
-    let moves = |device: &&Device| {
-        let decision = ahead.decide(device);
-        pressing(&decision).is_some() || matches!(decision, Decision::Move { .. })
-    };
-    counted.fleet.in_service().filter(|device| selection.has(device, now)).filter(moves).collect()
+    let mut moving = Moving::default();
+    for device in counted.fleet.in_service().filter(|device| selection.has(device, now)) {
+        match ahead.decide(device) {
+            Decision::Move { to, .. } if matches!(*to, Destination::Identity(_)) => {
+                moving.by_identity.push(device);
+            }
+            Decision::Move { .. } => moving.by_profile.push(device),
+            other if pressing(&other).is_some() => moving.by_profile.push(device),
+            Decision::Stay { .. } | Decision::Stuck { .. } => {}
+        }
+    }
+    moving
 }
 
 /// What it takes to move so many devices.
@@ -85,6 +99,7 @@ pub fn effort(devices: u32, costs: &Costs, bearer: &Bearer, one: &Move, pace: Pa
     let number = u64::from(devices);
     Ok(Effort {
         devices,
+        by_identity: 0,
         bearer: bearer.id.clone(),
         one: one.id.clone(),
         seconds_each: rounded(each.seconds),
@@ -177,6 +192,22 @@ fn duration(devices: u32, each: f64, pace: Pace) -> f64 {
 }
 
 impl Effort {
+    /// The same for those that move, with those that only change their identity.
+    ///
+    /// # Errors
+    /// As [`effort`].
+    pub fn of(
+        moving: &Moving<'_>,
+        costs: &Costs,
+        bearer: &Bearer,
+        one: &Move,
+        pace: Pace,
+    ) -> Result<Self, Fault> {
+        let count = |devices: &[&Device]| u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        let by_identity = count(&moving.by_identity);
+        Ok(Self { by_identity, ..effort(count(&moving.by_profile), costs, bearer, one, pace)? })
+    }
+
     /// What all of it takes.
     pub fn duration(&self) -> Duration {
         Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::MAX)
@@ -185,8 +216,11 @@ impl Effort {
 
 #[cfg(test)]
 mod tests {
+    use localize::{Identity, Policy, RuleBook, Strategy};
+    use rsp::{ids::Eid, time::Timestamp};
+
     use super::*;
-    use crate::bearers::Bearers;
+    use crate::{bearers::Bearers, counted::Question, device::Fleet};
 
     #[test]
     fn the_duration_is_what_a_queue_played_through_takes() {
@@ -232,6 +266,32 @@ mod tests {
         assert_eq!((all.octets, all.messages_each), (0, 29.592)); // 29 / 0.98
         assert_eq!(all.money_each, Money(1_183_680));
         assert_eq!(all.seconds_each, rounded(29.0 * (2.0 + 4.0 + 60.0 / 49.0) + 45.0));
+    }
+
+    /// The strategy that comes along wants identities from 50 devices on.
+    #[test]
+    fn a_change_of_identity_is_no_download_and_costs_nothing() {
+        let book = RuleBook::parse("").unwrap();
+        let policy = Policy { strategy: Strategy::built_in(&book).unwrap(), ..Policy::default() };
+        let now: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
+        let place = |plmn: &str| book.locate(plmn.parse().unwrap()).unwrap();
+        let device = |number: usize| {
+            let mut device = Device::new(Eid::with_check_digits(&format!("{:030}", 89 + number)).unwrap());
+            let history = &mut device.connection.history;
+            history.observe_with(place("530-01"), place("234-15").into(), Timestamp(now.0 - 60_000)).unwrap();
+            if number < 10 {
+                device.connection.identities.push(Identity { operator: place("530-24") });
+            }
+            device
+        };
+        let fleet = Fleet::new((0..60).map(device).collect());
+        let counted = Counted::new(&fleet, Question { now, book: &book, policy: &policy, offers: &[] });
+        let moving = who_must_move(&counted, &Selection::default(), None);
+        assert_eq!((moving.by_profile.len(), moving.by_identity.len()), (0, 10));
+        let (costs, bearers) = (Costs::built_in().unwrap(), Bearers::built_in().unwrap());
+        let (bearer, one) = (bearers.named("lte-m").unwrap(), costs.r#move("consumer").unwrap());
+        let effort = Effort::of(&moving, &costs, bearer, one, Pace::default()).unwrap();
+        assert_eq!((effort.devices, effort.by_identity, effort.octets, effort.money), (0, 10, 0, Money(0)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod residents;
 mod what_if;
 
 pub use breaches::{Breach, breaches};
-pub use effort::{Effort, Pace, effort, who_must_move};
+pub use effort::{Effort, Moving, Pace, effort, who_must_move};
 pub use markets::{Market, markets};
 pub use recovery::{Basis, Chances, Recovery, RecoveryRow, recovery};
 pub use residents::{Residence, Resident, residents};

@@ -117,7 +117,7 @@ pub fn recovery(
 ) -> Recovery {
     let now = counted.question.now;
     let moving: BTreeSet<Eid> =
-        who_must_move(counted, selection, within).into_iter().map(|device| device.eid).collect();
+        who_must_move(counted, selection, within).by_profile.into_iter().map(|device| device.eid).collect();
     let mut groups: BTreeMap<(std::cmp::Reverse<Criticality>, Option<Country>), RecoveryRow> =
         BTreeMap::new();
     for device in counted.fleet.in_service().filter(|device| selection.has(device, now)) {

@@ -14,7 +14,7 @@ use super::{
     route::{self, Function, Query},
 };
 use crate::{
-    answers::{self, Chances, Residence},
+    answers::{self, Chances, Effort, Residence},
     bearers::Bearers,
     costs::Costs,
     counted::{Counted, Question},
@@ -148,16 +148,12 @@ impl Platform {
                         next,
                     )
                 })?;
-                let effort = |devices| {
-                    answers::effort(devices, &costs, bearer, one, answers::Pace::default())
-                        .map_err(named_badly)
-                };
                 if function == Function::Effort {
-                    let moving = answers::who_must_move(&counted, &selection, within).len();
-                    return ok(&effort(u32::try_from(moving).unwrap_or(u32::MAX))?);
+                    let moving = answers::who_must_move(&counted, &selection, within);
+                    return ok(&Effort::of(&moving, &costs, bearer, one, answers::Pace::default()).map_err(named_badly)?);
                 }
                 let chances = Chances::of_record(fleet).unwrap_or_default();
-                let each = effort(1)?.money_each;
+                let each = answers::effort(1, &costs, bearer, one, answers::Pace::default()).map_err(named_badly)?.money_each;
                 ok(&answers::recovery(&counted, &selection, within, &costs, chances, each))
             }
         }

@@ -240,6 +240,11 @@ impl Bench {
         self.clock.advance(Duration::from_secs(3600 * hours));
     }
 
+    /// Writes a record over.
+    pub(crate) async fn put(&self, device: &Device) {
+        world::transact(&*self.records, |tx| Box::pin(async move { fleet::put(tx, device) })).await.unwrap();
+    }
+
     pub(crate) async fn device(&self, number: u32) -> Device {
         let fleet = fleet::load(&*self.records).await.unwrap();
         fleet.device(eid(number)).unwrap().clone()
@@ -255,7 +260,8 @@ impl Bench {
         let on_card = profiles.iter().enumerate();
         let on_card = on_card.map(|(place, iccid)| OnCard { iccid: *iccid, enabled: place == 0, home: None });
         let mut said = CheckIn::new(eid(number), self.now());
-        said.registered = profiles.first().map(|iccid| Registration { network: plmn(BRAZIL), iccid: *iccid });
+        let registered = |iccid: &Iccid| Registration { network: plmn(BRAZIL), iccid: *iccid, imsi: None };
+        said.registered = profiles.first().map(registered);
         said.profiles = Some(on_card.collect());
         said
     }

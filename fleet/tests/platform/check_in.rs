@@ -1,8 +1,10 @@
 //! A device checks in, and is moved.
 
-use fleet::{Ending, MoveEnded, State, Target, What};
+use fleet::{Destination, Ending, Happening, MoveEnded, Spec, State, Target, What};
+use localize::{Identity, RuleBook};
+use rsp::ids::Imsi;
 
-use crate::bench::{Bench, LOCAL, Stands, at, bootstrap, plmn};
+use crate::bench::{Bench, HOME, LOCAL, Stands, at, bootstrap, plmn};
 
 #[tokio::test]
 async fn a_device_that_must_move_is_given_a_profile_and_is_then_on_it() {
@@ -101,4 +103,57 @@ async fn a_profile_that_was_handed_out_and_is_on_no_card_is_downloaded_once_more
     bench.later(1);
     let told = bench.check_in(&bench.says(0, &at_home)).await;
     assert!(matches!(told.what, What::Move { to: same, .. } if same == to));
+}
+
+/// The profile is British; in Brazil its card is a subscriber of a Brazilian network.
+#[tokio::test]
+async fn who_is_registered_as_a_subscriber_of_the_country_is_at_home_there_and_does_not_move() {
+    let bench = Bench::new(1).await.decided().await;
+    let book = RuleBook::built_in().unwrap();
+    let mut device = bench.device(0).await;
+    device.connection.identities.push(Identity { operator: book.locate(plmn(LOCAL)).unwrap() });
+    bench.put(&device).await;
+    let as_whom = |network: &str| format!("{}0000000001", network.replace('-', "")).parse::<Imsi>().unwrap();
+    let says = |imsi: &str| {
+        let mut said = bench.says(0, &[bootstrap(0)]);
+        said.registered.as_mut().unwrap().imsi = Some(as_whom(imsi));
+        said
+    };
+    let told = bench.check_in(&says(LOCAL)).await;
+    assert_eq!(told.what, What::Nothing);
+    let device = bench.device(0).await;
+    assert_eq!(device.imsi, Some(as_whom(LOCAL)));
+    let stays = device.connection.history.stays();
+    let homes: Vec<_> = stays.iter().map(|stay| stay.home_network.unwrap().to_string()).collect();
+    assert_eq!(homes, [HOME, LOCAL], "the days before were a foreigner's, those from now on are not");
+    assert!(device.trail.entries().iter().all(|entry| !matches!(entry.happening, Happening::Found(_))));
+
+    // Its applet has gone back: it is a foreigner again, and for the rules it has been one all the time.
+    let told = bench.check_in(&says(HOME)).await;
+    assert!(matches!(told.what, What::Move { .. }), "{told:?}");
+
+    // Somebody whom nobody has recorded.
+    let said = says("722-07");
+    bench.check_in(&said).await;
+    let device = bench.device(0).await;
+    let last = device.connection.history.stays().last().unwrap();
+    assert_eq!((last.home.to_string().as_str(), last.home_network), ("AR", None));
+    let found = device.trail.entries().last().unwrap().happening.to_string();
+    assert!(found.contains("registered as IMSI 722070000000001, which is no identity"), "{found}");
+}
+
+#[tokio::test]
+async fn a_campaign_to_a_network_leaves_those_alone_who_are_its_subscribers_by_an_identity() {
+    let bench = Bench::new(1).await;
+    let mut device = bench.device(0).await;
+    let local = RuleBook::built_in().unwrap().locate(plmn(LOCAL)).unwrap();
+    device.connection.identities.push(Identity { operator: local });
+    bench.put(&device).await;
+    let id = "to-it".parse().unwrap();
+    let target = Destination::Network(plmn(LOCAL));
+    let spec = Spec { target, standing: false, ..Spec::decided(id) };
+    bench.run(&spec).await;
+    let mut said = bench.says(0, &[bootstrap(0)]);
+    said.registered.as_mut().unwrap().imsi = format!("{}0000000001", LOCAL.replace('-', "")).parse().ok();
+    assert_eq!(bench.check_in(&said).await.what, What::Nothing);
 }

@@ -336,7 +336,11 @@ impl<'a> Agent<'a> {
         let said = {
             let device = self.device()?;
             CheckIn {
-                registered: device.registered.map(|at| Registration { network: at.network, iccid: at.iccid }),
+                registered: device.registered.map(|at| Registration {
+                    network: at.network,
+                    iccid: at.iccid,
+                    imsi: Some(at.imsi),
+                }),
                 profiles: Some(device.profiles.clone()),
                 refused: device.refused.clone(),
                 ended: device.ended.clone(),

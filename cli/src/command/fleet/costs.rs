@@ -90,18 +90,18 @@ impl Effort {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let costs = self.means.costs()?;
         let (bearer, one) = (self.means.bearer()?, self.means.one(&costs)?);
-        let devices = match self.devices {
-            Some(devices) => devices,
+        let pace = Pace { per_minute: self.per_minute, parallel: self.parallel };
+        let effort = match self.devices {
+            Some(devices) => effort(devices, &costs, &bearer, one, pace)?,
             None => {
                 let asked = self.asked.read()?;
                 let fleet = asked::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
                 let moving = who_must_move(&counted, &self.which.selection(), self.means.within);
-                u32::try_from(moving.len()).unwrap_or(u32::MAX)
+                fleet::answers::Effort::of(&moving, &costs, &bearer, one, pace)?
             }
         };
-        let pace = Pace { per_minute: self.per_minute, parallel: self.parallel };
-        answer(json, &effort(devices, &costs, &bearer, one, pace)?, tables::of_effort)
+        answer(json, &effort, tables::of_effort)
     }
 }
 

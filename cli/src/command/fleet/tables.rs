@@ -129,6 +129,9 @@ pub(super) fn of_device(shown_device: &Shown<'_>) -> String {
         need("latency")
     );
     let _ = writeln!(text, "state {}", device.state);
+    if let Some(imsi) = device.imsi {
+        let _ = writeln!(text, "registered as IMSI {imsi}");
+    }
     let tally = device.tally;
     let _ =
         writeln!(text, "moves: {} moved, {} came back, {} lost", tally.moved, tally.came_back, tally.lost);
@@ -280,7 +283,16 @@ pub(super) fn of_effort(effort: &Effort) -> String {
     ] {
         table.row([what, each, all]);
     }
-    format!("over {}, by {}\n\n{}", effort.bearer, effort.one, table.render())
+    let besides = match effort.by_identity {
+        0 => String::new(),
+        1 => "\n1 device besides changes its identity: its card does, and nothing is downloaded\n".to_owned(),
+        many => {
+            format!(
+                "\n{many} devices besides change their identity: their cards do, and nothing is downloaded\n"
+            )
+        }
+    };
+    format!("over {}, by {}\n\n{}{besides}", effort.bearer, effort.one, table.render())
 }
 
 fn duration(seconds: f64) -> String {
