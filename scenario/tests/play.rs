@@ -142,3 +142,53 @@ fn a_year_of_a_fleet_with_rules_swaps_and_faults_ends_as_expected_with_the_same_
     assert!(report.faults.values().any(|times| times.times > 0), "{:?}", report.faults);
     assert_eq!(report.json().unwrap(), played(&text, "7").json().unwrap());
 }
+
+const TRAVEL: &str = r#"
+title = "Travel"
+lasts = "4d"
+network = [{ plmn = "262-91" }, { plmn = "724-91" }, { plmn = "208-91" }]
+operator = [{ network = "262-91", identities = [{ in = ["BR"], of = "724-91" }], stock = 2 }, { network = "724-91" }, { network = "208-91" }]
+devices = [{ name = "trackers", count = 2, bootstrap = "208-91", check_in = "6h", journey = [{ at = "0d", in = "FR" }, { at = "2d", in = "BR" }] }]
+campaign = [{ name = "to-the-traveller", at = "1h", target = "262-91" }]
+"#;
+
+/// The profile is ordered, downloaded, and has its identities: the card picks one, and its home network knows it.
+#[test]
+fn a_profile_with_several_identities_can_be_ordered_too() {
+    let expect = r#"
+expect = [
+  { at = "1d", on = "208-91", with = "262-91", as = "262-91" },
+  { on = "724-91", with = "262-91", as = "724-91", agrees = true },
+  { count = "identities", exactly = 2 },
+]
+"#;
+    let report = played(&format!("{TRAVEL}{expect}"), "7");
+    passes(&report);
+    let told: Vec<_> = report.timeline.entries().iter().map(|entry| entry.what.as_str()).collect();
+    let crossed = "on 724-91 with the identity of 724-91 in a profile of 262-91";
+    assert!(told.iter().any(|what| what.contains(crossed)), "{told:#?}");
+}
+
+#[test]
+fn identities_that_cannot_be_are_said_with_their_line() {
+    for (written, instead, words) in [
+        ("of = \"724-91\"", "of = \"286-91\"", "286-91"),
+        ("of = \"724-91\"", "of = \"262-91\"", "262-91 is there already"),
+        ("in = [\"BR\"]", "in = []", "this identity is used nowhere"),
+        ("in = [\"BR\"]", "in = [\"BR\", \"BR\"]", "BR has an identity already"),
+        ("in = [\"BR\"]", "in = [\"QQ\"]", "no network's number says QQ"),
+    ] {
+        let text = TRAVEL.replace(written, instead);
+        let error = Scenario::parse("test.toml", &text).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("test.toml:5"), "{error}");
+    }
+    let m2m = TRAVEL
+        .replace("count = 2, ", "count = 2, kind = \"m2m\", ")
+        .replace("check_in = \"6h\", ", "")
+        .split("campaign")
+        .next()
+        .unwrap()
+        .to_owned();
+    let error = Scenario::parse("test.toml", &m2m).unwrap_err().to_string();
+    assert!(error.contains("M2M devices have one identity here"), "{error}");
+}

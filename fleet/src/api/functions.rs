@@ -150,10 +150,13 @@ impl Platform {
                 })?;
                 if function == Function::Effort {
                     let moving = answers::who_must_move(&counted, &selection, within);
-                    return ok(&Effort::of(&moving, &costs, bearer, one, answers::Pace::default()).map_err(named_badly)?);
+                    return ok(&Effort::of(&moving, &costs, bearer, one, answers::Pace::default())
+                        .map_err(named_badly)?);
                 }
                 let chances = Chances::of_record(fleet).unwrap_or_default();
-                let each = answers::effort(1, &costs, bearer, one, answers::Pace::default()).map_err(named_badly)?.money_each;
+                let each = answers::effort(1, &costs, bearer, one, answers::Pace::default())
+                    .map_err(named_badly)?
+                    .money_each;
                 ok(&answers::recovery(&counted, &selection, within, &costs, chances, each))
             }
         }

@@ -1,5 +1,8 @@
 //! What a scenario names must be there, and its times must fit into it.
 
+mod identities;
+mod kind;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -7,10 +10,7 @@ use rsp::ids::Plmn;
 use toml::Spanned;
 
 use super::error::{NotAScenario, Text, nearest};
-use super::{
-    Action, At, Condition, Devices, Expected, Group, Kind, Length, Network, Part, Place, ReachedBy, Scenario,
-    Stop,
-};
+use super::{Action, At, Condition, Devices, Expected, Group, Length, Network, Part, Place, Scenario, Stop};
 use crate::m2m;
 use fleet::bearers::Bearers;
 
@@ -18,8 +18,6 @@ type Checked = Result<(), NotAScenario>;
 
 /// More do not fit into a machine of today.
 const MOST_DEVICES: u32 = 1_000_000;
-/// One that stays on is a card, a modem and what they wait for.
-const MOST_M2M: u32 = 1000;
 /// A profile in stock is a package in memory.
 const MOST_STOCK: u32 = 1_000_000;
 
@@ -108,6 +106,7 @@ impl Check<'_> {
                 let what = format!("more than {MOST_STOCK} profiles do not fit");
                 return Err(self.source.error(operator.stock.span(), what, "write a smaller stock"));
             }
+            self.identities(operator)?;
             self.word(&operator.sm_dp, "an SM-DP+")?;
             if operator.sm_dp.get_ref() == "platform" {
                 let what = "the platform of the owner is called so".to_owned();
@@ -152,41 +151,6 @@ impl Check<'_> {
             self.journey(group)?;
         }
         Ok(())
-    }
-
-    /// What an M2M device does not do, and that all are of one kind.
-    fn kind(&self, group: &Group) -> Checked {
-        let no = |span: Range<usize>, what: &str, next: &str| Err(self.source.error(span, what, next));
-        if !self.scenario.is_m2m() {
-            return match group.reached_by.get_ref() {
-                ReachedBy::Sms => Ok(()),
-                ReachedBy::Https => {
-                    let next = "leave reached_by out, or write kind = \"m2m\"";
-                    no(group.reached_by.span(), "only M2M devices are reached by an SM-SR", next)
-                }
-            };
-        }
-        if group.kind == Kind::Consumer {
-            let next = "write two scenarios, one for each kind";
-            return no(group.name.span(), "devices of another kind are M2M ones", next);
-        }
-        if self.scenario.groups.iter().map(|group| *group.count.get_ref()).sum::<u32>() > MOST_M2M {
-            let what = format!("more than {MOST_M2M} M2M devices, which stay on, are too many for one run");
-            return no(group.count.span(), &what, "write a smaller count");
-        }
-        if let Some(held) = group.holds.first() {
-            let next = "leave holds out, and let a step download-profile bring it";
-            return no(held.span(), "an M2M card leaves the factory with one profile", next);
-        }
-        if let Some(prefers) = &group.prefers {
-            let next = "leave prefers out; a card falls back to its bootstrap profile by itself";
-            return no(prefers.span(), "an M2M device does not choose its profile", next);
-        }
-        let check_in = group.check_in.span();
-        match check_in.is_empty() {
-            true => Ok(()),
-            false => no(check_in, "an M2M device asks no platform", "leave check_in out"),
-        }
     }
 
     fn journey(&self, group: &Group) -> Checked {
@@ -398,7 +362,7 @@ impl Check<'_> {
                     for condition in conditions {
                         match condition {
                             Condition::On(plmn) => self.network(&Spanned::new(0..0, *plmn)).map_err(here)?,
-                            Condition::With(plmn) | Condition::Holds(plmn) => {
+                            Condition::With(plmn) | Condition::As(plmn) | Condition::Holds(plmn) => {
                                 self.operator(&Spanned::new(0..0, *plmn)).map_err(here)?;
                             }
                             Condition::State(_) | Condition::HeardWithin(_) if self.scenario.is_m2m() => {

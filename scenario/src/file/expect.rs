@@ -66,6 +66,8 @@ pub enum Condition {
     On(Plmn),
     /// The profile of this operator is enabled.
     With(Plmn),
+    /// It is registered as a subscriber of this operator, whosever the profile is.
+    As(Plmn),
     /// A profile of this operator is on its card.
     Holds(Plmn),
     /// It is where this country's networks are heard.
@@ -104,6 +106,8 @@ pub enum Counter {
     ProfilesLost,
     /// Times that a device lost its registration and found one by itself.
     Recoveries,
+    /// Times that a device went on as another identity of the same profile.
+    Identities,
     /// Times that a network refused a device.
     Refusals,
     /// Times that a device asked the platform.
@@ -178,6 +182,7 @@ impl fmt::Display for Condition {
         match self {
             Self::On(plmn) => write!(f, "on {plmn}"),
             Self::With(plmn) => write!(f, "with a profile of {plmn}"),
+            Self::As(plmn) => write!(f, "as a subscriber of {plmn}"),
             Self::Holds(plmn) => write!(f, "a profile of {plmn} on the card"),
             Self::In(country) => write!(f, "in {country}"),
             Self::Registered(is) => write!(f, "{}registered", not(is)),
@@ -201,6 +206,7 @@ impl fmt::Display for Counter {
             Self::Visits => "devices that must be visited",
             Self::ProfilesLost => "profiles lost or doubled",
             Self::Recoveries => "recoveries",
+            Self::Identities => "changes of identity",
             Self::Refusals => "refusals",
             Self::CheckIns => "check-ins",
             Self::Findings => "findings of the reconciler",
@@ -220,6 +226,8 @@ pub(super) struct ExpectEntry {
     devices: Option<Spanned<Devices>>,
     on: Option<Plmn>,
     with: Option<Plmn>,
+    #[serde(rename = "as")]
+    subscriber_of: Option<Plmn>,
     holds: Option<Plmn>,
     #[serde(rename = "in")]
     country: Option<Country>,
@@ -299,7 +307,7 @@ impl ExpectEntry {
                 Expected::Fault { name: fault.into_inner() }
             }
             (true, None, None, None) => {
-                let next = "say what devices are (on, with, holds, in, registered, state, agrees, sm_sr, dark_at_most, within_rules, heard_within), or count, or campaign and is, or fault";
+                let next = "say what devices are (on, with, as, holds, in, registered, state, agrees, sm_sr, dark_at_most, within_rules, heard_within), or count, or campaign and is, or fault";
                 return bad("nothing is expected here", next);
             }
             _ => {
@@ -315,6 +323,7 @@ impl ExpectEntry {
         [
             self.on.map(Condition::On),
             self.with.map(Condition::With),
+            self.subscriber_of.map(Condition::As),
             self.holds.map(Condition::Holds),
             self.country.map(Condition::In),
             self.registered.map(Condition::Registered),

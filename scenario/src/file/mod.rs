@@ -22,11 +22,12 @@ use toml::Spanned;
 pub use error::NotAScenario;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
-pub use parties::{Away, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
+pub use parties::{Away, Identity, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
 pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
 pub use story::{Action, Asked, Place, SmSr, Step, Trouble};
 pub use words::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 
+use crate::subscription::OwnIdentities;
 use error::Text;
 use expect::ExpectEntry;
 use story::StepEntry;
@@ -174,6 +175,21 @@ impl Scenario {
     pub fn has_second_sm_sr(&self) -> bool {
         let gets = |step: &Step| matches!(step.action, Action::ChangeSmSr { to: SmSr::Second, .. });
         self.steps.iter().any(gets)
+    }
+
+    /// Who else devices with profiles of this operator can be, as its packages say it: by the country codes of networks.
+    pub fn identities_of(&self, operator: &Operator) -> OwnIdentities {
+        let has_some = self.operators.iter().filter(|operator| !operator.identities.is_empty());
+        let before = has_some.take_while(|other| other.network.get_ref() != operator.network.get_ref());
+        let series = u8::try_from(before.count()).unwrap_or(u8::MAX).saturating_add(1);
+        let of = operator.identities.iter().map(|identity| {
+            let countries = identity.countries.iter();
+            (
+                *identity.of.get_ref(),
+                countries.flat_map(|country| self.book.codes_of(*country.get_ref())).collect(),
+            )
+        });
+        OwnIdentities { series, of: of.collect() }
     }
 
     /// When it ends.

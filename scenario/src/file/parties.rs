@@ -87,12 +87,26 @@ pub struct Operator {
     /// Which SM-DP+ has them; operators that name the same one share it.
     #[serde(default = "the_sm_dp")]
     pub sm_dp: Spanned<String>,
+    /// Who else a device with one of its profiles can be: an applet on the card picks by country.
+    #[serde(default)]
+    pub identities: Vec<Identity>,
     /// Whether it lets its subscribers roam.
     #[serde(default = "yes")]
     pub roaming: bool,
     /// Whether it serves a subscription only in the device that had it first (by its IMEI).
     #[serde(default)]
     pub imei_lock: bool,
+}
+
+/// A further identity behind the profiles of an operator: a subscription of another one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Where it is used.
+    #[serde(rename = "in")]
+    pub countries: Vec<Spanned<Country>>,
+    /// Whose subscriber the device is there.
+    pub of: Spanned<Plmn>,
 }
 
 /// The owner of the devices.

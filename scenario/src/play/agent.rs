@@ -26,7 +26,7 @@ use super::air::{Air, Heard};
 use super::cards::AnyCard;
 use super::lines::Lines;
 use super::resting::{Ordered, Resting, Standing, Unproven};
-use super::stage::{PLATFORM, Stage, bug, imei, thief};
+use super::stage::{PLATFORM, Stage, bug, imei, thief, told_imei};
 use crate::consumer::{Waits, nowhere};
 use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
 use crate::report::Kind;
@@ -161,8 +161,9 @@ impl<'a> Agent<'a> {
 
     fn put_together(&self) -> Result<Whole, Fault> {
         let Self { stage, power, mishaps, .. } = self;
-        let (eid, wakes, card, memory, hears, is_stolen) = {
+        let (eid, wakes, card, memory, hears, is_stolen, rested) = {
             let device = self.device()?;
+            let since = device.rests_since.filter(|_| !device.to_recover);
             let is_stolen = device.standing == Standing::Stolen;
             (
                 device.eid,
@@ -171,6 +172,7 @@ impl<'a> Agent<'a> {
                 device.memory.clone(),
                 Arc::clone(&device.hears),
                 is_stolen,
+                since.map_or(Duration::ZERO, |since| stage.now().since(since)),
             )
         };
         let faulty = |whose, memory| FaultyMemory::new(whose, memory, mishaps.clone(), power.clone());
@@ -197,6 +199,11 @@ impl<'a> Agent<'a> {
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone());
         let modem = Modem::new(slot, air, teller.clone());
         let mut whole = Device::new(lpa, modem, faulty("device", memory), teller).with_pause(Waits);
+        if stage.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
+            // Others have nobody on their cards who listens.
+            whole = whole.serving_its_card(told_imei(imei(eid)));
+            whole.has_rested(rested);
+        }
         whole.set_visible(hears.to_vec());
         Ok(whole)
     }
@@ -455,9 +462,8 @@ impl<'a> Agent<'a> {
             }
         };
         *count = count.saturating_add(1);
-        let at = device.registered.map_or_else(String::new, |attached| {
-            format!(", on {} with a profile of {}", attached.network, attached.home)
-        });
+        let at = device.registered.map(|attached| format!(", {}", self.stage.where_it_is(&attached)));
+        let at = at.unwrap_or_default();
         let what = if why.is_empty() { format!("{word}{at}") } else { format!("{word}{at}: {why}") };
         self.stage.tell(kind, device, &what);
         let mut report = self.stage.report();
@@ -514,10 +520,13 @@ impl<'a> Agent<'a> {
 
     /// Notes what came of it, and when the device wakes up again.
     fn rest(&mut self, was_cut: bool) {
-        self.whole = None;
+        let was_opened = self.whole.take().is_some();
         let stage = self.stage;
         let now = stage.now();
         let Ok(mut device) = self.device() else { return };
+        if was_opened {
+            device.rests_since = Some(now);
+        }
         for (bearer, usage) in self.lines.usage() {
             let octets = usage.octets_up.saturating_add(usage.octets_down);
             device.counts.octets = device.counts.octets.saturating_add(octets);

@@ -21,20 +21,20 @@ use super::owner;
 use super::resting::{Counts, Hears, Resting, Standing};
 use super::stage::{SmDp, bug, describe};
 use crate::consumer;
-use crate::file::{self, Group};
+use crate::file::{self, Group, Scenario};
 use crate::m2m::field::Field;
-use crate::subscription::{Subscription, own_package};
+use crate::subscription::{OwnIdentities, Subscription, own_package_with};
 use crate::time::Simulation;
 
 /// Subscribers with these numbers are in stock; those on cards from the beginning are before them.
 pub(super) const FIRST_IN_STOCK: u64 = 10_000_001;
 
-/// Subscriptions that are not of our own making, by their profiles: home networks and subscribers.
-pub(super) type Foreign = BTreeMap<Iccid, (Plmn, Imsi)>;
+/// Subscriptions that are not of our own making, by their profiles: home networks and subscribers, the profile's own first.
+pub(super) type Foreign = BTreeMap<Iccid, Vec<(Plmn, Imsi)>>;
 
 /// Profiles that nobody has ordered yet, and their subscribers.
 pub(super) async fn stock(
-    operator: &file::Operator,
+    (scenario, operator): (&Scenario, &file::Operator),
     networks: &Networks,
     sm_dp: &mut SmDp,
     theirs: Option<&TheirSmDp>,
@@ -44,8 +44,9 @@ pub(super) async fn stock(
     if let Some(theirs) = theirs {
         for profile in &theirs.stock {
             if Subscription::of(&profile.package)?.home == home {
-                let Subscription { iccid, imsi, .. } = subscribe(networks, &profile.package, operator)?;
-                foreign.insert(iccid, (home, imsi));
+                let subscription = subscribe(networks, &profile.package, &scenario.operators)?;
+                let iccid = subscription.iccid;
+                foreign.insert(iccid, all_of(&subscription));
                 let code = profile.code.clone().map(|code| (home, iccid, code));
                 sm_dp.codes.extend(code);
             }
@@ -56,9 +57,10 @@ pub(super) async fn stock(
     let party = party.ok_or_else(|| bug("an SM-DP+ does not run"))?;
     let options =
         ProfileOptions { profile_type: Some(owner::type_of(operator)), ..ProfileOptions::default() };
+    let identities = scenario.identities_of(operator);
     for number in 0..u64::from(*operator.stock.get_ref()) {
-        let package = package(home, FIRST_IN_STOCK + number, operator)?;
-        subscribe(networks, &package, operator)?;
+        let package = package(operator, FIRST_IN_STOCK + number, &identities)?;
+        subscribe(networks, &package, &scenario.operators)?;
         party.add_profile(&package, &options).await?;
     }
     Ok(())
@@ -79,22 +81,44 @@ pub(super) fn all_known(name: &str, theirs: &TheirSmDp, foreign: &Foreign) -> Re
     Ok(())
 }
 
-pub(super) fn package(home: Plmn, number: u64, operator: &file::Operator) -> Result<Vec<u8>, Fault> {
-    let name = operator.name.clone().unwrap_or_else(|| home.to_string());
-    own_package(&home.to_string(), number, &name)
+pub(super) fn package(
+    operator: &file::Operator,
+    number: u64,
+    identities: &OwnIdentities,
+) -> Result<Vec<u8>, Fault> {
+    let home = operator.network.get_ref().to_string();
+    own_package_with(&home, number, operator.name.as_deref().unwrap_or(&home), identities)
 }
 
+/// Makes whoever a profile can be known at home.
 pub(super) fn subscribe(
     networks: &Networks,
     package: &[u8],
-    operator: &file::Operator,
+    operators: &[file::Operator],
 ) -> Result<Subscription, Fault> {
     let subscription = Subscription::of(package)?;
-    let home = networks.home_of(subscription.imsi).ok_or_else(|| bug("a subscriber has no home"))?;
-    let mut subscriber = subscription.subscriber.clone();
-    subscriber.may_roam = operator.roaming;
-    home.provision(subscription.imsi, subscriber)?;
+    let Subscription { iccid, imsi, home, subscriber, others } = &subscription;
+    let others = others.iter().map(|other| (other.imsi, other.home, &other.subscriber));
+    for (imsi, home, subscriber) in std::iter::once((*imsi, *home, subscriber)).chain(others) {
+        let operator = operators.iter().find(|operator| *operator.network.get_ref() == home);
+        let (Some(operator), Some(server)) = (operator, networks.home_of(imsi)) else {
+            let why =
+                format!("IMSI {imsi} in profile {iccid} is of {home}, which is no operator of the scenario");
+            let next = "add that [[operator]] to the scenario, or leave the profile out";
+            return Err(Fault::new("cannot play the scenario", why, next));
+        };
+        let mut subscriber = subscriber.clone();
+        subscriber.may_roam = operator.roaming;
+        server.provision(imsi, subscriber)?;
+    }
     Ok(subscription)
+}
+
+/// Whoever a profile can be, as itself first.
+fn all_of(subscription: &Subscription) -> Vec<(Plmn, Imsi)> {
+    let Subscription { imsi, home, others, .. } = subscription;
+    let others = others.iter().map(|other| (other.home, other.imsi));
+    std::iter::once((*home, *imsi)).chain(others).collect()
 }
 
 /// Where devices are made.
@@ -104,7 +128,7 @@ pub(super) struct Factory<'a> {
     pub(super) maker: (&'a Pki, &'a [Quirk]),
     pub(super) shared: &'a Arc<Shared>,
     pub(super) networks: &'a Networks,
-    pub(super) operators: &'a [file::Operator],
+    pub(super) scenario: &'a Scenario,
     /// Where M2M devices are managed, if the devices are such.
     pub(super) field: Option<&'a Field>,
     pub(super) theirs: &'a [TheirCard],
@@ -153,6 +177,7 @@ impl Factory<'_> {
             memory: RamMemory::default(),
             hears: Arc::clone(hears),
             registered: None,
+            last_as: None,
             epoch: 0,
             profiles,
             should_have,
@@ -163,6 +188,7 @@ impl Factory<'_> {
             heard_at: None,
             lost: false,
             has_power: true,
+            rests_since: None,
             to_recover: false,
             standing: Standing::default(),
             imei_registered_in: group.imei_registered_in.iter().map(|country| *country.get_ref()).collect(),
@@ -199,8 +225,8 @@ impl Factory<'_> {
         let mut profiles = Vec::new();
         for (place, plmn) in homes(group).enumerate() {
             let operator = self.operator(plmn)?;
-            let package = package(plmn, serial, operator)?;
-            let Subscription { iccid, .. } = subscribe(self.networks, &package, operator)?;
+            let package = package(operator, serial, &self.scenario.identities_of(operator))?;
+            let Subscription { iccid, .. } = subscribe(self.networks, &package, &self.scenario.operators)?;
             let enabled = place == 0;
             if let Some(card) = &mut card {
                 card.load_in_factory(&package, enabled)?;
@@ -221,18 +247,13 @@ impl Factory<'_> {
             Fault::new(format!("cannot use the card of {} {}", card.group, card.number), why, next)
         };
         for package in &card.packages {
-            let Subscription { iccid, imsi, home, .. } = Subscription::of(package)?;
-            let operator = self.operators.iter().find(|operator| *operator.network.get_ref() == home);
-            let operator = operator.ok_or_else(|| {
-                let why = format!("profile {iccid} is of {home}, which is no operator of the scenario");
-                cannot(why, "add that [[operator]] to the scenario, or leave the profile out")
-            })?;
-            subscribe(self.networks, package, operator)?;
-            foreign.insert(iccid, (home, imsi));
+            let subscription = subscribe(self.networks, package, &self.scenario.operators)
+                .map_err(|why| cannot(why.why.to_string(), &why.next))?;
+            foreign.insert(subscription.iccid, all_of(&subscription));
         }
         let (eid, mut profiles) = cards::found(card, self.simulation.clock()).await?;
         for profile in &mut profiles {
-            profile.home = foreign.get(&profile.iccid).map(|(home, _)| *home);
+            profile.home = foreign.get(&profile.iccid).and_then(|all| all.first()).map(|(home, _)| *home);
             if profile.home.is_none() {
                 let why =
                     format!("profile {} is on it, and its home network does not know it", profile.iccid);
@@ -256,7 +277,8 @@ impl Factory<'_> {
     }
 
     pub(super) fn operator(&self, plmn: Plmn) -> Result<&file::Operator, Fault> {
-        self.operators
+        self.scenario
+            .operators
             .iter()
             .find(|operator| *operator.network.get_ref() == plmn)
             .ok_or_else(|| bug("no operator"))

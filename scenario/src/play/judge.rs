@@ -212,7 +212,7 @@ impl Stage {
     fn is_not(&self, index: usize, device: &Resting, condition: &Condition, truth: &Truth) -> Option<String> {
         let now = self.now();
         let on = || match device.registered {
-            Some(attached) => format!("is on {} with a profile of {}", attached.network, attached.home),
+            Some(attached) => format!("is {}", self.where_it_is(&attached)),
             None => "is on no network".to_owned(),
         };
         let card = truth.cards.get(&index);
@@ -227,6 +227,7 @@ impl Stage {
                     enabled.map_or("has none enabled".to_owned(), |home| format!("has a profile of {home}"));
                 (enabled == Some(*plmn), instead)
             }
+            Condition::As(plmn) => (device.registered.is_some_and(|attached| attached.home == *plmn), on()),
             Condition::Holds(plmn) => {
                 let mut homes = card.into_iter().flat_map(|card| &card.profiles);
                 let has = homes.any(|iccid| self.home_of_profile(*iccid) == Some(*plmn));
@@ -328,6 +329,7 @@ impl Stage {
             Counter::CameBack => sum(|device| device.counts.came_back),
             Counter::NotInstalled => sum(|device| device.counts.not_installed),
             Counter::Recoveries => sum(|device| device.counts.recoveries),
+            Counter::Identities => sum(|device| device.counts.identities),
             Counter::Refusals => sum(|device| device.counts.refusals),
             Counter::CheckIns => sum(|device| device.counts.check_ins),
             Counter::Octets => sum(|device| u32::try_from(device.counts.octets).unwrap_or(u32::MAX)),

@@ -15,7 +15,6 @@ use euicc_sim::network::{
 };
 use fleet::OnCard;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
-use rsp::ota::cat::Imei;
 use rsp::sgp02::ExecutionStatus;
 use tokio::sync::Notify;
 use world::{BoxFuture, Fault, Memory as _, PhoneNumber};
@@ -26,7 +25,7 @@ use super::factory::{FIRST_IN_STOCK, package, subscribe};
 use super::outside::Ways;
 use super::owner;
 use super::resting::Resting;
-use super::stage::{Stage, bug, imei};
+use super::stage::{Stage, bug, imei, told_imei};
 use crate::bearer::Carrier;
 use crate::faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
 use crate::file::{self, Asked, ReachedBy, SmSr};
@@ -34,7 +33,7 @@ use crate::m2m::Bearer;
 use crate::m2m::factory::FirstProfile;
 use crate::m2m::field::{Answered, Field};
 use crate::report::Kind;
-use crate::subscription::Subscription;
+use crate::subscription::{OwnIdentities, Subscription};
 
 /// How long a device is without power whose power was cut in the middle of a write, or whose card does not answer any more.
 const AWAY: Duration = Duration::from_secs(30);
@@ -89,8 +88,8 @@ pub(super) async fn stock(
 ) -> Result<(), Fault> {
     for number in 0..u64::from(*operator.stock.get_ref()) {
         let number = FIRST_IN_STOCK + number;
-        let package = package(*operator.network.get_ref(), number, operator)?;
-        let subscription = subscribe(networks, &package, operator)?;
+        let package = package(operator, number, &OwnIdentities::default())?;
+        let subscription = subscribe(networks, &package, std::slice::from_ref(operator))?;
         let msisdn = with_number(networks, &subscription, number)?;
         field.put_in_stock(&package, subscription.iccid, &owner::type_of(operator), &msisdn).await?;
     }
@@ -109,7 +108,7 @@ pub(super) async fn card(
         ReachedBy::Sms => Bearer::Sms,
         ReachedBy::Https => Bearer::Https,
     };
-    let package = package(*operator.network.get_ref(), serial, operator)?;
+    let package = package(operator, serial, &OwnIdentities::default())?;
     let msisdn = with_number(networks, &Subscription::of(&package)?, serial)?;
     let first = FirstProfile { package, operator: field.operator().clone(), msisdn };
     field.register(eid, &first, reached_by).await?;
@@ -398,12 +397,8 @@ fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Optio
     let teller = Teller::silent(stage.simulation.clock());
     let mut modem = Modem::new(slot, told, teller.clone());
     modem.set_visible(hears.to_vec());
-    let digits = format!("{:015}", imei(eid) % 1_000_000_000_000_000);
-    let settings = OnlineSettings { search_pause: SEARCH, ..OnlineSettings::default() };
-    let settings = match Imei::of_digits(&digits) {
-        Some(imei) => OnlineSettings { imei, ..settings },
-        None => settings,
-    };
+    let settings =
+        OnlineSettings { search_pause: SEARCH, imei: told_imei(imei(eid)), ..OnlineSettings::default() };
     let online = Online::new(modem, channels, settings, teller);
     *seat.handle() = Some(online.handle());
     Some(Ok(online))

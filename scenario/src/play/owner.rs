@@ -9,7 +9,7 @@ use fleet::{
     Canary, Config, Destination, Devices, Name, Owner, Pace, Platform, Retries, Setup, Share, Spec, Stop,
     Supplier, Weekday, Window,
 };
-use localize::{Day, HeldProfile, Needs, Offer, Orderable, Policy, ProfileType, RuleBook};
+use localize::{Day, HeldProfile, Identity, Needs, Offer, Orderable, Place, Policy, ProfileType, RuleBook};
 use rsp::ids::{Eid, Oid, Plmn};
 use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, transact};
@@ -27,12 +27,21 @@ use crate::time::Simulation;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What the platform knows of a device from the beginning.
-pub(super) fn record(device: &Resting, group: &Group, held: Vec<HeldProfile>) -> fleet::Device {
+pub(super) fn record(
+    device: &Resting,
+    group: &Group,
+    (held, scenario, places): (Vec<HeldProfile>, &Scenario, &BTreeMap<Plmn, Place>),
+) -> fleet::Device {
     let mut record = fleet::Device::new(device.eid);
     record.label = format!("{}-{}", group.name.get_ref(), device.number).into();
     record.group = Name::from(group.name.get_ref().as_str());
     record.model = Name::from(group.model.as_str());
     record.account = Name::from(group.account.as_str());
+    let has = |operator: &&Operator| held.iter().any(|held| held.home.plmn == *operator.network.get_ref());
+    let identities = scenario.operators.iter().filter(has).flat_map(|operator| &operator.identities);
+    record.connection.identities = identities
+        .filter_map(|identity| Some(Identity { operator: *places.get(identity.of.get_ref())? }))
+        .collect();
     record.connection.held = held;
     let needs = group.needs;
     record.connection.needs =

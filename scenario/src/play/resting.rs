@@ -23,7 +23,7 @@ pub(super) struct Attached {
     pub(super) network: Plmn,
     pub(super) iccid: Iccid,
     pub(super) imsi: Imsi,
-    /// The home network of the profile.
+    /// The home network of the subscriber: of the profile, or of one of its identities.
     pub(super) home: Plmn,
 }
 
@@ -53,6 +53,7 @@ pub(super) struct Counts {
     pub(super) came_back: u32,
     pub(super) not_installed: u32,
     pub(super) recoveries: u32,
+    pub(super) identities: u32,
     pub(super) refusals: u32,
     pub(super) check_ins: u32,
     pub(super) breaches: u32,
@@ -81,6 +82,8 @@ pub(super) struct Resting {
     pub(super) memory: RamMemory,
     pub(super) hears: Hears,
     pub(super) registered: Option<Attached>,
+    /// With which profile it was registered last, and as whom.
+    pub(super) last_as: Option<(Iccid, Imsi)>,
     /// Counted up with each change of that, so that what was foreseen for the former one is dropped.
     pub(super) epoch: u32,
     /// What the card said when it was asked last.
@@ -95,6 +98,8 @@ pub(super) struct Resting {
     pub(super) heard_at: Option<Timestamp>,
     pub(super) lost: bool,
     pub(super) has_power: bool,
+    /// Since when it has had nothing to do but to poll its card.
+    pub(super) rests_since: Option<Timestamp>,
     /// It had no power, or its move was cut off: it looks what there is to finish.
     pub(super) to_recover: bool,
     pub(super) standing: Standing,

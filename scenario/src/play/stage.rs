@@ -126,7 +126,7 @@ impl Stage {
             }
             let name = operator.sm_dp.get_ref();
             let sm_dp = sm_dps.get_mut(name).ok_or_else(|| bug("an SM-DP+ is not there"))?;
-            stock(operator, &networks, sm_dp, theirs.get(name), &mut foreign).await?;
+            stock((&scenario, operator), &networks, sm_dp, theirs.get(name), &mut foreign).await?;
         }
         theirs.iter().try_for_each(|(name, theirs)| all_known(name, theirs, &foreign))?;
         let places = places(&scenario)?;
@@ -135,7 +135,7 @@ impl Stage {
             maker: (&pki, &quirks),
             shared: &shared,
             networks: &networks,
-            operators: &scenario.operators,
+            scenario: &scenario,
             field: field.as_ref(),
             theirs: &lent,
         };
@@ -157,7 +157,7 @@ impl Stage {
                             m2m::card(field, &networks, (resting.eid, serial), operator, reached_by).await?;
                         cards.insert(devices.len(), card);
                     }
-                    None => records.push(owner::record(&resting, group, held)),
+                    None => records.push(owner::record(&resting, group, (held, &scenario, &places))),
                 }
                 devices.push(Mutex::new(resting));
             }
@@ -309,6 +309,12 @@ impl Stage {
 pub(super) fn imei(eid: Eid) -> Imei {
     let digits = eid.to_string();
     digits.get(14..30).and_then(|digits| digits.parse().ok()).unwrap_or_default()
+}
+
+/// The same as a card is told it: fifteen digits.
+pub(super) fn told_imei(imei: Imei) -> rsp::ota::cat::Imei {
+    let digits = format!("{:015}", imei % 1_000_000_000_000_000);
+    rsp::ota::cat::Imei::of_digits(&digits).unwrap_or(euicc_sim::device::OnlineSettings::default().imei)
 }
 
 /// What stands in another's device: a number that no device of the fleet has.

@@ -60,7 +60,11 @@ impl Stage {
         }
         if former != Some(attached) {
             device.has_news = true;
-            self.tell(Kind::Device, device, &format!("on {} with a profile of {home}", with.plmn));
+            self.tell(Kind::Device, device, &self.where_it_is(&attached));
+        }
+        let last = device.last_as.replace((with.iccid, with.imsi));
+        if last.is_some_and(|(iccid, imsi)| iccid == with.iccid && imsi != with.imsi) {
+            device.counts.identities = device.counts.identities.saturating_add(1);
         }
         let roams = self.observe(device, &attached, now);
         if device.stays.len() < STAYS_KEPT && index < SHOWN {
@@ -72,6 +76,15 @@ impl Stage {
         }
         if roams && device.standing == Standing::InService {
             self.foresee_breaches(index, device, now);
+        }
+    }
+
+    /// On which network, and with what.
+    pub(super) fn where_it_is(&self, attached: &Attached) -> String {
+        let Attached { network, home, .. } = attached;
+        match self.home_of_profile(attached.iccid).filter(|profile| profile != home) {
+            Some(profile) => format!("on {network} with the identity of {home} in a profile of {profile}"),
+            None => format!("on {network} with a profile of {home}"),
         }
     }
 
@@ -317,7 +330,7 @@ impl Stage {
 
     /// Whose profile it is, by its number.
     pub(super) fn home_of_profile(&self, iccid: Iccid) -> Option<Plmn> {
-        if let Some((home, _)) = self.foreign.get(&iccid) {
+        if let Some((home, _)) = self.foreign.get(&iccid).and_then(|all| all.first()) {
             return Some(*home);
         }
         let mut homes = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
@@ -326,15 +339,20 @@ impl Stage {
 
     /// The subscriptions on a card, with their homes.
     pub(super) fn imsis(&self, device: &Resting) -> Vec<(Plmn, Imsi)> {
-        let imsi = |iccid: Iccid| {
-            if let Some(subscription) = self.foreign.get(&iccid) {
-                return Some(*subscription);
-            }
-            let home = self.home_of_profile(iccid)?;
-            let number = own_number(&home.to_string(), iccid).ok()??;
-            Some((home, own_imsi(&home.to_string(), number).ok()?))
-        };
-        device.profiles.iter().filter_map(|profile| imsi(profile.iccid)).collect()
+        device.profiles.iter().filter_map(|profile| self.imsis_of(profile.iccid)).flatten().collect()
+    }
+
+    /// Those of a profile.
+    fn imsis_of(&self, iccid: Iccid) -> Option<Vec<(Plmn, Imsi)>> {
+        if let Some(subscriptions) = self.foreign.get(&iccid) {
+            return Some(subscriptions.clone());
+        }
+        let home = self.home_of_profile(iccid)?;
+        let number = own_number(&home.to_string(), iccid).ok()??;
+        let mut all = vec![(home, own_imsi(&home.to_string(), number).ok()?)];
+        let operator = self.scenario.operators.iter().find(|operator| *operator.network.get_ref() == home)?;
+        all.extend(self.scenario.identities_of(operator).imsis(number).ok()?);
+        Some(all)
     }
 
     /// Where the devices are that nothing but a visit helps: they have power and hear a network, and are on none since long.

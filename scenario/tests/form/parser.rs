@@ -31,6 +31,11 @@ fn place<'t>(base: &'t mut Table, name: &str) -> &'t mut Table {
         "" => return base,
         "away" => ("network", Some("away"), 0),
         "roamers" => ("network", Some("roamers"), 0),
+        "identity" => {
+            let identity = value("[{ in = [\"AR\"], of = \"724-91\" }]");
+            base["operator"][0].as_table_mut().unwrap().entry("identities").or_insert(identity);
+            ("operator", Some("identities"), 0)
+        }
         "needs" => ("devices", Some("needs"), 0),
         "stop" => ("devices", Some("journey"), 1),
         "canary" => ("campaign", Some("canary"), 0),
