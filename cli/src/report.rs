@@ -26,6 +26,7 @@ pub fn text(report: &Report) -> String {
         campaigns(report),
         who_and_why(report),
         times("fault", "struck", &report.faults),
+        report.never_struck.iter().map(|fault| format!("never struck: {}\n", unescapable(fault))).collect(),
         times("refused by an SM-DP+", "times", &report.refused),
         costs(report),
     ];

@@ -1,6 +1,7 @@
 //! A party whose process may end at any commit, and is started again on its records.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -58,6 +59,14 @@ impl<P: Clone + Send + 'static> Host<P> {
     /// The party, if its process runs.
     pub fn party(&self) -> Option<P> {
         self.running().ok().map(|process| process.party.clone())
+    }
+
+    /// Ends its process at this moment, whatever it is at; it is started again after this time. One that has ended already stays
+    /// away for so long from now.
+    pub fn end(&self, away: Duration) {
+        let mut process = self.process();
+        process.again = Some(Instant::now() + away);
+        process.life.end(away);
     }
 
     /// How often its process has been started.
@@ -172,8 +181,6 @@ impl<P> Process<P> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::sleep;
     use world::{Collection, Fault, MemoryRecords, SeededDice, transact};
 
@@ -222,6 +229,18 @@ mod tests {
             assert_eq!(visit(&host).await.unwrap(), third, "{mishap}");
             assert_eq!((host.starts(), host.party()), (2, Some(2)));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_can_be_ended_at_any_moment_though_nobody_asks_it_for_anything() {
+        let host = host("records/commit-fails#9");
+        assert_eq!(visit(&host).await.unwrap(), "1");
+        host.end(Duration::from_secs(60));
+        assert_eq!((visit(&host).await, host.party()), (Err(LinkFaultKind::Refused), None));
+        sleep(Duration::from_secs(59)).await;
+        assert_eq!(visit(&host).await, Err(LinkFaultKind::Refused));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((visit(&host).await.unwrap(), host.starts()), ("2".to_owned(), 2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ mod stage;
 mod steps;
 mod world_changes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ use crate::report::{self, Kind, Report};
 use crate::time;
 pub(crate) use outside::InProcess;
 pub use outside::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways, Wire};
+pub(crate) use owner::spec as campaign_spec;
 use queue::Due;
 use stage::{SmDp, Stage};
 
@@ -127,12 +129,20 @@ async fn happens(stage: &Arc<Stage>, due: Due) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Numbers of a day by what they are of.
+fn add_all<K: ToString>(numbers: &mut report::PerDay, day: usize, counted: BTreeMap<Option<K>, u64>) {
+    for (of, number) in counted {
+        numbers.add(&of.map_or_else(|| "none".to_owned(), |of| of.to_string()), day, number);
+    }
+}
+
 impl Stage {
     /// Everything that is known from the beginning to happen.
     fn put_all(&self) {
         let (begins, ends) = (self.scenario.begins, self.scenario.ends());
-        for (index, device) in self.devices.iter().enumerate() {
-            let group = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner).group;
+        for (index, device) in self.each_device().enumerate() {
+            let group = device.group;
+            drop(device);
             let stops = self.group(group).map_or(0, |group| group.journey.len());
             (0..stops).for_each(|stop| self.put_stop(index, stop, 0));
         }
@@ -208,14 +218,20 @@ impl Stage {
             chosen.into_iter().filter_map(|index| Some(self.device(index)?.eid)).collect()
         });
         let spec = owner::spec(campaign, eids)?;
-        let platform = self.platform.party().ok_or_else(|| stage::bug("the platform does not run"))?;
-        let cannot = |why: fleet::Problem| {
-            Fault::new("cannot begin the campaign", why.to_string(), "correct it in the scenario")
-        };
-        platform.create_campaign(&spec).await.map_err(cannot)?;
-        platform.start_campaign(&spec.id).await.map_err(cannot)?;
-        let what = format!("begins: {}", spec.target);
-        self.report().timeline.tell(self.now(), Kind::Campaign, spec.id.to_string(), what);
+        let again = || self.queue.put(self.now().plus(steps::A_MINUTE), Due::Campaign(index));
+        // Whoever finds the platform away, or with records that fail, tries again; made it may be already.
+        let Some(platform) = self.platform.party() else { return Ok(again()) };
+        let made = platform.create_campaign(&spec).await;
+        match platform.start_campaign(&spec.id).await {
+            Ok(_) => {
+                let what = format!("begins: {}", spec.target);
+                self.report().timeline.tell(self.now(), Kind::Campaign, spec.id.to_string(), what);
+            }
+            Err(why) => {
+                self.tell_refused(&spec.id.to_string(), Some(made.err().unwrap_or(why)));
+                again();
+            }
+        }
         Ok(())
     }
 
@@ -231,26 +247,21 @@ impl Stage {
     }
 
     async fn count_day(&self, now: Timestamp) -> Result<(), Fault> {
-        let mut networks = std::collections::BTreeMap::<String, u64>::new();
-        let mut countries = std::collections::BTreeMap::<String, u64>::new();
-        for device in &self.devices {
-            let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let network = device.registered.map_or_else(|| "none".to_owned(), |at| at.network.to_string());
-            *networks.entry(network).or_default() += 1;
+        let (mut networks, mut homes) = (BTreeMap::new(), BTreeMap::new());
+        let mut countries = BTreeMap::new();
+        for device in self.each_device() {
+            *networks.entry(device.registered.map(|at| at.network)).or_default() += 1;
+            *homes.entry(device.registered.map(|at| at.home)).or_default() += 1;
             let place = device.hears.first().and_then(|plmn| self.place(*plmn));
-            let country = place.map_or_else(|| "none".to_owned(), |place| place.country.to_string());
-            *countries.entry(country).or_default() += 1;
+            *countries.entry(place.map(|place| place.country)).or_default() += 1;
         }
         let states = self.states().await?;
         let mut report = self.report();
         // The day that ends now.
         let day = report.day(now).saturating_sub(1);
-        for (name, number) in networks {
-            report.days.devices_by_network.add(&name, day, number);
-        }
-        for (name, number) in countries {
-            report.days.devices_by_country.add(&name, day, number);
-        }
+        add_all(&mut report.days.devices_by_network, day, networks);
+        add_all(&mut report.days.devices_by_subscription, day, homes);
+        add_all(&mut report.days.devices_by_country, day, countries);
         for (name, number) in states {
             report.days.devices_by_state.add(name, day, number);
         }
@@ -258,9 +269,9 @@ impl Stage {
     }
 
     /// What the platform says of its devices; nothing of a fleet so large that it is not asked each day.
-    async fn states(&self) -> Result<std::collections::BTreeMap<&'static str, u64>, Fault> {
+    async fn states(&self) -> Result<BTreeMap<&'static str, u64>, Fault> {
         const ASKED_EACH_DAY: usize = 5000;
-        let mut states = std::collections::BTreeMap::new();
+        let mut states = BTreeMap::new();
         if self.devices.len() <= ASKED_EACH_DAY {
             for device in self.records().await?.devices() {
                 *states.entry(device.state.word()).or_default() += 1;
@@ -288,8 +299,7 @@ impl Stage {
         for campaign in &mut campaigns {
             self.name_members(campaign).await?;
         }
-        let devices = self.devices.iter().map(|device| {
-            let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let devices = self.each_device().map(|device| {
             let state = records.device(device.eid).map_or("", |record| record.state.word()).to_owned();
             let mut stays = report::Bounded::default();
             device.stays.iter().for_each(|stay| stays.push(*stay));
@@ -305,7 +315,14 @@ impl Stage {
                 stays,
             }
         });
+        let mut strikes = BTreeMap::<String, u32>::new();
+        let of_devices = self.each_device().filter_map(|device| Some(device.mishaps.as_ref()?.struck()));
+        for (mishap, struck) in of_devices.flatten().chain(self.servers.struck()) {
+            *strikes.entry(mishap.to_string()).or_default() += struck;
+        }
         let mut report = self.report();
+        report.never_struck =
+            strikes.into_iter().filter(|(_, struck)| *struck == 0).map(|(mishap, _)| mishap).collect();
         report.ended = ends;
         report.costs = costs;
         report.campaigns = campaigns;
@@ -361,9 +378,8 @@ impl Stage {
         let records = self.platform_records();
         let members =
             world::Tx::begin(&records).glance(&fleet::MEMBERS, &format!("{}/", campaign.name)).await?;
-        let members: std::collections::BTreeMap<_, _> = members.into_iter().collect();
-        for device in &self.devices {
-            let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let members: BTreeMap<_, _> = members.into_iter().collect();
+        for device in self.each_device() {
             let Some(member) = members.get(&format!("{}/{}", campaign.name, device.eid)) else { continue };
             if member.canary {
                 campaign.canaries.push(self.name(&device));

@@ -75,6 +75,9 @@ pub struct Report {
     pub campaigns: Vec<Campaign>,
     /// How often each fault struck, by its name and place.
     pub faults: BTreeMap<String, Times>,
+    /// Faults that were put and found no occasion: the place may be misspelt, or nobody came by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never_struck: Vec<String>,
     /// What SM-DP+s refused the platform, in their words.
     pub refused: BTreeMap<String, Times>,
     /// What went over the bearers, and what that costs.
@@ -188,6 +191,7 @@ impl Report {
             expectations: Vec::new(),
             campaigns: Vec::new(),
             faults: BTreeMap::new(),
+            never_struck: Vec::new(),
             refused: BTreeMap::new(),
             costs: Costs::default(),
             days: Days::default(),

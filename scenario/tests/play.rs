@@ -64,6 +64,7 @@ expect = [
 "#;
     let report = played(METERS, "7");
     passes(&report);
+    assert_eq!(report.faults.keys().collect::<Vec<_>>(), ["power/cut-before-write@card#4"]);
     assert_eq!(report.json().unwrap(), played(METERS, "7").json().unwrap());
 }
 
@@ -116,15 +117,41 @@ fn what_an_sm_dp_tells_the_platform_goes_over_a_link_that_may_fail() {
 
 #[test]
 fn a_report_says_who_went_first_what_struck_when_and_who_is_back() {
-    let trouble = "[[step]]\nat = \"1d\"\ndo = \"restart\"\nparty = \"sm-dp\"\nlasts = \"1h\"\n";
-    let report = played(&format!("{MOVE}{trouble}"), "7");
+    let step = "[[step]]\nat = \"12h\"\ndo = \"restart\"\nparty = \"sm-dp\"\nlasts = \"1h\"\n";
+    let fault = "[[fault]]\nat = \"1d\"\nwhat = \"records/crash-before-commit=1h@sm-dp#1\"\n\
+                 [[fault]]\nwhat = \"power/cut-before-write@device:intension\"\n";
+    let report = played(&format!("{MOVE}{step}{fault}"), "7");
     passes(&report);
     assert_eq!(report.campaigns[0].canaries.count(), 1);
-    let struck = report.faults.iter().find(|(name, _)| name.starts_with("records/crash")).unwrap().1;
-    let back = report.timeline.entries().iter().find(|entry| entry.what == "is back").unwrap();
-    assert_eq!((struck.times, back.who.as_str()), (1, "sm-dp"));
+    let entry = |what: &str| {
+        let mut entries = report.timeline.entries().iter();
+        entries.find(|entry| entry.what.starts_with(what)).unwrap_or_else(|| panic!("{what}")).clone()
+    };
+    let (ends, back) = (entry("sm-dp ends"), entry("is back"));
+    assert_eq!(back.who, "sm-dp");
+    // It ends when the step says, whether somebody asks it or not.
     let hour = std::time::Duration::from_secs(3600);
-    assert!(struck.first < back.at && back.at.since(struck.first) <= hour + hour, "{struck:?} {back:?}");
+    assert_eq!((ends.at.since(report.begins), back.at.since(ends.at)), (12 * hour, hour));
+    let struck = report.faults.iter().find(|(name, _)| name.starts_with("records/crash")).unwrap().1;
+    assert!(struck.times == 1 && struck.first.since(report.begins) > 24 * hour, "{struck:?}");
+    assert_eq!(report.never_struck, ["power/cut-before-write@device:intension"]);
+    // The plot that a move is seen in.
+    let homes: Vec<&str> = report.days.devices_by_subscription.lines().map(|(home, _)| home).collect();
+    assert_eq!(homes, ["234-91", "724-91"]);
+}
+
+#[test]
+fn a_platform_that_is_away_when_a_campaign_is_to_begin_begins_it_once_it_is_back() {
+    let step = "[[step]]\nat = \"23h\"\ndo = \"restart\"\nparty = \"platform\"\nlasts = \"3h\"\n";
+    let pause = "[[step]]\nat = \"25h\"\ndo = \"pause\"\ncampaign = \"home\"\n\
+                 [[step]]\nat = \"27h\"\ndo = \"resume\"\ncampaign = \"home\"\n";
+    let retire = "[[step]]\nat = \"5d\"\ndo = \"retire\"\ndevices = \"meters 1\"\n".repeat(2);
+    let report = played(&format!("{MOVE}{step}{pause}{retire}"), "7");
+    let at = |what: &str| {
+        let entry = report.timeline.entries().iter().find(|entry| entry.what.starts_with(what));
+        entry.unwrap_or_else(|| panic!("{what}")).at.since(report.begins).as_secs() / 3600
+    };
+    assert_eq!((at("platform ends"), at("is back"), at("begins: ")), (23, 26, 26));
 }
 
 /// The year of `cargo bench -p tests --bench year`, of few devices.

@@ -66,7 +66,10 @@ impl Spec {
     }
 
     /// That it can be meant.
-    pub(crate) fn check(&self) -> Result<(), Problem> {
+    ///
+    /// # Errors
+    /// What cannot, why, and what to do.
+    pub fn check(&self) -> Result<(), Problem> {
         let spec = self;
         let no = |why: &str, next: &str| {
             let what = format!("cannot make campaign {}", spec.id);

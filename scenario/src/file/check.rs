@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::error::{NotAScenario, Text, nearest};
 use super::{Action, At, Condition, Devices, Expected, Group, Length, Network, Part, Place, Scenario, Stop};
 use crate::m2m;
+use crate::play::campaign_spec;
 use fleet::bearers::Bearers;
 
 type Checked = Result<(), NotAScenario>;
@@ -211,7 +212,6 @@ impl Check<'_> {
     fn campaigns(&self) -> Checked {
         let mut seen = BTreeSet::new();
         for campaign in &self.scenario.campaigns {
-            self.word(&campaign.name, "a campaign")?;
             if !seen.insert(campaign.name.get_ref().clone()) {
                 return Err(self.twice("campaign", &campaign.name));
             }
@@ -244,6 +244,12 @@ impl Check<'_> {
                     return Err(self.source.error(window.from.span(), what, next));
                 }
             }
+            // What the platform would refuse when its time comes.
+            let at = || campaign.name.span();
+            let devices = campaign.devices.as_ref().map(|_| Vec::new());
+            let spec = campaign_spec(campaign, devices)
+                .map_err(|fault| self.source.error(at(), fault.why, fault.next))?;
+            spec.check().map_err(|problem| self.source.error(at(), problem.why, problem.next))?;
         }
         Ok(())
     }

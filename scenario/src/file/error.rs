@@ -56,6 +56,11 @@ impl Text<'_> {
     pub(super) fn not_toml(&self, error: &toml::de::Error) -> NotAScenario {
         let at = error.span().unwrap_or_default();
         let message = error.message().trim();
+        let line = self.text.lines().nth(self.line(at.start) - 1).unwrap_or_default().trim();
+        let header = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if let Some(name) = header.filter(|name| !name.starts_with('[') && message.contains("a sequence")) {
+            return self.error(at, format!("there may be many {name}s"), format!("write [[{name}]]"));
+        }
         // What is wrong with a value names no key by itself.
         let of_key = || self.key_before(at.start).map_or_else(String::new, |key| format!("{key}: "));
         let (what, next) = match message.split_once("; ") {
@@ -105,6 +110,10 @@ fn reworded(message: &str) -> (String, String) {
         let what = format!("{word:?} is none of the words that are known here");
         return (what, format!("{near}Write one of {}", known.join(", ")));
     }
+    let message = ["u8", "u16", "u32", "u64", "usize"]
+        .iter()
+        .find_map(|number| message.strip_suffix(&format!("expected {number}")))
+        .map_or_else(|| message.clone(), |message| format!("{message}expected a number from 0 on"));
     (message, "docs/scenarios.md describes the form".to_owned())
 }
 

@@ -290,6 +290,14 @@ impl ExpectEntry {
                 return bad("count does not say how many", "add exactly, at_least or at_most");
             }
             (true, Some(what), None, None) => {
+                let counts_moves = matches!(what, Counter::Moved | Counter::CameBack | Counter::NotInstalled);
+                if entry.campaign.is_some() && (!counts_moves || entry.devices.is_some()) {
+                    let next = "leave campaign out, or devices";
+                    return bad(
+                        "of a campaign its own moves are counted: moved, came-back, not-installed",
+                        next,
+                    );
+                }
                 Expected::Count { what, devices: entry.devices, campaign: entry.campaign }
             }
             (true, None, Some(is), None) if !has_limit && entry.devices.is_none() => {

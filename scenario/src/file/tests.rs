@@ -20,7 +20,7 @@ fn what_is_wrong_is_said_with_its_line_and_what_helps() {
     for (from, to, what) in [
         ("lasts = \"120d\"", "lasts = \"120 days\"", "is no length of time; write it as in"),
         ("lasts = \"120d\"", "lasts = \"120 days\"", "lasts: \"120 days\" is no length"),
-        ("count = 20", "count = \"20\"", "count: invalid type: string \"20\", expected u32"),
+        ("count = 20", "count = \"20\"", "count: invalid type: string \"20\", expected a number from 0 on"),
         ("in = \"BR\"", "in = 55", "in: invalid type: integer `55`"),
         ("lasts = \"120d\"", "last = \"120d\"", "nothing here is called last; did you mean lasts?"),
         ("plmn = \"724-05\"", "plmn = \"72405x\"", "72405x"),
@@ -39,6 +39,8 @@ fn what_is_wrong_is_said_with_its_line_and_what_helps() {
         ),
         ("at = \"100d\"", "at = \"130d\"", "130d is not in this run"),
         ("target = \"decided\"", "target = \"somewhere\"", "is no target of a campaign"),
+        ("[[campaign]]", "[campaign]", "there may be many campaigns; write [[campaign]]"),
+        ("name = \"home\"", "name = \"Home_1\"", "Home_1"),
     ] {
         assert!(EXAMPLE.contains(from), "{from}");
         let line = EXAMPLE.lines().position(|line| line.contains(from)).unwrap() + 1;

@@ -25,7 +25,7 @@ use super::factory::{self, FirstProfile};
 use super::operator::{Heard, Operator, blank};
 use super::servers::{self, FIRST, Ids, Parts, SECOND};
 use super::web::Web;
-use super::{FIRST_CONTACT, Setup, centre, unexpected};
+use super::{FIRST_CONTACT, SM_DP_PLACE, SM_SR_PLACE, Setup, centre, unexpected};
 use crate::faults::Mishaps;
 use crate::file;
 use crate::host::Host;
@@ -283,6 +283,15 @@ impl Field {
             self.managers.all().insert(eid, target.clone());
         }
         Ok(Answered { base: changed.base, iccid: None })
+    }
+
+    /// The process of one of the servers ends, and is started again after this time.
+    pub(crate) fn end_process(&self, place: &str, away: Duration) {
+        match place {
+            SM_DP_PLACE => self.sm_dp.end(away),
+            SM_SR_PLACE => self.sm_sr.end(away),
+            _ => self.second_sm_sr.iter().for_each(|sm_sr| sm_sr.end(away)),
+        }
     }
 
     /// Whether this SM-SR has the card, by its own records.

@@ -13,7 +13,7 @@ use euicc_sim::device::{
     Slot, Teller,
 };
 use fleet::{
-    CHECK_IN, CheckIn, Ending, Instruction, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target, What,
+    CHECK_IN, CheckIn, Ending, Instruction, MoveEnded, OnCard, RefusedBy, Registration, Target, What,
 };
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -252,9 +252,7 @@ impl<'a> Agent<'a> {
         if is_there && !device.should_have.contains(&target) {
             device.should_have.push(target);
         }
-        let back = back.filter(|_| ending == Ending::Moved);
-        device.unproven = back.map(|back| Unproven { order: order.clone(), target, back, in_vain: 0 });
-        self.ended(&mut device, order, ending);
+        self.ended(&mut device, Ordered { order, target, back }, ending);
         Ok(())
     }
 
@@ -274,13 +272,14 @@ impl<'a> Agent<'a> {
             return Ok(false);
         }
         let mut device = self.device()?;
-        (device.unproven, device.fails) = (None, 0);
+        device.fails = 0;
         if device.registered.is_none_or(|attached| attached.iccid == target) {
+            device.unproven = None;
             return Ok(false);
         }
         let why = format!("registered in {}, which carried nothing", through.unwrap_or_default()).into();
         device.counts.moved = device.counts.moved.saturating_sub(1);
-        self.ended(&mut device, order, Ending::CameBack { why });
+        self.ended(&mut device, Ordered { order, target, back: None }, Ending::CameBack { why });
         Ok(true)
     }
 
@@ -445,13 +444,14 @@ impl<'a> Agent<'a> {
         };
         let mut device = self.device()?;
         device.ordered = None;
-        let back = back.filter(|_| ending == Ending::Moved);
-        device.unproven = back.map(|back| Unproven { order: order.clone(), target, back, in_vain: 0 });
-        self.ended(&mut device, order, ending);
+        self.ended(&mut device, Ordered { order, target, back }, ending);
         Ok(())
     }
 
-    fn ended(&self, device: &mut Resting, order: OrderId, ending: Ending) {
+    /// A move has ended; one that went well is proved once something is reached through its profile.
+    fn ended(&self, device: &mut Resting, Ordered { order, target, back }: Ordered, ending: Ending) {
+        let back = back.filter(|_| ending == Ending::Moved);
+        device.unproven = back.map(|back| Unproven { order: order.clone(), target, back, in_vain: 0 });
         let (count, kind, word, why) = match &ending {
             Ending::Moved => (&mut device.counts.moved, Kind::Moved, "moved", "".into()),
             Ending::CameBack { why } => {

@@ -11,7 +11,7 @@ use world::{Fault, Memory, RamMemory};
 
 use super::cards::{CardAt, by_hand};
 use super::resting::{Resting, Standing};
-use super::stage::Stage;
+use super::stage::{Stage, bug};
 use crate::file::{Condition, Counter, Expectation, Expected, Limit};
 use crate::host::Host;
 use crate::report;
@@ -312,13 +312,7 @@ impl Stage {
                 Counter::Moved => "moved",
                 Counter::CameBack => "came back",
                 Counter::NotInstalled => "not installed",
-                _ => {
-                    return Err(Fault::new(
-                        "cannot count",
-                        "a campaign counts moved, came-back and not-installed",
-                        "leave campaign out",
-                    ));
-                }
+                _ => return Err(bug("a campaign counts moves alone")),
             };
             let number = results.and_then(|results| results.get(word)).copied().unwrap_or(0);
             return Ok(f64::from(u32::try_from(number).unwrap_or(u32::MAX)));

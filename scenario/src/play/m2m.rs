@@ -27,7 +27,7 @@ use super::owner;
 use super::resting::Resting;
 use super::stage::{Stage, bug, imei, told_imei};
 use crate::bearer::Carrier;
-use crate::faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
+use crate::faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
 use crate::file::{self, Asked, ReachedBy, SmSr};
 use crate::m2m::Bearer;
 use crate::m2m::factory::FirstProfile;
@@ -366,9 +366,7 @@ fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Optio
     let (eid, memory, hears, mishaps) = {
         let mut device = stage.device(index)?;
         device.power = Some(power.clone());
-        let dice = stage.simulation.dice(&format!("mishaps of {}", device.eid));
-        let liar = || Mishaps::new(dice, []).with_liar(Liar::new(Arc::clone(&stage.pki)));
-        let mishaps = device.mishaps.get_or_insert_with(liar).clone();
+        let mishaps = stage.mishaps_of(&mut device);
         (device.eid, device.card.memory().ok()?.clone(), Arc::clone(&device.hears), mishaps)
     };
     let memory = FaultyMemory::new("card", memory, mishaps.clone(), power.clone());

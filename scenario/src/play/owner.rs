@@ -184,7 +184,7 @@ pub(super) fn shown_by(pki: &Pki, sm_dp: &SmDp, scenario: &Scenario) -> Result<C
 }
 
 /// A campaign in the platform's terms.
-pub(super) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, Fault> {
+pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, Fault> {
     let bad = |why: String| Fault::new("cannot make the campaign", why, "correct it in the scenario");
     let id = campaign.name.get_ref().parse().map_err(|why: fleet::NotACampaignId| bad(why.to_string()))?;
     let target = match campaign.target.get_ref().as_str() {
@@ -239,9 +239,9 @@ pub(super) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
     })
 }
 
+/// The next whole number: a share that is to stop a campaign is not less than was said. None is negative, as they were read.
 fn whole(number: f64) -> u32 {
-    // Amounts are checked when they are read: none is negative.
-    format!("{number:.0}").parse().unwrap_or(u32::MAX)
+    number.ceil() as u32
 }
 
 fn weekday(day: Said) -> Weekday {

@@ -247,6 +247,21 @@ impl Stage {
         format!("{group}-{}", device.number)
     }
 
+    /// Every device, one after another.
+    pub(super) fn each_device(&self) -> impl Iterator<Item = MutexGuard<'_, Resting>> {
+        self.devices.iter().map(|device| device.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What goes wrong with a device.
+    pub(super) fn mishaps_of(&self, device: &mut Resting) -> Mishaps {
+        let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
+        let made = || {
+            let liar = Liar::new(Arc::clone(&self.pki));
+            Mishaps::new(dice, []).with_liar(liar).telling(self.told().strikes())
+        };
+        device.mishaps.get_or_insert_with(made).clone()
+    }
+
     /// What mishaps tell.
     pub(super) fn told(&self) -> Told {
         Told { report: Arc::clone(&self.report), clock: self.simulation.clock() }

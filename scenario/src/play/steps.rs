@@ -13,9 +13,12 @@ use super::queue::Due;
 use super::resting::Standing;
 use super::stage::{Stage, bug, imei};
 use super::{DAY, below};
-use crate::faults::{FaultId, Liar, Mishap, Mishaps, RadioAct, When};
+use crate::faults::{FaultId, Mishap, RadioAct, When};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;
+
+/// After which somebody asks again who found the platform away.
+pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
 
 impl Stage {
     /// The devices that are meant, by their numbers in the run; all if nothing is said. Of a share each scenario has the same
@@ -50,6 +53,16 @@ impl Stage {
         let purpose = format!("step {index}");
         let chosen = |devices: &toml::Spanned<Devices>| self.chosen(Some(devices.get_ref()), &purpose);
         let now = self.now();
+        let platform = self.platform.party();
+        let asks_platform = matches!(
+            step.action,
+            Action::Pause { .. } | Action::Resume { .. } | Action::RollBack { .. } | Action::Retire { .. }
+        );
+        if asks_platform && platform.is_none() {
+            // Whoever finds it away tries again.
+            self.queue.put(now.plus(A_MINUTE), Due::Step(index));
+            return Ok(());
+        }
         self.report().timeline.tell(now, Kind::Step, "scenario", step.action.to_string());
         match &step.action {
             Action::Travel { devices, to } => {
@@ -121,22 +134,20 @@ impl Stage {
                 }
             }
             Action::Restart { party, lasts } => {
-                let mishap =
-                    format!("records/crash-before-commit={}s@{}#1", lasts.0.as_secs(), party.get_ref());
-                self.servers.put(mishap.parse().map_err(|_| bug("a restart is no fault"))?);
+                self.end_process(party.get_ref(), lasts.0);
             }
             Action::Pause { campaign } => {
-                let platform = self.platform.party().ok_or_else(away)?;
+                let Some(platform) = platform else { return Ok(()) };
                 let done = platform.pause_campaign(&id(campaign.get_ref())?, "the scenario").await;
                 self.tell_refused(campaign.get_ref(), done.err());
             }
             Action::Resume { campaign } => {
-                let platform = self.platform.party().ok_or_else(away)?;
+                let Some(platform) = platform else { return Ok(()) };
                 let done = platform.resume_campaign(&id(campaign.get_ref())?).await;
                 self.tell_refused(campaign.get_ref(), done.err());
             }
             Action::RollBack { campaign } => {
-                let platform = self.platform.party().ok_or_else(away)?;
+                let Some(platform) = platform else { return Ok(()) };
                 let done = platform.roll_back_campaign(&id(campaign.get_ref())?).await;
                 self.tell_refused(campaign.get_ref(), done.err());
             }
@@ -159,25 +170,44 @@ impl Stage {
                 }
             }
             Action::Retire { devices } => {
-                let platform = self.platform.party().ok_or_else(away)?;
+                let Some(platform) = platform else { return Ok(()) };
                 for index in chosen(devices) {
                     let eid = {
                         let Some(mut device) = self.device(index) else { continue };
+                        if device.standing == Standing::Retired {
+                            continue;
+                        }
                         self.unregister(&mut device);
                         (device.standing, device.dark_since) = (Standing::Retired, None);
                         device.eid
                     };
-                    platform.retire(eid).await.map_err(|why| {
-                        Fault::new("cannot retire a device", why.to_string(), "report this")
-                    })?;
+                    if let Err(why) = platform.retire(eid).await
+                        && let Some(device) = self.device(index)
+                    {
+                        self.tell(Kind::Failed, &device, &format!("is not retired in the records: {why}"));
+                    }
                 }
             }
         }
         Ok(())
     }
 
+    /// The process of a server of ours ends; one of somebody else's is theirs to end.
+    fn end_process(&self, party: &str, lasts: Duration) {
+        if party == "platform" {
+            self.platform.end(lasts);
+        } else if let Some(m2m) = &self.m2m {
+            m2m.field.end_process(party, lasts);
+        } else if let Some(sm_dp) = self.sm_dps.get(party).and_then(|sm_dp| sm_dp.party.as_ref()) {
+            sm_dp.end(lasts);
+        } else {
+            let what = "is somebody else's, and is not ended";
+            self.report().timeline.tell(self.now(), Kind::Failed, party, what);
+        }
+    }
+
     /// What a platform did not do because it could not be.
-    fn tell_refused(&self, campaign: &str, why: Option<Problem>) {
+    pub(super) fn tell_refused(&self, campaign: &str, why: Option<Problem>) {
         if let Some(why) = why {
             self.report().timeline.tell(self.now(), Kind::Campaign, campaign, why.to_string());
         }
@@ -255,12 +285,16 @@ impl Stage {
         let (eid, at, target) = {
             let Some(device) = self.device(index) else { return Ok(()) };
             if device.is_awake {
+                self.tell(Kind::Failed, &device, "is at work, so that nobody gets at its card");
                 return Ok(());
             }
             let held = device.profiles.iter().find(|profile| profile.home == Some(operator));
-            (device.eid, device.card.clone(), held.map(|profile| profile.iccid))
+            let Some(held) = held else {
+                self.tell(Kind::Failed, &device, &format!("has no profile of {operator} on its card"));
+                return Ok(());
+            };
+            (device.eid, device.card.clone(), held.iccid)
         };
-        let Some(target) = target else { return Ok(()) };
         let card = self.card((eid, at), &format!("card {eid} in hand at {}", self.now()), |memory| memory)?;
         let mut lpa = by_hand(card, self.simulation.clock());
         let done = match delete {
@@ -313,12 +347,7 @@ impl Stage {
         let silences = matches!(mishap.id(), FaultId::Radio(RadioAct::Outage | RadioAct::Flapping));
         for index in devices {
             let Some(mut device) = self.device(index) else { continue };
-            let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
-            let mishaps = || {
-                let liar = Liar::new(std::sync::Arc::clone(&self.pki));
-                Mishaps::new(dice, []).with_liar(liar).telling(self.told().strikes())
-            };
-            device.mishaps.get_or_insert_with(mishaps).put(mishap.clone());
+            self.mishaps_of(&mut device).put(mishap.clone());
             let is_there = |plmn: Plmn| mishap.place().is_none_or(|place| place == plmn.to_string());
             if silences && device.registered.is_some_and(|attached| is_there(attached.network)) {
                 self.lose(index, &mut device);
@@ -329,8 +358,4 @@ impl Stage {
 
 fn id(campaign: &str) -> Result<CampaignId, Fault> {
     campaign.parse().map_err(|_| bug("a campaign has no name"))
-}
-
-fn away() -> Fault {
-    Fault::new("the platform does not answer", "its process has ended", "let the step be later")
 }

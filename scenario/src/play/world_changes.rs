@@ -359,8 +359,7 @@ impl Stage {
     pub(super) fn visits(&self) -> Vec<Option<Country>> {
         let now = self.now();
         let mut visits = Vec::new();
-        for device in &self.devices {
-            let device = device.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for device in self.each_device() {
             if device.dark_since.is_some_and(|since| now.since(since) > VISITED_AFTER) {
                 let place = device.hears.first().and_then(|plmn| self.place(*plmn));
                 visits.push(place.map(|place| place.country));

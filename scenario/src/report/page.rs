@@ -196,6 +196,7 @@ fn days(report: &Report) -> String {
     };
     [
         ("Devices by network", "devices", Shape::State, &days.devices_by_network),
+        ("Devices by whose subscription they use", "devices", Shape::State, &days.devices_by_subscription),
         ("Devices by country", "devices", Shape::State, &days.devices_by_country),
         ("Devices by state in the platform's records", "devices", Shape::State, &days.devices_by_state),
         ("Moves by ending", "moves a day", Shape::Events, &days.moves),
@@ -258,7 +259,9 @@ fn more(left_out: u64) -> String {
 }
 
 fn faults(report: &Report) -> String {
-    times("<th>fault</th><th class=\"n\">struck</th>", &report.faults)
+    let never = |name: &String| format!("<p>Never struck: <code>{}</code></p>\n", Escaped(name));
+    let never: String = report.never_struck.iter().map(never).collect();
+    times("<th>fault</th><th class=\"n\">struck</th>", &report.faults) + &never
 }
 
 fn refusals(report: &Report) -> String {

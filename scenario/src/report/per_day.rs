@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Days {
     /// Devices attached to each network at the end of the day; `none` is a network too.
     pub devices_by_network: PerDay,
+    /// Devices with a subscription of each operator in use at the end of the day, by its home network; `none` is not registered.
+    pub devices_by_subscription: PerDay,
     /// Devices in each country at the end of the day.
     pub devices_by_country: PerDay,
     /// Devices in each state of the platform's records at the end of the day.
