@@ -11,12 +11,22 @@ use common::{landfall, succeed};
 
 #[test]
 fn the_transcript_is_what_the_demo_says() {
+    holds("demo");
+}
+
+#[test]
+fn the_transcript_is_what_a_scenario_comes_to() {
+    holds("run ninety-days-in-brazil --report out");
+}
+
+fn holds(command: &str) {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let (_, rest) =
-        readme.split_once("```console\n$ landfall demo\n").expect("the README has the transcript");
+    let (_, rest) = readme
+        .split_once(&format!("```console\n$ landfall {command}\n"))
+        .expect("the README has the transcript");
     let (transcript, _) = rest.split_once("\n```").expect("the transcript ends");
     let folder = tempfile::tempdir().unwrap();
-    let said = succeed(landfall(folder.path()).arg("demo"));
+    let said = succeed(landfall(folder.path()).current_dir(folder.path()).args(command.split(' ')));
     let mut said = said.trim_end().lines().map(plain);
     let mut skipping = false;
     for (number, written) in transcript.trim_end().lines().enumerate() {
@@ -29,7 +39,7 @@ fn the_transcript_is_what_the_demo_says() {
         assert_eq!(found.as_ref(), Some(&written), "line {} of the transcript", number + 1);
         skipping = false;
     }
-    assert_eq!(said.next(), None, "the demo says more than the transcript");
+    assert_eq!(said.next(), None, "it says more than the transcript");
 }
 
 /// Every run of digits, with the points and colons in it, as one #; every run of blanks or dashes as one.

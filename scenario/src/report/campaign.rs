@@ -27,7 +27,7 @@ pub struct Campaign {
     pub ended: Option<Timestamp>,
     /// How many devices it has.
     pub devices: u64,
-    /// How many devices have which result: `moved`, `came_back`, `waiting` and so on.
+    /// How many tries had which result: `begun`, `under way`, `moved`, `came back`, `not installed`, `lost`, `rolled back`.
     pub results: BTreeMap<String, u64>,
     /// Who went first, if somebody did.
     pub canaries: Bounded<String, 100>,

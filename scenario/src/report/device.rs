@@ -23,7 +23,7 @@ pub struct Device {
     pub enabled: Option<Iccid>,
     /// How many profiles its card holds.
     pub profiles: u64,
-    /// What the platform says of it: `settled`, `moving` and so on.
+    /// What the platform says of it: `working`, `moving`, `unreachable`, `stuck` or `retired`.
     pub state: String,
     /// How often it moved.
     pub moves: u64,

@@ -40,7 +40,7 @@ pub struct Entry {
 pub enum Kind {
     /// A step of the scenario.
     Step,
-    /// A fault was put, struck, or ended.
+    /// A fault was put: from now on it can strike.
     Fault,
     /// The world: networks come and go, rules change.
     World,
