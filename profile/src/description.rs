@@ -482,12 +482,19 @@ pub struct OwnFile {
     pub content: Octets,
 }
 
+/// The longest description, in octets: that of a package of 376 KiB, element by element, has a tenth of it.
+const LONGEST: usize = 8 << 20;
+
 impl Description {
     /// Reads a description.
     ///
     /// # Errors
-    /// It is no TOML, has a name that is not known, or a value that is none: with the line.
+    /// It is no TOML, has a name that is not known, or a value that is none: with the line. Or it is longer than 8 MiB.
     pub fn parse(text: &str) -> Result<Self, Mistakes> {
+        if text.len() > LONGEST {
+            let what = format!("it has {} octets, and no profile needs as many", text.len());
+            return Err(Mistakes::one("", what, "give at most 8 MiB"));
+        }
         toml::from_str(text).map_err(|error| Mistakes::of_toml(text, &error))
     }
 

@@ -217,6 +217,7 @@ fn a_mistake_says_its_line() {
     assert!(said("iccid = '89724990000000000129'\nimsy = '1'\n").starts_with("line 2: unknown field `imsy`"));
     assert!(said("\n\n[codes]\npin1 = '12'\n").starts_with("line 4: a code has 4 to 8 digits"));
     assert!(said("imsi = 5").starts_with("line 1: "));
+    assert!(said(&"#".repeat(LONGEST + 1)).contains("no profile needs as many"));
     let text = "iccid = '89724990000000000129'\n[authentication]\nki = '00'\n";
     let mistakes = Description::parse(text).unwrap().build().unwrap_err().in_text(text).to_string();
     let lines: Vec<&str> = mistakes.lines().collect();
