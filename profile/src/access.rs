@@ -46,7 +46,8 @@ impl Access {
         let mut after_mode = false;
         while !reader.is_empty() {
             let (tag, contents) = reader.tlv().ok()?;
-            if let Some(modes) = modes_of(tag, contents, is_directory) {
+            if is_mode(tag) {
+                let modes = modes_of(tag, contents, is_directory)?;
                 match rules.last_mut().filter(|_| after_mode) {
                     Some(rule) => rule.modes.extend(modes),
                     None => rules.push(Self { modes, conditions: Vec::new() }),
@@ -84,7 +85,7 @@ impl Condition {
             return None;
         }
         let each = || {
-            let objects = tlv::each(contents).ok()?;
+            let objects = tlv::each(contents).ok().filter(|objects| !objects.is_empty())?;
             let inner = |object: &[u8]| {
                 let (tag, contents) = tlv::split(object)?;
                 Self::of(tag, contents, depth.saturating_add(1))
@@ -92,17 +93,23 @@ impl Condition {
             objects.into_iter().map(inner).collect::<Option<Vec<_>>>()
         };
         Some(match tag {
-            Tag(0x90) => Self::Always,
-            Tag(0x97) => Self::Never,
-            Tag(0xA4) => match tlv::find(contents, Tag(0x83)).ok()?.and_then(tlv::split) {
-                Some((_, [reference])) => Self::Code(PinKeyReference(*reference)),
-                _ => return None,
-            },
+            Tag(0x90) if contents.is_empty() => Self::Always,
+            Tag(0x97) if contents.is_empty() => Self::Never,
+            Tag(0xA4) => Self::Code(code_of(contents)?),
             Tag(0xA0) => Self::Any(each()?),
             Tag(0xAF) => Self::All(each()?),
             Tag(0xA7) => Self::Not(each()?),
-            _ => Self::Other(format!("{tag} {}", hex::encode_upper(contents))),
+            // A condition in one octet, and templates of secure messaging: nobody's rules here, but rules.
+            Tag(0x9E) if contents.len() == 1 => Self::other(tag, contents),
+            Tag(0xB4 | 0xB6 | 0xB8) if tlv::each(contents).is_ok_and(|objects| !objects.is_empty()) => {
+                Self::other(tag, contents)
+            }
+            _ => return None,
         })
+    }
+
+    fn other(tag: Tag, contents: &[u8]) -> Self {
+        Self::Other(format!("{tag} {}", hex::encode_upper(contents)))
     }
 
     fn codes(&self, codes: &mut Vec<PinKeyReference>) {
@@ -130,7 +137,27 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The names of an access mode; none if the object is a condition.
+/// The code that an authentication template asks for (section 9.2.4.2): its reference, and that it is one which a user
+/// knows, each once and nothing else.
+fn code_of(template: &[u8]) -> Option<PinKeyReference> {
+    const KNOWN_BY_A_USER: u8 = 0x08;
+    let (mut code, mut usage) = (None, None);
+    for object in tlv::each(template).ok()? {
+        match tlv::split(object)? {
+            (Tag(0x83), [reference]) if code.is_none() => code = Some(PinKeyReference(*reference)),
+            (Tag(0x95), [KNOWN_BY_A_USER]) if usage.is_none() => usage = Some(()),
+            _ => return None,
+        }
+    }
+    usage.and(code)
+}
+
+/// Whether an object says what may be done, rather than who may.
+fn is_mode(tag: Tag) -> bool {
+    matches!(tag, Tag(0x80..=0x8F | 0x9C))
+}
+
+/// The names of an access mode; none if it is none.
 fn modes_of(tag: Tag, contents: &[u8], is_directory: bool) -> Option<Vec<String>> {
     const OF_FILES: [&str; 7] = ["read", "update", "write", "deactivate", "activate", "terminate", "delete"];
     const OF_DIRECTORIES: [&str; 7] = [
@@ -144,7 +171,7 @@ fn modes_of(tag: Tag, contents: &[u8], is_directory: bool) -> Option<Vec<String>
     ];
     match tag {
         Tag(0x80) => {
-            let mode = contents.first().copied().unwrap_or_default();
+            let [mode] = *contents else { return None };
             // With bit 8, bits 7 to 4 are somebody's own.
             let known = if mode & 0x80 == 0 { 0x7F } else { 0x07 };
             let names = if is_directory { OF_DIRECTORIES } else { OF_FILES };
@@ -155,7 +182,15 @@ fn modes_of(tag: Tag, contents: &[u8], is_directory: bool) -> Option<Vec<String>
             }
             Some(modes)
         }
-        Tag(0x84) => Some(contents.iter().map(|instruction| instruction_name(*instruction)).collect()),
+        Tag(0x84) if !contents.is_empty() => {
+            Some(contents.iter().map(|instruction| instruction_name(*instruction)).collect())
+        }
+        // The last four bits say which of CLA, INS, P1 and P2 stand there for each command.
+        Tag(tag @ 0x81..=0x8F)
+            if contents.is_empty() || !contents.len().is_multiple_of((tag & 0xF).count_ones() as usize) =>
+        {
+            None
+        }
         Tag(0x81..=0x8F) => Some(vec![format!("command {tag} {}", hex::encode_upper(contents))]),
         Tag(0x9C) => Some(vec![format!("state {}", hex::encode_upper(contents))]),
         _ => None,
@@ -203,7 +238,27 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_is_none() {
-        for record in ["800101", "9000", "8001019000800102", "8001", "800101A403830101A4", "800101A400"] {
+        for record in [
+            "800101",
+            "9000",
+            "8001019000800102",
+            "8001",
+            "800101A403830101A4",
+            "800101A400",
+            "7F01019000",
+            "8001015B06830101950108",
+            "80FE0190",
+            "80009000",
+            "8002010190",
+            "8001019001",
+            "800101A403830101",
+            "800101A406830101950107",
+            "800101A40683010195010890",
+            "800101A0009000",
+            "84009000",
+            "8303A0A4009000",
+            "8001019E00",
+        ] {
             assert_eq!(words(record, false), None, "{record}");
         }
         assert_eq!(words("FFFFFF", false).as_deref(), Some(""));

@@ -39,6 +39,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
             _ => {}
         }
     }
+    access_rules(walked, report);
     if walked.whole {
         dir(walked, &aids, report);
     }
@@ -80,12 +81,7 @@ fn access(
         }
         return;
     }
-    let Some(granted) = Access::of(record, file.kind.is_directory()) else {
-        if is_new(asked, 0) {
-            report.add(&rules::ARR_RECORD_UNREADABLE, walked.place_in(arr, &at), hex(record));
-        }
-        return;
-    };
+    let Some(granted) = Access::of(record, file.kind.is_directory()) else { return };
     let directory = if file.kind.is_directory() { index } else { file.parent.unwrap_or(FileIndex::MF) };
     let codes: BTreeSet<PinKeyReference> = granted.iter().flat_map(Access::codes).collect();
     for code in codes {
@@ -99,6 +95,27 @@ fn access(
             };
             let what = format!("{} asks for {code}, which does not apply there", path_of(files, index));
             report.add(rule, walked.place_in(arr, &at), what);
+        }
+    }
+}
+
+/// Whether each record of each EF.ARR is a rule or empty, whoever refers to it: a file may be made that does (TS 102 222).
+fn access_rules(walked: &Walked<'_>, report: &mut Report) {
+    let files = &walked.profile.files;
+    let known = |file: &File| {
+        matches!((file.parent, file.fid), (Some(FileIndex::MF), Fid(0x2F06)) | (_, Fid(0x6F06)))
+    };
+    let named = files.all().filter(|(_, file)| known(file)).map(|(index, _)| index);
+    let referred_to = files.all().filter_map(|(index, _)| files.arr_of(index));
+    let all: BTreeSet<FileIndex> = named.chain(referred_to).collect();
+    for arr in all {
+        for number in 1..=files.records(arr).unwrap_or_default() {
+            // What is read of a rule is the same for a file and for a directory.
+            let wrong = |record: &&[u8]| !is_blank(record) && Access::of(record, false).is_none();
+            if let Some(record) = files.record(arr, number).filter(wrong) {
+                let place = walked.place_in(arr, &format!("record {number}"));
+                report.add(&rules::ARR_RECORD_UNREADABLE, place, hex(record));
+            }
         }
     }
 }

@@ -191,6 +191,9 @@ defects! {
         write_first(package, "8001019000800102");
         name(package, Kind::OptUsim, "ef-li", vec![]);
     }
+    "a rule that cannot be read, to which no file refers" in "usim" gives "arr-record-unreadable": package {
+        write_first(package, "8001015B06830101950108");
+    }
     "a rule that is empty" in "usim" gives "arr-record-blank": package {
         write_first(package, "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF");
         name(package, Kind::OptUsim, "ef-li", vec![]);
