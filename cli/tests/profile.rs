@@ -95,3 +95,143 @@ fn keys_are_shown_only_to_one_who_asks() {
     assert_eq!(imsi.pointer("/meaning/0").unwrap(), "724990000000001");
     assert!(imsi.get("contents").is_none());
 }
+
+/// The template of the page, its command, and what is in the operator's file.
+#[test]
+fn the_many_of_the_page_have_keys_of_their_own() {
+    let folder = packages();
+    let page = page();
+    let (_, many) = page.split_once("\n## Many\n").unwrap();
+    let template = many.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(folder.path().join("many.toml"), template).unwrap();
+    let command = many.lines().find_map(|line| line.strip_prefix("landfall profile ")).unwrap();
+    succeed(profile(&folder, &[]).args(command.split_whitespace()));
+    assert!(folder.path().join("packages/89724990000000001009.der").exists());
+    let records = std::fs::read_to_string(folder.path().join("records.csv")).unwrap();
+    for column in [4, 5] {
+        let keys: std::collections::BTreeSet<_> =
+            records.lines().skip(1).map(|row| row.split(',').nth(column).unwrap()).collect();
+        assert_eq!(keys.len(), 3, "{records}");
+    }
+}
+
+#[test]
+fn many_do_not_share_what_stands_in_the_template() {
+    let folder = packages();
+    let count = ["--count", "3", "--iccid", "8972499000000000100", "--imsi", "724990000000100"];
+    let many = |more: &[&str]| {
+        let mut command =
+            profile(&folder, &["personalise", "own.toml", "--out", "out", "--records", "out.csv"]);
+        command.args(more);
+        command
+    };
+    let errors = fail(many(&count).args(["--same-keys"]));
+    assert!(errors.contains("3 profiles the same msisdn") && errors.contains("--msisdn"), "{errors}");
+    let errors = fail(many(&count).args(["--msisdn", "+5511900000000"]));
+    assert!(errors.contains("the same ki, opc") && errors.contains("--same-keys"), "{errors}");
+    std::fs::write(folder.path().join("rows.csv"), "iccid,imsi,msisdn,ki\n").unwrap();
+    let row = |n: u32| format!("8972499000000000{n},72499000000{n},+55119{n},{n:032}\n");
+    let rows = format!("iccid,imsi,msisdn,ki\n{}{}", row(1009), row(1017));
+    std::fs::write(folder.path().join("rows.csv"), rows).unwrap();
+    let errors = fail(&mut many(&["--rows", "rows.csv"]));
+    assert!(errors.contains("2 profiles the same opc"), "{errors}");
+    assert!(!folder.path().join("out.csv").exists() && !folder.path().join("out").exists());
+    succeed(many(&count).args(["--msisdn", "+5511900000000", "--same-keys"]));
+}
+
+#[test]
+fn all_rows_are_read_before_the_first_package_is_made() {
+    let folder = packages();
+    std::fs::write(folder.path().join("many.toml"), "[usim]\nspn = 'Many'\n").unwrap();
+    let mut made = 0;
+    let mut many = |rows: &str| {
+        std::fs::write(folder.path().join("rows.csv"), rows).unwrap();
+        made += 1;
+        let (out, records) = (format!("out{made}"), format!("out{made}.csv"));
+        let arguments =
+            ["personalise", "many.toml", "--rows", "rows.csv", "--out", &out, "--records", &records];
+        let output = profile(&folder, &arguments).output().unwrap();
+        assert_eq!(folder.path().join(out).exists(), output.status.success());
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let first = "89724990000000001009,724990000000100\n";
+    for (rows, said) in [
+        (format!("iccid,imsi\n{first}89724990000000001017,28699\n"), "line 3: \"28699\" is not an IMSI"),
+        (format!("iccid,imsi\n{first}{first}"), "line 3: 89724990000000001009 is in line 2 already"),
+        (format!("iccid,imzi\n{first}"), "nothing is known by \"imzi\""),
+        (format!("iccid,imsi\n{first}89724990000000001017\n"), "line 3: it has 1 cells"),
+    ] {
+        let (is_made, errors) = many(&rows);
+        assert!(!is_made && errors.contains(said), "{errors}");
+    }
+    let (is_made, errors) = many(&format!("iccid,imsi\n{first}89724990000000001018,724990000000101\n"));
+    assert!(
+        is_made && errors.contains("line 3: the check digit of 89724990000000001018 is wrong"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_package_with_errors_is_told_by_the_exit_status_of_whoever_made_it() {
+    let folder = packages();
+    let text = std::fs::read_to_string(folder.path().join("own.toml")).unwrap();
+    // Services whose files are missing.
+    let wrong = text.replace("[usim]", "[usim]\nservices = [12, 17, 19, 21, 33, 42, 71, 85]");
+    std::fs::write(folder.path().join("wrong.toml"), &wrong).unwrap();
+    let errors = fail(&mut profile(&folder, &["build", "wrong.toml", "wrong.der"]));
+    assert!(errors.contains("error: PE"), "{errors}");
+    fail(&mut profile(&folder, &["check", "wrong.der"]));
+    let errors = fail(&mut profile(&folder, &["import", "wrong.der"]));
+    assert!(errors.contains("landfall profile check"), "{errors}");
+    succeed(&mut profile(&folder, &["import", "first.der"]));
+    let many =
+        ["personalise", "wrong.toml", "--out", "out", "--records", "out.csv", "--same-keys", "--count", "1"];
+    let errors =
+        fail(profile(&folder, &many).args(["--iccid", "8972499000000000100", "--imsi", "724990000000100"]));
+    assert!(errors.contains("the first would have errors"), "{errors}");
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn what_is_no_package_and_what_is_no_description_is_said_with_what_helps() {
+    let folder = packages();
+    std::fs::write(folder.path().join("empty.der"), "").unwrap();
+    for command in ["show", "check", "decompile"] {
+        let errors = fail(&mut profile(&folder, &[command, "own.toml"]));
+        assert!(errors.contains("landfall profile build"), "{errors}");
+        let errors = fail(&mut profile(&folder, &[command, "empty.der"]));
+        assert!(errors.contains("the file is empty"), "{errors}");
+    }
+    let text = std::fs::read_to_string(folder.path().join("own.toml")).unwrap();
+    let short = text.replace("ki = \"00", "algorithm = \"tuak\"\nki = \"");
+    for (text, said) in [
+        (
+            short,
+            [
+                "why:  line 6: authentication.ki: it has 15 octets; give 16 or 32",
+                "opc: it has 16 octets; give 32 octets",
+            ],
+        ),
+        (
+            text.replace("spn =", "spm ="),
+            ["why:  line 8: unknown field `spm`", "next: take one of these names"],
+        ),
+    ] {
+        std::fs::write(folder.path().join("bad.toml"), text).unwrap();
+        let errors = fail(&mut profile(&folder, &["build", "bad.toml", "bad.der"]));
+        assert!(said.iter().all(|said| errors.contains(said)), "{errors}");
+    }
+}
+
+#[test]
+fn scripts_get_json_of_what_was_written() {
+    let folder = packages();
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&succeed(profile(&folder, arguments).arg("--json"))).unwrap()
+    };
+    assert_eq!(json(&["new", "third.der", "--number", "3"]).get("iccid").unwrap(), "89724990000000000035");
+    assert_eq!(json(&["new", "own.der", "--description", "own.toml"]).get("elements").unwrap(), 10);
+    assert_eq!(json(&["decompile", "own.der", "back.toml"]).get("file").unwrap(), "back.toml");
+    let described = json(&["decompile", "own.der"]);
+    assert!(described.get("description").unwrap().as_str().unwrap().contains("spn = \"Local Brasil\""));
+}

@@ -82,6 +82,24 @@ impl Series {
     }
 }
 
+/// What the profile of a row would have in common with those of all other such rows, though each has its own: it stands in
+/// the template, and not in the row.
+pub fn taken_from_template(template: &Description, row: &Row) -> Vec<&'static str> {
+    let a = &template.authentication;
+    let taken = [
+        ("iccid", row.iccid.is_none() && template.iccid.is_some()),
+        ("imsi", row.imsi.is_none() && template.imsi.is_some()),
+        ("msisdn", row.msisdn.is_none() && template.msisdn.is_some()),
+        ("ki", row.ki.is_none() && a.ki.is_some()),
+        ("opc", row.opc.is_none() && a.opc.is_some()),
+    ];
+    taken.into_iter().filter(|(_, is_taken)| *is_taken).map(|(name, _)| name).collect()
+}
+
+/// The columns of the input, fields of [`Row`].
+pub const ROW_COLUMNS: [&str; 10] =
+    ["iccid", "imsi", "msisdn", "ki", "opc", "pin1", "puk1", "pin2", "puk2", "adm1"];
+
 /// Where drawn keys and codes come from: the same seed and ICCID give the same ones.
 pub struct Dice(Zeroizing<[u8; 64]>);
 
@@ -317,6 +335,17 @@ mod tests {
         }
         let ki: [u8; 16] = hex::decode(&*outputs[0][4]).unwrap().try_into().unwrap();
         assert_eq!(*outputs[0][5], hex::encode_upper(crypto::milenage::opc(&ki, &[0x11; 16])), "from OP");
+    }
+
+    #[test]
+    fn what_the_template_has_and_the_row_has_not_is_taken_from_it() {
+        let template = Description::parse(
+            "msisdn = '+5511'\n[authentication]\nki = '000102030405060708090A0B0C0D0E0F'\nop = '11111111111111111111111111111111'\n",
+        )
+        .unwrap();
+        assert_eq!(taken_from_template(&template, &Row::default()), ["msisdn", "ki"], "OP is the operator's");
+        let row = Row { ki: Some(vec![1; 16].into()), ..series().row(0).unwrap() };
+        assert!(taken_from_template(&template, &row).is_empty());
     }
 
     #[test]

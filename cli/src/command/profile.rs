@@ -2,6 +2,7 @@
 
 mod make;
 mod personalise;
+mod rows;
 
 use std::{
     path::{Path, PathBuf},
@@ -111,30 +112,41 @@ impl Command {
                     say(&format!("{}\n", diff::text(&differences)))?;
                 }
             }
-            Self::Build(command) => command.run(json)?,
-            Self::Decompile(command) => command.run()?,
+            Self::Build(command) => return command.run(json),
+            Self::Decompile(command) => command.run(json)?,
             Self::Personalise(command) => command.run(json)?,
-            Self::Import(command) => command.run(settings, json).await?,
+            Self::Import(command) => return command.run(settings, json).await,
             Self::New { file, description: Some(description), .. } => {
-                make::write(&file, &make::built(&description)?.1.encode())?;
+                let (metadata, server) = (None, String::new());
+                return make::Build { description, package: file, metadata, server }.run(json);
             }
             Self::New { file, description: None, home, number, name } => {
-                let package = demo::own_package(&home, number.into(), &name)?;
-                std::fs::write(&file, package).map_err(|e| {
-                    Fault::caused_by(
-                        e,
-                        format!("cannot write {}", file.display()),
-                        "give a path that can be written",
-                    )
-                })?;
+                make::write(&file, &demo::own_package(&home, number.into(), &name)?)?;
+                make::told(&package(&file)?, json)?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// The octets of a file that can be a package: something is in it, and it is no text.
+fn octets(file: &Path) -> Result<Vec<u8>, Fault> {
+    let octets = super::sm_dp::read(file)?;
+    let is_text = std::str::from_utf8(&octets)
+        .is_ok_and(|text| text.chars().all(|letter| !letter.is_control() || letter.is_ascii_whitespace()));
+    let (why, next) = match (octets.is_empty(), is_text) {
+        (true, _) => ("the file is empty", "give a TCA package in DER"),
+        (_, true) => (
+            "it is text, and a package is DER",
+            "of a description (TOML), `landfall profile build DESCRIPTION PACKAGE` makes a package",
+        ),
+        _ => return Ok(octets),
+    };
+    Err(Fault::new(format!("{} is not a profile package", file.display()), why, next))
+}
+
 fn package(file: &Path) -> Result<Package, Fault> {
-    Package::decode(&super::sm_dp::read(file)?).map_err(|e| {
+    Package::decode(&octets(file)?).map_err(|e| {
         Fault::caused_by(
             e,
             format!("{} is not a profile package", file.display()),
@@ -153,7 +165,7 @@ struct Checked {
 fn checked(files: Vec<PathBuf>, json: bool) -> Result<ExitCode, Fault> {
     let mut all = Vec::new();
     for file in files {
-        let findings = check::check_octets(&super::sm_dp::read(&file)?);
+        let findings = check::check_octets(&octets(&file)?);
         all.push(Checked { file, findings });
     }
     if json {

@@ -84,14 +84,20 @@ fn iccid(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
         return report.add(&rules::ICCID_DIGITS, place, format!("{} is no ICCID", header.iccid));
     };
     let digits = iccid.to_string();
-    let right = digits.get(..digits.len().saturating_sub(1)).and_then(|most| Iccid::with_luhn(most).ok());
-    if let Some(right) = right.filter(|right| *right != iccid) {
+    if let Some(right) = with_right_check_digit(iccid) {
         let what = format!("{digits} is not {right}");
         report.add(&rules::ICCID_CHECK_DIGIT, place.clone(), what);
     }
     if !digits.starts_with("89") {
         report.add(&rules::ICCID_MII, place, format!("{digits} does not begin with 89"));
     }
+}
+
+/// What an ICCID would be with its right check digit (ITU-T E.118); none if it has it.
+pub fn with_right_check_digit(iccid: Iccid) -> Option<Iccid> {
+    let digits = iccid.to_string();
+    let right = digits.get(..digits.len().saturating_sub(1)).and_then(|most| Iccid::with_luhn(most).ok());
+    right.filter(|right| *right != iccid)
 }
 
 /// Services that the profile uses, with what it uses them for.

@@ -27,6 +27,7 @@ use crate::octets::Fid;
 use crate::package::Package;
 use crate::response::PeStatusCode;
 
+pub use header::with_right_check_digit;
 pub use rules::{RULES, Rule};
 pub use tables::{ISIM_SERVICES, USIM_SERVICES};
 

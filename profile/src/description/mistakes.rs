@@ -31,9 +31,9 @@ impl Mistakes {
     pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let line = error.span().map(|span| line_at(text, span.start));
         let next = if error.message().starts_with("unknown field") {
-            "take one of these names, or leave it out; docs/profiles.md has them all"
+            "take one of these names, or leave it out; docs/profile.schema.json says what each means"
         } else {
-            "correct it; docs/profiles.md and docs/profile.schema.json say what is expected"
+            "correct it; docs/profile.schema.json says what is expected"
         };
         Self(vec![Mistake {
             place: String::new(),
@@ -84,15 +84,18 @@ fn line_of(document: &toml::de::DeTable<'_>, text: &str, place: &str) -> Option<
     line
 }
 
+impl Mistake {
+    /// Where, what is wrong, and why.
+    pub fn why(&self) -> String {
+        let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let place = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
+        format!("{line}{place}{}", self.what)
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
-        }
-        if !self.place.is_empty() {
-            write!(f, "{}: ", self.place)?;
-        }
-        write!(f, "{}; {}", self.what, self.next)
+        write!(f, "{}; {}", self.why(), self.next)
     }
 }
 
@@ -114,11 +117,15 @@ pub(super) fn keys(
 ) {
     let length = |key: &SecretOctets| key.expose().len();
     if let Some(ki) = ki.map(length).filter(|ki| !algorithm.ki_lengths().contains(ki)) {
-        say("ki", format!("it has {ki} octets"), "give 16 octets; TUAK may have 32");
+        let next = match algorithm {
+            Algorithm::Tuak => "give 16 or 32 octets",
+            Algorithm::Milenage | Algorithm::Test => "give 16 octets; TUAK may have 32",
+        };
+        say("ki", format!("it has {ki} octets"), next);
     }
-    let wrong = |opc: &usize| algorithm.opc_length().is_some_and(|right| *opc != right);
-    if let Some(opc) = opc.map(length).filter(wrong) {
-        say("opc", format!("it has {opc} octets"), "give 16 octets, with TUAK 32");
+    let (Some(opc), Some(right)) = (opc.map(length), algorithm.opc_length()) else { return };
+    if opc != right {
+        say("opc", format!("it has {opc} octets"), &format!("give {right} octets"));
     }
 }
 

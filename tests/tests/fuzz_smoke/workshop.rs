@@ -52,9 +52,10 @@ impl Stock {
     /// The published packages, if they are there, our own, and those of the descriptions in the documentation.
     fn new() -> Self {
         let page = include_str!("../../../docs/profiles.md");
-        let blocks = page.split("```toml\n").skip(1);
+        let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+        // A template of many is no profile yet.
         let mut texts: Vec<String> =
-            blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect();
+            blocks.filter(|block| block.contains("iccid =")).map(str::to_owned).collect();
         let mut octets = packages();
         for text in &texts {
             for (format, files) in [

@@ -1,11 +1,14 @@
 //! `landfall profile new --description`, `build`, `decompile` and `import`: packages from descriptions, and back.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use profile::{
     Capabilities, Description, InstalledProfile, Mistakes, Package,
-    check::{Severity, check},
+    check::{Finding, Severity, check, check_octets},
     description::{decompile, store_metadata},
 };
 use rsp::der::Asn1 as _;
@@ -13,7 +16,7 @@ use sm_dp::ProfileOptions;
 use world::Fault;
 
 use crate::{
-    command::sm_dp::{read, read_text},
+    command::sm_dp::read_text,
     output::{remark, say, say_json},
     parties::{self, SmDpSetup},
     settings::Settings,
@@ -23,29 +26,27 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct Build {
     /// Description (TOML)
-    description: PathBuf,
+    pub(super) description: PathBuf,
     /// Where to write the package
-    package: PathBuf,
+    pub(super) package: PathBuf,
     /// Where to write what a server tells of it (StoreMetadata, DER)
     #[arg(long, value_name = "FILE")]
-    metadata: Option<PathBuf>,
+    pub(super) metadata: Option<PathBuf>,
     /// Who is told of everything, in the metadata, where the description names nobody
     #[arg(long, value_name = "HOST", default_value = "smdpplus.example.com")]
-    server: String,
+    pub(super) server: String,
 }
 
 impl Build {
-    /// Runs the command.
+    /// Runs the command; the exit status says whether the package has no errors. It is written all the same: somebody who
+    /// tests cards may want a wrong one.
     ///
     /// # Errors
     /// A file cannot be read or written, or the description describes no profile.
-    pub fn run(&self, json: bool) -> Result<(), Fault> {
+    pub fn run(&self, json: bool) -> Result<ExitCode, Fault> {
         let (description, package) = built(&self.description)?;
-        for finding in check(&package).iter().filter(|finding| finding.severity >= Severity::Warning) {
-            remark(&finding.to_string());
-        }
-        let bytes = package.encode();
-        write(&self.package, &bytes)?;
+        let status = status(remarked(&check(&package)));
+        write(&self.package, &package.encode())?;
         if let Some(file) = &self.metadata {
             let installed = InstalledProfile::of(&package, &Capabilities::default()).map_err(|refused| {
                 Fault::new("cannot make the metadata", refused.to_string(), "leave --metadata out")
@@ -56,12 +57,29 @@ impl Build {
             })?;
             write(file, &metadata.to_der())?;
         }
-        let (elements, octets) = (package.elements.len(), bytes.len());
-        let iccid = package.header().map(|header| header.iccid.to_string()).unwrap_or_default();
-        match json {
-            true => say_json(&serde_json::json!({ "iccid": iccid, "elements": elements, "octets": octets })),
-            false => say(&format!("{iccid}: {elements} elements, {octets} octets\n")),
-        }
+        told(&package, json)?;
+        Ok(status)
+    }
+}
+
+/// Tells warnings and errors of a package that was made, and says whether there are errors.
+pub(super) fn remarked(findings: &[Finding]) -> bool {
+    let told = findings.iter().filter(|finding| finding.severity >= Severity::Warning);
+    told.clone().for_each(|finding| remark(&finding.to_string()));
+    told.clone().any(|finding| finding.severity == Severity::Error)
+}
+
+fn status(has_errors: bool) -> ExitCode {
+    if has_errors { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Says which package was written.
+pub(super) fn told(package: &Package, json: bool) -> Result<(), Fault> {
+    let (elements, octets) = (package.elements.len(), package.encode().len());
+    let iccid = package.header().map(|header| header.iccid.to_string()).unwrap_or_default();
+    match json {
+        true => say_json(&serde_json::json!({ "iccid": iccid, "elements": elements, "octets": octets })),
+        false => say(&format!("{iccid}: {elements} elements, {octets} octets\n")),
     }
 }
 
@@ -79,8 +97,8 @@ impl Decompile {
     ///
     /// # Errors
     /// A file cannot be read or written, or is no package.
-    pub fn run(&self) -> Result<(), Fault> {
-        let package = Package::decode(&read(&self.package)?).map_err(|e| not_a_package(&self.package, e))?;
+    pub fn run(&self, json: bool) -> Result<(), Fault> {
+        let package = super::package(&self.package)?;
         let made = decompile(&package).map_err(|why| {
             Fault::new(format!("cannot describe {}", self.package.display()), why, "use the package as it is")
         })?;
@@ -88,15 +106,20 @@ impl Decompile {
             remark(&format!("not in a term: {note}"));
         }
         let text = made.description.to_toml();
-        match &self.description {
-            Some(file) => {
-                write(file, text.as_bytes())?;
-                let how =
-                    if made.by_terms_alone { "by its terms alone" } else { "with its elements written out" };
-                say(&format!("{}: {} lines, {how}\n", file.display(), text.lines().count()))
-            }
-            None => say(&text),
+        let by_terms_alone = made.by_terms_alone;
+        let Some(file) = &self.description else {
+            let shown = serde_json::json!({ "description": text, "by_terms_alone": by_terms_alone });
+            return if json { say_json(&shown) } else { say(&text) };
+        };
+        write(file, text.as_bytes())?;
+        let (shown, lines) = (file.display().to_string(), text.lines().count());
+        if json {
+            let written =
+                serde_json::json!({ "file": shown, "lines": lines, "by_terms_alone": by_terms_alone });
+            return say_json(&written);
         }
+        let how = if by_terms_alone { "by its terms alone" } else { "with its elements written out" };
+        say(&format!("{shown}: {lines} lines, {how}\n"))
     }
 }
 
@@ -112,11 +135,11 @@ pub struct Import {
 }
 
 impl Import {
-    /// Runs the command.
+    /// Runs the command; the exit status says whether no package has errors. It is in stock all the same.
     ///
     /// # Errors
     /// A file is no profile, or in stock already; those before it are in stock.
-    pub async fn run(&self, settings: &Settings, json: bool) -> Result<(), Fault> {
+    pub async fn run(&self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let (world, _) = parties::os_world()?;
         let (pki, addresses) = parties::pki_and_addresses(settings)?;
         let sm_dp = parties::sm_dp(&SmDpSetup {
@@ -126,15 +149,22 @@ impl Import {
             world: &world,
             events: std::sync::Arc::new(crate::output::Lines::new(world.now(), json)),
         })?;
-        let mut imported = 0u64;
+        let (mut imported, mut has_errors) = (0u64, false);
         for file in profiles(&self.files)? {
             let (package, mut options) = match file.extension().is_some_and(|ending| ending == "toml") {
                 true => {
                     let (description, package) = built(&file)?;
                     (package.encode(), options(&description))
                 }
-                false => (read(&file)?, ProfileOptions::default()),
+                false => (super::octets(&file)?, ProfileOptions::default()),
             };
+            let findings = check_octets(&package);
+            let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+            if errors > 0 {
+                has_errors = true;
+                let file = file.display();
+                remark(&format!("{file}: {errors} errors, of which `landfall profile check` tells"));
+            }
             if let Some(kind) = &self.profile_type {
                 options.profile_type = Some(kind.clone());
             }
@@ -148,7 +178,8 @@ impl Import {
         match json {
             true => say_json(&serde_json::json!({ "imported": imported })),
             false => say(&format!("{imported} profiles put into stock\n")),
-        }
+        }?;
+        Ok(status(has_errors))
     }
 }
 
@@ -204,12 +235,13 @@ pub(super) fn described(file: &Path) -> Result<(Description, String), Fault> {
 
 fn wrong(file: &Path, mistakes: Mistakes) -> Fault {
     let what = format!("{} does not describe a profile", file.display());
-    Fault::new(what, format!("\n  {}", mistakes.to_string().replace('\n', "\n  ")), "see docs/profiles.md")
-}
-
-pub(super) fn not_a_package(file: &Path, error: rsp::der::DecodeError) -> Fault {
-    let what = format!("{} is not a profile package", file.display());
-    Fault::caused_by(error, what, "give a TCA package in DER, whole")
+    match mistakes.0.as_slice() {
+        [only] => Fault::new(what, only.why(), only.next.clone()),
+        _ => {
+            let each = mistakes.to_string().replace('\n', "\n        ");
+            Fault::new(what, each, "correct these; docs/profile.schema.json says what each name means")
+        }
+    }
 }
 
 pub(super) fn write(file: &Path, octets: &[u8]) -> Result<(), Fault> {

@@ -8,10 +8,13 @@ use std::{
 };
 
 use clap::Args;
-use profile::personalise::{COLUMNS, Dice, Made, Personalised, Row, Series, TransportKey, personalise};
+use profile::personalise::{
+    COLUMNS, Dice, Made, Personalised, Row, Series, TransportKey, personalise, taken_from_template,
+};
+use profile::{Description, Mistakes, check::check};
 use world::Fault;
 
-use super::make::described;
+use super::{make, make::described, rows};
 use crate::{
     command::sm_dp::read_text,
     output::{remark, say, say_json},
@@ -53,6 +56,9 @@ pub struct Personalise {
     /// Draw keys and codes from this text, to get the same ones again; from the system's dice when absent
     #[arg(long, value_name = "TEXT")]
     seed: Option<String>,
+    /// Give all SIMs the K and OPc of the template, as those of a test network often have
+    #[arg(long)]
+    same_keys: bool,
     /// Go on where an interrupted run stopped: what has a row in the records is done
     #[arg(long, conflicts_with = "stream")]
     resume: bool,
@@ -71,6 +77,7 @@ impl Personalise {
             None => Dice::new(world.random()),
         };
         let transport = self.transport_key.as_deref().map(transport_key).transpose()?;
+        self.look_ahead(&template, &text, &dice)?;
         let mut records = Records::open(&self.records, self.resume)?;
         let mut packages = Packages::open(self)?;
         let start = world.now();
@@ -83,15 +90,8 @@ impl Personalise {
             if number < done {
                 continue;
             }
-            let one = personalise(&template, &row, &dice).map_err(|mistakes| {
-                let what = format!(
-                    "cannot make profile {} ({})",
-                    number + 1,
-                    row.iccid.map(|iccid| iccid.to_string()).unwrap_or_default()
-                );
-                let why = mistakes.in_text(&text).to_string();
-                Fault::new(what, why, format!("correct the template or the row; {}", self.after_a_mend()))
-            })?;
+            let one = personalise(&template, &row, &dice)
+                .map_err(|mistakes| unmade(number + 1, &row, mistakes.in_text(&text), self.after_a_mend()))?;
             let octets = one.package.encode();
             // The package first: what has a row in the records has a package.
             packages.take(&one, &octets)?;
@@ -119,15 +119,39 @@ impl Personalise {
         }
     }
 
+    /// Finds what can be found before anything is written: in all rows, and in the first package, as the others are like it.
+    fn look_ahead(&self, template: &Description, text: &str, dice: &Dice) -> Result<(), Fault> {
+        match (&self.rows, self.count) {
+            (Some(file), _) => rows::look_at(file, template, self.same_keys)?,
+            (None, Some(2..)) => {
+                let first = self.rows()?.next().transpose()?.unwrap_or_default();
+                let taken = taken_from_template(template, &first);
+                let taken = taken.into_iter().map(|name| (name, self.count.unwrap_or_default()));
+                rows::own_each(taken, self.same_keys)?;
+            }
+            _ => {}
+        }
+        let Some(row) = self.rows()?.next().transpose()? else { return Ok(()) };
+        let nothing = "nothing is made yet";
+        let one = personalise(template, &row, dice)
+            .map_err(|mistakes| unmade(1, &row, mistakes.in_text(text), nothing))?;
+        let mut findings = check(&one.package);
+        // Of the check digits of all rows is told already.
+        findings.retain(|finding| self.rows.is_none() || finding.rule != "iccid-check-digit");
+        match make::remarked(&findings) {
+            true => Err(Fault::new(
+                "cannot make these profiles",
+                "the first would have errors, and the others like it; nothing is made",
+                "correct the template by what is said above",
+            )),
+            false => Ok(()),
+        }
+    }
+
     fn rows(&self) -> Result<Box<dyn Iterator<Item = Result<Row, Fault>>>, Fault> {
         if let Some(file) = &self.rows {
-            let shown = file.display().to_string();
-            let unread = move |e: csv::Error| {
-                let next = "the columns are iccid, imsi, msisdn, ki, opc, pin1, puk1, pin2, puk2, adm1; correct the row";
-                Fault::caused_by(e, format!("cannot read {shown}"), next)
-            };
-            let rows = csv::Reader::from_path(file).map_err(&unread)?.into_deserialize();
-            return Ok(Box::new(rows.map(move |row| row.map_err(&unread))));
+            let rows = rows::of(file)?.map(|row| row.map(|(_, row)| row));
+            return Ok(Box::new(rows));
         }
         let (Some(count), Some(iccid), Some(imsi)) = (self.count, self.iccid.clone(), self.imsi.clone())
         else {
@@ -139,7 +163,7 @@ impl Personalise {
         };
         let series = Series { iccid, imsi, msisdn: self.msisdn.clone() };
         let row = move |number| {
-            let wrong = |mistakes: profile::Mistakes| {
+            let wrong = |mistakes: Mistakes| {
                 Fault::new("cannot count up", mistakes.to_string(), "see --iccid, --imsi and --msisdn")
             };
             series.row(number).map_err(wrong)
@@ -148,6 +172,12 @@ impl Personalise {
         row(count.saturating_sub(1))?;
         Ok(Box::new((0..count).map(row)))
     }
+}
+
+fn unmade(number: u64, row: &Row, mistakes: Mistakes, next: &str) -> Fault {
+    let iccid = row.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
+    let what = format!("cannot make profile {number} ({iccid})");
+    Fault::new(what, mistakes.to_string(), format!("correct the template or the row; {next}"))
 }
 
 fn progress(made: &Made, took: std::time::Duration) -> String {
