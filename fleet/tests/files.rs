@@ -212,3 +212,21 @@ fn a_heading_that_cannot_be_meant_is_refused() {
         .unwrap();
     assert!(rows.bad[0].to_string().starts_with("d.csv, line 2: "), "{}", rows.bad[0]);
 }
+
+#[tokio::test]
+async fn a_report_of_the_future_is_a_bad_row() {
+    let records = MemoryRecords::default();
+    for (columns, cells, column) in [
+        ("last_seen", "2030-01-01", "last_seen"),
+        ("network,home,since", "724-05,234-15,2027-05-05", "since"),
+    ] {
+        let bad = import(&records, &format!("eid,{columns}\n{E1},{cells}\n"), "").await.unwrap_err();
+        assert_eq!((bad[0].line, bad[0].column), (2, Some(column)), "{bad:?}");
+        assert!(bad[0].to_string().contains("has not come yet"), "{}", bad[0]);
+    }
+    for (from, until, column) in [("2027-05-05", "", "from"), ("2026-01-01", "2030-01-01", "until")] {
+        let stays = format!("eid,network,home,from,until\n{E1},724-05,234-15,{from},{until}\n");
+        let bad = import(&records, &format!("eid\n{E1}\n"), &stays).await.unwrap_err();
+        assert_eq!((bad[0].line, bad[0].column), (2, Some(column)), "{bad:?}");
+    }
+}

@@ -59,7 +59,9 @@ impl Merged {
                 Err(refused) => bad.push(refused),
             }
         }
+        bad.extend(stays.iter().filter_map(|stay| of_the_future(stay, now)));
         if let Some(row) = row {
+            bad.extend(not_yet(row, now));
             apply(&mut device, row);
             bad.extend(observe(&mut device.connection.history, row).err());
         }
@@ -73,6 +75,32 @@ impl Merged {
             }
             false => self.imported.bad.extend(bad),
         }
+    }
+}
+
+/// A report of a time that has not come: nobody has seen it.
+fn not_yet(row: &DeviceRow, now: Timestamp) -> Option<BadRow> {
+    let since = row.present.map(|(_, _, since)| ("since", since));
+    let last_seen = row.last_seen.flatten().map(|at| ("last_seen", at));
+    let (column, at) = [since, last_seen].into_iter().flatten().find(|(_, at)| *at > now)?;
+    Some(in_the_future((&row.file, row.line), column, at))
+}
+
+/// The same of a stay.
+fn of_the_future(row: &StayRow, now: Timestamp) -> Option<BadRow> {
+    let ends = row.stay.until.map(|until| ("until", until));
+    let (column, at) =
+        [Some(("from", row.stay.from)), ends].into_iter().flatten().find(|(_, at)| *at > now)?;
+    Some(in_the_future((&row.file, row.line), column, at))
+}
+
+fn in_the_future((file, line): (&str, u64), column: &'static str, at: Timestamp) -> BadRow {
+    BadRow {
+        file: file.into(),
+        line,
+        column: Some(column),
+        what: format!("{at} has not come yet"),
+        next: "give a time that has passed, or leave it empty".into(),
     }
 }
 
