@@ -10,7 +10,7 @@ use rsp::{
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use world::{Fault, Tx, transact};
+use world::{Event, Fault, Outcome, Tx, transact};
 
 use super::{By, Move, ORDERS, Platform, ProfileOrder, Step, orders};
 use crate::{
@@ -49,7 +49,17 @@ impl Platform {
         teller: &[ServerName],
         told: &HandleDownloadProgressInfoRequest,
     ) -> Result<Heard, Fault> {
-        transact(self.records(), |tx| Box::pin(self.write_word(tx, teller, told))).await
+        let heard = transact(self.records(), |tx| Box::pin(self.write_word(tx, teller, told))).await;
+        if let Err(fault) = &heard {
+            // The SM-DP+ learns no more than that it has to say it again.
+            let teller = teller.first().map(ServerName::to_string).unwrap_or_default();
+            self.0.events.tell(
+                Event::new(self.now(), "platform", "HandleDownloadProgressInfo")
+                    .with_peer("ES2+", teller)
+                    .with_outcome(Outcome::Failed(fault.to_string())),
+            );
+        }
+        heard
     }
 
     async fn write_word(

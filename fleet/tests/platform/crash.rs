@@ -6,9 +6,13 @@ use std::sync::{
 };
 
 use fleet::{CampaignState, Retries, Spec, State};
-use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored};
+use rsp::sgp22::{es2plus::NotificationPointId, json::ExecutionStatus};
+use world::{BoxFuture, ChangeSet, Committed, Fault, Outcome, Records, Stored};
 
-use crate::bench::{Agent, Bench, How, Stands, campaign};
+use crate::{
+    bench::{Agent, Bench, How, SM_DP, Stands, campaign, iccid},
+    reconciler::told,
+};
 
 /// Records of a process that dies at a commit: from then on nothing is answered.
 struct Mortal {
@@ -63,6 +67,22 @@ impl Records for Mortal {
             Err(dead())
         })
     }
+}
+
+#[tokio::test]
+async fn a_word_of_an_sm_dp_that_cannot_be_written_down_is_told() {
+    let born = Bench::new(1).await;
+    let dead = Mortal { records: Arc::clone(&born.records), left: AtomicI64::new(-1), after: false };
+    let bench = Bench::in_life(Arc::new(dead), born.clock.clone(), born.sm_dp.clone(), 1);
+    let installed = told(iccid(5), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
+    bench.platform.hear(&[SM_DP.parse().unwrap()], &installed).await.unwrap_err();
+    let events = bench.events.all();
+    let [event] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(event.function, "HandleDownloadProgressInfo");
+    assert!(
+        matches!(&event.outcome, Outcome::Failed(why) if why.contains("the process is dead")),
+        "{event:?}"
+    );
 }
 
 /// Two devices, of which one fails once; the platform lives for so many commits first. Says whether it died.

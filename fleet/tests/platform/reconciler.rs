@@ -30,7 +30,7 @@ fn card(profiles: &[(Iccid, bool, Option<&str>)]) -> Option<Vec<OnCard>> {
     Some(profiles.iter().map(on_card).collect())
 }
 
-fn told(
+pub(crate) fn told(
     iccid: Iccid,
     point: NotificationPointId,
     status: ExecutionStatus,
