@@ -19,7 +19,8 @@ use crate::{
 pub(crate) struct Judged {
     pub(crate) urgent: Vec<Finding>,
     pub(crate) others: Vec<Reason>,
-    /// Whether a rule holds that can be broken.
+    /// Whether a rule holds by which this device would have to leave: its own days are counted, or it is one of those by which
+    /// the fleet has too many.
     pub(crate) limited: bool,
 }
 

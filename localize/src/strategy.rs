@@ -79,7 +79,7 @@ pub struct StrategyRow {
     pub min_devices: u32,
     /// Fits up to so many.
     pub max_devices: Option<u32>,
-    /// Whether a rule that can be broken has to hold for the device, or must not.
+    /// Whether a rule by which the device would have to leave has to hold, or must not.
     pub limited: Option<bool>,
     /// Fits devices that are at least as critical.
     pub criticality: Option<Criticality>,
@@ -109,7 +109,7 @@ pub struct Circumstances {
     pub devices: u32,
     /// What the device needs.
     pub needs: Needs,
-    /// Whether a rule that can be broken holds for it.
+    /// Whether a rule holds by which it would have to leave.
     pub limited: bool,
 }
 
