@@ -220,6 +220,60 @@ fn errors_say_what_why_and_what_next() {
     }
 }
 
+/// What the program remarks beside an answer, which stays one.
+fn remarked(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
+    let output = fleet(folder, arguments).args(["--at", AT, "--json"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice::<Value>(&output.stdout).unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_question_about_nobody_is_not_answered_with_good_news() {
+    let folder = imported();
+    for (arguments, words) in [
+        (
+            ["breaches", "--group", "nobody"],
+            "no device is of group \"nobody\"\n  why:  there are north, south",
+        ),
+        (["list", "--account", "acne"], "there are acme"),
+        (["decide", "--model", "m1"], "no device has a model"),
+        (["breaches", "--country", "XX"], "there is no country XX"),
+    ] {
+        let errors = fail(&mut fleet(&folder, &arguments));
+        assert!(errors.contains(words), "{arguments:?}: {errors}");
+    }
+    let said = remarked(&folder, &["breaches", "--country", "CL"]);
+    assert!(said.contains("no device is in CL; they are in AU, BR, CN"), "{said}");
+    let said = remarked(&folder, &["what-if", "--carrier-ends", "724-06=2026-12-31"]);
+    assert!(said.contains("no device has ever been on 724-06"), "{said}");
+    assert_eq!(remarked(&folder, &["breaches", "--country", "BR", "--group", "north"]), "");
+}
+
+#[test]
+fn whoever_gives_no_file_of_the_owner_is_told_that_no_offers_are_known() {
+    let folder = imported();
+    for question in ["list", "decide", "markets"] {
+        let said = remarked(&folder, &[question]);
+        assert!(said.contains("no --owner was given, so no offers are known"), "{question}: {said}");
+        let said = remarked(&folder, &[question, "--owner", "owner.toml"]);
+        assert!(!said.contains("--owner"), "{question}: {said}");
+    }
+}
+
+#[test]
+fn an_edit_is_written_down_as_what_it_changed() {
+    let folder = imported();
+    let eid = ask(&folder, &["list"])[0]["eid"].as_str().unwrap().to_owned();
+    succeed(&mut fleet(&folder, &["edit", &eid, "--label", "X 2", "--criticality", "high"]));
+    let shown = succeed(&mut fleet(&folder, &["show", &eid]));
+    let edited = "edited: label from \"device 0\" to \"X 2\", criticality from normal to high";
+    assert!(shown.contains(edited) && !shown.contains("by a file"), "{shown}");
+    let before = ask(&folder, &["show", &eid]);
+    succeed(&mut fleet(&folder, &["edit", &eid, "--label", "X 2"]));
+    assert_eq!(ask(&folder, &["show", &eid])["trail"], before["trail"], "nothing was changed");
+}
+
 /// Files of the page are blocks with a name after their language; what the program prints follows on `$ landfall ...`.
 #[test]
 fn the_page_about_fleets_says_what_the_program_says() {

@@ -56,7 +56,8 @@ impl Owner {
     /// An entry cannot be meant.
     pub fn parse(text: &str, book: &mut RuleBook) -> Result<Self, DataError> {
         let source = DataText { file: "owner", text };
-        let file: File = source.read()?;
+        let fields = "docs/fleet.md describes the fields of an owner's file".to_owned();
+        let file: File = source.read().map_err(|error| DataError { next: fields, ..error })?;
         let network = |id: &Spanned<String>| -> Result<Plmn, DataError> {
             id.get_ref().parse().map_err(|error| source.error(id, format!("{error}"), "correct the number"))
         };

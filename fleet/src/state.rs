@@ -100,6 +100,11 @@ pub enum Happening {
     Added,
     /// A file said something new about it.
     Changed,
+    /// Its owner said something new about it.
+    Edited {
+        /// What was changed, from what to what.
+        change: Box<str>,
+    },
     /// A move to a network's profile began.
     MoveBegan {
         /// Whose profile.
@@ -150,6 +155,7 @@ impl fmt::Display for Happening {
         match self {
             Self::Added => f.write_str("added"),
             Self::Changed => f.write_str("changed by a file"),
+            Self::Edited { change } => write!(f, "edited: {change}"),
             Self::MoveBegan { to } => write!(f, "move to {to} began"),
             Self::PassedOver { network, why, to } => {
                 write!(f, "to {to} instead, as {network} gives no profile: {why}")
@@ -265,7 +271,7 @@ pub(crate) fn follow(
     use Happening as H;
     let one_more = |count: &mut u32| *count = count.saturating_add(1);
     Ok(match (state, happening) {
-        (_, H::Added | H::Changed | H::Found(_)) => state.clone(),
+        (_, H::Added | H::Changed | H::Edited { .. } | H::Found(_)) => state.clone(),
         (State::Retired { .. }, _) => return not_possible(state, happening),
         (_, H::Retired) => State::Retired { since: at },
         (State::Moving { .. }, H::MoveBegan { .. }) => return not_possible(state, happening),

@@ -1,12 +1,12 @@
 //! Data files that people write: what is wrong is said with its line and what to do.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 /// Why a data file is not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}{}: {what}; {next}", .line.map(|n| format!(", line {n}")).unwrap_or_default(),
-    .entry.as_ref().map(|id| format!(", {id:?}")).unwrap_or_default())]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataError {
     /// Which data, such as country rules or networks.
     pub file: &'static str,
@@ -19,6 +19,24 @@ pub struct DataError {
     /// What to do about it.
     pub next: String,
 }
+
+impl DataError {
+    /// Where, and what is wrong.
+    pub fn why(&self) -> String {
+        let Self { file, line, entry, what, next: _ } = self;
+        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+        let entry = entry.as_ref().map(|entry| format!(", {entry:?}")).unwrap_or_default();
+        format!("{file}{line}{entry}: {what}")
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.why(), self.next)
+    }
+}
+
+impl std::error::Error for DataError {}
 
 /// The text of a TOML file, of which an error can name the line.
 #[derive(Clone, Copy, Debug)]

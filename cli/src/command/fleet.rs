@@ -11,6 +11,7 @@ mod what_if;
 
 use clap::Subcommand;
 use fleet::{Counted, answers};
+use localize::Decision;
 use rsp::ids::Eid;
 use world::Fault;
 
@@ -117,7 +118,8 @@ impl Command {
                 let asked = asked.read()?;
                 let fleet = asked::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
-                let rows = tables::list(&counted, &which.selection());
+                let rows = tables::list(&counted, &which.selection(&fleet, &asked.book, asked.now)?);
+                asked.remark_offers(rows.iter().any(tables::Listed::is_stuck));
                 answer(json, &rows, |rows| tables::of_list(rows))
             }
             Self::Show { eid, asked } => {
@@ -132,6 +134,7 @@ impl Command {
                     ));
                 };
                 let shown = tables::Shown { device, decision: counted.decide(device) };
+                asked.remark_offers(matches!(shown.decision, Decision::Stuck { .. }));
                 answer(json, &shown, tables::of_device)
             }
             Self::Residents { asked, days, threshold } => {
@@ -145,14 +148,17 @@ impl Command {
                 let asked = asked.read()?;
                 let fleet = asked::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
-                let rows = answers::breaches(&counted, &which.selection(), within);
+                let selection = which.selection(&fleet, &asked.book, asked.now)?;
+                let rows = answers::breaches(&counted, &selection, within);
                 answer(json, &rows, |rows| tables::of_breaches(rows))
             }
             Self::Markets { asked, within } => {
                 let asked = asked.read()?;
                 let fleet = asked::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
-                answer(json, &answers::markets(&counted, within), |rows| tables::of_markets(rows))
+                let rows = answers::markets(&counted, within);
+                asked.remark_offers(rows.iter().any(|market| market.stuck > 0));
+                answer(json, &rows, |rows| tables::of_markets(rows))
             }
             Self::Effort(effort) => effort.run(settings, json).await,
             Self::Recovery(recovery) => recovery.run(settings, json).await,

@@ -176,7 +176,8 @@ impl Query {
     }
 }
 
-const NEXT: &str = "GET /openapi.json says what is understood here";
+const NEXT: &str =
+    "docs/fleet-api.json, which GET /openapi.json at the owner's door answers with, says what is understood";
 
 pub(super) fn query(route: &Route, request: &Request<Bytes>) -> Result<Query, Problem> {
     let text = request.uri().query().unwrap_or_default();

@@ -53,7 +53,10 @@ impl Spec {
     /// It is not of that form; whether it can be meant is checked when it is made.
     pub fn parse(text: &str) -> Result<Self, DataError> {
         let read = DataText { file: "campaign", text }.read();
-        read.map_err(|error| DataError { next: "docs/fleet.md describes the fields".into(), ..error })
+        read.map_err(|error| DataError {
+            next: "docs/fleet.md describes the fields of a campaign".into(),
+            ..error
+        })
     }
 
     /// Whether the device is one that it is about.

@@ -360,7 +360,7 @@ pub(super) async fn get(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campa
         Problem::not_found(
             format!("there is no campaign {id}"),
             "nobody has made it, or it was removed",
-            "list the campaigns",
+            "`landfall fleet campaign list` shows those that there are",
         )
     }))
 }

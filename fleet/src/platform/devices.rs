@@ -50,6 +50,26 @@ impl Edit {
     }
 }
 
+/// What an edit changed, from what to what; none if nothing.
+fn change(before: &Device, after: &Device) -> Option<Box<str>> {
+    let said = |device: &Device| {
+        let Needs { criticality, bandwidth, latency } = device.connection.needs;
+        [
+            ("label", format!("{:?}", device.label)),
+            ("group", format!("{:?}", device.group.as_ref())),
+            ("model", format!("{:?}", device.model.as_ref())),
+            ("account", format!("{:?}", device.account.as_ref())),
+            ("criticality", format!("{criticality:?}").to_lowercase()),
+            ("bandwidth", format!("{bandwidth:?}").to_lowercase()),
+            ("latency", format!("{latency:?}").to_lowercase()),
+        ]
+    };
+    let pairs = said(before).into_iter().zip(said(after)).filter(|(before, after)| before != after);
+    let changes: Vec<String> =
+        pairs.map(|((name, before), (_, after))| format!("{name} from {before} to {after}")).collect();
+    (!changes.is_empty()).then(|| changes.join(", ").into())
+}
+
 impl Platform {
     /// The devices that are selected, in the order of their EIDs.
     ///
@@ -77,11 +97,13 @@ impl Platform {
         let edited = transact(self.records(), |tx| {
             Box::pin(async move {
                 let known = tx.get(&DEVICES, &eid.to_string()).await?;
-                let happening = if known.is_some() { Happening::Changed } else { Happening::Added };
-                let before = known.unwrap_or_else(|| Device::new(eid));
-                let mut device = before.clone();
+                let mut device = known.clone().unwrap_or_else(|| Device::new(eid));
                 edit.apply(&mut device);
-                if device != before || happening == Happening::Added {
+                let happening = match &known {
+                    Some(before) => change(before, &device).map(|change| Happening::Edited { change }),
+                    None => Some(Happening::Added),
+                };
+                if let Some(happening) = happening {
                     device.happened(now, happening).map_err(impossible)?;
                     store::put(tx, &device)?;
                 }

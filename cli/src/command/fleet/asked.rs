@@ -1,15 +1,15 @@
 //! What every question about a fleet is asked with: a time, rules, strategy, what the owner brings along, some of the devices.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
-use fleet::{Fleet, Name, Owner, Question, Selection};
+use fleet::{Device, Fleet, Name, Owner, Question, Selection};
 use localize::{Country, DataError, RuleBook, Strategy};
 use net::SqliteRecords;
 use rsp::time::Timestamp;
 use world::{Clock, Fault};
 
-use crate::{command::sm_dp::read_text, settings::Settings};
+use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
 
 /// Under what the fleet is looked at
 #[derive(Args, Clone, Debug, Default)]
@@ -49,17 +49,73 @@ pub struct Which {
 }
 
 impl Which {
-    /// The devices that are meant.
-    pub(super) fn selection(&self) -> Selection {
+    /// The devices that are meant. An answer of none would be good news, so a name that no device has is not taken; that no
+    /// device is in a country is said.
+    ///
+    /// # Errors
+    /// No device is of that group, model or account, or there is no such country.
+    pub(super) fn selection(
+        &self,
+        fleet: &Fleet,
+        book: &RuleBook,
+        now: Timestamp,
+    ) -> Result<Selection, Fault> {
+        let name_of: [(&str, &Option<String>, fn(&Device) -> &str); 3] = [
+            ("group", &self.group, |device| device.group.as_ref()),
+            ("model", &self.model, |device| device.model.as_ref()),
+            ("account", &self.account, |device| device.account.as_ref()),
+        ];
+        for (what, asked, name_of) in name_of {
+            let known: BTreeSet<&str> = fleet.devices().iter().map(name_of).collect();
+            if let Some(asked) = asked.as_deref().filter(|asked| !known.contains(asked)) {
+                let known = known.into_iter().filter(|name| !name.is_empty());
+                return Err(Fault::new(
+                    format!("no device is of {what} {asked:?}"),
+                    match listed(known) {
+                        Some(known) => format!("there are {known}"),
+                        None => format!("no device has a {what}"),
+                    },
+                    format!("correct --{what}"),
+                ));
+            }
+        }
+        if let Some(country) = self.country {
+            if !book.knows(country) {
+                let next = "use a code after ISO 3166-1 alpha-2, such as BR";
+                return Err(Fault::new(
+                    format!("there is no country {country}"),
+                    "it is not in localize/data/networks.toml",
+                    next,
+                ));
+            }
+            let known: BTreeSet<Country> =
+                fleet.devices().iter().filter_map(|device| device.country(now)).collect();
+            if !known.contains(&country) {
+                let known = listed(known).map(|known| format!("; they are in {known}"));
+                remark(&format!("no device is in {country}{}", known.unwrap_or_default()));
+            }
+        }
         let name = |name: &Option<String>| name.as_deref().map(Name::from);
-        Selection {
+        Ok(Selection {
             country: self.country,
             group: name(&self.group),
             model: name(&self.model),
             account: name(&self.account),
             state: name(&self.state),
-        }
+        })
     }
+}
+
+/// The first of them, and how many more there are; none if there are none.
+fn listed(all: impl IntoIterator<Item: std::fmt::Display>) -> Option<String> {
+    const MOST: usize = 20;
+    let mut all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
+    let more = all.len().saturating_sub(MOST);
+    all.truncate(MOST);
+    if more > 0 {
+        all.push(format!("and {more} more"));
+    }
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// All that a question needs, read from its files.
@@ -103,6 +159,15 @@ impl Read {
         self.question_under(&self.book)
     }
 
+    /// To somebody whose devices have nowhere to go: it may be that only this command knows of no offers.
+    pub(super) fn remark_offers(&self, any_stuck: bool) {
+        if any_stuck && self.owner_file.is_none() {
+            remark(
+                "no --owner was given, so no offers are known, and devices are stuck for which there may be one",
+            );
+        }
+    }
+
     /// Another book with the laboratory's networks in it.
     ///
     /// # Errors
@@ -122,8 +187,7 @@ impl Read {
 
 /// A data file that cannot be taken.
 pub(super) fn refused(error: DataError, file: &dyn std::fmt::Display) -> Fault {
-    let next = error.next.clone();
-    Fault::caused_by(error, format!("cannot use {file}"), next)
+    Fault::new(format!("cannot use {file}"), error.why(), error.next)
 }
 
 /// The records of the fleet, made if there are none.

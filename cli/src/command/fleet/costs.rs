@@ -97,7 +97,8 @@ impl Effort {
                 let asked = self.asked.read()?;
                 let fleet = asked::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
-                let moving = who_must_move(&counted, &self.which.selection(), self.means.within);
+                let selection = self.which.selection(&fleet, &asked.book, asked.now)?;
+                let moving = who_must_move(&counted, &selection, self.means.within);
                 fleet::answers::Effort::of(&moving, &costs, &bearer, one, pace)?
             }
         };
@@ -155,7 +156,8 @@ impl Recovery {
             _ => Chances::of_record(&fleet).unwrap_or_default(),
         };
         let each = effort(1, &costs, &bearer, one, Pace::default())?.money_each;
-        let found = recovery(&counted, &self.which.selection(), self.means.within, &costs, chances, each);
+        let selection = self.which.selection(&fleet, &asked.book, asked.now)?;
+        let found = recovery(&counted, &selection, self.means.within, &costs, chances, each);
         answer(json, &found, tables::of_recovery)
     }
 }

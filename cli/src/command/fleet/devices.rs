@@ -33,7 +33,9 @@ impl Decide {
         let asked = self.asked.read()?;
         let fleet = asked::load(settings).await?;
         let counted = Counted::new(&fleet, asked.question());
-        answer(json, &decisions(&counted, &self.which.selection()), |decided| of_decided(decided))
+        let decided = decisions(&counted, &self.which.selection(&fleet, &asked.book, asked.now)?);
+        asked.remark_offers(decided.iter().any(|one| matches!(one.decision, Decision::Stuck { .. })));
+        answer(json, &decided, |decided| of_decided(decided))
     }
 }
 

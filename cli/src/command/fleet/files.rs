@@ -102,7 +102,8 @@ impl Export {
     /// The records cannot be read, or a file cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let fleet = asked::load(settings).await?;
-        let (selection, now) = (self.which.selection(), net::OsClock.now());
+        let now = net::OsClock.now();
+        let selection = self.which.selection(&fleet, &crate::command::localize::book(None)?, now)?;
         let devices: Vec<_> = fleet.devices().iter().filter(|device| selection.has(device, now)).collect();
         let exported = export(devices.iter().copied())?;
         write(&self.devices, &exported.devices)?;

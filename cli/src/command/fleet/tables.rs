@@ -31,6 +31,13 @@ pub(super) struct Listed {
     deadline: Option<Timestamp>,
 }
 
+impl Listed {
+    /// Whether it has to leave and has nowhere to go.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.decision == "stuck"
+    }
+}
+
 /// The selected devices, each with what is decided about it.
 pub(super) fn list(counted: &Counted<'_>, selection: &Selection) -> Vec<Listed> {
     let now = counted.question.now;

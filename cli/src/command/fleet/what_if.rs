@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fleet::{
-    Counted,
+    Counted, Device,
     answers::{carrier_ends, what_if},
 };
 use localize::{BUILT_IN_RULES, Day, RuleBook};
@@ -16,7 +16,7 @@ use super::{
     asked::{self, Asked, Which, refused},
     tables,
 };
-use crate::{command::sm_dp::read_text, settings::Settings};
+use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
 
 /// Other rules
 #[derive(Args, Debug)]
@@ -67,6 +67,16 @@ impl WhatIf {
         let fleet = asked::load(settings).await?;
         let before = Counted::new(&fleet, asked.question());
         let after = Counted::new(&fleet, asked.question_under(&other));
-        answer(json, &what_if(&before, &after, &self.which.selection()), tables::of_what_if)
+        for (network, _) in &self.other.carrier_ends {
+            let was_there =
+                |device: &Device| device.connection.history.stays().iter().any(|stay| stay.plmn == *network);
+            if !fleet.in_service().any(was_there) {
+                remark(&format!("no device has ever been on {network}"));
+            }
+        }
+        let selection = self.which.selection(&fleet, &asked.book, asked.now)?;
+        let found = what_if(&before, &after, &selection);
+        asked.remark_offers(found.affected.iter().any(|one| one.after.decision == "stuck"));
+        answer(json, &found, tables::of_what_if)
     }
 }
