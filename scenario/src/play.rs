@@ -220,7 +220,10 @@ impl Stage {
         let spec = owner::spec(campaign, eids)?;
         let again = || self.queue.put(self.now().plus(steps::A_MINUTE), Due::Campaign(index));
         // Whoever finds the platform away, or with records that fail, tries again; made it may be already.
-        let Some(platform) = self.platform.party() else { return Ok(again()) };
+        let Some(platform) = self.platform.party() else {
+            again();
+            return Ok(());
+        };
         let made = platform.create_campaign(&spec).await;
         match platform.start_campaign(&spec.id).await {
             Ok(_) => {
