@@ -337,6 +337,12 @@ fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
     if next_uri.as_deref().is_some_and(|uri| !parameters::is_request_target(uri)) {
         return Err("the next URI is none");
     }
+    // A server may have nothing at first. One that has nothing again and again would be asked without a pause and without end.
+    let is_empty_again = script.is_empty()
+        && stored(context).session.as_ref().is_some_and(|at| at.next_uri.is_some() && at.answer.is_none());
+    if is_empty_again && next_uri.is_some() {
+        return Err("the server has nothing to say, twice");
+    }
     // It has been heard, and a confirmation in the script is not to end the session in which it comes.
     change_stored(context, |stored| {
         if let Some(session) = &mut stored.session {
@@ -352,9 +358,11 @@ fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
     change_stored(context, |stored| {
         if let Some(session) = &mut stored.session {
             session.next_uri = next_uri;
+            // Once it has said something the server is there, and what fails from here on fails anew.
+            if answer.is_some() {
+                session.attempts = 1;
+            }
             session.answer = answer;
-            // The server is there, and what fails from here on fails anew.
-            session.attempts = 1;
         }
     });
     ask(context);

@@ -45,6 +45,21 @@ fn a_session_runs_scripts_until_204() {
 }
 
 #[test]
+fn a_server_that_has_nothing_is_asked_once_more_and_then_in_another_session() {
+    let nothing =
+        |uri: &str| Reply::Commands { target: None, next_uri: Some(uri.to_owned()), script: Vec::new() };
+    let phone = triggered([nothing("/2"), nothing("/3"), nothing("/4"), nothing("/5"), nothing("/6")]);
+    let uris: Vec<_> = link(&phone).requests.iter().map(|request| request.uri.clone()).collect();
+    assert_eq!(uris, ["/gsma/adminagent", "/2"]);
+    assert_eq!(link(&phone).closed, 1);
+    assert!(!is_over(&phone) && !phone.timers.is_empty(), "it is tried again later");
+    // What comes between makes it anew.
+    let phone = triggered([nothing("/2"), audit(Some("/3")), nothing("/4"), audit(Some("/5")), Reply::End]);
+    assert_eq!(link(&phone).requests.len(), 5);
+    assert!(is_over(&phone));
+}
+
+#[test]
 fn a_script_without_a_next_uri_is_run_and_ends_the_session() {
     let phone = triggered([commands(&[store_data(&naming("3A03", FREE))], None)]);
     assert_eq!((link(&phone).requests.len(), link(&phone).closed), (1, 1));
