@@ -60,13 +60,12 @@ impl Which {
         book: &RuleBook,
         now: Timestamp,
     ) -> Result<Selection, Fault> {
-        let name_of: [(&str, &Option<String>, fn(&Device) -> &str); 3] = [
-            ("group", &self.group, |device| device.group.as_ref()),
-            ("model", &self.model, |device| device.model.as_ref()),
-            ("account", &self.account, |device| device.account.as_ref()),
-        ];
-        for (what, asked, name_of) in name_of {
-            let known: BTreeSet<&str> = fleet.devices().iter().map(name_of).collect();
+        let names = |of: fn(&Device) -> &str| fleet.devices().iter().map(of).collect::<BTreeSet<&str>>();
+        for (what, asked, known) in [
+            ("group", &self.group, names(|device| device.group.as_ref())),
+            ("model", &self.model, names(|device| device.model.as_ref())),
+            ("account", &self.account, names(|device| device.account.as_ref())),
+        ] {
             if let Some(asked) = asked.as_deref().filter(|asked| !known.contains(asked)) {
                 let known = known.into_iter().filter(|name| !name.is_empty());
                 return Err(Fault::new(
