@@ -21,10 +21,8 @@ fn the_transcript_is_what_a_scenario_comes_to() {
 
 fn holds(command: &str) {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let (_, rest) = readme
-        .split_once(&format!("```console\n$ landfall {command}\n"))
-        .expect("the README has the transcript");
-    let (transcript, _) = rest.split_once("\n```").expect("the transcript ends");
+    let (_, rest) = readme.split_once(&format!("```console\n$ landfall {command}\n")).unwrap();
+    let (transcript, _) = rest.split_once("\n```").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let said = succeed(landfall(folder.path()).current_dir(folder.path()).args(command.split(' ')));
     let mut said = said.trim_end().lines().map(plain);
