@@ -48,7 +48,7 @@ pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault
 /// `file` is what errors call the text of the scenario.
 ///
 /// # Errors
-/// As [`play`]; and one of the files is not what it should be, or a card is not where it is to be.
+/// As [`play()`]; and one of the files is not what it should be, or a card is not where it is to be.
 pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &str) -> Result<Report, Fault> {
     let mut scenario = Scenario::parse(file, text).map_err(not_a_scenario)?;
     let of_places = crate::command::sm_dp::read_text(places)?;
