@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use localize::Country;
+use localize::{Country, Orderable};
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Imsi, Plmn},
@@ -144,13 +144,22 @@ pub enum Target {
         #[serde(with = "activation_code")]
         code: ActivationCode,
     },
+    /// Have the operator bring a profile and enable it (ES2.DownloadProfile of SGP.02): said to who acts for a device that has
+    /// no LPA.
+    Order {
+        /// Whose.
+        operator: Plmn,
+        /// Which, or of which type.
+        what: Orderable,
+    },
 }
 
 impl Target {
-    /// The profile that is to be enabled in the end.
-    pub fn iccid(&self) -> Iccid {
+    /// The profile that is to be enabled in the end, if that is known.
+    pub fn iccid(&self) -> Option<Iccid> {
         match self {
-            Self::Enable(iccid) | Self::Download { iccid, .. } => *iccid,
+            Self::Enable(iccid) | Self::Download { iccid, .. } => Some(*iccid),
+            Self::Order { .. } => None,
         }
     }
 }

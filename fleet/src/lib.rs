@@ -17,8 +17,8 @@
 //! How fast, late and lossy a bearer is stands in one table ([`bearers`]), what it and all else costs in another ([`costs`]).
 //!
 //! [`Platform`] is the party that acts on all that: devices check in ([`CheckIn`]) and are told what to do ([`Instruction`]),
-//! campaigns ([`Spec`]) say who moves and how many at a time, and profiles are ordered at the SM-DP+ of an operator
-//! ([`Supplier`]).
+//! campaigns ([`Spec`]) say who moves and how many at a time, and profiles are ordered at the SM-DP+ of an operator, or brought by
+//! the operator itself ([`Supplier`]).
 
 pub mod answers;
 mod api;
@@ -58,4 +58,4 @@ pub use platform::{
 pub use problem::Problem;
 pub use state::{Entry, Happening, NotPossible, State, Tally, Trail};
 pub use store::{DEVICES, dry_run, import, load, put};
-pub use supplier::Supplier;
+pub use supplier::{Es2Plus, Supplier};

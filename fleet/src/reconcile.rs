@@ -17,8 +17,19 @@ const MOST_REFUSED: usize = 16;
 /// A profile that is to come onto the card: nobody is surprised by it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
-    pub(crate) iccid: Iccid,
+    /// Which; none if that is up to its operator.
+    pub(crate) iccid: Option<Iccid>,
     pub(crate) home: Place,
+}
+
+impl Expected {
+    /// Whether it is this one. What its operator picks may name no home.
+    fn is(&self, iccid: Iccid, home: Option<Plmn>) -> bool {
+        match self.iccid {
+            Some(own) => own == iccid,
+            None => home.is_none_or(|home| home == self.home.plmn),
+        }
+    }
 }
 
 /// Makes the record say what the device says; what that was not to be expected of is said.
@@ -72,7 +83,7 @@ fn hold_card(
             known.state = state;
             continue;
         }
-        let ordered = expected.iter().find(|expected| expected.iccid == *iccid);
+        let ordered = expected.iter().find(|expected| expected.is(*iccid, *home));
         let located = home.and_then(|home| book.locate(home).ok());
         let (home, role) = match (ordered, located) {
             (Some(ordered), _) => (ordered.home, Role::Local),
@@ -88,7 +99,9 @@ fn hold_card(
         held.push(HeldProfile { iccid: *iccid, home, role, state });
     }
     let in_use = profiles.iter().find(|profile| profile.enabled).map(|profile| profile.iccid);
-    let was_to_be = expected.iter().any(|expected| Some(expected.iccid) == in_use);
+    let its = held.iter().find(|held| Some(held.iccid) == in_use);
+    let was_to_be =
+        its.is_some_and(|its| expected.iter().any(|expected| expected.is(its.iccid, Some(its.home.plmn))));
     if in_use != was_in_use && !was_to_be {
         found.push(Discrepancy::OtherEnabled { iccid: in_use });
     }

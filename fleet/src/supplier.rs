@@ -1,4 +1,4 @@
-//! ES2+ (SGP.22 section 5.3), as an owner's platform calls it: orders at the SM-DP+ of an operator.
+//! Who brings the profiles of an operator; and ES2+ (SGP.22 section 5.3), as an owner's platform calls it: orders at its SM-DP+.
 
 use std::fmt;
 
@@ -22,9 +22,28 @@ use localize::Orderable;
 /// The version of SGP.22 that the platform names.
 const PROTOCOL: Version = Version([2, 5, 0]);
 
-/// Where profiles of an operator are ordered.
+/// Who brings the profiles of an operator.
 #[derive(Clone)]
-pub struct Supplier {
+pub enum Supplier {
+    /// Its SM-DP+, at which the platform orders them; the device fetches them.
+    SmDpPlus(Es2Plus),
+    /// The operator itself, from an SM-DP of SGP.02: the platform calls nobody, and says what it wants to who acts for the device.
+    Operator,
+}
+
+impl Supplier {
+    /// The SM-DP+, if it is one.
+    pub(crate) fn sm_dp_plus(&self) -> Option<&Es2Plus> {
+        match self {
+            Self::SmDpPlus(sm_dp_plus) => Some(sm_dp_plus),
+            Self::Operator => None,
+        }
+    }
+}
+
+/// The SM-DP+ of an operator.
+#[derive(Clone)]
+pub struct Es2Plus {
     /// The way to its SM-DP+.
     pub link: Link,
     /// Where devices find that SM-DP+, if it does not say so itself.
@@ -55,7 +74,7 @@ impl fmt::Display for NoOrder {
     }
 }
 
-impl Supplier {
+impl Es2Plus {
     /// ES2+.DownloadOrder: reserves a profile for the eUICC.
     pub(crate) async fn download_order(
         &self,
@@ -163,7 +182,7 @@ mod tests {
             }));
             let address = "dp.example".parse().unwrap();
             let (name, requester) = ("dp.example".parse().unwrap(), "2.999.1".to_owned());
-            let supplier = Supplier { link, address, name, requester, tells: false };
+            let supplier = Es2Plus { link, address, name, requester, tells: false };
             let eid = "89049032000000000000000000000163".parse().unwrap();
             let iccid = "89724990000000000019".parse().unwrap();
             match supplier.confirm_order("call", eid, iccid).await {

@@ -12,6 +12,7 @@ mod between;
 mod cards;
 mod channels;
 mod desk;
+mod door;
 mod factory;
 mod judge;
 mod lines;

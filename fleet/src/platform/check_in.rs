@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use localize::HeldState;
 use rsp::{ids::Iccid, time::Timestamp};
 use world::{Fault, Tx, transact};
 
@@ -80,7 +81,7 @@ impl Platform {
         let by_orders = self.hold_orders(tx, said, (&ordered, open.as_ref()), &mut found).await?;
         if let Some(ended) = &open
             && let Some((how, why)) =
-                how_it_ended(said, ended, target(tx, ended).await?, &mut found).or(by_orders)
+                how_it_ended(said, ended, target(tx, ended, &device).await?, &mut found).or(by_orders)
         {
             not_before = self.end(tx, &mut device, ended, (how, &why)).await?;
             open = None;
@@ -100,22 +101,23 @@ impl Platform {
             Some(open) => match (self.instruction(tx, &open, &device).await?, open.by) {
                 (Some(instruction), _) => Taken::Say(instruction),
                 (None, By::Ordered(order)) => Taken::Order(order),
-                (None, By::Held(_)) => Taken::Say(self.nothing_before(None)),
+                (None, By::Held(_) | By::Operator(_)) => Taken::Say(self.nothing_before(None)),
             },
         }))
     }
 
     /// The profiles that are to come onto the card of a device: by its move, and by what was ordered for it and not cancelled.
     fn expected(&self, ordered: &[(String, ProfileOrder)], open: Option<&Move>) -> Vec<Expected> {
-        let held = open.and_then(|open| match open.by {
-            By::Held(iccid) => Some(Expected { iccid, home: open.to }),
+        let by_move = open.and_then(|open| match open.by {
+            By::Held(iccid) => Some(Expected { iccid: Some(iccid), home: open.to }),
+            By::Operator(_) => Some(Expected { iccid: None, home: open.to }),
             By::Ordered(_) => None,
         });
         let ordered = ordered.iter().filter_map(|(_, order)| {
             let home = self.0.setup.book.locate(order.operator).ok()?;
-            Some(Expected { iccid: order.step.iccid()?, home })
+            Some(Expected { iccid: Some(order.step.iccid()?), home })
         });
-        held.into_iter().chain(ordered).collect()
+        by_move.into_iter().chain(ordered).collect()
     }
 
     /// What is said after the profile was ordered, or was not.
@@ -136,17 +138,15 @@ impl Platform {
         open: &Move,
         device: &Device,
     ) -> Result<Option<Instruction>, Fault> {
-        let step = match &open.by {
-            By::Held(_) => None,
-            By::Ordered(order) => tx.get(&ORDERS, order.as_ref()).await?.map(|order| order.step),
-        };
-        let Some(iccid) = target(tx, open).await? else { return Ok(None) };
-        let is_held = device.connection.held.iter().any(|held| held.iccid == iccid);
-        let to = match step {
-            None => Target::Enable(iccid),
-            Some(_) if is_held => Target::Enable(iccid),
-            Some(Step::Released { code, .. }) => Target::Download { iccid, code },
-            Some(_) => return Ok(None),
+        let held = |iccid: &Iccid| device.connection.held.iter().any(|held| held.iccid == *iccid);
+        let to = match (&open.by, target(tx, open, device).await?) {
+            (By::Held(iccid), _) => Target::Enable(*iccid),
+            (_, Some(iccid)) if held(&iccid) => Target::Enable(iccid),
+            (By::Operator(what), _) => Target::Order { operator: open.to.plmn, what: what.clone() },
+            (By::Ordered(order), _) => match tx.get(&ORDERS, order.as_ref()).await?.map(|order| order.step) {
+                Some(Step::Released { iccid, code }) => Target::Download { iccid, code },
+                _ => return Ok(None),
+            },
         };
         let what = What::Move { order: open.order.clone(), to, fall_back_to: open.fall_back_to };
         Ok(Some(Instruction { what, next_check_in: self.now().plus(self.config().report_within) }))
@@ -160,12 +160,16 @@ impl Platform {
     }
 }
 
-/// The profile that a move is about, as soon as that is known.
-async fn target(tx: &mut Tx<'_>, open: &Move) -> Result<Option<Iccid>, Fault> {
-    match &open.by {
-        By::Held(iccid) => Ok(Some(*iccid)),
-        By::Ordered(order) => Ok(tx.get(&ORDERS, order.as_ref()).await?.and_then(|order| order.step.iccid())),
-    }
+/// The profile that a move is about, as soon as that is known: which one an operator has brought, the card says.
+async fn target(tx: &mut Tx<'_>, open: &Move, device: &Device) -> Result<Option<Iccid>, Fault> {
+    Ok(match &open.by {
+        By::Held(iccid) => Some(*iccid),
+        By::Ordered(order) => tx.get(&ORDERS, order.as_ref()).await?.and_then(|order| order.step.iccid()),
+        By::Operator(_) => {
+            let its = device.connection.held.iter().filter(|held| held.home.plmn == open.to.plmn);
+            its.max_by_key(|held| held.state == HeldState::Enabled).map(|held| held.iccid)
+        }
+    })
 }
 
 /// How a move has ended by what the device says, and its card.
@@ -182,6 +186,10 @@ fn how_it_ended(
         (Some(Ending::Moved), Some(iccid)) if in_use.is_some_and(|in_use| in_use != iccid) => {
             found.push(Discrepancy::NotThere { iccid });
             Some((Try::CameBack, format!("it says that it moved, and profile {iccid} is not in use").into()))
+        }
+        (Some(Ending::Moved), None) if matches!(open.by, By::Operator(_)) && said.profiles.is_some() => {
+            let why = format!("it says that it moved, and no profile of {} is on its card", open.to.plmn);
+            Some((Try::NotInstalled, why.into()))
         }
         (Some(Ending::Moved), _) => Some((Try::Moved, "".into())),
         (Some(Ending::CameBack { why }), _) => Some((Try::CameBack, why.clone())),

@@ -29,6 +29,9 @@ impl Platform {
         let order = OrderId::drawn(&self.0.world);
         let by = match to {
             Destination::Held(held) => By::Held(held.iccid),
+            Destination::Offer(offer) if self.sm_dp_plus(offer.operator.plmn).is_none() => {
+                By::Operator(offer.order.clone())
+            }
             Destination::Offer(offer) => {
                 By::Ordered(self.order(tx, device.eid, offer, member.left_over.take()).await?)
             }
@@ -86,7 +89,7 @@ impl Platform {
         }
         tx.delete(&MOVES, &device.eid.to_string());
         let left_over = match &ended.by {
-            By::Held(_) => None,
+            By::Held(_) | By::Operator(_) => None,
             By::Ordered(order) if matches!(how, Try::Moved | Try::CameBack) => {
                 orders::fulfilled(tx, order, now).await?;
                 None

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use localize::{Place, RuleBook};
+use localize::{Orderable, Place, RuleBook};
 use rsp::{
     ids::{Iccid, Plmn},
     time::Timestamp,
@@ -69,6 +69,8 @@ pub enum By {
     Held(Iccid),
     /// One that is ordered: the key in [`ORDERS`].
     Ordered(OrderId),
+    /// One that its operator brings when it is told to: which, or of which type.
+    Operator(Orderable),
 }
 
 /// What a platform is made of besides its records.
@@ -78,7 +80,7 @@ pub struct Setup {
     pub book: RuleBook,
     /// The owner's policy and offers.
     pub owner: Owner,
-    /// Where profiles are ordered, by the network of their operator.
+    /// Who brings profiles, by the network of their operator.
     pub suppliers: BTreeMap<Plmn, Supplier>,
     /// How patient it is.
     pub config: Config,

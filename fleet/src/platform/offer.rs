@@ -169,7 +169,7 @@ impl Platform {
         let is_supplied = |offer: &Offer| self.0.setup.suppliers.contains_key(&offer.operator.plmn);
         match planned {
             Plan::Move { to: Destination::Offer(offer), reasons, .. } if !is_supplied(&offer) => {
-                let why = format!("no SM-DP+ is known for network {}", offer.operator.plmn);
+                let why = format!("nobody is known who brings profiles of network {}", offer.operator.plmn);
                 Plan::Stuck { why: why.into(), next_check: None, reasons }
             }
             planned => planned,

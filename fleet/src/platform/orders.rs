@@ -20,7 +20,7 @@ use crate::{
     plan::{Plan, plan},
     state::Happening,
     store::{self, DEVICES},
-    supplier::NoOrder,
+    supplier::{Es2Plus, NoOrder, Supplier},
 };
 
 /// Orders at SM-DP+s, by EID and a name of our own: the number of the profile is not known at first.
@@ -180,9 +180,7 @@ impl Platform {
             let Some(order) = Tx::begin(self.records()).get(&ORDERS, id.as_ref()).await? else {
                 return Ok(Driven::Settled);
             };
-            let Some(supplier) = self.0.setup.suppliers.get(&order.operator) else {
-                return Ok(Driven::Away);
-            };
+            let Some(supplier) = self.sm_dp_plus(order.operator) else { return Ok(Driven::Away) };
             let (eid, function) = (order.eid, order.step.function());
             let answer = match &order.step {
                 Step::Released { .. } | Step::Fulfilled { .. } => return Ok(Driven::Settled),
@@ -301,7 +299,7 @@ impl Platform {
         Ok(None)
     }
 
-    /// The move goes on with the best offer of an operator that has not refused it yet, if there is one.
+    /// The move goes on with the best offer that an SM-DP+ has not refused yet, if there is one.
     async fn next_offer(
         &self,
         tx: &mut Tx<'_>,
@@ -313,10 +311,13 @@ impl Platform {
         let Ok(campaign) = campaigns::get(tx, &open.campaign).await? else { return Ok(None) };
         let passed_over: Vec<Plmn> = was.passed_over.iter().copied().chain([was.operator]).collect();
         let Setup { book, owner, .. } = &self.0.setup;
-        let is_left = |offer: &&Offer| !passed_over.contains(&offer.operator.plmn);
+        let is_left = |offer: &&Offer| {
+            let network = offer.operator.plmn;
+            !passed_over.contains(&network) && self.sm_dp_plus(network).is_some()
+        };
         let offers: Vec<Offer> = owner.offers.iter().filter(is_left).cloned().collect();
         let (now, policy) = (self.now(), policies.of(device));
-        let planned = self.supplied(plan(now, device, campaign.spec.target, (book, &offers, policy)));
+        let planned = plan(now, device, campaign.spec.target, (book, &offers, policy));
         let Plan::Move { to: Destination::Offer(offer), .. } = planned else { return Ok(None) };
         let to = offer.operator;
         let next = self.order_new(tx, device.eid, &offer, passed_over)?;
@@ -325,6 +326,11 @@ impl Platform {
         let moves = Move { to, by: By::Ordered(next.clone()), ..open.clone() };
         tx.put(&MOVES, &device.eid.to_string(), &moves)?;
         Ok(Some(next))
+    }
+
+    /// Where profiles of that operator are ordered, if they are.
+    pub(super) fn sm_dp_plus(&self, operator: Plmn) -> Option<&Es2Plus> {
+        self.0.setup.suppliers.get(&operator).and_then(Supplier::sm_dp_plus)
     }
 
     /// The identifier of a call that no other has.

@@ -73,7 +73,7 @@ impl Platform {
         let about = all.into_iter().find(|(_, order)| order.step.iccid() == Some(told.iccid));
         let Some((key, _)) = about else { return Ok(Heard::Taken) };
         let Some(order) = tx.get(&ORDERS, &key).await? else { return Ok(Heard::Taken) };
-        let supplier = self.0.setup.suppliers.get(&order.operator);
+        let supplier = self.sm_dp_plus(order.operator);
         if !supplier.is_some_and(|supplier| teller.contains(&supplier.name)) {
             return Ok(Heard::AnothersOrder);
         }
@@ -141,7 +141,7 @@ impl Platform {
         let Some(order) = tx.get(&ORDERS, key).await? else { return Ok(()) };
         let Step::Fulfilled { iccid } = order.step else { return Ok(()) };
         tx.delete(&ORDERS, key);
-        let tells = self.0.setup.suppliers.get(&order.operator).is_some_and(|supplier| supplier.tells);
+        let tells = self.sm_dp_plus(order.operator).is_some_and(|supplier| supplier.tells);
         if tells
             && order.told != Some(Told::Installed)
             && let Some(mut device) = tx.get(&DEVICES, &eid.to_string()).await?

@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use fleet::{
-    Campaign, CampaignId, CheckIn, Config, Destination, Device, Ending, Instruction, MoveEnded, OnCard,
-    Owner, Platform, Problem, Registration, Retries, Setup, Spec, Supplier, Target, What,
+    Campaign, CampaignId, CheckIn, Config, Destination, Device, Ending, Es2Plus, Instruction, MoveEnded,
+    OnCard, Owner, Platform, Problem, Registration, Retries, Setup, Spec, Supplier, Target, What,
 };
 use http::{Request, Response};
 use localize::{HeldProfile, HeldState, Role, RuleBook};
@@ -168,14 +168,18 @@ pub(crate) fn setup(sm_dp: &SmDp) -> Setup {
     let mut book = RuleBook::built_in().unwrap();
     let owner = "[[offer]]\nnetwork = \"724-02\"\ntype = \"local-br\"\n";
     let owner = Owner::parse(owner, &mut book).unwrap();
-    let supplier = Supplier {
+    let supplier = Supplier::SmDpPlus(es2plus(sm_dp));
+    Setup { book, owner, suppliers: BTreeMap::from([(plmn(LOCAL), supplier)]), config: Config::default() }
+}
+
+fn es2plus(sm_dp: &SmDp) -> Es2Plus {
+    Es2Plus {
         link: sm_dp.link(),
         address: SM_DP.parse().unwrap(),
         name: SM_DP.parse().unwrap(),
         requester: "2.999.10".to_owned(),
         tells: true,
-    };
-    Setup { book, owner, suppliers: BTreeMap::from([(plmn(LOCAL), supplier)]), config: Config::default() }
+    }
 }
 
 /// The same, and a second operator that is asked after the first, with its profiles at this SM-DP+.
@@ -183,8 +187,7 @@ pub(crate) fn setup_with_second(sm_dp: &SmDp, second: &SmDp) -> Setup {
     let mut setup = setup(sm_dp);
     let owner = format!("[[offer]]\nnetwork = \"{SECOND}\"\ntype = \"second-br\"\npriority = 2\n");
     setup.owner.offers.extend(Owner::parse(&owner, &mut setup.book).unwrap().offers);
-    let first = setup.suppliers[&plmn(LOCAL)].clone();
-    setup.suppliers.insert(plmn(SECOND), Supplier { link: second.link(), ..first });
+    setup.suppliers.insert(plmn(SECOND), Supplier::SmDpPlus(es2plus(second)));
     setup
 }
 
@@ -218,7 +221,13 @@ impl Bench {
         Self::set_up(self.records, self.clock, self.sm_dp, 1, setup)
     }
 
-    fn set_up(records: Arc<dyn Records>, clock: ManualClock, sm_dp: SmDp, life: u32, setup: Setup) -> Self {
+    pub(crate) fn set_up(
+        records: Arc<dyn Records>,
+        clock: ManualClock,
+        sm_dp: SmDp,
+        life: u32,
+        setup: Setup,
+    ) -> Self {
         let world = World::new(clock.clone(), SeededDice::from_text(&format!("7 {life}")));
         let events = MemoryEvents::default();
         let platform = Platform::new(Arc::clone(&records), world, events.clone(), setup);
@@ -322,6 +331,7 @@ impl Agent {
         let (iccid, is_new) = match to {
             Target::Enable(iccid) => (iccid, false),
             Target::Download { iccid, .. } => (iccid, true),
+            Target::Order { .. } => panic!("nobody acts for it"),
         };
         let why = "as the test has it".into();
         let ending = match how {

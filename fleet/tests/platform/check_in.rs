@@ -75,13 +75,13 @@ async fn what_failed_is_cancelled_and_tried_again() {
     assert_eq!(told.what, What::Nothing);
     assert_eq!(told.next_check_in, at("2026-10-29T09:00:00Z"), "an hour after a try that failed");
     bench.platform.due().await.unwrap();
-    assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Cancelled);
+    assert_eq!(bench.sm_dp.order(to.iccid().unwrap()), Stands::Cancelled);
 
     bench.later(1);
     let told = bench.check_in(&bench.says(0, &at_home)).await;
     let What::Move { order: second, to, .. } = told.what else { panic!("{told:?}") };
     assert_ne!(order, second);
-    assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Released);
+    assert_eq!(bench.sm_dp.order(to.iccid().unwrap()), Stands::Released);
     assert!(bench.events.all().iter().any(|event| event.function == "MoveEnded"));
 }
 
@@ -91,7 +91,7 @@ async fn a_profile_that_was_handed_out_and_is_on_no_card_is_downloaded_once_more
     let at_home = [bootstrap(0)];
     let told = bench.check_in(&bench.says(0, &at_home)).await;
     let What::Move { order, to, .. } = told.what else { panic!("{told:?}") };
-    bench.sm_dp.set(to.iccid(), Stands::Downloaded);
+    bench.sm_dp.set(to.iccid().unwrap(), Stands::Downloaded);
     let mut said = bench.says(0, &at_home);
     said.ended = Some(MoveEnded { order, ending: Ending::NotInstalled { why: "power cut".into() } });
     bench.check_in(&said).await;

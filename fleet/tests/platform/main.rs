@@ -15,6 +15,7 @@ mod check_in;
 mod crash;
 #[path = "../../../sm-dp/tests/support/openapi.rs"]
 mod openapi;
+mod operator;
 mod pace;
 mod reads;
 mod reconciler;

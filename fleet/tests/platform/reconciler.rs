@@ -98,10 +98,10 @@ async fn a_move_that_is_reported_and_did_not_happen_has_failed() {
     bench.run(&campaign("c")).await;
     let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
     let What::Move { order, to, .. } = told.what else { panic!("{told:?}") };
-    let mut said = bench.says(0, &[bootstrap(0), to.iccid()]);
+    let mut said = bench.says(0, &[bootstrap(0), to.iccid().unwrap()]);
     said.ended = Some(MoveEnded { order, ending: Ending::Moved });
     bench.check_in(&said).await;
-    assert_eq!(found(&bench, 0).await, [Discrepancy::NotThere { iccid: to.iccid() }]);
+    assert_eq!(found(&bench, 0).await, [Discrepancy::NotThere { iccid: to.iccid().unwrap() }]);
     let progress = bench.campaign("c").await.progress;
     assert_eq!((progress.moved, progress.came_back), (0, 1));
 }
@@ -171,11 +171,12 @@ async fn what_the_sm_dp_takes_for_installed_and_is_on_no_card_is_ordered_anew() 
     let said = |bench: &Bench| bench.says(0, &[bootstrap(0)]);
     let first = bench.check_in(&said(&bench)).await;
     let What::Move { to, .. } = first.what else { panic!("{first:?}") };
-    bench.sm_dp.set(to.iccid(), Stands::Downloaded);
-    let word = told(to.iccid(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
+    bench.sm_dp.set(to.iccid().unwrap(), Stands::Downloaded);
+    let word =
+        told(to.iccid().unwrap(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::ExecutedSuccess);
     hear(&bench, &word).await;
     assert_eq!(bench.check_in(&said(&bench)).await.what, What::Nothing);
-    assert_eq!(found(&bench, 0).await, [Discrepancy::NotInstalled { iccid: to.iccid() }]);
+    assert_eq!(found(&bench, 0).await, [Discrepancy::NotInstalled { iccid: to.iccid().unwrap() }]);
     bench.later(1);
     let second = bench.check_in(&said(&bench)).await;
     assert!(matches!(second.what, What::Move { to: other, .. } if other.iccid() != to.iccid()));
@@ -186,11 +187,11 @@ async fn an_order_that_has_failed_at_the_sm_dp_is_given_to_nobody_again() {
     let bench = Bench::new(1).await.decided().await;
     let first = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
     let What::Move { to, .. } = first.what else { panic!("{first:?}") };
-    let word = told(to.iccid(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::Failed);
+    let word = told(to.iccid().unwrap(), NotificationPointId::BPP_INSTALLATION, ExecutionStatus::Failed);
     hear(&bench, &word).await;
     assert_eq!(bench.check_in(&bench.says(0, &[bootstrap(0)])).await.what, What::Nothing);
     bench.platform.due().await.unwrap();
-    assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Cancelled);
+    assert_eq!(bench.sm_dp.order(to.iccid().unwrap()), Stands::Cancelled);
 }
 
 #[tokio::test]
@@ -221,7 +222,7 @@ async fn an_operator_that_has_nothing_is_passed_over_for_the_next_one() {
     bench.sm_dp.0.lock().unwrap().empty = true;
     let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
     let What::Move { to, .. } = told.what else { panic!("{told:?}") };
-    assert_eq!(second.order(to.iccid()), Stands::Released);
+    assert_eq!(second.order(to.iccid().unwrap()), Stands::Released);
     let device = bench.device(0).await;
     assert!(matches!(device.state, State::Moving { to, .. } if to == plmn(SECOND)), "{:?}", device.state);
     let said = device.trail.entries().last().unwrap().happening.to_string();
@@ -240,7 +241,7 @@ async fn an_operator_that_has_nothing_is_passed_over_for_the_next_one() {
     bench.later(1);
     let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
     let What::Move { to, .. } = told.what else { panic!("{told:?}") };
-    assert_eq!(bench.sm_dp.order(to.iccid()), Stands::Released);
+    assert_eq!(bench.sm_dp.order(to.iccid().unwrap()), Stands::Released);
 }
 
 #[tokio::test]

@@ -7,34 +7,28 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use euicc_sim::device::{
     Device, DownloadOptions, Ending as MoveEnding, Lpa, LpaSettings, Modem, MoveReport, Recovery, Registered,
     Slot, Teller,
 };
-use fleet::{
-    CHECK_IN, CheckIn, Ending, Instruction, MoveEnded, OnCard, RefusedBy, Registration, Target, What,
-};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, StatusCode};
+use fleet::{CheckIn, Ending, Instruction, MoveEnded, OnCard, RefusedBy, Registration, Target, What};
 use rsp::ids::SmdpAddress;
 use rsp::sgp22::ProfileState;
 use rsp::time::Timestamp;
-use world::{Fault, Link, LinkFaultKind};
+use world::{Fault, Link};
 
 use super::air::{Air, Heard};
 use super::cards::AnyCard;
+use super::door::{self, NotAsked, patience};
 use super::lines::Lines;
 use super::resting::{Ordered, Resting, Standing, Unproven};
-use super::stage::{PLATFORM, Stage, bug, imei, thief, told_imei};
+use super::stage::{Stage, bug, imei, thief, told_imei};
 use crate::consumer::{Waits, nowhere};
 use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
 use crate::report::Kind;
 
 /// Moves and reports of them in one waking; a platform that always wants something more is left for another time.
 const ROUNDS: usize = 6;
-/// How long a device waits before it tries again, by how often it has tried; the last from then on.
-const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
 /// So often in a row a new profile may carry nothing.
 const IN_VAIN: u32 = 3;
 /// The platform hears of so many refusals at once.
@@ -68,13 +62,6 @@ pub(super) async fn wake(stage: Arc<Stage>, index: usize) {
             return;
         }
     }
-}
-
-/// The platform was not reached.
-struct NotAsked {
-    /// Whether what was sent got anywhere.
-    is_carried: bool,
-    why: String,
 }
 
 /// A device that is awake.
@@ -379,40 +366,24 @@ impl<'a> Agent<'a> {
     }
 
     async fn ask(&self, said: &CheckIn) -> Result<Instruction, NotAsked> {
-        let carried = |why: String| NotAsked { is_carried: true, why };
-        let way = self.stage.to_platform.link(None).map_err(|fault| carried(fault.to_string()))?;
-        let link = self.power.link(self.lines.to(self.mishaps.link(way)));
-        let body = serde_json::to_vec(said).map_err(|why| carried(why.to_string()))?;
-        let mut request = Request::new(Bytes::from(body));
-        *request.method_mut() = Method::POST;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.uri_mut() = format!("https://{PLATFORM}{CHECK_IN}")
-            .parse()
-            .map_err(|why: http::uri::InvalidUri| carried(why.to_string()))?;
-        let answer = world::send(&link, request).await.map_err(|fault| NotAsked {
-            is_carried: fault.kind != LinkFaultKind::Unreachable,
-            why: fault.to_string(),
-        })?;
-        if answer.status() != StatusCode::OK {
-            let why = format!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
-            return Err(carried(why));
-        }
-        serde_json::from_slice(answer.body()).map_err(|why| carried(why.to_string()))
+        let way = self.stage.to_platform.link(None).map_err(NotAsked::carried)?;
+        door::ask(&self.power.link(self.lines.to(self.mishaps.link(way))), said).await
     }
 
     /// Does what the platform wants.
     async fn obey(&mut self, instruction: Instruction) -> Result<(), Fault> {
-        let (order, to, back) = {
+        let (order, to, target, back) = {
             let mut device = self.device()?;
             let own =
                 self.stage.group(device.group).map(|group| self.stage.now().plus(group.check_in.get_ref().0));
             device.check_in_due =
                 own.map_or(instruction.next_check_in, |own| own.min(instruction.next_check_in));
             let What::Move { order, to, fall_back_to } = instruction.what else { return Ok(()) };
-            device.ordered = Some(Ordered { order: order.clone(), target: to.iccid(), back: fall_back_to });
-            (order, to, fall_back_to)
+            let target =
+                to.iccid().ok_or_else(|| bug("a device with an LPA has nobody who orders for it"))?;
+            device.ordered = Some(Ordered { order: order.clone(), target, back: fall_back_to });
+            (order, to, target, fall_back_to)
         };
-        let target = to.iccid();
         let is_held = self.device()?.profiles.iter().any(|profile| profile.iccid == target);
         let whole = self.whole().await?;
         let report = match &to {
@@ -452,24 +423,7 @@ impl<'a> Agent<'a> {
     fn ended(&self, device: &mut Resting, Ordered { order, target, back }: Ordered, ending: Ending) {
         let back = back.filter(|_| ending == Ending::Moved);
         device.unproven = back.map(|back| Unproven { order: order.clone(), target, back, in_vain: 0 });
-        let (count, kind, word, why) = match &ending {
-            Ending::Moved => (&mut device.counts.moved, Kind::Moved, "moved", "".into()),
-            Ending::CameBack { why } => {
-                (&mut device.counts.came_back, Kind::Failed, "came back", why.clone())
-            }
-            Ending::NotInstalled { why } => {
-                (&mut device.counts.not_installed, Kind::Failed, "not installed", why.clone())
-            }
-        };
-        *count = count.saturating_add(1);
-        let at = device.registered.map(|attached| format!(", {}", self.stage.where_it_is(&attached)));
-        let at = at.unwrap_or_default();
-        let what = if why.is_empty() { format!("{word}{at}") } else { format!("{word}{at}: {why}") };
-        self.stage.tell(kind, device, &what);
-        let mut report = self.stage.report();
-        let day = report.day(self.stage.now());
-        report.days.moves.add(word, day, 1);
-        drop(report);
+        self.stage.move_ended(device, &ending);
         device.ended = Some(MoveEnded { order, ending });
         device.has_news = true;
     }
@@ -558,9 +512,7 @@ fn alarm(stage: &Stage, device: &Resting, now: Timestamp, was_cut: bool) -> Opti
     if !device.has_power || device.standing == Standing::Retired || device.hears.is_empty() {
         return None;
     }
-    let place = usize::try_from(device.fails.saturating_sub(1)).unwrap_or(usize::MAX);
-    let patience = PATIENCE.get(place).or(PATIENCE.last()).copied().unwrap_or(3600);
-    let again = now.plus(Duration::from_secs(patience));
+    let again = now.plus(patience(device.fails));
     if device.registered.is_none() || was_cut {
         // Nobody stands beside a stolen card and tries for ever.
         return (device.standing == Standing::InService || device.fails < 3).then_some(again);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use certs::{Credential, Pki, Validity};
 use fleet::{
-    Canary, Config, Destination, Devices, Name, Owner, Pace, Platform, Retries, Setup, Share, Spec, Stop,
-    Supplier, Weekday, Window,
+    Canary, Config, Destination, Devices, Es2Plus, Name, Owner, Pace, Platform, Retries, Setup, Share, Spec,
+    Stop, Supplier, Weekday, Window,
 };
 use localize::{Day, HeldProfile, Identity, Needs, Offer, Orderable, Place, Policy, ProfileType, RuleBook};
 use rsp::ids::{Eid, Oid, Plmn};
@@ -87,27 +87,14 @@ fn setup(
     sm_dps: &BTreeMap<String, SmDp>,
     mishaps: &Mishaps,
 ) -> Result<Setup, Fault> {
-    let operator_s = pki.operator(OPERATOR).map_err(bad_pki)?;
-    let requester = requester(pki)?.to_string();
     let (mut suppliers, mut offers) = (BTreeMap::new(), Vec::new());
-    // What M2M devices get is ordered by their operator.
-    let has_stock = |operator: &&Operator| *operator.stock.get_ref() > 0 && !scenario.is_m2m();
-    for operator in scenario.operators.iter().filter(has_stock) {
+    for operator in scenario.operators.iter().filter(|operator| *operator.stock.get_ref() > 0) {
         let plmn = *operator.network.get_ref();
-        let name = operator.sm_dp.get_ref();
-        let sm_dp = sm_dps.get(name).ok_or_else(|| bug("an SM-DP+ does not run"))?;
-        let codes: Vec<_> = sm_dp.codes.iter().filter(|(home, ..)| *home == plmn).collect();
-        let orders = match codes.is_empty() {
-            true => sm_dp.way.link(Some(&operator_s))?,
-            false => desk(&sm_dp.address, codes.into_iter().map(|(_, iccid, code)| (*iccid, code.clone()))),
+        let supplier = match scenario.is_m2m() {
+            true => Supplier::Operator,
+            false => Supplier::SmDpPlus(at_sm_dp_plus(operator, pki, sm_dps, mishaps)?),
         };
-        let link = mishaps.link(orders);
-        let address = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?;
-        let host = sm_dp.address.rsplit_once(':').map_or(sm_dp.address.as_str(), |(host, _)| host);
-        let tls_name = host.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
-        let tells = sm_dp.party.is_some();
-        let requester = requester.clone();
-        suppliers.insert(plmn, Supplier { link, address, name: tls_name, requester, tells });
+        suppliers.insert(plmn, supplier);
         let place = scenario.book.locate(plmn).map_err(|why| bug(&why.to_string()))?;
         let order = Orderable::ProfileType(ProfileType(type_of(operator)));
         offers.push(Offer { order, operator: place, priority: operator.priority });
@@ -131,6 +118,30 @@ fn setup(
     let config = Config { longest, silent_after, ..usual };
     let book = with_notices(scenario)?;
     Ok(Setup { book, owner: Owner { policy, offers }, suppliers, config })
+}
+
+/// Where profiles of this operator are ordered.
+fn at_sm_dp_plus(
+    operator: &Operator,
+    pki: &Pki,
+    sm_dps: &BTreeMap<String, SmDp>,
+    mishaps: &Mishaps,
+) -> Result<Es2Plus, Fault> {
+    let plmn = *operator.network.get_ref();
+    let sm_dp = sm_dps.get(operator.sm_dp.get_ref()).ok_or_else(|| bug("an SM-DP+ does not run"))?;
+    let codes: Vec<_> = sm_dp.codes.iter().filter(|(home, ..)| *home == plmn).collect();
+    let orders = match codes.is_empty() {
+        true => sm_dp.way.link(Some(&pki.operator(OPERATOR).map_err(bad_pki)?))?,
+        false => desk(&sm_dp.address, codes.into_iter().map(|(_, iccid, code)| (*iccid, code.clone()))),
+    };
+    let host = sm_dp.address.rsplit_once(':').map_or(sm_dp.address.as_str(), |(host, _)| host);
+    Ok(Es2Plus {
+        link: mishaps.link(orders),
+        address: sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?,
+        name: host.parse().map_err(|_| bug("an SM-DP+ has no name"))?,
+        requester: requester(pki)?.to_string(),
+        tells: sm_dp.party.is_some(),
+    })
 }
 
 /// What profiles of an operator are called in an order.

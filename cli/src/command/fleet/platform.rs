@@ -4,15 +4,13 @@ use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use certs::ServerName;
 use clap::Args;
-use fleet::{Config, Platform, Setup, Supplier};
+use fleet::{Config, Es2Plus, Platform, Setup, Supplier};
 use hmac::{Hmac, KeyInit, Mac};
 use net::SqliteRecords;
 use rsp::ids::{Eid, Plmn, SmdpAddress};
 use sha2::Sha256;
 use tokio::sync::Notify;
-use world::{
-    Clock, Collection, Fault, LinkFault, LinkFaultKind, ManualClock, NullEvents, World, link_from, transact,
-};
+use world::{Clock, Collection, Fault, ManualClock, NullEvents, World, transact};
 
 use super::asked::{self, Asked, Read};
 use crate::{
@@ -39,9 +37,10 @@ pub struct Serve {
     /// Whose client certificate SM-DP+s are shown
     #[arg(long, default_value = "Landfall Test Operator")]
     operator: String,
-    /// The SM-DP+ of a network's operator; may be repeated [default: that of --sm-dp, for every offer]
+    /// The SM-DP+ of a network's operator, or `operator` if that brings its profiles itself (SGP.02); may be repeated
+    /// [default: that of --sm-dp, for every offer]
     #[arg(long = "supplier", value_name = "NETWORK=HOST:PORT")]
-    suppliers: Vec<AtSmDp>,
+    suppliers: Vec<Bringing>,
     /// SM-DP+s tell how downloads go: their --operator names this platform
     #[arg(long)]
     told: bool,
@@ -49,18 +48,21 @@ pub struct Serve {
     asked: Asked,
 }
 
-/// What the flag says of an SM-DP+.
+/// What the flag says of a network: where its SM-DP+ is; nowhere if its operator brings its profiles itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct AtSmDp(Plmn, SmdpAddress);
+struct Bringing(Plmn, Option<SmdpAddress>);
 
-impl FromStr for AtSmDp {
+impl FromStr for Bringing {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (network, address) =
             text.split_once('=').ok_or("write a network, =, and its SM-DP+: 724-02=127.0.0.1:8443")?;
         let network = network.parse().map_err(|error| format!("{error}"))?;
-        Ok(Self(network, address.parse().map_err(|error| format!("{error}"))?))
+        Ok(match address {
+            "operator" => Self(network, None),
+            _ => Self(network, Some(address.parse().map_err(|error| format!("{error}"))?)),
+        })
     }
 }
 
@@ -78,11 +80,17 @@ impl Serve {
         let (tls, requester) = parties::operator_tls(&pki, &self.operator, Arc::clone(&clock))?;
         let mut suppliers = BTreeMap::new();
         let here: SmdpAddress = parties::parsed(&[parties::reachable(settings)])?.0;
-        let offered = read.owner.offers.iter().map(|offer| AtSmDp(offer.operator.plmn, here.clone()));
-        for AtSmDp(network, address) in offered.chain(self.suppliers) {
-            let link = parties::device_client(settings).link(address.as_str(), Some(tls.clone()))?;
-            let (name, requester) = (name_of(&address)?, requester.clone());
-            suppliers.insert(network, Supplier { link, address, name, requester, tells: self.told });
+        let offered = read.owner.offers.iter().map(|offer| Bringing(offer.operator.plmn, Some(here.clone())));
+        for Bringing(network, address) in offered.chain(self.suppliers) {
+            let supplier = match address {
+                Some(address) => {
+                    let link = parties::device_client(settings).link(address.as_str(), Some(tls.clone()))?;
+                    let (name, requester) = (name_of(&address)?, requester.clone());
+                    Supplier::SmDpPlus(Es2Plus { link, address, name, requester, tells: self.told })
+                }
+                None => Supplier::Operator,
+            };
+            suppliers.insert(network, supplier);
         }
         let (mut address, mut api) = (self.address, self.api);
         let listener = parties::listen_at(&mut address).await?;
@@ -130,14 +138,8 @@ impl Serve {
 pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault> {
     let records = asked::existing(settings)?;
     let world = World::new(ManualClock::at(read.now), net::OsDice::new()?);
-    let nobody = link_from(tower::service_fn(|_| async {
-        Err(LinkFault::new(LinkFaultKind::Unreachable, "SM-DP+", "this command orders nothing"))
-    }));
-    let address: SmdpAddress = parties::parsed(std::slice::from_ref(&settings.sm_dp))?.0;
-    let name = name_of(&address)?;
-    let supplier = Supplier { link: nobody, address, name, requester: String::new(), tells: false };
     let offers = read.owner.offers.iter();
-    let suppliers = offers.map(|offer| (offer.operator.plmn, supplier.clone())).collect();
+    let suppliers = offers.map(|offer| (offer.operator.plmn, Supplier::Operator)).collect();
     Ok(Platform::new(records, world, NullEvents, read.clone().into_setup(suppliers)))
 }
 
@@ -223,11 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_supplier_is_a_network_and_an_address() {
-        let AtSmDp(network, address) = "724-02=127.0.0.1:8443".parse().unwrap();
-        assert_eq!((network.to_string().as_str(), address.as_str()), ("724-02", "127.0.0.1:8443"));
+    fn a_supplier_is_a_network_and_an_address_or_the_operator_itself() {
+        let Bringing(network, address) = "724-02=127.0.0.1:8443".parse().unwrap();
+        assert_eq!((network.to_string().as_str(), address.unwrap().as_str()), ("724-02", "127.0.0.1:8443"));
+        let its = "724-02=operator".parse::<Bringing>().unwrap();
+        assert_eq!(its, Bringing(network, None));
         for bad in ["724-02", "724=127.0.0.1:8443", "=", "724-02="] {
-            assert!(bad.parse::<AtSmDp>().is_err(), "{bad}");
+            assert!(bad.parse::<Bringing>().is_err(), "{bad}");
         }
     }
 }

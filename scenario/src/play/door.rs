@@ -1,0 +1,76 @@
+//! The platform's door, as devices and those who act for devices come to it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fleet::{CHECK_IN, CheckIn, Ending, Instruction};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use world::{Link, LinkFaultKind};
+
+use super::resting::Resting;
+use super::stage::{PLATFORM, Stage};
+use crate::report::Kind;
+
+/// How long to wait before the next try, by how often it was tried; the last from then on.
+const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
+
+/// The platform was not reached.
+pub(super) struct NotAsked {
+    /// Whether what was sent got anywhere.
+    pub(super) is_carried: bool,
+    pub(super) why: String,
+}
+
+impl NotAsked {
+    /// Not for want of a network.
+    pub(super) fn carried(why: impl ToString) -> Self {
+        Self { is_carried: true, why: why.to_string() }
+    }
+}
+
+/// A check-in over this link, and what the platform answers.
+pub(super) async fn ask(link: &Link, said: &CheckIn) -> Result<Instruction, NotAsked> {
+    let body = serde_json::to_vec(said).map_err(NotAsked::carried)?;
+    let mut request = Request::new(Bytes::from(body));
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let door = Uri::try_from(format!("https://{PLATFORM}{CHECK_IN}")).map_err(NotAsked::carried)?;
+    *request.uri_mut() = door;
+    let answer = world::send(link, request).await.map_err(|fault| NotAsked {
+        is_carried: fault.kind != LinkFaultKind::Unreachable,
+        why: fault.to_string(),
+    })?;
+    if answer.status() != StatusCode::OK {
+        let why = format!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
+        return Err(NotAsked::carried(why));
+    }
+    serde_json::from_slice(answer.body()).map_err(NotAsked::carried)
+}
+
+/// How long to wait after so many tries in a row that brought nothing.
+pub(super) fn patience(fails: u32) -> Duration {
+    let place = usize::try_from(fails.saturating_sub(1)).unwrap_or(usize::MAX);
+    Duration::from_secs(PATIENCE.get(place).or(PATIENCE.last()).copied().unwrap_or(3600))
+}
+
+impl Stage {
+    /// A move that the platform wanted has ended: it is counted and told.
+    pub(super) fn move_ended(&self, device: &mut Resting, ending: &Ending) {
+        let counts = &mut device.counts;
+        let (count, kind, word, why) = match ending {
+            Ending::Moved => (&mut counts.moved, Kind::Moved, "moved", None),
+            Ending::CameBack { why } => (&mut counts.came_back, Kind::Failed, "came back", Some(why)),
+            Ending::NotInstalled { why } => {
+                (&mut counts.not_installed, Kind::Failed, "not installed", Some(why))
+            }
+        };
+        *count = count.saturating_add(1);
+        let at = device.registered.map(|attached| format!(", {}", self.where_it_is(&attached)));
+        let why = why.map(|why| format!(": {why}"));
+        self.tell(kind, device, &format!("{word}{}{}", at.unwrap_or_default(), why.unwrap_or_default()));
+        let mut report = self.report();
+        let day = report.day(self.now());
+        report.days.moves.add(word, day, 1);
+    }
+}
