@@ -68,6 +68,84 @@ expect = [
     assert_eq!(report.json().unwrap(), played(METERS, "7").json().unwrap());
 }
 
+/// Rules and campaigns move M2M devices too; whoever is away while one moves is waited for, and what became of it is found out.
+#[test]
+fn an_m2m_device_whose_move_nobody_ends_is_audited_and_tried_again_and_comes_back_when_it_is_told_to() {
+    const METERS: &str = r#"
+title = "Longer than an order lasts"
+lasts = "16d"
+network = [{ plmn = "724-91", bearer = "2g-sms" }]
+operator = [{ network = "234-91" }, { network = "724-91", stock = 5 }]
+devices = [
+  { name = "meters", kind = "m2m", count = 2, bootstrap = "234-91", check_in = "6h", journey = [{ at = "0d", in = "BR" }] },
+]
+campaign = [{ name = "home", at = "1d", target = "724-91", retries = { times = 3, after = "6h" } }]
+step = [
+  { at = "1d 5m 30s", AWAY, lasts = "30h" },
+  { at = "1d 5m 40s", do = "restart", party = "platform", lasts = "3h" },
+  { at = "10d", do = "roll-back", campaign = "home" },
+]
+expect = [
+  { at = "1d 5m 20s", state = "moving" },
+  { at = "5d", on = "724-91", with = "724-91", state = "working", agrees = true },
+  { at = "5d", campaign = "home", is = "done" },
+  { at = "5d", count = "not-installed", exactly = 2 },
+  { on = "724-91", with = "234-91", holds = "724-91", state = "working", agrees = true },
+  { campaign = "home", is = "rolled-back" },
+  { count = "findings", exactly = 0 },
+  { count = "profiles-lost", exactly = 0 },
+]
+"#;
+    for away in ["do = \"restart\", party = \"sm-sr\"", "do = \"cut-power\", devices = \"meters\""] {
+        passes(&played(&METERS.replace("AWAY", away), "7"));
+    }
+    let away =
+        METERS.replace("AWAY", "do = \"restart\", party = \"sm-dp\"").replace("exactly = 2", "at_most = 2");
+    let report = played(&away, "7");
+    passes(&report);
+    assert_eq!(report.json().unwrap(), played(&away, "7").json().unwrap());
+}
+
+/// A file is as expected whether its devices are of SGP.22 or of SGP.02.
+#[test]
+fn the_same_rules_and_campaigns_move_devices_of_either_kind() {
+    const CANARY: &str = include_str!("../library/canary-that-must-stop.toml");
+    for text in [EXAMPLE, CANARY] {
+        let m2m = text.replace("[[devices]]", "[[devices]]\nkind = \"m2m\"");
+        assert!(Scenario::parse("test.toml", &m2m).unwrap().is_m2m());
+        passes(&played(&m2m, "7"));
+    }
+}
+
+/// One finds no profile in stock; the other falls back later by itself, and nobody had ordered that.
+#[test]
+fn what_an_m2m_card_does_by_itself_the_platform_finds() {
+    const METERS: &str = r#"
+title = "A network that fails after a move"
+lasts = "12d"
+network = [
+  { plmn = "724-91", bearer = "nb-iot", partners = "none" },
+  { plmn = "724-92", bearer = "nb-iot", partners = ["234-91"] },
+]
+operator = [{ network = "234-91" }, { network = "724-91", stock = 1 }]
+devices = [{ name = "meters", kind = "m2m", count = 2, bootstrap = "234-91", journey = [{ at = "0d", in = "BR" }] }]
+campaign = [{ name = "home", at = "1d", target = "724-91", at_once = 1, retries = { times = 1, after = "6h" } }]
+step = [{ at = "5d", do = "coverage-ends", network = "724-91", lasts = "1d" }]
+expect = [
+  { at = "4d", with = "724-91", exactly = 1 },
+  { at = "4d", count = "not-installed", exactly = 2 },
+  { at = "4d", agrees = true },
+  { at = "4d", count = "findings", exactly = 0 },
+  { at = "132h", on = "724-92", with = "234-91", state = "working", agrees = true },
+  { at = "132h", count = "findings", exactly = 1 },
+  { campaign = "home", is = "done" },
+  { heard_within = "2d" },
+  { count = "profiles-lost", exactly = 0 },
+]
+"#;
+    passes(&played(METERS, "7"));
+}
+
 const MOVE: &str = r#"
 title = "A move"
 lasts = "6d"

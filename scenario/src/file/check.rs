@@ -215,14 +215,6 @@ impl Check<'_> {
             if !seen.insert(campaign.name.get_ref().clone()) {
                 return Err(self.twice("campaign", &campaign.name));
             }
-            if self.scenario.is_m2m() {
-                let next = "let steps order what is to be: download-profile, enable-profile, delete-profile";
-                return Err(self.source.error(
-                    campaign.name.span(),
-                    "M2M devices ask no platform, so none can move them",
-                    next,
-                ));
-            }
             self.moment(&campaign.at)?;
             let target = campaign.target.get_ref();
             if target != "decided" {
@@ -311,15 +303,15 @@ impl Check<'_> {
                 Action::Restart { party, .. } => {
                     let operators = self.scenario.operators.iter();
                     let known = operators.map(|operator| operator.sm_dp.get_ref().as_str());
-                    let known: Vec<&str> = match self.scenario.is_m2m() {
+                    let of_m2m = [m2m::SM_DP_PLACE, m2m::SM_SR_PLACE, m2m::SECOND_SM_SR_PLACE];
+                    let servers: Vec<&str> = match self.scenario.is_m2m() {
                         true => {
-                            let all = [m2m::SM_DP_PLACE, m2m::SM_SR_PLACE, m2m::SECOND_SM_SR_PLACE];
-                            all.into_iter()
-                                .take(if self.scenario.has_second_sm_sr() { 3 } else { 2 })
-                                .collect()
+                            let count = if self.scenario.has_second_sm_sr() { 3 } else { 2 };
+                            of_m2m.into_iter().take(count).collect()
                         }
-                        false => std::iter::once("platform").chain(known).collect(),
+                        false => known.collect(),
                     };
+                    let known: Vec<&str> = std::iter::once("platform").chain(servers).collect();
                     if !known.contains(&party.get_ref().as_str()) {
                         return Err(self.unknown("party", party.get_ref(), &known, party.span()));
                     }
@@ -352,8 +344,8 @@ impl Check<'_> {
         match self.scenario.is_m2m() {
             false => Ok(()),
             true => {
-                let what = "this step is for devices that ask a platform";
-                Err(self.source.error(devices.span(), what, "leave it out; M2M devices ask none"))
+                let what = "nobody takes an M2M device out of service or its card out of it here";
+                Err(self.source.error(devices.span(), what, "leave this step out"))
             }
         }
     }
@@ -370,11 +362,6 @@ impl Check<'_> {
                             Condition::On(plmn) => self.network(&Spanned::new(0..0, *plmn)).map_err(here)?,
                             Condition::With(plmn) | Condition::As(plmn) | Condition::Holds(plmn) => {
                                 self.operator(&Spanned::new(0..0, *plmn)).map_err(here)?;
-                            }
-                            Condition::State(_) | Condition::HeardWithin(_) if self.scenario.is_m2m() => {
-                                let next = "say on, with, holds, registered or agrees";
-                                let what = "no platform knows an M2M device";
-                                return Err(here(self.source.error(0..0, what, next)));
                             }
                             Condition::ManagedBy(_) if !self.scenario.is_m2m() => {
                                 let what = "an SM-SR manages M2M devices alone";

@@ -40,7 +40,7 @@ pub struct Group {
     /// Where their IMEIs are registered.
     #[serde(default)]
     pub imei_registered_in: Vec<Spanned<Country>>,
-    /// How often one asks the platform, if it is not told otherwise.
+    /// How often one asks the platform, or its operator does for an M2M one, if it is not told otherwise.
     #[serde(default = "daily")]
     pub check_in: Spanned<Length>,
     /// The operator whose profile a device goes back to when it can; with none it stays with what works.
@@ -61,7 +61,7 @@ pub enum Kind {
     /// SGP.22: the device asks the owner's platform, and its LPA fetches profiles from an SM-DP+.
     #[default]
     Consumer,
-    /// SGP.02: the device asks nobody; the operator has an SM-SR bring profiles of an SM-DP to its card.
+    /// SGP.02: the device asks nobody; its operator asks the platform for it, and has an SM-SR bring profiles of an SM-DP to its card.
     M2m,
 }
 

@@ -10,6 +10,7 @@ use euicc_sim::card::CardDescription;
 use euicc_sim::card::m2m::Held;
 use euicc_sim::card::m2m::toolkit::Numbers;
 use euicc_sim::network::Networks;
+use localize::Orderable;
 use rsp::ids::{Aid, Eid, Iccid, Oid};
 use rsp::sgp02::common::SubscriptionAddress;
 use rsp::sgp02::eis::{Eis, ProfileState};
@@ -17,6 +18,7 @@ use rsp::sgp02::{BaseResponse, Namespace, es1, es2, es4};
 use sm_dp::{ProfileOptions, ProfileState as InStock, SmDp, SmDpPlus};
 use sm_sr::SmSr;
 use sm_sr::es5::Bearer;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use world::{BoxFuture, Clock, Fault, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, TokioClock};
@@ -35,6 +37,9 @@ use crate::time::Simulation;
 /// How often a card of the field asks its device whether there is something: a meter is not woken every half minute for that.
 const POLL: Duration = Duration::from_secs(3600);
 
+/// How long an SM-SR may take for what it answers at once.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+
 /// An SM-DP and an SM-SR, perhaps another one, the operator that asks them, an EUM, and the service centre of all networks. What they do without
 /// being asked ends with this.
 pub(crate) struct Field {
@@ -42,6 +47,7 @@ pub(crate) struct Field {
     sm_sr: Host<SmSr>,
     second_sm_sr: Option<Host<SmSr>>,
     managers: Managers,
+    news: News,
     operator: Operator,
     eum: Operator,
     stock: SmDpPlus,
@@ -64,12 +70,23 @@ impl Managers {
     }
 
     /// Reads what the operator is told without having asked.
-    async fn hear(self, mut hears: Receiver<Heard>) {
+    async fn hear(self, mut hears: Receiver<Heard>, news: News) {
         while let Some(heard) = hears.recv().await {
             if let Some(sm_sr) = heard.sm_sr {
                 self.all().insert(heard.eid, sm_sr);
             }
+            news.of(heard.eid).notify_one();
         }
+    }
+}
+
+/// Who waits for news of which card.
+#[derive(Clone, Default)]
+struct News(Arc<Mutex<BTreeMap<Eid, Arc<Notify>>>>);
+
+impl News {
+    fn of(&self, eid: Eid) -> Arc<Notify> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(eid).or_default())
     }
 }
 
@@ -110,13 +127,13 @@ impl Field {
         };
         let (second_sm_sr, second_works) = second.unzip();
         let (operator, hears, operator_works) = parts.operator()?;
-        let managers = Managers::default();
+        let (managers, news) = (Managers::default(), News::default());
         let works: [BoxFuture<'static, ()>; 5] = [
             Box::pin(smsc.run()),
             sm_dp_works,
             sm_sr_works,
             operator_works,
-            Box::pin(managers.clone().hear(hears)),
+            Box::pin(managers.clone().hear(hears, news.clone())),
         ];
         let field = Self {
             stock: parts.stock(&dp_records)?,
@@ -130,6 +147,7 @@ impl Field {
             sm_sr,
             second_sm_sr,
             managers,
+            news,
             operator,
             events,
             hosts,
@@ -146,6 +164,11 @@ impl Field {
     /// The SM-SR that manages a card, as far as the operator knows.
     fn manager(&self, eid: Eid) -> Oid {
         self.managers.all().get(&eid).unwrap_or(&self.ids.sm_sr).clone()
+    }
+
+    /// Told when there is something new of a card.
+    pub(crate) fn news(&self, eid: Eid) -> Arc<Notify> {
+        self.news.of(eid)
     }
 
     /// Whose the profiles are.
@@ -209,21 +232,21 @@ impl Field {
         }
     }
 
-    /// ES2.DownloadProfile of a profile of this type, which is to be enabled as well.
+    /// ES2.DownloadProfile of a profile, or of any of a type, which is to be enabled as well.
     pub(crate) async fn download(
         &self,
         eid: Eid,
-        profile_type: &str,
+        what: &Orderable,
         validity: Duration,
     ) -> Result<Answered, Fault> {
-        let request = es2::DownloadProfileRequest {
-            base: blank(),
-            eid,
-            smsr_id: self.manager(eid),
-            profile_type: Some(profile_type.to_owned()),
-            iccid: None,
-            enable_profile: true,
+        let (iccid, profile_type) = match what {
+            Orderable::Iccid(iccid) => (Some(*iccid), None),
+            Orderable::ProfileType(name) => (None, Some(name.0.clone())),
         };
+        let smsr_id = self.manager(eid);
+        let base = blank();
+        let request =
+            es2::DownloadProfileRequest { base, eid, smsr_id, profile_type, iccid, enable_profile: true };
         let answer = self.operator.ask::<es2::DownloadProfile>(&self.ids.sm_dp, request, validity).await?;
         Ok(Answered { base: answer.base, iccid: answer.iccid })
     }
@@ -253,6 +276,14 @@ impl Field {
         let request = es2::DeleteProfileRequest { base: blank(), eid, smsr_id, iccid };
         let answer = self.operator.ask::<es2::DeleteProfile>(&self.ids.sm_dp, request, validity).await?;
         Ok(Answered { base: answer.base, iccid: Some(iccid) })
+    }
+
+    /// ES4.GetEIS: what the SM-SR says of the card.
+    pub(crate) async fn eis(&self, eid: Eid) -> Result<Eis, Fault> {
+        let request = es4::GetEisRequest { base: blank(), eid };
+        let answer = self.operator.ask::<es4::GetEis>(&self.manager(eid), request, ANSWERED_WITHIN).await?;
+        let status = answer.base.function_execution_status;
+        answer.eis.ok_or_else(|| Fault::new("an EIS was not given", status.to_string(), "ask again later"))
     }
 
     /// ES4.AuditEIS: the card is asked, and the EIS says the same then.

@@ -269,7 +269,7 @@ impl Stage {
         (!so).then_some(instead)
     }
 
-    /// Where card, platform and SM-DP+ (of an M2M device: card, SM-SR and SM-DP) do not say the same.
+    /// Where card, platform and SM-DP+ (of an M2M device: card, platform, SM-SR and SM-DP) do not say the same.
     fn disagreement(
         &self,
         index: usize,
@@ -277,8 +277,8 @@ impl Stage {
         card: Option<&OnCard>,
         truth: &Truth,
     ) -> Option<String> {
-        if let Some(why) = truth.m2m.get(&index) {
-            return why.clone();
+        if let Some(Some(why)) = truth.m2m.get(&index) {
+            return Some(why.clone());
         }
         let card = card?;
         let on_card: BTreeSet<Iccid> = card.profiles.iter().copied().collect();

@@ -1,5 +1,8 @@
 //! M2M devices: cards of SGP.02 that stay on in devices without an LPA. Their SM-SR reaches them by short messages over the
-//! bearer of their network; profiles are ordered by the operator, and a card that loses its network falls back by itself.
+//! bearer of their network; profiles are ordered by the operator, which also speaks for them with the platform (`clerk`), and a card
+//! that loses its network falls back by itself.
+
+mod clerk;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -14,6 +17,7 @@ use euicc_sim::network::{
     SystemInformation,
 };
 use fleet::OnCard;
+use localize::{Orderable, ProfileType};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::sgp02::ExecutionStatus;
 use tokio::sync::Notify;
@@ -139,6 +143,7 @@ impl Stage {
         let _ = m2m.stage.set(Arc::downgrade(self));
         for index in m2m.seats.keys().copied() {
             tokio::task::spawn_local(live(Arc::downgrade(self), index));
+            tokio::task::spawn_local(clerk::attends(Arc::downgrade(self), index));
         }
     }
 
@@ -191,6 +196,14 @@ impl Stage {
             &mut device,
             &Registered { plmn, network_name, country, service, imsi, iccid, at },
         );
+        self.has_news_of(device.eid);
+    }
+
+    /// The operator hears of it: from the home network, or because it has asked for something itself.
+    fn has_news_of(&self, eid: Eid) {
+        if let Some(m2m) = &self.m2m {
+            m2m.field.news(eid).notify_one();
+        }
     }
 
     /// It is registered nowhere any more; it has left, or it finds that out.
@@ -270,12 +283,14 @@ impl Stage {
         };
         let kind = if is_done { Kind::Moved } else { Kind::Failed };
         self.tell(kind, &device, &format!("{}: {said}", order.function()));
+        self.has_news_of(device.eid);
         Ok(())
     }
 
-    fn type_of(&self, plmn: Plmn) -> Result<String, Fault> {
+    fn type_of(&self, plmn: Plmn) -> Result<Orderable, Fault> {
         let operator = self.scenario.operators.iter().find(|operator| *operator.network.get_ref() == plmn);
-        operator.map(owner::type_of).ok_or_else(|| bug("there is no such operator"))
+        let operator = operator.ok_or_else(|| bug("there is no such operator"))?;
+        Ok(Orderable::ProfileType(ProfileType(owner::type_of(operator))))
     }
 
     /// What went over the bearer of a network for one device.

@@ -148,17 +148,14 @@ impl Stage {
                 let serial = u64::try_from(devices.len()).unwrap_or(u64::MAX) + 1;
                 let (whose, made) = ((index, group, number), (scenario.begins, &mut foreign));
                 let (resting, held) = factory.device(serial, whose, &places, &hears, made).await?;
-                match &field {
-                    // The platform has no part in M2M devices.
-                    Some(field) => {
-                        let operator = factory.operator(*group.bootstrap.get_ref())?;
-                        let reached_by = *group.reached_by.get_ref();
-                        let card =
-                            m2m::card(field, &networks, (resting.eid, serial), operator, reached_by).await?;
-                        cards.insert(devices.len(), card);
-                    }
-                    None => records.push(owner::record(&resting, group, (held, &scenario, &places))),
+                if let Some(field) = &field {
+                    let operator = factory.operator(*group.bootstrap.get_ref())?;
+                    let reached_by = *group.reached_by.get_ref();
+                    let card =
+                        m2m::card(field, &networks, (resting.eid, serial), operator, reached_by).await?;
+                    cards.insert(devices.len(), card);
                 }
+                records.push(owner::record(&resting, group, (held, &scenario, &places)));
                 devices.push(Mutex::new(resting));
             }
         }

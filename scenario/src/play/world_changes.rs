@@ -339,11 +339,15 @@ impl Stage {
 
     /// The subscriptions on a card, with their homes.
     pub(super) fn imsis(&self, device: &Resting) -> Vec<(Plmn, Imsi)> {
-        device.profiles.iter().filter_map(|profile| self.imsis_of(profile.iccid)).flatten().collect()
+        device.profiles.iter().flat_map(|profile| self.imsis_of(profile.iccid)).collect()
     }
 
-    /// Those of a profile.
-    fn imsis_of(&self, iccid: Iccid) -> Option<Vec<(Plmn, Imsi)>> {
+    /// Those of a profile, with their homes.
+    pub(super) fn imsis_of(&self, iccid: Iccid) -> Vec<(Plmn, Imsi)> {
+        self.known_imsis_of(iccid).unwrap_or_default()
+    }
+
+    fn known_imsis_of(&self, iccid: Iccid) -> Option<Vec<(Plmn, Imsi)>> {
         if let Some(subscriptions) = self.foreign.get(&iccid) {
             return Some(subscriptions.clone());
         }
