@@ -109,6 +109,54 @@ async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
     assert!(fail(landfall(folder).args(serve)).contains("fleet"), "there is one already");
 }
 
+/// Whoever runs the subscription of a device of SGP.02 checks in for it.
+#[tokio::test]
+async fn an_operator_that_brings_its_profiles_itself_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    succeed(landfall(folder).args(["certs", "init"]));
+    let (eid, bootstrap, local) =
+        ("89049032000000000000000000000163", "8944476500001224158", "89724990000000000019");
+    let devices = format!(
+        "eid,label,profiles,network,home,since\n\
+         {eid},meter,{bootstrap} 234-15 bootstrap enabled,724-05,234-15,2026-01-01\n"
+    );
+    succeed(landfall(folder).args(["fleet", "import", &file("devices.csv", &devices)]));
+    let campaign = file("standing.toml", CAMPAIGN);
+    succeed(landfall(folder).args(["fleet", "campaign", "create", &campaign, "--start"]));
+    let owner = file("owner.toml", "[[offer]]\nnetwork = \"724-02\"\ntype = \"local-br\"\n");
+    let serve = ["fleet", "serve", "--address", "127.0.0.1:0", "--api", "none", "--owner", &owner];
+    let platform = Running::start(landfall(folder).args(serve).args(["--supplier", "724-02=operator"]));
+    let address = platform.err.word_after("platform at ");
+    let pki = cli::pki::load(&folder.join("pki")).unwrap();
+    let tls = ClientTls::new(&tls_roots(&pki), None, Arc::new(OsClock)).unwrap();
+    let link = Client::default().link(&address, Some(tls)).unwrap();
+    let token = succeed(landfall(folder).args(["fleet", "token", eid])).trim().to_owned();
+
+    let mut said = json!({
+        "eid": eid, "at": OsClock.now(), "registered": { "network": "724-05", "iccid": bootstrap },
+        "profiles": [{ "iccid": bootstrap, "enabled": true, "home": "234-15" }],
+    });
+    let (_, told) = post(&link, "/v1/check-in", &token, &said).await;
+    let ordered = &told["what"]["move"];
+    let order = json!({ "operator": "724-02", "what": { "profile_type": "local-br" } });
+    assert_eq!(ordered["to"], json!({ "order": order }), "{told}");
+
+    said["ended"] = json!({ "order": ordered["order"], "ending": "moved" });
+    said["registered"] = json!({ "network": "724-02", "iccid": local });
+    said["profiles"] = json!([
+        { "iccid": bootstrap, "enabled": false, "home": "234-15" },
+        { "iccid": local, "enabled": true, "home": "724-02" },
+    ]);
+    let (_, told) = post(&link, "/v1/check-in", &token, &said).await;
+    assert_eq!(told["what"], "nothing", "{told}");
+}
+
 #[test]
 fn what_cannot_be_done_is_said_with_a_way_on() {
     let folder = tempfile::tempdir().unwrap();

@@ -25,7 +25,7 @@ pub struct CheckIn {
     /// What its card says that it holds (ES10c.GetProfilesInfo); none if the card was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiles: Option<Vec<OnCard>>,
-    /// Who has refused it since it checked in last.
+    /// Who has refused it since it checked in last, or has no profile for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedBy>,
     /// How the move ended that it was told to make. Said again until it was answered.
@@ -66,11 +66,11 @@ pub struct OnCard {
     pub home: Option<Plmn>,
 }
 
-/// A network that did not take the device.
+/// A network that did not take the device, or an operator that was to bring a profile and has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefusedBy {
-    /// The home network of the subscriber that was refused.
+    /// The home network of the subscriber that was refused, or would be one.
     pub network: Plmn,
     /// The cause, in words or as a number.
     pub cause: Box<str>,

@@ -117,6 +117,31 @@ fn the_same_rules_and_campaigns_move_devices_of_either_kind() {
     }
 }
 
+#[test]
+fn an_m2m_device_gets_its_profile_of_the_next_operator_if_the_first_has_none() {
+    const METERS: &str = r#"
+title = "Two operators"
+lasts = "100d"
+network = [{ plmn = "724-91" }, { plmn = "724-92" }]
+operator = [
+  { network = "234-91" },
+  { network = "724-91", stock = 1, priority = 1 },
+  { network = "724-92", stock = 2, priority = 2 },
+]
+owner = { lead_time = "14d" }
+devices = [{ name = "meters", kind = "m2m", count = 2, bootstrap = "234-91", journey = [{ at = "0d", in = "BR" }] }]
+campaign = [{ name = "home", at = "0d", retries = { times = 3, after = "6h" } }]
+expect = [
+  { with = "724-91", exactly = 1 },
+  { with = "724-92", exactly = 1 },
+  { agrees = true, state = "working", within_rules = true },
+  { count = "not-installed", exactly = 1 },
+  { count = "findings", exactly = 0 },
+]
+"#;
+    passes(&played(METERS, "7"));
+}
+
 /// One finds no profile in stock; the other falls back later by itself, and nobody had ordered that.
 #[test]
 fn what_an_m2m_card_does_by_itself_the_platform_finds() {

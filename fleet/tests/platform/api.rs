@@ -12,6 +12,7 @@ use world::{Link, PeerCertificate};
 use crate::{
     bench::{Agent, Bench, How, SM_DP, bootstrap, campaign, eid},
     openapi::OpenApi,
+    operator::restarted,
 };
 
 struct Api {
@@ -73,6 +74,19 @@ async fn the_document_names_all_that_is_served_and_nothing_else() {
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(response.headers()[header::ALLOW], "GET");
     assert_eq!(api.get("/openapi.json").await, api.document.0);
+}
+
+/// Said by who acts for a device of SGP.02.
+#[tokio::test]
+async fn what_an_operator_is_to_bring_is_said_as_the_document_has_it() {
+    let bench = restarted(&Bench::new(1).await, 1).decided().await;
+    let api = Api::of(&bench);
+    let mut said = serde_json::to_value(bench.says(0, &[bootstrap(0)])).unwrap();
+    said["profiles"][0]["home"] = json!("234-15");
+    let (status, told) = api.post(CHECK_IN, Some(said)).await;
+    assert_eq!(status, StatusCode::OK);
+    let order = json!({ "operator": "724-02", "what": { "profile_type": "local-br" } });
+    assert_eq!(told["what"]["move"]["to"], json!({ "order": order }));
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn bench() -> Bench {
 }
 
 /// Another process of the platform, on the same records.
-fn restarted(bench: &Bench, life: u32) -> Bench {
+pub(crate) fn restarted(bench: &Bench, life: u32) -> Bench {
     let (records, setup) = (Arc::clone(&bench.records), brought(&bench.sm_dp));
     Bench::set_up(records, bench.clock.clone(), bench.sm_dp.clone(), life, setup)
 }

@@ -7,10 +7,11 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use fleet::{CheckIn, Ending, MoveEnded, OnCard, OrderId, Registration, Target, What};
+use fleet::{CheckIn, Ending, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target, What};
 use rsp::ids::{Eid, Iccid};
-use rsp::sgp02::ExecutionStatus;
 use rsp::sgp02::eis::ProfileState;
+use rsp::sgp02::status::Status;
+use rsp::sgp02::{ExecutionStatus, FunctionExecutionStatus};
 use rsp::time::Timestamp;
 use tokio::time::sleep;
 use world::Fault;
@@ -62,6 +63,8 @@ struct Clerk {
     begun: Option<(OrderId, Target)>,
     /// How the last one ended, until the platform has heard it.
     ended: Option<MoveEnded>,
+    /// Who had no profile to bring then.
+    has_none: Option<RefusedBy>,
     /// When the platform is to hear of the device, news or not.
     due: Timestamp,
     /// Tries in a row that brought nothing.
@@ -80,7 +83,8 @@ struct Seen {
 
 impl Clerk {
     fn new(index: usize, eid: Eid, due: Timestamp) -> Self {
-        Self { index, eid, eis: Vec::new(), begun: None, ended: None, due, fails: 0, at_odds: 0 }
+        let (begun, ended, has_none) = (None, None, None);
+        Self { index, eid, eis: Vec::new(), begun, ended, has_none, due, fails: 0, at_odds: 0 }
     }
 
     fn field(stage: &Stage) -> Result<&Field, Fault> {
@@ -168,6 +172,7 @@ impl Clerk {
         let said = CheckIn {
             registered: Some(Registration { network: attached.network, iccid, imsi: Some(attached.imsi) }),
             profiles,
+            refused: self.has_none.iter().cloned().collect(),
             ended: self.ended.clone(),
             ..CheckIn::new(self.eid, stage.now())
         };
@@ -180,7 +185,7 @@ impl Clerk {
             .await
             .map_err(|not| Fault::new("the platform was not reached", not.why, "it is asked again"))?;
         let now = stage.now();
-        (self.fails, self.at_odds, self.ended) = (0, 0, None);
+        (self.fails, self.at_odds, self.ended, self.has_none) = (0, 0, None, None);
         self.due = told.next_check_in.min(now.plus(self.interval(stage)));
         if let Some(mut device) = stage.device(self.index) {
             device.heard_at = Some(now);
@@ -207,6 +212,11 @@ impl Clerk {
         match answer {
             Ok(Answered { base, .. }) => {
                 let status = base.function_execution_status;
+                if let Target::Order { operator, .. } = to
+                    && has_none(&status)
+                {
+                    self.has_none = Some(RefusedBy { network: operator, cause: status.to_string().into() });
+                }
                 match status.status {
                     ExecutionStatus::Expired => self.find_out(stage, &status.to_string()).await,
                     _ => self.ends(stage, &status.to_string()).await,
@@ -247,4 +257,19 @@ impl Clerk {
         self.ended = Some(MoveEnded { order, ending });
         Ok(())
     }
+}
+
+/// Whether the SM-DP has no such profile: another operator's is to be had sooner.
+fn has_none(status: &FunctionExecutionStatus) -> bool {
+    let codes = status.status_code_data.as_ref();
+    let refusal = codes.and_then(|codes| Status::from_codes(&codes.subject, &codes.reason));
+    matches!(
+        refusal,
+        Some(
+            Status::ProfileUnavailable
+                | Status::ProfileTypeUnavailable
+                | Status::ProfileTypeUnknown
+                | Status::IccidUnknown
+        )
+    )
 }
