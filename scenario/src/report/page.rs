@@ -10,7 +10,7 @@ use rsp::time::Timestamp;
 
 use super::escape::Escaped;
 use super::{Campaign, Device, Report, Times, Verdict};
-use plot::{Shape, plot};
+use plot::{Palette, Shape, plot};
 
 /// So many entries of the timeline are written out; all that the report holds are in its JSON.
 const ENTRIES: usize = 600;
@@ -189,7 +189,11 @@ fn timeline(report: &Report) -> String {
 }
 
 fn days(report: &Report) -> String {
-    let days = &report.days;
+    /// So many plots, the first ones, are of networks and countries.
+    const OF_PLACES: usize = 3;
+    let (days, time) = (&report.days, (report.begins, report.ended));
+    // A place is the same in all plots; what else is counted has its own names in each.
+    let mut places = Palette::default();
     let currency = match report.costs.currency.as_str() {
         "" => "money so far".to_owned(),
         currency => format!("{currency} so far"),
@@ -204,7 +208,12 @@ fn days(report: &Report) -> String {
         ("Costs by bearer", currency.as_str(), Shape::Spent, &days.spent),
     ]
     .into_iter()
-    .map(|(title, unit, shape, numbers)| plot(title, unit, shape, numbers, report.begins, report.ended))
+    .enumerate()
+    .map(|(number, (title, unit, shape, numbers))| {
+        let mut own = Palette::default();
+        let palette = if number < OF_PLACES { &mut places } else { &mut own };
+        plot(title, unit, shape, numbers, time, palette)
+    })
     .collect()
 }
 

@@ -127,6 +127,42 @@ fn the_page_needs_nothing_else() {
     }
 }
 
+/// The class of the swatch beside each name in the legend of the plot with this title.
+fn colours_of(page: &str, title: &str) -> BTreeMap<String, String> {
+    let figure = page.split("<figure>").find(|figure| figure.contains(title)).unwrap();
+    let rows = figure.split("<svg class=\"swatch\"").skip(1);
+    rows.map(|row| {
+        let colour = row.split("class=\"").nth(1).unwrap().split('"').next().unwrap();
+        let name = row.split("<td>").nth(1).unwrap().split('<').next().unwrap();
+        (name.to_owned(), colour.to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn a_name_has_the_same_colour_in_every_plot() {
+    let mut report = Report::new("x", "X", "", "7", BEGINS);
+    report.ended = Timestamp(BEGINS.0 + 10 * 86_400_000);
+    // In one plot the first is the largest, in the other the last.
+    for (number, network) in ["234-91", "724-91", "none"].into_iter().enumerate() {
+        report.days.devices_by_network.add(network, 9, 30 - number as u64);
+        report.days.devices_by_subscription.add(network, 9, 20 + number as u64);
+    }
+    report.days.devices_by_country.add("BR", 9, 5);
+    report.days.devices_by_country.add("none", 9, 50);
+    let page = report.page();
+    let networks = colours_of(&page, "Devices by network");
+    assert_eq!(colours_of(&page, "Devices by whose subscription they use"), networks);
+    let countries = colours_of(&page, "Devices by country");
+    assert_eq!(countries["none"], networks["none"]);
+    assert!(!networks.values().any(|colour| *colour == countries["BR"]), "{networks:?} {countries:?}");
+    (0..12).for_each(|number| report.days.devices_by_network.add(&format!("001-{number:02}"), 9, 40));
+    let page = report.page();
+    let (many, few) = (colours_of(&page, "Devices by network"), colours_of(&page, "whose subscription"));
+    assert_eq!((many.len(), many.values().collect::<std::collections::BTreeSet<_>>().len()), (8, 8));
+    assert_eq!(few.values().collect::<std::collections::BTreeSet<_>>().len(), 3);
+}
+
 #[test]
 fn junit_has_a_case_for_each_expectation() {
     let mut report = Report::new("ninety-days", "Ninety days", "A meter.", "7", BEGINS);

@@ -1,5 +1,7 @@
 //! Numbers over days: areas or bars on top of each other, and what each one is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rsp::time::Timestamp;
 
 use super::super::{PerDay, escape::Escaped};
@@ -8,8 +10,12 @@ use super::grouped;
 
 const TOP: f64 = 10.0;
 const HEIGHT: f64 = 150.0;
-/// So many names have an area of their own; the palette has as many colours that most colour-blind people tell apart.
+/// So many names have an area of their own; there are as many colours that most colour-blind people tell apart.
 const NAMED: usize = 7;
+/// The colour of what is nowhere.
+const NONE: usize = 7;
+/// The colour of all that have none of their own.
+const REST: usize = 8;
 /// So many days have a bar of their own.
 const BARS: usize = 366;
 
@@ -27,6 +33,43 @@ pub(super) enum Shape {
 struct Line {
     name: String,
     values: Vec<f64>,
+    /// Which of the colours; without one it has that of the rest.
+    colour: Option<usize>,
+}
+
+impl Line {
+    fn colour(&self) -> usize {
+        self.colour.unwrap_or(REST)
+    }
+}
+
+/// Which name has which colour: the same in all plots that it is for.
+pub(super) struct Palette(BTreeMap<String, usize>);
+
+impl Default for Palette {
+    /// What is nowhere is grey.
+    fn default() -> Self {
+        Self(BTreeMap::from([("none".to_owned(), NONE)]))
+    }
+}
+
+impl Palette {
+    /// Gives the lines of one plot colours, each another one. Names that are new get those that the fewest others have.
+    fn paint(&mut self, lines: &mut [Line]) {
+        let mut free: BTreeSet<usize> = (0..NAMED).chain([NONE]).collect();
+        for line in &mut *lines {
+            line.colour = self.0.get(&line.name).copied().filter(|colour| free.remove(colour));
+        }
+        free.remove(&NONE);
+        for line in lines.iter_mut().filter(|line| line.colour.is_none()) {
+            let others = |colour: &usize| self.0.values().filter(|used| *used == colour).count();
+            line.colour = free.iter().copied().min_by_key(others);
+            if let Some(colour) = line.colour {
+                free.remove(&colour);
+                self.0.entry(line.name.clone()).or_insert(colour);
+            }
+        }
+    }
 }
 
 /// A plot with its table, or nothing where nothing was counted.
@@ -35,19 +78,18 @@ pub(super) fn plot(
     unit: &str,
     shape: Shape,
     numbers: &PerDay,
-    begins: Timestamp,
-    ended: Timestamp,
+    (begins, ended): (Timestamp, Timestamp),
+    palette: &mut Palette,
 ) -> String {
     if numbers.is_empty() {
         return String::new();
     }
     let time = Time::new(begins, ended);
     let bin = time.days().div_ceil(BARS).max(1);
-    let lines = lines(numbers, shape, time.days(), bin);
+    let lines = lines(numbers, shape, (time.days(), bin), palette);
     let picture =
         if time.days() > 1 { picture(title, unit, shape, &lines, time, bin) } else { String::new() };
-    let rows: String =
-        lines.iter().enumerate().rev().map(|(colour, line)| row(colour, line, shape)).collect();
+    let rows: String = lines.iter().rev().map(|line| row(line, shape)).collect();
     let (first, second) = match shape {
         Shape::State => ("most", "at the end"),
         Shape::Events => ("most in a day", "in all"),
@@ -61,21 +103,23 @@ pub(super) fn plot(
 }
 
 /// The largest ones by name, the rest together; in steps of `bin` days.
-fn lines(numbers: &PerDay, shape: Shape, days: usize, bin: usize) -> Vec<Line> {
-    let mut lines: Vec<Line> = numbers
-        .lines()
-        .map(|(name, values)| Line { name: name.to_owned(), values: binned(values, shape, days, bin) })
-        .collect();
+fn lines(numbers: &PerDay, shape: Shape, (days, bin): (usize, usize), palette: &mut Palette) -> Vec<Line> {
+    let line = |(name, values): (&str, &[u64])| {
+        let (name, values) = (name.to_owned(), binned(values, shape, days, bin));
+        Line { name, values, colour: None }
+    };
+    let mut lines: Vec<Line> = numbers.lines().map(line).collect();
     let weight = |line: &Line| line.values.iter().sum::<f64>();
     // A stable sort: names that weigh the same stay in their order.
     lines.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
-    if lines.len() > NAMED + 1 {
-        let rest = lines.split_off(NAMED);
+    let rest = if lines.len() > NAMED + 1 { lines.split_off(NAMED) } else { Vec::new() };
+    palette.paint(&mut lines);
+    if !rest.is_empty() {
         let mut values = vec![0.0; days.div_ceil(bin)];
         for line in &rest {
             values.iter_mut().zip(&line.values).for_each(|(sum, value)| *sum += value);
         }
-        lines.push(Line { name: format!("{} others", rest.len()), values });
+        lines.push(Line { name: format!("{} others", rest.len()), values, colour: None });
     }
     lines
 }
@@ -124,8 +168,9 @@ fn picture(title: &str, unit: &str, shape: Shape, lines: &[Line], time: Time, bi
         .collect();
     let shapes: String = stacked
         .iter()
-        .enumerate()
-        .map(|(colour, (below, above))| {
+        .zip(lines)
+        .map(|((below, above), line)| {
+            let colour = line.colour();
             let (edge, path) = match shape {
                 Shape::Events => ("", bars(below, above, x, y)),
                 Shape::State | Shape::Spent => (" edge", area(below, above, x, y)),
@@ -178,7 +223,8 @@ fn bars(below: &[f64], above: &[f64], x: impl Fn(usize) -> f64, y: impl Fn(f64) 
     below.iter().zip(above).enumerate().filter_map(bar).collect()
 }
 
-fn row(colour: usize, line: &Line, shape: Shape) -> String {
+fn row(line: &Line, shape: Shape) -> String {
+    let colour = line.colour();
     let most = line.values.iter().copied().fold(0.0, f64::max);
     let (most, end) = match shape {
         Shape::State => (most, line.values.last().copied().unwrap_or(0.0)),
