@@ -328,6 +328,7 @@ impl Stage {
         report.never_struck =
             strikes.into_iter().filter(|(_, struck)| *struck == 0).map(|(mishap, _)| mishap).collect();
         report.ended = ends;
+        report.timeline.ends(ends);
         report.costs = costs;
         report.campaigns = campaigns;
         devices.for_each(|device| report.devices.push(device));

@@ -244,6 +244,52 @@ fn a_report_says_who_went_first_what_struck_when_and_who_is_back() {
 }
 
 #[test]
+fn what_lasts_is_told_with_its_end() {
+    const AWAY: &str = r#"
+title = "Away"
+lasts = "10d"
+network = [{ plmn = "724-91", away = [{ from = "2d", until = "4d" }, { from = "8d" }] }]
+operator = [{ network = "724-91" }]
+devices = [{ name = "meters", count = 2, bootstrap = "724-91", journey = [{ at = "0d", in = "BR" }] }]
+step = [
+  { at = "1d", do = "restart", party = "sm-dp", lasts = "3d" },
+  { at = "2d", do = "restart", party = "sm-dp", lasts = "1d" },
+  { at = "5d", do = "cut-power", devices = "meters 1", lasts = "1d" },
+  { at = "9d", do = "restart", party = "platform", lasts = "5d" },
+]
+fault = [
+  { what = "records/crash-after-commit=6h@platform#1", at = "6d" },
+  { what = "radio/outage@724-91", at = "7d", lasts = "1h" },
+]
+"#;
+    let report = played(AWAY, "7");
+    let hours = |at: rsp::time::Timestamp| at.since(report.begins).as_secs() / 3600;
+    let entries = report.timeline.entries().iter();
+    let lasting: Vec<_> = entries
+        .filter_map(|entry| Some((entry.who.as_str(), entry.what.as_str(), entry.at, entry.until?)))
+        .collect();
+    let (crashes, others): (Vec<_>, Vec<_>) =
+        lasting.into_iter().partition(|(_, what, ..)| what.contains("crash"));
+    assert_eq!(crashes.iter().map(|(who, ..)| *who).collect::<Vec<_>>(), ["platform"]);
+    assert!(crashes.iter().all(|(_, _, at, until)| until.since(*at).as_secs() == 6 * 3600), "{crashes:?}");
+    let ended = "its process has ended, and is away";
+    let all: Vec<_> =
+        others.into_iter().map(|(who, what, at, until)| (who, what, hours(at), hours(until))).collect();
+    assert_eq!(
+        all,
+        [
+            ("sm-dp", ended, 24, 48),
+            ("724-91", "is off the air", 48, 96),
+            ("sm-dp", ended, 48, 72),
+            ("meters", "1 of 2 have no power", 120, 144),
+            ("faults", "radio/outage@724-91#0s..1h, all", 168, 169),
+            ("724-91", "is off the air", 192, 240),
+            ("platform", ended, 216, 240),
+        ]
+    );
+}
+
+#[test]
 fn a_platform_that_is_away_when_a_campaign_is_to_begin_begins_it_once_it_is_back() {
     let step = "[[step]]\nat = \"23h\"\ndo = \"restart\"\nparty = \"platform\"\nlasts = \"3h\"\n";
     let pause = "[[step]]\nat = \"25h\"\ndo = \"pause\"\ncampaign = \"home\"\n\

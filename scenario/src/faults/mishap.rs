@@ -8,6 +8,7 @@ use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{self, Entry, Family, FaultId, Places};
+use super::records::RecordsAct;
 use super::when::{Time, When, number};
 
 /// The interfaces at which links are named.
@@ -119,6 +120,14 @@ impl Mishap {
     /// When: all of these must be so.
     pub fn conditions(&self) -> &[When] {
         &self.when
+    }
+
+    /// Of a crash: whose process ends, where the place says it, and how long it is away.
+    pub(crate) fn ends_process(&self) -> Option<(&str, Duration)> {
+        let crashes = [RecordsAct::CrashBeforeCommit, RecordsAct::CrashAfterCommit];
+        let ends = crashes.into_iter().any(|act| self.id == FaultId::Records(act));
+        let (party, _) = self.place().map(|place| place.split_once(':').unwrap_or((place, "")))?;
+        ends.then(|| (party, self.time()))
     }
 
     /// The duration that was said, or that of the catalogue.

@@ -31,7 +31,17 @@ impl Told {
 
     /// A fault strikes.
     pub(super) fn strikes(self) -> impl Fn(&Mishap) + Send + Sync + 'static {
-        move |mishap| self.with(|report| report.struck(self.clock.now(), &mishap.to_string()))
+        move |mishap| {
+            let now = self.clock.now();
+            self.with(|report| {
+                report.struck(now, &mishap.to_string());
+                // Of a crash at any place it is not known here whose process it was.
+                if let Some((party, away)) = mishap.ends_process() {
+                    let what = format!("its process has ended by {}, and is away", mishap.name());
+                    report.timeline.tell_lasting((now, now.plus(away)), Kind::Server, party, what);
+                }
+            });
+        }
     }
 
     /// A server's process is started for the so manieth time.

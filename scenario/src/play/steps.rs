@@ -1,5 +1,6 @@
 //! What somebody does, and what goes wrong.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use euicc_sim::network::EmmCause;
@@ -194,15 +195,26 @@ impl Stage {
 
     /// The process of a server of ours ends; one of somebody else's is theirs to end.
     fn end_process(&self, party: &str, lasts: Duration) {
+        const ENDED: &str = "its process has ended, and is away";
+        let now = self.now();
+        let tell = || {
+            let mut report = self.report();
+            // One that is away already is away for so long from now.
+            report.timeline.over(now, party, ENDED);
+            report.timeline.tell_lasting((now, now.plus(lasts)), Kind::Server, party, ENDED);
+        };
         if party == "platform" {
             self.platform.end(lasts);
+            tell();
         } else if let Some(m2m) = &self.m2m {
             m2m.field.end_process(party, lasts);
+            tell();
         } else if let Some(sm_dp) = self.sm_dps.get(party).and_then(|sm_dp| sm_dp.party.as_ref()) {
             sm_dp.end(lasts);
+            tell();
         } else {
             let what = "is somebody else's, and is not ended";
-            self.report().timeline.tell(self.now(), Kind::Failed, party, what);
+            self.report().timeline.tell(now, Kind::Failed, party, what);
         }
     }
 
@@ -267,8 +279,10 @@ impl Stage {
     }
 
     fn cut_power(&self, devices: Vec<usize>, lasts: Length) {
+        let mut cut = BTreeMap::<usize, u32>::new();
         for index in &devices {
             let Some(mut device) = self.device(*index) else { continue };
+            *cut.entry(device.group).or_default() += 1;
             self.unregister(&mut device);
             (device.has_power, device.to_recover) = (false, true);
             let now = self.now();
@@ -277,7 +291,14 @@ impl Stage {
                 power.cut();
             }
         }
-        self.queue.put(self.now().plus(lasts.0), Due::Power(devices));
+        let (now, until) = (self.now(), self.now().plus(lasts.0));
+        for (group, number) in cut {
+            let Some(group) = self.group(group) else { continue };
+            let (name, of) = (group.name.get_ref().as_str(), group.count.get_ref());
+            let what = format!("{number} of {of} have no power");
+            self.report().timeline.tell_lasting((now, until), Kind::World, name, what);
+        }
+        self.queue.put(until, Due::Power(devices));
     }
 
     /// Somebody changes a profile at the device itself, with an LPA in hand.
@@ -337,7 +358,14 @@ impl Stage {
             .map_or_else(|| "all".to_owned(), |devices| devices.get_ref().to_string());
         let of_servers = mishap.is_of_servers();
         let what = if of_servers { mishap.to_string() } else { format!("{mishap}, {whom}") };
-        self.report().timeline.tell(self.now(), Kind::Fault, "faults", what);
+        let now = self.now();
+        match &trouble.lasts {
+            None => self.report().timeline.tell(now, Kind::Fault, "faults", what),
+            Some(lasts) => {
+                let span = (now, now.plus(lasts.get_ref().0));
+                self.report().timeline.tell_lasting(span, Kind::Fault, "faults", what);
+            }
+        }
         if of_servers {
             self.servers.put(mishap);
             return;

@@ -230,9 +230,15 @@ impl Stage {
 
     /// A network comes on the air, or goes off it.
     pub(super) fn set_coverage(&self, network: Plmn, is_there: bool) {
+        const AWAY: &str = "is off the air";
         self.networks.set_coverage(network, is_there);
-        let what = if is_there { "is on the air" } else { "is off the air" };
-        self.tell_world(network, what);
+        if is_there {
+            self.report().timeline.over(self.now(), &network.to_string(), AWAY);
+            self.tell_world(network, "is on the air");
+        } else {
+            let for_good = (self.now(), self.scenario.ends());
+            self.report().timeline.tell_lasting(for_good, Kind::World, network.to_string(), AWAY);
+        }
         self.look_again(network);
     }
 

@@ -160,11 +160,11 @@ fn timeline(report: &Report) -> String {
         return String::new();
     }
     let row = |entry: &super::Entry| {
-        let (at, who, what) = (time(report, entry.at), Escaped(&entry.who), short(&entry.what, 240));
+        let until = entry.until.map(|until| format!("<br>to {}", time(report, until))).unwrap_or_default();
+        let (at, who, what) = (time(report, entry.at), Escaped(&entry.who), Escaped(&entry.what));
         format!(
-            "<tr><td class=\"t\">{at}</td><td>{}</td><td>{who}</td><td>{}</td></tr>\n",
-            entry.kind,
-            Escaped(&what)
+            "<tr><td class=\"t\">{at}{until}</td><td>{}</td><td>{who}</td><td>{what}</td></tr>\n",
+            entry.kind
         )
     };
     let rows: String = entries.iter().take(ENTRIES).map(row).collect();

@@ -23,9 +23,13 @@ pub struct Timeline {
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
-    /// When.
+    /// When; if it lasts, since when.
     #[schemars(with = "String")]
     pub at: Timestamp,
+    /// If it lasts, until when: until it was over, or the run was.
+    #[schemars(with = "Option<String>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// What sort of thing it is.
     pub kind: Kind,
     /// Whose lane it is in: a party, a network, a group of devices, a campaign.
@@ -61,6 +65,37 @@ pub enum Kind {
 impl Timeline {
     /// Appends an entry, or counts it as left out when there are many of its kind.
     pub fn tell(&mut self, at: Timestamp, kind: Kind, who: impl Into<String>, what: impl AsRef<str>) {
+        self.append(at, None, kind, who.into(), what.as_ref());
+    }
+
+    /// The same of something that lasts until then, unless it is [`over`](Self::over) before.
+    pub fn tell_lasting(
+        &mut self,
+        (at, until): (Timestamp, Timestamp),
+        kind: Kind,
+        who: impl Into<String>,
+        what: impl AsRef<str>,
+    ) {
+        self.append(at, Some(until.max(at)), kind, who.into(), what.as_ref());
+    }
+
+    /// What was told of somebody with these words has lasted until now at most.
+    pub fn over(&mut self, now: Timestamp, who: &str, what: &str) {
+        self.end_all(now, |entry| entry.who == who && entry.what == what);
+    }
+
+    /// Whatever lasts has lasted until now at most: the run ends.
+    pub fn ends(&mut self, now: Timestamp) {
+        self.end_all(now, |_| true);
+    }
+
+    fn end_all(&mut self, now: Timestamp, of: impl Fn(&Entry) -> bool) {
+        for entry in self.entries.iter_mut().filter(|entry| of(entry)) {
+            entry.until = entry.until.map(|until| until.min(now));
+        }
+    }
+
+    fn append(&mut self, at: Timestamp, until: Option<Timestamp>, kind: Kind, who: String, what: &str) {
         if let Some(count) = self.left_out.get_mut(&kind) {
             *count += 1;
             return;
@@ -69,8 +104,8 @@ impl Timeline {
             self.left_out.insert(kind, 1);
             return;
         }
-        let what = what.as_ref().chars().take(LONGEST).collect();
-        self.entries.push(Entry { at, kind, who: who.into(), what });
+        let what = what.chars().take(LONGEST).collect();
+        self.entries.push(Entry { at, until, kind, who, what });
     }
 
     /// What it holds, in the order in which it was told.

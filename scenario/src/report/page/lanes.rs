@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Device, Kind, Report, escape::Escaped};
+use super::super::{Device, Entry, Kind, Report, escape::Escaped};
 use super::axis::{ALL, LEFT, Time, number};
 use super::{short, when};
 
@@ -12,8 +12,10 @@ const LANES: usize = 14;
 const DEVICES: usize = 24;
 /// Marks nearer than this are one mark.
 const NEAR: f64 = 6.0;
-/// So many things are named of those that one mark stands for.
-const NAMED: usize = 3;
+/// So many things are named of those that one mark stands for: a screen has room for them.
+const NAMED: usize = 12;
+/// A lane's name is cut to so many characters; whole it is read over it.
+const LONGEST: usize = 22;
 
 /// The picture of who did what when.
 pub(super) fn parties(report: &Report) -> String {
@@ -29,19 +31,21 @@ pub(super) fn parties(report: &Report) -> String {
     let lane_of = |who: &str| lanes.iter().position(|lane| *lane == who).unwrap_or(lanes.len());
     // What lies in the same lane, of the same kind, at nearly the same time, is one mark.
     let mut marks: BTreeMap<(usize, u32, Kind), Vec<String>> = BTreeMap::new();
+    let mut drawn = String::new();
     for entry in report.timeline.entries().iter().filter(|entry| entry.kind != Kind::Expectation) {
         let place = (time.of(entry.at) / NEAR) as u32;
-        let what = format!("{}: {}", when(report, entry.at), entry.what);
-        marks.entry((lane_of(&entry.who), place, entry.kind)).or_default().push(what);
+        let lane = lane_of(&entry.who);
+        drawn += &span(report, lane, entry, time);
+        let what = format!("{}: {}", lasting(report, entry), entry.what);
+        marks.entry((lane, place, entry.kind)).or_default().push(what);
     }
-    let mut names: Vec<String> = lanes.iter().map(|lane| short(lane, 22)).collect();
+    let mut names: Vec<String> = lanes.iter().map(|lane| (*lane).to_owned()).collect();
     if others > 0 {
         names.push(format!("{others} others"));
     }
-    let mut drawn: String = marks
-        .iter()
-        .map(|((lane, place, kind), told)| mark(*lane, f64::from(*place) * NEAR, kind.name(), told))
-        .collect();
+    for ((lane, place, kind), told) in &marks {
+        drawn += &mark(*lane, f64::from(*place) * NEAR, kind.name(), told);
+    }
     for expectation in report.expectations() {
         let kind = if expectation.passed { "met" } else { "unmet" };
         let told = format!("{}: {}: {}", when(report, expectation.at), expectation.text, expectation.saw);
@@ -60,7 +64,7 @@ pub(super) fn devices(report: &Report) -> String {
     if shown.is_empty() {
         return String::new();
     }
-    let names: Vec<String> = shown.iter().map(|device| short(&device.name, 22)).collect();
+    let names: Vec<String> = shown.iter().map(|device| device.name.clone()).collect();
     let drawn: String =
         shown.iter().enumerate().map(|(lane, device)| bars(report, lane, device, time)).collect();
     picture("Where the devices were", &names, &drawn, time) + STAYS
@@ -100,8 +104,30 @@ fn middle(lane: usize) -> f64 {
     (lane as f64 + 0.5) * LANE
 }
 
+/// Something that lasts, from its beginning to its end; nothing for what does not, or for no longer than its mark is wide.
+fn span(report: &Report, lane: usize, entry: &Entry, time: Time) -> String {
+    let Some(until) = entry.until else { return String::new() };
+    let (left, right) = (time.of(entry.at), time.of(until));
+    if right - left < NEAR {
+        return String::new();
+    }
+    let (x, y, width) = (number(left), number(middle(lane) - 4.0), number(right - left));
+    format!(
+        "<rect class=\"span {}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"8\"><title>{}: {}</title></rect>\n",
+        entry.kind,
+        lasting(report, entry),
+        Escaped(&entry.what)
+    )
+}
+
+/// When it was, and until when.
+pub(super) fn lasting(report: &Report, entry: &Entry) -> String {
+    let until = entry.until.map_or_else(String::new, |until| format!(" to {}", when(report, until)));
+    when(report, entry.at) + &until
+}
+
 fn mark(lane: usize, x: f64, kind: &str, told: &[String]) -> String {
-    let mut title = told.iter().take(NAMED).map(|told| short(told, 110)).collect::<Vec<_>>().join("\n");
+    let mut title = told.get(..NAMED).unwrap_or(told).join("\n");
     if told.len() > NAMED {
         title += &format!("\nand {} more", told.len() - NAMED);
     }
@@ -118,8 +144,10 @@ fn picture(title: &str, names: &[String], drawn: &str, time: Time) -> String {
         .map(|(lane, name)| {
             let (y, under) = (number(middle(lane)), number(middle(lane) + 4.0));
             format!(
-                "<path class=\"grid\" d=\"M{LEFT} {y}H{right}\"/><text x=\"{left}\" y=\"{under}\" class=\"name\">{}</text>",
-                Escaped(name)
+                "<path class=\"grid\" d=\"M{LEFT} {y}H{right}\"/><text x=\"{left}\" y=\"{under}\" class=\"name\">\
+                 <title>{}</title>{}</text>",
+                Escaped(name),
+                Escaped(&short(name, LONGEST))
             )
         })
         .collect();
@@ -138,8 +166,8 @@ pub(super) const MARKS: &str = r##"<svg width="0" height="0" aria-hidden="true">
 <path id="campaign" class="c3" d="M0 -7L7 0L0 7L-7 0Z"/>
 <circle id="moved" class="c4" r="5"/>
 <circle id="failed" class="x5" r="5"/>
-<circle id="device" class="c7" r="3.5"/>
-<path id="server" class="c7" d="M-3 -3H3V3H-3Z"/>
+<circle id="device" class="c7" r="4"/>
+<path id="server" class="c1" d="M-6 -6H6V-1H-6ZM-6 1H6V6H-6Z"/>
 <path id="met" class="x2" d="M-6 0L-2 5L6 -5"/>
 <path id="unmet" class="x5" d="M-6 -6L6 6M-6 6L6 -6M0 -8V8M-8 0H8"/>
 <pattern id="stripes" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="c1" d="M0 0H6V6H0Z"/><path class="stripe" d="M0 0V6"/></pattern>
@@ -156,6 +184,7 @@ const KEY: &str = r##"<p class="key">
 <span><svg viewBox="-8 -8 16 16"><use href="#failed"/></svg>came back, or did not move</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#device"/></svg>device</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#server"/></svg>server</span>
+<span><svg viewBox="-8 -8 16 16"><path class="span world" d="M-8 -4H8V4H-8Z"/></svg>lasts so long</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#met"/></svg>as expected</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#unmet"/></svg>not as expected</span>
 </p>
