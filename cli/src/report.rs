@@ -168,6 +168,7 @@ mod tests {
         report.campaigns.push(Campaign {
             name: "first".into(),
             target: "as decided".into(),
+            terms: BTreeMap::new(),
             state: "stopped".into(),
             why: Some("3 of 5 failed".into()),
             began: Some(begins),

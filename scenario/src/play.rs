@@ -362,6 +362,7 @@ impl Stage {
             all.push(report::Campaign {
                 name: said.name.get_ref().clone(),
                 target: campaign.spec.target.to_string(),
+                terms: report::terms(&campaign.spec),
                 state: campaign.state.word().to_owned(),
                 why,
                 began: Some(campaign.made),

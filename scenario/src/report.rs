@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::library;
 
+pub(crate) use campaign::terms;
 pub use campaign::{Campaign, Failure};
 pub use cost::{Costs, Spent};
 pub use device::{Device, Stay};

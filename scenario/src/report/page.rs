@@ -218,9 +218,14 @@ fn days(report: &Report) -> String {
 }
 
 fn of_campaign(report: &Report, campaign: &Campaign) -> String {
-    let Campaign { name, target, state, why, began, ended, devices, results, canaries, failures } = campaign;
+    let Campaign { name, target, terms, state, why, began, ended, .. } = campaign;
+    let Campaign { devices, results, canaries, failures, .. } = campaign;
     let at = |at: &Option<Timestamp>| at.map_or("never".to_owned(), |at| time(report, at));
     let why = why.as_ref().map(|why| format!(": {}", Escaped(why))).unwrap_or_default();
+    let term = |(key, words): (&String, &String)| {
+        format!("<dt>{}</dt><dd>{}</dd>", Escaped(&key.replace('_', " ")), Escaped(words))
+    };
+    let terms: String = terms.iter().map(term).collect();
     let results: Vec<String> = results
         .iter()
         .map(|(result, count)| format!("{} {}", grouped(*count as f64), Escaped(result)))
@@ -238,7 +243,7 @@ fn of_campaign(report: &Report, campaign: &Campaign) -> String {
         0 => String::new(),
         _ => {
             let names: Vec<_> = canaries.shown().iter().map(|name| Escaped(name).to_string()).collect();
-            format!("<dt>canaries</dt><dd>{}{}</dd>", names.join(", "), more(canaries.left_out()))
+            format!("<dt>went first</dt><dd>{}{}</dd>", names.join(", "), more(canaries.left_out()))
         }
     };
     let failed = match failures.count() {
@@ -251,7 +256,7 @@ fn of_campaign(report: &Report, campaign: &Campaign) -> String {
         ),
     };
     format!(
-        "<h3>{}</h3>\n<dl><dt>target</dt><dd>{}</dd><dt>state</dt><dd>{}{why}</dd><dt>began</dt><dd>{}</dd><dt>ended</dt><dd>{}</dd>\
+        "<h3>{}</h3>\n<dl><dt>target</dt><dd>{}</dd>{terms}<dt>state</dt><dd>{}{why}</dd><dt>began</dt><dd>{}</dd><dt>ended</dt><dd>{}</dd>\
          <dt>devices</dt><dd>{}: {}</dd>{first}</dl>\n{failed}",
         Escaped(name),
         Escaped(target),

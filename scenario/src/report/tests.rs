@@ -98,6 +98,7 @@ fn hostile() -> Report {
     report.campaigns.push(Campaign {
         name: TEXT.into(),
         target: TEXT.into(),
+        terms: BTreeMap::from([(TEXT.into(), TEXT.into())]),
         state: TEXT.into(),
         why: Some(TEXT.into()),
         began: Some(at(1)),
@@ -143,6 +144,14 @@ fn text_from_files_stays_text() {
         );
     }
     assert!(page.matches("&lt;script&gt;alert").count() > 20, "it stands in every section");
+}
+
+#[test]
+fn the_page_says_the_terms_of_a_campaign_beside_what_became_of_it() {
+    let mut report = hostile();
+    let terms = BTreeMap::from([("per_hour".to_owned(), "10 moves begin".to_owned())]);
+    report.campaigns.iter_mut().for_each(|campaign| campaign.terms = terms.clone());
+    assert!(report.page().contains("<dt>per hour</dt><dd>10 moves begin</dd><dt>state</dt>"));
 }
 
 #[test]
