@@ -275,20 +275,22 @@ fn more(left_out: u64) -> String {
 fn faults(report: &Report) -> String {
     let never = |name: &String| format!("<p>Never struck: <code>{}</code></p>\n", Escaped(name));
     let never: String = report.never_struck.iter().map(never).collect();
-    times("<th>fault</th><th class=\"n\">struck</th>", &report.faults) + &never
+    times(report, "<th>fault</th><th class=\"n\">struck</th>", &report.faults) + &never
 }
 
 fn refusals(report: &Report) -> String {
-    times("<th>refused</th><th class=\"n\">times</th>", &report.refused)
+    times(report, "<th>refused</th><th class=\"n\">times</th>", &report.refused)
 }
 
 /// A table of what was so how often, with when.
-fn times(head: &str, all: &BTreeMap<String, Times>) -> String {
+fn times(report: &Report, head: &str, all: &BTreeMap<String, Times>) -> String {
     let row = |(name, Times { times, first, last }): (&String, &Times)| {
         format!(
-            "<tr><td><code>{}</code></td><td class=\"n\">{}</td><td>{first}</td><td>{last}</td></tr>\n",
+            "<tr><td><code>{}</code></td><td class=\"n\">{}</td><td class=\"t\">{}</td><td class=\"t\">{}</td></tr>\n",
             Escaped(name),
-            grouped(*times as f64)
+            grouped(*times as f64),
+            time(report, *first),
+            time(report, *last)
         )
     };
     let rows: String = all.iter().map(row).collect();

@@ -155,6 +155,18 @@ fn the_page_says_the_terms_of_a_campaign_beside_what_became_of_it() {
 }
 
 #[test]
+fn every_moment_on_the_page_is_a_day_of_the_run() {
+    let mut report = hostile();
+    report.refused(Timestamp(BEGINS.0 + 3_600_000), "no profile is left");
+    let page = report.page();
+    // What a date stands in besides is read by machines, or over the day; the head says when the run began and ended.
+    let (_, page) = page.split_once("</header>").unwrap();
+    let dates = page.match_indices("2027-").map(|(place, _)| &page[place - 7..place]);
+    assert!(dates.into_iter().all(|before| before.ends_with("time=\"") || before.ends_with("title=\"")));
+    assert!(page.contains(">day 2, 02:00:00</time>") && page.contains(">day 0, 01:00:00</time>"));
+}
+
+#[test]
 fn the_page_needs_nothing_else() {
     let page = hostile().page();
     for outside in ["http://", "https://", "src=", "@import", "url(", "href="] {
