@@ -8,12 +8,14 @@ use super::escape::Escaped;
 use super::{Expectation, Report};
 
 impl Report {
-    /// The report as JUnit's XML, valid by the schemas of Ant (windyroad) and of Jenkins (junit-10).
+    /// The report as JUnit's XML, as the CI systems read it.
     ///
-    /// It names virtual times as text only: `time` is 0, because how long the run took is not the scenario's.
+    /// Each case says with `file` and `line` where it is expected, as pytest's do (xunit1). Nothing has a `time`: readers take it
+    /// for seconds that a machine was busy, which differ from run to run, and the run's own are days.
     pub fn junit(&self) -> String {
         let failures = self.expectations().iter().filter(|expectation| !expectation.passed).count();
         let name = Escaped(named(&self.scenario.name));
+        let file = format!("{}.toml", named(&self.scenario.name));
         let mut names = BTreeMap::<&str, u32>::new();
         let cases: String = self
             .expectations()
@@ -21,12 +23,12 @@ impl Report {
             .map(|expectation| {
                 let times = names.entry(&expectation.text).or_default();
                 *times += 1;
-                case(&name, expectation, *times)
+                case(&name, &file, expectation, *times)
             })
             .collect();
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite id=\"0\" name=\"{name}\" package=\"landfall\" \
-             hostname=\"localhost\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" time=\"0\">\n\
+             hostname=\"localhost\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\">\n\
              <properties>\n{seed}{begins}{ended}</properties>\n{cases}\
              <system-out>{title}\n\n{about}\n\nAgain: {again}</system-out>\n\
              <system-err></system-err>\n</testsuite>\n</testsuites>\n",
@@ -53,10 +55,12 @@ fn property(name: &str, value: &str) -> String {
 
 /// A case's name is what is expected, and its number where that stands more than once: a CI system follows it from run to run,
 /// whenever in the run it was looked at.
-fn case(scenario: &Escaped<'_>, expectation: &Expectation, times: u32) -> String {
+fn case(scenario: &Escaped<'_>, file: &str, expectation: &Expectation, times: u32) -> String {
     let Expectation { text, line, at, passed, saw } = expectation;
     let number = if times > 1 { format!(" #{times}") } else { String::new() };
-    let opened = format!("<testcase classname=\"{scenario}\" name=\"{}{number}\" time=\"0\"", Escaped(text));
+    let place = line.map(|line| format!(" line=\"{line}\"")).unwrap_or_default();
+    let (what, file) = (Escaped(text), Escaped(file));
+    let opened = format!("<testcase classname=\"{scenario}\" name=\"{what}{number}\" file=\"{file}\"{place}");
     if *passed {
         return format!("{opened}/>\n");
     }
