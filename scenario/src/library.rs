@@ -68,6 +68,12 @@ pub fn named(name: &str) -> Option<&'static str> {
     all().find(|(known, _)| *known == name).map(|(_, text)| text)
 }
 
+/// The name of a scenario that this differs little from.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let names: Vec<&'static str> = all().map(|(known, _)| known).collect();
+    crate::file::nearest(name, &names)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -112,7 +112,9 @@ fn text(file: &Path) -> Result<String, Fault> {
     match named {
         Some(text) => Ok(text.to_owned()),
         None => super::sm_dp::read_text(file).map_err(|mut fault| {
-            fault.next.push_str("; `landfall run --list` names the scenarios that come along");
+            let near = file.to_str().filter(|_| !file.exists()).and_then(library::nearest);
+            let helps = near.map_or(fault.next + ";", |near| format!("did you mean {near}?"));
+            fault.next = format!("{helps} `landfall run --list` names the scenarios that come along");
             fault
         }),
     }
@@ -154,4 +156,16 @@ fn code(report: &Report) -> ExitCode {
 
 fn cannot_write(place: &Path, why: std::io::Error) -> Fault {
     Fault::caused_by(why, format!("cannot write {}", place.display()), "give a place that can be written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_nearly_one_is_recognised() {
+        let next = |name: &str| text(Path::new(name)).unwrap_err().next;
+        assert!(next("turkiye-120-day").starts_with("did you mean turkiye-120-days? `landfall run --list`"));
+        assert!(next("no-such-scenario").starts_with("correct the path; `landfall run --list`"));
+    }
 }

@@ -118,7 +118,7 @@ fn reworded(message: &str) -> (String, String) {
 }
 
 /// The known word that differs least, if it differs little.
-pub(super) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let distances = known.iter().map(|other| (distance(word, other), *other));
     distances.min().filter(|(distance, other)| *distance <= 1 + other.len() / 4).map(|(_, other)| other)
 }

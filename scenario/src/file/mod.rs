@@ -20,6 +20,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use error::NotAScenario;
+pub(crate) use error::nearest;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, Identity, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
