@@ -9,6 +9,7 @@ use std::ops::Range;
 use rsp::ids::Plmn;
 use toml::Spanned;
 
+use super::data::is_country;
 use super::error::{NotAScenario, Text, nearest};
 use super::{Action, At, Condition, Devices, Expected, Group, Length, Network, Part, Place, Scenario, Stop};
 use crate::m2m;
@@ -36,6 +37,7 @@ pub(super) fn all(source: Text<'_>, scenario: &Scenario, lasts: Range<usize>) ->
         return Err(source.error(0..0, "there are no devices", next));
     }
     let check = Check { source, scenario };
+    check.countries()?;
     check.networks()?;
     check.operators()?;
     check.groups()?;
@@ -51,6 +53,15 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Those that only say where something is registered, or is to be: nothing else there need be of the file.
+    fn countries(&self) -> Checked {
+        let Scenario { owner, groups, campaigns, .. } = self.scenario;
+        let registered = groups.iter().flat_map(|group| &group.imei_registered_in);
+        let of_campaigns = campaigns.iter().filter_map(|campaign| campaign.country.as_ref());
+        let mut all = owner.registered_in.iter().chain(registered).chain(of_campaigns);
+        all.try_for_each(|country| is_country(self.source, country, &self.scenario.book))
+    }
+
     fn networks(&self) -> Checked {
         let bearers = Bearers::built_in().map_err(|why| self.source.error(0..0, why.to_string(), ""))?;
         let ids: Vec<&str> = bearers.all().iter().map(|bearer| bearer.id.as_str()).collect();
@@ -438,6 +449,7 @@ impl Check<'_> {
         match place {
             Place::Hears(networks) => networks.iter().try_for_each(|network| self.network(network)),
             Place::In(country) => {
+                is_country(self.source, country, &self.scenario.book)?;
                 let in_it = |network: &Network| {
                     let place = self.scenario.book.locate(*network.plmn.get_ref());
                     place.is_ok_and(|place| place.country == *country.get_ref())

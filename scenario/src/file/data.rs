@@ -1,6 +1,6 @@
 //! Rules, strategy and places of networks: what comes along, and what the file adds.
 
-use localize::{BUILT_IN_RULES, BUILT_IN_STRATEGY, RuleBook, Strategy};
+use localize::{BUILT_IN_RULES, BUILT_IN_STRATEGY, Country, RuleBook, Strategy};
 use toml::Spanned;
 
 use super::error::{NotAScenario, Text};
@@ -48,6 +48,19 @@ fn tables<T>(
     }
 }
 
+/// That a code is some country's.
+pub(super) fn is_country(
+    source: Text<'_>,
+    country: &Spanned<Country>,
+    book: &RuleBook,
+) -> Result<(), NotAScenario> {
+    if book.knows(*country.get_ref()) {
+        return Ok(());
+    }
+    let what = format!("{} is no country", country.get_ref());
+    Err(source.error(country.span(), what, "use a code after ISO 3166-1, such as BR"))
+}
+
 /// Puts the networks of the file where they say they are.
 pub(super) fn place_networks(
     source: Text<'_>,
@@ -57,10 +70,7 @@ pub(super) fn place_networks(
 ) -> Result<(), NotAScenario> {
     for network in networks {
         if let Some(country) = &network.country {
-            if !book.knows(*country.get_ref()) {
-                let what = format!("{} is no country that is known here", country.get_ref());
-                return Err(source.error(country.span(), what, "use a code after ISO 3166-1, such as BR"));
-            }
+            is_country(source, country, book)?;
             book.place_network(*network.plmn.get_ref(), *country.get_ref());
         }
     }

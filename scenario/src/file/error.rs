@@ -66,12 +66,31 @@ impl Text<'_> {
         let (what, next) = match message.split_once("; ") {
             Some((what, next)) => (format!("{}{what}", of_key()), next.to_owned()),
             None if message.starts_with("invalid ") => {
-                let (what, next) = reworded(message);
-                (format!("{}{what}", of_key()), next)
+                let what = self.of_another_form(at.clone(), message).unwrap_or_else(|| message.to_owned());
+                (format!("{}{what}", of_key()), "docs/scenarios.md describes the form".to_owned())
             }
             None => reworded(message),
         };
         self.error(at, what, next)
+    }
+
+    /// Of a value of another type, or out of its range: what is written there, and what it is not.
+    fn of_another_form(&self, at: Range<usize>, message: &str) -> Option<String> {
+        let (given, expected) = message.rsplit_once(", expected ")?;
+        let given = given.strip_prefix("invalid type: ").or_else(|| given.strip_prefix("invalid value: "))?;
+        let written = self.text.get(at).map_or("", str::trim);
+        let written = if written.is_empty() || written.contains('\n') { given } else { written };
+        let expected = match expected {
+            "u8" => "a number from 0 to 255",
+            "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on",
+            "f64" => "a number",
+            "a boolean" => "true or false",
+            "a string" => "a text in quotes",
+            "a sequence" => "a list",
+            form if form == "a map" || form.starts_with("struct ") => "a table",
+            form => form,
+        };
+        Some(format!("{written} is not {expected}"))
     }
 
     /// The key of the value that stands there.
@@ -110,10 +129,6 @@ fn reworded(message: &str) -> (String, String) {
         let what = format!("{word:?} is none of the words that are known here");
         return (what, format!("{near}Write one of {}", known.join(", ")));
     }
-    let message = ["u8", "u16", "u32", "u64", "usize"]
-        .iter()
-        .find_map(|number| message.strip_suffix(&format!("expected {number}")))
-        .map_or_else(|| message.clone(), |message| format!("{message}expected a number from 0 on"));
     (message, "docs/scenarios.md describes the form".to_owned())
 }
 

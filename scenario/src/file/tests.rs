@@ -20,8 +20,11 @@ fn what_is_wrong_is_said_with_its_line_and_what_helps() {
     for (from, to, what) in [
         ("lasts = \"120d\"", "lasts = \"120 days\"", "is no length of time; write it as in"),
         ("lasts = \"120d\"", "lasts = \"120 days\"", "lasts: \"120 days\" is no length"),
-        ("count = 20", "count = \"20\"", "count: invalid type: string \"20\", expected a number from 0 on"),
-        ("in = \"BR\"", "in = 55", "in: invalid type: integer `55`"),
+        ("count = 20", "count = \"twelve\"", "count: \"twelve\" is not a whole number from 0 on; docs/scen"),
+        ("count = 20", "count = -1", "count: -1 is not a whole number from 0 on"),
+        ("count = 20", "count = [1]", "count: [1] is not a whole number from 0 on"),
+        ("in = \"BR\"", "in = 55", "in: 55 is not a text in quotes"),
+        ("in = \"BR\"", "in = \"XX\"", "XX is no country; use a code after ISO 3166-1, such as BR"),
         ("lasts = \"120d\"", "last = \"120d\"", "nothing here is called last; did you mean lasts?"),
         ("plmn = \"724-05\"", "plmn = \"72405x\"", "72405x"),
         ("bearer = \"lte-m\"", "bearer = \"lte-n\"", "there is no bearer lte-n; did you mean lte"),
@@ -79,6 +82,24 @@ fn steps_and_expectations_say_what_they_take() {
     ] {
         let error = parse(&format!("{EXAMPLE}\n{more}\n")).unwrap_err().to_string();
         assert!(error.contains(what.trim_start_matches(":LINE: ")), "{more}\n{error}");
+    }
+}
+
+#[test]
+fn a_code_that_no_country_has_is_found_wherever_one_is_written() {
+    for (from, to) in [
+        ("[owner]", "[owner]\nregistered_in = [\"XX\"]"),
+        ("count = 20", "count = 20\nimei_registered_in = [\"XX\"]"),
+        ("target = \"decided\"", "target = \"decided\"\ncountry = \"XX\""),
+        ("[[expect]]", "[[expect]]\nin = \"XX\"\n\n[[expect]]"),
+        (
+            "[[expect]]",
+            "[[step]]\nat = \"1d\"\ndo = \"travel\"\ndevices = \"meters\"\nin = \"XX\"\n\n[[expect]]",
+        ),
+    ] {
+        assert!(EXAMPLE.contains(from), "{from}");
+        let error = parse(&EXAMPLE.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains("XX is no country; use a code"), "{error}");
     }
 }
 
