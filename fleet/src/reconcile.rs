@@ -41,8 +41,26 @@ pub(crate) fn hold(
     now: Timestamp,
 ) -> Vec<Discrepancy> {
     let mut found = Vec::new();
-    if let Some(profiles) = &said.profiles {
-        hold_card(device, profiles, expected, book, &mut found);
+    let was_in_use = enabled(&device.connection.held);
+    let in_use = match (&said.profiles, said.registered) {
+        (Some(profiles), _) => {
+            hold_card(device, profiles, expected, book, &mut found);
+            profiles.iter().find(|profile| profile.enabled).map(|profile| profile.iccid)
+        }
+        // The card was not asked; but it has in use what it is registered with.
+        (None, Some(registered)) => {
+            use_alone(&mut device.connection.held, registered.iccid);
+            enabled(&device.connection.held)
+        }
+        (None, None) => was_in_use,
+    };
+    let mut its = device.connection.held.iter().filter(|held| Some(held.iccid) == in_use);
+    let was_to_be = its.any(|its| {
+        let home = Some(its.home.plmn);
+        expected.iter().any(|expected| expected.is(its.iccid, home))
+    });
+    if in_use != was_in_use && !was_to_be {
+        found.push(Discrepancy::OtherEnabled { iccid: in_use });
     }
     found.extend(observe(device, said, book, now));
     for refused in &said.refused {
@@ -69,7 +87,6 @@ fn hold_card(
     found: &mut Vec<Discrepancy>,
 ) {
     let held = &mut device.connection.held;
-    let was_in_use = enabled(held);
     held.retain(|held| {
         let is_there = profiles.iter().any(|profile| profile.iccid == held.iccid);
         if !is_there {
@@ -98,12 +115,14 @@ fn hold_card(
         };
         held.push(HeldProfile { iccid: *iccid, home, role, state });
     }
-    let in_use = profiles.iter().find(|profile| profile.enabled).map(|profile| profile.iccid);
-    let its = held.iter().find(|held| Some(held.iccid) == in_use);
-    let was_to_be =
-        its.is_some_and(|its| expected.iter().any(|expected| expected.is(its.iccid, Some(its.home.plmn))));
-    if in_use != was_in_use && !was_to_be {
-        found.push(Discrepancy::OtherEnabled { iccid: in_use });
+}
+
+/// This profile is in use and no other, if it is known.
+fn use_alone(held: &mut [HeldProfile], iccid: Iccid) {
+    if held.iter().any(|held| held.iccid == iccid) {
+        for held in held {
+            held.state = if held.iccid == iccid { HeldState::Enabled } else { HeldState::Disabled };
+        }
     }
 }
 

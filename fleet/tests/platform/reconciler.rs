@@ -1,6 +1,7 @@
 //! What a check-in finds that the records do not say, and what becomes of it.
 
 use fleet::{CheckIn, Discrepancy, Ending, Happening, Heard, MoveEnded, ORDERS, OnCard, State, Step, What};
+use localize::{HeldProfile, HeldState};
 use rsp::{
     ids::Iccid,
     sgp22::{
@@ -213,6 +214,26 @@ async fn an_sm_dp_that_is_away_or_has_nothing_is_asked_again_later() {
     bench.later(1);
     let told = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
     assert!(matches!(told.what, What::Move { .. }));
+}
+
+#[tokio::test]
+async fn a_card_that_was_not_asked_has_in_use_what_it_is_registered_with() {
+    let bench = Bench::new(1).await;
+    let mut device = bench.device(0).await;
+    let other =
+        HeldProfile { iccid: iccid(7), state: HeldState::Disabled, ..device.connection.held[0].clone() };
+    device.connection.held.push(other);
+    bench.put(&device).await;
+    let says = |in_use| CheckIn { profiles: None, ..bench.says(0, &[in_use]) };
+    for (in_use, is_found) in [(iccid(7), true), (iccid(7), false), (iccid(8), false), (bootstrap(0), true)] {
+        let before = found(&bench, 0).await.len();
+        bench.check_in(&says(in_use)).await;
+        let all = found(&bench, 0).await;
+        let new = is_found.then_some(Discrepancy::OtherEnabled { iccid: Some(in_use) });
+        assert_eq!(all[before..], new.into_iter().collect::<Vec<_>>());
+    }
+    let held = bench.device(0).await.connection.held;
+    assert_eq!([held[0].state, held[1].state], [HeldState::Enabled, HeldState::Disabled]);
 }
 
 #[tokio::test]
