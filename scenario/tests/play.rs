@@ -117,6 +117,27 @@ fn the_same_rules_and_campaigns_move_devices_of_either_kind() {
     }
 }
 
+/// Its EIS cannot be read when the move has ended, and for hours after.
+#[test]
+fn how_the_move_of_an_m2m_device_ended_is_said_before_anybody_can_find_it() {
+    const METERS: &str = r#"
+title = "An EIS that is not to be had"
+lasts = "6d"
+network = [{ plmn = "724-91", bearer = "nb-iot" }]
+operator = [{ network = "234-91" }, { network = "724-91", stock = 3 }]
+devices = [{ name = "meters", kind = "m2m", count = 3, bootstrap = "234-91", journey = [{ at = "0d", in = "BR" }] }]
+campaign = [{ name = "home", at = "1d", target = "724-91" }]
+fault = [{ what = "link/http-500@ES4.GetEIS", at = "1d 5m 10s", lasts = "3h" }]
+expect = [
+  { fault = "link/http-500", at_least = 1 },
+  { with = "724-91", state = "working", agrees = true },
+  { count = "moved", exactly = 3 },
+  { count = "findings", exactly = 0 },
+]
+"#;
+    passes(&played(METERS, "7"));
+}
+
 #[test]
 fn an_m2m_device_gets_its_profile_of_the_next_operator_if_the_first_has_none() {
     const METERS: &str = r#"

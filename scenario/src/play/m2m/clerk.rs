@@ -59,8 +59,8 @@ struct Clerk {
     eid: Eid,
     /// What the EIS said when it was read last.
     eis: Vec<OnCard>,
-    /// A move that was begun, until its end is known.
-    begun: Option<(OrderId, Target)>,
+    /// A move, until its end is known.
+    begun: Option<Begun>,
     /// How the last one ended, until the platform has heard it.
     ended: Option<MoveEnded>,
     /// Who had no profile to bring then.
@@ -70,6 +70,25 @@ struct Clerk {
     /// Tries in a row that brought nothing.
     fails: u32,
     at_odds: u32,
+}
+
+/// A move that was begun.
+struct Begun {
+    order: OrderId,
+    to: Target,
+    /// What was answered, once something was: then the EIS says how it has ended.
+    answer: Option<String>,
+}
+
+impl Begun {
+    /// The profile that it is about, if the EIS has it.
+    fn its<'a>(&self, eis: &'a [OnCard]) -> Option<&'a OnCard> {
+        let is_its = |profile: &&OnCard| match &self.to {
+            Target::Order { operator, .. } => profile.home == Some(*operator),
+            Target::Enable(iccid) | Target::Download { iccid, .. } => profile.iccid == *iccid,
+        };
+        eis.iter().filter(is_its).max_by_key(|profile| profile.enabled)
+    }
 }
 
 /// What the operator sees of a device that is registered.
@@ -122,6 +141,14 @@ impl Clerk {
                 None => return Ok(()),
             }
         }
+        // What the platform can see, it is also told.
+        let is_known = seen.profiles.is_some();
+        let has_ended = |begun: &mut Begun| {
+            is_known && begun.answer.is_some() || begun.its(&self.eis).is_some_and(|profile| profile.enabled)
+        };
+        if let Some(begun) = self.begun.take_if(has_ended) {
+            self.has_ended(stage, begun);
+        }
         self.check_in(stage, seen).await
     }
 
@@ -146,6 +173,10 @@ impl Clerk {
         };
         let is_so =
             read.is_ok() && self.eis.iter().all(|profile| profile.enabled == (profile.iccid == iccid));
+        // Of two that differ the network has heard it sooner.
+        for profile in &mut self.eis {
+            profile.enabled = profile.iccid == iccid;
+        }
         Ok(Some(Seen { attached, iccid, profiles: is_so.then(|| self.eis.clone()) }))
     }
 
@@ -193,7 +224,7 @@ impl Clerk {
         let What::Move { order, to, .. } = told.what else { return Ok(()) };
         match &self.begun {
             // The same order is the same move: only its end is still to be seen.
-            Some((begun, _)) if *begun == order => self.find_out(stage, "there was no answer").await?,
+            Some(begun) if begun.order == order => self.find_out(stage, "there was no answer").await?,
             _ => self.carry_out(stage, order, to).await?,
         }
         self.due = stage.now();
@@ -203,7 +234,7 @@ impl Clerk {
     /// Asks for what the platform wants.
     async fn carry_out(&mut self, stage: &Stage, order: OrderId, to: Target) -> Result<(), Fault> {
         let field = Self::field(stage)?;
-        self.begun = Some((order, to.clone()));
+        self.begun = Some(Begun { order, to: to.clone(), answer: None });
         let answer = match &to {
             Target::Order { what, .. } => field.download(self.eid, what, FOR_A_MOVE).await,
             Target::Enable(iccid) => field.enable(self.eid, *iccid, FOR_A_MOVE).await,
@@ -236,17 +267,23 @@ impl Clerk {
 
     /// The move has ended as the EIS says.
     async fn ends(&mut self, stage: &Stage, why: &str) -> Result<(), Fault> {
+        if let Some(begun) = &mut self.begun {
+            begun.answer = Some(why.to_owned());
+        }
         self.read_eis(stage).await?;
-        let Some((order, to)) = self.begun.take() else { return Ok(()) };
-        let is_its = |profile: &&OnCard| match &to {
-            Target::Order { operator, .. } => profile.home == Some(*operator),
-            Target::Enable(iccid) | Target::Download { iccid, .. } => profile.iccid == *iccid,
-        };
-        let its = self.eis.iter().filter(is_its).max_by_key(|profile| profile.enabled);
+        if let Some(begun) = self.begun.take() {
+            self.has_ended(stage, begun);
+        }
+        Ok(())
+    }
+
+    fn has_ended(&mut self, stage: &Stage, begun: Begun) {
+        let its = begun.its(&self.eis);
+        let why = begun.answer.as_deref().unwrap_or_default().into();
         let ending = match its {
             Some(profile) if profile.enabled => Ending::Moved,
-            Some(_) => Ending::CameBack { why: why.into() },
-            None => Ending::NotInstalled { why: why.into() },
+            Some(_) => Ending::CameBack { why },
+            None => Ending::NotInstalled { why },
         };
         if let Some(mut device) = stage.device(self.index) {
             if let Some(profile) = its.filter(|profile| !device.should_have.contains(&profile.iccid)) {
@@ -254,8 +291,7 @@ impl Clerk {
             }
             stage.move_ended(&mut device, &ending);
         }
-        self.ended = Some(MoveEnded { order, ending });
-        Ok(())
+        self.ended = Some(MoveEnded { order: begun.order, ending });
     }
 }
 
