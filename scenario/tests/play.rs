@@ -192,6 +192,42 @@ expect = [
     passes(&played(METERS, "7"));
 }
 
+/// TS 23.122 section 4.4.3.3.1: a device that stays on and one that sleeps find their home network again within the hour that
+/// their cards name, once it is back and lets them in.
+#[test]
+fn a_device_on_a_partner_of_its_own_country_is_back_on_its_home_network_within_the_hour() {
+    const OUTAGE: &str = r#"
+title = "An outage at home"
+lasts = "6d"
+network = [
+  { plmn = "724-91", away = [{ from = "1d", until = "2d" }] },
+  { plmn = "724-92" },
+  { plmn = "234-92" },
+]
+operator = [{ network = "724-91" }]
+devices = [{ name = "meters", KIND count = 3, bootstrap = "724-91", journey = [{ at = "0d", in = "BR" }] }]
+expect = [
+  { at = "23h", on = "724-91" },
+  { at = "1d 1h", on = "724-92" },
+  { at = "47h 59m", on = "724-92" },
+  { at = "2d 1h 1m", on = "724-91" },
+  { at = "4d", on = "724-92", devices = "meters 2" },
+  { at = "4d 13h", on = "724-92", devices = "meters 2" },
+  { on = "724-91" },
+]
+step = [
+  { at = "3d", do = "refuse", network = "724-91", devices = "meters 2", cause = 15, lasts = "2d" },
+]
+"#;
+    for kind in ["kind = \"m2m\",", "check_in = \"24h\","] {
+        let report = played(&OUTAGE.replace("KIND", kind), "7");
+        passes(&report);
+        let refused =
+            report.timeline.entries().iter().filter(|entry| entry.what.contains("meters-1")).count();
+        assert!(refused < 10, "{kind}: {refused} times");
+    }
+}
+
 const MOVE: &str = r#"
 title = "A move"
 lasts = "6d"

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rsp::ids::{Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
@@ -31,6 +32,8 @@ pub struct Modem<D> {
     visible: Vec<Plmn>,
     usim: Option<Usim>,
     registered: Option<Registered>,
+    /// When the home network is looked for, as long as that registration holds.
+    home_search: Option<Timestamp>,
     /// By which a network knows the device. It outlives the registration until that network has been told.
     attach: Option<(Plmn, AttachId)>,
     /// Networks on the list of a subscriber's card because of a refusal that nothing vouched for.
@@ -54,6 +57,9 @@ pub struct Registered {
     pub iccid: Iccid,
     /// Since when.
     pub at: Timestamp,
+    /// How often the device looks for its home network from here; none where it does not.
+    #[serde(skip)]
+    pub home_search: Option<Duration>,
 }
 
 impl fmt::Display for Registered {
@@ -137,6 +143,7 @@ impl<D: CardDoor> Modem<D> {
             visible: Vec::new(),
             usim: None,
             registered: None,
+            home_search: None,
             attach: None,
             forbidden_unproved: Vec::new(),
         }
@@ -264,13 +271,56 @@ impl<D: CardDoor> Modem<D> {
     /// No network took the device, and what each said.
     pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
         let usim = self.ready().await?;
-        let is_home = |plmn: &Plmn| *plmn == usim.home || usim.home_networks.contains(plmn);
-        let (home, others): (Vec<_>, Vec<_>) = self.visible.iter().copied().partition(is_home);
+        let (home, others): (Vec<_>, Vec<_>) =
+            self.visible.iter().copied().partition(|plmn| usim.is_home(*plmn));
         let candidates = home
             .into_iter()
             .chain(others.into_iter().filter(|plmn| !usim.forbidden.contains(plmn)))
             .collect();
-        self.register_on(usim, candidates).await
+        let registered = self.register_on(usim, candidates).await?;
+        self.home_search = registered.home_search.map(|period| registered.at.plus(period));
+        Ok(registered)
+    }
+
+    /// When the device looks for its home network, while another of its country serves it: TS 23.122 section 4.4.3.3.1. The
+    /// card says how often (EF.HPPLMN); whoever chose the network by hand stays there.
+    ///
+    /// None as long as no home network is among those whose cells reach the device: nothing is to be found there.
+    pub fn home_search(&self) -> Option<Timestamp> {
+        let usim = self.usim.as_ref().filter(|_| self.registered.is_some())?;
+        self.home_search.filter(|_| self.visible.iter().any(|plmn| usim.is_home(*plmn)))
+    }
+
+    /// Whether that time has come.
+    pub(super) fn is_home_search_due(&self) -> bool {
+        self.home_search().is_some_and(|at| at <= self.teller.now())
+    }
+
+    /// Looks for the home network, and registers there, or on the next best one if it does not take the device. Where it is
+    /// not heard the device stays as it is, and nothing comes back: TS 23.122 section 4.4.3.3.1 e.
+    ///
+    /// # Errors
+    /// No network took the device any more.
+    pub async fn search_home(&mut self) -> Option<Result<Registered, NotRegistered>> {
+        let Registered { plmn, home_search, .. } = self.registered.clone()?;
+        self.home_search = home_search.map(|period| self.teller.now().plus(period));
+        match self.hears_home_from(plmn).await {
+            true => Some(self.register().await),
+            false => None,
+        }
+    }
+
+    /// Whether a home network is heard beside this one, and in the same country: no other is looked for from a visited network
+    /// (TS 23.122 section 4.4.3.3.1 f).
+    pub async fn hears_home_from(&mut self, serving: Plmn) -> bool {
+        if self.usim.is_none() && self.read_card().await.is_err() {
+            return false;
+        }
+        let (Ok(heard), Some(usim)) = (self.heard().await, &self.usim) else { return false };
+        let here = heard.iter().find(|network| network.plmn == serving);
+        here.is_some_and(|here| {
+            heard.iter().any(|network| usim.is_home(network.plmn) && network.country == here.country)
+        })
     }
 
     /// Registers on this network and no other, forbidden or not: TS 23.122 section 4.4.3.1.2.
@@ -279,6 +329,7 @@ impl<D: CardDoor> Modem<D> {
     /// It did not take the device.
     pub async fn register_manually(&mut self, plmn: Plmn) -> Result<Registered, NotRegistered> {
         let usim = self.ready().await?;
+        self.home_search = None;
         let candidates = self.visible.iter().copied().filter(|seen| *seen == plmn).collect();
         self.register_on(usim, candidates).await
     }
@@ -383,7 +434,8 @@ impl<D: CardDoor> Modem<D> {
             self.write_forbidden(rest).await;
         }
         let (imsi, iccid, at) = (usim.imsi, usim.iccid, self.teller.now());
-        let registered = Registered { plmn, network_name, country, service, imsi, iccid, at };
+        let home_search = usim.home_search.filter(|_| !usim.is_home(plmn));
+        let registered = Registered { plmn, network_name, country, service, imsi, iccid, at, home_search };
         self.teller.tell(self.teller.event("registered").with_note(registered.to_string()));
         registered
     }

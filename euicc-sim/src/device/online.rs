@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use world::{BoxFuture, CardDoor, Dial, Outcome};
 
-use super::modem::{Modem, NoService, NotRegistered};
+use super::modem::{Modem, NoService, NotRegistered, Registered};
 use super::teller::Teller;
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
 use super::toolkit::{self, After, Executed, Identity, Surroundings, Toolkit};
@@ -172,6 +172,10 @@ impl<D: CardDoor> Online<D> {
             self.tell().await?;
         } else if self.search.is_some_and(|at| at <= Instant::now()) {
             self.register().await;
+        } else if self.modem.is_home_search_due() && !self.toolkit.is_connected() {
+            if let Some(found) = self.modem.search_home().await {
+                self.registered(found);
+            }
         } else {
             return self.wait().await;
         }
@@ -180,6 +184,7 @@ impl<D: CardDoor> Online<D> {
 
     async fn wait(&mut self) -> Result<bool, CardError> {
         self.listen();
+        let home_search = self.home_search().map(|pause| Instant::now() + pause);
         let Self { orders, listening, toolkit, search, not_before, .. } = self;
         let until = |at: Option<Instant>| async move {
             match at {
@@ -201,6 +206,7 @@ impl<D: CardDoor> Online<D> {
             is_told = toolkit.next() => if is_told { Woken::ToldSomething } else { Woken::Poll },
             () = until(waiting_to_tell) => Woken::ToldSomething,
             () = until(*search) => Woken::Search,
+            () = until(home_search) => Woken::Search,
         };
         match woken {
             Woken::Order(order) => return Ok(self.obey(order).await),
@@ -260,7 +266,18 @@ impl<D: CardDoor> Online<D> {
             self.refused_until = None;
             self.modem.reprieve().await;
         }
-        let (status, plmn) = match self.modem.register().await {
+        let result = self.modem.register().await;
+        self.registered(result);
+    }
+
+    /// How long until the home network is looked for; not while the device is connected (TS 23.122 section 4.4.3.3.1 d).
+    fn home_search(&self) -> Option<Duration> {
+        let at = self.modem.home_search().filter(|_| !self.toolkit.is_connected())?;
+        Some(at.since(self.teller.now()))
+    }
+
+    fn registered(&mut self, result: Result<Registered, NotRegistered>) {
+        let (status, plmn) = match result {
             Ok(registered) => {
                 self.search = None;
                 (LocationStatus::Normal, Some(registered.plmn))

@@ -1,6 +1,8 @@
 //! What a modem reads from the enabled profile, and asks of it: 3GPP TS 31.102, over TS 102 221 commands on the basic
 //! channel.
 
+use std::time::Duration;
+
 use rsp::der::tlv;
 use rsp::ids::{Iccid, Imsi, Plmn};
 use serde::Serialize;
@@ -18,6 +20,7 @@ const EF_ICCID: u16 = 0x2FE2;
 
 /// Files under ADF.USIM.
 const EF_IMSI: u16 = 0x6F07;
+const EF_HPPLMN: u16 = 0x6F31;
 const EF_SPN: u16 = 0x6F46;
 const EF_HPLMNWACT: u16 = 0x6F62;
 const EF_FPLMN: u16 = 0x6F7B;
@@ -39,6 +42,9 @@ pub struct Usim {
     pub service_provider_name: Option<String>,
     /// EF.HPLMNwAcT: networks that count as home, best first.
     pub home_networks: Vec<Plmn>,
+    /// EF.HPPLMN: how often a device that roams looks for its home network; none if never.
+    #[serde(skip)]
+    pub(crate) home_search: Option<Duration>,
     /// EF.FPLMN: networks that have said "PLMN not allowed".
     pub forbidden: Vec<Plmn>,
     /// Entries that EF.FPLMN has room for; 0 when there is no such file.
@@ -96,6 +102,7 @@ impl Usim {
         let home = imsi.plmn(mnc_digits(&administrative)).ok_or_else(|| bad("EF.IMSI", "too short"))?;
         let spn = read_file(terminal, "EF.SPN", EF_SPN).await?;
         let home_networks = read_file(terminal, "EF.HPLMNwAcT", EF_HPLMNWACT).await?.unwrap_or_default();
+        let period = read_file(terminal, "EF.HPPLMN", EF_HPPLMN).await?;
         let forbidden = read_file(terminal, "EF.FPLMN", EF_FPLMN).await?.unwrap_or_default();
         Ok(Self {
             iccid,
@@ -103,10 +110,16 @@ impl Usim {
             home,
             service_provider_name: spn.as_deref().and_then(alpha_identifier),
             home_networks: networks(&home_networks, 5),
+            home_search: search_period(period.as_deref()),
             forbidden: networks(&forbidden, 3),
             forbidden_room: forbidden.len() / 3,
             aid,
         })
+    }
+
+    /// Whether this network is home.
+    pub(crate) fn is_home(&self, plmn: Plmn) -> bool {
+        plmn == self.home || self.home_networks.contains(&plmn)
     }
 
     /// AUTHENTICATE in the 3G context: TS 31.102 section 7.1.2.1.
@@ -291,6 +304,17 @@ fn mnc_digits(administrative: &[u8]) -> usize {
     }
 }
 
+/// EF.HPPLMN, in steps of six minutes up to eight hours: TS 31.102 section 4.2.6. What says nothing, or nothing that may be
+/// said, is an hour: TS 23.122 section 4.4.3.3.1.
+fn search_period(contents: Option<&[u8]>) -> Option<Duration> {
+    const STEP: Duration = Duration::from_secs(6 * 60);
+    match contents {
+        Some([0, ..]) => None,
+        Some([steps @ 1..=80, ..]) => Some(STEP * u32::from(*steps)),
+        _ => Some(STEP * 10),
+    }
+}
+
 /// Networks in entries of `size` octets, of which three are the identity; empty entries are passed over.
 fn networks(contents: &[u8], size: usize) -> Vec<Plmn> {
     contents
@@ -332,5 +356,12 @@ mod tests {
         assert_eq!(alpha_identifier(b"\x01Landfall\xFF\xFF").as_deref(), Some("Landfall"));
         assert_eq!(alpha_identifier(&[1, 0x80, 0x00, 0x41, 0xFF, 0xFF]).as_deref(), Some("A"));
         assert_eq!(alpha_identifier(&[1, 0xFF]), None);
+        let minutes = |contents| search_period(contents).map(|period: Duration| period.as_secs() / 60);
+        assert_eq!(minutes(Some(&[0])), None);
+        assert_eq!(minutes(Some(&[1])), Some(6));
+        assert_eq!(minutes(Some(&[80])), Some(8 * 60));
+        for usual in [None, Some(&[0x0A][..]), Some(&[81]), Some(&[0xFF]), Some(&[])] {
+            assert_eq!(minutes(usual), Some(60), "{usual:?}");
+        }
     }
 }

@@ -106,9 +106,9 @@ impl<'a> Agent<'a> {
     }
 
     async fn try_to_live(&mut self) -> Result<(), Fault> {
-        let (standing, is_away, registered) = {
+        let (standing, is_away) = {
             let device = self.device()?;
-            (device.standing, !device.has_power || device.hears.is_empty(), device.registered)
+            (device.standing, !device.has_power || device.hears.is_empty())
         };
         if is_away || standing == Standing::Retired {
             return Ok(());
@@ -116,7 +116,8 @@ impl<'a> Agent<'a> {
         if standing == Standing::Stolen {
             return self.serve_a_thief().await;
         }
-        if registered.is_none() && !self.come_back().await? {
+        self.look_for_home().await?;
+        if self.device()?.registered.is_none() && !self.come_back().await? {
             return Ok(());
         }
         self.prefer().await?;
@@ -222,6 +223,32 @@ impl<'a> Agent<'a> {
                     self.stage.tell(Kind::Device, &device, "no profile on its card carries it here");
                 }
                 Ok(false)
+            }
+        }
+    }
+
+    /// Looks for its home network if it is time to; where that is not heard, it stays as it is.
+    async fn look_for_home(&mut self) -> Result<(), Fault> {
+        let serving = {
+            let mut device = self.device()?;
+            let now = self.stage.now();
+            let Some(attached) = device.registered else { return Ok(()) };
+            if device.home_search.take_if(|at| *at <= now).is_none() {
+                return Ok(());
+            }
+            attached.network
+        };
+        let whole = self.whole().await?;
+        if !whole.modem.hears_home_from(serving).await {
+            return Ok(());
+        }
+        match whole.register().await {
+            Ok(registered) => self.registered(&registered),
+            Err(_) => {
+                let mut device = self.device()?;
+                self.stage.unregister(&mut device);
+                device.lost = true;
+                Ok(())
             }
         }
     }
@@ -501,6 +528,8 @@ impl<'a> Agent<'a> {
             device.to_recover = true;
             stage.tell(Kind::Device, &device, "its power was cut");
         }
+        // What became due while it was awake is done next.
+        device.home_search = device.home_search.or_else(|| stage.home_search(&device, now));
         if let Some(at) = alarm(stage, &device, now, was_cut) {
             stage.call(self.index, &mut device, at);
         }
@@ -525,7 +554,8 @@ fn alarm(stage: &Stage, device: &Resting, now: Timestamp, was_cut: bool) -> Opti
             .left_preferred
             .map(|left| left.plus(group.prefers_after.get_ref().0).max(now.plus(Duration::from_secs(60))))
     });
-    let due =
-        if device.fails > 0 { again } else { device.check_in_due.max(now.plus(Duration::from_secs(1))) };
-    [Some(due), preferred].into_iter().flatten().min()
+    let soon = now.plus(Duration::from_secs(1));
+    let due = if device.fails > 0 { again } else { device.check_in_due.max(soon) };
+    let home = device.home_search.map(|at| at.max(soon));
+    [Some(due), preferred, home].into_iter().flatten().min()
 }

@@ -177,6 +177,8 @@ impl Factory<'_> {
             memory: RamMemory::default(),
             hears: Arc::clone(hears),
             registered: None,
+            registered_at: begins,
+            home_search: None,
             last_as: None,
             epoch: 0,
             profiles,

@@ -190,12 +190,10 @@ impl Stage {
         let Some(mut device) = self.device(index) else { return };
         let Ok(Some(iccid)) = self.look_at_card(&mut device) else { return };
         let AttachAccept { plmn, network_name, country, service, .. } = accept.clone();
-        let at = self.now();
-        self.register(
-            index,
-            &mut device,
-            &Registered { plmn, network_name, country, service, imsi, iccid, at },
-        );
+        // Its modem looks for its home network by itself.
+        let (at, home_search) = (self.now(), None);
+        let with = Registered { plmn, network_name, country, service, imsi, iccid, at, home_search };
+        self.register(index, &mut device, &with);
         self.has_news_of(device.eid);
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Attached {
     pub(super) imsi: Imsi,
     /// The home network of the subscriber: of the profile, or of one of its identities.
     pub(super) home: Plmn,
+    /// How often the device looks for its home network from here.
+    pub(super) home_search: Option<Duration>,
 }
 
 /// A move that the device was told to make.
@@ -82,6 +84,10 @@ pub(super) struct Resting {
     pub(super) memory: RamMemory,
     pub(super) hears: Hears,
     pub(super) registered: Option<Attached>,
+    /// Since when that is so.
+    pub(super) registered_at: Timestamp,
+    /// When it looks for its home network, which would take it.
+    pub(super) home_search: Option<Timestamp>,
     /// With which profile it was registered last, and as whom.
     pub(super) last_as: Option<(Iccid, Imsi)>,
     /// Counted up with each change of that, so that what was foreseen for the former one is dropped.

@@ -46,8 +46,10 @@ impl Stage {
     pub(super) fn register(&self, index: usize, device: &mut Resting, with: &Registered) {
         let now = self.now();
         let home = self.networks.home_of(with.imsi).map_or(with.plmn, |home| home.plmn());
-        let attached = Attached { network: with.plmn, iccid: with.iccid, imsi: with.imsi, home };
+        let &Registered { plmn: network, iccid, imsi, home_search, .. } = with;
+        let attached = Attached { network, iccid, imsi, home, home_search };
         let former = device.registered.replace(attached);
+        (device.registered_at, device.home_search) = (now, None);
         device.epoch += 1;
         (device.fails, device.to_recover) = (0, false);
         self.end_darkness(device, now);
@@ -146,10 +148,43 @@ impl Stage {
         }
     }
 
+    /// When a device at rest looks for its home network while another of its country serves it: every so often after it
+    /// registered there, as its card says (TS 23.122 section 4.4.3.3.1, TS 31.102 section 4.2.6). A search that cannot win
+    /// anything changes nothing, so nobody is woken for it: only where the home network is heard, and would take the device.
+    pub(super) fn home_search(&self, device: &Resting, now: Timestamp) -> Option<Timestamp> {
+        let attached = device.registered.filter(|_| device.standing == Standing::InService)?;
+        let home = attached.home;
+        if attached.network == home || !device.hears.contains(&home) {
+            return None;
+        }
+        if self.place(attached.network)?.country != self.place(home)?.country {
+            return None;
+        }
+        let at_home = Attached { network: home, ..attached };
+        if !self.still_serves(&at_home, device.eid, self.network(home).as_ref()) {
+            return None;
+        }
+        let (period, since) = (attached.home_search?, now.since(device.registered_at));
+        let searches = since.as_millis().checked_div(period.as_millis())?;
+        let next = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(1);
+        Some(device.registered_at.plus(period.saturating_mul(next)))
+    }
+
+    /// Its home network may be there for it again.
+    fn look_for_home(&self, index: usize, device: &mut Resting, now: Timestamp) {
+        if device.home_search.is_none()
+            && let Some(at) = self.home_search(device, now)
+        {
+            device.home_search = Some(at);
+            self.call(index, device, at);
+        }
+    }
+
     /// It is registered nowhere any more.
     pub(super) fn unregister(&self, device: &mut Resting) {
         let now = self.now();
         let Some(attached) = device.registered.take() else { return };
+        device.home_search = None;
         device.epoch += 1;
         let _ = device.history.detached(now);
         self.ether.left(attached.network, attached.imsi, Some(attached.home), self.imei_of(device));
@@ -223,7 +258,9 @@ impl Stage {
         if self.m2m.is_some() {
             // One that stays on is told where it is, whatever that means to it.
             self.call(index, &mut device, now);
-        } else if !hears.is_empty() && !stays {
+        } else if stays {
+            self.look_for_home(index, &mut device, now);
+        } else if !hears.is_empty() {
             self.call_soon(index, &mut device);
         }
     }
@@ -303,6 +340,7 @@ impl Stage {
                 {
                     self.lose(index, &mut device);
                 }
+                Some(attached) if attached.home == plmn => self.look_for_home(index, &mut device, now),
                 Some(_) => {}
                 None if device.hears.contains(&plmn) && device.has_power => {
                     self.begin_darkness(&mut device, now);

@@ -53,13 +53,18 @@ impl<D: CardDoor> AtModem<D> {
     }
 
     pub(super) async fn register_if_due(&mut self) {
-        if !std::mem::take(&mut self.is_due) || self.functionality != Functionality::Full {
+        let is_due = std::mem::take(&mut self.is_due);
+        if self.functionality != Functionality::Full {
             return;
         }
         let registered = match self.selection {
-            Selection::Automatic => self.modem.register().await,
-            Selection::Manual(plmn) => self.modem.register_manually(plmn).await,
-            Selection::Deregistered => return,
+            Selection::Automatic if is_due => self.modem.register().await,
+            Selection::Automatic if self.modem.is_home_search_due() => match self.modem.search_home().await {
+                Some(registered) => registered,
+                None => return,
+            },
+            Selection::Manual(plmn) if is_due => self.modem.register_manually(plmn).await,
+            _ => return,
         };
         if let Err(not) = registered {
             self.stands_after(&not);

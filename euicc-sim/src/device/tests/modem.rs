@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU8;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crypto::aka::{Algorithm, Sqn};
 use crypto::tuak::{ResLength, Tuak, TuakKey};
@@ -12,6 +13,7 @@ use rsp::time::Timestamp;
 use world::{ManualClock, MemoryEvents, RamMemory, SeededDice, World, link_from};
 
 use super::fake_usim::{FakeUsim, K, OPC};
+use crate::device::at::{AtModem, Identity};
 use crate::device::modem::{Modem, NoService, Service};
 use crate::device::{Slot, Teller};
 use crate::network::http::{NetworksService, RemoteNetworks};
@@ -79,6 +81,71 @@ async fn home_comes_first_and_roaming_is_called_so() {
     let registered = modem.register().await.unwrap();
     assert_eq!((registered.plmn, registered.service), (plmn("262-42"), Service::Roaming));
     assert_eq!(registered.imsi.to_string(), IMSI);
+}
+
+/// TS 23.122 section 4.4.3.3.1; each device is on 001-02, a partner in the country of its home, after an outage of that.
+#[tokio::test]
+async fn a_device_on_a_partner_of_its_own_country_looks_for_its_home_as_often_as_its_card_says() {
+    let air = air();
+    let (home, partner) = (plmn("001-01"), plmn("001-02"));
+    air.networks.put(Network::new(partner, "Partner", "XX"));
+    let on_partner = async |steps: Option<u8>| {
+        air.networks.set_coverage(home, false);
+        let mut card = FakeUsim::new(IMSI);
+        card.files.extend(steps.map(|steps| (0x6F31, vec![steps])));
+        let mut modem = air.modem(card, &["001-01", "001-02", "262-42"]);
+        let registered = modem.register().await.unwrap();
+        assert_eq!(registered.plmn, partner);
+        (modem, registered.at)
+    };
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let (never, _) = on_partner(Some(0)).await;
+    assert_eq!(never.home_search(), None);
+    let (seldom, at) = on_partner(Some(80)).await;
+    assert_eq!(seldom.home_search(), Some(at.plus(minutes(480))));
+
+    let (mut modem, at) = on_partner(None).await;
+    assert_eq!(modem.home_search(), Some(at.plus(minutes(60))));
+    air.clock.advance(minutes(59));
+    assert!(!modem.is_home_search_due());
+    air.clock.advance(minutes(1));
+    assert!(modem.is_home_search_due());
+    assert!(modem.search_home().await.is_none(), "home is not heard");
+    assert_eq!(modem.registered().unwrap().plmn, partner);
+    assert_eq!(modem.home_search(), Some(at.plus(minutes(120))), "once more, as long after");
+    // A home that does not take it leaves it where it was.
+    air.networks.set_coverage(home, true);
+    air.networks.set_policy(home, Policy::refusing_everybody(EmmCause::NO_SUITABLE_CELLS_IN_TRACKING_AREA));
+    assert_eq!(modem.search_home().await.unwrap().unwrap().plmn, partner);
+    air.networks.set_policy(home, Policy::default());
+    assert_eq!(modem.search_home().await.unwrap().unwrap().plmn, home);
+    assert_eq!(modem.home_search(), None, "it is at home");
+
+    // From another country it looks for none, and by hand it was put where it is.
+    modem.set_visible(vec![plmn("262-42")]);
+    modem.register().await.unwrap();
+    assert_eq!(modem.home_search(), None, "its home is not there");
+    modem.keep_visible(vec![plmn("262-42"), home]);
+    assert!(modem.search_home().await.is_none());
+    modem.set_visible(vec![home, partner]);
+    modem.register_manually(partner).await.unwrap();
+    assert_eq!(modem.home_search(), None);
+}
+
+#[tokio::test]
+async fn the_modem_behind_a_serial_port_looks_for_its_home_too() {
+    let air = air();
+    air.networks.put(Network::new(plmn("001-02"), "Partner", "XX"));
+    air.networks.set_coverage(plmn("001-01"), false);
+    let modem = air.modem(FakeUsim::new(IMSI), &["001-02", "001-01"]);
+    let mut port = AtModem::new(modem, Identity::numbered(7), vec![]);
+    port.receive(b"AT+CREG=1\r").await;
+    let told = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    assert!(told(port.settle().await).contains("+CREG: 5"));
+    air.networks.set_coverage(plmn("001-01"), true);
+    assert_eq!(told(port.settle().await), "");
+    air.clock.advance(Duration::from_secs(3600));
+    assert_eq!(told(port.settle().await), "\r\n+CREG: 1\r\n");
 }
 
 #[tokio::test]

@@ -476,6 +476,29 @@ async fn the_card_learns_where_it_is_and_when_that_changes() {
     assert!(matches!(bench.is_told().await, Envelope::SmsPpDownload { .. }));
 }
 
+/// TS 23.122 section 4.4.3.3.1: after an outage, but not while the card speaks to somebody.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_was_left_by_its_home_network_goes_back_to_it() {
+    let mut bench = bench_in(&["001-01", "262-42"]);
+    let (home, partner, imsi) = (plmn("001-01"), plmn("262-42"), IMSI.parse().unwrap());
+    bench.settle().await;
+    assert_eq!(bench.networks.place_of(imsi), Some(home));
+    bench.networks.set_coverage(home, false);
+    bench.settle().await;
+    assert_eq!(bench.networks.place_of(imsi), Some(partner));
+    bench.networks.set_coverage(home, true);
+    let mut server = bench.hosts.listen("10.0.0.1:443");
+    assert_eq!(bench.sees().await, Seen::Reset);
+    let Seen::Profile(_) = bench.sees().await else { panic!() };
+    bench.asks(channel(443, true)).await;
+    let stream = server.accept().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+    assert_eq!(bench.networks.place_of(imsi), Some(partner), "the card has a channel open");
+    drop(stream);
+    bench.settle().await;
+    assert_eq!(bench.networks.place_of(imsi), Some(home));
+}
+
 /// TS 24.301 section 5.3.7b: neither a network on the list of forbidden ones nor a subscription that was called illegal is so
 /// for ever.
 #[tokio::test(start_paused = true)]

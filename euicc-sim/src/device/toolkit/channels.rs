@@ -82,6 +82,11 @@ impl Channels {
         self.open.clear();
     }
 
+    /// Whether a channel has a link.
+    pub(super) fn is_up(&self) -> bool {
+        self.open.values().any(|channel| matches!(channel.link, Link::Up(_)))
+    }
+
     /// The network is gone, and every link with it. Gives the channels that had one.
     pub(super) fn drop_links(&mut self) -> Vec<u8> {
         let mut dropped = Vec::new();

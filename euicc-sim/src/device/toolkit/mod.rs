@@ -159,6 +159,11 @@ impl Toolkit {
         self.to_tell.clear();
     }
 
+    /// Whether the card is speaking to somebody through the network.
+    pub(super) fn is_connected(&self) -> bool {
+        self.channels.is_up()
+    }
+
     /// The service has changed.
     pub(super) fn service(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
         if status != LocationStatus::Normal {
