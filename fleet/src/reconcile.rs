@@ -62,7 +62,7 @@ pub(crate) fn hold(
     if in_use != was_in_use && !was_to_be {
         found.push(Discrepancy::OtherEnabled { iccid: in_use });
     }
-    found.extend(observe(device, said, book, now));
+    found.extend(observe(device, said, expected, book, now));
     for refused in &said.refused {
         refuse(device, Refused { operator: refused.network, at: now });
     }
@@ -131,23 +131,34 @@ pub(crate) fn enabled(held: &[HeldProfile]) -> Option<Iccid> {
     held.iter().find(|held| held.state == HeldState::Enabled).map(|held| held.iccid)
 }
 
-/// Where it is, and as whom, goes into its history, by its own clock as far as that can be right.
-fn observe(device: &mut Device, said: &CheckIn, book: &RuleBook, now: Timestamp) -> Vec<Discrepancy> {
+/// Where it is, and as whom, goes into its history, by its own clock as far as that can be right. What cannot be put there
+/// ends what was: no more days are counted where the device is no longer, or as whom it is no longer there.
+fn observe(
+    device: &mut Device,
+    said: &CheckIn,
+    expected: &[Expected],
+    book: &RuleBook,
+    now: Timestamp,
+) -> Vec<Discrepancy> {
     let at = said.at.min(now);
+    let connection = &mut device.connection;
+    // A report that came late ends nothing.
     let Some(registered) = said.registered else {
-        // It is heard of in another way, and a report that came late ends nothing.
-        let _ = device.connection.history.detached(at);
+        let _ = connection.history.detached(at);
         return Vec::new();
     };
     device.imsi = registered.imsi;
     let Ok(place) = book.locate(registered.network) else {
+        let _ = connection.history.detached(at);
         return vec![Discrepancy::UnknownNetwork { network: registered.network }];
     };
-    let connection = &mut device.connection;
-    let Some(profile) = connection.held.iter().find(|held| held.iccid == registered.iccid) else {
-        return Vec::new();
+    let iccid = registered.iccid;
+    let held = connection.held.iter().find(|held| held.iccid == iccid).map(|held| held.home);
+    let ordered = expected.iter().find(|expected| expected.is(iccid, None)).map(|expected| expected.home);
+    let Some(own) = held.or(ordered) else {
+        let _ = connection.history.detached(at);
+        return vec![Discrepancy::Stranger { iccid }];
     };
-    let own = profile.home;
     let (home, stranger) = match registered.imsi {
         None => (own.into(), None),
         Some(imsi) => match recorded(imsi, own, &connection.identities) {

@@ -11,7 +11,9 @@ use rsp::{
 };
 use world::Tx;
 
-use crate::bench::{Agent, Bench, How, SECOND, SM_DP, SmDp, Stands, bootstrap, campaign, eid, iccid, plmn};
+use crate::bench::{
+    Agent, Bench, HOME, How, SECOND, SM_DP, SmDp, Stands, bootstrap, campaign, eid, iccid, plmn,
+};
 
 async fn found(bench: &Bench, number: u32) -> Vec<Discrepancy> {
     let trail = bench.device(number).await.trail;
@@ -225,11 +227,17 @@ async fn a_card_that_was_not_asked_has_in_use_what_it_is_registered_with() {
     device.connection.held.push(other);
     bench.put(&device).await;
     let says = |in_use| CheckIn { profiles: None, ..bench.says(0, &[in_use]) };
-    for (in_use, is_found) in [(iccid(7), true), (iccid(7), false), (iccid(8), false), (bootstrap(0), true)] {
+    let other = |iccid| Some(Discrepancy::OtherEnabled { iccid: Some(iccid) });
+    let stranger = Some(Discrepancy::Stranger { iccid: iccid(8) });
+    for (in_use, new) in [
+        (iccid(7), other(iccid(7))),
+        (iccid(7), None),
+        (iccid(8), stranger),
+        (bootstrap(0), other(bootstrap(0))),
+    ] {
         let before = found(&bench, 0).await.len();
         bench.check_in(&says(in_use)).await;
         let all = found(&bench, 0).await;
-        let new = is_found.then_some(Discrepancy::OtherEnabled { iccid: Some(in_use) });
         assert_eq!(all[before..], new.into_iter().collect::<Vec<_>>());
     }
     let held = bench.device(0).await.connection.held;
@@ -266,12 +274,16 @@ async fn an_operator_that_has_nothing_is_passed_over_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_report_from_nowhere_or_from_the_past_is_said_and_changes_no_history() {
+async fn a_report_from_nowhere_ends_the_stay_and_one_from_the_past_changes_no_history() {
     let bench = Bench::new(1).await;
-    let before = bench.device(0).await.connection.history;
+    let present = async || bench.device(0).await.connection.history.present(bench.now()).copied();
+    assert!(present().await.is_some());
     let mut said = bench.says(0, &[bootstrap(0)]);
     said.registered.as_mut().unwrap().network = plmn("998-01");
     bench.check_in(&said).await;
+    assert_eq!(present().await, None, "its days in Brazil count no more");
+    let before = bench.device(0).await.connection.history;
+    assert_eq!(before.stays().last().unwrap().until, Some(bench.now()));
     said.registered.as_mut().unwrap().network = plmn("262-01");
     said.at = "2026-01-01T00:00:00Z".parse().unwrap();
     bench.check_in(&said).await;
@@ -284,4 +296,20 @@ async fn a_report_from_nowhere_or_from_the_past_is_said_and_changes_no_history()
     bench.check_in(&said).await;
     let stays = bench.device(0).await.connection.history.stays().last().copied().unwrap();
     assert_eq!(stays.from, bench.now());
+}
+
+#[tokio::test]
+async fn a_device_on_a_profile_that_nobody_knows_is_no_longer_there_as_whom_it_was() {
+    let bench = Bench::new(1).await;
+    let mut said = bench.says(0, &[iccid(6)]);
+    said.profiles = None;
+    bench.check_in(&said).await;
+    let device = bench.device(0).await;
+    assert_eq!(device.connection.history.present(bench.now()), None);
+    assert_eq!(found(&bench, 0).await, [Discrepancy::Stranger { iccid: iccid(6) }]);
+    // Once it is on one that is known, its days count again.
+    bench.later(1);
+    bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    let back = bench.device(0).await.connection.history.present(bench.now()).copied().unwrap();
+    assert_eq!(back.home_network, Some(plmn(HOME)));
 }
