@@ -68,6 +68,11 @@ impl Platform {
         teller: &[ServerName],
         told: &HandleDownloadProgressInfoRequest,
     ) -> Result<Heard, Fault> {
+        let word = word(told);
+        if told.eid.is_none() && word.is_none() {
+            // Steps before the end come without an EID, and for these nobody reads through every order.
+            return Ok(Heard::Taken);
+        }
         let prefix = told.eid.map(orders::prefix).unwrap_or_default();
         let all = tx.glance(&ORDERS, &prefix).await?;
         let about = all.into_iter().find(|(_, order)| order.step.iccid() == Some(told.iccid));
@@ -77,7 +82,7 @@ impl Platform {
         if !supplier.is_some_and(|supplier| teller.contains(&supplier.name)) {
             return Ok(Heard::AnothersOrder);
         }
-        match (&order.step, word(told)) {
+        match (&order.step, word) {
             (_, None) => {}
             // Card and server agree.
             (Step::Fulfilled { .. }, Some(Told::Installed)) => tx.delete(&ORDERS, &key),

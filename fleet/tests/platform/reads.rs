@@ -5,10 +5,15 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use fleet::{Devices, MemberState, Spec};
+use fleet::{Devices, Heard, MemberState, Spec, What};
+use rsp::sgp22::{
+    es2plus::{HandleDownloadProgressInfoRequest, NotificationPointId},
+    json::ExecutionStatus,
+};
 use world::{BoxFuture, ChangeSet, Committed, Fault, Records, Stored};
 
-use crate::bench::{Bench, bootstrap, campaign, eid};
+use crate::bench::{Bench, SM_DP, bootstrap, campaign, eid};
+use crate::reconciler::told;
 
 /// Records that count the octets of what is read of them.
 struct Counting {
@@ -59,6 +64,30 @@ async fn listed(devices: u32) -> (Bench, Arc<Counting>) {
     // The fleet is counted before the first answer.
     bench.platform.due().await.unwrap();
     (bench, counting)
+}
+
+/// Of an order of another device it is told at the end alone, when the EID is known.
+#[tokio::test]
+async fn a_step_of_a_download_that_names_no_device_reads_no_orders() {
+    let bench = Bench::new(2).await.decided().await;
+    let told_to = bench.check_in(&bench.says(0, &[bootstrap(0)])).await;
+    let What::Move { to, .. } = told_to.what else { panic!("{told_to:?}") };
+    let counting = Arc::new(Counting { inner: Arc::clone(&bench.records), octets: AtomicUsize::new(0) });
+    let records = Arc::<Counting>::clone(&counting) as Arc<dyn Records>;
+    let bench = Bench::in_life(records, bench.clock.clone(), bench.sm_dp.clone(), 1);
+    let read_for = async |eid, point| {
+        counting.octets.store(0, Ordering::Relaxed);
+        let told = HandleDownloadProgressInfoRequest {
+            eid,
+            ..told(to.iccid().unwrap(), point, ExecutionStatus::ExecutedSuccess)
+        };
+        let heard = bench.platform.hear(&[SM_DP.parse().unwrap()], &told).await.unwrap();
+        assert_eq!(heard, Heard::Taken);
+        counting.octets.load(Ordering::Relaxed)
+    };
+    assert_eq!(read_for(None, NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK).await, 0);
+    assert!(read_for(Some(eid(0)), NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK).await > 0);
+    assert!(read_for(None, NotificationPointId::BPP_INSTALLATION).await > 0, "the end is looked for");
 }
 
 #[tokio::test]
