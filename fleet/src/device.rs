@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use localize::Country;
+use localize::{Country, RuleBook};
 use rsp::{
     ids::{Eid, Imsi},
     time::Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use world::Fault;
 
 use crate::state::{Happening, NotPossible, State, Tally, Trail, follow};
 
@@ -201,4 +202,58 @@ impl Selection {
             && is(&self.account, device.account.as_ref())
             && is(&self.state, device.state.word())
     }
+
+    /// Whether something is named that can be meant: an answer about none would be good news. That no device is in a country,
+    /// or in a state, may well be.
+    ///
+    /// # Errors
+    /// No device is of that group, model or account, or there is no such country or state.
+    pub fn means_something(&self, fleet: &Fleet, book: &RuleBook) -> Result<(), Fault> {
+        let names = |of: fn(&Device) -> &str| fleet.devices().iter().map(of).collect::<BTreeSet<&str>>();
+        for (what, asked, of) in [
+            ("group", &self.group, (|device| device.group.as_ref()) as fn(&Device) -> &str),
+            ("model", &self.model, |device| device.model.as_ref()),
+            ("account", &self.account, |device| device.account.as_ref()),
+        ] {
+            let Some(asked) = asked.as_ref().map(Name::as_ref) else { continue };
+            let known = names(of);
+            if !known.contains(asked) {
+                return Err(Fault::new(
+                    format!("no device is of {what} {asked:?}"),
+                    match listed(known.into_iter().filter(|name| !name.is_empty())) {
+                        Some(known) => format!("there are {known}"),
+                        None => format!("no device has a {what}"),
+                    },
+                    format!("correct the {what}"),
+                ));
+            }
+        }
+        if let Some(state) = self.state.as_ref().filter(|state| !State::WORDS.contains(&state.as_ref())) {
+            return Err(Fault::new(
+                format!("there is no state {:?}", state.as_ref()),
+                format!("there are {}", State::WORDS.join(", ")),
+                "correct the state",
+            ));
+        }
+        match self.country.filter(|country| !book.knows(*country)) {
+            Some(country) => Err(Fault::new(
+                format!("there is no country {country}"),
+                "it is not in localize/data/networks.toml",
+                "use a code after ISO 3166-1 alpha-2, such as BR",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first of them, and how many more there are; none if there are none.
+pub fn listed(all: impl IntoIterator<Item: fmt::Display>) -> Option<String> {
+    const MOST: usize = 20;
+    let mut all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
+    let more = all.len().saturating_sub(MOST);
+    all.truncate(MOST);
+    if more > 0 {
+        all.push(format!("and {more} more"));
+    }
+    (!all.is_empty()).then(|| all.join(", "))
 }

@@ -48,7 +48,7 @@ pub use check_in::{
     What,
 };
 pub use counted::{Counted, Question};
-pub use device::{Device, Fleet, Name, Selection};
+pub use device::{Device, Fleet, Name, Selection, listed};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{

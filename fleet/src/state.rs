@@ -41,6 +41,9 @@ pub enum State {
 }
 
 impl State {
+    /// The words of all states.
+    pub const WORDS: [&str; 5] = ["working", "moving", "unreachable", "stuck", "retired"];
+
     /// The state without what belongs to it, as a filter names it.
     pub fn word(&self) -> &'static str {
         match self {

@@ -88,7 +88,7 @@ impl Platform {
             | Function::Markets
             | Function::Effort
             | Function::Recovery => {
-                let fleet = crate::store::load(self.records()).await?;
+                let fleet = self.fleet_of(&query.selection()).await?;
                 self.answer_about(found.function, &fleet, &query)
             }
         }
@@ -110,7 +110,7 @@ impl Platform {
         for (network, day) in &other.carrier_ends {
             book.add(&answers::carrier_ends(*network, *day)).map_err(cannot)?;
         }
-        let fleet = crate::store::load(self.records()).await?;
+        let fleet = self.fleet_of(&query.selection()).await?;
         let before = Counted::new(&fleet, asked);
         let after = Counted::new(&fleet, Question { book: &book, ..asked });
         ok(&answers::what_if(&before, &after, &query.selection()))

@@ -139,10 +139,10 @@ impl Platform {
     /// What is decided about each selected device, and why.
     ///
     /// # Errors
-    /// The records fail.
+    /// The selection names what is not there, or the records fail.
     pub async fn decisions(&self, selection: &Selection) -> Result<Vec<Decided>, Problem> {
         let now = self.now();
-        let fleet = load(self.records()).await?;
+        let fleet = self.fleet_of(selection).await?;
         let counted = Counted::new(&fleet, self.question(now));
         Ok(decisions(&counted, selection))
     }

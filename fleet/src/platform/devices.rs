@@ -8,7 +8,7 @@ use world::{Fault, Tx, transact};
 use super::{MOVES, Platform, ending::impossible};
 use crate::{
     campaign::{CAMPAIGNS, MemberState, Try},
-    device::{Device, Name, Selection},
+    device::{Device, Fleet, Name, Selection},
     problem::Problem,
     state::Happening,
     store::{self, DEVICES, load},
@@ -74,10 +74,18 @@ impl Platform {
     /// The devices that are selected, in the order of their EIDs.
     ///
     /// # Errors
-    /// The records fail.
+    /// The selection names what is not there, or the records fail.
     pub async fn devices(&self, selection: &Selection) -> Result<Vec<Device>, Problem> {
-        let (fleet, now) = (load(self.records()).await?, self.now());
+        let (fleet, now) = (self.fleet_of(selection).await?, self.now());
         Ok(fleet.devices().iter().filter(|device| selection.has(device, now)).cloned().collect())
+    }
+
+    /// All devices, if that selection of them means something.
+    pub(crate) async fn fleet_of(&self, selection: &Selection) -> Result<Fleet, Problem> {
+        let fleet = load(self.records()).await?;
+        let meant = selection.means_something(&fleet, &self.0.setup.book);
+        meant.map_err(|Fault { what, why, next, .. }| Problem::not_found(what, why, next))?;
+        Ok(fleet)
     }
 
     /// A device.

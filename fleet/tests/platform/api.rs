@@ -151,6 +151,23 @@ async fn devices_and_answers_are_had_over_the_api() {
     let (status, _) = api.ask(Method::PUT, &format!("/v1/devices/{}", eid(9)), Some(json!({}))).await;
     assert_eq!(status, StatusCode::OK, "a new device");
     assert_eq!(api.get("/v1/devices?group=kiosks").await[0], api.get(&path).await);
+    for (query, what, why) in [
+        ("group=nobody", "no device is of group \"nobody\"", "there are kiosks"),
+        ("model=x", "no device is of model \"x\"", "no device has a model"),
+        (
+            "state=asleep",
+            "there is no state \"asleep\"",
+            "there are working, moving, unreachable, stuck, retired",
+        ),
+        ("country=XX", "there is no country XX", "it is not in localize/data/networks.toml"),
+    ] {
+        for path in ["devices", "decisions", "answers/breaches", "answers/effort", "answers/recovery"] {
+            let (status, problem) = api.ask(Method::GET, &format!("/v1/{path}?{query}"), None).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path}?{query}");
+            assert_eq!((&problem["what"], &problem["why"]), (&json!(what), &json!(why)), "{path}?{query}");
+        }
+    }
+    assert_eq!(api.get("/v1/devices?country=DE").await, json!([]), "nobody may well be there");
     let decided = api.get("/v1/decisions?country=BR").await;
     assert_eq!(decided[0]["decision"], "move", "{decided}");
     for answer in [

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
-use fleet::{Device, Fleet, Name, Owner, Question, Selection};
+use fleet::{Fleet, Name, Owner, Question, Selection, State, listed};
 use localize::{Country, DataError, RuleBook, Strategy};
 use net::SqliteRecords;
 use rsp::time::Timestamp;
@@ -44,7 +44,7 @@ pub struct Which {
     #[arg(long)]
     account: Option<String>,
     /// Those in this state
-    #[arg(long, value_parser = ["working", "moving", "unreachable", "stuck", "retired"])]
+    #[arg(long, value_parser = State::WORDS)]
     state: Option<String>,
 }
 
@@ -60,33 +60,16 @@ impl Which {
         book: &RuleBook,
         now: Timestamp,
     ) -> Result<Selection, Fault> {
-        let names = |of: fn(&Device) -> &str| fleet.devices().iter().map(of).collect::<BTreeSet<&str>>();
-        for (what, asked, known) in [
-            ("group", &self.group, names(|device| device.group.as_ref())),
-            ("model", &self.model, names(|device| device.model.as_ref())),
-            ("account", &self.account, names(|device| device.account.as_ref())),
-        ] {
-            if let Some(asked) = asked.as_deref().filter(|asked| !known.contains(asked)) {
-                let known = known.into_iter().filter(|name| !name.is_empty());
-                return Err(Fault::new(
-                    format!("no device is of {what} {asked:?}"),
-                    match listed(known) {
-                        Some(known) => format!("there are {known}"),
-                        None => format!("no device has a {what}"),
-                    },
-                    format!("correct --{what}"),
-                ));
-            }
-        }
+        let name = |name: &Option<String>| name.as_deref().map(Name::from);
+        let selection = Selection {
+            country: self.country,
+            group: name(&self.group),
+            model: name(&self.model),
+            account: name(&self.account),
+            state: name(&self.state),
+        };
+        selection.means_something(fleet, book)?;
         if let Some(country) = self.country {
-            if !book.knows(country) {
-                let next = "use a code after ISO 3166-1 alpha-2, such as BR";
-                return Err(Fault::new(
-                    format!("there is no country {country}"),
-                    "it is not in localize/data/networks.toml",
-                    next,
-                ));
-            }
             let known: BTreeSet<Country> =
                 fleet.devices().iter().filter_map(|device| device.country(now)).collect();
             if !known.contains(&country) {
@@ -94,27 +77,8 @@ impl Which {
                 remark(&format!("no device is in {country}{}", known.unwrap_or_default()));
             }
         }
-        let name = |name: &Option<String>| name.as_deref().map(Name::from);
-        Ok(Selection {
-            country: self.country,
-            group: name(&self.group),
-            model: name(&self.model),
-            account: name(&self.account),
-            state: name(&self.state),
-        })
+        Ok(selection)
     }
-}
-
-/// The first of them, and how many more there are; none if there are none.
-fn listed(all: impl IntoIterator<Item: std::fmt::Display>) -> Option<String> {
-    const MOST: usize = 20;
-    let mut all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
-    let more = all.len().saturating_sub(MOST);
-    all.truncate(MOST);
-    if more > 0 {
-        all.push(format!("and {more} more"));
-    }
-    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// All that a question needs, read from its files.
