@@ -91,8 +91,6 @@ pub struct Move {
     pub sms_up: u32,
     /// Between device and card.
     pub apdus: u32,
-    /// Their octets.
-    pub apdu_octets: u64,
     /// What card and modem take besides.
     pub switch_seconds: u32,
     /// Where the figures come from.

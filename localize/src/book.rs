@@ -59,11 +59,6 @@ impl RuleBook {
         &self.rules
     }
 
-    /// The rule of that name.
-    pub fn rule(&self, id: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.id.0 == id)
-    }
-
     /// The rules about a country, whatever the home of the subscription.
     pub fn rules_in(&self, country: Country) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| rule.countries.contains(&country))
@@ -200,7 +195,8 @@ mod tests {
             assert_eq!(book.locate(plmn).unwrap().country.to_string(), country);
         }
         assert!(book.locate("998-01".parse().unwrap()).is_err());
-        assert_eq!(book.rule("eu-fair-use").unwrap().countries.len(), 27);
+        let fair_use = book.rules().iter().find(|rule| rule.id.0 == "eu-fair-use").unwrap();
+        assert_eq!(fair_use.countries.len(), 27);
         assert_eq!(book.name("TR".parse().unwrap()), "Turkiye");
         let codes: Vec<_> = book.codes_of("IN".parse().unwrap()).iter().map(ToString::to_string).collect();
         assert_eq!(codes, ["404", "405", "406"]);

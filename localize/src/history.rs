@@ -184,15 +184,6 @@ impl History {
         self.stays.push(stay);
     }
 
-    /// Drops the stays that ended before `at`, for instance those no rule's window reaches any more.
-    pub fn forget_before(&mut self, at: Timestamp) {
-        let before = self.stays.len();
-        self.stays.retain(|stay| stay.until.is_none_or(|until| until > at));
-        if self.stays.len() < before {
-            self.forgotten_before = self.forgotten_before.max(Some(at));
-        }
-    }
-
     /// Gives back memory that is held for stays to come.
     pub fn shrink_to_fit(&mut self) {
         self.stays.shrink_to_fit();
@@ -211,12 +202,6 @@ impl History {
     /// The stay that lasts at `now`.
     pub fn present(&self, now: Timestamp) -> Option<&Stay> {
         self.stays.iter().rev().find(|stay| stay.from <= now && stay.until.is_none_or(|until| until > now))
-    }
-
-    /// Days on a foreign subscription in `country`, within the `window_days` days that end with the day of `at`.
-    pub fn days_in(&self, country: Country, window_days: u32, at: Timestamp) -> u32 {
-        let days = self.runs(at, |stay| stay.country == country && stay.is_roaming());
-        clamp(days.within(Day::of(at).number(), window_days.into()))
     }
 
     /// Days in a row, up to the day of `at`, on a foreign subscription in `country`.
@@ -353,7 +338,7 @@ mod tests {
         assert_eq!(history.stays().len(), 3, "a day lies between");
         history.observe(tim, country("BR"), at("2026-01-10T01:00:00Z")).unwrap();
         assert_eq!(history.stays().len(), 4, "another subscription");
-        assert_eq!(history.days_in(country("BR"), 365, at("2026-01-20T00:00:00Z")), 9);
+        assert_eq!(history.days_of(365, at("2026-01-20T00:00:00Z"), Stay::is_roaming), 9);
         assert_eq!(history.consecutive_days(country("BR"), at("2026-01-10T12:00:00Z")), 1);
         assert_eq!(
             history.observe(tim, gb, at("2026-01-09T00:00:00Z")).unwrap_err(),
@@ -363,7 +348,7 @@ mod tests {
 
     #[test]
     fn midnight_belongs_to_the_day_that_it_starts() {
-        let (network, gb, br) = (place("724-05", "BR"), country("GB"), country("BR"));
+        let (network, gb) = (place("724-05", "BR"), country("GB"));
         let stay = |from, until: Option<&str>| Stay {
             country: network.country,
             plmn: network.plmn,
@@ -385,14 +370,14 @@ mod tests {
             ("2027-02-28T12:00:00Z", Some("2027-03-01T12:00:00Z"), "2027-03-09T00:00:00Z", 2),
         ] {
             let history = History::from_stays([stay(from, until)]).unwrap();
-            assert_eq!(history.days_in(br, 365, at(now)), days, "{from} {until:?} {now}");
+            assert_eq!(history.days_of(365, at(now), Stay::is_roaming), days, "{from} {until:?} {now}");
         }
         // The edges of a window: 10 days that end on the 20th start on the 11th.
         let history =
             History::from_stays([stay("2026-01-08T00:00:00Z", Some("2026-01-12T00:00:00Z"))]).unwrap();
-        assert_eq!(history.days_in(br, 10, at("2026-01-20T00:00:00Z")), 1);
-        assert_eq!(history.days_in(br, 10, at("2026-01-20T23:59:59.999Z")), 1);
-        assert_eq!(history.days_in(br, 10, at("2026-01-21T00:00:00Z")), 0);
+        assert_eq!(history.days_of(10, at("2026-01-20T00:00:00Z"), Stay::is_roaming), 1);
+        assert_eq!(history.days_of(10, at("2026-01-20T23:59:59.999Z"), Stay::is_roaming), 1);
+        assert_eq!(history.days_of(10, at("2026-01-21T00:00:00Z"), Stay::is_roaming), 0);
     }
 
     #[test]
@@ -420,8 +405,5 @@ mod tests {
         }
         assert_eq!(history.stays().len(), History::MAX_STAYS);
         assert_eq!(history.forgotten_before(), Some(Timestamp(1)));
-        history.forget_before(Timestamp(4000));
-        assert_eq!(history.stays().len(), 97);
-        assert_eq!(history.forgotten_before(), Some(Timestamp(4000)));
     }
 }

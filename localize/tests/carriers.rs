@@ -59,7 +59,7 @@ fn a_carriers_rule_holds_on_its_networks_and_a_contracts_for_its_home_networks()
         "networks = [\"724-05\"]\nkind = \"consecutive_days\"\nlimit_days = 30\n---\n\
          countries = [\"BR\"]\nhome_networks = [\"234-15\"]\nkind = \"consecutive_days\"\nlimit_days = 40",
     );
-    assert_eq!(book.rule("r0").unwrap().countries, ["BR".parse().unwrap()]);
+    assert_eq!(book.rules()[0].countries, ["BR".parse().unwrap()]);
     let (policy, now) = (Policy::default(), at("2026-01-10"));
     let found = |device: &Device| -> Vec<(String, String)> {
         let findings = findings(now, device, &book, &policy);

@@ -256,11 +256,6 @@ impl<T, const LIMIT: usize> Bounded<T, LIMIT> {
         if self.shown.len() < LIMIT { self.shown.push(value) } else { self.left_out += 1 }
     }
 
-    /// Counts so many more as left out.
-    pub fn leave_out(&mut self, count: u64) {
-        self.left_out += count;
-    }
-
     /// The values that it holds.
     pub fn shown(&self) -> &[T] {
         &self.shown

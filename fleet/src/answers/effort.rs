@@ -1,7 +1,5 @@
 //! How long moving devices takes, and what it costs over a bearer.
 
-use std::time::Duration;
-
 use localize::{Decision, Destination};
 use serde::Serialize;
 use world::Fault;
@@ -206,11 +204,6 @@ impl Effort {
         let count = |devices: &[&Device]| u32::try_from(devices.len()).unwrap_or(u32::MAX);
         let by_identity = count(&moving.by_identity);
         Ok(Self { by_identity, ..effort(count(&moving.by_profile), costs, bearer, one, pace)? })
-    }
-
-    /// What all of it takes.
-    pub fn duration(&self) -> Duration {
-        Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::MAX)
     }
 }
 
