@@ -225,6 +225,10 @@ step = [
         let refused =
             report.timeline.entries().iter().filter(|entry| entry.what.contains("meters-1")).count();
         assert!(refused < 10, "{kind}: {refused} times");
+        let first = report.devices.shown()[0].stays.shown();
+        let partner = first.iter().find(|stay| stay.network == Some("724-92".parse().unwrap())).unwrap();
+        assert!(!partner.roams && !partner.at_home);
+        assert!(report.page().contains("roaming in its own country on 724-92"));
     }
 }
 

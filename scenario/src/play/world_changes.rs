@@ -70,7 +70,7 @@ impl Stage {
         }
         let roams = self.observe(device, &attached, now);
         if device.stays.len() < STAYS_KEPT && index < SHOWN {
-            device.stays.push(Stay { from: now, network: Some(with.plmn), roams });
+            device.stays.push(Stay { from: now, network: Some(network), roams, at_home: network == home });
         }
         let epoch = device.epoch;
         if let Some(day) = self.ether.attached(with.plmn, with.imsi, Some(home), its_imei) {
@@ -189,7 +189,7 @@ impl Stage {
         let _ = device.history.detached(now);
         self.ether.left(attached.network, attached.imsi, Some(attached.home), self.imei_of(device));
         if device.stays.len() < STAYS_KEPT && !device.stays.is_empty() {
-            device.stays.push(Stay { from: now, network: None, roams: false });
+            device.stays.push(Stay { from: now, network: None, roams: false, at_home: false });
         }
         self.begin_darkness(device, now);
     }

@@ -42,6 +42,9 @@ pub struct Stay {
     /// The network that served it; none when it was nowhere attached.
     #[schemars(with = "Option<String>")]
     pub network: Option<Plmn>,
-    /// Whether the enabled profile's home is another country.
+    /// Whether the subscriber's home is another country.
     pub roams: bool,
+    /// Whether the network is the subscriber's own.
+    #[serde(default)]
+    pub at_home: bool,
 }

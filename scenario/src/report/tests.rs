@@ -114,8 +114,8 @@ fn hostile() -> Report {
 
 fn device(name: &str) -> Device {
     let mut stays = Bounded::default();
-    stays.push(Stay { from: BEGINS, network: Some("724-05".parse().unwrap()), roams: true });
-    stays.push(Stay { from: Timestamp(BEGINS.0 + 1_000_000), network: None, roams: false });
+    stays.push(Stay { from: BEGINS, network: Some("724-05".parse().unwrap()), roams: true, at_home: false });
+    stays.push(Stay { from: Timestamp(BEGINS.0 + 1_000_000), network: None, roams: false, at_home: false });
     Device {
         name: name.into(),
         eid: "89049032000000000000000000000163".parse().unwrap(),
@@ -239,7 +239,7 @@ fn many_devices_do_not_make_a_large_page() {
         if report.devices.left_out() == 0 {
             let mut device = device(&format!("devices-{number}"));
             (0..100).for_each(|stay| {
-                device.stays.push(Stay { from: at(stay * 3, 0), network: None, roams: true })
+                device.stays.push(Stay { from: at(stay * 3, 0), network: None, roams: true, at_home: false })
             });
             report.devices.push(device);
         }

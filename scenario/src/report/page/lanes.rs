@@ -78,7 +78,8 @@ fn bars(report: &Report, lane: usize, device: &Device, time: Time) -> String {
         let (class, on) = match &stay.network {
             None => ("nowhere", "attached nowhere".to_owned()),
             Some(network) if stay.roams => ("roams", format!("roaming on {network}")),
-            Some(network) => ("local", format!("at home on {network}")),
+            Some(network) if stay.at_home => ("local", format!("at home on {network}")),
+            Some(network) => ("local", format!("roaming in its own country on {network}")),
         };
         let label = match &stay.network {
             Some(network) if right - left > 60.0 => {
@@ -191,7 +192,7 @@ const KEY: &str = r##"<p class="key">
 "##;
 
 const STAYS: &str = r##"<p class="key">
-<span><svg viewBox="0 0 16 16"><rect class="local" width="16" height="16"/></svg>at home: a local profile</span>
+<span><svg viewBox="0 0 16 16"><rect class="local" width="16" height="16"/></svg>in its own country: a local profile</span>
 <span><svg viewBox="0 0 16 16"><rect class="roams" width="16" height="16"/></svg>roaming</span>
 <span><svg viewBox="0 0 16 16"><rect class="nowhere" y="6" width="16" height="4"/></svg>attached nowhere</span>
 </p>
