@@ -21,7 +21,7 @@ use super::air::{Ether, Imei};
 use super::between::{ToPlatform, Told};
 use super::factory::{Factory, Foreign, all_known, stock};
 use super::m2m::{self, M2m};
-use super::outside::{Outside, Server, Way};
+use super::outside::{Outside, Server, TheirSmDp, Way, Ways};
 use super::owner;
 use super::queue::Queue;
 use super::resting::{Attached, Hears, Resting};
@@ -85,7 +85,6 @@ impl Stage {
             .telling(told.clone().strikes());
         let shared = Arc::default();
         let networks = networks(&simulation, &scenario)?;
-        let mut sm_dps = BTreeMap::new();
         let field = match scenario.is_m2m() {
             true => {
                 let bearer = if scenario.has_https() { Bearer::Https } else { Bearer::Sms };
@@ -94,30 +93,10 @@ impl Stage {
             }
             false => None,
         };
-        for operator in scenario.operators.iter().filter(|_| field.is_none()) {
-            let name = operator.sm_dp.get_ref();
-            if sm_dps.contains_key(name) {
-                continue;
-            }
-            let tells = ToPlatform::default();
-            let (party, address, way) = match theirs.get(name) {
-                Some(theirs) => (None, theirs.address.to_string(), Arc::clone(&theirs.way)),
-                None => {
-                    let address = address_of(name);
-                    let (at, records) = ((name.as_str(), address.clone()), MemoryRecords::default());
-                    let (told, own, peers) = (told.clone(), name.clone(), Arc::new(tells.clone()));
-                    let started = move |server: SmDpPlus, starts| {
-                        told.started(&own, starts);
-                        server.with_peers(Arc::<ToPlatform>::clone(&peers))
-                    };
-                    let party = sm_dp_host(&simulation, &pki, at, NullEvents, &servers, &records, started)?;
-                    owner::introduce(&pki, &party).await?;
-                    let way = ways.open(Server::of(address.clone(), &party, simulation.clock()))?;
-                    (Some(party), address, way)
-                }
-            };
-            sm_dps.insert(name.clone(), SmDp { party, address, way, tells, codes: Vec::new() });
-        }
+        let mut sm_dps = match &field {
+            Some(_) => BTreeMap::new(),
+            None => sm_dps((&simulation, &scenario, &pki), (&theirs, &*ways), (&servers, &told)).await?,
+        };
         let mut foreign = Foreign::new();
         for operator in &scenario.operators {
             if let Some(field) = &field {
@@ -139,26 +118,7 @@ impl Stage {
             field: field.as_ref(),
             theirs: &lent,
         };
-        let mut devices = Vec::new();
-        let mut records = Vec::new();
-        let mut cards = BTreeMap::new();
-        for (index, group) in scenario.groups.iter().enumerate() {
-            let hears: Hears = Arc::new([]);
-            for number in 1..=*group.count.get_ref() {
-                let serial = u64::try_from(devices.len()).unwrap_or(u64::MAX) + 1;
-                let (whose, made) = ((index, group, number), (scenario.begins, &mut foreign));
-                let (resting, held) = factory.device(serial, whose, &places, &hears, made).await?;
-                if let Some(field) = &field {
-                    let operator = factory.operator(*group.bootstrap.get_ref())?;
-                    let reached_by = *group.reached_by.get_ref();
-                    let card =
-                        m2m::card(field, &networks, (resting.eid, serial), operator, reached_by).await?;
-                    cards.insert(devices.len(), card);
-                }
-                records.push(owner::record(&resting, group, (held, &scenario, &places)));
-                devices.push(Mutex::new(resting));
-            }
-        }
+        let (devices, records, cards) = devices(&factory, &places, &mut foreign).await?;
         if !lent.is_empty() {
             no_two_are_the_same(&devices)?;
         }
@@ -170,27 +130,8 @@ impl Stage {
             let shown = owner::shown_by(&pki, sm_dp, &scenario)?;
             sm_dp.tells.lead_to(servers.link(to_platform.link(Some(&shown))?));
         }
-        let locking = scenario.operators.iter().filter(|operator| operator.imei_lock);
-        let ether = Ether::new(
-            simulation.clock(),
-            scenario
-                .networks
-                .iter()
-                .map(|network| {
-                    let plmn = *network.plmn.get_ref();
-                    Ok((
-                        plmn,
-                        (
-                            places.get(&plmn).ok_or_else(|| bug("a network is nowhere"))?.country,
-                            network.roamers,
-                        ),
-                    ))
-                })
-                .collect::<Result<_, Fault>>()?,
-            locking.map(|operator| *operator.network.get_ref()).collect::<BTreeSet<_>>(),
-        );
-        for device in &devices {
-            let device = device.lock().unwrap_or_else(PoisonError::into_inner);
+        let ether = ether(&simulation, &scenario, &places)?;
+        for device in each(&devices) {
             for country in &device.imei_registered_in {
                 ether.register_imei(imei(device.eid), *country);
             }
@@ -227,7 +168,7 @@ impl Stage {
 
     /// The device with this number in the run, from 0. It is held as long as what comes back.
     pub(super) fn device(&self, index: usize) -> Option<MutexGuard<'_, Resting>> {
-        self.devices.get(index).map(|device| device.lock().unwrap_or_else(PoisonError::into_inner))
+        self.devices.get(index).map(locked)
     }
 
     pub(super) fn report(&self) -> MutexGuard<'_, Report> {
@@ -246,7 +187,7 @@ impl Stage {
 
     /// Every device, one after another.
     pub(super) fn each_device(&self) -> impl Iterator<Item = MutexGuard<'_, Resting>> {
-        self.devices.iter().map(|device| device.lock().unwrap_or_else(PoisonError::into_inner))
+        each(&self.devices)
     }
 
     /// What goes wrong with a device.
@@ -317,6 +258,14 @@ impl Stage {
     }
 }
 
+fn each(devices: &[Mutex<Resting>]) -> impl Iterator<Item = MutexGuard<'_, Resting>> {
+    devices.iter().map(locked)
+}
+
+fn locked(device: &Mutex<Resting>) -> MutexGuard<'_, Resting> {
+    device.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// By which networks know a device.
 pub(super) fn imei(eid: Eid) -> Imei {
     let digits = eid.to_string();
@@ -342,8 +291,8 @@ pub(super) fn describe((pki, quirks): (&Pki, &[Quirk]), eid: Eid) -> Result<Card
 /// A card of somebody else may have an EID that one of ours has.
 fn no_two_are_the_same(devices: &[Mutex<Resting>]) -> Result<(), Fault> {
     let mut seen = BTreeSet::new();
-    for device in devices {
-        let eid = device.lock().unwrap_or_else(PoisonError::into_inner).eid;
+    for device in each(devices) {
+        let eid = device.eid;
         if !seen.insert(eid) {
             let next = "put the other's card into another device, such as the first one of the scenario";
             return Err(Fault::new("cannot play the scenario", format!("two devices have EID {eid}"), next));
@@ -399,4 +348,81 @@ fn networks(simulation: &Simulation, scenario: &Scenario) -> Result<Arc<Networks
         networks.put_home(Arc::new(server));
     }
     Ok(Arc::new(networks))
+}
+
+/// The SM-DP+s of the operators, by name: ours, and those of somebody else.
+async fn sm_dps(
+    (simulation, scenario, pki): (&Simulation, &Scenario, &Arc<Pki>),
+    (theirs, ways): (&BTreeMap<String, TheirSmDp>, &dyn Ways),
+    (servers, told): (&Mishaps, &Told),
+) -> Result<BTreeMap<String, SmDp>, Fault> {
+    let mut sm_dps = BTreeMap::new();
+    for operator in &scenario.operators {
+        let name = operator.sm_dp.get_ref();
+        if sm_dps.contains_key(name) {
+            continue;
+        }
+        let tells = ToPlatform::default();
+        let (party, address, way) = match theirs.get(name) {
+            Some(theirs) => (None, theirs.address.to_string(), Arc::clone(&theirs.way)),
+            None => {
+                let address = address_of(name);
+                let (at, records) = ((name.as_str(), address.clone()), MemoryRecords::default());
+                let (told, own, peers) = (told.clone(), name.clone(), Arc::new(tells.clone()));
+                let started = move |server: SmDpPlus, starts| {
+                    told.started(&own, starts);
+                    server.with_peers(Arc::<ToPlatform>::clone(&peers))
+                };
+                let party = sm_dp_host(simulation, pki, at, NullEvents, servers, &records, started)?;
+                owner::introduce(pki, &party).await?;
+                let way = ways.open(Server::of(address.clone(), &party, simulation.clock()))?;
+                (Some(party), address, way)
+            }
+        };
+        sm_dps.insert(name.clone(), SmDp { party, address, way, tells, codes: Vec::new() });
+    }
+    Ok(sm_dps)
+}
+
+/// The devices as they leave their factory; what the platform knows of them; and the cards of M2M ones.
+async fn devices(
+    factory: &Factory<'_>,
+    places: &BTreeMap<Plmn, Place>,
+    foreign: &mut Foreign,
+) -> Result<(Vec<Mutex<Resting>>, Vec<fleet::Device>, BTreeMap<usize, CardDescription>), Fault> {
+    let Factory { scenario, networks, field, .. } = factory;
+    let (mut devices, mut records, mut cards) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (index, group) in scenario.groups.iter().enumerate() {
+        let hears: Hears = Arc::new([]);
+        for number in 1..=*group.count.get_ref() {
+            let serial = u64::try_from(devices.len()).unwrap_or(u64::MAX) + 1;
+            let (whose, made) = ((index, group, number), (scenario.begins, &mut *foreign));
+            let (resting, held) = factory.device(serial, whose, places, &hears, made).await?;
+            if let Some(field) = field {
+                let operator = factory.operator(*group.bootstrap.get_ref())?;
+                let reached_by = *group.reached_by.get_ref();
+                let card = m2m::card(field, networks, (resting.eid, serial), operator, reached_by).await?;
+                cards.insert(devices.len(), card);
+            }
+            records.push(owner::record(&resting, group, (held, scenario, places)));
+            devices.push(Mutex::new(resting));
+        }
+    }
+    Ok((devices, records, cards))
+}
+
+fn ether(
+    simulation: &Simulation,
+    scenario: &Scenario,
+    places: &BTreeMap<Plmn, Place>,
+) -> Result<Ether, Fault> {
+    let of = |network: &file::Network| {
+        let plmn = *network.plmn.get_ref();
+        let place = places.get(&plmn).ok_or_else(|| bug("a network is nowhere"))?;
+        Ok((plmn, (place.country, network.roamers)))
+    };
+    let networks = scenario.networks.iter().map(of).collect::<Result<_, Fault>>()?;
+    let locking = scenario.operators.iter().filter(|operator| operator.imei_lock);
+    let locking = locking.map(|operator| *operator.network.get_ref()).collect();
+    Ok(Ether::new(simulation.clock(), networks, locking))
 }
