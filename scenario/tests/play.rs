@@ -429,3 +429,17 @@ fn identities_that_cannot_be_are_said_with_their_line() {
     let error = Scenario::parse("test.toml", &m2m).unwrap_err().to_string();
     assert!(error.contains("M2M devices have one identity here"), "{error}");
 }
+
+#[test]
+fn a_share_of_a_campaign_that_is_no_whole_number_is_refused_with_its_line() {
+    for (canary, number) in
+        [("{ devices = \"2.5%\" }", "2.5"), ("{ devices = 1 }\nstop = { failed = \"0.1%\" }", "0.1")]
+    {
+        let text = MOVE.replace("{ devices = 1, wait = \"12h\" }", canary);
+        let error = Scenario::parse("test.toml", &text).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{number} is no whole number")) && error.contains("test.toml:"),
+            "{error}"
+        );
+    }
+}

@@ -209,30 +209,33 @@ pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
             ..fleet::Selection::default()
         }),
     };
-    let share = |amount: Amount| match amount {
-        Amount::Number(number) => Share::Count(whole(number)),
-        Amount::Percent(percent) => Share::Percent(whole(percent)),
+    let whole = |number: f64| match number.fract() == 0.0 && number <= f64::from(u32::MAX) {
+        true => Ok(number as u32),
+        false => Err(Fault::new("cannot make the campaign", format!("{number} is no whole number"), WHOLE)),
     };
-    let stop = campaign.stop.clone().unwrap_or_default();
+    let share = |amount: Amount| match amount {
+        Amount::Number(number) => whole(number).map(Share::Count),
+        Amount::Percent(percent) => whole(percent).map(Share::Percent),
+    };
     let hours =
         |length: crate::file::Length| u32::try_from(length.0.as_secs().div_ceil(3600)).unwrap_or(u32::MAX);
+    let canary = match &campaign.canary {
+        Some(canary) => Some(Canary { devices: share(canary.devices)?, wait_hours: hours(canary.wait) }),
+        None => None,
+    };
+    let stop = campaign.stop.clone().unwrap_or_default();
+    let failed_percent = match stop.failed {
+        Some(Amount::Number(number) | Amount::Percent(number)) => Some(whole(number)?),
+        None => None,
+    };
     Ok(Spec {
         id,
         target,
         devices,
         standing: campaign.standing.unwrap_or(target == Destination::Decided && campaign.canary.is_none()),
         pace: Pace { per_hour: campaign.per_hour, at_once: campaign.at_once },
-        canary: campaign
-            .canary
-            .as_ref()
-            .map(|canary| Canary { devices: share(canary.devices), wait_hours: hours(canary.wait) }),
-        stop: Stop {
-            failed_percent: stop.failed.map(|failed| match failed {
-                Amount::Number(number) | Amount::Percent(number) => whole(number),
-            }),
-            after: stop.after,
-            lost: stop.lost,
-        },
+        canary,
+        stop: Stop { failed_percent, after: stop.after, lost: stop.lost },
         windows: campaign
             .windows
             .iter()
@@ -250,10 +253,8 @@ pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
     })
 }
 
-/// The next whole number: a share that is to stop a campaign is not less than was said. None is negative, as they were read.
-fn whole(number: f64) -> u32 {
-    number.ceil() as u32
-}
+/// The platform counts whole devices and hundredths.
+const WHOLE: &str = "write whole devices, or a share of whole hundredths such as \"5%\", for canary and stop";
 
 fn weekday(day: Said) -> Weekday {
     match day {
