@@ -28,6 +28,11 @@ impl Money {
         Self(i64::try_from(product).unwrap_or(i64::MAX))
     }
 
+    /// In units of the currency, to the millionth.
+    pub fn units(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
     /// The sum.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -45,7 +50,7 @@ impl fmt::Display for Money {
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0 as f64 / 1e6)
+        serializer.serialize_f64(self.units())
     }
 }
 

@@ -293,12 +293,10 @@ impl Stage {
     /// The end of the run: what is left to be noted.
     async fn finish(&self, ends: Timestamp) -> Result<(), Fault> {
         let records = self.records().await?;
-        let visits: Vec<_> = self.visits();
         let mut costs = self.report().costs.clone();
         costs.currency.clone_from(&self.costs.currency);
-        costs.visits = u64::try_from(visits.len()).unwrap_or(u64::MAX);
-        costs.visits_money =
-            visits.iter().fold(costs.visits_money, |sum, country| sum.plus(self.costs.visit(*country).price));
+        costs.visits = u64::try_from(self.visits().len()).unwrap_or(u64::MAX);
+        costs.visits_money = self.visits_money();
         let mut campaigns = self.campaigns().await?;
         for campaign in &mut campaigns {
             self.name_members(campaign).await?;

@@ -443,3 +443,16 @@ fn a_share_of_a_campaign_that_is_no_whole_number_is_refused_with_its_line() {
         );
     }
 }
+
+/// To the millionth, and what the report says in the end is what was expected of it.
+#[test]
+fn a_cost_that_is_expected_is_not_rounded() {
+    let report = played(MOVE, "7");
+    let spent = report.costs.total().units();
+    let with = |limit: f64, what: &str| {
+        let verdict =
+            played(&format!("{MOVE}[[expect]]\ncount = \"cost\"\n{what} = {limit}\n"), "7").verdict();
+        verdict == Verdict::Passed
+    };
+    assert!(spent > 0.0 && with(spent, "exactly") && !with(spent - 1e-6, "at_most"), "{spent}");
+}

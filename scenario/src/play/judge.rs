@@ -335,13 +335,7 @@ impl Stage {
                 let found = found.filter(|entry| matches!(entry.happening, Happening::Found(_))).count();
                 f64::from(u32::try_from(found).unwrap_or(u32::MAX))
             }
-            Counter::Cost => {
-                let visits = self.visits();
-                let costs = self.report().costs.total();
-                let all =
-                    visits.iter().fold(costs, |sum, country| sum.plus(self.costs.visit(*country).price));
-                all.to_string().parse().unwrap_or(f64::MAX)
-            }
+            Counter::Cost => self.report().costs.total().plus(self.visits_money()).units(),
             Counter::Faults => {
                 let of = |mishaps: &crate::faults::Mishaps| f64::from(mishaps.strikes());
                 let devices =

@@ -416,6 +416,12 @@ impl Stage {
         visits
     }
 
+    /// What it would cost to go to them.
+    pub(super) fn visits_money(&self) -> Money {
+        let prices = self.visits().into_iter().map(|country| self.costs.visit(country).price);
+        prices.fold(Money::default(), Money::plus)
+    }
+
     /// The records of the platform, whether or not its process runs.
     pub(super) fn platform_records(&self) -> MemoryRecords {
         self.platform_records.clone()
