@@ -140,7 +140,7 @@ fn expectations(report: &Report) -> String {
         let (class, sign) =
             if expectation.passed { ("good", "\u{2713} met") } else { ("bad", "\u{2717} not met") };
         format!(
-            "<tr><td class=\"t {class}\">{sign}</td><td>{}</td><td>{}</td><td class=\"t\">{}</td><td class=\"n\">{}</td></tr>\n",
+            "<tr><td class=\"t {class}\">{sign}</td><td>{}</td><td class=\"saw\">{}</td><td class=\"t\">{}</td><td class=\"n\">{}</td></tr>\n",
             Escaped(&expectation.text),
             Escaped(&expectation.saw),
             time(report, expectation.at),
