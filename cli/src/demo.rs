@@ -425,7 +425,7 @@ fn unexpected(what: &str) -> Fault {
     Fault::new(
         "the rules decided otherwise than the story goes",
         what.to_owned(),
-        "look at localize/data/countries.toml: was a rule for BR changed?",
+        "look at crates/localize/data/countries.toml: was a rule for BR changed?",
     )
 }
 

@@ -238,7 +238,7 @@ impl Selection {
         match self.country.filter(|country| !book.knows(*country)) {
             Some(country) => Err(Fault::new(
                 format!("there is no country {country}"),
-                "it is not in localize/data/networks.toml",
+                "it is not in crates/localize/data/networks.toml",
                 "use a code after ISO 3166-1 alpha-2, such as BR",
             )),
             None => Ok(()),

@@ -18,7 +18,7 @@ pub enum Command {
         /// Of this country only
         #[arg(long)]
         country: Option<Country>,
-        /// Rules of your own, in the form of localize/data/countries.toml
+        /// Rules of your own, in the form of crates/localize/data/countries.toml
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },
@@ -29,7 +29,7 @@ pub enum Command {
         /// At this time, such as 2026-11-21T08:00:00Z [default: now]
         #[arg(long)]
         at: Option<Timestamp>,
-        /// Rules of your own, in the form of localize/data/countries.toml
+        /// Rules of your own, in the form of crates/localize/data/countries.toml
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },

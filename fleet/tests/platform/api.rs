@@ -159,7 +159,7 @@ async fn devices_and_answers_are_had_over_the_api() {
             "there is no state \"asleep\"",
             "there are working, moving, unreachable, stuck, retired",
         ),
-        ("country=XX", "there is no country XX", "it is not in localize/data/networks.toml"),
+        ("country=XX", "there is no country XX", "it is not in crates/localize/data/networks.toml"),
     ] {
         for path in ["devices", "decisions", "answers/breaches", "answers/effort", "answers/recovery"] {
             let (status, problem) = api.ask(Method::GET, &format!("/v1/{path}?{query}"), None).await;

@@ -1,5 +1,5 @@
 //! Every message between operator, SM-DP, SM-SR and EUM, as it went over the wire, against the GSMA's schemas. They may be
-//! had, but not passed on: `LANDFALL_ESIM_XSD` names the folder, as for `rsp/tests/sgp02/schema.rs`.
+//! had, but not passed on: `LANDFALL_ESIM_XSD` names the folder, as for `crates/rsp/tests/sgp02/schema.rs`.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
 

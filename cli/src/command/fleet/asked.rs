@@ -17,10 +17,10 @@ pub struct Asked {
     /// At this time, such as 2026-11-21T08:00:00Z [default: now]
     #[arg(long)]
     pub at: Option<Timestamp>,
-    /// Rules of your own, in the form of localize/data/countries.toml
+    /// Rules of your own, in the form of crates/localize/data/countries.toml
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// A strategy of your own, in the form of localize/data/strategy.toml
+    /// A strategy of your own, in the form of crates/localize/data/strategy.toml
     #[arg(long, value_name = "FILE")]
     pub strategy: Option<PathBuf>,
     /// What the owner brings along: offers, lead time, registrations, networks of a laboratory (docs/fleet.md)

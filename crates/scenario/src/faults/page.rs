@@ -48,7 +48,7 @@ pub fn in_words(parameter: &Parameter) -> String {
 
 const HEAD: &str = "# Faults by name
 
-Made from the catalogue in `scenario/src/faults/catalogue`; `landfall faults` prints it, `--json` for scripts. A fault lies outside
+Made from the catalogue in `crates/scenario/src/faults/catalogue`; `landfall faults` prints it, `--json` for scripts. A fault lies outside
 the parties, round a link, a store, a radio or a memory, so that each can be put in front of a real device or server as well.
 
 ## How one is written
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_page_is_what_the_catalogue_says() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/faults.md");
         let fresh = super::page();
         if std::env::var_os("LANDFALL_REGENERATE").is_some() {
             std::fs::write(&path, &fresh).unwrap();

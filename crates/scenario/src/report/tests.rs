@@ -262,7 +262,7 @@ fn json_is_read_back() {
 
 #[test]
 fn the_schema_is_what_the_type_says() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/report.schema.json");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/report.schema.json");
     let fresh = serde_json::to_string_pretty(&schemars::schema_for!(Report)).unwrap() + "\n";
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {
         std::fs::write(&path, &fresh).unwrap();

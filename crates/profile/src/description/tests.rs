@@ -269,7 +269,7 @@ fn what_is_written_is_read_alike_whatever_its_elements_are_called() {
 
 #[test]
 fn the_schema_is_the_one_in_the_documents() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/profile.schema.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/profile.schema.json");
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {
         std::fs::write(path, schema()).unwrap();
     }

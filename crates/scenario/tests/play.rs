@@ -7,7 +7,7 @@ use scenario::play::play;
 use scenario::report::{Report, Verdict};
 
 const EXAMPLE: &str = include_str!("../library/ninety-days-in-brazil.toml");
-const YEAR: &str = include_str!("../../tests/benches/year.toml");
+const YEAR: &str = include_str!("../../../tests/benches/year.toml");
 
 fn played(text: &str, seed: &str) -> Report {
     let scenario = Scenario::parse("test.toml", text).unwrap_or_else(|why| panic!("{why}"));

@@ -130,7 +130,7 @@ fn library() -> String {
         let devices: u32 = scenario.groups.iter().map(|group| *group.count.get_ref()).sum();
         let _ = writeln!(
             page,
-            "| [`{name}`](../scenario/library/{name}.toml) | {} | {devices} | {} | {} |",
+            "| [`{name}`](../crates/scenario/library/{name}.toml) | {} | {devices} | {} | {} |",
             scenario.title,
             scenario.lasts,
             scenario.expectations.len()

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 fn directory() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ts48");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/ts48");
     if path.is_dir() {
         return Some(path);
     }

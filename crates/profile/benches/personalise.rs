@@ -18,7 +18,7 @@ const FLAT: f64 = 1.25;
 fn main() {
     let many = std::env::var("LANDFALL_PACKAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
     let few = many / 10;
-    let page = include_str!("../../docs/profiles.md");
+    let page = include_str!("../../../docs/profiles.md");
     let described = page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
     for (name, text) in ["ten lines", "all that there is", "several identities"].into_iter().zip(described) {
         let template = Description::parse(text).unwrap();

@@ -89,7 +89,7 @@ struct Data(PathBuf);
 
 impl Data {
     fn find() -> Option<Self> {
-        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/sgp26"));
+        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/sgp26"));
         if folder.is_dir() {
             return Some(Self(folder));
         }

@@ -88,7 +88,7 @@ fn keys() -> Keys {
 }
 
 fn docs(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file)
 }
 
 /// A file that is made from something must be what it would be made now.
