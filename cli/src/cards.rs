@@ -8,10 +8,8 @@ use std::{
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::{
-    card::{Card, CardDescription, Preset, Shared},
-    device::at,
-};
+use device::at;
+use euicc_sim::{Card, CardDescription, Preset, Shared};
 use rsp::ids::{Eid, Plmn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

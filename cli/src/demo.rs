@@ -7,16 +7,14 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::{
-    card::Card,
-    device::{Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, MoveReport, Slot, Teller},
-    network::{EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, SubscriberServer},
-};
+use device::{Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, MoveReport, Slot, Teller};
+use euicc_sim::Card;
 use localize::{
     Country, Decision, Destination, HeldProfile, HeldState, Offer, Orderable, Place, Policy as MovePolicy,
     Refused, Role, RuleBook,
 };
 use net::{Client, FileMemory};
+use network::{EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, SubscriberServer};
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress},

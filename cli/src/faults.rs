@@ -1,20 +1,18 @@
 //! `--fault`: what goes wrong, on purpose, with parties at sockets, so that somebody's device or server meets it.
 //!
-//! The layers are those of `scenario::faults`; here they are put round what a command runs. [`Faults`] is the option,
+//! The layers are those of `faults`; here they are put round what a command runs. [`Faults`] is the option,
 //! [`Seams`] where a command can have faults, [`Trouble`] what goes wrong in one life of its process.
 
 use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use euicc_sim::{
-    card::Card,
-    network::{Networks, Smsc},
-};
-use net::FileMemory;
-use scenario::faults::{
+use euicc_sim::Card;
+use faults::{
     Family, FaultId, FaultyMemory, FaultyRadio, FaultyRecords, Liar, Life, Mishap, Mishaps, Power,
     PoweredDoor, RadioAct, SwitchedDoor, catalogue::Places,
 };
+use net::FileMemory;
+use network::{Networks, Smsc};
 use world::{BoxCardDoor, Fault, Link, Memory, RamMemory, Records, SeededDice};
 
 use crate::{output::remark, settings::Settings};
@@ -372,7 +370,7 @@ async fn start_again(by: Option<Mishap>, away: Duration) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use scenario::faults::catalogue;
+    use faults::catalogue;
 
     use super::*;
 

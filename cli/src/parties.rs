@@ -9,7 +9,7 @@ use std::{
 
 use certs::{Credential, Pki, PkiError, Role, ServerName, Validity};
 use crypto::Curve;
-use euicc_sim::card::{Card, CardDescription, Quirk};
+use euicc_sim::{Card, CardDescription, Quirk};
 use net::{Client, ClientAuth, ClientTls, FileMemory, Identity, OsClock, OsDice, ServerTls, SqliteRecords};
 use rsp::{
     ids::{Eid, SmdpAddress},

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use euicc_sim::trace::{Exchange, Form, Recorder, Traced};
+use trace::{Exchange, Form, Recorder, Traced};
 use world::{BoxCardDoor, CardDoor, Clock, Fault};
 
 use crate::output::remark;

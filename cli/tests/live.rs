@@ -17,7 +17,7 @@ use certs::{Pki, PkiOptions};
 use cli::parties::{self, Running};
 use cli::{live, subscription::own_package};
 use crypto::Curve;
-use euicc_sim::card::{Card, CardDescription};
+use euicc_sim::{Card, CardDescription};
 use net::OsClock;
 use rsp::ids::SmdpAddress;
 use scenario::file::Scenario;

@@ -22,8 +22,8 @@ use std::time::Instant;
 
 use certs::{Pki, PkiOptions};
 use crypto::Curve;
-use euicc_sim::card::{Card, Shared};
-use euicc_sim::device::{DownloadOptions, Lpa, LpaSettings, Teller};
+use device::{DownloadOptions, Lpa, LpaSettings, Teller};
+use euicc_sim::{Card, Shared};
 use net::FileMemory;
 use profile::element::{AlgoConfiguration, FileItem, FileSystemElement};
 use profile::{Octets, Package, ProfileElement};

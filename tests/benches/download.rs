@@ -21,10 +21,8 @@ use std::{
 
 use certs::{Pki, PkiOptions};
 use crypto::{Curve, SecretKey, bsp};
-use euicc_sim::{
-    card::Card,
-    device::{DownloadOptions, Lpa, LpaSettings, Slot, Teller},
-};
+use device::{DownloadOptions, Lpa, LpaSettings, Slot, Teller};
+use euicc_sim::Card;
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, SmdpAddress},

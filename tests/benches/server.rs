@@ -21,10 +21,8 @@ use std::{
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::{
-    card::{Card, CardDescription},
-    device::{Lpa, LpaSettings, Teller},
-};
+use device::{Lpa, LpaSettings, Teller};
+use euicc_sim::{Card, CardDescription};
 use net::{Client, ClientTls, OsClock, OsDice};
 use rsp::{
     ids::{SmdpAddress, Version},

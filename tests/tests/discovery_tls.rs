@@ -16,7 +16,7 @@ use cli::operator::Operator;
 use cli::parties::{self, Running, SmDpSetup};
 use cli::peers::{self, Delivery, Operators};
 use cli::settings::{Layer, Settings};
-use euicc_sim::device::{DownloadOptions, Lpa, LpaSettings, Teller};
+use device::{DownloadOptions, Lpa, LpaSettings, Teller};
 use http::StatusCode;
 use net::Client;
 use rsp::ids::{Eid, SmdpAddress, Version};
@@ -80,7 +80,7 @@ impl Bench {
         Operator::new(link, oid, self.world.clone(), Arc::new(NullEvents))
     }
 
-    fn lpa(&self, eid: Eid) -> Lpa<euicc_sim::card::Card> {
+    fn lpa(&self, eid: Eid) -> Lpa<euicc_sim::Card> {
         let card = parties::card_of(&self.settings, &self.pki, eid, &self.world, vec![]).unwrap();
         let tls = parties::device_tls(&self.pki, Arc::clone(&self.clock)).unwrap();
         let client = parties::device_client(&self.settings);

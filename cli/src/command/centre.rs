@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use clap::Args;
-use euicc_sim::network::{Networks, Smsc, SmscSettings, smsc::Account};
 use net::{
     FileMemory,
     smpp::{CentreSettings, serve_centre},
 };
+use network::{Networks, Smsc, SmscSettings, smsc::Account};
 use rsp::ids::Imsi;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use world::{Fault, PhoneNumber, World};

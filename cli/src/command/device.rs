@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use certs::Pki;
 use clap::{Args, Subcommand};
-use euicc_sim::{
-    card::Quirk,
-    device::{
-        Device, DownloadOptions, Ending, Installed, Lpa, LpaSettings, Modem, Recovery, Registered, Slot,
-        Teller,
-        lpa::{Delivery, Discovered},
-    },
-    network::RemoteNetworks,
+use device::{
+    Device, DownloadOptions, Ending, Installed, Lpa, LpaSettings, Modem, Recovery, Registered, Slot, Teller,
+    lpa::{Delivery, Discovered},
 };
+use euicc_sim::Quirk;
 use net::Client;
+use network::RemoteNetworks;
 use rsp::{
     activation_code::ActivationCode,
     ids::{Eid, Iccid, Plmn, SmdpAddress},
@@ -372,7 +369,7 @@ impl Command {
 
     /// What helps where the card is of the other kind.
     fn of_its_kind(&self, mut fault: Fault, m2m: bool) -> Fault {
-        if !euicc_sim::card::is_another_kind(&fault) {
+        if !euicc_sim::is_another_kind(&fault) {
             return fault;
         }
         fault.next = match (&self.procedure, m2m) {

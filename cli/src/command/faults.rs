@@ -3,7 +3,7 @@
 mod serve;
 
 use clap::{Args, Subcommand};
-use scenario::faults::{Entry, Family, catalogue, page};
+use faults::{Entry, Family, catalogue, page};
 use world::Fault;
 
 use crate::{

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use euicc_sim::network::{Network, Networks, NetworksService, SubscriberServer, smsc::Account};
 use net::FileMemory;
+use network::{Network, Networks, NetworksService, SubscriberServer, smsc::Account};
 use rsp::ids::{Imsi, Plmn};
 use serde::Deserialize;
 use world::{Fault, Link, World};

@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use clap::Args;
-use euicc_sim::trace::{Form, LineError, Recorder, read_line};
+use trace::{Form, LineError, Recorder, read_line};
 use world::Fault;
 
 use crate::{

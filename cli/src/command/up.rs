@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use euicc_sim::network::Networks;
+use network::Networks;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use sm_dp::{ProfileState, admin::preset::NewProfile, records::Profile};
 use world::{Clock, Events, Fault, NullEvents};

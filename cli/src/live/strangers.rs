@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use certs::{Credential, Pki};
-use euicc_sim::device::Slot;
+use device::Slot;
 use http::Request;
 use net::door::{AtCard, TcpCard, VpcdSlot};
 use net::{Client, ClientTls, OsClock};

@@ -11,10 +11,8 @@ use std::{
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::{
-    card::{Card, CardDescription, Quirk, Shared},
-    device::{DownloadOptions, Lpa, LpaSettings, Teller, lpa::Handled},
-};
+use device::{DownloadOptions, Lpa, LpaSettings, Teller, lpa::Handled};
+use euicc_sim::{Card, CardDescription, Quirk, Shared};
 use net::{Client, ClientTls};
 use rsp::{
     activation_code::ActivationCode,

@@ -11,17 +11,15 @@ use std::{
 use ::sm_dp::{ProfileOptions, SmDp, SmDpPlus};
 use ::sm_sr::{es5::Es5Config, records::PeerRole};
 use certs::Pki;
-use euicc_sim::{
-    card::Card,
-    device::{Modem, Online, OnlineHandle, OnlineSettings, Slot, Teller},
-    network::{
-        EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, Smsc, SmscSettings,
-        SubscriberServer, smsc::Account,
-    },
-};
+use device::{Modem, Online, OnlineHandle, OnlineSettings, Slot, Teller};
+use euicc_sim::Card;
 use net::{
     Client, FileMemory, SqliteRecords, TcpDial,
     smpp::{CentreSettings, EsmeSettings, serve_centre},
+};
+use network::{
+    EmmCause, Network, Networks, NetworksService, Policy, RemoteNetworks, Smsc, SmscSettings,
+    SubscriberServer, smsc::Account,
 };
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid, Plmn},

@@ -8,7 +8,8 @@ use profile::personalise::{Dice, Series, personalise};
 
 #[test]
 fn every_description_in_the_page_builds() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/profiles.md")).unwrap();
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/profiles.md")).unwrap();
     let mut examples = 0;
     for block in page.split("```toml\n").skip(1) {
         let text = block.split("```").next().unwrap_or_default();

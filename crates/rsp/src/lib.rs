@@ -9,4 +9,7 @@ pub mod ota;
 pub mod sgp02;
 pub mod sgp22;
 pub mod status;
+mod status_word;
 pub mod time;
+
+pub use status_word::StatusWord;

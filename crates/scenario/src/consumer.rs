@@ -12,12 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::card::{Card, CardDescription};
-use euicc_sim::device::{
-    Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, Pause, Recovery, Slot, Teller,
-};
-use euicc_sim::network::{Network, Networks, Policy, SubscriberServer};
+use device::{Device, DownloadOptions, Ending, Lpa, LpaSettings, Modem, Pause, Recovery, Slot, Teller};
+use euicc_sim::{Card, CardDescription};
 use http::Request;
+use network::{Network, Networks, Policy, SubscriberServer};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Eid, Iccid, Plmn, SmdpAddress, Version};
 use rsp::sgp22::es2plus::{
@@ -33,10 +31,10 @@ use world::{
 };
 
 use crate::bearer::Carrier;
-use crate::faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
 use crate::host::Host;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
+use faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
 
 pub use truth::Truth;
 

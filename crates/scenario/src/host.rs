@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tokio::time::Instant;
 use world::{BoxFuture, Link, LinkFault, LinkFaultKind, Records, link_from};
 
-use crate::faults::{FaultyRecords, Life, Mishaps};
+use faults::{FaultyRecords, Life, Mishaps};
 
 /// Makes a party over records; the number says how often it has been started, from 1.
 type Make<P> = dyn Fn(Arc<dyn Records>, u32) -> (P, Link) + Send + Sync;

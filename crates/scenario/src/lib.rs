@@ -4,7 +4,6 @@
 //! |---|---|
 //! | [`time`] | a run in virtual time: one thread, one seed, a year in a moment |
 //! | [`bearer`] | one of `fleet::bearers` in use: octets take time, exchanges are lost |
-//! | [`faults`] | what goes wrong, by name and place; the catalogue of it |
 //! | [`mod@file`] | scenario files: a world, devices in it, what happens and what is expected |
 //! | [`play`] | a scenario played: every party running, and what came of it |
 //! | [`host`] | a party that dies with its process and is started again on its records |
@@ -20,7 +19,6 @@
 
 pub mod bearer;
 pub mod consumer;
-pub mod faults;
 pub mod file;
 pub mod host;
 pub mod library;

@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::card::CardDescription;
-use euicc_sim::network::smsc::Account;
-use euicc_sim::network::{Network, Networks, Policy, Smsc, SmscSettings, SubscriberServer};
+use euicc_sim::CardDescription;
+use network::smsc::Account;
+use network::{Network, Networks, Policy, Smsc, SmscSettings, SubscriberServer};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::sgp02::common::SubscriptionAddress;
 use rsp::sgp02::eis::Eis;
@@ -34,11 +34,11 @@ use world::{
     BoxFuture, Cells, Clock, Fault, Memory, MemoryEvents, MemoryHosts, MemoryRecords, PhoneNumber, RamMemory,
 };
 
-use crate::faults::{Liar, Mishaps};
 use crate::host::Host;
 use crate::play::InProcess;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
+use faults::{Liar, Mishaps};
 
 use factory::FirstProfile;
 use operator::{Heard, Operator, blank};

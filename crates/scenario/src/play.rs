@@ -1,7 +1,7 @@
 //! A scenario is played: every party really runs, in virtual time, and what comes of it is a report.
 //!
 //! The SM-DP+ of each operator, the networks with their subscriber servers, the owner's platform and each device's card are the
-//! ones of the other crates; what goes wrong lies round them ([`faults`](crate::faults)). A device at rest is what its card and
+//! ones of the other crates; what goes wrong lies round them ([`faults`](faults)). A device at rest is what its card and
 //! its own memory have written down and a few words; card, LPA and modem are made when it wakes up.
 //!
 //! The same scenario and seed give the same report, octet for octet.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use euicc_sim::network::{Keys, Subscriber};
+use network::{Keys, Subscriber};
 use profile::facts::Aka;
 use profile::identities::{Identities, Identity};
 use profile::{Capabilities, Fid, InstalledProfile, Package, SecretOctets, element::AlgorithmId};

@@ -11,8 +11,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use certs::{Pki, PkiOptions};
-use euicc_sim::device::Ending;
-use euicc_sim::device::lpa::DownloadOptions;
+use device::Ending;
+use device::lpa::DownloadOptions;
 use fleet::answers::{Pace, effort};
 use fleet::bearers::{Bearer, Bearers};
 use fleet::costs::{Costs, Move};

@@ -17,12 +17,12 @@ mod support;
 
 use std::time::Duration;
 
-use euicc_sim::device::Ending;
-use euicc_sim::device::lpa::{Consent, Decision, DownloadOptions};
+use device::Ending;
+use device::lpa::{Consent, Decision, DownloadOptions};
+use faults::catalogue::{self, Entry, Places};
+use faults::{Family, FaultId, LieAct, RadioAct, RecordsAct};
 use matrix::{Cell, LASTS, Tried, of};
 use scenario::consumer::{BOOTSTRAP, LOCAL, Start, VISITED};
-use scenario::faults::catalogue::{self, Entry, Places};
-use scenario::faults::{Family, FaultId, LieAct, RadioAct, RecordsAct};
 use scenario::time::run;
 use tokio::time::Instant;
 

@@ -13,19 +13,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use certs::{Pki, PkiOptions};
-use euicc_sim::device::lpa::DownloadOptions;
-use euicc_sim::device::{Ending, Recovery};
-use euicc_sim::network::{
-    AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause, NetworkAnswer, Radio, RadioFault,
-};
-use http::{Request, Response, StatusCode};
-use rsp::time::Timestamp;
-use scenario::consumer::{Consumer, LOCAL, Setup, Start};
-use scenario::faults::catalogue::{self, Entry};
-use scenario::faults::{
+use device::lpa::DownloadOptions;
+use device::{Ending, Recovery};
+use faults::catalogue::{self, Entry};
+use faults::{
     Family, FaultId, FaultyMemory, FaultyRadio, FaultyRecords, Life, LinkAct, Mishap, Mishaps, Power,
     PowerAct, RadioAct, RecordsAct,
 };
+use http::{Request, Response, StatusCode};
+use network::{
+    AttachRequest, AuthenticationAnswer, AuthenticationResponse, EmmCause, NetworkAnswer, Radio, RadioFault,
+};
+use rsp::time::Timestamp;
+use scenario::consumer::{Consumer, LOCAL, Setup, Start};
 use scenario::time::{Simulation, run};
 use tokio::time::Instant;
 use world::{

@@ -6,11 +6,11 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use euicc_sim::device::Ending;
-use euicc_sim::device::lpa::{Consent, Decision, DownloadOptions};
+use device::Ending;
+use device::lpa::{Consent, Decision, DownloadOptions};
+use faults::catalogue::{self, Entry};
+use faults::{CardLie, Family, FaultId, LieAct};
 use scenario::consumer::{Consumer, Start};
-use scenario::faults::catalogue::{self, Entry};
-use scenario::faults::{CardLie, Family, FaultId, LieAct};
 use scenario::time::run;
 use world::Outcome;
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certs::{Pki, PkiOptions};
+use faults::catalogue::{self, Entry};
+use faults::{FaultId, LieAct, M2mLie};
 use rsp::time::Timestamp;
-use scenario::faults::catalogue::{self, Entry};
-use scenario::faults::{FaultId, LieAct, M2mLie};
 use scenario::m2m::{Bearer, M2m, Setup, Start};
 use scenario::time::run;
 use world::Outcome;

@@ -19,12 +19,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use certs::{Pki, PkiOptions};
+use faults::catalogue::{Entry, Places};
+use faults::{Family, FaultId, LieAct, M2mLie, RadioAct, RecordsAct};
 use matrix::{Cell, LASTS, Tried, of};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
 use rsp::time::Timestamp;
-use scenario::faults::catalogue::{Entry, Places};
-use scenario::faults::{Family, FaultId, LieAct, M2mLie, RadioAct, RecordsAct};
 use scenario::m2m::{Bearer, LOCAL, M2m, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, Truth, VISITED};
 use scenario::time::{Simulation, run};
 use sm_dp::m2m::ConnectivityUpdate;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use euicc_sim::device::at::{AtModem, Identity, Quirk};
-use euicc_sim::device::{Modem, Slot, Teller};
+use device::at::{AtModem, Identity, Quirk};
+use device::{Modem, Slot, Teller};
 use rsp::der::Asn1;
 use rsp::ids::Aid;
 use rsp::sgp22::ProfileIdentifier;
@@ -110,7 +110,7 @@ async fn the_subscription_is_read_and_registered() {
 async fn a_network_that_refuses_is_a_registration_denied() {
     let Some(bench) = Bench::abroad().await else { return };
     for code in ["001-01", "262-42"] {
-        let policy = euicc_sim::network::Policy::refusing_everybody(euicc_sim::network::EmmCause(15));
+        let policy = network::Policy::refusing_everybody(network::EmmCause(15));
         bench.networks.set_policy(plmn(code), policy);
     }
     let mut port = Port::new(&bench, &[]);

@@ -7,11 +7,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 use bytes::Bytes;
 use certs::{Pki, PkiOptions};
 use crypto::Curve;
-use euicc_sim::card::{Card, CardDescription};
-use euicc_sim::device::{Device, Lpa, LpaSettings, Modem, Slot, Teller};
-use euicc_sim::network::{Keys, Network, Networks, Subscriber, SubscriberServer};
-use euicc_sim::trace::{Exchange, Traced};
+use device::{Device, Lpa, LpaSettings, Modem, Slot, Teller};
+use euicc_sim::{Card, CardDescription};
 use http::{Request, Response};
+use network::{Keys, Network, Networks, Subscriber, SubscriberServer};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress, Version};
 use rsp::sgp22::es2plus::{
@@ -23,6 +22,7 @@ use rsp::sgp22::json::{self, Answer, RequestHeader};
 use sm_dp::{Config, Credentials, Peers, ProfileOptions, ProfileState, SmDpPlus};
 use sm_ds::SmDs;
 use tokio::sync::Notify;
+use trace::{Exchange, Traced};
 use world::{
     Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
     MemoryRecords, PeerCertificate, RamMemory, SeededDice, World, link_from,

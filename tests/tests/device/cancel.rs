@@ -1,7 +1,7 @@
 //! Sessions that the device ends, with every reason there is, and what that does to the order: SGP.22 sections 3.0.2,
 //! 5.6.5 and 5.7.14.
 
-use euicc_sim::device::lpa::{
+use device::lpa::{
     Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, ServerFlaw, SessionError,
 };
 use rsp::der::BitString;

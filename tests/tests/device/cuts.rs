@@ -1,6 +1,6 @@
 //! A download that is cut off at each of its messages, and is tried again: SGP.22 sections 3.1.3 and 3.5.
 
-use euicc_sim::device::lpa::{DownloadError, DownloadOptions, Handled, Installed, SessionError};
+use device::lpa::{DownloadError, DownloadOptions, Handled, Installed, SessionError};
 use rsp::activation_code::ActivationCode;
 use rsp::status::Status;
 use sm_dp::ProfileState;

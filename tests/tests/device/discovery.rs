@@ -1,8 +1,8 @@
 //! Profiles that nobody gave an activation code for: event retrieval from the SM-DS, SGP.22 section 3.6.2, and the
 //! default SM-DP+.
 
-use euicc_sim::device::DownloadOptions;
-use euicc_sim::device::lpa::{DownloadError, Installed, ServerFlaw, SessionError};
+use device::DownloadOptions;
+use device::lpa::{DownloadError, Installed, ServerFlaw, SessionError};
 use rsp::activation_code::ActivationCode;
 use rsp::ids::Iccid;
 use rsp::sgp22::es2plus::ConfirmOrderRequest;

@@ -1,6 +1,6 @@
 //! Downloads that succeed, are refused, are cancelled, or lose the server on the way: SGP.22 sections 3.0.1 to 3.1.3.
 
-use euicc_sim::device::lpa::{DownloadError, DownloadOptions, Es9Error, Handled, SessionError};
+use device::lpa::{DownloadError, DownloadOptions, Es9Error, Handled, SessionError};
 use rsp::sgp22::CancelSessionReason;
 use rsp::status::Status;
 use sm_dp::ProfileState;

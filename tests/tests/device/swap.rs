@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use euicc_sim::device::lpa::{DownloadOptions, Handled};
-use euicc_sim::device::{Ending, Recovery, Service};
-use euicc_sim::network::{EmmCause, Policy, RefusalRule};
+use device::lpa::{DownloadOptions, Handled};
+use device::{Ending, Recovery, Service};
+use network::{EmmCause, Policy, RefusalRule};
 use sm_dp::ProfileState;
 
 use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, plmn};

@@ -1,7 +1,7 @@
 //! The trace of a whole download, an enabled profile and a registration, in its three forms.
 
-use euicc_sim::trace::{Event, Exchange, Form, Recorder, read_line};
 use serde_json::Value;
+use trace::{Event, Exchange, Form, Recorder, read_line};
 
 use crate::bench::{Bench, LOCAL};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crypto::{Curve, SecretKey};
-use euicc_sim::card::{
+use euicc_sim::{
     Card, CardDescription,
     m2m::{
         Addressing, FactoryProfile, M2mDescription,

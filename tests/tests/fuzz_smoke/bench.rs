@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use certs::{Pki, PkiOptions};
-use euicc_sim::card::{Card, CardDescription};
+use euicc_sim::{Card, CardDescription};
 use profile::Package;
 use rsp::der::{Asn1, Tag, tlv};
 use rsp::ids::{Aid, Iccid};

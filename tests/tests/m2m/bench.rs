@@ -14,7 +14,7 @@ use std::{
 
 use certs::{Pki, PkiOptions};
 use cli::m2m::operator::{Operator, blank, peer};
-use euicc_sim::network::{Networks, Smsc};
+use network::{Networks, Smsc};
 use rsp::{
     ids::{Eid, Iccid, Oid},
     sgp02::{Namespace, es2, es4},

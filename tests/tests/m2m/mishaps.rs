@@ -9,7 +9,7 @@ use rsp::{
 use tokio::runtime::Builder;
 
 use crate::bench::{Bearer, Bench, Counted, Heard, LOCAL, Mishap, REFUSING, Who};
-use euicc_sim::card::m2m::toolkit::Numbers;
+use euicc_sim::m2m::toolkit::Numbers;
 
 /// One run, in which the mishap takes place: what was counted until the operator was answered.
 fn run(bearer: Bearer, mishap: Option<Mishap>) -> Counted {

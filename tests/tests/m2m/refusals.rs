@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cli::m2m::operator::blank;
-use euicc_sim::card::m2m::toolkit::Numbers;
+use euicc_sim::m2m::toolkit::Numbers;
 use rsp::{ids::Iccid, sgp02::es2};
 use tokio::runtime::Builder;
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
 
 use cli::m2m::operator::blank;
-use euicc_sim::card::m2m::toolkit::Numbers;
+use euicc_sim::m2m::toolkit::Numbers;
 use rsp::{
     ids::{Eid, Iccid},
     sgp02::{

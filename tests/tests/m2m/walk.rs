@@ -4,7 +4,7 @@ mod shown;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
-use euicc_sim::card::m2m::toolkit::Numbers;
+use euicc_sim::m2m::toolkit::Numbers;
 use rsp::{
     ota::script::{Command, Script},
     sgp02::Namespace,

@@ -3,12 +3,10 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
-use euicc_sim::{
-    card::{Card, Quirk},
-    device::{Modem, Online, OnlineSettings, Teller},
-    network::RemoteNetworks,
-};
+use device::{Modem, Online, OnlineSettings, Teller};
+use euicc_sim::{Card, Quirk};
 use net::{Client, TcpDial};
+use network::RemoteNetworks;
 use rsp::{ids::Eid, ota::cat::Imei};
 use world::{Fault, PhoneNumber};
 

@@ -3,15 +3,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use euicc_sim::{
-    card::Shared,
-    device::{Modem, Teller, at},
-    network::RemoteNetworks,
-};
+use device::{Modem, Teller, at};
+use euicc_sim::Shared;
 use net::{
     Client, OsClock,
     door::{Insertion, Pty, VPCD},
 };
+use network::RemoteNetworks;
 use rsp::ids::{Eid, Plmn};
 use serde::Serialize;
 use tokio::{

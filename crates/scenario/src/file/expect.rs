@@ -308,7 +308,7 @@ impl ExpectEntry {
                 Expected::Campaign { campaign, is: is.into_inner() }
             }
             (true, None, None, Some(fault)) if entry.devices.is_none() && entry.campaign.is_none() => {
-                if crate::faults::catalogue::named(fault.get_ref()).is_none() {
+                if faults::catalogue::named(fault.get_ref()).is_none() {
                     let what = format!("nothing is called {:?}", fault.get_ref());
                     return Err(source.error(fault.span(), what, "`landfall faults` lists what there is"));
                 }

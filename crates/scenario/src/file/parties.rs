@@ -163,7 +163,7 @@ fn the_sm_dp() -> Spanned<String> {
 }
 
 fn not_allowed() -> u8 {
-    euicc_sim::network::EmmCause::PLMN_NOT_ALLOWED.0
+    network::EmmCause::PLMN_NOT_ALLOWED.0
 }
 
 fn first() -> u32 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use euicc_sim::card::Quirk;
+use euicc_sim::Quirk;
 use rsp::activation_code::ActivationCode;
 use rsp::ids::SmdpAddress;
 use serde::Deserialize;

@@ -3,16 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use euicc_sim::network::EmmCause;
 use localize::Country;
+use network::EmmCause;
 use rsp::ids::Plmn;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{NotAScenario, Text};
 use super::words::{At, Devices, Length};
-use crate::faults::Mishap;
 use crate::m2m;
+use faults::Mishap;
 
 /// Something that goes wrong, by its name in the catalogue.
 #[derive(Clone, Debug, Deserialize)]

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use euicc_sim::card::{Card, CardDescription};
-use euicc_sim::device::{Modem, Online, OnlineSettings, Slot, Teller};
-use euicc_sim::network::Networks;
+use device::{Modem, Online, OnlineSettings, Slot, Teller};
+use euicc_sim::{Card, CardDescription};
+use network::Networks;
 use rsp::ids::Plmn;
 use world::{Fault, MemoryEvents, MemoryHosts, RamMemory};
 
-use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
 use crate::time::Simulation;
+use faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
 
 /// How long a device is without power whose power was cut, or whose card does not answer any more.
 const AWAY: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use certs::{Pki, PkiError, m2m::IsdRKeys};
 use crypto::{AesKey, Curve, Secret};
-use euicc_sim::card::{
+use euicc_sim::{
     CardDescription,
     m2m::{
         Addressing, FactoryProfile, M2mDescription,

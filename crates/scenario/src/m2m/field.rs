@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use certs::Pki;
-use euicc_sim::card::CardDescription;
-use euicc_sim::card::m2m::Held;
-use euicc_sim::card::m2m::toolkit::Numbers;
-use euicc_sim::network::Networks;
+use euicc_sim::CardDescription;
+use euicc_sim::m2m::Held;
+use euicc_sim::m2m::toolkit::Numbers;
 use localize::Orderable;
+use network::Networks;
 use rsp::ids::{Aid, Eid, Iccid, Oid};
 use rsp::sgp02::common::SubscriptionAddress;
 use rsp::sgp02::eis::{Eis, ProfileState};
@@ -28,11 +28,11 @@ use super::operator::{Heard, Operator, blank};
 use super::servers::{self, FIRST, Ids, Parts, SECOND};
 use super::web::Web;
 use super::{FIRST_CONTACT, SM_DP_PLACE, SM_SR_PLACE, Setup, centre, unexpected};
-use crate::faults::Mishaps;
 use crate::file;
 use crate::host::Host;
 use crate::play::Ways;
 use crate::time::Simulation;
+use faults::Mishaps;
 
 /// How often a card of the field asks its device whether there is something: a meter is not woken every half minute for that.
 const POLL: Duration = Duration::from_secs(3600);

@@ -26,17 +26,17 @@ use world::{
     ShortMessageSink, TokioClock, link_from,
 };
 
-use euicc_sim::network::Smsc;
-use euicc_sim::network::smsc::LocalWriter;
+use network::Smsc;
+use network::smsc::LocalWriter;
 
 use super::factory::CardSide;
 use super::operator::{Heard, Operator, SOAP_PATH, peer};
 use super::web::{Caller, Web};
 use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, number};
-use crate::faults::Mishaps;
 use crate::host::Host;
 use crate::play::{Server, Ways};
 use crate::time::Simulation;
+use faults::Mishaps;
 
 /// Who is where.
 const SM_DP: &str = "sm-dp.landfall.example";

@@ -1,6 +1,6 @@
 //! What the card has, what SM-SR and SM-DP have written down, and whether that is the same.
 
-use euicc_sim::card::m2m::{Held, held};
+use euicc_sim::m2m::{Held, held};
 use rsp::ids::{Aid, Iccid};
 use rsp::sgp02::eis::ProfileState as Eis;
 use sm_dp::ProfileState;

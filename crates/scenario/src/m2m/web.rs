@@ -10,8 +10,8 @@ use rsp_server::soap::Peers;
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-use crate::faults::Mishaps;
 use crate::play::Way;
+use faults::Mishaps;
 
 /// Whom everybody reaches, by authority, and who is connected with whom. A run holds it; parties, which it holds, only look
 /// into it, so that they end with the run.

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use euicc_sim::device::{
+use device::{
     Device, DownloadOptions, Ending as MoveEnding, Lpa, LpaSettings, Modem, MoveReport, Recovery, Registered,
     Slot, Teller,
 };
@@ -24,8 +24,8 @@ use super::lines::Lines;
 use super::resting::{Ordered, Resting, Standing, Unproven};
 use super::stage::{Stage, bug, imei, thief, told_imei};
 use crate::consumer::{Waits, nowhere};
-use crate::faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
 use crate::report::Kind;
+use faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
 
 /// Moves and reports of them in one waking; a platform that always wants something more is left for another time.
 const ROUNDS: usize = 6;

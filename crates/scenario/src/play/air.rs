@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use euicc_sim::network::{
+use localize::{Country, Day};
+use network::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationResponse, EmmCause, MobileOriginated,
     MobileTerminated, NetworkAnswer, Networks, Radio, RadioFault, RpAnswer, RpReport, SystemInformation,
 };
-use localize::{Country, Day};
 use rsp::ids::{Imsi, Plmn};
 use world::{BoxFuture, Clock, TokioClock};
 
-use crate::faults::FaultyRadio;
 use crate::file::{KnownBy, Roamers};
+use faults::FaultyRadio;
 
 /// The identity of a device, as networks ask for it: for each device another.
 pub(super) type Imei = u64;

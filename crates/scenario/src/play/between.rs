@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use world::{Clock, Event, Events, Fault, Link, Outcome, TokioClock};
 
 use super::stage::bug;
-use crate::faults::Mishap;
 use crate::host::Host;
 use crate::report::{Kind, Report};
+use faults::Mishap;
 
 /// How long to wait when the records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);

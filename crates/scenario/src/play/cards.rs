@@ -1,7 +1,7 @@
 //! The cards of devices: simulated here, or somebody else's behind a door.
 
-use euicc_sim::card::Card;
-use euicc_sim::device::{Lpa, LpaSettings, Slot, Teller};
+use device::{Lpa, LpaSettings, Slot, Teller};
+use euicc_sim::Card;
 use fleet::OnCard;
 use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;

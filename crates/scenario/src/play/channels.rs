@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use euicc_sim::network::Radio;
+use network::Radio;
 use rsp::ids::Plmn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind, MemoryHosts};
@@ -14,7 +14,7 @@ use super::air::Heard;
 use super::outside::{Ways, Wire};
 use super::stage::Stage;
 use crate::bearer::Carrier;
-use crate::faults::Mishaps;
+use faults::Mishaps;
 
 /// Octets of a connection that wait for the bearer, and go over it at once.
 const IN_FLIGHT: usize = 16 * 1024;

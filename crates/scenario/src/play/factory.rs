@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::card::{Card, Quirk, Shared};
-use euicc_sim::network::Networks;
+use euicc_sim::{Card, Quirk, Shared};
 use fleet::OnCard;
 use localize::{HeldProfile, HeldState, Place, Role};
+use network::Networks;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use sm_dp::ProfileOptions;

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use euicc_sim::network::{Networks, Radio};
 use fleet::bearers::Bearer;
 use http::{Request, Response};
+use network::{Networks, Radio};
 use rsp::ids::Plmn;
 use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
 
 use super::air::Heard;
 use crate::bearer::{Carrier, Usage};
-use crate::faults::Mishaps;
+use faults::Mishaps;
 
 /// One device's lines while it is awake. A clone is the same.
 #[derive(Clone)]

@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use euicc_sim::card::m2m::{Held, held};
-use euicc_sim::card::{Card, CardDescription};
-use euicc_sim::device::{Modem, Online, OnlineHandle, OnlineSettings, Registered, Slot, Teller};
-use euicc_sim::network::{
+use device::{Modem, Online, OnlineHandle, OnlineSettings, Registered, Slot, Teller};
+use euicc_sim::m2m::{Held, held};
+use euicc_sim::{Card, CardDescription};
+use fleet::OnCard;
+use localize::{Orderable, ProfileType};
+use network::{
     AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationResponse, MobileOriginated,
     MobileTerminated, NetworkAnswer, Networks, Radio, RadioFault, RpAnswer, RpCause, RpReport,
     SystemInformation,
 };
-use fleet::OnCard;
-use localize::{Orderable, ProfileType};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::sgp02::ExecutionStatus;
 use tokio::sync::Notify;
@@ -31,13 +31,13 @@ use super::owner;
 use super::resting::Resting;
 use super::stage::{Stage, bug, imei, told_imei};
 use crate::bearer::Carrier;
-use crate::faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
 use crate::file::{self, Asked, ReachedBy, SmSr};
 use crate::m2m::Bearer;
 use crate::m2m::factory::FirstProfile;
 use crate::m2m::field::{Answered, Field};
 use crate::report::Kind;
 use crate::subscription::{OwnIdentities, Subscription};
+use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
 /// How long a device is without power whose power was cut in the middle of a write, or whose card does not answer any more.
 const AWAY: Duration = Duration::from_secs(30);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use certs::{Credential, Pki, PkiOptions};
-use euicc_sim::card::Quirk;
-use euicc_sim::device::Slot;
+use device::Slot;
+use euicc_sim::Quirk;
 use http::Request;
 use rsp::ids::SmdpAddress;
 use world::{BoxCardDoor, Fault, Link, PeerCertificate, TokioClock, link_from};

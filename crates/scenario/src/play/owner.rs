@@ -19,10 +19,10 @@ use super::desk::desk;
 use super::resting::Resting;
 use super::stage::{PLATFORM, SmDp, bug};
 use crate::consumer::{OPERATOR, bad_pki};
-use crate::faults::Mishaps;
 use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
 use crate::host::Host;
 use crate::time::Simulation;
+use faults::Mishaps;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

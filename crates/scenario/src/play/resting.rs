@@ -11,8 +11,8 @@ use rsp::time::Timestamp;
 use world::RamMemory;
 
 use super::cards::CardAt;
-use crate::faults::{Mishaps, Power};
 use crate::report::Stay;
+use faults::{Mishaps, Power};
 
 /// The networks that are heard at a place, strongest first. Devices at the same place share it.
 pub(super) type Hears = Arc<[Plmn]>;

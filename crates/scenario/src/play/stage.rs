@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use certs::Pki;
 use crypto::Curve;
-use euicc_sim::card::{CardDescription, Quirk, Shared};
-use euicc_sim::network::{Network, Networks, Policy, Roaming, SubscriberServer};
+use euicc_sim::{CardDescription, Quirk, Shared};
 use fleet::Platform;
 use fleet::bearers::{self, Bearers};
 use fleet::costs::Costs;
 use localize::Place;
+use network::{Network, Networks, Policy, Roaming, SubscriberServer};
 use rsp::ids::{Eid, Iccid, Plmn};
 use rsp::time::Timestamp;
 use sm_dp::SmDpPlus;
@@ -26,13 +26,13 @@ use super::owner;
 use super::queue::Queue;
 use super::resting::{Attached, Hears, Resting};
 use crate::consumer::{self, sm_dp_host};
-use crate::faults::{Liar, Mishaps};
 use crate::file::{self, Group, Partners, Scenario};
 use crate::host::Host;
 use crate::m2m::Bearer;
 use crate::m2m::field::Field;
 use crate::report::{Kind, Report};
 use crate::time::Simulation;
+use faults::{Liar, Mishaps};
 
 /// Everybody in a run. Nothing here waits.
 pub(super) struct Stage {
@@ -275,7 +275,7 @@ pub(super) fn imei(eid: Eid) -> Imei {
 /// The same as a card is told it: fifteen digits.
 pub(super) fn told_imei(imei: Imei) -> rsp::ota::cat::Imei {
     let digits = format!("{:015}", imei % 1_000_000_000_000_000);
-    rsp::ota::cat::Imei::of_digits(&digits).unwrap_or(euicc_sim::device::OnlineSettings::default().imei)
+    rsp::ota::cat::Imei::of_digits(&digits).unwrap_or(device::OnlineSettings::default().imei)
 }
 
 /// What stands in another's device: a number that no device of the fleet has.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use euicc_sim::network::EmmCause;
 use fleet::{CampaignId, Problem};
+use network::EmmCause;
 use rsp::ids::Plmn;
 use world::Fault;
 
@@ -14,9 +14,9 @@ use super::queue::Due;
 use super::resting::Standing;
 use super::stage::{Stage, bug, imei};
 use super::{DAY, below};
-use crate::faults::{FaultId, Mishap, RadioAct, When};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;
+use faults::{FaultId, Mishap, RadioAct, When};
 
 /// After which somebody asks again who found the platform away.
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use euicc_sim::device::Registered;
-use euicc_sim::network::{Network, Roaming};
+use device::Registered;
 use fleet::costs::Money;
 use localize::{Country, Day, Home, findings};
+use network::{Network, Roaming};
 use rsp::ids::{Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use world::{Clock, MemoryRecords};

@@ -5,8 +5,8 @@ use std::fmt::{Debug, Display};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use scenario::faults::Family;
-use scenario::faults::catalogue::{self, Entry};
+use faults::Family;
+use faults::catalogue::{self, Entry};
 
 /// What lasts, lasts so long.
 pub(crate) const LASTS: Duration = Duration::from_secs(3600);

@@ -3,11 +3,11 @@
 use std::sync::{Arc, LazyLock};
 
 use certs::{Pki, PkiOptions};
-use euicc_sim::device::Ending;
-use euicc_sim::device::lpa::DownloadOptions;
+use device::Ending;
+use device::lpa::DownloadOptions;
+use faults::{CardLie, LieAct};
 use rsp::time::Timestamp;
 use scenario::consumer::{Consumer, Setup, Start};
-use scenario::faults::{CardLie, LieAct};
 use scenario::time::Simulation;
 use sm_dp::ProfileState;
 

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use crypto::Secret;
-use euicc_sim::network::smsc::LocalWriter;
 use http::Request;
 use net::{PskDoor, PskKeys};
+use network::smsc::LocalWriter;
 use sm_sr::es5::Engine;
 use tokio::task::JoinSet;
 use world::{

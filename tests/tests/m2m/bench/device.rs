@@ -6,11 +6,9 @@ use cli::m2m::{
     factory::{self, CardSide, FirstProfile},
     operator::blank,
 };
-use euicc_sim::{
-    card::{Card, m2m::toolkit::Numbers},
-    device::{Modem, Online, OnlineSettings, Slot, Teller},
-    network::{EmmCause, Network, Policy, SubscriberServer},
-};
+use device::{Modem, Online, OnlineSettings, Slot, Teller};
+use euicc_sim::{Card, m2m::toolkit::Numbers};
+use network::{EmmCause, Network, Policy, SubscriberServer};
 use rsp::{
     ids::{Eid, Iccid, Plmn},
     sgp02::{common::SubscriptionAddress, es1},

@@ -9,7 +9,7 @@ use std::{
 
 use certs::{Pki, ServerName, m2m::Owner};
 use cli::m2m::{factory, operator::Operator};
-use euicc_sim::network::{Networks, Smsc, SmscSettings, smsc::Account};
+use network::{Networks, Smsc, SmscSettings, smsc::Account};
 use rsp::{ids::Oid, ota::trigger::SessionTrigger, time::Timestamp};
 use rsp_server::due::Due;
 use sm_dp::{SmDp, SmDpPlus};

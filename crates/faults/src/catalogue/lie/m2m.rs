@@ -1,0 +1,228 @@
+//! Lies between servers of SGP.02.
+
+use certs::Defect;
+use certs::m2m::CardDefect;
+
+use super::{Test, lie};
+use crate::catalogue::Entry;
+use crate::{LieAct, M2mLie};
+
+const EIS: &str = "ES3.GetEIS";
+const CREATE: &str = "ES3.CreateISDP";
+const SEND: &str = "ES3.SendData";
+const ENABLE: &str = "ES3.EnableProfile";
+
+const BELIEVED: Test = Test {
+    peer: "SM-DP",
+    requirement: "An EIS is believed as far as the EUM has signed it for the card that was asked for, and a CI vouches for the EUM; nothing is created on a card otherwise.",
+    clause: "SGP.02 3.1, 5.1.1, 5.4.1",
+};
+const ELIGIBLE: Test = Test {
+    peer: "SM-DP",
+    requirement: "A profile is given to a card only that its SM-SR manages, and that has room for it.",
+    clause: "SGP.02 3.1, 5.4.1",
+};
+const ECASD: Test = Test {
+    peer: "SM-DP",
+    requirement: "Keys are agreed on with the key of an ECASD only whose certificate the EUM has signed, for this card, and which holds now.",
+    clause: "SGP.02 2.3.2, 3.1, 4.1.3.1",
+};
+const KEYS: Test = Test {
+    peer: "SM-DP",
+    requirement: "Keys are used only if the card proves by the receipt that it has the same; what was created is deleted again otherwise.",
+    clause: "SGP.02 3.1.2, 4.1.3.1",
+};
+const FAILED: Test = Test {
+    peer: "SM-DP",
+    requirement: "What has failed on the card is a failure of the download: what was created is deleted again, and the operator is told.",
+    clause: "SGP.02 3.1, 5.4.4",
+};
+const TOLD: Test = Test {
+    peer: "SM-DP, operator",
+    requirement: "Over TLS the SM-SR's word is all that there is; it is passed on as it was said, and the profile stays known.",
+    clause: "SGP.02 3.2, 5.4.5",
+};
+const CARD: Test = Test {
+    peer: "ECASD, SM-SR",
+    requirement: "An SM-DP gets a challenge only for a certificate that the CI has signed for an SM-DP, and which can be read; no key is made for another.",
+    clause: "SGP.02 2.3.2, 4.1.3.1",
+};
+const AGREED: Test = Test {
+    peer: "ECASD",
+    requirement: "The SM-DP's signature over challenge and one-time key is verified before a key is made.",
+    clause: "SGP.02 4.1.3.1",
+};
+
+const fn m2m(
+    act: M2mLie,
+    name: &'static str,
+    told: &'static str,
+    what: &'static str,
+    test: &Test,
+    answer: &'static str,
+) -> Entry {
+    lie(LieAct::M2m(act), name, told, what, test, answer)
+}
+
+const fn ecasd(defect: CardDefect, name: &'static str, answer: &'static str) -> Entry {
+    m2m(M2mLie::Ecasd(defect), name, EIS, what(defect), &ECASD, answer)
+}
+
+const fn shown(defect: CardDefect, name: &'static str, answer: &'static str) -> Entry {
+    m2m(M2mLie::Certificate(defect), name, SEND, what(defect), &CARD, answer)
+}
+
+const fn what(defect: CardDefect) -> &'static str {
+    match defect {
+        CardDefect::Expired => "The certificate has expired.",
+        CardDefect::NotYetValid => "The certificate is not valid yet.",
+        CardDefect::WrongOwner => "The certificate is somebody else's.",
+        CardDefect::ForgedSignature => "The certificate names its issuer, and somebody else signed it.",
+        CardDefect::Stranger => "The certificate is signed by somebody whom nobody trusts.",
+        CardDefect::Tampered => "The certificate was changed after it was signed.",
+        CardDefect::NotAPoint => "The certificate has a key that is no point of its curve.",
+        CardDefect::UnknownCurve => "The certificate has a key on a curve that nobody knows.",
+        CardDefect::ShortSignature => "The certificate has half a signature.",
+        CardDefect::Truncated => "The certificate ends in the middle.",
+    }
+}
+
+const UNSIGNED: &str = "8.1.2/6.1";
+const REFUSED: &str = "8.8.1/6.1";
+const UNCERTIFIED: &str = "8.5.2/6.1";
+
+pub(super) static ENTRIES: &[Entry] = &[
+    m2m(
+        M2mLie::EisEid,
+        "lie/eis-eid",
+        EIS,
+        "The EIS is that of another card, with the EUM's signature.",
+        &BELIEVED,
+        "8.6/2.1",
+    ),
+    m2m(
+        M2mLie::EisSmsr,
+        "lie/eis-smsr",
+        EIS,
+        "By the EIS another SM-SR manages the card.",
+        &ELIGIBLE,
+        "8.7/3.8",
+    ),
+    m2m(
+        M2mLie::EisMemory,
+        "lie/eis-memory",
+        EIS,
+        "By the EIS there are 16 octets of memory.",
+        &ELIGIBLE,
+        "8.1/4.8",
+    ),
+    m2m(
+        M2mLie::EisChanged,
+        "lie/eis-changed",
+        EIS,
+        "EumSignedInfo was changed after the EUM had signed it.",
+        &BELIEVED,
+        UNSIGNED,
+    ),
+    m2m(
+        M2mLie::EisSignature,
+        "lie/eis-signature",
+        EIS,
+        "The EUM's signature does not verify.",
+        &BELIEVED,
+        UNSIGNED,
+    ),
+    m2m(
+        M2mLie::EisByStranger,
+        "lie/eis-by-stranger",
+        EIS,
+        "Somebody else has signed under the EUM's certificate.",
+        &BELIEVED,
+        UNSIGNED,
+    ),
+    m2m(
+        M2mLie::EisEum(Defect::Expired),
+        "lie/eis-eum-expired",
+        EIS,
+        "The EUM's certificate has expired.",
+        &BELIEVED,
+        "8.1.2/6.3",
+    ),
+    m2m(
+        M2mLie::EisEum(Defect::StrangerCi),
+        "lie/eis-eum-stranger-ci",
+        EIS,
+        "The EUM's certificate is issued by a CI of the same name that nobody trusts.",
+        &BELIEVED,
+        UNSIGNED,
+    ),
+    m2m(
+        M2mLie::EisEum(Defect::NoEidRange),
+        "lie/eis-eum-no-eid-range",
+        EIS,
+        "The EUM's certificate does not say for which cards it may vouch.",
+        &BELIEVED,
+        UNSIGNED,
+    ),
+    ecasd(CardDefect::Expired, "lie/ecasd-expired", "8.5.2/6.3"),
+    ecasd(CardDefect::NotYetValid, "lie/ecasd-not-yet-valid", UNCERTIFIED),
+    ecasd(CardDefect::WrongOwner, "lie/ecasd-wrong-owner", UNCERTIFIED),
+    ecasd(CardDefect::ForgedSignature, "lie/ecasd-forged", UNCERTIFIED),
+    ecasd(CardDefect::Stranger, "lie/ecasd-stranger", UNCERTIFIED),
+    ecasd(CardDefect::Tampered, "lie/ecasd-tampered", UNCERTIFIED),
+    ecasd(CardDefect::NotAPoint, "lie/ecasd-not-a-point", UNCERTIFIED),
+    ecasd(CardDefect::UnknownCurve, "lie/ecasd-unknown-curve", UNCERTIFIED),
+    ecasd(CardDefect::ShortSignature, "lie/ecasd-short-signature", UNCERTIFIED),
+    ecasd(CardDefect::Truncated, "lie/ecasd-truncated", UNCERTIFIED),
+    m2m(
+        M2mLie::IsdpAid,
+        "lie/isd-p-aid",
+        CREATE,
+        "CreateISDP names another ISD-P than was created.",
+        &FAILED,
+        "8.3.1/1.2",
+    ),
+    m2m(
+        M2mLie::Challenge,
+        "lie/ecasd-challenge",
+        SEND,
+        "The challenge of the ECASD is passed on as another.",
+        &AGREED,
+        "8.5/4.2",
+    ),
+    m2m(M2mLie::Receipt, "lie/ecasd-receipt", SEND, "The receipt is passed on as another.", &KEYS, "8.1/4.2"),
+    m2m(
+        M2mLie::StatusWord,
+        "lie/card-failed",
+        SEND,
+        "The last command of a script is said to have failed on the card.",
+        &FAILED,
+        "8.3/4.2",
+    ),
+    m2m(
+        M2mLie::NotEnabled,
+        "lie/not-enabled",
+        ENABLE,
+        "The profile was enabled, and the SM-SR says that it was not.",
+        &TOLD,
+        "8.2/4.2",
+    ),
+    shown(CardDefect::Expired, "lie/smdp-card-expired", REFUSED),
+    shown(CardDefect::NotYetValid, "lie/smdp-card-not-yet-valid", REFUSED),
+    shown(CardDefect::WrongOwner, "lie/smdp-card-wrong-owner", REFUSED),
+    shown(CardDefect::ForgedSignature, "lie/smdp-card-forged", REFUSED),
+    shown(CardDefect::Stranger, "lie/smdp-card-stranger", REFUSED),
+    shown(CardDefect::Tampered, "lie/smdp-card-tampered", REFUSED),
+    shown(CardDefect::NotAPoint, "lie/smdp-card-not-a-point", "8.3/4.2"),
+    shown(CardDefect::UnknownCurve, "lie/smdp-card-unknown-curve", "8.3/4.2"),
+    shown(CardDefect::ShortSignature, "lie/smdp-card-short-signature", "8.3/4.2"),
+    shown(CardDefect::Truncated, "lie/smdp-card-truncated", "8.3.1/1.2"),
+    m2m(
+        M2mLie::Signature,
+        "lie/smdp-card-signature",
+        SEND,
+        "The SM-DP's signature over its one-time key does not verify.",
+        &AGREED,
+        "8.5/4.2",
+    ),
+];

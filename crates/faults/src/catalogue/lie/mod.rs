@@ -1,0 +1,45 @@
+//! Lies.
+
+mod card;
+mod certificate;
+mod m2m;
+mod package;
+mod server;
+
+use super::{Entry, FaultId, Places};
+use crate::LieAct;
+
+pub(super) static ENTRIES: [&[Entry]; 6] = [
+    server::ENTRIES,
+    certificate::ENTRIES,
+    package::METADATA_ENTRIES,
+    package::BINDING_ENTRIES,
+    card::ENTRIES,
+    m2m::ENTRIES,
+];
+
+const INITIATE: &str = "ES9+.InitiateAuthentication";
+const AUTHENTICATE: &str = "ES9+.AuthenticateClient";
+const PACKAGE: &str = "ES9+.GetBoundProfilePackage";
+const CANCEL: &str = "ES9+.CancelSession";
+const NOTIFY: &str = "ES9+.HandleNotification";
+
+/// Who is tested, and for what.
+struct Test {
+    peer: &'static str,
+    requirement: &'static str,
+    clause: &'static str,
+}
+
+const fn lie(
+    act: LieAct,
+    name: &'static str,
+    told: &'static str,
+    what: &'static str,
+    test: &Test,
+    answer: &'static str,
+) -> Entry {
+    let Test { peer, requirement, clause } = *test;
+    let (id, places) = (FaultId::Lie(act), Places::Told(told));
+    Entry { id, name, what, peer, requirement, clause, answer, places, value: None }
+}

@@ -1,0 +1,262 @@
+//! Lies between the servers of SGP.02: an SM-SR about a card and what came of a script, an SM-DP towards the card.
+//!
+//! What the EUM has signed is signed again with its key; the rest of SGP.02 is believed for who says it over TLS.
+
+use bytes::Bytes;
+use certs::m2m::CardDefect;
+use certs::{Defect, Role};
+use crypto::{Curve, SecretKey};
+use http::{Request, Response};
+use rsp::ids::Eid;
+use rsp::ota::script::{Answer, Command, Script, ScriptResponse, StatusWord};
+use rsp::sgp02::certificate::Owner;
+use rsp::sgp02::common::{BaseResponse, ExecutionStatus, FunctionExecutionStatus, Message, StatusCodeData};
+use rsp::sgp02::eis::{Eis, EumSignedInfo};
+use rsp::sgp02::es3::{
+    CreateIsdpResponse, EnableProfileResponse, GetEisResponse, SendDataRequest, SendDataResponse,
+};
+use rsp::sgp02::es5::{self, Receipt};
+use rsp::sgp02::signature::Canonical;
+use rsp::sgp02::{Octets, soap, xml};
+use rsp_server::soap::eum;
+use world::{Fault, Link, LinkFault};
+
+use super::{Liar, LieAct, Mishaps, Struck, is_told_in, no_key, not_told, other, say_length, untold};
+use crate::catalogue::FaultId;
+use crate::{Mishap, function_of};
+
+/// What is said between servers of SGP.02 that is not so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum M2mLie {
+    /// EIS: another EID, signed by the EUM.
+    EisEid,
+    /// EIS: another SM-SR.
+    EisSmsr,
+    /// EIS: no memory.
+    EisMemory,
+    /// EIS: platformType was changed after it was signed.
+    EisChanged,
+    /// EIS: the EUM's signature.
+    EisSignature,
+    /// EIS: signed with the key of an SM-DP+.
+    EisByStranger,
+    /// EIS: signed by an EUM whose certificate has a defect.
+    EisEum(Defect),
+    /// EIS: the certificate of the ECASD has a defect, and the EUM has signed it.
+    Ecasd(CardDefect),
+    /// CreateISDP: another AID.
+    IsdpAid,
+    /// SendData, answer: another random challenge of the ECASD.
+    Challenge,
+    /// SendData, answer: another receipt.
+    Receipt,
+    /// SendData, answer: the last command has failed.
+    StatusWord,
+    /// EnableProfile: failed, when it was done.
+    NotEnabled,
+    /// SendData: the SM-DP's certificate has a defect.
+    Certificate(CardDefect),
+    /// SendData: the SM-DP's signature over its one-time key.
+    Signature,
+}
+
+impl Liar {
+    /// A message between servers, and its answer.
+    pub(super) async fn between_servers(
+        &self,
+        mishaps: &Mishaps,
+        peer: &Link,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, LinkFault> {
+        let function = function_of(&request).filter(|function| function.starts_with("ES3."));
+        let Some(function) = function else { return world::send(peer, request).await };
+        let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
+        if let Some((struck, told)) = self.strike(mishaps, &function, request.body()) {
+            let told = told.map_err(|why| not_told(&name, &struck, &why))?;
+            say_length(request.headers_mut(), &told);
+            *request.body_mut() = told;
+        }
+        let mut answer = world::send(peer, request).await?;
+        if let Some((struck, told)) = self.strike(mishaps, &function, answer.body()) {
+            let told = told.map_err(|why| not_told(&name, &struck, &why))?;
+            say_length(answer.headers_mut(), &told);
+            *answer.body_mut() = told;
+        }
+        Ok(answer)
+    }
+
+    fn strike(
+        &self,
+        mishaps: &Mishaps,
+        function: &str,
+        body: &[u8],
+    ) -> Option<(Struck, Result<Bytes, Fault>)> {
+        let concerns = |mishap: &Mishap| match mishap.id() {
+            FaultId::Lie(LieAct::M2m(lie)) => {
+                let is_told_here = mishap.id().entry().is_some_and(|entry| is_told_in(entry, function));
+                is_told_here && mishap.is_at(&["ES3", function]) && self.retold(lie, body).is_some()
+            }
+            _ => false,
+        };
+        let struck = mishaps.strike(concerns)?;
+        let FaultId::Lie(LieAct::M2m(lie)) = struck.id() else { return None };
+        let told = self.retold(lie, body)?;
+        Some((struck, told))
+    }
+
+    /// The message with the lie in it; none if it is not what the lie is about.
+    fn retold(&self, lie: M2mLie, body: &[u8]) -> Option<Result<Bytes, Fault>> {
+        match lie {
+            M2mLie::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {
+                other(answer.isd_p_aid.as_mut()?.0.get_mut(..15)?);
+                Some(Ok(()))
+            }),
+            M2mLie::Challenge => answered(body, |data| {
+                es5::random_challenge(data).ok()?;
+                other(data);
+                Some(())
+            }),
+            M2mLie::Receipt => answered(body, |data| {
+                Receipt::parse(data).ok()?;
+                other(data);
+                Some(())
+            }),
+            M2mLie::StatusWord => changed(body, |answer: &mut SendDataResponse| {
+                let data = answer.euicc_response_data.as_mut()?;
+                let mut script = ScriptResponse::parse(data.as_slice()).ok()?;
+                let Some(Answer::Apdu(apdu)) = script.answers.last_mut() else { return None };
+                (apdu.data, apdu.status) = (Vec::new(), StatusWord(0x6F00));
+                *data = Octets(script.to_bytes());
+                Some(Ok(()))
+            }),
+            M2mLie::NotEnabled => changed(body, |answer: &mut EnableProfileResponse| {
+                let is_done = answer.base.is_done();
+                answer.base = BaseResponse { function_execution_status: failed(), ..answer.base.clone() };
+                is_done.then_some(Ok(()))
+            }),
+            M2mLie::Certificate(defect) => changed(body, |asked: &mut SendDataRequest| {
+                let with = || self.pki.m2m_card_credential_with(defect, Owner::SmDp, "Landfall SM-DP");
+                let is_it = |apdu: &[u8]| apdu.starts_with(&[0x80, 0xE2, 0x09, 0x00]);
+                let apdu = |_: &[u8]| Ok(es5::store_certificate(&with().map_err(no_key)?.0));
+                with_apdu(asked, is_it, apdu)
+            }),
+            M2mLie::Signature => changed(body, |asked: &mut SendDataRequest| {
+                let is_it = |apdu: &[u8]| apdu.starts_with(&[0x80, 0xE2, 0x89, 0x01]);
+                let spoil = |apdu: &[u8]| {
+                    let mut apdu = apdu.to_vec();
+                    let at = apdu.windows(3).rposition(|tag| tag == [0x5F, 0x37, 0x40]);
+                    let at = at.ok_or_else(|| untold("there is no signature in the command"))?;
+                    other(apdu.get_mut(..at.saturating_add(10)).unwrap_or_default());
+                    Ok(apdu)
+                };
+                with_apdu(asked, is_it, spoil)
+            }),
+            _ => changed(body, |answer: &mut GetEisResponse| {
+                let eis = answer.eis.take()?;
+                Some(self.other_eis(lie, eis).map(|eis| answer.eis = Some(eis)))
+            }),
+        }
+    }
+
+    fn other_eis(&self, lie: M2mLie, mut eis: Eis) -> Result<Eis, Fault> {
+        let namespace = eis.eum_signed_info.namespace();
+        let eid = eis.eum_signed_info.eid;
+        let mut signed: EumSignedInfo = eis.eum_signed_info.clone().into_value();
+        let eum = self.pki.credential(Role::Eum, Curve::P256).map_err(no_key)?;
+        let mut certificate = eum.certificate.der().to_vec();
+        let mut key: SecretKey = eum.key;
+        match lie {
+            M2mLie::EisSmsr => {
+                eis.smsr_id = super::card::nobody()?;
+                return Ok(eis);
+            }
+            M2mLie::EisMemory => {
+                eis.available_memory_for_profiles = 16;
+                return Ok(eis);
+            }
+            M2mLie::EisSignature => {
+                other(&mut eis.eum_signature.signature_value.0);
+                return Ok(eis);
+            }
+            M2mLie::EisChanged => {
+                signed.platform_type.push('!');
+                eis.eum_signed_info = Canonical::eum_signed_info(signed, namespace);
+                return Ok(eis);
+            }
+            M2mLie::EisEid => signed.eid = self.another_card(eid)?,
+            M2mLie::EisByStranger => key = self.pki.dp(Curve::P256).map_err(no_key)?.pb.key,
+            M2mLie::EisEum(defect) => {
+                certificate = self.pki.issue_with(defect, Role::Eum, Curve::P256).map_err(no_key)?.der;
+            }
+            M2mLie::Ecasd(defect) => {
+                let (broken, _) = self.pki.ecasd_with(defect, eid).map_err(no_key)?;
+                let certificates = signed.ecasd.keyset.iter_mut().flat_map(|set| &mut set.certificate);
+                certificates.for_each(|certificate| certificate.value = Octets(broken.clone()));
+            }
+            _ => {}
+        }
+        eis.eum_signed_info = Canonical::eum_signed_info(signed, namespace);
+        eis.eum_signature = eum::sign(&eis.eum_signed_info, &key, Some(&certificate));
+        Ok(eis)
+    }
+
+    fn another_card(&self, eid: Eid) -> Result<Eid, Fault> {
+        let others = self.pki.eids(Curve::P256).into_iter().find(|each| *each != eid);
+        others.ok_or_else(|| untold("the PKI has one card only"))
+    }
+}
+
+/// The envelope with its message changed; none if it is another message, or there is nothing to change in it.
+fn changed<M: Message>(
+    body: &[u8],
+    change: impl FnOnce(&mut M) -> Option<Result<(), Fault>>,
+) -> Option<Result<Bytes, Fault>> {
+    let document = xml::parse(soap::text(body).ok()?).ok()?;
+    let envelope = soap::Envelope::read(&document).ok()?;
+    let mut message: M = (envelope.element() == M::ELEMENT).then(|| envelope.message().ok())??;
+    let change = change(&mut message)?;
+    Some(change.map(|()| soap::envelope(&envelope.header, envelope.namespace, &message).into()))
+}
+
+/// The same, of what the last command of a script has answered.
+fn answered(body: &[u8], change: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<Result<Bytes, Fault>> {
+    changed(body, |answer: &mut SendDataResponse| {
+        let data = answer.euicc_response_data.as_mut()?;
+        let mut script = ScriptResponse::parse(data.as_slice()).ok()?;
+        let Some(Answer::Apdu(apdu)) = script.answers.last_mut() else { return None };
+        change(&mut apdu.data)?;
+        *data = Octets(script.to_bytes());
+        Some(Ok(()))
+    })
+}
+
+/// Another command in the place of one of a script.
+fn with_apdu(
+    asked: &mut SendDataRequest,
+    is_it: impl Fn(&[u8]) -> bool,
+    instead: impl FnOnce(&[u8]) -> Result<Vec<u8>, Fault>,
+) -> Option<Result<(), Fault>> {
+    let mut script = Script::parse(asked.data.as_slice()).ok()?;
+    let found = script.commands.iter_mut().find_map(|command| match command {
+        Command::Apdu(apdu) if is_it(apdu) => Some(apdu),
+        _ => None,
+    })?;
+    match instead(found) {
+        Ok(apdu) => *found = apdu,
+        Err(why) => return Some(Err(why)),
+    }
+    asked.data = Octets(script.to_bytes());
+    Some(Ok(()))
+}
+
+fn failed() -> FunctionExecutionStatus {
+    FunctionExecutionStatus {
+        status: ExecutionStatus::Failed,
+        status_code_data: Some(StatusCodeData {
+            subject: "8.2".to_owned(),
+            reason: "4.2".to_owned(),
+            subject_identifier: None,
+            message: Some("so it is said".to_owned()),
+        }),
+    }
+}

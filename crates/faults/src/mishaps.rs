@@ -1,0 +1,233 @@
+//! The mishaps of a run: which of them happens now.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use network::Smsc;
+use network::smsc::{Direction, SmsFaultKind};
+use tokio::time::Instant;
+use world::{Dice, SeededDice};
+
+use super::catalogue::FaultId;
+use super::{Liar, Mishap};
+
+/// The mishaps of a run, or of one device in it. A clone is the same: what happens at one seam is counted for all.
+///
+/// At one occasion at most one mishap of a seam happens, the first that was put; the occasion counts for the others too.
+#[derive(Clone)]
+pub struct Mishaps(Arc<Inner>);
+
+struct Inner {
+    dice: SeededDice,
+    placed: Mutex<Vec<Placed>>,
+    liar: OnceLock<Arc<Liar>>,
+    told: OnceLock<Box<Told>>,
+}
+
+/// Hears of each mishap that happens.
+type Told = dyn Fn(&Mishap) + Send + Sync;
+
+struct Placed {
+    mishap: Mishap,
+    since: Instant,
+    dice: SeededDice,
+    /// Occasions at its place.
+    seen: u32,
+    /// How often it happened.
+    struck: u32,
+}
+
+/// A mishap that happens now.
+#[derive(Clone)]
+pub struct Struck {
+    mishap: Mishap,
+    dice: SeededDice,
+    after: Duration,
+}
+
+impl Struck {
+    /// Which.
+    pub fn mishap(&self) -> &Mishap {
+        &self.mishap
+    }
+
+    pub(super) fn id(&self) -> FaultId {
+        self.mishap.id()
+    }
+
+    pub(super) fn time(&self) -> Duration {
+        self.mishap.time()
+    }
+
+    pub(super) fn number(&self) -> Option<usize> {
+        self.mishap.number()
+    }
+
+    /// How long it had been in place.
+    pub(super) fn after(&self) -> Duration {
+        self.after
+    }
+
+    /// Octets by the dice of this mishap.
+    pub(super) fn fill(&self, octets: &mut [u8]) {
+        self.dice.fill(octets);
+    }
+
+    /// A number below `limit`, by the dice of this mishap; 0 if the limit is.
+    pub(super) fn below(&self, limit: usize) -> usize {
+        let mut octets = [0; 8];
+        self.dice.fill(&mut octets);
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX).max(1);
+        usize::try_from(u64::from_be_bytes(octets) % limit).unwrap_or_default()
+    }
+}
+
+impl Mishaps {
+    /// These mishaps, from now on; the dice say what is left to chance.
+    pub fn new(dice: SeededDice, mishaps: impl IntoIterator<Item = Mishap>) -> Self {
+        let (placed, liar, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let this = Self(Arc::new(Inner { dice, placed, liar, told }));
+        mishaps.into_iter().for_each(|mishap| this.put(mishap));
+        this
+    }
+
+    /// The same, with somebody who has the keys of the parties. Without, a lie that is put never happens.
+    ///
+    /// In front of a server at a socket: `mishaps.with_liar(Liar::new(pki)).link(server.link())`, with the PKI of server and
+    /// cards. The first liar stays.
+    #[must_use]
+    pub fn with_liar(self, liar: Liar) -> Self {
+        self.0.liar.get_or_init(|| Arc::new(liar));
+        self
+    }
+
+    pub(super) fn liar(&self) -> Option<Arc<Liar>> {
+        self.0.liar.get().cloned()
+    }
+
+    /// The same, and each that happens is told there. The first that is to be told stays.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(&Mishap) + Send + Sync + 'static) -> Self {
+        self.0.told.get_or_init(|| Box::new(tell));
+        self
+    }
+
+    /// One more, from now on.
+    pub fn put(&self, mishap: Mishap) {
+        let mut placed = self.placed();
+        let dice = self.0.dice.branch(&format!("mishap {} {mishap}", placed.len()));
+        placed.push(Placed { mishap, since: Instant::now(), dice, seen: 0, struck: 0 });
+    }
+
+    /// From now on all is well.
+    pub fn clear(&self) {
+        self.placed().clear();
+    }
+
+    /// Every mishap, and how often it happened.
+    pub fn struck(&self) -> Vec<(Mishap, u32)> {
+        self.placed().iter().map(|placed| (placed.mishap.clone(), placed.struck)).collect()
+    }
+
+    /// Every mishap, and how many occasions there were at its place, whether it happened or not.
+    pub fn occasions(&self) -> Vec<(Mishap, u32)> {
+        self.placed().iter().map(|placed| (placed.mishap.clone(), placed.seen)).collect()
+    }
+
+    /// How often any happened.
+    pub fn strikes(&self) -> u32 {
+        self.placed().iter().map(|placed| placed.struck).sum()
+    }
+
+    /// What happens at this occasion: to whoever `concerns` says that it is one for it.
+    pub(super) fn strike(&self, concerns: impl Fn(&Mishap) -> bool) -> Option<Struck> {
+        let mut happens = None;
+        for placed in self.placed().iter_mut().filter(|placed| concerns(&placed.mishap)) {
+            placed.seen = placed.seen.saturating_add(1);
+            if happens.is_some() {
+                continue;
+            }
+            let after = placed.since.elapsed();
+            let mut throw = [0; 2];
+            placed.dice.fill(&mut throw);
+            let percent = u8::try_from(u16::from_be_bytes(throw) % 100).unwrap_or_default();
+            let conditions = placed.mishap.conditions();
+            if conditions.iter().all(|when| when.holds(placed.seen, after, percent)) {
+                placed.struck = placed.struck.saturating_add(1);
+                happens = Some(Struck { mishap: placed.mishap.clone(), dice: placed.dice.clone(), after });
+            }
+        }
+        if let (Some(struck), Some(tell)) = (&happens, self.0.told.get()) {
+            tell(struck.mishap());
+        }
+        happens
+    }
+
+    /// Has the service centre ask these of each short message: it is where they happen. Mishaps that are put later happen
+    /// as well.
+    pub fn inject_into(&self, centre: &Smsc) {
+        let mishaps = self.clone();
+        centre.ask_of_each(move |direction| mishaps.strike_short_message(direction));
+    }
+
+    fn strike_short_message(&self, direction: Direction) -> Option<SmsFaultKind> {
+        let concerns = |mishap: &Mishap| matches!(mishap.id(), FaultId::Radio(act) if act.of_short_message(mishap, direction).is_some());
+        let struck = self.strike(concerns)?;
+        let FaultId::Radio(act) = struck.id() else { return None };
+        act.of_short_message(struck.mishap(), direction)
+    }
+
+    fn placed(&self) -> MutexGuard<'_, Vec<Placed>> {
+        self.0.placed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn occasions_are_counted_at_the_place_and_conditions_must_all_be_so() {
+        let mishaps = Mishaps::new(
+            SeededDice::from_text("mishaps"),
+            ["link/reset@ES9+#2-3", "link/empty-body#10s.."].map(|text| text.parse().unwrap()),
+        );
+        let happens = |here: &'static str| {
+            mishaps.strike(|mishap| mishap.is_at(&[here])).map(|struck| struck.mishap().name())
+        };
+        let heard: Vec<_> = ["ES9+", "ES11", "ES9+", "ES11", "ES9+", "ES9+"].map(happens).into();
+        assert_eq!(heard, [None, None, Some("link/reset"), None, Some("link/reset"), None]);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(happens("ES11"), Some("link/empty-body"));
+        assert_eq!(mishaps.struck().iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(mishaps.strikes(), 3);
+        mishaps.clear();
+        assert_eq!(happens("ES9+"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn short_messages_are_counted_in_each_direction() {
+        let mishaps = Mishaps::new(
+            SeededDice::from_text("messages"),
+            ["radio/sms-lose@mt#2", "radio/sms-lose-answer#2-", "radio/sms-delay=5m@mo#1"]
+                .map(|text| text.parse().unwrap()),
+        );
+        let to_device: Vec<_> = (0..3).map(|_| mishaps.strike_short_message(Direction::ToDevice)).collect();
+        assert_eq!(to_device, [None, Some(SmsFaultKind::Lose), Some(SmsFaultKind::LoseAnswer)]);
+        let from_device = [(); 2].map(|()| mishaps.strike_short_message(Direction::FromDevice));
+        assert_eq!(from_device, [Some(SmsFaultKind::Delay(Duration::from_secs(300))), None]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_to_chance_follows_from_the_seed() {
+        let throws = |seed: &str| -> Vec<bool> {
+            let mishaps = Mishaps::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);
+            (0..200).map(|_| mishaps.strike(|_| true).is_some()).collect()
+        };
+        let first = throws("7");
+        let times = first.iter().filter(|happens| **happens).count();
+        assert!((40..=80).contains(&times), "{times} of 200");
+        assert_eq!(first, throws("7"));
+        assert_ne!(first, throws("8"));
+    }
+}

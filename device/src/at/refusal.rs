@@ -1,0 +1,95 @@
+//! Why a command is not performed: V.250 section 5.7, TS 27.007 section 9.2.
+
+use std::fmt;
+
+use world::DoorFault;
+
+use super::line::Malformed;
+use crate::terminal::CardError;
+use crate::usim::UsimError;
+
+/// A final result code other than OK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The line or its parameters are not understood.
+    Error,
+    /// The modem could not do it.
+    MobileTermination(CmeError),
+    /// The card could not do it, or wants a code first. Modems differ in what they say then.
+    Card(CmeError),
+}
+
+/// `<err>` of +CME ERROR.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct CmeError(pub(super) u16);
+
+macro_rules! errors {
+    ($( $name:ident = $number:literal $text:literal ),+ $(,)?) => {
+        impl CmeError {
+            $( pub(super) const $name: Self = Self($number); )+
+
+            /// The standard's words.
+            pub(super) fn text(self) -> &'static str {
+                match self {
+                    $( Self::$name => $text, )+
+                    _ => "unknown",
+                }
+            }
+        }
+    };
+}
+
+errors! {
+    OPERATION_NOT_ALLOWED = 3 "operation not allowed",
+    SIM_NOT_INSERTED = 10 "SIM not inserted",
+    SIM_PIN_REQUIRED = 11 "SIM PIN required",
+    SIM_PUK_REQUIRED = 12 "SIM PUK required",
+    SIM_FAILURE = 13 "SIM failure",
+    INCORRECT_PASSWORD = 16 "incorrect password",
+    MEMORY_FULL = 20 "memory full",
+    NOT_FOUND = 22 "not found",
+    NO_NETWORK_SERVICE = 30 "no network service",
+    NETWORK_NOT_ALLOWED = 32 "network not allowed - emergency calls only",
+    INCORRECT_PARAMETERS = 50 "Incorrect parameters",
+}
+
+impl fmt::Debug for CmeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.text())
+    }
+}
+
+impl From<CmeError> for Refusal {
+    fn from(error: CmeError) -> Self {
+        Self::MobileTermination(error)
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Self {
+        Self::Error
+    }
+}
+
+impl From<CardError> for Refusal {
+    fn from(_: CardError) -> Self {
+        Self::Card(CmeError::SIM_FAILURE)
+    }
+}
+
+impl From<DoorFault> for Refusal {
+    fn from(_: DoorFault) -> Self {
+        Self::Card(CmeError::SIM_FAILURE)
+    }
+}
+
+impl From<UsimError> for Refusal {
+    fn from(error: UsimError) -> Self {
+        Self::Card(match error {
+            UsimError::PinRequired => CmeError::SIM_PIN_REQUIRED,
+            UsimError::WrongPin { .. } => CmeError::INCORRECT_PASSWORD,
+            UsimError::NoUsim => CmeError::SIM_NOT_INSERTED,
+            UsimError::Card(_) | UsimError::BadFile { .. } => CmeError::SIM_FAILURE,
+        })
+    }
+}

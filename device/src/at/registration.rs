@@ -1,0 +1,321 @@
+//! Networks and how the modem stands with them: TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1.20 and 10.1.22.
+
+use rsp::ids::Plmn;
+use world::CardDoor;
+
+use super::line::{Parameters, Verb};
+use super::refusal::{CmeError, Refusal};
+use super::{Answer, AtModem, Settings};
+use crate::modem::{NoService, NotRegistered};
+use network::{Service, SystemInformation};
+
+/// `<fun>` of +CFUN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Functionality {
+    /// 0: neither radio nor card.
+    Minimum,
+    /// 1
+    Full,
+    /// 4: the card, but no radio.
+    NoRadio,
+}
+
+/// `<mode>` of +COPS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Selection {
+    /// 0
+    Automatic,
+    /// 1
+    Manual(Plmn),
+    /// 2
+    Deregistered,
+}
+
+/// How a modem stands that is not registered and is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// `<stat>` 0: it does not try, because the card does not let it.
+    NoCard,
+    /// 2: it looks for a network.
+    Searching,
+    /// 3: because a network refused.
+    Denied,
+}
+
+/// `<AcT>` of the simulated networks: E-UTRAN.
+const ACCESS_TECHNOLOGY: u8 = 7;
+
+impl<D: CardDoor> AtModem<D> {
+    /// Lets a modem without service look for it again at the next [`settle`](Self::settle). Real ones do so every now and
+    /// then.
+    pub fn search_again(&mut self) {
+        self.is_due |= self.standing == Standing::Searching && self.modem.registered().is_none();
+    }
+
+    pub(super) async fn register_if_due(&mut self) {
+        let is_due = std::mem::take(&mut self.is_due);
+        if self.functionality != Functionality::Full {
+            return;
+        }
+        let registered = match self.selection {
+            Selection::Automatic if is_due => self.modem.register().await,
+            Selection::Automatic if self.modem.is_home_search_due() => match self.modem.search_home().await {
+                Some(registered) => registered,
+                None => return,
+            },
+            Selection::Manual(plmn) if is_due => self.modem.register_manually(plmn).await,
+            _ => return,
+        };
+        if let Err(not) = registered {
+            self.stands_after(&not);
+        }
+    }
+
+    fn stands_after(&mut self, not: &NotRegistered) {
+        self.standing = match &not.why {
+            NoService::Refused(_) => Standing::Denied,
+            NoService::NoCoverage | NoService::Lost(_) => Standing::Searching,
+            NoService::Card(_) => Standing::NoCard,
+        };
+    }
+
+    /// Leaves the network, or stops looking for one.
+    async fn deregister(&mut self) {
+        self.modem.detach().await;
+        self.standing = Standing::Searching;
+        self.is_due = false;
+    }
+
+    /// Set phone functionality: section 8.2.
+    pub(super) async fn cfun(&mut self, verb: &Verb) -> Answer {
+        let parameters = match verb {
+            Verb::Read => {
+                let number = match self.functionality {
+                    Functionality::Minimum => 0,
+                    Functionality::Full => 1,
+                    Functionality::NoRadio => 4,
+                };
+                return Ok(vec![format!("+CFUN: {number}")]);
+            }
+            Verb::Test => return Ok(vec!["+CFUN: (0,1,4),(0,1)".to_owned()]),
+            Verb::Set(parameters) => parameters,
+            Verb::Execute => return Err(Refusal::Error),
+        };
+        let wanted = match parameters.number::<u8>(0)?.unwrap_or(1) {
+            0 => Functionality::Minimum,
+            1 => Functionality::Full,
+            4 => Functionality::NoRadio,
+            _ => return Err(CmeError::INCORRECT_PARAMETERS.into()),
+        };
+        let is_reset = match parameters.number::<u8>(1)?.unwrap_or(0) {
+            0 => false,
+            1 => true,
+            _ => return Err(CmeError::INCORRECT_PARAMETERS.into()),
+        };
+        let had_card = self.functionality != Functionality::Minimum;
+        self.functionality = wanted;
+        if is_reset {
+            self.settings = Settings::default();
+            self.selection = Selection::Automatic;
+        }
+        if is_reset || !had_card {
+            self.modem.reset_card().await?;
+            self.forget_card();
+        }
+        match wanted {
+            Functionality::Full => self.is_due = true,
+            Functionality::NoRadio => self.deregister().await,
+            Functionality::Minimum => {
+                self.deregister().await;
+                self.sessions.clear();
+                self.modem.forget();
+            }
+        }
+        Ok(vec![])
+    }
+
+    /// PLMN selection: section 7.3.
+    pub(super) async fn cops(&mut self, verb: &Verb) -> Answer {
+        match verb {
+            Verb::Read => Ok(vec![self.operator()]),
+            Verb::Test => {
+                let heard = self.heard().await?;
+                let list: Vec<String> = heard.iter().map(|network| self.in_list(network)).collect();
+                Ok(vec![format!("+COPS: {},,(0-4),(0-2)", list.join(","))])
+            }
+            Verb::Set(parameters) => self.select_network(parameters).await,
+            Verb::Execute => Err(Refusal::Error),
+        }
+    }
+
+    fn operator(&self) -> String {
+        let mode = match self.selection {
+            Selection::Automatic => 0,
+            Selection::Manual(_) => 1,
+            Selection::Deregistered => 2,
+        };
+        match self.modem.registered() {
+            Some(registered) => {
+                let format = self.settings.operator_format;
+                let name = match format {
+                    0 => cut(&registered.network_name, LONG_NAME),
+                    1 => cut(&registered.network_name, SHORT_NAME),
+                    _ => number(registered.plmn),
+                };
+                format!("+COPS: {mode},{format},\"{name}\",{ACCESS_TECHNOLOGY}")
+            }
+            None => format!("+COPS: {mode}"),
+        }
+    }
+
+    fn in_list(&self, network: &SystemInformation) -> String {
+        let SystemInformation { plmn, name, .. } = network;
+        let is_current = self.modem.registered().is_some_and(|registered| registered.plmn == *plmn);
+        let is_forbidden = self.modem.usim().is_some_and(|usim| usim.forbidden.contains(plmn));
+        let availability = match (is_current, is_forbidden) {
+            (true, _) => 2,
+            (false, true) => 3,
+            (false, false) => 1,
+        };
+        let (long, short) = (cut(name, LONG_NAME), cut(name, SHORT_NAME));
+        format!("({availability},\"{long}\",\"{short}\",\"{}\",{ACCESS_TECHNOLOGY})", number(*plmn))
+    }
+
+    async fn heard(&mut self) -> Result<Vec<SystemInformation>, Refusal> {
+        if self.functionality != Functionality::Full {
+            return Err(CmeError::OPERATION_NOT_ALLOWED.into());
+        }
+        self.modem.heard().await.map_err(|_| CmeError::NO_NETWORK_SERVICE.into())
+    }
+
+    async fn select_network(&mut self, parameters: &Parameters) -> Answer {
+        let format = parameters.number::<u8>(1)?.unwrap_or(self.settings.operator_format);
+        if format > 2 {
+            return Err(CmeError::INCORRECT_PARAMETERS.into());
+        }
+        match parameters.number::<u8>(0)?.unwrap_or(0) {
+            0 => {
+                self.selection = Selection::Automatic;
+                self.standing = Standing::Searching;
+                self.is_due = true;
+            }
+            mode @ (1 | 4) => {
+                let named = parameters.text(2).ok_or(CmeError::INCORRECT_PARAMETERS)?;
+                let chosen = self.choose(format, named).await;
+                if chosen.is_err() && mode == 4 {
+                    self.selection = Selection::Automatic;
+                    self.is_due = true;
+                } else {
+                    chosen?;
+                }
+            }
+            2 => {
+                self.selection = Selection::Deregistered;
+                self.deregister().await;
+            }
+            3 => {}
+            _ => return Err(CmeError::INCORRECT_PARAMETERS.into()),
+        }
+        self.settings.operator_format = format;
+        Ok(vec![])
+    }
+
+    /// Registers on this network and no other.
+    async fn choose(&mut self, format: u8, named: &str) -> Result<(), Refusal> {
+        let heard = self.heard().await?;
+        let is_meant = |network: &&SystemInformation| match format {
+            0 => cut(&network.name, LONG_NAME) == named,
+            1 => cut(&network.name, SHORT_NAME) == named,
+            _ => number(network.plmn) == named,
+        };
+        let plmn = heard.iter().find(is_meant).ok_or(CmeError::NO_NETWORK_SERVICE)?.plmn;
+        self.selection = Selection::Manual(plmn);
+        self.is_due = false;
+        let Err(not) = self.modem.register_manually(plmn).await else { return Ok(()) };
+        self.stands_after(&not);
+        Err(match not.why {
+            NoService::Card(error) => error.into(),
+            NoService::Refused(_) => CmeError::NETWORK_NOT_ALLOWED.into(),
+            NoService::NoCoverage | NoService::Lost(_) => CmeError::NO_NETWORK_SERVICE.into(),
+        })
+    }
+
+    /// Network registration: sections 7.2, 10.1.20 and 10.1.22, which are one here.
+    pub(super) fn creg(&mut self, name: &str, verb: &Verb) -> Answer {
+        let at = usize::from(name != "+CREG").saturating_add(usize::from(name == "+CEREG"));
+        let (stat, location) = (self.stat(), self.location());
+        let mode = self.settings.registration.get_mut(at).ok_or(Refusal::Error)?;
+        match verb {
+            Verb::Read if *mode == 2 => Ok(vec![format!("{name}: 2,{stat}{location}")]),
+            Verb::Read => Ok(vec![format!("{name}: {mode},{stat}")]),
+            Verb::Test => Ok(vec![format!("{name}: (0-2)")]),
+            Verb::Set(parameters) => {
+                let wanted = parameters.number::<u8>(0)?.unwrap_or(0);
+                *mode = Some(wanted).filter(|mode| *mode <= 2).ok_or(CmeError::INCORRECT_PARAMETERS)?;
+                Ok(vec![])
+            }
+            Verb::Execute => Err(Refusal::Error),
+        }
+    }
+
+    /// The unsolicited result codes of those, if `<stat>` is another than before.
+    pub(super) fn tell_registration(&mut self, out: &mut Vec<u8>) {
+        let stat = self.stat();
+        if stat == std::mem::replace(&mut self.told, stat) {
+            return;
+        }
+        for (name, mode) in ["+CREG", "+CGREG", "+CEREG"].into_iter().zip(self.settings.registration) {
+            match mode {
+                0 => {}
+                1 => self.say_unasked(&format!("{name}: {stat}"), out),
+                _ => self.say_unasked(&format!("{name}: {stat}{}", self.location()), out),
+            }
+        }
+    }
+
+    /// `<stat>`
+    fn stat(&self) -> u8 {
+        let is_off = self.functionality != Functionality::Full || self.selection == Selection::Deregistered;
+        match (self.modem.registered().map(|registered| registered.service), self.standing) {
+            (Some(Service::Home), _) => 1,
+            (Some(Service::Roaming), _) => 5,
+            (None, _) if is_off => 0,
+            (None, Standing::NoCard) => 0,
+            (None, Standing::Searching) => 2,
+            (None, Standing::Denied) => 3,
+        }
+    }
+
+    /// `[,[<tac>],[<ci>],[<AcT>]]`: simulated networks have neither areas nor cells.
+    fn location(&self) -> String {
+        match self.modem.registered() {
+            Some(_) => format!(",,,{ACCESS_TECHNOLOGY}"),
+            None => String::new(),
+        }
+    }
+
+    /// Signal quality: section 8.5. A simulated network is heard well or not at all.
+    pub(super) async fn csq(&mut self, verb: &Verb) -> Answer {
+        match verb {
+            Verb::Execute => {
+                let is_heard = self.heard().await.is_ok_and(|heard| !heard.is_empty());
+                Ok(vec![format!("+CSQ: {},99", if is_heard { 31 } else { 99 })])
+            }
+            Verb::Test => Ok(vec!["+CSQ: (0-31,99),(99)".to_owned()]),
+            Verb::Read | Verb::Set(_) => Err(Refusal::Error),
+        }
+    }
+}
+
+/// Characters of a name: section 7.3.
+const LONG_NAME: usize = 16;
+const SHORT_NAME: usize = 8;
+
+fn cut(name: &str, characters: usize) -> String {
+    name.chars().filter(|c| *c != '"' && !c.is_control()).take(characters).collect()
+}
+
+/// The digits of country and network.
+fn number(plmn: Plmn) -> String {
+    plmn.to_string().replace('-', "")
+}

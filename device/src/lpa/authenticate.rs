@@ -1,0 +1,247 @@
+//! Common mutual authentication: SGP.22 section 3.0.1, the beginning of every session with an SM-DP+ or an SM-DS.
+
+use certs::Certificate;
+use rsp::activation_code::ActivationCode;
+use rsp::der::Raw;
+use rsp::ids::{Oid, SmdpAddress, TransactionId};
+use rsp::sgp22::es9plus::{
+    AuthenticateClient, AuthenticateClientOk, AuthenticateClientRequest, Function, InitiateAuthentication,
+    InitiateAuthenticationOk, InitiateAuthenticationRequest,
+};
+use rsp::sgp22::es10b::{AuthenticateErrorCode, AuthenticateServerRequest, AuthenticateServerResponse};
+use rsp::sgp22::{CtxParams1, es11};
+use rsp::status::Status;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use world::{CardDoor, Fault};
+
+use super::Lpa;
+use super::es9plus::Es9Error;
+use crate::es10::Es10Error;
+use crate::terminal::CardError;
+
+/// Why a session with a server came to nothing. The variant says who said no.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// No link can be made to the server.
+    #[error(transparent)]
+    Setup(#[from] Fault),
+    /// The card could not be asked, or refused.
+    #[error(transparent)]
+    Card(#[from] Es10Error),
+    /// The server did not answer, refused, or answered in another language.
+    #[error(transparent)]
+    Server(#[from] Es9Error),
+    /// What the server sent does not hold together; the eUICC has not been shown it.
+    #[error("the server is not to be trusted: {0}")]
+    ServerFlaw(#[from] ServerFlaw),
+    /// The eUICC does not believe the server. The server was told.
+    #[error(
+        "the eUICC refused the server: {0}; check that they share a CI and that certificates are in date"
+    )]
+    ServerNotAuthenticated(AuthenticateErrorCode),
+}
+
+/// What is wrong with what a server sent, before the eUICC has seen it: section 3.0.1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's message says what it is, with the values")]
+pub enum ServerFlaw {
+    /// serverSigned1.
+    #[error("it signed for address {signed}, and was asked as {asked}")]
+    OtherAddress { signed: String, asked: SmdpAddress },
+    /// serverSigned1.
+    #[error("it signed another eUICC challenge than it was given")]
+    OtherChallenge,
+    /// Any function.
+    #[error("{function} speaks of transaction {found}, the session is {expected}")]
+    OtherTransaction { function: &'static str, expected: TransactionId, found: TransactionId },
+    /// CERT.DPauth against the activation code.
+    #[error("its OID is {found}, the activation code names {expected}")]
+    OtherOid { expected: Oid, found: String },
+    /// CERT.DPauth.
+    #[error("its certificate cannot be read: {0}")]
+    Certificate(String),
+    /// AuthenticateClient.
+    #[error("it is an SM-DS, which has no profiles; ask it what waits for the eUICC")]
+    SmDs,
+    /// EventEntries of an SM-DS.
+    #[error("it names an event at {0:?}, which is no address")]
+    EventAddress(String),
+}
+
+impl From<CardError> for SessionError {
+    fn from(error: CardError) -> Self {
+        Self::Card(error.into())
+    }
+}
+
+impl SessionError {
+    /// Whether the same may succeed another time: nobody has said no for good.
+    pub fn may_be_tried_again(&self) -> bool {
+        match self {
+            Self::Setup(_) | Self::Card(Es10Error::Card(_)) => true,
+            Self::Server(error) => match error {
+                Es9Error::Link { .. } | Es9Error::Answer { .. } => true,
+                Es9Error::Refused { status, .. } => matches!(
+                    status.status(),
+                    Some(
+                        Status::TransactionUnknown
+                            | Status::ProfileNotReleased
+                            | Status::ConfirmationCodeMissing
+                            | Status::ConfirmationCodeRefused
+                    )
+                ),
+            },
+            Self::Card(Es10Error::Refused { .. }) | Self::ServerFlaw(_) | Self::ServerNotAuthenticated(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// AuthenticateClient at a server that may be an SM-DP+ or an SM-DS: only its answer tells.
+pub(super) struct AuthenticateClientAnywhere;
+
+impl Function for AuthenticateClientAnywhere {
+    const NAME: &'static str = AuthenticateClient::NAME;
+    type Request = AuthenticateClientRequest;
+    type Reply = Waiting;
+}
+
+/// What waits for the eUICC at a server.
+pub(super) enum Waiting {
+    /// A profile, at an SM-DP+.
+    Profile(Box<AuthenticateClientOk>),
+    /// Word of other servers, at an SM-DS.
+    Events(es11::AuthenticateClientOk),
+}
+
+impl<'de> Deserialize<'de> for Waiting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let answer = serde_json::Value::deserialize(deserializer)?;
+        let waiting = match answer.get("eventEntries") {
+            Some(_) => serde_json::from_value(answer).map(Self::Events),
+            None => serde_json::from_value(answer).map(Self::Profile),
+        };
+        waiting.map_err(D::Error::custom)
+    }
+}
+
+impl<D: CardDoor> Lpa<D> {
+    /// Section 3.0.1: both sides show who they are.
+    ///
+    /// An SM-DP+ and an SM-DS are asked alike; `F` says which answers are understood.
+    pub(super) async fn authenticate<F>(
+        &mut self,
+        code: &ActivationCode,
+    ) -> Result<(TransactionId, F::Reply), SessionError>
+    where
+        F: Function<Request = AuthenticateClientRequest>,
+        F::Reply: DeserializeOwned,
+    {
+        let address = &code.smdp_address;
+        let offered = self.initiate_authentication(code).await?;
+        let transaction_id = offered.transaction_id.clone();
+        let request = AuthenticateServerRequest {
+            server_signed1: offered.server_signed1,
+            server_signature1: offered.server_signature1,
+            euicc_ci_pk_id_to_be_used: offered.euicc_ci_pk_id_to_be_used,
+            server_certificate: offered.server_certificate,
+            ctx_params1: Raw::new(CtxParams1::download(
+                Some(code.matching_id.clone()),
+                self.settings.device_info.clone(),
+            )),
+        };
+        let authenticate_server_response = self.es10.authenticate_server(&request).await?;
+        let refused = match &authenticate_server_response {
+            AuthenticateServerResponse::AuthenticateResponseOk(_) => None,
+            AuthenticateServerResponse::AuthenticateResponseError(error) => {
+                Some(error.authenticate_error_code)
+            }
+        };
+        let request = AuthenticateClientRequest {
+            transaction_id: transaction_id.clone(),
+            authenticate_server_response,
+        };
+        let answer = self.es9plus(address)?.call::<F>(&request).await;
+        if let Some(code) = refused {
+            return Err(SessionError::ServerNotAuthenticated(code));
+        }
+        Ok((transaction_id, answer?))
+    }
+
+    /// ES9+.InitiateAuthentication, and what the LPA itself can check of the answer.
+    async fn initiate_authentication(
+        &mut self,
+        code: &ActivationCode,
+    ) -> Result<InitiateAuthenticationOk, SessionError> {
+        let address = &code.smdp_address;
+        let euicc_info1 = self.es10.get_euicc_info1().await?;
+        let euicc_challenge = self.es10.get_euicc_challenge().await?;
+        let mut request =
+            InitiateAuthenticationRequest { euicc_challenge, smdp_address: address.to_string(), euicc_info1 };
+        let mut server = self.es9plus(address)?;
+        let mut answer = server.call::<InitiateAuthentication>(&request).await;
+        // Servers behind another port than 443 know themselves with or without it; the standard's FQDN has none.
+        if let (Err(error), Some(host)) = (&answer, without_port(address))
+            && matches!(error.status(), Some(Status::SmdpAddressRefused | Status::SmdsAddressRefused))
+        {
+            request.smdp_address = host;
+            answer = server.call::<InitiateAuthentication>(&request).await;
+        }
+        let answer = answer?;
+        check_initiate_authentication(&request, &answer, code)?;
+        Ok(answer)
+    }
+}
+
+fn check_initiate_authentication(
+    request: &InitiateAuthenticationRequest,
+    answer: &InitiateAuthenticationOk,
+    code: &ActivationCode,
+) -> Result<(), ServerFlaw> {
+    let signed = &answer.server_signed1;
+    if signed.transaction_id != answer.transaction_id {
+        return Err(ServerFlaw::OtherTransaction {
+            function: "InitiateAuthentication",
+            expected: answer.transaction_id.clone(),
+            found: signed.transaction_id.clone(),
+        });
+    }
+    if signed.euicc_challenge != request.euicc_challenge {
+        return Err(ServerFlaw::OtherChallenge);
+    }
+    if !signed.server_address.eq_ignore_ascii_case(&request.smdp_address) {
+        let asked = code.smdp_address.clone();
+        return Err(ServerFlaw::OtherAddress { signed: signed.server_address.clone(), asked });
+    }
+    let Some(expected) = &code.smdp_oid else { return Ok(()) };
+    let certificate = Certificate::from_der(answer.server_certificate.0.clone())
+        .map_err(|error| ServerFlaw::Certificate(error.to_string()))?;
+    if certificate.registered_ids().contains(expected) {
+        return Ok(());
+    }
+    let found: Vec<String> = certificate.registered_ids().iter().map(ToString::to_string).collect();
+    Err(ServerFlaw::OtherOid { expected: expected.clone(), found: found.join(", ") })
+}
+
+/// The transaction that a server's answer names must be the session's.
+pub(super) fn same_transaction(
+    function: &'static str,
+    expected: &TransactionId,
+    found: &TransactionId,
+) -> Result<(), ServerFlaw> {
+    if expected == found {
+        return Ok(());
+    }
+    let (expected, found) = (expected.clone(), found.clone());
+    Err(ServerFlaw::OtherTransaction { function, expected, found })
+}
+
+fn without_port(address: &SmdpAddress) -> Option<String> {
+    let (host, port) = address.as_str().rsplit_once(':')?;
+    (!host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())).then(|| host.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,490 @@
+//! The modem: which networks it sees, which it chooses (3GPP TS 23.122 section 4.4.3), and how it registers there
+//! (TS 24.301 section 5.5.1, TS 33.102 section 6.3).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsp::ids::{Iccid, Imsi, Plmn};
+use rsp::time::Timestamp;
+use serde::Serialize;
+use world::{CardDoor, Outcome};
+
+use super::teller::Teller;
+use super::terminal::{CardError, Terminal, Traffic};
+use super::usim::{Usim, UsimError};
+use network::{
+    AttachAccept, AttachId, AttachReject, AttachRequest, AuthenticationAnswer, AuthenticationResponse,
+    EmmCause, NetworkAnswer, Radio, RadioFault, SystemInformation,
+};
+
+pub use network::Service;
+
+/// Challenges answered within one attach: the first, one after a resynchronisation, and one to spare.
+const MAX_CHALLENGES: usize = 3;
+
+/// A modem, with the card that it reads.
+pub struct Modem<D> {
+    terminal: Terminal<D>,
+    radio: Arc<dyn Radio>,
+    teller: Teller,
+    pin: Option<String>,
+    visible: Vec<Plmn>,
+    usim: Option<Usim>,
+    registered: Option<Registered>,
+    /// When the home network is looked for, as long as that registration holds.
+    home_search: Option<Timestamp>,
+    /// By which a network knows the device. It outlives the registration until that network has been told.
+    attach: Option<(Plmn, AttachId)>,
+    /// Networks on the list of a subscriber's card because of a refusal that nothing vouched for.
+    forbidden_unproved: Vec<(Imsi, Plmn)>,
+}
+
+/// A registration that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Registered {
+    /// Where.
+    pub plmn: Plmn,
+    /// The network's name.
+    pub network_name: String,
+    /// Two letters after ISO 3166-1.
+    pub country: String,
+    /// At home or abroad.
+    pub service: Service,
+    /// As whom.
+    pub imsi: Imsi,
+    /// With which profile.
+    pub iccid: Iccid,
+    /// Since when.
+    pub at: Timestamp,
+    /// How often the device looks for its home network from here; none where it does not.
+    #[serde(skip)]
+    pub home_search: Option<Duration>,
+}
+
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plmn, network_name, country, service, imsi, .. } = self;
+        write!(f, "IMSI {imsi} on {network_name} ({plmn}, {country}), {service}")
+    }
+}
+
+/// Why there is no registration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct NotRegistered {
+    /// The last word.
+    pub why: NoService,
+    /// What each network said, in the order asked.
+    pub tried: Vec<Tried>,
+}
+
+/// The last word on why there is no registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoService {
+    /// The card has no usable subscription.
+    Card(UsimError),
+    /// No network is heard that may be asked.
+    NoCoverage,
+    /// A network refused, and no other took the device.
+    Refused(EmmCause),
+    /// The networks' host does not answer.
+    Lost(String),
+}
+
+/// What one network said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// Which.
+    pub plmn: Plmn,
+    /// "no coverage", or the cause.
+    pub answer: String,
+}
+
+impl NotRegistered {
+    /// Whether the answer stands until the card is changed or reset: trying again would be against the rules.
+    pub fn is_final(&self) -> bool {
+        matches!(self.why, NoService::Refused(cause) if cause.bars_the_usim())
+    }
+}
+
+impl fmt::Display for NotRegistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            NoService::Card(error) => write!(f, "not registered: {error}"),
+            NoService::NoCoverage => f.write_str("not registered: no network is heard"),
+            NoService::Refused(cause) => write!(f, "not registered: refused with {cause}"),
+            NoService::Lost(why) => write!(f, "not registered: {why}"),
+        }?;
+        for Tried { plmn, answer } in &self.tried {
+            write!(f, "; {plmn}: {answer}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How one network answered.
+enum Attempt {
+    Accepted(AttachAccept),
+    /// By the network, or by the card that did not believe the network.
+    Refused(EmmCause),
+    NotHeard,
+}
+
+impl<D: CardDoor> Modem<D> {
+    /// A modem for the card behind `door`, on this air. It sees no network yet.
+    pub fn new(door: D, radio: impl Radio + 'static, teller: Teller) -> Self {
+        let radio = Arc::new(radio);
+        let terminal = Terminal::new(door);
+        Self {
+            terminal,
+            radio,
+            teller,
+            pin: None,
+            visible: Vec::new(),
+            usim: None,
+            registered: None,
+            home_search: None,
+            attach: None,
+            forbidden_unproved: Vec::new(),
+        }
+    }
+
+    /// The PIN to present when the card asks for one.
+    pub fn set_pin(&mut self, pin: Option<String>) {
+        self.pin = pin;
+    }
+
+    /// Where the device is: the networks whose cells reach this place, strongest first. A registration is lost.
+    pub fn set_visible(&mut self, visible: Vec<Plmn>) {
+        self.visible = visible;
+        self.registered = None;
+    }
+
+    /// The same for a device that its network still reaches: it stays registered.
+    pub(super) fn keep_visible(&mut self, visible: Vec<Plmn>) {
+        self.visible = visible;
+    }
+
+    /// The networks whose cells reach this place.
+    pub fn visible(&self) -> &[Plmn] {
+        &self.visible
+    }
+
+    /// The registration, if there is one.
+    pub fn registered(&self) -> Option<&Registered> {
+        self.registered.as_ref()
+    }
+
+    /// What was read of the enabled profile.
+    pub fn usim(&self) -> Option<&Usim> {
+        self.usim.as_ref()
+    }
+
+    /// APDUs and their octets so far.
+    pub fn traffic(&self) -> Traffic {
+        self.terminal.traffic()
+    }
+
+    /// The card, for those who speak to it through the modem.
+    pub(super) fn terminal(&mut self) -> &mut Terminal<D> {
+        &mut self.terminal
+    }
+
+    /// The networks that are heard here, strongest first.
+    pub(super) async fn heard(&mut self) -> Result<Vec<SystemInformation>, RadioFault> {
+        let mut heard = Vec::new();
+        for plmn in &self.visible {
+            heard.extend(self.radio.system_information(*plmn).await?);
+        }
+        Ok(heard)
+    }
+
+    /// By which network, and by what name it knows the device, while there is a registration.
+    pub(super) fn attachment(&self) -> Option<(Plmn, AttachId)> {
+        self.registered.as_ref().and(self.attach.clone())
+    }
+
+    /// The air.
+    pub(super) fn radio(&self) -> Arc<dyn Radio> {
+        Arc::clone(&self.radio)
+    }
+
+    /// Leaves, and tells the network where it is in reach: also when the registration was lost before, for the network may
+    /// not know that and go on paging who is not there.
+    pub(super) async fn detach(&mut self) {
+        self.registered = None;
+        if let Some((plmn, attach)) = self.attach.take()
+            && self.visible.contains(&plmn)
+        {
+            // A network that does not hear it finds out by itself.
+            let _ = self.radio.detach(plmn, attach).await;
+        }
+    }
+
+    /// The registration is lost. The network is told before the next one, or when the device is switched off.
+    pub(super) fn deregister(&mut self) {
+        self.registered = None;
+    }
+
+    /// Resets the card.
+    pub async fn reset_card(&mut self) -> Result<(), CardError> {
+        self.forget();
+        self.terminal.reset().await
+    }
+
+    /// The card was switched to another profile, or reset: nothing known of it holds.
+    pub fn forget(&mut self) {
+        self.usim = None;
+        self.registered = None;
+    }
+
+    /// The card was reset by somebody else.
+    pub(super) fn was_reset(&mut self) {
+        self.forget();
+        self.terminal.was_reset();
+    }
+
+    /// On a cell of which network the device waits while none takes it: the strongest that is heard, which may not be one that
+    /// was asked.
+    pub(super) async fn camped(&mut self) -> Option<Plmn> {
+        self.heard().await.ok()?.first().map(|network| network.plmn)
+    }
+
+    /// Reads the enabled profile anew.
+    pub async fn read_card(&mut self) -> Result<&Usim, UsimError> {
+        self.forget();
+        let before = self.terminal.traffic();
+        let read = Usim::read(&mut self.terminal, self.pin.as_deref()).await;
+        let outcome = match &read {
+            Ok(_) => Outcome::Done,
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        let note = read.as_ref().map(|usim| format!("IMSI {}, home {}", usim.imsi, usim.home));
+        self.tell_card("read the USIM", before, outcome, note.unwrap_or_default());
+        Ok(self.usim.insert(read?))
+    }
+
+    /// Registers on the best network that is heard: home first, then the others in the order in which they are seen;
+    /// those on the card's forbidden list are passed over.
+    ///
+    /// # Errors
+    /// No network took the device, and what each said.
+    pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
+        let usim = self.ready().await?;
+        let (home, others): (Vec<_>, Vec<_>) =
+            self.visible.iter().copied().partition(|plmn| usim.is_home(*plmn));
+        let candidates = home
+            .into_iter()
+            .chain(others.into_iter().filter(|plmn| !usim.forbidden.contains(plmn)))
+            .collect();
+        let registered = self.register_on(usim, candidates).await?;
+        self.home_search = registered.home_search.map(|period| registered.at.plus(period));
+        Ok(registered)
+    }
+
+    /// When the device looks for its home network, while another of its country serves it: TS 23.122 section 4.4.3.3.1. The
+    /// card says how often (EF.HPPLMN); whoever chose the network by hand stays there.
+    ///
+    /// None as long as no home network is among those whose cells reach the device: nothing is to be found there.
+    pub fn home_search(&self) -> Option<Timestamp> {
+        let usim = self.usim.as_ref().filter(|_| self.registered.is_some())?;
+        self.home_search.filter(|_| self.visible.iter().any(|plmn| usim.is_home(*plmn)))
+    }
+
+    /// Whether that time has come.
+    pub(super) fn is_home_search_due(&self) -> bool {
+        self.home_search().is_some_and(|at| at <= self.teller.now())
+    }
+
+    /// Looks for the home network, and registers there, or on the next best one if it does not take the device. Where it is
+    /// not heard the device stays as it is, and nothing comes back: TS 23.122 section 4.4.3.3.1 e.
+    ///
+    /// # Errors
+    /// No network took the device any more.
+    pub async fn search_home(&mut self) -> Option<Result<Registered, NotRegistered>> {
+        let Registered { plmn, home_search, .. } = self.registered.clone()?;
+        self.home_search = home_search.map(|period| self.teller.now().plus(period));
+        match self.hears_home_from(plmn).await {
+            true => Some(self.register().await),
+            false => None,
+        }
+    }
+
+    /// Whether a home network is heard beside this one, and in the same country: no other is looked for from a visited network
+    /// (TS 23.122 section 4.4.3.3.1 f).
+    pub async fn hears_home_from(&mut self, serving: Plmn) -> bool {
+        if self.usim.is_none() && self.read_card().await.is_err() {
+            return false;
+        }
+        let (Ok(heard), Some(usim)) = (self.heard().await, &self.usim) else { return false };
+        let here = heard.iter().find(|network| network.plmn == serving);
+        here.is_some_and(|here| {
+            heard.iter().any(|network| usim.is_home(network.plmn) && network.country == here.country)
+        })
+    }
+
+    /// Registers on this network and no other, forbidden or not: TS 23.122 section 4.4.3.1.2.
+    ///
+    /// # Errors
+    /// It did not take the device.
+    pub async fn register_manually(&mut self, plmn: Plmn) -> Result<Registered, NotRegistered> {
+        let usim = self.ready().await?;
+        self.home_search = None;
+        let candidates = self.visible.iter().copied().filter(|seen| *seen == plmn).collect();
+        self.register_on(usim, candidates).await
+    }
+
+    async fn ready(&mut self) -> Result<Usim, NotRegistered> {
+        self.detach().await;
+        match &self.usim {
+            Some(usim) => Ok(usim.clone()),
+            None => {
+                let read = self.read_card().await.cloned();
+                read.map_err(|error| NotRegistered { why: NoService::Card(error), tried: Vec::new() })
+            }
+        }
+    }
+
+    async fn register_on(&mut self, usim: Usim, candidates: Vec<Plmn>) -> Result<Registered, NotRegistered> {
+        let mut tried = Vec::new();
+        let mut why = NoService::NoCoverage;
+        for plmn in candidates {
+            match self.attach(&usim, plmn).await {
+                Ok(Attempt::Accepted(accept)) => {
+                    let registered = self.accepted(&usim, accept).await;
+                    self.registered = Some(registered.clone());
+                    return Ok(registered);
+                }
+                Ok(Attempt::NotHeard) => tried.push(Tried { plmn, answer: "no coverage".into() }),
+                Ok(Attempt::Refused(cause)) => {
+                    tried.push(Tried { plmn, answer: cause.to_string() });
+                    why = NoService::Refused(cause);
+                    if cause == EmmCause::PLMN_NOT_ALLOWED {
+                        self.forbid(plmn, &usim).await;
+                    }
+                    if cause.bars_the_usim() {
+                        break;
+                    }
+                }
+                Err(NoService::Lost(lost)) => {
+                    tried.push(Tried { plmn, answer: lost.clone() });
+                    why = NoService::Lost(lost);
+                }
+                Err(error) => return Err(NotRegistered { why: error, tried }),
+            }
+        }
+        Err(NotRegistered { why, tried })
+    }
+
+    /// One attach procedure with one network.
+    async fn attach(&mut self, usim: &Usim, plmn: Plmn) -> Result<Attempt, NoService> {
+        let heard =
+            self.radio.system_information(plmn).await.map_err(|fault| NoService::Lost(fault.to_string()))?;
+        if heard.is_none() {
+            self.tell_radio("search", plmn, Outcome::Failed("no coverage".into()));
+            return Ok(Attempt::NotHeard);
+        }
+        let mut answer = self.radio.attach(plmn, AttachRequest { imsi: usim.imsi }).await;
+        self.tell_radio("ATTACH REQUEST", plmn, Outcome::Done);
+        let mut own_failure = None;
+        for _ in 0..=MAX_CHALLENGES {
+            let request = match answer {
+                Ok(NetworkAnswer::AuthenticationRequest(request)) => request,
+                Ok(NetworkAnswer::AttachAccept(accept)) => {
+                    self.tell_radio("ATTACH ACCEPT", plmn, Outcome::Done);
+                    return Ok(Attempt::Accepted(accept));
+                }
+                Ok(NetworkAnswer::AttachReject(AttachReject { cause })) => {
+                    self.tell_radio("ATTACH REJECT", plmn, Outcome::Refused(cause.to_string()));
+                    // When the card did not believe the network, that is the cause, whatever the network says then.
+                    return Ok(Attempt::Refused(own_failure.unwrap_or(cause)));
+                }
+                Err(RadioFault::NoCoverage(_) | RadioFault::Detached) => return Ok(Attempt::NotHeard),
+                Err(RadioFault::Lost(why)) => return Err(NoService::Lost(why)),
+            };
+            let before = self.terminal.traffic();
+            let said = usim.authenticate(&mut self.terminal, &request.rand, &request.autn).await;
+            let (outcome, note) = match &said {
+                Ok(AuthenticationAnswer::Res(_)) => (Outcome::Done, ""),
+                Ok(AuthenticationAnswer::SynchFailure(_)) => (Outcome::Done, "AUTS: resynchronisation"),
+                Ok(AuthenticationAnswer::MacFailure) => {
+                    (Outcome::Refused(EmmCause::MAC_FAILURE.to_string()), "")
+                }
+                Err(error) => (Outcome::Failed(error.to_string()), ""),
+            };
+            self.tell_card("AUTHENTICATE", before, outcome, note.into());
+            let said = said.map_err(NoService::Card)?;
+            own_failure = match &said {
+                AuthenticationAnswer::Res(_) => None,
+                AuthenticationAnswer::MacFailure => Some(EmmCause::MAC_FAILURE),
+                AuthenticationAnswer::SynchFailure(_) => Some(EmmCause::SYNCH_FAILURE),
+            };
+            let response = AuthenticationResponse { attach: request.attach, answer: said };
+            answer = self.radio.authenticate(plmn, response).await;
+        }
+        Ok(Attempt::Refused(own_failure.unwrap_or(EmmCause::NETWORK_FAILURE)))
+    }
+
+    async fn accepted(&mut self, usim: &Usim, accept: AttachAccept) -> Registered {
+        let AttachAccept { attach, plmn, network_name, country, service } = accept;
+        self.attach = Some((plmn, attach));
+        if usim.forbidden.contains(&plmn) {
+            // Chosen by hand, and it took us: it is no longer forbidden.
+            let rest = usim.forbidden.iter().copied().filter(|other| *other != plmn).collect();
+            self.write_forbidden(rest).await;
+        }
+        let (imsi, iccid, at) = (usim.imsi, usim.iccid, self.teller.now());
+        let home_search = usim.home_search.filter(|_| !usim.is_home(plmn));
+        let registered = Registered { plmn, network_name, country, service, imsi, iccid, at, home_search };
+        self.teller.tell(self.teller.event("registered").with_note(registered.to_string()));
+        registered
+    }
+
+    /// Cause #11: the network goes on the card's list, unless it is home.
+    async fn forbid(&mut self, plmn: Plmn, usim: &Usim) {
+        let Some(current) = &self.usim else { return };
+        if plmn == usim.home || current.forbidden.contains(&plmn) {
+            return;
+        }
+        let with_it = current.forbidden.iter().copied().chain([plmn]).collect();
+        self.forbidden_unproved.push((usim.imsi, plmn));
+        self.write_forbidden(with_it).await;
+    }
+
+    /// Takes the networks off the card's list that went onto it because of refusals: those come before a network has proved
+    /// itself, and hold for a while only (TS 24.301 section 5.3.7b, when T3247 expires).
+    pub(super) async fn reprieve(&mut self) {
+        let Some(usim) = &self.usim else { return };
+        let (imsi, forbidden) = (usim.imsi, usim.forbidden.clone());
+        let is_unproved = |plmn: &Plmn| self.forbidden_unproved.contains(&(imsi, *plmn));
+        let rest: Vec<Plmn> = forbidden.iter().copied().filter(|plmn| !is_unproved(plmn)).collect();
+        self.forbidden_unproved.retain(|(of, _)| *of != imsi);
+        if rest.len() < forbidden.len() {
+            self.write_forbidden(rest).await;
+        }
+    }
+
+    async fn write_forbidden(&mut self, forbidden: Vec<Plmn>) {
+        let before = self.terminal.traffic();
+        let Some(usim) = &mut self.usim else { return };
+        let outcome = match usim.write_forbidden(&mut self.terminal, forbidden).await {
+            Ok(true) => Outcome::Done,
+            Ok(false) => Outcome::Refused("the profile does not let the device write the file".into()),
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        self.tell_card("UPDATE EF.FPLMN", before, outcome, String::new());
+    }
+
+    fn tell_card(&self, function: &'static str, before: Traffic, outcome: Outcome, note: String) {
+        let Traffic { to_card, from_card, .. } = self.terminal.traffic() - before;
+        let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
+        let event = self.teller.event(function).with_peer("USIM", "card");
+        self.teller
+            .tell(event.with_bytes(count(to_card), count(from_card)).with_outcome(outcome).with_note(note));
+    }
+
+    fn tell_radio(&self, function: &'static str, plmn: Plmn, outcome: Outcome) {
+        let event = self.teller.event(function).with_peer("NAS", plmn.to_string());
+        self.teller.tell(event.with_outcome(outcome));
+    }
+}

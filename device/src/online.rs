@@ -1,0 +1,466 @@
+//! A device that stays on: it registers, listens for short messages, and lets its card act. It has no LPA; whatever
+//! happens to its profiles comes to the card over the air.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsp::ids::Plmn;
+use rsp::ota::cat::{Envelope, EventDownload, Imei, LocationStatus};
+use rsp::ota::sms::{Address, FAILURE_BUSY, FAILURE_DATA_DOWNLOAD, SmsDeliver, SmsDeliverReport, UserData};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use world::{BoxFuture, CardDoor, Dial, Outcome};
+
+use super::modem::{Modem, NoService, NotRegistered, Registered};
+use super::teller::Teller;
+use super::terminal::{Abilities, Answer, CardError, StatusWord};
+use super::toolkit::{self, After, Executed, Identity, Surroundings, Toolkit};
+use network::smsc::tpdu;
+use network::{AttachId, MobileTerminated, Radio, RadioFault, RpAnswer, RpCause, RpReport};
+
+/// After this a card that was too busy for an envelope is told again.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Which device it is, and how patient.
+#[derive(Clone, Debug)]
+pub struct OnlineSettings {
+    /// Its IMEI.
+    pub imei: Imei,
+    /// How long it waits between two searches for a network.
+    pub search_pause: Duration,
+    /// T3247 of TS 24.301 section 10.2, a time between 30 and 60 minutes: how long it holds what a network has refused for
+    /// good. A refusal comes before the network has proved itself.
+    pub refusal_holds: Duration,
+}
+
+impl Default for OnlineSettings {
+    /// A test device's IMEI, and the pause of TS 23.122 in short: a person watches.
+    fn default() -> Self {
+        let imei = Imei::of_digits("004999010640000").unwrap_or(Imei([0; 8]));
+        let refusal_holds = Duration::from_secs(45 * 60);
+        Self { imei, search_pause: Duration::from_secs(10), refusal_holds }
+    }
+}
+
+/// A device that stays on.
+pub struct Online<D> {
+    modem: Modem<D>,
+    radio: Arc<dyn Radio>,
+    toolkit: Toolkit,
+    settings: OnlineSettings,
+    teller: Teller,
+    orders: mpsc::UnboundedReceiver<Order>,
+    handle: OnlineHandle,
+    /// When a network is looked for again, while there is none.
+    search: Option<Instant>,
+    /// Until then what a network has refused for good holds.
+    refused_until: Option<Instant>,
+    /// What the card was last told of the service.
+    service: Option<LocationStatus>,
+    /// Listens for the next short message, under this name.
+    listening: Option<(AttachId, Listening)>,
+    /// A card that was busy is left alone until then.
+    not_before: Option<Instant>,
+}
+
+type Listening = BoxFuture<'static, Result<MobileTerminated, RadioFault>>;
+
+enum Order {
+    SetVisible(Vec<Plmn>),
+    Stop,
+}
+
+/// The outside of a device that is running.
+#[derive(Clone)]
+pub struct OnlineHandle(mpsc::UnboundedSender<Order>);
+
+impl OnlineHandle {
+    /// Where the device is from now on: the networks whose cells reach it, strongest first.
+    pub fn set_visible(&self, visible: Vec<Plmn>) {
+        // A device that has stopped is nowhere.
+        let _ = self.0.send(Order::SetVisible(visible));
+    }
+
+    /// Switches the device off.
+    pub fn stop(&self) {
+        // As above.
+        let _ = self.0.send(Order::Stop);
+    }
+}
+
+/// What ended a wait.
+enum Woken {
+    Order(Order),
+    ShortMessage(Result<MobileTerminated, RadioFault>),
+    ToldSomething,
+    Poll,
+    Search,
+}
+
+impl<D: CardDoor> Online<D> {
+    /// A device of this modem and its card, whose channels are opened by `dial`. It is off.
+    pub fn new(
+        mut modem: Modem<D>,
+        dial: impl Dial + 'static,
+        settings: OnlineSettings,
+        teller: Teller,
+    ) -> Self {
+        // No LPA: the device has nothing to say of eUICC-related capabilities.
+        let capability = vec![0xA9, 0x00];
+        modem.terminal().set_abilities(Abilities { capability, profile: toolkit::profile().0 });
+        let (sender, orders) = mpsc::unbounded_channel();
+        Self {
+            radio: modem.radio(),
+            modem,
+            toolkit: Toolkit::new(Identity { imei: settings.imei }, Arc::new(dial)),
+            settings,
+            teller,
+            orders,
+            handle: OnlineHandle(sender),
+            search: None,
+            refused_until: None,
+            service: None,
+            listening: None,
+            not_before: None,
+        }
+    }
+
+    /// By which it is moved and stopped while it runs.
+    pub fn handle(&self) -> OnlineHandle {
+        self.handle.clone()
+    }
+
+    /// The modem, for those who want to know where it is registered.
+    pub fn modem(&self) -> &Modem<D> {
+        &self.modem
+    }
+
+    /// Switches on, and runs until it is stopped.
+    ///
+    /// # Errors
+    /// The card does not answer any more.
+    pub async fn run(&mut self) -> Result<(), CardError> {
+        self.power_on().await?;
+        while self.step().await? {}
+        self.modem.detach().await;
+        self.listening = None;
+        Ok(())
+    }
+
+    async fn power_on(&mut self) -> Result<(), CardError> {
+        self.listening = None;
+        self.modem.detach().await;
+        self.modem.reset_card().await?;
+        self.toolkit.reset();
+        self.service = None;
+        self.not_before = None;
+        self.search = Some(Instant::now());
+        self.modem.terminal().start().await
+    }
+
+    /// Does the next thing; whether the device goes on.
+    async fn step(&mut self) -> Result<bool, CardError> {
+        // A card may want something without end: orders are heard between any two of its commands.
+        if let Ok(order) = self.orders.try_recv()
+            && !self.obey(order).await
+        {
+            return Ok(false);
+        }
+        if let Some(octets) = self.modem.terminal().fetch().await? {
+            self.execute(&octets).await?;
+        } else if self.may_tell() {
+            self.tell().await?;
+        } else if self.search.is_some_and(|at| at <= Instant::now()) {
+            self.register().await;
+        } else if self.modem.is_home_search_due() && !self.toolkit.is_connected() {
+            if let Some(found) = self.modem.search_home().await {
+                self.registered(found);
+            }
+        } else {
+            return self.wait().await;
+        }
+        Ok(true)
+    }
+
+    async fn wait(&mut self) -> Result<bool, CardError> {
+        self.listen();
+        let home_search = self.home_search().map(|pause| Instant::now() + pause);
+        let Self { orders, listening, toolkit, search, not_before, .. } = self;
+        let until = |at: Option<Instant>| async move {
+            match at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let waiting_to_tell = toolkit.next_to_tell().and(*not_before);
+        let woken = tokio::select! {
+            // In this order, and not by dice of tokio's own: the same seed is to give the same.
+            biased;
+            order = orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
+            message = async {
+                match listening {
+                    Some((_, listening)) => listening.await,
+                    None => std::future::pending().await,
+                }
+            } => Woken::ShortMessage(message),
+            is_told = toolkit.next() => if is_told { Woken::ToldSomething } else { Woken::Poll },
+            () = until(waiting_to_tell) => Woken::ToldSomething,
+            () = until(*search) => Woken::Search,
+            () = until(home_search) => Woken::Search,
+        };
+        match woken {
+            Woken::Order(order) => return Ok(self.obey(order).await),
+            Woken::ShortMessage(message) => {
+                self.listening = None;
+                match message {
+                    Ok(message) => self.deliver(message).await?,
+                    Err(fault) => self.lost(&fault),
+                }
+            }
+            Woken::Poll => {
+                self.modem.terminal().status().await?;
+                self.toolkit.asked();
+            }
+            Woken::ToldSomething | Woken::Search => {}
+        }
+        Ok(true)
+    }
+
+    /// Whether the device goes on.
+    async fn obey(&mut self, order: Order) -> bool {
+        match order {
+            Order::Stop => return false,
+            Order::SetVisible(visible) => {
+                let is_still_there =
+                    self.modem.registered().is_some_and(|registered| visible.contains(&registered.plmn));
+                if is_still_there {
+                    self.modem.keep_visible(visible);
+                } else {
+                    self.modem.set_visible(visible);
+                    self.listening = None;
+                    self.search = Some(Instant::now());
+                    self.tell_console("moved away", Outcome::Done, String::new());
+                }
+            }
+        }
+        true
+    }
+
+    /// One request for the next message at a time, for as long as the registration lasts.
+    fn listen(&mut self) {
+        let Some((plmn, attach)) = self.modem.attachment() else {
+            self.listening = None;
+            return;
+        };
+        if self.listening.as_ref().is_some_and(|(own, _)| *own == attach) {
+            return;
+        }
+        let radio = Arc::clone(&self.radio);
+        let own = attach.clone();
+        let listening = Box::pin(async move { radio.next_short_message(plmn, attach).await });
+        self.listening = Some((own, listening));
+    }
+
+    async fn register(&mut self) {
+        if self.refused_until.is_some_and(|until| until <= Instant::now()) {
+            self.refused_until = None;
+            self.modem.reprieve().await;
+        }
+        let result = self.modem.register().await;
+        self.registered(result);
+    }
+
+    /// How long until the home network is looked for; not while the device is connected (TS 23.122 section 4.4.3.3.1 d).
+    fn home_search(&self) -> Option<Duration> {
+        let at = self.modem.home_search().filter(|_| !self.toolkit.is_connected())?;
+        Some(at.since(self.teller.now()))
+    }
+
+    fn registered(&mut self, result: Result<Registered, NotRegistered>) {
+        let (status, plmn) = match result {
+            Ok(registered) => {
+                self.search = None;
+                (LocationStatus::Normal, Some(registered.plmn))
+            }
+            Err(not) => {
+                let now = Instant::now();
+                if let NoService::Refused(_) = not.why {
+                    self.refused_until.get_or_insert(now + self.settings.refusal_holds);
+                }
+                // What is final stands until its time is over, the card is reset or switched, or the device is elsewhere.
+                let next = Some(now + self.settings.search_pause);
+                self.search = if not.is_final() { self.refused_until.or(next) } else { next };
+                self.tell_console("not registered", Outcome::Failed(not.to_string()), String::new());
+                (service_without(&not), None)
+            }
+        };
+        self.serve_with(status, plmn);
+    }
+
+    /// The network is gone.
+    fn lost(&mut self, fault: &RadioFault) {
+        self.tell_console("network lost", Outcome::Failed(fault.to_string()), String::new());
+        self.modem.deregister();
+        self.search = Some(Instant::now());
+    }
+
+    fn serve_with(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
+        // A new registration is told even if there was one before: it may be another's.
+        if self.service != Some(status) || status == LocationStatus::Normal {
+            self.service = Some(status);
+            self.toolkit.service(status, plmn);
+        }
+    }
+
+    async fn execute(&mut self, octets: &[u8]) -> Result<(), CardError> {
+        let attached = self.modem.attachment();
+        let camped = match (&attached, self.service) {
+            (None, Some(LocationStatus::Limited)) => self.modem.camped().await,
+            _ => None,
+        };
+        let surroundings = Surroundings { radio: &*self.radio, attached, camped };
+        let Executed { response, after, name, note } = self.toolkit.execute(octets, surroundings).await;
+        let outcome = match response.as_ref().map(|response| response.result) {
+            Some(result) if !result.is_performed() => Outcome::Refused(format!("result {:02X}", result.0)),
+            _ => Outcome::Done,
+        };
+        self.tell_console(name, outcome, note);
+        if let Some(response) = response {
+            self.modem.terminal().respond(&response.to_bytes()).await?;
+            self.toolkit.asked();
+        } else if after == After::Nothing {
+            // Without command details there is nothing that a response could answer.
+            let why = "a proactive command without details".to_owned();
+            return Err(CardError::Answer { command: "FETCH", why });
+        }
+        match after {
+            After::Nothing => {}
+            After::Reset => self.power_on().await?,
+            After::ReadAnew => {
+                self.listening = None;
+                self.modem.detach().await;
+                self.modem.forget();
+                self.search = Some(Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    fn may_tell(&self) -> bool {
+        self.toolkit.next_to_tell().is_some() && self.not_before.is_none_or(|at| at <= Instant::now())
+    }
+
+    /// Tells the card the next thing. One that is too busy is told again later; one that refuses is not.
+    async fn tell(&mut self) -> Result<(), CardError> {
+        let Some(envelope) = self.toolkit.next_to_tell() else { return Ok(()) };
+        let name = envelope_name(envelope);
+        let octets = envelope.to_bytes();
+        let Answer { status, .. } = self.modem.terminal().envelope(&octets).await?;
+        self.toolkit.asked();
+        if status == StatusWord(SW_BUSY) {
+            self.not_before = Some(Instant::now() + BUSY_PAUSE);
+            return Ok(());
+        }
+        self.not_before = None;
+        self.toolkit.told();
+        let outcome = if is_good(status) { Outcome::Done } else { Outcome::Refused(status.to_string()) };
+        self.tell_console(name, outcome, String::new());
+        Ok(())
+    }
+
+    /// A short message: one for the card goes to it, and what the card says goes back (TS 31.111 section 7.1.1.2).
+    async fn deliver(&mut self, message: MobileTerminated) -> Result<(), CardError> {
+        let MobileTerminated { reference, service_centre, tpdu } = message;
+        let answer = match SmsDeliver::parse(&tpdu) {
+            Ok(deliver) if deliver.is_data_download() => {
+                let has_header = !deliver.user_data.header.is_empty();
+                self.hand_to_card(&deliver, service_centre, tpdu, has_header).await?
+            }
+            Ok(deliver) => {
+                let text = tpdu::text(&deliver.user_data);
+                let note = format!("from {}, not for the card: {text:?}", deliver.originator);
+                self.tell_console("short message", Outcome::Done, note);
+                RpAnswer::Ack(SmsDeliverReport::default().to_bytes())
+            }
+            Err(error) => {
+                self.tell_console("short message", Outcome::Failed(error.to_string()), String::new());
+                RpAnswer::Error(RpCause::INVALID_MESSAGE, Vec::new())
+            }
+        };
+        if let Some((plmn, attach)) = self.modem.attachment() {
+            let report = RpReport { attach, reference, answer };
+            if let Err(fault) = self.radio.report_short_message(plmn, report).await {
+                self.lost(&fault);
+            }
+        }
+        Ok(())
+    }
+
+    async fn hand_to_card(
+        &mut self,
+        deliver: &SmsDeliver,
+        service_centre: Address,
+        tpdu: Vec<u8>,
+        has_header: bool,
+    ) -> Result<RpAnswer, CardError> {
+        let envelope = Envelope::SmsPpDownload { service_centre: Some(service_centre), tpdu };
+        let Answer { data, status } = self.modem.terminal().envelope(&envelope.to_bytes()).await?;
+        self.toolkit.asked();
+        let failure = match status.0 >> 8 {
+            _ if is_good(status) => None,
+            _ if status == StatusWord(SW_BUSY) => Some(FAILURE_BUSY),
+            _ => Some(FAILURE_DATA_DOWNLOAD),
+        };
+        // What the card gives is user data of the same kind as it was given: a header begins them if one did there.
+        let user_data = (!data.is_empty())
+            .then(|| UserData::parse(&data, has_header).unwrap_or_else(|_| UserData::plain(data.clone())));
+        let report = SmsDeliverReport {
+            failure_cause: failure,
+            pid: user_data.as_ref().map(|_| deliver.pid),
+            dcs: user_data.as_ref().map(|_| deliver.dcs),
+            user_data,
+        };
+        let outcome = match failure {
+            None => Outcome::Done,
+            Some(_) => Outcome::Refused(status.to_string()),
+        };
+        let note = format!("from {}, {} octets come back", deliver.originator, data.len());
+        self.tell_console("SMS-PP download", outcome, note);
+        Ok(match failure {
+            None => RpAnswer::Ack(report.to_bytes()),
+            Some(_) => RpAnswer::Error(RpCause::PROTOCOL_ERROR, report.to_bytes()),
+        })
+    }
+
+    fn tell_console(&self, function: &'static str, outcome: Outcome, note: String) {
+        let event = self.teller.event(function).with_peer("CAT", "card");
+        self.teller.tell(event.with_outcome(outcome).with_note(note));
+    }
+}
+
+/// TS 102 221 section 10.2.1.3: the toolkit is busy.
+const SW_BUSY: u16 = 0x9300;
+
+fn is_good(status: StatusWord) -> bool {
+    matches!(status.0 >> 8, 0x90 | 0x91)
+}
+
+/// What the service is of a device that is registered nowhere.
+pub(super) fn service_without(not: &NotRegistered) -> LocationStatus {
+    match not.why {
+        // A network is there, and lets the device make emergency calls.
+        NoService::Refused(_) => LocationStatus::Limited,
+        NoService::Card(_) | NoService::NoCoverage | NoService::Lost(_) => LocationStatus::None,
+    }
+}
+
+fn envelope_name(envelope: &Envelope) -> &'static str {
+    match envelope {
+        Envelope::SmsPpDownload { .. } => "SMS-PP download",
+        Envelope::TimerExpiration { .. } => "timer expiration",
+        Envelope::EventDownload(EventDownload::LocationStatus { .. }) => "location status",
+        Envelope::EventDownload(EventDownload::DataAvailable { .. }) => "data available",
+        Envelope::EventDownload(EventDownload::ChannelStatus(_)) => "channel status",
+        Envelope::EventDownload(EventDownload::Other(_)) => "event",
+    }
+}

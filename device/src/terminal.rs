@@ -1,0 +1,421 @@
+//! The terminal's end of the card interface: ISO/IEC 7816-4, TS 102 221 section 11, TS 102 223 section 6.
+//!
+//! One command goes in, and its whole answer comes back: GET RESPONSE and the repetition with the right Le happen here,
+//! and what the card wants by itself (`91xx`) is remembered until [`Terminal::serve_proactive`].
+
+use std::ops::{Add, Sub};
+
+use rsp::der::{DecodeError, tlv};
+use serde::Serialize;
+use world::{CardDoor, DoorFault};
+
+pub use rsp::StatusWord;
+
+/// Answers longer than this are nobody's; without a limit a card could keep a device asking for ever.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// Proactive commands served in a row. A card that begins a session asks for a handful.
+const MAX_PROACTIVE: usize = 16;
+
+/// What a terminal says of itself when it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Abilities {
+    /// TERMINAL CAPABILITY (TS 102 221 section 11.1.19.2).
+    pub(crate) capability: Vec<u8>,
+    /// TERMINAL PROFILE (TS 102 223 section 5.2).
+    pub(crate) profile: Vec<u8>,
+}
+
+impl Abilities {
+    /// A device with an LPA: LUId, LPDd and LDSd are in it; of the toolkit it can profile download (octet 1) and REFRESH
+    /// (octet 3).
+    fn of_lpa() -> Self {
+        Self::serving(vec![0x01, 0x00, 0x80])
+    }
+
+    /// The same with a toolkit that can more.
+    pub(crate) fn serving(profile: Vec<u8>) -> Self {
+        Self { capability: vec![0xA9, 0x03, 0x83, 0x01, 0x07], profile }
+    }
+}
+
+/// A card in a terminal.
+#[derive(Debug)]
+pub struct Terminal<D> {
+    door: D,
+    traffic: Traffic,
+    /// Length of the proactive command that waits.
+    proactive: Option<u8>,
+    is_started: bool,
+    abilities: Abilities,
+}
+
+/// APDUs and their octets, as they went through the door.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Commands (each has one response).
+    pub apdus: u64,
+    /// Octets to the card.
+    pub to_card: u64,
+    /// Octets from the card.
+    pub from_card: u64,
+}
+
+impl Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            apdus: self.apdus.saturating_add(other.apdus),
+            to_card: self.to_card.saturating_add(other.to_card),
+            from_card: self.from_card.saturating_add(other.from_card),
+        }
+    }
+}
+
+impl Sub for Traffic {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            apdus: self.apdus.saturating_sub(other.apdus),
+            to_card: self.to_card.saturating_sub(other.to_card),
+            from_card: self.from_card.saturating_sub(other.from_card),
+        }
+    }
+}
+
+/// Why a card did not do what it was asked. The variant says where the fault lies.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CardError {
+    /// No answer came through the door.
+    #[error("{command}: {fault}")]
+    Door {
+        /// What was asked.
+        command: &'static str,
+        /// Why no answer came.
+        fault: DoorFault,
+    },
+    /// The card answered with a status word that refuses.
+    #[error("{command}: the card answered {status}; look the status word up in TS 102 221 section 10.2")]
+    Status {
+        /// What was asked.
+        command: &'static str,
+        /// What the card said.
+        status: StatusWord,
+    },
+    /// The card's answer cannot be understood.
+    #[error(
+        "{command}: the card's answer is not what the standard has there: {why}; record the APDUs and ask its maker"
+    )]
+    Answer {
+        /// What was asked.
+        command: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl CardError {
+    /// An answer to `command` that does not decode.
+    pub(crate) fn undecodable(command: &'static str, error: &DecodeError) -> Self {
+        Self::Answer { command, why: error.to_string() }
+    }
+
+    /// The status word, if that is what refused.
+    pub fn status(&self) -> Option<StatusWord> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            Self::Door { .. } | Self::Answer { .. } => None,
+        }
+    }
+
+    /// Whether the card may have acted although we do not know its answer.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Door { .. } | Self::Answer { .. })
+    }
+}
+
+/// A command to the card.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Command<'a> {
+    /// For messages.
+    pub(crate) name: &'static str,
+    /// 00 (ISO/IEC 7816-4) or 80 (TS 102 221, GlobalPlatform); the channel is put in.
+    pub(crate) class: u8,
+    pub(crate) channel: u8,
+    pub(crate) ins: u8,
+    pub(crate) p1: u8,
+    pub(crate) p2: u8,
+    /// At most 255 octets.
+    pub(crate) data: &'a [u8],
+    pub(crate) le: Option<u8>,
+}
+
+/// What a command ended with; never `61xx` or `6Cxx`, and `9000` for `91xx`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) data: Vec<u8>,
+    pub(crate) status: StatusWord,
+}
+
+impl<D: CardDoor> Terminal<D> {
+    /// A terminal with this card in it.
+    pub fn new(door: D) -> Self {
+        Self {
+            door,
+            traffic: Traffic::default(),
+            proactive: None,
+            is_started: false,
+            abilities: Abilities::of_lpa(),
+        }
+    }
+
+    /// What it will say of itself when it starts; with the next reset if it has started.
+    pub(crate) fn set_abilities(&mut self, abilities: Abilities) {
+        self.abilities = abilities;
+    }
+
+    /// What has gone through the door so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Takes the card's power away and gives it back. Channels, selections and presented PINs are gone.
+    pub async fn reset(&mut self) -> Result<(), CardError> {
+        self.was_reset();
+        self.door.reset().await.map(drop).map_err(|fault| CardError::Door { command: "reset", fault })
+    }
+
+    /// Somebody else with the same card has reset it.
+    pub(crate) fn was_reset(&mut self) {
+        self.proactive = None;
+        self.is_started = false;
+    }
+
+    /// Tells the card what the device can do, whoever has told it what before; whether the card wants something.
+    pub(crate) async fn start_anew(&mut self) -> Result<bool, CardError> {
+        self.was_reset();
+        self.start().await?;
+        Ok(self.proactive.is_some())
+    }
+
+    /// Tells the card once what the device can do.
+    ///
+    /// A card that does not know one of the two commands is an old one, not a broken one.
+    pub async fn start(&mut self) -> Result<(), CardError> {
+        if self.is_started {
+            return Ok(());
+        }
+        let Abilities { capability, profile } = self.abilities.clone();
+        for (name, ins, data) in [
+            ("TERMINAL CAPABILITY", 0xAA, capability.as_slice()),
+            ("TERMINAL PROFILE", 0x10, profile.as_slice()),
+        ] {
+            self.exchange(Command { name, class: 0x80, channel: 0, ins, p1: 0, p2: 0, data, le: None })
+                .await?;
+        }
+        self.is_started = true;
+        Ok(())
+    }
+
+    /// Sends a command; `90xx` and `91xx` give the data, anything else is an error.
+    pub(crate) async fn command(&mut self, command: Command<'_>) -> Result<Vec<u8>, CardError> {
+        let Answer { data, status } = self.exchange(command).await?;
+        match status.0 >> 8 {
+            0x90 | 0x91 => Ok(data),
+            _ => Err(CardError::Status { command: command.name, status }),
+        }
+    }
+
+    /// Sends a command and gives the answer whatever its status word.
+    pub(crate) async fn exchange(&mut self, command: Command<'_>) -> Result<Answer, CardError> {
+        let Command { name, class, channel, ins, p1, p2, data, mut le } = command;
+        let mut apdu = header(class, channel, ins, p1, p2);
+        let lc = u8::try_from(data.len()).map_err(|_| CardError::Door {
+            command: name,
+            fault: DoorFault::Garbled(format!("{} octets do not fit into one command", data.len())),
+        })?;
+        if lc > 0 {
+            apdu.push(lc);
+            apdu.extend_from_slice(data);
+        }
+        let mut answer = self.transmit(name, &apdu, le).await?;
+        if let [0x6C, right] = answer.status.to_bytes() {
+            le = Some(right);
+            answer = self.transmit(name, &apdu, le).await?;
+        }
+        while let [0x61, waiting] = answer.status.to_bytes() {
+            let get_response = header(0x00, channel, 0xC0, 0, 0);
+            let mut more = self.transmit(name, &get_response, Some(waiting)).await?;
+            if let [0x6C, right] = more.status.to_bytes() {
+                more = self.transmit(name, &get_response, Some(right)).await?;
+            }
+            if more.data.is_empty() && more.status.0 >> 8 == 0x61 {
+                return Err(CardError::Answer {
+                    command: name,
+                    why: "61xx again and again without data".into(),
+                });
+            }
+            answer.data.extend(more.data);
+            answer.status = more.status;
+            if answer.data.len() > MAX_ANSWER {
+                return Err(CardError::Answer {
+                    command: name,
+                    why: format!("more than {MAX_ANSWER} octets"),
+                });
+            }
+        }
+        if let [0x91, length] = answer.status.to_bytes() {
+            // Done, and the card wants something besides, which is not the affair of whoever sent this command.
+            self.proactive = Some(length);
+            answer.status = StatusWord::OK;
+        }
+        Ok(answer)
+    }
+
+    /// Sends octets as they are and gives the octets of the answer: for somebody else, who knows what they mean.
+    ///
+    /// A proactive command that is announced in the answer is remembered all the same.
+    pub(crate) async fn raw(&mut self, apdu: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        self.traffic.apdus = self.traffic.apdus.saturating_add(1);
+        self.traffic.to_card = self.traffic.to_card.saturating_add(octets(apdu));
+        let answer = self.door.transmit(apdu).await?;
+        self.traffic.from_card = self.traffic.from_card.saturating_add(octets(&answer));
+        match (apdu, answer.as_slice()) {
+            (_, [.., 0x91, length]) => self.proactive = Some(*length),
+            // FETCH: somebody else sees to it.
+            ([0x80, 0x12, ..], _) => self.proactive = None,
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    async fn transmit(
+        &mut self,
+        command: &'static str,
+        apdu: &[u8],
+        le: Option<u8>,
+    ) -> Result<Answer, CardError> {
+        let apdu: Vec<u8> = apdu.iter().copied().chain(le).collect();
+        self.traffic.apdus = self.traffic.apdus.saturating_add(1);
+        self.traffic.to_card = self.traffic.to_card.saturating_add(octets(&apdu));
+        let mut data = self.door.transmit(&apdu).await.map_err(|fault| CardError::Door { command, fault })?;
+        self.traffic.from_card = self.traffic.from_card.saturating_add(octets(&data));
+        let (Some(sw2), Some(sw1)) = (data.pop(), data.pop()) else {
+            let fault = DoorFault::Garbled("a response has at least two octets".into());
+            return Err(CardError::Door { command, fault });
+        };
+        Ok(Answer { data, status: StatusWord(u16::from_be_bytes([sw1, sw2])) })
+    }
+
+    /// Does what the card asked for since the last command, if anything: REFRESH is performed, the rest declined.
+    ///
+    /// Gives whether the card was reset.
+    pub async fn serve_proactive(&mut self) -> Result<bool, CardError> {
+        for _ in 0..MAX_PROACTIVE {
+            let Some(wanted) = self.fetch().await? else { return Ok(false) };
+            match ProactiveCommand::read(&wanted)? {
+                // The reset is the answer: TS 102 223 section 6.4.7.
+                ProactiveCommand::UiccReset => {
+                    self.reset().await?;
+                    return Ok(true);
+                }
+                ProactiveCommand::OtherRefresh(details) => self.terminal_response(details, PERFORMED).await?,
+                ProactiveCommand::Other(details) => {
+                    self.terminal_response(details, BEYOND_CAPABILITIES).await?
+                }
+            }
+        }
+        Err(CardError::Answer { command: "FETCH", why: "the card asks for something again and again".into() })
+    }
+
+    async fn terminal_response(&mut self, details: [u8; 3], result: u8) -> Result<(), CardError> {
+        let [number, kind, qualifier] = details;
+        // Command details, device identities (terminal to UICC), result.
+        let data = [0x81, 0x03, number, kind, qualifier, 0x82, 0x02, 0x82, 0x81, 0x83, 0x01, result];
+        self.respond(&data).await
+    }
+
+    /// FETCH: what the card asked for since the last command, if anything.
+    pub(crate) async fn fetch(&mut self) -> Result<Option<Vec<u8>>, CardError> {
+        let Some(length) = self.proactive.take() else { return Ok(None) };
+        self.command(toolkit_command("FETCH", 0x12, &[], Some(length))).await.map(Some)
+    }
+
+    /// TERMINAL RESPONSE.
+    pub(crate) async fn respond(&mut self, data: &[u8]) -> Result<(), CardError> {
+        self.command(toolkit_command("TERMINAL RESPONSE", 0x14, data, None)).await.map(drop)
+    }
+
+    /// ENVELOPE: whatever the card answers.
+    pub(crate) async fn envelope(&mut self, data: &[u8]) -> Result<Answer, CardError> {
+        self.exchange(toolkit_command("ENVELOPE", 0xC2, data, None)).await
+    }
+
+    /// STATUS without data: the terminal is here, and the card may want something.
+    pub(crate) async fn status(&mut self) -> Result<(), CardError> {
+        let status = Command { p2: 0x0C, ..toolkit_command("STATUS", 0xF2, &[], None) };
+        self.exchange(status).await.map(drop)
+    }
+}
+
+fn toolkit_command<'a>(name: &'static str, ins: u8, data: &'a [u8], le: Option<u8>) -> Command<'a> {
+    Command { name, class: 0x80, channel: 0, ins, p1: 0, p2: 0, data, le }
+}
+
+/// General results: TS 102 223 section 8.12.
+const PERFORMED: u8 = 0x00;
+const BEYOND_CAPABILITIES: u8 = 0x30;
+
+/// What a card asks for.
+enum ProactiveCommand {
+    /// REFRESH, "UICC reset".
+    UiccReset,
+    /// REFRESH of another kind: files are to be read anew, which a modem does after every change anyway.
+    OtherRefresh([u8; 3]),
+    /// Anything else.
+    Other([u8; 3]),
+}
+
+impl ProactiveCommand {
+    const REFRESH: u8 = 0x01;
+    const UICC_RESET: u8 = 0x04;
+
+    fn read(bytes: &[u8]) -> Result<Self, CardError> {
+        let bad = |why: &str| CardError::Answer { command: "FETCH", why: why.into() };
+        let (_, contents) =
+            tlv::split(bytes).filter(|(tag, _)| tag.0 == 0xD0).ok_or_else(|| bad("not D0"))?;
+        let elements = tlv::each(contents).map_err(|error| CardError::undecodable("FETCH", &error))?;
+        let details = elements
+            .iter()
+            .filter_map(|element| tlv::split(element))
+            .find(|(tag, _)| tag.0 & 0x7F == 0x01)
+            .and_then(|(_, details)| <[u8; 3]>::try_from(details).ok())
+            .ok_or_else(|| bad("no command details"))?;
+        Ok(match details {
+            [_, Self::REFRESH, Self::UICC_RESET] => Self::UiccReset,
+            [_, Self::REFRESH, _] => Self::OtherRefresh(details),
+            _ => Self::Other(details),
+        })
+    }
+}
+
+fn header(class: u8, channel: u8, ins: u8, p1: u8, p2: u8) -> Vec<u8> {
+    vec![on_channel(class, channel), ins, p1, p2]
+}
+
+/// The class byte with this channel in place of its own: channels from 4 on have class bytes of another form (TS 102 221
+/// section 10.1.1), in which secure messaging is said otherwise and is not carried over.
+pub(crate) fn on_channel(class: u8, channel: u8) -> u8 {
+    const FURTHER: u8 = 0x40;
+    match (class & FURTHER != 0, channel < 4) {
+        (false, true) => class & 0xFC | channel,
+        (true, true) => class & 0x90 | channel,
+        (_, false) => class & 0x90 | FURTHER | channel.saturating_sub(4) & 0x0F,
+    }
+}
+
+fn octets(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}

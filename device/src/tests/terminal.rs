@@ -1,0 +1,134 @@
+//! Conversations with a scripted card: what the terminal must send, and what the card answers.
+
+use std::collections::VecDeque;
+
+use rsp::sgp22::es10c::DeleteResult;
+use rsp::time::Timestamp;
+use world::{Atr, CardDoor, DoorFault, ManualClock, MemoryEvents};
+
+use crate::terminal::{CardError, StatusWord, Terminal};
+use crate::{Es10, Es10Error, Teller};
+
+/// Checks each command against the script and gives its answer.
+struct Script(VecDeque<(String, String)>);
+
+impl Script {
+    fn new(conversation: &[(&str, &str)]) -> Self {
+        let clean = |text: &str| text.replace(' ', "");
+        Self(conversation.iter().map(|(command, answer)| (clean(command), clean(answer))).collect())
+    }
+}
+
+impl CardDoor for Script {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        let (expected, answer) = self.0.pop_front().expect("the script is over");
+        assert_eq!(hex::encode_upper(command), expected);
+        hex::decode(answer).map_err(|_| DoorFault::Broken("as the script says".into()))
+    }
+
+    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        let (expected, _) = self.0.pop_front().expect("the script is over");
+        assert_eq!("RESET", expected);
+        Ok(Atr::default())
+    }
+}
+
+const BEGIN: [(&str, &str); 4] = [
+    ("80AA000005 A903830107", "9000"),
+    ("8010000003 010080", "6E00"),
+    ("0070000001", "01 9000"),
+    ("01A4040010 A0000005591010FFFFFFFF8900000100", "6103"),
+];
+const FCI: (&str, &str) = ("01C0000003", "6F0100 9000");
+
+fn es10(conversation: &[(&str, &str)]) -> (Es10<Script>, MemoryEvents) {
+    let events = MemoryEvents::default();
+    let clock = ManualClock::at(Timestamp(0));
+    let script: Vec<_> = BEGIN.into_iter().chain([FCI]).chain(conversation.iter().copied()).collect();
+    (Es10::new(Script::new(&script), Teller::new("LPA", clock, events.clone())), events)
+}
+
+#[tokio::test]
+async fn an_answer_in_pieces_is_put_together() {
+    let (mut es10, events) = es10(&[
+        ("81E2910006 BF3E035C015A", "610A"),
+        ("01C000000A", "BF3E125A10890490321234 610B"),
+        ("01C000000B", "6C0B"),
+        ("01C000000B", "51234512345678901235 00 9000"),
+    ]);
+    // One octet too many: what comes is not an EID, and the card is at fault.
+    let error = es10.get_eid().await.unwrap_err();
+    assert!(matches!(error, Es10Error::Card(CardError::Answer { .. })), "{error}");
+    assert_eq!(es10.traffic().apdus, 9);
+    assert_eq!(events.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_long_command_goes_out_in_numbered_blocks() {
+    let nickname = "n".repeat(300);
+    let request = format!("BF2982013C5A0A9800103254769810321490 82012C{}", hex::encode_upper(&nickname));
+    let request = request.replace(' ', "");
+    let (first, last) = request.split_at(510);
+    let (first, last) = (format!("81E21100FF{first}"), format!("81E29101{:02X}{last}", last.len() / 2));
+    let (mut es10, _) = es10(&[(&first, "9000"), (&last, "6106"), ("01C0000006", "BF2903 80017F 9000")]);
+    let error = es10.set_nickname("89000123456789012341".parse().unwrap(), &nickname).await.unwrap_err();
+    assert_eq!(error.code(), Some(127));
+}
+
+#[tokio::test]
+async fn a_refusal_names_function_and_code_and_a_status_word_is_the_cards() {
+    let (mut es10, events) = es10(&[
+        ("81E291000F BF330C5A0A98001032547698103214", "6106"),
+        ("01C0000006", "BF3303 800102 9000"),
+        ("81E291000F BF330C5A0A98001032547698103214", "6A80"),
+        ("00708001", "9000"),
+    ]);
+    let iccid = "89000123456789012341".parse().unwrap();
+    let refused = es10.delete_profile(iccid).await.unwrap_err();
+    assert_eq!(refused.code(), Some(DeleteResult::PROFILE_NOT_IN_DISABLED_STATE.0));
+    assert!(refused.to_string().contains("profile-not-in-disabled-state(2)"), "{refused}");
+    let Es10Error::Card(error) = es10.delete_profile(iccid).await.unwrap_err() else { panic!() };
+    assert_eq!(error.status(), Some(StatusWord::INCORRECT_DATA));
+    assert!(!error.leaves_doubt());
+    let lines: Vec<_> = events.all().iter().map(ToString::to_string).collect();
+    assert!(lines[0].contains("LPA -> eUICC ES10c.DeleteProfile"), "{}", lines[0]);
+    assert!(lines[0].contains("refused: profile-not-in-disabled-state(2)"), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn refresh_is_fetched_and_answered_by_a_reset_and_other_wishes_are_declined() {
+    let enable = "81E2910014 BF3111A00C5A0A980010325476981032148101FF";
+    let (mut es10, _) = es10(&[
+        (enable, "6106"),
+        ("01C0000006", "BF3103 800100 910B"),
+        // First something that this device does not do: DISPLAY TEXT.
+        ("801200000B", "D009 8103012180 82028182 9109"),
+        ("801400000C 810301218082028281830130", "910B"),
+        ("801200000B", "D009 8103010104 82028182 9000"),
+        ("RESET", ""),
+        BEGIN[0],
+        BEGIN[1],
+        BEGIN[2],
+        BEGIN[3],
+        FCI,
+        ("81E2910003 BF2E00", "BF2E128010 000102030405060708090A0B0C0D0E0F 9000"),
+    ]);
+    es10.enable_profile("89000123456789012341".parse().unwrap(), true).await.unwrap();
+    es10.refresh().await.unwrap();
+    assert_eq!(es10.get_euicc_challenge().await.unwrap()[15], 0x0F);
+}
+
+#[tokio::test]
+async fn a_door_that_breaks_is_the_doors_fault() {
+    let mut terminal = Terminal::new(Script::new(&[("80AA000005 A903830107", "?")]));
+    let error = terminal.start().await.unwrap_err();
+    assert!(matches!(error, CardError::Door { .. }) && error.leaves_doubt(), "{error}");
+}
+
+#[tokio::test]
+async fn a_card_without_free_channels_says_so() {
+    let script = [BEGIN[0], BEGIN[1], ("0070000001", "6A81")];
+    let mut es10 = Es10::new(Script::new(&script), Teller::silent(ManualClock::at(Timestamp(0))));
+    let Es10Error::Card(error) = es10.get_eid().await.unwrap_err() else { panic!() };
+    assert_eq!(error.status(), Some(StatusWord::FUNCTION_NOT_SUPPORTED));
+}

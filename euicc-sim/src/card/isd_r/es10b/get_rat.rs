@@ -1,9 +1,0 @@
-//! ES10b.GetRAT: SGP.22 section 5.7.22.
-
-use rsp::sgp22::es10b::{GetRatRequest, GetRatResponse};
-
-use crate::card::context::Context;
-
-pub(crate) fn get_rat(context: &mut Context<'_>, _: GetRatRequest) -> GetRatResponse {
-    GetRatResponse { rat: context.description.rat() }
-}

@@ -1,0 +1,89 @@
+//! What a command sees of the card.
+
+use std::borrow::Cow;
+
+use world::World;
+
+use super::StatusWord;
+use super::channel::{Channel, Place, Selection};
+use super::description::CardDescription;
+use super::ecasd::Ecasd;
+use super::m2m;
+use super::state::{Persistent, Volatile};
+
+/// The card as one command sees it. What it changes counts only when the card has committed it.
+pub(crate) struct Context<'a> {
+    pub(crate) description: &'a CardDescription,
+    pub(crate) ecasd: &'a Ecasd,
+    pub(crate) world: &'a World,
+    /// Read through it; `to_mut()` begins a change.
+    pub(crate) persistent: Cow<'a, Persistent>,
+    pub(crate) volatile: &'a mut Volatile,
+    /// On which channel the command came.
+    pub(crate) channel: u8,
+    /// What the answer ends with, where the command was done but there is something to be said about it.
+    pub(crate) warning: Option<StatusWord>,
+}
+
+impl Context<'_> {
+    /// The channel on which the command came; none once the command has closed it.
+    pub(crate) fn channel(&mut self) -> Option<&mut Channel> {
+        self.volatile.channels.get_mut(&self.channel)
+    }
+
+    /// What is selected on the channel.
+    pub(crate) fn selection(&self) -> &Selection {
+        const NOTHING: &Selection = &Selection::Nothing;
+        self.volatile.channels.get(&self.channel).map_or(NOTHING, |channel| &channel.selection)
+    }
+
+    /// Selects something else on the channel; a transfer of blocks does not outlive that (TS 102 221 section 11.3).
+    pub(crate) fn select(&mut self, selection: Selection) {
+        if let Some(channel) = self.channel() {
+            channel.selection = selection;
+            channel.transfer = None;
+        }
+    }
+
+    /// Where the channel stands in the file system.
+    pub(crate) fn place(&self) -> Result<Place, StatusWord> {
+        match self.selection() {
+            Selection::Files(place) => Ok(*place),
+            _ => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
+        }
+    }
+
+    /// What an M2M eUICC remembers; a consumer card has nothing of it.
+    pub(crate) fn m2m(&self) -> Result<&m2m::state::State, StatusWord> {
+        self.persistent.m2m.as_deref().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
+    }
+
+    /// The same, to change it.
+    pub(crate) fn m2m_mut(&mut self) -> Result<&mut m2m::state::State, StatusWord> {
+        self.m2m()?;
+        self.persistent.to_mut().m2m.as_deref_mut().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
+    }
+
+    /// What an M2M eUICC was made of, without its key.
+    pub(crate) fn m2m_description(&self) -> Result<&m2m::M2mDescription, StatusWord> {
+        self.description.m2m.as_deref().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
+    }
+
+    /// The ECASD of an M2M eUICC.
+    pub(crate) fn keeper(&self) -> Result<&m2m::ecasd::Keeper, StatusWord> {
+        self.ecasd.m2m().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
+    }
+
+    /// The enabled profile.
+    pub(crate) fn profile(&self) -> Result<&profile::InstalledProfile, StatusWord> {
+        let profile = self.persistent.enabled_profile().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+        Ok(&profile.content)
+    }
+
+    /// The enabled profile, to change it.
+    pub(crate) fn profile_mut(&mut self) -> Result<&mut profile::InstalledProfile, StatusWord> {
+        let profile =
+            self.persistent.to_mut().enabled_profile_mut().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+        Ok(&mut profile.content)
+    }
+}

@@ -1,0 +1,217 @@
+//! ECASD, the keeper of the card's own keys and of the CI keys: SGP.22 section 2.4.2.
+
+use std::mem;
+use std::sync::Arc;
+
+use certs::{Certificate, TrustAnchors};
+use crypto::{SecretKey, Signature};
+use profile::Octets;
+use rsp::der::Asn1;
+use rsp::ids::{CertificateDer, SubjectKeyIdentifier};
+use world::Fault;
+
+use super::StatusWord;
+use super::apdu::Command;
+use super::context::Context;
+use super::description::{CardCredential, CardDescription};
+use super::m2m::ecasd::Keeper;
+use super::shared::Shared;
+
+/// Keys and certificates, read and found to fit each other.
+#[derive(Debug)]
+pub(crate) struct Ecasd {
+    preferred: Option<Credential>,
+    others: Vec<Credential>,
+    trust: Arc<Trust>,
+    /// Of an M2M eUICC.
+    m2m: Option<Keeper>,
+}
+
+/// The CIs whose servers are believed, which many cards have in common.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    anchors: TrustAnchors,
+    /// In the card's order of preference.
+    ids: Vec<SubjectKeyIdentifier>,
+}
+
+/// One key of the card.
+#[derive(Debug)]
+pub(crate) struct Credential {
+    /// The CI above CERT.EUM.
+    pub(crate) ci: SubjectKeyIdentifier,
+    euicc_certificate: Octets,
+    eum_certificate: Arc<Vec<u8>>,
+    key: SecretKey,
+}
+
+impl Ecasd {
+    /// Takes the keys and certificates out of a description.
+    ///
+    /// # Errors
+    /// A certificate cannot be read, is another card's, or does not fit its key.
+    pub(crate) fn take(description: &mut CardDescription, shared: &Shared) -> Result<Self, Fault> {
+        let trust = shared.trust(mem::take(&mut description.trusted_cis), Trust::load)?;
+        let eid = description.eid.to_string();
+        let credentials = mem::take(&mut description.credentials);
+        let mut credentials =
+            credentials.into_iter().map(|credential| Credential::load(credential, &eid, shared));
+        let preferred = credentials.next().transpose()?;
+        let others = credentials.collect::<Result<_, _>>()?;
+        let m2m = description.m2m.as_deref_mut().map(Keeper::take).transpose()?;
+        if preferred.is_none() && m2m.is_none() {
+            return Err(fault("the card's own certificates", "there are none".to_owned()));
+        }
+        Ok(Self { preferred, others, trust, m2m })
+    }
+
+    /// What an M2M eUICC keeps in its ECASD.
+    pub(crate) fn m2m(&self) -> Option<&Keeper> {
+        self.m2m.as_ref()
+    }
+
+    /// The CIs whose servers are believed.
+    pub(crate) fn anchors(&self) -> &TrustAnchors {
+        &self.trust.anchors
+    }
+
+    /// euiccCiPKIdListForVerification.
+    pub(crate) fn ids_for_verification(&self) -> Vec<SubjectKeyIdentifier> {
+        self.trust.ids.clone()
+    }
+
+    /// euiccCiPKIdListForSigning.
+    pub(crate) fn ids_for_signing(&self) -> Vec<SubjectKeyIdentifier> {
+        self.credentials().map(|credential| credential.ci.clone()).collect()
+    }
+
+    /// The key below this CI.
+    pub(crate) fn credential(&self, ci: &SubjectKeyIdentifier) -> Option<&Credential> {
+        self.credentials().find(|credential| credential.ci == *ci)
+    }
+
+    /// The key below this CI; the preferred one if the description has lost that CI since. None in an M2M eUICC.
+    pub(crate) fn credential_or_preferred(&self, ci: &SubjectKeyIdentifier) -> Option<&Credential> {
+        self.credential(ci).or(self.preferred.as_ref())
+    }
+
+    fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.preferred.iter().chain(&self.others)
+    }
+}
+
+impl Trust {
+    pub(super) fn load(cis: &[Octets]) -> Result<Self, Fault> {
+        let cis =
+            cis.iter().map(|der| certificate(der, "a CI certificate")).collect::<Result<Vec<_>, _>>()?;
+        let ids =
+            cis.iter().filter_map(|ci| ci.subject_key_id()).map(|id| SubjectKeyIdentifier(id.0.clone()));
+        let ids = ids.collect();
+        let anchors = TrustAnchors::new(cis).map_err(|why| fault("a CI certificate", why.to_string()))?;
+        Ok(Self { anchors, ids })
+    }
+}
+
+impl Credential {
+    fn load(description: CardCredential, eid: &str, shared: &Shared) -> Result<Self, Fault> {
+        const WHAT: &str = "the card's own certificate";
+        let euicc = certificate(&description.euicc_certificate, WHAT)?;
+        let eum = certificate(&description.eum_certificate, "the EUM certificate")?;
+        if euicc.eid().is_none_or(|found| found.to_string() != eid) {
+            return Err(fault(WHAT, format!("it is not for EID {eid}")));
+        }
+        let octets: [u8; 32] = description
+            .euicc_key
+            .expose()
+            .try_into()
+            .map_err(|_| fault("the card's key", "it does not have 32 octets".to_owned()))?;
+        let key = SecretKey::from_bytes(euicc.curve(), &octets)
+            .map_err(|why| fault("the card's key", why.to_string()))?;
+        if key.public_key() != *euicc.public_key() {
+            return Err(fault(WHAT, "the key does not fit it".to_owned()));
+        }
+        let ci = eum
+            .authority_key_id()
+            .ok_or_else(|| fault("the EUM certificate", "it does not name its CI's key".to_owned()))?;
+        Ok(Self {
+            ci: SubjectKeyIdentifier(ci.0.clone()),
+            euicc_certificate: description.euicc_certificate,
+            eum_certificate: shared.octets(description.eum_certificate.0),
+            key,
+        })
+    }
+
+    /// CERT.EUICC.ECDSA.
+    pub(crate) fn euicc_certificate(&self) -> CertificateDer {
+        CertificateDer(self.euicc_certificate.to_vec())
+    }
+
+    /// CERT.EUM.ECDSA.
+    pub(crate) fn eum_certificate(&self) -> CertificateDer {
+        CertificateDer(self.eum_certificate.to_vec())
+    }
+
+    /// The one place where the card signs.
+    pub(crate) fn sign(&self, octets: &[u8]) -> Signature {
+        self.key.sign(octets)
+    }
+}
+
+fn certificate(der: &Octets, what: &str) -> Result<Certificate, Fault> {
+    Certificate::from_der(der.to_vec()).map_err(|why| fault(what, why.to_string()))
+}
+
+fn fault(what: &str, why: String) -> Fault {
+    Fault::new(
+        format!("cannot use {what}"),
+        why,
+        "put right the card's description, or issue its certificates again",
+    )
+}
+
+/// GET DATA to the ECASD: SGP.22 section 4.2.1 has it tell the EID, tag 5A. Its certificates are X.509, which no data
+/// object of GlobalPlatform holds: they go out with ES10b.AuthenticateServer only.
+pub(super) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    match (command.p1, command.p2, command.data) {
+        (0x00, 0x5A, []) => Ok(context.description.eid.to_der()),
+        (_, _, []) => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
+        _ => Err(StatusWord::WRONG_LENGTH),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use certs::{Pki, PkiOptions};
+    use crypto::Curve;
+
+    use super::*;
+
+    fn own(ecasd: &Ecasd) -> &Credential {
+        ecasd.preferred.as_ref().unwrap()
+    }
+
+    #[test]
+    fn cards_have_the_certificates_of_their_cis_and_eums_in_common_as_long_as_they_share() {
+        let pki = Pki::from_seed(b"ecasd", &PkiOptions::default()).unwrap();
+        let credentials = [Curve::P256, Curve::BrainpoolP256r1]
+            .map(|curve| pki.euicc(curve, pki.eids(Curve::P256)[0]).unwrap());
+        let shared = Shared::default();
+        let [one, other, believes_one] = [2, 2, 1].map(|cis| {
+            let mut description = CardDescription::default_for(pki.eids(Curve::P256)[0], &credentials);
+            description.trusted_cis.truncate(cis);
+            Ecasd::take(&mut description, &shared).unwrap()
+        });
+        assert!(Arc::ptr_eq(&one.trust, &other.trust));
+        assert!(Arc::ptr_eq(&own(&one).eum_certificate, &own(&other).eum_certificate));
+        assert_eq!(own(&one).eum_certificate().0, credentials[0].eum.der());
+        assert_eq!(own(&one).euicc_certificate().0, credentials[0].euicc.certificate.der());
+
+        assert_eq!(one.ids_for_verification().len(), 2);
+        assert_eq!(believes_one.ids_for_verification(), one.ids_for_verification()[..1]);
+        assert!(believes_one.anchors().find(&one.ids_for_verification()[1]).is_none());
+
+        let trust = Arc::downgrade(&one.trust);
+        drop(([one, other], shared));
+        assert!(trust.upgrade().is_none());
+    }
+}

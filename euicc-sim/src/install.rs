@@ -1,0 +1,284 @@
+//! ES10b.LoadBoundProfilePackage and the functions of ES8+: SGP.22 sections 2.5.4, 2.5.5, 5.5 and 5.7.6.
+//!
+//! The package comes piece by piece and is installed as it comes, into volatile memory. The last piece makes it a
+//! profile, in one write together with its notification. Whatever goes wrong before leaves nothing behind but the
+//! signed account of what it was.
+
+mod checks;
+mod elements;
+pub(crate) mod package;
+mod result;
+mod stream;
+
+use crypto::bsp::{BspError, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys, Unprotect};
+use crypto::{PublicKey, SecretKey, Signature};
+use profile::EuiccResponse;
+use rsp::der::{Asn1, Tag, tlv, write_tlv};
+use rsp::ids::{Iccid, Oid};
+use rsp::sgp22::es8plus::{
+    BppCommandId, ConfigureIsdpRequest, ErrorReason, InitialiseSecureChannelRequest,
+    ReplaceSessionKeysRequest, StoreMetadataRequest,
+};
+
+use super::StatusWord;
+use super::context::Context;
+use super::description::Quirk;
+use super::session::{PreparedDownload, Session};
+use checks::check_metadata;
+use elements::Loading;
+use stream::{Part, Stream};
+
+/// A package that is being loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Installation {
+    pub(crate) prepared: PreparedDownload,
+    stream: Stream,
+    expects: Expects,
+    /// Once the metadata have told it.
+    iccid: Option<Iccid>,
+}
+
+/// What has to come next. The data of a function are complete when their sequence is.
+#[derive(Clone, Debug, Default)]
+enum Expects {
+    #[default]
+    InitialiseSecureChannel,
+    /// In 87, encrypted.
+    ConfigureIsdp { bsp: Unprotect, data: Vec<u8> },
+    /// In 88, open but MACed.
+    StoreMetadata { bsp: Unprotect, dp_oid: Option<Oid>, data: Vec<u8> },
+    /// In 87 if the package has keys of its own; or the first 86.
+    ReplaceSessionKeys { bsp: Unprotect, outline: Box<Outline>, data: Vec<u8> },
+    /// In 86, until the package ends.
+    LoadProfileElements { bsp: Unprotect, outline: Box<Outline>, loading: Box<Loading> },
+}
+
+/// What is known of the profile before its elements come.
+#[derive(Clone, Debug)]
+struct Outline {
+    dp_oid: Option<Oid>,
+    metadata: StoreMetadataRequest,
+}
+
+/// Why the installation ends here.
+#[derive(Debug)]
+struct Failure {
+    command: BppCommandId,
+    reason: ErrorReason,
+    response: Option<EuiccResponse>,
+}
+
+/// One piece of a package. Nothing is answered until the package is complete or refused.
+pub(crate) fn load_bound_profile_package(
+    context: &mut Context<'_>,
+    piece: &[u8],
+) -> Result<Vec<u8>, StatusWord> {
+    let mut installation = match std::mem::take(&mut context.volatile.session) {
+        Session::ExpectBoundProfilePackage(prepared) => Installation {
+            prepared: *prepared,
+            stream: Stream::default(),
+            expects: Expects::default(),
+            iccid: None,
+        },
+        Session::Loading(installation) => *installation,
+        other => {
+            context.volatile.session = other;
+            return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+        }
+    };
+    match installation.take(context, piece) {
+        Ok(false) => {
+            context.volatile.session = Session::Loading(Box::new(installation));
+            Ok(Vec::new())
+        }
+        Ok(true) => Ok(installation.finish(context)),
+        Err(failure) => Ok(result::failed(context, &installation.prepared, installation.iccid, failure)),
+    }
+}
+
+impl Installation {
+    /// Takes a piece in; says whether the package is complete. A failure is the end of the installation.
+    fn take(&mut self, context: &Context<'_>, piece: &[u8]) -> Result<bool, Failure> {
+        let parts = self.stream.take(piece);
+        let parts =
+            parts.map_err(|_| Failure::new(self.expects.command(), ErrorReason::INCORRECT_INPUT_VALUES))?;
+        for part in parts {
+            let expects = std::mem::take(&mut self.expects);
+            self.expects = self.next(context, expects, part)?;
+        }
+        Ok(self.stream.is_complete())
+    }
+
+    fn next(&mut self, context: &Context<'_>, expects: Expects, part: Part) -> Result<Expects, Failure> {
+        let command = expects.command();
+        let bsp_failure = |error| Failure::new(command, reason_of(error));
+        match (expects, part) {
+            (Expects::InitialiseSecureChannel, Part::InitialiseSecureChannel(request)) => {
+                let bsp = initialise_secure_channel(context, &self.prepared, &request)
+                    .map_err(|reason| Failure::new(command, reason))?;
+                Ok(Expects::ConfigureIsdp { bsp, data: Vec::new() })
+            }
+            (Expects::ConfigureIsdp { mut bsp, mut data }, Part::Segment(segment)) => {
+                data.extend(bsp.decrypt(&segment).map_err(bsp_failure)?);
+                Ok(Expects::ConfigureIsdp { bsp, data })
+            }
+            (Expects::ConfigureIsdp { bsp, data }, Part::EndOfSequence) => {
+                let request: ConfigureIsdpRequest = decoded(command, &data)?;
+                if !is_small(&data) {
+                    return Err(Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES));
+                }
+                let dp_oid = request.dp_proprietary_data.map(|data| data.dp_oid);
+                Ok(Expects::StoreMetadata { bsp, dp_oid, data: Vec::new() })
+            }
+            (Expects::StoreMetadata { mut bsp, dp_oid, mut data }, Part::Segment(segment)) => {
+                data.extend(bsp.verify_mac_only(&segment).map_err(bsp_failure)?);
+                Ok(Expects::StoreMetadata { bsp, dp_oid, data })
+            }
+            (Expects::StoreMetadata { bsp, dp_oid, data }, Part::EndOfSequence) => {
+                let metadata: StoreMetadataRequest = decoded(command, &data)?;
+                self.iccid = Some(metadata.iccid);
+                check_metadata(context, &metadata).map_err(|reason| Failure::new(command, reason))?;
+                let outline = Box::new(Outline { dp_oid, metadata });
+                Ok(Expects::ReplaceSessionKeys { bsp, outline, data: Vec::new() })
+            }
+            (Expects::ReplaceSessionKeys { mut bsp, outline, mut data }, Part::Segment(segment)) => {
+                if is_profile_element(&segment) {
+                    let expects = Expects::LoadProfileElements {
+                        bsp,
+                        outline,
+                        loading: Box::new(Loading::new(context)),
+                    };
+                    return self.next(context, expects, Part::Segment(segment));
+                }
+                data.extend(bsp.decrypt(&segment).map_err(bsp_failure)?);
+                Ok(Expects::ReplaceSessionKeys { bsp, outline, data })
+            }
+            (Expects::ReplaceSessionKeys { mut bsp, outline, data }, Part::EndOfSequence) => {
+                let request: ReplaceSessionKeysRequest = decoded(command, &data)?;
+                bsp.replace_session_keys(SessionKeys {
+                    initial_mac_chaining_value: request.initial_mac_chaining_value,
+                    s_enc: request.ppk_enc,
+                    s_mac: request.ppk_cmac,
+                });
+                Ok(Expects::LoadProfileElements { bsp, outline, loading: Box::new(Loading::new(context)) })
+            }
+            (Expects::LoadProfileElements { mut bsp, outline, mut loading }, Part::Segment(segment)) => {
+                let octets = bsp.decrypt(&segment).map_err(bsp_failure)?;
+                loading.take(context, &outline.metadata, &octets)?;
+                Ok(Expects::LoadProfileElements { bsp, outline, loading })
+            }
+            (expects @ Expects::LoadProfileElements { .. }, Part::EndOfSequence) => Ok(expects),
+            _ => Err(Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES)),
+        }
+    }
+
+    /// The package is complete: the profile, or why it is none.
+    fn finish(self, context: &mut Context<'_>) -> Vec<u8> {
+        let Self { prepared, expects, iccid, .. } = self;
+        let finished = match expects {
+            Expects::LoadProfileElements { outline, loading, .. } => {
+                loading.finish(context, &outline.metadata).map(|loaded| (outline, loaded))
+            }
+            other => Err(Failure::new(other.command(), ErrorReason::INCORRECT_INPUT_VALUES)),
+        };
+        match finished {
+            Ok((outline, loaded)) => result::installed(context, &prepared, *outline, loaded),
+            Err(failure) => result::failed(context, &prepared, iccid, failure),
+        }
+    }
+}
+
+impl Expects {
+    fn command(&self) -> BppCommandId {
+        match self {
+            Self::InitialiseSecureChannel => BppCommandId::INITIALISE_SECURE_CHANNEL,
+            Self::ConfigureIsdp { .. } => BppCommandId::CONFIGURE_ISDP,
+            Self::StoreMetadata { .. } => BppCommandId::STORE_METADATA,
+            Self::ReplaceSessionKeys { .. } => BppCommandId::REPLACE_SESSION_KEYS,
+            Self::LoadProfileElements { .. } => BppCommandId::LOAD_PROFILE_ELEMENTS,
+        }
+    }
+}
+
+impl Failure {
+    fn new(command: BppCommandId, reason: ErrorReason) -> Self {
+        Self { command, reason, response: None }
+    }
+}
+
+fn reason_of(error: BspError) -> ErrorReason {
+    match error {
+        BspError::Structure(_) => ErrorReason::SCP03T_STRUCTURE_ERROR,
+        BspError::Security(_) => ErrorReason::SCP03T_SECURITY_ERROR,
+    }
+}
+
+fn decoded<T: Asn1>(command: BppCommandId, data: &[u8]) -> Result<T, Failure> {
+    T::from_der(data).map_err(|_| Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES))
+}
+
+/// dpProprietaryData take no more than 128 octets, tag and length included: section 5.5.2.
+fn is_small(configure_isdp: &[u8]) -> bool {
+    let contents = tlv::split(configure_isdp).map(|(_, contents)| contents).unwrap_or_default();
+    let data = tlv::find(contents, Tag(0xB8)).ok().flatten().unwrap_or_default();
+    data.len() <= 128
+}
+
+fn is_profile_element(segment: &[u8]) -> bool {
+    segment.first() == Some(&0x86)
+}
+
+/// ES8+.InitialiseSecureChannel: section 5.5.1. The session keys, once the SM-DP+ has proved that they are its own.
+fn initialise_secure_channel(
+    context: &Context<'_>,
+    prepared: &PreparedDownload,
+    octets: &[u8],
+) -> Result<Unprotect, ErrorReason> {
+    let request =
+        InitialiseSecureChannelRequest::from_der(octets).map_err(|_| ErrorReason::INCORRECT_INPUT_VALUES)?;
+    let certificate = &prepared.profile_binding.certificate;
+    let covered = covered_by_signature(octets, &prepared.one_time_key.public);
+    Signature::from_slice(&request.smdp_sign)
+        .and_then(|signature| certificate.public_key().verify(&covered, &signature))
+        .map_err(|_| ErrorReason::INVALID_SIGNATURE)?;
+    if request.remote_op_id != InitialiseSecureChannelRequest::INSTALL_BOUND_PROFILE_PACKAGE {
+        return Err(ErrorReason::UNSUPPORTED_REMOTE_OPERATION_TYPE);
+    }
+    if request.transaction_id != prepared.server.transaction_id {
+        return Err(ErrorReason::INVALID_TRANSACTION_ID);
+    }
+    let template = &request.control_ref_template;
+    if (template.key_type, template.key_len) != ([KEY_TYPE_AES], [KEY_LENGTH_AES_128])
+        || !(1..=16).contains(&template.host_id.len())
+    {
+        return Err(ErrorReason::UNSUPPORTED_CRT_VALUES);
+    }
+    let curve = certificate.curve();
+    let shared = <[u8; 32]>::try_from(prepared.one_time_key.secret.expose())
+        .ok()
+        .and_then(|octets| SecretKey::from_bytes(curve, &octets).ok())
+        .and_then(|secret| secret.agree(&PublicKey::from_sec1(curve, &request.smdp_otpk).ok()?).ok())
+        .ok_or(ErrorReason::INCORRECT_INPUT_VALUES)?;
+    let keys = SessionKeys::derive(
+        &shared,
+        KEY_TYPE_AES,
+        KEY_LENGTH_AES_128,
+        &template.host_id,
+        &context.description.eid.0,
+    );
+    let bsp = Unprotect::new(keys);
+    Ok(match context.description.quirks.contains(&Quirk::LongSegments) {
+        true => bsp.tolerating_long_tlvs(),
+        false => bsp,
+    })
+}
+
+/// The elements before smdpSign as they were received, and the card's own one-time key, which was not sent.
+fn covered_by_signature(request: &[u8], own_key: &[u8]) -> Vec<u8> {
+    let contents = tlv::split(request).map(|(_, contents)| contents).unwrap_or_default();
+    let elements = tlv::each(contents).unwrap_or_default();
+    let before = elements.iter().take_while(|element| !element.starts_with(&[0x5F, 0x37]));
+    let mut covered: Vec<u8> = before.flat_map(|element| element.iter().copied()).collect();
+    write_tlv(Tag(0x5F49), own_key, &mut covered);
+    covered
+}

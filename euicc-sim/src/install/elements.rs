@@ -1,0 +1,74 @@
+//! ES8+.LoadProfileElements: SGP.22 section 5.5.5. The profile package, element by element.
+
+use profile::{PeStatusCode, ProfileElement};
+use rsp::sgp22::ProfileClass;
+use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, StoreMetadataRequest};
+
+use super::Failure;
+use super::checks::{has_test_keys_only, is_described_by};
+use super::package::{Arriving, Loaded, Refusal};
+use crate::context::Context;
+use crate::isd_r::free_memory;
+
+/// The profile package on its way in.
+#[derive(Clone, Debug)]
+pub(super) struct Loading(Arriving);
+
+impl Loading {
+    /// Before the first element.
+    pub(super) fn new(context: &Context<'_>) -> Self {
+        Self(Arriving::new(context.description))
+    }
+
+    /// What came next.
+    pub(super) fn take(
+        &mut self,
+        context: &Context<'_>,
+        metadata: &StoreMetadataRequest,
+        octets: &[u8],
+    ) -> Result<(), Failure> {
+        self.0.take(free_memory(context), octets, |element| check_iccid(metadata, element))
+    }
+
+    /// The package is complete.
+    pub(super) fn finish(
+        self,
+        context: &Context<'_>,
+        metadata: &StoreMetadataRequest,
+    ) -> Result<Loaded, Failure> {
+        let loaded = self.0.finish()?;
+        if !is_described_by(&loaded.content, metadata) {
+            let reason = ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH;
+            return Err(Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason));
+        }
+        if metadata.profile_class == Some(ProfileClass::TEST) && !has_test_keys_only(&loaded.content) {
+            let reason = ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY;
+            return Err(Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason));
+        }
+        loaded.check_room(free_memory(context))?;
+        Ok(loaded)
+    }
+}
+
+/// The profile must be the one that was announced.
+fn check_iccid(metadata: &StoreMetadataRequest, element: &ProfileElement) -> Result<(), Failure> {
+    match element {
+        ProfileElement::Header(header) if *header.iccid != metadata.iccid.to_profile_header() => {
+            let reason = ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH;
+            Err(Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let reason = match refusal.code {
+            PeStatusCode::NOT_ENOUGH_MEMORY => {
+                ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE
+            }
+            _ => ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR,
+        };
+        Self { command: BppCommandId::LOAD_PROFILE_ELEMENTS, reason, response: Some(refusal.response) }
+    }
+}

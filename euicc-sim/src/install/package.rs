@@ -1,0 +1,107 @@
+//! A profile package on its way in, element by element, whoever brings it.
+
+use profile::{Decoder, EuiccResponse, Installer, PeStatus, PeStatusCode, ProfileElement, Refused};
+use rsp::der::DecodeError;
+
+use crate::authenticate::supports;
+use crate::description::CardDescription;
+
+/// The package so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Arriving {
+    decoder: Decoder,
+    installer: Installer,
+    /// Octets of the package so far, which is what a profile is charged for.
+    octets: u32,
+}
+
+/// A profile that is complete.
+pub(crate) struct Loaded {
+    pub(crate) content: profile::InstalledProfile,
+    pub(crate) warnings: Vec<PeStatus>,
+    /// What it takes of the memory.
+    pub(crate) octets: u32,
+}
+
+/// The package cannot be installed.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: PeStatusCode,
+    pub(crate) response: EuiccResponse,
+}
+
+impl Arriving {
+    /// Before the first element.
+    pub(crate) fn new(description: &CardDescription) -> Self {
+        let installer = Installer::new(description.package_capabilities());
+        Self { decoder: Decoder::new(), installer, octets: 0 }
+    }
+
+    /// What came next; each element is shown before it is installed. There is `room` for so many octets.
+    pub(crate) fn take<E: From<Refusal>>(
+        &mut self,
+        room: u32,
+        octets: &[u8],
+        mut show: impl FnMut(&ProfileElement) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.octets = self.octets.saturating_add(u32::try_from(octets.len()).unwrap_or(u32::MAX));
+        if self.octets > room {
+            return Err(self.refused(&no_room()).into());
+        }
+        self.decoder.feed(octets).map_err(|why| self.malformed(&why))?;
+        while let Some(element) = self.decoder.next_element().map_err(|why| self.malformed(&why))? {
+            show(&element)?;
+            let applied = self.installer.apply(&element);
+            applied.map_err(|refused| self.refused(&refused))?;
+        }
+        Ok(())
+    }
+
+    /// The package is complete.
+    pub(crate) fn finish(self) -> Result<Loaded, Refusal> {
+        self.decoder.finish().map_err(|why| self.malformed(&why))?;
+        let warnings = self.installer.warnings().to_vec();
+        let (content, warnings) =
+            self.installer.finish().map_err(|refused| Refusal::of(warnings, &refused))?;
+        if !content.facts.aka.iter().all(supports) {
+            let what = "no such authentication algorithm".to_owned();
+            let code = PeStatusCode::FEATURE_NOT_SUPPORTED;
+            let refused = Refused { code, identification: None, element: "akaParameter", what };
+            return Err(Refusal::of(warnings, &refused));
+        }
+        // Files can be larger than what was sent to make them.
+        let octets = self.octets.max(u32::try_from(content.files.memory()).unwrap_or(u32::MAX));
+        Ok(Loaded { content, warnings, octets })
+    }
+
+    fn malformed(&self, why: &DecodeError) -> Refusal {
+        let mut refused = whole(PeStatusCode::INVALID_REQUEST_FORMAT, &why.to_string());
+        refused.identification = self.decoder.identification();
+        self.refused(&refused)
+    }
+
+    fn refused(&self, refused: &Refused) -> Refusal {
+        Refusal::of(self.installer.warnings().to_vec(), refused)
+    }
+}
+
+impl Loaded {
+    /// Whether there is `room` for it.
+    pub(crate) fn check_room(&self, room: u32) -> Result<(), Refusal> {
+        if self.octets > room { Err(Refusal::of(self.warnings.clone(), &no_room())) } else { Ok(()) }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn of(warnings: Vec<PeStatus>, refused: &Refused) -> Self {
+        Self { code: refused.code, response: EuiccResponse::aborted(warnings, refused) }
+    }
+}
+
+fn no_room() -> Refused {
+    whole(PeStatusCode::NOT_ENOUGH_MEMORY, "no room for the profile")
+}
+
+fn whole(code: PeStatusCode, what: &str) -> Refused {
+    Refused { code, identification: None, element: "package", what: what.to_owned() }
+}

@@ -1,0 +1,107 @@
+//! ProfileInstallationResult: SGP.22 section 2.5.6. What became of an installation, signed, told and kept.
+
+use std::sync::Arc;
+
+use profile::EuiccResponse;
+use rsp::der::{Asn1, Raw};
+use rsp::ids::{Aid, Iccid};
+use rsp::sgp22::es8plus::{
+    BppCommandId, ErrorReason, ErrorResult, FinalResult, ProfileInstallationResult,
+    ProfileInstallationResultData, SuccessResult,
+};
+use rsp::sgp22::{PendingNotification, notification_event};
+
+use super::package::Loaded;
+use super::{Failure, Outline};
+use crate::context::Context;
+use crate::notifications;
+use crate::session::PreparedDownload;
+use crate::state::{InDer, InstalledProfile};
+
+/// The package has become a profile, disabled.
+pub(super) fn installed(
+    context: &mut Context<'_>,
+    prepared: &PreparedDownload,
+    outline: Outline,
+    loaded: Loaded,
+) -> Vec<u8> {
+    let iccid = outline.metadata.iccid;
+    let persistent = context.persistent.to_mut();
+    let number = persistent.next_isd_p;
+    let Some(next) = number.checked_add(1) else {
+        // Numbers of ISD-Ps are never used twice, and these were all.
+        let reason = ErrorReason::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR;
+        return failed(
+            context,
+            prepared,
+            Some(iccid),
+            Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason),
+        );
+    };
+    let isd_p = Aid::isd_p(number);
+    persistent.next_isd_p = next;
+    persistent.profiles.push(Arc::new(InstalledProfile {
+        isd_p: isd_p.clone(),
+        metadata: InDer(outline.metadata),
+        nickname: None,
+        identities: Default::default(),
+        dp_oid: outline.dp_oid,
+        ci: prepared.server.ci.clone(),
+        memory: loaded.octets,
+        content: loaded.content,
+    }));
+    // The package will not be sent again.
+    persistent.one_time_keys.retain(|key| *key != prepared.one_time_key);
+
+    let success = SuccessResult {
+        aid: isd_p.clone(),
+        sima_response: EuiccResponse::installed(loaded.warnings).to_der(),
+    };
+    let answer = tell(context, prepared, Some(iccid), FinalResult::SuccessResult(success));
+    notifications::tell_others(context, &isd_p, notification_event::INSTALL, &prepared.server.address);
+    answer
+}
+
+/// The package has become nothing.
+pub(super) fn failed(
+    context: &mut Context<'_>,
+    prepared: &PreparedDownload,
+    iccid: Option<Iccid>,
+    failure: Failure,
+) -> Vec<u8> {
+    let error = ErrorResult {
+        bpp_command_id: failure.command,
+        error_reason: failure.reason,
+        sima_response: failure.response.map(|response| response.to_der()),
+    };
+    tell(context, prepared, iccid, FinalResult::ErrorResult(error))
+}
+
+/// Signs the result, keeps it as a notification for the SM-DP+ of the session, and answers with it.
+fn tell(
+    context: &mut Context<'_>,
+    prepared: &PreparedDownload,
+    iccid: Option<Iccid>,
+    final_result: FinalResult,
+) -> Vec<u8> {
+    let event = notification_event::INSTALL;
+    let metadata = notifications::next_metadata(context, event, prepared.server.address.clone(), iccid);
+    let data = Raw::new(ProfileInstallationResultData {
+        transaction_id: prepared.server.transaction_id.clone(),
+        notification_metadata: metadata.clone(),
+        smdp_oid: Some(prepared.profile_binding.oid.clone()),
+        final_result,
+    });
+    // A card without such a key has no session with an SM-DP+ either.
+    let Some(credential) = context.ecasd.credential_or_preferred(&prepared.server.ci) else {
+        return Vec::new();
+    };
+    let signature = credential.sign(data.bytes());
+    let result = ProfileInstallationResult {
+        profile_installation_result_data: data,
+        euicc_sign_pir: signature.as_bytes().to_vec(),
+    };
+    let answer = result.to_der();
+    notifications::keep(context, metadata, event, PendingNotification::ProfileInstallationResult(result));
+    answer
+}

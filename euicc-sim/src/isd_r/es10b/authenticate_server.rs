@@ -1,0 +1,112 @@
+//! ES10b.AuthenticateServer: SGP.22 section 5.7.13.
+//!
+//! The server proves itself over the challenge of GetEUICCChallenge, and the card answers with its own proof.
+//! The challenge is used up whatever comes of it.
+
+use certs::{
+    Certificate, CertificateError, ChainError, Flaw, Role, ServerCertificate, Verified, check_server,
+};
+use crypto::Signature;
+use rsp::der::Raw;
+use rsp::ids::CertificateDer;
+use rsp::sgp22::es10b::{
+    AuthenticateErrorCode, AuthenticateResponseError, AuthenticateResponseOk, AuthenticateServerRequest,
+    AuthenticateServerResponse,
+};
+use rsp::sgp22::{CtxParams1, EuiccSigned1};
+
+use super::get_euicc_info::euicc_info2;
+use super::load_crl::is_revoked;
+use crate::context::Context;
+use crate::session::{AuthenticatedServer, Session};
+
+pub(crate) fn authenticate_server(
+    context: &mut Context<'_>,
+    request: AuthenticateServerRequest,
+) -> AuthenticateServerResponse {
+    let transaction_id = request.server_signed1.transaction_id.clone();
+    match decide(context, request) {
+        Ok(ok) => AuthenticateServerResponse::AuthenticateResponseOk(Box::new(ok)),
+        Err(authenticate_error_code) => {
+            AuthenticateServerResponse::AuthenticateResponseError(AuthenticateResponseError {
+                transaction_id,
+                authenticate_error_code,
+            })
+        }
+    }
+}
+
+fn decide(
+    context: &mut Context<'_>,
+    request: AuthenticateServerRequest,
+) -> Result<AuthenticateResponseOk, AuthenticateErrorCode> {
+    let Session::ExpectAuthenticateServer { challenge } = std::mem::take(&mut context.volatile.session)
+    else {
+        return Err(AuthenticateErrorCode::NO_SESSION_CONTEXT);
+    };
+    let ci = request.euicc_ci_pk_id_to_be_used;
+    let credential = context.ecasd.credential(&ci).ok_or(AuthenticateErrorCode::CI_PK_UNKNOWN)?;
+    let certificate = check_certificate(context, &request.server_certificate)?;
+    let signed = &request.server_signed1;
+    Signature::from_slice(&request.server_signature1)
+        .and_then(|signature| certificate.certificate.public_key().verify(signed.bytes(), &signature))
+        .map_err(|_| AuthenticateErrorCode::INVALID_SIGNATURE)?;
+    if signed.euicc_challenge != challenge {
+        return Err(AuthenticateErrorCode::EUICC_CHALLENGE_MISMATCH);
+    }
+    // What v3 has besides, this card does not do, so it does not sign for it.
+    if !matches!(*request.ctx_params1, CtxParams1::CtxParamsForCommonAuthentication(_)) {
+        return Err(AuthenticateErrorCode::UNDEFINED_ERROR);
+    }
+
+    let euicc_signed1 = Raw::new(EuiccSigned1 {
+        transaction_id: signed.transaction_id.clone(),
+        server_address: signed.server_address.clone(),
+        server_challenge: signed.server_challenge,
+        euicc_info2: Raw::new(euicc_info2(context)),
+        // As it was received: elements of later versions are signed and passed on (deviceInfoExtensibilitySupport).
+        ctx_params1: request.ctx_params1,
+    });
+    let euicc_signature1 = credential.sign(euicc_signed1.bytes()).as_bytes().to_vec();
+    let answer = AuthenticateResponseOk {
+        euicc_signed1,
+        euicc_signature1: euicc_signature1.clone(),
+        euicc_certificate: credential.euicc_certificate(),
+        eum_certificate: credential.eum_certificate(),
+    };
+    context.volatile.session = Session::ExpectPrepareDownload(Box::new(AuthenticatedServer {
+        transaction_id: signed.transaction_id.clone(),
+        certificate,
+        address: signed.server_address.clone(),
+        ci,
+        euicc_signature1,
+    }));
+    Ok(answer)
+}
+
+/// CERT.DPauth or CERT.DSauth.
+fn check_certificate(
+    context: &Context<'_>,
+    der: &CertificateDer,
+) -> Result<Verified<ServerCertificate>, AuthenticateErrorCode> {
+    let certificate = Certificate::from_der(der.0.clone()).map_err(|why| match why {
+        CertificateError::UnsupportedKey(_) => AuthenticateErrorCode::UNSUPPORTED_CURVE,
+        _ => AuthenticateErrorCode::INVALID_CERTIFICATE,
+    })?;
+    let role = match certificate.role() {
+        Some(Role::DsAuth) => Role::DsAuth,
+        // Any other role is refused as not being this one.
+        _ => Role::DpAuth,
+    };
+    let verified = check_server(context.ecasd.anchors(), &certificate, &[], role, context.world.now())
+        .map_err(|why| match why {
+            ChainError::UnknownCi { .. } => AuthenticateErrorCode::CI_PK_UNKNOWN,
+            ChainError::Server(_, Flaw::WrongRole { .. }) => AuthenticateErrorCode::INVALID_OID,
+            ChainError::Server(_, Flaw::CurveMismatch) => AuthenticateErrorCode::UNSUPPORTED_CURVE,
+            _ => AuthenticateErrorCode::INVALID_CERTIFICATE,
+        })?;
+    if is_revoked(context, &verified) {
+        return Err(AuthenticateErrorCode::INVALID_CERTIFICATE);
+    }
+    Ok(verified)
+}

@@ -1,0 +1,44 @@
+//! ES10b.CancelSession: SGP.22 section 5.7.14. The session ends, and the card says so under its signature.
+
+use rsp::der::Raw;
+use rsp::sgp22::EuiccCancelSessionSigned;
+use rsp::sgp22::es10b::{CancelSessionRequest, CancelSessionResponse, CancelSessionResponseOk};
+
+use crate::context::Context;
+use crate::session::Session;
+
+const INVALID_TRANSACTION_ID: i64 = 5;
+const UNDEFINED_ERROR: i64 = 127;
+
+pub(crate) fn cancel_session(
+    context: &mut Context<'_>,
+    request: CancelSessionRequest,
+) -> CancelSessionResponse {
+    match decide(context, request) {
+        Ok(ok) => {
+            context.volatile.session = Session::Idle;
+            CancelSessionResponse::CancelSessionResponseOk(ok)
+        }
+        Err(code) => CancelSessionResponse::CancelSessionResponseError(code),
+    }
+}
+
+fn decide(context: &Context<'_>, request: CancelSessionRequest) -> Result<CancelSessionResponseOk, i64> {
+    let server = context
+        .volatile
+        .session
+        .server()
+        .filter(|server| server.transaction_id == request.transaction_id)
+        .ok_or(INVALID_TRANSACTION_ID)?;
+    let credential = context.ecasd.credential(&server.ci).ok_or(UNDEFINED_ERROR)?;
+    let signed = Raw::new(EuiccCancelSessionSigned {
+        transaction_id: request.transaction_id,
+        smdp_oid: server.certificate.oid.clone(),
+        reason: request.reason,
+    });
+    let signature = credential.sign(signed.bytes()).as_bytes().to_vec();
+    Ok(CancelSessionResponseOk {
+        euicc_cancel_session_signed: signed,
+        euicc_cancel_session_signature: signature,
+    })
+}

@@ -1,0 +1,15 @@
+//! ES10b.GetEUICCChallenge: SGP.22 section 5.7.7. A new session begins; whatever was under way is forgotten.
+
+use rsp::sgp22::es10b::{GetEuiccChallengeRequest, GetEuiccChallengeResponse};
+
+use crate::context::Context;
+use crate::session::Session;
+
+pub(crate) fn get_euicc_challenge(
+    context: &mut Context<'_>,
+    _: GetEuiccChallengeRequest,
+) -> GetEuiccChallengeResponse {
+    let challenge = context.world.random();
+    context.volatile.session = Session::ExpectAuthenticateServer { challenge };
+    GetEuiccChallengeResponse { euicc_challenge: challenge }
+}

@@ -1,0 +1,85 @@
+//! ES10b.GetEUICCInfo: SGP.22 section 5.7.8.
+
+use rsp::der::BitString;
+use rsp::ids::Version;
+use rsp::sgp22::es10b::{GetEuiccInfo1Request, GetEuiccInfo2Request};
+use rsp::sgp22::{EuiccInfo1, EuiccInfo2, rsp_capability};
+
+use crate::context::Context;
+
+pub(crate) fn get_euicc_info1(context: &mut Context<'_>, _: GetEuiccInfo1Request) -> EuiccInfo1 {
+    EuiccInfo1 {
+        svn: context.description.capabilities.svn,
+        euicc_ci_pk_id_list_for_verification: context.ecasd.ids_for_verification(),
+        euicc_ci_pk_id_list_for_signing: context.ecasd.ids_for_signing(),
+    }
+}
+
+pub(crate) fn get_euicc_info2(context: &mut Context<'_>, _: GetEuiccInfo2Request) -> EuiccInfo2 {
+    euicc_info2(context)
+}
+
+/// EUICCInfo2 as it stands now.
+pub(crate) fn euicc_info2(context: &Context<'_>) -> EuiccInfo2 {
+    let capabilities = &context.description.capabilities;
+    let v3 = capabilities.v3.as_ref();
+    EuiccInfo2 {
+        profile_version: capabilities.profile_version,
+        svn: capabilities.svn,
+        euicc_firmware_ver: capabilities.firmware_version,
+        ext_card_resource: ext_card_resource(context),
+        uicc_capability: BitString::of(&capabilities.uicc_capability),
+        ts102241_version: Some(capabilities.ts102241_version),
+        globalplatform_version: Some(capabilities.globalplatform_version),
+        rsp_capability: rsp_capability(context),
+        euicc_ci_pk_id_list_for_verification: context.ecasd.ids_for_verification(),
+        euicc_ci_pk_id_list_for_signing: context.ecasd.ids_for_signing(),
+        euicc_category: capabilities.euicc_category,
+        forbidden_profile_policy_rules: Some(BitString::of(&capabilities.forbidden_profile_policy_rules)),
+        pp_version: capabilities.pp_version,
+        sas_accreditation_number: capabilities.sas_accreditation_number.clone(),
+        certification_data_object: capabilities.certification_data_object.clone(),
+        tre_properties: some(&capabilities.tre_properties, BitString::of),
+        tre_product_reference: capabilities.tre_product_reference.clone(),
+        additional_profile_package_versions: some(
+            &capabilities.additional_profile_package_versions,
+            <[Version]>::to_vec,
+        ),
+        lpa_mode: v3.and_then(|v3| v3.lpa_mode),
+        euicc_ci_pk_id_list_for_signing_v3: v3
+            .filter(|v3| v3.ci_pk_id_list_for_signing)
+            .map(|_| context.ecasd.ids_for_signing()),
+        additional_euicc_info: v3.and_then(|v3| v3.additional_euicc_info.as_ref()).map(|info| info.to_vec()),
+        highest_svn: v3.map(|v3| v3.highest_svn),
+    }
+}
+
+/// An optional list is left out rather than sent empty.
+fn some<T, U>(list: &[T], of: impl FnOnce(&[T]) -> U) -> Option<U> {
+    (!list.is_empty()).then(|| of(list))
+}
+
+/// A profile with a USIM takes no less.
+const SMALLEST_PROFILE: u32 = 4 << 10;
+
+/// additionalProfile says that at least one more profile can be installed.
+fn rsp_capability(context: &Context<'_>) -> BitString {
+    let has_room = free_memory(context) >= SMALLEST_PROFILE;
+    let bits = context.description.capabilities.rsp_capability.iter().copied();
+    let bits = bits.filter(|bit| *bit != rsp_capability::ADDITIONAL_PROFILE || has_room);
+    BitString::of(&bits.collect::<Vec<_>>())
+}
+
+/// Octets of non-volatile memory that no profile takes.
+pub(crate) fn free_memory(context: &Context<'_>) -> u32 {
+    context.description.memory_size.saturating_sub(context.persistent.memory_used())
+}
+
+/// TS 102 226 section 8.2.1.7.2: no application outside profiles, free non-volatile and volatile memory.
+fn ext_card_resource(context: &Context<'_>) -> Vec<u8> {
+    let mut resource = vec![0x81, 1, 0, 0x82, 4];
+    resource.extend(free_memory(context).to_be_bytes());
+    resource.extend([0x83, 4]);
+    resource.extend(context.description.capabilities.volatile_memory.to_be_bytes());
+    resource
+}

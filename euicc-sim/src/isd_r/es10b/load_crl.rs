@@ -1,0 +1,95 @@
+//! ES10b.LoadCRL: SGP.22 section 5.7.12, in v2 up to v2.7; v3 has withdrawn it. What a CI has revoked, kept for
+//! AuthenticateServer and PrepareDownload.
+//!
+//! A list may come in parts. The last whole list stays in force until the later one is whole, and what has come of the
+//! later one counts already; parts that a still later list overtakes are forgotten.
+
+use std::collections::BTreeSet;
+
+use certs::{Crl, Part, ServerCertificate};
+use rsp::sgp22::es10b::{LoadCrlError, LoadCrlRequest, LoadCrlResponse, LoadCrlResponseOk};
+
+use crate::context::Context;
+use crate::state::StoredCrl;
+
+/// Certificates that one list can name. Two lists of a CI are held at most.
+const MAX_REVOKED: usize = 4096;
+
+/// Parts of a list: as many as there would be if each named sixteen certificates.
+const MAX_PARTS: i64 = 256;
+
+pub(crate) fn load_crl(context: &mut Context<'_>, request: LoadCrlRequest) -> LoadCrlResponse {
+    match decide(context, request) {
+        Ok(crl) => {
+            let missing = crl.missing_parts();
+            keep(context, crl);
+            let missing_parts = (!missing.is_empty()).then_some(missing);
+            LoadCrlResponse::LoadCrlResponseOk(LoadCrlResponseOk { missing_parts })
+        }
+        Err(error) => LoadCrlResponse::LoadCrlResponseError(error),
+    }
+}
+
+/// Whether the CI of a server's certificate has revoked it.
+pub(crate) fn is_revoked(context: &Context<'_>, server: &ServerCertificate) -> bool {
+    let serial_number = server.certificate.serial_number();
+    let mut lists = context.persistent.crls.iter().filter(|crl| crl.ci == server.ci_key_id);
+    lists.any(|crl| crl.revoked.contains(serial_number))
+}
+
+fn decide(context: &Context<'_>, request: LoadCrlRequest) -> Result<StoredCrl, LoadCrlError> {
+    let crl = Crl::from_der(request.crl.0).map_err(|_| LoadCrlError::INVALID_CRL_FORMAT)?;
+    let ci = context.ecasd.anchors().find(&crl.issuer_key_id);
+    if !crl.is_signed_by(ci.ok_or(LoadCrlError::VERIFICATION_KEY_NOT_FOUND)?) {
+        return Err(LoadCrlError::INVALID_SIGNATURE);
+    }
+    let Part { number, total } = crl.part.unwrap_or(Part { number: 1, total: 1 });
+    if total > MAX_PARTS {
+        return Err(LoadCrlError::INVALID_CRL_FORMAT);
+    }
+    let held = || context.persistent.crls.iter().filter(|held| held.ci == crl.issuer_key_id);
+    if held().any(|held| held.number > crl.number) {
+        return Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED);
+    }
+    let whole = held().find(|held| held.is_whole());
+    // A list and an addition under the same number say the same: RFC 5280 section 5.2.4.
+    if let Some(whole) = whole.filter(|whole| whole.number == crl.number) {
+        return Ok(whole.clone());
+    }
+    if crl.base.is_some_and(|base| whole.is_none_or(|whole| whole.number < base)) {
+        return Err(LoadCrlError::BASE_CRL_MISSING);
+    }
+    let mut list = StoredCrl {
+        ci: crl.issuer_key_id.clone(),
+        number: crl.number,
+        base: crl.base,
+        parts: total,
+        loaded: BTreeSet::from([number]),
+        revoked: crl.revoked,
+        removed: crl.removed,
+    };
+    if let Some(earlier) = held().find(|held| list.is_of_the_list_of(held)) {
+        list.loaded.extend(&earlier.loaded);
+        list.revoked.extend(earlier.revoked.iter().cloned());
+        list.removed.extend(earlier.removed.iter().cloned());
+    }
+    if let (true, Some(_), Some(whole)) = (list.is_whole(), list.base, whole) {
+        let removed = std::mem::take(&mut list.removed);
+        list.revoked.extend(whole.revoked.difference(&removed).cloned());
+    }
+    if list.revoked.len().saturating_add(list.removed.len()) > MAX_REVOKED {
+        return Err(LoadCrlError::NOT_ENOUGH_MEMORY_SPACE);
+    }
+    Ok(list)
+}
+
+/// A whole list takes the place of all of its CI; a part, that of parts.
+fn keep(context: &mut Context<'_>, crl: StoredCrl) {
+    if context.persistent.crls.contains(&crl) {
+        return;
+    }
+    let is_whole = crl.is_whole();
+    let crls = &mut context.persistent.to_mut().crls;
+    crls.retain(|held| held.ci != crl.ci || (held.is_whole() && !is_whole));
+    crls.push(crl);
+}

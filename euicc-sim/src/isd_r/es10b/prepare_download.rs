@@ -1,0 +1,141 @@
+//! ES10b.PrepareDownload: SGP.22 section 5.7.5.
+//!
+//! The SM-DP+ shows its profile binding certificate; the card gives out the key to which the package is to be bound.
+
+use certs::{
+    Certificate, CertificateError, ChainError, Flaw, Role, ServerCertificate, Verified, check_server,
+    same_operator,
+};
+use crypto::{Curve, SecretKey, Signature};
+use rsp::der::{Raw, Tag, write_tlv};
+use rsp::ids::CertificateDer;
+use rsp::sgp22::es10b::{
+    DownloadErrorCode, EuiccSigned2, PrepareDownloadRequest, PrepareDownloadResponse,
+    PrepareDownloadResponseError, PrepareDownloadResponseOk,
+};
+
+use super::load_crl::is_revoked;
+use crate::context::Context;
+use crate::session::{AuthenticatedServer, PreparedDownload, Session};
+use crate::state::{MAX_ONE_TIME_KEYS, OneTimeKey};
+
+/// Signatures are signed over again under this tag.
+const SIGNATURE: Tag = Tag(0x5F37);
+
+pub(crate) fn prepare_download(
+    context: &mut Context<'_>,
+    request: PrepareDownloadRequest,
+) -> PrepareDownloadResponse {
+    let transaction_id = request.smdp_signed2.transaction_id.clone();
+    match decide(context, request) {
+        Ok(ok) => PrepareDownloadResponse::DownloadResponseOk(ok),
+        Err(download_error_code) => {
+            PrepareDownloadResponse::DownloadResponseError(PrepareDownloadResponseError {
+                transaction_id,
+                download_error_code,
+            })
+        }
+    }
+}
+
+fn decide(
+    context: &mut Context<'_>,
+    request: PrepareDownloadRequest,
+) -> Result<PrepareDownloadResponseOk, DownloadErrorCode> {
+    let Session::ExpectPrepareDownload(server) = &context.volatile.session else {
+        return Err(DownloadErrorCode::NO_SESSION_CONTEXT);
+    };
+    // An SM-DS has no profiles.
+    if server.certificate.role != Role::DpAuth {
+        return Err(DownloadErrorCode::NO_SESSION_CONTEXT);
+    }
+    let server = server.as_ref().clone();
+    let signed = &request.smdp_signed2;
+    if signed.transaction_id != server.transaction_id {
+        return Err(DownloadErrorCode::INVALID_TRANSACTION_ID);
+    }
+    let profile_binding = check_certificate(context, &request.smdp_certificate, &server)?;
+    let mut covered = signed.bytes().to_vec();
+    write_tlv(SIGNATURE, &server.euicc_signature1, &mut covered);
+    Signature::from_slice(&request.smdp_signature2)
+        .and_then(|signature| profile_binding.certificate.public_key().verify(&covered, &signature))
+        .map_err(|_| DownloadErrorCode::INVALID_SIGNATURE)?;
+    if signed.cc_required_flag != request.hash_cc.is_some() {
+        return Err(DownloadErrorCode::UNDEFINED_ERROR);
+    }
+    let credential = context.ecasd.credential(&server.ci).ok_or(DownloadErrorCode::UNDEFINED_ERROR)?;
+
+    let curve = profile_binding.certificate.curve();
+    let one_time_key = one_time_key(context, curve, &profile_binding, signed.bpp_euicc_otpk.as_deref());
+    let euicc_signed2 = Raw::new(EuiccSigned2 {
+        transaction_id: signed.transaction_id.clone(),
+        euicc_otpk: one_time_key.public.to_vec(),
+        hash_cc: request.hash_cc,
+    });
+    let mut covered = euicc_signed2.bytes().to_vec();
+    write_tlv(SIGNATURE, &request.smdp_signature2, &mut covered);
+    let euicc_signature2 = credential.sign(&covered).as_bytes().to_vec();
+
+    keep(context, &one_time_key);
+    context.volatile.session = Session::ExpectBoundProfilePackage(Box::new(PreparedDownload {
+        server,
+        profile_binding,
+        one_time_key,
+    }));
+    Ok(PrepareDownloadResponseOk { euicc_signed2, euicc_signature2 })
+}
+
+/// CERT.DPpb, of the SM-DP+ that is already known.
+fn check_certificate(
+    context: &Context<'_>,
+    der: &CertificateDer,
+    server: &AuthenticatedServer,
+) -> Result<Verified<ServerCertificate>, DownloadErrorCode> {
+    let certificate = Certificate::from_der(der.0.clone()).map_err(|why| match why {
+        CertificateError::UnsupportedKey(_) => DownloadErrorCode::UNSUPPORTED_CURVE,
+        _ => DownloadErrorCode::INVALID_CERTIFICATE,
+    })?;
+    let verified = check_server(context.ecasd.anchors(), &certificate, &[], Role::DpPb, context.world.now())
+        .map_err(|why| match why {
+            ChainError::Server(_, Flaw::CurveMismatch) => DownloadErrorCode::UNSUPPORTED_CURVE,
+            _ => DownloadErrorCode::INVALID_CERTIFICATE,
+        })?;
+    if is_revoked(context, &verified) {
+        return Err(DownloadErrorCode::INVALID_CERTIFICATE);
+    }
+    same_operator(&server.certificate, &verified).map_err(|_| DownloadErrorCode::INVALID_CERTIFICATE)?;
+    Ok(verified)
+}
+
+/// The key to which this SM-DP+ has already bound the package, if it names one that is still here; or a new one.
+fn one_time_key(
+    context: &Context<'_>,
+    curve: Curve,
+    profile_binding: &Verified<ServerCertificate>,
+    bound_to: Option<&[u8]>,
+) -> OneTimeKey {
+    let smdp_oid = &profile_binding.oid;
+    let kept = context.persistent.one_time_keys.iter().find(|key| {
+        key.smdp_oid == *smdp_oid && bound_to.is_some_and(|bound_to| bound_to == key.public.0.as_slice())
+    });
+    if let Some(kept) = kept {
+        return kept.clone();
+    }
+    let secret = SecretKey::generate(curve, &mut |octets| context.world.dice.fill(octets));
+    OneTimeKey {
+        smdp_oid: smdp_oid.clone(),
+        public: secret.public_key().to_sec1().into(),
+        secret: secret.to_bytes().expose().as_slice().into(),
+    }
+}
+
+/// The key outlives a power cut, so that the same package can be sent again.
+fn keep(context: &mut Context<'_>, key: &OneTimeKey) {
+    if context.persistent.one_time_keys.contains(key) {
+        return;
+    }
+    let kept = &mut context.persistent.to_mut().one_time_keys;
+    kept.push(key.clone());
+    let surplus = kept.len().saturating_sub(MAX_ONE_TIME_KEYS);
+    kept.drain(..surplus);
+}

@@ -1,0 +1,19 @@
+//! ES10b.RemoveNotificationFromList: SGP.22 section 5.7.11.
+
+use rsp::sgp22::es10b::{DeleteNotificationStatus, NotificationSentRequest, NotificationSentResponse};
+
+use crate::context::Context;
+
+pub(crate) fn remove_notification_from_list(
+    context: &mut Context<'_>,
+    request: NotificationSentRequest,
+) -> NotificationSentResponse {
+    let sent = |number: i64| number == request.seq_number;
+    if !context.persistent.notifications.iter().any(|notification| sent(notification.sequence_number)) {
+        return NotificationSentResponse {
+            delete_notification_status: DeleteNotificationStatus::NOTHING_TO_DELETE,
+        };
+    }
+    context.persistent.to_mut().notifications.retain(|notification| !sent(notification.sequence_number));
+    NotificationSentResponse { delete_notification_status: DeleteNotificationStatus::OK }
+}

@@ -1,0 +1,34 @@
+//! ES10b.RetrieveNotificationsList: SGP.22 section 5.7.10. When nothing is found, noResultAvailable as in v2.2; v2.7 has an
+//! empty list instead, and LPAs take both.
+
+use rsp::sgp22::es10b::{
+    NotificationSearch, RetrieveNotificationsListRequest, RetrieveNotificationsListResponse,
+};
+
+use crate::context::Context;
+use crate::state::StoredNotification;
+
+const NO_RESULT_AVAILABLE: i64 = 1;
+
+pub(crate) fn retrieve_notifications_list(
+    context: &mut Context<'_>,
+    request: RetrieveNotificationsListRequest,
+) -> RetrieveNotificationsListResponse {
+    let wanted = |notification: &&StoredNotification| match &request.search_criteria {
+        None => true,
+        Some(NotificationSearch::SeqNumber(number)) => notification.sequence_number == *number,
+        Some(NotificationSearch::ProfileManagementOperation(events)) => events.has(notification.event),
+    };
+    let found: Vec<_> = context
+        .persistent
+        .notifications
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(wanted)
+        .map(|each| each.signed.0.clone())
+        .collect();
+    if found.is_empty() {
+        return RetrieveNotificationsListResponse::NotificationsListResultError(NO_RESULT_AVAILABLE);
+    }
+    RetrieveNotificationsListResponse::NotificationList(found)
+}

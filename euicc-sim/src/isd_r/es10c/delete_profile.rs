@@ -1,0 +1,53 @@
+//! ES10c.DeleteProfile: SGP.22 section 5.7.18.
+
+use rsp::ids::Aid;
+use rsp::sgp22::es10c::{DeleteProfileRequest, DeleteProfileResponse, DeleteResult};
+use rsp::sgp22::{ProfileIdentifier, notification_event};
+
+use super::find;
+use crate::context::Context;
+use crate::notifications;
+use crate::state::ProfileSwitch;
+
+pub(crate) fn delete_profile(
+    context: &mut Context<'_>,
+    request: DeleteProfileRequest,
+) -> DeleteProfileResponse {
+    let delete_result = match decide(context, request) {
+        Ok(isd_p) => {
+            delete(context, &isd_p);
+            DeleteResult::OK
+        }
+        Err(result) => result,
+    };
+    DeleteProfileResponse { delete_result }
+}
+
+fn decide(context: &Context<'_>, request: DeleteProfileRequest) -> Result<Aid, DeleteResult> {
+    let identifier = match request {
+        DeleteProfileRequest::IsdpAid(aid) => ProfileIdentifier::IsdpAid(aid),
+        DeleteProfileRequest::Iccid(iccid) => ProfileIdentifier::Iccid(iccid),
+    };
+    let persistent = &context.persistent;
+    let target = find(persistent, &identifier).ok_or(DeleteResult::ICCID_OR_AID_NOT_FOUND)?;
+    // A profile that the next REFRESH enables is no longer a disabled one.
+    let is_to_be_enabled =
+        matches!(&persistent.switch, Some(ProfileSwitch::Enable(isd_p)) if *isd_p == target.isd_p);
+    if persistent.enabled.as_ref() == Some(&target.isd_p) || is_to_be_enabled {
+        return Err(DeleteResult::PROFILE_NOT_IN_DISABLED_STATE);
+    }
+    if !target.may_be_deleted() {
+        return Err(DeleteResult::DISALLOWED_BY_POLICY);
+    }
+    Ok(target.isd_p.clone())
+}
+
+/// Takes a profile away and tells whom it names for that.
+pub(super) fn delete(context: &mut Context<'_>, isd_p: &Aid) {
+    notifications::tell(context, isd_p, notification_event::DELETE);
+    let persistent = context.persistent.to_mut();
+    persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
+    if persistent.way_back.as_ref() == Some(isd_p) {
+        persistent.way_back = None;
+    }
+}

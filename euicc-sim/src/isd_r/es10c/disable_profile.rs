@@ -1,0 +1,33 @@
+//! ES10c.DisableProfile: SGP.22 section 5.7.17.
+
+use rsp::sgp22::es10c::{DisableProfileRequest, DisableProfileResponse, DisableResult};
+
+use super::find;
+use crate::context::Context;
+use crate::state::ProfileSwitch;
+use crate::switch::{self, CatBusy};
+
+pub(crate) fn disable_profile(
+    context: &mut Context<'_>,
+    request: DisableProfileRequest,
+) -> DisableProfileResponse {
+    let disable_result = match decide(context, &request) {
+        Ok(()) => DisableResult::OK,
+        Err(result) => result,
+    };
+    DisableProfileResponse { disable_result }
+}
+
+fn decide(context: &mut Context<'_>, request: &DisableProfileRequest) -> Result<(), DisableResult> {
+    let persistent = &context.persistent;
+    let target =
+        find(persistent, &request.profile_identifier).ok_or(DisableResult::ICCID_OR_AID_NOT_FOUND)?;
+    if persistent.enabled.as_ref() != Some(&target.isd_p) {
+        return Err(DisableResult::PROFILE_NOT_IN_ENABLED_STATE);
+    }
+    if !target.may_be_disabled() {
+        return Err(DisableResult::DISALLOWED_BY_POLICY);
+    }
+    switch::request(context, ProfileSwitch::Disable, request.refresh_flag.0)
+        .map_err(|CatBusy| DisableResult::CAT_BUSY)
+}

@@ -1,0 +1,59 @@
+//! ES10c.EnableProfile: SGP.22 section 5.7.16.
+
+use rsp::sgp22::ProfileClass;
+use rsp::sgp22::es10c::{EnableProfileRequest, EnableProfileResponse, EnableResult};
+
+use super::find;
+use crate::context::Context;
+use crate::state::{InstalledProfile, ProfileSwitch};
+use crate::switch::{self, CatBusy};
+
+pub(crate) fn enable_profile(
+    context: &mut Context<'_>,
+    request: EnableProfileRequest,
+) -> EnableProfileResponse {
+    let enable_result = match decide(context, &request) {
+        Ok(()) => EnableResult::OK,
+        Err(result) => result,
+    };
+    EnableProfileResponse { enable_result }
+}
+
+fn decide(context: &mut Context<'_>, request: &EnableProfileRequest) -> Result<(), EnableResult> {
+    let persistent = &context.persistent;
+    let target = find(persistent, &request.profile_identifier).ok_or(EnableResult::ICCID_OR_AID_NOT_FOUND)?;
+    if persistent.enabled.as_ref() == Some(&target.isd_p) {
+        return Err(EnableResult::PROFILE_NOT_IN_DISABLED_STATE);
+    }
+    if let Some(enabled) = persistent.enabled_profile() {
+        may_give_way(context, enabled, target)?;
+    }
+    let switch = ProfileSwitch::Enable(target.isd_p.clone());
+    switch::request(context, switch, request.refresh_flag.0).map_err(|CatBusy| EnableResult::CAT_BUSY)
+}
+
+/// Whether the enabled profile may be replaced by the other one.
+fn may_give_way(
+    context: &Context<'_>,
+    enabled: &InstalledProfile,
+    target: &InstalledProfile,
+) -> Result<(), EnableResult> {
+    let to_test = target.class() == ProfileClass::TEST;
+    // A test profile, or one for provisioning, takes the place of any other for a while, whatever its policy rules
+    // (sections 2.4.5.2 and 2.9.3).
+    let for_a_while = to_test || target.class() == ProfileClass::PROVISIONING;
+    if !enabled.may_be_disabled() && !for_a_while {
+        return Err(EnableResult::DISALLOWED_BY_POLICY);
+    }
+    let persistent = &context.persistent;
+    let way_back = persistent.way_back.as_ref().filter(|isd_p| persistent.profile(isd_p).is_some());
+    let leads_elsewhere = way_back.is_some_and(|way_back| *way_back != target.isd_p);
+    match enabled.class() {
+        ProfileClass::TEST if leads_elsewhere && !to_test => Err(EnableResult::WRONG_PROFILE_REENABLING),
+        // What PPR1 keeps has only lent its place.
+        ProfileClass::PROVISIONING if leads_elsewhere && !for_a_while => {
+            Err(EnableResult::DISALLOWED_BY_POLICY)
+        }
+        _ => Ok(()),
+    }
+}

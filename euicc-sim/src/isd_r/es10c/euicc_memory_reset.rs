@@ -1,0 +1,64 @@
+//! ES10c.eUICCMemoryReset: SGP.22 section 5.7.19. Profiles go whatever their state and policy rules.
+
+use rsp::ids::Aid;
+use rsp::sgp22::ProfileClass;
+use rsp::sgp22::es10c::{EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset_options};
+
+use super::delete_profile::delete;
+use crate::context::Context;
+use crate::session::Session;
+use crate::switch;
+
+const OK: i64 = 0;
+const NOTHING_TO_DELETE: i64 = 1;
+const CAT_BUSY: i64 = 5;
+
+pub(crate) fn euicc_memory_reset(
+    context: &mut Context<'_>,
+    request: EuiccMemoryResetRequest,
+) -> EuiccMemoryResetResponse {
+    EuiccMemoryResetResponse { reset_result: decide(context, &request) }
+}
+
+fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
+    if context.volatile.cat.is_busy() {
+        return CAT_BUSY;
+    }
+    let option = |bit| request.reset_options.has(bit);
+    let goes = |class: ProfileClass| match class {
+        ProfileClass::OPERATIONAL => option(reset_options::DELETE_OPERATIONAL_PROFILES),
+        // Every test profile here was loaded in the field.
+        ProfileClass::TEST => option(reset_options::DELETE_FIELD_LOADED_TEST_PROFILES),
+        _ => false,
+    };
+    let going: Vec<Aid> = context
+        .persistent
+        .profiles
+        .iter()
+        .filter(|profile| goes(profile.class()))
+        .map(|p| p.isd_p.clone())
+        .collect();
+    let forgets_address = option(reset_options::RESET_DEFAULT_SMDP_ADDRESS)
+        && context.persistent.default_dp_address != context.description.default_dp_address;
+    if going.is_empty() && !forgets_address {
+        return NOTHING_TO_DELETE;
+    }
+    if forgets_address {
+        context.persistent.to_mut().default_dp_address.clone_from(&context.description.default_dp_address);
+    }
+    let takes_the_enabled =
+        context.persistent.enabled.as_ref().is_some_and(|enabled| going.contains(enabled));
+    if takes_the_enabled {
+        let persistent = context.persistent.to_mut();
+        persistent.enabled = None;
+        persistent.switch = None;
+        switch::forget_files(context);
+        // The terminal must learn that the UICC under it has changed.
+        context.volatile.cat.announce_reset();
+    }
+    for isd_p in &going {
+        delete(context, isd_p);
+    }
+    context.volatile.session = Session::Idle;
+    OK
+}

@@ -1,0 +1,34 @@
+//! ES10c.SetNickname: SGP.22 section 5.7.21.
+
+use std::sync::Arc;
+
+use rsp::sgp22::es10c::{SetNicknameRequest, SetNicknameResponse};
+
+use crate::context::Context;
+
+const OK: i64 = 0;
+const ICCID_NOT_FOUND: i64 = 1;
+const UNDEFINED_ERROR: i64 = 127;
+
+/// Octets of a nickname: SGP.22 section 5.7.21.
+const MAX_NICKNAME: usize = 64;
+
+pub(crate) fn set_nickname(context: &mut Context<'_>, request: SetNicknameRequest) -> SetNicknameResponse {
+    SetNicknameResponse { set_nickname_result: decide(context, request) }
+}
+
+fn decide(context: &mut Context<'_>, request: SetNicknameRequest) -> i64 {
+    if request.profile_nickname.len() > MAX_NICKNAME {
+        return UNDEFINED_ERROR;
+    }
+    if !context.persistent.profiles.iter().any(|profile| profile.iccid() == request.iccid) {
+        return ICCID_NOT_FOUND;
+    }
+    let nickname = Some(request.profile_nickname).filter(|nickname| !nickname.is_empty());
+    for profile in &mut context.persistent.to_mut().profiles {
+        if profile.iccid() == request.iccid {
+            Arc::make_mut(profile).nickname.clone_from(&nickname);
+        }
+    }
+    OK
+}

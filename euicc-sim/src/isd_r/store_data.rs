@@ -1,0 +1,58 @@
+//! STORE DATA: SGP.22 section 5.7.2, GlobalPlatform section 11.11. One command of ES10 in as many blocks as it needs.
+
+use super::dispatch;
+use crate::StatusWord;
+use crate::apdu::Command;
+use crate::channel::Selection;
+use crate::context::Context;
+
+/// A command that is still arriving.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chain {
+    data: Vec<u8>,
+    /// P2 of the next block.
+    next_block: u16,
+}
+
+/// 256 blocks of 255 octets; extended length gives no more.
+const MAX_COMMAND: usize = 256 * 255;
+
+const MORE_BLOCKS: u8 = 0x11;
+const LAST_BLOCK: u8 = 0x91;
+
+/// STORE DATA to the ISD-R.
+pub(crate) fn store_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    // To an M2M eUICC only its SM-SR speaks of profiles, over the air.
+    if context.persistent.m2m.is_some() {
+        return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
+    }
+    // What came before on this channel.
+    let Selection::IsdR(chain) = context.selection().clone() else {
+        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+    };
+    // A block that is refused takes the whole chain with it.
+    context.select(Selection::IsdR(None));
+    let is_last = match command.p1 {
+        MORE_BLOCKS => false,
+        LAST_BLOCK => true,
+        _ => return Err(StatusWord::INCORRECT_P1_P2),
+    };
+    if command.data.is_empty() {
+        return Err(StatusWord::WRONG_LENGTH);
+    }
+    let mut chain =
+        if command.p2 == 0 { Chain::default() } else { chain.ok_or(StatusWord::INCORRECT_P1_P2)? };
+    if u16::from(command.p2) != chain.next_block {
+        return Err(StatusWord::INCORRECT_P1_P2);
+    }
+    if chain.data.len().saturating_add(command.data.len()) > MAX_COMMAND {
+        return Err(StatusWord::NOT_ENOUGH_MEMORY);
+    }
+    chain.data.extend_from_slice(command.data);
+    if is_last {
+        return dispatch(context, &chain.data);
+    }
+    chain.next_block = chain.next_block.saturating_add(1);
+    context.select(Selection::IsdR(Some(chain)));
+    Ok(Vec::new())
+}

@@ -1,0 +1,115 @@
+//! SEARCH RECORD: TS 102 221 section 11.1.7.
+
+use super::access::{self, Operation};
+use super::{addressed, record, stand_at};
+use crate::StatusWord;
+use crate::apdu::Command;
+use crate::channel::CurrentEf;
+use crate::context::Context;
+
+/// Modes of P2.
+const SIMPLE_FORWARD: u8 = 0x04;
+const SIMPLE_BACKWARD: u8 = 0x05;
+const ENHANCED: u8 = 0x06;
+
+/// What is searched for, and where in a record: tables 11.12 and 11.13.
+struct Pattern<'a> {
+    octets: &'a [u8],
+    start: Start,
+}
+
+/// Where in a record the pattern must stand.
+enum Start {
+    At(usize),
+    /// After the first octet of this value.
+    After(u8),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+/// SEARCH RECORD: the numbers of the records that have the pattern, in the order in which they were met. The first of
+/// them becomes the current record.
+pub(super) fn search_record(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    let (pattern, direction, beyond) = what(command)?;
+    let current = addressed(context, command.p2 >> 3)?;
+    let (_, count) = record::shape(context, current.file)?;
+    access::check(context, command, current.file, Operation::Read)?;
+    let first = first(command.p1, current.record, count, direction, beyond)?;
+    let files = &context.profile()?.files;
+    let has =
+        |number: &usize| files.record(current.file, *number).is_some_and(|record| pattern.is_in(record));
+    let found: Vec<usize> = match direction {
+        Direction::Forward => (first..=count).filter(has).collect(),
+        Direction::Backward => (1..=first).rev().filter(has).collect(),
+    };
+    let at = CurrentEf { record: found.first().copied().unwrap_or(current.record), ..current };
+    stand_at(context, at);
+    if found.is_empty() {
+        context.warning = Some(StatusWord::UNSUCCESSFUL_SEARCH);
+    }
+    Ok(found.into_iter().filter_map(|number| u8::try_from(number).ok()).collect())
+}
+
+/// What the command searches for, in which direction, and whether it starts only beyond the record in P1.
+fn what<'a>(command: &Command<'a>) -> Result<(Pattern<'a>, Direction, bool), StatusWord> {
+    let (pattern, direction, beyond) = match (command.p2 & 0x07, command.data) {
+        (SIMPLE_FORWARD, octets) => (Pattern { octets, start: Start::At(0) }, Direction::Forward, false),
+        (SIMPLE_BACKWARD, octets) => (Pattern { octets, start: Start::At(0) }, Direction::Backward, false),
+        (ENHANCED, [indication, position, octets @ ..]) => {
+            let start = match indication & 0xF8 {
+                0x00 => Start::At(usize::from(*position)),
+                0x08 => Start::After(*position),
+                _ => return Err(StatusWord::INCORRECT_DATA),
+            };
+            let (direction, beyond) = match indication & 0x07 {
+                0x04 => (Direction::Forward, false),
+                0x05 => (Direction::Backward, false),
+                0x06 => (Direction::Forward, true),
+                0x07 => (Direction::Backward, true),
+                _ => return Err(StatusWord::INCORRECT_DATA),
+            };
+            (Pattern { octets, start }, direction, beyond)
+        }
+        (ENHANCED, _) => return Err(StatusWord::WRONG_LENGTH),
+        // 7 is a proprietary search; this card has none.
+        _ => return Err(StatusWord::INCORRECT_P1_P2),
+    };
+    if pattern.octets.is_empty() { Err(StatusWord::WRONG_LENGTH) } else { Ok((pattern, direction, beyond)) }
+}
+
+/// The record with which the search begins; without a current record it begins at the end that it comes from.
+fn first(
+    p1: u8,
+    current: usize,
+    count: usize,
+    direction: Direction,
+    beyond: bool,
+) -> Result<usize, StatusWord> {
+    let named = usize::from(p1);
+    if named > count {
+        return Err(StatusWord::RECORD_NOT_FOUND);
+    }
+    let reference = if named == 0 { current } else { named };
+    Ok(match (direction, reference) {
+        (Direction::Forward, 0) => 1,
+        (Direction::Backward, 0) => count,
+        (Direction::Forward, number) => number.saturating_add(usize::from(beyond)),
+        (Direction::Backward, number) => number.saturating_sub(usize::from(beyond)),
+    })
+}
+
+impl Pattern<'_> {
+    fn is_in(&self, record: &[u8]) -> bool {
+        let start = match self.start {
+            Start::At(offset) => Some(offset),
+            Start::After(value) => {
+                record.iter().position(|octet| *octet == value).map(|at| at.saturating_add(1))
+            }
+        };
+        start.and_then(|start| record.get(start..)).is_some_and(|rest| rest.starts_with(self.octets))
+    }
+}

@@ -1,0 +1,42 @@
+//! The MNO-SD, and what other security domains a profile has: they are there, and nobody can authenticate to them over
+//! this interface. GlobalPlatform sections 11.3 and 11.9.
+
+use rsp::der::{Tag, tlv_bytes};
+
+use crate::StatusWord;
+use crate::apdu::Command;
+use crate::channel::Selection;
+use crate::context::Context;
+
+/// GET DATA: the key information template, tag E0; nothing else is kept that may be told.
+pub(super) fn get_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    if !command.data.is_empty() {
+        return Err(StatusWord::WRONG_LENGTH);
+    }
+    let Selection::SecurityDomain(number) = *context.selection() else {
+        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+    };
+    let domain = context.profile()?.facts.security_domains.get(number).ok_or(StatusWord::FILE_NOT_FOUND)?;
+    match ((command.p1, command.p2), &domain.key_list) {
+        ((0x00, 0xE0), Some(keys)) => {
+            let mut template = Vec::new();
+            for key in keys {
+                let mut information = [key.key_identifier.0.as_slice(), &key.key_version_number].concat();
+                for component in &key.key_components {
+                    information.extend_from_slice(&component.key_type);
+                    // The lengths of this form have one octet.
+                    let length = u8::try_from(component.key_data.expose().len());
+                    information.push(length.map_err(|_| StatusWord::REFERENCED_DATA_NOT_FOUND)?);
+                }
+                template.extend(tlv_bytes(Tag(0xC0), &information));
+            }
+            Ok(tlv_bytes(Tag(0xE0), &template))
+        }
+        _ => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
+    }
+}
+
+/// What is done only in a secure channel, and there is none.
+pub(super) fn unauthenticated(_: &mut Context<'_>, _: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED)
+}

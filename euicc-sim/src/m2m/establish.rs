@@ -1,0 +1,280 @@
+//! Key establishment, scenario 3: ES8.EstablishISDPKeySet (SGP.02 section 4.1.3.1) and ES5.EstablishISDRKeySet (4.1.1.8),
+//! GlobalPlatform Amendments A and E.
+//!
+//! The first STORE DATA brings the certificate of an SM-DP, or of an SM-SR; the card throws a challenge. The second brings
+//! an ephemeral key with a signature over it and over the challenge, and key and card have agreed on a key set. A
+//! challenge is good for one attempt.
+
+use crypto::{AesKey, Curve, PublicKey, Signature, x963};
+use profile::Octets;
+use rsp::der::{Tag, tlv, tlv_bytes};
+use rsp::ids::Aid;
+use rsp::sgp02::keys::{KeySetUse, KeyVersion};
+use serde::{Deserialize, Serialize};
+
+use super::ecasd::{self, Owner};
+use super::keys::{AES_KEY, KeySet, replace};
+use super::state::LifeCycle;
+use crate::StatusWord;
+use crate::context::Context;
+
+/// An establishment that waits for its second STORE DATA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Establishing {
+    /// The public key in the certificate: 04 || X || Y.
+    signer: Octets,
+    challenge: Octets,
+}
+
+/// The same in a chain of scripts that outlives a reset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// Whom INSTALL for personalization has named.
+    pub(crate) personalises: Option<Aid>,
+    /// P2 of the next block of STORE DATA.
+    pub(crate) next_block: u8,
+    pub(crate) establishing: Establishing,
+}
+
+/// Octets of the challenge; 32 are allowed too.
+const CHALLENGE: usize = 16;
+
+/// Octets of what the card adds to the derivation, for a curve of 256 bits.
+const DERIVATION_RANDOM: usize = 16;
+
+/// A certificate or a signature that does not stand. That it is this status word is a choice: no source says which.
+const NOT_BELIEVED: StatusWord = StatusWord::SECURITY_STATUS_NOT_SATISFIED;
+
+const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
+
+/// Data group 3A01: the certificate. What has begun, and the challenge.
+pub(crate) fn certificate(
+    context: &Context<'_>,
+    isd_p: Option<&Aid>,
+    contents: &[u8],
+) -> Result<(Establishing, Vec<u8>), StatusWord> {
+    let owner = match isd_p {
+        None => Owner::SmSr,
+        Some(isd_p) => {
+            check_life_cycle(context, isd_p)?;
+            Owner::SmDp
+        }
+    };
+    let certificate = ecasd::ServerCertificate::read(contents).ok_or(WRONG)?;
+    let signer = context.keeper()?.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
+    let mut challenge = [0; CHALLENGE];
+    context.world.dice.fill(&mut challenge);
+    let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };
+    Ok((establishing, tlv_bytes(CHALLENGE_OR_RANDOM, &challenge)))
+}
+
+/// Who has installed a profile keeps it, also if it came between the two STORE DATA.
+fn check_life_cycle(context: &Context<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
+    match context.persistent.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)? {
+        LifeCycle::Selectable | LifeCycle::Personalised => Ok(()),
+        LifeCycle::Disabled | LifeCycle::Enabled => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
+    }
+}
+
+const CHALLENGE_OR_RANDOM: Tag = Tag(0x85);
+const RECEIPT: Tag = Tag(0x86);
+
+/// Data group 3A02: the template `crt` in it, `after` it the ephemeral key and the signature. The receipt.
+pub(crate) fn key_set(
+    context: &mut Context<'_>,
+    isd_p: Option<&Aid>,
+    establishing: &Establishing,
+    whole: &[u8],
+    crt: &[u8],
+    after: &[u8],
+) -> Result<Vec<u8>, StatusWord> {
+    let elements = tlv::each(after).map_err(|_| WRONG)?;
+    let [ephemeral, signature] = elements.as_slice() else { return Err(WRONG) };
+    let (Some((Tag(0x7F49), key)), Some((Tag(0x5F37), signature_octets))) =
+        (tlv::split(ephemeral), tlv::split(signature))
+    else {
+        return Err(WRONG);
+    };
+    let template = Template::read(crt).ok_or(WRONG)?;
+    let ephemeral = ephemeral_key(key).ok_or(WRONG)?;
+    let before_signature =
+        whole.len().checked_sub(signature.len()).and_then(|at| whole.get(..at)).ok_or(WRONG)?;
+    let length = u8::try_from(establishing.challenge.len()).map_err(|_| WRONG)?;
+    // The challenge as if it stood there in a group of its own.
+    let covered = [before_signature, &[0x00, 0x85, length], &establishing.challenge].concat();
+    PublicKey::from_sec1(Curve::P256, &establishing.signer)
+        .ok()
+        .zip(Signature::from_slice(signature_octets).ok())
+        .filter(|(signer, signature)| signer.verify(&covered, signature).is_ok())
+        .ok_or(NOT_BELIEVED)?;
+    template.check(context, isd_p)?;
+
+    let random = template.has(Template::DERIVATION_RANDOM).then(|| {
+        let mut random = [0; DERIVATION_RANDOM];
+        context.world.dice.fill(&mut random);
+        random
+    });
+    let random = random.as_ref().map_or(&[][..], |random| random);
+    let info = template.shared_info(context, isd_p, random)?;
+    let shared = context.keeper()?.agree(&ephemeral).ok_or(WRONG)?;
+    let (receipt_key, keys) = derive(shared.expose(), &info, template.keys()).ok_or(WRONG)?;
+
+    let mut answer = Vec::new();
+    if !random.is_empty() {
+        answer = tlv_bytes(CHALLENGE_OR_RANDOM, random);
+    }
+    let receipt = AesKey::new(receipt_key).cmac(&[crt, &answer]);
+    answer.extend(tlv_bytes(RECEIPT, &receipt));
+
+    let set = KeySet::of_three(template.version, keys, template.counter);
+    let state = context.m2m_mut()?;
+    let sets = match isd_p {
+        None => &mut state.key_sets,
+        Some(isd_p) => &mut state.isd_p_mut(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?.key_sets,
+    };
+    replace(sets, set);
+    Ok(answer)
+}
+
+/// The key that makes the receipt, and the key set: of three keys, or of one that stands for all.
+fn derive(shared: &[u8], info: &[u8], keys: usize) -> Option<([u8; AES_KEY], [[u8; AES_KEY]; 3])> {
+    let octets = x963::kdf_sha256(shared, info, AES_KEY.saturating_mul(keys.saturating_add(1)));
+    let (blocks, _) = octets.expose().as_chunks::<AES_KEY>();
+    match blocks {
+        [receipt, key] => Some((*receipt, [*key; 3])),
+        [receipt, enc, mac, dek] => Some((*receipt, [*enc, *mac, *dek])),
+        _ => None,
+    }
+}
+
+/// The point alone, with or without its 04, or in the form that certificates have: sources do not agree.
+fn ephemeral_key(octets: &[u8]) -> Option<PublicKey> {
+    match octets.len() {
+        65 => PublicKey::from_sec1(Curve::P256, octets).ok(),
+        64 => PublicKey::from_sec1(Curve::P256, &[&[0x04], octets].concat()).ok(),
+        _ => ecasd::public_key(octets),
+    }
+}
+
+/// The control reference template A6.
+#[derive(Debug)]
+struct Template<'a> {
+    parameters: u8,
+    usage: u8,
+    version: u8,
+    counter: u64,
+    host_id: Option<&'a [u8]>,
+}
+
+impl<'a> Template<'a> {
+    /// Key set of that version goes first.
+    const DELETES: u8 = 0x01;
+    /// The card adds a number of its own to the derivation.
+    const DERIVATION_RANDOM: u8 = 0x02;
+    /// HostID, SIN and SDIN are part of the derivation.
+    const IDENTITIES: u8 = 0x04;
+    /// A certificate has come before.
+    const CERTIFICATE: u8 = 0x08;
+
+    /// Three keys, for encryption, MACs and wrapping.
+    const THREE_KEYS: u8 = 0x10;
+    /// One base key.
+    const ONE_KEY: u8 = 0x5C;
+
+    fn read(crt: &'a [u8]) -> Option<Self> {
+        let Some((Tag(0xA6), contents)) = tlv::split(crt) else { return None };
+        let elements = tlv::each(contents).ok()?;
+        let mut elements = elements.into_iter().map(tlv::split).peekable();
+        let mut optional = |tag: u32, must: bool| -> Option<Option<&'a [u8]>> {
+            match elements.next_if(|element| matches!(element, Some((found, _)) if found.0 == tag)) {
+                Some(element) => element.map(|(_, contents)| Some(contents)),
+                None if must => None,
+                None => Some(None),
+            }
+        };
+        let [0x03, parameters] = optional(0x90, true)?? else { return None };
+        let [usage] = optional(0x95, true)?? else { return None };
+        // Key access: who may use the keys; whoever has them.
+        let _ = optional(0x96, false)?;
+        let [0x88] = optional(0x80, true)?? else { return None };
+        let [0x10] = optional(0x81, true)?? else { return None };
+        // The number of the first key.
+        let [0x01] = optional(0x82, true)?? else { return None };
+        let [version] = optional(0x83, true)?? else { return None };
+        let counter = optional(0x91, false)?.unwrap_or_default();
+        let sdin = optional(0x45, false)?;
+        let host_id = optional(0x84, false)?;
+        let known = Self::DELETES | Self::DERIVATION_RANDOM | Self::IDENTITIES | Self::CERTIFICATE;
+        let with_identities = parameters & Self::IDENTITIES != 0;
+        let is_well = parameters & !known == 0
+            && parameters & Self::CERTIFICATE != 0
+            && matches!(*usage, Self::THREE_KEYS | Self::ONE_KEY)
+            && matches!(counter.len(), 0 | 2 | 3 | 5 | 8)
+            && with_identities == host_id.is_some()
+            && (with_identities || sdin.is_none())
+            && host_id.is_none_or(|host_id| (1..=16).contains(&host_id.len()));
+        if !is_well || elements.next().is_some() {
+            return None;
+        }
+        let counter = counter.iter().fold(0, |counter: u64, octet| counter << 8 | u64::from(*octet));
+        Some(Self { parameters: *parameters, usage: *usage, version: *version, counter, host_id })
+    }
+
+    fn has(&self, parameter: u8) -> bool {
+        self.parameters & parameter != 0
+    }
+
+    fn keys(&self) -> usize {
+        if self.usage == Self::THREE_KEYS { 3 } else { 1 }
+    }
+
+    /// Whether the security domain can get such a key set.
+    fn check(&self, context: &Context<'_>, isd_p: Option<&Aid>) -> Result<(), StatusWord> {
+        let state = context.m2m()?;
+        let (expected, octets, existing) = match isd_p {
+            None => (KeySetUse::Scp80, 5, state.key_set(self.version)),
+            Some(isd_p) => {
+                check_life_cycle(context, isd_p)?;
+                let isd_p = state.isd_p(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+                (KeySetUse::Scp03, 3, isd_p.key_set(self.version))
+            }
+        };
+        let is_for_packets = expected == KeySetUse::Scp80;
+        if KeyVersion(self.version).usage() != Some(expected)
+            || self.counter >> (8 * octets) != 0
+            || is_for_packets && self.usage != Self::THREE_KEYS
+        {
+            return Err(WRONG);
+        }
+        if existing.is_some() && !self.has(Self::DELETES) {
+            return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+        }
+        Ok(())
+    }
+
+    /// SharedInfo: what is derived, then what the card adds, then who both are. The order of the last is from one source.
+    fn shared_info(
+        &self,
+        context: &Context<'_>,
+        isd_p: Option<&Aid>,
+        random: &[u8],
+    ) -> Result<Vec<u8>, StatusWord> {
+        let mut info = [&[self.usage, 0x88, 0x10], random].concat();
+        if let Some(host_id) = self.host_id {
+            let description = context.m2m_description()?;
+            let identity = match isd_p {
+                None => None,
+                Some(isd_p) => context.m2m()?.isd_p(isd_p).map(|isd_p| isd_p.identity.clone()),
+            };
+            let (sin, sdin) = match identity {
+                None => (description.sin.clone(), description.sdin.clone()),
+                Some(identity) => (identity.sin, identity.sdin),
+            };
+            for value in [host_id, &sin, &sdin] {
+                info.push(u8::try_from(value.len()).map_err(|_| WRONG)?);
+                info.extend(value);
+            }
+        }
+        Ok(info)
+    }
+}

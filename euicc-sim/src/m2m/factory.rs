@@ -1,0 +1,122 @@
+//! An M2M eUICC as it leaves the factory: the keys of its first SM-SR, and profiles already in their ISD-Ps.
+
+use std::sync::Arc;
+
+use profile::{InstalledProfile as Content, Package};
+use rsp::ids::{Iccid, SubjectKeyIdentifier};
+use rsp::sgp22::es8plus::StoreMetadataRequest;
+use world::Fault;
+
+use super::description::{FactoryProfile, M2mDescription};
+use super::state::{IsdP, State};
+use crate::authenticate::supports;
+use crate::description::CardDescription;
+use crate::state::{InDer, InstalledProfile, Persistent};
+
+/// A new card.
+///
+/// # Errors
+/// A profile cannot be installed, or the profiles do not go together.
+pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) -> Result<Persistent, Fault> {
+    let mut persistent = Persistent::new(description.eid, None);
+    let mut state = State {
+        key_sets: m2m.key_sets.clone(),
+        addressing: m2m.addressing.clone(),
+        next_notification: 1,
+        ..State::default()
+    };
+    for profile in &m2m.profiles {
+        let installed = install(description, profile)?;
+        if persistent.profiles.iter().any(|known| known.iccid() == installed.iccid())
+            || state.isd_p(&profile.isd_p).is_some()
+        {
+            return Err(fault(profile, "another one has its ICCID or its ISD-P".to_owned()));
+        }
+        let mut isd_p = IsdP::new(profile.isd_p.clone(), None);
+        isd_p.key_sets.clone_from(&profile.key_sets);
+        state.isd_ps.push(isd_p);
+        for (place, claims) in
+            [(&mut persistent.enabled, profile.enabled), (&mut state.fallback, profile.fallback)]
+        {
+            if claims && place.replace(profile.isd_p.clone()).is_some() {
+                return Err(fault(
+                    profile,
+                    "one profile is enabled, and one has the fallback attribute".to_owned(),
+                ));
+            }
+        }
+        persistent.profiles.push(Arc::new(installed));
+    }
+    persistent.m2m = Some(Box::new(state));
+    if persistent.memory_used() > description.memory_size {
+        let why =
+            format!("its profiles take {} octets of {}", persistent.memory_used(), description.memory_size);
+        return Err(Fault::new("cannot make the card", why, "give it more memory or fewer profiles"));
+    }
+    Ok(persistent)
+}
+
+/// What the card was made with and has in its memory from now on.
+pub(crate) fn forget(m2m: &mut M2mDescription) {
+    m2m.key_sets.clear();
+    m2m.profiles.clear();
+    m2m.profiles.shrink_to_fit();
+}
+
+fn install(description: &CardDescription, profile: &FactoryProfile) -> Result<InstalledProfile, Fault> {
+    let package = Package::decode(profile.package.expose()).map_err(|why| fault(profile, why.to_string()))?;
+    let content = Content::of(&package, &description.package_capabilities())
+        .map_err(|why| fault(profile, why.to_string()))?;
+    if !content.facts.aka.iter().all(supports) {
+        return Err(fault(profile, "it has an authentication algorithm that this card has not".to_owned()));
+    }
+    let octets = profile.package.expose().len();
+    let iccid = iccid_of(&content).ok_or_else(|| fault(profile, "its ICCID is not one".to_owned()))?;
+    Ok(of_package(profile.isd_p.clone(), iccid, octets, content))
+}
+
+/// The ICCID that the header of a package says.
+pub(crate) fn iccid_of(content: &Content) -> Option<Iccid> {
+    let octets = content.facts.iccid.0.as_slice().try_into().ok()?;
+    Iccid::from_profile_header(octets).ok()
+}
+
+/// A profile as the card keeps it: what SGP.02 does not know of it is empty. It is charged for the octets of its package,
+/// or for its files if these are larger.
+pub(crate) fn of_package(
+    isd_p: rsp::ids::Aid,
+    iccid: Iccid,
+    octets: usize,
+    content: Content,
+) -> InstalledProfile {
+    let profile_name = content.facts.profile_type.clone().unwrap_or_default();
+    InstalledProfile {
+        isd_p,
+        metadata: InDer(StoreMetadataRequest {
+            iccid,
+            service_provider_name: String::new(),
+            profile_name,
+            icon_type: None,
+            icon: None,
+            profile_class: None,
+            notification_configuration_info: None,
+            profile_owner: None,
+            profile_policy_rules: None,
+        }),
+        nickname: None,
+        identities: Default::default(),
+        dp_oid: None,
+        // Nothing is signed for it.
+        ci: SubjectKeyIdentifier(vec![0]),
+        memory: u32::try_from(octets.max(content.files.memory())).unwrap_or(u32::MAX),
+        content,
+    }
+}
+
+fn fault(profile: &FactoryProfile, why: String) -> Fault {
+    Fault::new(
+        format!("cannot make a card with the profile in ISD-P {}", profile.isd_p),
+        why,
+        "put right the M2M part of the card's description",
+    )
+}

@@ -1,0 +1,188 @@
+//! APDUs over SCP03 to an ISD-P: ES8.UpdateConnectivityParameters (SGP.02 section 4.1.3.4), and what personalises the ISD-P
+//! for tokens.
+
+use rsp::der::{Tag, tlv};
+use rsp::ids::Aid;
+use rsp::sgp02::keys::KeySetUse;
+
+use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
+use super::{Channel, Speaks, initialize_update};
+use crate::StatusWord;
+use crate::apdu::{ClassKind, Command};
+use crate::context::Context;
+use crate::m2m::isd_r::{Blocks, Group, PUT_KEY, STORE_DATA, put_key};
+use crate::m2m::keys::KeySet;
+use crate::m2m::state::IsdP;
+
+const INITIALIZE_UPDATE: u8 = 0x50;
+const EXTERNAL_AUTHENTICATE: u8 = 0x82;
+
+/// The bit of CLA that says that a command comes with a MAC.
+const SECURE_MESSAGING: u8 = 0x04;
+
+/// Data groups for an ISD-P.
+mod group {
+    /// What tokens name: SIN, SDIN, application provider.
+    pub(super) const IDENTITY: u16 = 0x0070;
+    /// ES8.UpdateConnectivityParameters.
+    pub(super) const CONNECTIVITY: u16 = 0x3A07;
+}
+
+/// One C-APDU to an ISD-P: response data and status word. Whatever is refused for its security closes the channel.
+pub(in super::super) fn command(
+    context: &mut Context<'_>,
+    channel: &mut Channel,
+    isd_p: &Aid,
+    octets: &[u8],
+) -> Result<(Vec<u8>, StatusWord), StatusWord> {
+    let (class, rest) = octets.split_first().ok_or(StatusWord::WRONG_LENGTH)?;
+    let is_secured = class & SECURE_MESSAGING != 0;
+    let plain = [&[class & !SECURE_MESSAGING], rest].concat();
+    let command = Command::parse(&plain)?;
+    if command.class.kind != ClassKind::Proprietary || command.class.channel != 0 {
+        return Err(StatusWord::CLASS_NOT_SUPPORTED);
+    }
+    let state = std::mem::take(channel);
+    // The MAC covers all before the data, with the class that was sent.
+    let header_length = if command.data.is_empty() {
+        octets.len()
+    } else {
+        // In extended form Lc begins with 00, and Le has two octets.
+        let octets_of_le = if octets.get(4) == Some(&0) { 2 } else { 1 };
+        let le = command.le.map_or(0, |_| octets_of_le);
+        octets.len().saturating_sub(command.data.len()).saturating_sub(le)
+    };
+    let header = octets.get(..header_length).unwrap_or_default();
+    match (is_secured, command.ins, state) {
+        (false, INITIALIZE_UPDATE, _) => {
+            if command.p2 != 0 {
+                return Err(StatusWord::INCORRECT_P1_P2);
+            }
+            let challenge =
+                <[u8; CHALLENGE]>::try_from(command.data).map_err(|_| StatusWord::WRONG_LENGTH)?;
+            let (next, answer) = initialize_update(context, isd_p, Speaks::Apdus, command.p1, challenge)?;
+            *channel = next;
+            Ok((answer, StatusWord::OK))
+        }
+        (true, EXTERNAL_AUTHENTICATE, Channel::ExpectAuthenticate(Speaks::Apdus, version, handshake)) => {
+            if (command.p1, command.p2) != (SECURITY_LEVEL, 0) {
+                return Err(StatusWord::INCORRECT_P1_P2);
+            }
+            if command.data.len() != CHALLENGE.saturating_add(MAC) {
+                return Err(StatusWord::WRONG_LENGTH);
+            }
+            let session = handshake.authenticate(header, command.data);
+            let session = session.map_err(|_| StatusWord::SECURITY_STATUS_NOT_SATISFIED)?;
+            *channel = Channel::ExpectApdu(Box::new(session), Opened { version, blocks: Blocks::default() });
+            Ok((Vec::new(), StatusWord::OK))
+        }
+        (true, _, Channel::ExpectApdu(mut session, mut opened)) => {
+            let clear = session.unwrap(header, command.data);
+            let clear = clear.map_err(|_| StatusWord::SECURITY_STATUS_NOT_SATISFIED)?;
+            let command = Command { data: &clear, ..command };
+            let answer = secured(context, &mut opened, isd_p, &command);
+            let answer = answer.map(|data| (wrapped(&session, &data), StatusWord::OK));
+            *channel = Channel::ExpectApdu(session, opened);
+            answer
+        }
+        (true, ..) => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
+        // To an ISD-P nothing is said in the open.
+        (false, STORE_DATA | PUT_KEY, _) => Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED),
+        (false, ..) => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
+    }
+}
+
+/// What a channel of APDUs has beside its session.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    /// Of the keys, under whose DEK others come.
+    version: u8,
+    blocks: Blocks,
+}
+
+fn wrapped(session: &Session, data: &[u8]) -> Vec<u8> {
+    session.wrap(|_| Vec::new(), data, &StatusWord::OK.to_bytes())
+}
+
+fn secured(
+    context: &mut Context<'_>,
+    opened: &mut Opened,
+    isd_p: &Aid,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
+    match command.ins {
+        STORE_DATA => {
+            let group = opened.blocks.take(command, |_| false)?;
+            let Some(Group { identifier, contents, after, .. }) = group else { return Ok(Vec::new()) };
+            if !after.is_empty() {
+                return Err(StatusWord::INCORRECT_DATA);
+            }
+            let isd_p = this(context, isd_p)?;
+            match identifier {
+                group::IDENTITY => personalise(isd_p, &contents),
+                group::CONNECTIVITY => update_connectivity(isd_p, &contents),
+                _ => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
+            }
+        }
+        PUT_KEY => {
+            let sets = &this(context, isd_p)?.key_sets;
+            let dek = sets.iter().find(|set| set.version == opened.version).and_then(KeySet::dek);
+            let dek = dek.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+            let may_have = |usage| matches!(usage, KeySetUse::Scp03 | KeySetUse::TokenVerification);
+            let (sets, answer) = put_key(sets, dek.expose(), command, may_have)?;
+            this(context, isd_p)?.key_sets = sets;
+            Ok(answer)
+        }
+        _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
+    }
+}
+
+fn this<'a>(context: &'a mut Context<'_>, isd_p: &Aid) -> Result<&'a mut IsdP, StatusWord> {
+    context.m2m_mut()?.isd_p_mut(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
+}
+
+/// Data group 0070: what is named changes, one or more of the three.
+fn personalise(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let mut identity = isd_p.identity.clone();
+    let elements = tlv::each(contents).map_err(|_| StatusWord::INCORRECT_DATA)?;
+    for element in &elements {
+        let place = match tlv::split(element) {
+            Some((Tag(0x42), value)) => (&mut identity.sin, value),
+            Some((Tag(0x45), value)) => (&mut identity.sdin, value),
+            Some((Tag(0x5F20), value)) => (&mut identity.provider, value),
+            _ => return Err(StatusWord::INCORRECT_DATA),
+        };
+        let (place, value) = place;
+        if !(1..=16).contains(&value.len()) {
+            return Err(StatusWord::INCORRECT_DATA);
+        }
+        *place = value.into();
+    }
+    if elements.is_empty() {
+        return Err(StatusWord::INCORRECT_DATA);
+    }
+    isd_p.identity = identity;
+    Ok(Vec::new())
+}
+
+/// ES8.UpdateConnectivityParameters: the parameters of each bearer that is named take the place of what there was for it.
+fn update_connectivity(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    /// SMS, HTTPS, CAT_TP.
+    const BEARERS: std::ops::RangeInclusive<u32> = 0xA0..=0xA2;
+    let wrong = |_| StatusWord::INCORRECT_DATA;
+    let new = tlv::each(contents).map_err(wrong)?;
+    let is_bearer = |element: &&[u8]| {
+        tlv::split(element).is_some_and(|(tag, within)| BEARERS.contains(&tag.0) && tlv::each(within).is_ok())
+    };
+    if new.is_empty() || !new.iter().all(is_bearer) {
+        return Err(StatusWord::INCORRECT_DATA);
+    }
+    let tag = |element: &&[u8]| tlv::split(element).map(|(tag, _)| tag);
+    let before = isd_p.connectivity.take().unwrap_or_default();
+    let stays = tlv::each(&before).map_err(wrong)?;
+    let stays = stays.into_iter().filter(|element| !new.iter().any(|new| tag(new) == tag(element)));
+    let mut all: Vec<&[u8]> = stays.chain(new.iter().copied()).collect();
+    all.sort_by_key(tag);
+    isd_p.connectivity = Some(all.concat().into());
+    Ok(Vec::new())
+}

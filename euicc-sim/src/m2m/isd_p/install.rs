@@ -1,0 +1,99 @@
+//! The installation of a profile: SGP.02 section 4.1.3.3, TCA profile package 8.1. The package comes in segments and is
+//! installed as it comes, into volatile memory; its last element makes it a profile, in one write.
+
+use profile::element::ProfileElement;
+use profile::{EuiccResponse, PeStatusCode, Refused};
+use rsp::der::Asn1;
+use rsp::ids::{Aid, Iccid};
+use std::sync::Arc;
+
+use crate::context::Context;
+use crate::install::package::{self, Arriving};
+use crate::isd_r::free_memory;
+use crate::m2m::factory::{iccid_of, of_package};
+
+/// A profile package on its way in.
+#[derive(Clone, Debug)]
+pub(crate) struct Loading(Arriving);
+
+/// How far it has come.
+pub(super) enum Progress {
+    /// There is more to come.
+    More,
+    /// EUICCResponse: the profile is installed, or is none.
+    Ended(Vec<u8>),
+}
+
+impl Loading {
+    pub(super) fn new(context: &Context<'_>) -> Self {
+        Self(Arriving::new(context.description))
+    }
+
+    /// What came next.
+    pub(super) fn take(&mut self, context: &mut Context<'_>, isd_p: &Aid, octets: &[u8]) -> Progress {
+        match self.next(context, isd_p, octets) {
+            Ok(None) => Progress::More,
+            Ok(Some(response)) => Progress::Ended(response.to_der()),
+            Err(refusal) => Progress::Ended(refusal.response.to_der()),
+        }
+    }
+
+    fn next(
+        &mut self,
+        context: &mut Context<'_>,
+        isd_p: &Aid,
+        octets: &[u8],
+    ) -> Result<Option<EuiccResponse>, package::Refusal> {
+        let room = room_for(context, isd_p);
+        let mut is_complete = false;
+        let taken = self.0.take(room, octets, |element| {
+            is_complete |= matches!(element, ProfileElement::End(_));
+            match element {
+                ProfileElement::Header(header) => check_is_new(context, iccid_in_header(&header.iccid)?),
+                _ => Ok(()),
+            }
+        });
+        taken?;
+        if !is_complete {
+            return Ok(None);
+        }
+        let loaded = std::mem::replace(&mut self.0, Arriving::new(context.description)).finish()?;
+        loaded.check_room(room)?;
+        let iccid = iccid_of(&loaded.content).ok_or_else(|| refusal("the ICCID is not one"))?;
+        // Another ISD-P may have got its profile since the header came.
+        check_is_new(context, iccid)?;
+        let octets = usize::try_from(loaded.octets).unwrap_or(usize::MAX);
+        let profile = of_package(isd_p.clone(), iccid, octets, loaded.content);
+        context.persistent.to_mut().profiles.push(Arc::new(profile));
+        Ok(Some(EuiccResponse::installed(loaded.warnings)))
+    }
+}
+
+/// Octets that the profile in this ISD-P may take: what was granted to it, or all there is.
+fn room_for(context: &Context<'_>, isd_p: &Aid) -> u32 {
+    let granted = context.m2m().ok().and_then(|state| state.isd_p(isd_p)).and_then(|isd_p| isd_p.granted);
+    granted.unwrap_or_else(|| free_memory(context))
+}
+
+fn iccid_in_header(octets: &[u8]) -> Result<Iccid, package::Refusal> {
+    let iccid = <&[u8; 10]>::try_from(octets).ok().and_then(|iccid| Iccid::from_profile_header(iccid).ok());
+    iccid.ok_or_else(|| refusal("the ICCID is not one"))
+}
+
+/// No two profiles of a card have the same ICCID.
+fn check_is_new(context: &Context<'_>, iccid: Iccid) -> Result<(), package::Refusal> {
+    match context.persistent.profiles.iter().any(|profile| profile.iccid() == iccid) {
+        true => Err(refusal("the card has a profile with this ICCID")),
+        false => Ok(()),
+    }
+}
+
+fn refusal(what: &str) -> package::Refusal {
+    let refused = Refused {
+        code: PeStatusCode::BAD_VALUES,
+        identification: None,
+        element: "header",
+        what: what.to_owned(),
+    };
+    package::Refusal::of(Vec::new(), &refused)
+}

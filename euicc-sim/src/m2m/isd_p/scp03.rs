@@ -1,0 +1,167 @@
+//! SCP03, the card's end: GlobalPlatform Amendment D with i = 70 (pseudo-random challenges, R-MAC, R-ENC) at security level
+//! 33. The commands are APDUs, or the TLVs of SCP03t (SGP.02 section 4.1.3.3): what a MAC covers besides the data is
+//! the caller's to say.
+
+use std::fmt;
+
+use crypto::{AesKey, Secret, is_equal};
+
+use crate::m2m::keys::AES_KEY;
+
+/// C-MAC, C-ENC, R-MAC and R-ENC: the one level that SGP.02 allows.
+pub(super) const SECURITY_LEVEL: u8 = 0x33;
+
+/// What the answer to INITIALIZE UPDATE says of the protocol: SCP03, i = 70.
+const PROTOCOL: [u8; 2] = [0x03, 0x70];
+
+/// Octets of a MAC as it is sent.
+pub(super) const MAC: usize = 8;
+
+/// Octets of challenges and cryptograms.
+pub(super) const CHALLENGE: usize = 8;
+
+/// Derivation constants.
+mod constant {
+    pub(super) const CARD_CRYPTOGRAM: u8 = 0x00;
+    pub(super) const HOST_CRYPTOGRAM: u8 = 0x01;
+    pub(super) const CARD_CHALLENGE: u8 = 0x02;
+    pub(super) const S_ENC: u8 = 0x04;
+    pub(super) const S_MAC: u8 = 0x06;
+    pub(super) const S_RMAC: u8 = 0x07;
+}
+
+/// After INITIALIZE UPDATE: the other side has to prove that it has the keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshake {
+    session: Session,
+    host_cryptogram: [u8; CHALLENGE],
+}
+
+/// Session keys and how far the session has come.
+#[derive(Clone)]
+pub(crate) struct Session {
+    enc: AesKey,
+    mac: AesKey,
+    rmac: AesKey,
+    /// The whole of the last MAC.
+    chaining: [u8; 16],
+    /// Commands since the authentication.
+    counter: u64,
+}
+
+/// The MAC, the cryptogram or the padding is wrong: the session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Insecure;
+
+impl Handshake {
+    /// What INITIALIZE UPDATE does with the keys ENC and MAC, and its answer.
+    pub(super) fn new(
+        version: u8,
+        [enc, mac]: [&Secret<[u8; AES_KEY]>; 2],
+        sequence: [u8; 3],
+        aid: &[u8],
+        host_challenge: [u8; CHALLENGE],
+    ) -> (Self, Vec<u8>) {
+        let (enc, mac) = (AesKey::new(*enc.expose()), AesKey::new(*mac.expose()));
+        let card_challenge = half(derive(&enc, constant::CARD_CHALLENGE, 64, &[&sequence, aid]));
+        let both: [&[u8]; 2] = [&host_challenge, &card_challenge];
+        let session_key = |key, constant| AesKey::new(derive(key, constant, 128, &both));
+        let s_mac = session_key(&mac, constant::S_MAC);
+        let cryptogram = |constant| half(derive(&s_mac, constant, 64, &both));
+        let answer = [
+            // Key diversification data: the keys are the card's own.
+            &[0; 10][..],
+            &[version],
+            &PROTOCOL,
+            &card_challenge,
+            &cryptogram(constant::CARD_CRYPTOGRAM),
+            &sequence,
+        ];
+        let host_cryptogram = cryptogram(constant::HOST_CRYPTOGRAM);
+        let session = Session {
+            enc: session_key(&enc, constant::S_ENC),
+            rmac: session_key(&mac, constant::S_RMAC),
+            mac: s_mac,
+            chaining: [0; 16],
+            counter: 0,
+        };
+        (Self { session, host_cryptogram }, answer.concat())
+    }
+
+    /// EXTERNAL AUTHENTICATE: the session, if the cryptogram is the right one and the MAC over `header` and it stands.
+    pub(super) fn authenticate(mut self, header: &[u8], data: &[u8]) -> Result<Session, Insecure> {
+        let cryptogram = self.session.check(header, data)?;
+        if !is_equal(cryptogram, &self.host_cryptogram) {
+            return Err(Insecure);
+        }
+        Ok(self.session)
+    }
+}
+
+impl Session {
+    /// What was sent encrypted and with a MAC over `header` and it.
+    pub(super) fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, Insecure> {
+        let encrypted = self.check(header, data)?;
+        self.counter = self.counter.saturating_add(1);
+        if encrypted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut clear = self.enc.decrypt_cbc(self.icv(0x00), encrypted).ok_or(Insecure)?;
+        let end = clear.iter().rposition(|octet| *octet != 0).filter(|end| clear.get(*end) == Some(&0x80));
+        // No more padding than a block needs.
+        let end = end.filter(|end| clear.len().saturating_sub(*end) <= 16).ok_or(Insecure)?;
+        clear.truncate(end);
+        Ok(clear)
+    }
+
+    /// The answer to the command that was unwrapped last: encrypted, and with a MAC over `header`, it and `trailer`. The
+    /// header is told how long data and MAC are together.
+    pub(super) fn wrap(&self, header: impl Fn(usize) -> Vec<u8>, clear: &[u8], trailer: &[u8]) -> Vec<u8> {
+        let mut data = match clear {
+            [] => Vec::new(),
+            clear => {
+                let mut padded = [clear, &[0x80]].concat();
+                padded.resize(padded.len().next_multiple_of(16), 0);
+                self.enc.encrypt_cbc(self.icv(0x80), &padded).unwrap_or_default()
+            }
+        };
+        let header = header(data.len().saturating_add(MAC));
+        let mac = half(self.rmac.cmac(&[&self.chaining, &header, &data, trailer]));
+        data.extend(mac);
+        data
+    }
+
+    /// The data before a MAC that stands.
+    fn check<'a>(&mut self, header: &[u8], data: &'a [u8]) -> Result<&'a [u8], Insecure> {
+        let (data, mac) = data.split_last_chunk::<MAC>().ok_or(Insecure)?;
+        let right = self.mac.cmac(&[&self.chaining, header, data]);
+        if !is_equal(&half(right), mac) {
+            return Err(Insecure);
+        }
+        self.chaining = right;
+        Ok(data)
+    }
+
+    /// The counter, with the first octet of a response or of a command, encrypted.
+    fn icv(&self, first: u8) -> [u8; 16] {
+        self.enc.encrypt_block((u128::from(first) << 120 | u128::from(self.counter)).to_be_bytes())
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({} commands)", self.counter)
+    }
+}
+
+/// The derivation function of Amendment D section 4.1.5: NIST SP 800-108 in counter mode, for one block.
+fn derive(key: &AesKey, constant: u8, bits: u16, context: &[&[u8]]) -> [u8; 16] {
+    let [high, low] = bits.to_be_bytes();
+    let label = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, constant, 0, high, low, 0x01];
+    key.cmac(&[&[&label[..]], context].concat())
+}
+
+fn half(block: [u8; 16]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = block;
+    [a, b, c, d, e, f, g, h]
+}

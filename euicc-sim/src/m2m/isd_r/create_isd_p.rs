@@ -1,0 +1,128 @@
+//! ES5.CreateISDP: SGP.02 section 4.1.1.1; INSTALL, GlobalPlatform section 11.5.
+
+use rsp::der::{Tag, tlv};
+use rsp::ids::Aid;
+
+use super::{NOTHING_TO_SAY, Work};
+use crate::StatusWord;
+use crate::context::Context;
+use crate::isd_r::free_memory;
+use crate::m2m::state::IsdP;
+
+pub(super) const INSTALL: u8 = 0xE6;
+
+/// Executable load file and module from which ISD-Ps are made: SGP.02 section 2.2.3.
+const LOAD_FILE: [u8; 16] = [0xA0, 0, 0, 0x05, 0x59, 0x10, 0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0, 0, 0x0D, 0];
+const MODULE: [u8; 16] = [0xA0, 0, 0, 0x05, 0x59, 0x10, 0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0, 0, 0x0E, 0];
+
+/// Numbers that ISD-Ps may have; those below are reserved.
+const FIRST_ISD_P: u16 = 0x10;
+
+/// ISD-Ps that there is room for, whatever was granted to them.
+pub(super) const MAX_ISD_PS: usize = 128;
+
+/// Security domain, in the first octet of the privileges.
+const SECURITY_DOMAIN: u8 = 0x80;
+
+/// C9: SCP03 with the only option that SGP.02 knows, i = 70.
+const SCP03: [u8; 4] = [0x81, 0x02, 0x03, 0x70];
+
+/// Tag of the system specific parameters, and in it of the memory that is granted: from two servers, not from the text.
+const SYSTEM_PARAMETERS: Tag = Tag(0xEF);
+const GRANTED_MEMORY: Tag = Tag(0x83);
+
+/// INSTALL for install and make selectable.
+pub(super) fn create_isd_p(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let [load_file, module, aid, privileges, parameters, token] =
+        fields(data).ok_or(StatusWord::INCORRECT_DATA)?;
+    let parameters = Parameters::read(parameters).ok_or(StatusWord::INCORRECT_DATA)?;
+    let is_domain = matches!(privileges, [first] | [first, _, _] if first & SECURITY_DOMAIN != 0);
+    if !is_domain || !token.is_empty() || !is_isd_p(aid) {
+        return Err(StatusWord::INCORRECT_DATA);
+    }
+    if load_file != LOAD_FILE || module != MODULE {
+        return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
+    }
+    let aid = Aid(aid.to_vec());
+    let state = context.m2m()?;
+    if state.isd_p(&aid).is_some() {
+        return Err(StatusWord::INCORRECT_DATA);
+    }
+    let free = free_memory(context);
+    if state.isd_ps.len() >= MAX_ISD_PS
+        || free == 0
+        || parameters.granted.is_some_and(|granted| granted > free)
+    {
+        return Err(StatusWord::NOT_ENOUGH_MEMORY);
+    }
+    context.m2m_mut()?.isd_ps.push(IsdP::new(aid, parameters.granted));
+    Ok(NOTHING_TO_SAY.to_vec())
+}
+
+/// INSTALL for personalization: the STORE DATA that follow are for the ISD-P.
+pub(super) fn for_personalization(
+    context: &Context<'_>,
+    work: &mut Work,
+    data: &[u8],
+) -> Result<Vec<u8>, StatusWord> {
+    *work = Work::default();
+    let [_, _, aid, _, _, _] = fields(data).ok_or(StatusWord::INCORRECT_DATA)?;
+    let aid = Aid(aid.to_vec());
+    if context.m2m()?.isd_p(&aid).is_none() {
+        return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
+    }
+    work.personalises = Some(aid);
+    Ok(NOTHING_TO_SAY.to_vec())
+}
+
+/// Six fields, each after its length, and nothing else.
+fn fields(data: &[u8]) -> Option<[&[u8]; 6]> {
+    let mut rest = data;
+    let mut fields: [&[u8]; 6] = [&[]; 6];
+    for field in &mut fields {
+        let (length, after) = rest.split_first()?;
+        (*field, rest) = after.split_at_checked(usize::from(*length))?;
+    }
+    rest.is_empty().then_some(fields)
+}
+
+/// `A0000005591010FFFFFFFF89 tttttt 00`.
+fn is_isd_p(aid: &[u8]) -> bool {
+    match aid {
+        [.., 0, high, low, 0] => {
+            let number = u16::from_be_bytes([*high, *low]);
+            number >= FIRST_ISD_P && Aid::isd_p(number).0 == aid
+        }
+        _ => false,
+    }
+}
+
+/// The install parameters.
+struct Parameters {
+    granted: Option<u32>,
+}
+
+impl Parameters {
+    /// Elements that mean nothing here are passed over, as GlobalPlatform has it.
+    fn read(parameters: &[u8]) -> Option<Self> {
+        let mut granted = None;
+        for element in tlv::each(parameters).ok()? {
+            match tlv::split(element)? {
+                (Tag(0xC9), contents) if !contents.is_empty() && contents != SCP03 => return None,
+                (SYSTEM_PARAMETERS, contents) => {
+                    if let Some(whole) = tlv::find(contents, GRANTED_MEMORY).ok()? {
+                        // Nothing asked for is no quota.
+                        granted = Some(number(tlv::split(whole)?.1)?).filter(|granted| *granted > 0);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(Self { granted })
+    }
+}
+
+fn number(octets: &[u8]) -> Option<u32> {
+    let is_number = (1..=4).contains(&octets.len());
+    is_number.then(|| octets.iter().fold(0, |number, octet| number << 8 | u32::from(*octet)))
+}

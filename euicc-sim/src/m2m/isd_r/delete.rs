@@ -1,0 +1,113 @@
+//! ES5.DeleteProfile and ES5.MasterDelete: SGP.02 sections 4.1.1.4 and 4.1.1.6; DELETE, GlobalPlatform section 11.2.
+
+use crypto::{AesKey, is_equal};
+use rsp::der::{Tag, tlv};
+use rsp::ids::Aid;
+
+use super::NOTHING_TO_SAY;
+use crate::StatusWord;
+use crate::context::Context;
+use crate::m2m::state::{Identity, IsdP, LifeCycle, MAX_USED_TOKENS, pol1};
+use crate::m2m::{isd_p, switch};
+
+pub(super) const DELETE: u8 = 0xE4;
+
+/// P1 and P2, which a token covers.
+const OBJECT_AND_RELATED: [u8; 2] = [0x00, 0x40];
+
+/// Version and number of the key for tokens.
+const TOKEN_KEY: (u8, u8) = (0x70, 0x01);
+
+const ISD_P: Tag = Tag(0x4F);
+const SIGNATURE_TEMPLATE: Tag = Tag(0xB6);
+const TOKEN: Tag = Tag(0x9E);
+
+/// DELETE of an ISD-P with all that is in it; a master delete, if there is a token.
+pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let order = Order::read(data).ok_or(StatusWord::INCORRECT_DATA)?;
+    let state = context.persistent.life_cycle(&order.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+    let is_fallback = context.m2m()?.fallback.as_ref() == Some(&order.isd_p);
+    // What the card may yet have to go back to, or is about to enable, stays.
+    if state == LifeCycle::Enabled || is_fallback || switch::is_under_way(context) {
+        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
+    }
+    match &order.token {
+        None if pol1(context, &order.isd_p).delete_not_allowed => return Err(StatusWord::POL1_PREVENTS),
+        None => {}
+        // A master delete is of a profile, whatever its rules.
+        Some(_) if state != LifeCycle::Disabled => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
+        Some(token) => {
+            let isd_p = context.m2m()?.isd_p(&order.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+            token.check(context, isd_p)?;
+            let used = &mut context.m2m_mut()?.used_tokens;
+            used.push(token.value.into());
+            let surplus = used.len().saturating_sub(MAX_USED_TOKENS);
+            used.drain(..surplus);
+        }
+    }
+    isd_p::remove(context, &order.isd_p);
+    Ok(NOTHING_TO_SAY.to_vec())
+}
+
+/// What is asked for.
+struct Order<'a> {
+    isd_p: Aid,
+    token: Option<Token<'a>>,
+}
+
+/// A delete token: SGP.02 section 4.1.1.6, GlobalPlatform section C.4.7.
+struct Token<'a> {
+    /// The owner whom it names.
+    owner: Identity,
+    /// What it covers of the data.
+    covered: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> Order<'a> {
+    fn read(data: &'a [u8]) -> Option<Self> {
+        let mut elements = tlv::each(data).ok()?.into_iter().map(tlv::split);
+        let isd_p = match elements.next()?? {
+            (ISD_P, aid) if (5..=16).contains(&aid.len()) => Aid(aid.to_vec()),
+            _ => return None,
+        };
+        let token = match elements.next() {
+            None => None,
+            Some(Some((SIGNATURE_TEMPLATE, template))) => {
+                let (TOKEN, value) = elements.next()?? else { return None };
+                // The token is the last element, its header two octets.
+                let covered = data.get(..data.len().checked_sub(value.len())?.checked_sub(2)?)?;
+                Some(Token { owner: owner(template)?, covered, value })
+            }
+            Some(_) => return None,
+        };
+        (elements.next().is_none() && token.as_ref().is_none_or(|token| token.value.len() == 16))
+            .then_some(Self { isd_p, token })
+    }
+}
+
+/// The owner in a digital signature template, which also has the number of the token.
+fn owner(template: &[u8]) -> Option<Identity> {
+    let find = |tag| tlv::find(template, tag).ok().flatten().and_then(tlv::split).map(|(_, found)| found);
+    find(Tag(0x93)).filter(|number| !number.is_empty())?;
+    Some(Identity {
+        sin: find(Tag(0x42))?.into(),
+        sdin: find(Tag(0x45))?.into(),
+        provider: find(Tag(0x5F20))?.into(),
+    })
+}
+
+impl Token<'_> {
+    fn check(&self, context: &Context<'_>, isd_p: &IsdP) -> Result<(), StatusWord> {
+        let (version, id) = TOKEN_KEY;
+        let key = isd_p.key_set(version).and_then(|set| set.aes(id));
+        let key = key.ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+        let length = u8::try_from(self.covered.len()).map_err(|_| StatusWord::INCORRECT_DATA)?;
+        let right = AesKey::new(*key.expose()).cmac(&[&OBJECT_AND_RELATED, &[length], self.covered]);
+        let is_used = context.m2m()?.used_tokens.iter().any(|used| **used == *self.value);
+        if !is_equal(&right, self.value) || self.owner != isd_p.identity || is_used {
+            return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
+        }
+        Ok(())
+    }
+}

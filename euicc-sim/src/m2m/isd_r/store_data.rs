@@ -1,0 +1,219 @@
+//! STORE DATA with data groups (GlobalPlatform section 11.11): which function of ES5 it is stands in the identifier of the
+//! group.
+
+use rsp::der::{Tag, tlv, tlv_bytes};
+use rsp::ids::Aid;
+
+use super::{Work, profile_state};
+use crate::StatusWord;
+use crate::apdu::Command;
+use crate::context::Context;
+use crate::m2m::{establish, notification, scp80, scp81};
+
+pub(in super::super) const STORE_DATA: u8 = 0xE2;
+
+/// STORE DATA that is still arriving.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Blocks {
+    data: Vec<u8>,
+    /// P2 of the next one.
+    pub(super) next: u8,
+}
+
+/// Octets of a data group with all that belongs to it: a certificate, or a public key with a signature.
+const MAX_GROUP: usize = 2048;
+
+/// Bits of P1: the last block; that data are expected in the answer; all others say how the data are coded.
+const LAST: u8 = 0x80;
+const ANSWERS: u8 = 0x01;
+const DATA_GROUPS: u8 = 0x08;
+
+/// Data groups of SGP.02.
+mod group {
+    /// ES8.EstablishISDPKeySet, ES5.EstablishISDRKeySet: the certificate.
+    pub(super) const CERTIFICATE: u16 = 0x3A01;
+    /// The same: the ephemeral key.
+    pub(super) const KEY_ESTABLISHMENT: u16 = 0x3A02;
+    /// ES5.EnableProfile.
+    pub(super) const ENABLE: u16 = 0x3A03;
+    /// ES5.DisableProfile.
+    pub(super) const DISABLE: u16 = 0x3A04;
+    /// ES5.SetFallBackAttribute.
+    pub(super) const SET_FALLBACK: u16 = 0x3A05;
+    /// ES5.UpdateSMSRAddressingParameters.
+    pub(super) const ADDRESSING: u16 = 0x3A07;
+    /// ES5.HandleNotificationConfirmation.
+    pub(super) const CONFIRMATION: u16 = 0x3A08;
+    /// ES5.SetEmergencyProfileAttribute: a guess.
+    pub(super) const SET_EMERGENCY: u16 = 0x3A09;
+}
+
+/// Elements of ES5.UpdateSMSRAddressingParameters. Only the first was seen in use; the others stand here alone.
+mod addressing {
+    use rsp::der::Tag;
+
+    pub(super) const PARAMETERS: Tag = Tag(0xA3);
+    pub(super) const SMS: Tag = Tag(0x81);
+    pub(super) const HTTPS: Tag = Tag(0x82);
+    pub(super) const DNS: Tag = Tag(0x83);
+}
+
+/// STORE DATA to the ISD-R, or through it to an ISD-P.
+pub(super) fn store_data(
+    context: &mut Context<'_>,
+    work: &mut Work,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
+    let answer = block(context, work, command);
+    // A block that is refused takes everything with it.
+    if answer.is_err() || command.p1 & LAST != 0 {
+        *work = Work::default();
+    }
+    answer
+}
+
+fn block(context: &mut Context<'_>, work: &mut Work, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+    if command.p2 == 0 {
+        work.establishing = None;
+    }
+    // What follows the octets of this group has no length of its own.
+    let group = work.blocks.take(command, |identifier| identifier == group::KEY_ESTABLISHMENT)?;
+    group.map_or(Ok(Vec::new()), |group| data_group(context, work, &group))
+}
+
+impl Blocks {
+    /// After as many blocks, all of which have been dealt with.
+    pub(super) fn resumed(next: u8) -> Self {
+        Self { data: Vec::new(), next }
+    }
+
+    /// One more block: the data group that it completes. `ends_last` says of which groups only the last block is the end.
+    pub(in super::super) fn take(
+        &mut self,
+        command: &Command<'_>,
+        ends_last: impl Fn(u16) -> bool,
+    ) -> Result<Option<Group>, StatusWord> {
+        if command.p1 & !(LAST | ANSWERS) != DATA_GROUPS {
+            return Err(StatusWord::INCORRECT_P1_P2);
+        }
+        if command.p2 == 0 {
+            *self = Self::default();
+        }
+        if command.p2 != self.next {
+            return Err(StatusWord::INCORRECT_P1_P2);
+        }
+        if self.data.len().saturating_add(command.data.len()) > MAX_GROUP {
+            return Err(StatusWord::NOT_ENOUGH_MEMORY);
+        }
+        self.data.extend_from_slice(command.data);
+        self.next = self.next.wrapping_add(1);
+        let is_last = command.p1 & LAST != 0;
+        let found = split(&self.data).map(|(identifier, contents, after)| Group {
+            identifier,
+            contents: contents.to_vec(),
+            after: after.to_vec(),
+            whole: self.data.clone(),
+        });
+        match found {
+            Some(group) if !is_last && ends_last(group.identifier) => Ok(None),
+            Some(group) => {
+                self.data.clear();
+                Ok(Some(group))
+            }
+            None if is_last => Err(StatusWord::INCORRECT_DATA),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A data group that has arrived.
+pub(in super::super) struct Group {
+    pub(in super::super) identifier: u16,
+    pub(in super::super) contents: Vec<u8>,
+    /// What came after it.
+    pub(in super::super) after: Vec<u8>,
+    /// All of it as it came.
+    whole: Vec<u8>,
+}
+
+/// A data group: its identifier, its octets, and what follows it.
+fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let (identifier, rest) = data.split_first_chunk::<2>()?;
+    let (length, rest) = match rest {
+        [0xFF, high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
+        [length, rest @ ..] => (u16::from(*length), rest),
+        [] => return None,
+    };
+    let (contents, after) = rest.split_at_checked(usize::from(length))?;
+    Some((u16::from_be_bytes(*identifier), contents, after))
+}
+
+fn data_group(context: &mut Context<'_>, work: &mut Work, group: &Group) -> Result<Vec<u8>, StatusWord> {
+    let Group { identifier, contents, after, whole } = group;
+    match (*identifier, &work.personalises) {
+        (group::CERTIFICATE, isd_p) if after.is_empty() => {
+            let (establishing, answer) = establish::certificate(context, isd_p.as_ref(), contents)?;
+            work.establishing = Some(establishing);
+            Ok(answer)
+        }
+        (group::KEY_ESTABLISHMENT, isd_p) => {
+            let establishing = work.establishing.take().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+            establish::key_set(context, isd_p.as_ref(), &establishing, whole, contents, after)
+        }
+        (_, None) if !after.is_empty() => Err(StatusWord::INCORRECT_DATA),
+        (group::ENABLE, None) => profile_state::enable(context, named(contents)?).map(|()| Vec::new()),
+        (group::DISABLE, None) => profile_state::disable(context, &named(contents)?).map(|()| Vec::new()),
+        (group::SET_FALLBACK, None) => {
+            profile_state::set_fallback_attribute(context, named(contents)?).map(|()| Vec::new())
+        }
+        (group::SET_EMERGENCY, None) => {
+            profile_state::set_emergency_profile_attribute(context, named(contents)?).map(|()| Vec::new())
+        }
+        (group::ADDRESSING, None) => update_addressing(context, contents).map(|()| Vec::new()),
+        (group::CONFIRMATION, None) => confirmation(context, contents),
+        _ => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
+    }
+}
+
+/// The ISD-P that a function is about: 4F and nothing else.
+fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
+    match tlv::split(contents) {
+        Some((Tag(0x4F), aid)) if (5..=16).contains(&aid.len()) => Ok(Aid(aid.to_vec())),
+        _ => Err(StatusWord::INCORRECT_DATA),
+    }
+}
+
+/// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. What is not named stays as it is; what the card could not
+/// use is refused, for a card that cannot find its SM-SR is lost.
+fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), StatusWord> {
+    const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
+    let Some((addressing::PARAMETERS, parameters)) = tlv::split(contents) else { return Err(WRONG) };
+    let mut new = context.m2m()?.addressing.clone();
+    let elements = tlv::each(parameters).map_err(|_| WRONG)?;
+    if elements.is_empty() {
+        return Err(WRONG);
+    }
+    for element in elements {
+        match tlv::split(element).ok_or(WRONG)? {
+            (addressing::SMS, address) if scp80::is_address(address) => new.sms = Some(address.into()),
+            (addressing::HTTPS, session) if scp81::is_session(session) => new.https = Some(session.into()),
+            (addressing::DNS, resolution) if scp81::is_resolution(resolution) => {
+                new.dns = Some(resolution.into());
+            }
+            _ => return Err(WRONG),
+        }
+    }
+    context.m2m_mut()?.addressing = new;
+    Ok(())
+}
+
+/// ES5.HandleNotificationConfirmation: SGP.02 section 4.1.1.12. The answer names the ISD-Ps that POL1 has made go.
+fn confirmation(context: &mut Context<'_>, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let Some((Tag(0x4E), [high, low])) = tlv::split(contents) else { return Err(StatusWord::INCORRECT_DATA) };
+    let deleted = notification::confirm(context, u16::from_be_bytes([*high, *low]))?;
+    if deleted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: Vec<u8> = deleted.iter().flat_map(|aid| tlv_bytes(Tag(0x4F), &aid.0)).collect();
+    Ok(tlv_bytes(Tag(0x80), &list))
+}

@@ -1,0 +1,202 @@
+//! Short messages for the card, and from it: TS 31.111 section 7.1.1, TS 31.115, TS 102 225; SGP.02 section 2.4.
+//!
+//! A packet is first made whole, then checked, then carried out, all in answer to the message that completes it: the
+//! counter is stored in one batch with all that the packet brings about, so that there is no moment in which one is
+//! written without the other, and nothing leaves the card before both are.
+//!
+//! Every refusal has its response status. What no key vouches for is answered without any (TS 102 225 section 5.2
+//! leaves it open).
+
+mod packet;
+
+use rsp::der::{DecodeError, tlv};
+use rsp::ids::Aid;
+use rsp::ota::cat::{Command, Elements, Facility, Tag};
+use rsp::ota::octets::Octets;
+use rsp::ota::script::{self as script_words, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
+use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
+use rsp::ota::sms::{
+    Accepted, Address, PacketKind, Reassembler, Reference, SmsDeliver, SmsSubmit, UserData, segments,
+};
+use rsp::ota::trigger::SessionTrigger;
+
+use super::super::StatusWord;
+use super::super::cat::Owner;
+use super::super::context::Context;
+use super::{scp81, script, state};
+
+use packet::{Answer, Opened, Refused};
+
+/// Packets on their way in, and references given to those on their way out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Messages {
+    reassembler: Reassembler,
+    last_reference: u8,
+}
+
+/// What a response may have of octets to go into the report of the delivery: TS 31.111 section 7.1.1.2 (from memory).
+const MAX_REPORT: usize = 128;
+
+/// ENVELOPE (SMS-PP download): gives what goes into the report of the delivery.
+pub(super) fn short_message(context: &mut Context<'_>, tpdu: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let message = SmsDeliver::parse(tpdu).map_err(|_| StatusWord::INCORRECT_DATA)?;
+    let originator = message.originator;
+    let reassembler = &mut context.volatile.cat.toolkit.messages.reassembler;
+    match reassembler.accept(&originator, message.user_data).map_err(|_| StatusWord::INCORRECT_DATA)? {
+        Accepted::Waiting { .. } | Accepted::Doubled => Ok(Vec::new()),
+        Accepted::Whole(PacketKind::Command, octets) => command(context, &originator, &octets),
+        // For an application that is not there.
+        Accepted::Whole(PacketKind::Response, _) | Accepted::Foreign => {
+            Err(StatusWord::FUNCTION_NOT_SUPPORTED)
+        }
+    }
+}
+
+/// A command packet that is whole.
+fn command(context: &mut Context<'_>, originator: &Address, octets: &[u8]) -> Result<Vec<u8>, StatusWord> {
+    let packet = CommandPacket::parse(octets).map_err(|_| StatusWord::INCORRECT_DATA)?;
+    let answer = match packet::open(context, &packet) {
+        Ok(opened) => {
+            packet::take_counter(context, &opened);
+            let data = carry_out(context, &opened);
+            Answer { status: ResponseStatus::Ok, counter: opened.counter, keys: Some(opened.keys), data }
+        }
+        Err(Refused { status, counter, keys }) => {
+            tracing::debug!(%status, "a command packet is refused");
+            Answer { status, counter, keys, data: Vec::new() }
+        }
+    };
+    let is_wanted = match packet.header.spi.por {
+        PorRule::Never => false,
+        PorRule::Always => true,
+        PorRule::OnError => answer.status != ResponseStatus::Ok,
+    };
+    Ok(if is_wanted { respond(context, originator, &packet, answer) } else { Vec::new() })
+}
+
+fn carry_out(context: &mut Context<'_>, opened: &Opened) -> Vec<u8> {
+    // Sessions are the ISD-R's to open; for an ISD-P it is a script that cannot be read.
+    if opened.target.0 == Aid::ISD_R && SessionTrigger::is_one(&opened.data) {
+        return match scp81::trigger(context, &opened.data) {
+            Ok(()) => Vec::new(),
+            Err(error) => bad_format(&error),
+        };
+    }
+    match Script::parse(&opened.data) {
+        Ok(script) => script::run(context, &opened.target, opened.key_version, &script).to_bytes(),
+        Err(error) => bad_format(&error),
+    }
+}
+
+fn bad_format(error: &DecodeError) -> Vec<u8> {
+    let nothing = ScriptResponse::of(Form::Definite, Vec::new());
+    ScriptResponse { bad_format: Some(BadFormat::of(error)), ..nothing }.to_bytes()
+}
+
+/// The response packet: in the report, or by a message of the card's own, in as many parts as it needs. What is too long for
+/// either says at least what was done.
+fn respond(
+    context: &mut Context<'_>,
+    originator: &Address,
+    command: &CommandPacket<'_>,
+    mut answer: Answer,
+) -> Vec<u8> {
+    if command.header.spi.por_bearer == PorBearer::Submit {
+        if !submit(context, originator, command, &answer) {
+            answer.data = shortened(&answer.data);
+            if !submit(context, originator, command, &answer) {
+                tracing::debug!("a response packet cannot be sent: the terminal sends no messages for cards");
+            }
+        }
+        return Vec::new();
+    }
+    let report = in_report(command, &answer);
+    if report.len() <= MAX_REPORT {
+        return report;
+    }
+    if submit(context, originator, command, &answer) {
+        let status = ResponseStatus::ActualResponseBySubmit;
+        return in_report(command, &Answer { status, data: Vec::new(), ..answer });
+    }
+    answer.data = shortened(&answer.data);
+    in_report(command, &answer)
+}
+
+fn in_report(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> {
+    [PacketKind::Response.header().as_slice(), &packet::response(command, answer)].concat()
+}
+
+/// Of a response script how many commands were executed, and how the last one went (TS 102 226 section 5.2.2), with 62F1
+/// for 9000: there was more to say.
+fn shortened(response: &[u8]) -> Vec<u8> {
+    let Ok(mut response) = ScriptResponse::parse(response) else { return Vec::new() };
+    let last = response.last_apdu().map(|last| match last.status {
+        script_words::StatusWord::OK => script_words::StatusWord(StatusWord::MORE_DATA_AVAILABLE.0),
+        other => other,
+    });
+    let last = last.map(|status| script_words::Answer::Apdu(ResponseApdu::status(status)));
+    response.answers = last.into_iter().collect();
+    response.to_bytes()
+}
+
+fn submit(context: &mut Context<'_>, to: &Address, command: &CommandPacket<'_>, answer: &Answer) -> bool {
+    send(context, Owner::ResponsePacket, to, &packet::response(command, answer), PacketKind::Response)
+}
+
+/// Whether the terminal is asked to send the packet: all of it, or nothing.
+fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], kind: PacketKind) -> bool {
+    let service_centre = service_centre(context);
+    let messages = &mut context.volatile.cat.toolkit.messages;
+    messages.last_reference = messages.last_reference.wrapping_add(1);
+    let Ok(parts) = segments(packet, kind, Reference::Short(messages.last_reference)) else { return false };
+    let message = |part: UserData| Command::SendShortMessage {
+        service_centre: service_centre.clone(),
+        tpdu: SmsSubmit::data(to.clone(), part).to_bytes(),
+    };
+    context.volatile.cat.has_room(parts.len())
+        && parts.into_iter().all(|part| context.volatile.cat.ask(owner, message(part)))
+}
+
+/// Of the enabled profile, where its connectivity parameters name one; the terminal reads EF.SMSP otherwise.
+fn service_centre(context: &Context<'_>) -> Option<Address> {
+    const SMS: rsp::der::Tag = rsp::der::Tag(0xA0);
+    let parameters = state::connectivity(context, context.persistent.enabled.as_ref()?)?;
+    let (_, sms) = tlv::split(tlv::find(&parameters, SMS).ok()??)?;
+    let elements = Elements::parse(Octets::new(sms)).ok()?;
+    Address::from_value(elements.find(Tag::ADDRESS)?.rest()).ok()
+}
+
+/// Whether the SM-SR is reached by short messages.
+pub(super) fn can_notify(context: &Context<'_>) -> bool {
+    context.volatile.cat.terminal().can(Facility::SEND_SHORT_MESSAGE) && notified(context).is_some()
+}
+
+/// Where notifications go.
+fn notified(context: &Context<'_>) -> Option<Address> {
+    address(context.persistent.m2m.as_ref()?.addressing.sms.as_ref()?)
+}
+
+/// Whether a message can be sent to this address: type of number, and digits.
+pub(super) fn is_address(octets: &[u8]) -> bool {
+    address(octets).is_some()
+}
+
+fn address(octets: &[u8]) -> Option<Address> {
+    Address::from_value(octets).ok().filter(|address| !address.digits().is_empty())
+}
+
+/// Sends a notification to the SM-SR: a command packet of the ISD-R's. `false` when there is no way to.
+pub(super) fn send_notification(context: &mut Context<'_>, notification: &[u8]) -> bool {
+    let Some(address) = notified(context) else { return false };
+    let m2m = context.persistent.m2m.as_ref();
+    let Some(packet) = m2m.and_then(|m2m| packet::notification(m2m, notification)) else { return false };
+    send(context, Owner::Notification, &address, &packet, PacketKind::Command)
+}
+
+/// Which application of this card a TAR names.
+fn target(context: &Context<'_>, tar: Tar) -> Option<Aid> {
+    let of_card = [Aid::ISD_R, Aid::ECASD].map(|aid| Aid(aid.to_vec()));
+    let m2m = context.persistent.m2m.as_ref()?;
+    let all = of_card.iter().chain(m2m.isd_ps.iter().map(|isd_p| &isd_p.aid));
+    all.into_iter().find(|aid| Tar::of_aid(&aid.0) == Some(tar)).cloned()
+}

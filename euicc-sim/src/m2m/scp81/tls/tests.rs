@@ -1,0 +1,323 @@
+//! Against OpenSSL, whose end runs over memory.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+
+use openssl::ssl::{
+    ErrorCode, HandshakeError, MidHandshakeSslStream, Ssl, SslContext, SslMethod, SslOptions, SslStream,
+    SslVersion,
+};
+
+use super::*;
+
+pub(in crate::m2m) const IDENTITY: &str = "8001028110890010120123412340123456789012244F10A000";
+pub(in crate::m2m) const PSK: [u8; 16] = [0x40; 16];
+const GCM: &str = "PSK-AES128-GCM-SHA256";
+const CBC: &str = "PSK-AES128-CBC-SHA256";
+
+/// What is on its way to the server, and back.
+#[derive(Debug, Default)]
+struct Pipe {
+    incoming: VecDeque<u8>,
+    outgoing: Vec<u8>,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.incoming.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.incoming.read(buffer)
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.outgoing.extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// OpenSSL as a server.
+pub(in crate::m2m) struct Server {
+    state: Option<ServerState>,
+    heard: Vec<u8>,
+    pub(in crate::m2m) is_closed: bool,
+}
+
+enum ServerState {
+    Handshake(MidHandshakeSslStream<Pipe>),
+    Connected(SslStream<Pipe>),
+    Broken(Vec<u8>),
+}
+
+impl Server {
+    pub(in crate::m2m) fn new(suites: &str, identity: &str, psk: &[u8]) -> Self {
+        let mut context = SslContext::builder(SslMethod::tls_server()).unwrap();
+        context.set_min_proto_version(Some(SslVersion::TLS1_2)).unwrap();
+        context.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
+        context.set_cipher_list(suites).unwrap();
+        context.set_options(SslOptions::NO_TICKET);
+        let (identity, psk) = (identity.to_owned(), psk.to_vec());
+        context.set_psk_server_callback(move |_, found, out| {
+            if found != Some(identity.as_bytes()) {
+                return Ok(0);
+            }
+            out[..psk.len()].copy_from_slice(&psk);
+            Ok(psk.len())
+        });
+        let ssl = Ssl::new(&context.build()).unwrap();
+        let state = match ssl.accept(Pipe::default()) {
+            Err(HandshakeError::WouldBlock(middle)) => ServerState::Handshake(middle),
+            _ => panic!("it cannot have begun"),
+        };
+        Self { state: Some(state), heard: Vec::new(), is_closed: false }
+    }
+
+    /// Octets from the card in, octets for the card out.
+    pub(in crate::m2m) fn exchange(&mut self, octets: &[u8]) -> Vec<u8> {
+        let state = match self.state.take().unwrap() {
+            ServerState::Handshake(mut middle) => {
+                middle.get_mut().incoming.extend(octets);
+                match middle.handshake() {
+                    Ok(stream) => ServerState::Connected(stream),
+                    Err(HandshakeError::WouldBlock(middle)) => ServerState::Handshake(middle),
+                    Err(HandshakeError::Failure(mut failed)) => {
+                        ServerState::Broken(std::mem::take(&mut failed.get_mut().outgoing))
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            ServerState::Connected(mut stream) => {
+                stream.get_mut().incoming.extend(octets);
+                ServerState::Connected(stream)
+            }
+            broken @ ServerState::Broken(_) => broken,
+        };
+        self.state = Some(state);
+        self.read();
+        self.output()
+    }
+
+    fn read(&mut self) {
+        let Some(ServerState::Connected(stream)) = &mut self.state else { return };
+        let mut buffer = [0; 4096];
+        loop {
+            match stream.ssl_read(&mut buffer) {
+                Ok(octets) => self.heard.extend_from_slice(&buffer[..octets]),
+                Err(error) if error.code() == ErrorCode::ZERO_RETURN => {
+                    self.is_closed = true;
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn output(&mut self) -> Vec<u8> {
+        match self.state.as_mut().unwrap() {
+            ServerState::Handshake(middle) => std::mem::take(&mut middle.get_mut().outgoing),
+            ServerState::Connected(stream) => std::mem::take(&mut stream.get_mut().outgoing),
+            ServerState::Broken(octets) => std::mem::take(octets),
+        }
+    }
+
+    /// Says something to the card.
+    pub(in crate::m2m) fn say(&mut self, octets: &[u8]) -> Vec<u8> {
+        let Some(ServerState::Connected(stream)) = &mut self.state else { panic!("not connected") };
+        stream.write_all(octets).unwrap();
+        self.output()
+    }
+
+    pub(in crate::m2m) fn close(&mut self) -> Vec<u8> {
+        let Some(ServerState::Connected(stream)) = &mut self.state else { panic!("not connected") };
+        stream.shutdown().unwrap();
+        self.output()
+    }
+
+    /// What the card has said.
+    pub(in crate::m2m) fn take_heard(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.heard)
+    }
+
+    fn is_connected(&self) -> bool {
+        matches!(self.state, Some(ServerState::Connected(_)))
+    }
+}
+
+fn client() -> Client {
+    let random = std::array::from_fn(|at| u8::try_from(at).unwrap());
+    Client::new(IDENTITY.as_bytes(), &PSK, random)
+}
+
+/// Lets both talk until neither has anything to say.
+fn settle(client: &mut Client, server: &mut Server) -> Result<(), TlsError> {
+    loop {
+        let octets = client.take_output();
+        let answer = server.exchange(&octets);
+        if octets.is_empty() && answer.is_empty() {
+            return Ok(());
+        }
+        client.receive(&answer)?;
+    }
+}
+
+#[test]
+fn both_suites_connect_to_openssl() {
+    for suite in [GCM, CBC] {
+        let (mut client, mut server) = (client(), Server::new(suite, IDENTITY, &PSK));
+        settle(&mut client, &mut server).unwrap();
+        assert!(client.is_connected() && server.is_connected(), "{suite}");
+        for length in [1, 15, 16, 17, 1023, 1024, 1025, 5000] {
+            let text: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            client.send(&text);
+            settle(&mut client, &mut server).unwrap();
+            assert_eq!(server.take_heard(), text);
+            let answer = server.say(&text);
+            // However it is cut.
+            for piece in answer.chunks(7) {
+                client.receive(piece).unwrap();
+            }
+            assert_eq!(client.take_plaintext(), text);
+        }
+        client.close();
+        settle(&mut client, &mut server).unwrap();
+        assert!(server.is_closed);
+        let end = server.close();
+        client.receive(&end).unwrap();
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn the_server_prefers_and_records_are_as_short_as_the_card_asks() {
+    let (mut client, mut server) = (client(), Server::new(&format!("{GCM}:{CBC}"), IDENTITY, &PSK));
+    settle(&mut client, &mut server).unwrap();
+    let answer = server.say(&[0x5A; 4000]);
+    let mut records = answer.as_slice();
+    while let [_, _, _, high, low, rest @ ..] = records {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        assert!(length <= FRAGMENT + 64, "{length}");
+        records = &rest[length..];
+    }
+}
+
+#[test]
+fn a_server_with_another_key_is_found_out() {
+    for suite in [GCM, CBC] {
+        let (mut client, mut server) = (client(), Server::new(suite, IDENTITY, &[0x41; 16]));
+        let end = settle(&mut client, &mut server);
+        assert!(matches!(end, Err(TlsError::Told(_) | TlsError::Refused(_))), "{end:?}");
+        assert!(!client.is_connected() && !server.is_connected());
+        let (mut client, mut server) = (self::client(), Server::new(suite, "somebody", &PSK));
+        assert!(settle(&mut client, &mut server).is_err());
+    }
+}
+
+#[test]
+fn what_was_altered_on_the_way_ends_the_connection() {
+    for suite in [GCM, CBC] {
+        let (mut first, mut server) = (client(), Server::new(suite, IDENTITY, &PSK));
+        settle(&mut first, &mut server).unwrap();
+        let answer = server.say(b"The quick brown fox jumps over the lazy dog");
+        for at in 5..answer.len() {
+            let mut altered = answer.clone();
+            altered[at] ^= 1;
+            let mut client = first.clone();
+            assert_eq!(client.receive(&altered), Err(TlsError::Refused(Alert::BAD_RECORD_MAC)), "{at}");
+            assert!(!client.take_output().is_empty(), "an alert");
+            assert!(client.receive(&answer).is_err(), "nothing more is believed");
+        }
+        let mut twice = first.clone();
+        twice.receive(&answer).unwrap();
+        assert!(twice.receive(&answer).is_err(), "replayed");
+    }
+}
+
+#[test]
+fn garbage_at_every_octet_of_the_handshake_is_refused_without_a_panic() {
+    let mut server = Server::new(CBC, IDENTITY, &PSK);
+    let mut begun = client();
+    let hello = server.exchange(&begun.take_output());
+    for at in 0..hello.len() {
+        for value in [0x00, 0x01, 0x7F, 0x80, 0xFF] {
+            let mut altered = hello.clone();
+            altered[at] = value;
+            let mut client = client();
+            client.take_output();
+            // Some of it is the server's to choose; what counts is that nobody is connected by it.
+            let _ = client.receive(&altered);
+            assert!(!client.is_connected());
+        }
+    }
+    for content_type in 0..=255 {
+        let mut client = client();
+        assert!(client.receive(&[content_type, 3, 3, 0, 1, 0]).is_err() || content_type == 22);
+        assert!(!client.is_connected());
+    }
+    assert_eq!(client().receive(&[22, 3, 1, 0, 1, 0]), Err(TlsError::Refused(Alert::PROTOCOL_VERSION)));
+    assert_eq!(client().receive(&[22, 3, 3, 0xFF, 0xFF]), Err(TlsError::Refused(Alert::RECORD_OVERFLOW)));
+    assert_eq!(client().receive(&[21, 3, 3, 0, 2, 2, 40]), Err(TlsError::Told(Alert(40))));
+}
+
+#[test]
+fn a_hint_is_passed_over_but_only_one() {
+    const HINT: &[u8] = &[22, 3, 3, 0, 8, 12, 0, 0, 4, 0, 2, b'h', b'i'];
+    const BAD_HINT: &[u8] = &[22, 3, 3, 0, 8, 12, 0, 0, 4, 0, 3, b'h', b'i'];
+    let mut server = Server::new(CBC, IDENTITY, &PSK);
+    let mut begun = client();
+    let hello = server.exchange(&begun.take_output());
+    let server_hello = 5 + usize::from(hello[4]);
+    let (before, after) = hello.split_at(server_hello);
+    let mut hinted = begun.clone();
+    hinted.receive(&[before, HINT, after].concat()).unwrap();
+    // ClientKeyExchange, ChangeCipherSpec, Finished.
+    assert_eq!(format!("{hinted:?}"), "Client(expects ChangeCipherSpec)");
+    let mut twice = begun.clone();
+    assert!(twice.receive(&[before, HINT, HINT, after].concat()).is_err());
+    assert_eq!(begun.receive(&[before, BAD_HINT].concat()), Err(TlsError::Refused(Alert::DECODE_ERROR)));
+}
+
+#[test]
+fn a_finished_that_proves_another_handshake_is_refused_although_the_keys_are_right() {
+    const HINT: &[u8] = &[22, 3, 3, 0, 8, 12, 0, 0, 4, 0, 2, b'h', b'i'];
+    for suite in [GCM, CBC] {
+        let mut server = Server::new(suite, IDENTITY, &PSK);
+        let mut client = client();
+        let hello = server.exchange(&client.take_output());
+        let (before, after) = hello.split_at(5 + usize::from(hello[4]));
+        let mut misled = client.clone();
+        misled.receive(&[before, HINT, after].concat()).unwrap();
+        client.receive(&hello).unwrap();
+        let finished = server.exchange(&client.take_output());
+        assert_eq!(misled.receive(&finished), Err(TlsError::Refused(Alert::DECRYPT_ERROR)));
+        client.receive(&finished).unwrap();
+        assert!(client.is_connected());
+    }
+}
+
+#[test]
+fn records_that_are_too_long_are_refused_before_they_are_whole() {
+    let header = |length: u16| [&[22, 3, 3][..], &length.to_be_bytes()].concat();
+    assert_eq!(client().receive(&header((1 << 14) + 2048)), Ok(()));
+    let refused = Err(TlsError::Refused(Alert::RECORD_OVERFLOW));
+    assert_eq!(client().receive(&header((1 << 14) + 2049)), refused);
+    // Unprotected, it has to be shorter yet.
+    let length = (1 << 14) + 1;
+    assert_eq!(client().receive(&[header(length), vec![0; usize::from(length)]].concat()), refused);
+}
+
+/// The vector for P_SHA256 that was put together on the TLS working group's list.
+#[test]
+fn the_prf_agrees_with_the_vector_of_the_working_group() {
+    let secret = hex::decode("9bbe436ba940f017b17652849a71db35").unwrap();
+    let seed = hex::decode("a0ba9f936cda311827a6f796ffd5198c").unwrap();
+    let mut out = [0; 100];
+    derive(&secret, b"test label", &[&seed], &mut out);
+    let expected = "e3f229ba727be17b8d122620557cd453c2aab21d07c3d495329b52d4e61edb5a6b301791e90d35c9c9a46b4e14baf9af0fa022f7077def17abfd3797c0564bab4fbc91666e9def9b97fce34f796789baa48082d122ee42c5a72e5a5110fff70187347b66";
+    assert_eq!(hex::encode(out), expected);
+}

@@ -1,0 +1,161 @@
+//! Scripts in the expanded format: TS 102 226 section 5.2.1.2, and SGP.02 annex K for their chaining.
+//!
+//! Commands are carried out in their order until one is refused. What a script has begun (a key establishment, a secure
+//! channel) ends with it, unless it is part of a chain; then it ends with the chain, and with the first command that is
+//! refused.
+
+use rsp::ids::Aid;
+use rsp::ota::script::{self, Answer, Chaining, ChainingFailure, ResponseApdu, Script, ScriptResponse};
+
+use super::establish::Kept;
+use super::session::{Chain, Session};
+use super::{isd_p, isd_r};
+use crate::StatusWord;
+use crate::apdu::Command;
+use crate::context::Context;
+
+/// Commands of one script; a session over HTTPS brings as many scripts as it needs.
+const MAX_COMMANDS: usize = 256;
+
+/// Runs a script for an application of the card ([`is_target`](super::state::is_target)). `key_version` names the keys of
+/// the ISD-R that secured it. Whatever it changes is in `context`, to be committed with the command that brought its end.
+pub(crate) fn run(
+    context: &mut Context<'_>,
+    target: &Aid,
+    key_version: u8,
+    script: &Script,
+) -> ScriptResponse {
+    let Some(mut session) = session_for(context, target, script.chaining) else {
+        forget_kept(context, target);
+        let mut response = ScriptResponse::of(script.form, Vec::new());
+        response.chaining = Some(ChainingFailure::NoPreviousScript);
+        return response;
+    };
+    let mut answers = Vec::new();
+    let mut is_refused = false;
+    for (number, command) in script.commands.iter().enumerate() {
+        let (answer, is_done) = match number {
+            0..MAX_COMMANDS => one(context, &mut session, target, key_version, command),
+            _ => (refused(StatusWord::NOT_ENOUGH_MEMORY), false),
+        };
+        answers.push(answer);
+        if !is_done {
+            is_refused = true;
+            break;
+        }
+    }
+    let goes_on =
+        matches!(script.chaining, Some(Chaining::First | Chaining::FirstKept | Chaining::Following));
+    if goes_on && !is_refused {
+        keep(context, target, session);
+    } else {
+        forget_kept(context, target);
+    }
+    ScriptResponse::of(script.form, answers)
+}
+
+/// What has been begun where the script begins; none if it follows no other.
+fn session_for(context: &mut Context<'_>, target: &Aid, chaining: Option<Chaining>) -> Option<Session> {
+    let open = context.volatile.m2m.0.remove(target);
+    match chaining {
+        None => Some(Session::begin(None)),
+        Some(Chaining::First) => Some(Session::begin(Some(Chain::UntilReset))),
+        Some(Chaining::FirstKept) => Some(Session::begin(Some(Chain::Kept))),
+        Some(Chaining::Following | Chaining::Last) => open.or_else(|| after_reset(context, target)),
+    }
+}
+
+/// The chain goes on with the next script for this application, after a reset too if it was begun so. Of what can be
+/// under way only a key establishment outlives a reset: the keys of a secure channel do not.
+fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
+    let kept = match (&session.chain, &session.isd_r.establishing) {
+        (Some(Chain::Kept), Some(establishing)) if target.0 == Aid::ISD_R => Some(Kept {
+            personalises: session.isd_r.personalises.clone(),
+            next_block: session.isd_r.next_block(),
+            establishing: establishing.clone(),
+        }),
+        _ => None,
+    };
+    match kept {
+        Some(kept) => {
+            if let Ok(state) = context.m2m_mut() {
+                state.kept = Some(kept);
+            }
+        }
+        None => forget_kept(context, target),
+    }
+    context.volatile.m2m.0.insert(target.clone(), session);
+}
+
+fn after_reset(context: &Context<'_>, target: &Aid) -> Option<Session> {
+    let kept = context.m2m().ok()?.kept.as_ref().filter(|_| target.0 == Aid::ISD_R)?;
+    let mut session = Session::begin(Some(Chain::Kept));
+    session.isd_r = isd_r::Work::resumed(kept);
+    Some(session)
+}
+
+fn forget_kept(context: &mut Context<'_>, target: &Aid) {
+    if target.0 == Aid::ISD_R
+        && context.m2m().is_ok_and(|state| state.kept.is_some())
+        && let Ok(state) = context.m2m_mut()
+    {
+        state.kept = None;
+    }
+}
+
+/// One command; whether the next may follow.
+fn one(
+    context: &mut Context<'_>,
+    session: &mut Session,
+    target: &Aid,
+    key_version: u8,
+    command: &script::Command,
+) -> (Answer, bool) {
+    match command {
+        script::Command::Apdu(octets) => {
+            let (data, status) = c_apdu(context, session, target, key_version, octets);
+            let status = script::StatusWord(status.0);
+            (Answer::Apdu(ResponseApdu { data, status }), status.is_success())
+        }
+        script::Command::SecureChannel(tlv) => {
+            let (answer, is_done) = isd_p::secure_channel(context, &mut session.isd_p, target, tlv);
+            (Answer::SecureChannel(answer), is_done)
+        }
+        // Nothing here is done before the answer, and what fails ends the script anyway.
+        script::Command::ImmediateAction(_) | script::Command::ErrorAction(_) => {
+            (refused(StatusWord::FUNCTION_NOT_SUPPORTED), false)
+        }
+    }
+}
+
+fn refused(status: StatusWord) -> Answer {
+    Answer::Apdu(ResponseApdu::status(script::StatusWord(status.0)))
+}
+
+/// One C-APDU: response data and status word.
+fn c_apdu(
+    context: &mut Context<'_>,
+    session: &mut Session,
+    target: &Aid,
+    key_version: u8,
+    octets: &[u8],
+) -> (Vec<u8>, StatusWord) {
+    let answer = match target {
+        _ if target.0 == Aid::ISD_R => {
+            Command::parse(octets).and_then(|command| isd_r::answer(context, session, key_version, &command))
+        }
+        _ if target.0 == Aid::ECASD => Command::parse(octets).and_then(|command| match command.ins {
+            isd_r::GET_DATA => cut(&command, isd_r::get_data(context, &command)?.into()),
+            _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
+        }),
+        isd_p => isd_p::command(context, &mut session.isd_p, isd_p, octets),
+    };
+    answer.unwrap_or_else(|status| (Vec::new(), status))
+}
+
+/// Without Le nothing is expected, and nothing is said.
+pub(super) fn cut(command: &Command<'_>, answer: isd_r::Answer) -> Result<(Vec<u8>, StatusWord), StatusWord> {
+    let mut data = answer.data;
+    data.truncate(command.le_limit());
+    Ok((data, answer.warning.unwrap_or(StatusWord::OK)))
+}

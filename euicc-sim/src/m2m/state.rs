@@ -1,0 +1,176 @@
+//! What an M2M eUICC remembers beside its profiles: key sets, ISD-Ps, attributes, addresses.
+
+use profile::Octets;
+use rsp::ids::Aid;
+use serde::{Deserialize, Serialize};
+
+use super::description::Addressing;
+use super::establish::Kept;
+use super::keys::{self, KeySet};
+use super::toolkit;
+use crate::context::Context;
+use crate::state::Persistent;
+
+/// The M2M part of what survives a power cut. The profiles themselves are where those of a consumer card are: a profile
+/// belongs to the ISD-P with its AID.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Of the ISD-R, by version.
+    pub(crate) key_sets: Vec<KeySet>,
+    /// In the order in which they were created.
+    pub(crate) isd_ps: Vec<IsdP>,
+    /// Whose profile has the fallback attribute.
+    pub(crate) fallback: Option<Aid>,
+    /// Whose profile has the emergency profile attribute.
+    pub(crate) emergency: Option<Aid>,
+    /// Where the SM-SR is reached.
+    pub(crate) addressing: Addressing,
+    /// The number of the next default notification.
+    pub(crate) next_notification: u16,
+    /// Tokens of master deletes that were carried out, the latest last.
+    pub(crate) used_tokens: Vec<Octets>,
+    /// A key establishment in a chain of scripts that outlives a reset.
+    pub(crate) kept: Option<Kept>,
+    /// What the card's own behaviour remembers.
+    #[serde(default)]
+    pub(crate) toolkit: toolkit::Stored,
+}
+
+/// How many tokens are remembered; the oldest go first. A profile is deleted but once, so that more than these have come
+/// from as many profiles of owners who lost them.
+pub(crate) const MAX_USED_TOKENS: usize = 32;
+
+/// A security domain for a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IsdP {
+    pub(crate) aid: Aid,
+    /// Octets that were granted to it; as many as there are if nothing was said.
+    pub(crate) granted: Option<u32>,
+    /// Of its SM-DP, by version.
+    pub(crate) key_sets: Vec<KeySet>,
+    /// Who it belongs to, as its SM-DP has personalised it.
+    pub(crate) identity: Identity,
+    /// What ES8.UpdateConnectivityParameters wrote, over what the profile's header says.
+    pub(crate) connectivity: Option<Octets>,
+}
+
+/// DGI 0070 of the personalisation of an ISD-P: which a token must name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Tag 42.
+    pub(crate) sin: Octets,
+    /// Tag 45.
+    pub(crate) sdin: Octets,
+    /// Tag 5F20: application provider.
+    pub(crate) provider: Octets,
+}
+
+/// Life cycle of an ISD-P as 9F70 shows it: SGP.02 section 2.2.1.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LifeCycle {
+    /// Created; no keys yet.
+    Selectable = 0x07,
+    /// Created, with the keys of its SM-DP.
+    Personalised = 0x0F,
+    /// With a profile.
+    Disabled = 0x1F,
+    /// With the profile that the terminal sees.
+    Enabled = 0x3F,
+}
+
+/// POL1 of a profile. Which bit is which is from memory alone: [`Pol1::of`] is the one place that knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pol1 {
+    pub(crate) disable_not_allowed: bool,
+    pub(crate) delete_not_allowed: bool,
+    pub(crate) delete_when_disabled: bool,
+}
+
+impl Pol1 {
+    /// From `pol` of the profile header; no rules without it.
+    pub(crate) fn of(pol: Option<&[u8]>) -> Self {
+        let rules = pol.and_then(<[u8]>::first).copied().unwrap_or_default();
+        Self {
+            disable_not_allowed: rules & 0x01 != 0,
+            delete_not_allowed: rules & 0x02 != 0,
+            delete_when_disabled: rules & 0x04 != 0,
+        }
+    }
+}
+
+impl IsdP {
+    /// As INSTALL makes it.
+    pub(crate) fn new(aid: Aid, granted: Option<u32>) -> Self {
+        Self { aid, granted, key_sets: Vec::new(), identity: Identity::default(), connectivity: None }
+    }
+
+    pub(crate) fn key_set(&self, version: u8) -> Option<&KeySet> {
+        keys::find(&self.key_sets, version)
+    }
+}
+
+impl State {
+    pub(crate) fn key_set(&self, version: u8) -> Option<&KeySet> {
+        keys::find(&self.key_sets, version)
+    }
+
+    pub(crate) fn key_set_mut(&mut self, version: u8) -> Option<&mut KeySet> {
+        self.key_sets.iter_mut().find(|set| set.version == version)
+    }
+
+    pub(crate) fn isd_p(&self, aid: &Aid) -> Option<&IsdP> {
+        self.isd_ps.iter().find(|isd_p| isd_p.aid == *aid)
+    }
+
+    pub(crate) fn isd_p_mut(&mut self, aid: &Aid) -> Option<&mut IsdP> {
+        self.isd_ps.iter_mut().find(|isd_p| isd_p.aid == *aid)
+    }
+
+    /// Takes the number of a default notification; numbers begin again after FFFF.
+    pub(crate) fn take_notification_number(&mut self) -> u16 {
+        let number = self.next_notification;
+        self.next_notification = number.wrapping_add(1);
+        number
+    }
+}
+
+impl Persistent {
+    /// The life cycle of the ISD-P with this AID, if there is one.
+    pub(crate) fn life_cycle(&self, aid: &Aid) -> Option<LifeCycle> {
+        let isd_p = self.m2m.as_ref()?.isd_p(aid)?;
+        Some(match self.profile(aid) {
+            Some(_) if self.enabled.as_ref() == Some(aid) => LifeCycle::Enabled,
+            Some(_) => LifeCycle::Disabled,
+            None if isd_p.key_sets.is_empty() => LifeCycle::Selectable,
+            None => LifeCycle::Personalised,
+        })
+    }
+
+    /// Octets that the ISD-P has taken: what was granted, or what its profile needs if that is more.
+    pub(crate) fn taken_by(&self, isd_p: &IsdP) -> u32 {
+        let used = self.profile(&isd_p.aid).map_or(0, |profile| profile.memory);
+        used.max(isd_p.granted.unwrap_or_default())
+    }
+}
+
+/// Policy rules of the profile in this ISD-P.
+pub(crate) fn pol1(context: &Context<'_>, aid: &Aid) -> Pol1 {
+    let profile = context.persistent.profile(aid);
+    Pol1::of(profile.and_then(|profile| profile.content.facts.pol.as_deref()))
+}
+
+/// Connectivity parameters of the profile in this ISD-P: TLVs A0 (SMS), A1 (HTTPS), A2 (CAT_TP).
+pub(crate) fn connectivity(context: &Context<'_>, aid: &Aid) -> Option<Vec<u8>> {
+    let written = context.persistent.m2m.as_ref()?.isd_p(aid)?.connectivity.as_ref();
+    let in_header = || {
+        context.persistent.profile(aid).and_then(|each| each.content.facts.connectivity_parameters.as_ref())
+    };
+    written.or_else(in_header).map(|octets| octets.to_vec())
+}
+
+/// Whether scripts can be for this application.
+pub(crate) fn is_target(context: &Context<'_>, aid: &Aid) -> bool {
+    aid.0 == Aid::ISD_R
+        || aid.0 == Aid::ECASD
+        || context.persistent.m2m.as_ref().is_some_and(|state| state.isd_p(aid).is_some())
+}

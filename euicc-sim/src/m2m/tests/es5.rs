@@ -1,0 +1,506 @@
+//! ES5 towards ISD-Ps and the card as a whole: what each function does, every refusal, and which check comes first.
+
+use profile::generic;
+use profile::generic::Subscription;
+use rsp::ids::Aid;
+use world::RamMemory;
+
+use super::bench::{
+    BOOTSTRAP, Bench, ECASD, FREE, GOES, ISD_R, NEW, STAYS, STAYS_ENABLED, aid, create_isd_p, iccid, lv,
+    naming, package, store_data,
+};
+use super::oce;
+use crate::m2m::M2mDescription;
+use crate::m2m::keys::KeySet;
+use crate::m2m::state::LifeCycle::{Disabled, Enabled, Personalised, Selectable};
+
+const ENABLE: &str = "3A03";
+const DISABLE: &str = "3A04";
+const FALLBACK: &str = "3A05";
+const EMERGENCY: &str = "3A09";
+
+fn delete(number: u16) -> String {
+    format!("80E40040124F10{}", aid(number))
+}
+
+/// What is refused changes nothing.
+#[track_caller]
+fn refuses(bench: &mut Bench, apdu: &str, status: &str) {
+    let before = bench.memory();
+    bench.expect(apdu, status);
+    assert!(bench.memory() == before, "{apdu} was refused and changed the memory");
+}
+
+#[test]
+fn a_card_leaves_the_factory_with_its_profiles_and_the_keys_of_its_sm_sr() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Enabled));
+    for number in [FREE, STAYS_ENABLED, STAYS, GOES] {
+        assert_eq!(bench.life_cycle(number), Some(Disabled));
+    }
+    assert_eq!(bench.life_cycle(NEW), None);
+    assert_eq!(bench.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
+    // The terminal sees the files of the profile that is enabled.
+    assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
+    assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(BOOTSTRAP).0)));
+}
+
+#[test]
+fn a_description_that_contradicts_itself_makes_no_card() {
+    use crate::Card;
+    let open = |change: fn(&mut M2mDescription)| {
+        let mut description = super::bench::description();
+        change(description.m2m.as_deref_mut().unwrap());
+        let clock = world::ManualClock::at(rsp::time::Timestamp(0));
+        let world = world::World::new(clock, world::SeededDice::from_text("x"));
+        Card::open(description, RamMemory::default(), world).map(drop).unwrap_err().to_string()
+    };
+    for (change, why) in [
+        ((|m2m| m2m.profiles[1].enabled = true) as fn(&mut M2mDescription), "one profile is enabled"),
+        (|m2m| m2m.profiles[1].fallback = true, "fallback attribute"),
+        (|m2m| m2m.profiles[1].package = m2m.profiles[0].package.clone(), "has its ICCID"),
+        (|m2m| m2m.profiles[1].isd_p = m2m.profiles[0].isd_p.clone(), "ISD-P"),
+        (
+            |m2m| m2m.profiles[0].package = package(BOOTSTRAP, None)[..100].into(),
+            "cannot make a card with the profile",
+        ),
+        (|m2m| m2m.ecasd_key = [0x23; 32].into(), "the key does not fit it"),
+        (|m2m| m2m.ecasd_key = [0; 32].into(), "the key of the ECASD"),
+        (|m2m| m2m.ci_public_key.0[64] ^= 1, "the public key of the CI"),
+        (|m2m| m2m.ecasd_certificate.0.truncate(50), "7F21"),
+    ] {
+        let fault = open(change);
+        assert!(fault.contains(why), "{fault}");
+    }
+}
+
+/// Ki and OPc are in the packages that a card is made with, and its other keys beside them.
+#[test]
+fn no_key_is_in_what_a_description_shows() {
+    let (key, opc) = ([0x4B; 16], [0x4C; 16]);
+    let mut description = super::bench::description();
+    let m2m = description.m2m.as_mut().unwrap();
+    m2m.profiles[0].package = generic(&Subscription { key, opc, ..Subscription::default() }).encode().into();
+    m2m.profiles[0].key_sets = vec![KeySet::of_three(0x30, [[0x4D; 16]; 3], 0)];
+    m2m.key_sets = vec![KeySet::of_three(0x01, [[0x4E; 16]; 3], 0)];
+    m2m.ecasd_key = [0x4F; 32].into();
+    let shown = format!("{description:?}").to_uppercase();
+    for octet in [0x4B, 0x4C, 0x4D, 0x4E, 0x4F] {
+        assert!(!shown.contains(&format!("{octet:02X}").repeat(8)), "{octet:02X} in {shown}");
+        assert!(!shown.contains(&format!("{octet}, ").repeat(8)), "{octet} in {shown}");
+    }
+}
+
+#[test]
+fn a_memory_stays_with_the_kind_of_card_it_is_of() {
+    let memory = RamMemory::default();
+    let mut bench = Bench::with(|_| {}, memory.clone());
+    assert_eq!(bench.create(NEW, None), "009000");
+    let cells = world::Memory::load(&memory).unwrap();
+    assert!(cells.contains_key("m2m"));
+    // The same card again.
+    let again = Bench::with(|_| {}, RamMemory::of(cells.clone()));
+    assert!(again.memory() == bench.memory());
+    // The memory of a consumer card under the description of this one.
+    let description = super::bench::description();
+    let consumer = crate::state::Persistent::new(description.eid, None);
+    let cells = world::Cells::from([("card".to_owned(), world::Content::json(&consumer).unwrap())]);
+    let clock = world::ManualClock::at(rsp::time::Timestamp(0));
+    let world = world::World::new(clock, world::SeededDice::from_text("x"));
+    let fault = crate::Card::open(description, RamMemory::of(cells), world).map(drop).unwrap_err();
+    assert!(fault.to_string().contains("one is a consumer card's"), "{fault}");
+}
+
+#[test]
+fn create_isd_p_makes_a_security_domain_without_keys() {
+    let mut bench = Bench::new();
+    let free = |bench: &mut Bench| {
+        let answer = bench.es5("80CAFF2100");
+        u32::from_str_radix(answer.split_once("8204").unwrap().1.get(..8).unwrap(), 16).unwrap()
+    };
+    let before = free(&mut bench);
+    assert_eq!(bench.create(NEW, Some(50_000)), "009000");
+    assert_eq!(bench.life_cycle(NEW), Some(Selectable));
+    assert_eq!(free(&mut bench), before - 50_000);
+    // Without a word of memory nothing is put aside.
+    assert_eq!(bench.create(NEW + 1, None), "009000");
+    assert_eq!(bench.create(NEW + 2, Some(0)), "009000");
+    assert_eq!(free(&mut bench), before - 50_000);
+    // Its AID is in use now.
+    refuses(&mut bench, &create_isd_p(&aid(NEW), None), "6A80");
+    refuses(&mut bench, &create_isd_p(&aid(BOOTSTRAP), None), "6A80");
+    // Exactly what is left, and one octet more.
+    let left = free(&mut bench);
+    refuses(&mut bench, &create_isd_p(&aid(NEW + 3), Some(left + 1)), "6A84");
+    assert_eq!(bench.create(NEW + 3, Some(left)), "009000");
+    refuses(&mut bench, &create_isd_p(&aid(NEW + 4), None), "6A84");
+}
+
+#[test]
+fn create_isd_p_is_strict_in_its_fields() {
+    let mut bench = Bench::new();
+    let right = create_isd_p(&aid(NEW), None);
+    for (from, to, status) in [
+        // Load file and module that are not those of ISD-Ps.
+        ("8900000D00", "8900000C00", "6A88"),
+        ("8900000E00", "8900000F00", "6A88"),
+        // AIDs that are no ISD-P's: of the ISD-R, below the first, another RID.
+        ("8900002000", "8900000100", "6A80"),
+        ("8900002000", "8900000F00", "6A80"),
+        ("8900002000", "8900002001", "6A80"),
+        ("8900002000", "8901002000", "6A80"),
+        // Not a security domain; SCP02.
+        ("0380C000", "0340C000", "6A80"),
+        ("81020370", "81020255", "6A80"),
+        // P1 and P2, class.
+        ("80E60C00", "80E60800", "6A86"),
+        ("80E60C00", "80E60C01", "6A86"),
+        ("80E60C00", "00E60C00", "6E00"),
+    ] {
+        assert!(right.contains(from), "{from}");
+        refuses(&mut bench, &right.replacen(from, to, 1), status);
+    }
+    // A token, a field too few, a field too many.
+    let data = &right[10..right.len() - 2];
+    for wrong in
+        [&data[..data.len() - 2], &format!("{data}00"), &format!("{}01FF", &data[..data.len() - 2]), ""]
+    {
+        let apdu =
+            if wrong.is_empty() { "80E60C0000".to_owned() } else { format!("80E60C00{}00", lv(wrong)) };
+        refuses(&mut bench, &apdu, "6A80");
+    }
+}
+
+#[test]
+fn there_is_room_for_so_many_isd_ps() {
+    let mut bench = Bench::new();
+    let mut created = 0;
+    while bench.create(NEW + created, None) == "009000" {
+        created += 1;
+    }
+    assert_eq!(created, 128 - 5);
+    refuses(&mut bench, &create_isd_p(&aid(NEW + created), None), "6A84");
+}
+
+#[test]
+fn enable_takes_effect_with_the_reset_that_follows() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.store(&naming(ENABLE, FREE)), "9000");
+    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Enabled));
+    // Until it has, nothing else changes which profile is enabled, and neither of the two goes.
+    for group in [naming(ENABLE, STAYS), naming(ENABLE, FREE), naming(DISABLE, BOOTSTRAP)] {
+        refuses(&mut bench, &store_data(&group), "6985");
+    }
+    refuses(&mut bench, &delete(FREE), "6985");
+    bench.card.reset();
+    assert_eq!(bench.life_cycle(FREE), Some(Enabled));
+    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Disabled));
+    assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
+    assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(FREE).0)));
+}
+
+/// The change of profiles has been confirmed.
+fn settle(bench: &mut Bench) {
+    bench.card.reset();
+    if let Some(state) = &mut bench.card.persistent.m2m {
+        state.toolkit = crate::m2m::toolkit::Stored::default();
+    }
+}
+
+#[test]
+fn enable_and_disable_look_for_the_isd_p_then_at_its_state_then_at_pol1() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.create(NEW, None), "009000");
+    // Not there; without a profile; enabled already.
+    for (number, enable, disable) in [
+        (NEW + 1, "6A88", "6A88"),
+        (NEW, "6985", "6985"),
+        // The fallback profile is not disabled.
+        (BOOTSTRAP, "6985", "6985"),
+        (FREE, "", "6985"),
+    ] {
+        refuses(&mut bench, &store_data(&naming(DISABLE, number)), disable);
+        if !enable.is_empty() {
+            refuses(&mut bench, &store_data(&naming(ENABLE, number)), enable);
+        }
+    }
+    // POL1 of the enabled profile, which comes last.
+    assert_eq!(bench.store(&naming(ENABLE, STAYS_ENABLED)), "9000");
+    settle(&mut bench);
+    refuses(&mut bench, &store_data(&naming(ENABLE, NEW + 1)), "6A88");
+    refuses(&mut bench, &store_data(&naming(ENABLE, STAYS_ENABLED)), "6985");
+    refuses(&mut bench, &store_data(&naming(ENABLE, FREE)), "69E1");
+    refuses(&mut bench, &store_data(&naming(DISABLE, STAYS_ENABLED)), "69E1");
+}
+
+#[test]
+fn disable_brings_back_the_profile_with_the_fallback_attribute() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.store(&naming(ENABLE, FREE)), "9000");
+    settle(&mut bench);
+    assert_eq!(bench.store(&naming(FALLBACK, STAYS)), "9000");
+    assert_eq!(bench.store(&naming(DISABLE, FREE)), "9000");
+    settle(&mut bench);
+    assert_eq!(bench.life_cycle(STAYS), Some(Enabled));
+    assert_eq!(bench.life_cycle(FREE), Some(Disabled));
+}
+
+#[test]
+fn the_fallback_attribute_moves_and_is_never_of_two() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.create(NEW, None), "009000");
+    refuses(&mut bench, &store_data(&naming(FALLBACK, NEW + 1)), "6A88");
+    refuses(&mut bench, &store_data(&naming(FALLBACK, NEW)), "6985");
+    assert_eq!(bench.store(&naming(FALLBACK, FREE)), "9000");
+    assert_eq!(bench.state().fallback, Some(Aid::isd_p(FREE)));
+    // Of an enabled one too.
+    assert_eq!(bench.store(&naming(FALLBACK, BOOTSTRAP)), "9000");
+    assert_eq!(bench.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
+}
+
+#[test]
+fn the_emergency_attribute_is_of_a_disabled_profile_that_is_not_the_one_to_fall_back_on() {
+    let mut bench = Bench::new();
+    refuses(&mut bench, &store_data(&naming(EMERGENCY, NEW)), "6A88");
+    refuses(&mut bench, &store_data(&naming(EMERGENCY, BOOTSTRAP)), "6985");
+    assert_eq!(bench.store(&naming(EMERGENCY, FREE)), "9000");
+    assert_eq!(bench.store(&naming(EMERGENCY, STAYS)), "9000");
+    assert_eq!(bench.state().emergency, Some(Aid::isd_p(STAYS)));
+    // The two attributes do not meet.
+    refuses(&mut bench, &store_data(&naming(FALLBACK, STAYS)), "6985");
+    assert_eq!(bench.store(&naming(FALLBACK, FREE)), "9000");
+    refuses(&mut bench, &store_data(&naming(EMERGENCY, FREE)), "6985");
+    // The attribute goes with its profile; POL1 of this one keeps it.
+    refuses(&mut bench, &delete(STAYS), "69E1");
+    assert_eq!(bench.store(&naming(EMERGENCY, GOES)), "9000");
+    assert_eq!(bench.es5(&delete(GOES)), "9000");
+    assert_eq!(bench.state().emergency, None);
+}
+
+#[test]
+fn delete_takes_an_isd_p_with_all_that_is_in_it() {
+    let mut bench = Bench::new();
+    let used = bench.card.persistent.memory_used();
+    refuses(&mut bench, &delete(NEW), "6A88");
+    refuses(&mut bench, &delete(BOOTSTRAP), "6985");
+    refuses(&mut bench, &delete(STAYS), "69E1");
+    // With an Le there is something to answer.
+    assert_eq!(bench.es5(&format!("{}00", delete(FREE))), "009000");
+    assert_eq!(bench.life_cycle(FREE), None);
+    assert!(bench.card.persistent.memory_used() < used);
+    refuses(&mut bench, &delete(FREE), "6A88");
+    // In whatever state before there is a profile.
+    assert_eq!(bench.create(NEW, Some(1000)), "009000");
+    assert_eq!(bench.es5(&delete(NEW)), "9000");
+    let keys = oce::personalised(&mut bench, NEW);
+    assert_eq!(bench.life_cycle(NEW), Some(Personalised));
+    oce::open(&mut bench, keys, NEW);
+    assert_eq!(bench.es5(&delete(NEW)), "9000");
+    assert!(!bench.card.volatile.m2m.0.contains_key(&Aid::isd_p(NEW)));
+    // An enabled one that is no longer the one to fall back on is enabled all the same.
+    assert_eq!(bench.store(&naming(FALLBACK, GOES)), "9000");
+    refuses(&mut bench, &delete(BOOTSTRAP), "6985");
+    refuses(&mut bench, &delete(GOES), "6985");
+}
+
+#[test]
+fn delete_is_strict_in_its_data() {
+    let mut bench = Bench::new();
+    for (apdu, status) in [
+        ("80E4004000", "6A80"),
+        ("80E40040024F00", "6A80"),
+        ("80E4004003810100", "6A80"),
+        ("80E40041024F00", "6A86"),
+        ("80E40140024F00", "6A86"),
+        ("00E40040024F00", "6E00"),
+    ] {
+        refuses(&mut bench, apdu, status);
+    }
+    let twice = format!("4F10{0}4F10{0}", aid(FREE));
+    refuses(&mut bench, &format!("80E40040{}", lv(&twice)), "6A80");
+}
+
+#[test]
+fn the_audit_tells_of_every_isd_p_and_goes_on_where_it_ended() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.create(NEW, Some(0x1234)), "009000");
+    let line = |number: u16, state: &str, rest: &str| {
+        let line = format!("4F10{}9F7001{state}{rest}", aid(number));
+        format!("E3{}", lv(&line))
+    };
+    // AID and state.
+    let first =
+        [(BOOTSTRAP, "3F"), (FREE, "1F"), (STAYS_ENABLED, "1F"), (STAYS, "1F"), (GOES, "1F"), (NEW, "07")];
+    let all: String = first.iter().map(|(number, state)| line(*number, state, "")).collect();
+    bench.expect("80F24002074F005C034F9F7000", &format!("{all}9000"));
+    bench.expect(
+        &format!("80F24002174F10{}5C034F9F7000", aid(GOES)),
+        &format!("{}9000", line(GOES, "1F", "")),
+    );
+    // Nothing said: with the privileges.
+    bench.expect(&format!("80F24002124F10{}00", aid(NEW)), &format!("{}9000", line(NEW, "07", "C50380C000")));
+    // The attribute and the memory.
+    let charged = bench.card.persistent.profile(&Aid::isd_p(BOOTSTRAP)).unwrap().memory;
+    let criteria = format!("4F10{}5C064F9F70538F91", aid(BOOTSTRAP));
+    bench.expect(
+        &format!("80F24002{}00", lv(&criteria)),
+        &format!("{}9000", line(BOOTSTRAP, "3F", &format!("5301018F04{charged:08X}910400000000"))),
+    );
+    let criteria = format!("4F10{}5C064F9F70538F91", aid(NEW));
+    bench.expect(
+        &format!("80F24002{}00", lv(&criteria)),
+        &format!("{}9000", line(NEW, "07", "5301008F0400001234910400001234")),
+    );
+    // More than one answer holds: 6310, and the rest in the same script.
+    for number in 1..10 {
+        assert_eq!(bench.create(NEW + number, None), "009000");
+    }
+    let ask = |p2: &str| format!("80F240{p2}074F005C034F9F7000");
+    let answers = bench.apdus(ISD_R, None, &[ask("02"), ask("03")]);
+    assert!(answers[0].ends_with("6310") && answers[1].ends_with("9000"), "{answers:?}");
+    let told = [&answers[0][..answers[0].len() - 4], &answers[1][..answers[1].len() - 4]].concat();
+    assert_eq!(told.matches("E3164F10").count(), 15);
+    assert!(told.starts_with(&all));
+    // Going on with nothing begun.
+    bench.expect(&ask("03"), "6985");
+    for (apdu, status) in [
+        (format!("80F24002124F10{}00", aid(0x77)), "6A88"),
+        ("80F24002025C0000".to_owned(), "6A80"),
+        ("80F2400200".to_owned(), "6A80"),
+        ("80F28002024F0000".to_owned(), "6A86"),
+        ("80F24000024F0000".to_owned(), "6A86"),
+        ("00F24002024F0000".to_owned(), "6E00"),
+    ] {
+        bench.expect(&apdu, status);
+    }
+}
+
+#[test]
+fn the_audit_tells_the_memory_the_certificate_and_who_the_card_is() {
+    let mut bench = Bench::new();
+    let free = bench.card.description.memory_size - bench.card.persistent.memory_used();
+    let volatile = bench.card.description.capabilities.volatile_memory;
+    bench
+        .expect("80CAFF2100", &format!("FF210F81010582 04{free:08X}8304{volatile:08X}9000").replace(' ', ""));
+    let certificate = bench.card.description.m2m.as_ref().unwrap().ecasd_certificate.to_string();
+    for target in [ISD_R, ECASD] {
+        let ask = |bench: &mut Bench, apdu: &str| bench.apdus(target, None, &[apdu.to_owned()]).concat();
+        let answer = ask(&mut bench, "80CABF30045C027F2100");
+        assert_eq!(answer, format!("BF30{}{certificate}9000", ber_length(certificate.len() / 2)));
+        let answer = ask(&mut bench, "80CABF30035C016600");
+        assert!(answer.starts_with("BF30") && answer.contains("2A864886FC6B04") && answer.ends_with("9000"));
+        assert_eq!(ask(&mut bench, "80CA005A00"), "5A10890010120123412340123456789012249000");
+        assert_eq!(ask(&mut bench, "00CA005A00"), "5A10890010120123412340123456789012249000");
+        for (apdu, status) in [
+            ("80CA123400", "6A88"),
+            ("80CABF30045C027F4900", "6A88"),
+            ("80CABF3000", "6A80"),
+            ("80CAFF21015C00", "6700"),
+        ] {
+            assert_eq!(ask(&mut bench, apdu), status, "{apdu}");
+        }
+    }
+    // Number, version, type and length of every key.
+    bench.expect("80CA00E000", "E01EC00401018810C00402018810C00403018810C00401408510C004024088109000");
+    assert_eq!(bench.apdus(ECASD, None, &["80E2880000".to_owned()]), ["6D00"]);
+}
+
+fn ber_length(octets: usize) -> String {
+    if octets < 0x80 { format!("{octets:02X}") } else { format!("81{octets:02X}") }
+}
+
+#[test]
+fn addressing_parameters_change_as_far_as_they_are_named() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.store("3A07 0B A309 81 07 91112233445566"), "9000");
+    assert_eq!(bench.state().addressing.sms.as_ref().unwrap().to_string(), "91112233445566");
+    assert_eq!(bench.store("3A07 0A A308 82 06 8304 89028900"), "9000");
+    let addressing = bench.state().addressing.clone();
+    assert_eq!(addressing.sms.unwrap().to_string(), "91112233445566");
+    assert_eq!(addressing.https.unwrap().to_string(), "830489028900");
+    for (group, status) in [
+        ("3A07 00", "6A80"),
+        ("3A07 02 A300", "6A80"),
+        ("3A07 04 A302 8100", "6A80"),
+        ("3A07 05 A303 810191", "6A80"),
+        ("3A07 05 A303 820183", "6A80"),
+        ("3A07 06 A304 8F021122", "6A80"),
+        ("3A07 05 A403 810291", "6A80"),
+        // A number that is none: more than 20 digits, what fills in the midst of it. A type alone has no digits.
+        ("3A07 10 A30E 810C 91 1122334455667788990011", "6A80"),
+        ("3A07 09 A307 8105 91 11F23344", "6A80"),
+        ("3A07 06 A304 810291FF", "6A80"),
+        // A session without anything, whose connection is none, whose key is cut short, whose URI is empty or has a space.
+        ("3A07 04 A302 8200", "6A80"),
+        ("3A07 0A A308 8206 8304 84023501", "6A80"),
+        ("3A07 0A A308 8206 8304 85020441", "6A80"),
+        ("3A07 0A A308 8206 8304 89028C00", "6A80"),
+        ("3A07 0D A30B 8209 8307 89058C03 2F2041", "6A80"),
+        // The same without its 83.
+        ("3A07 08 A306 8204 85020441", "6A80"),
+        // A name that is none, or is not there.
+        ("3A07 04 A302 8300", "6A80"),
+        ("3A07 07 A305 8303 D601FF", "6A80"),
+        ("3A07 06 A304 8302 FA00", "6A80"),
+        // Octets after the group.
+        ("3A07 0B A309 81 07 91112233445566 00", "6A80"),
+    ] {
+        refuses(&mut bench, &store_data(group), status);
+    }
+}
+
+#[test]
+fn a_confirmation_without_a_notification_is_of_nothing() {
+    let mut bench = Bench::new();
+    refuses(&mut bench, "80E28900073A08044E02FFFF00", "6A88");
+    for group in ["3A08 00", "3A08 03 4E0101", "3A08 05 4E03010101", "3A08 04 4F020101"] {
+        refuses(&mut bench, &store_data(group), "6A80");
+    }
+}
+
+#[test]
+fn store_data_knows_its_groups_and_its_blocks() {
+    let mut bench = Bench::new();
+    let group = naming(ENABLE, FREE);
+    for (apdu, status) in [
+        // Coding of the data other than data groups.
+        (format!("80E28000{}", lv(&group)), "6A86"),
+        (format!("80E29100{}", lv(&group)), "6A86"),
+        (format!("00E28800{}", lv(&group)), "6E00"),
+        (format!("81E28800{}", lv(&group)), "6881"),
+        // A block that does not follow, an end that comes too early.
+        (format!("80E28801{}", lv(&group)), "6A86"),
+        (format!("80E28800{}", lv(&group[..20])), "6A80"),
+        (store_data("3A06 12 4F10A0000005591010FFFFFFFF8900001100"), "6A88"),
+        (store_data("0070 03 450101"), "6A88"),
+        (store_data("3A03 03 4F0100"), "6A80"),
+        (store_data("3A03 00"), "6A80"),
+        (store_data("3A"), "6A80"),
+    ] {
+        refuses(&mut bench, &apdu, status);
+    }
+    // In two blocks of one script.
+    let blocks = [format!("80E20800{}", lv(&group[..20])), format!("80E28801{}", lv(&group[20..]))];
+    // The second block alone, in a script of its own, follows nothing.
+    assert_eq!(bench.apdus(ISD_R, None, &blocks[1..]), ["6A86"]);
+    assert_eq!(bench.apdus(ISD_R, None, &blocks), ["9000", "9000"]);
+    assert!(bench.card.persistent.switch.is_some());
+}
+
+#[test]
+fn what_the_isd_r_has_not_is_refused_and_ends_the_script() {
+    let mut bench = Bench::new();
+    for (apdu, status) in [
+        ("80A40400", "6D00"),
+        ("00A40400", "6D00"),
+        ("80500000081122334455667788", "6D00"),
+        ("84E28800", "6882"),
+        ("80", "6700"),
+    ] {
+        bench.expect(apdu, status);
+    }
+    let apdus = ["80CA005A00", "80A40400", "80CA005A00"].map(str::to_owned);
+    let answers = bench.apdus(ISD_R, None, &apdus);
+    assert_eq!(answers.len(), 2);
+    assert_eq!(answers[1], "6D00");
+}

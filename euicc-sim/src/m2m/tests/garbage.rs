@@ -1,0 +1,89 @@
+//! Scripts that were damaged on their way, thousands of them: each has an answer, and the card stays whole.
+
+use rsp::ota::script::Script;
+use world::{Dice, Memory, RamMemory, SeededDice};
+
+use super::bench::{Bench, FREE, ISD_R, NEW, aid, create_isd_p, naming, store_data, unhex};
+use super::oce::{Plan, establish, initialize_update};
+use crate::m2m::state::LifeCycle;
+
+/// What is damaged: for the ISD-R, and for an ISD-P.
+fn scripts() -> [Vec<Vec<u8>>; 2] {
+    let plan = Plan::for_isd_p(NEW);
+    let apdus = [
+        create_isd_p(&aid(NEW + 1), Some(1000)),
+        store_data(&naming("3A05", FREE)),
+        store_data(&naming("3A09", FREE)),
+        store_data("3A07 0B A309 81 07 91112233445566"),
+        format!("80E40040124F10{}", aid(FREE)),
+        "80E4000005F203400102".to_owned(),
+        "80F24002074F005C034F9F7000".to_owned(),
+        "80CABF30045C027F2100".to_owned(),
+        "80D8000117418511100102030405060708090A0B0C0D0E0F1000".to_owned(),
+        plan.first().concat(),
+        plan.second(&[0; 16]),
+    ];
+    let of_apdus = |apdus: &[String]| {
+        apdus.iter().map(|apdu| Script::of_apdus([unhex(apdu)]).to_bytes()).collect::<Vec<_>>()
+    };
+    let to_isd_p = [
+        [&[0xAA, 0x0C][..], &initialize_update(0x30)].concat(),
+        unhex("AA13 8511 33 00112233445566778899AABBCCDDEEFF"),
+        unhex("AA0A 8608 0011223344556677"),
+        Script::of_apdus([unhex("8050300008010203040506070800")]).to_bytes(),
+        Script::of_apdus([unhex("84E28800100011223344556677889900112233445566")]).to_bytes(),
+    ];
+    [of_apdus(&apdus), to_isd_p.to_vec()]
+}
+
+#[test]
+fn every_script_has_an_answer_and_leaves_a_whole_card() {
+    let memory = RamMemory::default();
+    let mut bench = Bench::with(|_| {}, memory.clone());
+    assert_eq!(bench.create(NEW, None), "009000");
+    assert!(establish(&mut bench, &Plan::for_isd_p(NEW)).1.ends_with("9000"));
+    let start = memory.load().unwrap();
+    let mut memory = memory;
+    let scripts = scripts();
+    let dice = SeededDice::from_text("garbage");
+    let throw = |below: usize| {
+        let mut octets = [0; 4];
+        dice.fill(&mut octets);
+        usize::try_from(u32::from_be_bytes(octets)).unwrap() % below.max(1)
+    };
+    let mut read = 0;
+    for round in 0..6000 {
+        if round % 50 == 0 {
+            // What the memory holds is what the card remembers.
+            let again = Bench::with(|_| {}, RamMemory::of(memory.load().unwrap()));
+            assert!(again.memory() == bench.memory());
+            memory = RamMemory::of(start.clone());
+            bench = Bench::with(|_| {}, memory.clone());
+        }
+        let to_isd_p = throw(4) == 0;
+        let mut octets = scripts[usize::from(to_isd_p)][throw(scripts[usize::from(to_isd_p)].len())].clone();
+        for _ in 0..=throw(3).min(octets.len() - 1) {
+            let at = throw(octets.len());
+            match throw(6) {
+                0 if octets.len() > 1 => drop(octets.remove(at)),
+                1 => octets.insert(at, u8::try_from(throw(256)).unwrap()),
+                2 => octets.truncate(at.max(1)),
+                _ => octets[at] = u8::try_from(throw(256)).unwrap(),
+            }
+        }
+        let Ok(script) = Script::parse(&octets) else { continue };
+        read += 1;
+        let target = if to_isd_p { rsp::ids::Aid::isd_p(NEW) } else { ISD_R.into() };
+        let response = bench.run(target, &script);
+        assert!(response.answers.len() <= script.commands.len());
+        let what = hex::encode(&octets);
+        let persistent = &bench.card.persistent;
+        let enabled = persistent.m2m.as_ref().unwrap().isd_ps.iter();
+        let enabled = enabled.filter(|isd_p| persistent.life_cycle(&isd_p.aid) == Some(LifeCycle::Enabled));
+        assert_eq!(enabled.count(), 1, "{what}");
+        assert!(persistent.memory_used() <= bench.card.description.memory_size, "{what}");
+        assert!(persistent.m2m.as_ref().unwrap().key_set(super::bench::SCP80).is_some(), "{what}");
+    }
+    // Enough of it reaches the applications, and does not end where scripts are read.
+    assert!(read > 1000, "{read} scripts");
+}

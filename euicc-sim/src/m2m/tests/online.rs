@@ -1,0 +1,241 @@
+//! The card in a device that stays on, on networks with a service centre, and an SM-SR that has an account there: what is
+//! said between them is nobody's but theirs. Time stands still until somebody waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crypto::scp80::{self, Head, Opened, Protection};
+use rsp::ids::{Aid, Imsi, Plmn};
+use rsp::ota::script::{Script, ScriptResponse};
+use rsp::ota::secured_packet::{CommandHeader, KeyReference, Spi, Tar};
+use rsp::ota::sms::{Accepted, Address, PacketKind, Reassembler, Reference, UserData, segments};
+use rsp::sgp02::es5;
+use rsp::sgp02::notification::{DefaultNotification, NotificationType};
+use rsp::time::Timestamp;
+use tokio::time::{Instant, timeout};
+use world::{
+    Arrived, NoDial, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages, Submission, TokioClock,
+    World,
+};
+
+use super::bench::{BOOTSTRAP, Bench, FREE, SCP80, STAYS};
+use device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
+use network::smsc::{Account, LocalWriter};
+use network::{
+    EmmCause, Keys, Network, Networks, Policy, RefusalRule, Smsc, SmscSettings, Subscriber, SubscriberServer,
+};
+
+/// The SM-SR's number, as the bench's card has it.
+const SM_SR: &str = "+33689924111";
+const HOME: &str = "001-01";
+
+/// An SM-SR, and everything between it and the card.
+struct Field {
+    networks: Arc<Networks>,
+    writer: LocalWriter,
+    counter: u64,
+    notified: Reassembler,
+    overtook: VecDeque<Arrived>,
+    device: OnlineHandle,
+}
+
+fn home() -> Plmn {
+    HOME.parse().unwrap()
+}
+
+fn imsi(profile: u16) -> Imsi {
+    format!("0010100000{profile:05}").parse().unwrap()
+}
+
+fn number(profile: u16) -> String {
+    format!("+49151{profile:08}")
+}
+
+/// The home network knows the subscribers of these profiles, and their numbers. The card is in a device, which is on.
+fn field(subscribers: &[u16]) -> Field {
+    let world =
+        World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
+    let networks = Networks::new(world.clone());
+    networks.put(Network::new(home(), "Home", "XX"));
+    let server = SubscriberServer::open(home(), RamMemory::default(), world.clone()).unwrap();
+    for profile in subscribers {
+        let subscriber = Subscriber::new(Keys::Milenage { k: [0; 16], opc: [0; 16] });
+        let subscriber = subscriber.with_msisdn(number(*profile).parse().unwrap());
+        server.provision(imsi(*profile), subscriber).unwrap();
+    }
+    networks.put_home(Arc::new(server));
+    let networks = Arc::new(networks);
+    let account =
+        Account { name: "sm-sr".into(), password: "x".into(), numbers: vec![SM_SR.parse().unwrap()] };
+    let settings = SmscSettings::new("+491710000000".parse().unwrap(), vec![account]);
+    let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world).unwrap();
+    tokio::spawn(Arc::clone(&smsc).run());
+    let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
+    let mut modem = Modem::new(Bench::new().card, Arc::clone(&networks), teller.clone());
+    modem.set_visible(vec![home()]);
+    let mut online = Online::new(modem, NoDial, OnlineSettings::default(), teller);
+    let device = online.handle();
+    tokio::spawn(async move { online.run().await });
+    let (notified, overtook) = (Reassembler::default(), VecDeque::new());
+    Field { networks, writer: smsc.account("sm-sr"), counter: 0, notified, overtook, device }
+}
+
+fn keys() -> scp80::Keys {
+    scp80::Keys { kic: [0x01; 16].into(), kid: [0x02; 16].into() }
+}
+
+impl Field {
+    /// A script to the ISD-R, for the device with this profile; what the card answers in its delivery report.
+    async fn script(&mut self, profile: u16, apdu: Vec<u8>) -> ScriptResponse {
+        self.counter += 1;
+        let tar = Tar::of_aid(&Aid::ISD_R).unwrap();
+        let (kic, kid) = (KeyReference::aes(SCP80), KeyReference::aes(SCP80));
+        let header = CommandHeader { spi: Spi::COMMAND_ANSWERED_IN_REPORT, kic, kid, tar };
+        let [_, _, _, counter @ ..] = self.counter.to_be_bytes();
+        let data = Script::of_apdus([apdu]).to_bytes();
+        let packet = Opened { counter, status: 0, data };
+        let packet = scp80::seal(Head::Command(&header.to_bytes()), &packet, Protection::FULL, &keys());
+        let parts = segments(&packet, PacketKind::Command, Reference::Short(1)).unwrap();
+        for part in parts {
+            let to = number(profile).parse().unwrap();
+            let message = ShortMessage::to_card(SM_SR.parse().unwrap(), to, part.to_bytes());
+            let submission = Submission { message, validity: None, receipts: Receipts::None };
+            self.writer.submit(submission).await.unwrap();
+        }
+        // The service centre and the device do not wait for each other: what the card says next may overtake the report.
+        let report = loop {
+            match self.hears().await {
+                Arrived::Report(_, report) => break report,
+                other => self.overtook.push_back(other),
+            }
+        };
+        let packet = report.user_data.strip_prefix(&[0x02, 0x71, 0x00]).unwrap();
+        let head = Head::Response(&tar.0, &[0x02, 0x71, 0x00]);
+        let opened = scp80::open(head, packet, Protection::FULL, &keys()).unwrap();
+        assert_eq!((opened.status, opened.counter), (0, counter));
+        ScriptResponse::parse(&opened.data).unwrap()
+    }
+
+    async fn does(&mut self, profile: u16, apdu: Vec<u8>) {
+        let response = self.script(profile, apdu).await;
+        assert_eq!(response.last_apdu().unwrap().status.0, 0x9000);
+    }
+
+    async fn hears(&mut self) -> Arrived {
+        let next = self.writer.next().await;
+        self.writer.taken(&next.ticket).unwrap();
+        next.arrived
+    }
+
+    /// The next notification, and with which profile's number it came.
+    async fn notification(&mut self) -> (DefaultNotification, String) {
+        loop {
+            let arrived = match self.overtook.pop_front() {
+                Some(arrived) => arrived,
+                None => self.hears().await,
+            };
+            let Arrived::Message(message) = arrived else { panic!("{arrived:?}") };
+            let user_data = UserData::parse(&message.user_data, message.has_header).unwrap();
+            let from: Address = message.from.to_string().parse().unwrap();
+            let Accepted::Whole(PacketKind::Command, packet) =
+                self.notified.accept(&from, user_data).unwrap()
+            else {
+                continue;
+            };
+            let head: [u8; 7] = packet[3..10].try_into().unwrap();
+            let opened = scp80::open(Head::Command(&head), &packet, Protection::FULL, &keys()).unwrap();
+            return (DefaultNotification::parse(&opened.data).unwrap(), from.to_string());
+        }
+    }
+
+    async fn is_told(&mut self, kind: NotificationType, profile: u16) -> u16 {
+        let (told, from) = self.notification().await;
+        assert_eq!((told.kind, told.isd_p, from), (kind, Aid::isd_p(profile), number(profile)));
+        let digits = "004999010640000";
+        let imei = rsp::ota::cat::Imei::of_digits(digits).unwrap();
+        assert_eq!(told.imei.unwrap().as_slice(), imei.0, "the device's own");
+        told.sequence_number
+    }
+
+    async fn confirms(&mut self, profile: u16, sequence_number: u16) {
+        self.does(profile, es5::handle_notification_confirmation(sequence_number)).await;
+    }
+
+    /// The declaration of the first attachment is over.
+    async fn begins(&mut self) {
+        let number = self.is_told(NotificationType::EuiccDeclaration, BOOTSTRAP).await;
+        self.confirms(BOOTSTRAP, number).await;
+    }
+
+    async fn is_silent_for(&mut self, seconds: u64) {
+        let heard = timeout(Duration::from_secs(seconds), self.writer.next()).await;
+        assert!(heard.is_err(), "{heard:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_card_declares_itself_is_switched_and_says_so_from_its_new_number() {
+    let mut field = field(&[BOOTSTRAP, FREE]);
+    field.begins().await;
+    field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
+    let number = field.is_told(NotificationType::ProfileChangeSucceeded, FREE).await;
+    field.confirms(FREE, number).await;
+    field.is_silent_for(86_400).await;
+    field.does(FREE, es5::get_card_resources()).await;
+    field.device.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_no_network_takes_is_rolled_back_and_the_sm_sr_learns_it() {
+    // Nobody has heard of the subscriber.
+    let mut field = field(&[BOOTSTRAP]);
+    field.begins().await;
+    let begun = Instant::now();
+    field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(STAYS))).await;
+    let number = field.is_told(NotificationType::ProfileChangeFailed, BOOTSTRAP).await;
+    assert!(begun.elapsed() < Duration::from_secs(600), "{:?}", begun.elapsed());
+    field.confirms(BOOTSTRAP, number).await;
+    field.is_silent_for(86_400).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_not_confirmed_is_rolled_back() {
+    let mut field = field(&[BOOTSTRAP, FREE]);
+    field.begins().await;
+    field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
+    let first = field.is_told(NotificationType::ProfileChangeSucceeded, FREE).await;
+    // The same number as often as the card has patience, and then another profile.
+    loop {
+        let (told, from) = field.notification().await;
+        if told.kind == NotificationType::ProfileChangeSucceeded {
+            assert_eq!((told.sequence_number, from), (first, number(FREE)));
+            continue;
+        }
+        assert_eq!((told.kind, from), (NotificationType::ProfileChangeFailed, number(BOOTSTRAP)));
+        field.confirms(BOOTSTRAP, told.sequence_number).await;
+        break;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_card_whose_network_is_lost_falls_back() {
+    let mut field = field(&[BOOTSTRAP, FREE]);
+    field.begins().await;
+    field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
+    let number = field.is_told(NotificationType::ProfileChangeSucceeded, FREE).await;
+    field.confirms(FREE, number).await;
+    // The network throws this subscriber out, and keeps it out.
+    let rule = RefusalRule {
+        imsi_prefix: imsi(FREE).to_string(),
+        cause: EmmCause::ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA,
+    };
+    field.networks.set_policy(home(), Policy { refusals: vec![rule], ..Policy::default() });
+    field.networks.set_coverage(home(), false);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    field.networks.set_coverage(home(), true);
+    let number = field.is_told(NotificationType::ProfileChangeAfterFallback, BOOTSTRAP).await;
+    field.confirms(BOOTSTRAP, number).await;
+    // A script that was written to the lost profile waits in the service centre; one to the other arrives.
+    field.does(BOOTSTRAP, es5::get_card_resources()).await;
+}

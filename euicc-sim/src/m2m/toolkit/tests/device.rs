@@ -1,0 +1,303 @@
+//! The card in a real device, on networks with a service centre, in time that stands still until somebody waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use profile::Octets;
+use rsp::ids::{Aid, Plmn};
+use rsp::ota::script::{Script, ScriptResponse};
+use rsp::ota::secured_packet::{ResponseStatus, Spi};
+use rsp::ota::sms::{PacketKind, Reference, segments};
+use rsp::sgp02::notification::{DefaultNotification, NotificationType};
+use rsp::time::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+use world::{
+    Arrived, MemoryHosts, PhoneNumber, RamMemory, Receipts, SeededDice, ShortMessage, ShortMessages,
+    Submission, TokioClock, World,
+};
+
+use super::https_link::{Link, audit, identity, session, trigger};
+use super::phone::{header, notification_of, opened, opened_packet, sealed};
+use crate::m2m::scp81::tls::tests::Server;
+use crate::m2m::tests::bench::{BOOTSTRAP, Bench, FREE, GOES, naming, store_data};
+use crate::m2m::toolkit::Numbers;
+use device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
+use network::smsc::Account;
+use network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, SubscriberServer};
+
+const SM_SR: &str = "1000";
+
+/// A device in reach of one network, and the SM-SR's account with the service centre.
+struct Field {
+    networks: Arc<Networks>,
+    smsc: Arc<Smsc>,
+    hosts: MemoryHosts,
+    device: OnlineHandle,
+    counter: u64,
+    /// At which number the card is reached.
+    number: PhoneNumber,
+    early: VecDeque<ShortMessage>,
+}
+
+fn plmn() -> Plmn {
+    "001-01".parse().unwrap()
+}
+
+fn msisdn(profile: u16) -> PhoneNumber {
+    format!("+4915100000{profile:03}").parse().unwrap()
+}
+
+impl Field {
+    /// The profiles with these numbers have a subscription.
+    fn with(profiles: &[u16], over_sms: bool) -> Self {
+        let world =
+            World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
+        let networks = Networks::new(world.clone());
+        networks.put(Network::new(plmn(), "Test", "XX"));
+        let home = SubscriberServer::open(plmn(), RamMemory::default(), world.clone()).unwrap();
+        for profile in profiles {
+            let subscriber = Subscriber::new(Keys::Milenage { k: [0; 16], opc: [0; 16] });
+            let imsi = format!("0010100000{profile:05}").parse().unwrap();
+            home.provision(imsi, subscriber.with_msisdn(msisdn(*profile))).unwrap();
+        }
+        networks.put_home(Arc::new(home));
+        let networks = Arc::new(networks);
+        let account =
+            Account { name: "sm-sr".into(), password: "x".into(), numbers: vec![SM_SR.parse().unwrap()] };
+        // The one that the profiles' connectivity parameters name.
+        let settings = SmscSettings::new("+33689924111".parse().unwrap(), vec![account]);
+        let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world.clone()).unwrap();
+        tokio::spawn(Arc::clone(&smsc).run());
+        let bench = Bench::with(
+            |description| {
+                let addressing = &mut description.m2m.as_mut().unwrap().addressing;
+                addressing.sms = Octets::from_hex("810100").filter(|_| over_sms);
+                addressing.https = Some(Octets::from(session().to_bytes().as_slice()));
+            },
+            RamMemory::default(),
+        );
+        let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
+        let mut modem = Modem::new(bench.card, Arc::clone(&networks), teller.clone());
+        modem.set_visible(vec![plmn()]);
+        let hosts = MemoryHosts::default();
+        let mut device = Online::new(modem, hosts.clone(), OnlineSettings::default(), teller);
+        let handle = device.handle();
+        tokio::spawn(async move { device.run().await.unwrap() });
+        Self {
+            networks,
+            smsc,
+            hosts,
+            device: handle,
+            counter: 0,
+            number: msisdn(BOOTSTRAP),
+            early: VecDeque::new(),
+        }
+    }
+
+    async fn submit(&self, packet: &[u8]) {
+        for part in segments(packet, PacketKind::Command, Reference::Short(7)).unwrap() {
+            let message = ShortMessage::to_card(SM_SR.parse().unwrap(), self.number.clone(), part.to_bytes());
+            let submission = Submission { message, validity: None, receipts: Receipts::None };
+            self.smsc.account("sm-sr").submit(submission).await.unwrap();
+        }
+    }
+
+    fn packet(&mut self, spi: Spi, data: &[u8]) -> Vec<u8> {
+        self.counter += 1;
+        sealed(rsp::ota::secured_packet::CommandHeader { spi, ..header() }, self.counter, data)
+    }
+
+    async fn send(&mut self, spi: Spi, data: &[u8]) {
+        let packet = self.packet(spi, data);
+        self.submit(&packet).await;
+    }
+
+    async fn run(&mut self, apdu: &str) -> ScriptResponse {
+        let script = Script::of_apdus([hex::decode(apdu).unwrap()]).to_bytes();
+        self.send(Spi::COMMAND_ANSWERED_IN_REPORT, &script).await;
+        ScriptResponse::parse(&opened(&self.report().await).data).unwrap()
+    }
+
+    /// What the card says next in a report; a message may come before it, on its own way.
+    async fn report(&mut self) -> Vec<u8> {
+        loop {
+            match self.hears().await {
+                Arrived::Report(_, report) => return report.user_data,
+                Arrived::Message(message) => self.early.push_back(message),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn hears(&self) -> Arrived {
+        let account = self.smsc.account("sm-sr");
+        let next = account.next().await;
+        account.taken(&next.ticket).unwrap();
+        next.arrived
+    }
+
+    /// The next notification, from whatever number; later the card is reached there.
+    async fn notification(&mut self) -> DefaultNotification {
+        let message = match self.early.pop_front() {
+            Some(message) => message,
+            None => match self.hears().await {
+                Arrived::Message(message) => message,
+                other => panic!("{other:?}"),
+            },
+        };
+        self.number = message.from;
+        notification_of(&message.user_data[3..])
+    }
+
+    async fn confirm(&mut self, number: u16) -> ScriptResponse {
+        self.run(&format!("80E28900073A08044E02{number:04X}00")).await
+    }
+
+    async fn declared(&mut self) {
+        let told = self.notification().await;
+        assert_eq!((told.kind, told.isd_p), (NotificationType::EuiccDeclaration, Aid::isd_p(BOOTSTRAP)));
+        assert_eq!(self.confirm(1).await.last_apdu().unwrap().status.0, 0x9000);
+    }
+
+    async fn enable(&mut self, profile: u16) {
+        let response = self.run(&store_data(&naming("3A03", profile))).await;
+        assert_eq!(response.last_apdu().unwrap().status.0, 0x9000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_asked_for_made_told_and_confirmed_over_short_messages() {
+    let mut field = Field::with(&[BOOTSTRAP, FREE], true);
+    field.declared().await;
+    field.enable(FREE).await;
+    let told = field.notification().await;
+    assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeSucceeded, Aid::isd_p(FREE)));
+    assert_eq!(field.number, msisdn(FREE));
+    assert_eq!(field.confirm(2).await.last_apdu().unwrap().status.0, 0x9000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_without_a_subscription_is_rolled_back() {
+    let mut field = Field::with(&[BOOTSTRAP, FREE], true);
+    field.declared().await;
+    let before = Instant::now();
+    field.enable(GOES).await;
+    let told = field.notification().await;
+    assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeFailed, Aid::isd_p(BOOTSTRAP)));
+    assert!(before.elapsed() >= Duration::from_secs(Numbers::STANDARD.attach_seconds));
+    field.confirm(told.sequence_number).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_the_sm_sr_never_confirms_is_rolled_back() {
+    let mut field = Field::with(&[BOOTSTRAP, FREE], true);
+    field.declared().await;
+    field.enable(FREE).await;
+    let first = field.notification().await;
+    for _ in 1..Numbers::STANDARD.notification_attempts {
+        assert_eq!(field.notification().await, first);
+    }
+    let told = field.notification().await;
+    assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeFailed, Aid::isd_p(BOOTSTRAP)));
+    assert_eq!(field.number, msisdn(BOOTSTRAP));
+    field.confirm(told.sequence_number).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_is_lost_for_too_long_brings_the_fallback_profile() {
+    let mut field = Field::with(&[BOOTSTRAP, FREE], true);
+    field.declared().await;
+    field.enable(FREE).await;
+    let told = field.notification().await;
+    field.confirm(told.sequence_number).await;
+    field.networks.set_coverage(plmn(), false);
+    tokio::time::sleep(Duration::from_secs(Numbers::STANDARD.loss_seconds + 60)).await;
+    field.networks.set_coverage(plmn(), true);
+    let told = field.notification().await;
+    assert_eq!(
+        (told.kind, told.isd_p),
+        (NotificationType::ProfileChangeAfterFallback, Aid::isd_p(BOOTSTRAP))
+    );
+    field.confirm(told.sequence_number).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_delivered_twice_is_carried_out_once() {
+    let mut field = Field::with(&[BOOTSTRAP], true);
+    field.declared().await;
+    let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
+    let packet = field.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script);
+    field.submit(&packet).await;
+    assert_eq!(opened(&field.report().await).status, ResponseStatus::Ok.code());
+    field.submit(&packet).await;
+    assert_eq!(opened(&field.report().await).status, ResponseStatus::CounterLow.code());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_by_submit_comes_in_parts() {
+    let mut field = Field::with(&[BOOTSTRAP], true);
+    field.declared().await;
+    let apdus = vec![hex::decode("80CAFF2100").unwrap(); 12];
+    field.send(Spi::COMMAND_ANSWERED_BY_SUBMIT, &Script::of_apdus(apdus).to_bytes()).await;
+    let mut reassembler = rsp::ota::sms::Reassembler::default();
+    let packet = loop {
+        let Arrived::Message(message) = field.hears().await else { continue };
+        let user_data = rsp::ota::sms::UserData::parse(&message.user_data, true).unwrap();
+        let accepted = reassembler.accept(&super::phone::peer(), user_data).unwrap();
+        if let rsp::ota::sms::Accepted::Whole(PacketKind::Response, packet) = accepted {
+            break packet;
+        }
+    };
+    let answer = opened_packet(&packet, crypto::scp80::Protection::FULL);
+    assert_eq!(ScriptResponse::parse(&answer.data).unwrap().apdus().count(), 12);
+}
+
+/// Serves channels until told to stop; the requests that came.
+async fn serve(field: &Field, mut link: Link) -> Link {
+    let mut listener = field.hosts.listen("192.0.2.7:8443");
+    while !link.replies.is_empty() {
+        let mut stream = listener.accept().await.unwrap();
+        link.connected(Server::new("PSK-AES128-CBC-SHA256", &identity(), &[0x41; 16]));
+        let mut buffer = [0; 2000];
+        while let Ok(octets @ 1..) = stream.read(&mut buffer).await {
+            link.sent(&buffer[..octets]);
+            if stream.write_all(&link.take()).await.is_err() {
+                break;
+            }
+        }
+    }
+    link
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_brings_a_session_over_the_devices_channel() {
+    let mut field = Field::with(&[BOOTSTRAP], true);
+    field.declared().await;
+    field.send(Spi::UNANSWERED, &trigger()).await;
+    let link = serve(&field, Link::new([audit(Some("/2")), audit(Some("/3"))])).await;
+    let uris: Vec<_> = link.requests.iter().map(|request| request.uri.as_str()).collect();
+    assert_eq!(uris[..2], ["/gsma/adminagent", "/2"]);
+    assert!(hex::encode_upper(&link.requests[1].response().last_apdu().unwrap().data).starts_with("FF21"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_comes_late_is_reached_by_the_retries() {
+    let mut field = Field::with(&[BOOTSTRAP], true);
+    field.declared().await;
+    field.send(Spi::UNANSWERED, &trigger()).await;
+    // Nobody listens yet.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let link = serve(&field, Link::new([audit(Some("/2"))])).await;
+    assert!(link.requests[0].head.contains("X-Admin-Resume"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sm_sr_is_notified_over_https_where_there_is_no_number_for_messages() {
+    let field = Field::with(&[BOOTSTRAP], false);
+    let link = serve(&field, Link::new([super::https::confirmation(1)])).await;
+    let told = super::https::notified(&link.requests[0]);
+    assert_eq!(told.kind, NotificationType::EuiccDeclaration);
+    field.device.stop();
+}

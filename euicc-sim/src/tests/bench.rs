@@ -1,0 +1,260 @@
+//! A card on the bench: APDUs as text, and the LPA's side of ES10.
+
+use std::sync::{Arc, LazyLock};
+
+use certs::{Pki, PkiOptions};
+use crypto::{Curve, PublicKey, Signature};
+use rsp::der::Asn1;
+use rsp::ids::{Aid, Iccid};
+use rsp::sgp22::ProfileIdentifier;
+use rsp::sgp22::es8plus::ProfileInstallationResult;
+use rsp::sgp22::es10c::{
+    DeleteProfileRequest, DeleteProfileResponse, DeleteResult, DisableProfileRequest, DisableProfileResponse,
+    DisableResult, EnableProfileRequest, EnableProfileResponse, EnableResult, ProfileInfo,
+    ProfileInfoListRequest, ProfileInfoListResponse, RefreshFlag,
+};
+use world::{ManualClock, Memory, RamMemory, SeededDice, World};
+
+use crate::state::{Persistent, Volatile};
+use crate::{Card, CardDescription, Shared};
+
+/// Blocks of STORE DATA as lpac cuts them.
+const BLOCK: usize = 120;
+
+/// Of all cards of these tests, which must not notice: the CIs are read and checked once.
+static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
+
+pub(super) struct Bench {
+    pub(super) card: Card,
+    pub(super) clock: ManualClock,
+    pub(super) pki: Pki,
+    /// Octets of a block of STORE DATA.
+    pub(super) block: usize,
+    /// Channel on which the ISD-R is selected; opened when it is first needed.
+    isd_r: Option<u8>,
+    /// For how many more commands and resets there is power; without end if nothing is said.
+    pub(super) power: Option<usize>,
+}
+
+/// All that a card remembers, with power and without.
+pub(super) struct Moment {
+    persistent: Persistent,
+    volatile: Volatile,
+    isd_r: Option<u8>,
+}
+
+pub(super) fn pki() -> Pki {
+    Pki::from_seed(b"card tests", &PkiOptions::default()).unwrap()
+}
+
+pub(super) fn description(pki: &Pki) -> CardDescription {
+    let eid = pki.eids(Curve::P256)[0];
+    let credentials = [Curve::P256, Curve::BrainpoolP256r1].map(|curve| pki.euicc(curve, eid).unwrap());
+    CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials)
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self::with(pki(), |_| {}, RamMemory::default())
+    }
+
+    pub(super) fn with(
+        pki: Pki,
+        change: impl FnOnce(&mut CardDescription),
+        memory: impl Memory + 'static,
+    ) -> Self {
+        let mut description = description(&pki);
+        change(&mut description);
+        let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
+        let world = World::new(clock.clone(), SeededDice::from_text("card"));
+        let card = Card::open_among(description, memory, world, &SHARED).unwrap();
+        Self { card, clock, pki, block: BLOCK, isd_r: None, power: None }
+    }
+
+    /// One APDU in hexadecimal, its answer in hexadecimal.
+    pub(super) fn apdu(&mut self, command: &str) -> String {
+        hex::encode_upper(self.transmit(&hex::decode(command.replace(' ', "")).unwrap()))
+    }
+
+    /// One APDU and its answer, which is nothing when the power is gone.
+    fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
+        if self.has_power() { self.card.transmit(command) } else { Vec::new() }
+    }
+
+    fn has_power(&mut self) -> bool {
+        let left = self.power;
+        self.power = left.map(|left| left.saturating_sub(1));
+        left != Some(0)
+    }
+
+    /// One APDU whose answer is `expected`.
+    #[track_caller]
+    pub(super) fn expect(&mut self, command: &str, expected: &str) {
+        assert_eq!(self.apdu(command), expected.replace(' ', ""), "answer to {command}");
+    }
+
+    /// One APDU that succeeds; its data, GET RESPONSE included.
+    #[track_caller]
+    pub(super) fn read(&mut self, command: &str) -> String {
+        let mut answer = self.apdu(command);
+        let mut data = String::new();
+        loop {
+            let status = answer.split_off(answer.len() - 4);
+            data.push_str(&answer);
+            match status.split_at(2) {
+                ("61", length) => answer = self.apdu(&format!("{}C00000{length}", &command[..2])),
+                ("90" | "91", _) => return data,
+                _ => panic!("{command} was answered {status}"),
+            }
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        if self.has_power() {
+            self.card.reset();
+        }
+        self.isd_r = None;
+    }
+
+    /// The card has closed its channels.
+    pub(super) fn forget_channel(&mut self) {
+        self.isd_r = None;
+    }
+
+    /// One command of ES10 to the ISD-R: the response, or the status word that refused it.
+    pub(super) fn es10(&mut self, request: &[u8]) -> Result<Vec<u8>, String> {
+        let channel = self.isd_r_channel()?;
+        let mut response = Vec::new();
+        let blocks: Vec<_> = request.chunks(self.block).collect();
+        for (number, block) in blocks.iter().enumerate() {
+            let p1 = if number + 1 == blocks.len() { 0x91 } else { 0x11 };
+            let mut command = vec![0x80 | channel, 0xE2, p1, u8::try_from(number).unwrap()];
+            command.push(u8::try_from(block.len()).unwrap());
+            command.extend_from_slice(block);
+            let mut answer = self.transmit(&command);
+            loop {
+                let status = answer.split_off(answer.len().saturating_sub(2));
+                response.append(&mut answer);
+                match status[..] {
+                    [0x61, le] => answer = self.transmit(&[0x80 | channel, 0xC0, 0, 0, le]),
+                    [0x90 | 0x91, _] => break,
+                    _ => return Err(hex::encode_upper(status)),
+                }
+            }
+        }
+        Ok(response)
+    }
+
+    /// One function of ES10.
+    #[track_caller]
+    /// Octets of non-volatile memory that EUICCInfo2 says are free.
+    pub(super) fn free_memory(&mut self) -> u32 {
+        let info = self.es10(&[0xBF, 0x22, 0x00]).unwrap();
+        let at = info.windows(2).position(|window| window == [0x82, 0x04]).unwrap() + 2;
+        u32::from_be_bytes(info[at..at + 4].try_into().unwrap())
+    }
+
+    pub(super) fn call<Response: Asn1>(&mut self, request: &impl Asn1) -> Response {
+        self.try_call(request).unwrap()
+    }
+
+    pub(super) fn try_call<Response: Asn1>(&mut self, request: &impl Asn1) -> Result<Response, String> {
+        let response = self.es10(&request.to_der())?;
+        Ok(Response::from_der(&response).unwrap())
+    }
+
+    fn isd_r_channel(&mut self) -> Result<u8, String> {
+        if let Some(channel) = self.isd_r {
+            return Ok(channel);
+        }
+        let answer = self.transmit(&[0, 0x70, 0, 0, 1]);
+        let [channel, 0x90 | 0x91, _] = answer[..] else { return Err(hex::encode_upper(answer)) };
+        let select = [&[channel, 0xA4, 4, 0, 16][..], &Aid::ISD_R].concat();
+        let answer = self.transmit(&select);
+        let [0x61, _] = answer[..] else { return Err(hex::encode_upper(answer)) };
+        self.isd_r = Some(channel);
+        Ok(channel)
+    }
+
+    /// The same as text: the response in hexadecimal, or the status word.
+    pub(super) fn es10_text(&mut self, request: &str) -> String {
+        let answer = self.es10(&hex::decode(request.replace(' ', "")).unwrap());
+        answer.map_or_else(|status| status, hex::encode_upper)
+    }
+
+    /// What survives a power cut, but for what a refusal may leave: the notification of it with its number, and the
+    /// key with which the download can be tried again.
+    pub(super) fn memory(&self) -> Persistent {
+        let mut memory = self.card.persistent.clone();
+        memory.notifications.clear();
+        memory.next_sequence_number = 0;
+        memory.one_time_keys.clear();
+        memory
+    }
+
+    pub(super) fn next_sequence_number(&self) -> i64 {
+        self.card.persistent.next_sequence_number
+    }
+
+    /// The card as it is now, to come back to.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            persistent: self.card.persistent.clone(),
+            volatile: self.card.volatile.clone(),
+            isd_r: self.isd_r,
+        }
+    }
+
+    pub(super) fn back_to(&mut self, moment: &Moment) {
+        self.card.persistent.clone_from(&moment.persistent);
+        self.card.volatile.clone_from(&moment.volatile);
+        self.isd_r = moment.isd_r;
+    }
+
+    /// As if 65520 profiles had been installed before.
+    pub(super) fn use_up_isd_ps(&mut self) {
+        self.card.persistent.next_isd_p = u16::MAX;
+    }
+
+    /// A result of an installation is the card's own word, and kept as it was answered.
+    #[track_caller]
+    pub(super) fn check_result(&self, result: &ProfileInstallationResult) {
+        let data = &result.profile_installation_result_data;
+        let signature = Signature::from_slice(&result.euicc_sign_pir).unwrap();
+        let keys = [Curve::P256, Curve::BrainpoolP256r1].map(|curve| self.public_key(curve));
+        assert!(keys.iter().any(|key| key.verify(data.bytes(), &signature).is_ok()));
+        let number = data.notification_metadata.seq_number;
+        let kept = self.card.persistent.notifications.iter().find(|each| each.sequence_number == number);
+        assert_eq!(kept.unwrap().signed.0.bytes(), result.to_der());
+    }
+
+    /// What the card signs with, below the CI on this curve.
+    pub(super) fn public_key(&self, curve: Curve) -> PublicKey {
+        let eid = self.pki.eids(Curve::P256)[0];
+        self.pki.euicc(curve, eid).unwrap().euicc.certificate.public_key().clone()
+    }
+
+    pub(super) fn profiles(&mut self) -> Vec<ProfileInfo> {
+        let request = ProfileInfoListRequest { search_criteria: None, tag_list: None };
+        match self.call(&request) {
+            ProfileInfoListResponse::ProfileInfoListOk(profiles) => profiles,
+            ProfileInfoListResponse::ProfileInfoListError(code) => panic!("GetProfilesInfo: {code}"),
+        }
+    }
+
+    pub(super) fn enable(&mut self, iccid: Iccid, refresh_flag: bool) -> EnableResult {
+        let profile_identifier = ProfileIdentifier::Iccid(iccid);
+        let request = EnableProfileRequest { profile_identifier, refresh_flag: RefreshFlag(refresh_flag) };
+        self.call::<EnableProfileResponse>(&request).enable_result
+    }
+
+    pub(super) fn disable(&mut self, iccid: Iccid, refresh_flag: bool) -> DisableResult {
+        let profile_identifier = ProfileIdentifier::Iccid(iccid);
+        let request = DisableProfileRequest { profile_identifier, refresh_flag: RefreshFlag(refresh_flag) };
+        self.call::<DisableProfileResponse>(&request).disable_result
+    }
+
+    pub(super) fn delete(&mut self, iccid: Iccid) -> DeleteResult {
+        self.call::<DeleteProfileResponse>(&DeleteProfileRequest::Iccid(iccid)).delete_result
+    }
+}

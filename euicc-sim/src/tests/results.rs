@@ -1,0 +1,392 @@
+//! ProfileInstallationResult and the EUICCResponse in it: every error there is, SGP.22 section 2.5.6 and TCA 8.11.
+
+use crypto::Curve;
+use profile::element::{MandatoryAid, ProfileHeader, Service};
+use profile::generic::Subscription;
+use profile::{EuiccResponse, Package, PeStatus, PeStatusCode, ProfileElement};
+use rsp::der::{Asn1, BitString, Raw, Unknown};
+use rsp::ids::{Iccid, TransactionId};
+use rsp::sgp22::es8plus::{
+    BoundProfilePackage, BppCommandId as Id, ErrorReason as Why, FinalResult, InitialiseSecureChannelRequest,
+};
+use rsp::sgp22::es10b::PrepareDownloadResponse;
+use rsp::sgp22::{OperatorId, ProfileClass};
+use world::RamMemory;
+
+use super::bench::{Bench, pki};
+use super::download::ICCID;
+use super::server::{Goods, Server, load, outcome};
+use crate::CardDescription;
+
+/// How to come by an error of ProfileInstallationResult.
+enum Reach {
+    /// By the goods.
+    Goods(fn(&mut Goods)),
+    /// By the first request, signed all the same.
+    Request(fn(&mut InitialiseSecureChannelRequest)),
+    /// By what was done to the package on its way.
+    Package(fn(&mut BoundProfilePackage)),
+    /// By what the card is.
+    Card(fn(&mut CardDescription)),
+    /// By what the card holds already.
+    Memory(fn(&mut Bench, &Server)),
+    /// By the goods, on a card that has a USIM profile to compare.
+    Usim(fn(&mut Package)),
+    /// Not at all; the table says why.
+    Never,
+}
+
+/// How the installation ended, and what is said of the profile package.
+type Reached = (Result<(), (Id, Why)>, Option<EuiccResponse>);
+
+/// A good package but for what `reach` says; what became of it, and that nothing of it is left.
+fn reach(reach: &Reach) -> Option<Reached> {
+    let change_card = |card: &mut CardDescription| {
+        if let Reach::Card(change) = reach {
+            change(card);
+        }
+    };
+    let mut bench = Bench::with(pki(), change_card, RamMemory::default());
+    let server = Server::new(&bench, Curve::P256);
+    let mut goods = Goods::small(ICCID);
+    match reach {
+        Reach::Never => return None,
+        Reach::Goods(change) => change(&mut goods),
+        Reach::Memory(change) => change(&mut bench, &server),
+        Reach::Usim(change) => {
+            let mut package = usim();
+            change(&mut package);
+            goods = Goods::of(package.encode());
+        }
+        Reach::Request(_) | Reach::Package(_) | Reach::Card(_) => {}
+    }
+    let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut bench) else { panic!() };
+    let mut package = server.bind_to(&bench, &ok, &goods, |request| {
+        if let Reach::Request(change) = reach {
+            change(request);
+        }
+    });
+    if let Reach::Package(change) = reach {
+        change(&mut package);
+    }
+    let before = bench.memory();
+    let result = load(&mut bench, &package.to_der()).expect("an answer");
+    bench.check_result(&result);
+    let data = &result.profile_installation_result_data;
+    let response = match &data.final_result {
+        FinalResult::SuccessResult(success) => Some(&success.sima_response),
+        FinalResult::ErrorResult(error) => {
+            assert_eq!(bench.memory(), before, "a refusal leaves nothing behind");
+            error.sima_response.as_ref()
+        }
+    };
+    let response = response.map(|octets| EuiccResponse::from_der(octets).unwrap());
+    Some((outcome(&result), response))
+}
+
+fn usim() -> Package {
+    let iccid: Iccid = ICCID.parse().unwrap();
+    profile::generic(&Subscription { iccid: iccid.to_profile_header(), ..Subscription::default() })
+}
+
+fn header(package: &mut Package) -> &mut ProfileHeader {
+    let Some(ProfileElement::Header(header)) = package.elements.first_mut() else { panic!() };
+    header
+}
+
+fn with_header(goods: &mut Goods, change: impl FnOnce(&mut ProfileHeader)) {
+    let mut package = Package::decode(&goods.package).unwrap();
+    change(header(&mut package));
+    goods.package = package.encode();
+}
+
+/// Before the end.
+fn insert(package: &mut Package, element: &[u8]) {
+    let decoded = Package::decode(&[&package.encode()[..], element].concat()).unwrap();
+    let element = decoded.elements.last().unwrap().clone();
+    let end = package.elements.len() - 1;
+    package.elements.insert(end, element);
+}
+
+fn last_octet(segment: &mut [u8]) {
+    *segment.last_mut().unwrap() ^= 1;
+}
+
+#[test]
+fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
+    let elements = Id::LOAD_PROFILE_ELEMENTS;
+    let table = [
+        (
+            Why::INCORRECT_INPUT_VALUES,
+            Id::STORE_METADATA,
+            Reach::Goods(|goods| goods.metadata.profile_name = "x".repeat(65)),
+        ),
+        (
+            Why::INVALID_SIGNATURE,
+            Id::INITIALISE_SECURE_CHANNEL,
+            Reach::Package(|package| {
+                let mut request = package.initialise_secure_channel_request.clone().into_value();
+                last_octet(&mut request.smdp_sign);
+                package.initialise_secure_channel_request = Raw::new(request);
+            }),
+        ),
+        (
+            Why::INVALID_TRANSACTION_ID,
+            Id::INITIALISE_SECURE_CHANNEL,
+            Reach::Request(|request| request.transaction_id = TransactionId(vec![7])),
+        ),
+        (
+            Why::UNSUPPORTED_CRT_VALUES,
+            Id::INITIALISE_SECURE_CHANNEL,
+            Reach::Request(|request| request.control_ref_template.key_len = [0x20]),
+        ),
+        (
+            Why::UNSUPPORTED_REMOTE_OPERATION_TYPE,
+            Id::INITIALISE_SECURE_CHANNEL,
+            Reach::Request(|request| request.remote_op_id = 2),
+        ),
+        (
+            Why::UNSUPPORTED_PROFILE_CLASS,
+            Id::STORE_METADATA,
+            Reach::Goods(|goods| goods.metadata.profile_class = Some(ProfileClass(3))),
+        ),
+        (
+            Why::SCP03T_STRUCTURE_ERROR,
+            Id::CONFIGURE_ISDP,
+            Reach::Package(|package| {
+                package.first_sequence_of87.0[0] = vec![0x87, 4, 1, 2, 3, 4];
+            }),
+        ),
+        (
+            Why::SCP03T_STRUCTURE_ERROR,
+            Id::STORE_METADATA,
+            Reach::Package(|package| {
+                package.sequence_of88.0[0] = vec![0x88, 4, 1, 2, 3, 4];
+            }),
+        ),
+        (
+            Why::SCP03T_SECURITY_ERROR,
+            Id::REPLACE_SESSION_KEYS,
+            Reach::Package(|package| {
+                last_octet(&mut package.second_sequence_of87.as_mut().unwrap().0[0]);
+            }),
+        ),
+        (
+            Why::SCP03T_SECURITY_ERROR,
+            elements,
+            Reach::Package(|package| last_octet(&mut package.sequence_of86.0[0])),
+        ),
+        (
+            Why::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC,
+            Id::STORE_METADATA,
+            Reach::Memory(|bench, server| {
+                assert_eq!(outcome(&server.download(bench, &Goods::small(ICCID))), Ok(()));
+            }),
+        ),
+        (
+            Why::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE,
+            elements,
+            Reach::Card(|card| card.memory_size = 20),
+        ),
+        (
+            Why::INSTALL_FAILED_DUE_TO_INTERRUPTION,
+            elements,
+            // An installation that a reset, CancelSession or a new session interrupts is forgotten, so that
+            // the download can be tried again with the same one-time key (3.1.3, 5.7.5); a result would end
+            // the order at the SM-DP+.
+            Reach::Never,
+        ),
+        (
+            Why::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR,
+            elements,
+            Reach::Goods(|goods| goods.package = vec![0x55; 40]),
+        ),
+        (
+            Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH,
+            elements,
+            Reach::Goods(|goods| {
+                goods.metadata.iccid = "8988888888888888888".parse().unwrap();
+            }),
+        ),
+        (
+            Why::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY,
+            elements,
+            Reach::Goods(|goods| {
+                *goods = Goods::of(usim().encode());
+                goods.metadata.profile_class = Some(ProfileClass::TEST);
+            }),
+        ),
+        (
+            Why::PPR_NOT_ALLOWED,
+            Id::STORE_METADATA,
+            Reach::Goods(|goods| {
+                goods.metadata.profile_policy_rules = Some(BitString::of(&[3]));
+                goods.metadata.profile_owner =
+                    Some(rsp::sgp22::OperatorId { mcc_mnc: [0, 0xF1, 0x10], gid1: None, gid2: None });
+            }),
+        ),
+        (Why::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR, elements, Reach::Memory(|bench, _| bench.use_up_isd_ps())),
+    ];
+    let mut reasons: Vec<i64> = Vec::new();
+    let mut commands: Vec<i64> = Vec::new();
+    for (why, id, how) in &table {
+        reasons.push(why.0);
+        match reach(how) {
+            Some((found, _)) => {
+                commands.push(id.0);
+                assert_eq!(found, Err((*id, *why)));
+            }
+            None => assert!(matches!(how, Reach::Never)),
+        }
+    }
+    reasons.dedup();
+    assert_eq!(reasons, (1..=15).chain([127]).collect::<Vec<_>>(), "every reason of v2.6, in its order");
+    commands.sort_unstable();
+    commands.dedup();
+    // 3, a second StoreMetadata, is in the list of commands and in no package.
+    assert_eq!(commands, [0, 1, 2, 4, 5]);
+}
+
+#[test]
+fn metadata_that_speak_of_another_profile_are_refused() {
+    let install = |profile_owner: Option<OperatorId>| {
+        let mut bench = Bench::new();
+        let server = Server::new(&bench, Curve::P256);
+        let mut goods = Goods::of(usim().encode());
+        goods.metadata.profile_owner = profile_owner;
+        let before = bench.memory();
+        let found = outcome(&server.download(&mut bench, &goods));
+        assert!(found.is_ok() || bench.memory() == before);
+        found
+    };
+    let mismatch = Err((Id::LOAD_PROFILE_ELEMENTS, Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH));
+    let owner = |mcc_mnc, gid1| Some(OperatorId { mcc_mnc, gid1, gid2: None });
+    assert_eq!(install(None), Ok(()));
+    // 001-01 is the home of the IMSI; there is no EF.GID1.
+    assert_eq!(install(owner([0x00, 0xF1, 0x10], None)), Ok(()));
+    assert_eq!(install(owner([0x62, 0xF2, 0x10], None)), mismatch);
+    assert_eq!(install(owner([0x00, 0xF1, 0x10], Some(vec![7]))), mismatch);
+    // EF.ICCID is another's than the header's.
+    let mut goods = Goods::of(usim().encode());
+    let other: Iccid = "8900012345678901242".parse().unwrap();
+    with_header(&mut goods, |header| header.iccid = other.to_profile_header().into());
+    goods.metadata.iccid = other;
+    let mut bench = Bench::new();
+    assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), mismatch);
+}
+
+#[test]
+fn what_the_sm_dp_plus_leaves_in_the_isd_p_has_128_octets() {
+    for (arcs, expected) in [(40, Ok(())), (140, Err((Id::CONFIGURE_ISDP, Why::INCORRECT_INPUT_VALUES)))] {
+        let mut goods = Goods::small(ICCID);
+        goods.dp_oid = Some(format!("2.999{}", ".1".repeat(arcs)).parse().unwrap());
+        let mut bench = Bench::new();
+        assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), expected);
+    }
+}
+
+#[test]
+fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
+    use PeStatusCode as Code;
+    const MANDATED: [u8; 7] = [0xA0, 5, 0x80, 0, 0x81, 1, 99];
+    let table = [
+        (Code::OK, Reach::Goods(|_| {})),
+        (
+            Code::PE_NOT_SUPPORTED,
+            Reach::Usim(|package| insert(package, &[&[0xAB, 7][..], &MANDATED].concat())),
+        ),
+        (
+            Code::MEMORY_FAILURE,
+            // The profile is written at once when the package is complete; if that fails the command gets 6581.
+            Reach::Never,
+        ),
+        (
+            Code::BAD_VALUES,
+            Reach::Usim(|package| {
+                let again =
+                    package.elements.iter().find(|each| matches!(each, ProfileElement::PukCodes(_))).cloned();
+                package.elements.insert(3, again.unwrap());
+            }),
+        ),
+        (Code::NOT_ENOUGH_MEMORY, Reach::Card(|card| card.memory_size = 20)),
+        (
+            Code::INVALID_REQUEST_FORMAT,
+            Reach::Goods(|goods| {
+                goods.package.truncate(goods.package.len() - 1);
+            }),
+        ),
+        (
+            Code::INVALID_PARAMETER,
+            Reach::Usim(|package| {
+                let system = package.elements.iter_mut().find_map(|each| match each {
+                    ProfileElement::FileSystem(system) => Some(system),
+                    _ => None,
+                });
+                system.unwrap().unknown = Unknown(vec![0xBF, 0x7F, 0]);
+            }),
+        ),
+        (
+            Code::RUNTIME_NOT_SUPPORTED,
+            Reach::Usim(|package| insert(package, &[&[0xA8, 7][..], &MANDATED].concat())),
+        ),
+        (
+            Code::LIB_NOT_SUPPORTED,
+            Reach::Goods(|goods| {
+                let aid = MandatoryAid {
+                    aid: [0xA0, 0, 0, 0, 9].into(),
+                    version: [1, 0].into(),
+                    unknown: Unknown::default(),
+                };
+                with_header(goods, |header| header.mandatory_aids = Some(vec![aid]));
+            }),
+        ),
+        (
+            Code::TEMPLATE_NOT_SUPPORTED,
+            Reach::Goods(|goods| {
+                let oid = "2.23.143.1.2.99".parse().unwrap();
+                with_header(goods, |header| header.mandatory_gfste_list = vec![oid]);
+            }),
+        ),
+        (
+            Code::FEATURE_NOT_SUPPORTED,
+            Reach::Goods(|goods| {
+                with_header(goods, |header| header.mandatory_services.services.push(Service::JAVACARD));
+            }),
+        ),
+        (
+            Code::PIN_CODE_MISSING,
+            Reach::Usim(|package| {
+                package.elements.retain(|element| !matches!(element, ProfileElement::PukCodes(_)));
+            }),
+        ),
+        (
+            Code::UNSUPPORTED_PROFILE_VERSION,
+            Reach::Goods(|goods| {
+                with_header(goods, |header| header.major_version = 9);
+            }),
+        ),
+    ];
+    for (code, how) in &table {
+        let Some((outcome, response)) = reach(how) else {
+            assert!(matches!(how, Reach::Never));
+            continue;
+        };
+        assert_eq!(outcome.is_ok(), *code == Code::OK, "{code}: {outcome:?}");
+        let response = response.expect("an EUICCResponse");
+        assert_eq!(response.pe_status.last().unwrap().status, *code);
+        assert_eq!(response.profile_installation_aborted.is_some(), *code != Code::OK, "{code}");
+    }
+}
+
+#[test]
+fn a_pe_that_nobody_insists_on_is_passed_over_with_a_remark() {
+    let mut package = usim();
+    insert(&mut package, &[0xAB, 5, 0xA0, 3, 0x81, 1, 99]);
+    let mut bench = Bench::new();
+    let result = Server::new(&bench, Curve::P256).download(&mut bench, &Goods::of(package.encode()));
+    let FinalResult::SuccessResult(success) = &result.profile_installation_result_data.final_result else {
+        panic!()
+    };
+    let response = EuiccResponse::from_der(&success.sima_response).unwrap();
+    assert_eq!(response.pe_status, [PeStatus::new(PeStatusCode::PE_NOT_SUPPORTED, Some(99))]);
+}

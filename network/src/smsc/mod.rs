@@ -1,0 +1,592 @@
+//! The service centre: store and forward (3GPP TS 23.040 section 3.2), for devices of the networks here and for writers
+//! with accounts (SMPP's ESMEs; `net::smpp` lets them in).
+//!
+//! A message is written down before it is acknowledged, and tried when its subscriber is reachable, on a schedule, until
+//! its validity ends. Messages go through as they are: class, protocol identifier, header and concatenation are nobody's
+//! business here. What a card says in the delivery report goes back to the writer.
+
+mod faults;
+mod store;
+pub mod tpdu;
+mod writer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rsp::ids::Imsi;
+use rsp::ota::sms::{Address, FAILURE_BUSY};
+use rsp::time::Timestamp;
+use serde::Deserialize;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use world::{
+    Arrived, BoxFuture, CentreRefusal, DeliveryTicket, Fault, Memory, MessageCentre, MessageId, MessageState,
+    PhoneNumber, QueuedDelivery, Receipt, Receipts, ShortMessage, Submission, SubmitFault, World,
+};
+
+pub use faults::{Direction, SmsFaultKind};
+pub use writer::LocalWriter;
+
+use super::networks::Networks;
+use super::reach::Absent;
+use super::short_messages::{RpAnswer, RpCause, ServiceCentre};
+use store::{Delivery, Store, Stored};
+
+/// Messages kept at a time. A writer that submits without end is told to slow down.
+const MAX_STORED: usize = 100_000;
+/// What waits for one writer. Who does not collect it is written to no more, and may not submit what there would be more to
+/// tell of.
+const MAX_WAITING: usize = 10_000;
+/// A message that came to something which could not be written down is left alone for this long.
+const AFTER_A_FAULT: Duration = Duration::from_secs(60);
+/// TS 23.040 section 9.2.3.12.1: the longest validity period is 63 weeks.
+const LONGEST_VALIDITY: Duration = Duration::from_secs(63 * 7 * 86_400);
+/// With nothing to do, the clock is looked at this often all the same: it may be moved.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+
+/// What a service centre is like.
+#[derive(Clone, Debug)]
+pub struct SmscSettings {
+    /// Its own address, as devices see it.
+    pub number: PhoneNumber,
+    /// Who may write and is written to.
+    pub accounts: Vec<Account>,
+    /// How long it tries when the writer does not say.
+    pub validity: Duration,
+    /// How long it waits after each attempt that failed; the last stands for all that follow.
+    pub retries: Vec<Duration>,
+}
+
+/// A writer.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// system_id of SMPP.
+    pub name: String,
+    /// Its password.
+    pub password: String,
+    /// Its numbers: what it may write as, and what devices reach it by. The first where it names none.
+    pub numbers: Vec<PhoneNumber>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Account({:?} {:?})", self.name, self.numbers)
+    }
+}
+
+impl SmscSettings {
+    /// A centre with this address and these writers: a day of validity, and attempts as often as mobile networks have them.
+    pub fn new(number: PhoneNumber, accounts: Vec<Account>) -> Self {
+        let retries = [30, 120, 300, 900, 3600].map(Duration::from_secs).to_vec();
+        Self { number, accounts, validity: Duration::from_secs(86_400), retries }
+    }
+}
+
+/// A service centre.
+pub struct Smsc {
+    settings: SmscSettings,
+    address: Address,
+    networks: Arc<Networks>,
+    world: World,
+    state: Mutex<State>,
+    /// There is something new to send.
+    work: Notify,
+    /// There is something new for a writer.
+    arrivals: Notify,
+}
+
+struct State {
+    store: Store,
+    /// When each message is tried next; at once where nothing stands here.
+    schedule: BTreeMap<MessageId, Timestamp>,
+    /// Subscribers to whom a message is on its way.
+    busy: BTreeSet<Imsi>,
+    asked: Option<AskedOfEach>,
+}
+
+/// What says what happens to each message.
+type AskedOfEach = Box<dyn Fn(Direction) -> Option<SmsFaultKind> + Send>;
+
+impl State {
+    /// What happens to the next message in this direction.
+    fn next_fault(&mut self, direction: Direction) -> Option<SmsFaultKind> {
+        self.asked.as_ref().and_then(|asked| asked(direction))
+    }
+}
+
+/// What came of an attempt.
+enum Attempt {
+    Ended(MessageState, String, Option<ShortMessage>),
+    /// Nobody is told anything, ever.
+    Lost,
+    Later(String),
+    /// Not tried at all yet.
+    Postponed(Duration),
+}
+
+impl Smsc {
+    /// A centre for these networks, with the messages that `memory` holds. It moves nothing until it [`run`](Self::run)s.
+    ///
+    /// # Errors
+    /// The memory cannot be read, the centre's number is none, or a writer could not come in over SMPP.
+    pub fn open(
+        settings: SmscSettings,
+        networks: Arc<Networks>,
+        memory: impl Memory + 'static,
+        world: World,
+    ) -> Result<Arc<Self>, Fault> {
+        let address = tpdu::address(&settings.number).ok_or_else(|| {
+            Fault::new(
+                "there is no service centre",
+                format!("{} is not an address of TS 23.040", settings.number),
+                "give a telephone number of up to 20 digits",
+            )
+        })?;
+        for Account { name, password, .. } in &settings.accounts {
+            world::check_account(name, password).map_err(|why| {
+                Fault::new(format!("nobody could come in as {name:?}"), why, "give it a shorter one")
+            })?;
+        }
+        let state = State {
+            store: Store::open(memory)?,
+            schedule: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            asked: None,
+        };
+        let (work, arrivals) = (Notify::new(), Notify::new());
+        let networks_of_centre = Arc::clone(&networks);
+        let smsc =
+            Arc::new(Self { settings, address, networks, world, state: Mutex::new(state), work, arrivals });
+        let weak = Arc::downgrade(&smsc);
+        networks_of_centre.set_service_centre(weak);
+        Ok(smsc)
+    }
+
+    /// Its own address.
+    pub fn number(&self) -> &PhoneNumber {
+        &self.settings.number
+    }
+
+    /// Has it ask of each message what goes wrong with it.
+    pub fn ask_of_each(&self, what: impl Fn(Direction) -> Option<SmsFaultKind> + Send + 'static) {
+        self.state().asked = Some(Box::new(what));
+    }
+
+    /// How many messages wait for devices.
+    pub fn waiting(&self) -> usize {
+        self.state().store.messages.len()
+    }
+
+    /// The writer of this name, in this process.
+    pub fn account(self: &Arc<Self>, name: impl Into<String>) -> LocalWriter {
+        LocalWriter { smsc: Arc::clone(self), account: name.into() }
+    }
+
+    /// Brings messages to devices, until it is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let mut attempts = JoinSet::new();
+        loop {
+            let work = self.work.notified();
+            tokio::pin!(work);
+            work.as_mut().enable();
+            for (imsi, id) in self.due() {
+                let smsc = Arc::clone(&self);
+                attempts.spawn(async move {
+                    smsc.try_to_deliver(imsi, &id).await;
+                    smsc.state().busy.remove(&imsi);
+                    smsc.work.notify_waiters();
+                });
+            }
+            tokio::select! {
+                // In this order, and not by dice of tokio's own: the same seed is to give the same.
+                biased;
+                imsi = self.networks.next_reachable() => self.is_reachable(imsi),
+                // An attempt says by itself when it is over; this only takes its remains away.
+                Some(_) = attempts.join_next() => {}
+                () = work => {}
+                () = tokio::time::sleep(self.until_next()) => {}
+            }
+        }
+    }
+
+    /// A message for each subscriber to whom one is due and none is on its way; those whose time is up are ended here.
+    fn due(&self) -> Vec<(Imsi, MessageId)> {
+        let now = self.world.now();
+        let mut state = self.state();
+        let State { store, schedule, busy, .. } = &mut *state;
+        let (mut due, mut over) = (Vec::new(), Vec::new());
+        for (id, stored) in &store.messages {
+            if schedule.get(id).is_some_and(|at| *at > now) {
+                continue;
+            }
+            match self.networks.by_number(&stored.submission.message.to) {
+                // It is on its way, or another is to the same subscriber, whose end is told.
+                Some(imsi) if busy.contains(&imsi) => {}
+                _ if stored.expires <= now => {
+                    over.push((id.clone(), MessageState::Expired, "its validity has ended"));
+                }
+                Some(imsi) => {
+                    busy.insert(imsi);
+                    due.push((imsi, id.clone()));
+                }
+                None => over.push((id.clone(), MessageState::Undeliverable, "the number is nobody's")),
+            }
+        }
+        for (id, ended, why) in over {
+            self.ended(&mut state, &id, ended, why, None);
+        }
+        due
+    }
+
+    fn until_next(&self) -> Duration {
+        let now = self.world.now();
+        let state = self.state();
+        // What is due already waits for another message to the same subscriber, whose end is told.
+        let times = state.store.messages.iter().flat_map(|(id, stored)| {
+            state.schedule.get(id).copied().into_iter().chain([stored.expires]).filter(|at| *at > now)
+        });
+        times.min().map_or(LOOK_AGAIN, |at| at.since(now).min(LOOK_AGAIN))
+    }
+
+    fn is_reachable(&self, imsi: Imsi) {
+        let mut state = self.state();
+        let State { store, schedule, .. } = &mut *state;
+        schedule.retain(|id, _| {
+            let to = store.messages.get(id).map(|stored| &stored.submission.message.to);
+            to.is_some_and(|to| self.networks.by_number(to) != Some(imsi))
+        });
+    }
+
+    async fn try_to_deliver(&self, imsi: Imsi, id: &MessageId) {
+        let (stored, fault) = {
+            let mut state = self.state();
+            let Some(stored) = state.store.messages.get(id).cloned() else { return };
+            (stored, state.next_fault(Direction::ToDevice))
+        };
+        let attempt = self.attempt(imsi, &stored.submission.message, fault).await;
+        let mut state = self.state();
+        match attempt {
+            Attempt::Ended(ended, why, report) => self.ended(&mut state, id, ended, &why, report),
+            Attempt::Lost => {
+                let lost = state.store.end(id, MessageState::Unknown, Vec::new());
+                self.is_written(&mut state, id, lost);
+            }
+            Attempt::Later(why) => {
+                let written = state.store.failed(id);
+                if !self.is_written(&mut state, id, written) {
+                    return;
+                }
+                let Some(attempts) = state.store.messages.get(id).map(|stored| stored.attempts) else {
+                    return;
+                };
+                tracing::debug!(%id, attempts, why, "a short message was not delivered yet");
+                let at = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+                let pause = self.settings.retries.get(at).or(self.settings.retries.last());
+                self.postpone(&mut state, imsi, pause.copied().unwrap_or(LOOK_AGAIN));
+            }
+            Attempt::Postponed(by) => {
+                let at = self.world.now().plus(by).min(stored.expires);
+                state.schedule.insert(id.clone(), at);
+            }
+        }
+    }
+
+    /// Nothing is tried for this subscriber for a while.
+    fn postpone(&self, state: &mut State, imsi: Imsi, by: Duration) {
+        let at = self.world.now().plus(by);
+        let its = state
+            .store
+            .messages
+            .iter()
+            .filter(|(_, stored)| self.networks.by_number(&stored.submission.message.to) == Some(imsi));
+        for (id, stored) in its {
+            let at = at.min(stored.expires);
+            let next = state.schedule.entry(id.clone()).or_insert(at);
+            *next = at.max(*next);
+        }
+    }
+
+    async fn attempt(&self, imsi: Imsi, message: &ShortMessage, fault: Option<SmsFaultKind>) -> Attempt {
+        match fault {
+            Some(SmsFaultKind::Lose) => return Attempt::Lost,
+            Some(SmsFaultKind::Delay(by)) => return Attempt::Postponed(by),
+            Some(SmsFaultKind::Double | SmsFaultKind::LoseAnswer) | None => {}
+        }
+        let tpdu = match tpdu::deliver(message, self.world.now()) {
+            Ok(tpdu) => tpdu,
+            Err(why) => return Attempt::Ended(MessageState::Undeliverable, why, None),
+        };
+        let mut answer = self.networks.page(imsi, self.address.clone(), tpdu.clone()).await;
+        if fault == Some(SmsFaultKind::Double) && answer.is_ok() {
+            // The answer to the first has been lost on its way, and so it is sent again at once.
+            answer = self.networks.page(imsi, self.address.clone(), tpdu).await.or(answer);
+        }
+        if fault == Some(SmsFaultKind::LoseAnswer) {
+            answer = Err(Absent::NoReport);
+        }
+        match answer {
+            Ok(RpAnswer::Ack(report)) => {
+                let (_, user_data) = tpdu::delivery_report(&report);
+                Attempt::Ended(MessageState::Delivered, String::new(), report_of(message, user_data))
+            }
+            Ok(RpAnswer::Error(cause, report)) => {
+                let (failure, user_data) = tpdu::delivery_report(&report);
+                let why = match failure {
+                    Some(failure) => format!("RP-Cause {}, TP-FCS {failure:02X}", cause.0),
+                    None => format!("RP-Cause {}", cause.0),
+                };
+                let is_passing = failure == Some(FAILURE_BUSY)
+                    || matches!(cause, RpCause::MEMORY_CAPACITY_EXCEEDED | RpCause::TEMPORARY_FAILURE);
+                if is_passing {
+                    return Attempt::Later(why);
+                }
+                Attempt::Ended(MessageState::Undeliverable, why, report_of(message, user_data))
+            }
+            Err(absent) => Attempt::Later(absent.to_string()),
+        }
+    }
+
+    /// A message has come to an end: its writer is told what it wanted to hear.
+    fn ended(
+        &self,
+        state: &mut State,
+        id: &MessageId,
+        ended: MessageState,
+        why: &str,
+        report: Option<ShortMessage>,
+    ) {
+        let Some(stored) = state.store.messages.get(id) else { return };
+        let now = self.world.now();
+        let wants = match stored.submission.receipts {
+            Receipts::None => false,
+            Receipts::Always => true,
+            Receipts::OnFailure => ended != MessageState::Delivered,
+        };
+        let receipt = wants.then(|| Receipt {
+            id: id.clone(),
+            to: stored.submission.message.to.clone(),
+            from: stored.submission.message.from.clone(),
+            state: ended,
+            submitted: stored.accepted,
+            ended: now,
+            why: why.to_owned(),
+        });
+        let told_to = |arrived| {
+            let account = stored.account.clone()?;
+            Some(Delivery { account, not_before: now, arrived })
+        };
+        let report = report.map(|report| Arrived::Report(id.clone(), report));
+        let deliveries =
+            report.into_iter().chain(receipt.map(Arrived::Receipt)).filter_map(told_to).collect();
+        let written = state.store.end(id, ended, deliveries);
+        if self.is_written(state, id, written) {
+            state.schedule.remove(id);
+            self.arrivals.notify_waiters();
+        }
+    }
+
+    /// A record that could not be written leaves everything as it was, to be tried again, and not at once: that would go
+    /// on as fast as it can for as long as the memory fails.
+    fn is_written(&self, state: &mut State, id: &MessageId, written: Result<(), Fault>) -> bool {
+        written
+            .map_err(|fault| {
+                could_not_write(&fault);
+                state.schedule.insert(id.clone(), self.world.now().plus(AFTER_A_FAULT));
+            })
+            .is_ok()
+    }
+
+    fn accept(&self, account: Option<&str>, submission: Submission) -> Result<MessageId, SubmitFault> {
+        let accepted = self.world.now();
+        let validity = submission.validity.unwrap_or(self.settings.validity).min(LONGEST_VALIDITY);
+        tpdu::deliver(&submission.message, accepted).map_err(SubmitFault::Refused)?;
+        let stored = Stored {
+            account: account.map(str::to_owned),
+            submission,
+            accepted,
+            expires: accepted.plus(validity),
+            attempts: 0,
+        };
+        let mut state = self.state();
+        let is_full = account.is_some_and(|account| state.store.waiting_for(account) >= MAX_WAITING);
+        if is_full || state.store.messages.len() >= MAX_STORED {
+            return Err(SubmitFault::Throttled);
+        }
+        let added = state.store.add(stored);
+        drop(state);
+        self.work.notify_waiters();
+        added.map_err(|fault| SubmitFault::Unreachable(fault.to_string()))
+    }
+
+    fn named(&self, account: &str) -> Option<&Account> {
+        self.settings.accounts.iter().find(|each| each.name == account)
+    }
+
+    fn writer_with(&self, number: &PhoneNumber) -> Option<&Account> {
+        self.settings.accounts.iter().find(|each| each.numbers.iter().any(|own| own.is_same(number)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the card said to a message, as a message of its device.
+fn report_of(message: &ShortMessage, user_data: Option<rsp::ota::sms::UserData>) -> Option<ShortMessage> {
+    let user_data = user_data?;
+    Some(ShortMessage {
+        from: message.to.clone(),
+        to: message.from.clone(),
+        protocol_identifier: message.protocol_identifier,
+        data_coding: message.data_coding,
+        has_header: !user_data.header.is_empty(),
+        user_data: user_data.to_bytes(),
+    })
+}
+
+fn could_not_write(fault: &Fault) {
+    tracing::warn!(%fault, "the service centre could not write");
+}
+
+impl ServiceCentre for Smsc {
+    fn submitted(&self, imsi: Imsi, tpdu: Vec<u8>) -> BoxFuture<'_, RpAnswer> {
+        Box::pin(async move {
+            self.take_of_device(imsi, &tpdu).unwrap_or_else(|cause| RpAnswer::Error(cause, Vec::new()))
+        })
+    }
+}
+
+impl Smsc {
+    fn take_of_device(&self, imsi: Imsi, tpdu: &[u8]) -> Result<RpAnswer, RpCause> {
+        let from = self.networks.number_of(imsi).ok_or(RpCause::UNKNOWN_SUBSCRIBER)?;
+        let message = tpdu::submitted(tpdu, from).map_err(|why| {
+            tracing::debug!(%imsi, why, "a device's short message does not add up");
+            RpCause::INVALID_MESSAGE
+        })?;
+        let now = self.world.now();
+        if let Some(account) = self.writer_with(&message.to) {
+            let account = account.name.clone();
+            let mut state = self.state();
+            if state.store.waiting_for(&account) >= MAX_WAITING {
+                return Err(RpCause::TEMPORARY_FAILURE);
+            }
+            let (copies, not_before) = match state.next_fault(Direction::FromDevice) {
+                Some(SmsFaultKind::Lose) => (0, now),
+                Some(SmsFaultKind::Double) => (2, now),
+                Some(SmsFaultKind::Delay(by)) => (1, now.plus(by)),
+                Some(SmsFaultKind::LoseAnswer) | None => (1, now),
+            };
+            let delivery = Delivery { account, not_before, arrived: Arrived::Message(message) };
+            let kept = state.store.bring(vec![delivery; copies]);
+            drop(state);
+            if let Err(fault) = kept {
+                could_not_write(&fault);
+                return Err(RpCause::TEMPORARY_FAILURE);
+            }
+            self.arrivals.notify_waiters();
+        } else if self.networks.by_number(&message.to).is_some() {
+            let submission = Submission { message, validity: None, receipts: Receipts::None };
+            self.accept(None, submission).map_err(|fault| match fault {
+                SubmitFault::Refused(_) => RpCause::INVALID_MESSAGE,
+                SubmitFault::Throttled | SubmitFault::Unbound | SubmitFault::Unreachable(_) => {
+                    RpCause::TEMPORARY_FAILURE
+                }
+            })?;
+        } else {
+            return Err(RpCause::UNASSIGNED_NUMBER);
+        }
+        Ok(RpAnswer::Ack(tpdu::submit_report(now)))
+    }
+}
+
+impl MessageCentre for Smsc {
+    fn admit(&self, account: &str, password: &str) -> Result<(), CentreRefusal> {
+        match self.named(account) {
+            Some(known) if known.password == password => Ok(()),
+            Some(_) => Err(CentreRefusal::WrongPassword),
+            None => Err(CentreRefusal::UnknownAccount),
+        }
+    }
+
+    fn submit(
+        &self,
+        account: &str,
+        mut submission: Submission,
+    ) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
+        let refused = |why: String| Err(SubmitFault::Refused(why));
+        let answer = match self.named(account) {
+            None => refused(format!("there is no account {account:?}")),
+            Some(known) => {
+                let message = &mut submission.message;
+                if message.from.digits().is_empty()
+                    && let Some(first) = known.numbers.first()
+                {
+                    message.from = first.clone();
+                }
+                if !known.numbers.iter().any(|own| own.is_same(&message.from)) {
+                    refused(format!("{account} may not write as {}", message.from))
+                } else if self.networks.by_number(&message.to).is_none() {
+                    refused(format!("{} is nobody's number", message.to))
+                } else {
+                    self.accept(Some(account), submission)
+                }
+            }
+        };
+        Box::pin(async { answer })
+    }
+
+    fn state(&self, account: &str, id: &MessageId) -> Option<MessageState> {
+        Smsc::state(self).store.state(account, id)
+    }
+
+    fn cancel(&self, account: &str, id: &MessageId) -> Result<bool, Fault> {
+        let mut state = Smsc::state(self);
+        if !state.store.is_of(account, id) {
+            return Ok(false);
+        }
+        state.schedule.remove(id);
+        state.store.end(id, MessageState::Deleted, Vec::new()).map(|()| true)
+    }
+
+    fn next<'a>(&'a self, account: &'a str) -> BoxFuture<'a, QueuedDelivery> {
+        Box::pin(async move {
+            loop {
+                let arrivals = self.arrivals.notified();
+                tokio::pin!(arrivals);
+                arrivals.as_mut().enable();
+                let now = self.world.now();
+                let mut wait = LOOK_AGAIN;
+                {
+                    let state = Smsc::state(self);
+                    let its =
+                        state.store.deliveries.iter().filter(|(_, delivery)| delivery.account == account);
+                    for (ticket, delivery) in its {
+                        if delivery.not_before <= now {
+                            return QueuedDelivery {
+                                ticket: ticket.clone(),
+                                arrived: delivery.arrived.clone(),
+                            };
+                        }
+                        wait = wait.min(delivery.not_before.since(now));
+                    }
+                }
+                tokio::select! {
+                    // In this order, and not by dice of tokio's own: the same seed is to give the same.
+                    biased;
+                    () = arrivals => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+        })
+    }
+
+    fn taken(&self, account: &str, ticket: &DeliveryTicket) -> Result<(), Fault> {
+        Smsc::state(self).store.taken(account, ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests;
