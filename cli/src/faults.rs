@@ -8,8 +8,8 @@ use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use euicc_sim::Card;
 use faults::{
-    Family, FaultId, FaultyMemory, FaultyRadio, FaultyRecords, Liar, Life, Mishap, Mishaps, Power,
-    PoweredDoor, RadioAct, SwitchedDoor, catalogue::Places,
+    Family, FaultId, FaultInjector, FaultSpec, FaultyMemory, FaultyRadio, FaultyRecords, Power, PoweredDoor,
+    ProcessHandle, RadioAct, SwitchedDoor, TamperingPeer, catalogue::Places,
 };
 use net::FileMemory;
 use network::{Networks, Smsc};
@@ -26,7 +26,7 @@ pub struct Faults {
     /// chance follows from --seed. A fault that ends the process ends it with status 137, as kill -9 does; with a VALUE, how
     /// long, it is started again by itself.
     #[arg(long = "fault", global = true, value_name = "FAULT", help_heading = "Faults")]
-    faults: Vec<Mishap>,
+    faults: Vec<FaultSpec>,
 }
 
 /// Where a command can have faults.
@@ -110,7 +110,7 @@ impl Seams {
     }
 
     /// The beginnings of places at which it can have this fault; none if it cannot.
-    fn places(&self, mishap: &Mishap) -> Option<&'static [&'static str]> {
+    fn places(&self, mishap: &FaultSpec) -> Option<&'static [&'static str]> {
         let some = |places: &'static [&'static str]| (!places.is_empty()).then_some(places);
         // Nothing here is both a network and what carries packets.
         if mishap.id() == FaultId::Radio(RadioAct::NoData) {
@@ -129,7 +129,7 @@ impl Seams {
     }
 
     /// Why a fault cannot happen here, and what to do; nothing if it can.
-    pub fn refuses(&self, mishap: &Mishap) -> Option<(String, String)> {
+    pub fn refuses(&self, mishap: &FaultSpec) -> Option<(String, String)> {
         let family = mishap.id().family();
         let Some(places) = self.places(mishap) else {
             let others = Self::ALL.iter().filter(|other| other.places(mishap).is_some());
@@ -151,7 +151,7 @@ impl Seams {
 }
 
 /// Whether this is a lie that is told in a function of this interface.
-fn is_told_at(lie: &Mishap, interface: &str) -> bool {
+fn is_told_at(lie: &FaultSpec, interface: &str) -> bool {
     let Some(Places::Told(functions)) = lie.id().entry().map(|entry| entry.places) else { return false };
     functions.split(", ").any(|function| function.split('.').next() == Some(interface))
 }
@@ -171,7 +171,7 @@ impl Faults {
         let mishaps = self.mishaps(seams, settings)?;
         loop {
             let trouble =
-                Trouble { mishaps: mishaps.clone(), life: Life::default(), power: Power::default() };
+                Trouble { mishaps: mishaps.clone(), life: ProcessHandle::default(), power: Power::default() };
             let (life, power) = (trouble.life.clone(), trouble.power.clone());
             tokio::select! {
                 biased;
@@ -190,7 +190,7 @@ impl Faults {
         Ok(Trouble { mishaps: self.mishaps(seams, settings)?, ..Trouble::none() })
     }
 
-    fn mishaps(&self, seams: &Seams, settings: &Settings) -> Result<Option<Mishaps>, Fault> {
+    fn mishaps(&self, seams: &Seams, settings: &Settings) -> Result<Option<FaultInjector>, Fault> {
         for mishap in &self.faults {
             if let Some((why, next)) = seams.refuses(mishap) {
                 return Err(Fault::new(format!("cannot put {mishap}"), why, next));
@@ -200,13 +200,13 @@ impl Faults {
             return Ok(None);
         }
         let dice = SeededDice::from_text(&settings.seed).branch("faults");
-        let happens = |mishap: &Mishap| remark(&format!("fault {mishap}"));
-        let mishaps = Mishaps::new(dice, self.faults.iter().cloned()).telling(happens);
+        let happens = |mishap: &FaultSpec| remark(&format!("fault {mishap}"));
+        let mishaps = FaultInjector::new(dice, self.faults.iter().cloned()).telling(happens);
         if !self.faults.iter().any(|mishap| mishap.id().family() == Family::Lie) {
             return Ok(Some(mishaps));
         }
         let pki = crate::pki::load_or_init(settings)?;
-        Ok(Some(mishaps.with_liar(Liar::new(Arc::new(pki)))))
+        Ok(Some(mishaps.with_liar(TamperingPeer::new(Arc::new(pki)))))
     }
 }
 
@@ -231,8 +231,8 @@ impl Kept {
 /// What goes wrong in one life of a process. A clone is the same.
 #[derive(Clone, Default)]
 pub struct Trouble {
-    mishaps: Option<Mishaps>,
-    life: Life,
+    mishaps: Option<FaultInjector>,
+    life: ProcessHandle,
     power: Power,
 }
 
@@ -340,7 +340,7 @@ pub const KILLED: u8 = 137;
 
 /// A fault has ended the process.
 #[derive(Debug)]
-struct Killed(Mishap);
+struct Killed(FaultSpec);
 
 impl fmt::Display for Killed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -356,7 +356,7 @@ pub fn is_killed(fault: &Fault) -> bool {
 }
 
 /// Waits for as long as the mishap says that the process is away.
-async fn start_again(by: Option<Mishap>, away: Duration) -> Result<(), Fault> {
+async fn start_again(by: Option<FaultSpec>, away: Duration) -> Result<(), Fault> {
     let Some(by) = by else { return Ok(()) };
     let Some(said) = by.value().filter(|_| by.id().family() == Family::Records) else {
         let next = "start it again, on the same records and memories";
@@ -378,7 +378,7 @@ mod tests {
     fn every_fault_of_the_catalogue_can_be_given_to_some_command() {
         for entry in catalogue::all() {
             let takes: Vec<_> =
-                Seams::ALL.iter().filter(|seams| seams.refuses(&Mishap::of(entry)).is_none()).collect();
+                Seams::ALL.iter().filter(|seams| seams.refuses(&FaultSpec::of(entry)).is_none()).collect();
             let is_of_scenarios = entry.id == FaultId::Radio(RadioAct::NoData);
             assert_eq!(takes.is_empty(), is_of_scenarios, "{}", entry.name);
         }

@@ -17,7 +17,7 @@ use rsp::{
     status::Refusal,
     time::Timestamp,
 };
-use rsp_server::{Decision, No};
+use rsp_server::{Decision, Rejection};
 
 use crate::{
     context::Context,
@@ -144,9 +144,9 @@ pub(crate) async fn tell_decision<T>(
 ) -> Decision<()> {
     let outcome = match decision {
         Ok(_) => Ok(()),
-        Err(No::Refusal(refusal)) => Err(refusal),
+        Err(Rejection::Refusal(refusal)) => Err(refusal),
         // Nothing of this is committed.
-        Err(No::Fault(_)) => return Ok(()),
+        Err(Rejection::Fault(_)) => return Ok(()),
     };
     tell_operator(context, profile, Progress { point, eid, outcome, result_data: None }).await
 }

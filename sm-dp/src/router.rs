@@ -13,7 +13,7 @@ use rsp::{
     },
     status::Refusal,
 };
-use rsp_server::{Binding, Said, Voice};
+use rsp_server::{Binding, Reply, ResponseEncoder};
 use world::{Fault, PeerCertificate};
 
 use crate::{config::Config, context::Context, es2plus, es9plus};
@@ -166,7 +166,11 @@ fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (Status
 
 impl Call {
     /// Decides, and says it. May be asked again after a conflict, with a fresh transaction.
-    pub(crate) async fn execute(&self, context: &mut Context<'_, '_>, voice: Voice) -> Result<Said, Fault> {
+    pub(crate) async fn execute(
+        &self,
+        context: &mut Context<'_, '_>,
+        voice: ResponseEncoder,
+    ) -> Result<Reply, Fault> {
         match self {
             Self::InitiateAuthentication(request) => voice.say::<es9::InitiateAuthentication>(
                 es9plus::initiate_authentication::execute(context, request).await,

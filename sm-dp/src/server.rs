@@ -14,7 +14,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::{
-    Said, Voice,
+    Reply, ResponseEncoder,
     sessions::{Expires, Sweep},
 };
 use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, link_from};
@@ -191,7 +191,7 @@ impl SmDpPlus {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
-        let voice = Voice::to(&request, self.0.config.protocol_version);
+        let voice = ResponseEncoder::to(&request, self.0.config.protocol_version);
         let (interface, function, said) = match router::route(&self.0.config, &request) {
             Ok(call) => {
                 let function = call.function();
@@ -201,7 +201,7 @@ impl SmDpPlus {
             }
             Err(away) => {
                 let outcome = Outcome::Refused(format!("HTTP {}: {}", away.status, away.why));
-                (away.interface, away.function, Said { response: voice.status(away.status), outcome })
+                (away.interface, away.function, Reply { response: voice.status(away.status), outcome })
             }
         };
         self.0.events.tell(
@@ -218,7 +218,7 @@ impl SmDpPlus {
     }
 
     /// Load, decide, commit, and only then let the answer go; again from the start when somebody else was faster.
-    async fn execute(&self, call: &Call, now: Timestamp, voice: Voice) -> Result<Said, Fault> {
+    async fn execute(&self, call: &Call, now: Timestamp, voice: ResponseEncoder) -> Result<Reply, Fault> {
         let inner = &*self.0;
         let (said, posted) = world::transact(&*inner.records, |tx| {
             Box::pin(async move {

@@ -12,7 +12,7 @@ use rsp::{
     },
     status::Refusal,
 };
-use rsp_server::{Binding, Said, Voice};
+use rsp_server::{Binding, Reply, ResponseEncoder};
 use world::{Fault, PeerCertificate};
 
 use crate::{config::Config, context::Context, es11, es12};
@@ -142,7 +142,11 @@ fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (Status
 
 impl Call {
     /// Decides, and says it. May be asked again after a conflict, with a fresh transaction.
-    pub(crate) async fn execute(&self, context: &mut Context<'_, '_>, voice: Voice) -> Result<Said, Fault> {
+    pub(crate) async fn execute(
+        &self,
+        context: &mut Context<'_, '_>,
+        voice: ResponseEncoder,
+    ) -> Result<Reply, Fault> {
         match self {
             Self::InitiateAuthentication(request) => voice.say::<ds11::InitiateAuthentication>(
                 es11::initiate_authentication::execute(context, request).await,

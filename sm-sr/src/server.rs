@@ -14,7 +14,7 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::{
-    due::{Due, Lanes},
+    due::{Due, WorkQueue},
     soap::{self, Call, Ended, Reply, Sender, Soap, Ticket},
 };
 use world::{BoxFuture, Events, Fault, Link, PhoneNumber, Records, Tx, World};
@@ -40,7 +40,7 @@ struct Inner {
     soap: Soap,
     engine: Engine,
     /// Deadlines that rest because of a fault.
-    lanes: Lanes,
+    lanes: WorkQueue,
 }
 
 /// What decides: behind the web services, and behind the cards.
@@ -195,7 +195,7 @@ impl SmSr {
         let cards: Arc<dyn Procedures> = core.clone();
         let soap = Soap::new(sender, Arc::clone(&records), Arc::clone(&events), party, "SM-SR");
         let engine = Engine::new(Arc::clone(&records), world, events, es5, cards);
-        Self(Arc::new(Inner { core, records, soap, engine, lanes: Lanes::default() }))
+        Self(Arc::new(Inner { core, records, soap, engine, lanes: WorkQueue::default() }))
     }
 
     /// Gives the server its way to its peers. The first one stays.

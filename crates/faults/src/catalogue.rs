@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::mishap::Value;
+use super::fault_spec::Value;
 use super::{LieAct, LinkAct, PowerAct, RadioAct, RecordsAct};
 
 /// At which seam a fault lies.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use world::{Link, link_from};
 
-use super::Mishaps;
+use super::FaultInjector;
 
 /// The paths of SGP.22 section 6.5.1 and their interfaces.
 const PATHS: [(&str, &str); 4] =
@@ -21,7 +21,7 @@ const TAGS: [(u8, &str); 5] = [
 
 /// Which function a request asks for; none if it cannot be told.
 ///
-/// LPAs call the functions of ES11 by the paths of ES9+: see [`Mishaps::link_to_sm_ds`].
+/// LPAs call the functions of ES11 by the paths of ES9+: see [`FaultInjector::link_to_sm_ds`].
 ///
 /// By the path of SGP.22 in the JSON binding and the first tag in the ASN.1 binding, the Action of SGP.02 in SOAP; what a
 /// card asks over HTTPS (SGP.02 ES5) is `ES5.OpenSession`, and `ES5.Result` once it brings a result.
@@ -42,8 +42,8 @@ pub fn function_of(request: &Request<Bytes>) -> Option<String> {
 #[derive(Clone, Copy)]
 struct AtSmDs;
 
-impl Mishaps {
-    /// The same as [`Mishaps::link`] for an SM-DS, where what looks like ES9+ is ES11: SGP.22 section 6.5.2.
+impl FaultInjector {
+    /// The same as [`FaultInjector::link`] for an SM-DS, where what looks like ES9+ is ES11: SGP.22 section 6.5.2.
     pub fn link_to_sm_ds(&self, peer: Link) -> Link {
         let link = self.link(peer);
         link_from(tower::service_fn(move |mut request: Request<Bytes>| {

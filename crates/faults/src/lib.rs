@@ -15,16 +15,16 @@
 //!          30%       as the dice say     10s..5m, 10s..   in this time, from when the fault was put in place
 //! ```
 //!
-//! [`catalogue`] is the list of faults, with the requirement that each of them tests; [`Mishap`] is one of them at a place;
-//! [`Mishaps`] are those of a run, from which the wrappers round the seams take what is to happen: [`Mishaps::link`],
-//! [`FaultyRecords`], [`FaultyRadio`], [`FaultyMemory`]. Lies need the parties' keys: [`Mishaps::with_liar`]. A wrapper that finds nothing to do passes everything on.
+//! [`catalogue`] is the list of faults, with the requirement that each of them tests; [`FaultSpec`] is one of them at a place;
+//! [`FaultInjector`] are those of a run, from which the wrappers round the seams take what is to happen: [`FaultInjector::link`],
+//! [`FaultyRecords`], [`FaultyRadio`], [`FaultyMemory`]. Lies need the parties' keys: [`FaultInjector::with_liar`]. A wrapper that finds nothing to do passes everything on.
 
 pub mod catalogue;
+mod fault_spec;
 mod function;
+mod injector;
 mod lie;
 mod link;
-mod mishap;
-mod mishaps;
 pub mod page;
 mod power;
 mod radio;
@@ -32,12 +32,12 @@ mod records;
 mod when;
 
 pub use catalogue::{Entry, Family, FaultId};
+pub use fault_spec::{FaultSpec, InvalidFaultSpec, Value};
 pub use function::function_of;
-pub use lie::{CardLie, ElementLie, Liar, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie};
+pub use injector::{FaultInjector, Struck};
+pub use lie::{CardLie, ElementLie, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie, TamperingPeer};
 pub use link::LinkAct;
-pub use mishap::{Mishap, NoSuchMishap, Value};
-pub use mishaps::{Mishaps, Struck};
 pub use power::{FaultyMemory, Power, PowerAct, PoweredDoor, SwitchedDoor};
 pub use radio::{FaultyRadio, RadioAct};
-pub use records::{FaultyRecords, Life, RecordsAct};
+pub use records::{FaultyRecords, ProcessHandle, RecordsAct};
 pub use when::When;

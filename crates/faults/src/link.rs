@@ -11,7 +11,7 @@ use tower::Layer;
 use world::{CanDrip, Drip, Link, LinkFault, LinkFaultKind, link_from};
 
 use super::catalogue::FaultId;
-use super::{Mishap, Mishaps, Struck, function_of};
+use super::{FaultInjector, FaultSpec, Struck, function_of};
 
 /// After this a sender gives up that hears nothing: as `net::Client` does.
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
@@ -56,16 +56,16 @@ pub enum LinkAct {
     Redirect,
 }
 
-impl Mishaps {
-    /// The same peer, with what goes wrong on the way, and with the lies that are told over it if there is a [`Liar`].
+impl FaultInjector {
+    /// The same peer, with what goes wrong on the way, and with the lies that are told over it if there is a [`TamperingPeer`].
     ///
-    /// [`Liar`]: super::Liar
+    /// [`TamperingPeer`]: super::Liar
     pub fn link(&self, peer: Link) -> Link {
         self.layer(self.lying(peer))
     }
 }
 
-impl Layer<Link> for Mishaps {
+impl Layer<Link> for FaultInjector {
     type Service = Link;
 
     fn layer(&self, peer: Link) -> Link {
@@ -89,11 +89,11 @@ impl Layer<Link> for Mishaps {
     }
 }
 
-impl Mishaps {
+impl FaultInjector {
     fn strike_request(&self, request: &Request<Bytes>) -> Option<Struck> {
         let function = function_of(request).unwrap_or_default();
         let interface = function.split('.').next().unwrap_or_default();
-        let concerns = |mishap: &Mishap| {
+        let concerns = |mishap: &FaultSpec| {
             matches!(mishap.id(), FaultId::Link(_)) && mishap.is_at(&[interface, &function])
         };
         self.strike(concerns)

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use world::{Atr, Batch, CardDoor, Cells, DoorFault, Fault, Link, LinkFault, Memory, link_from};
 
 use super::catalogue::FaultId;
-use super::{Mishap, Mishaps, Struck};
+use super::{FaultInjector, FaultSpec, Struck};
 
 /// What happens to the power, or to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Power(Arc<State>);
 struct State {
     is_gone: AtomicBool,
     told: Notify,
-    by: OnceLock<Mishap>,
+    by: OnceLock<FaultSpec>,
 }
 
 impl Power {
@@ -57,7 +57,7 @@ impl Power {
     }
 
     /// What took it away, if a mishap did.
-    pub fn cut_by(&self) -> Option<&Mishap> {
+    pub fn cut_by(&self) -> Option<&FaultSpec> {
         self.0.by.get()
     }
 
@@ -196,13 +196,13 @@ pub struct FaultyMemory<M> {
     whose: &'static str,
     inner: M,
     file: Option<PathBuf>,
-    mishaps: Mishaps,
+    mishaps: FaultInjector,
     power: Power,
 }
 
 impl<M: Memory> FaultyMemory<M> {
     /// The memory of `whose` (`card` or `device`), on this power.
-    pub fn new(whose: &'static str, inner: M, mishaps: Mishaps, power: Power) -> Self {
+    pub fn new(whose: &'static str, inner: M, mishaps: FaultInjector, power: Power) -> Self {
         Self { whose, inner, file: None, mishaps, power }
     }
 
@@ -214,7 +214,7 @@ impl<M: Memory> FaultyMemory<M> {
     }
 
     fn strike(&self, batch: &Batch) -> Option<Struck> {
-        self.mishaps.strike(|mishap: &Mishap| {
+        self.mishaps.strike(|mishap: &FaultSpec| {
             matches!(mishap.id(), FaultId::Power(_))
                 && mishap.place().is_none_or(|place| self.is_at(place, batch))
         })

@@ -11,7 +11,7 @@ use rsp::ids::Plmn;
 use world::BoxFuture;
 
 use super::catalogue::FaultId;
-use super::{Mishap, Mishaps, Struck};
+use super::{FaultInjector, FaultSpec, Struck};
 
 /// What happens on the air.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum RadioAct {
 
 impl RadioAct {
     /// What this mishap is to a short message in this direction; nothing if it is none.
-    pub(super) fn of_short_message(self, mishap: &Mishap, direction: Direction) -> Option<SmsFaultKind> {
+    pub(super) fn of_short_message(self, mishap: &FaultSpec, direction: Direction) -> Option<SmsFaultKind> {
         let kind = match self {
             Self::SmsLose => SmsFaultKind::Lose,
             Self::SmsDelay => SmsFaultKind::Delay(mishap.time()),
@@ -59,11 +59,11 @@ impl RadioAct {
     }
 }
 
-impl Mishaps {
+impl FaultInjector {
     /// Whether a network to which a device is attached carries none of its packets. An occasion is each request that it is to
     /// carry; whoever has the device's lines asks.
     pub fn carries_nothing(&self, plmn: Plmn) -> bool {
-        let is_it = |mishap: &Mishap| {
+        let is_it = |mishap: &FaultSpec| {
             mishap.id() == FaultId::Radio(RadioAct::NoData) && mishap.is_at(&[plmn.to_string()])
         };
         self.strike(is_it).is_some()
@@ -76,12 +76,12 @@ impl Mishaps {
 /// request to attach; of the others each message that they are about.
 pub struct FaultyRadio<R> {
     inner: R,
-    mishaps: Mishaps,
+    mishaps: FaultInjector,
 }
 
 impl<R: Radio> FaultyRadio<R> {
     /// This radio with these mishaps.
-    pub fn new(inner: R, mishaps: Mishaps) -> Self {
+    pub fn new(inner: R, mishaps: FaultInjector) -> Self {
         Self { inner, mishaps }
     }
 

@@ -12,7 +12,7 @@ use world::{
 };
 
 use super::catalogue::FaultId;
-use super::{Mishap, Mishaps, Struck};
+use super::{FaultInjector, FaultSpec, Struck};
 
 /// What happens to records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,18 +35,18 @@ pub enum RecordsAct {
 
 /// The life of one process. It begins alive, and ends once. A clone is the same life.
 #[derive(Clone, Default)]
-pub struct Life(Arc<Death>);
+pub struct ProcessHandle(Arc<ProcessState>);
 
 #[derive(Default)]
-struct Death {
+struct ProcessState {
     has_come: AtomicBool,
     told: Notify,
     /// How long it is to be before the process is started again.
     away: Mutex<Duration>,
-    by: Mutex<Option<Mishap>>,
+    by: Mutex<Option<FaultSpec>>,
 }
 
-impl Life {
+impl ProcessHandle {
     /// Whether it is over.
     pub fn is_over(&self) -> bool {
         self.0.has_come.load(Ordering::SeqCst)
@@ -71,7 +71,7 @@ impl Life {
     }
 
     /// What ended it, if a mishap did.
-    pub fn ended_by(&self) -> Option<Mishap> {
+    pub fn ended_by(&self) -> Option<FaultSpec> {
         self.0.by.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -113,13 +113,18 @@ fn over(peer: String) -> LinkFault {
 pub struct FaultyRecords {
     party: String,
     inner: Arc<dyn Records>,
-    mishaps: Mishaps,
-    life: Life,
+    mishaps: FaultInjector,
+    life: ProcessHandle,
 }
 
 impl FaultyRecords {
     /// The records of `party`, whose process has this life: when that is over, nothing is read or written any more.
-    pub fn new(party: impl Into<String>, inner: Arc<dyn Records>, mishaps: Mishaps, life: Life) -> Self {
+    pub fn new(
+        party: impl Into<String>,
+        inner: Arc<dyn Records>,
+        mishaps: FaultInjector,
+        life: ProcessHandle,
+    ) -> Self {
         Self { party: party.into(), inner, mishaps, life }
     }
 
@@ -145,7 +150,7 @@ impl FaultyRecords {
     ) -> Option<Struck> {
         let mut here = vec![self.party.clone()];
         here.extend(collections.map(|collection| format!("{}:{collection}", self.party)));
-        self.mishaps.strike(|mishap: &Mishap| {
+        self.mishaps.strike(|mishap: &FaultSpec| {
             matches!(mishap.id(), FaultId::Records(act) if kind(act)) && mishap.is_at(&here)
         })
     }

@@ -34,7 +34,7 @@ impl Binding {
 
 /// How the caller is answered.
 #[derive(Clone, Copy, Debug)]
-pub struct Voice {
+pub struct ResponseEncoder {
     /// As it asked.
     pub binding: Binding,
     /// The version that the answer names in `X-Admin-Protocol`.
@@ -43,14 +43,14 @@ pub struct Voice {
 
 /// An answer that is ready to leave, and what the timeline says of it.
 #[derive(Debug)]
-pub struct Said {
+pub struct Reply {
     /// To the caller.
     pub response: Response<Bytes>,
     /// To the timeline.
     pub outcome: Outcome,
 }
 
-impl Voice {
+impl ResponseEncoder {
     /// For the caller of a request; `own` is the version that the server speaks.
     pub fn to(request: &Request<Bytes>, own: Version) -> Self {
         // The client's own version when it is older than ours (section 6.2).
@@ -62,7 +62,7 @@ impl Voice {
     ///
     /// # Errors
     /// The decision's own fault.
-    pub fn say<F>(self, decision: Decision<F::Reply>) -> Result<Said, Fault>
+    pub fn say<F>(self, decision: Decision<F::Reply>) -> Result<Reply, Fault>
     where
         F: Exchange,
         F::Reply: Serialize + Asn1,
@@ -71,7 +71,7 @@ impl Voice {
             Binding::Json => self.say_json(decision),
             Binding::Asn1 => {
                 let decision = without_fault(decision)?;
-                Ok(Said {
+                Ok(Reply {
                     response: asn1::response::<F>(self.version, decision.as_ref()),
                     outcome: outcome(decision.as_ref().err()),
                 })
@@ -83,29 +83,29 @@ impl Voice {
     ///
     /// # Errors
     /// The decision's own fault.
-    pub fn say_json<T: Serialize>(self, decision: Decision<T>) -> Result<Said, Fault> {
+    pub fn say_json<T: Serialize>(self, decision: Decision<T>) -> Result<Reply, Fault> {
         let decision = without_fault(decision)?;
         let outcome = outcome(decision.as_ref().err());
         let response = match &decision {
             Ok(reply) => json::response(self.version, Ok(reply)),
             Err(refusal) => json::response::<()>(self.version, Err(refusal.clone())),
         };
-        Ok(Said { response, outcome })
+        Ok(Reply { response, outcome })
     }
 
     /// A function that has no answer but HTTP 204: what could not be believed is told to the log, not to the caller.
     ///
     /// # Errors
     /// The decision's own fault.
-    pub fn say_nothing(self, decision: Decision<Result<(), Refusal>>) -> Result<Said, Fault> {
+    pub fn say_nothing(self, decision: Decision<Result<(), Refusal>>) -> Result<Reply, Fault> {
         let disbelieved = without_fault(decision)?.and_then(|believed| believed).err();
-        Ok(Said { response: json::no_content(self.version), outcome: outcome(disbelieved.as_ref()) })
+        Ok(Reply { response: json::no_content(self.version), outcome: outcome(disbelieved.as_ref()) })
     }
 
     /// A fault is ours: it is logged, and the peer learns only that it may ask again.
-    pub fn failed(self, fault: &Fault) -> Said {
+    pub fn failed(self, fault: &Fault) -> Reply {
         tracing::error!(%fault, "a request could not be answered");
-        Said {
+        Reply {
             response: self.status(StatusCode::INTERNAL_SERVER_ERROR),
             outcome: Outcome::Failed(fault.to_string()),
         }

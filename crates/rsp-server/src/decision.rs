@@ -4,24 +4,24 @@ use rsp::status::Refusal;
 use world::Fault;
 
 /// A function's result: its reply, or why there is none.
-pub type Decision<T> = Result<T, No>;
+pub type Decision<T> = Result<T, Rejection>;
 
 /// Why there is no reply.
 #[derive(Debug)]
-pub enum No {
+pub enum Rejection {
     /// The protocol's answer. What was written is committed: an attempt counted, an order or a session ended.
     Refusal(Refusal),
     /// Ours. Nothing is committed.
     Fault(Fault),
 }
 
-impl From<Refusal> for No {
+impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
     }
 }
 
-impl From<Fault> for No {
+impl From<Fault> for Rejection {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
@@ -31,7 +31,7 @@ impl From<Fault> for No {
 pub(crate) fn without_fault<T>(decision: Decision<T>) -> Result<Result<T, Refusal>, Fault> {
     match decision {
         Ok(reply) => Ok(Ok(reply)),
-        Err(No::Refusal(refusal)) => Ok(Err(refusal)),
-        Err(No::Fault(fault)) => Err(fault),
+        Err(Rejection::Refusal(refusal)) => Ok(Err(refusal)),
+        Err(Rejection::Fault(fault)) => Err(fault),
     }
 }

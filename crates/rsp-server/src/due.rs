@@ -69,7 +69,7 @@ impl fmt::Debug for Due {
 /// Who is being served: nobody twice at a time. And who rests: what cannot be done because of a fault, such as a record
 /// that cannot be read, is kept, said, and tried again, while all others go on.
 #[derive(Clone, Default)]
-pub struct Lanes(Arc<Mutex<State>>);
+pub struct WorkQueue(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -83,7 +83,7 @@ enum Lane {
     Rests(Timestamp),
 }
 
-impl Lanes {
+impl WorkQueue {
     /// Puts work for each of them among the tasks, unless there is some under way, or it rests. `names` are all for whom
     /// there is something to do now: there are [`MOST`] lanes, and who gets none is before the others the next time.
     pub fn begin<W>(&self, due: &mut Due, names: Vec<String>, now: Timestamp, work: impl Fn(&str) -> W)
@@ -150,7 +150,7 @@ impl Lanes {
 
 /// A lane is free again when this is dropped, whatever became of the work.
 struct Turn {
-    lanes: Lanes,
+    lanes: WorkQueue,
     name: String,
     began: Timestamp,
 }
@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_served_twice_at_a_time_and_who_waits_holds_up_nobody() {
-        let lanes = Lanes::default();
+        let lanes = WorkQueue::default();
         let mut first = Due::default();
         lanes.begin(&mut first, names(["slow"]), NOW, |_| std::future::pending());
         let slow = tokio::spawn(first.run());
@@ -209,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_has_a_fault_rests_and_is_tried_again() {
-        let lanes = Lanes::default();
+        let lanes = WorkQueue::default();
         let mut due = Due::default();
         lanes.at_once(&mut due, "torn", NOW, async { Err(fault()) }).await;
         let again = NOW.plus(REST);
@@ -223,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_an_end_to_what_is_under_way_and_everybody_has_his_turn() {
-        let lanes = Lanes::default();
+        let lanes = WorkQueue::default();
         let all = || names((0..2 * MOST + 1).map(|number| format!("{number:04}")));
         for most in [MOST, MOST, 1] {
             let served = Mutex::new(Vec::new());

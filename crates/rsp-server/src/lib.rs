@@ -18,5 +18,5 @@ pub mod secret_hex;
 pub mod sessions;
 pub mod soap;
 
-pub use answer::{Binding, Said, Voice};
-pub use decision::{Decision, No};
+pub use answer::{Binding, Reply, ResponseEncoder};
+pub use decision::{Decision, Rejection};

@@ -34,7 +34,7 @@ use crate::bearer::Carrier;
 use crate::host::Host;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
-use faults::{FaultyMemory, FaultyRadio, Liar, Mishaps, Power, PoweredDoor};
+use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor, TamperingPeer};
 
 pub use truth::Truth;
 
@@ -80,7 +80,7 @@ pub struct Consumer {
     /// Everything that was told.
     pub events: MemoryEvents,
     /// What goes wrong. Nothing does until it is put here.
-    pub mishaps: Mishaps,
+    pub mishaps: FaultInjector,
     /// The SM-DP+.
     pub sm_dp: Host<SmDpPlus>,
     /// The networks, as they are without mishaps.
@@ -167,8 +167,8 @@ impl Consumer {
     /// The PKI has no card, or what was written down cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
-        let liar = Liar::new(Arc::clone(&setup.pki));
-        let mishaps = Mishaps::new(simulation.dice("mishaps"), []).with_liar(liar);
+        let liar = TamperingPeer::new(Arc::clone(&setup.pki));
+        let mishaps = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
         let records = start.records.copied();
         let at = (SM_DP_PLACE, SM_DP.to_owned());
         let alone = |server, _| server;
@@ -342,7 +342,7 @@ pub(crate) fn sm_dp_host(
     pki: &Pki,
     (name, at): (&str, String),
     events: impl Events + Clone + 'static,
-    mishaps: &Mishaps,
+    mishaps: &FaultInjector,
     records: &MemoryRecords,
     started: impl Fn(SmDpPlus, u32) -> SmDpPlus + Send + Sync + 'static,
 ) -> Result<Host<SmDpPlus>, Fault> {
@@ -366,7 +366,7 @@ struct Parts<'a> {
     simulation: &'a Simulation,
     setup: &'a Setup,
     events: &'a MemoryEvents,
-    mishaps: &'a Mishaps,
+    mishaps: &'a FaultInjector,
     sm_dp: &'a Host<SmDpPlus>,
 }
 

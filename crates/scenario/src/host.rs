@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tokio::time::Instant;
 use world::{BoxFuture, Link, LinkFault, LinkFaultKind, Records, link_from};
 
-use faults::{FaultyRecords, Life, Mishaps};
+use faults::{FaultInjector, FaultyRecords, ProcessHandle};
 
 /// Makes a party over records; the number says how often it has been started, from 1.
 type Make<P> = dyn Fn(Arc<dyn Records>, u32) -> (P, Link) + Send + Sync;
@@ -28,7 +28,7 @@ impl<P> Clone for Host<P> {
 struct Inner<P> {
     name: String,
     records: Arc<dyn Records>,
-    mishaps: Mishaps,
+    mishaps: FaultInjector,
     make: Box<Make<P>>,
     process: Mutex<Process<P>>,
 }
@@ -37,7 +37,7 @@ struct Inner<P> {
 struct Process<P> {
     party: P,
     link: Link,
-    life: Life,
+    life: ProcessHandle,
     starts: u32,
     /// When it is to be started again, once its end has been seen.
     again: Option<Instant>,
@@ -48,7 +48,7 @@ impl<P: Clone + Send + 'static> Host<P> {
     pub fn start(
         name: impl Into<String>,
         records: Arc<dyn Records>,
-        mishaps: Mishaps,
+        mishaps: FaultInjector,
         make: impl Fn(Arc<dyn Records>, u32) -> (P, Link) + Send + Sync + 'static,
     ) -> Self {
         let name = name.into();
@@ -171,8 +171,14 @@ impl<P: Clone + Send + 'static> Host<P> {
 }
 
 impl<P> Process<P> {
-    fn start(name: &str, records: &Arc<dyn Records>, mishaps: &Mishaps, make: &Make<P>, starts: u32) -> Self {
-        let life = Life::default();
+    fn start(
+        name: &str,
+        records: &Arc<dyn Records>,
+        mishaps: &FaultInjector,
+        make: &Make<P>,
+        starts: u32,
+    ) -> Self {
+        let life = ProcessHandle::default();
         let faulty = FaultyRecords::new(name, Arc::clone(records), mishaps.clone(), life.clone());
         let (party, link) = make(Arc::new(faulty), starts);
         Self { party, link, life, starts, again: None }
@@ -190,7 +196,7 @@ mod tests {
 
     /// A party that counts who comes, and answers with the number; and how often it was started.
     fn host(mishap: &str) -> Host<u32> {
-        let mishaps = Mishaps::new(SeededDice::from_text("host"), [mishap.parse().unwrap()]);
+        let mishaps = FaultInjector::new(SeededDice::from_text("host"), [mishap.parse().unwrap()]);
         Host::start("sm-dp", Arc::new(MemoryRecords::default()), mishaps, |records, starts| {
             let link = link_from(tower::service_fn(move |_: Request<Bytes>| {
                 let records = Arc::clone(&records);

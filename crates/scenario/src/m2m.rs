@@ -38,7 +38,7 @@ use crate::host::Host;
 use crate::play::InProcess;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
-use faults::{Liar, Mishaps};
+use faults::{FaultInjector, TamperingPeer};
 
 use factory::FirstProfile;
 use operator::{Heard, Operator, blank};
@@ -91,7 +91,7 @@ pub struct M2m {
     /// Everything that was told.
     pub events: MemoryEvents,
     /// What goes wrong. Nothing does until it is put here.
-    pub mishaps: Mishaps,
+    pub mishaps: FaultInjector,
     /// The SM-DP.
     pub sm_dp: Host<SmDp>,
     /// The SM-SR.
@@ -179,8 +179,8 @@ impl M2m {
     /// The PKI lacks somebody's certificate, or what was written down cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
-        let liar = Liar::new(Arc::clone(&setup.pki));
-        let mishaps = Mishaps::new(simulation.dice("mishaps"), []).with_liar(liar);
+        let liar = TamperingPeer::new(Arc::clone(&setup.pki));
+        let mishaps = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {

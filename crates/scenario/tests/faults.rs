@@ -17,8 +17,8 @@ use device::lpa::DownloadOptions;
 use device::{Ending, Recovery};
 use faults::catalogue::{self, Entry};
 use faults::{
-    Family, FaultId, FaultyMemory, FaultyRadio, FaultyRecords, Life, LinkAct, Mishap, Mishaps, Power,
-    PowerAct, RadioAct, RecordsAct,
+    Family, FaultId, FaultInjector, FaultSpec, FaultyMemory, FaultyRadio, FaultyRecords, LinkAct, Power,
+    PowerAct, ProcessHandle, RadioAct, RecordsAct,
 };
 use http::{Request, Response, StatusCode};
 use network::{
@@ -44,9 +44,9 @@ fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
     run("faults", START, story).unwrap()
 }
 
-fn mishaps(texts: &[&str]) -> Mishaps {
-    let read = |text: &&str| text.parse::<Mishap>().unwrap();
-    Mishaps::new(SeededDice::from_text("faults"), texts.iter().map(read))
+fn mishaps(texts: &[&str]) -> FaultInjector {
+    let read = |text: &&str| text.parse::<FaultSpec>().unwrap();
+    FaultInjector::new(SeededDice::from_text("faults"), texts.iter().map(read))
 }
 
 fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
@@ -62,11 +62,11 @@ fn every_name_is_read_and_written_with_a_value_and_a_place() {
         }
         for place in entry.places.forms().split(", ") {
             let text = format!("{text}@{place}#2");
-            let mishap: Mishap = text.parse().unwrap();
+            let mishap: FaultSpec = text.parse().unwrap();
             assert_eq!(mishap.id(), entry.id);
             assert_eq!(mishap.to_string(), text);
         }
-        assert_eq!(Mishap::of(entry).to_string(), entry.name);
+        assert_eq!(FaultSpec::of(entry).to_string(), entry.name);
     }
 }
 
@@ -225,7 +225,7 @@ fn every_fault_of_records_does_to_a_transaction_what_it_says() {
     for entry in of(Family::Records) {
         let FaultId::Records(act) = entry.id else { panic!() };
         simulate(async |_| {
-            let (store, life) = (MemoryRecords::default(), Life::default());
+            let (store, life) = (MemoryRecords::default(), ProcessHandle::default());
             let mishaps = mishaps(&[&format!("{}@sm-dp:counters#2", entry.name)]);
             let faulty = |party: &str| {
                 FaultyRecords::new(party, Arc::new(store.clone()), mishaps.clone(), life.clone())

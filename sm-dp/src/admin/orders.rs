@@ -7,7 +7,7 @@ use rsp::{
     ids::{Eid, Iccid, SmdpAddress},
     time::Timestamp,
 };
-use rsp_server::No;
+use rsp_server::Rejection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -329,8 +329,8 @@ impl NewOrder {
             }
             (None, Some(wanted)) => match download_order::any_of_type(&mut context.decision, wanted).await {
                 Ok(profile) => Ok(profile),
-                Err(No::Fault(fault)) => Err(fault.into()),
-                Err(No::Refusal(_)) => Err(Problem::conflict(
+                Err(Rejection::Fault(fault)) => Err(fault.into()),
+                Err(Rejection::Refusal(_)) => Err(Problem::conflict(
                     format!("cannot order a profile of type {wanted:?}"),
                     "none of this type is in stock and Available",
                     "POST /admin/v1/stock adds one; GET there lists what there is",

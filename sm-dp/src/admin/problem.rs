@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use world::{Fault, Outcome};
 
-use rsp_server::No;
+use rsp_server::Rejection;
 
 /// The answer when nothing was done.
 #[derive(Clone, Debug)]
@@ -111,16 +111,16 @@ impl From<Fault> for Problem {
     }
 }
 
-impl From<No> for Problem {
+impl From<Rejection> for Problem {
     /// A refusal of a protocol's function, where the API uses one.
-    fn from(no: No) -> Self {
+    fn from(no: Rejection) -> Self {
         match no {
-            No::Refusal(refusal) => Self::conflict(
+            Rejection::Refusal(refusal) => Self::conflict(
                 "the SM-DP+ refuses",
                 refusal.to_string(),
                 "GET /admin/v1/stock shows how each profile stands",
             ),
-            No::Fault(fault) => fault.into(),
+            Rejection::Fault(fault) => fault.into(),
         }
     }
 }

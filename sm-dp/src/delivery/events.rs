@@ -14,7 +14,7 @@ use rsp::{
     },
     status::{Refusal, Status},
 };
-use rsp_server::{Decision, No};
+use rsp_server::{Decision, Rejection};
 use serde::Serialize;
 use world::{Event, Events, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
@@ -42,7 +42,7 @@ enum Word {
 enum AtSmDs {
     Yes,
     Maybe,
-    No,
+    Rejection,
 }
 
 /// A RegisterEvent, with the key of its message.
@@ -68,14 +68,14 @@ impl SmDpPlus {
                 }
                 Word::Refused(why) => {
                     let why = format!("the SM-DS refused the event: {why}");
-                    (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::No)
+                    (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::Rejection)
                 }
                 Word::Unclear(why) => {
                     let why = format!("the SM-DS gave no usable answer: {why}");
                     (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::Maybe)
                 }
                 Word::Unreachable(fault) => {
-                    (Status::SmdsInaccessible.because(fault.to_string()).about(&at), AtSmDs::No)
+                    (Status::SmdsInaccessible.because(fault.to_string()).about(&at), AtSmDs::Rejection)
                 }
             };
             let registration = Registration { key, at: &at, request: &request, before: &before };
@@ -122,7 +122,7 @@ impl SmDpPlus {
             Word::Done => AtSmDs::Yes,
             // It was there before the crash.
             Word::Refused(why) if why.status() == Some(Status::EventInUse) => AtSmDs::Yes,
-            Word::Refused(_) => AtSmDs::No,
+            Word::Refused(_) => AtSmDs::Rejection,
             Word::Unclear(why) => return Ok(Delivered::Not(why)),
             Word::Unreachable(fault) => return Ok(Delivered::Not(fault.to_string())),
         };
@@ -174,9 +174,9 @@ impl SmDpPlus {
                 let mut context = self.0.context(tx, now);
                 match registration.settle(&mut context, at_sm_ds).await {
                     Ok(stands) => Ok(stands),
-                    Err(No::Fault(fault)) => Err(fault),
+                    Err(Rejection::Fault(fault)) => Err(fault),
                     // Nothing here refuses.
-                    Err(No::Refusal(_)) => Ok(false),
+                    Err(Rejection::Refusal(_)) => Ok(false),
                 }
             })
         })
@@ -205,7 +205,7 @@ impl Registration<'_> {
             return Ok(false);
         }
         // The DeleteEvent of what ended meanwhile may have come before the event did.
-        if !is_wanted && at_sm_ds != AtSmDs::No {
+        if !is_wanted && at_sm_ds != AtSmDs::Rejection {
             outbox::delete_event_at(
                 context,
                 self.at.clone(),
@@ -244,7 +244,7 @@ async fn take_back(
 ) -> Decision<()> {
     let Some(mut order) = profile.order.take() else { return Ok(()) };
     // Who was not reached has nothing to delete.
-    order.event_registered = at_sm_ds != AtSmDs::No;
+    order.event_registered = at_sm_ds != AtSmDs::Rejection;
     es2plus::forget(context, profile.iccid, &order).await?;
     if let Some(order) = &before.order {
         if let Some(eid) = order.eid {

@@ -16,7 +16,7 @@ use rsp::{
     },
     status::{Refusal, Status},
 };
-use rsp_server::{Decision, No, mutual_authentication::Challenged};
+use rsp_server::{Decision, Rejection, mutual_authentication::Challenged};
 
 use super::{advance, session, unknown, with_signature};
 use crate::{
@@ -43,7 +43,7 @@ pub(crate) async fn execute(
     };
     let server_challenge = server_challenge.0.clone();
     let offered = decide(context, request, session, &server_challenge).await;
-    if let Err(No::Refusal(_)) = &offered {
+    if let Err(Rejection::Refusal(_)) = &offered {
         // A challenge is answered once.
         context.tx.delete(&SESSIONS, &id.to_string());
     }

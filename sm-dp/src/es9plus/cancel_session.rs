@@ -13,7 +13,7 @@ use rsp::{
     status::Status,
 };
 use rsp_server::{
-    Decision, No,
+    Decision, Rejection,
     mutual_authentication::{same_transaction, verify},
 };
 
@@ -65,7 +65,7 @@ pub(crate) async fn execute(
                 }
             }
             // The order has ended already; there is nothing left to end but the session.
-            Err(No::Refusal(_)) => {}
+            Err(Rejection::Refusal(_)) => {}
             Err(fault) => return Err(fault),
         }
     }

@@ -14,7 +14,7 @@ use rsp::{
     status::Status,
 };
 use rsp_server::{
-    Decision, No,
+    Decision, Rejection,
     mutual_authentication::{same_transaction, verify},
 };
 use world::Fault;
@@ -40,7 +40,7 @@ pub(crate) async fn execute(
     // and before the eUICC has proved itself, a stray call is not its doing.
     let ends_with_a_refusal = matches!(session.awaits, Awaits::GetBoundProfilePackage { .. });
     let bound = decide(context, request, session).await;
-    if let (Err(No::Refusal(_)), true) = (&bound, ends_with_a_refusal) {
+    if let (Err(Rejection::Refusal(_)), true) = (&bound, ends_with_a_refusal) {
         // The procedure stops here (section 3.1.3): what the LPA cancels afterwards is gone already, and the order,
         // unless it was ended, can be downloaded in a new session.
         context.tx.delete(&SESSIONS, &id.to_string());

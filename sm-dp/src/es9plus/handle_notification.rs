@@ -22,7 +22,7 @@ use rsp::{
     status::{Refusal, Status},
 };
 use rsp_server::{
-    Decision, No,
+    Decision, Rejection,
     mutual_authentication::{refusal_of, verify},
 };
 
@@ -60,7 +60,7 @@ async fn installed(
     let id = &data.transaction_id;
     let session = match session(context, id).await {
         Ok(session) => session,
-        Err(No::Refusal(refusal)) => return Ok(Err(refusal)),
+        Err(Rejection::Refusal(refusal)) => return Ok(Err(refusal)),
         Err(fault) => return Err(fault),
     };
     let Awaits::ProfileInstallationResult { offer, .. } = &session.awaits else {
@@ -85,7 +85,7 @@ async fn installed(
     }
     let mut profile = match offered(context, offer).await {
         Ok(profile) => profile,
-        Err(No::Refusal(_)) => return Ok(Ok(())),
+        Err(Rejection::Refusal(_)) => return Ok(Ok(())),
         Err(fault) => return Err(fault),
     };
     // Proved already by what the eUICC told meanwhile.

@@ -106,41 +106,41 @@ impl Awaits {
 }
 
 /// Why a step does not lead to the next one.
-enum No {
+enum Rejection {
     /// The operator is told.
     Failure(FunctionExecutionStatus),
     /// Ours: nothing is committed.
     Fault(Fault),
 }
 
-impl From<Fault> for No {
+impl From<Fault> for Rejection {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
 }
 
-impl From<Refusal> for No {
+impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         Self::Failure(refusal.to_status(ExecutionStatus::Failed))
     }
 }
 
-impl From<soap::No> for No {
-    fn from(no: soap::No) -> Self {
+impl From<soap::Rejection> for Rejection {
+    fn from(no: soap::Rejection) -> Self {
         match no {
-            soap::No::Refusal(refusal) => refusal.into(),
-            soap::No::Fault(fault) => fault.into(),
+            soap::Rejection::Refusal(refusal) => refusal.into(),
+            soap::Rejection::Fault(fault) => fault.into(),
         }
     }
 }
 
-impl From<FunctionExecutionStatus> for No {
+impl From<FunctionExecutionStatus> for Rejection {
     fn from(failure: FunctionExecutionStatus) -> Self {
         Self::Failure(failure)
     }
 }
 
-impl From<CardFault> for No {
+impl From<CardFault> for Rejection {
     fn from(fault: CardFault) -> Self {
         let status = match fault {
             CardFault::NotInstalled(_) => Status::ProfileExecutionError,
@@ -152,7 +152,7 @@ impl From<CardFault> for No {
 }
 
 /// What the ECASD says to CERT.DP.ECDSA.
-fn of_certificate(fault: CardFault) -> No {
+fn of_certificate(fault: CardFault) -> Rejection {
     match fault {
         CardFault::StatusWord { status_word, .. } if status_word == StatusWord::SECURITY_STATUS.0 => {
             Status::SmdpCertificateRefused.because(fault.to_string()).into()
@@ -162,7 +162,7 @@ fn of_certificate(fault: CardFault) -> No {
 }
 
 /// What the ECASD says to the one-time key and our signature.
-fn of_agreement(fault: CardFault) -> No {
+fn of_agreement(fault: CardFault) -> Rejection {
     match fault {
         CardFault::StatusWord { .. } => Status::EcasdExecutionError.because(fault.to_string()).into(),
         fault => fault.into(),
@@ -188,11 +188,11 @@ pub(crate) async fn resume(
     }
     match advance(context, id, download.clone(), ended).await {
         Ok(()) => Ok(()),
-        Err(No::Fault(fault)) => Err(fault),
-        Err(No::Failure(why)) if download.awaits.leaves_isd_p(ended) => {
+        Err(Rejection::Fault(fault)) => Err(fault),
+        Err(Rejection::Failure(why)) if download.awaits.leaves_isd_p(ended) => {
             undo(context, id, download, why).await
         }
-        Err(No::Failure(why)) => {
+        Err(Rejection::Failure(why)) => {
             goods::not_installed(context, &download).await?;
             finish(context, id, download, why).await
         }
@@ -205,7 +205,7 @@ async fn advance(
     id: &str,
     download: Download,
     ended: &Ended,
-) -> Result<(), No> {
+) -> Result<(), Rejection> {
     let Download { eid, iccid, .. } = download;
     match download.awaits.clone() {
         Awaits::Eis => {
@@ -385,7 +385,7 @@ async fn send(
     next: Awaits,
     target: Target,
     script: Vec<u8>,
-) -> Result<(), No> {
+) -> Result<(), Rejection> {
     let request = es3::SendDataRequest {
         base: BaseRequest::new(""),
         eid: download.eid,
@@ -404,7 +404,7 @@ async fn send(
 }
 
 /// The card's answer to ES3.SendData.
-fn data(ended: &Ended) -> Result<Vec<u8>, No> {
+fn data(ended: &Ended) -> Result<Vec<u8>, Rejection> {
     let response = heard::<es3::SendData>(ended)?;
     let data = response.euicc_response_data.ok_or_else(|| missing("the eUICC's answer", "ES3.SendData"))?;
     Ok(data.0)
@@ -412,7 +412,7 @@ fn data(ended: &Ended) -> Result<Vec<u8>, No> {
 
 /// That the validity period is not over. What comes in the time after it is heard, but the operator was told that
 /// nothing was done, and so nothing more is.
-fn in_time(context: &Context<'_, '_>, download: &Download) -> Result<(), No> {
+fn in_time(context: &Context<'_, '_>, download: &Download) -> Result<(), Rejection> {
     if context.now < download.valid_until {
         return Ok(());
     }
@@ -427,7 +427,7 @@ async fn go_on<F: Function>(
     download: Download,
     next: Awaits,
     request: F::Request,
-) -> Result<(), No> {
+) -> Result<(), Rejection> {
     in_time(context, &download)?;
     Ok(ask::<F>(context, id, download, next, request).await?)
 }
@@ -450,6 +450,6 @@ async fn ask<F: Function>(
 }
 
 /// The SM-SR says that all went well, and leaves out what it should say.
-fn missing(what: &str, function: &str) -> No {
+fn missing(what: &str, function: &str) -> Rejection {
     Status::SmsrExecutionError.because(format!("{function} was answered without {what}")).into()
 }

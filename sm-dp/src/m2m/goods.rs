@@ -5,7 +5,7 @@ use rsp::{
     ids::{Eid, Iccid, Oid},
     sgp02::{common::SubscriptionAddress, es2::DownloadProfileRequest, status::Status},
 };
-use rsp_server::soap::{Decision, No};
+use rsp_server::soap::{Decision, Rejection};
 use world::Fault;
 
 use super::{
@@ -107,7 +107,7 @@ async fn own(context: &mut Context<'_, '_>, download: &Download) -> Result<Optio
     Ok(profile.filter(is_own))
 }
 
-fn gone(download: &Download) -> No {
+fn gone(download: &Download) -> Rejection {
     Status::ProfileUnavailable
         .because("its order was ended, or the profile taken out of stock, while it was downloaded")
         .about(download.iccid)

@@ -28,7 +28,7 @@ use rsp::sgp22::{
 use sm_dp::SmDpPlus;
 use world::{Dice, SeededDice};
 
-use super::{ADDRESS, Expect, No, call, send};
+use super::{ADDRESS, Expect, Rejection, call, send};
 
 pub(crate) struct Euicc {
     pub(crate) credentials: EuiccCredentials,
@@ -133,7 +133,7 @@ impl Euicc {
         &self,
         server: &SmDpPlus,
         matching_id: &str,
-    ) -> Answer<AuthenticateClientOk, No> {
+    ) -> Answer<AuthenticateClientOk, Rejection> {
         let ok = self.initiate(server).await;
         call::<es9plus::AuthenticateClient>(server, &self.authenticate(&ok, matching_id).request()).await
     }
@@ -169,7 +169,7 @@ impl Euicc {
         &self,
         server: &SmDpPlus,
         prepare: &Prepare,
-    ) -> Answer<es9plus::GetBoundProfilePackageOk, No> {
+    ) -> Answer<es9plus::GetBoundProfilePackageOk, Rejection> {
         call::<es9plus::GetBoundProfilePackage>(server, &prepare.request()).await
     }
 

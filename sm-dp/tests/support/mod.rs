@@ -201,7 +201,7 @@ pub(crate) fn package(iccid: &str, services: &[Service]) -> Vec<u8> {
 const ASN1: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), [.., b'_', b'a', b's', b'n', b'1']);
 
 /// A function of ES9+, called as an LPA does, in the binding of this test program.
-pub(crate) async fn call<F: Exchange>(server: &SmDpPlus, request: &F::Request) -> Answer<F::Reply, No>
+pub(crate) async fn call<F: Exchange>(server: &SmDpPlus, request: &F::Request) -> Answer<F::Reply, Rejection>
 where
     F::Request: Serialize,
     F::Reply: DeserializeOwned,
@@ -210,7 +210,7 @@ where
     if ASN1 {
         return match asn1::answer::<F>(&response).unwrap() {
             Answer::Done(reply) => Answer::Done(reply),
-            Answer::Refused(code) => Answer::Refused(No::Code {
+            Answer::Refused(code) => Answer::Refused(Rejection::Code {
                 code: code.to_string(),
                 of: |status| F::Error::from(status).to_string(),
             }),
@@ -218,7 +218,7 @@ where
     }
     match json::answer(&response).unwrap() {
         json::Answer::Done(reply) => Answer::Done(reply),
-        json::Answer::Refused(why) => Answer::Refused(No::Status(why)),
+        json::Answer::Refused(why) => Answer::Refused(Rejection::Status(why)),
     }
 }
 
@@ -236,7 +236,7 @@ where
 
 /// How the server said no.
 #[derive(Debug)]
-pub(crate) enum No {
+pub(crate) enum Rejection {
     /// In JSON: subject, reason and what else there is.
     Status(json::StatusCodeData),
     /// In ASN.1: the function's INTEGER, and what that is for each status.
@@ -244,7 +244,7 @@ pub(crate) enum No {
 }
 
 /// In ASN.1 several statuses share an INTEGER.
-impl PartialEq<Status> for No {
+impl PartialEq<Status> for Rejection {
     fn eq(&self, status: &Status) -> bool {
         match self {
             Self::Status(said) => said.status() == Some(*status),
@@ -266,15 +266,15 @@ pub(crate) async fn raw(server: &SmDpPlus, request: Request<Bytes>) -> Response<
 /// What a test wants of an answer.
 pub(crate) trait Expect<T> {
     /// How a no is said.
-    type No;
+    type Rejection;
     /// The reply; the test fails when there is none.
     fn done(self) -> T;
     /// The refusal; the test fails when there is none.
-    fn refused(self) -> Self::No;
+    fn refused(self) -> Self::Rejection;
 }
 
 impl<T: std::fmt::Debug> Expect<T> for json::Answer<T> {
-    type No = Status;
+    type Rejection = Status;
 
     #[track_caller]
     fn done(self) -> T {
@@ -293,8 +293,8 @@ impl<T: std::fmt::Debug> Expect<T> for json::Answer<T> {
     }
 }
 
-impl<T: std::fmt::Debug> Expect<T> for Answer<T, No> {
-    type No = No;
+impl<T: std::fmt::Debug> Expect<T> for Answer<T, Rejection> {
+    type Rejection = Rejection;
 
     #[track_caller]
     fn done(self) -> T {
@@ -305,7 +305,7 @@ impl<T: std::fmt::Debug> Expect<T> for Answer<T, No> {
     }
 
     #[track_caller]
-    fn refused(self) -> No {
+    fn refused(self) -> Rejection {
         match self {
             Self::Done(reply) => panic!("not refused: {reply:?}"),
             Self::Refused(why) => why,

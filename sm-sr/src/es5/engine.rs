@@ -7,7 +7,7 @@ use std::{
 
 use crypto::Secret;
 use rsp::{ids::Eid, ota::secured_packet::Counter, sgp02::keys::PskIdentity, time::Timestamp};
-use rsp_server::due::{Due, Lanes};
+use rsp_server::due::{Due, WorkQueue};
 use world::{
     Arrived, BoxFuture, Event, Events, Fault, MessageId, Records, ShortMessageSink, ShortMessages,
     Submission, SubmitFault, Tx, World,
@@ -41,7 +41,7 @@ pub(super) struct Inner {
     waker: OnceLock<Arc<dyn Wake>>,
     pub(super) held: Held,
     /// Cards for which something is being done, and what rests.
-    lanes: Lanes,
+    lanes: WorkQueue,
 }
 
 /// Something that happens.
@@ -119,7 +119,7 @@ impl Engine {
         procedures: Arc<dyn Procedures>,
     ) -> Self {
         let (centre, waker) = (OnceLock::new(), OnceLock::new());
-        let (held, lanes) = (Held::default(), Lanes::default());
+        let (held, lanes) = (Held::default(), WorkQueue::default());
         Self(Arc::new(Inner { records, world, events, config, procedures, centre, waker, held, lanes }))
     }
 

@@ -9,7 +9,7 @@ use rsp::{
         status::Status,
     },
 };
-use rsp_server::soap::No;
+use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The attribute moves to this profile; exactly one has it at any time.
-pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
     if card.emergency == Some(iccid) {
@@ -40,7 +40,7 @@ pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -
     Ok(Started::AtCard(ToCard::isd_r(script, Effect::SetFallBack(aid.clone()))))
 }
 
-fn exclusive(why: &str, iccid: Iccid) -> No {
+fn exclusive(why: &str, iccid: Iccid) -> Rejection {
     Status::IccidRefused.because(why).about(iccid).into()
 }
 
@@ -73,7 +73,11 @@ pub(super) async fn fallback_answered(
 }
 
 /// At most one profile has it, never the one that has the other attribute, and it must be disabled.
-pub(super) fn start_emergency(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+pub(super) fn start_emergency(
+    card: &Card,
+    operation: &Operation,
+    iccid: Iccid,
+) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled])?;
     if profile.fallback_attribute {

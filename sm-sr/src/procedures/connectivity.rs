@@ -7,7 +7,7 @@ use rsp::{
     ota::script::ScriptResponse,
     sgp02::{eis::ProfileState, status::Status},
 };
-use rsp_server::soap::No;
+use rsp_server::soap::Rejection;
 
 use super::{
     Function, Operation, Started, ToCard,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{es5::Effect, records::Card};
 
-pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, No> {
+pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejection> {
     let Function::UpdateConnectivityParameters { iccid, parameters } = &operation.function else {
         return Err(Status::FunctionUnsupported.because("this is another function").into());
     };

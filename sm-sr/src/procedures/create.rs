@@ -13,7 +13,7 @@ use rsp::{
         status::Status,
     },
 };
-use rsp_server::soap::No;
+use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
@@ -37,7 +37,7 @@ pub(super) fn start(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     operation: &Operation,
-) -> Result<Started, No> {
+) -> Result<Started, Rejection> {
     let Function::CreateIsdP { iccid, mno_id, required_memory, more_to_do } = &operation.function else {
         return Err(Status::FunctionUnsupported.because("this is another function").into());
     };

@@ -9,7 +9,7 @@ use rsp::{
         status::Status,
     },
 };
-use rsp_server::soap::No;
+use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Somebody asks for it.
-pub(super) fn start(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+pub(super) fn start(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Created, ProfileState::Disabled])?;
     check::not_fallback(profile)?;
@@ -62,7 +62,7 @@ pub(super) fn start_master(
     operation: &Operation,
     iccid: Iccid,
     token: &MasterDeleteToken,
-) -> Result<Started, No> {
+) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled])?;
     check::not_fallback(profile)?;

@@ -11,7 +11,7 @@ use rsp::{
         status::{Refusal, Status},
     },
 };
-use rsp_server::soap::No;
+use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
@@ -57,7 +57,7 @@ fn asked<'c>(
     Ok(own)
 }
 
-pub(super) fn start(card: &Card, operation: &Operation, iccids: &[Iccid]) -> Result<Started, No> {
+pub(super) fn start(card: &Card, operation: &Operation, iccids: &[Iccid]) -> Result<Started, Rejection> {
     asked(card, operation, iccids)?;
     Ok(Started::AtCard(question(card.eis.profile_info.len() / IN_ONE_ANSWER)))
 }

@@ -14,7 +14,7 @@ use rsp::{
         status::{Refusal, Status},
     },
 };
-use rsp_server::soap::{self, No, NoAnswer, Ticket};
+use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
@@ -80,7 +80,7 @@ pub(super) async fn start(
     card: &mut Card,
     operation: &Operation,
     target: &Oid,
-) -> Result<Started, No> {
+) -> Result<Started, Rejection> {
     let is_operators = |asker: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *asker);
     if !operation.asker_id().is_some_and(is_operators) {
         return Err(Status::EidNotAllowed
@@ -101,7 +101,7 @@ pub(super) async fn start(
 }
 
 /// The SM-SR that gets the card must be known, reachable, and another one.
-async fn target_peer(context: &mut Context<'_, '_>, target: &Oid) -> Result<soap::Peer, No> {
+async fn target_peer(context: &mut Context<'_, '_>, target: &Oid) -> Result<soap::Peer, Rejection> {
     if *target == context.config.id {
         return Err(Status::SmsrRefused.because("the card is here already").about(target).into());
     }
@@ -118,7 +118,7 @@ async fn handed_to(
     context: &mut Context<'_, '_>,
     eid: Eid,
     caller: &Oid,
-) -> Result<(Card, Operation, Box<HandingOver>), No> {
+) -> Result<(Card, Operation, Box<HandingOver>), Rejection> {
     let Some(card) = context.card(eid).await? else {
         return Err(Status::EidUnknown.because("this SM-SR manages no such card").about(eid).into());
     };
@@ -146,7 +146,7 @@ pub(crate) async fn authenticate(
     ticket: Ticket,
     eid: Eid,
     certificate: &[u8],
-) -> Result<(), No> {
+) -> Result<(), Rejection> {
     let (mut card, mut operation, mut handing_over) = handed_to(context, eid, caller).await?;
     if !es5::is_certificate(certificate) {
         return Err(Status::FormatInvalid.because("SmsrCertificate is no TLV 7F21").into());
@@ -169,7 +169,7 @@ pub(crate) async fn create_key_set(
     caller: &Oid,
     ticket: Ticket,
     request: &es7::CreateAdditionalKeySetRequest,
-) -> Result<(), No> {
+) -> Result<(), Rejection> {
     let (card, mut operation, mut handing_over) = handed_to(context, request.eid, caller).await?;
     let script = one(establishment(&card, request)?).chained(Chaining::Last);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;

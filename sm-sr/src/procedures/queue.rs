@@ -5,7 +5,7 @@ use rsp::{
     sgp02::status::{Refusal, Status},
     time::Timestamp,
 };
-use rsp_server::soap::No;
+use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
@@ -155,15 +155,19 @@ async fn begin(
             end(context, card, operation, outcome).await?;
             Ok(false)
         }
-        Err(No::Refusal(refusal)) => {
+        Err(Rejection::Refusal(refusal)) => {
             end(context, card, operation, Outcome::refused(refusal)).await?;
             Ok(false)
         }
-        Err(No::Fault(fault)) => Err(fault),
+        Err(Rejection::Fault(fault)) => Err(fault),
     }
 }
 
-async fn start(context: &mut Context<'_, '_>, card: &mut Card, operation: &Operation) -> Result<Started, No> {
+async fn start(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    operation: &Operation,
+) -> Result<Started, Rejection> {
     check::is_ours(card, &operation.function)?;
     match &operation.function {
         Function::CreateIsdP { .. } => create::start(context, card, operation),

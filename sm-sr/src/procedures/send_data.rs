@@ -12,7 +12,7 @@ use rsp::{
         status::{Refusal, Status},
     },
 };
-use rsp_server::soap::No;
+use rsp_server::soap::Rejection;
 
 use super::{
     Function, Operation, Started, ToCard,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{config::LONGEST_SCRIPT, es5::Effect, records::Card};
 
-pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, No> {
+pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejection> {
     let Function::SendData { sd_aid, data, more_to_do } = &operation.function else {
         return Err(Status::FunctionUnsupported.because("this is another function").into());
     };

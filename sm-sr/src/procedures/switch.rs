@@ -14,7 +14,7 @@ use rsp::{
         status::Status,
     },
 };
-use rsp_server::soap::No;
+use rsp_server::soap::Rejection;
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
@@ -82,7 +82,7 @@ impl Switching {
     }
 }
 
-pub(super) fn start_enable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+pub(super) fn start_enable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled])?;
     policy::check(profile, Pol2Action::Enable)?;
@@ -94,7 +94,7 @@ pub(super) fn start_enable(card: &Card, operation: &Operation, iccid: Iccid) -> 
     Ok(Started::AtCard(ToCard::isd_r(script, Effect::Enable(aid.clone()))))
 }
 
-pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, No> {
+pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Enabled])?;
     check::not_fallback(profile)?;

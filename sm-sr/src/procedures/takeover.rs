@@ -16,7 +16,7 @@ use rsp::{
     },
     time::Timestamp,
 };
-use rsp_server::soap::{self, No, NoAnswer, Ticket};
+use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
@@ -80,7 +80,7 @@ pub(crate) async fn begin(
     caller: &Oid,
     ticket: Ticket,
     eis: Eis,
-) -> Result<(), No> {
+) -> Result<(), Rejection> {
     let eid = eis.eum_signed_info.eid;
     if let Some(card) = context.card(eid).await? {
         return already_here(context, &card, caller, &ticket).await;
@@ -135,7 +135,7 @@ async fn already_here(
     card: &Card,
     caller: &Oid,
     ticket: &Ticket,
-) -> Result<(), No> {
+) -> Result<(), Rejection> {
     let in_use = Status::EidInUse.because("this SM-SR manages the card already").about(card.eid());
     if card.taken_from.as_ref() != Some(caller) {
         return Err(in_use.into());
@@ -165,7 +165,7 @@ async fn ask<F: Function>(
     takeover: &Takeover,
     request: F::Request,
     continuation: &Continuation,
-) -> Result<(), No> {
+) -> Result<(), Rejection> {
     let from: Option<soap::Peer> = context.peer(&takeover.from).await?.and_then(|peer| peer.endpoint());
     let Some(from) = from else {
         return Err(Status::SmsrInaccessible
@@ -247,8 +247,8 @@ pub(crate) async fn challenged(
     takeover.awaits = Awaits::Receipt { secret: Key::new(secret.to_bytes().expose().to_vec()), agreement };
     match ask::<es7::CreateAdditionalKeySet>(context, &takeover, request, &Continuation::Receipt(eid)).await {
         Ok(()) => takeover.keep(context),
-        Err(No::Refusal(refusal)) => abort(context, &takeover, BaseResponse::failed(&refusal)).await,
-        Err(No::Fault(fault)) => Err(fault),
+        Err(Rejection::Refusal(refusal)) => abort(context, &takeover, BaseResponse::failed(&refusal)).await,
+        Err(Rejection::Fault(fault)) => Err(fault),
     }
 }
 

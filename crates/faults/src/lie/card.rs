@@ -15,7 +15,7 @@ use rsp::sgp22::{
 };
 use world::Fault;
 
-use super::{Call, Liar, Struck, no_key, other, read_certificate, sign, untold, with_signature};
+use super::{Call, Struck, TamperingPeer, no_key, other, read_certificate, sign, untold, with_signature};
 
 /// What a card says that is not so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ fn proof(call: &Call) -> Option<&AuthenticateResponseOk> {
     }
 }
 
-impl Liar {
+impl TamperingPeer {
     /// Changes what the card has signed, and signs again.
     pub(super) fn card_says(&self, lie: CardLie, call: &mut Call, struck: &Struck) -> Result<(), Fault> {
         match call {

@@ -21,9 +21,11 @@ use rsp::sgp02::{Octets, soap, xml};
 use rsp_server::soap::eum;
 use world::{Fault, Link, LinkFault};
 
-use super::{Liar, LieAct, Mishaps, Struck, is_told_in, no_key, not_told, other, say_length, untold};
+use super::{
+    FaultInjector, LieAct, Struck, TamperingPeer, is_told_in, no_key, not_told, other, say_length, untold,
+};
 use crate::catalogue::FaultId;
-use crate::{Mishap, function_of};
+use crate::{FaultSpec, function_of};
 
 /// What is said between servers of SGP.02 that is not so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +62,11 @@ pub enum M2mLie {
     Signature,
 }
 
-impl Liar {
+impl TamperingPeer {
     /// A message between servers, and its answer.
     pub(super) async fn between_servers(
         &self,
-        mishaps: &Mishaps,
+        mishaps: &FaultInjector,
         peer: &Link,
         mut request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {
@@ -87,11 +89,11 @@ impl Liar {
 
     fn strike(
         &self,
-        mishaps: &Mishaps,
+        mishaps: &FaultInjector,
         function: &str,
         body: &[u8],
     ) -> Option<(Struck, Result<Bytes, Fault>)> {
-        let concerns = |mishap: &Mishap| match mishap.id() {
+        let concerns = |mishap: &FaultSpec| match mishap.id() {
             FaultId::Lie(LieAct::M2m(lie)) => {
                 let is_told_here = mishap.id().entry().is_some_and(|entry| is_told_in(entry, function));
                 is_told_here && mishap.is_at(&["ES3", function]) && self.retold(lie, body).is_some()

@@ -1,8 +1,8 @@
 //! Lies: what a party says under its own valid keys, and is not so.
 //!
 //! The party itself is honest. A layer round its link reads what is said, changes one thing in it and signs again, with the
-//! keys of the [`Liar`]: the answers of an SM-DP+ on its way to the device, and the requests of a device, signed by its card,
-//! on their way to the SM-DP+. [`Mishaps::link`] puts this layer round the peer, inside that of the faults of the link.
+//! keys of the [`TamperingPeer`]: the answers of an SM-DP+ on its way to the device, and the requests of a device, signed by its card,
+//! on their way to the SM-DP+. [`FaultInjector::link`] puts this layer round the peer, inside that of the faults of the link.
 //!
 //! Lies are told in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
 
@@ -32,7 +32,7 @@ use rsp::sgp22::json::{self, Answer};
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
 use super::catalogue::{Entry, FaultId, Places};
-use super::{Mishap, Mishaps, Struck, function_of};
+use super::{FaultInjector, FaultSpec, Struck, function_of};
 
 pub use card::CardLie;
 pub use elements::ElementLie;
@@ -59,12 +59,12 @@ pub enum LieAct {
     Certificate(Role, Defect),
 }
 
-/// Somebody with the keys of every party of a PKI, who lies when [`Mishaps`] say so.
+/// Somebody with the keys of every party of a PKI, who lies when [`FaultInjector`] say so.
 ///
 /// It speaks for any SM-DP+ and any card whose certificates and keys the PKI has; a lie for which it has no key is not told,
 /// and the request ends as a fault of the link that says what is missing.
 #[derive(Debug)]
-pub struct Liar {
+pub struct TamperingPeer {
     pki: Arc<Pki>,
     heard: Mutex<VecDeque<Heard>>,
 }
@@ -89,7 +89,7 @@ const SIGNATURE: Tag = Tag(0x5F37);
 /// Stands in a header that is not sent on.
 const VERSION: Version = Version([2, 5, 0]);
 
-impl Liar {
+impl TamperingPeer {
     /// With the keys of this PKI.
     pub fn new(pki: Arc<Pki>) -> Self {
         Self { pki, heard: Mutex::default() }
@@ -139,7 +139,7 @@ impl Liar {
     }
 }
 
-impl Mishaps {
+impl FaultInjector {
     /// The same peer, who lies about what the mishaps say, and so does who asks.
     pub(super) fn lying(&self, peer: Link) -> Link {
         let mishaps = self.clone();
@@ -154,7 +154,7 @@ impl Mishaps {
 
     fn strike_lie(&self, call: &Call, reply: Option<&Reply>) -> Option<(LieAct, Struck)> {
         let function = call.function();
-        let concerns = |mishap: &Mishap| match mishap.id() {
+        let concerns = |mishap: &FaultSpec| match mishap.id() {
             FaultId::Lie(act) => {
                 let is_told_here = mishap.id().entry().is_some_and(|entry| is_told_in(entry, function));
                 is_told_here && mishap.is_at(&["ES9+", function]) && act.can_be_told(call, reply)
@@ -185,10 +185,10 @@ impl LieAct {
     }
 }
 
-impl Liar {
+impl TamperingPeer {
     async fn between(
         &self,
-        mishaps: &Mishaps,
+        mishaps: &FaultInjector,
         peer: &Link,
         mut request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {

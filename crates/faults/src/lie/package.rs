@@ -17,7 +17,7 @@ use rsp::sgp22::es10b::PrepareDownloadResponse;
 use rsp::sgp22::{IconType, NotificationConfigurationInformation, OperatorId, ProfileClass, ppr};
 use world::Fault;
 
-use super::{Liar, LieAct, Struck, elements, no_key, other, sign, untold};
+use super::{LieAct, Struck, TamperingPeer, elements, no_key, other, sign, untold};
 
 /// What an SM-DP+ says of the profile that is not so. In the offer alone, or in the package alone, the two do not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ struct Plan {
     package: Vec<u8>,
 }
 
-impl Liar {
+impl TamperingPeer {
     /// Binds a package with this lie in it, in the place of the honest one.
     pub(super) fn bind(
         &self,

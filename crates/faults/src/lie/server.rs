@@ -10,7 +10,7 @@ use rsp::sgp22::es9plus::{
 use rsp::sgp22::es10b::{AuthenticateServerResponse, SmdpSigned2};
 use world::Fault;
 
-use super::{Liar, no_key, other, read_certificate, sign, untold, with_signature};
+use super::{TamperingPeer, no_key, other, read_certificate, sign, untold, with_signature};
 
 /// What an SM-DP+ says of the session that is not so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum ServerLie {
     Signature2ByDpauth,
 }
 
-impl Liar {
+impl TamperingPeer {
     /// ES9+.InitiateAuthentication.
     pub(super) fn challenge(
         &self,

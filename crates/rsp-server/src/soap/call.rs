@@ -18,7 +18,7 @@ use std::time::Duration;
 use world::{Fault, Outcome, PeerCertificate};
 
 use super::{
-    party::{Answer, Decision, No, Peer},
+    party::{Answer, Decision, Peer, Rejection},
     records::{Said, Ticket},
 };
 
@@ -224,11 +224,11 @@ impl Call {
                     "report this: the party has to answer it at once",
                 ));
             }
-            Err(No::Refusal(refusal)) => {
+            Err(Rejection::Refusal(refusal)) => {
                 let outcome = Outcome::Refused(refusal.to_string());
                 (F::Response::only(BaseResponse::failed(&refusal)), outcome)
             }
-            Err(No::Fault(fault)) => return Err(fault),
+            Err(Rejection::Fault(fault)) => return Err(fault),
         };
         let base = response.base_mut();
         base.processing_start.get_or_insert(self.received);
@@ -274,8 +274,8 @@ impl Reply {
     pub fn taken(decision: Decision<()>) -> Result<Self, Fault> {
         match decision {
             Ok(()) => Ok(Self(Kind::Taken(Outcome::Done))),
-            Err(No::Refusal(refusal)) => Ok(Self(Kind::Taken(Outcome::Refused(refusal.to_string())))),
-            Err(No::Fault(fault)) => Err(fault),
+            Err(Rejection::Refusal(refusal)) => Ok(Self(Kind::Taken(Outcome::Refused(refusal.to_string())))),
+            Err(Rejection::Fault(fault)) => Err(fault),
         }
     }
 

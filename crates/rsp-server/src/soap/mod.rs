@@ -64,7 +64,7 @@ mod shell;
 
 pub use call::{Call, Reply};
 pub use delivery::{FIRST_REDELIVERY, SLOWEST_REDELIVERY};
-pub use party::{Answer, Decision, Ended, No, NoAnswer, Party, Peer, Peers};
+pub use party::{Answer, Decision, Ended, NoAnswer, Party, Peer, Peers, Rejection};
 pub use records::{Outgoing, Ticket};
 pub use sender::{ANSWERS_KEPT, DELIVERY_LIFETIME, Sender};
 pub use shell::Soap;

@@ -130,27 +130,27 @@ impl std::error::Error for NoAnswer {}
 
 /// Why a function has no result.
 #[derive(Debug)]
-pub enum No {
+pub enum Rejection {
     /// The protocol's answer. What was written is committed.
     Refusal(Refusal),
     /// Ours. Nothing is committed.
     Fault(Fault),
 }
 
-impl From<Refusal> for No {
+impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
     }
 }
 
-impl From<Fault> for No {
+impl From<Fault> for Rejection {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
 }
 
 /// A function's result.
-pub type Decision<T> = Result<T, No>;
+pub type Decision<T> = Result<T, Rejection>;
 
 /// When a function answers.
 #[derive(Clone, Debug, PartialEq, Eq)]

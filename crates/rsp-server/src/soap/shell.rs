@@ -19,7 +19,7 @@ use super::{
     records::{ASKED, CALLS, DUE, Due, OUTBOX, Said, State, Taken},
     sender::{Sender, call_key, keep},
 };
-use crate::due::Lanes;
+use crate::due::WorkQueue;
 
 /// A party's web services. A clone is the same; so is another one on the same records.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub(super) struct Inner {
     pub(super) name: &'static str,
     pub(super) peers: OnceLock<Arc<dyn Peers>>,
     /// Addressees that are being sent something, and what rests.
-    pub(super) lanes: Lanes,
+    pub(super) lanes: WorkQueue,
     /// When it is looked next which answers need not be known any more.
     pub(super) forgets_at: Mutex<Timestamp>,
 }
@@ -58,7 +58,7 @@ impl Soap {
         party: Arc<dyn Party>,
         name: &'static str,
     ) -> Self {
-        let (peers, lanes, forgets_at) = (OnceLock::new(), Lanes::default(), Mutex::default());
+        let (peers, lanes, forgets_at) = (OnceLock::new(), WorkQueue::default(), Mutex::default());
         Self(Arc::new(Inner { sender, records, events, party, name, peers, lanes, forgets_at }))
     }
 

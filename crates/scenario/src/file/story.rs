@@ -12,14 +12,14 @@ use toml::Spanned;
 use super::error::{NotAScenario, Text};
 use super::words::{At, Devices, Length};
 use crate::m2m;
-use faults::Mishap;
+use faults::FaultSpec;
 
 /// Something that goes wrong, by its name in the catalogue.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trouble {
     /// What, where and when: `link/lose-answer@ES9+.GetBoundProfilePackage#1`.
-    pub what: Spanned<Mishap>,
+    pub what: Spanned<FaultSpec>,
     /// From when on; from the beginning if that is not said.
     pub at: Option<Spanned<At>>,
     /// For how long; to the end if that is not said.

@@ -10,7 +10,7 @@ use rsp::ids::Plmn;
 use world::{Fault, MemoryEvents, MemoryHosts, RamMemory};
 
 use crate::time::Simulation;
-use faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
+use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
 /// How long a device is without power whose power was cut, or whose card does not answer any more.
 const AWAY: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const AWAY: Duration = Duration::from_secs(30);
 pub(super) struct Parts {
     pub(super) simulation: Simulation,
     pub(super) events: MemoryEvents,
-    pub(super) mishaps: Mishaps,
+    pub(super) mishaps: FaultInjector,
     pub(super) networks: Arc<Networks>,
     pub(super) hosts: MemoryHosts,
     pub(super) description: CardDescription,

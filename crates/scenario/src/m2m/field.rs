@@ -32,7 +32,7 @@ use crate::file;
 use crate::host::Host;
 use crate::play::Ways;
 use crate::time::Simulation;
-use faults::Mishaps;
+use faults::FaultInjector;
 
 /// How often a card of the field asks its device whether there is something: a meter is not woken every half minute for that.
 const POLL: Duration = Duration::from_secs(3600);
@@ -106,7 +106,7 @@ impl Field {
         simulation: &Simulation,
         pki: &Arc<Pki>,
         networks: &Arc<Networks>,
-        mishaps: &Mishaps,
+        mishaps: &FaultInjector,
         bearer: Bearer,
         ways: &dyn Ways,
         has_second_sm_sr: bool,

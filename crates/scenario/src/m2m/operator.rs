@@ -20,7 +20,7 @@ use rsp::{
 };
 use rsp_server::{
     due::Due,
-    soap::{Call, Ended, No, NoAnswer, Party, Peer, Peers, Reply, Sender, Soap},
+    soap::{Call, Ended, NoAnswer, Party, Peer, Peers, Rejection, Reply, Sender, Soap},
     soap_dispatch,
 };
 use serde::Serialize;
@@ -335,12 +335,12 @@ macro_rules! dispatch {
     ($self:ident, $tx:ident, $call:ident, [$($profile:ty),* $(,)?], [$($change:ty),* $(,)?] $(,)?) => {
         soap_dispatch!($call, {}, {
             $( $profile => |told| {
-                $self.hear($tx, $call, told.eid, Some(told.iccid), None, told.completion_timestamp).map_err(No::Fault)
+                $self.hear($tx, $call, told.eid, Some(told.iccid), None, told.completion_timestamp).map_err(Rejection::Fault)
             }, )*
             $( $change => |told| {
                 let sm_sr = Some(told.eis.smsr_id.clone());
                 let eid = told.eis.eum_signed_info.eid;
-                $self.hear($tx, $call, eid, None, sm_sr, told.completion_timestamp).map_err(No::Fault)
+                $self.hear($tx, $call, eid, None, sm_sr, told.completion_timestamp).map_err(Rejection::Fault)
             }, )*
         })
     };

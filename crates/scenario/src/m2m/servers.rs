@@ -36,7 +36,7 @@ use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_
 use crate::host::Host;
 use crate::play::{Server, Ways};
 use crate::time::Simulation;
-use faults::Mishaps;
+use faults::FaultInjector;
 
 /// Who is where.
 const SM_DP: &str = "sm-dp.landfall.example";
@@ -102,7 +102,7 @@ pub(super) struct Parts<'a> {
     pub(super) simulation: &'a Simulation,
     pub(super) setup: &'a Setup,
     pub(super) events: &'a MemoryEvents,
-    pub(super) mishaps: &'a Mishaps,
+    pub(super) mishaps: &'a FaultInjector,
     pub(super) web: &'a Arc<Web>,
     pub(super) ways: &'a dyn Ways,
     /// Short messages take their time, and the SM-SR gives them more.

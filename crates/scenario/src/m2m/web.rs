@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
 use crate::play::Way;
-use faults::Mishaps;
+use faults::FaultInjector;
 
 /// Whom everybody reaches, by authority, and who is connected with whom. A run holds it; parties, which it holds, only look
 /// into it, so that they end with the run.
@@ -56,13 +56,18 @@ pub(super) struct Caller {
     number: u64,
     /// What it shows.
     shown: Credential,
-    mishaps: Mishaps,
+    mishaps: FaultInjector,
     woken: Arc<Notify>,
     links: Mutex<BTreeMap<String, Link>>,
 }
 
 impl Caller {
-    pub(super) fn new(web: &Weak<Web>, shown: &Credential, mishaps: &Mishaps, woken: &Arc<Notify>) -> Self {
+    pub(super) fn new(
+        web: &Weak<Web>,
+        shown: &Credential,
+        mishaps: &FaultInjector,
+        woken: &Arc<Notify>,
+    ) -> Self {
         let number = web.upgrade().map_or(0, |web| {
             let mut state = web.state();
             state.callers += 1;

@@ -25,7 +25,7 @@ use super::resting::{Ordered, Resting, Standing, Unproven};
 use super::stage::{Stage, bug, imei, thief, told_imei};
 use crate::consumer::{Waits, nowhere};
 use crate::report::Kind;
-use faults::{FaultyMemory, FaultyRadio, Mishaps, Power, PoweredDoor};
+use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
 /// Moves and reports of them in one waking; a platform that always wants something more is left for another time.
 const ROUNDS: usize = 6;
@@ -71,7 +71,7 @@ struct Agent<'a> {
     heard: Arc<Mutex<Heard>>,
     lines: Lines,
     power: Power,
-    mishaps: Mishaps,
+    mishaps: FaultInjector,
     whole: Option<Box<Whole>>,
 }
 
@@ -85,7 +85,8 @@ impl<'a> Agent<'a> {
         let attached = device.registered.map(|attached| attached.network);
         let heard = Arc::new(Mutex::new(Heard { attached, ..Heard::default() }));
         let dice = stage.simulation.dice(&name);
-        let mishaps = device.mishaps.clone().unwrap_or_else(|| Mishaps::new(dice.branch("mishaps"), []));
+        let mishaps =
+            device.mishaps.clone().unwrap_or_else(|| FaultInjector::new(dice.branch("mishaps"), []));
         let (networks, bearers) = (Arc::clone(&stage.networks), Arc::clone(&stage.bearers));
         let lines = Lines::new(networks, bearers, Arc::clone(&heard), dice, mishaps.clone());
         drop(device);

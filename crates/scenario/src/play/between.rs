@@ -12,7 +12,7 @@ use world::{Clock, Event, Events, Fault, Link, Outcome, TokioClock};
 use super::stage::bug;
 use crate::host::Host;
 use crate::report::{Kind, Report};
-use faults::Mishap;
+use faults::FaultSpec;
 
 /// How long to wait when the records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ impl Told {
     }
 
     /// A fault strikes.
-    pub(super) fn strikes(self) -> impl Fn(&Mishap) + Send + Sync + 'static {
+    pub(super) fn strikes(self) -> impl Fn(&FaultSpec) + Send + Sync + 'static {
         move |mishap| {
             let now = self.clock.now();
             self.with(|report| {

@@ -14,7 +14,7 @@ use super::air::Heard;
 use super::outside::{Ways, Wire};
 use super::stage::Stage;
 use crate::bearer::Carrier;
-use faults::Mishaps;
+use faults::FaultInjector;
 
 /// Octets of a connection that wait for the bearer, and go over it at once.
 const IN_FLIGHT: usize = 16 * 1024;
@@ -24,7 +24,7 @@ const IN_FLIGHT: usize = 16 * 1024;
 pub(super) struct Line {
     pub(super) heard: Arc<Mutex<Heard>>,
     pub(super) carriers: Arc<BTreeMap<Plmn, Carrier>>,
-    pub(super) mishaps: Mishaps,
+    pub(super) mishaps: FaultInjector,
     pub(super) stage: Weak<Stage>,
     pub(super) index: usize,
 }

@@ -89,8 +89,8 @@ impl Stage {
 
     /// How often a fault has struck so far.
     fn times(&self, name: &str) -> u64 {
-        let is_it = |mishap: &faults::Mishap| mishap.name() == name;
-        let of = |mishaps: &faults::Mishaps| -> u64 {
+        let is_it = |mishap: &faults::FaultSpec| mishap.name() == name;
+        let of = |mishaps: &faults::FaultInjector| -> u64 {
             mishaps
                 .struck()
                 .into_iter()
@@ -337,7 +337,7 @@ impl Stage {
             }
             Counter::Cost => self.report().costs.total().plus(self.visits_money()).units(),
             Counter::Faults => {
-                let of = |mishaps: &faults::Mishaps| f64::from(mishaps.strikes());
+                let of = |mishaps: &faults::FaultInjector| f64::from(mishaps.strikes());
                 let devices =
                     chosen.iter().filter_map(|index| Some(of(self.device(*index)?.mishaps.as_ref()?)));
                 of(&self.servers) + devices.sum::<f64>()

@@ -12,7 +12,7 @@ use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
 
 use super::air::Heard;
 use crate::bearer::{Carrier, Usage};
-use faults::Mishaps;
+use faults::FaultInjector;
 
 /// One device's lines while it is awake. A clone is the same.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ struct Inner {
     bearers: Arc<BTreeMap<Plmn, Bearer>>,
     heard: Arc<Mutex<Heard>>,
     dice: SeededDice,
-    mishaps: Mishaps,
+    mishaps: FaultInjector,
     carriers: Mutex<BTreeMap<String, Carrier>>,
 }
 
@@ -33,7 +33,7 @@ impl Lines {
         bearers: Arc<BTreeMap<Plmn, Bearer>>,
         heard: Arc<Mutex<Heard>>,
         dice: SeededDice,
-        mishaps: Mishaps,
+        mishaps: FaultInjector,
     ) -> Self {
         Self(Arc::new(Inner { networks, bearers, heard, dice, mishaps, carriers: Mutex::default() }))
     }

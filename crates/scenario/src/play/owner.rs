@@ -22,7 +22,7 @@ use crate::consumer::{OPERATOR, bad_pki};
 use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
 use crate::host::Host;
 use crate::time::Simulation;
-use faults::Mishaps;
+use faults::FaultInjector;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -65,7 +65,7 @@ pub(super) fn platform(
     simulation: &Simulation,
     scenario: &Scenario,
     pki: &Pki,
-    (sm_dps, mishaps): (&BTreeMap<String, SmDp>, &Mishaps),
+    (sm_dps, mishaps): (&BTreeMap<String, SmDp>, &FaultInjector),
     records: &MemoryRecords,
     told: Told,
 ) -> Result<Host<Platform>, Fault> {
@@ -85,7 +85,7 @@ fn setup(
     scenario: &Scenario,
     pki: &Pki,
     sm_dps: &BTreeMap<String, SmDp>,
-    mishaps: &Mishaps,
+    mishaps: &FaultInjector,
 ) -> Result<Setup, Fault> {
     let (mut suppliers, mut offers) = (BTreeMap::new(), Vec::new());
     for operator in scenario.operators.iter().filter(|operator| *operator.stock.get_ref() > 0) {
@@ -125,7 +125,7 @@ fn at_sm_dp_plus(
     operator: &Operator,
     pki: &Pki,
     sm_dps: &BTreeMap<String, SmDp>,
-    mishaps: &Mishaps,
+    mishaps: &FaultInjector,
 ) -> Result<Es2Plus, Fault> {
     let plmn = *operator.network.get_ref();
     let sm_dp = sm_dps.get(operator.sm_dp.get_ref()).ok_or_else(|| bug("an SM-DP+ does not run"))?;

@@ -12,7 +12,7 @@ use world::RamMemory;
 
 use super::cards::CardAt;
 use crate::report::Stay;
-use faults::{Mishaps, Power};
+use faults::{FaultInjector, Power};
 
 /// The networks that are heard at a place, strongest first. Devices at the same place share it.
 pub(super) type Hears = Arc<[Plmn]>;
@@ -124,7 +124,7 @@ pub(super) struct Resting {
     pub(super) is_awake: bool,
     pub(super) again: bool,
     pub(super) power: Option<Power>,
-    pub(super) mishaps: Option<Mishaps>,
+    pub(super) mishaps: Option<FaultInjector>,
     pub(super) wakes: u32,
     pub(super) broken: BTreeSet<String>,
     pub(super) counts: Counts,

@@ -32,7 +32,7 @@ use crate::m2m::Bearer;
 use crate::m2m::field::Field;
 use crate::report::{Kind, Report};
 use crate::time::Simulation;
-use faults::{Liar, Mishaps};
+use faults::{FaultInjector, TamperingPeer};
 
 /// Everybody in a run. Nothing here waits.
 pub(super) struct Stage {
@@ -52,7 +52,7 @@ pub(super) struct Stage {
     pub(super) platform: Host<Platform>,
     pub(super) to_platform: Arc<dyn Way>,
     pub(super) platform_records: MemoryRecords,
-    pub(super) servers: Mishaps,
+    pub(super) servers: FaultInjector,
     pub(super) devices: Vec<Mutex<Resting>>,
     pub(super) queue: Queue,
     pub(super) report: Arc<Mutex<Report>>,
@@ -80,8 +80,8 @@ impl Stage {
     ) -> Result<Self, Fault> {
         let report = Arc::new(Mutex::new(report));
         let told = Told { report: Arc::clone(&report), clock: simulation.clock() };
-        let servers = Mishaps::new(simulation.dice("servers' mishaps"), [])
-            .with_liar(Liar::new(Arc::clone(&pki)))
+        let servers = FaultInjector::new(simulation.dice("servers' mishaps"), [])
+            .with_liar(TamperingPeer::new(Arc::clone(&pki)))
             .telling(told.clone().strikes());
         let shared = Arc::default();
         let networks = networks(&simulation, &scenario)?;
@@ -191,11 +191,11 @@ impl Stage {
     }
 
     /// What goes wrong with a device.
-    pub(super) fn mishaps_of(&self, device: &mut Resting) -> Mishaps {
+    pub(super) fn mishaps_of(&self, device: &mut Resting) -> FaultInjector {
         let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
         let made = || {
-            let liar = Liar::new(Arc::clone(&self.pki));
-            Mishaps::new(dice, []).with_liar(liar).telling(self.told().strikes())
+            let liar = TamperingPeer::new(Arc::clone(&self.pki));
+            FaultInjector::new(dice, []).with_liar(liar).telling(self.told().strikes())
         };
         device.mishaps.get_or_insert_with(made).clone()
     }
@@ -354,7 +354,7 @@ fn networks(simulation: &Simulation, scenario: &Scenario) -> Result<Arc<Networks
 async fn sm_dps(
     (simulation, scenario, pki): (&Simulation, &Scenario, &Arc<Pki>),
     (theirs, ways): (&BTreeMap<String, TheirSmDp>, &dyn Ways),
-    (servers, told): (&Mishaps, &Told),
+    (servers, told): (&FaultInjector, &Told),
 ) -> Result<BTreeMap<String, SmDp>, Fault> {
     let mut sm_dps = BTreeMap::new();
     for operator in &scenario.operators {

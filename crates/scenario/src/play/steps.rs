@@ -16,7 +16,7 @@ use super::stage::{Stage, bug, imei};
 use super::{DAY, below};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;
-use faults::{FaultId, Mishap, RadioAct, When};
+use faults::{FaultId, FaultSpec, RadioAct, When};
 
 /// After which somebody asks again who found the platform away.
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
@@ -347,7 +347,7 @@ impl Stage {
     /// A fault of the scenario begins.
     pub(super) fn trouble(&self, index: usize) {
         let Some(trouble) = self.scenario.troubles.get(index) else { return };
-        let mut mishap: Mishap = trouble.what.get_ref().clone();
+        let mut mishap: FaultSpec = trouble.what.get_ref().clone();
         if let Some(lasts) = &trouble.lasts {
             let until = Some(lasts.get_ref().0);
             mishap = mishap.when(When::Span { from: Duration::ZERO, until });

@@ -37,7 +37,7 @@ const FUNCTIONS: [(&str, &[&str]); 4] = [
 /// A fault, where it happens and when. Written as [`faults`](super) says; in JSON and TOML that text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Mishap {
+pub struct FaultSpec {
     id: FaultId,
     value: Option<Value>,
     place: Option<String>,
@@ -71,12 +71,12 @@ impl Serialize for Value {
 /// Not the name of a fault at a place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no fault: {why}")]
-pub struct NoSuchMishap {
+pub struct InvalidFaultSpec {
     text: String,
     why: String,
 }
 
-impl Mishap {
+impl FaultSpec {
     /// This fault, everywhere and always, as the catalogue has it.
     pub fn of(entry: &Entry) -> Self {
         Self { id: entry.id, value: None, place: None, when: Vec::new() }
@@ -156,7 +156,7 @@ impl Mishap {
     }
 }
 
-impl fmt::Display for Mishap {
+impl fmt::Display for FaultSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         self.value.map_or(Ok(()), |value| write!(f, "={value}"))?;
@@ -165,29 +165,29 @@ impl fmt::Display for Mishap {
     }
 }
 
-impl FromStr for Mishap {
-    type Err = NoSuchMishap;
+impl FromStr for FaultSpec {
+    type Err = InvalidFaultSpec;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        read(text).map_err(|why| NoSuchMishap { text: text.to_owned(), why })
+        read(text).map_err(|why| InvalidFaultSpec { text: text.to_owned(), why })
     }
 }
 
-impl From<Mishap> for String {
-    fn from(mishap: Mishap) -> Self {
+impl From<FaultSpec> for String {
+    fn from(mishap: FaultSpec) -> Self {
         mishap.to_string()
     }
 }
 
-impl TryFrom<String> for Mishap {
-    type Error = NoSuchMishap;
+impl TryFrom<String> for FaultSpec {
+    type Error = InvalidFaultSpec;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
     }
 }
 
-fn read(text: &str) -> Result<Mishap, String> {
+fn read(text: &str) -> Result<FaultSpec, String> {
     let mut parts = text.split('#');
     let rest = parts.next().unwrap_or_default();
     let when = parts.map(read_when).collect::<Result<Vec<_>, _>>()?;
@@ -206,7 +206,7 @@ fn read(text: &str) -> Result<Mishap, String> {
     {
         return Err(format!("{place:?} is no place for {name}; say {} or the like", entry.places.forms()));
     }
-    Ok(Mishap { id: entry.id, value, place: place.map(str::to_owned), when })
+    Ok(FaultSpec { id: entry.id, value, place: place.map(str::to_owned), when })
 }
 
 /// What there is in the family, or which families there are.
@@ -293,11 +293,11 @@ mod tests {
             "power/cut-after-write@card:profile/#4",
             "power/torn-write=7@device:intention",
         ] {
-            let mishap: Mishap = text.parse().unwrap();
+            let mishap: FaultSpec = text.parse().unwrap();
             assert_eq!(mishap.to_string(), text);
             let json = serde_json::to_string(&mishap).unwrap();
             assert_eq!(json, format!("{text:?}"));
-            assert_eq!(serde_json::from_str::<Mishap>(&json).unwrap(), mishap);
+            assert_eq!(serde_json::from_str::<FaultSpec>(&json).unwrap(), mishap);
         }
     }
 
@@ -321,7 +321,7 @@ mod tests {
             ("power/write-fails@modem", "say card, card:profile/, device:intention or the like"),
             ("", "nothing is called \"\"; there are link/..., records/..., "),
         ] {
-            let error = text.parse::<Mishap>().unwrap_err().to_string();
+            let error = text.parse::<FaultSpec>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("{text:?} is no fault: ")) && error.contains(why), "{error}");
         }
     }
@@ -329,9 +329,9 @@ mod tests {
     #[test]
     fn a_place_is_a_function_or_all_of_its_interface() {
         let here = ["ES9+", "ES9+.CancelSession"];
-        assert!("link/reset".parse::<Mishap>().unwrap().is_at(&here));
-        assert!("link/reset@ES9+".parse::<Mishap>().unwrap().is_at(&here));
-        assert!("link/reset@ES9+.CancelSession".parse::<Mishap>().unwrap().is_at(&here));
-        assert!(!"link/reset@ES9+.HandleNotification".parse::<Mishap>().unwrap().is_at(&here));
+        assert!("link/reset".parse::<FaultSpec>().unwrap().is_at(&here));
+        assert!("link/reset@ES9+".parse::<FaultSpec>().unwrap().is_at(&here));
+        assert!("link/reset@ES9+.CancelSession".parse::<FaultSpec>().unwrap().is_at(&here));
+        assert!(!"link/reset@ES9+.HandleNotification".parse::<FaultSpec>().unwrap().is_at(&here));
     }
 }

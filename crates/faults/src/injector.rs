@@ -9,26 +9,26 @@ use tokio::time::Instant;
 use world::{Dice, SeededDice};
 
 use super::catalogue::FaultId;
-use super::{Liar, Mishap};
+use super::{FaultSpec, TamperingPeer};
 
 /// The mishaps of a run, or of one device in it. A clone is the same: what happens at one seam is counted for all.
 ///
 /// At one occasion at most one mishap of a seam happens, the first that was put; the occasion counts for the others too.
 #[derive(Clone)]
-pub struct Mishaps(Arc<Inner>);
+pub struct FaultInjector(Arc<Inner>);
 
 struct Inner {
     dice: SeededDice,
     placed: Mutex<Vec<Placed>>,
-    liar: OnceLock<Arc<Liar>>,
+    liar: OnceLock<Arc<TamperingPeer>>,
     told: OnceLock<Box<Told>>,
 }
 
 /// Hears of each mishap that happens.
-type Told = dyn Fn(&Mishap) + Send + Sync;
+type Told = dyn Fn(&FaultSpec) + Send + Sync;
 
 struct Placed {
-    mishap: Mishap,
+    mishap: FaultSpec,
     since: Instant,
     dice: SeededDice,
     /// Occasions at its place.
@@ -40,14 +40,14 @@ struct Placed {
 /// A mishap that happens now.
 #[derive(Clone)]
 pub struct Struck {
-    mishap: Mishap,
+    mishap: FaultSpec,
     dice: SeededDice,
     after: Duration,
 }
 
 impl Struck {
     /// Which.
-    pub fn mishap(&self) -> &Mishap {
+    pub fn mishap(&self) -> &FaultSpec {
         &self.mishap
     }
 
@@ -82,9 +82,9 @@ impl Struck {
     }
 }
 
-impl Mishaps {
+impl FaultInjector {
     /// These mishaps, from now on; the dice say what is left to chance.
-    pub fn new(dice: SeededDice, mishaps: impl IntoIterator<Item = Mishap>) -> Self {
+    pub fn new(dice: SeededDice, mishaps: impl IntoIterator<Item = FaultSpec>) -> Self {
         let (placed, liar, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
         let this = Self(Arc::new(Inner { dice, placed, liar, told }));
         mishaps.into_iter().for_each(|mishap| this.put(mishap));
@@ -93,27 +93,27 @@ impl Mishaps {
 
     /// The same, with somebody who has the keys of the parties. Without, a lie that is put never happens.
     ///
-    /// In front of a server at a socket: `mishaps.with_liar(Liar::new(pki)).link(server.link())`, with the PKI of server and
+    /// In front of a server at a socket: `mishaps.with_liar(TamperingPeer::new(pki)).link(server.link())`, with the PKI of server and
     /// cards. The first liar stays.
     #[must_use]
-    pub fn with_liar(self, liar: Liar) -> Self {
+    pub fn with_liar(self, liar: TamperingPeer) -> Self {
         self.0.liar.get_or_init(|| Arc::new(liar));
         self
     }
 
-    pub(super) fn liar(&self) -> Option<Arc<Liar>> {
+    pub(super) fn liar(&self) -> Option<Arc<TamperingPeer>> {
         self.0.liar.get().cloned()
     }
 
     /// The same, and each that happens is told there. The first that is to be told stays.
     #[must_use]
-    pub fn telling(self, tell: impl Fn(&Mishap) + Send + Sync + 'static) -> Self {
+    pub fn telling(self, tell: impl Fn(&FaultSpec) + Send + Sync + 'static) -> Self {
         self.0.told.get_or_init(|| Box::new(tell));
         self
     }
 
     /// One more, from now on.
-    pub fn put(&self, mishap: Mishap) {
+    pub fn put(&self, mishap: FaultSpec) {
         let mut placed = self.placed();
         let dice = self.0.dice.branch(&format!("mishap {} {mishap}", placed.len()));
         placed.push(Placed { mishap, since: Instant::now(), dice, seen: 0, struck: 0 });
@@ -125,12 +125,12 @@ impl Mishaps {
     }
 
     /// Every mishap, and how often it happened.
-    pub fn struck(&self) -> Vec<(Mishap, u32)> {
+    pub fn struck(&self) -> Vec<(FaultSpec, u32)> {
         self.placed().iter().map(|placed| (placed.mishap.clone(), placed.struck)).collect()
     }
 
     /// Every mishap, and how many occasions there were at its place, whether it happened or not.
-    pub fn occasions(&self) -> Vec<(Mishap, u32)> {
+    pub fn occasions(&self) -> Vec<(FaultSpec, u32)> {
         self.placed().iter().map(|placed| (placed.mishap.clone(), placed.seen)).collect()
     }
 
@@ -140,7 +140,7 @@ impl Mishaps {
     }
 
     /// What happens at this occasion: to whoever `concerns` says that it is one for it.
-    pub(super) fn strike(&self, concerns: impl Fn(&Mishap) -> bool) -> Option<Struck> {
+    pub(super) fn strike(&self, concerns: impl Fn(&FaultSpec) -> bool) -> Option<Struck> {
         let mut happens = None;
         for placed in self.placed().iter_mut().filter(|placed| concerns(&placed.mishap)) {
             placed.seen = placed.seen.saturating_add(1);
@@ -171,7 +171,7 @@ impl Mishaps {
     }
 
     fn strike_short_message(&self, direction: Direction) -> Option<SmsFaultKind> {
-        let concerns = |mishap: &Mishap| matches!(mishap.id(), FaultId::Radio(act) if act.of_short_message(mishap, direction).is_some());
+        let concerns = |mishap: &FaultSpec| matches!(mishap.id(), FaultId::Radio(act) if act.of_short_message(mishap, direction).is_some());
         let struck = self.strike(concerns)?;
         let FaultId::Radio(act) = struck.id() else { return None };
         act.of_short_message(struck.mishap(), direction)
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn occasions_are_counted_at_the_place_and_conditions_must_all_be_so() {
-        let mishaps = Mishaps::new(
+        let mishaps = FaultInjector::new(
             SeededDice::from_text("mishaps"),
             ["link/reset@ES9+#2-3", "link/empty-body#10s.."].map(|text| text.parse().unwrap()),
         );
@@ -207,7 +207,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn short_messages_are_counted_in_each_direction() {
-        let mishaps = Mishaps::new(
+        let mishaps = FaultInjector::new(
             SeededDice::from_text("messages"),
             ["radio/sms-lose@mt#2", "radio/sms-lose-answer#2-", "radio/sms-delay=5m@mo#1"]
                 .map(|text| text.parse().unwrap()),
@@ -221,7 +221,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_left_to_chance_follows_from_the_seed() {
         let throws = |seed: &str| -> Vec<bool> {
-            let mishaps = Mishaps::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);
+            let mishaps =
+                FaultInjector::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);
             (0..200).map(|_| mishaps.strike(|_| true).is_some()).collect()
         };
         let first = throws("7");
