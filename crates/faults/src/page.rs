@@ -48,7 +48,7 @@ pub fn in_words(parameter: &Parameter) -> String {
 
 const HEAD: &str = "# Faults by name
 
-Made from the catalogue in `crates/scenario/src/faults/catalogue`; `landfall faults` prints it, `--json` for scripts. A fault lies outside
+Made from the catalogue in `crates/faults/src/catalogue`; `landfall faults` prints it, `--json` for scripts. A fault lies outside
 the parties, round a link, a store, a radio or a memory, so that each can be put in front of a real device or server as well.
 
 ## How one is written

@@ -13,7 +13,7 @@
 //! | HTTP between two parties | [`Link`] | the other party's router | `net::Client::link` |
 //! | APDUs between device and card | [`CardDoor`] | the card itself | `net::door::TcpCard` |
 //! | octets between a card's channel and a server | [`Dial`] | [`MemoryHosts`] | `net::TcpDial` |
-//! | short messages to and from a message centre | [`ShortMessages`], [`ShortMessageSink`], [`MessageCentre`] | `euicc_sim::network::Smsc` | `net::smpp` |
+//! | short messages to and from a message centre | [`ShortMessages`], [`ShortMessageSink`], [`MessageCentre`] | `network::Smsc` | `net::smpp` |
 //! | what happened | [`Events`] | [`MemoryEvents`], [`NullEvents`] | the timeline of `cli` |
 
 mod clock;
