@@ -1,0 +1,140 @@
+//! Finds the programs and data that some tests need and that are not part of the repository.
+//!
+//! The build script of a crate calls [`declare`] with the prerequisites of its tests. Each that is found sets a `cfg`:
+//!
+//! ```text
+//! #[test]
+//! #[cfg_attr(not(has_openssl), ignore = "needs openssl")]
+//! fn openssl_accepts_the_chain() { ... }
+//! ```
+//!
+//! `cargo test` then reports the test as ignored, with the reason, instead of passing it without having tested anything.
+//! `LANDFALL_REQUIRE=openssl,ts48` makes the build fail where one of them is missing; CI uses it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Something outside the repository that a test needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prerequisite {
+    /// The schemas of SGP.02, in the folder that `LANDFALL_ESIM_XSD` names.
+    EsimXsd,
+    /// lpac 2.3 or later.
+    Lpac,
+    /// The `openssl` program.
+    Openssl,
+    /// osmo-auc-gen, an independent Milenage (Debian: libosmocore-utils).
+    OsmoAucGen,
+    /// A checkout of pySim, in the folder that `LANDFALL_PYSIM` names.
+    Pysim,
+    /// The GSMA's SGP.26 test certificates, in `../shared/data/sgp26` beside the checkout.
+    Sgp26,
+    /// A running third-party SMSC, at the address in `LANDFALL_SMSC`.
+    Smsc,
+    /// The GSMA's TS.48 test profiles, in `../shared/data/ts48` beside the checkout.
+    Ts48,
+    /// The Wireshark command line.
+    Tshark,
+    /// A user whom file permissions apply to. Root may write everywhere.
+    Unprivileged,
+}
+
+/// Where a prerequisite is looked for.
+enum Source {
+    Program(&'static str),
+    Variable(&'static str),
+    SharedData(&'static str),
+    FilePermissions,
+}
+
+impl Prerequisite {
+    /// Name in `LANDFALL_REQUIRE`, and in the `cfg` with `has_` before it and `_` for `-`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EsimXsd => "esim-xsd",
+            Self::Lpac => "lpac",
+            Self::Openssl => "openssl",
+            Self::OsmoAucGen => "osmo-auc-gen",
+            Self::Pysim => "pysim",
+            Self::Sgp26 => "sgp26",
+            Self::Smsc => "smsc",
+            Self::Ts48 => "ts48",
+            Self::Tshark => "tshark",
+            Self::Unprivileged => "unprivileged",
+        }
+    }
+
+    fn source(self) -> Source {
+        match self {
+            Self::EsimXsd => Source::Variable("LANDFALL_ESIM_XSD"),
+            Self::Lpac => Source::Program("lpac"),
+            Self::Openssl => Source::Program("openssl"),
+            Self::OsmoAucGen => Source::Program("osmo-auc-gen"),
+            Self::Pysim => Source::Variable("LANDFALL_PYSIM"),
+            Self::Sgp26 => Source::SharedData("sgp26"),
+            Self::Smsc => Source::Variable("LANDFALL_SMSC"),
+            Self::Ts48 => Source::SharedData("ts48"),
+            Self::Tshark => Source::Program("tshark"),
+            Self::Unprivileged => Source::FilePermissions,
+        }
+    }
+}
+
+/// Sets `has_NAME` for each prerequisite that is found. To be called from a build script.
+///
+/// # Errors
+/// A missing prerequisite that `LANDFALL_REQUIRE` lists.
+pub fn declare(prerequisites: &[Prerequisite]) -> Result<(), String> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=LANDFALL_REQUIRE");
+    let required = env::var("LANDFALL_REQUIRE").unwrap_or_default();
+    for prerequisite in prerequisites {
+        let name = prerequisite.name();
+        let cfg = format!("has_{}", name.replace('-', "_"));
+        println!("cargo::rustc-check-cfg=cfg({cfg})");
+        if is_present(&prerequisite.source()) {
+            println!("cargo::rustc-cfg={cfg}");
+        } else if required.split(',').any(|listed| listed.trim() == name) {
+            return Err(format!("{name} is missing, and LANDFALL_REQUIRE lists it; see CONTRIBUTING.md"));
+        }
+    }
+    Ok(())
+}
+
+fn is_present(source: &Source) -> bool {
+    match source {
+        Source::Program(program) => {
+            println!("cargo::rerun-if-env-changed=PATH");
+            let path = env::var_os("PATH").unwrap_or_default();
+            let folders: Vec<PathBuf> = env::split_paths(&path).filter(|folder| folder.is_dir()).collect();
+            let found = folders.iter().map(|folder| folder.join(program)).find(|file| file.is_file());
+            // A program that appears later is noticed by the change of its folder.
+            for watched in found.as_ref().map_or(folders.as_slice(), std::slice::from_ref) {
+                println!("cargo::rerun-if-changed={}", watched.display());
+            }
+            found.is_some()
+        }
+        Source::Variable(variable) => {
+            println!("cargo::rerun-if-env-changed={variable}");
+            env::var_os(variable).is_some_and(|value| !value.is_empty())
+        }
+        Source::SharedData(folder) => {
+            let Some(path) = shared_data() else { return false };
+            // Watching the folder above notices when the data appears or goes.
+            println!("cargo::rerun-if-changed={}", path.display());
+            path.join(folder).is_dir()
+        }
+        Source::FilePermissions => {
+            let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap_or_default();
+            let effective = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+            effective.and_then(|ids| ids.split_whitespace().nth(1)).is_some_and(|id| id != "0")
+        }
+    }
+}
+
+/// The folder of third-party test data beside the checkout.
+fn shared_data() -> Option<PathBuf> {
+    let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
+    let root = manifest.ancestors().find(|folder| folder.join("Cargo.lock").is_file())?;
+    Some(root.parent()?.join("shared/data"))
+}
