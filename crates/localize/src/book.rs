@@ -1,4 +1,4 @@
-//! The rule book: reads and checks the data files.
+//! The rule book: parsing and validation of the data files.
 
 use rsp::ids::{Mcc, Plmn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,12 +13,12 @@ use crate::{
     rules::Rule,
 };
 
-/// The rules that come with Landfall, and the countries of the networks they are about.
+/// The built-in rules, and the countries of the networks that they name.
 pub const BUILT_IN_RULES: &str = include_str!("../data/countries.toml");
-/// The table of mobile country codes that comes with Landfall.
+/// The built-in table of mobile country codes.
 pub const BUILT_IN_NETWORKS: &str = include_str!("../data/networks.toml");
 
-/// Checked rules, and which network is in which country.
+/// Validated rules, and the country of each network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleBook {
     rules: Vec<Rule>,
@@ -27,7 +27,7 @@ pub struct RuleBook {
     plmns: BTreeMap<Plmn, Country>,
 }
 
-/// No country is known for the network.
+/// The country of a network is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no country is known for network {0}; add its country code to networks.toml, or place the network in a country"
@@ -35,17 +35,17 @@ pub struct RuleBook {
 pub struct UnknownNetwork(pub Plmn);
 
 impl RuleBook {
-    /// The book that comes with Landfall.
+    /// The built-in rule book.
     pub fn built_in() -> Result<Self, DataError> {
         Self::parse(BUILT_IN_RULES)
     }
 
-    /// A book with these rules (the format of `countries.toml`) instead of the ones that come with Landfall.
+    /// A rule book with these rules (in the format of `countries.toml`) instead of the built-in ones.
     pub fn parse(rules: &str) -> Result<Self, DataError> {
         Self::parse_with(rules, BUILT_IN_NETWORKS)
     }
 
-    /// A book with these rules and these networks (the format of `networks.toml`).
+    /// A rule book with these rules and these networks (in the format of `networks.toml`).
     pub fn parse_with(rules: &str, networks: &str) -> Result<Self, DataError> {
         let mut book =
             Self { rules: Vec::new(), names: BTreeMap::new(), mccs: BTreeMap::new(), plmns: BTreeMap::new() };
@@ -59,22 +59,22 @@ impl RuleBook {
         &self.rules
     }
 
-    /// The rules about a country, whatever the home of the subscription.
+    /// The rules of a country, for any home of the subscription.
     pub fn rules_in(&self, country: Country) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| rule.countries.contains(&country))
     }
 
-    /// The country's name for a person; its code if it has none.
+    /// The readable name of the country, or its code if it has none.
     pub fn name(&self, country: Country) -> String {
         self.names.get(&country).cloned().unwrap_or_else(|| country.to_string())
     }
 
-    /// Whether the country is in the table.
+    /// True if the country is in the table.
     pub fn knows(&self, country: Country) -> bool {
         self.names.contains_key(&country)
     }
 
-    /// Where a network is.
+    /// The country of a network.
     pub fn locate(&self, plmn: Plmn) -> Result<Place, UnknownNetwork> {
         let country = self.plmns.get(&plmn).or_else(|| self.mccs.get(&plmn.mcc()));
         country.map(|country| Place { country: *country, plmn }).ok_or(UnknownNetwork(plmn))
@@ -85,7 +85,7 @@ impl RuleBook {
         self.mccs.iter().filter(|(_, of)| **of == country).map(|(mcc, _)| *mcc).collect()
     }
 
-    /// Puts one network into a country, whatever its number says: a laboratory's 001-01 may play a Brazilian network.
+    /// Assigns one network to a country, whatever its number says: a laboratory's 001-01 can act as a Brazilian network.
     pub fn place_network(&mut self, plmn: Plmn, country: Country) {
         self.plmns.insert(plmn, country);
     }
@@ -122,14 +122,14 @@ impl RuleBook {
         Ok(())
     }
 
-    /// The same networks, and these rules (the format of `countries.toml`) instead of the ones that are there.
+    /// A rule book with the same networks and these rules (in the format of `countries.toml`) instead of the present ones.
     pub fn with_rules(&self, rules: &str) -> Result<Self, DataError> {
         let mut other = Self { rules: Vec::new(), ..self.clone() };
         other.read_rules(rules)?;
         Ok(other)
     }
 
-    /// More rules (the format of `countries.toml`), beside those that are there.
+    /// Adds rules (in the format of `countries.toml`) to the present ones.
     pub fn add(&mut self, rules: &str) -> Result<(), DataError> {
         self.read_rules(rules)
     }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_data_that_comes_along_is_sound() {
+    fn the_built_in_data_is_valid() {
         let book = RuleBook::built_in().unwrap();
         assert!(book.rules().len() >= 16);
         for (plmn, country) in [
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_can_be_placed_elsewhere() {
+    fn a_network_can_be_assigned_to_another_country() {
         let mut book = RuleBook::built_in().unwrap();
         let (plmn, brazil) = ("001-01".parse().unwrap(), "BR".parse().unwrap());
         book.place_network(plmn, brazil);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_rule_is_refused_with_its_line_and_what_to_do() {
+    fn an_invalid_rule_is_refused_with_its_line_and_a_remedy() {
         let head =
             "\n[[rule]]\nid = \"x\"\nsource = \"s\"\nreviewed = \"2026-11-21\"\nconfidence = \"low\"\n";
         let days = "countries = [\"BR\"]\nkind = \"days_in_period\"\n";
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_table_of_networks_is_refused() {
+    fn an_invalid_table_of_networks_is_refused() {
         for (entry, words) in [
             ("{ code = \"br\", name = \"b\" }", "not a country code"),
             ("{ code = \"BR\", name = \"b\" }, { code = \"BR\", name = \"b\" }", "twice"),

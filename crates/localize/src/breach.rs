@@ -1,4 +1,4 @@
-//! When a rule is broken, to the day.
+//! The day on which a rule is broken.
 
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,32 +9,32 @@ use crate::{
     rules::{Counted, Limit, Rule, Unit},
 };
 
-/// A rule's break: the day from which the count is over the limit.
+/// The breach of a rule: the day from which the count exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
-    /// The first day over the limit; it may be past.
+    /// The first day over the limit; it can be in the past.
     pub day: Day,
-    /// The first day on which the device may be cut off: the same, or later by the rule's grace.
+    /// The first day on which the device may be cut off: the same day, or later by the rule's grace period.
     pub blocked_from: Day,
 }
 
-/// What a history comes to under a rule.
+/// The measurement of a history under a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// How many days or months count today.
+    /// Number of days or months that count today.
     pub measured: u32,
-    /// How many are allowed.
+    /// The limit.
     #[serde(flatten)]
     pub limit: Limit,
-    /// When the rule is broken if the present stay goes on.
+    /// The breach, assuming that the present stay continues.
     pub breach: Breach,
 }
 
-/// What the history comes to under the rule at `now`, and when the rule is broken if the present stay goes on, or since when it
-/// is; none if the device is not under the rule, the rule has no number that a device's history is measured by, or it ends before
-/// it would be broken.
+/// Measures the history under the rule at `now`, and finds the day on which the rule is broken if the present stay continues, or
+/// since which it is broken. Returns `None` if the rule does not apply to the device, cannot be measured on one device's history,
+/// or ends before it would be broken.
 ///
-/// Counts per device, whatever foreign subscriptions it used: to change one for another does not start a new count.
+/// Counts belong to the device, whatever foreign subscriptions it used: changing one for another does not restart the count.
 pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measurement> {
     let limit = rule.kind.limit()?;
     let present = history.present(now).filter(|stay| rule.covers(stay))?;
@@ -54,7 +54,7 @@ pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measure
         Unit::Months => {
             let months = days.in_units(|day| Day::from_number(day).month());
             let (measured, month) = count(&months, today.month(), limit)?;
-            // The month is broken by its first roaming day, which need not be the first of the month.
+            // The month is broken by its first roaming day, which is not necessarily the first of the month.
             let first = Day::first_of_month(month).number();
             (measured, Day::from_number(days.going_on().first_from(first)?))
         }
@@ -67,8 +67,8 @@ pub fn measure(history: &History, rule: &Rule, now: Timestamp) -> Option<Measure
     Some(Measurement { measured, limit, breach: Breach { day, blocked_from: day.plus(rule.grace_days) } })
 }
 
-/// The count now, and the first unit from which it is over the limit without a gap up to now or, if it is not yet, the first
-/// at which it will be. `now` lies in the last run.
+/// Returns the count now, and the first unit from which it exceeds the limit without interruption up to now or, if it does not yet, the
+/// first unit at which it will. `now` is in the last run.
 fn count(runs: &Runs, now: i64, limit: Limit) -> Option<(u32, i64)> {
     let most = i64::from(limit.limit);
     let Some(window) = limit.window else {
@@ -80,8 +80,8 @@ fn count(runs: &Runs, now: i64, limit: Limit) -> Option<(u32, i64)> {
     }
     let runs = runs.clone().going_on();
     let over = |unit| runs.within(unit, window.into()) - most;
-    // From one unit to the next the count changes by one at most, so it takes `over` steps at least to cross the limit:
-    // leaps of that length cannot miss the crossing.
+    // The count changes by one at most from one unit to the next, so it takes at least `over` steps to cross the limit.
+    // Steps of that length cannot miss the crossing.
     let mut unit = now;
     while over(unit) > 0 {
         unit -= over(unit);
@@ -89,7 +89,7 @@ fn count(runs: &Runs, now: i64, limit: Limit) -> Option<(u32, i64)> {
     if unit < now {
         return Some((clamp(over(now) + most), unit + 1));
     }
-    // The window holds more than the limit, so the stay that goes on gets there.
+    // The window is longer than the limit, so the continuing stay reaches it.
     while over(unit) <= 0 {
         unit += 1 - over(unit);
     }

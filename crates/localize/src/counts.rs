@@ -1,4 +1,4 @@
-//! What a whole fleet comes to: numbers that one device's history does not tell.
+//! Figures of a whole fleet, which the history of one device cannot tell.
 
 use std::collections::BTreeMap;
 
@@ -12,52 +12,52 @@ use crate::{
     rules::{DevicesIn, Rule, RuleId, RuleKind, Scope},
 };
 
-/// The fleet's numbers, as a decision about one device of it needs them.
+/// The figures of a fleet that a decision about one of its devices needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FleetCounts {
-    /// How many devices are attached in a country.
+    /// Number of devices attached in each country.
     pub in_country: BTreeMap<Country, u32>,
-    /// What the fleet comes to under each rule that asks for it.
+    /// The figures under each rule that is about the fleet.
     pub under_rule: BTreeMap<RuleId, Share>,
 }
 
-/// How many devices roam where a rule holds.
+/// Number of devices that roam where a rule applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
-    /// Devices that were attached in the rule's window with a subscription that the rule is about, wherever that was.
+    /// Devices that were attached anywhere in the rule's window with a subscription that the rule covers.
     pub devices: u32,
-    /// Those of them that roamed in the window where the rule holds.
+    /// Those that roamed in the window where the rule applies.
     pub roaming: u32,
-    /// Those of them that do so now.
+    /// Those that roam there now.
     pub staying: u32,
-    /// How many may; none for a rule that only begins with a number of devices.
+    /// The number allowed; `None` for a rule that only applies from a number of devices on.
     pub allowed: Option<u32>,
-    /// If more stay than are allowed: a device that has had that many days there in the window, or more, has to leave.
-    /// Those are the ones that have been there longest, as many as are too many; more if several have been there as long.
+    /// If more devices stay than are allowed: a device with at least this number of days there in the window has to leave. These are the
+    /// devices with the longest stays, as many as exceed the limit, or more if several have equal stays.
     pub from_days: u32,
 }
 
 impl Share {
-    /// Roaming devices of a hundred, a part counted as a whole.
+    /// Share of roaming devices in percent, rounded up.
     pub fn percent(&self) -> u32 {
         let percent = (u64::from(self.roaming) * 100).div_ceil(u64::from(self.devices.max(1)));
         u32::try_from(percent).unwrap_or(u32::MAX)
     }
 
-    /// Whether more stay than may.
+    /// True if more devices stay than are allowed.
     pub fn is_exceeded(&self) -> bool {
         self.allowed.is_some_and(|allowed| self.staying > allowed)
     }
 }
 
 impl FleetCounts {
-    /// How many devices are attached in the country.
+    /// Number of devices attached in the country.
     pub fn devices_in(&self, country: Country) -> u32 {
         self.in_country.get(&country).copied().unwrap_or(0)
     }
 
-    /// The counts for devices of one account: its own for the rules that count by account, the owner's for all else.
+    /// The figures for devices of one account: the account's own for rules that count each account, the owner's for all others.
     #[must_use]
     pub fn for_account(&self, account: &Self, book: &RuleBook) -> Self {
         let mut counts = self.clone();
@@ -82,12 +82,12 @@ pub struct Census<'a> {
 struct Tally {
     devices: u32,
     roaming: u32,
-    /// How many devices that stay have had so many days there.
+    /// Number of staying devices by their days there.
     staying: BTreeMap<u32, u32>,
 }
 
 impl<'a> Census<'a> {
-    /// An empty count, for the rules of the book.
+    /// An empty count for the rules of the book.
     pub fn new(book: &'a RuleBook, now: Timestamp) -> Self {
         let asks = |rule: &&Rule| {
             rule.kind.is_of_fleet() || (rule.devices_in == DevicesIn::Place && rule.min_devices > 1)
@@ -96,7 +96,7 @@ impl<'a> Census<'a> {
         Self { now, in_country: BTreeMap::new(), tallies }
     }
 
-    /// Counts a device.
+    /// Adds a device.
     pub fn add(&mut self, history: &History) {
         let now = self.now;
         let present = history.present(now);
@@ -104,7 +104,7 @@ impl<'a> Census<'a> {
             *self.in_country.entry(present.country).or_default() += 1;
         }
         for (rule, tally) in &mut self.tallies {
-            // A rule that only begins with a number of devices counts those that are there now.
+            // A rule that only applies from a number of devices on counts the devices that are there now.
             let window = rule.kind.limit().filter(|_| rule.kind.is_of_fleet()).and_then(|limit| limit.window);
             let window = window.unwrap_or(1);
             tally.devices +=
@@ -117,7 +117,7 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// The counts.
+    /// The result.
     pub fn finish(self) -> FleetCounts {
         let under_rule = self.tallies.into_iter().map(|(rule, tally)| (rule.id.clone(), tally.share(rule)));
         FleetCounts { in_country: self.in_country, under_rule: under_rule.collect() }

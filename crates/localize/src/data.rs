@@ -1,27 +1,27 @@
-//! Data files that people write: what is wrong is said with its line and what to do.
+//! Data files written by people: errors name the line and the remedy.
 
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 
-/// Why a data file is not taken.
+/// The reason why a data file is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataError {
-    /// Which data, such as country rules or networks.
+    /// The kind of data, such as country rules or networks.
     pub file: &'static str,
     /// The line, counted from 1.
     pub line: Option<usize>,
     /// The rule, country or other entry.
     pub entry: Option<String>,
-    /// What is wrong.
+    /// The error.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub next: String,
 }
 
 impl DataError {
-    /// Where, and what is wrong.
+    /// The place and the error.
     pub fn why(&self) -> String {
         let Self { file, line, entry, what, next: _ } = self;
         let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
@@ -38,33 +38,33 @@ impl fmt::Display for DataError {
 
 impl std::error::Error for DataError {}
 
-/// The text of a TOML file, of which an error can name the line.
+/// The text of a TOML file, whose errors name the line.
 #[derive(Clone, Copy, Debug)]
 pub struct DataText<'a> {
-    /// Which data, as an error names it.
+    /// The kind of data, as an error names it.
     pub file: &'static str,
-    /// The TOML.
+    /// The TOML text.
     pub text: &'a str,
 }
 
 impl DataText<'_> {
-    /// Reads the text as entries of its kind.
+    /// Parses the text as entries of its kind.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, DataError> {
         toml::from_str(self.text).map_err(|error| DataError {
             file: self.file,
             line: error.span().map(|span| self.line(span.start)),
             entry: None,
             what: error.message().trim().replace('\n', ", "),
-            next: "the head of the file that comes with Landfall describes the fields".into(),
+            next: "the head of the built-in file describes the fields".into(),
         })
     }
 
-    /// An entry that cannot be meant.
+    /// The error of an invalid entry.
     pub fn error(&self, id: &Spanned<String>, what: String, next: &str) -> DataError {
         self.error_at(id.span().start, id.get_ref(), what, next)
     }
 
-    /// The same, for an entry that begins at this octet of the text.
+    /// The error of an invalid entry that begins at this byte of the text.
     pub fn error_at(&self, offset: usize, entry: &str, what: String, next: &str) -> DataError {
         DataError {
             file: self.file,
@@ -80,5 +80,5 @@ impl DataText<'_> {
     }
 }
 
-/// What is wrong with an entry, and what to do.
+/// An error of an entry, and its remedy.
 pub(crate) struct Wrong(pub(crate) String, pub(crate) &'static str);

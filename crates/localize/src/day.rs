@@ -1,4 +1,4 @@
-//! What a day is: a calendar day in UTC.
+//! Calendar days in UTC.
 
 use std::{fmt, str::FromStr};
 
@@ -9,19 +9,19 @@ const MILLIS: i64 = 86_400_000;
 
 /// A calendar day in UTC, counted from 1970-01-01.
 ///
-/// Rules speak of days without saying whose; UTC days have no daylight saving, so that a window is the same length
-/// wherever the device is.
+/// Rules speak of days without naming a time zone. UTC days have no daylight saving time, so that a window has the same length wherever
+/// the device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Day(i64);
 
 impl Day {
-    /// The day in which `at` lies; midnight belongs to the day that it starts.
+    /// The day that contains `at`; midnight belongs to the day that it starts.
     pub fn of(at: Timestamp) -> Self {
         Self(at.0.div_euclid(MILLIS))
     }
 
-    /// Midnight at which the day starts.
+    /// The midnight at which the day starts.
     pub fn start(self) -> Timestamp {
         Timestamp(self.0.saturating_mul(MILLIS))
     }
@@ -52,7 +52,7 @@ impl Day {
     }
 }
 
-/// Year, month and day of the proleptic Gregorian calendar. Years are taken to start in March, which puts the leap day last.
+/// Year, month and day of the proleptic Gregorian calendar. Years start in March here, which puts the leap day last.
 fn civil(day: i64) -> (i64, i64, i64) {
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -83,7 +83,7 @@ impl fmt::Display for Day {
 
 /// The text is not a date.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a date of the calendar; write it as YYYY-MM-DD, such as 2026-11-21")]
+#[error("{0:?} is not a date; write it as YYYY-MM-DD, such as 2026-11-21")]
 pub struct NotADay(String);
 
 impl FromStr for Day {
@@ -97,7 +97,7 @@ impl FromStr for Day {
             }
             _ => return Err(NotADay(text.to_owned())),
         };
-        // Catches 30 February and missing zeros alike.
+        // This refuses 30 February and missing zeros alike.
         if parsed.to_string() == text { Ok(parsed) } else { Err(NotADay(text.to_owned())) }
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_calendar_agrees_with_the_time_crate() {
+    fn the_calendar_equals_that_of_the_time_crate() {
         for number in (-200_000..200_000).step_by(7) {
             let date = time::Date::from_julian_day(2_440_588 + number).unwrap();
             let expected = (i64::from(date.year()), i64::from(u8::from(date.month())), i64::from(date.day()));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn an_invalid_date_is_refused() {
         for text in
             ["2026-02-29", "2026-13-01", "2026-1-1", "26-01-01", "2026-01", "", "2026-01-01-01", "+026-01-01"]
         {

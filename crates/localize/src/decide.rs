@@ -1,4 +1,4 @@
-//! Stay, or move: the decision and its reasons.
+//! The decision about a device, and its reasons.
 
 use std::{fmt, time::Duration};
 
@@ -16,53 +16,52 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// An applet changes identities within minutes of a border and tries again the next day. One that has not in so many days in
-/// a country will not.
+/// An applet changes the identity within minutes of a border crossing and retries the next day. An applet that has not changed it
+/// after this number of days in a country will not do so.
 const IDENTITY_DAYS: u32 = 2;
 
-/// What to do with a device, and why.
+/// The decision about a device, with its reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Decision {
-    /// Leave it as it is.
+    /// Leave the device as it is.
     Stay {
-        /// Why.
+        /// The reasons.
         reasons: Vec<Reason>,
-        /// When the decision becomes another one if the device stays; none: not by the passing of time.
+        /// The time at which the decision changes if the device stays; `None` if it does not change by the passing of time.
         next_check: Option<Timestamp>,
     },
-    /// Move it to a local profile.
+    /// Move the device to a local profile.
     Move {
-        /// Which.
+        /// The destination.
         to: Box<Destination>,
-        /// In which country.
+        /// The country.
         country: Country,
         /// The profile to enable again if the move fails.
         fall_back_to: Option<Box<HeldProfile>>,
-        /// When the first rule is broken if the device stays; past if it is broken already. None if no rule presses and
-        /// it is the owner's strategy that moves it.
+        /// The time at which the first rule is broken if the device stays; in the past if it is already broken. `None` if no rule requires the
+        /// move and the owner's strategy causes it.
         deadline: Option<Timestamp>,
-        /// Why.
+        /// The reasons.
         reasons: Vec<Reason>,
     },
-    /// It has to move, and there is nowhere to go.
+    /// The device has to move, and there is no destination.
     Stuck {
-        /// When the first rule is broken; past if it is broken already.
+        /// The time at which the first rule is broken; in the past if it is already broken.
         deadline: Timestamp,
-        /// When an operator that refused the device may be tried again.
+        /// The time at which an operator that refused the device may be tried again.
         next_check: Option<Timestamp>,
-        /// Why.
+        /// The reasons.
         reasons: Vec<Reason>,
     },
 }
 
 /// Decides about one device at `now`.
-///
-/// A device whose history does not say that it is attached, or whose subscription in use is at home where it is, stays.
-/// Otherwise each rule that covers the subscription is measured; one that is broken, or will be within the policy's lead time,
-/// makes the device move to a local profile: one on its card before one to be ordered, and not one whose operator has
-/// just refused it. The row of the policy's strategy that fits the device may have it move without a rule, to an identity of
-/// its card's applet, or not at all. Rules about many devices are held against the counts in the policy.
+/// A device that is not attached according to its history, or whose active subscription is at home in the present country, stays.
+/// Otherwise each rule that covers the subscription is measured. A rule that is broken, or will be within the policy's lead time,
+/// moves the device to a local profile: one on its card is preferred to one to order, and a profile whose operator has
+/// recently refused the device is skipped. The matching row of the policy's strategy can also move the device without a rule, to an
+/// identity of its card's applet, or not at all. Rules about many devices are compared with the counts in the policy.
 pub fn decide(
     now: Timestamp,
     device: &Device,
@@ -99,7 +98,7 @@ pub fn decide(
         return Decision::Stay { reasons: others, next_check: due };
     }
     let mut reasons: Vec<Reason> = urgent.into_iter().map(Reason::Rule).collect();
-    // What does not press explains nothing where something does.
+    // If something is urgent, reasons that are not urgent explain nothing.
     let explains = |reason: &Reason| deadline.is_none() || matches!(reason, Reason::CountsTooLow { .. });
     reasons.extend(others.into_iter().filter(explains));
     reasons.extend(strategy);
@@ -123,7 +122,7 @@ pub fn decide(
         _ => {}
     }
     let Some(to) = to else {
-        // Where nothing presses, an identity is all that such a row looks for.
+        // If nothing is urgent, such a row only looks for an identity.
         if !is_multi_imsi || deadline.is_some() {
             reasons.push(Reason::NoLocalProfile { country });
         }
@@ -152,8 +151,8 @@ pub fn decide(
     }
 }
 
-/// The history tells by which subscription the device is attached. A profile that was enabled since and is at home here counts
-/// as well: the device is on its way to it. Not so while it is there by another identity of that profile.
+/// The history names the subscription with which the device is attached. A profile that was enabled since then and is at home here
+/// counts as well, because the device is about to use it, unless the device is attached with another identity of that profile.
 pub(crate) fn is_at_home(device: &Device, present: &Stay) -> bool {
     let is_local =
         |held: &HeldProfile| held.state == HeldState::Enabled && held.home.country == present.country;
@@ -165,7 +164,7 @@ pub(crate) fn named(book: &RuleBook, code: Country) -> NamedCountry {
     NamedCountry { code, name: book.name(code) }
 }
 
-/// Which operators are to be left alone.
+/// Operators that must not be tried yet.
 struct Refusals<'a> {
     now: Timestamp,
     device: &'a Device,
@@ -192,7 +191,7 @@ enum Kind {
     Identity,
 }
 
-/// Where a device may be sent by the row of the strategy, the best first.
+/// Permitted kinds of destination under the row of the strategy, the best first.
 fn kinds(row: Option<&StrategyRow>, rule_presses: bool) -> &'static [Kind] {
     match row.map(|row| row.means) {
         Some(Means::MultiImsi) if rule_presses => &[Kind::Identity, Kind::Held, Kind::Offer],
@@ -202,7 +201,7 @@ fn kinds(row: Option<&StrategyRow>, rule_presses: bool) -> &'static [Kind] {
     }
 }
 
-/// The best local profile, and the operators that were passed over because they refused.
+/// The best local profile, and the operators that were skipped because they refused the device.
 fn destination(
     country: Country,
     (device, identities): (&Device, &[Identity]),
@@ -235,8 +234,8 @@ fn destination(
     (None, passed_over)
 }
 
-/// The profile to come back to: a bootstrap profile before others, the one in use before the rest. A local profile of another
-/// country is none.
+/// The profile to fall back to: bootstrap profiles are preferred, then the active profile. A local profile of another country does
+/// not qualify.
 fn way_back(
     country: Country,
     device: &Device,
@@ -254,7 +253,7 @@ fn way_back(
 }
 
 impl Decision {
-    /// Why.
+    /// The reasons.
     pub fn reasons(&self) -> &[Reason] {
         match self {
             Self::Stay { reasons, .. } | Self::Move { reasons, .. } | Self::Stuck { reasons, .. } => reasons,
@@ -263,7 +262,7 @@ impl Decision {
 }
 
 impl fmt::Display for Decision {
-    /// The decision in one line, then a line per reason.
+    /// The decision in one line, then one line for each reason.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stay { next_check: Some(at), .. } => write!(f, "stay; to be decided again at {at}")?,

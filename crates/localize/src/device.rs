@@ -1,4 +1,4 @@
-//! What a device holds and needs, and what could be ordered for it.
+//! The device's profiles and needs, and the profiles that can be ordered for it.
 
 use rsp::ids::Plmn;
 use std::{collections::BTreeSet, fmt};
@@ -13,11 +13,11 @@ use crate::{
     strategy::Strategy,
 };
 
-/// What a profile is for.
+/// The purpose of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Gets a device onto any network; the way back.
+    /// Gets a device onto any network; also the fallback.
     Bootstrap,
     /// Carries the device's traffic, here or abroad.
     Operational,
@@ -25,42 +25,42 @@ pub enum Role {
     Local,
 }
 
-/// Whether a profile on the card is in use (SGP.22 ProfileState).
+/// State of a profile on the card (SGP.22 ProfileState).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldState {
-    /// In use.
+    /// Enabled.
     Enabled,
-    /// On the card, not in use.
+    /// Disabled.
     Disabled,
 }
 
 /// A profile on the device's card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldProfile {
-    /// Its number.
+    /// The ICCID.
     pub iccid: Iccid,
     /// The home network of its subscription.
     pub home: Place,
-    /// What it is for.
+    /// Its purpose.
     pub role: Role,
-    /// Whether it is in use.
+    /// Its state.
     pub state: HeldState,
 }
 
-/// An identity of a multi-IMSI applet: another operator's subscription behind a profile that is on the card.
+/// An identity of a multi-IMSI applet: another operator's subscription within an installed profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// The home network of the identity.
     pub operator: Place,
 }
 
-/// A profile type of an operator, as ES2+.DownloadOrder names it.
+/// An operator's profile type, as in ES2+.DownloadOrder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProfileType(pub String);
 
-/// What to order: one particular profile, or any of a type.
+/// An order: one particular profile, or any profile of a type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Orderable {
@@ -70,31 +70,31 @@ pub enum Orderable {
     ProfileType(ProfileType),
 }
 
-/// A profile that could be ordered.
+/// A profile that can be ordered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// What to order.
+    /// The content of the order.
     pub order: Orderable,
     /// The operator's network and its country.
     pub operator: Place,
-    /// 1 is tried before 2.
+    /// Lower numbers are tried first.
     pub priority: u32,
 }
 
-/// What it means when the device is out of reach.
+/// Effect of a device that is unreachable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Criticality {
-    /// A washing machine: nobody notices for days.
+    /// Such as a washing machine: the outage is not noticed for days.
     Low,
-    /// A meter: data is late.
+    /// Such as a meter: data arrives late.
     #[default]
     Normal,
-    /// A payment terminal, a drone: something stops.
+    /// Such as a payment terminal or a drone: an activity stops.
     High,
 }
 
-/// How much the device sends.
+/// Amount of data that the device sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bandwidth {
@@ -103,80 +103,80 @@ pub enum Bandwidth {
     Low,
     /// Megabytes a day.
     Medium,
-    /// Video and the like.
+    /// Video and similar.
     High,
 }
 
-/// How long the device can wait for an answer.
+/// Acceptable response time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Latency {
-    /// Seconds and more.
+    /// Seconds or longer.
     #[default]
     Relaxed,
-    /// A second at most.
+    /// At most a second.
     Interactive,
-    /// A tenth of a second at most; traffic taken home abroad is too slow.
+    /// At most a tenth of a second; home-routed roaming traffic is too slow.
     Tight,
 }
 
-/// What a device needs of its connection.
+/// The device's requirements on its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
-    /// What it means when the device is out of reach.
+    /// Effect of a device that is unreachable.
     pub criticality: Criticality,
-    /// How much it sends.
+    /// Amount of data that it sends.
     pub bandwidth: Bandwidth,
-    /// How long it can wait.
+    /// Acceptable response time.
     pub latency: Latency,
 }
 
-/// A network refused the device: its operator is left alone for a while.
+/// A registration reject; the operator is not tried again for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// The home network of the profile that was refused.
+    /// The home network of the refused profile.
     pub operator: Plmn,
-    /// When.
+    /// The time of the reject.
     pub at: Timestamp,
 }
 
-/// All that a decision needs to know about a device.
+/// The facts about a device that a decision needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// Where it has been.
+    /// Its stays.
     pub history: History,
-    /// What its card holds.
+    /// The profiles on its card.
     pub held: Vec<HeldProfile>,
-    /// What the applet of its card can put on, if it has one.
+    /// The identities of its card's applet, if it has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identities: Vec<Identity>,
-    /// What it needs.
+    /// Its requirements.
     #[serde(default)]
     pub needs: Needs,
-    /// Where its IMEI is registered.
+    /// Countries in which its IMEI is registered.
     #[serde(default)]
     pub imei_registered_in: BTreeSet<Country>,
-    /// Local operators that did not take it.
+    /// Local operators that refused the device.
     #[serde(default)]
     pub refused: Vec<Refused>,
 }
 
-/// How the owner wants decisions made.
+/// The owner's policy for decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// How many days before a rule is broken the device moves.
+    /// The device moves this number of days before a rule is broken.
     pub lead_time_days: u32,
-    /// How many days an operator that refused the device is left alone.
+    /// An operator that refused the device is not tried for this number of days.
     pub retry_after_days: u32,
-    /// How many devices the owner runs; some rules hold for large customers only.
+    /// Number of the owner's devices; some rules apply to large customers only.
     pub devices: u32,
-    /// Where the owner is present and registered.
+    /// Countries in which the owner is present and registered.
     pub registered_in: BTreeSet<Country>,
-    /// By what devices are to be connected, region by region.
+    /// The preferred connection of devices, region by region.
     #[serde(skip_serializing_if = "is_default")]
     pub strategy: Strategy,
-    /// What the fleet comes to, for rules and strategies that are about many devices.
+    /// Figures of the fleet, for rules and strategies about many devices.
     #[serde(skip_serializing_if = "is_default")]
     pub counts: FleetCounts,
 }
@@ -198,13 +198,13 @@ impl Default for Policy {
     }
 }
 
-/// Where a device should go.
+/// The destination of a move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {
-    /// Enable a profile that the card holds already.
+    /// Enable a profile that is already on the card.
     Held(HeldProfile),
-    /// Put on an identity that an applet of the card has.
+    /// Use an identity of the card's applet.
     Identity(Identity),
     /// Order, download and enable a profile.
     Offer(Offer),

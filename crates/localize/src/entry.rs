@@ -1,4 +1,4 @@
-//! One rule of the data file: read, checked, and refused with what to do.
+//! One rule of the data file: parsed, validated, and refused with a remedy.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
     rules::{Confidence, Counted, DevicesIn, Rule, RuleId, RuleKind, Scope},
 };
 
-/// Lists of countries by name.
+/// Named lists of countries.
 pub(crate) type Groups = BTreeMap<String, Vec<String>>;
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ enum Kind {
     Permissive,
 }
 
-/// Longer is a slip of the keyboard.
+/// A longer text is probably a typing error.
 const LONGEST_WINDOW_DAYS: u32 = 3660;
 const LONGEST_WINDOW_MONTHS: u32 = 120;
 
@@ -111,13 +111,13 @@ impl RuleEntry {
         })
     }
 
-    /// Where it holds; a rule about networks need not say where they are.
+    /// The countries of the rule. A rule about networks does not have to name them.
     fn countries(&self, book: &RuleBook, groups: &Groups) -> Result<Vec<Country>, Wrong> {
         let mut countries = expand(&self.countries, book, groups)?;
         let stated = !countries.is_empty();
         for network in &self.networks {
             let country = located(*network, book)?;
-            // A test network may be placed anywhere, by those who have one.
+            // A test network can be assigned to any country by its owner.
             let listed = countries.contains(&country) || country.is_of_test_networks();
             if stated && !listed {
                 return Err(Wrong(
@@ -197,7 +197,7 @@ impl RuleEntry {
         Ok(kind)
     }
 
-    /// A number that the kind does not read would look like a rule and be none.
+    /// A number that the kind of rule does not use would look like a rule without being one.
     fn refuse_idle_fields(&self, kind: RuleKind) -> Result<(), Wrong> {
         use RuleKind as K;
         let of_fleet = kind.is_of_fleet();

@@ -1,4 +1,4 @@
-//! Where a device has been, and for how long.
+//! The stays of a device: where it was, and for how long.
 
 use rsp::ids::Plmn;
 use rsp::time::Timestamp;
@@ -9,32 +9,32 @@ use crate::{
     network::{Country, Home, Place},
 };
 
-/// One attachment to one network with one subscription, without a break.
+/// One uninterrupted attachment to one network with one subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stay {
-    /// The country that the network is in.
+    /// The country of the network.
     pub country: Country,
     /// The network.
     pub plmn: Plmn,
-    /// The home country of the subscription that was in use: a stay at home breaks nothing.
+    /// The home country of the active subscription. A stay at home breaks no rule.
     pub home: Country,
-    /// Its home network, if that is known; only rules of home networks ask for it.
+    /// The home network of the subscription, if known. Only rules about home networks need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_network: Option<Plmn>,
-    /// Since when.
+    /// Start.
     pub from: Timestamp,
-    /// Until when, itself not included; none while it lasts.
+    /// End, exclusive; `None` while the stay continues.
     pub until: Option<Timestamp>,
 }
 
 impl Stay {
-    /// Whether the subscription was a foreign one here.
+    /// True if the subscription was a foreign one here.
     pub fn is_roaming(&self) -> bool {
         self.home != self.country
     }
 
-    /// First and last day on which the device was attached, as known at `now`. A stay that ends at midnight does not touch
-    /// the day that then starts; one that lasts touches the day of `now`, be it only at midnight.
+    /// The first and last day on which the device was attached, as known at `now`. A stay that ends at midnight does not include the day that
+    /// starts then. A stay that continues includes the day of `now`, even if `now` is midnight.
     fn days(&self, now: Timestamp) -> Option<(Day, Day)> {
         if self.from > now {
             return None;
@@ -47,12 +47,12 @@ impl Stay {
     }
 }
 
-/// A device's stays, oldest first; only the last may still last.
+/// A device's stays, oldest first. Only the last one can still continue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct History {
     stays: Vec<Stay>,
-    /// What was before this is no longer known, so counts over it are too low.
+    /// Earlier stays were dropped, so counts over earlier days are too low.
     forgotten_before: Option<Timestamp>,
 }
 
@@ -63,45 +63,45 @@ struct Stored {
     forgotten_before: Option<Timestamp>,
 }
 
-/// The record cannot be right.
+/// An inconsistent record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
-    /// Something is reported for a time before what is already recorded.
+    /// A report is older than the latest recorded event.
     #[error(
         "at {at} is before {recorded}, which is already recorded; report what a device sees in order, \
          or build the history again from all stays"
     )]
     OutOfOrder {
-        /// The reported time.
+        /// The time of the report.
         at: Timestamp,
-        /// The latest time on record.
+        /// The time of the latest recorded event.
         recorded: Timestamp,
     },
     /// A stay ends before it starts.
     #[error("a stay in {country} ends at {until}, before it starts at {from}; correct the stay")]
     Backwards {
-        /// Where.
+        /// The country.
         country: Country,
-        /// Its start.
+        /// The start.
         from: Timestamp,
-        /// Its end.
+        /// The end.
         until: Timestamp,
     },
-    /// A stay that is not the last has no end.
+    /// A stay that is not the last one has no end.
     #[error("the stay in {country} from {from} has no end although another follows; give it one")]
     Unended {
-        /// Where.
+        /// The country.
         country: Country,
-        /// Its start.
+        /// The start.
         from: Timestamp,
     },
 }
 
 impl History {
-    /// More stays than a device makes in a year of eleven network changes a day; the oldest go first.
+    /// More stays than a device makes in a year with eleven network changes a day. The oldest ones are dropped.
     pub const MAX_STAYS: usize = 4096;
 
-    /// A history from stays, oldest first.
+    /// Creates a history from stays, oldest first.
     pub fn from_stays(stays: impl IntoIterator<Item = Stay>) -> Result<Self, HistoryError> {
         let mut history = Self::default();
         for stay in stays {
@@ -120,15 +120,15 @@ impl History {
         Ok(history)
     }
 
-    /// The device is attached at `place` from `at` on, with a subscription whose home is `home`.
+    /// Records that the device is attached at `place` from `at` on, with a subscription whose home is `home`.
     ///
-    /// Extends the present stay if nothing changed, else ends it and starts another. A stay that ended earlier on the same
-    /// day in the same place with the same home is taken up again: no count of days changes by that.
+    /// Extends the present stay if nothing changed, otherwise ends it and starts another. A stay that ended earlier on the same day in the
+    /// same place with the same home is continued, because this does not change any count of days.
     pub fn observe(&mut self, place: Place, home: Country, at: Timestamp) -> Result<(), HistoryError> {
         self.observe_with(place, home.into(), at)
     }
 
-    /// The same, for a subscription whose home network may be known. One that is not known is taken to be the last one.
+    /// The same for a subscription whose home network may be known. An unknown one is assumed to be the previous one.
     pub fn observe_with(&mut self, place: Place, home: Home, at: Timestamp) -> Result<(), HistoryError> {
         self.check_order(at)?;
         if let Some(last) = self.stays.last_mut() {
@@ -160,7 +160,7 @@ impl History {
         Ok(())
     }
 
-    /// The device is attached nowhere from `at` on.
+    /// Records that the device is not attached from `at` on.
     pub fn detached(&mut self, at: Timestamp) -> Result<(), HistoryError> {
         self.check_order(at)?;
         if let Some(last) = self.stays.last_mut().filter(|last| last.until.is_none()) {
@@ -184,7 +184,7 @@ impl History {
         self.stays.push(stay);
     }
 
-    /// Gives back memory that is held for stays to come.
+    /// Releases memory that was reserved for further stays.
     pub fn shrink_to_fit(&mut self) {
         self.stays.shrink_to_fit();
     }
@@ -194,29 +194,29 @@ impl History {
         &self.stays
     }
 
-    /// Counts over days before this are too low, because stays were dropped.
+    /// Counts over days before this time are too low, because stays were dropped.
     pub fn forgotten_before(&self) -> Option<Timestamp> {
         self.forgotten_before
     }
 
-    /// The stay that lasts at `now`.
+    /// The stay that continues at `now`.
     pub fn present(&self, now: Timestamp) -> Option<&Stay> {
         self.stays.iter().rev().find(|stay| stay.from <= now && stay.until.is_none_or(|until| until > now))
     }
 
-    /// Days in a row, up to the day of `at`, on a foreign subscription in `country`.
+    /// Number of consecutive days on a foreign subscription in `country`, up to the day of `at`.
     pub fn consecutive_days(&self, country: Country, at: Timestamp) -> u32 {
         let days = self.runs(at, |stay| stay.country == country && stay.is_roaming());
         let today = Day::of(at).number();
         days.containing(today).map_or(0, |(first, _)| clamp(today - first + 1))
     }
 
-    /// Days with a stay that `counts`, within the `window_days` days that end with the day of `at`.
+    /// Number of days with a stay for which `counts` is true, within the `window_days` days that end with the day of `at`.
     pub fn days_of(&self, window_days: u32, at: Timestamp, counts: impl Fn(&Stay) -> bool) -> u32 {
         clamp(self.runs(at, counts).within(Day::of(at).number(), window_days.into()))
     }
 
-    /// The longest run of days in a row, up to the day of `at`, with a stay that `counts`.
+    /// The longest run of consecutive days with a stay for which `counts` is true, up to the day of `at`.
     pub fn longest_run_of(&self, at: Timestamp, counts: impl Fn(&Stay) -> bool) -> u32 {
         clamp(self.runs(at, counts).longest())
     }
@@ -245,12 +245,12 @@ pub(crate) fn clamp(count: i64) -> u32 {
     u32::try_from(count.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Numbered days (or months) that count, as runs of first and last: in order, apart from each other by one at least.
+/// Counted days (or months) by number, as runs of first and last. The runs are ordered and separated by at least one day.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Runs(Vec<(i64, i64)>);
 
 impl FromIterator<(i64, i64)> for Runs {
-    /// From runs in order of their first.
+    /// Creates runs from pairs in order of their first day.
     fn from_iter<I: IntoIterator<Item = (i64, i64)>>(runs: I) -> Self {
         let mut joined: Vec<(i64, i64)> = Vec::new();
         for (first, last) in runs {
@@ -264,7 +264,7 @@ impl FromIterator<(i64, i64)> for Runs {
 }
 
 impl Runs {
-    /// How many lie in the `width` that end with `end`.
+    /// Number of counted days within the `width` days that end with `end`.
     pub(crate) fn within(&self, end: i64, width: i64) -> i64 {
         let start = end - width + 1;
         self.0
@@ -275,27 +275,27 @@ impl Runs {
             .sum()
     }
 
-    /// The length of the longest run.
+    /// Length of the longest run.
     pub(crate) fn longest(&self) -> i64 {
         self.0.iter().map(|(first, last)| last - first + 1).max().unwrap_or(0)
     }
 
-    /// The run in which `unit` lies.
+    /// The run that contains `unit`.
     pub(crate) fn containing(&self, unit: i64) -> Option<(i64, i64)> {
         self.0.iter().rev().copied().find(|(first, last)| (*first..=*last).contains(&unit))
     }
 
-    /// The first that counts at `unit` or after it.
+    /// The first counted day at or after `unit`.
     pub(crate) fn first_from(&self, unit: i64) -> Option<i64> {
         self.0.iter().find(|(_, last)| *last >= unit).map(|(first, _)| (*first).max(unit))
     }
 
-    /// The same in coarser units, such as months for days.
+    /// The same in coarser units, such as months instead of days.
     pub(crate) fn in_units(&self, unit: impl Fn(i64) -> i64) -> Self {
         self.0.iter().map(|(first, last)| (unit(*first), unit(*last))).collect()
     }
 
-    /// The same, the last run going on for ever.
+    /// The same, with the last run continued without end.
     pub(crate) fn going_on(mut self) -> Self {
         if let Some(last) = self.0.last_mut() {
             last.1 = i64::MAX / 2;
@@ -372,7 +372,7 @@ mod tests {
             let history = History::from_stays([stay(from, until)]).unwrap();
             assert_eq!(history.days_of(365, at(now), Stay::is_roaming), days, "{from} {until:?} {now}");
         }
-        // The edges of a window: 10 days that end on the 20th start on the 11th.
+        // The limits of a window: 10 days that end on the 20th start on the 11th.
         let history =
             History::from_stays([stay("2026-01-08T00:00:00Z", Some("2026-01-12T00:00:00Z"))]).unwrap();
         assert_eq!(history.days_of(10, at("2026-01-20T00:00:00Z"), Stay::is_roaming), 1);

@@ -1,4 +1,4 @@
-//! What each rule says of a device.
+//! The evaluation of each rule for a device.
 
 use rsp::time::Timestamp;
 
@@ -15,18 +15,18 @@ use crate::{
     rules::{DevicesIn, Rule, RuleKind, Unit},
 };
 
-/// What the rules say: broken or nearly so, most urgent first, and the rest.
+/// The result of the evaluation: broken or nearly broken rules, most urgent first, and other reasons.
 pub(crate) struct Judged {
     pub(crate) urgent: Vec<Finding>,
     pub(crate) others: Vec<Reason>,
-    /// Whether a rule holds by which this device would have to leave: its own days are counted, or it is one of those by which
-    /// the fleet has too many.
+    /// True if a rule applies that could require this device to leave: its own days count, or it is one of the devices that exceed the
+    /// limit of the fleet.
     pub(crate) limited: bool,
 }
 
-/// Each rule with a number that holds for the device where it is, most urgent first: what it comes to, and when it is broken.
+/// Evaluates each rule with a limit that applies to the device where it is. Returns the measurements and breaches, most urgent first.
 ///
-/// None for a device that is attached nowhere or at home. [`crate::decide`] acts on those that are broken or near.
+/// Returns nothing for a device that is not attached or is at home. [`crate::decide`] acts on the rules that are broken or near.
 pub fn findings(now: Timestamp, device: &Device, book: &RuleBook, policy: &Policy) -> Vec<Finding> {
     let Some(present) = device.history.present(now).filter(|present| !is_at_home(device, present)) else {
         return Vec::new();
@@ -108,15 +108,15 @@ pub(crate) fn judge(
     judged
 }
 
-/// What a rule comes to for a device.
+/// The measurement of a rule for a device.
 enum Measured {
-    /// By its own history.
+    /// Measured on the device's own history.
     Device(Measurement),
-    /// By the fleet's numbers, and the device is one of those that have to leave.
+    /// Measured on the fleet, and the device is one of those that have to leave.
     Fleet(Measurement, Share),
-    /// By the fleet's numbers, if they are known, and the device is none of those.
+    /// Measured on the fleet, if its figures are known, and the device need not leave.
     NotThisOne(Option<Share>),
-    /// The rule has no number, or ends first.
+    /// The rule has no limit, or ends before it is broken.
     Nothing,
 }
 
@@ -145,7 +145,7 @@ impl Measured {
     }
 }
 
-/// How many days back a count reaches: days in a row to the break at most, a window to its start.
+/// Number of days that a count covers: for days in a row at most up to the breach, for a window back to its start.
 fn reach(measurement: &Measurement) -> i64 {
     let days_per_unit = match measurement.limit.unit {
         Unit::Months => 31,
@@ -168,7 +168,7 @@ fn fleet_rule(rule: &Rule, country: NamedCountry, share: Option<Share>) -> Reaso
     Reason::FleetRule { citation, says: rule.kind, country, networks, share }
 }
 
-/// Said only where the home network could be one of the rule's.
+/// Reports an unknown home network if it could be one of the rule's networks.
 fn home_network_not_known(rule: &Rule, present: &Stay, book: &RuleBook) -> Option<Reason> {
     let home = |network| book.locate(network).is_ok_and(|place| place.country == present.home);
     let possible = present.home_network.is_none() && rule.home_networks.iter().copied().any(home);
@@ -178,7 +178,7 @@ fn home_network_not_known(rule: &Rule, present: &Stay, book: &RuleBook) -> Optio
     })
 }
 
-/// Why a rule that covers the subscription does not hold for this device or owner.
+/// The reason for which a rule that covers the subscription does not apply to this device or owner.
 fn exemption(rule: &Rule, device: &Device, country: &NamedCountry, policy: &Policy) -> Option<Reason> {
     let citation = || Citation::from(rule);
     let registered = |places: &std::collections::BTreeSet<Country>| {
@@ -200,7 +200,7 @@ fn exemption(rule: &Rule, device: &Device, country: &NamedCountry, policy: &Poli
     }
 }
 
-/// When a reason not to act may become another one by the passing of time.
+/// The time at which a reason to stay can change by the passing of time.
 pub(crate) fn next_check(reason: &Reason, policy: &Policy) -> Option<Timestamp> {
     match reason {
         Reason::Rule(finding) => Some(earlier(finding.deadline, policy)),

@@ -1,36 +1,35 @@
 //! The rules that decide which device moves where, and why. No I/O.
 //!
-//! A device that lives for months on a foreign subscription breaks the rules of some countries. This crate holds the rules as
-//! dated data ([`RuleBook`]), a device's record of where it has been for how long ([`History`]), and one function, [`decide`],
-//! from these and what is on the card and on offer to a [`Decision`]:
+//! A device that lives for months on a foreign subscription breaks the rules of some countries. This crate has the rules as dated
+//! data ([`RuleBook`]), a device's record of its stays ([`History`]), and one function, [`decide`], which turns these, the profiles on
+//! the card and the available offers into a [`Decision`]:
 //!
-//! - **stay**, and when to ask again,
-//! - **move** to a local profile, by when, and which profile to fall back to,
+//! - **stay**, and the time of the next evaluation,
+//! - **move** to a local profile, the deadline, and the profile to fall back to,
 //! - **stuck**: a rule is or will be broken, and no local profile is known.
 //!
-//! A decision always carries its [`Reason`]s: the rule, what was counted, the limit, the day of the break, the source. Each
-//! prints as a sentence and serializes as facts.
+//! A decision always carries its [`Reason`]s: the rule, the count, the limit, the day of the breach, the source. A reason is printed
+//! as a sentence and serialised as data.
 //!
-//! # What counts
+//! # Counting
 //!
 //! A *day* is a calendar day in UTC on which the device was attached, for however short a time, with a subscription whose home
 //! is another country ([`Day`], [`Stay`]). A window of 365 days ends with today and includes it. With a limit of 90 days the
-//! 91st breaks the rule, at its midnight. Days count per device: changing one foreign subscription for another starts no
-//! new count; days on a local subscription do not count. [`measure`] gives the day of the break, past or to come.
+//! 91st day breaks the rule, at its midnight. Days count for each device: changing one foreign subscription for another does not
+//! restart the count. Days on a local subscription do not count. [`measure`] returns the past or future day of the breach.
 //!
 //! # Many devices
 //!
-//! Some rules are about the fleet: a share of roaming, a number of devices. [`Census`] counts a fleet once, and each decision
-//! reads the counts from [`Policy::counts`]; so does the owner's [`Strategy`] (local profile, multi-IMSI identity, roaming), whose
-//! rows are chosen by country, number of devices and needs. Under such a rule those leave that have been there longest, as many
-//! as are too many.
+//! Some rules are about the fleet: a share of roaming devices, or a number of devices. [`Census`] counts a fleet once, and each
+//! decision reads the counts from [`Policy::counts`]. So does the owner's [`Strategy`] (local profile, multi-IMSI identity, roaming),
+//! whose rows are chosen by country, number of devices and needs. Under such a rule the devices with the longest stays leave, as many
+//! as exceed the limit.
 //!
-//! # To change a rule
+//! # Changing a rule
 //!
-//! Edit `data/countries.toml`, whose head describes the fields, or give [`RuleBook::parse`] a text of your own in the same
-//! form: it replaces the rules whole. A rule that cannot be meant is refused with its line and what to do. Which network is in
-//! which country is in `data/networks.toml`; [`RuleBook::place_network`] makes an exception, for a laboratory network that plays
-//! a country's.
+//! Edit `data/countries.toml`, whose head describes the fields, or pass a text in the same form to [`RuleBook::parse`]: it replaces
+//! all rules. An invalid rule is refused with its line and a remedy. `data/networks.toml` lists the countries of networks;
+//! [`RuleBook::place_network`] makes an exception for a laboratory network that acts as a network of a country.
 //!
 //! # Example
 //!

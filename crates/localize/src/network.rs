@@ -1,4 +1,4 @@
-//! Networks and the countries they are in.
+//! Networks and their countries.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Country([u8; 2]);
 
 impl Country {
-    /// Whether it is the code that networks.toml gives to test networks, which may play a country's.
+    /// True for the code that networks.toml assigns to test networks, which can act as networks of any country.
     pub(crate) fn is_of_test_networks(self) -> bool {
         self.0 == *b"XT"
     }
@@ -29,7 +29,7 @@ impl fmt::Debug for Country {
     }
 }
 
-/// The text does not have the form of a country code.
+/// The text is not a country code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a country code; use two capital letters after ISO 3166-1, such as BR")]
 pub struct NotACountry(String);
@@ -59,7 +59,7 @@ impl From<Country> for String {
     }
 }
 
-/// Where a subscription is from: its country and, where that is known, its network.
+/// The origin of a subscription: its country and, if known, its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Home {
     /// The home country.
@@ -80,7 +80,7 @@ impl From<Place> for Home {
     }
 }
 
-/// A network and the country it is in. [`crate::RuleBook::locate`] makes one from a [`Plmn`].
+/// A network and its country. [`crate::RuleBook::locate`] creates one from a [`Plmn`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The country.

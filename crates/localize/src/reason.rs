@@ -1,4 +1,4 @@
-//! Why a decision was made: facts for a program, a sentence for a person.
+//! The reasons of a decision: data for programs, a sentence for readers.
 
 use rsp::ids::Plmn;
 use std::fmt;
@@ -16,12 +16,12 @@ use crate::{
     strategy::{Means, StrategyId},
 };
 
-/// A country with the name that a person knows it by.
+/// A country with its readable name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedCountry {
-    /// Its code.
+    /// The code.
     pub code: Country,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
@@ -31,18 +31,18 @@ impl fmt::Display for NamedCountry {
     }
 }
 
-/// Which rule, and where it comes from.
+/// A rule and its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Citation {
     /// The rule.
     pub rule: RuleId,
-    /// Where it was read.
+    /// The source.
     pub source: String,
-    /// When it was last checked.
+    /// The date of the last review.
     pub reviewed: Day,
-    /// How far to trust it.
+    /// Confidence in the source.
     pub confidence: Confidence,
-    /// For people.
+    /// A note for readers.
     pub note: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for Citation {
     }
 }
 
-/// How close a rule is to its break.
+/// The distance of a rule from its breach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -77,37 +77,37 @@ pub enum Status {
     Broken,
     /// Within the lead time before the limit.
     Near,
-    /// Further away than the lead time.
+    /// More than the lead time before the limit.
     Clear,
 }
 
-/// A rule held against a device's history.
+/// A rule evaluated for a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The rule.
     #[serde(flatten)]
     pub citation: Citation,
-    /// What the rule says.
+    /// The requirement of the rule.
     pub says: RuleKind,
-    /// Where the device is.
+    /// The country of the device.
     pub country: NamedCountry,
-    /// On which networks there, if not on all.
+    /// The networks to which the rule is limited; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<Plmn>,
-    /// How close the break is.
+    /// The distance from the breach.
     pub status: Status,
-    /// What the history comes to.
+    /// The measurement of the history.
     #[serde(flatten)]
     pub measurement: Measurement,
-    /// The instant at which the rule is broken if nothing changes: midnight of the breach's day.
+    /// The time at which the rule is broken if nothing changes: midnight of the day of the breach.
     pub deadline: Timestamp,
-    /// What the fleet comes to, under a rule about many devices.
+    /// The figures of the fleet, under a rule about many devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
 }
 
 impl Finding {
-    /// Who allows: "Brazil", "network 724-05 in Brazil".
+    /// The subject of the sentence: "Brazil", "network 724-05 in Brazil".
     fn who(&self) -> String {
         on_networks(&self.networks, &self.country)
     }
@@ -122,7 +122,7 @@ fn on_networks(networks: &[Plmn], country: &NamedCountry) -> String {
     }
 }
 
-/// What a rule about many devices comes to, as a clause.
+/// The figures of a rule about many devices, as a clause.
 struct InFleet<'a>(RuleKind, &'a Share);
 
 impl fmt::Display for InFleet<'_> {
@@ -195,18 +195,18 @@ impl fmt::Display for Finding {
     }
 }
 
-/// One reason for a decision.
+/// A reason for a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
-    /// What a rule with a number comes to.
+    /// The evaluation of a rule with a limit.
     Rule(Finding),
-    /// The operators' terms decide, at thresholds that are not public.
+    /// The operators' terms decide, with thresholds that are not public.
     CarrierTerms {
         /// The rule.
         #[serde(flatten)]
         citation: Citation,
-        /// Where.
+        /// The country.
         country: NamedCountry,
     },
     /// Permanent roaming is known to be allowed.
@@ -214,43 +214,43 @@ pub enum Reason {
         /// The rule.
         #[serde(flatten)]
         citation: Citation,
-        /// Where.
+        /// The country.
         country: NamedCountry,
     },
-    /// The registration that a rule asks for is there.
+    /// The registration that a rule requires exists.
     Registered {
         /// The rule.
         #[serde(flatten)]
         citation: Citation,
-        /// Where.
+        /// The country.
         country: NamedCountry,
     },
-    /// The rule holds for larger customers.
+    /// The rule applies to larger customers.
     TooFewDevices {
         /// The rule.
         #[serde(flatten)]
         citation: Citation,
-        /// How many the owner runs.
+        /// Number of the owner's devices.
         devices: u32,
-        /// From how many on the rule holds.
+        /// The number from which on the rule applies.
         min_devices: u32,
-        /// Which are counted.
+        /// The devices that are counted.
         #[serde(default)]
         devices_in: DevicesIn,
     },
-    /// The rule is about many devices, and this one need not leave by it.
+    /// The rule is about many devices, and does not require this one to leave.
     FleetRule {
         /// The rule.
         #[serde(flatten)]
         citation: Citation,
-        /// What the rule says.
+        /// The requirement of the rule.
         says: RuleKind,
-        /// Where.
+        /// The country.
         country: NamedCountry,
-        /// On which networks there, if not on all.
+        /// The networks to which the rule is limited; empty for all.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         networks: Vec<Plmn>,
-        /// What the fleet comes to; none if nobody has counted it.
+        /// The figures of the fleet; `None` if it was not counted.
         share: Option<Share>,
     },
     /// The rule ends before it would be broken.
@@ -258,86 +258,86 @@ pub enum Reason {
         /// The rule.
         #[serde(flatten)]
         citation: Citation,
-        /// The first day without it.
+        /// The first day without the rule.
         ends: Day,
     },
-    /// The rule is about certain home networks, and that of the subscription is not known.
+    /// The rule is about certain home networks, and the home network of the subscription is unknown.
     HomeNetworkNotKnown {
         /// The rule.
         #[serde(flatten)]
         citation: Citation,
-        /// The home networks that it is about.
+        /// The home networks of the rule.
         home_networks: Vec<Plmn>,
     },
-    /// The owner's strategy for such a device here.
+    /// The owner's strategy for such a device in this country.
     Strategy {
         /// The row that applies.
         row: StrategyId,
-        /// By what the device is to be connected.
+        /// The connection.
         #[serde(rename = "use")]
         means: Means,
-        /// Where.
+        /// The country.
         country: NamedCountry,
-        /// How many devices are there.
+        /// Number of devices in the country.
         devices: u32,
     },
     /// No rule is known for such a subscription here.
     NoRule {
-        /// Where.
+        /// The country.
         country: NamedCountry,
-        /// The subscription's home.
+        /// The home of the subscription.
         home: NamedCountry,
     },
-    /// The subscription in use is a local one.
+    /// The active subscription is a local one.
     AtHome {
-        /// Where.
+        /// The country.
         country: NamedCountry,
     },
-    /// The device is attached nowhere, so that nothing counts.
+    /// The device is not attached, so that no days are counted.
     NotAttached,
-    /// Older stays were dropped: counts may be too low.
+    /// Older stays were dropped, so counts may be too low.
     CountsTooLow {
-        /// What was before this is not known.
+        /// Stays before this time are unknown.
         forgotten_before: Timestamp,
     },
     /// No profile of the country is on the card or on offer.
     NoLocalProfile {
-        /// Where.
+        /// The country.
         country: NamedCountry,
     },
-    /// The strategy wants an identity of the country, and no profile on the card has one.
+    /// The strategy prefers an identity of the country, and no profile on the card has one.
     NoIdentity {
-        /// Where.
+        /// The country.
         country: NamedCountry,
     },
-    /// The card has an identity of the country, and its applet has not put it on.
+    /// The card has an identity of the country, but its applet has not selected it.
     IdentityNotPutOn {
-        /// Its network.
+        /// The network of the identity.
         operator: Plmn,
-        /// For how many days in a row the device is there without it.
+        /// Number of consecutive days that the device has been there without it.
         days: u32,
     },
-    /// An operator is left alone because it refused the device.
+    /// An operator is not tried because it refused the device.
     OperatorRefused {
-        /// Its network.
+        /// The operator's network.
         operator: Plmn,
-        /// It is tried again from then on.
+        /// The time from which on it is tried again.
         until: Timestamp,
     },
-    /// Nothing on the card can be fallen back to.
+    /// No profile on the card can serve as a fallback.
     NoWayBack {
-        /// What it means when the device is out of reach.
+        /// The effect of a device that is unreachable.
         criticality: Criticality,
     },
-    /// The device needs short latency, which a local subscription gives and a home-routed one does not.
+    /// The device needs short response times, which a local subscription has and a home-routed one does not.
     ShorterPath {
-        /// Where.
+        /// The country.
         country: NamedCountry,
     },
 }
 
 impl Reason {
-    /// The rule behind the reason, if one is.
+    /// The rule behind the reason, if there is one.
     pub fn rule(&self) -> Option<&RuleId> {
         match self {
             Self::Rule(Finding { citation, .. })

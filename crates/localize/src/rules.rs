@@ -1,4 +1,4 @@
-//! The rules themselves: what a country says, since when, and how far to trust it.
+//! The rules: limit, dates, source, and confidence.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{day::Day, history::Stay, network::Country};
 
-/// A rule's name. Records refer to it, so it is never given to another rule.
+/// The name of a rule. Records refer to it, so it is never reused for another rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RuleId(pub(crate) String);
@@ -18,71 +18,71 @@ impl fmt::Display for RuleId {
     }
 }
 
-/// What a rule says.
+/// The requirement of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RuleKind {
     /// No foreign subscription, from the first day.
     Banned,
-    /// At most so many days in a row.
+    /// A limit of consecutive days.
     ConsecutiveDays {
-        /// The last day that is still allowed.
+        /// The last permitted day.
         limit_days: u32,
     },
-    /// At most so many days in any window of days.
+    /// A limit of days in any window of days.
     DaysInPeriod {
-        /// The last day that is still allowed.
+        /// The last permitted day.
         limit_days: u32,
-        /// The window's length.
+        /// The length of the window.
         window_days: u32,
     },
-    /// At most so many calendar months with a roaming day, in any window of months.
+    /// A limit of calendar months with a roaming day, in any window of months.
     RoamingMonthsInPeriod {
-        /// The last month that is still allowed.
+        /// The last permitted month.
         limit_months: u32,
-        /// The window's length.
+        /// The length of the window.
         window_months: u32,
     },
-    /// At most so many days until the IMEI is registered.
+    /// A limit of days until the IMEI is registered.
     ImeiRegistration {
-        /// The last day that is still allowed.
+        /// The last permitted day.
         limit_days: u32,
-        /// The window's length; none counts days in a row.
+        /// The length of the window; `None` counts consecutive days.
         window_days: Option<u32>,
     },
-    /// At most so many days until the owner is present and registered in the country.
+    /// A limit of days until the owner is present and registered in the country.
     LocalPresence {
-        /// The last day that is still allowed; none: not one.
+        /// The last permitted day; `None` permits no day.
         limit_days: Option<u32>,
-        /// The window's length; none counts days in a row.
+        /// The length of the window; `None` counts consecutive days.
         window_days: Option<u32>,
     },
-    /// At most so many of a hundred devices may roam there: a matter of the fleet, not of a device.
+    /// A limit on the share of devices that roam there. It is about the fleet, not about a single device.
     ShareOfRoaming {
-        /// The highest share that is still allowed.
+        /// The highest permitted share in percent.
         max_percent: u32,
-        /// A device counts that did so on one of that many days.
+        /// A device counts if it roamed there on one of this number of days.
         window_days: u32,
     },
-    /// At most so many devices may roam there: a matter of the fleet, not of a device.
+    /// A limit on the number of devices that roam there. It is about the fleet, not about a single device.
     DeviceCount {
-        /// The highest number that is still allowed.
+        /// The highest permitted number.
         max_devices: u32,
-        /// A device counts that did so on one of that many days.
+        /// A device counts if it roamed there on one of this number of days.
         window_days: u32,
     },
-    /// No law: the operators' terms decide.
+    /// There is no law; the operators' terms decide.
     CarrierTerms {
-        /// The last day that is still allowed; none: not known, so the rule only warns.
+        /// The last permitted day; `None` if it is unknown, so that the rule only warns.
         limit_days: Option<u32>,
-        /// The window's length; none counts days in a row.
+        /// The length of the window; `None` counts consecutive days.
         window_days: Option<u32>,
     },
     /// Permanent roaming is known to be allowed.
     Permissive,
 }
 
-/// What a rule counts in.
+/// The unit of a rule's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -90,25 +90,25 @@ pub enum Unit {
     Days,
     /// Calendar months in UTC with such a day.
     Months,
-    /// Of a hundred devices.
+    /// Percent of the devices.
     Percent,
     /// Devices.
     Devices,
 }
 
-/// How many of what a rule allows.
+/// The limit of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// The last that is still allowed.
+    /// The last permitted value.
     pub limit: u32,
-    /// Of what.
+    /// Its unit.
     pub unit: Unit,
-    /// The window's length, in months if months are counted, in days otherwise; none counts in a row.
+    /// The length of the window, in months if months are counted, otherwise in days; `None` counts consecutive units.
     pub window: Option<u32>,
 }
 
 impl RuleKind {
-    /// The number behind the rule; none for rules that only inform.
+    /// The limit of the rule; `None` for rules that only inform.
     pub fn limit(self) -> Option<Limit> {
         let days = |limit, window| Some(Limit { limit, unit: Unit::Days, window });
         match self {
@@ -131,52 +131,52 @@ impl RuleKind {
         }
     }
 
-    /// Whether the rule speaks of the fleet as a whole, so that one device's history does not tell.
+    /// True if the rule is about the whole fleet, so that the history of one device is not sufficient.
     pub fn is_of_fleet(self) -> bool {
         matches!(self, Self::ShareOfRoaming { .. } | Self::DeviceCount { .. })
     }
 }
 
-/// Whose devices a rule about many of them counts.
+/// The owner of the devices that a rule about many devices counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// All of the owner's.
+    /// All devices of the owner.
     #[default]
     Owner,
-    /// Those of each account on their own.
+    /// The devices of each account separately.
     Account,
 }
 
-/// Which devices make a rule hold that begins with so many of them.
+/// The devices that count towards `min_devices`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DevicesIn {
-    /// All that the owner runs, wherever they are.
+    /// All devices of the owner, wherever they are.
     #[default]
     Fleet,
-    /// Those that roam now where the rule holds.
+    /// The devices that roam now where the rule applies.
     Place,
 }
 
-/// How a rule with several countries counts.
+/// The way in which a rule with several countries counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counted {
-    /// In each country on its own.
+    /// In each country separately.
     #[default]
     Each,
     /// In all of them together.
     Together,
 }
 
-/// How far a rule's text can be trusted.
+/// Confidence in the text of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// Hearsay, or with a number that we had to assume.
+    /// Hearsay, or with a number that had to be assumed.
     Low,
-    /// Described consistently by several.
+    /// Described consistently by several sources.
     Medium,
     /// Read in the law or the contract itself.
     High,
@@ -185,58 +185,58 @@ pub enum Confidence {
 /// One rule of the data file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
-    /// Its name.
+    /// The name.
     pub id: RuleId,
-    /// Where it holds.
+    /// The countries.
     pub countries: Vec<Country>,
-    /// If not empty: holds only on these networks there. Days on all of them add up.
+    /// If not empty: applies only on these networks in the countries. Days on all of them add up.
     pub networks: Vec<Plmn>,
-    /// How it counts over several countries.
+    /// The way in which it counts over several countries.
     pub counted: Counted,
-    /// If not empty: holds only for subscriptions with one of these homes.
+    /// If not empty: applies only to subscriptions with one of these homes.
     pub homes: Vec<Country>,
-    /// Does not hold for subscriptions with one of these homes.
+    /// Does not apply to subscriptions with one of these homes.
     pub except_homes: Vec<Country>,
-    /// If not empty: holds only for subscriptions of these home networks.
+    /// If not empty: applies only to subscriptions of these home networks.
     pub home_networks: Vec<Plmn>,
-    /// What it says.
+    /// The requirement.
     #[serde(flatten)]
     pub kind: RuleKind,
-    /// Holds from that many devices on.
+    /// Applies from this number of devices on.
     pub min_devices: u32,
-    /// Which devices those are.
+    /// The devices that `min_devices` counts.
     pub devices_in: DevicesIn,
-    /// Whose devices a rule about many of them counts.
+    /// The owner of the devices that a rule about many devices counts.
     pub of: Scope,
-    /// Days between the break and the cut-off.
+    /// Days between the breach and the cut-off.
     pub grace_days: u32,
-    /// Not known before this day: notice was given then.
+    /// The day of the notice. The rule is unknown before.
     pub announced: Option<Day>,
-    /// Not broken before this day; earlier days count all the same.
+    /// The rule is not broken before this day; earlier days count nevertheless.
     pub effective: Option<Day>,
-    /// The first day on which it holds no more.
+    /// The first day on which it no longer applies.
     pub ends: Option<Day>,
-    /// Where the rule was read.
+    /// The source.
     pub source: String,
-    /// When somebody last checked it.
+    /// The date of the last review.
     pub reviewed: Day,
-    /// How far to trust it.
+    /// Confidence in the source.
     pub confidence: Confidence,
-    /// For people.
+    /// A note for readers.
     pub note: Option<String>,
 }
 
 impl Rule {
-    /// Whether the rule speaks about such a stay. At home none does.
+    /// True if the rule covers such a stay. No rule covers a stay at home.
     pub fn covers(&self, stay: &Stay) -> bool {
         let from_there = |network: Plmn| self.home_networks.contains(&network);
         self.covers_place(stay)
             && (self.home_networks.is_empty() || stay.home_network.is_some_and(from_there))
     }
 
-    /// The same, whatever the home network.
+    /// The same, for any home network.
     pub(crate) fn covers_place(&self, stay: &Stay) -> bool {
-        // Networks are in the rule's countries, or a laboratory has placed them somewhere.
+        // Networks are in the rule's countries, or a laboratory has assigned them elsewhere.
         let there = match self.networks.is_empty() {
             true => self.countries.contains(&stay.country),
             false => self.networks.contains(&stay.plmn),
@@ -244,7 +244,7 @@ impl Rule {
         stay.is_roaming() && there && self.covers_home(stay.home)
     }
 
-    /// Whether the rule is about subscriptions like that of the stay, wherever it is used, at home included.
+    /// True if the rule covers subscriptions like that of the stay, wherever they are used, including at home.
     pub(crate) fn covers_subscription(&self, stay: &Stay) -> bool {
         let from_there = |network: Plmn| self.home_networks.contains(&network);
         self.covers_home(stay.home)
@@ -255,7 +255,7 @@ impl Rule {
         (self.homes.is_empty() || self.homes.contains(&home)) && !self.except_homes.contains(&home)
     }
 
-    /// Whether the rule is known and has not ended on that day.
+    /// True if the rule is known and has not ended on that day.
     pub fn is_known_on(&self, day: Day) -> bool {
         self.announced.is_none_or(|announced| announced <= day) && self.ends.is_none_or(|ends| day < ends)
     }

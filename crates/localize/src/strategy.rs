@@ -1,4 +1,4 @@
-//! How the owner wants devices connected, region by region: the rows of a strategy.
+//! The owner's strategy: the preferred connection of devices, region by region.
 
 use std::fmt;
 
@@ -14,17 +14,17 @@ use crate::{
     network::Country,
 };
 
-/// The strategy that comes with Landfall.
+/// The built-in strategy.
 pub const BUILT_IN_STRATEGY: &str = include_str!("../data/strategy.toml");
 
-/// Rows, of which the first that fits a device applies; without any, a device moves when a rule presses.
+/// Rows, of which the first one that matches a device applies. Without a matching row, a device moves when a rule requires it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Strategy {
     rows: Vec<StrategyRow>,
 }
 
-/// A row's name.
+/// The name of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StrategyId(String);
@@ -35,15 +35,15 @@ impl fmt::Display for StrategyId {
     }
 }
 
-/// By what a device is connected where it roams.
+/// The connection of a device where it roams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Means {
-    /// A local operator's profile on the eUICC: one that is held, else one that is ordered.
+    /// A local operator's profile on the eUICC: an installed one, otherwise one to order.
     LocalProfile,
-    /// A local identity of the card's multi-IMSI applet; without one, a local profile where a rule presses.
+    /// A local identity of the card's multi-IMSI applet; without one, a local profile if a rule requires it.
     MultiImsi,
-    /// Roaming. Nothing is ordered; a device goes home only by what its card has already.
+    /// Roaming. Nothing is ordered; a device uses a local profile only if it is already on its card.
     Roam,
 }
 
@@ -57,69 +57,69 @@ impl fmt::Display for Means {
     }
 }
 
-/// When a row moves a device.
+/// The time at which a row moves a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
-    /// When a rule is broken, or soon will be.
+    /// When a rule is broken or nearly broken.
     #[default]
     RulePresses,
-    /// As soon as there is somewhere to go.
+    /// As soon as there is a destination.
     Always,
 }
 
-/// One row: whom it fits, and what is to be done.
+/// A row: its conditions and its connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StrategyRow {
-    /// Its name.
+    /// The name.
     pub id: StrategyId,
-    /// If not empty: fits in these countries only.
+    /// If not empty: matches only in these countries.
     pub countries: Vec<Country>,
-    /// Fits from so many devices in the country on.
+    /// Matches from this number of devices in the country on.
     pub min_devices: u32,
-    /// Fits up to so many.
+    /// Matches up to this number.
     pub max_devices: Option<u32>,
-    /// Whether a rule by which the device would have to leave has to hold, or must not.
+    /// Matches only with (or without) a rule that could require the device to leave.
     pub limited: Option<bool>,
-    /// Fits devices that are at least as critical.
+    /// Matches devices that are at least as critical.
     pub criticality: Option<Criticality>,
-    /// Fits devices that send at least as much.
+    /// Matches devices that send at least as much.
     pub bandwidth: Option<Bandwidth>,
-    /// Fits devices that can wait no longer.
+    /// Matches devices whose acceptable response time is at most this.
     pub latency: Option<Latency>,
-    /// What to connect it by.
+    /// The connection.
     #[serde(rename = "use")]
     pub means: Means,
-    /// When it moves a device.
+    /// The time of the move.
     pub when: When,
-    /// Where the row comes from.
+    /// The source of the row.
     pub source: String,
-    /// When somebody last checked it.
+    /// The date of the last review.
     pub reviewed: Day,
-    /// For people.
+    /// A note for readers.
     pub note: Option<String>,
 }
 
-/// What a row is chosen by.
+/// The properties of a device that select its row.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// Where the device is.
+    /// The country of the device.
     pub country: Country,
-    /// How many of the owner's devices are there.
+    /// Number of the owner's devices there.
     pub devices: u32,
-    /// What the device needs.
+    /// The needs of the device.
     pub needs: Needs,
-    /// Whether a rule holds by which it would have to leave.
+    /// True if a rule applies that could require it to leave.
     pub limited: bool,
 }
 
 impl Strategy {
-    /// The strategy that comes with Landfall.
+    /// The built-in strategy.
     pub fn built_in(book: &RuleBook) -> Result<Self, DataError> {
         Self::parse(BUILT_IN_STRATEGY, book)
     }
 
-    /// A strategy in the form of `strategy.toml`; countries are those that the book knows.
+    /// Parses a strategy in the format of `strategy.toml`. Countries are those of the book.
     pub fn parse(text: &str, book: &RuleBook) -> Result<Self, DataError> {
         let source = DataText { file: "strategy", text };
         let file: StrategyFile = source.read()?;
@@ -142,7 +142,7 @@ impl Strategy {
         &self.rows
     }
 
-    /// The first row that fits.
+    /// The first matching row.
     pub fn row(&self, circumstances: &Circumstances) -> Option<&StrategyRow> {
         self.rows.iter().find(|row| row.fits(circumstances))
     }

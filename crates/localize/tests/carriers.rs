@@ -29,7 +29,7 @@ fn book(rules: &str) -> RuleBook {
     RuleBook::parse(&rules).unwrap()
 }
 
-/// A device that has been on this network since then, from a home network.
+/// A device on this network since this day, with this home network.
 fn device(network: &str, home: &str, since: &str) -> Device {
     let book = RuleBook::built_in().unwrap();
     let place = |plmn: &str| book.locate(plmn.parse().unwrap()).unwrap();
@@ -54,7 +54,7 @@ fn rules_of(decision: &Decision) -> Vec<String> {
 }
 
 #[test]
-fn a_carriers_rule_holds_on_its_networks_and_a_contracts_for_its_home_networks() {
+fn a_carriers_rule_applies_on_its_networks_and_a_contracts_to_its_home_networks() {
     let book = book(
         "networks = [\"724-05\"]\nkind = \"consecutive_days\"\nlimit_days = 30\n---\n\
          countries = [\"BR\"]\nhome_networks = [\"234-15\"]\nkind = \"consecutive_days\"\nlimit_days = 40",
@@ -71,7 +71,7 @@ fn a_carriers_rule_holds_on_its_networks_and_a_contracts_for_its_home_networks()
     assert_eq!(found(&device("724-02", "234-15", "2026-01-01")), both[1..]);
     assert_eq!(found(&device("724-02", "310-410", "2026-01-01")), []);
 
-    // Another network of the country starts a new count under the carrier's rule, and none under the contract's.
+    // Another network of the country restarts the count under the carrier's rule, but not under the contract's.
     let mut moved = device("724-02", "234-15", "2026-01-01");
     moved
         .history
@@ -91,7 +91,7 @@ fn a_carriers_rule_holds_on_its_networks_and_a_contracts_for_its_home_networks()
 }
 
 #[test]
-fn a_rule_is_unknown_before_its_notice_and_holds_no_more_from_its_end_on() {
+fn a_rule_is_unknown_before_its_notice_and_does_not_apply_after_its_end() {
     let book = book(
         "networks = [\"724-05\"]\nkind = \"banned\"\nannounced = \"2026-03-01\"\neffective = \"2026-03-31\"\n---\n\
          countries = [\"BR\"]\nkind = \"consecutive_days\"\nlimit_days = 90\nends = \"2026-04-01\"",
@@ -99,7 +99,7 @@ fn a_rule_is_unknown_before_its_notice_and_holds_no_more_from_its_end_on() {
     let (device, offers) = (device("724-05", "234-15", "2026-01-01"), [offer("724-02")]);
     let policy = Policy { lead_time_days: 10, ..Policy::default() };
     let decided = |day| decide(at(day), &device, &offers, &book, &policy);
-    // The 91st day would be the one on which the second rule ends.
+    // The 91st day would be the day on which the second rule ends.
     assert_eq!(rules_of(&decided("2026-02-28")), ["r1"]);
     assert!(decided("2026-02-28").to_string().contains("ends on 2026-04-01, before it would be broken"));
     let Decision::Stay { next_check, .. } = decided("2026-03-01") else { panic!("too early") };
@@ -113,13 +113,13 @@ fn a_rule_is_unknown_before_its_notice_and_holds_no_more_from_its_end_on() {
 }
 
 #[test]
-fn a_rule_may_begin_with_a_number_of_devices_in_the_place() {
+fn a_rule_can_apply_from_a_number_of_devices_in_the_country_on() {
     let book = book("countries = [\"BR\"]\nkind = \"banned\"\nmin_devices = 3\ndevices_in = \"place\"");
     let (now, subject) = (at("2026-02-01"), device("724-05", "234-15", "2026-01-01"));
     for (devices, holds) in [(2, false), (3, true)] {
         let mut census = Census::new(&book, now);
         (0..devices).for_each(|_| census.add(&subject.history));
-        // At home, elsewhere: they do not count.
+        // Devices at home or elsewhere do not count.
         census.add(&device("724-05", "724-05", "2026-01-01").history);
         census.add(&device("262-01", "234-15", "2026-01-01").history);
         let policy = Policy { counts: census.finish(), ..Policy::default() };
@@ -137,7 +137,7 @@ fn fleet() -> Vec<Device> {
 }
 
 #[test]
-fn of_too_many_devices_those_leave_that_have_been_there_longest() {
+fn the_devices_with_the_longest_stays_leave_first() {
     for (rule, allowed, says) in [
         ("kind = \"share_of_roaming\"\nmax_percent = 20\nwindow_days = 30", 8, "20 percent of the devices"),
         (
@@ -155,7 +155,7 @@ fn of_too_many_devices_those_leave_that_have_been_there_longest() {
         assert_eq!((share.devices, share.roaming, share.staying, share.allowed), (40, 10, 10, Some(allowed)));
         assert_eq!(share.percent(), 25);
 
-        // Nobody has counted: said, and nobody moves.
+        // The fleet was not counted: the decision reports it, and the device stays.
         let uncounted = decide(now, &fleet[0], &[offer("724-02")], &book, &Policy::default());
         assert!(uncounted.to_string().contains("has not been counted"), "{uncounted}");
 
@@ -171,7 +171,7 @@ fn of_too_many_devices_those_leave_that_have_been_there_longest() {
 }
 
 #[test]
-fn who_has_left_is_counted_in_the_period_but_moves_nobody_else() {
+fn a_device_that_left_counts_in_the_period_but_moves_no_other() {
     let book = book("networks = [\"724-05\"]\nkind = \"device_count\"\nmax_devices = 9\nwindow_days = 30");
     let mut fleet = fleet();
     fleet[0].history.detached(at("2026-01-15")).unwrap();
@@ -185,7 +185,7 @@ fn who_has_left_is_counted_in_the_period_but_moves_nobody_else() {
 }
 
 #[test]
-fn an_accounts_rule_counts_the_account() {
+fn a_rule_of_accounts_counts_each_account() {
     let book = book(
         "networks = [\"724-05\"]\nkind = \"device_count\"\nmax_devices = 5\nof = \"account\"\n---\n\
          networks = [\"724-05\"]\nkind = \"device_count\"\nmax_devices = 50",
@@ -205,7 +205,7 @@ fn an_accounts_rule_counts_the_account() {
 }
 
 #[test]
-fn the_first_row_of_the_strategy_that_fits_decides_and_is_a_reason() {
+fn the_first_matching_row_of_the_strategy_decides_and_is_a_reason() {
     let book = RuleBook::built_in().unwrap();
     let strategy = Strategy::built_in(&book).unwrap();
     let now = at("2026-03-30");
@@ -222,13 +222,13 @@ fn the_first_row_of_the_strategy_that_fits_decides_and_is_a_reason() {
         });
         rows.collect::<Vec<_>>()
     };
-    // A rule presses in Brazil, however few the devices.
+    // In Brazil a rule requires the move, however few the devices.
     let decision =
         decide(now, &device("724-05", "234-15", "2026-01-01"), &[offer("724-05")], &book, &policy("BR", 1));
     assert!(matches!(decision, Decision::Move { deadline: Some(_), .. }), "{decision}");
     assert_eq!(row(&decision), ["required"]);
 
-    // None does in New Zealand: there numbers and needs decide.
+    // New Zealand has no rule: numbers and needs decide.
     let mut zealand = device("530-01", "234-15", "2020-01-01");
     let offers = [offer("530-05")];
     let decided = |device: &Device, devices| decide(now, device, &offers, &book, &policy("NZ", devices));
@@ -263,14 +263,14 @@ fn the_first_row_of_the_strategy_that_fits_decides_and_is_a_reason() {
 }
 
 #[test]
-fn an_identity_of_the_country_meets_a_row_that_wants_one_and_else_a_rule_moves_the_device() {
+fn an_identity_of_the_country_satisfies_its_row_and_otherwise_a_rule_moves_the_device() {
     let book = book("countries = [\"BR\"]\nkind = \"consecutive_days\"\nlimit_days = 90");
     let strategy = "[[row]]\nid = \"identities\"\nuse = \"multi_imsi\"\nsource = \"the owner\"\nreviewed = \"2026-11-22\"\n";
     let policy = Policy { strategy: Strategy::parse(strategy, &book).unwrap(), ..Policy::default() };
     let decided = |device: &Device, day| decide(at(day), device, &[offer("724-02")], &book, &policy);
     let place = |plmn: &str| book.locate(plmn.parse().unwrap()).unwrap();
 
-    // Whoever the profile belongs to: it is there as a subscriber of the country.
+    // The owner of the profile does not matter: the device is there as a subscriber of the country.
     let mut local = device("724-05", "724-11", "2026-01-01");
     local.held[0].home = place("234-15");
     local.identities.push(Identity { operator: place("724-11") });
@@ -280,7 +280,7 @@ fn an_identity_of_the_country_meets_a_row_that_wants_one_and_else_a_rule_moves_t
         "{decision}"
     );
 
-    // As a foreign one it is moved, and the decision says why not to the identity.
+    // With a foreign identity it is moved, and the decision says why it does not move to the identity.
     let mut foreign = device("724-05", "234-15", "2026-01-01");
     for (identity, why) in [
         (None, "no profile on the card has an identity of Brazil"),
@@ -295,7 +295,7 @@ fn an_identity_of_the_country_meets_a_row_that_wants_one_and_else_a_rule_moves_t
         assert!(decision.to_string().contains(why), "{decision}");
     }
 
-    // By another identity than that of the country where its own profile is at home, it is a foreigner there.
+    // With an identity of another country it is a foreigner in the country where its own profile is at home.
     let mut lost = device("234-15", "724-11", "2026-01-01");
     lost.held[0].home = place("234-15");
     lost.identities.push(Identity { operator: place("724-11") });
@@ -304,7 +304,7 @@ fn an_identity_of_the_country_meets_a_row_that_wants_one_and_else_a_rule_moves_t
 }
 
 #[test]
-fn a_row_that_roams_orders_nothing_and_says_what_is_broken_by_that() {
+fn a_roaming_row_orders_nothing_and_reports_the_broken_rule() {
     let book = book("countries = [\"BR\"]\nkind = \"consecutive_days\"\nlimit_days = 90");
     let strategy = "[[row]]\nid = \"few\"\nuse = \"roam\"\nmax_devices = 4\nsource = \"the owner\"\nreviewed = \"2026-11-22\"\n";
     let policy = Policy { strategy: Strategy::parse(strategy, &book).unwrap(), ..Policy::default() };
@@ -324,7 +324,7 @@ fn a_row_that_roams_orders_nothing_and_says_what_is_broken_by_that() {
 }
 
 #[test]
-fn a_bad_strategy_is_refused_with_its_line_and_what_to_do() {
+fn an_invalid_strategy_is_refused_with_its_line_and_a_remedy() {
     let book = RuleBook::built_in().unwrap();
     let tail = "source = \"s\"\nreviewed = \"2026-11-22\"\n";
     let head = format!("[[row]]\nid = \"x\"\n{tail}");

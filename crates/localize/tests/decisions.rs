@@ -1,4 +1,4 @@
-//! What is decided about a device, country by country, with the rules that come with Landfall.
+//! Decisions about a device, country by country, with the built-in rules.
 
 #![allow(
     clippy::unwrap_used,
@@ -61,7 +61,7 @@ fn device(stays: &[(&str, &str, &str, &str)]) -> Device {
     Device { history: history(stays), held: vec![bootstrap()], ..Device::default() }
 }
 
-/// The break of a rule for this history, as (counted, day, blocked from).
+/// The breach of a rule for this history, as (counted, day, blocked from).
 fn finding(stays: &[(&str, &str, &str, &str)], rule: &str, now: &str) -> Option<(u32, String, String)> {
     let book = book();
     let rule = book.rules().iter().find(|known| known.id.to_string() == rule).unwrap();
@@ -107,7 +107,7 @@ fn each_rule_is_broken_on_its_day() {
             "2027-01-02T12:00:00Z",
             Some((89, "2027-04-02", "2027-04-02")),
         ),
-        // Changing the foreign subscription starts no new count; a local one does not count.
+        // Changing the foreign subscription does not restart the count; a local one does not count.
         (
             "br-90-in-365",
             &[
@@ -118,7 +118,7 @@ fn each_rule_is_broken_on_its_day() {
             "2026-03-01T12:00:00Z",
             Some((31, "2026-04-30", "2026-04-30")),
         ),
-        // Not there, at home there, from Chile, or not any more.
+        // Not in the country, at home there, from Chile, or no longer there.
         ("br-90-in-365", &[("730-01", "GB", "2026-01-01", "")], "2026-06-01", None),
         ("br-90-in-365", &[("724-05", "BR", "2026-01-01", "")], "2026-06-01", None),
         ("br-90-in-365", &[("724-05", "CL", "2026-01-01", "")], "2026-06-01", None),
@@ -130,8 +130,8 @@ fn each_rule_is_broken_on_its_day() {
             "2026-02-01",
             Some((32, "2026-04-01", "2026-05-01")),
         ),
-        // 60 days, 40 away, back: the window of 120 holds at most 80, then the old days leave as new ones come, until the
-        // gap leaves as well.
+        // 60 days, 40 away, back: the window of 120 days contains at most 80. Then old days leave it as new ones are added, until the gap
+        // leaves it as well.
         (
             "tr-91-in-120",
             &[("286-01", "GB", "2026-01-01", "2026-03-01"), ("286-01", "GB", "2026-04-11", "")],
@@ -151,7 +151,7 @@ fn each_rule_is_broken_on_its_day() {
             "2026-05-05T12:00:00Z",
             Some((1, "2026-05-05", "2026-05-05")),
         ),
-        // Brazil and Chile: in a row, and not in a row.
+        // Brazil and Chile: consecutive and not consecutive.
         (
             "br-cl-90-consecutive",
             &[("724-05", "CL", "2026-01-01", "")],
@@ -190,14 +190,14 @@ fn each_rule_is_broken_on_its_day() {
             "2026-09-09",
             Some((8, "2026-08-20", "2026-08-20")),
         ),
-        // The window of twelve months moves: January 2026 counts no more in January 2027.
+        // The window of twelve months moves: January 2026 no longer counts in January 2027.
         (
             "au-6-months-in-12",
             &[("505-01", "GB", "2026-01-01", "2026-01-02"), ("505-01", "GB", "2026-12-31", "")],
             "2026-12-31T12:00:00Z",
             Some((2, "2027-06-01", "2027-06-01")),
         ),
-        // The EU: 61 days in 122 away from a home in it, all countries together; a home outside is not meant.
+        // The EU: 61 days in 122 away from a home in it, all countries together; the rule does not cover a home outside.
         (
             "eu-fair-use",
             &[
@@ -244,7 +244,7 @@ fn each_rule_is_broken_on_its_day() {
 }
 
 #[test]
-fn a_device_moves_when_the_lead_time_begins_and_not_before() {
+fn a_device_moves_at_the_start_of_the_lead_time_and_not_before() {
     let device = device(&[("724-05", "GB", "2026-01-01", "")]);
     let (offers, book, policy) = ([offer("724-05", 1)], book(), Policy::default());
     let Decision::Stay { reasons, next_check } =
@@ -276,7 +276,7 @@ fn a_device_moves_when_the_lead_time_begins_and_not_before() {
 }
 
 #[test]
-fn a_device_that_is_at_home_or_nowhere_stays() {
+fn a_device_at_home_or_not_attached_stays() {
     let book = book();
     let policy = Policy::default();
     let now = at("2027-01-01");
@@ -285,7 +285,7 @@ fn a_device_that_is_at_home_or_nowhere_stays() {
     local.history.detached(at("2026-12-31")).unwrap();
     assert!(matches!(decide(now, &local, &[], &book, &policy).reasons(), [Reason::NotAttached]));
 
-    // Already switched to the local profile, not yet seen with it.
+    // The device has enabled the local profile but has not been seen with it yet.
     let mut switched = device(&[("724-05", "GB", "2026-01-01", "")]);
     assert!(matches!(decide(now, &switched, &[], &book, &policy), Decision::Stuck { .. }));
     switched.held[0].state = HeldState::Disabled;
@@ -294,7 +294,7 @@ fn a_device_that_is_at_home_or_nowhere_stays() {
 }
 
 #[test]
-fn a_permissive_country_and_one_without_a_rule_say_so() {
+fn a_permissive_country_and_a_country_without_rule_are_reasons() {
     let (book, policy, now) = (book(), Policy::default(), at("2026-11-21"));
     for (network, words) in [
         ("440-10", "Japan allows permanent roaming"),
@@ -308,7 +308,7 @@ fn a_permissive_country_and_one_without_a_rule_say_so() {
 }
 
 #[test]
-fn a_ban_moves_at_once_and_without_an_offer_the_device_is_stuck() {
+fn a_ban_moves_a_device_at_once_and_without_an_offer_it_is_stuck() {
     let (book, policy, now) = (book(), Policy::default(), at("2026-05-05T12:00:00Z"));
     let device = device(&[("460-00", "GB", "2026-05-05", "")]);
     let decision = decide(now, &device, &[offer("724-05", 1)], &book, &policy);
@@ -319,7 +319,7 @@ fn a_ban_moves_at_once_and_without_an_offer_the_device_is_stuck() {
 }
 
 #[test]
-fn registration_and_small_numbers_lift_the_rules_that_ask_for_them() {
+fn registration_and_small_fleets_are_exempt_from_their_rules() {
     let (book, now) = (book(), at("2026-11-21"));
     let small = Policy { devices: 500, ..Policy::default() };
     let large = Policy { devices: 501, ..Policy::default() };
@@ -343,7 +343,7 @@ fn registration_and_small_numbers_lift_the_rules_that_ask_for_them() {
 }
 
 #[test]
-fn the_card_goes_before_an_order_and_a_lower_priority_number_first() {
+fn installed_profiles_precede_orders_and_lower_priority_numbers_precede_higher() {
     let (book, policy, now) = (book(), Policy::default(), at("2026-04-05"));
     let mut device = device(&[("724-05", "GB", "2026-01-01", "")]);
     let offers = [offer("724-02", 2), offer("730-01", 0), offer("724-05", 1)];
@@ -367,7 +367,7 @@ fn the_card_goes_before_an_order_and_a_lower_priority_number_first() {
 }
 
 #[test]
-fn the_way_back_is_the_bootstrap_profile_then_the_one_in_use() {
+fn the_fallback_is_the_bootstrap_profile_then_the_active_one() {
     let (book, policy, now) = (book(), Policy::default(), at("2026-04-05"));
     let offers = [offer("724-05", 1)];
     let operational = held(OPERATIONAL, "310-410", Role::Operational, HeldState::Enabled);
@@ -415,7 +415,7 @@ fn a_rule_is_not_broken_before_it_takes_effect() {
 }
 
 #[test]
-fn a_decision_reads_as_sentences_and_survives_json() {
+fn a_decision_prints_as_sentences_and_round_trips_through_json() {
     let device = device(&[("286-01", "GB", "2026-01-01", "")]);
     let decision = decide(at("2026-03-30"), &device, &[offer("286-02", 1)], &book(), &Policy::default());
     assert_eq!(
@@ -439,7 +439,7 @@ fn a_decision_reads_as_sentences_and_survives_json() {
 }
 
 #[test]
-fn counts_that_may_be_too_low_are_said_to_be() {
+fn counts_that_may_be_too_low_are_reported() {
     let mut device = device(&[("724-05", "GB", "2026-02-01", "")]);
     let mut stored = serde_json::to_value(&device.history).unwrap();
     stored["forgotten_before"] = serde_json::to_value(at("2026-01-15")).unwrap();

@@ -1,4 +1,4 @@
-//! The breach day, against a model that walks through every day with a set of days.
+//! The day of the breach, compared with a model that walks through every day with a set of days.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,11 +14,11 @@ use localize::{Day, History, Rule, RuleBook, RuleKind, Stay, Unit, measure};
 use rsp::time::Timestamp;
 
 const HISTORIES: u64 = 3000;
-/// Of a country that none of the homes is: the rules do not compare the two.
+/// A country that is not a home of any subscription, because the rules do not compare the two.
 const HOME_NETWORK: &str = "234-15";
 const DAY: i64 = 86_400_000;
 
-/// SplitMix64: enough to vary histories, and the same everywhere.
+/// SplitMix64: sufficient to vary histories, and the same on every machine.
 struct Dice(u64);
 
 impl Dice {
@@ -41,10 +41,10 @@ impl Dice {
 
 fn random_history(dice: &mut Dice, book: &RuleBook) -> (History, Timestamp) {
     let mut stays = Vec::new();
-    // Somewhere from 2023 to 2028, so that leap days lie within.
+    // A date between 2023 and 2028, so that leap days are included.
     let mut at = (19_400 + dice.below(1800)) * DAY;
     for _ in 0..1 + dice.below(12) {
-        // Often at midnight exactly, or a millisecond beside it.
+        // Often exactly at midnight, or a millisecond before or after.
         let later = dice.below(60 * DAY);
         let from = round(dice, at + later);
         let longest = *dice.pick(&[2 * DAY, 40 * DAY, 150 * DAY]);
@@ -66,7 +66,7 @@ fn random_history(dice: &mut Dice, book: &RuleBook) -> (History, Timestamp) {
         });
         at = until;
     }
-    // The last stay lasts; sometimes the question is about a time before it.
+    // The last stay continues; sometimes the evaluation time is before it.
     let last = stays.last_mut().unwrap();
     last.until = None;
     let now = if dice.below(4) == 0 {
@@ -83,7 +83,7 @@ fn round(dice: &mut Dice, at: i64) -> i64 {
     *dice.pick(&[at, at, midnight, midnight + 1])
 }
 
-/// Days on which the device was attached under the rule, found by asking each day; and whether it is under the rule now.
+/// Days on which the device was attached under the rule, found by testing each day; and true if it is under the rule now.
 fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
     let covered = |stay: &Stay| {
         stay.country != stay.home
@@ -112,7 +112,7 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
         for day in stay.from.0.div_euclid(DAY)..=today {
             let (start, end) = (day * DAY, (day + 1) * DAY);
             let until = stay.until.map_or(i64::MAX, |until| until.0);
-            // A stay of no length is still a moment of attachment; nothing after `now` is known.
+            // A stay of zero length is still a moment of attachment; nothing after `now` is known.
             let moment = stay.from.0 == until && (start..end).contains(&until);
             let overlap = stay.from.0 < end && until > start && stay.from.0 < until;
             if (moment || overlap) && stay.from <= now {
@@ -144,7 +144,7 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
     let measured = count(&attended, today);
     let mut day = today;
     if measured > limit.limit {
-        // Back to the first day of the time over the limit. For months a month is over as a whole, from its first day attended.
+        // Back to the first day of the period over the limit. A month counts as a whole, from its first day with an attachment.
         let over = |day: i64| match limit.unit {
             Unit::Days | Unit::Percent | Unit::Devices => count(&attended, day) > limit.limit,
             Unit::Months => (day..=day + 31)
@@ -170,7 +170,7 @@ fn model(history: &History, rule: &Rule, now: Timestamp) -> Option<(u32, Day)> {
 }
 
 #[test]
-fn the_breach_day_is_the_one_that_a_walk_through_the_days_finds() {
+fn the_breach_day_equals_that_of_a_walk_through_the_days() {
     let seed = match std::env::var("LANDFALL_SEED") {
         Ok(text) => text.parse().expect("LANDFALL_SEED is a whole number"),
         Err(_) => 20_261_121,
@@ -183,7 +183,7 @@ fn the_breach_day_is_the_one_that_a_walk_through_the_days_finds() {
         let (history, now) = random_history(&mut dice, &book);
         for rule in book.rules() {
             let mut rule = rule.clone();
-            // Other numbers than the real ones as well: short windows, and days that leave them often.
+            // The limits vary as well: short windows, which days leave often.
             match &mut rule.kind {
                 RuleKind::DaysInPeriod { limit_days, window_days } if dice.below(2) == 0 => {
                     *window_days = u32::try_from(2 + dice.below(100)).unwrap();
