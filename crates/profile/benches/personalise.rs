@@ -1,9 +1,9 @@
-//! Packages by the thousand, each with an ICCID, an IMSI, keys and codes of its own: how fast, and in how much memory.
+//! Personalisation of thousands of packages, each with its own ICCID, IMSI, keys and codes: throughput and memory.
 //!
-//! `cargo bench -p profile --bench personalise`; `LANDFALL_PACKAGES` says how many are the many (10000). What is made is what
-//! `landfall profile personalise` makes, packages and rows of the operator's file, without the disk. Beside it stands what
-//! it cannot do without: writing the octets of a package that is there already, and making and writing one that nobody
-//! looks at again. Memory and the time of the processor are asked of the system (Linux): what else runs there does not count.
+//! `cargo bench -p profile --bench personalise`; `LANDFALL_PACKAGES` sets the number of packages (10000). The benchmark creates the same
+//! packages and rows of the operator's file as `landfall profile personalise`, without the disk. For comparison it measures two
+//! parts alone: encoding an existing package, and building and installing one. Memory and processor time are queried from the
+//! system (Linux), so that other processes do not count.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails says so")]
 
@@ -12,7 +12,7 @@ use std::hint::black_box;
 use profile::Description;
 use profile::personalise::{Dice, Series, TransportKey, personalise};
 
-/// How much more memory the many may take than the few: what the allocator keeps.
+/// Permitted additional memory of the large run over the small one: memory kept by the allocator.
 const FLAT: f64 = 1.25;
 
 fn main() {
@@ -62,9 +62,9 @@ fn made(template: &Description, count: u64) {
     }
 }
 
-/// How many in a second of the processor, and the most memory meanwhile, in MiB.
+/// Packages for each processor second, and peak memory in MiB.
 fn measured(count: u64, work: impl FnOnce()) -> (f64, f64) {
-    // Forgets the highest mark so far: proc(5).
+    // Resets the peak: proc(5).
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let start = processor_seconds();
     work();

@@ -1,4 +1,4 @@
-//! Access rules as a person reads them: TS 102 221 section 9.2.7, the expanded format of EF.ARR.
+//! Access rules in readable form: TS 102 221 section 9.2.7, the expanded format of EF.ARR.
 
 use std::fmt;
 
@@ -6,39 +6,39 @@ use rsp::der::{Reader, Tag, tlv};
 
 use crate::element::PinKeyReference;
 
-/// What may be done to a file, and who may.
+/// An access rule: operations on a file, and the conditions for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// Names of what may be done.
+    /// Names of the operations.
     pub modes: Vec<String>,
-    /// Any one of these is enough.
+    /// The alternative conditions.
     pub conditions: Vec<Condition>,
 }
 
-/// Who may.
+/// An access condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Everybody.
+    /// Always.
     Always,
-    /// Nobody.
+    /// Never.
     Never,
-    /// Who has presented a code.
+    /// A code was presented.
     Code(PinKeyReference),
-    /// Who meets one of them.
+    /// One of these is satisfied.
     Any(Vec<Condition>),
-    /// Who meets all of them.
+    /// All of these are satisfied.
     All(Vec<Condition>),
-    /// Who does not meet it.
+    /// This is not satisfied.
     Not(Vec<Condition>),
-    /// Something that is not understood here.
+    /// A condition that cannot be interpreted.
     Other(String),
 }
 
-/// Conditions are not nested deeper than this in any profile.
+/// Maximum nesting depth of conditions. No known profile exceeds it.
 const MAX_DEPTH: u8 = 8;
 
 impl Access {
-    /// The rules of a record, for a file or for a directory; none if the record cannot be read. What follows is filling.
+    /// The rules of a record, for a file or a directory; `None` if the record cannot be parsed. The rest of the record is padding.
     pub fn of(record: &[u8], is_directory: bool) -> Option<Vec<Self>> {
         let filling = record.iter().rev().take_while(|octet| **octet == 0xFF).count();
         let mut reader = Reader::new(record.get(..record.len().saturating_sub(filling))?);
@@ -61,7 +61,7 @@ impl Access {
         rules.iter().all(|rule| !rule.conditions.is_empty()).then_some(rules)
     }
 
-    /// The codes that somebody may have to present.
+    /// The codes that the condition can require.
     pub fn codes(&self) -> Vec<PinKeyReference> {
         let mut codes = Vec::new();
         self.conditions.iter().for_each(|condition| condition.codes(&mut codes));
@@ -99,7 +99,7 @@ impl Condition {
             Tag(0xA0) => Self::Any(each()?),
             Tag(0xAF) => Self::All(each()?),
             Tag(0xA7) => Self::Not(each()?),
-            // A condition in one octet, and templates of secure messaging: nobody's rules here, but rules.
+            // A condition in one byte, and templates of secure messaging. Known profiles do not use them, but they are valid.
             Tag(0x9E) if contents.len() == 1 => Self::other(tag, contents),
             Tag(0xB4 | 0xB6 | 0xB8) if tlv::each(contents).is_ok_and(|objects| !objects.is_empty()) => {
                 Self::other(tag, contents)
@@ -137,8 +137,8 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The code that an authentication template asks for (section 9.2.4.2): its reference, and that it is one which a user
-/// knows, each once and nothing else.
+/// The code that an authentication template requires (section 9.2.4.2): its reference, and the usage qualifier of user verification, each
+/// once and nothing else.
 fn code_of(template: &[u8]) -> Option<PinKeyReference> {
     const KNOWN_BY_A_USER: u8 = 0x08;
     let (mut code, mut usage) = (None, None);
@@ -152,12 +152,12 @@ fn code_of(template: &[u8]) -> Option<PinKeyReference> {
     usage.and(code)
 }
 
-/// Whether an object says what may be done, rather than who may.
+/// True if a data object is an access mode, not a condition.
 fn is_mode(tag: Tag) -> bool {
     matches!(tag, Tag(0x80..=0x8F | 0x9C))
 }
 
-/// The names of an access mode; none if it is none.
+/// The names of an access mode; `None` if it is invalid.
 fn modes_of(tag: Tag, contents: &[u8], is_directory: bool) -> Option<Vec<String>> {
     const OF_FILES: [&str; 7] = ["read", "update", "write", "deactivate", "activate", "terminate", "delete"];
     const OF_DIRECTORIES: [&str; 7] = [
@@ -172,7 +172,7 @@ fn modes_of(tag: Tag, contents: &[u8], is_directory: bool) -> Option<Vec<String>
     match tag {
         Tag(0x80) => {
             let [mode] = *contents else { return None };
-            // With bit 8, bits 7 to 4 are somebody's own.
+            // With bit 8, bits 7 to 4 are proprietary.
             let known = if mode & 0x80 == 0 { 0x7F } else { 0x07 };
             let names = if is_directory { OF_DIRECTORIES } else { OF_FILES };
             let set = names.iter().enumerate().filter(|(bit, _)| (mode & known) >> bit & 1 == 1);
@@ -185,7 +185,7 @@ fn modes_of(tag: Tag, contents: &[u8], is_directory: bool) -> Option<Vec<String>
         Tag(0x84) if !contents.is_empty() => {
             Some(contents.iter().map(|instruction| instruction_name(*instruction)).collect())
         }
-        // The last four bits say which of CLA, INS, P1 and P2 stand there for each command.
+        // The last four bits say which of CLA, INS, P1 and P2 are listed for each command.
         Tag(tag @ 0x81..=0x8F)
             if contents.is_empty() || !contents.len().is_multiple_of((tag & 0xF).count_ones() as usize) =>
         {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_is_none() {
+    fn an_invalid_rule_is_not_parsed() {
         for record in [
             "800101",
             "9000",

@@ -1,4 +1,4 @@
-//! Contents of files as a person reads them: TS 31.102 section 4.2, TS 31.103 section 4.2, TS 102 221 section 13.
+//! Readable file contents: TS 31.102 section 4.2, TS 31.103 section 4.2, TS 102 221 section 13.
 
 use rsp::der::{Reader, Tag, tlv};
 use rsp::ids::{Iccid, Imsi, Plmn};
@@ -9,7 +9,7 @@ use crate::identities::{Identities, is_table};
 use crate::octets::Fid;
 use crate::usim::{self, SuciCalcInfo};
 
-/// What the contents of a file mean, in lines; none where they are not understood or say nothing.
+/// The meaning of a file's contents, in lines; `None` if it is unknown or empty.
 pub fn decoded(files: &ProfileFiles, index: FileIndex) -> Vec<String> {
     let Some(content) = files.content(index) else { return Vec::new() };
     if is_table(files, index) {
@@ -90,7 +90,7 @@ fn languages(ef: &[u8]) -> Option<String> {
     Some(codes.map(String::from_utf8_lossy).collect::<Vec<_>>().join(", "))
 }
 
-/// Numbers of what is set, with the name of each.
+/// The numbers of the set bits, with the name of each.
 fn services(table: &[u8], names: &[&str]) -> String {
     let set = (1..=table.len().saturating_mul(8)).filter(|number| {
         let bit = number.saturating_sub(1);
@@ -143,7 +143,7 @@ fn access_classes(ef: &[u8]) -> Option<String> {
     Some(format!("class {}", set.collect::<Vec<_>>().join(", ")))
 }
 
-/// Swapped digits up to the filling: TS 24.008 section 10.5.4.7.
+/// Swapped digits up to the padding: TS 24.008 section 10.5.4.7.
 fn digits(octets: &[u8]) -> String {
     let nibbles = octets.iter().flat_map(|octet| [octet & 0x0F, octet >> 4]);
     let used = nibbles.take_while(|nibble| *nibble != 0x0F);
@@ -158,7 +158,7 @@ fn dialled(address: &[u8]) -> Option<String> {
     Some(format!("{plus}{}", digits(number)))
 }
 
-/// EF.MSISDN and its like: a name, and fourteen octets that end with the number.
+/// EF.MSISDN and similar files: a name, and fourteen bytes with the number.
 fn number(record: &[u8]) -> Option<String> {
     let (name, rest) = record.split_at_checked(record.len().checked_sub(14)?)?;
     let number = dialled(rest)?;
@@ -178,7 +178,7 @@ fn emergency_number(record: &[u8]) -> Option<String> {
     record.get(..3).map(digits)
 }
 
-/// A list of networks, in each entry the first three octets: TS 24.008 section 10.5.1.3.
+/// A list of networks, in the first three bytes of each entry: TS 24.008 section 10.5.1.3.
 fn networks(ef: &[u8], entry: usize) -> Option<String> {
     let written = ef.chunks_exact(entry).filter(|octets| octets.iter().take(3).any(|octet| *octet != 0xFF));
     let shown = written.map(|octets| {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_read() {
+    fn known_contents_are_decoded() {
         let read = |meaning: Meaning, text: &str| meaning(&octets(text)).unwrap();
         assert_eq!(read(iccid, "98001032547698103214"), "89000123456789012341");
         assert_eq!(
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_contents_is_nothing() {
+    fn invalid_contents_are_not_decoded() {
         for meaning in [iccid, application_template, provider_name, number, service_centre, suci] {
             for text in ["", "FF", "0D", "61FF", "A0FF"] {
                 assert_eq!(meaning(&octets(text)), None, "{text}");

@@ -1,42 +1,41 @@
-//! Reading a profile package as it arrives, PE by PE.
+//! Streaming decoder of a profile package, PE by PE.
 
 use rsp::der::{Asn1, DecodeError, Problem, Reader, Tag, tlv};
 
 use crate::element::{PeHeader, ProfileElement};
 
-/// The longest PE that is taken in, in octets. A load block is the longest thing in a package, and no card has
-/// room for one this long.
+/// Maximum length of a PE in bytes. The longest PE is a load block, and no card has room for one of this length.
 pub const MAX_PROFILE_ELEMENT: usize = 1 << 20;
 
-/// Takes the octets of a package in pieces of any size and gives back each PE as soon as it is complete.
+/// Accepts the bytes of a package in pieces of any size and returns each PE as soon as it is complete.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    /// Octets of PEs already given back.
+    /// Bytes of PEs that were already returned.
     before: usize,
     elements: usize,
     broken: bool,
 }
 
 impl Decoder {
-    /// At the start of a package.
+    /// Creates a decoder at the start of a package.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in what came next; [`Decoder::next_element`] then gives back what is complete.
+    /// Adds bytes; [`Decoder::next_element`] then returns the complete PEs.
     ///
     /// # Errors
-    /// The PE under way says that it is longer than [`MAX_PROFILE_ELEMENT`], or does not begin like one.
+    /// The current PE is longer than [`MAX_PROFILE_ELEMENT`] or does not begin like a PE.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         self.buffer.extend_from_slice(bytes);
         self.announced().map(|_| ())
     }
 
-    /// The next complete PE; `None` until more has come.
+    /// The next complete PE; `None` until more bytes have arrived.
     ///
     /// # Errors
-    /// The octets are not a PE. Nothing more can be read after that.
+    /// The bytes are not a PE. Nothing more can be read after that.
     pub fn next_element(&mut self) -> Result<Option<ProfileElement>, DecodeError> {
         let Some(length) = self.announced()? else { return Ok(None) };
         let Some((bytes, rest)) = self.buffer.split_at_checked(length) else { return Ok(None) };
@@ -54,10 +53,10 @@ impl Decoder {
         }
     }
 
-    /// The package ends here.
+    /// Ends the package.
     ///
     /// # Errors
-    /// It ends inside a PE.
+    /// The package ends inside a PE.
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.buffer.is_empty() {
             Ok(())
@@ -66,11 +65,11 @@ impl Decoder {
         }
     }
 
-    /// The identification in the header of the PE under way, as far as it can be read: for the status report.
+    /// The identification in the header of the incomplete PE, as far as it can be read, for the status report.
     pub fn identification(&self) -> Option<u16> {
         let mut reader = Reader::new(&self.buffer);
         let (tag, _) = reader.header().ok()?;
-        // The profile header has no PE header; what looks like one there is its version.
+        // The profile header has no PE header; the element in that position is its version.
         if tag == Tag(0xA0) {
             return None;
         }
@@ -78,7 +77,7 @@ impl Decoder {
         u16::try_from(header.identification).ok()
     }
 
-    /// Octets kept for the PE under way.
+    /// Bytes kept for the incomplete PE.
     pub fn buffered(&self) -> usize {
         self.buffer.len()
     }

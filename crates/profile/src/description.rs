@@ -1,8 +1,8 @@
-//! A profile as its operator would describe it, in TOML: the subscription, its keys and files, who may manage it.
+//! Descriptions of profiles in TOML: subscription, keys, files, and management.
 //!
-//! Ten lines make a working profile; [`Description::build`] makes the package, [`decompile`] goes the way back. What the
-//! terms do not cover is carried by `[[element]]`: the PEs in order under their ASN.1 names, with `{ef-imsi}` and the like in
-//! the places where a term has its octets.
+//! Ten lines make a working profile. [`Description::build`] makes the package, and [`decompile`] reverses it. Everything that has no
+//! term of its own goes into `[[element]]`: the PEs in order under their ASN.1 names, with placeholders such as `{ef-imsi}` where a
+//! term supplies the bytes.
 
 use std::fmt;
 
@@ -44,13 +44,13 @@ pub(crate) use raw::mentions;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Description {
-    /// The version of the TCA package; 2.3 when absent.
+    /// The version of the TCA package; default 2.3.
     #[serde(skip_serializing_if = "is_default")]
     pub format: Format,
-    /// Whether files are made by template or, but for the MF, one by one by generic file management; templates when absent.
+    /// Files are made by templates (default), or one by one by generic file management, except for the MF.
     #[serde(skip_serializing_if = "is_default")]
     pub files: FilesBy,
-    /// What the profile calls itself (profileType); "Landfall generic" when absent.
+    /// The name of the profile (profileType); default "Landfall generic".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_type: Option<String>,
     /// ICCID, 18 to 20 digits with the check digit.
@@ -61,52 +61,52 @@ pub struct Description {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub imsi: Option<Imsi>,
-    /// Digits of the network code in the IMSI: 2 when absent, or 3.
+    /// Number of digits of the network code in the IMSI: 2 (default) or 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mnc_digits: Option<u8>,
-    /// MSISDN, international, with or without +.
+    /// MSISDN in international format, with or without +.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub msisdn: Option<Digits>,
-    /// Access classes (EF.ACC), 0 to 15; the last digit of the IMSI when absent.
+    /// Access classes (EF.ACC), 0 to 15; default: the last digit of the IMSI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_classes: Option<Vec<u8>>,
-    /// POL1 of an M2M profile (SGP.02), one octet.
+    /// POL1 of an M2M profile (SGP.02), one byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pol1: Option<Octets>,
-    /// How an M2M card reaches its SM-SR (SGP.02 4.1.3.4): connectivityParameters.
+    /// connectivityParameters: the way in which an M2M card reaches its SM-SR (SGP.02 4.1.3.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connectivity_parameters: Option<Octets>,
-    /// How the network knows the subscriber.
+    /// The authentication of the subscriber.
     #[serde(skip_serializing_if = "is_default")]
     pub authentication: Authentication,
-    /// PINs and their like.
+    /// PINs and administrative codes.
     #[serde(skip_serializing_if = "is_default")]
     pub codes: Codes,
     /// Files of the USIM.
     #[serde(skip_serializing_if = "is_default")]
     pub usim: UsimFiles,
-    /// Files of 5G.
+    /// Files for 5G.
     #[serde(rename = "5g", skip_serializing_if = "is_default")]
     pub five_g: FiveG,
-    /// An ISIM; none when absent, and with its name alone one whose identities come from the IMSI.
+    /// An ISIM; absent by default. With only its table header, its identities are derived from the IMSI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isim: Option<Isim>,
     /// The MNO-SD.
     #[serde(skip_serializing_if = "is_default")]
     pub security_domain: SecurityDomain,
-    /// Remote file management; none when absent.
+    /// Remote file management; absent by default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rfm: Vec<Rfm>,
-    /// What is told of the profile beside its package.
+    /// The metadata of the profile.
     #[serde(skip_serializing_if = "is_default")]
     pub metadata: Metadata,
-    /// Further identities, of which an applet picks one by country: EF.IDENTITIES ([`crate::identities`]).
+    /// Further identities, one of which an applet selects by country: EF.IDENTITIES ([`crate::identities`]).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub identity: Vec<Identity>,
     /// Further files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub file: Vec<OwnFile>,
-    /// The PEs themselves in their order. Where there are any, nothing else is built.
+    /// The PEs in order. If present, nothing else is built.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub element: Vec<Map<String, Value>>,
 }
@@ -122,19 +122,19 @@ pub enum Format {
     #[default]
     #[serde(rename = "2.3")]
     V2_3,
-    /// TCA 3.3: the newest templates that are known here.
+    /// TCA 3.3: the newest supported templates.
     #[serde(rename = "3.3")]
     V3_3,
 }
 
-/// How files are made.
+/// The way in which files are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FilesBy {
     /// By the templates of the TCA.
     #[default]
     Templates,
-    /// By path, with all parameters written out; only the MF is a template's.
+    /// By path, with all parameters written out; only the MF comes from a template.
     Paths,
 }
 
@@ -152,12 +152,12 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The octets that K may have.
+    /// The permitted lengths of K in bytes.
     pub(crate) fn ki_lengths(self) -> &'static [usize] {
         if self == Self::Tuak { &[16, 32] } else { &[16] }
     }
 
-    /// The octets of OPc or TOPc. The test algorithm has none: whatever stands there, no card looks at it.
+    /// The length of OPc or TOPc in bytes. The test algorithm has none, and cards ignore a value.
     pub(crate) fn opc_length(self) -> Option<usize> {
         match self {
             Self::Milenage => Some(16),
@@ -184,64 +184,64 @@ impl Algorithm {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Authentication {
-    /// Milenage when absent.
+    /// The algorithm; default Milenage.
     #[serde(skip_serializing_if = "is_default")]
     pub algorithm: Algorithm,
-    /// K: 16 octets, with TUAK 16 or 32.
+    /// K: 16 bytes, with TUAK 16 or 32.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ki: Option<SecretOctets>,
-    /// OPc, 16 octets; TOPc, 32. The test algorithm has none.
+    /// OPc, 16 bytes; TOPc, 32. The test algorithm has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opc: Option<SecretOctets>,
-    /// OP in the place of OPc, which is reckoned from it (Milenage).
+    /// OP instead of OPc, which is derived from it (Milenage).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub op: Option<SecretOctets>,
-    /// algorithmOptions, one octet; 02 when absent.
+    /// algorithmOptions, one byte; default 02.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Octets>,
-    /// r1 to r5 of Milenage, five octets; those of TS 35.206 when absent.
+    /// r1 to r5 of Milenage, five bytes; default: those of TS 35.206.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_constants: Option<Octets>,
-    /// c1 to c5 of Milenage, eighty octets; those of TS 35.206 when absent.
+    /// c1 to c5 of Milenage, eighty bytes; default: those of TS 35.206.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub xoring_constants: Option<Octets>,
-    /// How often one may authenticate, three octets; without limit when absent.
+    /// Maximum number of authentications, three bytes; default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_counter_max: Option<Octets>,
-    /// How often TUAK runs Keccak; once when absent.
+    /// Number of Keccak iterations of TUAK; default 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keccak: Option<u8>,
-    /// Which checks of sequence numbers apply, one octet; 02 when absent.
+    /// The checks of sequence numbers, one byte; default 02.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqn_options: Option<Octets>,
-    /// How far a sequence number may jump, six octets.
+    /// Maximum step of a sequence number, six bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqn_delta: Option<Octets>,
-    /// How old a sequence number may be, six octets.
+    /// Maximum age of a sequence number, six bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqn_age_limit: Option<Octets>,
 }
 
-/// PINs and their like, as digits: 4 to 8, the PUKs 8.
+/// PINs and administrative codes, as digits: 4 to 8, PUKs 8.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Codes {
-    /// PIN1; 0000 when absent.
+    /// PIN1; default 0000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin1: Option<Code>,
-    /// Whether PIN1 must be presented.
+    /// True if PIN1 must be presented.
     #[serde(skip_serializing_if = "is_default")]
     pub pin1_enabled: bool,
-    /// Unblocks PIN1; 11111111 when absent.
+    /// PUK1; default 11111111.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub puk1: Option<Code>,
-    /// PIN2; 9999 when absent.
+    /// PIN2; default 9999.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin2: Option<Code>,
-    /// Unblocks PIN2; 22222222 when absent.
+    /// PUK2; default 22222222.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub puk2: Option<Code>,
-    /// The administrator's; 55555555 when absent.
+    /// ADM1; default 55555555.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adm1: Option<Code>,
 }
@@ -250,22 +250,22 @@ pub struct Codes {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct UsimFiles {
-    /// EF.SPN; "Landfall" when absent.
+    /// EF.SPN; default "Landfall".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spn: Option<String>,
-    /// The first octet of EF.SPN: when the name is displayed; 00 when absent.
+    /// The first byte of EF.SPN, the display condition; default 00.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spn_display: Option<Octets>,
-    /// EF.UST: services by number. What the files of this description serve when absent.
+    /// EF.UST: services by number; default: the services that the files of this description need.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<u8>>,
-    /// EF.EST: enabled services by number (1 FDN, 2 BDN, 3 ACL); none when absent.
+    /// EF.EST: enabled services by number (1 FDN, 2 BDN, 3 ACL); default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled_services: Option<Vec<u8>>,
-    /// The service centre in EF.SMSP.
+    /// The SMSC address in EF.SMSP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smsc: Option<Digits>,
-    /// EF.HPLMNwAcT: networks, each with its technologies if not all ("724-05 eutran ngran").
+    /// EF.HPLMNwAcT: networks, each with its technologies unless all apply ("724-05 eutran ngran").
     #[serde(skip_serializing_if = "Option::is_none")]
     pub home_plmns: Option<Vec<Network>>,
     /// EF.OPLMNwAcT.
@@ -288,7 +288,7 @@ pub struct UsimFiles {
     /// EF.GID2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid2: Option<Octets>,
-    /// EF.ECC; 112 when absent.
+    /// EF.ECC; default 112.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emergency: Option<Vec<Digits>>,
 }
@@ -300,16 +300,16 @@ pub struct FiveG {
     /// EF.Routing_Indicator: 1 to 4 digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing_indicator: Option<Digits>,
-    /// Keys with which the subscription is concealed, the preferred first; the null scheme is what remains.
+    /// Keys that conceal the subscription, in order of preference; the null scheme is the last resort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suci_keys: Option<Vec<SuciKey>>,
-    /// Whether the USIM itself reckons the SUCI (EF.SUCI_Calc_Info_USIM), not the terminal.
+    /// True if the USIM computes the SUCI (EF.SUCI_Calc_Info_USIM), instead of the terminal.
     #[serde(skip_serializing_if = "is_default")]
     pub suci_by_usim: bool,
     /// EF.SUPI_NAI: a network specific identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supi_nai: Option<String>,
-    /// EF.URSP: the policy section, as TS 24.526 codes it.
+    /// EF.URSP: the policy section as coded in TS 24.526.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ursp: Option<Octets>,
 }
@@ -322,7 +322,7 @@ pub struct SuciKey {
     pub id: u8,
     /// Protection scheme of TS 33.501 annex C.
     pub profile: SuciProfile,
-    /// The key: 32 octets for A, a compressed point of 33 for B.
+    /// The key: 32 bytes for A, a compressed point of 33 bytes for B.
     pub key: Octets,
 }
 
@@ -339,13 +339,13 @@ pub enum SuciProfile {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Isim {
-    /// EF.IMPI; from the IMSI (TS 23.003 section 13.3) when absent.
+    /// EF.IMPI; default: derived from the IMSI (TS 23.003 section 13.3).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impi: Option<String>,
-    /// EF.IMPU; from the IMSI (TS 23.003 section 13.4B) when absent.
+    /// EF.IMPU; default: derived from the IMSI (TS 23.003 section 13.4B).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impu: Option<Vec<String>>,
-    /// EF.DOMAIN; from the IMSI (TS 23.003 section 13.2) when absent.
+    /// EF.DOMAIN; default: derived from the IMSI (TS 23.003 section 13.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// EF.P-CSCF: host names.
@@ -357,13 +357,13 @@ pub struct Isim {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct SecurityDomain {
-    /// Instance AID; A000000151000000 when absent.
+    /// Instance AID; default A000000151000000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aid: Option<Octets>,
-    /// Toolkit parameters of TS 102 226 (its TAR is in there); none when absent.
+    /// Toolkit parameters of TS 102 226, which contain its TAR; absent by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toolkit: Option<Octets>,
-    /// Key sets; a well-known one of version 1, for tests only, when absent.
+    /// Key sets; default: a published one of version 1, for tests only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeySet>,
 }
@@ -374,7 +374,7 @@ pub struct SecurityDomain {
 pub struct KeySet {
     /// Key version number: 1 to 15 for SCP80, 48 to 63 for SCP03, and so on.
     pub version: u8,
-    /// AES when absent.
+    /// The algorithm; default AES.
     #[serde(default, skip_serializing_if = "is_default")]
     pub r#type: KeyType,
     /// Key 1, encryption.
@@ -385,7 +385,7 @@ pub struct KeySet {
     pub dek: SecretOctets,
 }
 
-/// What a key is for.
+/// The algorithm of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum KeyType {
     /// AES.
@@ -403,93 +403,93 @@ pub enum KeyType {
 pub struct Rfm {
     /// Instance AID.
     pub aid: Octets,
-    /// Toolkit application references, three octets each.
+    /// Toolkit application references, three bytes each.
     pub tar: Vec<Octets>,
-    /// Minimum security level (SPI1 of TS 102 225), one octet; 16, encrypted with a cryptographic checksum and a counter, when absent.
+    /// Minimum security level (SPI1 of TS 102 225), one byte; default 16: encrypted, with a cryptographic checksum and a counter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_level: Option<Octets>,
-    /// Access domain in the MF and below; 00, all, when absent.
+    /// Access domain in the MF and below; default 00, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Octets>,
-    /// Whether it reaches the files of the USIM as well.
+    /// True if it can access the files of the USIM as well.
     #[serde(default, skip_serializing_if = "is_default")]
     pub usim: bool,
 }
 
-/// Another identity behind the same profile. The profile's own is used wherever no other is.
+/// A further identity of the profile. The profile's own identity is used in all other countries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Identity {
-    /// Where it is used: mobile country codes, such as 724; each stands with one identity.
+    /// The countries in which it is used: mobile country codes such as 724. A code belongs to one identity only.
     #[schemars(with = "Vec<String>")]
     pub countries: Vec<Mcc>,
     /// Its IMSI.
     #[schemars(with = "String")]
     pub imsi: Imsi,
-    /// Digits of the network code in its IMSI: 2 when absent, or 3.
+    /// Number of digits of the network code in its IMSI: 2 (default) or 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mnc_digits: Option<u8>,
-    /// Its K, with OPc; the profile's own keys when both are absent.
+    /// Its K, together with OPc; default: the profile's keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ki: Option<SecretOctets>,
     /// Its OPc or TOPc.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opc: Option<SecretOctets>,
-    /// Its access classes; the last digit of its IMSI when absent.
+    /// Its access classes; default: the last digit of its IMSI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_classes: Option<Vec<u8>>,
-    /// Its service centre; the profile's when absent, which must have one if any identity has.
+    /// Its SMSC address; default: the profile's. If any identity has one, the profile must have one too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smsc: Option<Digits>,
-    /// Its EF.SPN; the profile's when absent.
+    /// Its EF.SPN; default: the profile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spn: Option<String>,
-    /// Its EF.HPLMNwAcT; empty when absent.
+    /// Its EF.HPLMNwAcT; default empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_plmns: Option<Vec<Network>>,
-    /// Its EF.OPLMNwAcT; empty when absent.
+    /// Its EF.OPLMNwAcT; default empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator_plmns: Option<Vec<Network>>,
-    /// Its EF.EHPLMN; empty when absent.
+    /// Its EF.EHPLMN; default empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub equivalent_plmns: Option<Vec<rsp::ids::Plmn>>,
 }
 
-/// A file that the terms do not know, made by generic file management.
+/// An additional file, made by generic file management.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OwnFile {
-    /// The directory, from the MF: two octets for each step, 7FD0 for the USIM. The MF when absent.
+    /// The directory as a path from the MF, two bytes for each step, 7FD0 for the USIM; default: the MF.
     #[serde(default, skip_serializing_if = "is_default")]
     pub directory: Octets,
-    /// File identifier, two octets.
+    /// File identifier, two bytes.
     pub id: Octets,
-    /// A directory when true.
+    /// True for a directory.
     #[serde(default, skip_serializing_if = "is_default")]
     pub is_directory: bool,
-    /// Octets of the file; as many as there are contents when absent.
+    /// Length of the file in bytes; default: the length of the contents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u16>,
-    /// Octets of a record; no records when absent.
+    /// Length of a record in bytes; default: no records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_length: Option<u16>,
-    /// The record of EF.ARR with its access rule: 13, the administrator's, when absent.
+    /// The record of EF.ARR with its access rule; default 13, the administrator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<u8>,
-    /// What is in it.
+    /// The contents.
     #[serde(default, skip_serializing_if = "is_default")]
     pub content: Octets,
 }
 
-/// The longest description, in octets: that of a package of 376 KiB, element by element, has a tenth of it.
+/// Maximum length of a description in bytes. The description of a package of 376 KiB, element by element, has a tenth of it.
 const LONGEST: usize = 8 << 20;
 
 impl Description {
-    /// Reads a description.
+    /// Parses a description.
     ///
     /// # Errors
-    /// It is no TOML, has a name that is not known, or a value that is none: with the line. Or it is longer than 8 MiB.
+    /// The text is not TOML, contains an unknown name or an invalid value (the error names the line), or is longer than 8 MiB.
     pub fn parse(text: &str) -> Result<Self, Mistakes> {
         if text.len() > LONGEST {
             let what = format!("it has {} octets, and no profile needs as many", text.len());
@@ -503,10 +503,10 @@ impl Description {
         write::text(self)
     }
 
-    /// The package, which has been installed once to see that it can be.
+    /// Builds the package, and installs it once to verify that it can be installed.
     ///
     /// # Errors
-    /// Something that must be said is missing, or does not fit the rest.
+    /// A mandatory value is missing, or values contradict each other.
     pub fn build(&self) -> Result<Package, Mistakes> {
         self.checked()?;
         let package = match self.element.as_slice() {
@@ -515,7 +515,7 @@ impl Description {
         };
         match InstalledProfile::of(&package, &Capabilities::default()) {
             Ok(_) => Ok(package),
-            // Loaders of applications and the like are no business of a description's.
+            // A description cannot contain loaders of applications and similar elements.
             Err(Refused {
                 code: PeStatusCode::RUNTIME_NOT_SUPPORTED | PeStatusCode::FEATURE_NOT_SUPPORTED,
                 ..
@@ -528,7 +528,7 @@ impl Description {
         }
     }
 
-    /// What is wrong with a description and can be told from it alone.
+    /// The errors of a description that can be found without building it.
     fn checked(&self) -> Result<(), Mistakes> {
         mistakes::of(self)
     }

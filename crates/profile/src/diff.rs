@@ -1,4 +1,4 @@
-//! What differs between two packages: PE by PE, and file by file.
+//! Differences between two packages: PE by PE, and file by file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,25 +14,25 @@ use crate::octets::Fid;
 use crate::package::Package;
 use crate::show::{self, HIDDEN, SECRETS, ShowOptions};
 
-/// Something that is not the same in both.
+/// A difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The PE, or the path of the file.
     pub place: String,
-    /// Which field of it, or which record; empty for all of it.
+    /// The field of the PE, or the record; empty for the whole PE or file.
     pub field: String,
-    /// What the first package has; none if it is only in the second.
+    /// The value in the first package; `None` if it exists only in the second.
     pub first: Option<Side>,
-    /// What the second has.
+    /// The value in the second package.
     pub second: Option<Side>,
 }
 
-/// What one of the packages has.
+/// The value in one of the packages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Side {
-    /// The value: octets in hex digits, numbers, words.
+    /// The value: bytes in hexadecimal digits, numbers, words.
     pub value: String,
-    /// What it means, where that is known.
+    /// Its meaning, if known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub meaning: Vec<String>,
 }
@@ -60,7 +60,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Everything in which two packages differ: first PEs, then files. Secrets are compared, and shown if they are asked for.
+/// All differences of two packages: first PEs, then files. Secrets are compared, and shown only on request.
 pub fn diff(first: &Package, second: &Package, options: &ShowOptions) -> Vec<Difference> {
     let mut differences = Vec::new();
     elements(first, second, options, &mut differences);
@@ -68,7 +68,7 @@ pub fn diff(first: &Package, second: &Package, options: &ShowOptions) -> Vec<Dif
     differences
 }
 
-/// The differences for a person.
+/// The differences as readable text.
 pub fn text(differences: &[Difference]) -> String {
     if differences.is_empty() {
         return "no difference".to_owned();
@@ -76,10 +76,10 @@ pub fn text(differences: &[Difference]) -> String {
     differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// The fields of a PE by their paths; the identification is no more than a number.
+/// The fields of a PE by their paths. The identification is omitted, because it is only a number.
 pub(crate) type Fields = BTreeMap<String, String>;
 
-/// PEs by their names, with the number of those of the same name.
+/// PEs by their names, with a number for each PE of the same name.
 fn numbered(package: &Package) -> Vec<(String, &ProfileElement)> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let named = package.elements.iter().map(|element| {
@@ -100,7 +100,7 @@ fn fields(element: &ProfileElement) -> Fields {
     let inner = value.get(element.name()).unwrap_or(&Value::Null);
     let makes_files =
         matches!(element, ProfileElement::FileSystem(_) | ProfileElement::GenericFileManagement(_));
-    // What a PE says of files is seen in the files.
+    // The file contents of a PE are compared as files.
     match inner {
         Value::Object(parts) if makes_files => {
             let own = |name: &String| name.to_ascii_lowercase().ends_with("header") || name == "templateID";
@@ -114,7 +114,7 @@ fn fields(element: &ProfileElement) -> Fields {
     fields
 }
 
-/// Every value in a PE under its path.
+/// Every value in a PE with its path.
 pub(crate) fn flattened(element: &ProfileElement) -> Fields {
     let mut fields = Fields::new();
     let value = serde_json::to_value(element).unwrap_or(Value::Null);
@@ -223,7 +223,7 @@ fn files(here: &ProfileFiles, there: &ProfileFiles, options: &ShowOptions, out: 
     }
 }
 
-/// The whole contents of a file.
+/// The complete contents of a file.
 fn side(files: &ProfileFiles, index: FileIndex, options: &ShowOptions) -> Side {
     let hides = show::is_secret(files, index) && !options.secrets;
     let value = match files.content(index) {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn another_subscriber_is_seen_in_the_files_with_what_they_mean() {
+    fn another_subscriber_differs_in_files_shown_with_their_meaning() {
         let said = text(&differences(|other| other.imsi = "001010000000002".to_owned()));
         assert_eq!(
             said,
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_is_a_difference_that_is_not_shown() {
+    fn another_key_is_a_hidden_difference() {
         let change =
             |other: &mut Subscription| (other.key, other.algorithm) = ([0xAB; 16], Algorithm::UsimTest);
         let found = differences(change);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_in_one_is_said_once() {
+    fn an_element_in_only_one_package_is_reported_once() {
         let said = text(&differences(|other| other.msisdn = None));
         assert!(said.contains("PE opt-usim: only in the first"), "{said}");
         assert!(said.contains("3F00/7FD0/6F40 ef-msisdn: only in the first"), "{said}");

@@ -1,4 +1,4 @@
-//! What a package says beside its files: codes, authentication parameters, security domains, applications.
+//! The parts of a package that are not files: codes, authentication parameters, security domains, applications.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::files::{FileIndex, ProfileFiles};
 use crate::octets::{Octets, SecretOctets};
 use crate::response::PeStatusCode;
 
-/// Everything that is not a file.
+/// Everything in a package that is not a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Major and minor version of the package.
     pub version: (u8, u8),
     /// ICCID in reading order, as in the profile header.
     pub iccid: Octets,
-    /// What the profile calls itself.
+    /// The name of the profile (profileType).
     pub profile_type: Option<String>,
     /// POL1 of SGP.02.
     pub pol: Option<Octets>,
-    /// How SGP.02 and SGP.32 reach their servers.
+    /// Connectivity parameters for the servers of SGP.02 and SGP.32.
     pub connectivity_parameters: Option<Octets>,
     /// Codes by directory.
     pub pins: Vec<Pins>,
@@ -35,7 +35,7 @@ pub struct Facts {
     /// CDMA authentication parameters.
     #[serde(with = "as_der")]
     pub cdma: Arc<Vec<CdmaParameter>>,
-    /// The MNO-SD first.
+    /// Security domains, the MNO-SD first.
     #[serde(with = "as_der")]
     pub security_domains: Arc<Vec<SecurityDomain>>,
     /// Remote file management instances.
@@ -51,107 +51,107 @@ pub struct Facts {
 pub struct Pins {
     /// The directory: the MF for global codes.
     pub directory: FileIndex,
-    /// Its codes.
+    /// The codes.
     pub codes: PinCodesOf,
 }
 
-/// Own codes or another directory's.
+/// Own codes, or those of another directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PinCodesOf {
-    /// Own.
+    /// Own codes.
     Own(Vec<Pin>),
-    /// Those of that directory.
+    /// The codes of that directory.
     SharedWith(FileIndex),
 }
 
 /// A PIN or administrative code with its counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
-    /// As in P2 of VERIFY.
+    /// The code's number, as in P2 of VERIFY.
     pub reference: PinKeyReference,
-    /// Eight octets.
+    /// The code, eight bytes.
     pub value: SecretOctets,
-    /// The code that unblocks it.
+    /// The unblocking code.
     pub unblocked_by: Option<PukKeyReference>,
-    /// Bit 1: enabled; bit 2: may be changed; bit 3: may be disabled, as the values of the TS.48 profile suggest.
+    /// Bit 1: enabled; bit 2: can be changed; bit 3: can be disabled, as the values of the TS.48 profile suggest.
     pub attributes: u8,
-    /// How many attempts there are.
+    /// Maximum number of attempts.
     pub attempts: u8,
-    /// How many are left.
+    /// Remaining attempts.
     pub attempts_left: u8,
 }
 
 /// An unblocking code with its counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Puk {
-    /// What PINs refer to.
+    /// The number that PINs refer to.
     pub reference: PukKeyReference,
-    /// Eight octets.
+    /// The code, eight bytes.
     pub value: SecretOctets,
-    /// How many attempts there are.
+    /// Maximum number of attempts.
     pub attempts: u8,
-    /// How many are left.
+    /// Remaining attempts.
     pub attempts_left: u8,
 }
 
-/// The authentication parameters of one application, a mapping already followed.
+/// The authentication parameters of one application, with a mapping resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aka {
     /// The ADF.
     pub adf: FileIndex,
-    /// The AID of the application whose parameters these are, if they are another's.
+    /// The AID of the application that owns these parameters, if they are mapped.
     pub mapped_from: Option<Octets>,
     /// Milenage, TUAK or the test algorithm.
     pub algorithm: AlgorithmId,
-    /// One octet: the lengths of what the algorithm gives.
+    /// One byte: the lengths of the algorithm's outputs.
     pub options: u8,
     /// K.
     pub key: SecretOctets,
     /// OPc or TOPc.
     pub opc: SecretOctets,
-    /// r1 to r5 of Milenage as the package has them (40 00 20 40 60 as a rule).
+    /// r1 to r5 of Milenage as in the package (usually 40 00 20 40 60).
     pub rotation_constants: Octets,
-    /// c1 to c5 of Milenage, sixteen octets each.
+    /// c1 to c5 of Milenage, sixteen bytes each.
     pub xoring_constants: Octets,
-    /// How often one may authenticate; the test algorithm knows no such limit.
+    /// Maximum number of authentications; the test algorithm has no such limit.
     pub authentication_counter_max: Option<u32>,
-    /// Of TUAK.
+    /// Number of Keccak iterations of TUAK.
     pub keccak_iterations: u8,
-    /// One octet: which of the checks on sequence numbers apply; none with the test algorithm.
+    /// One byte: the checks of sequence numbers; none with the test algorithm.
     pub sqn_options: u8,
-    /// How far a sequence number may jump.
+    /// Maximum step of a sequence number.
     pub sqn_delta: u64,
-    /// How old it may be.
+    /// Maximum age of a sequence number.
     pub sqn_age_limit: u64,
-    /// What it has counted.
+    /// The counters.
     pub counts: CountsOf,
 }
 
-/// Own counts or another application's: keys in common must not let a challenge be used twice.
+/// Own counters, or those of another application: with shared keys a challenge must not be accepted twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountsOf {
-    /// Own.
+    /// Own counters.
     Own(Counts),
-    /// Those of the application with that ADF.
+    /// The counters of the application with that ADF.
     SharedWith(FileIndex),
 }
 
-/// What changes with every authentication.
+/// The counters that change with every authentication.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// The 32 sequence numbers, without index.
     pub sqn: Vec<u64>,
-    /// How often one has authenticated, where there is a limit to it.
+    /// Number of authentications, if they are limited.
     pub authentications: u32,
 }
 
 impl Aka {
-    /// Octets of RES that algorithmOptions asks for; none for a value of which only its creator knows what it asks.
+    /// The length of RES in bytes that algorithmOptions requests; `None` for proprietary values.
     ///
-    /// Packages in use have 01 for 64 bits and 02 for 128; 00 for 32 bits is as INSTANCE of TS 35.231 has it.
-    /// Milenage knows no choice: TS 35.206 section 4.1.
+    /// Known packages use 01 for 64 bits and 02 for 128; 00 for 32 bits follows INSTANCE of TS 35.231.
+    /// Milenage has no such option: TS 35.206 section 4.1.
     pub fn res_length(&self) -> Option<u8> {
         match (self.algorithm, self.options) {
             (AlgorithmId::MILENAGE, _) | (_, 0x01) => Some(8),
@@ -175,7 +175,7 @@ impl Pin {
         })
     }
 
-    /// Whether the code must be presented.
+    /// True if the code must be presented.
     pub fn is_enabled(&self) -> bool {
         self.attributes & 1 != 0
     }
@@ -189,8 +189,8 @@ impl Puk {
 }
 
 impl Aka {
-    /// The parameters of a package for the application of `adf`. What mappingOptions says beside the keys is not
-    /// public; sequence numbers are in common unless the package gives some of their own.
+    /// The parameters of a package for the application of `adf`. The meaning of mappingOptions apart from the keys is not public. Sequence
+    /// numbers are shared unless the package has separate ones.
     pub(crate) fn of(
         parameter: &AkaParameter,
         adf: FileIndex,
@@ -332,7 +332,7 @@ fn eight(value: &SecretOctets) -> Result<SecretOctets, Wrong> {
     }
 }
 
-/// Six octets, at most 43 bits.
+/// Six bytes, at most 43 bits.
 fn sequence_number(octets: &Octets) -> Result<u64, Wrong> {
     let number = octets.iter().fold(0u64, |number, octet| number << 8 | u64::from(*octet));
     if octets.len() == 6 && number <= 0x07FF_FFFF_FFFF {
@@ -342,7 +342,7 @@ fn sequence_number(octets: &Octets) -> Result<u64, Wrong> {
     }
 }
 
-/// Elements kept as they were sent: in stored form, the hex digits of their DER.
+/// Elements kept as received. Their stored form is the hexadecimal digits of their DER.
 mod as_der {
     use std::sync::Arc;
 

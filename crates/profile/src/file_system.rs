@@ -1,4 +1,4 @@
-//! From PEs to files: templates, file control parameters, fill patterns, paths and links.
+//! Files from PEs: templates, file control parameters, fill patterns, paths and links.
 //!
 //! TCA profile package, 8.3 and Annex A; the file control parameters are those of TS 102 222 6.3.2.2.
 
@@ -18,45 +18,45 @@ mod fcp;
 
 use fcp::{access_rule_of, initial_content, kind_of, name_of, one_octet, sfi_of};
 
-/// What is wrong, before it is known in which PE.
+/// An error whose PE is not known yet.
 pub(crate) type Wrong = (PeStatusCode, String);
 
 pub(crate) fn wrong<T>(code: PeStatusCode, what: impl Into<String>) -> Result<T, Wrong> {
     Err((code, what.into()))
 }
 
-/// What a checker takes down and goes on from, where an eUICC gives up.
+/// An error that a checker records and continues after; an eUICC stops there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Which file of the PE, or which of its commands.
+    /// The file or command of the PE.
     pub(crate) at: String,
-    /// What is wrong with it.
+    /// The error.
     pub(crate) wrong: Wrong,
 }
 
-/// Makes the files of a profile, PE by PE.
+/// Creates the files of a profile, PE by PE.
 #[derive(Clone, Debug, Default)]
 pub struct FileSystem {
     files: ProfileFiles,
-    /// What was wrong so far, for one who goes on in spite of it.
+    /// The errors so far, for a checker that continues after errors.
     faults: Option<Vec<Fault>>,
-    /// The directory to which codes in the next PE belong: the first that the last PE made, if it made one.
+    /// The directory that owns the codes of the next PE: the first one that the last PE created, if any.
     context: Option<FileIndex>,
-    /// The ADF made last, and the last of each application.
+    /// The ADF created last, and the last one of each application.
     adf: Option<FileIndex>,
     usim: Option<FileIndex>,
     isim: Option<FileIndex>,
     csim: Option<FileIndex>,
-    /// What an IoT package leaves to the profile header.
+    /// Values that an IoT package leaves to the profile header.
     iccid: Octets,
     pix: Option<Octets>,
 }
 
 impl FileSystem {
-    /// The files of a whole package.
+    /// Creates the files of a whole package.
     ///
     /// # Errors
-    /// The first PE whose files cannot be made.
+    /// The first PE whose files cannot be created.
     pub fn build(package: &Package) -> Result<ProfileFiles, Refused> {
         let mut system = Self::default();
         for element in &package.elements {
@@ -65,10 +65,10 @@ impl FileSystem {
         Ok(system.files)
     }
 
-    /// Makes the files of one PE; others pass without effect.
+    /// Creates the files of one PE. Other PEs have no effect.
     ///
     /// # Errors
-    /// They cannot be made. What was made before the fault remains: an installation is given up as a whole.
+    /// The files cannot be created. Earlier files remain: the caller abandons the installation as a whole.
     pub fn apply(&mut self, element: &ProfileElement) -> Result<(), Refused> {
         let done = match element {
             ProfileElement::Header(header) => {
@@ -87,12 +87,12 @@ impl FileSystem {
         })
     }
 
-    /// Makes what can be made, and takes down what cannot.
+    /// Creates as many files as possible and records the errors.
     pub(crate) fn forgiving() -> Self {
         Self { faults: Some(Vec::new()), ..Self::default() }
     }
 
-    /// What was wrong since this was asked last.
+    /// The errors since the last call.
     pub(crate) fn take_faults(&mut self) -> Vec<Fault> {
         self.faults.as_mut().map(std::mem::take).unwrap_or_default()
     }
@@ -107,7 +107,7 @@ impl FileSystem {
         }
     }
 
-    /// The files made so far.
+    /// The files created so far.
     pub fn files(&self) -> &ProfileFiles {
         &self.files
     }
@@ -117,12 +117,12 @@ impl FileSystem {
         self.files
     }
 
-    /// The directory to which PINs belong that come next.
+    /// The directory that owns the PINs of the next PE.
     pub fn context(&self) -> Option<FileIndex> {
         self.context
     }
 
-    /// The ADF to which authentication parameters belong that come next.
+    /// The ADF that owns the authentication parameters of the next PE.
     pub fn adf(&self) -> Option<FileIndex> {
         self.adf
     }
@@ -169,7 +169,7 @@ impl FileSystem {
                 _ => directory,
             };
             if parent.is_none() && homeless {
-                // The fault of its directory has been taken down.
+                // The error of its directory has been recorded.
                 continue;
             }
             let made = match self.one_of(kind, parent, &row, named) {
@@ -181,7 +181,7 @@ impl FileSystem {
                 }
             };
             if matches!(row.shape, Shape::Mf | Shape::Adf | Shape::Df) {
-                // Without its directory a file has no place.
+                // A file cannot be created without its directory.
                 directory = made;
                 first = first.or(made);
                 if base.is_none()
@@ -252,7 +252,7 @@ impl FileSystem {
         }
     }
 
-    /// The steps that make a file of a template; none when it is not to be made.
+    /// The steps that create a file of a template; nothing if it must not be created.
     fn items_of(
         &self,
         kind: FileSystemKind,
@@ -270,7 +270,7 @@ impl FileSystem {
                 (true, _) => wrong(
                     PeStatusCode::BAD_VALUES,
                     format!(
-                        "{}: this template makes only what is named, doNotCreate has no place here",
+                        "{}: this template creates only listed files, so doNotCreate is not permitted",
                         row.name
                     ),
                 ),
@@ -288,7 +288,7 @@ impl FileSystem {
         Ok((!row.content_required).then(Vec::new))
     }
 
-    /// What the profile header says of the files that an IoT package leaves out.
+    /// The profile header's values for the files that an IoT package leaves out.
     fn items_of_iot(&self, row: &Element) -> Option<Vec<FileItem>> {
         match (row.name, &self.pix) {
             ("mf", _) => Some(Vec::new()),
@@ -337,7 +337,7 @@ impl FileSystem {
     fn by_path(&mut self, element: &GenericFileManagement) -> Result<(), Wrong> {
         let mut place = Place { directory: Some(FileIndex::MF), ..Place::default() };
         for (number, command) in (1..).zip(element.commands.iter().flatten()) {
-            // What follows a fault that was taken down has no place either.
+            // Files that follow a recorded error cannot be placed either.
             let lost = match command {
                 FileManagement::FilePath(_) => false,
                 FileManagement::CreateFcp(_) => place.directory.is_none(),
@@ -382,7 +382,7 @@ impl FileSystem {
                     self.adf = Some(made);
                 }
                 if kind.is_some_and(|kind| kind.is_directory()) {
-                    // As after CREATE FILE, the new directory is where one is.
+                    // As after CREATE FILE, the new directory becomes the current one.
                     (place.directory, place.current) = (Some(made), None);
                     place.first = place.first.or(Some(made));
                 } else {
@@ -514,7 +514,7 @@ impl FileSystem {
         Ok(self.files.make_content(content))
     }
 
-    /// Writes at a position and gives the one after.
+    /// Writes at a position and returns the position after it.
     fn write(&mut self, index: FileIndex, at: usize, content: &[u8]) -> Result<usize, Wrong> {
         let end = at.saturating_add(content.len());
         let grows = match self.files.file(index).map(|file| &file.kind) {
@@ -554,27 +554,27 @@ impl FileSystem {
     }
 }
 
-/// The registered provider of 3GPP applications and the code of the USIM are the start of the AID; the header of an
-/// IoT profile has only the rest.
+/// The registered provider of 3GPP applications and the code of the USIM are the start of the AID; the header of an IoT profile has
+/// only the rest.
 const IOT_RID: [u8; 5] = [0xA0, 0x00, 0x00, 0x00, 0x87];
 
 /// The temporary identifier of an ADF that the package does not describe.
 const IOT_ADF: Fid = Fid(0x7FF0);
 
-/// Where the commands of a PE have led to.
+/// The state of the commands of a PE.
 #[derive(Default)]
 struct Place {
-    /// None after a path that leads nowhere.
+    /// `None` after a path to a missing file.
     directory: Option<FileIndex>,
     current: Option<FileIndex>,
     at: usize,
-    /// The first directory that was made.
+    /// The first directory that was created.
     first: Option<FileIndex>,
-    /// After a fault, until another file is made or chosen.
+    /// After an error, until another file is created or selected.
     lost: bool,
 }
 
-/// Whether a directory is the one in which the others of its template are.
+/// True for the directory that contains the others of its template.
 fn heads_its_template(kind: FileSystemKind, row: &Element) -> bool {
     template::elements(kind).first().is_some_and(|first| first.name == row.name)
 }

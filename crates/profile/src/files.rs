@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::interner::Interner;
 use crate::octets::{Fid, Octets};
 
-/// How many files a profile may have; the richest known packages have some hundreds.
+/// Maximum number of files of a profile. The largest known packages have several hundred.
 pub const MAX_FILES: usize = 4096;
 
-/// How many directories a file may be in, one in another, the MF counted: the deepest that standards know are four.
+/// Maximum nesting depth of directories, including the MF. The standards use at most four.
 pub const MAX_DEPTH: usize = 16;
 
-/// How many octets the contents of all files may have together: about what a large eUICC has in all.
+/// Maximum total size of all file contents in bytes: about the memory of a large eUICC.
 pub const MAX_FILE_MEMORY: usize = 2 << 20;
 
-/// Which file, within one [`ProfileFiles`].
+/// The index of a file within one [`ProfileFiles`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FileIndex(pub(crate) usize);
@@ -26,13 +26,13 @@ impl FileIndex {
     /// The master file.
     pub const MF: Self = Self(0);
 
-    /// The place of the file among all, from 0.
+    /// The position of the file among all, from 0.
     pub fn number(self) -> usize {
         self.0
     }
 }
 
-/// What a file is.
+/// The type of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileKind {
@@ -42,32 +42,32 @@ pub enum FileKind {
     Df,
     /// An application's directory, selected by its AID.
     Adf {
-        /// The whole AID.
+        /// The complete AID.
         aid: Octets,
     },
-    /// Octets.
+    /// A transparent EF.
     Transparent,
-    /// Records of `record_length` octets.
+    /// A linear fixed EF with records of `record_length` bytes.
     LinearFixed {
-        /// In octets.
+        /// Length of a record in bytes.
         record_length: u16,
     },
-    /// Records in a ring; the first in the contents is record 1, the newest.
+    /// A cyclic EF. The first record of the contents is record 1, the newest.
     Cyclic {
-        /// In octets.
+        /// Length of a record in bytes.
         record_length: u16,
     },
-    /// Data objects, in the contents one after another.
+    /// A BER-TLV structure EF: data objects, one after the other in the contents.
     BerTlv {
-        /// How many octets they may have together; 0 for as many as there is room.
+        /// Maximum total size of the data objects in bytes; 0 for no limit but the memory.
         maximum_size: u32,
-        /// For how many octets there is to be room in any case.
+        /// Reserved size in bytes.
         reserved_size: u32,
     },
 }
 
 impl FileKind {
-    /// Whether it holds files.
+    /// True if it is a directory.
     pub fn is_directory(&self) -> bool {
         matches!(self, Self::Mf | Self::Df | Self::Adf { .. })
     }
@@ -82,7 +82,7 @@ impl FileKind {
         }
     }
 
-    /// How many octets an EF takes whose contents have this length: what is reserved for it, in any case.
+    /// The bytes that an EF occupies if its contents have this length: at least the reserved size.
     pub fn charged(&self, length: usize) -> usize {
         match self {
             Self::BerTlv { reserved_size, .. } => {
@@ -92,7 +92,7 @@ impl FileKind {
         }
     }
 
-    /// The letters that TCA's tables use.
+    /// The letters of the TCA's tables.
     pub fn letters(&self) -> &'static str {
         match self {
             Self::Mf => "MF",
@@ -106,55 +106,55 @@ impl FileKind {
     }
 }
 
-/// Where the access rule of a file is: tag 8B of its FCP.
+/// The location of a file's access rule: tag 8B of its FCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AccessRule {
-    /// The EF.ARR, looked for from the file's directory upwards.
+    /// The EF.ARR, searched from the file's directory upwards.
     pub arr: Fid,
     /// The record in it.
     pub record: u8,
 }
 
 impl AccessRule {
-    /// The three octets of tag 8B.
+    /// The three bytes of tag 8B.
     pub fn octets(self) -> [u8; 3] {
         let [high, low] = self.arr.0.to_be_bytes();
         [high, low, self.record]
     }
 }
 
-/// One file.
+/// A file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct File {
     /// Its identifier; of an ADF the temporary one.
     pub fid: Fid,
-    /// The ASN.1 name of the element that made it, if it came from a template.
+    /// The ASN.1 name of the element that created it, if it came from a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The directory it is in; none for the MF.
+    /// Its directory; `None` for the MF.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<FileIndex>,
-    /// What it is.
+    /// Its type.
     pub kind: FileKind,
     /// Its short identifier, 1 to 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sfi: Option<u8>,
     /// Life cycle status integer: 05 activated, 04 deactivated, 0C terminated.
     pub life_cycle: u8,
-    /// Where its access rule is.
+    /// The location of its access rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_rule: Option<AccessRule>,
-    /// The octets of tag 82, without the number of records.
+    /// The bytes of tag 82, without the number of records.
     pub descriptor: Octets,
     /// Special file information, tag C0: bit 8 updated often, bit 7 readable and updatable while deactivated.
     pub special_information: u8,
-    /// The octets of tag C6 of a directory: which PINs apply.
+    /// The bytes of tag C6 of a directory: the applicable PINs.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub pin_status_template: Octets,
-    /// Where the contents are; none for a directory. Linked files have theirs in common.
+    /// The index of its contents; `None` for a directory. Linked files share contents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<usize>,
-    /// The file of which this is another name.
+    /// The file that this file is a link to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<FileIndex>,
 }
@@ -163,35 +163,35 @@ fn is_empty(octets: &Octets) -> bool {
     octets.0.is_empty()
 }
 
-/// All files of a profile: as they were installed, and what has changed since.
+/// All files of a profile: as installed, and the changes since.
 ///
-/// A clone shares everything with its original; a change makes a copy of what it changes.
+/// A clone shares everything with its original. A change copies only the part that it changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfileFiles {
     image: Image,
     changes: Changes,
 }
 
-/// The files as the package made them. Cards with the same package have nearly all of it in common.
+/// The files as installed. Cards with the same package share nearly all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
-    /// The MF first, a directory before what is in it.
+    /// The MF first, each directory before its files.
     pub files: Arc<Vec<File>>,
-    /// The contents of EFs; each file knows which are its own.
+    /// The contents of EFs; each file has the index of its own.
     pub contents: Arc<Vec<Arc<Vec<u8>>>>,
 }
 
-/// What is no longer as the package made it.
+/// Changes since the installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Files whose state has changed.
     pub files: BTreeMap<FileIndex, Arc<File>>,
-    /// Contents that have changed, by their place in [`Image::contents`].
+    /// Changed contents, by their index in [`Image::contents`].
     pub contents: BTreeMap<usize, Arc<Vec<u8>>>,
 }
 
 impl Image {
-    /// Holds what is equal to something seen before only once.
+    /// Shares parts that are equal to parts seen before.
     pub fn share(&mut self, files: &Interner<Vec<File>>, contents: &Interner<Vec<u8>>) {
         self.files = files.share(std::mem::take(&mut self.files));
         let own = self.contents.iter().map(|content| contents.share(Arc::clone(content)));
@@ -200,27 +200,27 @@ impl Image {
 }
 
 impl ProfileFiles {
-    /// The files of an image with changes to them.
+    /// The files of an image with changes.
     pub fn new(image: Image, changes: Changes) -> Self {
         Self { image, changes }
     }
 
-    /// The files as they were installed.
+    /// The files as installed.
     pub fn image(&self) -> &Image {
         &self.image
     }
 
-    /// The files as they were installed, to share them with others.
+    /// The files as installed, for sharing them with other cards.
     pub fn image_mut(&mut self) -> &mut Image {
         &mut self.image
     }
 
-    /// What has changed since.
+    /// The changes since the installation.
     pub fn changes(&self) -> &Changes {
         &self.changes
     }
 
-    /// Every file, the MF first and a directory before what is in it.
+    /// Every file, the MF first and each directory before its files.
     pub fn all(&self) -> impl Iterator<Item = (FileIndex, &File)> {
         let current = |(index, file)| {
             let index = FileIndex(index);
@@ -229,20 +229,20 @@ impl ProfileFiles {
         self.image.files.iter().enumerate().map(current)
     }
 
-    /// One file.
+    /// A file.
     pub fn file(&self, index: FileIndex) -> Option<&File> {
         let changed = self.changes.files.get(&index).map(AsRef::as_ref);
         changed.or_else(|| self.image.files.get(index.0))
     }
 
-    /// One file, to change its state.
+    /// A file, for changing its state.
     pub fn file_mut(&mut self, index: FileIndex) -> Option<&mut File> {
         let Self { image, changes } = self;
         let original = image.files.get(index.0)?;
         Some(Arc::make_mut(changes.files.entry(index).or_insert_with(|| Arc::new(original.clone()))))
     }
 
-    /// The files in a directory; those of the other one if it is a link.
+    /// The files in a directory; if it is a link, those of its target.
     pub fn children(&self, directory: FileIndex) -> impl Iterator<Item = (FileIndex, &File)> {
         let real = self.file(directory).and_then(|file| file.link).unwrap_or(directory);
         self.all().filter(move |(_, file)| file.parent == Some(real))
@@ -253,12 +253,12 @@ impl ProfileFiles {
         self.children(directory).find(|(_, file)| file.fid == fid).map(|(index, _)| index)
     }
 
-    /// The EF with that short identifier in a directory.
+    /// The EF with this short identifier in a directory.
     pub fn by_sfi(&self, directory: FileIndex, sfi: u8) -> Option<FileIndex> {
         self.children(directory).find(|(_, file)| file.sfi == Some(sfi)).map(|(index, _)| index)
     }
 
-    /// The file at the end of a path from the MF (which may or may not be its first step).
+    /// The file at the end of a path from the MF (the MF may be its first step or be omitted).
     pub fn by_path(&self, path: &[Fid]) -> Option<FileIndex> {
         let path = match path {
             [Fid::MF, rest @ ..] => rest,
@@ -268,13 +268,13 @@ impl ProfileFiles {
         path.iter().try_fold(FileIndex::MF, |directory, fid| self.child(directory, *fid))
     }
 
-    /// The ADFs whose AID begins with `aid`, in the order in which they were made.
+    /// The ADFs whose AID begins with `aid`, in the order of their creation.
     pub fn adfs<'a>(&'a self, aid: &'a [u8]) -> impl Iterator<Item = (FileIndex, &'a File)> {
         self.all()
             .filter(move |(_, file)| matches!(&file.kind, FileKind::Adf { aid: own } if own.starts_with(aid)))
     }
 
-    /// A file and the directories above it, from itself up to the MF.
+    /// A file and the directories above it, up to the MF.
     pub fn ancestors(&self, index: FileIndex) -> impl Iterator<Item = FileIndex> {
         std::iter::successors(Some(index), |index| self.file(*index)?.parent)
     }
@@ -287,7 +287,7 @@ impl ProfileFiles {
         path
     }
 
-    /// The EF.ARR with the rule of a file, looked for from its directory upwards.
+    /// The EF.ARR with the rule of a file, searched from its directory upwards.
     pub fn arr_of(&self, index: FileIndex) -> Option<FileIndex> {
         let file = self.file(index)?;
         let arr = file.access_rule?.arr;
@@ -305,12 +305,12 @@ impl ProfileFiles {
             .map(|content| content.as_slice())
     }
 
-    /// The contents of an EF as the package made them.
+    /// The contents of an EF as installed.
     pub fn as_installed(&self, index: FileIndex) -> Option<&[u8]> {
         self.image.contents.get(self.file(index)?.body?).map(|content| content.as_slice())
     }
 
-    /// The contents of an EF, to change them; a file with records must keep their number and length.
+    /// The contents of an EF, for changing them. A file with records must keep their number and length.
     pub fn content_mut(&mut self, index: FileIndex) -> Option<&mut Vec<u8>> {
         let body = self.file(index)?.body?;
         let Self { image, changes } = self;
@@ -324,14 +324,13 @@ impl ProfileFiles {
         self.content(index)?.chunks(length).nth(number.checked_sub(1)?)
     }
 
-    /// How many records a file has.
+    /// Number of records of a file.
     pub fn records(&self, index: FileIndex) -> Option<usize> {
         let length = self.file(index)?.kind.record_length()?;
         Some(self.content(index)?.len() / length.max(1))
     }
 
-    /// The octets that all files take together: those of their contents, and what is kept free for files of BER-TLV
-    /// structure.
+    /// Total bytes of all files: their contents, plus the reserved space of files of BER-TLV structure.
     pub fn memory(&self) -> usize {
         let changed = |body| self.changes.contents.get(&body);
         let contents = self.image.contents.iter().enumerate();
@@ -344,7 +343,7 @@ impl ProfileFiles {
         contents.chain(kept_free).fold(0, usize::saturating_add)
     }
 
-    /// How many files there are.
+    /// Number of files.
     pub(crate) fn len(&self) -> usize {
         self.image.files.len()
     }
@@ -356,7 +355,7 @@ impl ProfileFiles {
         FileIndex(files.len().saturating_sub(1))
     }
 
-    /// Adds contents to the image, and says where they are.
+    /// Adds contents to the image and returns their index.
     pub(crate) fn make_content(&mut self, content: Vec<u8>) -> usize {
         let contents = Arc::make_mut(&mut self.image.contents);
         contents.push(Arc::new(content));

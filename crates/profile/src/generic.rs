@@ -1,26 +1,26 @@
-//! A package of the project's own: one USIM with Milenage or the test algorithm, as small as a working profile can be.
+//! A minimal package: one USIM with Milenage or the test algorithm.
 //!
-//! TCA 2.3, everything by template: a [`Description`] with nothing in it but what a subscription has.
+//! TCA 2.3, everything by template: a [`Description`] with only the values of a subscription.
 
 use crate::Package;
 use crate::description::{
     self, Authentication, Codes as CodesTerms, Description, Identity, KeySet, SecurityDomain, UsimFiles,
 };
 
-/// What distinguishes one subscription from another.
+/// The individual values of a subscription.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     /// ICCID in the order of the profile header, filled with F.
     pub iccid: [u8; 10],
     /// IMSI, 6 to 15 digits.
     pub imsi: String,
-    /// Digits of the network code: 2 or 3.
+    /// Number of digits of the network code: 2 or 3.
     pub mnc_digits: u8,
     /// Ki.
     pub key: [u8; 16],
     /// OPc; not used by the test algorithm.
     pub opc: [u8; 16],
-    /// How the USIM authenticates.
+    /// The authentication of the USIM.
     pub algorithm: Algorithm,
     /// EF.SPN: up to 16 letters, digits and blanks.
     pub operator_name: String,
@@ -30,11 +30,11 @@ pub struct Subscription {
     pub codes: Codes,
     /// The keys of the MNO-SD.
     pub security_domain_key: [u8; 16],
-    /// Further identities, of which an applet picks one by country.
+    /// Further identities, one of which an applet selects by country.
     pub identities: Vec<Identity>,
 }
 
-/// How a USIM authenticates.
+/// The authentication algorithm of a USIM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// TS 35.206.
@@ -43,18 +43,18 @@ pub enum Algorithm {
     UsimTest,
 }
 
-/// PINs and their like, as digits.
+/// PINs and administrative codes, as digits.
 #[derive(Clone, Debug)]
 pub struct Codes {
     /// PIN1.
     pub pin1: String,
-    /// Unblocks PIN1.
+    /// PUK1.
     pub puk1: String,
     /// PIN2.
     pub pin2: String,
-    /// Unblocks PIN2.
+    /// PUK2.
     pub puk2: String,
-    /// The administrator's.
+    /// ADM1.
     pub adm1: String,
 }
 
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_package_is_read_back_as_it_was_made() {
+    fn the_package_survives_encoding_and_decoding() {
         let package = generic(&subscription());
         let bytes = package.encode();
         assert_eq!(Package::decode(&bytes).unwrap(), package);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_can_install_it_and_finds_the_subscription_in_it() {
+    fn a_card_can_install_it_and_read_its_subscription() {
         let package = generic(&subscription());
         let installed = InstalledProfile::of(&package, &Capabilities::default()).unwrap();
         let files = &installed.files;

@@ -1,15 +1,15 @@
-//! Several identities in one profile: the file that holds them, and the applet that picks one by country.
+//! Several identities in one profile: the file that contains them, and the applet that selects one by country.
 //!
-//! No standard has either; both are ours. The applet is no bytecode: [`PACKAGE`] names what a card has on board, and a card
-//! that has not refuses the profile (eUICC-Mandatory-AIDs). EF.IDENTITIES is the transparent file 6F1D in the directory 7F4D
-//! of the MF. In DER, one A0 for each identity:
+//! Neither is standardised; both are specific to this project. The applet has no bytecode: [`PACKAGE`] names a function built into the
+//! card, and a card without it refuses the profile (eUICC-Mandatory-AIDs). EF.IDENTITIES is the transparent file 6F1D in the
+//! directory 7F4D of the MF. In DER, with one A0 for each identity:
 //!
 //! | tag | contents |
 //! |---|---|
-//! | 80 | countries: mobile country codes, two octets each after TS 24.008 section 10.5.1.13; absent in the one identity for all others |
-//! | 81 | EF.IMSI, nine octets |
-//! | 82, 83 | K; OPc or TOPc. Absent in an identity that has those of PE-AKAParameter |
-//! | A4 | once for each further file: 80 its path from the MF, 81 its contents, or those of its first record; FF fills it up |
+//! | 80 | countries: mobile country codes, two bytes each after TS 24.008 section 10.5.1.13; absent in the identity for all other countries |
+//! | 81 | EF.IMSI, nine bytes |
+//! | 82, 83 | K; OPc or TOPc. Absent in an identity with the keys of PE-AKAParameter |
+//! | A4 | once for each further file: 80 its path from the MF, 81 its contents, or those of its first record, padded with FF |
 
 use std::fmt;
 
@@ -20,13 +20,13 @@ use crate::element::Application;
 use crate::files::{FileIndex, ProfileFiles};
 use crate::octets::{Fid, Octets, SecretOctets};
 
-/// The package of the applet, its class, and its instance in a profile: of the category that nobody has registered
+/// The package of the applet, its class, and its instance in a profile, in the category of unregistered providers
 /// (ISO/IEC 7816-5 section 8.2.2).
 pub const PACKAGE: [u8; 11] = *b"\xF0LandfallMI";
 pub(crate) const CLASS: [u8; 12] = *b"\xF0LandfallMI\x01";
 pub(crate) const INSTANCE: [u8; 13] = *b"\xF0LandfallMI\x01\x01";
 
-/// Where EF.IDENTITIES is: a directory and a file of the range that is left to administrative use.
+/// The location of EF.IDENTITIES: a directory and a file in the range for administrative use.
 pub(crate) const PATH: [Fid; 2] = [Fid(0x7F4D), Fid(0x6F1D)];
 
 const IDENTITY: Tag = Tag(0xA0);
@@ -38,18 +38,18 @@ const FILE: Tag = Tag(0xA4);
 const FILE_PATH: Tag = Tag(0x80);
 const FILE_CONTENTS: Tag = Tag(0x81);
 
-/// What EF.IDENTITIES holds.
+/// The contents of EF.IDENTITIES.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities(pub Vec<Identity>);
 
-/// An identity: who the subscriber is where this one is used.
+/// An identity: the subscription that is used in certain countries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Where it is used; none in the identity that is used wherever no other is.
+    /// Its countries; empty for the identity that is used everywhere else.
     pub countries: Vec<Mcc>,
     /// Its IMSI.
     pub imsi: Imsi,
-    /// K, and OPc or TOPc; none where they are the profile's.
+    /// K, and OPc or TOPc; `None` if they are the profile's.
     pub keys: Option<(SecretOctets, SecretOctets)>,
     /// Files that change with it.
     pub files: Vec<IdentityFile>,
@@ -58,14 +58,14 @@ pub struct Identity {
 /// A file that changes with the identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFile {
-    /// From the MF, without it.
+    /// The path from the MF, without the MF.
     pub path: Vec<Fid>,
     /// Its contents, or those of its first record.
     pub contents: Octets,
 }
 
 impl Identities {
-    /// The octets of the file.
+    /// The bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for identity in &self.0 {
@@ -74,13 +74,13 @@ impl Identities {
         out
     }
 
-    /// From the octets of the file; what is not used is FF.
+    /// Parses the bytes of the file; unused bytes are FF.
     ///
     /// # Errors
-    /// They are no list of identities.
+    /// The bytes are not a list of identities.
     pub fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let used = octets.iter().rposition(|octet| *octet != 0xFF).map_or(0, |last| last + 1);
-        // A key may end with FF: what is cut off it is in the file.
+        // A key can end with FF, so the truncated bytes are taken from the file.
         let mut reader = Reader::new(octets);
         let mut identities = Vec::new();
         while reader.offset() < used {
@@ -89,20 +89,20 @@ impl Identities {
         Ok(Self(identities))
     }
 
-    /// What a profile's file holds; none if it has no such file.
+    /// The identities of a profile; `None` if it has no such file.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be parsed.
     pub fn of(files: &ProfileFiles) -> Option<Result<Self, DecodeError>> {
         files.by_path(&PATH).and_then(|file| files.content(file)).map(Self::decode)
     }
 
-    /// The identity for everywhere else.
+    /// The identity for all other countries.
     pub fn default_one(&self) -> Option<&Identity> {
         self.0.iter().find(|identity| identity.countries.is_empty())
     }
 
-    /// The identity for a country: the one that names it, or the one for everywhere else.
+    /// The identity for a country: the one that lists it, or the one for all other countries.
     pub fn for_country(&self, country: Mcc) -> Option<&Identity> {
         self.0.iter().find(|identity| identity.countries.contains(&country)).or_else(|| self.default_one())
     }
@@ -162,7 +162,7 @@ impl Identity {
         Ok(Self { countries, imsi, keys, files })
     }
 
-    /// Where it is used, in words.
+    /// Its countries, in words.
     pub fn place(&self) -> String {
         let countries: Vec<String> = self.countries.iter().map(Mcc::to_string).collect();
         if countries.is_empty() { "elsewhere".to_owned() } else { countries.join(", ") }
@@ -176,7 +176,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Whether a PE makes instances of the applet and of nothing else.
+/// True if a PE creates instances of this applet and nothing else.
 pub fn is_applet(application: &Application) -> bool {
     let mut instances = application.instance_list.iter().flatten().peekable();
     application.load_block.is_none()
@@ -184,7 +184,7 @@ pub fn is_applet(application: &Application) -> bool {
         && instances.all(|instance| *instance.application_load_package_aid == PACKAGE)
 }
 
-/// Whether a file is EF.IDENTITIES.
+/// True if a file is EF.IDENTITIES.
 pub(crate) fn is_table(files: &ProfileFiles, index: FileIndex) -> bool {
     files.by_path(&PATH) == Some(index)
 }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_the_documented_one() {
+    fn the_encoding_is_the_documented_one() {
         let octets = identities().encode();
         let expected = concat!(
             "A017",
@@ -233,13 +233,13 @@ mod tests {
         );
         assert_eq!(hex::encode_upper(&octets), expected);
         assert_eq!(Identities::decode(&octets).unwrap(), identities());
-        // In a file that is longer.
+        // In a longer file.
         assert_eq!(Identities::decode(&[octets, vec![0xFF; 40]].concat()).unwrap(), identities());
         assert_eq!(Identities::decode(&[0xFF; 8]).unwrap(), Identities::default());
     }
 
     #[test]
-    fn what_is_cut_or_altered_is_refused_or_read_and_never_a_panic() {
+    fn truncated_or_altered_bytes_are_refused_or_decoded_without_panic() {
         let octets = identities().encode();
         for cut in 1..octets.len() {
             let read = Identities::decode(&octets[..cut]);

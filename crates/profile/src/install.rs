@@ -1,4 +1,4 @@
-//! Taking in a package as an eUICC does: PE by PE, each one checked before the next.
+//! Installation of a package as by an eUICC: PE by PE, each one checked before the next.
 //!
 //! TCA profile package, 8.1 to 8.10: the order of PEs, what the eUICC must support, and the status of each refusal.
 
@@ -15,20 +15,20 @@ use crate::package::Package;
 use crate::response::{PeStatus, PeStatusCode, Refused};
 use crate::template;
 
-/// What an eUICC offers to profiles.
+/// The capabilities that an eUICC offers to profiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Major versions of the package that are understood.
+    /// Supported major versions of the package.
     pub major_versions: BTreeSet<i64>,
-    /// Services.
+    /// Supported services.
     pub services: BTreeSet<Service>,
-    /// Applications and libraries that are there before any profile.
+    /// Applications and libraries that exist before any profile.
     pub aids: BTreeSet<Octets>,
 }
 
 impl Default for Capabilities {
-    /// What can be done without a runtime environment: the three network access applications, Milenage, TUAK and the
-    /// test algorithm, BER-TLV files and linked directories, SUCI by the USIM; and the applet of [`identities`].
+    /// The capabilities without a runtime environment: the three network access applications, Milenage, TUAK and the test algorithm,
+    /// BER-TLV files and linked directories, SUCI by the USIM; and the applet of [`identities`].
     fn default() -> Self {
         Self {
             major_versions: BTreeSet::from([2, 3]),
@@ -53,10 +53,10 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// Whether a profile with this header can be installed.
+    /// Checks that a profile with this header can be installed.
     ///
     /// # Errors
-    /// The first thing it needs that is not there.
+    /// The first missing requirement.
     pub fn check(&self, header: &ProfileHeader) -> Result<(), Refused> {
         self.look(header).map_err(|(code, what)| Refused {
             code,
@@ -66,7 +66,7 @@ impl Capabilities {
         })
     }
 
-    /// Whether the files of that template, in that version, can be made.
+    /// True if the files of this template, in this version, can be created.
     pub fn has_template(&self, oid: &Oid) -> bool {
         oid.as_template().is_some_and(|(number, version)| {
             FileSystemKind::ALL.into_iter().any(|kind| {
@@ -108,12 +108,12 @@ impl Capabilities {
     }
 }
 
-/// A profile, ready for a card.
+/// An installed profile, ready for a card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstalledProfile {
     /// Its files.
     pub files: ProfileFiles,
-    /// All else.
+    /// Everything else.
     pub facts: Facts,
 }
 
@@ -131,7 +131,7 @@ impl InstalledProfile {
     }
 }
 
-/// An installation under way.
+/// An installation in progress.
 #[derive(Clone, Debug)]
 pub struct Installer {
     capabilities: Capabilities,
@@ -150,7 +150,7 @@ enum Expects {
 }
 
 impl Installer {
-    /// Before the first PE.
+    /// Starts before the first PE.
     pub fn new(capabilities: Capabilities) -> Self {
         Self {
             capabilities,
@@ -162,39 +162,39 @@ impl Installer {
         }
     }
 
-    /// For a checker: what is wrong with a file is taken down, and the rest of its PE goes on.
+    /// For a checker: file errors are recorded, and the rest of the PE is processed.
     pub(crate) fn forgiving(capabilities: Capabilities) -> Self {
         Self { system: FileSystem::forgiving(), ..Self::new(capabilities) }
     }
 
-    /// For a checker: whatever has come so far, what comes next is no header.
+    /// For a checker: the next PE is not treated as a header, whatever came before.
     pub(crate) fn go_on(&mut self) {
         if self.expects == Expects::Header {
             self.expects = Expects::Elements;
         }
     }
 
-    /// What was wrong with files since this was asked last.
+    /// The file errors since the last call.
     pub(crate) fn take_faults(&mut self) -> Vec<Fault> {
         self.system.take_faults()
     }
 
-    /// The files made so far.
+    /// The files created so far.
     pub(crate) fn files(&self) -> &ProfileFiles {
         self.system.files()
     }
 
-    /// The application that was made last.
+    /// The application created last.
     pub(crate) fn adf(&self) -> Option<FileIndex> {
         self.system.adf()
     }
 
-    /// The profile as far as it has been installed.
+    /// The profile as far as it is installed.
     pub(crate) fn into_profile(self) -> InstalledProfile {
         InstalledProfile { files: self.system.into_files(), facts: self.facts }
     }
 
-    /// Whether the PE that ends a package has come.
+    /// True if the PE that ends a package was installed.
     pub(crate) fn has_ended(&self) -> bool {
         self.expects == Expects::Nothing
     }
@@ -202,7 +202,7 @@ impl Installer {
     /// Installs one PE.
     ///
     /// # Errors
-    /// It cannot be installed; the whole installation has failed.
+    /// The PE cannot be installed; the whole installation has failed.
     pub fn apply(&mut self, element: &ProfileElement) -> Result<(), Refused> {
         let refused = |(code, what)| Refused {
             code,
@@ -214,7 +214,7 @@ impl Installer {
         self.make(element)
     }
 
-    /// Installs one PE, wherever it stands.
+    /// Installs one PE at any position.
     pub(crate) fn make(&mut self, element: &ProfileElement) -> Result<(), Refused> {
         match element {
             ProfileElement::Header(header) => {
@@ -234,15 +234,15 @@ impl Installer {
         }
     }
 
-    /// What has been remarked so far without refusing anything.
+    /// The remarks so far, which refuse nothing.
     pub fn warnings(&self) -> &[PeStatus] {
         &self.warnings
     }
 
-    /// The package is complete.
+    /// Completes the package.
     ///
     /// # Errors
-    /// It did not end with the PE that ends one.
+    /// The package did not end with the end PE.
     pub fn finish(self) -> Result<(InstalledProfile, Vec<PeStatus>), Refused> {
         if self.expects != Expects::Nothing {
             return Err(Refused {
@@ -255,7 +255,7 @@ impl Installer {
         Ok((InstalledProfile { files: self.system.into_files(), facts: self.facts }, self.warnings))
     }
 
-    /// Whether the PE may come now, with its identification.
+    /// Checks that the PE is permitted at this position, and returns its identification.
     pub(crate) fn in_order(&mut self, element: &ProfileElement) -> Result<(), Wrong> {
         match (self.expects, element) {
             (Expects::Header, ProfileElement::Header(_)) => self.expects = Expects::Elements,
@@ -353,7 +353,7 @@ impl Installer {
         Ok(())
     }
 
-    /// A PE that nobody insists on is passed over with a remark.
+    /// An unsupported PE that is not mandatory is skipped with a remark.
     fn unsupported(&mut self, element: &ProfileElement, code: PeStatusCode, what: &str) -> Result<(), Wrong> {
         if element.is_mandated() {
             return wrong(code, what);
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_refused_only_when_mandated() {
+    fn unknown_elements_are_refused_only_if_mandated() {
         let unknown = |contents: &str| {
             let contents = Octets::from_hex(contents).unwrap();
             ProfileElement::Unknown(UnknownElement { tag: rsp::der::Tag(0xAF), contents })
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn needs_are_checked_before_anything_else() {
+    fn requirements_are_checked_first() {
         let capabilities = Capabilities::default();
         let code = |change: &dyn Fn(&mut ProfileHeader)| {
             let mut header = header();

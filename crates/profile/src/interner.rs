@@ -1,23 +1,23 @@
-//! What many profiles have in common, held once.
+//! Data shared by many profiles, held once.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Values that were seen and are still in use, each held once.
+/// Values that are in use, each held once.
 ///
-/// Whoever has a value asks for [`the one`](Self::share) that is equal to it. A value that nobody else holds any more
-/// is forgotten before the number of values has doubled.
+/// [`share`](Self::share) returns the value that is equal to a given one. A value that is not used elsewhere any more is dropped before the
+/// number of values has doubled.
 pub struct Interner<T>(Mutex<Known<T>>);
 
 struct Known<T> {
     values: HashSet<Arc<T>>,
-    /// At how many values those that nobody holds are looked for.
+    /// The number of values at which unused ones are searched.
     sweep_at: usize,
 }
 
-/// Below this it is not worth looking.
+/// Below this number a search is not worthwhile.
 const MIN_SWEEP: usize = 64;
 
 impl<T> Default for Interner<T> {
@@ -27,7 +27,7 @@ impl<T> Default for Interner<T> {
 }
 
 impl<T: Eq + Hash> Interner<T> {
-    /// The value that is equal to this one: one that was seen before, if there is one.
+    /// The value that is equal to this one: an earlier one, if there is one.
     pub fn share(&self, value: Arc<T>) -> Arc<T> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = known.values.get(&*value) {
@@ -41,18 +41,18 @@ impl<T: Eq + Hash> Interner<T> {
         value
     }
 
-    /// How many values are held, forgotten ones included that have not been looked for yet.
+    /// Number of values, including unused ones that were not dropped yet.
     pub fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values.len()
     }
 
-    /// Whether no value is held.
+    /// True if there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The number alone: the values hold keys.
+/// Shows only the number, because values contain keys.
 impl<T: Eq + Hash> fmt::Debug for Interner<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Interner({} values)", self.len())
@@ -64,14 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_is_not_shown() {
+    fn values_are_not_shown_in_debug_output() {
         let interner = Interner::default();
         let _held = interner.share(Arc::new(vec![0x5A; 3]));
         assert_eq!(format!("{interner:?}"), "Interner(1 values)");
     }
 
     #[test]
-    fn equal_values_become_one_and_others_stay() {
+    fn equal_values_are_shared_and_others_are_not() {
         let interner = Interner::default();
         let [first, second, other] = [vec![1], vec![1], vec![2]].map(|value| interner.share(Arc::new(value)));
         assert!(Arc::ptr_eq(&first, &second));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_holds_is_forgotten_and_what_somebody_holds_is_not() {
+    fn unused_values_are_dropped_and_used_ones_are_kept() {
         let interner = Interner::default();
         let held: Vec<_> = (0..100).map(|number| interner.share(Arc::new(number))).collect();
         for number in 100..100_000 {

@@ -1,7 +1,7 @@
-//! The goods: TCA profile packages, read, checked for shape, built. No I/O.
+//! TCA profile packages: parsing, checking, installing as files, building from descriptions. No I/O.
 //!
 //! [`Package`] is the wire form (TCA "eUICC Profile Package: Interoperable Format Technical Specification",
-//! clause 8 and Annex A), [`Decoder`] the same as a stream.
+//! clause 8 and Annex A). [`Decoder`] parses it as a stream.
 
 pub mod access;
 pub mod check;

@@ -1,8 +1,8 @@
-//! What every SEQUENCE of the package has in common: ASN.1 names in JSON, absent elements left out, unknown ones kept.
+//! Macros for the SEQUENCEs of a package: ASN.1 names in JSON, absent elements omitted, unknown elements kept.
 
 use rsp::der::Unknown;
 
-/// Whether an element has something to show.
+/// True if an element is present.
 pub(crate) trait Present {
     fn is_present(&self) -> bool {
         true
@@ -36,7 +36,7 @@ always_present!(
 );
 impl<T> Present for Vec<T> {}
 
-/// A SEQUENCE with the ASN.1 name of each element beside its tag.
+/// A SEQUENCE with the ASN.1 name of each element next to its tag.
 macro_rules! fields {
     (
         $(#[$meta:meta])*
@@ -49,7 +49,7 @@ macro_rules! fields {
             #[derive(Clone, Debug, PartialEq, Eq, Hash)]
             pub struct $name = $tag {
                 $( #[doc = concat!("`", $asn1, "`")] #[doc = ""] $(#[$field_meta])* pub $field: $type = $field_tag, )*
-                /// Elements of a later version of the specification, kept as they came.
+                /// Elements of a later version of the specification, kept as received.
                 pub unknown: rsp::der::Unknown = 0,
             }
         }
@@ -83,7 +83,7 @@ macro_rules! fields {
 }
 pub(crate) use fields;
 
-/// A CHOICE with the ASN.1 name of each alternative, read from JSON as it is written there.
+/// A CHOICE with the ASN.1 name of each alternative. JSON uses the same names.
 macro_rules! alternatives_from_json {
     ($choice:ident { $( $asn1:literal $variant:ident ),+ $(,)? }) => {
         impl $crate::element::json::FromJson for $choice {
@@ -100,7 +100,7 @@ macro_rules! alternatives_from_json {
 }
 pub(crate) use alternatives_from_json;
 
-/// An INTEGER whose values have ASN.1 names, by which JSON calls them.
+/// An INTEGER whose values have ASN.1 names. JSON uses these names.
 macro_rules! named_integer {
     (
         $(#[$meta:meta])*

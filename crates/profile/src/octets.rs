@@ -1,4 +1,4 @@
-//! Octet strings and identifiers of the profile package, as hex digits wherever a person sees them.
+//! Byte strings and identifiers of the profile package, shown as hexadecimal digits.
 
 use std::fmt;
 use std::ops::Deref;
@@ -8,12 +8,12 @@ use rsp::der::{Asn1, DecodeError, Problem, Reader, Tag, write_tlv};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroize;
 
-/// OCTET STRING of any length; hex digits in JSON.
+/// OCTET STRING of any length; hexadecimal digits in JSON.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Octets(pub Vec<u8>);
 
 impl Octets {
-    /// The octets that `text` writes in hex digits; `None` when it does not.
+    /// Parses hexadecimal digits; `None` if `text` is invalid.
     pub fn from_hex(text: &str) -> Option<Self> {
         hex::decode(text).ok().map(Self)
     }
@@ -82,12 +82,12 @@ impl<'de> Deserialize<'de> for Octets {
     }
 }
 
-/// OCTET STRING that holds a key or a code: never in `Debug`, wiped when dropped.
+/// OCTET STRING with a key or a code: never in `Debug`, wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct SecretOctets(Vec<u8>);
 
 impl SecretOctets {
-    /// The value, for the one who computes with it.
+    /// The value, for computations.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -135,7 +135,7 @@ impl Asn1 for SecretOctets {
     }
 }
 
-/// The stored form is plain: whoever stores a profile stores its keys. Showing one goes through `show`.
+/// The stored form is plain: a stored profile includes its keys. Output goes through `show`.
 impl Serialize for SecretOctets {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode_upper(&self.0))
@@ -148,7 +148,7 @@ impl<'de> Deserialize<'de> for SecretOctets {
     }
 }
 
-/// In a JSON Schema both are hex digits.
+/// Both are hexadecimal digits in a JSON Schema.
 macro_rules! hex_schema {
     ($($name:ident),+) => { $(
         impl schemars::JsonSchema for $name {
@@ -168,7 +168,7 @@ macro_rules! hex_schema {
 }
 hex_schema!(Octets, SecretOctets);
 
-/// A file identifier: two octets, `3F00`, `6F07`.
+/// A file identifier: two bytes, `3F00`, `6F07`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fid(pub u16);
 
@@ -176,7 +176,7 @@ impl Fid {
     /// The master file.
     pub const MF: Self = Self(0x3F00);
 
-    /// The path that `octets` writes, two octets for each step; `None` when there is an odd one.
+    /// Parses a path with two bytes for each step; `None` if a byte is left over.
     pub fn path(octets: &[u8]) -> Option<Vec<Self>> {
         let (pairs, rest) = octets.as_chunks::<2>();
         rest.is_empty().then(|| pairs.iter().map(|pair| Self(u16::from_be_bytes(*pair))).collect())
@@ -222,7 +222,7 @@ impl<'de> Deserialize<'de> for Fid {
     }
 }
 
-/// OBJECT IDENTIFIER, kept as its contents octets.
+/// OBJECT IDENTIFIER, kept as its content bytes.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Oid(Vec<u8>);
 
@@ -236,7 +236,7 @@ impl Oid {
         Self(contents)
     }
 
-    /// The number and the version of a TCA template (a bare number is version 1); `None` for any other identifier.
+    /// The number and the version of a TCA template (a number alone means version 1); `None` for any other identifier.
     pub fn as_template(&self) -> Option<(u8, u8)> {
         match self.0.as_slice() {
             [0x67, 0x81, 0x0F, 0x01, 0x02, number @ 0..=0x7F] => Some((*number, 1)),
@@ -319,7 +319,7 @@ impl Asn1 for Oid {
         let mut starts = std::iter::once(true).chain(contents.iter().map(|octet| octet & 0x80 == 0));
         let padded = contents.iter().any(|octet| starts.next() == Some(true) && *octet == 0x80);
         let longest = contents.split(|octet| octet & 0x80 == 0).map(<[u8]>::len).max().unwrap_or_default();
-        // A longer arc than 63 bits is nobody's, and would not fit the arithmetic here.
+        // No known identifier has an arc of more than 63 bits, and it would overflow here.
         if ends && !padded && longest < 9 { Ok(Self(contents.to_vec())) } else { Err(bad) }
     }
 }
@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn object_identifiers_are_read_and_written() {
+    fn object_identifiers_are_parsed_and_printed() {
         for (text, contents) in [
             ("2.23.143.1.2.1", "67810f010201"),
             ("2.23.143.1.2.10.2", "67810f01020a02"),
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_does_not_show_itself() {
+    fn a_secret_is_not_shown_in_debug_output() {
         assert_eq!(format!("{:?}", SecretOctets::from([1, 2, 3])), "<3 octets>");
     }
 }

@@ -1,4 +1,4 @@
-//! The profile package: a run of PEs without anything around it.
+//! The profile package: a sequence of PEs without an envelope.
 
 use rsp::der::{Asn1, DecodeError, Tag};
 use serde::Serialize;
@@ -6,26 +6,26 @@ use serde::Serialize;
 use crate::decoder::Decoder;
 use crate::element::{FileSystemElement, FileSystemKind, ProfileElement, ProfileHeader};
 
-/// A whole profile package.
+/// A profile package.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Package {
-    /// In order.
+    /// The PEs in order.
     pub elements: Vec<ProfileElement>,
 }
 
 impl Package {
-    /// Reads a package, all of `bytes`.
+    /// Parses a package from all of `bytes`.
     ///
     /// # Errors
-    /// The octets are not a run of PEs; the path begins with the number of the PE, counted from 0.
+    /// The bytes are not a sequence of PEs. The path begins with the index of the PE, counted from 0.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut package = Self::default();
         package.read(bytes)?;
         Ok(package)
     }
 
-    /// The same, keeping the PEs that come before what cannot be read.
+    /// The same, keeping the PEs before the first invalid one.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         let mut decoder = Decoder::new();
         // In pieces, so that a long package is not copied again for each of its PEs.
@@ -38,7 +38,7 @@ impl Package {
         decoder.finish()
     }
 
-    /// The package in DER; what was decoded comes back octet for octet.
+    /// The package in DER. A decoded package is reproduced byte for byte.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for element in &self.elements {
@@ -64,5 +64,5 @@ impl Package {
     }
 }
 
-/// How much of a package in memory goes into the decoder at once, in octets.
+/// Number of bytes that are passed to the decoder at once.
 const PIECE: usize = 4096;

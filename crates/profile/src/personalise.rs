@@ -1,6 +1,6 @@
-//! Many profiles from one description: what the template says stays, what a row says is said, the rest is drawn.
+//! Personalisation: many profiles from one description. A row overrides the template, and missing values are drawn.
 //!
-//! No I/O: whoever has rows and a seed gets packages and what the operator needs to know of them, one at a time.
+//! No I/O: the caller supplies rows and a seed, and receives packages and the operator's data, one at a time.
 
 use aes_kw::{KeyInit as _, KwAes128, KwAes256};
 use hmac::{Hmac, Mac as _};
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::description::{Code, Description, Digits, KeySet, KeyType, Mistakes, mentions};
 use crate::{Package, SecretOctets};
 
-/// What distinguishes one profile from the others: a row of the input. Absent values are drawn, or the template's.
+/// The individual values of a profile: a row of the input. Missing values are drawn or taken from the template.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Row {
@@ -28,24 +28,24 @@ pub struct Row {
     pub opc: Option<SecretOctets>,
     /// PIN1.
     pub pin1: Option<Code>,
-    /// Unblocks PIN1.
+    /// PUK1.
     pub puk1: Option<Code>,
     /// PIN2.
     pub pin2: Option<Code>,
-    /// Unblocks PIN2.
+    /// PUK2.
     pub puk2: Option<Code>,
-    /// The administrator's code.
+    /// ADM1.
     pub adm1: Option<Code>,
 }
 
-/// Where counting begins.
+/// The first numbers of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
     /// The first ICCID without its check digit.
     pub iccid: String,
     /// The first IMSI.
     pub imsi: String,
-    /// The first MSISDN, if there are any.
+    /// The first MSISDN, if the profiles have one.
     pub msisdn: Option<String>,
 }
 
@@ -53,11 +53,11 @@ impl Series {
     /// The row of profile `number`, counted from 0.
     ///
     /// # Errors
-    /// The numbers end before, or are none.
+    /// The numbers are exhausted or invalid.
     pub fn row(&self, number: u64) -> Result<Row, Mistakes> {
         let wrong = |what: String| Mistakes::one("", what, "begin lower, or with more digits");
         let counted = |first: &str| {
-            // Only the end counts up: an ICCID is longer than what a machine counts in.
+            // Only the last digits are counted, because an ICCID exceeds an integer.
             let (fixed, counting) =
                 first.split_at_checked(first.len().saturating_sub(15)).unwrap_or(("", first));
             let start: u64 =
@@ -82,8 +82,8 @@ impl Series {
     }
 }
 
-/// What the profile of a row would have in common with those of all other such rows, though each has its own: it stands in
-/// the template, and not in the row.
+/// The values that the profiles of such rows would share although each needs its own: they are in the template but not in
+/// the row.
 pub fn taken_from_template(template: &Description, row: &Row) -> Vec<&'static str> {
     let a = &template.authentication;
     let taken = [
@@ -100,19 +100,19 @@ pub fn taken_from_template(template: &Description, row: &Row) -> Vec<&'static st
 pub const ROW_COLUMNS: [&str; 10] =
     ["iccid", "imsi", "msisdn", "ki", "opc", "pin1", "puk1", "pin2", "puk2", "adm1"];
 
-/// Where drawn keys and codes come from: the same seed and ICCID give the same ones.
+/// The source of drawn keys and codes: the same seed and ICCID give the same values.
 pub struct Dice(Zeroizing<[u8; 64]>);
 
 impl Dice {
-    /// From octets that nobody can guess.
+    /// Creates it from secret bytes.
     pub fn new(seed: [u8; 32]) -> Self {
-        // A whole block of HMAC-SHA256, which fills shorter keys with zeros itself.
+        // A whole block of HMAC-SHA256. The function itself pads shorter keys with zeros.
         let mut block = Zeroizing::new([0; 64]);
         block.iter_mut().zip(seed).for_each(|(octet, seed)| *octet = seed);
         Self(block)
     }
 
-    /// From a text: for runs that shall be repeatable, not for keys that shall be secret.
+    /// Creates it from a text, for reproducible runs, not for secret keys.
     pub fn from_text(seed: &str) -> Self {
         Self::new(Sha256::digest(seed.as_bytes()).into())
     }
@@ -134,10 +134,10 @@ impl Dice {
     }
 }
 
-/// A profile of many.
+/// A personalised profile.
 #[derive(Clone, Debug)]
 pub struct Personalised {
-    /// All that is said of it.
+    /// The complete description.
     pub description: Description,
     /// Its package.
     pub package: Package,
@@ -146,7 +146,7 @@ pub struct Personalised {
 /// Makes one profile.
 ///
 /// # Errors
-/// What comes together describes no profile.
+/// The combined values are not a valid description.
 pub fn personalise(template: &Description, row: &Row, dice: &Dice) -> Result<Personalised, Mistakes> {
     if !template.identity.is_empty() {
         return Err(Mistakes::one(
@@ -221,8 +221,8 @@ pub const COLUMNS: [&str; 13] = [
 ];
 
 impl Personalised {
-    /// The row of the operator's output file, under [`COLUMNS`]; `sd_keys` are KIc, KID and KIK with blanks between them. With
-    /// a transport key, all keys are wrapped.
+    /// The row of the operator's output file, under [`COLUMNS`]. `sd_keys` are KIc, KID and KIK separated by blanks. With a transport key,
+    /// all keys are wrapped.
     pub fn output(&self, transport: Option<&TransportKey>) -> [Zeroizing<String>; 13] {
         let d = &self.description;
         let key = |key: &SecretOctets| match transport {
@@ -253,16 +253,16 @@ impl Personalised {
     }
 }
 
-/// A key under which keys travel: AES Key Wrap, RFC 3394.
+/// A transport key: AES Key Wrap, RFC 3394.
 pub enum TransportKey {
-    /// 16 octets.
+    /// 16 bytes.
     Aes128(Box<KwAes128>),
-    /// 32 octets.
+    /// 32 bytes.
     Aes256(Box<KwAes256>),
 }
 
 impl TransportKey {
-    /// From 16 or 32 octets; `None` for another number.
+    /// Creates it from 16 or 32 bytes; `None` for another length.
     pub fn new(octets: &[u8]) -> Option<Self> {
         match octets.len() {
             16 => KwAes128::new_from_slice(octets).ok().map(|key| Self::Aes128(Box::new(key))),
@@ -271,7 +271,7 @@ impl TransportKey {
         }
     }
 
-    /// A key of 16 or more octets, a multiple of 8, wrapped: 8 octets longer. Empty for another length.
+    /// Wraps a key of 16 or more bytes, a multiple of 8; the result is 8 bytes longer. Returns nothing for another length.
     pub fn wrap(&self, key: &[u8]) -> Vec<u8> {
         let mut buffer = vec![0; key.len() + 8];
         let wrapped = match self {
@@ -282,12 +282,12 @@ impl TransportKey {
     }
 }
 
-/// A summary for whoever waits.
+/// A summary of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Made {
-    /// Packages.
+    /// Number of packages.
     pub packages: u64,
-    /// Octets of them.
+    /// Their total size in bytes.
     pub octets: u64,
 }
 
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_count_up_and_end() {
+    fn numbers_are_consecutive_and_finite() {
         let row = series().row(3).unwrap();
         assert_eq!(row.iccid, Some(Iccid::with_luhn("8972499000000000103").unwrap()));
         assert_eq!(row.imsi, Some("724990000001001".parse().unwrap()));
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fixed_stays_and_the_rest_is_drawn_from_the_seed() {
+    fn fixed_values_stay_and_the_rest_is_drawn_from_the_seed() {
         let template = Description::parse(
             "[codes]\npin1 = '4711'\n[authentication]\nop = '11111111111111111111111111111111'\n",
         )
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_template_has_and_the_row_has_not_is_taken_from_it() {
+    fn values_missing_in_the_row_come_from_the_template() {
         let template = Description::parse(
             "msisdn = '+5511'\n[authentication]\nki = '000102030405060708090A0B0C0D0E0F'\nop = '11111111111111111111111111111111'\n",
         )
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn further_identities_are_not_given_to_many() {
+    fn further_identities_are_not_shared_by_many_profiles() {
         let template =
             Description::parse("[[identity]]\ncountries = ['724']\nimsi = '724050000000001'\n").unwrap();
         let refused = personalise(&template, &series().row(0).unwrap(), &Dice::from_text("a"));
@@ -358,7 +358,7 @@ mod tests {
 
     /// RFC 3394 section 4.1 and 4.6.
     #[test]
-    fn keys_travel_wrapped() {
+    fn keys_are_wrapped_for_transport() {
         let key = hex::decode("000102030405060708090A0B0C0D0E0F").unwrap();
         let wrapped =
             TransportKey::new(&key).unwrap().wrap(&hex::decode("00112233445566778899AABBCCDDEEFF").unwrap());

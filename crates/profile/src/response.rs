@@ -1,4 +1,4 @@
-//! EUICCResponse: what the eUICC says of an installation, PE by PE.
+//! EUICCResponse: the eUICC's report of an installation, PE by PE.
 
 use rsp::der::Null;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::macros::{always_present, fields};
 
 rsp::codes! {
-    /// The status of a PE. ISO 7816 status words stand for themselves (6xxx and 9xxx hex).
+    /// The status of a PE. ISO 7816 status words (6xxx and 9xxx hex) can be used as values.
     pub struct PeStatusCode {
         /// Installed.
         OK = 0,
@@ -14,29 +14,29 @@ rsp::codes! {
         PE_NOT_SUPPORTED = 1,
         /// The memory failed.
         MEMORY_FAILURE = 2,
-        /// A value is wrong.
+        /// A value is invalid.
         BAD_VALUES = 3,
-        /// No room.
+        /// There is not enough memory.
         NOT_ENOUGH_MEMORY = 4,
-        /// Not a PE, or at the wrong place.
+        /// Not a PE, or a PE at the wrong position.
         INVALID_REQUEST_FORMAT = 5,
-        /// An element is missing, or one that does not belong there.
+        /// An element is missing, or is not permitted here.
         INVALID_PARAMETER = 6,
-        /// No such runtime environment.
+        /// The runtime environment is missing.
         RUNTIME_NOT_SUPPORTED = 7,
-        /// No such library or application.
+        /// The library or application is missing.
         LIB_NOT_SUPPORTED = 8,
-        /// No such template.
+        /// The template is missing.
         TEMPLATE_NOT_SUPPORTED = 9,
-        /// No such feature.
+        /// The feature is missing.
         FEATURE_NOT_SUPPORTED = 10,
-        /// A code that is referred to is not there.
+        /// A referenced code is missing.
         PIN_CODE_MISSING = 11,
-        /// The major version is not one that is understood.
+        /// The major version is not supported.
         UNSUPPORTED_PROFILE_VERSION = 31,
-        /// Status word 6A82: the path leads nowhere.
+        /// Status word 6A82: the path does not exist.
         FILE_NOT_FOUND = 0x6A82,
-        /// Status word 6A89: there is a file of that identifier.
+        /// Status word 6A89: a file with this identifier exists.
         FILE_ALREADY_EXISTS = 0x6A89,
     }
 }
@@ -48,11 +48,11 @@ fields! {
     pub struct PeStatus = 0x30 {
         "status" status: PeStatusCode = 0x80,
         "identification"
-        /// Of the PE; absent for the whole package.
+        /// The identification of the PE; absent for the whole package.
         identification: Option<i64> = 0x81,
         "additional-information" additional_information: Option<i64> = 0x82,
         "offset"
-        /// Where in the PE.
+        /// The position within the PE.
         offset: Option<i64> = 0x83,
     }
 }
@@ -80,7 +80,7 @@ fields! {
 }
 
 impl EuiccResponse {
-    /// All went well, with what there is to remark.
+    /// Success, with remarks.
     pub fn installed(warnings: Vec<PeStatus>) -> Self {
         let pe_status =
             if warnings.is_empty() { vec![PeStatus::new(PeStatusCode::OK, None)] } else { warnings };
@@ -92,7 +92,7 @@ impl EuiccResponse {
         }
     }
 
-    /// The installation ended at `refusal`.
+    /// The installation ended with `refusal`.
     pub fn aborted(mut warnings: Vec<PeStatus>, refusal: &Refused) -> Self {
         warnings.push(refusal.status());
         // 2 to 64 characters.
@@ -115,7 +115,7 @@ pub struct Refused {
     pub identification: Option<u16>,
     /// The name of the PE.
     pub element: &'static str,
-    /// What is wrong with it.
+    /// The error.
     pub what: String,
 }
 
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_well_is_nine_octets() {
+    fn success_is_nine_bytes() {
         let response = EuiccResponse::installed(Vec::new());
         assert_eq!(hex::encode(response.to_der()), "3007a0053003800100");
         assert_eq!(EuiccResponse::from_der(&response.to_der()), Ok(response));

@@ -1,4 +1,4 @@
-//! A package as a person wants to see it, and as a script does.
+//! Readable and machine-readable output of a package.
 
 mod files;
 
@@ -10,22 +10,22 @@ use crate::check::{files_of, path_of};
 use crate::element::{PinCodesChoice, ProfileElement};
 use crate::{Capabilities, FileIndex, InstalledProfile, Package, ProfileFiles};
 
-/// What to show.
+/// Options of the output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShowOptions {
-    /// Keys and codes as well.
+    /// Show keys and codes.
     pub secrets: bool,
-    /// Every file with its contents.
+    /// Show every file with its contents.
     pub contents: bool,
 }
 
 pub use files::{ShownFile, files, files_text};
 pub(crate) use files::{is_secret, shown_file};
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 pub(crate) const HIDDEN: &str = "(hidden)";
 
-/// ASN.1 names of elements that are secret.
+/// ASN.1 names of secret elements.
 pub(crate) const SECRETS: [&str; 10] = [
     "key",
     "opc",
@@ -39,7 +39,7 @@ pub(crate) const SECRETS: [&str; 10] = [
     "mobileIPAuthenticationData",
 ];
 
-/// The package for a person: the header, the profile elements in order, the files, what is not a file.
+/// The package as readable text: the header, the profile elements in order, the files, and everything else.
 pub fn text(package: &Package, options: &ShowOptions) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -94,8 +94,8 @@ fn hide(value: &mut Value, secret_files: &[&[u8]]) {
     }
 }
 
-/// Whether one of the files has these octets, other than as filling. Whose they are is not asked: a secret that another file
-/// has as well is hidden there too.
+/// True if one of the files contains these bytes, apart from padding. The owner does not matter: a secret that another file also contains is
+/// hidden there too.
 fn is_part(hex_digits: &str, files: &[&[u8]]) -> bool {
     let Ok(octets) = hex::decode(hex_digits) else { return false };
     let is_filling = octets.iter().all(|octet| *octet == 0xFF);
@@ -136,7 +136,7 @@ fn elements(package: &Package, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// TS 31.102: what identifies the subscription in the first USIM.
+/// TS 31.102: the identity of the subscription in the first USIM.
 fn subscription(installed: &InstalledProfile, out: &mut String) -> std::fmt::Result {
     let Some(usim) = installed.usim() else { return Ok(()) };
     writeln!(out)?;
@@ -181,12 +181,12 @@ fn branch(
         let shown = if hides { HIDDEN.to_owned() } else { hex::encode_upper(content) };
         writeln!(out, "{indent}     {shown}")?;
     }
-    // What a link leads to is shown in its place: it may be a directory around the link.
+    // A link's target is not expanded here: it can be a directory that contains the link.
     if file.link.is_some() {
         return Ok(());
     }
     let children: Vec<FileIndex> = files.children(index).map(|(child, _)| child).collect();
-    // The limit on nesting is the package's own: a directory is made in one that is there already.
+    // The package limits the nesting: a directory is always created in an existing one.
     children.into_iter().try_for_each(|child| branch(files, child, depth + 1, options, out))
 }
 
@@ -239,7 +239,7 @@ mod tests {
     use crate::generic::{Subscription, generic};
 
     #[test]
-    fn a_directory_that_is_a_link_to_one_around_it_is_shown_once() {
+    fn a_directory_linked_to_an_enclosing_one_is_shown_once() {
         let mut package = generic(&Subscription::default());
         let link = Fcp {
             file_descriptor: Some([0x78, 0x21].into()),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_further_identities_are_shown_only_when_asked_for() {
+    fn keys_of_further_identities_are_shown_only_on_request() {
         let text = r#"
 iccid = "89724990000000000129"
 imsi = "724990000000012"
@@ -295,7 +295,7 @@ opc = "6A6B6C6D6E6F60616263646566676869"
     }
 
     #[test]
-    fn the_subscription_is_shown_and_its_secrets_only_when_asked_for() {
+    fn the_subscription_is_shown_and_its_secrets_only_on_request() {
         let package = generic(&Subscription {
             imsi: "724990000000012".to_owned(),
             key: [0xAB; 16],

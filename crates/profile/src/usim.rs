@@ -1,4 +1,4 @@
-//! What the files of a USIM say of the subscription: TS 31.102 section 4.2.
+//! The subscription in the files of a USIM: TS 31.102 section 4.2.
 
 mod suci;
 
@@ -13,7 +13,7 @@ pub use suci::{HomeNetworkKey, ProtectionScheme, SuciCalcInfo};
 /// RID of 3GPP and the application code of the USIM: TS 101 220 Annex E.
 pub(crate) const AID: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
 
-/// The same of a USIM without IMSI: TS 31.102 annex N.
+/// The same for a USIM without IMSI: TS 31.102 annex N.
 pub(crate) const AID_NON_IMSI: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x0B];
 
 const EF_IMSI: Fid = Fid(0x6F07);
@@ -37,7 +37,7 @@ impl InstalledProfile {
         Some(Usim { files: &self.files, adf })
     }
 
-    /// The USIM in this directory, with or without IMSI; none if it is another application's.
+    /// The USIM in this directory, with or without IMSI; `None` if it belongs to another application.
     pub fn usim_in(&self, adf: FileIndex) -> Option<Usim<'_>> {
         match &self.files.file(adf)?.kind {
             FileKind::Adf { aid } if aid.starts_with(&AID) || aid.starts_with(&AID_NON_IMSI) => {
@@ -54,37 +54,37 @@ impl<'a> Usim<'a> {
         self.adf
     }
 
-    /// Whether EF.UST (section 4.2.8) has a service, counted from 1, as available.
+    /// True if EF.UST (section 4.2.8) lists a service, counted from 1, as available.
     pub fn has_service(self, number: usize) -> bool {
         let bit = number.saturating_sub(1);
         let octet = self.content(EF_UST).and_then(|table| table.get(bit / 8));
         number > 0 && octet.is_some_and(|octet| octet >> (bit % 8) & 1 == 1)
     }
 
-    /// EF.IMSI (section 4.2.2); none when it holds no IMSI.
+    /// EF.IMSI (section 4.2.2); `None` if it contains no IMSI.
     pub fn imsi(self) -> Option<Imsi> {
         Imsi::from_ef(self.content(EF_IMSI)?).ok()
     }
 
-    /// The home network: the IMSI begins with it, and EF.AD (section 4.2.18) says how long it is. An EF.AD too short to
-    /// say so stems from the time when every network code had two digits.
+    /// The home network: the beginning of the IMSI, whose length EF.AD (section 4.2.18) defines. If EF.AD is too short for this field, the network
+    /// code has two digits, as all codes had when such cards were made.
     pub fn home(self) -> Option<Plmn> {
         let mnc_digits = self.content(EF_AD).and_then(|ad| ad.get(3)).map_or(2, |octet| octet & 0x0F);
         self.imsi()?.plmn(mnc_digits.into())
     }
 
-    /// The name in EF.SPN (section 4.2.12), when it is in the default alphabet: names in UCS2 are not read here.
+    /// The name in EF.SPN (section 4.2.12), if it is in the default alphabet. Names in UCS2 are not decoded.
     pub fn service_provider_name(self) -> Option<String> {
-        // The first octet says when the name is displayed.
+        // The first byte is the display condition.
         in_default_alphabet(self.content(EF_SPN)?.get(1..)?)
     }
 
-    /// EF.GID1 (section 4.2.10); none when it is empty.
+    /// EF.GID1 (section 4.2.10); `None` if it is empty.
     pub fn gid1(self) -> Option<&'a [u8]> {
         self.filled(EF_GID1)
     }
 
-    /// EF.GID2 (section 4.2.11); none when it is empty.
+    /// EF.GID2 (section 4.2.11); `None` if it is empty.
     pub fn gid2(self) -> Option<&'a [u8]> {
         self.filled(EF_GID2)
     }
@@ -104,7 +104,7 @@ pub(crate) fn in_default_alphabet(octets: &[u8]) -> Option<String> {
     name.filter(|name| !name.is_empty())
 }
 
-/// The default alphabet of TS 23.038 section 6.2.1; the place of the escape is a blank, as it says.
+/// The default alphabet of TS 23.038 section 6.2.1; the escape character is shown as a blank, as that section says.
 pub(crate) const DEFAULT_ALPHABET: &str = concat!(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?",
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_home_network_is_as_long_as_ef_ad_says() {
+    fn the_length_of_the_home_network_comes_from_ef_ad() {
         let home = |profile: InstalledProfile| Some(profile.usim()?.home()?.to_string());
         assert_eq!(home(installed("001010123456789", 2)).as_deref(), Some("001-01"));
         assert_eq!(home(installed("310410123456789", 3)).as_deref(), Some("310-410"));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_group_identifier_is_none() {
+    fn an_empty_group_identifier_is_absent() {
         let profile = installed("001010123456789", 2);
         let usim = profile.usim().unwrap();
         assert_eq!((usim.gid1(), usim.gid2()), (None, None));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_read_in_the_default_alphabet() {
+    fn a_name_is_decoded_from_the_default_alphabet() {
         assert_eq!(DEFAULT_ALPHABET.chars().count(), 128);
         // TS.48's EF.SPN.
         assert_eq!(in_default_alphabet(b"GSMA\x11TEST\xFF\xFF").as_deref(), Some("GSMA_TEST"));

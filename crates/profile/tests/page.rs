@@ -1,4 +1,4 @@
-//! docs/profiles.md against the program: each description in it builds a package, in which nothing is wrong.
+//! docs/profiles.md compared with the program: each description in it builds a package without findings.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is test code, though clippy sees no test here")]
 
 use profile::Description;
@@ -16,7 +16,7 @@ fn every_description_in_the_page_builds() {
         let mut description =
             Description::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
         if description.iccid.is_none() {
-            // A template: one of its many.
+            // A template: one of its profiles.
             let (iccid, imsi) = ("8972499000000000100".to_owned(), "724990000000100".to_owned());
             let row = Series { iccid, imsi, msisdn: None }.row(0).unwrap();
             description = personalise(&description, &row, &Dice::from_text("page")).unwrap().description;

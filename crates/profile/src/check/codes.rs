@@ -48,7 +48,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
 
 fn directories(walked: &Walked<'_>, report: &mut Report) {
     let pins = &walked.profile.facts.pins;
-    // The PEs that were taken, in the order of the facts.
+    // The accepted PEs, in the order of the facts.
     let mut taken = walked.elements().filter(|(_, element)| matches!(element, ProfileElement::PinCodes(_)));
     for (known, of) in pins.iter().enumerate() {
         let Some((number, _)) = taken.next() else { return };
@@ -69,7 +69,7 @@ fn pin(walked: &Walked<'_>, number: usize, code: &PinConfiguration, report: &mut
     let reference = code.key_reference;
     let place = |field: &str| walked.place(number, format!("{reference}.{field}"));
     if reference.name().is_none() {
-        let what = format!("{:02X} is no reference of a code", reference.0);
+        let what = format!("{:02X} is not a code reference", reference.0);
         report.add(&rules::CODE_UNKNOWN, place("keyReference"), what);
     }
     let is_of_user = is_of_user(reference);
@@ -102,7 +102,7 @@ fn pin(walked: &Walked<'_>, number: usize, code: &PinConfiguration, report: &mut
 fn puk(walked: &Walked<'_>, number: usize, code: &PukConfiguration, report: &mut Report) {
     let place = |field: &str| walked.place(number, format!("{}.{field}", code.key_reference));
     if code.key_reference.name().is_none() {
-        let what = format!("{:02X} is no reference of an unblocking code", code.key_reference.0);
+        let what = format!("{:02X} is not an unblocking code reference", code.key_reference.0);
         report.add(&rules::CODE_UNKNOWN, place("keyReference"), what);
     }
     let value = code.puk_value.expose();
@@ -113,7 +113,7 @@ fn puk(walked: &Walked<'_>, number: usize, code: &PukConfiguration, report: &mut
 }
 
 fn attempts(value: Option<i64>, usual: Option<i64>, report: &mut Report, place: impl Fn() -> super::Place) {
-    // The walk says it of what is no octet.
+    // An invalid byte is reported by the walk.
     let Some(value @ 0..=0xFF) = value else { return };
     let (most, left) = (value >> 4, value & 0x0F);
     let what = format!("{value:02X}: {left} of {most} attempts are left");
@@ -126,7 +126,7 @@ fn attempts(value: Option<i64>, usual: Option<i64>, report: &mut Report, place: 
     }
 }
 
-/// PINs of applications, and second ones: not those of administrators.
+/// PINs of applications, and second PINs, but not those of administrators.
 pub(super) fn is_of_user(reference: PinKeyReference) -> bool {
     matches!(reference.0, 1..=8 | 129..=136)
 }

@@ -1,4 +1,4 @@
-//! X.690 section 11.5: in DER what is the default is left out.
+//! X.690 section 11.5: default values are omitted in DER.
 
 use super::{Report, Walked, rules};
 use crate::diff::flattened;
@@ -20,7 +20,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// The default of a component of PEDefinitions, as it is shown; that of sqnInit has no form in ASN.1.
+/// The default of a component of PEDefinitions in readable form; that of sqnInit has no form in ASN.1.
 fn default_of(element: &ProfileElement, name: &str) -> Option<String> {
     let default = match name {
         "specialFileInformation" | "keyAccess" => "00",

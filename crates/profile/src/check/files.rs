@@ -1,4 +1,4 @@
-//! Files: what they refer to, and what is fixed of them.
+//! Files: their references, and the properties that the standards fix.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
     steps(walked, report);
 }
 
-/// Whether the rule of the file is there, and whether anybody can meet it.
+/// Checks that the rule of the file exists and can be satisfied.
 fn access(
     walked: &Walked<'_>,
     index: FileIndex,
@@ -60,7 +60,7 @@ fn access(
         return report.add(&rules::NO_ACCESS_RULE, place(), "nothing says who may read it");
     };
     let Some(arr) = files.arr_of(index) else {
-        // An EF.ARR that could not be made is not missing.
+        // An EF.ARR that could not be created is not missing.
         if walked.whole {
             let what = format!("EF.ARR {} is neither in its directory nor above", reference.arr);
             report.add(&rules::ARR_MISSING, place(), what);
@@ -99,7 +99,7 @@ fn access(
     }
 }
 
-/// Whether each record of each EF.ARR is a rule or empty, whoever refers to it: a file may be made that does (TS 102 222).
+/// Checks that each record of each EF.ARR is a rule or empty, even without a reference to it: a later file can refer to it (TS 102 222).
 fn access_rules(walked: &Walked<'_>, report: &mut Report) {
     let files = &walked.profile.files;
     let known = |file: &File| {
@@ -110,7 +110,7 @@ fn access_rules(walked: &Walked<'_>, report: &mut Report) {
     let all: BTreeSet<FileIndex> = named.chain(referred_to).collect();
     for arr in all {
         for number in 1..=files.records(arr).unwrap_or_default() {
-            // What is read of a rule is the same for a file and for a directory.
+            // Parsing of a rule is the same for a file and a directory.
             let wrong = |record: &&[u8]| !is_blank(record) && Access::of(record, false).is_none();
             if let Some(record) = files.record(arr, number).filter(wrong) {
                 let place = walked.place_in(arr, &format!("record {number}"));
@@ -120,14 +120,14 @@ fn access_rules(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// TS 102 221 section 9.4.1: it stands in for the codes of applications.
+/// TS 102 221 section 9.4.1: it replaces the codes of applications.
 const UNIVERSAL_PIN: PinKeyReference = PinKeyReference(0x11);
 
 fn has(codes: &PinCodesOf, code: PinKeyReference) -> bool {
     matches!(codes, PinCodesOf::Own(own) if own.iter().any(|pin| pin.reference == code))
 }
 
-/// Whether a code is one of the directory or of one above it.
+/// True if a code belongs to the directory or to one above it.
 fn applies(walked: &Walked<'_>, directory: FileIndex, code: PinKeyReference) -> bool {
     let pins = &walked.profile.facts.pins;
     let own = |directory: FileIndex| pins.iter().filter(move |pins| pins.directory == directory);
@@ -140,7 +140,7 @@ fn applies(walked: &Walked<'_>, directory: FileIndex, code: PinKeyReference) -> 
 }
 
 impl Walked<'_> {
-    /// Whether every PE with codes was taken: others may have the code that is missing.
+    /// True if every PE with codes was accepted; otherwise the missing code can be in another one.
     pub(super) fn knows_codes(&self) -> bool {
         let all = self.elements().filter(|(_, element)| matches!(element, ProfileElement::PinCodes(_)));
         self.complete && all.count() == self.profile.facts.pins.len()
@@ -185,7 +185,7 @@ fn identifiers(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut 
     }
 }
 
-/// What the standards fix of the file.
+/// The properties of the file that the standards fix.
 fn fixed(walked: &Walked<'_>, file: &File) -> Option<Length> {
     let files = &walked.profile.files;
     let parent = file.parent?;
@@ -236,7 +236,7 @@ fn length(walked: &Walked<'_>, index: FileIndex, file: &File, report: &mut Repor
     report.add(&rules::FILE_SIZE, walked.place_of(index), wrong);
 }
 
-/// EF.DIR against the applications.
+/// EF.DIR compared with the applications.
 fn dir(walked: &Walked<'_>, aids: &[&Octets], report: &mut Report) {
     const EF_DIR: Fid = Fid(0x2F00);
     let files = &walked.profile.files;
@@ -269,7 +269,7 @@ fn dir(walked: &Walked<'_>, aids: &[&Octets], report: &mut Report) {
     }
 }
 
-/// The steps in which a package makes a file.
+/// The steps with which a package creates a file.
 fn steps(walked: &Walked<'_>, report: &mut Report) {
     for (number, element) in walked.elements() {
         match element {
@@ -279,7 +279,7 @@ fn steps(walked: &Walked<'_>, report: &mut Report) {
                     let is_descriptor = |item: &FileItem| matches!(item, FileItem::FileDescriptor(_));
                     let is_left_out = |item: &FileItem| matches!(item, FileItem::DoNotCreate(_));
                     if file.items.iter().any(is_left_out) && file.items.len() > 1 {
-                        report.add(&rules::DO_NOT_CREATE_ALONE, place(), "it stands beside other steps");
+                        report.add(&rules::DO_NOT_CREATE_ALONE, place(), "it is combined with other steps");
                     }
                     if file.items.iter().skip(1).any(is_descriptor)
                         && !file.items.first().is_some_and(is_descriptor)

@@ -1,4 +1,4 @@
-//! The profile header: what it says of the profile, against what the profile is.
+//! The profile header, compared with the contents of the profile.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ fn fields(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
 
 fn iccid(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
     const EF_ICCID: Fid = Fid(0x2FE2);
-    // The walk says it of an ICCID that has not ten octets.
+    // An ICCID of another length than ten bytes is reported by the walk.
     let Ok(octets) = <[u8; 10]>::try_from(header.iccid.0.as_slice()) else { return };
     let place = walked.place(0, "iccid");
     let files = &walked.profile.files;
@@ -93,14 +93,14 @@ fn iccid(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
     }
 }
 
-/// What an ICCID would be with its right check digit (ITU-T E.118); none if it has it.
+/// The ICCID with its correct check digit (ITU-T E.118); `None` if the digit is correct.
 pub fn with_right_check_digit(iccid: Iccid) -> Option<Iccid> {
     let digits = iccid.to_string();
     let right = digits.get(..digits.len().saturating_sub(1)).and_then(|most| Iccid::with_luhn(most).ok());
     right.filter(|right| *right != iccid)
 }
 
-/// Services that the profile uses, with what it uses them for.
+/// The services that the profile uses, with the element that uses each.
 fn used(walked: &Walked<'_>) -> Vec<(Service, String)> {
     let mut used = Vec::new();
     let files = &walked.profile.files;
@@ -179,7 +179,7 @@ fn services(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
     }
     let is_used = |service: Service| used.iter().any(|(used, _)| *used == service);
     let has = |wanted: fn(&ProfileElement) -> bool| walked.elements().any(|(_, element)| wanted(element));
-    // What a card has on board runs in whatever its maker has written it for.
+    // A built-in function of a card runs in the environment that its maker chose.
     let has_application =
         has(|element| matches!(element, ProfileElement::Application(it) if !identities::is_applet(it)));
     let is_any_listed = |services: &[Service]| services.iter().any(|service| listed.contains(service));
@@ -222,7 +222,7 @@ fn services(walked: &Walked<'_>, header: &ProfileHeader, report: &mut Report) {
     }
 }
 
-/// Services whose use can be seen in a package.
+/// Services whose use is visible in a package.
 const IN_SIGHT: [Service; 15] = [
     Service::USIM,
     Service::ISIM,

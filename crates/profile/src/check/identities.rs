@@ -19,7 +19,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
         }
         return;
     };
-    // The range is anybody's; without the applet it may be somebody else's file.
+    // The range is not reserved: without the applet the file can have another purpose.
     if applet.is_none() {
         return;
     }
@@ -57,7 +57,7 @@ impl Table<'_, '_> {
         self.default_one(report);
     }
 
-    /// One for everywhere else, and it is that with which the profile begins.
+    /// Exactly one identity for all other countries, and the profile starts with it.
     fn default_one(&self, report: &mut Report) {
         let place = || self.walked.place_of(self.table);
         let everywhere = self.identities.0.iter().filter(|identity| identity.countries.is_empty());
@@ -94,7 +94,7 @@ impl Table<'_, '_> {
         }
     }
 
-    /// Each file is there and has room.
+    /// Each file exists and has room.
     fn files(&self, number: usize, identity: &Identity, report: &mut Report) {
         let files = &self.walked.profile.files;
         for own in &identity.files {

@@ -1,4 +1,4 @@
-//! Keys: of applications for network access, of security domains; and who is addressed by which number.
+//! Keys of network access applications and security domains, and addresses (TAR, AID) of applications.
 
 use rsp::der::tlv;
 
@@ -48,7 +48,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// Numbers that are somebody's already.
+/// Addresses that are already in use.
 #[derive(Default)]
 struct Taken {
     aids: Vec<Octets>,
@@ -71,7 +71,7 @@ impl Taken {
     }
 }
 
-/// The TARs in the toolkit parameters of an instance: TS 102 226 section 8.2.1.3.2.2.1; none if they cannot be read.
+/// The TARs in the toolkit parameters of an instance: TS 102 226 section 8.2.1.3.2.2.1; `None` if they cannot be parsed.
 fn toolkit_tars(instance: &ApplicationInstance) -> Option<Vec<Octets>> {
     let Some(field) = instance.application_parameters.as_ref().and_then(|it| it.toolkit.as_ref()) else {
         return Some(Vec::new());
@@ -79,14 +79,14 @@ fn toolkit_tars(instance: &ApplicationInstance) -> Option<Vec<Octets>> {
     // Priority, timers, length of menu texts, menu entries with position and identifier, channels.
     let entries = usize::from(*field.get(3)?);
     let rest = field.get(entries.checked_mul(2)?.checked_add(5)?..)?;
-    // The security level and the TARs, each behind its length.
+    // The security level and the TARs, each after its length.
     let (level, rest) = rest.split_first()?;
     let (tars, rest) = rest.get(usize::from(*level)..)?.split_first()?;
     let (tars, []) = rest.get(..usize::from(*tars))?.as_chunks::<3>() else { return None };
     Some(tars.iter().map(|tar| Octets(tar.to_vec())).collect())
 }
 
-/// The PE that is looked at.
+/// The current PE.
 struct At<'a, 'p> {
     walked: &'a Walked<'p>,
     number: usize,
@@ -126,7 +126,7 @@ impl At<'_, '_> {
             let what = format!("{} has no constants", own.algorithm_id);
             self.add(&rules::CONSTANTS_UNUSED, "rotationConstants", what);
         }
-        // What is left out is as TS 35.206 has it; what has another length the walk has found.
+        // Omitted values are those of TS 35.206; wrong lengths are reported by the walk.
         let rotations = own.rotation_constants.as_ref().map_or(&ROTATIONS[..], |given| given);
         let constants =
             own.xoring_constants.as_ref().map_or_else(standard_constants, |given| given.0.clone());
@@ -271,7 +271,7 @@ impl At<'_, '_> {
                 [0x80 | 0x82 | 0x83] => matches!(length, 16 | 24),
                 [0x84] => matches!(length, 8 | 16 | 24),
                 [0x88] => matches!(length, 16 | 24 | 32),
-                // Keys of TLS and HMAC have the length that their owner likes; 16 octets are the least of TS 102 226.
+                // Keys of TLS and HMAC can have any length; TS 102 226 requires at least 16 bytes.
                 [0x85] => length >= 16,
                 [0x90 | 0xA0..=0xA8 | 0xB0..=0xBF | 0xF0 | 0xF1] => length > 0,
                 other => {

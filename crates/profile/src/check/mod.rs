@@ -1,7 +1,7 @@
-//! What is wrong with a package, all of it, where an eUICC stops at the first fault.
+//! All errors of a package, where an eUICC stops at the first one.
 //!
-//! The rules are those of the TCA profile package and of the standards of the files in it: [`RULES`]. What an eUICC would
-//! refuse is what [`Installer`] refuses; the checker goes on from there.
+//! The rules come from the TCA profile package and the standards of its files: [`RULES`]. Refusals of an eUICC come from [`Installer`];
+//! the checker continues after them.
 
 mod codes;
 mod contents;
@@ -31,13 +31,13 @@ pub use header::with_right_check_digit;
 pub use rules::{RULES, Rule};
 pub use tables::{ISIM_SERVICES, USIM_SERVICES};
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// True, and often meant.
+    /// A fact that is often intended.
     Note,
-    /// It can be installed, and will hardly do what it is meant to do.
+    /// The package can be installed but will probably not work as intended.
     Warning,
     /// The standard forbids it.
     Error,
@@ -53,16 +53,16 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Where something is wrong.
+/// The place of a finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
-    /// Which PE of the package, from 1; none for the package as a whole.
+    /// The number of the PE, from 1; `None` for the package as a whole.
     pub pe: Option<usize>,
     /// The identification in its header.
     pub identification: Option<u16>,
     /// The name of the PE.
     pub element: &'static str,
-    /// The file or the field; empty for the PE as a whole.
+    /// The file or field; empty for the PE as a whole.
     pub at: String,
 }
 
@@ -77,20 +77,20 @@ impl fmt::Display for Place {
     }
 }
 
-/// Something that is wrong.
+/// A finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
-    /// Which rule says so: its name in [`RULES`].
+    /// The name of the rule in [`RULES`].
     pub rule: &'static str,
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// What.
+    /// The finding.
     pub what: String,
-    /// Why that is wrong, with the clause.
+    /// The reason, with the clause.
     pub why: &'static str,
-    /// What to do about it.
+    /// The remedy.
     pub next: &'static str,
 }
 
@@ -101,8 +101,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that is wrong with the octets of a package: what comes before the place at which they cannot be read any
-/// more is checked too.
+/// Checks the bytes of a package. The part before the first byte that cannot be parsed is checked as well.
 pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
     let mut package = Package::default();
     match package.read(bytes) {
@@ -112,7 +111,7 @@ pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
                 Place { pe: Some(package.elements.len() + 1), element: "unreadable", ..Place::default() };
             let mut report = Report::default();
             report.add(&rules::UNREADABLE, place, error.to_string());
-            // That it does not end is no news.
+            // The missing end is not reported again.
             let rest = check(&package).into_iter();
             report.findings.extend(rest.filter(|finding| finding.rule != rules::NO_END.name));
             report.findings
@@ -120,7 +119,7 @@ pub fn check_octets(bytes: &[u8]) -> Vec<Finding> {
     }
 }
 
-/// Everything that is wrong with a package, in the order of its PEs.
+/// Checks a package. The findings are in the order of its PEs.
 pub fn check(package: &Package) -> Vec<Finding> {
     let mut report = Report::default();
     let walked = walk(package, &mut report);
@@ -138,12 +137,12 @@ pub fn check(package: &Package) -> Vec<Finding> {
     report.findings
 }
 
-/// The files of a package as far as they can be made.
+/// The files of a package that can be created.
 pub(crate) fn files_of(package: &Package) -> ProfileFiles {
     walk(package, &mut Report::default()).profile.files
 }
 
-/// What has been found so far.
+/// The findings so far.
 #[derive(Default)]
 struct Report {
     findings: Vec<Finding>,
@@ -158,17 +157,17 @@ impl Report {
     }
 }
 
-/// A package and the profile that can be made of it.
+/// A package and the profile that can be created from it.
 struct Walked<'a> {
     package: &'a Package,
     profile: InstalledProfile,
-    /// Which PE made a file, by the number of the file.
+    /// The PE that created each file, by the index of the file.
     makers: Vec<usize>,
-    /// For each PE the ADF that was the last one when it came.
+    /// For each PE the ADF that was the last one before it.
     adfs: Vec<Option<FileIndex>>,
-    /// Whether the package goes on to its end: what has not come yet is not missing otherwise.
+    /// True if the package was parsed to its end; otherwise later elements are not reported as missing.
     complete: bool,
-    /// Whether all files could be made as well.
+    /// True if all files could be created.
     whole: bool,
 }
 
@@ -177,7 +176,7 @@ impl<'a> Walked<'a> {
         self.package.elements.iter().enumerate()
     }
 
-    /// A place in the PE with this number, from 0.
+    /// A place in the PE with this index, from 0.
     fn place(&self, number: usize, at: impl Into<String>) -> Place {
         let element = self.package.elements.get(number);
         Place {
@@ -188,20 +187,20 @@ impl<'a> Walked<'a> {
         }
     }
 
-    /// A file, in the PE that made it.
+    /// A file, with the PE that created it.
     fn place_of(&self, file: FileIndex) -> Place {
         let maker = self.makers.get(file.number()).copied().unwrap_or_default();
         self.place(maker, path_of(&self.profile.files, file))
     }
 
-    /// The places of a file's finding, with a record or a field of it.
+    /// The place of a file's finding, with a record or field.
     fn place_in(&self, file: FileIndex, part: &str) -> Place {
         let mut place = self.place_of(file);
         place.at = format!("{}, {part}", place.at);
         place
     }
 
-    /// The ADFs of USIMs, or of whatever application codes are given.
+    /// The ADFs of USIMs, or of the given application codes.
     fn adfs_of<'b>(&'b self, codes: &'b [&'b [u8]]) -> impl Iterator<Item = FileIndex> + 'b {
         let files = &self.profile.files;
         codes.iter().flat_map(move |code| files.adfs(code).map(|(index, _)| index))
@@ -224,7 +223,7 @@ pub(crate) fn path_of(files: &ProfileFiles, index: FileIndex) -> String {
     }
 }
 
-/// Installs what can be installed on an eUICC that can do everything.
+/// Installs as much as possible on an eUICC that supports everything.
 fn walk<'a>(package: &'a Package, report: &mut Report) -> Walked<'a> {
     let mut installer = Installer::forgiving(everything(package));
     let mut walked = Walked {
@@ -239,7 +238,7 @@ fn walk<'a>(package: &'a Package, report: &mut Report) -> Walked<'a> {
         let is_extra = installer.has_ended() || number > 0 && matches!(element, ProfileElement::Header(_));
         let ordered = installer.in_order(element).err();
         installer.go_on();
-        // What has a place of its own in spite of its order is made.
+        // An element that is at the wrong position but has its own place is processed.
         let refused = if is_extra { None } else { installer.make(element).err() };
         let refused = refused.map(|refused| (refused.code, refused.what));
         let faults = installer.take_faults().into_iter().map(|fault| (fault.at, fault.wrong));
@@ -263,7 +262,7 @@ fn walk<'a>(package: &'a Package, report: &mut Report) -> Walked<'a> {
     walked
 }
 
-/// An eUICC on which nothing is missing that a package may ask for.
+/// An eUICC that supports everything that a package can require.
 fn everything(package: &Package) -> Capabilities {
     let aids = package.header().and_then(|header| header.mandatory_aids.as_ref());
     Capabilities {
@@ -273,7 +272,7 @@ fn everything(package: &Package) -> Capabilities {
     }
 }
 
-/// The rule behind a refusal of an eUICC.
+/// The rule for a refusal of an eUICC.
 fn rule_of(code: PeStatusCode) -> &'static Rule {
     match code {
         PeStatusCode::INVALID_REQUEST_FORMAT => &rules::OUT_OF_ORDER,
@@ -289,12 +288,12 @@ fn rule_of(code: PeStatusCode) -> &'static Rule {
     }
 }
 
-/// Whether the record or file was never written: nothing but FF.
+/// True if the record or file was never written and contains only FF.
 fn is_blank(octets: &[u8]) -> bool {
     octets.iter().all(|octet| *octet == 0xFF)
 }
 
-/// Octets as a person reads them: a long row is cut.
+/// Bytes in readable form; long values are truncated.
 fn hex(octets: &[u8]) -> String {
     const MOST: usize = 24;
     let shown: String = octets.iter().take(MOST).map(|octet| format!("{octet:02X}")).collect();

@@ -1,4 +1,4 @@
-//! What comes when, and what is there at all. What an eUICC refuses for its order is found by the walk.
+//! The order of PEs, and missing PEs. Order errors that an eUICC refuses are found by the walk.
 
 use super::{CSIM, ISIM, NON_IMSI_USIM, Report, USIM, Walked, rules};
 use crate::element::{FileSystemKind, ProfileElement};
@@ -61,7 +61,7 @@ fn parameters(walked: &Walked<'_>, report: &mut Report) {
     };
     let mut with_cdma = Vec::new();
     for ((number, element), adf) in walked.elements().zip(&walked.adfs) {
-        // The walk has said it where there is no application at all.
+        // A missing application was already reported by the walk.
         let Some(adf) = *adf else { continue };
         let place = walked.place(number, "");
         match element {
@@ -96,14 +96,14 @@ fn parameters(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// Security domains and what belongs to them.
+/// Security domains and the PEs that belong to them.
 fn domains(walked: &Walked<'_>, report: &mut Report) {
     let mut known: Vec<&Octets> = Vec::new();
     let mut first: Option<usize> = None;
     for (number, element) in walked.elements() {
         let place = |at: &str| walked.place(number, at);
         let needs = |report: &mut Report, aid: Option<&Octets>, at: &str, known: &[&Octets]| {
-            // Without an AID it is the operator's.
+            // Without an AID it belongs to the operator.
             let is_there = aid.map_or(!known.is_empty(), |aid| known.contains(&aid));
             if !is_there {
                 let domain = aid.map_or("the operator's".to_owned(), ToString::to_string);

@@ -1,4 +1,4 @@
-//! Service tables against the files that are there: TS 31.102 section 4.2.8, TS 31.103 section 4.2.7.
+//! Service tables compared with the existing files: TS 31.102 section 4.2.8, TS 31.103 section 4.2.7.
 
 use super::tables::{ISIM_FILES, ISIM_SERVICES, USIM_DEPENDS, USIM_FILES, USIM_SERVICES};
 use super::{ISIM, NON_IMSI_USIM, Report, USIM, Walked, rules};
@@ -12,7 +12,7 @@ const EF_IST: Fid = Fid(0x6F07);
 const DF_TELECOM: u16 = 0x7F10;
 
 pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
-    // What could not be made is not missing.
+    // A file that could not be created is not missing.
     if !walked.whole {
         return;
     }
@@ -94,18 +94,18 @@ fn files(
     }
 }
 
-/// Whether the file belongs to one service only.
+/// True if the file belongs to one service only.
 fn file_alone(services: &[(usize, &[&[u16]])], path: &[u16]) -> bool {
     services.iter().filter(|(_, paths)| paths.contains(&path)).count() == 1
 }
 
-/// Whether the package names the file: the others come with their template, wanted or not.
+/// True if the package names the file. Other files come with their template in any case.
 fn is_named(walked: &Walked<'_>, index: FileIndex) -> bool {
     let Some(file) = walked.profile.files.file(index) else { return false };
     let maker = walked.makers.get(index.number()).and_then(|number| walked.package.elements.get(*number));
     match (maker, &file.name) {
         (Some(ProfileElement::FileSystem(element)), Some(name)) => {
-            // Which the package must name is no choice of its maker either.
+            // Files that the package must name are not an independent choice either.
             let mandatory = |row: &&crate::template::Element| row.name == name && row.mandatory;
             element.file(name).is_some()
                 && crate::template::elements(element.kind).iter().find(mandatory).is_none()

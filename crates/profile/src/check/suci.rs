@@ -1,4 +1,4 @@
-//! What a terminal or a USIM conceals the subscription with: TS 31.102 sections 4.4.11.8 to 4.4.11.11.
+//! The data with which a terminal or a USIM conceals the subscription: TS 31.102 sections 4.4.11.8 to 4.4.11.11.
 
 use super::{NON_IMSI_USIM, Report, USIM, Walked, hex, is_blank, rules};
 use crate::files::FileIndex;
@@ -30,7 +30,7 @@ pub(super) fn check(walked: &Walked<'_>, report: &mut Report) {
     }
 }
 
-/// Who needs the information, and whether it is where that one looks.
+/// Checks that the party that computes the SUCI finds its data.
 fn who(
     walked: &Walked<'_>,
     adf: FileIndex,
@@ -131,7 +131,7 @@ fn routing_indicator(walked: &Walked<'_>, index: FileIndex, report: &mut Report)
     let nibbles = [first & 0x0F, first >> 4, second & 0x0F, second >> 4];
     let digits = nibbles.iter().take_while(|nibble| **nibble <= 9).count();
     if digits == 0 || !nibbles.iter().skip(digits).all(|nibble| *nibble == 0x0F) {
-        let what = format!("{first:02X}{second:02X} is no number of one to four digits");
+        let what = format!("{first:02X}{second:02X} is not a number of one to four digits");
         report.add(&rules::ROUTING_INDICATOR, walked.place_of(index), what);
     }
 }

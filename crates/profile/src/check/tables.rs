@@ -1,29 +1,29 @@
-//! What the standards fix of files: their lengths, and the services they belong to.
+//! The properties of files that the standards fix: their lengths, and the services they belong to.
 
 use Length::{Exactly, Least, Record, RecordLeast, Times};
 
-/// What is fixed of the length of a file.
+/// The permitted length of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// Transparent, so long.
+    /// Transparent, of this length.
     Exactly(usize),
-    /// Transparent, at least so long.
+    /// Transparent, of at least this length.
     Least(usize),
-    /// Transparent, entries of the first length, at least so many of them.
+    /// Transparent, entries of the first length, at least the second number of them.
     Times(usize, usize),
-    /// Records so long.
+    /// Records of this length.
     Record(usize),
-    /// Records at least so long.
+    /// Records of at least this length.
     RecordLeast(usize),
 }
 
-/// Of files in the MF: TS 102 221 section 13.
+/// Files in the MF: TS 102 221 section 13.
 pub(super) const MF: &[(u16, Length)] = &[(0x2FE2, Exactly(10)), (0x2F05, Times(2, 1)), (0x2F08, Exactly(5))];
 
-/// Of files in ADF.ISIM: TS 31.103 section 4.2.
+/// Files in ADF.ISIM: TS 31.103 section 4.2.
 pub(super) const ISIM: &[(u16, Length)] = &[(0x6FAD, Least(3)), (0x6F07, Least(1)), (0x6F3C, Record(176))];
 
-/// Of files in ADF.USIM: TS 31.102 section 4.2.
+/// Files in ADF.USIM: TS 31.102 section 4.2.
 pub(super) const USIM: &[(u16, Length)] = &[
     (0x6F05, Times(2, 1)),
     (0x6F07, Exactly(9)),
@@ -92,7 +92,7 @@ pub(super) const USIM: &[(u16, Length)] = &[
     (0x6FE4, RecordLeast(54)),
 ];
 
-/// Of files in directories of ADF.USIM, by the directory: TS 31.102 section 4.4.
+/// Files in directories of ADF.USIM, by directory: TS 31.102 section 4.4.
 pub(super) const USIM_DIRECTORIES: &[(u16, u16, Length)] = &[
     (0x5F3B, 0x4F20, Exactly(9)),
     (0x5F3B, 0x4F52, Exactly(9)),
@@ -112,8 +112,8 @@ pub(super) const USIM_DIRECTORIES: &[(u16, u16, Length)] = &[
     (0x5FE0, 0x4F01, Exactly(1)),
 ];
 
-/// A service of EF.UST, with the files that are there if it is available: paths in ADF.USIM, or from the MF where the
-/// first identifier is 7F10.
+/// A service of EF.UST, with the files that exist if it is available: paths in ADF.USIM, or from the MF if the first identifier is
+/// 7F10.
 pub(super) const USIM_FILES: &[(usize, &[&[u16]])] = &[
     (2, &[&[0x6F3B]]),
     (3, &[&[0x6F4B]]),
@@ -195,7 +195,7 @@ pub(super) const USIM_FILES: &[(usize, &[&[u16]])] = &[
     (145, &[&[0x5FC0, 0x4F16]]),
 ];
 
-/// Services that are a part of another.
+/// Services that are part of another one.
 pub(super) const USIM_DEPENDS: &[(usize, usize)] = &[
     (3, 2),
     (5, 4),

@@ -1,4 +1,4 @@
-//! Contents of files, there and back (TS 31.102 section 4.2).
+//! Encoding and decoding of file contents (TS 31.102 section 4.2).
 
 use rsp::der::{Reader, Tag, write_tlv};
 
@@ -6,7 +6,7 @@ use super::{SuciKey, SuciProfile};
 use crate::Octets;
 use crate::usim::DEFAULT_ALPHABET;
 
-/// Pairs of digits swapped, an odd one filled with F.
+/// Swapped pairs of digits, padded with F.
 pub(super) fn swapped(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().map(|digit| digit.wrapping_sub(b'0') & 0x0F).collect();
     digits.chunks(2).map(|pair| pair.get(1).unwrap_or(&0x0F) << 4 | pair.first().unwrap_or(&0x0F)).collect()
@@ -18,7 +18,7 @@ fn unswapped(octets: &[u8]) -> Option<String> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.to_owned())
 }
 
-/// Length, type of number, ten octets of digits: the number in EF.MSISDN and EF.SMSP.
+/// Length, type of number, ten bytes of digits: the number in EF.MSISDN and EF.SMSP.
 pub(super) fn number(digits: &str) -> Vec<u8> {
     let digits = swapped(digits);
     let mut octets = vec![u8::try_from(digits.len() + 1).unwrap_or_default(), 0x91];
@@ -34,7 +34,7 @@ pub(super) fn number_of(octets: &[u8]) -> Option<String> {
     (!found.is_empty() && number(&found) == octets.get(..12)?).then_some(found)
 }
 
-/// Services by number, from 1, in as many octets as it takes.
+/// Services by number, from 1, in as many bytes as needed.
 pub(super) fn services(numbers: &[u8]) -> Vec<u8> {
     let mut table = Vec::new();
     for bit in numbers.iter().filter_map(|number| number.checked_sub(1)) {
@@ -67,7 +67,7 @@ pub(super) fn access_classes(classes: &[u8]) -> [u8; 2] {
 
 /// A name in the default alphabet, or in UCS2 (TS 102 221 annex A).
 pub(super) fn name(text: &str) -> Vec<u8> {
-    // The last place: the escape is shown as a blank as well.
+    // The last position: the escape character is also shown as a blank.
     let place = |letter| {
         let places = DEFAULT_ALPHABET.chars().enumerate().filter(|(_, known)| *known == letter);
         places.last().map(|(place, _)| place)
@@ -142,7 +142,7 @@ pub(super) fn suci_of(content: &[u8]) -> Option<Vec<SuciKey>> {
     content.starts_with(&suci(&keys)).then_some(keys)
 }
 
-/// A text under tag 80, as the ISIM and EF.SUPI_NAI have it.
+/// A text in tag 80, as in the ISIM and EF.SUPI_NAI.
 pub(super) fn tagged(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     write_tlv(Tag(0x80), text.as_bytes(), &mut out);
@@ -155,7 +155,7 @@ pub(super) fn tagged_of(octets: &[u8]) -> Option<String> {
     octets.starts_with(&tagged(&text)).then_some(text)
 }
 
-/// EF.Routing_Indicator: up to four digits, then two octets for later use.
+/// EF.Routing_Indicator: up to four digits, then two reserved bytes.
 pub(super) fn routing_indicator(digits: &str) -> Vec<u8> {
     let mut octets = swapped(digits);
     octets.resize(2, 0xFF);

@@ -1,4 +1,4 @@
-//! From a package back to a description.
+//! Decompilation of a package into a description.
 
 use rsp::der::{Reader, Tag};
 use rsp::ids::{Iccid, Imsi, Plmn};
@@ -17,21 +17,21 @@ use crate::element::{
 use crate::identities::{Identities, Identity as Stored};
 use crate::{Fid, FileSystem, Package, ProfileFiles};
 
-/// A description made from a package.
+/// A decompiled description.
 #[derive(Clone, Debug)]
 pub struct Decompiled {
-    /// It builds the same octets.
+    /// The description, which builds the same bytes.
     pub description: Description,
-    /// What is in no term, and why: it stays as octets in its element.
+    /// The parts without a term, each with the reason. They stay as bytes in their element.
     pub notes: Vec<String>,
-    /// Whether the terms say everything, so that no element had to be written out.
+    /// True if the terms describe the whole package, so that no element had to be written out.
     pub by_terms_alone: bool,
 }
 
-/// The description of a package: by its terms alone where that gives the same octets, and with its elements elsewhere.
+/// Decompiles a package: with terms only if that builds the same bytes, otherwise with its elements.
 ///
 /// # Errors
-/// There is an element that the description cannot carry: it is named.
+/// The package has an element that a description cannot contain; the error names it.
 pub fn decompile(package: &Package) -> Result<Decompiled, String> {
     let mut found = Found::default();
     found.elements(package);
@@ -57,7 +57,7 @@ fn written_out(package: &Package, full: Description, mut notes: Vec<String>) -> 
             _ => return Err(format!("element {number}, {}, has no written form", element.name())),
         }
     }
-    // A term that found no place would change nothing.
+    // A term without a position would change nothing.
     for term in values {
         if !super::raw::mentions(&description, &term.name)
             && let Some(said) = term.said.filter(|said| !placed_otherwise(&description, said))
@@ -79,14 +79,14 @@ fn written_out(package: &Package, full: Description, mut notes: Vec<String>) -> 
     Ok(Decompiled { description, notes, by_terms_alone: false })
 }
 
-/// Whether another name of the same term is in use.
+/// True if another name of the same term is used.
 fn placed_otherwise(description: &Description, said: &str) -> bool {
     terms::of(description)
         .iter()
         .any(|term| term.said == Some(said) && super::raw::mentions(description, &term.name))
 }
 
-/// What remains when elements are written out: that to which they can refer.
+/// Reduces the terms to those that written-out elements can refer to.
 fn only_with_names(full: Description) -> Description {
     let mut d = full;
     d.format = Format::default();
@@ -153,7 +153,7 @@ fn forget(d: &mut Description, said: &str) {
     }
 }
 
-/// What was found in a package.
+/// The values found in a package.
 #[derive(Default)]
 struct Found {
     description: Description,
@@ -303,7 +303,7 @@ impl Found {
         }
     }
 
-    /// What comes from the IMSI changes with it; what is said stays for all identities.
+    /// Values derived from the IMSI change with the identity; explicit values stay for all identities.
     fn forget_ims_names_of_the_imsi(&mut self) {
         let Some(isim) = self.description.isim.clone() else { return };
         let own = ims_names(&self.description, &isim);
@@ -315,7 +315,7 @@ impl Found {
         }
     }
 
-    /// The terms of an identity from the files that it has in the table.
+    /// The terms of an identity from its files in the table.
     fn identity(&self, stored: Stored, directories: &Directories) -> Identity {
         let Stored { countries, imsi, keys, files } = stored;
         let mut other = Self::default();
@@ -326,7 +326,7 @@ impl Found {
             let directory =
                 directories.0.iter().find(|(.., own)| *own == path).map(|(directory, ..)| *directory);
             let place = PLACES.iter().find(|(of, id, ..)| Some(*of) == directory && Fid(*id) == *fid);
-            // What is no term's is missed when the description is built again.
+            // Values without a term would be missing when the description is built again.
             let Some((_, _, _, term, at)) = place else { continue };
             let contents: &[u8] = &file.contents;
             let _ = match at {
@@ -352,7 +352,7 @@ impl Found {
         }
     }
 
-    /// A term from the octets of its file.
+    /// A term from the bytes of its file.
     fn read(&mut self, term: &str, content: &[u8]) -> Option<()> {
         let d = &mut self.description;
         let (u, g) = (&mut d.usim, &mut d.five_g);
@@ -392,7 +392,7 @@ impl Found {
             }
             "ef-suci-calc-info" => g.suci_keys = Some(coding::suci_of(content)?),
             "ef-suci-calc-info-usim" => {
-                // One list is the term's; the terminal's stays as it is when the USIM has its own.
+                // One list is a term; the terminal's list stays unchanged if the USIM has its own.
                 g.suci_keys = Some(coding::suci_of(content)?);
                 g.suci_by_usim = true;
             }
@@ -410,7 +410,7 @@ fn international(digits: &str) -> Option<Digits> {
     format!("+{digits}").parse().ok()
 }
 
-/// Networks up to the first place that has none; none at all is no term.
+/// Networks up to the first empty position; an empty list is not a term.
 fn networks(content: &[u8]) -> Option<Option<Vec<Network>>> {
     let list: Vec<Network> =
         content.as_chunks::<5>().0.iter().map_while(|entry| Network::of(*entry)).collect();
@@ -429,7 +429,7 @@ fn emergency_of(record: &[u8]) -> Option<Digits> {
     text.trim_end_matches('f').parse().ok().filter(|_| digits.len() == 3)
 }
 
-/// Key sets of which all three keys are there, and all of one kind.
+/// Key sets with all three keys, all of one kind.
 fn key_sets(domain: &SecurityDomain) -> Vec<KeySet> {
     let keys = domain.key_list.as_deref().unwrap_or_default();
     let key = |version: u8, identifier: u8| {

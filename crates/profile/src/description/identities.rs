@@ -1,4 +1,4 @@
-//! Several identities in a description: the terms of each, and EF.IDENTITIES with the applet that reads it.
+//! Several identities in a description: the terms of each, and EF.IDENTITIES with its applet.
 
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ fn make_room<T>(own: &mut Option<Vec<T>>, other: Option<&Vec<T>>) {
     }
 }
 
-/// A list of networks, in a file with room for that of every identity.
+/// A list of networks, in a file with room for the list of every identity.
 pub(super) fn padded(d: &Description, list: List) -> Option<Vec<u8>> {
     let mut own = list(d)?;
     let others = d.identity.iter().filter_map(|identity| list(&in_place_of(d, identity)));
@@ -52,7 +52,7 @@ pub(super) fn padded(d: &Description, list: List) -> Option<Vec<u8>> {
     Some(own)
 }
 
-/// The description as it would be if this identity were its own.
+/// The description with this identity as its own.
 fn in_place_of(d: &Description, identity: &Identity) -> Description {
     let Identity { imsi, mnc_digits, access_classes, spn, smsc, .. } = identity.clone();
     let Identity { home_plmns, operator_plmns, equivalent_plmns, .. } = identity.clone();
@@ -66,7 +66,7 @@ fn in_place_of(d: &Description, identity: &Identity) -> Description {
     other
 }
 
-/// EF.IDENTITIES, with the description's own identity for everywhere else; none if that is the only one.
+/// EF.IDENTITIES, with the description's own identity for all other countries; `None` if it is the only one.
 pub(super) fn table(d: &Description) -> Option<Identities> {
     let own = d.imsi.filter(|_| !d.identity.is_empty())?;
     let own = Stored { countries: Vec::new(), imsi: own, keys: None, files: files(d) };
@@ -84,7 +84,7 @@ fn keys(d: &Description, identity: &Identity) -> Option<(SecretOctets, SecretOct
     Some((identity.ki.clone()?, identity.opc.clone().or_else(without)?))
 }
 
-/// The files of an identity: the same ones of each.
+/// The files of an identity; each identity has the same ones.
 fn files(d: &Description) -> Vec<IdentityFile> {
     let file = |directory: Fid, fid: Fid, contents: &[u8]| IdentityFile {
         path: vec![directory, fid],
@@ -99,7 +99,7 @@ fn files(d: &Description) -> Vec<IdentityFile> {
     if let Some(centre) = d.usim.smsc.as_ref().filter(|_| d.identity.iter().any(|it| it.smsc.is_some())) {
         files.push(usim(EF_SMSP, &subscription::smsp(centre)));
     }
-    // The user's list stays the user's.
+    // The user's list does not change with the identity.
     for (_, fid, list) in LISTS.iter().skip(1) {
         files.extend(list(d).map(|list| usim(*fid, &list)));
     }
@@ -117,8 +117,8 @@ fn files(d: &Description) -> Vec<IdentityFile> {
     files
 }
 
-/// The applet: an instance of what is on the card already. It is a toolkit application of the least priority, without menu,
-/// timers and channels, and may reach every file of the USIM (TS 102 226 section 8.2.1.3).
+/// The applet: an instance of a function built into the card. It is a toolkit application of the lowest priority, without menu, timers
+/// and channels, with access to every file of the USIM (TS 102 226 section 8.2.1.3).
 pub(super) fn applet(header: PeHeader) -> ProfileElement {
     let toolkit = hex("FF000000000000");
     let mut access = vec![0x00, 0x01, 0x00, 0x00, 0x0C];
@@ -151,12 +151,12 @@ pub(super) fn applet(header: PeHeader) -> ProfileElement {
     }))
 }
 
-/// What a card must have on board.
+/// The built-in function that a card must have.
 pub(super) fn needed() -> MandatoryAid {
     MandatoryAid { aid: PACKAGE.into(), version: [0x01, 0x00].into(), unknown: Unknown::default() }
 }
 
-/// What is wrong with the identities of a description.
+/// The errors in the identities of a description.
 pub(super) fn mistakes(d: &Description, say: &mut impl FnMut(&str, String, &str)) {
     let own = &d.authentication;
     for (number, identity) in d.identity.iter().enumerate() {

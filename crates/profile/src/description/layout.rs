@@ -1,7 +1,7 @@
-//! From the terms of a description to PEs: one USIM as small as a working profile can be, and what the terms add to it.
+//! PEs from the terms of a description: a minimal USIM, plus the elements that the terms add.
 //!
-//! The same description gives the same octets. What must be said and is not is FF or 00 here: [`super::mistakes`] has
-//! refused it before, or whoever personalises will say it.
+//! The same description gives the same bytes. A missing mandatory value is FF or 00 here: either [`super::mistakes`] has refused it
+//! before, or personalisation supplies it.
 
 use rsp::der::Unknown;
 
@@ -18,16 +18,16 @@ use crate::facts::{ROTATION_CONSTANTS, default_xoring_constants};
 use crate::template;
 use crate::{Fid, Octets, Oid, SecretOctets};
 
-/// The USIM's AID: 3GPP's RID and application code, then as the TS.48 profile has it; and the ISIM's.
+/// The USIM's AID: 3GPP's RID and application code, the rest as in the TS.48 profile; and the ISIM's.
 pub(super) const USIM_AID: [u8; 12] =
     [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF, 0x49, 0xFF, 0x05, 0x89];
 const ISIM_AID: [u8; 12] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x04, 0xFF, 0x49, 0xFF, 0x05, 0x89];
 
-/// By which paths in the package name the ADFs.
+/// Temporary identifiers by which paths in the package name the ADFs.
 pub(super) const USIM_FID: Fid = Fid(0x7FD0);
 pub(super) const ISIM_FID: Fid = Fid(0x7FB0);
 
-/// A well-known key: whoever does not give one wants a test.
+/// A published key, the default for tests.
 const TEST_KEY: [u8; 16] = *b"landfall mno-sd!";
 
 /// The PEs of a description.
@@ -86,7 +86,7 @@ impl Layout<'_> {
         self.elements.push(ProfileElement::End(End { header, unknown: Unknown::default() }));
     }
 
-    /// The PE header of the next PE; the profile header, which has none, is not yet there.
+    /// The PE header of the next PE. The profile header, which has none, does not count.
     fn header(&self) -> PeHeader {
         PeHeader::mandated(u16::try_from(self.elements.len() + 1).unwrap_or_default())
     }
@@ -268,7 +268,7 @@ impl Layout<'_> {
         let puk = |key_reference, value: [u8; 8]| PukConfiguration {
             key_reference,
             puk_value: value.into(),
-            // Ten attempts, ten left, which is the default; DER leaves defaults out.
+            // Ten attempts, ten remaining, the default, which DER omits.
             max_attempts_retries_left: None,
             unknown: Unknown::default(),
         };
@@ -317,7 +317,7 @@ impl Layout<'_> {
         })));
     }
 
-    /// The MNO-SD: GlobalPlatform's security domain package, privileges and parameters of TS.48.
+    /// The MNO-SD: GlobalPlatform's security domain package, with the privileges and parameters of TS.48.
     fn security_domain(&mut self) {
         let domain = &self.description.security_domain;
         let mut key_list = Vec::new();
@@ -388,7 +388,7 @@ impl Layout<'_> {
 }
 
 impl super::Authentication {
-    /// OPc: as it is given, or from OP and K.
+    /// OPc as given, or derived from OP and K.
     pub(crate) fn effective_opc(&self) -> Option<SecretOctets> {
         let from_op = || {
             let ki: [u8; 16] = self.ki.as_ref()?.expose().try_into().ok()?;
@@ -399,7 +399,7 @@ impl super::Authentication {
     }
 }
 
-/// The profile header, with what the PEs need.
+/// The profile header, with the services that the PEs need.
 fn header(description: &Description, elements: &[ProfileElement]) -> ProfileElement {
     let a = &description.authentication;
     let mut services = vec![Service::USIM];
@@ -451,7 +451,7 @@ fn header(description: &Description, elements: &[ProfileElement]) -> ProfileElem
     })
 }
 
-/// EF.UST (TS 31.102 section 4.2.8): what the files serve, and nothing else, unless the description says it.
+/// EF.UST (TS 31.102 section 4.2.8): by default exactly the services that the files need.
 fn services(d: &Description) -> Vec<u8> {
     const SMS: u8 = 10;
     const SMSP: u8 = 12;
@@ -479,7 +479,7 @@ fn services(d: &Description) -> Vec<u8> {
     ];
     numbers.extend(further.into_iter().filter_map(|(there, number)| there.then_some(number)));
     let mut table = coding::services(d.usim.services.as_ref().unwrap_or(&numbers));
-    // To the end of the file that the template makes: what is not written there is FF, which says that everything is available.
+    // To the end of the template's file: unwritten bytes are FF, which means that everything is available.
     let size = match d.format {
         Format::V2_3 => 14,
         Format::V3_3 => 17,
@@ -488,7 +488,7 @@ fn services(d: &Description) -> Vec<u8> {
     table
 }
 
-/// What is said, unless it is the default, which DER leaves out.
+/// The value, unless it is the default, which DER omits.
 fn unless(said: &Option<Octets>, default: &[u8]) -> Option<Octets> {
     said.clone().filter(|said| said.0 != default)
 }
@@ -501,7 +501,7 @@ fn emergency(digits: &str) -> Vec<u8> {
     octets
 }
 
-/// The IMSI without the filling behind it.
+/// The IMSI without its padding.
 pub(super) fn used(ef: [u8; 9]) -> Vec<u8> {
     let length = ef.first().map_or(9, |length| usize::from(*length) + 1);
     ef.into_iter().take(length).collect()
@@ -512,7 +512,7 @@ fn code(given: &Option<Code>, default: &str) -> [u8; 8] {
     given.as_ref().map_or_else(default, Code::octets)
 }
 
-/// `attributes`: bit 1 enabled, the others as TS.48 has them for the same code.
+/// `attributes`: bit 1 enabled, the others as in TS.48 for the same code.
 fn pin(
     key_reference: PinKeyReference,
     value: &[u8; 8],
@@ -523,7 +523,7 @@ fn pin(
         key_reference,
         pin_value: value.as_slice().into(),
         unblocking_pin_reference: unblocked_by,
-        // 7 and 33 are the defaults, which DER leaves out.
+        // 7 and 33 are the defaults, which DER omits.
         pin_attributes: (attributes != 7).then_some(attributes),
         max_attempts_retries_left: (key_reference == PinKeyReference::ADM1).then_some(0xAA),
         unknown: Unknown::default(),

@@ -1,4 +1,4 @@
-//! What is told of a profile beside its package: StoreMetadata (SGP.22 section 5.5.3), made from the package.
+//! Metadata of a profile: StoreMetadata (SGP.22 section 5.5.3), derived from the package.
 
 use rsp::der::BitString;
 use rsp::ids::Iccid;
@@ -11,23 +11,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InstalledProfile, Octets, Usim};
 
-/// What a package does not say of its profile, or what shall be said instead. The ICCID and the owner are the package's.
+/// Values that a package does not contain, or that override it. The ICCID and the owner always come from the package.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Metadata {
-    /// serviceProviderName, 32 octets at most; EF.SPN when absent.
+    /// serviceProviderName, at most 32 bytes; default: EF.SPN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_provider_name: Option<String>,
-    /// profileName, 64 octets at most; the profile type when absent.
+    /// profileName, at most 64 bytes; default: the profile type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_name: Option<String>,
-    /// Operational when absent.
+    /// The profile class; default operational.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<ProfileClassName>,
-    /// 64 by 64 pixels, PNG or JPEG, 1024 octets at most.
+    /// 64 by 64 pixels, PNG or JPEG, at most 1024 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<Octets>,
-    /// Who is told of what; the server itself, of everything, when absent.
+    /// Receivers of notifications; default: the server itself, for every event.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notifications: Vec<Notification>,
     /// Profile policy rules.
@@ -39,11 +39,11 @@ pub struct Metadata {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProfileClassName {
-    /// For tests.
+    /// Test.
     Test,
-    /// To get others with.
+    /// Provisioning.
     Provisioning,
-    /// For use.
+    /// Operational.
     Operational,
 }
 
@@ -53,7 +53,7 @@ pub enum ProfileClassName {
 pub struct Notification {
     /// Its address, a host name.
     pub address: String,
-    /// What it is told of; of everything when absent.
+    /// The events; default: every event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Event>,
 }
@@ -87,15 +87,15 @@ pub struct Icon {
 }
 
 impl Icon {
-    /// The largest icon.
+    /// Maximum size of an icon.
     pub const MAX_OCTETS: usize = 1024;
 
-    /// `None` for too many octets. Whether they are a picture is for who looks at it.
+    /// `None` for too many bytes. The content is not checked.
     pub fn new(kind: IconType, octets: Vec<u8>) -> Option<Self> {
         (octets.len() <= Self::MAX_OCTETS).then_some(Self { kind, octets })
     }
 
-    /// A picture by its first octets; `None` for another kind, or too many octets.
+    /// Recognises the image type by its first bytes; `None` for another type, or too many bytes.
     pub fn of(octets: &[u8]) -> Option<Self> {
         let kind = match octets {
             [0x89, b'P', b'N', b'G', ..] => IconType::PNG,
@@ -106,20 +106,20 @@ impl Icon {
     }
 }
 
-/// What is said of a profile and is not in its package; what is absent comes from there.
+/// Metadata that are not in the package. Missing values come from the package.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
-    /// What operators call its kind.
+    /// The operator's name of the profile type.
     pub profile_type: Option<String>,
     /// serviceProviderName.
     pub service_provider_name: Option<String>,
     /// profileName.
     pub profile_name: Option<String>,
-    /// ProfileClass; operational when absent.
+    /// ProfileClass; default operational.
     pub profile_class: Option<ProfileClass>,
     /// The icon.
     pub icon: Option<Icon>,
-    /// Who is told of what.
+    /// Receivers of notifications.
     pub notifications: Option<Vec<NotificationConfigurationInformation>>,
     /// PprIds.
     pub profile_policy_rules: Option<BitString>,
@@ -144,7 +144,7 @@ impl Metadata {
         }
     }
 
-    /// The same in the words of StoreMetadata.
+    /// The same as in StoreMetadata.
     pub fn said(&self) -> Said {
         Said {
             profile_type: None,
@@ -197,13 +197,13 @@ impl Event {
     }
 }
 
-/// Every event of a profile's life.
+/// Every notification event of a profile.
 pub fn every_event() -> BitString {
     use notification_event::{DELETE, DISABLE, ENABLE, INSTALL};
     BitString::of(&[INSTALL, ENABLE, DISABLE, DELETE])
 }
 
-/// StoreMetadata of a profile as its files are; `server` is told of everything where nobody else is named. `None` when the
+/// StoreMetadata of a profile according to its files. `server` receives every event if no other receiver is named. `None` if the
 /// profile header has no ICCID.
 pub fn store_metadata(
     installed: &InstalledProfile,
@@ -234,13 +234,13 @@ pub fn store_metadata(
     })
 }
 
-/// profileOwner, as the files of the USIM have it.
+/// profileOwner, from the files of the USIM.
 fn owner(usim: Usim<'_>) -> Option<OperatorId> {
     let group = |octets: Option<&[u8]>| octets.map(<[u8]>::to_vec);
     Some(OperatorId { mcc_mnc: usim.home()?.to_bytes(), gid1: group(usim.gid1()), gid2: group(usim.gid2()) })
 }
 
-/// At most `octets` octets of UTF-8, whole characters.
+/// At most `octets` bytes of UTF-8, in whole characters.
 fn shortened(mut text: String, octets: usize) -> String {
     while text.len() > octets {
         text.pop();

@@ -1,4 +1,4 @@
-//! What is wrong with a description, as its writer is told.
+//! Errors in a description.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use crate::SecretOctets;
 
 use super::{Algorithm, Description, identities};
 
-/// Something wrong: where, what, and what to do.
+/// An error: place, cause, and remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The name in the description, its tables before it: `authentication.ki`; empty for the whole.
+    /// The path of the name in the description: `authentication.ki`; empty for the whole.
     pub place: String,
     /// The line, from 1, if the text is known.
     pub line: Option<usize>,
-    /// What is wrong and why.
+    /// The error and its cause.
     pub what: String,
-    /// What to do.
+    /// The remedy.
     pub next: String,
 }
 
-/// Everything that is wrong with a description; never empty.
+/// All errors of a description; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -43,7 +43,7 @@ impl Mistakes {
         }])
     }
 
-    /// The same with the lines of `text`, from which the description was read.
+    /// The same with the lines of `text`, the source of the description.
     #[must_use]
     pub fn in_text(mut self, text: &str) -> Self {
         let document = toml::de::DeTable::parse(text).ok();
@@ -59,7 +59,7 @@ fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|octet| *octet == b'\n').count() + 1
 }
 
-/// The line of a name, or of the table that should have it.
+/// The line of a name, or of the table that it belongs to.
 fn line_of(document: &toml::de::DeTable<'_>, text: &str, place: &str) -> Option<usize> {
     use toml::de::DeValue;
     let mut table = document;
@@ -85,7 +85,7 @@ fn line_of(document: &toml::de::DeTable<'_>, text: &str, place: &str) -> Option<
 }
 
 impl Mistake {
-    /// Where, what is wrong, and why.
+    /// The place, the error, and its cause.
     pub fn why(&self) -> String {
         let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
         let place = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
@@ -108,7 +108,7 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// What is wrong with the lengths of keys, of the profile or of one of its identities.
+/// Errors in the lengths of keys, of the profile or of one of its identities.
 pub(super) fn keys(
     algorithm: Algorithm,
     ki: Option<&SecretOctets>,
@@ -129,7 +129,7 @@ pub(super) fn keys(
     }
 }
 
-/// What can be told from the description alone.
+/// Errors that can be found in the description alone.
 pub(super) fn of(description: &Description) -> Result<(), Mistakes> {
     let mut all = Vec::new();
     let mut say = |place: &str, what: String, next: &str| {

@@ -1,4 +1,4 @@
-//! Files that no template has: the table of identities, EF.URSP, and what a description brings itself.
+//! Files without a template: the table of identities, EF.URSP, and additional files of a description.
 
 use rsp::der::{Tag, write_tlv};
 
@@ -8,7 +8,7 @@ use super::{Description, OwnFile, identities};
 use crate::element::{Fcp, FileManagement};
 use crate::{Fid, Octets, identities::PATH};
 
-/// The commands that make them, if there are any.
+/// The commands that create them, if there are any.
 pub(super) fn commands(d: &Description) -> Vec<FileManagement> {
     let mut files: Vec<OwnFile> = Vec::new();
     if let Some(ursp) = &d.five_g.ursp {
@@ -40,7 +40,7 @@ fn own(directory: Vec<u8>, id: Fid, content: Vec<u8>) -> OwnFile {
     }
 }
 
-/// The PIN status template of a directory in this one: PIN1 and ADM1, and PIN2 in the USIM, which alone has one.
+/// The PIN status template of a directory in this one: PIN1 and ADM1, and PIN2 in the USIM only.
 fn codes(directory: &[u8]) -> Octets {
     match directory.starts_with(&USIM_FID.0.to_be_bytes()) {
         true => [0x01, 0x81, 0x0A].into(),
@@ -48,7 +48,7 @@ fn codes(directory: &[u8]) -> Octets {
     }
 }
 
-/// The commands that make a file.
+/// The commands that create a file.
 fn created(file: &OwnFile, ber_tlv: bool) -> Vec<FileManagement> {
     let size = file.size.map_or(file.content.len().max(1), usize::from);
     let [high, low] = file.record_length.unwrap_or_default().to_be_bytes();

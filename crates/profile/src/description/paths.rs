@@ -1,4 +1,4 @@
-//! Files that templates would make, made one by one: PE-GenericFileManagement with all parameters written out.
+//! Files of templates, created one by one: PE-GenericFileManagement with all parameters written out.
 
 use rsp::der::Unknown;
 
@@ -7,12 +7,12 @@ use crate::element::{
 };
 use crate::{FileIndex, FileKind, FileSystem, Octets, ProfileFiles};
 
-/// The PEs with every template but the MF's written out.
+/// The PEs with every template except the MF's written out.
 pub(super) fn of(elements: Vec<ProfileElement>) -> Vec<ProfileElement> {
     let mut system = FileSystem::default();
     let mut written = |element: ProfileElement| {
         let before = system.files().len();
-        // What cannot be made stays as it is, for the installation to refuse.
+        // A file that cannot be created stays unchanged, so that the installation refuses it.
         let done = system.apply(&element);
         let ProfileElement::FileSystem(by_template) = &element else { return element };
         if done.is_err() || by_template.kind == FileSystemKind::Mf {
@@ -28,7 +28,7 @@ pub(super) fn of(elements: Vec<ProfileElement>) -> Vec<ProfileElement> {
     elements.into_iter().map(&mut written).collect()
 }
 
-/// The commands that make a file as it is.
+/// The commands that create a file with its present content.
 fn made(files: &ProfileFiles, index: FileIndex) -> Vec<FileManagement> {
     let Some(file) = files.file(index) else { return Vec::new() };
     let directory = file.parent.map(|parent| files.path_of(parent)).unwrap_or_default();
@@ -73,14 +73,14 @@ fn made(files: &ProfileFiles, index: FileIndex) -> Vec<FileManagement> {
     commands
 }
 
-/// A size without the zeros in front.
+/// A size without leading zeros.
 fn number(size: u32) -> Octets {
     Octets(size.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect())
 }
 
-/// What is not FF, which a new file is full of, and where.
+/// The pieces that are not FF, with which a new file is filled, and their offsets.
 fn pieces(content: &[u8]) -> Vec<(usize, &[u8])> {
-    /// A gap that is shorter costs more to leave out than to write.
+    /// A shorter gap costs more to leave out than to write.
     const GAP: usize = 6;
     let mut found: Vec<(usize, usize)> = Vec::new();
     for (at, _) in content.iter().enumerate().filter(|(_, octet)| **octet != 0xFF) {

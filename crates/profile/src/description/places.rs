@@ -1,4 +1,4 @@
-//! Where in a package the terms of a description are.
+//! The positions of a description's terms in a package.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::terms;
 use crate::element::FileSystemKind;
 use crate::{Fid, FileIndex, ProfileFiles};
 
-/// Which directory.
+/// A directory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum In {
     Mf,
@@ -30,7 +30,7 @@ impl In {
     }
 }
 
-/// Where in a file a term is.
+/// The position of a term in a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
     Octet(usize),
@@ -39,7 +39,7 @@ pub(super) enum At {
 
 const START: At = At::Octet(0);
 
-/// The files whose contents are terms: directory, identifier, the name in the template, the term, its place.
+/// The files whose contents are terms: directory, identifier, the name in the template, the term, its position.
 pub(super) const PLACES: [(In, u16, &str, &str, At); 23] = [
     (In::Mf, 0x2FE2, "ef-iccid", "ef-iccid", START),
     (In::Usim, 0x6F07, "ef-imsi", "ef-imsi", START),
@@ -66,7 +66,7 @@ pub(super) const PLACES: [(In, u16, &str, &str, At); 23] = [
     (In::Isim, 0x6F03, "ef-domain", "ef-domain", START),
 ];
 
-/// The directories of a profile with their paths in hex digits.
+/// The directories of a profile with their paths in hexadecimal digits.
 #[derive(Default)]
 pub(super) struct Directories(pub(super) Vec<(In, FileIndex, String)>);
 
@@ -96,7 +96,7 @@ impl Directories {
     }
 }
 
-/// Writes the names of terms into the places where an element has their octets.
+/// Replaces the bytes of terms in an element by their names.
 pub(super) fn place(element: &mut Value, values: &[terms::Term], directories: &Directories) {
     let Some((name, body)) = element.as_object_mut().and_then(|element| element.iter_mut().next()) else {
         return;
@@ -182,7 +182,7 @@ fn codes(codes: Option<&mut Value>, field: &str, named: &impl Fn(&mut Value, &st
     }
 }
 
-/// The contents of files that are made by path.
+/// The contents of files that are created by path.
 fn by_path(body: &mut Value, values: &[terms::Term], directories: &Directories) {
     let mut path = String::new();
     let mut fid = 0;

@@ -1,4 +1,4 @@
-//! PEs as a description carries them, with its terms in their places.
+//! PEs in a description, with terms in their positions.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub(super) fn elements(
         }
     }
     let idle = terms.iter().filter(|term| term.said.is_some() && !used.contains(&term.name));
-    // Two terms may say the same thing in two forms; one of them in use is enough.
+    // Two terms can express the same value in two forms; it is sufficient that one of them is used.
     let said_in_use: BTreeSet<_> =
         terms.iter().filter(|term| used.contains(&term.name)).filter_map(|term| term.said).collect();
     for (said, name) in idle.filter_map(|term| Some((term.said?, &term.name))) {
@@ -59,7 +59,7 @@ fn unused(said: &str, what: &str) -> Mistake {
     }
 }
 
-/// What is said and has no term by which an element could refer to it.
+/// Values without a term that an element could refer to.
 fn without_term(d: &Description) -> Vec<&'static str> {
     let a = &d.authentication;
     let isim = d.isim.as_ref();
@@ -87,7 +87,7 @@ fn without_term(d: &Description) -> Vec<&'static str> {
     .collect()
 }
 
-/// Puts the terms into their places.
+/// Inserts the terms into their positions.
 fn fill(value: &mut Value, terms: &[Term], used: &mut BTreeSet<String>) -> Result<(), String> {
     match value {
         Value::String(text) if text.contains('{') => {
@@ -132,7 +132,7 @@ fn filled(text: &str, terms: &[Term], used: &mut BTreeSet<String>) -> Result<Str
     Ok(out)
 }
 
-/// Whether an element refers to a term.
+/// True if an element refers to a term.
 pub(crate) fn mentions(description: &Description, name: &str) -> bool {
     fn within(value: &Value, name: &str) -> bool {
         match value {

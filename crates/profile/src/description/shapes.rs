@@ -10,8 +10,8 @@ const PIN1: &str = "A406830101950108";
 const PIN2: &str = "A406830181950108";
 const ADM1: &str = "A40683010A950108";
 
-/// The access rules to which the templates refer by number, 1 to 15: access mode and condition, in pairs.
-/// Mode 01 reads, 02 updates, 58 and the like activate, deactivate and terminate; 84 32 is INCREASE.
+/// The access rules that templates refer to by number, 1 to 15: pairs of access mode and condition.
+/// Mode 01 is read, 02 update, 58 and similar activate, deactivate and terminate; 84 32 is INCREASE.
 const ACCESS_RULES: [&[(&str, &str)]; 15] = [
     &[("800101", ALWAYS), ("800102", PIN1), ("800158", ADM1)],
     &[("800101", PIN1), ("80015A", ADM1)],
@@ -30,15 +30,15 @@ const ACCESS_RULES: [&[(&str, &str)]; 15] = [
     &[("800103", ALWAYS), ("800158", ADM1)],
 ];
 
-/// The record of the rule that lets the administrator alone read and write.
+/// The record of the rule that permits only the administrator to read and write.
 pub(super) const ADMINISTRATOR: u8 = 13;
 
-/// The record of the rule by which the administrator writes, and nobody reads: only in the EF.ARR of the MF, and only where
-/// there is such a file.
+/// The record of the rule that permits the administrator to write and nothing to read: only in the EF.ARR of the MF, and only if such a
+/// file exists.
 pub(super) const NEVER_READ: u8 = 16;
 const WRITTEN_BY_ADMINISTRATOR: &[(&str, &str)] = &[("80015A", ADM1)];
 
-/// EF.ARR with every rule, one a record.
+/// EF.ARR with every rule, one in each record.
 pub(super) fn arr() -> NamedFile {
     rules(&ACCESS_RULES)
 }
@@ -81,7 +81,7 @@ pub(super) fn of_size(octets: usize) -> Fcp {
     }
 }
 
-/// The file with a size of its own where its contents are more than the template foresaw.
+/// The file with its own size if its contents are longer than the template's size.
 pub(super) fn sized(kind: FileSystemKind, version: u8, mut file: NamedFile) -> NamedFile {
     let row =
         template::elements(kind).iter().find(|row| row.name == file.name).and_then(|row| row.at(version));
@@ -95,7 +95,7 @@ pub(super) fn sized(kind: FileSystemKind, version: u8, mut file: NamedFile) -> N
     file
 }
 
-/// The order of the ASN.1, without which a PE cannot be written.
+/// The order of the ASN.1, which encoding requires.
 pub(super) fn in_order(kind: FileSystemKind, mut files: Vec<NamedFile>) -> Vec<NamedFile> {
     let place = |file: &NamedFile| template::elements(kind).iter().position(|row| row.name == file.name);
     files.sort_by_key(place);

@@ -1,11 +1,11 @@
-//! The files that say who the subscriber is: those that change with the identity.
+//! The files of the subscription, which change with the identity.
 
 use rsp::ids::Plmn;
 
 use super::{Description, Digits, Isim, Network, coding};
 use crate::Fid;
 
-/// What a list of networks has in a description; none if it is not said.
+/// A list of networks of a description; `None` if it is not given.
 pub(super) type List = fn(&Description) -> Option<Vec<u8>>;
 
 /// The lists of networks: TS 31.102 sections 4.2.5, 4.2.53, 4.2.54 and 4.2.84. The first is the user's.
@@ -45,7 +45,7 @@ pub(super) fn access_classes(d: &Description) -> [u8; 2] {
     coding::access_classes(d.access_classes.as_deref().unwrap_or(&[last]))
 }
 
-/// TS 31.102 section 4.2.27: ten octets of name, which parameters are there, destination, service centre, the rest.
+/// TS 31.102 section 4.2.27: ten bytes of name, the present parameters, destination, SMSC, the rest.
 pub(super) fn smsp(centre: &Digits) -> Vec<u8> {
     [&[0xFF; 10], [0xFD].as_slice(), &[0xFF; 12], &coding::number(centre.digits()), &[0xFF; 3]].concat()
 }
@@ -57,7 +57,7 @@ pub(super) struct ImsNames {
     pub(super) domain: Vec<u8>,
 }
 
-/// The identities of an ISIM: its own, or those that TS 23.003 section 13 makes of the IMSI.
+/// The identities of an ISIM: its own, or those derived from the IMSI (TS 23.003 section 13).
 pub(super) fn ims_names(d: &Description, isim: &Isim) -> ImsNames {
     let home = d.imsi.and_then(|imsi| imsi.plmn(d.mnc_digits.unwrap_or(2).into()));
     // Section 13.2: the network code has three digits here.

@@ -1,17 +1,17 @@
-//! The terms of a description as octets, by the names under which `[[element]]` refers to them.
+//! The terms of a description as bytes, by the names under which `[[element]]` refers to them.
 
 use super::{Description, KeySet, coding, layout, subscription};
 use crate::SecretOctets;
 
-/// A term that a description says.
+/// A term of a description.
 pub(super) struct Term {
     /// Its name in braces.
     pub(super) name: String,
-    /// Hex digits; of the profile type and the algorithm, text.
+    /// Hexadecimal digits; text for the profile type and the algorithm.
     pub(super) value: String,
-    /// What fills it up to a length: `{ef-ust:17}`.
+    /// The padding to a given length: `{ef-ust:17}`.
     pub(super) filling: u8,
-    /// The place in the description, when somebody said it and it did not come from another term.
+    /// The place in the description, if the value is explicit and not derived from another term.
     pub(super) said: Option<&'static str>,
 }
 

@@ -166,7 +166,7 @@ fn identities_are_in_their_file_and_come_back() {
                 "310, 311: IMSI 310410000000007, the profile's keys, 10 files",
             ]
         );
-        // With the profile's own identity the files are as they are already, but for what fills them up.
+        // With the profile's own identity the files are unchanged, apart from padding.
         for file in &table[0].files {
             let index = made.by_path(&file.path).unwrap();
             let is = made.record(index, 1).or_else(|| made.content(index)).unwrap();
@@ -176,7 +176,7 @@ fn identities_are_in_their_file_and_come_back() {
         assert_eq!(check(&package).iter().find(|finding| is_about_identities(finding.rule)), None);
         let back = decompile(&package).unwrap();
         let mut expected = description.identity.clone();
-        // What was left open is said.
+        // Open values are reported.
         expected[0].mnc_digits = Some(2);
         assert_eq!(back.description.identity, expected, "{files:?}");
         assert!(back.by_terms_alone, "{files:?}");

@@ -1,4 +1,4 @@
-//! Values of a description that are more than text.
+//! Typed values of a description.
 
 use std::{fmt, str::FromStr};
 
@@ -43,7 +43,7 @@ text! {
     Network: "^[0-9]{3}-?[0-9]{2,3}( [a-z0-9A-F]+)*$",
 }
 
-/// A PIN or its like: 4 to 8 digits. Never in `Debug`, wiped when dropped.
+/// A PIN or administrative code: 4 to 8 digits. Never in `Debug`, wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code(String);
 
@@ -52,19 +52,19 @@ impl Code {
         self.0.clone()
     }
 
-    /// The digits, for the one who needs them.
+    /// The digits.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// TS 102 221 section 9.5.1: ASCII digits, filled with FF.
+    /// TS 102 221 section 9.5.1: ASCII digits, padded with FF.
     pub(crate) fn octets(&self) -> [u8; 8] {
         let mut octets = [0xFF; 8];
         octets.iter_mut().zip(self.0.bytes()).for_each(|(octet, digit)| *octet = digit);
         octets
     }
 
-    /// From what [`Code::octets`] gives.
+    /// Decodes the result of [`Code::octets`].
     pub(crate) fn of(octets: &[u8]) -> Option<Self> {
         let digits = octets.iter().copied().take_while(|octet| *octet != 0xFF).collect();
         let code: Self = String::from_utf8(digits).ok()?.parse().ok()?;
@@ -93,7 +93,7 @@ impl Drop for Code {
     }
 }
 
-/// A number that is dialled: up to 20 digits, `+` before an international one.
+/// A telephone number: up to 20 digits, `+` before an international one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digits(String);
 
@@ -118,16 +118,16 @@ impl FromStr for Digits {
     }
 }
 
-/// A network and the technologies for which it is meant (TS 31.102 section 4.2.5): `724-05`, `724-05 eutran ngran`.
+/// A network and its technologies (TS 31.102 section 4.2.5): `724-05`, `724-05 eutran ngran`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// The network.
     pub plmn: Plmn,
-    /// The two octets of technologies.
+    /// The two bytes of technologies.
     pub technologies: u16,
 }
 
-/// Technologies by name; all of these where none is named.
+/// Technologies by name; all of these if none is named.
 const TECHNOLOGIES: [(&str, u16); 4] =
     [("utran", 0x8000), ("eutran", 0x4000), ("ngran", 0x0800), ("gsm", 0x0080)];
 const ALL: u16 = 0xC880;
@@ -169,7 +169,7 @@ impl FromStr for Network {
             let bits =
                 named.or_else(|| (word.len() == 4).then(|| u16::from_str_radix(word, 16).ok()).flatten());
             let bits = bits.ok_or_else(|| {
-                format!("{word:?} is no technology: utran, eutran, ngran, gsm, or four hex digits")
+                format!("{word:?} is not a technology: utran, eutran, ngran, gsm, or four hex digits")
             })?;
             technologies = Some(technologies.unwrap_or_default() | bits);
         }

@@ -1,13 +1,13 @@
-//! A description as text.
+//! Output of a description as text.
 
 use serde_json::Value;
 
 use super::Description;
 
-/// TOML: the terms as serde has them, then each PE with a line for each of its files.
+/// TOML: the terms as serde writes them, then each PE with a line for each of its files.
 pub(super) fn text(description: &Description) -> String {
     let terms = Description { element: Vec::new(), ..description.clone() };
-    // Everything in it has a form in TOML.
+    // Every value in it has a form in TOML.
     let mut out = toml::to_string(&terms).unwrap_or_default();
     for element in &description.element {
         out.push_str("\n[[element]]\n");
@@ -29,7 +29,7 @@ fn lines<'a>(entries: impl IntoIterator<Item = (&'a String, &'a Value)>, out: &m
     }
 }
 
-/// Bare where it may be.
+/// Without quotes if possible.
 fn key(name: &str) -> String {
     let is_bare = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
     match !name.is_empty() && name.bytes().all(is_bare) {
@@ -38,12 +38,12 @@ fn key(name: &str) -> String {
     }
 }
 
-/// JSON writes a text as TOML reads it, save for DEL.
+/// A JSON string is a valid TOML string, except for DEL.
 fn quoted(value: &Value) -> String {
     value.to_string().replace('\u{7F}', "\\u007F")
 }
 
-/// A value in one line, a list of tables in one for each.
+/// A value in one line; a list of tables in one line for each.
 fn inline(value: &Value, may_break: bool, out: &mut String) {
     match value {
         // TOML has no null.

@@ -21,7 +21,7 @@ named_integer! {
 }
 
 impl PinKeyReference {
-    /// Whether the code belongs to one directory only.
+    /// True if the code belongs to one directory only.
     pub fn is_local(self) -> bool {
         (129..=136).contains(&self.0)
     }
@@ -46,10 +46,10 @@ fields! {
         "pinValue" pin_value: SecretOctets = 0x81,
         "unblockingPINReference" unblocking_pin_reference: Option<PukKeyReference> = 0x82,
         "pinAttributes"
-        /// DEFAULT 7; bit 1 enabled, bit 2 may be changed, bit 3 may be disabled, as the values of the TS.48 profile suggest.
+        /// DEFAULT 7; bit 1 enabled, bit 2 can be changed, bit 3 can be disabled, as the values of the TS.48 profile suggest.
         pin_attributes: Option<i64> = 0x83,
         "maxNumOfAttemps-retryNumLeft"
-        /// DEFAULT 51 (33): attempts at most in the high half, left in the low half.
+        /// DEFAULT 51 (33): the maximum number of attempts in the high half, the remaining ones in the low half.
         max_attempts_retries_left: Option<i64> = 0x84,
     }
 }
@@ -63,7 +63,7 @@ fields! {
 }
 
 rsp::choice! {
-    /// Codes of their own, or those of another directory.
+    /// Own codes, or those of another directory.
     #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
     pub enum PinCodesChoice = 0 {
         /// The codes.

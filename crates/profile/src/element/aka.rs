@@ -36,7 +36,7 @@ fields! {
         /// DEFAULT 4000204060: r1 to r5 of Milenage.
         rotation_constants: Option<Octets> = 0x84,
         "xoringConstants"
-        /// DEFAULT 0, 1, 2, 4, 8 in sixteen octets each: c1 to c5 of Milenage.
+        /// DEFAULT 0, 1, 2, 4, 8 in sixteen bytes each: c1 to c5 of Milenage.
         xoring_constants: Option<Octets> = 0x85,
         "authCounterMax" auth_counter_max: Option<Octets> = 0x86,
         "numberOfKeccak"
@@ -46,13 +46,13 @@ fields! {
 }
 
 rsp::choice! {
-    /// Own keys or another application's.
+    /// Own keys, or another application's.
     #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
     pub enum AlgoConfiguration = 0 {
-        /// Another application's.
+        /// Another application's keys.
         #[serde(rename = "mappingParameter")]
         MappingParameter(MappingParameter) = 0xA0,
-        /// Own.
+        /// Own keys.
         #[serde(rename = "algoParameter")]
         AlgoParameter(Box<AlgoParameter>) = 0xA1,
     }

@@ -8,17 +8,17 @@ use crate::macros::{alternatives_from_json, fields};
 use crate::octets::{Fid, Octets};
 
 fields! {
-    /// ProprietaryInfo: what TS 102 222 puts under tag A5 of an EF.
+    /// ProprietaryInfo: the contents of tag A5 of an EF in TS 102 222.
     #[derive(Default)]
     pub struct ProprietaryInfo = 0x30 {
         "specialFileInformation"
         /// DEFAULT 00; bit 8: updated often, bit 7: readable and updatable while deactivated.
         special_file_information: Option<Octets> = 0xC0,
         "fillPattern"
-        /// Filled with this once, its last octet repeated to the end.
+        /// The fill pattern: used once, with its last byte repeated to the end.
         fill_pattern: Option<Octets> = 0xC1,
         "repeatPattern"
-        /// Filled with this again and again.
+        /// The repeat pattern: used repeatedly.
         repeat_pattern: Option<Octets> = 0xC2,
         "maximumFileSize"
         /// BER-TLV files only.
@@ -34,10 +34,10 @@ fields! {
     #[derive(Default)]
     pub struct Fcp = 0x62 {
         "fileDescriptor"
-        /// File descriptor octet, data coding octet, and the record length of a file with records.
+        /// File descriptor byte, data coding byte, and the record length of a file with records.
         file_descriptor: Option<Octets> = 0x82,
         "fileID"
-        /// For an ADF: the temporary identifier by which paths in this package name it.
+        /// For an ADF: the temporary identifier that paths in this package use.
         file_id: Option<Fid> = 0x83,
         "dfName" df_name: Option<Octets> = 0x84,
         "lcsi"
@@ -49,48 +49,48 @@ fields! {
         "efFileSize" ef_file_size: Option<Octets> = 0x80,
         "pinStatusTemplateDO" pin_status_template_do: Option<Octets> = 0xC6,
         "shortEFID"
-        /// In the five high bits; empty for none; absent for the template's, or the identifier's own.
+        /// In the five high bits; empty for no identifier; absent for the template's, or the one derived from the file identifier.
         short_ef_id: Option<Octets> = 0x88,
         "proprietaryEFInfo" proprietary_ef_info: Option<ProprietaryInfo> = 0xA5,
         "linkPath"
-        /// The file of which this one is another name.
+        /// The file that this file is a link to.
         link_path: Option<Octets> = 0xC7,
     }
 }
 
 rsp::choice! {
-    /// One step in making a file by template.
+    /// A step in creating a file by template.
     #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
     pub enum FileItem = 0 {
-        /// Not this one.
+        /// The file is not created.
         #[serde(rename = "doNotCreate")]
         DoNotCreate(Null) = 0x80,
-        /// What differs from the template.
+        /// Deviations from the template.
         #[serde(rename = "fileDescriptor")]
         FileDescriptor(Box<Fcp>) = 0xA1,
-        /// How many octets to leave as they are.
+        /// Number of bytes to skip.
         #[serde(rename = "fillFileOffset")]
         FillFileOffset(i64) = 0x82,
-        /// What to write next.
+        /// Bytes to write next.
         #[serde(rename = "fillFileContent")]
         FillFileContent(Octets) = 0x83,
     }
 }
 
 rsp::choice! {
-    /// One step in making files by path.
+    /// A step in creating files by path.
     #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
     pub enum FileManagement = 0 {
-        /// The directory or file to go to, from the MF.
+        /// The directory or file to select, from the MF.
         #[serde(rename = "filePath")]
         FilePath(Octets) = 0x80,
-        /// The file to create there.
+        /// The file to create.
         #[serde(rename = "createFCP")]
         CreateFcp(Box<Fcp>) = 0x62,
-        /// How many octets to leave as they are.
+        /// Number of bytes to skip.
         #[serde(rename = "fillFileOffset")]
         FillFileOffset(i64) = 0x02,
-        /// What to write next.
+        /// Bytes to write next.
         #[serde(rename = "fillFileContent")]
         FillFileContent(Octets) = 0x81,
     }

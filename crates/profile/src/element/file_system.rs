@@ -1,4 +1,4 @@
-//! The PEs that make files by template: one shape for all, the elements named by a table.
+//! The PEs that create files by template: one structure for all, with the elements listed in a table.
 
 use rsp::der::{Asn1, DecodeError, Problem, Reader, Tag, Unknown, write_tlv};
 use serde::ser::SerializeMap;
@@ -9,7 +9,7 @@ use crate::macros::Present;
 use crate::octets::Oid;
 use crate::template;
 
-/// Which of the file system PEs.
+/// The type of a file system PE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "each is the alternative of ProfileElement with that name")]
 pub enum FileSystemKind {
@@ -34,7 +34,7 @@ pub enum FileSystemKind {
 }
 
 impl FileSystemKind {
-    /// All of them, in the order of the ASN.1.
+    /// All types, in the order of the ASN.1.
     pub const ALL: [Self; 18] = [
         Self::Mf,
         Self::Cd,
@@ -61,7 +61,7 @@ impl FileSystemKind {
         Tag::context(16 + self as u8, true)
     }
 
-    /// The kind that carries `tag`.
+    /// The type with this tag.
     pub fn of_tag(tag: Tag) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.tag() == tag)
     }
@@ -101,19 +101,19 @@ impl FileSystemKind {
     }
 }
 
-/// A file that the package names, and the steps that make it.
+/// A file that the package names, and the steps that create it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedFile {
     /// The ASN.1 name of the element, such as `ef-imsi`.
     pub name: &'static str,
-    /// In order.
+    /// The steps in order.
     pub items: Vec<FileItem>,
 }
 
-/// A PE that makes files by template.
+/// A PE that creates files by template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSystemElement {
-    /// Which one.
+    /// The type.
     pub kind: FileSystemKind,
     /// The PE header.
     pub header: PeHeader,
@@ -121,12 +121,12 @@ pub struct FileSystemElement {
     pub template_id: Oid,
     /// The files in the order of the ASN.1.
     pub files: Vec<NamedFile>,
-    /// Files that this version does not know, as they came.
+    /// Files that this version does not know, as received.
     pub unknown: Unknown,
 }
 
 impl FileSystemElement {
-    /// The steps of the file `name`, if the package names it.
+    /// The steps of the file `name`, if the package lists it.
     pub fn file(&self, name: &str) -> Option<&[FileItem]> {
         self.files.iter().find(|file| file.name == name).map(|file| file.items.as_slice())
     }
@@ -137,7 +137,7 @@ impl FileSystemElement {
         self.template_id.encode_as(TEMPLATE_ID, &mut contents);
         let mut numbered = numbered(self.kind);
         for file in &self.files {
-            // A name of another PE, or out of order, has no tag here and cannot be written.
+            // A name of another PE, or at the wrong position, has no tag here and cannot be encoded.
             if let Some((tag, _)) = numbered.find(|(_, name)| *name == file.name) {
                 file.items.encode_as(tag, &mut contents);
             }
@@ -171,7 +171,7 @@ impl FileSystemElement {
 const HEADER: Tag = Tag(0xA0);
 const TEMPLATE_ID: Tag = Tag(0x81);
 
-/// The tags and names of the files of `kind`: they follow the header and the template.
+/// The tags and names of the files of `kind`, which follow the header and the template.
 fn numbered(kind: FileSystemKind) -> impl Iterator<Item = (Tag, &'static str)> {
     (2u8..).zip(template::elements(kind)).map(|(number, element)| (Tag::context(number, true), element.name))
 }

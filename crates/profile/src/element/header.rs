@@ -176,8 +176,9 @@ impl FromJson for ServicesList {
             let numbered = || name.strip_prefix("service-")?.parse().ok().filter(|n| *n < 128).map(Service);
             let service = Service::named(name).or_else(numbered);
             services.push(
-                service
-                    .ok_or_else(|| Misread::new("this is no service of the profile header").within(name))?,
+                service.ok_or_else(|| {
+                    Misread::new("this is not a service of the profile header").within(name)
+                })?,
             );
             Null::from_json(value).map_err(|misread| misread.within(name))?;
         }
@@ -208,7 +209,7 @@ fields! {
         "minor-version" minor_version: i64 = 0x81,
         "profileType" profile_type: Option<String> = 0x82,
         "iccid"
-        /// Digits in reading order, padded with F: not swapped as in EF.ICCID.
+        /// Digits in reading order, padded with F; not swapped as in EF.ICCID.
         iccid: Octets = 0x83,
         "pol" pol: Option<Octets> = 0x84,
         "eUICC-Mandatory-services" mandatory_services: ServicesList = 0xA5,

@@ -1,4 +1,4 @@
-//! PEs read from JSON under their ASN.1 names, as they are written there.
+//! Decoding of PEs from JSON with their ASN.1 names.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{FileSystemElement, FileSystemKind, NamedFile, PeHeader, ProfileEleme
 use crate::octets::{Fid, Octets, Oid, SecretOctets};
 use crate::template;
 
-/// What stands where, and why it cannot be read.
+/// An error and its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misread {
     place: String,
@@ -22,7 +22,7 @@ impl Misread {
         Self { place: String::new(), why: why.to_owned() }
     }
 
-    /// The same, seen from the table that has this element.
+    /// The same error, with the path extended by the enclosing table.
     pub(crate) fn within(mut self, name: &str) -> Self {
         let dot = if self.place.is_empty() || self.place.starts_with('[') { "" } else { "." };
         self.place = format!("{name}{dot}{}", self.place);
@@ -36,17 +36,17 @@ impl fmt::Display for Misread {
     }
 }
 
-/// What can be read from JSON; without serde, because NULL and the elements of later versions are another crate's.
+/// Types that can be decoded from JSON. This is not serde, because NULL and the elements of later versions are types of another crate.
 pub(crate) trait FromJson: Sized {
     fn from_json(value: &Value) -> Result<Self, Misread>;
 
-    /// What an element is that is not there; `None` where it must be.
+    /// The value of a missing element; `None` if it is mandatory.
     fn absent() -> Option<Self> {
         None
     }
 }
 
-/// A table that has no other elements than these.
+/// A table with no other elements than these.
 pub(crate) fn object<'a>(value: &'a Value, names: &[&str]) -> Result<&'a Map<String, Value>, Misread> {
     let object = value.as_object().ok_or_else(|| Misread::new("a table is expected here"))?;
     match object.keys().find(|name| !names.contains(&name.as_str())) {
@@ -65,7 +65,7 @@ pub(crate) fn field<T: FromJson>(object: &Map<String, Value>, name: &str) -> Res
     }
 }
 
-/// The one element of a table.
+/// The only element of a table.
 pub(crate) fn alternative(value: &Value) -> Result<(&str, &Value), Misread> {
     let mut elements = value.as_object().into_iter().flatten();
     match (elements.next(), elements.next()) {
@@ -182,10 +182,10 @@ impl FileSystemElement {
 }
 
 impl ProfileElement {
-    /// A PE from its JSON: `{ "<name of the alternative>": { ... } }`, NULL being null or true.
+    /// Decodes a PE from its JSON: `{ "<name of the alternative>": { ... } }`. NULL is null or true.
     ///
     /// # Errors
-    /// It says something that no PE says.
+    /// The JSON is not a valid PE.
     pub fn from_json(value: &Value) -> Result<Self, Misread> {
         let (name, inner) = alternative(value)?;
         let read = match name {

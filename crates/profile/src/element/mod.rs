@@ -1,4 +1,4 @@
-//! ProfileElement (PE): the parts a profile package is a run of.
+//! ProfileElement (PE): the elements of a profile package.
 
 use rsp::der::{Asn1, DecodeError, Null, Problem, Reader, Tag, write_tlv};
 use serde::ser::SerializeMap;
@@ -29,7 +29,7 @@ pub use file_system::{FileSystemElement, FileSystemKind, NamedFile};
 pub use header::{IotOptions, MandatoryAid, ProfileHeader, Service, ServicesList};
 
 fields! {
-    /// The first element of every PE but the profile header.
+    /// The first element of every PE except the profile header.
     #[derive(Default)]
     pub struct PeHeader = 0x30 {
         "mandated" mandated: Option<Null> = 0x80,
@@ -49,7 +49,7 @@ impl PeHeader {
 }
 
 fields! {
-    /// PE-NonStandard: whatever `issuer_id` says it is.
+    /// PE-NonStandard: its meaning is defined by `issuer_id`.
     pub struct NonStandard = 0xA9 {
         "nonStandard-header" header: PeHeader = 0xA0,
         "issuerID" issuer_id: Oid = 0x81,
@@ -58,23 +58,23 @@ fields! {
 }
 
 fields! {
-    /// PE-End: nothing comes after it.
+    /// PE-End: the last PE.
     pub struct End = 0xAA {
         "end-header" header: PeHeader = 0xA0,
     }
 }
 
-/// A PE of a type that this version does not know (or that is reserved), as it came.
+/// A PE of a type that is reserved or unknown to this version, as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownElement {
     /// The tag of the alternative.
     pub tag: Tag,
-    /// Everything inside.
+    /// The contents.
     pub contents: Octets,
 }
 
 impl UnknownElement {
-    /// The PE header at the start of the contents, where every PE has one.
+    /// The PE header at the start of the contents, where every PE has it.
     pub fn header(&self) -> Option<PeHeader> {
         PeHeader::decode_as(Tag(0xA0), &mut Reader::new(&self.contents)).ok()
     }
@@ -89,11 +89,11 @@ impl Serialize for UnknownElement {
     }
 }
 
-/// One PE.
+/// A PE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProfileElement {
-    /// What the profile is and what it needs.
+    /// The profile and its requirements.
     Header(ProfileHeader),
     /// Files by path, without a template.
     GenericFileManagement(GenericFileManagement),
@@ -111,13 +111,13 @@ pub enum ProfileElement {
     Rfm(Rfm),
     /// An application: load block, instances, or both.
     Application(Box<Application>),
-    /// Somebody's own.
+    /// A proprietary PE.
     NonStandard(NonStandard),
-    /// The last one.
+    /// The end of the package.
     End(End),
     /// Files by template.
     FileSystem(FileSystemElement),
-    /// A later version's, or reserved.
+    /// A PE of a later version, or a reserved one.
     Unknown(UnknownElement),
 }
 
@@ -141,7 +141,7 @@ impl ProfileElement {
         }
     }
 
-    /// The PE header; the profile header has none, and an unknown PE has one if it looks like one.
+    /// The PE header. The profile header has none, and an unknown PE has one if its contents begin like one.
     pub fn header(&self) -> Option<PeHeader> {
         match self {
             Self::Header(_) => None,
@@ -160,12 +160,12 @@ impl ProfileElement {
         }
     }
 
-    /// The number by which a status report names the PE.
+    /// The number of the PE in a status report.
     pub fn identification(&self) -> Option<u16> {
         self.header().and_then(|header| u16::try_from(header.identification).ok())
     }
 
-    /// Whether the PE must be supported.
+    /// True if the PE must be supported.
     pub fn is_mandated(&self) -> bool {
         self.header().is_some_and(|header| header.mandated.is_some())
     }

@@ -1,4 +1,4 @@
-//! What file control parameters and a template row say together of a file.
+//! Properties of a file from its file control parameters and its template row.
 
 use super::{Wrong, wrong};
 use crate::element::{Fcp, FileManagement};
@@ -7,7 +7,7 @@ use crate::octets::{Fid, Octets};
 use crate::response::PeStatusCode;
 use crate::template::{Element, Shape};
 
-/// What a fault calls a command of PE-GenericFileManagement.
+/// The name of a command of PE-GenericFileManagement in an error.
 pub(super) fn name_of(number: usize, command: &FileManagement) -> String {
     match command {
         FileManagement::FilePath(path) => format!("command {number}, filePath {path}"),
@@ -36,7 +36,7 @@ fn number_of(name: &str, value: &Octets) -> Result<u32, Wrong> {
     Ok(value.iter().fold(0u32, |number, octet| number << 8 | u32::from(*octet)))
 }
 
-/// What the file is, and the octets of its tag 82.
+/// The type of the file, and the bytes of its tag 82.
 pub(super) fn kind_of(fid: Fid, row: Option<&Element>, fcp: &Fcp) -> Result<(FileKind, Octets), Wrong> {
     let given = fcp.file_descriptor.as_ref().map(|octets| octets.0.as_slice());
     let (descriptor, coding) = match (given, row.map(|row| row.shape)) {
@@ -49,7 +49,7 @@ pub(super) fn kind_of(fid: Fid, row: Option<&Element>, fcp: &Fcp) -> Result<(Fil
         (None, Some(Shape::BerTlv(_))) => (0x79, 0x21),
         (None, None) => return wrong(PeStatusCode::BAD_VALUES, "fileDescriptor is missing"),
     };
-    // Bit 7 says whether the file is shareable, bits 6 to 4 whether it is a directory, bits 3 to 1 its structure.
+    // Bit 7: the file is shareable; bits 6 to 4: it is a directory; bits 3 to 1: its structure.
     let record_length = || {
         let length = match (given, row.map(|row| row.shape)) {
             (Some([_, _, high, low]), _) => u16::from_be_bytes([*high, *low]),
@@ -185,7 +185,7 @@ pub(super) fn initial_content(kind: &FileKind, row: Option<&Element>, fcp: &Fcp)
     if size > MAX_FILE_MEMORY {
         return wrong(PeStatusCode::NOT_ENOUGH_MEMORY, format!("{size} octets in one file"));
     }
-    // A pattern fills each record on its own.
+    // A pattern fills each record separately.
     let unit = kind.record_length().unwrap_or(size);
     if size % unit != 0 {
         return wrong(
@@ -208,7 +208,7 @@ pub(super) fn initial_content(kind: &FileKind, row: Option<&Element>, fcp: &Fcp)
     Ok(filled.repeat(size / unit))
 }
 
-/// `start`, its last octet as often as it takes, and `end`, cut to `length`.
+/// `start`, its last byte repeated as often as necessary, and `end`, truncated to `length`.
 fn fill(start: &[u8], end: &[u8], length: usize) -> Vec<u8> {
     let Some(last) = start.last() else { return Vec::new() };
     let mut filled = start.to_vec();
@@ -218,7 +218,7 @@ fn fill(start: &[u8], end: &[u8], length: usize) -> Vec<u8> {
     filled
 }
 
-/// The pattern of a template row in `length` octets.
+/// The pattern of a template row in `length` bytes.
 pub(super) fn default_content(pattern: &str, length: usize) -> Vec<u8> {
     let octets = |digits: &str| hex::decode(digits).unwrap_or_default();
     if pattern.is_empty() {
@@ -228,7 +228,7 @@ pub(super) fn default_content(pattern: &str, length: usize) -> Vec<u8> {
     } else if let Some((start, end)) = pattern.split_once("...") {
         fill(&octets(start), &octets(end), length)
     } else {
-        // Longer than the template foresaw: what follows was never written.
+        // Longer than the template's size: the rest is unwritten.
         let mut content = octets(pattern);
         content.resize(length, 0xFF);
         content

@@ -1,4 +1,4 @@
-//! File by file: where it is, what it is, who may do what with it, what is in it.
+//! Files: location, type, access rules, and contents.
 
 use serde::Serialize;
 
@@ -11,39 +11,39 @@ use crate::identities::is_table;
 use crate::octets::Octets;
 use crate::package::Package;
 
-/// A file as it is shown.
+/// A file in the output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ShownFile {
-    /// File identifiers from the MF, and the name that the template gives.
+    /// File identifiers from the MF, and the template's name.
     pub path: String,
-    /// What it is, in a word.
+    /// Its type, in a word.
     pub kind: &'static str,
     /// The AID of an application's directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aid: Option<Octets>,
-    /// Octets of its contents.
+    /// Length of its contents in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    /// How many records, and how long each is.
+    /// Number and length of its records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<(usize, usize)>,
     /// Its short identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sfi: Option<u8>,
-    /// The file of which this is another name.
+    /// The file that this file is a link to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// Who may do what: TS 102 221 section 9.2.7.
+    /// Its access rules: TS 102 221 section 9.2.7.
     pub access: Vec<String>,
-    /// What the contents mean, where that is known.
+    /// The meaning of its contents, if known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub meaning: Vec<String>,
-    /// The contents, if they are asked for.
+    /// The contents, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<String>,
 }
 
-/// Files in which a terminal keeps keys.
+/// Files in which a terminal stores keys.
 const SECRET_FILES: [&str; 11] = [
     "ef-keys",
     "ef-keysPS",
@@ -58,18 +58,18 @@ const SECRET_FILES: [&str; 11] = [
     "ef-spc",
 ];
 
-/// Whether the contents of a file are shown only to one who asks for secrets.
+/// True if the contents of a file are secret.
 pub(crate) fn is_secret(files: &ProfileFiles, index: FileIndex) -> bool {
     let name = files.file(index).and_then(|file| file.name.as_deref());
     let is_written = files.content(index).is_some_and(|content| content.iter().any(|octet| *octet != 0xFF));
     is_written && (name.is_some_and(|name| SECRET_FILES.contains(&name)) || is_table(files, index))
 }
 
-/// Every file of a package that can be made, the MF first and a directory before what is in it.
+/// Every file of a package that can be created, the MF first and each directory before its files.
 pub fn files(package: &Package, options: &ShowOptions) -> Vec<ShownFile> {
     let files = files_of(package);
     let mut shown = Vec::new();
-    // Whoever has none above is the first; each directory is followed by what is in it.
+    // A file without a parent is the first; each directory is followed by its files.
     let mut next = vec![FileIndex::MF];
     while let Some(index) = next.pop() {
         let Some(file) = shown_file(&files, index, options) else { continue };
@@ -134,7 +134,7 @@ fn access(files: &ProfileFiles, index: FileIndex) -> Vec<String> {
     }
 }
 
-/// The files for a person: three lines or more for each.
+/// The files as readable text: three lines or more for each.
 pub fn files_text(package: &Package, options: &ShowOptions) -> String {
     let mut out = String::new();
     for file in files(package, options) {

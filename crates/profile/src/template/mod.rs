@@ -1,8 +1,8 @@
-//! File structure templates: which files a template makes, and what they are unless the package says otherwise.
+//! File structure templates: the files that a template creates, and their default properties.
 //!
-//! TCA "eUICC Profile Package: Interoperable Format", Annex A. One table per PE, one row per file in the order of
-//! the ASN.1 (the tag of an element is its place in the table plus 2); a row says since which version of the
-//! template the file exists and what a later version changed.
+//! TCA "eUICC Profile Package: Interoperable Format", Annex A. One table for each PE, one row for each file in the order of the ASN.1 (the
+//! tag of an element is its position in the table plus 2). A row contains the first version of the template with this file, and
+//! the changes of later versions.
 
 use crate::element::FileSystemKind;
 
@@ -14,60 +14,60 @@ mod telecom;
 mod usim;
 mod usim_dfs;
 
-/// What a file is; a size of 0 must be given by the package.
+/// The type of a file. A size of 0 must be given by the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// The master file.
     Mf,
     /// An application's directory.
     Adf,
-    /// A directory; the files that follow in the table are in it.
+    /// A directory, which contains the files that follow in the table.
     Df,
-    /// Octets.
+    /// A transparent EF.
     Transparent(u32),
-    /// Records.
+    /// A linear fixed EF.
     LinearFixed {
-        /// How many.
+        /// Number of records.
         records: u32,
-        /// In octets.
+        /// Length of a record in bytes.
         length: u32,
     },
-    /// Records in a ring.
+    /// A cyclic EF.
     Cyclic {
-        /// How many.
+        /// Number of records.
         records: u32,
-        /// In octets.
+        /// Length of a record in bytes.
         length: u32,
     },
-    /// Data objects.
+    /// A BER-TLV structure EF.
     BerTlv(u32),
 }
 
-/// One file of a template.
+/// A file of a template.
 #[derive(Clone, Copy, Debug)]
 pub struct Element {
     /// Its ASN.1 name.
     pub name: &'static str,
-    /// Its identifier; 0 where the package must give one.
+    /// Its identifier; 0 if the package must give one.
     pub fid: u16,
-    /// What it is.
+    /// Its type.
     pub shape: Shape,
     /// The record of EF.ARR with its access rule.
     pub arr: u8,
-    /// Its short identifier; 0 for none.
+    /// Its short identifier; 0 if it has none.
     pub sfi: u8,
-    /// Its contents, or the contents of each record: hex digits, `...` repeating the octet before it to make the
-    /// rest fit, a final `*` repeating all; empty for none, which is FF.
+    /// Its contents, or the contents of each record: hexadecimal digits; `...` repeats the byte before it so that the rest fits, a final `*`
+    /// repeats everything; empty for FF.
     pub default: &'static str,
-    /// Whether every package must name it.
+    /// True if every package must name it.
     pub mandatory: bool,
-    /// Whether the package must say its contents.
+    /// True if the package must give its contents.
     pub content_required: bool,
-    /// Whether it is updated often.
+    /// True if it is updated often.
     pub high_update: bool,
     /// The first version of the template that has it.
     pub since: u8,
-    /// What a later version changed: from which on, to what.
+    /// The change by a later version: the version and the new type.
     pub changed: Option<(u8, Shape, &'static str)>,
 }
 
@@ -123,7 +123,7 @@ impl Element {
         self
     }
 
-    /// The row as `version` of the template has it; `None` when the file came later.
+    /// The row in `version` of the template; `None` if the file was added later.
     pub fn at(&self, version: u8) -> Option<Self> {
         let mut element = *self;
         if let Some((from, shape, default)) = self.changed
@@ -160,7 +160,7 @@ pub fn elements(kind: FileSystemKind) -> &'static [Element] {
     }
 }
 
-/// The number of the template under 2.23.143.1.2 and its newest version here.
+/// The number of the template under 2.23.143.1.2 and its newest supported version.
 pub fn number(kind: FileSystemKind) -> (u8, u8) {
     match kind {
         FileSystemKind::Mf => (1, 1),
@@ -184,7 +184,7 @@ pub fn number(kind: FileSystemKind) -> (u8, u8) {
     }
 }
 
-/// Whether files that the package does not name are made all the same.
+/// True if files that the package does not name are created as well.
 pub fn created_by_default(kind: FileSystemKind) -> bool {
     matches!(
         kind,

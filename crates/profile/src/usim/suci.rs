@@ -1,4 +1,4 @@
-//! What a USIM needs to conceal its subscription: TS 31.102 sections 4.4.11.8 to 4.4.11.10, TCA profile package annex D.
+//! The data with which a USIM conceals its subscription: TS 31.102 sections 4.4.11.8 to 4.4.11.10, TCA profile package annex D.
 
 use rsp::der::{Reader, Tag, tlv};
 
@@ -9,22 +9,22 @@ use crate::octets::Fid;
 const DF_5GS: Fid = Fid(0x5FC0);
 const DF_SAIP: Fid = Fid(0x5FD0);
 
-/// Under DF.5GS.
+/// Location of EF.SUCI_Calc_Info, under DF.5GS.
 const EF_SUCI_CALC_INFO: Fid = Fid(0x4F07);
 const EF_SUPI_NAI: Fid = Fid(0x4F09);
 const EF_ROUTING_INDICATOR: Fid = Fid(0x4F0A);
-/// Under DF.SAIP.
+/// Location of EF.SUCI_Calc_Info_USIM, under DF.SAIP.
 const EF_SUCI_CALC_INFO_USIM: Fid = Fid(0x4F01);
 
-/// A routing indicator where none is configured: the digit 0 (TS 24.501 section 9.11.3.4).
+/// The routing indicator if none is configured: the digit 0 (TS 24.501 section 9.11.3.4).
 const NO_ROUTING_INDICATOR: [u8; 2] = [0xF0, 0xFF];
 
 /// EF.SUCI_Calc_Info.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuciCalcInfo<'a> {
-    /// What may be used, the preferred first.
+    /// The permitted schemes, in order of preference.
     pub schemes: Vec<ProtectionScheme>,
-    /// The keys, in the order in which the schemes count them.
+    /// The keys, in the order of the schemes' indices.
     pub keys: Vec<HomeNetworkKey<'a>>,
 }
 
@@ -33,7 +33,7 @@ pub struct SuciCalcInfo<'a> {
 pub struct ProtectionScheme {
     /// Protection Scheme Identifier: 0 null, 1 and 2 the profiles A and B of TS 33.501.
     pub identifier: u8,
-    /// Which key of the list, from 1; 0 for the null scheme.
+    /// The index of the key in the list, from 1; 0 for the null scheme.
     pub key_index: u8,
 }
 
@@ -42,19 +42,19 @@ pub struct ProtectionScheme {
 pub struct HomeNetworkKey<'a> {
     /// Home Network Public Key Identifier.
     pub identifier: u8,
-    /// The key, as its scheme codes it.
+    /// The key in the coding of its scheme.
     pub key: &'a [u8],
 }
 
 impl<'a> Usim<'a> {
-    /// What the USIM itself calculates a SUCI with: EF.SUCI_Calc_Info_USIM in DF.SAIP, and where a profile has none
-    /// EF.SUCI_Calc_Info in DF.5GS. None when it holds nothing that could be read.
+    /// The data with which the USIM itself computes a SUCI: EF.SUCI_Calc_Info_USIM in DF.SAIP, or EF.SUCI_Calc_Info in DF.5GS if the profile
+    /// has none. `None` if it cannot be parsed.
     pub fn suci_calc_info(self) -> Option<SuciCalcInfo<'a>> {
         let own = self.content_in(DF_SAIP, EF_SUCI_CALC_INFO_USIM);
         SuciCalcInfo::of(own.or_else(|| self.content_in(DF_5GS, EF_SUCI_CALC_INFO))?)
     }
 
-    /// EF.Routing_Indicator: its two octets of digits, 0 where it says nothing.
+    /// EF.Routing_Indicator: its two bytes of digits, 0 if it is empty.
     pub fn routing_indicator(self) -> [u8; 2] {
         let digits = self.content_in(DF_5GS, EF_ROUTING_INDICATOR).and_then(|content| content.first_chunk());
         digits.filter(|digits| **digits != [0xFF; 2]).copied().unwrap_or(NO_ROUTING_INDICATOR)
@@ -75,7 +75,7 @@ impl<'a> Usim<'a> {
 }
 
 impl<'a> SuciCalcInfo<'a> {
-    /// From the octets of the file. What follows the two data objects is filling.
+    /// Parses the bytes of the file. The rest after the two data objects is padding.
     pub(crate) fn of(content: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(content);
         let schemes = reader.contents(Tag(0xA0)).ok()?;
@@ -95,7 +95,7 @@ impl<'a> SuciCalcInfo<'a> {
     }
 }
 
-/// Identifier and key, again and again.
+/// Identifier and key, repeatedly.
 fn keys(list: &[u8]) -> Option<Vec<HomeNetworkKey<'_>>> {
     let mut reader = Reader::new(list);
     let mut keys = Vec::new();
@@ -110,10 +110,9 @@ fn keys(list: &[u8]) -> Option<Vec<HomeNetworkKey<'_>>> {
 mod tests {
     use super::*;
 
-    /// The example in pySim's tests of EF.SUCI_Calc_Info: profile A with key 1, then the null scheme; two keys. Here with
-    /// filling.
+    /// The example in pySim's tests of EF.SUCI_Calc_Info: profile A with key 1, then the null scheme; two keys. Here with padding.
     #[test]
-    fn schemes_and_keys_are_read() {
+    fn schemes_and_keys_are_decoded() {
         let one = "4E858C4D49D1343E6181284C47CA721730C98742CB7C6182D2E8126E08088D36";
         let two = "D1BC365F4997D17CE4374E72181431CBFEBA9E1B98D7618F79D48561B144672A";
         let text = format!("A00401010000A14A80010A8120{one}80010B8120{two}FFFFFF");
@@ -125,7 +124,7 @@ mod tests {
         assert_eq!(info.key(scheme(1, 1)), Some(HomeNetworkKey { identifier: 10, key: &one }));
         assert_eq!(info.key(scheme(1, 2)), Some(HomeNetworkKey { identifier: 11, key: &two }));
         assert_eq!((info.key(scheme(0, 0)), info.key(scheme(1, 3))), (None, None));
-        // As TS.48 has it.
+        // As in TS.48.
         let null = SuciCalcInfo::of(&[0xA0, 2, 0, 0, 0xFF, 0xFF]).unwrap();
         assert_eq!(null, SuciCalcInfo { schemes: vec![scheme(0, 0)], keys: vec![] });
         for broken in ["", "FFFF", "A003010100", "A0020101A103800101", "A0020101A105800201018100", "A1028000"]

@@ -1,4 +1,4 @@
-//! A package in which nothing is wrong, and ways to what is in it.
+//! A package without findings, and access to its elements.
 
 use profile::element::{
     AdfRfmAccess, AkaParameter, AlgoConfiguration, AlgoParameter, Fcp, FileItem, FileManagement,
@@ -137,7 +137,7 @@ fn rfm() -> ProfileElement {
     })
 }
 
-/// The package: USIM with 5G files, ISIM, links, an operator's domain with a TAR, remote file management.
+/// The package: USIM with 5G files, ISIM, links, an operator's security domain with a TAR, remote file management.
 pub(crate) fn good() -> Package {
     let mut package = generic(&Subscription {
         iccid: rsp::ids::Iccid::with_luhn("8972499000000000123").unwrap().to_profile_header(),
@@ -195,7 +195,7 @@ pub(crate) fn good() -> Package {
     package
 }
 
-/// Where the first PE of that name is.
+/// The index of the first PE of this name.
 pub(crate) fn place(package: &Package, name: &str) -> usize {
     package.elements.iter().position(|element| element.name() == name).unwrap()
 }
@@ -254,7 +254,7 @@ pub(crate) fn commands(package: &mut Package) -> &mut Vec<FileManagement> {
     &mut first!(package, GenericFileManagement).commands[0]
 }
 
-/// What a file created by path is described with.
+/// The descriptor of a file created by path.
 pub(crate) fn created(package: &mut Package, fid: u16) -> &mut Fcp {
     let found = commands(package).iter_mut().find_map(|command| match command {
         FileManagement::CreateFcp(fcp) if fcp.file_id == Some(Fid(fid)) => Some(fcp.as_mut()),
@@ -276,7 +276,7 @@ pub(crate) fn items<'a>(package: &'a mut Package, kind: FileSystemKind, name: &s
     &mut files(package, kind).files.iter_mut().find(|file| file.name == name).unwrap().items
 }
 
-/// What a file by template is described with.
+/// The descriptor of a file by template.
 pub(crate) fn fcp<'a>(package: &'a mut Package, kind: FileSystemKind, name: &str) -> &'a mut Fcp {
     let items = items(package, kind, name);
     if !matches!(items.first(), Some(FileItem::FileDescriptor(_))) {
@@ -288,14 +288,14 @@ pub(crate) fn fcp<'a>(package: &'a mut Package, kind: FileSystemKind, name: &str
     }
 }
 
-/// Gives a file other contents, or contents where it has none.
+/// Sets the contents of a file.
 pub(crate) fn write(package: &mut Package, kind: FileSystemKind, name: &str, content: &str) {
     let items = items(package, kind, name);
     items.retain(|item| matches!(item, FileItem::FileDescriptor(_)));
     items.push(fill(content));
 }
 
-/// Names a file that the package leaves to its template.
+/// Lists a file that the package leaves to its template.
 pub(crate) fn name(package: &mut Package, kind: FileSystemKind, name: &'static str, items: Vec<FileItem>) {
     let files = &mut files(package, kind).files;
     files.push(NamedFile { name, items });

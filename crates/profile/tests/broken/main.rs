@@ -1,4 +1,4 @@
-//! Broken packages: a good one, broken in one way at a time, gives the finding of that defect and no others.
+//! Broken packages: a valid package with one defect at a time gives the finding of that defect and no others.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -16,13 +16,13 @@ use profile::{Capabilities, InstalledProfile, Package};
 
 use table::defects;
 
-/// An eUICC on which no service is missing.
+/// An eUICC that supports every service.
 fn everything() -> Capabilities {
     Capabilities { services: (0..=u8::MAX).map(Service).collect(), ..Capabilities::default() }
 }
 
 #[test]
-fn in_the_good_package_nothing_is_found() {
+fn the_valid_package_has_no_findings() {
     let good = good::good();
     assert_eq!(check(&good), [], "{:#?}", check(&good));
     InstalledProfile::of(&good, &Capabilities::default()).unwrap();
@@ -48,13 +48,13 @@ fn every_defect_gives_its_finding_and_no_other() {
         if findings.iter().any(|finding| finding.what.is_empty()) {
             wrong.push(format!("{}: a finding that says nothing", defect.name));
         }
-        // What an eUICC refuses is an error; what it takes may be one too.
+        // A defect that an eUICC refuses is an error; one that it accepts can be an error too.
         let is_refused = InstalledProfile::of(&package, &everything()).is_err();
         let is_error = findings.iter().any(|finding| finding.severity == Severity::Error);
         if is_refused && !is_error {
             wrong.push(format!("{}: refused, though nothing is an error", defect.name));
         }
-        // Broken in its octets as well: what is read back is broken alike.
+        // The encoded package has the same defect when it is decoded again.
         assert_eq!(check_octets(&package.encode()), findings, "{}", defect.name);
     }
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), defects().count(), wrong.join("\n"));
@@ -64,7 +64,7 @@ fn every_defect_gives_its_finding_and_no_other() {
 }
 
 #[test]
-fn rules_have_names_of_their_own_and_findings_say_everything() {
+fn rules_have_unique_names_and_findings_are_complete() {
     let names: BTreeSet<_> = RULES.iter().map(|rule| rule.name).collect();
     assert_eq!(names.len(), RULES.len());
     for rule in RULES {
@@ -76,7 +76,7 @@ fn rules_have_names_of_their_own_and_findings_say_everything() {
 }
 
 #[test]
-fn of_a_package_that_is_cut_only_that_is_said() {
+fn a_truncated_package_has_only_that_finding() {
     let whole = good::good().encode();
     for length in 0..whole.len() {
         let findings = check_octets(&whole[..length]);
@@ -86,9 +86,9 @@ fn of_a_package_that_is_cut_only_that_is_said() {
 }
 
 #[test]
-fn a_package_with_another_bit_is_read_or_gives_findings() {
+fn a_package_with_a_changed_bit_is_decoded_or_gives_findings() {
     let whole = good::good().encode();
-    // Each octet, in each of them another bit in turn.
+    // Each byte, with a different bit for each.
     for (place, bit) in (0..whole.len()).zip([0, 5, 2, 7, 4, 1, 6, 3].into_iter().cycle()) {
         let mut spoiled = whole.clone();
         spoiled[place] ^= 1 << bit;

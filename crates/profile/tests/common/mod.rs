@@ -1,26 +1,12 @@
-//! The published TS.48 packages, which are not part of the repository.
+//! The TS.48 test profiles, which are not part of the repository. Tests that need them are ignored without `has_ts48`.
 #![allow(clippy::unwrap_used, reason = "this is test code, though clippy sees no test here")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn directory() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/ts48");
-    if path.is_dir() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "the TS.48 packages are not at {}: the CI job must provide them",
-        path.display()
-    );
-    println!("skipped: no TS.48 packages at {}", path.display());
-    None
-}
-
-/// Name and contents of every file with this ending; none (and a word about it) where the data is not provided.
+/// Name and contents of every TS.48 file with this ending.
 pub(crate) fn files(ending: &str) -> Vec<(String, Vec<u8>)> {
-    let Some(directory) = directory() else { return Vec::new() };
-    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(directory)
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/ts48");
+    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|found| found == ending))

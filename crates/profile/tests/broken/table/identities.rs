@@ -45,7 +45,7 @@ defects! {
     }
 }
 
-/// What a description with two identities has, after the good package's: its own identity is that of the good package.
+/// The additional elements of a description with two identities. Its own identity is that of the valid package.
 fn add(package: &mut Package, change: impl FnOnce(&mut Identities)) {
     let installed = profile::InstalledProfile::of(package, &profile::Capabilities::default()).unwrap();
     let usim = installed.files.adfs(&[0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02]).next().unwrap().0;
@@ -65,12 +65,12 @@ fn add_octets(package: &mut Package, table: Octets) {
                 for command in files.commands.iter_mut().flatten() {
                     match command {
                         FileManagement::FillFileContent(content) => *content = table.clone(),
-                        // The good package has no record 16.
+                        // The valid package has no record 16.
                         FileManagement::CreateFcp(fcp) if fcp.file_id == Some(profile::Fid(0x6F1D)) => {
                             fcp.security_attributes_referenced = Some(octets("2F060D"));
                             fcp.ef_file_size = Some(u16::try_from(table.len()).unwrap().to_be_bytes().into());
                         }
-                        // And no administrator's code.
+                        // It also has no administrative code.
                         FileManagement::CreateFcp(fcp) => fcp.pin_status_template_do = None,
                         _ => {}
                     }

@@ -1,5 +1,5 @@
-//! The defects: what each is called, how the good package is broken, the findings that it must give (the first at that
-//! PE; no others but notes), and nothing else.
+//! The defects: name, change of the valid package, and expected findings. The first finding must be at the given PE; other findings must be
+//! notes.
 
 use profile::element::FileSystemKind as Kind;
 use profile::element::{
