@@ -35,7 +35,7 @@ fn parts(credential: &Credential) -> (Vec<CertificateDer<'static>>, PrivatePkcs8
 
 /// A whole handshake in memory, both sides with certificates.
 fn handshake(pki: &Pki, server: &Credential, client: &Credential, name: &str) -> Result<(), rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let server_verifier =
         WebPkiServerVerifier::builder_with_provider(roots(pki), provider.clone()).build().unwrap();
     let client_verifier =

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
@@ -167,7 +167,7 @@ impl fmt::Debug for ClientTls {
 
 /// The provider is given explicitly everywhere: a process default would let two users of rustls disagree at run time.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(brainpool::beside(aws_lc_rs::default_provider()))
+    Arc::new(brainpool::beside(ring::default_provider()))
 }
 
 fn store(roots: &[Vec<u8>]) -> Result<Arc<RootCertStore>, Fault> {

@@ -9,7 +9,7 @@ use crypto::{Curve, PublicKey, SecretKey, Signature};
 use rsp::der::{DecodeError, Reader, Tag};
 use rustls::crypto::{
     ActiveKeyExchange, CryptoProvider, GetRandomFailed, KeyProvider, SharedSecret, SupportedKxGroup,
-    WebPkiSupportedAlgorithms, aws_lc_rs,
+    WebPkiSupportedAlgorithms, ring,
 };
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, public_key_to_spki};
@@ -71,7 +71,7 @@ impl SupportedKxGroup for Group {
 fn draw_key() -> Result<SecretKey, GetRandomFailed> {
     loop {
         let mut octets = zeroize::Zeroizing::new([0; 32]);
-        aws_lc_rs::default_provider().secure_random.fill(&mut *octets)?;
+        ring::default_provider().secure_random.fill(&mut *octets)?;
         if let Ok(key) = SecretKey::from_bytes(CURVE, &octets) {
             return Ok(key);
         }
@@ -120,11 +120,11 @@ impl ResolvesServerCert for ByCurve {
     }
 }
 
-/// What AWS-LC verifies, and Brainpool with SHA-256. That hash is named first, or a peer would choose a longer one in
+/// What ring verifies, and Brainpool with SHA-256. That hash is named first, or a peer would choose a longer one in
 /// TLS 1.2; SGP.22 section 2.6.6 asks for no other. Made once: rustls wants it to live for ever.
 static VERIFICATION: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     let own: &'static dyn SignatureVerificationAlgorithm = &Verification;
-    let theirs = aws_lc_rs::default_provider().signature_verification_algorithms;
+    let theirs = ring::default_provider().signature_verification_algorithms;
     let all: Vec<_> = theirs.all.iter().copied().chain([own]).collect();
     let mut mapping = theirs.mapping.to_vec();
     for (scheme, algorithms) in &mut mapping {
@@ -163,7 +163,7 @@ impl SignatureVerificationAlgorithm for Verification {
     }
 }
 
-/// Reads keys on Brainpool, and leaves the others to AWS-LC.
+/// Reads keys on Brainpool, and leaves the others to ring.
 #[derive(Debug)]
 struct Keys;
 
@@ -175,7 +175,7 @@ impl KeyProvider for Keys {
         };
         match own.and_then(|octets| SecretKey::from_bytes(CURVE, &octets).ok()) {
             Some(secret) => Ok(Arc::new(Key(Arc::new(secret)))),
-            None => aws_lc_rs::default_provider().key_provider.load_private_key(key),
+            None => ring::default_provider().key_provider.load_private_key(key),
         }
     }
 }
@@ -251,7 +251,7 @@ mod tests {
 
     /// Nothing but Brainpool for the key exchange.
     fn provider() -> Arc<CryptoProvider> {
-        let mut provider = beside(aws_lc_rs::default_provider());
+        let mut provider = beside(ring::default_provider());
         provider.kx_groups = vec![&TLS13_GROUP, &TLS12_GROUP];
         Arc::new(provider)
     }
