@@ -1,5 +1,5 @@
-//! A device that stays on: it registers, listens for short messages, and lets its card act. It has no LPA; whatever
-//! happens to its profiles comes to the card over the air.
+//! A device without an LPA that is always on: it registers, listens for short messages, and
+//! executes the proactive commands of its card. Its profiles are managed over the air.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,23 +18,24 @@ use super::toolkit::{self, After, Executed, Identity, Surroundings, Toolkit};
 use network::smsc::tpdu;
 use network::{AttachId, MobileTerminated, Radio, RadioFault, RpAnswer, RpCause, RpReport};
 
-/// After this a card that was too busy for an envelope is told again.
+/// The delay before an envelope is repeated to a card that was busy.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Which device it is, and how patient.
+/// The identity of the device and its delays.
 #[derive(Clone, Debug)]
 pub struct OnlineSettings {
-    /// Its IMEI.
+    /// The IMEI.
     pub imei: Imei,
-    /// How long it waits between two searches for a network.
+    /// The delay between two searches for a network.
     pub search_pause: Duration,
-    /// T3247 of TS 24.301 section 10.2, a time between 30 and 60 minutes: how long it holds what a network has refused for
-    /// good. A refusal comes before the network has proved itself.
+    /// T3247 of TS 24.301 section 10.2, between 30 and 60 minutes: the time for which a permanent
+    /// refusal is respected. Refusals are not authenticated.
     pub refusal_holds: Duration,
 }
 
 impl Default for OnlineSettings {
-    /// A test device's IMEI, and the pause of TS 23.122 in short: a person watches.
+    /// The IMEI of a test device, and a search delay that is shorter than that of TS 23.122 because
+    /// a person watches.
     fn default() -> Self {
         let imei = Imei::of_digits("004999010640000").unwrap_or(Imei([0; 8]));
         let refusal_holds = Duration::from_secs(45 * 60);
@@ -42,7 +43,7 @@ impl Default for OnlineSettings {
     }
 }
 
-/// A device that stays on.
+/// A device without an LPA that is always on.
 pub struct Online<D> {
     modem: Modem<D>,
     radio: Arc<dyn Radio>,
@@ -51,15 +52,15 @@ pub struct Online<D> {
     teller: Teller,
     orders: mpsc::UnboundedReceiver<Order>,
     handle: OnlineHandle,
-    /// When a network is looked for again, while there is none.
+    /// The time of the next search, while the device is not registered.
     search: Option<Instant>,
-    /// Until then what a network has refused for good holds.
+    /// The time until which a permanent refusal is respected.
     refused_until: Option<Instant>,
-    /// What the card was last told of the service.
+    /// The last service state that the card was informed of.
     service: Option<LocationStatus>,
-    /// Listens for the next short message, under this name.
+    /// The request for the next short message, with the ID of its attachment.
     listening: Option<(AttachId, Listening)>,
-    /// A card that was busy is left alone until then.
+    /// The time until which no envelope is sent, because the card was busy.
     not_before: Option<Instant>,
 }
 
@@ -70,25 +71,25 @@ enum Order {
     Stop,
 }
 
-/// The outside of a device that is running.
+/// Controls a running device.
 #[derive(Clone)]
 pub struct OnlineHandle(mpsc::UnboundedSender<Order>);
 
 impl OnlineHandle {
-    /// Where the device is from now on: the networks whose cells reach it, strongest first.
+    /// Moves the device: sets the networks that are received, strongest first.
     pub fn set_visible(&self, visible: Vec<Plmn>) {
-        // A device that has stopped is nowhere.
+        // Has no effect if the device has stopped.
         let _ = self.0.send(Order::SetVisible(visible));
     }
 
     /// Switches the device off.
     pub fn stop(&self) {
-        // As above.
+        // Has no effect if the device has stopped.
         let _ = self.0.send(Order::Stop);
     }
 }
 
-/// What ended a wait.
+/// The event that ended a wait.
 enum Woken {
     Order(Order),
     ShortMessage(Result<MobileTerminated, RadioFault>),
@@ -98,14 +99,15 @@ enum Woken {
 }
 
 impl<D: CardDoor> Online<D> {
-    /// A device of this modem and its card, whose channels are opened by `dial`. It is off.
+    /// Creates a device from this modem with its card. `dial` opens the connections of the card's
+    /// channels. The device is off.
     pub fn new(
         mut modem: Modem<D>,
         dial: impl Dial + 'static,
         settings: OnlineSettings,
         teller: Teller,
     ) -> Self {
-        // No LPA: the device has nothing to say of eUICC-related capabilities.
+        // Without an LPA the device has no eUICC-related capabilities.
         let capability = vec![0xA9, 0x00];
         modem.terminal().set_abilities(Abilities { capability, profile: toolkit::profile().0 });
         let (sender, orders) = mpsc::unbounded_channel();
@@ -125,17 +127,17 @@ impl<D: CardDoor> Online<D> {
         }
     }
 
-    /// By which it is moved and stopped while it runs.
+    /// Returns the handle that moves and stops the device while it runs.
     pub fn handle(&self) -> OnlineHandle {
         self.handle.clone()
     }
 
-    /// The modem, for those who want to know where it is registered.
+    /// Returns the modem.
     pub fn modem(&self) -> &Modem<D> {
         &self.modem
     }
 
-    /// Switches on, and runs until it is stopped.
+    /// Switches the device on, and runs until it is stopped.
     ///
     /// # Errors
     /// The card does not answer any more.
@@ -158,9 +160,10 @@ impl<D: CardDoor> Online<D> {
         self.modem.terminal().start().await
     }
 
-    /// Does the next thing; whether the device goes on.
+    /// Performs the next step. Returns false if the device has been stopped.
     async fn step(&mut self) -> Result<bool, CardError> {
-        // A card may want something without end: orders are heard between any two of its commands.
+        // A card may send proactive commands without end, so orders are processed between any two
+        // of them.
         if let Ok(order) = self.orders.try_recv()
             && !self.obey(order).await
         {
@@ -194,7 +197,7 @@ impl<D: CardDoor> Online<D> {
         };
         let waiting_to_tell = toolkit.next_to_tell().and(*not_before);
         let woken = tokio::select! {
-            // In this order, and not by dice of tokio's own: the same seed is to give the same.
+            // Fixed order instead of tokio's random one, so that the same seed gives the same run.
             biased;
             order = orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
             message = async {
@@ -226,7 +229,7 @@ impl<D: CardDoor> Online<D> {
         Ok(true)
     }
 
-    /// Whether the device goes on.
+    /// Executes an order. Returns false if the device is to stop.
     async fn obey(&mut self, order: Order) -> bool {
         match order {
             Order::Stop => return false,
@@ -246,7 +249,7 @@ impl<D: CardDoor> Online<D> {
         true
     }
 
-    /// One request for the next message at a time, for as long as the registration lasts.
+    /// Ensures that there is one request for the next message while the device is registered.
     fn listen(&mut self) {
         let Some((plmn, attach)) = self.modem.attachment() else {
             self.listening = None;
@@ -270,7 +273,8 @@ impl<D: CardDoor> Online<D> {
         self.registered(result);
     }
 
-    /// How long until the home network is looked for; not while the device is connected (TS 23.122 section 4.4.3.3.1 d).
+    /// Returns the time until the next search for the home network. There is none while the device
+    /// is connected (TS 23.122 section 4.4.3.3.1 d).
     fn home_search(&self) -> Option<Duration> {
         let at = self.modem.home_search().filter(|_| !self.toolkit.is_connected())?;
         Some(at.since(self.teller.now()))
@@ -287,7 +291,8 @@ impl<D: CardDoor> Online<D> {
                 if let NoService::Refused(_) = not.why {
                     self.refused_until.get_or_insert(now + self.settings.refusal_holds);
                 }
-                // What is final stands until its time is over, the card is reset or switched, or the device is elsewhere.
+                // A permanent refusal is respected until the timer expires, the card is reset or
+                // switched, or the device has moved.
                 let next = Some(now + self.settings.search_pause);
                 self.search = if not.is_final() { self.refused_until.or(next) } else { next };
                 self.tell_console("not registered", Outcome::Failed(not.to_string()), String::new());
@@ -297,7 +302,7 @@ impl<D: CardDoor> Online<D> {
         self.serve_with(status, plmn);
     }
 
-    /// The network is gone.
+    /// Handles the loss of the network.
     fn lost(&mut self, fault: &RadioFault) {
         self.tell_console("network lost", Outcome::Failed(fault.to_string()), String::new());
         self.modem.deregister();
@@ -305,7 +310,7 @@ impl<D: CardDoor> Online<D> {
     }
 
     fn serve_with(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
-        // A new registration is told even if there was one before: it may be another's.
+        // A new registration is always reported, because it may be that of another subscription.
         if self.service != Some(status) || status == LocationStatus::Normal {
             self.service = Some(status);
             self.toolkit.service(status, plmn);
@@ -329,7 +334,7 @@ impl<D: CardDoor> Online<D> {
             self.modem.terminal().respond(&response.to_bytes()).await?;
             self.toolkit.asked();
         } else if after == After::Nothing {
-            // Without command details there is nothing that a response could answer.
+            // Without command details no TERMINAL RESPONSE can be built.
             let why = "a proactive command without details".to_owned();
             return Err(CardError::Answer { command: "FETCH", why });
         }
@@ -350,7 +355,8 @@ impl<D: CardDoor> Online<D> {
         self.toolkit.next_to_tell().is_some() && self.not_before.is_none_or(|at| at <= Instant::now())
     }
 
-    /// Tells the card the next thing. One that is too busy is told again later; one that refuses is not.
+    /// Sends the next envelope. It is repeated later if the card is busy, but not if the card
+    /// refuses it.
     async fn tell(&mut self) -> Result<(), CardError> {
         let Some(envelope) = self.toolkit.next_to_tell() else { return Ok(()) };
         let name = envelope_name(envelope);
@@ -368,7 +374,8 @@ impl<D: CardDoor> Online<D> {
         Ok(())
     }
 
-    /// A short message: one for the card goes to it, and what the card says goes back (TS 31.111 section 7.1.1.2).
+    /// Handles a short message: a message for the card is passed on, and the card's response is
+    /// returned (TS 31.111 section 7.1.1.2).
     async fn deliver(&mut self, message: MobileTerminated) -> Result<(), CardError> {
         let MobileTerminated { reference, service_centre, tpdu } = message;
         let answer = match SmsDeliver::parse(&tpdu) {
@@ -411,7 +418,8 @@ impl<D: CardDoor> Online<D> {
             _ if status == StatusWord(SW_BUSY) => Some(FAILURE_BUSY),
             _ => Some(FAILURE_DATA_DOWNLOAD),
         };
-        // What the card gives is user data of the same kind as it was given: a header begins them if one did there.
+        // The card's response is user data of the same kind as the message: with a header if the
+        // message had one.
         let user_data = (!data.is_empty())
             .then(|| UserData::parse(&data, has_header).unwrap_or_else(|_| UserData::plain(data.clone())));
         let report = SmsDeliverReport {
@@ -424,7 +432,7 @@ impl<D: CardDoor> Online<D> {
             None => Outcome::Done,
             Some(_) => Outcome::Refused(status.to_string()),
         };
-        let note = format!("from {}, {} octets come back", deliver.originator, data.len());
+        let note = format!("from {}, {} octets returned", deliver.originator, data.len());
         self.tell_console("SMS-PP download", outcome, note);
         Ok(match failure {
             None => RpAnswer::Ack(report.to_bytes()),
@@ -445,10 +453,10 @@ fn is_good(status: StatusWord) -> bool {
     matches!(status.0 >> 8, 0x90 | 0x91)
 }
 
-/// What the service is of a device that is registered nowhere.
+/// Returns the location status of a device that is not registered.
 pub(super) fn service_without(not: &NotRegistered) -> LocationStatus {
     match not.why {
-        // A network is there, and lets the device make emergency calls.
+        // A network is available, so emergency calls are possible.
         NoService::Refused(_) => LocationStatus::Limited,
         NoService::Card(_) | NoService::NoCoverage | NoService::Lost(_) => LocationStatus::None,
     }

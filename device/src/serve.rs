@@ -1,8 +1,9 @@
-//! What a device with an LPA does for its card besides: it says where it is, and makes the change that an applet of several
-//! identities asks for (TS 102 223 sections 6.4.7, 6.4.15, 6.4.16 and 7.5.4).
+//! The toolkit of a device with an LPA: it reports the location status and performs the REFRESH
+//! that a multi-IMSI applet requests (TS 102 223 sections 6.4.7, 6.4.15, 6.4.16 and 7.5.4).
 //!
-//! [`Online`](super::Online) does so all the time; this device when it has registered, or has tried to. Its LPA says another
-//! TERMINAL PROFILE on the way, so it is said anew each time.
+//! [`Online`](super::Online) executes proactive commands all the time; this device only after an
+//! attempt to register. The LPA sends another TERMINAL PROFILE in between, so the profile of the
+//! toolkit is sent again each time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,22 +17,25 @@ use super::online::service_without;
 use super::terminal::{Abilities, CardError};
 use super::toolkit::{self, After, Executed, Identity, POLL_INTERVAL, Surroundings, Toolkit};
 
-/// More than an applet of ours changes in a day. A card that asks again and again is left as it is.
+/// Maximum changes of identity per registration. It exceeds the number that the applet of this
+/// project makes in a day. After that the card keeps its identity.
 const MOST_CHANGES: usize = 32;
-/// Commands of the card in one sitting; a card that begins a session asks for a handful.
+/// Maximum proactive commands and envelopes per session. A card that begins a session sends a
+/// handful.
 const MOST_COMMANDS: usize = 16;
-/// No card counts more than a day by the polls of its terminal.
+/// Maximum idle time that is accounted for. No card counts more than a day by the polls of its
+/// terminal.
 const LONGEST_REST: Duration = Duration::from_secs(86_400);
 
-/// What a device does for its card.
+/// The toolkit of a device with an LPA, and the idle time since the last session.
 pub(super) struct Service {
     toolkit: Toolkit,
     rested: Duration,
 }
 
 impl<D: CardDoor> Device<D> {
-    /// The same, telling its card where it is whenever it has registered or tried to, and making the change of identity that
-    /// the card asks for then.
+    /// Enables the toolkit: the device reports the location status to its card after every attempt
+    /// to register, and performs the change of identity that the card requests then.
     #[must_use]
     pub fn serving_its_card(mut self, imei: Imei) -> Self {
         self.modem.terminal().set_abilities(Abilities::serving(toolkit::profile_beside_lpa().0));
@@ -40,18 +44,19 @@ impl<D: CardDoor> Device<D> {
         self
     }
 
-    /// So long it was on, and nothing happened but that its card was polled: what a card has for a clock. It is told with the
-    /// next registration.
+    /// Records idle time in which the device was on and did nothing but poll its card, which uses
+    /// the polls as its clock. The polls are made up for at the next registration.
     pub fn has_rested(&mut self, rested: Duration) {
         if let Some(service) = &mut self.service {
             service.rested = rested.min(LONGEST_REST);
         }
     }
 
-    /// Registers with the enabled profile, as often as the settings allow, and as whichever subscriber its card is in the end.
+    /// Registers with the enabled profile, with as many attempts as the settings allow. If the card
+    /// changes its subscription in response, registers again.
     ///
     /// # Errors
-    /// What the last try said.
+    /// The error of the last attempt.
     pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
         for _ in 0..MOST_CHANGES {
             let result = self.register_as_it_is().await;
@@ -62,7 +67,8 @@ impl<D: CardDoor> Device<D> {
         self.register_as_it_is().await
     }
 
-    /// Whether the card has changed by that, and is to be registered anew.
+    /// Runs a toolkit session. Returns true if the card has changed, so that the device must
+    /// register again.
     pub(super) async fn serve_card(&mut self, result: &Result<Registered, NotRegistered>) -> bool {
         let Some(mut service) = self.service.take() else { return false };
         let served = self.serve(&mut service, result).await;
@@ -83,7 +89,8 @@ impl<D: CardDoor> Device<D> {
         let polls = std::mem::take(rested).as_secs() / POLL_INTERVAL.as_secs();
         toolkit.reset();
         if !self.modem.terminal().start_anew().await? {
-            // It wants nothing, so nobody on it listens.
+            // No proactive command is pending, so the card has no toolkit applet that waits for
+            // events.
             return Ok(false);
         }
         self.poll(polls).await?;
@@ -110,7 +117,8 @@ impl<D: CardDoor> Device<D> {
                 self.modem.terminal().envelope(&octets).await?;
                 toolkit.told();
                 if status == LocationStatus::None {
-                    // So it was all the time.
+                    // The device had no service during the whole idle time, so the polls are
+                    // repeated.
                     self.poll(polls).await?;
                 }
             } else if is_told {

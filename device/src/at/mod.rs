@@ -1,15 +1,18 @@
-//! A modem as programs see it on a serial port: AT commands of ITU-T V.250 and 3GPP TS 27.007 over a [`Modem`].
+//! The AT command interface of a modem: ITU-T V.250 and 3GPP TS 27.007 over a [`Modem`].
 //!
-//! No I/O: octets from the port go into [`AtModem::receive`], and what comes out goes to the port. What the modem does
-//! without being asked (the card wants a REFRESH, a network is to be found) it does in [`AtModem::settle`].
+//! The module performs no I/O: octets from the serial port are passed to [`AtModem::receive`], and
+//! the returned octets are written to the port. Activity between commands (a REFRESH requested by
+//! the card, a search for a network) happens in [`AtModem::settle`].
 //!
-//! | part | commands | clause |
+//! | Module | Commands | Clause |
 //! |---|---|---|
-//! | `line` | the command line | V.250 section 5 |
+//! | `line` | the parser of command lines | V.250 section 5 |
 //! | `general` | ATE, ATI, ATZ, S registers, +CGMI, +CGSN, +CMEE, ... | V.250 section 6, TS 27.007 sections 5 and 9.1 |
 //! | `card` | +CSIM, +CRSM, +CCHO, +CGLA, +CCHC, +CIMI, +CCID | TS 27.007 sections 5.6, 8.17, 8.18, 8.43, 8.45, 8.46 |
 //! | `pin` | +CPIN, +CPINR, +CPWD, +CLCK | TS 27.007 sections 7.4, 7.5, 8.3, 8.65 |
-//! | `network` | +CFUN, +COPS, +CREG, +CGREG, +CEREG, +CSQ | TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1 |
+//! | `registration` | +CFUN, +COPS, +CREG, +CGREG, +CEREG, +CSQ | TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1 |
+//! | `quirk` | manufacturer-specific deviations | |
+//! | `refusal` | final result codes other than OK | V.250 section 5.7, TS 27.007 section 9.2 |
 
 mod card;
 mod general;
@@ -31,34 +34,36 @@ use line::{Command, Commands};
 use refusal::{CmeError, Refusal};
 use registration::{Functionality, Selection, Standing};
 
-/// The longest command line: the longest extended APDU in hexadecimal characters, and the command round it.
+/// Maximum length of a command line: the longest extended APDU in hexadecimal characters, and the
+/// command around it.
 pub(super) const MAX_LINE: usize = 2 * 65_544 + 64;
 
-/// A modem with a serial port.
+/// A modem with its serial port.
 pub struct AtModem<D> {
     modem: Modem<D>,
     identity: Identity,
     quirks: Vec<Quirk>,
     settings: Settings,
     input: Vec<u8>,
-    /// For `A/`.
+    /// The last command line, for `A/`.
     last_body: String,
     sessions: Vec<Session>,
     sessions_so_far: u32,
     functionality: Functionality,
     selection: Selection,
     standing: Standing,
-    /// Whether a network is to be looked for.
+    /// True if a search for a network is due.
     is_due: bool,
-    /// `<stat>` as it was told last.
+    /// The last reported `<stat>`.
     told: u8,
 }
 
-/// Information text, a line each; or why there is none.
+/// The information text, as lines, or the reason of the refusal.
 type Answer = Result<Vec<String>, Refusal>;
 
 impl<D: CardDoor> AtModem<D> {
-    /// A modem that has just been switched on: [`settle`](Self::settle) lets it look for a network.
+    /// Creates a modem that has just been switched on. Its first [`settle`](Self::settle) searches
+    /// for a network.
     pub fn new(modem: Modem<D>, identity: Identity, quirks: Vec<Quirk>) -> Self {
         Self {
             modem,
@@ -77,12 +82,13 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// The modem behind the port.
+    /// Returns the modem behind the port.
     pub fn modem(&self) -> &Modem<D> {
         &self.modem
     }
 
-    /// Takes octets from the port, obeys the lines that they end, and gives what goes to the port.
+    /// Processes octets from the port, executes the complete lines, and returns the octets for the
+    /// port.
     pub async fn receive(&mut self, octets: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for octet in octets {
@@ -102,7 +108,7 @@ impl<D: CardDoor> AtModem<D> {
                     return self.say_result(Err(Refusal::Error), out);
                 }
                 let line = String::from_utf8_lossy(&line).trim().to_owned();
-                // What does not begin with AT was not meant for a modem: V.250 section 5.2.1.
+                // Lines without the prefix AT are ignored: V.250 section 5.2.1.
                 if let Some((_, body)) =
                     line.split_at_checked(2).filter(|(at, _)| at.eq_ignore_ascii_case("AT"))
                 {
@@ -111,7 +117,7 @@ impl<D: CardDoor> AtModem<D> {
                 }
             }
             octet if octet == self.settings.backspace() => drop(self.input.pop()),
-            // Other control characters are passed over: section 5.2.2.
+            // Other control characters are ignored: section 5.2.2.
             0..0x20 => {}
             octet => {
                 if self.input.len() <= MAX_LINE {
@@ -125,7 +131,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// The commands of a line, until one fails: V.250 section 5.2.3.
+    /// Executes the commands of a line until one fails: V.250 section 5.2.3.
     async fn obey(&mut self, out: &mut Vec<u8>) {
         let body = self.last_body.clone();
         for command in Commands::of(&body) {
@@ -166,8 +172,8 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// What the modem does between commands: serves what the card asked for, looks for a network when it is time. Gives
-    /// unsolicited result codes for the port.
+    /// Performs the activity between commands: executes proactive commands, and searches for a
+    /// network if that is due. Returns the unsolicited result codes for the port.
     pub async fn settle(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         let was_reset = self.functionality != Functionality::Minimum && self.serve_card().await;
@@ -186,7 +192,7 @@ impl<D: CardDoor> AtModem<D> {
         out
     }
 
-    /// What the card asked for since the last command. Says whether that was a reset.
+    /// Executes the pending proactive commands. Returns true if the card was reset.
     async fn serve_card(&mut self) -> bool {
         match self.modem.terminal().serve_proactive().await {
             Ok(false) => false,
@@ -195,13 +201,14 @@ impl<D: CardDoor> AtModem<D> {
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "the modem could not do what the card asked for");
+                tracing::warn!(%error, "the modem could not execute a proactive command");
                 false
             }
         }
     }
 
-    /// The card was reset: channels are closed, and it may be another subscriber's.
+    /// Discards the state of the card after a reset: its channels are closed, and it may be that of
+    /// another subscriber.
     fn forget_card(&mut self) {
         self.sessions.clear();
         self.modem.forget();
@@ -213,7 +220,7 @@ impl<D: CardDoor> AtModem<D> {
         self.quirks.contains(&quirk)
     }
 
-    /// `<err>`, if it is told, in the words of this make.
+    /// Returns the `<err>` that is reported, subject to +CMEE and the quirks.
     fn told_error(&self, refusal: Refusal) -> Option<CmeError> {
         match refusal {
             Refusal::Error => None,
@@ -224,7 +231,7 @@ impl<D: CardDoor> AtModem<D> {
         .filter(|_| self.settings.cmee > 0)
     }
 
-    /// Information text: V.250 section 5.7.1.
+    /// Writes information text: V.250 section 5.7.1.
     fn say(&self, text: &str, out: &mut Vec<u8>) {
         let [end, feed] = self.settings.framing();
         if self.settings.verbose {
@@ -234,14 +241,14 @@ impl<D: CardDoor> AtModem<D> {
         out.extend([end, feed]);
     }
 
-    /// An unsolicited result code.
+    /// Writes an unsolicited result code.
     fn say_unasked(&self, text: &str, out: &mut Vec<u8>) {
         if !self.settings.quiet {
             self.say(text, out);
         }
     }
 
-    /// The final result code: V.250 section 5.7.1, TS 27.007 section 9.2.
+    /// Writes the final result code: V.250 section 5.7.1, TS 27.007 section 9.2.
     fn say_result(&self, result: Result<(), Refusal>, out: &mut Vec<u8>) {
         if self.settings.quiet {
             return;
@@ -254,7 +261,7 @@ impl<D: CardDoor> AtModem<D> {
                     1 => error.0.to_string(),
                     _ => error.text().to_owned(),
                 };
-                // ATV says nothing of this one: TS 27.007 section 9.2.0.
+                // ATV does not affect this result code: TS 27.007 section 9.2.0.
                 return self.say(&format!("+CME ERROR: {text}"), out);
             }
         };

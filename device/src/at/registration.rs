@@ -1,4 +1,5 @@
-//! Networks and how the modem stands with them: TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1.20 and 10.1.22.
+//! AT commands for networks and the registration: TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1.20
+//! and 10.1.22.
 
 use rsp::ids::Plmn;
 use world::CardDoor;
@@ -12,11 +13,11 @@ use network::{Service, SystemInformation};
 /// `<fun>` of +CFUN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Functionality {
-    /// 0: neither radio nor card.
+    /// 0: both radio and card are off.
     Minimum,
-    /// 1
+    /// 1: full functionality.
     Full,
-    /// 4: the card, but no radio.
+    /// 4: the radio is off, the card is on.
     NoRadio,
 }
 
@@ -31,14 +32,14 @@ pub(super) enum Selection {
     Deregistered,
 }
 
-/// How a modem stands that is not registered and is to be.
+/// The state of a modem that is not registered but should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// `<stat>` 0: it does not try, because the card does not let it.
+    /// `<stat>` 0: no search, because the card does not permit it.
     NoCard,
-    /// 2: it looks for a network.
+    /// `<stat>` 2: the modem searches for a network.
     Searching,
-    /// 3: because a network refused.
+    /// `<stat>` 3: a network has refused the registration.
     Denied,
 }
 
@@ -46,8 +47,8 @@ pub(super) enum Standing {
 const ACCESS_TECHNOLOGY: u8 = 7;
 
 impl<D: CardDoor> AtModem<D> {
-    /// Lets a modem without service look for it again at the next [`settle`](Self::settle). Real ones do so every now and
-    /// then.
+    /// Makes a modem without service search again at the next [`settle`](Self::settle), as real
+    /// modems do from time to time.
     pub fn search_again(&mut self) {
         self.is_due |= self.standing == Standing::Searching && self.modem.registered().is_none();
     }
@@ -79,14 +80,14 @@ impl<D: CardDoor> AtModem<D> {
         };
     }
 
-    /// Leaves the network, or stops looking for one.
+    /// Detaches from the network, or stops the search.
     async fn deregister(&mut self) {
         self.modem.detach().await;
         self.standing = Standing::Searching;
         self.is_due = false;
     }
 
-    /// Set phone functionality: section 8.2.
+    /// +CFUN, set phone functionality: section 8.2.
     pub(super) async fn cfun(&mut self, verb: &Verb) -> Answer {
         let parameters = match verb {
             Verb::Read => {
@@ -134,7 +135,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![])
     }
 
-    /// PLMN selection: section 7.3.
+    /// +COPS, PLMN selection: section 7.3.
     pub(super) async fn cops(&mut self, verb: &Verb) -> Answer {
         match verb {
             Verb::Read => Ok(vec![self.operator()]),
@@ -220,7 +221,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![])
     }
 
-    /// Registers on this network and no other.
+    /// Registers on this network only.
     async fn choose(&mut self, format: u8, named: &str) -> Result<(), Refusal> {
         let heard = self.heard().await?;
         let is_meant = |network: &&SystemInformation| match format {
@@ -240,7 +241,8 @@ impl<D: CardDoor> AtModem<D> {
         })
     }
 
-    /// Network registration: sections 7.2, 10.1.20 and 10.1.22, which are one here.
+    /// +CREG, +CGREG and +CEREG, network registration: sections 7.2, 10.1.20 and 10.1.22. They
+    /// share one state here.
     pub(super) fn creg(&mut self, name: &str, verb: &Verb) -> Answer {
         let at = usize::from(name != "+CREG").saturating_add(usize::from(name == "+CEREG"));
         let (stat, location) = (self.stat(), self.location());
@@ -258,7 +260,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// The unsolicited result codes of those, if `<stat>` is another than before.
+    /// Writes the unsolicited result codes of the registration, if `<stat>` has changed.
     pub(super) fn tell_registration(&mut self, out: &mut Vec<u8>) {
         let stat = self.stat();
         if stat == std::mem::replace(&mut self.told, stat) {
@@ -273,7 +275,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// `<stat>`
+    /// Returns `<stat>`.
     fn stat(&self) -> u8 {
         let is_off = self.functionality != Functionality::Full || self.selection == Selection::Deregistered;
         match (self.modem.registered().map(|registered| registered.service), self.standing) {
@@ -286,7 +288,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// `[,[<tac>],[<ci>],[<AcT>]]`: simulated networks have neither areas nor cells.
+    /// Returns `[,[<tac>],[<ci>],[<AcT>]]`. Simulated networks have neither areas nor cells.
     fn location(&self) -> String {
         match self.modem.registered() {
             Some(_) => format!(",,,{ACCESS_TECHNOLOGY}"),
@@ -294,7 +296,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// Signal quality: section 8.5. A simulated network is heard well or not at all.
+    /// +CSQ, signal quality: section 8.5. A simulated network has a strong signal or none.
     pub(super) async fn csq(&mut self, verb: &Verb) -> Answer {
         match verb {
             Verb::Execute => {
@@ -307,7 +309,7 @@ impl<D: CardDoor> AtModem<D> {
     }
 }
 
-/// Characters of a name: section 7.3.
+/// Maximum lengths of network names: section 7.3.
 const LONG_NAME: usize = 16;
 const SHORT_NAME: usize = 8;
 
@@ -315,7 +317,7 @@ fn cut(name: &str, characters: usize) -> String {
     name.chars().filter(|c| *c != '"' && !c.is_control()).take(characters).collect()
 }
 
-/// The digits of country and network.
+/// Returns the digits of MCC and MNC.
 fn number(plmn: Plmn) -> String {
     plmn.to_string().replace('-', "")
 }

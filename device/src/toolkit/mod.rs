@@ -1,8 +1,9 @@
-//! What a device does for its card: proactive commands and what the card is told by itself, TS 102 223 sections 6.4 and
-//! 7, TS 31.111 section 7.1 for short messages.
+//! The card application toolkit of a device: proactive commands and event downloads, TS 102 223
+//! sections 6.4 and 7, and short messages, TS 31.111 section 7.1.
 //!
-//! [`TerminalProfile`] says what is here and nothing else. A command that is not here is answered "beyond the terminal's
-//! capabilities", one that does not add up "data not understood"; the card is never left without an answer.
+//! [`TerminalProfile`] announces exactly what is implemented here. Other commands are answered with
+//! "beyond the terminal's capabilities", malformed ones with "data not understood". The card always
+//! gets an answer.
 
 mod channels;
 mod timers;
@@ -25,8 +26,8 @@ use network::{AttachId, MobileOriginated, Radio, RadioFault, RpAnswer};
 pub(super) use timers::POLL_INTERVAL;
 use timers::{Polling, Timers};
 
-/// What this terminal can. "eUICC Profile State Change" is performed too and not claimed: where a card has the choice, SGP.02
-/// wants the reset.
+/// The facilities of this terminal. REFRESH "eUICC Profile State Change" is implemented but not
+/// announced, because SGP.02 prefers the reset where a card has the choice.
 const FACILITIES: [Facility; 22] = [
     Facility::PROFILE_DOWNLOAD,
     Facility::SMS_PP_DOWNLOAD,
@@ -52,7 +53,8 @@ const FACILITIES: [Facility; 22] = [
     Facility::TCP_CLIENT,
 ];
 
-/// What a terminal beside an LPA can, which does nothing for its card but to say where it is and to reset it.
+/// The facilities of a terminal with an LPA, which only reports its location to the card and
+/// performs resets.
 const BESIDE_LPA: [Facility; 7] = [
     Facility::PROFILE_DOWNLOAD,
     Facility::MORE_TIME,
@@ -63,63 +65,63 @@ const BESIDE_LPA: [Facility; 7] = [
     Facility::EVENT_LOCATION_STATUS,
 ];
 
-/// Additional information on "terminal currently unable": no service, section 8.12.2.
+/// Additional information for "terminal currently unable": no service, section 8.12.2.
 const NO_SERVICE: u8 = 0x04;
-/// "Performed, with missing information": section 8.12.
+/// The result "performed, with missing information": section 8.12.
 const MISSING_INFORMATION: GeneralResult = GeneralResult(0x02);
-/// "Performed, limited service": the same section.
+/// The result "performed, limited service": section 8.12.
 const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
 
-/// Where a device camps: one tracking area and one cell, everywhere.
+/// The tracking area and the cell of every simulated location.
 const AREA_AND_CELL: [u8; 6] = [0x00, 0x01, 0x00, 0x00, 0x00, 0x01];
 
-/// What the card is to be told of and may still be too busy for. More than this and something is wrong with it; the
+/// Maximum envelopes that wait for a busy card. A card that accepts none of them is defective; the
 /// oldest is dropped.
 const MAX_TOLD: usize = 32;
 
-/// Which device it is.
+/// The identity of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The 15 digits of its IMEI.
+    /// The IMEI.
     pub imei: Imei,
 }
 
-/// What TERMINAL PROFILE says of a device with this toolkit.
+/// Returns the TERMINAL PROFILE of a device with this toolkit and no LPA.
 pub fn profile() -> TerminalProfile {
     TerminalProfile::of(&FACILITIES, MAX_CHANNELS)
 }
 
-/// The same of a device with an LPA.
+/// Returns the TERMINAL PROFILE of a device with an LPA.
 pub(super) fn profile_beside_lpa() -> TerminalProfile {
     TerminalProfile::of(&BESIDE_LPA, 0)
 }
 
-/// The surroundings in which a command is executed.
+/// The device's environment during the execution of a command.
 pub(super) struct Surroundings<'a> {
     pub(super) radio: &'a dyn Radio,
-    /// The network and by what it knows the device, while it is registered.
+    /// The serving network and the ID by which it knows the device, while the device is registered.
     pub(super) attached: Option<(Plmn, AttachId)>,
-    /// The network on a cell of which the device waits, while none takes it: limited service.
+    /// The network on whose cell the device camps while it has only limited service.
     pub(super) camped: Option<Plmn>,
 }
 
-/// What is to be done when a command has been executed.
+/// The action that follows the execution of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum After {
-    /// Nothing.
+    /// No action.
     Nothing,
-    /// The card is reset; that is its answer.
+    /// The card must be reset. The reset takes the place of a response.
     Reset,
-    /// What was read of the card does not hold any more.
+    /// The data read from the card is no longer valid.
     ReadAnew,
 }
 
-/// An executed command.
+/// The result of an executed command.
 pub(super) struct Executed {
-    /// What the card is answered; none where a reset is the answer.
+    /// The response to the card; `None` if a reset takes its place.
     pub(super) response: Option<TerminalResponse>,
     pub(super) after: After,
-    /// What it was and how it went, for the console.
+    /// The name of the command, for the console.
     pub(super) name: &'static str,
     pub(super) note: String,
 }
@@ -131,9 +133,9 @@ pub(super) struct Toolkit {
     timers: Timers,
     polling: Polling,
     events: BTreeSet<Event>,
-    /// TP-MR of the last message.
+    /// TP-MR of the last short message.
     message_reference: u8,
-    /// What the card is still to be told.
+    /// The envelopes that wait to be sent to the card.
     to_tell: VecDeque<Envelope>,
 }
 
@@ -150,7 +152,7 @@ impl Toolkit {
         }
     }
 
-    /// The card has lost its power: nothing of what it had asked for holds.
+    /// Discards all state that the card has set up, after it has lost its power.
     pub(super) fn reset(&mut self) {
         self.channels.clear();
         self.timers = Timers::default();
@@ -159,12 +161,12 @@ impl Toolkit {
         self.to_tell.clear();
     }
 
-    /// Whether the card is speaking to somebody through the network.
+    /// True if the card has a connection through the network.
     pub(super) fn is_connected(&self) -> bool {
         self.channels.is_up()
     }
 
-    /// The service has changed.
+    /// Handles a change of the service.
     pub(super) fn service(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
         if status != LocationStatus::Normal {
             for channel in self.channels.drop_links() {
@@ -175,7 +177,7 @@ impl Toolkit {
         self.tell_of(EventDownload::LocationStatus { status, location });
     }
 
-    /// The card is told if it has asked for it.
+    /// Queues an event for the card if the card has subscribed to it.
     fn tell_of(&mut self, event: EventDownload) {
         if self.events.contains(&event.event()) {
             self.tell(Envelope::EventDownload(event));
@@ -189,22 +191,23 @@ impl Toolkit {
         self.to_tell.push_back(envelope);
     }
 
-    /// What the card is to be told next.
+    /// Returns the next envelope for the card.
     pub(super) fn next_to_tell(&self) -> Option<&Envelope> {
         self.to_tell.front()
     }
 
-    /// The card has been told.
+    /// Removes the next envelope after it was sent.
     pub(super) fn told(&mut self) {
         self.to_tell.pop_front();
     }
 
-    /// The card has answered a command.
+    /// Restarts the poll interval after an answer of the card.
     pub(super) fn asked(&mut self) {
         self.polling.asked();
     }
 
-    /// Waits until the card is to be told something, or asked whether it wants something (`false`).
+    /// Waits until there may be an envelope for the card (`true`), or until the card must be polled
+    /// (`false`).
     pub(super) async fn next(&mut self) -> bool {
         let until = |at: Option<Instant>| async move {
             match at {
@@ -213,7 +216,7 @@ impl Toolkit {
             }
         };
         tokio::select! {
-            // In this order, and not by dice of tokio's own: the same seed is to give the same.
+            // Fixed order instead of tokio's random one, so that the same seed gives the same run.
             biased;
             happened = self.channels.next() => {
                 match happened {
@@ -239,7 +242,7 @@ impl Toolkit {
         }
     }
 
-    /// Executes what FETCH gave.
+    /// Executes a fetched proactive command.
     pub(super) async fn execute(&mut self, octets: &[u8], surroundings: Surroundings<'_>) -> Executed {
         let proactive = match Proactive::parse(octets) {
             Ok(proactive) => proactive,
@@ -249,7 +252,8 @@ impl Toolkit {
                     let CommandDetails { kind, qualifier, .. } = refused.details;
                     let is_here = match CommandKind::of(kind) {
                         None => false,
-                        // Its qualifier is what is asked for, and there are many that are not here.
+                        // Its qualifier determines the requested information, and most values are
+                        // not supported.
                         Some(CommandKind::ProvideLocalInformation) => matches!(qualifier, 0x00 | 0x01 | 0x08),
                         Some(_) => true,
                     };
@@ -354,7 +358,7 @@ impl Toolkit {
     fn set_up_event_list(&mut self, proactive: &Proactive, events: &[Event]) -> TerminalResponse {
         const KNOWN: [Event; 3] = [Event::LOCATION_STATUS, Event::DATA_AVAILABLE, Event::CHANNEL_STATUS];
         if events.iter().any(|event| !KNOWN.contains(event)) {
-            // Section 6.4.16: the former list stands.
+            // The former list stays valid: section 6.4.16.
             return beyond(proactive);
         }
         self.events = events.iter().copied().collect();
@@ -386,7 +390,7 @@ impl Toolkit {
             Ok(RpAnswer::Ack(_)) => (performed(proactive, Response::None), format!("to {to}")),
             Ok(RpAnswer::Error(cause, _)) => {
                 let response = respond(GeneralResult::SMS_RP_ERROR, vec![cause.0]);
-                (response, format!("to {to}: the service centre refused, RP-Cause {}", cause.0))
+                (response, format!("to {to}: refused by the service centre, RP-Cause {}", cause.0))
             }
             Err(fault @ (RadioFault::NoCoverage(_) | RadioFault::Detached | RadioFault::Lost(_))) => {
                 (respond(GeneralResult::NETWORK_UNABLE, vec![0]), format!("to {to}: {fault}"))
@@ -459,7 +463,7 @@ fn refused(proactive: &Proactive, why: &NoChannel) -> TerminalResponse {
     }
 }
 
-/// What the channel would have been belongs to an answer that says no, too: section 6.8.
+/// Adds the channel parameters to a negative response, as section 6.8 requires.
 fn open_response(
     proactive: &Proactive,
     command: &OpenChannel,
@@ -475,7 +479,8 @@ fn opened(
     command: &OpenChannel,
     status: rsp::ota::cat::ChannelStatus,
 ) -> TerminalResponse {
-    // A link that drops stays down: whoever asked for more is told that it got less.
+    // A lost connection is not restored, so a request for automatic reconnection is fulfilled only
+    // in part.
     let result = if command.automatic_reconnection {
         GeneralResult::PERFORMED_WITH_MODIFICATION
     } else {
@@ -503,7 +508,7 @@ impl std::fmt::Display for NoChannel {
     }
 }
 
-/// The standard's name.
+/// Returns the name of a command in the standard.
 fn name_of(command: &Command) -> &'static str {
     match command {
         Command::Refresh(_) => "REFRESH",
