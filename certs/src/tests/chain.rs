@@ -1,4 +1,4 @@
-//! SGP.22 section 4.5.2.2: what holds, and every way in which a chain does not.
+//! Chain checks of SGP.22 section 4.5.2.2: valid chains, and every defect.
 
 use crypto::Curve;
 use rsp::der::{Tag, tlv_bytes};
@@ -17,7 +17,7 @@ fn first_eid() -> rsp::ids::Eid {
     PkiOptions::default().eids[0]
 }
 
-/// The first certificate that has this role.
+/// Returns the first credential of this role.
 fn of(pki: &Pki, role: Role, curve: Curve) -> Credential {
     match role {
         Role::DpAuth => pki.dp(curve).unwrap().auth,
@@ -33,7 +33,7 @@ fn of(pki: &Pki, role: Role, curve: Curve) -> Credential {
 }
 
 #[test]
-fn every_chain_of_a_seeded_pki_holds_on_both_curves() {
+fn every_chain_of_a_seeded_pki_is_valid_on_both_curves() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     for curve in CURVES {
@@ -55,7 +55,7 @@ fn every_chain_of_a_seeded_pki_holds_on_both_curves() {
 }
 
 #[test]
-fn both_ends_of_the_validity_are_inside_it() {
+fn the_validity_period_includes_both_ends() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let leaf = of(&pki, Role::DpAuth, Curve::P256).certificate;
@@ -68,28 +68,32 @@ fn both_ends_of_the_validity_are_inside_it() {
 }
 
 #[test]
-fn no_certificate_passes_for_a_role_it_does_not_have() {
+fn no_certificate_is_accepted_for_another_role() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let leaves = SERVERS.iter().copied().chain([Role::Euicc]);
     for role in leaves {
         let leaf = of(&pki, role, Curve::P256).certificate;
         let eum = pki.eum(Curve::P256).unwrap().clone();
-        // No role is registered for an operator: whatever is a TLS client of no RSP role can be one.
+        // Operators have no registered role, so every TLS client certificate without an RSP role is
+        // accepted for them.
         let passes_too = |other| (role, other) == (Role::SmSrTls, Role::OperatorTls);
         for other in Role::ALL.into_iter().filter(|other| *other != role && !passes_too(*other)) {
             let checked = check_server(&anchors, &leaf, std::slice::from_ref(&eum), other, now());
-            assert!(matches!(checked, Err(ChainError::Server(..))), "{role} passed for {other}: {checked:?}");
+            assert!(
+                matches!(checked, Err(ChainError::Server(..))),
+                "{role} was accepted for {other}: {checked:?}"
+            );
         }
     }
     for role in Role::ALL {
         for ca in [pki.ci(Curve::P256).unwrap(), pki.eum(Curve::P256).unwrap()] {
-            assert!(check_server(&anchors, ca, &[], role, now()).is_err(), "a CA passed for {role}");
+            assert!(check_server(&anchors, ca, &[], role, now()).is_err(), "a CA was accepted for {role}");
         }
     }
 }
 
-/// What must be found for a defect in a leaf (or in an EUM's certificate), as `Err(whose(flaw))`.
+/// Returns the result that is expected for a defect in a leaf (or in an EUM's certificate).
 fn expected(defect: Defect, role: Role) -> Expected {
     let flaw = match defect {
         Defect::Expired => Flaw::Expired(at("2001-12-31T23:59:59Z")),
@@ -116,9 +120,10 @@ enum Expected {
     Flaw(Flaw),
     WrongRole,
     UnknownCi,
-    /// Refused before any chain is looked at.
+    /// The certificate cannot be parsed.
     Unreadable,
-    /// Good by itself; only beside its operator's other certificate is it wrong.
+    /// The certificate is valid by itself. The defect shows only in comparison with the operator's
+    /// other certificate.
     Accepted,
 }
 
@@ -134,12 +139,12 @@ fn found(outcome: Result<(), ChainError>) -> Expected {
         Err(ChainError::Server(_, flaw) | ChainError::Eum(flaw) | ChainError::Euicc(flaw)) => {
             Expected::Flaw(flaw)
         }
-        Err(other) => panic!("blames somebody else: {other:?}"),
+        Err(other) => panic!("error in another certificate: {other:?}"),
     }
 }
 
 #[test]
-fn each_defect_is_refused_for_its_own_reason() {
+fn each_defect_is_refused_for_the_expected_reason() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let mut tried = 0;
@@ -156,13 +161,16 @@ fn each_defect_is_refused_for_its_own_reason() {
                         let outcome = check_euicc(&anchors, &held.euicc.certificate, &broken, now());
                         assert!(
                             !matches!(outcome, Err(ChainError::Euicc(_))),
-                            "{defect:?}: blames the eUICC"
+                            "{defect:?}: the error is attributed to the eUICC"
                         );
                         found(outcome.map(drop))
                     }
                     Ok(broken) if role == Role::Euicc => {
                         let outcome = check_euicc(&anchors, &broken, &held.eum, now());
-                        assert!(!matches!(outcome, Err(ChainError::Eum(_))), "{defect:?}: blames the EUM");
+                        assert!(
+                            !matches!(outcome, Err(ChainError::Eum(_))),
+                            "{defect:?}: the error is attributed to the EUM"
+                        );
                         found(outcome.map(drop))
                     }
                     Ok(broken) => found(check_server(&anchors, &broken, &[], role, now()).map(drop)),
@@ -176,14 +184,14 @@ fn each_defect_is_refused_for_its_own_reason() {
 }
 
 #[test]
-fn a_defect_that_makes_no_sense_is_not_issued() {
+fn a_defect_that_does_not_apply_is_not_issued() {
     let pki = pki();
     assert!(pki.issue_with(Defect::EidOutsideRange, Role::DpAuth, Curve::P256).is_err());
     assert!(pki.issue_with(Defect::Expired, Role::Ci, Curve::P256).is_err());
 }
 
 #[test]
-fn dpauth_and_dppb_must_be_of_one_sm_dp_plus_below_one_ci() {
+fn dpauth_and_dppb_must_belong_to_the_same_sm_dp_plus_below_the_same_ci() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let check =
@@ -198,7 +206,7 @@ fn dpauth_and_dppb_must_be_of_one_sm_dp_plus_below_one_ci() {
 }
 
 #[test]
-fn another_pki_vouches_for_nobody_here() {
+fn certificates_of_another_pki_are_refused() {
     let stranger = Pki::from_seed(b"another seed", &PkiOptions::default()).unwrap();
     let anchors = stranger.anchors().unwrap();
     let pki = pki();
@@ -219,7 +227,7 @@ fn only_a_ci_can_be_trusted() {
     assert_eq!(TrustAnchors::new([read(der)]).err(), Some(ChainError::Ci(Flaw::BadSignature)));
 }
 
-/// A certificate of our own making below `issuer`: the role's extensions, after `change`.
+/// Issues a certificate below `issuer` with the extensions of the role, modified by `change`.
 fn made(
     issuer: &Credential,
     role: Role,
@@ -230,7 +238,8 @@ fn made(
     made_with_key(0x42, issuer, role, subject, validity, change)
 }
 
-/// The same, for chains in which every certificate needs a key of its own.
+/// Like [`made`], with a specific key, for chains in which every certificate needs a key of its
+/// own.
 fn made_with_key(
     key: u8,
     issuer: &Credential,
@@ -253,7 +262,7 @@ fn made_with_key(
 
 /// SGP.26 variant C: CI, CI sub-CA (policy 0.0), SM-DP+ sub-CA (0.0.1), SM-DP+.
 #[test]
-fn a_server_may_hang_below_sub_cas_of_its_kind() {
+fn a_server_can_be_below_sub_cas_of_its_kind() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
@@ -270,7 +279,8 @@ fn a_server_may_hang_below_sub_cas_of_its_kind() {
             }
         })
     };
-    // `made` gives every certificate the same key, so the two sub-CAs must not stand in one chain.
+    // `made` gives every certificate the same key, so the two sub-CAs must not be in the same
+    // chain.
     let outer = sub_ca(&ci, "CI sub-CA", "2.23.146.1.2.1.0.0", Some(0));
     let dp = sub_ca(&ci, "SM-DP+ sub-CA", "2.23.146.1.2.1.0.0.1", Some(0));
     let ds = sub_ca(&ci, "SM-DS sub-CA", "2.23.146.1.2.1.0.0.2", Some(0));
@@ -290,7 +300,7 @@ fn a_server_may_hang_below_sub_cas_of_its_kind() {
 }
 
 #[test]
-fn a_path_length_of_zero_ends_the_chain_of_cas() {
+fn a_path_length_of_zero_permits_no_further_ca() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
@@ -309,9 +319,9 @@ fn a_path_length_of_zero_ends_the_chain_of_cas() {
     assert_eq!(checked.err(), Some(ChainError::SubCa(Flaw::PathLength)));
 }
 
-/// SGP.26 variant C has two; nothing has three, whatever the path lengths say.
+/// SGP.26 variant C has two sub-CAs. Three are refused, regardless of the path lengths.
 #[test]
-fn two_sub_cas_are_the_most_that_a_chain_has() {
+fn a_chain_has_at_most_two_sub_cas() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
@@ -342,7 +352,7 @@ fn two_sub_cas_are_the_most_that_a_chain_has() {
 }
 
 #[test]
-fn permitted_eins_of_v3_bound_the_eids_too() {
+fn permitted_eins_of_v3_restrict_the_eids() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
@@ -364,7 +374,7 @@ fn permitted_eins_of_v3_bound_the_eids_too() {
 }
 
 #[test]
-fn a_subject_without_an_eid_is_no_euicc() {
+fn a_subject_without_a_valid_eid_is_refused() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let eum = pki.credential(Role::Eum, Curve::P256).unwrap();
@@ -381,9 +391,10 @@ fn a_subject_without_an_eid_is_no_euicc() {
     }
 }
 
-/// Every octet of every certificate, every bit of it: reading never panics, and no changed certificate passes.
+/// Flips every bit of several certificates: parsing never panics, and no changed certificate is
+/// accepted.
 #[test]
-fn no_flipped_bit_goes_unnoticed() {
+fn every_flipped_bit_is_detected() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     for curve in CURVES {
@@ -409,7 +420,7 @@ fn no_flipped_bit_goes_unnoticed() {
     }
 }
 
-/// Every bit where verifying is quick, one bit of each octet where it is slow.
+/// Yields every bit if verification is fast, otherwise one bit of each octet.
 fn bits(length: usize, curve: Curve) -> impl Iterator<Item = (usize, usize)> {
     (0..length).flat_map(move |at| {
         let all = curve == Curve::P256;
@@ -424,7 +435,7 @@ fn flipped(der: &[u8], at: usize, bit: usize) -> Option<Certificate> {
 }
 
 #[test]
-fn no_truncated_certificate_is_read_and_none_with_octets_behind_it() {
+fn truncated_certificates_and_trailing_octets_are_refused() {
     let der = pki().ci(Curve::P256).unwrap().der().to_vec();
     for length in 0..der.len() {
         assert!(Certificate::from_der(der[..length].to_vec()).is_err());
