@@ -1,16 +1,16 @@
-//! A trace for a script: a JSON object a line.
+//! The JSON lines format: one object per line.
 //!
-//! | field | value |
+//! | Field | Value |
 //! |---|---|
-//! | `time` | when the answer was there, RFC 3339 |
-//! | `card` | which card |
+//! | `time` | the time of the answer, RFC 3339 |
+//! | `card` | the name of the card |
 //! | `event` | `command`, `reset` or `fault` |
-//! | `channel` | logical channel, of a command |
-//! | `name`, `what` | the command in its standard's words, and what it is about |
-//! | `command`, `answer` | hex digits without the status word; `**` for an octet that is hidden |
-//! | `sw`, `status` | the status word, and what it means; of a fault why there is none |
-//! | `atr` | of a reset |
-//! | `details` | parts by the standard's names: objects, arrays, texts; octets in hex digits |
+//! | `channel` | the logical channel of a command |
+//! | `name`, `what` | the name of the command in its standard, and its object |
+//! | `command`, `answer` | hexadecimal digits without the status word; `**` for a hidden octet |
+//! | `sw`, `status` | the status word and its meaning; for a fault, `status` is the reason |
+//! | `atr` | the answer to reset, for a reset |
+//! | `details` | the decoded elements by the names in the standard: objects, arrays, texts; octets in hexadecimal digits |
 
 use rsp::der::Shown;
 use rsp::time::Timestamp;
@@ -53,7 +53,7 @@ enum Kind {
     Fault,
 }
 
-/// The exchange as one line.
+/// Formats an exchange as one line.
 pub(super) fn line(exchange: &Exchange, decoded: &Decoded) -> String {
     let mut line = Line {
         time: exchange.at,
@@ -86,13 +86,13 @@ pub(super) fn line(exchange: &Exchange, decoded: &Decoded) -> String {
             line.sw = Some(hex::encode_upper(status));
         }
     }
-    // Nothing in it can fail to be written as JSON.
+    // All fields can be encoded as JSON, so this cannot fail.
     let mut text = serde_json::to_string(&line).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// The exchange that such a line tells.
+/// Parses a line in this format.
 pub(super) fn read(line: &str, with_secrets: bool) -> Result<Exchange, LineError> {
     let line: Line = serde_json::from_str(line).map_err(|why| LineError::Malformed(why.to_string()))?;
     let octets = |digits: &Option<String>| read::octets(digits.as_deref().unwrap_or_default(), with_secrets);
@@ -112,7 +112,7 @@ fn object(fields: &[(String, Shown)]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in fields {
         let value = json(value);
-        // An element that comes again, against the standard, is still told.
+        // A repeated element, which violates the standard, is shown as well.
         let mut key = name.clone();
         while object.contains_key(&key) {
             key.push('\'');

@@ -1,4 +1,4 @@
-//! A trace for a person: a line an exchange, what is in it indented under it.
+//! The text format: one line per exchange, with indented details.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -7,10 +7,10 @@ use rsp::der::Shown;
 
 use super::{Decoded, Event, Exchange};
 
-/// Octets of one value that are shown; the line with the command has all of them.
+/// Maximum octets that are shown of one value. The line with the command contains all octets.
 const SHOWN_OCTETS: usize = 32;
 
-/// The exchange on its line, then its octets, then its parts.
+/// Formats the exchange on one line, followed by its octets and its details.
 pub(super) fn lines(exchange: &Exchange, decoded: &Decoded) -> String {
     let mut out = format!("{} {} {}\n", exchange.at, exchange.card, headline(exchange, decoded));
     match &exchange.event {
@@ -27,7 +27,7 @@ pub(super) fn lines(exchange: &Exchange, decoded: &Decoded) -> String {
     out
 }
 
-/// What an exchange was, and how it ended, in one line.
+/// Summarises an exchange and its outcome in one line.
 pub(super) fn headline(exchange: &Exchange, decoded: &Decoded) -> String {
     let mut line = String::new();
     if let Some(channel) = decoded.channel {
@@ -50,7 +50,7 @@ pub(super) fn headline(exchange: &Exchange, decoded: &Decoded) -> String {
     line
 }
 
-/// The parts of an exchange, a line each.
+/// Formats the details of an exchange, one per line.
 pub(super) fn details(decoded: &Decoded) -> String {
     let mut out = String::new();
     for (name, value) in &decoded.details {
@@ -59,7 +59,7 @@ pub(super) fn details(decoded: &Decoded) -> String {
     out
 }
 
-/// Hex digits, and asterisks for what is not shown.
+/// Formats octets as hexadecimal digits, with asterisks for hidden ones.
 pub(super) fn octets(octets: &[u8], secret: &Range<usize>) -> String {
     let digits = octets.iter().enumerate().map(|(at, octet)| match secret.contains(&at) {
         true => "**".to_owned(),
