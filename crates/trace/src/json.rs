@@ -17,8 +17,8 @@ use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::text::octets;
-use super::{Decoded, Event, Exchange, LineError, read};
+use super::octets::{self, LineError};
+use super::{Decoded, Event, Exchange};
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -76,13 +76,13 @@ pub(super) fn line(exchange: &Exchange, decoded: &Decoded) -> String {
         }
         Event::Fault { command, .. } => {
             line.event = Kind::Fault;
-            line.command = Some(octets(command, &decoded.secret_in_command));
+            line.command = Some(octets::format(command, &decoded.secret_in_command));
         }
         Event::Command { command, answer } => {
             let (data, status) = answer.split_at_checked(answer.len().saturating_sub(2)).unwrap_or_default();
             line.event = Kind::Command;
-            line.command = Some(octets(command, &decoded.secret_in_command));
-            line.answer = Some(octets(data, &decoded.secret_in_answer));
+            line.command = Some(octets::format(command, &decoded.secret_in_command));
+            line.answer = Some(octets::format(data, &decoded.secret_in_answer));
             line.sw = Some(hex::encode_upper(status));
         }
     }
@@ -95,7 +95,7 @@ pub(super) fn line(exchange: &Exchange, decoded: &Decoded) -> String {
 /// Parses a line in this format.
 pub(super) fn read(line: &str, with_secrets: bool) -> Result<Exchange, LineError> {
     let line: Line = serde_json::from_str(line).map_err(|why| LineError::Malformed(why.to_string()))?;
-    let octets = |digits: &Option<String>| read::octets(digits.as_deref().unwrap_or_default(), with_secrets);
+    let octets = |digits: &Option<String>| octets::parse(digits.as_deref().unwrap_or_default(), with_secrets);
     let command = octets(&line.command)?;
     let event = match line.event {
         Kind::Reset => Event::Reset { atr: octets(&line.atr)? },

@@ -13,12 +13,14 @@
 //! | `toolkit` | proactive commands, terminal responses and envelopes |
 //! | `text`, `json`, `pcapng` | the formats |
 //! | `read` | the parser of traces, back to exchanges |
+//! | `octets` | hexadecimal digits with hidden octets |
 
 mod command;
 pub mod decode;
 mod es10;
 mod files;
 mod json;
+mod octets;
 mod pcapng;
 mod read;
 mod text;
@@ -34,7 +36,8 @@ use rsp::time::Timestamp;
 use world::{Atr, CardDoor, Clock, DoorFault};
 
 pub use decode::{Decoded, Decoder};
-pub use read::{LineError, read_line};
+pub use octets::LineError;
+pub use read::read_line;
 
 /// One exchange with a card.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! The text format: one line per exchange, with indented details.
 
 use std::fmt::Write;
-use std::ops::Range;
 
 use rsp::der::Shown;
 
-use super::{Decoded, Event, Exchange};
+use super::{Decoded, Event, Exchange, octets};
 
 /// Maximum octets that are shown of one value. The line with the command contains all octets.
 const SHOWN_OCTETS: usize = 32;
@@ -16,11 +15,11 @@ pub(super) fn lines(exchange: &Exchange, decoded: &Decoded) -> String {
     match &exchange.event {
         Event::Reset { .. } => {}
         Event::Fault { command, .. } => {
-            let _ = writeln!(out, "    > {}", octets(command, &decoded.secret_in_command));
+            let _ = writeln!(out, "    > {}", octets::format(command, &decoded.secret_in_command));
         }
         Event::Command { command, answer } => {
-            let _ = writeln!(out, "    > {}", octets(command, &decoded.secret_in_command));
-            let _ = writeln!(out, "    < {}", octets(answer, &decoded.secret_in_answer));
+            let _ = writeln!(out, "    > {}", octets::format(command, &decoded.secret_in_command));
+            let _ = writeln!(out, "    < {}", octets::format(answer, &decoded.secret_in_answer));
         }
     }
     out.push_str(&details(decoded));
@@ -57,15 +56,6 @@ pub(super) fn details(decoded: &Decoded) -> String {
         show(name, value, 2, &mut out);
     }
     out
-}
-
-/// Formats octets as hexadecimal digits, with asterisks for hidden ones.
-pub(super) fn octets(octets: &[u8], secret: &Range<usize>) -> String {
-    let digits = octets.iter().enumerate().map(|(at, octet)| match secret.contains(&at) {
-        true => "**".to_owned(),
-        false => format!("{octet:02X}"),
-    });
-    digits.collect()
 }
 
 fn show(name: &str, value: &Shown, depth: usize, out: &mut String) {
