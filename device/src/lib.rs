@@ -19,14 +19,16 @@
 //! | [`lpa`] | download, local profile management, notifications | SGP.22 sections 3.1 to 3.5 |
 //! | [`usim`] | the files of the enabled profile that a modem reads | TS 31.102 |
 //! | [`modem`] | network selection and registration | TS 23.122, TS 24.301, TS 33.102 |
-//! | [`move_to`](Device) | the device with an LPA: change of profiles, rollback, recovery | |
+//! | [`device`](Device) | the device with an LPA: its parts and its settings | |
+//! | [`move_to`](Device::move_to) | the change to another profile, rollback, recovery | |
 //! | `serve` | the toolkit of the device with an LPA: location status and REFRESH | TS 102 223 |
 //! | [`toolkit`] | execution of proactive commands: messages, channels, timers, REFRESH | TS 102 223, TS 31.111 |
 //! | [`online`] | the device without an LPA | |
 //! | [`at`] | the modem's AT command interface | V.250, TS 27.007 |
-//! | [`teller`] | the events that a device reports | |
+//! | [`teller`](Teller) | the events that a device reports | |
 
 pub mod at;
+mod device;
 pub mod es10;
 pub mod lpa;
 pub mod modem;
@@ -42,10 +44,11 @@ pub mod usim;
 #[cfg(test)]
 mod tests;
 
+pub use device::{Device, DeviceSettings, NoPause, Pause};
 pub use es10::{Es10, Es10Error};
 pub use lpa::{DownloadError, DownloadOptions, Installed, Links, Lpa, LpaSettings};
 pub use modem::{Modem, NotRegistered, Registered, Service};
-pub use move_to::{Device, DeviceSettings, Ending, MoveReport, NoPause, Pause, Recovery};
+pub use move_to::{Ending, MoveReport, Recovery};
 pub use online::{Online, OnlineHandle, OnlineSettings};
 pub use slot::Slot;
 pub use teller::Teller;

@@ -5,67 +5,19 @@
 //! [`Device::recover`] compares the stored step with the card and ends on a profile that works.
 
 use rsp::activation_code::ActivationCode;
-use rsp::ids::{Iccid, Plmn};
+use rsp::ids::Iccid;
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use world::{Batch, BoxFuture, CardDoor, Content, Fault, Memory, Outcome};
+use world::{Batch, CardDoor, Content, Fault, Outcome};
 
+use super::device::Device;
 use super::es10::Es10Error;
-use super::lpa::{ChangeError, Delivery, DownloadError, DownloadOptions, HttpTraffic, Installed, Lpa};
-use super::modem::{Modem, NotRegistered, Registered};
-use super::serve::Service;
-use super::teller::Teller;
+use super::lpa::{ChangeError, Delivery, DownloadError, DownloadOptions, HttpTraffic, Installed};
+use super::modem::{NotRegistered, Registered};
 use super::terminal::Traffic;
 
 /// The name of the cell in the device's memory.
 const INTENTION: &str = "intention";
-
-/// A device with an LPA: card, LPA and modem that share the card, and a memory of its own.
-pub struct Device<D> {
-    /// Downloads and manages profiles.
-    pub lpa: Lpa<D>,
-    /// Registers on networks.
-    pub modem: Modem<D>,
-    memory: Box<dyn Memory>,
-    settings: DeviceSettings,
-    pause: Box<dyn Pause>,
-    pub(super) teller: Teller,
-    /// The toolkit; `None` if the device executes no proactive commands.
-    pub(super) service: Option<Service>,
-}
-
-/// Retry limits of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DeviceSettings {
-    /// Maximum attempts to register before a profile is considered not to work. More than one,
-    /// because coverage can be lost for a moment.
-    pub registration_tries: u32,
-    /// Maximum attempts to change profiles.
-    pub change_tries: u32,
-}
-
-impl Default for DeviceSettings {
-    fn default() -> Self {
-        Self { registration_tries: 3, change_tries: 3 }
-    }
-}
-
-/// The delay between two attempts. The passage of time is left to the environment.
-pub trait Pause: Send + Sync {
-    /// Waits before attempt number `next` (from 2).
-    fn before(&self, next: u32) -> BoxFuture<'_, ()>;
-}
-
-/// No delay.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoPause;
-
-impl Pause for NoPause {
-    fn before(&self, _: u32) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
-}
 
 /// The step that the device is about to carry out. It survives a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,47 +134,6 @@ pub enum Recovery {
 }
 
 impl<D: CardDoor> Device<D> {
-    /// Creates a device from these parts. `lpa` and `modem` must access the same card: see
-    /// [`Slot`](super::Slot).
-    pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: Teller) -> Self {
-        let settings = DeviceSettings::default();
-        let (memory, pause) = (Box::new(memory), Box::new(NoPause));
-        Self { lpa, modem, memory, settings, pause, teller, service: None }
-    }
-
-    /// Sets the retry limits.
-    #[must_use]
-    pub fn with_settings(mut self, settings: DeviceSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Sets the delay between attempts.
-    #[must_use]
-    pub fn with_pause(mut self, pause: impl Pause + 'static) -> Self {
-        self.pause = Box::new(pause);
-        self
-    }
-
-    /// Sets the networks that are received at the device's location, strongest first.
-    pub fn set_visible(&mut self, visible: Vec<Plmn>) {
-        self.modem.set_visible(visible);
-    }
-
-    /// Registers with the current subscription of the card.
-    pub(super) async fn register_as_it_is(&mut self) -> Result<Registered, NotRegistered> {
-        let mut tried = 1;
-        loop {
-            match self.modem.register().await {
-                Ok(registered) => return Ok(registered),
-                Err(not) if not.is_final() || tried >= self.settings.registration_tries => return Err(not),
-                Err(_) => {}
-            }
-            tried = tried.saturating_add(1);
-            self.pause.before(tried).await;
-        }
-    }
-
     /// Downloads the profile of the activation code, enables it and registers with it. If that
     /// fails, enables the profile `back` (by default the currently enabled one) and registers with
     /// that. Notifications are sent at the end.
@@ -416,10 +327,6 @@ impl<D: CardDoor> Device<D> {
             )),
         );
         Recovery::Stranded(rejected)
-    }
-
-    fn traffic(&self) -> (Traffic, HttpTraffic) {
-        (self.lpa.card_traffic() + self.modem.traffic(), self.lpa.http_traffic())
     }
 
     fn written(&self) -> Result<Intention, Fault> {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rsp::ota::cat::{Imei, LocationStatus};
 use world::{CardDoor, NoDial, Outcome};
 
+use super::device::{CardService, Device};
 use super::modem::{NotRegistered, Registered};
-use super::move_to::Device;
 use super::online::service_without;
 use super::terminal::{Abilities, CardError};
 use super::toolkit::{self, After, Executed, Identity, POLL_INTERVAL, Surroundings, Toolkit};
@@ -27,12 +27,6 @@ const MOST_COMMANDS: usize = 16;
 /// terminal.
 const LONGEST_REST: Duration = Duration::from_secs(86_400);
 
-/// The toolkit of a device with an LPA, and the idle time since the last session.
-pub(super) struct Service {
-    toolkit: Toolkit,
-    rested: Duration,
-}
-
 impl<D: CardDoor> Device<D> {
     /// Enables the toolkit: the device reports the location status to its card after every attempt
     /// to register, and performs the change of identity that the card requests then.
@@ -40,7 +34,7 @@ impl<D: CardDoor> Device<D> {
     pub fn serving_its_card(mut self, imei: Imei) -> Self {
         self.modem.terminal().set_abilities(Abilities::serving(toolkit::profile_beside_lpa().0));
         let toolkit = Toolkit::new(Identity { imei }, Arc::new(NoDial));
-        self.service = Some(Service { toolkit, rested: Duration::ZERO });
+        self.service = Some(CardService { toolkit, rested: Duration::ZERO });
         self
     }
 
@@ -82,10 +76,10 @@ impl<D: CardDoor> Device<D> {
 
     async fn serve(
         &mut self,
-        service: &mut Service,
+        service: &mut CardService,
         result: &Result<Registered, NotRegistered>,
     ) -> Result<bool, CardError> {
-        let Service { toolkit, rested } = service;
+        let CardService { toolkit, rested } = service;
         let polls = std::mem::take(rested).as_secs() / POLL_INTERVAL.as_secs();
         toolkit.reset();
         if !self.modem.terminal().start_anew().await? {
