@@ -23,7 +23,7 @@ pub struct Device<D> {
     pub(super) pause: Box<dyn Pause>,
     pub(super) teller: Teller,
     /// The toolkit; `None` if the device executes no proactive commands.
-    pub(super) service: Option<CardService>,
+    pub(super) toolkit_state: Option<ToolkitState>,
 }
 
 /// Retry limits of a device.
@@ -60,9 +60,9 @@ impl Pause for NoPause {
 }
 
 /// The toolkit of a device with an LPA, and the idle time since the last session.
-pub(super) struct CardService {
+pub(super) struct ToolkitState {
     pub(super) toolkit: Toolkit,
-    pub(super) rested: Duration,
+    pub(super) idle_time: Duration,
 }
 
 impl<D: CardDoor> Device<D> {
@@ -71,7 +71,7 @@ impl<D: CardDoor> Device<D> {
     pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: Teller) -> Self {
         let settings = DeviceSettings::default();
         let (memory, pause) = (Box::new(memory), Box::new(NoPause));
-        Self { lpa, modem, memory, settings, pause, teller, service: None }
+        Self { lpa, modem, memory, settings, pause, teller, toolkit_state: None }
     }
 
     /// Sets the retry limits.
@@ -94,7 +94,7 @@ impl<D: CardDoor> Device<D> {
     }
 
     /// Registers with the current subscription of the card.
-    pub(super) async fn register_as_it_is(&mut self) -> Result<Registered, NotRegistered> {
+    pub(super) async fn register_current(&mut self) -> Result<Registered, NotRegistered> {
         let mut tried = 1;
         loop {
             match self.modem.register().await {

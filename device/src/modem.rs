@@ -40,7 +40,7 @@ pub struct Modem<D> {
     attach: Option<(Plmn, AttachId)>,
     /// Networks in EF.FPLMN because of a refusal that was not authenticated, with the IMSI of the
     /// subscriber.
-    forbidden_unproved: Vec<(Imsi, Plmn)>,
+    forbidden_unauthenticated: Vec<(Imsi, Plmn)>,
 }
 
 /// A registration.
@@ -132,7 +132,7 @@ enum Attempt {
     Accepted(AttachAccept),
     /// Refused by the network, or by the card because the network's authentication failed.
     Refused(EmmCause),
-    NotHeard,
+    NotReceived,
 }
 
 impl<D: CardDoor> Modem<D> {
@@ -150,7 +150,7 @@ impl<D: CardDoor> Modem<D> {
             registered: None,
             home_search: None,
             attach: None,
-            forbidden_unproved: Vec::new(),
+            forbidden_unauthenticated: Vec::new(),
         }
     }
 
@@ -269,7 +269,7 @@ impl<D: CardDoor> Modem<D> {
             Err(error) => Outcome::Failed(error.to_string()),
         };
         let note = read.as_ref().map(|usim| format!("IMSI {}, home {}", usim.imsi, usim.home));
-        self.tell_card("read the USIM", before, outcome, note.unwrap_or_default());
+        self.report_card_event("read the USIM", before, outcome, note.unwrap_or_default());
         Ok(self.usim.insert(read?))
     }
 
@@ -368,7 +368,7 @@ impl<D: CardDoor> Modem<D> {
                     self.registered = Some(registered.clone());
                     return Ok(registered);
                 }
-                Ok(Attempt::NotHeard) => tried.push(Tried { plmn, answer: "no coverage".into() }),
+                Ok(Attempt::NotReceived) => tried.push(Tried { plmn, answer: "no coverage".into() }),
                 Ok(Attempt::Refused(cause)) => {
                     tried.push(Tried { plmn, answer: cause.to_string() });
                     why = NoService::Refused(cause);
@@ -394,26 +394,26 @@ impl<D: CardDoor> Modem<D> {
         let heard =
             self.radio.system_information(plmn).await.map_err(|fault| NoService::Lost(fault.to_string()))?;
         if heard.is_none() {
-            self.tell_radio("search", plmn, Outcome::Failed("no coverage".into()));
-            return Ok(Attempt::NotHeard);
+            self.report_radio_event("search", plmn, Outcome::Failed("no coverage".into()));
+            return Ok(Attempt::NotReceived);
         }
         let mut answer = self.radio.attach(plmn, AttachRequest { imsi: usim.imsi }).await;
-        self.tell_radio("ATTACH REQUEST", plmn, Outcome::Done);
+        self.report_radio_event("ATTACH REQUEST", plmn, Outcome::Done);
         let mut own_failure = None;
         for _ in 0..=MAX_CHALLENGES {
             let request = match answer {
                 Ok(NetworkAnswer::AuthenticationRequest(request)) => request,
                 Ok(NetworkAnswer::AttachAccept(accept)) => {
-                    self.tell_radio("ATTACH ACCEPT", plmn, Outcome::Done);
+                    self.report_radio_event("ATTACH ACCEPT", plmn, Outcome::Done);
                     return Ok(Attempt::Accepted(accept));
                 }
                 Ok(NetworkAnswer::AttachReject(AttachReject { cause })) => {
-                    self.tell_radio("ATTACH REJECT", plmn, Outcome::Refused(cause.to_string()));
+                    self.report_radio_event("ATTACH REJECT", plmn, Outcome::Refused(cause.to_string()));
                     // If the card rejected the network's authentication, that is the cause,
                     // whatever cause the network sends afterwards.
                     return Ok(Attempt::Refused(own_failure.unwrap_or(cause)));
                 }
-                Err(RadioFault::NoCoverage(_) | RadioFault::Detached) => return Ok(Attempt::NotHeard),
+                Err(RadioFault::NoCoverage(_) | RadioFault::Detached) => return Ok(Attempt::NotReceived),
                 Err(RadioFault::Lost(why)) => return Err(NoService::Lost(why)),
             };
             let before = self.terminal.traffic();
@@ -426,7 +426,7 @@ impl<D: CardDoor> Modem<D> {
                 }
                 Err(error) => (Outcome::Failed(error.to_string()), ""),
             };
-            self.tell_card("AUTHENTICATE", before, outcome, note.into());
+            self.report_card_event("AUTHENTICATE", before, outcome, note.into());
             let result = result.map_err(NoService::Card)?;
             own_failure = match &result {
                 AuthenticationAnswer::Res(_) => None,
@@ -460,20 +460,20 @@ impl<D: CardDoor> Modem<D> {
         if plmn == usim.home || current.forbidden.contains(&plmn) {
             return;
         }
-        let with_it = current.forbidden.iter().copied().chain([plmn]).collect();
-        self.forbidden_unproved.push((usim.imsi, plmn));
-        self.write_forbidden(with_it).await;
+        let extended = current.forbidden.iter().copied().chain([plmn]).collect();
+        self.forbidden_unauthenticated.push((usim.imsi, plmn));
+        self.write_forbidden(extended).await;
     }
 
     /// Removes the networks from EF.FPLMN that were added because of refusals. Such refusals are
     /// not authenticated and therefore valid for a limited time only (TS 24.301 section 5.3.7b,
     /// when T3247 expires).
-    pub(super) async fn reprieve(&mut self) {
+    pub(super) async fn clear_unauthenticated_forbidden(&mut self) {
         let Some(usim) = &self.usim else { return };
         let (imsi, forbidden) = (usim.imsi, usim.forbidden.clone());
-        let is_unproved = |plmn: &Plmn| self.forbidden_unproved.contains(&(imsi, *plmn));
-        let rest: Vec<Plmn> = forbidden.iter().copied().filter(|plmn| !is_unproved(plmn)).collect();
-        self.forbidden_unproved.retain(|(of, _)| *of != imsi);
+        let is_unauthenticated = |plmn: &Plmn| self.forbidden_unauthenticated.contains(&(imsi, *plmn));
+        let rest: Vec<Plmn> = forbidden.iter().copied().filter(|plmn| !is_unauthenticated(plmn)).collect();
+        self.forbidden_unauthenticated.retain(|(of, _)| *of != imsi);
         if rest.len() < forbidden.len() {
             self.write_forbidden(rest).await;
         }
@@ -487,10 +487,10 @@ impl<D: CardDoor> Modem<D> {
             Ok(false) => Outcome::Refused("the profile does not allow the device to write the file".into()),
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        self.tell_card("UPDATE EF.FPLMN", before, outcome, String::new());
+        self.report_card_event("UPDATE EF.FPLMN", before, outcome, String::new());
     }
 
-    fn tell_card(&self, function: &'static str, before: Traffic, outcome: Outcome, note: String) {
+    fn report_card_event(&self, function: &'static str, before: Traffic, outcome: Outcome, note: String) {
         let Traffic { to_card, from_card, .. } = self.terminal.traffic() - before;
         let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
         let event = self.teller.event(function).with_peer("USIM", "card");
@@ -498,7 +498,7 @@ impl<D: CardDoor> Modem<D> {
             .tell(event.with_bytes(count(to_card), count(from_card)).with_outcome(outcome).with_note(note));
     }
 
-    fn tell_radio(&self, function: &'static str, plmn: Plmn, outcome: Outcome) {
+    fn report_radio_event(&self, function: &'static str, plmn: Plmn, outcome: Outcome) {
         let event = self.teller.event(function).with_peer("NAS", plmn.to_string());
         self.teller.tell(event.with_outcome(outcome));
     }

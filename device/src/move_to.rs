@@ -39,7 +39,7 @@ enum Target<'a> {
     /// A profile that is downloaded first.
     Download(&'a ActivationCode, DownloadOptions),
     /// A profile that is already on the card.
-    Held(Iccid),
+    OnCard(Iccid),
 }
 
 /// The report of a change of profiles.
@@ -143,22 +143,22 @@ impl<D: CardDoor> Device<D> {
         options: DownloadOptions,
         back: Option<Iccid>,
     ) -> MoveReport {
-        self.moved(Target::Download(code, options), back).await
+        self.change_profile(Target::Download(code, options), back).await
     }
 
     /// Like [`move_to`](Self::move_to), for a profile that is already on the card.
     pub async fn switch_to(&mut self, iccid: Iccid, back: Option<Iccid>) -> MoveReport {
-        self.moved(Target::Held(iccid), back).await
+        self.change_profile(Target::OnCard(iccid), back).await
     }
 
-    async fn moved(&mut self, target: Target<'_>, back: Option<Iccid>) -> MoveReport {
+    async fn change_profile(&mut self, target: Target<'_>, back: Option<Iccid>) -> MoveReport {
         let started = self.teller.now();
         let (card, http) = self.traffic();
         let before = self.modem.registered().cloned();
         let mut bootstrap = back;
         let mut installed = None;
         let ready = match target {
-            Target::Held(iccid) => self.find_back(&mut bootstrap).await.map(|()| iccid),
+            Target::OnCard(iccid) => self.find_fallback(&mut bootstrap).await.map(|()| iccid),
             Target::Download(code, options) => self
                 .download(code, options, &mut bootstrap)
                 .await
@@ -174,7 +174,7 @@ impl<D: CardDoor> Device<D> {
             Ending::Stranded { .. } => Ok(Vec::new()),
             _ => self.lpa.process_notifications().await,
         };
-        self.tell_ending(&ending);
+        self.report_ending(&ending);
         let (card_after, http_after) = self.traffic();
         MoveReport {
             ending,
@@ -195,17 +195,17 @@ impl<D: CardDoor> Device<D> {
         options: DownloadOptions,
         bootstrap: &mut Option<Iccid>,
     ) -> Result<Installed, Ending> {
-        self.find_back(bootstrap).await?;
-        self.intend(Intention::Download { back: *bootstrap }).map_err(Ending::Fault)?;
+        self.find_fallback(bootstrap).await?;
+        self.store_intention(Intention::Download { back: *bootstrap }).map_err(Ending::Fault)?;
         let result = self.lpa.download(code, options).await;
         if result.is_err() {
-            self.intend(Intention::None).map_err(Ending::Fault)?;
+            self.store_intention(Intention::None).map_err(Ending::Fault)?;
         }
         result.map_err(Ending::NotInstalled)
     }
 
     /// Determines the profile to return to: the enabled one by default.
-    async fn find_back(&mut self, back: &mut Option<Iccid>) -> Result<(), Ending> {
+    async fn find_fallback(&mut self, back: &mut Option<Iccid>) -> Result<(), Ending> {
         if back.is_none() {
             *back = self.lpa.enabled().await.map_err(|error| Ending::NotInstalled(error.into()))?;
         }
@@ -214,10 +214,10 @@ impl<D: CardDoor> Device<D> {
 
     /// Enables `target` and registers with it. If that fails, returns to `back`.
     async fn try_profile(&mut self, target: Iccid, back: Option<Iccid>) -> Ending {
-        if let Err(fault) = self.intend(Intention::Try { back, target }) {
+        if let Err(fault) = self.store_intention(Intention::Try { back, target }) {
             return Ending::Fault(fault);
         }
-        let why = match self.carried_by(target).await {
+        let why = match self.enable_and_register(target).await {
             Ok(registered) => {
                 self.conclude();
                 return Ending::Moved(registered);
@@ -225,17 +225,17 @@ impl<D: CardDoor> Device<D> {
             Err(why) => why,
         };
         self.teller.tell(self.teller.event("go back").with_note(why.to_string()));
-        self.come_back(target, back, why).await
+        self.roll_back(target, back, why).await
     }
 
-    async fn come_back(&mut self, target: Iccid, back: Option<Iccid>, why: Rejected) -> Ending {
+    async fn roll_back(&mut self, target: Iccid, back: Option<Iccid>, why: Rejected) -> Ending {
         let Some(back) = back.filter(|back| *back != target) else {
             return Ending::Stranded { why, back: Rejected::NoSuchProfile };
         };
         // If this cannot be stored, the stored step `Try` leads back as well.
-        let written = self.intend(Intention::ComeBack { back, target });
-        self.tell_fault(written);
-        match self.carried_by(back).await {
+        let written = self.store_intention(Intention::ComeBack { back, target });
+        self.report_fault(written);
+        match self.enable_and_register(back).await {
             Ok(registered) => {
                 self.conclude();
                 Ending::CameBack { why, registered }
@@ -245,7 +245,7 @@ impl<D: CardDoor> Device<D> {
     }
 
     /// Enables a profile and registers with it.
-    async fn carried_by(&mut self, iccid: Iccid) -> Result<Registered, Rejected> {
+    async fn enable_and_register(&mut self, iccid: Iccid) -> Result<Registered, Rejected> {
         self.enable(iccid).await.map_err(Rejected::NotEnabled)?;
         self.register().await.map_err(Rejected::NotRegistered)
     }
@@ -277,10 +277,10 @@ impl<D: CardDoor> Device<D> {
     /// profile of the stored step, the profile to return to, the enabled one, and then all others.
     pub async fn recover(&mut self) -> Recovery {
         self.modem.forget();
-        let written = match self.written() {
+        let written = match self.stored_intention() {
             Ok(intention) => intention,
             Err(fault) => {
-                self.tell_fault(Err(fault));
+                self.report_fault(Err(fault));
                 Intention::None
             }
         };
@@ -309,7 +309,7 @@ impl<D: CardDoor> Device<D> {
         }
         let mut rejected = Vec::new();
         for iccid in order {
-            match self.carried_by(iccid).await {
+            match self.enable_and_register(iccid).await {
                 Ok(registered) => {
                     self.conclude();
                     let event = self.teller.event("recovered").with_note(registered.to_string());
@@ -329,7 +329,7 @@ impl<D: CardDoor> Device<D> {
         Recovery::Stranded(rejected)
     }
 
-    fn written(&self) -> Result<Intention, Fault> {
+    fn stored_intention(&self) -> Result<Intention, Fault> {
         let cells = self.memory.load()?;
         let Some(cell) = cells.get(INTENTION) else { return Ok(Intention::None) };
         cell.from_json().map_err(|error| {
@@ -341,25 +341,25 @@ impl<D: CardDoor> Device<D> {
         })
     }
 
-    fn intend(&mut self, intention: Intention) -> Result<(), Fault> {
+    fn store_intention(&mut self, intention: Intention) -> Result<(), Fault> {
         self.memory.commit(Batch::of(INTENTION, Content::json(&intention)?))
     }
 
     /// Marks the procedure as complete. If that cannot be stored, a recovery will find the profile
     /// that works.
     fn conclude(&mut self) {
-        let written = self.intend(Intention::None);
-        self.tell_fault(written);
+        let written = self.store_intention(Intention::None);
+        self.report_fault(written);
     }
 
-    fn tell_fault(&self, result: Result<(), Fault>) {
+    fn report_fault(&self, result: Result<(), Fault>) {
         if let Err(fault) = result {
             let event = self.teller.event("write the device's memory");
             self.teller.tell(event.with_outcome(Outcome::Failed(fault.to_string())));
         }
     }
 
-    fn tell_ending(&self, ending: &Ending) {
+    fn report_ending(&self, ending: &Ending) {
         let event = self.teller.event("move");
         let event = match ending {
             Ending::Moved(registered) => event.with_note(registered.to_string()),
@@ -383,6 +383,6 @@ fn is_final(error: &ChangeError) -> bool {
         ChangeError::Es10(error @ Es10Error::Refused { .. }) => {
             error.code() != Some(EnableResult::CAT_BUSY.0)
         }
-        ChangeError::Es10(Es10Error::Card(_)) | ChangeError::NotSo { .. } => false,
+        ChangeError::Es10(Es10Error::Card(_)) | ChangeError::UnexpectedState { .. } => false,
     }
 }

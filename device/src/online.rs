@@ -14,7 +14,7 @@ use world::{BoxFuture, CardDoor, Dial, Outcome};
 use super::modem::{Modem, NoService, NotRegistered, Registered};
 use super::teller::Teller;
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
-use super::toolkit::{self, After, Executed, Identity, Surroundings, Toolkit};
+use super::toolkit::{self, Environment, ExecutedCommand, FollowUp, Identity, Toolkit};
 use network::smsc::tpdu;
 use network::{AttachId, MobileTerminated, Radio, RadioFault, RpAnswer, RpCause, RpReport};
 
@@ -90,10 +90,10 @@ impl OnlineHandle {
 }
 
 /// The event that ended a wait.
-enum Woken {
+enum WakeReason {
     Order(Order),
     ShortMessage(Result<MobileTerminated, RadioFault>),
-    ToldSomething,
+    EnvelopePending,
     Poll,
     Search,
 }
@@ -165,14 +165,14 @@ impl<D: CardDoor> Online<D> {
         // A card may send proactive commands without end, so orders are processed between any two
         // of them.
         if let Ok(order) = self.orders.try_recv()
-            && !self.obey(order).await
+            && !self.execute_order(order).await
         {
             return Ok(false);
         }
         if let Some(octets) = self.modem.terminal().fetch().await? {
             self.execute(&octets).await?;
-        } else if self.may_tell() {
-            self.tell().await?;
+        } else if self.can_send_envelope() {
+            self.send_envelope().await?;
         } else if self.search.is_some_and(|at| at <= Instant::now()) {
             self.register().await;
         } else if self.modem.is_home_search_due() && !self.toolkit.is_connected() {
@@ -195,42 +195,42 @@ impl<D: CardDoor> Online<D> {
                 None => std::future::pending().await,
             }
         };
-        let waiting_to_tell = toolkit.next_to_tell().and(*not_before);
+        let envelope_retry = toolkit.next_envelope().and(*not_before);
         let woken = tokio::select! {
             // Fixed order instead of tokio's random one, so that the same seed gives the same run.
             biased;
-            order = orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
+            order = orders.recv() => WakeReason::Order(order.unwrap_or(Order::Stop)),
             message = async {
                 match listening {
                     Some((_, listening)) => listening.await,
                     None => std::future::pending().await,
                 }
-            } => Woken::ShortMessage(message),
-            is_told = toolkit.next() => if is_told { Woken::ToldSomething } else { Woken::Poll },
-            () = until(waiting_to_tell) => Woken::ToldSomething,
-            () = until(*search) => Woken::Search,
-            () = until(home_search) => Woken::Search,
+            } => WakeReason::ShortMessage(message),
+            is_envelope = toolkit.next() => if is_envelope { WakeReason::EnvelopePending } else { WakeReason::Poll },
+            () = until(envelope_retry) => WakeReason::EnvelopePending,
+            () = until(*search) => WakeReason::Search,
+            () = until(home_search) => WakeReason::Search,
         };
         match woken {
-            Woken::Order(order) => return Ok(self.obey(order).await),
-            Woken::ShortMessage(message) => {
+            WakeReason::Order(order) => return Ok(self.execute_order(order).await),
+            WakeReason::ShortMessage(message) => {
                 self.listening = None;
                 match message {
                     Ok(message) => self.deliver(message).await?,
-                    Err(fault) => self.lost(&fault),
+                    Err(fault) => self.network_lost(&fault),
                 }
             }
-            Woken::Poll => {
+            WakeReason::Poll => {
                 self.modem.terminal().status().await?;
-                self.toolkit.asked();
+                self.toolkit.polled();
             }
-            Woken::ToldSomething | Woken::Search => {}
+            WakeReason::EnvelopePending | WakeReason::Search => {}
         }
         Ok(true)
     }
 
     /// Executes an order. Returns false if the device is to stop.
-    async fn obey(&mut self, order: Order) -> bool {
+    async fn execute_order(&mut self, order: Order) -> bool {
         match order {
             Order::Stop => return false,
             Order::SetVisible(visible) => {
@@ -242,7 +242,7 @@ impl<D: CardDoor> Online<D> {
                     self.modem.set_visible(visible);
                     self.listening = None;
                     self.search = Some(Instant::now());
-                    self.tell_console("moved away", Outcome::Done, String::new());
+                    self.report_event("moved away", Outcome::Done, String::new());
                 }
             }
         }
@@ -267,7 +267,7 @@ impl<D: CardDoor> Online<D> {
     async fn register(&mut self) {
         if self.refused_until.is_some_and(|until| until <= Instant::now()) {
             self.refused_until = None;
-            self.modem.reprieve().await;
+            self.modem.clear_unauthenticated_forbidden().await;
         }
         let result = self.modem.register().await;
         self.registered(result);
@@ -295,21 +295,21 @@ impl<D: CardDoor> Online<D> {
                 // switched, or the device has moved.
                 let next = Some(now + self.settings.search_pause);
                 self.search = if not.is_final() { self.refused_until.or(next) } else { next };
-                self.tell_console("not registered", Outcome::Failed(not.to_string()), String::new());
+                self.report_event("not registered", Outcome::Failed(not.to_string()), String::new());
                 (service_without(&not), None)
             }
         };
-        self.serve_with(status, plmn);
+        self.update_service(status, plmn);
     }
 
     /// Handles the loss of the network.
-    fn lost(&mut self, fault: &RadioFault) {
-        self.tell_console("network lost", Outcome::Failed(fault.to_string()), String::new());
+    fn network_lost(&mut self, fault: &RadioFault) {
+        self.report_event("network lost", Outcome::Failed(fault.to_string()), String::new());
         self.modem.deregister();
         self.search = Some(Instant::now());
     }
 
-    fn serve_with(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
+    fn update_service(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
         // A new registration is always reported, because it may be that of another subscription.
         if self.service != Some(status) || status == LocationStatus::Normal {
             self.service = Some(status);
@@ -323,25 +323,25 @@ impl<D: CardDoor> Online<D> {
             (None, Some(LocationStatus::Limited)) => self.modem.camped().await,
             _ => None,
         };
-        let surroundings = Surroundings { radio: &*self.radio, attached, camped };
-        let Executed { response, after, name, note } = self.toolkit.execute(octets, surroundings).await;
+        let environment = Environment { radio: &*self.radio, attached, camped };
+        let ExecutedCommand { response, after, name, note } = self.toolkit.execute(octets, environment).await;
         let outcome = match response.as_ref().map(|response| response.result) {
             Some(result) if !result.is_performed() => Outcome::Refused(format!("result {:02X}", result.0)),
             _ => Outcome::Done,
         };
-        self.tell_console(name, outcome, note);
+        self.report_event(name, outcome, note);
         if let Some(response) = response {
             self.modem.terminal().respond(&response.to_bytes()).await?;
-            self.toolkit.asked();
-        } else if after == After::Nothing {
+            self.toolkit.polled();
+        } else if after == FollowUp::Nothing {
             // Without command details no TERMINAL RESPONSE can be built.
             let why = "a proactive command without details".to_owned();
             return Err(CardError::Answer { command: "FETCH", why });
         }
         match after {
-            After::Nothing => {}
-            After::Reset => self.power_on().await?,
-            After::ReadAnew => {
+            FollowUp::Nothing => {}
+            FollowUp::Reset => self.power_on().await?,
+            FollowUp::ReadAgain => {
                 self.listening = None;
                 self.modem.detach().await;
                 self.modem.forget();
@@ -351,26 +351,26 @@ impl<D: CardDoor> Online<D> {
         Ok(())
     }
 
-    fn may_tell(&self) -> bool {
-        self.toolkit.next_to_tell().is_some() && self.not_before.is_none_or(|at| at <= Instant::now())
+    fn can_send_envelope(&self) -> bool {
+        self.toolkit.next_envelope().is_some() && self.not_before.is_none_or(|at| at <= Instant::now())
     }
 
     /// Sends the next envelope. It is repeated later if the card is busy, but not if the card
     /// refuses it.
-    async fn tell(&mut self) -> Result<(), CardError> {
-        let Some(envelope) = self.toolkit.next_to_tell() else { return Ok(()) };
+    async fn send_envelope(&mut self) -> Result<(), CardError> {
+        let Some(envelope) = self.toolkit.next_envelope() else { return Ok(()) };
         let name = envelope_name(envelope);
         let octets = envelope.to_bytes();
         let Answer { status, .. } = self.modem.terminal().envelope(&octets).await?;
-        self.toolkit.asked();
+        self.toolkit.polled();
         if status == StatusWord(SW_BUSY) {
             self.not_before = Some(Instant::now() + BUSY_PAUSE);
             return Ok(());
         }
         self.not_before = None;
-        self.toolkit.told();
+        self.toolkit.envelope_sent();
         let outcome = if is_good(status) { Outcome::Done } else { Outcome::Refused(status.to_string()) };
-        self.tell_console(name, outcome, String::new());
+        self.report_event(name, outcome, String::new());
         Ok(())
     }
 
@@ -381,29 +381,29 @@ impl<D: CardDoor> Online<D> {
         let answer = match SmsDeliver::parse(&tpdu) {
             Ok(deliver) if deliver.is_data_download() => {
                 let has_header = !deliver.user_data.header.is_empty();
-                self.hand_to_card(&deliver, service_centre, tpdu, has_header).await?
+                self.deliver_to_card(&deliver, service_centre, tpdu, has_header).await?
             }
             Ok(deliver) => {
                 let text = tpdu::text(&deliver.user_data);
                 let note = format!("from {}, not for the card: {text:?}", deliver.originator);
-                self.tell_console("short message", Outcome::Done, note);
+                self.report_event("short message", Outcome::Done, note);
                 RpAnswer::Ack(SmsDeliverReport::default().to_bytes())
             }
             Err(error) => {
-                self.tell_console("short message", Outcome::Failed(error.to_string()), String::new());
+                self.report_event("short message", Outcome::Failed(error.to_string()), String::new());
                 RpAnswer::Error(RpCause::INVALID_MESSAGE, Vec::new())
             }
         };
         if let Some((plmn, attach)) = self.modem.attachment() {
             let report = RpReport { attach, reference, answer };
             if let Err(fault) = self.radio.report_short_message(plmn, report).await {
-                self.lost(&fault);
+                self.network_lost(&fault);
             }
         }
         Ok(())
     }
 
-    async fn hand_to_card(
+    async fn deliver_to_card(
         &mut self,
         deliver: &SmsDeliver,
         service_centre: Address,
@@ -412,7 +412,7 @@ impl<D: CardDoor> Online<D> {
     ) -> Result<RpAnswer, CardError> {
         let envelope = Envelope::SmsPpDownload { service_centre: Some(service_centre), tpdu };
         let Answer { data, status } = self.modem.terminal().envelope(&envelope.to_bytes()).await?;
-        self.toolkit.asked();
+        self.toolkit.polled();
         let failure = match status.0 >> 8 {
             _ if is_good(status) => None,
             _ if status == StatusWord(SW_BUSY) => Some(FAILURE_BUSY),
@@ -433,14 +433,14 @@ impl<D: CardDoor> Online<D> {
             Some(_) => Outcome::Refused(status.to_string()),
         };
         let note = format!("from {}, {} octets returned", deliver.originator, data.len());
-        self.tell_console("SMS-PP download", outcome, note);
+        self.report_event("SMS-PP download", outcome, note);
         Ok(match failure {
             None => RpAnswer::Ack(report.to_bytes()),
             Some(_) => RpAnswer::Error(RpCause::PROTOCOL_ERROR, report.to_bytes()),
         })
     }
 
-    fn tell_console(&self, function: &'static str, outcome: Outcome, note: String) {
+    fn report_event(&self, function: &'static str, outcome: Outcome, note: String) {
         let event = self.teller.event(function).with_peer("CAT", "card");
         self.teller.tell(event.with_outcome(outcome).with_note(note));
     }

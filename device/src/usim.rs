@@ -93,14 +93,14 @@ impl Usim {
         let iccid = read_iccid(terminal).await?;
         let aid = find_usim(terminal).await?.ok_or(UsimError::NoUsim)?;
         select_adf(terminal, &aid).await?;
-        if wants_pin(terminal).await? {
+        if requires_pin(terminal).await? {
             verify_pin(terminal, pin).await?;
         }
         let imsi = read_file(terminal, "EF.IMSI", EF_IMSI).await?;
-        let imsi = imsi.ok_or_else(|| bad("EF.IMSI", "missing"))?;
-        let imsi = Imsi::from_ef(&imsi).map_err(|error| bad("EF.IMSI", error))?;
+        let imsi = imsi.ok_or_else(|| bad_file("EF.IMSI", "missing"))?;
+        let imsi = Imsi::from_ef(&imsi).map_err(|error| bad_file("EF.IMSI", error))?;
         let administrative = read_file(terminal, "EF.AD", EF_AD).await?.unwrap_or_default();
-        let home = imsi.plmn(mnc_digits(&administrative)).ok_or_else(|| bad("EF.IMSI", "too short"))?;
+        let home = imsi.plmn(mnc_digits(&administrative)).ok_or_else(|| bad_file("EF.IMSI", "too short"))?;
         let spn = read_file(terminal, "EF.SPN", EF_SPN).await?;
         let home_networks = read_file(terminal, "EF.HPLMNwAcT", EF_HPLMNWACT).await?.unwrap_or_default();
         let period = read_file(terminal, "EF.HPPLMN", EF_HPPLMN).await?;
@@ -195,7 +195,7 @@ pub(crate) fn basic<'a>(
     Command { name, class: 0x00, channel: 0, ins, p1, p2, data, le }
 }
 
-fn bad(file: &'static str, why: impl ToString) -> UsimError {
+fn bad_file(file: &'static str, why: impl ToString) -> UsimError {
     UsimError::BadFile { file, why: why.to_string() }
 }
 
@@ -215,13 +215,13 @@ pub(crate) async fn read_iccid<D: CardDoor>(terminal: &mut Terminal<D>) -> Resul
     <[u8; 10]>::try_from(iccid)
         .ok()
         .and_then(|octets| Iccid(octets).to_string().parse().ok())
-        .ok_or_else(|| bad("EF.ICCID", "not the swapped digits of an ICCID"))
+        .ok_or_else(|| bad_file("EF.ICCID", "not the swapped digits of an ICCID"))
 }
 
 /// True if the PIN is enabled and was not verified. The attempt to read a file is the only way to
 /// find out: VERIFY PIN without data returns the counter in either case (TS 102 221 section
 /// 11.1.9.1.2). The USIM must be selected.
-pub(crate) async fn wants_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<bool, UsimError> {
+pub(crate) async fn requires_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<bool, UsimError> {
     match read_file(terminal, "EF.IMSI", EF_IMSI).await {
         Err(UsimError::Card(error)) if error.status() == Some(StatusWord::SECURITY_STATUS_NOT_SATISFIED) => {
             Ok(true)

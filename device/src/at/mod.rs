@@ -32,7 +32,7 @@ use card::Session;
 use general::Settings;
 use line::{Command, Commands};
 use refusal::{CmeError, Refusal};
-use registration::{Functionality, Selection, Standing};
+use registration::{Functionality, RegistrationState, Selection};
 
 /// Maximum length of a command line: the longest extended APDU in hexadecimal characters, and the
 /// command around it.
@@ -51,11 +51,11 @@ pub struct AtModem<D> {
     sessions_so_far: u32,
     functionality: Functionality,
     selection: Selection,
-    standing: Standing,
+    registration_state: RegistrationState,
     /// True if a search for a network is due.
-    is_due: bool,
+    search_due: bool,
     /// The last reported `<stat>`.
-    told: u8,
+    reported_stat: u8,
 }
 
 /// The information text, as lines, or the reason of the refusal.
@@ -76,9 +76,9 @@ impl<D: CardDoor> AtModem<D> {
             sessions_so_far: 0,
             functionality: Functionality::Full,
             selection: Selection::Automatic,
-            standing: Standing::Searching,
-            is_due: true,
-            told: 0,
+            registration_state: RegistrationState::Searching,
+            search_due: true,
+            reported_stat: 0,
         }
     }
 
@@ -95,17 +95,17 @@ impl<D: CardDoor> AtModem<D> {
             if self.settings.echo {
                 out.push(*octet);
             }
-            self.take(*octet, &mut out).await;
+            self.process_octet(*octet, &mut out).await;
         }
         out
     }
 
-    async fn take(&mut self, octet: u8, out: &mut Vec<u8>) {
+    async fn process_octet(&mut self, octet: u8, out: &mut Vec<u8>) {
         match octet {
             octet if octet == self.settings.line_end() => {
                 let line = std::mem::take(&mut self.input);
                 if line.len() > MAX_LINE {
-                    return self.say_result(Err(Refusal::Error), out);
+                    return self.write_result(Err(Refusal::Error), out);
                 }
                 let line = String::from_utf8_lossy(&line).trim().to_owned();
                 // Lines without the prefix AT are ignored: V.250 section 5.2.1.
@@ -113,7 +113,7 @@ impl<D: CardDoor> AtModem<D> {
                     line.split_at_checked(2).filter(|(at, _)| at.eq_ignore_ascii_case("AT"))
                 {
                     body.clone_into(&mut self.last_body);
-                    self.obey(out).await;
+                    self.execute_line(out).await;
                 }
             }
             octet if octet == self.settings.backspace() => drop(self.input.pop()),
@@ -125,14 +125,14 @@ impl<D: CardDoor> AtModem<D> {
                 }
                 if self.input.eq_ignore_ascii_case(b"A/") {
                     self.input.clear();
-                    self.obey(out).await;
+                    self.execute_line(out).await;
                 }
             }
         }
     }
 
     /// Executes the commands of a line until one fails: V.250 section 5.2.3.
-    async fn obey(&mut self, out: &mut Vec<u8>) {
+    async fn execute_line(&mut self, out: &mut Vec<u8>) {
         let body = self.last_body.clone();
         for command in Commands::of(&body) {
             let answer = match command {
@@ -140,11 +140,11 @@ impl<D: CardDoor> AtModem<D> {
                 Err(malformed) => Err(malformed.into()),
             };
             match answer {
-                Ok(information) => information.iter().for_each(|text| self.say(text, out)),
-                Err(refusal) => return self.say_result(Err(refusal), out),
+                Ok(information) => information.iter().for_each(|text| self.write_text(text, out)),
+                Err(refusal) => return self.write_result(Err(refusal), out),
             }
         }
-        self.say_result(Ok(()), out);
+        self.write_result(Ok(()), out);
     }
 
     async fn perform(&mut self, command: Command) -> Answer {
@@ -176,24 +176,24 @@ impl<D: CardDoor> AtModem<D> {
     /// network if that is due. Returns the unsolicited result codes for the port.
     pub async fn settle(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        let was_reset = self.functionality != Functionality::Minimum && self.serve_card().await;
+        let was_reset = self.functionality != Functionality::Minimum && self.execute_proactive().await;
         if was_reset && self.has(Quirk::TellsSimState) {
-            self.say_unasked("+CPIN: NOT READY", &mut out);
+            self.write_unsolicited("+CPIN: NOT READY", &mut out);
         }
-        self.tell_registration(&mut out);
+        self.report_registration(&mut out);
         self.register_if_due().await;
         if was_reset
             && self.has(Quirk::TellsSimState)
             && let Ok(state) = self.pin_state().await
         {
-            self.say_unasked(&format!("+CPIN: {state}"), &mut out);
+            self.write_unsolicited(&format!("+CPIN: {state}"), &mut out);
         }
-        self.tell_registration(&mut out);
+        self.report_registration(&mut out);
         out
     }
 
     /// Executes the pending proactive commands. Returns true if the card was reset.
-    async fn serve_card(&mut self) -> bool {
+    async fn execute_proactive(&mut self) -> bool {
         match self.modem.terminal().serve_proactive().await {
             Ok(false) => false,
             Ok(true) => {
@@ -212,8 +212,8 @@ impl<D: CardDoor> AtModem<D> {
     fn forget_card(&mut self) {
         self.sessions.clear();
         self.modem.forget();
-        self.standing = Standing::Searching;
-        self.is_due = true;
+        self.registration_state = RegistrationState::Searching;
+        self.search_due = true;
     }
 
     fn has(&self, quirk: Quirk) -> bool {
@@ -221,7 +221,7 @@ impl<D: CardDoor> AtModem<D> {
     }
 
     /// Returns the `<err>` that is reported, subject to +CMEE and the quirks.
-    fn told_error(&self, refusal: Refusal) -> Option<CmeError> {
+    fn reported_error(&self, refusal: Refusal) -> Option<CmeError> {
         match refusal {
             Refusal::Error => None,
             Refusal::Card(_) if self.has(Quirk::PlainErrors) => None,
@@ -232,7 +232,7 @@ impl<D: CardDoor> AtModem<D> {
     }
 
     /// Writes information text: V.250 section 5.7.1.
-    fn say(&self, text: &str, out: &mut Vec<u8>) {
+    fn write_text(&self, text: &str, out: &mut Vec<u8>) {
         let [end, feed] = self.settings.framing();
         if self.settings.verbose {
             out.extend([end, feed]);
@@ -242,18 +242,18 @@ impl<D: CardDoor> AtModem<D> {
     }
 
     /// Writes an unsolicited result code.
-    fn say_unasked(&self, text: &str, out: &mut Vec<u8>) {
+    fn write_unsolicited(&self, text: &str, out: &mut Vec<u8>) {
         if !self.settings.quiet {
-            self.say(text, out);
+            self.write_text(text, out);
         }
     }
 
     /// Writes the final result code: V.250 section 5.7.1, TS 27.007 section 9.2.
-    fn say_result(&self, result: Result<(), Refusal>, out: &mut Vec<u8>) {
+    fn write_result(&self, result: Result<(), Refusal>, out: &mut Vec<u8>) {
         if self.settings.quiet {
             return;
         }
-        let (number, text) = match result.map_err(|refusal| self.told_error(refusal)) {
+        let (number, text) = match result.map_err(|refusal| self.reported_error(refusal)) {
             Ok(()) => ("0", "OK"),
             Err(None) => ("4", "ERROR"),
             Err(Some(error)) => {
@@ -262,11 +262,11 @@ impl<D: CardDoor> AtModem<D> {
                     _ => error.text().to_owned(),
                 };
                 // ATV does not affect this result code: TS 27.007 section 9.2.0.
-                return self.say(&format!("+CME ERROR: {text}"), out);
+                return self.write_text(&format!("+CME ERROR: {text}"), out);
             }
         };
         if self.settings.verbose {
-            self.say(text, out);
+            self.write_text(text, out);
         } else {
             let [end, _] = self.settings.framing();
             out.extend_from_slice(number.as_bytes());

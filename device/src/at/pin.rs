@@ -65,11 +65,11 @@ impl<D: CardDoor> AtModem<D> {
         }
         match attempts_left(self.card().await?, VERIFY, PIN1).await? {
             Attempts::Left(0) => {}
-            Attempts::Left(_) if usim::wants_pin(self.card().await?).await? => return Ok(PinState::Pin),
-            Attempts::Left(_) | Attempts::NotWanted => return Ok(PinState::Ready),
+            Attempts::Left(_) if usim::requires_pin(self.card().await?).await? => return Ok(PinState::Pin),
+            Attempts::Left(_) | Attempts::NotRequired => return Ok(PinState::Ready),
         }
         match attempts_left(self.card().await?, UNBLOCK, PIN1).await? {
-            Attempts::Left(0) | Attempts::NotWanted => Err(Refusal::Card(CmeError::SIM_FAILURE)),
+            Attempts::Left(0) | Attempts::NotRequired => Err(Refusal::Card(CmeError::SIM_FAILURE)),
             Attempts::Left(_) => Ok(PinState::Puk),
         }
     }
@@ -91,7 +91,7 @@ impl<D: CardDoor> AtModem<D> {
             (PinState::Puk, _) => return Err(Refusal::Card(CmeError::SIM_PUK_REQUIRED)),
             _ => return Err(CmeError::OPERATION_NOT_ALLOWED.into()),
         }
-        self.is_due = true;
+        self.search_due = true;
         Ok(vec![])
     }
 
@@ -184,7 +184,7 @@ impl<D: CardDoor> AtModem<D> {
 enum Attempts {
     Left(u16),
     /// The code is disabled or does not exist.
-    NotWanted,
+    NotRequired,
 }
 
 /// Queries a retry counter with VERIFY PIN or UNBLOCK PIN without data.
@@ -197,7 +197,7 @@ async fn attempts_left<D: CardDoor>(
     Ok(match asked.status {
         StatusWord::AUTHENTICATION_METHOD_BLOCKED => Attempts::Left(0),
         status if status.0 & 0xFFF0 == 0x63C0 => Attempts::Left(status.0 & 0x000F),
-        _ => Attempts::NotWanted,
+        _ => Attempts::NotRequired,
     })
 }
 
@@ -232,7 +232,7 @@ mod tests {
         let fcp = hex::decode("620F82027821C609900140830101830181").unwrap();
         assert_eq!((is_enabled(&fcp, PIN1), is_enabled(&fcp, PIN2)), (Some(false), Some(true)));
         assert_eq!(is_enabled(&fcp, 0x0A), None);
-        let cut = fcp.split_last().unwrap().1;
-        assert_eq!(is_enabled(cut, PIN1), None);
+        let truncated = fcp.split_last().unwrap().1;
+        assert_eq!(is_enabled(truncated, PIN1), None);
     }
 }

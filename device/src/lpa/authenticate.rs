@@ -107,18 +107,18 @@ pub(super) struct AuthenticateClientAnywhere;
 impl Function for AuthenticateClientAnywhere {
     const NAME: &'static str = AuthenticateClient::NAME;
     type Request = AuthenticateClientRequest;
-    type Reply = Waiting;
+    type Reply = ServerResponse;
 }
 
 /// The response of a server to AuthenticateClient.
-pub(super) enum Waiting {
+pub(super) enum ServerResponse {
     /// A profile, from an SM-DP+.
     Profile(Box<AuthenticateClientOk>),
     /// Events at other servers, from an SM-DS.
     Events(es11::AuthenticateClientOk),
 }
 
-impl<'de> Deserialize<'de> for Waiting {
+impl<'de> Deserialize<'de> for ServerResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let answer = serde_json::Value::deserialize(deserializer)?;
         let waiting = match answer.get("eventEntries") {

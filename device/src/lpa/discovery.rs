@@ -45,7 +45,7 @@ impl<D: CardDoor> Lpa<D> {
             Some(address) => address.clone(),
             None => parse(&self.configured_addresses().await?.root_ds_address, "root SM-DS")?,
         };
-        let waiting = match self.fetch(&whatever_waits_at(sm_ds.clone()), &mut options).await? {
+        let waiting = match self.fetch(&any_profile_at(sm_ds.clone()), &mut options).await? {
             Fetched::Events(events) => events,
             // The server is an SM-DP+ and had a profile for this eUICC.
             Fetched::Profile(installed) => {
@@ -92,7 +92,7 @@ impl<D: CardDoor> Lpa<D> {
                 "set one, or use an activation code",
             )
         })?;
-        self.download(&whatever_waits_at(parse(&address, "default SM-DP+")?), options).await
+        self.download(&any_profile_at(parse(&address, "default SM-DP+")?), options).await
     }
 
     async fn retrieve(
@@ -102,7 +102,7 @@ impl<D: CardDoor> Lpa<D> {
     ) -> Result<Fetched, DownloadError> {
         let address = event.rsp_server_address.parse();
         let smdp_address = address.map_err(|_| ServerFlaw::EventAddress(event.rsp_server_address.clone()))?;
-        let code = ActivationCode { matching_id: event.event_id.clone(), ..whatever_waits_at(smdp_address) };
+        let code = ActivationCode { matching_id: event.event_id.clone(), ..any_profile_at(smdp_address) };
         self.fetch(&code, options).await
     }
 }
@@ -135,7 +135,7 @@ fn too_many() -> Fault {
 }
 
 /// Returns an activation code with an empty MatchingID, which requests any profile for this eUICC.
-fn whatever_waits_at(smdp_address: SmdpAddress) -> ActivationCode {
+fn any_profile_at(smdp_address: SmdpAddress) -> ActivationCode {
     ActivationCode {
         smdp_address,
         matching_id: String::new(),

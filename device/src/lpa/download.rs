@@ -24,7 +24,9 @@ use serde::Serialize;
 use world::{CardDoor, Fault, Outcome};
 
 use super::Lpa;
-use super::authenticate::{AuthenticateClientAnywhere, ServerFlaw, SessionError, Waiting, same_transaction};
+use super::authenticate::{
+    AuthenticateClientAnywhere, ServerFlaw, ServerResponse, SessionError, same_transaction,
+};
 use super::es9plus::Es9Error;
 use super::notifications::{Delivery, delivery};
 use crate::es10::{Es10Error, LoadError};
@@ -213,7 +215,7 @@ impl<D: CardDoor> Lpa<D> {
         loop {
             tries_left = tries_left.saturating_sub(1);
             match self.run(code, options).await {
-                Err(error) if tries_left > 0 && is_worth_another_session(&error) => {
+                Err(error) if tries_left > 0 && can_restart(&error) => {
                     let event = self.teller.event("begin the download again");
                     self.teller.tell(event.with_note(error.to_string()));
                 }
@@ -229,20 +231,20 @@ impl<D: CardDoor> Lpa<D> {
     ) -> Result<Fetched, DownloadError> {
         let (transaction_id, answer) = self.authenticate::<AuthenticateClientAnywhere>(code).await?;
         match answer {
-            Waiting::Events(events) => {
+            ServerResponse::Events(events) => {
                 same_transaction("AuthenticateClient", &transaction_id, &events.transaction_id)?;
                 Ok(Fetched::Events(events.event_entries))
             }
-            Waiting::Profile(offered) => {
+            ServerResponse::Profile(offered) => {
                 let session = Session { address: &code.smdp_address, transaction_id: &transaction_id };
-                let installed = self.take(session, *offered, options).await?;
+                let installed = self.install_offered(session, *offered, options).await?;
                 Ok(Fetched::Profile(Box::new(installed)))
             }
         }
     }
 
     /// Performs the download from the offered profile to the installation result: section 3.1.3.
-    async fn take(
+    async fn install_offered(
         &mut self,
         session: Session<'_>,
         offered: AuthenticateClientOk,
@@ -251,10 +253,10 @@ impl<D: CardDoor> Lpa<D> {
         let Session { address, transaction_id } = session;
         for found in [&offered.transaction_id, &offered.smdp_signed2.transaction_id] {
             if let Err(flaw) = same_transaction("AuthenticateClient", transaction_id, found) {
-                return Err(self.distrust(session, flaw).await);
+                return Err(self.cancel_untrusted(session, flaw).await);
             }
         }
-        let hash_cc = match self.consider(&offered, options, transaction_id).await? {
+        let hash_cc = match self.evaluate_offer(&offered, options, transaction_id).await? {
             Ok(hash_cc) => hash_cc,
             Err(objection) => return Err(self.cancel(session, objection).await),
         };
@@ -282,9 +284,9 @@ impl<D: CardDoor> Lpa<D> {
         let answer = answer?;
         if let Err(flaw) = same_transaction("GetBoundProfilePackage", transaction_id, &answer.transaction_id)
         {
-            return Err(self.distrust(session, flaw).await);
+            return Err(self.cancel_untrusted(session, flaw).await);
         }
-        if let Some(objection) = other_than_offered(&metadata, &answer.bound_profile_package) {
+        if let Some(objection) = differs_from_offer(&metadata, &answer.bound_profile_package) {
             return Err(self.cancel(session, objection).await);
         }
 
@@ -307,7 +309,7 @@ impl<D: CardDoor> Lpa<D> {
 
     /// Decides whether to accept the offered profile: section 3.1.3. Returns hashCc, or an
     /// objection.
-    async fn consider(
+    async fn evaluate_offer(
         &mut self,
         offered: &AuthenticateClientOk,
         options: &mut DownloadOptions,
@@ -330,7 +332,7 @@ impl<D: CardDoor> Lpa<D> {
         };
         let confirmation_code_required = offered.smdp_signed2.cc_required_flag;
         let offer = Offer { metadata, policy_rules_need_consent, confirmation_code_required };
-        if let Some(objection) = refused_by_user(&offer, &mut options.consent) {
+        if let Some(objection) = user_objection(&offer, &mut options.consent) {
             return Ok(Err(objection));
         }
         Ok(match (confirmation_code_required, &options.confirmation_code) {
@@ -387,20 +389,20 @@ impl<D: CardDoor> Lpa<D> {
     /// Cancels the session on both sides: section 3.0.2.
     async fn cancel(&mut self, session: Session<'_>, objection: Objection) -> DownloadError {
         let Objection { reason, why } = objection;
-        let not_told = self.tell_cancelled(session, reason).await.err().map(|error| error.to_string());
+        let not_told = self.send_cancel(session, reason).await.err().map(|error| error.to_string());
         DownloadError::Cancelled(Cancelled { reason, why, not_told })
     }
 
     /// Cancels a session with a server whose answers are inconsistent. Its response is irrelevant.
-    async fn distrust(&mut self, session: Session<'_>, flaw: ServerFlaw) -> DownloadError {
-        if let Err(error) = self.tell_cancelled(session, CancelSessionReason::UNDEFINED_REASON).await {
+    async fn cancel_untrusted(&mut self, session: Session<'_>, flaw: ServerFlaw) -> DownloadError {
+        if let Err(error) = self.send_cancel(session, CancelSessionReason::UNDEFINED_REASON).await {
             let event = self.teller.event("cancel the session");
             self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
         }
         flaw.into()
     }
 
-    async fn tell_cancelled(
+    async fn send_cancel(
         &mut self,
         session: Session<'_>,
         reason: CancelSessionReason,
@@ -454,7 +456,7 @@ struct Session<'a> {
 
 /// True if another session can succeed: the response was lost, or the repeated request met a
 /// session that had ended.
-fn is_worth_another_session(error: &DownloadError) -> bool {
+fn can_restart(error: &DownloadError) -> bool {
     match error {
         DownloadError::Session(SessionError::Server(Es9Error::Link { function, .. })) => {
             // Before the eUICC is involved, repeating the request is sufficient.
@@ -486,7 +488,7 @@ fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Obje
 /// Compares the metadata in the package with the metadata that the user has accepted, because the
 /// eUICC installs the former: section 3.1.3. A package with undecodable metadata is refused by the
 /// eUICC itself.
-fn other_than_offered(offered: &StoreMetadataRequest, package: &BoundProfilePackageDer) -> Option<Objection> {
+fn differs_from_offer(offered: &StoreMetadataRequest, package: &BoundProfilePackageDer) -> Option<Objection> {
     let bound = BoundProfilePackage::from_der(&package.0).ok()?.open_metadata().ok()?;
     if bound == *offered {
         return None;
@@ -503,7 +505,7 @@ fn other_than_offered(offered: &StoreMetadataRequest, package: &BoundProfilePack
     Some(Objection { reason: CancelSessionReason::METADATA_MISMATCH, why })
 }
 
-fn refused_by_user(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection> {
+fn user_objection(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection> {
     let decision = match consent {
         Consent::Given => Decision::Accept,
         Consent::Ask(ask) => ask(offer),

@@ -49,7 +49,7 @@ pub enum Es9Error {
         fault: LinkFault,
     },
     /// The server refused.
-    #[error("{function}: the server refused with {status}; {}", after(.status))]
+    #[error("{function}: the server refused with {status}; {}", advice(.status))]
     Refused {
         /// The function.
         function: &'static str,
@@ -145,7 +145,8 @@ impl Es9Plus<'_> {
                 Err(fault) => Err(Es9Error::Link { function, fault: fault.clone() }),
             };
             let outcome = result.as_ref().map_or_else(Es9Error::outcome, |_| Outcome::Done);
-            let event = self.teller.event(spelled(function)).with_peer("ES9+", self.address.clone());
+            let event =
+                self.teller.event(standard_spelling(function)).with_peer("ES9+", self.address.clone());
             self.teller.tell(event.with_bytes(sent, received).with_outcome(outcome));
             match result {
                 Err(Es9Error::Link { .. }) if tries_left > 0 => {}
@@ -156,7 +157,7 @@ impl Es9Plus<'_> {
 }
 
 /// Returns advice for the user about a refusal.
-fn after(refusal: &StatusCodeData) -> &'static str {
+fn advice(refusal: &StatusCodeData) -> &'static str {
     match refusal.status() {
         Some(Status::MatchingIdRefused | Status::SmdpAddressRefused) => {
             "check the activation code, or ask the operator for another"
@@ -191,7 +192,7 @@ fn after(refusal: &StatusCodeData) -> &'static str {
 }
 
 /// Returns the function name in the standard's spelling, from its spelling in the path.
-fn spelled(function: &'static str) -> String {
+fn standard_spelling(function: &'static str) -> String {
     let mut letters = function.chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }

@@ -105,7 +105,7 @@ pub enum ChangeError {
     Es10(#[from] Es10Error),
     /// The eUICC reported success, but after the REFRESH the profile is not in the requested state.
     #[error("the eUICC agreed, but afterwards profile {iccid} is {state}; try again, or reset the card")]
-    NotSo {
+    UnexpectedState {
         /// The profile.
         iccid: Iccid,
         /// The actual state.
@@ -184,7 +184,7 @@ impl<D: CardDoor> Lpa<D> {
             Err(error) if error.leaves_doubt() => self.es10.reset().await?,
             Err(error) => return Err(error.into()),
         }
-        self.must_be(iccid, Some(ProfileState::ENABLED)).await
+        self.expect_state(iccid, Some(ProfileState::ENABLED)).await
     }
 
     /// Disables a profile, performs the REFRESH, and verifies the result: section 3.2.2.
@@ -194,7 +194,7 @@ impl<D: CardDoor> Lpa<D> {
             Err(error) if error.leaves_doubt() => self.es10.reset().await?,
             Err(error) => return Err(error.into()),
         }
-        self.must_be(iccid, Some(ProfileState::DISABLED)).await
+        self.expect_state(iccid, Some(ProfileState::DISABLED)).await
     }
 
     /// Deletes a disabled profile: section 3.2.3.
@@ -203,13 +203,13 @@ impl<D: CardDoor> Lpa<D> {
             Ok(()) => Ok(()),
             Err(error) if error.leaves_doubt() => {
                 self.es10.reset().await?;
-                self.must_be(iccid, None).await
+                self.expect_state(iccid, None).await
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn must_be(&mut self, iccid: Iccid, wanted: Option<ProfileState>) -> Result<(), ChangeError> {
+    async fn expect_state(&mut self, iccid: Iccid, wanted: Option<ProfileState>) -> Result<(), ChangeError> {
         let profiles = self.es10.get_profiles_info(Some(iccid)).await?;
         let found = profiles.first().and_then(|profile| profile.profile_state);
         if found == wanted {
@@ -220,7 +220,7 @@ impl<D: CardDoor> Lpa<D> {
             Some(ProfileState::ENABLED) => "enabled",
             Some(_) => "disabled",
         };
-        Err(ChangeError::NotSo { iccid, state })
+        Err(ChangeError::UnexpectedState { iccid, state })
     }
 
     /// Sets the nickname of a profile: section 3.2.6. An empty text removes it.

@@ -70,11 +70,11 @@ impl<D: CardDoor> Lpa<D> {
     pub async fn process_notifications(&mut self) -> Result<Vec<Delivery>, Es10Error> {
         let mut pending = self.es10.list_notification().await?;
         pending.sort_by_key(|metadata| metadata.seq_number);
-        let mut silent = BTreeSet::new();
+        let mut unreachable = BTreeSet::new();
         let mut deliveries = Vec::new();
         for metadata in pending {
             let address = metadata.notification_address.clone();
-            let handled = if silent.contains(&address) {
+            let handled = if unreachable.contains(&address) {
                 Handled::Kept("an earlier notification to the same recipient could not be sent".into())
             } else {
                 match self.es10.retrieve_notification(metadata.seq_number).await {
@@ -87,7 +87,7 @@ impl<D: CardDoor> Lpa<D> {
                 }
             };
             if matches!(handled, Handled::Kept(_)) {
-                silent.insert(address);
+                unreachable.insert(address);
             }
             deliveries.push(delivery(metadata, handled));
         }

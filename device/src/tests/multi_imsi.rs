@@ -234,8 +234,8 @@ async fn a_device_with_an_lpa_gives_up_an_identity_without_service() {
     let (networks, device, resets) = device_with_lpa();
     let mut device = device.serving_its_card(OnlineSettings::default().imei);
     device.set_visible(vec![plmn("724-05")]);
-    let as_british = device.register_as_it_is().await;
-    assert!(device.serve_card(&as_british).await, "the Brazilian identity is selected");
+    let as_british = device.register_current().await;
+    assert!(device.run_toolkit_session(&as_british).await, "the Brazilian identity is selected");
     networks.set_coverage(plmn("724-05"), false);
     for (rested, changes) in [(300, 1), (900, 2), (900, 2)] {
         device.has_rested(Duration::from_secs(rested));

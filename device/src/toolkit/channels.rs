@@ -52,7 +52,7 @@ enum Link {
 
 /// The reason why a channel command fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoChannel {
+pub(super) enum ChannelError {
     /// The command lacks a mandatory element.
     ValuesMissing(&'static str),
     /// This terminal does not support the request.
@@ -63,7 +63,7 @@ pub(super) enum NoChannel {
 
 /// An event on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum ChannelEvent {
     /// Data arrived in an empty buffer.
     Data { channel: u8, length: u8 },
     /// Data arrived in a buffer that was not empty.
@@ -100,23 +100,24 @@ impl Channels {
     }
 
     /// Executes OPEN CHANNEL for a TCP client.
-    pub(super) async fn open(&mut self, command: &OpenChannel) -> Result<ChannelStatus, NoChannel> {
+    pub(super) async fn open(&mut self, command: &OpenChannel) -> Result<ChannelStatus, ChannelError> {
         let parameters = &command.parameters;
         let transport =
-            parameters.transport.ok_or(NoChannel::ValuesMissing("the transport level is missing"))?;
+            parameters.transport.ok_or(ChannelError::ValuesMissing("the transport level is missing"))?;
         if transport.protocol != TransportProtocol::TcpClient {
-            return Err(NoChannel::BeyondCapabilities("only TCP client mode is supported"));
+            return Err(ChannelError::BeyondCapabilities("only TCP client mode is supported"));
         }
-        let destination =
-            parameters.destination.ok_or(NoChannel::ValuesMissing("the destination address is missing"))?;
+        let destination = parameters
+            .destination
+            .ok_or(ChannelError::ValuesMissing("the destination address is missing"))?;
         let buffer_size =
-            parameters.buffer_size.ok_or(NoChannel::ValuesMissing("the buffer size is missing"))?;
+            parameters.buffer_size.ok_or(ChannelError::ValuesMissing("the buffer size is missing"))?;
         if buffer_size == 0 {
-            return Err(NoChannel::Bip(BipCause::BUFFER_SIZE, "the buffer size is zero".into()));
+            return Err(ChannelError::Bip(BipCause::BUFFER_SIZE, "the buffer size is zero".into()));
         }
         let number = (1..=MAX_CHANNELS)
             .find(|number| !self.open.contains_key(number))
-            .ok_or_else(|| NoChannel::Bip(BipCause::NO_CHANNEL, "all channels are in use".into()))?;
+            .ok_or_else(|| ChannelError::Bip(BipCause::NO_CHANNEL, "all channels are in use".into()))?;
         let mut channel = Channel {
             destination,
             port: transport.port,
@@ -134,8 +135,8 @@ impl Channels {
     }
 
     /// Executes CLOSE CHANNEL.
-    pub(super) async fn close(&mut self, number: u8) -> Result<(), NoChannel> {
-        let mut channel = self.open.remove(&number).ok_or_else(|| not_valid(number))?;
+    pub(super) async fn close(&mut self, number: u8) -> Result<(), ChannelError> {
+        let mut channel = self.open.remove(&number).ok_or_else(|| invalid_channel(number))?;
         if let Link::Up(stream) = &mut channel.link {
             // A peer that does not react to the shutdown notices the end when the stream is
             // dropped.
@@ -145,18 +146,23 @@ impl Channels {
     }
 
     /// Executes SEND DATA. Returns the free space of the buffer.
-    pub(super) async fn send(&mut self, number: u8, data: &[u8], immediately: bool) -> Result<u8, NoChannel> {
+    pub(super) async fn send(
+        &mut self,
+        number: u8,
+        data: &[u8],
+        immediately: bool,
+    ) -> Result<u8, ChannelError> {
         let dial = Arc::clone(&self.dial);
-        let channel = self.open.get_mut(&number).ok_or_else(|| not_valid(number))?;
+        let channel = self.open.get_mut(&number).ok_or_else(|| invalid_channel(number))?;
         let stored = channel.to_send.len().saturating_add(data.len());
         if matches!(channel.link, Link::Dropped) {
-            return Err(NoChannel::Bip(
+            return Err(ChannelError::Bip(
                 BipCause::CHANNEL_CLOSED,
                 "the peer has closed the connection".into(),
             ));
         }
         if stored > usize::from(channel.buffer_size).max(MAX_RECEIVED) {
-            return Err(NoChannel::Bip(BipCause::BUFFER_SIZE, "the buffer is full".into()));
+            return Err(ChannelError::Bip(BipCause::BUFFER_SIZE, "the buffer is full".into()));
         }
         channel.to_send.extend_from_slice(data);
         if !immediately {
@@ -171,13 +177,13 @@ impl Channels {
 
     /// Executes RECEIVE DATA. Returns at most `length` octets of the received data, and the number
     /// of remaining octets.
-    pub(super) fn receive(&mut self, number: u8, length: u8) -> Result<(Vec<u8>, u8), NoChannel> {
-        let channel = self.open.get_mut(&number).ok_or_else(|| not_valid(number))?;
+    pub(super) fn receive(&mut self, number: u8, length: u8) -> Result<(Vec<u8>, u8), ChannelError> {
+        let channel = self.open.get_mut(&number).ok_or_else(|| invalid_channel(number))?;
         // Data that has just arrived is included. Otherwise the card would later get an event for
         // data that it has already received.
-        channel.look();
+        channel.read_available();
         if channel.received.is_empty() && matches!(channel.link, Link::Dropped) {
-            return Err(NoChannel::Bip(
+            return Err(ChannelError::Bip(
                 BipCause::CHANNEL_CLOSED,
                 "the peer has closed the connection".into(),
             ));
@@ -204,11 +210,11 @@ impl Channels {
     }
 
     /// Waits for the next event on a channel. The future can be dropped at any time.
-    pub(super) async fn next(&mut self) -> Happened {
+    pub(super) async fn next(&mut self) -> ChannelEvent {
         std::future::poll_fn(|context| {
             for (number, channel) in &mut self.open {
-                if let Poll::Ready(happened) = channel.poll(*number, context) {
-                    return Poll::Ready(happened);
+                if let Poll::Ready(event) = channel.poll(*number, context) {
+                    return Poll::Ready(event);
                 }
             }
             Poll::Pending
@@ -227,15 +233,15 @@ impl Channel {
         ChannelStatus { channel, state }
     }
 
-    async fn set_up(&mut self, dial: &dyn Dial) -> Result<(), NoChannel> {
+    async fn set_up(&mut self, dial: &dyn Dial) -> Result<(), ChannelError> {
         let host = self.destination.to_string();
         let stream = dial.dial(&host, self.port).await;
         self.link =
-            Link::Up(stream.map_err(|fault| NoChannel::Bip(BipCause::NOT_REACHABLE, fault.to_string()))?);
+            Link::Up(stream.map_err(|fault| ChannelError::Bip(BipCause::NOT_REACHABLE, fault.to_string()))?);
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), NoChannel> {
+    async fn flush(&mut self) -> Result<(), ChannelError> {
         let Link::Up(stream) = &mut self.link else { return Ok(()) };
         let data = std::mem::take(&mut self.to_send);
         let sent = timeout(SEND_TIMEOUT, async {
@@ -248,26 +254,26 @@ impl Channel {
             Err(_) => format!("the peer accepted no data for {SEND_TIMEOUT:?}"),
         };
         self.link = Link::Dropped;
-        Err(NoChannel::Bip(BipCause::CHANNEL_CLOSED, why))
+        Err(ChannelError::Bip(BipCause::CHANNEL_CLOSED, why))
     }
 
     /// Reads the data that has already arrived.
-    fn look(&mut self) {
+    fn read_available(&mut self) {
         let mut context = Context::from_waker(std::task::Waker::noop());
         while let Poll::Ready(Ok(1..)) = self.poll_read(&mut context) {}
     }
 
-    fn poll(&mut self, number: u8, context: &mut Context<'_>) -> Poll<Happened> {
+    fn poll(&mut self, number: u8, context: &mut Context<'_>) -> Poll<ChannelEvent> {
         let was_empty = self.received.is_empty();
         match self.poll_read(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(1..)) if was_empty => {
-                Poll::Ready(Happened::Data { channel: number, length: octet(self.received.len()) })
+                Poll::Ready(ChannelEvent::Data { channel: number, length: octet(self.received.len()) })
             }
-            Poll::Ready(Ok(1..)) => Poll::Ready(Happened::More),
+            Poll::Ready(Ok(1..)) => Poll::Ready(ChannelEvent::More),
             Poll::Ready(Ok(0) | Err(_)) => {
                 self.link = Link::Dropped;
-                Poll::Ready(Happened::Dropped(number))
+                Poll::Ready(ChannelEvent::Dropped(number))
             }
         }
     }
@@ -290,8 +296,8 @@ impl Channel {
     }
 }
 
-fn not_valid(number: u8) -> NoChannel {
-    NoChannel::Bip(BipCause::CHANNEL_NOT_VALID, format!("channel {number} does not exist"))
+fn invalid_channel(number: u8) -> ChannelError {
+    ChannelError::Bip(BipCause::CHANNEL_NOT_VALID, format!("channel {number} does not exist"))
 }
 
 /// Encodes a number of octets in one octet: FF means 255 or more.

@@ -21,7 +21,7 @@ use rsp::ota::sms::{Address, SmsSubmit};
 use tokio::time::Instant;
 use world::Dial;
 
-use channels::{Channels, Happened, MAX_CHANNELS, NoChannel};
+use channels::{ChannelError, ChannelEvent, Channels, MAX_CHANNELS};
 use network::{AttachId, MobileOriginated, Radio, RadioFault, RpAnswer};
 pub(super) use timers::POLL_INTERVAL;
 use timers::{Polling, Timers};
@@ -55,7 +55,7 @@ const FACILITIES: [Facility; 22] = [
 
 /// The facilities of a terminal with an LPA, which only reports its location to the card and
 /// performs resets.
-const BESIDE_LPA: [Facility; 7] = [
+const FACILITIES_WITH_LPA: [Facility; 7] = [
     Facility::PROFILE_DOWNLOAD,
     Facility::MORE_TIME,
     Facility::POLL_INTERVAL,
@@ -77,7 +77,7 @@ const AREA_AND_CELL: [u8; 6] = [0x00, 0x01, 0x00, 0x00, 0x00, 0x01];
 
 /// Maximum envelopes that wait for a busy card. A card that accepts none of them is defective; the
 /// oldest is dropped.
-const MAX_TOLD: usize = 32;
+const MAX_ENVELOPES: usize = 32;
 
 /// The identity of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,12 +92,12 @@ pub fn profile() -> TerminalProfile {
 }
 
 /// Returns the TERMINAL PROFILE of a device with an LPA.
-pub(super) fn profile_beside_lpa() -> TerminalProfile {
-    TerminalProfile::of(&BESIDE_LPA, 0)
+pub(super) fn profile_with_lpa() -> TerminalProfile {
+    TerminalProfile::of(&FACILITIES_WITH_LPA, 0)
 }
 
 /// The device's environment during the execution of a command.
-pub(super) struct Surroundings<'a> {
+pub(super) struct Environment<'a> {
     pub(super) radio: &'a dyn Radio,
     /// The serving network and the ID by which it knows the device, while the device is registered.
     pub(super) attached: Option<(Plmn, AttachId)>,
@@ -107,20 +107,20 @@ pub(super) struct Surroundings<'a> {
 
 /// The action that follows the execution of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum After {
+pub(super) enum FollowUp {
     /// No action.
     Nothing,
     /// The card must be reset. The reset takes the place of a response.
     Reset,
     /// The data read from the card is no longer valid.
-    ReadAnew,
+    ReadAgain,
 }
 
 /// The result of an executed command.
-pub(super) struct Executed {
+pub(super) struct ExecutedCommand {
     /// The response to the card; `None` if a reset takes its place.
     pub(super) response: Option<TerminalResponse>,
-    pub(super) after: After,
+    pub(super) after: FollowUp,
     /// The name of the command, for the console.
     pub(super) name: &'static str,
     pub(super) note: String,
@@ -136,7 +136,7 @@ pub(super) struct Toolkit {
     /// TP-MR of the last short message.
     message_reference: u8,
     /// The envelopes that wait to be sent to the card.
-    to_tell: VecDeque<Envelope>,
+    envelopes: VecDeque<Envelope>,
 }
 
 impl Toolkit {
@@ -148,7 +148,7 @@ impl Toolkit {
             polling: Polling::new(),
             events: BTreeSet::new(),
             message_reference: 0,
-            to_tell: VecDeque::new(),
+            envelopes: VecDeque::new(),
         }
     }
 
@@ -158,7 +158,7 @@ impl Toolkit {
         self.timers = Timers::default();
         self.polling = Polling::new();
         self.events.clear();
-        self.to_tell.clear();
+        self.envelopes.clear();
     }
 
     /// True if the card has a connection through the network.
@@ -170,40 +170,40 @@ impl Toolkit {
     pub(super) fn service(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
         if status != LocationStatus::Normal {
             for channel in self.channels.drop_links() {
-                self.tell_of(EventDownload::ChannelStatus(self.channels.status(channel)));
+                self.queue_event(EventDownload::ChannelStatus(self.channels.status(channel)));
             }
         }
         let location = plmn.map(location).filter(|_| status == LocationStatus::Normal);
-        self.tell_of(EventDownload::LocationStatus { status, location });
+        self.queue_event(EventDownload::LocationStatus { status, location });
     }
 
     /// Queues an event for the card if the card has subscribed to it.
-    fn tell_of(&mut self, event: EventDownload) {
+    fn queue_event(&mut self, event: EventDownload) {
         if self.events.contains(&event.event()) {
-            self.tell(Envelope::EventDownload(event));
+            self.queue_envelope(Envelope::EventDownload(event));
         }
     }
 
-    fn tell(&mut self, envelope: Envelope) {
-        if self.to_tell.len() >= MAX_TOLD {
-            self.to_tell.pop_front();
+    fn queue_envelope(&mut self, envelope: Envelope) {
+        if self.envelopes.len() >= MAX_ENVELOPES {
+            self.envelopes.pop_front();
         }
-        self.to_tell.push_back(envelope);
+        self.envelopes.push_back(envelope);
     }
 
     /// Returns the next envelope for the card.
-    pub(super) fn next_to_tell(&self) -> Option<&Envelope> {
-        self.to_tell.front()
+    pub(super) fn next_envelope(&self) -> Option<&Envelope> {
+        self.envelopes.front()
     }
 
     /// Removes the next envelope after it was sent.
-    pub(super) fn told(&mut self) {
-        self.to_tell.pop_front();
+    pub(super) fn envelope_sent(&mut self) {
+        self.envelopes.pop_front();
     }
 
     /// Restarts the poll interval after an answer of the card.
-    pub(super) fn asked(&mut self) {
-        self.polling.asked();
+    pub(super) fn polled(&mut self) {
+        self.polling.polled();
     }
 
     /// Waits until there may be an envelope for the card (`true`), or until the card must be polled
@@ -218,23 +218,23 @@ impl Toolkit {
         tokio::select! {
             // Fixed order instead of tokio's random one, so that the same seed gives the same run.
             biased;
-            happened = self.channels.next() => {
-                match happened {
-                    Happened::Data { channel, length } => {
+            event = self.channels.next() => {
+                match event {
+                    ChannelEvent::Data { channel, length } => {
                         let status = self.channels.status(channel);
-                        self.tell_of(EventDownload::DataAvailable { status, length });
+                        self.queue_event(EventDownload::DataAvailable { status, length });
                     }
-                    Happened::Dropped(channel) => {
+                    ChannelEvent::Dropped(channel) => {
                         let status = self.channels.status(channel);
-                        self.tell_of(EventDownload::ChannelStatus(status));
+                        self.queue_event(EventDownload::ChannelStatus(status));
                     }
-                    Happened::More => {}
+                    ChannelEvent::More => {}
                 }
                 true
             }
             () = until(self.timers.next()) => {
                 while let Some((timer, value)) = self.timers.expired() {
-                    self.tell(Envelope::TimerExpiration { timer, value });
+                    self.queue_envelope(Envelope::TimerExpiration { timer, value });
                 }
                 true
             }
@@ -243,7 +243,7 @@ impl Toolkit {
     }
 
     /// Executes a fetched proactive command.
-    pub(super) async fn execute(&mut self, octets: &[u8], surroundings: Surroundings<'_>) -> Executed {
+    pub(super) async fn execute(&mut self, octets: &[u8], environment: Environment<'_>) -> ExecutedCommand {
         let proactive = match Proactive::parse(octets) {
             Ok(proactive) => proactive,
             Err(error) => {
@@ -257,29 +257,33 @@ impl Toolkit {
                         Some(CommandKind::ProvideLocalInformation) => matches!(qualifier, 0x00 | 0x01 | 0x08),
                         Some(_) => true,
                     };
-                    let beyond = GeneralResult::BEYOND_CAPABILITIES;
-                    if is_here { refused } else { TerminalResponse { result: beyond, ..refused } }
+                    let beyond_capabilities = GeneralResult::BEYOND_CAPABILITIES;
+                    if is_here {
+                        refused
+                    } else {
+                        TerminalResponse { result: beyond_capabilities, ..refused }
+                    }
                 });
                 let note = error.to_string();
-                return Executed { response, after: After::Nothing, name: "unknown command", note };
+                return ExecutedCommand { response, after: FollowUp::Nothing, name: "unknown command", note };
             }
         };
-        let name = name_of(&proactive.command);
-        let mut after = After::Nothing;
+        let name = command_name(&proactive.command);
+        let mut after = FollowUp::Nothing;
         let mut note = String::new();
         let response = match &proactive.command {
             Command::Refresh(mode) => {
                 note = format!("{mode:?}");
                 match mode {
                     RefreshMode::UiccReset => {
-                        return Executed { response: None, after: After::Reset, name, note };
+                        return ExecutedCommand { response: None, after: FollowUp::Reset, name, note };
                     }
                     // Initialisation with or without file changes, application or session reset, file change.
                     RefreshMode::ProfileStateChange | RefreshMode::Other(0..=3 | 5 | 6) => {
-                        after = After::ReadAnew;
+                        after = FollowUp::ReadAgain;
                         performed(&proactive, Response::None)
                     }
-                    RefreshMode::Other(_) => beyond(&proactive),
+                    RefreshMode::Other(_) => beyond_capabilities(&proactive),
                 }
             }
             Command::MoreTime => performed(&proactive, Response::None),
@@ -294,16 +298,14 @@ impl Toolkit {
             Command::SetUpEventList(events) => self.set_up_event_list(&proactive, events),
             Command::SendShortMessage { service_centre, tpdu } => {
                 let (response, said) =
-                    self.send_short_message(&proactive, service_centre.clone(), tpdu, &surroundings).await;
+                    self.send_short_message(&proactive, service_centre.clone(), tpdu, &environment).await;
                 note = said;
                 response
             }
-            Command::ProvideLocalInformation(what) => {
-                self.local_information(&proactive, *what, &surroundings)
-            }
+            Command::ProvideLocalInformation(what) => self.local_information(&proactive, *what, &environment),
             Command::TimerManagement { timer, action } => self.timer(&proactive, *timer, *action),
             Command::OpenChannel(channel) => {
-                if surroundings.attached.is_none() {
+                if environment.attached.is_none() {
                     note = "no service".into();
                     open_response(&proactive, channel, no_service(&proactive))
                 } else {
@@ -352,14 +354,14 @@ impl Toolkit {
                 performed(&proactive, Response::ChannelStatuses(self.channels.statuses()))
             }
         };
-        Executed { response: Some(response), after, name, note }
+        ExecutedCommand { response: Some(response), after, name, note }
     }
 
     fn set_up_event_list(&mut self, proactive: &Proactive, events: &[Event]) -> TerminalResponse {
         const KNOWN: [Event; 3] = [Event::LOCATION_STATUS, Event::DATA_AVAILABLE, Event::CHANNEL_STATUS];
         if events.iter().any(|event| !KNOWN.contains(event)) {
             // The former list stays valid: section 6.4.16.
-            return beyond(proactive);
+            return beyond_capabilities(proactive);
         }
         self.events = events.iter().copied().collect();
         performed(proactive, Response::None)
@@ -370,14 +372,14 @@ impl Toolkit {
         proactive: &Proactive,
         service_centre: Option<Address>,
         tpdu: &[u8],
-        surroundings: &Surroundings<'_>,
+        environment: &Environment<'_>,
     ) -> (TerminalResponse, String) {
         let Ok(submit) = SmsSubmit::parse(tpdu) else {
             let result = GeneralResult::DATA_NOT_UNDERSTOOD;
             let response = TerminalResponse::of(proactive, result, vec![], Response::None);
             return (response, "not an SMS-SUBMIT".into());
         };
-        let Some((plmn, attach)) = surroundings.attached.clone() else {
+        let Some((plmn, attach)) = environment.attached.clone() else {
             return (no_service(proactive), "no service".into());
         };
         self.message_reference = self.message_reference.wrapping_add(1);
@@ -386,7 +388,7 @@ impl Toolkit {
         let message = MobileOriginated { attach, service_centre, tpdu };
         let respond =
             |result, additional| TerminalResponse::of(proactive, result, additional, Response::None);
-        match surroundings.radio.submit_short_message(plmn, message).await {
+        match environment.radio.submit_short_message(plmn, message).await {
             Ok(RpAnswer::Ack(_)) => (performed(proactive, Response::None), format!("to {to}")),
             Ok(RpAnswer::Error(cause, _)) => {
                 let response = respond(GeneralResult::SMS_RP_ERROR, vec![cause.0]);
@@ -402,15 +404,15 @@ impl Toolkit {
         &self,
         proactive: &Proactive,
         what: LocalInformation,
-        surroundings: &Surroundings<'_>,
+        environment: &Environment<'_>,
     ) -> TerminalResponse {
-        match (what, &surroundings.attached) {
+        match (what, &environment.attached) {
             (LocalInformation::Imei, _) => performed(proactive, Response::Imei(self.identity.imei)),
-            (LocalInformation::Imeisv, _) => beyond(proactive),
+            (LocalInformation::Imeisv, _) => beyond_capabilities(proactive),
             (LocalInformation::Location, Some((plmn, _))) => {
                 performed(proactive, Response::Location(location(*plmn)))
             }
-            (LocalInformation::Location, None) => match surroundings.camped {
+            (LocalInformation::Location, None) => match environment.camped {
                 Some(plmn) => {
                     let location = Response::Location(location(plmn));
                     TerminalResponse::of(proactive, LIMITED_SERVICE, vec![], location)
@@ -443,7 +445,7 @@ fn performed(proactive: &Proactive, response: Response) -> TerminalResponse {
     TerminalResponse::performed(proactive, response)
 }
 
-fn beyond(proactive: &Proactive) -> TerminalResponse {
+fn beyond_capabilities(proactive: &Proactive) -> TerminalResponse {
     TerminalResponse::of(proactive, GeneralResult::BEYOND_CAPABILITIES, vec![], Response::None)
 }
 
@@ -451,13 +453,13 @@ fn no_service(proactive: &Proactive) -> TerminalResponse {
     TerminalResponse::of(proactive, GeneralResult::TERMINAL_UNABLE, vec![NO_SERVICE], Response::None)
 }
 
-fn refused(proactive: &Proactive, why: &NoChannel) -> TerminalResponse {
+fn refused(proactive: &Proactive, why: &ChannelError) -> TerminalResponse {
     match why {
-        NoChannel::ValuesMissing(_) => {
+        ChannelError::ValuesMissing(_) => {
             TerminalResponse::of(proactive, GeneralResult::VALUES_MISSING, vec![], Response::None)
         }
-        NoChannel::BeyondCapabilities(_) => beyond(proactive),
-        NoChannel::Bip(cause, _) => {
+        ChannelError::BeyondCapabilities(_) => beyond_capabilities(proactive),
+        ChannelError::Bip(cause, _) => {
             TerminalResponse::of(proactive, GeneralResult::BIP_ERROR, vec![cause.0], Response::None)
         }
     }
@@ -499,7 +501,7 @@ fn location(plmn: Plmn) -> LocationInformation {
     LocationInformation { plmn: plmn.to_bytes(), area_and_cell: AREA_AND_CELL.to_vec() }
 }
 
-impl std::fmt::Display for NoChannel {
+impl std::fmt::Display for ChannelError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::ValuesMissing(why) | Self::BeyondCapabilities(why) => f.write_str(why),
@@ -509,7 +511,7 @@ impl std::fmt::Display for NoChannel {
 }
 
 /// Returns the name of a command in the standard.
-fn name_of(command: &Command) -> &'static str {
+fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Refresh(_) => "REFRESH",
         Command::MoreTime => "MORE TIME",

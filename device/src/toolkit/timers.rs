@@ -60,16 +60,16 @@ impl Running {
 /// The schedule of polls.
 pub(super) struct Polling {
     interval: Option<Duration>,
-    asked: Instant,
+    polled: Instant,
 }
 
 impl Polling {
     pub(super) fn new() -> Self {
-        Self { interval: Some(POLL_INTERVAL), asked: Instant::now() }
+        Self { interval: Some(POLL_INTERVAL), polled: Instant::now() }
     }
 
     pub(super) fn every(&mut self, interval: Duration) {
-        *self = Self { interval: Some(interval), asked: Instant::now() };
+        *self = Self { interval: Some(interval), polled: Instant::now() };
     }
 
     pub(super) fn off(&mut self) {
@@ -78,11 +78,11 @@ impl Polling {
 
     /// Restarts the interval. Any command counts as a poll, because its answer can announce a
     /// proactive command.
-    pub(super) fn asked(&mut self) {
-        self.asked = Instant::now();
+    pub(super) fn polled(&mut self) {
+        self.polled = Instant::now();
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
-        self.interval.map(|interval| self.asked + interval)
+        self.interval.map(|interval| self.polled + interval)
     }
 }
