@@ -21,7 +21,7 @@
 //! | [`modem`] | network selection and registration | TS 23.122, TS 24.301, TS 33.102 |
 //! | [`device`](Device) | the device with an LPA: its parts and its settings | |
 //! | [`move_to`](Device::move_to) | the change to another profile, rollback, recovery | |
-//! | `serve` | the toolkit of the device with an LPA: location status and REFRESH | TS 102 223 |
+//! | `toolkit_session` | the toolkit of the device with an LPA: location status and REFRESH | TS 102 223 |
 //! | [`toolkit`] | execution of proactive commands: messages, channels, timers, REFRESH | TS 102 223, TS 31.111 |
 //! | [`online`] | the device without an LPA | |
 //! | [`at`] | the modem's AT command interface | V.250, TS 27.007 |
@@ -34,11 +34,11 @@ pub mod lpa;
 pub mod modem;
 mod move_to;
 pub mod online;
-mod serve;
 mod slot;
 mod teller;
 pub mod terminal;
 pub mod toolkit;
+mod toolkit_session;
 pub mod usim;
 
 #[cfg(test)]
