@@ -165,10 +165,10 @@ impl Networks {
 
     /// Switches the coverage of a network. Returns false if there is no such network.
     pub fn set_coverage(&self, plmn: Plmn, coverage: bool) -> bool {
-        let is_there =
+        let exists =
             self.state().networks.get_mut(&plmn).map(|network| network.coverage = coverage).is_some();
-        self.attachments.look_again();
-        is_there
+        self.attachments.recheck();
+        exists
     }
 
     /// Replaces the policy of a network. Returns false if there is no such network.
@@ -222,8 +222,8 @@ impl Networks {
     /// The subscriber could not be reached.
     pub async fn page(&self, imsi: Imsi, service_centre: Address, tpdu: Vec<u8>) -> Result<RpAnswer, Absent> {
         match self.attachments.plmn_of(imsi) {
-            Some(plmn) if self.heard(plmn).is_err() => {
-                self.attachments.missed(imsi);
+            Some(plmn) if self.covered_network(plmn).is_err() => {
+                self.attachments.mark_missed(imsi);
                 Err(Absent::NoPagingResponse)
             }
             Some(_) => self.attachments.page(imsi, service_centre, tpdu).await,
@@ -238,7 +238,7 @@ impl Networks {
     }
 
     async fn mobile_originated(&self, plmn: Plmn, message: MobileOriginated) -> Result<RpAnswer, RadioFault> {
-        self.heard(plmn)?;
+        self.covered_network(plmn)?;
         let Some((imsi, _)) = self.attachments.of(&message.attach).filter(|(_, own)| *own == plmn) else {
             return Err(RadioFault::Detached);
         };
@@ -250,20 +250,20 @@ impl Networks {
     }
 
     async fn mobile_terminated(&self, plmn: Plmn, attach: AttachId) -> Result<MobileTerminated, RadioFault> {
-        match self.attachments.next(&attach, |own| own == plmn && self.heard(plmn).is_ok()).await {
+        match self.attachments.next(&attach, |own| own == plmn && self.covered_network(plmn).is_ok()).await {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(RadioFault::NoCoverage(plmn)),
             Err(_) => Err(RadioFault::Detached),
         }
     }
 
-    fn heard(&self, plmn: Plmn) -> Result<Network, RadioFault> {
+    fn covered_network(&self, plmn: Plmn) -> Result<Network, RadioFault> {
         let found = self.state().networks.get(&plmn).filter(|network| network.coverage).cloned();
         found.ok_or(RadioFault::NoCoverage(plmn))
     }
 
-    fn begin(&self, plmn: Plmn, request: &AttachRequest) -> Result<NetworkAnswer, RadioFault> {
-        let network = self.heard(plmn)?;
+    fn begin_attach(&self, plmn: Plmn, request: &AttachRequest) -> Result<NetworkAnswer, RadioFault> {
+        let network = self.covered_network(plmn)?;
         let home = self.home_of(request.imsi);
         let home_plmn = home.as_ref().map(|home| home.plmn());
         if let Some(cause) = network.policy.refusal(request.imsi, home_plmn, plmn) {
@@ -298,8 +298,12 @@ impl Networks {
         NetworkAnswer::AuthenticationRequest(AuthenticationRequest { attach, rand, autn: autn.to_bytes() })
     }
 
-    fn conclude(&self, plmn: Plmn, response: &AuthenticationResponse) -> Result<NetworkAnswer, RadioFault> {
-        let network = self.heard(plmn)?;
+    fn finish_attach(
+        &self,
+        plmn: Plmn,
+        response: &AuthenticationResponse,
+    ) -> Result<NetworkAnswer, RadioFault> {
+        let network = self.covered_network(plmn)?;
         let pending = self.state().pending.remove(&response.attach).filter(|pending| pending.plmn == plmn);
         let Some(pending) = pending else { return Ok(reject(EmmCause::PROTOCOL_ERROR_UNSPECIFIED)) };
         Ok(match &response.answer {
@@ -336,14 +340,14 @@ impl Networks {
 
 impl Radio for Networks {
     fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
-        let heard = self.heard(plmn).ok();
-        let heard =
-            heard.map(|Network { plmn, name, country, .. }| SystemInformation { plmn, name, country });
-        Box::pin(async { Ok(heard) })
+        let network = self.covered_network(plmn).ok();
+        let information =
+            network.map(|Network { plmn, name, country, .. }| SystemInformation { plmn, name, country });
+        Box::pin(async { Ok(information) })
     }
 
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
-        Box::pin(async move { self.begin(plmn, &request) })
+        Box::pin(async move { self.begin_attach(plmn, &request) })
     }
 
     fn authenticate(
@@ -351,7 +355,7 @@ impl Radio for Networks {
         plmn: Plmn,
         response: AuthenticationResponse,
     ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
-        Box::pin(async move { self.conclude(plmn, &response) })
+        Box::pin(async move { self.finish_attach(plmn, &response) })
     }
 
     fn detach(&self, _: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
@@ -377,7 +381,7 @@ impl Radio for Networks {
 
     fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
         let RpReport { attach, reference, answer } = report;
-        let reported = self.heard(plmn).and_then(|_| {
+        let reported = self.covered_network(plmn).and_then(|_| {
             self.attachments.report(&attach, reference, answer).map_err(|_| RadioFault::Detached)
         });
         Box::pin(async {

@@ -41,7 +41,7 @@ pub(super) struct Attachments {
     /// Notified when a message arrives for a subscriber or when an attachment ends.
     changed: Notify,
     /// Notified when a subscriber becomes reachable again.
-    back: Notify,
+    became_reachable: Notify,
 }
 
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Attachments {
         }
         state.reachable.insert(imsi);
         drop(state);
-        self.back.notify_one();
+        self.became_reachable.notify_one();
         self.changed.notify_waiters();
     }
 
@@ -114,7 +114,7 @@ impl Attachments {
 
     /// Records that a message for this subscriber could not be delivered. The subscriber is
     /// announced as reachable when the device listens again.
-    pub(super) fn missed(&self, imsi: Imsi) {
+    pub(super) fn mark_missed(&self, imsi: Imsi) {
         let mut state = self.state();
         if let Some(id) = state.by_imsi.get(&imsi).cloned()
             && let Some(attachment) = state.attachments.get_mut(&id)
@@ -124,7 +124,7 @@ impl Attachments {
     }
 
     /// Makes all waiting calls check their condition again, after a change of coverage.
-    pub(super) fn look_again(&self) {
+    pub(super) fn recheck(&self) {
         self.changed.notify_waiters();
     }
 
@@ -134,7 +134,7 @@ impl Attachments {
             if let Some(imsi) = self.state().reachable.pop_first() {
                 return imsi;
             }
-            self.back.notified().await;
+            self.became_reachable.notified().await;
         }
     }
 
@@ -173,11 +173,11 @@ impl Attachments {
         Err(why)
     }
 
-    /// Returns the next message for the device. Waits for it as long as `goes_on` returns true.
+    /// Returns the next message for the device. Waits for it as long as `is_served` returns true.
     pub(super) async fn next(
         &self,
         id: &AttachId,
-        goes_on: impl Fn(Plmn) -> bool,
+        is_served: impl Fn(Plmn) -> bool,
     ) -> Result<Option<MobileTerminated>, NoSuchAttachment> {
         loop {
             let changed = self.changed.notified();
@@ -187,13 +187,13 @@ impl Attachments {
             {
                 let mut state = self.state();
                 let attachment = state.attachments.get_mut(id).ok_or(NoSuchAttachment)?;
-                if !goes_on(attachment.plmn) {
+                if !is_served(attachment.plmn) {
                     return Ok(None);
                 }
                 if std::mem::take(&mut attachment.was_missed) {
                     let imsi = attachment.imsi;
                     state.reachable.insert(imsi);
-                    self.back.notify_one();
+                    self.became_reachable.notify_one();
                     continue;
                 }
                 while let Some(Waiting { message, taken, answer }) = attachment.waiting.pop_front() {
@@ -217,9 +217,9 @@ impl Attachments {
     ) -> Result<(), NoSuchAttachment> {
         let mut state = self.state();
         let attachment = state.attachments.get_mut(id).ok_or(NoSuchAttachment)?;
-        if let Some(waits) = attachment.under_way.remove(&reference) {
+        if let Some(pending_report) = attachment.under_way.remove(&reference) {
             // The sender may have given up.
-            let _ = waits.send(answer);
+            let _ = pending_report.send(answer);
         }
         Ok(())
     }
