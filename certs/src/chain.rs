@@ -346,7 +346,7 @@ pub(crate) fn check_ci(ci: &Certificate, cas_below: usize, now: Timestamp) -> Re
 }
 
 fn check_sub_ca(sub_ca: &Certificate, role: Role, cas_below: usize) -> Result<(), Flaw> {
-    if !sub_ca.policies().iter().any(|policy| role.may_hang_below(&policy.to_string())) {
+    if !sub_ca.policies().iter().any(|policy| role.permits_issuer_policy(&policy.to_string())) {
         return Err(Flaw::WrongRole { expected: Role::Ci, found: sub_ca.role() });
     }
     check_ca(sub_ca, cas_below)?;

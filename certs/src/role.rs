@@ -78,7 +78,7 @@ impl Role {
     /// True if a certificate with this policy can be an intermediate between the CI and a server of
     /// this role: a CI sub-CA (0.0), or the sub-CA of this kind of server (0.0.1, 0.0.2); SGP.26
     /// variants A, B, C.
-    pub(crate) fn may_hang_below(self, policy: &str) -> bool {
+    pub(crate) fn permits_issuer_policy(self, policy: &str) -> bool {
         match below_id_rsp_role(policy) {
             Some("0.0") => self.policy().is_some(),
             Some("0.0.1") => matches!(self, Self::DpAuth | Self::DpPb | Self::DpTls),

@@ -129,12 +129,12 @@ impl Pki {
             };
             key = keys::derive(good.key.to_bytes().expose(), "other curve", other);
         }
-        let mut plan = plan_again(&good, &issuer, role, &key);
+        let mut plan = plan_of(&good, &issuer, role, &key);
         let stranger = seed::make_ci(
             keys::derive(issuer.key.to_bytes().expose(), "stranger", curve),
             issuer.certificate.validity(),
         )?;
-        spoil(&mut plan, defect, &good, &stranger)?;
+        apply_defect(&mut plan, defect, &good, &stranger)?;
         let by_stranger = matches!(defect, Defect::StrangerCi | Defect::ForgedSignature);
         let signer = Signer {
             name: issuer.certificate.subject().der(),
@@ -149,7 +149,7 @@ impl Pki {
 }
 
 /// Returns the plan of a certificate that equals the existing one.
-fn plan_again(good: &Credential, issuer: &Credential, role: Role, key: &SecretKey) -> Plan {
+fn plan_of(good: &Credential, issuer: &Credential, role: Role, key: &SecretKey) -> Plan {
     let certificate = &good.certificate;
     let prefixes: Vec<_> = certificate.eid_range().prefixes().map(str::to_owned).collect();
     let particulars = Particulars {
@@ -174,13 +174,18 @@ fn plan_again(good: &Credential, issuer: &Credential, role: Role, key: &SecretKe
     plan
 }
 
-fn spoil(plan: &mut Plan, defect: Defect, good: &Credential, stranger: &Credential) -> Result<(), PkiError> {
+fn apply_defect(
+    plan: &mut Plan,
+    defect: Defect,
+    good: &Credential,
+    stranger: &Credential,
+) -> Result<(), PkiError> {
     let certificate = &good.certificate;
     let role = certificate.role();
     match defect {
         Defect::Expired => plan.validity = year(978_307_200),
         Defect::NotYetValid => plan.validity = year(253_370_764_800),
-        Defect::WrongRole => give_another_role(plan, role),
+        Defect::WrongRole => change_role(plan, role),
         Defect::NoRole => plan.remove(issue::CERTIFICATE_POLICIES),
         Defect::StrangerCi => {
             let id = issue::key_id(stranger.certificate.public_key());
@@ -204,9 +209,11 @@ fn spoil(plan: &mut Plan, defect: Defect, good: &Credential, stranger: &Credenti
         }
         Defect::EidOutsideRange => {
             let foreign = foreign_eid(certificate.eid())?.to_string();
-            plan.subject = renamed(certificate, SERIAL_NUMBER, &foreign);
+            plan.subject = with_attribute(certificate, SERIAL_NUMBER, &foreign);
         }
-        Defect::OtherOrganisation => plan.subject = renamed(certificate, ORGANIZATION_NAME, "Somebody Else"),
+        Defect::OtherOrganisation => {
+            plan.subject = with_attribute(certificate, ORGANIZATION_NAME, "Somebody Else")
+        }
         Defect::NoEidRange => plan.remove(issue::NAME_CONSTRAINTS),
         Defect::UnknownCriticalExtension => plan.extensions.push(unknown_critical_extension()),
         Defect::ForgedSignature | Defect::Tampered | Defect::OtherCurve => {}
@@ -220,7 +227,7 @@ fn year(first_second: i64) -> Validity {
 }
 
 /// Replaces the role by a similar one. A plain TLS certificate gets the policy of an SM-DS.
-fn give_another_role(plan: &mut Plan, role: Option<Role>) {
+fn change_role(plan: &mut Plan, role: Option<Role>) {
     let other = match role {
         Some(Role::DpAuth) => Role::DpPb,
         Some(Role::DpPb) => Role::DpAuth,
@@ -246,7 +253,7 @@ fn foreign_eid(own: Option<Eid>) -> Result<Eid, PkiError> {
 }
 
 /// Returns the subject with another value of one attribute.
-fn renamed(certificate: &crate::Certificate, attribute: &str, value: &str) -> Vec<u8> {
+fn with_attribute(certificate: &crate::Certificate, attribute: &str, value: &str) -> Vec<u8> {
     let kinds: Vec<_> = certificate.subject().attributes.iter().map(|(kind, _)| kind.to_string()).collect();
     let pairs = kinds.iter().zip(&certificate.subject().attributes).map(|(kind, (_, old))| {
         let value = if kind == attribute { value } else { old.as_str() };

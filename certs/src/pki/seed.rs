@@ -123,19 +123,16 @@ fn make_eum(ci: &Credential, options: &PkiOptions) -> Result<Credential, PkiErro
 
 impl Default for PkiOptions {
     fn default() -> Self {
-        let example = |name: &str| [name, "localhost", "127.0.0.1"].map(constant).to_vec();
+        let example = |name: &str| [name, "localhost", "127.0.0.1"].map(literal).to_vec();
         Self {
             curves: vec![Curve::P256, Curve::BrainpoolP256r1],
             // Covers every date to which a demonstration moves its clock.
-            validity: Validity {
-                from: constant("2020-01-01T00:00:00Z"),
-                to: constant("2049-12-31T23:59:59Z"),
-            },
-            smdp_oid: constant("2.999.10"),
+            validity: Validity { from: literal("2020-01-01T00:00:00Z"), to: literal("2049-12-31T23:59:59Z") },
+            smdp_oid: literal("2.999.10"),
             smdp_names: example("smdpp.landfall.example"),
-            smds_oid: constant("2.999.15"),
+            smds_oid: literal("2.999.15"),
             smds_names: example("smds.landfall.example"),
-            smsr_oid: constant("2.999.16"),
+            smsr_oid: literal("2.999.16"),
             smsr_names: example("smsr.landfall.example"),
             eum_organisation: "Landfall Test EUM".to_owned(),
             eid_prefix: EID_PREFIX.to_owned(),
@@ -148,6 +145,6 @@ impl Default for PkiOptions {
 /// Parses a literal of this file. Every test that uses the default options checks that the literals
 /// are valid.
 #[allow(clippy::expect_used)] // A literal is not input.
-fn constant<T: FromStr<Err: fmt::Debug>>(text: &str) -> T {
+fn literal<T: FromStr<Err: fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a literal of this file is malformed")
 }

@@ -18,7 +18,7 @@ fn first_eid() -> rsp::ids::Eid {
 }
 
 /// Returns the first credential of this role.
-fn of(pki: &Pki, role: Role, curve: Curve) -> Credential {
+fn credential_of(pki: &Pki, role: Role, curve: Curve) -> Credential {
     match role {
         Role::DpAuth => pki.dp(curve).unwrap().auth,
         Role::DpPb => pki.dp(curve).unwrap().pb,
@@ -40,7 +40,8 @@ fn every_chain_of_a_seeded_pki_is_valid_on_both_curves() {
         let ci_key_id = pki.ci(curve).unwrap().subject_key_id().unwrap();
         for role in [Role::DpAuth, Role::DpPb, Role::DsAuth] {
             let checked =
-                check_server(&anchors, &of(&pki, role, curve).certificate, &[], role, now()).unwrap();
+                check_server(&anchors, &credential_of(&pki, role, curve).certificate, &[], role, now())
+                    .unwrap();
             assert_eq!((checked.role, &checked.ci_key_id), (role, ci_key_id));
         }
         let held = pki.euicc(curve, first_eid()).unwrap();
@@ -50,7 +51,8 @@ fn every_chain_of_a_seeded_pki_is_valid_on_both_curves() {
         assert_eq!(&checked.ci_key_id, ci_key_id);
     }
     for role in SERVERS {
-        check_server(&anchors, &of(&pki, role, Curve::P256).certificate, &[], role, now()).unwrap();
+        check_server(&anchors, &credential_of(&pki, role, Curve::P256).certificate, &[], role, now())
+            .unwrap();
     }
 }
 
@@ -58,7 +60,7 @@ fn every_chain_of_a_seeded_pki_is_valid_on_both_curves() {
 fn the_validity_period_includes_both_ends() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
-    let leaf = of(&pki, Role::DpAuth, Curve::P256).certificate;
+    let leaf = credential_of(&pki, Role::DpAuth, Curve::P256).certificate;
     let check = |when| check_server(&anchors, &leaf, &[], Role::DpAuth, at(when)).map(drop);
     assert_eq!(check("2020-01-01T00:00:00Z"), Ok(()));
     assert_eq!(check("2049-12-31T23:59:59Z"), Ok(()));
@@ -73,7 +75,7 @@ fn no_certificate_is_accepted_for_another_role() {
     let anchors = pki.anchors().unwrap();
     let leaves = SERVERS.iter().copied().chain([Role::Euicc]);
     for role in leaves {
-        let leaf = of(&pki, role, Curve::P256).certificate;
+        let leaf = credential_of(&pki, role, Curve::P256).certificate;
         let eum = pki.eum(Curve::P256).unwrap().clone();
         // Operators have no registered role, so every TLS client certificate without an RSP role is
         // accepted for them.
@@ -127,7 +129,7 @@ enum Expected {
     Accepted,
 }
 
-fn found(outcome: Result<(), ChainError>) -> Expected {
+fn classify(outcome: Result<(), ChainError>) -> Expected {
     match outcome {
         Ok(()) => Expected::Accepted,
         Err(ChainError::UnknownCi { .. }) => Expected::UnknownCi,
@@ -163,7 +165,7 @@ fn each_defect_is_refused_for_the_expected_reason() {
                             !matches!(outcome, Err(ChainError::Euicc(_))),
                             "{defect:?}: the error is attributed to the eUICC"
                         );
-                        found(outcome.map(drop))
+                        classify(outcome.map(drop))
                     }
                     Ok(broken) if role == Role::Euicc => {
                         let outcome = check_euicc(&anchors, &broken, &held.eum, now());
@@ -171,9 +173,9 @@ fn each_defect_is_refused_for_the_expected_reason() {
                             !matches!(outcome, Err(ChainError::Eum(_))),
                             "{defect:?}: the error is attributed to the EUM"
                         );
-                        found(outcome.map(drop))
+                        classify(outcome.map(drop))
                     }
-                    Ok(broken) => found(check_server(&anchors, &broken, &[], role, now()).map(drop)),
+                    Ok(broken) => classify(check_server(&anchors, &broken, &[], role, now()).map(drop)),
                 };
                 assert_eq!(outcome, expected(defect, role), "{defect:?} in {role} on {curve}");
                 tried += 1;
@@ -196,7 +198,7 @@ fn dpauth_and_dppb_must_belong_to_the_same_sm_dp_plus_below_the_same_ci() {
     let anchors = pki.anchors().unwrap();
     let check =
         |certificate: &Certificate, role| check_server(&anchors, certificate, &[], role, now()).unwrap();
-    let verified = |role, curve| check(&of(&pki, role, curve).certificate, role);
+    let verified = |role, curve| check(&credential_of(&pki, role, curve).certificate, role);
     let auth: Verified<_> = verified(Role::DpAuth, Curve::P256);
     assert_eq!(same_operator(&auth, &verified(Role::DpPb, Curve::P256)), Ok(()));
     let other = read(pki.issue_with(Defect::OtherOid, Role::DpPb, Curve::P256).unwrap().der);
@@ -211,7 +213,7 @@ fn certificates_of_another_pki_are_refused() {
     let anchors = stranger.anchors().unwrap();
     let pki = pki();
     for role in SERVERS {
-        let leaf = of(&pki, role, Curve::P256).certificate;
+        let leaf = credential_of(&pki, role, Curve::P256).certificate;
         let checked = check_server(&anchors, &leaf, &[], role, now());
         assert!(matches!(checked, Err(ChainError::UnknownCi { key_id: Some(_) })), "{checked:?}");
     }
@@ -228,19 +230,19 @@ fn only_a_ci_can_be_trusted() {
 }
 
 /// Issues a certificate below `issuer` with the extensions of the role, modified by `change`.
-fn made(
+fn issued_below(
     issuer: &Credential,
     role: Role,
     subject: Vec<u8>,
     validity: Validity,
     change: impl FnOnce(&mut Vec<Extension>),
 ) -> Credential {
-    made_with_key(0x42, issuer, role, subject, validity, change)
+    issued_below_with_key(0x42, issuer, role, subject, validity, change)
 }
 
-/// Like [`made`], with a specific key, for chains in which every certificate needs a key of its
+/// Like [`issued_below`], with a specific key, for chains in which every certificate needs a key of its
 /// own.
-fn made_with_key(
+fn issued_below_with_key(
     key: u8,
     issuer: &Credential,
     role: Role,
@@ -269,7 +271,7 @@ fn a_server_can_be_below_sub_cas_of_its_kind() {
     let validity = ci.certificate.validity();
     let name = |text| issue::organisation_name("Test", text);
     let sub_ca = |issuer: &Credential, who, policy: &str, length| {
-        made(issuer, Role::Eum, name(who), validity, |extensions| {
+        issued_below(issuer, Role::Eum, name(who), validity, |extensions| {
             for extension in extensions.iter_mut() {
                 match extension.oid {
                     issue::CERTIFICATE_POLICIES => extension.value = issue::certificate_policies(policy),
@@ -279,13 +281,13 @@ fn a_server_can_be_below_sub_cas_of_its_kind() {
             }
         })
     };
-    // `made` gives every certificate the same key, so the two sub-CAs must not be in the same
+    // `issued_below` gives every certificate the same key, so the two sub-CAs must not be in the same
     // chain.
     let outer = sub_ca(&ci, "CI sub-CA", "2.23.146.1.2.1.0.0", Some(0));
     let dp = sub_ca(&ci, "SM-DP+ sub-CA", "2.23.146.1.2.1.0.0.1", Some(0));
     let ds = sub_ca(&ci, "SM-DS sub-CA", "2.23.146.1.2.1.0.0.2", Some(0));
     let below = |issuer: &Credential, role| {
-        let leaf = made(issuer, role, name("leaf"), validity, |_| {});
+        let leaf = issued_below(issuer, role, name("leaf"), validity, |_| {});
         let sub_cas = std::slice::from_ref(&issuer.certificate);
         check_server(&anchors, &leaf.certificate, sub_cas, role, now()).map(drop)
     };
@@ -311,9 +313,9 @@ fn a_path_length_of_zero_permits_no_further_ca() {
         }
     };
     let name = |text| issue::organisation_name("T", text);
-    let upper = made(&ci, Role::Eum, name("upper"), validity, policy);
-    let lower = made_with_key(0x43, &upper, Role::Eum, name("lower"), validity, policy);
-    let leaf = made_with_key(0x44, &lower, Role::DpAuth, name("leaf"), validity, |_| {});
+    let upper = issued_below(&ci, Role::Eum, name("upper"), validity, policy);
+    let lower = issued_below_with_key(0x43, &upper, Role::Eum, name("lower"), validity, policy);
+    let leaf = issued_below_with_key(0x44, &lower, Role::DpAuth, name("leaf"), validity, |_| {});
     let sub_cas = [upper.certificate, lower.certificate];
     let checked = check_server(&anchors, &leaf.certificate, &sub_cas, Role::DpAuth, now());
     assert_eq!(checked.err(), Some(ChainError::SubCa(Flaw::PathLength)));
@@ -331,7 +333,7 @@ fn a_chain_has_at_most_two_sub_cas() {
     let mut sub_cas = Vec::new();
     for number in 1..=3u8 {
         let policy = if number == 1 { "2.23.146.1.2.1.0.0" } else { "2.23.146.1.2.1.0.0.1" };
-        issuer = made_with_key(number, &issuer, Role::Eum, name("sub-CA"), validity, |extensions| {
+        issuer = issued_below_with_key(number, &issuer, Role::Eum, name("sub-CA"), validity, |extensions| {
             for extension in extensions {
                 match extension.oid {
                     issue::CERTIFICATE_POLICIES => extension.value = issue::certificate_policies(policy),
@@ -341,7 +343,8 @@ fn a_chain_has_at_most_two_sub_cas() {
             }
         });
         sub_cas.insert(0, issuer.certificate.clone());
-        let leaf = made_with_key(0x42, &issuer, Role::DpAuth, name("leaf"), validity, |_| {}).certificate;
+        let leaf =
+            issued_below_with_key(0x42, &issuer, Role::DpAuth, name("leaf"), validity, |_| {}).certificate;
         let checked = check_server(&anchors, &leaf, &sub_cas, Role::DpAuth, now()).map(drop);
         if number <= 2 {
             assert_eq!(checked, Ok(()), "{number}");
@@ -361,9 +364,9 @@ fn permitted_eins_of_v3_restrict_the_eids() {
         let eins: Vec<_> = eins.iter().map(|ein| tlv_bytes(Tag(0x13), ein.as_bytes())).collect();
         let permitted = issue::extension("2.23.146.1.2.2.0", false, issue::sequence(&eins));
         let subject = issue::organisation_name("An EUM", "EUM");
-        let eum = made(&ci, Role::Eum, subject, validity, |extensions| extensions.push(permitted));
+        let eum = issued_below(&ci, Role::Eum, subject, validity, |extensions| extensions.push(permitted));
         let subject = issue::euicc_name("An EUM", &eid.to_string(), "eUICC");
-        let euicc = made(&eum, Role::Euicc, subject, validity, |_| {});
+        let euicc = issued_below(&eum, Role::Euicc, subject, validity, |_| {});
         check_euicc(&anchors, &euicc.certificate, &eum.certificate, now()).map(drop)
     };
     let eid = numbered_eid("89044045", 5).unwrap();
@@ -385,7 +388,7 @@ fn a_subject_without_a_valid_eid_is_refused() {
         issue::euicc_name(organisation, "8904903212345", "too short"),
         issue::euicc_name(organisation, "8904903200000000000000000000000X", "not digits"),
     ] {
-        let euicc = made(&eum, Role::Euicc, subject, validity, |_| {});
+        let euicc = issued_below(&eum, Role::Euicc, subject, validity, |_| {});
         let checked = check_euicc(&anchors, &euicc.certificate, &eum.certificate, now());
         assert_eq!(checked.err(), Some(ChainError::Euicc(Flaw::NoEid)));
     }

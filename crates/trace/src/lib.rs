@@ -88,7 +88,7 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> Traced<D, S> {
         Self { door, card: card.into(), clock, sink }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn report(&mut self, event: Event) {
         (self.sink)(&Exchange { at: self.clock.now(), card: self.card.clone(), event });
     }
 }
@@ -97,7 +97,7 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for Traced<D, S> {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
         let outcome = self.door.transmit(command).await;
         let command = command.to_vec();
-        self.tell(match &outcome {
+        self.report(match &outcome {
             Ok(answer) => Event::Command { command, answer: answer.clone() },
             Err(fault) => Event::Fault { command, why: fault.to_string() },
         });
@@ -106,7 +106,7 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for Traced<D, S> {
 
     async fn reset(&mut self) -> Result<Atr, DoorFault> {
         let outcome = self.door.reset().await;
-        self.tell(match &outcome {
+        self.report(match &outcome {
             Ok(Atr(atr)) => Event::Reset { atr: atr.clone() },
             Err(fault) => Event::Fault { command: Vec::new(), why: fault.to_string() },
         });
