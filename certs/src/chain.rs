@@ -53,7 +53,7 @@ pub struct EuiccCertificate {
 pub enum ChainError {
     /// The chain does not end at a trusted CI.
     #[error("no trusted CI has the key {}; trust that CI, or use a certificate that one of the trusted CIs issued",
-        .key_id.as_ref().map_or_else(|| "(none is named)".to_owned(), SubjectKeyIdentifier::to_string))]
+        .key_id.as_ref().map_or_else(|| "(missing)".to_owned(), SubjectKeyIdentifier::to_string))]
     UnknownCi {
         /// The authority key identifier that is not that of a trusted CI, if there is one.
         key_id: Option<SubjectKeyIdentifier>,
@@ -132,7 +132,7 @@ pub enum Flaw {
     #[error("has no well-formed EID as its subject's serialNumber")]
     NoEid,
     /// The EUM is not permitted to issue for this EID.
-    #[error("is for EID {0}, which lies outside its manufacturer's range")]
+    #[error("is for EID {0}, which is outside its manufacturer's range")]
     EidOutsideRange(Eid),
     /// The organisation in the subject is not the one for which the EUM is permitted to issue.
     #[error("names another organisation than its manufacturer")]

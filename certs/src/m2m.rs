@@ -122,7 +122,7 @@ pub enum CardCertificateError {
     #[error("the subject of the certificate is not an object identifier")]
     NoOid,
     /// The certificate is that of another card.
-    #[error("the certificate of the ECASD is that of another card than {0}")]
+    #[error("the certificate of the ECASD belongs to a card other than {0}")]
     OtherCard(Eid),
     /// The signature is not that of a trusted issuer.
     #[error("the certificate was not signed by {0}")]

@@ -224,7 +224,7 @@ impl<D: CardDoor> Device<D> {
             }
             Err(why) => why,
         };
-        self.teller.tell(self.teller.event("go back").with_note(why.to_string()));
+        self.teller.tell(self.teller.event("roll back").with_note(why.to_string()));
         self.roll_back(target, back, why).await
     }
 
@@ -354,7 +354,7 @@ impl<D: CardDoor> Device<D> {
 
     fn report_fault(&self, result: Result<(), Fault>) {
         if let Err(fault) = result {
-            let event = self.teller.event("write the device's memory");
+            let event = self.teller.event("store the procedure");
             self.teller.tell(event.with_outcome(Outcome::Failed(fault.to_string())));
         }
     }

@@ -68,7 +68,7 @@ impl<D: CardDoor> Device<D> {
         let served = self.run_session(&mut state, result).await;
         self.toolkit_state = Some(state);
         served.unwrap_or_else(|error| {
-            let event = self.teller.event("serve the card").with_peer("CAT", "card");
+            let event = self.teller.event("toolkit session").with_peer("CAT", "card");
             self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
             false
         })

@@ -215,7 +215,7 @@ pub(crate) async fn read_iccid<D: CardDoor>(terminal: &mut Terminal<D>) -> Resul
     <[u8; 10]>::try_from(iccid)
         .ok()
         .and_then(|octets| Iccid(octets).to_string().parse().ok())
-        .ok_or_else(|| bad_file("EF.ICCID", "not the swapped digits of an ICCID"))
+        .ok_or_else(|| bad_file("EF.ICCID", "not the nibble-swapped digits of an ICCID"))
 }
 
 /// True if the PIN is enabled and was not verified. The attempt to read a file is the only way to

@@ -242,7 +242,7 @@ impl Certificate {
                 self.eid_range.permitted_eins =
                     Some(eins.map_err(|_| malformed("permittedEins is not a SEQUENCE OF PrintableString"))?);
             }
-            ParsedExtension::ParseError { .. } => return Err(malformed("its contents cannot be decoded")),
+            ParsedExtension::ParseError { .. } => return Err(malformed("the contents cannot be decoded")),
             _ if extension.critical => return Err(CertificateError::UnknownCriticalExtension(oid)),
             _ => {}
         }

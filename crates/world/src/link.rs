@@ -108,27 +108,27 @@ impl LinkFault {
 impl LinkFaultKind {
     fn what(self) -> &'static str {
         match self {
-            Self::Unresolved => "the name has no address",
+            Self::Unresolved => "the host name cannot be resolved",
             Self::Refused => "connection refused",
             Self::Unreachable => "not reachable",
             Self::Tls => "TLS handshake failed",
-            Self::Timeout => "no answer in time",
-            Self::Reset => "the connection broke off",
-            Self::TooLarge => "the answer is too large",
-            Self::Protocol => "the answer is not proper HTTP",
+            Self::Timeout => "no response in time",
+            Self::Reset => "the connection was closed early",
+            Self::TooLarge => "the response is too large",
+            Self::Protocol => "the response is not valid HTTP",
         }
     }
 
     fn next(self) -> &'static str {
         match self {
-            Self::Unresolved => "check the name, or say where to connect for it",
+            Self::Unresolved => "check the name, or specify the address to connect to",
             Self::Refused => "start the server, or correct the address and port",
             Self::Unreachable => "check the network and the address",
             Self::Tls => {
-                "check that each side trusts the other's root, that the name matches and that the dates hold"
+                "check that each side trusts the other's root, that the name matches and that no certificate has expired"
             }
-            Self::Timeout => "ask again; if it stays, look at the server's log",
-            Self::Reset => "ask again; if it stays, look at the server's log",
+            Self::Timeout => "retry; if the problem persists, check the server's log",
+            Self::Reset => "retry; if the problem persists, check the server's log",
             Self::TooLarge | Self::Protocol => "check that the address is that of the right server",
         }
     }

@@ -216,7 +216,7 @@ impl<D: CardDoor> Lpa<D> {
             tries_left = tries_left.saturating_sub(1);
             match self.run(code, options).await {
                 Err(error) if tries_left > 0 && can_restart(&error) => {
-                    let event = self.teller.event("begin the download again");
+                    let event = self.teller.event("restart the download");
                     self.teller.tell(event.with_note(error.to_string()));
                 }
                 result => return result,

@@ -183,7 +183,7 @@ fn advice(refusal: &StatusCodeData) -> &'static str {
             | Status::SmdsCiForSigningUnsupported
             | Status::SmdsCiForVerificationUnavailable
             | Status::CiUnknown,
-        ) => "use a card and a server below the same CI",
+        ) => "use a card and a server that share a CI",
         Some(Status::SmdsAddressRefused) => "check the address of the SM-DS",
         Some(Status::EventUnknown) => "repeat the event retrieval from the SM-DS",
         Some(Status::TransactionUnknown) => "restart the download",

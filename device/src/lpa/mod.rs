@@ -104,7 +104,7 @@ pub enum ChangeError {
     #[error(transparent)]
     Es10(#[from] Es10Error),
     /// The eUICC reported success, but after the REFRESH the profile is not in the requested state.
-    #[error("the eUICC agreed, but afterwards profile {iccid} is {state}; try again, or reset the card")]
+    #[error("the eUICC reported success, but profile {iccid} is {state}; try again, or reset the card")]
     UnexpectedState {
         /// The profile.
         iccid: Iccid,

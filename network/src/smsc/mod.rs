@@ -149,7 +149,7 @@ impl Smsc {
             Fault::new(
                 "cannot start the service centre",
                 format!("{} is not a valid address (TS 23.040)", settings.number),
-                "give a telephone number of up to 20 digits",
+                "use a telephone number of up to 20 digits",
             )
         })?;
         for Account { name, password, .. } in &settings.accounts {

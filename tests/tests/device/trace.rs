@@ -53,7 +53,7 @@ async fn a_text_tells_functions_files_and_status_words() {
     ] {
         assert!(text.contains(expected), "{expected:?} is missing:\n{text}");
     }
-    assert!(!text.contains("unknown command") && !text.contains("unknown meaning"), "{text}");
+    assert!(!text.contains("unknown command") && !text.contains("unknown status"), "{text}");
     // RES, CK and IK are for the terminal alone.
     let with_secrets = String::from_utf8(recorded(&exchanges, Form::Text, true)).unwrap();
     assert!(text.contains("octets, hidden") && text.contains("< ****"));
