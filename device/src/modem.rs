@@ -197,12 +197,12 @@ impl<D: CardDoor> Modem<D> {
     }
 
     /// Returns the system information of the networks that are received, strongest first.
-    pub(super) async fn heard(&mut self) -> Result<Vec<SystemInformation>, RadioFault> {
-        let mut heard = Vec::new();
+    pub(super) async fn received_networks(&mut self) -> Result<Vec<SystemInformation>, RadioFault> {
+        let mut received = Vec::new();
         for plmn in &self.visible {
-            heard.extend(self.radio.system_information(*plmn).await?);
+            received.extend(self.radio.system_information(*plmn).await?);
         }
-        Ok(heard)
+        Ok(received)
     }
 
     /// Returns the serving network and the ID by which it knows the device, while there is a
@@ -256,7 +256,7 @@ impl<D: CardDoor> Modem<D> {
     /// Returns the network on whose cell the device camps while it has only limited service: the
     /// strongest that is received, which may not be one that was tried.
     pub(super) async fn camped(&mut self) -> Option<Plmn> {
-        self.heard().await.ok()?.first().map(|network| network.plmn)
+        self.received_networks().await.ok()?.first().map(|network| network.plmn)
     }
 
     /// Reads the enabled profile from the card.
@@ -329,10 +329,10 @@ impl<D: CardDoor> Modem<D> {
         if self.usim.is_none() && self.read_card().await.is_err() {
             return false;
         }
-        let (Ok(heard), Some(usim)) = (self.heard().await, &self.usim) else { return false };
-        let here = heard.iter().find(|network| network.plmn == serving);
+        let (Ok(received), Some(usim)) = (self.received_networks().await, &self.usim) else { return false };
+        let here = received.iter().find(|network| network.plmn == serving);
         here.is_some_and(|here| {
-            heard.iter().any(|network| usim.is_home(network.plmn) && network.country == here.country)
+            received.iter().any(|network| usim.is_home(network.plmn) && network.country == here.country)
         })
     }
 
@@ -391,9 +391,9 @@ impl<D: CardDoor> Modem<D> {
 
     /// Performs an attach procedure with one network.
     async fn attach(&mut self, usim: &Usim, plmn: Plmn) -> Result<Attempt, NoService> {
-        let heard =
+        let received =
             self.radio.system_information(plmn).await.map_err(|fault| NoService::Lost(fault.to_string()))?;
-        if heard.is_none() {
+        if received.is_none() {
             self.report_radio_event("search", plmn, Outcome::Failed("no coverage".into()));
             return Ok(Attempt::NotReceived);
         }

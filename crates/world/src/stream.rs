@@ -112,13 +112,13 @@ mod tests {
         let hosts = MemoryHosts::default();
         let mut listener = hosts.listen("sm-sr.example:443");
         let mut own = hosts.dial("sm-sr.example", 443).await.unwrap();
-        let mut theirs = listener.accept().await.unwrap();
+        let mut peer = listener.accept().await.unwrap();
         own.write_all(b"hello").await.unwrap();
         let mut received = [0; 5];
-        theirs.read_exact(&mut received).await.unwrap();
+        peer.read_exact(&mut received).await.unwrap();
         assert_eq!(&received, b"hello");
-        theirs.write_all(b"bye").await.unwrap();
-        drop(theirs);
+        peer.write_all(b"bye").await.unwrap();
+        drop(peer);
         let mut rest = Vec::new();
         own.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"bye");

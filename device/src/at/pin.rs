@@ -193,8 +193,8 @@ async fn attempts_left<D: CardDoor>(
     ins: u8,
     reference: u8,
 ) -> Result<Attempts, CardError> {
-    let asked = card.exchange(usim::basic("PIN", ins, 0, reference, &[], None)).await?;
-    Ok(match asked.status {
+    let query = card.exchange(usim::basic("PIN", ins, 0, reference, &[], None)).await?;
+    Ok(match query.status {
         StatusWord::AUTHENTICATION_METHOD_BLOCKED => Attempts::Left(0),
         status if status.0 & 0xFFF0 == 0x63C0 => Attempts::Left(status.0 & 0x000F),
         _ => Attempts::NotRequired,

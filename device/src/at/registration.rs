@@ -141,8 +141,8 @@ impl<D: CardDoor> AtModem<D> {
         match verb {
             Verb::Read => Ok(vec![self.operator()]),
             Verb::Test => {
-                let heard = self.heard().await?;
-                let list: Vec<String> = heard.iter().map(|network| self.list_entry(network)).collect();
+                let received = self.received_networks().await?;
+                let list: Vec<String> = received.iter().map(|network| self.list_entry(network)).collect();
                 Ok(vec![format!("+COPS: {},,(0-4),(0-2)", list.join(","))])
             }
             Verb::Set(parameters) => self.select_network(parameters).await,
@@ -183,11 +183,11 @@ impl<D: CardDoor> AtModem<D> {
         format!("({availability},\"{long}\",\"{short}\",\"{}\",{ACCESS_TECHNOLOGY})", number(*plmn))
     }
 
-    async fn heard(&mut self) -> Result<Vec<SystemInformation>, Refusal> {
+    async fn received_networks(&mut self) -> Result<Vec<SystemInformation>, Refusal> {
         if self.functionality != Functionality::Full {
             return Err(CmeError::OPERATION_NOT_ALLOWED.into());
         }
-        self.modem.heard().await.map_err(|_| CmeError::NO_NETWORK_SERVICE.into())
+        self.modem.received_networks().await.map_err(|_| CmeError::NO_NETWORK_SERVICE.into())
     }
 
     async fn select_network(&mut self, parameters: &Parameters) -> Answer {
@@ -224,13 +224,13 @@ impl<D: CardDoor> AtModem<D> {
 
     /// Registers on this network only.
     async fn choose(&mut self, format: u8, named: &str) -> Result<(), Refusal> {
-        let heard = self.heard().await?;
+        let received = self.received_networks().await?;
         let is_meant = |network: &&SystemInformation| match format {
             0 => truncated(&network.name, LONG_NAME) == named,
             1 => truncated(&network.name, SHORT_NAME) == named,
             _ => number(network.plmn) == named,
         };
-        let plmn = heard.iter().find(is_meant).ok_or(CmeError::NO_NETWORK_SERVICE)?.plmn;
+        let plmn = received.iter().find(is_meant).ok_or(CmeError::NO_NETWORK_SERVICE)?.plmn;
         self.selection = Selection::Manual(plmn);
         self.search_due = false;
         let Err(not) = self.modem.register_manually(plmn).await else { return Ok(()) };
@@ -301,8 +301,8 @@ impl<D: CardDoor> AtModem<D> {
     pub(super) async fn csq(&mut self, verb: &Verb) -> Answer {
         match verb {
             Verb::Execute => {
-                let is_heard = self.heard().await.is_ok_and(|heard| !heard.is_empty());
-                Ok(vec![format!("+CSQ: {},99", if is_heard { 31 } else { 99 })])
+                let is_received = self.received_networks().await.is_ok_and(|received| !received.is_empty());
+                Ok(vec![format!("+CSQ: {},99", if is_received { 31 } else { 99 })])
             }
             Verb::Test => Ok(vec!["+CSQ: (0-31,99),(99)".to_owned()]),
             Verb::Read | Verb::Set(_) => Err(Refusal::Error),

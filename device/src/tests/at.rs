@@ -173,8 +173,8 @@ async fn apdus_are_sent_on_the_channel_of_their_session() {
     port.expect("AT+CGLA=1,8,\"00880080\"", &["+CME ERROR: 3"]).await;
     port.expect("AT+CGLA=1,8,\"00880081\"", &["+CGLA: 12,\"018800819000\"", "OK"]).await;
     port.expect("AT+CCHC=1", &["+CCHC", "OK"]).await;
-    for gone in ["AT+CCHC=1", "AT+CGLA=1,8,\"00B00000\"", "AT+CGLA=0,8,\"00B00000\""] {
-        port.expect(gone, &["+CME ERROR: 22"]).await;
+    for closed in ["AT+CCHC=1", "AT+CGLA=1,8,\"00B00000\"", "AT+CGLA=0,8,\"00B00000\""] {
+        port.expect(closed, &["+CME ERROR: 22"]).await;
     }
     // Without power both the card and the sessions are gone.
     port.expect("AT+CFUN=0;+CSIM=8,\"00B00000\"", &["+CME ERROR: 13"]).await;

@@ -147,12 +147,12 @@ async fn an_at_modem_searches_for_its_home_network() {
     let modem = testbed.modem(FakeUsim::new(IMSI), &["001-02", "001-01"]);
     let mut port = AtModem::new(modem, Identity::numbered(7), vec![]);
     port.receive(b"AT+CREG=1\r").await;
-    let told = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
-    assert!(told(port.settle().await).contains("+CREG: 5"));
+    let output = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    assert!(output(port.settle().await).contains("+CREG: 5"));
     testbed.networks.set_coverage(plmn("001-01"), true);
-    assert_eq!(told(port.settle().await), "");
+    assert_eq!(output(port.settle().await), "");
     testbed.clock.advance(Duration::from_secs(3600));
-    assert_eq!(told(port.settle().await), "\r\n+CREG: 1\r\n");
+    assert_eq!(output(port.settle().await), "\r\n+CREG: 1\r\n");
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn wrong_keys_cause_a_mac_failure_on_the_card() {
 #[tokio::test]
 async fn each_refusal_has_its_cause() {
     let testbed = testbed();
-    let away = plmn("262-42");
+    let visited = plmn("262-42");
     let rule = |prefix: &str, cause| RefusalRule { imsi_prefix: prefix.into(), cause };
     for (policy, cause) in [
         (Policy::with_partners([plmn("310-410")]), EmmCause::PLMN_NOT_ALLOWED),
@@ -219,13 +219,13 @@ async fn each_refusal_has_its_cause() {
             EmmCause(8),
         ),
     ] {
-        testbed.networks.set_policy(away, policy);
+        testbed.networks.set_policy(visited, policy);
         assert_eq!(testbed.refusal(&["262-42"]).await, NoService::Refused(cause));
     }
-    testbed.networks.set_policy(away, Policy::with_partners([plmn("001-01")]));
+    testbed.networks.set_policy(visited, Policy::with_partners([plmn("001-01")]));
     assert!(testbed.modem(FakeUsim::new(IMSI), &["262-42"]).register().await.is_ok());
 
-    testbed.networks.set_coverage(away, false);
+    testbed.networks.set_coverage(visited, false);
     assert_eq!(testbed.refusal(&["262-42"]).await, NoService::NoCoverage);
     assert_eq!(testbed.refusal(&[]).await, NoService::NoCoverage);
 
@@ -240,22 +240,22 @@ async fn each_refusal_has_its_cause() {
     assert!(testbed.home.remove(imsi).unwrap());
     assert_eq!(testbed.refusal(&["001-01"]).await, NoService::Refused(EmmCause::IMSI_UNKNOWN_IN_HSS));
     let stranger = testbed.modem(FakeUsim::new("999990000000001"), &["262-42"]).register().await;
-    testbed.networks.set_coverage(away, true);
+    testbed.networks.set_coverage(visited, true);
     assert_eq!(stranger.unwrap_err().why, NoService::NoCoverage);
 }
 
 #[tokio::test]
 async fn plmn_not_allowed_forbids_a_network_and_manual_selection_permits_it_again() {
     let testbed = testbed();
-    let away = plmn("262-42");
-    testbed.networks.set_policy(away, Policy::with_partners([]));
+    let visited = plmn("262-42");
+    testbed.networks.set_policy(visited, Policy::with_partners([]));
     let mut modem = testbed.modem(FakeUsim::new(IMSI), &["262-42", "310-410"]);
     assert_eq!(modem.register().await.unwrap().plmn, plmn("310-410"));
-    assert_eq!(modem.read_card().await.unwrap().forbidden, [away]);
+    assert_eq!(modem.read_card().await.unwrap().forbidden, [visited]);
     // The network would accept the device now, but is not tried.
-    testbed.networks.set_policy(away, Policy::default());
+    testbed.networks.set_policy(visited, Policy::default());
     assert_eq!(modem.register().await.unwrap().plmn, plmn("310-410"));
-    assert_eq!(modem.register_manually(away).await.unwrap().plmn, away);
+    assert_eq!(modem.register_manually(visited).await.unwrap().plmn, visited);
     assert_eq!(modem.read_card().await.unwrap().forbidden, []);
 }
 

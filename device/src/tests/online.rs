@@ -328,8 +328,8 @@ async fn a_channel_transfers_data_in_both_directions() {
     // Data beyond the card's buffer: one event, and the rest is read as the card receives data.
     let sent: Vec<u8> = (0..1500_u16).map(|at| at.to_le_bytes()[0]).collect();
     stream.write_all(&sent).await.unwrap();
-    let told = testbed.next_envelope().await;
-    assert_eq!(told, Envelope::EventDownload(EventDownload::DataAvailable { status, length: 255 }));
+    let envelope = testbed.next_envelope().await;
+    assert_eq!(envelope, Envelope::EventDownload(EventDownload::DataAvailable { status, length: 255 }));
     let mut received = Vec::new();
     while received.len() < sent.len() {
         let response = testbed.execute(Command::ReceiveData { channel: 1, length: 0xED }).await;
@@ -346,8 +346,8 @@ async fn a_channel_transfers_data_in_both_directions() {
     testbed.next_envelope().await;
     drop(stream);
     let dropped = ChannelStatus { channel: 1, state: ChannelState::Dropped };
-    let told = testbed.next_envelope().await;
-    assert_eq!(told, Envelope::EventDownload(EventDownload::ChannelStatus(dropped)));
+    let envelope = testbed.next_envelope().await;
+    assert_eq!(envelope, Envelope::EventDownload(EventDownload::ChannelStatus(dropped)));
     assert_eq!(
         testbed.execute(Command::GetChannelStatus).await.response,
         Response::ChannelStatuses(vec![dropped])
@@ -401,9 +401,9 @@ async fn invalid_channel_commands_are_refused_with_a_cause() {
     assert_eq!(testbed.execute_refused(channel(443, false)).await, bip(BipCause::NO_CHANNEL));
     let send = Command::SendData { channel: 7, immediately: true, data: b"now".to_vec() };
     assert_eq!(testbed.execute(send).await.result, GeneralResult::PERFORMED);
-    let mut heard = [0; 3];
-    server.accept().await.unwrap().read_exact(&mut heard).await.unwrap();
-    assert_eq!(&heard, b"now");
+    let mut received = [0; 3];
+    server.accept().await.unwrap().read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"now");
     let too_much = Command::SendData { channel: 1, immediately: false, data: vec![0; 200] };
     for _ in 0..5 {
         assert_eq!(testbed.execute(too_much.clone()).await.result, GeneralResult::PERFORMED);
@@ -426,8 +426,8 @@ async fn timers_expire_and_the_card_is_polled_at_its_interval() {
     assert_eq!(response.response, Response::Timer { timer: 2, left: None });
     let left = testbed.execute(timer(2, TimerAction::TimeLeft)).await;
     assert_eq!(left.response, Response::Timer { timer: 2, left: Some(seconds(100)) });
-    let told = testbed.next_envelope().await;
-    assert_eq!(told, Envelope::TimerExpiration { timer: 2, value: seconds(700) });
+    let envelope = testbed.next_envelope().await;
+    assert_eq!(envelope, Envelope::TimerExpiration { timer: 2, value: seconds(700) });
     assert_eq!(begun.elapsed().as_secs(), 1300);
     for action in [TimerAction::TimeLeft, TimerAction::Deactivate] {
         assert_eq!(testbed.execute_refused(timer(2, action)).await.0, GeneralResult::TIMER_CONTRADICTION);
@@ -558,9 +558,9 @@ async fn a_reset_discards_the_toolkit_state_and_the_device_registers_again() {
     testbed.subscribe(&[Event::LOCATION_STATUS]).await;
     let response = testbed.execute(Command::Refresh(RefreshMode::ProfileStateChange)).await;
     assert_eq!(response.result, GeneralResult::PERFORMED);
-    let told = testbed.next_envelope().await;
-    let Envelope::EventDownload(EventDownload::LocationStatus { status, .. }) = told else {
-        panic!("{told:?}")
+    let envelope = testbed.next_envelope().await;
+    let Envelope::EventDownload(EventDownload::LocationStatus { status, .. }) = envelope else {
+        panic!("{envelope:?}")
     };
     assert_eq!(status, LocationStatus::Normal);
 }

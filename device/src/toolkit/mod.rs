@@ -297,9 +297,9 @@ impl Toolkit {
             }
             Command::SetUpEventList(events) => self.set_up_event_list(&proactive, events),
             Command::SendShortMessage { service_centre, tpdu } => {
-                let (response, said) =
+                let (response, description) =
                     self.send_short_message(&proactive, service_centre.clone(), tpdu, &environment).await;
-                note = said;
+                note = description;
                 response
             }
             Command::ProvideLocalInformation(what) => self.local_information(&proactive, *what, &environment),

@@ -95,11 +95,11 @@ impl Store {
         &mut self,
         id: &MessageId,
         state: MessageState,
-        told: Vec<Delivery>,
+        deliveries: Vec<Delivery>,
     ) -> Result<(), Fault> {
         let mut batch = Batch::default();
         batch.remove(format!("{MESSAGE}{id}"));
-        let told = self.deliver(told, &mut batch)?;
+        let deliveries = self.deliver(deliveries, &mut batch)?;
         self.memory.commit(batch)?;
         if let Some(Stored { account: Some(account), .. }) = self.messages.remove(id) {
             self.ended.insert(id.clone(), (account, state));
@@ -110,7 +110,7 @@ impl Store {
                 self.ended.remove(&oldest);
             }
         }
-        self.deliveries.extend(told);
+        self.deliveries.extend(deliveries);
         Ok(())
     }
 
