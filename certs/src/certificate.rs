@@ -1,4 +1,5 @@
-//! A certificate as it was received, and the facts read from it: RFC 5280, profiled by SGP.22 section 4.5.2.
+//! A certificate with its received octets and the fields read from them: RFC 5280, profiled by
+//! SGP.22 section 4.5.2.
 
 mod parse;
 
@@ -18,7 +19,7 @@ pub(crate) use parse::{
     ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, envelope, named_curve, serial_number,
 };
 
-/// A well-formed certificate. Nothing about it is believed before a chain check has said so.
+/// A well-formed certificate. Its contents must not be trusted before a chain check.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {
     #[serde(skip)]
@@ -48,7 +49,7 @@ pub struct Certificate {
     pub(crate) extensions: Vec<ExtensionSeen>,
 }
 
-/// The octets are no certificate that RSP could use.
+/// The reason why a certificate cannot be used in RSP.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// The outer structure is not DER.
@@ -56,48 +57,47 @@ pub enum CertificateError {
         "not a certificate: {0}; pass one X.509 certificate in DER (`openssl x509 -outform der` makes it)"
     )]
     Der(#[from] DecodeError),
-    /// DER, but not an X.509 version 3 certificate.
+    /// The structure is DER, but not an X.509 version 3 certificate.
     #[error("not an X.509 version 3 certificate: {0}")]
     NotX509(String),
-    /// RSP knows ECDSA with SHA-256 only, and both places that name the algorithm must agree.
+    /// The signature algorithm is not ECDSA with SHA-256, or the two fields that contain it
+    /// disagree.
     #[error(
         "the signature algorithm is {0}; RSP certificates are signed by ecdsa-with-SHA256 (1.2.840.10045.4.3.2)"
     )]
     SignatureAlgorithm(String),
-    /// The signature is not the DER of one.
+    /// The signature value is not a DER-encoded ECDSA signature.
     #[error("the signature value is malformed: {0}")]
     Signature(String),
-    /// The public key is not on a curve of RSP.
-    #[error(
-        "the public key is {0}; RSP uses EC keys on NIST P-256 or brainpoolP256r1, named, not spelled out"
-    )]
+    /// The public key is not on a curve that RSP uses.
+    #[error("the public key is {0}; RSP uses EC keys on the named curves NIST P-256 and brainpoolP256r1")]
     UnsupportedKey(String),
     /// The public key is not a point on its curve.
     #[error("the public key is unusable: {0}")]
     PublicKey(#[from] KeyError),
-    /// A critical extension that is not understood must not be passed over (RFC 5280 section 4.2).
-    #[error("extension {0} is critical and not understood; a certificate that needs it cannot be checked")]
+    /// A critical extension is unknown. Such a certificate must be refused (RFC 5280 section 4.2).
+    #[error("extension {0} is critical and unknown, so the certificate cannot be checked")]
     UnknownCriticalExtension(Oid),
-    /// An extension that is understood has contents that are not.
+    /// A known extension has malformed contents.
     #[error("extension {oid} is malformed: {why}")]
     Extension {
-        /// Which extension.
+        /// The extension.
         oid: Oid,
-        /// What is wrong with it.
+        /// The violation.
         why: &'static str,
     },
-    /// An extension stands there twice (RFC 5280 section 4.2 forbids it).
-    #[error("extension {0} stands there more than once")]
+    /// An extension occurs twice (forbidden by RFC 5280 section 4.2).
+    #[error("extension {0} occurs more than once")]
     DuplicateExtension(Oid),
-    /// A name has an attribute that is not text.
+    /// A name contains an attribute that is not text.
     #[error("the {0} name has an attribute that is not text")]
     Name(&'static str),
-    /// The policies name more than one RSP role.
-    #[error("the certificate policies name more than one role ({0} and {1}); a certificate has one")]
+    /// The certificate policies contain more than one RSP role.
+    #[error("the certificate policies contain more than one role ({0} and {1}); a certificate has one role")]
     TwoRoles(Role, Role),
 }
 
-/// A distinguished name: its octets, which are what is compared, and what a person reads.
+/// A distinguished name: its octets, which are used for comparisons, and its text for display.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Name {
@@ -108,7 +108,7 @@ pub struct Name {
     pub(crate) text: String,
 }
 
-/// From when to when a certificate holds, both ends included.
+/// The validity period of a certificate, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Validity {
     /// `notBefore`.
@@ -117,7 +117,7 @@ pub struct Validity {
     pub to: Timestamp,
 }
 
-/// `keyUsage`, the bits that RSP looks at.
+/// `keyUsage`, the bits that RSP uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct KeyUsage {
     /// May sign messages.
@@ -130,7 +130,7 @@ pub struct KeyUsage {
     pub other: bool,
 }
 
-/// `extKeyUsage`, the purposes that TLS looks at.
+/// `extKeyUsage`, the purposes that TLS uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ExtendedKeyUsage {
     /// TLS server.
@@ -144,62 +144,65 @@ pub struct ExtendedKeyUsage {
 pub struct BasicConstraints {
     /// May issue certificates.
     pub ca: bool,
-    /// How many CA certificates may stand between this one and a leaf.
+    /// Maximum number of CA certificates between this one and a leaf.
     pub path_length: Option<u32>,
 }
 
-/// Which eUICCs an EUM may issue certificates for: `nameConstraints` in SGP.22 v2, `permittedEins` since v3.
+/// The eUICCs for which an EUM is permitted to issue certificates: `nameConstraints` in SGP.22 v2,
+/// `permittedEins` since v3.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EidRange {
-    /// Permitted subtrees of `nameConstraints`; absent when the extension is.
+    /// The permitted subtrees of `nameConstraints`; `None` without the extension.
     pub permitted_names: Option<Vec<PermittedName>>,
-    /// `permittedEins`; absent when the extension is.
+    /// `permittedEins`; `None` without the extension.
     pub permitted_eins: Option<Vec<String>>,
 }
 
-/// One permitted subtree: the subject must have all of these.
+/// A permitted subtree. The subject must match all of these attributes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PermittedName {
-    /// `organizationName`, to be equal.
+    /// `organizationName`, which must be equal.
     pub organisation: Option<String>,
-    /// `serialNumber`, which the EID must begin with.
+    /// `serialNumber`, the prefix of the EID.
     pub eid_prefix: Option<String>,
-    /// Attributes besides these two, to be equal.
+    /// Further attributes, which must be equal.
     pub others: Vec<(Oid, String)>,
 }
 
-/// An extension that the certificate has.
+/// An extension of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExtensionSeen {
-    /// Which.
+    /// The object identifier.
     pub oid: Oid,
-    /// Whether a reader that does not understand it must refuse the certificate.
+    /// True if a reader that does not know the extension must refuse the certificate.
     pub critical: bool,
 }
 
 impl Certificate {
-    /// Reads one certificate and keeps its octets.
+    /// Parses one certificate and keeps its octets.
     ///
     /// # Errors
-    /// See [`CertificateError`]; in particular, an unknown critical extension.
+    /// See [`CertificateError`]. Unknown critical extensions are an error.
     pub fn from_der(der: Vec<u8>) -> Result<Self, CertificateError> {
         parse::certificate(der)
     }
 
-    /// The octets as they were received.
+    /// Returns the received octets.
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// The role that its certificate policies give it; `None` for plain TLS and sub-CA certificates.
+    /// Returns the role in the certificate policies, or `None` for plain TLS and sub-CA
+    /// certificates.
     #[must_use]
     pub const fn role(&self) -> Option<Role> {
         self.role
     }
 
-    /// The role, plain TLS included, which only shows in what the certificate may be used for. To list and to find
-    /// certificates by, not to trust them by: for that, a chain is checked for a role.
+    /// Returns the role, including the plain TLS roles, which are derived from the extended key
+    /// usage. Use it to list and to find certificates only. Trust requires a chain check for a
+    /// role.
     #[must_use]
     pub fn role_or_tls_use(&self) -> Option<Role> {
         let usage = self.extended_key_usage.unwrap_or_default();
@@ -211,73 +214,74 @@ impl Certificate {
         self.role.or(plain_tls)
     }
 
-    /// Every certificate policy.
+    /// Returns all certificate policies.
     #[must_use]
     pub fn policies(&self) -> &[Oid] {
         &self.policies
     }
 
-    /// The curve its key is on.
+    /// Returns the curve of the public key.
     #[must_use]
     pub const fn curve(&self) -> Curve {
         self.curve
     }
 
-    /// The holder's public key.
+    /// Returns the public key.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
 
-    /// `subjectKeyIdentifier`.
+    /// Returns the `subjectKeyIdentifier`.
     #[must_use]
     pub const fn subject_key_id(&self) -> Option<&SubjectKeyIdentifier> {
         self.subject_key_id.as_ref()
     }
 
-    /// `authorityKeyIdentifier`, its key identifier.
+    /// Returns the key identifier in `authorityKeyIdentifier`.
     #[must_use]
     pub const fn authority_key_id(&self) -> Option<&SubjectKeyIdentifier> {
         self.authority_key_id.as_ref()
     }
 
-    /// Who holds it.
+    /// Returns the subject.
     #[must_use]
     pub const fn subject(&self) -> &Name {
         &self.subject
     }
 
-    /// Who issued it.
+    /// Returns the issuer.
     #[must_use]
     pub const fn issuer(&self) -> &Name {
         &self.issuer
     }
 
-    /// From when to when it holds.
+    /// Returns the validity period.
     #[must_use]
     pub const fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// The serial number in hexadecimal, two digits to the octet.
+    /// Returns the serial number in hexadecimal, two digits per octet.
     #[must_use]
     pub fn serial_number(&self) -> &str {
         &self.serial_number
     }
 
-    /// `registeredID`s of the subjectAltName, such as the SM-DP+ OID.
+    /// Returns the `registeredID`s of the subjectAltName, such as the SM-DP+ OID.
     #[must_use]
     pub fn registered_ids(&self) -> &[Oid] {
         &self.registered_ids
     }
 
-    /// DNS names and IP addresses of the subjectAltName.
+    /// Returns the DNS names and IP addresses of the subjectAltName.
     #[must_use]
     pub fn server_names(&self) -> &[ServerName] {
         &self.server_names
     }
 
-    /// The EID in the subject's `serialNumber`, when this is an eUICC's certificate and it is one.
+    /// Returns the EID in the subject's `serialNumber`, if this is a certificate of an eUICC and
+    /// the EID is valid.
     #[must_use]
     pub fn eid(&self) -> Option<Eid> {
         match self.role {
@@ -286,43 +290,43 @@ impl Certificate {
         }
     }
 
-    /// What an EUM may issue for.
+    /// Returns the eUICCs for which an EUM is permitted to issue certificates.
     #[must_use]
     pub const fn eid_range(&self) -> &EidRange {
         &self.eid_range
     }
 
-    /// `keyUsage`.
+    /// Returns `keyUsage`.
     #[must_use]
     pub const fn key_usage(&self) -> Option<KeyUsage> {
         self.key_usage
     }
 
-    /// `extKeyUsage`.
+    /// Returns `extKeyUsage`.
     #[must_use]
     pub const fn extended_key_usage(&self) -> Option<ExtendedKeyUsage> {
         self.extended_key_usage
     }
 
-    /// `basicConstraints`.
+    /// Returns `basicConstraints`.
     #[must_use]
     pub const fn basic_constraints(&self) -> Option<BasicConstraints> {
         self.basic_constraints
     }
 
-    /// Every extension, in the order they stand.
+    /// Returns all extensions in their order.
     #[must_use]
     pub fn extensions(&self) -> &[ExtensionSeen] {
         &self.extensions
     }
 
-    /// Whether the holder of `issuer` signed the octets of this certificate.
+    /// True if this certificate was signed with the key of `issuer`.
     #[must_use]
     pub fn is_signed_by(&self, issuer: &PublicKey) -> bool {
         self.der.get(self.tbs.clone()).is_some_and(|tbs| issuer.verify(tbs, &self.signature).is_ok())
     }
 
-    /// Several lines for a person: everything a chain check looks at.
+    /// Returns a text of several lines with all fields that a chain check uses.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut lines = vec![
@@ -368,7 +372,7 @@ impl Certificate {
 }
 
 impl fmt::Display for Certificate {
-    /// One line: role, subject, curve, last day, key identifier.
+    /// Prints one line: role, subject, curve, end of validity, key identifier.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.role_or_tls_use() {
             Some(role) => write!(f, "{role}")?,
@@ -396,25 +400,25 @@ pub(crate) const COMMON_NAME: &str = "2.5.4.3";
 pub(crate) const SERIAL_NUMBER: &str = "2.5.4.5";
 
 impl Name {
-    /// The DER of the whole name.
+    /// Returns the DER of the name.
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// The `organizationName`, when there is exactly one.
+    /// Returns the `organizationName`, if there is exactly one.
     #[must_use]
     pub fn organisation(&self) -> Option<&str> {
         self.only(ORGANIZATION_NAME)
     }
 
-    /// The `commonName`, when there is exactly one.
+    /// Returns the `commonName`, if there is exactly one.
     #[must_use]
     pub fn common_name(&self) -> Option<&str> {
         self.only(COMMON_NAME)
     }
 
-    /// The value of an attribute that stands there exactly once.
+    /// Returns the value of an attribute that occurs exactly once.
     pub(crate) fn only(&self, oid: &str) -> Option<&str> {
         let mut values = self.attributes.iter().filter(|(kind, _)| kind.to_string() == oid);
         match (values.next(), values.next()) {
@@ -437,7 +441,7 @@ impl fmt::Debug for Name {
 }
 
 impl EidRange {
-    /// Every EID prefix that is permitted by either extension.
+    /// Returns the EID prefixes that either extension permits.
     pub fn prefixes(&self) -> impl Iterator<Item = &str> {
         let names = self.permitted_names.iter().flatten().filter_map(|name| name.eid_prefix.as_deref());
         names.chain(self.permitted_eins.iter().flatten().map(String::as_str))
@@ -445,7 +449,7 @@ impl EidRange {
 }
 
 impl Validity {
-    /// Whether `now` lies within.
+    /// True if `now` is within the validity period.
     #[must_use]
     pub fn contains(&self, now: Timestamp) -> bool {
         self.from <= now && now <= self.to

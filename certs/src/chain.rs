@@ -1,7 +1,7 @@
-//! Checking a chain up to a trusted CI: SGP.22 section 4.5.2.2 and RFC 5280 section 6.
+//! Chain checks up to a trusted CI: SGP.22 section 4.5.2.2 and RFC 5280 section 6.
 //!
-//! Every check is made on what must be there; what is absent fails. Only the functions here can make a
-//! [`Verified`], so a function that takes one cannot be reached with an unchecked certificate.
+//! A missing element fails its check. Only the functions here construct a [`Verified`], so a
+//! function that takes one cannot be called with an unchecked certificate.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -13,139 +13,141 @@ use rsp::time::Timestamp;
 use crate::certificate::{Certificate, PermittedName};
 use crate::role::Role;
 
-/// CI certificates that are trusted, by key identifier.
+/// The trusted CI certificates, by key identifier.
 #[derive(Clone, Debug, Default)]
 pub struct TrustAnchors(BTreeMap<SubjectKeyIdentifier, Certificate>);
 
-/// Something that has been checked, by the only code that can say so.
+/// A value that has passed a check. Only the checks of this crate construct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified<T>(T);
 
-/// A server's (or an operator's) certificate.
+/// A verified certificate of a server (or an operator).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCertificate {
     /// The certificate.
     pub certificate: Certificate,
-    /// The role it was checked for.
+    /// The role for which it was checked.
     pub role: Role,
-    /// Its registered object identifier, for an SM-DP+ the SM-DP+ OID.
+    /// The registered object identifier; for an SM-DP+ the SM-DP+ OID.
     pub oid: Oid,
-    /// The CI that vouches for it.
+    /// The key identifier of the CI at the root of the chain.
     pub ci_key_id: SubjectKeyIdentifier,
 }
 
-/// An eUICC's certificate.
+/// A verified certificate of an eUICC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EuiccCertificate {
     /// The certificate.
     pub certificate: Certificate,
-    /// Which eUICC it is.
+    /// The EID.
     pub eid: Eid,
-    /// What it signs with.
+    /// The eUICC's public key.
     pub public_key: PublicKey,
-    /// The CI that vouches for its manufacturer.
+    /// The key identifier of the CI at the root of the chain.
     pub ci_key_id: SubjectKeyIdentifier,
 }
 
-/// Why a chain does not hold. The variant says whose certificate is at fault, the [`Flaw`] what is.
+/// The reason why a chain is invalid. The variant names the certificate at fault, and the [`Flaw`]
+/// the defect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
-    /// The chain does not end at a CI that is trusted here.
+    /// The chain does not end at a trusted CI.
     #[error("no trusted CI has the key {}; trust that CI, or use a certificate that one of the trusted CIs issued",
-        .key_id.as_ref().map_or_else(|| "(none is named)".to_owned(), SubjectKeyIdentifier::to_string))]
+        .key_id.as_ref().map_or_else(|| "(missing)".to_owned(), SubjectKeyIdentifier::to_string))]
     UnknownCi {
-        /// The authority key identifier that leads nowhere, when there is one.
+        /// The authority key identifier that is not that of a trusted CI, if there is one.
         key_id: Option<SubjectKeyIdentifier>,
     },
-    /// The CI's certificate.
+    /// The certificate of the CI is invalid.
     #[error("the CI certificate {0}")]
     Ci(Flaw),
-    /// A sub-CA's certificate between a server and the CI.
+    /// The certificate of a sub-CA between a server and the CI is invalid.
     #[error("the sub-CA certificate {0}")]
     SubCa(Flaw),
-    /// The EUM's certificate.
+    /// The certificate of the EUM is invalid.
     #[error("the EUM certificate {0}")]
     Eum(Flaw),
-    /// The eUICC's certificate.
+    /// The certificate of the eUICC is invalid.
     #[error("the eUICC certificate {0}")]
     Euicc(Flaw),
-    /// The server's (or operator's) certificate.
+    /// The certificate of the server (or operator) is invalid.
     #[error("the {0} certificate {1}")]
     Server(Role, Flaw),
-    /// Two certificates that should be one operator's have different object identifiers.
+    /// Two certificates that should belong to one operator have different object identifiers.
     #[error("the certificates belong to different operators, {0} and {1}")]
     OtherOperator(Oid, Oid),
 }
 
-/// What is wrong with one certificate of a chain.
+/// A defect of one certificate of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
-    /// It is no longer valid.
+    /// The validity period is over.
     #[error("expired at {0}; issue a new one, or check the clock")]
     Expired(Timestamp),
-    /// It is not valid yet.
+    /// The validity period has not begun.
     #[error("is valid from {0} only; wait, or check the clock")]
     NotYetValid(Timestamp),
-    /// Its issuer did not sign it.
+    /// The signature is not that of the issuer.
     #[error("was not signed by its issuer")]
     BadSignature,
-    /// Its certificate policies give it another role, or none.
+    /// The certificate policies contain another role, or none.
     #[error("is for {} where {expected} is needed", .found.map_or_else(|| "no RSP role".to_owned(), |r| r.to_string()))]
     WrongRole {
-        /// The role that is needed.
+        /// The required role.
         expected: Role,
-        /// The role that it has.
+        /// The role in the certificate.
         found: Option<Role>,
     },
-    /// The key usage is absent, lacks the bit that the role needs, or has one that it must not have.
+    /// The key usage is missing, lacks the bit that the role requires, or has a forbidden bit.
     #[error("has the wrong key usage for its role")]
     KeyUsage,
-    /// The extended key usage lacks what the role needs, or stands where none may.
+    /// The extended key usage lacks a required purpose, or is present where it is forbidden.
     #[error("has the wrong extended key usage for its role")]
     ExtendedKeyUsage,
-    /// It issues certificates without being a CA.
-    #[error("is not a CA's (basicConstraints)")]
+    /// The certificate is used as an issuer but is not that of a CA.
+    #[error("is not a CA certificate (basicConstraints)")]
     NotACa,
-    /// It is a CA's where a leaf is needed.
-    #[error("is a CA's (basicConstraints) where a leaf is needed")]
+    /// The certificate is that of a CA where a leaf is required.
+    #[error("is a CA certificate (basicConstraints) where a leaf is needed")]
     IsACa,
-    /// More certificates follow it than its path length allows.
-    #[error("does not allow so long a chain below it (pathLenConstraint)")]
+    /// The chain below the certificate is longer than its path length constraint.
+    #[error("does not permit a chain of this length below it (pathLenConstraint)")]
     PathLength,
-    /// Its issuer's name is not the subject of the certificate above it.
+    /// The issuer name is not the subject of the certificate above.
     #[error("names another issuer than the certificate above it")]
     IssuerName,
-    /// Subject or authority key identifier are absent or do not lead to the certificate above it.
-    #[error("has key identifiers that are absent or do not lead to its issuer")]
+    /// The subject or authority key identifier is missing or does not match the certificate above.
+    #[error("has key identifiers that are missing or do not match its issuer")]
     KeyIdentifier,
-    /// Its key is on another curve than the CI's.
+    /// The key is on a curve other than the CI's.
     #[error("has a key on another curve than its issuer")]
     CurveMismatch,
-    /// It has name constraints that only an EUM certificate may have.
-    #[error("has name constraints, which are understood in an EUM certificate only")]
+    /// The certificate has name constraints, which only an EUM certificate can have.
+    #[error("has name constraints, which are supported in an EUM certificate only")]
     NameConstraints,
-    /// It says of no EID that it may be issued for.
+    /// The EUM certificate permits no EIDs.
     #[error("permits no EIDs (neither nameConstraints with organisation and serialNumber nor permittedEins)")]
     NoEidRange,
-    /// Its subject has no well-formed EID.
+    /// The subject contains no well-formed EID.
     #[error("has no well-formed EID as its subject's serialNumber")]
     NoEid,
-    /// The EUM may not issue for this EID.
-    #[error("is for EID {0}, which lies outside its manufacturer's range")]
+    /// The EUM is not permitted to issue for this EID.
+    #[error("is for EID {0}, which is outside its manufacturer's range")]
     EidOutsideRange(Eid),
-    /// The organisation in the subject is not the one the EUM may issue for.
+    /// The organisation in the subject is not the one for which the EUM is permitted to issue.
     #[error("names another organisation than its manufacturer")]
     OrganisationMismatch,
-    /// The subjectAltName does not have exactly one registered object identifier.
+    /// The subjectAltName does not contain exactly one registered object identifier.
     #[error("does not have exactly one registered object identifier (subjectAltName)")]
     NoRegisteredId,
 }
 
-/// The longest chain of a server in SGP.22 has two certificates between leaf and root (variant C: the sub-CA of the CI and
-/// that of the SM-DP+ or SM-DS). The limit also ends a chain that leads back to itself.
+/// Maximum certificates between leaf and root in a server's chain of SGP.22 (variant C: the sub-CA
+/// of the CI and that of the SM-DP+ or SM-DS). The limit also stops a circular chain.
 const MAX_SUB_CAS: usize = 2;
 
-/// Checks a server's chain: `leaf` for `role` (any but CI, EUM, eUICC), `intermediates` in any order, up to a CI.
+/// Checks the chain of a server: `leaf` for `role` (any but CI, EUM, eUICC), with `intermediates`
+/// in any order, up to a CI.
 ///
 /// # Errors
 /// The first check that fails.
@@ -189,7 +191,7 @@ pub fn check_server(
     }))
 }
 
-/// Checks CERT.EUICC and CERT.EUM up to a CI, and that the EID is one of those the EUM may issue for.
+/// Checks CERT.EUICC and CERT.EUM up to a CI, and that the EUM is permitted to issue for the EID.
 ///
 /// # Errors
 /// The first check that fails.
@@ -213,7 +215,8 @@ pub fn check_euicc(
     }))
 }
 
-/// Checks CERT.EUM alone, up to a CI: it signs what SGP.02 has of an eUICC (the EIS and the certificate of the ECASD).
+/// Checks CERT.EUM alone, up to a CI. In SGP.02 its key signs the EIS and the certificate of the
+/// ECASD.
 ///
 /// # Errors
 /// The first check that fails.
@@ -226,7 +229,7 @@ pub fn check_eum(
     Ok(Verified(eum.clone()))
 }
 
-/// The CI that has issued CERT.EUM.
+/// Checks CERT.EUM and returns the CI that has issued it.
 fn check_eum_below<'a>(
     anchors: &'a TrustAnchors,
     eum: &Certificate,
@@ -242,10 +245,12 @@ fn check_eum_below<'a>(
     Ok(ci)
 }
 
-/// CERT.DPauth and CERT.DPpb must belong to one SM-DP+: the same OID, below the same CI (SGP.22 section 5.7.5).
+/// Checks that CERT.DPauth and CERT.DPpb belong to the same SM-DP+: the same OID, below the same CI
+/// (SGP.22 section 5.7.5).
 ///
 /// # Errors
-/// [`ChainError::OtherOperator`], or [`ChainError::UnknownCi`] when the second one hangs below another CI.
+/// [`ChainError::OtherOperator`], or [`ChainError::UnknownCi`] if the second one is below another
+/// CI.
 pub fn same_operator(
     auth: &Verified<ServerCertificate>,
     pb: &Verified<ServerCertificate>,
@@ -260,10 +265,11 @@ pub fn same_operator(
 }
 
 impl TrustAnchors {
-    /// Trusts these CIs. Each must be a self-signed CI certificate; its dates are looked at when a chain is checked.
+    /// Creates the set of these trusted CIs. Each must be a self-signed CI certificate. Its
+    /// validity period is checked with each chain.
     ///
     /// # Errors
-    /// [`ChainError::Ci`] for a certificate that is none.
+    /// [`ChainError::Ci`] if a certificate is not that of a CI.
     pub fn new(certificates: impl IntoIterator<Item = Certificate>) -> Result<Self, ChainError> {
         let mut anchors = BTreeMap::new();
         for ci in certificates {
@@ -274,18 +280,18 @@ impl TrustAnchors {
         Ok(Self(anchors))
     }
 
-    /// The CI with this key identifier.
+    /// Returns the CI with this key identifier.
     #[must_use]
     pub fn find(&self, key_id: &SubjectKeyIdentifier) -> Option<&Certificate> {
         self.0.get(key_id)
     }
 
-    /// The key identifiers of all CIs, in order.
+    /// Returns the key identifiers of all CIs, in order.
     pub fn key_ids(&self) -> impl Iterator<Item = &SubjectKeyIdentifier> {
         self.0.keys()
     }
 
-    /// The certificates of all CIs.
+    /// Returns the certificates of all CIs.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.0.values()
     }
@@ -296,12 +302,12 @@ impl TrustAnchors {
 }
 
 impl<T> Verified<T> {
-    /// For the checks of this crate, once they have been made.
+    /// Constructs the value after the checks of this crate.
     pub(crate) const fn of(checked: T) -> Self {
         Self(checked)
     }
 
-    /// The checked thing, no longer known to be checked.
+    /// Returns the value. The proof of its verification is lost.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -324,7 +330,7 @@ fn check_anchor(ci: &Certificate) -> Result<(), Flaw> {
     if ci.subject().der() != ci.issuer().der() {
         return Err(Flaw::IssuerName);
     }
-    // A root may leave out its authority key identifier; one that it has must be its own.
+    // A root may omit its authority key identifier. If present, it must be the root's own.
     if ci.authority_key_id().is_some_and(|id| Some(id) != ci.subject_key_id()) {
         return Err(Flaw::KeyIdentifier);
     }
@@ -340,14 +346,15 @@ pub(crate) fn check_ci(ci: &Certificate, cas_below: usize, now: Timestamp) -> Re
 }
 
 fn check_sub_ca(sub_ca: &Certificate, role: Role, cas_below: usize) -> Result<(), Flaw> {
-    if !sub_ca.policies().iter().any(|policy| role.may_hang_below(&policy.to_string())) {
+    if !sub_ca.policies().iter().any(|policy| role.permits_issuer_policy(&policy.to_string())) {
         return Err(Flaw::WrongRole { expected: Role::Ci, found: sub_ca.role() });
     }
     check_ca(sub_ca, cas_below)?;
     check_no_name_constraints(sub_ca)
 }
 
-/// What holds between a certificate and the one above it: names, key identifiers, curve, signature; and its dates.
+/// Checks the relation between a certificate and the one above it: names, key identifiers, curve,
+/// signature; and the validity period.
 fn check_link(certificate: &Certificate, issuer: &Certificate, now: Timestamp) -> Result<(), Flaw> {
     if certificate.issuer().der() != issuer.subject().der() {
         return Err(Flaw::IssuerName);
@@ -373,7 +380,7 @@ fn check_dates(certificate: &Certificate, now: Timestamp) -> Result<(), Flaw> {
     }
 }
 
-/// The policy says so; for plain TLS, there is no RSP policy.
+/// Checks the role in the certificate policies. Plain TLS certificates must have no RSP policy.
 fn check_role(certificate: &Certificate, role: Role) -> Result<(), Flaw> {
     let needed = role.policy().map(|_| role);
     if certificate.role() == needed {
@@ -424,7 +431,8 @@ fn check_no_name_constraints(certificate: &Certificate) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// Every range the EUM certificate states must permit the EID, and it must state one.
+/// Checks that the EUM certificate states at least one range, and that every stated range permits
+/// the EID.
 fn check_eid(euicc: &Certificate, eid: Eid, eum: &Certificate) -> Result<(), ChainError> {
     let range = eum.eid_range();
     if range.permitted_names.is_none() && range.permitted_eins.is_none() {

@@ -1,5 +1,5 @@
-//! Certificate revocation lists of a CI: RFC 5280 section 5, with the extensions of SGP.22 section 4.6 that cut one list
-//! into partial ones.
+//! Certificate revocation lists of a CI: RFC 5280 section 5, with the extensions of SGP.22 section
+//! 4.6 for partial lists.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -24,66 +24,67 @@ const INVALIDITY_DATE: &str = "2.5.29.24";
 const TOTAL_PARTIAL_CRL_NUMBER: &str = "2.23.146.1.2.0.2";
 const PARTIAL_CRL_NUMBER: &str = "2.23.146.1.2.0.3";
 
-/// A list as it was received. Nobody has checked yet who signed it: [`Crl::is_signed_by`].
+/// A list as it was received. Its signature must be checked with [`Crl::is_signed_by`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crl {
-    /// authorityKeyIdentifier: the key of the CI.
+    /// authorityKeyIdentifier: the key identifier of the CI.
     pub issuer_key_id: SubjectKeyIdentifier,
-    /// cRLNumber; a later list has a higher one.
+    /// cRLNumber. A later list has a higher number.
     pub number: i64,
-    /// deltaCRLIndicator: the number of the list that this one adds to.
+    /// deltaCRLIndicator: the number of the list to which this delta list applies.
     pub base: Option<i64>,
-    /// Which part of the list this is.
+    /// The part, if this is a partial list.
     pub part: Option<Part>,
-    /// Serial numbers as [`Certificate::serial_number`] writes them.
+    /// Revoked serial numbers in the format of [`Certificate::serial_number`].
     pub revoked: BTreeSet<String>,
-    /// Serial numbers that a delta list takes off the list again.
+    /// Serial numbers that a delta list removes.
     pub removed: BTreeSet<String>,
     der: Vec<u8>,
     tbs: Range<usize>,
     signature: Signature,
 }
 
-/// One of several parts of a list.
+/// The position of a partial list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// From 1.
+    /// The number of the part, from 1.
     pub number: i64,
-    /// How many there are.
+    /// The total number of parts.
     pub total: i64,
 }
 
-/// The octets are no list that can be used.
+/// The error for octets that are not a usable list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a certificate revocation list: {0}")]
 pub struct NotACrl(String);
 
-/// What a list is to say.
+/// The contents of a list to be issued.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CrlPlan<'a> {
     /// cRLNumber.
     pub number: i64,
-    /// The certificates on it.
+    /// The revoked certificates.
     pub revoked: &'a [&'a Certificate],
     /// deltaCRLIndicator.
     pub base: Option<i64>,
-    /// For a partial list.
+    /// The part, for a partial list.
     pub part: Option<Part>,
 }
 
 impl Crl {
-    /// Reads one list and keeps its octets.
+    /// Parses a list and keeps its octets.
     ///
     /// # Errors
-    /// It is not an X.509 version 2 list signed with ECDSA, has no authorityKeyIdentifier or cRLNumber, does not speak of
-    /// its issuer's certificates for every reason (section 5.2.5), or it or an entry has an extension twice or a critical
-    /// one that is not understood.
+    /// The octets are not an X.509 version 2 list signed with ECDSA; authorityKeyIdentifier or
+    /// cRLNumber is missing; the list does not cover all of its issuer's certificates for all
+    /// reasons (section 5.2.5); or the list or an entry has a duplicate extension or an unknown
+    /// critical one.
     pub fn from_der(der: Vec<u8>) -> Result<Self, NotACrl> {
         let (tbs, signature) = envelope(&der).map_err(|why| NotACrl(why.to_string()))?;
         let (_, parsed) =
             CertificateRevocationList::from_der(&der).map_err(|why| NotACrl(why.to_string()))?;
         if parsed.version() != Some(X509Version(1)) {
-            return Err(NotACrl("it is not of version 2".to_owned()));
+            return Err(NotACrl("the version is not 2".to_owned()));
         }
         let extensions = Extensions::read(parsed.extensions())?;
         let mut revoked = BTreeSet::new();
@@ -99,7 +100,7 @@ impl Crl {
         Ok(Self { issuer_key_id, number, base, part, revoked, removed, der, tbs, signature })
     }
 
-    /// Whether the holder of `ci` signed the octets of this list.
+    /// True if this list was signed with the key of `ci`.
     #[must_use]
     pub fn is_signed_by(&self, ci: &Certificate) -> bool {
         let signed = self.der.get(self.tbs.clone());
@@ -139,19 +140,20 @@ impl Extensions {
         let part = match (part, total) {
             (None, None) => None,
             (Some(number), Some(total)) if (1..=total).contains(&number) => Some(Part { number, total }),
-            _ => return Err(NotACrl("it is no part of a whole".to_owned())),
+            _ => return Err(NotACrl("the numbers of the partial list are inconsistent".to_owned())),
         };
         Ok(Self {
-            issuer_key_id: issuer_key_id.ok_or(NotACrl("it does not name its issuer's key".to_owned()))?,
-            number: number.ok_or(NotACrl("it has no number".to_owned()))?,
+            issuer_key_id: issuer_key_id
+                .ok_or(NotACrl("the authorityKeyIdentifier is missing".to_owned()))?,
+            number: number.ok_or(NotACrl("the cRLNumber is missing".to_owned()))?,
             base,
             part,
         })
     }
 }
 
-/// Sections 5.3.1 and 5.3.2: of the extensions of an entry only certificateIssuer says something that a reader must know,
-/// and it is for indirect lists.
+/// Checks the extensions of an entry: sections 5.3.1 and 5.3.2. The only entry extension that a
+/// reader must process is certificateIssuer, which occurs in indirect lists.
 fn check_entry(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
     check_once(extensions)?;
     let understood = |oid: &str| [REASON_CODE, INVALIDITY_DATE].contains(&oid);
@@ -165,7 +167,7 @@ fn check_entry(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
     }
 }
 
-/// RFC 5280 section 4.2.
+/// Checks that no extension occurs twice: RFC 5280 section 4.2.
 fn check_once(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
     let mut seen = BTreeSet::new();
     match extensions
@@ -173,38 +175,39 @@ fn check_once(extensions: &[X509Extension<'_>]) -> Result<(), NotACrl> {
         .map(|extension| extension.oid.to_id_string())
         .find(|oid| !seen.insert(oid.clone()))
     {
-        Some(twice) => Err(NotACrl(format!("extension {twice} is there twice"))),
+        Some(twice) => Err(NotACrl(format!("extension {twice} occurs twice"))),
         None => Ok(()),
     }
 }
 
-/// issuingDistributionPoint: section 5.2.5. Servers' certificates are those of users; a list that leaves some of them out,
-/// or some reasons, would pass for one on which they are not.
+/// Checks issuingDistributionPoint: section 5.2.5. Certificates of servers are user certificates. A
+/// list that omits some of them, or some reasons, could be mistaken for a list on which they are
+/// not revoked.
 fn check_scope(extension: &X509Extension<'_>) -> Result<(), NotACrl> {
     let ParsedExtension::IssuingDistributionPoint(point) = extension.parsed_extension() else {
-        return Err(NotACrl("its issuingDistributionPoint cannot be read".to_owned()));
+        return Err(NotACrl("the issuingDistributionPoint cannot be decoded".to_owned()));
     };
     let is_partial = point.only_contains_ca_certs
         || point.only_contains_attribute_certs
         || point.only_some_reasons.is_some();
     match (point.indirect_crl, is_partial) {
         (false, false) => Ok(()),
-        (true, _) => Err(NotACrl("it is an indirect one".to_owned())),
-        (_, true) => Err(NotACrl("it does not speak of all certificates of servers".to_owned())),
+        (true, _) => Err(NotACrl("indirect lists are not supported".to_owned())),
+        (_, true) => Err(NotACrl("the list does not cover all certificates of servers".to_owned())),
     }
 }
 
 fn not_understood(oid: &str) -> NotACrl {
-    NotACrl(format!("extension {oid} is critical and not understood"))
+    NotACrl(format!("extension {oid} is critical and unknown"))
 }
 
 fn integer(extension: &X509Extension<'_>) -> Result<i64, NotACrl> {
     let number = <i64 as Asn1>::from_der(extension.value).ok().filter(|number| *number >= 0);
-    number.ok_or_else(|| NotACrl(format!("extension {} is no number", extension.oid)))
+    number.ok_or_else(|| NotACrl(format!("extension {} is not a number", extension.oid)))
 }
 
 impl Pki {
-    /// A list of the CI, in DER.
+    /// Issues a list of the CI, in DER.
     ///
     /// # Errors
     /// The CI's certificate or key is missing.
@@ -228,7 +231,7 @@ fn key_id(ci: &Credential) -> SubjectKeyIdentifier {
     certificate.subject_key_id().cloned().unwrap_or_else(|| issue::key_id(certificate.public_key()))
 }
 
-/// `of_entry` are the extensions of every entry.
+/// Builds and signs a list. `of_entry` are the extensions of every entry.
 fn signed_list(
     ci: &Credential,
     revoked: &[&Certificate],
@@ -270,7 +273,7 @@ mod tests {
     use crate::PkiOptions;
 
     #[test]
-    fn a_list_is_read_as_it_was_made_and_only_its_ci_signed_it() {
+    fn an_issued_list_round_trips_and_only_its_ci_has_signed_it() {
         let pki = Pki::from_seed(b"lists", &PkiOptions::default()).unwrap();
         for curve in [Curve::P256, Curve::BrainpoolP256r1] {
             let dp = pki.dp(curve).unwrap();
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn malformed_lists_are_refused() {
         let pki = Pki::from_seed(b"lists", &PkiOptions::default()).unwrap();
         let plan = CrlPlan { number: 1, part: Some(Part { number: 4, total: 3 }), ..CrlPlan::default() };
         assert!(Crl::from_der(pki.crl(Curve::P256, &plan).unwrap()).is_err());
@@ -304,7 +307,7 @@ mod tests {
         }
     }
 
-    /// What becomes of a list with one entry and, besides what every list has, these extensions.
+    /// Parses a list with one entry that has these extensions in addition to the mandatory ones.
     fn read(of_entry: &[issue::Extension], more: &[issue::Extension]) -> Result<Crl, NotACrl> {
         let pki = Pki::from_seed(b"lists", &PkiOptions::default()).unwrap();
         let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
@@ -317,14 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_leaves_out_certificates_of_servers_is_refused() {
+    fn a_list_that_does_not_cover_all_servers_is_refused() {
         let scope = |tag, contents: &[u8]| {
             let field = tlv_bytes(Tag::context(tag, tag == 0), contents);
             read(&[], &[extension(ISSUING_DISTRIBUTION_POINT, true, sequence(&[field]))]).is_ok()
         };
         let name =
             tlv_bytes(Tag::context(0, true), &tlv_bytes(Tag::context(6, false), b"http://ci.example/crl"));
-        assert!(scope(0, &name), "where it is found");
+        assert!(scope(0, &name), "distributionPoint");
         assert!(scope(1, &[0xFF]), "onlyContainsUserCerts");
         assert!(!scope(2, &[0xFF]), "onlyContainsCACerts");
         assert!(!scope(3, &[6, 0x40]), "onlySomeReasons");
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_that_are_not_understood_or_come_twice_are_refused() {
+    fn unknown_critical_and_duplicate_extensions_are_refused() {
         const OTHER: &str = "2.5.29.29";
         let of = |oid, critical| extension(oid, critical, vec![0x30, 0]);
         let reason = |critical| extension(REASON_CODE, critical, vec![0x0A, 1, 1]);

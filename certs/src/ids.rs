@@ -1,12 +1,13 @@
-//! EIDs of one manufacturer, by number.
+//! Numbered EIDs of a manufacturer.
 
 use rsp::ids::{Eid, InvalidId};
 
-/// The EID with this prefix and this number behind it, zeros between, check digits computed (SGP.29).
-/// `numbered_eid("89049032", 7)` is the seventh card of the manufacturer 89049032.
+/// Returns the EID that consists of this prefix, zeros, this number, and the check digits of
+/// SGP.29. `numbered_eid("89049032", 7)` is the EID of the seventh card of manufacturer 89049032.
 ///
 /// # Errors
-/// Prefix and number together have more than 30 digits, or the prefix has something else than digits.
+/// Prefix and number together have more than 30 digits, or the prefix contains something other than
+/// digits.
 pub fn numbered_eid(prefix: &str, number: u64) -> Result<Eid, InvalidId> {
     let room = 30usize.saturating_sub(prefix.len());
     Eid::with_check_digits(&format!("{prefix}{number:0room$}"))

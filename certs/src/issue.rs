@@ -1,6 +1,7 @@
-//! Making certificates: one DER builder for both curves, extensions as the SGP.26 test certificates have them.
+//! The certificate builder: DER for both curves, with the extensions of the SGP.26 test
+//! certificates.
 //!
-//! Why not rcgen: `docs/decisions/0004-certificates.md`.
+//! `docs/decisions/0004-certificates.md` explains why rcgen is not used.
 
 use std::net::IpAddr;
 
@@ -16,7 +17,7 @@ use crate::certificate::{ECDSA_WITH_SHA256, ID_EC_PUBLIC_KEY, PRINTABLE_STRING, 
 use crate::names::ServerName;
 use crate::role::Role;
 
-/// A certificate that is about to be signed.
+/// A certificate to be signed.
 pub(crate) struct Plan {
     pub(crate) subject: Vec<u8>,
     pub(crate) validity: Validity,
@@ -24,13 +25,13 @@ pub(crate) struct Plan {
     pub(crate) extensions: Vec<Extension>,
 }
 
-/// Who signs: its name, and its key.
+/// The issuer: its name and its key.
 pub(crate) struct Signer<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) key: &'a SecretKey,
 }
 
-/// One extension, its value still without the OCTET STRING around it.
+/// An extension. The value does not include the enclosing OCTET STRING.
 #[derive(Clone)]
 pub(crate) struct Extension {
     pub(crate) oid: &'static str,
@@ -38,12 +39,12 @@ pub(crate) struct Extension {
     pub(crate) value: Vec<u8>,
 }
 
-/// What goes into the extensions of a role, besides what the role itself fixes.
+/// The contents of the extensions that the role does not determine.
 #[derive(Default)]
 pub(crate) struct Particulars<'a> {
     pub(crate) oid: Option<&'a Oid>,
     pub(crate) names: &'a [ServerName],
-    /// Organisation and EID prefixes that an EUM may issue for.
+    /// The organisation and the EID prefixes for which an EUM is permitted to issue.
     pub(crate) range: Option<(&'a str, &'a [String])>,
 }
 
@@ -60,18 +61,19 @@ const COUNTRY_NAME: &str = "2.5.4.6";
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
-/// Bits of KeyUsage.
+/// Bit numbers of KeyUsage.
 pub(crate) const DIGITAL_SIGNATURE: usize = 0;
 pub(crate) const KEY_CERT_SIGN: usize = 5;
 const CRL_SIGN: usize = 6;
 
-/// GSMA has every certificate of a CI name where its revocation lists would be. Nobody fetches them here.
+/// The CRL distribution points. GSMA requires them in every certificate of a CI. They are never
+/// accessed here.
 const CRL_ADDRESSES: [&str; 2] =
     ["http://crl.landfall.example/CRL-A.crl", "http://crl.landfall.example/CRL-B.crl"];
 
 impl Plan {
-    /// The certificate, signed. Its serial number is a digest of all the rest, so that different contents have
-    /// different serial numbers and the same contents the same.
+    /// Returns the signed certificate. Its serial number is a digest of the other contents, so that
+    /// different contents have different serial numbers and equal contents the same.
     pub(crate) fn sign(&self, signer: &Signer<'_>) -> Vec<u8> {
         let validity = sequence(&[time(self.validity.from), time(self.validity.to)]);
         let extensions: Vec<_> = self.extensions.iter().map(Extension::to_der).collect();
@@ -90,20 +92,20 @@ impl Plan {
         sequence(&[tbs, ECDSA_WITH_SHA256.to_vec(), bit_string(&signature)])
     }
 
-    /// Puts another value in the place of an extension.
+    /// Replaces the value of an extension.
     pub(crate) fn replace(&mut self, oid: &str, value: Vec<u8>) {
         for extension in self.extensions.iter_mut().filter(|extension| extension.oid == oid) {
             extension.value.clone_from(&value);
         }
     }
 
-    /// Leaves an extension out.
+    /// Removes an extension.
     pub(crate) fn remove(&mut self, oid: &str) {
         self.extensions.retain(|extension| extension.oid != oid);
     }
 }
 
-/// The extensions of a role, in the order of the SGP.26 certificates (variant O).
+/// Returns the extensions of a role, in the order of the SGP.26 certificates (variant O).
 pub(crate) fn extensions(
     role: Role,
     own: &PublicKey,
@@ -171,7 +173,8 @@ impl Extension {
     }
 }
 
-/// The identifier of a key: the leftmost 160 bits of SHA-256 of the point (RFC 7093 method 1). Readers only compare.
+/// Computes the identifier of a key: the leftmost 160 bits of SHA-256 of the point (RFC 7093 method
+/// 1). Readers only compare it.
 pub(crate) fn key_id(key: &PublicKey) -> SubjectKeyIdentifier {
     SubjectKeyIdentifier(Sha256::digest(key.to_sec1()).iter().take(20).copied().collect())
 }
@@ -207,7 +210,7 @@ pub(crate) fn subject_alt_name(names: &[ServerName], registered_id: Option<&Oid>
     sequence(&names.chain(registered_id).collect::<Vec<_>>())
 }
 
-/// Permitted directory names: organisation and EID prefix, SGP.22 section 4.5.2.1.0.3.
+/// Encodes permitted directory names of organisation and EID prefix: SGP.22 section 4.5.2.1.0.3.
 fn name_constraints(organisation: &str, prefixes: &[String]) -> Vec<u8> {
     let subtrees = prefixes.iter().map(|prefix| {
         let permitted = name(&[(ORGANIZATION_NAME, organisation), (SERIAL_NUMBER, prefix)]);
@@ -231,7 +234,8 @@ fn crl_distribution_points() -> Vec<u8> {
     sequence(&points)
 }
 
-/// A distinguished name; country and serial number are PrintableString, the rest UTF8String (RFC 5280 appendix A.1).
+/// Encodes a distinguished name. Country and serial number are PrintableString, all others
+/// UTF8String (RFC 5280 appendix A.1).
 pub(crate) fn name(attributes: &[(&str, &str)]) -> Vec<u8> {
     let rdns: Vec<_> = attributes
         .iter()
@@ -246,12 +250,12 @@ pub(crate) fn name(attributes: &[(&str, &str)]) -> Vec<u8> {
     sequence(&rdns)
 }
 
-/// `O`, `CN`: the subject of everybody but an eUICC.
+/// Encodes the subject of every party except an eUICC: `O`, `CN`.
 pub(crate) fn organisation_name(organisation: &str, common_name: &str) -> Vec<u8> {
     name(&[(ORGANIZATION_NAME, organisation), (COMMON_NAME, common_name)])
 }
 
-/// `O`, `serialNumber`, `CN`: the subject of an eUICC.
+/// Encodes the subject of an eUICC: `O`, `serialNumber`, `CN`.
 pub(crate) fn euicc_name(organisation: &str, eid: &str, common_name: &str) -> Vec<u8> {
     name(&[(ORGANIZATION_NAME, organisation), (SERIAL_NUMBER, eid), (COMMON_NAME, common_name)])
 }
@@ -260,7 +264,7 @@ fn public_key_info(key: &PublicKey) -> Vec<u8> {
     sequence(&[algorithm(key.curve()), bit_string(&key.to_sec1())])
 }
 
-/// AlgorithmIdentifier of an EC key.
+/// Encodes the AlgorithmIdentifier of an EC key.
 pub(crate) fn algorithm(curve: Curve) -> Vec<u8> {
     sequence(&[oid(ID_EC_PUBLIC_KEY), oid(named_curve(curve))])
 }
@@ -269,14 +273,15 @@ pub(crate) fn bit_string(octets: &[u8]) -> Vec<u8> {
     tlv_bytes(Tag::BIT_STRING, &[&[0], octets].concat())
 }
 
-/// Eight octets, positive, never zero.
+/// Computes a serial number of eight octets that is positive and not zero.
 fn serial_number(rest: &[u8]) -> Vec<u8> {
     let digest = Sha256::digest(rest);
     let number = digest.iter().take(8).fold(0_i64, |number, octet| number << 8 | i64::from(*octet));
     (number & i64::MAX).max(1).to_der()
 }
 
-/// Whether a certificate can say so: years 1950 to 9999, and the end not before the beginning.
+/// True if a certificate can contain this validity period: years 1950 to 9999, and the end not
+/// before the beginning.
 pub(crate) fn can_be_written(validity: Validity) -> bool {
     let year_is_good = |at: Timestamp| {
         OffsetDateTime::from_unix_timestamp(at.seconds()).is_ok_and(|at| (1950..=9999).contains(&at.year()))
@@ -284,9 +289,10 @@ pub(crate) fn can_be_written(validity: Validity) -> bool {
     validity.from <= validity.to && year_is_good(validity.from) && year_is_good(validity.to)
 }
 
-/// UTCTime until 2049, GeneralizedTime from then on (RFC 5280 section 4.1.2.5); whole seconds.
+/// Encodes a time as UTCTime until 2049 and as GeneralizedTime after that (RFC 5280 section
+/// 4.1.2.5), in whole seconds.
 pub(crate) fn time(at: Timestamp) -> Vec<u8> {
-    // `can_be_written` has been asked, so the fallback is never reached.
+    // The caller has checked `can_be_written`, so the fallback is never reached.
     let at = OffsetDateTime::from_unix_timestamp(at.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let rest = format!(
         "{:02}{:02}{:02}{:02}{:02}Z",

@@ -1,12 +1,18 @@
-//! The trust: GSMA roles, chain checking, a whole test PKI from a seed. No I/O.
+//! The test PKI and certificate validation: GSMA roles, chain checks, CRLs, and a complete PKI from
+//! a seed. No I/O.
 //!
-//! - [`Certificate`] owns the octets that were received and the facts read from them.
-//! - [`check_server`] and [`check_euicc`] check a chain up to the [`TrustAnchors`]; only they make a
-//!   [`Verified`] certificate, and whoever needs a checked certificate takes a `Verified`.
-//! - [`m2m`] has what SGP.02 adds: certificates that cards read, and who holds them.
-//! - [`Crl`] is what a CI has revoked, once somebody has asked who signed it.
-//! - [`Pki`] issues: from a seed ([`Pki::from_seed`]) or from a folder of certificates and keys
-//!   ([`Pki::from_files`]), such as the GSMA's published test set of SGP.26.
+//! | Module | Contents | Clause |
+//! |---|---|---|
+//! | [`certificate`](Certificate) | a certificate with its received octets and the fields read from them | RFC 5280, SGP.22 section 4.5.2 |
+//! | [`chain`](check_server) | chain checks up to the [`TrustAnchors`] | SGP.22 section 4.5.2.2 |
+//! | [`crl`](Crl) | certificate revocation lists | RFC 5280 section 5, SGP.22 section 4.6 |
+//! | [`m2m`] | card certificates of SGP.02 and the keys of an M2M card | SGP.02 |
+//! | [`pki`](Pki) | issues certificates, from a seed ([`Pki::from_seed`]) or from a folder of certificates and keys ([`Pki::from_files`]) such as the GSMA's test set | SGP.26 |
+//! | [`role`](Role) | the roles of certificates | SGP.22 annex H |
+//!
+//! Only [`check_server`], [`check_euicc`], [`check_eum`] and the checks in [`m2m`] construct a
+//! [`Verified`] certificate. A function that needs a verified certificate takes a `Verified`. A
+//! [`Crl`] is usable only after the caller has checked its signature with [`Crl::is_signed_by`].
 
 mod certificate;
 mod chain;

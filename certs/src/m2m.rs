@@ -1,8 +1,10 @@
-//! Trust and secrets of SGP.02: certificates that cards read, identities of servers in TLS, the first keys of a card.
+//! Certificates and secrets of SGP.02: card certificates, TLS identities of servers, and the
+//! initial keys of a card.
 //!
-//! - [`check_server_certificate`] and [`check_ecasd`] check what [`CardCertificate`] only reads.
-//! - [`Pki`](crate::Pki) issues: every credential is derived from the key of the CI or the EUM, so whoever has the PKI's
-//!   folder has the same ones, whatever their number and names.
+//! - [`check_server_certificate`] and [`check_ecasd`] verify a [`CardCertificate`], which is only
+//!   parsed before.
+//! - [`Pki`](crate::Pki) issues: every credential is derived from the key of the CI or the EUM.
+//!   Copies of the PKI's folder therefore give the same credentials for the same numbers and names.
 
 mod defect;
 mod files;
@@ -20,27 +22,27 @@ use crate::chain::{ChainError, TrustAnchors, Verified, check_ci, check_eum};
 pub use defect::CardDefect;
 pub use rsp::sgp02::certificate::{CardCertificate, Owner};
 
-/// A certificate that cards read, with its key.
+/// A card certificate with its private key.
 #[derive(Clone, Debug)]
 pub struct CardCredential {
     /// The certificate.
     pub certificate: CardCertificate,
-    /// The key that fits it.
+    /// The private key.
     pub key: SecretKey,
 }
 
-/// What an SM-DP or SM-SR holds.
+/// The credentials of an SM-DP or SM-SR.
 #[derive(Clone, Debug)]
 pub struct ServerCredentials {
-    /// Its object identifier, in both certificates.
+    /// The object identifier in both certificates.
     pub oid: Oid,
-    /// For the card: CERT.DP.ECDSA or CERT.SR.ECDSA.
+    /// The certificate for cards: CERT.DP.ECDSA or CERT.SR.ECDSA.
     pub card: CardCredential,
-    /// For TLS with other parties, as server and as client.
+    /// The TLS credential, for both server and client.
     pub tls: crate::Credential,
 }
 
-/// The keys of the ISD-R that a card leaves the factory with, for its first SM-SR.
+/// The keys of the ISD-R at the time of delivery, for the card's first SM-SR.
 #[derive(Clone, Debug)]
 pub struct IsdRKeys {
     /// KIc of key set 01.
@@ -62,86 +64,85 @@ impl IsdRKeys {
     pub const SCP81_VERSION: u8 = 0x40;
 }
 
-/// An SM-DP's or SM-SR's certificate for cards, checked.
+/// The verified card certificate of an SM-DP or SM-SR.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardServer {
     /// The certificate.
     pub certificate: CardCertificate,
-    /// What it is.
+    /// The kind of server.
     pub owner: Owner,
-    /// Who it is.
+    /// The object identifier of the server.
     pub oid: Oid,
-    /// What it signs with.
+    /// The signature key.
     pub public_key: PublicKey,
 }
 
-/// An ECASD's certificate, checked.
+/// The verified certificate of an ECASD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ecasd {
     /// The certificate.
     pub certificate: CardCertificate,
-    /// Which card it is.
+    /// The EID of the card.
     pub eid: Eid,
-    /// What it agrees on keys with.
+    /// The key agreement key.
     pub public_key: PublicKey,
-    /// Who made the card; its signature on the EIS is checked with this.
+    /// The certificate of the card's manufacturer, with which the signature of the EIS is checked.
     pub eum: Certificate,
 }
 
-/// Why a certificate that cards read does not hold.
+/// The reason why a card certificate is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CardCertificateError {
-    /// It is none.
-    #[error("the octets are no certificate of GlobalPlatform's form (tag 7F21): {0}")]
+    /// The octets are not a card certificate.
+    #[error("not a GlobalPlatform certificate (tag 7F21): {0}")]
     Malformed(#[from] DecodeError),
-    /// Its key is on a curve that is not used here.
+    /// The key is on an unsupported curve.
     #[error(
-        "the key is on the curve with the reference {0:02X}; NIST P-256 (00) and brainpoolP256r1 (03) are known"
+        "the key is on the curve with reference {0:02X}; NIST P-256 (00) and brainpoolP256r1 (03) are supported"
     )]
     UnknownCurve(u8),
-    /// Its key is no point of its curve.
-    #[error("the key is no point of its curve")]
+    /// The key is not a point of its curve.
+    #[error("the key is not a point of its curve")]
     NotAPoint,
-    /// It holds no longer.
+    /// The validity period is over.
     #[error("the certificate expired after {0}; issue a new one, or check the clock")]
     Expired(Day),
-    /// It does not hold yet.
+    /// The validity period has not begun.
     #[error("the certificate is valid from {0} only; wait, or check the clock")]
     NotYetValid(Day),
-    /// It is for somebody else.
-    #[error("the certificate is for {}, where one of an {expected} is needed", .found.map_or_else(|| "no server".to_owned(), |o| format!("an {o}")))]
+    /// The certificate belongs to another kind of server.
+    #[error("the certificate is for {} instead of an {expected}", .found.map_or_else(|| "no server".to_owned(), |o| format!("an {o}")))]
     WrongOwner {
-        /// Whose is needed.
+        /// The required owner.
         expected: Owner,
-        /// Whose it is.
+        /// The owner in the certificate.
         found: Option<Owner>,
     },
-    /// Its subject is no object identifier.
-    #[error("the subject of the certificate is no object identifier")]
+    /// The subject is not an object identifier.
+    #[error("the subject of the certificate is not an object identifier")]
     NoOid,
-    /// It is another card's.
-    #[error("the certificate of the ECASD is that of another card than {0}")]
+    /// The certificate is that of another card.
+    #[error("the certificate of the ECASD belongs to a card other than {0}")]
     OtherCard(Eid),
-    /// None of those who are trusted signed it.
+    /// The signature is not that of a trusted issuer.
     #[error("the certificate was not signed by {0}")]
     BadSignature(&'static str),
-    /// None of the EUM certificates can be believed; this is why the last of them cannot.
-    #[error("the manufacturer of the card cannot be believed: {0}")]
+    /// No EUM certificate is valid. Contains the error of the last one.
+    #[error("the manufacturer of the card is not trusted: {0}")]
     Eum(#[from] ChainError),
-    /// The CI cannot be believed any more, or not yet.
-    #[error("the CI cannot be believed: {0}")]
+    /// The certificate of the CI is expired or not yet valid.
+    #[error("the CI is not trusted: {0}")]
     Ci(ChainError),
-    /// There is no EUM certificate to try.
-    #[error(
-        "there is no certificate of a manufacturer to check the card's with; send it in the EIS, or configure it"
-    )]
+    /// There is no EUM certificate.
+    #[error("the certificate of the card's manufacturer is missing; send it in the EIS, or configure it")]
     NoEum,
-    /// The EUM may not vouch for this card.
-    #[error("EID {0} lies outside the range of its manufacturer")]
+    /// The EUM is not permitted to issue for this card.
+    #[error("EID {0} is outside the range of its manufacturer")]
     EidOutsideRange(Eid),
 }
 
-/// Checks the certificate of an SM-DP or SM-SR: signed by a CI that is trusted, for this kind of server, holding now.
+/// Checks the card certificate of an SM-DP or SM-SR: signed by a trusted CI, for this kind of
+/// server, and currently valid.
 ///
 /// # Errors
 /// The first check that fails.
@@ -169,11 +170,11 @@ pub fn check_server_certificate(
     Ok(Verified::of(CardServer { certificate, owner, oid, public_key }))
 }
 
-/// Checks the certificate of an ECASD: signed by one of the candidates, which is an EUM below a CI that is trusted and may
-/// vouch for this card; for this card; holding now.
+/// Checks the certificate of an ECASD: signed by one of the candidate EUMs, whose certificate is
+/// valid below a trusted CI and permits this card; for this card; and currently valid.
 ///
 /// # Errors
-/// The first check that fails, for the candidate that got furthest.
+/// The first check that fails, for the candidate that passed the most checks.
 pub fn check_ecasd(
     anchors: &TrustAnchors,
     octets: &[u8],
@@ -191,7 +192,7 @@ pub fn check_ecasd(
         [] => CardCertificateError::NoEum,
         _ => CardCertificateError::BadSignature("the manufacturer of the card"),
     };
-    // A manufacturer may have renewed its certificate, and kept its key.
+    // A manufacturer may have renewed its certificate with the same key.
     for eum in eums.iter().filter(|eum| is_signed_by(&certificate, eum.public_key())) {
         match check_vouches(anchors, eum, eid, now) {
             Ok(()) => return Ok(Verified::of(Ecasd { certificate, eid, public_key, eum: eum.clone() })),
@@ -202,7 +203,7 @@ pub fn check_ecasd(
     Err(why)
 }
 
-/// An EUM below a CI that is trusted, which may vouch for this card.
+/// Checks that the EUM is below a trusted CI and permitted to issue for this card.
 fn check_vouches(
     anchors: &TrustAnchors,
     eum: &Certificate,
@@ -224,7 +225,7 @@ fn public_key(certificate: &CardCertificate) -> Result<PublicKey, CardCertificat
         CurveReference::BRAINPOOL_P256R1 => Curve::BrainpoolP256r1,
         CurveReference(other) => return Err(CardCertificateError::UnknownCurve(other)),
     };
-    // Compressed points have no place here.
+    // Compressed points are not permitted here.
     Some(&contents.point)
         .filter(|point| point.len() == 65)
         .and_then(|point| PublicKey::from_sec1(curve, point).ok())
@@ -237,10 +238,10 @@ fn is_signed_by(certificate: &CardCertificate, key: &PublicKey) -> bool {
         .is_ok()
 }
 
-/// Both ends are inside.
+/// Checks the validity period. Both ends are included.
 fn check_days(certificate: &CardCertificate, now: Timestamp) -> Result<(), CardCertificateError> {
     let contents = certificate.contents();
-    // A clock beyond the year 9999 has left every certificate behind.
+    // A time after the year 9999 is later than every certificate.
     let today = Day::of(now).ok_or(CardCertificateError::Expired(contents.expires))?;
     match contents.effective {
         Some(effective) if today < effective => Err(CardCertificateError::NotYetValid(effective)),

@@ -1,10 +1,10 @@
-//! Names a TLS server answers to.
+//! Names of TLS servers.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-/// A DNS name or an IP address, as the subjectAltName of a TLS certificate has it.
+/// A DNS name or an IP address in the subjectAltName of a TLS certificate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServerName {
     /// `dNSName`, in lower case.
@@ -13,7 +13,7 @@ pub enum ServerName {
     Ip(IpAddr),
 }
 
-/// A text that is neither a DNS name nor an IP address.
+/// The error for a text that is neither a DNS name nor an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither a DNS name such as smdpp.example.com nor an IP address; leave out scheme and port")]
 pub struct NotAServerName(String);
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_dns_or_an_address() {
+    fn a_server_name_is_a_dns_name_or_an_ip_address() {
         assert_eq!("LocalHost".parse(), Ok(ServerName::Dns("localhost".into())));
         assert_eq!("127.0.0.1".parse(), Ok(ServerName::Ip([127, 0, 0, 1].into())));
         for bad in ["", "a..b", "https://a.example", "a.example:8443", "-a.example"] {

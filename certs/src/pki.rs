@@ -1,8 +1,9 @@
-//! A whole PKI: certificates with their keys, from a seed or from a folder, that can issue more.
+//! A complete PKI: certificates and their keys, from a seed or from a folder, and the means to
+//! issue more.
 //!
-//! Certificates are known by what they say and keys by the certificate they fit, never by file names. Every key
-//! below a CI or an EUM is derived from that issuer's private key, so a PKI made from a seed and the same PKI
-//! read back from its folder issue the same certificates.
+//! Certificates are identified by their contents, and keys by the certificate they match, never by
+//! file names. Every key below a CI or an EUM is derived from that issuer's private key. A PKI made
+//! from a seed and the same PKI read back from its folder therefore issue the same certificates.
 
 mod defect;
 mod files;
@@ -28,40 +29,40 @@ pub(crate) use keys::to_pem as key_pem;
 #[derive(Clone, Debug, Default)]
 pub struct Pki {
     entries: Vec<Entry>,
-    /// Each beside its public half, which is dear to compute and asked for whenever a credential is.
+    /// Each with its public key, which is expensive to compute and needed for every credential.
     keys: Vec<(PublicKey, SecretKey)>,
 }
 
-/// A certificate of a PKI, and where it lies in the folder.
+/// A certificate of a PKI and its path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// Path below the PKI's folder.
+    /// The path relative to the PKI's folder.
     pub path: String,
     /// The certificate.
     pub certificate: Certificate,
 }
 
-/// A certificate together with its private key.
+/// A certificate with its private key.
 #[derive(Clone, Debug)]
 pub struct Credential {
     /// The certificate.
     pub certificate: Certificate,
-    /// The key that fits it.
+    /// The private key.
     pub key: SecretKey,
 }
 
-/// What an SM-DP+ holds below one CI.
+/// The credentials of an SM-DP+ below one CI.
 #[derive(Clone, Debug)]
 pub struct DpCredentials {
     /// CERT.DPauth and its key.
     pub auth: Credential,
     /// CERT.DPpb and its key.
     pub pb: Credential,
-    /// CERT.DP.TLS and its key, always on NIST P-256, which every TLS stack speaks.
+    /// CERT.DP.TLS and its key, always on NIST P-256, which every TLS stack supports.
     pub tls: Credential,
 }
 
-/// What an SM-DS holds below one CI.
+/// The credentials of an SM-DS below one CI.
 #[derive(Clone, Debug)]
 pub struct DsCredentials {
     /// CERT.DSauth and its key.
@@ -70,59 +71,60 @@ pub struct DsCredentials {
     pub tls: Credential,
 }
 
-/// What an eUICC holds below one CI.
+/// The credentials of an eUICC below one CI.
 #[derive(Clone, Debug)]
 pub struct EuiccCredentials {
-    /// Which eUICC.
+    /// The EID.
     pub eid: Eid,
     /// CERT.EUICC and its key.
     pub euicc: Credential,
     /// CERT.EUM.
     pub eum: Certificate,
-    /// CERT.CI, whose key identifier goes into the eUICC's lists of CI keys.
+    /// CERT.CI. Its key identifier is part of the eUICC's lists of CI keys.
     pub ci: Certificate,
 }
 
-/// What a PKI made from a seed contains. The default is enough for one SM-DP+, SM-DS, SM-SR and two eUICCs.
+/// The contents of a PKI made from a seed. The default is sufficient for an SM-DP+, an SM-DS, an
+/// SM-SR and two eUICCs.
 #[derive(Clone, Debug)]
 pub struct PkiOptions {
-    /// Curves of the RSP roles; NIST P-256 is always there, because TLS needs it.
+    /// Curves of the RSP roles. NIST P-256 is always included, because TLS needs it.
     pub curves: Vec<Curve>,
-    /// From when to when every certificate holds.
+    /// The validity period of all certificates.
     pub validity: Validity,
     /// The SM-DP+ OID, in DPauth, DPpb and DP TLS.
     pub smdp_oid: Oid,
-    /// Names and addresses the SM-DP+ answers to.
+    /// Host names and addresses of the SM-DP+.
     pub smdp_names: Vec<ServerName>,
     /// The SM-DS OID.
     pub smds_oid: Oid,
-    /// Names and addresses the SM-DS answers to.
+    /// Host names and addresses of the SM-DS.
     pub smds_names: Vec<ServerName>,
     /// The SM-SR OID.
     pub smsr_oid: Oid,
-    /// Names and addresses the SM-SR answers to.
+    /// Host names and addresses of the SM-SR.
     pub smsr_names: Vec<ServerName>,
     /// Organisation of the EUM and its eUICCs.
     pub eum_organisation: String,
-    /// First digits of the EIDs that the EUM may issue for.
+    /// The first digits of the EIDs for which the EUM is permitted to issue.
     pub eid_prefix: String,
-    /// eUICCs that have certificates from the start; more can be issued at any time.
+    /// The eUICCs that have certificates from the start. More can be issued at any time.
     pub eids: Vec<Eid>,
     /// Operators that have ES2+ client certificates from the start.
     pub operators: Vec<String>,
 }
 
-/// The PKI cannot do what was asked.
+/// The reason why a PKI cannot fulfil a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PkiError {
-    /// A certificate or key is not there.
+    /// A certificate or key is missing.
     #[error("the PKI has no {what}; put it into {file}, or {next}")]
     Missing {
-        /// What is missing.
+        /// The missing object.
         what: String,
-        /// Where it would be looked for.
+        /// The file in which it is expected.
         file: String,
-        /// What else can be done.
+        /// An alternative.
         next: &'static str,
     },
     /// A file of the PKI's folder cannot be used.
@@ -130,46 +132,44 @@ pub enum PkiError {
     File {
         /// Which file.
         file: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// The EUM may not issue for this EID.
-    #[error("the EUM of this PKI may not issue for EID {eid}; its EIDs begin with {}", .prefixes.join(" or "))]
+    /// The EUM is not permitted to issue for this EID.
+    #[error("the EUM of this PKI is not permitted to issue for EID {eid}; its EIDs begin with {}", .prefixes.join(" or "))]
     EidOutsideRange {
-        /// The EID that was asked for.
+        /// The requested EID.
         eid: Eid,
-        /// Prefixes of the EIDs it may issue for.
+        /// The permitted EID prefixes.
         prefixes: Vec<String>,
     },
-    /// A certificate for a TLS server needs a name.
-    #[error(
-        "a TLS server certificate needs at least one name or address; give the one that clients connect to"
-    )]
+    /// A TLS server certificate was requested without a name.
+    #[error("a TLS server certificate needs at least one name or address; specify the name that clients use")]
     NoServerName,
-    /// The dates cannot be written in a certificate, or end before they begin.
+    /// The dates cannot be encoded in a certificate, or end before they begin.
     #[error("a certificate cannot be valid from {from} to {to}; choose dates from 1950 to 9999, the first before the second",
         from = .0.from, to = .0.to)]
     Validity(Validity),
     /// An identifier is malformed.
     #[error(transparent)]
     Id(#[from] InvalidId),
-    /// The CIs of this PKI cannot be trusted.
+    /// The CIs of this PKI are not valid trust anchors.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// A certificate that was made here cannot be read: a bug.
-    #[error("the PKI issued a certificate that it cannot read itself: {0}")]
+    /// A certificate that was issued here cannot be parsed, which is a bug.
+    #[error("the PKI has issued a malformed certificate: {0}; report this as a bug")]
     Issued(#[from] CertificateError),
-    /// The defect makes no sense for the role.
+    /// The defect does not apply to the role.
     #[error("{defect:?} does not apply to {role} certificates")]
     DefectDoesNotApply {
-        /// The defect that was asked for.
+        /// The requested defect.
         defect: Defect,
-        /// The role it was asked for.
+        /// The requested role.
         role: Role,
     },
 }
 
-/// The curve that TLS certificates are on.
+/// The curve of the TLS certificates.
 const TLS_CURVE: Curve = Curve::P256;
 
 /// A certificate to be issued with a key of its own.
@@ -178,22 +178,22 @@ struct Request<'a> {
     curve: Curve,
     subject: Vec<u8>,
     validity: Validity,
-    /// What distinguishes its key from the others of the same issuer.
+    /// The label that distinguishes the derived key from others of the same issuer.
     label: String,
     particulars: Particulars<'a>,
 }
 
 impl Pki {
-    /// Every certificate, roots first.
+    /// Returns all certificates, roots first.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The CIs, to be trusted.
+    /// Returns the CIs as trust anchors.
     ///
     /// # Errors
-    /// There is none, or one is not a proper CI.
+    /// There is no CI certificate, or one is invalid.
     pub fn anchors(&self) -> Result<TrustAnchors, PkiError> {
         if self.curves().is_empty() {
             return Err(self.missing(Role::Ci, TLS_CURVE));
@@ -202,7 +202,7 @@ impl Pki {
         Ok(TrustAnchors::new(self.entries.iter().filter(is_ci).map(|entry| entry.certificate.clone()))?)
     }
 
-    /// The curves for which there is a CI.
+    /// Returns the curves for which there is a CI.
     #[must_use]
     pub fn curves(&self) -> Vec<Curve> {
         [Curve::P256, Curve::BrainpoolP256r1]
@@ -211,7 +211,7 @@ impl Pki {
             .collect()
     }
 
-    /// What the SM-DP+ holds below the CI of this curve.
+    /// Returns the credentials of the SM-DP+ below the CI of this curve.
     ///
     /// # Errors
     /// A certificate or its key is missing.
@@ -223,7 +223,7 @@ impl Pki {
         })
     }
 
-    /// What the SM-DS holds below the CI of this curve.
+    /// Returns the credentials of the SM-DS below the CI of this curve.
     ///
     /// # Errors
     /// A certificate or its key is missing.
@@ -234,7 +234,8 @@ impl Pki {
         })
     }
 
-    /// The SM-SR's TLS credential: the one of the PKI's own SM-SR where others lie in the folder too.
+    /// Returns the TLS credential of the SM-SR: that of the PKI's own SM-SR if the folder contains
+    /// several.
     ///
     /// # Errors
     /// The certificate or its key is missing.
@@ -247,23 +248,23 @@ impl Pki {
         }
     }
 
-    /// CERT.EUM of this curve.
+    /// Returns CERT.EUM of this curve.
     ///
     /// # Errors
-    /// It is missing.
+    /// The certificate is missing.
     pub fn eum(&self, curve: Curve) -> Result<&Certificate, PkiError> {
         self.certificate(Role::Eum, curve).ok_or_else(|| self.missing(Role::Eum, curve))
     }
 
-    /// CERT.CI of this curve.
+    /// Returns CERT.CI of this curve.
     ///
     /// # Errors
-    /// It is missing.
+    /// The certificate is missing.
     pub fn ci(&self, curve: Curve) -> Result<&Certificate, PkiError> {
         self.certificate(Role::Ci, curve).ok_or_else(|| self.missing(Role::Ci, curve))
     }
 
-    /// The eUICCs that have a certificate and a key here, on this curve.
+    /// Returns the EIDs of the eUICCs with a certificate and a key on this curve.
     #[must_use]
     pub fn eids(&self, curve: Curve) -> Vec<Eid> {
         let mut eids: Vec<_> =
@@ -272,10 +273,11 @@ impl Pki {
         eids
     }
 
-    /// What this eUICC holds: its certificate if it has one here, else one issued now, as long as its EUM's.
+    /// Returns the credentials of this eUICC: the certificate in the PKI, or else one issued now
+    /// with the validity period of its EUM's.
     ///
     /// # Errors
-    /// The EUM's certificate or key is missing, or the EID outside its range.
+    /// The EUM's certificate or key is missing, or the EID is outside its range.
     pub fn euicc(&self, curve: Curve, eid: Eid) -> Result<EuiccCredentials, PkiError> {
         let own = self.held(Role::Euicc, curve).filter(|held| held.certificate.eid() == Some(eid)).last();
         match own {
@@ -284,8 +286,8 @@ impl Pki {
         }
     }
 
-    /// An operator's ES2+ client credential: its certificate if it has one here, else one issued now, as long as
-    /// the CI's.
+    /// Returns the ES2+ client credential of an operator: the certificate in the PKI, or else one
+    /// issued now with the validity period of the CI's.
     ///
     /// # Errors
     /// The CI's certificate or key is missing.
@@ -300,10 +302,10 @@ impl Pki {
         }
     }
 
-    /// Issues an eUICC's certificate below the EUM.
+    /// Issues the certificate of an eUICC below the EUM.
     ///
     /// # Errors
-    /// The EUM's certificate or key is missing, or the EID outside its range.
+    /// The EUM's certificate or key is missing, or the EID is outside its range.
     pub fn issue_euicc(
         &self,
         curve: Curve,
@@ -330,15 +332,16 @@ impl Pki {
         self.with_issuers(eid, euicc)
     }
 
-    /// Issues an SM-DP+ TLS certificate for these names, with the OID that CERT.DPauth has.
+    /// Issues an SM-DP+ TLS certificate for these names, with the OID of CERT.DPauth.
     ///
     /// # Errors
-    /// The CI's key or CERT.DPauth is missing, or no name was given.
+    /// The CI's key or CERT.DPauth is missing, or there is no name.
     pub fn issue_dp_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
         self.issue_dp_tls_on(TLS_CURVE, names, validity)
     }
 
-    /// The same on another curve than TLS stacks are sure to speak.
+    /// Like [`issue_dp_tls`](Self::issue_dp_tls), on another curve, which not every TLS stack
+    /// supports.
     ///
     /// # Errors
     /// As [`Pki::issue_dp_tls`].
@@ -351,10 +354,10 @@ impl Pki {
         self.issue_tls_beside(Role::DpAuth, Role::DpTls, curve, names, validity)
     }
 
-    /// Issues an SM-DS TLS certificate for these names, with the OID that CERT.DSauth has.
+    /// Issues an SM-DS TLS certificate for these names, with the OID of CERT.DSauth.
     ///
     /// # Errors
-    /// The CI's key or CERT.DSauth is missing, or no name was given.
+    /// The CI's key or CERT.DSauth is missing, or there is no name.
     pub fn issue_ds_tls(&self, names: &[ServerName], validity: Validity) -> Result<Credential, PkiError> {
         self.issue_tls_beside(Role::DsAuth, Role::DsTls, TLS_CURVE, names, validity)
     }
@@ -372,7 +375,8 @@ impl Pki {
         self.issue_server(tls, curve, organisation, auth.registered_ids().first(), names, validity)
     }
 
-    /// Issues an operator's ES2+ client certificate. Its OID is 2.999.20 and 32 bits of a digest of the name.
+    /// Issues the ES2+ client certificate of an operator. Its OID is 2.999.20 followed by 32 bits
+    /// of a digest of the name.
     ///
     /// # Errors
     /// The CI's certificate or key is missing.
@@ -393,7 +397,8 @@ impl Pki {
         )
     }
 
-    /// Issues a certificate for a server's role below the CI; TLS roles need names, the others have none.
+    /// Issues a certificate for a server's role below the CI. TLS roles require names; the others
+    /// have none.
     fn issue_server(
         &self,
         role: Role,
@@ -422,7 +427,8 @@ impl Pki {
         )
     }
 
-    /// Issues a certificate of plain TLS for a party that is server and client; the label tells its key from others'.
+    /// Issues a plain TLS certificate for a party that is both server and client. The label
+    /// distinguishes its key from others.
     pub(crate) fn issue_plain_tls(
         &self,
         label: &str,
@@ -445,8 +451,8 @@ impl Pki {
         )
     }
 
-    /// Takes an issued credential into the PKI, in the place of one that would lie in the same file; returns the
-    /// two files (certificate, private key) that are to be written.
+    /// Adds an issued credential to the PKI. It replaces one with the same path. Returns the two
+    /// files (certificate, private key) to be written.
     pub fn add(&mut self, credential: Credential) -> Vec<(String, Vec<u8>)> {
         let path = files::path_of(&credential.certificate);
         let written = vec![
@@ -459,7 +465,7 @@ impl Pki {
         written
     }
 
-    /// One line per certificate: its path, whether the key is here, and what it is.
+    /// Returns one line per certificate: its path, the presence of its key, and its description.
     #[must_use]
     pub fn describe(&self) -> String {
         let line = |entry: &Entry| {
@@ -469,7 +475,7 @@ impl Pki {
         self.entries.iter().map(line).collect()
     }
 
-    /// Whether the private key of this certificate is here.
+    /// True if the PKI has the private key of this certificate.
     #[must_use]
     pub fn has_key(&self, certificate: &Certificate) -> bool {
         self.key_of(certificate).is_some()
@@ -480,14 +486,14 @@ impl Pki {
         Ok(EuiccCredentials { eid, euicc, eum: self.eum(curve)?.clone(), ci: self.ci(curve)?.clone() })
     }
 
-    /// Every certificate of this role and curve whose key is here.
+    /// Returns all credentials of this role and curve.
     fn held(&self, role: Role, curve: Curve) -> impl Iterator<Item = Credential> {
         self.of_role(role, curve).filter_map(|certificate| {
             Some(Credential { certificate: certificate.clone(), key: self.key_of(certificate)?.clone() })
         })
     }
 
-    /// The certificate of this role and curve that holds longest, with its key.
+    /// Returns the credential of this role and curve that is valid for the longest time.
     ///
     /// # Errors
     /// The certificate or its key is missing.
@@ -534,18 +540,18 @@ impl Pki {
 }
 
 impl Credential {
-    /// The private key as PKCS#8 (`PrivateKeyInfo`) in DER, as TLS stacks take it.
+    /// Returns the private key as PKCS#8 (`PrivateKeyInfo`) in DER, for TLS stacks.
     #[must_use]
     pub fn key_pkcs8(&self) -> Vec<u8> {
         keys::to_pkcs8(&self.key)
     }
 
-    /// The key with this label that is derived from this one.
+    /// Derives the key with this label from this one.
     pub(crate) fn derived_key(&self, label: &str, curve: Curve) -> SecretKey {
         keys::derive(self.key.to_bytes().expose(), label, curve)
     }
 
-    /// The private key in PEM (`EC PRIVATE KEY`).
+    /// Returns the private key in PEM (`EC PRIVATE KEY`).
     #[must_use]
     pub fn key_pem(&self) -> Vec<u8> {
         keys::to_pem(&self.key)

@@ -1,40 +1,40 @@
-//! Who a certificate is for: SGP.22 section 4.5.2 and Annex H, `id-rspRole`.
+//! Roles of certificates: SGP.22 section 4.5.2 and annex H, `id-rspRole`.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// The part a certificate's holder plays.
+/// The role of a certificate's holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// CERT.CI.SIG, the root.
+    /// The root: CERT.CI.SIG.
     Ci,
-    /// CERT.EUM.SIG, the eUICC manufacturer; issues eUICC certificates.
+    /// The eUICC manufacturer, which issues eUICC certificates: CERT.EUM.SIG.
     Eum,
-    /// CERT.EUICC.SIG, one eUICC.
+    /// An eUICC: CERT.EUICC.SIG.
     Euicc,
-    /// CERT.DPauth.SIG, SM-DP+ authentication.
+    /// SM-DP+ authentication: CERT.DPauth.SIG.
     DpAuth,
-    /// CERT.DPpb.SIG, SM-DP+ profile package binding.
+    /// SM-DP+ profile package binding: CERT.DPpb.SIG.
     DpPb,
-    /// CERT.DP.TLS, the SM-DP+ as TLS server (and client).
+    /// The SM-DP+ as TLS server (and client): CERT.DP.TLS.
     DpTls,
-    /// CERT.DSauth.SIG, SM-DS authentication.
+    /// SM-DS authentication: CERT.DSauth.SIG.
     DsAuth,
-    /// CERT.DS.TLS, the SM-DS as TLS server (and client).
+    /// The SM-DS as TLS server (and client): CERT.DS.TLS.
     DsTls,
-    /// An operator as TLS client on ES2+. Plain TLS: no RSP role is registered for it.
+    /// An operator as TLS client on ES2+. Plain TLS without a registered RSP role.
     OperatorTls,
-    /// An SM-SR of SGP.02 as TLS server and client. Plain TLS: no RSP role is registered for it.
+    /// An SM-SR of SGP.02 as TLS server and client. Plain TLS without a registered RSP role.
     SmSrTls,
 }
 
 /// `id-rspRole`.
 const ID_RSP_ROLE: &str = "2.23.146.1.2.1";
 
-/// Every RSP role: its arc below `id-rspRole` in SGP.22 v2 (SGP.26 variant O), and the hierarchical one that
-/// SGP.22 v3 added (variants Ov3, A, B, C).
+/// The RSP roles with their arcs below `id-rspRole`: those of SGP.22 v2 (SGP.26 variant O), and the
+/// hierarchical ones of SGP.22 v3 (variants Ov3, A, B, C).
 const POLICIES: [(Role, &str, &str); 8] = [
     (Role::Ci, "0", "0"),
     (Role::Euicc, "1", "0.0.0.0.0"),
@@ -47,7 +47,7 @@ const POLICIES: [(Role, &str, &str); 8] = [
 ];
 
 impl Role {
-    /// Every role, root first.
+    /// All roles, root first.
     pub const ALL: [Self; 10] = [
         Self::Ci,
         Self::Eum,
@@ -61,23 +61,24 @@ impl Role {
         Self::SmSrTls,
     ];
 
-    /// The certificate policy that says so, dotted, as SGP.22 v2 has it; none for plain TLS.
+    /// Returns the certificate policy of this role in SGP.22 v2, dotted, or `None` for plain TLS.
     #[must_use]
     pub fn policy(self) -> Option<String> {
         let (_, v2, _) = POLICIES.iter().find(|(role, ..)| *role == self)?;
         Some(format!("{ID_RSP_ROLE}.{v2}"))
     }
 
-    /// The role that a certificate policy stands for, in either numbering.
+    /// Returns the role of a certificate policy, in either numbering.
     #[must_use]
     pub fn from_policy(dotted: &str) -> Option<Self> {
         let arc = below_id_rsp_role(dotted)?;
         POLICIES.iter().find(|(_, v2, v3)| arc == *v2 || arc == *v3).map(|(role, ..)| *role)
     }
 
-    /// Whether a certificate with this policy may stand between the CI and a server of this role:
-    /// a CI sub-CA (0.0) or the sub-CA of its kind of server (0.0.1, 0.0.2); SGP.26 variants A, B, C.
-    pub(crate) fn may_hang_below(self, policy: &str) -> bool {
+    /// True if a certificate with this policy can be an intermediate between the CI and a server of
+    /// this role: a CI sub-CA (0.0), or the sub-CA of this kind of server (0.0.1, 0.0.2); SGP.26
+    /// variants A, B, C.
+    pub(crate) fn permits_issuer_policy(self, policy: &str) -> bool {
         match below_id_rsp_role(policy) {
             Some("0.0") => self.policy().is_some(),
             Some("0.0.1") => matches!(self, Self::DpAuth | Self::DpPb | Self::DpTls),
@@ -86,19 +87,19 @@ impl Role {
         }
     }
 
-    /// Whether the holder issues certificates.
+    /// True if the holder issues certificates.
     #[must_use]
     pub const fn is_ca(self) -> bool {
         matches!(self, Self::Ci | Self::Eum)
     }
 
-    /// Whether the holder is a TLS server, which must be so in its extended key usage.
+    /// True if the holder is a TLS server. The extended key usage must include it.
     #[must_use]
     pub const fn is_tls_server(self) -> bool {
         matches!(self, Self::DpTls | Self::DsTls | Self::SmSrTls)
     }
 
-    /// Whether the holder is a TLS client, which must be so in its extended key usage.
+    /// True if the holder is a TLS client. The extended key usage must include it.
     #[must_use]
     pub const fn is_tls_client(self) -> bool {
         matches!(self, Self::DpTls | Self::DsTls | Self::SmSrTls | Self::OperatorTls)
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_known_by_either_numbering_and_by_nothing_else() {
+    fn a_role_is_recognised_in_either_numbering_only() {
         for role in Role::ALL {
             if let Some(policy) = role.policy() {
                 assert_eq!(Role::from_policy(&policy), Some(role));

@@ -77,7 +77,7 @@ fn lines_of_hex_digits_are_shown_and_others_are_refused_with_their_number() {
     .unwrap();
     let shown = succeed(landfall(folder.path()).arg("trace").arg(&file));
     assert!(
-        shown.contains("[0] SELECT by name A0000000871002: ADF.USIM -> 6121 ok, 33 octets wait"),
+        shown.contains("[0] SELECT by name A0000000871002: ADF.USIM -> 6121 ok, 33 octets available"),
         "{shown}"
     );
     assert!(shown.contains("VERIFY PIN PIN 1 (P2 01) -> 63C2") && !shown.contains("31323334"), "{shown}");

@@ -1,41 +1,54 @@
-//! The device that holds a card: what it says to it, what it asks of servers, and how it registers on networks.
+//! The device around a card: terminal, LPA, modem and toolkit, without sockets.
 //!
-//! | part | what it is | clause |
+//! The card is reached through [`world::CardDoor`], the networks through [`network::Radio`], and
+//! servers through [`world::Link`] (HTTP) and [`world::Dial`] (byte streams). Two devices are built
+//! from the modules:
+//!
+//! - [`Device`] has an LPA. [`Device::move_to`] is its main procedure: download a profile, enable
+//!   it and register with it; if the device gets no service, enable the former profile again. The
+//!   device stores what it is about to do beforehand, so that [`Device::recover`] completes an
+//!   interrupted procedure after a power cut.
+//! - [`Online`] has no LPA and is always on: it listens for short messages and executes the
+//!   proactive commands of its card. Its profiles are managed over the air.
+//!
+//! | Module | Contents | Clause |
 //! |---|---|---|
 //! | [`terminal`] | command APDUs, GET RESPONSE, proactive commands | TS 102 221, TS 102 223 |
-//! | [`es10`] | the functions of the ISD-R, typed | SGP.22 section 5.7 |
+//! | [`slot`](Slot) | a card that several parts of the device share | |
+//! | [`es10`] | the functions of the ISD-R, with typed requests and responses | SGP.22 section 5.7 |
 //! | [`lpa`] | download, local profile management, notifications | SGP.22 sections 3.1 to 3.5 |
-//! | [`usim`] | what a modem reads from the enabled profile | TS 31.102 |
+//! | [`usim`] | the files of the enabled profile that a modem reads | TS 31.102 |
 //! | [`modem`] | network selection and registration | TS 23.122, TS 24.301, TS 33.102 |
-//! | [`toolkit`] | what a card asks its device for: messages, channels, timers, REFRESH | TS 102 223, TS 31.111 |
-//! | [`Online`] | a device without an LPA that stays on: it listens and lets its card act | |
-//! | [`at`] | the modem on its serial port | V.250, TS 27.007 |
-//! | [`device`](self) | the swap of one profile for another, and the way back | |
-//!
-//! [`Device::move_to`] is the main job: download, enable, register; and if the new network does not take the device,
-//! enable what was there before. What it is about to do is written down first, so that [`Device::recover`] finishes
-//! after a power cut what was begun.
+//! | [`device`](Device) | the device with an LPA: its parts and its settings | |
+//! | [`move_to`](Device::move_to) | the change to another profile, rollback, recovery | |
+//! | `toolkit_session` | the toolkit of the device with an LPA: location status and REFRESH | TS 102 223 |
+//! | [`toolkit`] | execution of proactive commands: messages, channels, timers, REFRESH | TS 102 223, TS 31.111 |
+//! | [`online`] | the device without an LPA | |
+//! | [`at`] | the modem's AT command interface | V.250, TS 27.007 |
+//! | [`teller`](Teller) | the events that a device reports | |
 
 pub mod at;
+mod device;
 pub mod es10;
 pub mod lpa;
 pub mod modem;
 mod move_to;
 pub mod online;
-mod serve;
 mod slot;
 mod teller;
 pub mod terminal;
 pub mod toolkit;
+mod toolkit_session;
 pub mod usim;
 
 #[cfg(test)]
 mod tests;
 
+pub use device::{Device, DeviceSettings, NoPause, Pause};
 pub use es10::{Es10, Es10Error};
 pub use lpa::{DownloadError, DownloadOptions, Installed, Links, Lpa, LpaSettings};
 pub use modem::{Modem, NotRegistered, Registered, Service};
-pub use move_to::{Device, DeviceSettings, Ending, MoveReport, NoPause, Pause, Recovery};
+pub use move_to::{Ending, MoveReport, Recovery};
 pub use online::{Online, OnlineHandle, OnlineSettings};
 pub use slot::Slot;
 pub use teller::Teller;

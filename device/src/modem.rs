@@ -1,5 +1,5 @@
-//! The modem: which networks it sees, which it chooses (3GPP TS 23.122 section 4.4.3), and how it registers there
-//! (TS 24.301 section 5.5.1, TS 33.102 section 6.3).
+//! The modem: network selection (3GPP TS 23.122 section 4.4.3) and registration (TS 24.301 section
+//! 5.5.1, TS 33.102 section 6.3).
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +20,11 @@ use network::{
 
 pub use network::Service;
 
-/// Challenges answered within one attach: the first, one after a resynchronisation, and one to spare.
+/// Maximum challenges answered within one attach: the first, one after a resynchronisation, and one
+/// more as a margin.
 const MAX_CHALLENGES: usize = 3;
 
-/// A modem, with the card that it reads.
+/// A modem with its card.
 pub struct Modem<D> {
     terminal: Terminal<D>,
     radio: Arc<dyn Radio>,
@@ -32,32 +33,35 @@ pub struct Modem<D> {
     visible: Vec<Plmn>,
     usim: Option<Usim>,
     registered: Option<Registered>,
-    /// When the home network is looked for, as long as that registration holds.
+    /// The time of the next search for the home network, as long as the registration lasts.
     home_search: Option<Timestamp>,
-    /// By which a network knows the device. It outlives the registration until that network has been told.
+    /// The ID by which a network knows the device. It is kept after the loss of a registration
+    /// until that network was informed.
     attach: Option<(Plmn, AttachId)>,
-    /// Networks on the list of a subscriber's card because of a refusal that nothing vouched for.
-    forbidden_unproved: Vec<(Imsi, Plmn)>,
+    /// Networks in EF.FPLMN because of a refusal that was not authenticated, with the IMSI of the
+    /// subscriber.
+    forbidden_unauthenticated: Vec<(Imsi, Plmn)>,
 }
 
-/// A registration that holds.
+/// A registration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Registered {
-    /// Where.
+    /// The network.
     pub plmn: Plmn,
-    /// The network's name.
+    /// The name of the network.
     pub network_name: String,
-    /// Two letters after ISO 3166-1.
+    /// The ISO 3166-1 alpha-2 country code.
     pub country: String,
-    /// At home or abroad.
+    /// Home or roaming service.
     pub service: Service,
-    /// As whom.
+    /// The subscriber.
     pub imsi: Imsi,
-    /// With which profile.
+    /// The profile.
     pub iccid: Iccid,
-    /// Since when.
+    /// The time of the registration.
     pub at: Timestamp,
-    /// How often the device looks for its home network from here; none where it does not.
+    /// The interval at which the device searches for its home network from here; `None` if it does
+    /// not.
     #[serde(skip)]
     pub home_search: Option<Duration>,
 }
@@ -69,39 +73,40 @@ impl fmt::Display for Registered {
     }
 }
 
-/// Why there is no registration.
+/// A failed registration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct NotRegistered {
-    /// The last word.
+    /// The reason.
     pub why: NoService,
-    /// What each network said, in the order asked.
+    /// The answer of each network, in the order of the attempts.
     pub tried: Vec<Tried>,
 }
 
-/// The last word on why there is no registration.
+/// The reason for a failed registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoService {
     /// The card has no usable subscription.
     Card(UsimError),
-    /// No network is heard that may be asked.
+    /// No selectable network is received.
     NoCoverage,
-    /// A network refused, and no other took the device.
+    /// A network refused the device, and no other accepted it.
     Refused(EmmCause),
-    /// The networks' host does not answer.
+    /// The host of the networks does not answer.
     Lost(String),
 }
 
-/// What one network said.
+/// The answer of one network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Tried {
-    /// Which.
+    /// The network.
     pub plmn: Plmn,
-    /// "no coverage", or the cause.
+    /// "no coverage", or the cause of the refusal.
     pub answer: String,
 }
 
 impl NotRegistered {
-    /// Whether the answer stands until the card is changed or reset: trying again would be against the rules.
+    /// True if the refusal is valid until the card is replaced or reset. A retry before that
+    /// violates the standard.
     pub fn is_final(&self) -> bool {
         matches!(self.why, NoService::Refused(cause) if cause.bars_the_usim())
     }
@@ -111,7 +116,7 @@ impl fmt::Display for NotRegistered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {
             NoService::Card(error) => write!(f, "not registered: {error}"),
-            NoService::NoCoverage => f.write_str("not registered: no network is heard"),
+            NoService::NoCoverage => f.write_str("not registered: no network is received"),
             NoService::Refused(cause) => write!(f, "not registered: refused with {cause}"),
             NoService::Lost(why) => write!(f, "not registered: {why}"),
         }?;
@@ -122,16 +127,16 @@ impl fmt::Display for NotRegistered {
     }
 }
 
-/// How one network answered.
+/// The outcome of an attach attempt with one network.
 enum Attempt {
     Accepted(AttachAccept),
-    /// By the network, or by the card that did not believe the network.
+    /// Refused by the network, or by the card because the network's authentication failed.
     Refused(EmmCause),
-    NotHeard,
+    NotReceived,
 }
 
 impl<D: CardDoor> Modem<D> {
-    /// A modem for the card behind `door`, on this air. It sees no network yet.
+    /// Creates a modem for the card behind `door`. It receives no network yet.
     pub fn new(door: D, radio: impl Radio + 'static, teller: Teller) -> Self {
         let radio = Arc::new(radio);
         let terminal = Terminal::new(door);
@@ -145,83 +150,87 @@ impl<D: CardDoor> Modem<D> {
             registered: None,
             home_search: None,
             attach: None,
-            forbidden_unproved: Vec::new(),
+            forbidden_unauthenticated: Vec::new(),
         }
     }
 
-    /// The PIN to present when the card asks for one.
+    /// Sets the PIN that is presented if the card requires one.
     pub fn set_pin(&mut self, pin: Option<String>) {
         self.pin = pin;
     }
 
-    /// Where the device is: the networks whose cells reach this place, strongest first. A registration is lost.
+    /// Sets the networks that are received at the device's location, strongest first. The
+    /// registration is lost.
     pub fn set_visible(&mut self, visible: Vec<Plmn>) {
         self.visible = visible;
         self.registered = None;
     }
 
-    /// The same for a device that its network still reaches: it stays registered.
+    /// Sets the networks that are received, without the loss of the registration.
     pub(super) fn keep_visible(&mut self, visible: Vec<Plmn>) {
         self.visible = visible;
     }
 
-    /// The networks whose cells reach this place.
+    /// Returns the networks that are received at the device's location.
     pub fn visible(&self) -> &[Plmn] {
         &self.visible
     }
 
-    /// The registration, if there is one.
+    /// Returns the current registration.
     pub fn registered(&self) -> Option<&Registered> {
         self.registered.as_ref()
     }
 
-    /// What was read of the enabled profile.
+    /// Returns the data of the enabled profile, if it was read.
     pub fn usim(&self) -> Option<&Usim> {
         self.usim.as_ref()
     }
 
-    /// APDUs and their octets so far.
+    /// Returns the number of APDUs and octets exchanged so far.
     pub fn traffic(&self) -> Traffic {
         self.terminal.traffic()
     }
 
-    /// The card, for those who speak to it through the modem.
+    /// Returns the terminal, for callers that access the card through the modem.
     pub(super) fn terminal(&mut self) -> &mut Terminal<D> {
         &mut self.terminal
     }
 
-    /// The networks that are heard here, strongest first.
-    pub(super) async fn heard(&mut self) -> Result<Vec<SystemInformation>, RadioFault> {
-        let mut heard = Vec::new();
+    /// Returns the system information of the networks that are received, strongest first.
+    pub(super) async fn received_networks(&mut self) -> Result<Vec<SystemInformation>, RadioFault> {
+        let mut received = Vec::new();
         for plmn in &self.visible {
-            heard.extend(self.radio.system_information(*plmn).await?);
+            received.extend(self.radio.system_information(*plmn).await?);
         }
-        Ok(heard)
+        Ok(received)
     }
 
-    /// By which network, and by what name it knows the device, while there is a registration.
+    /// Returns the serving network and the ID by which it knows the device, while there is a
+    /// registration.
     pub(super) fn attachment(&self) -> Option<(Plmn, AttachId)> {
         self.registered.as_ref().and(self.attach.clone())
     }
 
-    /// The air.
+    /// Returns the radio interface.
     pub(super) fn radio(&self) -> Arc<dyn Radio> {
         Arc::clone(&self.radio)
     }
 
-    /// Leaves, and tells the network where it is in reach: also when the registration was lost before, for the network may
-    /// not know that and go on paging who is not there.
+    /// Ends the registration and sends a detach to the network if it is in reach. The detach is
+    /// also sent if the registration was lost before, because the network may not know that and
+    /// would continue to page the device.
     pub(super) async fn detach(&mut self) {
         self.registered = None;
         if let Some((plmn, attach)) = self.attach.take()
             && self.visible.contains(&plmn)
         {
-            // A network that does not hear it finds out by itself.
+            // A network that does not receive the detach finds out by itself.
             let _ = self.radio.detach(plmn, attach).await;
         }
     }
 
-    /// The registration is lost. The network is told before the next one, or when the device is switched off.
+    /// Marks the registration as lost. The network is informed before the next registration, or
+    /// when the device is switched off.
     pub(super) fn deregister(&mut self) {
         self.registered = None;
     }
@@ -232,25 +241,25 @@ impl<D: CardDoor> Modem<D> {
         self.terminal.reset().await
     }
 
-    /// The card was switched to another profile, or reset: nothing known of it holds.
+    /// Discards everything known about the card, after a change of profiles or a reset.
     pub fn forget(&mut self) {
         self.usim = None;
         self.registered = None;
     }
 
-    /// The card was reset by somebody else.
+    /// Discards everything known about the card after a reset by another part of the device.
     pub(super) fn was_reset(&mut self) {
         self.forget();
         self.terminal.was_reset();
     }
 
-    /// On a cell of which network the device waits while none takes it: the strongest that is heard, which may not be one that
-    /// was asked.
+    /// Returns the network on whose cell the device camps while it has only limited service: the
+    /// strongest that is received, which may not be one that was tried.
     pub(super) async fn camped(&mut self) -> Option<Plmn> {
-        self.heard().await.ok()?.first().map(|network| network.plmn)
+        self.received_networks().await.ok()?.first().map(|network| network.plmn)
     }
 
-    /// Reads the enabled profile anew.
+    /// Reads the enabled profile from the card.
     pub async fn read_card(&mut self) -> Result<&Usim, UsimError> {
         self.forget();
         let before = self.terminal.traffic();
@@ -260,15 +269,15 @@ impl<D: CardDoor> Modem<D> {
             Err(error) => Outcome::Failed(error.to_string()),
         };
         let note = read.as_ref().map(|usim| format!("IMSI {}, home {}", usim.imsi, usim.home));
-        self.tell_card("read the USIM", before, outcome, note.unwrap_or_default());
+        self.report_card_event("read the USIM", before, outcome, note.unwrap_or_default());
         Ok(self.usim.insert(read?))
     }
 
-    /// Registers on the best network that is heard: home first, then the others in the order in which they are seen;
-    /// those on the card's forbidden list are passed over.
+    /// Registers on the best network that is received: home networks first, then the others in
+    /// order of signal strength. Networks in EF.FPLMN are skipped.
     ///
     /// # Errors
-    /// No network took the device, and what each said.
+    /// No network accepted the device. The error contains the answer of each.
     pub async fn register(&mut self) -> Result<Registered, NotRegistered> {
         let usim = self.ready().await?;
         let (home, others): (Vec<_>, Vec<_>) =
@@ -282,25 +291,28 @@ impl<D: CardDoor> Modem<D> {
         Ok(registered)
     }
 
-    /// When the device looks for its home network, while another of its country serves it: TS 23.122 section 4.4.3.3.1. The
-    /// card says how often (EF.HPPLMN); whoever chose the network by hand stays there.
+    /// Returns the time of the next search for the home network, while another network of its
+    /// country serves the device: TS 23.122 section 4.4.3.3.1. The card determines the interval
+    /// (EF.HPPLMN). There is no search after a manual selection.
     ///
-    /// None as long as no home network is among those whose cells reach the device: nothing is to be found there.
+    /// Returns `None` as long as no home network is among those received, because the search would
+    /// be in vain.
     pub fn home_search(&self) -> Option<Timestamp> {
         let usim = self.usim.as_ref().filter(|_| self.registered.is_some())?;
         self.home_search.filter(|_| self.visible.iter().any(|plmn| usim.is_home(*plmn)))
     }
 
-    /// Whether that time has come.
+    /// True if a search for the home network is due.
     pub(super) fn is_home_search_due(&self) -> bool {
         self.home_search().is_some_and(|at| at <= self.teller.now())
     }
 
-    /// Looks for the home network, and registers there, or on the next best one if it does not take the device. Where it is
-    /// not heard the device stays as it is, and nothing comes back: TS 23.122 section 4.4.3.3.1 e.
+    /// Searches for the home network, and registers there, or on the next best network if that
+    /// fails. If no home network is received, the registration is kept and `None` is returned: TS
+    /// 23.122 section 4.4.3.3.1 e.
     ///
     /// # Errors
-    /// No network took the device any more.
+    /// No network accepts the device any more.
     pub async fn search_home(&mut self) -> Option<Result<Registered, NotRegistered>> {
         let Registered { plmn, home_search, .. } = self.registered.clone()?;
         self.home_search = home_search.map(|period| self.teller.now().plus(period));
@@ -310,23 +322,24 @@ impl<D: CardDoor> Modem<D> {
         }
     }
 
-    /// Whether a home network is heard beside this one, and in the same country: no other is looked for from a visited network
-    /// (TS 23.122 section 4.4.3.3.1 f).
+    /// True if a home network in the same country is received besides the serving one. Home
+    /// networks of other countries are not searched for from a visited network (TS 23.122 section
+    /// 4.4.3.3.1 f).
     pub async fn hears_home_from(&mut self, serving: Plmn) -> bool {
         if self.usim.is_none() && self.read_card().await.is_err() {
             return false;
         }
-        let (Ok(heard), Some(usim)) = (self.heard().await, &self.usim) else { return false };
-        let here = heard.iter().find(|network| network.plmn == serving);
+        let (Ok(received), Some(usim)) = (self.received_networks().await, &self.usim) else { return false };
+        let here = received.iter().find(|network| network.plmn == serving);
         here.is_some_and(|here| {
-            heard.iter().any(|network| usim.is_home(network.plmn) && network.country == here.country)
+            received.iter().any(|network| usim.is_home(network.plmn) && network.country == here.country)
         })
     }
 
-    /// Registers on this network and no other, forbidden or not: TS 23.122 section 4.4.3.1.2.
+    /// Registers on this network only, even if it is forbidden: TS 23.122 section 4.4.3.1.2.
     ///
     /// # Errors
-    /// It did not take the device.
+    /// The network did not accept the device.
     pub async fn register_manually(&mut self, plmn: Plmn) -> Result<Registered, NotRegistered> {
         let usim = self.ready().await?;
         self.home_search = None;
@@ -355,7 +368,7 @@ impl<D: CardDoor> Modem<D> {
                     self.registered = Some(registered.clone());
                     return Ok(registered);
                 }
-                Ok(Attempt::NotHeard) => tried.push(Tried { plmn, answer: "no coverage".into() }),
+                Ok(Attempt::NotReceived) => tried.push(Tried { plmn, answer: "no coverage".into() }),
                 Ok(Attempt::Refused(cause)) => {
                     tried.push(Tried { plmn, answer: cause.to_string() });
                     why = NoService::Refused(cause);
@@ -376,35 +389,36 @@ impl<D: CardDoor> Modem<D> {
         Err(NotRegistered { why, tried })
     }
 
-    /// One attach procedure with one network.
+    /// Performs an attach procedure with one network.
     async fn attach(&mut self, usim: &Usim, plmn: Plmn) -> Result<Attempt, NoService> {
-        let heard =
+        let received =
             self.radio.system_information(plmn).await.map_err(|fault| NoService::Lost(fault.to_string()))?;
-        if heard.is_none() {
-            self.tell_radio("search", plmn, Outcome::Failed("no coverage".into()));
-            return Ok(Attempt::NotHeard);
+        if received.is_none() {
+            self.report_radio_event("search", plmn, Outcome::Failed("no coverage".into()));
+            return Ok(Attempt::NotReceived);
         }
         let mut answer = self.radio.attach(plmn, AttachRequest { imsi: usim.imsi }).await;
-        self.tell_radio("ATTACH REQUEST", plmn, Outcome::Done);
+        self.report_radio_event("ATTACH REQUEST", plmn, Outcome::Done);
         let mut own_failure = None;
         for _ in 0..=MAX_CHALLENGES {
             let request = match answer {
                 Ok(NetworkAnswer::AuthenticationRequest(request)) => request,
                 Ok(NetworkAnswer::AttachAccept(accept)) => {
-                    self.tell_radio("ATTACH ACCEPT", plmn, Outcome::Done);
+                    self.report_radio_event("ATTACH ACCEPT", plmn, Outcome::Done);
                     return Ok(Attempt::Accepted(accept));
                 }
                 Ok(NetworkAnswer::AttachReject(AttachReject { cause })) => {
-                    self.tell_radio("ATTACH REJECT", plmn, Outcome::Refused(cause.to_string()));
-                    // When the card did not believe the network, that is the cause, whatever the network says then.
+                    self.report_radio_event("ATTACH REJECT", plmn, Outcome::Refused(cause.to_string()));
+                    // If the card rejected the network's authentication, that is the cause,
+                    // whatever cause the network sends afterwards.
                     return Ok(Attempt::Refused(own_failure.unwrap_or(cause)));
                 }
-                Err(RadioFault::NoCoverage(_) | RadioFault::Detached) => return Ok(Attempt::NotHeard),
+                Err(RadioFault::NoCoverage(_) | RadioFault::Detached) => return Ok(Attempt::NotReceived),
                 Err(RadioFault::Lost(why)) => return Err(NoService::Lost(why)),
             };
             let before = self.terminal.traffic();
-            let said = usim.authenticate(&mut self.terminal, &request.rand, &request.autn).await;
-            let (outcome, note) = match &said {
+            let result = usim.authenticate(&mut self.terminal, &request.rand, &request.autn).await;
+            let (outcome, note) = match &result {
                 Ok(AuthenticationAnswer::Res(_)) => (Outcome::Done, ""),
                 Ok(AuthenticationAnswer::SynchFailure(_)) => (Outcome::Done, "AUTS: resynchronisation"),
                 Ok(AuthenticationAnswer::MacFailure) => {
@@ -412,14 +426,14 @@ impl<D: CardDoor> Modem<D> {
                 }
                 Err(error) => (Outcome::Failed(error.to_string()), ""),
             };
-            self.tell_card("AUTHENTICATE", before, outcome, note.into());
-            let said = said.map_err(NoService::Card)?;
-            own_failure = match &said {
+            self.report_card_event("AUTHENTICATE", before, outcome, note.into());
+            let result = result.map_err(NoService::Card)?;
+            own_failure = match &result {
                 AuthenticationAnswer::Res(_) => None,
                 AuthenticationAnswer::MacFailure => Some(EmmCause::MAC_FAILURE),
                 AuthenticationAnswer::SynchFailure(_) => Some(EmmCause::SYNCH_FAILURE),
             };
-            let response = AuthenticationResponse { attach: request.attach, answer: said };
+            let response = AuthenticationResponse { attach: request.attach, answer: result };
             answer = self.radio.authenticate(plmn, response).await;
         }
         Ok(Attempt::Refused(own_failure.unwrap_or(EmmCause::NETWORK_FAILURE)))
@@ -429,7 +443,7 @@ impl<D: CardDoor> Modem<D> {
         let AttachAccept { attach, plmn, network_name, country, service } = accept;
         self.attach = Some((plmn, attach));
         if usim.forbidden.contains(&plmn) {
-            // Chosen by hand, and it took us: it is no longer forbidden.
+            // A manually selected network that accepts the device is no longer forbidden.
             let rest = usim.forbidden.iter().copied().filter(|other| *other != plmn).collect();
             self.write_forbidden(rest).await;
         }
@@ -440,25 +454,26 @@ impl<D: CardDoor> Modem<D> {
         registered
     }
 
-    /// Cause #11: the network goes on the card's list, unless it is home.
+    /// Adds the network to EF.FPLMN after cause #11, unless it is the home network.
     async fn forbid(&mut self, plmn: Plmn, usim: &Usim) {
         let Some(current) = &self.usim else { return };
         if plmn == usim.home || current.forbidden.contains(&plmn) {
             return;
         }
-        let with_it = current.forbidden.iter().copied().chain([plmn]).collect();
-        self.forbidden_unproved.push((usim.imsi, plmn));
-        self.write_forbidden(with_it).await;
+        let extended = current.forbidden.iter().copied().chain([plmn]).collect();
+        self.forbidden_unauthenticated.push((usim.imsi, plmn));
+        self.write_forbidden(extended).await;
     }
 
-    /// Takes the networks off the card's list that went onto it because of refusals: those come before a network has proved
-    /// itself, and hold for a while only (TS 24.301 section 5.3.7b, when T3247 expires).
-    pub(super) async fn reprieve(&mut self) {
+    /// Removes the networks from EF.FPLMN that were added because of refusals. Such refusals are
+    /// not authenticated and therefore valid for a limited time only (TS 24.301 section 5.3.7b,
+    /// when T3247 expires).
+    pub(super) async fn clear_unauthenticated_forbidden(&mut self) {
         let Some(usim) = &self.usim else { return };
         let (imsi, forbidden) = (usim.imsi, usim.forbidden.clone());
-        let is_unproved = |plmn: &Plmn| self.forbidden_unproved.contains(&(imsi, *plmn));
-        let rest: Vec<Plmn> = forbidden.iter().copied().filter(|plmn| !is_unproved(plmn)).collect();
-        self.forbidden_unproved.retain(|(of, _)| *of != imsi);
+        let is_unauthenticated = |plmn: &Plmn| self.forbidden_unauthenticated.contains(&(imsi, *plmn));
+        let rest: Vec<Plmn> = forbidden.iter().copied().filter(|plmn| !is_unauthenticated(plmn)).collect();
+        self.forbidden_unauthenticated.retain(|(of, _)| *of != imsi);
         if rest.len() < forbidden.len() {
             self.write_forbidden(rest).await;
         }
@@ -469,13 +484,13 @@ impl<D: CardDoor> Modem<D> {
         let Some(usim) = &mut self.usim else { return };
         let outcome = match usim.write_forbidden(&mut self.terminal, forbidden).await {
             Ok(true) => Outcome::Done,
-            Ok(false) => Outcome::Refused("the profile does not let the device write the file".into()),
+            Ok(false) => Outcome::Refused("the profile does not allow the device to write the file".into()),
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        self.tell_card("UPDATE EF.FPLMN", before, outcome, String::new());
+        self.report_card_event("UPDATE EF.FPLMN", before, outcome, String::new());
     }
 
-    fn tell_card(&self, function: &'static str, before: Traffic, outcome: Outcome, note: String) {
+    fn report_card_event(&self, function: &'static str, before: Traffic, outcome: Outcome, note: String) {
         let Traffic { to_card, from_card, .. } = self.terminal.traffic() - before;
         let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
         let event = self.teller.event(function).with_peer("USIM", "card");
@@ -483,7 +498,7 @@ impl<D: CardDoor> Modem<D> {
             .tell(event.with_bytes(count(to_card), count(from_card)).with_outcome(outcome).with_note(note));
     }
 
-    fn tell_radio(&self, function: &'static str, plmn: Plmn, outcome: Outcome) {
+    fn report_radio_event(&self, function: &'static str, plmn: Plmn, outcome: Outcome) {
         let event = self.teller.event(function).with_peer("NAS", plmn.to_string());
         self.teller.tell(event.with_outcome(outcome));
     }

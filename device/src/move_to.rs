@@ -1,145 +1,98 @@
-//! Bringing a device home: another profile is downloaded, enabled and tried; if it does not carry, the one before it is
-//! enabled again.
+//! The change of a device to another profile: the profile is downloaded, enabled and tried. If the
+//! device gets no service with it, the former profile is enabled again.
 //!
-//! What is about to happen is written down before it happens ([`Intention`]), so that after a power cut
-//! [`Device::recover`] can compare it with the card and end on a profile that works.
+//! Each step is stored before it is carried out ([`Intention`]). After a power cut
+//! [`Device::recover`] compares the stored step with the card and ends on a profile that works.
 
 use rsp::activation_code::ActivationCode;
-use rsp::ids::{Iccid, Plmn};
+use rsp::ids::Iccid;
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use world::{Batch, BoxFuture, CardDoor, Content, Fault, Memory, Outcome};
+use world::{Batch, CardDoor, Content, Fault, Outcome};
 
+use super::device::Device;
 use super::es10::Es10Error;
-use super::lpa::{ChangeError, Delivery, DownloadError, DownloadOptions, HttpTraffic, Installed, Lpa};
-use super::modem::{Modem, NotRegistered, Registered};
-use super::serve::Service;
-use super::teller::Teller;
+use super::lpa::{ChangeError, Delivery, DownloadError, DownloadOptions, HttpTraffic, Installed};
+use super::modem::{NotRegistered, Registered};
 use super::terminal::Traffic;
 
-/// The cell of a device's memory.
+/// The name of the cell in the device's memory.
 const INTENTION: &str = "intention";
 
-/// A device: a card, an LPA and a modem that share it, and a memory of its own.
-pub struct Device<D> {
-    /// Downloads and manages profiles.
-    pub lpa: Lpa<D>,
-    /// Registers on networks.
-    pub modem: Modem<D>,
-    memory: Box<dyn Memory>,
-    settings: DeviceSettings,
-    pause: Box<dyn Pause>,
-    pub(super) teller: Teller,
-    /// Nothing if it does nothing for its card.
-    pub(super) service: Option<Service>,
-}
-
-/// How patient a device is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DeviceSettings {
-    /// How often a registration is tried before the profile is held not to work. More than once because a cell may be
-    /// shadowed for a moment.
-    pub registration_tries: u32,
-    /// How often a change of profiles is tried.
-    pub change_tries: u32,
-}
-
-impl Default for DeviceSettings {
-    fn default() -> Self {
-        Self { registration_tries: 3, change_tries: 3 }
-    }
-}
-
-/// Waits between two tries. The time between them is the world's affair.
-pub trait Pause: Send + Sync {
-    /// Waits before try number `next` (from 2).
-    fn before(&self, next: u32) -> BoxFuture<'_, ()>;
-}
-
-/// Does not wait.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoPause;
-
-impl Pause for NoPause {
-    fn before(&self, _: u32) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
-}
-
-/// What the device is about to do; survives a power cut.
+/// The step that the device is about to carry out. It survives a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Intention {
-    /// Nothing.
+    /// No procedure is in progress.
     #[default]
     None,
     /// Download a profile while `back` is enabled.
     Download { back: Option<Iccid> },
-    /// Enable `target` and see whether it carries; otherwise `back`.
+    /// Enable `target` and register with it. If that fails, enable `back`.
     Try { back: Option<Iccid>, target: Iccid },
-    /// `target` does not carry: enable `back`.
+    /// `target` does not work: enable `back`.
     ComeBack { back: Iccid, target: Iccid },
 }
 
-/// The profile of a move.
+/// The target profile of a change.
 enum Target<'a> {
-    /// Downloaded first.
+    /// A profile that is downloaded first.
     Download(&'a ActivationCode, DownloadOptions),
-    /// On the card.
-    Held(Iccid),
+    /// A profile that is already on the card.
+    OnCard(Iccid),
 }
 
-/// What became of a move.
+/// The report of a change of profiles.
 #[derive(Debug)]
 pub struct MoveReport {
-    /// How it ended.
+    /// The outcome.
     pub ending: Ending,
     /// The profile that was enabled before.
     pub bootstrap: Option<Iccid>,
-    /// The profile that was installed.
+    /// The profile that was downloaded and installed.
     pub installed: Option<Installed>,
-    /// The registration before.
+    /// The registration before the change.
     pub before: Option<Registered>,
-    /// When it began.
+    /// The start time.
     pub started: Timestamp,
-    /// When it ended.
+    /// The end time.
     pub finished: Timestamp,
-    /// What went through the card's door meanwhile.
+    /// The APDU traffic with the card during the change.
     pub card: Traffic,
-    /// What went to and from servers meanwhile.
+    /// The HTTP traffic with servers during the change.
     pub http: HttpTraffic,
-    /// What became of the notifications; the error if the card's list could not be read.
+    /// The deliveries of notifications, or the error if the card's list could not be read.
     pub notifications: Result<Vec<Delivery>, Es10Error>,
 }
 
-/// How a move ended.
+/// The outcome of a change of profiles.
 #[derive(Debug)]
 pub enum Ending {
-    /// The new profile carries.
+    /// The device is registered with the new profile.
     Moved(Registered),
-    /// The new profile was enabled and did not carry, or could not be enabled; the former one is enabled and carries.
+    /// The new profile could not be enabled or got no service. The former profile is enabled again
+    /// and registered.
     CameBack {
-        /// Why the new profile is not in use.
+        /// The reason why the new profile is not in use.
         why: Rejected,
         /// The registration with the former profile.
         registered: Registered,
     },
-    /// No new profile was installed; the former one is enabled as before.
+    /// No new profile was installed. The former one is still enabled.
     NotInstalled(DownloadError),
-    /// No profile carries the device now. The next [`Device::recover`] tries again.
+    /// The device gets no service with either profile. The next [`Device::recover`] tries again.
     Stranded {
-        /// Why the new profile does not carry.
+        /// The reason why the new profile does not work.
         why: Rejected,
-        /// Why the former one does not.
+        /// The reason why the former profile does not work.
         back: Rejected,
     },
-    /// The device's own memory failed, and so the new profile was not enabled.
+    /// The device's own memory failed, so the new profile was not enabled.
     Fault(Fault),
 }
 
 impl Ending {
-    /// The registration at the end, if there is one that this move made.
+    /// Returns the registration at the end, if this change made one.
     pub fn registered(&self) -> Option<&Registered> {
         match self {
             Self::Moved(registered) | Self::CameBack { registered, .. } => Some(registered),
@@ -148,104 +101,64 @@ impl Ending {
     }
 }
 
-/// Why a profile does not carry the device.
+/// The reason why a profile does not work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// It could not be enabled.
-    #[error("it could not be enabled: {0}")]
+    /// The profile could not be enabled.
+    #[error("the profile could not be enabled: {0}")]
     NotEnabled(ChangeError),
-    /// It is enabled, and no network takes it.
+    /// The profile is enabled, but no network accepts it.
     #[error(transparent)]
     NotRegistered(NotRegistered),
-    /// There is none.
-    #[error("there is no other profile to go back to")]
+    /// The profile does not exist.
+    #[error("no other profile to return to")]
     NoSuchProfile,
 }
 
-/// What [`Device::recover`] found and did.
+/// The result of [`Device::recover`].
 #[derive(Debug)]
 pub enum Recovery {
-    /// The enabled profile carries. Says whether something that a power cut had interrupted was finished.
+    /// The device is registered with the enabled profile.
     Working {
         /// The registration.
         registered: Registered,
-        /// What had been interrupted, in words; none if nothing was.
+        /// The procedure that a power cut had interrupted, in words; `None` if there was none.
         interrupted: Option<&'static str>,
-        /// What became of the notifications; the error if the card's list could not be read.
+        /// The deliveries of notifications, or the error if the card's list could not be read.
         notifications: Result<Vec<Delivery>, Es10Error>,
     },
-    /// No profile carries.
+    /// The device gets no service with any profile. Lists each profile and the reason.
     Stranded(Vec<(Iccid, Rejected)>),
     /// The card cannot be read.
     Card(Es10Error),
 }
 
 impl<D: CardDoor> Device<D> {
-    /// A device made of these parts. `lpa` and `modem` must have the same card behind their doors: see
-    /// [`Slot`](super::Slot).
-    pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: Teller) -> Self {
-        let settings = DeviceSettings::default();
-        let (memory, pause) = (Box::new(memory), Box::new(NoPause));
-        Self { lpa, modem, memory, settings, pause, teller, service: None }
-    }
-
-    /// The same, with this patience.
-    #[must_use]
-    pub fn with_settings(mut self, settings: DeviceSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// The same, waiting between tries.
-    #[must_use]
-    pub fn with_pause(mut self, pause: impl Pause + 'static) -> Self {
-        self.pause = Box::new(pause);
-        self
-    }
-
-    /// Where the device is: the networks whose cells reach it, strongest first.
-    pub fn set_visible(&mut self, visible: Vec<Plmn>) {
-        self.modem.set_visible(visible);
-    }
-
-    /// Registers as who the card says that it is.
-    pub(super) async fn register_as_it_is(&mut self) -> Result<Registered, NotRegistered> {
-        let mut tried = 1;
-        loop {
-            match self.modem.register().await {
-                Ok(registered) => return Ok(registered),
-                Err(not) if not.is_final() || tried >= self.settings.registration_tries => return Err(not),
-                Err(_) => {}
-            }
-            tried = tried.saturating_add(1);
-            self.pause.before(tried).await;
-        }
-    }
-
-    /// Downloads the profile that `code` names, enables it and registers with it. If that fails, goes back to the
-    /// profile `back` (the enabled one when none is named) and registers with that. Notifications are sent in the end.
+    /// Downloads the profile of the activation code, enables it and registers with it. If that
+    /// fails, enables the profile `back` (by default the currently enabled one) and registers with
+    /// that. Notifications are sent at the end.
     pub async fn move_to(
         &mut self,
         code: &ActivationCode,
         options: DownloadOptions,
         back: Option<Iccid>,
     ) -> MoveReport {
-        self.moved(Target::Download(code, options), back).await
+        self.change_profile(Target::Download(code, options), back).await
     }
 
-    /// The same for a profile that the card holds already: enables it and registers with it, or goes back.
+    /// Like [`move_to`](Self::move_to), for a profile that is already on the card.
     pub async fn switch_to(&mut self, iccid: Iccid, back: Option<Iccid>) -> MoveReport {
-        self.moved(Target::Held(iccid), back).await
+        self.change_profile(Target::OnCard(iccid), back).await
     }
 
-    async fn moved(&mut self, target: Target<'_>, back: Option<Iccid>) -> MoveReport {
+    async fn change_profile(&mut self, target: Target<'_>, back: Option<Iccid>) -> MoveReport {
         let started = self.teller.now();
         let (card, http) = self.traffic();
         let before = self.modem.registered().cloned();
         let mut bootstrap = back;
         let mut installed = None;
         let ready = match target {
-            Target::Held(iccid) => self.find_back(&mut bootstrap).await.map(|()| iccid),
+            Target::OnCard(iccid) => self.find_fallback(&mut bootstrap).await.map(|()| iccid),
             Target::Download(code, options) => self
                 .download(code, options, &mut bootstrap)
                 .await
@@ -255,12 +168,13 @@ impl<D: CardDoor> Device<D> {
             Ok(iccid) => self.try_profile(iccid, bootstrap).await,
             Err(ending) => ending,
         };
-        // Sent while the device is on a profile that carries it: with none there is no way to the servers.
+        // Notifications are sent while the device has service. Without service the servers cannot
+        // be reached.
         let notifications = match &ending {
             Ending::Stranded { .. } => Ok(Vec::new()),
             _ => self.lpa.process_notifications().await,
         };
-        self.tell_ending(&ending);
+        self.report_ending(&ending);
         let (card_after, http_after) = self.traffic();
         MoveReport {
             ending,
@@ -281,47 +195,47 @@ impl<D: CardDoor> Device<D> {
         options: DownloadOptions,
         bootstrap: &mut Option<Iccid>,
     ) -> Result<Installed, Ending> {
-        self.find_back(bootstrap).await?;
-        self.intend(Intention::Download { back: *bootstrap }).map_err(Ending::Fault)?;
+        self.find_fallback(bootstrap).await?;
+        self.store_intention(Intention::Download { back: *bootstrap }).map_err(Ending::Fault)?;
         let result = self.lpa.download(code, options).await;
         if result.is_err() {
-            self.intend(Intention::None).map_err(Ending::Fault)?;
+            self.store_intention(Intention::None).map_err(Ending::Fault)?;
         }
         result.map_err(Ending::NotInstalled)
     }
 
-    /// The profile to go back to: the enabled one, if none was named.
-    async fn find_back(&mut self, back: &mut Option<Iccid>) -> Result<(), Ending> {
+    /// Determines the profile to return to: the enabled one by default.
+    async fn find_fallback(&mut self, back: &mut Option<Iccid>) -> Result<(), Ending> {
         if back.is_none() {
             *back = self.lpa.enabled().await.map_err(|error| Ending::NotInstalled(error.into()))?;
         }
         Ok(())
     }
 
-    /// Enables `target` and registers with it; otherwise `back`.
+    /// Enables `target` and registers with it. If that fails, returns to `back`.
     async fn try_profile(&mut self, target: Iccid, back: Option<Iccid>) -> Ending {
-        if let Err(fault) = self.intend(Intention::Try { back, target }) {
+        if let Err(fault) = self.store_intention(Intention::Try { back, target }) {
             return Ending::Fault(fault);
         }
-        let why = match self.carried_by(target).await {
+        let why = match self.enable_and_register(target).await {
             Ok(registered) => {
                 self.conclude();
                 return Ending::Moved(registered);
             }
             Err(why) => why,
         };
-        self.teller.tell(self.teller.event("go back").with_note(why.to_string()));
-        self.come_back(target, back, why).await
+        self.teller.tell(self.teller.event("roll back").with_note(why.to_string()));
+        self.roll_back(target, back, why).await
     }
 
-    async fn come_back(&mut self, target: Iccid, back: Option<Iccid>, why: Rejected) -> Ending {
+    async fn roll_back(&mut self, target: Iccid, back: Option<Iccid>, why: Rejected) -> Ending {
         let Some(back) = back.filter(|back| *back != target) else {
             return Ending::Stranded { why, back: Rejected::NoSuchProfile };
         };
-        // If this cannot be written down, what is written (to try the target) leads back all the same.
-        let written = self.intend(Intention::ComeBack { back, target });
-        self.tell_fault(written);
-        match self.carried_by(back).await {
+        // If this cannot be stored, the stored step `Try` leads back as well.
+        let written = self.store_intention(Intention::ComeBack { back, target });
+        self.report_fault(written);
+        match self.enable_and_register(back).await {
             Ok(registered) => {
                 self.conclude();
                 Ending::CameBack { why, registered }
@@ -331,12 +245,13 @@ impl<D: CardDoor> Device<D> {
     }
 
     /// Enables a profile and registers with it.
-    async fn carried_by(&mut self, iccid: Iccid) -> Result<Registered, Rejected> {
+    async fn enable_and_register(&mut self, iccid: Iccid) -> Result<Registered, Rejected> {
         self.enable(iccid).await.map_err(Rejected::NotEnabled)?;
         self.register().await.map_err(Rejected::NotRegistered)
     }
 
-    /// Enables a profile, as often as the settings allow; a card that does not answer is reset in between.
+    /// Enables a profile, with as many attempts as the settings allow. A card that does not answer
+    /// is reset in between.
     async fn enable(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
         let mut tried = 1;
         let result = loop {
@@ -355,16 +270,17 @@ impl<D: CardDoor> Device<D> {
         result
     }
 
-    /// After power has come (back): compares what was written down with the card, finishes or undoes it, and registers.
+    /// Resumes after the power returns: compares the stored step with the card, completes or
+    /// reverts it, and registers.
     ///
-    /// Ends on a profile that carries, if any on the card does: the one that was to be enabled, the one to go back to,
-    /// the enabled one, and last of all every other.
+    /// Ends on a profile that works, if there is one on the card. The order of the attempts is: the
+    /// profile of the stored step, the profile to return to, the enabled one, and then all others.
     pub async fn recover(&mut self) -> Recovery {
         self.modem.forget();
-        let written = match self.written() {
+        let written = match self.stored_intention() {
             Ok(intention) => intention,
             Err(fault) => {
-                self.tell_fault(Err(fault));
+                self.report_fault(Err(fault));
                 Intention::None
             }
         };
@@ -381,7 +297,9 @@ impl<D: CardDoor> Device<D> {
             Intention::None => (None, vec![]),
             Intention::Download { back } => (Some("a download"), vec![back]),
             Intention::Try { back, target } => (Some("a change of profiles"), vec![Some(target), back]),
-            Intention::ComeBack { back, target } => (Some("the way back"), vec![Some(back), Some(target)]),
+            Intention::ComeBack { back, target } => {
+                (Some("the return to the former profile"), vec![Some(back), Some(target)])
+            }
         };
         let mut order: Vec<Iccid> = Vec::new();
         for iccid in wanted.into_iter().flatten().chain(enabled).chain(profiles.iter().copied()) {
@@ -391,7 +309,7 @@ impl<D: CardDoor> Device<D> {
         }
         let mut rejected = Vec::new();
         for iccid in order {
-            match self.carried_by(iccid).await {
+            match self.enable_and_register(iccid).await {
                 Ok(registered) => {
                     self.conclude();
                     let event = self.teller.event("recovered").with_note(registered.to_string());
@@ -403,45 +321,45 @@ impl<D: CardDoor> Device<D> {
             }
         }
         let event = self.teller.event("recovered");
-        self.teller
-            .tell(event.with_outcome(Outcome::Failed("no profile on the card carries the device".into())));
+        self.teller.tell(
+            event.with_outcome(Outcome::Failed(
+                "the device gets no service with any profile on the card".into(),
+            )),
+        );
         Recovery::Stranded(rejected)
     }
 
-    fn traffic(&self) -> (Traffic, HttpTraffic) {
-        (self.lpa.card_traffic() + self.modem.traffic(), self.lpa.http_traffic())
-    }
-
-    fn written(&self) -> Result<Intention, Fault> {
+    fn stored_intention(&self) -> Result<Intention, Fault> {
         let cells = self.memory.load()?;
         let Some(cell) = cells.get(INTENTION) else { return Ok(Intention::None) };
         cell.from_json().map_err(|error| {
             Fault::caused_by(
                 error,
                 "cannot use the device's memory",
-                "remove it; the card itself is not touched",
+                "remove it; the card itself is not affected",
             )
         })
     }
 
-    fn intend(&mut self, intention: Intention) -> Result<(), Fault> {
+    fn store_intention(&mut self, intention: Intention) -> Result<(), Fault> {
         self.memory.commit(Batch::of(INTENTION, Content::json(&intention)?))
     }
 
-    /// Nothing is open any more. If that cannot be written down, a recovery will find the profile that works.
+    /// Marks the procedure as complete. If that cannot be stored, a recovery will find the profile
+    /// that works.
     fn conclude(&mut self) {
-        let written = self.intend(Intention::None);
-        self.tell_fault(written);
+        let written = self.store_intention(Intention::None);
+        self.report_fault(written);
     }
 
-    fn tell_fault(&self, result: Result<(), Fault>) {
+    fn report_fault(&self, result: Result<(), Fault>) {
         if let Err(fault) = result {
-            let event = self.teller.event("write the device's memory");
+            let event = self.teller.event("store the procedure");
             self.teller.tell(event.with_outcome(Outcome::Failed(fault.to_string())));
         }
     }
 
-    fn tell_ending(&self, ending: &Ending) {
+    fn report_ending(&self, ending: &Ending) {
         let event = self.teller.event("move");
         let event = match ending {
             Ending::Moved(registered) => event.with_note(registered.to_string()),
@@ -458,13 +376,13 @@ impl<D: CardDoor> Device<D> {
     }
 }
 
-/// Whether trying again cannot help: the eUICC has said no, in a word that time does not change.
+/// True if a retry cannot help, because the eUICC's refusal is permanent.
 fn is_final(error: &ChangeError) -> bool {
     use rsp::sgp22::es10c::EnableResult;
     match error {
         ChangeError::Es10(error @ Es10Error::Refused { .. }) => {
             error.code() != Some(EnableResult::CAT_BUSY.0)
         }
-        ChangeError::Es10(Es10Error::Card(_)) | ChangeError::NotSo { .. } => false,
+        ChangeError::Es10(Es10Error::Card(_)) | ChangeError::UnexpectedState { .. } => false,
     }
 }

@@ -1,5 +1,5 @@
-//! A device that stays on: it registers, listens for short messages, and lets its card act. It has no LPA; whatever
-//! happens to its profiles comes to the card over the air.
+//! A device without an LPA that is always on: it registers, listens for short messages, and
+//! executes the proactive commands of its card. Its profiles are managed over the air.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,27 +14,28 @@ use world::{BoxFuture, CardDoor, Dial, Outcome};
 use super::modem::{Modem, NoService, NotRegistered, Registered};
 use super::teller::Teller;
 use super::terminal::{Abilities, Answer, CardError, StatusWord};
-use super::toolkit::{self, After, Executed, Identity, Surroundings, Toolkit};
+use super::toolkit::{self, Environment, ExecutedCommand, FollowUp, Identity, Toolkit};
 use network::smsc::tpdu;
 use network::{AttachId, MobileTerminated, Radio, RadioFault, RpAnswer, RpCause, RpReport};
 
-/// After this a card that was too busy for an envelope is told again.
+/// The delay before an envelope is repeated to a card that was busy.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Which device it is, and how patient.
+/// The identity of the device and its delays.
 #[derive(Clone, Debug)]
 pub struct OnlineSettings {
-    /// Its IMEI.
+    /// The IMEI.
     pub imei: Imei,
-    /// How long it waits between two searches for a network.
+    /// The delay between two searches for a network.
     pub search_pause: Duration,
-    /// T3247 of TS 24.301 section 10.2, a time between 30 and 60 minutes: how long it holds what a network has refused for
-    /// good. A refusal comes before the network has proved itself.
+    /// T3247 of TS 24.301 section 10.2, between 30 and 60 minutes: the time for which a permanent
+    /// refusal is respected. Refusals are not authenticated.
     pub refusal_holds: Duration,
 }
 
 impl Default for OnlineSettings {
-    /// A test device's IMEI, and the pause of TS 23.122 in short: a person watches.
+    /// The IMEI of a test device, and a search delay that is shorter than that of TS 23.122 because
+    /// a person watches.
     fn default() -> Self {
         let imei = Imei::of_digits("004999010640000").unwrap_or(Imei([0; 8]));
         let refusal_holds = Duration::from_secs(45 * 60);
@@ -42,7 +43,7 @@ impl Default for OnlineSettings {
     }
 }
 
-/// A device that stays on.
+/// A device without an LPA that is always on.
 pub struct Online<D> {
     modem: Modem<D>,
     radio: Arc<dyn Radio>,
@@ -51,15 +52,15 @@ pub struct Online<D> {
     teller: Teller,
     orders: mpsc::UnboundedReceiver<Order>,
     handle: OnlineHandle,
-    /// When a network is looked for again, while there is none.
+    /// The time of the next search, while the device is not registered.
     search: Option<Instant>,
-    /// Until then what a network has refused for good holds.
+    /// The time until which a permanent refusal is respected.
     refused_until: Option<Instant>,
-    /// What the card was last told of the service.
+    /// The last service state that the card was informed of.
     service: Option<LocationStatus>,
-    /// Listens for the next short message, under this name.
+    /// The request for the next short message, with the ID of its attachment.
     listening: Option<(AttachId, Listening)>,
-    /// A card that was busy is left alone until then.
+    /// The time until which no envelope is sent, because the card was busy.
     not_before: Option<Instant>,
 }
 
@@ -70,42 +71,43 @@ enum Order {
     Stop,
 }
 
-/// The outside of a device that is running.
+/// Controls a running device.
 #[derive(Clone)]
 pub struct OnlineHandle(mpsc::UnboundedSender<Order>);
 
 impl OnlineHandle {
-    /// Where the device is from now on: the networks whose cells reach it, strongest first.
+    /// Moves the device: sets the networks that are received, strongest first.
     pub fn set_visible(&self, visible: Vec<Plmn>) {
-        // A device that has stopped is nowhere.
+        // Has no effect if the device has stopped.
         let _ = self.0.send(Order::SetVisible(visible));
     }
 
     /// Switches the device off.
     pub fn stop(&self) {
-        // As above.
+        // Has no effect if the device has stopped.
         let _ = self.0.send(Order::Stop);
     }
 }
 
-/// What ended a wait.
-enum Woken {
+/// The event that ended a wait.
+enum WakeReason {
     Order(Order),
     ShortMessage(Result<MobileTerminated, RadioFault>),
-    ToldSomething,
+    EnvelopePending,
     Poll,
     Search,
 }
 
 impl<D: CardDoor> Online<D> {
-    /// A device of this modem and its card, whose channels are opened by `dial`. It is off.
+    /// Creates a device from this modem with its card. `dial` opens the connections of the card's
+    /// channels. The device is off.
     pub fn new(
         mut modem: Modem<D>,
         dial: impl Dial + 'static,
         settings: OnlineSettings,
         teller: Teller,
     ) -> Self {
-        // No LPA: the device has nothing to say of eUICC-related capabilities.
+        // Without an LPA the device has no eUICC-related capabilities.
         let capability = vec![0xA9, 0x00];
         modem.terminal().set_abilities(Abilities { capability, profile: toolkit::profile().0 });
         let (sender, orders) = mpsc::unbounded_channel();
@@ -125,17 +127,17 @@ impl<D: CardDoor> Online<D> {
         }
     }
 
-    /// By which it is moved and stopped while it runs.
+    /// Returns the handle that moves and stops the device while it runs.
     pub fn handle(&self) -> OnlineHandle {
         self.handle.clone()
     }
 
-    /// The modem, for those who want to know where it is registered.
+    /// Returns the modem.
     pub fn modem(&self) -> &Modem<D> {
         &self.modem
     }
 
-    /// Switches on, and runs until it is stopped.
+    /// Switches the device on, and runs until it is stopped.
     ///
     /// # Errors
     /// The card does not answer any more.
@@ -158,18 +160,19 @@ impl<D: CardDoor> Online<D> {
         self.modem.terminal().start().await
     }
 
-    /// Does the next thing; whether the device goes on.
+    /// Performs the next step. Returns false if the device has been stopped.
     async fn step(&mut self) -> Result<bool, CardError> {
-        // A card may want something without end: orders are heard between any two of its commands.
+        // A card may send proactive commands without end, so orders are processed between any two
+        // of them.
         if let Ok(order) = self.orders.try_recv()
-            && !self.obey(order).await
+            && !self.execute_order(order).await
         {
             return Ok(false);
         }
         if let Some(octets) = self.modem.terminal().fetch().await? {
             self.execute(&octets).await?;
-        } else if self.may_tell() {
-            self.tell().await?;
+        } else if self.can_send_envelope() {
+            self.send_envelope().await?;
         } else if self.search.is_some_and(|at| at <= Instant::now()) {
             self.register().await;
         } else if self.modem.is_home_search_due() && !self.toolkit.is_connected() {
@@ -192,42 +195,42 @@ impl<D: CardDoor> Online<D> {
                 None => std::future::pending().await,
             }
         };
-        let waiting_to_tell = toolkit.next_to_tell().and(*not_before);
+        let envelope_retry = toolkit.next_envelope().and(*not_before);
         let woken = tokio::select! {
-            // In this order, and not by dice of tokio's own: the same seed is to give the same.
+            // Fixed order instead of tokio's random one, so that the same seed gives the same run.
             biased;
-            order = orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
+            order = orders.recv() => WakeReason::Order(order.unwrap_or(Order::Stop)),
             message = async {
                 match listening {
                     Some((_, listening)) => listening.await,
                     None => std::future::pending().await,
                 }
-            } => Woken::ShortMessage(message),
-            is_told = toolkit.next() => if is_told { Woken::ToldSomething } else { Woken::Poll },
-            () = until(waiting_to_tell) => Woken::ToldSomething,
-            () = until(*search) => Woken::Search,
-            () = until(home_search) => Woken::Search,
+            } => WakeReason::ShortMessage(message),
+            is_envelope = toolkit.next() => if is_envelope { WakeReason::EnvelopePending } else { WakeReason::Poll },
+            () = until(envelope_retry) => WakeReason::EnvelopePending,
+            () = until(*search) => WakeReason::Search,
+            () = until(home_search) => WakeReason::Search,
         };
         match woken {
-            Woken::Order(order) => return Ok(self.obey(order).await),
-            Woken::ShortMessage(message) => {
+            WakeReason::Order(order) => return Ok(self.execute_order(order).await),
+            WakeReason::ShortMessage(message) => {
                 self.listening = None;
                 match message {
                     Ok(message) => self.deliver(message).await?,
-                    Err(fault) => self.lost(&fault),
+                    Err(fault) => self.network_lost(&fault),
                 }
             }
-            Woken::Poll => {
+            WakeReason::Poll => {
                 self.modem.terminal().status().await?;
-                self.toolkit.asked();
+                self.toolkit.polled();
             }
-            Woken::ToldSomething | Woken::Search => {}
+            WakeReason::EnvelopePending | WakeReason::Search => {}
         }
         Ok(true)
     }
 
-    /// Whether the device goes on.
-    async fn obey(&mut self, order: Order) -> bool {
+    /// Executes an order. Returns false if the device is to stop.
+    async fn execute_order(&mut self, order: Order) -> bool {
         match order {
             Order::Stop => return false,
             Order::SetVisible(visible) => {
@@ -239,14 +242,14 @@ impl<D: CardDoor> Online<D> {
                     self.modem.set_visible(visible);
                     self.listening = None;
                     self.search = Some(Instant::now());
-                    self.tell_console("moved away", Outcome::Done, String::new());
+                    self.report_event("moved away", Outcome::Done, String::new());
                 }
             }
         }
         true
     }
 
-    /// One request for the next message at a time, for as long as the registration lasts.
+    /// Ensures that there is one request for the next message while the device is registered.
     fn listen(&mut self) {
         let Some((plmn, attach)) = self.modem.attachment() else {
             self.listening = None;
@@ -264,13 +267,14 @@ impl<D: CardDoor> Online<D> {
     async fn register(&mut self) {
         if self.refused_until.is_some_and(|until| until <= Instant::now()) {
             self.refused_until = None;
-            self.modem.reprieve().await;
+            self.modem.clear_unauthenticated_forbidden().await;
         }
         let result = self.modem.register().await;
         self.registered(result);
     }
 
-    /// How long until the home network is looked for; not while the device is connected (TS 23.122 section 4.4.3.3.1 d).
+    /// Returns the time until the next search for the home network. There is none while the device
+    /// is connected (TS 23.122 section 4.4.3.3.1 d).
     fn home_search(&self) -> Option<Duration> {
         let at = self.modem.home_search().filter(|_| !self.toolkit.is_connected())?;
         Some(at.since(self.teller.now()))
@@ -287,25 +291,26 @@ impl<D: CardDoor> Online<D> {
                 if let NoService::Refused(_) = not.why {
                     self.refused_until.get_or_insert(now + self.settings.refusal_holds);
                 }
-                // What is final stands until its time is over, the card is reset or switched, or the device is elsewhere.
+                // A permanent refusal is respected until the timer expires, the card is reset or
+                // switched, or the device has moved.
                 let next = Some(now + self.settings.search_pause);
                 self.search = if not.is_final() { self.refused_until.or(next) } else { next };
-                self.tell_console("not registered", Outcome::Failed(not.to_string()), String::new());
+                self.report_event("not registered", Outcome::Failed(not.to_string()), String::new());
                 (service_without(&not), None)
             }
         };
-        self.serve_with(status, plmn);
+        self.update_service(status, plmn);
     }
 
-    /// The network is gone.
-    fn lost(&mut self, fault: &RadioFault) {
-        self.tell_console("network lost", Outcome::Failed(fault.to_string()), String::new());
+    /// Handles the loss of the network.
+    fn network_lost(&mut self, fault: &RadioFault) {
+        self.report_event("network lost", Outcome::Failed(fault.to_string()), String::new());
         self.modem.deregister();
         self.search = Some(Instant::now());
     }
 
-    fn serve_with(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
-        // A new registration is told even if there was one before: it may be another's.
+    fn update_service(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
+        // A new registration is always reported, because it may be that of another subscription.
         if self.service != Some(status) || status == LocationStatus::Normal {
             self.service = Some(status);
             self.toolkit.service(status, plmn);
@@ -318,25 +323,25 @@ impl<D: CardDoor> Online<D> {
             (None, Some(LocationStatus::Limited)) => self.modem.camped().await,
             _ => None,
         };
-        let surroundings = Surroundings { radio: &*self.radio, attached, camped };
-        let Executed { response, after, name, note } = self.toolkit.execute(octets, surroundings).await;
+        let environment = Environment { radio: &*self.radio, attached, camped };
+        let ExecutedCommand { response, after, name, note } = self.toolkit.execute(octets, environment).await;
         let outcome = match response.as_ref().map(|response| response.result) {
             Some(result) if !result.is_performed() => Outcome::Refused(format!("result {:02X}", result.0)),
             _ => Outcome::Done,
         };
-        self.tell_console(name, outcome, note);
+        self.report_event(name, outcome, note);
         if let Some(response) = response {
             self.modem.terminal().respond(&response.to_bytes()).await?;
-            self.toolkit.asked();
-        } else if after == After::Nothing {
-            // Without command details there is nothing that a response could answer.
+            self.toolkit.polled();
+        } else if after == FollowUp::Nothing {
+            // Without command details no TERMINAL RESPONSE can be built.
             let why = "a proactive command without details".to_owned();
             return Err(CardError::Answer { command: "FETCH", why });
         }
         match after {
-            After::Nothing => {}
-            After::Reset => self.power_on().await?,
-            After::ReadAnew => {
+            FollowUp::Nothing => {}
+            FollowUp::Reset => self.power_on().await?,
+            FollowUp::ReadAgain => {
                 self.listening = None;
                 self.modem.detach().await;
                 self.modem.forget();
@@ -346,57 +351,59 @@ impl<D: CardDoor> Online<D> {
         Ok(())
     }
 
-    fn may_tell(&self) -> bool {
-        self.toolkit.next_to_tell().is_some() && self.not_before.is_none_or(|at| at <= Instant::now())
+    fn can_send_envelope(&self) -> bool {
+        self.toolkit.next_envelope().is_some() && self.not_before.is_none_or(|at| at <= Instant::now())
     }
 
-    /// Tells the card the next thing. One that is too busy is told again later; one that refuses is not.
-    async fn tell(&mut self) -> Result<(), CardError> {
-        let Some(envelope) = self.toolkit.next_to_tell() else { return Ok(()) };
+    /// Sends the next envelope. It is repeated later if the card is busy, but not if the card
+    /// refuses it.
+    async fn send_envelope(&mut self) -> Result<(), CardError> {
+        let Some(envelope) = self.toolkit.next_envelope() else { return Ok(()) };
         let name = envelope_name(envelope);
         let octets = envelope.to_bytes();
         let Answer { status, .. } = self.modem.terminal().envelope(&octets).await?;
-        self.toolkit.asked();
+        self.toolkit.polled();
         if status == StatusWord(SW_BUSY) {
             self.not_before = Some(Instant::now() + BUSY_PAUSE);
             return Ok(());
         }
         self.not_before = None;
-        self.toolkit.told();
+        self.toolkit.envelope_sent();
         let outcome = if is_good(status) { Outcome::Done } else { Outcome::Refused(status.to_string()) };
-        self.tell_console(name, outcome, String::new());
+        self.report_event(name, outcome, String::new());
         Ok(())
     }
 
-    /// A short message: one for the card goes to it, and what the card says goes back (TS 31.111 section 7.1.1.2).
+    /// Handles a short message: a message for the card is passed on, and the card's response is
+    /// returned (TS 31.111 section 7.1.1.2).
     async fn deliver(&mut self, message: MobileTerminated) -> Result<(), CardError> {
         let MobileTerminated { reference, service_centre, tpdu } = message;
         let answer = match SmsDeliver::parse(&tpdu) {
             Ok(deliver) if deliver.is_data_download() => {
                 let has_header = !deliver.user_data.header.is_empty();
-                self.hand_to_card(&deliver, service_centre, tpdu, has_header).await?
+                self.deliver_to_card(&deliver, service_centre, tpdu, has_header).await?
             }
             Ok(deliver) => {
                 let text = tpdu::text(&deliver.user_data);
                 let note = format!("from {}, not for the card: {text:?}", deliver.originator);
-                self.tell_console("short message", Outcome::Done, note);
+                self.report_event("short message", Outcome::Done, note);
                 RpAnswer::Ack(SmsDeliverReport::default().to_bytes())
             }
             Err(error) => {
-                self.tell_console("short message", Outcome::Failed(error.to_string()), String::new());
+                self.report_event("short message", Outcome::Failed(error.to_string()), String::new());
                 RpAnswer::Error(RpCause::INVALID_MESSAGE, Vec::new())
             }
         };
         if let Some((plmn, attach)) = self.modem.attachment() {
             let report = RpReport { attach, reference, answer };
             if let Err(fault) = self.radio.report_short_message(plmn, report).await {
-                self.lost(&fault);
+                self.network_lost(&fault);
             }
         }
         Ok(())
     }
 
-    async fn hand_to_card(
+    async fn deliver_to_card(
         &mut self,
         deliver: &SmsDeliver,
         service_centre: Address,
@@ -405,13 +412,14 @@ impl<D: CardDoor> Online<D> {
     ) -> Result<RpAnswer, CardError> {
         let envelope = Envelope::SmsPpDownload { service_centre: Some(service_centre), tpdu };
         let Answer { data, status } = self.modem.terminal().envelope(&envelope.to_bytes()).await?;
-        self.toolkit.asked();
+        self.toolkit.polled();
         let failure = match status.0 >> 8 {
             _ if is_good(status) => None,
             _ if status == StatusWord(SW_BUSY) => Some(FAILURE_BUSY),
             _ => Some(FAILURE_DATA_DOWNLOAD),
         };
-        // What the card gives is user data of the same kind as it was given: a header begins them if one did there.
+        // The card's response is user data of the same kind as the message: with a header if the
+        // message had one.
         let user_data = (!data.is_empty())
             .then(|| UserData::parse(&data, has_header).unwrap_or_else(|_| UserData::plain(data.clone())));
         let report = SmsDeliverReport {
@@ -424,15 +432,15 @@ impl<D: CardDoor> Online<D> {
             None => Outcome::Done,
             Some(_) => Outcome::Refused(status.to_string()),
         };
-        let note = format!("from {}, {} octets come back", deliver.originator, data.len());
-        self.tell_console("SMS-PP download", outcome, note);
+        let note = format!("from {}, {} octets returned", deliver.originator, data.len());
+        self.report_event("SMS-PP download", outcome, note);
         Ok(match failure {
             None => RpAnswer::Ack(report.to_bytes()),
             Some(_) => RpAnswer::Error(RpCause::PROTOCOL_ERROR, report.to_bytes()),
         })
     }
 
-    fn tell_console(&self, function: &'static str, outcome: Outcome, note: String) {
+    fn report_event(&self, function: &'static str, outcome: Outcome, note: String) {
         let event = self.teller.event(function).with_peer("CAT", "card");
         self.teller.tell(event.with_outcome(outcome).with_note(note));
     }
@@ -445,10 +453,10 @@ fn is_good(status: StatusWord) -> bool {
     matches!(status.0 >> 8, 0x90 | 0x91)
 }
 
-/// What the service is of a device that is registered nowhere.
+/// Returns the location status of a device that is not registered.
 pub(super) fn service_without(not: &NotRegistered) -> LocationStatus {
     match not.why {
-        // A network is there, and lets the device make emergency calls.
+        // A network is available, so emergency calls are possible.
         NoService::Refused(_) => LocationStatus::Limited,
         NoService::Card(_) | NoService::NoCoverage | NoService::Lost(_) => LocationStatus::None,
     }

@@ -1,17 +1,18 @@
-//! One card, used by several parts of its device.
+//! A card that is shared by several parts of its device.
 
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use world::{Atr, CardDoor, DoorFault};
 
-/// The slot of a device: a door that its LPA and its modem share. A clone leads to the same card.
+/// The card slot of a device, shared by its LPA and its modem. A clone accesses the same card.
 ///
-/// One command at a time goes through; what belongs together is kept apart by logical channels, as on a real device.
+/// Commands are executed one at a time. The users are separated by logical channels, as on a real
+/// device.
 pub struct Slot<D>(Arc<Mutex<D>>);
 
 impl<D: CardDoor> Slot<D> {
-    /// A slot with this card in it.
+    /// Creates a slot with this card.
     pub fn new(door: D) -> Self {
         Self(Arc::new(Mutex::new(door)))
     }

@@ -1,4 +1,4 @@
-//! Who tells what happened, by which clock, and to whom.
+//! Event reporting of a party: its name, its clock and the receiver of its events.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rsp::time::Timestamp;
 use world::{Clock, Event, Events, NullEvents};
 
-/// One party's voice: its name, its clock, and who listens.
+/// The event source of one party.
 #[derive(Clone)]
 pub struct Teller {
     party: Cow<'static, str>,
@@ -15,7 +15,8 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// A party called `party`, whose time is `clock`'s, heard by `events`.
+    /// Creates a source for the party called `party`. Events get the time of `clock` and are sent
+    /// to `events`.
     pub fn new(
         party: impl Into<Cow<'static, str>>,
         clock: impl Clock + 'static,
@@ -24,28 +25,28 @@ impl Teller {
         Self { party: party.into(), clock: Arc::new(clock), events: Arc::new(events) }
     }
 
-    /// Nobody listens.
+    /// Creates a source that discards its events.
     pub fn silent(clock: impl Clock + 'static) -> Self {
         Self::new("", clock, NullEvents)
     }
 
-    /// The same clock and listeners under another name.
+    /// Returns a source with the same clock and receiver for another party.
     #[must_use]
     pub fn named(&self, party: impl Into<Cow<'static, str>>) -> Self {
         Self { party: party.into(), ..self.clone() }
     }
 
-    /// The name.
+    /// Returns the name of the party.
     pub fn party(&self) -> &str {
         &self.party
     }
 
-    /// What time it is for this party.
+    /// Returns the current time of the party's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// An event of this party, at this moment, still to be told.
+    /// Creates an event of this party with the current time. It is not sent yet.
     pub(crate) fn event(&self, function: impl Into<Cow<'static, str>>) -> Event {
         Event::new(self.now(), self.party.clone(), function)
     }

@@ -1,7 +1,9 @@
-//! The terminal's end of the card interface: ISO/IEC 7816-4, TS 102 221 section 11, TS 102 223 section 6.
+//! The terminal's side of the card interface: ISO/IEC 7816-4, TS 102 221 section 11, TS 102 223
+//! section 6.
 //!
-//! One command goes in, and its whole answer comes back: GET RESPONSE and the repetition with the right Le happen here,
-//! and what the card wants by itself (`91xx`) is remembered until [`Terminal::serve_proactive`].
+//! A command returns its complete answer: GET RESPONSE and the repetition with the correct Le are
+//! handled here. A pending proactive command (`91xx`) is remembered until
+//! [`Terminal::serve_proactive`].
 
 use std::ops::{Add, Sub};
 
@@ -11,13 +13,13 @@ use world::{CardDoor, DoorFault};
 
 pub use rsp::StatusWord;
 
-/// Answers longer than this are nobody's; without a limit a card could keep a device asking for ever.
+/// Maximum length of an answer. Without a limit a card could occupy a device forever.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// Proactive commands served in a row. A card that begins a session asks for a handful.
+/// Maximum proactive commands executed in a row. A card that begins a session sends a handful.
 const MAX_PROACTIVE: usize = 16;
 
-/// What a terminal says of itself when it starts.
+/// The capabilities that a terminal announces to the card when it starts.
 #[derive(Clone, Debug)]
 pub(crate) struct Abilities {
     /// TERMINAL CAPABILITY (TS 102 221 section 11.1.19.2).
@@ -27,37 +29,37 @@ pub(crate) struct Abilities {
 }
 
 impl Abilities {
-    /// A device with an LPA: LUId, LPDd and LDSd are in it; of the toolkit it can profile download (octet 1) and REFRESH
-    /// (octet 3).
+    /// The capabilities of a device with an LPA: LUId, LPDd and LDSd. The toolkit supports profile
+    /// download (octet 1) and REFRESH (octet 3).
     fn of_lpa() -> Self {
         Self::serving(vec![0x01, 0x00, 0x80])
     }
 
-    /// The same with a toolkit that can more.
+    /// The capabilities of a device with an LPA and this toolkit profile.
     pub(crate) fn serving(profile: Vec<u8>) -> Self {
         Self { capability: vec![0xA9, 0x03, 0x83, 0x01, 0x07], profile }
     }
 }
 
-/// A card in a terminal.
+/// A terminal with a card.
 #[derive(Debug)]
 pub struct Terminal<D> {
     door: D,
     traffic: Traffic,
-    /// Length of the proactive command that waits.
+    /// The length of the pending proactive command.
     proactive: Option<u8>,
     is_started: bool,
     abilities: Abilities,
 }
 
-/// APDUs and their octets, as they went through the door.
+/// The number of APDUs and octets exchanged with the card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
-    /// Commands (each has one response).
+    /// Command APDUs. Each has one response.
     pub apdus: u64,
-    /// Octets to the card.
+    /// Octets sent to the card.
     pub to_card: u64,
-    /// Octets from the card.
+    /// Octets received from the card.
     pub from_card: u64,
 }
 
@@ -85,44 +87,44 @@ impl Sub for Traffic {
     }
 }
 
-/// Why a card did not do what it was asked. The variant says where the fault lies.
+/// The reason why a command failed. The variant identifies the party at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CardError {
-    /// No answer came through the door.
+    /// There was no response APDU.
     #[error("{command}: {fault}")]
     Door {
-        /// What was asked.
+        /// The command.
         command: &'static str,
-        /// Why no answer came.
+        /// The reason.
         fault: DoorFault,
     },
-    /// The card answered with a status word that refuses.
+    /// The card answered with an error status word.
     #[error("{command}: the card answered {status}; look the status word up in TS 102 221 section 10.2")]
     Status {
-        /// What was asked.
+        /// The command.
         command: &'static str,
-        /// What the card said.
+        /// The status word.
         status: StatusWord,
     },
-    /// The card's answer cannot be understood.
+    /// The card's answer is malformed.
     #[error(
-        "{command}: the card's answer is not what the standard has there: {why}; record the APDUs and ask its maker"
+        "{command}: the card's answer violates the standard: {why}; record the APDUs and contact the manufacturer of the card"
     )]
     Answer {
-        /// What was asked.
+        /// The command.
         command: &'static str,
-        /// What is wrong with it.
+        /// The violation.
         why: String,
     },
 }
 
 impl CardError {
-    /// An answer to `command` that does not decode.
+    /// Creates the error for an answer to `command` that cannot be decoded.
     pub(crate) fn undecodable(command: &'static str, error: &DecodeError) -> Self {
         Self::Answer { command, why: error.to_string() }
     }
 
-    /// The status word, if that is what refused.
+    /// Returns the status word, if there was one.
     pub fn status(&self) -> Option<StatusWord> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -130,7 +132,7 @@ impl CardError {
         }
     }
 
-    /// Whether the card may have acted although we do not know its answer.
+    /// True if the card may have executed the command although its answer is unknown.
     pub fn leaves_doubt(&self) -> bool {
         matches!(self, Self::Door { .. } | Self::Answer { .. })
     }
@@ -139,9 +141,9 @@ impl CardError {
 /// A command to the card.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Command<'a> {
-    /// For messages.
+    /// The name, for error messages.
     pub(crate) name: &'static str,
-    /// 00 (ISO/IEC 7816-4) or 80 (TS 102 221, GlobalPlatform); the channel is put in.
+    /// 00 (ISO/IEC 7816-4) or 80 (TS 102 221, GlobalPlatform), without the channel.
     pub(crate) class: u8,
     pub(crate) channel: u8,
     pub(crate) ins: u8,
@@ -152,7 +154,8 @@ pub(crate) struct Command<'a> {
     pub(crate) le: Option<u8>,
 }
 
-/// What a command ended with; never `61xx` or `6Cxx`, and `9000` for `91xx`.
+/// The final answer to a command. The status is never `61xx` or `6Cxx`, and `9000` in place of
+/// `91xx`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) data: Vec<u8>,
@@ -160,7 +163,7 @@ pub(crate) struct Answer {
 }
 
 impl<D: CardDoor> Terminal<D> {
-    /// A terminal with this card in it.
+    /// Creates a terminal with this card.
     pub fn new(door: D) -> Self {
         Self {
             door,
@@ -171,38 +174,40 @@ impl<D: CardDoor> Terminal<D> {
         }
     }
 
-    /// What it will say of itself when it starts; with the next reset if it has started.
+    /// Sets the capabilities that are announced at the next start.
     pub(crate) fn set_abilities(&mut self, abilities: Abilities) {
         self.abilities = abilities;
     }
 
-    /// What has gone through the door so far.
+    /// Returns the traffic so far.
     pub fn traffic(&self) -> Traffic {
         self.traffic
     }
 
-    /// Takes the card's power away and gives it back. Channels, selections and presented PINs are gone.
+    /// Cycles the card's power. Channels, selections and verified PINs are lost.
     pub async fn reset(&mut self) -> Result<(), CardError> {
         self.was_reset();
         self.door.reset().await.map(drop).map_err(|fault| CardError::Door { command: "reset", fault })
     }
 
-    /// Somebody else with the same card has reset it.
+    /// Discards the state of the card after a reset by another user of the same card.
     pub(crate) fn was_reset(&mut self) {
         self.proactive = None;
         self.is_started = false;
     }
 
-    /// Tells the card what the device can do, whoever has told it what before; whether the card wants something.
+    /// Announces the capabilities even if it was done before. Returns true if a proactive command
+    /// is pending.
     pub(crate) async fn start_anew(&mut self) -> Result<bool, CardError> {
         self.was_reset();
         self.start().await?;
         Ok(self.proactive.is_some())
     }
 
-    /// Tells the card once what the device can do.
+    /// Announces the capabilities once.
     ///
-    /// A card that does not know one of the two commands is an old one, not a broken one.
+    /// A card that does not support one of the two commands is old, not defective, so their status
+    /// is ignored.
     pub async fn start(&mut self) -> Result<(), CardError> {
         if self.is_started {
             return Ok(());
@@ -219,7 +224,7 @@ impl<D: CardDoor> Terminal<D> {
         Ok(())
     }
 
-    /// Sends a command; `90xx` and `91xx` give the data, anything else is an error.
+    /// Sends a command. Returns the data after `90xx` and `91xx`; any other status is an error.
     pub(crate) async fn command(&mut self, command: Command<'_>) -> Result<Vec<u8>, CardError> {
         let Answer { data, status } = self.exchange(command).await?;
         match status.0 >> 8 {
@@ -228,7 +233,7 @@ impl<D: CardDoor> Terminal<D> {
         }
     }
 
-    /// Sends a command and gives the answer whatever its status word.
+    /// Sends a command and returns the answer with any status word.
     pub(crate) async fn exchange(&mut self, command: Command<'_>) -> Result<Answer, CardError> {
         let Command { name, class, channel, ins, p1, p2, data, mut le } = command;
         let mut apdu = header(class, channel, ins, p1, p2);
@@ -252,10 +257,7 @@ impl<D: CardDoor> Terminal<D> {
                 more = self.transmit(name, &get_response, Some(right)).await?;
             }
             if more.data.is_empty() && more.status.0 >> 8 == 0x61 {
-                return Err(CardError::Answer {
-                    command: name,
-                    why: "61xx again and again without data".into(),
-                });
+                return Err(CardError::Answer { command: name, why: "61xx repeatedly without data".into() });
             }
             answer.data.extend(more.data);
             answer.status = more.status;
@@ -267,16 +269,16 @@ impl<D: CardDoor> Terminal<D> {
             }
         }
         if let [0x91, length] = answer.status.to_bytes() {
-            // Done, and the card wants something besides, which is not the affair of whoever sent this command.
+            // The command is complete. The pending proactive command does not concern its sender.
             self.proactive = Some(length);
             answer.status = StatusWord::OK;
         }
         Ok(answer)
     }
 
-    /// Sends octets as they are and gives the octets of the answer: for somebody else, who knows what they mean.
+    /// Sends an APDU unchanged and returns the response, for a caller that interprets both.
     ///
-    /// A proactive command that is announced in the answer is remembered all the same.
+    /// A proactive command that the response announces is remembered as usual.
     pub(crate) async fn raw(&mut self, apdu: &[u8]) -> Result<Vec<u8>, DoorFault> {
         self.traffic.apdus = self.traffic.apdus.saturating_add(1);
         self.traffic.to_card = self.traffic.to_card.saturating_add(octets(apdu));
@@ -284,7 +286,7 @@ impl<D: CardDoor> Terminal<D> {
         self.traffic.from_card = self.traffic.from_card.saturating_add(octets(&answer));
         match (apdu, answer.as_slice()) {
             (_, [.., 0x91, length]) => self.proactive = Some(*length),
-            // FETCH: somebody else sees to it.
+            // The caller itself sent FETCH.
             ([0x80, 0x12, ..], _) => self.proactive = None,
             _ => {}
         }
@@ -309,14 +311,15 @@ impl<D: CardDoor> Terminal<D> {
         Ok(Answer { data, status: StatusWord(u16::from_be_bytes([sw1, sw2])) })
     }
 
-    /// Does what the card asked for since the last command, if anything: REFRESH is performed, the rest declined.
+    /// Executes the pending proactive commands: REFRESH is performed, all others are declined.
     ///
-    /// Gives whether the card was reset.
+    /// Returns true if the card was reset.
     pub async fn serve_proactive(&mut self) -> Result<bool, CardError> {
         for _ in 0..MAX_PROACTIVE {
             let Some(wanted) = self.fetch().await? else { return Ok(false) };
             match ProactiveCommand::read(&wanted)? {
-                // The reset is the answer: TS 102 223 section 6.4.7.
+                // There is no TERMINAL RESPONSE: the reset takes its place (TS 102 223 section
+                // 6.4.7).
                 ProactiveCommand::UiccReset => {
                     self.reset().await?;
                     return Ok(true);
@@ -327,7 +330,10 @@ impl<D: CardDoor> Terminal<D> {
                 }
             }
         }
-        Err(CardError::Answer { command: "FETCH", why: "the card asks for something again and again".into() })
+        Err(CardError::Answer {
+            command: "FETCH",
+            why: "the card sends proactive commands without end".into(),
+        })
     }
 
     async fn terminal_response(&mut self, details: [u8; 3], result: u8) -> Result<(), CardError> {
@@ -337,23 +343,24 @@ impl<D: CardDoor> Terminal<D> {
         self.respond(&data).await
     }
 
-    /// FETCH: what the card asked for since the last command, if anything.
+    /// Fetches the pending proactive command, if there is one.
     pub(crate) async fn fetch(&mut self) -> Result<Option<Vec<u8>>, CardError> {
         let Some(length) = self.proactive.take() else { return Ok(None) };
         self.command(toolkit_command("FETCH", 0x12, &[], Some(length))).await.map(Some)
     }
 
-    /// TERMINAL RESPONSE.
+    /// Sends TERMINAL RESPONSE.
     pub(crate) async fn respond(&mut self, data: &[u8]) -> Result<(), CardError> {
         self.command(toolkit_command("TERMINAL RESPONSE", 0x14, data, None)).await.map(drop)
     }
 
-    /// ENVELOPE: whatever the card answers.
+    /// Sends ENVELOPE. Any status word is accepted.
     pub(crate) async fn envelope(&mut self, data: &[u8]) -> Result<Answer, CardError> {
         self.exchange(toolkit_command("ENVELOPE", 0xC2, data, None)).await
     }
 
-    /// STATUS without data: the terminal is here, and the card may want something.
+    /// Sends STATUS without data, which gives the card the opportunity to announce a proactive
+    /// command.
     pub(crate) async fn status(&mut self) -> Result<(), CardError> {
         let status = Command { p2: 0x0C, ..toolkit_command("STATUS", 0xF2, &[], None) };
         self.exchange(status).await.map(drop)
@@ -368,13 +375,14 @@ fn toolkit_command<'a>(name: &'static str, ins: u8, data: &'a [u8], le: Option<u
 const PERFORMED: u8 = 0x00;
 const BEYOND_CAPABILITIES: u8 = 0x30;
 
-/// What a card asks for.
+/// A proactive command, as far as this module distinguishes them.
 enum ProactiveCommand {
     /// REFRESH, "UICC reset".
     UiccReset,
-    /// REFRESH of another kind: files are to be read anew, which a modem does after every change anyway.
+    /// REFRESH of another kind: files must be read again, which a modem does after every change
+    /// anyway.
     OtherRefresh([u8; 3]),
-    /// Anything else.
+    /// Any other command.
     Other([u8; 3]),
 }
 
@@ -405,8 +413,8 @@ fn header(class: u8, channel: u8, ins: u8, p1: u8, p2: u8) -> Vec<u8> {
     vec![on_channel(class, channel), ins, p1, p2]
 }
 
-/// The class byte with this channel in place of its own: channels from 4 on have class bytes of another form (TS 102 221
-/// section 10.1.1), in which secure messaging is said otherwise and is not carried over.
+/// Returns the class byte with this channel. Channels from 4 on use class bytes of another form (TS
+/// 102 221 section 10.1.1), in which secure messaging is coded differently; it is not carried over.
 pub(crate) fn on_channel(class: u8, channel: u8) -> u8 {
     const FURTHER: u8 = 0x40;
     match (class & FURTHER != 0, channel < 4) {

@@ -1,5 +1,5 @@
-//! What a modem reads from the enabled profile, and asks of it: 3GPP TS 31.102, over TS 102 221 commands on the basic
-//! channel.
+//! The USIM of the enabled profile: the files that a modem reads and the authentication, 3GPP TS
+//! 31.102, with TS 102 221 commands on the basic channel.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use world::CardDoor;
 use super::terminal::{Answer, CardError, Command, StatusWord, Terminal};
 use network::AuthenticationAnswer;
 
-/// How the AID of every USIM begins: TS 101 220 annex E.
+/// The prefix of all USIM AIDs: TS 101 220 annex E.
 const USIM_AID_PREFIX: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
 
 /// Files under the MF.
@@ -26,64 +26,65 @@ const EF_HPLMNWACT: u16 = 0x6F62;
 const EF_FPLMN: u16 = 0x6F7B;
 const EF_AD: u16 = 0x6FAD;
 
-/// The PIN of TS 102 221 section 9.5.1.
+/// The key reference of PIN1: TS 102 221 section 9.5.1.
 const PIN1: u8 = 0x01;
 
-/// What the enabled profile says of its subscription.
+/// The subscription data of the enabled profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Usim {
     /// EF.ICCID.
     pub iccid: Iccid,
     /// EF.IMSI.
     pub imsi: Imsi,
-    /// The home network, its code as long as EF.AD says.
+    /// The home network. EF.AD gives the length of its MNC.
     pub home: Plmn,
     /// EF.SPN.
     pub service_provider_name: Option<String>,
-    /// EF.HPLMNwAcT: networks that count as home, best first.
+    /// EF.HPLMNwAcT: networks that count as home, in order of priority.
     pub home_networks: Vec<Plmn>,
-    /// EF.HPPLMN: how often a device that roams looks for its home network; none if never.
+    /// EF.HPPLMN: the interval at which a roaming device searches for its home network; `None` if
+    /// it never does.
     #[serde(skip)]
     pub(crate) home_search: Option<Duration>,
-    /// EF.FPLMN: networks that have said "PLMN not allowed".
+    /// EF.FPLMN: networks that have answered "PLMN not allowed".
     pub forbidden: Vec<Plmn>,
-    /// Entries that EF.FPLMN has room for; 0 when there is no such file.
+    /// The capacity of EF.FPLMN in entries; 0 if the file does not exist.
     #[serde(skip)]
     pub(crate) forbidden_room: usize,
     #[serde(skip)]
     aid: Vec<u8>,
 }
 
-/// Why there is no subscription to register with.
+/// The reason why there is no usable subscription.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsimError {
-    /// No answer, or a refusal that the cases below do not cover.
+    /// There was no answer, or a refusal that the cases below do not cover.
     #[error(transparent)]
     Card(#[from] CardError),
     /// No profile is enabled, or the enabled one has no USIM.
-    #[error("there is no USIM on the card; enable a profile")]
+    #[error("the card has no USIM; enable a profile")]
     NoUsim,
-    /// The PIN is enabled and none was given.
-    #[error("the USIM wants its PIN; give it to the device")]
+    /// The PIN is enabled, but the device has none configured.
+    #[error("the USIM requires its PIN; configure the PIN of the device")]
     PinRequired,
-    /// The PIN is not the one that was given.
-    #[error("the PIN is wrong, {attempts_left} attempts are left; correct it before it blocks")]
+    /// The configured PIN is wrong.
+    #[error("the PIN is wrong, {attempts_left} attempts are left; correct it before the PIN is blocked")]
     WrongPin {
-        /// Attempts left.
+        /// The remaining attempts.
         attempts_left: u16,
     },
-    /// A file says what no file may say.
-    #[error("{file} of the enabled profile is not as TS 31.102 has it: {why}")]
+    /// The content of a file violates the standard.
+    #[error("{file} of the enabled profile violates TS 31.102: {why}")]
     BadFile {
-        /// Which.
+        /// The file.
         file: &'static str,
-        /// What is wrong.
+        /// The violation.
         why: String,
     },
 }
 
 impl Usim {
-    /// Reads the enabled profile. `pin` is used only if the card asks for it.
+    /// Reads the enabled profile. `pin` is used only if the card requires it.
     pub(crate) async fn read<D: CardDoor>(
         terminal: &mut Terminal<D>,
         pin: Option<&str>,
@@ -92,14 +93,14 @@ impl Usim {
         let iccid = read_iccid(terminal).await?;
         let aid = find_usim(terminal).await?.ok_or(UsimError::NoUsim)?;
         select_adf(terminal, &aid).await?;
-        if wants_pin(terminal).await? {
+        if requires_pin(terminal).await? {
             verify_pin(terminal, pin).await?;
         }
         let imsi = read_file(terminal, "EF.IMSI", EF_IMSI).await?;
-        let imsi = imsi.ok_or_else(|| bad("EF.IMSI", "missing"))?;
-        let imsi = Imsi::from_ef(&imsi).map_err(|error| bad("EF.IMSI", error))?;
+        let imsi = imsi.ok_or_else(|| bad_file("EF.IMSI", "missing"))?;
+        let imsi = Imsi::from_ef(&imsi).map_err(|error| bad_file("EF.IMSI", error))?;
         let administrative = read_file(terminal, "EF.AD", EF_AD).await?.unwrap_or_default();
-        let home = imsi.plmn(mnc_digits(&administrative)).ok_or_else(|| bad("EF.IMSI", "too short"))?;
+        let home = imsi.plmn(mnc_digits(&administrative)).ok_or_else(|| bad_file("EF.IMSI", "too short"))?;
         let spn = read_file(terminal, "EF.SPN", EF_SPN).await?;
         let home_networks = read_file(terminal, "EF.HPLMNwAcT", EF_HPLMNWACT).await?.unwrap_or_default();
         let period = read_file(terminal, "EF.HPPLMN", EF_HPPLMN).await?;
@@ -117,7 +118,7 @@ impl Usim {
         })
     }
 
-    /// Whether this network is home.
+    /// True if this network counts as home.
     pub(crate) fn is_home(&self, plmn: Plmn) -> bool {
         plmn == self.home || self.home_networks.contains(&plmn)
     }
@@ -130,37 +131,38 @@ impl Usim {
         autn: &[u8; 16],
     ) -> Result<AuthenticationAnswer, UsimError> {
         const AUTHENTICATE: &str = "AUTHENTICATE";
-        // It is for the current application, and files of others may have been looked at meanwhile.
+        // AUTHENTICATE applies to the current application, and another one may have been selected
+        // meanwhile.
         select_adf(terminal, &self.aid).await?;
         let data = [&[16], rand.as_slice(), &[16], autn.as_slice()].concat();
         let command = basic(AUTHENTICATE, 0x88, 0x00, 0x81, &data, Some(0));
         let Answer { data, status } = terminal.exchange(command).await?;
-        let not_understood = || {
+        let malformed = || {
             let why = "neither DB with RES, CK and IK nor DC with AUTS".into();
             UsimError::Card(CardError::Answer { command: AUTHENTICATE, why })
         };
         match (status, data.as_slice()) {
             (StatusWord::AUTHENTICATION_ERROR_INCORRECT_MAC, _) => Ok(AuthenticationAnswer::MacFailure),
             (StatusWord::OK, [0xDB, length, rest @ ..]) => {
-                let res = rest.get(..usize::from(*length)).ok_or_else(not_understood)?;
+                let res = rest.get(..usize::from(*length)).ok_or_else(malformed)?;
                 Ok(AuthenticationAnswer::Res(res.to_vec()))
             }
             (StatusWord::OK, [0xDC, 14, auts @ ..]) => {
-                let auts = auts.try_into().map_err(|_| not_understood())?;
+                let auts = auts.try_into().map_err(|_| malformed())?;
                 Ok(AuthenticationAnswer::SynchFailure(auts))
             }
-            (StatusWord::OK, _) => Err(not_understood()),
+            (StatusWord::OK, _) => Err(malformed()),
             _ => Err(CardError::Status { command: AUTHENTICATE, status }.into()),
         }
     }
 
-    /// Writes EF.FPLMN; says whether the card let us.
+    /// Writes EF.FPLMN. Returns false if the card refuses.
     pub(crate) async fn write_forbidden<D: CardDoor>(
         &mut self,
         terminal: &mut Terminal<D>,
         mut forbidden: Vec<Plmn>,
     ) -> Result<bool, UsimError> {
-        // The oldest entries give way.
+        // The oldest entries are dropped if the file is too small.
         let surplus = forbidden.len().saturating_sub(self.forbidden_room);
         forbidden.drain(..surplus);
         let mut contents: Vec<u8> = forbidden.iter().flat_map(|plmn| plmn.to_bytes()).collect();
@@ -193,7 +195,7 @@ pub(crate) fn basic<'a>(
     Command { name, class: 0x00, channel: 0, ins, p1, p2, data, le }
 }
 
-fn bad(file: &'static str, why: impl ToString) -> UsimError {
+fn bad_file(file: &'static str, why: impl ToString) -> UsimError {
     UsimError::BadFile { file, why: why.to_string() }
 }
 
@@ -206,19 +208,20 @@ async fn select_mf<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<(), UsimEr
     }
 }
 
-/// EF.ICCID, which can be read without a PIN. Leaves the MF selected.
+/// Reads EF.ICCID, which needs no PIN. Leaves the MF selected.
 pub(crate) async fn read_iccid<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Iccid, UsimError> {
     select_mf(terminal).await?;
     let iccid = read_file(terminal, "EF.ICCID", EF_ICCID).await?.ok_or(UsimError::NoUsim)?;
     <[u8; 10]>::try_from(iccid)
         .ok()
         .and_then(|octets| Iccid(octets).to_string().parse().ok())
-        .ok_or_else(|| bad("EF.ICCID", "not the swapped digits of an ICCID"))
+        .ok_or_else(|| bad_file("EF.ICCID", "not the nibble-swapped digits of an ICCID"))
 }
 
-/// Whether the PIN is enabled and has not been presented: nothing else on the card says so (VERIFY PIN without data tells
-/// the counter in either case, TS 102 221 section 11.1.9.1.2). With the USIM selected.
-pub(crate) async fn wants_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<bool, UsimError> {
+/// True if the PIN is enabled and was not verified. The attempt to read a file is the only way to
+/// find out: VERIFY PIN without data returns the counter in either case (TS 102 221 section
+/// 11.1.9.1.2). The USIM must be selected.
+pub(crate) async fn requires_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<bool, UsimError> {
     match read_file(terminal, "EF.IMSI", EF_IMSI).await {
         Err(UsimError::Card(error)) if error.status() == Some(StatusWord::SECURITY_STATUS_NOT_SATISFIED) => {
             Ok(true)
@@ -227,7 +230,7 @@ pub(crate) async fn wants_pin<D: CardDoor>(terminal: &mut Terminal<D>) -> Result
     }
 }
 
-/// Selects the USIM and gives its FCP template.
+/// Selects the USIM and returns its FCP template.
 pub(crate) async fn select_usim<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Vec<u8>, UsimError> {
     select_mf(terminal).await?;
     let aid = find_usim(terminal).await?.ok_or(UsimError::NoUsim)?;
@@ -239,7 +242,7 @@ async fn select_adf<D: CardDoor>(terminal: &mut Terminal<D>, aid: &[u8]) -> Resu
     Ok(())
 }
 
-/// A whole transparent file under the current directory; none when there is no such file.
+/// Reads a transparent file under the current directory. Returns `None` if the file does not exist.
 async fn read_file<D: CardDoor>(
     terminal: &mut Terminal<D>,
     name: &'static str,
@@ -258,7 +261,7 @@ async fn read_file<D: CardDoor>(
     }
 }
 
-/// The AID of the first USIM in EF.DIR.
+/// Returns the AID of the first USIM in EF.DIR.
 async fn find_usim<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Option<Vec<u8>>, UsimError> {
     terminal.command(basic("SELECT EF.DIR", 0xA4, 0x00, 0x0C, &EF_DIR.to_be_bytes(), None)).await?;
     for number in 1..=u8::MAX {
@@ -275,7 +278,8 @@ async fn find_usim<D: CardDoor>(terminal: &mut Terminal<D>) -> Result<Option<Vec
     Ok(None)
 }
 
-/// The AID in a record of EF.DIR, `61 { 4F AID, 50 label }` and filling: TS 102 221 section 13.1.
+/// Returns the AID in a record of EF.DIR, `61 { 4F AID, 50 label }` and padding: TS 102 221 section
+/// 13.1.
 fn application(record: &[u8]) -> Option<&[u8]> {
     let length = tlv::announced_length(record).ok()??;
     let (tag, template) = tlv::split(record.get(..length)?)?;
@@ -296,7 +300,8 @@ async fn verify_pin<D: CardDoor>(terminal: &mut Terminal<D>, pin: Option<&str>) 
     }
 }
 
-/// Digits of the network code in the IMSI: the fourth octet of EF.AD. Old cards have three octets, and two digits.
+/// Returns the number of MNC digits in the IMSI: the fourth octet of EF.AD. On old cards EF.AD has
+/// three octets, and the MNC two digits.
 fn mnc_digits(administrative: &[u8]) -> usize {
     match administrative {
         [_, _, _, digits, ..] if digits & 0x0F == 3 => 3,
@@ -304,8 +309,8 @@ fn mnc_digits(administrative: &[u8]) -> usize {
     }
 }
 
-/// EF.HPPLMN, in steps of six minutes up to eight hours: TS 31.102 section 4.2.6. What says nothing, or nothing that may be
-/// said, is an hour: TS 23.122 section 4.4.3.3.1.
+/// Decodes EF.HPPLMN, in units of six minutes up to eight hours: TS 31.102 section 4.2.6. A missing
+/// or invalid value means one hour: TS 23.122 section 4.4.3.3.1.
 fn search_period(contents: Option<&[u8]>) -> Option<Duration> {
     const STEP: Duration = Duration::from_secs(6 * 60);
     match contents {
@@ -315,7 +320,8 @@ fn search_period(contents: Option<&[u8]>) -> Option<Duration> {
     }
 }
 
-/// Networks in entries of `size` octets, of which three are the identity; empty entries are passed over.
+/// Decodes networks from entries of `size` octets, of which the first three are the PLMN. Empty
+/// entries are skipped.
 fn networks(contents: &[u8], size: usize) -> Vec<Plmn> {
     contents
         .chunks_exact(size)
@@ -324,8 +330,8 @@ fn networks(contents: &[u8], size: usize) -> Vec<Plmn> {
         .collect()
 }
 
-/// EF.SPN: display condition, then a name in the GSM default alphabet (of which we read what ASCII shares with it) or
-/// UCS2 (TS 102 221 annex A, first coding scheme).
+/// Decodes EF.SPN: display condition, then a name in the GSM default alphabet (decoded as ASCII,
+/// with which it agrees for most letters) or in UCS2 (TS 102 221 annex A, first coding scheme).
 fn alpha_identifier(contents: &[u8]) -> Option<String> {
     let (_, name) = contents.split_first()?;
     let text: String = match name {
@@ -344,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_say_what_they_say() {
+    fn the_contents_of_files_are_decoded() {
         let record = hex::decode("61184F10A0000000871002FF33FF018900000100500455534D31FFFFFFFF").unwrap();
         assert_eq!(hex::encode_upper(application(&record).unwrap()), "A0000000871002FF33FF018900000100");
         assert_eq!(application(&[0xFF; 8]), None);

@@ -1,18 +1,20 @@
-//! The networks over an HTTP link: JSON, ours.
+//! The radio interface and subscriber provisioning over an HTTP link, as JSON. The protocol is
+//! specific to Landfall.
 //!
-//! | request | answer |
+//! | Request | Response |
 //! |---|---|
-//! | `GET /radio/<plmn>` | 200 [`SystemInformation`], 404 when it is not heard |
-//! | `POST /radio/<plmn>/attach` [`AttachRequest`] | 200 [`NetworkAnswer`], 404 when it is not heard |
-//! | `POST /radio/<plmn>/authenticate` [`AuthenticationResponse`] | the same |
+//! | `GET /radio/<plmn>` | 200 [`SystemInformation`]; 404 without coverage |
+//! | `POST /radio/<plmn>/attach` [`AttachRequest`] | 200 [`NetworkAnswer`]; 404 without coverage |
+//! | `POST /radio/<plmn>/authenticate` [`AuthenticationResponse`] | 200 [`NetworkAnswer`]; 404 without coverage |
 //! | `POST /radio/<plmn>/detach` [`AttachId`] | 204 |
-//! | `POST /radio/<plmn>/short-messages` [`MobileOriginated`] | 200 [`RpAnswer`], 404, 410 when not attached |
-//! | `POST /radio/<plmn>/short-messages/next` [`AttachId`] | 200 [`MobileTerminated`], 204 when none came for a while, 404, 410 |
-//! | `POST /radio/<plmn>/short-messages/report` [`RpReport`] | 204, 404, 410 |
-//! | `PUT /subscribers/<imsi>` [`Subscriber`] | 204; 404 when the IMSI is of no network here |
-//! | `DELETE /subscribers/<imsi>` | 204; 404 when there is none |
+//! | `POST /radio/<plmn>/short-messages` [`MobileOriginated`] | 200 [`RpAnswer`]; 404 without coverage; 410 if not attached |
+//! | `POST /radio/<plmn>/short-messages/next` [`AttachId`] | 200 [`MobileTerminated`]; 204 if no message arrived for a while; 404; 410 |
+//! | `POST /radio/<plmn>/short-messages/report` [`RpReport`] | 204; 404; 410 |
+//! | `PUT /subscribers/<imsi>` [`Subscriber`] | 204; 404 if no network here is the home of the IMSI |
+//! | `DELETE /subscribers/<imsi>` | 204; 404 if there is no such subscriber |
 //!
-//! The last two are the operator's, and carry keys: serve them where operators are, over TLS.
+//! The last two requests are for the operator and carry keys. Expose them to operators only, over
+//! TLS.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -33,10 +35,11 @@ use super::short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpRepo
 use super::subscriber_server::Subscriber;
 use super::{Radio, RadioFault};
 
-/// How long a request for the next short message waits for one: below what any HTTP client has for patience.
+/// Maximum time that a request for the next short message waits. It is below the timeout of common
+/// HTTP clients.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// The networks as a service.
+/// The networks as an HTTP service.
 #[derive(Clone)]
 pub struct NetworksService {
     networks: Arc<Networks>,
@@ -44,12 +47,13 @@ pub struct NetworksService {
 }
 
 impl NetworksService {
-    /// These networks.
+    /// Creates the service for these networks.
     pub fn new(networks: Arc<Networks>) -> Self {
         Self { radio: Arc::clone(&networks) as Arc<dyn Radio>, networks }
     }
 
-    /// The same, heard over another radio, which may be their own with more in between.
+    /// Uses another radio interface for the devices, such as the networks' own with fault injection
+    /// in between.
     #[must_use]
     pub fn heard_over(self, radio: impl Radio + 'static) -> Self {
         Self { radio: Arc::new(radio), ..self }
@@ -77,38 +81,38 @@ async fn route(service: &NetworksService, request: &Request<Bytes>) -> Response<
     match (request.method(), path.as_slice()) {
         (&Method::GET, ["radio", plmn]) => match plmn.parse() {
             Ok(plmn) => match radio.system_information(plmn).await {
-                Ok(Some(heard)) => json(&heard),
-                Ok(None) => says(StatusCode::NOT_FOUND, "no coverage"),
-                Err(fault) => says(StatusCode::NOT_FOUND, &fault.to_string()),
+                Ok(Some(information)) => json(&information),
+                Ok(None) => text_response(StatusCode::NOT_FOUND, "no coverage"),
+                Err(fault) => text_response(StatusCode::NOT_FOUND, &fault.to_string()),
             },
-            Err(error) => says(StatusCode::BAD_REQUEST, &rsp_error(&error)),
+            Err(error) => text_response(StatusCode::BAD_REQUEST, &rsp_error(&error)),
         },
         (&Method::POST, ["radio", plmn, "attach"]) => match read(plmn, request.body()) {
-            Ok((plmn, message)) => answer(radio.attach(plmn, message).await),
-            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+            Ok((plmn, message)) => attach_response(radio.attach(plmn, message).await),
+            Err(why) => text_response(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "authenticate"]) => match read(plmn, request.body()) {
-            Ok((plmn, message)) => answer(radio.authenticate(plmn, message).await),
-            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+            Ok((plmn, message)) => attach_response(radio.authenticate(plmn, message).await),
+            Err(why) => text_response(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "detach"]) => match read(plmn, request.body()) {
-            Ok((plmn, attach)) => done(radio.detach(plmn, attach).await),
-            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+            Ok((plmn, attach)) => empty_response(radio.detach(plmn, attach).await),
+            Err(why) => text_response(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "short-messages"]) => match read(plmn, request.body()) {
-            Ok((plmn, message)) => told(radio.submit_short_message(plmn, message).await),
-            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+            Ok((plmn, message)) => short_message_response(radio.submit_short_message(plmn, message).await),
+            Err(why) => text_response(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "short-messages", "next"]) => match read(plmn, request.body()) {
             Ok((plmn, attach)) => match timeout(WAIT, radio.next_short_message(plmn, attach)).await {
-                Ok(message) => told(message),
-                Err(_) => says(StatusCode::NO_CONTENT, ""),
+                Ok(message) => short_message_response(message),
+                Err(_) => text_response(StatusCode::NO_CONTENT, ""),
             },
-            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+            Err(why) => text_response(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::POST, ["radio", plmn, "short-messages", "report"]) => match read(plmn, request.body()) {
-            Ok((plmn, report)) => done(radio.report_short_message(plmn, report).await),
-            Err(why) => says(StatusCode::BAD_REQUEST, &why),
+            Ok((plmn, report)) => empty_response(radio.report_short_message(plmn, report).await),
+            Err(why) => text_response(StatusCode::BAD_REQUEST, &why),
         },
         (&Method::PUT, ["subscribers", imsi]) => provision(networks, imsi, request.body()),
         (&Method::DELETE, ["subscribers", imsi]) => remove(networks, imsi),
@@ -118,8 +122,11 @@ async fn route(service: &NetworksService, request: &Request<Bytes>) -> Response<
             | ["radio", _, "attach" | "authenticate" | "detach" | "short-messages"]
             | ["radio", _, "short-messages", "next" | "report"]
             | ["subscribers", _],
-        ) => says(StatusCode::METHOD_NOT_ALLOWED, "another method is meant here"),
-        _ => says(StatusCode::NOT_FOUND, "there is /radio/<plmn> and /subscribers/<imsi>"),
+        ) => text_response(StatusCode::METHOD_NOT_ALLOWED, "method not allowed for this path"),
+        _ => text_response(
+            StatusCode::NOT_FOUND,
+            "unknown path; the paths are /radio/<plmn> and /subscribers/<imsi>",
+        ),
     }
 }
 
@@ -135,52 +142,52 @@ fn rsp_error(error: &rsp::ids::InvalidId) -> String {
 fn provision(networks: &Networks, imsi: &str, body: &Bytes) -> Response<Bytes> {
     let imsi: Imsi = match imsi.parse() {
         Ok(imsi) => imsi,
-        Err(error) => return says(StatusCode::BAD_REQUEST, &rsp_error(&error)),
+        Err(error) => return text_response(StatusCode::BAD_REQUEST, &rsp_error(&error)),
     };
     let subscriber: Subscriber = match serde_json::from_slice(body) {
         Ok(subscriber) => subscriber,
-        Err(error) => return says(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => return text_response(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let Some(home) = networks.home_of(imsi) else {
-        return says(StatusCode::NOT_FOUND, "no network here has subscribers of this IMSI");
+        return text_response(StatusCode::NOT_FOUND, "no network here is the home of this IMSI");
     };
     match home.provision(imsi, subscriber) {
-        Ok(()) => says(StatusCode::NO_CONTENT, ""),
-        Err(fault) => says(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
+        Ok(()) => text_response(StatusCode::NO_CONTENT, ""),
+        Err(fault) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
     }
 }
 
 fn remove(networks: &Networks, imsi: &str) -> Response<Bytes> {
     let imsi: Imsi = match imsi.parse() {
         Ok(imsi) => imsi,
-        Err(error) => return says(StatusCode::BAD_REQUEST, &rsp_error(&error)),
+        Err(error) => return text_response(StatusCode::BAD_REQUEST, &rsp_error(&error)),
     };
     match networks.home_of(imsi).map(|home| home.remove(imsi)) {
-        Some(Ok(true)) => says(StatusCode::NO_CONTENT, ""),
-        Some(Ok(false)) | None => says(StatusCode::NOT_FOUND, "no such subscriber"),
-        Some(Err(fault)) => says(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
+        Some(Ok(true)) => text_response(StatusCode::NO_CONTENT, ""),
+        Some(Ok(false)) | None => text_response(StatusCode::NOT_FOUND, "no such subscriber"),
+        Some(Err(fault)) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
     }
 }
 
-fn answer(answer: Result<NetworkAnswer, RadioFault>) -> Response<Bytes> {
-    match answer {
-        Ok(answer) => json(&answer),
-        Err(fault) => says(StatusCode::NOT_FOUND, &fault.to_string()),
+fn attach_response(result: Result<NetworkAnswer, RadioFault>) -> Response<Bytes> {
+    match result {
+        Ok(body) => json(&body),
+        Err(fault) => text_response(StatusCode::NOT_FOUND, &fault.to_string()),
     }
 }
 
-fn told(answer: Result<impl Serialize, RadioFault>) -> Response<Bytes> {
-    match answer {
-        Ok(answer) => json(&answer),
-        Err(RadioFault::Detached) => says(StatusCode::GONE, "not attached"),
-        Err(fault) => says(StatusCode::NOT_FOUND, &fault.to_string()),
+fn short_message_response(result: Result<impl Serialize, RadioFault>) -> Response<Bytes> {
+    match result {
+        Ok(body) => json(&body),
+        Err(RadioFault::Detached) => text_response(StatusCode::GONE, "not attached"),
+        Err(fault) => text_response(StatusCode::NOT_FOUND, &fault.to_string()),
     }
 }
 
-fn done(done: Result<(), RadioFault>) -> Response<Bytes> {
-    match done {
-        Ok(()) => says(StatusCode::NO_CONTENT, ""),
-        fault => told(fault),
+fn empty_response(result: Result<(), RadioFault>) -> Response<Bytes> {
+    match result {
+        Ok(()) => text_response(StatusCode::NO_CONTENT, ""),
+        fault => short_message_response(fault),
     }
 }
 
@@ -191,7 +198,7 @@ fn json(body: &impl Serialize) -> Response<Bytes> {
     response
 }
 
-fn says(status: StatusCode, why: &str) -> Response<Bytes> {
+fn text_response(status: StatusCode, why: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::copy_from_slice(why.as_bytes()));
     *response.status_mut() = status;
     response
@@ -202,15 +209,15 @@ fn says(status: StatusCode, why: &str) -> Response<Bytes> {
 pub struct RemoteNetworks(Link);
 
 impl RemoteNetworks {
-    /// The networks that answer over `link`.
+    /// Creates a client for the networks that answer over `link`.
     pub fn new(link: Link) -> Self {
         Self(link)
     }
 
-    /// Gives a home network a subscriber.
+    /// Adds a subscriber to the home network of the IMSI.
     ///
     /// # Errors
-    /// The networks do not answer, or do not take it.
+    /// The networks do not answer, or refuse the subscriber.
     pub async fn provision(&self, imsi: Imsi, subscriber: &Subscriber) -> Result<(), RadioFault> {
         let body = serde_json::to_vec(subscriber).map_err(|error| RadioFault::Lost(error.to_string()))?;
         let response = self.send(Method::PUT, format!("/subscribers/{imsi}"), body).await?;
@@ -231,7 +238,7 @@ impl RemoteNetworks {
     ) -> Result<Answer, RadioFault> {
         let body = serde_json::to_vec(&message).map_err(|error| RadioFault::Lost(error.to_string()))?;
         let response = self.send(Method::POST, format!("/radio/{plmn}/{function}"), body).await?;
-        heard(&response)?.ok_or(RadioFault::NoCoverage(plmn))
+        decode(&response)?.ok_or(RadioFault::NoCoverage(plmn))
     }
 
     async fn tell(&self, plmn: Plmn, function: &str, message: impl Serialize) -> Result<(), RadioFault> {
@@ -246,7 +253,7 @@ impl RemoteNetworks {
     }
 }
 
-fn heard<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Option<T>, RadioFault> {
+fn decode<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Option<T>, RadioFault> {
     match response.status() {
         StatusCode::OK => serde_json::from_slice(response.body())
             .map(Some)
@@ -263,7 +270,7 @@ fn unexpected(response: &Response<Bytes>) -> RadioFault {
 
 impl Radio for RemoteNetworks {
     fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
-        Box::pin(async move { heard(&self.send(Method::GET, format!("/radio/{plmn}"), Vec::new()).await?) })
+        Box::pin(async move { decode(&self.send(Method::GET, format!("/radio/{plmn}"), Vec::new()).await?) })
     }
 
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
@@ -301,7 +308,7 @@ impl Radio for RemoteNetworks {
                 let path = format!("/radio/{plmn}/short-messages/next");
                 let response = self.send(Method::POST, path, body.clone()).await?;
                 if response.status() != StatusCode::NO_CONTENT {
-                    return heard(&response)?.ok_or(RadioFault::NoCoverage(plmn));
+                    return decode(&response)?.ok_or(RadioFault::NoCoverage(plmn));
                 }
             }
         })

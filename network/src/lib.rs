@@ -1,17 +1,21 @@
-//! The networks that a device may see: who broadcasts where, whom each lets in, and who knows the subscribers' keys.
+//! Simulated mobile networks: visited networks with their admission policies, the home networks
+//! that hold the subscribers' keys, and the short message service centre (SMSC).
 //!
-//! | part | what it is | clause |
+//! | Module | Contents | Clause |
 //! |---|---|---|
-//! | [`messages`] | attach, authentication, accept, reject | TS 24.301 sections 5.4.2, 5.5.1, 9.9.3.9 |
-//! | [`SubscriberServer`] | the home network's keys and sequence numbers | TS 33.102 section 6.3, annex C |
-//! | [`Networks`] | the visited networks and their policies | |
-//! | [`short_messages`] | what passes between device and service centre | TS 23.040, TS 24.011 |
-//! | `reach` | who is attached where, paging | TS 23.040 section 3.2 |
-//! | [`Smsc`] | the service centre: store and forward | TS 23.040 section 3.2, SMPP 3.4 |
-//! | [`http`] | the same over an HTTP link | ours |
+//! | [`messages`] | the messages of a registration: attach, authentication, accept, reject | TS 24.301 sections 5.4.2, 5.5.1, 9.9.3.9 |
+//! | [`subscriber_server`](SubscriberServer) | the home subscriber server: keys and sequence numbers | TS 33.102 section 6.3, annex C |
+//! | [`networks`](Networks) | the visited networks and their policies | |
+//! | [`short_messages`] | the messages between a device and the SMSC | TS 23.040, TS 24.011 |
+//! | `reach` | the attachments of the subscribers, and paging | TS 23.040 section 3.2 |
+//! | [`smsc`] | the SMSC: store and forward | TS 23.040 section 3.2, SMPP 3.4 |
+//! | [`http`] | the radio interface and subscriber provisioning over an HTTP link | specific to Landfall |
 //!
-//! [`Radio`] is the seam: a modem does not know whether the networks are in its process or on another host.
-//! What is simulated is who is let in and why not; there is no radio, no security context and no bearer.
+//! [`Radio`] separates a modem from the networks: they are in the modem's process ([`Networks`]) or
+//! on another host ([`RemoteNetworks`]).
+//!
+//! The simulation covers admission and the causes of refusals. There is no radio layer, no security
+//! context and no bearer. The crate opens no sockets.
 
 pub mod http;
 pub mod messages;
@@ -35,27 +39,29 @@ pub use short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpCause, 
 pub use smsc::{Smsc, SmscSettings};
 pub use subscriber_server::{Keys, Subscriber, SubscriberServer};
 
-/// The air between a device and the networks round it.
+/// The radio interface between a device and the networks in its range.
 pub trait Radio: Send + Sync {
-    /// What this network broadcasts; none when it is not heard.
+    /// Returns the broadcast system information of a network, or `None` if the network is not
+    /// received.
     fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>>;
 
-    /// ATTACH REQUEST.
+    /// Sends ATTACH REQUEST.
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>>;
 
-    /// AUTHENTICATION RESPONSE or AUTHENTICATION FAILURE.
+    /// Sends AUTHENTICATION RESPONSE or AUTHENTICATION FAILURE.
     fn authenticate(
         &self,
         plmn: Plmn,
         response: AuthenticationResponse,
     ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>>;
 
-    /// DETACH REQUEST: the device can no longer be reached. A radio that keeps nobody in mind has nothing to forget.
+    /// Sends DETACH REQUEST: the device can no longer be reached. The default does nothing, for
+    /// implementations that keep no attachments.
     fn detach(&self, _: Plmn, _: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
         Box::pin(async { Ok(()) })
     }
 
-    /// A short message of the device. A radio without a service centre refuses it.
+    /// Submits a short message of the device. An implementation without an SMSC refuses it.
     fn submit_short_message(
         &self,
         _: Plmn,
@@ -64,8 +70,9 @@ pub trait Radio: Send + Sync {
         Box::pin(async { Ok(RpAnswer::Error(RpCause::PROTOCOL_ERROR, Vec::new())) })
     }
 
-    /// Waits for the next short message for the device. It can be given up at any time; then the message comes again,
-    /// or the sender learns that it did not arrive. A radio without a service centre never has one.
+    /// Waits for the next short message for the device. The future can be dropped at any time; the
+    /// message is then delivered again, or the sender learns that it was not delivered. An
+    /// implementation without an SMSC never returns a message.
     fn next_short_message(
         &self,
         _: Plmn,
@@ -74,7 +81,7 @@ pub trait Radio: Send + Sync {
         Box::pin(std::future::pending())
     }
 
-    /// What the device says to a short message.
+    /// Reports the device's answer to a short message.
     fn report_short_message(&self, _: Plmn, _: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
         Box::pin(async { Ok(()) })
     }
@@ -122,16 +129,16 @@ impl<R: Radio + ?Sized> Radio for std::sync::Arc<R> {
     }
 }
 
-/// No network answered.
+/// A failure to reach a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RadioFault {
-    /// The network is not there, or its coverage is switched off.
+    /// The network does not exist, or its coverage is switched off.
     #[error("no coverage of {0}")]
     NoCoverage(Plmn),
-    /// The network does not know the device, or no longer.
-    #[error("the network does not know the device any more; it registers anew")]
+    /// The network does not know the device, or has forgotten it.
+    #[error("the device is not attached to the network; register again")]
     Detached,
-    /// The way to the host of the networks is broken.
-    #[error("the networks do not answer: {0}; check that they run and where")]
+    /// The connection to the host of the networks failed.
+    #[error("the networks do not answer: {0}; check that they are running, and their address")]
     Lost(String),
 }

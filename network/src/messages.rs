@@ -1,4 +1,5 @@
-//! What device and network say to each other: 3GPP TS 24.301, in the fields that decide over a registration.
+//! The messages between device and network of 3GPP TS 24.301, reduced to the fields that decide a
+//! registration.
 //!
 //! In JSON, octets are hexadecimal text.
 
@@ -7,14 +8,14 @@ use std::fmt;
 use rsp::ids::{Imsi, Plmn};
 use serde::{Deserialize, Serialize};
 
-/// What a network broadcasts of itself.
+/// The system information that a network broadcasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemInformation {
-    /// Which network.
+    /// The identity of the network.
     pub plmn: Plmn,
-    /// Its name.
+    /// The name of the network.
     pub name: String,
-    /// Two letters after ISO 3166-1.
+    /// The ISO 3166-1 alpha-2 country code.
     pub country: String,
 }
 
@@ -25,32 +26,32 @@ pub struct AttachRequest {
     pub imsi: Imsi,
 }
 
-/// Which attach procedure a message belongs to; stands for the signalling connection.
+/// The ID of an attach procedure. It represents the signalling connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttachId(pub String);
 
-/// What a network answers.
+/// A network's answer to the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NetworkAnswer {
-    /// Prove who you are.
+    /// The network demands authentication.
     AuthenticationRequest(AuthenticationRequest),
-    /// You are in.
+    /// The device is registered.
     AttachAccept(AttachAccept),
-    /// You are not.
+    /// The registration is refused.
     AttachReject(AttachReject),
 }
 
 /// AUTHENTICATION REQUEST: section 8.2.7.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthenticationRequest {
-    /// Of this procedure.
+    /// The attach procedure.
     pub attach: AttachId,
-    /// The challenge.
+    /// The challenge, RAND.
     #[serde(with = "hex_octets")]
     pub rand: [u8; 16],
-    /// The home network's proof.
+    /// The authentication token of the home network, AUTN.
     #[serde(with = "hex_octets")]
     pub autn: [u8; 16],
 }
@@ -58,46 +59,46 @@ pub struct AuthenticationRequest {
 /// AUTHENTICATION RESPONSE or AUTHENTICATION FAILURE: sections 8.2.8 and 8.2.5.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthenticationResponse {
-    /// Of this procedure.
+    /// The attach procedure.
     pub attach: AttachId,
-    /// What the card said.
+    /// The card's answer.
     pub answer: AuthenticationAnswer,
 }
 
-/// What the card said to a challenge.
+/// The card's answer to a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthenticationAnswer {
-    /// RES.
+    /// The response, RES.
     Res(#[serde(with = "hex_octets")] Vec<u8>),
-    /// Cause #20: the network's MAC is wrong.
+    /// Cause #20: the MAC of the network is wrong.
     MacFailure,
-    /// Cause #21: its sequence number is not fresh; AUTS.
+    /// Cause #21: the sequence number of the network is not fresh. Contains AUTS.
     SynchFailure(#[serde(with = "hex_octets")] [u8; 14]),
 }
 
 /// ATTACH ACCEPT: section 8.2.1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachAccept {
-    /// By which the network knows the device from now on, as by a GUTI.
+    /// The ID by which the network knows the device from now on, like a GUTI.
     pub attach: AttachId,
     /// The network.
     pub plmn: Plmn,
-    /// Its name (EMM INFORMATION).
+    /// The name of the network (EMM INFORMATION).
     pub network_name: String,
-    /// Two letters after ISO 3166-1.
+    /// The ISO 3166-1 alpha-2 country code.
     pub country: String,
-    /// At home or abroad.
+    /// Home or roaming service.
     pub service: Service,
 }
 
-/// How a subscriber is served.
+/// Home or roaming service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
-    /// By the own operator.
+    /// Service by the subscriber's own operator.
     Home,
-    /// By another one.
+    /// Service by another operator.
     Roaming,
 }
 
@@ -113,7 +114,7 @@ impl fmt::Display for Service {
 /// ATTACH REJECT: section 8.2.3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachReject {
-    /// Why.
+    /// The reason.
     pub cause: EmmCause,
 }
 
@@ -127,11 +128,11 @@ macro_rules! causes {
         impl EmmCause {
             $( $(#[$meta])* pub const $name: Self = Self($number); )+
 
-            /// The standard's name.
+            /// The name of the cause in the standard.
             pub fn name(self) -> &'static str {
                 match self {
                     $( Self::$name => $text, )+
-                    _ => "a cause that has no name here",
+                    _ => "unnamed cause",
                 }
             }
         }
@@ -141,7 +142,7 @@ macro_rules! causes {
 causes! {
     /// The home network does not know the subscriber.
     IMSI_UNKNOWN_IN_HSS = 2 "IMSI unknown in HSS",
-    /// The subscriber is refused or could not prove itself.
+    /// The subscriber is refused or failed the authentication.
     ILLEGAL_UE = 3 "illegal UE",
     /// The device is refused.
     ILLEGAL_ME = 6 "illegal ME",
@@ -149,30 +150,31 @@ causes! {
     EPS_SERVICES_NOT_ALLOWED = 7 "EPS services not allowed",
     /// No services at all.
     EPS_AND_NON_EPS_SERVICES_NOT_ALLOWED = 8 "EPS services and non-EPS services not allowed",
-    /// Not in this network.
+    /// The subscriber is not allowed in this network.
     PLMN_NOT_ALLOWED = 11 "PLMN not allowed",
-    /// Not in this area.
+    /// The subscriber is not allowed in this tracking area.
     TRACKING_AREA_NOT_ALLOWED = 12 "tracking area not allowed",
     /// No roaming in this area.
     ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA = 13 "roaming not allowed in this tracking area",
     /// No EPS services in this network.
     EPS_SERVICES_NOT_ALLOWED_IN_THIS_PLMN = 14 "EPS services not allowed in this PLMN",
-    /// Not in this area, look for another.
+    /// The subscriber is not allowed in this tracking area and should select another.
     NO_SUITABLE_CELLS_IN_TRACKING_AREA = 15 "no suitable cells in tracking area",
-    /// Something failed in the network.
+    /// An internal failure of the network.
     NETWORK_FAILURE = 17 "network failure",
     /// From the device: the network's MAC is wrong.
     MAC_FAILURE = 20 "MAC failure",
     /// From the device: the network's sequence number is not fresh.
     SYNCH_FAILURE = 21 "synch failure",
-    /// Too many at once.
+    /// The network is congested.
     CONGESTION = 22 "congestion",
-    /// The message is not understood.
+    /// The message could not be understood.
     PROTOCOL_ERROR_UNSPECIFIED = 111 "protocol error, unspecified",
 }
 
 impl EmmCause {
-    /// Whether this subscription is to be held for invalid until the card is changed or switched (section 5.5.1.2.5).
+    /// True if the device must treat the subscription as invalid until the card is replaced or its
+    /// profile is switched (section 5.5.1.2.5).
     pub fn bars_the_usim(self) -> bool {
         matches!(
             self,
@@ -197,7 +199,7 @@ impl fmt::Debug for EmmCause {
     }
 }
 
-/// Serde for octets as hexadecimal text.
+/// Serde functions for octets as hexadecimal text.
 pub(super) mod hex_octets {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -213,6 +215,6 @@ pub(super) mod hex_octets {
         deserializer: D,
     ) -> Result<T, D::Error> {
         let octets = hex::decode(String::deserialize(deserializer)?).map_err(Error::custom)?;
-        octets.try_into().map_err(|_| Error::custom("the octets are of another length than expected"))
+        octets.try_into().map_err(|_| Error::custom("unexpected number of octets"))
     }
 }

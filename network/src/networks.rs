@@ -1,4 +1,4 @@
-//! Visited networks: who is let in, and with which cause who is not.
+//! Visited networks: their admission policies, the attach procedure, and the causes of refusals.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,70 +18,72 @@ use super::short_messages::{MobileOriginated, MobileTerminated, RpAnswer, RpCaus
 use super::subscriber_server::SubscriberServer;
 use super::{Radio, RadioFault};
 
-/// Attach procedures that wait for an answer of the device; the oldest gives way. A device that is gone never answers.
+/// Maximum attach procedures that wait for an answer of the device. Beyond it the oldest is
+/// dropped, because a device that has disappeared never answers.
 const MAX_PENDING: usize = 10_000;
 
-/// Resynchronisations within one attach. A second one says that the card and its home network will not agree.
+/// Maximum resynchronisations within one attach. A second request shows that the card and its home
+/// network cannot agree.
 const MAX_RESYNCHRONISATIONS: u8 = 1;
 
-/// A network.
+/// A visited network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
-    /// Which.
+    /// The identity of the network.
     pub plmn: Plmn,
-    /// Its name.
+    /// The name of the network.
     pub name: String,
-    /// Two letters after ISO 3166-1.
+    /// The ISO 3166-1 alpha-2 country code.
     pub country: String,
-    /// Whether it is on the air.
+    /// True if the network has coverage.
     #[serde(default = "on")]
     pub coverage: bool,
-    /// Whom it lets in.
+    /// The admission policy.
     #[serde(default)]
     pub policy: Policy,
 }
 
-/// Whom a network lets in, besides its own subscribers.
+/// The admission policy of a network for subscribers of other networks, and its refusals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Whose subscribers may roam here.
+    /// The networks whose subscribers can roam here.
     pub roaming: Roaming,
-    /// Who is refused whatever else is so; the first rule that fits counts.
+    /// Refusals that take precedence over everything else. The first matching rule applies.
     pub refusals: Vec<RefusalRule>,
 }
 
-/// Whose subscribers may roam in a network.
+/// The networks whose subscribers can roam in a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Roaming {
-    /// Everybody's.
+    /// Subscribers of all networks.
     #[default]
     Everybody,
-    /// Those of these networks; others get #11.
+    /// Subscribers of these networks. Others are refused with cause #11.
     Partners(BTreeSet<Plmn>),
-    /// Nobody's; cause #13.
+    /// No roaming: cause #13.
     Nobody,
 }
 
-/// A refusal.
+/// A rule that refuses subscribers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusalRule {
-    /// IMSIs that begin with these digits; all when empty.
+    /// Applies to IMSIs that begin with these digits, or to all if empty.
     #[serde(default)]
     pub imsi_prefix: String,
-    /// What they are told.
+    /// The cause that is sent.
     pub cause: EmmCause,
 }
 
 impl Network {
-    /// A network on the air that lets everybody in.
+    /// Creates a network with coverage that admits all subscribers.
     pub fn new(plmn: Plmn, name: impl Into<String>, country: impl Into<String>) -> Self {
         let (name, country) = (name.into(), country.into());
         Self { plmn, name, country, coverage: true, policy: Policy::default() }
     }
 
-    /// The same with this policy.
+    /// Sets the admission policy.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -90,12 +92,12 @@ impl Network {
 }
 
 impl Policy {
-    /// Refuses everybody with this cause.
+    /// Returns a policy that refuses all subscribers with this cause.
     pub fn refusing_everybody(cause: EmmCause) -> Self {
         Self { refusals: vec![RefusalRule { imsi_prefix: String::new(), cause }], ..Self::default() }
     }
 
-    /// Lets in roamers of these networks only.
+    /// Returns a policy that admits roaming subscribers of these networks only.
     pub fn with_partners(partners: impl IntoIterator<Item = Plmn>) -> Self {
         Self { roaming: Roaming::Partners(partners.into_iter().collect()), ..Self::default() }
     }
@@ -118,7 +120,7 @@ impl Policy {
     }
 }
 
-/// All networks of a world, and the home networks behind them.
+/// All visited networks of a simulated world, and the home networks behind them.
 pub struct Networks {
     world: World,
     state: Mutex<State>,
@@ -131,7 +133,7 @@ struct State {
     networks: BTreeMap<Plmn, Network>,
     homes: BTreeMap<Plmn, Arc<SubscriberServer>>,
     pending: BTreeMap<AttachId, Pending>,
-    /// The keys of `pending`, oldest first; some may be gone.
+    /// The keys of `pending`, oldest first. Keys of finished procedures may remain.
     order: VecDeque<AttachId>,
 }
 
@@ -146,7 +148,7 @@ struct Pending {
 }
 
 impl Networks {
-    /// A world without networks.
+    /// Creates a world without networks.
     pub fn new(world: World) -> Self {
         Self {
             world,
@@ -161,20 +163,20 @@ impl Networks {
         self.state().networks.insert(network.plmn, network);
     }
 
-    /// Switches a network's coverage; says whether there is such a network.
+    /// Switches the coverage of a network. Returns false if there is no such network.
     pub fn set_coverage(&self, plmn: Plmn, coverage: bool) -> bool {
-        let is_there =
+        let exists =
             self.state().networks.get_mut(&plmn).map(|network| network.coverage = coverage).is_some();
-        self.attachments.look_again();
-        is_there
+        self.attachments.recheck();
+        exists
     }
 
-    /// Gives a network another policy; says whether there is such a network.
+    /// Replaces the policy of a network. Returns false if there is no such network.
     pub fn set_policy(&self, plmn: Plmn, policy: Policy) -> bool {
         self.state().networks.get_mut(&plmn).map(|network| network.policy = policy).is_some()
     }
 
-    /// Every network.
+    /// Returns all networks.
     pub fn all(&self) -> Vec<Network> {
         self.state().networks.values().cloned().collect()
     }
@@ -184,43 +186,44 @@ impl Networks {
         self.state().homes.insert(home.plmn(), home);
     }
 
-    /// The home subscriber server for an IMSI: the one whose codes it begins with, the longer first.
+    /// Returns the home subscriber server of an IMSI: the one whose PLMN the IMSI begins with.
+    /// Three-digit MNCs take precedence.
     pub fn home_of(&self, imsi: Imsi) -> Option<Arc<SubscriberServer>> {
         let state = self.state();
         [3, 2].into_iter().find_map(|digits| state.homes.get(&imsi.plmn(digits)?).cloned())
     }
 
-    /// The subscriber with this telephone number, or this IMSI.
+    /// Returns the subscriber with this MSISDN, or with this IMSI.
     pub fn by_number(&self, number: &PhoneNumber) -> Option<Imsi> {
         let homes: Vec<_> = self.state().homes.values().cloned().collect();
         homes.iter().find_map(|home| home.by_number(number))
     }
 
-    /// What others see as the sender of this subscriber's messages: the telephone number, or else the IMSI (numbering plan
-    /// 6, E.212).
+    /// Returns the sender address of this subscriber's messages: the MSISDN, or else the IMSI
+    /// (numbering plan 6, E.212).
     pub fn number_of(&self, imsi: Imsi) -> Option<PhoneNumber> {
         let msisdn = self.home_of(imsi)?.subscriber(imsi)?.msisdn;
         msisdn.or_else(|| PhoneNumber::new(0, 6, imsi.to_string()).ok())
     }
 
-    /// Which network has this subscriber, as far as it knows.
+    /// Returns the network that the subscriber is attached to, as far as the networks know.
     pub fn place_of(&self, imsi: Imsi) -> Option<Plmn> {
         self.attachments.plmn_of(imsi)
     }
 
-    /// Who takes the messages of devices. It is not kept alive by this.
+    /// Sets the SMSC that receives mobile-originated messages. Only a weak reference to it is kept.
     pub fn set_service_centre(&self, centre: Weak<dyn ServiceCentre>) {
         *self.service_centre.lock().unwrap_or_else(PoisonError::into_inner) = Some(centre);
     }
 
-    /// Brings a short message to a subscriber, wherever attached.
+    /// Delivers a short message to a subscriber in the network that the subscriber is attached to.
     ///
     /// # Errors
-    /// The subscriber is not reached.
+    /// The subscriber could not be reached.
     pub async fn page(&self, imsi: Imsi, service_centre: Address, tpdu: Vec<u8>) -> Result<RpAnswer, Absent> {
         match self.attachments.plmn_of(imsi) {
-            Some(plmn) if self.heard(plmn).is_err() => {
-                self.attachments.missed(imsi);
+            Some(plmn) if self.covered_network(plmn).is_err() => {
+                self.attachments.mark_missed(imsi);
                 Err(Absent::NoPagingResponse)
             }
             Some(_) => self.attachments.page(imsi, service_centre, tpdu).await,
@@ -228,13 +231,14 @@ impl Networks {
         }
     }
 
-    /// The next subscriber who can be reached (again). For the one service centre.
+    /// Waits for the next subscriber who becomes reachable (again). Intended for one caller, the
+    /// SMSC.
     pub async fn next_reachable(&self) -> Imsi {
         self.attachments.next_reachable().await
     }
 
     async fn mobile_originated(&self, plmn: Plmn, message: MobileOriginated) -> Result<RpAnswer, RadioFault> {
-        self.heard(plmn)?;
+        self.covered_network(plmn)?;
         let Some((imsi, _)) = self.attachments.of(&message.attach).filter(|(_, own)| *own == plmn) else {
             return Err(RadioFault::Detached);
         };
@@ -246,26 +250,26 @@ impl Networks {
     }
 
     async fn mobile_terminated(&self, plmn: Plmn, attach: AttachId) -> Result<MobileTerminated, RadioFault> {
-        match self.attachments.next(&attach, |own| own == plmn && self.heard(plmn).is_ok()).await {
+        match self.attachments.next(&attach, |own| own == plmn && self.covered_network(plmn).is_ok()).await {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(RadioFault::NoCoverage(plmn)),
             Err(_) => Err(RadioFault::Detached),
         }
     }
 
-    fn heard(&self, plmn: Plmn) -> Result<Network, RadioFault> {
+    fn covered_network(&self, plmn: Plmn) -> Result<Network, RadioFault> {
         let found = self.state().networks.get(&plmn).filter(|network| network.coverage).cloned();
         found.ok_or(RadioFault::NoCoverage(plmn))
     }
 
-    fn begin(&self, plmn: Plmn, request: &AttachRequest) -> Result<NetworkAnswer, RadioFault> {
-        let network = self.heard(plmn)?;
+    fn begin_attach(&self, plmn: Plmn, request: &AttachRequest) -> Result<NetworkAnswer, RadioFault> {
+        let network = self.covered_network(plmn)?;
         let home = self.home_of(request.imsi);
         let home_plmn = home.as_ref().map(|home| home.plmn());
         if let Some(cause) = network.policy.refusal(request.imsi, home_plmn, plmn) {
             return Ok(reject(cause));
         }
-        // A subscriber whose home nobody knows cannot be asked about.
+        // Authentication vectors come from the home network, so it must be known.
         let Some(home) = home else { return Ok(reject(EmmCause::PLMN_NOT_ALLOWED)) };
         Ok(match home.authentication_vector(request.imsi, plmn) {
             Ok(vector) => self.challenge(plmn, request.imsi, home, vector, 0),
@@ -294,8 +298,12 @@ impl Networks {
         NetworkAnswer::AuthenticationRequest(AuthenticationRequest { attach, rand, autn: autn.to_bytes() })
     }
 
-    fn conclude(&self, plmn: Plmn, response: &AuthenticationResponse) -> Result<NetworkAnswer, RadioFault> {
-        let network = self.heard(plmn)?;
+    fn finish_attach(
+        &self,
+        plmn: Plmn,
+        response: &AuthenticationResponse,
+    ) -> Result<NetworkAnswer, RadioFault> {
+        let network = self.covered_network(plmn)?;
         let pending = self.state().pending.remove(&response.attach).filter(|pending| pending.plmn == plmn);
         let Some(pending) = pending else { return Ok(reject(EmmCause::PROTOCOL_ERROR_UNSPECIFIED)) };
         Ok(match &response.answer {
@@ -332,14 +340,14 @@ impl Networks {
 
 impl Radio for Networks {
     fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
-        let heard = self.heard(plmn).ok();
-        let heard =
-            heard.map(|Network { plmn, name, country, .. }| SystemInformation { plmn, name, country });
-        Box::pin(async { Ok(heard) })
+        let network = self.covered_network(plmn).ok();
+        let information =
+            network.map(|Network { plmn, name, country, .. }| SystemInformation { plmn, name, country });
+        Box::pin(async { Ok(information) })
     }
 
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
-        Box::pin(async move { self.begin(plmn, &request) })
+        Box::pin(async move { self.begin_attach(plmn, &request) })
     }
 
     fn authenticate(
@@ -347,7 +355,7 @@ impl Radio for Networks {
         plmn: Plmn,
         response: AuthenticationResponse,
     ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
-        Box::pin(async move { self.conclude(plmn, &response) })
+        Box::pin(async move { self.finish_attach(plmn, &response) })
     }
 
     fn detach(&self, _: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
@@ -373,11 +381,12 @@ impl Radio for Networks {
 
     fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
         let RpReport { attach, reference, answer } = report;
-        let reported = self.heard(plmn).and_then(|_| {
+        let reported = self.covered_network(plmn).and_then(|_| {
             self.attachments.report(&attach, reference, answer).map_err(|_| RadioFault::Detached)
         });
         Box::pin(async {
-            // Whoever waits for the report is to hear of it before the device goes on, as far as that can be had.
+            // Gives the SMSC a chance to process the report before the device goes on. This is best
+            // effort.
             tokio::task::yield_now().await;
             reported
         })

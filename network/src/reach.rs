@@ -1,5 +1,6 @@
-//! Who is attached where, and how short messages find the way there: paging, the answer, and that a subscriber who did
-//! not answer has come back (TS 23.040 section 3.2.7).
+//! The attachments of the subscribers and the delivery of short messages to them: paging, delivery
+//! reports, and the alert when a subscriber who did not answer is reachable again (TS 23.040
+//! section 3.2.7).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,21 +14,23 @@ use tokio::time::timeout;
 use super::messages::AttachId;
 use super::short_messages::{MobileTerminated, RpAnswer};
 
-/// Within this a device that is there answers a page. It may be executing what its card wants, which takes its time.
+/// Time in which a reachable device answers a page. A device that executes commands of its card
+/// needs a while.
 const PAGING: Duration = Duration::from_secs(10);
-/// Within this it has handed the message to its card: TS 24.011 section 10, timer TR1N is 35 to 45 seconds.
+/// Time in which the device delivers the message to its card and reports. TS 24.011 section 10
+/// gives 35 to 45 seconds for timer TR1N.
 const REPORT: Duration = Duration::from_secs(40);
 
-/// Why a subscriber was not reached.
+/// The reason why a subscriber was not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absent {
-    /// No network has the subscriber.
+    /// No network has an attachment of the subscriber.
     #[error("the subscriber is not attached")]
     NotAttached,
-    /// Nobody answered the page.
+    /// The device did not answer the page.
     #[error("the device did not answer the page")]
     NoPagingResponse,
-    /// The device took the message, and was not heard of again.
+    /// The device accepted the message but sent no report.
     #[error("the device did not report")]
     NoReport,
 }
@@ -35,19 +38,19 @@ pub enum Absent {
 #[derive(Default)]
 pub(super) struct Attachments {
     state: Mutex<State>,
-    /// Something came for somebody, or somebody is gone.
+    /// Notified when a message arrives for a subscriber or when an attachment ends.
     changed: Notify,
-    /// Somebody is back.
-    back: Notify,
+    /// Notified when a subscriber becomes reachable again.
+    became_reachable: Notify,
 }
 
 #[derive(Default)]
 struct State {
     attachments: BTreeMap<AttachId, Attachment>,
     by_imsi: BTreeMap<Imsi, AttachId>,
-    /// Subscribers who can be reached (again).
+    /// Subscribers who became reachable (again) and were not yet returned by `next_reachable`.
     reachable: BTreeSet<Imsi>,
-    /// The last reference given out.
+    /// The last message reference that was assigned.
     reference: u32,
 }
 
@@ -56,7 +59,7 @@ struct Attachment {
     plmn: Plmn,
     waiting: VecDeque<Waiting>,
     under_way: BTreeMap<u32, oneshot::Sender<RpAnswer>>,
-    /// A message was not answered.
+    /// True if a message was not answered.
     was_missed: bool,
 }
 
@@ -66,12 +69,12 @@ struct Waiting {
     answer: oneshot::Sender<RpAnswer>,
 }
 
-/// An attachment that is no more, or never was.
+/// The attachment does not exist (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoSuchAttachment;
 
 impl Attachments {
-    /// A subscriber is attached here from now on, and nowhere else.
+    /// Attaches a subscriber to this network. An earlier attachment of the subscriber ends.
     pub(super) fn attached(&self, id: &AttachId, imsi: Imsi, plmn: Plmn) {
         let mut state = self.state();
         let (waiting, under_way) = (VecDeque::new(), BTreeMap::new());
@@ -82,11 +85,11 @@ impl Attachments {
         }
         state.reachable.insert(imsi);
         drop(state);
-        self.back.notify_one();
+        self.became_reachable.notify_one();
         self.changed.notify_waiters();
     }
 
-    /// A subscriber is attached nowhere any more.
+    /// Ends an attachment.
     pub(super) fn detached(&self, id: &AttachId) {
         let mut state = self.state();
         if let Some(attachment) = state.attachments.remove(id)
@@ -98,19 +101,20 @@ impl Attachments {
         self.changed.notify_waiters();
     }
 
-    /// Whose attachment it is, and where.
+    /// Returns the subscriber and the network of an attachment.
     pub(super) fn of(&self, id: &AttachId) -> Option<(Imsi, Plmn)> {
         self.state().attachments.get(id).map(|attachment| (attachment.imsi, attachment.plmn))
     }
 
-    /// Where a subscriber is.
+    /// Returns the network that a subscriber is attached to.
     pub(super) fn plmn_of(&self, imsi: Imsi) -> Option<Plmn> {
         let state = self.state();
         state.attachments.get(state.by_imsi.get(&imsi)?).map(|attachment| attachment.plmn)
     }
 
-    /// A message for this subscriber could not be brought: when the device listens again, that is told.
-    pub(super) fn missed(&self, imsi: Imsi) {
+    /// Records that a message for this subscriber could not be delivered. The subscriber is
+    /// announced as reachable when the device listens again.
+    pub(super) fn mark_missed(&self, imsi: Imsi) {
         let mut state = self.state();
         if let Some(id) = state.by_imsi.get(&imsi).cloned()
             && let Some(attachment) = state.attachments.get_mut(&id)
@@ -119,22 +123,22 @@ impl Attachments {
         }
     }
 
-    /// Whatever waits is to be looked at again: a network has gone off the air.
-    pub(super) fn look_again(&self) {
+    /// Makes all waiting calls check their condition again, after a change of coverage.
+    pub(super) fn recheck(&self) {
         self.changed.notify_waiters();
     }
 
-    /// The next subscriber who has become reachable. For one who listens.
+    /// Waits for the next subscriber who becomes reachable. Intended for one caller.
     pub(super) async fn next_reachable(&self) -> Imsi {
         loop {
             if let Some(imsi) = self.state().reachable.pop_first() {
                 return imsi;
             }
-            self.back.notified().await;
+            self.became_reachable.notified().await;
         }
     }
 
-    /// Brings a message to a subscriber.
+    /// Delivers a message to a subscriber and returns the device's report.
     pub(super) async fn page(
         &self,
         imsi: Imsi,
@@ -169,31 +173,31 @@ impl Attachments {
         Err(why)
     }
 
-    /// The next message for the device; waits for it as long as `goes_on` says so.
+    /// Returns the next message for the device. Waits for it as long as `is_served` returns true.
     pub(super) async fn next(
         &self,
         id: &AttachId,
-        goes_on: impl Fn(Plmn) -> bool,
+        is_served: impl Fn(Plmn) -> bool,
     ) -> Result<Option<MobileTerminated>, NoSuchAttachment> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
-            // From here on nothing is missed, even if it comes before the wait.
+            // From here on no notification is lost, even one that comes before the wait.
             changed.as_mut().enable();
             {
                 let mut state = self.state();
                 let attachment = state.attachments.get_mut(id).ok_or(NoSuchAttachment)?;
-                if !goes_on(attachment.plmn) {
+                if !is_served(attachment.plmn) {
                     return Ok(None);
                 }
                 if std::mem::take(&mut attachment.was_missed) {
                     let imsi = attachment.imsi;
                     state.reachable.insert(imsi);
-                    self.back.notify_one();
+                    self.became_reachable.notify_one();
                     continue;
                 }
                 while let Some(Waiting { message, taken, answer }) = attachment.waiting.pop_front() {
-                    // Whoever paged may have given up.
+                    // The sender may have given up.
                     if taken.send(()).is_ok() {
                         attachment.under_way.insert(message.reference, answer);
                         return Ok(Some(message));
@@ -204,7 +208,7 @@ impl Attachments {
         }
     }
 
-    /// The device's answer to a message. One to no message is passed over.
+    /// Processes the device's report of a message. A report of an unknown message is ignored.
     pub(super) fn report(
         &self,
         id: &AttachId,
@@ -213,9 +217,9 @@ impl Attachments {
     ) -> Result<(), NoSuchAttachment> {
         let mut state = self.state();
         let attachment = state.attachments.get_mut(id).ok_or(NoSuchAttachment)?;
-        if let Some(waits) = attachment.under_way.remove(&reference) {
-            // Whoever paged may have given up.
-            let _ = waits.send(answer);
+        if let Some(pending_report) = attachment.under_way.remove(&reference) {
+            // The sender may have given up.
+            let _ = pending_report.send(answer);
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! What passes between a device and a service centre: the TPDUs of 3GPP TS 23.040, in the RP messages of TS 24.011.
+//! The messages between a device and the SMSC: TPDUs of 3GPP TS 23.040 in the RP messages of TS
+//! 24.011.
 //!
 //! In JSON, octets are hexadecimal text.
 
@@ -12,9 +13,9 @@ use super::messages::{AttachId, hex_octets};
 /// RP-DATA from a device: TS 24.011 section 7.3.1.2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MobileOriginated {
-    /// Which device.
+    /// The attachment of the sending device.
     pub attach: AttachId,
-    /// RP-Destination Address. A simulated network has one service centre, whatever it is called.
+    /// RP-Destination Address. It is ignored: a simulated network has only one SMSC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_centre: Option<Address>,
     /// SMS-SUBMIT.
@@ -25,7 +26,7 @@ pub struct MobileOriginated {
 /// RP-DATA to a device: TS 24.011 section 7.3.1.1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MobileTerminated {
-    /// RP-Message Reference, by which it is answered.
+    /// RP-Message Reference; the answer quotes it.
     pub reference: u32,
     /// RP-Originator Address.
     pub service_centre: Address,
@@ -37,11 +38,11 @@ pub struct MobileTerminated {
 /// A device's answer to RP-DATA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RpReport {
-    /// Which device.
+    /// The attachment of the answering device.
     pub attach: AttachId,
-    /// That of the message.
+    /// The reference of the message that is answered.
     pub reference: u32,
-    /// What it says.
+    /// The answer.
     pub answer: RpAnswer,
 }
 
@@ -49,9 +50,9 @@ pub struct RpReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RpAnswer {
-    /// Taken.
+    /// RP-ACK: the message was accepted.
     Ack(#[serde(with = "hex_octets")] Vec<u8>),
-    /// Not taken.
+    /// RP-ERROR: the message was refused.
     Error(RpCause, #[serde(with = "hex_octets")] Vec<u8>),
 }
 
@@ -61,22 +62,22 @@ pub enum RpAnswer {
 pub struct RpCause(pub u8);
 
 impl RpCause {
-    /// The number is nobody's.
+    /// The number is not assigned.
     pub const UNASSIGNED_NUMBER: Self = Self(1);
     /// The device's memory is full.
     pub const MEMORY_CAPACITY_EXCEEDED: Self = Self(22);
-    /// Not known in the network, or has no number.
+    /// The subscriber is unknown in the network, or has no number.
     pub const UNKNOWN_SUBSCRIBER: Self = Self(30);
-    /// The network cannot just now.
+    /// The network cannot accept the message at the moment.
     pub const TEMPORARY_FAILURE: Self = Self(41);
-    /// The message does not add up.
+    /// The message is malformed.
     pub const INVALID_MESSAGE: Self = Self(95);
-    /// There is nobody here who does that.
+    /// No entity here provides the service.
     pub const PROTOCOL_ERROR: Self = Self(111);
 }
 
-/// What the networks hand the messages of devices to.
+/// The SMSC, as the networks see it: the receiver of mobile-originated messages.
 pub trait ServiceCentre: Send + Sync {
-    /// Takes the SMS-SUBMIT of this subscriber. After RP-ACK it is written down.
+    /// Accepts the SMS-SUBMIT of this subscriber. An RP-ACK means that the message is stored.
     fn submitted(&self, imsi: Imsi, tpdu: Vec<u8>) -> BoxFuture<'_, RpAnswer>;
 }

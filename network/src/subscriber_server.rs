@@ -1,6 +1,8 @@
-//! The home subscriber server: authentication vectors, 3GPP TS 33.102 sections 6.3.2 and 6.3.5, annex C.1.
+//! The home subscriber server: generates authentication vectors, 3GPP TS 33.102 sections 6.3.2 and
+//! 6.3.5, annex C.1.
 //!
-//! A sequence number is written down before the vector that uses it leaves, so that no restart gives one out twice.
+//! A sequence number is stored before the vector that uses it is returned, so that a restart never
+//! uses one twice.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +19,7 @@ use world::{Batch, Content, Fault, Memory, PhoneNumber, World};
 
 use super::messages::{EmmCause, hex_octets};
 
-/// AMF with the separation bit, as E-UTRAN has it: TS 33.401 section 6.1.1.
+/// AMF with the separation bit that E-UTRAN requires: TS 33.401 section 6.1.1.
 const SEPARATION_BIT: [u8; 2] = [0x80, 0x00];
 
 /// The subscribers of one home network.
@@ -32,30 +34,30 @@ struct State {
     memory: Box<dyn Memory>,
 }
 
-/// A subscriber, as the home network knows it.
+/// A subscriber record of the home network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscriber {
-    /// Algorithm and keys, the same as on the card.
+    /// Algorithm and keys, identical to those on the card.
     pub keys: Keys,
-    /// SEQ of the last vector; IND follows from it.
+    /// SEQ of the last vector. IND is derived from it.
     #[serde(default)]
     pub last_seq: u64,
-    /// Why this subscriber is not served anywhere, if so.
+    /// The cause with which this subscriber is refused everywhere, if barred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub barred: Option<EmmCause>,
-    /// Whether the home network lets the subscriber roam.
+    /// True if the subscriber can roam.
     #[serde(default = "yes")]
     pub may_roam: bool,
-    /// The telephone number, by which short messages find the subscriber.
+    /// The MSISDN. Short messages are addressed to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub msisdn: Option<PhoneNumber>,
 }
 
-/// Algorithm and keys of a subscriber. Not shown by `Debug`.
+/// Algorithm and keys of a subscriber. `Debug` does not show the keys.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keys {
-    /// TS 35.206.
+    /// Milenage, TS 35.206.
     Milenage {
         /// K.
         #[serde(with = "hex_octets")]
@@ -64,7 +66,7 @@ pub enum Keys {
         #[serde(with = "hex_octets")]
         opc: [u8; 16],
     },
-    /// TS 35.231.
+    /// TUAK, TS 35.231.
     Tuak {
         /// K, 16 or 32 octets.
         #[serde(with = "hex_octets")]
@@ -72,17 +74,17 @@ pub enum Keys {
         /// TOPc.
         #[serde(with = "hex_octets")]
         topc: [u8; 32],
-        /// Octets of RES: 4, 8 or 16.
+        /// Length of RES in octets: 4, 8 or 16.
         res_length: u8,
-        /// How often the permutation is applied.
+        /// Number of iterations of the permutation.
         iterations: NonZeroU8,
     },
-    /// TS 34.108 section 8.1.2, for test cards.
+    /// The algorithm of TS 34.108 section 8.1.2, for test cards.
     UsimTest {
         /// K.
         #[serde(with = "hex_octets")]
         k: [u8; 16],
-        /// Octets of RES, 4 to 16.
+        /// Length of RES in octets: 4 to 16.
         res_length: u8,
     },
 }
@@ -116,19 +118,20 @@ impl Keys {
 }
 
 impl Subscriber {
-    /// A subscriber with these keys that has never been seen, may roam and is not barred.
+    /// Creates a subscriber with these keys and SEQ 0 who can roam and is not barred.
     pub fn new(keys: Keys) -> Self {
         Self { keys, last_seq: 0, barred: None, may_roam: true, msisdn: None }
     }
 
-    /// The same with this telephone number.
+    /// Sets the MSISDN.
     #[must_use]
     pub fn with_msisdn(mut self, msisdn: PhoneNumber) -> Self {
         self.msisdn = Some(msisdn);
         self
     }
 
-    /// The sequence number after the last: SEQ one higher, IND one further round.
+    /// Returns the next sequence number: SEQ is incremented, and IND takes the next value of its
+    /// cycle.
     fn next_sqn(&mut self) -> Result<Sqn, EmmCause> {
         self.last_seq = self.last_seq.saturating_add(1);
         let places = u64::from(Sqn::MAX.ind()) + 1;
@@ -138,10 +141,11 @@ impl Subscriber {
 }
 
 impl SubscriberServer {
-    /// The subscribers of `plmn` that `memory` holds; none if it is empty.
+    /// Opens the server with the subscribers of `plmn` that `memory` holds. An empty memory has no
+    /// subscribers.
     ///
     /// # Errors
-    /// The memory cannot be read or does not hold subscribers.
+    /// The memory cannot be read, or contains something other than subscribers.
     pub fn open(plmn: Plmn, memory: impl Memory + 'static, world: World) -> Result<Self, Fault> {
         let bad = |why: String| {
             let what = format!("cannot use the subscribers of {plmn}");
@@ -149,7 +153,7 @@ impl SubscriberServer {
         };
         let mut subscribers = BTreeMap::new();
         for (imsi, cell) in memory.load()? {
-            let number = imsi.parse().map_err(|_| bad(format!("its cell {imsi} is no subscriber's")))?;
+            let number = imsi.parse().map_err(|_| bad(format!("the key {imsi} is not an IMSI")))?;
             let subscriber: Subscriber =
                 cell.from_json().map_err(|why| bad(format!("subscriber {imsi} cannot be read: {why}")))?;
             subscribers.insert(number, subscriber);
@@ -157,40 +161,41 @@ impl SubscriberServer {
         Ok(Self { plmn, world, state: Mutex::new(State { subscribers, memory: Box::new(memory) }) })
     }
 
-    /// Whose subscribers.
+    /// Returns the home network of the subscribers.
     pub fn plmn(&self) -> Plmn {
         self.plmn
     }
 
-    /// Adds a subscriber, or gives one other keys. The sequence number of a known subscriber does not go back.
+    /// Adds a subscriber, or replaces one. The sequence number of an existing subscriber never
+    /// decreases.
     ///
     /// # Errors
-    /// The change cannot be written down; nothing has changed.
+    /// The change cannot be stored. Nothing has changed.
     pub fn provision(&self, imsi: Imsi, mut subscriber: Subscriber) -> Result<(), Fault> {
         self.change(imsi, |place| {
             if let Some(known) = place {
                 subscriber.last_seq = subscriber.last_seq.max(known.last_seq);
-                // Whoever brings other keys need not know the number.
+                // A caller that replaces the keys need not know the MSISDN.
                 subscriber.msisdn = subscriber.msisdn.or(known.msisdn.take());
             }
             *place = Some(subscriber);
         })
     }
 
-    /// Removes a subscriber; says whether there was one.
+    /// Removes a subscriber. Returns false if there was none.
     ///
     /// # Errors
-    /// The change cannot be written down; nothing has changed.
+    /// The change cannot be stored. Nothing has changed.
     pub fn remove(&self, imsi: Imsi) -> Result<bool, Fault> {
         self.change(imsi, |place| place.take().is_some())
     }
 
-    /// The subscriber, if it is one of this network.
+    /// Returns the subscriber, if it is one of this network.
     pub fn subscriber(&self, imsi: Imsi) -> Option<Subscriber> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).subscribers.get(&imsi).cloned()
     }
 
-    /// The subscriber with this telephone number, or with this IMSI for a number.
+    /// Returns the subscriber with this MSISDN, or with this number as IMSI.
     pub fn by_number(&self, number: &PhoneNumber) -> Option<Imsi> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_its = |(imsi, subscriber): &(&Imsi, &Subscriber)| {
@@ -200,10 +205,10 @@ impl SubscriberServer {
         state.subscribers.iter().find(is_its).map(|(imsi, _)| *imsi)
     }
 
-    /// A fresh vector for a subscriber who is at `serving`.
+    /// Generates a fresh authentication vector for a subscriber in the network `serving`.
     ///
     /// # Errors
-    /// The subscriber is unknown, barred, or may not roam; or the sequence number cannot be written down.
+    /// The subscriber is unknown, barred, or may not roam; or the sequence number cannot be stored.
     pub fn authentication_vector(&self, imsi: Imsi, serving: Plmn) -> Result<Vector, EmmCause> {
         let (algorithm, sqn) = self
             .change(imsi, |place| {
@@ -220,10 +225,11 @@ impl SubscriberServer {
         Ok(algorithm.vector(self.world.random(), sqn, Amf::from_bytes(SEPARATION_BIT)))
     }
 
-    /// Section 6.3.5: the card says which sequence number it is at. The next vector follows that.
+    /// Sets the sequence number reported by the card (section 6.3.5). The next vector
+    /// follows it.
     ///
     /// # Errors
-    /// AUTS was not made with this subscriber's keys, or the sequence number cannot be written down.
+    /// AUTS was not made with this subscriber's keys, or the sequence number cannot be stored.
     pub fn resynchronise(&self, imsi: Imsi, rand: &[u8; 16], auts: [u8; 14]) -> Result<(), EmmCause> {
         self.change(imsi, |place| {
             let subscriber = place.as_mut().ok_or(EmmCause::IMSI_UNKNOWN_IN_HSS)?;
@@ -238,7 +244,8 @@ impl SubscriberServer {
         .map_err(|fault| network_failure(&fault))?
     }
 
-    /// Changes one subscriber, writes it down in a cell of its own, and only then says so.
+    /// Changes one subscriber. The change is stored in the subscriber's own cell before it takes
+    /// effect.
     fn change<T>(&self, imsi: Imsi, change: impl FnOnce(&mut Option<Subscriber>) -> T) -> Result<T, Fault> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut subscriber = state.subscribers.get(&imsi).cloned();
@@ -260,7 +267,7 @@ impl SubscriberServer {
 }
 
 fn network_failure(fault: &Fault) -> EmmCause {
-    tracing::warn!(%fault, "the subscriber server could not write");
+    tracing::warn!(%fault, "the subscriber server could not store a change");
     EmmCause::NETWORK_FAILURE
 }
 

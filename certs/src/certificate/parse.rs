@@ -1,4 +1,5 @@
-//! Reading a certificate: x509-parser for the structure, our own strict DER for the envelope and GSMA's extension.
+//! The certificate parser: x509-parser for the structure, and the strict DER reader of `rsp` for
+//! the envelope and the GSMA extension.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -20,7 +21,8 @@ use super::{
 use crate::names::ServerName;
 use crate::role::Role;
 
-/// `ecdsa-with-SHA256` as AlgorithmIdentifier; RFC 5758 section 3.2 leaves the parameters out.
+/// `ecdsa-with-SHA256` as AlgorithmIdentifier. RFC 5758 section 3.2 requires that the parameters
+/// are absent.
 pub(crate) const ECDSA_WITH_SHA256: [u8; 12] =
     [0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02];
 /// `id-ecPublicKey`.
@@ -30,10 +32,11 @@ pub(crate) const PERMITTED_EINS: &str = "2.23.146.1.2.2.0";
 /// PrintableString.
 pub(crate) const PRINTABLE_STRING: Tag = Tag(0x13);
 
-/// digitalSignature, keyCertSign and cRLSign: bits 0, 5 and 6 of KeyUsage, counted from the least significant.
+/// digitalSignature, keyCertSign and cRLSign: bits 0, 5 and 6 of KeyUsage, counted from the least
+/// significant bit.
 const NAMED_USAGES: u16 = 0b110_0001;
 
-/// The object identifier of a named curve.
+/// Returns the object identifier of a named curve.
 pub(crate) const fn named_curve(curve: Curve) -> &'static str {
     match curve {
         Curve::P256 => "1.2.840.10045.3.1.7",
@@ -47,7 +50,7 @@ pub(super) fn certificate(der: Vec<u8>) -> Result<Certificate, CertificateError>
         X509Certificate::from_der(&der).map_err(|e| CertificateError::NotX509(e.to_string()))?;
     if parsed.version() != X509Version::V3 {
         return Err(CertificateError::NotX509(format!(
-            "it is version {}",
+            "the version is {}",
             parsed.version().0.saturating_add(1)
         )));
     }
@@ -92,8 +95,9 @@ pub(super) fn certificate(der: Vec<u8>) -> Result<Certificate, CertificateError>
     Ok(certificate)
 }
 
-/// Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue }, strictly: where the signed
-/// octets are, and the signature. What follows from here on is covered by that signature.
+/// Parses Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } strictly.
+/// Returns the range of the signed octets, and the signature. Everything that is parsed afterwards
+/// is covered by that signature.
 pub(crate) fn envelope(der: &[u8]) -> Result<(Range<usize>, Signature), CertificateError> {
     let mut outer = Reader::new(der);
     let mut inside = outer.enter(Tag::SEQUENCE)?;
@@ -156,7 +160,7 @@ fn attributes(name: &X509Name<'_>) -> Option<Vec<(Oid, String)>> {
         .collect()
 }
 
-/// Without the zero octet that says that a number beginning with a one bit is positive.
+/// Formats a serial number without the leading zero octet of a positive INTEGER.
 pub(crate) fn serial_number(integer: &[u8]) -> String {
     match integer {
         [0, magnitude @ ..] if !magnitude.is_empty() => hex::encode_upper(magnitude),
@@ -172,7 +176,8 @@ fn timestamp(time: &ASN1Time) -> Timestamp {
     Timestamp::from_seconds(time.timestamp())
 }
 
-/// At most one RSP role; other policies do not matter.
+/// Returns the RSP role in the policies, of which there must be at most one. Other policies are
+/// ignored.
 fn role(policies: &[Oid]) -> Result<Option<Role>, CertificateError> {
     let mut roles = policies.iter().filter_map(|policy| Role::from_policy(&policy.to_string()));
     let first = roles.next();
@@ -230,14 +235,14 @@ impl Certificate {
             ParsedExtension::NameConstraints(constraints) => {
                 self.eid_range.permitted_names = Some(permitted_names(constraints).map_err(malformed)?);
             }
-            // Revocation is not looked at: the lists are no part of the test system.
+            // The distribution points are ignored: chain checks do not fetch revocation lists.
             ParsedExtension::CRLDistributionPoints(_) if !extension.critical => {}
             ParsedExtension::UnsupportedExtension { .. } if oid.to_string() == PERMITTED_EINS => {
                 let eins = permitted_eins(extension.value);
                 self.eid_range.permitted_eins =
                     Some(eins.map_err(|_| malformed("permittedEins is not a SEQUENCE OF PrintableString"))?);
             }
-            ParsedExtension::ParseError { .. } => return Err(malformed("its contents cannot be decoded")),
+            ParsedExtension::ParseError { .. } => return Err(malformed("the contents cannot be decoded")),
             _ if extension.critical => return Err(CertificateError::UnknownCriticalExtension(oid)),
             _ => {}
         }
@@ -255,7 +260,7 @@ impl Certificate {
                 let address = ip_address(octets).ok_or("an iPAddress has neither 4 nor 16 octets")?;
                 self.server_names.push(ServerName::Ip(address));
             }
-            GeneralName::Invalid(..) => return Err("a name in it cannot be decoded"),
+            GeneralName::Invalid(..) => return Err("a name cannot be decoded"),
             _ => {}
         }
         Ok(())
@@ -270,7 +275,8 @@ fn ip_address(octets: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// GSMA uses permitted directory names only. Anything else would be a constraint that nobody checks, so it is refused.
+/// Parses name constraints. GSMA uses permitted directory names only. Other constraints would go
+/// unchecked, so they are refused.
 fn permitted_names(constraints: &NameConstraints<'_>) -> Result<Vec<PermittedName>, &'static str> {
     if constraints.excluded_subtrees.is_some() {
         return Err("excluded subtrees are not supported");
@@ -298,7 +304,7 @@ fn permitted_name(name: &X509Name<'_>) -> Result<PermittedName, &'static str> {
     Ok(permitted)
 }
 
-/// PermittedEins ::= SEQUENCE OF PrintableString
+/// Parses PermittedEins ::= SEQUENCE OF PrintableString.
 fn permitted_eins(value: &[u8]) -> Result<Vec<String>, DecodeError> {
     let mut outer = Reader::new(value);
     let mut inside = outer.enter(Tag::SEQUENCE)?;

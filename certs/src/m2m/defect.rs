@@ -1,5 +1,5 @@
-//! Certificates for cards that are wrong in one way each. What they test is the card, or the server that gets one of an
-//! ECASD: they have to refuse them.
+//! Card certificates with exactly one defect, for tests of cards, and of servers that receive the
+//! certificate of an ECASD. They must refuse them.
 
 use crypto::SecretKey;
 use rsp::ids::Eid;
@@ -10,33 +10,38 @@ use super::issue::{CURVE, Plan};
 use crate::pki::{Pki, PkiError};
 use crate::role::Role;
 
-/// One thing that is wrong with a certificate, all else being right.
+/// The single defect of an otherwise valid card certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CardDefect {
-    /// Its last day is the last of 2001: the peer looks at the end.
+    /// The last day is the last of 2001. Tests that the peer checks the expiration date.
     Expired,
-    /// Its first day is the first of 9999: the peer looks at the beginning, where there is one.
+    /// The first day is the first of 9999. Tests that the peer checks the effective date, if there
+    /// is one.
     NotYetValid,
-    /// That of the other kind of server (an ECASD's: that of a server): the peer looks at whose it is.
+    /// The certificate belongs to the other kind of server (for an ECASD: to another card). Tests
+    /// that the peer checks the owner.
     WrongOwner,
-    /// Signed by a stranger who names himself as the issuer, key identifier and all: the peer verifies the signature.
+    /// A stranger's signature with the name and key identifier of the correct issuer. Tests that
+    /// the peer verifies the signature.
     ForgedSignature,
-    /// Signed by a stranger under his own key identifier: the peer trusts keys that it knows.
+    /// A stranger's signature with the stranger's own key identifier. Tests that the peer trusts
+    /// known keys only.
     Stranger,
-    /// An octet of the subject was changed after signing: the peer verifies the signature over what it received.
+    /// An octet of the subject was changed after signing. Tests that the peer verifies the
+    /// signature of the received octets.
     Tampered,
-    /// The point is not on its curve: the peer checks it.
+    /// The point is not on its curve, which the peer must check.
     NotAPoint,
-    /// The curve is one that nobody knows: the peer does not guess.
+    /// The curve is unknown. Tests that the peer does not guess.
     UnknownCurve,
-    /// Half a signature: the peer checks its length.
+    /// The signature has half its length, which the peer must check.
     ShortSignature,
-    /// It ends in the middle: the peer reads strictly.
+    /// The certificate is truncated. Tests that the peer parses strictly.
     Truncated,
 }
 
 impl CardDefect {
-    /// Every defect.
+    /// All defects.
     pub const ALL: [Self; 10] = [
         Self::Expired,
         Self::NotYetValid,
@@ -52,7 +57,8 @@ impl CardDefect {
 }
 
 impl Pki {
-    /// The certificate for cards that this SM-DP or SM-SR has, with a defect, and the key that it has.
+    /// Issues the card certificate of this SM-DP or SM-SR with a defect, and returns it with the
+    /// server's key.
     ///
     /// # Errors
     /// The CI's certificate or key is missing.
@@ -66,10 +72,11 @@ impl Pki {
         Ok((self.broken(defect, plan)?, key))
     }
 
-    /// The certificate that the ECASD of this card has, with a defect, and the key that it has.
+    /// Issues the certificate of this card's ECASD with a defect, and returns it with the ECASD's
+    /// key.
     ///
     /// # Errors
-    /// The EUM's certificate or key is missing, or the EID outside its range.
+    /// The EUM's certificate or key is missing, or the EID is outside its range.
     pub fn ecasd_with(&self, defect: CardDefect, eid: Eid) -> Result<(Vec<u8>, SecretKey), PkiError> {
         let (plan, key) = self.ecasd_plan(eid)?;
         Ok((self.broken(defect, plan)?, key))
@@ -94,7 +101,7 @@ impl Pki {
             CardDefect::WrongOwner => match contents.owner {
                 Some(Owner::SmDp) => contents.owner = Some(Owner::SmSr),
                 Some(Owner::SmSr) => contents.owner = Some(Owner::SmDp),
-                // Of another card, with an EID that differs in its check digits.
+                // The certificate of another card, whose EID differs in the check digits.
                 None => flip_last(&mut contents.subject),
             },
             CardDefect::Stranger => {

@@ -1,4 +1,5 @@
-//! Credentials of SGP.02 as files below the PKI's folder, for programs of others. Ours derive them again.
+//! Credentials of SGP.02 as files below the PKI's folder, for third-party programs. Programs of
+//! this project derive the credentials instead.
 
 use rsp::ids::Eid;
 
@@ -6,7 +7,8 @@ use super::{CardCredential, Owner, ServerCredentials};
 use crate::pki::{file_name, key_pem};
 
 impl ServerCredentials {
-    /// Certificate and key for TLS, certificate (`.7f21`, as it goes to a card) and key for cards: path and octets.
+    /// Returns certificate and key for TLS, and certificate (`.7f21`, as sent to a card) and key
+    /// for cards: path and octets.
     #[must_use]
     pub fn files(&self, owner: Owner, name: &str) -> Vec<(String, Vec<u8>)> {
         let folder = format!("M2M/{}_{}", owner.to_string().replace('-', "_"), file_name(name));
@@ -20,7 +22,7 @@ impl ServerCredentials {
 }
 
 impl CardCredential {
-    /// The files of the ECASD of this card: path and octets.
+    /// Returns the files of this card's ECASD: path and octets.
     #[must_use]
     pub fn ecasd_files(&self, eid: Eid) -> Vec<(String, Vec<u8>)> {
         self.files("M2M/ECASD", &eid.to_string())

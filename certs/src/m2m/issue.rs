@@ -1,4 +1,4 @@
-//! What the parties of SGP.02 hold, derived from the keys of the CI and the EUM.
+//! The credentials of the parties of SGP.02, derived from the keys of the CI and the EUM.
 
 use crypto::{Curve, Secret, SecretKey};
 use rsp::ids::{Eid, Oid};
@@ -12,10 +12,10 @@ use crate::names::ServerName;
 use crate::pki::{Credential, Pki, PkiError};
 use crate::role::Role;
 
-/// Cards, and whom they trust, are on the one curve that every implementation of SGP.02 has.
+/// The curve of card certificates. All implementations of SGP.02 support it.
 pub(super) const CURVE: Curve = Curve::P256;
 
-/// Arcs below which the identifiers of parties lie; what follows is 32 bits of a digest of the name.
+/// The arcs of the parties' object identifiers. The last arc is 32 bits of a digest of the name.
 const SM_DP: &str = "2.999.10";
 const SM_SR: &str = "2.999.16";
 const OPERATOR: &str = "2.999.20";
@@ -28,7 +28,7 @@ fn arc(owner: Owner) -> &'static str {
     }
 }
 
-/// What a certificate is made from.
+/// A certificate to be signed.
 pub(super) struct Plan {
     pub(super) contents: Contents,
     pub(super) signer: SecretKey,
@@ -36,7 +36,8 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn sign(mut self) -> Vec<u8> {
-        // A digest of all the rest, as in X.509: other contents, another number.
+        // The serial number is a digest of the other contents, as in the X.509 certificates:
+        // different contents have different numbers.
         self.contents.serial_number =
             Sha256::digest(self.contents.to_be_signed()).iter().take(8).copied().collect();
         let signature = self.signer.sign(&self.contents.to_be_signed());
@@ -45,15 +46,17 @@ impl Plan {
 }
 
 impl Pki {
-    /// The object identifier of the SM-DP or SM-SR with this name: below 2.999.10 or 2.999.16.
+    /// Returns the object identifier of the SM-DP or SM-SR with this name: below 2.999.10 or
+    /// 2.999.16.
     ///
     /// # Errors
-    /// None in practice: an identifier that cannot be written.
+    /// The identifier cannot be encoded, which does not happen in practice.
     pub fn m2m_oid(&self, owner: Owner, name: &str) -> Result<Oid, PkiError> {
         oid_below(arc(owner), name)
     }
 
-    /// What the SM-DP or SM-SR with this name holds; it answers TLS to these server names.
+    /// Returns the credentials of the SM-DP or SM-SR with this name. The TLS certificate is for
+    /// these server names.
     ///
     /// # Errors
     /// The CI's certificate or key on NIST P-256 is missing, or there is no server name.
@@ -69,7 +72,7 @@ impl Pki {
         Ok(ServerCredentials { oid, card, tls })
     }
 
-    /// The SM-DP's or SM-SR's certificate for cards alone.
+    /// Returns only the card certificate of the SM-DP or SM-SR, with its key.
     ///
     /// # Errors
     /// The CI's certificate or key on NIST P-256 is missing.
@@ -89,10 +92,10 @@ impl Pki {
         Ok((Plan { contents, signer: ci.key }, key))
     }
 
-    /// The ECASD of this card: its certificate by the EUM, and its key.
+    /// Returns the credential of this card's ECASD: a certificate issued by the EUM, and its key.
     ///
     /// # Errors
-    /// The EUM's certificate or key on NIST P-256 is missing, or the EID outside its range.
+    /// The EUM's certificate or key on NIST P-256 is missing, or the EID is outside its range.
     pub fn ecasd(&self, eid: Eid) -> Result<CardCredential, PkiError> {
         let (plan, key) = self.ecasd_plan(eid)?;
         credential(plan, key)
@@ -109,7 +112,7 @@ impl Pki {
         Ok((Plan { contents, signer: eum.key }, key))
     }
 
-    /// The keys of the ISD-R that the EUM puts into this card and tells its first SM-SR.
+    /// Returns the keys of the ISD-R that the EUM stores on this card and sends to its first SM-SR.
     ///
     /// # Errors
     /// The EUM's key on NIST P-256 is missing.
@@ -117,7 +120,7 @@ impl Pki {
         let eum = self.credential(Role::Eum, CURVE)?;
         let key = |which: &str| {
             let derived = eum.derived_key(&format!("ISD-R {eid} {which}"), CURVE).to_bytes();
-            // The first half of a number that nobody can foresee.
+            // The first half of a pseudorandom number.
             Secret::new(derived.expose().first_chunk().copied().unwrap_or([0; 16]))
         };
         Ok(IsdRKeys {
@@ -129,8 +132,8 @@ impl Pki {
         })
     }
 
-    /// An operator in TLS, as client and as the server that answers come back to. Its object identifier is the one of
-    /// [`Pki::issue_operator`].
+    /// Returns the TLS credential of an operator, for both client and server (asynchronous
+    /// responses). The object identifier is that of [`Pki::issue_operator`].
     ///
     /// # Errors
     /// The CI's certificate or key on NIST P-256 is missing, or there is no server name.
@@ -138,7 +141,8 @@ impl Pki {
         self.m2m_tls(&oid_below(OPERATOR, name)?, name, "operator", server_names)
     }
 
-    /// The EUM in TLS, as client of ES1. It signs an EIS with another key, that of CERT.EUM.
+    /// Returns the TLS credential of the EUM, the client on ES1. An EIS is signed with another key,
+    /// that of CERT.EUM.
     ///
     /// # Errors
     /// The EUM's or the CI's certificate or key on NIST P-256 is missing, or there is no server name.
@@ -170,7 +174,7 @@ fn oid_below(arc: &str, name: &str) -> Result<Oid, PkiError> {
     Ok(format!("{arc}.{number}").parse()?)
 }
 
-/// As long as its issuer's.
+/// Returns the common contents of a certificate, with the validity period of its issuer's.
 fn contents(issuer: &Credential, subject: &[u8], key: &SecretKey) -> Result<Contents, PkiError> {
     let Validity { from, to } = issuer.certificate.validity();
     let id = issuer.certificate.subject_key_id().cloned();

@@ -1,4 +1,4 @@
-//! Certificates that are wrong in one way each. What they test is the peer: it has to refuse them.
+//! Certificates with exactly one defect, for tests of peers that must refuse them.
 
 use crypto::{Curve, SecretKey};
 use rsp::ids::{Eid, Oid};
@@ -10,60 +10,71 @@ use crate::ids::numbered_eid;
 use crate::issue::{self, Extension, Particulars, Plan, Signer};
 use crate::role::Role;
 
-/// One thing that is wrong with a certificate, all else being right.
+/// The single defect of an otherwise valid certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Defect {
-    /// Valid for the year 2001 only: the peer checks `notAfter`.
+    /// Valid in the year 2001 only. Tests that the peer checks `notAfter`.
     Expired,
-    /// Valid in the year 9999 only: the peer checks `notBefore`.
+    /// Valid in the year 9999 only. Tests that the peer checks `notBefore`.
     NotYetValid,
-    /// Its policy is that of another role (SM-DP+ authentication for profile binding, and so on): the peer checks
-    /// `certificatePolicies` and does not take any certificate of its CI for any purpose.
+    /// The policy is that of another role (SM-DP+ authentication instead of profile binding, for
+    /// example). Tests that the peer checks `certificatePolicies` and does not accept any
+    /// certificate of its CI for any purpose.
     WrongRole,
-    /// It has no certificate policies: the peer does not skip the role check when there is nothing to check.
+    /// The certificate has no policies. Tests that the peer does not skip the role check in this
+    /// case.
     NoRole,
-    /// Issued by a CI of the same name with another key: the peer chains to keys that it trusts, not to names.
+    /// The certificate is issued by a CI of the same name with another key. Tests that the peer
+    /// trusts keys, not names.
     StrangerCi,
-    /// Names the right issuer, but somebody else signed: the peer verifies the signature.
+    /// The issuer is correct, but the signature was made with another key. Tests that the peer
+    /// verifies the signature.
     ForgedSignature,
-    /// An octet of the subject was changed after signing: the peer verifies the signature over what it received.
+    /// An octet of the subject was changed after signing. Tests that the peer verifies the
+    /// signature of the received octets.
     Tampered,
-    /// The key usage is that of the other kind: a leaf that may sign certificates only, an EUM that may not.
+    /// The key usage is wrong: a leaf that is permitted to sign certificates only, an EUM that is
+    /// not.
     WrongKeyUsage,
-    /// No key usage at all: absence is no permission.
+    /// The key usage is missing. Tests that the peer does not treat its absence as a permission.
     NoKeyUsage,
-    /// A CA without basicConstraints: the peer takes certificates from CAs only.
+    /// The CA certificate has no basicConstraints. Tests that the peer accepts certificates from
+    /// CAs only.
     NotACa,
-    /// No authority key identifier: the peer does not guess who issued it.
+    /// The authority key identifier is missing. Tests that the peer does not guess the issuer.
     NoAuthorityKeyId,
-    /// Another registered object identifier than the rest of its operator's certificates: the peer compares the
-    /// OIDs of CERT.DPauth and CERT.DPpb.
+    /// The registered object identifier differs from the operator's other certificates. Tests that
+    /// the peer compares the OIDs of CERT.DPauth and CERT.DPpb.
     OtherOid,
-    /// No registered object identifier: two absent OIDs are not equal.
+    /// The registered object identifier is missing. Tests that the peer does not treat two missing
+    /// OIDs as equal.
     NoOid,
-    /// An eUICC's EID outside the range of its EUM: the peer checks name constraints.
+    /// The EID of the eUICC is outside the range of its EUM. Tests that the peer checks name
+    /// constraints.
     EidOutsideRange,
-    /// An eUICC of another organisation than its EUM: the peer checks name constraints.
+    /// The organisation of the eUICC differs from its EUM's. Tests that the peer checks name
+    /// constraints.
     OtherOrganisation,
-    /// An EUM whose range is not stated: absence is no permission.
+    /// The EUM certificate states no range. Tests that the peer does not treat its absence as a
+    /// permission.
     NoEidRange,
-    /// A critical extension that nobody knows: the peer refuses what it does not understand.
+    /// The certificate has an unknown critical extension, which the peer must refuse.
     UnknownCriticalExtension,
-    /// Its key is on the other curve than its CI's: the peer does not mix curves.
+    /// The key is on a curve other than the CI's. Tests that the peer does not mix curves.
     OtherCurve,
 }
 
-/// A certificate with a defect. It may be so wrong that it cannot be read, so it is octets.
+/// A certificate with a defect, as octets, because it may be undecodable.
 #[derive(Clone, Debug)]
 pub struct BrokenCredential {
     /// The certificate in DER.
     pub der: Vec<u8>,
-    /// The key that fits it: the right one of its holder, except for [`Defect::OtherCurve`].
+    /// The private key: that of the valid certificate's holder, except for [`Defect::OtherCurve`].
     pub key: SecretKey,
 }
 
 impl Defect {
-    /// Every defect.
+    /// All defects.
     pub const ALL: [Self; 18] = [
         Self::Expired,
         Self::NotYetValid,
@@ -85,7 +96,7 @@ impl Defect {
         Self::OtherCurve,
     ];
 
-    /// Whether a certificate of this role can have it.
+    /// True if a certificate of this role can have this defect.
     #[must_use]
     pub const fn applies_to(self, role: Role) -> bool {
         match self {
@@ -99,10 +110,11 @@ impl Defect {
 }
 
 impl Pki {
-    /// The certificate that the holder of this role has, with a defect, on the key the holder has.
+    /// Issues the certificate of this role's holder with a defect, for the holder's key.
     ///
     /// # Errors
-    /// The role's credential or its issuer's is missing, or the role's certificate cannot have this defect.
+    /// The credential of the role or of its issuer is missing, or the defect does not apply to the
+    /// role.
     pub fn issue_with(&self, defect: Defect, role: Role, curve: Curve) -> Result<BrokenCredential, PkiError> {
         if !defect.applies_to(role) {
             return Err(PkiError::DefectDoesNotApply { defect, role });
@@ -117,12 +129,12 @@ impl Pki {
             };
             key = keys::derive(good.key.to_bytes().expose(), "other curve", other);
         }
-        let mut plan = plan_again(&good, &issuer, role, &key);
+        let mut plan = plan_of(&good, &issuer, role, &key);
         let stranger = seed::make_ci(
             keys::derive(issuer.key.to_bytes().expose(), "stranger", curve),
             issuer.certificate.validity(),
         )?;
-        spoil(&mut plan, defect, &good, &stranger)?;
+        apply_defect(&mut plan, defect, &good, &stranger)?;
         let by_stranger = matches!(defect, Defect::StrangerCi | Defect::ForgedSignature);
         let signer = Signer {
             name: issuer.certificate.subject().der(),
@@ -136,8 +148,8 @@ impl Pki {
     }
 }
 
-/// What would be signed if the certificate were issued anew.
-fn plan_again(good: &Credential, issuer: &Credential, role: Role, key: &SecretKey) -> Plan {
+/// Returns the plan of a certificate that equals the existing one.
+fn plan_of(good: &Credential, issuer: &Credential, role: Role, key: &SecretKey) -> Plan {
     let certificate = &good.certificate;
     let prefixes: Vec<_> = certificate.eid_range().prefixes().map(str::to_owned).collect();
     let particulars = Particulars {
@@ -154,20 +166,26 @@ fn plan_again(good: &Credential, issuer: &Credential, role: Role, key: &SecretKe
         extensions: issue::extensions(role, &public_key, &issuer_id, &particulars),
         public_key,
     };
-    // The holder's own certificates already chain by the identifier it has, however that was computed.
+    // The holder's other certificates refer to its existing key identifier, however that was
+    // computed.
     if let (Some(own), true) = (certificate.subject_key_id(), good.key.curve() == key.curve()) {
         plan.replace(issue::SUBJECT_KEY_ID, issue::subject_key_id(own));
     }
     plan
 }
 
-fn spoil(plan: &mut Plan, defect: Defect, good: &Credential, stranger: &Credential) -> Result<(), PkiError> {
+fn apply_defect(
+    plan: &mut Plan,
+    defect: Defect,
+    good: &Credential,
+    stranger: &Credential,
+) -> Result<(), PkiError> {
     let certificate = &good.certificate;
     let role = certificate.role();
     match defect {
         Defect::Expired => plan.validity = year(978_307_200),
         Defect::NotYetValid => plan.validity = year(253_370_764_800),
-        Defect::WrongRole => give_another_role(plan, role),
+        Defect::WrongRole => change_role(plan, role),
         Defect::NoRole => plan.remove(issue::CERTIFICATE_POLICIES),
         Defect::StrangerCi => {
             let id = issue::key_id(stranger.certificate.public_key());
@@ -191,9 +209,11 @@ fn spoil(plan: &mut Plan, defect: Defect, good: &Credential, stranger: &Credenti
         }
         Defect::EidOutsideRange => {
             let foreign = foreign_eid(certificate.eid())?.to_string();
-            plan.subject = renamed(certificate, SERIAL_NUMBER, &foreign);
+            plan.subject = with_attribute(certificate, SERIAL_NUMBER, &foreign);
         }
-        Defect::OtherOrganisation => plan.subject = renamed(certificate, ORGANIZATION_NAME, "Somebody Else"),
+        Defect::OtherOrganisation => {
+            plan.subject = with_attribute(certificate, ORGANIZATION_NAME, "Somebody Else")
+        }
         Defect::NoEidRange => plan.remove(issue::NAME_CONSTRAINTS),
         Defect::UnknownCriticalExtension => plan.extensions.push(unknown_critical_extension()),
         Defect::ForgedSignature | Defect::Tampered | Defect::OtherCurve => {}
@@ -206,8 +226,8 @@ fn year(first_second: i64) -> Validity {
     Validity { from, to: Timestamp::from_seconds(first_second.saturating_add(365 * 86_400 - 1)) }
 }
 
-/// The role next to its own where there is one; plain TLS gets the policy of an SM-DS.
-fn give_another_role(plan: &mut Plan, role: Option<Role>) {
+/// Replaces the role by a similar one. A plain TLS certificate gets the policy of an SM-DS.
+fn change_role(plan: &mut Plan, role: Option<Role>) {
     let other = match role {
         Some(Role::DpAuth) => Role::DpPb,
         Some(Role::DpPb) => Role::DpAuth,
@@ -225,15 +245,15 @@ fn give_another_role(plan: &mut Plan, role: Option<Role>) {
     }
 }
 
-/// Another manufacturer's first EID.
+/// Returns the first EID of another manufacturer.
 fn foreign_eid(own: Option<Eid>) -> Result<Eid, PkiError> {
     let begins_alike = |prefix: &str| own.is_some_and(|eid| eid.to_string().starts_with(prefix));
     let prefix = if begins_alike("89033023") { "89044045" } else { "89033023" };
     Ok(numbered_eid(prefix, 1)?)
 }
 
-/// The subject with another value for one attribute.
-fn renamed(certificate: &crate::Certificate, attribute: &str, value: &str) -> Vec<u8> {
+/// Returns the subject with another value of one attribute.
+fn with_attribute(certificate: &crate::Certificate, attribute: &str, value: &str) -> Vec<u8> {
     let kinds: Vec<_> = certificate.subject().attributes.iter().map(|(kind, _)| kind.to_string()).collect();
     let pairs = kinds.iter().zip(&certificate.subject().attributes).map(|(kind, (_, old))| {
         let value = if kind == attribute { value } else { old.as_str() };
@@ -242,7 +262,7 @@ fn renamed(certificate: &crate::Certificate, attribute: &str, value: &str) -> Ve
     issue::name(&pairs.collect::<Vec<_>>())
 }
 
-/// 2.999.99, a NULL.
+/// Returns the extension 2.999.99 with a NULL as value.
 fn unknown_critical_extension() -> Extension {
     issue::extension("2.999.99", true, vec![0x05, 0x00])
 }

@@ -1,4 +1,5 @@
-//! The PKI as a folder, laid out like GSMA's SGP.26 test set. No I/O here: paths and octets in, paths and octets out.
+//! The PKI as a folder with the layout of GSMA's SGP.26 test set. No I/O: this module handles paths
+//! and octets only.
 
 use crypto::Curve;
 
@@ -9,13 +10,16 @@ use crate::issue::key_id;
 use crate::role::Role;
 
 impl Pki {
-    /// Reads a PKI from a folder: `listing` has the paths of its files, `/` between parts, `read` gives their octets.
+    /// Reads a PKI from a folder. `listing` contains the paths of its files with `/` as separator,
+    /// and `read` returns their octets.
     ///
-    /// Certificates are `.der`, `.crt`, `.cer` or `.pem`; keys are `.pem` or lines of a `.csv`
-    /// (`role,name,curve,scalar_hex`). Files of other kinds are passed over. The order of `listing` does not matter.
+    /// Certificates are `.der`, `.crt`, `.cer` or `.pem` files. Keys are `.pem` files or lines of a
+    /// `.csv` file (`role,name,curve,scalar_hex`). Other files are ignored. The order of `listing`
+    /// is irrelevant.
     ///
     /// # Errors
-    /// A file that should be a certificate or key is none, or cannot be read. What is missing shows when it is asked for.
+    /// A file that should contain a certificate or key does not, or cannot be read. Missing files
+    /// are detected only when they are needed.
     pub fn from_files(listing: &[String], read: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, PkiError> {
         let mut paths: Vec<_> = listing.iter().collect();
         paths.sort();
@@ -27,7 +31,8 @@ impl Pki {
         Ok(pki)
     }
 
-    /// Every file of the PKI's folder: path and octets. `from_files` makes the same PKI of them.
+    /// Returns every file of the PKI's folder: path and octets. `from_files` restores the same PKI
+    /// from them.
     #[must_use]
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
         let certificates =
@@ -49,7 +54,7 @@ impl Pki {
         if !matches!(kind, "der" | "crt" | "cer" | "pem" | "csv") {
             return Ok(());
         }
-        let bytes = read(path).ok_or("cannot be read; check that it is there and its permissions")?;
+        let bytes = read(path).ok_or("cannot be read; check that the file exists, and its permissions")?;
         match kind {
             "csv" => keys::from_csv(&bytes)?.into_iter().for_each(|key| self.add_key(key)),
             _ if bytes.starts_with(b"-----BEGIN ") || kind == "pem" => {
@@ -67,13 +72,13 @@ impl Pki {
 
     fn take_certificate(&mut self, path: &str, der: Vec<u8>) -> Result<(), String> {
         let certificate = Certificate::from_der(der).map_err(|e| e.to_string())?;
-        // A certificate read from PEM is written as DER.
+        // A certificate that was read from PEM is written as DER.
         let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
         self.entries.push(Entry { path: format!("{stem}.der"), certificate });
         Ok(())
     }
 
-    /// Roots first, then as roles are listed, then by path.
+    /// Sorts the certificates by role, roots first, and then by path.
     pub(super) fn sort(&mut self) {
         self.entries.sort_by_key(|entry| {
             (entry.certificate.role_or_tls_use().map_or(usize::MAX, |role| role as usize), entry.path.clone())
@@ -81,7 +86,7 @@ impl Pki {
     }
 }
 
-/// Where a certificate lies in the folder.
+/// Returns the path of a certificate in the folder.
 pub(super) fn path_of(certificate: &Certificate) -> String {
     let role = certificate.role_or_tls_use().unwrap_or(Role::SmSrTls);
     let which = match role {
@@ -92,7 +97,7 @@ pub(super) fn path_of(certificate: &Certificate) -> String {
     path(role, certificate.curve(), &which.unwrap_or_default())
 }
 
-/// Where a certificate of this role lies; `which` tells eUICCs and operators apart.
+/// Returns the path of a certificate of this role. `which` distinguishes eUICCs and operators.
 pub(super) fn path(role: Role, curve: Curve, which: &str) -> String {
     let suffix = match curve {
         Curve::P256 => "NIST",
@@ -113,7 +118,7 @@ pub(super) fn path(role: Role, curve: Curve, which: &str) -> String {
     }
 }
 
-/// Where the key of the certificate at `path` lies.
+/// Returns the path of the key for the certificate at `path`.
 pub(super) fn key_path(path: &str) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let name = name.strip_suffix(".der").unwrap_or(name);
@@ -121,7 +126,7 @@ pub(super) fn key_path(path: &str) -> String {
     if folder.is_empty() { format!("SK_{name}.pem") } else { format!("{folder}/SK_{name}.pem") }
 }
 
-/// A name with everything that a file system might object to replaced.
+/// Replaces all characters of a name that a file system might not permit.
 pub(crate) fn file_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }

@@ -1,4 +1,4 @@
-//! Keys of a test PKI: how they are derived, and how they are written down.
+//! Derivation and encoding of the keys of a test PKI.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 use crate::certificate::named_curve;
 use crate::issue::{algorithm, bit_string, sequence};
 
-/// The key with this label below this secret, always the same one:
+/// Derives the key with this label from this secret. The result is deterministic:
 ///
-/// block n = SHA-256("landfall test pki" || secret's length, 4 octets || secret || curve's name || 00 || label || n,
-/// 4 octets), all numbers big-endian; the first block from n = 0 on that is a private key of the curve is the key.
+/// block n = SHA-256("landfall test pki" || length of the secret, 4 octets || secret || name of the
+/// curve || 00 || label || n, 4 octets). All numbers are big-endian. The key is the first block,
+/// counted from n = 0, that is a valid private key of the curve.
 pub(super) fn derive(secret: &[u8], label: &str, curve: Curve) -> SecretKey {
     let mut counter = 0_u32;
     SecretKey::generate(curve, &mut |out| {
@@ -33,7 +34,7 @@ pub(super) fn derive(secret: &[u8], label: &str, curve: Curve) -> SecretKey {
     })
 }
 
-/// ECPrivateKey of RFC 5915, without the optional fields that PKCS#8 says elsewhere.
+/// Encodes ECPrivateKey of RFC 5915, without the optional fields that PKCS#8 contains elsewhere.
 fn ec_private_key(key: &SecretKey, parameters: Option<Vec<u8>>) -> Vec<u8> {
     sequence(&[
         1_i64.to_der(),
@@ -63,19 +64,20 @@ pub(crate) fn to_pem(key: &SecretKey) -> Vec<u8> {
     pem.into_bytes()
 }
 
-/// What a PEM file holds that a PKI wants.
+/// A certificate or key in a PEM file.
 pub(super) enum PemItem {
     Certificate(Vec<u8>),
     Key(SecretKey),
 }
 
-/// Every certificate and EC key in a PEM file; other blocks, such as `EC PARAMETERS`, are passed over.
+/// Returns all certificates and EC keys in a PEM file. Other blocks, such as `EC PARAMETERS`, are
+/// ignored.
 pub(super) fn from_pem(bytes: &[u8]) -> Result<Vec<PemItem>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "is not text, so not PEM".to_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not text and therefore not PEM".to_owned())?;
     let mut items = Vec::new();
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("-----BEGIN ") {
-        let (label, after) = after.split_once("-----").ok_or("has a PEM header that does not end")?;
+        let (label, after) = after.split_once("-----").ok_or("has an incomplete PEM header")?;
         let (body, after) = after
             .split_once(&format!("-----END {label}-----"))
             .ok_or_else(|| format!("has no line `-----END {label}-----`"))?;
@@ -84,16 +86,16 @@ pub(super) fn from_pem(bytes: &[u8]) -> Result<Vec<PemItem>, String> {
             let compact: String = body.split_whitespace().collect();
             STANDARD.decode(compact).map_err(|e| format!("is not base64 between its PEM lines: {e}"))
         };
-        let no_key = |e: DecodeError| format!("holds no EC private key: {e}");
+        let invalid_key = |e: DecodeError| format!("contains an invalid EC private key: {e}");
         match label {
             "CERTIFICATE" => items.push(PemItem::Certificate(der()?)),
-            "EC PRIVATE KEY" => items.push(PemItem::Key(from_sec1(&der()?, None).map_err(no_key)?)),
-            "PRIVATE KEY" => items.push(PemItem::Key(from_pkcs8(&der()?).map_err(no_key)?)),
+            "EC PRIVATE KEY" => items.push(PemItem::Key(from_sec1(&der()?, None).map_err(invalid_key)?)),
+            "PRIVATE KEY" => items.push(PemItem::Key(from_pkcs8(&der()?).map_err(invalid_key)?)),
             "ENCRYPTED PRIVATE KEY" => return Err("is encrypted; write the key without a passphrase".into()),
             _ => {}
         }
     }
-    if items.is_empty() { Err("holds neither a certificate nor a private key".into()) } else { Ok(items) }
+    if items.is_empty() { Err("contains neither a certificate nor a private key".into()) } else { Ok(items) }
 }
 
 fn from_pkcs8(der: &[u8]) -> Result<SecretKey, DecodeError> {
@@ -104,7 +106,7 @@ fn from_pkcs8(der: &[u8]) -> Result<SecretKey, DecodeError> {
     }
     let found = reader.whole_tlv()?;
     let curve = curve_where(|curve| algorithm(curve) == found)
-        .ok_or_else(|| reader.error(Problem::BadValue("the key is on neither curve of RSP")))?;
+        .ok_or_else(|| reader.error(Problem::BadValue("the curve of the key is not used in RSP")))?;
     from_sec1(reader.contents(Tag::OCTET_STRING)?, Some(curve))
 }
 
@@ -124,16 +126,18 @@ fn from_sec1(der: &[u8], known: Option<Curve>) -> Result<SecretKey, DecodeError>
         }
         _ => known,
     };
-    let curve = named.ok_or_else(|| reader.error(Problem::BadValue("the key is on neither curve of RSP")))?;
+    let curve =
+        named.ok_or_else(|| reader.error(Problem::BadValue("the curve of the key is not used in RSP")))?;
     SecretKey::from_bytes(curve, &bytes)
-        .map_err(|_| reader.error(Problem::BadValue("the number is no private key of its curve")))
+        .map_err(|_| reader.error(Problem::BadValue("the number is not a valid private key of its curve")))
 }
 
 fn curve_where(matches: impl Fn(Curve) -> bool) -> Option<Curve> {
     [Curve::P256, Curve::BrainpoolP256r1].into_iter().find(|curve| matches(*curve))
 }
 
-/// Lines of `role,name,curve,scalar_hex`, as the SGP.26 test keys are handed round; the first line is the heading.
+/// Parses lines of `role,name,curve,scalar_hex`, a format in which the SGP.26 test keys are
+/// distributed. The first line is the heading.
 pub(super) fn from_csv(bytes: &[u8]) -> Result<Vec<SecretKey>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is not text".to_owned())?;
     let rows = text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty());
@@ -164,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_comes_back_from_each_form_it_is_written_in() {
+    fn a_key_round_trips_through_each_encoding() {
         for curve in [Curve::P256, Curve::BrainpoolP256r1] {
             let key = derive(b"seed", "label", curve);
             let own = key.to_bytes();
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_secrets_and_curves_all_count() {
+    fn the_derived_key_depends_on_label_secret_and_curve() {
         let scalar =
             |secret: &[u8], label, curve| hex::encode(derive(secret, label, curve).to_bytes().expose());
         let first = scalar(b"a", "b", Curve::P256);
@@ -190,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_file_says_why() {
+    fn malformed_key_files_are_refused_with_a_reason() {
         for (bytes, why) in [
             (&b""[..], "neither"),
             (b"\xFF", "not text"),
             (b"-----BEGIN EC PRIVATE KEY-----\nAA", "no line"),
             (b"-----BEGIN EC PRIVATE KEY-----\n!!\n-----END EC PRIVATE KEY-----", "base64"),
-            (b"-----BEGIN EC PRIVATE KEY-----\nMAA=\n-----END EC PRIVATE KEY-----", "no EC private key"),
+            (b"-----BEGIN EC PRIVATE KEY-----\nMAA=\n-----END EC PRIVATE KEY-----", "invalid EC private key"),
         ] {
             assert!(from_pem(bytes).err().is_some_and(|e| e.contains(why)), "{why}");
         }

@@ -1,4 +1,4 @@
-//! A whole PKI from one seed: the same seed and options give the same octets.
+//! A complete PKI from one seed. The same seed and options give the same octets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,16 +13,18 @@ use crate::issue::{self, Particulars, Plan, Signer};
 use crate::names::ServerName;
 use crate::role::Role;
 
-/// Whose servers these are.
+/// The organisation of the servers.
 const ORGANISATION: &str = "Landfall Test";
-/// The manufacturer's part of EIDs, the one of the SGP.26 test set.
+/// The manufacturer's part of the EIDs, the same as in the SGP.26 test set.
 const EID_PREFIX: &str = "89049032";
 
 impl Pki {
-    /// Makes a PKI. Keys of CIs come from the seed, every other key from its issuer's private key.
+    /// Creates a PKI. The keys of CIs are derived from the seed, every other key from its issuer's
+    /// private key.
     ///
     /// # Errors
-    /// The options contradict each other: an EID outside the prefix, no name for a TLS server, impossible dates.
+    /// The options are inconsistent: an EID outside the prefix, no name for a TLS server, invalid
+    /// dates.
     pub fn from_seed(seed: &[u8], options: &PkiOptions) -> Result<Self, PkiError> {
         let mut pki = Self::default();
         let mut curves = options.curves.clone();
@@ -80,7 +82,7 @@ impl Pki {
     }
 }
 
-/// A self-signed root with this key.
+/// Issues a self-signed root certificate for this key.
 pub(super) fn make_ci(key: SecretKey, validity: Validity) -> Result<Credential, PkiError> {
     if !issue::can_be_written(validity) {
         return Err(PkiError::Validity(validity));
@@ -121,19 +123,16 @@ fn make_eum(ci: &Credential, options: &PkiOptions) -> Result<Credential, PkiErro
 
 impl Default for PkiOptions {
     fn default() -> Self {
-        let example = |name: &str| [name, "localhost", "127.0.0.1"].map(constant).to_vec();
+        let example = |name: &str| [name, "localhost", "127.0.0.1"].map(literal).to_vec();
         Self {
             curves: vec![Curve::P256, Curve::BrainpoolP256r1],
-            // Before and after any date that a demonstration moves its clock to.
-            validity: Validity {
-                from: constant("2020-01-01T00:00:00Z"),
-                to: constant("2049-12-31T23:59:59Z"),
-            },
-            smdp_oid: constant("2.999.10"),
+            // Covers every date to which a demonstration moves its clock.
+            validity: Validity { from: literal("2020-01-01T00:00:00Z"), to: literal("2049-12-31T23:59:59Z") },
+            smdp_oid: literal("2.999.10"),
             smdp_names: example("smdpp.landfall.example"),
-            smds_oid: constant("2.999.15"),
+            smds_oid: literal("2.999.15"),
             smds_names: example("smds.landfall.example"),
-            smsr_oid: constant("2.999.16"),
+            smsr_oid: literal("2.999.16"),
             smsr_names: example("smsr.landfall.example"),
             eum_organisation: "Landfall Test EUM".to_owned(),
             eid_prefix: EID_PREFIX.to_owned(),
@@ -143,8 +142,9 @@ impl Default for PkiOptions {
     }
 }
 
-/// Only for the literals above; every test that takes the default options shows that they are good.
+/// Parses a literal of this file. Every test that uses the default options checks that the literals
+/// are valid.
 #[allow(clippy::expect_used)] // A literal is not input.
-fn constant<T: FromStr<Err: fmt::Debug>>(text: &str) -> T {
+fn literal<T: FromStr<Err: fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a literal of this file is malformed")
 }

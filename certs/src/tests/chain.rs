@@ -1,4 +1,4 @@
-//! SGP.22 section 4.5.2.2: what holds, and every way in which a chain does not.
+//! Chain checks of SGP.22 section 4.5.2.2: valid chains, and every defect.
 
 use crypto::Curve;
 use rsp::der::{Tag, tlv_bytes};
@@ -17,8 +17,8 @@ fn first_eid() -> rsp::ids::Eid {
     PkiOptions::default().eids[0]
 }
 
-/// The first certificate that has this role.
-fn of(pki: &Pki, role: Role, curve: Curve) -> Credential {
+/// Returns the first credential of this role.
+fn credential_of(pki: &Pki, role: Role, curve: Curve) -> Credential {
     match role {
         Role::DpAuth => pki.dp(curve).unwrap().auth,
         Role::DpPb => pki.dp(curve).unwrap().pb,
@@ -33,14 +33,15 @@ fn of(pki: &Pki, role: Role, curve: Curve) -> Credential {
 }
 
 #[test]
-fn every_chain_of_a_seeded_pki_holds_on_both_curves() {
+fn every_chain_of_a_seeded_pki_is_valid_on_both_curves() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     for curve in CURVES {
         let ci_key_id = pki.ci(curve).unwrap().subject_key_id().unwrap();
         for role in [Role::DpAuth, Role::DpPb, Role::DsAuth] {
             let checked =
-                check_server(&anchors, &of(&pki, role, curve).certificate, &[], role, now()).unwrap();
+                check_server(&anchors, &credential_of(&pki, role, curve).certificate, &[], role, now())
+                    .unwrap();
             assert_eq!((checked.role, &checked.ci_key_id), (role, ci_key_id));
         }
         let held = pki.euicc(curve, first_eid()).unwrap();
@@ -50,15 +51,16 @@ fn every_chain_of_a_seeded_pki_holds_on_both_curves() {
         assert_eq!(&checked.ci_key_id, ci_key_id);
     }
     for role in SERVERS {
-        check_server(&anchors, &of(&pki, role, Curve::P256).certificate, &[], role, now()).unwrap();
+        check_server(&anchors, &credential_of(&pki, role, Curve::P256).certificate, &[], role, now())
+            .unwrap();
     }
 }
 
 #[test]
-fn both_ends_of_the_validity_are_inside_it() {
+fn the_validity_period_includes_both_ends() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
-    let leaf = of(&pki, Role::DpAuth, Curve::P256).certificate;
+    let leaf = credential_of(&pki, Role::DpAuth, Curve::P256).certificate;
     let check = |when| check_server(&anchors, &leaf, &[], Role::DpAuth, at(when)).map(drop);
     assert_eq!(check("2020-01-01T00:00:00Z"), Ok(()));
     assert_eq!(check("2049-12-31T23:59:59Z"), Ok(()));
@@ -68,28 +70,32 @@ fn both_ends_of_the_validity_are_inside_it() {
 }
 
 #[test]
-fn no_certificate_passes_for_a_role_it_does_not_have() {
+fn no_certificate_is_accepted_for_another_role() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let leaves = SERVERS.iter().copied().chain([Role::Euicc]);
     for role in leaves {
-        let leaf = of(&pki, role, Curve::P256).certificate;
+        let leaf = credential_of(&pki, role, Curve::P256).certificate;
         let eum = pki.eum(Curve::P256).unwrap().clone();
-        // No role is registered for an operator: whatever is a TLS client of no RSP role can be one.
+        // Operators have no registered role, so every TLS client certificate without an RSP role is
+        // accepted for them.
         let passes_too = |other| (role, other) == (Role::SmSrTls, Role::OperatorTls);
         for other in Role::ALL.into_iter().filter(|other| *other != role && !passes_too(*other)) {
             let checked = check_server(&anchors, &leaf, std::slice::from_ref(&eum), other, now());
-            assert!(matches!(checked, Err(ChainError::Server(..))), "{role} passed for {other}: {checked:?}");
+            assert!(
+                matches!(checked, Err(ChainError::Server(..))),
+                "{role} was accepted for {other}: {checked:?}"
+            );
         }
     }
     for role in Role::ALL {
         for ca in [pki.ci(Curve::P256).unwrap(), pki.eum(Curve::P256).unwrap()] {
-            assert!(check_server(&anchors, ca, &[], role, now()).is_err(), "a CA passed for {role}");
+            assert!(check_server(&anchors, ca, &[], role, now()).is_err(), "a CA was accepted for {role}");
         }
     }
 }
 
-/// What must be found for a defect in a leaf (or in an EUM's certificate), as `Err(whose(flaw))`.
+/// Returns the result that is expected for a defect in a leaf (or in an EUM's certificate).
 fn expected(defect: Defect, role: Role) -> Expected {
     let flaw = match defect {
         Defect::Expired => Flaw::Expired(at("2001-12-31T23:59:59Z")),
@@ -116,13 +122,14 @@ enum Expected {
     Flaw(Flaw),
     WrongRole,
     UnknownCi,
-    /// Refused before any chain is looked at.
+    /// The certificate cannot be parsed.
     Unreadable,
-    /// Good by itself; only beside its operator's other certificate is it wrong.
+    /// The certificate is valid by itself. The defect shows only in comparison with the operator's
+    /// other certificate.
     Accepted,
 }
 
-fn found(outcome: Result<(), ChainError>) -> Expected {
+fn classify(outcome: Result<(), ChainError>) -> Expected {
     match outcome {
         Ok(()) => Expected::Accepted,
         Err(ChainError::UnknownCi { .. }) => Expected::UnknownCi,
@@ -134,12 +141,12 @@ fn found(outcome: Result<(), ChainError>) -> Expected {
         Err(ChainError::Server(_, flaw) | ChainError::Eum(flaw) | ChainError::Euicc(flaw)) => {
             Expected::Flaw(flaw)
         }
-        Err(other) => panic!("blames somebody else: {other:?}"),
+        Err(other) => panic!("error in another certificate: {other:?}"),
     }
 }
 
 #[test]
-fn each_defect_is_refused_for_its_own_reason() {
+fn each_defect_is_refused_for_the_expected_reason() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let mut tried = 0;
@@ -156,16 +163,19 @@ fn each_defect_is_refused_for_its_own_reason() {
                         let outcome = check_euicc(&anchors, &held.euicc.certificate, &broken, now());
                         assert!(
                             !matches!(outcome, Err(ChainError::Euicc(_))),
-                            "{defect:?}: blames the eUICC"
+                            "{defect:?}: the error is attributed to the eUICC"
                         );
-                        found(outcome.map(drop))
+                        classify(outcome.map(drop))
                     }
                     Ok(broken) if role == Role::Euicc => {
                         let outcome = check_euicc(&anchors, &broken, &held.eum, now());
-                        assert!(!matches!(outcome, Err(ChainError::Eum(_))), "{defect:?}: blames the EUM");
-                        found(outcome.map(drop))
+                        assert!(
+                            !matches!(outcome, Err(ChainError::Eum(_))),
+                            "{defect:?}: the error is attributed to the EUM"
+                        );
+                        classify(outcome.map(drop))
                     }
-                    Ok(broken) => found(check_server(&anchors, &broken, &[], role, now()).map(drop)),
+                    Ok(broken) => classify(check_server(&anchors, &broken, &[], role, now()).map(drop)),
                 };
                 assert_eq!(outcome, expected(defect, role), "{defect:?} in {role} on {curve}");
                 tried += 1;
@@ -176,19 +186,19 @@ fn each_defect_is_refused_for_its_own_reason() {
 }
 
 #[test]
-fn a_defect_that_makes_no_sense_is_not_issued() {
+fn a_defect_that_does_not_apply_is_not_issued() {
     let pki = pki();
     assert!(pki.issue_with(Defect::EidOutsideRange, Role::DpAuth, Curve::P256).is_err());
     assert!(pki.issue_with(Defect::Expired, Role::Ci, Curve::P256).is_err());
 }
 
 #[test]
-fn dpauth_and_dppb_must_be_of_one_sm_dp_plus_below_one_ci() {
+fn dpauth_and_dppb_must_belong_to_the_same_sm_dp_plus_below_the_same_ci() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let check =
         |certificate: &Certificate, role| check_server(&anchors, certificate, &[], role, now()).unwrap();
-    let verified = |role, curve| check(&of(&pki, role, curve).certificate, role);
+    let verified = |role, curve| check(&credential_of(&pki, role, curve).certificate, role);
     let auth: Verified<_> = verified(Role::DpAuth, Curve::P256);
     assert_eq!(same_operator(&auth, &verified(Role::DpPb, Curve::P256)), Ok(()));
     let other = read(pki.issue_with(Defect::OtherOid, Role::DpPb, Curve::P256).unwrap().der);
@@ -198,12 +208,12 @@ fn dpauth_and_dppb_must_be_of_one_sm_dp_plus_below_one_ci() {
 }
 
 #[test]
-fn another_pki_vouches_for_nobody_here() {
+fn certificates_of_another_pki_are_refused() {
     let stranger = Pki::from_seed(b"another seed", &PkiOptions::default()).unwrap();
     let anchors = stranger.anchors().unwrap();
     let pki = pki();
     for role in SERVERS {
-        let leaf = of(&pki, role, Curve::P256).certificate;
+        let leaf = credential_of(&pki, role, Curve::P256).certificate;
         let checked = check_server(&anchors, &leaf, &[], role, now());
         assert!(matches!(checked, Err(ChainError::UnknownCi { key_id: Some(_) })), "{checked:?}");
     }
@@ -219,19 +229,20 @@ fn only_a_ci_can_be_trusted() {
     assert_eq!(TrustAnchors::new([read(der)]).err(), Some(ChainError::Ci(Flaw::BadSignature)));
 }
 
-/// A certificate of our own making below `issuer`: the role's extensions, after `change`.
-fn made(
+/// Issues a certificate below `issuer` with the extensions of the role, modified by `change`.
+fn issued_below(
     issuer: &Credential,
     role: Role,
     subject: Vec<u8>,
     validity: Validity,
     change: impl FnOnce(&mut Vec<Extension>),
 ) -> Credential {
-    made_with_key(0x42, issuer, role, subject, validity, change)
+    issued_below_with_key(0x42, issuer, role, subject, validity, change)
 }
 
-/// The same, for chains in which every certificate needs a key of its own.
-fn made_with_key(
+/// Like [`issued_below`], with a specific key, for chains in which every certificate needs a key of its
+/// own.
+fn issued_below_with_key(
     key: u8,
     issuer: &Credential,
     role: Role,
@@ -253,14 +264,14 @@ fn made_with_key(
 
 /// SGP.26 variant C: CI, CI sub-CA (policy 0.0), SM-DP+ sub-CA (0.0.1), SM-DP+.
 #[test]
-fn a_server_may_hang_below_sub_cas_of_its_kind() {
+fn a_server_can_be_below_sub_cas_of_its_kind() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
     let validity = ci.certificate.validity();
     let name = |text| issue::organisation_name("Test", text);
     let sub_ca = |issuer: &Credential, who, policy: &str, length| {
-        made(issuer, Role::Eum, name(who), validity, |extensions| {
+        issued_below(issuer, Role::Eum, name(who), validity, |extensions| {
             for extension in extensions.iter_mut() {
                 match extension.oid {
                     issue::CERTIFICATE_POLICIES => extension.value = issue::certificate_policies(policy),
@@ -270,12 +281,13 @@ fn a_server_may_hang_below_sub_cas_of_its_kind() {
             }
         })
     };
-    // `made` gives every certificate the same key, so the two sub-CAs must not stand in one chain.
+    // `issued_below` gives every certificate the same key, so the two sub-CAs must not be in the same
+    // chain.
     let outer = sub_ca(&ci, "CI sub-CA", "2.23.146.1.2.1.0.0", Some(0));
     let dp = sub_ca(&ci, "SM-DP+ sub-CA", "2.23.146.1.2.1.0.0.1", Some(0));
     let ds = sub_ca(&ci, "SM-DS sub-CA", "2.23.146.1.2.1.0.0.2", Some(0));
     let below = |issuer: &Credential, role| {
-        let leaf = made(issuer, role, name("leaf"), validity, |_| {});
+        let leaf = issued_below(issuer, role, name("leaf"), validity, |_| {});
         let sub_cas = std::slice::from_ref(&issuer.certificate);
         check_server(&anchors, &leaf.certificate, sub_cas, role, now()).map(drop)
     };
@@ -290,7 +302,7 @@ fn a_server_may_hang_below_sub_cas_of_its_kind() {
 }
 
 #[test]
-fn a_path_length_of_zero_ends_the_chain_of_cas() {
+fn a_path_length_of_zero_permits_no_further_ca() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
@@ -301,17 +313,17 @@ fn a_path_length_of_zero_ends_the_chain_of_cas() {
         }
     };
     let name = |text| issue::organisation_name("T", text);
-    let upper = made(&ci, Role::Eum, name("upper"), validity, policy);
-    let lower = made_with_key(0x43, &upper, Role::Eum, name("lower"), validity, policy);
-    let leaf = made_with_key(0x44, &lower, Role::DpAuth, name("leaf"), validity, |_| {});
+    let upper = issued_below(&ci, Role::Eum, name("upper"), validity, policy);
+    let lower = issued_below_with_key(0x43, &upper, Role::Eum, name("lower"), validity, policy);
+    let leaf = issued_below_with_key(0x44, &lower, Role::DpAuth, name("leaf"), validity, |_| {});
     let sub_cas = [upper.certificate, lower.certificate];
     let checked = check_server(&anchors, &leaf.certificate, &sub_cas, Role::DpAuth, now());
     assert_eq!(checked.err(), Some(ChainError::SubCa(Flaw::PathLength)));
 }
 
-/// SGP.26 variant C has two; nothing has three, whatever the path lengths say.
+/// SGP.26 variant C has two sub-CAs. Three are refused, regardless of the path lengths.
 #[test]
-fn two_sub_cas_are_the_most_that_a_chain_has() {
+fn a_chain_has_at_most_two_sub_cas() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
@@ -321,7 +333,7 @@ fn two_sub_cas_are_the_most_that_a_chain_has() {
     let mut sub_cas = Vec::new();
     for number in 1..=3u8 {
         let policy = if number == 1 { "2.23.146.1.2.1.0.0" } else { "2.23.146.1.2.1.0.0.1" };
-        issuer = made_with_key(number, &issuer, Role::Eum, name("sub-CA"), validity, |extensions| {
+        issuer = issued_below_with_key(number, &issuer, Role::Eum, name("sub-CA"), validity, |extensions| {
             for extension in extensions {
                 match extension.oid {
                     issue::CERTIFICATE_POLICIES => extension.value = issue::certificate_policies(policy),
@@ -331,7 +343,8 @@ fn two_sub_cas_are_the_most_that_a_chain_has() {
             }
         });
         sub_cas.insert(0, issuer.certificate.clone());
-        let leaf = made_with_key(0x42, &issuer, Role::DpAuth, name("leaf"), validity, |_| {}).certificate;
+        let leaf =
+            issued_below_with_key(0x42, &issuer, Role::DpAuth, name("leaf"), validity, |_| {}).certificate;
         let checked = check_server(&anchors, &leaf, &sub_cas, Role::DpAuth, now()).map(drop);
         if number <= 2 {
             assert_eq!(checked, Ok(()), "{number}");
@@ -342,7 +355,7 @@ fn two_sub_cas_are_the_most_that_a_chain_has() {
 }
 
 #[test]
-fn permitted_eins_of_v3_bound_the_eids_too() {
+fn permitted_eins_of_v3_restrict_the_eids() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ci = pki.credential(Role::Ci, Curve::P256).unwrap();
@@ -351,9 +364,9 @@ fn permitted_eins_of_v3_bound_the_eids_too() {
         let eins: Vec<_> = eins.iter().map(|ein| tlv_bytes(Tag(0x13), ein.as_bytes())).collect();
         let permitted = issue::extension("2.23.146.1.2.2.0", false, issue::sequence(&eins));
         let subject = issue::organisation_name("An EUM", "EUM");
-        let eum = made(&ci, Role::Eum, subject, validity, |extensions| extensions.push(permitted));
+        let eum = issued_below(&ci, Role::Eum, subject, validity, |extensions| extensions.push(permitted));
         let subject = issue::euicc_name("An EUM", &eid.to_string(), "eUICC");
-        let euicc = made(&eum, Role::Euicc, subject, validity, |_| {});
+        let euicc = issued_below(&eum, Role::Euicc, subject, validity, |_| {});
         check_euicc(&anchors, &euicc.certificate, &eum.certificate, now()).map(drop)
     };
     let eid = numbered_eid("89044045", 5).unwrap();
@@ -364,7 +377,7 @@ fn permitted_eins_of_v3_bound_the_eids_too() {
 }
 
 #[test]
-fn a_subject_without_an_eid_is_no_euicc() {
+fn a_subject_without_a_valid_eid_is_refused() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let eum = pki.credential(Role::Eum, Curve::P256).unwrap();
@@ -375,15 +388,16 @@ fn a_subject_without_an_eid_is_no_euicc() {
         issue::euicc_name(organisation, "8904903212345", "too short"),
         issue::euicc_name(organisation, "8904903200000000000000000000000X", "not digits"),
     ] {
-        let euicc = made(&eum, Role::Euicc, subject, validity, |_| {});
+        let euicc = issued_below(&eum, Role::Euicc, subject, validity, |_| {});
         let checked = check_euicc(&anchors, &euicc.certificate, &eum.certificate, now());
         assert_eq!(checked.err(), Some(ChainError::Euicc(Flaw::NoEid)));
     }
 }
 
-/// Every octet of every certificate, every bit of it: reading never panics, and no changed certificate passes.
+/// Flips every bit of several certificates: parsing never panics, and no changed certificate is
+/// accepted.
 #[test]
-fn no_flipped_bit_goes_unnoticed() {
+fn every_flipped_bit_is_detected() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     for curve in CURVES {
@@ -409,7 +423,7 @@ fn no_flipped_bit_goes_unnoticed() {
     }
 }
 
-/// Every bit where verifying is quick, one bit of each octet where it is slow.
+/// Yields every bit if verification is fast, otherwise one bit of each octet.
 fn bits(length: usize, curve: Curve) -> impl Iterator<Item = (usize, usize)> {
     (0..length).flat_map(move |at| {
         let all = curve == Curve::P256;
@@ -424,7 +438,7 @@ fn flipped(der: &[u8], at: usize, bit: usize) -> Option<Certificate> {
 }
 
 #[test]
-fn no_truncated_certificate_is_read_and_none_with_octets_behind_it() {
+fn truncated_certificates_and_trailing_octets_are_refused() {
     let der = pki().ci(Curve::P256).unwrap().der().to_vec();
     for length in 0..der.len() {
         assert!(Certificate::from_der(der[..length].to_vec()).is_err());

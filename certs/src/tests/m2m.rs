@@ -1,4 +1,4 @@
-//! SGP.02: certificates that cards read, identities in TLS, keys of a card.
+//! Tests for SGP.02: card certificates, TLS identities, and keys of a card.
 
 use crypto::Curve;
 use rsp::sgp02::certificate::Day;
@@ -36,7 +36,7 @@ fn every_server_has_certificates_for_cards_and_for_tls() {
         let tls = check_server(&anchors, &server.tls.certificate, &[], Role::SmSrTls, now()).unwrap();
         assert_eq!(tls.oid, server.oid);
         assert_eq!(tls.certificate.server_names(), names("sr.example"));
-        // The same PKI gives the same again, and each party has its own.
+        // The same PKI gives the same credentials again, and each party has its own.
         let again = super::pki().m2m_server(owner, name, &names("sr.example")).unwrap();
         assert_eq!(again.card.certificate, server.card.certificate);
         assert_eq!(again.tls.certificate, server.tls.certificate);
@@ -51,7 +51,7 @@ fn every_server_has_certificates_for_cards_and_for_tls() {
 }
 
 #[test]
-fn the_other_parties_have_identities_in_tls() {
+fn operators_and_the_eum_have_tls_credentials() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let operator = pki.m2m_operator("Landfall Test Operator", &names("mno.example")).unwrap();
@@ -65,7 +65,7 @@ fn the_other_parties_have_identities_in_tls() {
 }
 
 #[test]
-fn an_ecasd_is_its_manufacturers() {
+fn the_certificate_of_an_ecasd_is_bound_to_its_card_and_manufacturer() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let eid = first_eid();
@@ -89,14 +89,14 @@ fn an_ecasd_is_its_manufacturers() {
         check_ecasd(&strangers.anchors().unwrap(), octets, eid, &eums(&pki), now()),
         Err(CardCertificateError::Eum(_))
     ));
-    // A CI may not stand in for an EUM, and an EUM not for cards of others.
+    // The EUM does not issue for cards of other manufacturers.
     let foreign = numbered_eid("89044045", 1).unwrap();
     assert!(matches!(pki.ecasd(foreign), Err(PkiError::EidOutsideRange { .. })));
 }
 
-/// A certificate that was renewed over the same key does not depend on where it stands in the list.
+/// The position of a certificate that was renewed with the same key is irrelevant.
 #[test]
-fn of_several_certificates_of_a_manufacturer_one_that_holds_is_enough() {
+fn one_valid_certificate_of_a_manufacturer_is_sufficient() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let eid = first_eid();
@@ -113,10 +113,10 @@ fn of_several_certificates_of_a_manufacturer_one_that_holds_is_enough() {
 }
 
 #[test]
-fn a_server_below_a_ci_that_has_expired_is_refused() {
+fn a_server_below_an_expired_ci_is_refused() {
     let validity = Validity { from: at("2020-01-01T00:00:00Z"), to: at("2025-01-01T00:00:00Z") };
     let options = PkiOptions { validity, ..PkiOptions::default() };
-    // The same CI: its key is the seed's.
+    // The same CI, because its key is derived from the same seed.
     let expired = Pki::from_seed(b"certs tests", &options).unwrap();
     let server = pki().m2m_card_credential(Owner::SmDp, "one").unwrap();
     let check = |pki: &Pki| {
@@ -129,7 +129,7 @@ fn a_server_below_a_ci_that_has_expired_is_refused() {
 }
 
 #[test]
-fn every_defect_is_refused_for_its_reason() {
+fn each_card_certificate_defect_is_refused_for_the_expected_reason() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let eid = first_eid();
@@ -161,7 +161,7 @@ fn every_defect_is_refused_for_its_reason() {
 }
 
 #[test]
-fn an_ecasd_is_no_server_and_a_server_no_ecasd() {
+fn certificates_of_ecasds_and_servers_are_not_interchangeable() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let ecasd = pki.ecasd(first_eid()).unwrap();
@@ -175,7 +175,7 @@ fn an_ecasd_is_no_server_and_a_server_no_ecasd() {
 }
 
 #[test]
-fn both_days_at_the_ends_are_inside() {
+fn the_validity_period_includes_the_first_and_the_last_day() {
     let pki = pki();
     let anchors = pki.anchors().unwrap();
     let server = pki.m2m_card_credential(Owner::SmSr, "one").unwrap();
@@ -204,9 +204,10 @@ fn every_card_has_keys_of_its_own() {
     assert!(!format!("{one:?}").contains(&hex::encode(one.kic.expose())));
 }
 
-/// A stranger's program finds its files, and the PKI that is read with them is the one that it was.
+/// The folder with additional files for third-party programs can still be read, and the PKI is
+/// unchanged.
 #[test]
-fn files_for_others_change_nothing_for_us() {
+fn additional_files_for_third_party_programs_do_not_change_the_pki() {
     let pki = pki();
     let mut files = pki.files();
     let server = pki.m2m_server(Owner::SmSr, "another one", &names("sr.example")).unwrap();

@@ -1,4 +1,4 @@
-//! What the crate promises, held against its own PKI, the SGP.26 test set, OpenSSL and rustls.
+//! Tests of the crate with its own PKI, the SGP.26 test set, OpenSSL and rustls.
 
 mod chain;
 mod m2m;
@@ -16,7 +16,7 @@ use crate::{Certificate, Pki, PkiOptions};
 
 const CURVES: [Curve; 2] = [Curve::P256, Curve::BrainpoolP256r1];
 
-/// The PKI most tests share.
+/// Returns the PKI that most tests share.
 fn pki() -> Pki {
     Pki::from_seed(b"certs tests", &PkiOptions::default()).unwrap()
 }
@@ -25,7 +25,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A moment at which everything in the shared PKI is valid.
+/// Returns a time at which all certificates of the shared PKI are valid.
 fn now() -> Timestamp {
     at("2026-11-21T08:00:00Z")
 }
@@ -34,19 +34,20 @@ fn read(der: Vec<u8>) -> Certificate {
     Certificate::from_der(der).unwrap()
 }
 
-/// The GSMA's SGP.26 test certificates, which lie beside the checkout; `None`, said aloud, when they do not.
+/// Returns the GSMA's SGP.26 test certificates, which are expected next to the checkout. Prints a
+/// message and returns `None` if they are missing.
 fn sgp26() -> Option<Pki> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/sgp26");
     if !folder.is_dir() {
-        let said = format!("the SGP.26 test certificates are not at {}", folder.display());
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{said}; CI must have them");
-        println!("skipped: {said}");
+        let message = format!("the SGP.26 test certificates are not at {}", folder.display());
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{message}; CI requires them");
+        println!("skipped: {message}");
         return None;
     }
     Some(load(&folder))
 }
 
-/// A PKI from a folder on disk, as a program with I/O would load it.
+/// Reads a PKI from a folder on disk, as a program with I/O would.
 fn load(folder: &Path) -> Pki {
     let mut listing = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -63,7 +64,7 @@ fn load(folder: &Path) -> Pki {
     Pki::from_files(&listing, |path| std::fs::read(folder.join(path)).ok()).unwrap()
 }
 
-/// Writes octets below `folder`, making folders on the way.
+/// Writes a file below `folder`, and creates the intermediate folders.
 fn write(folder: &Path, path: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! OpenSSL's opinion of our certificates.
+//! Verification of the issued certificates with OpenSSL.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,12 +6,13 @@ use std::process::Command;
 use super::{CURVES, pki, sgp26, write};
 use crate::{Certificate, Credential, Defect, Pki, Role};
 
-/// What `openssl` said; `None`, said aloud, when there is no such program.
+/// Runs `openssl` and returns its success and output. Prints a message and returns `None` if the
+/// program is missing.
 fn openssl(arguments: &[&str]) -> Option<(bool, String)> {
     match Command::new("openssl").args(arguments).output() {
         Ok(output) => {
-            let said = [output.stdout, output.stderr].concat();
-            Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+            let text = [output.stdout, output.stderr].concat();
+            Some((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
         }
         Err(e) => {
             println!("skipped: no openssl ({e})");
@@ -70,32 +71,36 @@ fn openssl_verifies_ci_eum_and_servers_on_both_curves() {
             if leaf.curve() != curve || leaf.role() == Some(Role::Euicc) {
                 continue;
             }
-            let Some((verified, said)) = verify(folder.path(), ci, &[], leaf) else { return };
-            assert!(verified, "{}: {said}", entry.path);
+            let Some((verified, output)) = verify(folder.path(), ci, &[], leaf) else { return };
+            assert!(verified, "{}: {output}", entry.path);
         }
     }
 }
 
-/// OpenSSL wants a name constraint to be the beginning of the subject's name, where GSMA has it match attribute by
-/// attribute. So what can be asked is: does it treat ours as it treats the published ones?
+/// OpenSSL requires a name constraint to be a prefix of the subject's name, whereas GSMA matches it
+/// attribute by attribute. The test therefore checks only that OpenSSL treats the issued
+/// certificates like the published ones.
 #[test]
-fn openssl_treats_our_euicc_certificates_like_the_published_ones() {
+fn openssl_treats_issued_euicc_certificates_like_the_published_ones() {
     let folder = tempfile::tempdir().unwrap();
     let Some(published) = sgp26() else { return };
     let verdict = |pki: &Pki, curve| {
         let held = pki.euicc(curve, pki.eids(curve)[0]).unwrap();
-        let (verified, said) = verify(folder.path(), &held.ci, &[&held.eum], &held.euicc.certificate)?;
-        let error = said.lines().find(|line| line.contains("error ")).unwrap_or_default();
+        let (verified, output) = verify(folder.path(), &held.ci, &[&held.eum], &held.euicc.certificate)?;
+        let error = output.lines().find(|line| line.contains("error ")).unwrap_or_default();
         Some((verified, error.split(" at ").next().unwrap_or_default().to_owned()))
     };
-    let ours = pki();
+    let issued = pki();
     for curve in CURVES {
-        let (Some(ours), Some(theirs)) = (verdict(&ours, curve), verdict(&published, curve)) else { return };
-        assert_eq!(ours.1, theirs.1);
+        let (Some(issued), Some(published_verdict)) = (verdict(&issued, curve), verdict(&published, curve))
+        else {
+            return;
+        };
+        assert_eq!(issued.1, published_verdict.1);
     }
 }
 
-/// With the name constraints out of the way (same EUM, same key), the rest of the chain holds for OpenSSL too.
+/// Without the name constraints (same EUM, same key), OpenSSL accepts the rest of the chain.
 #[test]
 fn openssl_verifies_euicc_certificates_below_an_eum_without_name_constraints() {
     let folder = tempfile::tempdir().unwrap();
@@ -106,18 +111,18 @@ fn openssl_verifies_euicc_certificates_below_an_eum_without_name_constraints() {
         for eid in pki.eids(curve) {
             let held = pki.euicc(curve, eid).unwrap();
             let chain = verify(folder.path(), &held.ci, &[&eum], &held.euicc.certificate);
-            let Some((verified, said)) = chain else { return };
-            assert!(verified, "{eid} on {curve}: {said}");
+            let Some((verified, output)) = chain else { return };
+            assert!(verified, "{eid} on {curve}: {output}");
         }
     }
 }
 
 #[test]
-fn openssl_finds_the_same_facts_in_every_extension() {
+fn openssl_decodes_the_extensions() {
     let folder = tempfile::tempdir().unwrap();
     let pki = pki();
     let eum = write(folder.path(), "eum.der", pki.eum(CURVES[1]).unwrap().der());
-    let Some((true, said)) =
+    let Some((true, output)) =
         openssl(&["x509", "-inform", "der", "-in", eum.to_str().unwrap(), "-noout", "-text"])
     else {
         return;
@@ -130,12 +135,12 @@ fn openssl_finds_the_same_facts_in_every_extension() {
         "brainpoolP256r1",
         "Certificate Sign",
     ] {
-        assert!(said.contains(fact), "{fact} is not in {said}");
+        assert!(output.contains(fact), "{fact} is not in {output}");
     }
 }
 
 #[test]
-fn openssl_reads_both_forms_of_our_keys_and_finds_the_same_point() {
+fn openssl_reads_both_encodings_of_private_keys() {
     let folder = tempfile::tempdir().unwrap();
     let pki = pki();
     for curve in CURVES {
@@ -146,7 +151,7 @@ fn openssl_reads_both_forms_of_our_keys_and_finds_the_same_point() {
         let point = hex::encode(credential.key.public_key().to_sec1());
         for (form, file) in [("PEM", pem), ("DER", pkcs8)] {
             let file = file.to_str().unwrap();
-            let Some((read, said)) = openssl(&[
+            let Some((read, output)) = openssl(&[
                 "pkey",
                 "-inform",
                 form,
@@ -160,8 +165,8 @@ fn openssl_reads_both_forms_of_our_keys_and_finds_the_same_point() {
             ]) else {
                 return;
             };
-            let compact: String = said.chars().filter(char::is_ascii_hexdigit).collect();
-            assert!(read && compact.to_lowercase().contains(&point), "{form} on {curve}: {said}");
+            let compact: String = output.chars().filter(char::is_ascii_hexdigit).collect();
+            assert!(read && compact.to_lowercase().contains(&point), "{form} on {curve}: {output}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A PKI from a seed, to a folder, and back.
+//! Tests of a PKI made from a seed, written to a folder and read back.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ fn reload(files: Vec<(String, Vec<u8>)>) -> Pki {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_octets_and_another_seed_others() {
+fn the_files_depend_on_the_seed_only() {
     let options = PkiOptions::default();
     let files = |seed: &[u8]| Pki::from_seed(seed, &options).unwrap().files();
     assert_eq!(files(b"one"), files(b"one"));
@@ -26,9 +26,9 @@ fn the_same_seed_gives_the_same_octets_and_another_seed_others() {
     }
 }
 
-/// The octets themselves are promised: what a seed gave once it gives for ever.
+/// The octets are guaranteed: a seed always gives the same PKI.
 #[test]
-fn a_seed_gives_what_it_gave_when_this_was_written() {
+fn the_files_of_a_seed_never_change() {
     use sha2::{Digest, Sha256};
     let all: Vec<u8> =
         pki().files().into_iter().flat_map(|(path, bytes)| [path.into_bytes(), bytes].concat()).collect();
@@ -39,7 +39,7 @@ fn a_seed_gives_what_it_gave_when_this_was_written() {
 }
 
 #[test]
-fn a_pki_read_back_from_its_files_is_the_same_and_issues_the_same() {
+fn a_pki_read_back_from_its_files_issues_the_same_certificates() {
     let pki = pki();
     let again = reload(pki.files());
     assert_eq!(again.files().len(), pki.files().len());
@@ -58,7 +58,7 @@ fn a_pki_read_back_from_its_files_is_the_same_and_issues_the_same() {
 }
 
 #[test]
-fn every_file_is_where_the_sgp26_tree_has_it_and_has_its_key() {
+fn the_files_have_the_layout_of_sgp26_and_every_certificate_has_its_key() {
     let pki = pki();
     let paths: Vec<_> = pki.files().into_iter().map(|(path, _)| path).collect();
     for path in [
@@ -77,7 +77,7 @@ fn every_file_is_where_the_sgp26_tree_has_it_and_has_its_key() {
 }
 
 #[test]
-fn eids_are_listed_and_new_ones_issued_in_range_only() {
+fn eids_are_listed_and_certificates_are_issued_in_range_only() {
     let pki = pki();
     assert_eq!(pki.eids(Curve::BrainpoolP256r1), PkiOptions::default().eids);
     let foreign = numbered_eid("89033023", 1).unwrap();
@@ -88,7 +88,7 @@ fn eids_are_listed_and_new_ones_issued_in_range_only() {
 }
 
 #[test]
-fn an_added_certificate_takes_its_place_and_its_two_files() {
+fn an_added_certificate_replaces_the_former_one_and_has_two_files() {
     let mut pki = pki();
     let names = ["fresh.example".parse().unwrap()];
     let validity = Validity { from: at("2026-01-01T00:00:00Z"), to: at("2027-01-01T00:00:00Z") };
@@ -103,24 +103,24 @@ fn an_added_certificate_takes_its_place_and_its_two_files() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_its_file() {
+fn an_error_for_a_missing_object_names_its_file() {
     let files = pki().files();
     let without =
         |part: &str| reload(files.iter().filter(|(path, _)| !path.contains(part)).cloned().collect());
-    let said = without("SK_CI").issue_operator("X", PkiOptions::default().validity).unwrap_err().to_string();
+    let text = without("SK_CI").issue_operator("X", PkiOptions::default().validity).unwrap_err().to_string();
     assert!(
-        said.contains("private key") && said.contains("CertificateIssuer/SK_CI_ECDSA_NIST.pem"),
-        "{said}"
+        text.contains("private key") && text.contains("CertificateIssuer/SK_CI_ECDSA_NIST.pem"),
+        "{text}"
     );
-    let said = without("DPpb").dp(Curve::P256).unwrap_err().to_string();
-    assert!(said.contains("DPpb/CERT_S_SM_DPpb_ECDSA_NIST.der"), "{said}");
-    let said = without("CERT_CI").anchors().unwrap_err().to_string();
-    assert!(said.contains("CertificateIssuer/CERT_CI_ECDSA_NIST.der"), "{said}");
+    let text = without("DPpb").dp(Curve::P256).unwrap_err().to_string();
+    assert!(text.contains("DPpb/CERT_S_SM_DPpb_ECDSA_NIST.der"), "{text}");
+    let text = without("CERT_CI").anchors().unwrap_err().to_string();
+    assert!(text.contains("CertificateIssuer/CERT_CI_ECDSA_NIST.der"), "{text}");
     assert!(Pki::default().anchors().is_err());
 }
 
 #[test]
-fn an_unusable_file_is_named_with_its_fault() {
+fn an_error_for_an_unusable_file_names_the_file_and_the_reason() {
     let load = |path: &str, bytes: &[u8]| {
         Pki::from_files(&[path.to_owned()], |_| Some(bytes.to_vec())).map(drop).unwrap_err().to_string()
     };
@@ -128,11 +128,11 @@ fn an_unusable_file_is_named_with_its_fault() {
     assert!(load("EUM/SK_EUM.pem", b"nothing").contains("neither a certificate nor a private key"));
     let unreadable = Pki::from_files(&["a.der".to_owned()], |_| None).map(drop).unwrap_err();
     assert!(unreadable.to_string().contains("cannot be read"));
-    assert!(Pki::from_files(&["README.md".to_owned()], |_| None).is_ok(), "other files are no concern");
+    assert!(Pki::from_files(&["README.md".to_owned()], |_| None).is_ok(), "other files are ignored");
 }
 
 #[test]
-fn impossible_options_are_refused() {
+fn inconsistent_options_are_refused() {
     let refused = |change: fn(&mut PkiOptions)| {
         let mut options = PkiOptions::default();
         change(&mut options);
@@ -145,15 +145,15 @@ fn impossible_options_are_refused() {
 }
 
 #[test]
-fn a_certificate_describes_itself_to_people_and_programs() {
+fn a_certificate_is_described_as_text_and_as_json() {
     let pki = pki();
     let eum = pki.eum(Curve::BrainpoolP256r1).unwrap();
-    let said = eum.describe();
+    let text = eum.describe();
     for part in ["EUM", "brainpoolP256r1", "2.23.146.1.2.1.2", "89049032...", "path length 0", "keyCertSign"]
     {
-        assert!(said.contains(part), "{part} is not in {said}");
+        assert!(text.contains(part), "{part} is not in {text}");
     }
-    assert_eq!(said.lines().next().unwrap(), eum.to_string());
+    assert_eq!(text.lines().next().unwrap(), eum.to_string());
     let json = serde_json::to_value(pki.entries()).unwrap();
     let tls = json.as_array().unwrap().iter().find(|e| e["certificate"]["role"] == "dp-tls").unwrap();
     assert_eq!(tls["certificate"]["server_names"][1], "localhost");

@@ -1,4 +1,5 @@
-//! The GSMA's published test certificates (SGP.26, variant O): read, checked, imitated, and issued under.
+//! Tests with the GSMA's published test certificates (SGP.26, variant O): parsing, checks,
+//! comparison, and issuing below their CI.
 
 use crypto::Curve;
 
@@ -8,11 +9,12 @@ use crate::{
     same_operator,
 };
 
-/// Within the dates of every certificate of the set, its TLS certificates included.
+/// A time within the validity periods of all certificates of the set, including the TLS
+/// certificates.
 const WITHIN: &str = "2026-09-01T00:00:00Z";
 
 #[test]
-fn the_published_chains_hold_on_both_curves() {
+fn the_published_chains_are_valid_on_both_curves() {
     let Some(pki) = sgp26() else { return };
     let anchors = pki.anchors().unwrap();
     let now = at(WITHIN);
@@ -41,7 +43,7 @@ fn every_published_certificate_has_its_published_key() {
 }
 
 #[test]
-fn the_published_tls_certificate_expires_on_its_day() {
+fn the_published_tls_certificate_expires() {
     let Some(pki) = sgp26() else { return };
     let leaf = pki.dp(Curve::P256).unwrap().tls.certificate;
     let check = |when| check_server(&pki.anchors().unwrap(), &leaf, &[], Role::DpTls, at(when)).map(drop);
@@ -52,14 +54,14 @@ fn the_published_tls_certificate_expires_on_its_day() {
     );
 }
 
-/// Ours and theirs of one role say the same in every extension, in the same order, with the same criticality, but
-/// for key identifiers, CRL addresses and names, which are somebody's own.
+/// The issued and the published certificates of a role have the same extensions, order and
+/// criticality, except for key identifiers, CRL addresses and names.
 #[test]
-fn our_certificates_are_built_like_the_published_ones() {
-    let Some(theirs) = sgp26() else { return };
+fn issued_certificates_have_the_structure_of_the_published_ones() {
+    let Some(published) = sgp26() else { return };
     let mut options = crate::PkiOptions { smdp_names: Vec::new(), ..Default::default() };
     options.smdp_names.push("testsmdpplus1.example.com".parse().unwrap());
-    let ours = Pki::from_seed(b"like SGP.26", &options).unwrap();
+    let issued = Pki::from_seed(b"like SGP.26", &options).unwrap();
     for curve in CURVES {
         let pairs = |pki: &Pki| {
             let dp = pki.dp(curve).unwrap();
@@ -73,28 +75,33 @@ fn our_certificates_are_built_like_the_published_ones() {
                 dp.tls.certificate,
             ]
         };
-        for (ours, theirs) in pairs(&ours).iter().zip(&pairs(&theirs)) {
-            let what = theirs.to_string();
-            assert_eq!(ours.extensions(), theirs.extensions(), "{what}: identifiers, order, criticality");
-            assert_eq!(ours.role(), theirs.role(), "{what}");
-            assert_eq!(ours.curve(), theirs.curve(), "{what}");
-            assert_eq!(ours.policies(), theirs.policies(), "{what}");
-            assert_eq!(ours.key_usage(), theirs.key_usage(), "{what}");
-            assert_eq!(ours.extended_key_usage(), theirs.extended_key_usage(), "{what}");
-            assert_eq!(ours.basic_constraints(), theirs.basic_constraints(), "{what}");
-            assert_eq!(ours.registered_ids(), theirs.registered_ids(), "{what}");
-            assert_eq!(ours.server_names(), theirs.server_names(), "{what}");
-            assert_eq!(shape(ours), shape(theirs), "{what}: attributes of the subject");
+        for (issued, published) in pairs(&issued).iter().zip(&pairs(&published)) {
+            let what = published.to_string();
+            assert_eq!(
+                issued.extensions(),
+                published.extensions(),
+                "{what}: identifiers, order, criticality"
+            );
+            assert_eq!(issued.role(), published.role(), "{what}");
+            assert_eq!(issued.curve(), published.curve(), "{what}");
+            assert_eq!(issued.policies(), published.policies(), "{what}");
+            assert_eq!(issued.key_usage(), published.key_usage(), "{what}");
+            assert_eq!(issued.extended_key_usage(), published.extended_key_usage(), "{what}");
+            assert_eq!(issued.basic_constraints(), published.basic_constraints(), "{what}");
+            assert_eq!(issued.registered_ids(), published.registered_ids(), "{what}");
+            assert_eq!(issued.server_names(), published.server_names(), "{what}");
+            assert_eq!(shape(issued), shape(published), "{what}: attributes of the subject");
             let prefixes = |c: &Certificate| c.eid_range().prefixes().map(str::to_owned).collect::<Vec<_>>();
-            assert_eq!(prefixes(ours), prefixes(theirs), "{what}");
+            assert_eq!(prefixes(issued), prefixes(published), "{what}");
             let length = |id: Option<&rsp::ids::SubjectKeyIdentifier>| id.map(|id| id.0.len());
-            assert_eq!(length(ours.subject_key_id()), length(theirs.subject_key_id()), "{what}");
-            assert_eq!(length(ours.authority_key_id()), length(theirs.authority_key_id()), "{what}");
+            assert_eq!(length(issued.subject_key_id()), length(published.subject_key_id()), "{what}");
+            assert_eq!(length(issued.authority_key_id()), length(published.authority_key_id()), "{what}");
         }
     }
 }
 
-/// Which attributes a subject has, country and organisational unit aside: the standard leaves those open.
+/// Returns the attribute types of the subject, without country and organisational unit, which the
+/// standard leaves open.
 fn shape(certificate: &Certificate) -> Vec<String> {
     let mut kinds: Vec<_> =
         certificate.subject().attributes.iter().map(|(kind, _)| kind.to_string()).collect();

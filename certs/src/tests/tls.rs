@@ -1,4 +1,4 @@
-//! rustls accepts our TLS certificates, both ways, and so would a peer that uses it.
+//! TLS handshakes of rustls with the issued certificates, with server and client authentication.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use super::{now, pki, sgp26};
 use crate::{Credential, Defect, Pki, Role};
 
-/// The clock of the tests.
+/// A fixed clock for the tests.
 #[derive(Debug)]
 struct Fixed;
 
@@ -33,7 +33,7 @@ fn parts(credential: &Credential) -> (Vec<CertificateDer<'static>>, PrivatePkcs8
     (vec![CertificateDer::from(credential.certificate.der().to_vec())], credential.key_pkcs8().into())
 }
 
-/// A whole handshake in memory, both sides with certificates.
+/// Performs a complete handshake in memory, with certificates on both sides.
 fn handshake(pki: &Pki, server: &Credential, client: &Credential, name: &str) -> Result<(), rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let server_verifier =
@@ -89,7 +89,7 @@ fn rustls_accepts_a_fresh_leaf_below_the_published_ci() {
 }
 
 #[test]
-fn rustls_refuses_what_tls_looks_at() {
+fn rustls_refuses_certificates_with_defects_that_concern_tls() {
     let pki = pki();
     let operator = pki.operator("Landfall Test Operator").unwrap();
     for defect in
@@ -100,5 +100,5 @@ fn rustls_refuses_what_tls_looks_at() {
         assert!(handshake(&pki, &broken, &operator, "localhost").is_err(), "{defect:?}");
     }
     let as_server = handshake(&pki, &operator, &operator, "localhost");
-    assert!(as_server.is_err(), "an operator's certificate is no server's");
+    assert!(as_server.is_err(), "an operator certificate is not a server certificate");
 }

@@ -1,6 +1,7 @@
-//! Commands and status words by name: TS 102 221 sections 10.1.2 and 10.2, TS 102 222, ISO/IEC 7816-4, GlobalPlatform.
+//! Names of commands and status words: TS 102 221 sections 10.1.2 and 10.2, TS 102 222, ISO/IEC
+//! 7816-4, GlobalPlatform.
 
-/// A command APDU, taken apart as far as it goes.
+/// A parsed command APDU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Apdu<'a> {
     pub(super) cla: u8,
@@ -9,14 +10,14 @@ pub(super) struct Apdu<'a> {
     pub(super) p2: u8,
     /// The data field.
     pub(super) data: &'a [u8],
-    /// Where the data field begins.
+    /// The offset of the data field.
     pub(super) data_at: usize,
-    /// Ne; none when no data are expected.
+    /// Ne; `None` if no data is expected.
     pub(super) expected: Option<usize>,
 }
 
 impl<'a> Apdu<'a> {
-    /// `None` when the lengths do not add up: ISO/IEC 7816-4 section 5.2.
+    /// Parses an APDU. Returns `None` if its lengths are inconsistent: ISO/IEC 7816-4 section 5.2.
     pub(super) fn parse(octets: &'a [u8]) -> Option<Self> {
         let [cla, ins, p1, p2, body @ ..] = octets else { return None };
         let extended = |high: u8, low: u8| match u16::from_be_bytes([high, low]) {
@@ -48,7 +49,7 @@ impl<'a> Apdu<'a> {
         Some(Self { cla: *cla, ins: *ins, p1: *p1, p2: *p2, data, data_at, expected })
     }
 
-    /// TS 102 221 section 10.1.1.
+    /// Returns the logical channel: TS 102 221 section 10.1.1.
     pub(super) fn channel(self) -> u8 {
         match self.cla {
             0x40..=0x7F | 0xC0..=0xFE => 4 + (self.cla & 0x0F),
@@ -60,7 +61,7 @@ impl<'a> Apdu<'a> {
         self.cla & 0x80 != 0
     }
 
-    /// The command's name in its standard.
+    /// Returns the name of the command in its standard.
     pub(super) fn name(self) -> &'static str {
         match (self.is_proprietary(), self.ins) {
             (_, 0x04) => "DEACTIVATE FILE",
@@ -113,7 +114,7 @@ impl<'a> Apdu<'a> {
         }
     }
 
-    /// What P1 and P2 say; empty where there is nothing to say or the decoder says it itself.
+    /// Describes P1 and P2. Empty if there is nothing to describe, or if the decoder does so.
     pub(super) fn parameters(self) -> String {
         let Self { p1, p2, .. } = self;
         match self.ins {
@@ -174,7 +175,7 @@ impl<'a> Apdu<'a> {
         }
     }
 
-    /// The short identifier of the file that the command names, 0 for the current one.
+    /// Returns the short file identifier in the command, or 0 for the current file.
     pub(super) fn short_identifier(self) -> u8 {
         match self.ins {
             0xB0 | 0xD6 if self.p1 & 0x80 != 0 => self.p1 & 0x1F,
@@ -185,18 +186,18 @@ impl<'a> Apdu<'a> {
         }
     }
 
-    /// Whether the command concerns the current EF, or one that it names.
+    /// True if the command concerns an EF, either the current one or one in the command.
     pub(super) fn is_for_file(self) -> bool {
         matches!(self.ins, 0xB0 | 0xD6 | 0xB2 | 0xDC | 0xA2 | 0x32 | 0xCB | 0xDB | 0x04 | 0x44 | 0x0E)
     }
 }
 
-/// Whether the data field of an instruction holds codes: VERIFY PIN and its like.
+/// True if the data field of the instruction contains PINs: VERIFY PIN and similar commands.
 pub(super) fn holds_codes(ins: u8) -> bool {
     matches!(ins, 0x20 | 0x24 | 0x26 | 0x28 | 0x2C)
 }
 
-/// TS 102 221 section 9.5.1.
+/// Returns the name of a key reference: TS 102 221 section 9.5.1.
 fn code(reference: u8) -> String {
     match reference {
         0x01..=0x08 => format!("PIN {reference}"),
@@ -204,65 +205,65 @@ fn code(reference: u8) -> String {
         0x11 => "universal PIN".to_owned(),
         0x81..=0x88 => format!("second PIN {}", reference - 0x80),
         0x8A..=0x8E => format!("ADM {}", reference - 0x84),
-        _ => "a code".to_owned(),
+        _ => "unknown code".to_owned(),
     }
 }
 
-/// What a status word means: TS 102 221 section 10.2.1.
+/// Describes a status word: TS 102 221 section 10.2.1.
 pub(super) fn status(sw1: u8, sw2: u8) -> String {
     let octets = if sw2 == 0 { 256 } else { u16::from(sw2) };
     let fixed = match (sw1, sw2) {
         (0x90, 0x00) => "ok",
-        (0x61, _) => return format!("ok, {octets} octets wait"),
-        (0x91, _) => return format!("ok, a proactive command of {octets} octets waits"),
+        (0x61, _) => return format!("ok, {octets} octets available"),
+        (0x91, _) => return format!("ok, proactive command of {octets} octets pending"),
         (0x92, 0x00..=0x0F) => return format!("ok after {sw2} attempts"),
         (0x93, 0x00) => "the toolkit is busy",
-        (0x62, 0x00) => "warning, nothing is changed",
+        (0x62, 0x00) => "warning, memory unchanged",
         (0x62, 0x81) => "part of the data may be corrupted",
-        (0x62, 0x82) => "the end was reached before Le octets, or nothing was found",
+        (0x62, 0x82) => "end reached before Le octets, or nothing found",
         (0x62, 0x83) => "the selected file is deactivated",
         (0x62, 0x85) => "the selected file is terminated",
-        (0x62, 0xF1) => "more data wait",
-        (0x62, 0xF2) => "more data wait, and a proactive command",
-        (0x62, 0xF3) => "response data wait",
+        (0x62, 0xF1) => "more data available",
+        (0x62, 0xF2) => "more data available, proactive command pending",
+        (0x62, 0xF3) => "response data available",
         (0x63, 0xC0..=0xCF) => return format!("wrong, {} attempts left", sw2 & 0x0F),
-        (0x63, 0xF1) => "more data are expected",
-        (0x63, 0xF2) => "more data are expected, and a proactive command waits",
-        (0x64, _) => "not executed, nothing is changed",
-        (0x65, 0x00) => "not executed, memory has changed",
+        (0x63, 0xF1) => "more data expected",
+        (0x63, 0xF2) => "more data expected, proactive command pending",
+        (0x64, _) => "not executed, memory unchanged",
+        (0x65, 0x00) => "not executed, memory changed",
         (0x65, 0x81) => "memory problem",
         (0x67, 0x00) => "wrong length",
-        (0x67, _) => "wrong length, for this command",
-        (0x68, 0x81) => "no such logical channel",
-        (0x68, 0x82) => "no secure messaging",
-        (0x68, 0x84) => "no command chaining",
-        (0x69, 0x81) => "not for a file of this structure",
+        (0x67, _) => "wrong length for this command",
+        (0x68, 0x81) => "logical channel not supported",
+        (0x68, 0x82) => "secure messaging not supported",
+        (0x68, 0x84) => "command chaining not supported",
+        (0x69, 0x81) => "command incompatible with the file structure",
         (0x69, 0x82) => "security status not satisfied",
         (0x69, 0x83) => "the code is blocked",
-        (0x69, 0x84) => "the referenced data are not usable",
+        (0x69, 0x84) => "referenced data not usable",
         (0x69, 0x85) => "conditions of use not satisfied",
-        (0x69, 0x86) => "no EF is selected",
-        (0x69, 0x89) => "not from this terminal",
+        (0x69, 0x86) => "no EF selected",
+        (0x69, 0x89) => "command not permitted from this terminal",
         (0x6A, 0x80) => "wrong data",
         (0x6A, 0x81) => "not supported",
         (0x6A, 0x82) => "file not found",
         (0x6A, 0x83) => "record not found",
         (0x6A, 0x84) => "not enough memory",
         (0x6A, 0x86) => "wrong P1 or P2",
-        (0x6A, 0x87) => "Lc does not fit P1 and P2",
+        (0x6A, 0x87) => "Lc inconsistent with P1 and P2",
         (0x6A, 0x88) => "referenced data not found",
         (0x6A, 0x89) => "the file exists already",
         (0x6B, 0x00) => "wrong P1 or P2",
-        (0x6C, _) => return format!("Le is {octets}"),
-        (0x6D, 0x00) => "no such instruction",
-        (0x6E, 0x00) => "no such class",
-        (0x6F, 0x00) => "a technical problem",
+        (0x6C, _) => return format!("wrong Le, correct value {octets}"),
+        (0x6D, 0x00) => "instruction not supported",
+        (0x6E, 0x00) => "class not supported",
+        (0x6F, 0x00) => "technical problem",
         (0x98, 0x50) => "the counter has reached its maximum",
         (0x98, 0x62) => "authentication error: wrong MAC",
         (0x98, 0x63) => "security session invalid",
         (0x98, 0x64) => "authentication error: security context not supported",
         (0x98, 0x65) => "key freshness failure",
-        _ => "a status of unknown meaning",
+        _ => "unknown status",
     };
     fixed.to_owned()
 }
@@ -272,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_read_short_and_extended() {
+    fn short_and_extended_lengths_are_parsed() {
         let parse = |hex: &str| {
             let octets = hex::decode(hex).unwrap();
             Apdu::parse(&octets).map(|apdu| (apdu.data.len(), apdu.data_at, apdu.expected))
@@ -287,17 +288,17 @@ mod tests {
     }
 
     #[test]
-    fn status_words_are_told_with_their_numbers() {
-        assert_eq!(status(0x61, 0x00), "ok, 256 octets wait");
+    fn status_words_are_described_with_their_numbers() {
+        assert_eq!(status(0x61, 0x00), "ok, 256 octets available");
         assert_eq!(status(0x63, 0xC2), "wrong, 2 attempts left");
-        assert_eq!(status(0x91, 0x0B), "ok, a proactive command of 11 octets waits");
+        assert_eq!(status(0x91, 0x0B), "ok, proactive command of 11 octets pending");
         assert_eq!(status(0x98, 0x62), "authentication error: wrong MAC");
-        assert_eq!(status(0x62, 0xF2), "more data wait, and a proactive command");
-        assert_eq!(status(0x63, 0xF2), "more data are expected, and a proactive command waits");
+        assert_eq!(status(0x62, 0xF2), "more data available, proactive command pending");
+        assert_eq!(status(0x63, 0xF2), "more data expected, proactive command pending");
     }
 
     #[test]
-    fn a_command_is_named_by_its_class_too() {
+    fn the_name_of_a_command_depends_on_its_class() {
         let name = |cla, ins| Apdu::parse(&[cla, ins, 0, 0]).unwrap().name();
         assert_eq!((name(0x00, 0xE4), name(0x80, 0xE4)), ("DELETE FILE", "DELETE"));
         assert_eq!((name(0x00, 0xE6), name(0x80, 0xE6)), ("TERMINATE DF", "INSTALL"));
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_named_as_the_command_means_it() {
+    fn a_record_is_described_according_to_the_command() {
         let parameters = |ins, p1, p2| Apdu::parse(&[0x00, ins, p1, p2]).unwrap().parameters();
         assert_eq!(parameters(0xB2, 3, 0x04), "record 3");
         assert_eq!(parameters(0xDC, 0, 0x04), "current record");

@@ -1,4 +1,5 @@
-//! What an exchange means, given what went before it on the same card.
+//! The decoder, which interprets an exchange in the context of the previous ones with the same
+//! card.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,53 +10,54 @@ use super::command::{self, Apdu};
 use super::files::{Application, holds_keys};
 use super::{Event, es10, toolkit};
 
-/// The longest answer or request that is put together; a card that sends more is not followed.
+/// Maximum length of an assembled request or answer. The rest is ignored.
 const MAX_TOGETHER: usize = 1 << 20;
 
-/// An exchange with its meaning.
+/// A decoded exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
-    /// The logical channel, if it was a command.
+    /// The logical channel of a command.
     pub channel: Option<u8>,
-    /// The command's name in its standard.
+    /// The name of the command in its standard.
     pub name: String,
-    /// What it is about: the file, the function, the code. May be empty.
+    /// The object of the command: the file, the function, the PIN. Can be empty.
     pub what: String,
-    /// What the status word means, or why nothing was answered.
+    /// The meaning of the status word, or the reason why there was no answer.
     pub status: String,
-    /// Parts of command and answer by their names.
+    /// Decoded elements of command and answer by name.
     pub details: Vec<(String, Shown)>,
-    /// Where in the command stand octets that are not to be shown.
+    /// The range of hidden octets in the command.
     pub secret_in_command: Range<usize>,
-    /// The same of the answer.
+    /// The range of hidden octets in the answer.
     pub secret_in_answer: Range<usize>,
 }
 
-/// Follows one card.
+/// Decodes the exchanges of one card.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     with_secrets: bool,
     channels: BTreeMap<u8, Channel>,
 }
 
-/// What is known of a channel.
+/// The state of a logical channel.
 #[derive(Clone, Debug, Default)]
 struct Channel {
-    /// The application whose files are named now; the MF's are those of every other directory.
+    /// The application that determines the file names. It is the MF in all directories outside an
+    /// ADF.
     application: Application,
-    /// The one that 7FFF names.
+    /// The ADF that 7FFF stands for.
     adf: Application,
-    /// The current directory in it; 0 for itself.
+    /// The current directory in the application; 0 for the application itself.
     directory: u16,
     /// The current EF.
     file: Option<String>,
-    /// Blocks of STORE DATA so far.
+    /// The STORE DATA blocks received so far.
     request: Vec<u8>,
-    /// The answer that GET RESPONSE continues.
+    /// The incomplete answer, which GET RESPONSE continues.
     unfinished: Option<Answer>,
 }
 
-/// The data of an answer as far as they have come.
+/// The data of an answer received so far.
 #[derive(Clone, Debug)]
 struct Answer {
     of: String,
@@ -74,12 +76,12 @@ enum AnswerKind {
 }
 
 impl Decoder {
-    /// Before the first exchange. Codes and keys are hidden unless it is `with_secrets`.
+    /// Creates a decoder. PINs and keys are hidden unless `with_secrets` is set.
     pub fn new(with_secrets: bool) -> Self {
         Self { with_secrets, channels: BTreeMap::new() }
     }
 
-    /// What the next exchange means.
+    /// Decodes the next exchange.
     pub fn decode(&mut self, event: &Event) -> Decoded {
         match event {
             Event::Reset { atr } => {
@@ -136,7 +138,7 @@ impl Decoder {
         }
         whole.data.extend_from_slice(data);
         whole.data.truncate(MAX_TOGETHER);
-        // GET RESPONSE with another length than there is does not lose the answer: ISO/IEC 7816-4 section 5.6.
+        // A GET RESPONSE with a wrong length does not lose the answer: ISO/IEC 7816-4 section 5.6.
         if sw1 == 0x61 || (apdu.ins, sw1) == (GET_RESPONSE, 0x6C) {
             channel.unfinished = Some(whole);
         } else if !whole.data.is_empty() {
@@ -149,8 +151,9 @@ impl Decoder {
         decoded
     }
 
-    /// Where in a command stand codes, or what is written to a file with keys. Where the lengths do not add up nothing
-    /// says which file it is, nor where its data begin.
+    /// Returns the range of a command that contains PINs, or data for a file with keys. If the
+    /// lengths are inconsistent, neither the file nor the beginning of its data is known, so the
+    /// whole body is hidden.
     fn secret_in_command(&self, command: &[u8]) -> Range<usize> {
         let is_secret = |apdu: &Apdu<'_>| {
             let channel = self.channels.get(&apdu.channel());
@@ -167,14 +170,15 @@ impl Decoder {
         }
     }
 
-    /// A channel that is opened or closed knows nothing of what was there before.
+    /// Forgets the state of a channel that is opened or closed.
     fn manage_channel(&mut self, apdu: &Apdu<'_>, data: &[u8]) {
         let number = if apdu.p1 == 0x80 { apdu.p2 } else { data.first().copied().unwrap_or(apdu.p2) };
         self.channels.remove(&number);
     }
 }
 
-/// The tag of an authentication that fails because of the sequence number: what follows is AUTS, which goes over the air.
+/// The tag of an authentication failure because of the sequence number. It is followed by AUTS,
+/// which is sent in clear over the air.
 const SYNCHRONISATION_FAILURE: u8 = 0xDC;
 
 const GET_RESPONSE: u8 = 0xC0;
@@ -186,7 +190,7 @@ fn is_update(ins: u8) -> bool {
 }
 
 impl Channel {
-    /// A command that is not GET RESPONSE: what it is about, and what its answer will be.
+    /// Processes a command other than GET RESPONSE. Returns the answer to be completed.
     fn begin(&mut self, apdu: &Apdu<'_>, sw1: u8, decoded: &mut Decoded) -> Answer {
         let is_done = matches!(sw1, 0x90..=0x92 | 0x61..=0x63);
         let mut answer = Answer {
@@ -219,7 +223,7 @@ impl Channel {
                     }
                 }
             }
-            // The command that it belongs to was not followed: what comes may be anything.
+            // The preceding command is unknown, so the answer may contain secrets.
             GET_RESPONSE => answer.is_secret = true,
             0x12 => answer.kind = AnswerKind::ProactiveCommand,
             0x14 => {
@@ -245,7 +249,7 @@ impl Channel {
         answer
     }
 
-    /// A command for an EF, the current one or one that it names; whether what it writes is a key.
+    /// Describes a command for an EF. Returns true if the command writes keys.
     fn file_command(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded, answer: &mut Answer) -> bool {
         let Some(name) = self.file_of(apdu) else { return false };
         answer.is_secret = holds_keys(&name);
@@ -253,7 +257,7 @@ impl Channel {
         answer.is_secret && is_update(apdu.ins)
     }
 
-    /// The EF that a command is for; none when it is not for an EF, or none is known.
+    /// Returns the EF that a command concerns, if it concerns one and the EF is known.
     fn file_of(&self, apdu: &Apdu<'_>) -> Option<String> {
         if !apdu.is_for_file() {
             return None;
@@ -262,7 +266,7 @@ impl Channel {
             0 => self.file.clone(),
             sfi => {
                 let named = self.application.short_file(self.directory, sfi);
-                Some(named.unwrap_or_else(|| format!("the file with SFI {sfi:02X}")))
+                Some(named.unwrap_or_else(|| format!("file with SFI {sfi:02X}")))
             }
         }
     }
@@ -277,7 +281,7 @@ impl Channel {
             }
             0x03 => {
                 (self.directory, self.file) = (0, None);
-                "the parent".to_owned()
+                "parent directory".to_owned()
             }
             0x08 | 0x09 => {
                 if apdu.p1 == 0x08 {
@@ -305,7 +309,7 @@ impl Channel {
         }
     }
 
-    /// To the file with that identifier; its name.
+    /// Selects the file with this identifier and returns its name.
     fn step(&mut self, fid: u16) -> String {
         let name = self.application.file(self.directory, fid).unwrap_or_else(|| "unknown file".to_owned());
         match fid {
@@ -321,7 +325,8 @@ impl Channel {
         name
     }
 
-    /// A block of a function of ES10; the last one is where the function is told whole. Its name.
+    /// Processes a STORE DATA block and returns the name of the function. The last block adds the
+    /// decoded request.
     fn store_data(&mut self, apdu: &Apdu<'_>, decoded: &mut Decoded) -> String {
         if apdu.p2 == 0 {
             self.request.clear();
@@ -339,7 +344,7 @@ impl Channel {
 }
 
 impl Answer {
-    /// The data of the whole answer by their names.
+    /// Decodes the complete answer.
     fn shown(&self, hidden: bool) -> Option<(String, Shown)> {
         let data = &self.data;
         let octets = || Some(("answer".to_owned(), Shown::Octets(data.clone())));
@@ -369,7 +374,7 @@ impl Answer {
     }
 }
 
-/// What SELECT and STATUS answer: TS 102 221 section 11.1.1.3.
+/// Decodes the answer to SELECT and STATUS: TS 102 221 section 11.1.1.3.
 fn control_parameters(octets: &[u8]) -> Option<Shown> {
     let (Tag(0x62 | 0x6F), contents) = tlv::split(octets)? else { return None };
     let elements = tlv::each(contents).ok()?;
@@ -402,7 +407,7 @@ fn number(octets: &[u8]) -> String {
     octets.iter().fold(0u64, |value, octet| value << 8 | u64::from(*octet)).to_string()
 }
 
-/// TS 102 221 section 11.1.1.4.3.
+/// Describes a file descriptor: TS 102 221 section 11.1.1.4.3.
 fn file_descriptor(octets: &[u8]) -> String {
     let kind = match octets.first().map(|octet| octet & 0x7F) {
         Some(0x38 | 0x78) => "directory",

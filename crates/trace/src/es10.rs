@@ -1,4 +1,5 @@
-//! Functions of the ISD-R by their tags: SGP.22 section 5.7, and the pieces of a Bound Profile Package.
+//! Functions of the ISD-R by their tags: SGP.22 section 5.7, and the segments of a Bound Profile
+//! Package.
 
 use rsp::der::{Asn1, Reader, Shape, Shown, Tag};
 use rsp::sgp22::es8plus::{BoundProfilePackage, InitialiseSecureChannelRequest, ProfileInstallationResult};
@@ -19,7 +20,7 @@ use rsp::sgp22::es10c::{
 };
 use rsp::sgp22::{EuiccInfo1, EuiccInfo2};
 
-/// A function, by the tag that its request and its response have.
+/// A function. Its request and its response have the same tag.
 struct Function {
     name: &'static str,
     tag: Tag,
@@ -58,19 +59,20 @@ const FUNCTIONS: [Function; 20] = [
     function::<SetNicknameRequest, SetNicknameResponse>("ES10c.SetNickname"),
 ];
 
-/// The name of a request and what is in it.
+/// Returns the name and the content of a request.
 pub(super) fn request(octets: &[u8]) -> (String, Option<Shown>) {
-    let Some(tag) = first_tag(octets) else { return ("nothing".to_owned(), None) };
+    let Some(tag) = first_tag(octets) else { return ("empty request".to_owned(), None) };
     if let Some(function) = FUNCTIONS.iter().find(|function| function.tag == tag) {
         return (function.name.to_owned(), Some((function.request)().show(tag, octets)));
     }
     match piece(tag, octets) {
         Some((piece, shown)) => (format!("ES10b.LoadBoundProfilePackage, {piece}"), shown),
-        None => (format!("a function with tag {tag}"), Some(Shape::Octets.show(tag, octets))),
+        None => (format!("unknown function with tag {tag}"), Some(Shape::Octets.show(tag, octets))),
     }
 }
 
-/// What is in a response; it has a tag of its own.
+/// Returns the name and the content of a response. The ProfileInstallationResult has a tag of its
+/// own.
 pub(super) fn response(octets: &[u8]) -> Option<(&'static str, Shown)> {
     let tag = first_tag(octets)?;
     if tag == ProfileInstallationResult::TAG {
@@ -80,7 +82,7 @@ pub(super) fn response(octets: &[u8]) -> Option<(&'static str, Shown)> {
     Some((function.name, (function.response)().show(tag, octets)))
 }
 
-/// The elements of BoundProfilePackage as they come one by one: section 5.7.6.
+/// Returns the name and the content of a segment of a BoundProfilePackage: section 5.7.6.
 fn piece(tag: Tag, octets: &[u8]) -> Option<(&'static str, Option<Shown>)> {
     let inside = |shape: Shape, own: Tag| {
         let mut reader = Reader::new(octets);

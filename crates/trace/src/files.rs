@@ -1,13 +1,13 @@
-//! Names of files and applications. The names of files are those of the TCA's templates.
+//! Names of files and applications. File names are those of the templates of the TCA.
 
 use profile::element::FileSystemKind;
 use profile::template::{self, Shape};
 use rsp::ids::Aid;
 
-/// What is selected by a name.
+/// An application that can be selected by its AID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Application {
-    /// The MF and what is in it.
+    /// The MF and its files, which is selected without an AID.
     #[default]
     Mf,
     Usim,
@@ -16,12 +16,12 @@ pub(super) enum Application {
     IsdR,
     Ecasd,
     IsdP,
-    /// Any other.
+    /// Any other application.
     Other,
 }
 
 impl Application {
-    /// The application that an AID, or the start of one, names.
+    /// Returns the application of an AID, or of the beginning of one.
     pub(super) fn of(aid: &[u8]) -> Self {
         match aid {
             _ if aid == Aid::ISD_R => Self::IsdR,
@@ -47,7 +47,7 @@ impl Application {
         }
     }
 
-    /// The templates that name its files.
+    /// Returns the templates that define the names of its files.
     fn templates(self) -> &'static [FileSystemKind] {
         use FileSystemKind as K;
         match self {
@@ -69,7 +69,8 @@ impl Application {
         }
     }
 
-    /// The name of a file: the one in `directory` (0 for the application itself) if there is one there.
+    /// Returns the name of a file. A file in `directory` (0 for the application itself) takes
+    /// precedence.
     pub(super) fn file(self, directory: u16, fid: u16) -> Option<String> {
         match fid {
             0x3F00 => return Some("MF".to_owned()),
@@ -84,13 +85,13 @@ impl Application {
         Some(written(row.name))
     }
 
-    /// The name of a file by its short identifier.
+    /// Returns the name of a file by its short file identifier.
     pub(super) fn short_file(self, directory: u16, sfi: u8) -> Option<String> {
         let (_, row) = self.rows().find(|(place, row)| *place == directory && sfi != 0 && row.sfi == sfi)?;
         Some(written(row.name))
     }
 
-    /// Every file of the templates with the directory that it is in.
+    /// Returns every file of the templates with its directory.
     fn rows(self) -> impl Iterator<Item = (u16, &'static template::Element)> {
         self.templates().iter().flat_map(|kind| {
             let mut directory = 0;
@@ -106,14 +107,15 @@ impl Application {
     }
 }
 
-/// The standard's spelling: `ef-imsi` is EF.IMSI, `df-df-5gs` DF.5GS.
+/// Converts a template's name to the standard's spelling: `ef-imsi` to EF.IMSI, `df-df-5gs` to
+/// DF.5GS.
 fn written(name: &str) -> String {
     let name = name.replacen("df-df-", "df-", 1).to_uppercase();
     name.replacen('-', ".", 1)
 }
 
-/// Whether the contents of a file are keys that a USIM has agreed on: TS 31.102 sections 4.2.3, 4.2.4, 4.2.92, 4.4.3,
-/// 4.4.11.
+/// True if the file contains keys that a USIM has negotiated: TS 31.102 sections 4.2.3, 4.2.4,
+/// 4.2.92, 4.4.3, 4.4.11.
 pub(super) fn holds_keys(name: &str) -> bool {
     const KEYS: [&str; 8] = [
         "EF.KEYS",
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_have_the_names_of_their_directories() {
+    fn files_are_named_according_to_their_directories() {
         let name = |application: Application, directory, fid| application.file(directory, fid);
         assert_eq!(name(Application::Mf, 0, 0x2FE2).as_deref(), Some("EF.ICCID"));
         assert_eq!(name(Application::Usim, 0, 0x6F07).as_deref(), Some("EF.IMSI"));
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn files_with_keys_are_known_by_the_names_that_the_templates_give() {
+    fn files_with_keys_are_recognised_by_their_template_names() {
         for (directory, fid) in
             [(0, 0x6F08), (0, 0x6F09), (0, 0x6FE4), (0x5FC0, 0x4F03), (0x5FC0, 0x4F04), (0x5FC0, 0x4F05)]
         {

@@ -1,24 +1,24 @@
-//! A trace for a script: a JSON object a line.
+//! The JSON lines format: one object per line.
 //!
-//! | field | value |
+//! | Field | Value |
 //! |---|---|
-//! | `time` | when the answer was there, RFC 3339 |
-//! | `card` | which card |
+//! | `time` | the time of the answer, RFC 3339 |
+//! | `card` | the name of the card |
 //! | `event` | `command`, `reset` or `fault` |
-//! | `channel` | logical channel, of a command |
-//! | `name`, `what` | the command in its standard's words, and what it is about |
-//! | `command`, `answer` | hex digits without the status word; `**` for an octet that is hidden |
-//! | `sw`, `status` | the status word, and what it means; of a fault why there is none |
-//! | `atr` | of a reset |
-//! | `details` | parts by the standard's names: objects, arrays, texts; octets in hex digits |
+//! | `channel` | the logical channel of a command |
+//! | `name`, `what` | the name of the command in its standard, and its object |
+//! | `command`, `answer` | hexadecimal digits without the status word; `**` for a hidden octet |
+//! | `sw`, `status` | the status word and its meaning; for a fault, `status` is the reason |
+//! | `atr` | the answer to reset, for a reset |
+//! | `details` | the decoded elements by the names in the standard: objects, arrays, texts; octets in hexadecimal digits |
 
 use rsp::der::Shown;
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::text::octets;
-use super::{Decoded, Event, Exchange, LineError, read};
+use super::octets::{self, LineError};
+use super::{Decoded, Event, Exchange};
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -53,7 +53,7 @@ enum Kind {
     Fault,
 }
 
-/// The exchange as one line.
+/// Formats an exchange as one line.
 pub(super) fn line(exchange: &Exchange, decoded: &Decoded) -> String {
     let mut line = Line {
         time: exchange.at,
@@ -76,26 +76,26 @@ pub(super) fn line(exchange: &Exchange, decoded: &Decoded) -> String {
         }
         Event::Fault { command, .. } => {
             line.event = Kind::Fault;
-            line.command = Some(octets(command, &decoded.secret_in_command));
+            line.command = Some(octets::format(command, &decoded.secret_in_command));
         }
         Event::Command { command, answer } => {
             let (data, status) = answer.split_at_checked(answer.len().saturating_sub(2)).unwrap_or_default();
             line.event = Kind::Command;
-            line.command = Some(octets(command, &decoded.secret_in_command));
-            line.answer = Some(octets(data, &decoded.secret_in_answer));
+            line.command = Some(octets::format(command, &decoded.secret_in_command));
+            line.answer = Some(octets::format(data, &decoded.secret_in_answer));
             line.sw = Some(hex::encode_upper(status));
         }
     }
-    // Nothing in it can fail to be written as JSON.
+    // All fields can be encoded as JSON, so this cannot fail.
     let mut text = serde_json::to_string(&line).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// The exchange that such a line tells.
+/// Parses a line in this format.
 pub(super) fn read(line: &str, with_secrets: bool) -> Result<Exchange, LineError> {
     let line: Line = serde_json::from_str(line).map_err(|why| LineError::Malformed(why.to_string()))?;
-    let octets = |digits: &Option<String>| read::octets(digits.as_deref().unwrap_or_default(), with_secrets);
+    let octets = |digits: &Option<String>| octets::parse(digits.as_deref().unwrap_or_default(), with_secrets);
     let command = octets(&line.command)?;
     let event = match line.event {
         Kind::Reset => Event::Reset { atr: octets(&line.atr)? },
@@ -112,7 +112,7 @@ fn object(fields: &[(String, Shown)]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in fields {
         let value = json(value);
-        // An element that comes again, against the standard, is still told.
+        // A repeated element, which violates the standard, is shown as well.
         let mut key = name.clone();
         while object.contains_key(&key) {
             key.push('\'');

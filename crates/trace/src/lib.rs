@@ -1,23 +1,26 @@
-//! A trace of everything that goes through a card's door, decoded.
+//! Traces of the APDUs exchanged with a card, decoded and exported. No I/O.
 //!
-//! [`Traced`] stands before any door and tells each [`Exchange`] to whoever listens. A [`Recorder`] makes one of three
-//! forms of it: text for a person, JSON lines for a script, pcapng for Wireshark.
+//! [`Traced`] wraps any card interface and passes each [`Exchange`] to a function. A [`Recorder`]
+//! converts exchanges to one of three formats: text for people, JSON lines for scripts, and pcapng
+//! for Wireshark.
 //!
-//! | part | what it knows |
+//! | Module | Contents |
 //! |---|---|
-//! | [`decode`] | what is selected on which channel, which answers belong together, what is secret |
-//! | `command` | names of commands, meaning of P1 and P2, status words |
+//! | [`decode`] | the decoder: follows the selections on each channel, joins partial answers, and finds secrets |
+//! | `command` | names of commands, the meaning of P1 and P2, status words |
 //! | `files` | names of files and applications |
-//! | `es10` | functions of the ISD-R by their tags |
-//! | `toolkit` | proactive commands and what a terminal answers |
-//! | `text`, `json`, `pcapng` | the forms |
-//! | `read` | lines of a trace, back to exchanges |
+//! | `es10` | the functions of the ISD-R by their tags |
+//! | `toolkit` | proactive commands, terminal responses and envelopes |
+//! | `text`, `json`, `pcapng` | the formats |
+//! | `read` | the parser of traces, back to exchanges |
+//! | `octets` | hexadecimal digits with hidden octets |
 
 mod command;
 pub mod decode;
 mod es10;
 mod files;
 mod json;
+mod octets;
 mod pcapng;
 mod read;
 mod text;
@@ -33,44 +36,45 @@ use rsp::time::Timestamp;
 use world::{Atr, CardDoor, Clock, DoorFault};
 
 pub use decode::{Decoded, Decoder};
-pub use read::{LineError, read_line};
+pub use octets::LineError;
+pub use read::read_line;
 
-/// What went through a door once.
+/// One exchange with a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// When the answer was there.
+    /// The time of the answer.
     pub at: Timestamp,
-    /// Which card: its EID, or the name of the door.
+    /// The card: its EID, or the name of its interface.
     pub card: String,
-    /// What it was.
+    /// The content of the exchange.
     pub event: Event,
 }
 
-/// A command or a reset.
+/// The content of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The card was reset and answered so; empty where the door does not tell it.
+    /// A reset of the card.
     Reset {
-        /// Answer to reset.
+        /// The answer to reset. Empty if the interface does not provide it.
         atr: Vec<u8>,
     },
     /// A command APDU and its response APDU.
     Command {
         /// The command.
         command: Vec<u8>,
-        /// The answer, status word included.
+        /// The answer, including the status word.
         answer: Vec<u8>,
     },
-    /// Nothing was answered.
+    /// A command or a reset without an answer.
     Fault {
         /// The command; empty for a reset.
         command: Vec<u8>,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// A door that tells what goes through it.
+/// A card interface that reports every exchange.
 pub struct Traced<D, S> {
     door: D,
     card: String,
@@ -79,12 +83,12 @@ pub struct Traced<D, S> {
 }
 
 impl<D: CardDoor, S: FnMut(&Exchange) + Send> Traced<D, S> {
-    /// Tells `sink` of each exchange through `door`; `card` says which one it is.
+    /// Wraps `door`. Each exchange is passed to `sink` with `card` as the name of the card.
     pub fn new(door: D, card: impl Into<String>, clock: Arc<dyn Clock>, sink: S) -> Self {
         Self { door, card: card.into(), clock, sink }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn report(&mut self, event: Event) {
         (self.sink)(&Exchange { at: self.clock.now(), card: self.card.clone(), event });
     }
 }
@@ -93,7 +97,7 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for Traced<D, S> {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
         let outcome = self.door.transmit(command).await;
         let command = command.to_vec();
-        self.tell(match &outcome {
+        self.report(match &outcome {
             Ok(answer) => Event::Command { command, answer: answer.clone() },
             Err(fault) => Event::Fault { command, why: fault.to_string() },
         });
@@ -102,7 +106,7 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for Traced<D, S> {
 
     async fn reset(&mut self) -> Result<Atr, DoorFault> {
         let outcome = self.door.reset().await;
-        self.tell(match &outcome {
+        self.report(match &outcome {
             Ok(Atr(atr)) => Event::Reset { atr: atr.clone() },
             Err(fault) => Event::Fault { command: Vec::new(), why: fault.to_string() },
         });
@@ -110,20 +114,20 @@ impl<D: CardDoor, S: FnMut(&Exchange) + Send> CardDoor for Traced<D, S> {
     }
 }
 
-/// What a trace is written as.
+/// The format of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A line an exchange, details indented.
+    /// One line per exchange, with indented details.
     Text,
-    /// A JSON object an exchange.
+    /// One JSON object per exchange.
     JsonLines,
     /// GSMTAP in pcapng.
     Pcapng,
 }
 
 impl Form {
-    /// The form that the ending of a file's name asks for: `.jsonl`, `.pcapng`, `.txt`; text where there is none, and
-    /// no form where the ending is another.
+    /// Returns the format for a file name extension: `.jsonl`, `.pcapng`, `.txt`. The default
+    /// without an extension is text; other extensions have no format.
     pub fn of(path: &std::path::Path) -> Option<Self> {
         match path.extension().map(|ending| ending.to_str()) {
             Some(Some("jsonl")) => Some(Self::JsonLines),
@@ -134,7 +138,7 @@ impl Form {
     }
 }
 
-/// Makes a trace of exchanges, of any number of cards.
+/// Converts the exchanges of any number of cards to a trace.
 #[derive(Debug)]
 pub struct Recorder {
     form: Form,
@@ -144,12 +148,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A trace that has just begun. Codes and keys are left out unless it is `with_secrets`.
+    /// Starts a trace. PINs and keys are hidden unless `with_secrets` is set.
     pub fn new(form: Form, with_secrets: bool) -> Self {
         Self { form, with_secrets, cards: BTreeMap::new(), pcapng: pcapng::Writer::default() }
     }
 
-    /// What is appended to the trace.
+    /// Returns the octets that the exchange appends to the trace.
     pub fn record(&mut self, exchange: &Exchange) -> Vec<u8> {
         let decoder =
             self.cards.entry(exchange.card.clone()).or_insert_with(|| Decoder::new(self.with_secrets));

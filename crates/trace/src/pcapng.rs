@@ -1,8 +1,9 @@
-//! A trace for Wireshark: GSMTAP version 2, payload type SIM, in UDP in IPv4, in pcapng.
+//! The pcapng format for Wireshark: GSMTAP version 2, payload type SIM, in UDP over IPv4.
 //!
-//! Wireshark takes apart what T=0 would have carried: a header with one length, data in one direction, a status word.
-//! An APDU with data both ways is therefore written as the two TPDUs of TS 102 221 section 7.3.1.1.5, the second being
-//! GET RESPONSE. What the decoder says of an exchange is the comment of its first packet. Each card is an interface.
+//! Wireshark dissects TPDUs of T=0: a header with one length, data in one direction, and a status
+//! word. An APDU with data in both directions is therefore written as the two TPDUs of TS 102 221
+//! section 7.3.1.1.5, the second of which is GET RESPONSE. The decoder's description of an exchange
+//! is the comment of its first packet. Each card is an interface.
 //!
 //! GSMTAP: `gsmtap.h` of libosmocore. pcapng: draft-ietf-opsawg-pcapng, little-endian.
 
@@ -17,18 +18,18 @@ const PORT: u16 = 4729;
 const APDU: u8 = 0x00;
 const ATR: u8 = 0x01;
 
-/// Octets of a comment; a block option cannot have more than 65535.
+/// Maximum octets of a comment. A block option is limited to 65535.
 const MAX_COMMENT: usize = 16 << 10;
 
-/// Writes one file.
+/// Writes one pcapng file.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    /// The number of each card's interface.
+    /// The interface number of each card.
     interfaces: BTreeMap<String, u32>,
 }
 
 impl Writer {
-    /// The blocks that an exchange adds to the file.
+    /// Returns the blocks that an exchange appends to the file.
     pub(super) fn packets(&mut self, exchange: &Exchange, decoded: &Decoded) -> Vec<u8> {
         let mut out = Vec::new();
         if self.interfaces.is_empty() {
@@ -48,7 +49,7 @@ impl Writer {
                 hide(&mut answer, &decoded.secret_in_answer);
                 (APDU, tpdus(&command, &answer))
             }
-            // Nothing that a dissector could take apart.
+            // A fault has no content that a dissector could process.
             Event::Fault { .. } => return out,
         };
         let mut comment = format!("{}\n{}", text::headline(exchange, decoded), text::details(decoded));
@@ -71,7 +72,7 @@ fn hide(octets: &mut [u8], secret: &std::ops::Range<usize>) {
     }
 }
 
-/// An APDU and its answer as T=0 would have carried them.
+/// Converts an APDU and its answer to the TPDUs of T=0.
 fn tpdus(command: &[u8], answer: &[u8]) -> Vec<Vec<u8>> {
     let Some((data, status)) = answer.split_last_chunk::<2>() else { return Vec::new() };
     let Some(apdu) = Apdu::parse(command) else { return vec![[command, answer].concat()] };
@@ -81,7 +82,7 @@ fn tpdus(command: &[u8], answer: &[u8]) -> Vec<Vec<u8>> {
         return in_parts(&header(p3), apdu.cla, data, *status);
     }
     if apdu.data.len() > usize::from(u8::MAX) {
-        // T=0 would have put it into ENVELOPEs: shown as it was.
+        // T=0 would use ENVELOPE for this APDU. It is written unchanged.
         return vec![[command, answer].concat()];
     }
     let first = [&header(apdu.data.len())[..], apdu.data].concat();
@@ -94,7 +95,7 @@ fn tpdus(command: &[u8], answer: &[u8]) -> Vec<Vec<u8>> {
     tpdus
 }
 
-/// Data that are longer than 256 octets come with more than one GET RESPONSE.
+/// Splits data of more than 256 octets into several answers to GET RESPONSE.
 fn in_parts(header: &[u8; 5], cla: u8, data: &[u8], status: [u8; 2]) -> Vec<Vec<u8>> {
     let mut header = *header;
     let mut left = data;
@@ -109,7 +110,7 @@ fn in_parts(header: &[u8; 5], cla: u8, data: &[u8], status: [u8; 2]) -> Vec<Vec<
     tpdus
 }
 
-/// 256 and more are written as zero.
+/// Encodes a length in one octet. Lengths of 256 and more are encoded as zero.
 fn short(length: usize) -> u8 {
     u8::try_from(length).unwrap_or(0)
 }
@@ -118,14 +119,14 @@ fn gsmtap(sub_type: u8, payload: &[u8]) -> Vec<u8> {
     const VERSION: u8 = 2;
     const HEADER_WORDS: u8 = 4;
     const TYPE_SIM: u8 = 4;
-    // Time slot, ARFCN, signal, signal to noise and frame number mean nothing here; after the sub-type antenna, sub-slot
-    // and a reserved octet.
+    // Time slot, ARFCN, signal level, signal-to-noise ratio and frame number do not apply here. The
+    // sub-type is followed by antenna, sub-slot and a reserved octet.
     let mut packet = vec![VERSION, HEADER_WORDS, TYPE_SIM, 0, 0, 0, 0, 0, 0, 0, 0, 0, sub_type, 0, 0, 0];
     packet.extend_from_slice(payload);
     packet
 }
 
-/// UDP in IPv4 on the loopback interface.
+/// Wraps the payload in UDP and IPv4 with loopback addresses.
 fn in_ipv4(payload: &[u8]) -> Vec<u8> {
     const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
     const UDP: u8 = 17;
@@ -143,7 +144,7 @@ fn in_ipv4(payload: &[u8]) -> Vec<u8> {
         packet.extend(port.to_be_bytes());
     }
     packet.extend(udp_length.to_be_bytes());
-    // No checksum.
+    // The checksum is omitted.
     packet.extend([0, 0]);
     packet.extend_from_slice(payload);
     packet
@@ -152,7 +153,7 @@ fn in_ipv4(payload: &[u8]) -> Vec<u8> {
 fn section_header(out: &mut Vec<u8>) {
     let mut body = 0x1A2B_3C4Du32.to_le_bytes().to_vec();
     body.extend([1, 0, 0, 0]);
-    // Of unknown length.
+    // The section length is unspecified.
     body.extend([0xFF; 8]);
     option(4, b"Landfall", &mut body);
     option(0, &[], &mut body);
@@ -206,7 +207,7 @@ fn block(kind: u32, body: &[u8], out: &mut Vec<u8>) {
     out.extend(length);
 }
 
-/// To a multiple of four octets.
+/// Pads to a multiple of four octets.
 fn pad(out: &mut Vec<u8>) {
     out.resize(out.len().next_multiple_of(4), 0);
 }

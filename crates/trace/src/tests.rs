@@ -1,4 +1,4 @@
-//! What is told of single exchanges; a whole download is traced with the devices' tests.
+//! Tests of individual exchanges. A complete download is traced in the tests of the devices.
 
 use rsp::der::Shown;
 use rsp::time::Timestamp;
@@ -18,32 +18,32 @@ fn exchange(event: Event) -> Exchange {
     Exchange { at: Timestamp(1_000), card: "card".to_owned(), event }
 }
 
-/// The exchanges of a card, one after the other, as text.
-fn told(with_secrets: bool, events: Vec<Event>) -> String {
+/// Returns the text trace of these exchanges with a card.
+fn trace_text(with_secrets: bool, events: Vec<Event>) -> String {
     let mut recorder = Recorder::new(Form::Text, with_secrets);
     let lines = events.into_iter().flat_map(|event| recorder.record(&exchange(event)));
     String::from_utf8(lines.collect()).unwrap()
 }
 
 #[track_caller]
-fn holds(text: &str, expected: &[&str]) {
+fn contains_all(text: &str, expected: &[&str]) {
     for expected in expected {
         assert!(text.contains(expected), "{expected:?} is missing:\n{text}");
     }
 }
 
-/// On the channel, in the USIM.
+/// Selects the USIM on channel 1.
 const USIM: (&str, &str) = ("01A4040C07A0000000871002", "9000");
 
 #[test]
-fn a_file_is_followed_by_path_identifier_and_short_identifier() {
-    let text = told(
+fn files_are_recognised_by_path_identifier_and_short_identifier() {
+    let text = trace_text(
         false,
         vec![
             command(USIM.0, USIM.1),
             command("01A40804047FFF6F07", "6116"),
             command("01C0000016", "6214 8202 4121 8302 6F07 8A01 05 8B03 6F06 02 8002 0009 9000"),
-            // What cannot be selected leaves the file that was.
+            // A failed selection leaves the current file unchanged.
             command("01A4000C026F08", "6A82"),
             command("01B0000009", "082926240000000010 9000"),
             command("01B2010400", "6981"),
@@ -52,26 +52,26 @@ fn a_file_is_followed_by_path_identifier_and_short_identifier() {
             command("00B0000000", "6986"),
         ],
     );
-    holds(
+    contains_all(
         &text,
         &[
             "[1] SELECT by name A0000000871002: ADF.USIM -> 9000 ok\n",
-            "[1] SELECT by path 7FFF/6F07: EF.IMSI -> 6116 ok, 22 octets wait\n",
+            "[1] SELECT by path 7FFF/6F07: EF.IMSI -> 6116 ok, 22 octets available\n",
             "[1] GET RESPONSE to SELECT -> 9000 ok\n",
             "      fileDescriptor: transparent\n      fileIdentifier: 6F07\n",
             "      fileSize: 9\n",
             "[1] SELECT by identifier 6F08: EF.KEYS -> 6A82 file not found\n",
             "[1] READ BINARY EF.IMSI, offset 0 -> 9000 ok\n",
-            "[1] READ RECORD EF.IMSI, record 1 -> 6981 not for a file of this structure\n",
+            "[1] READ RECORD EF.IMSI, record 1 -> 6981 command incompatible with the file structure\n",
             ": DF.5GS -> 9000",
             "UPDATE BINARY EF.5GS3GPPLOCI, offset 0 -> 6982 security status not satisfied",
-            "[0] READ BINARY offset 0 -> 6986 no EF is selected",
+            "[0] READ BINARY offset 0 -> 6986 no EF selected",
         ],
     );
 }
 
 #[test]
-fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
+fn pins_and_keys_are_shown_only_with_secrets() {
     let events = vec![
         command("0020000108 31323334FFFFFFFF", "63C2"),
         command("002C000110 3837363534333231 31323334FFFFFFFF", "9000"),
@@ -81,33 +81,33 @@ fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
         command("01B0000004", "07C0FFEE 9000"),
         command("01D6000004 07C0FFEE", "9000"),
         command(&format!("01880081 22 10{0} 10{0}", "5A".repeat(16)), "6108"),
-        // A terminal that asks with Le 00 first is told how much there is, and asks again.
+        // A terminal that first sends Le 00 is told the correct length, and repeats the command.
         command("01C0000000", "6C08"),
         command("01C0000008", "DB02C0FFEE00C0FF 9000"),
         command("01B0000000", "6104"),
         command("01C0000000", "6C04"),
         command("01C0000002", "07C0 6102"),
         command("01C0000002", "FFEE 9000"),
-        // Lengths that do not add up.
+        // Commands with inconsistent lengths.
         command("0020000107 31323334FFFFFFFFFF", "6700"),
         command("00200001 31323334", "6700"),
         command("01D6000002 07C0FFEE", "6700"),
         Event::Fault { command: octets("0020000107 31323334FFFFFFFFFF"), why: "no power".to_owned() },
         Event::Fault { command: octets("01D6000004 07C0FFEE"), why: "no power".to_owned() },
-        // What it belongs to is not known.
+        // GET RESPONSE without a known command.
         command("02C0000004", "07C0FFEE 9000"),
     ];
-    let hidden = told(false, events.clone());
-    holds(
+    let hidden = trace_text(false, events.clone());
+    contains_all(
         &hidden,
         &[
             "[0] VERIFY PIN PIN 1 (P2 01) -> 63C2 wrong, 2 attempts left\n    > 0020000108****************\n",
             "[0] VERIFY PIN -> no answer: no power\n    > 0020000108****************\n",
             "    < ********9000\n    answer: 4 octets, hidden\n",
             "    > 01D6000004********\n",
-            "[1] GET RESPONSE to AUTHENTICATE -> 6C08 Le is 8\n",
+            "[1] GET RESPONSE to AUTHENTICATE -> 6C08 wrong Le, correct value 8\n",
             "[1] GET RESPONSE to AUTHENTICATE -> 9000 ok\n    > 01C0000008\n    < ****************9000\n    answer: 8 octets, hidden\n",
-            "[1] GET RESPONSE to READ BINARY -> 6102 ok, 2 octets wait\n    > 01C0000002\n    < ****6102\n",
+            "[1] GET RESPONSE to READ BINARY -> 6102 ok, 2 octets available\n    > 01C0000002\n    < ****6102\n",
             "[1] GET RESPONSE to READ BINARY -> 9000 ok\n    > 01C0000002\n    < ****9000\n    answer: 4 octets, hidden\n",
             "not an APDU -> 6700 wrong length\n    > 00200001********************\n",
             "not an APDU -> 6700 wrong length\n    > 00200001********\n",
@@ -119,9 +119,9 @@ fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
     );
     for secret in ["31323334", "38373635", "C0FFEE"] {
         assert!(!hidden.contains(secret), "{hidden}");
-        assert!(told(true, events.clone()).contains(secret));
+        assert!(trace_text(true, events.clone()).contains(secret));
     }
-    // Nor are they in the other forms.
+    // The other formats do not contain the secrets either.
     for form in [Form::JsonLines, Form::Pcapng] {
         let mut recorder = Recorder::new(form, false);
         let all: Vec<u8> =
@@ -133,8 +133,8 @@ fn codes_and_keys_are_shown_only_when_they_are_asked_for() {
 }
 
 #[test]
-fn a_synchronisation_failure_and_the_toolkit_are_told() {
-    let text = told(
+fn synchronisation_failures_and_toolkit_commands_are_decoded() {
+    let text = trace_text(
         false,
         vec![
             command(
@@ -146,7 +146,7 @@ fn a_synchronisation_failure_and_the_toolkit_are_told() {
             command("80C2000004 D6020000", "9000"),
         ],
     );
-    holds(
+    contains_all(
         &text,
         &[
             "    AUTS: 0102030405060708090A0B0C0D0E\n",
@@ -158,8 +158,8 @@ fn a_synchronisation_failure_and_the_toolkit_are_told() {
 }
 
 #[test]
-fn what_is_no_apdu_and_what_nobody_knows_is_told_as_it_is() {
-    let text = told(
+fn malformed_and_unknown_commands_are_shown_as_they_are() {
+    let text = trace_text(
         false,
         vec![
             command("00A4", "6700"),
@@ -170,20 +170,20 @@ fn what_is_no_apdu_and_what_nobody_knows_is_told_as_it_is() {
             Event::Command { command: vec![], answer: vec![] },
         ],
     );
-    holds(
+    contains_all(
         &text,
         &[
             "not an APDU -> 6700 wrong length",
             "unknown command P1 01 P2 02 -> 6D00",
-            "STORE DATA a function with tag BF7F, last block 0 -> 6A88",
+            "STORE DATA unknown function with tag BF7F, last block 0 -> 6A88",
             "not an APDU ->  no status word",
         ],
     );
 }
 
 #[test]
-fn data_both_ways_are_two_packets_and_long_answers_more() {
-    /// The payloads of the GSMTAP packets, by what stands before them.
+fn data_in_both_directions_and_long_answers_become_several_packets() {
+    /// Returns the payloads of the GSMTAP packets in a file, which are recognised by their header.
     fn payloads(file: &[u8]) -> Vec<Vec<u8>> {
         let start = [2, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let packets = (0..file.len()).filter(|at| file[*at..].starts_with(&start));
@@ -210,14 +210,14 @@ fn data_both_ways_are_two_packets_and_long_answers_more() {
 }
 
 #[test]
-fn a_command_that_is_not_decoded_shows_nothing_twice() {
+fn the_data_of_an_undecoded_command_is_shown_once() {
     let decoded = Decoder::new(false).decode(&command("00DA010202CAFE", "9000"));
     let details = vec![("data".to_owned(), Shown::Octets(vec![0xCA, 0xFE]))];
     assert_eq!(decoded.details, details);
     assert_eq!(text::details(&Decoded { details, ..Decoded::default() }), "    data: CAFE\n");
 }
 
-/// Answers once, and then is gone.
+/// A card that answers once and then fails.
 struct Once(bool);
 
 impl CardDoor for Once {
@@ -234,18 +234,18 @@ impl CardDoor for Once {
 }
 
 #[tokio::test]
-async fn a_traced_door_is_the_same_door_and_tells_everything_in_order() {
+async fn a_traced_card_behaves_like_the_original_and_all_exchanges_are_reported() {
     let clock = ManualClock::at(Timestamp(5));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     {
-        let sink = |exchange: &Exchange| told.push(exchange.clone());
+        let sink = |exchange: &Exchange| reported.push(exchange.clone());
         let mut door = Traced::new(Once(false), "card", std::sync::Arc::new(clock.clone()), sink);
         assert_eq!(door.reset().await, Ok(Atr(vec![0x3B, 0x00])));
         clock.set(Timestamp(7));
         assert_eq!(door.transmit(&[0, 1, 2, 3]).await, Ok(vec![0x90, 0x00]));
         assert_eq!(door.transmit(&[4]).await, Err(DoorFault::Broken("gone".to_owned())));
     }
-    let [reset, command, fault] = &told[..] else { panic!("{told:?}") };
+    let [reset, command, fault] = &reported[..] else { panic!("{reported:?}") };
     assert_eq!((reset.at, &reset.event), (Timestamp(5), &Event::Reset { atr: vec![0x3B, 0x00] }));
     let event = Event::Command { command: vec![0, 1, 2, 3], answer: vec![0x90, 0x00] };
     assert_eq!((command.at, &command.event), (Timestamp(7), &event));

@@ -1,33 +1,32 @@
-//! A trace for a person: a line an exchange, what is in it indented under it.
+//! The text format: one line per exchange, with indented details.
 
 use std::fmt::Write;
-use std::ops::Range;
 
 use rsp::der::Shown;
 
-use super::{Decoded, Event, Exchange};
+use super::{Decoded, Event, Exchange, octets};
 
-/// Octets of one value that are shown; the line with the command has all of them.
+/// Maximum octets that are shown of one value. The line with the command contains all octets.
 const SHOWN_OCTETS: usize = 32;
 
-/// The exchange on its line, then its octets, then its parts.
+/// Formats the exchange on one line, followed by its octets and its details.
 pub(super) fn lines(exchange: &Exchange, decoded: &Decoded) -> String {
     let mut out = format!("{} {} {}\n", exchange.at, exchange.card, headline(exchange, decoded));
     match &exchange.event {
         Event::Reset { .. } => {}
         Event::Fault { command, .. } => {
-            let _ = writeln!(out, "    > {}", octets(command, &decoded.secret_in_command));
+            let _ = writeln!(out, "    > {}", octets::format(command, &decoded.secret_in_command));
         }
         Event::Command { command, answer } => {
-            let _ = writeln!(out, "    > {}", octets(command, &decoded.secret_in_command));
-            let _ = writeln!(out, "    < {}", octets(answer, &decoded.secret_in_answer));
+            let _ = writeln!(out, "    > {}", octets::format(command, &decoded.secret_in_command));
+            let _ = writeln!(out, "    < {}", octets::format(answer, &decoded.secret_in_answer));
         }
     }
     out.push_str(&details(decoded));
     out
 }
 
-/// What an exchange was, and how it ended, in one line.
+/// Summarises an exchange and its outcome in one line.
 pub(super) fn headline(exchange: &Exchange, decoded: &Decoded) -> String {
     let mut line = String::new();
     if let Some(channel) = decoded.channel {
@@ -50,22 +49,13 @@ pub(super) fn headline(exchange: &Exchange, decoded: &Decoded) -> String {
     line
 }
 
-/// The parts of an exchange, a line each.
+/// Formats the details of an exchange, one per line.
 pub(super) fn details(decoded: &Decoded) -> String {
     let mut out = String::new();
     for (name, value) in &decoded.details {
         show(name, value, 2, &mut out);
     }
     out
-}
-
-/// Hex digits, and asterisks for what is not shown.
-pub(super) fn octets(octets: &[u8], secret: &Range<usize>) -> String {
-    let digits = octets.iter().enumerate().map(|(at, octet)| match secret.contains(&at) {
-        true => "**".to_owned(),
-        false => format!("{octet:02X}"),
-    });
-    digits.collect()
 }
 
 fn show(name: &str, value: &Shown, depth: usize, out: &mut String) {

@@ -2,7 +2,7 @@
 
 use rsp::der::Shown;
 
-/// What FETCH brought: the proactive command and its parts.
+/// Decodes the answer to FETCH: the name of the proactive command, and its data objects.
 pub(super) fn proactive_command(octets: &[u8]) -> Option<(String, Shown)> {
     let [0xD0, rest @ ..] = octets else { return None };
     let (contents, _) = object(rest)?;
@@ -23,29 +23,29 @@ pub(super) fn proactive_command(octets: &[u8]) -> Option<(String, Shown)> {
     Some((name, shown(&parts)))
 }
 
-/// TERMINAL RESPONSE: to what, and how it went.
+/// Decodes TERMINAL RESPONSE: the name of the command and the result, and the data objects.
 pub(super) fn terminal_response(octets: &[u8]) -> Option<(String, Shown)> {
     let parts = parts(octets);
     let value = |wanted: u8| parts.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
     let [_, kind, ..] = value(0x01)? else { return None };
     let result = match value(0x03)?.first()? {
         0x00 => "performed",
-        0x01..=0x0F => "performed, partly or with something missing",
+        0x01..=0x0F => "performed, partially or with limitations",
         0x10 => "the user ended the session",
         0x12 => "no answer from the user",
-        0x20 => "the terminal cannot now",
-        0x21 => "the network cannot now",
+        0x20 => "terminal currently unable",
+        0x21 => "network currently unable",
         0x30 => "beyond the terminal's capabilities",
         0x31 => "type not understood",
         0x32 => "data not understood",
-        0x35 => "the network refused the short message",
-        0x3A => "the byte stream failed",
+        0x35 => "short message refused by the network",
+        0x3A => "bearer independent protocol error",
         _ => "not performed",
     };
     Some((format!("{}: {result}", command_name(*kind)), shown(&parts)))
 }
 
-/// ENVELOPE: what the terminal tells, and its parts.
+/// Decodes ENVELOPE: its name, and its data objects.
 pub(super) fn envelope(octets: &[u8]) -> (String, Shown) {
     let name = match octets.first() {
         Some(0xD1) => "SMS-PP download",
@@ -69,7 +69,7 @@ pub(super) fn envelope(octets: &[u8]) -> (String, Shown) {
 
 const EVENT_LIST: u8 = 0x19;
 
-/// TS 102 223 section 8.25.
+/// Returns the name of an event: TS 102 223 section 8.25.
 fn event_name(event: u8) -> Option<&'static str> {
     Some(match event {
         0x00 => "MT call",
@@ -90,7 +90,7 @@ const REFRESH: u8 = 0x01;
 const PROVIDE_LOCAL_INFORMATION: u8 = 0x26;
 const TIMER_MANAGEMENT: u8 = 0x27;
 
-/// TS 102 223 section 8.6, TIMER MANAGEMENT.
+/// Describes the qualifier of TIMER MANAGEMENT: TS 102 223 section 8.6.
 fn timer_action(qualifier: u8) -> Option<&'static str> {
     match qualifier & 0x03 {
         0 => Some("start"),
@@ -100,7 +100,7 @@ fn timer_action(qualifier: u8) -> Option<&'static str> {
     }
 }
 
-/// TS 102 223 section 8.6, PROVIDE LOCAL INFORMATION.
+/// Describes the qualifier of PROVIDE LOCAL INFORMATION: TS 102 223 section 8.6.
 fn local_information(qualifier: u8) -> Option<&'static str> {
     match qualifier {
         0x00 => Some("location"),
@@ -110,7 +110,7 @@ fn local_information(qualifier: u8) -> Option<&'static str> {
     }
 }
 
-/// TS 102 223 section 9.4.
+/// Returns the name of a proactive command: TS 102 223 section 9.4.
 fn command_name(kind: u8) -> &'static str {
     match kind {
         REFRESH => "REFRESH",
@@ -135,11 +135,12 @@ fn command_name(kind: u8) -> &'static str {
         0x42 => "RECEIVE DATA",
         0x43 => "SEND DATA",
         0x44 => "GET CHANNEL STATUS",
-        _ => "a proactive command",
+        _ => "unknown proactive command",
     }
 }
 
-/// TS 102 223 section 8.6, which leaves 7 and 8 to 3GPP: TS 31.111 section 8.6.
+/// Describes the qualifier of REFRESH: TS 102 223 section 8.6, and TS 31.111 section 8.6 for the
+/// values 7 and 8, which belong to 3GPP.
 fn refresh_mode(qualifier: u8) -> &'static str {
     match qualifier & 0x0F {
         0 => "NAA initialization and full file change",
@@ -157,7 +158,8 @@ fn refresh_mode(qualifier: u8) -> &'static str {
     }
 }
 
-/// COMPREHENSION-TLVs, without the flag: TS 101 220 section 7.1.1.
+/// Splits COMPREHENSION-TLV data objects. The comprehension flag is removed from the tags: TS 101
+/// 220 section 7.1.1.
 fn parts(mut octets: &[u8]) -> Vec<(u8, &[u8])> {
     let mut parts = Vec::new();
     while let [tag, rest @ ..] = octets {
@@ -168,7 +170,7 @@ fn parts(mut octets: &[u8]) -> Vec<(u8, &[u8])> {
     parts
 }
 
-/// A length, so many octets, and what follows.
+/// Splits a length-prefixed value from the octets that follow it.
 fn object(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     match octets {
         [0x81, length, rest @ ..] => rest.split_at_checked(usize::from(*length)),
@@ -211,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_m2m_card_and_its_terminal_say_has_names() {
+    fn proactive_commands_envelopes_and_responses_are_named() {
         let name = |octets: &str| {
             let (name, shown) = proactive_command(&hex::decode(octets).unwrap()).unwrap();
             assert!(!format!("{shown:?}").contains("(\"["), "{shown:?}");
@@ -231,11 +233,11 @@ mod tests {
         assert_eq!(envelope("00"), "");
         let refused = "810302400182028281 83023A01".replace(' ', "");
         let (what, _) = terminal_response(&hex::decode(refused).unwrap()).unwrap();
-        assert_eq!(what, "OPEN CHANNEL: the byte stream failed");
+        assert_eq!(what, "OPEN CHANNEL: bearer independent protocol error");
     }
 
     #[test]
-    fn a_refresh_is_named_by_its_qualifier() {
+    fn a_refresh_is_described_by_its_qualifier() {
         let name = |qualifier: u8| {
             let command = [0xD0, 0x09, 0x81, 0x03, 0x01, REFRESH, qualifier, 0x82, 0x02, 0x81, 0x82];
             proactive_command(&command).unwrap().0

@@ -1,4 +1,4 @@
-//! Time as a trait.
+//! The clock trait and its in-memory implementations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use rsp::time::Timestamp;
 use tokio::time::Instant;
 
-/// Tells the time. Nothing in a protocol crate asks the operating system.
+/// A source of time. Protocol crates never ask the operating system.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -19,22 +19,22 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// A clock that stands still until it is moved. A clone is the same clock.
+/// A clock that changes only when it is set. A clone is the same clock.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// Creates a clock that shows `start`.
     pub fn at(start: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(start.0)))
     }
 
-    /// Puts the clock to `now`, forwards or backwards.
+    /// Sets the clock to `now`, forwards or backwards.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.0, Ordering::SeqCst);
     }
 
-    /// Moves the clock forward.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         add(&self.0, by);
     }
@@ -46,8 +46,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// Another clock, ahead of itself by an amount that can grow: lets a demonstration pass days of foreign stay while
-/// everything else keeps running. A clone shares the amount.
+/// A clock that runs ahead of another one by an adjustable offset. A demonstration can skip days of
+/// a foreign stay while everything else keeps running. A clone shares the offset.
 #[derive(Clone)]
 pub struct ShiftedClock {
     base: Arc<dyn Clock>,
@@ -55,17 +55,17 @@ pub struct ShiftedClock {
 }
 
 impl ShiftedClock {
-    /// Shows the time of `base` until it is moved.
+    /// Creates a clock that shows the time of `base` until it is advanced.
     pub fn over(base: Arc<dyn Clock>) -> Self {
         Self { base, ahead_ms: Arc::new(AtomicI64::new(0)) }
     }
 
-    /// Moves the clock forward.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         add(&self.ahead_ms, by);
     }
 
-    /// How far this clock has been moved ahead of the one beneath it.
+    /// Returns the offset to the base clock.
     pub fn ahead(&self) -> Duration {
         Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst).unsigned_abs())
     }
@@ -77,8 +77,9 @@ impl Clock for ShiftedClock {
     }
 }
 
-/// The clock of tokio's time, begun at a chosen moment. In a runtime whose time is paused it stands still while anybody
-/// works, and jumps to whatever is due next once everybody waits. A copy is the same clock.
+/// A clock based on tokio's time that starts at a chosen moment. In a runtime with paused time it
+/// stands still while any task runs, and jumps to the next timer when all tasks wait. A copy is the
+/// same clock.
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
     start: Timestamp,
@@ -86,12 +87,12 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// Shows `start` now.
+    /// Creates a clock that shows `start` now.
     pub fn starting(start: Timestamp) -> Self {
         Self { start, origin: Instant::now() }
     }
 
-    /// How long it has been running.
+    /// Returns the time since the clock was created.
     pub fn elapsed(&self) -> Duration {
         self.origin.elapsed()
     }
@@ -103,7 +104,7 @@ impl Clock for TokioClock {
     }
 }
 
-/// Adds in whole milliseconds; saturates at the end of representable time.
+/// Adds whole milliseconds. Saturates at the end of representable time.
 fn add(to_ms: &AtomicI64, by: Duration) {
     let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
     to_ms.update(Ordering::SeqCst, Ordering::SeqCst, |ms| ms.saturating_add(by_ms));
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_when_moved_and_clones_share_it() {
+    fn a_manual_clock_changes_only_when_set_and_clones_share_it() {
         let clock = ManualClock::at(Timestamp(1_000));
         let same = clock.clone();
         assert_eq!(clock.now(), Timestamp(1_000));
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_of_tokio_s_time_jumps_when_everybody_waits() {
+    async fn a_tokio_clock_jumps_to_the_next_timer_when_all_tasks_wait() {
         let clock = TokioClock::starting(Timestamp(1_000));
         let same = clock;
         assert_eq!(clock.now(), Timestamp(1_000));

@@ -1,12 +1,13 @@
-//! Short messages between a message centre and those who write to devices (3GPP TS 23.040; SMPP 3.4 between hosts).
+//! Short messages between an SMSC and its clients (3GPP TS 23.040; SMPP 3.4 between hosts).
 //!
 //! ```text
-//! writer (an SM-SR) -- ShortMessages::submit ------> message centre -- radio --> device, card
-//!                  <- ShortMessageSink::take ------
+//! client (an SM-SR) -- ShortMessages::submit ------> SMSC -- radio --> device, card
+//!                   <- ShortMessageSink::take ------
 //! ```
 //!
-//! [`MessageCentre`] is the centre as a door sees it that serves writers elsewhere. Both ends are at-least-once: a
-//! message that was not confirmed comes again, and whoever takes it tells a duplicate by itself.
+//! [`MessageCentre`] is the interface of the SMSC for a server that accepts clients over the
+//! network. Delivery is at-least-once in both directions: a message that was not acknowledged is
+//! repeated, and the receiver has to recognise duplicates.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BoxFuture, Fault};
 
-/// The address of one who sends or receives short messages: TS 23.040 section 9.1.2.5, SMPP 3.4 section 5.2.5.
+/// The address of a sender or receiver of short messages: TS 23.040 section 9.1.2.5, SMPP 3.4
+/// section 5.2.5.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct PhoneNumber {
@@ -33,13 +35,15 @@ impl PhoneNumber {
     const INTERNATIONAL: u8 = 1;
     const ALPHANUMERIC: u8 = 5;
     const E164: u8 = 1;
-    /// What SMPP gives an address; a telephone number has at most 15 digits, TS 23.040 twice ten.
+    /// The limit of SMPP and of TS 23.040 (ten octets of semi-octets). A telephone number has at
+    /// most 15 digits.
     const MAX_DIGITS: usize = 20;
 
-    /// An address of these parts.
+    /// Creates an address from its parts.
     ///
     /// # Errors
-    /// It is longer than 20 characters, or has characters that its type does not allow.
+    /// The address is longer than 20 characters, or contains characters that its type does not
+    /// allow.
     pub fn new(ton: u8, npi: u8, digits: impl Into<String>) -> Result<Self, InvalidPhoneNumber> {
         let digits = digits.into();
         let allowed = |each: char| match ton {
@@ -52,31 +56,31 @@ impl PhoneNumber {
         Ok(Self { ton, npi, digits })
     }
 
-    /// A number with its country code, as an MSISDN is.
+    /// Creates an international number, with country code, such as an MSISDN.
     ///
     /// # Errors
-    /// It does not consist of up to 20 digits.
+    /// The text does not consist of up to 20 digits.
     pub fn international(digits: impl Into<String>) -> Result<Self, InvalidPhoneNumber> {
         Self::new(Self::INTERNATIONAL, Self::E164, digits)
     }
 
-    /// Type of number, three bits.
+    /// Returns the type of number (three bits).
     pub fn ton(&self) -> u8 {
         self.ton
     }
 
-    /// Numbering plan, four bits.
+    /// Returns the numbering plan (four bits).
     pub fn npi(&self) -> u8 {
         self.npi
     }
 
-    /// The digits (or characters), without a plus.
+    /// Returns the digits (or characters), without a plus.
     pub fn digits(&self) -> &str {
         &self.digits
     }
 
-    /// Whether both mean the same telephone: digits count, how they are typed does not. Networks and operators are not
-    /// at one over when a number is "international".
+    /// True if both denote the same subscriber number. Only the digits are compared, because
+    /// networks and operators disagree on when a number is "international".
     pub fn is_same(&self, other: &Self) -> bool {
         self.digits == other.digits
     }
@@ -98,7 +102,8 @@ impl fmt::Debug for PhoneNumber {
 impl FromStr for PhoneNumber {
     type Err = InvalidPhoneNumber;
 
-    /// `+` and digits is international, digits alone are of unknown type, anything else is alphanumeric.
+    /// Parses an address: `+` and digits is international, digits alone are of unknown type,
+    /// anything else is alphanumeric.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix('+') {
             Some("") => Err(InvalidPhoneNumber(text.to_owned())),
@@ -113,7 +118,8 @@ impl FromStr for PhoneNumber {
 impl TryFrom<String> for PhoneNumber {
     type Error = InvalidPhoneNumber;
 
-    /// What [`From<PhoneNumber>`](String::from) wrote, or what [`FromStr`] reads.
+    /// Parses the output of [`From<PhoneNumber>`](String::from), or any text that [`FromStr`]
+    /// accepts.
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let mut parts = text.splitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {
@@ -127,7 +133,7 @@ impl TryFrom<String> for PhoneNumber {
 }
 
 impl From<PhoneNumber> for String {
-    /// A form that [`TryFrom`] reads back as it was: the usual one where that suffices.
+    /// Writes a form that [`TryFrom`] reads back unchanged: the usual one if it is unambiguous.
     fn from(number: PhoneNumber) -> Self {
         let usual = number.to_string();
         if usual.parse().as_ref() == Ok(&number) {
@@ -138,38 +144,42 @@ impl From<PhoneNumber> for String {
     }
 }
 
-/// Not an address of a short message.
+/// An invalid address of a short message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} cannot be sent short messages; give up to 20 digits, with + before an international number")]
+#[error(
+    "{0:?} is not a valid short message address; use up to 20 digits, with + before an international number"
+)]
 pub struct InvalidPhoneNumber(String);
 
-/// A short message, as far as it is the same on the air and between hosts.
+/// A short message, in the parts that are common to the air interface and the interfaces between
+/// hosts.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShortMessage {
-    /// Whose it is.
+    /// The sender.
     pub from: PhoneNumber,
-    /// Whom it is for.
+    /// The receiver.
     pub to: PhoneNumber,
     /// TP-PID: TS 23.040 section 9.2.3.9.
     pub protocol_identifier: u8,
     /// TP-DCS: TS 23.038 section 4.
     pub data_coding: u8,
-    /// TP-UDHI: the user data begin with a header.
+    /// TP-UDHI: true if the user data begins with a header.
     pub has_header: bool,
-    /// TP-UD in octets, at most 140; of 7-bit text one octet a character, at most 160.
+    /// TP-UD: at most 140 octets. 7-bit text is stored with one octet per character, at most 160.
     #[serde(with = "hex_octets")]
     pub user_data: Vec<u8>,
 }
 
 impl ShortMessage {
-    /// TP-PID of what the device hands to its card: (U)SIM data download.
+    /// TP-PID of (U)SIM data download: the device passes the message to its card.
     pub const DATA_DOWNLOAD: u8 = 0x7F;
-    /// TP-DCS of what a card reads: 8-bit data, class 2, as TS 31.115 section 4 has it.
+    /// TP-DCS of messages to a card: 8-bit data, class 2, as TS 31.115 section 4 requires.
     pub const CLASS_2_DATA: u8 = 0xF6;
     /// TP-DCS of 8-bit data without a class.
     pub const DATA: u8 = 0x04;
 
-    /// A secured packet, or a part of one, for a card: user data with their header.
+    /// Creates a message to a card that contains a secured packet, or a part of one. The user data
+    /// includes the header.
     pub fn to_card(from: PhoneNumber, to: PhoneNumber, user_data: Vec<u8>) -> Self {
         Self {
             from,
@@ -182,7 +192,7 @@ impl ShortMessage {
     }
 }
 
-/// Who, to whom and how much; the content may be anybody's.
+/// Shows sender, receiver and length. The content is omitted because it may be confidential.
 impl fmt::Debug for ShortMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, to, protocol_identifier, data_coding, .. } = self;
@@ -191,33 +201,33 @@ impl fmt::Debug for ShortMessage {
     }
 }
 
-/// A message that a writer hands to the centre.
+/// A message that a client submits to the SMSC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
-    /// What.
+    /// The message.
     pub message: ShortMessage,
-    /// How long the centre keeps trying; its own default if none.
+    /// The validity period. The default of the SMSC applies if it is `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validity: Option<Duration>,
-    /// What the writer wants to hear of it.
+    /// The receipts that the client requests.
     #[serde(default)]
     pub receipts: Receipts,
 }
 
-/// When a centre tells what has become of a message: SMPP 3.4 section 5.2.17.
+/// The receipts that a client requests: SMPP 3.4 section 5.2.17.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Receipts {
-    /// Never.
+    /// No receipt.
     #[default]
     None,
-    /// Whether it was delivered or not.
+    /// A receipt for every final state.
     Always,
-    /// When it was not delivered.
+    /// A receipt if the message was not delivered.
     OnFailure,
 }
 
-/// What a centre calls a message.
+/// The message ID assigned by the SMSC.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageId(pub String);
@@ -228,91 +238,91 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// What has become of a message: SMPP 3.4 section 5.2.28.
+/// The state of a message: SMPP 3.4 section 5.2.28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageState {
-    /// It waits.
+    /// The message waits for delivery.
     Enroute,
-    /// The device has it.
+    /// The device has received the message.
     Delivered,
-    /// Its time has run out.
+    /// The validity period is over.
     Expired,
-    /// Somebody has taken it out of the centre.
+    /// The message was cancelled.
     Deleted,
-    /// The device will not have it.
+    /// The message cannot be delivered.
     Undeliverable,
-    /// The centre does not want to say.
+    /// The state is unknown.
     Unknown,
-    /// The centre does not want it.
+    /// The message was rejected by the SMSC.
     Rejected,
 }
 
-/// That a message has come to an end.
+/// A delivery receipt: the final state of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// Which.
+    /// The message ID.
     pub id: MessageId,
-    /// Whom it was for.
+    /// The receiver of the message.
     pub to: PhoneNumber,
-    /// Who wrote it, and is told so.
+    /// The sender of the message, who receives this receipt.
     pub from: PhoneNumber,
-    /// How it ended.
+    /// The final state.
     pub state: MessageState,
-    /// When the centre took it.
+    /// The time at which the SMSC accepted the message.
     pub submitted: Timestamp,
-    /// When it ended.
+    /// The time at which the final state was reached.
     pub ended: Timestamp,
-    /// In words, where something is known.
+    /// A textual reason, if one is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
 }
 
-/// What a centre brings to a writer.
+/// A delivery from the SMSC to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrived {
-    /// A message of a device.
+    /// A message sent by a device.
     Message(ShortMessage),
-    /// What the device's card said in the delivery report to a message of this writer (TS 23.040 section 9.2.2.1a): user
-    /// data that came back with the acknowledgement. `from` is the device.
+    /// The user data of the delivery report of a message of this client, written by the device's
+    /// card (TS 23.040 section 9.2.2.1a). `from` is the device.
     Report(MessageId, ShortMessage),
-    /// What has become of a message of this writer.
+    /// The receipt of a message of this client.
     Receipt(Receipt),
 }
 
-/// No message centre took the message.
+/// A failure to submit a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitFault {
-    /// The way to the centre is broken. It may have the message.
-    #[error("the message centre does not answer: {0}; the message is sent again once it does")]
+    /// The connection to the SMSC failed. The SMSC may have received the message.
+    #[error("the message centre does not answer: {0}; the message will be sent again when it does")]
     Unreachable(String),
-    /// There is no session with the centre. It has not got the message.
-    #[error("there is no session with the message centre; the message is sent once there is one")]
+    /// There is no session with the SMSC. The SMSC has not received the message.
+    #[error("there is no session with the message centre; the message will be sent when there is one")]
     Unbound,
-    /// The centre has too much to do.
-    #[error("the message centre takes no more messages just now; send more slowly")]
+    /// The SMSC is overloaded.
+    #[error("the message centre is throttling; send more slowly")]
     Throttled,
-    /// The centre does not want this message. Again will not help.
+    /// The SMSC refuses this message. A retry is pointless.
     #[error("the message centre refused the message: {0}")]
     Refused(String),
 }
 
 impl SubmitFault {
-    /// Whether the same message may be taken later.
+    /// True if a retry can succeed.
     pub fn is_passing(&self) -> bool {
         !matches!(self, Self::Refused(_))
     }
 
-    /// Whether it is certain that the centre has not got the message.
+    /// True if the SMSC has certainly not received the message.
     pub fn is_certain(&self) -> bool {
         !matches!(self, Self::Unreachable(_))
     }
 }
 
-/// The way from a writer to a message centre.
+/// The direction from a client to the SMSC.
 pub trait ShortMessages: Send + Sync {
-    /// Hands a message over. When it returns the centre has written it down.
+    /// Submits a message. When it returns, the SMSC has stored the message.
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>>;
 }
 
@@ -322,9 +332,9 @@ impl<S: ShortMessages + ?Sized> ShortMessages for Arc<S> {
     }
 }
 
-/// The way from a message centre to a writer.
+/// The direction from the SMSC to a client.
 pub trait ShortMessageSink: Send + Sync {
-    /// Takes what has come. After `Ok` the centre forgets it; after a fault it brings it again.
+    /// Accepts a delivery. After `Ok` the SMSC deletes it; after a fault it repeats it.
     fn take(&self, arrived: Arrived) -> BoxFuture<'_, Result<(), Fault>>;
 }
 
@@ -334,76 +344,80 @@ impl<S: ShortMessageSink + ?Sized> ShortMessageSink for Arc<S> {
     }
 }
 
-/// Which delivery to a writer is meant when it says that it has it.
+/// The ticket of a delivery, with which the client acknowledges it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeliveryTicket(pub String);
 
-/// Something that waits for a writer.
+/// A delivery that waits for a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedDelivery {
-    /// By which it is confirmed.
+    /// The ticket with which the delivery is acknowledged.
     pub ticket: DeliveryTicket,
-    /// What.
+    /// The delivery.
     pub arrived: Arrived,
 }
 
-/// A centre does not let a writer in.
+/// The reason why an SMSC refuses a client's login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CentreRefusal {
-    /// No such writer.
+    /// The account is unknown.
     #[error("no such account")]
     UnknownAccount,
-    /// Another password.
+    /// The password is wrong.
     #[error("wrong password")]
     WrongPassword,
 }
 
-/// How many octets SMPP has room for in an account and in its password (SMPP 3.4 section 4.1.1).
+/// Maximum length in octets of an SMPP system_id, the account name (SMPP 3.4 section 4.1.1).
 pub const MAX_ACCOUNT: usize = 15;
-/// See [`MAX_ACCOUNT`].
+/// Maximum length in octets of an SMPP password.
 pub const MAX_PASSWORD: usize = 8;
 
-/// Whether a writer can come in with these: centre and writer want to know before they wonder about each other.
+/// Checks that account and password can be used in an SMPP bind, before a connection fails because
+/// of them.
 ///
 /// # Errors
-/// One is too long, or no text of SMPP.
+/// One of them is too long, or contains characters that SMPP does not allow.
 pub fn check_account(account: &str, password: &str) -> Result<(), String> {
     for (what, text, most) in [("an account", account, MAX_ACCOUNT), ("a password", password, MAX_PASSWORD)] {
         if text.len() > most || !text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') {
-            return Err(format!("{what} of SMPP has at most {most} ASCII characters"));
+            return Err(format!("{what} of SMPP consists of at most {most} ASCII characters"));
         }
     }
     Ok(())
 }
 
-/// A message centre, as a door to it sees it. Writers are known by an account.
+/// The interface of an SMSC for a server that accepts clients. A client is identified by its
+/// account.
 pub trait MessageCentre: Send + Sync {
-    /// Whether this writer may come in.
+    /// Checks the credentials of a client.
     ///
     /// # Errors
-    /// It may not.
+    /// The account is unknown or the password is wrong.
     fn admit(&self, account: &str, password: &str) -> Result<(), CentreRefusal>;
 
-    /// Takes a message of this writer. When it returns the message is written down.
+    /// Accepts a message of this client. When it returns, the message is stored.
     fn submit(&self, account: &str, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>>;
 
-    /// What has become of a message of this writer; none if there is no such message, or no longer.
+    /// Returns the state of a message of this client, or `None` if the message is unknown or was
+    /// already forgotten.
     fn state(&self, account: &str, id: &MessageId) -> Option<MessageState>;
 
-    /// Takes a message that still waits out of the centre; says whether it was there.
+    /// Cancels a message that was not delivered yet. Returns false if there is no such message.
     fn cancel(&self, account: &str, id: &MessageId) -> Result<bool, Fault>;
 
-    /// Waits for what is to be brought to this writer: the oldest that is not confirmed. The same again until it is.
+    /// Waits for the oldest delivery to this client that is not acknowledged. Returns the same
+    /// delivery until it is.
     fn next<'a>(&'a self, account: &'a str) -> BoxFuture<'a, QueuedDelivery>;
 
-    /// The writer has this. Confirming twice does nothing.
+    /// Acknowledges a delivery. Repeating the acknowledgement has no effect.
     ///
     /// # Errors
-    /// It cannot be written down; it will be brought again.
+    /// The acknowledgement cannot be stored. The delivery will be repeated.
     fn taken(&self, account: &str, ticket: &DeliveryTicket) -> Result<(), Fault>;
 }
 
-/// Serde for octets as hexadecimal text.
+/// Serde functions for octets as hexadecimal text.
 mod hex_octets {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -430,7 +444,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_reads_as_it_was_written() {
+    fn a_phone_number_round_trips_through_text() {
         for text in ["+4915112345678", "12345", "Landfall", "2/1/030123", "0/0/+"] {
             let parsed = PhoneNumber::try_from(text.to_owned());
             if text == "0/0/+" {
@@ -446,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_submission_survives_in_a_record() {
+    fn a_submission_round_trips_through_json() {
         let number = |text: &str| text.parse::<PhoneNumber>().unwrap();
         let message = ShortMessage::to_card(number("1000"), number("+491511"), vec![2, 0x70, 0, 0xFF]);
         let submission =

@@ -1,12 +1,12 @@
-//! Randomness as a trait.
+//! The randomness trait and its deterministic implementation.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-/// Gives random bytes. Nothing in a protocol crate asks the operating system.
+/// A source of random bytes. Protocol crates never ask the operating system.
 pub trait Dice: Send + Sync {
-    /// Fills the whole of `bytes`.
+    /// Fills `bytes` completely.
     fn fill(&self, bytes: &mut [u8]);
 }
 
@@ -16,11 +16,12 @@ impl<D: Dice + ?Sized> Dice for Arc<D> {
     }
 }
 
-/// Dice whose every throw follows from a seed: block `n` of the stream is SHA-256(seed, n).
+/// A deterministic source of random bytes: block `n` of its stream is SHA-256(seed, n).
 ///
-/// Whoever knows the seed knows every key made from it, so these are for tests, simulations and replays. How the
-/// stream is cut into calls does not change it. A clone continues the same stream; for a party of its own take a
-/// [`branch`](Self::branch), so that the order in which parties run does not change what each of them throws.
+/// The seed reveals every key made from it. It is therefore for tests,
+/// simulations and replays only. The sizes of the calls do not change the stream. A clone continues
+/// the same stream. Give each party its own [`branch`](Self::branch), so that its bytes do not
+/// depend on the order in which the parties run.
 #[derive(Clone)]
 pub struct SeededDice {
     seed: [u8; 32],
@@ -34,17 +35,18 @@ struct Stream {
 }
 
 impl SeededDice {
-    /// Dice from a whole seed.
+    /// Creates a source from a 256-bit seed.
     pub fn new(seed: [u8; 32]) -> Self {
         Self { seed, stream: Arc::default() }
     }
 
-    /// Dice from a seed that a person can type: the seed is its SHA-256.
+    /// Creates a source from the SHA-256 hash of a text.
     pub fn from_text(seed: &str) -> Self {
         Self::new(Sha256::digest(seed.as_bytes()).into())
     }
 
-    /// Other dice that follow from the same seed and `name` alone, however often these have been thrown.
+    /// Returns a source that depends on the same seed and `name` only, no matter how many bytes
+    /// were drawn before.
     pub fn branch(&self, name: &str) -> Self {
         Self::new(
             Sha256::new()
@@ -67,7 +69,7 @@ impl Dice for SeededDice {
                     .chain_update(b"block")
                     .chain_update(stream.next_block.to_be_bytes());
                 stream.next_block += 1;
-                // Taken from the end, so turned round.
+                // Bytes are taken from the end, so the block is reversed.
                 stream.left = block.finalize().iter().rev().copied().collect();
             }
             *byte = stream.left.pop().unwrap_or_default();
@@ -79,34 +81,34 @@ impl Dice for SeededDice {
 mod tests {
     use super::*;
 
-    fn throw(dice: &SeededDice, n: usize) -> Vec<u8> {
+    fn draw(dice: &SeededDice, n: usize) -> Vec<u8> {
         let mut bytes = vec![0; n];
         dice.fill(&mut bytes);
         bytes
     }
 
     #[test]
-    fn same_seed_same_bytes_however_they_are_drawn() {
-        let at_once = throw(&SeededDice::from_text("7"), 100);
+    fn the_same_seed_gives_the_same_bytes_regardless_of_call_sizes() {
+        let at_once = draw(&SeededDice::from_text("7"), 100);
         let dice = SeededDice::from_text("7");
-        let in_parts = [throw(&dice, 1), throw(&dice, 63), throw(&dice.clone(), 36)].concat();
+        let in_parts = [draw(&dice, 1), draw(&dice, 63), draw(&dice.clone(), 36)].concat();
         assert_eq!(at_once, in_parts);
-        assert_ne!(at_once, throw(&SeededDice::from_text("8"), 100));
+        assert_ne!(at_once, draw(&SeededDice::from_text("8"), 100));
     }
 
     #[test]
-    fn a_branch_depends_on_seed_and_name_only() {
+    fn a_branch_depends_only_on_seed_and_name() {
         let dice = SeededDice::from_text("7");
-        let early = throw(&dice.branch("card"), 40);
-        throw(&dice, 1000);
-        assert_eq!(early, throw(&dice.branch("card"), 40));
-        assert_ne!(early, throw(&dice.branch("server"), 40));
+        let early = draw(&dice.branch("card"), 40);
+        draw(&dice, 1000);
+        assert_eq!(early, draw(&dice.branch("card"), 40));
+        assert_ne!(early, draw(&dice.branch("server"), 40));
     }
 
     #[test]
-    fn the_stream_is_the_documented_one() {
+    fn the_stream_matches_its_documentation() {
         let first = Sha256::digest([&[9; 32][..], b"block", &[0; 8]].concat());
         let second = Sha256::digest([&[9; 32][..], b"block", &[0, 0, 0, 0, 0, 0, 0, 1]].concat());
-        assert_eq!(throw(&SeededDice::new([9; 32]), 64), [first, second].concat());
+        assert_eq!(draw(&SeededDice::new([9; 32]), 64), [first, second].concat());
     }
 }

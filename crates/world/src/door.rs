@@ -1,49 +1,47 @@
-//! APDU -> APDU between a device and its card.
+//! APDUs between a device and its card.
 
 use crate::BoxFuture;
 
-/// The way to one card: a simulated card itself, a reader, a socket, a modem's AT port.
+/// The interface to one card: a simulated card itself, a reader, a socket, a modem's AT port.
 pub trait CardDoor: Send {
-    /// Sends one command APDU and waits for the response APDU, status word included.
+    /// Sends one command APDU and waits for the response APDU, including the status word.
     ///
-    /// A status word that refuses is an answer. [`DoorFault`] says that no answer came.
+    /// An error status word is a response. [`DoorFault`] means that there was no response.
     fn transmit(&mut self, command: &[u8]) -> impl Future<Output = Result<Vec<u8>, DoorFault>> + Send;
 
-    /// Takes the card's power away and gives it back; gives the answer to reset.
+    /// Cycles the card's power and returns the answer to reset.
     fn reset(&mut self) -> impl Future<Output = Result<Atr, DoorFault>> + Send;
 }
 
-/// A card's answer to reset: ISO/IEC 7816-3 clause 8. Empty where the door does not tell it.
+/// A card's answer to reset: ISO/IEC 7816-3 clause 8. Empty if the interface does not provide it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Atr(pub Vec<u8>);
 
-/// No answer came from a card.
+/// A failure to obtain a response from a card.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DoorFault {
-    /// There is no card behind the door.
+    /// The card is missing.
     #[error("no card: {0}; insert one, or start the card simulator")]
     NoCard(String),
-    /// The door broke while the card was in use. The command may have been acted upon.
-    #[error(
-        "the connection to the card is broken: {0}; reset the card and look at its state before repeating"
-    )]
+    /// The connection failed while the card was in use. The command may have been executed.
+    #[error("the connection to the card is broken: {0}; reset the card and check its state before repeating")]
     Broken(String),
-    /// The card did not answer in time. The command may have been acted upon.
-    #[error("the card did not answer in time: {0}; reset the card and look at its state before repeating")]
+    /// The card did not respond in time. The command may have been executed.
+    #[error("the card did not answer in time: {0}; reset the card and check its state before repeating")]
     Timeout(String),
-    /// What came through the door is not an APDU, or does not fit through it.
-    #[error("not an APDU: {0}; check that a card, and not something else, is behind this door")]
+    /// The data received is not an APDU, or an APDU is too long for the interface.
+    #[error("not an APDU: {0}; check that the other end of this connection is a card")]
     Garbled(String),
     /// The card itself failed, for instance because its memory could not be written.
     #[error("the card failed: {0}")]
     Card(String),
 }
 
-/// Any door, with its type forgotten.
+/// A boxed card interface of any type.
 pub struct BoxCardDoor(Box<dyn DynCardDoor>);
 
 impl BoxCardDoor {
-    /// Forgets the type of `door`.
+    /// Boxes `door`.
     pub fn new(door: impl CardDoor + 'static) -> Self {
         Self(Box::new(door))
     }
@@ -69,7 +67,7 @@ impl<D: CardDoor> CardDoor for &mut D {
     }
 }
 
-/// [`CardDoor`] in the shape that a trait object needs.
+/// An object-safe version of [`CardDoor`].
 trait DynCardDoor: Send {
     fn transmit_boxed<'a>(&'a mut self, command: &'a [u8]) -> BoxFuture<'a, Result<Vec<u8>, DoorFault>>;
     fn reset_boxed(&mut self) -> BoxFuture<'_, Result<Atr, DoorFault>>;
@@ -89,7 +87,7 @@ impl<D: CardDoor> DynCardDoor for D {
 mod tests {
     use super::*;
 
-    /// Answers every command with its last two bytes.
+    /// A card that answers every command with its last two bytes.
     struct Echo;
 
     impl CardDoor for Echo {
@@ -103,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_boxed_door_is_the_same_door() {
+    async fn a_boxed_door_behaves_like_the_original() {
         let mut door = BoxCardDoor::new(Echo);
         assert_eq!(door.transmit(&[1, 2, 3, 4]).await, Ok(vec![3, 4]));
         assert_eq!(door.reset().await, Ok(Atr(vec![0x3b])));

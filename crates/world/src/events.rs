@@ -1,4 +1,4 @@
-//! What happened, told to whoever watches: a timeline, a log, a test.
+//! Events that the parties report to an observer: a timeline, a log, a test.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,44 +7,47 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rsp::time::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// One thing that happened at one party, in the past tense.
+/// One event at one party. Event names are in the past tense or are the standard's function names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
-    /// When, on the party's own clock.
+    /// The time, on the party's own clock.
     #[serde(serialize_with = "as_text")]
     pub at: Timestamp,
-    /// Who tells it: "SM-DP+", "device 1".
+    /// The party that reports the event: "SM-DP+", "device 1".
     pub party: Cow<'static, str>,
-    /// With whom; empty when it concerns the party alone.
+    /// The peer. Empty if the event concerns the party alone.
     pub peer: Cow<'static, str>,
-    /// The interface in the standard's spelling: "ES9+", "ES10b"; empty when none is concerned.
+    /// The interface in the standard's spelling: "ES9+", "ES10b". Empty if no interface is
+    /// involved.
     pub interface: Cow<'static, str>,
-    /// The function in the standard's spelling: "AuthenticateClient", or what was done otherwise.
+    /// The function in the standard's spelling, "AuthenticateClient", or another name of the
+    /// operation.
     pub function: Cow<'static, str>,
-    /// Bytes of message body or APDU that left the party.
+    /// Octets of message body or APDU that the party sent.
     pub bytes_sent: u64,
-    /// Bytes of message body or APDU that reached the party.
+    /// Octets of message body or APDU that the party received.
     pub bytes_received: u64,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What a reader of the timeline should know besides; often empty.
+    /// Additional information for the reader of a timeline. Often empty.
     pub note: String,
 }
 
-/// How what happened ended.
+/// The outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result", content = "why")]
 pub enum Outcome {
-    /// As asked.
+    /// The operation succeeded.
     Done,
-    /// The peer, or we, said no in the protocol's words.
+    /// The peer or this party refused the operation, in terms of the protocol.
     Refused(String),
-    /// No answer, a wrong answer, or a fault of our own.
+    /// There was no answer or an invalid one, or an internal fault occurred.
     Failed(String),
 }
 
 impl Event {
-    /// An event that went well, concerning `party` alone; set the other fields by struct update or the methods below.
+    /// Creates a successful event that concerns `party` alone. Set the other fields by struct
+    /// update or with the methods below.
     pub fn new(
         at: Timestamp,
         party: impl Into<Cow<'static, str>>,
@@ -63,7 +66,7 @@ impl Event {
         }
     }
 
-    /// The same, over `interface` with `peer`.
+    /// Sets the interface and the peer.
     pub fn with_peer(
         mut self,
         interface: impl Into<Cow<'static, str>>,
@@ -74,20 +77,20 @@ impl Event {
         self
     }
 
-    /// The same, with the bytes counted.
+    /// Sets the byte counts.
     pub fn with_bytes(mut self, sent: usize, received: usize) -> Self {
         self.bytes_sent = u64::try_from(sent).unwrap_or(u64::MAX);
         self.bytes_received = u64::try_from(received).unwrap_or(u64::MAX);
         self
     }
 
-    /// The same, with this end.
+    /// Sets the outcome.
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = outcome;
         self
     }
 
-    /// The same, with a note.
+    /// Sets the note.
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
@@ -95,7 +98,7 @@ impl Event {
 }
 
 impl fmt::Display for Event {
-    /// One line: time, party -> peer, interface.function, bytes, how it ended, note.
+    /// Prints one line: time, party -> peer, interface.function, bytes, outcome, note.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.at, self.party)?;
         if !self.peer.is_empty() {
@@ -115,9 +118,9 @@ impl fmt::Display for Event {
     }
 }
 
-/// Takes events. Telling one never fails and never waits: what happened has happened.
+/// A receiver of events. Reporting an event never fails and never waits.
 pub trait Events: Send + Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn tell(&self, event: Event);
 }
 
@@ -127,17 +130,17 @@ impl<E: Events + ?Sized> Events for Arc<E> {
     }
 }
 
-/// Keeps every event, in the order told. A clone is the same list.
+/// Keeps all events in the order of arrival. A clone is the same list.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryEvents(Arc<Mutex<Vec<Event>>>);
 
 impl MemoryEvents {
-    /// Everything told so far.
+    /// Returns all events so far.
     pub fn all(&self) -> Vec<Event> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Everything told so far; the list starts anew.
+    /// Returns all events so far and clears the list.
     pub fn take(&self) -> Vec<Event> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -149,7 +152,7 @@ impl Events for MemoryEvents {
     }
 }
 
-/// Listens to nothing.
+/// Discards all events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NullEvents;
 
@@ -166,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_reads_as_a_line_of_a_timeline_and_as_json() {
+    fn an_event_is_printed_as_one_line_and_as_json() {
         let events = MemoryEvents::default();
         let event = Event::new(Timestamp(0), "device", "AuthenticateClient")
             .with_peer("ES9+", "SM-DP+")

@@ -1,4 +1,4 @@
-//! The "no" that is ours.
+//! The error type for internal failures.
 
 use std::error::Error;
 use std::fmt;
@@ -6,29 +6,31 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-/// Something of ours failed: a disk, a socket, a configuration. Not a protocol's refusal, and not a peer's bad bytes.
+/// A failure inside this system: a disk, a socket, a configuration. Refusals of a protocol and
+/// malformed input of a peer have error types of their own.
 ///
-/// It says what could not be done, why, and what to do next. `{}` puts that on one line, `{:#}` on three.
-/// As JSON it is an object of the three.
+/// A fault contains what failed, why, and what to do next. `{}` prints them on one line, `{:#}` on
+/// three. The JSON form is an object with the three members.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fault {
-    /// What could not be done: "cannot listen on 127.0.0.1:8443".
+    /// The operation that failed: "cannot listen on 127.0.0.1:8443".
     pub what: String,
-    /// Why: "the address is already in use".
+    /// The reason: "the address is already in use".
     pub why: String,
-    /// What the reader can do about it: "stop the other program, or choose another port".
+    /// Advice to the reader: "stop the other program, or choose another port".
     pub next: String,
     #[serde(skip)]
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Fault {
-    /// A fault whose cause is known in words.
+    /// Creates a fault without an underlying error.
     pub fn new(what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
         Self { what: what.into(), why: why.into(), next: next.into(), source: None }
     }
 
-    /// A fault caused by `cause`, which is kept, and whose text is the why.
+    /// Creates a fault caused by `cause`. The cause is kept as the source, and its text becomes the
+    /// reason.
     pub fn caused_by(
         cause: impl Error + Send + Sync + 'static,
         what: impl Into<String>,
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_why_and_next_are_all_printed_and_the_source_is_kept() {
+    fn a_fault_prints_what_why_and_next_and_keeps_its_source() {
         let cause = std::io::Error::new(std::io::ErrorKind::NotFound, "no such thing");
         let fault = Fault::caused_by(cause, "cannot open x", "create it");
         assert_eq!(fault.to_string(), "cannot open x: no such thing; create it");

@@ -1,20 +1,22 @@
-//! The outside, as traits: clock, dice, durable records, links, events; memory versions of each.
+//! The environment of a party, as traits: clock, randomness, durable records, links and events,
+//! each with an in-memory implementation.
 //!
-//! A protocol crate takes everything that is not a pure function of its input from here, so that the same seed gives
-//! the same bytes and a recorded session replays. There is no I/O in this crate: the versions that touch a socket, a
-//! file or the operating system are in `net`.
+//! A protocol crate obtains everything that is not a pure function of its input through this crate.
+//! The same seed therefore gives the same bytes, and a recorded session can be replayed. This crate
+//! performs no I/O: the implementations that use sockets, files or the operating system are in
+//! `net`.
 //!
-//! | seam | trait or type | in memory | on the real thing |
+//! | Interface | Trait or type | In memory | In production |
 //! |---|---|---|---|
 //! | time | [`Clock`] | [`ManualClock`], [`TokioClock`] | `net::OsClock` |
 //! | randomness | [`Dice`] | [`SeededDice`] | `net::OsDice` |
 //! | durable records | [`Records`], used through [`Tx`] and [`transact`] | [`MemoryRecords`] | `net::SqliteRecords` |
 //! | non-volatile memory of a card or a device | [`Memory`] | [`RamMemory`] | `net::FileMemory` |
-//! | HTTP between two parties | [`Link`] | the other party's router | `net::Client::link` |
+//! | HTTP between two parties | [`Link`] | the router of the other party | `net::Client::link` |
 //! | APDUs between device and card | [`CardDoor`] | the card itself | `net::door::TcpCard` |
-//! | octets between a card's channel and a server | [`Dial`] | [`MemoryHosts`] | `net::TcpDial` |
-//! | short messages to and from a message centre | [`ShortMessages`], [`ShortMessageSink`], [`MessageCentre`] | `network::Smsc` | `net::smpp` |
-//! | what happened | [`Events`] | [`MemoryEvents`], [`NullEvents`] | the timeline of `cli` |
+//! | byte streams between a card's channel and a server | [`Dial`] | [`MemoryHosts`] | `net::TcpDial` |
+//! | short messages to and from an SMSC | [`ShortMessages`], [`ShortMessageSink`], [`MessageCentre`] | `network::Smsc` | `net::smpp` |
+//! | events | [`Events`] | [`MemoryEvents`], [`NullEvents`] | the timeline of `cli` |
 
 mod clock;
 mod datagram;
@@ -49,30 +51,30 @@ pub use tx::{Collection, MAX_ATTEMPTS, Tx, transact};
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// A boxed future: what an object-safe trait returns where it would be an `async fn`.
+/// A boxed future, the return type of object-safe traits in place of `async fn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Time and randomness for one party. A clone is the same world.
+/// Time and randomness of one party. A clone shares both.
 #[derive(Clone)]
 pub struct World {
-    /// What time it is for this party.
+    /// The clock of this party.
     pub clock: Arc<dyn Clock>,
-    /// Where this party's random bytes come from.
+    /// The source of this party's random bytes.
     pub dice: Arc<dyn Dice>,
 }
 
 impl World {
-    /// A world made of this clock and these dice.
+    /// Creates a world from this clock and this source of randomness.
     pub fn new(clock: impl Clock + 'static, dice: impl Dice + 'static) -> Self {
         Self { clock: Arc::new(clock), dice: Arc::new(dice) }
     }
 
-    /// The time now.
+    /// Returns the current time.
     pub fn now(&self) -> rsp::time::Timestamp {
         self.clock.now()
     }
 
-    /// `N` random bytes.
+    /// Returns `N` random bytes.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.dice.fill(&mut bytes);

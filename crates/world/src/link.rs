@@ -1,7 +1,7 @@
-//! HTTP request -> HTTP response between any two parties.
+//! HTTP requests and responses between any two parties.
 //!
-//! Live, a link is a TLS connection; in a simulation it is the other party's router, called directly. Delay, loss and
-//! damage are `tower` layers around it, the same in both.
+//! In production a link is a TLS connection; in a simulation it is the other party's router, called
+//! directly. Delay, loss and corruption are `tower` layers around it, the same in both cases.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tower::{Service, ServiceExt};
 
 use crate::Fault;
 
-/// A way to ask one peer. A clone asks the same peer.
+/// A client for one peer. A clone has the same peer.
 pub type Link = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, LinkFault>;
 
-/// Makes a link of a router or any other service, in this process.
+/// Creates a link to a router or any other service in this process.
 pub fn link_from<S>(service: S) -> Link
 where
     S: Service<Request<Bytes>, Response = Response<Bytes>, Error = LinkFault> + Clone + Send + Sync + 'static,
@@ -25,74 +25,81 @@ where
     BoxCloneSyncService::new(service)
 }
 
-/// Asks once, over a clone of `link`.
+/// Sends one request over a clone of `link`.
 pub async fn send(link: &Link, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
     link.clone().oneshot(request).await
 }
 
-/// Request extension: the peer has shown this certificate in the TLS handshake (DER), and it has been verified.
+/// Request extension: the certificate (DER) that the peer has presented in the TLS handshake, after
+/// verification.
 ///
-/// Whoever accepts the connection puts it in; a router that needs mutual authentication refuses a request without it.
+/// The code that accepts the connection inserts it. A router that requires mutual authentication
+/// refuses requests without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate(pub Vec<u8>);
 
-/// Request extension: the peer has shown in the TLS handshake that it holds the pre-shared key of this identity.
+/// Request extension: the identity of the pre-shared key that the peer has proved in the TLS
+/// handshake.
 ///
-/// Whoever accepts the connection puts it in; a router that needs one refuses a request without it.
+/// The code that accepts the connection inserts it. A router that requires a pre-shared key refuses
+/// requests without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PskIdentity(pub String);
 
-/// Request extension: its answer goes over a socket, and can be a [`Drip`].
+/// Request extension: the response is sent over a socket, so it can be a [`Drip`].
 ///
-/// Whoever accepts the connection puts it in.
+/// The code that accepts the connection inserts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CanDrip;
 
-/// Response extension: its body is sent octet by octet, with such a pause between them. Only where the request [`CanDrip`].
+/// Response extension: the body is sent octet by octet with this delay in between. Valid only if
+/// the request has [`CanDrip`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drip(pub Duration);
 
-/// No answer came over a link.
+/// A failure to obtain a response over a link.
 ///
-/// An HTTP error status is an answer, not a fault of the link.
+/// An HTTP error status is a response and therefore not a link fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkFault {
-    /// What happened.
+    /// The kind of failure.
     pub kind: LinkFaultKind,
-    /// Whom we asked: `host:port`, or the party's name.
+    /// The peer: `host:port`, or the name of the party.
     pub peer: String,
-    /// The detail, in words.
+    /// The details.
     pub why: String,
 }
 
-/// The ways in which a link fails.
+/// The kinds of link failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkFaultKind {
-    /// The name has no address.
+    /// The host name cannot be resolved.
     Unresolved,
-    /// Nobody listens at the address. The request was not delivered.
+    /// The connection was refused. The request was not delivered.
     Refused,
-    /// The network has no way there. The request was not delivered.
+    /// There is no route to the host. The request was not delivered.
     Unreachable,
-    /// The TLS handshake failed: a certificate, a version or a cipher was not acceptable. The request was not delivered.
+    /// The TLS handshake failed: a certificate, a version or a cipher was not acceptable. The
+    /// request was not delivered.
     Tls,
-    /// No answer in time. The request may have been acted upon.
+    /// There was no response in time. The request may have been executed.
     Timeout,
-    /// The connection broke off before the answer was whole. The request may have been acted upon.
+    /// The connection was closed before the response was complete. The request may have been
+    /// executed.
     Reset,
-    /// The answer is larger than we accept.
+    /// The response exceeds the size limit.
     TooLarge,
-    /// What came is not HTTP, or breaks its rules.
+    /// The response violates the rules of HTTP.
     Protocol,
 }
 
 impl LinkFault {
-    /// A fault of this kind on the way to `peer`.
+    /// Creates a fault of this kind for a request to `peer`.
     pub fn new(kind: LinkFaultKind, peer: impl Into<String>, why: impl Into<String>) -> Self {
         Self { kind, peer: peer.into(), why: why.into() }
     }
 
-    /// What the reader can do about it.
+    /// Returns advice to the reader.
     pub fn next(&self) -> &'static str {
         self.kind.next()
     }
@@ -101,27 +108,27 @@ impl LinkFault {
 impl LinkFaultKind {
     fn what(self) -> &'static str {
         match self {
-            Self::Unresolved => "the name has no address",
+            Self::Unresolved => "the host name cannot be resolved",
             Self::Refused => "connection refused",
             Self::Unreachable => "not reachable",
             Self::Tls => "TLS handshake failed",
-            Self::Timeout => "no answer in time",
-            Self::Reset => "the connection broke off",
-            Self::TooLarge => "the answer is too large",
-            Self::Protocol => "the answer is not proper HTTP",
+            Self::Timeout => "no response in time",
+            Self::Reset => "the connection was closed early",
+            Self::TooLarge => "the response is too large",
+            Self::Protocol => "the response is not valid HTTP",
         }
     }
 
     fn next(self) -> &'static str {
         match self {
-            Self::Unresolved => "check the name, or say where to connect for it",
+            Self::Unresolved => "check the name, or specify the address to connect to",
             Self::Refused => "start the server, or correct the address and port",
             Self::Unreachable => "check the network and the address",
             Self::Tls => {
-                "check that each side trusts the other's root, that the name matches and that the dates hold"
+                "check that each side trusts the other's root, that the name matches and that no certificate has expired"
             }
-            Self::Timeout => "ask again; if it stays, look at the server's log",
-            Self::Reset => "ask again; if it stays, look at the server's log",
+            Self::Timeout => "retry; if the problem persists, check the server's log",
+            Self::Reset => "retry; if the problem persists, check the server's log",
             Self::TooLarge | Self::Protocol => "check that the address is that of the right server",
         }
     }

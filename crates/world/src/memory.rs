@@ -1,4 +1,5 @@
-//! Non-volatile memory of a card, a device or a home network: named cells, changed batch by batch.
+//! Non-volatile memory of a card, a device or a home network: named cells that change in atomic
+//! batches.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,18 +12,18 @@ use crate::Fault;
 
 /// Memory that survives a power cut.
 ///
-/// After a cut during [`commit`](Self::commit), [`load`](Self::load) gives the cells before the batch or those after
-/// it, never a mixture.
+/// After a power cut during [`commit`](Self::commit), [`load`](Self::load) returns the cells before
+/// the batch or those after it, never a mixture.
 pub trait Memory: Send {
-    /// Every cell by its name; none in a memory that is new.
+    /// Returns all cells by name. A new memory has none.
     fn load(&self) -> Result<Cells, Fault>;
 
-    /// Makes every change of the batch, or none. When it returns, they survive a power cut; after a fault the cells
-    /// are as they were.
+    /// Makes all changes of the batch, or none. When it returns `Ok`, the changes survive a power
+    /// cut; after a fault the cells are unchanged.
     fn commit(&mut self, batch: Batch) -> Result<(), Fault>;
 }
 
-/// The cells of a memory by their names.
+/// The cells of a memory by name.
 pub type Cells = BTreeMap<String, Content>;
 
 impl<M: Memory + ?Sized> Memory for Box<M> {
@@ -35,39 +36,39 @@ impl<M: Memory + ?Sized> Memory for Box<M> {
     }
 }
 
-/// Changes that are made together: the new content of a cell, or that it is no more.
+/// Changes that are made together. Each sets or removes a cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch(Vec<(String, Option<Content>)>);
 
 impl Batch {
-    /// A batch of nothing but one cell.
+    /// Creates a batch that sets one cell.
     pub fn of(cell: impl Into<String>, content: impl Into<Content>) -> Self {
         let mut batch = Self::default();
         batch.put(cell, content);
         batch
     }
 
-    /// The cell gets this content, whether or not it was there.
+    /// Sets a cell, whether or not it exists.
     pub fn put(&mut self, cell: impl Into<String>, content: impl Into<Content>) {
         self.0.push((cell.into(), Some(content.into())));
     }
 
-    /// The cell goes.
+    /// Removes a cell.
     pub fn remove(&mut self, cell: impl Into<String>) {
         self.0.push((cell.into(), None));
     }
 
-    /// The changes in the order in which they were noted; of two to one cell the later counts.
+    /// Returns the changes in the order in which they were added. The last change to a cell wins.
     pub fn changes(&self) -> impl ExactSizeIterator<Item = (&str, Option<&Content>)> {
         self.0.iter().map(|(cell, content)| (cell.as_str(), content.as_ref()))
     }
 
-    /// Whether nothing changes.
+    /// True if the batch contains no change.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What the cells are once the changes are made.
+    /// Applies the changes to `cells`.
     pub fn apply_to(self, cells: &mut Cells) {
         for (cell, content) in self.0 {
             match content {
@@ -78,8 +79,8 @@ impl Batch {
     }
 }
 
-/// What is in a cell: octets, in pieces that can be shared with whoever wrote them. Where one piece ends and the next
-/// begins means nothing.
+/// The content of a cell: octets in pieces that can be shared with the code that wrote them. The
+/// boundaries of the pieces have no meaning.
 #[derive(Clone)]
 pub struct Content(Pieces);
 
@@ -90,21 +91,21 @@ enum Pieces {
 }
 
 impl Content {
-    /// A value as JSON.
+    /// Encodes a value as JSON.
     ///
     /// # Errors
-    /// It cannot be written as JSON, which is a bug.
+    /// The value cannot be encoded as JSON, which is a bug.
     pub fn json(value: &impl Serialize) -> Result<Self, Fault> {
         let octets = serde_json::to_vec(value);
         octets.map(Self::from).map_err(|why| {
-            Fault::caused_by(why, "cannot write down the content of a memory", "report this as a bug")
+            Fault::caused_by(why, "cannot encode the content of a memory cell", "report this as a bug")
         })
     }
 
-    /// The value whose JSON it is.
+    /// Decodes a value from JSON.
     ///
     /// # Errors
-    /// It is not the JSON of such a value.
+    /// The content is not the JSON of such a value.
     pub fn from_json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match &self.0 {
             Pieces::One(octets) => serde_json::from_slice(octets),
@@ -112,7 +113,7 @@ impl Content {
         }
     }
 
-    /// The pieces, which together are the content.
+    /// Returns the pieces. Their concatenation is the content.
     pub fn pieces(&self) -> &[Arc<Vec<u8>>] {
         match &self.0 {
             Pieces::One(octets) => std::slice::from_ref(octets),
@@ -120,22 +121,22 @@ impl Content {
         }
     }
 
-    /// How many octets.
+    /// Returns the number of octets.
     pub fn len(&self) -> usize {
         self.pieces().iter().map(|piece| piece.len()).sum()
     }
 
-    /// Whether there are no octets.
+    /// True if the content is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The octets in one.
+    /// Returns the octets of all pieces.
     pub fn to_vec(&self) -> Vec<u8> {
         self.pieces().iter().flat_map(|piece| piece.iter().copied()).collect()
     }
 
-    /// The content as one piece: the one it has, if it has only one.
+    /// Returns the content as one piece, without a copy if it has only one.
     pub fn whole(&self) -> Arc<Vec<u8>> {
         match &self.0 {
             Pieces::One(octets) => Arc::clone(octets),
@@ -143,7 +144,8 @@ impl Content {
         }
     }
 
-    /// The content in pieces of these lengths: those it has, if they are so; none if the lengths do not add up to it.
+    /// Returns the content in pieces of these lengths, without a copy if it is already divided so.
+    /// Returns `None` if the lengths do not add up to the length of the content.
     pub fn cut(&self, lengths: &[usize]) -> Option<Arc<Vec<Arc<Vec<u8>>>>> {
         if let Pieces::Many(pieces) = &self.0
             && pieces.iter().map(|piece| piece.len()).eq(lengths.iter().copied())
@@ -193,20 +195,20 @@ impl PartialEq for Content {
 
 impl Eq for Content {}
 
-/// How much, not what: keys are among it.
+/// Shows only the length, because the content may include keys.
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{} octets>", self.len())
     }
 }
 
-/// Memory that lasts as long as the process. A clone is the same memory, so that a test can pull a card out and put
-/// its memory under a new one. Pieces of contents stay shared with whoever wrote them.
+/// Memory that lasts as long as the process. A clone is the same memory, so that a test can create
+/// a new card with the memory of an old one. Content stays shared with the code that wrote it.
 #[derive(Clone, Debug, Default)]
 pub struct RamMemory(Arc<Mutex<Cells>>);
 
 impl RamMemory {
-    /// A memory with these cells.
+    /// Creates a memory with these cells.
     pub fn of(cells: Cells) -> Self {
         Self(Arc::new(Mutex::new(cells)))
     }
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_piece_ends_means_nothing() {
+    fn the_boundaries_of_pieces_have_no_meaning() {
         let [whole, cut] = [Content::from(b"abcd".to_vec()), Content::from(pieces(&[b"a", b"", b"bcd"]))];
         assert_eq!(whole, cut);
         assert_eq!(cut.len(), 4);
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_cut_as_asked_and_shared_where_it_is_cut_so_already() {
+    fn content_is_cut_as_requested_and_shared_if_already_divided_so() {
         let own = pieces(&[b"a", b"bcd"]);
         let content = Content::from(Arc::clone(&own));
         assert!(Arc::ptr_eq(&content.cut(&[1, 3]).unwrap(), &own));
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_changes_to_a_cell_the_later_counts_and_a_clone_is_the_same_memory() {
+    fn the_last_change_to_a_cell_wins_and_a_clone_is_the_same_memory() {
         let mut memory = RamMemory::default();
         let other = memory.clone();
         let mut batch = Batch::of("a", vec![1]);

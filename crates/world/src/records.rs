@@ -1,11 +1,12 @@
-//! Durable records: the narrow trait that a store implements.
+//! Durable records: the interface that a store implements.
 //!
-//! A record is some bytes under a collection and a key. A store knows nothing of what they mean; [`Tx`](crate::Tx) puts
-//! types on top. The trait is small enough for a map, SQLite or any SQL server: reads of one and of many, and one commit
-//! that compares before it sets.
+//! A record is a byte string under a collection and a key. A store does not interpret it;
+//! [`Tx`](crate::Tx) adds types on top. The interface is small enough for a map, SQLite or any SQL
+//! server: reads of one record and of many, and a commit that compares before it writes.
 //!
-//! Isolation: reads outside a commit may see different moments. That does no harm, because the commit succeeds only if
-//! everything that was read is still as it was read, all at one moment, and that is the moment of the transaction.
+//! Isolation: reads outside a commit may see different states of the store. This does no harm,
+//! because the commit succeeds only if everything that was read is unchanged at one single moment,
+//! and that moment is the time of the transaction.
 
 pub mod contract;
 mod memory;
@@ -25,15 +26,16 @@ pub trait Records: Send + Sync {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<Stored>, Fault>>;
 
-    /// Reads every record of a collection whose key begins with `prefix`, in the order of the keys (by code point).
+    /// Reads every record of a collection whose key begins with `prefix`, ordered by key (code
+    /// points).
     fn list<'a>(
         &'a self,
         collection: &'static str,
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>>;
 
-    /// The first of what [`list`](Self::list) gives, `most` of them if there are more. A store has a way of its own that does
-    /// not look at the others.
+    /// Reads the first records of [`list`](Self::list), at most `most`. A store overrides this
+    /// method if it can avoid reading the others.
     fn first<'a>(
         &'a self,
         collection: &'static str,
@@ -47,10 +49,11 @@ pub trait Records: Send + Sync {
         })
     }
 
-    /// Makes all the changes, durably, or none of them.
+    /// Makes all changes durably, or none of them.
     ///
-    /// When it answers [`Committed::Yes`], the changes survive a crash. [`Committed::Conflict`] and a fault mean that
-    /// nothing has changed. Whoever stops waiting, or dies first, does not know which of them it would have been.
+    /// After [`Committed::Yes`] the changes survive a crash. After [`Committed::Conflict`] or a
+    /// fault nothing has changed. If the caller drops the future or crashes before it completes,
+    /// the outcome is unknown.
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>>;
 }
 
@@ -85,17 +88,17 @@ impl<R: Records + ?Sized> Records for Arc<R> {
     }
 }
 
-/// A record as it stands in a store.
+/// A record in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Which commit wrote it.
+    /// The commit that wrote it.
     pub version: Version,
-    /// Its content.
+    /// The content.
     pub bytes: Vec<u8>,
 }
 
-/// The number of the commit that wrote a record. Numbers are never used twice in a store, so a record that was deleted
-/// and written again does not look like the old one.
+/// The number of the commit that wrote a record. A store never reuses a number, so a record that
+/// was deleted and written again differs from the old one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
@@ -104,72 +107,73 @@ impl Version {
     pub const ABSENT: Self = Self(0);
 }
 
-/// What a transaction has read and what it wants changed.
+/// The records that a transaction has read and those that it changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangeSet {
-    /// Every record that was read, absences included.
+    /// Every record that was read, including those that did not exist.
     pub expected: Vec<ExpectedRecord>,
     /// Every list that was read.
     pub expected_lists: Vec<ExpectedList>,
-    /// What changes. No record appears twice.
+    /// The changes. No record appears twice.
     pub changes: Vec<Change>,
 }
 
-/// A record that must still be as it was read.
+/// A record that must be unchanged since it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedRecord {
-    /// Its collection.
+    /// The collection.
     pub collection: &'static str,
-    /// Its key.
+    /// The key.
     pub key: String,
-    /// The version that was read, [`Version::ABSENT`] if there was none.
+    /// The version that was read, or [`Version::ABSENT`] if there was no record.
     pub version: Version,
 }
 
-/// A list that must still be as it was read.
+/// A list that must be unchanged since it was read.
 ///
-/// Number and newest version say it all: a new or changed record raises the newest version, and one that is gone
-/// without another having come lowers the number.
+/// The count and the newest version are sufficient: a new or changed record raises the newest
+/// version, and a deletion without an addition lowers the count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedList {
-    /// Its collection.
+    /// The collection.
     pub collection: &'static str,
-    /// What the keys begin with.
+    /// The prefix of the keys.
     pub prefix: String,
-    /// How many records there were.
+    /// The number of records.
     pub count: u64,
-    /// The highest version among them, [`Version::ABSENT`] if there were none.
+    /// The highest version among them, or [`Version::ABSENT`] if there were none.
     pub newest: Version,
 }
 
-/// One change to one record.
+/// A change to one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its collection.
+    /// The collection.
     pub collection: &'static str,
-    /// Its key.
+    /// The key.
     pub key: String,
-    /// Its new content; `None` deletes it.
+    /// The new content; `None` deletes the record.
     pub content: Option<Vec<u8>>,
 }
 
-/// Whether a commit took place.
+/// The outcome of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Committed {
-    /// It did.
+    /// The changes are durable.
     Yes,
     /// Something that was read has changed since. Nothing was written; decide again.
     Conflict,
 }
 
-/// The first string after all strings that begin with `prefix`, in code point order; `None` if there is no such string.
+/// Returns the first string after all strings that begin with `prefix`, in code point order, or
+/// `None` if there is no such string.
 ///
-/// For stores that can scan a range of keys but know no prefixes.
+/// For stores that can scan a range of keys but not a prefix.
 pub fn after_prefix(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
-        // A range of char steps over the surrogates by itself.
+        // A range of `char` skips the surrogates.
         if let Some(next) = (last..=char::MAX).nth(1) {
             chars.push(next);
             return Some(chars.into_iter().collect());
@@ -183,12 +187,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn memory_records_keep_the_contract() {
+    async fn memory_records_fulfil_the_contract() {
         contract::check(std::sync::Arc::new(MemoryRecords::default())).await.unwrap();
     }
 
     #[tokio::test]
-    async fn what_is_written_to_a_copy_is_not_in_the_other() {
+    async fn a_copy_of_a_store_is_independent() {
         let records = MemoryRecords::default();
         let change = |key: &str| Change { collection: "a", key: key.to_owned(), content: Some(vec![1]) };
         let write = |key| ChangeSet { changes: vec![change(key)], ..ChangeSet::default() };
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn after_prefix_is_the_next_string_that_does_not_begin_so() {
+    fn after_prefix_is_the_next_string_without_the_prefix() {
         assert_eq!(after_prefix("ab"), Some("ac".into()));
         assert_eq!(after_prefix("a\u{d7ff}"), Some("a\u{e000}".into()));
         assert_eq!(after_prefix("a\u{10ffff}"), Some("b".into()));

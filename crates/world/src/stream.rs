@@ -1,7 +1,9 @@
-//! Octets in both directions between a device, for its card, and a server: what a TCP connection is.
+//! Byte streams in both directions between a device, on behalf of its card, and a server: the
+//! equivalent of a TCP connection.
 //!
-//! HTTP between parties is [`Link`](crate::Link). This is below it, for a card that speaks TLS itself and asks its
-//! device for no more than a connection (TS 102 223 section 6.4.27, OPEN CHANNEL).
+//! HTTP between parties uses [`Link`](crate::Link). This is the layer below, for a card that
+//! implements TLS itself and needs only a connection from its device (TS 102 223 section 6.4.27,
+//! OPEN CHANNEL).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,17 +14,17 @@ use tokio::sync::mpsc;
 
 use crate::{BoxFuture, LinkFault, LinkFaultKind};
 
-/// Octets in both directions. The end of either is told as it is on a socket.
+/// A byte stream in both directions. The end of either direction is reported as on a socket.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// Any stream, with its type forgotten.
+/// A boxed byte stream of any type.
 pub type BoxByteStream = Box<dyn ByteStream>;
 
-/// Opens streams to servers.
+/// A connector that opens streams to servers.
 pub trait Dial: Send + Sync {
-    /// Connects to a port of a host, which is a name or an address.
+    /// Connects to a port of a host, given as a name or an address.
     fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<BoxByteStream, LinkFault>>;
 }
 
@@ -32,7 +34,7 @@ impl<D: Dial + ?Sized> Dial for Arc<D> {
     }
 }
 
-/// Reaches nobody: for devices whose cards open no channels.
+/// A connector that reaches no host, for devices whose cards open no channels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoDial;
 
@@ -44,18 +46,20 @@ impl Dial for NoDial {
     }
 }
 
-/// Octets under way in one direction of a stream in memory.
+/// Buffer size per direction of an in-memory stream.
 const IN_FLIGHT: usize = 64 * 1024;
 
-/// Connections that wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: usize = 64;
 
-/// Hosts of a world in memory: whoever listens at an address there can be dialled. A clone is the same world.
+/// The hosts of an in-memory world. A connection can be opened to every address with a listener. A
+/// clone is the same world.
 #[derive(Clone, Default)]
 pub struct MemoryHosts(Arc<Mutex<BTreeMap<String, mpsc::Sender<DuplexStream>>>>);
 
 impl MemoryHosts {
-    /// Listens at `host:port` until the listener is dropped; a former listener there hears nothing any more.
+    /// Listens at `host:port` until the listener is dropped. An earlier listener at the address
+    /// receives no further connections.
     pub fn listen(&self, address: impl Into<String>) -> MemoryListener {
         let (sender, incoming) = mpsc::channel(BACKLOG);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address.into(), sender);
@@ -65,9 +69,9 @@ impl MemoryHosts {
     fn connect(&self, address: &str) -> Result<BoxByteStream, LinkFault> {
         let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = |why: &str| LinkFault::new(LinkFaultKind::Refused, address, why);
-        let listener = hosts.get(address).ok_or_else(|| refused("nobody listens there"))?;
-        let (own, theirs) = tokio::io::duplex(IN_FLIGHT);
-        listener.try_send(theirs).map_err(|_| refused("nobody accepts there"))?;
+        let listener = hosts.get(address).ok_or_else(|| refused("no listener at this address"))?;
+        let (own, peer) = tokio::io::duplex(IN_FLIGHT);
+        listener.try_send(peer).map_err(|_| refused("the listener accepts no connections"))?;
         Ok(Box::new(own))
     }
 }
@@ -85,12 +89,13 @@ impl fmt::Debug for MemoryHosts {
     }
 }
 
-/// Somebody who can be dialled in memory.
+/// A listener for in-memory connections.
 #[derive(Debug)]
 pub struct MemoryListener(mpsc::Receiver<DuplexStream>);
 
 impl MemoryListener {
-    /// The next connection; none when another listens at the address now.
+    /// Waits for the next connection. Returns `None` if another listener has taken over the
+    /// address.
     pub async fn accept(&mut self) -> Option<DuplexStream> {
         self.0.recv().await
     }
@@ -103,24 +108,24 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stream_in_memory_carries_both_ways_and_ends() {
+    async fn an_in_memory_stream_carries_both_directions_and_their_end() {
         let hosts = MemoryHosts::default();
         let mut listener = hosts.listen("sm-sr.example:443");
         let mut own = hosts.dial("sm-sr.example", 443).await.unwrap();
-        let mut theirs = listener.accept().await.unwrap();
+        let mut peer = listener.accept().await.unwrap();
         own.write_all(b"hello").await.unwrap();
-        let mut heard = [0; 5];
-        theirs.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"hello");
-        theirs.write_all(b"bye").await.unwrap();
-        drop(theirs);
+        let mut received = [0; 5];
+        peer.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"hello");
+        peer.write_all(b"bye").await.unwrap();
+        drop(peer);
         let mut rest = Vec::new();
         own.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"bye");
     }
 
     #[tokio::test]
-    async fn nobody_there_is_a_refusal() {
+    async fn a_connection_without_a_listener_is_refused() {
         let hosts = MemoryHosts::default();
         let refused = |result: Result<BoxByteStream, LinkFault>| result.err().map(|fault| fault.kind);
         assert_eq!(refused(hosts.dial("a", 1).await), Some(LinkFaultKind::Refused));

@@ -1,8 +1,9 @@
-//! A transaction over typed records: load, decide, commit, speak.
+//! Transactions over typed records: read, decide, commit, and only then reply.
 //!
-//! A handler reads and writes through a [`Tx`]. Nothing reaches the store before the commit, and the commit takes place
-//! only if everything the handler read is still so. [`transact`] is the one place that commits: it runs the handler,
-//! commits, runs it again after a conflict, and gives the handler's answer only once the changes are durable.
+//! A handler reads and writes through a [`Tx`]. Nothing reaches the store before the commit, and
+//! the commit succeeds only if everything the handler has read is unchanged. [`transact`] is the
+//! only place that commits: it runs the handler, commits, runs the handler again after a conflict,
+//! and returns the handler's answer only when the changes are durable.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,15 +16,16 @@ use serde::de::DeserializeOwned;
 use crate::records::{Change, ChangeSet, Committed, ExpectedList, ExpectedRecord, Records, Stored, Version};
 use crate::{BoxFuture, Fault};
 
-/// How often a decision is taken anew after conflicts before it is given up. Each conflict means that somebody else's
-/// commit went through, so this many in a row is not contention but a handler that can never succeed.
+/// Maximum runs of a handler because of conflicts. Each conflict means that another commit
+/// succeeded, so this many in a row indicate a handler that can never succeed, not contention.
 pub const MAX_ATTEMPTS: usize = 100;
 
-/// Runs `decide` in a transaction and commits what it wrote; again from the start after a conflict.
+/// Runs `decide` in a transaction and commits its writes. Starts again after a conflict.
 ///
-/// The answer of `decide` may well be a refusal inside `Ok`: its changes (an attempt counted) are committed like any
-/// other. After an `Err` nothing is written. `decide` may run many times, so it does nothing but read and write its
-/// transaction; what else is to happen, it leaves to [`Tx::after_commit`].
+/// The answer of `decide` can be a refusal inside `Ok`: its changes (such as a counted attempt) are
+/// committed like any other. After an `Err` nothing is written. `decide` can run many times, so it
+/// must do nothing but read and write its transaction. All other effects belong in
+/// [`Tx::after_commit`].
 ///
 /// ```
 /// # use world::{transact, Collection, Fault, MemoryRecords, Tx};
@@ -56,26 +58,26 @@ pub async fn transact<'r, T>(
     }
     Err(Fault::new(
         "cannot write the records of this request",
-        format!("what it read was changed by others {MAX_ATTEMPTS} times in a row"),
-        "ask again; if it stays, too many requests change the same record",
+        format!("other requests changed the same records {MAX_ATTEMPTS} times in a row"),
+        "retry; if the problem persists, too many requests change the same record",
     ))
 }
 
-/// The name and the type of the records of one kind.
+/// The name and the type of a collection of records.
 ///
-/// Written once, as a constant: `const ORDERS: Collection<Order> = Collection::new("orders");`
+/// Defined once, as a constant: `const ORDERS: Collection<Order> = Collection::new("orders");`
 pub struct Collection<T> {
     name: &'static str,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T> Collection<T> {
-    /// The collection of this name.
+    /// Creates the collection of this name.
     pub const fn new(name: &'static str) -> Self {
         Self { name, of: PhantomData }
     }
 
-    /// Its name.
+    /// Returns the name.
     pub const fn name(&self) -> &'static str {
         self.name
     }
@@ -95,9 +97,11 @@ impl<T> fmt::Debug for Collection<T> {
     }
 }
 
-/// A transaction: sees its own writes, remembers what it has read, and has written nothing until [`commit`](Self::commit).
+/// A transaction. It sees its own writes, remembers what it has read, and writes nothing before
+/// [`commit`](Self::commit).
 ///
-/// A record that is written without having been read is overwritten whatever it holds; read it first where that matters.
+/// A record that is written without having been read is overwritten unconditionally. Read it first
+/// where that matters.
 pub struct Tx<'r> {
     records: &'r dyn Records,
     read: BTreeMap<RecordId, Option<Stored>>,
@@ -115,7 +119,8 @@ impl<'r> Tx<'r> {
         Self { records, read, lists, written, afterwards: Vec::new() }
     }
 
-    /// Reads a record. Reading it again gives the same, or what this transaction wrote.
+    /// Reads a record. A repeated read returns the same value, or the value that this transaction
+    /// wrote.
     pub async fn get<T: DeserializeOwned>(
         &mut self,
         collection: &Collection<T>,
@@ -134,8 +139,9 @@ impl<'r> Tx<'r> {
         bytes.map(|bytes| from_bytes(collection, key, bytes)).transpose()
     }
 
-    /// Reads every record whose key begins with `prefix`, in the order of the keys, this transaction's own writes
-    /// included. A record that comes or goes under the prefix before the commit is a conflict.
+    /// Reads every record whose key begins with `prefix`, ordered by key, including this
+    /// transaction's own writes. A record that is added or deleted under the prefix before the
+    /// commit is a conflict.
     pub async fn list<T: DeserializeOwned>(
         &mut self,
         collection: &Collection<T>,
@@ -150,7 +156,8 @@ impl<'r> Tx<'r> {
         });
         let mut seen: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for (key, stored) in stored {
-            // What was read before stays what it was: if it has changed since, the commit will find out.
+            // A record that was read before keeps its value. If it has changed since, the commit
+            // fails.
             let known = self.read.entry((collection.name, key.clone())).or_insert(Some(stored));
             if let Some(known) = known {
                 seen.insert(key, known.bytes.clone());
@@ -169,8 +176,9 @@ impl<'r> Tx<'r> {
             .collect()
     }
 
-    /// What [`list`](Self::list) would give if it were asked by itself: read now, without this transaction's writes, and
-    /// no part of the decision. For choosing one of many, which is then read properly: others may choose meanwhile.
+    /// Reads the list from the store now, without this transaction's writes and without making it
+    /// an expectation of the commit. Use it to choose one of many records, and then read that
+    /// record with [`get`](Self::get): other transactions may choose at the same time.
     pub async fn glance<T: DeserializeOwned>(
         &self,
         collection: &Collection<T>,
@@ -180,8 +188,8 @@ impl<'r> Tx<'r> {
         all.into_iter().map(|(key, value)| value.map(|value| (key, value))).collect()
     }
 
-    /// [`glance`](Self::glance) for those who go on with the others when one record cannot be understood: a fault stands in
-    /// its place.
+    /// Like [`glance`](Self::glance), but returns a fault in place of each record that cannot be
+    /// decoded.
     pub async fn glance_each<T: DeserializeOwned>(
         &self,
         collection: &Collection<T>,
@@ -190,7 +198,8 @@ impl<'r> Tx<'r> {
         self.glance_first(collection, prefix, usize::MAX).await
     }
 
-    /// The first of [`glance_each`](Self::glance_each), at most so many: what comes behind them is not read.
+    /// Reads at most the first `most` records of [`glance_each`](Self::glance_each). The others are
+    /// not read.
     pub async fn glance_first<T: DeserializeOwned>(
         &self,
         collection: &Collection<T>,
@@ -205,7 +214,7 @@ impl<'r> Tx<'r> {
         Ok(stored.into_iter().map(typed).collect())
     }
 
-    /// Writes a record, at commit.
+    /// Writes a record at commit.
     pub fn put<T: Serialize>(
         &mut self,
         collection: &Collection<T>,
@@ -216,32 +225,33 @@ impl<'r> Tx<'r> {
             Fault::caused_by(
                 error,
                 format!("cannot write record {}/{key}", collection.name),
-                "report this: a type that is kept as a record does not fit JSON",
+                "report this as a bug: the type of the record cannot be encoded as JSON",
             )
         })?;
         self.written.insert((collection.name, key.to_owned()), Some(bytes));
         Ok(())
     }
 
-    /// Deletes a record, at commit. Deleting one that is not there is no fault.
+    /// Deletes a record at commit. It need not exist.
     pub fn delete<T>(&mut self, collection: &Collection<T>, key: &str) {
         self.written.insert((collection.name, key.to_owned()), None);
     }
 
-    /// The keys of the records of the collection that it writes, and not those that it deletes.
+    /// Returns the keys of the records of the collection that this transaction writes, without
+    /// those that it deletes.
     pub fn written_keys<T>(&self, collection: &Collection<T>) -> Vec<String> {
-        let mine =
+        let written =
             self.written.iter().filter(|((name, _), content)| *name == collection.name && content.is_some());
-        mine.map(|((_, key), _)| key.clone()).collect()
+        written.map(|((_, key), _)| key.clone()).collect()
     }
 
-    /// Has this done once the changes are durable, and dropped if they never are: for telling somebody in this process what
-    /// could not be taken back.
+    /// Registers a function that runs when the changes are durable. It is dropped if they never
+    /// are. Use it for notifications within this process, which cannot be taken back.
     pub fn after_commit(&mut self, then: impl FnOnce() + Send + Sync + 'static) {
         self.afterwards.push(Box::new(then));
     }
 
-    /// What this transaction has read and wants changed.
+    /// Returns the expectations and the changes of this transaction.
     pub fn into_change_set(self) -> ChangeSet {
         let expected = self.read.into_iter().map(|((collection, key), stored)| ExpectedRecord {
             collection,
@@ -253,9 +263,10 @@ impl<'r> Tx<'r> {
         ChangeSet { expected: expected.collect(), expected_lists: self.lists, changes: changes.collect() }
     }
 
-    /// Makes the changes durable, if everything that was read is still so.
+    /// Makes the changes durable if everything that was read is unchanged.
     ///
-    /// A transaction that wrote nothing is checked too: its answer then rests on records that were all so at one moment.
+    /// A transaction without writes is checked as well. Its answer is then based on records that
+    /// all existed at one moment.
     pub async fn commit(mut self) -> Result<Committed, Fault> {
         let (records, afterwards) = (self.records, std::mem::take(&mut self.afterwards));
         let committed = records.commit(self.into_change_set()).await?;
@@ -270,8 +281,8 @@ fn from_bytes<T: DeserializeOwned>(collection: &Collection<T>, key: &str, bytes:
     serde_json::from_slice(bytes).map_err(|error| {
         Fault::caused_by(
             error,
-            format!("cannot understand record {}/{key}", collection.name),
-            "the store was written by another version or damaged; restore a copy of it, or start with an empty one",
+            format!("cannot decode record {}/{key}", collection.name),
+            "the store is damaged or was written by another version; restore a copy of it, or start with an empty one",
         )
     })
 }
@@ -297,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_sees_its_own_writes_and_nobody_else_does() {
+    async fn only_the_transaction_itself_sees_its_writes_before_the_commit() {
         let records = records();
         set(&records, "a1", 1).await;
         set(&records, "b", 9).await;
@@ -314,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repeated_read_gives_the_same_and_the_change_is_found_at_commit() {
+    async fn a_repeated_read_is_stable_and_the_commit_detects_the_change() {
         let records = records();
         set(&records, "a", 1).await;
         let mut tx = Tx::begin(&records);
@@ -326,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_glance_is_no_part_of_the_decision() {
+    async fn a_glance_is_not_an_expectation_of_the_commit() {
         let records = records();
         set(&records, "a1", 1).await;
         let mut tx = Tx::begin(&records);
@@ -339,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_absence_that_was_read_is_part_of_the_decision() {
+    async fn reading_an_absent_record_is_an_expectation_of_the_commit() {
         let records = records();
         let mut tx = Tx::begin(&records);
         assert_eq!(tx.get(&COUNTERS, "a").await.unwrap(), None);
@@ -349,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fault_in_the_decision_writes_nothing() {
+    async fn a_fault_in_the_handler_writes_nothing() {
         let records = records();
         let answer = transact(&records, |tx| {
             Box::pin(async {
@@ -362,15 +373,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_conflict_runs_the_decision_again_and_only_the_last_one_counts() {
+    async fn a_conflict_runs_the_handler_again_and_only_the_last_run_takes_effect() {
         let records = records();
-        let (mut runs, said) = (0, Arc::new(AtomicU32::new(0)));
+        let (mut runs, effects) = (0, Arc::new(AtomicU32::new(0)));
         let answer = transact(&records, |tx| {
             runs += 1;
-            let (run, records, said) = (runs, &records, Arc::clone(&said));
+            let (run, records, effects) = (runs, &records, Arc::clone(&effects));
             Box::pin(async move {
                 tx.after_commit(move || {
-                    said.fetch_add(run, Ordering::Relaxed);
+                    effects.fetch_add(run, Ordering::Relaxed);
                 });
                 let seen = tx.get(&COUNTERS, "a").await?.unwrap_or(0);
                 if run < 3 {
@@ -381,12 +392,12 @@ mod tests {
             })
         });
         assert_eq!(answer.await.unwrap(), 20);
-        assert_eq!((runs, said.load(Ordering::Relaxed)), (3, 3));
+        assert_eq!((runs, effects.load(Ordering::Relaxed)), (3, 3));
         assert_eq!(Tx::begin(&records).get(&COUNTERS, "a").await.unwrap(), Some(21));
     }
 
     #[tokio::test]
-    async fn a_decision_that_never_fits_ends_in_a_fault() {
+    async fn a_handler_that_always_conflicts_ends_in_a_fault() {
         let records = records();
         let answer = transact(&records, |tx| {
             let records = &records;
@@ -400,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_of_another_shape_is_a_fault_that_names_it() {
+    async fn a_record_of_another_type_is_a_fault_that_names_it() {
         let records = records();
         set(&records, "a", 1).await;
         let fault = Tx::begin(&records).get(&Collection::<String>::new("counters"), "a").await.unwrap_err();
@@ -408,7 +419,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_record_of_another_shape_does_not_hide_the_others() {
+    async fn one_record_of_another_type_does_not_hide_the_others() {
         let records = records();
         set(&records, "a", 1).await;
         let mut tx = Tx::begin(&records);
@@ -421,7 +432,8 @@ mod tests {
         assert!(torn.as_ref().unwrap_err().to_string().contains("counters/b"));
     }
 
-    /// A shell boxes its handler's future; that needs a transaction to be `Send` whatever the handler borrows.
+    /// A server boxes its handler's future. This requires the transaction to be `Send` regardless
+    /// of what the handler borrows.
     #[test]
     fn a_transaction_fits_into_a_boxed_send_future() {
         struct Server {

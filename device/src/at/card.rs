@@ -1,4 +1,5 @@
-//! The way to the card: +CSIM and +CRSM on the basic channel, +CCHO, +CGLA and +CCHC on channels of one's own.
+//! AT commands for card access: +CSIM and +CRSM on the basic channel; +CCHO, +CGLA and +CCHC on
+//! logical channels.
 
 use world::CardDoor;
 
@@ -11,7 +12,7 @@ use super::{Answer, AtModem};
 use crate::terminal::{self, StatusWord, Terminal};
 use crate::usim::{self, Usim};
 
-/// A session of +CCHO.
+/// A session opened by +CCHO.
 pub(super) struct Session {
     id: u32,
     channel: u8,
@@ -25,7 +26,7 @@ const GET_RESPONSE: u8 = 0xC0;
 const STATUS: u8 = 0xF2;
 
 impl<D: CardDoor> AtModem<D> {
-    /// The card, which knows what this terminal can do.
+    /// Returns the card, after the terminal's capabilities were announced to it.
     pub(super) async fn card(&mut self) -> Result<&mut Terminal<D>, Refusal> {
         if self.functionality == Functionality::Minimum {
             return Err(Refusal::Card(CmeError::SIM_FAILURE));
@@ -35,7 +36,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(terminal)
     }
 
-    /// Generic SIM access: section 8.17.
+    /// +CSIM, generic SIM access: section 8.17.
     pub(super) async fn csim(&mut self, verb: &Verb) -> Answer {
         let Some(parameters) = set_or_test(verb)? else { return Ok(vec![]) };
         let command = self.apdu(parameters, 0)?;
@@ -43,7 +44,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![format!("+CSIM: {}", self.in_hex(&response))])
     }
 
-    /// Open logical channel: section 8.45.
+    /// +CCHO, open logical channel: section 8.45.
     pub(super) async fn ccho(&mut self, verb: &Verb) -> Answer {
         let Some(parameters) = set_or_test(verb)? else { return Ok(vec![]) };
         let df_name = parameters.octets(0)?.filter(|name| (1..=16).contains(&name.len()));
@@ -54,26 +55,26 @@ impl<D: CardDoor> AtModem<D> {
         let channel = *channel;
         let select = terminal::Command { channel, ..usim::basic("SELECT", SELECT, 4, 0, &df_name, None) };
         if card.command(select).await.is_err() {
-            // The channel is of no use to anybody; if it cannot be closed either, a reset closes it.
+            // The channel is useless. If it cannot be closed either, the next reset closes it.
             let _ = close(card, channel).await;
             return Err(Refusal::Card(CmeError::NOT_FOUND));
         }
         self.sessions_so_far = self.sessions_so_far.saturating_add(1);
         let id = if self.has(Quirk::CountedSessions) { self.sessions_so_far } else { u32::from(channel) };
-        // What had this channel before was closed by somebody's own MANAGE CHANNEL.
+        // An earlier session on this channel was closed by a MANAGE CHANNEL of the program.
         self.sessions.retain(|session| session.channel != channel);
         self.sessions.push(Session { id, channel });
         let prefix = if self.has(Quirk::BareSession) { "" } else { "+CCHO: " };
         Ok(vec![format!("{prefix}{id}")])
     }
 
-    /// Generic UICC logical channel access: section 8.43.
+    /// +CGLA, generic UICC logical channel access: section 8.43.
     pub(super) async fn cgla(&mut self, verb: &Verb) -> Answer {
         let Some(parameters) = set_or_test(verb)? else { return Ok(vec![]) };
         let channel = self.channel_of(parameters)?;
         let mut command = self.apdu(parameters, 1)?;
         if let [class, ins, _, p2, ..] = command.as_mut_slice() {
-            // The GSM context of AUTHENTICATE is for the modem alone.
+            // The GSM context of AUTHENTICATE is reserved for the modem.
             if *ins == AUTHENTICATE && *p2 & 0x07 == 0 {
                 return Err(CmeError::OPERATION_NOT_ALLOWED.into());
             }
@@ -83,7 +84,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![format!("+CGLA: {}", self.in_hex(&response))])
     }
 
-    /// Close logical channel: section 8.46.
+    /// +CCHC, close logical channel: section 8.46.
     pub(super) async fn cchc(&mut self, verb: &Verb) -> Answer {
         let Some(parameters) = set_or_test(verb)? else { return Ok(vec![]) };
         let id = parameters.number::<u32>(0)?.ok_or(CmeError::INCORRECT_PARAMETERS)?;
@@ -103,7 +104,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// `<length>,<command>` from this place on.
+    /// Parses `<length>,<command>`, beginning with parameter `at`.
     fn apdu(&self, parameters: &Parameters, at: usize) -> Result<Vec<u8>, Refusal> {
         let length = parameters.number::<usize>(at)?.ok_or(CmeError::INCORRECT_PARAMETERS)?;
         let text = parameters.text(at.saturating_add(1)).ok_or(CmeError::INCORRECT_PARAMETERS)?;
@@ -115,7 +116,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(command)
     }
 
-    /// `<length>,<response>`.
+    /// Formats `<length>,<response>`.
     fn in_hex(&self, response: &[u8]) -> String {
         let text = self.hex(response);
         let length = if self.has(Quirk::LengthInOctets) { response.len() } else { response.len() * 2 };
@@ -137,7 +138,7 @@ impl<D: CardDoor> AtModem<D> {
         match (response.as_slice(), command) {
             ([data @ .., 0x61, waiting], [class, ..]) if gets_response => {
                 let more = card.raw(&[*class & 0x4F, GET_RESPONSE, 0, 0, *waiting]).await?;
-                // Whatever is left after that, nobody is told of.
+                // A further 61xx is replaced by 9000. The rest of the response is lost.
                 let more = match more.as_slice() {
                     [more @ .., 0x61, _] => [more, &[0x90, 0x00]].concat(),
                     more => more.to_vec(),
@@ -148,7 +149,8 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// Restricted SIM access: section 8.18. Each command begins with the selection of its file.
+    /// +CRSM, restricted SIM access: section 8.18. Each command begins with the selection of its
+    /// file.
     pub(super) async fn crsm(&mut self, verb: &Verb) -> Answer {
         let Some(parameters) = set_or_test(verb)? else { return Ok(vec![]) };
         let incorrect = || Refusal::from(CmeError::INCORRECT_PARAMETERS);
@@ -187,7 +189,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![format!("+CRSM: {sw1},{sw2}{response}")])
     }
 
-    /// International mobile subscriber identity: section 5.6.
+    /// +CIMI, international mobile subscriber identity: section 5.6.
     pub(super) async fn cimi(&mut self, verb: &Verb) -> Answer {
         if *verb != Verb::Execute {
             return action(verb, Vec::new);
@@ -197,7 +199,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![usim?.imsi.to_string()])
     }
 
-    /// The identity of the card, which no standard has a command for: each make has its own.
+    /// The ICCID. It has no standard command; each manufacturer uses its own.
     pub(super) async fn ccid(&mut self, name: &str, verb: &Verb) -> Answer {
         match verb {
             Verb::Execute | Verb::Read => {
@@ -210,7 +212,7 @@ impl<D: CardDoor> AtModem<D> {
     }
 }
 
-/// The parameters, or none if the question is only whether the command is there.
+/// Returns the parameters, or `None` for a test command.
 fn set_or_test(verb: &Verb) -> Result<Option<&Parameters>, Refusal> {
     match verb {
         Verb::Set(parameters) => Ok(Some(parameters)),
@@ -223,14 +225,15 @@ async fn close<D: CardDoor>(card: &mut Terminal<D>, channel: u8) -> Result<(), t
     card.command(usim::basic("MANAGE CHANNEL", MANAGE_CHANNEL, 0x80, channel, &[], None)).await.map(drop)
 }
 
-/// Selects a file by its path from the MF; without a path, where files with such identifiers lie: TS 31.102 section
-/// 4.7 (the MF for 2Fxx; the USIM, and else DF.TELECOM, for others).
+/// Selects a file by its path from the MF. Without a path the file is selected where TS 31.102
+/// section 4.7 defines such identifiers: under the MF for 2Fxx, otherwise under the USIM and then
+/// DF.TELECOM.
 async fn select_file<D: CardDoor>(
     card: &mut Terminal<D>,
     fid: u16,
     path: &[u8],
 ) -> Result<terminal::Answer, terminal::CardError> {
-    // 7FFF in a path is the application of this channel.
+    // 7FFF in a path stands for the application of this channel.
     if usim::select_usim(card).await.is_err() {
         card.exchange(usim::basic("SELECT MF", SELECT, 0, 0x0C, &[0x3F, 0x00], None)).await?;
     }

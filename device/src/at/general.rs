@@ -1,4 +1,4 @@
-//! Commands that need neither card nor network: V.250 section 6, TS 27.007 sections 5 and 9.1.
+//! AT commands that need neither card nor network: V.250 section 6, TS 27.007 sections 5 and 9.1.
 
 use world::CardDoor;
 
@@ -6,21 +6,22 @@ use super::line::Verb;
 use super::refusal::Refusal;
 use super::{Answer, AtModem};
 
-/// What the modem says of itself.
+/// The identification of the modem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// +CGMI.
+    /// The manufacturer: +CGMI.
     pub manufacturer: String,
-    /// +CGMM.
+    /// The model: +CGMM.
     pub model: String,
-    /// +CGMR.
+    /// The revision: +CGMR.
     pub revision: String,
-    /// +CGSN: 15 digits.
+    /// The IMEI, 15 digits: +CGSN.
     pub imei: String,
 }
 
 impl Identity {
-    /// Ours, with an IMEI from the range for tests (TS 23.003 section 6.2.1: type allocation codes that begin with 00).
+    /// Returns the identity of this software modem, with an IMEI from the test range (TS 23.003
+    /// section 6.2.1: type allocation codes that begin with 00).
     pub fn numbered(number: u32) -> Self {
         let digits = format!("00100100{:06}", number % 1_000_000);
         let check = luhn(&digits);
@@ -33,7 +34,7 @@ impl Identity {
     }
 }
 
-/// The check digit of TS 23.003 annex B.
+/// Computes the check digit of TS 23.003 annex B.
 fn luhn(digits: &str) -> u32 {
     let sum: u32 = digits
         .bytes()
@@ -45,20 +46,20 @@ fn luhn(digits: &str) -> u32 {
     (10 - sum % 10) % 10
 }
 
-/// What a program sets for its own convenience, and ATZ sets back.
+/// Settings of the program that uses the modem. ATZ resets them.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    /// ATE.
+    /// Echo: ATE.
     pub(super) echo: bool,
-    /// ATV.
+    /// Verbose result codes: ATV.
     pub(super) verbose: bool,
-    /// ATQ.
+    /// Suppressed result codes: ATQ.
     pub(super) quiet: bool,
-    /// +CMEE: 0 ERROR, 1 numbers, 2 words.
+    /// +CMEE: 0 for ERROR, 1 for numeric and 2 for textual error codes.
     pub(super) cmee: u8,
     /// `<n>` of +CREG, +CGREG, +CEREG.
     pub(super) registration: [u8; 3],
-    /// `<format>` of +COPS: 0 long name, 1 short name, 2 number.
+    /// `<format>` of +COPS: 0 for the long name, 1 for the short name, 2 for the number.
     pub(super) operator_format: u8,
     registers: [u8; 13],
 }
@@ -72,29 +73,30 @@ impl Default for Settings {
             cmee: 0,
             registration: [0; 3],
             operator_format: 0,
-            // V.250 section 6.2 for S3 to S5, section 6.3 for the others, which belong to calls.
+            // Defaults of V.250 section 6.2 for S3 to S5 and of section 6.3 for the others, which
+            // concern calls.
             registers: [0, 0, 0, 13, 10, 8, 2, 50, 2, 0, 14, 0, 0],
         }
     }
 }
 
 impl Settings {
-    /// S3, the character that ends a line.
+    /// Returns S3, the character that ends a line.
     pub(super) fn line_end(&self) -> u8 {
         self.registers[3]
     }
 
-    /// S5, the character that takes the last one back.
+    /// Returns S5, the character that deletes the last one.
     pub(super) fn backspace(&self) -> u8 {
         self.registers[5]
     }
 
-    /// S3 and S4, what stands round an answer.
+    /// Returns S3 and S4, the characters around a response.
     pub(super) fn framing(&self) -> [u8; 2] {
         [self.registers[3], self.registers[4]]
     }
 
-    /// `Sn?` and `Sn=`.
+    /// Executes `Sn?` and `Sn=`.
     pub(super) fn register(&mut self, number: u32, value: Option<u32>) -> Answer {
         let register = usize::try_from(number).ok().and_then(|number| self.registers.get_mut(number));
         let register = register.ok_or(Refusal::Error)?;
@@ -108,7 +110,7 @@ impl Settings {
     }
 }
 
-/// An action without parameters.
+/// Executes an action command without parameters.
 pub(super) fn action(verb: &Verb, information: impl FnOnce() -> Vec<String>) -> Answer {
     match verb {
         Verb::Execute => Ok(information()),
@@ -118,7 +120,7 @@ pub(super) fn action(verb: &Verb, information: impl FnOnce() -> Vec<String>) -> 
 }
 
 impl<D: CardDoor> AtModem<D> {
-    /// V.250 sections 6.1 and 6.2.
+    /// Executes a basic command: V.250 sections 6.1 and 6.2.
     pub(super) async fn basic(&mut self, name: &str, number: Option<u32>) -> Answer {
         let switch = |number: Option<u32>| match number.unwrap_or(0) {
             0 => Ok(false),
@@ -134,14 +136,14 @@ impl<D: CardDoor> AtModem<D> {
                 let Identity { manufacturer, model, revision, .. } = &self.identity;
                 return Ok(vec![manufacturer.clone(), model.clone(), format!("Revision: {revision}")]);
             }
-            // There is no call, and there are no lines beside the data: nothing is changed by these.
+            // Without calls and modem control lines these commands change nothing.
             ("H", 0) | ("X", 0..=4) | ("&C" | "&W", 0 | 1) | ("&D", 0..=2) => {}
             _ => return Err(Refusal::Error),
         }
         Ok(vec![])
     }
 
-    /// Extended commands of this file.
+    /// Executes an extended command of this module.
     pub(super) fn general(&mut self, name: &str, verb: &Verb) -> Answer {
         match name {
             "+CGMI" | "+GMI" => action(verb, || vec![self.identity.manufacturer.clone()]),
@@ -154,7 +156,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// TS 27.007 section 5.4.
+    /// +CGSN: TS 27.007 section 5.4.
     fn cgsn(&self, verb: &Verb) -> Answer {
         let imei = &self.identity.imei;
         match verb {
@@ -169,7 +171,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// TS 27.007 section 9.1.
+    /// +CMEE: TS 27.007 section 9.1.
     fn cmee(&mut self, verb: &Verb) -> Answer {
         match verb {
             Verb::Read => return Ok(vec![format!("+CMEE: {}", self.settings.cmee)]),
@@ -189,8 +191,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_imei_has_its_check_digit() {
-        // The example of many data sheets.
+    fn an_imei_contains_its_check_digit() {
+        // A widely used example IMEI.
         assert_eq!(luhn("49015420323751"), 8);
         assert_eq!(Identity::numbered(1).imei, "001001000000015");
         assert_eq!(Identity::numbered(12_345_678).imei.len(), 15);

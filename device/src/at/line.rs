@@ -1,25 +1,25 @@
-//! A command line taken apart: ITU-T V.250 section 5.
+//! The parser of command lines: ITU-T V.250 section 5.
 
 /// One command of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    /// A letter, or `&` and a letter, with the number after it: `E0`, `&F`.
+    /// A letter, or `&` and a letter, followed by a number: `E0`, `&F`.
     Basic {
-        /// In upper case.
+        /// The name in upper case.
         name: String,
         number: Option<u32>,
     },
-    /// `S3?` and `S3=13`.
+    /// A register command: `S3?` and `S3=13`.
     Register { number: u32, value: Option<u32> },
-    /// `+NAME` and what is wanted of it.
+    /// `+NAME` and its verb.
     Extended {
-        /// In upper case, with its `+`.
+        /// The name in upper case, with its `+`.
         name: String,
         verb: Verb,
     },
 }
 
-/// What is wanted of an extended command.
+/// The type of an extended command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     /// `+NAME`
@@ -32,37 +32,38 @@ pub(super) enum Verb {
     Set(Parameters),
 }
 
-/// The line cannot be understood from here on.
+/// The line cannot be parsed from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// What stands between the commas of a set command, without quotation marks; nothing where nothing stands.
+/// The comma-separated parameters of a set command, without quotation marks. Omitted parameters are
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parameters(Vec<String>);
 
 impl Parameters {
-    /// The text in this place, if there is any.
+    /// Returns the text of a parameter, if it is present.
     pub(super) fn text(&self, at: usize) -> Option<&str> {
         self.0.get(at).map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// The number in this place; none if nothing stands there.
+    /// Returns the number in a parameter, or `None` if it is omitted.
     pub(super) fn number<N: std::str::FromStr>(&self, at: usize) -> Result<Option<N>, Malformed> {
         self.text(at).map(|text| text.parse().map_err(|_| Malformed)).transpose()
     }
 
-    /// The octets in this place, in hexadecimal characters; none if nothing stands there.
+    /// Returns the octets in a hexadecimal parameter, or `None` if it is omitted.
     pub(super) fn octets(&self, at: usize) -> Result<Option<Vec<u8>>, Malformed> {
         self.text(at).map(|text| hex::decode(text).map_err(|_| Malformed)).transpose()
     }
 
-    /// How many places there are.
+    /// Returns the number of parameters.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 }
 
-/// The commands of what follows `AT`, one after the other; after one that is malformed there is none.
+/// Iterates over the commands after `AT`. Iteration ends after a malformed command.
 pub(super) struct Commands<'a> {
     rest: &'a str,
 }
@@ -80,7 +81,7 @@ impl Iterator for Commands<'_> {
         let first = self.rest.chars().next()?;
         let parsed = match first {
             'A'..='Z' | 'a'..='z' | '&' => basic(self.rest),
-            // The other marks begin commands of manufacturers.
+            // The other characters begin manufacturer-specific commands.
             '+' | '^' | '$' | '%' | '*' | '#' | '!' | '_' => extended(self.rest),
             _ => Err(Malformed),
         };
@@ -93,7 +94,7 @@ impl Iterator for Commands<'_> {
     }
 }
 
-/// Section 5.3: one after the other, without anything between them.
+/// Parses a basic command: section 5.3. Basic commands follow each other without a separator.
 fn basic(text: &str) -> Result<(Command, &str), Malformed> {
     let letter = text.find(|c: char| c.is_ascii_alphabetic()).filter(|at| *at <= 1).ok_or(Malformed)?;
     let (name, rest) = text.split_at_checked(letter.saturating_add(1)).ok_or(Malformed)?;
@@ -119,7 +120,7 @@ fn digits(text: &str) -> Result<(Option<u32>, &str), Malformed> {
     }
 }
 
-/// Section 5.4: separated by semicolons.
+/// Parses an extended command: section 5.4. Extended commands are separated by semicolons.
 fn extended(text: &str) -> Result<(Command, &str), Malformed> {
     let (command, rest) = until_semicolon(text)?;
     let end = command.find(['=', '?']).unwrap_or(command.len());
@@ -148,7 +149,7 @@ fn until_semicolon(text: &str) -> Result<(&str, &str), Malformed> {
     if is_quoted { Err(Malformed) } else { Ok((text, "")) }
 }
 
-/// Spaces count only in quotation marks.
+/// Parses parameters. Spaces are significant only within quotation marks.
 fn parameters(text: &str) -> Result<Parameters, Malformed> {
     let mut places = vec![String::new()];
     let mut is_quoted = false;
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_all_kinds_share_a_line() {
+    fn a_line_can_contain_commands_of_all_kinds() {
         let set = |places: &[&str]| Verb::Set(Parameters(places.iter().map(ToString::to_string).collect()));
         assert_eq!(commands(""), []);
         assert_eq!(commands(" E0 v1&F"), [basic("E", Some(0)), basic("V", Some(1)), basic("&F", None)]);
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_what_is_malformed() {
+    fn parsing_ends_after_a_malformed_command() {
         assert_eq!(commands("E1)E0"), [basic("E", Some(1)), Err(Malformed)]);
         for body in ["&1", "S", "S3", "S3=13;", "E99999999999", "+CPIN=\"1234", "+CPIN?x", "é", "/"] {
             assert_eq!(commands(body).last(), Some(&Err(Malformed)), "{body}");
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_read_as_what_they_should_be() {
+    fn parameters_are_parsed_by_type() {
         let parameters = parameters("1,\"00a4\",,x,999").unwrap();
         assert_eq!(parameters.number::<u32>(0), Ok(Some(1)));
         assert_eq!(parameters.octets(1), Ok(Some(vec![0x00, 0xA4])));

@@ -1,15 +1,18 @@
-//! A modem as programs see it on a serial port: AT commands of ITU-T V.250 and 3GPP TS 27.007 over a [`Modem`].
+//! The AT command interface of a modem: ITU-T V.250 and 3GPP TS 27.007 over a [`Modem`].
 //!
-//! No I/O: octets from the port go into [`AtModem::receive`], and what comes out goes to the port. What the modem does
-//! without being asked (the card wants a REFRESH, a network is to be found) it does in [`AtModem::settle`].
+//! The module performs no I/O: octets from the serial port are passed to [`AtModem::receive`], and
+//! the returned octets are written to the port. Activity between commands (a REFRESH requested by
+//! the card, a search for a network) happens in [`AtModem::settle`].
 //!
-//! | part | commands | clause |
+//! | Module | Commands | Clause |
 //! |---|---|---|
-//! | `line` | the command line | V.250 section 5 |
+//! | `line` | the parser of command lines | V.250 section 5 |
 //! | `general` | ATE, ATI, ATZ, S registers, +CGMI, +CGSN, +CMEE, ... | V.250 section 6, TS 27.007 sections 5 and 9.1 |
 //! | `card` | +CSIM, +CRSM, +CCHO, +CGLA, +CCHC, +CIMI, +CCID | TS 27.007 sections 5.6, 8.17, 8.18, 8.43, 8.45, 8.46 |
 //! | `pin` | +CPIN, +CPINR, +CPWD, +CLCK | TS 27.007 sections 7.4, 7.5, 8.3, 8.65 |
-//! | `network` | +CFUN, +COPS, +CREG, +CGREG, +CEREG, +CSQ | TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1 |
+//! | `registration` | +CFUN, +COPS, +CREG, +CGREG, +CEREG, +CSQ | TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1 |
+//! | `quirk` | manufacturer-specific deviations | |
+//! | `refusal` | final result codes other than OK | V.250 section 5.7, TS 27.007 section 9.2 |
 
 mod card;
 mod general;
@@ -29,36 +32,38 @@ use card::Session;
 use general::Settings;
 use line::{Command, Commands};
 use refusal::{CmeError, Refusal};
-use registration::{Functionality, Selection, Standing};
+use registration::{Functionality, RegistrationState, Selection};
 
-/// The longest command line: the longest extended APDU in hexadecimal characters, and the command round it.
+/// Maximum length of a command line: the longest extended APDU in hexadecimal characters, and the
+/// command around it.
 pub(super) const MAX_LINE: usize = 2 * 65_544 + 64;
 
-/// A modem with a serial port.
+/// A modem with its serial port.
 pub struct AtModem<D> {
     modem: Modem<D>,
     identity: Identity,
     quirks: Vec<Quirk>,
     settings: Settings,
     input: Vec<u8>,
-    /// For `A/`.
+    /// The last command line, for `A/`.
     last_body: String,
     sessions: Vec<Session>,
     sessions_so_far: u32,
     functionality: Functionality,
     selection: Selection,
-    standing: Standing,
-    /// Whether a network is to be looked for.
-    is_due: bool,
-    /// `<stat>` as it was told last.
-    told: u8,
+    registration_state: RegistrationState,
+    /// True if a search for a network is due.
+    search_due: bool,
+    /// The last reported `<stat>`.
+    reported_stat: u8,
 }
 
-/// Information text, a line each; or why there is none.
+/// The information text, as lines, or the reason of the refusal.
 type Answer = Result<Vec<String>, Refusal>;
 
 impl<D: CardDoor> AtModem<D> {
-    /// A modem that has just been switched on: [`settle`](Self::settle) lets it look for a network.
+    /// Creates a modem that has just been switched on. Its first [`settle`](Self::settle) searches
+    /// for a network.
     pub fn new(modem: Modem<D>, identity: Identity, quirks: Vec<Quirk>) -> Self {
         Self {
             modem,
@@ -71,47 +76,48 @@ impl<D: CardDoor> AtModem<D> {
             sessions_so_far: 0,
             functionality: Functionality::Full,
             selection: Selection::Automatic,
-            standing: Standing::Searching,
-            is_due: true,
-            told: 0,
+            registration_state: RegistrationState::Searching,
+            search_due: true,
+            reported_stat: 0,
         }
     }
 
-    /// The modem behind the port.
+    /// Returns the modem behind the port.
     pub fn modem(&self) -> &Modem<D> {
         &self.modem
     }
 
-    /// Takes octets from the port, obeys the lines that they end, and gives what goes to the port.
+    /// Processes octets from the port, executes the complete lines, and returns the octets for the
+    /// port.
     pub async fn receive(&mut self, octets: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for octet in octets {
             if self.settings.echo {
                 out.push(*octet);
             }
-            self.take(*octet, &mut out).await;
+            self.process_octet(*octet, &mut out).await;
         }
         out
     }
 
-    async fn take(&mut self, octet: u8, out: &mut Vec<u8>) {
+    async fn process_octet(&mut self, octet: u8, out: &mut Vec<u8>) {
         match octet {
             octet if octet == self.settings.line_end() => {
                 let line = std::mem::take(&mut self.input);
                 if line.len() > MAX_LINE {
-                    return self.say_result(Err(Refusal::Error), out);
+                    return self.write_result(Err(Refusal::Error), out);
                 }
                 let line = String::from_utf8_lossy(&line).trim().to_owned();
-                // What does not begin with AT was not meant for a modem: V.250 section 5.2.1.
+                // Lines without the prefix AT are ignored: V.250 section 5.2.1.
                 if let Some((_, body)) =
                     line.split_at_checked(2).filter(|(at, _)| at.eq_ignore_ascii_case("AT"))
                 {
                     body.clone_into(&mut self.last_body);
-                    self.obey(out).await;
+                    self.execute_line(out).await;
                 }
             }
             octet if octet == self.settings.backspace() => drop(self.input.pop()),
-            // Other control characters are passed over: section 5.2.2.
+            // Other control characters are ignored: section 5.2.2.
             0..0x20 => {}
             octet => {
                 if self.input.len() <= MAX_LINE {
@@ -119,14 +125,14 @@ impl<D: CardDoor> AtModem<D> {
                 }
                 if self.input.eq_ignore_ascii_case(b"A/") {
                     self.input.clear();
-                    self.obey(out).await;
+                    self.execute_line(out).await;
                 }
             }
         }
     }
 
-    /// The commands of a line, until one fails: V.250 section 5.2.3.
-    async fn obey(&mut self, out: &mut Vec<u8>) {
+    /// Executes the commands of a line until one fails: V.250 section 5.2.3.
+    async fn execute_line(&mut self, out: &mut Vec<u8>) {
         let body = self.last_body.clone();
         for command in Commands::of(&body) {
             let answer = match command {
@@ -134,11 +140,11 @@ impl<D: CardDoor> AtModem<D> {
                 Err(malformed) => Err(malformed.into()),
             };
             match answer {
-                Ok(information) => information.iter().for_each(|text| self.say(text, out)),
-                Err(refusal) => return self.say_result(Err(refusal), out),
+                Ok(information) => information.iter().for_each(|text| self.write_text(text, out)),
+                Err(refusal) => return self.write_result(Err(refusal), out),
             }
         }
-        self.say_result(Ok(()), out);
+        self.write_result(Ok(()), out);
     }
 
     async fn perform(&mut self, command: Command) -> Answer {
@@ -166,28 +172,28 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// What the modem does between commands: serves what the card asked for, looks for a network when it is time. Gives
-    /// unsolicited result codes for the port.
+    /// Performs the activity between commands: executes proactive commands, and searches for a
+    /// network if that is due. Returns the unsolicited result codes for the port.
     pub async fn settle(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        let was_reset = self.functionality != Functionality::Minimum && self.serve_card().await;
+        let was_reset = self.functionality != Functionality::Minimum && self.execute_proactive().await;
         if was_reset && self.has(Quirk::TellsSimState) {
-            self.say_unasked("+CPIN: NOT READY", &mut out);
+            self.write_unsolicited("+CPIN: NOT READY", &mut out);
         }
-        self.tell_registration(&mut out);
+        self.report_registration(&mut out);
         self.register_if_due().await;
         if was_reset
             && self.has(Quirk::TellsSimState)
             && let Ok(state) = self.pin_state().await
         {
-            self.say_unasked(&format!("+CPIN: {state}"), &mut out);
+            self.write_unsolicited(&format!("+CPIN: {state}"), &mut out);
         }
-        self.tell_registration(&mut out);
+        self.report_registration(&mut out);
         out
     }
 
-    /// What the card asked for since the last command. Says whether that was a reset.
-    async fn serve_card(&mut self) -> bool {
+    /// Executes the pending proactive commands. Returns true if the card was reset.
+    async fn execute_proactive(&mut self) -> bool {
         match self.modem.terminal().serve_proactive().await {
             Ok(false) => false,
             Ok(true) => {
@@ -195,26 +201,27 @@ impl<D: CardDoor> AtModem<D> {
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "the modem could not do what the card asked for");
+                tracing::warn!(%error, "the modem could not execute a proactive command");
                 false
             }
         }
     }
 
-    /// The card was reset: channels are closed, and it may be another subscriber's.
+    /// Discards the state of the card after a reset: its channels are closed, and it may be that of
+    /// another subscriber.
     fn forget_card(&mut self) {
         self.sessions.clear();
         self.modem.forget();
-        self.standing = Standing::Searching;
-        self.is_due = true;
+        self.registration_state = RegistrationState::Searching;
+        self.search_due = true;
     }
 
     fn has(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)
     }
 
-    /// `<err>`, if it is told, in the words of this make.
-    fn told_error(&self, refusal: Refusal) -> Option<CmeError> {
+    /// Returns the `<err>` that is reported, subject to +CMEE and the quirks.
+    fn reported_error(&self, refusal: Refusal) -> Option<CmeError> {
         match refusal {
             Refusal::Error => None,
             Refusal::Card(_) if self.has(Quirk::PlainErrors) => None,
@@ -224,8 +231,8 @@ impl<D: CardDoor> AtModem<D> {
         .filter(|_| self.settings.cmee > 0)
     }
 
-    /// Information text: V.250 section 5.7.1.
-    fn say(&self, text: &str, out: &mut Vec<u8>) {
+    /// Writes information text: V.250 section 5.7.1.
+    fn write_text(&self, text: &str, out: &mut Vec<u8>) {
         let [end, feed] = self.settings.framing();
         if self.settings.verbose {
             out.extend([end, feed]);
@@ -234,19 +241,19 @@ impl<D: CardDoor> AtModem<D> {
         out.extend([end, feed]);
     }
 
-    /// An unsolicited result code.
-    fn say_unasked(&self, text: &str, out: &mut Vec<u8>) {
+    /// Writes an unsolicited result code.
+    fn write_unsolicited(&self, text: &str, out: &mut Vec<u8>) {
         if !self.settings.quiet {
-            self.say(text, out);
+            self.write_text(text, out);
         }
     }
 
-    /// The final result code: V.250 section 5.7.1, TS 27.007 section 9.2.
-    fn say_result(&self, result: Result<(), Refusal>, out: &mut Vec<u8>) {
+    /// Writes the final result code: V.250 section 5.7.1, TS 27.007 section 9.2.
+    fn write_result(&self, result: Result<(), Refusal>, out: &mut Vec<u8>) {
         if self.settings.quiet {
             return;
         }
-        let (number, text) = match result.map_err(|refusal| self.told_error(refusal)) {
+        let (number, text) = match result.map_err(|refusal| self.reported_error(refusal)) {
             Ok(()) => ("0", "OK"),
             Err(None) => ("4", "ERROR"),
             Err(Some(error)) => {
@@ -254,12 +261,12 @@ impl<D: CardDoor> AtModem<D> {
                     1 => error.0.to_string(),
                     _ => error.text().to_owned(),
                 };
-                // ATV says nothing of this one: TS 27.007 section 9.2.0.
-                return self.say(&format!("+CME ERROR: {text}"), out);
+                // ATV does not affect this result code: TS 27.007 section 9.2.0.
+                return self.write_text(&format!("+CME ERROR: {text}"), out);
             }
         };
         if self.settings.verbose {
-            self.say(text, out);
+            self.write_text(text, out);
         } else {
             let [end, _] = self.settings.framing();
             out.extend_from_slice(number.as_bytes());

@@ -1,4 +1,5 @@
-//! PINs and PUKs: TS 27.007 sections 7.4, 7.5, 8.3 and 8.65; on the card TS 102 221 sections 9.5 and 11.1.9 to 11.1.13.
+//! AT commands for PINs and PUKs: TS 27.007 sections 7.4, 7.5, 8.3 and 8.65; on the card TS 102 221
+//! sections 9.5 and 11.1.9 to 11.1.13.
 
 use std::fmt;
 
@@ -11,13 +12,13 @@ use super::{Answer, AtModem, Quirk};
 use crate::terminal::{CardError, StatusWord, Terminal};
 use crate::usim::{self, UsimError};
 
-/// What the modem waits for.
+/// The code that the card requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PinState {
     Ready,
     Pin,
     Puk,
-    /// No profile is enabled, said in the way of some makes.
+    /// No profile is enabled, in the notation of some manufacturers.
     Empty,
 }
 
@@ -44,7 +45,7 @@ const ENABLE: u8 = 0x28;
 const UNBLOCK: u8 = 0x2C;
 
 impl<D: CardDoor> AtModem<D> {
-    /// Refuses as long as a code is wanted.
+    /// Refuses as long as the card requires a code.
     pub(super) async fn must_be_ready(&mut self) -> Result<(), Refusal> {
         match self.pin_state().await? {
             PinState::Ready => Ok(()),
@@ -64,16 +65,16 @@ impl<D: CardDoor> AtModem<D> {
         }
         match attempts_left(self.card().await?, VERIFY, PIN1).await? {
             Attempts::Left(0) => {}
-            Attempts::Left(_) if usim::wants_pin(self.card().await?).await? => return Ok(PinState::Pin),
-            Attempts::Left(_) | Attempts::NotWanted => return Ok(PinState::Ready),
+            Attempts::Left(_) if usim::requires_pin(self.card().await?).await? => return Ok(PinState::Pin),
+            Attempts::Left(_) | Attempts::NotRequired => return Ok(PinState::Ready),
         }
         match attempts_left(self.card().await?, UNBLOCK, PIN1).await? {
-            Attempts::Left(0) | Attempts::NotWanted => Err(Refusal::Card(CmeError::SIM_FAILURE)),
+            Attempts::Left(0) | Attempts::NotRequired => Err(Refusal::Card(CmeError::SIM_FAILURE)),
             Attempts::Left(_) => Ok(PinState::Puk),
         }
     }
 
-    /// Enter PIN: section 8.3.
+    /// +CPIN, enter PIN: section 8.3.
     pub(super) async fn cpin(&mut self, verb: &Verb) -> Answer {
         let parameters = match verb {
             Verb::Read => return Ok(vec![format!("+CPIN: {}", self.pin_state().await?)]),
@@ -90,11 +91,11 @@ impl<D: CardDoor> AtModem<D> {
             (PinState::Puk, _) => return Err(Refusal::Card(CmeError::SIM_PUK_REQUIRED)),
             _ => return Err(CmeError::OPERATION_NOT_ALLOWED.into()),
         }
-        self.is_due = true;
+        self.search_due = true;
         Ok(vec![])
     }
 
-    /// Remaining PIN retries: section 8.65.
+    /// +CPINR, remaining PIN retries: section 8.65.
     pub(super) async fn cpinr(&mut self, verb: &Verb) -> Answer {
         let wanted = match verb {
             Verb::Execute => None,
@@ -120,7 +121,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(lines)
     }
 
-    /// Change password: section 7.5.
+    /// +CPWD, change password: section 7.5.
     pub(super) async fn cpwd(&mut self, verb: &Verb) -> Answer {
         let parameters = match verb {
             Verb::Test => return Ok(vec!["+CPWD: (\"SC\",8),(\"P2\",8)".to_owned()]),
@@ -138,7 +139,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![])
     }
 
-    /// Facility lock: section 7.4. The one facility is the PIN of the card.
+    /// +CLCK, facility lock: section 7.4. The only facility is the PIN of the card.
     pub(super) async fn clck(&mut self, verb: &Verb) -> Answer {
         let parameters = match verb {
             Verb::Test => return Ok(vec!["+CLCK: (\"SC\")".to_owned()]),
@@ -160,7 +161,7 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![])
     }
 
-    /// A command that presents codes; the USIM is selected.
+    /// Sends a command that presents codes. The USIM must be selected.
     async fn present(&mut self, ins: u8, reference: u8, codes: &[u8]) -> Result<(), Refusal> {
         let command = usim::basic("PIN", ins, 0, reference, codes, None);
         let presented = self.card().await?.command(command).await;
@@ -179,29 +180,29 @@ impl<D: CardDoor> AtModem<D> {
     }
 }
 
-/// What the card says of a code that was not presented with the command.
+/// The card's answer to a query of a retry counter.
 enum Attempts {
     Left(u16),
-    /// It is disabled, or there is none.
-    NotWanted,
+    /// The code is disabled or does not exist.
+    NotRequired,
 }
 
-/// VERIFY PIN or UNBLOCK PIN without data asks only.
+/// Queries a retry counter with VERIFY PIN or UNBLOCK PIN without data.
 async fn attempts_left<D: CardDoor>(
     card: &mut Terminal<D>,
     ins: u8,
     reference: u8,
 ) -> Result<Attempts, CardError> {
-    let asked = card.exchange(usim::basic("PIN", ins, 0, reference, &[], None)).await?;
-    Ok(match asked.status {
+    let query = card.exchange(usim::basic("PIN", ins, 0, reference, &[], None)).await?;
+    Ok(match query.status {
         StatusWord::AUTHENTICATION_METHOD_BLOCKED => Attempts::Left(0),
         status if status.0 & 0xFFF0 == 0x63C0 => Attempts::Left(status.0 & 0x000F),
-        _ => Attempts::NotWanted,
+        _ => Attempts::NotRequired,
     })
 }
 
-/// Whether a code is enabled, as the PIN status template in the FCP says: TS 102 221 section 11.1.1.4.10. None if it does
-/// not speak of it.
+/// Returns whether a code is enabled according to the PIN status template in the FCP: TS 102 221
+/// section 11.1.1.4.10. Returns `None` if the template does not contain it.
 fn is_enabled(fcp: &[u8], reference: u8) -> Option<bool> {
     let (_, contents) = tlv::split(fcp).filter(|(tag, _)| *tag == Tag(0x62))?;
     let (_, status) = tlv::split(tlv::find(contents, Tag(0xC6)).ok()??)?;
@@ -214,7 +215,7 @@ fn is_enabled(fcp: &[u8], reference: u8) -> Option<bool> {
     Some(octet & (0x80 >> (at % 8)) != 0)
 }
 
-/// Four to eight digits, filled with FF: TS 102 221 section 9.5.1.
+/// Returns a code of four to eight digits, padded with FF: TS 102 221 section 9.5.1.
 fn code(parameters: &Parameters, at: usize) -> Result<Vec<u8>, Refusal> {
     let digits = parameters.text(at).filter(|text| (4..=8).contains(&text.len()));
     let digits = digits.filter(|text| text.bytes().all(|digit| digit.is_ascii_digit()));
@@ -227,11 +228,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pin_status_template_says_which_code_is_enabled() {
+    fn the_pin_status_template_shows_which_code_is_enabled() {
         let fcp = hex::decode("620F82027821C609900140830101830181").unwrap();
         assert_eq!((is_enabled(&fcp, PIN1), is_enabled(&fcp, PIN2)), (Some(false), Some(true)));
         assert_eq!(is_enabled(&fcp, 0x0A), None);
-        let cut = fcp.split_last().unwrap().1;
-        assert_eq!(is_enabled(cut, PIN1), None);
+        let truncated = fcp.split_last().unwrap().1;
+        assert_eq!(is_enabled(truncated, PIN1), None);
     }
 }

@@ -1,4 +1,4 @@
-//! In what modems differ from each other, and from TS 27.007.
+//! Deviations of real modems from each other and from TS 27.007.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! quirks {
     ($( $(#[doc = $doc:literal])+ $variant:ident = $name:literal ),+ $(,)?) => {
-        /// Something that modems of some make do otherwise than ours.
+        /// A deviation of some manufacturers' modems from the default behaviour of this one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Quirk {
             $( $(#[doc = $doc])+ #[serde(rename = $name)] $variant, )+
         }
 
         impl Quirk {
-            /// All of them, with what each does.
+            /// All quirks with their descriptions.
             pub const ALL: &[(Self, &str)] = &[ $( (Self::$variant, concat!($($doc),+)), )+ ];
         }
 
@@ -38,33 +38,35 @@ macro_rules! quirks {
 }
 
 quirks! {
-    /// +CCHO answers with the number alone, as TS 27.007 table 105 has it; most modems put `+CCHO: ` before it.
+    /// +CCHO answers with the number alone, as in TS 27.007 table 105; most modems put `+CCHO: `
+    /// before it.
     BareSession = "bare-session",
-    /// Sessions are counted from 1 on; otherwise a session has the number of its logical channel.
+    /// Sessions are numbered from 1; otherwise a session has the number of its logical channel.
     CountedSessions = "counted-sessions",
-    /// Session 0 of +CGLA is the basic channel; otherwise there is none that +CCHO has not opened.
+    /// Session 0 of +CGLA is the basic channel; otherwise only sessions opened by +CCHO exist.
     SessionZero = "session-zero",
-    /// Hexadecimal characters in answers stand without quotation marks.
+    /// Hexadecimal characters in answers are not quoted.
     UnquotedHex = "unquoted-hex",
     /// Hexadecimal characters in answers are in lower case.
     LowercaseHex = "lowercase-hex",
-    /// The length of an APDU counts octets; otherwise its characters.
+    /// The length of an APDU is in octets; otherwise in characters.
     LengthInOctets = "length-in-octets",
-    /// The length of an APDU is not looked at.
+    /// The length of an APDU is ignored.
     AnyLength = "any-length",
-    /// The modem does GET RESPONSE itself, once for each APDU, so that of a long answer 256 octets are seen.
+    /// The modem sends GET RESPONSE itself, once per APDU, so that long answers are cut after 256
+    /// octets.
     OwnGetResponse = "own-get-response",
-    /// A card that refuses is ERROR, whatever +CMEE says.
+    /// A refusal by the card is reported as ERROR, regardless of +CMEE.
     PlainErrors = "plain-errors",
-    /// A card that refuses is +CME ERROR: 13, whatever the reason.
+    /// A refusal by the card is reported as +CME ERROR: 13, regardless of the reason.
     SimFailure = "sim-failure",
     /// Without an enabled profile +CPIN? answers EMPTY_EUICC; otherwise +CME ERROR: 10.
     EmptyEuicc = "empty-euicc",
-    /// A change of the card is told unasked: +CPIN: NOT READY, +CPIN: READY.
+    /// A change of the card is reported unsolicited: +CPIN: NOT READY, +CPIN: READY.
     TellsSimState = "tells-sim-state",
 }
 
-/// There is no quirk of this name. The message lists those that there are.
+/// The error for an unknown quirk. Its message lists the known quirks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownQuirk(String);
 
@@ -72,7 +74,7 @@ impl std::error::Error for UnknownQuirk {}
 
 impl fmt::Display for UnknownQuirk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no quirk of a modem; there are", self.0)?;
+        write!(f, "unknown modem quirk {:?}; the known quirks are", self.0)?;
         Quirk::ALL
             .iter()
             .try_for_each(|(quirk, what)| write!(f, "\n  {:<18}{}", quirk.to_string(), what.trim()))

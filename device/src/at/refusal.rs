@@ -1,4 +1,4 @@
-//! Why a command is not performed: V.250 section 5.7, TS 27.007 section 9.2.
+//! Refusals of AT commands: V.250 section 5.7, TS 27.007 section 9.2.
 
 use std::fmt;
 
@@ -11,15 +11,16 @@ use crate::usim::UsimError;
 /// A final result code other than OK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The line or its parameters are not understood.
+    /// The line or its parameters are malformed.
     Error,
-    /// The modem could not do it.
+    /// The modem could not execute the command.
     MobileTermination(CmeError),
-    /// The card could not do it, or wants a code first. Modems differ in what they say then.
+    /// The card could not execute the command, or requires a code. Manufacturers report this
+    /// differently.
     Card(CmeError),
 }
 
-/// `<err>` of +CME ERROR.
+/// The `<err>` of +CME ERROR.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct CmeError(pub(super) u16);
 
@@ -28,7 +29,7 @@ macro_rules! errors {
         impl CmeError {
             $( pub(super) const $name: Self = Self($number); )+
 
-            /// The standard's words.
+            /// Returns the text of the standard.
             pub(super) fn text(self) -> &'static str {
                 match self {
                     $( Self::$name => $text, )+

@@ -1,4 +1,5 @@
-//! Networks and how the modem stands with them: TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1.20 and 10.1.22.
+//! AT commands for networks and the registration: TS 27.007 sections 7.2, 7.3, 8.2, 8.5, 10.1.20
+//! and 10.1.22.
 
 use rsp::ids::Plmn;
 use world::CardDoor;
@@ -12,11 +13,11 @@ use network::{Service, SystemInformation};
 /// `<fun>` of +CFUN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Functionality {
-    /// 0: neither radio nor card.
+    /// 0: both radio and card are off.
     Minimum,
-    /// 1
+    /// 1: full functionality.
     Full,
-    /// 4: the card, but no radio.
+    /// 4: the radio is off, the card is on.
     NoRadio,
 }
 
@@ -31,14 +32,14 @@ pub(super) enum Selection {
     Deregistered,
 }
 
-/// How a modem stands that is not registered and is to be.
+/// The state of a modem that is not registered but should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// `<stat>` 0: it does not try, because the card does not let it.
+pub(super) enum RegistrationState {
+    /// `<stat>` 0: no search, because the card does not permit it.
     NoCard,
-    /// 2: it looks for a network.
+    /// `<stat>` 2: the modem searches for a network.
     Searching,
-    /// 3: because a network refused.
+    /// `<stat>` 3: a network has refused the registration.
     Denied,
 }
 
@@ -46,47 +47,48 @@ pub(super) enum Standing {
 const ACCESS_TECHNOLOGY: u8 = 7;
 
 impl<D: CardDoor> AtModem<D> {
-    /// Lets a modem without service look for it again at the next [`settle`](Self::settle). Real ones do so every now and
-    /// then.
+    /// Makes a modem without service search again at the next [`settle`](Self::settle), as real
+    /// modems do from time to time.
     pub fn search_again(&mut self) {
-        self.is_due |= self.standing == Standing::Searching && self.modem.registered().is_none();
+        self.search_due |=
+            self.registration_state == RegistrationState::Searching && self.modem.registered().is_none();
     }
 
     pub(super) async fn register_if_due(&mut self) {
-        let is_due = std::mem::take(&mut self.is_due);
+        let search_due = std::mem::take(&mut self.search_due);
         if self.functionality != Functionality::Full {
             return;
         }
         let registered = match self.selection {
-            Selection::Automatic if is_due => self.modem.register().await,
+            Selection::Automatic if search_due => self.modem.register().await,
             Selection::Automatic if self.modem.is_home_search_due() => match self.modem.search_home().await {
                 Some(registered) => registered,
                 None => return,
             },
-            Selection::Manual(plmn) if is_due => self.modem.register_manually(plmn).await,
+            Selection::Manual(plmn) if search_due => self.modem.register_manually(plmn).await,
             _ => return,
         };
         if let Err(not) = registered {
-            self.stands_after(&not);
+            self.update_state_after(&not);
         }
     }
 
-    fn stands_after(&mut self, not: &NotRegistered) {
-        self.standing = match &not.why {
-            NoService::Refused(_) => Standing::Denied,
-            NoService::NoCoverage | NoService::Lost(_) => Standing::Searching,
-            NoService::Card(_) => Standing::NoCard,
+    fn update_state_after(&mut self, not: &NotRegistered) {
+        self.registration_state = match &not.why {
+            NoService::Refused(_) => RegistrationState::Denied,
+            NoService::NoCoverage | NoService::Lost(_) => RegistrationState::Searching,
+            NoService::Card(_) => RegistrationState::NoCard,
         };
     }
 
-    /// Leaves the network, or stops looking for one.
+    /// Detaches from the network, or stops the search.
     async fn deregister(&mut self) {
         self.modem.detach().await;
-        self.standing = Standing::Searching;
-        self.is_due = false;
+        self.registration_state = RegistrationState::Searching;
+        self.search_due = false;
     }
 
-    /// Set phone functionality: section 8.2.
+    /// +CFUN, set phone functionality: section 8.2.
     pub(super) async fn cfun(&mut self, verb: &Verb) -> Answer {
         let parameters = match verb {
             Verb::Read => {
@@ -123,7 +125,7 @@ impl<D: CardDoor> AtModem<D> {
             self.forget_card();
         }
         match wanted {
-            Functionality::Full => self.is_due = true,
+            Functionality::Full => self.search_due = true,
             Functionality::NoRadio => self.deregister().await,
             Functionality::Minimum => {
                 self.deregister().await;
@@ -134,13 +136,13 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![])
     }
 
-    /// PLMN selection: section 7.3.
+    /// +COPS, PLMN selection: section 7.3.
     pub(super) async fn cops(&mut self, verb: &Verb) -> Answer {
         match verb {
             Verb::Read => Ok(vec![self.operator()]),
             Verb::Test => {
-                let heard = self.heard().await?;
-                let list: Vec<String> = heard.iter().map(|network| self.in_list(network)).collect();
+                let received = self.received_networks().await?;
+                let list: Vec<String> = received.iter().map(|network| self.list_entry(network)).collect();
                 Ok(vec![format!("+COPS: {},,(0-4),(0-2)", list.join(","))])
             }
             Verb::Set(parameters) => self.select_network(parameters).await,
@@ -158,8 +160,8 @@ impl<D: CardDoor> AtModem<D> {
             Some(registered) => {
                 let format = self.settings.operator_format;
                 let name = match format {
-                    0 => cut(&registered.network_name, LONG_NAME),
-                    1 => cut(&registered.network_name, SHORT_NAME),
+                    0 => truncated(&registered.network_name, LONG_NAME),
+                    1 => truncated(&registered.network_name, SHORT_NAME),
                     _ => number(registered.plmn),
                 };
                 format!("+COPS: {mode},{format},\"{name}\",{ACCESS_TECHNOLOGY}")
@@ -168,7 +170,7 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    fn in_list(&self, network: &SystemInformation) -> String {
+    fn list_entry(&self, network: &SystemInformation) -> String {
         let SystemInformation { plmn, name, .. } = network;
         let is_current = self.modem.registered().is_some_and(|registered| registered.plmn == *plmn);
         let is_forbidden = self.modem.usim().is_some_and(|usim| usim.forbidden.contains(plmn));
@@ -177,15 +179,15 @@ impl<D: CardDoor> AtModem<D> {
             (false, true) => 3,
             (false, false) => 1,
         };
-        let (long, short) = (cut(name, LONG_NAME), cut(name, SHORT_NAME));
+        let (long, short) = (truncated(name, LONG_NAME), truncated(name, SHORT_NAME));
         format!("({availability},\"{long}\",\"{short}\",\"{}\",{ACCESS_TECHNOLOGY})", number(*plmn))
     }
 
-    async fn heard(&mut self) -> Result<Vec<SystemInformation>, Refusal> {
+    async fn received_networks(&mut self) -> Result<Vec<SystemInformation>, Refusal> {
         if self.functionality != Functionality::Full {
             return Err(CmeError::OPERATION_NOT_ALLOWED.into());
         }
-        self.modem.heard().await.map_err(|_| CmeError::NO_NETWORK_SERVICE.into())
+        self.modem.received_networks().await.map_err(|_| CmeError::NO_NETWORK_SERVICE.into())
     }
 
     async fn select_network(&mut self, parameters: &Parameters) -> Answer {
@@ -196,15 +198,15 @@ impl<D: CardDoor> AtModem<D> {
         match parameters.number::<u8>(0)?.unwrap_or(0) {
             0 => {
                 self.selection = Selection::Automatic;
-                self.standing = Standing::Searching;
-                self.is_due = true;
+                self.registration_state = RegistrationState::Searching;
+                self.search_due = true;
             }
             mode @ (1 | 4) => {
                 let named = parameters.text(2).ok_or(CmeError::INCORRECT_PARAMETERS)?;
                 let chosen = self.choose(format, named).await;
                 if chosen.is_err() && mode == 4 {
                     self.selection = Selection::Automatic;
-                    self.is_due = true;
+                    self.search_due = true;
                 } else {
                     chosen?;
                 }
@@ -220,19 +222,19 @@ impl<D: CardDoor> AtModem<D> {
         Ok(vec![])
     }
 
-    /// Registers on this network and no other.
+    /// Registers on this network only.
     async fn choose(&mut self, format: u8, named: &str) -> Result<(), Refusal> {
-        let heard = self.heard().await?;
+        let received = self.received_networks().await?;
         let is_meant = |network: &&SystemInformation| match format {
-            0 => cut(&network.name, LONG_NAME) == named,
-            1 => cut(&network.name, SHORT_NAME) == named,
+            0 => truncated(&network.name, LONG_NAME) == named,
+            1 => truncated(&network.name, SHORT_NAME) == named,
             _ => number(network.plmn) == named,
         };
-        let plmn = heard.iter().find(is_meant).ok_or(CmeError::NO_NETWORK_SERVICE)?.plmn;
+        let plmn = received.iter().find(is_meant).ok_or(CmeError::NO_NETWORK_SERVICE)?.plmn;
         self.selection = Selection::Manual(plmn);
-        self.is_due = false;
+        self.search_due = false;
         let Err(not) = self.modem.register_manually(plmn).await else { return Ok(()) };
-        self.stands_after(&not);
+        self.update_state_after(&not);
         Err(match not.why {
             NoService::Card(error) => error.into(),
             NoService::Refused(_) => CmeError::NETWORK_NOT_ALLOWED.into(),
@@ -240,7 +242,8 @@ impl<D: CardDoor> AtModem<D> {
         })
     }
 
-    /// Network registration: sections 7.2, 10.1.20 and 10.1.22, which are one here.
+    /// +CREG, +CGREG and +CEREG, network registration: sections 7.2, 10.1.20 and 10.1.22. They
+    /// share one state here.
     pub(super) fn creg(&mut self, name: &str, verb: &Verb) -> Answer {
         let at = usize::from(name != "+CREG").saturating_add(usize::from(name == "+CEREG"));
         let (stat, location) = (self.stat(), self.location());
@@ -258,35 +261,35 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// The unsolicited result codes of those, if `<stat>` is another than before.
-    pub(super) fn tell_registration(&mut self, out: &mut Vec<u8>) {
+    /// Writes the unsolicited result codes of the registration, if `<stat>` has changed.
+    pub(super) fn report_registration(&mut self, out: &mut Vec<u8>) {
         let stat = self.stat();
-        if stat == std::mem::replace(&mut self.told, stat) {
+        if stat == std::mem::replace(&mut self.reported_stat, stat) {
             return;
         }
         for (name, mode) in ["+CREG", "+CGREG", "+CEREG"].into_iter().zip(self.settings.registration) {
             match mode {
                 0 => {}
-                1 => self.say_unasked(&format!("{name}: {stat}"), out),
-                _ => self.say_unasked(&format!("{name}: {stat}{}", self.location()), out),
+                1 => self.write_unsolicited(&format!("{name}: {stat}"), out),
+                _ => self.write_unsolicited(&format!("{name}: {stat}{}", self.location()), out),
             }
         }
     }
 
-    /// `<stat>`
+    /// Returns `<stat>`.
     fn stat(&self) -> u8 {
         let is_off = self.functionality != Functionality::Full || self.selection == Selection::Deregistered;
-        match (self.modem.registered().map(|registered| registered.service), self.standing) {
+        match (self.modem.registered().map(|registered| registered.service), self.registration_state) {
             (Some(Service::Home), _) => 1,
             (Some(Service::Roaming), _) => 5,
             (None, _) if is_off => 0,
-            (None, Standing::NoCard) => 0,
-            (None, Standing::Searching) => 2,
-            (None, Standing::Denied) => 3,
+            (None, RegistrationState::NoCard) => 0,
+            (None, RegistrationState::Searching) => 2,
+            (None, RegistrationState::Denied) => 3,
         }
     }
 
-    /// `[,[<tac>],[<ci>],[<AcT>]]`: simulated networks have neither areas nor cells.
+    /// Returns `[,[<tac>],[<ci>],[<AcT>]]`. Simulated networks have neither areas nor cells.
     fn location(&self) -> String {
         match self.modem.registered() {
             Some(_) => format!(",,,{ACCESS_TECHNOLOGY}"),
@@ -294,12 +297,12 @@ impl<D: CardDoor> AtModem<D> {
         }
     }
 
-    /// Signal quality: section 8.5. A simulated network is heard well or not at all.
+    /// +CSQ, signal quality: section 8.5. A simulated network has a strong signal or none.
     pub(super) async fn csq(&mut self, verb: &Verb) -> Answer {
         match verb {
             Verb::Execute => {
-                let is_heard = self.heard().await.is_ok_and(|heard| !heard.is_empty());
-                Ok(vec![format!("+CSQ: {},99", if is_heard { 31 } else { 99 })])
+                let is_received = self.received_networks().await.is_ok_and(|received| !received.is_empty());
+                Ok(vec![format!("+CSQ: {},99", if is_received { 31 } else { 99 })])
             }
             Verb::Test => Ok(vec!["+CSQ: (0-31,99),(99)".to_owned()]),
             Verb::Read | Verb::Set(_) => Err(Refusal::Error),
@@ -307,15 +310,15 @@ impl<D: CardDoor> AtModem<D> {
     }
 }
 
-/// Characters of a name: section 7.3.
+/// Maximum lengths of network names: section 7.3.
 const LONG_NAME: usize = 16;
 const SHORT_NAME: usize = 8;
 
-fn cut(name: &str, characters: usize) -> String {
+fn truncated(name: &str, characters: usize) -> String {
     name.chars().filter(|c| *c != '"' && !c.is_control()).take(characters).collect()
 }
 
-/// The digits of country and network.
+/// Returns the digits of MCC and MNC.
 fn number(plmn: Plmn) -> String {
     plmn.to_string().replace('-', "")
 }

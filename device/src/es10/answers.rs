@@ -1,4 +1,4 @@
-//! What the answers of ES10 say: one place that knows which number of which function is a refusal.
+//! Result codes of the ES10 functions: which value of which function is a refusal.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ use rsp::sgp22::es10c::{
 use rsp::sgp22::{EuiccInfo1, EuiccInfo2};
 use world::Outcome;
 
-/// A result code that is not "ok".
+/// A result code other than "ok".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResultCode {
-    /// As in the standard's ASN.1.
+    /// The number in the standard's ASN.1.
     pub number: i64,
-    /// The standard's name, where we have one.
+    /// The name in the standard, if it is known here.
     pub name: Option<&'static str>,
 }
 
@@ -35,9 +35,9 @@ impl fmt::Display for ResultCode {
     }
 }
 
-/// Whether an answer is a refusal.
+/// A response that can be a refusal.
 pub(super) trait Verdict {
-    /// The result code, if it is one that refuses.
+    /// Returns the result code, if it is a refusal.
     fn refusal(&self) -> Option<ResultCode> {
         None
     }
@@ -50,7 +50,7 @@ impl Verdict for EuiccInfo2 {}
 impl Verdict for GetRatResponse {}
 impl Verdict for GetEuiccDataResponse {}
 
-/// Functions whose answer is one number; 0 is ok.
+/// Functions whose response is a plain integer; 0 is "ok".
 macro_rules! plain_number {
     ($($response:ident . $field:ident { $($number:literal: $name:literal),* }),+ $(,)?) => { $(
         impl Verdict for $response {
@@ -72,7 +72,7 @@ plain_number! {
     SetNicknameResponse.set_nickname_result { 1: "ICCID_NOT_FOUND", 127: "UNDEFINED_ERROR" },
 }
 
-/// Functions whose answer is one named number.
+/// Functions whose response is an integer with named values.
 macro_rules! named_number {
     ($($response:ident . $field:ident: $codes:ident),+ $(,)?) => { $(
         impl Verdict for $response {
@@ -139,7 +139,7 @@ impl Verdict for ListNotificationResponse {
 impl Verdict for RetrieveNotificationsListResponse {
     fn refusal(&self) -> Option<ResultCode> {
         match self {
-            // "None available" is no refusal.
+            // "None available" is not a refusal.
             Self::NotificationList(_) | Self::NotificationsListResultError(1) => None,
             Self::NotificationsListResultError(number) => Some(ResultCode { number: *number, name: None }),
         }
@@ -158,7 +158,7 @@ impl Verdict for ProfileInfoListResponse {
     }
 }
 
-/// How a ProfileInstallationResult reads in a timeline.
+/// Returns the outcome of a ProfileInstallationResult for the timeline.
 pub(super) fn installation_refused(result: &ProfileInstallationResult) -> Outcome {
     match &result.profile_installation_result_data.final_result {
         FinalResult::SuccessResult(_) => Outcome::Done,

@@ -1,8 +1,8 @@
 //! ES10a, ES10b and ES10c from the device's side: SGP.22 section 5.7.
 //!
-//! A logical channel is opened when the first function is called and the ISD-R selected on it; each function is one
-//! chain of STORE DATA. A result code other than "ok" is an error here, [`Es10Error::Refused`], so that nobody can
-//! overlook one.
+//! The first function call opens a logical channel and selects the ISD-R on it. Each function is
+//! one chain of STORE DATA. A result code other than "ok" becomes an error, [`Es10Error::Refused`],
+//! so that it cannot be overlooked.
 
 mod answers;
 
@@ -35,34 +35,34 @@ use super::terminal::{CardError, Command, Terminal, Traffic};
 pub use answers::ResultCode;
 use answers::Verdict;
 
-/// Octets of one block of STORE DATA.
+/// The maximum length of one STORE DATA block.
 const BLOCK: usize = 255;
 
-/// The ISD-R of a card, spoken to over one logical channel.
+/// A client of the ISD-R of a card, on one logical channel.
 pub struct Es10<D> {
     terminal: Terminal<D>,
     channel: Option<u8>,
     teller: Teller,
 }
 
-/// Why a function of ES10 did not succeed. The variant says who is at fault.
+/// The reason why a function of ES10 failed. The variant identifies the party at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Es10Error {
-    /// The door, a status word, or an answer that cannot be understood.
+    /// The card interface failed, the status word is an error, or the answer is malformed.
     #[error(transparent)]
     Card(#[from] CardError),
-    /// The eUICC refused, in the words of the function.
+    /// The eUICC refused, with a result code of the function.
     #[error("{function}: the eUICC answered {code}")]
     Refused {
         /// The function.
         function: &'static str,
-        /// Its result code.
+        /// The result code.
         code: ResultCode,
     },
 }
 
 impl Es10Error {
-    /// The result code, if the eUICC gave one.
+    /// Returns the result code, if the eUICC returned one.
     pub fn code(&self) -> Option<i64> {
         match self {
             Self::Refused { code, .. } => Some(code.number),
@@ -70,19 +70,19 @@ impl Es10Error {
         }
     }
 
-    /// Whether the eUICC may have acted although we do not know its answer.
+    /// True if the eUICC may have executed the function although its answer is unknown.
     pub fn leaves_doubt(&self) -> bool {
         matches!(self, Self::Card(error) if error.leaves_doubt())
     }
 }
 
-/// Why a Bound Profile Package was not loaded to its end.
+/// The reason why a Bound Profile Package was not loaded completely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// The octets are not a Bound Profile Package, so nothing was sent.
-    #[error("the SM-DP+ sent something that is no Bound Profile Package: {0}")]
+    /// The SM-DP+ sent something other than a Bound Profile Package. Nothing was sent to the card.
+    #[error("the SM-DP+ sent an invalid Bound Profile Package: {0}")]
     Package(DecodeError),
-    /// The card broke off.
+    /// The card failed.
     #[error(transparent)]
     Card(#[from] CardError),
 }
@@ -95,12 +95,12 @@ const ES10B: &str = "ES10b";
 const ES10C: &str = "ES10c";
 
 impl<D: CardDoor> Es10<D> {
-    /// The ISD-R of the card behind `door`. Nothing is sent yet.
+    /// Creates a client for the card behind `door`. Nothing is sent yet.
     pub fn new(door: D, teller: Teller) -> Self {
         Self { terminal: Terminal::new(door), channel: None, teller }
     }
 
-    /// What has gone through the door so far.
+    /// Returns the traffic so far.
     pub fn traffic(&self) -> Traffic {
         self.terminal.traffic()
     }
@@ -112,7 +112,7 @@ impl<D: CardDoor> Es10<D> {
         self.call(ES10A, "GetEuiccConfiguredAddresses", &EuiccConfiguredAddressesRequest {}).await
     }
 
-    /// ES10a.SetDefaultDpAddress: section 5.7.4. None removes the address.
+    /// ES10a.SetDefaultDpAddress: section 5.7.4. `None` removes the address.
     pub async fn set_default_dp_address(&mut self, address: Option<&SmdpAddress>) -> Result<(), Es10Error> {
         let default_dp_address = address.map(ToString::to_string).unwrap_or_default();
         let request = SetDefaultDpAddressRequest { default_dp_address };
@@ -142,7 +142,8 @@ impl<D: CardDoor> Es10<D> {
         Ok(answer.rat)
     }
 
-    /// ES10b.AuthenticateServer: section 5.7.13. The eUICC's refusal is an answer: the server is to hear of it.
+    /// ES10b.AuthenticateServer: section 5.7.13. A refusal of the eUICC is returned as `Ok`,
+    /// because it is forwarded to the server.
     pub async fn authenticate_server(
         &mut self,
         request: &AuthenticateServerRequest,
@@ -150,7 +151,8 @@ impl<D: CardDoor> Es10<D> {
         self.ask(ES10B, "AuthenticateServer", request).await
     }
 
-    /// ES10b.PrepareDownload: section 5.7.5. The eUICC's refusal is an answer: the server is to hear of it.
+    /// ES10b.PrepareDownload: section 5.7.5. A refusal of the eUICC is returned as `Ok`, because it
+    /// is forwarded to the server.
     pub async fn prepare_download(
         &mut self,
         request: &PrepareDownloadRequest,
@@ -158,7 +160,7 @@ impl<D: CardDoor> Es10<D> {
         self.ask(ES10B, "PrepareDownload", request).await
     }
 
-    /// ES10b.LoadBoundProfilePackage: section 5.7.6. Stops as soon as the eUICC gives its result.
+    /// ES10b.LoadBoundProfilePackage: section 5.7.6. Stops as soon as the eUICC returns its result.
     pub async fn load_bound_profile_package(
         &mut self,
         bound_profile_package: &[u8],
@@ -168,7 +170,7 @@ impl<D: CardDoor> Es10<D> {
         let before = self.traffic();
         let mut result = Err(CardError::Answer {
             command: FUNCTION,
-            why: "the whole package is loaded and there is no ProfileInstallationResult".into(),
+            why: "the whole package was loaded without a ProfileInstallationResult".into(),
         });
         for piece in &pieces {
             match self.store_data(FUNCTION, piece).await {
@@ -191,7 +193,8 @@ impl<D: CardDoor> Es10<D> {
         Ok(result?)
     }
 
-    /// ES10b.CancelSession: section 5.7.14. The eUICC's refusal is an answer: the server is to hear of it.
+    /// ES10b.CancelSession: section 5.7.14. A refusal of the eUICC is returned as `Ok`, because it
+    /// is forwarded to the server.
     pub async fn cancel_session(
         &mut self,
         transaction_id: TransactionId,
@@ -209,7 +212,8 @@ impl<D: CardDoor> Es10<D> {
         }
     }
 
-    /// ES10b.RetrieveNotificationsList, one notification: section 5.7.10. None when it is gone.
+    /// ES10b.RetrieveNotificationsList for one notification: section 5.7.10. Returns `None` if it
+    /// no longer exists.
     pub async fn retrieve_notification(
         &mut self,
         seq_number: i64,
@@ -230,9 +234,11 @@ impl<D: CardDoor> Es10<D> {
             .map(|_| ())
     }
 
-    /// ES10c.GetProfilesInfo: section 5.7.15. All profiles, or the one with this ICCID; policy rules included.
+    /// ES10c.GetProfilesInfo: section 5.7.15. Returns all profiles, or the one with this ICCID,
+    /// with their policy rules.
     pub async fn get_profiles_info(&mut self, iccid: Option<Iccid>) -> Result<Vec<ProfileInfo>, Es10Error> {
-        // ICCID, AID, state, nickname, names, class, notification addresses, owner, rules: what decisions need; no icon.
+        // ICCID, AID, state, nickname, names, class, notification addresses, owner, rules:
+        // everything that decisions need. The icon is omitted.
         const TAGS: [u8; 12] = [0x5A, 0x4F, 0x9F, 0x70, 0x90, 0x91, 0x92, 0x95, 0xB6, 0xB7, 0xB8, 0x99];
         let request = ProfileInfoListRequest {
             search_criteria: iccid.map(ProfileSearch::Iccid),
@@ -240,12 +246,13 @@ impl<D: CardDoor> Es10<D> {
         };
         match self.call(ES10C, "GetProfilesInfo", &request).await? {
             ProfileInfoListResponse::ProfileInfoListOk(list) => Ok(list),
-            // Already an error of `call`.
+            // `call` has already turned this into an error.
             ProfileInfoListResponse::ProfileInfoListError(_) => Ok(Vec::new()),
         }
     }
 
-    /// ES10c.EnableProfile: section 5.7.16. With the refresh flag, [`Es10::refresh`] is to follow.
+    /// ES10c.EnableProfile: section 5.7.16. If the refresh flag is set, call [`Es10::refresh`]
+    /// afterwards.
     pub async fn enable_profile(&mut self, iccid: Iccid, refresh_flag: bool) -> Result<(), Es10Error> {
         let request = EnableProfileRequest {
             profile_identifier: ProfileIdentifier::Iccid(iccid),
@@ -254,7 +261,8 @@ impl<D: CardDoor> Es10<D> {
         self.call::<_, EnableProfileResponse>(ES10C, "EnableProfile", &request).await.map(|_| ())
     }
 
-    /// ES10c.DisableProfile: section 5.7.17. With the refresh flag, [`Es10::refresh`] is to follow.
+    /// ES10c.DisableProfile: section 5.7.17. If the refresh flag is set, call [`Es10::refresh`]
+    /// afterwards.
     pub async fn disable_profile(&mut self, iccid: Iccid, refresh_flag: bool) -> Result<(), Es10Error> {
         let request = DisableProfileRequest {
             profile_identifier: ProfileIdentifier::Iccid(iccid),
@@ -282,14 +290,14 @@ impl<D: CardDoor> Es10<D> {
         Ok(answer.eid_value)
     }
 
-    /// ES10c.SetNickname: section 5.7.21. The empty text removes it.
+    /// ES10c.SetNickname: section 5.7.21. An empty nickname removes it.
     pub async fn set_nickname(&mut self, iccid: Iccid, nickname: &str) -> Result<(), Es10Error> {
         let request = SetNicknameRequest { iccid, profile_nickname: nickname.to_owned() };
         self.call::<_, SetNicknameResponse>(ES10C, "SetNickname", &request).await.map(|_| ())
     }
 
-    /// Performs the REFRESH that a change of profiles announced. A card that announced none is reset all the same:
-    /// whatever the device knew of the former profile is void.
+    /// Performs the REFRESH that a change of profiles announced. The card is reset even if it
+    /// announced none, because everything the device knows about the former profile is invalid.
     pub async fn refresh(&mut self) -> Result<(), CardError> {
         let before = self.traffic();
         let done = match self.terminal.serve_proactive().await {
@@ -312,7 +320,7 @@ impl<D: CardDoor> Es10<D> {
         self.terminal.reset().await
     }
 
-    /// Gives the logical channel back, if one is open.
+    /// Closes the logical channel, if one is open.
     pub async fn close(&mut self) -> Result<(), CardError> {
         let Some(channel) = self.channel.take() else { return Ok(()) };
         let close = Command {
@@ -328,7 +336,7 @@ impl<D: CardDoor> Es10<D> {
         self.terminal.command(close).await.map(drop)
     }
 
-    /// A function whose result code must be "ok".
+    /// Calls a function whose result code must be "ok".
     async fn call<Request: Asn1, Response: Asn1 + Verdict>(
         &mut self,
         interface: &'static str,
@@ -342,7 +350,7 @@ impl<D: CardDoor> Es10<D> {
         }
     }
 
-    /// A function, told to whoever listens.
+    /// Calls a function and reports it as an event.
     async fn ask<Request: Asn1, Response: Asn1 + Verdict>(
         &mut self,
         interface: &'static str,
@@ -371,7 +379,7 @@ impl<D: CardDoor> Es10<D> {
         self.teller.tell(event.with_bytes(count(to_card), count(from_card)).with_note(note));
     }
 
-    /// One chain of STORE DATA: section 5.7.2. Gives what the last block was answered.
+    /// Sends one chain of STORE DATA: section 5.7.2. Returns the response to the last block.
     async fn store_data(&mut self, function: &'static str, command: &[u8]) -> Result<Vec<u8>, CardError> {
         let channel = self.open().await?;
         let mut blocks = command.chunks(BLOCK).peekable();
@@ -390,7 +398,7 @@ impl<D: CardDoor> Es10<D> {
             };
             let answer = self.terminal.command(store_data).await;
             if answer.is_err() {
-                // Whether the channel is still what we think is not worth guessing; the next function opens another.
+                // The state of the channel is uncertain, so the next function opens another one.
                 self.forget_channel().await;
             }
             let answer = answer?;
@@ -405,7 +413,8 @@ impl<D: CardDoor> Es10<D> {
         Ok(Vec::new())
     }
 
-    /// Closes the channel if the card still listens; if it does not, a reset has closed it or will.
+    /// Closes the channel if the card still answers. If it does not, a reset has closed the channel or
+    /// will close it.
     async fn forget_channel(&mut self) {
         if let Err(error) = self.close().await {
             let event = self.teller.event("MANAGE CHANNEL").with_peer("", "eUICC");
@@ -413,7 +422,8 @@ impl<D: CardDoor> Es10<D> {
         }
     }
 
-    /// Opens a logical channel and selects the ISD-R on it, unless that has been done (SGP.22 section 5.7.1).
+    /// Opens a logical channel and selects the ISD-R on it, unless that was done before (SGP.22 section
+    /// 5.7.1).
     async fn open(&mut self) -> Result<u8, CardError> {
         if let Some(channel) = self.channel {
             return Ok(channel);
@@ -426,7 +436,7 @@ impl<D: CardDoor> Es10<D> {
         let [channel @ 1..=19] = answer[..] else {
             return Err(CardError::Answer {
                 command: OPEN,
-                why: "the answer names no logical channel".into(),
+                why: "the answer contains no valid logical channel".into(),
             });
         };
         self.channel = Some(channel);

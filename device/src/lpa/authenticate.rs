@@ -1,4 +1,5 @@
-//! Common mutual authentication: SGP.22 section 3.0.1, the beginning of every session with an SM-DP+ or an SM-DS.
+//! Common mutual authentication: SGP.22 section 3.0.1, the beginning of each session with an SM-DP+
+//! or an SM-DS.
 
 use certs::Certificate;
 use rsp::activation_code::ActivationCode;
@@ -20,52 +21,53 @@ use super::es9plus::Es9Error;
 use crate::es10::Es10Error;
 use crate::terminal::CardError;
 
-/// Why a session with a server came to nothing. The variant says who said no.
+/// The reason why a session with a server failed. The variant identifies the party that ended it.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// No link can be made to the server.
+    /// No link to the server can be made.
     #[error(transparent)]
     Setup(#[from] Fault),
-    /// The card could not be asked, or refused.
+    /// The card refused or did not answer.
     #[error(transparent)]
     Card(#[from] Es10Error),
-    /// The server did not answer, refused, or answered in another language.
+    /// The server did not answer, refused, or sent a malformed answer.
     #[error(transparent)]
     Server(#[from] Es9Error),
-    /// What the server sent does not hold together; the eUICC has not been shown it.
-    #[error("the server is not to be trusted: {0}")]
+    /// The server's answer is inconsistent. It was not forwarded to the eUICC.
+    #[error("the server's answer cannot be trusted: {0}")]
     ServerFlaw(#[from] ServerFlaw),
-    /// The eUICC does not believe the server. The server was told.
+    /// The eUICC rejected the server's authentication. The server was informed.
     #[error(
         "the eUICC refused the server: {0}; check that they share a CI and that certificates are in date"
     )]
     ServerNotAuthenticated(AuthenticateErrorCode),
 }
 
-/// What is wrong with what a server sent, before the eUICC has seen it: section 3.0.1.
+/// An inconsistency in a server's answer that the LPA detects before the eUICC receives it: section
+/// 3.0.1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "each variant's message says what it is, with the values")]
+#[allow(missing_docs, reason = "the message of each variant describes it and its values")]
 pub enum ServerFlaw {
     /// serverSigned1.
-    #[error("it signed for address {signed}, and was asked as {asked}")]
+    #[error("it signed for address {signed} instead of {asked}")]
     OtherAddress { signed: String, asked: SmdpAddress },
     /// serverSigned1.
-    #[error("it signed another eUICC challenge than it was given")]
+    #[error("it signed an eUICC challenge other than the one it received")]
     OtherChallenge,
     /// Any function.
-    #[error("{function} speaks of transaction {found}, the session is {expected}")]
+    #[error("{function} contains transaction ID {found} instead of {expected}")]
     OtherTransaction { function: &'static str, expected: TransactionId, found: TransactionId },
     /// CERT.DPauth against the activation code.
-    #[error("its OID is {found}, the activation code names {expected}")]
+    #[error("its OID is {found}, but the activation code requires {expected}")]
     OtherOid { expected: Oid, found: String },
     /// CERT.DPauth.
-    #[error("its certificate cannot be read: {0}")]
+    #[error("its certificate is invalid: {0}")]
     Certificate(String),
     /// AuthenticateClient.
-    #[error("it is an SM-DS, which has no profiles; ask it what waits for the eUICC")]
+    #[error("it is an SM-DS, which has no profiles; use event retrieval instead")]
     SmDs,
     /// EventEntries of an SM-DS.
-    #[error("it names an event at {0:?}, which is no address")]
+    #[error("it announces an event at the invalid address {0:?}")]
     EventAddress(String),
 }
 
@@ -76,7 +78,7 @@ impl From<CardError> for SessionError {
 }
 
 impl SessionError {
-    /// Whether the same may succeed another time: nobody has said no for good.
+    /// True if a retry can succeed, because no refusal was final.
     pub fn may_be_tried_again(&self) -> bool {
         match self {
             Self::Setup(_) | Self::Card(Es10Error::Card(_)) => true,
@@ -99,24 +101,24 @@ impl SessionError {
     }
 }
 
-/// AuthenticateClient at a server that may be an SM-DP+ or an SM-DS: only its answer tells.
+/// AuthenticateClient at a server that may be an SM-DP+ or an SM-DS. Only the response shows which.
 pub(super) struct AuthenticateClientAnywhere;
 
 impl Function for AuthenticateClientAnywhere {
     const NAME: &'static str = AuthenticateClient::NAME;
     type Request = AuthenticateClientRequest;
-    type Reply = Waiting;
+    type Reply = ServerResponse;
 }
 
-/// What waits for the eUICC at a server.
-pub(super) enum Waiting {
-    /// A profile, at an SM-DP+.
+/// The response of a server to AuthenticateClient.
+pub(super) enum ServerResponse {
+    /// A profile, from an SM-DP+.
     Profile(Box<AuthenticateClientOk>),
-    /// Word of other servers, at an SM-DS.
+    /// Events at other servers, from an SM-DS.
     Events(es11::AuthenticateClientOk),
 }
 
-impl<'de> Deserialize<'de> for Waiting {
+impl<'de> Deserialize<'de> for ServerResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let answer = serde_json::Value::deserialize(deserializer)?;
         let waiting = match answer.get("eventEntries") {
@@ -128,9 +130,9 @@ impl<'de> Deserialize<'de> for Waiting {
 }
 
 impl<D: CardDoor> Lpa<D> {
-    /// Section 3.0.1: both sides show who they are.
+    /// Performs the common mutual authentication: section 3.0.1.
     ///
-    /// An SM-DP+ and an SM-DS are asked alike; `F` says which answers are understood.
+    /// The procedure is the same for an SM-DP+ and an SM-DS. `F` determines the accepted responses.
     pub(super) async fn authenticate<F>(
         &mut self,
         code: &ActivationCode,
@@ -170,7 +172,8 @@ impl<D: CardDoor> Lpa<D> {
         Ok((transaction_id, answer?))
     }
 
-    /// ES9+.InitiateAuthentication, and what the LPA itself can check of the answer.
+    /// Calls ES9+.InitiateAuthentication and performs the checks of the response that are up to the
+    /// LPA.
     async fn initiate_authentication(
         &mut self,
         code: &ActivationCode,
@@ -182,7 +185,8 @@ impl<D: CardDoor> Lpa<D> {
             InitiateAuthenticationRequest { euicc_challenge, smdp_address: address.to_string(), euicc_info1 };
         let mut server = self.es9plus(address)?;
         let mut answer = server.call::<InitiateAuthentication>(&request).await;
-        // Servers behind another port than 443 know themselves with or without it; the standard's FQDN has none.
+        // A server at a port other than 443 may know its own address with or without the port. The
+        // FQDN of the standard has none.
         if let (Err(error), Some(host)) = (&answer, without_port(address))
             && matches!(error.status(), Some(Status::SmdpAddressRefused | Status::SmdsAddressRefused))
         {
@@ -225,7 +229,7 @@ fn check_initiate_authentication(
     Err(ServerFlaw::OtherOid { expected: expected.clone(), found: found.join(", ") })
 }
 
-/// The transaction that a server's answer names must be the session's.
+/// Checks that the transaction ID of a response is that of the session.
 pub(super) fn same_transaction(
     function: &'static str,
     expected: &TransactionId,

@@ -1,8 +1,8 @@
-//! Profiles that nobody gave an activation code for: what waits at the default SM-DP+, and event retrieval from the
+//! Downloads without an activation code: from the default SM-DP+, and by event retrieval from the
 //! root SM-DS, SGP.22 section 3.6.2.
 //!
-//! An event names a server and what to ask for there. That server may be another SM-DS, which is asked in turn; whether
-//! it is one shows only in its answer.
+//! An event consists of a server address and an event ID for the request to that server. The server
+//! may be another SM-DS, which is then queried in turn. Only its response shows whether it is one.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -15,25 +15,27 @@ use super::Lpa;
 use super::authenticate::{ServerFlaw, SessionError};
 use super::download::{DownloadError, DownloadOptions, Fetched, Installed};
 
-/// How many events one discovery follows, all servers together: an SM-DS that names more is not helping.
+/// Maximum events that one discovery follows, over all servers. It protects against an SM-DS that
+/// announces events without end.
 pub const MAX_EVENTS: usize = 100;
 
-/// An event, and what became of it.
+/// An event and its outcome.
 #[derive(Debug)]
 pub struct Discovered {
-    /// As the SM-DS named it.
+    /// The event that the SM-DS announced.
     pub event: EventEntries,
-    /// The profile that waited there, or why none was installed: an event beyond [`MAX_EVENTS`] was not even followed.
-    /// Its SM-DP+ takes the event away once it is installed.
+    /// The profile that was downloaded, or the reason for the failure. Events beyond
+    /// [`MAX_EVENTS`] are not followed. The SM-DP+ deletes the event after the installation.
     pub outcome: Result<Installed, DownloadError>,
 }
 
 impl<D: CardDoor> Lpa<D> {
-    /// Section 3.6.2: asks the SM-DS what waits for this eUICC, and downloads all of it. No address is the root SM-DS of
-    /// the eUICC. A profile that cannot be had does not keep the others away; `options` are those of each download.
+    /// Retrieves the events for this eUICC from the SM-DS, and downloads all announced profiles:
+    /// section 3.6.2. Without an address the root SM-DS of the eUICC is used. A failed download
+    /// does not prevent the others. `options` apply to each download.
     ///
     /// # Errors
-    /// The SM-DS did not say what waits.
+    /// The event retrieval from the SM-DS failed.
     pub async fn discover(
         &mut self,
         sm_ds: Option<&SmdpAddress>,
@@ -43,9 +45,9 @@ impl<D: CardDoor> Lpa<D> {
             Some(address) => address.clone(),
             None => parse(&self.configured_addresses().await?.root_ds_address, "root SM-DS")?,
         };
-        let waiting = match self.fetch(&whatever_waits_at(sm_ds.clone()), &mut options).await? {
+        let waiting = match self.fetch(&any_profile_at(sm_ds.clone()), &mut options).await? {
             Fetched::Events(events) => events,
-            // What was asked is an SM-DP+, and had a profile for this eUICC.
+            // The server is an SM-DP+ and had a profile for this eUICC.
             Fetched::Profile(installed) => {
                 let event = EventEntries { event_id: String::new(), rsp_server_address: sm_ds.to_string() };
                 return Ok(vec![Discovered { event, outcome: Ok(*installed) }]);
@@ -65,7 +67,8 @@ impl<D: CardDoor> Lpa<D> {
         }
         let left: Vec<_> = agenda.collect();
         if !left.is_empty() {
-            let why = format!("{} events were left: one discovery follows {MAX_EVENTS}", left.len());
+            let why =
+                format!("{} events were not followed; the limit per discovery is {MAX_EVENTS}", left.len());
             self.teller.tell(self.teller.event("discover").with_outcome(Outcome::Refused(why)));
         }
         discovered
@@ -73,10 +76,10 @@ impl<D: CardDoor> Lpa<D> {
         Ok(discovered)
     }
 
-    /// Downloads what waits for this eUICC at its default SM-DP+.
+    /// Downloads the profile that is prepared for this eUICC at its default SM-DP+.
     ///
     /// # Errors
-    /// No profile was installed, and why.
+    /// No profile was installed. The error contains the reason.
     pub async fn download_from_default(
         &mut self,
         options: DownloadOptions,
@@ -84,12 +87,12 @@ impl<D: CardDoor> Lpa<D> {
         let address = self.configured_addresses().await?.default_dp_address.filter(|text| !text.is_empty());
         let address = address.ok_or_else(|| {
             Fault::new(
-                "cannot ask the default SM-DP+",
-                "the eUICC has no address of one",
+                "cannot use the default SM-DP+",
+                "no address is configured on the eUICC",
                 "set one, or use an activation code",
             )
         })?;
-        self.download(&whatever_waits_at(parse(&address, "default SM-DP+")?), options).await
+        self.download(&any_profile_at(parse(&address, "default SM-DP+")?), options).await
     }
 
     async fn retrieve(
@@ -99,12 +102,12 @@ impl<D: CardDoor> Lpa<D> {
     ) -> Result<Fetched, DownloadError> {
         let address = event.rsp_server_address.parse();
         let smdp_address = address.map_err(|_| ServerFlaw::EventAddress(event.rsp_server_address.clone()))?;
-        let code = ActivationCode { matching_id: event.event_id.clone(), ..whatever_waits_at(smdp_address) };
+        let code = ActivationCode { matching_id: event.event_id.clone(), ..any_profile_at(smdp_address) };
         self.fetch(&code, options).await
     }
 }
 
-/// Events in the order in which they were named, each once.
+/// The queue of events to follow. It yields each event once, in the order of announcement.
 struct Agenda {
     to_follow: VecDeque<EventEntries>,
     seen: HashSet<(String, String)>,
@@ -126,13 +129,13 @@ impl Iterator for Agenda {
 fn too_many() -> Fault {
     Fault::new(
         "the event was not followed",
-        format!("one discovery follows no more than {MAX_EVENTS} events"),
-        "discover again once the others are out of the way",
+        format!("one discovery follows at most {MAX_EVENTS} events"),
+        "repeat the discovery after the other events have been processed",
     )
 }
 
-/// An empty MatchingID stands for whatever waits for this eUICC.
-fn whatever_waits_at(smdp_address: SmdpAddress) -> ActivationCode {
+/// Returns an activation code with an empty MatchingID, which requests any profile for this eUICC.
+fn any_profile_at(smdp_address: SmdpAddress) -> ActivationCode {
     ActivationCode {
         smdp_address,
         matching_id: String::new(),
@@ -145,8 +148,8 @@ fn parse(address: &str, whose: &str) -> Result<SmdpAddress, SessionError> {
     address.parse().map_err(|error| {
         Fault::caused_by(
             error,
-            format!("cannot use the address of the {whose} that the eUICC has"),
-            "use a card with a proper address, or name the server",
+            format!("cannot use the address of the {whose} on the eUICC"),
+            "use a card with a valid address, or specify the server",
         )
         .into()
     })

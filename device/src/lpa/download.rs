@@ -1,7 +1,7 @@
 //! Profile download: SGP.22 sections 3.1.2 and 3.1.3 (download and installation), 3.0.2 (common cancel session).
 //!
-//! Everything that ends a session before the package is loaded is told to the SM-DP+ with the reason that keeps the
-//! order alive or ends it, as section 5.7.14 has it.
+//! If a session ends before the package is loaded, the SM-DP+ is informed of the reason. The reason
+//! determines whether the order stays usable, section 5.7.14.
 
 use std::fmt;
 
@@ -24,104 +24,110 @@ use serde::Serialize;
 use world::{CardDoor, Fault, Outcome};
 
 use super::Lpa;
-use super::authenticate::{AuthenticateClientAnywhere, ServerFlaw, SessionError, Waiting, same_transaction};
+use super::authenticate::{
+    AuthenticateClientAnywhere, ServerFlaw, ServerResponse, SessionError, same_transaction,
+};
 use super::es9plus::Es9Error;
 use super::notifications::{Delivery, delivery};
 use crate::es10::{Es10Error, LoadError};
 use crate::terminal::CardError;
 
-/// What the user says to a download.
+/// The user's part in a download.
 #[derive(Default)]
 pub struct DownloadOptions {
-    /// As the operator gave it to the user.
+    /// The confirmation code that the operator gave to the user.
     pub confirmation_code: Option<String>,
-    /// What the metadata must say; anything else ends the session.
+    /// Requirements on the profile metadata. A mismatch ends the session.
     pub expected: Expected,
-    /// Who is asked before the profile is downloaded.
+    /// The way to obtain the user's consent before the download.
     pub consent: Consent,
 }
 
-/// What the metadata must say.
+/// Requirements on the profile metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// This profile and no other.
+    /// The required ICCID.
     pub iccid: Option<Iccid>,
-    /// From this provider.
+    /// The required service provider name.
     pub service_provider_name: Option<String>,
 }
 
-/// Who is asked before a profile is downloaded: section 3.1.3.
+/// The way to obtain the user's consent before the download: section 3.1.3.
 #[derive(Default)]
 pub enum Consent {
-    /// Nobody: whoever began the download has agreed to it and to what the profile brings.
+    /// No question is asked, because the caller has already agreed to the download and to the
+    /// profile's policy rules.
     #[default]
     Given,
-    /// This function.
+    /// The function is called with the offer.
     Ask(Box<dyn FnMut(&Offer<'_>) -> Decision + Send>),
 }
 
-/// What the user is asked.
+/// The question to the user.
 #[derive(Debug)]
 pub struct Offer<'a> {
-    /// What would be installed.
+    /// The metadata of the offered profile.
     pub metadata: &'a StoreMetadataRequest,
-    /// Whether the profile has policy rules to which the user must agree ("strong confirmation").
+    /// True if the profile has policy rules that require the user's consent ("strong
+    /// confirmation").
     pub policy_rules_need_consent: bool,
-    /// Whether the SM-DP+ wants a confirmation code.
+    /// True if the SM-DP+ requires a confirmation code.
     pub confirmation_code_required: bool,
 }
 
-/// What the user answers.
+/// The user's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Yes.
+    /// The user accepts the download.
     Accept,
-    /// No.
+    /// The user rejects the download.
     Reject,
-    /// Not now.
+    /// The user postpones the download.
     Postpone,
-    /// Nothing.
+    /// The user did not answer in time.
     NoAnswer,
 }
 
-/// A profile is on the card, disabled.
+/// A profile that was installed. It is disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Installed {
-    /// The profile.
+    /// The ICCID.
     pub iccid: Iccid,
-    /// Its ISD-P.
+    /// The AID of its ISD-P.
     pub isdp_aid: Aid,
-    /// What the SM-DP+ said of it.
+    /// The metadata sent by the SM-DP+.
     pub metadata: StoreMetadataRequest,
-    /// What became of the ProfileInstallationResult on its way to the SM-DP+.
+    /// The delivery of the ProfileInstallationResult to the SM-DP+.
     pub notification: Delivery,
 }
 
-/// Why no profile was installed. The variant says who said no.
+/// The reason why no profile was installed. The variant identifies the party that ended the
+/// download.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// The session with the SM-DP+ came to nothing.
+    /// The session with the SM-DP+ failed.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The eUICC refused the offer of the profile. The SM-DP+ was told.
+    /// The eUICC refused to prepare the download. The SM-DP+ was informed.
     #[error("the eUICC refused to prepare the download: {0}")]
     NotPrepared(DownloadErrorCode),
-    /// The LPA, or its user, ended the session. The SM-DP+ was told, unless it says so here.
+    /// The LPA or its user ended the session. The SM-DP+ was informed, unless
+    /// [`Cancelled::not_told`] is set.
     #[error("{0}")]
     Cancelled(Cancelled),
-    /// The eUICC did not install the package; the SM-DP+ is told by notification.
+    /// The eUICC did not install the package. The SM-DP+ is informed by notification.
     #[error("the eUICC did not install the package: {reason} at {at}")]
     NotInstalled {
-        /// Where.
+        /// The failed command of the package.
         at: BppCommandId,
-        /// Why.
+        /// The reason.
         reason: ErrorReason,
-        /// What became of the notification.
+        /// The delivery of the notification.
         notification: Delivery,
     },
 }
 
-/// What ends any session ends a download.
+/// Every error that ends a session also ends a download.
 macro_rules! session_errors {
     ($($error:ty),+) => { $(
         impl From<$error> for DownloadError {
@@ -135,7 +141,7 @@ macro_rules! session_errors {
 session_errors!(Fault, Es10Error, Es9Error, ServerFlaw, CardError);
 
 impl DownloadError {
-    /// Whether the same activation code may work another time: nobody has said no for good.
+    /// True if a retry with the same activation code can succeed, because no refusal was final.
     pub fn may_be_tried_again(&self) -> bool {
         match self {
             Self::Session(error) => error.may_be_tried_again(),
@@ -145,22 +151,22 @@ impl DownloadError {
     }
 }
 
-/// What there was at a server.
+/// The response of a server to a request for a download.
 pub(super) enum Fetched {
-    /// A profile. It is on the card.
+    /// A profile, which was installed.
     Profile(Box<Installed>),
-    /// Word of other servers.
+    /// Events at other servers.
     Events(Vec<EventEntries>),
 }
 
-/// A session that was ended before the package was loaded.
+/// A session that was cancelled before the package was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancelled {
-    /// As told to eUICC and SM-DP+.
+    /// The reason that was sent to the eUICC and the SM-DP+.
     pub reason: CancelSessionReason,
-    /// For a person.
+    /// A description for the user.
     pub why: String,
-    /// Why the SM-DP+ could not be told, if so.
+    /// The reason why the SM-DP+ could not be informed, if so.
     pub not_told: Option<String>,
 }
 
@@ -168,23 +174,25 @@ impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the download was cancelled ({}): {}", self.reason, self.why)?;
         match &self.not_told {
-            Some(not_told) => write!(f, "; the SM-DP+ could not be told: {not_told}"),
+            Some(not_told) => write!(f, "; the SM-DP+ could not be informed: {not_told}"),
             None => Ok(()),
         }
     }
 }
 
-/// A reason to cancel.
+/// A reason to cancel a session.
 struct Objection {
     reason: CancelSessionReason,
     why: String,
 }
 
 impl<D: CardDoor> Lpa<D> {
-    /// Downloads and installs the profile that an activation code names. The profile is disabled afterwards.
+    /// Downloads and installs the profile of an activation code. The profile is disabled
+    /// afterwards.
     ///
     /// # Errors
-    /// No profile was installed, and why. The eUICC has nothing left of it but a notification.
+    /// No profile was installed. The error contains the reason. At most a notification remains on
+    /// the eUICC.
     pub async fn download(
         &mut self,
         code: &ActivationCode,
@@ -196,7 +204,8 @@ impl<D: CardDoor> Lpa<D> {
         }
     }
 
-    /// The same at a server that may be an SM-DS. A session that was cut off is begun again.
+    /// Like [`download`](Self::download), from a server that may be an SM-DS. An interrupted
+    /// session is repeated.
     pub(super) async fn fetch(
         &mut self,
         code: &ActivationCode,
@@ -206,8 +215,8 @@ impl<D: CardDoor> Lpa<D> {
         loop {
             tries_left = tries_left.saturating_sub(1);
             match self.run(code, options).await {
-                Err(error) if tries_left > 0 && is_worth_another_session(&error) => {
-                    let event = self.teller.event("begin the download again");
+                Err(error) if tries_left > 0 && can_restart(&error) => {
+                    let event = self.teller.event("restart the download");
                     self.teller.tell(event.with_note(error.to_string()));
                 }
                 result => return result,
@@ -222,20 +231,20 @@ impl<D: CardDoor> Lpa<D> {
     ) -> Result<Fetched, DownloadError> {
         let (transaction_id, answer) = self.authenticate::<AuthenticateClientAnywhere>(code).await?;
         match answer {
-            Waiting::Events(events) => {
+            ServerResponse::Events(events) => {
                 same_transaction("AuthenticateClient", &transaction_id, &events.transaction_id)?;
                 Ok(Fetched::Events(events.event_entries))
             }
-            Waiting::Profile(offered) => {
+            ServerResponse::Profile(offered) => {
                 let session = Session { address: &code.smdp_address, transaction_id: &transaction_id };
-                let installed = self.take(session, *offered, options).await?;
+                let installed = self.install_offered(session, *offered, options).await?;
                 Ok(Fetched::Profile(Box::new(installed)))
             }
         }
     }
 
-    /// Section 3.1.3: from the offer of a profile to its result.
-    async fn take(
+    /// Performs the download from the offered profile to the installation result: section 3.1.3.
+    async fn install_offered(
         &mut self,
         session: Session<'_>,
         offered: AuthenticateClientOk,
@@ -244,10 +253,10 @@ impl<D: CardDoor> Lpa<D> {
         let Session { address, transaction_id } = session;
         for found in [&offered.transaction_id, &offered.smdp_signed2.transaction_id] {
             if let Err(flaw) = same_transaction("AuthenticateClient", transaction_id, found) {
-                return Err(self.distrust(session, flaw).await);
+                return Err(self.cancel_untrusted(session, flaw).await);
             }
         }
-        let hash_cc = match self.consider(&offered, options, transaction_id).await? {
+        let hash_cc = match self.evaluate_offer(&offered, options, transaction_id).await? {
             Ok(hash_cc) => hash_cc,
             Err(objection) => return Err(self.cancel(session, objection).await),
         };
@@ -269,15 +278,15 @@ impl<D: CardDoor> Lpa<D> {
         };
         let answer = self.es9plus(address)?.call::<GetBoundProfilePackage>(&request).await;
         if let Some(code) = refused {
-            // The SM-DP+ has been told; whatever it makes of that, the eUICC's no is final.
+            // The SM-DP+ was informed. The eUICC's refusal is final regardless of its answer.
             return Err(DownloadError::NotPrepared(code));
         }
         let answer = answer?;
         if let Err(flaw) = same_transaction("GetBoundProfilePackage", transaction_id, &answer.transaction_id)
         {
-            return Err(self.distrust(session, flaw).await);
+            return Err(self.cancel_untrusted(session, flaw).await);
         }
-        if let Some(objection) = other_than_offered(&metadata, &answer.bound_profile_package) {
+        if let Some(objection) = differs_from_offer(&metadata, &answer.bound_profile_package) {
             return Err(self.cancel(session, objection).await);
         }
 
@@ -289,7 +298,7 @@ impl<D: CardDoor> Lpa<D> {
                     why: error.to_string(),
                 };
                 let cancelled = self.cancel(session, objection).await;
-                // A card that does not answer is the cause, and more useful to know than the cancelling.
+                // If the card does not answer, that cause is more useful than the cancellation.
                 match error {
                     LoadError::Card(error @ CardError::Door { .. }) => Err(error.into()),
                     _ => Err(cancelled),
@@ -298,8 +307,9 @@ impl<D: CardDoor> Lpa<D> {
         }
     }
 
-    /// Section 3.1.3: whether this device wants what is offered. Gives hashCc, or the objection.
-    async fn consider(
+    /// Decides whether to accept the offered profile: section 3.1.3. Returns hashCc, or an
+    /// objection.
+    async fn evaluate_offer(
         &mut self,
         offered: &AuthenticateClientOk,
         options: &mut DownloadOptions,
@@ -310,7 +320,8 @@ impl<D: CardDoor> Lpa<D> {
             return Ok(Err(objection));
         }
         if !self.es10.get_profiles_info(Some(metadata.iccid)).await?.is_empty() {
-            // The order stays usable: the profile may be deleted, or be the outcome of an earlier attempt.
+            // The order stays usable, because the profile can be deleted, or may be the result of
+            // an earlier attempt.
             let why =
                 format!("profile {} is on the card already; delete it to download it again", metadata.iccid);
             return Ok(Err(Objection { reason: CancelSessionReason::POSTPONED, why }));
@@ -321,7 +332,7 @@ impl<D: CardDoor> Lpa<D> {
         };
         let confirmation_code_required = offered.smdp_signed2.cc_required_flag;
         let offer = Offer { metadata, policy_rules_need_consent, confirmation_code_required };
-        if let Some(objection) = refused_by_user(&offer, &mut options.consent) {
+        if let Some(objection) = user_objection(&offer, &mut options.consent) {
             return Ok(Err(objection));
         }
         Ok(match (confirmation_code_required, &options.confirmation_code) {
@@ -329,15 +340,15 @@ impl<D: CardDoor> Lpa<D> {
             (true, Some(code)) => Ok(Some(crypto::hash_cc(code, &transaction_id.0))),
             (true, None) => Err(Objection {
                 reason: CancelSessionReason::POSTPONED,
-                why: "the SM-DP+ wants a confirmation code and none was given; ask the operator for it"
-                    .into(),
+                why: "the SM-DP+ requires a confirmation code; ask the operator for it".into(),
             }),
         })
     }
 
-    /// Whether the Rules Authorisation Table allows the profile's policy rules, and whether the user must agree to them:
-    /// section 2.9.2.4. For each rule the first line of the table that has it for this operator counts. A profile that may
-    /// not be disabled must be the only operational one: section 3.1.3.
+    /// Checks the profile's policy rules against the Rules Authorisation Table, and returns true if
+    /// the user must consent to them: section 2.9.2.4. For each rule the first matching entry of
+    /// the table applies. A profile that cannot be disabled must be the only operational one:
+    /// section 3.1.3.
     async fn policy_rules(
         &mut self,
         metadata: &StoreMetadataRequest,
@@ -351,8 +362,7 @@ impl<D: CardDoor> Lpa<D> {
         let operational = |class| matches!(class, None | Some(ProfileClass::OPERATIONAL));
         if rules.contains(&ppr::PPR1) && self.list().await?.iter().any(|held| operational(held.profile_class))
         {
-            let why =
-                "the profile may not be disabled (PPR1), and there is another on the card; delete that first";
+            let why = "the profile cannot be disabled (PPR1), and the card contains another profile; delete that one first";
             return Ok(Err(Objection { reason: CancelSessionReason::PPR_NOT_ALLOWED, why: why.into() }));
         }
         let table = self.es10.get_rat().await?;
@@ -367,7 +377,8 @@ impl<D: CardDoor> Lpa<D> {
             match line {
                 Some(line) => need_consent |= line.ppr_flags.has(CONSENT_REQUIRED),
                 None => {
-                    let why = format!("the card does not allow policy rule PPR{rule} to the profile's owner");
+                    let why =
+                        format!("the card does not allow policy rule PPR{rule} for the owner of the profile");
                     return Ok(Err(Objection { reason: CancelSessionReason::PPR_NOT_ALLOWED, why }));
                 }
             }
@@ -375,23 +386,23 @@ impl<D: CardDoor> Lpa<D> {
         Ok(Ok(need_consent))
     }
 
-    /// Section 3.0.2: ends the session on both sides.
+    /// Cancels the session on both sides: section 3.0.2.
     async fn cancel(&mut self, session: Session<'_>, objection: Objection) -> DownloadError {
         let Objection { reason, why } = objection;
-        let not_told = self.tell_cancelled(session, reason).await.err().map(|error| error.to_string());
+        let not_told = self.send_cancel(session, reason).await.err().map(|error| error.to_string());
         DownloadError::Cancelled(Cancelled { reason, why, not_told })
     }
 
-    /// Ends a session with a server that contradicts itself. What it makes of that does not matter any more.
-    async fn distrust(&mut self, session: Session<'_>, flaw: ServerFlaw) -> DownloadError {
-        if let Err(error) = self.tell_cancelled(session, CancelSessionReason::UNDEFINED_REASON).await {
+    /// Cancels a session with a server whose answers are inconsistent. Its response is irrelevant.
+    async fn cancel_untrusted(&mut self, session: Session<'_>, flaw: ServerFlaw) -> DownloadError {
+        if let Err(error) = self.send_cancel(session, CancelSessionReason::UNDEFINED_REASON).await {
             let event = self.teller.event("cancel the session");
             self.teller.tell(event.with_outcome(Outcome::Failed(error.to_string())));
         }
         flaw.into()
     }
 
-    async fn tell_cancelled(
+    async fn send_cancel(
         &mut self,
         session: Session<'_>,
         reason: CancelSessionReason,
@@ -403,7 +414,7 @@ impl<D: CardDoor> Lpa<D> {
         Ok(())
     }
 
-    /// The eUICC has given its result: tells the SM-DP+, and says what it means.
+    /// Sends the eUICC's installation result to the SM-DP+, and converts it.
     async fn conclude(
         &mut self,
         metadata: StoreMetadataRequest,
@@ -413,7 +424,7 @@ impl<D: CardDoor> Lpa<D> {
         let about = data.notification_metadata.clone();
         let pending = Raw::<PendingNotification>::from_der(result.bytes())
             .map_err(|error| CardError::undecodable("LoadBoundProfilePackage", &error))?;
-        // The offer came unsigned: which profile it is, the card knows.
+        // The offered metadata is not signed. The card knows which profile it has installed.
         let iccid = about.iccid.unwrap_or(metadata.iccid);
         let handled = self.deliver(&about, pending).await;
         let notification = delivery(about, handled);
@@ -436,18 +447,19 @@ impl<D: CardDoor> Lpa<D> {
     }
 }
 
-/// A session that can be cancelled.
+/// The session to cancel.
 #[derive(Clone, Copy)]
 struct Session<'a> {
     address: &'a SmdpAddress,
     transaction_id: &'a TransactionId,
 }
 
-/// The answer was lost on the way, or the repeated request met a session that was over.
-fn is_worth_another_session(error: &DownloadError) -> bool {
+/// True if another session can succeed: the response was lost, or the repeated request met a
+/// session that had ended.
+fn can_restart(error: &DownloadError) -> bool {
     match error {
         DownloadError::Session(SessionError::Server(Es9Error::Link { function, .. })) => {
-            // Before the eUICC is in it, a repeated request is all there is to try.
+            // Before the eUICC is involved, repeating the request is sufficient.
             *function != InitiateAuthentication::NAME
         }
         DownloadError::Session(SessionError::Server(error)) => {
@@ -460,39 +472,48 @@ fn is_worth_another_session(error: &DownloadError) -> bool {
 fn mismatch(metadata: &StoreMetadataRequest, expected: &Expected) -> Option<Objection> {
     let why = match expected {
         Expected { iccid: Some(iccid), .. } if *iccid != metadata.iccid => {
-            format!("the SM-DP+ offers profile {}, expected was {iccid}", metadata.iccid)
+            format!("the SM-DP+ offers profile {} instead of {iccid}", metadata.iccid)
         }
         Expected { service_provider_name: Some(name), .. } if *name != metadata.service_provider_name => {
-            format!("the profile is {}'s, expected was {name}'s", metadata.service_provider_name)
+            format!(
+                "the service provider of the profile is {} instead of {name}",
+                metadata.service_provider_name
+            )
         }
         _ => return None,
     };
     Some(Objection { reason: CancelSessionReason::METADATA_MISMATCH, why })
 }
 
-/// What was offered is what was agreed to, and only the package's own metadata are installed: section 3.1.3. A package whose
-/// metadata cannot be read the eUICC refuses by itself.
-fn other_than_offered(offered: &StoreMetadataRequest, package: &BoundProfilePackageDer) -> Option<Objection> {
+/// Compares the metadata in the package with the metadata that the user has accepted, because the
+/// eUICC installs the former: section 3.1.3. A package with undecodable metadata is refused by the
+/// eUICC itself.
+fn differs_from_offer(offered: &StoreMetadataRequest, package: &BoundProfilePackageDer) -> Option<Objection> {
     let bound = BoundProfilePackage::from_der(&package.0).ok()?.open_metadata().ok()?;
     if bound == *offered {
         return None;
     }
     let why = match bound.iccid == offered.iccid {
-        true => format!("the package of profile {} has other metadata than were offered", bound.iccid),
-        false => format!("the package is of profile {}, offered was {}", bound.iccid, offered.iccid),
+        true => {
+            format!("the metadata in the package of profile {} differ from the offered metadata", bound.iccid)
+        }
+        false => format!(
+            "the package contains profile {} instead of the offered profile {}",
+            bound.iccid, offered.iccid
+        ),
     };
     Some(Objection { reason: CancelSessionReason::METADATA_MISMATCH, why })
 }
 
-fn refused_by_user(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection> {
+fn user_objection(offer: &Offer<'_>, consent: &mut Consent) -> Option<Objection> {
     let decision = match consent {
         Consent::Given => Decision::Accept,
         Consent::Ask(ask) => ask(offer),
     };
     let (reason, why) = match decision {
         Decision::Accept => return None,
-        Decision::Reject => (CancelSessionReason::END_USER_REJECTION, "the user said no"),
-        Decision::Postpone => (CancelSessionReason::POSTPONED, "the user said: later"),
+        Decision::Reject => (CancelSessionReason::END_USER_REJECTION, "the user rejected it"),
+        Decision::Postpone => (CancelSessionReason::POSTPONED, "the user postponed it"),
         Decision::NoAnswer => (CancelSessionReason::TIMEOUT, "the user did not answer"),
     };
     Some(Objection { reason, why: why.into() })

@@ -11,24 +11,24 @@ use world::{Link, LinkFault, Outcome};
 
 use crate::Teller;
 
-/// How an LPA in the device names itself: SGP.22 section 6.2.
+/// The User-Agent of an LPA in the device: SGP.22 section 6.2.
 const LPAD: HeaderValue = HeaderValue::from_static("gsma-rsp-lpad");
 
-/// One SM-DP+ or SM-DS, asked over one link.
+/// A client of one SM-DP+ or SM-DS, over one link.
 pub(super) struct Es9Plus<'a> {
     pub(super) link: Link,
     pub(super) address: String,
     pub(super) version: Version,
-    /// How often a request is sent when no answer comes.
+    /// Maximum attempts for a request that gets no response.
     pub(super) tries: u32,
     pub(super) teller: &'a Teller,
     pub(super) traffic: &'a mut HttpTraffic,
 }
 
-/// Requests to servers and the octets of their bodies.
+/// The number of requests to servers and the octets of their bodies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HttpTraffic {
-    /// Requests sent, repetitions included.
+    /// Requests sent, including repetitions.
     pub requests: u64,
     /// Octets of request bodies.
     pub sent: u64,
@@ -36,37 +36,40 @@ pub struct HttpTraffic {
     pub received: u64,
 }
 
-/// Why a server did not do what it was asked, and what can be done. The variant says where the fault lies.
+/// The reason why a request to a server failed, with advice. The variant identifies the party at
+/// fault.
 #[derive(Debug, thiserror::Error)]
 pub enum Es9Error {
-    /// No answer came.
+    /// There was no response.
     #[error("{function}: {fault}; {}", .fault.next())]
     Link {
-        /// What was asked.
+        /// The function.
         function: &'static str,
-        /// Why no answer came.
+        /// The reason.
         fault: LinkFault,
     },
     /// The server refused.
-    #[error("{function}: the server refused with {status}; {}", after(.status))]
+    #[error("{function}: the server refused with {status}; {}", advice(.status))]
     Refused {
-        /// What was asked.
+        /// The function.
         function: &'static str,
-        /// Subject and reason.
+        /// The subject code and reason code.
         status: StatusCodeData,
     },
-    /// The answer is not one of ES9+.
-    #[error("{function}: {why}; check that the address is an SM-DP+'s or SM-DS's, and look at its log")]
+    /// The response is not a valid ES9+ response.
+    #[error(
+        "{function}: {why}; check that the address is that of an SM-DP+ or SM-DS, and check the server's log"
+    )]
     Answer {
-        /// What was asked.
+        /// The function.
         function: &'static str,
-        /// What is wrong with it.
+        /// The violation.
         why: NotAnAnswer,
     },
 }
 
 impl Es9Error {
-    /// The row of the status table, if the server refused with one.
+    /// Returns the status table entry, if the server refused with one.
     pub fn status(&self) -> Option<Status> {
         match self {
             Self::Refused { status, .. } => status.status(),
@@ -84,7 +87,7 @@ impl Es9Error {
 }
 
 impl Es9Plus<'_> {
-    /// Calls a function whose answer has a body.
+    /// Calls a function whose response has a body.
     pub(super) async fn call<F: Function>(&mut self, request: &F::Request) -> Result<F::Reply, Es9Error>
     where
         F::Request: Serialize,
@@ -98,7 +101,8 @@ impl Es9Plus<'_> {
         .await
     }
 
-    /// ES9+.HandleNotification: taken when the answer is 204, or 200 without a refusal in it.
+    /// Calls ES9+.HandleNotification. The notification is accepted if the response is 204, or 200
+    /// without an error status.
     pub(super) async fn handle_notification(
         &mut self,
         request: &HandleNotificationRequest,
@@ -118,7 +122,7 @@ impl Es9Plus<'_> {
         .await
     }
 
-    /// Sends until an answer comes, at most [`Self::tries`] times, the same octets each time.
+    /// Sends the same octets until there is a response, at most [`Self::tries`] times.
     async fn send<Request: Serialize, T>(
         &mut self,
         function: &'static str,
@@ -141,7 +145,8 @@ impl Es9Plus<'_> {
                 Err(fault) => Err(Es9Error::Link { function, fault: fault.clone() }),
             };
             let outcome = result.as_ref().map_or_else(Es9Error::outcome, |_| Outcome::Done);
-            let event = self.teller.event(spelled(function)).with_peer("ES9+", self.address.clone());
+            let event =
+                self.teller.event(standard_spelling(function)).with_peer("ES9+", self.address.clone());
             self.teller.tell(event.with_bytes(sent, received).with_outcome(outcome));
             match result {
                 Err(Es9Error::Link { .. }) if tries_left > 0 => {}
@@ -151,8 +156,8 @@ impl Es9Plus<'_> {
     }
 }
 
-/// What the user of an LPA can do about a refusal.
-fn after(refusal: &StatusCodeData) -> &'static str {
+/// Returns advice for the user about a refusal.
+fn advice(refusal: &StatusCodeData) -> &'static str {
     match refusal.status() {
         Some(Status::MatchingIdRefused | Status::SmdpAddressRefused) => {
             "check the activation code, or ask the operator for another"
@@ -169,7 +174,7 @@ fn after(refusal: &StatusCodeData) -> &'static str {
             | Status::OrderExpired
             | Status::DownloadAttemptsExceeded
             | Status::ProfileUnavailable,
-        ) => "have the operator order the profile anew",
+        ) => "have the operator order the profile again",
         Some(Status::ProfileNotEligible) => "have the operator order a profile that suits this device",
         Some(Status::EuiccInsufficientMemory) => "delete a profile from the card, and try again",
         Some(
@@ -178,16 +183,16 @@ fn after(refusal: &StatusCodeData) -> &'static str {
             | Status::SmdsCiForSigningUnsupported
             | Status::SmdsCiForVerificationUnavailable
             | Status::CiUnknown,
-        ) => "use a card and a server below the same CI",
+        ) => "use a card and a server that share a CI",
         Some(Status::SmdsAddressRefused) => "check the address of the SM-DS",
-        Some(Status::EventUnknown) => "ask the SM-DS for everything that waits",
-        Some(Status::TransactionUnknown) => "begin the download again",
-        _ => "the server's log says more",
+        Some(Status::EventUnknown) => "repeat the event retrieval from the SM-DS",
+        Some(Status::TransactionUnknown) => "restart the download",
+        _ => "see the server's log for details",
     }
 }
 
-/// The standard's spelling of a function's name in a path.
-fn spelled(function: &'static str) -> String {
+/// Returns the function name in the standard's spelling, from its spelling in the path.
+fn standard_spelling(function: &'static str) -> String {
     let mut letters = function.chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
@@ -215,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_says_what_to_do_next() {
+    fn every_error_contains_advice() {
         let function = "authenticateClient";
         let refused = |code: &str, reason: &str| Es9Error::Refused {
             function,
@@ -226,14 +231,14 @@ mod tests {
                 message: None,
             },
         };
-        let fault = LinkFault::new(LinkFaultKind::Refused, "smdp.example.com", "nobody listens");
+        let fault = LinkFault::new(LinkFaultKind::Refused, "smdp.example.com", "no listener");
         for (error, next) in [
             (Es9Error::Link { function, fault: fault.clone() }, fault.next()),
             (refused("8.2.6", "3.8"), "check the activation code, or ask the operator for another"),
-            (refused("9.9", "9.9"), "the server's log says more"),
+            (refused("9.9", "9.9"), "see the server's log for details"),
             (
                 Es9Error::Answer { function, why: NotAnAnswer::NoStatusCode },
-                "check that the address is an SM-DP+'s or SM-DS's, and look at its log",
+                "check that the address is that of an SM-DP+ or SM-DS, and check the server's log",
             ),
         ] {
             assert!(error.to_string().ends_with(&format!("; {next}")), "{error}");

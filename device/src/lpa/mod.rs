@@ -1,12 +1,13 @@
 //! The LPA in the device (LPAd): SGP.22 section 3.
 //!
-//! | file | procedures |
+//! | Module | Procedures |
 //! |---|---|
+//! | this module | local profile management, section 3.2; eUICC management, section 3.3 |
 //! | `authenticate` | common mutual authentication, section 3.0.1 |
-//! | `download` | profile download, sections 3.1.2, 3.1.3; cancelling, 3.0.2 |
+//! | `download` | profile download, sections 3.1.2 and 3.1.3; common cancel session, section 3.0.2 |
 //! | `discovery` | event retrieval, section 3.6.2; the default SM-DP+ |
-//! | `notifications` | section 3.5 |
-//! | here | local profile management, section 3.2; eUICC management, section 3.3 |
+//! | `notifications` | notifications, section 3.5 |
+//! | `es9plus` | the ES9+ client, sections 5.6 and 6.5 |
 
 mod authenticate;
 mod discovery;
@@ -35,12 +36,13 @@ use super::es10::{Es10, Es10Error};
 use super::teller::Teller;
 use super::terminal::{CardError, Traffic};
 
-/// Finds the way to a server by the address that an activation code or a notification names: `host` or `host:port`.
+/// Resolves the address in an activation code or a notification, `host` or `host:port`, to a link.
 pub trait Links: Send + Sync {
-    /// A link to the server there.
+    /// Returns a link to the server at this address.
     ///
     /// # Errors
-    /// No link can be made for this address; a server that does not answer shows only when it is asked.
+    /// No link can be made for this address. A server that does not answer is detected only by a
+    /// request.
     fn link(&self, address: &SmdpAddress) -> Result<Link, Fault>;
 }
 
@@ -53,17 +55,17 @@ where
     }
 }
 
-/// What an LPA says of its device, and how patient it is.
+/// The settings of an LPA: the description of its device, and its retry limits.
 #[derive(Clone, Debug)]
 pub struct LpaSettings {
-    /// TAC, IMEI, releases.
+    /// TAC, IMEI and releases of the device.
     pub device_info: DeviceInfo,
-    /// Version of SGP.22 that goes into `X-Admin-Protocol`.
+    /// The version of SGP.22 in `X-Admin-Protocol`.
     pub version: Version,
-    /// How often one request is sent when no answer comes.
+    /// Maximum attempts for a request that gets no response.
     pub request_tries: u32,
-    /// How often a download is begun again after the server went away in its middle. The eUICC keeps its one-time
-    /// key, so that an SM-DP+ can send the same package again (section 3.1.3).
+    /// Maximum sessions for a download that is interrupted by a loss of the server. The eUICC keeps
+    /// its one-time key, so that an SM-DP+ can send the same package again (section 3.1.3).
     pub download_tries: u32,
 }
 
@@ -86,7 +88,7 @@ impl Default for LpaSettings {
     }
 }
 
-/// An LPA, with the card that it manages.
+/// An LPA with the card that it manages.
 pub struct Lpa<D> {
     es10: Es10<D>,
     links: Arc<dyn Links>,
@@ -95,18 +97,18 @@ pub struct Lpa<D> {
     http: HttpTraffic,
 }
 
-/// Why a change of profiles did not take place.
+/// The reason why a change of profiles failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// The eUICC refused, or could not be asked.
+    /// The eUICC refused, or could not be reached.
     #[error(transparent)]
     Es10(#[from] Es10Error),
-    /// The eUICC said yes, and after the REFRESH the profile is not in the state that was asked for.
-    #[error("the eUICC agreed, but afterwards profile {iccid} is {state}; try again, or reset the card")]
-    NotSo {
+    /// The eUICC reported success, but after the REFRESH the profile is not in the requested state.
+    #[error("the eUICC reported success, but profile {iccid} is {state}; try again, or reset the card")]
+    UnexpectedState {
         /// The profile.
         iccid: Iccid,
-        /// What it is.
+        /// The actual state.
         state: &'static str,
     },
 }
@@ -118,58 +120,60 @@ impl From<CardError> for ChangeError {
 }
 
 impl<D: CardDoor> Lpa<D> {
-    /// An LPA for the card behind `door`.
+    /// Creates an LPA for the card behind `door`.
     pub fn new(door: D, links: impl Links + 'static, settings: LpaSettings, teller: Teller) -> Self {
         let es10 = Es10::new(door, teller.clone());
         Self { es10, links: Arc::new(links), settings, teller, http: HttpTraffic::default() }
     }
 
-    /// APDUs and their octets so far.
+    /// Returns the number of APDUs and octets exchanged so far.
     pub fn card_traffic(&self) -> Traffic {
         self.es10.traffic()
     }
 
-    /// Requests to servers and their octets so far.
+    /// Returns the number of HTTP requests and octets so far.
     pub fn http_traffic(&self) -> HttpTraffic {
         self.http
     }
 
-    /// The functions of the eUICC themselves.
+    /// Returns the ES10 client.
     pub fn es10(&mut self) -> &mut Es10<D> {
         &mut self.es10
     }
 
-    /// The EID.
+    /// Returns the EID.
     pub async fn eid(&mut self) -> Result<Eid, Es10Error> {
         self.es10.get_eid().await
     }
 
-    /// What the eUICC says of itself.
+    /// Returns EUICCInfo1 and EUICCInfo2.
     pub async fn chip_info(&mut self) -> Result<(EuiccInfo1, EuiccInfo2), Es10Error> {
         Ok((self.es10.get_euicc_info1().await?, self.es10.get_euicc_info2().await?))
     }
 
-    /// Section 3.2.4: every profile on the card.
+    /// Returns all profiles on the card: section 3.2.4.
     pub async fn list(&mut self) -> Result<Vec<ProfileInfo>, Es10Error> {
         self.es10.get_profiles_info(None).await
     }
 
-    /// The ICCID of the enabled profile.
+    /// Returns the ICCID of the enabled profile.
     pub async fn enabled(&mut self) -> Result<Option<Iccid>, Es10Error> {
         let profiles = self.list().await?;
         let enabled = profiles.iter().find(|profile| profile.profile_state == Some(ProfileState::ENABLED));
         Ok(enabled.and_then(|profile| profile.iccid))
     }
 
-    /// Section 3.2.1: enables a profile, has the card re-read, and looks whether it is so.
+    /// Enables a profile, performs the REFRESH, and verifies the result: section 3.2.1.
     ///
-    /// Enabling the profile that is enabled succeeds. After a lost answer the card itself says what became of it.
+    /// Succeeds if the profile is enabled already. After a lost response the actual state on the
+    /// card decides.
     pub async fn enable(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
         match self.es10.enable_profile(iccid, true).await {
             Ok(()) => self.es10.refresh().await?,
             Err(error) if error.code() == Some(EnableResult::PROFILE_NOT_IN_DISABLED_STATE.0) => {}
             Err(error) if error.code() == Some(EnableResult::CAT_BUSY.0) => {
-                // A REFRESH that nobody fetched: the reset takes its place, and then the answer is final.
+                // A REFRESH is pending that was never fetched. After a reset in its place the
+                // answer is final.
                 self.es10.reset().await?;
                 match self.es10.enable_profile(iccid, true).await {
                     Ok(()) => self.es10.refresh().await?,
@@ -180,32 +184,32 @@ impl<D: CardDoor> Lpa<D> {
             Err(error) if error.leaves_doubt() => self.es10.reset().await?,
             Err(error) => return Err(error.into()),
         }
-        self.must_be(iccid, Some(ProfileState::ENABLED)).await
+        self.expect_state(iccid, Some(ProfileState::ENABLED)).await
     }
 
-    /// Section 3.2.2: disables a profile, has the card re-read, and looks whether it is so.
+    /// Disables a profile, performs the REFRESH, and verifies the result: section 3.2.2.
     pub async fn disable(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
         match self.es10.disable_profile(iccid, true).await {
             Ok(()) => self.es10.refresh().await?,
             Err(error) if error.leaves_doubt() => self.es10.reset().await?,
             Err(error) => return Err(error.into()),
         }
-        self.must_be(iccid, Some(ProfileState::DISABLED)).await
+        self.expect_state(iccid, Some(ProfileState::DISABLED)).await
     }
 
-    /// Section 3.2.3: deletes a disabled profile.
+    /// Deletes a disabled profile: section 3.2.3.
     pub async fn delete(&mut self, iccid: Iccid) -> Result<(), ChangeError> {
         match self.es10.delete_profile(iccid).await {
             Ok(()) => Ok(()),
             Err(error) if error.leaves_doubt() => {
                 self.es10.reset().await?;
-                self.must_be(iccid, None).await
+                self.expect_state(iccid, None).await
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn must_be(&mut self, iccid: Iccid, wanted: Option<ProfileState>) -> Result<(), ChangeError> {
+    async fn expect_state(&mut self, iccid: Iccid, wanted: Option<ProfileState>) -> Result<(), ChangeError> {
         let profiles = self.es10.get_profiles_info(Some(iccid)).await?;
         let found = profiles.first().and_then(|profile| profile.profile_state);
         if found == wanted {
@@ -216,26 +220,27 @@ impl<D: CardDoor> Lpa<D> {
             Some(ProfileState::ENABLED) => "enabled",
             Some(_) => "disabled",
         };
-        Err(ChangeError::NotSo { iccid, state })
+        Err(ChangeError::UnexpectedState { iccid, state })
     }
 
-    /// Section 3.2.6: the user's name for a profile; the empty text removes it.
+    /// Sets the nickname of a profile: section 3.2.6. An empty text removes it.
     pub async fn set_nickname(&mut self, iccid: Iccid, nickname: &str) -> Result<(), Es10Error> {
         self.es10.set_nickname(iccid, nickname).await
     }
 
-    /// Section 3.3.2: deletes what `rsp::sgp22::es10c::reset_options` says, and has the card re-read.
+    /// Resets the eUICC memory, section 3.3.2, and performs the REFRESH. The options are those of
+    /// `rsp::sgp22::es10c::reset_options`.
     pub async fn memory_reset(&mut self, options: &[usize]) -> Result<(), ChangeError> {
         self.es10.euicc_memory_reset(options).await?;
         Ok(self.es10.refresh().await?)
     }
 
-    /// Section 3.3.3: the default SM-DP+; none removes it.
+    /// Sets the default SM-DP+ address: section 3.3.3. `None` removes it.
     pub async fn set_default_smdp_address(&mut self, address: Option<&SmdpAddress>) -> Result<(), Es10Error> {
         self.es10.set_default_dp_address(address).await
     }
 
-    /// The default SM-DP+ and the root SM-DS.
+    /// Returns the addresses of the default SM-DP+ and the root SM-DS.
     pub async fn configured_addresses(&mut self) -> Result<EuiccConfiguredAddressesResponse, Es10Error> {
         self.es10.get_euicc_configured_addresses().await
     }

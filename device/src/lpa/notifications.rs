@@ -1,4 +1,5 @@
-//! Notifications: SGP.22 section 3.5. Nothing leaves the card's list before its recipient has taken it.
+//! Notifications: SGP.22 section 3.5. A notification stays in the card's list until its recipient
+//! has accepted it.
 
 use std::collections::BTreeSet;
 
@@ -13,35 +14,36 @@ use super::Lpa;
 use super::es9plus::Es9Error;
 use crate::es10::Es10Error;
 
-/// One notification, and what became of it.
+/// The delivery of one notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Delivery {
-    /// Its number on the card.
+    /// The sequence number on the card.
     pub seq_number: i64,
-    /// "install", "enable", "disable", "delete".
+    /// The event: "install", "enable", "disable" or "delete".
     pub event: &'static str,
-    /// For whom.
+    /// The address of the recipient.
     pub address: String,
-    /// About which profile.
+    /// The profile.
     pub iccid: Option<Iccid>,
-    /// What became of it.
+    /// The outcome.
     pub handled: Handled,
 }
 
-/// What became of a notification.
+/// The outcome of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result", content = "why")]
 pub enum Handled {
-    /// The recipient took it and the card forgot it.
+    /// The recipient accepted the notification, and it was removed from the card.
     Delivered,
-    /// The recipient took it, but the card could not be made to forget it: it will be sent again.
+    /// The recipient accepted the notification, but it could not be removed from the card. It will
+    /// be sent again.
     DeliveredButKept(String),
-    /// The recipient did not take it; the card keeps it for another time.
+    /// The recipient did not accept the notification. It remains on the card.
     Kept(String),
 }
 
 impl Delivery {
-    /// Why the recipient or the card still has to be told, if so.
+    /// Returns a description of the failure, unless the notification was delivered and removed.
     pub fn failure(&self) -> Option<String> {
         let Self { seq_number, event, address, handled, .. } = self;
         match handled {
@@ -57,38 +59,42 @@ impl Delivery {
 }
 
 impl<D: CardDoor> Lpa<D> {
-    /// Sends every pending notification to its recipient, in the order in which they arose.
+    /// Sends every pending notification to its recipient, in the order of the sequence numbers.
     ///
-    /// A recipient that does not answer is not asked again in the same run, so that its notifications keep their order.
+    /// After a failure no further notification is sent to the same recipient in this run, so that
+    /// the order is kept.
     ///
     /// # Errors
-    /// The card's list cannot be read. What happened to each notification is in the list.
+    /// The card's list cannot be read. Failures of individual notifications are in the returned
+    /// list.
     pub async fn process_notifications(&mut self) -> Result<Vec<Delivery>, Es10Error> {
         let mut pending = self.es10.list_notification().await?;
         pending.sort_by_key(|metadata| metadata.seq_number);
-        let mut silent = BTreeSet::new();
+        let mut unreachable = BTreeSet::new();
         let mut deliveries = Vec::new();
         for metadata in pending {
             let address = metadata.notification_address.clone();
-            let handled = if silent.contains(&address) {
+            let handled = if unreachable.contains(&address) {
                 Handled::Kept("an earlier notification to the same recipient could not be sent".into())
             } else {
                 match self.es10.retrieve_notification(metadata.seq_number).await {
-                    // Somebody else has removed it since.
+                    // The notification was removed in the meantime.
                     Ok(None) => continue,
                     Ok(Some(notification)) => self.deliver(&metadata, notification).await,
-                    Err(error) => Handled::Kept(format!("it cannot be read from the card: {error}")),
+                    Err(error) => {
+                        Handled::Kept(format!("the notification cannot be read from the card: {error}"))
+                    }
                 }
             };
             if matches!(handled, Handled::Kept(_)) {
-                silent.insert(address);
+                unreachable.insert(address);
             }
             deliveries.push(delivery(metadata, handled));
         }
         Ok(deliveries)
     }
 
-    /// Sends one notification, and removes it from the card once it is taken.
+    /// Sends one notification, and removes it from the card after the recipient has accepted it.
     pub(super) async fn deliver(
         &mut self,
         metadata: &NotificationMetadata,
@@ -115,7 +121,7 @@ impl<D: CardDoor> Lpa<D> {
     }
 }
 
-/// A delivery, for a report.
+/// Creates the report of a delivery.
 pub(super) fn delivery(metadata: NotificationMetadata, handled: Handled) -> Delivery {
     let operation = &metadata.profile_management_operation;
     let names = [

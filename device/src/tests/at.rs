@@ -1,4 +1,5 @@
-//! The serial port of a modem, line for line. With a real card in the modem: the workspace's `tests/tests/device/at.rs`.
+//! Tests of the AT command interface. `tests/tests/device/at.rs` of the workspace tests it with a
+//! simulated card.
 
 use rsp::time::Timestamp;
 use world::{Atr, CardDoor, DoorFault, ManualClock};
@@ -9,10 +10,10 @@ use crate::at::{AtModem, Identity, Quirk};
 use crate::modem::Modem;
 use network::{AttachRequest, AuthenticationResponse, NetworkAnswer, Radio, RadioFault, SystemInformation};
 
-/// Nobody is on the air.
-struct Silence;
+/// A radio interface without networks.
+struct NoCoverageRadio;
 
-impl Radio for Silence {
+impl Radio for NoCoverageRadio {
     fn system_information(
         &self,
         _: rsp::ids::Plmn,
@@ -37,14 +38,14 @@ impl Radio for Silence {
     }
 }
 
-/// Answers each command with its octets and 9000, and has channels; INS FF with 612C, GET RESPONSE with 44 octets and
-/// 6101, INS FE not at all.
+/// A card that answers each command with its own octets and 9000, and supports channels. INS FF is
+/// answered with 612C, GET RESPONSE with 44 octets and 6101, and INS FE not at all.
 #[derive(Default)]
-struct Mirror {
+struct EchoCard {
     channels: u8,
 }
 
-impl CardDoor for Mirror {
+impl CardDoor for EchoCard {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
         Ok(match command {
             [0x00, 0x70, 0x00, ..] if self.channels == 9 => vec![0x6A, 0x81],
@@ -70,17 +71,17 @@ struct Port<D>(AtModem<D>);
 
 impl<D: CardDoor> Port<D> {
     fn new(card: D, quirks: &[Quirk]) -> Self {
-        let modem = Modem::new(card, Silence, Teller::silent(ManualClock::at(Timestamp(0))));
+        let modem = Modem::new(card, NoCoverageRadio, Teller::silent(ManualClock::at(Timestamp(0))));
         Self(AtModem::new(modem, Identity::numbered(7), quirks.to_vec()))
     }
 
-    /// What comes out for these octets, with \r as < and \n as |.
+    /// Sends octets and returns the output, with `<` for \r and `|` for \n.
     async fn raw(&mut self, octets: &str) -> String {
         let answer = self.0.receive(octets.as_bytes()).await;
         String::from_utf8(answer).unwrap().replace('\r', "<").replace('\n', "|")
     }
 
-    /// The lines that a command is answered with, without the echo.
+    /// Sends a command and returns the lines of its answer, without the echo.
     async fn lines(&mut self, command: &str) -> Vec<String> {
         let answer = self.0.receive(format!("{command}\r").as_bytes()).await;
         let answer = String::from_utf8(answer).unwrap();
@@ -94,15 +95,15 @@ impl<D: CardDoor> Port<D> {
 }
 
 #[tokio::test]
-async fn a_line_is_echoed_and_answered_as_v250_frames_it() {
-    let mut port = Port::new(Mirror::default(), &[]);
+async fn a_line_is_echoed_and_answered_in_the_framing_of_v250() {
+    let mut port = Port::new(EchoCard::default(), &[]);
     assert_eq!(port.raw("AT\r").await, "AT<<|OK<|");
     assert_eq!(port.raw("at\r\n").await, "at<<|OK<||");
     assert_eq!(port.raw("AT+CG").await, "AT+CG");
     assert_eq!(port.raw("MI\r").await, "MI<<|Landfall<|<|OK<|");
     assert_eq!(port.raw("ATE0\r").await, "ATE0<<|OK<|");
     assert_eq!(port.raw("AT+CGMX\x08I;+CGSN=1\r").await, "<|Landfall<|<|+CGSN: \"001001000000072\"<|<|OK<|");
-    // What does not begin with AT is for somebody else; A/ says the last line once more, without an end.
+    // Lines without the prefix AT are ignored. A/ repeats the last line and needs no line end.
     assert_eq!(port.raw("hello\r\r").await, "");
     assert_eq!(port.raw("A/").await, "<|Landfall<|<|+CGSN: \"001001000000072\"<|<|OK<|");
     assert_eq!(port.raw("ATV0\r").await, "0<");
@@ -118,8 +119,8 @@ async fn a_line_is_echoed_and_answered_as_v250_frames_it() {
 }
 
 #[tokio::test]
-async fn a_line_that_never_ends_is_an_error_and_the_next_one_is_not() {
-    let mut port = Port::new(Mirror::default(), &[]);
+async fn an_overlong_line_is_an_error_and_the_next_line_is_executed() {
+    let mut port = Port::new(EchoCard::default(), &[]);
     port.lines("ATE0").await;
     let endless = "A".repeat(super::super::at::MAX_LINE + 2);
     assert_eq!(port.raw(&endless).await, "");
@@ -127,22 +128,22 @@ async fn a_line_that_never_ends_is_an_error_and_the_next_one_is_not() {
 }
 
 #[tokio::test]
-async fn errors_are_said_as_cmee_wants_them() {
-    let mut port = Port::new(Mirror::default(), &[]);
+async fn errors_are_reported_according_to_cmee() {
+    let mut port = Port::new(EchoCard::default(), &[]);
     port.expect("AT+CCHC=1", &["ERROR"]).await;
     port.expect("AT+CMEE=1;+CCHC=1", &["+CME ERROR: 22"]).await;
     port.expect("AT+CMEE=2;+CCHC=1", &["+CME ERROR: not found"]).await;
     port.expect("AT+CMEE?;+CMEE=?", &["+CMEE: 2", "+CMEE: (0-2)", "OK"]).await;
     port.expect("AT+CMEE=3", &["ERROR"]).await;
     port.expect("AT+NOSUCH", &["ERROR"]).await;
-    // Nothing after a command that failed is done.
+    // The commands after a failed one are not executed.
     port.expect("AT+CCHC=1;+CMEE=0", &["+CME ERROR: not found"]).await;
     port.expect("AT+CMEE?", &["+CMEE: 2", "OK"]).await;
 }
 
 #[tokio::test]
-async fn apdus_go_to_the_card_on_the_channel_of_their_session() {
-    let mut port = Port::new(Mirror::default(), &[]);
+async fn apdus_are_sent_on_the_channel_of_their_session() {
+    let mut port = Port::new(EchoCard::default(), &[]);
     port.expect("AT+CMEE=1", &["OK"]).await;
     port.expect("AT+CSIM=?;+CCHO=?;+CGLA=?;+CCHC=?;+CRSM=?", &["OK"]).await;
     port.expect("AT+CSIM=10,\"00b000000a\"", &["+CSIM: 14,\"00B000000A9000\"", "OK"]).await;
@@ -160,7 +161,7 @@ async fn apdus_go_to_the_card_on_the_channel_of_their_session() {
         port.lines("AT+CCHO=\"A000\"").await;
     }
     port.expect("AT+CCHO=\"A000\"", &["+CME ERROR: 20"]).await;
-    // The modem sees to the channel, whatever the class byte says.
+    // The modem sets the channel in the class byte.
     for (session, class, sent) in
         [(1, "00", "01"), (2, "80", "82"), (2, "83", "82"), (4, "81", "C0"), (9, "00", "45"), (1, "C5", "81")]
     {
@@ -168,23 +169,23 @@ async fn apdus_go_to_the_card_on_the_channel_of_their_session() {
         port.expect(&command, &[&format!("+CGLA: 14,\"{sent}E29100009000\""), "OK"]).await;
     }
     port.expect("AT+CGLA=1,8,\"00FF0000\"", &["+CGLA: 4,\"612C\"", "OK"]).await;
-    // AUTHENTICATE in the GSM context is the modem's own: TS 27.007 section 8.43.
+    // AUTHENTICATE in the GSM context is reserved for the modem: TS 27.007 section 8.43.
     port.expect("AT+CGLA=1,8,\"00880080\"", &["+CME ERROR: 3"]).await;
     port.expect("AT+CGLA=1,8,\"00880081\"", &["+CGLA: 12,\"018800819000\"", "OK"]).await;
     port.expect("AT+CCHC=1", &["+CCHC", "OK"]).await;
-    for gone in ["AT+CCHC=1", "AT+CGLA=1,8,\"00B00000\"", "AT+CGLA=0,8,\"00B00000\""] {
-        port.expect(gone, &["+CME ERROR: 22"]).await;
+    for closed in ["AT+CCHC=1", "AT+CGLA=1,8,\"00B00000\"", "AT+CGLA=0,8,\"00B00000\""] {
+        port.expect(closed, &["+CME ERROR: 22"]).await;
     }
-    // Without power there is neither card nor session.
+    // Without power both the card and the sessions are gone.
     port.expect("AT+CFUN=0;+CSIM=8,\"00B00000\"", &["+CME ERROR: 13"]).await;
     port.expect("AT+CFUN=1;+CGLA=2,8,\"00B00000\"", &["+CME ERROR: 22"]).await;
     port.expect("AT+CFUN?;+CFUN=?", &["+CFUN: 1", "+CFUN: (0,1,4),(0,1)", "OK"]).await;
 }
 
 #[tokio::test]
-async fn each_quirk_is_seen() {
+async fn each_quirk_has_its_effect() {
     let first = |quirks: &'static [Quirk], command: &'static str| async move {
-        let mut port = Port::new(Mirror::default(), quirks);
+        let mut port = Port::new(EchoCard::default(), quirks);
         port.lines("AT+CMEE=1;+CCHO=\"DEAD\"").await;
         port.lines(command).await.remove(0)
     };
@@ -209,7 +210,7 @@ async fn each_quirk_is_seen() {
 }
 
 #[tokio::test]
-async fn a_card_without_a_profile_is_told_from_one_that_wants_its_pin() {
+async fn a_card_without_a_profile_is_reported_as_not_inserted() {
     let empty = || {
         let mut card = FakeUsim::new("001010123456789");
         card.has_usim = false;
@@ -222,7 +223,7 @@ async fn a_card_without_a_profile_is_told_from_one_that_wants_its_pin() {
         let mut port = Port::new(empty(), &[quirk]);
         port.expect("AT+CMEE=1;+CPIN?", &[answer]).await;
         port.expect("AT+CIMI", &[answer]).await;
-        // What the modem itself refuses.
+        // An error of the modem itself is not affected by the quirk.
         port.expect("AT+CPWD=\"XX\"", &["+CME ERROR: 50"]).await;
     }
     let mut port = Port::new(empty(), &[Quirk::EmptyEuicc]);
@@ -230,11 +231,11 @@ async fn a_card_without_a_profile_is_told_from_one_that_wants_its_pin() {
 }
 
 #[tokio::test]
-async fn without_coverage_the_modem_searches_and_says_so() {
+async fn without_coverage_the_modem_searches_and_reports_it() {
     let mut port = Port::new(FakeUsim::new("001010123456789"), &[]);
     port.expect("AT+CREG=1;+CGREG=2;+CEREG=1", &["OK"]).await;
-    let told = String::from_utf8(port.0.settle().await).unwrap();
-    assert_eq!(told, "\r\n+CREG: 2\r\n\r\n+CGREG: 2\r\n\r\n+CEREG: 2\r\n");
+    let reported = String::from_utf8(port.0.settle().await).unwrap();
+    assert_eq!(reported, "\r\n+CREG: 2\r\n\r\n+CGREG: 2\r\n\r\n+CEREG: 2\r\n");
     assert_eq!(port.0.settle().await, b"");
     port.0.search_again();
     assert_eq!(port.0.settle().await, b"", "nothing has changed");
@@ -242,7 +243,7 @@ async fn without_coverage_the_modem_searches_and_says_so() {
     port.expect("AT+COPS?;+CSQ", &["+COPS: 0", "+CSQ: 99,99", "OK"]).await;
     port.expect("AT+CMEE=1;+COPS=1,2,\"00101\"", &["+CME ERROR: 30"]).await;
     port.expect("AT+CFUN=4", &["OK"]).await;
-    let told = String::from_utf8(port.0.settle().await).unwrap();
-    assert!(told.contains("+CREG: 0\r\n"), "{told}");
+    let reported = String::from_utf8(port.0.settle().await).unwrap();
+    assert!(reported.contains("+CREG: 0\r\n"), "{reported}");
     port.expect("AT+COPS=?", &["+CME ERROR: 3"]).await;
 }

@@ -1,5 +1,5 @@
-//! The device against doors and networks that are made for it. Against the real card and the real SM-DP+ it stands in
-//! the workspace's `tests/tests/device`.
+//! Unit tests of the device with simple cards and networks. `tests/tests/device` of the workspace
+//! tests it with the simulated card and the SM-DP+.
 
 mod at;
 pub(crate) mod fake_usim;

@@ -1,4 +1,4 @@
-//! Registration: the modem, a tiny USIM, and networks that let it in or not.
+//! Tests of the registration: the modem with a fake USIM, and networks with various policies.
 
 use std::num::NonZeroU8;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn plmn(text: &str) -> Plmn {
     text.parse().unwrap()
 }
 
-struct Air {
+struct Testbed {
     networks: Arc<Networks>,
     home: Arc<SubscriberServer>,
     memory: RamMemory,
@@ -38,8 +38,8 @@ fn world(clock: &ManualClock) -> World {
     World::new(clock.clone(), SeededDice::from_text("networks"))
 }
 
-/// 001-01 at home; 262-42 and 310-410 abroad.
-fn air() -> Air {
+/// Creates the home network 001-01, and the visited networks 262-42 and 310-410.
+fn testbed() -> Testbed {
     let clock = ManualClock::at(Timestamp(0));
     let networks = Networks::new(world(&clock));
     for (code, name, country) in
@@ -51,10 +51,10 @@ fn air() -> Air {
     let home = Arc::new(SubscriberServer::open(plmn("001-01"), memory.clone(), world(&clock)).unwrap());
     home.provision(IMSI.parse().unwrap(), Subscriber::new(Keys::Milenage { k: K, opc: OPC })).unwrap();
     networks.put_home(Arc::clone(&home));
-    Air { networks: Arc::new(networks), home, memory, clock }
+    Testbed { networks: Arc::new(networks), home, memory, clock }
 }
 
-impl Air {
+impl Testbed {
     fn modem(&self, card: FakeUsim, visible: &[&str]) -> Modem<FakeUsim> {
         let teller = Teller::new("modem", self.clock.clone(), MemoryEvents::default());
         let mut modem = Modem::new(card, Arc::clone(&self.networks), teller);
@@ -68,9 +68,9 @@ impl Air {
 }
 
 #[tokio::test]
-async fn home_comes_first_and_roaming_is_called_so() {
-    let air = air();
-    let mut modem = air.modem(FakeUsim::new(IMSI), &["262-42", "001-01"]);
+async fn the_home_network_is_preferred_and_roaming_is_reported() {
+    let testbed = testbed();
+    let mut modem = testbed.modem(FakeUsim::new(IMSI), &["262-42", "001-01"]);
     let registered = modem.register().await.unwrap();
     assert_eq!((registered.plmn, registered.service), (plmn("001-01"), Service::Home));
     assert_eq!(registered.network_name, "Home");
@@ -83,17 +83,18 @@ async fn home_comes_first_and_roaming_is_called_so() {
     assert_eq!(registered.imsi.to_string(), IMSI);
 }
 
-/// TS 23.122 section 4.4.3.3.1; each device is on 001-02, a partner in the country of its home, after an outage of that.
+/// TS 23.122 section 4.4.3.3.1. Each device is on 001-02, a partner network in the country of its
+/// home network, after an outage of the latter.
 #[tokio::test]
-async fn a_device_on_a_partner_of_its_own_country_looks_for_its_home_as_often_as_its_card_says() {
-    let air = air();
+async fn a_device_on_a_national_partner_searches_for_its_home_network_at_the_interval_of_its_card() {
+    let testbed = testbed();
     let (home, partner) = (plmn("001-01"), plmn("001-02"));
-    air.networks.put(Network::new(partner, "Partner", "XX"));
+    testbed.networks.put(Network::new(partner, "Partner", "XX"));
     let on_partner = async |steps: Option<u8>| {
-        air.networks.set_coverage(home, false);
+        testbed.networks.set_coverage(home, false);
         let mut card = FakeUsim::new(IMSI);
         card.files.extend(steps.map(|steps| (0x6F31, vec![steps])));
-        let mut modem = air.modem(card, &["001-01", "001-02", "262-42"]);
+        let mut modem = testbed.modem(card, &["001-01", "001-02", "262-42"]);
         let registered = modem.register().await.unwrap();
         assert_eq!(registered.plmn, partner);
         (modem, registered.at)
@@ -106,25 +107,31 @@ async fn a_device_on_a_partner_of_its_own_country_looks_for_its_home_as_often_as
 
     let (mut modem, at) = on_partner(None).await;
     assert_eq!(modem.home_search(), Some(at.plus(minutes(60))));
-    air.clock.advance(minutes(59));
+    testbed.clock.advance(minutes(59));
     assert!(!modem.is_home_search_due());
-    air.clock.advance(minutes(1));
+    testbed.clock.advance(minutes(1));
     assert!(modem.is_home_search_due());
-    assert!(modem.search_home().await.is_none(), "home is not heard");
+    assert!(modem.search_home().await.is_none(), "the home network is not received");
     assert_eq!(modem.registered().unwrap().plmn, partner);
-    assert_eq!(modem.home_search(), Some(at.plus(minutes(120))), "once more, as long after");
-    // A home that does not take it leaves it where it was.
-    air.networks.set_coverage(home, true);
-    air.networks.set_policy(home, Policy::refusing_everybody(EmmCause::NO_SUITABLE_CELLS_IN_TRACKING_AREA));
+    assert_eq!(
+        modem.home_search(),
+        Some(at.plus(minutes(120))),
+        "the search is repeated after the same interval"
+    );
+    // If the home network refuses the device, it stays on the partner network.
+    testbed.networks.set_coverage(home, true);
+    testbed
+        .networks
+        .set_policy(home, Policy::refusing_everybody(EmmCause::NO_SUITABLE_CELLS_IN_TRACKING_AREA));
     assert_eq!(modem.search_home().await.unwrap().unwrap().plmn, partner);
-    air.networks.set_policy(home, Policy::default());
+    testbed.networks.set_policy(home, Policy::default());
     assert_eq!(modem.search_home().await.unwrap().unwrap().plmn, home);
-    assert_eq!(modem.home_search(), None, "it is at home");
+    assert_eq!(modem.home_search(), None, "the device is on its home network");
 
-    // From another country it looks for none, and by hand it was put where it is.
+    // There is no search from another country, nor after a manual selection.
     modem.set_visible(vec![plmn("262-42")]);
     modem.register().await.unwrap();
-    assert_eq!(modem.home_search(), None, "its home is not there");
+    assert_eq!(modem.home_search(), None, "the home network is not received here");
     modem.keep_visible(vec![plmn("262-42"), home]);
     assert!(modem.search_home().await.is_none());
     modem.set_visible(vec![home, partner]);
@@ -133,30 +140,31 @@ async fn a_device_on_a_partner_of_its_own_country_looks_for_its_home_as_often_as
 }
 
 #[tokio::test]
-async fn the_modem_behind_a_serial_port_looks_for_its_home_too() {
-    let air = air();
-    air.networks.put(Network::new(plmn("001-02"), "Partner", "XX"));
-    air.networks.set_coverage(plmn("001-01"), false);
-    let modem = air.modem(FakeUsim::new(IMSI), &["001-02", "001-01"]);
+async fn an_at_modem_searches_for_its_home_network() {
+    let testbed = testbed();
+    testbed.networks.put(Network::new(plmn("001-02"), "Partner", "XX"));
+    testbed.networks.set_coverage(plmn("001-01"), false);
+    let modem = testbed.modem(FakeUsim::new(IMSI), &["001-02", "001-01"]);
     let mut port = AtModem::new(modem, Identity::numbered(7), vec![]);
     port.receive(b"AT+CREG=1\r").await;
-    let told = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
-    assert!(told(port.settle().await).contains("+CREG: 5"));
-    air.networks.set_coverage(plmn("001-01"), true);
-    assert_eq!(told(port.settle().await), "");
-    air.clock.advance(Duration::from_secs(3600));
-    assert_eq!(told(port.settle().await), "\r\n+CREG: 1\r\n");
+    let output = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    assert!(output(port.settle().await).contains("+CREG: 5"));
+    testbed.networks.set_coverage(plmn("001-01"), true);
+    assert_eq!(output(port.settle().await), "");
+    testbed.clock.advance(Duration::from_secs(3600));
+    assert_eq!(output(port.settle().await), "\r\n+CREG: 1\r\n");
 }
 
 #[tokio::test]
-async fn a_sequence_number_that_is_behind_is_made_good_by_auts() {
-    let air = air();
+async fn auts_resynchronises_a_sequence_number_that_is_behind() {
+    let testbed = testbed();
     let mut card = FakeUsim::new(IMSI);
     card.sqn_ms = Sqn::from_seq_ind(1000, 3).unwrap();
-    assert!(air.modem(card, &["001-01"]).register().await.is_ok());
-    assert_eq!(air.home.subscriber(IMSI.parse().unwrap()).unwrap().last_seq, 1001);
-    // Written down before it was used: a server that starts anew goes on from there.
-    let restarted = SubscriberServer::open(plmn("001-01"), air.memory.clone(), world(&air.clock)).unwrap();
+    assert!(testbed.modem(card, &["001-01"]).register().await.is_ok());
+    assert_eq!(testbed.home.subscriber(IMSI.parse().unwrap()).unwrap().last_seq, 1001);
+    // The sequence number was stored before its use, so a restarted server continues with it.
+    let restarted =
+        SubscriberServer::open(plmn("001-01"), testbed.memory.clone(), world(&testbed.clock)).unwrap();
     assert_eq!(restarted.subscriber(IMSI.parse().unwrap()).unwrap().last_seq, 1001);
 }
 
@@ -175,29 +183,29 @@ async fn subscribers_of_every_algorithm_are_served() {
             Keys::UsimTest { k: K, res_length: 8 },
         ),
     ] {
-        let air = air();
-        air.home.provision(IMSI.parse().unwrap(), Subscriber::new(keys.clone())).unwrap();
+        let testbed = testbed();
+        testbed.home.provision(IMSI.parse().unwrap(), Subscriber::new(keys.clone())).unwrap();
         let mut card = FakeUsim::new(IMSI);
         card.algorithm = algorithm;
-        air.modem(card, &["001-01"]).register().await.unwrap();
+        testbed.modem(card, &["001-01"]).register().await.unwrap();
         let restarted =
-            SubscriberServer::open(plmn("001-01"), air.memory.clone(), world(&air.clock)).unwrap();
+            SubscriberServer::open(plmn("001-01"), testbed.memory.clone(), world(&testbed.clock)).unwrap();
         assert_eq!(restarted.subscriber(IMSI.parse().unwrap()).unwrap().keys, keys);
     }
 }
 
 #[tokio::test]
-async fn other_keys_end_in_mac_failure_on_the_card() {
-    let air = air();
+async fn wrong_keys_cause_a_mac_failure_on_the_card() {
+    let testbed = testbed();
     let subscriber = Subscriber::new(Keys::Milenage { k: [9; 16], opc: OPC });
-    air.home.provision(IMSI.parse().unwrap(), subscriber).unwrap();
-    assert_eq!(air.refusal(&["001-01"]).await, NoService::Refused(EmmCause::MAC_FAILURE));
+    testbed.home.provision(IMSI.parse().unwrap(), subscriber).unwrap();
+    assert_eq!(testbed.refusal(&["001-01"]).await, NoService::Refused(EmmCause::MAC_FAILURE));
 }
 
 #[tokio::test]
 async fn each_refusal_has_its_cause() {
-    let air = air();
-    let away = plmn("262-42");
+    let testbed = testbed();
+    let visited = plmn("262-42");
     let rule = |prefix: &str, cause| RefusalRule { imsi_prefix: prefix.into(), cause };
     for (policy, cause) in [
         (Policy::with_partners([plmn("310-410")]), EmmCause::PLMN_NOT_ALLOWED),
@@ -211,63 +219,63 @@ async fn each_refusal_has_its_cause() {
             EmmCause(8),
         ),
     ] {
-        air.networks.set_policy(away, policy);
-        assert_eq!(air.refusal(&["262-42"]).await, NoService::Refused(cause));
+        testbed.networks.set_policy(visited, policy);
+        assert_eq!(testbed.refusal(&["262-42"]).await, NoService::Refused(cause));
     }
-    air.networks.set_policy(away, Policy::with_partners([plmn("001-01")]));
-    assert!(air.modem(FakeUsim::new(IMSI), &["262-42"]).register().await.is_ok());
+    testbed.networks.set_policy(visited, Policy::with_partners([plmn("001-01")]));
+    assert!(testbed.modem(FakeUsim::new(IMSI), &["262-42"]).register().await.is_ok());
 
-    air.networks.set_coverage(away, false);
-    assert_eq!(air.refusal(&["262-42"]).await, NoService::NoCoverage);
-    assert_eq!(air.refusal(&[]).await, NoService::NoCoverage);
+    testbed.networks.set_coverage(visited, false);
+    assert_eq!(testbed.refusal(&["262-42"]).await, NoService::NoCoverage);
+    assert_eq!(testbed.refusal(&[]).await, NoService::NoCoverage);
 
     let imsi = IMSI.parse().unwrap();
-    let mut subscriber = air.home.subscriber(imsi).unwrap();
+    let mut subscriber = testbed.home.subscriber(imsi).unwrap();
     subscriber.may_roam = false;
-    air.home.provision(imsi, subscriber.clone()).unwrap();
-    assert_eq!(air.refusal(&["310-410"]).await, NoService::Refused(EmmCause::PLMN_NOT_ALLOWED));
+    testbed.home.provision(imsi, subscriber.clone()).unwrap();
+    assert_eq!(testbed.refusal(&["310-410"]).await, NoService::Refused(EmmCause::PLMN_NOT_ALLOWED));
     subscriber.barred = Some(EmmCause::ILLEGAL_UE);
-    air.home.provision(imsi, subscriber).unwrap();
-    assert_eq!(air.refusal(&["001-01"]).await, NoService::Refused(EmmCause::ILLEGAL_UE));
-    assert!(air.home.remove(imsi).unwrap());
-    assert_eq!(air.refusal(&["001-01"]).await, NoService::Refused(EmmCause::IMSI_UNKNOWN_IN_HSS));
-    let stranger = air.modem(FakeUsim::new("999990000000001"), &["262-42"]).register().await;
-    air.networks.set_coverage(away, true);
+    testbed.home.provision(imsi, subscriber).unwrap();
+    assert_eq!(testbed.refusal(&["001-01"]).await, NoService::Refused(EmmCause::ILLEGAL_UE));
+    assert!(testbed.home.remove(imsi).unwrap());
+    assert_eq!(testbed.refusal(&["001-01"]).await, NoService::Refused(EmmCause::IMSI_UNKNOWN_IN_HSS));
+    let stranger = testbed.modem(FakeUsim::new("999990000000001"), &["262-42"]).register().await;
+    testbed.networks.set_coverage(visited, true);
     assert_eq!(stranger.unwrap_err().why, NoService::NoCoverage);
 }
 
 #[tokio::test]
-async fn plmn_not_allowed_goes_on_the_forbidden_list_and_manual_selection_takes_it_off() {
-    let air = air();
-    let away = plmn("262-42");
-    air.networks.set_policy(away, Policy::with_partners([]));
-    let mut modem = air.modem(FakeUsim::new(IMSI), &["262-42", "310-410"]);
+async fn plmn_not_allowed_forbids_a_network_and_manual_selection_permits_it_again() {
+    let testbed = testbed();
+    let visited = plmn("262-42");
+    testbed.networks.set_policy(visited, Policy::with_partners([]));
+    let mut modem = testbed.modem(FakeUsim::new(IMSI), &["262-42", "310-410"]);
     assert_eq!(modem.register().await.unwrap().plmn, plmn("310-410"));
-    assert_eq!(modem.read_card().await.unwrap().forbidden, [away]);
-    // It would be let in now, but is not asked.
-    air.networks.set_policy(away, Policy::default());
+    assert_eq!(modem.read_card().await.unwrap().forbidden, [visited]);
+    // The network would accept the device now, but is not tried.
+    testbed.networks.set_policy(visited, Policy::default());
     assert_eq!(modem.register().await.unwrap().plmn, plmn("310-410"));
-    assert_eq!(modem.register_manually(away).await.unwrap().plmn, away);
+    assert_eq!(modem.register_manually(visited).await.unwrap().plmn, visited);
     assert_eq!(modem.read_card().await.unwrap().forbidden, []);
 }
 
 #[tokio::test]
 async fn a_cause_that_bars_the_usim_ends_the_search() {
-    let air = air();
-    air.networks.set_policy(plmn("001-01"), Policy::refusing_everybody(EmmCause::ILLEGAL_UE));
-    let not = air.modem(FakeUsim::new(IMSI), &["001-01", "262-42"]).register().await.unwrap_err();
+    let testbed = testbed();
+    testbed.networks.set_policy(plmn("001-01"), Policy::refusing_everybody(EmmCause::ILLEGAL_UE));
+    let not = testbed.modem(FakeUsim::new(IMSI), &["001-01", "262-42"]).register().await.unwrap_err();
     assert_eq!(not.why, NoService::Refused(EmmCause::ILLEGAL_UE));
     assert_eq!(not.tried.len(), 1);
     assert!(not.to_string().contains("#3 illegal UE"), "{not}");
 }
 
 #[tokio::test]
-async fn a_pin_is_asked_for_and_an_empty_card_is_no_subscription() {
-    let air = air();
+async fn a_missing_or_wrong_pin_and_an_empty_card_are_reported() {
+    let testbed = testbed();
     let mut card = FakeUsim::new(IMSI);
     card.pin = Some((b"1234\xFF\xFF\xFF\xFF".to_vec(), false));
-    let mut modem = air.modem(card, &["001-01"]);
-    assert!(modem.register().await.unwrap_err().to_string().contains("wants its PIN"));
+    let mut modem = testbed.modem(card, &["001-01"]);
+    assert!(modem.register().await.unwrap_err().to_string().contains("requires its PIN"));
     modem.set_pin(Some("9999".into()));
     assert!(modem.register().await.unwrap_err().to_string().contains("2 attempts are left"));
     modem.set_pin(Some("1234".into()));
@@ -275,35 +283,35 @@ async fn a_pin_is_asked_for_and_an_empty_card_is_no_subscription() {
 
     let mut card = FakeUsim::new(IMSI);
     card.has_usim = false;
-    let not = air.modem(card, &["001-01"]).register().await.unwrap_err();
+    let not = testbed.modem(card, &["001-01"]).register().await.unwrap_err();
     assert!(matches!(not.why, NoService::Card(_)), "{not}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_learns_that_a_device_which_lost_its_registration_is_gone() {
-    let air = air();
+async fn a_network_is_informed_when_a_device_that_lost_its_registration_leaves() {
+    let testbed = testbed();
     let page = || async {
         let centre = Address::from_value(&[0x81, 0x21]).unwrap();
-        air.networks.page(IMSI.parse().unwrap(), centre, vec![]).await.unwrap_err()
+        testbed.networks.page(IMSI.parse().unwrap(), centre, vec![]).await.unwrap_err()
     };
-    let mut modem = air.modem(FakeUsim::new(IMSI), &["001-01", "262-42"]);
+    let mut modem = testbed.modem(FakeUsim::new(IMSI), &["001-01", "262-42"]);
     modem.register().await.unwrap();
     assert_eq!(page().await, Absent::NoPagingResponse);
-    // The card was reset or switched, and then no network takes the device any more.
+    // The card was reset or switched, and afterwards no network accepts the device.
     modem.forget();
-    assert_eq!(page().await, Absent::NoPagingResponse, "nobody has told the network yet");
+    assert_eq!(page().await, Absent::NoPagingResponse, "the network is not yet informed");
     for code in ["001-01", "262-42"] {
-        air.networks.set_policy(plmn(code), Policy::refusing_everybody(EmmCause::CONGESTION));
+        testbed.networks.set_policy(plmn(code), Policy::refusing_everybody(EmmCause::CONGESTION));
     }
     modem.register().await.unwrap_err();
     assert_eq!(page().await, Absent::NotAttached);
-    // Switched off, after the registration was lost.
-    air.networks.set_policy(plmn("001-01"), Policy::default());
+    // The device is switched off after the registration was lost.
+    testbed.networks.set_policy(plmn("001-01"), Policy::default());
     modem.register().await.unwrap();
     modem.deregister();
     modem.detach().await;
     assert_eq!(page().await, Absent::NotAttached);
-    // Who has moved out of reach cannot tell.
+    // A device out of reach cannot inform the network.
     modem.register().await.unwrap();
     modem.set_visible(vec![plmn("262-42")]);
     modem.detach().await;
@@ -311,23 +319,23 @@ async fn a_network_learns_that_a_device_which_lost_its_registration_is_gone() {
 }
 
 #[tokio::test]
-async fn the_same_over_an_http_link() {
-    let air = air();
-    let remote = RemoteNetworks::new(link_from(NetworksService::new(Arc::clone(&air.networks))));
+async fn registration_works_over_an_http_link() {
+    let testbed = testbed();
+    let remote = RemoteNetworks::new(link_from(NetworksService::new(Arc::clone(&testbed.networks))));
     let imsi = "001010000000002".parse().unwrap();
     remote.provision(imsi, &Subscriber::new(Keys::Milenage { k: K, opc: OPC })).await.unwrap();
     assert!(
         remote
-            .provision("999990000000002".parse().unwrap(), &air.home.subscriber(imsi).unwrap())
+            .provision("999990000000002".parse().unwrap(), &testbed.home.subscriber(imsi).unwrap())
             .await
             .is_err()
     );
     let mut card = FakeUsim::new("001010000000002");
     card.sqn_ms = Sqn::from_seq_ind(7, 0).unwrap();
-    let teller = Teller::silent(air.clock.clone());
+    let teller = Teller::silent(testbed.clock.clone());
     let mut modem = Modem::new(Slot::new(card), remote, teller);
     modem.set_visible(vec![plmn("999-99"), plmn("262-42")]);
     assert_eq!(modem.register().await.unwrap().service, Service::Roaming);
-    air.networks.set_coverage(plmn("262-42"), false);
+    testbed.networks.set_coverage(plmn("262-42"), false);
     assert_eq!(modem.register().await.unwrap_err().why, NoService::NoCoverage);
 }

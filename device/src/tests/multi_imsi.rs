@@ -1,5 +1,5 @@
-//! A device that crosses borders with several identities in one profile: the real card, networks with two home networks
-//! behind them, and the keys of each identity at its own.
+//! A device with several subscriptions (IMSIs) in one profile crosses borders. The card is the
+//! simulated one, and each subscription has a home network of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ ki = "202122232425262728292A2B2C2D2E2F"
 opc = "303132333435363738393A3B3C3D3E3F"
 "#;
 
-/// A card whose resets are counted.
+/// A card that counts its resets.
 struct Counted(Card, Arc<AtomicUsize>);
 
 impl CardDoor for Counted {
@@ -46,7 +46,7 @@ impl CardDoor for Counted {
     }
 }
 
-struct Bench {
+struct Testbed {
     networks: Arc<Networks>,
     handle: OnlineHandle,
     resets: Arc<AtomicUsize>,
@@ -67,7 +67,7 @@ fn home(world: &World, network: &str, imsi: &str, first: u8) -> Arc<SubscriberSe
     Arc::new(home)
 }
 
-/// Networks and homes, and the card of the device.
+/// Creates the networks with their home networks, and the card of the device.
 fn world() -> (Arc<Networks>, Counted, Teller) {
     let clock = TokioClock::starting(Timestamp(1_795_000_000_000));
     let world = World::new(clock, SeededDice::from_text("multi-imsi"));
@@ -88,8 +88,8 @@ fn world() -> (Arc<Networks>, Counted, Teller) {
     (networks, Counted(card, Arc::default()), Teller::silent(clock))
 }
 
-/// The device is switched on in Britain.
-fn bench() -> Bench {
+/// Creates an always-on device that is switched on in Britain.
+fn testbed() -> Testbed {
     let (networks, card, teller) = world();
     let resets = Arc::clone(&card.1);
     let mut modem = Modem::new(card, Arc::clone(&networks), teller.clone());
@@ -97,11 +97,11 @@ fn bench() -> Bench {
     let mut device = Online::new(modem, MemoryHosts::default(), OnlineSettings::default(), teller);
     let handle = device.handle();
     tokio::spawn(async move { device.run().await });
-    Bench { networks, handle, resets }
+    Testbed { networks, handle, resets }
 }
 
-/// A device with an LPA, which nobody has told to serve its card.
-fn beside_lpa() -> (Arc<Networks>, Device<Slot<Counted>>, Arc<AtomicUsize>) {
+/// Creates a device with an LPA whose toolkit is not enabled.
+fn device_with_lpa() -> (Arc<Networks>, Device<Slot<Counted>>, Arc<AtomicUsize>) {
     let (networks, card, teller) = world();
     let resets = Arc::clone(&card.1);
     let slot = Slot::new(card);
@@ -111,18 +111,18 @@ fn beside_lpa() -> (Arc<Networks>, Device<Slot<Counted>>, Arc<AtomicUsize>) {
     (networks, Device::new(lpa, modem, RamMemory::default(), teller), resets)
 }
 
-async fn arrives<D: CardDoor>(device: &mut Device<D>, network: &str) -> String {
+async fn register_in<D: CardDoor>(device: &mut Device<D>, network: &str) -> String {
     device.set_visible(vec![plmn(network)]);
     device.register().await.map_or_else(|not| not.to_string(), |registered| registered.imsi.to_string())
 }
 
-impl Bench {
-    async fn moves_to(&self, network: &str) {
+impl Testbed {
+    async fn move_to(&self, network: &str) {
         self.handle.set_visible(vec![plmn(network)]);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 
-    /// As whom the device is registered, and where.
+    /// Returns the subscriptions with which the device is registered, and the networks.
     fn registered(&self) -> Vec<(&'static str, String)> {
         let place = |imsi: &str| self.networks.place_of(imsi.parse::<Imsi>().unwrap());
         let places = [BRITISH, BRAZILIAN].map(|imsi| Some((imsi, place(imsi)?.to_string())));
@@ -135,107 +135,107 @@ impl Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_each_border_the_device_registers_as_the_subscriber_for_that_country() {
-    let bench = bench();
+async fn at_each_border_the_device_registers_with_the_subscription_for_that_country() {
+    let testbed = testbed();
     for (network, expected, resets) in [
         ("234-15", BRITISH, 1),
-        // One reset for each change of identity.
+        // Each change of identity takes one reset.
         ("724-05", BRAZILIAN, 2),
         ("208-01", BRITISH, 3),
         ("234-15", BRITISH, 3),
         ("724-05", BRAZILIAN, 4),
     ] {
-        bench.moves_to(network).await;
-        assert_eq!(bench.registered(), [(expected, network.to_owned())]);
-        assert_eq!(bench.resets(), resets, "{network}");
+        testbed.move_to(network).await;
+        assert_eq!(testbed.registered(), [(expected, network.to_owned())]);
+        assert_eq!(testbed.resets(), resets, "{network}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_identity_that_its_country_refuses_is_tried_three_times_and_the_other_stays() {
-    let bench = bench();
-    bench.moves_to("234-15").await;
+async fn a_refused_identity_is_tried_three_times_before_the_device_keeps_the_other() {
+    let testbed = testbed();
+    testbed.move_to("234-15").await;
     let refusal = RefusalRule {
         imsi_prefix: "72405".into(),
         cause: EmmCause::ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA,
     };
-    bench.networks.set_policy(plmn("724-05"), Policy { refusals: vec![refusal], ..Policy::default() });
-    bench.moves_to("724-05").await;
-    assert_eq!(bench.registered(), [(BRITISH, "724-05".to_owned())]);
-    assert_eq!(bench.resets(), 1 + 6, "three times there and back");
+    testbed.networks.set_policy(plmn("724-05"), Policy { refusals: vec![refusal], ..Policy::default() });
+    testbed.move_to("724-05").await;
+    assert_eq!(testbed.registered(), [(BRITISH, "724-05".to_owned())]);
+    assert_eq!(testbed.resets(), 1 + 6, "three changes in each direction");
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    assert_eq!(bench.registered(), [(BRITISH, "724-05".to_owned())]);
-    assert_eq!(bench.resets(), 1 + 6);
+    assert_eq!(testbed.registered(), [(BRITISH, "724-05".to_owned())]);
+    assert_eq!(testbed.resets(), 1 + 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_who_may_not_roam_is_still_asked_where_he_is() {
-    let bench = bench();
-    bench.moves_to("234-15").await;
-    // Nobody roams here; the device hears of the country in limited service only.
+async fn limited_service_is_sufficient_to_detect_the_country() {
+    let testbed = testbed();
+    testbed.move_to("234-15").await;
+    // Roaming is forbidden here, so the device detects the country in limited service only.
     let policy = Policy { roaming: network::Roaming::Nobody, ..Policy::default() };
-    bench.networks.set_policy(plmn("724-05"), policy);
-    bench.moves_to("724-05").await;
-    // Britain has not heard that he has left.
-    assert_eq!(bench.registered(), [(BRITISH, "234-15".to_owned()), (BRAZILIAN, "724-05".to_owned())]);
-    assert_eq!(bench.resets(), 2);
+    testbed.networks.set_policy(plmn("724-05"), policy);
+    testbed.move_to("724-05").await;
+    // The British network was not informed that the device has left.
+    assert_eq!(testbed.registered(), [(BRITISH, "234-15".to_owned()), (BRAZILIAN, "724-05".to_owned())]);
+    assert_eq!(testbed.resets(), 2);
 }
 
-fn refusing_the_brazilian(cause: EmmCause) -> Policy {
+fn refusing_brazilian(cause: EmmCause) -> Policy {
     Policy { refusals: vec![RefusalRule { imsi_prefix: "72405".into(), cause }], ..Policy::default() }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_with_an_lpa_changes_at_borders_too() {
-    let (_networks, device, resets) = beside_lpa();
+async fn a_device_with_an_lpa_changes_its_identity_at_borders() {
+    let (_networks, device, resets) = device_with_lpa();
     let mut device = device.serving_its_card(OnlineSettings::default().imei);
     for (network, expected, changes) in
         [("234-15", BRITISH, 0), ("724-05", BRAZILIAN, 1), ("208-01", BRITISH, 2), ("724-05", BRAZILIAN, 3)]
     {
-        assert_eq!(arrives(&mut device, network).await, expected, "{network}");
+        assert_eq!(register_in(&mut device, network).await, expected, "{network}");
         assert_eq!(resets.load(Ordering::Relaxed), changes, "{network}");
-        // Its LPA asks the same card, and says another TERMINAL PROFILE.
+        // The LPA uses the same card and sends another TERMINAL PROFILE.
         assert!(device.lpa.enabled().await.unwrap().is_some());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_does_nothing_for_its_card_stays_with_the_first_identity() {
-    let (_networks, mut device, resets) = beside_lpa();
-    assert_eq!(arrives(&mut device, "724-05").await, BRITISH);
+async fn a_device_without_a_toolkit_keeps_the_first_identity() {
+    let (_networks, mut device, resets) = device_with_lpa();
+    assert_eq!(register_in(&mut device, "724-05").await, BRITISH);
     assert_eq!(resets.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_with_an_lpa_ends_on_the_identity_that_works_and_tries_the_other_again_after_a_day() {
-    let (networks, device, resets) = beside_lpa();
+async fn a_device_with_an_lpa_keeps_the_working_identity_and_retries_the_other_after_a_day() {
+    let (networks, device, resets) = device_with_lpa();
     let mut device = device.serving_its_card(OnlineSettings::default().imei);
-    networks.set_policy(plmn("724-05"), refusing_the_brazilian(EmmCause::PLMN_NOT_ALLOWED));
-    assert_eq!(arrives(&mut device, "724-05").await, BRITISH);
-    assert_eq!(resets.load(Ordering::Relaxed), 6, "three times there and back");
+    networks.set_policy(plmn("724-05"), refusing_brazilian(EmmCause::PLMN_NOT_ALLOWED));
+    assert_eq!(register_in(&mut device, "724-05").await, BRITISH);
+    assert_eq!(resets.load(Ordering::Relaxed), 6, "three changes in each direction");
     networks.set_policy(plmn("724-05"), Policy::default());
     device.has_rested(Duration::from_secs(86_000));
-    assert_eq!(arrives(&mut device, "724-05").await, BRITISH, "not before a day is over");
+    assert_eq!(register_in(&mut device, "724-05").await, BRITISH, "the retry comes after a full day");
     device.has_rested(Duration::from_secs(86_400));
-    assert_eq!(arrives(&mut device, "724-05").await, BRAZILIAN);
+    assert_eq!(register_in(&mut device, "724-05").await, BRAZILIAN);
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nobody_may_roam_a_device_with_an_lpa_is_served_as_the_subscriber_for_that_country() {
-    let (networks, device, _) = beside_lpa();
+async fn a_device_with_an_lpa_changes_its_identity_where_roaming_is_forbidden() {
+    let (networks, device, _) = device_with_lpa();
     let mut device = device.serving_its_card(OnlineSettings::default().imei);
     let nobody = Policy { roaming: network::Roaming::Nobody, ..Policy::default() };
     networks.set_policy(plmn("724-05"), nobody);
-    assert_eq!(arrives(&mut device, "724-05").await, BRAZILIAN);
+    assert_eq!(register_in(&mut device, "724-05").await, BRAZILIAN);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_identity_that_never_had_any_service_is_given_up_by_a_device_with_an_lpa_too() {
-    let (networks, device, resets) = beside_lpa();
+async fn a_device_with_an_lpa_gives_up_an_identity_without_service() {
+    let (networks, device, resets) = device_with_lpa();
     let mut device = device.serving_its_card(OnlineSettings::default().imei);
     device.set_visible(vec![plmn("724-05")]);
-    let as_british = device.register_as_it_is().await;
-    assert!(device.serve_card(&as_british).await, "the Brazilian identity is picked");
+    let as_british = device.register_current().await;
+    assert!(device.run_toolkit_session(&as_british).await, "the Brazilian identity is selected");
     networks.set_coverage(plmn("724-05"), false);
     for (rested, changes) in [(300, 1), (900, 2), (900, 2)] {
         device.has_rested(Duration::from_secs(rested));

@@ -1,4 +1,4 @@
-//! Conversations with a scripted card: what the terminal must send, and what the card answers.
+//! Tests of the terminal with a scripted card: the expected commands and the card's answers.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use world::{Atr, CardDoor, DoorFault, ManualClock, MemoryEvents};
 use crate::terminal::{CardError, StatusWord, Terminal};
 use crate::{Es10, Es10Error, Teller};
 
-/// Checks each command against the script and gives its answer.
+/// A card that checks each command against a script and returns the scripted answer.
 struct Script(VecDeque<(String, String)>);
 
 impl Script {
@@ -21,13 +21,13 @@ impl Script {
 
 impl CardDoor for Script {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
-        let (expected, answer) = self.0.pop_front().expect("the script is over");
+        let (expected, answer) = self.0.pop_front().expect("the script has ended");
         assert_eq!(hex::encode_upper(command), expected);
-        hex::decode(answer).map_err(|_| DoorFault::Broken("as the script says".into()))
+        hex::decode(answer).map_err(|_| DoorFault::Broken("scripted failure".into()))
     }
 
     async fn reset(&mut self) -> Result<Atr, DoorFault> {
-        let (expected, _) = self.0.pop_front().expect("the script is over");
+        let (expected, _) = self.0.pop_front().expect("the script has ended");
         assert_eq!("RESET", expected);
         Ok(Atr::default())
     }
@@ -49,14 +49,14 @@ fn es10(conversation: &[(&str, &str)]) -> (Es10<Script>, MemoryEvents) {
 }
 
 #[tokio::test]
-async fn an_answer_in_pieces_is_put_together() {
+async fn an_answer_in_several_parts_is_assembled() {
     let (mut es10, events) = es10(&[
         ("81E2910006 BF3E035C015A", "610A"),
         ("01C000000A", "BF3E125A10890490321234 610B"),
         ("01C000000B", "6C0B"),
         ("01C000000B", "51234512345678901235 00 9000"),
     ]);
-    // One octet too many: what comes is not an EID, and the card is at fault.
+    // The answer has one octet too many, so it is not an EID and the card is at fault.
     let error = es10.get_eid().await.unwrap_err();
     assert!(matches!(error, Es10Error::Card(CardError::Answer { .. })), "{error}");
     assert_eq!(es10.traffic().apdus, 9);
@@ -64,7 +64,7 @@ async fn an_answer_in_pieces_is_put_together() {
 }
 
 #[tokio::test]
-async fn a_long_command_goes_out_in_numbered_blocks() {
+async fn a_long_command_is_sent_in_numbered_blocks() {
     let nickname = "n".repeat(300);
     let request = format!("BF2982013C5A0A9800103254769810321490 82012C{}", hex::encode_upper(&nickname));
     let request = request.replace(' ', "");
@@ -76,7 +76,7 @@ async fn a_long_command_goes_out_in_numbered_blocks() {
 }
 
 #[tokio::test]
-async fn a_refusal_names_function_and_code_and_a_status_word_is_the_cards() {
+async fn refusals_and_status_words_are_distinct_errors() {
     let (mut es10, events) = es10(&[
         ("81E291000F BF330C5A0A98001032547698103214", "6106"),
         ("01C0000006", "BF3303 800102 9000"),
@@ -96,12 +96,12 @@ async fn a_refusal_names_function_and_code_and_a_status_word_is_the_cards() {
 }
 
 #[tokio::test]
-async fn refresh_is_fetched_and_answered_by_a_reset_and_other_wishes_are_declined() {
+async fn refresh_causes_a_reset_and_other_proactive_commands_are_declined() {
     let enable = "81E2910014 BF3111A00C5A0A980010325476981032148101FF";
     let (mut es10, _) = es10(&[
         (enable, "6106"),
         ("01C0000006", "BF3103 800100 910B"),
-        // First something that this device does not do: DISPLAY TEXT.
+        // First a command that this device does not support: DISPLAY TEXT.
         ("801200000B", "D009 8103012180 82028182 9109"),
         ("801400000C 810301218082028281830130", "910B"),
         ("801200000B", "D009 8103010104 82028182 9000"),
@@ -119,14 +119,14 @@ async fn refresh_is_fetched_and_answered_by_a_reset_and_other_wishes_are_decline
 }
 
 #[tokio::test]
-async fn a_door_that_breaks_is_the_doors_fault() {
+async fn a_broken_connection_is_reported_as_such() {
     let mut terminal = Terminal::new(Script::new(&[("80AA000005 A903830107", "?")]));
     let error = terminal.start().await.unwrap_err();
     assert!(matches!(error, CardError::Door { .. }) && error.leaves_doubt(), "{error}");
 }
 
 #[tokio::test]
-async fn a_card_without_free_channels_says_so() {
+async fn a_lack_of_free_channels_is_reported() {
     let script = [BEGIN[0], BEGIN[1], ("0070000001", "6A81")];
     let mut es10 = Es10::new(Script::new(&script), Teller::silent(ManualClock::at(Timestamp(0))));
     let Es10Error::Card(error) = es10.get_eid().await.unwrap_err() else { panic!() };

@@ -1,7 +1,7 @@
 //! The bearer independent protocol for TCP: TS 102 223 sections 6.4.27 to 6.4.31, 7.5.10 and 7.5.11.
 //!
-//! A channel is a stream of `world`. What comes is read only as far as the card's buffer holds it, so that a server that
-//! sends more waits.
+//! A channel is a byte stream of `world`. Data is read from it only as far as the card's buffer has
+//! room, so that a server that sends more has to wait.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -16,13 +16,13 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use world::{BoxByteStream, Dial};
 
-/// Channels at a time; identifiers have three bits, and 0 is none.
+/// Maximum number of channels. Identifiers have three bits, and 0 means no channel.
 pub(super) const MAX_CHANNELS: u8 = 7;
-/// What a TERMINAL RESPONSE holds of data: 255 octets without the other elements of RECEIVE DATA.
+/// Maximum data in a TERMINAL RESPONSE: 255 octets minus the other elements of RECEIVE DATA.
 pub(super) const MAX_RECEIVED: usize = 0xED;
-/// A peer that takes nothing for so long is gone.
+/// Time after which a peer that accepts no data is considered gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// What is read at a time.
+/// Maximum octets per read.
 const CHUNK: usize = 4096;
 
 /// The channels of a device.
@@ -34,41 +34,41 @@ pub(super) struct Channels {
 struct Channel {
     destination: IpAddr,
     port: u16,
-    /// The size of either buffer.
+    /// The size of each of the two buffers.
     buffer_size: u16,
     link: Link,
-    /// What the card has sent and not let go yet.
+    /// Data that the card has sent without the order to transmit it.
     to_send: Vec<u8>,
     received: VecDeque<u8>,
 }
 
 enum Link {
-    /// Set up with the first data.
+    /// The connection is opened with the first data.
     OnDemand,
     Up(BoxByteStream),
-    /// Ended by the peer, or broken.
+    /// The peer has closed the connection, or the connection has failed.
     Dropped,
 }
 
-/// Why a channel does not do what was asked.
+/// The reason why a channel command fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoChannel {
-    /// The command lacks something.
+pub(super) enum ChannelError {
+    /// The command lacks a mandatory element.
     ValuesMissing(&'static str),
-    /// Not with this terminal.
+    /// This terminal does not support the request.
     BeyondCapabilities(&'static str),
-    /// The protocol has a cause for it.
+    /// A failure with a BIP cause.
     Bip(BipCause, String),
 }
 
-/// What happened on a channel.
+/// An event on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Happened {
-    /// Data came into an empty buffer.
+pub(super) enum ChannelEvent {
+    /// Data arrived in an empty buffer.
     Data { channel: u8, length: u8 },
-    /// More data came.
+    /// Data arrived in a buffer that was not empty.
     More,
-    /// The peer has ended it.
+    /// The connection of this channel ended.
     Dropped(u8),
 }
 
@@ -77,17 +77,17 @@ impl Channels {
         Self { dial, open: BTreeMap::new() }
     }
 
-    /// All channels end: with the card's power, or with the network.
+    /// Discards all channels, when the card loses its power.
     pub(super) fn clear(&mut self) {
         self.open.clear();
     }
 
-    /// Whether a channel has a link.
+    /// True if a channel has a connection.
     pub(super) fn is_up(&self) -> bool {
         self.open.values().any(|channel| matches!(channel.link, Link::Up(_)))
     }
 
-    /// The network is gone, and every link with it. Gives the channels that had one.
+    /// Ends all connections after the loss of the network. Returns the channels that had one.
     pub(super) fn drop_links(&mut self) -> Vec<u8> {
         let mut dropped = Vec::new();
         for (number, channel) in &mut self.open {
@@ -99,24 +99,25 @@ impl Channels {
         dropped
     }
 
-    /// OPEN CHANNEL, as a client over TCP.
-    pub(super) async fn open(&mut self, command: &OpenChannel) -> Result<ChannelStatus, NoChannel> {
+    /// Executes OPEN CHANNEL for a TCP client.
+    pub(super) async fn open(&mut self, command: &OpenChannel) -> Result<ChannelStatus, ChannelError> {
         let parameters = &command.parameters;
         let transport =
-            parameters.transport.ok_or(NoChannel::ValuesMissing("the transport level is missing"))?;
+            parameters.transport.ok_or(ChannelError::ValuesMissing("the transport level is missing"))?;
         if transport.protocol != TransportProtocol::TcpClient {
-            return Err(NoChannel::BeyondCapabilities("only TCP with the card as client"));
+            return Err(ChannelError::BeyondCapabilities("only TCP client mode is supported"));
         }
-        let destination =
-            parameters.destination.ok_or(NoChannel::ValuesMissing("the destination address is missing"))?;
+        let destination = parameters
+            .destination
+            .ok_or(ChannelError::ValuesMissing("the destination address is missing"))?;
         let buffer_size =
-            parameters.buffer_size.ok_or(NoChannel::ValuesMissing("the buffer size is missing"))?;
+            parameters.buffer_size.ok_or(ChannelError::ValuesMissing("the buffer size is missing"))?;
         if buffer_size == 0 {
-            return Err(NoChannel::Bip(BipCause::BUFFER_SIZE, "a buffer of no octets".into()));
+            return Err(ChannelError::Bip(BipCause::BUFFER_SIZE, "the buffer size is zero".into()));
         }
         let number = (1..=MAX_CHANNELS)
             .find(|number| !self.open.contains_key(number))
-            .ok_or_else(|| NoChannel::Bip(BipCause::NO_CHANNEL, "all channels are in use".into()))?;
+            .ok_or_else(|| ChannelError::Bip(BipCause::NO_CHANNEL, "all channels are in use".into()))?;
         let mut channel = Channel {
             destination,
             port: transport.port,
@@ -133,26 +134,35 @@ impl Channels {
         Ok(status)
     }
 
-    /// CLOSE CHANNEL.
-    pub(super) async fn close(&mut self, number: u8) -> Result<(), NoChannel> {
-        let mut channel = self.open.remove(&number).ok_or_else(|| not_valid(number))?;
+    /// Executes CLOSE CHANNEL.
+    pub(super) async fn close(&mut self, number: u8) -> Result<(), ChannelError> {
+        let mut channel = self.open.remove(&number).ok_or_else(|| invalid_channel(number))?;
         if let Link::Up(stream) = &mut channel.link {
-            // Whoever does not take the end finds it out when the stream is gone.
+            // A peer that does not react to the shutdown notices the end when the stream is
+            // dropped.
             let _ = timeout(SEND_TIMEOUT, stream.shutdown()).await;
         }
         Ok(())
     }
 
-    /// SEND DATA; gives how much the buffer takes now.
-    pub(super) async fn send(&mut self, number: u8, data: &[u8], immediately: bool) -> Result<u8, NoChannel> {
+    /// Executes SEND DATA. Returns the free space of the buffer.
+    pub(super) async fn send(
+        &mut self,
+        number: u8,
+        data: &[u8],
+        immediately: bool,
+    ) -> Result<u8, ChannelError> {
         let dial = Arc::clone(&self.dial);
-        let channel = self.open.get_mut(&number).ok_or_else(|| not_valid(number))?;
+        let channel = self.open.get_mut(&number).ok_or_else(|| invalid_channel(number))?;
         let stored = channel.to_send.len().saturating_add(data.len());
         if matches!(channel.link, Link::Dropped) {
-            return Err(NoChannel::Bip(BipCause::CHANNEL_CLOSED, "the peer has ended the channel".into()));
+            return Err(ChannelError::Bip(
+                BipCause::CHANNEL_CLOSED,
+                "the peer has closed the connection".into(),
+            ));
         }
         if stored > usize::from(channel.buffer_size).max(MAX_RECEIVED) {
-            return Err(NoChannel::Bip(BipCause::BUFFER_SIZE, "the buffer is full".into()));
+            return Err(ChannelError::Bip(BipCause::BUFFER_SIZE, "the buffer is full".into()));
         }
         channel.to_send.extend_from_slice(data);
         if !immediately {
@@ -165,20 +175,25 @@ impl Channels {
         Ok(octet(usize::from(channel.buffer_size)))
     }
 
-    /// RECEIVE DATA: at most so many octets of what has come, and how many are left.
-    pub(super) fn receive(&mut self, number: u8, length: u8) -> Result<(Vec<u8>, u8), NoChannel> {
-        let channel = self.open.get_mut(&number).ok_or_else(|| not_valid(number))?;
-        // What has come meanwhile belongs to it: without this, a card would be told of data that it has already had.
-        channel.look();
+    /// Executes RECEIVE DATA. Returns at most `length` octets of the received data, and the number
+    /// of remaining octets.
+    pub(super) fn receive(&mut self, number: u8, length: u8) -> Result<(Vec<u8>, u8), ChannelError> {
+        let channel = self.open.get_mut(&number).ok_or_else(|| invalid_channel(number))?;
+        // Data that has just arrived is included. Otherwise the card would later get an event for
+        // data that it has already received.
+        channel.read_available();
         if channel.received.is_empty() && matches!(channel.link, Link::Dropped) {
-            return Err(NoChannel::Bip(BipCause::CHANNEL_CLOSED, "the peer has ended the channel".into()));
+            return Err(ChannelError::Bip(
+                BipCause::CHANNEL_CLOSED,
+                "the peer has closed the connection".into(),
+            ));
         }
         let count = usize::from(length).min(MAX_RECEIVED).min(channel.received.len());
         let data = channel.received.drain(..count).collect();
         Ok((data, octet(channel.received.len())))
     }
 
-    /// GET CHANNEL STATUS: every channel, or that there is none.
+    /// Returns the status of all channels for GET CHANNEL STATUS, or a single "no channel" status.
     pub(super) fn statuses(&self) -> Vec<ChannelStatus> {
         let statuses: Vec<_> = self.open.iter().map(|(number, channel)| channel.status(*number)).collect();
         if statuses.is_empty() {
@@ -188,18 +203,18 @@ impl Channels {
         }
     }
 
-    /// One channel's status.
+    /// Returns the status of one channel.
     pub(super) fn status(&self, number: u8) -> ChannelStatus {
         let closed = ChannelStatus { channel: number, state: ChannelState::Closed };
         self.open.get(&number).map_or(closed, |channel| channel.status(number))
     }
 
-    /// Waits until something happens on a channel. It can be given up at any time.
-    pub(super) async fn next(&mut self) -> Happened {
+    /// Waits for the next event on a channel. The future can be dropped at any time.
+    pub(super) async fn next(&mut self) -> ChannelEvent {
         std::future::poll_fn(|context| {
             for (number, channel) in &mut self.open {
-                if let Poll::Ready(happened) = channel.poll(*number, context) {
-                    return Poll::Ready(happened);
+                if let Poll::Ready(event) = channel.poll(*number, context) {
+                    return Poll::Ready(event);
                 }
             }
             Poll::Pending
@@ -218,15 +233,15 @@ impl Channel {
         ChannelStatus { channel, state }
     }
 
-    async fn set_up(&mut self, dial: &dyn Dial) -> Result<(), NoChannel> {
+    async fn set_up(&mut self, dial: &dyn Dial) -> Result<(), ChannelError> {
         let host = self.destination.to_string();
         let stream = dial.dial(&host, self.port).await;
         self.link =
-            Link::Up(stream.map_err(|fault| NoChannel::Bip(BipCause::NOT_REACHABLE, fault.to_string()))?);
+            Link::Up(stream.map_err(|fault| ChannelError::Bip(BipCause::NOT_REACHABLE, fault.to_string()))?);
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), NoChannel> {
+    async fn flush(&mut self) -> Result<(), ChannelError> {
         let Link::Up(stream) = &mut self.link else { return Ok(()) };
         let data = std::mem::take(&mut self.to_send);
         let sent = timeout(SEND_TIMEOUT, async {
@@ -236,34 +251,34 @@ impl Channel {
         let why = match sent.await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the peer took nothing for {SEND_TIMEOUT:?}"),
+            Err(_) => format!("the peer accepted no data for {SEND_TIMEOUT:?}"),
         };
         self.link = Link::Dropped;
-        Err(NoChannel::Bip(BipCause::CHANNEL_CLOSED, why))
+        Err(ChannelError::Bip(BipCause::CHANNEL_CLOSED, why))
     }
 
-    /// Takes in what is there already.
-    fn look(&mut self) {
+    /// Reads the data that has already arrived.
+    fn read_available(&mut self) {
         let mut context = Context::from_waker(std::task::Waker::noop());
         while let Poll::Ready(Ok(1..)) = self.poll_read(&mut context) {}
     }
 
-    fn poll(&mut self, number: u8, context: &mut Context<'_>) -> Poll<Happened> {
+    fn poll(&mut self, number: u8, context: &mut Context<'_>) -> Poll<ChannelEvent> {
         let was_empty = self.received.is_empty();
         match self.poll_read(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(1..)) if was_empty => {
-                Poll::Ready(Happened::Data { channel: number, length: octet(self.received.len()) })
+                Poll::Ready(ChannelEvent::Data { channel: number, length: octet(self.received.len()) })
             }
-            Poll::Ready(Ok(1..)) => Poll::Ready(Happened::More),
+            Poll::Ready(Ok(1..)) => Poll::Ready(ChannelEvent::More),
             Poll::Ready(Ok(0) | Err(_)) => {
                 self.link = Link::Dropped;
-                Poll::Ready(Happened::Dropped(number))
+                Poll::Ready(ChannelEvent::Dropped(number))
             }
         }
     }
 
-    /// Octets that came into the buffer; pending while it is full or there is no link.
+    /// Reads data into the buffer. Pending while the buffer is full or the connection is missing.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let room = usize::from(self.buffer_size).saturating_sub(self.received.len()).min(CHUNK);
         let Link::Up(stream) = &mut self.link else { return Poll::Pending };
@@ -281,11 +296,11 @@ impl Channel {
     }
 }
 
-fn not_valid(number: u8) -> NoChannel {
-    NoChannel::Bip(BipCause::CHANNEL_NOT_VALID, format!("there is no channel {number}"))
+fn invalid_channel(number: u8) -> ChannelError {
+    ChannelError::Bip(BipCause::CHANNEL_NOT_VALID, format!("channel {number} does not exist"))
 }
 
-/// A number of octets as one octet: FF for 255 and more.
+/// Encodes a number of octets in one octet: FF means 255 or more.
 fn octet(count: usize) -> u8 {
     u8::try_from(count).unwrap_or(u8::MAX)
 }

@@ -1,8 +1,9 @@
-//! What a device does for its card: proactive commands and what the card is told by itself, TS 102 223 sections 6.4 and
-//! 7, TS 31.111 section 7.1 for short messages.
+//! The card application toolkit of a device: proactive commands and event downloads, TS 102 223
+//! sections 6.4 and 7, and short messages, TS 31.111 section 7.1.
 //!
-//! [`TerminalProfile`] says what is here and nothing else. A command that is not here is answered "beyond the terminal's
-//! capabilities", one that does not add up "data not understood"; the card is never left without an answer.
+//! [`TerminalProfile`] announces exactly what is implemented here. Other commands are answered with
+//! "beyond the terminal's capabilities", malformed ones with "data not understood". The card always
+//! gets an answer.
 
 mod channels;
 mod timers;
@@ -20,13 +21,13 @@ use rsp::ota::sms::{Address, SmsSubmit};
 use tokio::time::Instant;
 use world::Dial;
 
-use channels::{Channels, Happened, MAX_CHANNELS, NoChannel};
+use channels::{ChannelError, ChannelEvent, Channels, MAX_CHANNELS};
 use network::{AttachId, MobileOriginated, Radio, RadioFault, RpAnswer};
 pub(super) use timers::POLL_INTERVAL;
 use timers::{Polling, Timers};
 
-/// What this terminal can. "eUICC Profile State Change" is performed too and not claimed: where a card has the choice, SGP.02
-/// wants the reset.
+/// The facilities of this terminal. REFRESH "eUICC Profile State Change" is implemented but not
+/// announced, because SGP.02 prefers the reset where a card has the choice.
 const FACILITIES: [Facility; 22] = [
     Facility::PROFILE_DOWNLOAD,
     Facility::SMS_PP_DOWNLOAD,
@@ -52,8 +53,9 @@ const FACILITIES: [Facility; 22] = [
     Facility::TCP_CLIENT,
 ];
 
-/// What a terminal beside an LPA can, which does nothing for its card but to say where it is and to reset it.
-const BESIDE_LPA: [Facility; 7] = [
+/// The facilities of a terminal with an LPA, which only reports its location to the card and
+/// performs resets.
+const FACILITIES_WITH_LPA: [Facility; 7] = [
     Facility::PROFILE_DOWNLOAD,
     Facility::MORE_TIME,
     Facility::POLL_INTERVAL,
@@ -63,63 +65,63 @@ const BESIDE_LPA: [Facility; 7] = [
     Facility::EVENT_LOCATION_STATUS,
 ];
 
-/// Additional information on "terminal currently unable": no service, section 8.12.2.
+/// Additional information for "terminal currently unable": no service, section 8.12.2.
 const NO_SERVICE: u8 = 0x04;
-/// "Performed, with missing information": section 8.12.
+/// The result "performed, with missing information": section 8.12.
 const MISSING_INFORMATION: GeneralResult = GeneralResult(0x02);
-/// "Performed, limited service": the same section.
+/// The result "performed, limited service": section 8.12.
 const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
 
-/// Where a device camps: one tracking area and one cell, everywhere.
+/// The tracking area and the cell of every simulated location.
 const AREA_AND_CELL: [u8; 6] = [0x00, 0x01, 0x00, 0x00, 0x00, 0x01];
 
-/// What the card is to be told of and may still be too busy for. More than this and something is wrong with it; the
+/// Maximum envelopes that wait for a busy card. A card that accepts none of them is defective; the
 /// oldest is dropped.
-const MAX_TOLD: usize = 32;
+const MAX_ENVELOPES: usize = 32;
 
-/// Which device it is.
+/// The identity of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The 15 digits of its IMEI.
+    /// The IMEI.
     pub imei: Imei,
 }
 
-/// What TERMINAL PROFILE says of a device with this toolkit.
+/// Returns the TERMINAL PROFILE of a device with this toolkit and no LPA.
 pub fn profile() -> TerminalProfile {
     TerminalProfile::of(&FACILITIES, MAX_CHANNELS)
 }
 
-/// The same of a device with an LPA.
-pub(super) fn profile_beside_lpa() -> TerminalProfile {
-    TerminalProfile::of(&BESIDE_LPA, 0)
+/// Returns the TERMINAL PROFILE of a device with an LPA.
+pub(super) fn profile_with_lpa() -> TerminalProfile {
+    TerminalProfile::of(&FACILITIES_WITH_LPA, 0)
 }
 
-/// The surroundings in which a command is executed.
-pub(super) struct Surroundings<'a> {
+/// The device's environment during the execution of a command.
+pub(super) struct Environment<'a> {
     pub(super) radio: &'a dyn Radio,
-    /// The network and by what it knows the device, while it is registered.
+    /// The serving network and the ID by which it knows the device, while the device is registered.
     pub(super) attached: Option<(Plmn, AttachId)>,
-    /// The network on a cell of which the device waits, while none takes it: limited service.
+    /// The network on whose cell the device camps while it has only limited service.
     pub(super) camped: Option<Plmn>,
 }
 
-/// What is to be done when a command has been executed.
+/// The action that follows the execution of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum After {
-    /// Nothing.
+pub(super) enum FollowUp {
+    /// No action.
     Nothing,
-    /// The card is reset; that is its answer.
+    /// The card must be reset. The reset takes the place of a response.
     Reset,
-    /// What was read of the card does not hold any more.
-    ReadAnew,
+    /// The data read from the card is no longer valid.
+    ReadAgain,
 }
 
-/// An executed command.
-pub(super) struct Executed {
-    /// What the card is answered; none where a reset is the answer.
+/// The result of an executed command.
+pub(super) struct ExecutedCommand {
+    /// The response to the card; `None` if a reset takes its place.
     pub(super) response: Option<TerminalResponse>,
-    pub(super) after: After,
-    /// What it was and how it went, for the console.
+    pub(super) after: FollowUp,
+    /// The name of the command, for the console.
     pub(super) name: &'static str,
     pub(super) note: String,
 }
@@ -131,10 +133,10 @@ pub(super) struct Toolkit {
     timers: Timers,
     polling: Polling,
     events: BTreeSet<Event>,
-    /// TP-MR of the last message.
+    /// TP-MR of the last short message.
     message_reference: u8,
-    /// What the card is still to be told.
-    to_tell: VecDeque<Envelope>,
+    /// The envelopes that wait to be sent to the card.
+    envelopes: VecDeque<Envelope>,
 }
 
 impl Toolkit {
@@ -146,65 +148,66 @@ impl Toolkit {
             polling: Polling::new(),
             events: BTreeSet::new(),
             message_reference: 0,
-            to_tell: VecDeque::new(),
+            envelopes: VecDeque::new(),
         }
     }
 
-    /// The card has lost its power: nothing of what it had asked for holds.
+    /// Discards all state that the card has set up, after it has lost its power.
     pub(super) fn reset(&mut self) {
         self.channels.clear();
         self.timers = Timers::default();
         self.polling = Polling::new();
         self.events.clear();
-        self.to_tell.clear();
+        self.envelopes.clear();
     }
 
-    /// Whether the card is speaking to somebody through the network.
+    /// True if the card has a connection through the network.
     pub(super) fn is_connected(&self) -> bool {
         self.channels.is_up()
     }
 
-    /// The service has changed.
+    /// Handles a change of the service.
     pub(super) fn service(&mut self, status: LocationStatus, plmn: Option<Plmn>) {
         if status != LocationStatus::Normal {
             for channel in self.channels.drop_links() {
-                self.tell_of(EventDownload::ChannelStatus(self.channels.status(channel)));
+                self.queue_event(EventDownload::ChannelStatus(self.channels.status(channel)));
             }
         }
         let location = plmn.map(location).filter(|_| status == LocationStatus::Normal);
-        self.tell_of(EventDownload::LocationStatus { status, location });
+        self.queue_event(EventDownload::LocationStatus { status, location });
     }
 
-    /// The card is told if it has asked for it.
-    fn tell_of(&mut self, event: EventDownload) {
+    /// Queues an event for the card if the card has subscribed to it.
+    fn queue_event(&mut self, event: EventDownload) {
         if self.events.contains(&event.event()) {
-            self.tell(Envelope::EventDownload(event));
+            self.queue_envelope(Envelope::EventDownload(event));
         }
     }
 
-    fn tell(&mut self, envelope: Envelope) {
-        if self.to_tell.len() >= MAX_TOLD {
-            self.to_tell.pop_front();
+    fn queue_envelope(&mut self, envelope: Envelope) {
+        if self.envelopes.len() >= MAX_ENVELOPES {
+            self.envelopes.pop_front();
         }
-        self.to_tell.push_back(envelope);
+        self.envelopes.push_back(envelope);
     }
 
-    /// What the card is to be told next.
-    pub(super) fn next_to_tell(&self) -> Option<&Envelope> {
-        self.to_tell.front()
+    /// Returns the next envelope for the card.
+    pub(super) fn next_envelope(&self) -> Option<&Envelope> {
+        self.envelopes.front()
     }
 
-    /// The card has been told.
-    pub(super) fn told(&mut self) {
-        self.to_tell.pop_front();
+    /// Removes the next envelope after it was sent.
+    pub(super) fn envelope_sent(&mut self) {
+        self.envelopes.pop_front();
     }
 
-    /// The card has answered a command.
-    pub(super) fn asked(&mut self) {
-        self.polling.asked();
+    /// Restarts the poll interval after an answer of the card.
+    pub(super) fn polled(&mut self) {
+        self.polling.polled();
     }
 
-    /// Waits until the card is to be told something, or asked whether it wants something (`false`).
+    /// Waits until there may be an envelope for the card (`true`), or until the card must be polled
+    /// (`false`).
     pub(super) async fn next(&mut self) -> bool {
         let until = |at: Option<Instant>| async move {
             match at {
@@ -213,25 +216,25 @@ impl Toolkit {
             }
         };
         tokio::select! {
-            // In this order, and not by dice of tokio's own: the same seed is to give the same.
+            // Fixed order instead of tokio's random one, so that the same seed gives the same run.
             biased;
-            happened = self.channels.next() => {
-                match happened {
-                    Happened::Data { channel, length } => {
+            event = self.channels.next() => {
+                match event {
+                    ChannelEvent::Data { channel, length } => {
                         let status = self.channels.status(channel);
-                        self.tell_of(EventDownload::DataAvailable { status, length });
+                        self.queue_event(EventDownload::DataAvailable { status, length });
                     }
-                    Happened::Dropped(channel) => {
+                    ChannelEvent::Dropped(channel) => {
                         let status = self.channels.status(channel);
-                        self.tell_of(EventDownload::ChannelStatus(status));
+                        self.queue_event(EventDownload::ChannelStatus(status));
                     }
-                    Happened::More => {}
+                    ChannelEvent::More => {}
                 }
                 true
             }
             () = until(self.timers.next()) => {
                 while let Some((timer, value)) = self.timers.expired() {
-                    self.tell(Envelope::TimerExpiration { timer, value });
+                    self.queue_envelope(Envelope::TimerExpiration { timer, value });
                 }
                 true
             }
@@ -239,8 +242,8 @@ impl Toolkit {
         }
     }
 
-    /// Executes what FETCH gave.
-    pub(super) async fn execute(&mut self, octets: &[u8], surroundings: Surroundings<'_>) -> Executed {
+    /// Executes a fetched proactive command.
+    pub(super) async fn execute(&mut self, octets: &[u8], environment: Environment<'_>) -> ExecutedCommand {
         let proactive = match Proactive::parse(octets) {
             Ok(proactive) => proactive,
             Err(error) => {
@@ -249,33 +252,38 @@ impl Toolkit {
                     let CommandDetails { kind, qualifier, .. } = refused.details;
                     let is_here = match CommandKind::of(kind) {
                         None => false,
-                        // Its qualifier is what is asked for, and there are many that are not here.
+                        // Its qualifier determines the requested information, and most values are
+                        // not supported.
                         Some(CommandKind::ProvideLocalInformation) => matches!(qualifier, 0x00 | 0x01 | 0x08),
                         Some(_) => true,
                     };
-                    let beyond = GeneralResult::BEYOND_CAPABILITIES;
-                    if is_here { refused } else { TerminalResponse { result: beyond, ..refused } }
+                    let beyond_capabilities = GeneralResult::BEYOND_CAPABILITIES;
+                    if is_here {
+                        refused
+                    } else {
+                        TerminalResponse { result: beyond_capabilities, ..refused }
+                    }
                 });
                 let note = error.to_string();
-                return Executed { response, after: After::Nothing, name: "unknown command", note };
+                return ExecutedCommand { response, after: FollowUp::Nothing, name: "unknown command", note };
             }
         };
-        let name = name_of(&proactive.command);
-        let mut after = After::Nothing;
+        let name = command_name(&proactive.command);
+        let mut after = FollowUp::Nothing;
         let mut note = String::new();
         let response = match &proactive.command {
             Command::Refresh(mode) => {
                 note = format!("{mode:?}");
                 match mode {
                     RefreshMode::UiccReset => {
-                        return Executed { response: None, after: After::Reset, name, note };
+                        return ExecutedCommand { response: None, after: FollowUp::Reset, name, note };
                     }
                     // Initialisation with or without file changes, application or session reset, file change.
                     RefreshMode::ProfileStateChange | RefreshMode::Other(0..=3 | 5 | 6) => {
-                        after = After::ReadAnew;
+                        after = FollowUp::ReadAgain;
                         performed(&proactive, Response::None)
                     }
-                    RefreshMode::Other(_) => beyond(&proactive),
+                    RefreshMode::Other(_) => beyond_capabilities(&proactive),
                 }
             }
             Command::MoreTime => performed(&proactive, Response::None),
@@ -289,17 +297,15 @@ impl Toolkit {
             }
             Command::SetUpEventList(events) => self.set_up_event_list(&proactive, events),
             Command::SendShortMessage { service_centre, tpdu } => {
-                let (response, said) =
-                    self.send_short_message(&proactive, service_centre.clone(), tpdu, &surroundings).await;
-                note = said;
+                let (response, description) =
+                    self.send_short_message(&proactive, service_centre.clone(), tpdu, &environment).await;
+                note = description;
                 response
             }
-            Command::ProvideLocalInformation(what) => {
-                self.local_information(&proactive, *what, &surroundings)
-            }
+            Command::ProvideLocalInformation(what) => self.local_information(&proactive, *what, &environment),
             Command::TimerManagement { timer, action } => self.timer(&proactive, *timer, *action),
             Command::OpenChannel(channel) => {
-                if surroundings.attached.is_none() {
+                if environment.attached.is_none() {
                     note = "no service".into();
                     open_response(&proactive, channel, no_service(&proactive))
                 } else {
@@ -348,14 +354,14 @@ impl Toolkit {
                 performed(&proactive, Response::ChannelStatuses(self.channels.statuses()))
             }
         };
-        Executed { response: Some(response), after, name, note }
+        ExecutedCommand { response: Some(response), after, name, note }
     }
 
     fn set_up_event_list(&mut self, proactive: &Proactive, events: &[Event]) -> TerminalResponse {
         const KNOWN: [Event; 3] = [Event::LOCATION_STATUS, Event::DATA_AVAILABLE, Event::CHANNEL_STATUS];
         if events.iter().any(|event| !KNOWN.contains(event)) {
-            // Section 6.4.16: the former list stands.
-            return beyond(proactive);
+            // The former list stays valid: section 6.4.16.
+            return beyond_capabilities(proactive);
         }
         self.events = events.iter().copied().collect();
         performed(proactive, Response::None)
@@ -366,14 +372,14 @@ impl Toolkit {
         proactive: &Proactive,
         service_centre: Option<Address>,
         tpdu: &[u8],
-        surroundings: &Surroundings<'_>,
+        environment: &Environment<'_>,
     ) -> (TerminalResponse, String) {
         let Ok(submit) = SmsSubmit::parse(tpdu) else {
             let result = GeneralResult::DATA_NOT_UNDERSTOOD;
             let response = TerminalResponse::of(proactive, result, vec![], Response::None);
             return (response, "not an SMS-SUBMIT".into());
         };
-        let Some((plmn, attach)) = surroundings.attached.clone() else {
+        let Some((plmn, attach)) = environment.attached.clone() else {
             return (no_service(proactive), "no service".into());
         };
         self.message_reference = self.message_reference.wrapping_add(1);
@@ -382,11 +388,11 @@ impl Toolkit {
         let message = MobileOriginated { attach, service_centre, tpdu };
         let respond =
             |result, additional| TerminalResponse::of(proactive, result, additional, Response::None);
-        match surroundings.radio.submit_short_message(plmn, message).await {
+        match environment.radio.submit_short_message(plmn, message).await {
             Ok(RpAnswer::Ack(_)) => (performed(proactive, Response::None), format!("to {to}")),
             Ok(RpAnswer::Error(cause, _)) => {
                 let response = respond(GeneralResult::SMS_RP_ERROR, vec![cause.0]);
-                (response, format!("to {to}: the service centre refused, RP-Cause {}", cause.0))
+                (response, format!("to {to}: refused by the service centre, RP-Cause {}", cause.0))
             }
             Err(fault @ (RadioFault::NoCoverage(_) | RadioFault::Detached | RadioFault::Lost(_))) => {
                 (respond(GeneralResult::NETWORK_UNABLE, vec![0]), format!("to {to}: {fault}"))
@@ -398,15 +404,15 @@ impl Toolkit {
         &self,
         proactive: &Proactive,
         what: LocalInformation,
-        surroundings: &Surroundings<'_>,
+        environment: &Environment<'_>,
     ) -> TerminalResponse {
-        match (what, &surroundings.attached) {
+        match (what, &environment.attached) {
             (LocalInformation::Imei, _) => performed(proactive, Response::Imei(self.identity.imei)),
-            (LocalInformation::Imeisv, _) => beyond(proactive),
+            (LocalInformation::Imeisv, _) => beyond_capabilities(proactive),
             (LocalInformation::Location, Some((plmn, _))) => {
                 performed(proactive, Response::Location(location(*plmn)))
             }
-            (LocalInformation::Location, None) => match surroundings.camped {
+            (LocalInformation::Location, None) => match environment.camped {
                 Some(plmn) => {
                     let location = Response::Location(location(plmn));
                     TerminalResponse::of(proactive, LIMITED_SERVICE, vec![], location)
@@ -439,7 +445,7 @@ fn performed(proactive: &Proactive, response: Response) -> TerminalResponse {
     TerminalResponse::performed(proactive, response)
 }
 
-fn beyond(proactive: &Proactive) -> TerminalResponse {
+fn beyond_capabilities(proactive: &Proactive) -> TerminalResponse {
     TerminalResponse::of(proactive, GeneralResult::BEYOND_CAPABILITIES, vec![], Response::None)
 }
 
@@ -447,19 +453,19 @@ fn no_service(proactive: &Proactive) -> TerminalResponse {
     TerminalResponse::of(proactive, GeneralResult::TERMINAL_UNABLE, vec![NO_SERVICE], Response::None)
 }
 
-fn refused(proactive: &Proactive, why: &NoChannel) -> TerminalResponse {
+fn refused(proactive: &Proactive, why: &ChannelError) -> TerminalResponse {
     match why {
-        NoChannel::ValuesMissing(_) => {
+        ChannelError::ValuesMissing(_) => {
             TerminalResponse::of(proactive, GeneralResult::VALUES_MISSING, vec![], Response::None)
         }
-        NoChannel::BeyondCapabilities(_) => beyond(proactive),
-        NoChannel::Bip(cause, _) => {
+        ChannelError::BeyondCapabilities(_) => beyond_capabilities(proactive),
+        ChannelError::Bip(cause, _) => {
             TerminalResponse::of(proactive, GeneralResult::BIP_ERROR, vec![cause.0], Response::None)
         }
     }
 }
 
-/// What the channel would have been belongs to an answer that says no, too: section 6.8.
+/// Adds the channel parameters to a negative response, as section 6.8 requires.
 fn open_response(
     proactive: &Proactive,
     command: &OpenChannel,
@@ -475,7 +481,8 @@ fn opened(
     command: &OpenChannel,
     status: rsp::ota::cat::ChannelStatus,
 ) -> TerminalResponse {
-    // A link that drops stays down: whoever asked for more is told that it got less.
+    // A lost connection is not restored, so a request for automatic reconnection is fulfilled only
+    // in part.
     let result = if command.automatic_reconnection {
         GeneralResult::PERFORMED_WITH_MODIFICATION
     } else {
@@ -494,7 +501,7 @@ fn location(plmn: Plmn) -> LocationInformation {
     LocationInformation { plmn: plmn.to_bytes(), area_and_cell: AREA_AND_CELL.to_vec() }
 }
 
-impl std::fmt::Display for NoChannel {
+impl std::fmt::Display for ChannelError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::ValuesMissing(why) | Self::BeyondCapabilities(why) => f.write_str(why),
@@ -503,8 +510,8 @@ impl std::fmt::Display for NoChannel {
     }
 }
 
-/// The standard's name.
-fn name_of(command: &Command) -> &'static str {
+/// Returns the name of a command in the standard.
+fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Refresh(_) => "REFRESH",
         Command::MoreTime => "MORE TIME",

@@ -1,5 +1,5 @@
-//! The card's timers (TS 102 223 sections 6.4.21 and 7.4) and the interval at which it is asked whether it wants
-//! something (section 6.4.5), in tokio's time.
+//! The card's timers (TS 102 223 sections 6.4.21 and 7.4) and the polling of the card (section
+//! 6.4.5), on tokio's clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use rsp::ota::cat::TimerValue;
 use tokio::time::Instant;
 
-/// A card that does not say how often is asked this often.
+/// The default poll interval.
 pub(in super::super) const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Timers {
         self.0.insert(timer, Running { since, until: since + value.as_time() });
     }
 
-    /// Stops a timer; what was left of it.
+    /// Stops a timer and returns its remaining time.
     pub(super) fn stop(&mut self, timer: u8) -> Option<TimerValue> {
         self.0.remove(&timer).map(Running::left)
     }
@@ -34,12 +34,12 @@ impl Timers {
         self.0.get(&timer).copied().map(Running::left)
     }
 
-    /// When the first of them runs out.
+    /// Returns the expiry time of the next timer.
     pub(super) fn next(&self) -> Option<Instant> {
         self.0.values().map(|running| running.until).min()
     }
 
-    /// One that has run out, and how long it ran.
+    /// Removes an expired timer and returns it with its duration.
     pub(super) fn expired(&mut self) -> Option<(u8, TimerValue)> {
         let now = Instant::now();
         let (timer, running) = self.0.iter().find(|(_, running)| running.until <= now)?;
@@ -50,38 +50,39 @@ impl Timers {
 }
 
 impl Running {
-    /// Rounded up: a timer that runs has something left.
+    /// Returns the remaining time, rounded up, so that it is never zero while the timer runs.
     fn left(self) -> TimerValue {
         let left = self.until.saturating_duration_since(Instant::now());
         TimerValue::of_seconds(left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0)))
     }
 }
 
-/// When the card is asked next whether it wants something.
+/// The schedule of polls.
 pub(super) struct Polling {
     interval: Option<Duration>,
-    asked: Instant,
+    polled: Instant,
 }
 
 impl Polling {
     pub(super) fn new() -> Self {
-        Self { interval: Some(POLL_INTERVAL), asked: Instant::now() }
+        Self { interval: Some(POLL_INTERVAL), polled: Instant::now() }
     }
 
     pub(super) fn every(&mut self, interval: Duration) {
-        *self = Self { interval: Some(interval), asked: Instant::now() };
+        *self = Self { interval: Some(interval), polled: Instant::now() };
     }
 
     pub(super) fn off(&mut self) {
         self.interval = None;
     }
 
-    /// Any command to the card is as good as asking: its answer says what it wants.
-    pub(super) fn asked(&mut self) {
-        self.asked = Instant::now();
+    /// Restarts the interval. Any command counts as a poll, because its answer can announce a
+    /// proactive command.
+    pub(super) fn polled(&mut self) {
+        self.polled = Instant::now();
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
-        self.interval.map(|interval| self.asked + interval)
+        self.interval.map(|interval| self.polled + interval)
     }
 }

@@ -1,21 +1,21 @@
-//! What may go wrong in a service centre.
+//! Faults that can be injected into an SMSC.
 
 use std::time::Duration;
 
-/// What happens to a message.
+/// A fault that happens to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmsFaultKind {
-    /// It is taken, and nobody hears of it again.
+    /// The message is accepted and dropped silently.
     Lose,
-    /// It comes later.
+    /// The message is delayed.
     Delay(Duration),
-    /// It comes twice.
+    /// The message is delivered twice.
     Double,
-    /// It comes, and that it did is not heard.
+    /// The message is delivered, but its acknowledgement is lost.
     LoseAnswer,
 }
 
-/// Towards a device or from one.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Mobile terminated.

@@ -1,9 +1,11 @@
-//! The service centre: store and forward (3GPP TS 23.040 section 3.2), for devices of the networks here and for writers
-//! with accounts (SMPP's ESMEs; `net::smpp` lets them in).
+//! The short message service centre (SMSC): store and forward (3GPP TS 23.040 section 3.2), for the
+//! devices of the simulated networks and for SMPP clients with accounts (ESMEs; `net::smpp` accepts
+//! their connections).
 //!
-//! A message is written down before it is acknowledged, and tried when its subscriber is reachable, on a schedule, until
-//! its validity ends. Messages go through as they are: class, protocol identifier, header and concatenation are nobody's
-//! business here. What a card says in the delivery report goes back to the writer.
+//! A message is stored before it is acknowledged. Delivery is attempted when the subscriber is
+//! reachable, and otherwise on a schedule until the validity period ends. Class, protocol
+//! identifier, user data header and concatenation are passed through unchanged. The card's delivery
+//! report is returned to the client.
 
 mod faults;
 mod store;
@@ -34,40 +36,42 @@ use super::reach::Absent;
 use super::short_messages::{RpAnswer, RpCause, ServiceCentre};
 use store::{Delivery, Store, Stored};
 
-/// Messages kept at a time. A writer that submits without end is told to slow down.
+/// Maximum messages stored at a time. Beyond it a client is throttled.
 const MAX_STORED: usize = 100_000;
-/// What waits for one writer. Who does not collect it is written to no more, and may not submit what there would be more to
-/// tell of.
+/// Maximum deliveries that wait for one client. Beyond it, messages to the client are refused, and
+/// so are its submissions, because they would lead to further receipts.
 const MAX_WAITING: usize = 10_000;
-/// A message that came to something which could not be written down is left alone for this long.
+/// Delay before a message is retried after its record could not be stored.
 const AFTER_A_FAULT: Duration = Duration::from_secs(60);
-/// TS 23.040 section 9.2.3.12.1: the longest validity period is 63 weeks.
+/// The longest validity period, 63 weeks: TS 23.040 section 9.2.3.12.1.
 const LONGEST_VALIDITY: Duration = Duration::from_secs(63 * 7 * 86_400);
-/// With nothing to do, the clock is looked at this often all the same: it may be moved.
+/// Longest sleep between two checks of the clock, because the clock can be moved.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
-/// What a service centre is like.
+/// The settings of an SMSC.
 #[derive(Clone, Debug)]
 pub struct SmscSettings {
-    /// Its own address, as devices see it.
+    /// The address of the SMSC, as devices see it.
     pub number: PhoneNumber,
-    /// Who may write and is written to.
+    /// The accounts of the clients.
     pub accounts: Vec<Account>,
-    /// How long it tries when the writer does not say.
+    /// The validity period of messages that specify none.
     pub validity: Duration,
-    /// How long it waits after each attempt that failed; the last stands for all that follow.
+    /// The delays after failed delivery attempts. The last one also applies to all further
+    /// attempts.
     pub retries: Vec<Duration>,
 }
 
-/// A writer.
+/// The account of an SMPP client.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// system_id of SMPP.
+    /// The system_id of SMPP.
     pub name: String,
-    /// Its password.
+    /// The password.
     pub password: String,
-    /// Its numbers: what it may write as, and what devices reach it by. The first where it names none.
+    /// The client's numbers: its permitted sender addresses, and the numbers by which devices reach
+    /// it. The first is the default sender address.
     pub numbers: Vec<PhoneNumber>,
 }
 
@@ -78,60 +82,63 @@ impl fmt::Debug for Account {
 }
 
 impl SmscSettings {
-    /// A centre with this address and these writers: a day of validity, and attempts as often as mobile networks have them.
+    /// Creates the settings for this address and these accounts, with a validity period of one day
+    /// and a retry schedule that is usual in mobile networks.
     pub fn new(number: PhoneNumber, accounts: Vec<Account>) -> Self {
         let retries = [30, 120, 300, 900, 3600].map(Duration::from_secs).to_vec();
         Self { number, accounts, validity: Duration::from_secs(86_400), retries }
     }
 }
 
-/// A service centre.
+/// The short message service centre.
 pub struct Smsc {
     settings: SmscSettings,
     address: Address,
     networks: Arc<Networks>,
     world: World,
     state: Mutex<State>,
-    /// There is something new to send.
+    /// Notified when there may be a message to send.
     work: Notify,
-    /// There is something new for a writer.
+    /// Notified when there is a delivery for a client.
     arrivals: Notify,
 }
 
 struct State {
     store: Store,
-    /// When each message is tried next; at once where nothing stands here.
+    /// The time of the next attempt of each message. A message without an entry is due at once.
     schedule: BTreeMap<MessageId, Timestamp>,
-    /// Subscribers to whom a message is on its way.
+    /// Subscribers to whom a message is being delivered.
     busy: BTreeSet<Imsi>,
-    asked: Option<AskedOfEach>,
+    fault_source: Option<FaultSource>,
 }
 
-/// What says what happens to each message.
-type AskedOfEach = Box<dyn Fn(Direction) -> Option<SmsFaultKind> + Send>;
+/// The function that decides about the fault of each message.
+type FaultSource = Box<dyn Fn(Direction) -> Option<SmsFaultKind> + Send>;
 
 impl State {
-    /// What happens to the next message in this direction.
+    /// Returns the fault of the next message in this direction.
     fn next_fault(&mut self, direction: Direction) -> Option<SmsFaultKind> {
-        self.asked.as_ref().and_then(|asked| asked(direction))
+        self.fault_source.as_ref().and_then(|fault_source| fault_source(direction))
     }
 }
 
-/// What came of an attempt.
+/// The outcome of a delivery attempt.
 enum Attempt {
     Ended(MessageState, String, Option<ShortMessage>),
-    /// Nobody is told anything, ever.
+    /// The message is dropped silently (an injected fault).
     Lost,
     Later(String),
-    /// Not tried at all yet.
+    /// Delivery is delayed (an injected fault); nothing was attempted.
     Postponed(Duration),
 }
 
 impl Smsc {
-    /// A centre for these networks, with the messages that `memory` holds. It moves nothing until it [`run`](Self::run)s.
+    /// Opens the SMSC for these networks with the messages that `memory` holds. Messages are
+    /// delivered only while [`run`](Self::run) is polled.
     ///
     /// # Errors
-    /// The memory cannot be read, the centre's number is none, or a writer could not come in over SMPP.
+    /// The memory cannot be read, the number of the SMSC is invalid, or an account cannot be used
+    /// over SMPP.
     pub fn open(
         settings: SmscSettings,
         networks: Arc<Networks>,
@@ -140,21 +147,25 @@ impl Smsc {
     ) -> Result<Arc<Self>, Fault> {
         let address = tpdu::address(&settings.number).ok_or_else(|| {
             Fault::new(
-                "there is no service centre",
-                format!("{} is not an address of TS 23.040", settings.number),
-                "give a telephone number of up to 20 digits",
+                "cannot start the service centre",
+                format!("{} is not a valid address (TS 23.040)", settings.number),
+                "use a telephone number of up to 20 digits",
             )
         })?;
         for Account { name, password, .. } in &settings.accounts {
             world::check_account(name, password).map_err(|why| {
-                Fault::new(format!("nobody could come in as {name:?}"), why, "give it a shorter one")
+                Fault::new(
+                    format!("the account {name:?} cannot be used over SMPP"),
+                    why,
+                    "use a shorter name or password",
+                )
             })?;
         }
         let state = State {
             store: Store::open(memory)?,
             schedule: BTreeMap::new(),
             busy: BTreeSet::new(),
-            asked: None,
+            fault_source: None,
         };
         let (work, arrivals) = (Notify::new(), Notify::new());
         let networks_of_centre = Arc::clone(&networks);
@@ -165,27 +176,27 @@ impl Smsc {
         Ok(smsc)
     }
 
-    /// Its own address.
+    /// Returns the address of the SMSC.
     pub fn number(&self) -> &PhoneNumber {
         &self.settings.number
     }
 
-    /// Has it ask of each message what goes wrong with it.
+    /// Sets the function that decides about the fault of each message.
     pub fn ask_of_each(&self, what: impl Fn(Direction) -> Option<SmsFaultKind> + Send + 'static) {
-        self.state().asked = Some(Box::new(what));
+        self.state().fault_source = Some(Box::new(what));
     }
 
-    /// How many messages wait for devices.
+    /// Returns the number of messages that wait for devices.
     pub fn waiting(&self) -> usize {
         self.state().store.messages.len()
     }
 
-    /// The writer of this name, in this process.
+    /// Returns an in-process client with the account of this name.
     pub fn account(self: &Arc<Self>, name: impl Into<String>) -> LocalWriter {
         LocalWriter { smsc: Arc::clone(self), account: name.into() }
     }
 
-    /// Brings messages to devices, until it is dropped.
+    /// Delivers messages to devices until the future is dropped.
     pub async fn run(self: Arc<Self>) {
         let mut attempts = JoinSet::new();
         loop {
@@ -201,10 +212,12 @@ impl Smsc {
                 });
             }
             tokio::select! {
-                // In this order, and not by dice of tokio's own: the same seed is to give the same.
+                // Fixed order instead of tokio's random one, so that the same seed gives the same
+                // run.
                 biased;
                 imsi = self.networks.next_reachable() => self.is_reachable(imsi),
-                // An attempt says by itself when it is over; this only takes its remains away.
+                // The task itself notifies `work` when it ends. This branch only removes finished
+                // tasks.
                 Some(_) = attempts.join_next() => {}
                 () = work => {}
                 () = tokio::time::sleep(self.until_next()) => {}
@@ -212,7 +225,8 @@ impl Smsc {
         }
     }
 
-    /// A message for each subscriber to whom one is due and none is on its way; those whose time is up are ended here.
+    /// Returns one due message for each subscriber to whom none is being delivered. Messages whose
+    /// validity period is over are ended here.
     fn due(&self) -> Vec<(Imsi, MessageId)> {
         let now = self.world.now();
         let mut state = self.state();
@@ -223,16 +237,17 @@ impl Smsc {
                 continue;
             }
             match self.networks.by_number(&stored.submission.message.to) {
-                // It is on its way, or another is to the same subscriber, whose end is told.
+                // This message or another one to the same subscriber is being delivered. Its end is
+                // notified.
                 Some(imsi) if busy.contains(&imsi) => {}
                 _ if stored.expires <= now => {
-                    over.push((id.clone(), MessageState::Expired, "its validity has ended"));
+                    over.push((id.clone(), MessageState::Expired, "the validity period is over"));
                 }
                 Some(imsi) => {
                     busy.insert(imsi);
                     due.push((imsi, id.clone()));
                 }
-                None => over.push((id.clone(), MessageState::Undeliverable, "the number is nobody's")),
+                None => over.push((id.clone(), MessageState::Undeliverable, "the number is not assigned")),
             }
         }
         for (id, ended, why) in over {
@@ -244,7 +259,8 @@ impl Smsc {
     fn until_next(&self) -> Duration {
         let now = self.world.now();
         let state = self.state();
-        // What is due already waits for another message to the same subscriber, whose end is told.
+        // A message that is already due waits for another one to the same subscriber, whose end is
+        // notified.
         let times = state.store.messages.iter().flat_map(|(id, stored)| {
             state.schedule.get(id).copied().into_iter().chain([stored.expires]).filter(|at| *at > now)
         });
@@ -282,7 +298,7 @@ impl Smsc {
                 let Some(attempts) = state.store.messages.get(id).map(|stored| stored.attempts) else {
                     return;
                 };
-                tracing::debug!(%id, attempts, why, "a short message was not delivered yet");
+                tracing::debug!(%id, attempts, why, "delivery of a short message failed; it will be retried");
                 let at = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
                 let pause = self.settings.retries.get(at).or(self.settings.retries.last());
                 self.postpone(&mut state, imsi, pause.copied().unwrap_or(LOOK_AGAIN));
@@ -294,15 +310,15 @@ impl Smsc {
         }
     }
 
-    /// Nothing is tried for this subscriber for a while.
+    /// Delays all messages to this subscriber.
     fn postpone(&self, state: &mut State, imsi: Imsi, by: Duration) {
         let at = self.world.now().plus(by);
-        let its = state
+        let of_subscriber = state
             .store
             .messages
             .iter()
             .filter(|(_, stored)| self.networks.by_number(&stored.submission.message.to) == Some(imsi));
-        for (id, stored) in its {
+        for (id, stored) in of_subscriber {
             let at = at.min(stored.expires);
             let next = state.schedule.entry(id.clone()).or_insert(at);
             *next = at.max(*next);
@@ -321,7 +337,8 @@ impl Smsc {
         };
         let mut answer = self.networks.page(imsi, self.address.clone(), tpdu.clone()).await;
         if fault == Some(SmsFaultKind::Double) && answer.is_ok() {
-            // The answer to the first has been lost on its way, and so it is sent again at once.
+            // The answer to the first copy is treated as lost, so the message is sent again at
+            // once.
             answer = self.networks.page(imsi, self.address.clone(), tpdu).await.or(answer);
         }
         if fault == Some(SmsFaultKind::LoseAnswer) {
@@ -349,7 +366,7 @@ impl Smsc {
         }
     }
 
-    /// A message has come to an end: its writer is told what it wanted to hear.
+    /// Ends a message and queues the report and the receipt that the client requested.
     fn ended(
         &self,
         state: &mut State,
@@ -388,12 +405,12 @@ impl Smsc {
         }
     }
 
-    /// A record that could not be written leaves everything as it was, to be tried again, and not at once: that would go
-    /// on as fast as it can for as long as the memory fails.
+    /// Returns true if a record was stored. Otherwise delays the message, because an immediate
+    /// retry would loop without a pause for as long as the memory fails.
     fn is_written(&self, state: &mut State, id: &MessageId, written: Result<(), Fault>) -> bool {
         written
             .map_err(|fault| {
-                could_not_write(&fault);
+                log_store_failure(&fault);
                 state.schedule.insert(id.clone(), self.world.now().plus(AFTER_A_FAULT));
             })
             .is_ok()
@@ -421,11 +438,11 @@ impl Smsc {
         added.map_err(|fault| SubmitFault::Unreachable(fault.to_string()))
     }
 
-    fn named(&self, account: &str) -> Option<&Account> {
+    fn account_named(&self, account: &str) -> Option<&Account> {
         self.settings.accounts.iter().find(|each| each.name == account)
     }
 
-    fn writer_with(&self, number: &PhoneNumber) -> Option<&Account> {
+    fn client_with(&self, number: &PhoneNumber) -> Option<&Account> {
         self.settings.accounts.iter().find(|each| each.numbers.iter().any(|own| own.is_same(number)))
     }
 
@@ -434,7 +451,7 @@ impl Smsc {
     }
 }
 
-/// What the card said to a message, as a message of its device.
+/// Returns the card's delivery report as a message from its device.
 fn report_of(message: &ShortMessage, user_data: Option<rsp::ota::sms::UserData>) -> Option<ShortMessage> {
     let user_data = user_data?;
     Some(ShortMessage {
@@ -447,27 +464,27 @@ fn report_of(message: &ShortMessage, user_data: Option<rsp::ota::sms::UserData>)
     })
 }
 
-fn could_not_write(fault: &Fault) {
-    tracing::warn!(%fault, "the service centre could not write");
+fn log_store_failure(fault: &Fault) {
+    tracing::warn!(%fault, "the service centre could not store a change");
 }
 
 impl ServiceCentre for Smsc {
     fn submitted(&self, imsi: Imsi, tpdu: Vec<u8>) -> BoxFuture<'_, RpAnswer> {
         Box::pin(async move {
-            self.take_of_device(imsi, &tpdu).unwrap_or_else(|cause| RpAnswer::Error(cause, Vec::new()))
+            self.accept_from_device(imsi, &tpdu).unwrap_or_else(|cause| RpAnswer::Error(cause, Vec::new()))
         })
     }
 }
 
 impl Smsc {
-    fn take_of_device(&self, imsi: Imsi, tpdu: &[u8]) -> Result<RpAnswer, RpCause> {
+    fn accept_from_device(&self, imsi: Imsi, tpdu: &[u8]) -> Result<RpAnswer, RpCause> {
         let from = self.networks.number_of(imsi).ok_or(RpCause::UNKNOWN_SUBSCRIBER)?;
         let message = tpdu::submitted(tpdu, from).map_err(|why| {
-            tracing::debug!(%imsi, why, "a device's short message does not add up");
+            tracing::debug!(%imsi, why, "a device sent a malformed short message");
             RpCause::INVALID_MESSAGE
         })?;
         let now = self.world.now();
-        if let Some(account) = self.writer_with(&message.to) {
+        if let Some(account) = self.client_with(&message.to) {
             let account = account.name.clone();
             let mut state = self.state();
             if state.store.waiting_for(&account) >= MAX_WAITING {
@@ -483,7 +500,7 @@ impl Smsc {
             let kept = state.store.bring(vec![delivery; copies]);
             drop(state);
             if let Err(fault) = kept {
-                could_not_write(&fault);
+                log_store_failure(&fault);
                 return Err(RpCause::TEMPORARY_FAILURE);
             }
             self.arrivals.notify_waiters();
@@ -504,7 +521,7 @@ impl Smsc {
 
 impl MessageCentre for Smsc {
     fn admit(&self, account: &str, password: &str) -> Result<(), CentreRefusal> {
-        match self.named(account) {
+        match self.account_named(account) {
             Some(known) if known.password == password => Ok(()),
             Some(_) => Err(CentreRefusal::WrongPassword),
             None => Err(CentreRefusal::UnknownAccount),
@@ -517,8 +534,8 @@ impl MessageCentre for Smsc {
         mut submission: Submission,
     ) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
         let refused = |why: String| Err(SubmitFault::Refused(why));
-        let answer = match self.named(account) {
-            None => refused(format!("there is no account {account:?}")),
+        let answer = match self.account_named(account) {
+            None => refused(format!("unknown account {account:?}")),
             Some(known) => {
                 let message = &mut submission.message;
                 if message.from.digits().is_empty()
@@ -527,9 +544,9 @@ impl MessageCentre for Smsc {
                     message.from = first.clone();
                 }
                 if !known.numbers.iter().any(|own| own.is_same(&message.from)) {
-                    refused(format!("{account} may not write as {}", message.from))
+                    refused(format!("{} is not a number of account {account}", message.from))
                 } else if self.networks.by_number(&message.to).is_none() {
-                    refused(format!("{} is nobody's number", message.to))
+                    refused(format!("the number {} is not assigned", message.to))
                 } else {
                     self.accept(Some(account), submission)
                 }
@@ -561,9 +578,9 @@ impl MessageCentre for Smsc {
                 let mut wait = LOOK_AGAIN;
                 {
                     let state = Smsc::state(self);
-                    let its =
+                    let of_subscriber =
                         state.store.deliveries.iter().filter(|(_, delivery)| delivery.account == account);
-                    for (ticket, delivery) in its {
+                    for (ticket, delivery) in of_subscriber {
                         if delivery.not_before <= now {
                             return QueuedDelivery {
                                 ticket: ticket.clone(),
@@ -574,7 +591,8 @@ impl MessageCentre for Smsc {
                     }
                 }
                 tokio::select! {
-                    // In this order, and not by dice of tokio's own: the same seed is to give the same.
+                    // Fixed order instead of tokio's random one, so that the same seed gives the
+                    // same run.
                     biased;
                     () = arrivals => {}
                     () = tokio::time::sleep(wait) => {}

@@ -1,5 +1,5 @@
-//! What a service centre keeps: messages that are on their way, and what waits for writers. Each stands in a cell of its
-//! own, and is written before anybody is told that it was taken.
+//! The stored state of the SMSC: messages to devices that are not delivered yet, and deliveries
+//! that wait for clients. Each has its own cell and is stored before it is acknowledged.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,26 +7,27 @@ use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use world::{Arrived, Batch, Content, DeliveryTicket, Fault, Memory, MessageId, MessageState, Submission};
 
-/// Messages whose end is remembered for writers who ask. In memory only: after a restart the answer is "no such message".
+/// Maximum final states that are remembered for queries of clients. They are kept in memory only:
+/// after a restart the answer is "no such message".
 const MAX_ENDED: usize = 10_000;
 
 const MESSAGE: &str = "message/";
 const DELIVERY: &str = "delivery/";
 const COUNTER: &str = "counter";
 
-/// A message on its way to a device.
+/// A message to a device that is not delivered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stored {
-    /// Whose; none if a device wrote it.
+    /// The account that submitted it; `None` if a device did.
     pub(super) account: Option<String>,
     pub(super) submission: Submission,
     pub(super) accepted: Timestamp,
     pub(super) expires: Timestamp,
-    /// Attempts that have failed.
+    /// The number of failed delivery attempts.
     pub(super) attempts: u32,
 }
 
-/// Something for a writer.
+/// A message, report or receipt for a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Delivery {
     pub(super) account: String,
@@ -69,7 +70,7 @@ impl Store {
         Ok(Self { memory: Box::new(memory), counter, messages, deliveries, ended, ended_order })
     }
 
-    /// Keeps a message.
+    /// Stores a new message.
     pub(super) fn add(&mut self, stored: Stored) -> Result<MessageId, Fault> {
         let mut batch = Batch::default();
         let id = MessageId(self.number(&mut batch)?);
@@ -79,7 +80,7 @@ impl Store {
         Ok(id)
     }
 
-    /// Writes down that an attempt has failed.
+    /// Counts a failed delivery attempt.
     pub(super) fn failed(&mut self, id: &MessageId) -> Result<(), Fault> {
         let Some(stored) = self.messages.get(id) else { return Ok(()) };
         let attempts = stored.attempts.saturating_add(1);
@@ -89,16 +90,16 @@ impl Store {
         Ok(())
     }
 
-    /// A message has come to an end; what its writer is told of it waits from now on.
+    /// Ends a message and queues the deliveries about it.
     pub(super) fn end(
         &mut self,
         id: &MessageId,
         state: MessageState,
-        told: Vec<Delivery>,
+        deliveries: Vec<Delivery>,
     ) -> Result<(), Fault> {
         let mut batch = Batch::default();
         batch.remove(format!("{MESSAGE}{id}"));
-        let told = self.deliver(told, &mut batch)?;
+        let deliveries = self.deliver(deliveries, &mut batch)?;
         self.memory.commit(batch)?;
         if let Some(Stored { account: Some(account), .. }) = self.messages.remove(id) {
             self.ended.insert(id.clone(), (account, state));
@@ -109,11 +110,11 @@ impl Store {
                 self.ended.remove(&oldest);
             }
         }
-        self.deliveries.extend(told);
+        self.deliveries.extend(deliveries);
         Ok(())
     }
 
-    /// Something waits for writers from now on.
+    /// Queues deliveries for clients.
     pub(super) fn bring(&mut self, deliveries: Vec<Delivery>) -> Result<(), Fault> {
         let mut batch = Batch::default();
         let deliveries = self.deliver(deliveries, &mut batch)?;
@@ -122,7 +123,7 @@ impl Store {
         Ok(())
     }
 
-    /// A writer has it.
+    /// Removes a delivery that the client has acknowledged.
     pub(super) fn taken(&mut self, account: &str, ticket: &DeliveryTicket) -> Result<(), Fault> {
         if self.deliveries.get(ticket).is_some_and(|delivery| delivery.account == account) {
             let mut batch = Batch::default();
@@ -133,12 +134,12 @@ impl Store {
         Ok(())
     }
 
-    /// How much waits for this writer.
+    /// Returns the number of deliveries that wait for this account.
     pub(super) fn waiting_for(&self, account: &str) -> usize {
         self.deliveries.values().filter(|delivery| delivery.account == account).count()
     }
 
-    /// What has become of a message of this writer.
+    /// Returns the state of a message of this account.
     pub(super) fn state(&self, account: &str, id: &MessageId) -> Option<MessageState> {
         if self.is_of(account, id) {
             return Some(MessageState::Enroute);
@@ -146,7 +147,7 @@ impl Store {
         self.ended.get(id).filter(|(own, _)| own == account).map(|(_, state)| *state)
     }
 
-    /// Whether the message waits and is this writer's.
+    /// True if the message is waiting and belongs to this account.
     pub(super) fn is_of(&self, account: &str, id: &MessageId) -> bool {
         self.messages.get(id).is_some_and(|stored| stored.account.as_deref() == Some(account))
     }
@@ -165,7 +166,8 @@ impl Store {
         Ok(ticketed)
     }
 
-    /// A number that was never used, in digits that sort as the numbers do. It may be lost with a commit that fails.
+    /// Returns a number that was never used, with leading zeros so that it sorts numerically. A
+    /// number may be skipped if the commit fails.
     fn number(&mut self, batch: &mut Batch) -> Result<String, Fault> {
         self.counter = self.counter.saturating_add(1);
         batch.put(COUNTER, Content::json(&self.counter)?);

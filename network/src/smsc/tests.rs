@@ -1,5 +1,5 @@
-//! A service centre, its networks and devices that are no more than a radio: in time that stands still until somebody
-//! waits.
+//! Tests of the SMSC with its networks and with devices that consist of a radio interface only, on
+//! tokio's paused clock.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ const IMSI: &str = "001010000000001";
 const OTHER: &str = "001010000000002";
 const CARD: &str = "+4915100000001";
 
-/// A memory that writes nothing while it fails, and counts who tries.
+/// A memory that refuses all writes while `fails` is set, and counts the attempts.
 #[derive(Clone, Default)]
 struct FailingMemory {
     inner: RamMemory,
@@ -55,7 +55,7 @@ impl Memory for FailingMemory {
     }
 }
 
-struct Bench {
+struct Testbed {
     networks: Arc<Networks>,
     memory: FailingMemory,
     world: World,
@@ -77,7 +77,7 @@ fn settings() -> SmscSettings {
     SmscSettings::new("+491710000000".parse().unwrap(), accounts)
 }
 
-fn bench() -> Bench {
+fn testbed() -> Testbed {
     let clock = TokioClock::starting(Timestamp(1_795_000_000_000));
     let world = World::new(clock, SeededDice::from_text("smsc"));
     let networks = Networks::new(world.clone());
@@ -91,11 +91,11 @@ fn bench() -> Bench {
     let (networks, memory) = (Arc::new(networks), FailingMemory::default());
     let smsc = Smsc::open(settings(), Arc::clone(&networks), memory.clone(), world.clone()).unwrap();
     let runs = tokio::spawn(Arc::clone(&smsc).run());
-    Bench { networks, memory, world, smsc, runs }
+    Testbed { networks, memory, world, smsc, runs }
 }
 
-impl Bench {
-    /// The centre stops, and another begins with what it had written down.
+impl Testbed {
+    /// Stops the SMSC and starts a new one with the stored state.
     fn restart(&mut self) {
         self.runs.abort();
         let inner = RamMemory::of(self.memory.load().unwrap());
@@ -117,16 +117,16 @@ impl Bench {
         self.smsc.account("sm-sr").submit(submission).await.unwrap()
     }
 
-    /// What the writer is brought next.
-    async fn hears(&self) -> Arrived {
+    /// Receives and acknowledges the client's next delivery.
+    async fn next_delivery(&self) -> Arrived {
         let writer = self.smsc.account("sm-sr");
         let next = writer.next().await;
         writer.taken(&next.ticket).unwrap();
         next.arrived
     }
 
-    async fn state_heard(&self, id: &MessageId) -> MessageState {
-        match self.hears().await {
+    async fn receipt_state(&self, id: &MessageId) -> MessageState {
+        match self.next_delivery().await {
             Arrived::Receipt(receipt) if receipt.id == *id => receipt.state,
             other => panic!("{other:?}"),
         }
@@ -152,7 +152,8 @@ fn message(octets: &[u8]) -> ShortMessage {
     ShortMessage::to_card("1000".parse().unwrap(), CARD.parse().unwrap(), user_data)
 }
 
-/// The octets behind the header of what a device receives, which is answered with `answer`.
+/// Receives a message on the device, answers it with `answer`, and returns its octets behind the
+/// header.
 async fn receives(radio: &dyn Radio, attach: &AttachId, answer: RpAnswer) -> Vec<u8> {
     let MobileTerminated { reference, tpdu, .. } =
         radio.next_short_message(plmn(), attach.clone()).await.unwrap();
@@ -163,7 +164,7 @@ async fn receives(radio: &dyn Radio, attach: &AttachId, answer: RpAnswer) -> Vec
     deliver.user_data.octets
 }
 
-/// SMS-SUBMIT of a device.
+/// Returns the SMS-SUBMIT of a device.
 fn note_for(to: &str, octets: &[u8]) -> Vec<u8> {
     let user_data = UserData::parse(&[&[2, 0x70, 0], octets].concat(), true).unwrap();
     let destination = tpdu::address(&to.parse().unwrap()).unwrap();
@@ -175,101 +176,108 @@ fn ack() -> RpAnswer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_waits_until_its_device_is_there() {
-    let bench = bench();
-    let id = bench.submit(b"one", None).await;
+async fn a_message_waits_until_its_device_attaches() {
+    let testbed = testbed();
+    let id = testbed.submit(b"one", None).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    assert_eq!(MessageCentre::state(&*bench.smsc, "sm-sr", &id), Some(MessageState::Enroute));
-    assert_eq!(MessageCentre::state(&*bench.smsc, "other", &id), None, "it is not the other's");
-    let attach = bench.attach(IMSI).await;
+    assert_eq!(MessageCentre::state(&*testbed.smsc, "sm-sr", &id), Some(MessageState::Enroute));
+    assert_eq!(
+        MessageCentre::state(&*testbed.smsc, "other", &id),
+        None,
+        "the message belongs to another account"
+    );
+    let attach = testbed.attach(IMSI).await;
     let came = Instant::now();
-    assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"one");
-    assert!(came.elapsed() < Duration::from_secs(1), "the attach itself brings it, not the schedule");
-    assert_eq!(bench.state_heard(&id).await, MessageState::Delivered);
-    assert_eq!(MessageCentre::state(&*bench.smsc, "sm-sr", &id), Some(MessageState::Delivered));
-    assert_eq!(bench.smsc.waiting(), 0);
+    assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"one");
+    assert!(came.elapsed() < Duration::from_secs(1), "the attach triggers the delivery, not the schedule");
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Delivered);
+    assert_eq!(MessageCentre::state(&*testbed.smsc, "sm-sr", &id), Some(MessageState::Delivered));
+    assert_eq!(testbed.smsc.waiting(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_validity_ends_is_not_delivered_any_more() {
-    let bench = bench();
-    let id = bench.submit(b"late", Some(60)).await;
+async fn an_expired_message_is_not_delivered() {
+    let testbed = testbed();
+    let id = testbed.submit(b"late", Some(60)).await;
     let begun = Instant::now();
-    assert_eq!(bench.state_heard(&id).await, MessageState::Expired);
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Expired);
     assert_eq!(begun.elapsed().as_secs(), 60);
-    let attach = bench.attach(IMSI).await;
-    let next = bench.networks.next_short_message(plmn(), attach);
+    let attach = testbed.attach(IMSI).await;
+    let next = testbed.networks.next_short_message(plmn(), attach);
     assert!(tokio::time::timeout(Duration::from_secs(86_400), next).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_that_does_not_answer_gets_it_when_it_listens_again() {
-    let bench = bench();
-    let attach = bench.attach(IMSI).await;
-    let id = bench.submit(b"one", None).await;
-    // Nobody answers the page, and the next attempts are minutes away.
+async fn a_device_that_did_not_answer_receives_the_message_when_it_listens_again() {
+    let testbed = testbed();
+    let attach = testbed.attach(IMSI).await;
+    let id = testbed.submit(b"one", None).await;
+    // The page is not answered, and the next attempts are minutes away.
     tokio::time::sleep(Duration::from_secs(15)).await;
     let came = Instant::now();
-    assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"one");
+    assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"one");
     assert!(came.elapsed() < Duration::from_secs(1));
-    assert_eq!(bench.state_heard(&id).await, MessageState::Delivered);
-    // Taken, and never reported: it comes again.
-    let id = bench.submit(b"two", None).await;
-    let taken = bench.networks.next_short_message(plmn(), attach.clone()).await.unwrap();
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Delivered);
+    // A message that was accepted but never reported is delivered again.
+    let id = testbed.submit(b"two", None).await;
+    let taken = testbed.networks.next_short_message(plmn(), attach.clone()).await.unwrap();
     let first = SmsDeliver::parse(&taken.tpdu).unwrap().user_data;
-    assert_eq!(receives(&*bench.networks, &attach, ack()).await, first.octets);
-    assert_eq!(bench.state_heard(&id).await, MessageState::Delivered);
+    assert_eq!(receives(&*testbed.networks, &attach, ack()).await, first.octets);
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Delivered);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_card_is_tried_again_and_a_refusal_ends_it() {
-    let bench = bench();
-    let attach = bench.attach(IMSI).await;
+async fn delivery_to_a_busy_card_is_retried_and_a_refusal_is_final() {
+    let testbed = testbed();
+    let attach = testbed.attach(IMSI).await;
     let refusal = |failure_cause, user_data: Option<UserData>| {
         let report =
             SmsDeliverReport { failure_cause: Some(failure_cause), user_data, ..SmsDeliverReport::default() };
         RpAnswer::Error(RpCause::PROTOCOL_ERROR, report.to_bytes())
     };
-    let id = bench.submit(b"one", None).await;
-    receives(&*bench.networks, &attach, refusal(0xD4, None)).await;
+    let id = testbed.submit(b"one", None).await;
+    receives(&*testbed.networks, &attach, refusal(0xD4, None)).await;
     let refused = Instant::now();
-    assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"one");
-    assert_eq!(refused.elapsed().as_secs(), 30, "the first pause of the schedule");
-    assert_eq!(bench.state_heard(&id).await, MessageState::Delivered);
-    let id = bench.submit(b"two", None).await;
-    receives(&*bench.networks, &attach, refusal(0xD5, None)).await;
-    assert_eq!(bench.state_heard(&id).await, MessageState::Undeliverable);
+    assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"one");
+    assert_eq!(refused.elapsed().as_secs(), 30, "the first delay of the schedule");
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Delivered);
+    let id = testbed.submit(b"two", None).await;
+    receives(&*testbed.networks, &attach, refusal(0xD5, None)).await;
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Undeliverable);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_card_says_in_its_report_reaches_the_writer_before_the_receipt() {
-    let bench = bench();
-    let attach = bench.attach(IMSI).await;
-    let id = bench.submit(b"one", None).await;
+async fn the_card_s_delivery_report_reaches_the_client_before_the_receipt() {
+    let testbed = testbed();
+    let attach = testbed.attach(IMSI).await;
+    let id = testbed.submit(b"one", None).await;
     let packet = UserData::parse(&[2, 0x71, 0, 9, 9], true).unwrap();
     let report = SmsDeliverReport::of_card(packet, None);
-    receives(&*bench.networks, &attach, RpAnswer::Ack(report.to_bytes())).await;
-    let Arrived::Report(of, said) = bench.hears().await else { panic!() };
-    assert_eq!((of, said.user_data.as_slice(), said.has_header), (id.clone(), &[2, 0x71, 0, 9, 9][..], true));
-    assert_eq!(said.from, CARD.parse().unwrap());
-    assert_eq!(bench.state_heard(&id).await, MessageState::Delivered);
+    receives(&*testbed.networks, &attach, RpAnswer::Ack(report.to_bytes())).await;
+    let Arrived::Report(of, report) = testbed.next_delivery().await else { panic!() };
+    assert_eq!(
+        (of, report.user_data.as_slice(), report.has_header),
+        (id.clone(), &[2, 0x71, 0, 9, 9][..], true)
+    );
+    assert_eq!(report.from, CARD.parse().unwrap());
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Delivered);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_writes_to_a_writer_and_to_another_device() {
-    let bench = bench();
-    let (attach, other) = (bench.attach(IMSI).await, bench.attach(OTHER).await);
+async fn a_device_sends_to_a_client_and_to_another_device() {
+    let testbed = testbed();
+    let (attach, other) = (testbed.attach(IMSI).await, testbed.attach(OTHER).await);
     let submit = |to: &str, octets: &[u8]| MobileOriginated {
         attach: attach.clone(),
         service_centre: None,
         tpdu: note_for(to, octets),
     };
-    let answer = |message| bench.networks.submit_short_message(plmn(), message);
+    let answer = |message| testbed.networks.submit_short_message(plmn(), message);
     assert!(matches!(answer(submit("1000", b"note")).await, Ok(RpAnswer::Ack(_))));
-    let Arrived::Message(message) = bench.hears().await else { panic!() };
+    let Arrived::Message(message) = testbed.next_delivery().await else { panic!() };
     assert_eq!((message.from, message.user_data), (CARD.parse().unwrap(), b"\x02\x70\x00note".to_vec()));
     assert!(matches!(answer(submit("+4915100000002", b"hello")).await, Ok(RpAnswer::Ack(_))));
-    assert_eq!(receives(&*bench.networks, &other, ack()).await, b"hello");
+    assert_eq!(receives(&*testbed.networks, &other, ack()).await, b"hello");
     assert!(matches!(answer(submit("999", b"?")).await, Ok(RpAnswer::Error(RpCause::UNASSIGNED_NUMBER, _))));
     let nonsense = MobileOriginated { attach, service_centre: None, tpdu: vec![1] };
     assert!(matches!(answer(nonsense).await, Ok(RpAnswer::Error(RpCause::INVALID_MESSAGE, _))));
@@ -278,126 +286,126 @@ async fn a_device_writes_to_a_writer_and_to_another_device() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_forgets_nothing() {
-    let mut bench = bench();
-    let waits = bench.submit(b"waits", Some(7200)).await;
-    let expires = bench.submit(b"expires", Some(600)).await;
+async fn a_restart_preserves_messages_and_receipts() {
+    let mut testbed = testbed();
+    let waits = testbed.submit(b"waits", Some(7200)).await;
+    let expires = testbed.submit(b"expires", Some(600)).await;
     tokio::time::sleep(Duration::from_secs(300)).await;
-    bench.restart();
-    assert_eq!(bench.smsc.waiting(), 2);
-    assert_eq!(bench.state_heard(&expires).await, MessageState::Expired);
-    // The receipt that waits for its writer survives as well, and numbers are not given out twice.
-    let attach = bench.attach(IMSI).await;
-    assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"waits");
-    bench.smsc.account("sm-sr").next().await;
-    bench.restart();
-    assert_eq!(bench.state_heard(&waits).await, MessageState::Delivered);
-    assert!(bench.submit(b"next", None).await > expires);
+    testbed.restart();
+    assert_eq!(testbed.smsc.waiting(), 2);
+    assert_eq!(testbed.receipt_state(&expires).await, MessageState::Expired);
+    // The receipt that waits for its client survives as well, and numbers are not assigned twice.
+    let attach = testbed.attach(IMSI).await;
+    assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"waits");
+    testbed.smsc.account("sm-sr").next().await;
+    testbed.restart();
+    assert_eq!(testbed.receipt_state(&waits).await, MessageState::Delivered);
+    assert!(testbed.submit(b"next", None).await > expires);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_memory_that_fails_is_tried_again_and_not_without_a_pause() {
-    let bench = bench();
-    let expires = bench.submit(b"expires", Some(60)).await;
-    let waits = bench.submit(b"waits", None).await;
-    let attach = bench.attach(OTHER).await;
-    bench.memory.fails.store(true, Ordering::Relaxed);
-    let before = bench.memory.writes.load(Ordering::Relaxed);
+async fn a_failed_store_is_retried_with_a_delay() {
+    let testbed = testbed();
+    let expires = testbed.submit(b"expires", Some(60)).await;
+    let waits = testbed.submit(b"waits", None).await;
+    let attach = testbed.attach(OTHER).await;
+    testbed.memory.fails.store(true, Ordering::Relaxed);
+    let before = testbed.memory.writes.load(Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    let tries = bench.memory.writes.load(Ordering::Relaxed) - before;
+    let tries = testbed.memory.writes.load(Ordering::Relaxed) - before;
     assert!((10..300).contains(&tries), "{tries} tries in an hour");
-    // A device that is there is not brought the same without a pause either.
-    let attach_of_first = bench.attach(IMSI).await;
+    // Delivery to a reachable device is not repeated without a delay either.
+    let attach_of_first = testbed.attach(IMSI).await;
     let begun = Instant::now();
-    assert_eq!(receives(&*bench.networks, &attach_of_first, ack()).await, b"waits");
-    assert_eq!(receives(&*bench.networks, &attach_of_first, ack()).await, b"waits");
+    assert_eq!(receives(&*testbed.networks, &attach_of_first, ack()).await, b"waits");
+    assert_eq!(receives(&*testbed.networks, &attach_of_first, ack()).await, b"waits");
     assert!(begun.elapsed() >= Duration::from_secs(59), "{:?}", begun.elapsed());
     let note = MobileOriginated { attach, service_centre: None, tpdu: note_for("1000", b"note") };
-    let answer = bench.networks.submit_short_message(plmn(), note).await;
+    let answer = testbed.networks.submit_short_message(plmn(), note).await;
     assert!(matches!(answer, Ok(RpAnswer::Error(RpCause::TEMPORARY_FAILURE, _))), "{answer:?}");
-    bench.memory.fails.store(false, Ordering::Relaxed);
+    testbed.memory.fails.store(false, Ordering::Relaxed);
     let mut states = BTreeMap::new();
     let acks = async {
-        assert_eq!(receives(&*bench.networks, &attach_of_first, ack()).await, b"waits");
+        assert_eq!(receives(&*testbed.networks, &attach_of_first, ack()).await, b"waits");
         std::future::pending::<()>().await
     };
-    let hears = async {
+    let next_delivery = async {
         for _ in 0..2 {
-            let Arrived::Receipt(receipt) = bench.hears().await else { panic!() };
+            let Arrived::Receipt(receipt) = testbed.next_delivery().await else { panic!() };
             states.insert(receipt.id, receipt.state);
         }
     };
-    tokio::select! { () = acks => {}, () = hears => {} }
+    tokio::select! { () = acks => {}, () = next_delivery => {} }
     assert_eq!(states, BTreeMap::from([(expires, MessageState::Expired), (waits, MessageState::Delivered)]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_collect_what_waits_is_written_to_no_more() {
-    let bench = bench();
-    let attach = bench.attach(IMSI).await;
+async fn a_client_with_a_full_queue_receives_no_further_messages() {
+    let testbed = testbed();
+    let attach = testbed.attach(IMSI).await;
     for _ in 0..super::MAX_WAITING {
         let tpdu = note_for("1000", b"note");
         let note = MobileOriginated { attach: attach.clone(), service_centre: None, tpdu };
-        let answer = bench.networks.submit_short_message(plmn(), note).await;
+        let answer = testbed.networks.submit_short_message(plmn(), note).await;
         assert!(matches!(answer, Ok(RpAnswer::Ack(_))));
     }
     let write = |to: &str| {
         let message =
             MobileOriginated { attach: attach.clone(), service_centre: None, tpdu: note_for(to, b"more") };
-        bench.networks.submit_short_message(plmn(), message)
+        testbed.networks.submit_short_message(plmn(), message)
     };
     let full = write("1000").await;
     assert!(matches!(full, Ok(RpAnswer::Error(RpCause::TEMPORARY_FAILURE, _))), "{full:?}");
     let submission = || Submission { message: message(b"x"), validity: None, receipts: Receipts::Always };
-    let refused = bench.smsc.account("sm-sr").submit(submission()).await;
+    let refused = testbed.smsc.account("sm-sr").submit(submission()).await;
     assert!(matches!(refused, Err(SubmitFault::Throttled)), "{refused:?}");
-    assert!(matches!(write("2000").await, Ok(RpAnswer::Ack(_))), "another writer has nothing to do with it");
-    bench.hears().await;
-    assert!(bench.smsc.account("sm-sr").submit(submission()).await.is_ok());
+    assert!(matches!(write("2000").await, Ok(RpAnswer::Ack(_))), "another client is not affected");
+    testbed.next_delivery().await;
+    assert!(testbed.smsc.account("sm-sr").submit(submission()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_happen_as_named() {
-    let bench = bench();
-    let attach = bench.attach(IMSI).await;
+async fn each_injected_fault_has_its_effect() {
+    let testbed = testbed();
+    let attach = testbed.attach(IMSI).await;
     let injected: Arc<Mutex<Vec<(SmsFaultKind, Direction)>>> = Arc::default();
-    let asked = Arc::clone(&injected);
-    bench.smsc.ask_of_each(move |direction| {
-        let mut asked = asked.lock().unwrap();
-        let at = asked.iter().position(|(_, of)| *of == direction)?;
-        Some(asked.remove(at).0)
+    let pending = Arc::clone(&injected);
+    testbed.smsc.ask_of_each(move |direction| {
+        let mut pending = pending.lock().unwrap();
+        let at = pending.iter().position(|(_, of)| *of == direction)?;
+        Some(pending.remove(at).0)
     });
     let inject = |kind, direction| injected.lock().unwrap().push((kind, direction));
     inject(SmsFaultKind::Lose, Direction::ToDevice);
-    let lost = bench.submit(b"lost", None).await;
-    let found = bench.submit(b"found", None).await;
-    assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"found");
-    assert_eq!(bench.state_heard(&found).await, MessageState::Delivered);
-    assert_eq!(MessageCentre::state(&*bench.smsc, "sm-sr", &lost), Some(MessageState::Unknown));
+    let lost = testbed.submit(b"lost", None).await;
+    let found = testbed.submit(b"found", None).await;
+    assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"found");
+    assert_eq!(testbed.receipt_state(&found).await, MessageState::Delivered);
+    assert_eq!(MessageCentre::state(&*testbed.smsc, "sm-sr", &lost), Some(MessageState::Unknown));
     inject(SmsFaultKind::Double, Direction::ToDevice);
-    let doubled = bench.submit(b"twice", None).await;
+    let doubled = testbed.submit(b"twice", None).await;
     for _ in 0..2 {
-        assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"twice");
+        assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"twice");
     }
-    assert_eq!(bench.state_heard(&doubled).await, MessageState::Delivered);
+    assert_eq!(testbed.receipt_state(&doubled).await, MessageState::Delivered);
     inject(SmsFaultKind::Delay(Duration::from_secs(100)), Direction::ToDevice);
     let begun = Instant::now();
-    let late = bench.submit(b"late", None).await;
-    assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"late");
+    let late = testbed.submit(b"late", None).await;
+    assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"late");
     assert_eq!(begun.elapsed().as_secs(), 100);
-    assert_eq!(bench.state_heard(&late).await, MessageState::Delivered);
+    assert_eq!(testbed.receipt_state(&late).await, MessageState::Delivered);
     inject(SmsFaultKind::LoseAnswer, Direction::ToDevice);
-    let again = bench.submit(b"again", None).await;
+    let again = testbed.submit(b"again", None).await;
     for _ in 0..2 {
-        assert_eq!(receives(&*bench.networks, &attach, ack()).await, b"again");
+        assert_eq!(receives(&*testbed.networks, &attach, ack()).await, b"again");
     }
-    assert_eq!(bench.state_heard(&again).await, MessageState::Delivered);
+    assert_eq!(testbed.receipt_state(&again).await, MessageState::Delivered);
     let submit = |octets: &[u8]| {
         let destination = tpdu::address(&"1000".parse().unwrap()).unwrap();
         let submit = SmsSubmit::data(destination, UserData::plain(octets.to_vec()));
         let tpdu = submit.to_bytes();
         let message = MobileOriginated { attach: attach.clone(), service_centre: None, tpdu };
-        bench.networks.submit_short_message(plmn(), message)
+        testbed.networks.submit_short_message(plmn(), message)
     };
     inject(SmsFaultKind::Lose, Direction::FromDevice);
     inject(SmsFaultKind::Double, Direction::FromDevice);
@@ -405,69 +413,69 @@ async fn faults_happen_as_named() {
     for octets in [b"1", b"2", b"3", b"4"] {
         assert!(matches!(submit(octets).await, Ok(RpAnswer::Ack(_))));
     }
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..4 {
-        match bench.hears().await {
-            Arrived::Message(message) => heard.extend(message.user_data),
+        match testbed.next_delivery().await {
+            Arrived::Message(message) => received.extend(message.user_data),
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(heard, b"2243");
+    assert_eq!(received, b"2243");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_write_what_to_whom() {
-    let bench = bench();
+async fn sender_destination_and_account_are_checked() {
+    let testbed = testbed();
     let submit = |account: &str, from: &str, to: &str| {
         let mut message = message(b"x");
         message.from = from.parse().unwrap();
         message.to = to.parse().unwrap();
         let submission = Submission { message, validity: None, receipts: Receipts::None };
-        let writer = bench.smsc.account(account);
+        let writer = testbed.smsc.account(account);
         async move { writer.submit(submission).await }
     };
     assert!(submit("sm-sr", "1000", CARD).await.is_ok());
-    assert!(submit("sm-sr", "1000", IMSI).await.is_ok(), "an IMSI is as good as a number");
+    assert!(submit("sm-sr", "1000", IMSI).await.is_ok(), "an IMSI is accepted as destination");
     for (account, from, to) in [("sm-sr", "2000", CARD), ("sm-sr", "1000", "12345"), ("nobody", "1000", CARD)]
     {
         let refused = submit(account, from, to).await;
         assert!(matches!(refused, Err(SubmitFault::Refused(_))), "{account} {from} {to}");
     }
-    let id = bench.submit(b"y", None).await;
-    assert!(!bench.smsc.cancel("other", &id).unwrap());
-    assert!(bench.smsc.cancel("sm-sr", &id).unwrap());
-    assert_eq!(MessageCentre::state(&*bench.smsc, "sm-sr", &id), Some(MessageState::Deleted));
+    let id = testbed.submit(b"y", None).await;
+    assert!(!testbed.smsc.cancel("other", &id).unwrap());
+    assert!(testbed.smsc.cancel("sm-sr", &id).unwrap());
+    assert_eq!(MessageCentre::state(&*testbed.smsc, "sm-sr", &id), Some(MessageState::Deleted));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_over_http_and_a_network_that_goes_off_the_air() {
-    let bench = bench();
-    let remote = RemoteNetworks::new(link_from(NetworksService::new(Arc::clone(&bench.networks))));
+async fn delivery_over_http_survives_a_loss_of_coverage() {
+    let testbed = testbed();
+    let remote = RemoteNetworks::new(link_from(NetworksService::new(Arc::clone(&testbed.networks))));
     let attach = attach(&remote, IMSI).await;
-    let listens = {
+    let listener = {
         let (remote, attach) = (remote.clone(), attach.clone());
         tokio::spawn(async move { receives(&remote, &attach, ack()).await })
     };
-    // Longer than one request waits.
+    // Longer than one request for the next message waits.
     tokio::time::sleep(Duration::from_secs(50)).await;
-    let id = bench.submit(b"one", None).await;
-    assert_eq!(listens.await.unwrap(), b"one");
-    assert_eq!(bench.state_heard(&id).await, MessageState::Delivered);
-    let listens = {
+    let id = testbed.submit(b"one", None).await;
+    assert_eq!(listener.await.unwrap(), b"one");
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Delivered);
+    let listener = {
         let (remote, attach) = (remote.clone(), attach.clone());
         tokio::spawn(async move { remote.next_short_message(plmn(), attach).await })
     };
     tokio::time::sleep(Duration::from_secs(5)).await;
-    bench.networks.set_coverage(plmn(), false);
-    assert_eq!(listens.await.unwrap(), Err(RadioFault::NoCoverage(plmn())));
-    let id = bench.submit(b"two", None).await;
+    testbed.networks.set_coverage(plmn(), false);
+    assert_eq!(listener.await.unwrap(), Err(RadioFault::NoCoverage(plmn())));
+    let id = testbed.submit(b"two", None).await;
     tokio::time::sleep(Duration::from_secs(100)).await;
-    // The network is back, and so is the device: it listens before the next attempt is due.
-    bench.networks.set_coverage(plmn(), true);
+    // Coverage is back, and the device listens before the next attempt is due.
+    testbed.networks.set_coverage(plmn(), true);
     let back = Instant::now();
     assert_eq!(receives(&remote, &attach, ack()).await, b"two");
     assert!(back.elapsed() < Duration::from_secs(1));
-    assert_eq!(bench.state_heard(&id).await, MessageState::Delivered);
+    assert_eq!(testbed.receipt_state(&id).await, MessageState::Delivered);
     remote.detach(plmn(), attach.clone()).await.unwrap();
     assert_eq!(remote.next_short_message(plmn(), attach.clone()).await, Err(RadioFault::Detached));
     let text = MobileOriginated { attach, service_centre: None, tpdu: vec![1] };

@@ -1,18 +1,19 @@
-//! Short messages of `world` as TPDUs of 3GPP TS 23.040, and back; text in the alphabet of TS 23.038.
+//! Conversion of the short messages of `world` to TPDUs of 3GPP TS 23.040 and back; text in the
+//! default alphabet of TS 23.038.
 
 use rsp::ota::sms::{Address, SmsDeliver, SmsDeliverReport, SmsSubmit, UserData};
 use rsp::time::Timestamp;
 use world::{PhoneNumber, ShortMessage};
 
-/// SMS-DELIVER of a message.
+/// Encodes a message as SMS-DELIVER.
 ///
 /// # Errors
-/// It cannot be put into one, and why.
+/// The message cannot be encoded; the error text gives the reason.
 pub(super) fn deliver(message: &ShortMessage, now: Timestamp) -> Result<Vec<u8>, String> {
-    let originator =
-        address(&message.from).ok_or_else(|| format!("{:?} is no address of TS 23.040", message.from))?;
+    let originator = address(&message.from)
+        .ok_or_else(|| format!("{:?} is not a valid address (TS 23.040)", message.from))?;
     let user_data = UserData::parse(&message.user_data, message.has_header)
-        .map_err(|error| format!("its user data header: {error}"))?;
+        .map_err(|error| format!("invalid user data header: {error}"))?;
     let user_data = if is_default_alphabet(message.data_coding) { packed(user_data) } else { user_data };
     let deliver = SmsDeliver {
         more_messages: false,
@@ -25,13 +26,13 @@ pub(super) fn deliver(message: &ShortMessage, now: Timestamp) -> Result<Vec<u8>,
     Ok(deliver.to_bytes())
 }
 
-/// What a device's SMS-SUBMIT says, and whether it wants to hear how it went.
+/// Decodes a device's SMS-SUBMIT.
 ///
 /// # Errors
-/// It does not add up, and why.
+/// The TPDU is malformed; the error text gives the reason.
 pub(super) fn submitted(tpdu: &[u8], from: PhoneNumber) -> Result<ShortMessage, String> {
     let submit = SmsSubmit::parse(tpdu).map_err(|error| error.to_string())?;
-    let to = number(&submit.destination).ok_or("its destination is no number")?;
+    let to = number(&submit.destination).ok_or("the destination is not a valid number")?;
     let has_header = !submit.user_data.header.is_empty();
     let user_data = unpacked(submit.user_data);
     Ok(ShortMessage {
@@ -44,12 +45,12 @@ pub(super) fn submitted(tpdu: &[u8], from: PhoneNumber) -> Result<ShortMessage, 
     })
 }
 
-/// SMS-SUBMIT-REPORT in RP-ACK: section 9.2.2.2a.
+/// Returns the SMS-SUBMIT-REPORT for RP-ACK: section 9.2.2.2a.
 pub(super) fn submit_report(now: Timestamp) -> Vec<u8> {
     [&[0x01, 0x00], time_stamp(now).as_slice()].concat()
 }
 
-/// What came back with the answer to an SMS-DELIVER: the cause of a refusal, and what the card said.
+/// Decodes an SMS-DELIVER-REPORT: the cause of a refusal and the user data of the card.
 pub(super) fn delivery_report(tpdu: &[u8]) -> (Option<u8>, Option<UserData>) {
     match SmsDeliverReport::parse(tpdu) {
         Ok(report) => (report.failure_cause, report.user_data),
@@ -71,7 +72,7 @@ fn time_stamp(now: Timestamp) -> [u8; 7] {
     stamp
 }
 
-/// An address as TS 23.040 has it.
+/// Converts a number to an address of TS 23.040. Returns `None` if it does not fit.
 pub fn address(number: &PhoneNumber) -> Option<Address> {
     let type_of_address = 0x80 | number.ton() << 4 | number.npi();
     if number.ton() != ALPHANUMERIC {
@@ -85,7 +86,7 @@ pub fn address(number: &PhoneNumber) -> Option<Address> {
     Address::new(type_of_address, semi_octets.get(..used).unwrap_or(&semi_octets))
 }
 
-/// An address of TS 23.040 as a number.
+/// Converts an address of TS 23.040 to a number.
 pub fn number(address: &Address) -> Option<PhoneNumber> {
     if address.ton() != ALPHANUMERIC {
         return PhoneNumber::new(address.ton(), address.npi(), address.digits()).ok();
@@ -108,7 +109,8 @@ fn is_default_alphabet(dcs: u8) -> bool {
     }
 }
 
-/// Characters, one an octet, as septets behind the header: section 9.2.3.24, figure 9.2.3.24 (a).
+/// Packs characters, one per octet, as septets behind the header: section 9.2.3.24, figure 9.2.3.24
+/// (a).
 fn packed(user_data: UserData) -> UserData {
     let header = header_octets(&user_data);
     let septets_before = header.saturating_mul(8).div_ceil(7);
@@ -118,7 +120,8 @@ fn packed(user_data: UserData) -> UserData {
     UserData { octets, septets: u8::try_from(septets).ok(), ..user_data }
 }
 
-/// What a message says to a person, as far as it is text in the letters that its alphabet shares with ASCII.
+/// Returns the text of a message. Characters are correct where the default alphabet agrees with
+/// ASCII.
 pub fn text(user_data: &UserData) -> String {
     let octets = match user_data.septets {
         Some(_) => unpacked(user_data.clone()).split_off(header_octets(user_data)),
@@ -127,7 +130,8 @@ pub fn text(user_data: &UserData) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-/// The user data as they stand in a short message of `world`: the header, then octets or characters.
+/// Returns the user data in the form of `world`'s short messages: the header, then octets or
+/// characters.
 fn unpacked(user_data: UserData) -> Vec<u8> {
     let Some(septets) = user_data.septets else { return user_data.to_bytes() };
     let header = header_octets(&user_data);
@@ -147,7 +151,8 @@ fn header_octets(user_data: &UserData) -> usize {
     elements.sum::<usize>().saturating_add(1)
 }
 
-/// Seven bits of each character, the first in the low bits, after so many bits of filling: TS 23.038 section 6.1.2.1.
+/// Packs seven bits of each character, the first in the low bits, after `fill` fill bits: TS 23.038
+/// section 6.1.2.1.
 fn pack(characters: &[u8], fill: usize) -> Vec<u8> {
     let mut packed = Vec::new();
     let (mut pending, mut bits) = (0_u16, fill);
@@ -186,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn text_is_packed_as_the_standard_has_it() {
-        // "hellohello" is the example that everybody's encoder is tried with.
+    fn text_is_packed_into_septets() {
+        // "hellohello" is a widely used test vector for this encoding.
         assert_eq!(hex::encode(pack(b"hellohello", 0)), "e8329bfd4697d9ec37");
         assert_eq!(unpack(&hex::decode("e8329bfd4697d9ec37").unwrap(), 0, 10), b"hellohello");
         for length in 0..20 {
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alphanumeric_sender_survives() {
+    fn an_alphanumeric_sender_round_trips() {
         for text in ["A", "Design", "Landfall", "Bank 24", "SM-SR 1"] {
             let sender = PhoneNumber::new(5, 0, text).unwrap();
             assert_eq!(number(&super::address(&sender).unwrap()), Some(sender), "{text}");
@@ -207,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_for_a_card_is_the_tpdu_that_it_says() {
+    fn a_message_to_a_card_is_encoded_as_sms_deliver() {
         let packet = hex::decode("027000000F0D0001000000000100000000000000").unwrap();
         let message = ShortMessage::to_card(number_of("+491234"), number_of("+4915"), packet.clone());
         let now = "2026-11-22T11:12:13Z".parse().unwrap();
@@ -221,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn text_with_a_header_comes_back() {
+    fn text_with_a_header_round_trips() {
         let header = [5, 0, 3, 7, 2, 1];
         let message = ShortMessage {
             from: number_of("+491"),
@@ -235,7 +240,7 @@ mod tests {
         let read = SmsDeliver::parse(&tpdu).unwrap();
         assert_eq!(text(&read.user_data), "one of two");
         assert_eq!(text(&UserData::plain(b"plain".to_vec())), "plain");
-        assert_eq!(read.user_data.septets, Some(17), "six octets of header are seven septets");
+        assert_eq!(read.user_data.septets, Some(17), "six octets of header occupy seven septets");
         let submit = SmsSubmit {
             reject_duplicates: false,
             status_report_request: false,

@@ -1,4 +1,4 @@
-//! A writer that is in the same process as its centre, and needs no SMPP.
+//! An SMSC client in the same process, which needs no SMPP.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use world::{
 
 use super::Smsc;
 
-/// A writer in the process of the centre.
+/// A client in the same process as the SMSC.
 #[derive(Clone)]
 pub struct LocalWriter {
     pub(super) smsc: Arc<Smsc>,
@@ -17,15 +17,16 @@ pub struct LocalWriter {
 }
 
 impl LocalWriter {
-    /// Waits for what is brought to the writer. The same again until it is taken.
+    /// Waits for the next delivery. Returns the same delivery until it is acknowledged with
+    /// [`taken`](Self::taken).
     pub async fn next(&self) -> QueuedDelivery {
         self.smsc.next(&self.account).await
     }
 
-    /// The writer has it.
+    /// Acknowledges a delivery.
     ///
     /// # Errors
-    /// It cannot be written down; it will be brought again.
+    /// The acknowledgement cannot be stored. The delivery will be repeated.
     pub fn taken(&self, ticket: &DeliveryTicket) -> Result<(), Fault> {
         self.smsc.taken(&self.account, ticket)
     }

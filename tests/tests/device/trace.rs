@@ -26,7 +26,7 @@ async fn a_text_tells_functions_files_and_status_words() {
     let text = String::from_utf8(recorded(&exchanges, Form::Text, false)).unwrap();
     for expected in [
         "] SELECT by name A0000005591010FFFFFFFF8900000100: ISD-R -> 61",
-        "STORE DATA ES10b.GetEUICCChallenge, last block 0 -> 6115 ok, 21 octets wait",
+        "STORE DATA ES10b.GetEUICCChallenge, last block 0 -> 6115 ok, 21 octets available",
         "    response\n      euiccChallenge: ",
         "STORE DATA ES10b.AuthenticateServer, block 0 -> 9000 ok",
         "    request\n      serverSigned1\n        transactionId: ",
@@ -53,7 +53,7 @@ async fn a_text_tells_functions_files_and_status_words() {
     ] {
         assert!(text.contains(expected), "{expected:?} is missing:\n{text}");
     }
-    assert!(!text.contains("unknown command") && !text.contains("unknown meaning"), "{text}");
+    assert!(!text.contains("unknown command") && !text.contains("unknown status"), "{text}");
     // RES, CK and IK are for the terminal alone.
     let with_secrets = String::from_utf8(recorded(&exchanges, Form::Text, true)).unwrap();
     assert!(text.contains("octets, hidden") && text.contains("< ****"));

@@ -1,11 +1,12 @@
-//! What every store must do, as a check that a store's own tests run.
+//! The contract of a store, as a check that the tests of every store run.
 
 use std::sync::Arc;
 
 use super::{Change, ChangeSet, Committed, ExpectedList, ExpectedRecord, Records, Version};
 use crate::Fault;
 
-/// Holds an empty store to the contract of [`Records`]; the error says which sentence it breaks.
+/// Checks an empty store against the contract of [`Records`]. The error names the rule that it
+/// violates.
 pub async fn check(records: Arc<dyn Records>) -> Result<(), String> {
     let store = Checked(records);
     store.absent_then_written_then_deleted().await?;
@@ -28,10 +29,10 @@ impl Checked {
         ensure(self.version("r").await? == Version::ABSENT, "a deleted record is absent")?;
         self.must_commit(&[("r", None)]).await?;
         self.must_commit(&[("r", Some(b"one"))]).await?;
-        ensure(self.version("r").await? > first, "a record that comes again has a new version")?;
+        ensure(self.version("r").await? > first, "a record that is written again has a new version")?;
         ensure(self.version("R").await? == Version::ABSENT, "keys differ by case")?;
         let elsewhere = self.0.read("contract2", "r").await.map_err(text)?;
-        ensure(elsewhere.is_none(), "collections are apart")
+        ensure(elsewhere.is_none(), "collections are separate")
     }
 
     async fn a_failed_expectation_writes_nothing(&self) -> Result<(), String> {
@@ -48,7 +49,7 @@ impl Checked {
             ExpectedRecord { collection: C, key: "r".into(), version: now },
             ExpectedRecord { collection: C, key: "s".into(), version: Version::ABSENT },
         ];
-        ensure(self.commit(set.clone()).await? == Committed::Yes, "a right expectation commits")?;
+        ensure(self.commit(set.clone()).await? == Committed::Yes, "a correct expectation commits")?;
         ensure(self.commit(set).await? == Committed::Conflict, "the same commit twice is a conflict")
     }
 
@@ -58,13 +59,16 @@ impl Checked {
         self.must_commit(&puts).await?;
         let listed = self.0.list(C, "l/").await.map_err(text)?;
         let listed: Vec<&str> = listed.iter().map(|(key, _)| key.as_str()).collect();
-        ensure(listed == ["l/%", "l/_", "l/a", "l/b", "l/\u{10ffff}x"], "a list is a prefix, in order")?;
+        ensure(
+            listed == ["l/%", "l/_", "l/a", "l/b", "l/\u{10ffff}x"],
+            "a list contains the keys with the prefix, in order",
+        )?;
         for most in [0, 2, 5, usize::MAX] {
             let first = self.0.first(C, "l/", most).await.map_err(text)?;
             let expected = listed.iter().copied().take(most);
             ensure(
                 first.iter().map(|(key, _)| key.as_str()).eq(expected),
-                "the first of a list are the first, and no more than asked for",
+                "`first` returns the beginning of the list, at most the requested number",
             )?;
         }
         let all = self.0.list(C, "").await.map_err(text)?;
@@ -75,7 +79,7 @@ impl Checked {
         for change in [("l/c", Some(b"new".as_slice())), ("l/a", Some(b"changed")), ("l/b", None)] {
             let expected = self.expect_list("l/").await?;
             let check = ChangeSet { expected_lists: vec![expected], ..ChangeSet::default() };
-            ensure(self.commit(check.clone()).await? == Committed::Yes, "a list that stands commits")?;
+            ensure(self.commit(check.clone()).await? == Committed::Yes, "an unchanged list commits")?;
             self.must_commit(&[change]).await?;
             ensure(self.commit(check).await? == Committed::Conflict, "a list that changed is a conflict")?;
         }
@@ -98,10 +102,7 @@ impl Checked {
     }
 
     async fn must_commit(&self, puts: &[(&str, Option<&[u8]>)]) -> Result<(), String> {
-        ensure(
-            self.commit(changes(puts)).await? == Committed::Yes,
-            "a commit without expectations takes place",
-        )
+        ensure(self.commit(changes(puts)).await? == Committed::Yes, "a commit without expectations succeeds")
     }
 
     async fn commit(&self, set: ChangeSet) -> Result<Committed, String> {
@@ -119,7 +120,7 @@ fn changes(puts: &[(&str, Option<&[u8]>)]) -> ChangeSet {
 }
 
 fn ensure(holds: bool, sentence: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("broken: {sentence}")) }
+    if holds { Ok(()) } else { Err(format!("violated: {sentence}")) }
 }
 
 fn text(fault: Fault) -> String {

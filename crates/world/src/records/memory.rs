@@ -1,4 +1,4 @@
-//! Records in memory.
+//! In-memory records.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ struct State {
 }
 
 impl MemoryRecords {
-    /// Another store with the same records: what is written to one is not in the other.
+    /// Returns an independent store with a copy of the records.
     pub fn copied(&self) -> Self {
         Self(Arc::new(Mutex::new(self.with(|state| state.clone()))))
     }

@@ -41,7 +41,7 @@ fn answer(signed: ServerSigned1) -> InitiateAuthenticationOk {
 }
 
 #[test]
-fn each_thing_that_the_server_must_echo_is_compared() {
+fn values_that_the_server_must_echo_are_compared() {
     let code = code("1$smdp.example.com$M");
     let check = |signed| check_initiate_authentication(&request(), &answer(signed), &code);
     assert_eq!(check(signed()), Ok(()));
@@ -63,7 +63,7 @@ fn an_oid_in_the_activation_code_must_be_in_the_certificate() {
 }
 
 #[test]
-fn an_address_is_also_known_without_its_port() {
+fn the_port_is_removed_from_an_address() {
     let without = |address: &str| without_port(&address.parse().unwrap());
     assert_eq!(without("smdp.example.com:8443").as_deref(), Some("smdp.example.com"));
     assert_eq!(without("smdp.example.com"), None);

@@ -68,7 +68,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         "ES9+.InitiateAuthentication, ES9+.AuthenticateClient, ES9+.GetBoundProfilePackage",
         "transactionId, which nobody signs, is another one.",
         &SESSION,
-        "speaks of transaction",
+        "contains transaction ID",
     ),
     server(
         ServerLie::Signed1Transaction,
@@ -76,7 +76,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         INITIATE,
         "serverSigned1 names another transactionId.",
         &SESSION,
-        "speaks of transaction",
+        "contains transaction ID",
     ),
     server(
         ServerLie::Signed1Challenge,
@@ -84,7 +84,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         INITIATE,
         "serverSigned1 has another euiccChallenge.",
         &CHALLENGE,
-        "it signed another eUICC challenge",
+        "it signed an eUICC challenge other",
     ),
     server(
         ServerLie::Signed1Address,
@@ -124,7 +124,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         AUTHENTICATE,
         "smdpSigned2 names another transactionId.",
         &SESSION,
-        "speaks of transaction",
+        "contains transaction ID",
     ),
     server(
         ServerLie::Signed2Code,

@@ -1,0 +1,114 @@
+//! The device with an LPA: its parts, its settings, and its registration.
+
+use std::time::Duration;
+
+use rsp::ids::Plmn;
+use serde::{Deserialize, Serialize};
+use world::{BoxFuture, CardDoor, Memory};
+
+use super::lpa::{HttpTraffic, Lpa};
+use super::modem::{Modem, NotRegistered, Registered};
+use super::teller::Teller;
+use super::terminal::Traffic;
+use super::toolkit::Toolkit;
+
+/// A device with an LPA: card, LPA and modem that share the card, and a memory of its own.
+pub struct Device<D> {
+    /// Downloads and manages profiles.
+    pub lpa: Lpa<D>,
+    /// Registers on networks.
+    pub modem: Modem<D>,
+    pub(super) memory: Box<dyn Memory>,
+    pub(super) settings: DeviceSettings,
+    pub(super) pause: Box<dyn Pause>,
+    pub(super) teller: Teller,
+    /// The toolkit; `None` if the device executes no proactive commands.
+    pub(super) toolkit_state: Option<ToolkitState>,
+}
+
+/// Retry limits of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceSettings {
+    /// Maximum attempts to register before a profile is considered not to work. More than one,
+    /// because coverage can be lost for a moment.
+    pub registration_tries: u32,
+    /// Maximum attempts to change profiles.
+    pub change_tries: u32,
+}
+
+impl Default for DeviceSettings {
+    fn default() -> Self {
+        Self { registration_tries: 3, change_tries: 3 }
+    }
+}
+
+/// The delay between two attempts. The passage of time is left to the environment.
+pub trait Pause: Send + Sync {
+    /// Waits before attempt number `next` (from 2).
+    fn before(&self, next: u32) -> BoxFuture<'_, ()>;
+}
+
+/// No delay.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPause;
+
+impl Pause for NoPause {
+    fn before(&self, _: u32) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// The toolkit of a device with an LPA, and the idle time since the last session.
+pub(super) struct ToolkitState {
+    pub(super) toolkit: Toolkit,
+    pub(super) idle_time: Duration,
+}
+
+impl<D: CardDoor> Device<D> {
+    /// Creates a device from these parts. `lpa` and `modem` must access the same card: see
+    /// [`Slot`](super::Slot).
+    pub fn new(lpa: Lpa<D>, modem: Modem<D>, memory: impl Memory + 'static, teller: Teller) -> Self {
+        let settings = DeviceSettings::default();
+        let (memory, pause) = (Box::new(memory), Box::new(NoPause));
+        Self { lpa, modem, memory, settings, pause, teller, toolkit_state: None }
+    }
+
+    /// Sets the retry limits.
+    #[must_use]
+    pub fn with_settings(mut self, settings: DeviceSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sets the delay between attempts.
+    #[must_use]
+    pub fn with_pause(mut self, pause: impl Pause + 'static) -> Self {
+        self.pause = Box::new(pause);
+        self
+    }
+
+    /// Sets the networks that are received at the device's location, strongest first.
+    pub fn set_visible(&mut self, visible: Vec<Plmn>) {
+        self.modem.set_visible(visible);
+    }
+
+    /// Registers with the current subscription of the card.
+    pub(super) async fn register_current(&mut self) -> Result<Registered, NotRegistered> {
+        let mut tried = 1;
+        loop {
+            match self.modem.register().await {
+                Ok(registered) => return Ok(registered),
+                Err(not) if not.is_final() || tried >= self.settings.registration_tries => return Err(not),
+                Err(_) => {}
+            }
+            tried = tried.saturating_add(1);
+            self.pause.before(tried).await;
+        }
+    }
+
+    /// Returns the traffic with the card and with servers so far.
+    pub(super) fn traffic(&self) -> (Traffic, HttpTraffic) {
+        (self.lpa.card_traffic() + self.modem.traffic(), self.lpa.http_traffic())
+    }
+}
