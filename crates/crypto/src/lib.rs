@@ -1,7 +1,9 @@
-//! The arithmetic of remote SIM provisioning: ECDSA and key agreement on the two curves of SGP.22, the key
-//! derivation function of X9.63, BSP, SCP03, SCP03t and SCP80, key establishment by scenario 3, and the
-//! authentication algorithms and the SUCI of a USIM. No I/O, no randomness of its own, no clock: what is random
-//! comes in from the caller.
+//! Cryptographic primitives of remote SIM provisioning: ECDSA and key agreement on the two curves
+//! of SGP.22, the key derivation function of X9.63, BSP, SCP03, SCP03t and SCP80, key establishment
+//! by scenario #3, and the authentication algorithms and the SUCI of a USIM.
+//!
+//! The crate performs no I/O, reads no clock and has no source of randomness. Callers pass random
+//! octets in.
 
 mod aes_key;
 pub mod aka;
