@@ -1,6 +1,7 @@
-//! One description of an element, a message or a function; both directions of the codec, in both namespaces.
+//! Macros that define an element, a message or a function and generate both directions of the
+//! codec, for both namespaces.
 
-/// A complex type: elements side by side, each with its name in namespace 1 and in namespace 3.
+/// Defines a complex type: a sequence of elements, each with its names in namespaces 1 and 3.
 macro_rules! structure {
     (
         $(#[$meta:meta])*
@@ -53,7 +54,7 @@ macro_rules! structure {
     };
 }
 
-/// A message: an element whose contents are those of its base type and its own.
+/// Defines a message: an element that contains the elements of its base type followed by its own.
 macro_rules! message {
     (
         $(#[$meta:meta])*
@@ -64,7 +65,7 @@ macro_rules! message {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub struct $name {
-            /// What every message of its kind has.
+            /// The common part of all messages of this kind.
             pub base: $base,
             $( #[doc = concat!("`", $v3, "`, in namespace 1 `", $v1, "`.")] $(#[$field_meta])* pub $field: $type, )*
         }
@@ -96,7 +97,7 @@ macro_rules! message {
     };
 }
 
-/// The last of one or two.
+/// Expands to the last of one or two literals.
 macro_rules! last {
     ($one:literal) => {
         $one
@@ -106,9 +107,9 @@ macro_rules! last {
     };
 }
 
-/// A function that is answered: its request, its response, and how it is called.
+/// Defines a function with a response: its request, its response and its Actions.
 ///
-/// Every element of a response is optional, because one that failed has none.
+/// Every element of a response is optional, because the response of a failed function has none.
 macro_rules! function {
     (
         $(#[$meta:meta])*
@@ -123,14 +124,14 @@ macro_rules! function {
         pub struct $function;
 
         $crate::sgp02::macros::message! {
-            #[doc = concat!("Asks for [`", stringify!($function), "`].")]
+            #[doc = concat!("The request of [`", stringify!($function), "`].")]
             $request: $crate::sgp02::common::BaseRequest = concat!($interface, "-", $wire, "Request") => {
                 $($request_fields)*
             }
         }
 
         $crate::sgp02::macros::message! {
-            #[doc = concat!("Answers [`", stringify!($function), "`].")]
+            #[doc = concat!("The response of [`", stringify!($function), "`].")]
             #[derive(Default)]
             $response: $crate::sgp02::common::BaseResponse = concat!($interface, "-", $wire, "Response") => {
                 $( $(#[$field_meta])* $field: $type = $v1 / $v3 ),*
@@ -173,7 +174,7 @@ macro_rules! function {
     };
 }
 
-/// A notification: a message that is not answered.
+/// Defines a notification: a message without a response.
 macro_rules! notification {
     (
         $(#[$meta:meta])*
