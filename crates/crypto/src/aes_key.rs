@@ -7,7 +7,6 @@ use aes::cipher::block_padding::{NoPadding, ZeroPadding};
 use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit};
 use aes::{Aes128, Aes192, Aes256};
 use cmac::{Cmac, Mac};
-use elliptic_curve::subtle::ConstantTimeEq;
 
 use crate::secret::Secret;
 
@@ -159,12 +158,6 @@ fn padded_with_zeros(data: &[u8]) -> Vec<u8> {
     padded
 }
 
-/// True if two octet strings are equal. The time depends only on their lengths.
-#[must_use]
-pub fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    one.ct_eq(other).into()
-}
-
 impl From<[u8; 16]> for AesKey {
     fn from(octets: [u8; 16]) -> Self {
         Self::new(octets)
@@ -265,6 +258,5 @@ mod tests {
     fn keys_have_three_lengths_and_debug_hides_the_octets() {
         assert_eq!(AesKey::from_slice(&[0; 15]).unwrap_err(), BadKeyLength(15));
         assert_eq!(format!("{:?}", AesKey::new([0x5A; 16])), "AesKey(.., 16 octets)");
-        assert!(is_equal(&[1, 2], &[1, 2]) && !is_equal(&[1, 2], &[1, 3]) && !is_equal(&[1], &[1, 2]));
     }
 }

@@ -1,4 +1,5 @@
-//! Key establishment by scenario #3: GlobalPlatform Amendment E section 4.8, SGP.02 sections 4.1.1.8 and 4.1.3.1.
+//! Key establishment by scenario #3: GlobalPlatform Amendment E section 4.8, SGP.02 sections
+//! 4.1.1.8 and 4.1.3.1.
 //!
 //! A server's one-time key agrees with the static key of the ECASD. Both sides derive a receipt key
 //! and the keys of the new key set. Authenticating the server by its certificate and its signature
@@ -6,7 +7,8 @@
 
 use std::fmt;
 
-use crate::aes_key::{AesKey, is_equal};
+use crate::aes_key::AesKey;
+use crate::constant_time::is_equal;
 use crate::curve::SharedSecret;
 use crate::secret::Secret;
 use crate::x963;

@@ -9,6 +9,7 @@ mod aes_key;
 pub mod aka;
 pub mod bsp;
 mod confirmation_code;
+mod constant_time;
 mod curve;
 #[cfg(test)]
 mod hex;
@@ -24,8 +25,9 @@ pub mod tuak;
 pub mod usim_test;
 pub mod x963;
 
-pub use aes_key::{AesKey, BadKeyLength, is_equal};
+pub use aes_key::{AesKey, BadKeyLength};
 pub use confirmation_code::{ConfirmationCodeHash, hash_cc};
+pub use constant_time::is_equal;
 pub use curve::{Curve, KeyError, PublicKey, SecretKey, SharedSecret};
 pub use secret::Secret;
 pub use signature::{BadSignature, Signature};

@@ -8,7 +8,8 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-use crate::aes_key::{AesKey, BLOCK, is_equal};
+use crate::aes_key::{AesKey, BLOCK};
+use crate::constant_time::is_equal;
 use crate::secret::Secret;
 
 /// The length of a challenge, a cryptogram and a MAC in octets.

@@ -12,7 +12,8 @@
 //! that the MAC of a response covers its tag and length, as the MAC of a command does. Only
 //! `Channel::response_mac` depends on the assumption.
 
-use crate::aes_key::{BLOCK, is_equal};
+use crate::aes_key::BLOCK;
+use crate::constant_time::is_equal;
 use crate::scp03::{Chain, ChannelError, Direction, LENGTH, SecurityLevel, SessionKeys, first_half};
 
 /// The tag of INITIALIZE UPDATE.
@@ -97,7 +98,8 @@ impl Channel {
         self.keys.decrypt(self.chain.counter, Direction::Command, parts.payload)
     }
 
-    /// Returns the card's TLV 86 in response to the previous segment. The TLV is empty if `data` is empty.
+    /// Returns the card's TLV 86 in response to the previous segment. The TLV is empty if `data` is
+    /// empty.
     #[must_use]
     pub fn protect_response(&self, data: &[u8]) -> Vec<u8> {
         if data.is_empty() {

@@ -11,7 +11,8 @@
 
 mod key;
 
-pub use crate::aes_key::{BLOCK, is_equal};
+pub use crate::aes_key::BLOCK;
+pub use crate::constant_time::is_equal;
 pub use key::{Key, TripleDesKey};
 
 /// The length of a cryptographic checksum in octets.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-use crate::aes_key::is_equal;
+use crate::constant_time::is_equal;
 
 /// A value that is wiped when it goes out of scope and that `Debug` does not show. Comparison takes
 /// constant time.

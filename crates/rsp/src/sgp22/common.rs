@@ -35,7 +35,8 @@ sequence! {
         pub svn: Version = 0x82,
         /// Firmware version.
         pub euicc_firmware_ver: Version = 0x83,
-        /// Extended card resources (TS 102 226): 81 applications, 82 non-volatile, 83 volatile memory in octets.
+        /// Extended card resources (TS 102 226): 81 applications, 82 non-volatile memory, 83 volatile
+        /// memory, in octets.
         pub ext_card_resource: Vec<u8> = 0x84,
         /// UICCCapability.
         pub uicc_capability: BitString = 0x85,
