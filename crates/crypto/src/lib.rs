@@ -7,6 +7,7 @@
 
 mod aes_key;
 pub mod aka;
+mod aka_values;
 pub mod bsp;
 mod confirmation_code;
 mod constant_time;

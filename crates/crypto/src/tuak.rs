@@ -6,7 +6,7 @@ use std::num::NonZeroU8;
 use keccak::{Keccak, State1600};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::aka::{Ak, Amf, KeySet, Mac, Res, Sqn};
+use crate::aka_values::{Ak, Amf, KeySet, Mac, Res, Sqn};
 use crate::secret::Secret;
 
 /// A subscriber's TUAK instance: K, TOPc, the length of RES and the number of iterations of the

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::aka::{Ak, Amf, KeySet, Mac, Res, Sqn};
+use crate::aka_values::{Ak, Amf, KeySet, Mac, Res, Sqn};
 use crate::secret::Secret;
 
 /// A subscriber's instance of the test algorithm.
