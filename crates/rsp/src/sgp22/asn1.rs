@@ -9,7 +9,10 @@ use std::fmt;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
 
-use super::{es9plus, headers::check_content_type, json::set_headers_for};
+use super::{
+    es9plus,
+    headers::{check_content_type, set_headers_for},
+};
 use crate::{
     choice,
     der::{Asn1, DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv},

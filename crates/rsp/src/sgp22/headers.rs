@@ -1,13 +1,33 @@
-//! Checks of the HTTP headers of requests and responses in both bindings: SGP.22 sections 6.2 to
-//! 6.6.
+//! The HTTP headers of requests and responses in both bindings, and their checks: SGP.22 sections
+//! 6.2 to 6.6.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
-use super::json::protocol_version;
 use crate::{
     ids::Version,
     status::{Refusal, Status},
 };
+
+/// The header with which both sides indicate their protocol version, section 6.2.
+pub const X_ADMIN_PROTOCOL: &str = "x-admin-protocol";
+
+/// Returns the value of `X-Admin-Protocol` for a version of SGP.22.
+pub fn admin_protocol(version: Version) -> String {
+    format!("gsma/rsp/v{version}")
+}
+
+/// Returns the version in `X-Admin-Protocol`, or `None` if the header is missing or invalid.
+pub fn protocol_version(headers: &HeaderMap) -> Option<Version> {
+    headers.get(X_ADMIN_PROTOCOL)?.to_str().ok()?.trim().strip_prefix("gsma/rsp/v")?.parse().ok()
+}
+
+/// Sets the headers used by both bindings: sections 6.2 and 6.3.
+pub(super) fn set_headers_for(headers: &mut HeaderMap, content_type: &'static str, version: Version) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(value) = HeaderValue::from_str(&admin_protocol(version)) {
+        headers.insert(X_ADMIN_PROTOCOL, value);
+    }
+}
 
 /// Checks the Content-Type: sections 6.2, 6.5.1 and 6.6.1. If it specifies a charset, the charset
 /// must be UTF-8.

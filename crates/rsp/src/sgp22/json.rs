@@ -5,35 +5,23 @@ mod read;
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::headers::check_content_type;
+use super::headers::{check_content_type, set_headers_for};
 use crate::{
     ids::Version,
     status::{Refusal, Status},
 };
 
+pub use super::headers::{X_ADMIN_PROTOCOL, admin_protocol, protocol_version};
 pub use read::read;
 
 /// The content type of the JSON binding, section 6.5.1.
 pub const CONTENT_TYPE: &str = "application/json;charset=UTF-8";
 /// The media type of the JSON binding. A charset is optional.
 const MEDIA_TYPE: &str = "application/json";
-
-/// The header with which both sides indicate their protocol version, section 6.2.
-pub const X_ADMIN_PROTOCOL: &str = "x-admin-protocol";
-
-/// Returns the value of `X-Admin-Protocol` for a version of SGP.22.
-pub fn admin_protocol(version: Version) -> String {
-    format!("gsma/rsp/v{version}")
-}
-
-/// Returns the version in `X-Admin-Protocol`, or `None` if the header is missing or invalid.
-pub fn protocol_version(headers: &HeaderMap) -> Option<Version> {
-    headers.get(X_ADMIN_PROTOCOL)?.to_str().ok()?.trim().strip_prefix("gsma/rsp/v")?.parse().ok()
-}
 
 /// `header` of a request on ES2+ and ES12, section 6.5.1.3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,14 +181,6 @@ fn to_bytes<T: Serialize>(body: &T) -> Bytes {
 
 fn set_headers(headers: &mut HeaderMap, version: Version) {
     set_headers_for(headers, CONTENT_TYPE, version);
-}
-
-/// Sets the headers used by both bindings: sections 6.2 and 6.3.
-pub(super) fn set_headers_for(headers: &mut HeaderMap, content_type: &'static str, version: Version) {
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if let Ok(value) = HeaderValue::from_str(&admin_protocol(version)) {
-        headers.insert(X_ADMIN_PROTOCOL, value);
-    }
 }
 
 /// The contents of a server's response.
