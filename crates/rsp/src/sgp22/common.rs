@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bits, choice, codes,
     der::{BitString, Null, Raw},
-    ids::{Aid, CertificateDer, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version},
+    ids::{Aid, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version},
     sequence,
 };
 
@@ -528,32 +528,6 @@ sequence! {
         pub notification_address: String = 0x0C,
         /// The profile.
         pub iccid: Option<Iccid> = 0x5A,
-    }
-}
-
-sequence! {
-    /// OtherSignedNotification: section 5.7.10.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct OtherSignedNotification = 0x30 {
-        /// The metadata of the notification.
-        pub tbs_other_notification: Raw<NotificationMetadata> = 0xBF2F,
-        /// The eUICC's signature over the previous element.
-        pub euicc_notification_signature: SignatureOctets = 0x5F37,
-        /// CERT.EUICC.
-        pub euicc_certificate: CertificateDer = 0x30,
-        /// CERT.EUM.
-        pub eum_certificate: CertificateDer = 0x30,
-    }
-}
-
-choice! {
-    /// PendingNotification: section 5.7.10.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum PendingNotification = 0 {
-        /// The result of an installation.
-        ProfileInstallationResult(super::es8plus::ProfileInstallationResult) = 0xBF37,
-        /// Any other notification.
-        OtherSignedNotification(OtherSignedNotification) = 0x30,
     }
 }
 

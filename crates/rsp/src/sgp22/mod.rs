@@ -15,5 +15,7 @@ pub mod es8plus;
 pub mod es9plus;
 pub mod headers;
 pub mod json;
+pub mod notification;
 
 pub use common::*;
+pub use notification::{OtherSignedNotification, PendingNotification};
