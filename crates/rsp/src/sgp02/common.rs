@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use super::execution_status::{ExecutionStatus, FunctionExecutionStatus, StatusCodeData};
 use super::{
     macros::structure,
     status::{Refusal, Status},
@@ -166,25 +167,6 @@ structure! {
     pub struct BaseNotification {}
 }
 
-structure! {
-    /// The execution status of a function. The default is success.
-    #[derive(Default)]
-    pub struct FunctionExecutionStatus {
-        status: ExecutionStatus = "status" / "Status",
-        status_code_data: Option<StatusCodeData> = "statusCodeData" / "StatusCodeData",
-    }
-}
-
-structure! {
-    /// The reason for a status other than success.
-    pub struct StatusCodeData {
-        subject: String = "subject" / "Subject",
-        reason: String = "reason" / "Reason",
-        subject_identifier: Option<String> = "subjectIdentifier" / "SubjectIdentifier",
-        message: Option<String> = "message" / "Message",
-    }
-}
-
 impl BaseRequest {
     pub(crate) const PARTS: &'static [Name] = first(Self::NAMES);
 
@@ -238,82 +220,6 @@ const fn first(names: &'static [&'static [Name]]) -> &'static [Name] {
     match names {
         [first, ..] => first,
         [] => &[],
-    }
-}
-
-impl fmt::Display for FunctionExecutionStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.status.name())?;
-        let Some(data) = &self.status_code_data else { return Ok(()) };
-        write!(f, " {}/{}", data.subject, data.reason)?;
-        if let Some(subject) = &data.subject_identifier {
-            write!(f, " {subject}")?;
-        }
-        match &data.message {
-            Some(message) => write!(f, ": {message}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Defines an enumeration of the schema, with the same values in both namespaces, in XML and in
-/// records.
-macro_rules! words {
-    (
-        $(#[$meta:meta])*
-        pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)? }
-    ) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )+ }
-
-        impl $name {
-            /// All values.
-            pub const ALL: &[Self] = &[ $( Self::$variant, )+ ];
-
-            /// Returns the value in the spelling of the schema.
-            pub const fn name(self) -> &'static str {
-                match self { $( Self::$variant => $word, )+ }
-            }
-        }
-
-        impl $crate::sgp02::xml::Text for $name {
-            fn to_text(&self) -> String {
-                self.name().to_owned()
-            }
-
-            fn from_text(text: &str) -> Result<Self, String> {
-                let text = text.trim();
-                Self::ALL.iter().copied().find(|value| value.name() == text).ok_or_else(|| {
-                    let all: Vec<_> = Self::ALL.iter().map(|value| value.name()).collect();
-                    format!("{text:?} is not one of {}", all.join(", "))
-                })
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
-}
-
-pub(crate) use words;
-
-words! {
-    /// The execution status of a function. The spelling differs from that of SGP.22.
-    #[derive(Default)]
-    pub enum ExecutionStatus {
-        /// The function was executed.
-        #[default]
-        ExecutedSuccess = "EXECUTED_SUCCESS",
-        /// The function was executed with a warning.
-        ExecutedWithWarning = "EXECUTED_WITHWARNING",
-        /// The function failed.
-        Failed = "FAILED",
-        /// The validity period of the call ended.
-        Expired = "EXPIRED",
     }
 }
 

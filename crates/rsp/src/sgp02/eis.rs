@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Namespace,
-    common::{FunctionExecutionStatus, SubscriptionAddress, words},
-    macros::structure,
+    common::{FunctionExecutionStatus, SubscriptionAddress},
+    macros::{structure, words},
     signature::{Canonical, EumSignature},
     xml::{Children, Element, Name, Octets, Problem, Text, Writer, XmlError},
 };

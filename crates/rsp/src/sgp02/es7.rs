@@ -5,9 +5,8 @@
 //! namespace 3 in lowerCamel.
 
 use super::{
-    common::words,
     eis::Eis,
-    macros::{function, notification},
+    macros::{function, notification, words},
     xml::Octets,
 };
 use crate::{ids::Eid, time::Timestamp};

@@ -192,4 +192,47 @@ macro_rules! notification {
     };
 }
 
-pub(crate) use {function, last, message, notification, structure};
+/// Defines an enumeration of the schema, with the same values in both namespaces, in XML and in
+/// records.
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)? }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )+ }
+
+        impl $name {
+            /// All values.
+            pub const ALL: &[Self] = &[ $( Self::$variant, )+ ];
+
+            /// Returns the value in the spelling of the schema.
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$variant => $word, )+ }
+            }
+        }
+
+        impl $crate::sgp02::xml::Text for $name {
+            fn to_text(&self) -> String {
+                self.name().to_owned()
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                let text = text.trim();
+                Self::ALL.iter().copied().find(|value| value.name() == text).ok_or_else(|| {
+                    let all: Vec<_> = Self::ALL.iter().map(|value| value.name()).collect();
+                    format!("{text:?} is not one of {}", all.join(", "))
+                })
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+pub(crate) use {function, last, message, notification, structure, words};

@@ -26,6 +26,7 @@ pub mod es3;
 pub mod es4;
 pub mod es5;
 pub mod es7;
+mod execution_status;
 pub mod keys;
 mod macros;
 pub mod notification;

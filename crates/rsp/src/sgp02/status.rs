@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::common::{ExecutionStatus, FunctionExecutionStatus, StatusCodeData};
+use super::execution_status::{ExecutionStatus, FunctionExecutionStatus, StatusCodeData};
 use crate::status::{MAX_MESSAGE_OCTETS, MAX_SUBJECT_OCTETS, cut};
 
 /// A refusal of a function: the status sent to the caller, and a readable reason.
