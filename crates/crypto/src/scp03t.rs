@@ -3,8 +3,7 @@
 //!
 //! | tag | command | response |
 //! |---|---|---|
-//! | 84 | `KVN KID host-challenge` | `diversification-data(10) KVN 03 70 card-challenge
-//! card-cryptogram sequence(3)` |
+//! | 84 | `KVN KID host-challenge` | `diversification-data(10) KVN 03 70 card-challenge card-cryptogram sequence(3)` |
 //! | 85 | `33 host-cryptogram MAC` | empty |
 //! | 86 | `ciphertext MAC` | empty, or `ciphertext MAC` with the response keys |
 //!
