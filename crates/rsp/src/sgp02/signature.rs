@@ -12,9 +12,12 @@ use std::ops::Deref;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::xml::{
-    Children, Element, Name, Namespace, Octets, Parts, Prefix, Problem, Writer, XmlError, exclusive, parse,
-    text_of,
+use super::{
+    eum_signed_info::EumSignedInfo,
+    xml::{
+        Children, Element, Name, Namespace, Octets, Parts, Prefix, Problem, Writer, XmlError, exclusive,
+        parse, text_of,
+    },
 };
 
 const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
@@ -57,9 +60,9 @@ impl<T> Canonical<T> {
     }
 }
 
-impl Canonical<super::eis::EumSignedInfo> {
+impl Canonical<EumSignedInfo> {
     /// Creates the element of an EIS that the EUM signs.
-    pub fn eum_signed_info(value: super::eis::EumSignedInfo, namespace: Namespace) -> Self {
+    pub fn eum_signed_info(value: EumSignedInfo, namespace: Namespace) -> Self {
         Self::new(value, Name { v1: "eumSignedInfo", v3: "EumSignedInfo" }, namespace)
     }
 }
@@ -164,7 +167,7 @@ impl EumSignature {
     /// `sha256` computes a hash. `sign` computes an ECDSA signature with SHA-256 over its argument
     /// and returns r followed by s. `certificate` (X.509, DER) is included if given.
     pub fn new(
-        signed: &Canonical<super::eis::EumSignedInfo>,
+        signed: &Canonical<EumSignedInfo>,
         sha256: impl FnOnce(&[u8]) -> [u8; 32],
         sign: impl FnOnce(&[u8]) -> Vec<u8>,
         certificate: Option<&[u8]>,
@@ -209,7 +212,7 @@ impl EumSignature {
     /// The signature covers something else, uses an unsupported algorithm, or `verify` fails.
     pub fn check(
         &self,
-        signed: &Canonical<super::eis::EumSignedInfo>,
+        signed: &Canonical<EumSignedInfo>,
         sha256: impl FnOnce(&[u8]) -> [u8; 32],
         verify: impl FnOnce(&[u8], &[u8]) -> Result<(), String>,
     ) -> Result<(), SignatureError> {
